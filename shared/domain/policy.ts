@@ -1,0 +1,60 @@
+import type { Limit, Mode, SlowDown } from './limit.ts';
+
+export interface Plan {
+  readonly name: string;
+  readonly limits: readonly Limit[];
+  readonly slowDown: SlowDown | null;
+}
+
+export interface Route {
+  /** As written: `METHOD /path`, `*` for one segment, `**` for the rest; also the event's `route`. */
+  readonly match: string;
+  readonly limits: readonly Limit[];
+  /** Units a call takes, unless the caller says otherwise. */
+  readonly cost: number;
+  /** Money per unit, for cost reports. */
+  readonly price: number;
+}
+
+export interface SessionKind {
+  readonly name: string;
+  readonly per: readonly ('tenant' | 'user')[];
+  readonly limit: number;
+  readonly ttlMs: number;
+}
+
+export type JwtKeys =
+  { readonly kind: 'secret'; readonly secret: Uint8Array } | { readonly kind: 'jwks'; readonly url: string };
+
+export interface IdentityPolicy {
+  readonly jwt: {
+    readonly keys: JwtKeys;
+    readonly algorithms: readonly string[];
+    readonly issuer: string | null;
+    readonly audience: string | null;
+    /** Claims tried in order. */
+    readonly tenantClaims: readonly string[];
+    readonly userClaim: string;
+    readonly planClaim: string;
+  } | null;
+  readonly anonymous: 'ip' | 'reject';
+  /** CIDR blocks whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
+}
+
+/** The policy file, compiled: defaults filled in, durations in milliseconds, secrets read. Immutable; a reload makes a new one. */
+export interface Policy {
+  /** SHA-256 of the file, first 12 hex digits: says which policy decided. */
+  readonly revision: string;
+  readonly links: { readonly documentation: string; readonly upgrade: string };
+  readonly upstream: string | null;
+  readonly identity: IdentityPolicy;
+  readonly defaultPlan: string;
+  readonly plans: ReadonlyMap<string, Plan>;
+  readonly routes: readonly Route[];
+  readonly platform: readonly Limit[];
+  readonly sessions: ReadonlyMap<string, SessionKind>;
+  readonly services: readonly { readonly name: string; readonly tokenSha256: string }[];
+  readonly alertThresholds: readonly number[];
+  readonly mode: Mode;
+}

@@ -1,0 +1,51 @@
+/** A temporary increase of one limit. Ends by itself at `ends_at`. */
+export interface Boost {
+  readonly id: string;
+  /** Name of the limit, e.g. `minute`. */
+  readonly limit: string;
+  /** Either factor or absolute value; exactly one is set. */
+  readonly multiply?: number;
+  readonly set_to?: number;
+  readonly starts_at: string;
+  readonly ends_at: string;
+  readonly reason: string;
+  /** Who granted it. */
+  readonly actor: string;
+}
+
+export interface NotificationSettings {
+  /** Shares of a limit, e.g. `[0.8, 1]`; absent: the policy's thresholds. */
+  readonly thresholds?: readonly number[];
+  readonly webhooks?: readonly { readonly url: string; readonly secrets: readonly string[] }[];
+  readonly slack?: readonly string[];
+  readonly emails?: readonly string[];
+}
+
+/**
+ * Value of `tollgate.tenants.v1`, keyed by tenant_id; a null value deletes the record. Tenants without a record are
+ * served by the plan their token claims, else by `default_plan` (they are created on first use).
+ * Times are ISO 8601 in UTC.
+ */
+export interface TenantRecord {
+  readonly tenant_id: string;
+  readonly plan?: string;
+  readonly display_name?: string;
+  /** Limit name to value: `{ "minute": 500 }`. Overrides the plan's and the routes' limits of that name. */
+  readonly overrides?: Readonly<Record<string, number>>;
+  readonly boosts?: readonly Boost[];
+  readonly block?: { readonly until: string | null; readonly reason: string; readonly actor: string };
+  /** Lower-case hex SHA-256 of each API key; the keys themselves are never stored. */
+  readonly api_keys_sha256?: readonly string[];
+  readonly notifications?: NotificationSettings;
+  /** IANA zone of calendar quotas; absent: UTC. */
+  readonly time_zone?: string;
+  /** Unix milliseconds of the last reset of this tenant's counters, with what each period had counted by then. */
+  readonly reset?: {
+    readonly at_ms: number;
+    readonly actor: string;
+    readonly day_units: number;
+    readonly month_units: number;
+  };
+  readonly updated_at: string;
+  readonly updated_by: string;
+}

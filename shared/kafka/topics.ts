@@ -1,0 +1,23 @@
+/** Topics of one installation. A prefix keeps several apart on one cluster; the product's own is `tollgate.`. */
+export interface Topics {
+  /** Key tenant_id; CloudEvents: decisions and the API servers' own meter events. */
+  readonly usage: string;
+  /** Compacted; key tenant_id: `TenantTotals`. */
+  readonly totals: string;
+  /** Compacted; key tenant_id: `TenantRecord`. */
+  readonly tenants: string;
+  /** Key tenant_id: `AlertEvent`. */
+  readonly alerts: string;
+  /** What could not be read, with the reason and where it stood. */
+  readonly deadLetters: string;
+}
+
+export function topicsWith(prefix: string): Topics {
+  return {
+    usage: `${prefix}usage.v1`,
+    totals: `${prefix}totals.v1`,
+    tenants: `${prefix}tenants.v1`,
+    alerts: `${prefix}alerts.v1`,
+    deadLetters: `${prefix}dead-letters.v1`,
+  };
+}

@@ -1,0 +1,30 @@
+/** Every error Tollgate throws on purpose. What the domain expects (limited, bad event) is a value, never one of these. */
+export type ErrorCode =
+  | 'CONFIG_INVALID'
+  | 'POLICY_INVALID'
+  | 'REDIS_UNAVAILABLE'
+  | 'KAFKA_UNAVAILABLE'
+  | 'KAFKA_PRODUCE_UNVERIFIED'
+  | 'KAFKA_STALLED'
+  | 'CLICKHOUSE_UNAVAILABLE'
+  | 'CLICKHOUSE_QUERY_FAILED'
+  | 'MIGRATION_CHANGED'
+  | 'SPOOL_FULL'
+  | 'SPOOL_CORRUPT'
+  | 'DELIVERY_FAILED'
+  | 'SERVER_MISSING';
+
+export class TollgateError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'TollgateError';
+    this.code = code;
+  }
+}
+
+/** The text of whatever was thrown, for logs and answers. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

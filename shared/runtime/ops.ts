@@ -1,0 +1,39 @@
+import { fastify } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import { Registry, collectDefaultMetrics } from 'prom-client';
+
+export type { Registry } from 'prom-client';
+
+export function createRegistry(service: string): Registry {
+  const registry = new Registry();
+  registry.setDefaultLabels({ service });
+  collectDefaultMetrics({ register: registry });
+  return registry;
+}
+
+export interface OpsOptions {
+  readonly registry: Registry;
+  /** Names of what is not ready yet; empty when the service can do its work. */
+  readonly unready: () => readonly string[];
+}
+
+/** `/metrics`, `/healthz` (the process lives) and `/readyz` (it can do its work), on a private listener. */
+export function registerOps(app: FastifyInstance, { registry, unready }: OpsOptions): void {
+  app.get('/healthz', () => ({ status: 'ok' }));
+  app.get('/readyz', (_request, reply) => {
+    const missing = unready();
+    return reply
+      .code(missing.length === 0 ? 200 : 503)
+      .send({ ready: missing.length === 0, waiting_for: missing });
+  });
+  app.get('/metrics', async (_request, reply) => {
+    return reply.header('content-type', registry.contentType).send(await registry.metrics());
+  });
+}
+
+export async function listenOps(host: string, port: number, options: OpsOptions): Promise<FastifyInstance> {
+  const app = fastify();
+  registerOps(app, options);
+  await app.listen({ host, port });
+  return app;
+}

@@ -1,0 +1,36 @@
+import { defineConfig } from 'vitest/config';
+
+/** Projects differ in what they may touch: `unit` nothing, the others the real servers of `test/support/servers.ts`. */
+const withServers = {
+  globalSetup: ['./test/support/global-setup.ts'],
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts', 'test/tidy/**/*.test.ts'],
+          testTimeout: 30_000,
+        },
+      },
+      { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...withServers } },
+      { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...withServers } },
+      {
+        test: {
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          ...withServers,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: { name: 'bench', include: ['test/bench/**/*.test.ts'], ...withServers, fileParallelism: false },
+      },
+    ],
+    maxWorkers: 2,
+  },
+});
