@@ -21,6 +21,19 @@ export interface NotificationSettings {
   readonly emails?: readonly string[];
 }
 
+/** One change of a record, by an operator or by the tenant itself. */
+export interface RecordChange {
+  readonly at: string;
+  readonly actor: string;
+  /** A verb of the console: `boost`, `block`, `reset`, `notifications`, … */
+  readonly action: string;
+  /** A sentence: what it was, what it became, why. */
+  readonly detail: string;
+}
+
+/** Changes kept in a record; older ones are in the log. */
+export const historyEntriesMax = 50;
+
 /**
  * Value of `tollgate.tenants.v1`, keyed by tenant_id; a null value deletes the record. Tenants without a record are
  * served by the plan their token claims, else by `default_plan` (they are created on first use).
@@ -46,6 +59,8 @@ export interface TenantRecord {
     readonly day_units: number;
     readonly month_units: number;
   };
+  /** Newest first, at most `historyEntriesMax`. */
+  readonly history?: readonly RecordChange[];
   readonly updated_at: string;
   readonly updated_by: string;
 }
