@@ -1,0 +1,75 @@
+/**
+ * The direction of imports: domain <- runtime, policy <- redis, kafka, clickhouse <- services.
+ * `dev`, `test` and `dashboards` stand above and may import anything; nothing below may import them.
+ * Each comment says what to do about a finding.
+ */
+
+/** Nothing in `from` may import what matches `to`. */
+const never = (name, from, to, comment) => ({ name, severity: 'error', comment, from, to });
+
+module.exports = {
+  forbidden: [
+    never('no-cycles', {}, { circular: true }, 'Move what both need into a third file that imports neither.'),
+    never(
+      'domain-is-pure',
+      { path: '^shared/domain/' },
+      { pathNot: '^shared/domain/' },
+      'The domain has no I/O and no dependencies: pass what it needs as an argument.',
+    ),
+    never(
+      'runtime-knows-the-domain-only',
+      { path: '^shared/runtime/' },
+      { path: '^(shared|services|dashboards|dev|test)/', pathNot: '^shared/(domain|runtime)/' },
+      'shared/runtime carries every service: move what is special to one of them there.',
+    ),
+    never(
+      'policy-knows-domain-and-runtime',
+      { path: '^shared/policy/' },
+      { path: '^(shared|services|dashboards|dev|test)/', pathNot: '^shared/(domain|runtime|policy)/' },
+      'shared/policy reads a file and answers questions about it: let the caller fetch the rest.',
+    ),
+    never(
+      'stores-do-not-know-each-other',
+      { path: '^shared/(redis|kafka|clickhouse)/' },
+      { path: '^(shared|services|dashboards|dev|test)/', pathNot: '^shared/(domain|runtime|policy|$1)/' },
+      'A service joins two stores; a store knows only what lies below it.',
+    ),
+    never(
+      'services-do-not-know-each-other',
+      { path: '^services/([^/]+)/' },
+      { path: '^services/', pathNot: '^services/$1/' },
+      'Services meet in Kafka, Redis and ClickHouse. Shared logic goes to shared/.',
+    ),
+    never(
+      'services-stand-on-shared-only',
+      { path: '^(services|shared)/' },
+      { path: '^(dashboards|dev|test)/' },
+      'What ships may not need what only builds, tests or starts it.',
+    ),
+    never(
+      'kafkajs-has-one-door',
+      { pathNot: '^shared/kafka/' },
+      { path: '(^|/)node_modules/kafkajs/' },
+      'kafkajs loses events in ways that only shared/kafka closes: use what it exports.',
+    ),
+    never(
+      'what-ships-uses-dependencies',
+      { path: '^(services|shared)/' },
+      { dependencyTypes: ['npm-dev'] },
+      'Move the package from devDependencies to dependencies, or do without it.',
+    ),
+    never(
+      'resolvable',
+      { path: '^(services|shared|dashboards|dev|test)/' },
+      { couldNotResolve: true },
+      'The import points nowhere: correct its path, or add the package to package.json.',
+    ),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: 'dashboards/generated' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+  },
+};

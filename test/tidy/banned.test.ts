@@ -1,0 +1,113 @@
+import ts from 'typescript';
+import { describe, expect, test } from 'vitest';
+import { nodesOf, placeOf, typeScriptFiles } from './sources.ts';
+
+interface Ban {
+  readonly what: string;
+  readonly instead: string;
+  /** Files the ban holds in. */
+  readonly within: RegExp;
+  /** Files among them that it does not hold in. */
+  readonly except?: RegExp;
+  readonly matches: (node: ts.Node) => boolean;
+}
+
+const shipped = /^(services|shared)\//;
+const entries = /(^|\/)main\.ts$|^shared\/runtime\/lifecycle\.ts$/;
+const testNames = new Set(['test', 'it', 'describe', 'suite', 'bench']);
+
+const bans: readonly Ban[] = [
+  {
+    what: 'process.env, process.exit, process.on',
+    instead: 'read, exit and listen in main.ts, and pass what it found as an argument',
+    within: shipped,
+    except: entries,
+    matches: (node) => /^process\.(env|exit|exitCode|on|once)$/.test(memberOf(node)),
+  },
+  {
+    what: 'console',
+    instead: 'log through the Logger that was passed in',
+    within: shipped,
+    except: /^services\/cli\/|^services\/console\/assets\//,
+    matches: (node) => /^console\.\w+$/.test(memberOf(node)),
+  },
+  {
+    what: 'the clock in the domain',
+    instead: 'take the time as an argument (nowMs), so that a test can turn it',
+    within: /^shared\/(domain|policy)\//,
+    matches: (node) =>
+      memberOf(node) === 'Date.now' ||
+      (ts.isNewExpression(node) && node.expression.getText() === 'Date' && !node.arguments?.length),
+  },
+  {
+    what: 'Math.random',
+    instead:
+      'ids: uuid v7 or node:crypto; jitter: a random source passed in; tests: fast-check with its seed',
+    within: /^(services|shared|test)\//,
+    except: /^test\/(bench|support)\//,
+    matches: (node) => memberOf(node) === 'Math.random',
+  },
+  {
+    what: 'sleeping in a test',
+    instead: 'wait for the thing itself with a deadline: vi.waitFor, or what test/support offers',
+    within: /^test\//,
+    except: /^test\/(bench|support|faults)\//,
+    matches: isSleep,
+  },
+  {
+    what: 'a test left out or alone (.only, .skip, .todo)',
+    instead: 'run it, or delete it',
+    within: /^test\//,
+    matches: (node) => {
+      const [name, modifier] = memberOf(node).split('.');
+      return testNames.has(name ?? '') && /^(only|skip|todo|skipIf|runIf)$/.test(modifier ?? '');
+    },
+  },
+  {
+    what: 'as any',
+    instead: 'narrow from unknown, or name the type',
+    within: /\.ts$/,
+    matches: (node) => ts.isAsExpression(node) && node.type.kind === ts.SyntaxKind.AnyKeyword,
+  },
+  {
+    what: 'a default export',
+    instead: 'export it by its name',
+    within: /^(services|shared|dashboards|dev)\//,
+    matches: (node) => ts.isExportAssignment(node),
+  },
+  {
+    what: 'a re-export (barrel)',
+    instead: 'import from the file that defines it; `export type … from` a library is allowed',
+    within: /^(services|shared)\//,
+    matches: (node) =>
+      ts.isExportDeclaration(node) &&
+      node.moduleSpecifier !== undefined &&
+      (!node.isTypeOnly || node.moduleSpecifier.getText().includes("'.")),
+  },
+];
+
+describe('banned calls', () => {
+  test.each(bans)('$what', ({ within, except, matches, instead }) => {
+    const findings: string[] = [];
+    for (const path of typeScriptFiles) {
+      if (!within.test(path) || except?.test(path) === true) continue;
+      for (const node of nodesOf(path)) if (matches(node)) findings.push(`${placeOf(node)}: ${instead}`);
+    }
+    expect(findings).toEqual([]);
+  });
+});
+
+/** `a.b` of a property access, else nothing. */
+function memberOf(node: ts.Node): string {
+  if (!ts.isPropertyAccessExpression(node) || !ts.isIdentifier(node.expression)) return '';
+  return `${node.expression.text}.${node.name.text}`;
+}
+
+/** `new Promise((resolve) => setTimeout(resolve, …))` with nothing else in it, or the promised setTimeout of Node. */
+function isSleep(node: ts.Node): boolean {
+  if (ts.isImportDeclaration(node)) return /timers\/promises/.test(node.moduleSpecifier.getText());
+  if (!ts.isNewExpression(node) || node.expression.getText() !== 'Promise') return false;
+  return /^\(?\w+\)?\s*=>\s*\{?\s*(void )?setTimeout\(\w+,[^,)]*\)\s*;?\s*\}?$/.test(
+    node.arguments?.[0]?.getText() ?? '',
+  );
+}

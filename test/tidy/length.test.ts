@@ -1,0 +1,52 @@
+import ts from 'typescript';
+import { expect, test } from 'vitest';
+import { files, nodesOf, placeOf, textOf, typeScriptFiles } from './sources.ts';
+
+const fileLinesMax = 300;
+const functionLinesMax = 60;
+const generated = /^dashboards\/generated\//;
+const code = /\.(ts|js|cjs|lua|sql|sh|css)$/;
+
+test(`no file of code is longer than ${fileLinesMax} lines`, () => {
+  const findings = files
+    .filter((path) => code.test(path) && !generated.test(path))
+    .map((path) => ({ path, lines: textOf(path).trimEnd().split('\n').length }))
+    .filter(({ lines }) => lines > fileLinesMax)
+    .map(({ path, lines }) => `${path} has ${lines} lines: give its second noun or verb a file of its own`);
+  expect(findings).toEqual([]);
+});
+
+/** Lines of functions inside count for those alone, so that a factory or a `describe` may hold many short ones. */
+test(`no function has more than ${functionLinesMax} lines of its own`, () => {
+  const findings: string[] = [];
+  for (const path of typeScriptFiles) {
+    for (const node of nodesOf(path)) {
+      if (!isFunctionWithBody(node)) continue;
+      const lines = linesOf(node) - linesOfFunctionsInside(node);
+      if (lines > functionLinesMax) {
+        findings.push(
+          `${placeOf(node)} has ${lines} lines: move a step that has a name into a function below`,
+        );
+      }
+    }
+  }
+  expect(findings).toEqual([]);
+});
+
+function isFunctionWithBody(node: ts.Node): boolean {
+  return ts.isFunctionLike(node) && 'body' in node && node.body !== undefined;
+}
+
+function linesOf(node: ts.Node): number {
+  const source = node.getSourceFile();
+  const first = source.getLineAndCharacterOfPosition(node.getStart()).line;
+  return source.getLineAndCharacterOfPosition(node.getEnd()).line - first + 1;
+}
+
+function linesOfFunctionsInside(node: ts.Node): number {
+  let lines = 0;
+  node.forEachChild((child) => {
+    lines += isFunctionWithBody(child) ? linesOf(child) - 1 : linesOfFunctionsInside(child);
+  });
+  return lines;
+}
