@@ -1,0 +1,195 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export type ServiceName = 'gateway' | 'aggregator' | 'reconciler' | 'alerter' | 'console';
+
+/** One service as a process of its own, as in production. */
+export interface RunningService {
+  readonly name: ServiceName;
+  readonly pid: () => number;
+  /** Base address of its /metrics, /healthz and /readyz. */
+  readonly opsUrl: string;
+  /** Last lines it wrote, for the message of a failing test. */
+  readonly log: () => string;
+  /** SIGKILL: what a crash does. Resolves once it is gone. */
+  readonly kill: () => Promise<void>;
+  readonly pause: () => void;
+  readonly resume: () => void;
+  /** Starts it again with the same ports, folders and names. */
+  readonly restart: () => Promise<void>;
+  /** SIGTERM. Resolves with the exit code. */
+  readonly stop: () => Promise<number | null>;
+}
+
+export interface Installation {
+  readonly env: Readonly<Record<string, string>>;
+  readonly urls: {
+    readonly gateway: string;
+    readonly api: string;
+    readonly rls: string;
+    readonly admin: string;
+    readonly console: string;
+  };
+  readonly service: (name: ServiceName) => RunningService;
+  readonly stop: () => Promise<void>;
+}
+
+const readyTimeoutMs = 60_000;
+const logBytesMax = 64_000;
+const portsNeeded = 9;
+
+/**
+ * Starts the named services against the servers that `env` names, each on free ports, and waits until they are ready.
+ * `env` has REDIS_URL, KAFKA_BROKERS, CLICKHOUSE_URL, the prefixes and the secrets; the caller makes them unique.
+ */
+export async function startServices(
+  names: readonly ServiceName[],
+  given: Readonly<Record<string, string>>,
+): Promise<Installation> {
+  const ports = await freePorts(portsNeeded);
+  const [proxy, api, rls, gatewayOps, aggregatorOps, reconcilerOps, alerterOps, admin, consolePort] =
+    ports.map(String) as [string, string, string, string, string, string, string, string, string];
+  const env: Record<string, string> = {
+    TOLLGATE_SPOOL_DIR: mkdtempSync(join(tmpdir(), 'tollgate-spool-')),
+    LOG_LEVEL: 'info',
+    ...given,
+  };
+  const own: Record<ServiceName, Record<string, string>> = {
+    gateway: { PORT: proxy, API_PORT: api, RLS_PORT: rls, OPS_PORT: gatewayOps },
+    aggregator: { OPS_PORT: aggregatorOps },
+    reconciler: { OPS_PORT: reconcilerOps },
+    alerter: { OPS_PORT: alerterOps },
+    console: { ADMIN_PORT: admin, CONSOLE_PORT: consolePort },
+  };
+  const services = new Map<ServiceName, RunningService>();
+  try {
+    await Promise.all(
+      names.map(async (name) => {
+        const opsPort = own[name]['OPS_PORT'] ?? admin;
+        const service = createService(name, { ...env, ...own[name] }, `http://127.0.0.1:${opsPort}`);
+        services.set(name, service);
+        await service.restart();
+      }),
+    );
+  } catch (error) {
+    await Promise.all([...services.values()].map((service) => service.stop()));
+    throw error;
+  }
+  const at = (port: string): string => `http://127.0.0.1:${port}`;
+  return {
+    env,
+    urls: {
+      gateway: at(proxy),
+      api: at(api),
+      rls: `127.0.0.1:${rls}`,
+      admin: at(admin),
+      console: at(consolePort),
+    },
+    service: (name) => {
+      const service = services.get(name);
+      if (service === undefined) throw new Error(`${name} was not started by this test`);
+      return service;
+    },
+    stop: async () => {
+      await Promise.all([...services.values()].map((service) => service.stop()));
+    },
+  };
+}
+
+function createService(name: ServiceName, env: Record<string, string>, opsUrl: string): RunningService {
+  let child: ChildProcess | null = null;
+  let log = '';
+  const running = (): ChildProcess => {
+    if (child === null) throw new Error(`${name} is not running`);
+    return child;
+  };
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    const ending = child;
+    child = null;
+    if (ending === null || ending.exitCode !== null || ending.signalCode !== null)
+      return ending?.exitCode ?? null;
+    const gone = once(ending, 'exit');
+    ending.kill(signal);
+    if (signal !== 'SIGKILL') ending.kill('SIGCONT');
+    await gone;
+    return ending.exitCode;
+  };
+  const start = async (): Promise<void> => {
+    await end('SIGKILL');
+    const started = spawn(process.execPath, [`services/${name}/main.ts`], {
+      env: { PATH: process.env['PATH'], HOST: '127.0.0.1', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child = started;
+    const keep = (chunk: Buffer): void => {
+      log = (log + chunk.toString()).slice(-logBytesMax);
+    };
+    started.stdout.on('data', keep);
+    started.stderr.on('data', keep);
+    await untilReady(
+      name,
+      opsUrl,
+      () => started.exitCode !== null || started.signalCode !== null,
+      () => log,
+    );
+  };
+  return {
+    name,
+    pid: () => running().pid ?? 0,
+    opsUrl,
+    log: () => log,
+    kill: async () => void (await end('SIGKILL')),
+    pause: () => void running().kill('SIGSTOP'),
+    resume: () => void running().kill('SIGCONT'),
+    restart: start,
+    stop: () => end('SIGTERM'),
+  };
+}
+
+async function untilReady(
+  name: string,
+  opsUrl: string,
+  exited: () => boolean,
+  log: () => string,
+): Promise<void> {
+  const deadline = Date.now() + readyTimeoutMs;
+  let last = 'no answer yet';
+  while (Date.now() < deadline) {
+    if (exited()) throw new Error(`${name} ended while starting:\n${log()}`);
+    try {
+      const answer = await fetch(`${opsUrl}/readyz`, { signal: AbortSignal.timeout(1_000) });
+      if (answer.ok) return;
+      last = await answer.text();
+    } catch (error) {
+      last = String(error);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`${name} was not ready after ${readyTimeoutMs} ms (${last}):\n${log()}`);
+}
+
+/** Ports nobody listens on at the moment of asking, all different. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(
+    servers.map(async (server) => {
+      server.close();
+      await once(server, 'close');
+    }),
+  );
+  return ports;
+}
