@@ -1,0 +1,207 @@
+-- Decides a batch of checks, each against all of its windows, all-or-nothing.
+--
+-- Times are Unix milliseconds, costs and limits whole units. All keys share one hash tag on a cluster.
+-- KEYS     the hashes of the subjects (a tenant, a user, an address) that the batch touches; the list of a window's
+--          older entries stands beside its hash as `<hash>:<field>` and so in the same slot.
+-- ARGV[1]  '' in production; tests give the time.
+-- ARGV[2]  the epoch of all: windows written under an older one count as empty.
+-- ARGV[3]  number of shapes. A shape is a list of windows shared by many checks:
+--            number of windows, number of subjects, then for each window
+--            subject, field, kind (0 sliding, 1 quota), limit, span, burst, shadow (0, 1), grain, four period bounds
+-- then, to the end, the checks: shape, cost, peek (0, 1), then for each subject of the shape
+--            its hash (index of KEYS) and the hash that holds its epoch (0 for none).
+--
+-- Answers a flat list of integers: now, the stamp of what was counted, then for each window of each check
+-- remaining, milliseconds to the reset, milliseconds until there is room (0 now, -1 never).
+--
+-- 1. Load each window once per batch, drop in memory what has left it.
+-- 2. Per check, look at every window; take from them only if all enforced ones have room.
+-- 3. Write the windows that changed, once. A peek or a refusal reaches step 3 with nothing to write.
+
+local function readShape()
+  local windowCount, subjectCount = number(), number()
+  local shape = { subjects = {} }
+  for s = 1, subjectCount do
+    shape.subjects[s] = { 't', 'e' }
+  end
+  for w = 1, windowCount do
+    local window = { subject = number(), field = text(), quota = number() == 1 }
+    window.limit, window.span, window.burst = number(), number(), number()
+    window.shadow, window.grain = number() == 1, number()
+    window.before, window.start, window.finish, window.after = number(), number(), number(), number()
+    local fields = shape.subjects[window.subject]
+    fields[#fields + 1] = window.field
+    shape[w] = window
+  end
+  return shape
+end
+
+local loaded, epochs = {}, {}
+
+local function epochFor(index)
+  if index == 0 then
+    return epochOfAll
+  end
+  if not epochs[index] then
+    epochs[index] = max(epochOfAll, tonumber(call('HGET', KEYS[index], 'e') or 0))
+  end
+  return epochs[index]
+end
+
+-- The windows of one subject, from this batch's memory or from its hash.
+local function loadSubject(shape, subject, index, epochIndex)
+  local held = loaded[index]
+  local fields = shape.subjects[subject]
+  if held then
+    local complete = true
+    for f = 3, #fields do
+      if not held[fields[f]] then
+        complete = false
+      end
+    end
+    if complete then
+      return held
+    end
+  end
+  local values = call('HMGET', KEYS[index], unpack(fields))
+  if not held then
+    held = { ttl = tonumber(values[1] or 0) }
+    loaded[index] = held
+  end
+  if epochIndex == index and not epochs[index] then
+    epochs[index] = max(epochOfAll, tonumber(values[2] or 0))
+  end
+  local epoch = epochFor(epochIndex)
+  local f = 2
+  for w = 1, #shape do
+    local window = shape[w]
+    if window.subject == subject then
+      f = f + 1
+      if not held[window.field] then
+        if window.quota then
+          held[window.field] = loadQuota(values[f], window, epoch)
+        else
+          held[window.field] = loadSliding(KEYS[index] .. ':' .. window.field, values[f], window.span, epoch)
+        end
+      end
+    end
+  end
+  return held
+end
+
+local function hasRoom(state, window, cost)
+  if window.quota then
+    return state.used + cost <= window.limit
+  end
+  return slidingHasRoom(state, window, cost)
+end
+
+local function millisUntilRoom(state, window, cost)
+  if cost > window.limit + window.burst then
+    return -1
+  end
+  if window.quota then
+    return max(1, state.finish - nowMs)
+  end
+  return max(1, roomAt(state, window, cost) - nowMs)
+end
+
+local function take(state, window, cost)
+  if window.quota then
+    state.used = state.used + cost
+  else
+    slidingTake(state, window, cost)
+  end
+end
+
+local dirty = {}
+
+local function decide(shape, cost, peek)
+  local states, room, passes = {}, {}, not peek
+  local indexes = {}
+  for s = 1, #shape.subjects do
+    local index, epochIndex = number(), number()
+    indexes[s] = index
+    states[s] = loadSubject(shape, s, index, epochIndex)
+  end
+  for w = 1, #shape do
+    local window = shape[w]
+    room[w] = hasRoom(states[window.subject][window.field], window, cost)
+    if not room[w] and not window.shadow then
+      passes = false
+    end
+  end
+  local out = {}
+  for w = 1, #shape do
+    local window = shape[w]
+    local state = states[window.subject][window.field]
+    local wait = room[w] and 0 or millisUntilRoom(state, window, cost)
+    if passes and room[w] then
+      take(state, window, cost)
+      local index = indexes[window.subject]
+      dirty[index] = dirty[index] or {}
+      dirty[index][window.field] = window
+    end
+    out[w] = wait
+  end
+  return out, states
+end
+
+local reply = { nowMs, stampMs }
+
+local function report(shape, waits, states)
+  for w = 1, #shape do
+    local window = shape[w]
+    local state = states[window.subject][window.field]
+    local at = #reply
+    if window.quota then
+      reply[at + 1] = max(0, window.limit - state.used)
+      reply[at + 2] = max(0, state.finish - nowMs)
+    else
+      reply[at + 1] = max(0, window.limit - state.sum)
+      reply[at + 2] = state.sum > 0 and max(0, state.last + window.span - nowMs) or 0
+    end
+    reply[at + 3] = waits[w]
+  end
+end
+
+local function write(index, windows)
+  local held = loaded[index]
+  local values, ttl = {}, held.ttl
+  for field, window in pairs(windows) do
+    local state = held[field]
+    local at, reach, slack = #values, state.finish, 0
+    values[at + 1] = field
+    if window.quota then
+      values[at + 2] = writeQuota(state)
+    else
+      reach, slack = slidingReach(state, window)
+      values[at + 2] = writeSliding(state, window.span)
+    end
+    if reach > ttl then
+      ttl = reach + slack + TTL_SLACK_MS
+    end
+  end
+  if ttl > held.ttl then
+    values[#values + 1] = 't'
+    values[#values + 1] = string.format('%.0f', ttl)
+  end
+  call('HSET', KEYS[index], unpack(values))
+  if ttl > held.ttl then
+    call('PEXPIRE', KEYS[index], string.format('%.0f', ttl - nowMs))
+  end
+end
+
+local shapes = {}
+for s = 1, number() do
+  shapes[s] = readShape()
+end
+while position < #ARGV do
+  local shape, cost, peek = shapes[number()], number(), number() == 1
+  local waits, states = decide(shape, cost, peek)
+  report(shape, waits, states)
+end
+for index, windows in pairs(dirty) do
+  write(index, windows)
+end
+return reply

@@ -1,0 +1,36 @@
+-- A calendar quota: the period's start and what it used, in the subject's hash.
+
+-- start of the period, used, used before the last reset, epoch
+local QUOTA = '<I6I6I6I6'
+
+local function loadQuota(packed, window, epoch)
+  local start, finish = window.start, window.finish
+  if nowMs >= finish then
+    start, finish = finish, window.after
+  elseif nowMs < start then
+    start, finish = window.before, start
+  end
+  local state = { used = 0, baseline = 0, epoch = epoch }
+  if packed then
+    local stored, used, baseline, seen = unpackFrom(QUOTA, packed)
+    -- Periods only move forward, whatever the clocks say.
+    if stored > start then
+      start = stored
+      finish = stored >= window.finish and window.after or window.finish
+    end
+    if stored == start then
+      state.used, state.baseline = used, baseline
+      if seen < epoch then
+        state.baseline = baseline + used
+        state.used = 0
+      end
+    end
+    state.epoch = max(seen, epoch)
+  end
+  state.start, state.finish = start, finish
+  return state
+end
+
+local function writeQuota(state)
+  return pack(QUOTA, state.start, state.used, state.baseline, state.epoch)
+end

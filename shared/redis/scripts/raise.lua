@@ -1,0 +1,35 @@
+-- Raises a quota to what is known to be consumed: used = max(used, consumed - baseline). Never lowers it, so it may be
+-- repeated at will and run beside the checks.
+-- KEYS[1] the tenant's hash. ARGV as in clock.lua, then field, start and end of the period, consumed, least baseline.
+-- Answers used before and after; both the same when the period is over.
+local field, start, finish, consumed, leastBaseline = text(), number(), number(), number(), number()
+
+local values = call('HMGET', KEYS[1], 't', 'e', field)
+local ttl = tonumber(values[1] or 0)
+local epoch = max(epochOfAll, tonumber(values[2] or 0))
+local used, baseline, seen = 0, 0, epoch
+if values[3] then
+  local stored, storedUsed, storedBaseline, storedEpoch = unpackFrom(QUOTA, values[3])
+  if stored > start then
+    return { storedUsed, storedUsed }
+  end
+  if stored == start then
+    used, baseline, seen = storedUsed, storedBaseline, storedEpoch
+    if seen < epoch then
+      used, baseline, seen = 0, baseline + used, epoch
+    end
+  end
+end
+local before, known = used, baseline
+baseline = max(baseline, leastBaseline)
+used = max(used, consumed - baseline)
+if (used == before and baseline == known) or nowMs >= finish then
+  return { before, before }
+end
+call('HSET', KEYS[1], field, writeQuota({ start = start, used = used, baseline = baseline, epoch = seen }))
+if finish > ttl then
+  ttl = finish + TTL_SLACK_MS
+  call('HSET', KEYS[1], 't', string.format('%.0f', ttl))
+  call('PEXPIRE', KEYS[1], string.format('%.0f', ttl - nowMs))
+end
+return { before, used }

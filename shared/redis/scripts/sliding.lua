@@ -1,0 +1,176 @@
+-- A strict sliding window: a running sum in the subject's hash, older entries (stamp, units) in a list beside it.
+
+-- sum, stamp of the oldest list entry (0: no list), first and last stamp and units of the open entry,
+-- burst debt (units x ten spans) and its stamp, epoch, stamp at which the list's TTL was set. 54 bytes: a hash
+-- whose values stay within 64 bytes is stored as a compact listpack.
+local SLIDING = '<I5I6I6I6I5I8I6I6I6'
+
+-- Walks the list from its head and forgets what has left the window. Amortised: an entry is walked past once
+-- per write that follows. Where a list is gone before its time, what it held is gone too.
+local function dropExpired(state, span)
+  local size = 8
+  while true do
+    local chunk = call('LRANGE', state.list, state.dropped, state.dropped + size - 1)
+    for i = 1, #chunk, 2 do
+      local at = tonumber(chunk[i])
+      if at + span > state.now then
+        state.oldest = at
+        return
+      end
+      state.sum = state.sum - chunk[i + 1]
+      state.dropped = state.dropped + 2
+    end
+    if #chunk < size then
+      state.oldest = 0
+      state.sum = state.units
+      return
+    end
+    size = 128
+  end
+end
+
+local function loadSliding(list, packed, span, epoch)
+  local state = { list = list, sum = 0, oldest = 0, first = 0, last = 0, units = 0, debt = 0, debtAt = 0 }
+  state.epoch, state.ttlAt, state.dropped, state.now, state.stamp = epoch, 0, 0, nowMs, stampMs
+  if not packed then
+    return state
+  end
+  state.sum, state.oldest, state.first, state.last, state.units, state.debt, state.debtAt, state.epoch, state.ttlAt =
+    unpackFrom(SLIDING, packed)
+  -- A clock that ran backwards (a failover) stands still here until it has caught up.
+  if state.last > stampMs then
+    state.now = state.last
+    state.stamp = state.last
+  end
+  local reset = state.epoch < epoch
+  if reset then
+    state.epoch = epoch
+    state.debt = 0
+  end
+  if reset or state.last + span <= state.now then
+    state.cleared = state.oldest ~= 0
+    state.sum, state.oldest, state.units = 0, 0, 0
+  elseif state.oldest ~= 0 and state.oldest + span <= state.now then
+    dropExpired(state, span)
+  end
+  return state
+end
+
+local function debtAt(state, burst, at)
+  return max(0, state.debt - max(0, at - state.debtAt) * burst)
+end
+
+-- When the burst pool has `need` units: its debt shrinks by `burst` a millisecond, each unit weighs ten spans.
+local function poolReadyAt(state, window, need)
+  local excess = state.debt + (need - window.burst) * window.span * 10
+  return excess <= 0 and state.now or state.debtAt + ceil(excess / window.burst)
+end
+
+local function slidingHasRoom(state, window, cost)
+  local over = state.sum + cost - window.limit
+  if over <= 0 then
+    return true
+  end
+  return over <= window.burst and poolReadyAt(state, window, min(over, cost)) <= state.now
+end
+
+-- Entries of a window, oldest first: list, the one closed in this batch, the open one.
+local function entriesOf(state)
+  local index, chunk, i, stage = state.dropped, nil, 1, state.oldest ~= 0 and 0 or 1
+  return function()
+    if stage == 0 then
+      if not chunk or i > #chunk then
+        chunk = call('LRANGE', state.list, index, index + 127)
+        index = index + 128
+        i = 1
+      end
+      if i <= #chunk then
+        i = i + 2
+        return tonumber(chunk[i - 2]), tonumber(chunk[i - 1])
+      end
+      stage = 1
+    end
+    if stage == 1 then
+      stage = 2
+      if state.closedAt then
+        return state.closedAt, state.closedUnits
+      end
+    end
+    if stage == 2 and state.units > 0 then
+      stage = 3
+      return state.last, state.units
+    end
+  end
+end
+
+-- The first moment with room: entries leave one by one, and between two of them the burst pool refills.
+local function roomAt(state, window, cost)
+  local at, used = state.now, state.sum
+  local over = used + cost - window.limit
+  if over == 1 and window.burst == 0 and used > 0 then
+    return (state.oldest ~= 0 and state.oldest or state.last) + window.span
+  end
+  local nextEntry = entriesOf(state)
+  while over > 0 do
+    local leavesAt, units = nextEntry()
+    if over <= window.burst then
+      local ready = max(at, poolReadyAt(state, window, min(over, cost)))
+      if not leavesAt or ready <= leavesAt + window.span then
+        return ready
+      end
+    end
+    if not leavesAt then
+      return at
+    end
+    at = leavesAt + window.span
+    used = used - units
+    over = used + cost - window.limit
+  end
+  return at
+end
+
+local function slidingTake(state, window, cost)
+  if window.burst > 0 then
+    local need = min(cost, max(0, state.sum + cost - window.limit))
+    state.debt = debtAt(state, window.burst, state.stamp) + need * window.span * 10
+    state.debtAt = state.stamp
+  end
+  local stamp = state.stamp
+  if state.units == 0 then
+    state.first, state.units = stamp, cost
+  elseif stamp == state.last or stamp - state.first < window.grain then
+    state.units = state.units + cost
+  else
+    state.closedAt, state.closedUnits = state.last, state.units
+    if state.oldest == 0 then
+      state.oldest = state.last
+    end
+    state.first, state.units = stamp, cost
+  end
+  state.last = stamp
+  state.sum = state.sum + cost
+end
+
+-- The list first, then its running sum: both in this script, so nobody sees one without the other.
+local function writeSliding(state, span)
+  if state.cleared then
+    call('UNLINK', state.list)
+  elseif state.dropped > 0 then
+    call('LTRIM', state.list, state.dropped, -1)
+  end
+  if state.closedAt then
+    local length = call('RPUSH', state.list, state.closedAt, state.closedUnits)
+    if length == 2 or nowMs - state.ttlAt >= span then
+      call('PEXPIRE', state.list, 2 * span + TTL_SLACK_MS)
+      state.ttlAt = nowMs
+    end
+  end
+  return pack(SLIDING, state.sum, state.oldest, state.first, state.last, state.units,
+    state.debt, state.debtAt, state.epoch, state.ttlAt)
+end
+
+-- Until when the subject's hash must live, and how much longer to let it so that this is set once a span.
+local function slidingReach(state, window)
+  local reach = window.burst > 0 and window.span * 10 or window.span
+  return state.stamp + reach, reach
+end
