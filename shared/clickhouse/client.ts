@@ -1,0 +1,138 @@
+import { createClient, ClickHouseError } from '@clickhouse/client';
+import type { ClickHouseSettings } from '@clickhouse/client';
+import { TollgateError, messageOf } from '../runtime/errors.ts';
+
+export interface ClickHouseOptions {
+  /** `http://host:8123` */
+  readonly url: string;
+  readonly database: string;
+  readonly username?: string;
+  readonly password?: string;
+  /** After this a call fails with CLICKHOUSE_UNAVAILABLE; whether it took effect is then unknown. */
+  readonly requestTimeoutMs?: number;
+  readonly connectionsMax?: number;
+  readonly settings?: ClickHouseSettings;
+}
+
+export type Params = Readonly<Record<string, unknown>>;
+
+/**
+ * The one way to ClickHouse. Values reach SQL as typed parameters (`{name:Type}`) only. Every failure is a
+ * TollgateError: CLICKHOUSE_UNAVAILABLE when trying again later may help (no connection, timeout, overload),
+ * CLICKHOUSE_QUERY_FAILED when it will not. Nothing is retried here: the caller knows what may be repeated.
+ */
+export interface ClickHouse {
+  readonly options: ClickHouseOptions;
+  /** 64-bit integers come as numbers, times as ISO 8601 in UTC. */
+  query<Row>(sql: string, params?: Params): Promise<Row[]>;
+  /** Rows are objects, or arrays in the order of `columns`. Resolves once the whole block is stored. */
+  insert(table: string, rows: readonly object[], columns?: readonly string[]): Promise<void>;
+  /** Statements without a result: DDL, INSERT … SELECT. */
+  command(sql: string, params?: Params): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function createClickHouse(options: ClickHouseOptions): ClickHouse {
+  const client = createClient({
+    url: options.url,
+    database: options.database,
+    username: options.username ?? 'default',
+    password: options.password ?? '',
+    application: 'tollgate',
+    request_timeout: options.requestTimeoutMs ?? 30_000,
+    max_open_connections: options.connectionsMax ?? 10,
+    clickhouse_settings: {
+      output_format_json_quote_64bit_integers: 0,
+      date_time_output_format: 'iso',
+      date_time_input_format: 'best_effort',
+      // An error in the middle of a result would otherwise arrive as the end of a shorter one.
+      wait_end_of_query: 1,
+      ...options.settings,
+    },
+  });
+  return {
+    options,
+    query: <Row>(sql: string, params: Params = {}) =>
+      guarded(async () => {
+        const result = await client.query({ query: sql, query_params: { ...params }, format: 'JSONEachRow' });
+        return await result.json<Row>();
+      }),
+    insert: (table, rows, columns) =>
+      guarded(async () => {
+        if (rows.length === 0) return;
+        await client.insert({
+          table,
+          values: rows as unknown[],
+          format: columns === undefined ? 'JSONEachRow' : 'JSONCompactEachRow',
+          ...(columns === undefined ? {} : { columns: columns as [string, ...string[]] }),
+        });
+      }),
+    command: (sql, params = {}) =>
+      guarded(async () => {
+        await client.command({ query: sql, query_params: { ...params } });
+      }),
+    close: () => client.close(),
+  };
+}
+
+/** Codes of ClickHouse by which it says "not now" rather than "not this". */
+const transientCodes = new Set([
+  '159', // TIMEOUT_EXCEEDED
+  '164', // READONLY, while a replica recovers
+  '198', // DNS_ERROR
+  '202', // TOO_MANY_SIMULTANEOUS_QUERIES
+  '209', // SOCKET_TIMEOUT
+  '210', // NETWORK_ERROR
+  '236', // ABORTED, on shutdown
+  '241', // MEMORY_LIMIT_EXCEEDED
+  '242', // TABLE_IS_READ_ONLY
+  '243', // NOT_ENOUGH_SPACE
+  '252', // TOO_MANY_PARTS
+  '285', // TOO_FEW_LIVE_REPLICAS
+  '319', // UNKNOWN_STATUS_OF_INSERT
+  '394', // QUERY_WAS_CANCELLED
+  '425', // SYSTEM_ERROR
+  '439', // CANNOT_SCHEDULE_TASK
+  '745', // SERVER_OVERLOADED
+  '999', // KEEPER_EXCEPTION
+]);
+
+/** Codes by which ClickHouse says that a value in the data cannot be what its column holds. */
+const badDataCodes = new Set([
+  '6',
+  '26',
+  '27',
+  '33',
+  '38',
+  '41',
+  '53',
+  '69',
+  '70',
+  '72',
+  '117',
+  '131',
+  '321',
+  '349',
+]);
+
+/** True when ClickHouse refused the rows themselves, so that other rows of the block may still be stored. */
+export function isBadData(error: unknown): boolean {
+  return (
+    error instanceof TollgateError &&
+    error.cause instanceof ClickHouseError &&
+    badDataCodes.has(error.cause.code)
+  );
+}
+
+async function guarded<Result>(call: () => Promise<Result>): Promise<Result> {
+  try {
+    return await call();
+  } catch (error) {
+    const refused = error instanceof ClickHouseError && !transientCodes.has(error.code);
+    throw new TollgateError(
+      refused ? 'CLICKHOUSE_QUERY_FAILED' : 'CLICKHOUSE_UNAVAILABLE',
+      `ClickHouse ${refused ? 'refused' : 'did not answer'}: ${messageOf(error).slice(0, 500)}`,
+      { cause: error },
+    );
+  }
+}

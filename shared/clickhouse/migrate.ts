@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+import { readFile, readdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { createClickHouse } from './client.ts';
+import type { ClickHouse, ClickHouseOptions } from './client.ts';
+import { TollgateError } from '../runtime/errors.ts';
+
+export interface MigrateOptions {
+  /** Name of a cluster: statements run ON CLUSTER with Replicated engines. Null for a single server. */
+  readonly cluster?: string | null;
+  /** Days raw events are kept; totals are kept for ever. Read when a table is created. */
+  readonly rawRetentionDays?: number;
+  readonly folder?: string;
+}
+
+export const rawRetentionDaysDefault = 400;
+
+/**
+ * Brings the database to the newest migration and answers the names of those it ran. Forward only: a file that has
+ * run may not change (MIGRATION_CHANGED). Every statement may be repeated, so that a crash half-way, or two
+ * processes that migrate at once, leave what one run would have left.
+ */
+export async function migrate(
+  connection: ClickHouseOptions,
+  options: MigrateOptions = {},
+): Promise<string[]> {
+  const { database } = clickhouse.options;
+  const fill = filler(database, options);
+  await createDatabase(clickhouse.options, fill);
+  for (const statement of statementsOf(fill(migrationsTable))) await clickhouse.command(statement);
+  const applied = await appliedChecksums(clickhouse);
+  const ran: string[] = [];
+  for (const migration of await readMigrations(options.folder ?? migrationsFolder)) {
+    const before = applied.get(migration.number);
+    if (before === undefined) {
+      await apply(clickhouse, migration, fill);
+      ran.push(migration.name);
+    } else if (before !== migration.checksum) {
+      throw new TollgateError(
+        'MIGRATION_CHANGED',
+        `${migration.name} has run on ${database} and was changed since; add a new migration instead`,
+      );
+    }
+  }
+  return ran;
+}
+
+interface Migration {
+  readonly number: number;
+  readonly name: string;
+  readonly text: string;
+  readonly checksum: string;
+}
+
+const migrationsFolder = fileURLToPath(new URL('./migrations', import.meta.url));
+
+const migrationsTable = `
+CREATE TABLE IF NOT EXISTS {database}.schema_migrations {on_cluster}
+(number UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC'))
+ENGINE = {replicated}ReplacingMergeTree
+ORDER BY (number, checksum)`;
+
+async function createDatabase(connection: ClickHouseOptions, fill: (text: string) => string): Promise<void> {
+  const outside = createClickHouse({ ...connection, database: 'default' });
+  try {
+    await outside.command(fill('CREATE DATABASE IF NOT EXISTS {database} {on_cluster}'));
+  } finally {
+    await outside.close();
+  }
+}
+
+async function appliedChecksums(clickhouse: ClickHouse): Promise<Map<number, string>> {
+  const rows = await clickhouse.query<{ number: number; checksum: string }>(
+    'SELECT number, checksum FROM schema_migrations ORDER BY number, applied_at DESC',
+  );
+  return new Map(rows.map((row) => [row.number, row.checksum]));
+}
+
+async function readMigrations(folder: string): Promise<Migration[]> {
+  const names = (await readdir(folder)).filter((name) => /^\d{3}_\w+\.sql$/.test(name)).sort();
+  return Promise.all(
+    names.map(async (name) => {
+      const text = await readFile(`${folder}/${name}`, 'utf8');
+      const checksum = createHash('sha256').update(text).digest('hex');
+      return { number: Number(name.slice(0, 3)), name, text, checksum };
+    }),
+  );
+}
+
+async function apply(
+  clickhouse: ClickHouse,
+  migration: Migration,
+  fill: (text: string) => string,
+): Promise<void> {
+  for (const statement of statementsOf(fill(migration.text))) await clickhouse.command(statement);
+  // Written last: a crash before this line repeats the statements.
+  const { number, name, checksum } = migration;
+  await clickhouse.insert('schema_migrations', [{ number, name, checksum, applied_at: Date.now() }]);
+}
+
+/** Replaces the placeholders of migrations. Names come from configuration, and SQL has no parameters for names. */
+function filler(database: string, options: MigrateOptions): (text: string) => string {
+  const cluster = options.cluster ?? null;
+  for (const name of [database, cluster ?? 'none']) {
+    if (!/^\w+$/.test(name)) throw new TollgateError('CONFIG_INVALID', `Not a usable name: ${name}`);
+  }
+  const values: Record<string, string> = {
+    database,
+    on_cluster: cluster === null ? '' : `ON CLUSTER '${cluster}'`,
+    replicated: cluster === null ? '' : 'Replicated',
+    raw_retention_days: String(Math.trunc(options.rawRetentionDays ?? rawRetentionDaysDefault)),
+  };
+  return (text) => text.replaceAll(/\{(\w+)\}/g, (placeholder, name: string) => values[name] ?? placeholder);
+}
+
+/** Splits a file at semicolons that end a line; whole-line comments go, so that they may hold anything. */
+export function statementsOf(text: string): string[] {
+  return text
+    .replaceAll(/^\s*--.*$/gm, '')
+    .split(/;\s*$/m)
+    .map((statement) => statement.trim())
+    .filter((statement) => statement !== '');
+}
