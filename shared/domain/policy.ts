@@ -10,6 +10,8 @@ export interface Route {
   /** As written: `METHOD /path`, `*` for one segment, `**` for the rest; also the event's `route`. */
   readonly match: string;
   readonly limits: readonly Limit[];
+  /** The same limits with the values of each plan; set where a limit of the route varies by plan. */
+  readonly limitsByPlan?: ReadonlyMap<string, readonly Limit[]>;
   /** Units a call takes, unless the caller says otherwise. */
   readonly cost: number;
   /** Money per unit, for cost reports. */

@@ -1,0 +1,146 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { Limit, Mode } from '../domain/limit.ts';
+import type { IdentityPolicy, JwtKeys, Plan, Policy, Route, SessionKind } from '../domain/policy.ts';
+import { calendarPeriod, durationMs } from './duration.ts';
+import type { FieldPath, Mistakes } from './mistakes.ts';
+import type { LimitFile, PolicyFile } from './schema.ts';
+
+/** Where secrets come from, and whether a policy may do without them (a check of the file alone has none). */
+export interface Secrets {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly required: boolean;
+}
+
+/** Shorter secrets can be found by trying. */
+const secretLengthMin = 16;
+
+/** Turns a checked file into the policy services use. Missing or weak secrets are added to `mistakes`. */
+export function compilePolicy(text: string, file: PolicyFile, secrets: Secrets, mistakes: Mistakes): Policy {
+  const mode = file.mode ?? 'enforce';
+  const plans = Object.entries(file.plans).map(([name, plan]): Plan => {
+    const slowDown = plan.slow_down;
+    return {
+      name,
+      limits: plan.limits.map((limit) => compileLimit(limit, null, mode, null)),
+      slowDown:
+        slowDown === undefined
+          ? null
+          : { from: slowDown.from, maxDelayMs: durationMs(slowDown.max_delay) ?? 0 },
+    };
+  });
+  const upstream = secrets.env['TOLLGATE_UPSTREAM'];
+  return {
+    revision: createHash('sha256').update(text).digest('hex').slice(0, 12),
+    links: file.links,
+    upstream: upstream === undefined || upstream === '' ? (file.upstream ?? null) : upstream,
+    identity: compileIdentity(file, secrets, mistakes),
+    defaultPlan: file.default_plan,
+    plans: new Map(plans.map((plan) => [plan.name, plan])),
+    routes: (file.routes ?? []).map((route) => compileRoute(route, Object.keys(file.plans), mode)),
+    platform: (file.platform?.limits ?? []).map((limit) => compileLimit(limit, null, mode, null)),
+    sessions: new Map(
+      Object.entries(file.sessions ?? {}).map(([name, kind]) => [name, compileSession(name, kind)]),
+    ),
+    services: (file.services ?? []).map(({ name, token_sha256, token_env }, index) => ({
+      name,
+      tokenSha256:
+        token_sha256 ??
+        createHash('sha256')
+          .update(secretOf(token_env ?? '', ['services', index, 'token_env'], secrets, mistakes))
+          .digest('hex'),
+    })),
+    alertThresholds: (file.alerts?.thresholds ?? [0.8, 1]).toSorted((a, b) => a - b),
+    mode,
+  };
+}
+
+function compileLimit(file: LimitFile, route: string | null, mode: Mode, plan: string | null): Limit {
+  const type = file.type ?? 'sliding';
+  return {
+    name: file.name,
+    per: Array.isArray(file.per) ? file.per : [file.per],
+    type,
+    limit: (plan === null ? undefined : file.by_plan?.[plan]) ?? file.limit,
+    windowMs: type === 'concurrent' ? 0 : (durationMs(file.window ?? '') ?? 0),
+    period: type === 'quota' ? calendarPeriod(file.window ?? '') : null,
+    burst: file.burst ?? 0,
+    mode: mode === 'shadow' ? 'shadow' : (file.mode ?? 'enforce'),
+    route,
+  };
+}
+
+type RouteFile = NonNullable<PolicyFile['routes']>[number];
+
+function compileRoute(file: RouteFile, plans: readonly string[], mode: Mode): Route {
+  const limits = file.limits ?? [];
+  const compiled = (plan: string | null): Limit[] =>
+    limits.map((limit) => compileLimit(limit, file.match, mode, plan));
+  const varies = limits.some(({ by_plan }) => by_plan !== undefined);
+  return {
+    match: file.match,
+    limits: compiled(null),
+    ...(varies ? { limitsByPlan: new Map(plans.map((plan) => [plan, compiled(plan)])) } : {}),
+    cost: file.cost ?? 1,
+    price: file.price ?? 0,
+  };
+}
+
+type SessionFile = NonNullable<PolicyFile['sessions']>[string];
+
+function compileSession(name: string, file: SessionFile): SessionKind {
+  return {
+    name,
+    per: Array.isArray(file.per) ? file.per : [file.per],
+    limit: file.limit,
+    ttlMs: durationMs(file.ttl) ?? 0,
+  };
+}
+
+function compileIdentity({ identity }: PolicyFile, secrets: Secrets, mistakes: Mistakes): IdentityPolicy {
+  const jwt = identity?.jwt;
+  const common = { anonymous: identity?.anonymous ?? 'ip', trustedProxies: identity?.trusted_proxies ?? [] };
+  if (jwt === undefined) return { jwt: null, ...common };
+  const keys: JwtKeys =
+    jwt.jwks_url === undefined
+      ? {
+          kind: 'secret',
+          secret: secretOf(jwt.secret_env ?? '', ['identity', 'jwt', 'secret_env'], secrets, mistakes),
+        }
+      : { kind: 'jwks', url: jwt.jwks_url };
+  const tenant = jwt.tenant ?? 'tenant_id';
+  return {
+    jwt: {
+      keys,
+      algorithms: jwt.algorithms,
+      issuer: jwt.issuer ?? null,
+      audience: jwt.audience ?? null,
+      tenantClaims: Array.isArray(tenant) ? tenant : [tenant],
+      userClaim: jwt.user ?? 'sub',
+      planClaim: jwt.plan ?? 'plan',
+    },
+    ...common,
+  };
+}
+
+/** Where secrets may be missing a random one stands in: it verifies nothing, which an empty one would. */
+function secretOf(
+  variable: string,
+  at: FieldPath,
+  { env, required }: Secrets,
+  mistakes: Mistakes,
+): Uint8Array {
+  const secret = env[variable] ?? '';
+  if (secret === '') {
+    if (!required) return randomBytes(32);
+    mistakes.add(
+      at,
+      `the environment variable ${variable} is not set; set it to a random secret of 32 characters or more`,
+    );
+  } else if (secret.length < secretLengthMin) {
+    mistakes.add(
+      at,
+      `the secret in ${variable} has ${secret.length} characters; use ${secretLengthMin} or more random ones`,
+    );
+  }
+  return new TextEncoder().encode(secret);
+}

@@ -1,0 +1,91 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { ErrorObject } from 'ajv';
+import type { FieldPath, Mistakes } from './mistakes.ts';
+import { policyFileSchema } from './schema.ts';
+import type { PolicyFile } from './schema.ts';
+
+const conforms = new Ajv2020({ allErrors: true, verbose: true, strict: false }).compile<PolicyFile>(
+  policyFileSchema,
+);
+
+/** Holds a file against the schema: the typed file, or null with every difference added to `mistakes`. */
+export function validateFile(value: unknown, mistakes: Mistakes): PolicyFile | null {
+  if (conforms(value)) return value;
+  const errors = conforms.errors ?? [];
+  const unions = errors.filter(({ keyword }) => keyword === 'anyOf').map(({ instancePath }) => instancePath);
+  for (const error of errors) {
+    // A union reports each branch it is not; the one sentence about the union itself is what helps.
+    const branch =
+      error.schemaPath.includes('/anyOf/') && unions.some((at) => error.instancePath.startsWith(at));
+    if (!branch) explain(error, value, mistakes);
+  }
+  return null;
+}
+
+function explain(error: ErrorObject, file: unknown, mistakes: Mistakes): void {
+  const path = pathOf(error.instancePath, file);
+  const params = error.params as Record<string, unknown>;
+  const description = (error.parentSchema as { description?: string } | undefined)?.description;
+  if (error.keyword === 'additionalProperties') {
+    const key = String(params['additionalProperty']);
+    const known = Object.keys((error.parentSchema as { properties?: object } | undefined)?.properties ?? {});
+    const advice =
+      known.length === 0
+        ? 'is not a usable name; use up to 64 letters, digits, "-" or "_"'
+        : `is not a known key${nearest(key, known)}; remove it or write one of: ${known.join(', ')}`;
+    mistakes.add([...path, key], advice, 'key');
+  } else if (error.keyword === 'required') {
+    const key = String(params['missingProperty']);
+    const properties = (
+      error.parentSchema as { properties?: Record<string, { description?: string }> } | undefined
+    )?.properties;
+    const expected = properties?.[key]?.description;
+    mistakes.add([...path, key], `is missing${expected === undefined ? '' : `; it must be ${expected}`}`);
+  } else {
+    const expected = description ?? error.message ?? 'something else';
+    mistakes.add(path, `is ${shown(error.data)}, but must be ${expected}`);
+  }
+}
+
+/** JSON pointer to path; a step is an index where the file has a list there. */
+function pathOf(pointer: string, file: unknown): FieldPath {
+  const path: (string | number)[] = [];
+  let value = file;
+  for (const part of pointer.split('/').slice(1)) {
+    const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
+    const step = Array.isArray(value) ? Number(key) : key;
+    path.push(step);
+    value = (value as Record<string | number, unknown> | null | undefined)?.[step];
+  }
+  return path;
+}
+
+function shown(value: unknown): string {
+  if (value === undefined || value === null) return 'empty';
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
+  if (typeof value === 'object') return 'a mapping';
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+/** ` (did you mean "limit"?)` where a known key differs by little. */
+function nearest(key: string, known: readonly string[]): string {
+  const close = known.find(
+    (candidate) => distance(key.toLowerCase(), candidate) <= Math.max(1, key.length / 3),
+  );
+  return close === undefined ? '' : ` (did you mean "${close}"?)`;
+}
+
+/** Levenshtein distance, one row at a time. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= Math.min(a.length, 64); i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
