@@ -20,10 +20,7 @@ export const rawRetentionDaysDefault = 400;
  * run may not change (MIGRATION_CHANGED). Every statement may be repeated, so that a crash half-way, or two
  * processes that migrate at once, leave what one run would have left.
  */
-export async function migrate(
-  connection: ClickHouseOptions,
-  options: MigrateOptions = {},
-): Promise<string[]> {
+export async function migrate(clickhouse: ClickHouse, options: MigrateOptions = {}): Promise<string[]> {
   const { database } = clickhouse.options;
   const fill = filler(database, options);
   await createDatabase(clickhouse.options, fill);
