@@ -1,0 +1,42 @@
+/** What the server has to know of a statement before it gives it to the engine, which alone parses SQL. */
+export interface Statement {
+  readonly kind: 'insert' | 'select' | 'other';
+  /** The format its result comes in, or its data is in. */
+  readonly format: string;
+}
+
+const comments = /^(?:\s+|--[^\n]*\n?|#[^\n]*\n?|\/\*[\s\S]*?\*\/|\()+/;
+const trailingFormat = /\bFORMAT\s+([A-Za-z]\w*)\s*(?:SETTINGS\b[^;]*)?;?\s*$/i;
+
+export function statementOf(sql: string, defaultFormat: string): Statement {
+  const verb = /^\w*/.exec(sql.replace(comments, ''))?.[0].toUpperCase() ?? '';
+  const format = trailingFormat.exec(sql)?.[1] ?? defaultFormat;
+  if (verb === 'INSERT') return { kind: 'insert', format };
+  if (verb === 'SELECT' || verb === 'WITH' || verb === 'FROM') return { kind: 'select', format };
+  return { kind: 'other', format };
+}
+
+/** Cuts `INSERT … FORMAT X` from the data that follows it in one body; null when the body holds no such data. */
+export function splitInsert(body: Buffer): { prefix: string; data: Buffer } | null {
+  const head = body.subarray(0, insertHeadBytes).toString('latin1');
+  if (!/^INSERT\b/i.test(head.replace(comments, ''))) return null;
+  const match = /\bFORMAT\s+[A-Za-z]\w*[ \t]*(?:\r?\n|(?=[[{("']))/i.exec(head);
+  if (match === null) return null;
+  const end = match.index + match[0].length;
+  return { prefix: body.subarray(0, end).toString('utf8').trimEnd(), data: body.subarray(end) };
+}
+
+const insertHeadBytes = 64 * 1024;
+
+export function contentTypeOf(format: string): string {
+  if (/EachRow|^NDJSON$|^JSONLines$/i.test(format)) return 'application/x-ndjson; charset=UTF-8';
+  if (/^JSON/i.test(format)) return 'application/json; charset=UTF-8';
+  if (/^(?:TSV|TabSeparated)/i.test(format)) return 'text/tab-separated-values; charset=UTF-8';
+  if (/^CSV/i.test(format)) return 'text/csv; charset=UTF-8';
+  if (/^XML$/i.test(format)) return 'application/xml; charset=UTF-8';
+  if (
+    /^(?:RowBinary|Native|Parquet|Arrow|ORC|Avro|MsgPack|BSON|Protobuf|CapnProto|RawBLOB|Npy)/i.test(format)
+  )
+    return 'application/octet-stream';
+  return 'text/plain; charset=UTF-8';
+}

@@ -1,0 +1,84 @@
+import { spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { TollgateError } from '../shared/runtime/errors.ts';
+
+/** Programs of the local stack and of the tests, and the Debian package each comes in. */
+export const debianPackages = {
+  'redis-server': 'redis-server',
+  'redis-cli': 'redis-tools',
+  java: 'default-jre-headless',
+  mvn: 'maven',
+  prometheus: 'prometheus',
+  promtool: 'prometheus',
+  'prometheus-alertmanager': 'prometheus-alertmanager',
+  nginx: 'nginx-light',
+  chromium: 'chromium',
+} as const;
+
+export type Program = keyof typeof debianPackages;
+
+/** Tells a person what takes long. */
+export type Say = (line: string) => void;
+
+/** The program's absolute path, or null. */
+export function findProgram(program: string): string | null {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter).concat('/usr/sbin', '/usr/local/bin')) {
+    const path = join(folder, program);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      continue;
+    }
+  }
+  return null;
+}
+
+/**
+ * The program's path, installing its Debian package first where it is missing and this is root on Debian.
+ * Throws `SERVER_MISSING` with the command to run otherwise.
+ */
+export async function needProgram(program: Program, say: Say): Promise<string> {
+  const found = findProgram(program);
+  if (found !== null) return found;
+  await installPrograms([program], say);
+  const installed = findProgram(program);
+  if (installed === null) throw missing([program], 'its package was installed, yet it is not in PATH');
+  return installed;
+}
+
+/** Installs what is missing of the given programs in one go. */
+export async function installPrograms(programs: readonly Program[], say: Say): Promise<void> {
+  const absent = programs.filter((program) => findProgram(program) === null);
+  if (absent.length === 0) return;
+  const root = process.getuid?.() === 0;
+  if (!root || findProgram('apt-get') === null) throw missing(absent, 'it is not installed');
+  const packages = packagesOf(absent);
+  say(`installing ${packages.join(', ')} (Debian)`);
+  await apt(['update'], absent);
+  await apt(['install', '-y', '--no-install-recommends', ...packages], absent);
+}
+
+function packagesOf(programs: readonly Program[]): string[] {
+  return [...new Set(programs.map((program) => debianPackages[program]))];
+}
+
+async function apt(args: readonly string[], programs: readonly Program[]): Promise<void> {
+  const child = spawn('apt-get', ['-q', '-o', 'DPkg::Lock::Timeout=300', ...args], {
+    // The run level keeps Debian from starting the packages' own services: this stack runs its own.
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const keep = (chunk: Buffer): void => void (output = (output + chunk.toString()).slice(-2_000));
+  child.stdout.on('data', keep);
+  child.stderr.on('data', keep);
+  const code = await new Promise((resolve, reject) => child.once('exit', resolve).once('error', reject));
+  if (code !== 0) throw missing(programs, `apt-get ${args[0] ?? ''} failed:\n${output}`);
+}
+
+function missing(programs: readonly Program[], reason: string): TollgateError {
+  const command = `sudo apt-get update && sudo apt-get install -y ${packagesOf(programs).join(' ')}`;
+  return new TollgateError('SERVER_MISSING', `${programs.join(', ')}: ${reason}.\nRun: ${command}`);
+}

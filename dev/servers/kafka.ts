@@ -1,0 +1,126 @@
+import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { needProgram } from '../packages.ts';
+import type { Say } from '../packages.ts';
+import { freePort } from './free-port.ts';
+import { formattedLog, kafkaClassPath, loggingConfig } from './kafka-libraries.ts';
+import { startServerProcess } from './server-process.ts';
+import type { ServerProcess } from './server-process.ts';
+
+export interface KafkaOptions {
+  /** Absolute folder for its data. */
+  readonly dir: string;
+  readonly say: Say;
+  readonly port?: number;
+  /** More broker properties, over those of this module. */
+  readonly properties?: Readonly<Record<string, string | number>>;
+  readonly dieWithParent?: boolean;
+}
+
+export interface RunningKafka extends ServerProcess {
+  readonly brokers: string;
+  readonly port: number;
+}
+
+/** One Kafka broker, its own controller (KRaft), on loopback. */
+export async function startKafkaServer(options: KafkaOptions): Promise<RunningKafka> {
+  const java = await needProgram('java', options.say);
+  const classPath = await kafkaClassPath(options.say);
+  const port = await freePort(options.port);
+  const logDir = join(options.dir, 'log');
+  if (!existsSync(join(logDir, 'meta.properties'))) {
+    await mkdir(options.dir, { recursive: true });
+    await cp(await formattedLog(java, options.say), logDir, { recursive: true });
+  }
+  const config = join(options.dir, 'server.properties');
+  await writeFile(
+    config,
+    propertiesText({ ...brokerProperties(port, await freePort(), logDir), ...options.properties }),
+  );
+  const started = await startServerProcess({
+    name: 'Kafka',
+    command: java,
+    args: [...javaOptions, '-cp', classPath, 'kafka.Kafka', config],
+    dir: options.dir,
+    logFile: join(options.dir, 'kafka.log'),
+    ready: () => answersApiVersions(port),
+    readyTimeoutMs: 60_000,
+    ...(options.dieWithParent === undefined ? {} : { dieWithParent: options.dieWithParent }),
+  });
+  return { ...started, port, brokers: `127.0.0.1:${port}` };
+}
+
+// A small heap and the quick compiler: the broker is up in about two seconds and leaves the cores to the rest.
+const javaOptions = [
+  '-Xms128m',
+  '-Xmx400m',
+  '-XX:+UseSerialGC',
+  '-XX:TieredStopAtLevel=1',
+  '-Xshare:auto',
+  '-XX:-UsePerfData',
+  `-Dlog4j2.configurationFile=${loggingConfig}`,
+];
+
+function brokerProperties(
+  port: number,
+  controllerPort: number,
+  logDir: string,
+): Record<string, string | number> {
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    'controller.listener.names': 'CONTROLLER',
+    'inter.broker.listener.name': 'PLAINTEXT',
+    'log.dirs': logDir,
+    // One broker: every internal topic has one copy, and few partitions to open at a start.
+    'offsets.topic.replication.factor': 1,
+    'offsets.topic.num.partitions': 8,
+    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.min.isr': 1,
+    'transaction.state.log.num.partitions': 4,
+    'share.coordinator.state.topic.replication.factor': 1,
+    'share.coordinator.state.topic.min.isr': 1,
+    // A consumer alone in its group need not wait for others.
+    'group.initial.rebalance.delay.ms': 0,
+    // Topics are made on purpose, with their partitions; a misspelt name must not make one.
+    'auto.create.topics.enable': 'false',
+    'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
+    'num.network.threads': 2,
+    'num.io.threads': 4,
+    'controlled.shutdown.enable': 'false',
+  };
+}
+
+function propertiesText(properties: Readonly<Record<string, string | number>>): string {
+  const lines = Object.entries(properties).map(([name, value]) => `${name}=${value}`);
+  return `${lines.join('\n')}\n`;
+}
+
+const apiVersionsKey = 18;
+
+/** The broker answers ApiVersions only when it is registered and takes requests; its port opens earlier. */
+function answersApiVersions(port: number): Promise<boolean> {
+  const request = Buffer.alloc(14);
+  request.writeInt32BE(10, 0); // bytes that follow
+  request.writeInt16BE(apiVersionsKey, 4);
+  request.writeInt16BE(0, 6); // version
+  request.writeInt32BE(1, 8); // correlation id
+  request.writeInt16BE(-1, 12); // no client id
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(request));
+    const finish = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(1_000, () => finish(false));
+    socket.once('error', () => finish(false));
+    socket.once('data', (data) =>
+      finish(data.length >= 10 && data.readInt32BE(4) === 1 && data.readInt16BE(8) === 0),
+    );
+  });
+}

@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { connect } from 'node:net';
+import { needProgram } from '../packages.ts';
+import type { Say } from '../packages.ts';
+import { freePort } from './free-port.ts';
+import { startServerProcess } from './server-process.ts';
+import type { ServerProcess } from './server-process.ts';
+
+export interface RedisOptions {
+  /** Absolute folder for its data. */
+  readonly dir: string;
+  readonly say: Say;
+  readonly port?: number;
+  /** Keeps an append-only file, so that a stop loses at most a second. Off: nothing is ever written to disk. */
+  readonly durable?: boolean;
+  /** More directives as `redis-server` takes them, e.g. `['--maxmemory', '8mb']`. */
+  readonly args?: readonly string[];
+  readonly dieWithParent?: boolean;
+}
+
+export interface RunningRedis extends ServerProcess {
+  readonly url: string;
+  readonly port: number;
+}
+
+/** Debian's `redis-server` on loopback. */
+export async function startRedisServer(options: RedisOptions): Promise<RunningRedis> {
+  const command = await needProgram('redis-server', options.say);
+  const port = await freePort(options.port);
+  const started = await startServerProcess({
+    name: 'Redis',
+    command,
+    args: [
+      ...['--port', String(port), '--bind', '127.0.0.1', '--dir', options.dir, '--daemonize', 'no'],
+      ...['--save', '', '--appendonly', options.durable === true ? 'yes' : 'no'],
+      ...(options.args ?? []),
+    ],
+    dir: options.dir,
+    logFile: join(options.dir, 'redis.log'),
+    ready: () => answersPing(port),
+    readyTimeoutMs: 20_000,
+    ...(options.dieWithParent === undefined ? {} : { dieWithParent: options.dieWithParent }),
+  });
+  return { ...started, port, url: `redis://127.0.0.1:${port}` };
+}
+
+/** True once Redis answers PONG, which it refuses while it still loads its file. */
+function answersPing(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
+    const finish = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(1_000, () => finish(false));
+    socket.once('error', () => finish(false));
+    socket.once('data', (data) => finish(data.toString().startsWith('+PONG')));
+  });
+}

@@ -1,0 +1,159 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { TollgateError } from '../../shared/runtime/errors.ts';
+
+export interface ServerCommand {
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  /** Holds the server's data, and `server.pid` beside it, by which a later start finds what an earlier one left. */
+  readonly dir: string;
+  readonly logFile: string;
+  /** Resolves true once the server answers; a throw counts as not yet. */
+  readonly ready: () => Promise<boolean>;
+  readonly readyTimeoutMs: number;
+  /** False lets the server outlive this process. */
+  readonly dieWithParent?: boolean;
+}
+
+/** A server this process started. Every method that ends it may be called again without harm. */
+export interface ServerProcess {
+  readonly name: string;
+  readonly pid: number;
+  readonly logFile: string;
+  /** Resolves with the exit code (null after a signal) when the process is gone, whoever ended it. */
+  readonly exited: Promise<number | null>;
+  alive(): boolean;
+  /** SIGTERM, then SIGKILL when it has not gone after `graceMs`. */
+  stop(graceMs?: number): Promise<void>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
+  /** SIGSTOP: the sockets stay open and answer nothing. */
+  pause(): void;
+  resume(): void;
+}
+
+const readyPollMs = 50;
+const logTailBytes = 2_000;
+
+/** Starts a server, waits until it answers, and throws with the end of its log when it does not. */
+export async function startServerProcess(server: ServerCommand): Promise<ServerProcess> {
+  await mkdir(server.dir, { recursive: true });
+  await mkdir(dirname(server.logFile), { recursive: true });
+  await endLeftover(server.dir);
+  const started = await spawnServer(server);
+  await writeFile(pidFile(server.dir), `${started.pid}\n`);
+  try {
+    await waitUntilReady(server, started);
+  } catch (error) {
+    await started.kill();
+    throw error;
+  }
+  return started;
+}
+
+/**
+ * Ends the server that an earlier, killed start left on this data folder, which would hold its lock.
+ * The pid counts only while its process still runs and names the folder, since pids are reused.
+ */
+export async function endLeftover(dir: string): Promise<void> {
+  const pid = Number(await readFile(pidFile(dir), 'utf8').catch(() => ''));
+  if (!Number.isInteger(pid) || pid <= 1) return;
+  const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+  if (commandLine.includes(dir) || environment.includes(`TOLLGATE_SERVER_DIR=${dir}\0`)) {
+    signal(pid, 'SIGCONT');
+    signal(pid, 'SIGKILL');
+    const deadline = Date.now() + 5_000;
+    while (existsSync(`/proc/${pid}/exe`) && Date.now() < deadline) await wait(20);
+  }
+  await rm(pidFile(dir), { force: true });
+}
+
+async function spawnServer(server: ServerCommand): Promise<ServerProcess> {
+  const log = await open(server.logFile, 'a');
+  const [command, args] = withParentsDeath(server);
+  const child = spawn(command, args, {
+    cwd: server.dir,
+    env: { ...process.env, ...server.env, TOLLGATE_SERVER_DIR: server.dir },
+    stdio: ['ignore', log.fd, log.fd],
+    // Its own group: Ctrl-C reaches only whoever started it, which then stops the servers in order.
+    detached: true,
+  });
+  const exited = new Promise<number | null>((resolve, reject) => {
+    child.once('exit', resolve);
+    child.once('error', reject);
+  });
+  await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+  await log.close();
+  const pid = child.pid!;
+  let gone = false;
+  void exited.then(() => (gone = true));
+  child.unref();
+  const kill = async (): Promise<void> => {
+    if (!gone) signal(pid, 'SIGKILL');
+    await exited;
+  };
+  return {
+    name: server.name,
+    pid,
+    logFile: server.logFile,
+    exited,
+    alive: () => !gone,
+    kill,
+    async stop(graceMs = 10_000) {
+      if (gone) return;
+      signal(pid, 'SIGCONT');
+      signal(pid, 'SIGTERM');
+      await Promise.race([exited, wait(graceMs, undefined, { ref: true })]);
+      await kill();
+    },
+    pause: () => signal(pid, 'SIGSTOP'),
+    resume: () => signal(pid, 'SIGCONT'),
+  };
+}
+
+/** Where Linux offers it, the kernel ends the server when its parent is killed: nothing is left behind. */
+function withParentsDeath({ command, args, dieWithParent }: ServerCommand): [string, string[]] {
+  const setpriv = '/usr/bin/setpriv';
+  if (dieWithParent === false || !existsSync(setpriv)) return [command, [...args]];
+  return [setpriv, ['--pdeathsig', 'SIGKILL', '--', command, ...args]];
+}
+
+async function waitUntilReady(server: ServerCommand, started: ServerProcess): Promise<void> {
+  const deadline = Date.now() + server.readyTimeoutMs;
+  while (Date.now() < deadline) {
+    if (!started.alive()) break;
+    if (await server.ready().catch(() => false)) return;
+    await wait(readyPollMs);
+  }
+  const reason = started.alive()
+    ? `did not answer within ${server.readyTimeoutMs} ms`
+    : 'ended while starting';
+  throw new TollgateError(
+    'SERVER_MISSING',
+    `${server.name} ${reason}. The end of ${server.logFile}:\n${await tailOf(server.logFile)}`,
+  );
+}
+
+/** The last lines of a log, for an error a person reads. */
+export async function tailOf(logFile: string): Promise<string> {
+  const text = await readFile(logFile, 'utf8').catch(() => '');
+  return text.slice(-logTailBytes).trim();
+}
+
+function pidFile(dir: string): string {
+  return join(dir, 'server.pid');
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It is gone already, which is what a signal to a server in these methods is after.
+  }
+}

@@ -1,0 +1,96 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { startClickHouseServer } from '../../dev/servers/clickhouse.ts';
+import { startKafkaServer } from '../../dev/servers/kafka.ts';
+import { startRedisServer } from '../../dev/servers/redis.ts';
+import type { ServerProcess } from '../../dev/servers/server-process.ts';
+import type { Servers } from './servers.ts';
+
+interface Shared {
+  readonly servers: Servers;
+  readonly stop: () => Promise<void>;
+}
+
+/** The run's one set of servers. Each vitest project sets up by itself, possibly from a module instance of its own. */
+interface Holder {
+  shared: Promise<Shared> | null;
+  users: number;
+}
+
+const holderKey = Symbol.for('tollgate.test.servers');
+
+/** Starts Redis, Kafka and ClickHouse for the run, or takes those the environment names; the last project stops them. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const { servers, release } = await acquire();
+  project.provide('servers', servers);
+  return release;
+}
+
+async function acquire(): Promise<{ servers: Servers; release: () => Promise<void> }> {
+  const holder = runHolder();
+  holder.users++;
+  const starting = holder.shared ?? startServers(process.env);
+  holder.shared = starting;
+  const { servers, stop } = await starting;
+  return {
+    servers,
+    release: async () => {
+      holder.users--;
+      if (holder.users > 0) return;
+      holder.shared = null;
+      await stop();
+    },
+  };
+}
+
+function runHolder(): Holder {
+  const global = globalThis as { [holderKey]?: Holder };
+  const holder = global[holderKey] ?? { shared: null, users: 0 };
+  global[holderKey] = holder;
+  return holder;
+}
+
+async function startServers(env: NodeJS.ProcessEnv): Promise<Shared> {
+  const dir = await mkdtemp(join(tmpdir(), 'tollgate-test-servers-'));
+  const started: ServerProcess[] = [];
+  const keep = <Server extends ServerProcess>(server: Server): Server => {
+    started.push(server);
+    return server;
+  };
+  const stop = async (): Promise<void> => {
+    // The data is thrown away, so nothing is gained by a slow goodbye.
+    await Promise.all(started.map((server) => server.kill()));
+    await rm(dir, { recursive: true, force: true });
+  };
+  const startedAt = performance.now();
+  try {
+    const [redisUrl, kafkaBrokers, clickhouseUrl] = await allOrNone([
+      env['REDIS_URL'] ?? startRedisServer({ dir: join(dir, 'redis'), say }).then((redis) => keep(redis).url),
+      env['KAFKA_BROKERS'] ??
+        startKafkaServer({ dir: join(dir, 'kafka'), say }).then((kafka) => keep(kafka).brokers),
+      env['CLICKHOUSE_URL'] ??
+        startClickHouseServer({ dir: join(dir, 'clickhouse'), say }).then((server) => keep(server).url),
+    ]);
+    say(`servers ready in ${Math.round(performance.now() - startedAt)} ms`);
+    return { servers: { redisUrl, kafkaBrokers, clickhouseUrl }, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Waits for all before it fails, so that what did start is known and can be stopped. */
+async function allOrNone<Values extends [unknown, unknown, unknown]>(starts: {
+  [Index in keyof Values]: Values[Index] | Promise<Values[Index]>;
+}): Promise<Values> {
+  const outcomes = await Promise.allSettled(starts);
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+  return outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : undefined)) as Values;
+}
+
+function say(line: string): void {
+  process.stderr.write(`[servers] ${line}\n`);
+}

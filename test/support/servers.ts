@@ -1,0 +1,137 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { inject } from 'vitest';
+import { freePort } from '../../dev/servers/free-port.ts';
+import { startClickHouseServer } from '../../dev/servers/clickhouse.ts';
+import type { RunningClickHouse } from '../../dev/servers/clickhouse.ts';
+import { startKafkaServer } from '../../dev/servers/kafka.ts';
+import type { RunningKafka } from '../../dev/servers/kafka.ts';
+import { startRedisServer } from '../../dev/servers/redis.ts';
+import type { RunningRedis } from '../../dev/servers/redis.ts';
+import type { ServerProcess } from '../../dev/servers/server-process.ts';
+
+/** The real servers of a test run, shared by all its tests: each test keeps to names of its own. */
+export interface Servers {
+  readonly redisUrl: string;
+  /** Comma-separated, as `KAFKA_BROKERS` is. */
+  readonly kafkaBrokers: string;
+  readonly clickhouseUrl: string;
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    servers: Servers;
+  }
+}
+
+export function servers(): Servers {
+  return inject('servers');
+}
+
+/** A name no other test uses, e.g. for a tenant or a consumer group: `uniqueName('acme')` → `acme-3f9a0c12`. */
+export function uniqueName(stem: string): string {
+  return `${stem}-${randomBytes(4).toString('hex')}`;
+}
+
+/** The names of one test on the shared servers: it creates its topics and its database itself. */
+export interface Namespace {
+  /** `TOLLGATE_TOPIC_PREFIX`; ends in a dot. */
+  readonly topicPrefix: string;
+  /** `CLICKHOUSE_DATABASE`; a plain identifier. */
+  readonly database: string;
+  /** `TOLLGATE_KEY_PREFIX`. */
+  readonly keyPrefix: string;
+}
+
+export function uniqueNamespace(): Namespace {
+  const id = randomBytes(5).toString('hex');
+  return { topicPrefix: `t${id}.`, database: `t${id}`, keyPrefix: `t${id}` };
+}
+
+export interface EventuallyOptions {
+  readonly timeoutMs?: number;
+  readonly intervalMs?: number;
+}
+
+/** Calls until it neither throws nor answers undefined, null or false; the last error is thrown at the deadline. */
+export async function eventually<Value>(
+  attempt: () => Value | Promise<Value>,
+  { timeoutMs = 10_000, intervalMs = 25 }: EventuallyOptions = {},
+): Promise<NonNullable<Value>> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    let failure: unknown;
+    try {
+      const value = await attempt();
+      if (value !== undefined && value !== null && value !== false) return value;
+      failure = new Error(`still ${String(value)} after ${timeoutMs} ms`);
+    } catch (error) {
+      failure = error;
+    }
+    if (performance.now() >= deadline) throw failure;
+    await wait(intervalMs);
+  }
+}
+
+/** A server of one test alone, to be killed, paused and started again at will. */
+export type PrivateServer<Running extends ServerProcess> = Omit<Running, 'exited'> & {
+  /** Starts it again on the same port and data after a `stop` or `kill`. */
+  restart(): Promise<void>;
+  /** Ends it and removes its data. */
+  dispose(): Promise<void>;
+  readonly dir: string;
+};
+
+/** `args` are directives for redis-server; with `durable` its data survives `restart`. */
+export function startRedis(
+  options: { readonly args?: readonly string[]; readonly durable?: boolean } = {},
+): Promise<PrivateServer<RunningRedis>> {
+  return startPrivate((dir, port) => startRedisServer({ ...options, dir, port, say }));
+}
+
+/** `properties` are broker properties over the local stack's. Its data survives `restart`. */
+export function startKafka(
+  options: { readonly properties?: Readonly<Record<string, string | number>> } = {},
+): Promise<PrivateServer<RunningKafka>> {
+  return startPrivate((dir, port) => startKafkaServer({ ...options, dir, port, say }));
+}
+
+/** Its data survives `restart`, also after a `kill`. */
+export function startClickHouse(): Promise<PrivateServer<RunningClickHouse>> {
+  return startPrivate((dir, port) => startClickHouseServer({ dir, port, say }));
+}
+
+async function startPrivate<Running extends ServerProcess>(
+  start: (dir: string, port: number) => Promise<Running>,
+): Promise<PrivateServer<Running>> {
+  const dir = await mkdtemp(join(tmpdir(), 'tollgate-test-'));
+  const port = await freePort();
+  let current = await start(dir, port);
+  return {
+    ...current,
+    dir,
+    get pid() {
+      return current.pid;
+    },
+    alive: () => current.alive(),
+    stop: (graceMs?: number) => current.stop(graceMs),
+    kill: () => current.kill(),
+    pause: () => current.pause(),
+    resume: () => current.resume(),
+    async restart() {
+      if (current.alive()) await current.kill();
+      current = await start(dir, port);
+    },
+    async dispose() {
+      await current.kill();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
