@@ -1,15 +1,22 @@
 import type { Limit } from '../domain/limit.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { messageOf } from '../runtime/errors.ts';
+import { TollgateError, messageOf } from '../runtime/errors.ts';
 import type { Registry } from '../runtime/ops.ts';
-import { encodeBatch, decodeBatch } from './batch.ts';
 import type { PendingCheck } from './batch.ts';
-import { isCost, resultOf, stateOf } from './check.ts';
+import { isCost, resultOf } from './check.ts';
 import type { CheckRequest, CheckResult } from './check.ts';
+import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
+import { createDispatch } from './dispatch.ts';
+import type { Answer } from './dispatch.ts';
+import { createLimiterMetrics } from './metrics.ts';
+import { createNodes } from './nodes.ts';
 import { createPeriodCache, periodsAround } from './periods.ts';
 import { readScript, runScript } from './scripts.ts';
+import { createShards } from './shards.ts';
+import type { Shard } from './shards.ts';
+import { decideInParts, spansSlots } from './split.ts';
 import { createSubjects } from './subjects.ts';
 import { shapeOf, windowOf } from './windows.ts';
 
@@ -19,8 +26,15 @@ export interface LimiterOptions {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** Name of this node among those that share the limits; unique per process. */
+  /**
+   * Name of this node among those that grant requests; unique per process. Without one the limiter only follows the
+   * epoch and does not count as a node (a console, a reconciler).
+   */
   readonly node?: string;
+  /** Nodes to share limits with while Redis has never been heard; at least 1. */
+  readonly nodesLeast?: number;
+  /** A call without an answer for this long is decided locally, and Redis is given up on until a probe succeeds. */
+  readonly callTimeoutMs?: number;
   /** Redis's time, in tests only. */
   readonly redisTime?: Clock;
 }
@@ -40,84 +54,95 @@ export interface Limiter {
     consumed: number,
     options?: { leastBaseline?: number; timeZone?: string },
   ): Promise<{ before: number; after: number }>;
+  /** Nodes that share the limits, and whether a Redis server is being decided without. */
+  state(): { readonly nodes: number; readonly serversAway: number };
   close(): Promise<void>;
 }
 
-interface Waiting extends PendingCheck {
-  readonly startedAt: number;
-  readonly resolve: (result: CheckResult) => void;
-}
+const callTimeoutMsDefault = 25;
+/** Operators' calls wait longer than checks: they are few and must not be decided locally. */
+const operatorTimeoutMs = 2000;
 
-const batchMax = 64;
-
-const decideScript = readScript('clock', 'sliding', 'quota', 'decide');
 const resetScript = readScript('clock', 'reset');
 const raiseScript = readScript('clock', 'quota', 'raise');
+const returnScript = readScript('clock', 'sliding', 'quota', 'return');
 
 export function createLimiter(options: LimiterOptions): Limiter {
-  const { redis, keyPrefix, clock, logger, redisTime } = options;
+  const { redis, keyPrefix, clock, logger, redisTime, node = null, nodesLeast = 1 } = options;
   const subjects = createSubjects(keyPrefix);
   const periods = createPeriodCache();
-  let epochMs = 0;
-  let queue: Waiting[] = [];
+  const nodes = createNodes({ redis, keyPrefix, node, nodesLeast, logger });
+  const metrics = createLimiterMetrics(options.registry, () => nodes.live());
+  const callTimeoutMs = options.callTimeoutMs ?? callTimeoutMsDefault;
+  const shards = createShards({
+    redis,
+    keyPrefix,
+    callTimeoutMs,
+    periods,
+    nodes: () => nodes.live(),
+    metrics,
+    logger,
+  });
+  const dispatch = createDispatch({
+    redis,
+    shards,
+    periods,
+    clock,
+    redisTime,
+    epochMs: () => nodes.epochMs(),
+    metrics,
+    logger,
+  });
+  const cluster = isCluster(redis);
 
-  return { check, reset, resetAll, raiseQuota, close: () => Promise.resolve() };
+  return {
+    check,
+    reset,
+    resetAll: () => nodes.resetAll(redisTime?.now() ?? clock.now()),
+    raiseQuota,
+    state: () => ({ nodes: nodes.live(), serversAway: shards.away() }),
+    close,
+  };
 
   function check(request: CheckRequest): Promise<CheckResult> {
-    const timeZone = request.timeZone ?? 'UTC';
-    const shape = shapeOf(request.limits, request.tenantId !== null, request.userId !== null, timeZone);
+    const startedAt = performance.now();
+    const { tenantId, userId, limits, timeZone = 'UTC' } = request;
+    const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
+    const pending = { request, shape, subjects: shape.subjects.map((kind) => subjects.of(kind, request)) };
     const { promise, resolve } = Promise.withResolvers<CheckResult>();
-    queue.push({
-      request,
-      shape,
-      subjects: shape.subjects.map((kind) => subjects.of(kind, request)),
-      startedAt: performance.now(),
-      resolve,
-    });
-    // Whatever else arrives in this turn of the event loop travels along; no timer is involved.
-    if (queue.length === 1) setImmediate(flush);
+    const answer = ({ states, degraded }: Answer): void =>
+      resolve(resultOf(states, isCost(request.cost), degraded, microsSince(startedAt)));
+    if (shape.windows.length === 0) answer({ states: [], degraded: false, stampMs: 0 });
+    else if (cluster && spansSlots(pending)) void decideInParts(pending, ask, giveBack).then(answer);
+    else dispatch.enqueue({ ...pending, answer });
     return promise;
   }
 
-  function flush(): void {
-    const checks = queue;
-    queue = [];
-    for (let from = 0; from < checks.length; from += batchMax) {
-      void send(checks.slice(from, from + batchMax));
-    }
+  function ask(part: PendingCheck): Promise<Answer> {
+    return new Promise((resolve) => dispatch.enqueue({ ...part, answer: resolve }));
   }
 
-  async function send(checks: readonly Waiting[]): Promise<void> {
-    try {
-      const { keys, args } = encodeBatch(checks, {
-        timeMs: timeArgument(),
-        epochMs,
-        nowMs: clock.now(),
-        periods,
-      });
-      const { states } = decodeBatch(await runScript(redis, decideScript, keys, args), checks);
-      checks.forEach(({ request, startedAt, resolve }, index) =>
-        resolve(resultOf(states[index] ?? [], isCost(request.cost), false, microsSince(startedAt))),
-      );
-    } catch (error) {
-      logger.warn({ err: error }, messageOf(error));
-      const nowMs = clock.now();
-      for (const { request, shape, startedAt, resolve } of checks) {
-        const states = shape.windows.map(({ limit, units }) =>
-          stateOf(limit, nowMs, { remaining: units, resetInMs: 0, waitMs: 0 }),
-        );
-        resolve(resultOf(states, isCost(request.cost), true, microsSince(startedAt)));
-      }
-    }
+  function giveBack({ request, shape, subjects: own }: PendingCheck, { states, stampMs }: Answer): void {
+    if (stampMs === 0) return;
+    const taken = shape.windows.map((_, index) => index).filter((index) => states[index]?.violated === false);
+    const keys = taken.map((index) => own[shape.subjectOf[index] ?? 0]?.key ?? '');
+    const fields = taken.flatMap((index) => {
+      const window = shape.windows[index];
+      return window === undefined ? [] : [window.field, window.period === null ? 0 : 1];
+    });
+    const args = [timeArgument(), nodes.epochMs(), stampMs, request.cost, ...fields];
+    shardOf(own[0]?.tag)
+      .gate.run(() => runScript(redis, returnScript, keys, args))
+      .catch((error: unknown) => logger.debug({ reason: messageOf(error) }, 'could not give back'));
+  }
+
+  function shardOf(tag = '{}'): Shard {
+    return shards.of(tag);
   }
 
   async function reset(tenantId: string): Promise<void> {
-    await runScript(redis, resetScript, [subjects.tenant(tenantId).key], [timeArgument(), epochMs]);
-  }
-
-  function resetAll(): Promise<void> {
-    epochMs = Math.max(epochMs + 1, redisTime?.now() ?? clock.now());
-    return Promise.resolve();
+    const tenant = subjects.tenant(tenantId);
+    await within(runScript(redis, resetScript, [tenant.key], [timeArgument(), nodes.epochMs()]));
   }
 
   async function raiseQuota(
@@ -128,12 +153,9 @@ export function createLimiter(options: LimiterOptions): Limiter {
     { leastBaseline = 0, timeZone = 'UTC' } = {},
   ): Promise<{ before: number; after: number }> {
     const { start, finish } = periodsAround(limit.period ?? 'day', timeZone, periodStartMs);
-    const reply = await runScript(
-      redis,
-      raiseScript,
-      [subjects.tenant(tenantId).key],
-      [timeArgument(), epochMs, windowOf(limit).field, start, finish, Math.floor(consumed), leastBaseline],
-    );
+    const period = [start, finish, Math.floor(consumed), Math.floor(leastBaseline)];
+    const args = [timeArgument(), nodes.epochMs(), windowOf(limit).field, ...period];
+    const reply = await within(runScript(redis, raiseScript, [subjects.tenant(tenantId).key], args));
     const [before = 0, after = 0] = reply as number[];
     return { before, after };
   }
@@ -141,8 +163,28 @@ export function createLimiter(options: LimiterOptions): Limiter {
   function timeArgument(): number | '' {
     return redisTime?.now() ?? '';
   }
+
+  async function close(): Promise<void> {
+    await nodes.close();
+    shards.close();
+  }
 }
 
 function microsSince(startedAt: number): number {
   return Math.round((performance.now() - startedAt) * 1000);
+}
+
+async function within<T>(call: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    reject(new TollgateError('REDIS_UNAVAILABLE', `Redis did not answer within ${operatorTimeoutMs} ms`));
+  }, operatorTimeoutMs);
+  try {
+    return await Promise.race([call, promise]);
+  } catch (error) {
+    if (error instanceof TollgateError) throw error;
+    throw new TollgateError('REDIS_UNAVAILABLE', messageOf(error), { cause: error });
+  } finally {
+    clearTimeout(timer);
+  }
 }

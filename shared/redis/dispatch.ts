@@ -1,0 +1,127 @@
+import type { LimitState } from '../domain/limit.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { messageOf } from '../runtime/errors.ts';
+import { decodeBatch, encodeBatch } from './batch.ts';
+import type { PendingCheck } from './batch.ts';
+import { isCluster } from './client.ts';
+import type { RedisClient } from './client.ts';
+import type { LimiterMetrics } from './metrics.ts';
+import type { PeriodCache } from './periods.ts';
+import { readScript, runScript } from './scripts.ts';
+import type { Shard, Shards } from './shards.ts';
+
+/** States of one check's windows, and the stamp under which its units were counted (0 when decided locally). */
+export interface Answer {
+  readonly states: LimitState[];
+  readonly degraded: boolean;
+  readonly stampMs: number;
+}
+
+/** A check whose subjects share a slot, and where its answer goes. */
+export interface Queued extends PendingCheck {
+  readonly answer: (answer: Answer) => void;
+}
+
+export interface Dispatch {
+  /** Sends the check with everything else that is queued in this turn of the event loop. */
+  enqueue(check: Queued): void;
+}
+
+export interface DispatchOptions {
+  readonly redis: RedisClient;
+  readonly shards: Shards;
+  readonly periods: PeriodCache;
+  readonly clock: Clock;
+  readonly redisTime: Clock | undefined;
+  readonly epochMs: () => number;
+  readonly metrics: LimiterMetrics;
+  readonly logger: Logger;
+}
+
+/** A script call decides at most this many checks, so that it never holds Redis for much more than half a millisecond. */
+export const batchChecksMax = 64;
+
+const decideScript = readScript('clock', 'sliding', 'quota', 'decide');
+
+export function createDispatch(options: DispatchOptions): Dispatch {
+  const { redis, shards, clock, redisTime, metrics, logger } = options;
+  const cluster = isCluster(redis);
+  let queue: Queued[] = [];
+
+  return {
+    enqueue: (check) => {
+      queue.push(check);
+      // The poll phase hands over everything that has arrived; this runs right after it. No timer is involved.
+      if (queue.length === 1) setImmediate(flush);
+    },
+  };
+
+  function flush(): void {
+    const checks = queue;
+    queue = [];
+    if (!cluster) {
+      sendAll(checks);
+      return;
+    }
+    for (const [, group] of Map.groupBy(checks, ({ subjects }) => subjects[0]?.tag ?? '')) sendAll(group);
+  }
+
+  function sendAll(checks: Queued[]): void {
+    const shard = shards.of(checks[0]?.subjects[0]?.tag ?? '{}');
+    if (checks.length <= batchChecksMax) {
+      void send(shard, checks);
+      return;
+    }
+    for (let from = 0; from < checks.length; from += batchChecksMax) {
+      void send(shard, checks.slice(from, from + batchChecksMax));
+    }
+  }
+
+  async function send(shard: Shard, checks: readonly Queued[]): Promise<void> {
+    const startedAt = performance.now();
+    try {
+      const reply = await shard.gate.run(() => {
+        const { keys, args } = encodeBatch(checks, {
+          timeMs: redisTime?.now() ?? '',
+          epochMs: options.epochMs(),
+          nowMs: clock.now(),
+          periods: options.periods,
+        });
+        return runScript(redis, decideScript, keys, args);
+      });
+      const { stampMs, states } = decodeBatch(reply, checks);
+      metrics.batch(checks.length, (performance.now() - startedAt) / 1000);
+      checks.forEach((check, index) => {
+        const own = states[index] ?? [];
+        remember(check, own);
+        check.answer({ states: own, degraded: false, stampMs });
+      });
+    } catch (error) {
+      logger.debug({ reason: messageOf(error) }, 'deciding locally');
+      metrics.degraded(checks.length);
+      const local = shard.local();
+      for (const check of checks) {
+        check.answer({ states: local.decide(check, clock.now()), degraded: true, stampMs: 0 });
+      }
+    }
+  }
+}
+
+/** What the local limiter starts from if Redis is lost next. */
+function remember({ shape, subjects }: PendingCheck, states: readonly LimitState[]): void {
+  for (let index = 0; index < states.length; index += 1) {
+    const state = states[index];
+    const window = shape.windows[index];
+    const subject = subjects[shape.subjectOf[index] ?? 0];
+    if (state === undefined || window === undefined || subject === undefined) continue;
+    const used = window.units - state.remaining;
+    const seen = subject.seen.get(window.field);
+    if (seen === undefined) {
+      subject.seen.set(window.field, { used, resetAtMs: state.resetAtMs });
+    } else {
+      seen.used = used;
+      seen.resetAtMs = state.resetAtMs;
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { Registry } from '../runtime/ops.ts';
+
+/** What the decision tells about itself. Bounded: no tenant, no limit, no address is a label. */
+export interface LimiterMetrics {
+  batch(checks: number, seconds: number): void;
+  degraded(checks: number): void;
+  changed(away: number, available: boolean, reason: string): void;
+}
+
+export function createLimiterMetrics(registry: Registry, live: () => number): LimiterMetrics {
+  const registers = [registry];
+  const seconds = new Histogram({
+    name: 'tollgate_redis_call_duration_seconds',
+    help: 'Time from sending a batch of checks to Redis to its answer.',
+    buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05],
+    registers,
+  });
+  const size = new Histogram({
+    name: 'tollgate_redis_batch_checks',
+    help: 'Checks that travelled to Redis in one call.',
+    buckets: [1, 2, 4, 8, 16, 32, 64],
+    registers,
+  });
+  const local = new Counter({
+    name: 'tollgate_checks_degraded_total',
+    help: 'Checks that this node decided by itself because Redis did not answer in time.',
+    registers,
+  });
+  const opened = new Counter({
+    name: 'tollgate_redis_breaker_opened_total',
+    help: 'Times a Redis server was given up on, by kind of trouble.',
+    labelNames: ['reason'],
+    registers,
+  });
+  const away = new Gauge({
+    name: 'tollgate_redis_servers_away',
+    help: 'Redis servers that this node currently decides without.',
+    registers,
+  });
+  new Gauge({
+    name: 'tollgate_nodes_live',
+    help: 'Nodes that share the limits, as of the last heartbeat that Redis answered.',
+    registers,
+    collect() {
+      this.set(live());
+    },
+  });
+  away.set(0);
+  return {
+    batch: (checks, took) => {
+      size.observe(checks);
+      seconds.observe(took);
+    },
+    degraded: (checks) => local.inc(checks),
+    changed: (count, available, reason) => {
+      away.set(count);
+      if (!available) opened.inc({ reason: kindOf(reason) });
+    },
+  };
+}
+
+function kindOf(reason: string): string {
+  const known = /^(OOM|READONLY|LOADING|CLUSTERDOWN|MISCONF|BUSY|MASTERDOWN|NOAUTH)/.exec(reason)?.[1];
+  if (known !== undefined) return known.toLowerCase();
+  return reason.startsWith('no answer') ? 'timeout' : 'connection';
+}

@@ -1,0 +1,78 @@
+import type { Logger } from '../runtime/logger.ts';
+import { messageOf } from '../runtime/errors.ts';
+import type { RedisClient } from './client.ts';
+import { tags } from './keys.ts';
+import { readScript, runScript } from './scripts.ts';
+
+/** The nodes that share the limits, as leases in Redis, and the epoch of all that they pass along. */
+export interface Nodes {
+  /** Live nodes as of the last heartbeat that arrived, at least `nodesLeast`. */
+  live(): number;
+  epochMs(): number;
+  /** Sets the epoch of all: every window written before counts as empty. Rejects when Redis does not answer. */
+  resetAll(nowMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface NodesOptions {
+  readonly redis: RedisClient;
+  readonly keyPrefix: string;
+  /** Null: only listens (a console, a reconciler); does not count as a node that grants. */
+  readonly node: string | null;
+  readonly nodesLeast: number;
+  readonly logger: Logger;
+}
+
+const heartbeatIntervalMs = 1000;
+/** A node that died is out of the count after this long. */
+const leaseMs = 3500;
+const heartbeatTimeoutMs = 900;
+const script = readScript('heartbeat');
+
+export function createNodes({ redis, keyPrefix, node, nodesLeast, logger }: NodesOptions): Nodes {
+  const keys = [`${keyPrefix}:${tags.nodes}`, `${keyPrefix}:${tags.nodes}:epoch`];
+  let live = nodesLeast;
+  let epochMs = 0;
+  let beating = false;
+  const timer = setInterval(beat, heartbeatIntervalMs);
+  timer.unref();
+  redis.on('ready', beat);
+  if (redis.status === 'ready') beat();
+  return { live: () => live, epochMs: () => epochMs, resetAll, close };
+
+  function beat(): void {
+    // One at a time: a server that does not answer must not be sent a pile of heartbeats.
+    if (beating) return;
+    beating = true;
+    const giveUp = setTimeout(() => (beating = false), heartbeatTimeoutMs);
+    exchange(leaseMs)
+      .catch((error: unknown) => logger.debug({ reason: messageOf(error) }, 'heartbeat failed'))
+      .finally(() => {
+        clearTimeout(giveUp);
+        beating = false;
+      });
+  }
+
+  async function exchange(holdMs: number): Promise<void> {
+    const reply = await runScript(redis, script, keys, [node ?? '', holdMs, epochMs]);
+    const [count = 0, epoch = 0] = reply as number[];
+    live = Math.max(nodesLeast, count, 1);
+    // Only ever forward: after Redis lost its data this node gives the epoch back.
+    epochMs = Math.max(epochMs, epoch);
+  }
+
+  async function resetAll(nowMs: number): Promise<void> {
+    epochMs = Math.max(epochMs + 1, nowMs);
+    await exchange(leaseMs);
+  }
+
+  async function close(): Promise<void> {
+    clearInterval(timer);
+    redis.off('ready', beat);
+    if (node === null || redis.status !== 'ready') return;
+    await Promise.race([
+      exchange(0).catch(() => undefined),
+      new Promise((resolve) => setTimeout(resolve, heartbeatTimeoutMs).unref()),
+    ]);
+  }
+}
