@@ -1,0 +1,63 @@
+import { within } from './deadline.ts';
+import type { Kafka } from './kafka.ts';
+import type { Topics } from './topics.ts';
+
+export interface TopicPlan {
+  /** Partitions of the topics that carry many events. */
+  readonly partitions?: number;
+  readonly replicationFactor?: number;
+  /** How long events stay readable in Kafka. ClickHouse keeps them longer. */
+  readonly retentionMs?: number;
+  readonly timeoutMs?: number;
+}
+
+const dayMs = 86_400_000;
+
+/**
+ * Creates the topics that do not exist yet; those that exist are left as they are, whoever made them. Safe to repeat
+ * and to run at the same time elsewhere. Rejects when Kafka cannot be reached within `timeoutMs`.
+ */
+export async function ensureTopics(kafka: Kafka, topics: Topics, plan: TopicPlan = {}): Promise<void> {
+  const { partitions = 12, replicationFactor = 1, retentionMs = 7 * dayMs, timeoutMs = 30_000 } = plan;
+  const replicas = [
+    // An acknowledged event is on all in-sync replicas; below this many, Kafka refuses rather than risk it.
+    { name: 'min.insync.replicas', value: String(Math.max(1, replicationFactor - 1)) },
+  ];
+  const log = [...replicas, { name: 'retention.ms', value: String(retentionMs) }];
+  const compacted = [
+    ...replicas,
+    { name: 'cleanup.policy', value: 'compact' },
+    // Compacts soon, so that a reader who starts anew has little to read.
+    { name: 'min.cleanable.dirty.ratio', value: '0.1' },
+    { name: 'segment.ms', value: String(dayMs / 24) },
+  ];
+  const kept = [...replicas, { name: 'retention.ms', value: String(90 * dayMs) }];
+  const topic = (name: string, numPartitions: number, configEntries: typeof log) => ({
+    topic: name,
+    numPartitions,
+    replicationFactor,
+    configEntries,
+  });
+  const connection = kafka.open();
+  const admin = connection.client.admin();
+  try {
+    await within(timeoutMs, 'connecting', admin.connect());
+    const existing = new Set(await within(timeoutMs, 'listing topics', admin.listTopics()));
+    const wanted = [
+      topic(topics.usage, partitions, log),
+      topic(topics.totals, partitions, compacted),
+      topic(topics.tenants, 1, compacted),
+      topic(topics.alerts, Math.min(3, partitions), kept),
+      topic(topics.deadLetters, Math.min(3, partitions), kept),
+    ].filter(({ topic: name }) => !existing.has(name));
+    if (wanted.length === 0) return;
+    await within(
+      timeoutMs,
+      'creating topics',
+      admin.createTopics({ topics: wanted, waitForLeaders: true, timeout: timeoutMs }),
+    );
+  } finally {
+    await within(1_000, 'disconnecting', admin.disconnect()).catch(() => undefined);
+    connection.destroy();
+  }
+}

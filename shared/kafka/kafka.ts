@@ -1,0 +1,92 @@
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { Kafka as KafkaJs } from 'kafkajs';
+import type { Logger } from '../runtime/logger.ts';
+import { bridgeLogs } from './log-bridge.ts';
+import { quietRequestQueue } from './request-queue.ts';
+
+export interface KafkaOptions {
+  /** `host:port`, several separated by commas or as a list. */
+  readonly brokers: string | readonly string[];
+  readonly clientId: string;
+  readonly logger: Logger;
+  /** Bound of opening a socket. */
+  readonly connectionTimeoutMs?: number;
+  /** Bound of one request and its answer. */
+  readonly requestTimeoutMs?: number;
+}
+
+/** The way to one Kafka cluster. Opens nothing by itself. */
+export interface Kafka {
+  readonly clientId: string;
+  readonly logger: Logger;
+  readonly requestTimeoutMs: number;
+  /** A client with sockets of its own, so that it can be thrown away without touching any other. */
+  open(): KafkaConnection;
+}
+
+export interface KafkaConnection {
+  readonly client: KafkaJs;
+  /** Cuts every socket at once and opens no more: whatever is in flight fails now, and nothing of it is sent again. */
+  destroy(): void;
+}
+
+/**
+ * Describes a cluster. Never connects and never throws because of the network.
+ *
+ * kafkajs is used through throwaway connections, because it has states it does not come out of: requests on a
+ * connection that is closing lose their timeout, and a socket that ends before it connected settles nothing.
+ * Every caller bounds its calls by its own clock, destroys the connection when the bound is passed, and opens another.
+ */
+export function createKafka(options: KafkaOptions): Kafka {
+  quietRequestQueue();
+  const { clientId, logger, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
+  const brokers = typeof options.brokers === 'string' ? options.brokers.split(',') : [...options.brokers];
+  return { clientId, logger, requestTimeoutMs, open };
+
+  function open(): KafkaConnection {
+    const sockets = createSockets();
+    const client = new KafkaJs({
+      brokers,
+      clientId,
+      connectionTimeout: connectionTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      // Explicit, since kafkajs takes other defaults where NODE_ENV is "test".
+      retry: { retries: 3, initialRetryTime: 100, maxRetryTime: 1_000, factor: 0.2, multiplier: 2 },
+      socketFactory: ({ host, port, onConnect }) => sockets.connect(host, port, onConnect),
+      logCreator: bridgeLogs(logger),
+    });
+    return { client, destroy: () => sockets.destroy() };
+  }
+}
+
+const keepAliveDelayMs = 60_000;
+
+/** The sockets of one connection. Destroying one with an error is what makes kafkajs reject the requests on it. */
+function createSockets(): {
+  connect(host: string, port: number, onConnect: () => void): Socket;
+  destroy(): void;
+} {
+  const open = new Set<Socket>();
+  let destroyed = false;
+  return {
+    connect(host, port, onConnect) {
+      if (destroyed) throw new Error('The connection was given up');
+      const socket = connect({
+        host,
+        port,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: keepAliveDelayMs,
+      });
+      socket.once('connect', onConnect);
+      socket.once('close', () => open.delete(socket));
+      open.add(socket);
+      return socket;
+    },
+    destroy() {
+      destroyed = true;
+      for (const socket of open) socket.destroy(new Error('The connection was given up'));
+    },
+  };
+}

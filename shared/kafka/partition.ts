@@ -1,0 +1,25 @@
+const seed = 0x9747b28c;
+const multiplier = 0x5bd1e995;
+
+/** Partition of a key, as the Java client's default partitioner chooses it. */
+export function partitionOf(key: string, partitions: number): number {
+  return (murmur2(Buffer.from(key)) & 0x7fffffff) % partitions;
+}
+
+/** MurmurHash2, 32 bits, with the seed and the finish of Kafka's Java client (`Utils.murmur2`); signed. */
+export function murmur2(data: Buffer): number {
+  let hash = seed ^ data.length;
+  const wholeWords = data.length & ~3;
+  for (let at = 0; at < wholeWords; at += 4) {
+    let word = Math.imul(data.readInt32LE(at), multiplier);
+    word = Math.imul(word ^ (word >>> 24), multiplier);
+    hash = Math.imul(hash, multiplier) ^ word;
+  }
+  if (wholeWords < data.length) {
+    for (let at = data.length - 1; at >= wholeWords; at -= 1)
+      hash ^= data.readUInt8(at) << ((at - wholeWords) * 8);
+    hash = Math.imul(hash, multiplier);
+  }
+  hash = Math.imul(hash ^ (hash >>> 13), multiplier);
+  return hash ^ (hash >>> 15);
+}
