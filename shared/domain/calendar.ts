@@ -10,18 +10,16 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
 /**
- * The calendar period that holds `nowMs`, in an IANA zone (UTC when null). Weeks begin on Monday. Where a zone skips
- * or repeats midnight, the day begins with the first instant that carries its date, so periods meet without gap or
+ * The calendar period that holds `nowMs`, in an IANA zone (UTC when null). Weeks begin on Monday, an hour is an
+ * hour of UTC in every zone. Where a zone skips or repeats midnight, the day begins with the first instant that carries its date, so periods meet without gap or
  * overlap. Throws RangeError on an unknown zone: check it with `isTimeZone` where it enters.
  */
 export function periodAt(period: CalendarPeriod, zone: string | null, nowMs: number): PeriodSpan {
-  const offsetMs = offsetAt(zone, nowMs);
-  const localMs = nowMs + offsetMs;
   if (period === 'hour') {
-    const startMs = Math.floor(localMs / hourMs) * hourMs - offsetMs;
+    const startMs = Math.floor(nowMs / hourMs) * hourMs;
     return { startMs, endMs: startMs + hourMs };
   }
-  const [first, next] = datesAround(period, localMs);
+  const [first, next] = datesAround(period, nowMs + offsetAt(zone, nowMs));
   return { startMs: firstInstantOf(zone, first), endMs: firstInstantOf(zone, next) };
 }
 

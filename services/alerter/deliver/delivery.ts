@@ -1,0 +1,71 @@
+import type { AlertEvent } from '../../../shared/domain/alert.ts';
+
+export type Channel = 'webhook' | 'slack' | 'email' | 'log';
+
+/** `delivered`, `dead` (given up) and `dropped` (its target is gone from the record, or disabled) are final. */
+export type DeliveryStatus = 'pending' | 'delivered' | 'dead' | 'dropped';
+
+/** One alert on its way to one target: a value of the deliveries topic, keyed by `deliveryKeyOf`. Times are Unix ms. */
+export interface Delivery {
+  readonly alert: AlertEvent;
+  readonly channel: Channel;
+  /** Names the target in the tenant's record without repeating its address. */
+  readonly target_id: string;
+  /** The target as people may read it: no secrets, no tokens. */
+  readonly target: string;
+  readonly status: DeliveryStatus;
+  readonly attempts: number;
+  readonly next_attempt_ms: number;
+  readonly created_ms: number;
+  readonly updated_ms: number;
+  /** Of the last attempt; empty when there was none or it went well. */
+  readonly error: string;
+}
+
+/** How one attempt went. `gone`: the target asked never to be called again. `refused`: it will never work. */
+export type AttemptOutcome =
+  | { readonly kind: 'delivered' }
+  | { readonly kind: 'failed'; readonly error: string; readonly retryAfterMs?: number }
+  | { readonly kind: 'gone'; readonly error: string }
+  | { readonly kind: 'refused'; readonly error: string };
+
+/** Full jitter between half and the whole of base × factor^n, at most `capMs`. */
+export interface RetryPlan {
+  readonly attemptsMax: number;
+  readonly baseMs: number;
+  readonly factor: number;
+  readonly capMs: number;
+}
+
+/** Tries for about a day: after 5 s, 25 s, 2 min, 10 min, 50 min, and then every four hours. */
+export const defaultRetryPlan: RetryPlan = {
+  attemptsMax: 11,
+  baseMs: 5_000,
+  factor: 5,
+  capMs: 4 * 3_600_000,
+};
+
+export function deliveryKeyOf({ alert, target_id }: Pick<Delivery, 'alert' | 'target_id'>): string {
+  return `${alert.id}/${target_id}`;
+}
+
+/** The state after an attempt. `random` in [0, 1) is the jitter. Pure. */
+export function afterAttempt(
+  delivery: Delivery,
+  outcome: AttemptOutcome,
+  { nowMs, random, plan }: { nowMs: number; random: number; plan: RetryPlan },
+): Delivery {
+  const attempts = delivery.attempts + 1;
+  const next = {
+    ...delivery,
+    attempts,
+    updated_ms: nowMs,
+    error: outcome.kind === 'delivered' ? '' : outcome.error,
+  };
+  if (outcome.kind === 'delivered') return { ...next, status: 'delivered' };
+  if (outcome.kind !== 'failed' || attempts >= plan.attemptsMax) return { ...next, status: 'dead' };
+  const backoffMs = Math.min(plan.capMs, plan.baseMs * plan.factor ** (attempts - 1)) * (0.5 + random / 2);
+  // A receiver may ask for patience, but not for more than the longest pause there is.
+  const waitMs = Math.max(backoffMs, Math.min(outcome.retryAfterMs ?? 0, plan.capMs));
+  return { ...next, next_attempt_ms: nowMs + Math.ceil(waitMs) };
+}

@@ -1,0 +1,57 @@
+import { createTransport } from 'nodemailer';
+import type { AlertEvent } from '../../../shared/domain/alert.ts';
+import { messageOf } from '../../../shared/runtime/errors.ts';
+import type { AttemptOutcome } from './delivery.ts';
+import type { Target } from './targets.ts';
+import { wordingOf } from './wording.ts';
+
+export interface Mailer {
+  send(target: Target, alert: AlertEvent): Promise<AttemptOutcome>;
+  close(): void;
+}
+
+export interface MailerOptions {
+  /** `smtp://user:password@host:587`; null when mail is not set up. */
+  readonly smtpUrl: string | null;
+  readonly from: string;
+  readonly timeoutMs: number;
+}
+
+/** Mail through one SMTP server. Without one every message is refused, and says so in the delivery log. */
+export function createMailer({ smtpUrl, from, timeoutMs }: MailerOptions): Mailer {
+  if (smtpUrl === null) {
+    return {
+      send: () => Promise.resolve({ kind: 'refused', error: 'no SMTP server is configured (SMTP_URL)' }),
+      close: () => undefined,
+    };
+  }
+  const transport = createTransport({
+    url: smtpUrl,
+    connectionTimeout: timeoutMs,
+    greetingTimeout: timeoutMs,
+    socketTimeout: timeoutMs,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+  return { send, close: () => transport.close() };
+
+  async function send(target: Target, alert: AlertEvent): Promise<AttemptOutcome> {
+    const { title, lines } = wordingOf(alert);
+    try {
+      await transport.sendMail({
+        from,
+        to: target.address,
+        subject: title,
+        text: [title, '', ...lines].join('\n'),
+        // The same for every attempt: mail systems drop the repeat of a message they have.
+        messageId: `<${alert.id}.${target.id}@tollgate>`,
+        headers: { 'auto-submitted': 'auto-generated', 'x-tollgate-alert': alert.kind },
+      });
+      return { kind: 'delivered' };
+    } catch (error) {
+      const permanent =
+        error instanceof Error && 'responseCode' in error && Number(error.responseCode) >= 500;
+      return { kind: permanent ? 'refused' : 'failed', error: `SMTP: ${messageOf(error).slice(0, 300)}` };
+    }
+  }
+}

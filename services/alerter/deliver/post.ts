@@ -1,0 +1,104 @@
+import { request as requestHttp } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { request as requestHttps } from 'node:https';
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { RequestFilteringHttpAgent, RequestFilteringHttpsAgent } from 'request-filtering-agent';
+import { messageOf } from '../../../shared/runtime/errors.ts';
+import type { AttemptOutcome } from './delivery.ts';
+
+export interface Post {
+  /** Posts JSON to an address somebody else chose. Never rejects; an answer of 2xx is delivered. */
+  (address: string, headers: Readonly<Record<string, string>>, body: string): Promise<AttemptOutcome>;
+}
+
+export interface PostOptions {
+  /** Lets addresses through that only this network knows. For tests and a stack on one machine. */
+  readonly allowPrivate: boolean;
+  /** From the first packet to the last byte of the answer. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Tenants choose where their notifications go, so an address is treated as hostile: only http and https, no
+ * credentials in it, no private or reserved network however it is spelled (checked once more on what its name resolves
+ * to, at the moment of connecting), no redirects, no more of the answer than its status.
+ */
+export function createPost({ allowPrivate, timeoutMs }: PostOptions): Post {
+  // No connection is kept: each delivery checks the address it really connects to.
+  const filter = { keepAlive: false, allowPrivateIPAddress: allowPrivate };
+  const agents = {
+    'http:': new RequestFilteringHttpAgent(filter),
+    'https:': new RequestFilteringHttpsAgent(filter),
+  };
+  return async (address, headers, body) => {
+    const problem = problemOf(address, allowPrivate);
+    if (problem !== null) return { kind: 'refused', error: problem };
+    const url = new URL(address);
+    try {
+      const signal = AbortSignal.timeout(timeoutMs);
+      const length = String(Buffer.byteLength(body));
+      const options = {
+        method: 'POST',
+        signal,
+        headers: {
+          'content-type': 'application/json',
+          'user-agent': 'Tollgate',
+          ...headers,
+          'content-length': length,
+        },
+      };
+      const send = (resolve: (answer: IncomingMessage) => void) =>
+        url.protocol === 'https:'
+          ? requestHttps(url, { ...options, agent: agents['https:'] }, resolve)
+          : requestHttp(url, { ...options, agent: agents['http:'] }, resolve);
+      const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+        send(resolve).on('error', reject).end(body);
+      });
+      answer.on('error', () => undefined).destroy();
+      return outcomeOf(answer);
+    } catch (error) {
+      return failureOf(error, timeoutMs);
+    }
+  };
+}
+
+/** Why an address may not be posted to, as far as it can be seen without resolving its name; null when it may. */
+export function problemOf(address: string, allowPrivate: boolean): string | null {
+  if (!URL.canParse(address)) return 'is not a URL';
+  const { protocol, hostname, username, password } = new URL(address);
+  if (protocol !== 'https:' && protocol !== 'http:') return 'is neither http nor https';
+  if (username !== '' || password !== '') return 'carries credentials';
+  if (allowPrivate) return null;
+  // The URL parser has by now turned every spelling of an IPv4 address (octal, hexadecimal, one number) into four numbers.
+  const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+  if (host === 'localhost' || host.endsWith('.localhost')) return 'is this machine';
+  if (isIP(host) !== 0 && ipaddr.process(host).range() !== 'unicast')
+    return 'is a private or reserved address';
+  return null;
+}
+
+function outcomeOf({ statusCode = 0, headers }: IncomingMessage): AttemptOutcome {
+  if (statusCode >= 200 && statusCode < 300) return { kind: 'delivered' };
+  if (statusCode === 410) return { kind: 'gone', error: 'answered 410: it wants no more' };
+  if (statusCode >= 300 && statusCode < 400) {
+    return { kind: 'failed', error: `answered ${statusCode}: redirects are not followed` };
+  }
+  const seconds = Number(headers['retry-after']);
+  const retryAfter = Number.isFinite(seconds) && seconds > 0 ? { retryAfterMs: seconds * 1000 } : {};
+  return { kind: 'failed', error: `answered ${statusCode}`, ...retryAfter };
+}
+
+function failureOf(error: unknown, timeoutMs: number): AttemptOutcome {
+  const message = messageOf(error);
+  // What the filtering agent says when a name resolves to an address that is not allowed. The resolved address stays
+  // in our log: told to the tenant it would map the network.
+  if (/is not allowed\. Because/.test(message)) {
+    return { kind: 'refused', error: 'resolves to a private or reserved address' };
+  }
+  if (error instanceof Error && (error.name === 'TimeoutError' || error.name === 'AbortError')) {
+    return { kind: 'failed', error: `no answer within ${timeoutMs} ms` };
+  }
+  const code = error instanceof Error && 'code' in error ? String(error.code) : message;
+  return { kind: 'failed', error: `no answer: ${code}` };
+}

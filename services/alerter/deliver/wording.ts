@@ -1,0 +1,48 @@
+import type { AlertEvent } from '../../../shared/domain/alert.ts';
+
+/** What a person reads, in every channel. */
+export interface Wording {
+  readonly title: string;
+  readonly lines: readonly string[];
+}
+
+export function wordingOf(alert: AlertEvent): Wording {
+  const title = titleOf(alert);
+  if (alert.kind === 'test') return { title, lines: ['If you read this, notifications reach you.'] };
+  return { title, lines: [...usageLines(alert), ...forecastLines(alert), `Plan: ${alert.plan}.`] };
+}
+
+function titleOf({ kind, tenant_id, limit_name, threshold, used, limit }: AlertEvent): string {
+  switch (kind) {
+    case 'threshold':
+      return `${tenant_id} has used ${percent(threshold)} of its ${limit_name} quota`;
+    case 'exceeded':
+      return threshold > 1
+        ? `${tenant_id} has used ${percent(threshold)} of its ${limit_name} quota`
+        : `${tenant_id} has used up its ${limit_name} quota`;
+    case 'forecast':
+      return `${tenant_id} will use up its ${limit_name} quota before it starts anew`;
+    case 'recovered':
+      return `${tenant_id} has room in its ${limit_name} quota again`;
+    case 'rejections':
+      return `${percent(used / Math.max(limit, 1))} of the requests of ${tenant_id} were refused in the last minute`;
+    case 'test':
+      return `Test message for ${tenant_id}`;
+  }
+}
+
+function usageLines({ kind, used, limit, limit_name, period_ends_at }: AlertEvent): string[] {
+  if (kind === 'rejections')
+    return [`${used} of ${limit} requests were refused, most of them by "${limit_name}".`];
+  const usage = `${used} of ${limit} units used`;
+  if (kind === 'recovered' || period_ends_at === undefined) return [`${usage}.`];
+  return [`${usage}. It starts anew at ${period_ends_at}.`];
+}
+
+function forecastLines({ exhausted_at }: AlertEvent): string[] {
+  return exhausted_at === null ? [] : [`At the recent rate it is used up at ${exhausted_at}.`];
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 1000) / 10} %`;
+}
