@@ -1,13 +1,14 @@
 import type { Limit } from '../domain/limit.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { TollgateError, messageOf } from '../runtime/errors.ts';
+import { messageOf } from '../runtime/errors.ts';
 import type { Registry } from '../runtime/ops.ts';
 import type { PendingCheck } from './batch.ts';
 import { isCost, resultOf } from './check.ts';
 import type { CheckRequest, CheckResult } from './check.ts';
 import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
+import { within } from './deadline.ts';
 import { createDispatch } from './dispatch.ts';
 import type { Answer } from './dispatch.ts';
 import { createLimiterMetrics } from './metrics.ts';
@@ -142,7 +143,10 @@ export function createLimiter(options: LimiterOptions): Limiter {
 
   async function reset(tenantId: string): Promise<void> {
     const tenant = subjects.tenant(tenantId);
-    await within(runScript(redis, resetScript, [tenant.key], [timeArgument(), nodes.epochMs()]));
+    await within(
+      runScript(redis, resetScript, [tenant.key], [timeArgument(), nodes.epochMs()]),
+      operatorTimeoutMs,
+    );
   }
 
   async function raiseQuota(
@@ -155,7 +159,10 @@ export function createLimiter(options: LimiterOptions): Limiter {
     const { start, finish } = periodsAround(limit.period ?? 'day', timeZone, periodStartMs);
     const period = [start, finish, Math.floor(consumed), Math.floor(leastBaseline)];
     const args = [timeArgument(), nodes.epochMs(), windowOf(limit).field, ...period];
-    const reply = await within(runScript(redis, raiseScript, [subjects.tenant(tenantId).key], args));
+    const reply = await within(
+      runScript(redis, raiseScript, [subjects.tenant(tenantId).key], args),
+      operatorTimeoutMs,
+    );
     const [before = 0, after = 0] = reply as number[];
     return { before, after };
   }
@@ -172,19 +179,4 @@ export function createLimiter(options: LimiterOptions): Limiter {
 
 function microsSince(startedAt: number): number {
   return Math.round((performance.now() - startedAt) * 1000);
-}
-
-async function within<T>(call: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    reject(new TollgateError('REDIS_UNAVAILABLE', `Redis did not answer within ${operatorTimeoutMs} ms`));
-  }, operatorTimeoutMs);
-  try {
-    return await Promise.race([call, promise]);
-  } catch (error) {
-    if (error instanceof TollgateError) throw error;
-    throw new TollgateError('REDIS_UNAVAILABLE', messageOf(error), { cause: error });
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,0 +1,182 @@
+import { Gauge } from 'prom-client';
+import type { Limit, LimitState } from '../domain/limit.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { Registry } from '../runtime/ops.ts';
+import type { RedisClient } from './client.ts';
+import { tags } from './keys.ts';
+import { createPermitPool } from './permit-pool.ts';
+import type { PermitPool } from './permit-pool.ts';
+import { createSubjectLeases } from './subject-leases.ts';
+import { createSubjects } from './subjects.ts';
+import type { Caller } from './subjects.ts';
+import { shapeOf, windowOf } from './windows.ts';
+
+export interface ConcurrencyOptions {
+  readonly redis: RedisClient;
+  readonly keyPrefix: string;
+  /** Unique among live processes. */
+  readonly node: string;
+  /** Live nodes, as the limiter's `state().nodes`: what limits are divided by while Redis is away. */
+  readonly nodes: () => number;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly logger: Logger;
+}
+
+/** A place among the requests in flight, or the answer that there is none. */
+export interface Permit {
+  readonly granted: boolean;
+  /** One per concurrent limit, in order. */
+  readonly states: readonly LimitState[];
+  readonly degraded: boolean;
+  /** Gives the place back when the request is over, however it ended. The second call does nothing. */
+  release(): void;
+}
+
+export interface Concurrency {
+  /**
+   * Takes a place under every `concurrent` limit of the list, or under none. Limits of other types are left out.
+   * Answers without waiting where this node holds spare permits; never rejects.
+   */
+  acquire(limits: readonly Limit[], caller: Caller): Permit | Promise<Permit>;
+  /** Requests in flight at this node under platform limits. */
+  inUse(): number;
+  close(): Promise<void>;
+}
+
+interface Place {
+  readonly limit: Limit;
+  readonly granted: boolean;
+  readonly live: number;
+  readonly release: () => void;
+}
+
+/** What a refused client is told to wait: when a request ends elsewhere nobody can know. */
+const retryAfterMs = 1000;
+
+const none: Permit = { granted: true, states: [], degraded: false, release: () => undefined };
+
+export function createConcurrency(options: ConcurrencyOptions): Concurrency {
+  const { keyPrefix, clock, registry } = options;
+  const pools = new Map<string, PermitPool>();
+  const leases = createSubjectLeases(options);
+  const subjects = createSubjects(keyPrefix);
+  const concurrentOf = new WeakMap<readonly Limit[], readonly Limit[]>();
+  const inUse = (): number => [...pools.values()].reduce((sum, pool) => sum + pool.inUse(), 0);
+  registerMetrics(registry, inUse);
+  return { acquire, inUse, close };
+
+  function acquire(limits: readonly Limit[], caller: Caller): Permit | Promise<Permit> {
+    const concurrent = concurrentLimits(limits);
+    const [first, ...rest] = concurrent;
+    if (first === undefined) return none;
+    if (rest.length > 0 || !isPlatform(first)) return acquireAll(concurrent, caller);
+    const place = takePlatform(first);
+    return place instanceof Promise ? place.then((taken) => permitOf([taken])) : permitOf([place]);
+  }
+
+  async function acquireAll(limits: readonly Limit[], caller: Caller): Promise<Permit> {
+    const places: Place[] = [];
+    for (const limit of limits) {
+      places.push(isPlatform(limit) ? await takePlatform(limit) : await takeSubject(limit, caller));
+    }
+    return permitOf(places);
+  }
+
+  function takePlatform(limit: Limit): Place | Promise<Place> {
+    const name = windowOf(limit).field;
+    let pool = pools.get(name);
+    if (pool === undefined) {
+      pool = createPermitPool({ ...options, key: `${keyPrefix}:${tags.global}:permits:${name}` });
+      pools.set(name, pool);
+    }
+    const held = pool;
+    const toPlace = (granted: boolean): Place => ({
+      limit,
+      granted,
+      live: held.held(),
+      release: granted ? () => held.give() : () => undefined,
+    });
+    const taken = held.take(Math.floor(limit.limit));
+    return typeof taken === 'boolean' ? toPlace(taken) : taken.then(toPlace);
+  }
+
+  async function takeSubject(limit: Limit, caller: Caller): Promise<Place> {
+    // The subject of a window is found by its shape; a concurrent limit has the same subjects.
+    const { subjects: kinds } = shapeOf(
+      asWindow(limit),
+      caller.tenantId !== null,
+      caller.userId !== null,
+      'UTC',
+    );
+    const key = `${subjects.of(kinds[0] ?? 'global', caller).key}:leases:${windowOf(limit).field}`;
+    const taken = await leases.take(key, Math.floor(limit.limit));
+    return { limit, ...taken };
+  }
+
+  function permitOf(places: readonly Place[]): Permit {
+    const granted = places.every((place) => place.granted || place.limit.mode === 'shadow');
+    let released = false;
+    const release = (): void => {
+      if (released) return;
+      released = true;
+      for (const place of places) place.release();
+    };
+    if (!granted) release();
+    const degraded = leases.degraded() || [...pools.values()].some((pool) => pool.degraded());
+    const nowMs = clock.now();
+    return { granted, states: places.map((place) => stateOfPlace(place, nowMs)), degraded, release };
+  }
+
+  function concurrentLimits(limits: readonly Limit[]): readonly Limit[] {
+    let found = concurrentOf.get(limits);
+    if (found === undefined) {
+      found = limits.filter(({ type }) => type === 'concurrent');
+      concurrentOf.set(limits, found);
+    }
+    return found;
+  }
+
+  async function close(): Promise<void> {
+    leases.close();
+    await Promise.all([...pools.values()].map((pool) => pool.close()));
+  }
+}
+
+function isPlatform({ per }: Limit): boolean {
+  return per.every((part) => part === 'global');
+}
+
+const asWindows = new WeakMap<Limit, readonly Limit[]>();
+
+function asWindow(limit: Limit): readonly Limit[] {
+  let limits = asWindows.get(limit);
+  if (limits === undefined) asWindows.set(limit, (limits = [{ ...limit, type: 'sliding' }]));
+  return limits;
+}
+
+function stateOfPlace({ limit, granted, live }: Place, nowMs: number): LimitState {
+  return {
+    name: limit.name,
+    limit: limit.limit,
+    remaining: granted ? Math.max(0, limit.limit - live) : 0,
+    resetAtMs: nowMs,
+    windowMs: 0,
+    burst: 0,
+    violated: !granted,
+    retryAfterMs: granted ? 0 : retryAfterMs,
+    mode: limit.mode,
+  };
+}
+
+function registerMetrics(registry: Registry, inUse: () => number): void {
+  new Gauge({
+    name: 'tollgate_requests_in_flight',
+    help: 'Requests of this node that hold a permit of a platform limit.',
+    registers: [registry],
+    collect() {
+      this.set(inUse());
+    },
+  });
+}
