@@ -1,4 +1,4 @@
-import { createClient, ClickHouseError } from '@clickhouse/client';
+import { ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import type { ClickHouseSettings } from '@clickhouse/client';
 import { TollgateError, messageOf } from '../runtime/errors.ts';
 
@@ -39,6 +39,8 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
     username: options.username ?? 'default',
     password: options.password ?? '',
     application: 'tollgate',
+    // Errors reach the caller, who logs them once.
+    log: { level: ClickHouseLogLevel.OFF },
     request_timeout: options.requestTimeoutMs ?? 30_000,
     max_open_connections: options.connectionsMax ?? 10,
     clickhouse_settings: {
