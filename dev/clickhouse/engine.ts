@@ -1,33 +1,8 @@
-import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
-
-/** What the embedded engine's addon offers and this server uses. */
-interface Addon {
-  CreateConnection(dir: string, args?: readonly string[]): Connection;
-  CloseConnection(connection: Connection): void;
-  QueryAsyncConnection(connection: Connection, sql: string, format: string): Promise<AddonResult>;
-  InsertRawAsyncConnection(
-    connection: Connection,
-    prefix: string,
-    data: Buffer,
-    countLines: boolean,
-  ): Promise<InsertResult>;
-}
-
-type Connection = object;
-
-interface AddonResult {
-  readonly bytes: Buffer;
-  readonly elapsed: number;
-  readonly rowsRead: number;
-  readonly bytesRead: number;
-}
-
-interface InsertResult {
-  readonly elapsed: number;
-  readonly rowsWritten: number;
-  readonly bytesWritten: number;
-}
+import { resolve } from 'node:path';
+import { connectionArgs, loadAddon } from './addon.ts';
+import type { Addon, Connection } from './addon.ts';
+import { createStreams } from './streams.ts';
+import type { StreamRequest } from './stream-worker.ts';
 
 export interface Summary {
   readonly elapsedSeconds: number;
@@ -46,7 +21,7 @@ export interface EngineResult {
 export interface EngineSession {
   /** Errors are thrown with the engine's own text, `Code: 62. DB::Exception: …`. */
   run(sql: string, format: string): Promise<EngineResult>;
-  /** `prefix` is the INSERT up to its format; the data is read by the engine from the buffer. */
+  /** `prefix` is the INSERT up to its format; the engine reads the data from the buffer. */
   insert(prefix: string, data: Buffer): Promise<EngineResult>;
   close(): void;
 }
@@ -54,7 +29,8 @@ export interface EngineSession {
 export interface Engine {
   /** About 0.3 ms. */
   open(): EngineSession;
-  close(): void;
+  /** The result block by block, held back until it is asked for. Only for formats whose blocks may be joined. */
+  stream(request: StreamRequest): AsyncGenerator<Buffer, void>;
 }
 
 /**
@@ -65,22 +41,12 @@ export function openEngine(dir: string): Engine {
   const addon = loadAddon();
   const path = resolve(dir);
   // Kept to the end: the engine shuts down with its last connection.
-  const root = addon.CreateConnection(path);
+  addon.CreateConnection(path);
+  const streams = createStreams(path);
   return {
-    open: () => openSession(addon, addon.CreateConnection(path, likeAServer)),
-    close: () => addon.CloseConnection(root),
+    open: () => openSession(addon, addon.CreateConnection(path, connectionArgs)),
+    stream: (request) => streams.open(request),
   };
-}
-
-/** The embedded engine takes a bare expression for a SELECT; a server calls it a syntax error. */
-const likeAServer = ['--implicit_select=0'];
-
-export function loadAddon(): Addon {
-  const require = createRequire(import.meta.url);
-  const home = dirname(require.resolve('chdb/package.json'));
-  // The package's own loader: it knows the platforms. The classes above it refuse binary formats and share settings.
-  const loader = require(join(home, 'dist', 'loader.js')) as { loadNative(): Addon };
-  return loader.loadNative();
 }
 
 function openSession(addon: Addon, connection: Connection): EngineSession {
@@ -98,29 +64,17 @@ function openSession(addon: Addon, connection: Connection): EngineSession {
   return {
     async run(sql, format) {
       const result = await track(addon.QueryAsyncConnection(connection, sql, format));
+      const read = { readRows: result.rowsRead, readBytes: result.bytesRead };
       return {
         body: result.bytes,
-        summary: {
-          elapsedSeconds: result.elapsed,
-          readRows: result.rowsRead,
-          readBytes: result.bytesRead,
-          writtenRows: 0,
-          writtenBytes: 0,
-        },
+        summary: { elapsedSeconds: result.elapsed, ...read, writtenRows: 0, writtenBytes: 0 },
       };
     },
     async insert(prefix, data) {
       const result = await track(addon.InsertRawAsyncConnection(connection, prefix, data, false));
-      return {
-        body: Buffer.alloc(0),
-        summary: {
-          elapsedSeconds: result.elapsed,
-          readRows: result.rowsWritten,
-          readBytes: result.bytesWritten,
-          writtenRows: result.rowsWritten,
-          writtenBytes: result.bytesWritten,
-        },
-      };
+      const written = { writtenRows: result.rowsWritten, writtenBytes: result.bytesWritten };
+      const read = { readRows: result.rowsWritten, readBytes: result.bytesWritten };
+      return { body: Buffer.alloc(0), summary: { elapsedSeconds: result.elapsed, ...read, ...written } };
     },
     close() {
       if (closing) return;

@@ -1,36 +1,27 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
-import {
-  brotliCompressSync,
-  createBrotliDecompress,
-  createGunzip,
-  createInflate,
-  createZstdDecompress,
-  deflateSync,
-  gzipSync,
-  zstdCompressSync,
-} from 'node:zlib';
-import type { Engine, EngineResult, EngineSession, Summary } from './engine.ts';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { compressed, compressor } from './coding.ts';
+import type { Summary } from './engine.ts';
 import { exceptionOf, protocolError } from './exceptions.ts';
-import { queryRequest, setStatement } from './request.ts';
+import { execute } from './execute.ts';
+import type { Executor, Outcome } from './execute.ts';
+import { queryRequest } from './request.ts';
 import type { QueryRequest } from './request.ts';
-import { contentTypeOf, splitInsert, statementOf } from './statement.ts';
+import { contentTypeOf } from './statement.ts';
 
-export interface ClickHouseHttpOptions {
-  readonly engine: Engine;
+export interface ClickHouseHttpOptions extends Executor {
   /** The engine's version, as errors and headers name it. */
   readonly version: string;
-  /** A larger request body is refused with 413. */
-  readonly bodyBytesMax: number;
 }
 
 /** ClickHouse's HTTP interface over the embedded engine. What it leaves out is in this folder's README. */
 export function createClickHouseHttp(options: ClickHouseHttpOptions): Server {
   const server = createServer((request, response) => void answer(options, request, response));
-  // Clients keep connections in pools; ClickHouse too closes idle ones late.
-  server.keepAliveTimeout = 10_000;
+  // Clients keep idle connections in pools; closing first would race with their next request.
+  server.keepAliveTimeout = 30_000;
   server.requestTimeout = 0;
   return server;
 }
@@ -43,87 +34,95 @@ async function answer(
   const url = new URL(request.url ?? '/', 'http://localhost');
   response.setHeader('X-ClickHouse-Server-Display-Name', 'tollgate-local');
   response.setHeader('X-ClickHouse-Timezone', 'UTC');
+  if (url.pathname !== '/') {
+    const healthy = url.pathname === '/ping' || url.pathname === '/replicas_status';
+    if (healthy) plain(response, 200, 'Ok.\n');
+    else plain(response, 404, `There is no ${url.pathname} here: queries go to /, health checks to /ping\n`);
+    return;
+  }
   try {
-    if (url.pathname === '/ping' || url.pathname === '/replicas_status') {
-      plain(response, 200, 'Ok.\n');
-      return;
-    }
-    if (url.pathname !== '/') {
-      plain(response, 404, `There is no ${url.pathname} here: queries go to /, health checks to /ping\n`);
-      return;
-    }
     const query = queryRequest(request, url);
-    const queryId = query.queryId ?? randomUUID();
-    response.setHeader('X-ClickHouse-Query-Id', queryId);
-    const body = await readBody(request, options.bodyBytesMax);
-    if (query.urlQuery === '' && body.length === 0) {
-      plain(response, 200, 'Ok.\n');
-      return;
-    }
-    await execute(options.engine, query, body, response);
+    response.setHeader('X-ClickHouse-Query-Id', query.queryId ?? randomUUID());
+    refuseMultipart(request);
+    const outcome = await execute(options, query, request, goneSignal(response));
+    if (outcome === null) plain(response, 200, 'Ok.\n');
+    else await send(options, query, outcome, response);
   } catch (error) {
     const exception = exceptionOf(error, options.version);
-    response.setHeader('X-ClickHouse-Exception-Code', String(exception.code));
+    if (!response.headersSent) response.setHeader('X-ClickHouse-Exception-Code', String(exception.code));
+    // What is left of the body is read and dropped, so that a client still sending it gets to read the answer.
     request.resume();
     plain(response, exception.status, exception.text);
   }
 }
 
-async function execute(
-  engine: Engine,
+async function send(
+  options: ClickHouseHttpOptions,
   query: QueryRequest,
-  body: Buffer,
+  outcome: Outcome,
   response: ServerResponse,
 ): Promise<void> {
-  const session = engine.open();
+  if (outcome.kind === 'stream') {
+    await sendStream(options, query, outcome.format, outcome.blocks, response);
+    return;
+  }
+  setResultHeaders(response, query, outcome.format, outcome.result.summary);
+  const { body } = outcome.result;
+  const sent = query.coding === null ? body : await compressed(query.coding, body);
+  response.setHeader('Content-Length', sent.length);
+  response.end(sent);
+}
+
+/** Waits for the first block before the head, so that a query that fails at once still fails by its status. */
+async function sendStream(
+  options: ClickHouseHttpOptions,
+  query: QueryRequest,
+  format: string,
+  blocks: AsyncGenerator<Buffer, void>,
+  response: ServerResponse,
+): Promise<void> {
+  const first = await blocks.next();
+  const tag = randomBytes(8).toString('hex');
+  setResultHeaders(response, query, format, noSummary);
+  response.setHeader('X-ClickHouse-Exception-Tag', tag);
+  const readable = Readable.from(blocksThenException(first, blocks, tag, options.version), {
+    objectMode: false,
+  });
+  const steps = query.coding === null ? [readable] : [readable, compressor(query.coding)];
+  // A client that goes away ends the pipeline, which ends the query.
+  await pipeline([...steps, response]).catch(() => response.destroy());
+}
+
+async function* blocksThenException(
+  first: IteratorResult<Buffer, void>,
+  blocks: AsyncGenerator<Buffer, void>,
+  tag: string,
+  version: string,
+): AsyncGenerator<Buffer, void> {
   try {
-    await prepare(session, query);
-    const { result, format } = await runStatement(session, query, body);
-    send(response, query, format, result);
+    if (first.done !== true) {
+      yield first.value;
+      yield* blocks;
+    }
+  } catch (error) {
+    // The status is out already: ClickHouse marks the end of such a body with the tag its head announced.
+    const { text } = exceptionOf(error, version);
+    const length = Buffer.byteLength(text);
+    yield Buffer.from(`\r\n__exception__\r\n${tag}\r\n${text}${length} ${tag}\r\n__exception__\r\n`);
   } finally {
-    session.close();
+    await blocks.return();
   }
 }
 
-async function prepare(session: EngineSession, query: QueryRequest): Promise<void> {
-  if (query.database !== null && query.database !== '')
-    await session.run(`USE ${identifier(query.database)}`, 'Null');
-  const set = setStatement(query);
-  if (set !== null) await session.run(set, 'Null');
-}
+const noSummary: Summary = { elapsedSeconds: 0, readRows: 0, readBytes: 0, writtenRows: 0, writtenBytes: 0 };
 
-async function runStatement(
-  session: EngineSession,
+function setResultHeaders(
+  response: ServerResponse,
   query: QueryRequest,
-  body: Buffer,
-): Promise<{ result: EngineResult; format: string }> {
-  const insert = insertOf(query.urlQuery, body);
-  if (insert !== null)
-    return { result: await session.insert(insert.prefix, insert.data), format: query.defaultFormat };
-  const sql = [query.urlQuery, body.toString('utf8')].filter((part) => part !== '').join('\n');
-  const { format } = statementOf(sql, query.defaultFormat);
-  return { result: await session.run(sql, query.defaultFormat), format };
-}
-
-/** The insert whose data came in the body, or null for every other statement. */
-function insertOf(urlQuery: string, body: Buffer): { prefix: string; data: Buffer } | null {
-  if (urlQuery === '') return splitInsert(body);
-  if (body.length === 0 || statementOf(urlQuery, '').kind !== 'insert') return null;
-  return { prefix: urlQuery, data: body };
-}
-
-function send(response: ServerResponse, query: QueryRequest, format: string, result: EngineResult): void {
-  response.setHeader('X-ClickHouse-Summary', summaryText(result.summary));
-  response.setHeader('X-ClickHouse-Format', format);
-  response.setHeader('Content-Type', contentTypeOf(format));
-  const body = coded(query.coding, result.body);
-  if (query.coding !== null) response.setHeader('Content-Encoding', query.coding);
-  response.setHeader('Content-Length', body.length);
-  response.end(body);
-}
-
-function summaryText(summary: Summary): string {
-  return JSON.stringify({
+  format: string,
+  summary: Summary,
+): void {
+  const counts = {
     read_rows: String(summary.readRows),
     read_bytes: String(summary.readBytes),
     written_rows: String(summary.writtenRows),
@@ -132,46 +131,30 @@ function summaryText(summary: Summary): string {
     result_rows: '0',
     result_bytes: '0',
     elapsed_ns: String(Math.round(summary.elapsedSeconds * 1e9)),
-  });
+  };
+  response.setHeader('X-ClickHouse-Summary', JSON.stringify(counts));
+  response.setHeader('X-ClickHouse-Format', format);
+  response.setHeader('Content-Type', contentTypeOf(format));
+  if (query.coding !== null) response.setHeader('Content-Encoding', query.coding);
 }
 
-function coded(coding: QueryRequest['coding'], body: Buffer): Buffer {
-  if (coding === 'gzip') return gzipSync(body, { level: 1 });
-  if (coding === 'zstd') return zstdCompressSync(body);
-  if (coding === 'br') return brotliCompressSync(body);
-  if (coding === 'deflate') return deflateSync(body, { level: 1 });
-  return body;
-}
-
-async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of decoded(request)) {
-    const piece = chunk as Buffer;
-    bytes += piece.length;
-    if (bytes > bytesMax)
-      throw protocolError(
-        307,
-        'TOO_MANY_BYTES',
-        `The request body is over the local server's ${bytesMax} bytes`,
-      );
-    chunks.push(piece);
+function refuseMultipart(request: IncomingMessage): void {
+  if (request.headers['content-type']?.startsWith('multipart/') === true) {
+    throw protocolError(
+      48,
+      'NOT_IMPLEMENTED',
+      'External data (multipart/form-data) is not offered by the local server',
+    );
   }
-  return Buffer.concat(chunks, bytes);
 }
 
-function decoded(request: IncomingMessage): Readable {
-  const coding = request.headers['content-encoding'] ?? 'identity';
-  if (coding === 'identity' || coding === '') return request;
-  if (coding === 'gzip') return request.pipe(createGunzip());
-  if (coding === 'deflate') return request.pipe(createInflate());
-  if (coding === 'br') return request.pipe(createBrotliDecompress());
-  if (coding === 'zstd') return request.pipe(createZstdDecompress());
-  throw protocolError(89, 'UNKNOWN_COMPRESSION_METHOD', `Unknown compression method: ${coding}`);
-}
-
-function identifier(name: string): string {
-  return '`' + name.replaceAll('\\', '\\\\').replaceAll('`', '\\`') + '`';
+/** Aborts when the client goes away before it has its answer. */
+function goneSignal(response: ServerResponse): AbortSignal {
+  const controller = new AbortController();
+  response.once('close', () => {
+    if (!response.writableFinished) controller.abort();
+  });
+  return controller.signal;
 }
 
 function plain(response: ServerResponse, status: number, text: string): void {

@@ -1,5 +1,6 @@
-import { createClickHouseHttp } from './http-server.ts';
 import { openEngine } from './engine.ts';
+import { createClickHouseHttp } from './http-server.ts';
+import { createSessions } from './sessions.ts';
 
 /**
  * The local ClickHouse server: `PORT`, `HOST` and `CLICKHOUSE_DIR` from the environment.
@@ -12,20 +13,20 @@ const session = engine.open();
 const { body } = await session.run('SELECT version()', 'TabSeparatedRaw');
 session.close();
 
+const megabyte = 1024 * 1024;
 const server = createClickHouseHttp({
   engine,
+  sessions: createSessions(engine),
   version: body.toString().trim(),
-  bodyBytesMax: 512 * 1024 * 1024,
+  bounds: { bodyBytesMax: 512 * megabyte, pieceBytes: 64 * megabyte },
 });
 server.listen(Number(process.env['PORT'] ?? 8123), process.env['HOST'] ?? '127.0.0.1');
-let stopping = false;
-for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => stop());
+for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, stop);
 
-/** Lets running queries end, for a bounded time; the folder survives a kill as well. */
+/** Lets running queries end, for a bounded time, then goes at once: the engine's data survives that by design. */
 function stop(): void {
-  if (stopping) return;
-  stopping = true;
-  setTimeout(() => process.exit(0), 5_000).unref();
-  server.close(() => process.exit(0));
+  const leave = (): void => void process.kill(process.pid, 'SIGKILL');
+  setTimeout(leave, 5_000);
+  server.close(leave);
   server.closeIdleConnections();
 }

@@ -1,4 +1,6 @@
 import type { IncomingMessage } from 'node:http';
+import { acceptedCoding } from './coding.ts';
+import type { Coding } from './coding.ts';
 import { protocolError } from './exceptions.ts';
 
 /** One request as ClickHouse's HTTP interface takes it, before its body is read. */
@@ -16,7 +18,9 @@ export interface QueryRequest {
   /** GET may only read, as in ClickHouse. */
   readonly readOnly: boolean;
   /** Coding of the response body, where the client asked for one and takes it. */
-  readonly coding: 'gzip' | 'deflate' | 'br' | 'zstd' | null;
+  readonly coding: Coding | null;
+  /** The client wants the status to tell of every error, so nothing is sent before the end. */
+  readonly waitsForEnd: boolean;
 }
 
 export function queryRequest(request: IncomingMessage, url: URL): QueryRequest {
@@ -33,28 +37,40 @@ export function queryRequest(request: IncomingMessage, url: URL): QueryRequest {
   return {
     urlQuery: parameters.get('query') ?? '',
     settings: settingsOf(parameters),
-    database: parameters.get('database') ?? header(request, 'x-clickhouse-database'),
+    database: nonEmpty(parameters.get('database')) ?? header(request, 'x-clickhouse-database'),
     defaultFormat:
       parameters.get('default_format') ?? header(request, 'x-clickhouse-format') ?? 'TabSeparated',
     queryId: parameters.get('query_id') ?? header(request, 'x-clickhouse-query-id'),
-    sessionId: parameters.get('session_id'),
+    sessionId: nonEmpty(parameters.get('session_id')),
     sessionTimeoutMs: Number(parameters.get('session_timeout') ?? 60) * 1000,
     readOnly: request.method === 'GET',
-    coding: isOn(parameters.get('enable_http_compression')) ? codingOf(request) : null,
+    coding: isOn(parameters.get('enable_http_compression'))
+      ? acceptedCoding(header(request, 'accept-encoding') ?? '')
+      : null,
+    waitsForEnd: isOn(parameters.get('wait_end_of_query')),
   };
 }
 
-/** The statement that gives a fresh connection the settings and parameters, or null where there are none. */
-export function setStatement({ settings, readOnly }: QueryRequest): string | null {
-  const all =
-    readOnly && !settings.some(([name]) => name === 'readonly')
-      ? [...settings, ['readonly', '2'] as const]
-      : settings;
-  if (all.length === 0) return null;
-  return `SET ${all.map(([name, value]) => `${name} = ${quoted(value)}`).join(', ')}`;
+/** The statements that give a connection the request's database, settings and parameters. */
+export function prepareStatements(query: QueryRequest): string[] {
+  const statements: string[] = [];
+  if (query.database !== null) statements.push(`USE ${identifier(query.database)}`);
+  const settings = [...query.settings];
+  // A session's connection serves later requests too, which may write.
+  if (query.readOnly && query.sessionId === null && !settings.some(([name]) => name === 'readonly')) {
+    settings.push(['readonly', '2']);
+  }
+  if (settings.length > 0) {
+    statements.push(`SET ${settings.map(([name, value]) => `${name} = ${quoted(value)}`).join(', ')}`);
+  }
+  return statements;
 }
 
-export function quoted(text: string): string {
+function identifier(name: string): string {
+  return '`' + name.replaceAll('\\', '\\\\').replaceAll('`', '\\`') + '`';
+}
+
+function quoted(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }
 
@@ -97,13 +113,6 @@ function settingsOf(parameters: URLSearchParams): [string, string][] {
   return settings.sort(([a], [b]) => Number(a === 'readonly') - Number(b === 'readonly'));
 }
 
-function codingOf(request: IncomingMessage): QueryRequest['coding'] {
-  const accepted = (header(request, 'accept-encoding') ?? '').toLowerCase();
-  for (const coding of ['gzip', 'zstd', 'br', 'deflate'] as const)
-    if (accepted.includes(coding)) return coding;
-  return null;
-}
-
 function header(request: IncomingMessage, name: string): string | null {
   const value = request.headers[name];
   return typeof value === 'string' && value !== '' ? value : null;
@@ -111,4 +120,8 @@ function header(request: IncomingMessage, name: string): string | null {
 
 function isOn(value: string | null): boolean {
   return value !== null && !['', '0', 'false'].includes(value);
+}
+
+function nonEmpty(value: string | null): string | null {
+  return value === '' ? null : value;
 }

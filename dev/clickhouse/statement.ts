@@ -16,27 +16,52 @@ export function statementOf(sql: string, defaultFormat: string): Statement {
   return { kind: 'other', format };
 }
 
+// Formats without head or foot: their blocks joined are one document.
+const joinable = new Set([
+  ...[
+    'JSONEachRow',
+    'JSONLines',
+    'NDJSON',
+    'JSONStringsEachRow',
+    'JSONCompactEachRow',
+    'JSONCompactStringsEachRow',
+  ],
+  ...['TabSeparated', 'TSV', 'TabSeparatedRaw', 'TSVRaw', 'CSV', 'RowBinary', 'Native', 'LineAsString'],
+]);
+
+/** Whether the result may be sent block by block as the engine makes it. */
+export function streams(statement: Statement): boolean {
+  return statement.kind === 'select' && joinable.has(statement.format);
+}
+
 /** Cuts `INSERT … FORMAT X` from the data that follows it in one body; null when the body holds no such data. */
-export function splitInsert(body: Buffer): { prefix: string; data: Buffer } | null {
+export function splitInsert(body: Buffer): { prefix: string; format: string; data: Buffer } | null {
   const head = body.subarray(0, insertHeadBytes).toString('latin1');
   if (!/^INSERT\b/i.test(head.replace(comments, ''))) return null;
-  const match = /\bFORMAT\s+[A-Za-z]\w*[ \t]*(?:\r?\n|(?=[[{("']))/i.exec(head);
+  const match = /\bFORMAT\s+([A-Za-z]\w*)[ \t]*(?:\r?\n|(?=[[{("']))/i.exec(head);
   if (match === null) return null;
   const end = match.index + match[0].length;
-  return { prefix: body.subarray(0, end).toString('utf8').trimEnd(), data: body.subarray(end) };
+  return {
+    prefix: body.subarray(0, end).toString('utf8').trimEnd(),
+    format: match[1] ?? '',
+    data: body.subarray(end),
+  };
 }
 
 const insertHeadBytes = 64 * 1024;
 
+const contentTypes: readonly (readonly [RegExp, string])[] = [
+  [/EachRow|^NDJSON$|^JSONLines$/i, 'application/x-ndjson; charset=UTF-8'],
+  [/^JSON/i, 'application/json; charset=UTF-8'],
+  [/^(?:TSV|TabSeparated)/i, 'text/tab-separated-values; charset=UTF-8'],
+  [/^CSV/i, 'text/csv; charset=UTF-8'],
+  [/^XML$/i, 'application/xml; charset=UTF-8'],
+  [
+    /^(?:RowBinary|Native|Parquet|Arrow|ORC|Avro|MsgPack|BSON|Protobuf|CapnProto|RawBLOB|Npy)/i,
+    'application/octet-stream',
+  ],
+];
+
 export function contentTypeOf(format: string): string {
-  if (/EachRow|^NDJSON$|^JSONLines$/i.test(format)) return 'application/x-ndjson; charset=UTF-8';
-  if (/^JSON/i.test(format)) return 'application/json; charset=UTF-8';
-  if (/^(?:TSV|TabSeparated)/i.test(format)) return 'text/tab-separated-values; charset=UTF-8';
-  if (/^CSV/i.test(format)) return 'text/csv; charset=UTF-8';
-  if (/^XML$/i.test(format)) return 'application/xml; charset=UTF-8';
-  if (
-    /^(?:RowBinary|Native|Parquet|Arrow|ORC|Avro|MsgPack|BSON|Protobuf|CapnProto|RawBLOB|Npy)/i.test(format)
-  )
-    return 'application/octet-stream';
-  return 'text/plain; charset=UTF-8';
+  return contentTypes.find(([pattern]) => pattern.test(format))?.[1] ?? 'text/plain; charset=UTF-8';
 }

@@ -1,0 +1,110 @@
+import type { IncomingMessage } from 'node:http';
+import { decodedBody } from './coding.ts';
+import type { Engine, EngineResult, EngineSession } from './engine.ts';
+import { insertBody, readBody } from './insert.ts';
+import type { BodyBounds } from './insert.ts';
+import { prepareStatements } from './request.ts';
+import type { QueryRequest } from './request.ts';
+import type { Sessions } from './sessions.ts';
+import { splitInsert, statementOf, streams } from './statement.ts';
+
+export interface Executor {
+  readonly engine: Engine;
+  readonly sessions: Sessions;
+  readonly bounds: BodyBounds;
+}
+
+/** A whole result, or one that is still being made. */
+export type Outcome =
+  | { readonly kind: 'whole'; readonly format: string; readonly result: EngineResult }
+  | { readonly kind: 'stream'; readonly format: string; readonly blocks: AsyncGenerator<Buffer, void> };
+
+/**
+ * Runs the request's statement: an insert whose data is the body, a SELECT whose blocks are sent as they come, or
+ * anything else whole. Null when the request holds no statement.
+ */
+export async function execute(
+  executor: Executor,
+  query: QueryRequest,
+  request: IncomingMessage,
+  gone: AbortSignal,
+): Promise<Outcome | null> {
+  const body = decodedBody(request);
+  if (statementOf(query.urlQuery, '').kind === 'insert' && hasBody(request)) {
+    const { format } = statementOf(query.urlQuery, 'Values');
+    const insert = (session: EngineSession): Promise<EngineResult> =>
+      insertBody(session, query.urlQuery, format, body, executor.bounds);
+    return whole(executor, query, format, insert);
+  }
+  const bytes = await readBody(body, executor.bounds);
+  const inline = query.urlQuery === '' ? splitInsert(bytes) : null;
+  if (inline !== null) {
+    return whole(executor, query, inline.format, (session) => session.insert(inline.prefix, inline.data));
+  }
+  const sql = [query.urlQuery, bytes.toString('utf8')].filter((part) => part !== '').join('\n');
+  if (sql.trim() === '') return null;
+  const statement = statementOf(sql, query.defaultFormat);
+  // Streams have connections of their own, which a named session's temporary tables are not on.
+  if (streams(statement) && query.sessionId === null && !query.waitsForEnd) {
+    const prepare = prepareStatements(query);
+    const blocks = executor.engine.stream({ prepare, sql, format: query.defaultFormat });
+    return { kind: 'stream', format: statement.format, blocks };
+  }
+  const run = statement.kind === 'select' ? cancellable(executor.engine, sql, query, gone) : null;
+  return whole(
+    executor,
+    query,
+    statement.format,
+    run ?? ((session) => session.run(sql, query.defaultFormat)),
+  );
+}
+
+async function whole(
+  { sessions }: Executor,
+  query: QueryRequest,
+  format: string,
+  work: (session: EngineSession) => Promise<EngineResult>,
+): Promise<Outcome> {
+  const { session, release } = sessions.acquire(query.sessionId, query.sessionTimeoutMs);
+  try {
+    for (const statement of prepareStatements(query)) await session.run(statement, 'Null');
+    return { kind: 'whole', format, result: await work(session) };
+  } finally {
+    release();
+  }
+}
+
+/** A SELECT that ends in the engine too when its client goes away, found among the running ones by a mark in its text. */
+function cancellable(
+  engine: Engine,
+  sql: string,
+  query: QueryRequest,
+  gone: AbortSignal,
+): (session: EngineSession) => Promise<EngineResult> {
+  return async (session) => {
+    const mark = `request ${crypto.randomUUID()}`;
+    const kill = (): void => void killQuery(engine, mark);
+    gone.addEventListener('abort', kill, { once: true });
+    try {
+      return await session.run(`${sql.replace(/;\s*$/, '')}\n-- ${mark}`, query.defaultFormat);
+    } finally {
+      gone.removeEventListener('abort', kill);
+    }
+  };
+}
+
+async function killQuery(engine: Engine, mark: string): Promise<void> {
+  const session = engine.open();
+  try {
+    await session.run(`KILL QUERY WHERE endsWith(query, '-- ${mark}') ASYNC`, 'Null');
+  } catch {
+    // The query ended by itself in the meantime, or will: nobody waits for either.
+  } finally {
+    session.close();
+  }
+}
+
+function hasBody(request: IncomingMessage): boolean {
+  const length = request.headers['content-length'];
+  return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
+}
