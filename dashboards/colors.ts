@@ -1,0 +1,7 @@
+/** One colour a decision, on every dashboard. */
+export const decisionColors = {
+  allowed: 'green',
+  limited: 'red',
+  bypassed: 'blue',
+  shadow_limited: 'orange',
+} as const;
