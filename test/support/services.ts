@@ -144,7 +144,9 @@ function createService(name: ServiceName, env: Record<string, string>, opsUrl: s
     pid: () => running().pid ?? 0,
     opsUrl,
     log: () => log,
-    kill: async () => void (await end('SIGKILL')),
+    kill: async () => {
+      await end('SIGKILL');
+    },
     pause: () => void running().kill('SIGSTOP'),
     resume: () => void running().kill('SIGCONT'),
     restart: start,
