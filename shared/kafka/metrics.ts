@@ -82,7 +82,7 @@ function counter<Label extends string>(
   labelNames: Label[],
 ): Counter<Label> {
   const known = registry.getSingleMetric(name);
-  if (known instanceof Counter) return known as Counter<Label>;
+  if (known instanceof Counter) return known;
   return new Counter({ name, help, labelNames, registers: [registry] });
 }
 
@@ -93,6 +93,6 @@ function gauge<Label extends string>(
   labelNames: Label[],
 ): Gauge<Label> {
   const known = registry.getSingleMetric(name);
-  if (known instanceof Gauge) return known as Gauge<Label>;
+  if (known instanceof Gauge) return known;
   return new Gauge({ name, help, labelNames, registers: [registry] });
 }

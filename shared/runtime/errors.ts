@@ -12,6 +12,8 @@ export type ErrorCode =
   | 'MIGRATION_CHANGED'
   | 'SPOOL_FULL'
   | 'SPOOL_CORRUPT'
+  | 'SPOOL_LOCKED'
+  | 'SPOOL_CLOSED'
   | 'DELIVERY_FAILED'
   | 'SERVER_MISSING';
 
