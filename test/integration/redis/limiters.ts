@@ -1,0 +1,44 @@
+import type { Limit } from '../../../shared/domain/limit.ts';
+import type { CheckRequest } from '../../../shared/redis/check.ts';
+import { connectRedis } from '../../../shared/redis/client.ts';
+import type { RedisClient } from '../../../shared/redis/client.ts';
+import { createLimiter } from '../../../shared/redis/limiter.ts';
+import type { Limiter, LimiterOptions } from '../../../shared/redis/limiter.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
+import { Registry } from 'prom-client';
+
+export const logger = createLogger('test', 'silent');
+
+export async function connected(url: string): Promise<RedisClient> {
+  const redis = connectRedis(url, logger);
+  if (redis.status !== 'ready') await new Promise((resolve) => redis.once('ready', resolve));
+  return redis;
+}
+
+export function limiterOn(
+  redis: RedisClient,
+  keyPrefix: string,
+  options: Partial<LimiterOptions> = {},
+): Limiter {
+  const clock = { now: () => Date.now() };
+  return createLimiter({ redis, keyPrefix, clock, registry: new Registry(), logger, ...options });
+}
+
+export function limitOf(changes: Partial<Limit>): Limit {
+  return {
+    name: 'minute',
+    per: ['tenant'],
+    type: 'sliding',
+    limit: 10,
+    windowMs: 60_000,
+    period: null,
+    burst: 0,
+    mode: 'enforce',
+    route: null,
+    ...changes,
+  };
+}
+
+export function requestOf(limits: readonly Limit[], changes: Partial<CheckRequest> = {}): CheckRequest {
+  return { tenantId: 'acme', userId: 'ann', ip: '192.0.2.1', limits, cost: 1, peek: false, ...changes };
+}

@@ -1,0 +1,87 @@
+import { periodAt } from '../../../shared/domain/calendar.ts';
+import type { Limit } from '../../../shared/domain/limit.ts';
+
+interface Admitted {
+  readonly atMs: number;
+  readonly units: number;
+}
+
+/**
+ * One window as its definition says, and nothing cleverer: a plain list of everything ever admitted. A burst pool is
+ * filled millisecond by millisecond. Knows nothing of the code under test.
+ */
+export class WindowModel {
+  readonly limit: Limit;
+  admitted: Admitted[] = [];
+  /** In (units × ten windows), so that a millisecond's refill is a whole number. */
+  pool: number;
+  poolAtMs: number;
+
+  constructor(limit: Limit, nowMs: number) {
+    this.limit = limit;
+    this.pool = limit.burst * limit.windowMs * 10;
+    this.poolAtMs = nowMs;
+  }
+
+  used(nowMs: number): number {
+    const startMs =
+      this.limit.type === 'quota'
+        ? periodAt(this.limit.period ?? 'day', null, nowMs).startMs
+        : nowMs - this.limit.windowMs + 1;
+    return this.admitted
+      .filter(({ atMs }) => atMs >= startMs && atMs <= nowMs)
+      .reduce((sum, { units }) => sum + units, 0);
+  }
+
+  hasRoom(cost: number, nowMs: number): boolean {
+    const over = this.used(nowMs) + cost - this.limit.limit;
+    if (over <= 0) return true;
+    if (over > this.limit.burst) return false;
+    return this.poolAt(nowMs) >= Math.min(over, cost) * this.limit.windowMs * 10;
+  }
+
+  take(cost: number, nowMs: number): void {
+    const over = Math.max(0, this.used(nowMs) + cost - this.limit.limit);
+    this.pool = this.poolAt(nowMs) - Math.min(over, cost) * this.limit.windowMs * 10;
+    this.poolAtMs = nowMs;
+    this.admitted.push({ atMs: nowMs, units: cost });
+  }
+
+  remaining(nowMs: number): number {
+    return Math.max(0, this.limit.limit - this.used(nowMs));
+  }
+
+  resetAtMs(nowMs: number): number {
+    if (this.limit.type === 'quota') return periodAt(this.limit.period ?? 'day', null, nowMs).endMs;
+    for (let at = nowMs; ; at += 1) if (this.used(at) === 0) return at;
+  }
+
+  /** By trying every millisecond; null when none within eleven windows (a full pool and an empty window) has room. */
+  retryAfterMs(cost: number, nowMs: number): number | null {
+    if (cost > this.limit.limit + this.limit.burst) return null;
+    if (this.limit.type === 'quota') return this.resetAtMs(nowMs) - nowMs;
+    for (let wait = 1; wait <= this.limit.windowMs * 11 + 1; wait += 1) {
+      if (this.hasRoom(cost, nowMs + wait)) return wait;
+    }
+    return null;
+  }
+
+  private poolAt(nowMs: number): number {
+    const full = this.limit.burst * this.limit.windowMs * 10;
+    let level = this.pool;
+    for (let at = this.poolAtMs; at < nowMs && level < full; at += 1) level += this.limit.burst;
+    return Math.min(full, level);
+  }
+}
+
+/** The most units in any span of `windowMs`, from what was admitted when. */
+export function mostInAnySpan(admitted: readonly Admitted[], windowMs: number): number {
+  let most = 0;
+  for (const { atMs } of admitted) {
+    const units = admitted
+      .filter((entry) => entry.atMs >= atMs && entry.atMs < atMs + windowMs)
+      .reduce((sum, entry) => sum + entry.units, 0);
+    most = Math.max(most, units);
+  }
+  return most;
+}
