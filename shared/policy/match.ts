@@ -30,7 +30,7 @@ export interface ApplicableLimits {
 }
 
 /**
- * Every limit that applies to a request, in policy order (plan, then route), with the tenant's overrides and the
+ * Every limit that applies to a request, in policy order (plan, route, windows of the platform), with the tenant's overrides and the
  * boosts that run at `nowMs`. An override replaces the value; boosts then raise it, and of several the largest result
  * counts. A boost never lowers a limit, and it ends by itself. A plan the policy does not know is the default plan.
  */
@@ -113,13 +113,16 @@ function baseLimits(policy: Policy, planName: string | null, route: Route | null
   const plan = policy.plans.get(planName ?? policy.defaultPlan) ?? policy.plans.get(policy.defaultPlan);
   if (plan === undefined) throw new TypeError('A policy without its default plan was never compiled.');
   let byPlan = bases.get(policy);
-  if (byPlan === undefined) bases.set(policy, (byPlan = new Map<string, WeakMap<object, ApplicableLimits>>()));
+  if (byPlan === undefined)
+    bases.set(policy, (byPlan = new Map<string, WeakMap<object, ApplicableLimits>>()));
   let byRoute = byPlan.get(plan.name);
   if (byRoute === undefined) byPlan.set(plan.name, (byRoute = new WeakMap()));
   let base = byRoute.get(route ?? noRoute);
   if (base === undefined) {
     const ofRoute = route?.limitsByPlan?.get(plan.name) ?? route?.limits ?? [];
-    byRoute.set(route ?? noRoute, (base = { plan, limits: [...plan.limits, ...ofRoute] }));
+    // Concurrent limits of the platform are leases that the doors hold; its windows count like any other.
+    const ofPlatform = policy.platform.filter(({ type }) => type !== 'concurrent');
+    byRoute.set(route ?? noRoute, (base = { plan, limits: [...plan.limits, ...ofRoute, ...ofPlatform] }));
   }
   return base;
 }

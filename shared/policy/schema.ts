@@ -93,10 +93,10 @@ const routeFile = Type.Object(
     }),
     limits: Type.Optional(limits),
     cost: Type.Optional(
-      Type.Number({
-        exclusiveMinimum: 0,
+      Type.Integer({
+        minimum: 1,
         maximum: 1_000_000_000,
-        description: 'the units a call takes, above 0',
+        description: 'the units a call takes: a whole number from 1',
       }),
     ),
     price: Type.Optional(Type.Number({ minimum: 0, description: 'money per unit, 0 or more' })),

@@ -1,0 +1,67 @@
+import ipaddr from 'ipaddr.js';
+
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+type Block = [Address, number];
+
+/** The caller's address as the policy lets it be known. `forwarded` is the X-Forwarded-For header. */
+export type ClientAddress = (remote: string, forwarded: string | readonly string[] | undefined) => string;
+
+/** Longer chains than this are not read further: what lies beyond was written by the caller. */
+const hopsMax = 20;
+
+/**
+ * Reads X-Forwarded-For from the right, through trusted proxies only: the first address that is not a trusted proxy
+ * is the caller, whatever stands to its left. A header from an untrusted peer is ignored, so an address cannot be
+ * claimed. IPv4 written as IPv6 is read as IPv4.
+ */
+export function createClientAddress(trustedProxies: readonly string[]): ClientAddress {
+  const blocks = trustedProxies.map(blockOf);
+  return (remote, forwarded) => {
+    if (forwarded === undefined || blocks.length === 0) return normal(remote);
+    const peer = parse(remote);
+    if (peer === null || !isTrusted(peer)) return peer?.toString() ?? remote;
+    const hops = (typeof forwarded === 'string' ? forwarded : forwarded.join(',')).split(',').slice(-hopsMax);
+    let known = peer;
+    for (const hop of hops.reverse()) {
+      const address = parse(withoutPort(hop.trim()));
+      // A trusted proxy wrote something unreadable: what is known so far is all there is to believe.
+      if (address === null) break;
+      known = address;
+      if (!isTrusted(address)) break;
+    }
+    return known.toString();
+  };
+
+  function isTrusted(address: Address): boolean {
+    return blocks.some((block) => block[0].kind() === address.kind() && address.match(block));
+  }
+}
+
+function blockOf(text: string): Block {
+  if (text.includes('/')) return ipaddr.parseCIDR(text);
+  const address = ipaddr.process(text);
+  return [address, address.kind() === 'ipv4' ? 32 : 128];
+}
+
+/** The common case, an IPv4 address as the socket gives it, is not taken apart. */
+function normal(remote: string): string {
+  if (!remote.includes(':')) return remote;
+  return parse(remote)?.toString() ?? remote;
+}
+
+function parse(text: string): Address | null {
+  try {
+    // A scope (`fe80::1%eth0`) names an interface of this machine, not a caller.
+    const [address = ''] = text.split('%', 1);
+    return ipaddr.isValid(address) ? ipaddr.process(address) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** `1.2.3.4:5678` and `[::1]:5678` are addresses as some proxies write them. */
+function withoutPort(text: string): string {
+  const bracketed = /^\[([^\]]+)\](?::\d+)?$/.exec(text);
+  if (bracketed?.[1] !== undefined) return bracketed[1];
+  return /^[\d.]+:\d+$/.test(text) ? (text.split(':', 1)[0] ?? text) : text;
+}

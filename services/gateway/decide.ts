@@ -1,0 +1,264 @@
+import type { Decision, Outcome, RefusalReason } from '../../shared/domain/decision.ts';
+import type { Identity } from '../../shared/domain/identity.ts';
+import type { Limit, LimitState, SlowDown } from '../../shared/domain/limit.ts';
+import type { Plan, Policy, Route } from '../../shared/domain/policy.ts';
+import type { TenantRecord } from '../../shared/domain/tenant.ts';
+import { limitsFor, routeFor } from '../../shared/policy/match.ts';
+import type { Limiter } from '../../shared/redis/limiter.ts';
+import type { CheckResult } from '../../shared/redis/check.ts';
+import type { Concurrency, Permit } from '../../shared/redis/concurrency.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Identified, TenantRecords } from './identify.ts';
+import type { CredentialRefusal } from './tokens.ts';
+import type { Verdict } from './verdict.ts';
+
+/** One request to decide about. */
+export interface Question {
+  readonly who: Identified;
+  readonly method: string;
+  /** Path, with or without query. */
+  readonly url: string;
+  /** Units; null: what the route costs. */
+  readonly cost: number | null;
+  /** True to look without taking. */
+  readonly peek: boolean;
+  /** True to hold a place under the concurrent limits until `Verdict.release` is called. */
+  readonly hold: boolean;
+  /** A plan named by a trusted caller; the tenant's record has precedence. */
+  readonly plan: string | null;
+}
+
+export interface DecideOptions {
+  readonly limiter: Pick<Limiter, 'check'>;
+  readonly concurrency: Pick<Concurrency, 'acquire'>;
+  readonly records: TenantRecords;
+  readonly clock: Clock;
+  readonly nextId: () => string;
+}
+
+/** Everything found out before anybody is asked. */
+interface Case {
+  readonly question: Question;
+  readonly policy: Policy;
+  readonly record: TenantRecord | null;
+  readonly plan: Plan;
+  readonly route: Route | null;
+  readonly limits: readonly Limit[];
+  readonly units: number;
+  readonly atMs: number;
+  readonly clock: Clock;
+}
+
+/** Decides about a request under a policy; the same for every door. Never rejects. */
+export type Decide = (policy: Policy, question: Question) => Promise<Verdict>;
+
+/**
+ * In order: a service passes without asking anybody; bad credentials and blocks are refused, and peek so that the
+ * answer can say how the limits stand; everything else is the limiter's to decide.
+ */
+export function createDecide({ limiter, concurrency, records, clock, nextId }: DecideOptions): Decide {
+  return (policy, question) => {
+    const { identity, refusal } = question.who;
+    const atMs = clock.now();
+    const record = identity.tenantId === null ? null : (records.get(identity.tenantId) ?? null);
+    const route = routeFor(policy, question.method, question.url);
+    const plan = question.plan ?? identity.planClaim;
+    const applicable = limitsFor(policy, { plan, record, route, nowMs: atMs });
+    const units = question.cost ?? route?.cost ?? 1;
+    const found: Case = { question, policy, record, route, units, atMs, clock, ...applicable };
+    if (identity.service !== null) return Promise.resolve(bypass(found, nextId()));
+    if (refusal !== null)
+      return ask(found, true).then((result) => unauthenticated(found, nextId(), result, refusal));
+    const block = blockOf(record, atMs);
+    if (block !== null) return ask(found, true).then((result) => blocked(found, nextId(), result, block));
+    if (!question.hold)
+      return ask(found, question.peek).then((result) => limited(found, nextId(), result, null));
+    const permit = concurrency.acquire(concurrentLimits(policy, found.limits), identity);
+    return permit instanceof Promise ? permit.then((taken) => admit(found, taken)) : admit(found, permit);
+  };
+
+  /** A place first, units second: a request that finds no place has consumed nothing, one without units gives its place back. */
+  async function admit(found: Case, permit: Permit): Promise<Verdict> {
+    const result = await ask(found, !permit.granted);
+    const verdict = limited(found, nextId(), result, permit);
+    if (verdict.decision.outcome === 'limited') permit.release();
+    return verdict;
+  }
+
+  function ask({ question, record, limits, units }: Case, peek: boolean): Promise<CheckResult> {
+    const { tenantId, userId, ip } = question.who.identity;
+    return limiter.check({
+      tenantId,
+      userId,
+      ip,
+      limits,
+      cost: units,
+      peek,
+      ...(record?.time_zone === undefined ? {} : { timeZone: record.time_zone }),
+    });
+  }
+}
+
+function limited(found: Case, id: string, result: CheckResult, permit: Permit | null): Verdict {
+  const limitedBy: string[] = [];
+  const full = permit === null ? noStates : permit.states.filter(({ violated }) => violated);
+  // Without a place the windows were only looked at: what they would have said refuses nobody.
+  const counted =
+    permit?.granted === false ? full : full.length === 0 ? result.states : [...full, ...result.states];
+  let retryAfterMs: number | null = 0;
+  for (const state of counted) {
+    if (!state.violated) continue;
+    limitedBy.push(state.name);
+    if (state.mode === 'shadow' || retryAfterMs === null) continue;
+    retryAfterMs = state.retryAfterMs === null ? null : Math.max(retryAfterMs, state.retryAfterMs);
+  }
+  const passed = result.passed && permit?.granted !== false;
+  const outcome: Outcome = !passed ? 'limited' : limitedBy.length > 0 ? 'shadow_limited' : 'allowed';
+  const reason = passed ? null : permit?.granted === false ? 'limit' : (result.reason ?? 'limit');
+  const states = full.length === 0 ? result.states : [...result.states, ...full];
+  const decided = verdictOf(
+    found,
+    { ...result, states },
+    {
+      id,
+      outcome,
+      reason,
+      limitedBy: reason === 'invalid' ? [reason] : limitedBy,
+      retryAfterMs: passed || reason === 'invalid' ? null : retryAfterMs,
+      delayMs: passed ? delayMs(found.plan.slowDown, found.plan.limits, result.states) : 0,
+    },
+  );
+  return permit === null ? decided : { ...decided, release: () => permit.release() };
+}
+
+const noStates: readonly LimitState[] = [];
+
+const concurrentOf = new WeakMap<readonly Limit[], readonly Limit[]>();
+
+/** The platform's and the request's own; the same array for the same limits, as whoever counts them expects. */
+function concurrentLimits(policy: Policy, limits: readonly Limit[]): readonly Limit[] {
+  let found = concurrentOf.get(limits);
+  if (found === undefined) {
+    found = [...policy.platform, ...limits].filter(({ type }) => type === 'concurrent');
+    concurrentOf.set(limits, found);
+  }
+  return found;
+}
+
+function unauthenticated(
+  found: Case,
+  id: string,
+  result: CheckResult,
+  credentials: CredentialRefusal,
+): Verdict {
+  return { ...refused(found, id, result, 'unauthenticated', null), credentials };
+}
+
+interface Block {
+  readonly untilMs: number | null;
+  readonly reason: string;
+}
+
+function blocked(found: Case, id: string, result: CheckResult, block: Block): Verdict {
+  const retryAfterMs = block.untilMs === null ? null : block.untilMs - found.atMs;
+  return { ...refused(found, id, result, 'blocked', retryAfterMs), block };
+}
+
+function blockOf(record: TenantRecord | null, nowMs: number): Block | null {
+  if (record?.block === undefined) return null;
+  const untilMs = record.block.until === null ? null : Date.parse(record.block.until);
+  return untilMs !== null && untilMs <= nowMs ? null : { untilMs, reason: record.block.reason };
+}
+
+function refused(
+  found: Case,
+  id: string,
+  result: CheckResult,
+  reason: RefusalReason,
+  retryAfterMs: number | null,
+): Verdict {
+  return verdictOf(found, result, {
+    id,
+    outcome: 'limited',
+    reason,
+    limitedBy: [reason],
+    retryAfterMs,
+    delayMs: 0,
+  });
+}
+
+/** A service is under no limit, so its limits stand untouched, and Redis is not needed to say so. */
+function bypass(found: Case, id: string): Verdict {
+  const states = found.limits
+    .filter(({ type }) => type !== 'concurrent')
+    .map((limit) => untouched(limit, found.atMs));
+  const result = { states, degraded: false, checkMicros: 0 };
+  return verdictOf(found, result, {
+    id,
+    outcome: 'bypassed',
+    reason: null,
+    limitedBy: [],
+    retryAfterMs: null,
+    delayMs: 0,
+  });
+}
+
+function untouched(limit: Limit, nowMs: number): LimitState {
+  const { name, windowMs, burst, mode } = limit;
+  return {
+    name,
+    limit: limit.limit,
+    remaining: limit.limit,
+    resetAtMs: nowMs,
+    windowMs,
+    burst,
+    violated: false,
+    retryAfterMs: 0,
+    mode,
+  };
+}
+
+const nothing = (): void => undefined;
+
+function verdictOf(
+  { question, policy, plan, route, limits, units, atMs, clock }: Case,
+  { states, degraded, checkMicros }: Pick<CheckResult, 'states' | 'degraded' | 'checkMicros'>,
+  made: Omit<Decision, 'limits' | 'degraded' | 'checkMicros'>,
+): Verdict {
+  const identity: Identity = question.who.identity;
+  const decision: Decision = { ...made, limits: states, degraded, checkMicros };
+  const { method, url } = question;
+  return {
+    decision,
+    identity,
+    policy,
+    plan,
+    route,
+    limits,
+    units,
+    method,
+    url,
+    atMs,
+    decidedAtMs: clock.now(),
+    credentials: null,
+    block: null,
+    release: nothing,
+  };
+}
+
+/**
+ * Graduated throttling: from `from` of a limit of the plan the delay grows in a straight line to `maxDelayMs` at the
+ * limit. The fullest enforced limit counts.
+ */
+function delayMs(slowDown: SlowDown | null, limits: readonly Limit[], states: readonly LimitState[]): number {
+  if (slowDown === null) return 0;
+  // States stand in the order of the limits, the plan's first, without the concurrent ones.
+  const ofPlan = limits.reduce((count, { type }) => count + (type === 'concurrent' ? 0 : 1), 0);
+  let share = 0;
+  for (const [index, state] of states.entries()) {
+    if (index >= ofPlan || state.limit === 0 || state.mode === 'shadow') continue;
+    share = Math.max(share, 1 - state.remaining / state.limit);
+  }
+  if (share < slowDown.from) return 0;
+  return Math.round((slowDown.maxDelayMs * (share - slowDown.from)) / (1 - slowDown.from));
+}

@@ -1,0 +1,75 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Policy } from '../../shared/domain/policy.ts';
+import type { Concurrency } from '../../shared/redis/concurrency.ts';
+import type { Limiter } from '../../shared/redis/limiter.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import type { Registry } from '../../shared/runtime/ops.ts';
+import { createDecide } from './decide.ts';
+import type { Question } from './decide.ts';
+import { createDecisionIds } from './decision-id.ts';
+import { createHitLog } from './hit-log.ts';
+import { createIdentifier } from './identify.ts';
+import type { Identified, Identifier, TenantRecords } from './identify.ts';
+import { createMeter } from './meter.ts';
+import type { EventLog, Meter } from './meter.ts';
+import { createGatewayMetrics } from './metrics.ts';
+import type { GatewayMetrics } from './metrics.ts';
+import type { Verdict } from './verdict.ts';
+
+export interface GateOptions {
+  readonly policy: () => Policy;
+  readonly limiter: Pick<Limiter, 'check'>;
+  readonly concurrency: Pick<Concurrency, 'acquire'>;
+  readonly records: TenantRecords;
+  readonly events: EventLog;
+  readonly node: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly registry: Registry;
+}
+
+/** The one core behind every door: who is it, may it pass, write down that it did. */
+export interface Gate {
+  policy(): Policy;
+  identify(headers: IncomingHttpHeaders, remoteAddress: string): Identified | Promise<Identified>;
+  addressOf(headers: IncomingHttpHeaders, remoteAddress: string): string;
+  /** Counts and logs what it decides, unless it only peeks. */
+  decide(question: Question): Promise<Verdict>;
+  readonly meter: Meter;
+  readonly records: TenantRecords;
+  readonly metrics: GatewayMetrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export function createGate(options: GateOptions): Gate {
+  const { policy, limiter, concurrency, records, events, node, clock, logger, registry } = options;
+  const metrics = createGatewayMetrics(registry);
+  const decide = createDecide({ limiter, concurrency, records, clock, nextId: createDecisionIds(clock) });
+  const logHit = createHitLog(logger, clock, metrics);
+  let identifier: { readonly policy: Policy; readonly made: Identifier } | null = null;
+  return {
+    policy,
+    identify: (headers, remote) => currentIdentifier().identify(headers, remote),
+    addressOf: (headers, remote) => currentIdentifier().addressOf(headers, remote),
+    decide: async (question) => {
+      const verdict = await decide(policy(), question);
+      if (question.peek) return verdict;
+      metrics.decided(verdict);
+      if (verdict.decision.limitedBy.length > 0) logHit(verdict);
+      return verdict;
+    },
+    meter: createMeter(events, node, metrics, logger),
+    records,
+    metrics,
+    clock,
+    logger,
+  };
+
+  function currentIdentifier(): Identifier {
+    const now = policy();
+    if (identifier?.policy !== now) identifier = { policy: now, made: createIdentifier(now, records, clock) };
+    return identifier.made;
+  }
+}

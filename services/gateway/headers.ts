@@ -1,0 +1,82 @@
+import type { Limit, LimitState } from '../../shared/domain/limit.ts';
+import { closestLimit } from './verdict.ts';
+import type { Verdict } from './verdict.ts';
+
+/** Field names in lower case, as HTTP/2 and Fastify write them. */
+export type ResponseHeaders = Record<string, string>;
+
+/** Every field Tollgate owns: an upstream's own are replaced, never joined. */
+export const limitHeaderNames: ReadonlySet<string> = new Set([
+  'x-ratelimit-limit',
+  'x-ratelimit-remaining',
+  'x-ratelimit-reset',
+  'ratelimit',
+  'ratelimit-policy',
+  'x-tollgate-decision',
+]);
+
+/**
+ * The limit headers of a response: X-RateLimit-* for the window closest to exhaustion (`Reset` in Unix seconds),
+ * the IETF fields (draft-ietf-httpapi-ratelimit-headers) for all windows, and `Retry-After` on a refusal that ends.
+ */
+export function limitHeaders({ decision, limits, policy, decidedAtMs }: Verdict): ResponseHeaders {
+  const headers: ResponseHeaders = { 'x-tollgate-decision': decision.id };
+  const closest = closestLimit(decision.limits);
+  if (closest !== null) {
+    headers['x-ratelimit-limit'] = String(closest.limit);
+    headers['x-ratelimit-remaining'] = String(closest.remaining);
+    headers['x-ratelimit-reset'] = String(Math.ceil(closest.resetAtMs / 1000));
+    headers['ratelimit-policy'] = policyField(limits, decision.limits);
+    headers['ratelimit'] = stateField(decision.limits, closest.mode === 'shadow', decidedAtMs);
+  } else if (policy.platform[0] !== undefined) {
+    // A plan without windows still stands under the platform's limit, so that clients always find the fields.
+    headers['x-ratelimit-limit'] = String(policy.platform[0].limit);
+    headers['x-ratelimit-remaining'] = String(policy.platform[0].limit);
+    headers['x-ratelimit-reset'] = String(Math.ceil(decidedAtMs / 1000));
+  }
+  const seconds = decision.outcome === 'limited' ? retryAfterSeconds(decision.retryAfterMs) : null;
+  if (seconds !== null) headers['retry-after'] = String(seconds);
+  return headers;
+}
+
+/** Whole seconds after which the request passes, at least 1; null where no wait helps. */
+export function retryAfterSeconds(retryAfterMs: number | null): number | null {
+  return retryAfterMs === null ? null : Math.max(1, Math.ceil(retryAfterMs / 1000));
+}
+
+/** The same for every request under the same limits, so it is written once for them. */
+const policyFields = new WeakMap<readonly Limit[], string>();
+
+function policyField(limits: readonly Limit[], states: readonly LimitState[]): string {
+  let field = policyFields.get(limits);
+  if (field === undefined) {
+    const windows = limits.filter(({ type }) => type !== 'concurrent');
+    const enforced = windows.filter(({ mode }) => mode === 'enforce');
+    field = (enforced.length === 0 ? windows : enforced).map(policyItem).join(', ');
+    policyFields.set(limits, field);
+  }
+  // A full concurrent limit is reported although it has no window: it is why the request was refused.
+  for (const state of states) {
+    if (state.windowMs !== 0) continue;
+    const item = `"${state.name}";q=${state.limit};qu="concurrent-requests"`;
+    field = field === '' ? item : `${field}, ${item}`;
+  }
+  return field;
+}
+
+function policyItem({ name, limit, windowMs, burst }: Limit): string {
+  return `"${name}";q=${limit};w=${Math.ceil(windowMs / 1000)}${burst === 0 ? '' : `;burst=${burst}`}`;
+}
+
+/** A window ends a millisecond after its newest unit left it; that should not read as a second. */
+const roundingMs = 2;
+
+function stateField(states: readonly LimitState[], shadow: boolean, nowMs: number): string {
+  let field = '';
+  for (const { name, remaining, resetAtMs, mode } of states) {
+    if (mode === 'shadow' && !shadow) continue;
+    const seconds = Math.max(0, Math.ceil((resetAtMs - nowMs - roundingMs) / 1000));
+    field += `${field === '' ? '' : ', '}"${name}";r=${remaining};t=${seconds}`;
+  }
+  return field;
+}

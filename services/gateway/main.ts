@@ -1,0 +1,105 @@
+import { hostname } from 'node:os';
+import { Type } from 'typebox';
+import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { watchPolicy } from '../../shared/policy/load.ts';
+import { connectRedis } from '../../shared/redis/client.ts';
+import { createConcurrency } from '../../shared/redis/concurrency.ts';
+import { createLimiter } from '../../shared/redis/limiter.ts';
+import { systemClock } from '../../shared/runtime/clock.ts';
+import { readConfig } from '../../shared/runtime/config.ts';
+import { runService } from '../../shared/runtime/lifecycle.ts';
+import { createLogger } from '../../shared/runtime/logger.ts';
+import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
+import { createProxyServer } from './app.ts';
+import { createGate } from './gate.ts';
+import { openSpool } from './spool.ts';
+
+const port = (value: number) => Type.Integer({ minimum: 0, maximum: 65_535, default: value });
+
+const configSchema = Type.Object({
+  HOST: Type.String({ default: '127.0.0.1' }),
+  PORT: port(8080),
+  API_PORT: port(8081),
+  RLS_PORT: port(8084),
+  OPS_PORT: port(8090),
+  REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379' }),
+  KAFKA_BROKERS: Type.String({ default: '127.0.0.1:9092' }),
+  CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),
+  CLICKHOUSE_DATABASE: Type.String({ default: 'tollgate' }),
+  CLICKHOUSE_USER: Type.String({ default: 'default' }),
+  CLICKHOUSE_PASSWORD: Type.String({ default: '' }),
+  TOLLGATE_POLICY: Type.String({ default: 'policies/default.yaml' }),
+  TOLLGATE_NODE: Type.String({ default: `${hostname()}-${process.pid}`, maxLength: 128 }),
+  TOLLGATE_SPOOL_DIR: Type.String({ default: '.local/spool' }),
+  TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
+  TOLLGATE_KEY_PREFIX: Type.String({ default: 'tg' }),
+  /** Largest body the proxy passes on. */
+  TOLLGATE_BODY_BYTES_MAX: Type.Integer({ minimum: 0, default: 100 * 1024 * 1024 }),
+  TOLLGATE_UPSTREAM_TIMEOUT_MS: Type.Integer({ minimum: 1, default: 30_000 }),
+  LOG_LEVEL: Type.String({ default: 'info' }),
+});
+
+const clock = systemClock;
+const logger = createLogger('gateway', process.env['LOG_LEVEL'] ?? 'info');
+
+await runService(logger, async (lifecycle, fail) => {
+  const config = readConfig(configSchema, process.env);
+  const registry = createRegistry('gateway');
+  const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, { logger, registry });
+  lifecycle.onClose('policy', () => policy.close());
+
+  const redis = connectRedis(config.REDIS_URL, logger);
+  lifecycle.onClose('redis', () => redis.quit());
+  const common = {
+    redis,
+    keyPrefix: config.TOLLGATE_KEY_PREFIX,
+    node: config.TOLLGATE_NODE,
+    clock,
+    registry,
+    logger,
+  };
+  const limiter = createLimiter(common);
+  lifecycle.onClose('limiter', () => limiter.close());
+  const concurrency = createConcurrency({ ...common, nodes: () => limiter.state().nodes });
+  lifecycle.onClose('concurrency', () => concurrency.close());
+
+  const spool = await openSpool({
+    directory: config.TOLLGATE_SPOOL_DIR,
+    clock,
+    registry,
+    logger,
+    onLost: fail,
+  });
+  lifecycle.onClose('spool', () => spool.close());
+  const clickhouse = createClickHouse({
+    url: config.CLICKHOUSE_URL,
+    database: config.CLICKHOUSE_DATABASE,
+    username: config.CLICKHOUSE_USER,
+    password: config.CLICKHOUSE_PASSWORD,
+    requestTimeoutMs: 5_000,
+  });
+  lifecycle.onClose('clickhouse', () => clickhouse.close());
+
+  const gate = createGate({
+    policy: () => policy.current(),
+    limiter,
+    concurrency,
+    records: { get: () => null, byApiKeyHash: () => null },
+    events: spool,
+    node: config.TOLLGATE_NODE,
+    clock,
+    logger,
+    registry,
+  });
+  const proxy = createProxyServer({
+    gate,
+    bodyBytesMax: config.TOLLGATE_BODY_BYTES_MAX,
+    upstreamTimeoutMs: config.TOLLGATE_UPSTREAM_TIMEOUT_MS,
+    idleTimeoutMs: 300_000,
+  });
+  await proxy.listen({ host: config.HOST, port: config.PORT });
+  lifecycle.onClose('proxy', () => proxy.close());
+  const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: () => [] });
+  lifecycle.onClose('ops', () => ops.close());
+  logger.info({ port: config.PORT, policy: policy.current().revision }, 'gateway ready');
+});

@@ -1,0 +1,94 @@
+import { anonymousTenant, requestEventType } from '../../shared/domain/usage-event.ts';
+import type { RequestEvent, UsageCloudEvent } from '../../shared/domain/usage-event.ts';
+import { messageOf } from '../../shared/runtime/errors.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import type { GatewayMetrics } from './metrics.ts';
+import type { Verdict } from './verdict.ts';
+
+/** Where events go: see `Spool`, of which this is the part that a door needs. */
+export interface EventLog {
+  /** Numbers the event and takes it; durable once `flushed()` resolves. */
+  append(eventAt: (sequence: number) => UsageCloudEvent): number;
+  flushed(): Promise<void>;
+}
+
+export interface Answered {
+  readonly status: number;
+  readonly latencyMs: number;
+  readonly door: string;
+}
+
+/** Resolves when the event is safe: only then may the response leave. Never rejects. */
+export type Meter = (verdict: Verdict, answered: Answered) => Promise<void>;
+
+const pathLengthMax = 256;
+
+/**
+ * Writes the one event of an answered request: after the status is known, before the response leaves. Its id and time
+ * are the decision's. A crash before the append costs an answer the client never got; a crash after it costs nothing.
+ * An event the spool cannot take is counted and logged, and the request is answered all the same.
+ */
+export function createMeter(events: EventLog, node: string, metrics: GatewayMetrics, logger: Logger): Meter {
+  const source = `tollgate/${node}`;
+  return (verdict, answered) => {
+    metrics.answered(answered.door, answered.status);
+    try {
+      events.append((sequence) => eventOf(verdict, answered, { source, node, sequence }));
+      return events.flushed();
+    } catch (error) {
+      metrics.eventsLost.inc();
+      const text = `usage event not written: ${messageOf(error)}`;
+      logger.error({ err: error, decision: verdict.decision.id }, text);
+      return Promise.resolve();
+    }
+  };
+}
+
+interface Place {
+  readonly source: string;
+  readonly node: string;
+  readonly sequence: number;
+}
+
+function eventOf(
+  verdict: Verdict,
+  { status, latencyMs, door }: Answered,
+  { source, node, sequence }: Place,
+): RequestEvent {
+  const { decision, identity, plan, route, units, method, url, atMs } = verdict;
+  return {
+    specversion: '1.0',
+    id: decision.id,
+    source,
+    type: requestEventType,
+    time: new Date(atMs).toISOString(),
+    subject: identity.tenantId ?? anonymousTenant,
+    datacontenttype: 'application/json',
+    data: {
+      user_id: identity.userId ?? '',
+      plan: plan.name,
+      method,
+      route: route?.match ?? '*',
+      path: pathOf(url),
+      status,
+      decision: decision.outcome,
+      limited_by: decision.limitedBy,
+      units,
+      cost: units * (route?.price ?? 0),
+      latency_ms: Math.round(latencyMs * 1000) / 1000,
+      check_us: decision.checkMicros,
+      node,
+      sequence,
+      degraded: decision.degraded,
+      client_ip: identity.ip,
+      service: identity.service ?? '',
+      door,
+    },
+  };
+}
+
+/** Without the query: it may hold what should not be stored. */
+function pathOf(url: string): string {
+  const query = url.search(/[?#]/);
+  return (query === -1 ? url : url.slice(0, query)).slice(0, pathLengthMax);
+}

@@ -1,0 +1,139 @@
+import type { ServerResponse } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { fastifyPlugin } from 'fastify-plugin';
+import type { Gate } from './gate.ts';
+import { limitHeaders } from './headers.ts';
+import type { Identified } from './identify.ts';
+import { problemOf, problemType } from './problem.ts';
+import { passes } from './verdict.ts';
+import type { Verdict } from './verdict.ts';
+
+export interface TollgateOptions {
+  readonly gate: Gate;
+  /** Named in events; an API that uses the plugin in its own process leaves it out. */
+  readonly door?: string;
+}
+
+/** One request on its way through: decided once, metered once, released once. */
+interface Passage {
+  readonly startedAt: number;
+  verdict: Verdict | null;
+  metered: boolean;
+  ended: boolean;
+  end: (() => void) | null;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    tollgate: Passage | null;
+  }
+}
+
+const settled = Promise.resolve();
+
+/** Nginx's number for a client that left before it was answered. */
+const clientLeft = 499;
+
+/**
+ * Puts Tollgate in front of every route of a Fastify server, unknown ones included: decides before the body is read,
+ * answers what is refused, holds back what is to be slowed down, sets the limit headers on every response and writes
+ * one event for each. Register it first and at the root.
+ */
+export const tollgate = fastifyPlugin<TollgateOptions>(
+  (app, { gate, door = 'plugin' }, done) => {
+    app.decorateRequest('tollgate', null);
+    app.addHook('onRequest', (request, reply, next) => {
+      const passage: Passage = {
+        startedAt: performance.now(),
+        verdict: null,
+        metered: false,
+        ended: false,
+        end: null,
+      };
+      request.tollgate = passage;
+      gate.metrics.inFlight.inc();
+      watchClose(reply.raw, () => leave(passage));
+      const who = gate.identify(request.headers, request.socket.remoteAddress ?? '');
+      if (who instanceof Promise) {
+        who.then((known) => decide(known, passage, request, reply, next)).catch(next);
+      } else decide(who, passage, request, reply, next);
+    });
+    app.addHook('onSend', (request, reply, payload, next) => {
+      const passage = request.tollgate;
+      if (passage === null || passage.verdict === null) {
+        next(null, payload);
+        return;
+      }
+      reply.headers(limitHeaders(passage.verdict));
+      // The event is safe before the response leaves: what a client was told is never forgotten.
+      void meter(passage, reply.statusCode).then(() => next(null, payload));
+    });
+    done();
+
+    function decide(
+      who: Identified,
+      passage: Passage,
+      request: FastifyRequest,
+      reply: FastifyReply,
+      next: (error?: Error) => void,
+    ): void {
+      const question = {
+        who,
+        method: request.method,
+        url: request.originalUrl,
+        cost: null,
+        peek: false,
+        hold: true,
+        plan: null,
+      };
+      gate
+        .decide(question)
+        .then((verdict) => {
+          passage.verdict = verdict;
+          // The client left while it was being decided about: nobody else will let go of what the decision took.
+          if (passage.ended) leave(passage);
+          else if (!passes(verdict)) refuse(reply, verdict);
+          else if (verdict.decision.delayMs === 0) next();
+          else hold(passage, verdict.decision.delayMs, next);
+        })
+        .catch(next);
+    }
+
+    function hold(passage: Passage, delayMs: number, next: () => void): void {
+      gate.metrics.delaySeconds.observe(delayMs / 1000);
+      const timer = setTimeout(next, delayMs);
+      passage.end = () => clearTimeout(timer);
+    }
+
+    /** The response is over, or the client left: whatever was held for it is let go, exactly once. */
+    function leave(passage: Passage): void {
+      if (!passage.ended) {
+        passage.ended = true;
+        gate.metrics.inFlight.dec();
+        passage.end?.();
+      }
+      passage.verdict?.release();
+      if (!passage.metered) void meter(passage, clientLeft);
+    }
+
+    function meter(passage: Passage, status: number): Promise<void> {
+      if (passage.metered || passage.verdict === null) return settled;
+      passage.metered = true;
+      return gate.meter(passage.verdict, { status, latencyMs: performance.now() - passage.startedAt, door });
+    }
+  },
+  { fastify: '5.x', name: 'tollgate' },
+);
+
+/** `close` follows every response, answered or not, exactly once. */
+function watchClose(response: ServerResponse, closed: () => void): void {
+  response.once('close', closed);
+}
+
+/** Answers a refused request; headers follow in `onSend` as for any other. */
+export function refuse(reply: FastifyReply, verdict: Verdict): void {
+  const problem = problemOf(verdict);
+  if (problem.status === 401) reply.header('www-authenticate', 'Bearer error="invalid_token"');
+  if (problem.status === 503) reply.header('retry-after', '1');
+  void reply.code(problem.status).type(problemType).send(problem);
+}

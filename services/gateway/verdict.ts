@@ -1,0 +1,58 @@
+import type { Decision } from '../../shared/domain/decision.ts';
+import type { Identity } from '../../shared/domain/identity.ts';
+import type { Limit, LimitState } from '../../shared/domain/limit.ts';
+import type { Plan, Policy, Route } from '../../shared/domain/policy.ts';
+import type { CredentialRefusal } from './tokens.ts';
+
+/** A decision with everything it was made from: what headers, the answer, the event and the log line are written from. */
+export interface Verdict {
+  readonly decision: Decision;
+  readonly identity: Identity;
+  readonly policy: Policy;
+  readonly plan: Plan;
+  readonly route: Route | null;
+  /** The limits behind `decision.limits`, overrides and boosts applied. */
+  readonly limits: readonly Limit[];
+  readonly units: number;
+  readonly method: string;
+  /** As asked for, query included. */
+  readonly url: string;
+  /** Unix milliseconds; the event's time. */
+  readonly atMs: number;
+  /** Unix milliseconds at which the limits stood as `decision.limits` says. */
+  readonly decidedAtMs: number;
+  /** Set where the credentials were bad. */
+  readonly credentials: CredentialRefusal | null;
+  /** Why the tenant is blocked, and until when (Unix milliseconds, null: until further notice). */
+  readonly block: { readonly untilMs: number | null; readonly reason: string } | null;
+  /** Gives back the place the request holds under concurrent limits. The second call does nothing. */
+  readonly release: () => void;
+}
+
+/** True for what goes on to the upstream. */
+export function passes({ decision }: Verdict): boolean {
+  return decision.outcome !== 'limited';
+}
+
+/**
+ * The window that X-RateLimit-* speaks of: of those that refuse the one with the longest wait, else the one with the
+ * smallest share left. Shadow limits refuse nobody, so they are named only where there is no other.
+ */
+export function closestLimit(states: readonly LimitState[]): LimitState | null {
+  let closest: LimitState | null = null;
+  for (const state of states) {
+    if (closest === null || isCloser(state, closest)) closest = state;
+  }
+  return closest;
+}
+
+function isCloser(state: LimitState, other: LimitState): boolean {
+  if (state.mode !== other.mode) return state.mode === 'enforce';
+  if (state.violated !== other.violated) return state.violated;
+  if (state.violated) return (state.retryAfterMs ?? Infinity) > (other.retryAfterMs ?? Infinity);
+  return shareLeft(state) < shareLeft(other);
+}
+
+function shareLeft({ limit, remaining }: LimitState): number {
+  return limit === 0 ? 0 : remaining / limit;
+}
