@@ -75,6 +75,27 @@ export function consumerMetrics(registry: Registry): ConsumerMetrics {
   };
 }
 
+export interface TableMetrics {
+  readonly ready: Gauge<'table'>;
+  readonly keys: Gauge<'table'>;
+  readonly unreadable: Counter<'table'>;
+}
+
+export function tableMetrics(registry: Registry): TableMetrics {
+  return {
+    ready: gauge(registry, 'tollgate_kafka_table_ready', 'Whether the table was read to its end once.', [
+      'table',
+    ]),
+    keys: gauge(registry, 'tollgate_kafka_table_keys', 'Keys of the table.', ['table']),
+    unreadable: counter(
+      registry,
+      'tollgate_kafka_table_unreadable_total',
+      'Records of the table that could not be used; the value before stays.',
+      ['table'],
+    ),
+  };
+}
+
 function counter<Label extends string>(
   registry: Registry,
   name: string,

@@ -1,0 +1,87 @@
+import type { Counter } from 'prom-client';
+import { messageOf } from '../runtime/errors.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { startSession } from './consumer-session.ts';
+import type {
+  ConsumerSession,
+  SessionHandlers,
+  SessionOptions,
+  TopicPartitionOffset,
+} from './consumer-session.ts';
+import { backoffMs, pause } from './deadline.ts';
+import type { Kafka } from './kafka.ts';
+
+export interface Supervisor {
+  commit(offsets: readonly TopicPartitionOffset[]): Promise<void>;
+  /** Ends the present session; another follows. */
+  restart(): void;
+  close(): Promise<void>;
+}
+
+export interface SupervisorOptions extends SessionOptions {
+  readonly logger: Logger;
+  readonly restarts: Counter<'group'>;
+  /** Name of the group in metrics; bounded. */
+  readonly groupLabel: string;
+  /** Runs before each session joins; what it throws is tried again like a session that failed. */
+  readonly beforeSession?: () => Promise<void>;
+}
+
+const restartDelayMsMax = 5_000;
+/** A session that lived this long was a good one: the next failure starts with a short delay again. */
+const goodSessionMs = 30_000;
+
+/** Keeps a session alive for as long as it is not closed, Kafka there or not; the delay between two is bounded. */
+export function superviseConsumer(
+  kafka: Kafka,
+  options: SupervisorOptions,
+  handlers: SessionHandlers,
+): Supervisor {
+  const { logger, restarts, groupLabel, groupId } = options;
+  const closing = new AbortController();
+  let session: ConsumerSession | null = null;
+  const isClosing = (): boolean => closing.signal.aborted;
+  const running = run();
+
+  return { commit, restart, close };
+
+  async function run(): Promise<void> {
+    for (let failures = 0; !isClosing(); failures += 1) {
+      const startedAt = performance.now();
+      try {
+        await options.beforeSession?.();
+        session = await startSession(kafka, options, handlers);
+        if (isClosing()) break;
+        const reason = await session.ended;
+        if (isClosing()) break;
+        logger.warn(
+          { group: groupId, err: reason },
+          `the consumer ended and is built anew: ${reason.message}`,
+        );
+      } catch (error) {
+        logger.warn({ group: groupId, err: error }, `the consumer could not start: ${messageOf(error)}`);
+      }
+      handlers.onRevoked();
+      restarts.inc({ group: groupLabel });
+      await session?.stop();
+      session = null;
+      if (performance.now() - startedAt > goodSessionMs) failures = 0;
+      await pause(backoffMs(failures, restartDelayMsMax), closing.signal);
+    }
+    await session?.stop();
+  }
+
+  async function commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
+    await session?.commit(offsets);
+  }
+
+  function restart(): void {
+    void session?.stop();
+  }
+
+  async function close(): Promise<void> {
+    closing.abort();
+    await session?.stop();
+    await running;
+  }
+}

@@ -1,0 +1,181 @@
+import type { Registry } from 'prom-client';
+import type { TollgateError } from '../runtime/errors.ts';
+import { messageOf } from '../runtime/errors.ts';
+import { createConsumerBuffer } from './consumer-buffer.ts';
+import type { ConsumerBlock } from './consumer-buffer.ts';
+import { superviseConsumer } from './consumer-supervisor.ts';
+import { watchProgress } from './consumer-watchdog.ts';
+import { backoffMs, pause } from './deadline.ts';
+import type { Kafka } from './kafka.ts';
+import type { ConsumedMessage } from './message.ts';
+import { consumerMetrics } from './metrics.ts';
+
+export interface ConsumedBatch {
+  /** Of one or many partitions; in order within each. Never empty. */
+  readonly messages: readonly ConsumedMessage[];
+}
+
+export interface ConsumerOptions {
+  readonly topic: string | readonly string[];
+  readonly groupId: string;
+  /** Name of the group in metrics, where `groupId` is not a constant. */
+  readonly groupLabel?: string;
+  /**
+   * Handles a batch; batches come one at a time. When it resolves, the batch is committed. When it rejects, the same
+   * batch comes again after a growing delay (0.1 to 5 s), for as long as its partitions are this member's: this is
+   * the one place where a failed batch is tried again. A batch may come more than once, and in other cuts.
+   */
+  readonly onBatch: (batch: ConsumedBatch) => Promise<void>;
+  readonly registry: Registry;
+  /** A batch is handed over when it has this many records, … */
+  readonly batchRecordsMax?: number;
+  /** … or this many bytes, … */
+  readonly batchBytesMax?: number;
+  /** … or when its first record has waited this long. While a batch is handled, the next is being fetched. */
+  readonly lingerMs?: number;
+  /** Without a heartbeat for this long the member is taken for dead and its partitions move. */
+  readonly sessionTimeoutMs?: number;
+  /**
+   * Called once with KAFKA_STALLED when records wait, Kafka answers, and for `stalledAfterMs` nothing was committed
+   * and no attempt to handle a batch ended. The process has to exit: a new one starts clean.
+   */
+  readonly onStalled: (error: TollgateError) => void;
+  readonly stalledAfterMs?: number;
+}
+
+export interface Lag {
+  /** Records not committed on the partitions of this member (of the whole topic, while it has not joined). */
+  readonly messages: number;
+  /** Age of the oldest of them. */
+  readonly seconds: number;
+}
+
+export interface Consumer {
+  /** True while this member has joined its group. */
+  joined(): boolean;
+  /** As last seen, at most some seconds ago; null when Kafka has not been reached yet. */
+  lag(): Lag | null;
+  /** Lets the batch being handled end (within `closeTimeoutMs`), commits it, leaves the group. */
+  close(): Promise<void>;
+}
+
+const retryDelayMsMax = 5_000;
+const commitAttemptsMax = 5;
+const closeTimeoutMs = 8_000;
+
+/**
+ * Consumes until closed, whatever happens to Kafka: starts without it, waits for it, joins again. At least once: the
+ * offsets of a batch are committed after its handler resolved, and only in the generation that delivered it, so
+ * never for a partition that has moved to another member.
+ */
+export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
+  const { groupId, groupLabel: group = groupId, onBatch, registry } = options;
+  const { batchRecordsMax = 10_000, batchBytesMax = 16 * 1024 * 1024, lingerMs = 0 } = options;
+  const { sessionTimeoutMs = 10_000, stalledAfterMs = 120_000 } = options;
+  const topics = typeof options.topic === 'string' ? [options.topic] : options.topic;
+  const metrics = consumerMetrics(registry);
+  const closing = new AbortController();
+  const buffer = createConsumerBuffer({ batchRecordsMax, batchBytesMax, lingerMs, signal: closing.signal });
+  let assignment: ReadonlyMap<string, readonly number[]> | null = null;
+
+  const supervisor = superviseConsumer(
+    kafka,
+    {
+      groupId,
+      groupLabel: group,
+      topics,
+      sessionTimeoutMs,
+      logger: kafka.logger,
+      restarts: metrics.restarts,
+      partitionBytesMax: 1024 * 1024,
+      fetchBytesMax: 10 * 1024 * 1024,
+    },
+    {
+      onAssigned(partitions) {
+        assignment = partitions;
+        metrics.rebalances.inc({ group });
+        buffer.beginGeneration();
+      },
+      onRevoked() {
+        assignment = null;
+        buffer.beginGeneration();
+      },
+      onFetched: (fetched) => buffer.add(fetched),
+      room: (heartbeat) => buffer.room(heartbeat),
+    },
+  );
+  const watchdog = watchProgress(kafka, {
+    groupId,
+    topics,
+    stalledAfterMs,
+    assignment: () => assignment,
+    oldestWaitingMs: () => buffer.oldestMs(),
+    onLag({ messages, seconds }) {
+      metrics.lagMessages.set({ group }, messages);
+      metrics.lagSeconds.set({ group }, seconds);
+      metrics.buffered.set({ group }, buffer.records());
+    },
+    onStalled: options.onStalled,
+  });
+  const handling = handleBlocks();
+
+  return { joined: () => assignment !== null, lag: () => watchdog.lag(), close };
+
+  async function handleBlocks(): Promise<void> {
+    for (;;) {
+      const block = await buffer.take();
+      if (block === null) return;
+      if (block.messages.length > 0 && !(await handle(block))) {
+        metrics.batches.inc({ group, outcome: 'abandoned' });
+        continue;
+      }
+      await commit(block);
+    }
+  }
+
+  /** False when the block's partitions moved, or the consumer closed, before a handler succeeded. */
+  async function handle(block: ConsumerBlock): Promise<boolean> {
+    for (let attempt = 0; !closing.signal.aborted && buffer.isCurrent(block); attempt += 1) {
+      try {
+        await onBatch(block);
+        return true;
+      } catch (error) {
+        metrics.batches.inc({ group, outcome: 'failed' });
+        kafka.logger.error(
+          { err: error, group, records: block.messages.length },
+          `a batch failed: ${messageOf(error)}`,
+        );
+        watchdog.attemptEnded();
+        await pause(backoffMs(attempt, retryDelayMsMax), closing.signal);
+      }
+    }
+    return false;
+  }
+
+  async function commit(block: ConsumerBlock): Promise<void> {
+    for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
+      if (!buffer.isCurrent(block)) break;
+      try {
+        await supervisor.commit(block.offsets);
+        buffer.done(block);
+        watchdog.attemptEnded();
+        metrics.records.inc({ group }, block.messages.length);
+        metrics.batches.inc({ group, outcome: 'committed' });
+        return;
+      } catch (error) {
+        kafka.logger.warn({ err: error, group }, `offsets could not be committed: ${messageOf(error)}`);
+        await pause(backoffMs(attempt, retryDelayMsMax));
+      }
+    }
+    metrics.batches.inc({ group, outcome: 'abandoned' });
+    // Joining again reads on from what is committed: the block comes once more.
+    if (buffer.isCurrent(block)) supervisor.restart();
+  }
+
+  async function close(): Promise<void> {
+    closing.abort();
+    await Promise.race([handling, pause(closeTimeoutMs)]);
+    await watchdog.close();
+    await supervisor.close();
+  }
+}

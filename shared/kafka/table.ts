@@ -1,0 +1,164 @@
+import { randomUUID } from 'node:crypto';
+import type { Registry } from 'prom-client';
+import type { Fetched } from './consumer-session.ts';
+import { superviseConsumer } from './consumer-supervisor.ts';
+import { within } from './deadline.ts';
+import type { Kafka } from './kafka.ts';
+import type { ConsumedMessage } from './message.ts';
+import { consumerMetrics, tableMetrics } from './metrics.ts';
+import type { RecordPlace } from './producer.ts';
+
+export interface TableOptions<Value> {
+  readonly topic: string;
+  /** Name of the table in metrics. */
+  readonly name: string;
+  /** Undefined for a value that cannot be used: it is counted, and the value before stays. */
+  readonly decode: (value: Buffer, key: string) => Value | undefined;
+  /** Called for every change, null when the key was deleted; also while the topic is read for the first time. */
+  readonly onChange?: (key: string, value: Value | null, before: Value | null) => void;
+  readonly registry: Registry;
+}
+
+/** A compacted topic in memory: the last value of every key. Its size is that of the topic after compaction. */
+export interface Table<Value> {
+  get(key: string): Value | undefined;
+  entries(): ReadonlyMap<string, Value>;
+  /** True once everything was read that the topic held when this table first reached it; it stays true. */
+  ready(): boolean;
+  /** Shows a value that this process wrote and Kafka acknowledged, without waiting for it to come back. */
+  applyOwn(key: string, value: Value | null, place: RecordPlace): void;
+  close(): Promise<void>;
+}
+
+interface Entry<Value> {
+  readonly value: Value;
+  readonly offset: number;
+}
+
+/**
+ * Reads the topic to its end and follows it. Lives through Kafka being away, at the start too: it is empty or as last
+ * seen, says so by `ready()`, and tries again.
+ *
+ * A key's records are all in one partition, so the higher offset is the later value: neither reading the topic again
+ * after a reconnect nor an own write shown early ever puts an older value over a newer one.
+ */
+export function readTable<Value>(kafka: Kafka, options: TableOptions<Value>): Table<Value> {
+  const { topic, name, registry } = options;
+  const entries = new Map<string, Entry<Value>>();
+  const values = new Map<string, Value>();
+  /** Partition to the offset behind the last record applied. */
+  const positions = new Map<number, number>();
+  /** Own deletions that have not come back yet, with their offsets. */
+  const ownDeletions = new Map<string, number>();
+  let ends: ReadonlyMap<number, number> | null = null;
+  let isReady = false;
+  const metrics = tableMetrics(registry);
+  metrics.ready.set({ table: name }, 0);
+
+  const supervisor = superviseConsumer(
+    kafka,
+    {
+      // A group of one: kafkajs reads only in groups, and this one commits nothing, so it leaves nothing behind.
+      groupId: `${kafka.clientId}.${name}.${randomUUID()}`,
+      groupLabel: name,
+      topics: [topic],
+      sessionTimeoutMs: 15_000,
+      logger: kafka.logger,
+      restarts: consumerMetrics(registry).restarts,
+      partitionBytesMax: 1024 * 1024,
+      fetchBytesMax: 10 * 1024 * 1024,
+      beforeSession: readEnds,
+    },
+    {
+      onAssigned: () => undefined,
+      onRevoked: () => undefined,
+      onFetched,
+      room: (heartbeat) => heartbeat(),
+    },
+  );
+
+  return {
+    get: (key) => values.get(key),
+    entries: () => values,
+    ready: () => isReady,
+    applyOwn(key, value, { offset }) {
+      if (value === null) ownDeletions.set(key, offset);
+      apply(key, value, offset);
+    },
+    close: () => supervisor.close(),
+  };
+
+  function onFetched({ partition, messages, nextOffset }: Fetched): void {
+    const position = positions.get(partition) ?? 0;
+    for (const message of messages) if (message.offset >= position) applyMessage(message);
+    positions.set(partition, Math.max(position, nextOffset));
+    noteReady();
+  }
+
+  function applyMessage({ key, value, offset }: ConsumedMessage): void {
+    if (key === null) return;
+    const decoded = value === null ? null : options.decode(value, key);
+    if (decoded === undefined) {
+      metrics.unreadable.inc({ table: name });
+      kafka.logger.error(
+        { topic, key, offset },
+        'a record of a table cannot be used; the value before stays',
+      );
+      return;
+    }
+    const deletedAt = ownDeletions.get(key);
+    if (deletedAt !== undefined && deletedAt <= offset) ownDeletions.delete(key);
+    if (deletedAt === undefined || deletedAt <= offset) apply(key, decoded, offset);
+  }
+
+  function apply(key: string, value: Value | null, offset: number): void {
+    const before = entries.get(key);
+    if (before !== undefined && before.offset >= offset) return;
+    if (value === null) {
+      entries.delete(key);
+      values.delete(key);
+    } else {
+      entries.set(key, { value, offset });
+      values.set(key, value);
+    }
+    metrics.keys.set({ table: name }, values.size);
+    if (value !== null || before !== undefined) options.onChange?.(key, value, before?.value ?? null);
+  }
+
+  /** Where the topic ends now, asked before reading: whoever has read that far has seen all there was. */
+  async function readEnds(): Promise<void> {
+    const connection = kafka.open();
+    const admin = connection.client.admin();
+    try {
+      await within(kafka.requestTimeoutMs, 'connecting', admin.connect());
+      const offsets = await within(kafka.requestTimeoutMs, 'reading offsets', admin.fetchTopicOffsets(topic));
+      const shrunk = offsets.some(({ partition, high }) => Number(high) < (positions.get(partition) ?? 0));
+      if (shrunk) forget();
+      ends ??= new Map(
+        offsets.map(({ partition, high, low }) => [partition, high === low ? 0 : Number(high)]),
+      );
+      noteReady();
+    } finally {
+      await within(1_000, 'disconnecting', admin.disconnect()).catch(() => undefined);
+      connection.destroy();
+    }
+  }
+
+  /** The topic was deleted and made anew: what is here came from another one. */
+  function forget(): void {
+    kafka.logger.warn({ topic }, 'the topic of a table was made anew; its content is read again');
+    positions.clear();
+    ownDeletions.clear();
+    for (const [key, { value }] of [...entries]) {
+      entries.delete(key);
+      values.delete(key);
+      options.onChange?.(key, null, value);
+    }
+  }
+
+  function noteReady(): void {
+    if (isReady || ends === null) return;
+    isReady = [...ends].every(([partition, end]) => (positions.get(partition) ?? 0) >= end);
+    if (isReady) metrics.ready.set({ table: name }, 1);
+  }
+}
