@@ -14,55 +14,56 @@ export interface OutgoingMessage {
 /** One kafkajs producer at a time, made when it is needed and thrown away when it cannot be trusted any more. */
 export interface ProducerLine {
   /** One attempt: the first offset of every partition that was acknowledged. The rest was not. */
-  send(topic: string, messages: readonly OutgoingMessage[]): Promise<Map<number, number>>;
+  send(topic: string, messages: readonly OutgoingMessage[], timeoutMs: number): Promise<Map<number, number>>;
   /** Throws the producer away with its id and its sequence numbers. */
   abandon(): void;
   close(): Promise<void>;
 }
 
-interface Incarnation {
-  readonly connection: KafkaConnection;
-  readonly producer: KafkaJsProducer;
-}
-
 /** The broker and kafkajs disagree about sequence numbers: only a new producer id helps. */
-const lostSequence =
-  /OUT_OF_ORDER_SEQUENCE_NUMBER|DUPLICATE_SEQUENCE_NUMBER|UNKNOWN_PRODUCER_ID|INVALID_PRODUCER_EPOCH/;
+const lostSequence = new Set([
+  'OUT_OF_ORDER_SEQUENCE_NUMBER',
+  'DUPLICATE_SEQUENCE_NUMBER',
+  'UNKNOWN_PRODUCER_ID',
+  'INVALID_PRODUCER_EPOCH',
+]);
 
-export function createProducerLine(kafka: Kafka, attemptTimeoutMs: number): ProducerLine {
+export function createProducerLine(kafka: Kafka): ProducerLine {
   const choosePartition = createPartitionChoice();
-  let current: Incarnation | null = null;
+  let connection: KafkaConnection | null = null;
+  let producer: KafkaJsProducer | null = null;
 
   return { send, abandon, close };
 
-  async function send(topic: string, messages: readonly OutgoingMessage[]): Promise<Map<number, number>> {
-    const mine = current ?? (await open());
+  async function send(
+    topic: string,
+    messages: readonly OutgoingMessage[],
+    timeoutMs: number,
+  ): Promise<Map<number, number>> {
+    producer ??= await open(timeoutMs);
+    const sending = producer.send({
+      topic,
+      messages: messages as Message[],
+      acks: -1,
+      timeout: Math.ceil(kafka.requestTimeoutMs / 2),
+    });
     try {
-      const answers = await within(
-        attemptTimeoutMs,
-        `sending to ${topic}`,
-        mine.producer.send({
-          topic,
-          messages: messages as Message[],
-          acks: -1,
-          timeout: Math.ceil(kafka.requestTimeoutMs / 2),
-        }),
-      );
       const acknowledged = new Map<number, number>();
-      for (const { topicName, partition, errorCode, baseOffset } of answers) {
+      for (const answer of await within(timeoutMs, `sending to ${topic}`, sending)) {
+        const { topicName, partition, errorCode, baseOffset } = answer;
         if (topicName === topic && errorCode === 0) acknowledged.set(partition, Number(baseOffset ?? -1));
       }
       return acknowledged;
     } catch (error) {
       // Past its time kafkajs may still be trying: cut it off, so that nothing is sent behind our back.
-      if (isTimeout(error) || typesOf(error).some((type) => lostSequence.test(type))) abandon();
+      if (isTimeout(error) || typesOf(error).some((type) => lostSequence.has(type))) abandon();
       throw error;
     }
   }
 
-  async function open(): Promise<Incarnation> {
-    const connection = kafka.open();
-    const producer = connection.client.producer({
+  async function open(timeoutMs: number): Promise<KafkaJsProducer> {
+    connection = kafka.open();
+    const opened = connection.client.producer({
       idempotent: true,
       // The least that kafkajs takes for an idempotent producer: repeating is the caller's, in one place.
       retry: { retries: 1 },
@@ -71,25 +72,23 @@ export function createProducerLine(kafka: Kafka, attemptTimeoutMs: number): Prod
       createPartitioner: () => choosePartition,
     });
     try {
-      await within(attemptTimeoutMs, 'connecting', producer.connect());
+      await within(timeoutMs, 'connecting', opened.connect());
     } catch (error) {
-      connection.destroy();
+      abandon();
       throw error;
     }
-    return (current = { connection, producer });
+    return opened;
   }
 
   function abandon(): void {
-    current?.connection.destroy();
-    current = null;
+    connection?.destroy();
+    connection = null;
+    producer = null;
   }
 
   async function close(): Promise<void> {
-    const last = current;
-    if (last === null) return;
-    current = null;
-    await within(1_000, 'disconnecting', last.producer.disconnect()).catch(() => undefined);
-    last.connection.destroy();
+    if (producer !== null) await within(1_000, 'disconnecting', producer.disconnect()).catch(() => undefined);
+    abandon();
   }
 }
 

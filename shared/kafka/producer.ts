@@ -25,11 +25,11 @@ export interface Producer {
    * Resolves when every partition's leader and its in-sync replicas have all of these records, in their order within
    * a partition, and answers where each one stands. Rejects with KAFKA_UNAVAILABLE or KAFKA_PRODUCE_UNVERIFIED when
    * that is not known after `deliveryTimeoutMs` (the records may then be there or not, in whole or in part), and at
-   * once with KAFKA_RECORD_REFUSED when Kafka will never take them (too large, not allowed).
+   * once with KAFKA_RECORD_REFUSED when Kafka will never take one of them (it is too large, for example).
    */
   send(topic: string, records: readonly ProducerRecord[]): Promise<readonly RecordPlace[]>;
-  /** Gives what is in flight `closeTimeoutMs`, then lets go. */
-  close(): Promise<void>;
+  /** Gives what is in flight `graceMs`, then lets go: it rejects, delivered or not. */
+  close(graceMs?: number): Promise<void>;
 }
 
 export interface ProducerOptions {
@@ -43,7 +43,7 @@ export interface ProducerOptions {
 }
 
 const retryDelayMsMax = 2_000;
-const closeTimeoutMs = 5_000;
+const closeGraceMs = 5_000;
 
 /**
  * A producer that believes no promise of kafkajs that it has not checked.
@@ -63,7 +63,7 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
   const { registry, deliveryTimeoutMs = 60_000, waitingMax = 1_000 } = options;
   const { attemptTimeoutMs = kafka.requestTimeoutMs * 2 + 5_000 } = options;
   const metrics = producerMetrics(registry);
-  const line = createProducerLine(kafka, attemptTimeoutMs);
+  const line = createProducerLine(kafka);
   const closing = new AbortController();
   let turn: Promise<unknown> = Promise.resolve();
   let waiting = 0;
@@ -93,7 +93,8 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
     const deadlineMs = performance.now() + deliveryTimeoutMs;
     for (let attempt = 0; ; attempt += 1) {
       const missing = messages.filter(({ partition }) => partition === null || !baseOffsets.has(partition));
-      const failure = await attemptOnce(topic, missing, baseOffsets);
+      const remainingMs = Math.max(1, deadlineMs - performance.now());
+      const failure = await attemptOnce(topic, missing, baseOffsets, Math.min(attemptTimeoutMs, remainingMs));
       if (failure === null) break;
       const lastChance = performance.now() >= deadlineMs || closing.signal.aborted;
       if (failure.code === 'KAFKA_RECORD_REFUSED' || lastChance) {
@@ -112,9 +113,10 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
     topic: string,
     missing: readonly OutgoingMessage[],
     baseOffsets: Map<number, number>,
+    timeoutMs: number,
   ): Promise<TollgateError | null> {
     try {
-      const acknowledged = await line.send(topic, missing);
+      const acknowledged = await line.send(topic, missing, timeoutMs);
       for (const [partition, offset] of acknowledged) baseOffsets.set(partition, offset);
     } catch (error) {
       const failure = asFailure(topic, error);
@@ -133,12 +135,12 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
     );
   }
 
-  async function close(): Promise<void> {
+  async function close(graceMs = closeGraceMs): Promise<void> {
     const settled = turn;
     const timer = setTimeout(() => {
       closing.abort();
       line.abandon();
-    }, closeTimeoutMs);
+    }, graceMs);
     await settled;
     clearTimeout(timer);
     closing.abort();
@@ -146,15 +148,12 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
   }
 }
 
-/** Errors of the broker that no repetition changes. */
+/** Errors of the broker about the records themselves: no repetition changes them. */
 const refusals = new Set([
   'MESSAGE_TOO_LARGE',
   'RECORD_LIST_TOO_LARGE',
   'INVALID_RECORD',
   'INVALID_TIMESTAMP',
-  'INVALID_TOPIC_EXCEPTION',
-  'TOPIC_AUTHORIZATION_FAILED',
-  'CLUSTER_AUTHORIZATION_FAILED',
 ]);
 
 function asFailure(topic: string, error: unknown): TollgateError {
