@@ -8,7 +8,7 @@ import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
 import type { LimiterMetrics } from './metrics.ts';
 import type { PeriodCache } from './periods.ts';
-import { readScript, runScript } from './scripts.ts';
+import { keepLoaded, readScript, runScript } from './scripts.ts';
 import type { Shard, Shards } from './shards.ts';
 
 /** States of one check's windows, and the stamp under which its units were counted (0 when decided locally). */
@@ -26,6 +26,7 @@ export interface Queued extends PendingCheck {
 export interface Dispatch {
   /** Sends the check with everything else that is queued in this turn of the event loop. */
   enqueue(check: Queued): void;
+  close(): void;
 }
 
 export interface DispatchOptions {
@@ -47,9 +48,11 @@ const decideScript = readScript('clock', 'sliding', 'quota', 'decide');
 export function createDispatch(options: DispatchOptions): Dispatch {
   const { redis, shards, clock, redisTime, metrics, logger } = options;
   const cluster = isCluster(redis);
+  const stopLoading = keepLoaded(redis, decideScript);
   let queue: Queued[] = [];
 
   return {
+    close: stopLoading,
     enqueue: (check) => {
       queue.push(check);
       // The poll phase hands over everything that has arrived; this runs right after it. No timer is involved.

@@ -60,7 +60,7 @@ export interface Limiter {
   close(): Promise<void>;
 }
 
-const callTimeoutMsDefault = 25;
+const callTimeoutMsDefault = 35;
 /** Operators' calls wait longer than checks: they are few and must not be decided locally. */
 const operatorTimeoutMs = 2000;
 
@@ -99,7 +99,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   return {
     check,
     reset,
-    resetAll: () => nodes.resetAll(redisTime?.now() ?? clock.now()),
+    resetAll: () => within(nodes.resetAll(), operatorTimeoutMs),
     raiseQuota,
     state: () => ({ nodes: nodes.live(), serversAway: shards.away() }),
     close,
@@ -173,6 +173,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
 
   async function close(): Promise<void> {
     await nodes.close();
+    dispatch.close();
     shards.close();
   }
 }

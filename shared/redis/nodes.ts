@@ -10,7 +10,7 @@ export interface Nodes {
   live(): number;
   epochMs(): number;
   /** Sets the epoch of all: every window written before counts as empty. Rejects when Redis does not answer. */
-  resetAll(nowMs: number): Promise<void>;
+  resetAll(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -38,7 +38,7 @@ export function createNodes({ redis, keyPrefix, node, nodesLeast, logger }: Node
   timer.unref();
   redis.on('ready', beat);
   if (redis.status === 'ready') beat();
-  return { live: () => live, epochMs: () => epochMs, resetAll, close };
+  return { live: () => live, epochMs: () => epochMs, resetAll: () => exchange(leaseMs, 1), close };
 
   function beat(): void {
     // One at a time: a server that does not answer must not be sent a pile of heartbeats.
@@ -53,17 +53,12 @@ export function createNodes({ redis, keyPrefix, node, nodesLeast, logger }: Node
       });
   }
 
-  async function exchange(holdMs: number): Promise<void> {
-    const reply = await runScript(redis, script, keys, [node ?? '', holdMs, epochMs]);
+  async function exchange(holdMs: number, newEpoch = 0): Promise<void> {
+    const reply = await runScript(redis, script, keys, [node ?? '', holdMs, epochMs, newEpoch]);
     const [count = 0, epoch = 0] = reply as number[];
     live = Math.max(nodesLeast, count, 1);
     // Only ever forward: after Redis lost its data this node gives the epoch back.
     epochMs = Math.max(epochMs, epoch);
-  }
-
-  async function resetAll(nowMs: number): Promise<void> {
-    epochMs = Math.max(epochMs + 1, nowMs);
-    await exchange(leaseMs);
   }
 
   async function close(): Promise<void> {

@@ -28,7 +28,7 @@ export interface PermitPoolOptions {
 /** A node that died holds its permits for this long at most. */
 export const permitLeaseMs = 5000;
 const renewIntervalMs = 1000;
-const callTimeoutMs = 25;
+const callTimeoutMs = 35;
 const closeTimeoutMs = 500;
 /** All nodes together keep at most about this share of the limit idle in their hands. */
 const spareShare = 0.05;

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { Redis } from 'ioredis';
+import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
 
 export interface Script {
@@ -33,4 +35,29 @@ export async function runScript(
     if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
     return await redis.eval(script.source, keys.length, ...keys, ...args);
   }
+}
+
+/**
+ * Gives every server the script before traffic needs it, now and after each reconnect, so that no first check pays for
+ * its compilation. What fails here is made up for by `runScript`. Answers how to stop.
+ */
+export function keepLoaded(redis: RedisClient, script: Script): () => void {
+  const load = (server: Redis): void => {
+    server.script('LOAD', script.source).catch(() => undefined);
+  };
+  if (!isCluster(redis)) {
+    const loadHere = (): void => load(redis);
+    if (redis.status === 'ready') loadHere();
+    redis.on('ready', loadHere);
+    return () => redis.off('ready', loadHere);
+  }
+  const follow = (server: Redis): void => {
+    if (server.status === 'ready') load(server);
+    else server.once('ready', () => load(server));
+    // A cluster connects to a node when the first command needs it: that must not be a check.
+    if (server.status === 'wait') server.connect().catch(() => undefined);
+  };
+  for (const server of redis.nodes('master')) follow(server);
+  redis.on('+node', follow);
+  return () => redis.off('+node', follow);
 }

@@ -49,7 +49,7 @@ export interface Sessions {
 }
 
 export const sessionIdLengthMax = 256;
-const callTimeoutMs = 25;
+const callTimeoutMs = 35;
 const listTimeoutMs = 2000;
 const listMax = 1000;
 /** After a call that failed, this long nobody waits for Redis again. */

@@ -28,7 +28,7 @@ export interface SubjectLeasesOptions {
 /** A request whose node died is forgotten after this long. */
 export const requestLeaseMs = 10_000;
 const renewIntervalMs = 3000;
-const callTimeoutMs = 25;
+const callTimeoutMs = 35;
 /** After a call that failed, this long nobody waits for Redis again. */
 const restMs = 500;
 const subjectsMax = 20_000;

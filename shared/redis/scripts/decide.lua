@@ -4,7 +4,8 @@
 -- KEYS     the hashes of the subjects (a tenant, a user, an address) that the batch touches; the list of a window's
 --          older entries stands beside its hash as `<hash>:<field>` and so in the same slot.
 -- ARGV[1]  '' in production; tests give the time.
--- ARGV[2]  the epoch of all: windows written under an older one count as empty.
+-- ARGV[2]  the epoch of all. The sum of it and the tenant's own only grows, with each reset of either: windows written
+--          under a smaller sum count as empty.
 -- ARGV[3]  number of shapes. A shape is a list of windows shared by many checks:
 --            number of windows, number of subjects, then for each window
 --            subject, field, kind (0 sliding, 1 quota), limit, span, burst, shadow (0, 1), grain, four period bounds
@@ -43,7 +44,7 @@ local function epochFor(index)
     return epochOfAll
   end
   if not epochs[index] then
-    epochs[index] = max(epochOfAll, tonumber(call('HGET', KEYS[index], 'e') or 0))
+    epochs[index] = epochOfAll + tonumber(call('HGET', KEYS[index], 'e') or 0)
   end
   return epochs[index]
 end
@@ -69,7 +70,7 @@ local function loadSubject(shape, subject, index, epochIndex)
     loaded[index] = held
   end
   if epochIndex == index and not epochs[index] then
-    epochs[index] = max(epochOfAll, tonumber(values[2] or 0))
+    epochs[index] = epochOfAll + tonumber(values[2] or 0)
   end
   local epoch = epochFor(epochIndex)
   local f = 2

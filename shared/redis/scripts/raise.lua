@@ -6,7 +6,7 @@ local field, start, finish, consumed, leastBaseline = text(), number(), number()
 
 local values = call('HMGET', KEYS[1], 't', 'e', field)
 local ttl = tonumber(values[1] or 0)
-local epoch = max(epochOfAll, tonumber(values[2] or 0))
+local epoch = epochOfAll + tonumber(values[2] or 0)
 local used, baseline, seen = 0, 0, epoch
 if values[3] then
   local stored, storedUsed, storedBaseline, storedEpoch = unpackFrom(QUOTA, values[3])

@@ -1,8 +1,7 @@
 -- Gives back what a check took whose other part, in another slot, was refused.
--- KEYS[1..n] the hash of each window. ARGV as in clock.lua, then the epoch of all (unused), the stamp under which it was
+-- KEYS[1..n] the hash of each window. ARGV as in clock.lua, then the stamp under which it was
 -- counted, the cost, and for each window field, kind (0 sliding, 1 quota).
 -- Burst debt stays: a little too strict for ten spans at most.
-number()
 local stamp, cost = number(), number()
 
 -- The entry that holds the stamp is the first whose own stamp is not earlier; it was written moments ago.

@@ -1,6 +1,6 @@
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { CheckRequest } from '../../../shared/redis/check.ts';
-import { connectRedis } from '../../../shared/redis/client.ts';
+import { connectRedis, isCluster } from '../../../shared/redis/client.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
 import { createLimiter } from '../../../shared/redis/limiter.ts';
 import type { Limiter, LimiterOptions } from '../../../shared/redis/limiter.ts';
@@ -12,6 +12,7 @@ export const logger = createLogger('test', 'silent');
 export async function connected(url: string): Promise<RedisClient> {
   const redis = connectRedis(url, logger);
   if (redis.status !== 'ready') await new Promise((resolve) => redis.once('ready', resolve));
+  if (isCluster(redis)) await Promise.all(redis.nodes('master').map((server) => server.ping()));
   return redis;
 }
 
@@ -21,7 +22,18 @@ export function limiterOn(
   options: Partial<LimiterOptions> = {},
 ): Limiter {
   const clock = { now: () => Date.now() };
-  return createLimiter({ redis, keyPrefix, clock, registry: new Registry(), logger, ...options });
+  // Whether a decision is right does not depend on how busy this machine is; what happens when Redis is late is tested
+  // where Redis is made late.
+  const callTimeoutMs = 10_000;
+  return createLimiter({
+    redis,
+    keyPrefix,
+    clock,
+    registry: new Registry(),
+    logger,
+    callTimeoutMs,
+    ...options,
+  });
 }
 
 export function limitOf(changes: Partial<Limit>): Limit {

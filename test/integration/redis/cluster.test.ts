@@ -1,0 +1,136 @@
+// Goal: a cluster decides as one server does.
+// Method: three real masters on loopback; tenants, users and addresses fall into slots of all of them.
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { Registry } from 'prom-client';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { RedisClient } from '../../../shared/redis/client.ts';
+import { createConcurrency } from '../../../shared/redis/concurrency.ts';
+import { tags } from '../../../shared/redis/keys.ts';
+import { createSessions } from '../../../shared/redis/sessions.ts';
+import { slotOf } from '../../../shared/redis/slots.ts';
+import { eventually, uniqueName } from '../../support/servers.ts';
+import { startCluster } from './cluster.ts';
+import type { RunningCluster } from './cluster.ts';
+import { connected, limitOf, limiterOn, logger, requestOf } from './limiters.ts';
+
+let cluster: RunningCluster;
+let redis: RedisClient;
+let prefix: string;
+
+beforeAll(async () => {
+  cluster = await startCluster();
+  redis = await connected(cluster.url);
+});
+afterAll(async () => {
+  redis.disconnect();
+  await cluster.dispose();
+});
+beforeEach(() => void (prefix = uniqueName('cluster')));
+
+const perTenant = limitOf({ limit: 3 });
+const perUser = limitOf({ name: 'chat', per: ['user'], limit: 2 });
+const perIp = limitOf({ name: 'health', per: ['ip'], limit: 2 });
+const overall = limitOf({ name: 'all', per: ['global'], limit: 1000 });
+
+test('slots are computed as Redis computes them', async () => {
+  for (const tag of ['{acme}', tags.address('192.0.2.1'), tags.tenant('Ünïcødé'), '{x}']) {
+    expect(slotOf(tag)).toBe(await redis.cluster('KEYSLOT', `p:${tag}:q`));
+  }
+});
+
+test('C6: many tenants at once, each by its own limit, on all masters', async () => {
+  const limiter = limiterOn(redis, prefix);
+  const tenants = Array.from({ length: 60 }, (_, index) => `tenant-${index}`);
+  const requests = tenants.flatMap((tenantId) =>
+    Array.from({ length: 5 }, () => requestOf([perTenant, perUser], { tenantId, userId: null })),
+  );
+  const results = await Promise.all(requests.map((request) => limiter.check(request)));
+  expect(results.filter(({ degraded }) => degraded)).toHaveLength(0);
+  expect(results.filter(({ passed }) => passed)).toHaveLength(60 * 2);
+  await limiter.close();
+});
+
+test('a check over several slots is all-or-nothing: what is refused there is not consumed here', async () => {
+  const limiter = limiterOn(redis, prefix);
+  const limits = [perTenant, perIp, perUser, overall];
+  const check = (changes = {}) => limiter.check(requestOf(limits, changes));
+  const remaining = async (changes = {}): Promise<number[]> =>
+    (await check({ ...changes, peek: true })).states.map((state) => state.remaining);
+  expect(await check()).toMatchObject({ passed: true, degraded: false });
+  expect(await remaining()).toEqual([2, 1, 1, 999]);
+  expect((await check({ tenantId: 'globex', userId: 'bob' })).passed).toBe(true);
+  expect(await check({ userId: 'cyd' }), 'the address is used up').toMatchObject({ passed: false });
+  expect(await remaining({ ip: '192.0.2.2' })).toEqual([2, 2, 1, 998]);
+  await limiter.close();
+});
+
+test('racing checks over several slots never exceed any limit, and give back what they took in vain', async () => {
+  const limiter = limiterOn(redis, prefix);
+  const limits = [limitOf({ limit: 1000 }), limitOf({ name: 'ip', per: ['ip'], limit: 7 })];
+  const results = await Promise.all(Array.from({ length: 40 }, () => limiter.check(requestOf(limits))));
+  expect(results.filter(({ passed }) => passed)).toHaveLength(7);
+  await eventually(async () => {
+    const { states } = await limiter.check(requestOf(limits, { peek: true }));
+    expect(states.map(({ remaining }) => remaining)).toEqual([993, 0]);
+    return true;
+  });
+  await limiter.close();
+});
+
+test('reset of one and of all, quota healing, permits and sessions work on a cluster', async () => {
+  const limiter = limiterOn(redis, prefix);
+  const request = requestOf([limitOf({ limit: 1 })]);
+  await limiter.check(request);
+  expect((await limiter.check(request)).passed).toBe(false);
+  await limiter.reset('acme');
+  expect((await limiter.check(request)).passed).toBe(true);
+  await limiter.resetAll();
+  expect((await limiter.check(request)).passed).toBe(true);
+  const day = limitOf({ name: 'day', type: 'quota', period: 'day', windowMs: 86_400_000, limit: 5 });
+  expect(await limiter.raiseQuota('acme', day, Date.now(), 4)).toEqual({ before: 0, after: 4 });
+
+  const clock = { now: () => Date.now() };
+  const options = { redis, keyPrefix: prefix, node: 'n', nodes: () => 1, clock, logger };
+  const concurrency = createConcurrency({ ...options, registry: new Registry() });
+  const platform = [
+    limitOf({ name: 'platform', type: 'concurrent', per: ['global'], limit: 2, windowMs: 0 }),
+  ];
+  const permits = await Promise.all([1, 2, 3].map(async () => concurrency.acquire(platform, request)));
+  expect(permits.map(({ granted }) => granted)).toEqual([true, true, false]);
+  const widget = { name: 'widget', per: ['tenant'], limit: 1, ttlMs: 5000 } as const;
+  const sessions = createSessions(options);
+  expect((await sessions.acquire(widget, request, 'a')).done).toBe(true);
+  expect((await sessions.acquire(widget, request, 'b')).done).toBe(false);
+  await Promise.all([concurrency.close(), limiter.close()]);
+});
+
+test('a slot that moves to another master takes its counters along', async () => {
+  const limiter = limiterOn(redis, prefix);
+  const limits = [limitOf({ limit: 10 })];
+  await Promise.all(Array.from({ length: 4 }, () => limiter.check(requestOf(limits))));
+  const slot = slotOf('{acme}');
+  const ids = await Promise.all(cluster.servers.map(({ port }) => cli(port, 'cluster', 'myid')));
+  const owner = (
+    await Promise.all(
+      cluster.servers.map(async ({ port }) => cli(port, 'cluster', 'countkeysinslot', String(slot))),
+    )
+  ).findIndex((count) => Number(count) > 0);
+  const from = cluster.servers[owner]!;
+  const to = cluster.servers[(owner + 1) % 3]!;
+  await cli(to.port, 'cluster', 'setslot', String(slot), 'importing', ids[owner]!);
+  await cli(from.port, 'cluster', 'setslot', String(slot), 'migrating', ids[(owner + 1) % 3]!);
+  const keys = (await cli(from.port, 'cluster', 'getkeysinslot', String(slot), '1000')).split('\n');
+  await cli(from.port, 'migrate', '127.0.0.1', String(to.port), '', '0', '5000', 'keys', ...keys);
+  for (const server of [to, from])
+    await cli(server.port, 'cluster', 'setslot', String(slot), 'node', ids[(owner + 1) % 3]!);
+  await eventually(async () => {
+    const { degraded, states } = await limiter.check(requestOf(limits, { peek: true }));
+    return !degraded && states[0]?.remaining === 6;
+  });
+  await limiter.close();
+});
+
+async function cli(port: number, ...args: readonly string[]): Promise<string> {
+  return (await promisify(execFile)('redis-cli', ['-p', String(port), ...args])).stdout.trim();
+}
