@@ -8,6 +8,7 @@ import { TollgateError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { compilePolicy } from './compile.ts';
 import { crosscheck } from './crosscheck.ts';
+import { registerLimitGauge } from './limit-gauge.ts';
 import { readDocument } from './mistakes.ts';
 import { validateFile } from './validate.ts';
 
@@ -71,6 +72,7 @@ export async function watchPolicy(
   let reading: Promise<void> = Promise.resolve();
   const listeners = new Set<(policy: Policy) => void>();
   metrics.loadedAt.setToCurrentTime();
+  registerLimitGauge(registry, () => policy);
 
   const reload = async (): Promise<void> => {
     try {

@@ -1,0 +1,29 @@
+import { Gauge } from 'prom-client';
+import type { Registry } from 'prom-client';
+import type { Limit } from '../domain/limit.ts';
+import type { Policy } from '../domain/policy.ts';
+
+/**
+ * Shows the running policy's limits as a metric, so that a dashboard can draw usage against what the plan allows
+ * without knowing the file. Read at each scrape: an edit of the policy shows at once, and a removed limit goes.
+ */
+export function registerLimitGauge(registry: Registry, current: () => Policy): void {
+  new Gauge({
+    name: 'tollgate_policy_limit_units',
+    help: 'Units that each limit of the running policy allows in its window, bursts not included; plan or route is empty where the limit has none.',
+    labelNames: ['plan', 'route', 'limit', 'type', 'window_seconds'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      const set = (plan: string, limits: readonly Limit[]): void => {
+        for (const { name, type, route, windowMs, limit } of limits) {
+          this.set({ plan, route: route ?? '', limit: name, type, window_seconds: windowMs / 1000 }, limit);
+        }
+      };
+      const policy = current();
+      for (const plan of policy.plans.values()) set(plan.name, plan.limits);
+      for (const route of policy.routes) set('', route.limits);
+      set('', policy.platform);
+    },
+  });
+}
