@@ -10,9 +10,9 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
 /**
- * The calendar period that holds `nowMs`, in an IANA zone (UTC when null). Weeks begin on Monday, an hour is an
- * hour of UTC in every zone. Where a zone skips or repeats midnight, the day begins with the first instant that carries its date, so periods meet without gap or
- * overlap. Throws RangeError on an unknown zone: check it with `isTimeZone` where it enters.
+ * The calendar period that holds `nowMs`, in an IANA zone (UTC when null). Weeks begin on Monday, an hour is an hour of
+ * UTC in every zone. Where a zone skips or repeats midnight, the day begins with the first instant that carries its
+ * date, so periods meet without gap or overlap. Throws RangeError on an unknown zone: check it with `isTimeZone` where it enters.
  */
 export function periodAt(period: CalendarPeriod, zone: string | null, nowMs: number): PeriodSpan {
   if (period === 'hour') {
@@ -21,6 +21,11 @@ export function periodAt(period: CalendarPeriod, zone: string | null, nowMs: num
   }
   const [first, next] = datesAround(period, nowMs + offsetAt(zone, nowMs));
   return { startMs: firstInstantOf(zone, first), endMs: firstInstantOf(zone, next) };
+}
+
+/** The date in a zone, `YYYY-MM-DD`. */
+export function dateAt(zone: string | null, atMs: number): string {
+  return new Date(atMs + offsetAt(zone, atMs)).toISOString().slice(0, 10);
 }
 
 export function isTimeZone(zone: string): boolean {

@@ -17,6 +17,8 @@ export interface PeriodTotals {
 export interface TenantTotals {
   readonly tenant_id: string;
   readonly plan: string;
+  /** IANA zone whose day and month these are; absent: UTC. */
+  readonly time_zone?: string;
   readonly day: PeriodTotals;
   readonly month: PeriodTotals;
   /** Consumed units of the day by route pattern, for quotas of a route. */

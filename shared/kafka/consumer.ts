@@ -26,6 +26,11 @@ export interface ConsumerOptions {
    * the one place where a failed batch is tried again. A batch may come more than once, and in other cuts.
    */
   readonly onBatch: (batch: ConsumedBatch) => Promise<void>;
+  /**
+   * Called with what this member holds, by topic, each time the group has settled, and with null when it holds nothing
+   * for now. For handlers that keep a state by partition; batches of a new assignment come after the call.
+   */
+  readonly onAssignment?: (partitions: ReadonlyMap<string, readonly number[]> | null) => void;
   readonly registry: Registry;
   /** A batch is handed over when it has this many records, … */
   readonly batchRecordsMax?: number;
@@ -95,10 +100,12 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
         assignment = partitions;
         metrics.rebalances.inc({ group });
         buffer.beginGeneration();
+        options.onAssignment?.(partitions);
       },
       onRevoked() {
         assignment = null;
         buffer.beginGeneration();
+        options.onAssignment?.(null);
       },
       onFetched: (fetched) => buffer.add(fetched),
       room: (heartbeat) => buffer.room(heartbeat),

@@ -32,6 +32,11 @@ export async function ensureTopics(kafka: Kafka, topics: Topics, plan: TopicPlan
     { name: 'segment.ms', value: String(dayMs / 24) },
   ];
   const kept = [...replicas, { name: 'retention.ms', value: String(90 * dayMs) }];
+  const forgotten = [
+    ...compacted.filter(({ name }) => name !== 'cleanup.policy'),
+    { name: 'cleanup.policy', value: 'compact,delete' },
+    { name: 'retention.ms', value: String(90 * dayMs) },
+  ];
   const topic = (name: string, numPartitions: number, configEntries: typeof log) => ({
     topic: name,
     numPartitions,
@@ -48,6 +53,7 @@ export async function ensureTopics(kafka: Kafka, topics: Topics, plan: TopicPlan
       topic(topics.totals, partitions, compacted),
       topic(topics.tenants, 1, compacted),
       topic(topics.alerts, Math.min(3, partitions), kept),
+      topic(topics.deliveries, Math.min(3, partitions), forgotten),
       topic(topics.deadLetters, Math.min(3, partitions), kept),
     ].filter(({ topic: name }) => !existing.has(name));
     if (wanted.length === 0) return;

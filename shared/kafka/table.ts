@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { Registry } from 'prom-client';
+import { TollgateError } from '../runtime/errors.ts';
 import type { Fetched } from './consumer-session.ts';
 import { superviseConsumer } from './consumer-supervisor.ts';
-import { within } from './deadline.ts';
+import { pause } from './deadline.ts';
 import type { Kafka } from './kafka.ts';
 import type { ConsumedMessage } from './message.ts';
 import { consumerMetrics, tableMetrics } from './metrics.ts';
 import type { RecordPlace } from './producer.ts';
+import { readTopicEnds } from './topic-ends.ts';
+import type { TopicEnd } from './topic-ends.ts';
 
 export interface TableOptions<Value> {
   readonly topic: string;
@@ -25,10 +28,18 @@ export interface Table<Value> {
   entries(): ReadonlyMap<string, Value>;
   /** True once everything was read that the topic held when this table first reached it; it stays true. */
   ready(): boolean;
+  /**
+   * Resolves once everything is here that the topic held at the time of the call, whoever wrote it. Rejects with
+   * KAFKA_UNAVAILABLE when that takes longer than `timeoutMs`.
+   */
+  catchUp(timeoutMs?: number): Promise<void>;
   /** Shows a value that this process wrote and Kafka acknowledged, without waiting for it to come back. */
   applyOwn(key: string, value: Value | null, place: RecordPlace): void;
   close(): Promise<void>;
 }
+
+/** How often the way to an end is looked at; half of it is added to a rebalance. */
+const catchUpPollMs = 10;
 
 interface Entry<Value> {
   readonly value: Value;
@@ -81,6 +92,7 @@ export function readTable<Value>(kafka: Kafka, options: TableOptions<Value>): Ta
     get: (key) => values.get(key),
     entries: () => values,
     ready: () => isReady,
+    catchUp,
     applyOwn(key, value, { offset }) {
       if (value === null) ownDeletions.set(key, offset);
       apply(key, value, offset);
@@ -127,21 +139,28 @@ export function readTable<Value>(kafka: Kafka, options: TableOptions<Value>): Ta
 
   /** Where the topic ends now, asked before reading: whoever has read that far has seen all there was. */
   async function readEnds(): Promise<void> {
-    const connection = kafka.open();
-    const admin = connection.client.admin();
-    try {
-      await within(kafka.requestTimeoutMs, 'connecting', admin.connect());
-      const offsets = await within(kafka.requestTimeoutMs, 'reading offsets', admin.fetchTopicOffsets(topic));
-      const shrunk = offsets.some(({ partition, high }) => Number(high) < (positions.get(partition) ?? 0));
-      if (shrunk) forget();
-      ends ??= new Map(
-        offsets.map(({ partition, high, low }) => [partition, high === low ? 0 : Number(high)]),
-      );
-      noteReady();
-    } finally {
-      await within(1_000, 'disconnecting', admin.disconnect()).catch(() => undefined);
-      connection.destroy();
+    const now = await readTopicEnds(kafka, topic);
+    if (now.some(({ partition, high }) => high < (positions.get(partition) ?? 0))) forget();
+    ends ??= endsToReach(now);
+    noteReady();
+  }
+
+  async function catchUp(timeoutMs = 10_000): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs;
+    const toReach = endsToReach(await readTopicEnds(kafka, topic));
+    while (!hasReached(toReach)) {
+      if (performance.now() > deadlineMs) {
+        throw new TollgateError(
+          'KAFKA_UNAVAILABLE',
+          `${topic} was not read to its end within ${timeoutMs} ms`,
+        );
+      }
+      await pause(catchUpPollMs);
     }
+  }
+
+  function hasReached(toReach: ReadonlyMap<number, number>): boolean {
+    return [...toReach].every(([partition, end]) => (positions.get(partition) ?? 0) >= end);
   }
 
   /** The topic was deleted and made anew: what is here came from another one. */
@@ -158,7 +177,12 @@ export function readTable<Value>(kafka: Kafka, options: TableOptions<Value>): Ta
 
   function noteReady(): void {
     if (isReady || ends === null) return;
-    isReady = [...ends].every(([partition, end]) => (positions.get(partition) ?? 0) >= end);
+    isReady = hasReached(ends);
     if (isReady) metrics.ready.set({ table: name }, 1);
   }
+}
+
+/** A partition without records has its end reached, whatever its offsets say. */
+function endsToReach(ends: readonly TopicEnd[]): ReadonlyMap<number, number> {
+  return new Map(ends.map(({ partition, low, high }) => [partition, high === low ? 0 : high]));
 }

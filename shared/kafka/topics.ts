@@ -8,6 +8,8 @@ export interface Topics {
   readonly tenants: string;
   /** Key tenant_id: `AlertEvent`. */
   readonly alerts: string;
+  /** Compacted; the state of each alert on its way to each target. */
+  readonly deliveries: string;
   /** What could not be read, with the reason and where it stood. */
   readonly deadLetters: string;
 }
@@ -18,6 +20,7 @@ export function topicsWith(prefix: string): Topics {
     totals: `${prefix}totals.v1`,
     tenants: `${prefix}tenants.v1`,
     alerts: `${prefix}alerts.v1`,
+    deliveries: `${prefix}deliveries.v1`,
     deadLetters: `${prefix}dead-letters.v1`,
   };
 }

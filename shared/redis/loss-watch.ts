@@ -1,9 +1,9 @@
-import calculateSlot from 'cluster-key-slot';
 import type { Redis } from 'ioredis';
 import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
 import { within } from './deadline.ts';
 import { readScript, runScript } from './scripts.ts';
+import { slotOf } from './slots.ts';
 
 /** A server whose counters are not known to be right. */
 export interface LostServer {
@@ -20,10 +20,12 @@ export interface LossWatch {
   /** Servers that hold counters and cannot be trusted. Rejects with REDIS_UNAVAILABLE when one does not answer. */
   lost(): Promise<LostServer[]>;
   /**
-   * Takes on the rebuild of a server, or renews that. `taken`: somebody else is at it. A claim ends by itself after
-   * `claimMs`, so that a rebuilder that died is replaced.
+   * Takes on the rebuild of a server. `taken`: somebody else is at it. A claim ends by itself after `claimMs`, so that
+   * a rebuilder that died is replaced.
    */
   claim(server: LostServer): Promise<'claimed' | 'taken' | 'trusted'>;
+  /** Makes a claim last. One that was lost together with the data is not made anew: `complete` has to notice. */
+  renew(server: LostServer): Promise<'claimed' | 'lost'>;
   /** Declares a server's counters right. `lost`: its data was lost once more in between, so nothing is declared. */
   complete(server: LostServer): Promise<'trusted' | 'lost'>;
 }
@@ -48,6 +50,7 @@ export function createLossWatch(options: LossWatchOptions): LossWatch {
   return {
     lost: () => within(findLost(), timeoutMs),
     claim: async (server) => await run<'claimed' | 'taken' | 'trusted'>('claim', server, claimMs),
+    renew: async (server) => await run<'claimed' | 'lost'>('renew', server, claimMs),
     complete: async (server) => await run<'trusted' | 'lost'>('complete', server, markerTtlMs),
   };
 
@@ -76,15 +79,15 @@ interface Server {
 
 /** Every server that holds counters, with a key that lives on it. */
 function serversOf(redis: RedisClient, keyPrefix: string): Server[] {
-  const keyOf = (tag: number) => `${keyPrefix}:{=alive.${tag}}`;
-  if (!isCluster(redis)) return [{ name: 'redis', node: redis, markerKey: keyOf(0) }];
+  const tagOf = (number: number) => `{=alive.${number}}`;
+  if (!isCluster(redis)) return [{ name: 'redis', node: redis, markerKey: `${keyPrefix}:${tagOf(0)}` }];
   const servers: Server[] = [];
   const masters = new Map(redis.nodes('master').map((node) => [nameOf(node), node]));
-  for (let tag = 0; tag < tagsMax && masters.size > 0; tag += 1) {
-    const owner = redis.slots[calculateSlot(keyOf(tag))]?.[0] ?? '';
+  for (let number = 0; number < tagsMax && masters.size > 0; number += 1) {
+    const owner = redis.slots[slotOf(tagOf(number))]?.[0] ?? '';
     const node = masters.get(owner);
     if (node === undefined) continue;
-    servers.push({ name: owner, node, markerKey: keyOf(tag) });
+    servers.push({ name: owner, node, markerKey: `${keyPrefix}:${tagOf(number)}` });
     masters.delete(owner);
   }
   return servers;

@@ -13,6 +13,8 @@ export interface Delivery {
   readonly target_id: string;
   /** The target as people may read it: no secrets, no tokens. */
   readonly target: string;
+  /** The alert's partition: whoever consumes it delivers it. */
+  readonly partition: number;
   readonly status: DeliveryStatus;
   readonly attempts: number;
   readonly next_attempt_ms: number;

@@ -33,12 +33,19 @@ export function targetsOf(settings: NotificationSettings | undefined, alert: Ale
 
 function targetAt(channel: Channel, address: string, secrets: readonly string[]): Target {
   const id = `${channel}-${hash('sha256', address, 'hex').slice(0, 16)}`;
-  return { id, channel, address, secrets, shown: channel === 'email' ? address : shownUrl(channel, address) };
+  return {
+    id,
+    channel,
+    address,
+    secrets,
+    shown: channel === 'email' ? address : shownUrl(channel, address, id),
+  };
 }
 
-/** Slack's path is the credential; a query or user info may hold one. */
-function shownUrl(channel: Channel, address: string): string {
-  if (!URL.canParse(address)) return 'unreadable';
-  const { origin, pathname } = new URL(address);
-  return channel === 'slack' ? `${origin}/…` : `${origin}${pathname}`;
+/** Slack's path is the credential, a query or user info may hold one; the end of the id tells two of them apart. */
+function shownUrl(channel: Channel, address: string, id: string): string {
+  if (!URL.canParse(address)) return `unreadable (${id.slice(-6)})`;
+  const { origin, pathname, search } = new URL(address);
+  if (channel === 'slack') return `${origin}/… (${id.slice(-6)})`;
+  return search === '' ? `${origin}${pathname}` : `${origin}${pathname}?… (${id.slice(-6)})`;
 }

@@ -1,0 +1,54 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { readConsumed } from '../../../shared/clickhouse/consumed.ts';
+import { freshDatabase, storeUsage } from './history.ts';
+
+const at = (iso: string): number => Date.parse(iso);
+let clickhouse: ClickHouse;
+
+beforeAll(async () => {
+  clickhouse = await freshDatabase();
+  await storeUsage(clickhouse, [
+    { tenantId: 'a', units: 1, atMs: at('2026-03-02T09:59:59.999Z') },
+    { tenantId: 'a', units: 2, atMs: at('2026-03-02T10:20:29.999Z') },
+    { tenantId: 'a', units: 4, atMs: at('2026-03-02T10:21:00.000Z'), route: 'POST /agent/chat' },
+    { tenantId: 'a', units: 8, atMs: at('2026-03-02T12:00:00.000Z'), plan: 'pro' },
+    { tenantId: 'a', units: 16, atMs: at('2026-03-02T12:01:00.000Z'), decision: 'shadow_limited' },
+    { tenantId: 'a', units: 32, atMs: at('2026-03-02T12:02:00.000Z'), decision: 'limited' },
+    { tenantId: 'a', units: 64, atMs: at('2026-03-02T12:03:00.000Z'), decision: 'bypassed' },
+    { tenantId: 'b', units: 128, atMs: at('2026-03-02T12:00:00.000Z') },
+  ]);
+});
+
+afterAll(async () => {
+  await clickhouse.command(`DROP DATABASE ${clickhouse.options.database}`);
+  await clickhouse.close();
+});
+
+test.each([
+  ['a whole hour', '2026-03-02T09:00:00.000Z', 31],
+  ['the next hour', '2026-03-02T10:00:00.000Z', 30],
+  ['the middle of an hour', '2026-03-02T10:21:00.000Z', 28],
+  ['the middle of a minute', '2026-03-02T10:20:29.999Z', 30],
+  ['a millisecond later', '2026-03-02T10:20:30.000Z', 28],
+  ['after everything', '2026-03-02T13:00:00.001Z', 0],
+])('counts what passed under a limit, from %s (%s): %d units', async (_, from, units) => {
+  const rows = await readConsumed(clickhouse, { fromMs: at(from), tenantIds: ['a'] });
+  expect(rows.reduce((sum, row) => sum + row.units, 0)).toBe(units);
+});
+
+test('answers every tenant and route, with the plan', async () => {
+  const rows = await readConsumed(clickhouse, { fromMs: at('2026-03-02T10:21:00.000Z'), tenantIds: null });
+  expect(rows.toSorted((x, y) => x.units - y.units)).toEqual([
+    { tenant_id: 'a', route: 'POST /agent/chat', units: 4, plan: 'free' },
+    { tenant_id: 'a', route: '*', units: 24, plan: 'pro' },
+    { tenant_id: 'b', route: '*', units: 128, plan: 'free' },
+  ]);
+});
+
+test('a database that does not answer is an error, never a zero', async () => {
+  const away = createClickHouse({ url: 'http://127.0.0.1:9', database: 'none' });
+  await expect(readConsumed(away, { fromMs: 0, tenantIds: null })).rejects.toThrow('did not answer');
+  await away.close();
+});

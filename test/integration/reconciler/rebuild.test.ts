@@ -1,0 +1,202 @@
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createDrift } from '../../../services/reconciler/drift.ts';
+import { createHealer } from '../../../services/reconciler/healer.ts';
+import { healsOfAll } from '../../../services/reconciler/rebuild.ts';
+import { startVigil } from '../../../services/reconciler/vigil.ts';
+import type { Vigil } from '../../../services/reconciler/vigil.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { periodAt } from '../../../shared/domain/calendar.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { parsePolicy } from '../../../shared/policy/load.ts';
+import { quotasFor } from '../../../shared/policy/quotas.ts';
+import { connectRedis } from '../../../shared/redis/client.ts';
+import type { RedisClient } from '../../../shared/redis/client.ts';
+import { createLimiter } from '../../../shared/redis/limiter.ts';
+import type { Limiter } from '../../../shared/redis/limiter.ts';
+import { createLossWatch } from '../../../shared/redis/loss-watch.ts';
+import { systemClock } from '../../../shared/runtime/clock.ts';
+import { eventually, startRedis } from '../../support/servers.ts';
+import { freshDatabase, storeUsage } from './history.ts';
+
+const logger = pino({ level: 'silent' });
+const policy = parsePolicy(
+  'test.yaml',
+  `version: 1
+links: { documentation: https://d.example, upgrade: https://u.example }
+identity: { anonymous: ip }
+default_plan: free
+plans:
+  free:
+    limits:
+      - { name: hour, per: tenant, limit: 50, window: 1h, type: quota }
+      - { name: day, per: tenant, limit: 100, window: 1d, type: quota }
+      - { name: week, per: tenant, limit: 1000, window: 1w, type: quota }
+      - { name: month, per: tenant, limit: 2000, window: 1mo, type: quota }
+routes:
+  - match: POST /agent/chat
+    limits: [{ name: chat, per: tenant, limit: 60, window: 1d, type: quota }]
+`,
+  {},
+  { secrets: 'optional' },
+);
+
+const nowMs = Date.now();
+const records = new Map<string, TenantRecord>(
+  [
+    { tenant_id: 'tokyo', time_zone: 'Asia/Tokyo' },
+    { tenant_id: 'reset', reset: { at_ms: nowMs - 1500, actor: 'test', day_units: 0, month_units: 0 } },
+  ].map((record) => [record.tenant_id, { ...record, updated_at: '', updated_by: '' }]),
+);
+
+let redisServer: Awaited<ReturnType<typeof startRedis>>;
+let redis: RedisClient;
+let reader: Limiter;
+let clickhouse: ClickHouse;
+const limiters: Limiter[] = [];
+const vigils: Vigil[] = [];
+const registry = new Registry();
+
+beforeAll(async () => {
+  [redisServer, clickhouse] = await Promise.all([startRedis(), freshDatabase()]);
+  redis = connectRedis(redisServer.url, logger);
+  reader = newLimiter();
+  await storeUsage(clickhouse, [
+    { tenantId: 'utc', units: 7, atMs: nowMs },
+    { tenantId: 'utc', units: 30, atMs: nowMs, route: 'POST /agent/chat' },
+    { tenantId: 'utc', units: 40, atMs: periodAt('hour', null, nowMs).startMs - 1, route: '*' },
+    { tenantId: 'utc', units: 200, atMs: periodAt('month', null, nowMs).startMs - 1 },
+    { tenantId: 'tokyo', units: 9, atMs: periodAt('day', 'Asia/Tokyo', nowMs).startMs },
+    { tenantId: 'tokyo', units: 11, atMs: periodAt('day', 'Asia/Tokyo', nowMs).startMs - 1 },
+    { tenantId: 'reset', units: 20, atMs: nowMs - 3000 },
+    { tenantId: 'reset', units: 5, atMs: nowMs - 1000 },
+  ]);
+  vigils.push(watchOver('first'), watchOver('second'));
+});
+
+afterAll(async () => {
+  await Promise.all(vigils.map((vigil) => vigil.close()));
+  await Promise.all(limiters.map((limiter) => limiter.close()));
+  redis.disconnect();
+  await redisServer.dispose();
+  await clickhouse.command(`DROP DATABASE ${clickhouse.options.database}`);
+  await clickhouse.close();
+});
+
+function newLimiter(): Limiter {
+  const limiter = createLimiter({
+    redis,
+    keyPrefix: 'tg',
+    clock: systemClock,
+    registry: new Registry(),
+    logger,
+  });
+  limiters.push(limiter);
+  return limiter;
+}
+
+function watchOver(token: string): Vigil {
+  const limiter = newLimiter();
+  const metrics = token === 'first' ? registry : new Registry();
+  const healer = createHealer({
+    limiter,
+    clickhouse,
+    drift: createDrift(metrics, systemClock),
+    registry: metrics,
+  });
+  return startVigil({
+    watch: createLossWatch({ redis, keyPrefix: 'tg', token }),
+    rebuild: async () => {
+      const heals = await healsOfAll({ clickhouse, policy, records, nowMs: Date.now() });
+      await healer.heal(heals);
+      return { counters: heals.length };
+    },
+    registry: metrics,
+    logger,
+  });
+}
+
+/** Units used of each quota, as a check would see them. */
+async function usedOf(tenantId: string): Promise<Record<string, number>> {
+  const record = records.get(tenantId) ?? null;
+  const limits = quotasFor(policy, { plan: 'free', record, nowMs: Date.now() });
+  const result = await reader.check({
+    tenantId,
+    userId: null,
+    ip: '127.0.0.1',
+    limits,
+    cost: 1,
+    peek: true,
+    ...(record?.time_zone === undefined ? {} : { timeZone: record.time_zone }),
+  });
+  if (result.degraded) throw new Error('Redis did not answer');
+  return Object.fromEntries(result.states.map(({ name, limit, remaining }) => [name, limit - remaining]));
+}
+
+async function expectRight(): Promise<true> {
+  const hourBeforeIsToday =
+    periodAt('hour', null, nowMs).startMs > periodAt('day', null, nowMs).startMs ? 40 : 0;
+  expect(await usedOf('utc')).toMatchObject({ hour: 37, day: 37 + hourBeforeIsToday, chat: 30 });
+  expect((await usedOf('utc'))['month']).toBeLessThan(200);
+  expect((await usedOf('tokyo'))['day']).toBe(9);
+  expect(await usedOf('reset')).toMatchObject({ day: 5 });
+  return true;
+}
+
+describe('counters are rebuilt from ClickHouse', () => {
+  test('at the first start, in every period, zone and route, what a reset cleared left out', async () => {
+    await eventually(() => vigils.every((vigil) => vigil.trusted()));
+    await expectRight();
+  });
+
+  test.each([
+    ['FLUSHALL', () => redis.call('FLUSHALL')],
+    [
+      'a restart without data',
+      async () => {
+        await redisServer.kill();
+        await redisServer.restart();
+      },
+    ],
+  ])('within 3 s of %s', async (_, lose) => {
+    await lose();
+    const lostAt = performance.now();
+    await eventually(expectRight, { timeoutMs: 3_000 });
+    process.stderr.write(`right again ${Math.round(performance.now() - lostAt)} ms after the loss\n`);
+  });
+
+  test('again when the data is lost a second time while the first rebuild runs', async () => {
+    await redis.call('FLUSHALL');
+    await eventually(async () => String(await redis.get('tg:{=alive.0}')).startsWith('rebuilding:'), {
+      intervalMs: 1,
+    });
+    await redis.call('FLUSHALL');
+    await eventually(expectRight, { timeoutMs: 3_000 });
+  });
+
+  test('once by several reconcilers: the marker is claimed by one', async () => {
+    await eventually(() => vigils.every((vigil) => vigil.trusted()));
+    const [first, second] = ['x', 'y'].map((token) => createLossWatch({ redis, keyPrefix: 'other', token }));
+    const [lost] = await first!.lost();
+    expect(await Promise.all([first!.claim(lost!), second!.claim(lost!)])).toEqual(['claimed', 'taken']);
+    expect(await second!.complete(lost!)).toBe('lost');
+    expect(await first!.complete(lost!)).toBe('trusted');
+    expect(await second!.lost()).toEqual([]);
+  });
+
+  test('and what a healthy Redis counts beyond ClickHouse stays', async () => {
+    const limits = quotasFor(policy, { plan: 'free', record: null, nowMs: Date.now() });
+    const check = { tenantId: 'utc', userId: null, ip: '127.0.0.1', limits, cost: 3, peek: false };
+    await reader.check(check);
+    const before = await usedOf('utc');
+    const healer = createHealer({
+      limiter: reader,
+      clickhouse,
+      drift: createDrift(new Registry(), systemClock),
+      registry: new Registry(),
+    });
+    await healer.heal(await healsOfAll({ clickhouse, policy, records, nowMs: Date.now() }));
+    expect(await usedOf('utc')).toEqual(before);
+  });
+});

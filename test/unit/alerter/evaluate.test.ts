@@ -1,0 +1,240 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { evaluateQuota, exhaustionOf, recovered } from '../../../services/alerter/evaluate.ts';
+import type { QuotaUsage } from '../../../services/alerter/evaluate.ts';
+import { createAlertHistory } from '../../../services/alerter/history.ts';
+import type { AlertHistory } from '../../../services/alerter/history.ts';
+import type { AlertEvent } from '../../../shared/domain/alert.ts';
+import { periodAt } from '../../../shared/domain/calendar.ts';
+import type { Limit } from '../../../shared/domain/limit.ts';
+
+const day: Limit = {
+  name: 'day',
+  per: ['tenant'],
+  type: 'quota',
+  limit: 100,
+  windowMs: 86_400_000,
+  period: 'day',
+  burst: 0,
+  mode: 'enforce',
+  route: null,
+};
+const startMs = Date.parse('2026-03-02T00:00:00Z');
+const hourMs = 3_600_000;
+const thresholds = [0.5, 0.8, 0.9, 1];
+
+function usage(used: number, atMs = startMs + hourMs, changes: Partial<QuotaUsage> = {}): QuotaUsage {
+  return {
+    tenantId: 'acme',
+    plan: 'free',
+    limit: day,
+    span: periodAt('day', null, atMs),
+    used,
+    asOfMs: atMs,
+    growth: null,
+    ...changes,
+  };
+}
+
+/** Judges a reading as the alerter does: what is told is remembered. */
+function judge(history: AlertHistory, reading: QuotaUsage, shares = thresholds): AlertEvent[] {
+  const told = history.of(reading.tenantId, reading.limit.name, new Date(reading.span.startMs).toISOString());
+  const events = evaluateQuota(reading, shares, told, reading.asOfMs);
+  events.forEach((event) => history.add(event));
+  return events;
+}
+
+describe('B7: thresholds', () => {
+  test('nothing is said below the first', () => {
+    expect(judge(createAlertHistory(), usage(49))).toEqual([]);
+  });
+
+  test('each is told when it is reached, the whole as exceeded', () => {
+    const history = createAlertHistory();
+    const told = [50, 79, 80, 85, 95, 100, 100].flatMap((used) => judge(history, usage(used)));
+    expect(told.map(({ kind, threshold, used }) => [kind, threshold, used])).toEqual([
+      ['threshold', 0.5, 50],
+      ['threshold', 0.8, 80],
+      ['threshold', 0.9, 95],
+      ['exceeded', 1, 100],
+    ]);
+  });
+
+  test('of several crossed at once the highest is told and names the others, which stay untold', () => {
+    const history = createAlertHistory();
+    const [event, ...others] = judge(history, usage(95));
+    expect(others).toEqual([]);
+    expect(event).toMatchObject({ threshold: 0.9, also_crossed: [0.5, 0.8] });
+    expect(judge(history, usage(60))).toEqual([]);
+  });
+
+  test('thresholds changed in the middle of a period tell nothing below what was told', () => {
+    const history = createAlertHistory();
+    judge(history, usage(90));
+    expect(judge(history, usage(92), [0.6, 0.7, 0.95])).toEqual([]);
+    expect(judge(history, usage(96), [0.6, 0.7, 0.95])).toMatchObject([{ threshold: 0.95 }]);
+  });
+
+  test('the next period begins anew, with other ids', () => {
+    const history = createAlertHistory();
+    const [today] = judge(history, usage(80));
+    const [tomorrow] = judge(history, usage(80, startMs + 25 * hourMs));
+    expect(tomorrow).toMatchObject({ threshold: 0.8, period: '2026-03-03T00:00:00.000Z' });
+    expect(tomorrow?.id).not.toBe(today?.id);
+  });
+
+  test('a limit of nothing is no quota to be used up', () => {
+    expect(judge(createAlertHistory(), usage(3, startMs, { limit: { ...day, limit: 0 } }))).toEqual([]);
+  });
+});
+
+describe('once for each tenant, limit, period and threshold', () => {
+  const readings = fc.array(
+    fc.record({
+      tenantId: fc.constantFrom('acme', 'beta'),
+      limit: fc.constantFrom(day, { ...day, name: 'chat', limit: 40 }),
+      used: fc.integer({ min: 0, max: 130 }),
+      atMs: fc.integer({ min: startMs, max: startMs + 72 * hourMs }),
+    }),
+    { maxLength: 60 },
+  );
+  const read = ({
+    tenantId,
+    limit,
+    used,
+    atMs,
+  }: {
+    tenantId: string;
+    limit: Limit;
+    used: number;
+    atMs: number;
+  }) => usage(used, atMs, { tenantId, limit });
+  const cellOf = ({ tenant_id, limit_name, period, threshold, kind }: AlertEvent) =>
+    JSON.stringify([tenant_id, limit_name, period, kind === 'recovered' ? kind : threshold]);
+
+  test('however readings are ordered, repeated and replayed after restarts', () => {
+    fc.assert(
+      fc.property(readings, fc.array(fc.nat(59), { maxLength: 8 }), (all, restarts) => {
+        const topic: AlertEvent[] = [];
+        let history = createAlertHistory();
+        for (const [index, reading] of [...all, ...all].entries()) {
+          if (restarts.includes(index)) {
+            history = createAlertHistory();
+            // Read again in another order, and twice: the fold must not care.
+            for (const event of [...topic.toReversed(), ...topic]) history.add(event);
+          }
+          topic.push(...judge(history, read(reading)));
+        }
+        expect(new Set(topic.map(cellOf)).size).toBe(topic.length);
+        expect(new Set(topic.map(({ id }) => id)).size).toBe(topic.length);
+      }),
+    );
+  });
+
+  test('and every threshold reached is told, by itself or by a higher one', () => {
+    fc.assert(
+      fc.property(readings, (all) => {
+        const history = createAlertHistory();
+        const events = all.flatMap((reading) => judge(history, read(reading)));
+        for (const reading of all.map(read)) {
+          const reached =
+            thresholds.filter((share) => reading.used / reading.limit.limit >= share).at(-1) ?? 0;
+          const told = history.of(
+            reading.tenantId,
+            reading.limit.name,
+            new Date(reading.span.startMs).toISOString(),
+          );
+          expect(told?.highest ?? 0).toBeGreaterThanOrEqual(reached);
+        }
+        for (const { used, limit, threshold, kind } of events) {
+          if (kind === 'threshold' || kind === 'exceeded')
+            expect(used / limit).toBeGreaterThanOrEqual(threshold);
+        }
+      }),
+    );
+  });
+});
+
+describe('back to normal', () => {
+  test('is told once when a reset or a higher limit gives room again', () => {
+    const history = createAlertHistory();
+    judge(history, usage(100));
+    const later = startMs + 2 * hourMs;
+    expect(judge(history, usage(100, later, { limit: { ...day, limit: 200 } }))).toMatchObject([
+      { kind: 'recovered', used: 100, limit: 200 },
+    ]);
+    expect(judge(history, usage(110, later + 1, { limit: { ...day, limit: 200 } }))).toEqual([]);
+  });
+
+  test('is not told by a reading older than the one that exceeded', () => {
+    const history = createAlertHistory();
+    judge(history, usage(100, startMs + hourMs));
+    expect(judge(history, usage(99, startMs + hourMs - 1))).toEqual([]);
+  });
+
+  test('is due for what was exceeded in a period that is over, until it was told', () => {
+    const history = createAlertHistory();
+    judge(history, usage(100));
+    judge(history, usage(90, startMs + hourMs, { tenantId: 'beta' }));
+    const over = startMs + 24 * hourMs;
+    expect(history.exceededAndOver(over - 1)).toEqual([]);
+    const [told, ...others] = history.exceededAndOver(over);
+    expect(others).toEqual([]);
+    history.add(recovered(told!, told!.limit, 0, over, over));
+    expect(history.exceededAndOver(over)).toEqual([]);
+  });
+});
+
+describe('C8: time to exhaustion', () => {
+  const growth = { by: 10, overMs: hourMs };
+
+  test('follows from the recent rate', () => {
+    expect(exhaustionOf(usage(60, startMs + 10 * hourMs, { growth }), startMs + 10 * hourMs)).toBe(
+      startMs + 14 * hourMs,
+    );
+  });
+
+  test.each([
+    ['the period ends before', usage(20, startMs + 20 * hourMs, { growth })],
+    ['nothing was used lately', usage(60, startMs, { growth: { by: 0, overMs: hourMs } })],
+    ['the rate is not known', usage(60)],
+    ['it is used up', usage(100, startMs, { growth })],
+  ])('is not foretold when %s', (_, reading) => {
+    expect(exhaustionOf(reading, reading.asOfMs)).toBeNull();
+  });
+
+  test('warns once before a threshold does', () => {
+    const history = createAlertHistory();
+    const atMs = startMs + 5 * hourMs;
+    expect(judge(history, usage(30, atMs, { growth }))).toMatchObject([
+      { kind: 'forecast', exhausted_at: '2026-03-02T12:00:00.000Z' },
+    ]);
+    expect(judge(history, usage(31, atMs + 1, { growth }))).toEqual([]);
+  });
+
+  test('is part of a threshold that is told, which then needs no forecast of its own', () => {
+    const history = createAlertHistory();
+    const atMs = startMs + 5 * hourMs;
+    expect(judge(history, usage(55, atMs, { growth }))).toMatchObject([
+      { kind: 'threshold', exhausted_at: '2026-03-02T09:30:00.000Z' },
+    ]);
+    expect(judge(history, usage(56, atMs + 1, { growth }))).toEqual([]);
+  });
+
+  test('always lies between now and the end of the period', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 200 }),
+        fc.integer({ min: 0, max: 1000 }),
+        fc.integer({ min: 1, max: hourMs }),
+        fc.integer({ min: startMs, max: startMs + 24 * hourMs - 1 }),
+        (used, by, overMs, nowMs) => {
+          const atMs = exhaustionOf(usage(used, nowMs, { growth: { by, overMs } }), nowMs);
+          if (atMs === null) return;
+          expect(atMs).toBeGreaterThan(nowMs);
+          expect(atMs).toBeLessThan(startMs + 24 * hourMs);
+        },
+      ),
+    );
+  });
+});
