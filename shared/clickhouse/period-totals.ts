@@ -8,8 +8,9 @@ export interface Span {
 }
 
 /**
- * What one tenant used in a span. requests, allowed, limited, bypassed and errors count requests; units, consumed
- * and cost count events of every type, since an API server's own events may consume too.
+ * What one tenant used in a span. requests, allowed, limited, bypassed and errors count requests. units, consumed
+ * and cost count events of every type, since an API server's own events may consume too, but nothing that was
+ * refused: it used nothing.
  */
 export interface TenantTotalsRow {
   readonly tenant_id: string;
@@ -56,9 +57,9 @@ SELECT
     sumIf(u.limited, type = {requestType:String}) AS limited,
     sumIf(u.bypassed, type = {requestType:String}) AS bypassed,
     sumIf(u.errors, type = {requestType:String}) AS errors,
-    sum(u.units) AS units,
+    sumIf(u.units, u.decision != 'limited') AS units,
     sumIf(u.units, passed) AS consumed,
-    sum(u.cost) AS cost,
+    sumIf(u.cost, u.decision != 'limited') AS cost,
     sumMapIf(map(route, u.units), passed) AS consumed_by_route
 FROM (
     SELECT *, decision IN ('allowed', 'shadow_limited') AS passed FROM (${source})

@@ -63,8 +63,8 @@ export function usageSeries(
         sumIf(u.limited, type = {requestType:String}) AS limited,
         sumIf(u.bypassed, type = {requestType:String}) AS bypassed,
         sumIf(u.errors, type = {requestType:String}) AS errors,
-        sum(u.units) AS units,
-        sum(u.cost) AS cost
+        sumIf(u.units, u.decision != 'limited') AS units,
+        sumIf(u.cost, u.decision != 'limited') AS cost
     FROM usage_by_${by} AS u
     WHERE tenant_id = {tenant:String} AND ${within(by)}
     GROUP BY at
@@ -94,8 +94,8 @@ export function heaviestTenants(
         argMax(u.plan, (u.plan != '', day)) AS plan,
         sumIf(u.requests, type = {requestType:String}) AS requests,
         sumIf(u.limited, type = {requestType:String}) AS limited,
-        sum(u.units) AS units,
-        sum(u.cost) AS cost
+        sumIf(u.units, u.decision != 'limited') AS units,
+        sumIf(u.cost, u.decision != 'limited') AS cost
     FROM usage_by_day AS u
     WHERE ${within('day')}
     GROUP BY tenant_id

@@ -1,8 +1,8 @@
 -- The raw events. Everything else is derived from this table, so a row is written only once it can be kept for good.
 --
--- Identity. An event's id is its millisecond and 74 further bits: of a UUIDv7 these are all it has, of any other id
--- they are a hash of (source, id), and the id as sent stands in foreign_id. Stored apart, the millisecond costs what
--- the time costs anyway, and a request's id 9.3 bytes instead of 16.
+-- Identity. An event is its time and 74 further bits (id_a, id_b): those of the UUIDv7 where the id is one, else of a
+-- hash of (tenant, source, id), and then the id as sent stands in foreign_id. A UUIDv7's millisecond is kept as its
+-- distance from the time, which is nearly nothing; so a request's id costs under 10 bytes instead of 16.
 --
 -- Order. Minute first: recomputing the current minutes reads one short contiguous range, whatever the history.
 -- Tenant second: a tenant's minute is contiguous, and columns that depend on the tenant compress to little.
@@ -16,6 +16,7 @@ CREATE TABLE IF NOT EXISTS {database}.stored_events {on_cluster}
 (
     time            DateTime64(3, 'UTC')               CODEC(Delta(8), ZSTD(1)),
     tenant_id       LowCardinality(String)             CODEC(ZSTD(1)),
+    id_skew_ms      Int32                              CODEC(T64, ZSTD(1)),
     id_a            UInt16                             CODEC(T64, ZSTD(1)),
     id_b            UInt64                             CODEC(NONE),
     foreign_id      String                             CODEC(ZSTD(1)),
@@ -71,9 +72,11 @@ SETTINGS index_granularity = 512;
 CREATE OR REPLACE VIEW {database}.usage_events {on_cluster} AS
 SELECT
     if(foreign_id != '', foreign_id, toString(reinterpretAsUUID(bitOr(
-        toUInt128(bitOr(bitShiftLeft(toUInt64(toUnixTimestamp64Milli(time)), 16), bitOr(toUInt64(0x7000), id_a))),
+        toUInt128(bitOr(bitShiftLeft(toUInt64(toUnixTimestamp64Milli(time) + id_skew_ms), 16), bitOr(toUInt64(0x7000), id_a))),
         bitShiftLeft(toUInt128(bitOr(id_b, toUInt64(0x8000000000000000))), 64))))) AS event_id,
-    time, tenant_id, user_id, plan, source, type, method, route, path, status, decision, limited_by, units, cost,
+    time, tenant_id, user_id, plan,
+    if(source = '', concat('tollgate/', node), source) AS source,
+    type, method, route, path, status, decision, limited_by, units, cost,
     latency_ms, check_us, node, sequence, degraded, client_ip, service, door, ingested_at, properties,
     kafka_partition, kafka_offset
 FROM {database}.stored_events FINAL

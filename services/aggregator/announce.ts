@@ -1,0 +1,84 @@
+import { periodTotals } from '../../shared/clickhouse/period-totals.ts';
+import type { Span, TenantTotalsRow } from '../../shared/clickhouse/period-totals.ts';
+import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { periodAt } from '../../shared/domain/calendar.ts';
+import type { PeriodTotals, TenantTotals } from '../../shared/domain/totals.ts';
+import type { Producer } from '../../shared/kafka/producer.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+
+import { sendInPieces } from './send-in-pieces.ts';
+
+export interface Announcer {
+  /** Puts the totals of these tenants on the totals topic; the map names each one's partition. Safe to repeat. */
+  announce(tenants: ReadonlyMap<string, number>): Promise<void>;
+}
+
+export interface AnnouncerOptions {
+  readonly clickhouse: ClickHouse;
+  readonly producer: Producer;
+  readonly topic: string;
+  readonly clock: Clock;
+  /** IANA zone of a tenant's calendar; null is UTC. */
+  readonly zoneOf: (tenantId: string) => string | null;
+  /** Up to when a partition is complete, Unix milliseconds. */
+  readonly completeThroughMs: (partition: number) => number;
+}
+
+/** Announces what ClickHouse holds now, day and month of each tenant's own calendar. */
+export function createAnnouncer(options: AnnouncerOptions): Announcer {
+  const { clickhouse, producer, topic, clock, zoneOf, completeThroughMs } = options;
+  return {
+    async announce(tenants) {
+      const nowMs = clock.now();
+      const byZone = Map.groupBy(tenants.keys(), (tenantId) => zoneOf(tenantId));
+      for (const [zone, tenantIds] of byZone) {
+        const spans = { day: periodAt('day', zone, nowMs), month: periodAt('month', zone, nowMs) };
+        // One after the other: the day read first is then never ahead of the month.
+        const day = await periodTotals(clickhouse, tenantIds, spans.day);
+        const month = await periodTotals(clickhouse, tenantIds, spans.month);
+        const records = tenantIds.map((tenantId) => {
+          const totals: TenantTotals = {
+            tenant_id: tenantId,
+            plan: day.get(tenantId)?.plan ?? month.get(tenantId)?.plan ?? '',
+            day: totalsOf(day.get(tenantId), spans.day, zone),
+            month: totalsOf(month.get(tenantId), spans.month, zone),
+            day_by_route: day.get(tenantId)?.consumed_by_route ?? {},
+            complete_through: new Date(completeThroughMs(tenants.get(tenantId) ?? -1)).toISOString(),
+            announced_at: new Date(clock.now()).toISOString(),
+          };
+          return { key: tenantId, value: JSON.stringify(totals) };
+        });
+        await sendInPieces(producer, topic, records);
+      }
+    },
+  };
+}
+
+function totalsOf(row: TenantTotalsRow | undefined, span: Span, zone: string | null): PeriodTotals {
+  const {
+    requests = 0,
+    allowed = 0,
+    limited = 0,
+    bypassed = 0,
+    errors = 0,
+    units = 0,
+    consumed = 0,
+    cost = 0,
+  } = row ?? {};
+  return {
+    start: dateIn(zone, span.startMs),
+    requests,
+    allowed,
+    limited,
+    bypassed,
+    errors,
+    units,
+    consumed,
+    cost,
+  };
+}
+
+/** `YYYY-MM-DD`, which is how Swedish writes a date. */
+function dateIn(zone: string | null, ms: number): string {
+  return new Intl.DateTimeFormat('sv-SE', { timeZone: zone ?? 'UTC', dateStyle: 'short' }).format(ms);
+}

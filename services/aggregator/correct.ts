@@ -1,0 +1,92 @@
+import { foreignIdentity, foreignKey, requestIdentity, uuidTimeMs } from './event-identity.ts';
+import type { Correction } from './decode.ts';
+import type { EventStore, WantedEvent } from './event-store.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+export type CorrectionOutcome =
+  | { readonly kind: 'corrected'; readonly event: StoredEvent }
+  /** A later correction of the same event is stored already. */
+  | { readonly kind: 'superseded' }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+/** A request's time may differ from its id's by the length of the request. */
+const requestSlackMs = 15 * 60_000;
+
+/**
+ * The named event as it is after the correction. Its revision is the correction's offset plus one, so that of several
+ * the last in the log holds, and a correction that is read again finds itself superseded or writes the same row.
+ */
+export async function applyCorrection(
+  correction: Correction,
+  block: readonly StoredEvent[],
+  store: EventStore,
+): Promise<CorrectionOutcome> {
+  const wanted = await wantedEvent(correction, store, block);
+  const event =
+    wanted === null
+      ? null
+      : (block.findLast((candidate) => matches(candidate, wanted)) ?? (await store.find(wanted)));
+  if (event === null) {
+    return { kind: 'unknown', reason: `the event to correct, ${correction.data.event_id}, is not known` };
+  }
+  const revision = correction.offset + 1;
+  if (event.revision > revision) return { kind: 'superseded' };
+  const { units = event.units, cost = event.cost, properties = {} } = correction.data;
+  const texts = Object.entries(properties).map(([name, value]) => [name, String(value)] as const);
+  return {
+    kind: 'corrected',
+    event: correction.voids
+      ? { ...event, revision, voided: true }
+      : {
+          ...event,
+          revision,
+          voided: false,
+          units,
+          cost,
+          properties: { ...event.properties, ...Object.fromEntries(texts) },
+        },
+  };
+}
+
+/** Where the event to correct must be; null when its id was never seen. */
+async function wantedEvent(
+  { tenantId, source, data }: Correction,
+  store: EventStore,
+  block: readonly StoredEvent[],
+): Promise<WantedEvent | null> {
+  const eventSource = data.event_source ?? source;
+  const requestMs = uuidTimeMs(data.event_id);
+  if (requestMs !== null && (data.event_source === undefined || eventSource.startsWith('tollgate/'))) {
+    const identity = requestIdentity(data.event_id, requestMs);
+    const wanted = identity && {
+      tenantId,
+      ...identity,
+      fromMs: requestMs - requestSlackMs,
+      toMs: requestMs + requestSlackMs,
+    };
+    if (wanted !== null && (data.event_source !== undefined || (await isThere(wanted, block, store))))
+      return wanted;
+  }
+  const identity = foreignIdentity(tenantId, eventSource, data.event_id);
+  const [sighting] = await store.sightings([foreignKey(tenantId, eventSource, data.event_id)]);
+  if (sighting === undefined) return null;
+  return { tenantId, ...identity, fromMs: sighting.timeMs, toMs: sighting.timeMs };
+}
+
+async function isThere(
+  wanted: WantedEvent,
+  block: readonly StoredEvent[],
+  store: EventStore,
+): Promise<boolean> {
+  return block.some((event) => matches(event, wanted)) || (await store.find(wanted)) !== null;
+}
+
+function matches(event: StoredEvent, wanted: WantedEvent): boolean {
+  return (
+    event.tenantId === wanted.tenantId &&
+    event.idA === wanted.idA &&
+    event.idB === wanted.idB &&
+    event.timeMs >= wanted.fromMs &&
+    event.timeMs <= wanted.toMs
+  );
+}

@@ -1,0 +1,115 @@
+import { isBadData } from '../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { deriveTotals } from '../../shared/clickhouse/derive.ts';
+import type { TouchedCells } from '../../shared/clickhouse/derive.ts';
+import { messageOf } from '../../shared/runtime/errors.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import { storedEventColumns, toRow } from './stored-event.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+/** Where an id of somebody else was first seen. */
+export interface Sighting {
+  /** `foreignKey` of the id. */
+  readonly key: string;
+  readonly timeMs: number;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+export interface RefusedEvent {
+  readonly event: StoredEvent;
+  readonly reason: string;
+}
+
+/** What the aggregator needs of ClickHouse. Every call may be repeated, by several processes at once. */
+export interface EventStore {
+  /** All sightings of these ids that are on record. */
+  sightings(keys: readonly string[]): Promise<readonly Sighting[]>;
+  remember(sightings: readonly Sighting[]): Promise<void>;
+  /** The event with this identity between two instants, as last corrected; null when there is none. */
+  find(wanted: WantedEvent): Promise<StoredEvent | null>;
+  /** Stores a block. Answers the events ClickHouse will never take; all others are stored. */
+  insert(events: readonly StoredEvent[]): Promise<readonly RefusedEvent[]>;
+  derive(touched: TouchedCells): Promise<void>;
+}
+
+export interface WantedEvent {
+  readonly tenantId: string;
+  readonly idA: number;
+  readonly idB: string;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventStore {
+  return {
+    sightings: (keys) => readSightings(clickhouse, keys),
+    remember: (sightings) =>
+      clickhouse.insert(
+        'stored_ids',
+        sightings.map(({ key, timeMs, partition, offset }) => [key, timeMs, partition, offset]),
+        ['id', 'time', 'kafka_partition', 'kafka_offset'],
+      ),
+    find: (wanted) => findEvent(clickhouse, wanted),
+    insert: (events) => insertBlock(clickhouse, events, clock.now()),
+    derive: (touched) => deriveTotals(clickhouse, touched),
+  };
+}
+
+/**
+ * One insert a block. When ClickHouse refuses a value (decoding should have), the block is halved until the row is
+ * found: one bad row must not hold up all that come after it. Any other failure is thrown and the block kept.
+ */
+async function insertBlock(
+  clickhouse: ClickHouse,
+  events: readonly StoredEvent[],
+  nowMs: number,
+): Promise<readonly RefusedEvent[]> {
+  try {
+    const rows = events.map((event) => toRow(event, nowMs));
+    await clickhouse.insert('stored_events', rows, storedEventColumns);
+    return [];
+  } catch (error) {
+    if (!isBadData(error)) throw error;
+    const [only] = events;
+    if (events.length === 1 && only !== undefined) return [{ event: only, reason: messageOf(error) }];
+    const middle = events.length >> 1;
+    const first = await insertBlock(clickhouse, events.slice(0, middle), nowMs);
+    return [...first, ...(await insertBlock(clickhouse, events.slice(middle), nowMs))];
+  }
+}
+
+const keysPerQuery = 4_000;
+const keyShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** Keys are hashes made here, checked, and too many for parameters, which travel in the URL: they stand in the SQL. */
+async function readSightings(clickhouse: ClickHouse, keys: readonly string[]): Promise<readonly Sighting[]> {
+  const found: Sighting[] = [];
+  for (let start = 0; start < keys.length; start += keysPerQuery) {
+    const list = keys.slice(start, start + keysPerQuery).filter((key) => keyShape.test(key));
+    const rows = await clickhouse.query<Sighting>(
+      `SELECT id AS key, toUnixTimestamp64Milli(time) AS timeMs, kafka_partition AS partition, kafka_offset AS offset
+      FROM stored_ids WHERE id IN ('${list.join("','")}')`,
+    );
+    found.push(...rows);
+  }
+  return found;
+}
+
+type StoredRow = Omit<StoredEvent, 'properties'> & { readonly properties: Record<string, string> };
+
+async function findEvent(clickhouse: ClickHouse, wanted: WantedEvent): Promise<StoredEvent | null> {
+  const rows = await clickhouse.query<StoredRow>(
+    `SELECT toUnixTimestamp64Milli(time) AS timeMs, tenant_id AS tenantId, id_skew_ms AS idSkewMs, id_a AS idA,
+        toString(id_b) AS idB, foreign_id AS foreignId, revision, voided, type, source, user_id AS userId, plan, method,
+        route, path, status, decision, limited_by AS limitedBy, units, cost, latency_ms AS latencyMs,
+        check_us AS checkMicros, node, sequence, degraded, client_ip AS clientIp, service, door, properties,
+        kafka_partition AS partition, kafka_offset AS offset
+    FROM stored_events FINAL
+    WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
+      AND tenant_id = {tenant:String} AND id_a = {idA:UInt16} AND id_b = {idB:UInt64}
+    LIMIT 1`,
+    { from: wanted.fromMs, to: wanted.toMs, tenant: wanted.tenantId, idA: wanted.idA, idB: wanted.idB },
+  );
+  return rows[0] ?? null;
+}

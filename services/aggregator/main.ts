@@ -1,0 +1,97 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { Type } from 'typebox';
+import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { migrate, rawRetentionDaysDefault } from '../../shared/clickhouse/migrate.ts';
+import type { MigrateOptions } from '../../shared/clickhouse/migrate.ts';
+import { createKafka } from '../../shared/kafka/kafka.ts';
+import { topicsWith } from '../../shared/kafka/topics.ts';
+import { systemClock } from '../../shared/runtime/clock.ts';
+import { readConfig } from '../../shared/runtime/config.ts';
+import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
+import { runService } from '../../shared/runtime/lifecycle.ts';
+import { createLogger } from '../../shared/runtime/logger.ts';
+import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
+import { decodeBoundsDefault } from './decode.ts';
+import { runAggregator } from './service.ts';
+
+const dayMs = 86_400_000;
+
+const configSchema = Type.Object({
+  HOST: Type.String({ default: '127.0.0.1' }),
+  OPS_PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8091 }),
+  KAFKA_BROKERS: Type.String({ default: '127.0.0.1:9092' }),
+  CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),
+  CLICKHOUSE_DATABASE: Type.String({ default: 'tollgate' }),
+  CLICKHOUSE_USER: Type.String({ default: 'default' }),
+  CLICKHOUSE_PASSWORD: Type.String({ default: '' }),
+  /** Name of a ClickHouse cluster: migrations then run ON CLUSTER with Replicated engines. */
+  CLICKHOUSE_CLUSTER: Type.String({ default: '' }),
+  TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
+  TOLLGATE_RAW_RETENTION_DAYS: Type.Integer({ minimum: 2, maximum: 3_650, default: rawRetentionDaysDefault }),
+  TOLLGATE_BLOCK_ROWS_MAX: Type.Integer({ minimum: 1, maximum: 200_000, default: 20_000 }),
+  TOLLGATE_BLOCK_LINGER_MS: Type.Integer({ minimum: 0, maximum: 10_000, default: 150 }),
+  LOG_LEVEL: Type.String({ default: 'info' }),
+});
+
+const logger = createLogger('aggregator', process.env['LOG_LEVEL'] ?? 'info');
+
+await runService(logger, async (lifecycle, fail) => {
+  const config = readConfig(configSchema, process.env);
+  const registry = createRegistry('aggregator');
+  const retentionDays = config.TOLLGATE_RAW_RETENTION_DAYS;
+  let unready = (): readonly string[] => ['clickhouse'];
+  const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: () => unready() });
+  lifecycle.onClose('ops', () => ops.close());
+
+  const clickhouse = createClickHouse({
+    url: config.CLICKHOUSE_URL,
+    database: config.CLICKHOUSE_DATABASE,
+    username: config.CLICKHOUSE_USER,
+    password: config.CLICKHOUSE_PASSWORD,
+    settings:
+      config.CLICKHOUSE_CLUSTER === '' ? {} : { insert_quorum: 'auto', select_sequential_consistency: '1' },
+  });
+  lifecycle.onClose('clickhouse', () => clickhouse.close());
+  await migrateOnceUp(clickhouse, {
+    cluster: config.CLICKHOUSE_CLUSTER === '' ? null : config.CLICKHOUSE_CLUSTER,
+    rawRetentionDays: retentionDays,
+  });
+
+  unready = runAggregator({
+    kafka: createKafka({ brokers: config.KAFKA_BROKERS, clientId: 'tollgate-aggregator', logger }),
+    clickhouse,
+    topics: topicsWith(config.TOLLGATE_TOPIC_PREFIX),
+    groupId: `${config.TOLLGATE_TOPIC_PREFIX}aggregator`,
+    bounds: {
+      ...decodeBoundsDefault,
+      // A day less than the retention at the least: a cell must never be computed from what is left of it.
+      latenessMsMax: Math.min(decodeBoundsDefault.latenessMsMax, (retentionDays - 1) * dayMs),
+    },
+    blockRowsMax: config.TOLLGATE_BLOCK_ROWS_MAX,
+    lingerMs: config.TOLLGATE_BLOCK_LINGER_MS,
+    clock: systemClock,
+    logger,
+    registry,
+    lifecycle,
+    fail,
+  });
+  logger.info({ opsPort: config.OPS_PORT }, 'aggregator started');
+});
+
+const migrateRetryMs = 1_000;
+
+/** Waits for ClickHouse as long as it takes, unready meanwhile; a migration that was changed ends the process. */
+async function migrateOnceUp(clickhouse: ClickHouse, options: MigrateOptions): Promise<void> {
+  for (;;) {
+    try {
+      const ran = await migrate(clickhouse, options);
+      if (ran.length > 0) logger.info({ ran }, 'migrated');
+      return;
+    } catch (error) {
+      if (!(error instanceof TollgateError) || error.code !== 'CLICKHOUSE_UNAVAILABLE') throw error;
+      logger.warn({ err: error }, `waiting for ClickHouse: ${messageOf(error)}`);
+      await wait(migrateRetryMs);
+    }
+  }
+}

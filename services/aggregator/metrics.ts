@@ -1,0 +1,98 @@
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { Registry } from '../../shared/runtime/ops.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+export type Step = 'decode' | 'resolve' | 'insert' | 'bury' | 'derive' | 'announce';
+
+export interface AggregatorMetrics {
+  timed<Result>(step: Step, work: () => Result | Promise<Result>): Promise<Result>;
+  handled(
+    events: readonly StoredEvent[],
+    other: { readonly dead: number; readonly repeats: number },
+    nowMs: number,
+  ): void;
+  /** False while the block in work has failed and is being tried again. */
+  lastBlockWorked(): boolean;
+  /** Seconds since the instant up to which everything is counted. */
+  behind(seconds: number): void;
+}
+
+export function aggregatorMetrics(registry: Registry): AggregatorMetrics {
+  const registers = [registry];
+  const rows = new Counter({
+    name: 'tollgate_aggregator_rows_total',
+    help: 'Rows inserted into the events table, repeats of a redelivered block included.',
+    registers,
+  });
+  const blocks = new Counter({
+    name: 'tollgate_aggregator_blocks_total',
+    help: 'Blocks of events that went through every step.',
+    registers,
+  });
+  const blockRows = new Histogram({
+    name: 'tollgate_aggregator_block_rows',
+    help: 'Rows of each block that went through every step.',
+    buckets: [1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000],
+    registers,
+  });
+  const steps = new Histogram({
+    name: 'tollgate_aggregator_step_seconds',
+    help: 'Time that one step of a block took, failed attempts included.',
+    labelNames: ['step'],
+    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers,
+  });
+  const failures = new Counter({
+    name: 'tollgate_aggregator_step_failures_total',
+    help: 'Attempts of a step that failed; the block is kept and tried again.',
+    labelNames: ['step'],
+    registers,
+  });
+  const freshness = new Histogram({
+    name: 'tollgate_aggregator_freshness_seconds',
+    help: 'Age of an event when it is first visible in the totals, from its own time.',
+    buckets: [0.1, 0.25, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 300, 3_600],
+    registers,
+  });
+  const dead = new Counter({
+    name: 'tollgate_aggregator_dead_letters_total',
+    help: 'Records that could not become an event and went to the dead letters.',
+    registers,
+  });
+  const repeats = new Counter({
+    name: 'tollgate_aggregator_repeats_total',
+    help: 'Events of API servers whose id had been seen before; nothing is stored for them.',
+    registers,
+  });
+  const lag = new Gauge({
+    name: 'tollgate_aggregator_lag_seconds',
+    help: 'Age of the instant up to which every partition of the usage topic is counted.',
+    registers,
+  });
+  let worked = true;
+  return {
+    lastBlockWorked: () => worked,
+    async timed(step, work) {
+      const end = steps.startTimer({ step });
+      try {
+        return await work();
+      } catch (error) {
+        failures.inc({ step });
+        worked = false;
+        throw error;
+      } finally {
+        end();
+      }
+    },
+    handled(events, other, nowMs) {
+      worked = true;
+      blocks.inc();
+      blockRows.observe(events.length);
+      rows.inc(events.length);
+      dead.inc(other.dead);
+      repeats.inc(other.repeats);
+      for (const { timeMs } of events) freshness.observe(Math.max(0, nowMs - timeMs) / 1000);
+    },
+    behind: (seconds) => lag.set(seconds),
+  };
+}

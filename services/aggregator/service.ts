@@ -1,0 +1,121 @@
+import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { runConsumer } from '../../shared/kafka/consumer.ts';
+import { deadLetterRecord } from '../../shared/kafka/dead-letter.ts';
+import type { Kafka } from '../../shared/kafka/kafka.ts';
+import { createLogEnds } from '../../shared/kafka/log-ends.ts';
+import { createProducer } from '../../shared/kafka/producer.ts';
+import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import type { Topics } from '../../shared/kafka/topics.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import type { Registry } from '../../shared/runtime/ops.ts';
+import { createAggregator } from './aggregator.ts';
+import type { BuriedMessage } from './aggregator.ts';
+import { createAnnouncer } from './announce.ts';
+import type { DecodeBounds } from './decode.ts';
+import { createEventStore } from './event-store.ts';
+import { aggregatorMetrics } from './metrics.ts';
+import { createProgress } from './progress.ts';
+import { reportProgress } from './report-progress.ts';
+import { sendInPieces } from './send-in-pieces.ts';
+import { storeTenantRecords } from './tenant-records.ts';
+
+export interface ServiceOptions {
+  readonly kafka: Kafka;
+  readonly clickhouse: ClickHouse;
+  readonly topics: Topics;
+  readonly groupId: string;
+  readonly bounds: DecodeBounds;
+  readonly blockRowsMax: number;
+  readonly lingerMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  readonly lifecycle: Lifecycle;
+  /** Called when the process cannot go on and has to start anew. */
+  readonly fail: (error: unknown) => void;
+}
+
+/** Puts the parts together and runs them. Answers the names of what is not ready. */
+export function runAggregator(options: ServiceOptions): () => readonly string[] {
+  const { kafka, clickhouse, topics, groupId, clock, logger, registry, lifecycle, fail } = options;
+  const metrics = aggregatorMetrics(registry);
+  const producer = createProducer(kafka, { registry });
+  lifecycle.onClose('producer', () => producer.close());
+  const tenants = createTenantDirectory({ kafka, topics, registry });
+  lifecycle.onClose('tenants', () => tenants.close());
+  const logEnds = createLogEnds(kafka, topics.usage, groupId);
+  lifecycle.onClose('log ends', () => {
+    logEnds.close();
+    return Promise.resolve();
+  });
+  const progress = createProgress(() => logEnds.read(), clock);
+  const report = reportProgress({
+    progress,
+    clickhouse,
+    topic: topics.usage,
+    clock,
+    logger,
+    onBehind: (seconds) => metrics.behind(seconds),
+  });
+  lifecycle.onClose('progress', () => report.close());
+
+  const announcer = createAnnouncer({
+    clickhouse,
+    producer,
+    topic: topics.totals,
+    clock,
+    zoneOf: (tenantId) => tenants.get(tenantId)?.time_zone ?? null,
+    completeThroughMs: (partition) => progress.of(partition).completeThroughMs,
+  });
+  const aggregator = createAggregator({
+    store: createEventStore(clickhouse, clock),
+    announcer,
+    progress,
+    bury,
+    clock,
+    bounds: options.bounds,
+    metrics,
+  });
+  const consumer = runConsumer(kafka, {
+    topic: topics.usage,
+    groupId,
+    groupLabel: 'aggregator',
+    onBatch: ({ messages }) => aggregator.handle(messages),
+    registry,
+    batchRecordsMax: options.blockRowsMax,
+    lingerMs: options.lingerMs,
+    onStalled: fail,
+  });
+  lifecycle.onClose('consumer', () => consumer.close());
+  const recordsConsumer = runConsumer(kafka, {
+    topic: topics.tenants,
+    groupId: `${groupId}-tenants`,
+    groupLabel: 'aggregator-tenants',
+    onBatch: ({ messages }) => storeTenantRecords(clickhouse, messages),
+    registry,
+    onStalled: fail,
+  });
+  lifecycle.onClose('tenant records', () => recordsConsumer.close());
+
+  return () => [
+    ...(consumer.joined() ? [] : ['kafka']),
+    ...(tenants.ready() ? [] : ['tenant records']),
+    ...(report.healthy() && metrics.lastBlockWorked() ? [] : ['clickhouse']),
+  ];
+
+  async function bury(buried: readonly BuriedMessage[]): Promise<void> {
+    for (const { message, reason } of buried) {
+      const { topic, partition, offset } = message;
+      logger.warn({ topic, partition, offset, reason }, 'dead letter');
+    }
+    await sendInPieces(
+      producer,
+      topics.deadLetters,
+      buried.map(({ message, reason }) =>
+        deadLetterRecord({ ...message, value: message.value ?? Buffer.alloc(0), reason, atMs: clock.now() }),
+      ),
+    );
+  }
+}

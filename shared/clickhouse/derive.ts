@@ -1,0 +1,108 @@
+import type { ClickHouse } from './client.ts';
+import { inChunks } from './period-totals.ts';
+
+/** What a block of events touched. */
+export interface TouchedCells {
+  readonly tenantIds: ReadonlySet<string>;
+  /** Starts of minutes, Unix milliseconds. */
+  readonly minutes: ReadonlySet<number>;
+}
+
+/**
+ * Computes the totals of every touched (minute, tenant) anew from the events, then the hours and days above them from
+ * the level below. May be repeated, by anyone, at any time.
+ *
+ * Why a slow writer never wins. Each statement reads one snapshot and writes, for each group of a cell, how many
+ * distinct events it saw plus the sum of their revisions. Events are never taken away, a revision only rises and
+ * leaves the group's keys alone; so of two snapshots the later has at least the earlier one's version, and equal
+ * versions are equal contents. Whoever stores an event last computes its cells after that, from a snapshot with
+ * everything in it; a zombie's row, however late it comes, has at most that version. The same holds one level up, as
+ * versions of minutes only rise. (With replicas, a reader must see what was acknowledged before: the aggregator's
+ * user gets insert_quorum and select_sequential_consistency, docs/decisions/040.)
+ */
+export async function deriveTotals(clickhouse: ClickHouse, touched: TouchedCells): Promise<void> {
+  const minutes = [...touched.minutes].sort((a, b) => a - b);
+  const hours = starts(minutes, hourMs);
+  const days = starts(hours, dayMs);
+  for (const tenants of inChunks([...touched.tenantIds])) {
+    for (const level of [
+      { sql: minutesFromEvents, cells: minutes, spanMs: 60_000 },
+      { sql: hoursFromMinutes, cells: hours, spanMs: hourMs },
+      { sql: daysFromHours, cells: days, spanMs: dayMs },
+    ]) {
+      for (const cells of stretches(level.cells)) {
+        await clickhouse.command(level.sql, {
+          tenants,
+          cells: cells.map((startMs) => startMs / 1000),
+          from: (cells[0] ?? 0) / 1000,
+          to: ((cells.at(-1) ?? 0) + level.spanMs) / 1000,
+        });
+      }
+    }
+  }
+}
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+const groups = 'tenant_id, plan, route, type, decision';
+
+/** The range of time cuts partitions and granules, the list of minutes the rest. */
+const minutesFromEvents = `
+INSERT INTO stored_minutes (minute, ${groups}, requests, errors, units, cost, latency, version)
+SELECT
+    toStartOfMinute(e.time) AS minute, ${groups},
+    countIf(NOT e.voided), countIf(NOT e.voided AND e.status >= 500),
+    sumIf(e.units, NOT e.voided), sumIf(e.cost, NOT e.voided),
+    quantilesTDigestStateIf(0.5, 0.95, 0.99)(e.latency_ms, NOT e.voided),
+    count() + sum(e.revision)
+FROM stored_events AS e FINAL
+WHERE e.time >= toDateTime64({from:UInt32}, 3, 'UTC') AND e.time < toDateTime64({to:UInt32}, 3, 'UTC')
+  AND toUnixTimestamp(toStartOfMinute(e.time)) IN {cells:Array(UInt32)}
+  AND e.tenant_id IN {tenants:Array(String)}
+GROUP BY minute, ${groups}
+SETTINGS do_not_merge_across_partitions_select_final = 1`;
+
+const merged = `sum(t.requests), sum(t.errors), sum(t.units), sum(t.cost),
+    quantilesTDigestMergeState(0.5, 0.95, 0.99)(t.latency), sum(t.version)`;
+
+const hoursFromMinutes = `
+INSERT INTO stored_hours (hour, ${groups}, requests, errors, units, cost, latency, version)
+SELECT toStartOfHour(t.minute) AS hour, ${groups}, ${merged}
+FROM stored_minutes AS t FINAL
+WHERE t.minute >= toDateTime({from:UInt32}, 'UTC') AND t.minute < toDateTime({to:UInt32}, 'UTC')
+  AND toUnixTimestamp(toStartOfHour(t.minute)) IN {cells:Array(UInt32)}
+  AND t.tenant_id IN {tenants:Array(String)}
+GROUP BY hour, ${groups}
+SETTINGS do_not_merge_across_partitions_select_final = 1`;
+
+const daysFromHours = `
+INSERT INTO stored_days (day, ${groups}, requests, errors, units, cost, latency, version)
+SELECT toDate(t.hour) AS day, ${groups}, ${merged}
+FROM stored_hours AS t FINAL
+WHERE t.hour >= toDateTime({from:UInt32}, 'UTC') AND t.hour < toDateTime({to:UInt32}, 'UTC')
+  AND toUnixTimestamp(toStartOfDay(t.hour)) IN {cells:Array(UInt32)}
+  AND t.tenant_id IN {tenants:Array(String)}
+GROUP BY day, ${groups}
+SETTINGS do_not_merge_across_partitions_select_final = 1`;
+
+/** Starts of the coarser periods that hold these instants, each once, in order. */
+function starts(sortedMs: readonly number[], lengthMs: number): number[] {
+  return [...new Set(sortedMs.map((ms) => Math.floor(ms / lengthMs) * lengthMs))];
+}
+
+const stretchCellsMax = 300;
+/** Two cells further apart than this are read separately: what lies between is more than a statement costs. */
+const stretchGapMsMax = dayMs;
+
+/** Cuts sorted cells so that each list fits into a request and spans little that nobody touched. */
+function stretches(sortedMs: readonly number[]): number[][] {
+  const pieces: number[][] = [];
+  for (const ms of sortedMs) {
+    const last = pieces.at(-1);
+    const near = last !== undefined && ms - (last.at(-1) ?? ms) <= stretchGapMsMax;
+    if (near && last.length < stretchCellsMax) last.push(ms);
+    else pieces.push([ms]);
+  }
+  return pieces;
+}
