@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Say } from '../packages.ts';
 import { freePort } from './free-port.ts';
-import { startServerProcess } from './server-process.ts';
+import { processOptions, startServerProcess } from './server-process.ts';
 import type { ServerProcess } from './server-process.ts';
 
 export interface ClickHouseOptions {
@@ -10,6 +10,8 @@ export interface ClickHouseOptions {
   readonly say: Say;
   readonly port?: number;
   readonly dieWithParent?: boolean;
+  /** Gives the start up. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RunningClickHouse extends ServerProcess {
@@ -38,7 +40,7 @@ export async function startClickHouseServer(options: ClickHouseOptions): Promise
     logFile: join(options.dir, 'clickhouse.log'),
     ready: async () => (await fetch(`${url}/ping`, { signal: AbortSignal.timeout(1_000) })).ok,
     readyTimeoutMs: 60_000,
-    ...(options.dieWithParent === undefined ? {} : { dieWithParent: options.dieWithParent }),
+    ...processOptions(options),
   });
   return { ...started, port, url };
 }

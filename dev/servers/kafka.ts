@@ -6,7 +6,7 @@ import { needProgram } from '../packages.ts';
 import type { Say } from '../packages.ts';
 import { freePort } from './free-port.ts';
 import { formattedLog, kafkaClassPath, loggingConfig } from './kafka-libraries.ts';
-import { startServerProcess } from './server-process.ts';
+import { processOptions, startServerProcess } from './server-process.ts';
 import type { ServerProcess } from './server-process.ts';
 
 export interface KafkaOptions {
@@ -17,6 +17,8 @@ export interface KafkaOptions {
   /** More broker properties, over those of this module. */
   readonly properties?: Readonly<Record<string, string | number>>;
   readonly dieWithParent?: boolean;
+  /** Gives the start up. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RunningKafka extends ServerProcess {
@@ -47,7 +49,7 @@ export async function startKafkaServer(options: KafkaOptions): Promise<RunningKa
     logFile: join(options.dir, 'kafka.log'),
     ready: () => answersApiVersions(port),
     readyTimeoutMs: 60_000,
-    ...(options.dieWithParent === undefined ? {} : { dieWithParent: options.dieWithParent }),
+    ...processOptions(options),
   });
   return { ...started, port, brokers: `127.0.0.1:${port}` };
 }

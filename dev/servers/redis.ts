@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { needProgram } from '../packages.ts';
 import type { Say } from '../packages.ts';
 import { freePort } from './free-port.ts';
-import { startServerProcess } from './server-process.ts';
+import { processOptions, startServerProcess } from './server-process.ts';
 import type { ServerProcess } from './server-process.ts';
 
 export interface RedisOptions {
@@ -16,6 +16,8 @@ export interface RedisOptions {
   /** More directives as `redis-server` takes them, e.g. `['--maxmemory', '8mb']`. */
   readonly args?: readonly string[];
   readonly dieWithParent?: boolean;
+  /** Gives the start up. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RunningRedis extends ServerProcess {
@@ -39,7 +41,7 @@ export async function startRedisServer(options: RedisOptions): Promise<RunningRe
     logFile: join(options.dir, 'redis.log'),
     ready: () => answersPing(port),
     readyTimeoutMs: 20_000,
-    ...(options.dieWithParent === undefined ? {} : { dieWithParent: options.dieWithParent }),
+    ...processOptions(options),
   });
   return { ...started, port, url: `redis://127.0.0.1:${port}` };
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { TollgateError } from '../../shared/runtime/errors.ts';
@@ -16,8 +16,12 @@ export interface ServerCommand {
   /** Resolves true once the server answers; a throw counts as not yet. */
   readonly ready: () => Promise<boolean>;
   readonly readyTimeoutMs: number;
+  /** Where it runs; absent: its `dir`. */
+  readonly workingDir?: string;
   /** False lets the server outlive this process. */
   readonly dieWithParent?: boolean;
+  /** Gives the start up: the server is ended and the start throws. */
+  readonly signal?: AbortSignal;
 }
 
 /** A server this process started. Every method that ends it may be called again without harm. */
@@ -37,11 +41,23 @@ export interface ServerProcess {
   resume(): void;
 }
 
+/** What the starters of servers hand through when it is given. */
+export function processOptions(options: {
+  readonly dieWithParent?: boolean;
+  readonly signal?: AbortSignal;
+}): Pick<ServerCommand, 'dieWithParent' | 'signal'> {
+  return {
+    ...(options.dieWithParent === undefined ? {} : { dieWithParent: options.dieWithParent }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  };
+}
+
 const readyPollMs = 50;
 const logTailBytes = 2_000;
 
 /** Starts a server, waits until it answers, and throws with the end of its log when it does not. */
 export async function startServerProcess(server: ServerCommand): Promise<ServerProcess> {
+  server.signal?.throwIfAborted();
   await mkdir(server.dir, { recursive: true });
   await mkdir(dirname(server.logFile), { recursive: true });
   await endLeftover(server.dir);
@@ -75,10 +91,12 @@ export async function endLeftover(dir: string): Promise<void> {
 }
 
 async function spawnServer(server: ServerCommand): Promise<ServerProcess> {
+  // One earlier log is kept, so that logs do not grow from start to start.
+  await rename(server.logFile, `${server.logFile}.previous`).catch(() => undefined);
   const log = await open(server.logFile, 'a');
   const [command, args] = withParentsDeath(server);
   const child = spawn(command, args, {
-    cwd: server.dir,
+    cwd: server.workingDir ?? server.dir,
     env: { ...process.env, ...server.env, TOLLGATE_SERVER_DIR: server.dir },
     stdio: ['ignore', log.fd, log.fd],
     // Its own group: Ctrl-C reaches only whoever started it, which then stops the servers in order.
@@ -127,6 +145,7 @@ function withParentsDeath({ command, args, dieWithParent }: ServerCommand): [str
 async function waitUntilReady(server: ServerCommand, started: ServerProcess): Promise<void> {
   const deadline = Date.now() + server.readyTimeoutMs;
   while (Date.now() < deadline) {
+    server.signal?.throwIfAborted();
     if (!started.alive()) break;
     if (await server.ready().catch(() => false)) return;
     await wait(readyPollMs);

@@ -2,6 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { installPrograms } from '../../dev/packages.ts';
+import type { Program } from '../../dev/packages.ts';
 import { startClickHouseServer } from '../../dev/servers/clickhouse.ts';
 import { startKafkaServer } from '../../dev/servers/kafka.ts';
 import { startRedisServer } from '../../dev/servers/redis.ts';
@@ -23,10 +25,17 @@ const holderKey = Symbol.for('tollgate.test.servers');
 
 /** Starts Redis, Kafka and ClickHouse for the run, or takes those the environment names; the last project stops them. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  await installPrograms(programs[project.name] ?? [], say);
   const { servers, release } = await acquire();
   project.provide('servers', servers);
   return release;
 }
+
+/** What tests of a project run besides the servers. Installed before any test, since a test's time is bounded. */
+const programs: Readonly<Record<string, readonly Program[]>> = {
+  integration: ['redis-cli', 'prometheus', 'promtool', 'prometheus-alertmanager'],
+  e2e: ['chromium', 'nginx', 'prometheus'],
+};
 
 async function acquire(): Promise<{ servers: Servers; release: () => Promise<void> }> {
   const holder = runHolder();

@@ -1,0 +1,56 @@
+import { createHash } from 'node:crypto';
+import { SignJWT } from 'jose';
+import type { TenantRecord } from '../../shared/domain/tenant.ts';
+import type { Secrets } from '../stack/secrets.ts';
+
+export interface SampleTenant {
+  readonly tenantId: string;
+  readonly plan: 'free' | 'pro' | 'enterprise';
+  readonly displayName: string;
+  /** Calls a second that the sample traffic makes for it; 0 leaves it to the reader's own calls. */
+  readonly trafficPerSecond: number;
+  readonly overrides?: Readonly<Record<string, number>>;
+}
+
+/** One quiet and one busy tenant of each plan; Sparrow goes up to its minute limit and over it, Wren uses up its day. */
+export const sampleTenants: readonly SampleTenant[] = [
+  { tenantId: 'acme', plan: 'pro', displayName: 'Acme', trafficPerSecond: 0 },
+  { tenantId: 'initech', plan: 'free', displayName: 'Initech', trafficPerSecond: 0 },
+  { tenantId: 'globex', plan: 'enterprise', displayName: 'Globex', trafficPerSecond: 0 },
+  { tenantId: 'northwind', plan: 'pro', displayName: 'Northwind', trafficPerSecond: 4 },
+  { tenantId: 'umbrella', plan: 'enterprise', displayName: 'Umbrella', trafficPerSecond: 3 },
+  {
+    tenantId: 'sparrow',
+    plan: 'free',
+    displayName: 'Sparrow',
+    trafficPerSecond: 1.6,
+    overrides: { day: 50_000 },
+  },
+  { tenantId: 'wren', plan: 'free', displayName: 'Wren', trafficPerSecond: 0.3 },
+];
+
+const tokenLifetime = '365d';
+
+/** A token as the tenant's own login would issue it. */
+export function signTenantToken(secret: string, tenant: SampleTenant, user: string): Promise<string> {
+  return new SignJWT({ tenant_id: tenant.tenantId, tier: tenant.plan })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject(user)
+    .setIssuedAt()
+    .setExpirationTime(tokenLifetime)
+    .sign(new TextEncoder().encode(secret));
+}
+
+/** What the first start publishes for the tenant; later changes are the operator's. */
+export function sampleRecord(tenant: SampleTenant, secrets: Secrets, now: Date): TenantRecord {
+  const apiKey = secrets.apiKeys[tenant.tenantId] ?? '';
+  return {
+    tenant_id: tenant.tenantId,
+    plan: tenant.plan,
+    display_name: tenant.displayName,
+    api_keys_sha256: [createHash('sha256').update(apiKey).digest('hex')],
+    ...(tenant.overrides === undefined ? {} : { overrides: tenant.overrides }),
+    updated_at: now.toISOString(),
+    updated_by: 'sample data',
+  };
+}

@@ -1,0 +1,29 @@
+import { request } from 'node:http';
+import type { RequestOptions } from 'node:http';
+
+const pingTimeoutMs = 1_000;
+
+/** Whether a container engine answers where Docker's clients look for one. */
+export function containerEngineAnswers(env: NodeJS.ProcessEnv): Promise<boolean> {
+  const address = addressOf(env['DOCKER_HOST'] ?? 'unix:///var/run/docker.sock');
+  if (address === null) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const ping = request({ ...address, path: '/_ping', timeout: pingTimeoutMs }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    ping.once('timeout', () => ping.destroy());
+    ping.once('error', () => resolve(false));
+    ping.end();
+  });
+}
+
+function addressOf(dockerHost: string): RequestOptions | null {
+  if (!URL.canParse(dockerHost)) return null;
+  const url = new URL(dockerHost);
+  if (url.protocol === 'unix:') return { socketPath: url.pathname };
+  if (url.protocol === 'tcp:' || url.protocol === 'http:')
+    return { host: url.hostname, port: url.port || 2375 };
+  // ssh and the like: whoever has set it up says STACK=containers.
+  return null;
+}

@@ -1,0 +1,34 @@
+import { freePort } from '../servers/free-port.ts';
+
+/** Listeners of the services and of the sample API, with the port each has when nobody else does. */
+export const preferredPorts = {
+  gateway: 8080,
+  api: 8081,
+  admin: 8082,
+  console: 8083,
+  rls: 8084,
+  gatewayOps: 8090,
+  aggregatorOps: 8091,
+  reconcilerOps: 8092,
+  alerterOps: 8093,
+  upstream: 9000,
+} as const;
+
+export type Listener = keyof typeof preferredPorts;
+export type Ports = Readonly<Record<Listener, number>>;
+
+/** A port in use moves to a free one. */
+export async function choosePorts(): Promise<Ports> {
+  const ports: Partial<Record<Listener, number>> = {};
+  for (const [name, preferred] of Object.entries(preferredPorts) as [Listener, number][]) {
+    ports[name] = await freePort(preferred);
+  }
+  return ports as Ports;
+}
+
+export function movedPorts(ports: Ports): string[] {
+  const names = Object.keys(preferredPorts) as Listener[];
+  return names
+    .filter((name) => ports[name] !== preferredPorts[name])
+    .map((name) => `${name} ${preferredPorts[name]} → ${ports[name]}`);
+}

@@ -1,0 +1,196 @@
+import { join } from 'node:path';
+import { tailOf } from '../servers/server-process.ts';
+import type { ServerProcess } from '../servers/server-process.ts';
+import { sampleTenants } from '../sample/tenants.ts';
+import { containerEngineAnswers } from './container-engine.ts';
+import { choosePorts, movedPorts, preferredPorts } from './ports.ts';
+import type { Ports } from './ports.ts';
+import type { Progress } from './progress.ts';
+import { startPrometheus } from './prometheus.ts';
+import { chooseProviders } from './providers.ts';
+import { loadSecrets } from './secrets.ts';
+import type { Secrets } from './secrets.ts';
+import { seed } from './seed.ts';
+import { startStackServers } from './servers.ts';
+import { serviceEnvironment } from './service-environment.ts';
+import { serviceNames, startNodeProcess } from './services.ts';
+import type { ServiceName } from './services.ts';
+import { removeStackFile, stackTenants, writeStackFile } from './stack-file.ts';
+import type { StackFile } from './stack-file.ts';
+
+export interface StackOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly localDir: string;
+  readonly traffic: boolean;
+  readonly progress: Progress;
+  /** Gives the start up. */
+  readonly signal: AbortSignal;
+  /** Registers the end of something that runs; the last registered ends first. */
+  readonly onClose: (name: string, close: () => Promise<void>) => void;
+  /** Told when something of the stack ends that was not asked to, with the end of its log. */
+  readonly onDeath: (name: string, log: string) => void;
+}
+
+export interface RunningStack {
+  readonly file: StackFile;
+  readonly path: string;
+  readonly movedPorts: readonly string[];
+}
+
+/**
+ * Servers, then tables, topics and tenants, then the sample API and the services, then `stack.json`, then what only
+ * looks on: Prometheus and the sample traffic. Whatever it started by the time it throws is registered with `onClose`.
+ */
+export async function runStack(options: StackOptions): Promise<RunningStack> {
+  const { env, localDir, progress } = options;
+  const path = join(localDir, 'stack.json');
+  await removeStackFile(path);
+  const providers = await chooseProviders(env, () => containerEngineAnswers(env));
+  const secrets = await loadSecrets(
+    join(localDir, 'secrets.json'),
+    sampleTenants.map(({ tenantId }) => tenantId),
+  );
+  const pids: Record<string, number> = {};
+  const servers = await startStackServers({
+    ...options,
+    providers,
+    onStarted: (server) => {
+      if (server.pid !== null) pids[server.name] = server.pid;
+      options.onClose(server.name, () => server.stop());
+      void server.exited.then(() => report(options, server.name, server.logFile));
+    },
+  });
+  const addresses = {
+    redis: servers.redis.address,
+    kafka: servers.kafka.address,
+    clickhouse: servers.clickhouse.address,
+  };
+  const clickhouse = {
+    url: addresses.clickhouse,
+    database: env['CLICKHOUSE_DATABASE'] ?? 'tollgate',
+    username: env['CLICKHOUSE_USER'] ?? 'default',
+    password: env['CLICKHOUSE_PASSWORD'] ?? '',
+  };
+  const topicPrefix = env['TOLLGATE_TOPIC_PREFIX'] ?? 'tollgate.';
+  await seed({ clickhouse, kafkaBrokers: addresses.kafka, topicPrefix, secrets, progress });
+  options.signal.throwIfAborted();
+
+  const ports = await choosePorts();
+  await startServices(options, { secrets, ports, addresses, pids });
+  const prometheus = await watched(options, pids, 'prometheus', () => prometheusProcess(options, ports));
+  const file: StackFile = {
+    urls: { ...urlsOf(ports), ...addresses, ...(prometheus === null ? {} : { prometheus: prometheus.url }) },
+    admin_token: secrets.adminToken,
+    service_token: secrets.serviceToken,
+    tenants: await stackTenants(secrets),
+    pids,
+  };
+  options.onClose('stack.json', () => removeStackFile(path));
+  await writeStackFile(path, file);
+  if (options.traffic) {
+    await watched(options, pids, 'traffic', () =>
+      scriptProcess(options, 'traffic', 'dev/sample/traffic.ts', { STACK_FILE: path }),
+    );
+    await writeStackFile(path, file);
+  }
+  return { file, path, movedPorts: movedPorts(ports) };
+}
+
+interface ServicesPlan {
+  readonly secrets: Secrets;
+  readonly ports: Ports;
+  readonly addresses: Readonly<Record<'redis' | 'kafka' | 'clickhouse', string>>;
+  readonly pids: Record<string, number>;
+}
+
+/** The sample API and the five services, side by side; waits for all before it fails. */
+async function startServices(options: StackOptions, plan: ServicesPlan): Promise<void> {
+  const { ports, pids } = plan;
+  const upstream = (): Promise<{ server: ServerProcess }> =>
+    scriptProcess(
+      options,
+      'upstream',
+      'dev/sample/upstream.ts',
+      { PORT: String(ports.upstream) },
+      `${at(ports.upstream)}/health`,
+    );
+  const service = (name: ServiceName) => async (): Promise<{ server: ServerProcess }> => {
+    const env = serviceEnvironment(name, { ...plan, localDir: options.localDir, env: options.env });
+    return scriptProcess(
+      options,
+      name,
+      `services/${name}/main.ts`,
+      env,
+      `${at(opsPort(name, ports))}/readyz`,
+    );
+  };
+  const outcomes = await Promise.allSettled([
+    watched(options, pids, 'upstream', upstream),
+    ...serviceNames.map((name) => watched(options, pids, name, service(name))),
+  ]);
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** Starts a process with progress shown, and registers its end and its unasked death. */
+async function watched<Started extends { readonly server: ServerProcess } | null>(
+  options: StackOptions,
+  pids: Record<string, number>,
+  name: string,
+  start: () => Promise<Started>,
+): Promise<Started> {
+  const started = await options.progress.step(name, start);
+  if (started === null) return started;
+  const { server } = started;
+  pids[name] = server.pid;
+  options.onClose(name, () => server.stop());
+  void server.exited.then(() => report(options, name, server.logFile));
+  return started;
+}
+
+async function report(options: StackOptions, name: string, logFile: string | null): Promise<void> {
+  options.onDeath(name, logFile === null ? '' : await tailOf(logFile));
+}
+
+async function scriptProcess(
+  { localDir, signal }: StackOptions,
+  name: string,
+  script: string,
+  env: Readonly<Record<string, string>>,
+  readyUrl: string | null = null,
+): Promise<{ server: ServerProcess }> {
+  return { server: await startNodeProcess({ name, script, env, readyUrl, localDir, signal }) };
+}
+
+function prometheusProcess(
+  { localDir, signal }: StackOptions,
+  ports: Ports,
+): ReturnType<typeof startPrometheus> {
+  const moved = serviceNames.map((name): [string, string] => [
+    `127.0.0.1:${opsPort(name, preferredPorts)}`,
+    `127.0.0.1:${opsPort(name, ports)}`,
+  ]);
+  return startPrometheus({ localDir, signal, addresses: new Map(moved) });
+}
+
+function opsPort(name: ServiceName, ports: Ports): number {
+  return name === 'console' ? ports.admin : ports[`${name}Ops`];
+}
+
+function urlsOf(ports: Ports): Record<string, string> {
+  return {
+    gateway: at(ports.gateway),
+    api: at(ports.api),
+    admin: at(ports.admin),
+    console: at(ports.console),
+    rls: `127.0.0.1:${ports.rls}`,
+    upstream: at(ports.upstream),
+    gateway_ops: at(ports.gatewayOps),
+    aggregator_ops: at(ports.aggregatorOps),
+    reconciler_ops: at(ports.reconcilerOps),
+    alerter_ops: at(ports.alerterOps),
+  };
+}
+
+function at(port: number): string {
+  return `http://127.0.0.1:${port}`;
+}

@@ -1,0 +1,130 @@
+import { join } from 'node:path';
+import { startClickHouseServer } from '../servers/clickhouse.ts';
+import { startKafkaServer } from '../servers/kafka.ts';
+import { startRedisServer } from '../servers/redis.ts';
+import type { Progress } from './progress.ts';
+import type { Provider, Providers, ServerName } from './providers.ts';
+import { serverUrlVariables } from './providers.ts';
+
+export interface StackServer {
+  readonly name: ServerName;
+  readonly provider: Provider;
+  /** As the services' environment takes it: a URL, or brokers. */
+  readonly address: string;
+  /** Null where the server is no process of this machine's. */
+  readonly pid: number | null;
+  readonly logFile: string | null;
+  /** Resolves when a server this stack started is gone; never for others. */
+  readonly exited: Promise<unknown>;
+  stop(): Promise<void>;
+}
+
+export interface StackServersOptions {
+  readonly providers: Providers;
+  readonly env: NodeJS.ProcessEnv;
+  /** `.local` of the installation: data, logs and pids. */
+  readonly localDir: string;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  /** Told of each server as soon as it runs, so that a start that fails later still ends it. */
+  readonly onStarted: (server: StackServer) => void;
+}
+
+const preferredPorts = { redis: 6379, kafka: 9092, clickhouse: 8123 } as const;
+
+/** Redis, Kafka and ClickHouse, side by side; waits for all before it fails. */
+export async function startStackServers(
+  options: StackServersOptions,
+): Promise<Record<ServerName, StackServer>> {
+  const start = (name: ServerName): Promise<StackServer> =>
+    options.progress.step(`${titles[name]} (${options.providers[name]})`, async () => {
+      const server = await startServer(name, options);
+      options.onStarted(server);
+      return server;
+    });
+  const [redis, kafka, clickhouse] = await Promise.allSettled([
+    start('redis'),
+    start('kafka'),
+    start('clickhouse'),
+  ]);
+  return { redis: valueOf(redis), kafka: valueOf(kafka), clickhouse: valueOf(clickhouse) };
+}
+
+const titles = { redis: 'Redis', kafka: 'Kafka', clickhouse: 'ClickHouse' } as const satisfies Record<
+  ServerName,
+  string
+>;
+
+function valueOf(outcome: PromiseSettledResult<StackServer>): StackServer {
+  if (outcome.status === 'rejected') throw outcome.reason;
+  return outcome.value;
+}
+
+function startServer(name: ServerName, options: StackServersOptions): Promise<StackServer> {
+  switch (options.providers[name]) {
+    case 'external':
+      return Promise.resolve(external(name, options.env));
+    case 'containers':
+      return inContainer(name, options);
+    case 'native':
+      return native(name, options);
+  }
+}
+
+function external(name: ServerName, env: NodeJS.ProcessEnv): StackServer {
+  const address = env[serverUrlVariables[name]] ?? '';
+  return {
+    name,
+    provider: 'external',
+    address,
+    pid: null,
+    logFile: null,
+    exited: never,
+    stop: () => Promise.resolve(),
+  };
+}
+
+async function native(name: ServerName, options: StackServersOptions): Promise<StackServer> {
+  const { localDir, progress, signal } = options;
+  const common = {
+    dir: join(localDir, name),
+    say: progress.say.bind(progress),
+    port: preferredPorts[name],
+    signal,
+  };
+  const started = await startNative(name, common);
+  return {
+    name,
+    provider: 'native',
+    address: started.address,
+    pid: started.server.pid,
+    logFile: started.server.logFile,
+    exited: started.server.exited,
+    stop: () => started.server.stop(),
+  };
+}
+
+async function startNative(name: ServerName, common: Parameters<typeof startClickHouseServer>[0]) {
+  if (name === 'redis') {
+    const server = await startRedisServer({ ...common, durable: true });
+    return { server, address: server.url };
+  }
+  if (name === 'kafka') {
+    const server = await startKafkaServer(common);
+    return { server, address: server.brokers };
+  }
+  const server = await startClickHouseServer(common);
+  return { server, address: server.url };
+}
+
+async function inContainer(name: ServerName, options: StackServersOptions): Promise<StackServer> {
+  // Only here: the library looks for an engine as soon as it is loaded.
+  const { startContainer } = await import('../servers/containers.ts');
+  const container = await startContainer(name, {
+    dir: join(options.localDir, 'containers', name),
+    port: preferredPorts[name],
+  });
+  return { name, provider: 'containers', pid: null, logFile: null, exited: never, ...container };
+}
+
+const never = new Promise<never>(() => undefined);

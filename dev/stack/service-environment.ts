@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import type { Ports } from './ports.ts';
+import type { Secrets } from './secrets.ts';
+import type { ServiceName } from './services.ts';
+
+export interface ServicePlace {
+  readonly secrets: Secrets;
+  readonly ports: Ports;
+  readonly addresses: Readonly<Record<'redis' | 'kafka' | 'clickhouse', string>>;
+  readonly localDir: string;
+  /** What the person who starts has set, which has precedence over everything that is not an address or a secret. */
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** The environment of one service, by the names of docs/design.md. */
+export function serviceEnvironment(name: ServiceName, place: ServicePlace): Record<string, string> {
+  const { secrets, ports, addresses, localDir, env } = place;
+  return {
+    HOST: '127.0.0.1',
+    REDIS_URL: addresses.redis,
+    KAFKA_BROKERS: addresses.kafka,
+    CLICKHOUSE_URL: addresses.clickhouse,
+    CLICKHOUSE_DATABASE: env['CLICKHOUSE_DATABASE'] ?? 'tollgate',
+    TOLLGATE_POLICY: env['TOLLGATE_POLICY'] ?? 'policies/default.yaml',
+    TOLLGATE_UPSTREAM: env['TOLLGATE_UPSTREAM'] ?? `http://127.0.0.1:${ports.upstream}`,
+    TOLLGATE_JWT_SECRET: secrets.jwt,
+    TOLLGATE_SERVICE_TOKEN: secrets.serviceToken,
+    TOLLGATE_ADMIN_TOKEN: secrets.adminToken,
+    TOLLGATE_PORTAL_SECRET: secrets.portalSecret,
+    // A name that lasts: sequence numbers of one spool belong to one node.
+    TOLLGATE_NODE: env['TOLLGATE_NODE'] ?? 'local',
+    TOLLGATE_SPOOL_DIR: join(localDir, 'spool'),
+    LOG_LEVEL: env['LOG_LEVEL'] ?? 'info',
+    ...listeners(name, ports),
+  };
+}
+
+function listeners(name: ServiceName, ports: Ports): Record<string, string> {
+  switch (name) {
+    case 'gateway':
+      return {
+        PORT: String(ports.gateway),
+        API_PORT: String(ports.api),
+        RLS_PORT: String(ports.rls),
+        OPS_PORT: String(ports.gatewayOps),
+      };
+    case 'console':
+      return { ADMIN_PORT: String(ports.admin), CONSOLE_PORT: String(ports.console) };
+    case 'aggregator':
+      return { OPS_PORT: String(ports.aggregatorOps) };
+    case 'reconciler':
+      return { OPS_PORT: String(ports.reconcilerOps) };
+    case 'alerter':
+      return { OPS_PORT: String(ports.alerterOps) };
+  }
+}

@@ -1,0 +1,43 @@
+import { join } from 'node:path';
+import { startServerProcess } from '../servers/server-process.ts';
+import type { ServerProcess } from '../servers/server-process.ts';
+
+export const serviceNames = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'] as const;
+export type ServiceName = (typeof serviceNames)[number];
+
+export interface NodeProcessOptions {
+  readonly name: string;
+  /** The script, relative to the repository. */
+  readonly script: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Answers 200 when it is ready; null for what has no such address. */
+  readonly readyUrl: string | null;
+  readonly localDir: string;
+  readonly signal: AbortSignal;
+}
+
+const readyTimeoutMs = 60_000;
+const repository = join(import.meta.dirname, '..', '..');
+
+/** One process of the stack that is the repository's own code. Its log is `.local/log/<name>.log`. */
+export function startNodeProcess(options: NodeProcessOptions): Promise<ServerProcess> {
+  const { name, script, env, readyUrl, localDir, signal } = options;
+  return startServerProcess({
+    name,
+    command: process.execPath,
+    args: [script],
+    workingDir: repository,
+    env,
+    dir: join(localDir, 'run', name),
+    logFile: join(localDir, 'log', `${name}.log`),
+    ready: () => (readyUrl === null ? Promise.resolve(true) : answersOk(readyUrl)),
+    readyTimeoutMs,
+    signal,
+  });
+}
+
+async function answersOk(url: string): Promise<boolean> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+  await response.arrayBuffer();
+  return response.ok;
+}

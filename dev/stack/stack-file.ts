@@ -1,0 +1,55 @@
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { sampleTenants, signTenantToken } from '../sample/tenants.ts';
+import type { Secrets } from './secrets.ts';
+
+/** Names of `urls` and `pids` that every reader may rely on; more may follow. */
+export interface StackFile {
+  readonly urls: Readonly<Record<string, string>>;
+  readonly admin_token: string;
+  readonly service_token: string;
+  readonly tenants: readonly StackTenant[];
+  readonly pids: Readonly<Record<string, number>>;
+}
+
+export interface StackTenant {
+  readonly tenant_id: string;
+  readonly plan: string;
+  /** The first user's token; `jwts` has those of all its sample users. */
+  readonly jwt: string;
+  readonly jwts: readonly string[];
+  readonly api_key: string;
+  /** True where the sample traffic calls too; a quiet tenant shows its reader's own calls alone. */
+  readonly busy: boolean;
+}
+
+const usersPerTenant = 3;
+
+export function stackTenants(secrets: Secrets): Promise<StackTenant[]> {
+  return Promise.all(
+    sampleTenants.map(async (tenant) => {
+      const users = Array.from(
+        { length: usersPerTenant },
+        (_, i) => `user-${i + 1}@${tenant.tenantId}.example`,
+      );
+      const jwts = await Promise.all(users.map((user) => signTenantToken(secrets.jwt, tenant, user)));
+      return {
+        tenant_id: tenant.tenantId,
+        plan: tenant.plan,
+        jwt: jwts[0]!,
+        jwts,
+        api_key: secrets.apiKeys[tenant.tenantId]!,
+        busy: tenant.trafficPerSecond > 0,
+      };
+    }),
+  );
+}
+
+/** Readable by its owner alone, since it holds tokens; complete or absent, never half-written. */
+export async function writeStackFile(path: string, stack: StackFile): Promise<void> {
+  await writeFile(`${path}.draft`, `${JSON.stringify(stack, null, 2)}\n`, { mode: 0o600 });
+  await rename(`${path}.draft`, path);
+}
+
+export function removeStackFile(path: string): Promise<void> {
+  return rm(path, { force: true });
+}

@@ -1,0 +1,126 @@
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { messageOf } from '../shared/runtime/errors.ts';
+import { greeting } from './stack/greeting.ts';
+import { endLeftovers } from './stack/leftovers.ts';
+import { releaseLock, takeLock } from './stack/lock.ts';
+import { createProgress } from './stack/progress.ts';
+import { runStack } from './stack/run-stack.ts';
+import type { RunningStack } from './stack/run-stack.ts';
+
+/**
+ * `npm start`: runs the whole of Tollgate on this machine until Ctrl-C or SIGTERM, then ends in reverse what it started.
+ * Exits 0 after a clean stop and 1 when the start failed.
+ */
+const startedAt = performance.now();
+const repository = join(import.meta.dirname, '..');
+const localDir = join(repository, '.local');
+const options = readOptions();
+const giveUp = new AbortController();
+const closers: { readonly name: string; readonly close: () => Promise<void> }[] = [];
+let running = false;
+let ending = false;
+let exitCode = 0;
+
+process.chdir(repository);
+process.on('SIGINT', end);
+process.on('SIGTERM', end);
+process.on('SIGHUP', end);
+if (process.env['npm_lifecycle_event'] !== undefined) endWithNpm();
+await start();
+
+async function start(): Promise<void> {
+  await mkdir(localDir, { recursive: true });
+  const other = await takeLock(localDir);
+  if (other !== null) {
+    console.error(`Tollgate runs already here (pid ${other}); its addresses are in .local/stack.json.`);
+    process.exit(1);
+  }
+  closers.push({ name: 'lock', close: () => releaseLock(localDir) });
+  try {
+    await endLeftovers(localDir);
+    if (options.fresh) await wipe();
+    console.log('Starting Tollgate');
+    const stack = await runStack({
+      env: process.env,
+      localDir,
+      traffic: options.traffic,
+      progress: createProgress((line) => console.log(line)),
+      signal: giveUp.signal,
+      onClose: (name, close) => void closers.push({ name, close }),
+      onDeath: (name, log) => {
+        if (!ending) console.error(`\n✗ ${name} has ended by itself. The end of its log:\n${log}\n`);
+      },
+    });
+    running = true;
+    if (!ending) greet(stack);
+  } catch (error) {
+    // After Ctrl-C the start gives up by throwing, which is no failure.
+    if (!ending) {
+      console.error(`\n✗ Tollgate did not start: ${messageOf(error)}\n`);
+      exitCode = 1;
+    }
+    ending = true;
+  }
+  if (ending) await closeAndExit();
+}
+
+function greet({ file, movedPorts }: RunningStack): void {
+  const secondsToReady = (performance.now() - startedAt) / 1000;
+  const { traffic } = options;
+  console.log(
+    greeting({ stack: file, stackPath: '.local/stack.json', moved: movedPorts, secondsToReady, traffic }),
+  );
+}
+
+/** While the start is under way it is only told to give up: it then ends what it has begun, and nothing is missed. */
+function end(): void {
+  if (ending) return;
+  ending = true;
+  console.log('Ending what was started …');
+  giveUp.abort(new Error('the start was given up'));
+  if (running) void closeAndExit();
+}
+
+async function closeAndExit(): Promise<void> {
+  for (const { name, close } of closers.toReversed()) {
+    await close().catch((error: unknown) => console.error(`${name}: ${messageOf(error)}`));
+  }
+  process.exit(exitCode);
+}
+
+/** npm hands signals to the shell it runs, which may go without telling this process: an orphan ends too. */
+function endWithNpm(): void {
+  const parent = process.ppid;
+  const check = (): void => {
+    if (process.ppid !== parent) end();
+  };
+  setInterval(check, 500).unref();
+}
+
+/** Everything a start left, but not the lock, nor the installation's log that may still be written. */
+async function wipe(): Promise<void> {
+  for (const entry of await readdir(localDir)) {
+    if (entry !== 'start.pid' && entry !== 'prepare.lock')
+      await rm(join(localDir, entry), { recursive: true, force: true });
+  }
+}
+
+function readOptions(): { fresh: boolean; traffic: boolean } {
+  const usage =
+    'npm start -- [--fresh] [--no-traffic]\n  --fresh       wipe .local first\n  --no-traffic  no sample calls';
+  try {
+    const { values } = parseArgs({
+      options: { fresh: { type: 'boolean' }, 'no-traffic': { type: 'boolean' }, help: { type: 'boolean' } },
+    });
+    if (values.help === true) {
+      console.log(usage);
+      process.exit(0);
+    }
+    return { fresh: values.fresh === true, traffic: values['no-traffic'] !== true };
+  } catch (error) {
+    console.error(`${messageOf(error)}\n${usage}`);
+    process.exit(1);
+  }
+}
