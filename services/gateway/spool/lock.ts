@@ -1,5 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync, renameSync, statSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -46,11 +55,7 @@ export async function lockSpool(
       `${directory} is in use by process ${other.pid} on ${other.host}`,
     );
   }
-  const written = `${path}.${mine.token}`;
-  writeFileSync(written, JSON.stringify(mine));
-  renameSync(written, path);
-  await wait(settleMs);
-  if (ownerOf(path)?.token !== mine.token) {
+  if (!(await take(path, mine))) {
     throw new TollgateError('SPOOL_LOCKED', `${directory} was taken by another process at the same moment`);
   }
   const timer = setInterval(() => {
@@ -67,6 +72,25 @@ export async function lockSpool(
       if (ownerOf(path)?.token === mine.token) unlinkSync(path);
     },
   };
+}
+
+/** True when the lock is ours. Where there is none, only one link succeeds; a dead one is replaced. */
+async function take(path: string, mine: Owner): Promise<boolean> {
+  const written = `${path}.${mine.token}`;
+  writeFileSync(written, JSON.stringify(mine));
+  if (!existsSync(path)) {
+    try {
+      linkSync(written, path);
+    } catch {
+      return false;
+    } finally {
+      unlinkSync(written);
+    }
+    return true;
+  }
+  renameSync(written, path);
+  await wait(settleMs);
+  return ownerOf(path)?.token === mine.token;
 }
 
 /** The owner written in the lock, or null when there is none that can be read. */

@@ -140,7 +140,8 @@ export function createTurnWriter(options: TurnWriterOptions): TurnWriter {
   }
 
   function makeRoom(bytes: number): void {
-    if (used + bytes <= buffer.length) return;
+    if (used + bytes > pendingBytesMax) write();
+    if (used + bytes <= Math.min(buffer.length, pendingBytesMax)) return;
     if (used + bytes > pendingBytesMax && used > 0) {
       metrics.dropped.inc({ reason: 'unwritable' }, pending);
       logger.error(

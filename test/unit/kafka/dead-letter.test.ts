@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { deadLetterRecord, readDeadLetter } from '../../../shared/kafka/dead-letter.ts';
+
+const letter = {
+  reason: 'not JSON',
+  topic: 'tollgate.usage.v1',
+  partition: 3,
+  offset: 42,
+  key: 'acme',
+  value: Buffer.from([0xff, 0x00, 0x7b]),
+  atMs: 1_795_248_983_000,
+};
+
+function read(record: ReturnType<typeof deadLetterRecord>) {
+  return readDeadLetter({
+    key: record.key,
+    value: record.value as Buffer,
+    headers: record.headers ?? {},
+    timestampMs: 1,
+  });
+}
+
+test('a dead letter says its reason, its original bytes and where they stood', () => {
+  expect(read(deadLetterRecord(letter))).toEqual({ ...letter, bytes: 3, cut: false });
+});
+
+test('what never reached the topic has no partition and no offset', () => {
+  expect(read(deadLetterRecord({ ...letter, partition: null, offset: null }))).toMatchObject({
+    partition: null,
+    offset: null,
+  });
+});
+
+test('a giant is cut to what Kafka takes, and says how long it was', () => {
+  const giant = read(deadLetterRecord({ ...letter, value: Buffer.alloc(2_000_000, 1) }));
+  expect(giant).toMatchObject({ bytes: 2_000_000, cut: true });
+  expect(giant.value.length).toBeLessThan(900_000);
+});
+
+test('a record that no Tollgate wrote is read as bytes without a reason', () => {
+  const foreign = readDeadLetter({ key: null, value: Buffer.from('x'), headers: {}, timestampMs: 7 });
+  expect(foreign).toMatchObject({ reason: '', topic: '', bytes: 1, cut: false, atMs: 7 });
+});

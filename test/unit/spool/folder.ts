@@ -1,0 +1,82 @@
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { openSpool } from '../../../services/gateway/spool.ts';
+import type { Spool, SpoolOptions } from '../../../services/gateway/spool.ts';
+import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
+
+export interface OpenedSpool {
+  readonly spool: Spool;
+  readonly registry: Registry;
+}
+
+export function newFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'tollgate-spool-'));
+}
+
+export function removeFolder(path: string): void {
+  rmSync(path, { recursive: true, force: true });
+}
+
+export async function openIn(directory: string, options: Partial<SpoolOptions> = {}): Promise<OpenedSpool> {
+  const registry = new Registry();
+  const clock = { now: () => 1_795_248_983_000 };
+  const spool = await openSpool({
+    directory,
+    clock,
+    registry,
+    logger: pino({ level: 'silent' }),
+    ...options,
+  });
+  return { spool, registry };
+}
+
+/** What a killed process leaves behind: the same files, and a lock that names nobody alive. */
+export function copyAsCrashed(directory: string): string {
+  const copy = newFolder();
+  cpSync(directory, copy, { recursive: true });
+  rmSync(join(copy, 'lock'), { force: true });
+  return copy;
+}
+
+export function segmentPaths(directory: string): string[] {
+  return readdirSync(directory)
+    .filter((name) => name.endsWith('.seg'))
+    .toSorted()
+    .map((name) => join(directory, name));
+}
+
+export function eventOf(tenant: string, payload: string): (sequence: number) => UsageCloudEvent {
+  return (sequence) => ({
+    specversion: '1.0',
+    id: `event-${sequence}`,
+    source: 'tollgate/node-1',
+    type: 'tollgate.request.v1',
+    time: '2026-11-21T11:00:00.000Z',
+    subject: tenant,
+    datacontenttype: 'application/json',
+    data: { sequence, payload },
+  });
+}
+
+/** Everything the spool has to send, from where it stands. */
+export async function takeAll(spool: Spool): Promise<{ sequence: number; payload: string; key: string }[]> {
+  const all: { sequence: number; payload: string; key: string }[] = [];
+  for (;;) {
+    const records = await spool.take(50, 2_000);
+    if (records.length === 0) return all;
+    for (const { sequence, key, value } of records) {
+      const event = JSON.parse(value.toString()) as UsageCloudEvent<{ sequence: number; payload: string }>;
+      if (event.data.sequence !== sequence)
+        throw new Error(`record ${sequence} holds event ${event.data.sequence}`);
+      all.push({ sequence, key, payload: event.data.payload });
+    }
+  }
+}
+
+export async function metricOf(registry: Registry, name: string): Promise<number> {
+  const metric = await registry.getSingleMetric(name)?.get();
+  return metric?.values.reduce((sum, { value }) => sum + value, 0) ?? NaN;
+}

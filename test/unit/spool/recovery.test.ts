@@ -1,0 +1,160 @@
+import { readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { copyAsCrashed, eventOf, newFolder, openIn, removeFolder, segmentPaths, takeAll } from './folder.ts';
+
+/** Payloads of all lengths and alphabets, with the bytes of the record marker among them. */
+const payloads = fc.array(
+  fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 300 }),
+    fc.constant('TGR1'),
+    fc.constant('TGR1'.repeat(20)),
+  ),
+  { minLength: 1, maxLength: 40 },
+);
+const runs = { numRuns: 40 };
+
+/** Appends in turns of three, into small segments, so that a few dozen events span several files. */
+async function write(directory: string, texts: readonly string[]): Promise<void> {
+  const { spool } = await openIn(directory, { segmentBytes: 3_000 });
+  for (const [index, text] of texts.entries()) {
+    spool.append(eventOf(`tenant-${index % 3}`, text));
+    if (index % 3 === 2) await spool.flushed();
+  }
+  await spool.close();
+}
+
+async function withFolders(check: (directory: string) => Promise<string[]>): Promise<void> {
+  const directory = newFolder();
+  const others = await check(directory);
+  for (const folder of [directory, ...others]) removeFolder(folder);
+}
+
+test('cut off at any byte, the spool gives back every whole record and the sequence goes on', async () => {
+  await fc.assert(
+    fc.asyncProperty(payloads, fc.double({ min: 0, max: 1, noNaN: true }), async (texts, share) => {
+      await withFolders(async (directory) => {
+        await write(directory, texts);
+        const crashed = copyAsCrashed(directory);
+        const last = segmentPaths(crashed).at(-1)!;
+        const before = readFileSync(last);
+        const keptBytes = Math.floor(before.length * share);
+        truncateSync(last, keptBytes);
+        const lost = countIn(before) - countIn(before.subarray(0, keptBytes));
+
+        const { spool } = await openIn(crashed, { segmentBytes: 3_000 });
+        const next = spool.append(eventOf('after', 'after the crash'));
+        await spool.flushed();
+        const found = await takeAll(spool);
+        await spool.close();
+
+        const whole = texts.slice(0, texts.length - lost);
+        expect(found.map(({ payload }) => payload)).toEqual([...whole, 'after the crash']);
+        expect(found.map(({ sequence }) => sequence)).toEqual(found.map((_, index) => index + 1));
+        expect(next).toBe(whole.length + 1);
+        return [crashed];
+      });
+    }),
+    runs,
+  );
+});
+
+test('damage anywhere costs the record it is in, which is put aside, and never the ones behind it', async () => {
+  await fc.assert(
+    fc.asyncProperty(payloads, fc.nat(), fc.integer({ min: 1, max: 255 }), async (texts, place, flip) => {
+      await withFolders(async (directory) => {
+        await write(directory, texts);
+        const crashed = copyAsCrashed(directory);
+        const path = segmentPaths(crashed)[0]!;
+        const bytes = readFileSync(path);
+        const at = place % bytes.length;
+        bytes[at] = (bytes[at] ?? 0) ^ flip;
+        writeFileSync(path, bytes);
+
+        const { spool } = await openIn(crashed, { segmentBytes: 3_000 });
+        const found = await takeAll(spool);
+        await spool.close();
+
+        const sequences = new Set(found.map(({ sequence }) => sequence));
+        expect(found.length).toBe(texts.length - 1);
+        expect(sequences.size).toBe(found.length);
+        for (const { sequence, payload } of found) expect(payload).toBe(texts[sequence - 1]);
+        return [crashed];
+      });
+    }),
+    runs,
+  );
+});
+
+test('what was acknowledged before a crash is not sent again, and all the rest is', async () => {
+  await fc.assert(
+    fc.asyncProperty(payloads, fc.nat(), async (texts, place) => {
+      await withFolders(async (directory) => {
+        const { spool } = await openIn(directory, { segmentBytes: 3_000 });
+        for (const text of texts) spool.append(eventOf('acme', text));
+        await spool.flushed();
+        await takeAll(spool);
+        const acknowledged = place % (texts.length + 1);
+        if (acknowledged > 0) spool.acknowledge(acknowledged);
+        const crashed = copyAsCrashed(directory);
+        await spool.close();
+
+        const again = await openIn(crashed);
+        const found = await takeAll(again.spool);
+        await again.spool.close();
+        expect(found.map(({ payload }) => payload)).toEqual(texts.slice(acknowledged));
+        return [crashed];
+      });
+    }),
+    runs,
+  );
+});
+
+test('an unreadable cursor costs a redelivery, not an event', async () => {
+  const directory = newFolder();
+  await write(directory, ['a', 'b', 'c']);
+  writeFileSync(join(directory, 'cursor'), 'nonsense');
+  const { spool } = await openIn(directory);
+  expect((await takeAll(spool)).map(({ payload }) => payload)).toEqual(['a', 'b', 'c']);
+  await spool.close();
+  removeFolder(directory);
+});
+
+test('the sequence goes on after everything was acknowledged and every segment deleted', async () => {
+  const directory = newFolder();
+  await write(directory, ['a', 'b', 'c']);
+  const first = await openIn(directory);
+  await takeAll(first.spool);
+  first.spool.acknowledge(3);
+  await first.spool.close();
+  const second = await openIn(directory);
+  expect(second.spool.append(eventOf('acme', 'd'))).toBe(4);
+  await second.spool.close();
+  removeFolder(directory);
+});
+
+test('bytes at the end that are no beginning of a record are kept for whoever wants to look', async () => {
+  const directory = newFolder();
+  await write(directory, ['a', 'b']);
+  const last = segmentPaths(directory).at(-1)!;
+  writeFileSync(last, Buffer.concat([readFileSync(last), Buffer.from('garbage that is no record')]));
+  const { spool } = await openIn(directory);
+  expect((await takeAll(spool)).map(({ payload }) => payload)).toEqual(['a', 'b']);
+  await spool.close();
+  const kept = readdirSync(join(directory, 'damaged')).map((name) =>
+    readFileSync(join(directory, 'damaged', name), 'utf8'),
+  );
+  expect(kept).toEqual(['garbage that is no record']);
+  removeFolder(directory);
+});
+
+/** Whole records in these bytes, counted by their lengths. */
+function countIn(bytes: Buffer): number {
+  let count = 0;
+  for (let at = 0; at + 24 <= bytes.length; count += 1) {
+    at += 24 + bytes.readUInt32LE(at + 4);
+    if (at > bytes.length) break;
+  }
+  return count;
+}

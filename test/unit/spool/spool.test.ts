@@ -1,0 +1,142 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { eventOf, metricOf, newFolder, openIn, removeFolder, segmentPaths, takeAll } from './folder.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = newFolder();
+});
+afterEach(() => {
+  removeFolder(directory);
+});
+
+test('everything a process was told is durable survives its SIGKILL, and its lock is taken over', async () => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'appender.ts'), directory], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let told = 0;
+  for await (const line of createInterface({ input: child.stdout })) {
+    told = Number(line);
+    if (told >= 5_000 && child.exitCode === null) child.kill('SIGKILL');
+  }
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  const { spool } = await openIn(directory);
+  const found = await takeAll(spool);
+  expect(found.length).toBeGreaterThanOrEqual(told);
+  expect(found.map(({ sequence }) => sequence)).toEqual(found.map((_, index) => index + 1));
+  await spool.close();
+});
+
+test('two processes never use one folder', async () => {
+  const { spool } = await openIn(directory);
+  await expect(openIn(directory)).rejects.toMatchObject({ code: 'SPOOL_LOCKED' });
+  await spool.close();
+  const { spool: next } = await openIn(directory);
+  await next.close();
+});
+
+test('a lock whose process number now belongs to another process is stale', async () => {
+  const stale = { pid: process.pid, startTicks: '1', host: hostname(), token: 'x' };
+  writeFileSync(join(directory, 'lock'), JSON.stringify(stale));
+  const { spool } = await openIn(directory);
+  await spool.close();
+});
+
+test('all appends of a turn are written by one write', async () => {
+  const { spool, registry } = await openIn(directory);
+  for (let index = 0; index < 100; index += 1) spool.append(eventOf('acme', 'x'));
+  await Promise.all(Array.from({ length: 100 }, () => spool.flushed()));
+  expect(await registry.metrics()).toContain('tollgate_spool_write_seconds_count 1\n');
+  await spool.close();
+});
+
+test('with durability "power" a turn is done when the disk has it', async () => {
+  const { spool } = await openIn(directory, { durability: 'power', segmentBytes: 2_000 });
+  const turns = Array.from({ length: 30 }, async (_, index) => {
+    spool.append(eventOf('acme', 'x'.repeat(index * 10)));
+    await spool.flushed();
+  });
+  await Promise.all(turns);
+  for (let index = 0; index < 30; index += 1) {
+    spool.append(eventOf('acme', 'y'));
+    await spool.flushed();
+  }
+  expect(await takeAll(spool)).toHaveLength(60);
+  await spool.close();
+});
+
+test('a full spool drops its oldest events, counts each of them, and takes new ones', async () => {
+  const { spool, registry } = await openIn(directory, { bytesMax: 20_000, segmentBytes: 2_000 });
+  for (let index = 0; index < 300; index += 1) {
+    spool.append(eventOf('acme', 'x'.repeat(100)));
+    if (index % 5 === 0) spool.flush();
+  }
+  await spool.flushed();
+  const kept = await takeAll(spool);
+  expect(kept.at(-1)?.sequence).toBe(300);
+  expect(await metricOf(registry, 'tollgate_spool_dropped_total')).toBe(300 - kept.length);
+  expect(await metricOf(registry, 'tollgate_spool_bytes')).toBeLessThanOrEqual(20_000);
+  expect(kept.map(({ sequence }) => sequence)).toEqual(kept.map((_, index) => 301 - kept.length + index));
+  await spool.close();
+});
+
+test('a sender that stands in the segment which is dropped goes on at the oldest one left', async () => {
+  const { spool } = await openIn(directory, { bytesMax: 20_000, segmentBytes: 2_000 });
+  for (let index = 0; index < 20; index += 1) spool.append(eventOf('acme', 'x'.repeat(100)));
+  await spool.flushed();
+  const [first] = await spool.take(1, 500);
+  expect(first?.sequence).toBe(1);
+  for (let index = 0; index < 300; index += 1) {
+    spool.append(eventOf('acme', 'x'.repeat(100)));
+    if (index % 5 === 0) spool.flush();
+  }
+  await spool.flushed();
+  const rest = await takeAll(spool);
+  expect(rest.at(-1)?.sequence).toBe(320);
+  expect(rest.map(({ sequence }) => sequence)).toEqual(rest.map((_, index) => 321 - rest.length + index));
+  await spool.close();
+});
+
+test('acknowledged segments are deleted and the age of the oldest event falls to zero', async () => {
+  let nowMs = 1_795_248_983_000;
+  const { spool, registry } = await openIn(directory, { segmentBytes: 2_000, clock: { now: () => nowMs } });
+  for (let index = 0; index < 60; index += 1) {
+    spool.append(eventOf('acme', 'x'.repeat(100)));
+    spool.flush();
+  }
+  await spool.flushed();
+  const before = segmentPaths(directory).length;
+  await takeAll(spool);
+  nowMs += 5_000;
+  expect(await metricOf(registry, 'tollgate_spool_oldest_age_seconds')).toBe(5);
+  spool.acknowledge(60);
+  expect(await metricOf(registry, 'tollgate_spool_oldest_age_seconds')).toBe(0);
+  expect(segmentPaths(directory).length).toBeLessThan(before);
+  expect(segmentPaths(directory)).toHaveLength(1);
+  await spool.close();
+});
+
+test('an event that cannot be built takes no sequence number', async () => {
+  const { spool } = await openIn(directory);
+  expect(() =>
+    spool.append(() => {
+      throw new Error('no event');
+    }),
+  ).toThrow('no event');
+  expect(spool.append(eventOf('acme', 'x'))).toBe(1);
+  await spool.close();
+});
+
+test('events larger than a read of the sender come through whole', async () => {
+  const { spool } = await openIn(directory);
+  const giant = 'ü'.repeat(3_000_000);
+  for (const payload of ['small', giant, 'small again']) spool.append(eventOf('acme', payload));
+  await spool.flushed();
+  expect((await takeAll(spool)).map(({ payload }) => payload)).toEqual(['small', giant, 'small again']);
+  await spool.close();
+});
