@@ -1,0 +1,151 @@
+import swagger from '@fastify/swagger';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { fastify } from 'fastify';
+import type {
+  FastifyBaseLogger,
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  RawServerDefault,
+} from 'fastify';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
+import { registerOps } from '../../../shared/runtime/ops.ts';
+import type { ConsoleParts } from '../console.ts';
+import { problem } from '../problem.ts';
+import type { Outcome } from '../problem.ts';
+import { measureRequests } from '../measure-requests.ts';
+import { bearerOf, sameSecret } from './authenticate.ts';
+import { registerControls } from './controls.ts';
+import { registerInstallation } from './installation.ts';
+import { registerTenants } from './tenants.ts';
+
+export type AdminApp = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+const bodyBytesMax = 256 * 1024;
+
+/**
+ * The admin API, and the process's metrics and health beside it. Private by its address, and closed by a token:
+ * every path below `/admin/` answers 401 without it, also those that do not exist.
+ */
+export async function createAdminApp(parts: ConsoleParts): Promise<FastifyInstance> {
+  const app = fastify({
+    bodyLimit: bodyBytesMax,
+    routerOptions: { maxParamLength: 2000 },
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: true } },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  measureRequests(app, 'admin', parts.metrics);
+  answerWithProblems(app, parts);
+  registerOps(app, { registry: parts.registry, unready: () => unready(parts) });
+  app.addHook('onRequest', async (request, reply) => {
+    if (!request.url.startsWith('/admin/') || request.url === '/admin/openapi.json') return;
+    if (sameSecret(bearerOf(request.headers.authorization), parts.adminToken)) return;
+    await sendProblem(
+      reply.header('www-authenticate', 'Bearer realm="tollgate admin"'),
+      401,
+      'Not signed in',
+      'Send the admin token as “Authorization: Bearer …”.',
+    );
+  });
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Tollgate admin API',
+        version: '1',
+        description: 'Tenants, their limits, blocks, boosts and keys. Name who acts in X-Actor.',
+      },
+      components: { securitySchemes: { admin: { type: 'http', scheme: 'bearer' } } },
+      security: [{ admin: [] }],
+    },
+  });
+  await app.register((scope) => {
+    const admin = scope.withTypeProvider<TypeBoxTypeProvider>();
+    registerTenants(admin, parts);
+    registerControls(admin, parts);
+    registerInstallation(admin, parts);
+    admin.get('/admin/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  });
+  return app;
+}
+
+export function unready(parts: ConsoleParts): readonly string[] {
+  return parts.directory.ready() ? [] : ['tenant records'];
+}
+
+export function sendProblem(
+  reply: FastifyReply,
+  status: number,
+  title: string,
+  detail: string,
+): FastifyReply {
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .send(problem(status, title, detail));
+}
+
+/** The value, or the refusal as problem+json. */
+export function sendOutcome<Value>(reply: FastifyReply, outcome: Outcome<Value>): FastifyReply {
+  return outcome.ok
+    ? reply.send(outcome.value)
+    : sendProblem(reply, outcome.status, outcome.title, outcome.detail);
+}
+
+function answerWithProblems(
+  app: Pick<AdminApp, 'setErrorHandler' | 'setNotFoundHandler'>,
+  parts: ConsoleParts,
+): void {
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      reply,
+      404,
+      'No such endpoint',
+      `${request.method} ${request.url.split('?')[0] ?? ''} is not part of the admin API.`,
+    ),
+  );
+  app.setErrorHandler((error, request, reply) => {
+    const store = storeOf(error);
+    if (store !== null) {
+      parts.metrics.failedReads.inc({ store });
+      parts.logger.warn({ err: error, url: request.url }, 'a store did not answer');
+      return sendProblem(
+        reply,
+        503,
+        `${store} does not answer`,
+        `${messageOf(error)}. Try again in a moment.`,
+      );
+    }
+    const status = (error as { statusCode?: number }).statusCode ?? 500;
+    if (status < 500) return sendProblem(reply, status, 'Request not understood', adviceOf(error));
+    parts.logger.error({ err: error, url: request.url }, 'admin request failed');
+    return sendProblem(reply, 500, 'Failed', 'This is a fault of the console; its log says more.');
+  });
+}
+
+/** What the validator found, naming the fields it does not know. */
+function adviceOf(error: unknown): string {
+  const { validation = [], validationContext = 'request' } = error as Partial<FastifyError>;
+  const mistakes = validation.map(({ instancePath, message, params }) => {
+    const field = instancePath.slice(1).replaceAll('/', '.') || validationContext;
+    const unknown = params['additionalProperty'];
+    return typeof unknown === 'string'
+      ? `${field}: there is no field “${unknown}”`
+      : `${field} ${message ?? 'is invalid'}`;
+  });
+  return mistakes.length === 0 ? messageOf(error) : `${[...new Set(mistakes)].join('; ')}.`;
+}
+
+/** Which store an error speaks of, or null. */
+export function storeOf(error: unknown): 'redis' | 'kafka' | 'clickhouse' | null {
+  if (!(error instanceof TollgateError)) return null;
+  if (error.code.startsWith('REDIS')) return 'redis';
+  if (error.code.startsWith('KAFKA')) return 'kafka';
+  return error.code.startsWith('CLICKHOUSE') ? 'clickhouse' : null;
+}

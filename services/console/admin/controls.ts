@@ -1,0 +1,148 @@
+import { Type } from 'typebox';
+import { idLengthMax } from '../../../shared/domain/identity.ts';
+import type { ConsoleParts } from '../console.ts';
+import { block, unblock } from '../tenants/block.ts';
+import { addBoost, endBoost, phaseOf } from '../tenants/boosts.ts';
+import { addKey, newKey, removeKey } from '../tenants/api-keys.ts';
+import { tenantStatus } from '../tenants/tenant-status.ts';
+import type { AdminApp } from './app.ts';
+import { sendOutcome, sendProblem } from './app.ts';
+import { actorOf } from './authenticate.ts';
+import { BlockBody, BoostBody, ReasonBody, TenantParams } from './schemas.ts';
+
+/** What an operator does to one tenant: look at its status, reset, block, boost, hand out keys. */
+export function registerControls(app: AdminApp, parts: ConsoleParts): void {
+  registerStatus(app, parts);
+  registerBlock(app, parts);
+  registerBoosts(app, parts);
+  registerKeys(app, parts);
+}
+
+function registerStatus(app: AdminApp, parts: ConsoleParts): void {
+  app.get(
+    '/admin/v1/tenants/:id/status',
+    { schema: { params: TenantParams, summary: 'Requests, resets and blocks of a tenant now' } },
+    async (request, reply) => sendOutcome(reply, await tenantStatus(parts, request.params.id)),
+  );
+  app.post(
+    '/admin/v1/tenants/:id/reset',
+    {
+      schema: {
+        params: TenantParams,
+        body: Type.Union([ReasonBody, Type.Null()]),
+        summary: "Reset a tenant's counters",
+      },
+    },
+    async (request, reply) => {
+      const actor = actorOf(request.headers['x-actor']);
+      const outcome = await parts.resets.tenant(request.params.id, actor, request.body?.reason ?? '');
+      if (!outcome.ok) return sendOutcome(reply, outcome);
+      return { tenant_id: request.params.id, reset: outcome.value.reset };
+    },
+  );
+}
+
+function registerBlock(app: AdminApp, { records, clock }: ConsoleParts): void {
+  app.post(
+    '/admin/v1/tenants/:id/block',
+    { schema: { params: TenantParams, body: BlockBody, summary: 'Block a tenant' } },
+    async (request, reply) => {
+      const actor = actorOf(request.headers['x-actor']);
+      const { until = null, reason } = request.body;
+      const outcome = await records.change(request.params.id, actor, (record) =>
+        block(record, { until, reason }, actor, clock.now()),
+      );
+      if (!outcome.ok) return sendOutcome(reply, outcome);
+      return { tenant_id: request.params.id, block: outcome.value.block };
+    },
+  );
+  app.delete(
+    '/admin/v1/tenants/:id/block',
+    { schema: { params: TenantParams, summary: 'Lift a block' } },
+    async (request, reply) => {
+      const actor = actorOf(request.headers['x-actor']);
+      const outcome = await records.change(request.params.id, actor, unblock);
+      return outcome.ok ? reply.code(204).send() : sendOutcome(reply, outcome);
+    },
+  );
+}
+
+function registerBoosts(app: AdminApp, { records, policy, clock }: ConsoleParts): void {
+  app.get(
+    '/admin/v1/tenants/:id/boosts',
+    { schema: { params: TenantParams, summary: 'Boosts: running, planned, and ended in the last 30 days' } },
+    (request) => ({
+      boosts: (records.of(request.params.id).boosts ?? []).map((boost) => ({
+        ...boost,
+        phase: phaseOf(boost, clock.now()),
+      })),
+    }),
+  );
+  app.post(
+    '/admin/v1/tenants/:id/boosts',
+    { schema: { params: TenantParams, body: BoostBody, summary: 'Raise a limit for a time' } },
+    async (request, reply) => {
+      const actor = actorOf(request.headers['x-actor']);
+      const outcome = await records.change(request.params.id, actor, (record) =>
+        addBoost(record, { ...request.body, actor: request.body.actor ?? actor }, policy(), clock.now()),
+      );
+      if (!outcome.ok) return sendOutcome(reply, outcome);
+      return reply.code(201).send(outcome.value.boosts?.at(-1));
+    },
+  );
+  app.delete(
+    '/admin/v1/tenants/:id/boosts/:boostId',
+    {
+      schema: {
+        params: Type.Object({
+          id: Type.String({ minLength: 1, maxLength: idLengthMax }),
+          boostId: Type.String({ minLength: 1, maxLength: 100 }),
+        }),
+        summary: 'End a boost now',
+      },
+    },
+    async (request, reply) => {
+      const { id, boostId } = request.params;
+      const outcome = await records.change(id, actorOf(request.headers['x-actor']), (record) =>
+        endBoost(record, boostId, clock.now()),
+      );
+      return outcome.ok ? reply.code(204).send() : sendOutcome(reply, outcome);
+    },
+  );
+}
+
+function registerKeys(app: AdminApp, { records, directory }: ConsoleParts): void {
+  app.post(
+    '/admin/v1/tenants/:id/api-keys',
+    { schema: { params: TenantParams, summary: 'Create an API key; shown once' } },
+    async (request, reply) => {
+      const { key, sha256 } = newKey();
+      const outcome = await records.change(request.params.id, actorOf(request.headers['x-actor']), (record) =>
+        addKey(record, sha256),
+      );
+      if (!outcome.ok) return sendOutcome(reply, outcome);
+      return reply.code(201).header('cache-control', 'no-store').send({ api_key: key, sha256 });
+    },
+  );
+  app.delete(
+    '/admin/v1/tenants/:id/api-keys/:hashPrefix',
+    {
+      schema: {
+        params: Type.Object({
+          id: Type.String({ minLength: 1, maxLength: idLengthMax }),
+          hashPrefix: Type.String({ minLength: 1, maxLength: 64 }),
+        }),
+        summary: 'Delete an API key by the first digits of its SHA-256',
+      },
+    },
+    async (request, reply) => {
+      const { id, hashPrefix } = request.params;
+      if (directory.get(id) === undefined)
+        return sendProblem(reply, 404, 'No such tenant', 'It has no record.');
+      const outcome = await records.change(id, actorOf(request.headers['x-actor']), (record) =>
+        removeKey(record, hashPrefix),
+      );
+      return outcome.ok ? reply.code(204).send() : sendOutcome(reply, outcome);
+    },
+  );
+}

@@ -1,0 +1,73 @@
+import type { FastifyInstance } from 'fastify';
+import type { Policy } from '../../shared/domain/policy.ts';
+import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import type { Limiter } from '../../shared/redis/limiter.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import type { Registry } from '../../shared/runtime/ops.ts';
+import { createAdminApp } from './admin/app.ts';
+import { createWebApp } from './web-app.ts';
+import { createPortalMetrics } from './metrics.ts';
+import type { ConsoleMetrics } from './metrics.ts';
+import type { DeadLetterDesk, LossAuditor, TestMessages } from './pipeline-port.ts';
+import { createTokens } from './sessions/tokens.ts';
+import type { Tokens } from './sessions/tokens.ts';
+import { createTenantRecords } from './tenants/records.ts';
+import type { TenantRecords } from './tenants/records.ts';
+import { createResets } from './tenants/reset.ts';
+import type { Resets } from './tenants/reset.ts';
+import type { UsageReader } from './usage-reader.ts';
+
+export interface ConsoleOptions {
+  readonly policy: () => Policy;
+  readonly directory: TenantDirectory;
+  readonly limiter: Limiter;
+  readonly usage: UsageReader;
+  /** Null where the console cannot reach them: their endpoints then say so. */
+  readonly deadLetters: DeadLetterDesk | null;
+  readonly lossAuditor: LossAuditor | null;
+  readonly testMessages: TestMessages | null;
+  readonly adminToken: string;
+  readonly portalSecret: string;
+  /** Where browsers reach the console, for portal links; no slash at the end. */
+  readonly publicUrl: () => string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly registry: Registry;
+}
+
+/** What pages and endpoints work with: the options and what is made of them once. */
+export interface ConsoleParts extends ConsoleOptions {
+  readonly records: TenantRecords;
+  readonly resets: Resets;
+  readonly tokens: Tokens;
+  readonly metrics: ConsoleMetrics;
+}
+
+export interface Console {
+  /** Private listener: admin API, metrics, health. */
+  readonly admin: FastifyInstance;
+  /** Public listener: portal and operator console. */
+  readonly web: FastifyInstance;
+  close(): Promise<void>;
+}
+
+/** Two listeners over one set of parts. Nothing listens yet. */
+export async function createConsole(options: ConsoleOptions): Promise<Console> {
+  const records = createTenantRecords(options);
+  const parts: ConsoleParts = {
+    ...options,
+    records,
+    resets: createResets({ ...options, records }),
+    tokens: createTokens(options.portalSecret, options.adminToken, options.clock),
+    metrics: createPortalMetrics(options.registry),
+  };
+  const [admin, web] = await Promise.all([createAdminApp(parts), createWebApp(parts)]);
+  return {
+    admin,
+    web,
+    close: async () => {
+      await Promise.all([admin.close(), web.close()]);
+    },
+  };
+}

@@ -1,0 +1,98 @@
+import { Type } from 'typebox';
+import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { createKafka } from '../../shared/kafka/kafka.ts';
+import { createProducer } from '../../shared/kafka/producer.ts';
+import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import { topicsWith } from '../../shared/kafka/topics.ts';
+import { watchPolicy } from '../../shared/policy/load.ts';
+import { connectRedis } from '../../shared/redis/client.ts';
+import { createLimiter } from '../../shared/redis/limiter.ts';
+import { systemClock } from '../../shared/runtime/clock.ts';
+import { readConfig } from '../../shared/runtime/config.ts';
+import { runService } from '../../shared/runtime/lifecycle.ts';
+import { createLogger } from '../../shared/runtime/logger.ts';
+import { createRegistry } from '../../shared/runtime/ops.ts';
+import { createConsole } from './console.ts';
+import { createUsageReader } from './usage-reader.ts';
+
+const port = (fallback: number): ReturnType<typeof Type.Integer> =>
+  Type.Integer({ minimum: 0, maximum: 65_535, default: fallback });
+
+const config = readConfig(
+  Type.Object({
+    REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379' }),
+    KAFKA_BROKERS: Type.String({ default: '127.0.0.1:9092' }),
+    CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),
+    CLICKHOUSE_DATABASE: Type.String({ default: 'tollgate' }),
+    CLICKHOUSE_USER: Type.String({ default: 'default' }),
+    CLICKHOUSE_PASSWORD: Type.String({ default: '' }),
+    TOLLGATE_POLICY: Type.String({ default: 'policies/default.yaml' }),
+    TOLLGATE_ADMIN_TOKEN: Type.String({ minLength: 16 }),
+    TOLLGATE_PORTAL_SECRET: Type.String({ minLength: 16 }),
+    TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
+    TOLLGATE_KEY_PREFIX: Type.String({ default: 'tg' }),
+    TOLLGATE_CONSOLE_URL: Type.String({ default: '' }),
+    HOST: Type.String({ default: '127.0.0.1' }),
+    ADMIN_PORT: port(8082),
+    CONSOLE_PORT: port(8083),
+    LOG_LEVEL: Type.String({ default: 'info' }),
+  }),
+  process.env,
+);
+const logger = createLogger('console', config.LOG_LEVEL);
+/** A page waits for ClickHouse no longer than a person does. */
+const clickHouseTimeoutMs = 5_000;
+
+await runService(logger, async (lifecycle) => {
+  const registry = createRegistry('console');
+  const watch = await watchPolicy(config.TOLLGATE_POLICY, process.env, { logger, registry });
+  lifecycle.onClose('policy', () => watch.close());
+  const redis = connectRedis(config.REDIS_URL, logger);
+  lifecycle.onClose('redis', async () => {
+    redis.disconnect();
+    return Promise.resolve();
+  });
+  const keyPrefix = config.TOLLGATE_KEY_PREFIX;
+  const limiter = createLimiter({ redis, keyPrefix, clock: systemClock, registry, logger });
+  lifecycle.onClose('limiter', () => limiter.close());
+  const clickhouse = createClickHouse({
+    url: config.CLICKHOUSE_URL,
+    database: config.CLICKHOUSE_DATABASE,
+    username: config.CLICKHOUSE_USER,
+    password: config.CLICKHOUSE_PASSWORD,
+    requestTimeoutMs: clickHouseTimeoutMs,
+  });
+  lifecycle.onClose('clickhouse', () => clickhouse.close());
+  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: 'tollgate-console', logger });
+  const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
+  const directory = createTenantDirectory({ kafka, topics, registry });
+  lifecycle.onClose('tenant records', () => directory.close());
+  const producer = createProducer(kafka, { registry, deliveryTimeoutMs: 10_000 });
+  lifecycle.onClose('producer', () => producer.close());
+
+  let publicUrl = config.TOLLGATE_CONSOLE_URL.replace(/\/+$/, '');
+  const pages = await createConsole({
+    policy: () => watch.current(),
+    directory,
+    limiter,
+    usage: createUsageReader(clickhouse, () => watch.current()),
+    deadLetters: null,
+    lossAuditor: null,
+    testMessages: {
+      send: async (event) => {
+        await producer.send(topics.alerts, [{ key: event.tenant_id, value: JSON.stringify(event) }]);
+      },
+    },
+    adminToken: config.TOLLGATE_ADMIN_TOKEN,
+    portalSecret: config.TOLLGATE_PORTAL_SECRET,
+    publicUrl: () => publicUrl,
+    clock: systemClock,
+    logger,
+    registry,
+  });
+  lifecycle.onClose('listeners', () => pages.close());
+  const admin = await pages.admin.listen({ host: config.HOST, port: config.ADMIN_PORT });
+  const web = await pages.web.listen({ host: config.HOST, port: config.CONSOLE_PORT });
+  if (publicUrl === '') publicUrl = web;
+  logger.info({ admin, console: web, policy: watch.current().revision }, 'console ready');
+});

@@ -1,0 +1,140 @@
+import type { FastifyRequest } from 'fastify';
+import type { ConsoleParts } from '../console.ts';
+import { count, money, percent, share, title } from '../pages/format.ts';
+import { html } from '../pages/html.ts';
+import type { Html } from '../pages/html.ts';
+import { emptyState, failedState } from '../pages/layout.ts';
+import { freshness } from '../portal/usage-page.ts';
+import type { PageContent } from '../portal/app.ts';
+import { readOrNull } from '../read-or-null.ts';
+import type { TenantUse } from '../usage-reader.ts';
+
+const spans = { '1': 'Today', '7': '7 days', '30': '30 days' } as const;
+const tenantsMax = 100;
+/** From this share of refused requests on a tenant has outgrown its plan. */
+const outgrownShare = 0.05;
+
+/** Who uses most (C7), what each costs, and what limiting saved (E6). */
+export async function growthPage(parts: ConsoleParts, request: FastifyRequest): Promise<PageContent> {
+  const asked = (request.query as { days?: string }).days ?? '';
+  const days = asked === '1' || asked === '30' ? asked : '7';
+  const nowMs = parts.clock.now();
+  const [use, through] = await Promise.all([
+    readOrNull(parts, parts.usage.heaviest(nowMs - (Number(days) - 1) * 86_400_000, tenantsMax)),
+    readOrNull(
+      parts,
+      parts.usage.completeThrough().then((at) => ({ at })),
+    ),
+  ]);
+  const body = html`<div class="page-head">
+      <div>
+        <h1>Growth and cost</h1>
+        <p class="lead">
+          The heaviest tenants, who outgrows its plan, what calls cost and what limiting saved.
+        </p>
+      </div>
+      <nav class="segments" aria-label="Span">
+        ${Object.entries(spans).map(
+          ([one, label]) =>
+            html`<a href="/operator/growth?days=${one}" ${one === days ? html`aria-current="true"` : null}
+              >${label}</a
+            >`,
+        )}
+      </nav>
+    </div>
+    ${use === null ? html`<div class="card">${failedState('Usage by tenant')}</div>` : content(use, parts)}
+    <p>${freshness({ complete_through: through?.at ?? null, freshness_known: through !== null })}</p>`;
+  return { title: 'Growth and cost', body };
+}
+
+function content(use: readonly TenantUse[], parts: ConsoleParts): Html {
+  if (use.length === 0)
+    return html`<div class="card">
+      ${emptyState('No usage in this time', 'Choose a longer span, or send a first request.')}
+    </div>`;
+  const total = (pick: (one: TenantUse) => number): number => use.reduce((sum, one) => sum + pick(one), 0);
+  const requests = total((one) => one.requests);
+  const outgrown = use.filter((one) => one.limited > 0 && share(one.limited, one.requests) >= outgrownShare);
+  return html`<section class="card">
+      <dl class="tiles">
+        <div>
+          <dt>Requests</dt>
+          <dd>${count(requests)}</dd>
+        </div>
+        <div>
+          <dt>Refused</dt>
+          <dd>${count(total((one) => one.limited))}</dd>
+        </div>
+        <div>
+          <dt>Cost of served calls</dt>
+          <dd>${money(total((one) => one.cost))}</dd>
+        </div>
+        <div>
+          <dt>Saved by limiting</dt>
+          <dd>${money(total((one) => one.saved))}</dd>
+        </div>
+      </dl>
+      <p class="soft small">
+        Cost is units times the price of the route in the policy. Saved is what the refused calls would have
+        cost.
+      </p>
+    </section>
+    ${
+      outgrown.length === 0
+        ? null
+        : html`<section class="card">
+            <h2 class="card-head">Outgrowing their plan</h2>
+            <ul class="list">
+              ${outgrown.map(
+                (one) =>
+                  html`<li>
+                    ${tenantLink(one, parts)}
+                    <span class="badge warn">${percent(share(one.limited, one.requests))} refused</span>
+                    <span class="soft"
+                      >on ${title(one.plan)}: a higher plan, or a limit raised for a time, would serve
+                      ${count(one.limited)} more requests.</span
+                    >
+                  </li>`,
+              )}
+            </ul>
+          </section>`
+    }
+    <section class="card">
+      <h2 class="card-head">Heaviest tenants</h2>
+      <div class="scroll">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Tenant</th>
+              <th scope="col">Plan</th>
+              <th scope="col" class="right">Requests</th>
+              <th scope="col" class="right">Share</th>
+              <th scope="col" class="right">Refused</th>
+              <th scope="col" class="right">Cost</th>
+              <th scope="col" class="right">Saved</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${use.map(
+              (one) =>
+                html`<tr>
+                  <th scope="row">${tenantLink(one, parts)}</th>
+                  <td>${title(one.plan)}</td>
+                  <td class="right">${count(one.requests)}</td>
+                  <td class="right">${percent(share(one.requests, requests))}</td>
+                  <td class="right">${count(one.limited)}</td>
+                  <td class="right">${money(one.cost)}</td>
+                  <td class="right">${money(one.saved)}</td>
+                </tr>`,
+            )}
+          </tbody>
+        </table>
+      </div>
+    </section>`;
+}
+
+function tenantLink({ tenant_id: id }: TenantUse, { directory }: ConsoleParts): Html {
+  return html`<a href="/operator/tenants/${encodeURIComponent(id)}"
+    >${directory.get(id)?.display_name ?? id}</a
+  >`;
+}

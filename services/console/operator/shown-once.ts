@@ -1,0 +1,61 @@
+import type { FastifyInstance } from 'fastify';
+import type { ConsoleParts } from '../console.ts';
+import { stamp } from '../pages/format.ts';
+import { html } from '../pages/html.ts';
+import type { Html } from '../pages/html.ts';
+import { addKey, newKey } from '../tenants/api-keys.ts';
+import { actionForOperator, sendOperatorPage } from './app.ts';
+
+const base = '/operator/tenants/:id';
+const here = '/operator/tenants';
+const linkTtlMs = 24 * 3_600_000;
+
+/** API keys and portal links: on the page that answers, and nowhere else after it. */
+export function registerShownOnce(app: FastifyInstance, parts: ConsoleParts): void {
+  app.post(
+    `${base}/api-keys`,
+    actionForOperator(parts, async (name, request, reply) => {
+      const id = idOf(request.params);
+      const { key, sha256 } = newKey();
+      const outcome = await parts.records.change(id, name, (record) => addKey(record, sha256));
+      const body = outcome.ok
+        ? once(id, 'New API key', key, 'Copy it now: only its hash is kept, so it cannot be shown again.')
+        : once(id, outcome.title, '', outcome.detail);
+      const status = outcome.ok ? 201 : outcome.status;
+      return sendOperatorPage(reply, name, here, { title: 'API key', body, status }, null);
+    }),
+  );
+  app.post(
+    `${base}/portal-link`,
+    actionForOperator(parts, async (name, request, reply) => {
+      const id = idOf(request.params);
+      const token = await parts.tokens.signLink(id, linkTtlMs);
+      parts.logger.info(
+        { audit: true, actor: name, action: 'portal-link', tenant_id: id },
+        'portal link made',
+      );
+      const until = stamp(parts.clock.now() + linkTtlMs);
+      const link = `${parts.publicUrl()}/sign-in?token=${token}`;
+      const body = once(
+        id,
+        'Portal link',
+        link,
+        `It opens the portal of ${id} until ${until}. Send it to that tenant only.`,
+      );
+      return sendOperatorPage(reply, name, here, { title: 'Portal link', body, status: 201 }, null);
+    }),
+  );
+}
+
+function idOf(params: unknown): string {
+  return (params as { id: string }).id;
+}
+
+function once(id: string, title: string, secret: string, text: string): Html {
+  return html`<section class="card stack">
+    <h1>${title}</h1>
+    ${secret === '' ? null : html`<code class="secret">${secret}</code>`}
+    <p>${text}</p>
+    <p><a href="/operator/tenants/${encodeURIComponent(id)}">Back to the tenant</a></p>
+  </section>`;
+}

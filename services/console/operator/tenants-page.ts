@@ -1,0 +1,143 @@
+import type { FastifyRequest } from 'fastify';
+import type { ConsoleParts } from '../console.ts';
+import { bar } from '../pages/bars.ts';
+import { count, money, title } from '../pages/format.ts';
+import { html } from '../pages/html.ts';
+import type { Html } from '../pages/html.ts';
+import { emptyState, failedState } from '../pages/layout.ts';
+import type { PageContent } from '../portal/app.ts';
+import { listTenants } from '../tenants/list.ts';
+import type { ListedTenant } from '../tenants/list.ts';
+import { limitsOfTenant } from '../tenants/limits.ts';
+import { liveUsage } from '../tenants/status.ts';
+import type { LimitStatus } from '../tenants/status.ts';
+import { todaysUse } from '../tenants/todays-use.ts';
+
+const pageSize = 50;
+
+interface Row {
+  readonly tenant: ListedTenant;
+  /** The limit of the whole tenant that is fullest now; null when there is none, undefined when Redis is silent. */
+  readonly fullest: LimitStatus | null | undefined;
+}
+
+export async function tenantsPage(parts: ConsoleParts, request: FastifyRequest): Promise<PageContent> {
+  const { search = '', plan = '', offset = '0' } = request.query as Record<string, string | undefined>;
+  const policy = parts.policy();
+  const use = await todaysUse(parts);
+  const all = listTenants([...parts.directory.all()], use, policy, { search, plan }, parts.clock.now());
+  const from = Math.min(Math.max(0, Math.trunc(Number(offset)) || 0), Math.max(0, all.length - 1));
+  const rows = await Promise.all(
+    all
+      .slice(from, from + pageSize)
+      .map(async (tenant) => ({ tenant, fullest: await fullestOf(parts, tenant) })),
+  );
+  const body = html`<div class="page-head">
+      <div>
+        <h1>Tenants</h1>
+        <p class="lead">${count(all.length)} with a record or with usage today, busiest first.</p>
+      </div>
+    </div>
+    <section class="card stack">
+      <form class="search" method="get" action="/operator/tenants" role="search">
+        <label class="hidden" for="search">Search by id or name</label>
+        <input id="search" name="search" type="search" value="${search}" placeholder="Id or name" />
+        <label class="hidden" for="plan">Plan</label>
+        <select id="plan" name="plan">
+          <option value="">All plans</option>
+          ${[...policy.plans.keys()].map(
+            (name) =>
+              html`<option value="${name}" ${name === plan ? html`selected` : null}>${title(name)}</option>`,
+          )}
+        </select>
+        <button class="second" type="submit">Search</button>
+      </form>
+      ${use === null ? failedState("Today's usage") : null} ${table(rows, search !== '' || plan !== '')}
+      ${pager(all.length, from, search, plan)}
+    </section>
+    <form method="get" action="/operator/tenants/open" class="search card">
+      <label for="open">Open a tenant by its exact id, also one that was never seen</label>
+      <input id="open" class="mono" name="id" required /><button class="second" type="submit">Open</button>
+    </form>`;
+  return { title: 'Tenants', body };
+}
+
+async function fullestOf(parts: ConsoleParts, tenant: ListedTenant): Promise<LimitStatus | null | undefined> {
+  const record = parts.directory.get(tenant.tenant_id) ?? null;
+  const nowMs = parts.clock.now();
+  if (limitsOfTenant(parts.policy(), record, tenant.plan, nowMs).shared.length === 0) return null;
+  const live = await liveUsage(parts.limiter, parts.policy(), record, tenant.tenant_id, tenant.plan, nowMs);
+  if (live === null) return undefined;
+  const share = (limit: LimitStatus): number => (limit.limit === 0 ? 1 : limit.used / limit.limit);
+  return live.live.limits.toSorted((a, b) => share(b) - share(a))[0] ?? null;
+}
+
+function table(rows: readonly Row[], filtered: boolean): Html {
+  if (rows.length === 0)
+    return filtered
+      ? emptyState('No tenant fits', html`Change the search, or <a href="/operator/tenants">show all</a>.`)
+      : emptyState(
+          'No tenants yet',
+          'A tenant appears with its first request, or when a record is written for it.',
+        );
+  return html`<div class="scroll">
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">Tenant</th>
+          <th scope="col">Plan</th>
+          <th scope="col" class="right">Requests today</th>
+          <th scope="col" class="right">Refused</th>
+          <th scope="col" class="right">Cost today</th>
+          <th scope="col">Fullest limit now</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${rows.map(
+          ({ tenant, fullest }) =>
+            html`<tr>
+              <th scope="row">
+                <a href="/operator/tenants/${encodeURIComponent(tenant.tenant_id)}"
+                  >${tenant.display_name ?? tenant.tenant_id}</a
+                >
+                ${tenant.display_name === null ? null : html`<br /><span class="soft small mono">${tenant.tenant_id}</span>`}
+              </th>
+              <td>
+                ${title(tenant.plan)} ${tenant.blocked ? html`<span class="badge bad">blocked</span>` : null}
+                ${tenant.boosts > 0 ? html`<span class="badge good">boosted</span>` : null}
+                ${tenant.has_record ? null : html`<span class="badge plain">no record</span>`}
+              </td>
+              <td class="right">${known(tenant.requests_today, count)}</td>
+              <td class="right">${known(tenant.limited_today, count)}</td>
+              <td class="right">${known(tenant.cost_today, money)}</td>
+              <td class="meter">${meter(fullest)}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`;
+}
+
+function known(value: number | null, format: (value: number) => string): string {
+  return value === null ? 'unknown' : format(value);
+}
+
+function meter(limit: LimitStatus | null | undefined): Html {
+  if (limit === undefined) return html`<span class="soft">Redis does not answer</span>`;
+  if (limit === null) return html`<span class="soft">no shared limit</span>`;
+  return html`<span class="small">${title(limit.name)}: ${count(limit.used)} of ${count(limit.limit)}</span>
+    ${bar(limit.name, limit.used, limit.limit, 'thin')}`;
+}
+
+function pager(total: number, from: number, search: string, plan: string): Html | null {
+  if (total <= pageSize) return null;
+  const link = (offset: number): string =>
+    `/operator/tenants?${new URLSearchParams({ search, plan, offset: String(offset) }).toString()}`;
+  return html`<nav class="actions" aria-label="Pages">
+    ${from > 0 ? html`<a href="${link(Math.max(0, from - pageSize))}">Busier</a>` : null}
+    <span class="soft"
+      >${count(from + 1)} to ${count(Math.min(total, from + pageSize))} of ${count(total)}</span
+    >
+    ${from + pageSize < total ? html`<a href="${link(from + pageSize)}">Quieter</a>` : null}
+  </nav>`;
+}

@@ -1,0 +1,48 @@
+/**
+ * Server-rendered pages without a template engine. Every value put into `html` is escaped, unless it is itself the
+ * result of `html`: text from tenants, paths and error messages cannot become markup.
+ */
+export class Html {
+  readonly markup: string;
+
+  constructor(markup: string) {
+    this.markup = markup;
+  }
+
+  toString(): string {
+    return this.markup;
+  }
+}
+
+export type HtmlValue = Html | string | number | null | undefined | false | readonly HtmlValue[];
+
+/** Tagged template: `html\`<b>${name}</b>\``. Null, undefined and false render nothing, lists are joined. */
+export function html(parts: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
+  let markup = parts[0] ?? '';
+  values.forEach((value, index) => {
+    markup += render(value) + (parts[index + 1] ?? '');
+  });
+  return new Html(markup);
+}
+
+export const nothing = new Html('');
+
+function render(value: HtmlValue): string {
+  if (value === null || value === undefined || value === false) return '';
+  if (value instanceof Html) return value.markup;
+  if (typeof value === 'string') return escape(value);
+  if (typeof value === 'number') return String(value);
+  return value.map(render).join('');
+}
+
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+function escape(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => entities[character] ?? '');
+}

@@ -1,0 +1,36 @@
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { ConsoleParts } from '../console.ts';
+import { readOrNull } from '../read-or-null.ts';
+import { problem } from '../problem.ts';
+import { snapshotOf } from './snapshot.ts';
+import { visitorOf } from './app.ts';
+
+/** What the pages' scripts fetch, for the tenant of the session. */
+export function registerData(app: FastifyInstance, parts: ConsoleParts): void {
+  app.get('/data/usage', async (request, reply) => {
+    const visitor = await visitorOf(parts, request);
+    if (visitor === null) return signedOut(reply);
+    return reply.header('cache-control', 'no-store').send(await snapshotOf(parts, visitor.tenantId));
+  });
+
+  app.get<{ Querystring: { span?: string } }>('/data/series', async (request, reply) => {
+    const visitor = await visitorOf(parts, request);
+    if (visitor === null) return signedOut(reply);
+    const span = request.query.span === '30d' ? '30d' : '24h';
+    const points = await readOrNull(parts, parts.usage.series(visitor.tenantId, span, parts.clock.now()));
+    void reply.header('cache-control', 'no-store');
+    if (points === null)
+      return reply
+        .code(503)
+        .type('application/problem+json')
+        .send(problem(503, 'No history now', 'ClickHouse does not answer.'));
+    return { span, points };
+  });
+}
+
+function signedOut(reply: FastifyReply): FastifyReply {
+  return reply
+    .code(401)
+    .type('application/problem+json')
+    .send(problem(401, 'Signed out', 'Sign in again to go on.'));
+}

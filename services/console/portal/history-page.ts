@@ -1,0 +1,85 @@
+import type { FastifyRequest } from 'fastify';
+import type { ConsoleParts } from '../console.ts';
+import { count, money, percent, share } from '../pages/format.ts';
+import { graph } from '../pages/graph.ts';
+import { html } from '../pages/html.ts';
+import { readOrNull } from '../read-or-null.ts';
+import type { PageContent, Visitor } from './app.ts';
+import { freshness } from './usage-page.ts';
+
+export async function historyPage(
+  parts: ConsoleParts,
+  { tenantId }: Visitor,
+  request: FastifyRequest,
+): Promise<PageContent> {
+  const wanted = (request.query as { span?: string }).span;
+  const span = wanted === '24h' ? '24h' : '30d';
+  const [points, through] = await Promise.all([
+    readOrNull(parts, parts.usage.series(tenantId, span, parts.clock.now())),
+    readOrNull(
+      parts,
+      parts.usage.completeThrough().then((at) => ({ at })),
+    ),
+  ]);
+  const total = (pick: (point: NonNullable<typeof points>[number]) => number): number =>
+    (points ?? []).reduce((sum, point) => sum + pick(point), 0);
+  const requests = total((point) => point.requests);
+  const limited = total((point) => point.limited);
+  const body = html`<div class="page-head">
+      <div>
+        <h1>History</h1>
+        <p class="lead">Requests served and refused over time.</p>
+      </div>
+      <nav class="segments" aria-label="Span">
+        ${(['24h', '30d'] as const).map(
+          (one) =>
+            html`<a href="/history?span=${one}" ${one === span ? html`aria-current="true"` : null}
+              >${one === '24h' ? '24 hours' : '30 days'}</a
+            >`,
+        )}
+      </nav>
+    </div>
+    <section class="card" aria-labelledby="graph">
+      <div class="card-head">
+        <h2 id="graph">${span === '24h' ? 'Requests in 15 minutes' : 'Requests a day'}</h2>
+        ${freshness({ complete_through: through?.at ?? null, freshness_known: through !== null })}
+      </div>
+      ${graph(points, span, `/data/series?span=${span}`)}
+    </section>
+    ${
+      points === null || requests === 0
+        ? null
+        : html`<section class="card" aria-labelledby="sums">
+            <h2 id="sums" class="card-head">
+              ${span === '24h' ? 'These 24 hours' : 'These 30 days'} in figures
+            </h2>
+            <dl class="tiles">
+              <div>
+                <dt>Requests</dt>
+                <dd>${count(requests)}</dd>
+              </div>
+              <div>
+                <dt>Served</dt>
+                <dd>${count(requests - limited)}</dd>
+              </div>
+              <div>
+                <dt>Refused</dt>
+                <dd>${count(limited)}</dd>
+              </div>
+              <div>
+                <dt>Share refused</dt>
+                <dd>${percent(share(limited, requests))}</dd>
+              </div>
+              <div>
+                <dt>Units</dt>
+                <dd>${count(total((point) => point.units))}</dd>
+              </div>
+              <div>
+                <dt>Cost</dt>
+                <dd>${money(total((point) => point.cost))}</dd>
+              </div>
+            </dl>
+          </section>`
+    }`;
+  return { title: 'History', body, scripts: ['graph.js'] };
+}

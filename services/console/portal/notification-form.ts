@@ -1,0 +1,81 @@
+import { randomBytes } from 'node:crypto';
+import type { NotificationSettings, TenantRecord } from '../../../shared/domain/tenant.ts';
+import { done, refused } from '../problem.ts';
+import type { Outcome } from '../problem.ts';
+import type { Edit } from '../tenants/records.ts';
+import { mistakesInNotifications } from '../tenants/validate.ts';
+
+/** The settings as the form shows them. */
+export interface NotificationTexts {
+  readonly thresholds: readonly number[];
+  readonly webhooks: string;
+  readonly slack: string;
+  readonly emails: string;
+  readonly secrets: readonly { readonly url: string; readonly secret: string }[];
+}
+
+/** From a record's settings (thresholds of the policy where it has none), or from a form that was just sent. */
+export function textsOf(
+  source: NotificationSettings | URLSearchParams | undefined,
+  policyThresholds: readonly number[] = [],
+): NotificationTexts {
+  if (source instanceof URLSearchParams) {
+    const text = (name: string): string => source.get(name) ?? '';
+    const thresholds = source.getAll('threshold').map(Number);
+    return {
+      thresholds,
+      webhooks: text('webhooks'),
+      slack: text('slack'),
+      emails: text('emails'),
+      secrets: [],
+    };
+  }
+  const webhooks = source?.webhooks ?? [];
+  return {
+    thresholds: source?.thresholds ?? policyThresholds,
+    webhooks: webhooks.map(({ url }) => url).join('\n'),
+    slack: (source?.slack ?? []).join('\n'),
+    emails: (source?.emails ?? []).join('\n'),
+    secrets: webhooks.flatMap(({ url, secrets }) => secrets.slice(0, 1).map((secret) => ({ url, secret }))),
+  };
+}
+
+const targetsMax = { webhooks: 5, slack: 5, emails: 10 } as const;
+
+/** The record with what the form says; a webhook that stays keeps its secrets, a new one gets one. */
+export function notificationsFrom(form: URLSearchParams, record: TenantRecord): Outcome<Edit> {
+  const lines = (name: string): string[] => [
+    ...new Set(
+      (form.get(name) ?? '')
+        .split(/\s+/)
+        .map((line) => line.trim())
+        .filter((line) => line !== ''),
+    ),
+  ];
+  const before = record.notifications?.webhooks ?? [];
+  const notifications: NotificationSettings = {
+    thresholds: [...new Set(form.getAll('threshold').map(Number))].toSorted((a, b) => a - b),
+    webhooks: lines('webhooks').map(
+      (url) => before.find((hook) => hook.url === url) ?? { url, secrets: [newSecret()] },
+    ),
+    slack: lines('slack'),
+    emails: lines('emails'),
+  };
+  const mistakes = [...mistakesInNotifications(notifications)];
+  for (const name of ['webhooks', 'slack', 'emails'] as const) {
+    const count = notifications[name]?.length ?? 0;
+    if (count > targetsMax[name]) mistakes.push(`At most ${targetsMax[name]} ${name}.`);
+  }
+  if (mistakes.length > 0) return refused(422, 'Notifications not saved', mistakes.join(' '));
+  const { webhooks = [], slack = [], emails = [], thresholds = [] } = notifications;
+  return done({
+    record: { ...record, notifications },
+    action: 'notifications',
+    detail: `Notifications at ${thresholds.join(', ') || 'no threshold'} to ${webhooks.length} webhooks, ${slack.length} Slack addresses, ${emails.length} e-mail addresses`,
+  });
+}
+
+/** A Standard Webhooks secret: 24 random bytes. */
+function newSecret(): string {
+  return `whsec_${randomBytes(24).toString('base64')}`;
+}

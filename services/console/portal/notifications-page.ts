@@ -1,0 +1,211 @@
+import type { FastifyInstance } from 'fastify';
+import { v7 as uuidv7 } from 'uuid';
+import type { ConsoleParts } from '../console.ts';
+import { html } from '../pages/html.ts';
+import type { Html } from '../pages/html.ts';
+import { emptyState, failedState } from '../pages/layout.ts';
+import type { Notice } from '../pages/layout.ts';
+import { percent, stamp, title } from '../pages/format.ts';
+import { readOrNull } from '../read-or-null.ts';
+import type { DeliveredAlert } from '../usage-reader.ts';
+import { forTenant } from './app.ts';
+import type { PageContent, Visitor } from './app.ts';
+import { notificationsFrom, textsOf } from './notification-form.ts';
+import type { NotificationTexts } from './notification-form.ts';
+import { formOf } from './sign-in.ts';
+
+const shownMax = 20;
+const offered = [0.5, 0.8, 0.9, 1];
+
+/** Where a tenant says at which share of a limit it wants to hear, and how. Saved to its record; the alerter reads it there. */
+export function registerNotifications(app: FastifyInstance, parts: ConsoleParts): void {
+  const here = '/notifications';
+  app.get(
+    here,
+    forTenant(parts, here, (visitor, request) =>
+      content(parts, visitor, textsOf(visitor.record?.notifications, parts.policy().alertThresholds), {
+        notice: noticeFor((request.query as { done?: string }).done),
+      }),
+    ),
+  );
+  app.post(
+    here,
+    forTenant(parts, here, async (visitor, request, reply) => {
+      const form = formOf(request);
+      const outcome = await parts.records.change(visitor.tenantId, 'the tenant itself', (record) =>
+        notificationsFrom(form, record),
+      );
+      if (!outcome.ok)
+        return content(parts, visitor, textsOf(form), {
+          status: 422,
+          notice: { tone: 'bad', text: `Not saved. ${outcome.detail}` },
+        });
+      await reply.redirect(`${here}?done=saved`, 303);
+      return null;
+    }),
+  );
+  app.post(
+    `${here}/test`,
+    forTenant(parts, here, async (visitor, _request, reply) => {
+      const sent = await sendTest(parts, visitor);
+      await reply.redirect(`${here}?done=${sent}`, 303);
+      return null;
+    }),
+  );
+}
+
+async function sendTest(parts: ConsoleParts, { tenantId, record }: Visitor): Promise<string> {
+  const { webhooks = [], slack = [], emails = [] } = record?.notifications ?? {};
+  if (webhooks.length + slack.length + emails.length === 0) return 'no-target';
+  if (parts.testMessages === null) return 'no-alerter';
+  const at = new Date(parts.clock.now()).toISOString();
+  await parts.testMessages.send({
+    id: uuidv7(),
+    kind: 'test',
+    tenant_id: tenantId,
+    plan: record?.plan ?? parts.policy().defaultPlan,
+    limit_name: 'test',
+    threshold: 0,
+    period: at,
+    limit: 0,
+    used: 0,
+    exhausted_at: null,
+    at,
+  });
+  return 'tested';
+}
+
+function noticeFor(done: string | undefined): Notice | null {
+  const notices: Readonly<Record<string, Notice>> = {
+    saved: { tone: 'good', text: 'Saved. It takes effect within seconds.' },
+    tested: {
+      tone: 'good',
+      text: 'A test message is on its way to every target; its delivery shows below within seconds.',
+    },
+    'no-target': {
+      tone: 'bad',
+      text: 'There is no target yet. Save a webhook, Slack address or e-mail first.',
+    },
+    'no-alerter': { tone: 'bad', text: 'Test messages are not connected here.' },
+  };
+  return notices[done ?? ''] ?? null;
+}
+
+async function content(
+  parts: ConsoleParts,
+  { tenantId }: Visitor,
+  texts: NotificationTexts,
+  { notice = null, status = 200 }: { notice?: Notice | null; status?: number },
+): Promise<PageContent> {
+  const alerts = await readOrNull(parts, parts.usage.alerts(tenantId, shownMax));
+  const body = html`<div class="page-head">
+      <div>
+        <h1>Notifications</h1>
+        <p class="lead">
+          Hear about it before a limit is reached: once for each limit, period and threshold.
+        </p>
+      </div>
+    </div>
+    <div class="columns">
+      <section class="card">${settingsForm(texts)}</section>
+      <section class="card stack">
+        <h2>Try it</h2>
+        <p class="soft">Sends a test message to every saved target.</p>
+        <form method="post" action="/notifications/test">
+          <button class="second" type="submit">Send a test message</button>
+        </form>
+      </section>
+    </div>
+    <section class="card">
+      <h2 class="card-head">Recent notifications</h2>
+      ${alerts === null ? failedState('The delivery log') : deliveries(alerts)}
+    </section>`;
+  return { title: 'Notifications', body, notice, status };
+}
+
+function settingsForm(texts: NotificationTexts): Html {
+  return html`<form method="post" action="/notifications">
+    <fieldset>
+      <legend>Tell me when a limit is used to</legend>
+      <div class="checks">
+        ${offered.map(
+          (threshold) =>
+            html`<label
+              ><input
+                type="checkbox"
+                name="threshold"
+                value="${threshold}"
+                ${texts.thresholds.includes(threshold) ? html`checked` : null}
+              />
+              ${percent(threshold)}</label
+            >`,
+        )}
+      </div>
+      <p class="hint">None ticked: no notifications about quotas.</p>
+    </fieldset>
+    <div class="field">
+      <label for="webhooks">Webhooks</label>
+      <textarea
+        class="mono"
+        id="webhooks"
+        name="webhooks"
+        aria-describedby="webhooks-hint"
+        placeholder="https://example.com/hooks/limits"
+      >
+${texts.webhooks}</textarea>
+      <p class="hint" id="webhooks-hint">
+        One address a line. Messages are signed (Standard
+        Webhooks)${texts.secrets.length === 0 ? '; the secret shows here once saved.' : ':'}
+      </p>
+      ${texts.secrets.map(({ url, secret }) => html`<p class="small hint">Secret for ${url}: <code>${secret}</code></p>`)}
+    </div>
+    <div class="field">
+      <label for="slack">Slack-compatible webhooks</label>
+      <textarea class="mono" id="slack" name="slack" placeholder="https://hooks.slack.com/services/…">
+${texts.slack}</textarea>
+      <p class="hint">One address a line.</p>
+    </div>
+    <div class="field">
+      <label for="emails">E-mail</label>
+      <textarea id="emails" name="emails" placeholder="dev@example.com">${texts.emails}</textarea>
+      <p class="hint">One address a line, at most ten.</p>
+    </div>
+    <div class="actions"><button type="submit">Save</button></div>
+  </form>`;
+}
+
+function deliveries(alerts: readonly DeliveredAlert[]): Html {
+  if (alerts.length === 0)
+    return emptyState(
+      'None yet',
+      'When a limit fills up, what was sent, and whether it arrived, shows here.',
+    );
+  return html`<div class="scroll">
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">When</th>
+          <th scope="col">What</th>
+          <th scope="col">To</th>
+          <th scope="col">Delivery</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${alerts.map(
+          (alert) =>
+            html`<tr>
+              <td class="time">${stamp(alert.time)}</td>
+              <td>
+                ${title(alert.kind)}${alert.kind === 'test' ? null : html`: ${alert.limit_name} at ${percent(alert.threshold)}`}
+              </td>
+              <td>${alert.channel} <span class="soft">${alert.target}</span></td>
+              <td>
+                <span class="badge ${alert.error === '' ? 'good' : 'bad'}">${alert.status}</span>
+                ${alert.error === '' ? null : html`<span class="soft small">${alert.error}</span>`}
+              </td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`;
+}

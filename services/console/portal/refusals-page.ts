@@ -1,0 +1,157 @@
+import type { FastifyRequest } from 'fastify';
+import type { UsageEventRow } from '../../../shared/clickhouse/usage.ts';
+import type { ConsoleParts } from '../console.ts';
+import { span, stamp } from '../pages/format.ts';
+import { html } from '../pages/html.ts';
+import type { Html } from '../pages/html.ts';
+import { emptyState, failedState } from '../pages/layout.ts';
+import { readOrNull } from '../read-or-null.ts';
+import { explain } from '../refusals/explain.ts';
+import type { PageContent, Visitor } from './app.ts';
+
+const dayMs = 86_400_000;
+const shownMax = 50;
+
+export async function refusalsPage(parts: ConsoleParts, visitor: Visitor): Promise<PageContent> {
+  const sinceMs = parts.clock.now() - 7 * dayMs;
+  const events = await readOrNull(parts, parts.usage.refusals(visitor.tenantId, sinceMs, shownMax));
+  const body = html`<div class="page-head">
+      <div>
+        <h1>Refusals</h1>
+        <p class="lead">
+          Requests of the last seven days that were answered with 429, newest first, and why.
+        </p>
+      </div>
+      <a class="button second" href="/guide">How to handle a 429</a>
+    </div>
+    <section class="card">
+      ${decisionForm()}
+      ${events === null ? failedState('The list of refusals') : list(events, parts, visitor)}
+    </section>`;
+  return { title: 'Refusals', body };
+}
+
+/** A 429 names its decision id; here it can be looked up. */
+function decisionForm(): Html {
+  return html`<form class="search" method="get" action="/refusals/find">
+    <label class="hidden" for="decision">Decision id</label>
+    <input class="mono" id="decision" name="id" placeholder="Decision id of a 429, e.g. 019a…" required />
+    <button class="second" type="submit">Look up</button>
+  </form>`;
+}
+
+function list(events: readonly UsageEventRow[], parts: ConsoleParts, { record }: Visitor): Html {
+  if (events.length === 0)
+    return emptyState('Nothing was refused', 'In the last seven days every request had room in all limits.');
+  return html`<div class="scroll">
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">When</th>
+          <th scope="col">Request</th>
+          <th scope="col">Why</th>
+          <th scope="col"><span class="hidden">Details</span></th>
+        </tr>
+      </thead>
+      <tbody>
+        ${events.map(
+          (event) =>
+            html`<tr>
+              <td class="time">${stamp(event.time)}</td>
+              <td><code>${event.method} ${event.path}</code></td>
+              <td>
+                ${explain(event, parts.policy(), record).reason}
+                ${event.decision === 'shadow_limited' ? html`<span class="badge plain">let pass: not enforced</span>` : null}
+              </td>
+              <td class="right"><a href="/refusals/${encodeURIComponent(event.event_id)}">Details</a></td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`;
+}
+
+/** One decision. Another tenant's is answered exactly like one that does not exist. */
+export async function refusalPage(
+  parts: ConsoleParts,
+  visitor: Visitor,
+  request: FastifyRequest,
+): Promise<PageContent> {
+  const asked = (request.params as { id: string }).id;
+  const id = asked === 'find' ? ((request.query as { id?: string }).id ?? '').trim() : asked;
+  const answer = await readOrNull(
+    parts,
+    parts.usage.decision(id).then((event) => ({ event })),
+  );
+  if (answer === null)
+    return {
+      title: 'Decision',
+      status: 503,
+      body: html`<div class="card">${failedState('This decision')}</div>`,
+    };
+  const { event } = answer;
+  if (event === null || event.tenant_id !== visitor.tenantId) {
+    return {
+      title: 'No such decision',
+      status: 404,
+      body: html`<div class="card">
+        ${emptyState('No such decision', html`None of your requests has the id <code>${id}</code>. A fresh one appears within a few seconds. <a href="/refusals">Back to the list</a>`)}
+      </div>`,
+    };
+  }
+  return { title: 'Decision', body: decision(event, parts, visitor) };
+}
+
+function decision(event: UsageEventRow, parts: ConsoleParts, { record }: Visitor): Html {
+  const refusedNow = event.decision === 'limited' || event.decision === 'shadow_limited';
+  const why = refusedNow ? explain(event, parts.policy(), record) : null;
+  return html`<div class="page-head">
+      <div>
+        <h1>${event.decision === 'limited' ? 'Why this was refused' : 'A decision'}</h1>
+        <p class="lead mono">${event.method} ${event.path}</p>
+      </div>
+      <a href="/refusals">All refusals</a>
+    </div>
+    ${
+      why === null
+        ? html`<section class="card"><p>This request was let pass (${event.decision}).</p></section>`
+        : html`<section class="card stack">
+            <h2>${why.reason}</h2>
+            <p>${passText(event, why.latestPassMs)}</p>
+            <p><strong>What to do:</strong> ${why.advice}</p>
+          </section>`
+    }
+    <section class="card">
+      <h2 class="card-head">The request</h2>
+      <dl class="facts">
+        <dt>Time</dt>
+        <dd>${stamp(event.time)}</dd>
+        <dt>Answer</dt>
+        <dd>${event.status}</dd>
+        <dt>Rule of the route</dt>
+        <dd>${event.route === '*' ? 'no route of its own' : html`<code>${event.route}</code>`}</dd>
+        <dt>Limits without room</dt>
+        <dd>${event.limited_by.join(', ') || 'none'}</dd>
+        <dt>User</dt>
+        <dd>${event.user_id || 'none named'}</dd>
+        <dt>Address</dt>
+        <dd>${event.client_ip || 'unknown'}</dd>
+        <dt>Plan then</dt>
+        <dd>${event.plan}</dd>
+        <dt>Units asked for</dt>
+        <dd>${event.units}</dd>
+        <dt>Decided</dt>
+        <dd>
+          ${event.degraded ? 'by the node alone, without Redis (limits are shared out among nodes then)' : 'by the shared counters'}
+        </dd>
+        <dt>Decision id</dt>
+        <dd><code>${event.event_id}</code></dd>
+      </dl>
+    </section>`;
+}
+
+function passText(event: UsageEventRow, latestPassMs: number | null): string {
+  if (latestPassMs === null) return 'Waiting would not have changed the answer.';
+  const wait = span(latestPassMs - Date.parse(event.time));
+  return `It would have passed at the latest ${wait} later, at ${stamp(latestPassMs)}; its Retry-After header named the exact time.`;
+}

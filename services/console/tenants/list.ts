@@ -1,0 +1,77 @@
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import type { TenantUse } from '../usage-reader.ts';
+import { blockNow } from './block.ts';
+import { phaseOf } from './boosts.ts';
+
+export interface ListedTenant {
+  readonly tenant_id: string;
+  readonly display_name: string | null;
+  readonly plan: string;
+  /** False for tenants that are known only because they sent requests. */
+  readonly has_record: boolean;
+  readonly blocked: boolean;
+  readonly boosts: number;
+  /** Null when the usage log did not answer: unknown is not zero. */
+  readonly requests_today: number | null;
+  readonly limited_today: number | null;
+  readonly cost_today: number | null;
+  readonly updated_at: string | null;
+}
+
+export interface TenantFilter {
+  readonly search?: string;
+  readonly plan?: string;
+}
+
+/** Every tenant with a record and every tenant seen in `use` (null: unknown), by today's requests, then by id. */
+export function listTenants(
+  records: readonly TenantRecord[],
+  use: readonly TenantUse[] | null,
+  policy: Policy,
+  filter: TenantFilter,
+  nowMs: number,
+): readonly ListedTenant[] {
+  const seen = new Map(use?.map((one) => [one.tenant_id, one]));
+  const known = new Map(records.map((record) => [record.tenant_id, record]));
+  const ids = new Set([...known.keys(), ...seen.keys()]);
+  ids.delete(anonymousTenant);
+  return [...ids]
+    .map((id) =>
+      listed(id, known.get(id) ?? null, use === null ? null : (seen.get(id) ?? unused), policy, nowMs),
+    )
+    .filter((tenant) => matches(tenant, filter))
+    .toSorted(
+      (a, b) => (b.requests_today ?? 0) - (a.requests_today ?? 0) || a.tenant_id.localeCompare(b.tenant_id),
+    );
+}
+
+const unused = { plan: null, requests: 0, limited: 0, cost: 0 };
+
+function listed(
+  id: string,
+  record: TenantRecord | null,
+  use: (Pick<TenantUse, 'requests' | 'limited' | 'cost'> & { readonly plan: string | null }) | null,
+  policy: Policy,
+  nowMs: number,
+): ListedTenant {
+  return {
+    tenant_id: id,
+    display_name: record?.display_name ?? null,
+    plan: record?.plan ?? use?.plan ?? policy.defaultPlan,
+    has_record: record !== null,
+    blocked: blockNow(record, nowMs) !== null,
+    boosts: (record?.boosts ?? []).filter((boost) => phaseOf(boost, nowMs) === 'running').length,
+    requests_today: use?.requests ?? null,
+    limited_today: use?.limited ?? null,
+    cost_today: use?.cost ?? null,
+    updated_at: record?.updated_at ?? null,
+  };
+}
+
+function matches(tenant: ListedTenant, { search = '', plan = '' }: TenantFilter): boolean {
+  if (plan !== '' && tenant.plan !== plan) return false;
+  const wanted = search.trim().toLowerCase();
+  return [tenant.tenant_id, tenant.display_name ?? ''].some((text) => text.toLowerCase().includes(wanted));
+}

@@ -1,0 +1,70 @@
+import type { Limit } from '../../../shared/domain/limit.ts';
+import { idLengthMax } from '../../../shared/domain/identity.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import type { NotificationSettings, TenantRecord } from '../../../shared/domain/tenant.ts';
+
+/** All limits of the policy that count something, by plan, then route, then platform. */
+function limitsOf(policy: Policy): readonly Limit[] {
+  return [
+    ...[...policy.plans.values()].flatMap((plan) => plan.limits),
+    ...policy.routes.flatMap((route) => [
+      ...route.limits,
+      ...[...(route.limitsByPlan?.values() ?? [])].flat(),
+    ]),
+  ];
+}
+
+/** Names that an override or a boost may speak of. */
+export function limitNames(policy: Policy): readonly string[] {
+  return [...new Set(limitsOf(policy).map((limit) => limit.name))];
+}
+
+/** What is wrong with a record that fits the schema, one sentence each; empty when nothing is. */
+export function mistakesInRecord(record: TenantRecord, policy: Policy): readonly string[] {
+  const mistakes: string[] = [];
+  if (record.plan !== undefined && !policy.plans.has(record.plan))
+    mistakes.push(
+      `plan: the policy has no plan “${record.plan}”. It has: ${[...policy.plans.keys()].join(', ')}.`,
+    );
+  const known = limitNames(policy);
+  for (const name of Object.keys(record.overrides ?? {})) {
+    if (!known.includes(name))
+      mistakes.push(`overrides: the policy has no limit “${name}”. It has: ${known.join(', ')}.`);
+  }
+  if (record.time_zone !== undefined && !isTimeZone(record.time_zone))
+    mistakes.push(`time_zone: “${record.time_zone}” is no IANA zone such as Europe/Zurich.`);
+  return [...mistakes, ...mistakesInNotifications(record.notifications ?? {})];
+}
+
+export function mistakesInNotifications(settings: NotificationSettings): readonly string[] {
+  const mistakes: string[] = [];
+  for (const threshold of settings.thresholds ?? []) {
+    if (!(threshold > 0 && threshold <= 1))
+      mistakes.push(`Threshold ${threshold}: give a share of the limit above 0 and at most 1 (100 %).`);
+  }
+  for (const url of [...(settings.webhooks ?? []).map((webhook) => webhook.url), ...(settings.slack ?? [])]) {
+    if (!isWebAddress(url))
+      mistakes.push(`“${url}” is no web address; it must begin with https:// or http://.`);
+  }
+  for (const address of settings.emails ?? []) {
+    if (!/^[^\s@<>,;]+@[^\s@<>,;]+\.[^\s@<>,;]+$/.test(address) || address.length > 254)
+      mistakes.push(`“${address}” is no e-mail address.`);
+  }
+  return mistakes;
+}
+
+/** Why an id cannot be a tenant's, or null. */
+export function mistakeInTenantId(tenantId: string): string | null {
+  if (tenantId === '') return 'The tenant id is empty.';
+  if (tenantId.length > idLengthMax) return `The tenant id is longer than ${idLengthMax} characters.`;
+  return null;
+}
+
+function isWebAddress(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && (url.protocol === 'https:' || url.protocol === 'http:') && url.username === '';
+}
+
+function isTimeZone(name: string): boolean {
+  return name === 'UTC' || Intl.supportedValuesOf('timeZone').includes(name);
+}

@@ -1,0 +1,110 @@
+import { fileURLToPath } from 'node:url';
+import { dirname } from 'node:path';
+import cookie from '@fastify/cookie';
+import helmet from '@fastify/helmet';
+import serveStatic from '@fastify/static';
+import { fastify } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { messageOf } from '../../shared/runtime/errors.ts';
+import { storeOf } from './admin/app.ts';
+import type { ConsoleParts } from './console.ts';
+import { measureRequests } from './measure-requests.ts';
+import { registerOperator } from './operator/app.ts';
+import { html } from './pages/html.ts';
+import { emptyState, failedState, page } from './pages/layout.ts';
+import { registerPortal } from './portal/app.ts';
+
+const bodyBytesMax = 64 * 1024;
+const assetsFolder = fileURLToPath(new URL('./assets', import.meta.url));
+
+/**
+ * The public listener: the portal at `/`, the operator console under `/operator`. Pages are rendered here and work
+ * without scripts; scripts only keep figures live and draw graphs. The policy below allows no inline script or style,
+ * no frame and no other origin.
+ */
+export async function createWebApp(parts: ConsoleParts): Promise<FastifyInstance> {
+  const app = fastify({ bodyLimit: bodyBytesMax, routerOptions: { maxParamLength: 2000 } });
+  measureRequests(app, 'web', parts.metrics);
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'"],
+        connectSrc: ["'self'"],
+        formAction: ["'self'"],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+    referrerPolicy: { policy: 'no-referrer' },
+    // The console stands behind whatever ends TLS for it; that one knows whether to promise HTTPS for ever.
+    strictTransportSecurity: false,
+  });
+  await app.register(cookie);
+  await app.register(serveStatic, { root: assetsFolder, prefix: '/assets/', maxAge: 60_000 });
+  await app.register(serveStatic, {
+    root: dirname(fileURLToPath(import.meta.resolve('uplot/dist/uPlot.esm.js'))),
+    prefix: '/vendor/uplot/',
+    decorateReply: false,
+    maxAge: 3_600_000,
+    allowedPath: (path) => /^\/?uPlot\.(esm\.js|min\.css)$/.test(path),
+  });
+  app.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'string' },
+    (_request, body, finish) => finish(null, new URLSearchParams(String(body))),
+  );
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.method === 'GET' || request.method === 'HEAD' || isOwnForm(request)) return;
+    await reply
+      .code(403)
+      .type('text/html')
+      .send(plainPage('Not from here', 'This form was sent by another site, so nothing was done.'));
+  });
+  answerWithPages(app, parts);
+  app.get('/healthz', () => ({ status: 'ok' }));
+  registerPortal(app, parts);
+  registerOperator(app, parts);
+  return app;
+}
+
+/** Browsers say where a form came from. The session cookies do not travel from other sites either (SameSite). */
+function isOwnForm({ headers }: FastifyRequest): boolean {
+  const site = headers['sec-fetch-site'];
+  if (site !== undefined) return site === 'same-origin' || site === 'none';
+  return headers.origin === undefined || URL.parse(headers.origin)?.host === headers.host;
+}
+
+function answerWithPages(app: FastifyInstance, { logger, metrics }: ConsoleParts): void {
+  app.setNotFoundHandler((_request, reply) =>
+    reply
+      .code(404)
+      .type('text/html')
+      .send(plainPage('No such page', 'The address may be mistyped or out of date.')),
+  );
+  app.setErrorHandler((error, request, reply) => {
+    const store = storeOf(error);
+    const status = store === null ? ((error as { statusCode?: number }).statusCode ?? 500) : 503;
+    if (store !== null) metrics.failedReads.inc({ store });
+    logger[status < 500 ? 'info' : 'error']({ err: error, url: request.url.split('?')[0] }, messageOf(error));
+    const body =
+      status < 500
+        ? emptyState('That did not work', messageOf(error))
+        : html`<div class="card">${failedState('This page')}</div>`;
+    return reply
+      .code(status)
+      .type('text/html')
+      .send(page({ title: 'Something is wrong', area: 'portal', nav: [], here: '', who: null, body }));
+  });
+}
+
+function plainPage(title: string, text: string): string {
+  const body = html`<div class="card narrow">
+    ${emptyState(title, text)}
+    <p><a href="/">Go to the start</a></p>
+  </div>`;
+  return page({ title, area: 'portal', nav: [], here: '', who: null, body });
+}
