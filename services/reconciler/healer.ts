@@ -89,8 +89,8 @@ interface Answers {
 }
 
 function addTo(answers: Map<string, number>, fromMs: number, { tenant_id, route, units }: Consumed): void {
-  for (const of of [null, route]) {
-    const key = answerKey(fromMs, tenant_id, of);
+  for (const counted of [null, route]) {
+    const key = answerKey(fromMs, tenant_id, counted);
     answers.set(key, (answers.get(key) ?? 0) + units);
   }
 }

@@ -33,7 +33,7 @@ export function startVigil(options: VigilOptions): Vigil {
   const metrics = createMetrics(options.registry);
   const closing = new AbortController();
   let trusted = false;
-  let lastTrouble = '';
+  let trouble = '';
   const running = run();
   return {
     trusted: () => trusted,
@@ -44,16 +44,18 @@ export function startVigil(options: VigilOptions): Vigil {
   };
 
   async function run(): Promise<void> {
-    while (!closing.signal.aborted) {
+    for (let rounds = 0; !closing.signal.aborted; rounds += 1) {
       try {
         trusted = await round();
-        lastTrouble = '';
+        trouble = '';
       } catch (error) {
         trusted = false;
         metrics.failures.inc();
-        // A server that is away fails four rounds a second; one line says it.
-        if (messageOf(error) !== lastTrouble) logger.warn({ err: error }, 'counters could not be checked');
-        lastTrouble = messageOf(error);
+        // A server that is away fails four rounds a second; one line says it. The very first round may be early.
+        if (messageOf(error) !== trouble && rounds > 0) {
+          logger.warn({ err: error }, 'counters could not be checked');
+          trouble = messageOf(error);
+        }
       }
       metrics.trusted.set(trusted ? 1 : 0);
       await wait(intervalMs, undefined, { signal: closing.signal }).catch(() => undefined);

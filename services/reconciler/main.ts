@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import { Type } from 'typebox';
+import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { createKafka } from '../../shared/kafka/kafka.ts';
+import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import { topicsWith } from '../../shared/kafka/topics.ts';
+import { watchPolicy } from '../../shared/policy/load.ts';
+import { connectRedis } from '../../shared/redis/client.ts';
+import { createLimiter } from '../../shared/redis/limiter.ts';
+import { createLossWatch } from '../../shared/redis/loss-watch.ts';
+import { systemClock } from '../../shared/runtime/clock.ts';
+import { readConfig } from '../../shared/runtime/config.ts';
+import { runService } from '../../shared/runtime/lifecycle.ts';
+import { createLogger } from '../../shared/runtime/logger.ts';
+import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
+import { runReconciler } from './reconciler.ts';
+
+const configSchema = Type.Object({
+  HOST: Type.String({ default: '127.0.0.1' }),
+  OPS_PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8092 }),
+  REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379' }),
+  KAFKA_BROKERS: Type.String({ default: '127.0.0.1:9092' }),
+  CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),
+  CLICKHOUSE_DATABASE: Type.String({ default: 'tollgate' }),
+  CLICKHOUSE_USER: Type.String({ default: 'default' }),
+  CLICKHOUSE_PASSWORD: Type.String({ default: '' }),
+  TOLLGATE_POLICY: Type.String({ default: 'policies/default.yaml' }),
+  TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
+  TOLLGATE_KEY_PREFIX: Type.String({ default: 'tg' }),
+});
+
+const logger = createLogger('reconciler', process.env['LOG_LEVEL'] ?? 'info');
+
+await runService(logger, async (lifecycle, fail) => {
+  const config = readConfig(configSchema, process.env);
+  const registry = createRegistry('reconciler');
+  const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, {
+    logger,
+    registry,
+  });
+  lifecycle.onClose('policy', () => policy.close());
+
+  const redis = connectRedis(config.REDIS_URL, logger);
+  lifecycle.onClose('redis', () => redis.quit());
+  const keyPrefix = config.TOLLGATE_KEY_PREFIX;
+  const limiter = createLimiter({ redis, keyPrefix, clock: systemClock, registry, logger });
+  lifecycle.onClose('limiter', () => limiter.close());
+  const clickhouse = createClickHouse({
+    url: config.CLICKHOUSE_URL,
+    database: config.CLICKHOUSE_DATABASE,
+    username: config.CLICKHOUSE_USER,
+    password: config.CLICKHOUSE_PASSWORD,
+    requestTimeoutMs: 10_000,
+  });
+  lifecycle.onClose('clickhouse', () => clickhouse.close());
+  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: 'tollgate-reconciler', logger });
+  const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
+  const tenants = createTenantDirectory({ kafka, topics, registry });
+  lifecycle.onClose('tenant records', () => tenants.close());
+
+  const reconciler = runReconciler({
+    kafka,
+    topics,
+    groupId: `${config.TOLLGATE_TOPIC_PREFIX}reconciler`,
+    tenants,
+    clickhouse,
+    limiter,
+    watch: createLossWatch({ redis, keyPrefix, token: randomUUID() }),
+    policy: () => policy.current(),
+    clock: systemClock,
+    registry,
+    logger,
+    onStalled: fail,
+  });
+  lifecycle.onClose('reconciler', () => reconciler.close());
+  const ops = await listenOps(config.HOST, config.OPS_PORT, {
+    registry,
+    unready: () => reconciler.unready(),
+  });
+  lifecycle.onClose('ops', () => ops.close());
+  logger.info({ port: config.OPS_PORT, policy: policy.current().revision }, 'reconciler started');
+});

@@ -1,0 +1,108 @@
+import { Counter } from 'prom-client';
+import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import type { Policy } from '../../shared/domain/policy.ts';
+import type { TenantTotals } from '../../shared/domain/totals.ts';
+import { runConsumer } from '../../shared/kafka/consumer.ts';
+import type { ConsumedMessage } from '../../shared/kafka/message.ts';
+import type { Kafka } from '../../shared/kafka/kafka.ts';
+import { readTotals } from '../../shared/kafka/totals-record.ts';
+import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import type { Topics } from '../../shared/kafka/topics.ts';
+import type { Limiter } from '../../shared/redis/limiter.ts';
+import type { LossWatch } from '../../shared/redis/loss-watch.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import { TollgateError } from '../../shared/runtime/errors.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import type { Registry } from '../../shared/runtime/ops.ts';
+import { createDrift } from './drift.ts';
+import { createHealer } from './healer.ts';
+import { healsOf } from './heals.ts';
+import { healsOfAll } from './rebuild.ts';
+import { startVigil } from './vigil.ts';
+
+export interface ReconcilerOptions {
+  readonly kafka: Kafka;
+  readonly topics: Topics;
+  /** Consumer group: reconcilers of one installation share it. */
+  readonly groupId: string;
+  readonly tenants: TenantDirectory;
+  readonly clickhouse: ClickHouse;
+  readonly limiter: Limiter;
+  readonly watch: LossWatch;
+  readonly policy: () => Policy;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly logger: Logger;
+  /** The process has to exit: consuming has come to a halt. */
+  readonly onStalled: (error: unknown) => void;
+}
+
+export interface Reconciler {
+  /** What keeps the counters from being right, for `/readyz`. */
+  unready(): string[];
+  close(): Promise<void>;
+}
+
+/**
+ * Keeps quota counters in Redis from saying less than ClickHouse: all of them when Redis has lost them, and those of a
+ * tenant whenever its totals are announced. Offsets are committed after Redis took the values.
+ */
+export function runReconciler(options: ReconcilerOptions): Reconciler {
+  const { kafka, topics, tenants, clickhouse, policy, clock, registry } = options;
+  const healer = createHealer({ ...options, drift: createDrift(registry, clock) });
+  const unreadable = new Counter({
+    name: 'tollgate_totals_unreadable_total',
+    help: 'Announcements of totals that could not be read and were passed over.',
+    registers: [registry],
+  });
+  const vigil = startVigil({ ...options, rebuild });
+  const consumer = runConsumer(kafka, {
+    topic: topics.totals,
+    groupId: options.groupId,
+    groupLabel: 'reconciler',
+    onBatch: ({ messages }) => healAnnounced(messages),
+    batchRecordsMax: 2_000,
+    registry,
+    onStalled: options.onStalled,
+  });
+  return {
+    unready: () => [
+      ...(tenants.ready() ? [] : ['tenant records']),
+      ...(vigil.trusted() ? [] : ['counters']),
+      ...(consumer.joined() ? [] : ['kafka']),
+    ],
+    close: async () => {
+      await consumer.close();
+      await vigil.close();
+    },
+  };
+
+  async function healAnnounced(messages: readonly ConsumedMessage[]): Promise<void> {
+    requireRecords();
+    const latest = new Map<string, TenantTotals>();
+    for (const { value } of messages) {
+      if (value === null) continue;
+      const totals = readTotals(value);
+      if (totals === null) unreadable.inc();
+      else latest.set(totals.tenant_id, totals);
+    }
+    const nowMs = clock.now();
+    const announced = [...latest.values()];
+    await healer.heal(
+      announced.flatMap((totals) => healsOf(totals, policy(), tenants.get(totals.tenant_id) ?? null, nowMs)),
+    );
+  }
+
+  async function rebuild(): Promise<{ counters: number }> {
+    requireRecords();
+    const records = new Map([...tenants.all()].map((record) => [record.tenant_id, record]));
+    const heals = await healsOfAll({ clickhouse, policy: policy(), records, nowMs: clock.now() });
+    await healer.heal(heals);
+    return { counters: heals.length };
+  }
+
+  /** Without the records plans, zones and resets are not known, and a counter might be raised beyond a reset. */
+  function requireRecords(): void {
+    if (!tenants.ready()) throw new TollgateError('KAFKA_UNAVAILABLE', 'The tenant records are not read yet');
+  }
+}
