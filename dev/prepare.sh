@@ -20,9 +20,9 @@ tollgate_install() {
   local log=.local/npm-install.log started=$SECONDS installer
   command -v npm >/dev/null || { echo "npm is missing. Run: sudo apt-get update && sudo apt-get install -y nodejs npm" >&2; return 1; }
   echo "installing packages (about a minute with an empty cache)" >&2
-  # Not `npm ci`: it refuses a lock file without the optional packages of other platforms, which not every registry
-  # carries. The versions are the lock file's all the same, and it stays as it is. The Node that npm finds first must be
-  # the machine's own, since the other is among what is installed.
+  # Not `npm ci`: it begins by deleting everything, also under what runs from here at the moment. The versions are the
+  # lock file's all the same, and it stays as it is. The Node that npm finds first must be the machine's own, since the
+  # other is among what is installed.
   PATH="${PATH#*:}" npm install --no-save --no-progress >"$log" 2>&1 9>&- &
   installer=$!
   while kill -0 "$installer" 2>/dev/null; do
