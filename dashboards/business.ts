@@ -7,9 +7,10 @@ import { dashboard, uids } from './sources.ts';
 
 /** Callers without a tenant are counted, but they are nobody's customer. */
 const customers = `tenant_id != 'anonymous'`;
-const served = `sumIf(cost, decision != 'limited')`;
-const saved = `sumIf(cost, decision = 'limited')`;
-const inRange = `FROM \${database}.usage_by_hour WHERE ${customers} AND $__timeFilter(hour)`;
+/** Columns are named in full (`u.cost`): an alias of the same name would otherwise take their place in ClickHouse. */
+const served = `sumIf(u.cost, decision != 'limited')`;
+const saved = `sumIf(u.cost, decision = 'limited')`;
+const inRange = `FROM \${database}.usage_by_hour AS u WHERE ${customers} AND $__timeFilter(hour)`;
 
 const tenantColumn: Column = {
   link: {
@@ -51,7 +52,7 @@ function figures(): ReturnType<typeof stat>[] {
     stat({
       title: 'Requests',
       description: 'Requests of all customers in the time range.',
-      queries: [sqlTable(`SELECT sum(requests) AS requests ${inRange} AND type = 'tollgate.request.v1'`)],
+      queries: [sqlTable(`SELECT sum(u.requests) AS requests ${inRange} AND type = 'tollgate.request.v1'`)],
       unit: 'short',
     }),
     stat({
@@ -93,13 +94,13 @@ function tenantTables(): ReturnType<typeof table>[] {
           'By requests; growth compares with the span of equal length before. Empty growth: new in this span.',
         queries: [
           sqlTable(`
-SELECT tenant_id AS tenant, argMax(plan, hour) AS plan,
-       sumIf(requests, hour >= $__fromTime) AS requests,
+SELECT tenant_id AS tenant, argMax(u.plan, hour) AS plan,
+       sumIf(u.requests, hour >= $__fromTime) AS requests,
        requests / sum(requests) OVER () AS share,
-       if(sumIf(requests, hour < $__fromTime) = 0, NULL, requests / sumIf(requests, hour < $__fromTime) - 1) AS growth,
-       sumIf(cost, decision != 'limited' AND hour >= $__fromTime) AS cost
+       if(sumIf(u.requests, hour < $__fromTime) = 0, NULL, requests / sumIf(u.requests, hour < $__fromTime) - 1) AS growth,
+       sumIf(u.cost, decision != 'limited' AND hour >= $__fromTime) AS cost
 FROM (SELECT tenant_id, plan, hour, decision, requests, cost FROM \${database}.usage_by_hour
-      WHERE ${customers} AND hour >= $__fromTime - ($__toTime - $__fromTime) AND hour <= $__toTime)
+      WHERE ${customers} AND hour >= $__fromTime - ($__toTime - $__fromTime) AND hour <= $__toTime) AS u
 GROUP BY tenant_id HAVING requests > 0 ORDER BY requests DESC LIMIT 50`),
         ],
       },
@@ -117,9 +118,9 @@ GROUP BY tenant_id HAVING requests > 0 ORDER BY requests DESC LIMIT 50`),
           'The highest share of a limit that each tenant was notified of in the last day, and what they were refused since. Forecast: when the limit runs out at the recent rate.',
         queries: [
           sqlTable(`
-SELECT tenant_id AS tenant, limit_name, argMax(used, time) / nullIf(argMax(limit, time), 0) AS share,
-       argMax(used, time) AS used, argMax(limit, time) AS limit, argMax(exhausted_at, time) AS exhausted_at, max(time) AS noticed
-FROM \${database}.alerts
+SELECT tenant_id AS tenant, limit_name, argMax(a.used, time) / nullIf(argMax(a.limit, time), 0) AS share,
+       argMax(a.used, time) AS used, argMax(a.limit, time) AS limit, argMax(a.exhausted_at, time) AS exhausted_at, max(time) AS noticed
+FROM \${database}.alerts AS a
 WHERE time >= now() - INTERVAL 1 DAY AND kind != 'recovered'
 GROUP BY tenant_id, limit_name ORDER BY share DESC LIMIT 50`),
         ],
@@ -138,9 +139,9 @@ GROUP BY tenant_id, limit_name ORDER BY share DESC LIMIT 50`),
           'Tenants below enterprise who were refused on three days or more of the last 30, or more than 1 % of the time: their plan has become too small.',
         queries: [
           sqlTable(`
-SELECT tenant_id AS tenant, argMax(plan, day) AS plan, uniqExactIf(day, limited > 0) AS days_refused,
-       sum(limited) AS refused, sum(limited) / sum(requests) AS refused_share, sum(requests) AS requests, ${served} AS cost
-FROM \${database}.usage_by_day
+SELECT tenant_id AS tenant, argMax(u.plan, day) AS plan, uniqExactIf(day, limited > 0) AS days_refused,
+       sum(limited) AS refused, sum(limited) / sum(u.requests) AS refused_share, sum(u.requests) AS requests, ${served} AS cost
+FROM \${database}.usage_by_day AS u
 WHERE ${customers} AND day >= today() - 30
 GROUP BY tenant_id
 HAVING plan != 'enterprise' AND (days_refused >= 3 OR refused_share > 0.01)
@@ -159,7 +160,7 @@ ORDER BY days_refused DESC, refused DESC LIMIT 50`),
         description: 'Each plan: how many tenants are active on it, what one of them uses and costs.',
         queries: [
           sqlTable(`
-SELECT plan, uniqExact(tenant_id) AS tenants, sum(requests) AS requests, sum(limited) / sum(requests) AS refused,
+SELECT plan, uniqExact(tenant_id) AS tenants, sum(u.requests) AS requests, sum(limited) / sum(u.requests) AS refused,
        ${served} AS cost, cost / tenants AS cost_per_tenant
 ${inRange} GROUP BY plan ORDER BY requests DESC`),
         ],

@@ -1,10 +1,9 @@
 import type { ClassicDashboard } from './classic.ts';
 import { QueryVariableBuilder, RowBuilder, VariableRefresh } from '@grafana/grafana-foundation-sdk/dashboard';
 import { rate, series, stat } from './panels.ts';
-import { promql } from './queries.ts';
+import type { Panels } from './panels.ts';
+import { promql, quantile } from './queries.ts';
 import { dashboard, prometheus } from './sources.ts';
-
-type Panels = readonly (ReturnType<typeof stat> | ReturnType<typeof series>)[];
 
 const node = 'instance=~"$node"';
 
@@ -84,7 +83,7 @@ function figures(): Panels {
     stat({
       title: 'Freshness',
       description: 'Age of the newest moment up to which ClickHouse is complete. The aim is under 1 s.',
-      queries: [promql('max(tollgate_freshness_seconds)', 'freshness')],
+      queries: [promql('max(tollgate_aggregator_lag_seconds)', 'freshness')],
       unit: 's',
       warnAt: 5,
       badAt: 60,
@@ -269,6 +268,14 @@ function redis(): Panels {
 
 function behind(): Panels {
   return [
+    stat({
+      title: 'Tenants over 90 % of a quota',
+      description: 'Tenants about to be refused. The Business dashboard names them.',
+      queries: [promql('sum(tollgate_tenants_over_share{share="0.9"})', 'tenants')],
+      unit: 'short',
+      warnAt: 1,
+      width: 24,
+    }),
     series({
       title: 'Lag by consumer',
       description: 'Age of the oldest record not committed yet. The Pipeline dashboard goes on from here.',
@@ -284,9 +291,4 @@ function behind(): Panels {
       unit: 'bytes',
     }),
   ];
-}
-
-/** PromQL of a quantile of a histogram over everything selected. */
-export function quantile(q: number, histogram: string, selector: string): string {
-  return `histogram_quantile(${q}, sum by (le) (rate(${histogram}_bucket{${selector}}[${rate}])))`;
 }

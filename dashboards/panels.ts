@@ -24,6 +24,8 @@ import { PanelBuilder as TimeseriesBuilder } from '@grafana/grafana-foundation-s
 import { mixed } from './sources.ts';
 import { decisionColors } from './colors.ts';
 
+export type Panels = readonly (StatBuilder | TableBuilder | TimeseriesBuilder)[];
+
 /** `rate()` windows of panels: four scrapes at the least, wider when the panel shows more time. */
 export const rate = '$__rate_interval';
 

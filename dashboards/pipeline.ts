@@ -1,11 +1,10 @@
 import type { ClassicDashboard } from './classic.ts';
 import { RowBuilder } from '@grafana/grafana-foundation-sdk/dashboard';
-import { quantile } from './fleet.ts';
-import { rate, series, stat, table } from './panels.ts';
-import { promql, sqlSeries, sqlTable } from './queries.ts';
+import { rate, series, stat } from './panels.ts';
+import type { Panels } from './panels.ts';
+import { aggregator, clickhousePanels, healing } from './pipeline-truth.ts';
+import { promql, quantile, sqlTable } from './queries.ts';
 import { dashboard } from './sources.ts';
-
-type Panels = readonly (ReturnType<typeof stat> | ReturnType<typeof series> | ReturnType<typeof table>)[];
 
 /** The way of an event from the gateway's disk to a total, and of the total back to the counters. */
 export function pipelineDashboard(): ClassicDashboard {
@@ -18,8 +17,11 @@ export function pipelineDashboard(): ClassicDashboard {
     .refresh('10s');
   const sections: readonly (readonly [string, Panels])[] = [
     ['Now', figures()],
+    ['Spool', spool()],
     ['Kafka', kafka()],
+    ['Aggregator', aggregator()],
     ['ClickHouse', clickhousePanels()],
+    ['Truth and counters', healing()],
   ];
   for (const [title, panels] of sections) {
     builder.withRow(new RowBuilder(title));
@@ -44,12 +46,93 @@ function figures(): Panels {
       empty: 'no progress yet',
     }),
     stat({
-      title: 'Events lost by a full spool',
+      title: 'Event to total, p99',
+      description: 'Age of an event when it is first visible in the totals. The aim is under 1 s.',
+      queries: [promql(quantile(0.99, 'tollgate_aggregator_freshness_seconds', ''), 'p99')],
+      unit: 's',
+      warnAt: 1,
+      badAt: 10,
+    }),
+    stat({
+      title: 'Oldest event on a gateway',
+      description: 'Age of the oldest event that Kafka has not acknowledged, over all gateways.',
+      queries: [promql('max(tollgate_spool_oldest_age_seconds)', 'age')],
+      unit: 's',
+      warnAt: 10,
+      badAt: 60,
+    }),
+    stat({
+      title: 'Dead letters',
       description:
-        'Events that no spool could take: usage that was served and will never be counted. Must be 0.',
-      queries: [promql('sum(tollgate_events_unwritten_total)', 'lost')],
+        'Records of the last hour that could not become an event. Each is usage that is not counted.',
+      queries: [promql('sum(increase(tollgate_aggregator_dead_letters_total[1h]))', 'records')],
+      unit: 'short',
+      warnAt: 1,
+      badAt: 100,
+    }),
+    stat({
+      title: 'Events lost',
+      description:
+        'Events that a spool dropped or refused in the last hour: usage that will never be counted. Must be 0.',
+      queries: [
+        promql(
+          'sum(increase(tollgate_spool_dropped_total[1h])) + sum(increase(tollgate_events_unwritten_total[1h]))',
+          'lost',
+        ),
+      ],
       unit: 'short',
       badAt: 1,
+    }),
+    stat({
+      title: 'Heartbeat',
+      description:
+        'Seconds since a heartbeat last came through from request to alert. It beats once a minute.',
+      queries: [promql('time() - max(tollgate_heartbeat_last_success_timestamp_seconds)', 'ago')],
+      unit: 's',
+      warnAt: 120,
+      badAt: 180,
+      empty: 'never',
+    }),
+  ];
+}
+
+function spool(): Panels {
+  return [
+    series({
+      title: 'Age of the spool',
+      description: 'Age of the oldest event that Kafka has not acknowledged, by gateway. Near 0 in health.',
+      queries: [promql('max by (instance) (tollgate_spool_oldest_age_seconds)', '{{instance}}')],
+      unit: 's',
+      warnAt: 10,
+      badAt: 60,
+    }),
+    series({
+      title: 'Bytes of the spool',
+      description:
+        'Bytes of the files that hold events on their way to Kafka. Growing: Kafka takes less than comes.',
+      queries: [promql('sum by (instance) (tollgate_spool_bytes)', '{{instance}}')],
+      unit: 'bytes',
+    }),
+    series({
+      title: 'Events into the spool',
+      description:
+        'Events taken by the spool; dropped ones by reason, which must be none; writes that the disk refused.',
+      queries: [
+        promql(`sum(rate(tollgate_spool_appended_total[${rate}]))`, 'taken'),
+        promql(`sum by (reason) (rate(tollgate_spool_dropped_total[${rate}]))`, 'dropped: {{reason}}'),
+        promql(`sum(rate(tollgate_spool_write_failures_total[${rate}]))`, 'refused by the disk'),
+      ],
+      unit: 'wps',
+    }),
+    series({
+      title: 'Time to write',
+      description:
+        'Time of the one write that serves the events of a turn; it stands between a decision and its answer.',
+      queries: [
+        promql(quantile(0.5, 'tollgate_spool_write_seconds', ''), 'p50'),
+        promql(quantile(0.99, 'tollgate_spool_write_seconds', ''), 'p99'),
+      ],
+      unit: 's',
     }),
   ];
 }
@@ -122,70 +205,5 @@ function kafka(): Panels {
       ],
       unit: 'short',
     }),
-  ];
-}
-
-function clickhousePanels(): Panels {
-  return [
-    series({
-      title: 'From event to row',
-      description: 'Time between an event and its row in ClickHouse, by the events of each interval.',
-      queries: [
-        sqlSeries(`
-SELECT bucket AS time, q[1] AS p50, q[2] AS p99
-FROM (SELECT $__timeInterval(time) AS bucket, quantiles(0.5, 0.99)(dateDiff('millisecond', time, ingested_at) / 1000) AS q
-      FROM \${database}.usage_events WHERE $__timeFilter(time) GROUP BY bucket)
-ORDER BY time`),
-      ],
-      unit: 's',
-      warnAt: 1,
-      badAt: 10,
-    }),
-    series({
-      title: 'Rows per second',
-      description: 'Distinct events by the second they were stored.',
-      queries: [
-        sqlSeries(`
-SELECT $__timeInterval(ingested_at) AS time, count() / $__interval_s AS events
-FROM \${database}.usage_events WHERE $__timeFilter(time) GROUP BY time ORDER BY time WITH FILL STEP $__interval_s`),
-      ],
-      unit: 'wps',
-    }),
-    table(
-      {
-        title: 'Tables',
-        description:
-          'Active parts, rows and bytes of each table. Hundreds of parts in one partition mean merges are behind; ClickHouse refuses inserts at 3000.',
-        queries: [
-          sqlTable(`
-SELECT table, count() AS parts, max(partition_parts) AS parts_in_a_partition, sum(rows) AS rows, sum(bytes_on_disk) AS bytes,
-       bytes / greatest(rows, 1) AS bytes_per_row
-FROM (SELECT table, rows, bytes_on_disk, count() OVER (PARTITION BY table, partition) AS partition_parts
-      FROM system.parts WHERE database = '\${database}' AND active)
-GROUP BY table ORDER BY bytes DESC`),
-        ],
-      },
-      {
-        parts_in_a_partition: { warnAt: 100, badAt: 1000 },
-        bytes: { unit: 'bytes' },
-        bytes_per_row: { unit: 'bytes', decimals: 1 },
-      },
-    ),
-    table(
-      {
-        title: 'Progress by partition',
-        description: 'Up to where each partition of the usage topic is complete in ClickHouse.',
-        queries: [
-          sqlTable(`
-SELECT topic, kafka_partition AS partition, complete_through, kafka_offset AS next_offset,
-       dateDiff('millisecond', complete_through, now64(3)) / 1000 AS age
-FROM \${database}.pipeline_progress FINAL ORDER BY topic, partition`),
-        ],
-      },
-      {
-        complete_through: { unit: 'dateTimeAsIso' },
-        age: { unit: 's', warnAt: 5, badAt: 60 },
-      },
-    ),
   ];
 }

@@ -7,11 +7,6 @@ export function promql(expr: string, legend: string): DataqueryBuilder {
   return new DataqueryBuilder().datasource(prometheus).expr(expr).legendFormat(legend).range();
 }
 
-/** A PromQL query of now, for tables and single figures. */
-export function promqlNow(expr: string, legend: string): DataqueryBuilder {
-  return new DataqueryBuilder().datasource(prometheus).expr(expr).legendFormat(legend).instant();
-}
-
 /** What grafana-clickhouse-datasource stores for a query written as SQL. The Foundation SDK has no type for it. */
 export interface ClickHouseQuery extends Dataquery {
   readonly datasource: typeof clickhouse;
@@ -43,4 +38,9 @@ function sql(rawSql: string, queryType: 'table' | 'timeseries'): Builder<Dataque
     rawSql: rawSql.trim(),
   };
   return { build: () => query as ClickHouseQuery };
+}
+
+/** PromQL of a quantile of a histogram over everything selected. */
+export function quantile(q: number, histogram: string, selector: string): string {
+  return `histogram_quantile(${q}, sum by (le) (rate(${histogram}_bucket{${selector}}[$__rate_interval])))`;
 }

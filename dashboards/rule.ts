@@ -29,7 +29,7 @@ export interface AlertRule {
 
 /** The condition in PromQL. */
 export function conditionOf(rule: AlertRule): string {
-  const condition = `${rule.query} ${rule.fires === 'above' ? '>' : '<'} ${rule.threshold}`;
+  const condition = `(${rule.query}) ${rule.fires === 'above' ? '>' : '<'} ${rule.threshold}`;
   if (rule.whenAbsent === 'quiet') return condition;
   return `(${condition}) or (absent(${rule.query}) * ${rule.fires === 'above' ? 'Inf' : '0'})`;
 }

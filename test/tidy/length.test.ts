@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { files, nodesOf, placeOf, textOf, typeScriptFiles } from './sources.ts';
 
 const fileLinesMax = 300;
-const functionLinesMax = 60;
+const functionLinesMax = 70;
 const generated = /^dashboards\/generated\//;
 const code = /\.(ts|js|cjs|lua|sql|sh|css)$/;
 
@@ -16,13 +16,16 @@ test(`no file of code is longer than ${fileLinesMax} lines`, () => {
   expect(findings).toEqual([]);
 });
 
-/** Lines of functions inside count for those alone, so that a factory or a `describe` may hold many short ones. */
+/**
+ * Lines of functions inside count for those alone, so that a factory or a `describe` may hold many short ones. Text
+ * of several lines (a page, a statement of SQL) counts as one.
+ */
 test(`no function has more than ${functionLinesMax} lines of its own`, () => {
   const findings: string[] = [];
   for (const path of typeScriptFiles) {
     for (const node of nodesOf(path)) {
       if (!isFunctionWithBody(node)) continue;
-      const lines = linesOf(node) - linesOfFunctionsInside(node);
+      const lines = linesOf(node) - linesInside(node);
       if (lines > functionLinesMax) {
         findings.push(
           `${placeOf(node)} has ${lines} lines: move a step that has a name into a function below`,
@@ -43,10 +46,12 @@ function linesOf(node: ts.Node): number {
   return source.getLineAndCharacterOfPosition(node.getEnd()).line - first + 1;
 }
 
-function linesOfFunctionsInside(node: ts.Node): number {
+/** Lines that are not the function's own. */
+function linesInside(node: ts.Node): number {
   let lines = 0;
   node.forEachChild((child) => {
-    lines += isFunctionWithBody(child) ? linesOf(child) - 1 : linesOfFunctionsInside(child);
+    const apart = isFunctionWithBody(child) || ts.isTemplateLiteral(child);
+    lines += apart ? linesOf(child) - 1 : linesInside(child);
   });
   return lines;
 }

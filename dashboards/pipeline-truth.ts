@@ -1,0 +1,164 @@
+import { rate, series, table } from './panels.ts';
+import type { Panels } from './panels.ts';
+import { promql, quantile, sqlSeries, sqlTable } from './queries.ts';
+
+/** The second half of the Pipeline dashboard: from Kafka to the truth, and from the truth to the counters. */
+export function aggregator(): Panels {
+  return [
+    series({
+      title: 'Rows and repeats',
+      description: 'Rows inserted, events whose id had been seen before, records that became dead letters.',
+      queries: [
+        promql(`sum(rate(tollgate_aggregator_rows_total[${rate}]))`, 'rows'),
+        promql(`sum(rate(tollgate_aggregator_repeats_total[${rate}]))`, 'repeats'),
+        promql(`sum(rate(tollgate_aggregator_dead_letters_total[${rate}]))`, 'dead letters'),
+      ],
+      unit: 'wps',
+    }),
+    series({
+      title: 'Age of the totals',
+      description:
+        'Age of the instant up to which every partition is counted, and p99 of the age of events when counted.',
+      queries: [
+        promql('max(tollgate_aggregator_lag_seconds)', 'counted through'),
+        promql(quantile(0.99, 'tollgate_aggregator_freshness_seconds', ''), 'p99 of an event'),
+      ],
+      unit: 's',
+      warnAt: 1,
+      badAt: 60,
+    }),
+    series({
+      title: 'Time of each step',
+      description: 'Mean time of each step of a block, failed attempts included.',
+      queries: [
+        promql(
+          `sum by (step) (rate(tollgate_aggregator_step_seconds_sum[${rate}])) / sum by (step) (rate(tollgate_aggregator_step_seconds_count[${rate}]))`,
+          '{{step}}',
+        ),
+      ],
+      unit: 's',
+      stacked: true,
+    }),
+    series({
+      title: 'Blocks',
+      description: 'Rows in a block on average, blocks per second, and attempts of a step that failed.',
+      queries: [
+        promql(
+          `sum(rate(tollgate_aggregator_block_rows_sum[${rate}])) / sum(rate(tollgate_aggregator_block_rows_count[${rate}]))`,
+          'rows in a block',
+        ),
+        promql(`sum(rate(tollgate_aggregator_blocks_total[${rate}]))`, 'blocks per second'),
+        promql(
+          `sum by (step) (increase(tollgate_aggregator_step_failures_total[${rate}]))`,
+          'failed: {{step}}',
+        ),
+      ],
+      unit: 'short',
+    }),
+  ];
+}
+
+export function clickhousePanels(): Panels {
+  return [
+    series({
+      title: 'From event to row',
+      description: 'Time between an event and its row in ClickHouse, by the events of each interval.',
+      queries: [
+        sqlSeries(`
+SELECT bucket AS time, q[1] AS p50, q[2] AS p99
+FROM (SELECT $__timeInterval(time) AS bucket, quantiles(0.5, 0.99)(dateDiff('millisecond', time, ingested_at) / 1000) AS q
+      FROM \${database}.usage_events WHERE $__timeFilter(time) GROUP BY bucket)
+ORDER BY time`),
+      ],
+      unit: 's',
+      warnAt: 1,
+      badAt: 10,
+    }),
+    series({
+      title: 'Rows per second',
+      description: 'Distinct events by the second they were stored.',
+      queries: [
+        sqlSeries(`
+SELECT $__timeInterval(ingested_at) AS time, count() / $__interval_s AS events
+FROM \${database}.usage_events WHERE $__timeFilter(time) GROUP BY time ORDER BY time WITH FILL STEP $__interval_s`),
+      ],
+      unit: 'wps',
+    }),
+    table(
+      {
+        title: 'Tables',
+        description:
+          'Active parts, rows and bytes of each table. Hundreds of parts in one partition mean merges are behind; ClickHouse refuses inserts at 3000.',
+        queries: [
+          sqlTable(`
+SELECT table, count() AS parts, max(partition_parts) AS parts_in_a_partition, sum(rows) AS rows, sum(bytes_on_disk) AS bytes,
+       bytes / greatest(rows, 1) AS bytes_per_row
+FROM (SELECT table, rows, bytes_on_disk, count() OVER (PARTITION BY table, partition) AS partition_parts
+      FROM system.parts WHERE database = '\${database}' AND active)
+GROUP BY table ORDER BY bytes DESC`),
+        ],
+      },
+      {
+        parts_in_a_partition: { warnAt: 100, badAt: 1000 },
+        bytes: { unit: 'bytes' },
+        bytes_per_row: { unit: 'bytes', decimals: 1 },
+      },
+    ),
+    table(
+      {
+        title: 'Progress by partition',
+        description: 'Up to where each partition of the usage topic is complete in ClickHouse.',
+        queries: [
+          sqlTable(`
+SELECT topic, kafka_partition AS partition, complete_through, kafka_offset AS next_offset,
+       dateDiff('millisecond', complete_through, now64(3)) / 1000 AS age
+FROM \${database}.pipeline_progress FINAL ORDER BY topic, partition`),
+        ],
+      },
+      {
+        complete_through: { unit: 'dateTimeAsIso' },
+        age: { unit: 's', warnAt: 5, badAt: 60 },
+      },
+    ),
+  ];
+}
+
+export function healing(): Panels {
+  return [
+    series({
+      title: 'Drift',
+      description:
+        'Largest difference between a quota counter in Redis and its total in ClickHouse. A little ahead is normal: events in flight.',
+      queries: [promql('max by (direction) (tollgate_drift_max_units)', 'Redis {{direction}}')],
+      unit: 'short',
+      badAt: 500,
+    }),
+    series({
+      title: 'Healing',
+      description: 'Counters compared, by whether they had to be raised, and the units they were raised by.',
+      queries: [
+        promql(`sum by (result) (rate(tollgate_quota_comparisons_total[${rate}]))`, '{{result}}'),
+        promql(`sum(rate(tollgate_quota_raised_units_total[${rate}]))`, 'units raised'),
+      ],
+      unit: 'ops',
+    }),
+    series({
+      title: 'Trust and rebuilds',
+      description:
+        'Trust is 1 while Redis answers and no lost counter waits; rebuilds of all counters; rounds that failed.',
+      queries: [
+        promql('min(tollgate_counters_trusted)', 'trusted'),
+        promql(`sum(increase(tollgate_rebuilds_total[${rate}]))`, 'rebuilds'),
+        promql(`sum(increase(tollgate_counter_checks_failed_total[${rate}]))`, 'failed rounds'),
+      ],
+      unit: 'short',
+    }),
+    series({
+      title: 'Time to rebuild',
+      description: 'From noticing that counters were lost until all were right again.',
+      queries: [promql(quantile(0.99, 'tollgate_rebuild_seconds', ''), 'p99')],
+      unit: 's',
+      badAt: 3,
+    }),
+  ];
+}

@@ -1,0 +1,200 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { alertRules } from '../../../dashboards/alert-rules.ts';
+import { renderAll } from '../../../dashboards/render.ts';
+import { needProgram } from '../../../dev/packages.ts';
+
+const run = promisify(execFile);
+
+/** Samples a minute apart, in promtool's notation, over 30 minutes; judged after 25. */
+interface Case {
+  readonly fires: Readonly<Record<string, string>>;
+  readonly quiet: Readonly<Record<string, string>>;
+  /** What on-call reads. */
+  readonly summary: string;
+  /** Labels of the alert beyond its severity. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+const gateway = 'instance="a:8090"';
+const down = 'job="tollgate-gateway",instance="a:8090"';
+
+/** For each rule the series that must set it off, and the nearest that must not. */
+const cases: Readonly<Record<string, Case>> = {
+  TollgateRejectionSpike: {
+    summary: '40% of all requests are being refused',
+    fires: {
+      'tollgate_checks_total{decision="limited"}': '0+400x30',
+      'tollgate_checks_total{decision="allowed"}': '0+600x30',
+    },
+    quiet: {
+      'tollgate_checks_total{decision="limited"}': '0+200x30',
+      'tollgate_checks_total{decision="allowed"}': '0+800x30',
+    },
+  },
+  TollgateRedisFailing: {
+    summary: '60% of checks are decided without Redis',
+    fires: { tollgate_checks_degraded_total: '0+600x30', tollgate_checks_total: '0+1000x30' },
+    quiet: { tollgate_checks_degraded_total: '0+400x30', tollgate_checks_total: '0+1000x30' },
+  },
+  TollgateNodeDegraded: {
+    summary: 'a:8090 decides without 1 of its Redis servers',
+    fires: { [`tollgate_redis_servers_away{${gateway}}`]: '1x30' },
+    quiet: { [`tollgate_redis_servers_away{${gateway}}`]: '0x30' },
+    labels: { instance: 'a:8090' },
+  },
+  TollgateCheckSlow: {
+    summary: 'The p99 of a check is 1.5ms',
+    fires: checkBuckets({ upTo1ms: 980, all: 1000 }),
+    quiet: checkBuckets({ upTo1ms: 995, all: 1000 }),
+  },
+  TollgateLag: {
+    summary: 'aggregator is 1m 30s behind',
+    fires: { 'tollgate_kafka_lag_seconds{group="aggregator"}': '90x30' },
+    quiet: { 'tollgate_kafka_lag_seconds{group="aggregator"}': '30x30' },
+    labels: { group: 'aggregator' },
+  },
+  TollgateFreshness: {
+    summary: 'Totals are 1m 1s old',
+    fires: { tollgate_aggregator_lag_seconds: '61x30' },
+    quiet: { tollgate_aggregator_lag_seconds: '59x30' },
+  },
+  TollgateDeadLetters: {
+    summary: '1 records could not be read in 15 minutes',
+    fires: { tollgate_aggregator_dead_letters_total: '0x20 1x10' },
+    quiet: { tollgate_aggregator_dead_letters_total: '7x30' },
+  },
+  TollgateSpoolFilling: {
+    summary: 'a:8090 holds events that are 25m 0s old',
+    fires: { [`tollgate_spool_oldest_age_seconds{${gateway}}`]: '0+60x30' },
+    quiet: { [`tollgate_spool_oldest_age_seconds{${gateway}}`]: '59x30' },
+    labels: { instance: 'a:8090' },
+  },
+  TollgateEventsLost: {
+    summary: 'a:8090 dropped 5 usage events',
+    fires: { [`tollgate_spool_dropped_total{${gateway},reason="full"}`]: '0x20 5x10' },
+    quiet: { [`tollgate_spool_dropped_total{${gateway},reason="full"}`]: '5x30' },
+    labels: { instance: 'a:8090' },
+  },
+  TollgateDrift: {
+    summary: 'A counter in Redis is behind ClickHouse by 501 units',
+    fires: { 'tollgate_drift_max_units{direction="behind"}': '501x30' },
+    quiet: { 'tollgate_drift_max_units{direction="behind"}': '501x20 3x10' },
+    labels: { direction: 'behind' },
+  },
+  TollgateHeartbeatMissing: {
+    summary: 'No heartbeat came through for 5m 0s',
+    fires: { tollgate_heartbeat_last_success_timestamp_seconds: '0+60x20 1200x10' },
+    quiet: { tollgate_heartbeat_last_success_timestamp_seconds: '0+60x30' },
+  },
+  TollgateTenantOver90: {
+    summary: '2 tenants have used more than 90 % of a quota',
+    fires: { 'tollgate_tenants_over_share{share="0.9"}': '2x30' },
+    quiet: {
+      'tollgate_tenants_over_share{share="0.9"}': '0x30',
+      'tollgate_tenants_over_share{share="0.5"}': '9x30',
+    },
+  },
+  TollgateServiceDown: {
+    summary: 'tollgate-gateway at a:8090 does not answer (up is 0)',
+    fires: { [`up{${down}}`]: '1x20 0x10' },
+    quiet: { [`up{${down}}`]: '1x30' },
+    labels: { job: 'tollgate-gateway', instance: 'a:8090' },
+  },
+};
+
+function checkBuckets({ upTo1ms, all }: { upTo1ms: number; all: number }): Record<string, string> {
+  return {
+    'tollgate_check_duration_seconds_bucket{le="0.0005"}': `0+${upTo1ms}x30`,
+    'tollgate_check_duration_seconds_bucket{le="0.001"}': `0+${upTo1ms}x30`,
+    'tollgate_check_duration_seconds_bucket{le="0.002"}': `0+${all}x30`,
+    'tollgate_check_duration_seconds_bucket{le="+Inf"}': `0+${all}x30`,
+    tollgate_check_duration_seconds_count: `0+${all}x30`,
+  };
+}
+
+let promtool: string;
+let dir: string;
+
+beforeAll(async () => {
+  promtool = await needProgram('promtool', (line) => process.stderr.write(`${line}\n`));
+  dir = await mkdtemp(join(tmpdir(), 'tollgate-rules-'));
+  for (const [path, text] of renderAll()) {
+    if (path.startsWith('prometheus/')) await writeFile(join(dir, path.slice('prometheus/'.length)), text);
+  }
+});
+
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+test('B8: Prometheus accepts its configuration and its rules', async () => {
+  for (const [command, file] of [
+    ['rules', 'rules.yml'],
+    ['config', 'prometheus.yml'],
+    ['config', 'prometheus.loopback.yml'],
+  ] as const) {
+    await expect(run(promtool, ['check', command, join(dir, file)])).resolves.toMatchObject({
+      stdout: expect.stringContaining('SUCCESS') as string,
+    });
+  }
+});
+
+describe('B8: an alert fires where it should, says why, and is quiet where it should be', () => {
+  test.each(alertRules)('$name', async ({ name, severity }) => {
+    const { fires, quiet, summary, labels } = cases[name] ?? { fires: {}, quiet: {}, summary: 'no case' };
+    const firing = { exp_labels: { severity, ...labels }, exp_annotations: annotationsOf(name, summary) };
+    await judge(name, [
+      { series: fires, alerts: [firing] },
+      { series: quiet, alerts: [] },
+    ]);
+  });
+});
+
+test('B8: with nothing to see only the heartbeat speaks', async () => {
+  for (const { name, severity, whenAbsent } of alertRules) {
+    const alerts = [
+      {
+        exp_labels: { severity },
+        exp_annotations: annotationsOf(name, 'No heartbeat came through for +Inf'),
+      },
+    ];
+    await judge(`${name}-absent`, [{ series: {}, alerts: whenAbsent === 'fires' ? alerts : [] }]);
+  }
+});
+
+interface Judgement {
+  readonly series: Readonly<Record<string, string>>;
+  readonly alerts: readonly object[];
+}
+
+/** Has promtool evaluate the rules every 15 s over the series, and compare the alerts after 25 minutes. */
+async function judge(name: string, judgements: readonly Judgement[]): Promise<void> {
+  const path = join(dir, `${name}.test.yml`);
+  const tests = judgements.map(({ series, alerts }) => ({
+    interval: '1m',
+    input_series: Object.entries(series).map(([key, values]) => ({ series: key, values })),
+    alert_rule_test: [{ eval_time: '25m', alertname: name.replace('-absent', ''), exp_alerts: alerts }],
+  }));
+  await writeFile(path, stringify({ rule_files: ['rules.yml'], evaluation_interval: '15s', tests }));
+  await run(promtool, ['test', 'rules', path]);
+}
+
+interface RulesFile {
+  readonly groups: readonly {
+    readonly rules: readonly {
+      readonly alert: string;
+      readonly annotations: Readonly<Record<string, string>>;
+    }[];
+  }[];
+}
+
+/** All annotations as the rules file has them, with the summary as its template is to come out. */
+function annotationsOf(name: string, summary: string): Readonly<Record<string, string>> {
+  const file = parse(renderAll().get('prometheus/rules.yml') ?? '') as RulesFile;
+  const rule = file.groups.flatMap(({ rules }) => rules).find(({ alert }) => alert === name);
+  return { ...rule?.annotations, summary };
+}

@@ -1,0 +1,243 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { builtDashboards } from '../../../dashboards/render.ts';
+import { createClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { migrate } from '../../../shared/clickhouse/migrate.ts';
+import { servers, uniqueNamespace } from '../../support/servers.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
+import type { StoredEvent } from '../../support/stored-usage.ts';
+import { expandMacros, interpolate } from './grafana-variables.ts';
+import type { View } from './grafana-variables.ts';
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+const dayMs = 24 * hourMs;
+const now = Date.now();
+/** Within today even just after midnight, and in the past. */
+const recently = Math.max(now - minuteMs, now - (now % dayMs));
+
+const { database } = uniqueNamespace();
+let clickhouse: ClickHouse;
+
+/** acme (pro): 6 served, 3 refused, 1 bypassed, 1 let through in shadow mode. tiny (free): refused on 4 days. */
+const events: StoredEvent[] = [
+  ...repeat(6, { timeMs: recently, tenant: 'acme', plan: 'pro', cost: 0.5, latencyMs: 20 }),
+  ...repeat(3, {
+    timeMs: recently,
+    tenant: 'acme',
+    plan: 'pro',
+    user: 'bob',
+    cost: 0.5,
+    decision: 'limited',
+    limitedBy: ['minute', 'chat'],
+  }),
+  ...repeat(1, {
+    timeMs: recently,
+    tenant: 'acme',
+    plan: 'pro',
+    decision: 'bypassed',
+    route: 'GET /health',
+    status: 503,
+  }),
+  ...repeat(1, {
+    timeMs: recently,
+    tenant: 'acme',
+    plan: 'pro',
+    decision: 'shadow_limited',
+    limitedBy: ['trial'],
+  }),
+  ...repeat(4, { timeMs: now - 36 * hourMs, tenant: 'acme', plan: 'pro' }),
+  ...[1, 2, 3, 4].flatMap((days) => [
+    ...repeat(2, { timeMs: now - days * dayMs, tenant: 'tiny', cost: 0.25 }),
+    ...repeat(1, {
+      timeMs: now - days * dayMs,
+      tenant: 'tiny',
+      cost: 0.25,
+      decision: 'limited',
+      limitedBy: ['day'],
+    }),
+  ]),
+  ...repeat(2, { timeMs: recently, tenant: 'anonymous' }),
+];
+
+function repeat(count: number, event: StoredEvent): StoredEvent[] {
+  return Array.from({ length: count }, () => event);
+}
+
+beforeAll(async () => {
+  clickhouse = createClickHouse({ url: servers().clickhouseUrl, database });
+  await migrate(clickhouse);
+  await storeUsage(clickhouse, events);
+  await clickhouse.insert('pipeline_progress', [
+    {
+      topic: 'usage',
+      kafka_partition: 0,
+      complete_through: new Date(now - 3_000).toISOString(),
+      kafka_offset: 42,
+    },
+  ]);
+  await clickhouse.insert('stored_tenants', [
+    {
+      tenant_id: 'acme',
+      plan: 'pro',
+      overrides: { minute: 500 },
+      updated_at: new Date(now).toISOString(),
+      updated_by: 'ada',
+    },
+  ]);
+  await clickhouse.insert('stored_alerts', [
+    {
+      alert_id: 'a1',
+      time: new Date(recently).toISOString(),
+      tenant_id: 'tiny',
+      kind: 'threshold',
+      limit_name: 'day',
+      threshold: 0.9,
+      period: new Date(now - (now % dayMs)).toISOString(),
+      used: 920,
+      limit: 1000,
+      channel: 'webhook',
+      target: 'https://example.com/hook',
+      status: 'delivered',
+      attempts: 1,
+    },
+    {
+      alert_id: 'a2',
+      time: new Date(recently).toISOString(),
+      tenant_id: 'acme',
+      kind: 'threshold',
+      limit_name: 'minute',
+      threshold: 0.5,
+      period: new Date(recently).toISOString(),
+      used: 5,
+      limit: 10,
+      channel: 'log',
+      status: 'delivered',
+      attempts: 1,
+    },
+  ]);
+});
+
+afterAll(async () => {
+  await clickhouse.command(`DROP DATABASE ${database} SYNC`);
+  await clickhouse.close();
+});
+
+/** What each panel answers about the events above: some of its rows, as far as they are fixed. */
+const expected: Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>> = {
+  'tenant/Plan': [{ plan: 'pro' }],
+  'tenant/Requests today': [{ requests: 11 }],
+  'tenant/Units consumed today': [{ units: 7 }],
+  'tenant/Refused today': [{ refused: 3 / 11 }],
+  'tenant/Cost today': [{ cost: 3 }],
+  'tenant/Latest event': [{}],
+  'tenant/Requests per minute by decision': [{ allowed: 6, limited: 3, bypassed: 1, shadow_limited: 1 }],
+  'tenant/Units per minute against the plan’s minute limits': [{ units: 7 }],
+  'tenant/Units of the day against the plan’s day quota': [{ units: 7 }],
+  'tenant/Latency': [{ p50: expect.closeTo(20, 1) }],
+  'tenant/Why: by limit and route': [
+    { limit: 'minute', route: 'POST /agent/chat', refused: 3, users: 1 },
+    { limit: 'chat', refused: 3 },
+  ],
+  'tenant/Latest refusals': [{ limits: 'minute, chat', user_id: 'bob', method: 'POST' }],
+  'tenant/Routes': [
+    { route: 'POST /agent/chat', requests: 14, refused: 3 / 14, failed: 0, cost: 3 },
+    { route: 'GET /health', requests: 1, failed: 1 },
+  ],
+  'tenant/Users': [
+    { user: 'ada', requests: 12, refused: 0 },
+    { user: 'bob', requests: 3, refused: 1 },
+  ],
+  'tenant/Cost per day': [{ served: 3, refused: 1.5 }],
+  'tenant/Own limits': [{ plan: 'pro', overrides: "{'minute':500}", blocked: false }],
+  'tenant/Notifications': [{ kind: 'threshold', limit_name: 'minute', used: 5, status: 'delivered' }],
+  'business/Active tenants': [{ tenants: 2 }],
+  'business/Requests': [{ requests: 27 }],
+  'business/Cost of what was served': [{ cost: 5 }],
+  'business/Money saved by limiting': [{ saved: 2.5 }],
+  'business/Tenants refused at least once': [{ tenants: 2 }],
+  'business/Cost per active tenant': [{ cost: 2.5 }],
+  'business/Heaviest tenants': [
+    { tenant: 'acme', plan: 'pro', requests: 15, share: 15 / 27, growth: null, cost: 3 },
+  ],
+  'business/Close to their limits': [
+    { tenant: 'tiny', limit_name: 'day', share: 0.92, used: 920, limit: 1000 },
+    { tenant: 'acme', share: 0.5 },
+  ],
+  'business/Upsell candidates': [
+    { tenant: 'tiny', plan: 'free', days_refused: 4, refused: 4 },
+    { tenant: 'acme', plan: 'pro', days_refused: 1, refused: 3 },
+  ],
+  'business/Plans': [
+    { plan: 'pro', tenants: 1, requests: 15, cost: 3, cost_per_tenant: 3 },
+    { plan: 'free', tenants: 1, requests: 12 },
+  ],
+  'business/Cost per tenant': [{ tenant: 'acme', cost: 3 }],
+  'business/Served and saved': [{ served: 3, saved: 1.5 }],
+  'pipeline/Complete through': [{}],
+  'pipeline/From event to row': [{ p50: 0.4, p99: 0.4 }],
+  'pipeline/Rows per second': [{ events: 13 / 60 }],
+  'pipeline/Tables': [{ table: 'stored_events', rows: events.length }],
+  'pipeline/Progress by partition': [{ topic: 'usage', partition: 0, next_offset: 42 }],
+};
+
+interface Query {
+  readonly key: string;
+  readonly rawSql: string;
+}
+
+const queries: Query[] = [...builtDashboards()].flatMap(([name, dashboard]) =>
+  (dashboard.panels ?? []).flatMap((panel) =>
+    ('targets' in panel ? (panel.targets ?? []) : [])
+      .map((target) => target as unknown as { rawSql?: string })
+      .filter((target): target is { rawSql: string } => target.rawSql !== undefined)
+      .map(({ rawSql }) => ({ key: `${name}/${panel.title ?? ''}`, rawSql })),
+  ),
+);
+
+describe('B8, C7: every ClickHouse panel answers what was stored', () => {
+  const view: View = {
+    fromMs: now - 10 * dayMs,
+    toMs: now + minuteMs,
+    intervalMs: minuteMs,
+    variables: { database, tenant: 'acme', plan: 'pro' },
+  };
+
+  test.each(queries)('$key', async ({ key, rawSql }) => {
+    const rows = await clickhouse.query(expandMacros(interpolate(rawSql, view), view));
+    expect(rows).toEqual(
+      expect.arrayContaining(
+        (expected[key] ?? [{ missing: key }]).map((row): unknown => expect.objectContaining(row)),
+      ),
+    );
+  });
+
+  test('a tenant id is a value, never SQL', async () => {
+    const hostile = { ...view, variables: { ...view.variables, tenant: "x' OR 1=1 --" } };
+    const { rawSql } = queries.find(({ key }) => key === 'tenant/Requests today') ?? { rawSql: '' };
+    expect(await clickhouse.query(expandMacros(interpolate(rawSql, hostile), hostile))).toEqual([
+      { requests: 0 },
+    ]);
+  });
+
+  test('E6: the variable offers the tenants, busiest first', async () => {
+    const variables = builtDashboards().get('tenant')?.templating.list ?? [];
+    const sql = variables.find(({ name }) => name === 'tenant')?.query;
+    expect(await clickhouse.query(interpolate(sql as string, view))).toEqual([
+      { tenant_id: 'acme' },
+      { tenant_id: 'tiny' },
+      { tenant_id: 'anonymous' },
+    ]);
+  });
+
+  test('series come ordered by time, which Grafana needs to make lines of them', async () => {
+    for (const { key, rawSql } of queries.filter(
+      ({ rawSql: sql }) => /\bAS time\b/.test(sql) && sql.includes('GROUP BY'),
+    )) {
+      if (!/ORDER BY time/.test(rawSql)) continue;
+      const rows = await clickhouse.query<{ time: string }>(expandMacros(interpolate(rawSql, view), view));
+      const times = rows.map(({ time }) => time);
+      expect(times, key).toEqual(times.toSorted());
+    }
+  });
+});

@@ -1,0 +1,67 @@
+import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+
+/** An event as a test states it; what is left out is ordinary. Times are Unix milliseconds. */
+export interface StoredEvent {
+  readonly timeMs: number;
+  readonly tenant: string;
+  readonly plan?: string;
+  readonly user?: string;
+  readonly route?: string;
+  readonly type?: string;
+  readonly status?: number;
+  readonly decision?: 'allowed' | 'limited' | 'bypassed' | 'shadow_limited';
+  readonly limitedBy?: readonly string[];
+  readonly units?: number;
+  readonly cost?: number;
+  readonly latencyMs?: number;
+}
+
+/**
+ * Stores events and the totals above them, for tests of what reads them. It takes the shortest way; that the
+ * aggregator arrives at the same totals is its own tests' matter.
+ */
+export async function storeUsage(clickhouse: ClickHouse, events: readonly StoredEvent[]): Promise<void> {
+  await clickhouse.insert('stored_events', events.map(rowOf));
+  for (const [table, column, bucket] of [
+    ['stored_minutes', 'minute', 'toStartOfMinute(time)'],
+    ['stored_hours', 'hour', 'toStartOfHour(time)'],
+    ['stored_days', 'day', 'toDate(time)'],
+  ] as const) {
+    await clickhouse.command(`
+      INSERT INTO ${table} (${column}, tenant_id, plan, route, type, decision, requests, errors, units, cost, latency, version)
+      SELECT toDateTime(${bucket}, 'UTC'), tenant_id, plan, route, type, decision, count(), countIf(status >= 500),
+             sum(units), sum(cost), quantilesTDigestState(0.5, 0.95, 0.99)(latency_ms), count()
+      FROM stored_events FINAL GROUP BY ALL`);
+  }
+}
+
+function rowOf(event: StoredEvent, index: number): Record<string, unknown> {
+  const decision = event.decision ?? 'allowed';
+  const route = event.route ?? 'POST /agent/chat';
+  return {
+    time: new Date(event.timeMs).toISOString(),
+    tenant_id: event.tenant,
+    id_a: index % 4096,
+    id_b: index,
+    type: event.type ?? 'tollgate.request.v1',
+    source: 'tollgate/test',
+    user_id: event.user ?? 'ada',
+    plan: event.plan ?? 'free',
+    method: route.split(' ')[0] ?? 'GET',
+    route,
+    path: route.split(' ')[1] ?? '/',
+    status: event.status ?? (decision === 'limited' ? 429 : 200),
+    decision,
+    limited_by: event.limitedBy ?? [],
+    units: event.units ?? 1,
+    cost: event.cost ?? 0,
+    latency_ms: event.latencyMs ?? 5,
+    check_us: 120,
+    node: 'test',
+    sequence: index,
+    client_ip: '192.0.2.1',
+    door: 'proxy',
+    ingested_at: new Date(event.timeMs + 400).toISOString(),
+    kafka_offset: index,
+  };
+}

@@ -1,0 +1,103 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { alertRules } from '../../../dashboards/alert-rules.ts';
+import { builtDashboards } from '../../../dashboards/render.ts';
+import { runbookNames } from '../../../dashboards/runbooks.ts';
+import { uids } from '../../../dashboards/sources.ts';
+
+interface BuiltPanel {
+  readonly id: number;
+  readonly type: string;
+  readonly title: string;
+  readonly description?: string;
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  readonly fieldConfig?: { readonly defaults: { readonly unit?: string } };
+  readonly targets?: readonly { readonly refId: string; readonly datasource: { readonly uid: string } }[];
+}
+
+const dashboards = [...builtDashboards()].map(([name, dashboard]) => ({
+  name,
+  dashboard,
+  panels: (dashboard.panels ?? []) as unknown as readonly BuiltPanel[],
+}));
+
+describe.each(dashboards)('B8: the dashboard $name', ({ dashboard, panels }) => {
+  const shown = panels.filter(({ type }) => type !== 'row');
+
+  test('says of every panel what it means, and in which unit it speaks', () => {
+    for (const { title, description, type, fieldConfig } of shown) {
+      expect((description ?? '').length, title).toBeGreaterThan(20);
+      if (type !== 'table') expect(fieldConfig?.defaults.unit, title).toBeDefined();
+    }
+  });
+
+  test('numbers its panels and queries uniquely', () => {
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    for (const { targets = [], title } of shown) {
+      expect(targets.length, title).toBeGreaterThan(0);
+      expect(new Set(targets.map(({ refId }) => refId)).size, title).toBe(targets.length);
+    }
+  });
+
+  test('lays no panel over another', () => {
+    for (const [index, { gridPos: a }] of shown.entries()) {
+      expect(a.x + a.w).toBeLessThanOrEqual(24);
+      for (const { gridPos: b, title } of shown.slice(index + 1)) {
+        const apart = a.x + a.w <= b.x || b.x + b.w <= a.x || a.y + a.h <= b.y || b.y + b.h <= a.y;
+        expect(apart, title).toBe(true);
+      }
+    }
+  });
+
+  test('reaches its data by variables that default to the provisioned sources', () => {
+    const variables = dashboard.templating.list ?? [];
+    const defaults = new Map(variables.map(({ name, current }) => [name, current?.value]));
+    expect(defaults.get('prometheus')).toBe('tollgate-prometheus');
+    expect(defaults.get('clickhouse')).toBe('tollgate-clickhouse');
+    for (const { targets = [] } of shown) {
+      for (const { datasource } of targets)
+        expect(['${prometheus}', '${clickhouse}']).toContain(datasource.uid);
+    }
+  });
+
+  test('links to dashboards that exist', () => {
+    const linked = [...JSON.stringify(dashboard).matchAll(/\/d\/([\w-]+)/g)].map(([, uid]) => uid);
+    for (const uid of linked) expect(Object.values(uids)).toContain(uid);
+  });
+});
+
+describe.each(alertRules)('B8: the alert $name', ({ runbook, dashboard, panel, query, summary }) => {
+  test('links to a panel that shows what it watches', () => {
+    const found = dashboards
+      .find(({ name }) => name === dashboard)
+      ?.panels.find(({ title }) => title === panel);
+    expect(found, panel).toBeDefined();
+    const metric = /tollgate_\w+|\bup\b/.exec(query)?.[0].replace(/_(bucket|sum|count)$/, '') ?? '';
+    expect(JSON.stringify(found?.targets)).toContain(metric);
+  });
+
+  test('has a runbook: symptom, meaning, first checks, fixes, prevention', () => {
+    expect(runbookNames()).toContain(runbook);
+    const text = readFileSync(join(import.meta.dirname, `../../../docs/runbooks/${runbook}.md`), 'utf8');
+    const headings = [...text.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading);
+    expect(headings).toEqual(['Symptom', 'What it means', 'First checks', 'Fixes', 'Prevention']);
+    expect(text).toMatch(/^```/m);
+  });
+
+  test('says its value in the summary', () => {
+    expect(summary).toContain('VALUE');
+  });
+});
+
+test('every runbook belongs to an alert, and every link between documents leads somewhere', () => {
+  const folder = join(import.meta.dirname, '../../../docs/runbooks');
+  expect(runbookNames()).toEqual([...new Set(alertRules.map(({ runbook }) => runbook))].toSorted());
+  for (const name of runbookNames()) {
+    const text = readFileSync(join(folder, `${name}.md`), 'utf8');
+    for (const [, target = ''] of text.matchAll(/\]\(([^)#]+)\)/g)) {
+      if (!target.startsWith('http'))
+        expect(existsSync(join(folder, target)), `${name}: ${target}`).toBe(true);
+    }
+  }
+});
