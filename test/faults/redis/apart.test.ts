@@ -1,0 +1,127 @@
+// Goal: trouble stays where it is: with one tenant, one server of a cluster, one node.
+import { Registry } from 'prom-client';
+import { expect, test } from 'vitest';
+import { createConcurrency } from '../../../shared/redis/concurrency.ts';
+import { createSessions } from '../../../shared/redis/sessions.ts';
+import { slotOf } from '../../../shared/redis/slots.ts';
+import { eventually, servers, startRedis, uniqueName } from '../../support/servers.ts';
+import { startCluster } from '../../integration/redis/cluster.ts';
+import { connected, limitOf, limiterOn, logger, requestOf } from '../../integration/redis/limiters.ts';
+
+const clock = { now: () => Date.now() };
+const platform = [limitOf({ name: 'platform', type: 'concurrent', per: ['global'], limit: 10, windowMs: 0 })];
+const caller = requestOf([]);
+
+test('A6: one key of a wrong type degrades its own tenant only', async () => {
+  const redis = await connected(servers().redisUrl);
+  const prefix = uniqueName('broken');
+  const limiter = limiterOn(redis, prefix, { callTimeoutMs: 35 });
+  await redis.set(`${prefix}:{broken}`, 'not a hash');
+  const limits = [limitOf({ limit: 5 })];
+  expect((await limiter.check(requestOf(limits, { tenantId: 'broken' }))).degraded).toBe(true);
+  expect((await limiter.check(requestOf(limits, { tenantId: 'sound' }))).degraded).toBe(false);
+  await limiter.close();
+  redis.disconnect();
+});
+
+test('what a node last heard of a tenant is where its local count begins', async () => {
+  const own = await startRedis();
+  const redis = await connected(own.url);
+  const limiter = limiterOn(redis, uniqueName('seed'), { node: 'only', callTimeoutMs: 35 });
+  const request = requestOf([limitOf({ limit: 10, windowMs: 3_600_000 })]);
+  await Promise.all(Array.from({ length: 7 }, () => limiter.check(request)));
+  await own.kill();
+  await eventually(
+    () => limiter.state().serversAway === 1 || limiter.check({ ...request, peek: true }).then(() => false),
+  );
+  const results = await Promise.all(Array.from({ length: 7 }, () => limiter.check(request)));
+  expect(results.map(({ passed, degraded }) => passed && degraded)).toEqual([
+    true,
+    true,
+    true,
+    false,
+    false,
+    false,
+    false,
+  ]);
+  await limiter.close();
+  redis.disconnect();
+  await own.dispose();
+});
+
+test('C2: one master of a cluster away degrades its own tenants only', async () => {
+  const cluster = await startCluster();
+  const redis = await connected(cluster.url);
+  const limiter = limiterOn(redis, uniqueName('masters'), { callTimeoutMs: 35 });
+  // redis-cli gives each server a third of the slots, in order.
+  const tenants = Array.from({ length: 30 }, (_, index) => `tenant-${index}`);
+  const onFirst = (tenantId: string): boolean => slotOf(`{${tenantId}}`) < 5461;
+  const limits = [limitOf({ limit: 1000 })];
+  const ask = () => Promise.all(tenants.map((tenantId) => limiter.check(requestOf(limits, { tenantId }))));
+  await eventually(async () => (await ask()).every(({ degraded }) => !degraded));
+  cluster.servers[0]?.pause();
+  await ask();
+  const answers = await ask();
+  expect(answers.map(({ degraded }) => degraded)).toEqual(tenants.map(onFirst));
+  cluster.servers[0]?.resume();
+  await eventually(async () => (await ask()).every(({ degraded }) => !degraded));
+  await limiter.close();
+  redis.disconnect();
+  await cluster.dispose();
+});
+
+test('A7: the permits of a node that died are free again within six seconds, and not before its lease ends', async () => {
+  const keyPrefix = uniqueName('died');
+  const [lost, redis] = await Promise.all([connected(servers().redisUrl), connected(servers().redisUrl)]);
+  const options = { keyPrefix, nodes: () => 2, clock, logger };
+  const dying = createConcurrency({ ...options, redis: lost, node: 'dying', registry: new Registry() });
+  const alive = createConcurrency({ ...options, redis, node: 'alive', registry: new Registry() });
+  await Promise.all(Array.from({ length: 10 }, async () => dying.acquire(platform, caller)));
+  lost.disconnect();
+  expect((await alive.acquire(platform, caller)).granted).toBe(false);
+  const diedAt = performance.now();
+  await eventually(async () => {
+    const { granted, degraded } = await alive.acquire(platform, caller);
+    return granted && !degraded;
+  });
+  expect(performance.now() - diedAt).toBeGreaterThan(3000);
+  expect(performance.now() - diedAt).toBeLessThan(6000);
+  await alive.close();
+});
+
+test('A7, A8: without Redis each node grants its share of requests in flight and sessions, at once', async () => {
+  const server = await startRedis();
+  const redis = await connected(server.url);
+  const options = { redis, keyPrefix: 'p', node: 'one', nodes: () => 2, clock, logger };
+  const concurrency = createConcurrency({ ...options, registry: new Registry() });
+  const sessions = createSessions(options);
+  const widget = { name: 'widget', per: ['tenant'], limit: 4, ttlMs: 60_000 } as const;
+  await sessions.acquire(widget, caller, 'before');
+  (await concurrency.acquire(platform, caller)).release();
+  server.pause();
+
+  const permits = await Promise.all(
+    Array.from({ length: 10 }, async () => concurrency.acquire(platform, caller)),
+  );
+  expect(permits.filter(({ granted }) => granted)).toHaveLength(5);
+  expect(permits.at(-1)?.degraded).toBe(true);
+  const acquired = await Promise.all(['a', 'b', 'c'].map((id) => sessions.acquire(widget, caller, id)));
+  expect(acquired.map(({ done, degraded }) => done && degraded)).toEqual([true, true, false]);
+  expect((await sessions.heartbeat(widget, caller, 'before')).done).toBe(true);
+  const startedAt = performance.now();
+  await sessions.acquire(widget, caller, 'd');
+  expect(performance.now() - startedAt).toBeLessThan(20);
+
+  server.resume();
+  await eventually(async () => !(await sessions.heartbeat(widget, caller, 'a')).degraded);
+  expect(await sessions.count(widget, caller)).toBeGreaterThan(1);
+  for (const permit of permits) permit.release();
+  await eventually(async () => {
+    const permit = await concurrency.acquire(platform, caller);
+    permit.release();
+    return permit.granted && !permit.degraded;
+  });
+  await concurrency.close();
+  redis.disconnect();
+  await server.dispose();
+});

@@ -1,0 +1,91 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Redis } from 'ioredis';
+import type { RedisClient } from '../../../shared/redis/client.ts';
+import type { Limiter } from '../../../shared/redis/limiter.ts';
+import { eventually } from '../../support/servers.ts';
+import { connected, limitOf, limiterOn, requestOf } from '../../integration/redis/limiters.ts';
+import { mostInAnySpan } from '../../integration/redis/model.ts';
+
+/** Nodes that ask faster than the limit allows, all the time, and a record of what each was answered and how soon. */
+export interface Load {
+  readonly limiters: readonly Limiter[];
+  readonly limit: number;
+  /** Longest any check took, and the longest this process stood still meanwhile (which is not Redis's doing). */
+  longest(): { readonly checkMs: number; readonly stallMs: number };
+  /** Most units admitted in any window, by all nodes together, however they decided. */
+  mostAdmitted(): number;
+  degraded(): number;
+  /** Resolves when every node decides with Redis again; answers how long that took. */
+  normalAgain(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+export const windowMs = 800;
+const limit = 40;
+const tickMs = 5;
+
+export async function startLoad(
+  urls: readonly string[],
+  prefix: string,
+  callTimeoutMs: number,
+): Promise<Load> {
+  const clients: RedisClient[] = [];
+  const limiters: Limiter[] = [];
+  for (const [index, url] of urls.entries()) {
+    const redis = await connected(url);
+    clients.push(redis);
+    limiters.push(limiterOn(redis, prefix, { node: `node-${index}`, callTimeoutMs }));
+  }
+  await eventually(() => limiters.every((limiter) => limiter.state().nodes === urls.length));
+
+  const limits = [limitOf({ limit, windowMs })];
+  const admitted: { atMs: number; units: number }[] = [];
+  const lastDegraded = limiters.map(() => false);
+  let degraded = 0;
+  let longestMs = 0;
+  const stalls = monitorEventLoopDelay({ resolution: 1 });
+  stalls.enable();
+  const pending = new Set<Promise<void>>();
+  const timer = setInterval(() => {
+    limiters.forEach((limiter, index) => {
+      const call = ask(limiter, index).finally(() => pending.delete(call));
+      pending.add(call);
+    });
+  }, tickMs);
+
+  async function ask(limiter: Limiter, index: number): Promise<void> {
+    const startedAt = performance.now();
+    const result = await limiter.check(requestOf(limits, { tenantId: 'acme' }));
+    longestMs = Math.max(longestMs, performance.now() - startedAt);
+    lastDegraded[index] = result.degraded;
+    if (result.degraded) degraded += 1;
+    if (result.passed) admitted.push({ atMs: performance.now(), units: 1 });
+  }
+
+  return {
+    limiters,
+    limit,
+    longest: () => ({ checkMs: longestMs, stallMs: stalls.max / 1e6 }),
+    mostAdmitted: () => mostInAnySpan(admitted, windowMs),
+    degraded: () => degraded,
+    normalAgain: async () => {
+      const startedAt = performance.now();
+      await eventually(() => lastDegraded.every((value) => !value), { intervalMs: 10 });
+      return performance.now() - startedAt;
+    },
+    stop: async () => {
+      clearInterval(timer);
+      await Promise.all(pending);
+      stalls.disable();
+      await Promise.all(limiters.map((limiter) => limiter.close()));
+      for (const redis of clients) redis.disconnect();
+    },
+  };
+}
+
+/** A connection of the test's own, to cause trouble with. */
+export function operator(url: string): Redis {
+  const redis = new Redis(url, { maxRetriesPerRequest: null });
+  redis.on('error', () => undefined);
+  return redis;
+}

@@ -1,0 +1,52 @@
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+
+/** `swallow`: connections stay open and nothing goes through; what was sent meanwhile is lost, as on a dead path. */
+export type ProxyMode =
+  | { readonly kind: 'pass' }
+  | { readonly kind: 'swallow' }
+  | { readonly kind: 'slow'; readonly delayMs: number };
+
+export interface Proxy {
+  readonly url: string;
+  set(mode: ProxyMode): void;
+  close(): void;
+}
+
+/** A path to a server that can be made dead or slow. */
+export async function startProxy(targetPort: number): Promise<Proxy> {
+  let mode: ProxyMode = { kind: 'pass' };
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    // A path that is dead while a connection is made never carries that connection.
+    const dead = mode.kind === 'swallow';
+    const upstream = connect(targetPort, '127.0.0.1');
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(from);
+      from.on('data', (data) => forward(data, to, dead));
+      from.on('error', () => undefined);
+      from.on('close', () => {
+        sockets.delete(from);
+        to.destroy();
+      });
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    set: (next) => void (mode = next),
+    close: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+
+  function forward(data: Buffer, to: Socket, dead: boolean): void {
+    if (dead || mode.kind === 'swallow') return;
+    if (mode.kind === 'pass') to.write(data);
+    else setTimeout(() => to.writable && to.write(data), mode.delayMs);
+  }
+}

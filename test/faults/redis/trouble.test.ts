@@ -1,0 +1,149 @@
+// Goal: whatever Redis does, no check waits for it longer than 50 ms, what is admitted stays within the stated bound,
+// and everything is normal within two seconds of Redis being well again.
+// Method: two nodes under steady overload on a Redis of their own; each trouble in turn.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { startRedis, uniqueName } from '../../support/servers.ts';
+import { operator, startLoad, windowMs } from './load.ts';
+import type { Load } from './load.ts';
+import { startProxy } from './proxy.ts';
+import type { Proxy } from './proxy.ts';
+
+const long = process.env['TOLLGATE_FAULTS'] === 'long';
+const troubleMs = long ? 10_000 : 1200;
+const checkMsMax = 50;
+const normalMsMax = 2000;
+
+let server: Awaited<ReturnType<typeof startRedis>>;
+let proxies: Proxy[];
+let load: Load;
+
+beforeAll(async () => void (server = await startRedis()));
+afterAll(() => server.dispose());
+/** Two nodes under load, each with a path of its own to Redis. */
+async function begin(callTimeoutMs: number): Promise<void> {
+  proxies = await Promise.all([startProxy(server.port), startProxy(server.port)]);
+  load = await startLoad(
+    proxies.map(({ url }) => url),
+    uniqueName('trouble'),
+    callTimeoutMs,
+  );
+  await settle(windowMs);
+}
+
+afterEach(async () => {
+  await load.stop();
+  for (const proxy of proxies) proxy.close();
+});
+
+/** Lets time pass under load. */
+function settle(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/**
+ * The bound: a window that lies on an edge of the trouble may hold the limit twice, once counted by Redis and once by
+ * the nodes. `times` is how often the trouble makes all counters start anew.
+ */
+function expectBounds(name: string, normalMs: number, times = 2): void {
+  const { checkMs, stallMs } = load.longest();
+  const most = load.mostAdmitted();
+  console.log(
+    `${name}: longest check ${checkMs.toFixed(1)} ms (process stalled ${stallMs.toFixed(1)} ms), ` +
+      `most in a window ${most} of ${load.limit}, degraded ${load.degraded()}, normal after ${normalMs.toFixed(0)} ms`,
+  );
+  expect(checkMs).toBeLessThan(checkMsMax + stallMs);
+  expect(normalMs).toBeLessThan(normalMsMax);
+  expect(most).toBeLessThanOrEqual(load.limit * times);
+}
+
+describe('Redis does not answer, or refuses', () => {
+  beforeEach(() => begin(35));
+
+  test('D1: Redis killed and started again', async () => {
+    await server.kill();
+    await settle(troubleMs);
+    expect(load.degraded()).toBeGreaterThan(100);
+    await server.restart();
+    expectBounds('killed', await load.normalAgain());
+  });
+
+  test('Redis stopped with SIGSTOP and continued', async () => {
+    server.pause();
+    await settle(troubleMs);
+    expect(load.degraded()).toBeGreaterThan(100);
+    server.resume();
+    expectBounds('SIGSTOP', await load.normalAgain());
+  });
+
+  test('the path to Redis dead: connections open, nothing comes through', async () => {
+    for (const proxy of proxies) proxy.set({ kind: 'swallow' });
+    await settle(troubleMs);
+    expect(load.degraded()).toBeGreaterThan(100);
+    for (const proxy of proxies) proxy.set({ kind: 'pass' });
+    expectBounds('black hole', await load.normalAgain());
+  });
+
+  test('one node cut off: it keeps to its share, the other decides with Redis', async () => {
+    proxies[0]?.set({ kind: 'swallow' });
+    await settle(troubleMs);
+    proxies[0]?.set({ kind: 'pass' });
+    expectBounds('one node cut off', await load.normalAgain());
+  });
+
+  test('Redis slower than a check may wait', async () => {
+    for (const proxy of proxies) proxy.set({ kind: 'slow', delayMs: 60 });
+    await settle(troubleMs);
+    expect(load.degraded()).toBeGreaterThan(100);
+    for (const proxy of proxies) proxy.set({ kind: 'pass' });
+    expectBounds('slow', await load.normalAgain());
+  });
+
+  test('Redis out of memory with noeviction', async () => {
+    const redis = operator(server.url);
+    await redis.config('SET', 'maxmemory-policy', 'noeviction');
+    await redis.config('SET', 'maxmemory', '1mb');
+    await settle(troubleMs);
+    expect(load.degraded()).toBeGreaterThan(100);
+    await redis.config('SET', 'maxmemory', '0');
+    const normalMs = await load.normalAgain();
+    redis.disconnect();
+    expectBounds('out of memory', normalMs);
+  });
+
+  test('Redis demoted to a replica: every write is refused', async () => {
+    const redis = operator(server.url);
+    await redis.replicaof('127.0.0.1', 1);
+    await settle(troubleMs);
+    expect(load.degraded()).toBeGreaterThan(100);
+    await redis.replicaof('NO', 'ONE');
+    const normalMs = await load.normalAgain();
+    redis.disconnect();
+    expectBounds('read-only', normalMs);
+  });
+});
+
+// Nothing here makes Redis late, so that no call may be given up on, however busy this machine is.
+describe('Redis forgets', () => {
+  beforeEach(() => begin(5000));
+
+  test('FLUSHALL: no check fails, and a window holds at most the limit twice', async () => {
+    const redis = operator(server.url);
+    await redis.flushall();
+    const normalMs = await load.normalAgain();
+    await settle(windowMs);
+    redis.disconnect();
+    expect(load.degraded()).toBe(0);
+    expectBounds('FLUSHALL', normalMs);
+  });
+
+  test('SCRIPT FLUSH: nobody notices, nothing is admitted twice', async () => {
+    const redis = operator(server.url);
+    for (let round = 0; round < 5; round += 1) {
+      await redis.script('FLUSH');
+      await settle(100);
+    }
+    redis.disconnect();
+    expect(load.degraded()).toBe(0);
+    expectBounds('SCRIPT FLUSH', await load.normalAgain(), 1);
+  });
+});
