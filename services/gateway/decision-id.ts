@@ -52,9 +52,3 @@ function two(value: number): string {
 function byteAt(bytes: Buffer, index: number): number {
   return bytes[index] ?? 0;
 }
-
-/** Unix milliseconds at which a UUIDv7 was made, or null where the text is none. */
-export function timeOfDecisionId(id: string): number | null {
-  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(id)) return null;
-  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
-}

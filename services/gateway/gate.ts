@@ -15,6 +15,8 @@ import { createMeter } from './meter.ts';
 import type { EventLog, Meter } from './meter.ts';
 import { createGatewayMetrics } from './metrics.ts';
 import type { GatewayMetrics } from './metrics.ts';
+import { createRecentDecisions } from './recent-decisions.ts';
+import type { RecentDecisions } from './recent-decisions.ts';
 import type { Verdict } from './verdict.ts';
 
 export interface GateOptions {
@@ -37,6 +39,7 @@ export interface Gate {
   /** Counts and logs what it decides, unless it only peeks. */
   decide(question: Question): Promise<Verdict>;
   readonly meter: Meter;
+  readonly recent: RecentDecisions;
   readonly records: TenantRecords;
   readonly metrics: GatewayMetrics;
   readonly clock: Clock;
@@ -47,6 +50,7 @@ export function createGate(options: GateOptions): Gate {
   const { policy, limiter, concurrency, records, events, node, clock, logger, registry } = options;
   const metrics = createGatewayMetrics(registry);
   const decide = createDecide({ limiter, concurrency, records, clock, nextId: createDecisionIds(clock) });
+  const recent = createRecentDecisions();
   const logHit = createHitLog(logger, clock, metrics);
   let identifier: { readonly policy: Policy; readonly made: Identifier } | null = null;
   return {
@@ -57,10 +61,14 @@ export function createGate(options: GateOptions): Gate {
       const verdict = await decide(policy(), question);
       if (question.peek) return verdict;
       metrics.decided(verdict);
-      if (verdict.decision.limitedBy.length > 0) logHit(verdict);
+      if (verdict.decision.limitedBy.length > 0) {
+        logHit(verdict);
+        recent.remember(verdict);
+      }
       return verdict;
     },
     meter: createMeter(events, node, metrics, logger),
+    recent,
     records,
     metrics,
     clock,

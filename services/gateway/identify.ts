@@ -12,6 +12,8 @@ import type { Claims, CredentialRefusal, TokenReading } from './tokens.ts';
 export interface TenantRecords {
   get(tenantId: string): TenantRecord | null | undefined;
   byApiKeyHash(sha256Hex: string): TenantRecord | null | undefined;
+  /** False while records may still be missing. */
+  ready(): boolean;
 }
 
 /** Who is calling. With a `refusal` the credentials were bad: `identity` then is the bare address. */
@@ -82,7 +84,11 @@ export function createIdentifier(policy: Policy, records: TenantRecords, clock: 
 
   function identifyApiKey(key: string, ip: string): Identified {
     const record = key.length > credentialLengthMax ? null : records.byApiKeyHash(hash('sha256', key));
-    if (record === null || record === undefined) return refused(ip, 'The API key is not known.');
+    if (record === null || record === undefined) {
+      if (records.ready()) return refused(ip, 'The API key is not known.');
+      const detail = 'The API key cannot be looked up yet; try again in a moment.';
+      return { identity: anonymous(ip), refusal: { status: 503, detail } };
+    }
     const claims = { tenantId: record.tenant_id, userId: null, plan: null };
     return { identity: known(claims, ip, 'api_key'), refusal: null };
   }

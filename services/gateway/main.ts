@@ -1,17 +1,27 @@
 import { hostname } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Type } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { createKafka } from '../../shared/kafka/kafka.ts';
+import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
 import { connectRedis } from '../../shared/redis/client.ts';
 import { createConcurrency } from '../../shared/redis/concurrency.ts';
 import { createLimiter } from '../../shared/redis/limiter.ts';
+import { createSessions } from '../../shared/redis/sessions.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
+import { createApiServer } from './api.ts';
 import { createProxyServer } from './app.ts';
+import { listenRls } from './doors/rls.ts';
 import { createGate } from './gate.ts';
+import { startPublisher } from './publish.ts';
 import { openSpool } from './spool.ts';
 
 const port = (value: number) => Type.Integer({ minimum: 0, maximum: 65_535, default: value });
@@ -39,6 +49,9 @@ const configSchema = Type.Object({
   LOG_LEVEL: Type.String({ default: 'info' }),
 });
 
+const directoryWaitMs = 5_000;
+const directoryLookMs = 25;
+
 const clock = systemClock;
 const logger = createLogger('gateway', process.env['LOG_LEVEL'] ?? 'info');
 
@@ -63,6 +76,15 @@ await runService(logger, async (lifecycle, fail) => {
   const concurrency = createConcurrency({ ...common, nodes: () => limiter.state().nodes });
   lifecycle.onClose('concurrency', () => concurrency.close());
 
+  const kafka = createKafka({
+    brokers: config.KAFKA_BROKERS,
+    clientId: `gateway-${config.TOLLGATE_NODE}`,
+    logger,
+  });
+  const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
+  const tenants = createTenantDirectory({ kafka, topics, registry });
+  lifecycle.onClose('tenants', () => tenants.close());
+
   const spool = await openSpool({
     directory: config.TOLLGATE_SPOOL_DIR,
     clock,
@@ -71,6 +93,8 @@ await runService(logger, async (lifecycle, fail) => {
     onLost: fail,
   });
   lifecycle.onClose('spool', () => spool.close());
+  const publisher = startPublisher({ kafka, topics, spool, clock, registry, logger });
+  lifecycle.onClose('publisher', () => publisher.close());
   const clickhouse = createClickHouse({
     url: config.CLICKHOUSE_URL,
     database: config.CLICKHOUSE_DATABASE,
@@ -84,7 +108,7 @@ await runService(logger, async (lifecycle, fail) => {
     policy: () => policy.current(),
     limiter,
     concurrency,
-    records: { get: () => null, byApiKeyHash: () => null },
+    records: tenants,
     events: spool,
     node: config.TOLLGATE_NODE,
     clock,
@@ -97,9 +121,23 @@ await runService(logger, async (lifecycle, fail) => {
     upstreamTimeoutMs: config.TOLLGATE_UPSTREAM_TIMEOUT_MS,
     idleTimeoutMs: 300_000,
   });
+  const sessions = createSessions({ ...common, nodes: () => limiter.state().nodes });
+  const api = await createApiServer({ gate, events: spool, clickhouse, sessions });
+  await untilReady(tenants, logger);
+  const rls = await listenRls(gate, config.HOST, config.RLS_PORT);
+  lifecycle.onClose('rls', () => rls.close());
+  await api.listen({ host: config.HOST, port: config.API_PORT });
+  lifecycle.onClose('api', () => api.close());
   await proxy.listen({ host: config.HOST, port: config.PORT });
   lifecycle.onClose('proxy', () => proxy.close());
   const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: () => [] });
   lifecycle.onClose('ops', () => ops.close());
   logger.info({ port: config.PORT, policy: policy.current().revision }, 'gateway ready');
 });
+
+/** Without records tenants are served by the plan of their token, which beats not being served: the wait is short. */
+async function untilReady(tenants: TenantDirectory, log: Logger): Promise<void> {
+  const deadline = performance.now() + directoryWaitMs;
+  while (!tenants.ready() && performance.now() < deadline) await pause(directoryLookMs);
+  if (!tenants.ready()) log.warn('tenant records are not there yet; starting without them');
+}

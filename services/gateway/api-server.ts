@@ -1,0 +1,23 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
+import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import type { Sessions } from '../../shared/redis/sessions.ts';
+import type { Gate } from './gate.ts';
+import type { EventLog } from './meter.ts';
+
+/** What the doors of the api listener are registered on: schemas give the types. */
+export type ApiServer = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+export interface ApiOptions {
+  readonly gate: Gate;
+  readonly events: EventLog;
+  readonly clickhouse: ClickHouse;
+  readonly sessions: Sessions;
+}

@@ -1,0 +1,120 @@
+import fastifySwagger from '@fastify/swagger';
+import { fastify } from 'fastify';
+import type { FastifyError, FastifyRequest } from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { ApiOptions, ApiServer } from './api-server.ts';
+import { serverOptions } from './app.ts';
+import { sendProblem } from './caller.ts';
+import { registerAuthz } from './doors/authz.ts';
+import { registerCheck } from './doors/check.ts';
+import { registerDecisions } from './doors/decisions.ts';
+import { registerEvents } from './doors/events.ts';
+import { registerLimits } from './doors/limits.ts';
+import { registerSessions } from './doors/sessions.ts';
+import { registerUsage } from './doors/usage.ts';
+import type { Gate } from './gate.ts';
+import { limitHeaders } from './headers.ts';
+import type { ResponseHeaders } from './headers.ts';
+import { anonymous } from './identify.ts';
+import { plainProblem } from './problem.ts';
+
+const bodyBytesMax = 1_048_576;
+
+/** The listener that answers about limits: what API servers, proxies and tenants ask instead of sending traffic through. */
+export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
+  const { gate } = options;
+  const app = fastify({
+    ...serverOptions(gate, 'api'),
+    bodyLimit: bodyBytesMax,
+    // A number sent as text or an unknown key is a mistake of the caller's, and is told so.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
+    // The router's own errors pass no hook, so the headers are looked up here.
+    frameworkErrors: (error, request, reply) => {
+      void headersOf(gate, request).then((headers) => {
+        reply.headers(headers);
+        sendProblem(reply, plainProblem(error.statusCode ?? 400, `${error.message}.`));
+      });
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  app.decorateRequest('caller', null);
+  app.decorateRequest('verdict', null);
+  app.addHook('onRequest', async (request) => {
+    request.caller = await gate.identify(request.headers, request.socket.remoteAddress ?? '');
+  });
+  addLimitHeaders(app, gate);
+  app.setErrorHandler((error: FastifyError, _request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status >= 500) gate.logger.error({ err: error }, `request failed: ${error.message}`);
+    sendProblem(reply, plainProblem(status, status >= 500 ? 'Something went wrong here.' : detailOf(error)));
+  });
+  app.setNotFoundHandler((request, reply) => {
+    sendProblem(
+      reply,
+      plainProblem(404, `There is no ${request.method} ${request.url.split('?', 1)[0] ?? ''} here.`),
+    );
+  });
+  await app.register(fastifySwagger, { openapi: openapi() });
+  registerCheck(app, gate);
+  registerAuthz(app, gate);
+  registerEvents(app, options);
+  registerUsage(app, options);
+  registerLimits(app, gate);
+  registerDecisions(app, options);
+  registerSessions(app, options);
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  return app;
+}
+
+/** Every answer, errors included, says how its caller's limits stand; where no decision was made it looks them up. */
+function addLimitHeaders(app: ApiServer, gate: Gate): void {
+  app.addHook('onSend', async (request, reply, payload) => {
+    reply.headers(request.verdict === null ? await headersOf(gate, request) : limitHeaders(request.verdict));
+    return payload;
+  });
+}
+
+/** Of a peek: nothing was decided, so there is no decision to look up and nothing to wait for. */
+async function headersOf(gate: Gate, { caller, headers, socket }: FastifyRequest): Promise<ResponseHeaders> {
+  const who = caller ?? {
+    identity: anonymous(gate.addressOf(headers, socket.remoteAddress ?? '')),
+    refusal: null,
+  };
+  const peek = { method: '', url: '/', cost: null, peek: true, hold: false, plan: null };
+  const found = limitHeaders(await gate.decide({ who, ...peek }));
+  delete found['x-tollgate-decision'];
+  delete found['retry-after'];
+  return found;
+}
+
+/** `body/cost must be >= 1` and `Unexpected token …` in the words of the field. */
+function detailOf(error: FastifyError): string {
+  const [first] = error.validation ?? [];
+  if (first === undefined) return error.message.endsWith('.') ? error.message : `${error.message}.`;
+  const field = first.instancePath.slice(1).replaceAll('/', '.');
+  const extra = first.params['additionalProperty'];
+  const what = typeof extra === 'string' ? `must not have "${extra}"` : (first.message ?? 'is not valid');
+  return `${field === '' ? (error.validationContext ?? 'The request') : field} ${what}.`;
+}
+
+function openapi(): object {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Tollgate',
+      version: '1',
+      description: 'Decide about requests, publish usage events, and read limits, usage and decisions.',
+    },
+    components: {
+      securitySchemes: {
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'JWT of a tenant, an API key or a service token',
+        },
+        apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key' },
+        serviceToken: { type: 'apiKey', in: 'header', name: 'X-Service-Token' },
+      },
+    },
+    security: [{ bearer: [] }, { apiKey: [] }, { serviceToken: [] }],
+  };
+}

@@ -1,0 +1,72 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Identity } from '../../shared/domain/identity.ts';
+import type { Identified } from './identify.ts';
+import { plainProblem, problemType } from './problem.ts';
+import type { Problem } from './problem.ts';
+import { problemOfId } from './tokens.ts';
+import type { Verdict } from './verdict.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who calls the API; set before any handler runs. */
+    caller: Identified | null;
+    /** What the answer's limit headers speak of, where the handler decided something. */
+    verdict: Verdict | null;
+  }
+}
+
+/** The caller's verified identity; null where there is none, and then the answer is sent. */
+export function callerOf(request: FastifyRequest, reply: FastifyReply): Identity | null {
+  const caller = request.caller;
+  if (caller === null || caller.refusal !== null) {
+    const { status, detail } = caller?.refusal ?? { status: 401 as const, detail: 'Credentials are needed.' };
+    sendProblem(reply, plainProblem(status, detail));
+    return null;
+  }
+  if (caller.identity.method === 'anonymous') {
+    sendProblem(
+      reply,
+      plainProblem(401, 'Credentials are needed: a bearer token, an API key or a service token.'),
+    );
+    return null;
+  }
+  return caller.identity;
+}
+
+/**
+ * The tenant a caller speaks for: its own, or for a service the one it names. Null where the answer is sent: 403 for
+ * another tenant, 400 for a service that names none.
+ */
+export function tenantOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  asked: string | undefined,
+): string | null {
+  const identity = callerOf(request, reply);
+  if (identity === null) return null;
+  const tenantId = identity.service === null ? identity.tenantId : (asked ?? identity.tenantId);
+  const problem = problemOfTenant(identity, tenantId, asked);
+  if (problem === null) return tenantId;
+  sendProblem(reply, problem);
+  return null;
+}
+
+function problemOfTenant(
+  { service }: Identity,
+  tenantId: string | null,
+  asked: string | undefined,
+): Problem | null {
+  if (tenantId === null) {
+    return service === null
+      ? plainProblem(403, 'Your credentials name no tenant.')
+      : plainProblem(400, 'A service must say which tenant it asks for: add tenant_id.');
+  }
+  if (asked !== undefined && asked !== tenantId) return plainProblem(403, 'This tenant is not yours.');
+  const wrong = problemOfId(tenantId);
+  return wrong === null ? null : plainProblem(400, `tenant_id ${wrong}.`);
+}
+
+export function sendProblem(reply: FastifyReply, problem: Problem): void {
+  if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
+  void reply.code(problem.status).type(problemType).send(problem);
+}
