@@ -19,7 +19,11 @@ export interface ClickHouseHttpOptions extends Executor {
 
 /** ClickHouse's HTTP interface over the embedded engine. What it leaves out is in this folder's README. */
 export function createClickHouseHttp(options: ClickHouseHttpOptions): Server {
-  const server = createServer((request, response) => void answer(options, request, response));
+  // Parameters travel in the URL; ClickHouse takes a URL of 1 MiB unless told otherwise (http_max_uri_size).
+  const server = createServer(
+    { maxHeaderSize: 1024 * 1024 },
+    (request, response) => void answer(options, request, response),
+  );
   // Clients keep idle connections in pools; closing first would race with their next request.
   server.keepAliveTimeout = 30_000;
   server.requestTimeout = 0;

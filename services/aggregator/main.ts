@@ -29,7 +29,7 @@ const configSchema = Type.Object({
   CLICKHOUSE_CLUSTER: Type.String({ default: '' }),
   TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
   TOLLGATE_RAW_RETENTION_DAYS: Type.Integer({ minimum: 2, maximum: 3_650, default: rawRetentionDaysDefault }),
-  TOLLGATE_BLOCK_ROWS_MAX: Type.Integer({ minimum: 1, maximum: 200_000, default: 20_000 }),
+  TOLLGATE_BLOCK_ROWS_MAX: Type.Integer({ minimum: 1, maximum: 200_000, default: 40_000 }),
   TOLLGATE_BLOCK_LINGER_MS: Type.Integer({ minimum: 0, maximum: 10_000, default: 150 }),
   LOG_LEVEL: Type.String({ default: 'info' }),
 });

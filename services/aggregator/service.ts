@@ -37,6 +37,9 @@ export interface ServiceOptions {
   readonly fail: (error: unknown) => void;
 }
 
+/** The consumer holds about two blocks: this bounds the memory of a drain. */
+const blockBytesMax = 32 * 1024 * 1024;
+
 /** Puts the parts together and runs them. Answers the names of what is not ready. */
 export function runAggregator(options: ServiceOptions): () => readonly string[] {
   const { kafka, clickhouse, topics, groupId, clock, logger, registry, lifecycle, fail } = options;
@@ -85,6 +88,7 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     onBatch: ({ messages }) => aggregator.handle(messages),
     registry,
     batchRecordsMax: options.blockRowsMax,
+    batchBytesMax: blockBytesMax,
     lingerMs: options.lingerMs,
     onStalled: fail,
   });
