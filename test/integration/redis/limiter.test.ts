@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { RedisClient } from '../../../shared/redis/client.ts';
 import { eventually, servers, uniqueName } from '../../support/servers.ts';
 import { connected, limitOf, limiterOn, requestOf } from './limiters.ts';
@@ -261,45 +261,6 @@ describe('what callers send', () => {
   test('no limits: passes, without asking Redis', async () => {
     const limiter = limiterOn(redis, prefix);
     expect(await limiter.check(requestOf([]))).toMatchObject({ passed: true, states: [], degraded: false });
-    await limiter.close();
-  });
-});
-
-describe('coalescing', () => {
-  test('checks of one turn travel in calls of at most 64, and are decided in order', async () => {
-    const limiter = limiterOn(redis, prefix);
-    await limiter.check(requestOf([minute], { tenantId: 'warm' }));
-    const calls = vi.spyOn(redis, 'evalsha');
-    const limit = [limitOf({ limit: 100 })];
-    const results = await Promise.all(Array.from({ length: 150 }, () => limiter.check(requestOf(limit))));
-    expect(calls).toHaveBeenCalledTimes(3);
-    expect(results.map(({ passed }) => passed)).toEqual(
-      Array.from({ length: 150 }, (_, index) => index < 100),
-    );
-    expect(results.slice(0, 100).map(({ states }) => states[0]?.remaining)).toEqual(
-      Array.from({ length: 100 }, (_, index) => 99 - index),
-    );
-    calls.mockRestore();
-    await limiter.close();
-  });
-
-  test('one tenant’s refusal in a batch leaves the others as they are', async () => {
-    const limiter = limiterOn(redis, prefix);
-    const tenants = Array.from({ length: 40 }, (_, index) => `t${index % 20}`);
-    const limit = [limitOf({ limit: 1 })];
-    const results = await Promise.all(
-      tenants.map((tenantId) => limiter.check(requestOf(limit, { tenantId }))),
-    );
-    expect(results.map(({ passed }) => passed)).toEqual(tenants.map((_, index) => index < 20));
-    await limiter.close();
-  });
-
-  test('a script that Redis forgot is loaded again within the same check', async () => {
-    const limiter = limiterOn(redis, prefix);
-    const calls = vi.spyOn(redis, 'evalsha').mockRejectedValueOnce(new Error('NOSCRIPT No matching script.'));
-    expect(await limiter.check(requestOf(limits))).toMatchObject({ passed: true, degraded: false });
-    expect((await limiter.check(requestOf(limits, { peek: true }))).states[0]?.remaining).toBe(2);
-    calls.mockRestore();
     await limiter.close();
   });
 });

@@ -1,0 +1,70 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { createGate } from '../../../shared/redis/gate.ts';
+import type { Gate } from '../../../shared/redis/gate.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
+
+let probe: () => Promise<unknown>;
+let changes: string[];
+let reconnects: number;
+let gate: Gate;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  changes = [];
+  reconnects = 0;
+  probe = () => Promise.resolve('OK');
+  gate = createGate({
+    callTimeoutMs: 35,
+    probe: () => probe(),
+    reconnect: () => void (reconnects += 1),
+    onChange: (available, reason) => void changes.push(available ? 'back' : reason),
+    logger: createLogger('test', 'silent'),
+  });
+});
+afterEach(() => {
+  gate.close();
+  vi.useRealTimers();
+});
+
+const never = () => new Promise<never>(() => undefined);
+
+test('a call that is late fails together with all others in flight, and later ones fail at once', async () => {
+  probe = never;
+  const calls = [gate.run(never), gate.run(never)].map((call) => call.catch(String));
+  await vi.advanceTimersByTimeAsync(36);
+  expect(await Promise.all(calls)).toEqual([
+    expect.stringContaining('35 ms'),
+    expect.stringContaining('35 ms'),
+  ]);
+  await expect(gate.run(() => Promise.resolve(1))).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' });
+  expect(changes).toEqual(['no answer within 35 ms']);
+});
+
+test('a probe that succeeds lets calls through again', async () => {
+  await expect(gate.run(() => Promise.reject(new Error('OOM command not allowed')))).rejects.toThrow('OOM');
+  expect(gate.isOpen()).toBe(true);
+  await vi.advanceTimersByTimeAsync(101);
+  expect(gate.isOpen()).toBe(false);
+  expect(await gate.run(() => Promise.resolve(7))).toBe(7);
+});
+
+test('an error of the script itself is the call’s alone', async () => {
+  await expect(gate.run(() => Promise.reject(new Error('WRONGTYPE Operation')))).rejects.toThrow('WRONGTYPE');
+  expect(gate.isOpen()).toBe(false);
+});
+
+test('while nothing answers the connection is made anew, about once a second', async () => {
+  probe = never;
+  await gate.run(() => Promise.reject(new Error('Connection is closed.'))).catch(String);
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(reconnects).toBeGreaterThanOrEqual(3);
+  expect(reconnects).toBeLessThanOrEqual(5);
+});
+
+test('a server that says why it cannot serve is not reconnected to', async () => {
+  probe = () => Promise.reject(new Error('OOM command not allowed'));
+  await gate.run(() => Promise.reject(new Error('OOM command not allowed'))).catch(String);
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(reconnects).toBe(0);
+  expect(gate.isOpen()).toBe(true);
+});
