@@ -71,6 +71,7 @@ function options(element, points) {
     axes: [
       {
         ...axis,
+        size: 30,
         grid: { show: false },
         values: (_plot, splits) => splits.map((at) => label(at, element.dataset.span)),
       },

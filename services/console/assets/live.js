@@ -112,7 +112,9 @@ function tick() {
     const leftMs = Number(reset.dataset.resetAt) - Date.now() - aheadMs;
     const calendar = reset.dataset.calendar !== '';
     const idle = !calendar && (leftMs <= 0 || reset.dataset.unused === 'yes');
-    const text = idle ? 'whole now' : `${calendar ? 'starts anew' : 'whole again'} in ${span(leftMs)}`;
+    const text = idle
+      ? 'all available'
+      : `${calendar ? 'starts anew' : 'all available again'} in ${span(leftMs)}`;
     if (reset.textContent !== text) reset.textContent = text;
   }
 }

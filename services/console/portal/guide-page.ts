@@ -58,7 +58,7 @@ export function guidePage(parts: ConsoleParts, { tenantId, record }: Visitor): P
             </tr>
             <tr>
               <td><code>RateLimit</code></td>
-              <td>All windows: <code>"minute";r=12;t=7</code> is 12 left, whole again in 7 s.</td>
+              <td>All windows: <code>"minute";r=12;t=7</code> is 12 left, all available again in 7 s.</td>
             </tr>
             <tr>
               <td><code>Retry-After</code></td>

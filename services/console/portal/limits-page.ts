@@ -109,7 +109,7 @@ export function limitTable(limits: readonly HeldLimit[], none: string): Html {
             html`<tr>
               <th scope="row">${title(limit.name)}</th>
               <td>
-                ${perText(limit.per)}${limit.route === null ? null : html`, <code>${limit.route}</code>`}
+                ${perText(limit.per)}${limit.route === null ? null : html`<br /><code>${limit.route}</code>`}
               </td>
               <td class="right">
                 ${count(limit.limit)}${limit.burst > 0 ? html` <span class="soft">+ ${count(limit.burst)} burst</span>` : null}

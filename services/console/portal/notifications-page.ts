@@ -126,7 +126,7 @@ async function content(
 function settingsForm(texts: NotificationTexts): Html {
   return html`<form method="post" action="/notifications">
     <fieldset>
-      <legend>Tell me when a limit is used to</legend>
+      <legend>Tell me when this much of a limit is used</legend>
       <div class="checks">
         ${offered.map(
           (threshold) =>

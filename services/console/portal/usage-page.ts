@@ -19,7 +19,7 @@ export async function usagePage(parts: ConsoleParts, visitor: Visitor): Promise<
   const body = html`<div class="page-head">
       <div>
         <h1>Usage now</h1>
-        <p class="lead">What you have used of each limit, and when it is whole again.</p>
+        <p class="lead">What you have used of each limit, and when all of it is available again.</p>
       </div>
       <p><span class="badge">${title(now.plan)} plan</span></p>
     </div>
@@ -92,8 +92,8 @@ function stateBadge(limit: ShownLimit): Html | null {
 }
 
 function resetText(limit: ShownLimit, nowMs: number): string {
-  if (limit.used === 0 && limit.calendar === null) return 'whole now';
-  return `${limit.calendar === null ? 'whole again' : 'starts anew'} in ${span(limit.reset_at_ms - nowMs)}`;
+  if (limit.used === 0 && limit.calendar === null) return 'all available';
+  return `${limit.calendar === null ? 'all available again' : 'starts anew'} in ${span(limit.reset_at_ms - nowMs)}`;
 }
 
 function limitNotes(limit: ShownLimit): Html | null {

@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Boost, TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
+import { stamp } from '../pages/format.ts';
 import { done, refused } from '../problem.ts';
 import type { Outcome } from '../problem.ts';
 import { limitNames } from './validate.ts';
@@ -45,7 +46,7 @@ export function addBoost(
     reason: request.reason,
     actor: request.actor,
   };
-  const detail = `Limit “${boost.limit}” ${sizeOf(boost)} from ${boost.starts_at} to ${boost.ends_at}: ${boost.reason}`;
+  const detail = `Limit “${boost.limit}” ${sizeOf(boost)} until ${stamp(boost.ends_at)}${startsMs > nowMs ? ` from ${stamp(boost.starts_at)} on` : ''}: ${boost.reason}`;
   return done({ boost, record: { ...record, boosts: [...kept, boost] }, action: 'boost', detail });
 }
 
@@ -61,7 +62,7 @@ export function endBoost(record: TenantRecord, boostId: string, nowMs: number): 
   return done({
     record: { ...record, boosts: begun ? [...others, ended] : others },
     action: 'boost-end',
-    detail: `Boost of limit “${boost.limit}” (${sizeOf(boost)}) ended; it would have run until ${boost.ends_at}`,
+    detail: `Boost of limit “${boost.limit}” (${sizeOf(boost)}) ended; it would have run until ${stamp(boost.ends_at)}`,
   });
 }
 

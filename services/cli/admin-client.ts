@@ -1,0 +1,51 @@
+import { CliFailure } from './installation.ts';
+import type { Installation } from './installation.ts';
+
+export interface AdminClient {
+  /** Answers the body; undefined for an empty one. Throws CliFailure with the server's own words. */
+  call<Answer>(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object): Promise<Answer>;
+}
+
+/** An emergency reset of many tenants, or a loss audit over a long log, takes its time. */
+const timeoutMs = 120_000;
+
+export function createAdminClient({ adminUrl, adminToken }: Installation, actor: string): AdminClient {
+  const base = adminUrl.replace(/\/+$/, '');
+  return {
+    async call<Answer>(method: string, path: string, body?: object): Promise<Answer> {
+      const response = await reach(`${base}${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${adminToken}`,
+          'x-actor': actor,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      const text = await response.text();
+      if (!response.ok) throw new CliFailure(complaint(response.status, text, base));
+      return (text === '' ? undefined : JSON.parse(text)) as Answer;
+    },
+  };
+}
+
+async function reach(url: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (cause) {
+    throw new CliFailure(`The admin API at ${new URL(url).origin} does not answer. Is the console running?`, {
+      cause,
+    });
+  }
+}
+
+function complaint(status: number, text: string, base: string): string {
+  if (status === 401) return `The admin API at ${base} does not accept this token (TOLLGATE_ADMIN_TOKEN).`;
+  try {
+    const { title = '', detail = '' } = JSON.parse(text) as { title?: string; detail?: string };
+    return `${title}: ${detail}`;
+  } catch {
+    return `The admin API answered ${status}.`;
+  }
+}

@@ -1,0 +1,126 @@
+import { parseArgs } from 'node:util';
+import type { ParseArgsOptionDescriptor } from 'node:util';
+import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
+import { createAdminClient } from './admin-client.ts';
+import { commands } from './commands.ts';
+import type { Command, Invocation } from './command.ts';
+import { UsageMistake } from './command.ts';
+import { CliFailure } from './installation.ts';
+import type { Installation } from './installation.ts';
+
+export interface CliOptions {
+  readonly args: readonly string[];
+  readonly installation: () => Promise<Installation>;
+  /** Who acts, for the audit trail. */
+  readonly actor: string;
+  readonly nowMs: number;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+}
+
+/** Runs one command; answers the exit code. */
+export async function runCli(options: CliOptions): Promise<0 | 1 | 2> {
+  const { args, out, err } = options;
+  const words = args.filter((arg) => !arg.startsWith('-'));
+  if (words.length === 0) {
+    out(overview());
+    return args.length === 0 || args.includes('--help') || args.includes('-h') ? 0 : 2;
+  }
+  const command = commandFor(args);
+  if (command === null) {
+    err(`There is no command “${words.join(' ')}”.\n\n${overview()}`);
+    return 2;
+  }
+  try {
+    return await run(command, options);
+  } catch (error) {
+    if (error instanceof UsageMistake) {
+      err(`${error.message}\n\n${helpOf(command)}`);
+      return 2;
+    }
+    err(
+      error instanceof CliFailure || error instanceof TollgateError
+        ? error.message
+        : `Failed: ${messageOf(error)}`,
+    );
+    return 1;
+  }
+}
+
+async function run(command: Command, options: CliOptions): Promise<0 | 1> {
+  const parsed = parse(command, options.args.slice(command.name.split(' ').length));
+  if (parsed.values['help'] === true) {
+    options.out(helpOf(command));
+    return 0;
+  }
+  const [least, most] = command.operands;
+  if (parsed.positionals.length < least || parsed.positionals.length > most)
+    throw new UsageMistake(
+      `“${command.name}” takes ${least === most ? least : `${least} to ${most}`} words after it.`,
+    );
+  let client: ReturnType<typeof createAdminClient> | null = null;
+  const invocation: Invocation = {
+    operands: parsed.positionals,
+    flags: parsed.values,
+    nowMs: options.nowMs,
+    call: async (method, path, body) => {
+      client ??= createAdminClient(await options.installation(), options.actor);
+      return client.call(method, path, body);
+    },
+  };
+  const { data, text, failed = false } = await command.run(invocation);
+  options.out(parsed.values['json'] === true ? JSON.stringify(data, null, 2) : text);
+  return failed ? 1 : 0;
+}
+
+function parse(
+  command: Command,
+  args: readonly string[],
+): { values: Invocation['flags']; positionals: string[] } {
+  const options: Record<string, ParseArgsOptionDescriptor> = {
+    help: { type: 'boolean', short: 'h' },
+    json: { type: 'boolean' },
+  };
+  for (const [name, { type }] of Object.entries(command.flags ?? {})) options[name] = { type };
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    return { values: values as Invocation['flags'], positionals };
+  } catch (error) {
+    throw new UsageMistake(messageOf(error));
+  }
+}
+
+/** Commands have one or two words; the longer name is tried first. */
+function commandFor(args: readonly string[]): Command | null {
+  const named = (length: number): Command | undefined =>
+    commands.find((command) => command.name === args.slice(0, length).join(' '));
+  return named(2) ?? named(1) ?? null;
+}
+
+function overview(): string {
+  const width = Math.max(...commands.map((command) => synopsis(command).length));
+  return [
+    'Usage: tollgate COMMAND [--json] [--help]',
+    '',
+    ...commands.map((command) => `  ${synopsis(command).padEnd(width)}  ${command.summary}`),
+    '',
+    'TOLLGATE_ADMIN_URL and TOLLGATE_ADMIN_TOKEN name the installation; without them the local stack of this folder',
+    'is used. TOLLGATE_ACTOR is who the audit trail says did it (default: your user name).',
+  ].join('\n');
+}
+
+function synopsis({ name, synopsis: rest }: Command): string {
+  return rest === '' ? name : `${name} ${rest}`;
+}
+
+function helpOf(command: Command): string {
+  const flags = { ...command.flags, json: { type: 'boolean', help: 'Print JSON.' } as const };
+  return [
+    `Usage: tollgate ${synopsis(command)}`,
+    '',
+    command.summary,
+    '',
+    ...Object.entries(flags).map(([name, { help }]) => `  --${name.padEnd(12)} ${help}`),
+    ...(command.example === undefined ? [] : ['', `Example: tollgate ${command.example}`]),
+  ].join('\n');
+}

@@ -1,0 +1,156 @@
+import type { Command } from './command.ts';
+import { operand, optional, table } from './command.ts';
+
+interface Listed {
+  readonly tenant_id: string;
+  readonly display_name: string | null;
+  readonly plan: string;
+  readonly blocked: boolean;
+  readonly boosts: number;
+  readonly requests_today: number | null;
+  readonly limited_today: number | null;
+}
+
+interface ListAnswer {
+  readonly tenants: readonly Listed[];
+  readonly total: number;
+  readonly usage_known: boolean;
+}
+
+interface TenantAnswer {
+  readonly tenant_id: string;
+  readonly plan: string;
+  readonly record: Readonly<Record<string, unknown>> | null;
+  readonly limits: readonly {
+    readonly name: string;
+    readonly per: readonly string[];
+    readonly route: string | null;
+    readonly limit: number;
+    readonly window_seconds: number;
+    readonly of_policy: number | null;
+    readonly override: number | null;
+    readonly boost_id: string | null;
+  }[];
+}
+
+interface StatusAnswer {
+  readonly tenant_id: string;
+  readonly plan: string;
+  readonly requests_this_minute: number;
+  readonly requests_today: number;
+  readonly blocked: boolean;
+  readonly blocked_until: string | null;
+  readonly blocked_by: readonly string[];
+  readonly complete_through: string | null;
+  readonly limits: readonly {
+    readonly name: string;
+    readonly limit: number;
+    readonly used: number;
+    readonly remaining: number;
+    readonly reset: number;
+  }[];
+}
+
+/** Looking: nothing here changes anything. */
+export const tenantCommands: readonly Command[] = [
+  {
+    name: 'tenants',
+    synopsis: '[SEARCH] [--plan NAME]',
+    summary: 'List tenants, busiest today first.',
+    operands: [0, 1],
+    flags: {
+      plan: { type: 'string', help: 'Only this plan.' },
+      limit: { type: 'string', help: 'How many at most (default 50).' },
+    },
+    async run(invocation) {
+      const query = new URLSearchParams({
+        search: operand(invocation, 0),
+        limit: optional(invocation, 'limit') ?? '50',
+      });
+      const plan = optional(invocation, 'plan');
+      if (plan !== undefined) query.set('plan', plan);
+      const answer = await invocation.call<ListAnswer>('GET', `/admin/v1/tenants?${query.toString()}`);
+      return { data: answer, text: listText(answer) };
+    },
+  },
+  {
+    name: 'tenant',
+    synopsis: 'ID',
+    summary: 'Show a tenant: its record and the limits that hold for it now.',
+    operands: [1, 1],
+    async run(invocation) {
+      const answer = await invocation.call<TenantAnswer>('GET', pathOf(operand(invocation, 0)));
+      return { data: answer, text: tenantText(answer) };
+    },
+  },
+  {
+    name: 'status',
+    synopsis: 'ID',
+    summary: 'Requests this minute and today, resets, and whether the tenant is blocked.',
+    operands: [1, 1],
+    async run(invocation) {
+      const answer = await invocation.call<StatusAnswer>('GET', `${pathOf(operand(invocation, 0))}/status`);
+      return { data: answer, text: statusText(answer) };
+    },
+  },
+];
+
+export function pathOf(tenantId: string): string {
+  return `/admin/v1/tenants/${encodeURIComponent(tenantId)}`;
+}
+
+function listText({ tenants, total, usage_known: known }: ListAnswer): string {
+  if (total === 0) return 'No tenant fits.';
+  const rows = tenants.map((one) => [
+    one.tenant_id,
+    one.display_name ?? '',
+    one.plan,
+    one.requests_today ?? 'unknown',
+    one.limited_today ?? 'unknown',
+    [...(one.blocked ? ['blocked'] : []), ...(one.boosts > 0 ? ['boosted'] : [])].join(' '),
+  ]);
+  return [
+    table(['TENANT', 'NAME', 'PLAN', 'REQUESTS TODAY', 'REFUSED', ''], rows),
+    ...(total > tenants.length ? [`${tenants.length} of ${total}.`] : []),
+    ...(known
+      ? []
+      : ['ClickHouse does not answer: usage is unknown, and tenants without a record are missing.']),
+  ].join('\n');
+}
+
+function tenantText({ tenant_id: id, plan, record, limits }: TenantAnswer): string {
+  const rows = limits.map((one) => [
+    one.name,
+    one.per.join('+'),
+    one.route ?? 'all routes',
+    one.limit,
+    `${one.window_seconds} s`,
+    [
+      ...(one.override === null ? [] : [`override ${one.override}`]),
+      ...(one.boost_id === null ? [] : ['boosted']),
+      ...(one.of_policy === one.limit || one.of_policy === null ? [] : [`policy ${one.of_policy}`]),
+    ].join(', '),
+  ]);
+  const shown = record === null ? 'no record' : JSON.stringify({ ...record, history: undefined }, null, 2);
+  return `${id}, plan ${plan}\n\n${table(['LIMIT', 'PER', 'ROUTE', 'UNITS', 'WINDOW', ''], rows)}\n\nRecord: ${shown}`;
+}
+
+function statusText(status: StatusAnswer): string {
+  const blocked = status.blocked
+    ? `blocked by ${status.blocked_by.join(', ')} until ${status.blocked_until ?? 'lifted'}`
+    : 'not blocked';
+  const rows = status.limits.map((one) => [
+    one.name,
+    `${one.used} of ${one.limit}`,
+    one.remaining,
+    new Date(one.reset * 1000).toISOString(),
+  ]);
+  return [
+    `${status.tenant_id}, plan ${status.plan}: ${blocked}`,
+    `${status.requests_this_minute} requests this minute, ${status.requests_today} today`,
+    '',
+    table(['LIMIT', 'USED', 'LEFT', 'WHOLE AGAIN'], rows),
+    '',
+    `Totals are complete through ${status.complete_through ?? 'nothing yet'}.`,
+  ].join('\n');
+}

@@ -1,0 +1,157 @@
+import type { Command, Invocation, Report } from './command.ts';
+import { UsageMistake, endAfter, needed, operand, optional } from './command.ts';
+import { pathOf } from './tenant-commands.ts';
+
+/** What changes a tenant. */
+export const tenantControls: readonly Command[] = [
+  {
+    name: 'reset',
+    synopsis: 'ID | --all --yes',
+    summary: "Empty a tenant's counters, or in an emergency those of all tenants.",
+    operands: [0, 1],
+    flags: {
+      all: { type: 'boolean', help: 'All tenants.' },
+      yes: { type: 'boolean', help: 'Needed with --all.' },
+      reason: { type: 'string', help: 'Why; kept in the history.' },
+    },
+    example: 'reset acme --reason "double charge, ticket 812"',
+    run: (invocation) => (invocation.flags['all'] === true ? resetAll(invocation) : resetOne(invocation)),
+  },
+  {
+    name: 'boost',
+    synopsis: 'ID --limit NAME (--multiply N | --set N) --for 7d --reason TEXT',
+    summary: 'Raise a limit for a time. It ends by itself.',
+    operands: [1, 1],
+    flags: {
+      limit: { type: 'string', help: 'Name of the limit, e.g. minute.' },
+      multiply: { type: 'string', help: 'Factor, e.g. 2.' },
+      set: { type: 'string', help: 'New value.' },
+      for: { type: 'string', help: 'How long: 30m, 12h, 7d.' },
+      from: { type: 'string', help: 'Start, e.g. 2026-12-24T00:00:00Z (default: now).' },
+      reason: { type: 'string', help: 'Why; kept in the history.' },
+    },
+    example: 'boost acme --limit minute --multiply 2 --for 7d --reason "launch week"',
+    run: boost,
+  },
+  {
+    name: 'boost-end',
+    synopsis: 'ID BOOST_ID',
+    summary: 'End a boost now.',
+    operands: [2, 2],
+    async run(invocation) {
+      const [id, boostId] = [operand(invocation, 0), operand(invocation, 1)];
+      await invocation.call('DELETE', `${pathOf(id)}/boosts/${encodeURIComponent(boostId)}`);
+      return { data: { tenant_id: id, ended: boostId }, text: `Ended boost ${boostId} of ${id}.` };
+    },
+  },
+  {
+    name: 'block',
+    synopsis: 'ID [--for 1h] --reason TEXT',
+    summary: 'Refuse every request of a tenant, for a time or until lifted.',
+    operands: [1, 1],
+    flags: {
+      for: { type: 'string', help: 'How long: 30m, 12h, 7d (default: until lifted).' },
+      reason: { type: 'string', help: 'Why; kept in the history.' },
+    },
+    async run(invocation) {
+      const id = operand(invocation, 0);
+      const span = optional(invocation, 'for');
+      const until = span === undefined ? null : endAfter(span, invocation.nowMs);
+      const data = await invocation.call('POST', `${pathOf(id)}/block`, {
+        until,
+        reason: needed(invocation, 'reason'),
+      });
+      return { data, text: `Blocked ${id} until ${until ?? 'lifted'}.` };
+    },
+  },
+  {
+    name: 'unblock',
+    synopsis: 'ID',
+    summary: 'Lift a block.',
+    operands: [1, 1],
+    async run(invocation) {
+      const id = operand(invocation, 0);
+      await invocation.call('DELETE', `${pathOf(id)}/block`);
+      return { data: { tenant_id: id, blocked: false }, text: `Lifted the block of ${id}.` };
+    },
+  },
+  {
+    name: 'portal-link',
+    synopsis: 'ID [--ttl 24h]',
+    summary: "Make a signed link that opens a tenant's portal.",
+    operands: [1, 1],
+    flags: { ttl: { type: 'string', help: 'How long it opens: 15m, 24h, 30d at most (default 1h).' } },
+    async run(invocation) {
+      const ttl = optional(invocation, 'ttl') ?? '1h';
+      const body = { tenant_id: operand(invocation, 0), ttl };
+      const data = await invocation.call<{ url: string; expires_at: string }>(
+        'POST',
+        '/admin/v1/portal-links',
+        body,
+      );
+      return { data, text: `${data.url}\nOpens until ${data.expires_at}.` };
+    },
+  },
+  {
+    name: 'api-key',
+    synopsis: 'ID',
+    summary: 'Create an API key. It is shown once.',
+    operands: [1, 1],
+    async run(invocation) {
+      const data = await invocation.call<{ api_key: string; sha256: string }>(
+        'POST',
+        `${pathOf(operand(invocation, 0))}/api-keys`,
+      );
+      return {
+        data,
+        text: `${data.api_key}\nOnly its hash is kept (${data.sha256.slice(0, 12)}…): copy it now.`,
+      };
+    },
+  },
+];
+
+async function resetOne(invocation: Invocation): Promise<Report> {
+  const id = operand(invocation, 0);
+  if (id === '') throw new UsageMistake('Name a tenant, or give --all --yes.');
+  const reason = optional(invocation, 'reason');
+  const data = await invocation.call('POST', `${pathOf(id)}/reset`, reason === undefined ? {} : { reason });
+  return { data, text: `Reset the counters of ${id}.` };
+}
+
+async function resetAll(invocation: Invocation): Promise<Report> {
+  if (operand(invocation, 0) !== '') throw new UsageMistake('Give either a tenant or --all.');
+  if (invocation.flags['yes'] !== true)
+    throw new UsageMistake('This empties the counters of every tenant. Add --yes to do it.');
+  const data = await invocation.call<{ tenants: number }>('POST', '/admin/v1/reset', {
+    confirm: 'reset all tenants',
+  });
+  return { data, text: `Reset all counters; ${data.tenants} tenants had usage this month.` };
+}
+
+async function boost(invocation: Invocation): Promise<Report> {
+  const id = operand(invocation, 0);
+  const [multiply, setTo] = [optional(invocation, 'multiply'), optional(invocation, 'set')];
+  if ((multiply === undefined) === (setTo === undefined))
+    throw new UsageMistake('Give either --multiply or --set.');
+  const from = optional(invocation, 'from');
+  const startMs = from === undefined ? invocation.nowMs : Date.parse(from);
+  if (Number.isNaN(startMs))
+    throw new UsageMistake(`“${from ?? ''}” is no time; write 2026-12-24T00:00:00Z.`);
+  const body = {
+    limit: needed(invocation, 'limit'),
+    ...(multiply === undefined ? {} : { multiply: amount('multiply', multiply) }),
+    ...(setTo === undefined ? {} : { set_to: amount('set', setTo) }),
+    ...(from === undefined ? {} : { starts_at: new Date(startMs).toISOString() }),
+    ends_at: endAfter(needed(invocation, 'for'), startMs),
+    reason: needed(invocation, 'reason'),
+  };
+  const data = await invocation.call<{ id: string; ends_at: string }>('POST', `${pathOf(id)}/boosts`, body);
+  return { data, text: `Raised “${body.limit}” of ${id} until ${data.ends_at} (boost ${data.id}).` };
+}
+
+function amount(flag: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value))
+    throw new UsageMistake(`--${flag} is no number: ${text}`);
+  return value;
+}
