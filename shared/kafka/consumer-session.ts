@@ -70,7 +70,7 @@ export async function startSession(
     groupId: options.groupId,
     sessionTimeout: options.sessionTimeoutMs,
     rebalanceTimeout: options.sessionTimeoutMs * 2,
-    heartbeatInterval: Math.ceil(options.sessionTimeoutMs / 5),
+    heartbeatInterval: Math.ceil(options.sessionTimeoutMs / 10),
     maxBytesPerPartition: options.partitionBytesMax,
     maxBytes: options.fetchBytesMax,
     maxWaitTimeInMs: fetchWaitMs,

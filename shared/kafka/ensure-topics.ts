@@ -1,4 +1,5 @@
-import { within } from './deadline.ts';
+import type { Admin } from 'kafkajs';
+import { pause, within } from './deadline.ts';
 import type { Kafka } from './kafka.ts';
 import type { Topics } from './topics.ts';
 
@@ -56,14 +57,29 @@ export async function ensureTopics(kafka: Kafka, topics: Topics, plan: TopicPlan
       topic(topics.deliveries, Math.min(3, partitions), forgotten),
       topic(topics.deadLetters, Math.min(3, partitions), kept),
     ].filter(({ topic: name }) => !existing.has(name));
-    if (wanted.length === 0) return;
-    await within(
-      timeoutMs,
-      'creating topics',
-      admin.createTopics({ topics: wanted, waitForLeaders: true, timeout: timeoutMs }),
-    );
+    if (wanted.length > 0) {
+      await within(
+        timeoutMs,
+        'creating topics',
+        admin.createTopics({ topics: wanted, waitForLeaders: false }),
+      );
+    }
+    await within(timeoutMs, 'waiting for leaders', leadersOf(admin, Object.values<string>({ ...topics }), timeoutMs));
   } finally {
     await within(1_000, 'disconnecting', admin.disconnect()).catch(() => undefined);
     connection.destroy();
+  }
+}
+
+const leaderPollMs = 50;
+
+/** Whoever made the topics, this process or another a moment ago: they can be written to when this resolves. */
+async function leadersOf(admin: Admin, topics: string[], timeoutMs: number): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs;
+  while (performance.now() < deadlineMs) {
+    const metadata = await admin.fetchTopicMetadata({ topics }).catch(() => null);
+    if (metadata?.topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0)) === true)
+      return;
+    await pause(leaderPollMs);
   }
 }

@@ -8,6 +8,7 @@ import type { Kafka } from './kafka.ts';
 import type { ConsumedMessage } from './message.ts';
 import { consumerMetrics, tableMetrics } from './metrics.ts';
 import type { RecordPlace } from './producer.ts';
+import { createTableContent } from './table-content.ts';
 import { readTopicEnds } from './topic-ends.ts';
 import type { TopicEnd } from './topic-ends.ts';
 
@@ -41,29 +42,24 @@ export interface Table<Value> {
 /** How often the way to an end is looked at; half of it is added to a rebalance. */
 const catchUpPollMs = 10;
 
-interface Entry<Value> {
-  readonly value: Value;
-  readonly offset: number;
-}
-
 /**
  * Reads the topic to its end and follows it. Lives through Kafka being away, at the start too: it is empty or as last
  * seen, says so by `ready()`, and tries again.
- *
- * A key's records are all in one partition, so the higher offset is the later value: neither reading the topic again
- * after a reconnect nor an own write shown early ever puts an older value over a newer one.
  */
 export function readTable<Value>(kafka: Kafka, options: TableOptions<Value>): Table<Value> {
   const { topic, name, registry } = options;
-  const entries = new Map<string, Entry<Value>>();
-  const values = new Map<string, Value>();
   /** Partition to the offset behind the last record applied. */
   const positions = new Map<number, number>();
-  /** Own deletions that have not come back yet, with their offsets. */
-  const ownDeletions = new Map<string, number>();
   let ends: ReadonlyMap<number, number> | null = null;
   let isReady = false;
   const metrics = tableMetrics(registry);
+  const content = createTableContent<Value>({
+    decode: options.decode,
+    onChange(key, value, before) {
+      metrics.keys.set({ table: name }, content.entries().size);
+      options.onChange?.(key, value, before);
+    },
+  });
   metrics.ready.set({ table: name }, 0);
 
   const supervisor = superviseConsumer(
@@ -89,52 +85,26 @@ export function readTable<Value>(kafka: Kafka, options: TableOptions<Value>): Ta
   );
 
   return {
-    get: (key) => values.get(key),
-    entries: () => values,
+    get: (key) => content.get(key),
+    entries: () => content.entries(),
     ready: () => isReady,
     catchUp,
-    applyOwn(key, value, { offset }) {
-      if (value === null) ownDeletions.set(key, offset);
-      apply(key, value, offset);
-    },
+    applyOwn: (key, value, { offset }) => content.applyOwn(key, value, offset),
     close: () => supervisor.close(),
   };
 
   function onFetched({ partition, messages, nextOffset }: Fetched): void {
     const position = positions.get(partition) ?? 0;
-    for (const message of messages) if (message.offset >= position) applyMessage(message);
+    for (const message of messages) if (message.offset >= position) take(message);
     positions.set(partition, Math.max(position, nextOffset));
     noteReady();
   }
 
-  function applyMessage({ key, value, offset }: ConsumedMessage): void {
-    if (key === null) return;
-    const decoded = value === null ? null : options.decode(value, key);
-    if (decoded === undefined) {
-      metrics.unreadable.inc({ table: name });
-      kafka.logger.error(
-        { topic, key, offset },
-        'a record of a table cannot be used; the value before stays',
-      );
-      return;
-    }
-    const deletedAt = ownDeletions.get(key);
-    if (deletedAt !== undefined && deletedAt <= offset) ownDeletions.delete(key);
-    if (deletedAt === undefined || deletedAt <= offset) apply(key, decoded, offset);
-  }
-
-  function apply(key: string, value: Value | null, offset: number): void {
-    const before = entries.get(key);
-    if (before !== undefined && before.offset >= offset) return;
-    if (value === null) {
-      entries.delete(key);
-      values.delete(key);
-    } else {
-      entries.set(key, { value, offset });
-      values.set(key, value);
-    }
-    metrics.keys.set({ table: name }, values.size);
-    if (value !== null || before !== undefined) options.onChange?.(key, value, before?.value ?? null);
+  function take(message: ConsumedMessage): void {
+    if (content.apply(message)) return;
+    const { key, offset } = message;
+    metrics.unreadable.inc({ table: name });
+    kafka.logger.error({ topic, key, offset }, 'a record of a table cannot be used; the value before stays');
   }
 
   /** Where the topic ends now, asked before reading: whoever has read that far has seen all there was. */
@@ -167,12 +137,7 @@ export function readTable<Value>(kafka: Kafka, options: TableOptions<Value>): Ta
   function forget(): void {
     kafka.logger.warn({ topic }, 'the topic of a table was made anew; its content is read again');
     positions.clear();
-    ownDeletions.clear();
-    for (const [key, { value }] of [...entries]) {
-      entries.delete(key);
-      values.delete(key);
-      options.onChange?.(key, null, value);
-    }
+    content.forget();
   }
 
   function noteReady(): void {

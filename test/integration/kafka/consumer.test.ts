@@ -1,0 +1,175 @@
+import { expect, test, vi } from 'vitest';
+import { eventually, uniqueName } from '../../support/servers.ts';
+import { committedSum, newConsumer, newProducer, newTopics, numbered, textsOf } from './connection.ts';
+
+test('a batch merges partitions, and is committed only after its handler resolved', async () => {
+  const { kafka, topics } = await newTopics(8);
+  const producer = newProducer(kafka);
+  await producer.send(
+    topics.usage,
+    numbered('event', 400).map((value, index) => ({ key: `tenant-${index}`, value })),
+  );
+  const groupId = uniqueName('group');
+  const { promise: held, resolve: letGo } = Promise.withResolvers<undefined>();
+  const sizes: number[] = [];
+  const consumer = newConsumer(kafka, {
+    topic: topics.usage,
+    groupId,
+    lingerMs: 100,
+    before: async (messages) => {
+      sizes.push(messages.length);
+      await held;
+    },
+  });
+  await eventually(() => sizes.length > 0);
+  expect(await committedSum(kafka, groupId, topics.usage)).toBe(0);
+  letGo(undefined);
+  await eventually(async () => (await committedSum(kafka, groupId, topics.usage)) === 400);
+  expect(textsOf(consumer.seen)).toEqual(numbered('event', 400));
+  expect(sizes.length).toBeLessThanOrEqual(3);
+});
+
+test('a batch whose handler fails comes again until it succeeds, and nothing is skipped', async () => {
+  const { kafka, topics } = await newTopics();
+  const producer = newProducer(kafka);
+  let failures = 3;
+  const consumer = newConsumer(kafka, {
+    topic: topics.usage,
+    groupId: uniqueName('group'),
+    before: () => {
+      if ((failures -= 1) >= 0) throw new Error('the store is away');
+    },
+  });
+  await producer.send(
+    topics.usage,
+    numbered('event', 50).map((value) => ({ key: value, value })),
+  );
+  await eventually(() => consumer.seen.length >= 50);
+  expect(textsOf(consumer.seen)).toEqual(numbered('event', 50));
+});
+
+test('a second consumer takes over half the partitions while the first is in a slow handler; nothing is lost', async () => {
+  const { kafka, topics } = await newTopics(6);
+  const producer = newProducer(kafka);
+  const groupId = uniqueName('group');
+  const slowly = { topic: topics.usage, groupId, batchRecordsMax: 100, before: () => wait(100) };
+  const first = newConsumer(kafka, slowly);
+  await eventually(() => first.joined());
+  const second = newConsumer(kafka, slowly);
+  let sent = 0;
+  for (; second.seen.length === 0 && sent < 6_000; sent += 60) {
+    await producer.send(
+      topics.usage,
+      numbered(`from-${sent}`, 60).map((value) => ({ key: value, value })),
+    );
+    await wait(50);
+  }
+  await eventually(async () => (await committedSum(kafka, groupId, topics.usage)) === sent, {
+    timeoutMs: 30_000,
+  });
+  expect(new Set([...textsOf(first.seen), ...textsOf(second.seen)]).size).toBe(sent);
+  expect(first.seen.length).toBeGreaterThan(0);
+  expect(second.seen.length).toBeGreaterThan(0);
+});
+
+test('a consumer that closes hands over at once: the next one reads on where it committed', async () => {
+  const { kafka, topics } = await newTopics();
+  const producer = newProducer(kafka);
+  const groupId = uniqueName('group');
+  await producer.send(topics.usage, [{ key: 'a', value: 'before' }]);
+  const first = newConsumer(kafka, { topic: topics.usage, groupId });
+  await eventually(async () => (await committedSum(kafka, groupId, topics.usage)) === 1);
+  await first.close();
+  await producer.send(topics.usage, [{ key: 'a', value: 'after' }]);
+  const second = newConsumer(kafka, { topic: topics.usage, groupId });
+  await eventually(() => second.seen.length > 0);
+  expect(textsOf(second.seen)).toEqual(['after']);
+});
+
+test('the lag is known from Kafka itself, in records and in seconds', async () => {
+  const { kafka, topics } = await newTopics();
+  const producer = newProducer(kafka);
+  const { promise: held, resolve: letGo } = Promise.withResolvers<undefined>();
+  const consumer = newConsumer(kafka, {
+    topic: topics.usage,
+    groupId: uniqueName('group'),
+    stalledAfterMs: 2_000,
+    onStalled: () => undefined,
+    before: async () => held,
+  });
+  await eventually(() => consumer.joined());
+  await producer.send(
+    topics.usage,
+    numbered('event', 30).map((value) => ({ key: value, value })),
+  );
+  await eventually(() => consumer.lag()?.messages === 30);
+  await eventually(() => (consumer.lag()?.seconds ?? 0) > 0.3);
+  expect(await consumer.registry.metrics()).toMatch(/tollgate_kafka_lag_messages\{[^}]*\} 30/);
+  letGo(undefined);
+  await eventually(() => consumer.lag()?.messages === 0);
+  expect(consumer.lag()?.seconds).toBe(0);
+});
+
+test('a handler that never ends is reported as KAFKA_STALLED', async () => {
+  const { kafka, topics } = await newTopics();
+  const onStalled = vi.fn<(error: Error) => void>();
+  const { promise: held, resolve: letGo } = Promise.withResolvers<undefined>();
+  newConsumer(kafka, {
+    topic: topics.usage,
+    groupId: uniqueName('group'),
+    stalledAfterMs: 1_500,
+    onStalled,
+    before: () => held,
+  });
+  await newProducer(kafka).send(topics.usage, [{ key: 'a', value: 'x' }]);
+  await eventually(() => onStalled.mock.calls.length === 1);
+  expect(onStalled.mock.calls[0]?.[0]).toMatchObject({ code: 'KAFKA_STALLED' });
+  letGo(undefined);
+});
+
+test('a handler that fails and is tried again is no stall, and neither is an idle topic', async () => {
+  const { kafka, topics } = await newTopics();
+  const onStalled = vi.fn<(error: Error) => void>();
+  let attempts = 0;
+  newConsumer(kafka, {
+    topic: topics.usage,
+    groupId: uniqueName('group'),
+    stalledAfterMs: 1_000,
+    onStalled,
+    before: () => {
+      attempts += 1;
+      throw new Error('the store is away');
+    },
+  });
+  const idle = newConsumer(kafka, {
+    topic: topics.alerts,
+    groupId: uniqueName('group'),
+    stalledAfterMs: 1_000,
+    onStalled,
+  });
+  await newProducer(kafka).send(topics.usage, [{ key: 'a', value: 'x' }]);
+  await eventually(() => attempts >= 5 && idle.lag() !== null);
+  expect(onStalled).not.toHaveBeenCalled();
+});
+
+test('headers, tombstones and absent keys arrive as they were sent', async () => {
+  const { kafka, topics } = await newTopics(1);
+  await newProducer(kafka).send(topics.usage, [
+    { key: null, value: 'no key' },
+    { key: 'gone', value: null },
+    { key: 'ü', value: 'text', headers: { reason: 'because' } },
+  ]);
+  const consumer = newConsumer(kafka, { topic: topics.usage, groupId: uniqueName('group') });
+  await eventually(() => consumer.seen.length === 3);
+  expect(consumer.seen.map(({ key, value, headers }) => [key, value?.toString() ?? null, headers])).toEqual([
+    [null, 'no key', {}],
+    ['gone', null, {}],
+    ['ü', 'text', { reason: 'because' }],
+  ]);
+});
+
+function wait(ms: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  setTimeout(() => resolve(undefined), ms);
+  return promise;
+}

@@ -1,0 +1,109 @@
+import { Partitioners } from 'kafkajs';
+import { expect, test } from 'vitest';
+import { partitionOf } from '../../../shared/kafka/partition.ts';
+import { createProducer } from '../../../shared/kafka/producer.ts';
+import { eventually, uniqueName } from '../../support/servers.ts';
+import { kafkaAt, newConsumer, newProducer, newTopics, numbered, textsOf } from './connection.ts';
+import { Registry } from 'prom-client';
+
+test('send answers where each record stands, and there it is read', async () => {
+  const { kafka, topics } = await newTopics();
+  const producer = newProducer(kafka);
+  const records = numbered('event', 200).map((value, index) => ({ key: `tenant-${index % 17}`, value }));
+  const places = await producer.send(topics.usage, records);
+  const consumer = newConsumer(kafka, { topic: topics.usage, groupId: uniqueName('group') });
+  await eventually(() => consumer.seen.length === 200);
+  for (const { partition, offset, value, key } of consumer.seen) {
+    const index = records.findIndex((record) => record.value === value?.toString());
+    expect({ partition, offset, key }).toEqual({ ...places[index], key: records[index]?.key });
+  }
+});
+
+test('a key goes to the partition that the default partitioner of other clients chooses', async () => {
+  const choose = Partitioners.DefaultPartitioner();
+  const partitionMetadata = Array.from({ length: 12 }, (_, partitionId) => ({
+    partitionId,
+    leader: 1,
+    partitionErrorCode: 0,
+    isr: [1],
+    replicas: [1],
+  }));
+  for (const key of numbered('tenant', 500)) {
+    const theirs = choose({ topic: 't', partitionMetadata, message: { key, value: '' } });
+    expect(partitionOf(key, 12)).toBe(theirs);
+  }
+  const { kafka, topics } = await newTopics(12);
+  const places = await newProducer(kafka).send(
+    topics.usage,
+    numbered('tenant', 50).map((key) => ({ key, value: 'x' })),
+  );
+  expect(places.map(({ partition }) => partition)).toEqual(
+    numbered('tenant', 50).map((key) => partitionOf(key, 12)),
+  );
+});
+
+test('records without a key are spread over all partitions', async () => {
+  const { kafka, topics } = await newTopics(4);
+  const places = await newProducer(kafka).send(
+    topics.usage,
+    numbered('event', 40).map((value) => ({ key: null, value })),
+  );
+  const counts = Map.groupBy(places, ({ partition }) => partition);
+  expect([...counts.values()].map((group) => group.length)).toEqual([10, 10, 10, 10]);
+});
+
+test('sends asked for at the same time go one after the other and all arrive, in order within a key', async () => {
+  const { kafka, topics } = await newTopics();
+  const producer = newProducer(kafka);
+  await Promise.all(
+    Array.from({ length: 100 }, (_, index) =>
+      producer.send(topics.usage, [{ key: 'acme', value: `${index}` }]),
+    ),
+  );
+  const consumer = newConsumer(kafka, { topic: topics.usage, groupId: uniqueName('group') });
+  await eventually(() => consumer.seen.length === 100);
+  expect(consumer.seen.map(({ value }) => Number(value?.toString()))).toEqual(
+    Array.from({ length: 100 }, (_, index) => index),
+  );
+});
+
+test('a record that is too large is refused at once, and the next send works', async () => {
+  const { kafka, topics } = await newTopics();
+  const producer = newProducer(kafka);
+  await producer.send(topics.usage, [{ key: 'acme', value: 'first' }]);
+  const giant = { key: 'acme', value: Buffer.alloc(2_000_000, 1) };
+  await expect(producer.send(topics.usage, [{ key: 'b', value: 'with it' }, giant])).rejects.toMatchObject({
+    code: 'KAFKA_RECORD_REFUSED',
+  });
+  await producer.send(topics.usage, [{ key: 'acme', value: 'second' }]);
+  const consumer = newConsumer(kafka, { topic: topics.usage, groupId: uniqueName('group') });
+  await eventually(() => textsOf(consumer.seen).includes('second'));
+  expect(textsOf(consumer.seen)).toContain('first');
+});
+
+test('a topic that does not exist is KAFKA_UNAVAILABLE after the delivery timeout, and is not created', async () => {
+  const { kafka, topics } = await newTopics();
+  const producer = newProducer(kafka, 1_500);
+  const send = producer.send(`${topics.usage}.missing`, [{ key: 'a', value: 'x' }]);
+  await expect(send).rejects.toMatchObject({ code: 'KAFKA_UNAVAILABLE' });
+});
+
+test('no Kafka at the address is KAFKA_UNAVAILABLE after the delivery timeout', async () => {
+  const producer = newProducer(kafkaAt('127.0.0.1:1'), 1_000);
+  await expect(producer.send('any', [{ key: 'a', value: 'x' }])).rejects.toMatchObject({
+    code: 'KAFKA_UNAVAILABLE',
+  });
+});
+
+test('waiting sends are bounded: one more is refused', async () => {
+  const producer = createProducer(kafkaAt('127.0.0.1:1'), {
+    registry: new Registry(),
+    deliveryTimeoutMs: 300,
+    waitingMax: 2,
+  });
+  const sends = Array.from({ length: 3 }, () => producer.send('any', [{ key: 'a', value: 'x' }]));
+  const started = Promise.allSettled(sends);
+  await expect(producer.send('any', [{ key: 'a', value: 'x' }])).rejects.toThrow('2 sends wait already');
+  await producer.close(0);
+  expect((await started).every(({ status }) => status === 'rejected')).toBe(true);
+});

@@ -1,0 +1,54 @@
+import { ConfigResourceTypes } from 'kafkajs';
+import { expect, test } from 'vitest';
+import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import { servers, uniqueNamespace } from '../../support/servers.ts';
+import { kafkaAt } from './connection.ts';
+
+test('the topics are there as promised, made by several starters at once, and a second time changes nothing', async () => {
+  const kafka = kafkaAt(servers().kafkaBrokers);
+  const topics = topicsWith(uniqueNamespace().topicPrefix);
+  const names = Object.values<string>({ ...topics });
+  await Promise.all([1, 2, 3].map(() => ensureTopics(kafka, topics, { partitions: 5 })));
+  await ensureTopics(kafka, topics, { partitions: 9 });
+  const connection = kafka.open();
+  const admin = connection.client.admin();
+  await admin.connect();
+  const found = await admin.fetchTopicMetadata({ topics: names });
+  const partitions = Object.fromEntries(
+    found.topics.map(({ name, partitions: list }) => [name, list.length]),
+  );
+  const configs = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: names.map((name) => ({
+      type: ConfigResourceTypes.TOPIC,
+      name,
+      configNames: ['cleanup.policy'],
+    })),
+  });
+  connection.destroy();
+  expect(partitions).toEqual({
+    [topics.usage]: 5,
+    [topics.totals]: 5,
+    [topics.tenants]: 1,
+    [topics.alerts]: 3,
+    [topics.deadLetters]: 3,
+    [topics.deliveries]: 3,
+  });
+  const policies = Object.fromEntries(
+    configs.resources.map(({ resourceName, configEntries }) => [resourceName, configEntries[0]?.configValue]),
+  );
+  expect(policies).toEqual({
+    [topics.usage]: 'delete',
+    [topics.totals]: 'compact',
+    [topics.tenants]: 'compact',
+    [topics.alerts]: 'delete',
+    [topics.deadLetters]: 'delete',
+    [topics.deliveries]: 'compact,delete',
+  });
+});
+
+test('no Kafka is an error in bounded time', async () => {
+  const topics = topicsWith(uniqueNamespace().topicPrefix);
+  await expect(ensureTopics(kafkaAt('127.0.0.1:1'), topics, { timeoutMs: 2_000 })).rejects.toThrow();
+});
