@@ -19,6 +19,7 @@ const localDir = join(repository, '.local');
 const options = readOptions();
 const giveUp = new AbortController();
 const closers: { readonly name: string; readonly close: () => Promise<void> }[] = [];
+const keepAliveMs = 60_000;
 let running = false;
 let ending = false;
 let exitCode = 0;
@@ -54,6 +55,8 @@ async function start(): Promise<void> {
       },
     });
     running = true;
+    // The children hold no handle of this process, so that nothing but a signal decides when it ends.
+    setInterval(() => undefined, keepAliveMs);
     if (!ending) greet(stack);
   } catch (error) {
     // After Ctrl-C the start gives up by throwing, which is no failure.
