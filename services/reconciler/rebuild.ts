@@ -2,14 +2,15 @@ import { periodAt } from '../../shared/domain/calendar.ts';
 import type { CalendarPeriod } from '../../shared/domain/limit.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { isTenantQuota, zoneOf } from '../../shared/domain/quota.ts';
+import type { Quota } from '../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import { anonymousTenant } from '../../shared/domain/usage-event.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { readConsumed } from '../../shared/clickhouse/consumed.ts';
 import type { Consumed } from '../../shared/clickhouse/consumed.ts';
+import { openReading } from '../../shared/policy/quota-readings.ts';
+import type { QuotaReading } from '../../shared/policy/quota-readings.ts';
 import { quotasFor } from '../../shared/policy/quotas.ts';
-import { healOf } from './heals.ts';
-import type { Heal } from './heals.ts';
 
 export interface RebuildQuestion {
   readonly clickhouse: ClickHouse;
@@ -23,36 +24,53 @@ export interface RebuildQuestion {
  * One read for each period and zone in use, whatever the number of tenants. Those closest to their limit come first:
  * they are the ones that a lost counter lets through.
  */
-export async function healsOfAll(question: RebuildQuestion): Promise<Heal[]> {
+export async function readingsOfAll(question: RebuildQuestion): Promise<QuotaReading[]> {
   const { policy, records } = question;
-  const heals: Heal[] = [];
+  let readings: QuotaReading[] = [];
   for (const zone of [null, ...zonesOf(records)]) {
-    for (const period of periodsIn(policy)) heals.push(...(await healsOfPeriod(question, period, zone)));
+    for (const period of periodsIn(policy)) {
+      readings = readings.concat(await readingsOfPeriod(question, period, zone));
+    }
   }
-  return heals.toSorted((a, b) => shareOf(b) - shareOf(a));
+  return readings.toSorted((a, b) => shareOf(b) - shareOf(a));
 }
 
-async function healsOfPeriod(
+async function readingsOfPeriod(
   { clickhouse, policy, records, nowMs }: RebuildQuestion,
   period: CalendarPeriod,
   zone: string | null,
-): Promise<Heal[]> {
+): Promise<QuotaReading[]> {
   const inZone = [...records.values()].filter((record) => zoneOf(record) === zone);
   const rows = await readConsumed(clickhouse, {
     fromMs: periodAt(period, zone, nowMs).startMs,
     tenantIds: zone === null ? null : inZone.map(({ tenant_id }) => tenant_id),
   });
-  const heals: Heal[] = [];
+  const readings: QuotaReading[] = [];
   for (const [tenantId, routes] of Map.groupBy(rows, ({ tenant_id }) => tenant_id)) {
     const record = records.get(tenantId) ?? null;
     if (tenantId === anonymousTenant || zoneOf(record) !== zone) continue;
-    const plan = routes.reduce((latest, row) => (row.plan > latest ? row.plan : latest), '');
-    for (const quota of quotasFor(policy, { plan, record, nowMs })) {
+    const plans = new Set(routes.map(({ plan }) => plan));
+    for (const quota of quotasOfPlans(plans, { policy, record, nowMs })) {
       if (quota.period !== period) continue;
-      heals.push({ ...healOf(tenantId, quota, record, nowMs), consumed: unitsOf(routes, quota.route) });
+      const consumed = unitsOf(routes, quota.route);
+      readings.push({ ...openReading(tenantId, quota, record, nowMs), consumed });
     }
   }
-  return heals;
+  return readings;
+}
+
+/** A tenant may have changed plans within the period; a counter that plans share is looked at once. */
+function quotasOfPlans(
+  plans: ReadonlySet<string>,
+  { policy, record, nowMs }: { policy: Policy; record: TenantRecord | null; nowMs: number },
+): Iterable<Quota> {
+  const quotas = new Map<string, Quota>();
+  for (const plan of plans) {
+    for (const quota of quotasFor(policy, { plan, record, nowMs })) {
+      quotas.set(JSON.stringify([quota.name, quota.period, quota.route]), quota);
+    }
+  }
+  return quotas.values();
 }
 
 function unitsOf(routes: readonly Consumed[], route: string | null): number {
@@ -68,6 +86,6 @@ function zonesOf(records: ReadonlyMap<string, TenantRecord>): Set<string> {
   return new Set([...records.values()].map(zoneOf).filter((zone) => zone !== null));
 }
 
-function shareOf({ consumed, quota }: Heal): number {
+function shareOf({ consumed, quota }: QuotaReading): number {
   return (consumed ?? 0) / Math.max(quota.limit, 1);
 }

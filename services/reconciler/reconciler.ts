@@ -8,6 +8,7 @@ import type { Kafka } from '../../shared/kafka/kafka.ts';
 import { readTotals } from '../../shared/kafka/totals-record.ts';
 import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
+import { readingsOf } from '../../shared/policy/quota-readings.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
 import type { LossWatch } from '../../shared/redis/loss-watch.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -16,8 +17,7 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
 import { createDrift } from './drift.ts';
 import { createHealer } from './healer.ts';
-import { healsOf } from './heals.ts';
-import { healsOfAll } from './rebuild.ts';
+import { readingsOfAll } from './rebuild.ts';
 import { startVigil } from './vigil.ts';
 
 export interface ReconcilerOptions {
@@ -89,16 +89,18 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
     const nowMs = clock.now();
     const announced = [...latest.values()];
     await healer.heal(
-      announced.flatMap((totals) => healsOf(totals, policy(), tenants.get(totals.tenant_id) ?? null, nowMs)),
+      announced.flatMap((totals) =>
+        readingsOf(totals, policy(), tenants.get(totals.tenant_id) ?? null, nowMs),
+      ),
     );
   }
 
   async function rebuild(): Promise<{ counters: number }> {
     requireRecords();
     const records = new Map([...tenants.all()].map((record) => [record.tenant_id, record]));
-    const heals = await healsOfAll({ clickhouse, policy: policy(), records, nowMs: clock.now() });
-    await healer.heal(heals);
-    return { counters: heals.length };
+    const readings = await readingsOfAll({ clickhouse, policy: policy(), records, nowMs: clock.now() });
+    await healer.heal(readings);
+    return { counters: readings.length };
   }
 
   /** Without the records plans, zones and resets are not known, and a counter might be raised beyond a reset. */

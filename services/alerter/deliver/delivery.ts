@@ -20,6 +20,8 @@ export interface Delivery {
   readonly next_attempt_ms: number;
   readonly created_ms: number;
   readonly updated_ms: number;
+  /** The target answered that it wants no more. */
+  readonly gone?: boolean;
   /** Of the last attempt; empty when there was none or it went well. */
   readonly error: string;
 }
@@ -65,9 +67,23 @@ export function afterAttempt(
     error: outcome.kind === 'delivered' ? '' : outcome.error,
   };
   if (outcome.kind === 'delivered') return { ...next, status: 'delivered' };
-  if (outcome.kind !== 'failed' || attempts >= plan.attemptsMax) return { ...next, status: 'dead' };
+  if (outcome.kind === 'gone') return { ...next, status: 'dead', gone: true };
+  if (outcome.kind === 'refused' || attempts >= plan.attemptsMax) return { ...next, status: 'dead' };
   const backoffMs = Math.min(plan.capMs, plan.baseMs * plan.factor ** (attempts - 1)) * (0.5 + random / 2);
   // A receiver may ask for patience, but not for more than the longest pause there is.
   const waitMs = Math.max(backoffMs, Math.min(outcome.retryAfterMs ?? 0, plan.capMs));
   return { ...next, next_attempt_ms: nowMs + Math.ceil(waitMs) };
 }
+
+/** A value of the deliveries topic; null for what is none. */
+export function readDelivery(value: Buffer): Delivery | null {
+  try {
+    const delivery = JSON.parse(value.toString()) as Partial<Delivery> | null;
+    const known = typeof delivery?.target_id === 'string' && typeof delivery.alert?.id === 'string';
+    return known && statuses.has(delivery.status ?? '') ? (delivery as Delivery) : null;
+  } catch {
+    return null;
+  }
+}
+
+const statuses: ReadonlySet<string> = new Set<DeliveryStatus>(['pending', 'delivered', 'dead', 'dropped']);

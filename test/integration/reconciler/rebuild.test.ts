@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createDrift } from '../../../services/reconciler/drift.ts';
 import { createHealer } from '../../../services/reconciler/healer.ts';
-import { healsOfAll } from '../../../services/reconciler/rebuild.ts';
+import { readingsOfAll } from '../../../services/reconciler/rebuild.ts';
 import { startVigil } from '../../../services/reconciler/vigil.ts';
 import type { Vigil } from '../../../services/reconciler/vigil.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
@@ -108,9 +108,9 @@ function watchOver(token: string): Vigil {
   return startVigil({
     watch: createLossWatch({ redis, keyPrefix: 'tg', token }),
     rebuild: async () => {
-      const heals = await healsOfAll({ clickhouse, policy, records, nowMs: Date.now() });
-      await healer.heal(heals);
-      return { counters: heals.length };
+      const readings = await readingsOfAll({ clickhouse, policy, records, nowMs: Date.now() });
+      await healer.heal(readings);
+      return { counters: readings.length };
     },
     registry: metrics,
     logger,
@@ -196,7 +196,7 @@ describe('counters are rebuilt from ClickHouse', () => {
       drift: createDrift(new Registry(), systemClock),
       registry: new Registry(),
     });
-    await healer.heal(await healsOfAll({ clickhouse, policy, records, nowMs: Date.now() }));
+    await healer.heal(await readingsOfAll({ clickhouse, policy, records, nowMs: Date.now() }));
     expect(await usedOf('utc')).toEqual(before);
   });
 });

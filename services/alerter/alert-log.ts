@@ -1,0 +1,69 @@
+import type { AlertEvent } from '../../shared/domain/alert.ts';
+import type { Kafka } from '../../shared/kafka/kafka.ts';
+import type { Producer } from '../../shared/kafka/producer.ts';
+import { readTable } from '../../shared/kafka/table.ts';
+import type { Topics } from '../../shared/kafka/topics.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Registry } from '../../shared/runtime/ops.ts';
+import { readAlert } from './alert-record.ts';
+import { createAlertHistory } from './history.ts';
+import type { AlertHistory } from './history.ts';
+
+/** The alerts topic: what was told, and the one way to tell. */
+export interface AlertLog {
+  /** Everything on the topic of periods that are not long over. */
+  readonly history: AlertHistory;
+  /** True once the topic was read to its end. */
+  ready(): boolean;
+  /** Resolves once the history holds whatever anybody had told before the call. */
+  catchUp(): Promise<void>;
+  /** Resolves when Kafka has the alerts. From then on they count as told, whatever dies. */
+  append(alerts: readonly AlertEvent[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface AlertLogOptions {
+  readonly kafka: Kafka;
+  readonly topics: Topics;
+  readonly producer: Producer;
+  readonly clock: Clock;
+  readonly registry: Registry;
+}
+
+/** A period's alerts are remembered this long after its end: longer than any announcement of it is on its way. */
+const rememberedMs = 2 * 86_400_000;
+const forgetIntervalMs = 600_000;
+
+export function createAlertLog({ kafka, topics, producer, clock, registry }: AlertLogOptions): AlertLog {
+  const history = createAlertHistory();
+  const isOver = (alert: AlertEvent): boolean =>
+    Date.parse(alert.period_ends_at ?? alert.at) < clock.now() - rememberedMs;
+  const table = readTable(kafka, {
+    topic: topics.alerts,
+    name: 'alerts',
+    decode: (value) => readAlert(value) ?? undefined,
+    onChange: (_, alert) => {
+      if (alert !== null && !isOver(alert)) history.add(alert);
+    },
+    registry,
+  });
+  const timer = setInterval(() => history.forgetBefore(clock.now() - rememberedMs), forgetIntervalMs);
+  return {
+    history,
+    ready: () => table.ready(),
+    catchUp: () => table.catchUp(),
+    append,
+    close: async () => {
+      clearInterval(timer);
+      await table.close();
+    },
+  };
+
+  async function append(alerts: readonly AlertEvent[]): Promise<void> {
+    await producer.send(
+      topics.alerts,
+      alerts.map((alert) => ({ key: alert.tenant_id, value: JSON.stringify(alert) })),
+    );
+    for (const alert of alerts) history.add(alert);
+  }
+}

@@ -1,0 +1,34 @@
+import { Ajv } from 'ajv';
+import { Type } from 'typebox';
+import type { AlertEvent } from '../../shared/domain/alert.ts';
+
+const kinds = ['threshold', 'exceeded', 'forecast', 'recovered', 'rejections', 'test'] as const;
+const instant = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T[0-9:.]+Z$' });
+const schema = Type.Object({
+  id: Type.String({ minLength: 1, maxLength: 128 }),
+  kind: Type.Union(kinds.map((kind) => Type.Literal(kind))),
+  tenant_id: Type.String({ minLength: 1 }),
+  plan: Type.String(),
+  limit_name: Type.String(),
+  threshold: Type.Number(),
+  period: instant,
+  period_ends_at: Type.Optional(instant),
+  limit: Type.Number(),
+  used: Type.Number(),
+  exhausted_at: Type.Union([instant, Type.Null()]),
+  also_crossed: Type.Optional(Type.Array(Type.Number())),
+  as_of: Type.Optional(instant),
+  only_target: Type.Optional(Type.String()),
+  at: instant,
+});
+const validate = new Ajv().compile<AlertEvent>(schema);
+
+/** A value of the alerts topic; null for what is none. */
+export function readAlert(value: Buffer): AlertEvent | null {
+  try {
+    const alert: unknown = JSON.parse(value.toString());
+    return validate(alert) ? alert : null;
+  } catch {
+    return null;
+  }
+}

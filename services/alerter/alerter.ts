@@ -1,0 +1,196 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import type { Policy } from '../../shared/domain/policy.ts';
+import { runConsumer } from '../../shared/kafka/consumer.ts';
+import type { Consumer } from '../../shared/kafka/consumer.ts';
+import { deadLetterRecord } from '../../shared/kafka/dead-letter.ts';
+import type { Kafka } from '../../shared/kafka/kafka.ts';
+import { createProducer } from '../../shared/kafka/producer.ts';
+import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import type { Topics } from '../../shared/kafka/topics.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import { TollgateError } from '../../shared/runtime/errors.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import type { Registry } from '../../shared/runtime/ops.ts';
+import { createAlertLog } from './alert-log.ts';
+import { createCourier } from './deliver/courier.ts';
+import type { Delivery, RetryPlan } from './deliver/delivery.ts';
+import { createDispatcher } from './deliver/dispatcher.ts';
+import type { Mailer } from './deliver/email.ts';
+import type { Post } from './deliver/post.ts';
+import { createDeliveryState } from './deliver/state.ts';
+import { logDeliveries } from './delivery-log.ts';
+import { createEvaluator } from './evaluator.ts';
+import { createRejector } from './rejector.ts';
+
+export interface AlerterOptions {
+  readonly kafka: Kafka;
+  readonly topics: Topics;
+  /** Begins the names of the consumer groups: alerters of one installation share it. */
+  readonly groupPrefix: string;
+  readonly tenants: TenantDirectory;
+  readonly clickhouse: ClickHouse;
+  readonly policy: () => Policy;
+  readonly post: Post;
+  readonly mailer: Mailer;
+  readonly retryPlan: RetryPlan;
+  readonly sessionTimeoutMs?: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly registry: Registry;
+  readonly logger: Logger;
+  /** The process has to exit: consuming has come to a halt. */
+  readonly onStalled: (error: unknown) => void;
+}
+
+export interface Alerter {
+  /** What keeps alerts from being told, for `/readyz`. */
+  unready(): string[];
+  close(): Promise<void>;
+}
+
+const recoveredIntervalMs = 5_000;
+const adoptRetryMs = 500;
+
+/**
+ * totals → evaluate → alerts topic → dispatch → deliveries topic → courier → target, and deliveries topic → ClickHouse.
+ * Each arrow ends in Kafka before the step behind it is committed, so a crash repeats a step and loses none; ids make
+ * the repetition invisible, but for an attempt whose outcome had not been stored.
+ */
+export function runAlerter(options: AlerterOptions): Alerter {
+  const { kafka, topics, tenants, clickhouse, clock, registry, logger } = options;
+  const closing = new AbortController();
+  const producer = createProducer(kafka, { registry });
+  const log = createAlertLog({ kafka, topics, producer, clock, registry });
+  const state = createDeliveryState({ kafka, topics, producer, registry });
+  const evaluator = createEvaluator({ ...options, log, rejector: createRejector(clickhouse) });
+  const courier = createCourier({ ...options, state, onDead: burn });
+  const bury = async (records: Parameters<typeof producer.send>[1]): Promise<void> => {
+    await producer.send(topics.deadLetters, records);
+  };
+  const dispatcher = createDispatcher({ state, tenants, courier, bury, clock });
+
+  let historyIsCurrent = false;
+  let tellsRecovered = false;
+  let adoption: Promise<unknown> = Promise.resolve();
+  let generation = 0;
+  const consumers = [judge(), deliver(), copyToClickHouse()];
+  const timer = setInterval(() => void tellRecovered(), recoveredIntervalMs);
+  return { unready, close };
+
+  function judge(): Consumer {
+    return consume('evaluate', topics.totals, {
+      onAssignment: (partitions) => {
+        // Another member may have told of these tenants a moment ago.
+        historyIsCurrent = false;
+        tellsRecovered = partitions?.get(topics.totals)?.includes(0) ?? false;
+      },
+      onBatch: async ({ messages }) => {
+        requireRecords();
+        if (!historyIsCurrent) await log.catchUp();
+        historyIsCurrent = true;
+        await evaluator.evaluate(messages);
+      },
+    });
+  }
+
+  function deliver(): Consumer {
+    return consume('deliver', topics.alerts, {
+      onAssignment: (partitions) => {
+        generation += 1;
+        const mine = new Set(partitions?.get(topics.alerts));
+        courier.keepOnly(mine);
+        adoption = mine.size === 0 ? Promise.resolve() : adopt(mine, generation);
+      },
+      onBatch: async ({ messages }) => {
+        await adoption;
+        requireRecords();
+        await dispatcher.dispatch(messages);
+      },
+    });
+  }
+
+  function copyToClickHouse(): Consumer {
+    return consume('log', topics.deliveries, {
+      onBatch: ({ messages }) => logDeliveries(clickhouse, messages),
+    });
+  }
+
+  /** Takes on what whoever held these partitions before had not finished; tries until it can, or they move again. */
+  async function adopt(mine: ReadonlySet<number>, mineIs: number): Promise<void> {
+    while (generation === mineIs && !closing.signal.aborted) {
+      try {
+        requireRecords();
+        await state.catchUp();
+        if (generation !== mineIs) return;
+        courier.take([...state.pending()].filter(({ partition }) => mine.has(partition)));
+        return;
+      } catch (error) {
+        logger.debug({ err: error }, 'deliveries are not adopted yet');
+        await wait(adoptRetryMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  async function tellRecovered(): Promise<void> {
+    if (!tellsRecovered || !historyIsCurrent) return;
+    await evaluator.tellRecovered().catch((error: unknown) => {
+      logger.warn({ err: error }, 'recoveries are not told yet');
+    });
+  }
+
+  async function burn({ alert, target, channel, error, partition }: Delivery): Promise<void> {
+    await bury([
+      deadLetterRecord({
+        reason: `alert was not delivered by ${channel} to ${target}: ${error}`,
+        topic: topics.alerts,
+        partition,
+        offset: null,
+        key: alert.tenant_id,
+        value: Buffer.from(JSON.stringify(alert)),
+        atMs: clock.now(),
+      }),
+    ]);
+  }
+
+  function consume(
+    name: string,
+    topic: string,
+    handlers: Pick<Parameters<typeof runConsumer>[1], 'onBatch' | 'onAssignment'>,
+  ): Consumer {
+    const { sessionTimeoutMs, onStalled, groupPrefix } = options;
+    return runConsumer(kafka, {
+      topic,
+      groupId: `${groupPrefix}${name}`,
+      groupLabel: `alerter-${name}`,
+      ...handlers,
+      batchRecordsMax: 1_000,
+      ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }),
+      registry,
+      onStalled,
+    });
+  }
+
+  /** Without the records thresholds, targets and resets are not known. */
+  function requireRecords(): void {
+    if (!tenants.ready()) throw new TollgateError('KAFKA_UNAVAILABLE', 'The tenant records are not read yet');
+  }
+
+  function unready(): string[] {
+    return [
+      ...(tenants.ready() ? [] : ['tenant records']),
+      ...(log.ready() ? [] : ['alerts told']),
+      ...(state.ready() ? [] : ['deliveries']),
+      ...(consumers.every((consumer) => consumer.joined()) ? [] : ['kafka']),
+    ];
+  }
+
+  async function close(): Promise<void> {
+    closing.abort();
+    clearInterval(timer);
+    await Promise.all(consumers.map((consumer) => consumer.close()));
+    await courier.close();
+    await Promise.all([log.close(), state.close()]);
+    await producer.close();
+  }
+}

@@ -1,0 +1,93 @@
+import type { Kafka } from '../../../shared/kafka/kafka.ts';
+import type { Producer } from '../../../shared/kafka/producer.ts';
+import { readTable } from '../../../shared/kafka/table.ts';
+import type { Topics } from '../../../shared/kafka/topics.ts';
+import type { Registry } from '../../../shared/runtime/ops.ts';
+import { deliveryKeyOf, readDelivery } from './delivery.ts';
+import type { Delivery } from './delivery.ts';
+
+/** The deliveries topic: how far every alert is on its way to every target. */
+export interface DeliveryState {
+  /** True when the alert's way to the target has begun, whatever became of it. */
+  has(key: string): boolean;
+  /** Deliveries that are not finished. */
+  pending(): Iterable<Delivery>;
+  /** Unix ms at which a target last asked never to be called again; null when it did not. */
+  goneAtMs(tenantId: string, targetId: string): number | null;
+  ready(): boolean;
+  /** Resolves once everything is here that anybody had stored before the call. */
+  catchUp(): Promise<void>;
+  /** Resolves when Kafka has the states. */
+  store(deliveries: readonly Delivery[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DeliveryStateOptions {
+  readonly kafka: Kafka;
+  readonly topics: Topics;
+  readonly producer: Producer;
+  readonly registry: Registry;
+}
+
+/** What the table keeps: the whole of what is on its way, of the rest only that it is finished. */
+interface Kept {
+  readonly pending: Delivery | null;
+  readonly gone: { readonly target: string; readonly atMs: number } | null;
+}
+
+export function createDeliveryState(options: DeliveryStateOptions): DeliveryState {
+  const { kafka, topics, producer, registry } = options;
+  const pending = new Map<string, Delivery>();
+  const gone = new Map<string, number>();
+  const table = readTable<Kept>(kafka, {
+    topic: topics.deliveries,
+    name: 'deliveries',
+    decode: (value) => {
+      const delivery = readDelivery(value);
+      return delivery === null ? undefined : keptOf(delivery);
+    },
+    onChange,
+    registry,
+  });
+  return {
+    has: (key) => table.get(key) !== undefined,
+    pending: () => pending.values(),
+    goneAtMs: (tenantId, targetId) => gone.get(targetKey(tenantId, targetId)) ?? null,
+    ready: () => table.ready(),
+    catchUp: () => table.catchUp(),
+    store,
+    close: () => table.close(),
+  };
+
+  function onChange(key: string, kept: Kept | null, before: Kept | null): void {
+    if (kept?.gone) gone.set(kept.gone.target, kept.gone.atMs);
+    const isFinal = before !== null && before.pending === null;
+    // Only a member that was paused while another took its place begins anew what is finished: that is not begun.
+    if (kept === null || kept.pending === null || isFinal) pending.delete(key);
+    else pending.set(key, kept.pending);
+  }
+
+  async function store(deliveries: readonly Delivery[]): Promise<void> {
+    const records = deliveries.map((delivery) => ({
+      key: deliveryKeyOf(delivery),
+      value: JSON.stringify(delivery),
+    }));
+    const places = await producer.send(topics.deliveries, records);
+    for (const [index, delivery] of deliveries.entries()) {
+      const place = places[index];
+      if (place !== undefined) table.applyOwn(deliveryKeyOf(delivery), keptOf(delivery), place);
+    }
+  }
+}
+
+function keptOf(delivery: Delivery): Kept {
+  const { status, gone, updated_ms: atMs, alert, target_id } = delivery;
+  return {
+    pending: status === 'pending' ? delivery : null,
+    gone: gone === true ? { target: targetKey(alert.tenant_id, target_id), atMs } : null,
+  };
+}
+
+function targetKey(tenantId: string, targetId: string): string {
+  return JSON.stringify([tenantId, targetId]);
+}

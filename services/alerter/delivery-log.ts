@@ -1,0 +1,51 @@
+import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import type { AlertEvent } from '../../shared/domain/alert.ts';
+import type { ConsumedMessage } from '../../shared/kafka/message.ts';
+import { alertIdOf } from './alert-id.ts';
+import { readDelivery } from './deliver/delivery.ts';
+import type { Delivery } from './deliver/delivery.ts';
+
+/**
+ * Copies delivery states into ClickHouse, where people and analysts read them: a row for each alert and target, of which
+ * the one with the most attempts stands. Safe to repeat. Lower thresholds crossed in the same moment have a row too.
+ */
+export async function logDeliveries(
+  clickhouse: ClickHouse,
+  messages: readonly ConsumedMessage[],
+): Promise<void> {
+  const deliveries = messages.flatMap(({ value }) => (value === null ? [] : (readDelivery(value) ?? [])));
+  await clickhouse.insert('stored_alerts', deliveries.flatMap(rowsOf));
+}
+
+function rowsOf(delivery: Delivery): object[] {
+  const { alert, channel, target, status, attempts, error } = delivery;
+  const row = { ...alertColumns(alert), channel, target, status, attempts, error };
+  if (channel !== 'log') return [row];
+  const untold = (alert.also_crossed ?? []).map((threshold) => ({
+    ...row,
+    alert_id: alertIdOf(alert.tenant_id, alert.limit_name, alert.period, threshold),
+    kind: 'threshold',
+    threshold,
+    channel: '',
+    target: '',
+    status: 'superseded',
+    error: '',
+  }));
+  return [row, ...untold];
+}
+
+function alertColumns(alert: AlertEvent): object {
+  const { id, at, tenant_id, kind, limit_name, threshold, period, used, limit, exhausted_at } = alert;
+  return {
+    alert_id: id,
+    time: at,
+    tenant_id,
+    kind,
+    limit_name,
+    threshold,
+    period,
+    used,
+    limit,
+    exhausted_at,
+  };
+}

@@ -1,0 +1,160 @@
+import { LRUCache } from 'lru-cache';
+import { Counter, Histogram } from 'prom-client';
+import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { settleReadings } from '../../shared/clickhouse/settle-readings.ts';
+import type { SettledReading } from '../../shared/clickhouse/settle-readings.ts';
+import type { AlertEvent } from '../../shared/domain/alert.ts';
+import { periodAt } from '../../shared/domain/calendar.ts';
+import type { Policy } from '../../shared/domain/policy.ts';
+import type { TenantTotals } from '../../shared/domain/totals.ts';
+import { anonymousTenant } from '../../shared/domain/usage-event.ts';
+import type { ConsumedMessage } from '../../shared/kafka/message.ts';
+import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import { readTotals } from '../../shared/kafka/totals-record.ts';
+import { readingsOf } from '../../shared/policy/quota-readings.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Registry } from '../../shared/runtime/ops.ts';
+import type { AlertLog } from './alert-log.ts';
+import { evaluateQuota, recovered } from './evaluate.ts';
+import { createPace } from './pace.ts';
+import type { Pace } from './pace.ts';
+import { heavyRejections, rejectionsAlert } from './rejections.ts';
+import type { Rejector } from './rejector.ts';
+
+export interface Evaluator {
+  /** Judges announcements and puts what they call for on the alerts topic. Safe to repeat. */
+  evaluate(messages: readonly ConsumedMessage[]): Promise<void>;
+  /** Tells of the quotas whose period is over since they were exceeded: no announcement would. */
+  tellRecovered(): Promise<void>;
+}
+
+export interface EvaluatorOptions {
+  readonly log: AlertLog;
+  readonly tenants: TenantDirectory;
+  readonly clickhouse: ClickHouse;
+  readonly policy: () => Policy;
+  readonly rejector: Rejector;
+  readonly clock: Clock;
+  readonly registry: Registry;
+}
+
+/** Usage of the last quarter of an hour foretells; below five minutes of it nothing does. */
+const usageWindowMs = 15 * 60_000;
+const forecastMsMin = 5 * 60_000;
+const minuteMs = 60_000;
+const tenantsMax = 50_000;
+/** A period's last events are on their way for a moment after it ended. */
+const recoveredAfterMs = 5_000;
+
+export function createEvaluator(options: EvaluatorOptions): Evaluator {
+  const { log, tenants, clickhouse, policy, rejector, clock, registry } = options;
+  const usage = createPace({ windowMs: usageWindowMs, readingsMax: 15, keysMax: tenantsMax });
+  const minutes = createPace({ windowMs: minuteMs, readingsMax: 6, keysMax: 2 * tenantsMax });
+  /** The hour in which a tenant was last told of refusals, so that ClickHouse is not asked again in it. */
+  const rejectionsTold = new LRUCache<string, string>({ max: tenantsMax });
+  const metrics = createMetrics(registry);
+  return { evaluate, tellRecovered };
+
+  async function evaluate(messages: readonly ConsumedMessage[]): Promise<void> {
+    const announced = latestOf(messages, () => metrics.unreadable.inc());
+    const readings = announced.map((totals) => {
+      const record = tenants.get(totals.tenant_id) ?? null;
+      return readingsOf(totals, policy(), record, Date.parse(totals.announced_at));
+    });
+    const settled = await settleReadings(clickhouse, readings.flat());
+    const alerts: AlertEvent[] = [];
+    let from = 0;
+    for (const [index, totals] of announced.entries()) {
+      const own = settled.slice(from, (from += readings[index]?.length ?? 0));
+      alerts.push(...own.flatMap((reading) => judge(totals, reading)));
+      const refused = await judgeRejections(totals, own);
+      if (refused !== null) alerts.push(refused);
+    }
+    await log.append(alerts);
+    for (const { kind } of alerts) metrics.alerts.inc({ kind });
+    for (const { announced_at } of announced) {
+      metrics.age.observe((clock.now() - Date.parse(announced_at)) / 1000);
+    }
+  }
+
+  function judge(totals: TenantTotals, reading: SettledReading): AlertEvent[] {
+    const { tenantId, quota, span, sinceReset } = reading;
+    const asOfMs = Date.parse(totals.announced_at);
+    const paceKey = JSON.stringify([tenantId, quota.name, quota.route]);
+    usage.add(paceKey, asOfMs, sinceReset);
+    const growth = usage.growth(paceKey, forecastMsMin);
+    const record = tenants.get(tenantId);
+    return evaluateQuota(
+      { tenantId, plan: record?.plan ?? totals.plan, limit: quota, span, used: sinceReset, asOfMs, growth },
+      record?.notifications?.thresholds ?? policy().alertThresholds,
+      log.history.of(tenantId, quota.name, new Date(span.startMs).toISOString()),
+      clock.now(),
+    );
+  }
+
+  async function judgeRejections(totals: TenantTotals, quotas: readonly SettledReading[]) {
+    const { tenant_id: tenantId, plan, day, announced_at } = totals;
+    if (tenantId === anonymousTenant) return null;
+    const asOfMs = Date.parse(announced_at);
+    const refused = growthOf(minutes, `r${tenantId}`, asOfMs, day.limited);
+    const requests = growthOf(minutes, `a${tenantId}`, asOfMs, day.requests);
+    const heavy = heavyRejections(refused, requests);
+    const hour = new Date(periodAt('hour', null, asOfMs).startMs).toISOString();
+    if (heavy === null || rejectionsTold.get(tenantId) === hour) return null;
+    const limitName = await rejector.limitBehind(tenantId, asOfMs);
+    // Of a quota that is used up the tenant knows: refusals are what that means.
+    const isQuota = quotas.some(
+      ({ quota, sinceReset }) => quota.name === limitName && sinceReset >= quota.limit,
+    );
+    if (limitName === null || isQuota) return null;
+    rejectionsTold.set(tenantId, hour);
+    const alert = rejectionsAlert({ tenantId, plan }, limitName, heavy, asOfMs, clock.now());
+    return log.history.of(tenantId, limitName, alert.period)?.rejections === true ? null : alert;
+  }
+
+  async function tellRecovered(): Promise<void> {
+    const nowMs = clock.now();
+    const over = log.history.exceededAndOver(nowMs - recoveredAfterMs);
+    await log.append(over.map((told) => recovered(told, told.limit, 0, told.periodEndsAtMs, nowMs)));
+    metrics.alerts.inc({ kind: 'recovered' }, over.length);
+  }
+}
+
+function growthOf(pace: Pace, key: string, atMs: number, count: number) {
+  pace.add(key, atMs, count);
+  return pace.growth(key, minuteMs / 2);
+}
+
+/** Of several announcements of a tenant in one batch the last says all that the others do. */
+function latestOf(messages: readonly ConsumedMessage[], onUnreadable: () => void): TenantTotals[] {
+  const latest = new Map<string, TenantTotals>();
+  for (const { value } of messages) {
+    if (value === null) continue;
+    const totals = readTotals(value);
+    if (totals === null) onUnreadable();
+    else latest.set(`${totals.tenant_id} ${totals.day.start}`, totals);
+  }
+  return [...latest.values()];
+}
+
+function createMetrics(registry: Registry) {
+  return {
+    alerts: new Counter({
+      name: 'tollgate_alerts_total',
+      help: 'Alerts put on the alerts topic, by kind.',
+      labelNames: ['kind'],
+      registers: [registry],
+    }),
+    unreadable: new Counter({
+      name: 'tollgate_totals_unreadable_total',
+      help: 'Announcements of totals that could not be read and were passed over.',
+      registers: [registry],
+    }),
+    age: new Histogram({
+      name: 'tollgate_evaluation_age_seconds',
+      help: 'Seconds from the announcement of totals to the alerts they called for being on the alerts topic.',
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60],
+      registers: [registry],
+    }),
+  };
+}
