@@ -6,6 +6,10 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { createKafka } from '../../../shared/kafka/kafka.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
 import {
   eventually,
   startClickHouse,
@@ -121,6 +125,12 @@ test(
 
 async function install(): Promise<{ installation: Installation; database: string }> {
   const { topicPrefix, database, keyPrefix } = uniqueNamespace();
+  const kafka = createKafka({
+    brokers: servers.kafka.brokers,
+    clientId: 'test',
+    logger: createLogger('test', 'error'),
+  });
+  await ensureTopics(kafka, topicsWith(topicPrefix), { partitions: 3 });
   const installation = await startServices(['aggregator', 'gateway'], {
     REDIS_URL: servers.redis.url,
     KAFKA_BROKERS: servers.kafka.brokers,
