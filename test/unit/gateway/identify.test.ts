@@ -1,0 +1,270 @@
+import { createHash } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { SignJWT, UnsecuredJWT, exportJWK, generateKeyPair } from 'jose';
+import type { JWTPayload } from 'jose';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createIdentifier } from '../../../services/gateway/identify.ts';
+import type { Identified, TenantRecords } from '../../../services/gateway/identify.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { policyEnv, policyOf } from '../policy/text.ts';
+
+const secret = new TextEncoder().encode(policyEnv.TOLLGATE_JWT_SECRET);
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+const key = 'tgk_acme-key';
+const record: TenantRecord = {
+  tenant_id: 'acme',
+  api_keys_sha256: [sha256(key)],
+  updated_at: '2026-01-01T00:00:00Z',
+  updated_by: 'test',
+};
+let ready = true;
+const records: TenantRecords = {
+  get: () => undefined,
+  byApiKeyHash: (hash) => (hash === sha256(key) ? record : undefined),
+  ready: () => ready,
+};
+
+let now = Date.parse('2026-11-21T12:00:00Z');
+const clock = { now: () => now };
+
+function identifierFor(jwt: string, anonymous = 'ip') {
+  const policy = policyOf({
+    identity: `{ jwt: { ${jwt}, tenant: [tenant_id, workspace_id], user: sub, plan: tier }, anonymous: ${anonymous}, trusted_proxies: [127.0.0.0/8] }`,
+    services: '[{ name: billing, token_env: TOLLGATE_SERVICE_TOKEN }]',
+  });
+  return createIdentifier(policy, records, clock);
+}
+
+const identifier = identifierFor(
+  'algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET, issuer: me, audience: api',
+);
+
+function sign(claims: JWTPayload, alg = 'HS256', bytes = secret): Promise<string> {
+  return new SignJWT({ iss: 'me', aud: 'api', exp: now / 1000 + 60, ...claims })
+    .setProtectedHeader({ alg })
+    .sign(bytes);
+}
+
+async function bearer(token: string, from = identifier): Promise<Identified> {
+  return from.identify({ authorization: `Bearer ${token}` }, '203.0.113.9');
+}
+
+async function refusalOf(token: string, from = identifier): Promise<string | undefined> {
+  const { identity, refusal } = await bearer(token, from);
+  expect(identity).toMatchObject({ tenantId: null, userId: null, service: null, ip: '203.0.113.9' });
+  return refusal === null ? undefined : `${refusal.status} ${refusal.detail}`;
+}
+
+describe('A2: the tenant comes from the verified token', () => {
+  test('tenant, user and plan are read by the names the policy gives', async () => {
+    const { identity } = await bearer(await sign({ tenant_id: 'acme', sub: 'u1', tier: 'pro' }));
+    expect(identity).toEqual({
+      tenantId: 'acme',
+      userId: 'u1',
+      planClaim: 'pro',
+      ip: '203.0.113.9',
+      service: null,
+      method: 'jwt',
+    });
+  });
+
+  test('D2: the tenant claims are tried in order', async () => {
+    expect((await bearer(await sign({ workspace_id: 'w' }))).identity.tenantId).toBe('w');
+    expect((await bearer(await sign({ workspace_id: 'w', tenant_id: 't' }))).identity.tenantId).toBe('t');
+  });
+
+  test('E2: a token without a tenant still names its user', async () => {
+    expect((await bearer(await sign({ sub: 'u1' }))).identity).toMatchObject({
+      tenantId: null,
+      userId: 'u1',
+      method: 'jwt',
+    });
+  });
+});
+
+describe('a bad token is refused with the reason, and nothing of it is believed', () => {
+  test.each([
+    ['unreadable', () => 'not.a.jwt', /^401 .*cannot be read/],
+    ['plain text', () => 'hello', /^401 .*cannot be read/],
+    ['expired', () => sign({ exp: now / 1000 - 1 }), /^401 The token has expired/],
+    ['not valid yet', () => sign({ nbf: now / 1000 + 60 }), /^401 .*not valid yet/],
+    ['of another issuer', () => sign({ iss: 'them' }), /^401 .*issuer \(iss\) is not me/],
+    ['for another audience', () => sign({ aud: 'other' }), /^401 .*audience \(aud\) is not api/],
+    [
+      'signed with another secret',
+      () => sign({}, 'HS256', new Uint8Array(32)),
+      /^401 .*signature does not verify/,
+    ],
+    [
+      'of another algorithm',
+      () => sign({}, 'HS512', new Uint8Array(64)),
+      /^401 .*algorithm is not accepted; accepted: HS256/,
+    ],
+    [
+      'with alg: none',
+      () => new UnsecuredJWT({ tenant_id: 'acme', iss: 'me', aud: 'api' }).encode(),
+      /^401 .*algorithm is not accepted/,
+    ],
+    ['with an empty tenant', () => sign({ tenant_id: '' }), /^401 .*"tenant_id" is empty/],
+    [
+      'with a tenant that is an object',
+      () => sign({ tenant_id: { a: 1 } }),
+      /^401 .*"tenant_id" is empty or neither/,
+    ],
+    ['with a line break in the tenant', () => sign({ tenant_id: 'a\nb' }), /^401 .*control characters/],
+    ['with a tenant of 10 kB', () => sign({ tenant_id: 'x'.repeat(5_000) }), /^401 .*longer than 256/],
+    [
+      'with half a surrogate pair',
+      () => sign({ tenant_id: '\ud800' }),
+      /^401 .*(well-formed|cannot be read)/,
+    ],
+    [
+      'with the tenant that anonymous callers have',
+      () => sign({ tenant_id: 'anonymous' }),
+      /^401 .*reserved/,
+    ],
+    ['longer than 8 kB', () => 'x'.repeat(9_000), /^401 The token is longer/],
+  ])('%s', async (_what, make, expected) => {
+    expect(await refusalOf(await make())).toMatch(expected);
+  });
+
+  test('with the payload of one token and the signature of another', async () => {
+    const [head, , signature] = (await sign({ tenant_id: 'acme' })).split('.');
+    const [, payload] = (await sign({ tenant_id: 'evil' })).split('.');
+    expect(await refusalOf([head, payload, signature].join('.'))).toMatch(/signature does not verify/);
+  });
+
+  test('ids with braces and Unicode are ids like any other', async () => {
+    expect((await bearer(await sign({ tenant_id: '{a}:✓' }))).identity.tenantId).toBe('{a}:✓');
+  });
+
+  test('a token verified before is refused from the moment it expires', async () => {
+    const token = await sign({ tenant_id: 'acme', exp: now / 1000 + 10 });
+    expect((await bearer(token)).refusal).toBeNull();
+    expect(identifier.identify({ authorization: `Bearer ${token}` }, '1.1.1.1')).not.toBeInstanceOf(Promise);
+    now += 10_000;
+    expect(await refusalOf(token)).toMatch(/expired/);
+  });
+});
+
+describe('B6: service tokens bypass, with no false positive', () => {
+  const token = policyEnv.TOLLGATE_SERVICE_TOKEN;
+
+  test('in its own header or as bearer', async () => {
+    expect(await identifier.identify({ 'x-service-token': token }, '1.1.1.1')).toMatchObject({
+      identity: { service: 'billing' },
+    });
+    expect(await bearer(token)).toMatchObject({
+      identity: { service: 'billing', method: 'service' },
+      refusal: null,
+    });
+  });
+
+  test.each([
+    '',
+    ' ',
+    token.slice(0, -1),
+    `${token}x`,
+    token.toUpperCase(),
+    `${token},${token}`,
+    sha256(token),
+    '\0',
+    'x'.repeat(9_000),
+  ])('anything else is refused: %j', async (wrong) => {
+    const { identity, refusal } = await identifier.identify({ 'x-service-token': wrong }, '1.1.1.1');
+    expect(identity.service).toBeNull();
+    expect(refusal?.status).toBe(401);
+  });
+
+  test("a service that acts for a tenant is a service, and the usage is the tenant's", async () => {
+    const headers = {
+      'x-service-token': token,
+      authorization: `Bearer ${await sign({ tenant_id: 'acme' })}`,
+    };
+    expect(await identifier.identify(headers, '1.1.1.1')).toMatchObject({
+      identity: { service: 'billing', tenantId: 'acme' },
+    });
+  });
+});
+
+describe('API keys', () => {
+  test('a known key is its tenant, in either header', async () => {
+    expect(await identifier.identify({ 'x-api-key': key }, '1.1.1.1')).toMatchObject({
+      identity: { tenantId: 'acme', method: 'api_key' },
+    });
+    expect(await bearer(key)).toMatchObject({ identity: { tenantId: 'acme' }, refusal: null });
+  });
+
+  test('an unknown key is refused; while records are still being read it is not known whether it is known', async () => {
+    expect(await refusalOf('tgk_other')).toMatch(/^401 The API key is not known/);
+    ready = false;
+    expect(await refusalOf('tgk_other')).toMatch(/^503 /);
+    ready = true;
+  });
+});
+
+describe('callers without credentials', () => {
+  test('are their address, or refused where the policy says so', async () => {
+    expect(await identifier.identify({}, '203.0.113.9')).toMatchObject({
+      identity: { method: 'anonymous', ip: '203.0.113.9' },
+      refusal: null,
+    });
+    const strict = identifierFor('algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET', 'reject');
+    expect((await strict.identify({}, '1.1.1.1')).refusal).toMatchObject({ status: 401 });
+  });
+
+  test("other schemes than bearer are the upstream's business; a bearer without a token is not", async () => {
+    expect((await identifier.identify({ authorization: 'Basic abc' }, '1.1.1.1')).refusal).toBeNull();
+    expect((await identifier.identify({ authorization: 'Bearer ' }, '1.1.1.1')).refusal).toMatchObject({
+      status: 401,
+    });
+  });
+});
+
+describe('public keys (JWKS)', () => {
+  let server: Server;
+  let url: string;
+  let sign256: (alg: string, kid?: string) => Promise<string>;
+
+  beforeAll(async () => {
+    const pairs = { RS256: await generateKeyPair('RS256'), ES256: await generateKeyPair('ES256') };
+    const keys = await Promise.all(
+      Object.entries(pairs).map(async ([alg, { publicKey }]) => ({
+        ...(await exportJWK(publicKey)),
+        alg,
+        kid: alg,
+        use: 'sig',
+      })),
+    );
+    server = createServer((_request, response) => response.end(JSON.stringify({ keys })));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`;
+    sign256 = (alg, kid = alg) =>
+      new SignJWT({ tenant_id: 'acme', exp: now / 1000 + 60 })
+        .setProtectedHeader({ alg, kid })
+        .sign(alg === 'ES256' ? pairs.ES256.privateKey : pairs.RS256.privateKey);
+  });
+  afterAll(() => server.close());
+
+  test.each(['RS256', 'ES256'])('%s verifies', async (alg) => {
+    const from = identifierFor(`algorithms: [RS256, ES256], jwks_url: "${url}"`);
+    expect(await bearer(await sign256(alg), from)).toMatchObject({
+      identity: { tenantId: 'acme' },
+      refusal: null,
+    });
+  });
+
+  test('an unknown key, a shared secret and alg: none are refused', async () => {
+    const from = identifierFor(`algorithms: [RS256], jwks_url: "${url}"`);
+    expect(await refusalOf(await sign256('RS256', 'other'), from)).toMatch(/^401 .*key that is not known/);
+    expect(await refusalOf(await sign({}), from)).toMatch(/^401 .*algorithm is not accepted/);
+    expect(await refusalOf(new UnsecuredJWT({ tenant_id: 'acme' }).encode(), from)).toMatch(/^401 /);
+  });
+
+  test("keys that cannot be fetched are not the caller's fault", async () => {
+    const from = identifierFor('algorithms: [RS256], jwks_url: "http://127.0.0.1:1/keys"');
+    expect(await refusalOf(await sign256('RS256'), from)).toMatch(/^503 .*cannot be verified now/);
+  });
+});

@@ -1,0 +1,154 @@
+import { describe, expect, test } from 'vitest';
+import { isBlocked, limitsFor, routeFor } from '../../../shared/policy/match.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { policyOf } from './text.ts';
+
+const policy = policyOf({
+  routes: `
+  - match: GET /files/**
+  - match: "* /files/*"
+  - match: GET /files/readme
+  - match: POST /agent/chat
+    limits: [{ name: chat, per: user, limit: 10, by_plan: { pro: 50 }, window: 1m }]
+  - match: "* /agents/*/runs"
+  - match: GET /agents/one/**
+  - match: "* /**"
+    limits: [{ name: any, per: ip, limit: 7, window: 1m }]`,
+  plans: `
+  free: { limits: [{ name: minute, per: tenant, limit: 5, window: 1m }] }
+  pro: { limits: [{ name: minute, per: tenant, limit: 50, window: 1m }] }`,
+});
+
+describe('the most specific route is found, whatever the order in the file', () => {
+  test.each([
+    ['GET', '/files/readme', 'GET /files/readme'],
+    ['PUT', '/files/readme', '* /files/*'],
+    ['GET', '/files/other', '* /files/*'],
+    ['GET', '/files/a/b', 'GET /files/**'],
+    ['GET', '/files', 'GET /files/**'],
+    ['POST', '/files/a/b', '* /**'],
+    ['POST', '/agents/one/runs', '* /agents/*/runs'],
+    ['GET', '/agents/one/runs', 'GET /agents/one/**'],
+    ['GET', '/agents/two/runs', '* /agents/*/runs'],
+    ['HEAD', '/files/a/b', '* /**'],
+    ['GET', '/', '* /**'],
+  ])('%s %s is %s', (method, path, match) => {
+    expect(routeFor(policy, method, path)?.match).toBe(match);
+  });
+
+  test('HEAD is read as GET where no route is for it', () => {
+    const one = policyOf({ routes: '[{ match: GET /health }]' });
+    expect(routeFor(one, 'HEAD', '/health')?.match).toBe('GET /health');
+    expect(routeFor(one, 'POST', '/health')).toBeNull();
+  });
+
+  test.each([
+    '/agent/chat?x=1',
+    '/agent/chat/',
+    '//agent///chat',
+    '/agent/%63hat',
+    '/agent/./chat',
+    '/other/../agent/chat',
+    '/agent/chat#part',
+    '/%61gent/%63%68at',
+  ])('a path written otherwise does not slip past its limits: %s', (path) => {
+    expect(routeFor(policy, 'POST', path)?.match).toBe('POST /agent/chat');
+  });
+
+  test('a path that cannot be decoded is matched as it is written', () => {
+    expect(routeFor(policy, 'POST', '/agent/%zz')?.match).toBe('* /**');
+  });
+
+  test('a path of 8,000 segments is matched in no time', () => {
+    const started = performance.now();
+    expect(routeFor(policy, 'GET', '/a'.repeat(8_000))?.match).toBe('* /**');
+    expect(performance.now() - started).toBeLessThan(1_000);
+  });
+});
+
+const record = (fields: Partial<TenantRecord>): TenantRecord => ({
+  tenant_id: 'acme',
+  updated_at: '2026-01-01T00:00:00Z',
+  updated_by: 'test',
+  ...fields,
+});
+
+const at = Date.parse('2026-11-21T12:00:00Z');
+const chat = routeFor(policy, 'POST', '/agent/chat');
+const ask = (
+  fields: Partial<TenantRecord> | null,
+  plan: string | null = null,
+  nowMs = at,
+): Record<string, number> => {
+  const { limits } = limitsFor(policy, {
+    plan,
+    record: fields === null ? null : record(fields),
+    route: chat,
+    nowMs,
+  });
+  return Object.fromEntries(limits.map(({ name, limit }) => [name, limit]));
+};
+
+describe('A3: limits are chosen per request from plan, route and record', () => {
+  test('by plan, on the route too', () => {
+    expect(ask(null)).toEqual({ minute: 5, chat: 10 });
+    expect(ask(null, 'pro')).toEqual({ minute: 50, chat: 50 });
+  });
+
+  test("the record's plan has precedence over the claimed one; an unknown plan is the default", () => {
+    expect(ask({ plan: 'free' }, 'pro')).toEqual({ minute: 5, chat: 10 });
+    expect(ask(null, 'platinum')).toEqual({ minute: 5, chat: 10 });
+  });
+
+  test('B1: overrides replace values by name', () => {
+    expect(ask({ overrides: { minute: 9, chat: 0 } })).toEqual({ minute: 9, chat: 0 });
+  });
+
+  test('the same question gets the same array, so that what is derived from it is kept', () => {
+    const question = { plan: null, record: record({ overrides: { minute: 9 } }), route: chat, nowMs: at };
+    expect(limitsFor(policy, question).limits).toBe(
+      limitsFor(policy, { ...question, nowMs: at + 5_000 }).limits,
+    );
+  });
+});
+
+describe('B12: boosts raise a limit for a time and end by themselves', () => {
+  const boost = {
+    id: 'b',
+    limit: 'minute',
+    starts_at: '2026-11-21T12:00:00Z',
+    ends_at: '2026-11-21T13:00:00Z',
+    reason: 'launch',
+    actor: 'ops',
+  };
+  const boosted = record({ boosts: [{ ...boost, multiply: 3 }] });
+  const minuteAt = (nowMs: number): number | undefined =>
+    limitsFor(policy, { plan: null, record: boosted, route: null, nowMs }).limits[0]?.limit;
+
+  test('from its start until just before its end', () => {
+    expect([at - 1, at, at + 3_599_999, at + 3_600_000].map(minuteAt)).toEqual([5, 15, 15, 5]);
+  });
+
+  test('over an override; the largest of several counts; never below', () => {
+    expect(ask({ overrides: { minute: 20 }, boosts: [{ ...boost, multiply: 2 }] })).toMatchObject({
+      minute: 40,
+    });
+    expect(
+      ask({
+        boosts: [
+          { ...boost, set_to: 11 },
+          { ...boost, multiply: 2 },
+        ],
+      }),
+    ).toMatchObject({ minute: 11 });
+    expect(ask({ boosts: [{ ...boost, set_to: 1 }] })).toMatchObject({ minute: 5 });
+  });
+});
+
+test('C3: a block holds until its time, or until further notice', () => {
+  const block = { reason: 'abuse', actor: 'ops' };
+  expect(isBlocked(record({ block: { ...block, until: null } }), at)).toBe(true);
+  expect(isBlocked(record({ block: { ...block, until: '2026-11-21T12:00:01Z' } }), at)).toBe(true);
+  expect(isBlocked(record({ block: { ...block, until: '2026-11-21T12:00:00Z' } }), at)).toBe(false);
+  expect(isBlocked(null, at)).toBe(false);
+});

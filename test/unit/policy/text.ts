@@ -1,0 +1,25 @@
+import { parsePolicy } from '../../../shared/policy/load.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+
+export const policyEnv = {
+  TOLLGATE_JWT_SECRET: 'a-secret-that-only-tests-know-of',
+  TOLLGATE_SERVICE_TOKEN: 'a-service-token-for-tests',
+};
+
+/** A policy file with the given parts in place of, or beside, the least one. */
+export function policyText(parts: Readonly<Record<string, string>> = {}): string {
+  const all: Record<string, string> = {
+    version: '1',
+    links: '{ documentation: https://docs.example.com/limits, upgrade: https://example.com/pricing }',
+    default_plan: 'free',
+    plans: '{ free: { limits: [{ name: minute, per: tenant, limit: 5, window: 1m }] } }',
+    ...parts,
+  };
+  return Object.entries(all)
+    .map(([key, value]) => (value === '' ? '' : `${key}:${value.startsWith('\n') ? '' : ' '}${value}\n`))
+    .join('');
+}
+
+export function policyOf(parts: Readonly<Record<string, string>> = {}): Policy {
+  return parsePolicy('policy.yaml', policyText(parts), policyEnv);
+}
