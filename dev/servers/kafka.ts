@@ -91,6 +91,9 @@ function brokerProperties(
     'group.initial.rebalance.delay.ms': 0,
     // Topics are made on purpose, with their partitions; a misspelt name must not make one.
     'auto.create.topics.enable': 'false',
+    // After a kill the controller holds the broker's old registration for this long before it takes the new one.
+    'broker.session.timeout.ms': 2_000,
+    'broker.heartbeat.interval.ms': 400,
     'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
     'num.network.threads': 2,
     'num.io.threads': 4,

@@ -102,10 +102,7 @@ async function spawnServer(server: ServerCommand): Promise<ServerProcess> {
     // Its own group: Ctrl-C reaches only whoever started it, which then stops the servers in order.
     detached: true,
   });
-  const exited = new Promise<number | null>((resolve, reject) => {
-    child.once('exit', resolve);
-    child.once('error', reject);
-  });
+  const exited = new Promise<number | null>((resolve) => void child.once('exit', resolve));
   await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
   await log.close();
   const pid = child.pid!;
@@ -113,6 +110,8 @@ async function spawnServer(server: ServerCommand): Promise<ServerProcess> {
   void exited.then(() => (gone = true));
   child.unref();
   const kill = async (): Promise<void> => {
+    // While nobody waits for its end a server must not keep this process running; now somebody does.
+    if (!gone) child.ref();
     if (!gone) signal(pid, 'SIGKILL');
     await exited;
   };
@@ -127,7 +126,11 @@ async function spawnServer(server: ServerCommand): Promise<ServerProcess> {
       if (gone) return;
       signal(pid, 'SIGCONT');
       signal(pid, 'SIGTERM');
-      await Promise.race([exited, wait(graceMs, undefined, { ref: true })]);
+      child.ref();
+      const patience = new AbortController();
+      const waited = wait(graceMs, undefined, { signal: patience.signal }).catch(() => undefined);
+      await Promise.race([exited, waited]);
+      patience.abort();
       await kill();
     },
     pause: () => signal(pid, 'SIGSTOP'),
