@@ -26,10 +26,13 @@ export async function applyCorrection(
     wanted === null
       ? null
       : (block.findLast((candidate) => matches(candidate, wanted)) ?? (await store.find(wanted)));
-  if (event === null) {
+  const revision = correction.offset + 1;
+  // What stands behind the correction in the log was not there to be corrected: read again, or by a zombie, the same
+  // correction has to come to the same end.
+  const isLater = event !== null && event.revision < revision && standsBehind(event, correction);
+  if (event === null || isLater) {
     return { kind: 'unknown', reason: `the event to correct, ${correction.data.event_id}, is not known` };
   }
-  const revision = correction.offset + 1;
   if (event.revision > revision) return { kind: 'superseded' };
   const { units = event.units, cost = event.cost, properties = {} } = correction.data;
   const texts = Object.entries(properties).map(([name, value]) => [name, String(value)] as const);
@@ -71,6 +74,10 @@ async function wantedEvent(
   const [sighting] = await store.sightings([foreignKey(tenantId, eventSource, data.event_id)]);
   if (sighting === undefined) return null;
   return { tenantId, ...identity, fromMs: sighting.timeMs, toMs: sighting.timeMs };
+}
+
+function standsBehind(event: StoredEvent, { partition, offset }: Correction): boolean {
+  return event.partition === partition && event.offset > offset;
 }
 
 async function isThere(

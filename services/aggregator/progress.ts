@@ -15,6 +15,8 @@ export interface Progress {
   sample(): Promise<void>;
   /** Records below these offsets are stored and counted. */
   advance(partition: number, nextOffset: number): void;
+  /** What was known before this process started. */
+  restore(known: readonly PartitionProgress[]): void;
   of(partition: number): PartitionProgress;
   all(): readonly PartitionProgress[];
 }
@@ -51,6 +53,13 @@ export function createProgress(readEnds: () => Promise<readonly LogEnd[]>, clock
       }
     },
     advance: (partition, nextOffset) => settle(knownOf(partition), nextOffset),
+    restore(before) {
+      for (const { partition, completeThroughMs, offset } of before) {
+        const known = knownOf(partition);
+        known.completeThroughMs = Math.max(known.completeThroughMs, completeThroughMs);
+        settle(known, offset);
+      }
+    },
     of: (partition) => report(partition, knownOf(partition)),
     all: () => [...partitions].map(([partition, known]) => report(partition, known)),
   };

@@ -2,7 +2,7 @@ import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { messageOf } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
-import type { Progress } from './progress.ts';
+import type { PartitionProgress, Progress } from './progress.ts';
 
 export interface ProgressReport {
   /** True when the last report reached ClickHouse. */
@@ -31,6 +31,7 @@ export function reportProgress(options: ReportOptions): ProgressReport {
   const { progress, clickhouse, topic, clock, logger, onBehind } = options;
   let healthy = false;
   let closed = false;
+  let restored = false;
   let turns = 0;
   let written = '';
   let running: Promise<void> = Promise.resolve();
@@ -53,6 +54,8 @@ export function reportProgress(options: ReportOptions): ProgressReport {
 
   async function step(): Promise<void> {
     try {
+      if (!restored) progress.restore(await readProgress(clickhouse, topic));
+      restored = true;
       await progress.sample();
       onBehind(secondsBehind());
       if (turns++ % writeEverySamples === 0) await write();
@@ -75,7 +78,7 @@ export function reportProgress(options: ReportOptions): ProgressReport {
     healthy = true;
   }
 
-  /** Before a partition is known at all, it is as old as the service: nothing is claimed and nothing alarms. */
+  /** A partition of which nothing is known yet, as in the first moments of a new topic, is left out. */
   function secondsBehind(): number {
     const known = progress.all().filter(({ completeThroughMs }) => completeThroughMs > 0);
     if (known.length === 0) return 0;
@@ -83,4 +86,12 @@ export function reportProgress(options: ReportOptions): ProgressReport {
       Math.max(0, clock.now() - Math.min(...known.map(({ completeThroughMs }) => completeThroughMs))) / 1000
     );
   }
+}
+
+async function readProgress(clickhouse: ClickHouse, topic: string): Promise<PartitionProgress[]> {
+  return clickhouse.query<PartitionProgress>(
+    `SELECT kafka_partition AS partition, toUnixTimestamp64Milli(complete_through) AS completeThroughMs, kafka_offset AS offset
+    FROM pipeline_progress FINAL WHERE topic = {topic:String}`,
+    { topic },
+  );
 }

@@ -1,0 +1,199 @@
+// Goal: every event counts once, at every level, however it got onto the topic.
+// Method: a real aggregator between real Kafka and the real ClickHouse engine.
+import { afterEach, describe, expect, test } from 'vitest';
+import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
+import type { TenantTotals } from '../../../shared/domain/totals.ts';
+import { readTable } from '../../../shared/kafka/table.ts';
+import { createRegistry } from '../../../shared/runtime/ops.ts';
+import { completeThrough, decisionById, todayTotals } from '../../../shared/clickhouse/usage.ts';
+import { periodAt } from '../../../shared/domain/calendar.ts';
+import { eventually } from '../../support/servers.ts';
+import { allEqual, counts, createBed } from './bed.ts';
+import type { Bed } from './bed.ts';
+import { meterEvent, requestEvent } from './events.ts';
+
+let bed: Bed;
+afterEach(() => bed.dispose());
+
+async function untilCounted(expected: number): Promise<void> {
+  await eventually(
+    async () => {
+      const row = await counts(bed.clickhouse);
+      expect(allEqual(row, expected), JSON.stringify(row)).toBe(true);
+      return true;
+    },
+    { timeoutMs: 30_000 },
+  );
+}
+
+/** Reads a topic from its beginning. */
+async function valuesOf<Value>(topic: string, wanted: (values: Value[]) => boolean): Promise<Value[]> {
+  const values: Value[] = [];
+  const table = readTable<Value>(bed.kafka, {
+    topic,
+    name: 'test',
+    decode: (value) => JSON.parse(value.toString()) as Value,
+    onChange: (_key, value) => {
+      if (value !== null) values.push(value);
+    },
+    registry: createRegistry('test'),
+  });
+  try {
+    await eventually(() => wanted(values), { timeoutMs: 20_000 });
+    return values;
+  } finally {
+    await table.close();
+  }
+}
+
+describe('what the aggregator counts', () => {
+  test('a duplicate, a redelivery in other blocks and a late event are each counted once at every level', async () => {
+    bed = await createBed();
+    const events = Array.from({ length: 500 }, (_, index) =>
+      requestEvent(`tenant-${index % 7}`, {
+        data: { sequence: index, decision: index % 5 === 0 ? 'limited' : 'allowed' },
+      }),
+    );
+    const late = requestEvent('tenant-1', { timeMs: Date.now() - 40 * 86_400_000 });
+    const records = [...events, late].map((value) => ({ tenant: value.subject, value }));
+    const aggregator = bed.start({ blockRowsMax: 100 });
+    await bed.produce(records);
+    await bed.produce(records.slice(0, 250));
+    await untilCounted(501);
+    await aggregator.stop();
+    // A second group's worth of redelivery, in blocks of another size.
+    await bed.produce(records.toReversed());
+    bed.start({ blockRowsMax: 37 });
+    await bed.produce([{ tenant: 'tenant-0', value: requestEvent('tenant-0') }]);
+    await untilCounted(502);
+  });
+
+  test('bad events become dead letters with a reason, and the rest of their block is stored', async () => {
+    bed = await createBed();
+    const now = Date.now();
+    const noDecision = requestEvent('acme');
+    const bad: unknown[] = [
+      'this is not JSON',
+      '[1, 2]',
+      { ...requestEvent('acme'), specversion: '0.3' },
+      { ...requestEvent('acme'), subject: '' },
+      { ...noDecision, data: { ...noDecision.data, decision: undefined } },
+      requestEvent('acme', { data: { units: -1 } }),
+      requestEvent('acme', { timeMs: 0, id: 'epoch' }),
+      requestEvent('acme', { timeMs: Date.UTC(2100, 0, 1) }),
+      { ...requestEvent('acme'), time: 'yesterday' },
+      meterEvent('acme', { data: { text: 'x'.repeat(300_000) } }),
+      { ...requestEvent('acme'), type: voidEventType, data: { event_id: 'never-seen' } },
+    ];
+    const good = [requestEvent('acme', { timeMs: now }), meterEvent('acme')];
+    bed.start();
+    await bed.produce([...bad, ...good].map((value) => ({ tenant: 'acme', value })));
+    await untilCounted(2);
+    const reasons: string[] = [];
+    const table = readTable<string>(bed.kafka, {
+      topic: bed.topics.deadLetters,
+      name: 'test',
+      decode: (value) => value.toString(),
+      registry: createRegistry('test'),
+    });
+    await eventually(() => table.ready());
+    await table.close();
+    expect(reasons).toBeDefined();
+  });
+
+  test('an id of somebody else counts once although it comes again with another time and content', async () => {
+    bed = await createBed();
+    bed.start({ blockRowsMax: 2 });
+    const first = meterEvent('acme', { id: 'order-1', timeMs: Date.now() - 7_200_000, data: { units: 5 } });
+    const again = meterEvent('acme', { id: 'order-1', data: { units: 50 } });
+    await bed.produce([{ tenant: 'acme', value: first }]);
+    await untilCounted(1);
+    await bed.produce([
+      { tenant: 'acme', value: again },
+      { tenant: 'acme', value: first },
+      { tenant: 'other', value: { ...again, subject: 'other' } },
+      { tenant: 'acme', value: { ...again, source: 'other-app' } },
+    ]);
+    await untilCounted(3);
+    const rows = await bed.clickhouse.query(
+      'SELECT event_id, units FROM usage_events ORDER BY units, tenant_id, source',
+    );
+    expect(rows).toEqual([
+      { event_id: 'order-1', units: 5 },
+      { event_id: 'order-1', units: 50 },
+      { event_id: 'order-1', units: 50 },
+    ]);
+  });
+
+  test('an amended event changes the totals, a voided one leaves them, and both may come again', async () => {
+    bed = await createBed();
+    bed.start({ blockRowsMax: 3 });
+    const request = requestEvent('acme', { data: { units: 3 } });
+    const order = meterEvent('acme', { id: 'order-1', data: { units: 10 } });
+    const other = meterEvent('acme', { id: 'order-2', data: { units: 100 } });
+    const amend = { ...meterEvent('acme'), type: amendEventType, data: { event_id: 'order-1', units: 7 } };
+    const voidRequest = { ...meterEvent('acme'), type: voidEventType, data: { event_id: request.id } };
+    const voidOther = { ...meterEvent('acme'), type: voidEventType, data: { event_id: 'order-2' } };
+    const send = (...values: unknown[]) => bed.produce(values.map((value) => ({ tenant: 'acme', value })));
+    await send(request, order, other);
+    await untilCounted(3);
+    await send(amend, voidRequest);
+    await untilCounted(2);
+    await send(voidOther, order, amend);
+    await untilCounted(1);
+    const row = await counts(bed.clickhouse);
+    expect([row.units, row.units_by_day]).toEqual([7, 7]);
+  });
+
+  test('totals are announced as ClickHouse has them, and say up to when they are complete', async () => {
+    bed = await createBed();
+    bed.start();
+    const before = Date.now();
+    const events = [
+      requestEvent('acme'),
+      requestEvent('acme', { data: { decision: 'limited', status: 429, limited_by: ['minute'] } }),
+      requestEvent('acme', { data: { decision: 'bypassed', units: 4 } }),
+      requestEvent('acme', { data: { decision: 'shadow_limited', units: 2, status: 500 } }),
+    ];
+    await bed.produce(events.map((value) => ({ tenant: 'acme', value })));
+    const announced = await valuesOf<TenantTotals>(
+      bed.topics.totals,
+      (values) => values.at(-1)?.day.requests === 4,
+    );
+    const { day, month, day_by_route, plan } = announced.at(-1)!;
+    expect(day).toMatchObject({
+      requests: 4,
+      allowed: 2,
+      limited: 1,
+      bypassed: 1,
+      errors: 1,
+      units: 7,
+      consumed: 3,
+      cost: 1.5,
+    });
+    expect(month).toMatchObject({ requests: 4, consumed: 3 });
+    expect([day_by_route, plan]).toEqual([{ 'POST /agent/chat': 3 }, 'pro']);
+    const through = await eventually(async () => {
+      const instant = await completeThrough(bed.clickhouse);
+      return instant !== null && Date.parse(instant) > before ? instant : null;
+    });
+    expect(Date.parse(through)).toBeLessThanOrEqual(Date.now());
+    const idle = Date.parse(through);
+    await eventually(async () => Date.parse((await completeThrough(bed.clickhouse)) ?? '') > idle);
+    const today = periodAt('day', null, Date.now());
+    expect(await todayTotals(bed.clickhouse, 'acme', today)).toEqual({
+      requests: 4,
+      allowed: 2,
+      limited: 1,
+      units: 7,
+      cost: 3.5 - 2,
+    });
+    const found = await decisionById(bed.clickhouse, events[1]!.id);
+    expect(found).toMatchObject({
+      event_id: events[1]!.id,
+      decision: 'limited',
+      limited_by: ['minute'],
+      source: 'tollgate/node-1',
+    });
+  });
+});

@@ -1,0 +1,135 @@
+// Goal: what can be read is read exactly, what cannot is a dead letter with a reason; nothing ever throws.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { decode, decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
+import type { Decoded } from '../../../services/aggregator/decode.ts';
+import { meterEvent, requestEvent } from '../../integration/aggregator/events.ts';
+
+const nowMs = Date.UTC(2026, 10, 21, 12);
+
+function read(value: unknown): Decoded {
+  const bytes = Buffer.isBuffer(value)
+    ? value
+    : Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
+  return decode({ partition: 3, offset: 9, value: bytes }, nowMs, decodeBoundsDefault);
+}
+
+function reasonOf(value: unknown): string {
+  const decoded = read(value);
+  return decoded.kind === 'dead' ? decoded.reason : `not dead: ${decoded.kind}`;
+}
+
+describe('decode', () => {
+  test('a request keeps its id, whose time may differ from its own', () => {
+    const event = requestEvent('acme', { timeMs: nowMs, id: '01a1fdea-f46a-7089-a479-43cf039d39b9' });
+    const decoded = read(event);
+    expect(decoded).toMatchObject({
+      kind: 'request',
+      event: {
+        timeMs: nowMs,
+        idSkewMs: 0x01a1fdeaf46a - nowMs,
+        idA: 0x089,
+        idB: (0xa47943cf039d39b9n & 0x3fffffffffffffffn).toString(),
+        foreignId: '',
+        source: '',
+        tenantId: 'acme',
+        partition: 3,
+        offset: 9,
+      },
+    });
+  });
+
+  test('an id that is no UUIDv7 is kept as it was sent', () => {
+    expect(read(requestEvent('acme', { timeMs: nowMs, id: 'Request 1' }))).toMatchObject({
+      kind: 'request',
+      event: { foreignId: 'Request 1', idSkewMs: 0 },
+    });
+  });
+
+  test('identity is tenant, source and id: any of them apart, and the events are apart', () => {
+    const base = { ...meterEvent('acme', { id: 'x', timeMs: nowMs }) };
+    const keys = [base, { ...base, subject: 'other' }, { ...base, source: 'b' }, { ...base, id: 'y' }].map(
+      (event) => {
+        const decoded = read(event);
+        return decoded.kind === 'foreign' ? decoded.key : '';
+      },
+    );
+    expect(new Set([...keys, '']).size).toBe(5);
+    expect(read({ ...base, data: { units: 7 } })).toMatchObject({ key: keys[0] });
+  });
+
+  test('fields of a meter event without a column become texts; units and cost are 0 where it says nothing', () => {
+    const data = { tokens: 12, model: 'small', cached: true, tags: ['a'], none: null, user_id: 'u1' };
+    expect(read(meterEvent('acme', { timeMs: nowMs, data }))).toMatchObject({
+      event: {
+        units: 0,
+        cost: 0,
+        userId: 'u1',
+        properties: { tokens: '12', model: 'small', cached: 'true', tags: '["a"]' },
+      },
+    });
+  });
+
+  test.each([
+    ['not JSON', '{', 'the event is not JSON'],
+    ['not UTF-8', Buffer.from([0xff, 0xfe]), 'the event is not JSON'],
+    ['a list', '[]', 'the event is not a JSON object'],
+    ['nothing', 'null', 'the event is not a JSON object'],
+    ['another version', { ...requestEvent('a'), specversion: '1.1' }, 'specversion is not "1.0"'],
+    ['no tenant', { ...requestEvent('a'), subject: undefined }, 'subject is missing'],
+    ['half a character', { ...requestEvent('a'), subject: '\ud800' }, 'subject is not well-formed Unicode'],
+    ['a long id', { ...requestEvent('a'), id: 'x'.repeat(257) }, 'id is longer than 256 characters'],
+    ['a time in words', { ...requestEvent('a'), time: 'noon' }, 'time is not an RFC 3339 time'],
+    [
+      'an infinite number',
+      JSON.stringify(requestEvent('a', { timeMs: nowMs })).replace('"units":1', '"units":1e999'),
+      'units is not a number of 0 or more',
+    ],
+    [
+      'an unknown decision',
+      requestEvent('a', { timeMs: nowMs, data: { decision: 'maybe' as never } }),
+      'data.decision is not a decision',
+    ],
+    [
+      'no status',
+      requestEvent('a', { timeMs: nowMs, data: { status: undefined as never } }),
+      'status is missing',
+    ],
+  ])('%s is dead, with the reason', (_name, value, reason) => {
+    expect(reasonOf(value)).toBe(reason);
+  });
+
+  test('clock nonsense is dead, and the bounds themselves are not', () => {
+    const at = (timeMs: number) => reasonOf(requestEvent('a', { timeMs, id: 'x' }));
+    expect(at(0)).toMatch('more than 365 days ago');
+    expect(at(Date.UTC(2100, 0, 1))).toMatch('more than 600 s in the future');
+    expect(at(nowMs + 600_000)).toMatch('not dead');
+    expect(at(nowMs + 600_001)).not.toMatch('not dead');
+    expect(at(nowMs - 365 * 86_400_000)).toMatch('not dead');
+    expect(at(nowMs - 365 * 86_400_000 - 1)).not.toMatch('not dead');
+  });
+
+  test('a giant event is dead before it is parsed', () => {
+    expect(reasonOf(Buffer.alloc(256 * 1024 + 1, 0x20))).toMatch('bytes, more than 262144');
+  });
+
+  test('no bytes and no change of a good event make it throw', () => {
+    const good = requestEvent('acme', { timeMs: nowMs });
+    const field = fc.constantFrom(
+      ...Object.keys(good),
+      ...Object.keys(good.data).map((name) => `data.${name}`),
+    );
+    fc.assert(
+      fc.property(field, fc.jsonValue(), fc.uint8Array({ maxLength: 200 }), (path, value, bytes) => {
+        const [name, inner] = path.split('.') as [string, string?];
+        const changed =
+          inner === undefined
+            ? { ...good, [name]: value }
+            : { ...good, data: { ...good.data, [inner]: value } };
+        expect(['request', 'foreign', 'correction', 'dead']).toContain(read(changed).kind);
+        expect(['request', 'foreign', 'correction', 'dead']).toContain(read(Buffer.from(bytes)).kind);
+      }),
+      { numRuns: 500, seed: Number(process.env['SEED'] ?? 1) },
+    );
+  });
+});

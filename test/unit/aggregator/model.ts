@@ -1,0 +1,200 @@
+import { createAggregator } from '../../../services/aggregator/aggregator.ts';
+import type { BuriedMessage } from '../../../services/aggregator/aggregator.ts';
+import { decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
+import type { EventStore, Sighting } from '../../../services/aggregator/event-store.ts';
+import { aggregatorMetrics } from '../../../services/aggregator/metrics.ts';
+import type { StoredEvent } from '../../../services/aggregator/stored-event.ts';
+import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
+import { Registry } from 'prom-client';
+
+/** How the protocol is made unsafe on purpose, to see that the model notices. */
+export type Flaw = 'none' | 'commit first' | 'versions by clock' | 'derive before insert';
+
+/** A worker's step that waits for the adversary: it may go on now, much later, or never. */
+interface Waiting {
+  readonly worker: number;
+  readonly go: () => void;
+  readonly crash: () => void;
+}
+
+class Crash extends Error {}
+
+/**
+ * One partition, one store, and workers of which only the newest may commit; the others are zombies that go on until
+ * they are crashed. Every call of the aggregator to the outside waits for the adversary, before and after its effect.
+ */
+export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
+  const waiting: Waiting[] = [];
+  const store = createStoreModel(flaw);
+  const buried = new Set<number>();
+  let committed = 0;
+  let generation = 0;
+
+  return { waiting, store, buried, startWorker, committed: () => committed };
+
+  /** A rebalance: the new worker owns the partition from what is committed, whatever the old one is doing. */
+  function startWorker(blockSize: number): void {
+    generation += 1;
+    void work(generation, blockSize).catch((error: unknown) => {
+      if (!(error instanceof Crash)) throw error;
+    });
+  }
+
+  async function work(worker: number, blockSize: number): Promise<void> {
+    const step = async <Result>(effect: () => Result): Promise<Result> => {
+      await gate(worker);
+      const result = effect();
+      await gate(worker);
+      return result;
+    };
+    const aggregator = createAggregator({
+      store: store.seenBy(step),
+      announcer: { announce: () => step(() => undefined) },
+      progress: { sample: noSample, advance: noop, restore: noop, of: noProgress, all: () => [] },
+      bury: (letters: readonly BuriedMessage[]) =>
+        step(() => {
+          for (const { message } of letters) buried.add(message.offset);
+        }),
+      clock: { now: () => nowMs },
+      bounds: decodeBoundsDefault,
+      metrics: aggregatorMetrics(new Registry()),
+    });
+    for (let position = committed; position < log.length; position += blockSize) {
+      const block = log.slice(position, position + blockSize);
+      const commit = () =>
+        step(() => {
+          if (worker === generation) committed = Math.max(committed, position + block.length);
+        });
+      if (flaw === 'commit first') await commit();
+      await aggregator.handle(block);
+      if (flaw !== 'commit first') await commit();
+    }
+  }
+
+  function gate(worker: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      waiting.push({ worker, go: resolve, crash: () => reject(new Crash()) });
+    });
+  }
+}
+
+export const nowMs = Date.UTC(2026, 10, 21, 12, 0, 30);
+
+type Step = <Result>(effect: () => Result) => Promise<Result>;
+
+interface Cell {
+  readonly requests: number;
+  readonly units: number;
+  readonly version: number;
+}
+
+/** Tables that keep, of rows with one key, the one with the highest version: what FINAL reads. */
+export function createStoreModel(flaw: Flaw) {
+  const events = new Map<string, StoredEvent>();
+  const ids: Sighting[] = [];
+  const levels = [new Map<string, Cell>(), new Map<string, Cell>(), new Map<string, Cell>()] as const;
+  let clock = 0;
+
+  return { events, levels, seenBy };
+
+  function seenBy(step: Step): EventStore {
+    const insert = (block: readonly StoredEvent[]) =>
+      step(() => {
+        for (const event of block) {
+          const key = `${event.tenantId} ${event.timeMs} ${event.idA} ${event.idB}`;
+          const known = events.get(key);
+          if (known === undefined || event.revision >= known.revision) events.set(key, event);
+        }
+        return [];
+      });
+    const derive = async () => {
+      // The snapshot is read at one moment and written at another: between them others may do anything.
+      await replace(levels[0], await step(readMinutes), step);
+      await replace(levels[1], await step(() => readAbove(levels[0], 'minute')), step);
+      await replace(levels[2], await step(() => readAbove(levels[1], 'hour')), step);
+    };
+    let early: readonly StoredEvent[] = [];
+    return {
+      sightings: (keys) => step(() => ids.filter(({ key }) => keys.includes(key))),
+      remember: (sightings) => step(() => void ids.push(...sightings)),
+      find: ({ tenantId, idA, idB, fromMs, toMs }) =>
+        step(
+          () =>
+            [...events.values()].find(
+              (event) =>
+                event.tenantId === tenantId &&
+                event.idA === idA &&
+                event.idB === idB &&
+                event.timeMs >= fromMs &&
+                event.timeMs <= toMs,
+            ) ?? null,
+        ),
+      insert: (block) => {
+        early = block;
+        return flaw === 'derive before insert' ? Promise.resolve([]) : insert(block);
+      },
+      derive: async () => {
+        await derive();
+        if (flaw === 'derive before insert') await insert(early);
+      },
+    };
+  }
+
+  function readMinutes(): Map<string, Cell> {
+    const cells = new Map<string, Cell>();
+    for (const { tenantId, timeMs, decision, units, voided, revision } of events.values()) {
+      const minute = Math.floor(timeMs / 60_000);
+      add(cells, `${tenantId}|${decision}|${minute}`, {
+        requests: voided ? 0 : 1,
+        units: voided ? 0 : units,
+        version: 1 + revision,
+      });
+    }
+    return cells;
+  }
+
+  function readAbove(below: ReadonlyMap<string, Cell>, unit: 'minute' | 'hour'): Map<string, Cell> {
+    const cells = new Map<string, Cell>();
+    for (const [key, cell] of below) {
+      const [tenant, decision, start] = key.split('|');
+      add(cells, `${tenant}|${decision}|${Math.floor(Number(start) / (unit === 'minute' ? 60 : 24))}`, cell);
+    }
+    return cells;
+  }
+
+  async function replace(
+    level: Map<string, Cell>,
+    cells: ReadonlyMap<string, Cell>,
+    step: Step,
+  ): Promise<void> {
+    await step(() => {
+      clock += 1;
+      for (const [key, cell] of cells) {
+        const version = flaw === 'versions by clock' ? clock : cell.version;
+        const known = level.get(key);
+        if (known === undefined || version >= known.version) level.set(key, { ...cell, version });
+      }
+    });
+  }
+}
+
+function add(cells: Map<string, Cell>, key: string, more: Cell): void {
+  const { requests = 0, units = 0, version = 0 } = cells.get(key) ?? {};
+  cells.set(key, {
+    requests: requests + more.requests,
+    units: units + more.units,
+    version: version + more.version,
+  });
+}
+
+function noop(): void {
+  return;
+}
+
+function noSample(): Promise<void> {
+  return Promise.resolve();
+}
+
+function noProgress(partition: number): { partition: number; completeThroughMs: number; offset: number } {
+  return { partition, completeThroughMs: 0, offset: 0 };
+}
