@@ -43,7 +43,7 @@ export function createTokens(portalSecret: string, adminToken: string, clock: Cl
       .setProtectedHeader({ alg: 'HS256' })
       .setSubject(subject)
       .setIssuedAt(seconds)
-      .setExpirationTime(seconds + Math.max(1, Math.round(ttlMs / 1000)))
+      .setExpirationTime(seconds + Math.round(ttlMs / 1000))
       .sign(secret);
   }
 

@@ -1,0 +1,168 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { uniqueName } from '../../support/servers.ts';
+import { adminToken, createBed } from '../console/bed.ts';
+import type { Bed } from '../console/bed.ts';
+
+let bed: Bed;
+let adminUrl: string;
+beforeAll(async () => {
+  bed = await createBed();
+  adminUrl = await bed.console.admin.listen({ host: '127.0.0.1', port: 0 });
+});
+afterAll(() => bed.dispose());
+
+interface Ran {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** The command line as a person runs it: a process of its own. */
+async function tollgate(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  cwd?: string,
+): Promise<Ran> {
+  const child = spawn(process.execPath, [resolve('services/cli/main.ts'), ...args], {
+    env: {
+      PATH: process.env['PATH'],
+      TOLLGATE_ADMIN_URL: adminUrl,
+      TOLLGATE_ADMIN_TOKEN: adminToken,
+      TOLLGATE_ACTOR: 'kim',
+      ...env,
+    },
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  const texts = { out: '', err: '' };
+  child.stdout.on('data', (chunk: Buffer) => void (texts.out += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => void (texts.err += chunk.toString()));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, ...texts };
+}
+
+describe('tollgate', () => {
+  test('a limit is raised for a week, shows, and is in the trail with who did it', async () => {
+    const id = uniqueName('cli');
+    const boost = await tollgate([
+      'boost',
+      id,
+      '--limit',
+      'minute',
+      '--multiply',
+      '2',
+      '--for',
+      '7d',
+      '--reason',
+      'launch',
+    ]);
+    expect(boost).toMatchObject({ code: 0, err: '' });
+    const daysLeft =
+      (Date.parse(bed.directory.get(id)?.boosts?.[0]?.ends_at ?? '') - Date.now()) / 86_400_000;
+    expect(daysLeft).toBeCloseTo(7, 2);
+    expect((await tollgate(['status', id])).out).toContain('0 of 200');
+    expect((await tollgate(['changes', '--tenant', id])).out).toMatch(/kim .*launch/);
+    const json = JSON.parse((await tollgate(['status', id, '--json'])).out) as { limits: object[] };
+    expect(json.limits[0]).toMatchObject({ name: 'minute', limit: 200 });
+  });
+
+  test('block, unblock, reset, portal-link, api-key and tenants do what they say', async () => {
+    const id = uniqueName('cli');
+    await bed.spend(id, 50);
+    expect((await tollgate(['block', id, '--for', '1h', '--reason', 'abuse'])).code).toBe(0);
+    expect((await tollgate(['status', id])).out).toContain('blocked by operator');
+    expect((await tollgate(['unblock', id])).code).toBe(0);
+    expect((await tollgate(['reset', id, '--reason', 'ticket'])).code).toBe(0);
+    expect((await tollgate(['status', id])).out).toContain('0 requests this minute');
+    expect((await tollgate(['portal-link', id])).out).toContain('/sign-in?token=');
+    expect((await tollgate(['api-key', id])).out).toMatch(/^tgk_/);
+    expect((await tollgate(['tenants', id])).out).toContain(id);
+    expect((await tollgate(['tenant', id])).out).toContain('POST /agent/chat');
+  });
+
+  test('policy check accepts the shipped policy, and names the line of a mistake in a bad one', async () => {
+    expect(await tollgate(['policy', 'check', 'policies/default.yaml'])).toMatchObject({ code: 0, err: '' });
+    const folder = await mkdtemp(join(tmpdir(), 'tollgate-cli-'));
+    try {
+      const path = join(folder, 'bad.yaml');
+      await writeFile(
+        path,
+        'version: 1\nlinks: { documentation: https://a.example, upgrade: https://a.example }\ndefault_plan: free\nplans:\n  free:\n    limits: [{ name: m, per: tenant, limit: -1, window: 1m }]\n',
+      );
+      const bad = await tollgate(['policy', 'check', path]);
+      expect(bad.code).toBe(1);
+      expect(bad.err).toContain('bad.yaml:6');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('without the environment it finds the running local stack, also from a folder below', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tollgate-cli-'));
+    try {
+      await mkdir(join(folder, '.local'));
+      await mkdir(join(folder, 'below'));
+      const stack = { urls: { admin: adminUrl }, admin_token: adminToken };
+      await writeFile(join(folder, '.local', 'stack.json'), JSON.stringify(stack));
+      const none = { TOLLGATE_ADMIN_URL: undefined, TOLLGATE_ADMIN_TOKEN: undefined } as unknown as Record<
+        string,
+        string
+      >;
+      expect((await tollgate(['tenants'], none, join(folder, 'below'))).code).toBe(0);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  const wrong: readonly [string[], number, string][] = [
+    [['nonsense'], 2, 'no command “nonsense”'],
+    [['boost', 'acme'], 2, 'Give either --multiply or --set'],
+    [
+      ['boost', 'acme', '--limit', 'minute', '--multiply', 'two', '--for', '7d', '--reason', 'x'],
+      2,
+      'no number',
+    ],
+    [
+      ['boost', 'acme', '--limit', 'minute', '--multiply', '2', '--for', 'ever', '--reason', 'x'],
+      2,
+      'no length of time',
+    ],
+    [
+      ['boost', 'acme', '--limit', 'nope', '--multiply', '2', '--for', '7d', '--reason', 'x'],
+      1,
+      'no limit “nope”',
+    ],
+    [['reset', '--all'], 2, 'Add --yes'],
+    [['status'], 2, 'takes 1 words'],
+    [['tenants', '--colour'], 2, '--colour'],
+    [['tenant', 'nobody-ever'], 1, 'No such tenant'],
+    [['dead-letters', 'show', '7-7'], 1, 'Not connected'],
+  ];
+  test.each(wrong)('%j exits %i and says why', async (args, code, message) => {
+    const ran = await tollgate(args);
+    expect(ran).toMatchObject({ code, out: '' });
+    expect(ran.err).toContain(message);
+    expect(ran.err).not.toMatch(/\n {4}at /);
+  });
+
+  test('a wrong token and an absent server are told apart', async () => {
+    expect((await tollgate(['tenants'], { TOLLGATE_ADMIN_TOKEN: 'wrong' })).err).toContain(
+      'does not accept this token',
+    );
+    expect((await tollgate(['tenants'], { TOLLGATE_ADMIN_URL: 'http://127.0.0.1:9' })).err).toContain(
+      'does not answer',
+    );
+  });
+
+  test('help is complete: every command has one, and asking for it is no mistake', async () => {
+    const { out, code } = await tollgate(['--help']);
+    expect(code).toBe(0);
+    for (const name of ['policy check', 'tenants', 'reset', 'boost', 'dead-letters replay', 'audit'])
+      expect(out).toContain(name);
+    expect(await tollgate(['boost', '--help'])).toMatchObject({ code: 0, err: '' });
+  });
+});

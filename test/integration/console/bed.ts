@@ -1,0 +1,148 @@
+import type { InjectOptions } from 'fastify';
+import { SignJWT } from 'jose';
+import { createClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { migrate } from '../../../shared/clickhouse/migrate.ts';
+import type { AlertEvent } from '../../../shared/domain/alert.ts';
+import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { createKafka } from '../../../shared/kafka/kafka.ts';
+import { createTenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
+import type { TenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import { loadPolicy } from '../../../shared/policy/load.ts';
+import { connectRedis } from '../../../shared/redis/client.ts';
+import { createLimiter } from '../../../shared/redis/limiter.ts';
+import type { Limiter } from '../../../shared/redis/limiter.ts';
+import { systemClock } from '../../../shared/runtime/clock.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
+import { createRegistry } from '../../../shared/runtime/ops.ts';
+import { createConsole } from '../../../services/console/console.ts';
+import type { Console } from '../../../services/console/console.ts';
+import { createTokens } from '../../../services/console/sessions/tokens.ts';
+import type { Tokens } from '../../../services/console/sessions/tokens.ts';
+import { createUsageReader } from '../../../services/console/usage-reader.ts';
+import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
+
+export const adminToken = 'an-admin-token-of-tests';
+const portalSecret = 'a-portal-secret-of-tests';
+const jwtSecret = 'a-jwt-secret-of-tests-0123456789';
+
+export interface Bed {
+  readonly console: Console;
+  readonly clickhouse: ClickHouse;
+  readonly directory: TenantDirectory;
+  readonly limiter: Limiter;
+  readonly tokens: Tokens;
+  readonly testMessages: AlertEvent[];
+  /** Calls the admin API with its token; the body of an answer without one is undefined. */
+  admin(what: string, body?: object, headers?: Record<string, string>): Promise<Answer>;
+  /** Takes `count` units of the whole tenant's limits, as a gateway would. */
+  spend(tenantId: string, count: number, plan?: string): Promise<void>;
+  jwt(claims: Record<string, string>): Promise<string>;
+  dispose(): Promise<void>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly body: Record<string, unknown>;
+}
+
+export interface BedOptions {
+  readonly clickhouseUrl?: string;
+  readonly redisUrl?: string;
+}
+
+/** A console on the real servers, with names of its own, in this process. */
+export async function createBed(options: BedOptions = {}): Promise<Bed> {
+  const logger = createLogger('test', 'silent');
+  const registry = createRegistry('console');
+  const { topicPrefix, database, keyPrefix } = uniqueNamespace();
+  const topics = topicsWith(topicPrefix);
+  const kafka = createKafka({ brokers: servers().kafkaBrokers, clientId: 'test', logger });
+  const clickhouse = createClickHouse({ url: servers().clickhouseUrl, database });
+  await Promise.all([migrate(clickhouse), ensureTopics(kafka, topics, { partitions: 1 })]);
+  const policy = await loadPolicy('policies/default.yaml', {
+    TOLLGATE_JWT_SECRET: jwtSecret,
+    TOLLGATE_SERVICE_TOKEN: 'a-service-token-of-tests',
+  });
+  const redis = connectRedis(options.redisUrl ?? servers().redisUrl, logger);
+  const limiter = createLimiter({ redis, keyPrefix, clock: systemClock, registry, logger });
+  const directory = createTenantDirectory({ kafka, topics, registry });
+  const read = createClickHouse({
+    url: options.clickhouseUrl ?? servers().clickhouseUrl,
+    database,
+    requestTimeoutMs: 5_000,
+  });
+  const testMessages: AlertEvent[] = [];
+  const pages = await createConsole({
+    policy: () => policy,
+    directory,
+    limiter,
+    usage: createUsageReader(read, () => policy),
+    deadLetters: null,
+    lossAuditor: null,
+    testMessages: {
+      send: (event) => {
+        testMessages.push(event);
+        return Promise.resolve();
+      },
+    },
+    adminToken,
+    portalSecret,
+    publicUrl: () => 'http://console.test',
+    clock: systemClock,
+    logger,
+    registry,
+  });
+  await eventually(() => directory.ready(), { timeoutMs: 30_000 });
+  if (options.redisUrl === undefined) await eventually(() => redis.status === 'ready');
+  return {
+    console: pages,
+    clickhouse,
+    directory,
+    limiter,
+    tokens: createTokens(portalSecret, adminToken, systemClock),
+    testMessages,
+    admin: (what, body, headers) => callAdmin(pages, what, body, headers),
+    async spend(tenantId, count, plan = 'free') {
+      const limits = policy.plans.get(plan)?.limits ?? [];
+      const request = { tenantId, userId: null, ip: '127.0.0.1', limits, cost: count, peek: false };
+      await eventually(async () => (await limiter.check(request)).passed);
+    },
+    jwt: (claims) =>
+      new SignJWT(claims)
+        .setProtectedHeader({ alg: 'HS256' })
+        .setExpirationTime('10m')
+        .sign(new TextEncoder().encode(jwtSecret)),
+    async dispose() {
+      await pages.close();
+      await Promise.all([directory.close(), limiter.close(), read.close()]);
+      redis.disconnect();
+      await clickhouse.command(`DROP DATABASE IF EXISTS ${database}`);
+      await clickhouse.close();
+    },
+  };
+}
+
+async function callAdmin(
+  pages: Console,
+  what: string,
+  body?: object,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const [method, url] = what.split(' ') as ['GET', string];
+  const request: InjectOptions = {
+    method,
+    url,
+    headers: { authorization: `Bearer ${adminToken}`, ...headers },
+    ...(body === undefined ? {} : { payload: body }),
+  };
+  const response = await pages.admin.inject(request);
+  const text = response.body;
+  return {
+    status: response.statusCode,
+    headers: response.headers,
+    body: (text === '' ? {} : JSON.parse(text)) as Record<string, unknown>,
+  };
+}
