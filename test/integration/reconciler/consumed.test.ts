@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { readConsumed } from '../../../shared/clickhouse/consumed.ts';
-import { freshDatabase, storeUsage } from './history.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
+import { freshDatabase } from './database.ts';
 
 const at = (iso: string): number => Date.parse(iso);
 let clickhouse: ClickHouse;
@@ -10,14 +11,20 @@ let clickhouse: ClickHouse;
 beforeAll(async () => {
   clickhouse = await freshDatabase();
   await storeUsage(clickhouse, [
-    { tenantId: 'a', units: 1, atMs: at('2026-03-02T09:59:59.999Z') },
-    { tenantId: 'a', units: 2, atMs: at('2026-03-02T10:20:29.999Z') },
-    { tenantId: 'a', units: 4, atMs: at('2026-03-02T10:21:00.000Z'), route: 'POST /agent/chat' },
-    { tenantId: 'a', units: 8, atMs: at('2026-03-02T12:00:00.000Z'), plan: 'pro' },
-    { tenantId: 'a', units: 16, atMs: at('2026-03-02T12:01:00.000Z'), decision: 'shadow_limited' },
-    { tenantId: 'a', units: 32, atMs: at('2026-03-02T12:02:00.000Z'), decision: 'limited' },
-    { tenantId: 'a', units: 64, atMs: at('2026-03-02T12:03:00.000Z'), decision: 'bypassed' },
-    { tenantId: 'b', units: 128, atMs: at('2026-03-02T12:00:00.000Z') },
+    { tenant: 'a', units: 1, timeMs: at('2026-03-02T09:59:59.999Z'), route: '*' },
+    { tenant: 'a', units: 2, timeMs: at('2026-03-02T10:20:29.999Z'), route: '*' },
+    { tenant: 'a', units: 4, timeMs: at('2026-03-02T10:21:00.000Z'), route: 'POST /agent/chat' },
+    { tenant: 'a', units: 8, timeMs: at('2026-03-02T12:00:00.000Z'), plan: 'pro', route: '*' },
+    {
+      tenant: 'a',
+      units: 16,
+      timeMs: at('2026-03-02T12:01:00.000Z'),
+      decision: 'shadow_limited',
+      route: '*',
+    },
+    { tenant: 'a', units: 32, timeMs: at('2026-03-02T12:02:00.000Z'), decision: 'limited', route: '*' },
+    { tenant: 'a', units: 64, timeMs: at('2026-03-02T12:03:00.000Z'), decision: 'bypassed', route: '*' },
+    { tenant: 'b', units: 128, timeMs: at('2026-03-02T12:00:00.000Z'), route: '*' },
   ]);
 });
 

@@ -18,7 +18,8 @@ import type { Limiter } from '../../../shared/redis/limiter.ts';
 import { createLossWatch } from '../../../shared/redis/loss-watch.ts';
 import { systemClock } from '../../../shared/runtime/clock.ts';
 import { eventually, startRedis } from '../../support/servers.ts';
-import { freshDatabase, storeUsage } from './history.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
+import { freshDatabase } from './database.ts';
 
 const logger = pino({ level: 'silent' });
 const policy = parsePolicy(
@@ -63,14 +64,14 @@ beforeAll(async () => {
   redis = connectRedis(redisServer.url, logger);
   reader = newLimiter();
   await storeUsage(clickhouse, [
-    { tenantId: 'utc', units: 7, atMs: nowMs },
-    { tenantId: 'utc', units: 30, atMs: nowMs, route: 'POST /agent/chat' },
-    { tenantId: 'utc', units: 40, atMs: periodAt('hour', null, nowMs).startMs - 1, route: '*' },
-    { tenantId: 'utc', units: 200, atMs: periodAt('month', null, nowMs).startMs - 1 },
-    { tenantId: 'tokyo', units: 9, atMs: periodAt('day', 'Asia/Tokyo', nowMs).startMs },
-    { tenantId: 'tokyo', units: 11, atMs: periodAt('day', 'Asia/Tokyo', nowMs).startMs - 1 },
-    { tenantId: 'reset', units: 20, atMs: nowMs - 3000 },
-    { tenantId: 'reset', units: 5, atMs: nowMs - 1000 },
+    { tenant: 'utc', units: 7, timeMs: nowMs, route: '*' },
+    { tenant: 'utc', units: 30, timeMs: nowMs, route: 'POST /agent/chat' },
+    { tenant: 'utc', units: 40, timeMs: periodAt('hour', null, nowMs).startMs - 1, route: '*' },
+    { tenant: 'utc', units: 200, timeMs: periodAt('month', null, nowMs).startMs - 1, route: '*' },
+    { tenant: 'tokyo', units: 9, timeMs: periodAt('day', 'Asia/Tokyo', nowMs).startMs, route: '*' },
+    { tenant: 'tokyo', units: 11, timeMs: periodAt('day', 'Asia/Tokyo', nowMs).startMs - 1, route: '*' },
+    { tenant: 'reset', units: 20, timeMs: nowMs - 3000, route: '*' },
+    { tenant: 'reset', units: 5, timeMs: nowMs - 1000, route: '*' },
   ]);
   vigils.push(watchOver('first'), watchOver('second'));
 });
@@ -91,6 +92,8 @@ function newLimiter(): Limiter {
     clock: systemClock,
     registry: new Registry(),
     logger,
+    // This is no test of degraded decisions: a busy machine may take its time.
+    callTimeoutMs: 1_000,
   });
   limiters.push(limiter);
   return limiter;

@@ -1,0 +1,58 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Webhook } from 'standardwebhooks';
+import type { AlertEvent } from '../../../shared/domain/alert.ts';
+
+export interface Received {
+  readonly path: string;
+  readonly id: string;
+  readonly alert: AlertEvent;
+  readonly type: string;
+  readonly atMs: number;
+}
+
+/** A webhook receiver of Standard Webhooks: what the independent library does not verify is answered 401 and not kept. */
+export interface Receiver {
+  readonly url: string;
+  readonly received: Received[];
+  /** What came without a signature that verifies. */
+  readonly rejected: string[];
+  /** Status of the next answers to a path; 200 when nothing is set. */
+  answer(path: string, status: number): void;
+  close(): Promise<void>;
+}
+
+export async function startReceiver(secret: string): Promise<Receiver> {
+  const received: Received[] = [];
+  const rejected: string[] = [];
+  const statuses = new Map<string, number>();
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const body = Buffer.concat(chunks).toString();
+      const path = request.url ?? '';
+      try {
+        const headers = request.headers as Record<string, string>;
+        const payload = new Webhook(secret).verify(body, headers) as { type: string; data: AlertEvent };
+        const id = headers['webhook-id'] ?? '';
+        received.push({ path, id, alert: payload.data, type: payload.type, atMs: Date.now() });
+        response.writeHead(statuses.get(path) ?? 200).end();
+      } catch (error) {
+        rejected.push(`${String(error)} ${body}`);
+        response.writeHead(401).end();
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    received,
+    rejected,
+    answer: (path, status) => void statuses.set(path, status),
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
