@@ -49,7 +49,7 @@ export function createGate(options: GateOptions): Gate {
       const entry: InFlight = { startedAt: performance.now(), fail: reject };
       inFlight.add(entry);
       timer ??= setTimeout(expire, callTimeoutMs, performance.now() + callTimeoutMs);
-      call().then(
+      attempt(call).then(
         (value) => {
           inFlight.delete(entry);
           resolve(value);
@@ -126,6 +126,11 @@ export function createGate(options: GateOptions): Gate {
     if (probeTimer !== null) clearTimeout(probeTimer);
     failAll('closing');
   }
+}
+
+/** A call that throws before it is sent fails like any other. */
+async function attempt<T>(call: () => Promise<T>): Promise<T> {
+  return await call();
 }
 
 function unavailable(reason: string, cause?: unknown): TollgateError {

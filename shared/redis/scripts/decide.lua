@@ -82,7 +82,7 @@ local function loadSubject(shape, subject, index, epochIndex)
         if window.quota then
           held[window.field] = loadQuota(values[f], window, epoch)
         else
-          held[window.field] = loadSliding(KEYS[index] .. ':' .. window.field, values[f], window.span, epoch)
+          held[window.field] = loadSliding(KEYS[index], window.field, values[f], window.span, epoch)
         end
       end
     end
@@ -116,53 +116,51 @@ local function take(state, window, cost)
 end
 
 local dirty = {}
+local reply, replied = { nowMs, stampMs }, 2
+-- Per subject and per window of the check at hand; filled anew by each.
+local indexes, subjects, room = {}, {}, {}
+
+local function report(window, state, wait)
+  if window.quota then
+    reply[replied + 1] = max(0, window.limit - state.used)
+    reply[replied + 2] = max(0, state.finish - nowMs)
+  else
+    reply[replied + 1] = max(0, window.limit - state.sum)
+    reply[replied + 2] = state.sum > 0 and max(0, state.last + window.span - nowMs) or 0
+  end
+  reply[replied + 3] = wait
+  replied = replied + 3
+end
 
 local function decide(shape, cost, peek)
-  local states, room, passes = {}, {}, not peek
-  local indexes = {}
+  local passes = not peek
   for s = 1, #shape.subjects do
     local index, epochIndex = number(), number()
     indexes[s] = index
-    states[s] = loadSubject(shape, s, index, epochIndex)
+    subjects[s] = loadSubject(shape, s, index, epochIndex)
   end
   for w = 1, #shape do
     local window = shape[w]
-    room[w] = hasRoom(states[window.subject][window.field], window, cost)
+    room[w] = hasRoom(subjects[window.subject][window.field], window, cost)
     if not room[w] and not window.shadow then
       passes = false
     end
   end
-  local out = {}
   for w = 1, #shape do
     local window = shape[w]
-    local state = states[window.subject][window.field]
+    local state = subjects[window.subject][window.field]
     local wait = room[w] and 0 or millisUntilRoom(state, window, cost)
     if passes and room[w] then
       take(state, window, cost)
       local index = indexes[window.subject]
-      dirty[index] = dirty[index] or {}
-      dirty[index][window.field] = window
+      local changed = dirty[index]
+      if not changed then
+        changed = {}
+        dirty[index] = changed
+      end
+      changed[window.field] = window
     end
-    out[w] = wait
-  end
-  return out, states
-end
-
-local reply = { nowMs, stampMs }
-
-local function report(shape, waits, states)
-  for w = 1, #shape do
-    local window = shape[w]
-    local state = states[window.subject][window.field]
-    local at = #reply
-    if window.quota then
-      reply[at + 1] = max(0, window.limit - state.used)
-      reply[at + 2] = max(0, state.finish - nowMs)
-    else
-      reply[at + 1] = max(0, window.limit - state.sum)
-      reply[at + 2] = state.sum > 0 and max(0, state.last + window.span - nowMs) or 0
-    end
-    reply[at + 3] = waits[w]
+    report(window, state, wait)
   end
 end
 
@@ -199,8 +197,7 @@ for s = 1, number() do
 end
 while position < #ARGV do
   local shape, cost, peek = shapes[number()], number(), number() == 1
-  local waits, states = decide(shape, cost, peek)
-  report(shape, waits, states)
+  decide(shape, cost, peek)
 end
 for index, windows in pairs(dirty) do
   write(index, windows)

@@ -8,13 +8,14 @@ local SLIDING = '<I5I6I6I6I5I8I6I6I6'
 -- Walks the list from its head and forgets what has left the window. Amortised: an entry is walked past once
 -- per write that follows. Where a list is gone before its time, what it held is gone too.
 local function dropExpired(state, span)
-  local size = 8
+  local size, list = 8, state.key .. ':' .. state.field
   while true do
-    local chunk = call('LRANGE', state.list, state.dropped, state.dropped + size - 1)
+    local chunk = call('LRANGE', list, state.dropped, state.dropped + size - 1)
     for i = 1, #chunk, 2 do
       local at = tonumber(chunk[i])
       if at + span > state.now then
         state.oldest = at
+        state.sum = max(state.sum, state.units)
         return
       end
       state.sum = state.sum - chunk[i + 1]
@@ -29,28 +30,29 @@ local function dropExpired(state, span)
   end
 end
 
-local function loadSliding(list, packed, span, epoch)
-  local state = { list = list, sum = 0, oldest = 0, first = 0, last = 0, units = 0, debt = 0, debtAt = 0 }
-  state.epoch, state.ttlAt, state.dropped, state.now, state.stamp = epoch, 0, 0, nowMs, stampMs
-  if not packed then
-    return state
+-- `cleared`: the list is to be deleted before it is written to; also where the hash is new, since a list may outlive it.
+local function loadSliding(key, field, packed, span, epoch)
+  local sum, oldest, first, last, units, debt, debtStamp, seen, ttlAt = 0, 0, 0, 0, 0, 0, 0, epoch, 0
+  if packed then
+    sum, oldest, first, last, units, debt, debtStamp, seen, ttlAt = unpackFrom(SLIDING, packed)
   end
-  state.sum, state.oldest, state.first, state.last, state.units, state.debt, state.debtAt, state.epoch, state.ttlAt =
-    unpackFrom(SLIDING, packed)
   -- A clock that ran backwards (a failover) stands still here until it has caught up.
-  if state.last > stampMs then
-    state.now = state.last
-    state.stamp = state.last
+  local now, stamp = nowMs, stampMs
+  if last > stampMs then
+    now, stamp = last, last
   end
-  local reset = state.epoch < epoch
-  if reset then
-    state.epoch = epoch
-    state.debt = 0
+  local cleared = not packed
+  if seen < epoch then
+    cleared, sum, oldest, units, debt, seen = oldest ~= 0, 0, 0, 0, 0, epoch
+  elseif last + span <= now and packed then
+    cleared, sum, oldest, units = oldest ~= 0, 0, 0, 0
   end
-  if reset or state.last + span <= state.now then
-    state.cleared = state.oldest ~= 0
-    state.sum, state.oldest, state.units = 0, 0, 0
-  elseif state.oldest ~= 0 and state.oldest + span <= state.now then
+  local state = {
+    key = key, field = field, sum = sum, oldest = oldest, first = first, last = last, units = units,
+    debt = debt, debtAt = debtStamp, epoch = seen, ttlAt = ttlAt, dropped = 0, now = now, stamp = stamp,
+    cleared = cleared, closedAt = false,
+  }
+  if oldest ~= 0 and oldest + span <= now then
     dropExpired(state, span)
   end
   return state
@@ -80,7 +82,7 @@ local function entriesOf(state)
   return function()
     if stage == 0 then
       if not chunk or i > #chunk then
-        chunk = call('LRANGE', state.list, index, index + 127)
+        chunk = call('LRANGE', state.key .. ':' .. state.field, index, index + 127)
         index = index + 128
         i = 1
       end
@@ -152,18 +154,25 @@ local function slidingTake(state, window, cost)
 end
 
 -- The list first, then its running sum: both in this script, so nobody sees one without the other.
-local function writeSliding(state, span)
+local function writeList(state, span)
+  local list = state.key .. ':' .. state.field
   if state.cleared then
-    call('UNLINK', state.list)
+    call('UNLINK', list)
   elseif state.dropped > 0 then
-    call('LTRIM', state.list, state.dropped, -1)
+    call('LTRIM', list, state.dropped, -1)
   end
   if state.closedAt then
-    local length = call('RPUSH', state.list, state.closedAt, state.closedUnits)
+    local length = call('RPUSH', list, state.closedAt, state.closedUnits)
     if length == 2 or nowMs - state.ttlAt >= span then
-      call('PEXPIRE', state.list, 2 * span + TTL_SLACK_MS)
+      call('PEXPIRE', list, 2 * span + TTL_SLACK_MS)
       state.ttlAt = nowMs
     end
+  end
+end
+
+local function writeSliding(state, span)
+  if state.cleared or state.closedAt or state.dropped > 0 then
+    writeList(state, span)
   end
   return pack(SLIDING, state.sum, state.oldest, state.first, state.last, state.units,
     state.debt, state.debtAt, state.epoch, state.ttlAt)

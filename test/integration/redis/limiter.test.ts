@@ -131,6 +131,37 @@ describe('limits that change', () => {
   });
 });
 
+describe('what Redis lost of a window', () => {
+  /** Five units, some of them in the list, then either half of the window is gone. */
+  async function fillAndLose(key: string): Promise<number[]> {
+    const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
+    const request = requestOf([limitOf({ limit: 5, windowMs: 1000 })]);
+    for (let call = 0; call < 5; call += 1) {
+      nowMs += 10;
+      await limiter.check(request);
+    }
+    expect(await redis.del(`${prefix}:{acme}${key}`)).toBe(1);
+    const passed: number[] = [];
+    for (let at = 0; at < 3000; at += 10) {
+      nowMs += 10;
+      if ((await limiter.check(request)).passed) passed.push(nowMs);
+    }
+    await limiter.close();
+    return passed;
+  }
+
+  test.each([
+    ['hash', ''],
+    ['list', ':minute:1000'],
+  ])('a window whose %s is gone never holds more than its limit from then on, and recovers', async (_, key) => {
+    const passed = await fillAndLose(key);
+    expect(passed.length).toBeGreaterThanOrEqual(10);
+    for (const at of passed) {
+      expect(passed.filter((other) => other >= at && other < at + 1000).length).toBeLessThanOrEqual(5);
+    }
+  });
+});
+
 describe('reset', () => {
   test('C4: a reset empties all windows of the tenant and its users, and of nobody else', async () => {
     const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
