@@ -22,7 +22,7 @@ export const rawRetentionDaysDefault = 400;
  */
 export async function migrate(clickhouse: ClickHouse, options: MigrateOptions = {}): Promise<string[]> {
   const { database } = clickhouse.options;
-  const fill = filler(database, options);
+  const fill = fillerFor(database, options);
   await createDatabase(clickhouse.options, fill);
   for (const statement of statementsOf(fill(migrationsTable))) await clickhouse.command(statement);
   const applied = await appliedChecksums(clickhouse);
@@ -96,7 +96,7 @@ async function apply(
 }
 
 /** Replaces the placeholders of migrations. Names come from configuration, and SQL has no parameters for names. */
-function filler(database: string, options: MigrateOptions): (text: string) => string {
+export function fillerFor(database: string, options: MigrateOptions): (text: string) => string {
   const cluster = options.cluster ?? null;
   for (const name of [database, cluster ?? 'none']) {
     if (!/^\w+$/.test(name)) throw new TollgateError('CONFIG_INVALID', `Not a usable name: ${name}`);

@@ -1,0 +1,106 @@
+// Goal: views are exact at any moment, fast by time and tenant, and no late writer can turn a total back.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { deriveTotals } from '../../../shared/clickhouse/derive.ts';
+import { migrate } from '../../../shared/clickhouse/migrate.ts';
+import { periodTotals } from '../../../shared/clickhouse/period-totals.ts';
+import { servers, uniqueNamespace } from '../../support/servers.ts';
+
+const startMs = Date.UTC(2026, 9, 31, 23, 0);
+let clickhouse: ClickHouse;
+
+beforeAll(async () => {
+  clickhouse = createClickHouse({ url: servers().clickhouseUrl, database: uniqueNamespace().database });
+  await migrate(clickhouse);
+  await clickhouse.command('SYSTEM STOP MERGES stored_events');
+  for (let copy = 0; copy < 2; copy += 1) await insertTwoHours();
+});
+
+afterAll(() => clickhouse.close());
+
+/** 72,000 events of 20 tenants over the two hours around the end of October. */
+async function insertTwoHours(): Promise<void> {
+  await clickhouse.command(
+    `INSERT INTO stored_events (time, tenant_id, id_a, id_b, type, plan, route, status, decision, units, latency_ms)
+    SELECT fromUnixTimestamp64Milli({start:Int64} + number * 100, 'UTC'), 'tenant-' || toString(number % 20), number % 4096, number,
+      'tollgate.request.v1', 'pro', 'GET /' || toString(number % 3), 200, if(number % 10 = 0, 'limited', 'allowed'), 1, number % 50
+    FROM numbers(72000)`,
+    { start: startMs },
+  );
+}
+
+const tenantIds = new Set(Array.from({ length: 20 }, (_, index) => `tenant-${index}`));
+const minutes = new Set(Array.from({ length: 120 }, (_, index) => startMs + index * 60_000));
+
+async function numbers(): Promise<Record<string, number>> {
+  const [row] = await clickhouse.query<Record<string, number>>(`
+    SELECT (SELECT count() FROM usage_events) AS events, (SELECT count() FROM stored_events) AS stored,
+      (SELECT sum(requests) FROM usage_by_minute) AS minutes, (SELECT sum(requests) FROM usage_by_hour) AS hours,
+      (SELECT sum(requests) FROM usage_by_day) AS days, (SELECT sum(limited) FROM usage_by_day) AS limited`);
+  return row!;
+}
+
+describe('the stored truth', () => {
+  test('rows stored twice and not yet merged count once, in events and in every total, also across months', async () => {
+    await deriveTotals(clickhouse, { tenantIds, minutes });
+    await deriveTotals(clickhouse, { tenantIds, minutes });
+    expect(await numbers()).toEqual({
+      events: 72_000,
+      stored: 144_000,
+      minutes: 72_000,
+      hours: 72_000,
+      days: 72_000,
+      limited: 7_200,
+    });
+  });
+
+  test('a total computed from fewer events never replaces one computed from more, however late it is written', async () => {
+    const before = await numbers();
+    for (const [table, start] of [
+      ['stored_minutes', 'minute'],
+      ['stored_hours', 'hour'],
+      ['stored_days', 'day'],
+    ] as const) {
+      await clickhouse.command(
+        `INSERT INTO ${table} SELECT ${start}, tenant_id, plan, route, type, decision, 1, 0, 1, 0, latency, version - 1
+        FROM ${table} FINAL`,
+      );
+    }
+    expect(await numbers()).toEqual(before);
+  });
+
+  test('a condition on time and tenant reads the granules it needs', async () => {
+    const plan = async (condition: string): Promise<number> => {
+      const rows = await clickhouse.query<{ explain: string }>(
+        `EXPLAIN indexes = 1 SELECT count() FROM usage_events WHERE ${condition}`,
+      );
+      const granules = rows
+        .map(({ explain }) => /Granules: (\d+)(?:\/\d+)?$/.exec(explain)?.[1])
+        .filter(Boolean);
+      return Number(granules.at(-1));
+    };
+    const all = await plan('1');
+    const hour = await plan(`time >= '2026-10-31 23:10:00' AND time < '2026-10-31 23:20:00'`);
+    expect(hour).toBeLessThan(all / 3);
+    const month = await plan(`time >= '2026-11-01 00:00:00'`);
+    expect(month).toBeLessThanOrEqual(all / 2 + 2);
+  });
+
+  test('the totals of a span agree with the events in it, whatever the zone cuts off', async () => {
+    for (const span of [
+      { startMs: startMs - 23 * 3_600_000, endMs: startMs + 3_600_000 },
+      { startMs: startMs + 30 * 60_000, endMs: startMs + 105 * 60_000 },
+      { startMs: startMs - 3_600_000, endMs: startMs + 45 * 60_000 },
+    ]) {
+      const [row] = await clickhouse.query<{ requests: number }>(
+        `SELECT count() AS requests FROM usage_events WHERE tenant_id = 'tenant-1'
+        AND time >= fromUnixTimestamp64Milli({from:Int64}) AND time < fromUnixTimestamp64Milli({to:Int64})`,
+        { from: span.startMs, to: span.endMs },
+      );
+      const totals = await periodTotals(clickhouse, ['tenant-1', 'nobody'], span);
+      expect(totals.get('tenant-1')?.requests).toBe(row?.requests);
+      expect(totals.has('nobody')).toBe(false);
+    }
+  });
+});
