@@ -64,7 +64,11 @@ export async function ensureTopics(kafka: Kafka, topics: Topics, plan: TopicPlan
         admin.createTopics({ topics: wanted, waitForLeaders: false }),
       );
     }
-    await within(timeoutMs, 'waiting for leaders', leadersOf(admin, Object.values<string>({ ...topics }), timeoutMs));
+    await within(
+      timeoutMs,
+      'waiting for leaders',
+      leadersOf(admin, Object.values<string>({ ...topics }), timeoutMs),
+    );
   } finally {
     await within(1_000, 'disconnecting', admin.disconnect()).catch(() => undefined);
     connection.destroy();

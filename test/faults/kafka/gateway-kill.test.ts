@@ -1,0 +1,65 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import fc from 'fast-check';
+import { expect, onTestFinished, test } from 'vitest';
+import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import { kafkaAt, newConsumer } from '../../integration/kafka/connection.ts';
+import { eventually, servers, uniqueName, uniqueNamespace } from '../../support/servers.ts';
+
+const kills = process.env['TOLLGATE_FAULTS'] === 'long' ? 40 : 5;
+const seed = Number(process.env['TOLLGATE_SEED'] ?? Date.now() % 1_000_000);
+
+test(`a gateway killed again and again loses no event whose response left (seed ${seed})`, async () => {
+  const { topicPrefix } = uniqueNamespace();
+  const topics = topicsWith(topicPrefix);
+  const kafka = kafkaAt(servers().kafkaBrokers);
+  await ensureTopics(kafka, topics, { partitions: 4 });
+  const directory = mkdtempSync(join(tmpdir(), 'tollgate-spool-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  const lives = fc.sample(fc.integer({ min: 20, max: 150 }), { numRuns: kills, seed });
+  let told = 0;
+  for (const lines of lives)
+    told = await lifeOf([servers().kafkaBrokers, topicPrefix, directory], lines, told);
+
+  // One more life sends what the others left.
+  const last = spawnGateway([servers().kafkaBrokers, topicPrefix, directory]);
+  const consumer = newConsumer(kafka, { topic: topics.usage, groupId: uniqueName('group') });
+  const missing = (): number[] => {
+    const found = new Set(consumer.seen.map(sequenceOf));
+    return Array.from({ length: told }, (_, index) => index + 1).filter((sequence) => !found.has(sequence));
+  };
+  await eventually(() => missing().length === 0, { timeoutMs: 30_000, intervalMs: 200 }).finally(() =>
+    last.kill('SIGKILL'),
+  );
+  expect(missing()).toEqual([]);
+}, 300_000);
+
+/** Runs a gateway until it has said `lines` lines, kills it, and answers the last sequence it said. */
+async function lifeOf(args: readonly string[], lines: number, toldBefore: number): Promise<number> {
+  const child = spawnGateway(args);
+  let told = toldBefore;
+  let heard = 0;
+  for await (const line of createInterface({ input: child.stdout })) {
+    told = Number(line);
+    heard += 1;
+    if (heard === lines) child.kill('SIGKILL');
+  }
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  expect(heard).toBeGreaterThanOrEqual(lines);
+  return told;
+}
+
+function spawnGateway(args: readonly string[]) {
+  return spawn(process.execPath, [join(import.meta.dirname, 'gateway.ts'), ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+
+function sequenceOf({ value }: { readonly value: Buffer | null }): number {
+  return (JSON.parse(value?.toString() ?? '') as { data: { sequence: number } }).data.sequence;
+}

@@ -1,0 +1,23 @@
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { startPublisher } from '../../../services/gateway/publish.ts';
+import { openSpool } from '../../../services/gateway/spool.ts';
+import { createKafka } from '../../../shared/kafka/kafka.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import { eventOf } from '../../unit/spool/folder.ts';
+
+/** What a gateway does with its events, as a process to be killed: it says each sequence whose response would leave. */
+const [brokers = '', topicPrefix = '', directory = ''] = process.argv.slice(2);
+const logger = pino({ level: 'silent' });
+const registry = new Registry();
+const clock = { now: () => Date.now() };
+const kafka = createKafka({ brokers, clientId: 'gateway', logger, requestTimeoutMs: 2_000 });
+const spool = await openSpool({ directory, clock, registry, logger, segmentBytes: 100_000 });
+startPublisher({ kafka, topics: topicsWith(topicPrefix), spool, clock, registry, logger });
+
+setInterval(() => {
+  let last = 0;
+  for (let index = 0; index < 10; index += 1)
+    last = spool.append(eventOf(`tenant-${index}`, 'x'.repeat(200)));
+  void spool.flushed().then(() => process.stdout.write(`${last}\n`));
+}, 5);
