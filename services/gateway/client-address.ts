@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
@@ -50,13 +51,9 @@ function normal(remote: string): string {
 }
 
 function parse(text: string): Address | null {
-  try {
-    // A scope (`fe80::1%eth0`) names an interface of this machine, not a caller.
-    const [address = ''] = text.split('%', 1);
-    return ipaddr.isValid(address) ? ipaddr.process(address) : null;
-  } catch {
-    return null;
-  }
+  // A scope (`fe80::1%eth0`) names an interface of this machine, not a caller.
+  const [address = ''] = text.split('%', 1);
+  return isIP(address) === 0 ? null : ipaddr.process(address);
 }
 
 /** `1.2.3.4:5678` and `[::1]:5678` are addresses as some proxies write them. */

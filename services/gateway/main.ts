@@ -4,7 +4,6 @@ import { Type } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
-import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
 import { connectRedis } from '../../shared/redis/client.ts';
@@ -15,7 +14,6 @@ import { systemClock } from '../../shared/runtime/clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
-import type { Logger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
 import { createApiServer } from './api.ts';
 import { createProxyServer } from './app.ts';
@@ -49,8 +47,8 @@ const configSchema = Type.Object({
   LOG_LEVEL: Type.String({ default: 'info' }),
 });
 
-const directoryWaitMs = 5_000;
-const directoryLookMs = 25;
+const startWaitMs = 5_000;
+const startLookMs = 25;
 
 const clock = systemClock;
 const logger = createLogger('gateway', process.env['LOG_LEVEL'] ?? 'info');
@@ -123,7 +121,7 @@ await runService(logger, async (lifecycle, fail) => {
   });
   const sessions = createSessions({ ...common, nodes: () => limiter.state().nodes });
   const api = await createApiServer({ gate, events: spool, clickhouse, sessions });
-  await untilReady(tenants, logger);
+  await untilReady({ redis: () => redis.status === 'ready', 'tenant records': () => tenants.ready() });
   const rls = await listenRls(gate, config.HOST, config.RLS_PORT);
   lifecycle.onClose('rls', () => rls.close());
   await api.listen({ host: config.HOST, port: config.API_PORT });
@@ -135,9 +133,13 @@ await runService(logger, async (lifecycle, fail) => {
   logger.info({ port: config.PORT, policy: policy.current().revision }, 'gateway ready');
 });
 
-/** Without records tenants are served by the plan of their token, which beats not being served: the wait is short. */
-async function untilReady(tenants: TenantDirectory, log: Logger): Promise<void> {
-  const deadline = performance.now() + directoryWaitMs;
-  while (!tenants.ready() && performance.now() < deadline) await pause(directoryLookMs);
-  if (!tenants.ready()) log.warn('tenant records are not there yet; starting without them');
+/**
+ * Without Redis limits are decided here alone, and without records tenants are served by the plan of their token. Both
+ * beat not being served, so the wait is short; begun too early the first requests would pay for nothing.
+ */
+async function untilReady(parts: Readonly<Record<string, () => boolean>>): Promise<void> {
+  const deadline = performance.now() + startWaitMs;
+  const missing = (): string[] => Object.keys(parts).filter((name) => parts[name]?.() !== true);
+  while (missing().length > 0 && performance.now() < deadline) await pause(startLookMs);
+  if (missing().length > 0) logger.warn({ missing: missing() }, 'starting without what is not there yet');
 }

@@ -36,7 +36,7 @@ export function passes({ decision }: Verdict): boolean {
 
 /**
  * The window that X-RateLimit-* speaks of: of those that refuse the one with the longest wait, else the one with the
- * smallest share left. Shadow limits refuse nobody, so they are named only where there is no other.
+ * smallest share left, of equal shares the one with the fewest units. Shadow limits refuse nobody, so they are named only where there is no other.
  */
 export function closestLimit(states: readonly LimitState[]): LimitState | null {
   let closest: LimitState | null = null;
@@ -50,7 +50,8 @@ function isCloser(state: LimitState, other: LimitState): boolean {
   if (state.mode !== other.mode) return state.mode === 'enforce';
   if (state.violated !== other.violated) return state.violated;
   if (state.violated) return (state.retryAfterMs ?? Infinity) > (other.retryAfterMs ?? Infinity);
-  return shareLeft(state) < shareLeft(other);
+  const [share, otherShare] = [shareLeft(state), shareLeft(other)];
+  return share < otherShare || (share === otherShare && state.remaining < other.remaining);
 }
 
 function shareLeft({ limit, remaining }: LimitState): number {

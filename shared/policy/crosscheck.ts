@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { calendarPeriod, durationMs } from './duration.ts';
 import type { FieldPath, Mistakes } from './mistakes.ts';
@@ -185,7 +186,5 @@ function checkServices({ services }: PolicyFile, mistakes: Mistakes): void {
 }
 
 function isAddressBlock(text: string): boolean {
-  return text.includes('/')
-    ? ipaddr.isValidCIDR(text)
-    : ipaddr.isValid(text) && (text.includes(':') || text.split('.').length === 4);
+  return text.includes('/') ? ipaddr.isValidCIDR(text) : isIP(text) !== 0;
 }

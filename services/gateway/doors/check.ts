@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
@@ -104,7 +105,7 @@ function checkedIdentity(
     const problem = id === null ? null : problemOfId(id);
     if (problem !== null) return refuse(400, `${name} ${problem}.`);
   }
-  if (body.ip !== undefined && !ipaddr.isValid(body.ip)) return refuse(400, 'ip is not an address.');
+  if (body.ip !== undefined && isIP(body.ip) === 0) return refuse(400, 'ip is not an address.');
   if (tenantId === null && userId === null && body.ip === undefined) {
     return refuse(400, 'Say whose request it is: add tenant_id, user or ip.');
   }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Server, ServerCredentials, loadPackageDefinition, status } from '@grpc/grpc-js';
 import type { ServiceDefinition, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
@@ -110,7 +111,7 @@ function problemOfCaller(tenantId: string | null, userId: string | null, address
   if (tenantId === null && userId === null && address === '') {
     return 'A descriptor must say whose request it is: tenant_id, user or remote_address';
   }
-  if (address !== '' && !ipaddr.isValid(address)) return 'remote_address is not an address';
+  if (address !== '' && isIP(address) === 0) return 'remote_address is not an address';
   for (const [name, id] of [['tenant_id', tenantId] as const, ['user', userId] as const]) {
     const problem = id === null ? null : problemOfId(id);
     if (problem !== null) return `${name} ${problem}`;

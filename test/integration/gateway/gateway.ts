@@ -1,0 +1,185 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { SignJWT } from 'jose';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { createApiServer } from '../../../services/gateway/api.ts';
+import type { ApiServer } from '../../../services/gateway/api-server.ts';
+import { createProxyServer } from '../../../services/gateway/app.ts';
+import { createGate } from '../../../services/gateway/gate.ts';
+import type { Gate } from '../../../services/gateway/gate.ts';
+import { createClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import type { RequestEvent, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
+import { parsePolicy } from '../../../shared/policy/load.ts';
+import { connectRedis } from '../../../shared/redis/client.ts';
+import { createConcurrency } from '../../../shared/redis/concurrency.ts';
+import type { Concurrency } from '../../../shared/redis/concurrency.ts';
+import { createLimiter } from '../../../shared/redis/limiter.ts';
+import { createSessions } from '../../../shared/redis/sessions.ts';
+import { systemClock } from '../../../shared/runtime/clock.ts';
+import { servers, uniqueNamespace } from '../../support/servers.ts';
+import { policyEnv, policyText } from '../../unit/policy/text.ts';
+
+export const serviceToken = policyEnv.TOLLGATE_SERVICE_TOKEN;
+
+/** The parts of a policy that these tests share; each test names its plans, routes and so on. */
+const identityPart =
+  '{ jwt: { algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET, plan: plan }, trusted_proxies: [127.0.0.0/8] }';
+
+export interface TestGateway {
+  readonly gate: Gate;
+  /** The events written so far; requests of the doors, and what was published. */
+  readonly events: UsageCloudEvent[];
+  readonly requests: () => RequestEvent[];
+  readonly records: Map<string, TenantRecord>;
+  readonly concurrency: Concurrency;
+  readonly registry: Registry;
+  readonly logLines: string[];
+  /** Addresses of the listening servers. */
+  readonly proxyUrl: string;
+  readonly apiUrl: string;
+  readonly api: ApiServer;
+  usePolicy(parts: Readonly<Record<string, string>>): void;
+  close(): Promise<void>;
+}
+
+export interface TestGatewayOptions {
+  readonly policy: Readonly<Record<string, string>>;
+  readonly upstream?: string;
+  readonly bodyBytesMax?: number;
+  readonly upstreamTimeoutMs?: number;
+  readonly redisUrl?: string;
+  readonly database?: string;
+}
+
+/** A gateway on the real Redis and ClickHouse, whose events stay in memory. */
+export async function startGateway(options: TestGatewayOptions): Promise<TestGateway> {
+  const logLines: string[] = [];
+  const logger = pino({ level: 'info' }, { write: (line: string) => void logLines.push(line) });
+  const { keyPrefix, database } = uniqueNamespace();
+  const registry = new Registry();
+  const redis = connectRedis(options.redisUrl ?? servers().redisUrl, logger);
+  if (options.redisUrl === undefined && redis.status !== 'ready') await once(redis, 'ready');
+  const common = { redis, keyPrefix, node: 'test', clock: systemClock, registry, logger };
+  const limiter = createLimiter({ ...common, callTimeoutMs: 3_000 });
+  const nodes = (): number => limiter.state().nodes;
+  const concurrency = createConcurrency({ ...common, nodes });
+  const clickhouse = createClickHouse({
+    url: servers().clickhouseUrl,
+    database: options.database ?? database,
+    requestTimeoutMs: 3_000,
+  });
+  const events: UsageCloudEvent[] = [];
+  const log = {
+    append: (eventAt: (sequence: number) => UsageCloudEvent) => events.push(eventAt(events.length + 1)),
+    flushed: () => Promise.resolve(),
+  };
+  const records = new Map<string, TenantRecord>();
+  const read = (parts: Readonly<Record<string, string>>) =>
+    parsePolicy('policy.yaml', policyText({ identity: identityPart, ...parts }), {
+      ...policyEnv,
+      TOLLGATE_UPSTREAM: options.upstream,
+    });
+  let policy = read(options.policy);
+  const gate = createGate({
+    ...common,
+    policy: () => policy,
+    limiter,
+    concurrency,
+    records: {
+      get: (id) => records.get(id),
+      byApiKeyHash: (hash) =>
+        [...records.values()].find(({ api_keys_sha256 }) => api_keys_sha256?.includes(hash)),
+      ready: () => true,
+    },
+    events: log,
+  });
+  const proxy = createProxyServer({
+    gate,
+    bodyBytesMax: options.bodyBytesMax ?? 1_000_000,
+    upstreamTimeoutMs: options.upstreamTimeoutMs ?? 10_000,
+    idleTimeoutMs: 10_000,
+  });
+  const api = await createApiServer({
+    gate,
+    events: log,
+    clickhouse,
+    sessions: createSessions({ ...common, nodes }),
+  });
+  const host = '127.0.0.1';
+  const proxyUrl = await proxy.listen({ host, port: 0 });
+  const apiUrl = await api.listen({ host, port: 0 });
+  return {
+    gate,
+    events,
+    requests: () => events.filter((event): event is RequestEvent => event.type === 'tollgate.request.v1'),
+    records,
+    concurrency,
+    registry,
+    logLines,
+    proxyUrl,
+    apiUrl,
+    api,
+    usePolicy: (parts) => void (policy = read(parts)),
+    close: async () => {
+      await Promise.all([proxy.close(), api.close()]);
+      await concurrency.close();
+      await limiter.close();
+      redis.disconnect();
+      await clickhouse.close();
+    },
+  };
+}
+
+export interface TestUpstream {
+  readonly url: string;
+  /** Requests it has seen, in order. */
+  readonly seen: IncomingMessage[];
+  close(): Promise<void>;
+}
+
+export async function startUpstream(
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<TestUpstream> {
+  const seen: IncomingMessage[] = [];
+  const server: Server = createServer((request, response) => {
+    seen.push(request);
+    handle(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    seen,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+export function tokenOf(claims: Readonly<Record<string, unknown>>, expiresInSeconds = 600): Promise<string> {
+  return new SignJWT({ ...claims, exp: Math.floor(Date.now() / 1000) + expiresInSeconds })
+    .setProtectedHeader({ alg: 'HS256' })
+    .sign(new TextEncoder().encode(policyEnv.TOLLGATE_JWT_SECRET));
+}
+
+export async function as(
+  tenant: string,
+  claims: Readonly<Record<string, unknown>> = {},
+): Promise<Record<string, string>> {
+  return { authorization: `Bearer ${await tokenOf({ tenant_id: tenant, sub: 'u1', ...claims })}` };
+}
+
+/** A5: what every response has to carry, whatever its status. */
+export function limitHeadersOf(response: Response): { limit: number; remaining: number; reset: number } {
+  const number = (name: string): number => Number(response.headers.get(name) ?? 'NaN');
+  return {
+    limit: number('x-ratelimit-limit'),
+    remaining: number('x-ratelimit-remaining'),
+    reset: number('x-ratelimit-reset'),
+  };
+}
