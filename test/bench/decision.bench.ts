@@ -1,0 +1,141 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { Redis } from 'ioredis';
+import { freePort } from '../../dev/servers/free-port.ts';
+import { startRedisServer } from '../../dev/servers/redis.ts';
+import type { RunningRedis } from '../../dev/servers/redis.ts';
+import { median, table } from './bench.ts';
+import type { Bench, BenchOptions } from './bench.ts';
+import { contenders, described } from './decision/contenders.ts';
+import type { Contender } from './decision/contenders.ts';
+import type { Latencies } from './decision/open-loop.ts';
+import { measureThroughput, openLoopCommand, pinToOtherCore, startContender } from './decision/processes.ts';
+
+/** What the decision costs beside doing without it and beside others; all in one run, in rounds that take turns. */
+export const bench: Bench = {
+  name: 'decision',
+  title: 'The decision, beside others',
+  async run(options) {
+    const server = await startRedisServer({ dir: options.dir, port: await freePort(), say: options.say });
+    pinToOtherCore(server.pid);
+    const redis = new Redis(server.url);
+    try {
+      const throughput = await throughputTable(server, options);
+      const latency = await latencyTable(server, redis, options);
+      return [...throughput, '', ...latency].join('\n');
+    } finally {
+      redis.disconnect();
+      await server.stop();
+    }
+  },
+};
+
+async function throughputTable(server: RunningRedis, { quick, dir, say }: BenchOptions): Promise<string[]> {
+  const rates = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]));
+  const cpuMicros = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]));
+  const seconds = quick ? 1 : 4;
+  const rounds = quick ? 1 : 7;
+  for (let round = 0; round < rounds; round += 1) {
+    // Every other round backwards, so that a machine that slows down favours nobody.
+    const order = round % 2 === 0 ? contenders : contenders.toReversed();
+    for (const contender of order) {
+      const running = await startContender(contender, server.url);
+      await measureThroughput(running.port, 1, dir);
+      const usedSeconds = running.cpuSeconds();
+      const rate = await measureThroughput(running.port, seconds, dir);
+      cpuMicros.get(contender)?.push(((running.cpuSeconds() - usedSeconds) * 1e6) / (rate * seconds));
+      await running.stop();
+      rates.get(contender)?.push(rate);
+      say(`  round ${round + 1}/${rounds} ${contender}: ${Math.round(rate)}/s`);
+    }
+  }
+  const middle = (contender: Contender): number => median(rates.get(contender) ?? []);
+  const bare = middle('bare');
+  const rows = contenders.map((contender) => {
+    const own = rates.get(contender) ?? [];
+    // Rounds that ran side by side are compared with each other, then the median of those ratios is taken.
+    const ratio = median(own.map((rate, round) => rate / (rates.get('bare')?.[round] ?? NaN)));
+    const spread = `${Math.round(Math.min(...own))}–${Math.round(Math.max(...own))}`;
+    const micros = median(cpuMicros.get(contender) ?? []).toFixed(1);
+    return [described[contender], String(Math.round(middle(contender))), spread, ratio.toFixed(2), micros];
+  });
+  const against = (other: Contender): string => (middle('tollgate') / middle(other)).toFixed(2);
+  return [
+    `Throughput: 32 connections ask as fast as they are answered, as a hundred tenants in turn; the server alone on one`,
+    `core, Redis and the load (wrk) on the other; ${rounds} interleaved rounds, medians. Every check of Tollgate’s plugin`,
+    `identifies the caller by API key, takes a permit of the platform, decides three windows and sets all headers; events off.`,
+    '',
+    table(['contender', 'requests/s', 'lowest–highest', '÷ bare', 'server CPU µs a request'], rows),
+    '',
+    `Tollgate’s plugin is ${(middle('tollgate') / bare).toFixed(2)} of bare (aim 0.70), ` +
+      `${against('flexible union')} × the union (aim 2) and ${against('fastify-rate-limit')} × @fastify/rate-limit ` +
+      `with three times its windows (aim 1.15).`,
+  ];
+}
+
+interface Cost {
+  readonly cpuMicros: number;
+  readonly calls: number;
+  readonly commands: number;
+}
+
+const rate = 2000;
+
+async function latencyTable(
+  server: RunningRedis,
+  redis: Redis,
+  { quick, say }: BenchOptions,
+): Promise<string[]> {
+  const seconds = quick ? 2 : 8;
+  const measured = new Map<Contender, (Latencies & Cost)[]>(contenders.map((contender) => [contender, []]));
+  for (let round = 0; round < (quick ? 1 : 5); round += 1) {
+    for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
+      const running = await startContender(contender, server.url);
+      const before = await redisCost(redis);
+      const [command, args] = openLoopCommand(running.port, rate, seconds);
+      const latencies = JSON.parse((await promisify(execFile)(command, args)).stdout) as Latencies;
+      const after = await redisCost(redis);
+      await running.stop();
+      const requests = rate * (seconds + 1);
+      const per = (key: keyof Cost): number => (after[key] - before[key]) / requests;
+      const cost = { cpuMicros: per('cpuMicros'), calls: per('calls'), commands: per('commands') };
+      measured.get(contender)?.push({ ...latencies, ...cost });
+      say(`  open loop ${contender}: p50 ${latencies.p50} µs, p99 ${latencies.p99} µs`);
+    }
+  }
+  const middle = (contender: Contender, key: keyof (Latencies & Cost)): number =>
+    median((measured.get(contender) ?? []).map((one) => one[key]));
+  const rows = contenders.map((contender) => {
+    const added = (key: 'p50' | 'p99'): string => {
+      const own = middle(contender, key);
+      return `${Math.round(own)} (${own >= middle('bare', key) ? '+' : ''}${Math.round(own - middle('bare', key))})`;
+    };
+    const perCheck = contender.startsWith('bare')
+      ? ['–', '–', '–']
+      : [
+          middle(contender, 'cpuMicros').toFixed(1),
+          middle(contender, 'calls').toFixed(2),
+          middle(contender, 'commands').toFixed(2),
+        ];
+    return [described[contender], added('p50'), added('p99'), ...perCheck];
+  });
+  return [
+    `Latency: an open loop of ${rate} requests/s over 32 connections, timed from when each was due; µs, medians of the rounds,`,
+    'in brackets what was added to bare (aim: p50 below 200, p99 below 1,000). Redis’s own processor time, calls that reach',
+    'it, and commands they make it run, per check.',
+    '',
+    table(['contender', 'p50 µs', 'p99 µs', 'Redis µs', 'calls', 'commands'], rows),
+  ];
+}
+
+/** The observer's own commands are a handful among thousands. */
+async function redisCost(redis: Redis): Promise<Cost> {
+  const info = await redis.info('all');
+  const number = (name: string): number => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1] ?? 0);
+  const calls = [...info.matchAll(/^cmdstat_(?:evalsha|eval):calls=(\d+)/gm)];
+  return {
+    cpuMicros: (number('used_cpu_sys') + number('used_cpu_user')) * 1e6,
+    calls: calls.reduce((sum, [, count]) => sum + Number(count), 0),
+    commands: number('total_commands_processed'),
+  };
+}

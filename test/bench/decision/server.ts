@@ -1,0 +1,168 @@
+// One contender as a process of its own: node server.ts <contender> <redis url>. Prints its port, ends with its parent.
+import { fastify } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import rateLimit from '@fastify/rate-limit';
+import { Redis } from 'ioredis';
+import { Registry } from 'prom-client';
+import { RateLimiterRedis, RateLimiterUnion } from 'rate-limiter-flexible';
+import { createGate } from '../../../services/gateway/gate.ts';
+import { tollgate } from '../../../services/gateway/plugin.ts';
+import { parsePolicy } from '../../../shared/policy/load.ts';
+import { connectRedis } from '../../../shared/redis/client.ts';
+import { createConcurrency } from '../../../shared/redis/concurrency.ts';
+import { createLimiter } from '../../../shared/redis/limiter.ts';
+import { systemClock } from '../../../shared/runtime/clock.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
+import { limitOf } from '../../integration/redis/limiters.ts';
+import { isContender } from './contenders.ts';
+import type { Contender } from './contenders.ts';
+
+const [contender, redisUrl] = process.argv.slice(2);
+if (contender === undefined || redisUrl === undefined || !isContender(contender)) {
+  throw new Error('node server.ts <contender> <redis url>');
+}
+const app = fastify();
+await guard(app, contender, redisUrl);
+app.get('/', () => ({ hello: 'world' }));
+await app.listen({ host: '127.0.0.1', port: 0 });
+const address = app.server.address();
+process.stdout.write(`${typeof address === 'object' ? (address?.port ?? 0) : 0}\n`);
+process.stdin.on('close', () => process.exit(0)).resume();
+
+async function guard(server: FastifyInstance, name: Contender, url: string): Promise<void> {
+  switch (name) {
+    case 'bare':
+    case 'bare again':
+      return;
+    case 'tollgate':
+      await guardWithTollgate(server, url, 1_000_000);
+      return;
+    case 'tollgate exact':
+      // Limits small enough to be counted exactly, one entry a millisecond, and spans short enough that all passes.
+      await guardWithTollgate(server, url, 1000);
+      return;
+    case 'limiter only':
+      await guardWithLimiter(server, url);
+      return;
+    case 'fastify-rate-limit':
+      await server.register(rateLimit, {
+        max: 1_000_000,
+        timeWindow: 60_000,
+        redis: new Redis(url),
+        keyGenerator: (request) => request.headers['x-api-key'] as string,
+      });
+      return;
+    case 'flexible union':
+      guardWithUnion(server, url);
+  }
+}
+
+async function guardWithTollgate(server: FastifyInstance, url: string, limit: number): Promise<void> {
+  const { redis, registry, logger, limiter } = await connect(url);
+  const spans = limit > 1000 ? ['1m', '1h'] : ['2s', '3s'];
+  const text = `
+version: 1
+links: { documentation: https://docs.example.com, upgrade: https://example.com }
+identity: { anonymous: reject }
+default_plan: bench
+plans:
+  bench:
+    limits:
+      - { name: short, per: tenant, limit: ${limit}, window: ${spans[0]} }
+      - { name: long, per: tenant, limit: ${limit}, window: ${spans[1]} }
+      - { name: day, per: tenant, limit: 1000000000, window: 1d, type: quota }
+platform:
+  limits: [{ name: platform, per: global, type: concurrent, limit: 1000 }]
+mode: enforce
+`;
+  const policy = parsePolicy('bench.yaml', text, {});
+  const records = new Map<string, { tenant_id: string; updated_at: string; updated_by: string }>();
+  for (let index = 0; index < 100; index += 1) {
+    const { createHash } = await import('node:crypto');
+    const record = { tenant_id: `tenant-${index}`, updated_at: '', updated_by: '' };
+    records.set(createHash('sha256').update(`tgk_${index}`).digest('hex'), record);
+  }
+  const node = 'bench';
+  const concurrency = createConcurrency({
+    redis,
+    keyPrefix: 'bench',
+    node,
+    nodes: () => 1,
+    clock: systemClock,
+    registry,
+    logger,
+  });
+  const gate = createGate({
+    policy: () => policy,
+    limiter,
+    concurrency,
+    records: { get: () => null, byApiKeyHash: (digest) => records.get(digest), ready: () => true },
+    events: { append: () => 0, flushed: () => Promise.resolve() },
+    node,
+    clock: systemClock,
+    logger,
+    registry,
+  });
+  await server.register(tollgate, { gate });
+}
+
+/** What a hook that only decides and sets three headers costs: the difference to `tollgate` is the gateway's own. */
+async function guardWithLimiter(server: FastifyInstance, url: string): Promise<void> {
+  const { limiter } = await connect(url);
+  const limits = [
+    limitOf({ name: 'short', limit: 1_000_000, windowMs: 60_000 }),
+    limitOf({ name: 'long', limit: 1_000_000, windowMs: 3_600_000 }),
+    limitOf({ name: 'day', type: 'quota', period: 'day', limit: 1e9, windowMs: 86_400_000 }),
+  ];
+  server.addHook('onRequest', (request, reply, done) => {
+    const tenantId = request.headers['x-api-key'] as string;
+    void limiter
+      .check({ tenantId, userId: null, ip: '192.0.2.1', limits, cost: 1, peek: false })
+      .then(({ passed, states }) => {
+        const state = states[0]!;
+        reply.header('x-ratelimit-limit', state.limit);
+        reply.header('x-ratelimit-remaining', state.remaining);
+        reply.header('x-ratelimit-reset', Math.ceil(state.resetAtMs / 1000));
+        if (passed) done();
+        else void reply.code(429).send();
+      });
+  });
+}
+
+async function connect(url: string) {
+  const logger = createLogger('bench', 'warn');
+  const redis = connectRedis(url, logger);
+  await new Promise((resolve) => redis.once('ready', resolve));
+  const registry = new Registry();
+  const limiter = createLimiter({
+    redis,
+    keyPrefix: 'bench',
+    node: 'bench',
+    clock: systemClock,
+    registry,
+    logger,
+  });
+  return { redis, registry, logger, limiter };
+}
+
+function guardWithUnion(server: FastifyInstance, url: string): void {
+  const storeClient = new Redis(url);
+  const union = new RateLimiterUnion(
+    ...[60, 3600, 86_400].map(
+      (duration) =>
+        new RateLimiterRedis({ storeClient, keyPrefix: `u${duration}`, points: 1_000_000, duration }),
+    ),
+  );
+  server.addHook('onRequest', (request, reply, done) => {
+    union.consume(request.headers['x-api-key'] as string).then(
+      (states) => {
+        const state = states['u60']!;
+        reply.header('x-ratelimit-limit', 1_000_000);
+        reply.header('x-ratelimit-remaining', state.remainingPoints);
+        reply.header('x-ratelimit-reset', Math.ceil((Date.now() + state.msBeforeNext) / 1000));
+        done();
+      },
+      () => void reply.code(429).send(),
+    );
+  });
+}
