@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { tailOf } from '../servers/server-process.ts';
 import type { ServerProcess } from '../servers/server-process.ts';
 import { sampleTenants } from '../sample/tenants.ts';
+import { allOrNone } from './all-or-none.ts';
 import { containerEngineAnswers } from './container-engine.ts';
 import { choosePorts, movedPorts, preferredPorts } from './ports.ts';
 import type { Ports } from './ports.ts';
@@ -106,9 +107,11 @@ interface ServicesPlan {
 /** The sample API and the five services, side by side; waits for all before it fails. */
 async function startServices(options: StackOptions, plan: ServicesPlan): Promise<void> {
   const { ports, pids } = plan;
+  const failure = new AbortController();
+  const given = { ...options, signal: AbortSignal.any([options.signal, failure.signal]) };
   const upstream = (): Promise<{ server: ServerProcess }> =>
     scriptProcess(
-      options,
+      given,
       'upstream',
       'dev/sample/upstream.ts',
       { PORT: String(ports.upstream) },
@@ -116,19 +119,12 @@ async function startServices(options: StackOptions, plan: ServicesPlan): Promise
     );
   const service = (name: ServiceName) => async (): Promise<{ server: ServerProcess }> => {
     const env = serviceEnvironment(name, { ...plan, localDir: options.localDir, env: options.env });
-    return scriptProcess(
-      options,
-      name,
-      `services/${name}/main.ts`,
-      env,
-      `${at(opsPort(name, ports))}/readyz`,
-    );
+    return scriptProcess(given, name, `services/${name}/main.ts`, env, `${at(opsPort(name, ports))}/readyz`);
   };
-  const outcomes = await Promise.allSettled([
-    watched(options, pids, 'upstream', upstream),
-    ...serviceNames.map((name) => watched(options, pids, name, service(name))),
+  await allOrNone<unknown[]>(failure, [
+    watched(given, pids, 'upstream', upstream),
+    ...serviceNames.map((name) => watched(given, pids, name, service(name))),
   ]);
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
 /** Starts a process with progress shown, and registers its end and its unasked death. */

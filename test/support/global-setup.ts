@@ -7,6 +7,7 @@ import type { Program } from '../../dev/packages.ts';
 import { startClickHouseServer } from '../../dev/servers/clickhouse.ts';
 import { startKafkaServer } from '../../dev/servers/kafka.ts';
 import { startRedisServer } from '../../dev/servers/redis.ts';
+import { allOrNone } from '../../dev/stack/all-or-none.ts';
 import type { ServerProcess } from '../../dev/servers/server-process.ts';
 import type { Servers } from './servers.ts';
 
@@ -75,12 +76,18 @@ async function startServers(env: NodeJS.ProcessEnv): Promise<Shared> {
   };
   const startedAt = performance.now();
   try {
-    const [redisUrl, kafkaBrokers, clickhouseUrl] = await allOrNone([
-      env['REDIS_URL'] ?? startRedisServer({ dir: join(dir, 'redis'), say }).then((redis) => keep(redis).url),
-      env['KAFKA_BROKERS'] ??
-        startKafkaServer({ dir: join(dir, 'kafka'), say }).then((kafka) => keep(kafka).brokers),
-      env['CLICKHOUSE_URL'] ??
-        startClickHouseServer({ dir: join(dir, 'clickhouse'), say }).then((server) => keep(server).url),
+    const failure = new AbortController();
+    const { signal } = failure;
+    const given = (name: string): Promise<string> | null => (env[name] ? Promise.resolve(env[name]) : null);
+    const [redisUrl, kafkaBrokers, clickhouseUrl] = await allOrNone<[string, string, string]>(failure, [
+      given('REDIS_URL') ??
+        startRedisServer({ dir: join(dir, 'redis'), say, signal }).then((redis) => keep(redis).url),
+      given('KAFKA_BROKERS') ??
+        startKafkaServer({ dir: join(dir, 'kafka'), say, signal }).then((kafka) => keep(kafka).brokers),
+      given('CLICKHOUSE_URL') ??
+        startClickHouseServer({ dir: join(dir, 'clickhouse'), say, signal }).then(
+          (server) => keep(server).url,
+        ),
     ]);
     say(`servers ready in ${Math.round(performance.now() - startedAt)} ms`);
     return { servers: { redisUrl, kafkaBrokers, clickhouseUrl }, stop };
@@ -88,16 +95,6 @@ async function startServers(env: NodeJS.ProcessEnv): Promise<Shared> {
     await stop();
     throw error;
   }
-}
-
-/** Waits for all before it fails, so that what did start is known and can be stopped. */
-async function allOrNone<Values extends [unknown, unknown, unknown]>(starts: {
-  [Index in keyof Values]: Values[Index] | Promise<Values[Index]>;
-}): Promise<Values> {
-  const outcomes = await Promise.allSettled(starts);
-  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
-  return outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : undefined)) as Values;
 }
 
 function say(line: string): void {

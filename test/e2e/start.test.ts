@@ -1,0 +1,158 @@
+import { createClient } from '@clickhouse/client';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { copyCheckout } from '../support/checkout.ts';
+import type { Checkout, StackFile, StartedStack } from '../support/checkout.ts';
+import { eventually } from '../support/servers.ts';
+
+/**
+ * `npm start` as a newcomer meets it, in a copy of the repository that nothing was ever started in.
+ * The tests follow one another: first start, work, clean stop, second start, kill, third start, failed start.
+ */
+const readyTimeoutMs = 120_000;
+vi.setConfig({ testTimeout: 180_000 });
+let checkout: Checkout;
+let started: StartedStack;
+let stack: StackFile;
+
+beforeAll(async () => {
+  checkout = await copyCheckout();
+});
+afterAll(async () => {
+  started.signal('SIGTERM');
+  await started.exited;
+  for (const pid of await checkout.processes()) process.kill(pid, 'SIGKILL');
+  await checkout.remove();
+}, 60_000);
+
+async function startAndWait(args: readonly string[]): Promise<void> {
+  started = checkout.start(args);
+  let gone = false;
+  void started.exited.then(() => (gone = true));
+  await eventually(
+    () => {
+      if (gone) throw new Error(`npm start ended:\n${started.output()}`);
+      return started.output().includes('Tollgate is ready');
+    },
+    { timeoutMs: readyTimeoutMs },
+  ).catch((error: unknown) => {
+    throw new Error(`${String(error)}\n${started.output()}`);
+  });
+  stack = (await checkout.stackFile())!;
+}
+
+async function countEvents(tenantId: string): Promise<number> {
+  const client = createClient({ url: stack.urls['clickhouse']! });
+  try {
+    const result = await client.query({
+      query: 'SELECT count() AS events FROM tollgate.usage_events WHERE tenant_id = {tenantId:String}',
+      query_params: { tenantId },
+      format: 'JSONEachRow',
+    });
+    return (await result.json<{ events: number }>())[0]!.events;
+  } finally {
+    await client.close();
+  }
+}
+
+const quietTenant = (plan: string): StackFile['tenants'][number] =>
+  stack.tenants.find((tenant) => tenant.plan === plan && !tenant.busy)!;
+
+test('the first start brings up everything and says where it is', async () => {
+  await startAndWait(['--no-traffic']);
+  const services = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'];
+  for (const name of [...services, 'redis', 'kafka', 'clickhouse'])
+    expect(stack.pids[name], name).toBeGreaterThan(1);
+  for (const name of ['gateway', 'api', 'admin', 'console'])
+    expect(stack.urls[name], name).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  expect(stack.urls['rls']).toMatch(/^127\.0\.0\.1:\d+$/);
+  expect(stack.urls['redis']).toMatch(/^redis:/);
+  for (const plan of ['free', 'pro', 'enterprise']) expect(quietTenant(plan).api_key).toMatch(/^tgk_/);
+  expect(stack.tenants.find(({ tenant_id: id }) => id === 'acme')?.plan).toBe('pro');
+  for (const url of [stack.urls['gateway']!, quietTenant('pro').jwt]) expect(started.output()).toContain(url);
+  for (const file of ['secrets.json', 'stack.json']) {
+    expect(statSync(join(checkout.dir, '.local', file)).mode & 0o077, file).toBe(0);
+  }
+});
+
+test('E7: eleven calls give ten 200 and one 429, and are rows within seconds', async () => {
+  const { tenant_id: tenantId, jwt } = quietTenant('pro');
+  const statuses: number[] = [];
+  for (let call = 0; call < 11; call++) {
+    const response = await fetch(`${stack.urls['gateway']!}/agent/chat`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${jwt}`, 'content-type': 'application/json' },
+      body: '{"message":"hello"}',
+    });
+    await response.arrayBuffer();
+    statuses.push(response.status);
+  }
+  expect(statuses).toEqual([...Array.from({ length: 10 }, () => 200), 429]);
+  expect(await eventually(async () => (await countEvents(tenantId)) === 11, { timeoutMs: 15_000 })).toBe(
+    true,
+  );
+});
+
+test('an API key of the sample tenants is known to the gateway', async () => {
+  const response = await fetch(`${stack.urls['gateway']!}/v1/orders`, {
+    headers: { 'x-api-key': quietTenant('enterprise').api_key },
+  });
+  expect(response.status).toBe(200);
+  expect(response.headers.get('x-ratelimit-limit')).toBe('5000');
+});
+
+test('a second start beside the first is told so and touches nothing', async () => {
+  const second = checkout.start(['--no-traffic']);
+  expect(await second.exited).toBe(1);
+  expect(second.output()).toMatch(/runs already here/);
+  expect((await checkout.stackFile())?.pids).toEqual(stack.pids);
+});
+
+test('SIGTERM to npm ends everything, in seconds', async () => {
+  started.signal('SIGTERM');
+  await started.exited;
+  await eventually(async () => (await checkout.processes()).length === 0, { timeoutMs: 30_000 });
+  expect(await checkout.stackFile()).toBeNull();
+});
+
+test('the next start keeps secrets and data', async () => {
+  const before = stack;
+  await startAndWait(['--no-traffic']);
+  expect(stack.admin_token).toBe(before.admin_token);
+  expect(stack.tenants.map(({ api_key: key }) => key)).toEqual(before.tenants.map(({ api_key: key }) => key));
+  expect(await countEvents(quietTenant('pro').tenant_id)).toBe(11);
+});
+
+test('a start after a kill of everything at once finds no port and no lock taken', async () => {
+  const ports = stack.urls;
+  const own = await checkout.processes();
+  started.signal('SIGKILL');
+  for (const pid of own) process.kill(pid, 'SIGKILL');
+  await eventually(async () => (await checkout.processes()).length === 0, { timeoutMs: 30_000 });
+  await startAndWait([]);
+  expect(stack.urls['gateway']).toBe(ports['gateway']);
+  expect(await countEvents(quietTenant('pro').tenant_id)).toBe(11);
+  const busy = stack.tenants.filter((tenant) => tenant.busy);
+  expect(new Set(busy.map(({ plan }) => plan))).toEqual(new Set(['free', 'pro', 'enterprise']));
+  await eventually(async () => (await countEvents('northwind')) > 0, { timeoutMs: 20_000 });
+  started.signal('SIGINT');
+  await started.exited;
+  await eventually(async () => (await checkout.processes()).length === 0, { timeoutMs: 30_000 });
+});
+
+test('a start that fails half-way ends what it started and says why', async () => {
+  started = checkout.start(['--no-traffic'], { TOLLGATE_POLICY: 'policies/no-such-file.yaml' });
+  expect(await started.exited).toBe(1);
+  expect(started.output()).toMatch(/Tollgate did not start: .+ ended while starting[^]+no-such-file/);
+  expect(await checkout.processes()).toEqual([]);
+  expect(await checkout.stackFile()).toBeNull();
+});
+
+test('a start that is given up half-way ends what it started', async () => {
+  started = checkout.start(['--no-traffic', '--fresh']);
+  await eventually(() => started.output().includes('✓ Redis'), { timeoutMs: readyTimeoutMs });
+  started.signal('SIGTERM');
+  await started.exited;
+  await eventually(async () => (await checkout.processes()).length === 0, { timeoutMs: 30_000 });
+});
