@@ -47,12 +47,13 @@ async function linkTo(tenantId: string, ttlMs = 60_000): Promise<string> {
 }
 
 /** Runs in the page. Colours that the canvas of a graph shows, as `r,g,b`. */
-const drawnColours = `(canvas) => {
+const drawnColours = `(() => {
+  const canvas = document.querySelector('[data-graph] canvas');
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
   const seen = new Set();
   for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255) seen.add(data.slice(at, at + 3).join());
   return [...seen];
-}`;
+})()`;
 
 /** Runs in the page. Width of its content, number of main headings, form fields that nothing names. */
 const layout = `({
@@ -83,9 +84,7 @@ describe('the portal in a browser', () => {
     await expect.poll(() => used.textContent(), { timeout: 8000 }).toBe('55');
     expect(await page.locator('[data-limit="* minute"] .fill').getAttribute('width')).toBe('55');
     await page.locator('[data-graph][data-drawn="96"]').waitFor();
-    const colours = await page
-      .locator('[data-graph] canvas')
-      .evaluate<string[], unknown>(drawnColours as never);
+    const colours = await page.evaluate<string[]>(drawnColours);
     expect(colours, 'served and refused bars are there').toEqual(
       expect.arrayContaining(['59,125,232', '224,102,47']),
     );

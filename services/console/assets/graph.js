@@ -62,7 +62,7 @@ function options(element, points) {
   return {
     ...sizeOf(element),
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
-    padding: [12, 8, 0, 0],
+    padding: [12, 20, 0, 0],
     cursor: { y: false, points: { show: false }, drag: { setScale: false } },
     scales: {
       x: { time: true, range: (_plot, min, max) => [min - stepSeconds / 2, max + stepSeconds / 2] },

@@ -1,5 +1,6 @@
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { isBlocked } from '../../../shared/policy/match.ts';
+import { stamp } from '../pages/format.ts';
 import { done, refused } from '../problem.ts';
 import type { Outcome } from '../problem.ts';
 import type { Edit } from './records.ts';
@@ -25,7 +26,7 @@ export function block(
   return done({
     record: { ...record, block: { until, reason: request.reason, actor } },
     action: 'block',
-    detail: `Blocked until ${until ?? 'lifted'}: ${request.reason}`,
+    detail: `Blocked until ${until === null ? 'lifted' : stamp(until)}: ${request.reason}`,
   });
 }
 

@@ -1,0 +1,50 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { bar } from '../../../services/console/pages/bars.ts';
+import { money, percent, span, windowName } from '../../../services/console/pages/format.ts';
+import { html } from '../../../services/console/pages/html.ts';
+
+describe('markup', () => {
+  test('no text, whatever it is, can open a tag or leave an attribute', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+        const { markup } = html`<p title="${text}">${[text, null, false, undefined]}</p>`;
+        expect(markup.replace(/^<p title="|<\/p>$/g, '')).not.toMatch(/[<>].*[<>"']/s);
+        expect(markup.match(/[<>"]/g)).toHaveLength(6);
+      }),
+    );
+  });
+
+  test('nested markup stays as it is, and nothing renders as “null”', () => {
+    expect(html`<b>${html`<i>${1}</i>`}${null}${undefined}${false}</b>`.markup).toBe('<b><i>1</i></b>');
+  });
+
+  test('a bar never leaves its track, and says in words what it shows', () => {
+    expect(bar('Minute', 120, 100).markup).toMatch(/class="fill" width="100"/);
+    expect(bar('Minute', 80, 100).markup).toContain('near');
+    expect(bar('Minute', 0, 0).markup).toContain('full');
+    expect(bar('Minute', 30, 120).markup).toContain('aria-valuetext="30 of 120, 25 %"');
+  });
+});
+
+describe('figures', () => {
+  test.each([
+    [0, '0 s'],
+    [1, '1 s'],
+    [59_001, '1 min'],
+    [61_000, '1 min 1 s'],
+    [3_600_000, '1 h'],
+    [47 * 3_600_000 + 60_000, '47 h 1 min'],
+    [7 * 86_400_000, '7 days'],
+    [-5, '0 s'],
+  ])('%i ms reads as %s', (ms, text) => expect(span(ms)).toBe(text));
+
+  test('small money keeps the digits that say something', () => {
+    expect([0, 12.345, 0.000075, 0.5].map(money)).toEqual(['0.00', '12.35', '0.0000750', '0.500']);
+  });
+
+  test('windows have the names people use', () => {
+    expect([60_000, 86_400_000, 10_000].map(windowName)).toEqual(['minute', 'day', '10 s']);
+    expect(percent(0.1234)).toBe('12.3 %');
+  });
+});
