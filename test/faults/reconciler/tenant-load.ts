@@ -1,0 +1,48 @@
+import type { PolicyRun } from '../../support/policy-run.ts';
+
+/** One answer the tenant received. */
+export interface Seen {
+  readonly atMs: number;
+  readonly status: number;
+  /** Of the quota, as the answer said. */
+  readonly remaining: number;
+}
+
+export interface TenantLoad {
+  readonly seen: readonly Seen[];
+  passed(): number;
+  stop(): Promise<void>;
+}
+
+const tickMs = 20;
+const inFlightMax = 200;
+
+/** A steady load of one tenant, open loop: a gateway that is slow is not asked less, up to `inFlightMax`. */
+export function startTenantLoad(run: PolicyRun, token: string, requestsPerSecond: number): TenantLoad {
+  const seen: Seen[] = [];
+  const inFlight = new Set<Promise<void>>();
+  const startedAt = performance.now();
+  let sent = 0;
+  const timer = setInterval(() => {
+    const due = Math.floor(((performance.now() - startedAt) / 1000) * requestsPerSecond);
+    for (; sent < due && inFlight.size < inFlightMax; sent += 1) {
+      const asked = ask().finally(() => inFlight.delete(asked));
+      inFlight.add(asked);
+    }
+    sent = Math.max(sent, due);
+  }, tickMs);
+
+  async function ask(): Promise<void> {
+    const { status, headers } = await run.call('GET /things', { token });
+    seen.push({ atMs: performance.now(), status, remaining: Number(headers.get('x-ratelimit-remaining')) });
+  }
+
+  return {
+    seen,
+    passed: () => seen.filter(({ status }) => status === 200).length,
+    stop: async () => {
+      clearInterval(timer);
+      await Promise.all(inFlight);
+    },
+  };
+}
