@@ -8,7 +8,8 @@ import type { Registry } from '../../shared/runtime/ops.ts';
 import { createDecide } from './decide.ts';
 import type { Question } from './decide.ts';
 import { createDecisionIds } from './decision-id.ts';
-import { createHitLog } from './hit-log.ts';
+import { createBoundedLog } from './bounded-log.ts';
+import { logHit } from './hit-log.ts';
 import { createIdentifier } from './identify.ts';
 import type { Identified, Identifier, TenantRecords } from './identify.ts';
 import { createMeter } from './meter.ts';
@@ -51,7 +52,7 @@ export function createGate(options: GateOptions): Gate {
   const metrics = createGatewayMetrics(registry);
   const decide = createDecide({ limiter, concurrency, records, clock, nextId: createDecisionIds(clock) });
   const recent = createRecentDecisions();
-  const logHit = createHitLog(logger, clock, metrics);
+  const hits = createBoundedLog(logger, clock, () => metrics.logsSuppressed.inc());
   let identifier: { readonly policy: Policy; readonly made: Identifier } | null = null;
   return {
     policy,
@@ -62,7 +63,7 @@ export function createGate(options: GateOptions): Gate {
       if (question.peek) return verdict;
       metrics.decided(verdict);
       if (verdict.decision.limitedBy.length > 0) {
-        logHit(verdict);
+        logHit(hits, verdict);
         recent.remember(verdict);
       }
       return verdict;

@@ -34,7 +34,7 @@ const credentialLengthMax = 8_192;
 /** Compiled once per policy: a reload makes a new one, and what was verified under the old one is forgotten. */
 export function createIdentifier(policy: Policy, records: TenantRecords, clock: Clock): Identifier {
   const addressFor = createClientAddress(policy.identity.trustedProxies);
-  const readToken = policy.identity.jwt === null ? null : createTokens(policy.identity.jwt, clock);
+  const tokens = policy.identity.jwt === null ? null : createTokens(policy.identity.jwt, clock);
   const services = policy.services.map(({ name, tokenSha256 }) => ({
     name,
     digest: Buffer.from(tokenSha256, 'hex'),
@@ -75,11 +75,12 @@ export function createIdentifier(policy: Policy, records: TenantRecords, clock: 
     if (token.length > credentialLengthMax)
       return refused(ip, `The token is longer than ${credentialLengthMax} characters.`);
     if (token.startsWith(apiKeyPrefix)) return identifyApiKey(token, ip);
+    const claims = tokens === null ? null : tokens.known(token);
+    if (claims !== null) return { identity: known(claims, ip, 'jwt'), refusal: null };
     const service = serviceOf(token);
     if (service !== null) return serving(anonymous(ip), service);
-    if (readToken === null) return refused(ip, 'Tokens are not accepted here; use an API key.');
-    const reading = readToken(token);
-    return reading instanceof Promise ? reading.then((read) => holder(read, ip)) : holder(reading, ip);
+    if (tokens === null) return refused(ip, 'Tokens are not accepted here; use an API key.');
+    return tokens.read(token).then((reading) => holder(reading, ip));
   }
 
   function identifyApiKey(key: string, ip: string): Identified {

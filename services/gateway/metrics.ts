@@ -9,7 +9,7 @@ export interface GatewayMetrics {
   readonly inFlight: Gauge;
   readonly delaySeconds: Histogram;
   readonly eventsLost: Counter;
-  readonly hitLogsSuppressed: Counter;
+  readonly logsSuppressed: Counter;
   readonly upstreamSeconds: Histogram;
   readonly apiEvents: Counter<'result'>;
 }
@@ -73,18 +73,16 @@ function timings(
   };
 }
 
-function losses(
-  registers: Registry[],
-): Pick<GatewayMetrics, 'eventsLost' | 'hitLogsSuppressed' | 'apiEvents'> {
+function losses(registers: Registry[]): Pick<GatewayMetrics, 'eventsLost' | 'logsSuppressed' | 'apiEvents'> {
   return {
     eventsLost: new Counter({
       name: 'tollgate_events_unwritten_total',
       help: 'Usage events that the spool refused: usage that was served and will not be counted.',
       registers,
     }),
-    hitLogsSuppressed: new Counter({
-      name: 'tollgate_limit_hit_logs_suppressed_total',
-      help: 'Limit hits without a log line of their own because lines are bounded; their events are complete.',
+    logsSuppressed: new Counter({
+      name: 'tollgate_gateway_logs_suppressed_total',
+      help: 'Limit hits and failures of the upstream without a log line of their own, because lines are bounded.',
       registers,
     }),
     apiEvents: new Counter({

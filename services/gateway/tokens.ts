@@ -22,8 +22,11 @@ export interface CredentialRefusal {
 
 export type TokenReading = { readonly claims: Claims } | { readonly refusal: CredentialRefusal };
 
-/** Answers at once for a token verified before, so that a returning caller costs no signature. */
-export type ReadToken = (token: string) => TokenReading | Promise<TokenReading>;
+export interface Tokens {
+  /** The claims of a token verified before and not expired since: a returning caller costs no signature. */
+  known(token: string): Claims | null;
+  read(token: string): Promise<TokenReading>;
+}
 
 /** Characters of verified tokens kept; a token is dropped when it expires, and after this long in any case. */
 const cacheCharactersMax = 8_000_000;
@@ -31,22 +34,23 @@ const cacheAgeMsMax = 300_000;
 const jwksTimeoutMs = 3_000;
 
 /** Verifies JWTs as the policy says: only its algorithms, its issuer, its audience, and never an expired one. */
-export function createTokens(policy: NonNullable<IdentityPolicy['jwt']>, clock: Clock): ReadToken {
+export function createTokens(policy: NonNullable<IdentityPolicy['jwt']>, clock: Clock): Tokens {
   const verified = new LRUCache<string, { claims: Claims; untilMs: number }>({
     maxSize: cacheCharactersMax,
     sizeCalculation: (_entry, token) => token.length + 200,
   });
   const verify = createVerify(policy);
-  return (token) => {
-    const known = verified.get(token);
-    if (known !== undefined) {
-      if (clock.now() < known.untilMs) return known;
-      verified.delete(token);
-    }
-    return readAnew(token);
-  };
+  return { known, read };
 
-  async function readAnew(token: string): Promise<TokenReading> {
+  function known(token: string): Claims | null {
+    const entry = verified.get(token);
+    if (entry === undefined) return null;
+    if (clock.now() < entry.untilMs) return entry.claims;
+    verified.delete(token);
+    return null;
+  }
+
+  async function read(token: string): Promise<TokenReading> {
     const nowMs = clock.now();
     try {
       const { payload } = await verify(token, {

@@ -4,6 +4,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Pool, errors } from 'undici';
 import { messageOf } from '../../../shared/runtime/errors.ts';
+import { createBoundedLog } from '../bounded-log.ts';
+import type { BoundedLog } from '../bounded-log.ts';
 import type { Gate } from '../gate.ts';
 import { limitHeaderNames } from '../headers.ts';
 import { tollgate } from '../plugin.ts';
@@ -29,6 +31,8 @@ const connectionsMax = 256;
 export function registerProxy(app: FastifyInstance, options: ProxyOptions): void {
   const { gate } = options;
   const pools = new Map<string, Pool>();
+  const failed = createBoundedLog(gate.logger, gate.clock, () => gate.metrics.logsSuppressed.inc());
+  const forwarding = { ...options, failed };
   app.addHook('onClose', async () => {
     await Promise.all([...pools.values()].map((pool) => pool.destroy()));
   });
@@ -45,7 +49,7 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
         'No upstream is configured: set TOLLGATE_UPSTREAM or "upstream" in the policy.',
       );
     }
-    return forward(poolFor(upstream), new URL(upstream), request, reply, options);
+    return forward(poolFor(upstream), new URL(upstream), request, reply, forwarding);
   });
 
   function poolFor(upstream: string): Pool {
@@ -69,7 +73,7 @@ async function forward(
   upstream: URL,
   request: FastifyRequest,
   reply: FastifyReply,
-  { gate, bodyBytesMax }: ProxyOptions,
+  { gate, bodyBytesMax, failed }: ProxyOptions & { readonly failed: BoundedLog },
 ): Promise<FastifyReply> {
   const length = Number(request.headers['content-length'] ?? 0);
   if (length > bodyBytesMax) return tooLarge(reply, bodyBytesMax);
@@ -91,10 +95,7 @@ async function forward(
   } catch (error) {
     if (body instanceof BoundedBody && body.exceeded) return tooLarge(reply, bodyBytesMax);
     if (abort.signal.aborted) return reply;
-    gate.logger.warn(
-      { err: error, path: request.originalUrl.slice(0, 256) },
-      `upstream failed: ${messageOf(error)}`,
-    );
+    failed(() => ({ reason: messageOf(error), path: request.originalUrl.slice(0, 256) }), 'upstream failed');
     return error instanceof errors.HeadersTimeoutError || error instanceof errors.ConnectTimeoutError
       ? fail(reply, 504, 'The API behind this address did not answer in time.')
       : fail(reply, 502, 'The API behind this address cannot be reached.');

@@ -384,7 +384,7 @@ describe('GET /v1/decisions/{id}', () => {
       limited_by: ['chat'],
       explanation: expect.stringMatching(
         /^3 requests per 1 minute allowed for this user on POST \/agent\/chat/,
-      ),
+      ) as unknown,
       counters: {
         as_of: 'decision',
         limits: expect.arrayContaining([expect.objectContaining({ name: 'chat', remaining: 0 })]) as unknown,
