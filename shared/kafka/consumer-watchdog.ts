@@ -1,8 +1,8 @@
 import type { Admin } from 'kafkajs';
 import { TollgateError, messageOf } from '../runtime/errors.ts';
+import { createAdminLine } from './admin-line.ts';
 import type { Lag } from './consumer.ts';
-import { within } from './deadline.ts';
-import type { Kafka, KafkaConnection } from './kafka.ts';
+import type { Kafka } from './kafka.ts';
 
 export interface WatchdogOptions {
   readonly groupId: string;
@@ -29,7 +29,7 @@ const pollIntervalMsMax = 5_000;
  */
 export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog {
   const { groupId, topics, stalledAfterMs } = options;
-  let open: { connection: KafkaConnection; admin: Admin } | null = null;
+  const line = createAdminLine(kafka);
   let lag: Lag | null = null;
   let movedAt = performance.now();
   let committedBefore = -1;
@@ -50,21 +50,20 @@ export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog 
     attemptEnded: () => (movedAt = performance.now()),
     async close() {
       clearInterval(timer);
-      disconnect();
+      line.close();
       await polling;
     },
   };
 
   async function poll(): Promise<void> {
     try {
-      const { behind, committed } = await within(kafka.requestTimeoutMs * 2, 'reading the lag', readLag());
+      const { behind, committed } = await line.ask('reading the lag', kafka.requestTimeoutMs * 2, readLag);
       lag = { messages: behind, seconds: secondsBehind(behind) };
       options.onLag(lag);
       if (behind === 0 || committed !== committedBefore) movedAt = performance.now();
       committedBefore = committed;
     } catch (error) {
       kafka.logger.debug({ err: error, group: groupId }, `the lag is unknown: ${messageOf(error)}`);
-      disconnect();
       movedAt = performance.now();
       return;
     }
@@ -76,8 +75,7 @@ export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog 
     );
   }
 
-  async function readLag(): Promise<{ behind: number; committed: number }> {
-    const { admin } = (open ??= await connect());
+  async function readLag(admin: Admin): Promise<{ behind: number; committed: number }> {
     const assigned = options.assignment();
     let behind = 0;
     let committed = 0;
@@ -100,22 +98,5 @@ export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog 
     lagSinceMs = behind === 0 ? null : (lagSinceMs ?? nowMs);
     const oldestMs = options.oldestWaitingMs() ?? lagSinceMs;
     return behind === 0 || oldestMs === null ? 0 : Math.max(0, nowMs - oldestMs) / 1000;
-  }
-
-  async function connect(): Promise<{ connection: KafkaConnection; admin: Admin }> {
-    const connection = kafka.open();
-    const admin = connection.client.admin();
-    try {
-      await within(kafka.requestTimeoutMs, 'connecting', admin.connect());
-    } catch (error) {
-      connection.destroy();
-      throw error;
-    }
-    return { connection, admin };
-  }
-
-  function disconnect(): void {
-    open?.connection.destroy();
-    open = null;
   }
 }

@@ -1,5 +1,7 @@
 import type { Admin } from 'kafkajs';
-import { pause, within } from './deadline.ts';
+import { TollgateError } from '../runtime/errors.ts';
+import { createAdminLine } from './admin-line.ts';
+import { pause } from './deadline.ts';
 import type { Kafka } from './kafka.ts';
 import type { Topics } from './topics.ts';
 
@@ -44,11 +46,9 @@ export async function ensureTopics(kafka: Kafka, topics: Topics, plan: TopicPlan
     replicationFactor,
     configEntries,
   });
-  const connection = kafka.open();
-  const admin = connection.client.admin();
+  const line = createAdminLine(kafka);
   try {
-    await within(timeoutMs, 'connecting', admin.connect());
-    const existing = new Set(await within(timeoutMs, 'listing topics', admin.listTopics()));
+    const existing = new Set(await line.ask('listing topics', timeoutMs, (admin) => admin.listTopics()));
     const wanted = [
       topic(topics.usage, partitions, log),
       topic(topics.totals, partitions, compacted),
@@ -58,20 +58,13 @@ export async function ensureTopics(kafka: Kafka, topics: Topics, plan: TopicPlan
       topic(topics.deadLetters, Math.min(3, partitions), kept),
     ].filter(({ topic: name }) => !existing.has(name));
     if (wanted.length > 0) {
-      await within(
-        timeoutMs,
-        'creating topics',
-        admin.createTopics({ topics: wanted, waitForLeaders: false }),
-      );
+      const create = { topics: wanted, waitForLeaders: false };
+      await line.ask('creating topics', timeoutMs, (admin) => admin.createTopics(create));
     }
-    await within(
-      timeoutMs,
-      'waiting for leaders',
-      leadersOf(admin, Object.values<string>({ ...topics }), timeoutMs),
-    );
+    const names = Object.values<string>({ ...topics });
+    await line.ask('waiting for leaders', timeoutMs, (admin) => leadersOf(admin, names, timeoutMs));
   } finally {
-    await within(1_000, 'disconnecting', admin.disconnect()).catch(() => undefined);
-    connection.destroy();
+    line.close();
   }
 }
 
@@ -86,4 +79,5 @@ async function leadersOf(admin: Admin, topics: string[], timeoutMs: number): Pro
       return;
     await pause(leaderPollMs);
   }
+  throw new TollgateError('KAFKA_UNAVAILABLE', `no leaders for ${topics.join(', ')} after ${timeoutMs} ms`);
 }

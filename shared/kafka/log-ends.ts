@@ -1,6 +1,6 @@
 import type { Admin } from 'kafkajs';
-import { within } from './deadline.ts';
-import type { Kafka, KafkaConnection } from './kafka.ts';
+import { createAdminLine } from './admin-line.ts';
+import type { Kafka } from './kafka.ts';
 
 /** How long one partition is, and how far a group has read it. */
 export interface LogEnd {
@@ -19,19 +19,11 @@ export interface LogEnds {
 
 /** Asks Kafka over a connection of its own, opened when needed and thrown away when it fails. */
 export function createLogEnds(kafka: Kafka, topic: string, groupId: string): LogEnds {
-  let open: { connection: KafkaConnection; admin: Admin } | null = null;
+  const line = createAdminLine(kafka);
 
   return {
-    async read() {
-      try {
-        const { admin } = (open ??= await connect());
-        return await within(kafka.requestTimeoutMs, 'reading offsets', readEnds(admin));
-      } catch (error) {
-        close();
-        throw error;
-      }
-    },
-    close,
+    read: () => line.ask('reading offsets', kafka.requestTimeoutMs, readEnds),
+    close: () => line.close(),
   };
 
   async function readEnds(admin: Admin): Promise<LogEnd[]> {
@@ -44,22 +36,5 @@ export function createLogEnds(kafka: Kafka, topic: string, groupId: string): Log
       end: Number(high),
       committed: Math.max(committed.get(partition) ?? 0, Number(low)),
     }));
-  }
-
-  async function connect(): Promise<{ connection: KafkaConnection; admin: Admin }> {
-    const connection = kafka.open();
-    const admin = connection.client.admin();
-    try {
-      await within(kafka.requestTimeoutMs, 'connecting', admin.connect());
-    } catch (error) {
-      connection.destroy();
-      throw error;
-    }
-    return { connection, admin };
-  }
-
-  function close(): void {
-    open?.connection.destroy();
-    open = null;
   }
 }

@@ -1,4 +1,4 @@
-import { within } from './deadline.ts';
+import { createAdminLine } from './admin-line.ts';
 import type { Kafka } from './kafka.ts';
 
 export interface TopicEnd {
@@ -11,14 +11,13 @@ export interface TopicEnd {
 
 /** Asks once, over a connection of its own. Rejects when Kafka does not answer in time. */
 export async function readTopicEnds(kafka: Kafka, topic: string): Promise<TopicEnd[]> {
-  const connection = kafka.open();
-  const admin = connection.client.admin();
+  const line = createAdminLine(kafka);
   try {
-    await within(kafka.requestTimeoutMs, 'connecting', admin.connect());
-    const ends = await within(kafka.requestTimeoutMs, 'reading offsets', admin.fetchTopicOffsets(topic));
+    const ends = await line.ask('reading offsets', kafka.requestTimeoutMs, (admin) =>
+      admin.fetchTopicOffsets(topic),
+    );
     return ends.map(({ partition, low, high }) => ({ partition, low: Number(low), high: Number(high) }));
   } finally {
-    await within(1_000, 'disconnecting', admin.disconnect()).catch(() => undefined);
-    connection.destroy();
+    line.close();
   }
 }

@@ -1,5 +1,4 @@
 import fc from 'fast-check';
-import { Partitioners } from 'kafkajs';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Kafka } from '../../../shared/kafka/kafka.ts';
@@ -50,7 +49,6 @@ describe('a leader moves between two sends', () => {
     const raw = kafka.open();
     const producer = raw.client.producer({
       idempotent: true,
-      createPartitioner: Partitioners.DefaultPartitioner,
       retry: { retries: 10 },
     });
     await producer.connect();

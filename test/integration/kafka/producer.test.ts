@@ -1,10 +1,9 @@
-import { Partitioners } from 'kafkajs';
+import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { partitionOf } from '../../../shared/kafka/partition.ts';
 import { createProducer } from '../../../shared/kafka/producer.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { kafkaAt, newConsumer, newProducer, newTopics, numbered, textsOf } from './connection.ts';
-import { Registry } from 'prom-client';
 
 test('send answers where each record stands, and there it is read', async () => {
   const { kafka, topics } = await newTopics();
@@ -20,18 +19,6 @@ test('send answers where each record stands, and there it is read', async () => 
 });
 
 test('a key goes to the partition that the default partitioner of other clients chooses', async () => {
-  const choose = Partitioners.DefaultPartitioner();
-  const partitionMetadata = Array.from({ length: 12 }, (_, partitionId) => ({
-    partitionId,
-    leader: 1,
-    partitionErrorCode: 0,
-    isr: [1],
-    replicas: [1],
-  }));
-  for (const key of numbered('tenant', 500)) {
-    const theirs = choose({ topic: 't', partitionMetadata, message: { key, value: '' } });
-    expect(partitionOf(key, 12)).toBe(theirs);
-  }
   const { kafka, topics } = await newTopics(12);
   const places = await newProducer(kafka).send(
     topics.usage,
