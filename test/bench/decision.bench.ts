@@ -34,7 +34,7 @@ async function throughputTable(server: RunningRedis, { quick, dir, say }: BenchO
   const rates = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]));
   const cpuMicros = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]));
   const seconds = quick ? 1 : 4;
-  const rounds = quick ? 1 : 7;
+  const rounds = quick ? 1 : 5;
   for (let round = 0; round < rounds; round += 1) {
     // Every other round backwards, so that a machine that slows down favours nobody.
     const order = round % 2 === 0 ? contenders : contenders.toReversed();
@@ -88,7 +88,7 @@ async function latencyTable(
 ): Promise<string[]> {
   const seconds = quick ? 2 : 8;
   const measured = new Map<Contender, (Latencies & Cost)[]>(contenders.map((contender) => [contender, []]));
-  for (let round = 0; round < (quick ? 1 : 5); round += 1) {
+  for (let round = 0; round < (quick ? 1 : 3); round += 1) {
     for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
       const running = await startContender(contender, server.url);
       const before = await redisCost(redis);
