@@ -7,7 +7,7 @@ import { endLeftovers } from './stack/leftovers.ts';
 import { releaseLock, takeLock } from './stack/lock.ts';
 import { createProgress } from './stack/progress.ts';
 import { runStack } from './stack/run-stack.ts';
-import type { RunningStack } from './stack/run-stack.ts';
+import type { Closer, RunningStack } from './stack/run-stack.ts';
 
 /**
  * `npm start`: runs the whole of Tollgate on this machine until Ctrl-C or SIGTERM, then ends in reverse what it started.
@@ -18,7 +18,7 @@ const repository = join(import.meta.dirname, '..');
 const localDir = join(repository, '.local');
 const options = readOptions();
 const giveUp = new AbortController();
-const closers: { readonly name: string; readonly close: () => Promise<void> }[] = [];
+const closers: Closer[] = [];
 const keepAliveMs = 60_000;
 let running = false;
 let ending = false;
@@ -38,7 +38,7 @@ async function start(): Promise<void> {
     console.error(`Tollgate runs already here (pid ${other}); its addresses are in .local/stack.json.`);
     process.exit(1);
   }
-  closers.push({ name: 'lock', close: () => releaseLock(localDir) });
+  closers.push({ group: 'lock', name: 'lock', close: () => releaseLock(localDir) });
   try {
     await endLeftovers(localDir);
     if (options.fresh) await wipe();
@@ -49,7 +49,7 @@ async function start(): Promise<void> {
       traffic: options.traffic,
       progress: createProgress((line) => console.log(line)),
       signal: giveUp.signal,
-      onClose: (name, close) => void closers.push({ name, close }),
+      onClose: (closer) => void closers.push(closer),
       onDeath: (name, log) => {
         if (!ending) console.error(`\n✗ ${name} has ended by itself. The end of its log:\n${log}\n`);
       },
@@ -87,8 +87,14 @@ function end(): void {
 }
 
 async function closeAndExit(): Promise<void> {
-  for (const { name, close } of closers.toReversed()) {
-    await close().catch((error: unknown) => console.error(`${name}: ${messageOf(error)}`));
+  for (let last = closers.at(-1); last !== undefined; last = closers.at(-1)) {
+    const { group } = last;
+    const together = closers.splice(closers.findLastIndex((closer) => closer.group !== group) + 1);
+    await Promise.all(
+      together.map(({ name, close }) =>
+        close().catch((error: unknown) => console.error(`${name}: ${messageOf(error)}`)),
+      ),
+    );
   }
   process.exit(exitCode);
 }

@@ -26,10 +26,16 @@ export interface StackOptions {
   readonly progress: Progress;
   /** Gives the start up. */
   readonly signal: AbortSignal;
-  /** Registers the end of something that runs; the last registered ends first. */
-  readonly onClose: (name: string, close: () => Promise<void>) => void;
+  /** Registers the end of something that runs: the last registered ends first, neighbours of one group at once. */
+  readonly onClose: (closer: Closer) => void;
   /** Told when something of the stack ends that was not asked to, with the end of its log. */
   readonly onDeath: (name: string, log: string) => void;
+}
+
+export interface Closer {
+  readonly group: 'lock' | 'servers' | 'upstream' | 'services' | 'file' | 'watchers';
+  readonly name: string;
+  readonly close: () => Promise<void>;
 }
 
 export interface RunningStack {
@@ -57,7 +63,7 @@ export async function runStack(options: StackOptions): Promise<RunningStack> {
     providers,
     onStarted: (server) => {
       if (server.pid !== null) pids[server.name] = server.pid;
-      options.onClose(server.name, () => server.stop());
+      options.onClose({ group: 'servers', name: server.name, close: () => server.stop() });
       void server.exited.then(() => report(options, server.name, server.logFile));
     },
   });
@@ -86,7 +92,7 @@ export async function runStack(options: StackOptions): Promise<RunningStack> {
     tenants: await stackTenants(secrets),
     pids,
   };
-  options.onClose('stack.json', () => removeStackFile(path));
+  options.onClose({ group: 'file', name: 'stack.json', close: () => removeStackFile(path) });
   await writeStackFile(path, file);
   if (options.traffic) {
     await watched(options, pids, 'traffic', () =>
@@ -104,7 +110,7 @@ interface ServicesPlan {
   readonly pids: Record<string, number>;
 }
 
-/** The sample API and the five services, side by side; waits for all before it fails. */
+/** The sample API, then the five services side by side. */
 async function startServices(options: StackOptions, plan: ServicesPlan): Promise<void> {
   const { ports, pids } = plan;
   const failure = new AbortController();
@@ -121,10 +127,11 @@ async function startServices(options: StackOptions, plan: ServicesPlan): Promise
     const env = serviceEnvironment(name, { ...plan, localDir: options.localDir, env: options.env });
     return scriptProcess(given, name, `services/${name}/main.ts`, env, `${at(opsPort(name, ports))}/readyz`);
   };
-  await allOrNone<unknown[]>(failure, [
-    watched(given, pids, 'upstream', upstream),
-    ...serviceNames.map((name) => watched(given, pids, name, service(name))),
-  ]);
+  await watched(given, pids, 'upstream', upstream);
+  await allOrNone<unknown[]>(
+    failure,
+    serviceNames.map((name) => watched(given, pids, name, service(name))),
+  );
 }
 
 /** Starts a process with progress shown, and registers its end and its unasked death. */
@@ -138,9 +145,14 @@ async function watched<Started extends { readonly server: ServerProcess } | null
   if (started === null) return started;
   const { server } = started;
   pids[name] = server.pid;
-  options.onClose(name, () => server.stop());
+  options.onClose({ group: groupOf(name), name, close: () => server.stop() });
   void server.exited.then(() => report(options, name, server.logFile));
   return started;
+}
+
+function groupOf(name: string): Closer['group'] {
+  if (name === 'upstream') return 'upstream';
+  return serviceNames.some((service) => service === name) ? 'services' : 'watchers';
 }
 
 async function report(options: StackOptions, name: string, logFile: string | null): Promise<void> {

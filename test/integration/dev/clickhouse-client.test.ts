@@ -1,4 +1,4 @@
-import { createClient } from '@clickhouse/client';
+import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import type { ClickHouseClient } from '@clickhouse/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
@@ -11,7 +11,15 @@ beforeAll(async () => {
   await admin.command({ query: `CREATE DATABASE ${database}` });
   await admin.close();
   const compression = { request: true, response: true };
-  client = createClient({ url: servers().clickhouseUrl, database, compression, max_open_connections: 20 });
+  // The failing queries below are meant.
+  const log = { level: ClickHouseLogLevel.OFF };
+  client = createClient({
+    url: servers().clickhouseUrl,
+    database,
+    compression,
+    log,
+    max_open_connections: 20,
+  });
   await client.command({
     query: `CREATE TABLE events (id UInt64, tenant LowCardinality(String), time DateTime64(3, 'UTC'), labels Map(String, String))
             ENGINE = ReplacingMergeTree ORDER BY (tenant, id)`,
