@@ -40,6 +40,9 @@ export interface ServiceOptions {
 /** The consumer holds about two blocks: this bounds the memory of a drain. */
 const blockBytesMax = 32 * 1024 * 1024;
 
+/** The shortest a broker grants by default: for so long a killed aggregator's partitions wait for the next one. */
+const sessionTimeoutMs = 6_000;
+
 /** Puts the parts together and runs them. Answers the names of what is not ready. */
 export function runAggregator(options: ServiceOptions): () => readonly string[] {
   const { kafka, clickhouse, topics, groupId, clock, logger, registry, lifecycle, fail } = options;
@@ -87,6 +90,7 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     groupLabel: 'aggregator',
     onBatch: ({ messages }) => aggregator.handle(messages),
     registry,
+    sessionTimeoutMs,
     batchRecordsMax: options.blockRowsMax,
     batchBytesMax: blockBytesMax,
     lingerMs: options.lingerMs,

@@ -64,7 +64,7 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
         if (rows.length === 0) return;
         await client.insert({
           table,
-          values: rows as unknown[],
+          values: rows,
           format: columns === undefined ? 'JSONEachRow' : 'JSONCompactEachRow',
           ...(columns === undefined ? {} : { columns: columns as [string, ...string[]] }),
         });

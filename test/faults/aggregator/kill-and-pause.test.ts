@@ -1,0 +1,120 @@
+// Goal: events sent = distinct ids stored = sums at every level, with aggregators killed and paused at random.
+// Method: two aggregator processes in one group under steady load; a seeded adversary. Pauses may outlast the session,
+// so that a zombie wakes up with a block whose partitions are another's.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { startServices } from '../../support/services.ts';
+import type { RunningService } from '../../support/services.ts';
+import { eventually, servers } from '../../support/servers.ts';
+import { allEqual, counts, createBed } from '../../integration/aggregator/bed.ts';
+import { requestEvent } from '../../integration/aggregator/events.ts';
+
+const long = process.env['TOLLGATE_FAULTS'] === 'long';
+const seed = Number(process.env['SEED'] ?? 20261121);
+const faultCount = long ? 100 : 6;
+const eventsPerSecond = 1_000;
+const batchIntervalMs = 50;
+
+test(
+  `nothing lost and nothing twice through ${faultCount} kills and pauses of aggregators (seed ${seed})`,
+  async () => {
+    const bed = await createBed();
+    const given = {
+      KAFKA_BROKERS: servers().kafkaBrokers,
+      CLICKHOUSE_URL: servers().clickhouseUrl,
+      CLICKHOUSE_DATABASE: bed.database,
+      TOLLGATE_TOPIC_PREFIX: bed.topics.usage.replace('usage.v1', ''),
+      LOG_LEVEL: 'warn',
+    };
+    const installations = await Promise.all([
+      startServices(['aggregator'], given),
+      startServices(['aggregator'], given),
+    ]);
+    const services = installations.map((installation) => installation.service('aggregator'));
+    const recoveries: Promise<void>[] = [];
+    const load = startLoad((records) => bed.produce(records));
+    try {
+      const [faults] = fc.sample(fc.array(fault, { minLength: faultCount, maxLength: faultCount }), {
+        seed,
+        numRuns: 1,
+      });
+      // The last one is always the nastiest, however few there are.
+      const planned = [...(faults ?? []).slice(1), { kind: 'zombie' as const, which: 0, ms: 0 }];
+      for (const { kind, which, ms } of planned) {
+        await pause(ms % 700);
+        await recoveries[which];
+        recoveries[which] = strike(services[which]!, kind, ms);
+        if (kind !== 'kill') await recoveries[which];
+      }
+      await Promise.all(recoveries);
+      const sent = await load.stop();
+      await eventually(
+        async () => {
+          const row = await counts(bed.clickhouse);
+          expect(allEqual(row, sent), `${JSON.stringify(row)}, sent ${sent}`).toBe(true);
+          return true;
+        },
+        { timeoutMs: 60_000, intervalMs: 250 },
+      );
+    } finally {
+      await load.stop();
+      await Promise.all(installations.map((installation) => installation.stop()));
+      await bed.dispose();
+    }
+  },
+  long ? 900_000 : 110_000,
+);
+
+const fault = fc.record({
+  kind: fc.oneof(
+    { weight: 6, arbitrary: fc.constant('kill' as const) },
+    { weight: 4, arbitrary: fc.constant('pause' as const) },
+    { weight: 1, arbitrary: fc.constant('zombie' as const) },
+  ),
+  which: fc.nat({ max: 1 }),
+  ms: fc.integer({ min: 100, max: 1_500 }),
+});
+
+/** The consumer's session lasts 6 s: a zombie sleeps longer, and its partitions move meanwhile. */
+const zombieSleepMs = 8_000;
+
+async function strike(service: RunningService, kind: 'kill' | 'pause' | 'zombie', ms: number): Promise<void> {
+  if (kind === 'kill') {
+    await service.kill();
+    await service.restart();
+    return;
+  }
+  service.pause();
+  await pause(kind === 'zombie' ? zombieSleepMs : ms);
+  service.resume();
+}
+
+/** A steady load of distinct events, a tenth of which is sent twice. */
+function startLoad(produce: (records: { tenant: string; value: unknown }[]) => Promise<void>): {
+  stop: () => Promise<number>;
+} {
+  let sent = 0;
+  const stopping = new AbortController();
+  const running = (async () => {
+    while (!stopping.signal.aborted) {
+      const records = Array.from({ length: (eventsPerSecond * batchIntervalMs) / 1000 }, () => {
+        sent += 1;
+        const tenant = `tenant-${sent % 20}`;
+        return { tenant, value: requestEvent(tenant, { data: { sequence: sent } }) };
+      });
+      await produce([...records, ...records.slice(0, 5)]);
+      await pause(batchIntervalMs);
+    }
+  })();
+  return {
+    async stop() {
+      stopping.abort();
+      await running;
+      return sent;
+    },
+  };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
