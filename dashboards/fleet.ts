@@ -268,14 +268,6 @@ function redis(): Panels {
 
 function behind(): Panels {
   return [
-    stat({
-      title: 'Tenants over 90 % of a quota',
-      description: 'Tenants about to be refused. The Business dashboard names them.',
-      queries: [promql('sum(tollgate_tenants_over_share{share="0.9"})', 'tenants')],
-      unit: 'short',
-      warnAt: 1,
-      width: 24,
-    }),
     series({
       title: 'Lag by consumer',
       description: 'Age of the oldest record not committed yet. The Pipeline dashboard goes on from here.',

@@ -162,3 +162,68 @@ export function healing(): Panels {
     }),
   ];
 }
+
+export function notifications(): Panels {
+  return [
+    series({
+      title: 'Alerts raised',
+      description: 'Alerts to tenants by kind: threshold, exceeded, forecast, recovered, rejections.',
+      queries: [promql(`sum by (kind) (increase(tollgate_alerts_total[${rate}]))`, '{{kind}}')],
+      unit: 'short',
+      stacked: true,
+    }),
+    series({
+      title: 'Quotas over 90 %',
+      description: 'Quotas that went over 90 % in 15 minutes. The Business dashboard names their tenants.',
+      queries: [promql('sum(increase(tollgate_quotas_over_90_total[15m]))', 'quotas')],
+      unit: 'short',
+      warnAt: 1,
+    }),
+    series({
+      title: 'Deliveries',
+      description:
+        'Finished deliveries by channel and status; dead were given up. Pending ones wait for a retry.',
+      queries: [
+        promql(
+          `sum by (channel, status) (increase(tollgate_deliveries_total[${rate}]))`,
+          '{{channel}} {{status}}',
+        ),
+        promql('sum by (state) (tollgate_deliveries_pending)', 'pending: {{state}}'),
+      ],
+      unit: 'short',
+    }),
+    series({
+      title: 'Attempts',
+      description: 'Attempts to deliver by outcome.',
+      queries: [
+        promql(
+          `sum by (channel, outcome) (increase(tollgate_delivery_attempts_total[${rate}]))`,
+          '{{channel}} {{outcome}}',
+        ),
+      ],
+      unit: 'short',
+    }),
+    series({
+      title: 'From total to alert to delivery',
+      description:
+        'p99 from the announcement of a total to its alert, from the alert to its delivery, and of one attempt.',
+      queries: [
+        promql(quantile(0.99, 'tollgate_evaluation_age_seconds', ''), 'total to alert'),
+        promql(quantile(0.99, 'tollgate_delivery_age_seconds', ''), 'alert to delivery'),
+        promql(quantile(0.99, 'tollgate_delivery_attempt_seconds', ''), 'attempt'),
+      ],
+      unit: 's',
+      warnAt: 2,
+    }),
+    series({
+      title: 'Unreadable announcements',
+      description:
+        'Announcements of totals that could not be read and were passed over, by service. Must be 0.',
+      queries: [
+        promql(`sum by (service) (increase(tollgate_totals_unreadable_total[${rate}]))`, '{{service}}'),
+      ],
+      unit: 'short',
+      badAt: 1,
+    }),
+  ];
+}

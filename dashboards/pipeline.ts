@@ -2,7 +2,7 @@ import type { ClassicDashboard } from './classic.ts';
 import { RowBuilder } from '@grafana/grafana-foundation-sdk/dashboard';
 import { rate, series, stat } from './panels.ts';
 import type { Panels } from './panels.ts';
-import { aggregator, clickhousePanels, healing } from './pipeline-truth.ts';
+import { aggregator, clickhousePanels, healing, notifications } from './pipeline-truth.ts';
 import { promql, quantile, sqlTable } from './queries.ts';
 import { dashboard } from './sources.ts';
 
@@ -22,6 +22,7 @@ export function pipelineDashboard(): ClassicDashboard {
     ['Aggregator', aggregator()],
     ['ClickHouse', clickhousePanels()],
     ['Truth and counters', healing()],
+    ['Notifications', notifications()],
   ];
   for (const [title, panels] of sections) {
     builder.withRow(new RowBuilder(title));
@@ -82,16 +83,6 @@ function figures(): Panels {
       ],
       unit: 'short',
       badAt: 1,
-    }),
-    stat({
-      title: 'Heartbeat',
-      description:
-        'Seconds since a heartbeat last came through from request to alert. It beats once a minute.',
-      queries: [promql('time() - max(tollgate_heartbeat_last_success_timestamp_seconds)', 'ago')],
-      unit: 's',
-      warnAt: 120,
-      badAt: 180,
-      empty: 'never',
     }),
   ];
 }

@@ -16,6 +16,8 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
 import type { AlertLog } from './alert-log.ts';
 import { evaluateQuota, recovered } from './evaluate.ts';
+import type { Heartbeat } from './heartbeat.ts';
+import { heartbeatTenant } from './heartbeat.ts';
 import { createPace } from './pace.ts';
 import type { Pace } from './pace.ts';
 import { heavyRejections, rejectionsAlert } from './rejections.ts';
@@ -34,6 +36,7 @@ export interface EvaluatorOptions {
   readonly clickhouse: ClickHouse;
   readonly policy: () => Policy;
   readonly rejector: Rejector;
+  readonly heartbeat: Heartbeat;
   readonly clock: Clock;
   readonly registry: Registry;
 }
@@ -47,7 +50,7 @@ const tenantsMax = 50_000;
 const recoveredAfterMs = 5_000;
 
 export function createEvaluator(options: EvaluatorOptions): Evaluator {
-  const { log, tenants, clickhouse, policy, rejector, clock, registry } = options;
+  const { log, tenants, clickhouse, policy, rejector, heartbeat, clock, registry } = options;
   const usage = createPace({ windowMs: usageWindowMs, readingsMax: 15, keysMax: tenantsMax });
   const minutes = createPace({ windowMs: minuteMs, readingsMax: 6, keysMax: 2 * tenantsMax });
   /** The hour in which a tenant was last told of refusals, so that ClickHouse is not asked again in it. */
@@ -70,8 +73,12 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
       const refused = await judgeRejections(totals, own);
       if (refused !== null) alerts.push(refused);
     }
-    await log.append(alerts);
-    for (const { kind } of alerts) metrics.alerts.inc({ kind });
+    const beats = announced.map(heartbeat.alertFor).filter((beat) => beat !== null);
+    await log.append([...alerts, ...beats]);
+    for (const { kind, used, limit } of alerts) {
+      metrics.alerts.inc({ kind });
+      if ((kind === 'threshold' || kind === 'exceeded') && used >= 0.9 * limit) metrics.nearlyUsedUp.inc();
+    }
     for (const { announced_at } of announced) {
       metrics.age.observe((clock.now() - Date.parse(announced_at)) / 1000);
     }
@@ -94,7 +101,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
 
   async function judgeRejections(totals: TenantTotals, quotas: readonly SettledReading[]) {
     const { tenant_id: tenantId, plan, day, announced_at } = totals;
-    if (tenantId === anonymousTenant) return null;
+    if (tenantId === anonymousTenant || tenantId === heartbeatTenant) return null;
     const asOfMs = Date.parse(announced_at);
     const refused = growthOf(minutes, `r${tenantId}`, asOfMs, day.limited);
     const requests = growthOf(minutes, `a${tenantId}`, asOfMs, day.requests);
@@ -143,6 +150,11 @@ function createMetrics(registry: Registry) {
       name: 'tollgate_alerts_total',
       help: 'Alerts put on the alerts topic, by kind.',
       labelNames: ['kind'],
+      registers: [registry],
+    }),
+    nearlyUsedUp: new Counter({
+      name: 'tollgate_quotas_over_90_total',
+      help: 'Alerts that told a tenant of a quota used to 90 % or more.',
       registers: [registry],
     }),
     unreadable: new Counter({
