@@ -3,6 +3,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
 import type { TenantTotals } from '../../../shared/domain/totals.ts';
+import { listDeadLetters, replayDeadLetter } from '../../../shared/kafka/dead-letters.ts';
+import { createProducer } from '../../../shared/kafka/producer.ts';
 import { readTable } from '../../../shared/kafka/table.ts';
 import { createRegistry } from '../../../shared/runtime/ops.ts';
 import { completeThrough, decisionById, todayTotals } from '../../../shared/clickhouse/usage.ts';
@@ -89,16 +91,54 @@ describe('what the aggregator counts', () => {
     bed.start();
     await bed.produce([...bad, ...good].map((value) => ({ tenant: 'acme', value })));
     await untilCounted(2);
-    const reasons: string[] = [];
-    const table = readTable<string>(bed.kafka, {
-      topic: bed.topics.deadLetters,
-      name: 'test',
-      decode: (value) => value.toString(),
-      registry: createRegistry('test'),
+    const letters = await eventually(async () => {
+      const found = await listDeadLetters(bed.kafka, bed.topics.deadLetters, { limit: 100 });
+      return found.length === bad.length ? found : null;
     });
-    await eventually(() => table.ready());
-    await table.close();
-    expect(reasons).toBeDefined();
+    expect(letters.map(({ reason }) => reason.replace(/has 300\d+ bytes/, 'has 300,… bytes')).sort()).toEqual(
+      [
+        'the event is not JSON',
+        'the event is not a JSON object',
+        'specversion is not "1.0"',
+        'subject is empty',
+        'decision is missing',
+        'units is not a number of 0 or more',
+        'time 1970-01-01T00:00:00.000Z is more than 365 days ago',
+        'time 2100-01-01T00:00:00.000Z is more than 600 s in the future',
+        'time is not an RFC 3339 time',
+        'the event has 300,… bytes, more than 262144',
+        'the event to correct, never-seen, is not known',
+      ].sort(),
+    );
+    const notJson = letters.find(({ reason }) => reason === 'the event is not JSON');
+    expect(notJson).toMatchObject({
+      topic: bed.topics.usage,
+      key: 'acme',
+      value: Buffer.from('this is not JSON'),
+    });
+  });
+
+  test('a dead letter that was mended by time is replayed, as often as one likes, and counts once', async () => {
+    bed = await createBed();
+    bed.start();
+    const order = meterEvent('acme', { id: 'order-1', data: { units: 10 } });
+    const early = { ...meterEvent('acme'), type: amendEventType, data: { event_id: 'order-1', units: 4 } };
+    await bed.produce([{ tenant: 'acme', value: early }]);
+    const [letter] = await eventually(async () => {
+      const found = await listDeadLetters(bed.kafka, bed.topics.deadLetters, { limit: 10 });
+      return found.length > 0 ? found : null;
+    });
+    await bed.produce([{ tenant: 'acme', value: order }]);
+    await untilCounted(1);
+    const producer = createProducer(bed.kafka, { registry: createRegistry('test') });
+    const desk = { kafka: bed.kafka, producer, topic: bed.topics.deadLetters };
+    expect(await replayDeadLetter(desk, letter!.id)).toBe(true);
+    expect(await replayDeadLetter(desk, letter!.id)).toBe(true);
+    expect(await replayDeadLetter(desk, '0-999999')).toBe(false);
+    expect(await replayDeadLetter(desk, 'nonsense')).toBe(false);
+    await producer.close();
+    await eventually(async () => (await counts(bed.clickhouse)).units_by_day === 4);
+    await untilCounted(1);
   });
 
   test('an id of somebody else counts once although it comes again with another time and content', async () => {
