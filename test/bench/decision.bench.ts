@@ -9,7 +9,15 @@ import type { Bench, BenchOptions } from './bench.ts';
 import { contenders, described } from './decision/contenders.ts';
 import type { Contender } from './decision/contenders.ts';
 import type { Latencies } from './decision/open-loop.ts';
-import { measureThroughput, openLoopCommand, pinToOtherCore, startContender } from './decision/processes.ts';
+import {
+  measureThroughput,
+  openLoopCommand,
+  pinToOtherCore,
+  serverCore,
+  startContender,
+} from './decision/processes.ts';
+import { createUndisturbed } from './decision/undisturbed.ts';
+import type { Undisturbed } from './decision/undisturbed.ts';
 
 /** What the decision costs beside doing without it and beside others; all in one run, in rounds that take turns. */
 export const bench: Bench = {
@@ -33,6 +41,7 @@ export const bench: Bench = {
 async function throughputTable(server: RunningRedis, { quick, dir, say }: BenchOptions): Promise<string[]> {
   const rates = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]));
   const cpuMicros = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]));
+  const undisturbed = createUndisturbed(serverCore);
   const seconds = quick ? 1 : 4;
   const rounds = quick ? 1 : 5;
   for (let round = 0; round < rounds; round += 1) {
@@ -41,9 +50,15 @@ async function throughputTable(server: RunningRedis, { quick, dir, say }: BenchO
     for (const contender of order) {
       const running = await startContender(contender, server.url);
       await measureThroughput(running.port, 1, dir);
-      const usedSeconds = running.cpuSeconds();
-      const rate = await measureThroughput(running.port, seconds, dir);
-      cpuMicros.get(contender)?.push(((running.cpuSeconds() - usedSeconds) * 1e6) / (rate * seconds));
+      const { rate, micros } = await undisturbed.measure(running, async () => {
+        const usedSeconds = running.cpuSeconds();
+        const measured = await measureThroughput(running.port, seconds, dir);
+        return {
+          rate: measured,
+          micros: ((running.cpuSeconds() - usedSeconds) * 1e6) / (measured * seconds),
+        };
+      });
+      cpuMicros.get(contender)?.push(micros);
       await running.stop();
       rates.get(contender)?.push(rate);
       say(`  round ${round + 1}/${rounds} ${contender}: ${Math.round(rate)}/s`);
@@ -70,6 +85,7 @@ async function throughputTable(server: RunningRedis, { quick, dir, say }: BenchO
     `Tollgate’s plugin is ${(middle('tollgate') / bare).toFixed(2)} of bare (aim 0.70), ` +
       `${against('flexible union')} × the union (aim 2) and ${against('fastify-rate-limit')} × @fastify/rate-limit ` +
       `with three times its windows (aim 1.15).`,
+    ...disturbance(undisturbed, rounds * contenders.length),
   ];
 }
 
@@ -86,20 +102,16 @@ async function latencyTable(
   redis: Redis,
   { quick, say }: BenchOptions,
 ): Promise<string[]> {
+  const undisturbed = createUndisturbed(serverCore);
+  const rounds = quick ? 1 : 3;
   const seconds = quick ? 2 : 8;
   const measured = new Map<Contender, (Latencies & Cost)[]>(contenders.map((contender) => [contender, []]));
-  for (let round = 0; round < (quick ? 1 : 3); round += 1) {
+  for (let round = 0; round < rounds; round += 1) {
     for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
       const running = await startContender(contender, server.url);
-      const before = await redisCost(redis);
-      const [command, args] = openLoopCommand(running.port, rate, seconds);
-      const latencies = JSON.parse((await promisify(execFile)(command, args)).stdout) as Latencies;
-      const after = await redisCost(redis);
+      const latencies = await undisturbed.measure(running, () => openLoop(running.port, seconds, redis));
       await running.stop();
-      const requests = rate * (seconds + 1);
-      const per = (key: keyof Cost): number => (after[key] - before[key]) / requests;
-      const cost = { cpuMicros: per('cpuMicros'), calls: per('calls'), commands: per('commands') };
-      measured.get(contender)?.push({ ...latencies, ...cost });
+      measured.get(contender)?.push(latencies);
       say(`  open loop ${contender}: p50 ${latencies.p50} µs, p99 ${latencies.p99} µs`);
     }
   }
@@ -125,6 +137,26 @@ async function latencyTable(
     'it, and commands they make it run, per check.',
     '',
     table(['contender', 'p50 µs', 'p99 µs', 'Redis µs', 'calls', 'commands'], rows),
+    ...disturbance(undisturbed, rounds * contenders.length),
+  ];
+}
+
+async function openLoop(port: number, seconds: number, redis: Redis): Promise<Latencies & Cost> {
+  const before = await redisCost(redis);
+  const [command, args] = openLoopCommand(port, rate, seconds);
+  const latencies = JSON.parse((await promisify(execFile)(command, args)).stdout) as Latencies;
+  const after = await redisCost(redis);
+  const requests = rate * (seconds + 1);
+  const per = (key: keyof Cost): number => (after[key] - before[key]) / requests;
+  return { ...latencies, cpuMicros: per('cpuMicros'), calls: per('calls'), commands: per('commands') };
+}
+
+function disturbance(undisturbed: Undisturbed, measurements: number): string[] {
+  const count = undisturbed.disturbed();
+  if (count === 0) return [];
+  return [
+    '',
+    `Other processes were at work during ${count} of ${measurements} measurements: read them with care.`,
   ];
 }
 

@@ -13,9 +13,9 @@ export interface RunningContender {
 }
 
 const canPin = spawnSync('taskset', ['-V']).status === 0;
-const serverCore = '0';
+export const serverCore = 0;
 /** Redis and the load generator share the other core, as the anchors measured. */
-const otherCore = '1';
+const otherCore = 1;
 
 export async function startContender(contender: Contender, redisUrl: string): Promise<RunningContender> {
   const script = join(import.meta.dirname, 'server.ts');
@@ -73,9 +73,9 @@ export function openLoopCommand(port: number, rate: number, seconds: number): [s
 }
 
 export function pinToOtherCore(pid: number): void {
-  if (canPin) spawnSync('taskset', ['-p', '-c', otherCore, String(pid)]);
+  if (canPin) spawnSync('taskset', ['-p', '-c', String(otherCore), String(pid)]);
 }
 
-function pinned(core: string, command: string, args: readonly string[]): [string, string[]] {
-  return canPin ? ['taskset', ['-c', core, command, ...args]] : [command, [...args]];
+function pinned(core: number, command: string, args: readonly string[]): [string, string[]] {
+  return canPin ? ['taskset', ['-c', String(core), command, ...args]] : [command, [...args]];
 }
