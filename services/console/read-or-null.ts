@@ -1,5 +1,5 @@
 import type { ConsoleParts } from './console.ts';
-import { storeOf } from './admin/app.ts';
+import { storeOf } from './store-of.ts';
 
 /**
  * One read of a page: null when the store behind it did not answer, so that the rest of the page still shows and the

@@ -6,7 +6,7 @@ import serveStatic from '@fastify/static';
 import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { messageOf } from '../../shared/runtime/errors.ts';
-import { storeOf } from './admin/app.ts';
+import { storeOf } from './store-of.ts';
 import type { ConsoleParts } from './console.ts';
 import { measureRequests } from './measure-requests.ts';
 import { registerOperator } from './operator/app.ts';

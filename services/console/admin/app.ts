@@ -1,32 +1,18 @@
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { fastify } from 'fastify';
-import type {
-  FastifyBaseLogger,
-  FastifyError,
-  FastifyInstance,
-  FastifyReply,
-  RawServerDefault,
-} from 'fastify';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
+import type { FastifyError, FastifyInstance } from 'fastify';
+import { messageOf } from '../../../shared/runtime/errors.ts';
 import { registerOps } from '../../../shared/runtime/ops.ts';
 import type { ConsoleParts } from '../console.ts';
-import { problem } from '../problem.ts';
-import type { Outcome } from '../problem.ts';
 import { measureRequests } from '../measure-requests.ts';
+import { storeOf } from '../store-of.ts';
+import { sendProblem } from './answer.ts';
+import type { AdminApp } from './answer.ts';
 import { bearerOf, sameSecret } from './authenticate.ts';
 import { registerControls } from './controls.ts';
 import { registerInstallation } from './installation.ts';
 import { registerTenants } from './tenants.ts';
-
-export type AdminApp = FastifyInstance<
-  RawServerDefault,
-  IncomingMessage,
-  ServerResponse,
-  FastifyBaseLogger,
-  TypeBoxTypeProvider
->;
 
 const bodyBytesMax = 256 * 1024;
 
@@ -79,25 +65,6 @@ export function unready(parts: ConsoleParts): readonly string[] {
   return parts.directory.ready() ? [] : ['tenant records'];
 }
 
-export function sendProblem(
-  reply: FastifyReply,
-  status: number,
-  title: string,
-  detail: string,
-): FastifyReply {
-  return reply
-    .code(status)
-    .type('application/problem+json')
-    .send(problem(status, title, detail));
-}
-
-/** The value, or the refusal as problem+json. */
-export function sendOutcome<Value>(reply: FastifyReply, outcome: Outcome<Value>): FastifyReply {
-  return outcome.ok
-    ? reply.send(outcome.value)
-    : sendProblem(reply, outcome.status, outcome.title, outcome.detail);
-}
-
 function answerWithProblems(
   app: Pick<AdminApp, 'setErrorHandler' | 'setNotFoundHandler'>,
   parts: ConsoleParts,
@@ -140,12 +107,4 @@ function adviceOf(error: unknown): string {
       : `${field} ${message ?? 'is invalid'}`;
   });
   return mistakes.length === 0 ? messageOf(error) : `${[...new Set(mistakes)].join('; ')}.`;
-}
-
-/** Which store an error speaks of, or null. */
-export function storeOf(error: unknown): 'redis' | 'kafka' | 'clickhouse' | null {
-  if (!(error instanceof TollgateError)) return null;
-  if (error.code.startsWith('REDIS')) return 'redis';
-  if (error.code.startsWith('KAFKA')) return 'kafka';
-  return error.code.startsWith('CLICKHOUSE') ? 'clickhouse' : null;
 }

@@ -5,8 +5,8 @@ import { block, unblock } from '../tenants/block.ts';
 import { addBoost, endBoost, phaseOf } from '../tenants/boosts.ts';
 import { addKey, newKey, removeKey } from '../tenants/api-keys.ts';
 import { tenantStatus } from '../tenants/tenant-status.ts';
-import type { AdminApp } from './app.ts';
-import { sendOutcome, sendProblem } from './app.ts';
+import type { AdminApp } from './answer.ts';
+import { sendOutcome, sendProblem } from './answer.ts';
 import { actorOf } from './authenticate.ts';
 import { BlockBody, BoostBody, ReasonBody, TenantParams } from './schemas.ts';
 

@@ -1,8 +1,8 @@
 import { Type } from 'typebox';
 import type { ConsoleParts } from '../console.ts';
 import { recentChanges } from '../tenants/audit-trail.ts';
-import type { AdminApp } from './app.ts';
-import { sendProblem } from './app.ts';
+import type { AdminApp } from './answer.ts';
+import { sendProblem } from './answer.ts';
 import { actorOf } from './authenticate.ts';
 import { AuditQuery, PortalLinkBody, ResetAllBody } from './schemas.ts';
 

@@ -8,8 +8,8 @@ import { todaysUse } from '../tenants/todays-use.ts';
 import { listTenants } from '../tenants/list.ts';
 import { limitsOfTenant } from '../tenants/limits.ts';
 import { mistakeInTenantId, mistakesInRecord } from '../tenants/validate.ts';
-import type { AdminApp } from './app.ts';
-import { sendOutcome, sendProblem } from './app.ts';
+import type { AdminApp } from './answer.ts';
+import { sendOutcome, sendProblem } from './answer.ts';
 import { actorOf } from './authenticate.ts';
 import { ListQuery, TenantBody, TenantParams } from './schemas.ts';
 

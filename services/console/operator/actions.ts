@@ -10,7 +10,7 @@ import { block, unblock } from '../tenants/block.ts';
 import type { BlockRequest } from '../tenants/block.ts';
 import { addBoost, endBoost } from '../tenants/boosts.ts';
 import type { BoostRequest } from '../tenants/boosts.ts';
-import { actionForOperator, sendOperatorPage } from './app.ts';
+import { actionForOperator, sendOperatorPage } from './signed-in.ts';
 import { planFrom } from './plan-form.ts';
 
 interface Action {

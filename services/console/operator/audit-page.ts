@@ -3,7 +3,7 @@ import type { ConsoleParts } from '../console.ts';
 import { stamp } from '../pages/format.ts';
 import { html } from '../pages/html.ts';
 import { emptyState } from '../pages/layout.ts';
-import type { PageContent } from '../portal/app.ts';
+import type { PageContent } from '../portal/visitor.ts';
 import { recentChanges } from '../tenants/audit-trail.ts';
 
 const shownMax = 200;

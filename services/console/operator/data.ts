@@ -3,7 +3,7 @@ import type { ConsoleParts } from '../console.ts';
 import { snapshotOf } from '../portal/snapshot.ts';
 import { problem } from '../problem.ts';
 import { readOrNull } from '../read-or-null.ts';
-import { operatorOf } from './app.ts';
+import { operatorOf } from './signed-in.ts';
 
 /** What the scripts of a tenant's page fetch. Below `/operator`, where the operator's cookie is sent. */
 export function registerTenantData(app: FastifyInstance, parts: ConsoleParts): void {

@@ -5,9 +5,9 @@ import { html } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
 import { emptyState, failedState } from '../pages/layout.ts';
 import type { DeadLetter } from '../pipeline-port.ts';
-import type { PageContent } from '../portal/app.ts';
+import type { PageContent } from '../portal/visitor.ts';
 import { readOrNull } from '../read-or-null.ts';
-import { actionForOperator } from './app.ts';
+import { actionForOperator } from './signed-in.ts';
 
 const shownMax = 50;
 

@@ -5,7 +5,7 @@ import { html } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
 import { emptyState, failedState } from '../pages/layout.ts';
 import { freshness } from '../portal/usage-page.ts';
-import type { PageContent } from '../portal/app.ts';
+import type { PageContent } from '../portal/visitor.ts';
 import { readOrNull } from '../read-or-null.ts';
 import type { TenantUse } from '../usage-reader.ts';
 

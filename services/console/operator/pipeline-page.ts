@@ -2,7 +2,7 @@ import type { ConsoleParts } from '../console.ts';
 import { span, stamp } from '../pages/format.ts';
 import { html } from '../pages/html.ts';
 import { failedState } from '../pages/layout.ts';
-import type { PageContent } from '../portal/app.ts';
+import type { PageContent } from '../portal/visitor.ts';
 import { readOrNull } from '../read-or-null.ts';
 
 const freshMs = 10_000;

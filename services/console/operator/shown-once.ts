@@ -4,7 +4,7 @@ import { stamp } from '../pages/format.ts';
 import { html } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
 import { addKey, newKey } from '../tenants/api-keys.ts';
-import { actionForOperator, sendOperatorPage } from './app.ts';
+import { actionForOperator, sendOperatorPage } from './signed-in.ts';
 
 const base = '/operator/tenants/:id';
 const here = '/operator/tenants';

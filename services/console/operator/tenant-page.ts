@@ -6,7 +6,7 @@ import { graph } from '../pages/graph.ts';
 import { html } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
 import { emptyState, failedState } from '../pages/layout.ts';
-import type { PageContent } from '../portal/app.ts';
+import type { PageContent } from '../portal/visitor.ts';
 import { limitTable } from '../portal/limits-page.ts';
 import { snapshotOf } from '../portal/snapshot.ts';
 import { freshness, limitCards } from '../portal/usage-page.ts';

@@ -5,7 +5,7 @@ import { count, money, title } from '../pages/format.ts';
 import { html } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
 import { emptyState, failedState } from '../pages/layout.ts';
-import type { PageContent } from '../portal/app.ts';
+import type { PageContent } from '../portal/visitor.ts';
 import { listTenants } from '../tenants/list.ts';
 import type { ListedTenant } from '../tenants/list.ts';
 import { limitsOfTenant } from '../tenants/limits.ts';

@@ -3,7 +3,7 @@ import type { ConsoleParts } from '../console.ts';
 import { readOrNull } from '../read-or-null.ts';
 import { problem } from '../problem.ts';
 import { snapshotOf } from './snapshot.ts';
-import { visitorOf } from './app.ts';
+import { visitorOf } from './visitor.ts';
 
 /** What the pages' scripts fetch, for the tenant of the session. */
 export function registerData(app: FastifyInstance, parts: ConsoleParts): void {

@@ -2,7 +2,7 @@ import type { ConsoleParts } from '../console.ts';
 import { html } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
 import { samples } from './guide-samples.ts';
-import type { PageContent, Visitor } from './app.ts';
+import type { PageContent, Visitor } from './visitor.ts';
 
 /** What a 429 means and how a client handles it (E5), with samples to copy. */
 export function guidePage(parts: ConsoleParts, { tenantId, record }: Visitor): PageContent {

@@ -4,7 +4,7 @@ import { count, money, percent, share } from '../pages/format.ts';
 import { graph } from '../pages/graph.ts';
 import { html } from '../pages/html.ts';
 import { readOrNull } from '../read-or-null.ts';
-import type { PageContent, Visitor } from './app.ts';
+import type { PageContent, Visitor } from './visitor.ts';
 import { freshness } from './usage-page.ts';
 
 export async function historyPage(

@@ -8,7 +8,7 @@ import { readOrNull } from '../read-or-null.ts';
 import { phaseOf, sizeOf } from '../tenants/boosts.ts';
 import { limitsOfTenant } from '../tenants/limits.ts';
 import type { HeldLimit } from '../tenants/limits.ts';
-import type { PageContent, Visitor } from './app.ts';
+import type { PageContent, Visitor } from './visitor.ts';
 
 export async function limitsPage(parts: ConsoleParts, { tenantId, record }: Visitor): Promise<PageContent> {
   const nowMs = parts.clock.now();

@@ -7,7 +7,7 @@ import type { Html } from '../pages/html.ts';
 import { emptyState, failedState } from '../pages/layout.ts';
 import { readOrNull } from '../read-or-null.ts';
 import { explain } from '../refusals/explain.ts';
-import type { PageContent, Visitor } from './app.ts';
+import type { PageContent, Visitor } from './visitor.ts';
 
 const dayMs = 86_400_000;
 const shownMax = 50;

@@ -7,7 +7,7 @@ import { createAttempts } from '../sessions/attempts.ts';
 import { clearSession, setSession } from '../sessions/cookies.ts';
 import { readCredential } from '../sessions/tenant-credential.ts';
 import { mistakeInTenantId } from '../tenants/validate.ts';
-import { visitorOf } from './app.ts';
+import { visitorOf } from './visitor.ts';
 
 const sessionTtlMs = 8 * 3_600_000;
 

@@ -6,7 +6,7 @@ import { html } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
 import { emptyState, failedState } from '../pages/layout.ts';
 import { readOrNull } from '../read-or-null.ts';
-import type { PageContent, Visitor } from './app.ts';
+import type { PageContent, Visitor } from './visitor.ts';
 import { snapshotOf } from './snapshot.ts';
 import type { ShownLimit, Snapshot } from './snapshot.ts';
 

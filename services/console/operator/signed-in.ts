@@ -1,0 +1,76 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ConsoleParts } from '../console.ts';
+import { page } from '../pages/layout.ts';
+import type { NavItem, Notice } from '../pages/layout.ts';
+import type { PageContent } from '../portal/visitor.ts';
+import { sessionOf } from '../sessions/cookies.ts';
+
+const nav: readonly NavItem[] = [
+  { href: '/operator/tenants', label: 'Tenants' },
+  { href: '/operator/growth', label: 'Growth and cost' },
+  { href: '/operator/pipeline', label: 'Pipeline' },
+  { href: '/operator/dead-letters', label: 'Dead letters' },
+  { href: '/operator/audit', label: 'Audit' },
+];
+
+/** A page for a signed-in operator; `make` gets the name the operator gave. */
+export function forOperator(
+  parts: ConsoleParts,
+  here: string,
+  make: (name: string, request: FastifyRequest) => PageContent | Promise<PageContent>,
+) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const name = await operatorOf(parts, request);
+    if (name === null) return reply.redirect('/operator?reason=signed-out', 303);
+    const content = await make(name, request);
+    return sendOperatorPage(reply, name, here, content, noticeOf(request));
+  };
+}
+
+/** An action of a form: does it, then shows the page it came from with what happened. */
+export function actionForOperator(
+  parts: ConsoleParts,
+  act: (name: string, request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>,
+) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const name = await operatorOf(parts, request);
+    if (name === null) return reply.redirect('/operator?reason=signed-out', 303);
+    return act(name, request, reply);
+  };
+}
+
+export function sendOperatorPage(
+  reply: FastifyReply,
+  name: string,
+  here: string,
+  content: PageContent,
+  notice: Notice | null,
+): FastifyReply {
+  return reply
+    .code(content.status ?? 200)
+    .header('cache-control', 'no-store')
+    .type('text/html')
+    .send(page({ ...content, area: 'operator', nav, here, who: name, notice: content.notice ?? notice }));
+}
+
+export async function operatorOf(parts: ConsoleParts, request: FastifyRequest): Promise<string | null> {
+  const reading = await parts.tokens.readOperator(sessionOf(request, 'tollgate_operator'));
+  return reading.kind === 'valid' ? reading.subject : null;
+}
+
+/** What an action did travels to the next page in its address, as one of these words only. */
+const notices: Readonly<Record<string, string>> = {
+  saved: 'Saved. Gateways follow within seconds.',
+  boosted: 'Limit raised. Gateways follow within seconds.',
+  'boost-ended': 'Boost ended.',
+  blocked: 'Tenant blocked.',
+  unblocked: 'Block lifted.',
+  reset: 'Counters reset.',
+  'key-deleted': 'API key deleted.',
+  replayed: 'Sent again.',
+};
+
+function noticeOf(request: FastifyRequest): Notice | null {
+  const text = notices[(request.query as { done?: string }).done ?? ''];
+  return text === undefined ? null : { tone: 'good', text };
+}

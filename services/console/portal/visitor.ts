@@ -1,0 +1,68 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import type { ConsoleParts } from '../console.ts';
+import type { HtmlValue } from '../pages/html.ts';
+import { page } from '../pages/layout.ts';
+import type { NavItem, Notice } from '../pages/layout.ts';
+import { sessionOf } from '../sessions/cookies.ts';
+
+/**
+ * Who looks at the portal. `tenantId` comes from the signed session and from nowhere else: no page or endpoint of the
+ * portal takes a tenant from its path, query or form, so a visitor cannot ask for another's data.
+ */
+export interface Visitor {
+  readonly tenantId: string;
+  readonly record: TenantRecord | null;
+}
+
+export interface PageContent {
+  readonly title: string;
+  readonly body: HtmlValue;
+  readonly scripts?: readonly string[];
+  readonly status?: number;
+  readonly notice?: Notice | null;
+}
+
+const nav: readonly NavItem[] = [
+  { href: '/usage', label: 'Usage' },
+  { href: '/history', label: 'History' },
+  { href: '/refusals', label: 'Refusals' },
+  { href: '/limits', label: 'Limits and plan' },
+  { href: '/notifications', label: 'Notifications' },
+  { href: '/guide', label: 'Handling 429' },
+];
+
+export type PageMaker = (
+  visitor: Visitor,
+  request: FastifyRequest,
+  reply: FastifyReply,
+) => PageContent | null | Promise<PageContent | null>;
+
+/** A page for whoever is signed in; others go to the sign-in. A maker that answered by itself returns null. */
+export function forTenant(parts: ConsoleParts, here: string, make: PageMaker) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const visitor = await visitorOf(parts, request);
+    if (visitor === null) return reply.redirect('/?reason=signed-out', 303);
+    const content = await make(visitor, request, reply);
+    if (content === null) return reply;
+    return reply
+      .code(content.status ?? 200)
+      .header('cache-control', 'no-store')
+      .type('text/html')
+      .send(
+        page({
+          ...content,
+          area: 'portal',
+          nav,
+          here,
+          who: visitor.record?.display_name ?? visitor.tenantId,
+        }),
+      );
+  };
+}
+
+export async function visitorOf(parts: ConsoleParts, request: FastifyRequest): Promise<Visitor | null> {
+  const reading = await parts.tokens.readTenant(sessionOf(request, 'tollgate_portal'));
+  if (reading.kind !== 'valid') return null;
+  return { tenantId: reading.subject, record: parts.directory.get(reading.subject) ?? null };
+}

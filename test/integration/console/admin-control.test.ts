@@ -1,0 +1,164 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { uniqueName } from '../../support/servers.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
+import { createBed } from './bed.ts';
+import type { Bed } from './bed.ts';
+
+let bed: Bed;
+beforeAll(async () => {
+  bed = await createBed();
+});
+afterAll(() => bed.dispose());
+
+const dayMs = 86_400_000;
+const inAWeek = (): string => new Date(Date.now() + 7 * dayMs).toISOString();
+
+describe('control', () => {
+  test('C3: status says requests this minute and today, resets, and blocked until when', async () => {
+    const id = uniqueName('status');
+    await bed.spend(id, 40);
+    const open = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+    expect(open.body).toMatchObject({
+      requests_this_minute: 40,
+      requests_today: 40,
+      blocked: false,
+      blocked_until: null,
+    });
+    expect(Object.keys(open.body['resets'] as object)).toEqual(['minute', 'day']);
+    await bed.spend(id, 60);
+    const full = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+    expect(full.body).toMatchObject({ requests_this_minute: 100, blocked: true, blocked_by: ['minute'] });
+    const until = Date.parse(String(full.body['blocked_until'])) - Date.now();
+    expect(until).toBeGreaterThan(0);
+    expect(until).toBeLessThanOrEqual(60_000);
+  });
+
+  test('C3: looking at a status takes nothing', async () => {
+    const id = uniqueName('peek');
+    await bed.spend(id, 1);
+    for (let look = 0; look < 3; look += 1) {
+      const { body } = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+      expect(body['requests_this_minute']).toBe(1);
+    }
+  });
+
+  test('C4, A9: a reset empties the counters and records what they had', async () => {
+    const id = uniqueName('reset');
+    await bed.spend(id, 60);
+    const reset = await bed.admin(
+      `POST /admin/v1/tenants/${id}/reset`,
+      { reason: 'ticket 1' },
+      { 'x-actor': 'kim' },
+    );
+    expect(reset.body['reset']).toMatchObject({ actor: 'kim', day_units: 60, month_units: 0 });
+    const { body } = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+    expect(body).toMatchObject({ requests_this_minute: 0, blocked: false });
+    await bed.spend(id, 5);
+    const again = await bed.admin(`POST /admin/v1/tenants/${id}/reset`);
+    expect(again.body['reset'], 'what the first reset took out counts too').toMatchObject({ day_units: 65 });
+  });
+
+  test('C4: the reset of all needs its words, and empties everybody', async () => {
+    const id = uniqueName('all');
+    await bed.spend(id, 30);
+    await storeUsage(bed.clickhouse, [{ timeMs: Date.now() - 1000, tenant: id, units: 30 }]);
+    expect((await bed.admin('POST /admin/v1/reset', {})).status).toBe(400);
+    expect((await bed.admin('POST /admin/v1/reset', { confirm: 'yes' })).status).toBe(400);
+    const done = await bed.admin('POST /admin/v1/reset', { confirm: 'reset all tenants' });
+    expect(done.status).toBe(200);
+    expect(bed.directory.get(id)?.reset?.day_units).toBe(30);
+    const { body } = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+    expect(body['requests_this_minute']).toBe(0);
+  });
+
+  test('C3: a block holds until its time, or until it is lifted', async () => {
+    const id = uniqueName('block');
+    const until = new Date(Date.now() + 3_600_000).toISOString();
+    expect((await bed.admin(`POST /admin/v1/tenants/${id}/block`, { until, reason: 'abuse' })).status).toBe(
+      200,
+    );
+    const { body } = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+    expect(body).toMatchObject({ blocked: true, blocked_by: ['operator'], blocked_until: until });
+    expect((await bed.admin(`DELETE /admin/v1/tenants/${id}/block`)).status).toBe(204);
+    expect((await bed.admin(`GET /admin/v1/tenants/${id}/status`)).body['blocked']).toBe(false);
+    expect((await bed.admin(`DELETE /admin/v1/tenants/${id}/block`)).status).toBe(404);
+    const past = await bed.admin(`POST /admin/v1/tenants/${id}/block`, {
+      until: '2020-01-01T00:00:00Z',
+      reason: 'x',
+    });
+    expect(past.status).toBe(422);
+  });
+
+  test('B12: a boost raises the limit now, names who and why, and ends when it is told to', async () => {
+    const id = uniqueName('boost');
+    const made = await bed.admin(
+      `POST /admin/v1/tenants/${id}/boosts`,
+      { limit: 'minute', multiply: 3, ends_at: inAWeek(), reason: 'launch week' },
+      { 'x-actor': 'robin' },
+    );
+    expect(made.status).toBe(201);
+    const limitNow = async (): Promise<unknown> =>
+      ((await bed.admin(`GET /admin/v1/tenants/${id}/status`)).body['limits'] as { limit: number }[])[0]
+        ?.limit;
+    expect(await limitNow()).toBe(300);
+    const listed = await bed.admin(`GET /admin/v1/tenants/${id}/boosts`);
+    expect(listed.body['boosts']).toMatchObject([
+      { phase: 'running', actor: 'robin', reason: 'launch week' },
+    ]);
+    const path = `/admin/v1/tenants/${id}/boosts/${String(made.body['id'])}`;
+    expect((await bed.admin(`DELETE ${path}`)).status).toBe(204);
+    expect(await limitNow()).toBe(100);
+    expect((await bed.admin(`DELETE ${path}`)).status).toBe(404);
+    const audit = await bed.admin(`GET /admin/v1/audit?tenant_id=${id}`);
+    expect(audit.body['changes']).toMatchObject([
+      { action: 'boost-end' },
+      { action: 'boost', actor: 'robin' },
+    ]);
+  });
+
+  const badBoosts: readonly [string, object][] = [
+    ['both sizes', { limit: 'minute', multiply: 2, set_to: 5, reason: 'x' }],
+    ['no size', { limit: 'minute', reason: 'x' }],
+    ['no reason', { limit: 'minute', multiply: 2 }],
+    ['an unknown limit', { limit: 'nope', multiply: 2, reason: 'x' }],
+    ['an end in the past', { limit: 'minute', multiply: 2, ends_at: '2020-01-01T00:00:00Z', reason: 'x' }],
+    ['no time', { limit: 'minute', multiply: 2, ends_at: 'soon', reason: 'x' }],
+  ];
+  test.each(badBoosts)('B12: a boost with %s is refused', async (_what, body) => {
+    const id = uniqueName('bad-boost');
+    const answer = await bed.admin(`POST /admin/v1/tenants/${id}/boosts`, { ends_at: inAWeek(), ...body });
+    expect([400, 422]).toContain(answer.status);
+    expect(bed.directory.get(id)).toBeUndefined();
+  });
+
+  test('an API key is shown once, works by its hash, and is deleted by the first digits of it', async () => {
+    const id = uniqueName('keys');
+    const made = await bed.admin(`POST /admin/v1/tenants/${id}/api-keys`);
+    expect(made.body['api_key']).toMatch(/^tgk_[\w-]{32}$/);
+    const sha256 = String(made.body['sha256']);
+    expect(bed.directory.byApiKeyHash(sha256)?.tenant_id).toBe(id);
+    expect(JSON.stringify(bed.directory.get(id))).not.toContain(made.body['api_key']);
+    const path = `/admin/v1/tenants/${id}/api-keys`;
+    expect((await bed.admin(`DELETE ${path}/${sha256.slice(0, 4)}`)).status).toBe(422);
+    expect((await bed.admin(`DELETE ${path}/${sha256.slice(0, 10)}`)).status).toBe(204);
+    expect(bed.directory.byApiKeyHash(sha256)).toBeUndefined();
+  });
+
+  test('a portal link names its end, and a link longer than 30 days is refused', async () => {
+    const made = await bed.admin('POST /admin/v1/portal-links', { tenant_id: 'acme', ttl: '15m' });
+    expect(made.status).toBe(201);
+    expect(made.body['url']).toMatch(/^http:\/\/console\.test\/sign-in\?token=/);
+    const leftMs = Date.parse(String(made.body['expires_at'])) - Date.now();
+    expect(Math.round(leftMs / 60_000)).toBe(15);
+    expect((await bed.admin('POST /admin/v1/portal-links', { tenant_id: 'acme', ttl: '31d' })).status).toBe(
+      422,
+    );
+  });
+
+  test('OpenAPI describes every endpoint of a tenant', async () => {
+    const { body } = await bed.admin('GET /admin/openapi.json');
+    const paths = Object.keys(body['paths'] as object);
+    for (const path of ['', '/status', '/reset', '/block', '/boosts', '/api-keys'])
+      expect(paths).toContain(`/admin/v1/tenants/{id}${path}`);
+  });
+});

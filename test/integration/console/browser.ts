@@ -1,0 +1,51 @@
+import { expect } from 'vitest';
+import type { Bed } from './bed.ts';
+
+/** What a browser got. */
+export interface Page {
+  readonly status: number;
+  readonly text: string;
+  readonly location: string;
+  readonly cookie: string;
+  readonly headers: Readonly<Record<string, unknown>>;
+}
+
+export async function get(on: Bed, url: string, cookie = ''): Promise<Page> {
+  return read(await on.console.web.inject({ method: 'GET', url, headers: { cookie } }));
+}
+
+export async function post(
+  on: Bed,
+  url: string,
+  form: Record<string, string> | [string, string][],
+  cookie = '',
+  headers: Record<string, string> = {},
+): Promise<Page> {
+  const payload = new URLSearchParams(form).toString();
+  return read(
+    await on.console.web.inject({
+      method: 'POST',
+      url,
+      payload,
+      headers: { cookie, 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    }),
+  );
+}
+
+function read(response: { statusCode: number; body: string; headers: Record<string, unknown> }): Page {
+  const set = response.headers['set-cookie'];
+  return {
+    status: response.statusCode,
+    text: response.body,
+    location: typeof response.headers['location'] === 'string' ? response.headers['location'] : '',
+    cookie: typeof set === 'string' ? set : '',
+    headers: response.headers,
+  };
+}
+
+/** The cookie of a visitor who came by a link. */
+export async function visit(on: Bed, tenantId: string): Promise<string> {
+  const page = await get(on, `/sign-in?token=${await on.tokens.signLink(tenantId, 60_000)}`);
+  expect(page.status).toBe(303);
+  return page.cookie.split(';')[0] ?? '';
+}

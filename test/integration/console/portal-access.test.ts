@@ -1,0 +1,133 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { uniqueName } from '../../support/servers.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
+import { createBed } from './bed.ts';
+import type { Bed } from './bed.ts';
+import { get, post, visit } from './browser.ts';
+
+let bed: Bed;
+beforeAll(async () => {
+  bed = await createBed();
+});
+afterAll(() => bed.dispose());
+
+const pages = ['/usage', '/history', '/refusals', '/limits', '/notifications', '/guide'];
+
+describe('signing in', () => {
+  test('B10: a link signs in, with a cookie that scripts and other sites cannot use', async () => {
+    const page = await get(bed, `/sign-in?token=${await bed.tokens.signLink(uniqueName('link'), 60_000)}`);
+    expect(page).toMatchObject({ status: 303, location: '/usage' });
+    expect(page.cookie).toMatch(/HttpOnly/);
+    expect(page.cookie).toMatch(/SameSite=Lax/);
+  });
+
+  test('an expired or changed link says so and signs nobody in', async () => {
+    const expired = await get(bed, `/sign-in?token=${await bed.tokens.signLink('acme', -5000)}`);
+    const token = await bed.tokens.signLink('acme', 60_000);
+    const changed = await get(bed, `/sign-in?token=${token.slice(0, -4)}AAAA`);
+    const [header, , signature] = token.split('.');
+    const other = Buffer.from(JSON.stringify({ sub: 'globex', exp: 4e9 })).toString('base64url');
+    const forged = await get(bed, `/sign-in?token=${header ?? ''}.${other}.${signature ?? ''}`);
+    const unsigned = await get(
+      bed,
+      `/sign-in?token=${Buffer.from('{"alg":"none"}').toString('base64url')}.${other}.`,
+    );
+    for (const page of [expired, changed, forged, unsigned, await get(bed, '/sign-in')]) {
+      expect(page.status).toBe(401);
+      expect(page.cookie).toBe('');
+    }
+    expect(expired.text).toContain('This link has expired');
+    expect(changed.text).toContain('not complete or was changed');
+  });
+
+  test('B10: an API key or a JWT signs in to its own tenant', async () => {
+    const id = uniqueName('keyed');
+    const { body } = await bed.admin(`POST /admin/v1/tenants/${id}/api-keys`);
+    const byKey = await post(bed, '/sign-in', { credential: String(body['api_key']) });
+    expect(byKey).toMatchObject({ status: 303, location: '/usage' });
+    const byJwt = await post(bed, '/sign-in', { credential: ` Bearer ${await bed.jwt({ tenant_id: id })} ` });
+    for (const { cookie } of [byKey, byJwt]) expect((await get(bed, '/usage', cookie)).text).toContain(id);
+  });
+
+  const wrong: readonly [string, string][] = [
+    ['an unknown key', 'tgk_0123456789012345678901234567890'],
+    ['words', 'let me in'],
+    ['an unsigned token', 'eyJhbGciOiJub25lIn0.eyJ0ZW5hbnRfaWQiOiJhIn0.'],
+    ['nothing', ''],
+  ];
+  test.each(wrong)('%s signs nobody in, and the page says why', async (_what, credential) => {
+    const page = await post(bed, '/sign-in', { credential });
+    expect(page.status).toBe(401);
+    expect(page.cookie).toBe('');
+    expect(page.text).toContain('role="alert"');
+  });
+
+  test('signing out ends the session of this browser', async () => {
+    const page = await post(bed, '/sign-out', {}, await visit(bed, uniqueName('out')));
+    expect(page.status).toBe(303);
+    expect(page.cookie).toMatch(/tollgate_portal=;/);
+  });
+
+  test('a form sent by another site does nothing', async () => {
+    const id = uniqueName('forged');
+    const cookie = await visit(bed, id);
+    const form = { threshold: '0.5', webhooks: 'https://evil.example/', slack: '', emails: '' };
+    for (const headers of [{ 'sec-fetch-site': 'cross-site' }, { origin: 'https://evil.example' }])
+      expect((await post(bed, '/notifications', form, cookie, headers)).status).toBe(403);
+    expect(bed.directory.get(id)).toBeUndefined();
+  });
+});
+
+describe('isolation', () => {
+  test('C2: every page and endpoint needs a session', async () => {
+    for (const url of [...pages, '/refusals/019aa4c2-6f00-7abc-8def-0123456789ab']) {
+      for (const cookie of ['', 'tollgate_portal=nonsense'])
+        expect(await get(bed, url, cookie)).toMatchObject({ status: 303, location: '/?reason=signed-out' });
+    }
+    for (const url of ['/data/usage', '/data/series']) expect((await get(bed, url)).status).toBe(401);
+    expect((await post(bed, '/notifications', {})).location).toBe('/?reason=signed-out');
+  });
+
+  test('C2: a tenant never sees another, by whatever it puts into paths and queries', async () => {
+    const [mine, theirs] = [uniqueName('mine'), uniqueName('theirs')];
+    await storeUsage(bed.clickhouse, [
+      { timeMs: Date.now() - 60_000, tenant: mine, user: 'ada' },
+      ...Array.from({ length: 4321 }, (_, at) => ({
+        timeMs: Date.now() - 60_000 - at,
+        tenant: theirs,
+        decision: 'limited' as const,
+        limitedBy: ['chat'],
+        user: 'their-user',
+      })),
+    ]);
+    await bed.admin(`PUT /admin/v1/tenants/${theirs}`, { display_name: 'Their Name' });
+    const [event] = await bed.clickhouse.query<{ event_id: string }>(
+      'SELECT event_id FROM usage_events WHERE tenant_id = {tenant:String} LIMIT 1',
+      { tenant: theirs },
+    );
+    const cookie = await visit(bed, mine);
+    const asked = [...pages, '/data/usage', '/data/series', '/refusals/find'].map(
+      (url) => `${url}?tenant_id=${theirs}&tenant=${theirs}&id=${event?.event_id ?? ''}`,
+    );
+    for (const url of [...asked, `/refusals/${event?.event_id ?? ''}`]) {
+      const page = await get(bed, url, cookie);
+      for (const secret of [theirs, 'Their Name', 'their-user', '4,321', '4321'])
+        expect(page.text).not.toContain(secret);
+    }
+    expect((await get(bed, `/refusals/${event?.event_id ?? ''}`, cookie)).status).toBe(404);
+    expect((await get(bed, `/refusals/${event?.event_id ?? ''}`, await visit(bed, theirs))).status).toBe(200);
+  });
+
+  test('a link is no session, and a tenant’s session is no operator’s', async () => {
+    const id = uniqueName('swap');
+    const link = await bed.tokens.signLink(id, 60_000);
+    expect((await get(bed, '/usage', `tollgate_portal=${link}`)).status).toBe(303);
+    const session = (await visit(bed, id)).split('=')[1] ?? '';
+    expect((await get(bed, `/sign-in?token=${session}`)).status).toBe(401);
+    for (const path of ['tenants', `tenants/${id}`, 'growth', 'audit', 'dead-letters', 'pipeline'])
+      expect((await get(bed, `/operator/${path}`, `tollgate_operator=${session}`)).location).toBe(
+        '/operator?reason=signed-out',
+      );
+    expect((await get(bed, `/operator/data/tenants/${id}`, `tollgate_operator=${session}`)).status).toBe(401);
+  });
+});
