@@ -1,7 +1,7 @@
 import { periodTotals } from '../../shared/clickhouse/period-totals.ts';
 import type { Span, TenantTotalsRow } from '../../shared/clickhouse/period-totals.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import { periodAt } from '../../shared/domain/calendar.ts';
+import { dateAt, periodAt } from '../../shared/domain/calendar.ts';
 import type { PeriodTotals, TenantTotals } from '../../shared/domain/totals.ts';
 import type { Producer } from '../../shared/kafka/producer.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -40,6 +40,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
           const totals: TenantTotals = {
             tenant_id: tenantId,
             plan: day.get(tenantId)?.plan ?? month.get(tenantId)?.plan ?? '',
+            ...(zone === null ? {} : { time_zone: zone }),
             day: totalsOf(day.get(tenantId), spans.day, zone),
             month: totalsOf(month.get(tenantId), spans.month, zone),
             day_by_route: day.get(tenantId)?.consumed_by_route ?? {},
@@ -66,7 +67,7 @@ function totalsOf(row: TenantTotalsRow | undefined, span: Span, zone: string | n
     cost = 0,
   } = row ?? {};
   return {
-    start: dateIn(zone, span.startMs),
+    start: dateAt(zone, span.startMs),
     requests,
     allowed,
     limited,
@@ -76,9 +77,4 @@ function totalsOf(row: TenantTotalsRow | undefined, span: Span, zone: string | n
     consumed,
     cost,
   };
-}
-
-/** `YYYY-MM-DD`, which is how Swedish writes a date. */
-function dateIn(zone: string | null, ms: number): string {
-  return new Intl.DateTimeFormat('sv-SE', { timeZone: zone ?? 'UTC', dateStyle: 'short' }).format(ms);
 }

@@ -21,6 +21,7 @@ import type { Post } from './deliver/post.ts';
 import { createDeliveryState } from './deliver/state.ts';
 import { logDeliveries } from './delivery-log.ts';
 import { createEvaluator } from './evaluator.ts';
+import { createHeartbeat } from './heartbeat.ts';
 import { createRejector } from './rejector.ts';
 
 export interface AlerterOptions {
@@ -35,6 +36,8 @@ export interface AlerterOptions {
   readonly mailer: Mailer;
   readonly retryPlan: RetryPlan;
   readonly sessionTimeoutMs?: number;
+  /** Pause between two heartbeats. */
+  readonly heartbeatMs?: number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly registry: Registry;
@@ -51,6 +54,7 @@ export interface Alerter {
 
 const recoveredIntervalMs = 5_000;
 const adoptRetryMs = 500;
+const heartbeatMsDefault = 60_000;
 
 /**
  * totals → evaluate → alerts topic → dispatch → deliveries topic → courier → target, and deliveries topic → ClickHouse.
@@ -63,19 +67,24 @@ export function runAlerter(options: AlerterOptions): Alerter {
   const producer = createProducer(kafka, { registry });
   const log = createAlertLog({ kafka, topics, producer, clock, registry });
   const state = createDeliveryState({ kafka, topics, producer, registry });
-  const evaluator = createEvaluator({ ...options, log, rejector: createRejector(clickhouse) });
+  const heartbeat = createHeartbeat({ producer, topics, clock, registry });
+  const evaluator = createEvaluator({ ...options, log, heartbeat, rejector: createRejector(clickhouse) });
   const courier = createCourier({ ...options, state, onDead: burn });
   const bury = async (records: Parameters<typeof producer.send>[1]): Promise<void> => {
     await producer.send(topics.deadLetters, records);
   };
-  const dispatcher = createDispatcher({ state, tenants, courier, bury, clock });
+  const dispatcher = createDispatcher({ state, tenants, courier, heartbeat, bury, clock });
 
   let historyIsCurrent = false;
-  let tellsRecovered = false;
+  /** Of several alerters the one with the first partition does what one is enough for. */
+  let leads = false;
   let adoption: Promise<unknown> = Promise.resolve();
   let generation = 0;
   const consumers = [judge(), deliver(), copyToClickHouse()];
-  const timer = setInterval(() => void tellRecovered(), recoveredIntervalMs);
+  const timers = [
+    setInterval(() => void tellRecovered(), recoveredIntervalMs),
+    setInterval(() => void beat(), options.heartbeatMs ?? heartbeatMsDefault),
+  ];
   return { unready, close };
 
   function judge(): Consumer {
@@ -83,7 +92,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
       onAssignment: (partitions) => {
         // Another member may have told of these tenants a moment ago.
         historyIsCurrent = false;
-        tellsRecovered = partitions?.get(topics.totals)?.includes(0) ?? false;
+        leads = partitions?.get(topics.totals)?.includes(0) ?? false;
       },
       onBatch: async ({ messages }) => {
         requireRecords();
@@ -133,10 +142,15 @@ export function runAlerter(options: AlerterOptions): Alerter {
   }
 
   async function tellRecovered(): Promise<void> {
-    if (!tellsRecovered || !historyIsCurrent) return;
+    if (!leads || !historyIsCurrent) return;
     await evaluator.tellRecovered().catch((error: unknown) => {
       logger.warn({ err: error }, 'recoveries are not told yet');
     });
+  }
+
+  async function beat(): Promise<void> {
+    if (!leads) return;
+    await heartbeat.beat().catch((error: unknown) => logger.warn({ err: error }, 'no heartbeat was sent'));
   }
 
   async function burn({ alert, target, channel, error, partition }: Delivery): Promise<void> {
@@ -187,7 +201,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
 
   async function close(): Promise<void> {
     closing.abort();
-    clearInterval(timer);
+    timers.forEach((timer) => clearInterval(timer));
     await Promise.all(consumers.map((consumer) => consumer.close()));
     await courier.close();
     await Promise.all([log.close(), state.close()]);

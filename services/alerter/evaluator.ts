@@ -73,7 +73,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
       const refused = await judgeRejections(totals, own);
       if (refused !== null) alerts.push(refused);
     }
-    const beats = announced.map(heartbeat.alertFor).filter((beat) => beat !== null);
+    const beats = announced.map((totals) => heartbeat.alertFor(totals)).filter((beat) => beat !== null);
     await log.append([...alerts, ...beats]);
     for (const { kind, used, limit } of alerts) {
       metrics.alerts.inc({ kind });

@@ -33,6 +33,7 @@ const configSchema = Type.Object({
   TOLLGATE_WEBHOOK_TIMEOUT_MS: Type.Integer({ minimum: 100, default: 10_000 }),
   TOLLGATE_WEBHOOK_ATTEMPTS_MAX: Type.Integer({ minimum: 1, default: defaultRetryPlan.attemptsMax }),
   TOLLGATE_WEBHOOK_RETRY_MS: Type.Integer({ minimum: 1, default: defaultRetryPlan.baseMs }),
+  TOLLGATE_HEARTBEAT_MS: Type.Integer({ minimum: 100, default: 60_000 }),
   TOLLGATE_SESSION_TIMEOUT_MS: Type.Integer({ minimum: 6_000, default: 10_000 }),
 });
 
@@ -78,6 +79,7 @@ await runService(logger, async (lifecycle, fail) => {
       baseMs: config.TOLLGATE_WEBHOOK_RETRY_MS,
     },
     sessionTimeoutMs: config.TOLLGATE_SESSION_TIMEOUT_MS,
+    heartbeatMs: config.TOLLGATE_HEARTBEAT_MS,
     clock: systemClock,
     random: () => randomInt(1_000_000) / 1_000_000,
     registry,

@@ -141,6 +141,14 @@ function createMetrics(registry: Registry, size: () => { waiting: number; active
       this.set({ state: 'active' }, active);
     },
   });
+  const finished = new Counter({
+    name: 'tollgate_deliveries_total',
+    help: 'Deliveries that are finished, by channel and status: delivered, dead (given up) or dropped (target removed or disabled).',
+    labelNames: ['channel', 'status'],
+    registers: [registry],
+  });
+  // A series that is born above zero shows no increase: the first message given up would raise no alert.
+  for (const channel of ['webhook', 'slack', 'email', 'log']) finished.inc({ channel, status: 'dead' }, 0);
   return {
     attempts: new Counter({
       name: 'tollgate_delivery_attempts_total',
@@ -148,12 +156,7 @@ function createMetrics(registry: Registry, size: () => { waiting: number; active
       labelNames: ['channel', 'outcome'],
       registers: [registry],
     }),
-    finished: new Counter({
-      name: 'tollgate_deliveries_total',
-      help: 'Deliveries that are finished, by channel and status: delivered, dead (given up) or dropped (target removed or disabled).',
-      labelNames: ['channel', 'status'],
-      registers: [registry],
-    }),
+    finished,
     seconds: new Histogram({
       name: 'tollgate_delivery_attempt_seconds',
       help: 'Seconds that one attempt to deliver an alert took, by channel.',

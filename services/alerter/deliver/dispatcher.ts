@@ -5,6 +5,7 @@ import type { ProducerRecord } from '../../../shared/kafka/producer.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
 import type { Clock } from '../../../shared/runtime/clock.ts';
 import { readAlert } from '../alert-record.ts';
+import type { Heartbeat } from '../heartbeat.ts';
 import type { Courier } from './courier.ts';
 import { deliveryKeyOf } from './delivery.ts';
 import type { Delivery } from './delivery.ts';
@@ -21,13 +22,15 @@ export interface DispatcherOptions {
   readonly state: DeliveryState;
   readonly tenants: TenantDirectory;
   readonly courier: Courier;
+  readonly heartbeat: Heartbeat;
   /** Puts records on the dead-letter topic. */
   readonly bury: (records: readonly ProducerRecord[]) => Promise<void>;
   readonly clock: Clock;
 }
 
 /** An alert that stands on the topic twice has one id, and of one id a target gets one delivery. */
-export function createDispatcher({ state, tenants, courier, bury, clock }: DispatcherOptions): Dispatcher {
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  const { state, tenants, courier, heartbeat, bury, clock } = options;
   return { dispatch };
 
   async function dispatch(messages: readonly ConsumedMessage[]): Promise<void> {
@@ -37,7 +40,7 @@ export function createDispatcher({ state, tenants, courier, bury, clock }: Dispa
       if (message.value === null) continue;
       const alert = readAlert(message.value);
       if (alert === null) unreadable.push(deadLetter(message, message.value));
-      else
+      else if (!heartbeat.arrived(alert))
         for (const delivery of deliveriesOf(alert, message.partition))
           deliveries.set(deliveryKeyOf(delivery), delivery);
     }

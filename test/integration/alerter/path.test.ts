@@ -21,7 +21,11 @@ beforeAll(async () => {
   run = await runPolicy('default', {
     services: ['gateway', 'aggregator', 'alerter'],
     edit: (text) => text.replace('limit: 1000, window: 1d', 'limit: 10, window: 1d'),
-    env: { TOLLGATE_WEBHOOK_ALLOW_PRIVATE: 'true', TOLLGATE_SESSION_TIMEOUT_MS: '6000' },
+    env: {
+      TOLLGATE_WEBHOOK_ALLOW_PRIVATE: 'true',
+      TOLLGATE_SESSION_TIMEOUT_MS: '6000',
+      TOLLGATE_HEARTBEAT_MS: '500',
+    },
   });
 });
 
@@ -49,6 +53,22 @@ test('B7: a request that crosses 80 % of a quota is a signed webhook, once, from
   const at = (share: number) =>
     latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))];
   process.stderr.write(`answered to webhook: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms of ${latencies.length}\n`);
+});
+
+test('a heartbeat goes the whole way, and its time is a metric', async () => {
+  const startedAtSeconds = Date.now() / 1000;
+  const lastBeat = async (): Promise<number> => {
+    const answer = await fetch(`${run.installation.service('alerter').opsUrl}/metrics`);
+    const line = /^tollgate_heartbeat_last_success_timestamp_seconds\{[^}]*\} (\S+)$/m.exec(
+      await answer.text(),
+    );
+    return Number(line?.[1]);
+  };
+  await eventually(async () => (await lastBeat()) > startedAtSeconds, { timeoutMs: 15_000 });
+  const rows = await run.clickhouse.query('SELECT 1 FROM alerts WHERE tenant_id = {tenant:String}', {
+    tenant: 'tollgate-heartbeat',
+  });
+  expect(rows).toEqual([]);
 });
 
 async function subscribeAll(): Promise<void> {

@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import type { TenantTotals } from '../../../shared/domain/totals.ts';
+import { parsePolicy } from '../../../shared/policy/load.ts';
+import { readingsOf } from '../../../shared/policy/quota-readings.ts';
+
+const policy = parsePolicy(
+  'test.yaml',
+  `version: 1
+links: { documentation: https://d.example, upgrade: https://u.example }
+identity: { anonymous: ip }
+default_plan: free
+plans:
+  free:
+    limits:
+      - { name: minute, per: tenant, limit: 50, window: 1m }
+      - { name: users, per: [tenant, user], limit: 5, window: 1d, type: quota }
+      - { name: hour, per: tenant, limit: 50, window: 1h, type: quota }
+      - { name: day, per: tenant, limit: 100, window: 1d, type: quota }
+      - { name: month, per: tenant, limit: 2000, window: 1mo, type: quota }
+routes:
+  - match: POST /agent/chat
+    limits: [{ name: chat, per: tenant, limit: 60, window: 1d, type: quota }]
+`,
+  {},
+  { secrets: 'optional' },
+);
+const nowMs = Date.parse('2026-03-10T20:00:00Z');
+const counts = { requests: 9, allowed: 9, limited: 0, bypassed: 0, errors: 0, units: 9, cost: 0 };
+const totals: TenantTotals = {
+  tenant_id: 'acme',
+  plan: 'free',
+  day: { start: '2026-03-10', ...counts, consumed: 30 },
+  month: { start: '2026-03-01', ...counts, consumed: 300 },
+  day_by_route: { 'POST /agent/chat': 7 },
+  complete_through: '2026-03-10T20:00:00.000Z',
+  announced_at: '2026-03-10T20:00:00.000Z',
+};
+
+function consumedOf(changes: Partial<TenantTotals> = {}, record: Partial<TenantRecord> | null = null) {
+  const full = record === null ? null : { tenant_id: 'acme', updated_at: '', updated_by: '', ...record };
+  const readings = readingsOf({ ...totals, ...changes }, policy, full, nowMs);
+  return Object.fromEntries(readings.map(({ quota, consumed }) => [quota.name, consumed]));
+}
+
+describe('readings of announced totals', () => {
+  test('are of quotas that count the whole tenant; what totals do not hold is open', () => {
+    expect(consumedOf()).toEqual({ hour: null, day: 30, month: 300, chat: 7 });
+  });
+
+  test('say nothing about a day that is not this one, and what they say of the month stays', () => {
+    expect(consumedOf({ day: { ...totals.day, start: '2026-03-09' } })).toEqual({ hour: null, month: 300 });
+  });
+
+  test("of the tenant's own zone hold for the tenant's own day", () => {
+    const record = { time_zone: 'Asia/Tokyo' };
+    const tokyo = { time_zone: 'Asia/Tokyo', day: { ...totals.day, start: '2026-03-11' } };
+    expect(consumedOf(tokyo, record)).toEqual({ hour: null, day: 30, month: 300, chat: 7 });
+  });
+
+  test('are open while the zone of the record is another one', () => {
+    expect(consumedOf({}, { time_zone: 'Asia/Tokyo' })).toEqual({
+      hour: null,
+      day: null,
+      month: null,
+      chat: null,
+    });
+  });
+
+  test('carry a reset that lies within the period', () => {
+    const atMs = Date.parse('2026-03-05T00:00:00Z');
+    const reset = { at_ms: atMs, actor: 'x', day_units: 0, month_units: 0 };
+    const record: TenantRecord = { tenant_id: 'acme', updated_at: '', updated_by: '', reset };
+    const resets = readingsOf(totals, policy, record, nowMs).map((one) => [one.quota.name, one.resetAtMs]);
+    expect(resets).toEqual([
+      ['hour', null],
+      ['day', null],
+      ['month', atMs],
+      ['chat', null],
+    ]);
+  });
+
+  test('of nobody are none', () => {
+    expect(consumedOf({ tenant_id: 'anonymous' })).toEqual({});
+  });
+});
