@@ -1,0 +1,155 @@
+import type { MeterAggregation, MeterDefinition, MeterWindow } from '../domain/meter.ts';
+import type { ClickHouse } from './client.ts';
+import { completeThrough } from './usage.ts';
+
+export interface MeterQuery {
+  readonly tenantId: string;
+  /** Unix milliseconds; `toMs` does not belong to it. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Null: one row for the whole span. */
+  readonly window: MeterWindow | null;
+  /** IANA zone in which windows begin. */
+  readonly timeZone: string;
+  /** Fields of `definition.groupBy`; others are refused by whoever takes the query. */
+  readonly groupBy: readonly string[];
+  /** Only events with these values. */
+  readonly filter: Readonly<Record<string, string>>;
+}
+
+export interface MeterRow {
+  /** ISO 8601 in UTC. A window that the span cuts is named whole. */
+  readonly window_start: string;
+  readonly window_end: string;
+  readonly group: Readonly<Record<string, string>>;
+  /** Null where no event of the window has a value. */
+  readonly value: number | null;
+}
+
+export interface MeterAnswer {
+  /** Ordered by window, then group. Windows without events are left out. */
+  readonly rows: readonly MeterRow[];
+  /** Read before the rows, so the rows are complete up to here. */
+  readonly complete_through: string | null;
+  /** True when there were more rows than an answer holds. */
+  readonly cut: boolean;
+}
+
+const rowsMax = 10_000;
+
+/** Measures one tenant's events. Values of others never enter: the tenant is a condition of every read. */
+export async function queryMeter(
+  clickhouse: ClickHouse,
+  definition: MeterDefinition,
+  query: MeterQuery,
+): Promise<MeterAnswer> {
+  const through = await completeThrough(clickhouse);
+  const names: Record<string, string> = { value: definition.value ?? '' };
+  const groups = query.groupBy.map((field, index) => fieldSql(field, `group${index}`, names));
+  const conditions = Object.entries(query.filter).map(([field, value], index) => {
+    names[`filter${index}`] = value;
+    return `${fieldSql(field, `filtered${index}`, names)} = {filter${index}:String}`;
+  });
+  const rows = await clickhouse.query<{ start: number; end: number; groups: string[]; value: number | null }>(
+    `SELECT ${windowSql(query.window)}, [${groups.join(', ')}] AS groups, ${valueSql(definition)} AS value
+    FROM usage_events
+    WHERE tenant_id = {tenant:String} AND type = {type:String}
+      AND time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
+      ${conditions.map((condition) => `AND ${condition}`).join(' ')}
+    GROUP BY start, end, groups
+    ORDER BY start, groups
+    LIMIT {rowsMax:UInt32}`,
+    {
+      ...names,
+      tenant: query.tenantId,
+      type: definition.eventType,
+      from: query.fromMs,
+      to: query.toMs,
+      zone: query.timeZone,
+      rowsMax: rowsMax + 1,
+    },
+  );
+  return {
+    rows: rows.slice(0, rowsMax).map((row) => ({
+      window_start: new Date(row.start).toISOString(),
+      window_end: new Date(row.end).toISOString(),
+      group: Object.fromEntries(query.groupBy.map((field, index) => [field, row.groups[index] ?? ''])),
+      value: row.value,
+    })),
+    complete_through: through,
+    cut: rows.length > rowsMax,
+  };
+}
+
+/** RFC 4180, one column a group. */
+export function meterCsv(rows: readonly MeterRow[], groupBy: readonly string[]): string {
+  const lines = rows.map((row) => [
+    row.window_start,
+    row.window_end,
+    ...groupBy.map((field) => row.group[field] ?? ''),
+    row.value === null ? '' : String(row.value),
+  ]);
+  return [['window_start', 'window_end', ...groupBy, 'value'], ...lines]
+    .map((cells) => cells.map(csvCell).join(',') + '\r\n')
+    .join('');
+}
+
+function csvCell(text: string): string {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** Fields of the data that have a column of their own; all others are properties. */
+const columns: Readonly<Record<string, string>> = {
+  units: 'units',
+  cost: 'cost',
+  latency_ms: 'latency_ms',
+  status: 'status',
+  user_id: 'user_id',
+  plan: 'plan',
+  route: 'route',
+  method: 'method',
+  path: 'path',
+  decision: 'decision',
+};
+
+/** The field as text. A property's name is a parameter, never SQL. */
+function fieldSql(field: string, parameter: string, names: Record<string, string>): string {
+  const column = Object.hasOwn(columns, field) ? columns[field] : undefined;
+  if (column !== undefined) return `toString(${column})`;
+  names[parameter] = field;
+  return `properties[{${parameter}:String}]`;
+}
+
+function valueSql({ aggregation, value }: MeterDefinition): string {
+  const column = value !== null && Object.hasOwn(columns, value) ? columns[value] : undefined;
+  const text = column === undefined ? 'properties[{value:String}]' : `toString(${column})`;
+  const sql: Record<MeterAggregation, string> = {
+    count: 'toFloat64(count())',
+    unique: `toFloat64(uniqExact(nullIf(${text}, '')))`,
+    sum: `sumOrNull(${numberOf(text)})`,
+    min: `minOrNull(${numberOf(text)})`,
+    max: `maxOrNull(${numberOf(text)})`,
+    average: `avgOrNull(${numberOf(text)})`,
+    // Of two events of the same millisecond the one with the larger id, so that the answer stays the same.
+    latest: `argMaxOrNull(${numberOf(text)}, (time, event_id))`,
+  };
+  return sql[aggregation];
+}
+
+/** Infinity and NaN are numbers to ClickHouse and to nobody else. */
+function numberOf(text: string): string {
+  return `if(isFinite(toFloat64OrNull(${text})), toFloat64OrNull(${text}), NULL)`;
+}
+
+function windowSql(window: MeterWindow | null): string {
+  if (window === null) return '{from:Int64} AS start, {to:Int64} AS end';
+  const begins: Record<MeterWindow, string> = {
+    minute: 'toStartOfMinute(time, {zone:String})',
+    hour: 'toStartOfHour(time, {zone:String})',
+    day: 'toStartOfDay(time, {zone:String})',
+    month: 'toDateTime(toStartOfMonth(time, {zone:String}), {zone:String})',
+  };
+  const begin = begins[window];
+  return `toUnixTimestamp(${begin}) * 1000 AS start,
+    toUnixTimestamp(${begin} + INTERVAL 1 ${window.toUpperCase()}) * 1000 AS end`;
+}

@@ -1,0 +1,30 @@
+export type MeterAggregation = 'sum' | 'count' | 'unique' | 'min' | 'max' | 'average' | 'latest';
+
+export const meterAggregations: readonly MeterAggregation[] = [
+  'sum',
+  'count',
+  'unique',
+  'min',
+  'max',
+  'average',
+  'latest',
+];
+
+/** A quantity measured over events of one type, as the policy defines it. */
+export interface MeterDefinition {
+  readonly name: string;
+  /** CloudEvents type, e.g. `tokens.used`; `tollgate.request.v1` meters requests. */
+  readonly eventType: string;
+  readonly aggregation: MeterAggregation;
+  /**
+   * What is aggregated: a field of the event's data. Null for `count` only. Events without it, or where it is not a
+   * number (any text for `unique`), count as nothing.
+   */
+  readonly value: string | null;
+  /** Fields of the event's data a query may group or filter by. */
+  readonly groupBy: readonly string[];
+}
+
+export type MeterWindow = 'minute' | 'hour' | 'day' | 'month';
+
+export const meterWindows: readonly MeterWindow[] = ['minute', 'hour', 'day', 'month'];

@@ -1,0 +1,116 @@
+// Goal: a meter says what its events say, by window, zone and group; text in them is never SQL.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { meterCsv, queryMeter } from '../../../shared/clickhouse/meters.ts';
+import type { MeterQuery } from '../../../shared/clickhouse/meters.ts';
+import { migrate } from '../../../shared/clickhouse/migrate.ts';
+import type { MeterAggregation, MeterDefinition } from '../../../shared/domain/meter.ts';
+import { servers, uniqueNamespace } from '../../support/servers.ts';
+
+const day = Date.UTC(2026, 9, 25);
+let clickhouse: ClickHouse;
+
+beforeAll(async () => {
+  clickhouse = createClickHouse({ url: servers().clickhouseUrl, database: uniqueNamespace().database });
+  await migrate(clickhouse);
+  const at = (hour: number, index: number, tokens: string, model: string, tenant = 'acme') => ({
+    time: new Date(day + hour * 3_600_000).toISOString(),
+    tenant_id: tenant,
+    id_a: index,
+    id_b: index,
+    foreign_id: `event-${index}`,
+    type: 'tokens.used',
+    source: 'app',
+    decision: 'allowed',
+    user_id: `user-${index % 2}`,
+    properties: { tokens, model },
+  });
+  await clickhouse.insert('stored_events', [
+    at(-0.5, 1, '5', 'small'),
+    at(0.5, 2, '10', 'small'),
+    at(1.5, 3, '20.5', 'large, "new"'),
+    at(1.6, 4, 'many', 'small'),
+    at(22.5, 5, '1', 'small'),
+    at(23.5, 6, '7', 'large, "new"'),
+    at(1.5, 7, '1000', 'small', 'other'),
+  ]);
+});
+
+afterAll(() => clickhouse.close());
+
+const meter = (aggregation: MeterAggregation, value: string | null = 'tokens'): MeterDefinition => ({
+  ...{ name: 'tokens', eventType: 'tokens.used', groupBy: ['model', 'user_id'] },
+  aggregation,
+  value,
+});
+
+const whole: MeterQuery = {
+  ...{
+    tenantId: 'acme',
+    fromMs: day - 86_400_000,
+    toMs: day + 2 * 86_400_000,
+    window: null,
+    timeZone: 'UTC',
+  },
+  groupBy: [],
+  filter: {},
+};
+
+async function values(
+  definition: MeterDefinition,
+  change: Partial<MeterQuery> = {},
+): Promise<(number | null)[]> {
+  return (await queryMeter(clickhouse, definition, { ...whole, ...change })).rows.map(({ value }) => value);
+}
+
+describe('meters', () => {
+  test.each([
+    ['sum', 43.5],
+    ['count', 6],
+    ['unique', 6],
+    ['min', 1],
+    ['max', 20.5],
+    ['average', 8.7],
+    ['latest', 7],
+  ] as const)('%s of what is a number, of this tenant only', async (aggregation, expected) => {
+    expect(await values(meter(aggregation))).toEqual([expected]);
+  });
+
+  test('windows begin in the zone that is asked for, also when the clocks change', async () => {
+    // Berlin, 25 October 2026, has 25 hours: 22:00 UTC of the day before to 23:00 UTC.
+    const { rows } = await queryMeter(clickhouse, meter('sum'), {
+      ...whole,
+      window: 'day',
+      timeZone: 'Europe/Berlin',
+    });
+    expect(rows.map(({ window_start, window_end, value }) => [window_start, window_end, value])).toEqual([
+      ['2026-10-24T22:00:00.000Z', '2026-10-25T23:00:00.000Z', 36.5],
+      ['2026-10-25T23:00:00.000Z', '2026-10-26T23:00:00.000Z', 7],
+    ]);
+    expect(await values(meter('sum'), { window: 'day' })).toEqual([5, 38.5]);
+    expect(await values(meter('sum'), { window: 'hour' })).toEqual([5, 10, 20.5, 1, 7]);
+    expect(await values(meter('sum'), { window: 'month', timeZone: 'Asia/Kolkata' })).toEqual([43.5]);
+    expect(await values(meter('count', null), { window: 'minute' })).toEqual([1, 1, 1, 1, 1, 1]);
+  });
+
+  test('groups and filters by property and by column', async () => {
+    const { rows } = await queryMeter(clickhouse, meter('sum'), { ...whole, groupBy: ['model'] });
+    expect(rows.map(({ group, value }) => [group['model'], value])).toEqual([
+      ['large, "new"', 27.5],
+      ['small', 16],
+    ]);
+    expect(await values(meter('count', null), { groupBy: ['user_id'] })).toEqual([3, 3]);
+    expect(await values(meter('sum'), { filter: { model: 'small', user_id: 'user-1' } })).toEqual([6]);
+    expect(meterCsv(rows, ['model']).split('\r\n')[1]).toMatch(/,"large, ""new""",27.5$/);
+  });
+
+  test('names and values that look like SQL are names and values', async () => {
+    const odd = `x'] FROM usage_events --`;
+    expect(
+      await values(meter('sum', odd), { groupBy: [odd, 'constructor'], filter: { [odd]: `' OR 1=1` } }),
+    ).toEqual([]);
+    expect(await values(meter('sum', odd), { groupBy: [odd] })).toEqual([null]);
+    expect(await values(meter('sum'), { tenantId: `acme' OR '1'='1` })).toEqual([]);
+  });
+});
