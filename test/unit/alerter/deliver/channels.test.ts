@@ -1,0 +1,74 @@
+import { describe, expect, test } from 'vitest';
+import type { Post } from '../../../../services/alerter/deliver/post.ts';
+import { postSlack } from '../../../../services/alerter/deliver/slack.ts';
+import { targetsOf } from '../../../../services/alerter/deliver/targets.ts';
+import { postWebhook } from '../../../../services/alerter/deliver/webhook.ts';
+import { wordingOf } from '../../../../services/alerter/deliver/wording.ts';
+import type { AlertKind } from '../../../../shared/domain/alert.ts';
+import { alertOf } from './alert-of.ts';
+
+const clock = { now: () => 1_000 };
+
+function recordingPost(): { post: Post; bodies: string[] } {
+  const bodies: string[] = [];
+  const post: Post = (_address, _headers, body) => {
+    bodies.push(body);
+    return Promise.resolve({ kind: 'delivered' });
+  };
+  return { post, bodies };
+}
+
+test('a name cannot smuggle markup into a Slack message', async () => {
+  const alert = alertOf('<!channel> & co');
+  const [, slack] = targetsOf({ slack: ['https://hooks.slack.com/services/T/B/x'] }, alert);
+  const { post, bodies } = recordingPost();
+  await postSlack(post, slack!, alert);
+  expect(JSON.parse(bodies[0] ?? '')).toMatchObject({
+    text: expect.stringContaining('&lt;!channel&gt; &amp; co') as string,
+  });
+});
+
+test('a webhook without a secret is refused: nothing leaves unsigned', async () => {
+  const alert = alertOf('acme');
+  const [, webhook] = targetsOf({ webhooks: [{ url: 'https://example.com/', secrets: [] }] }, alert);
+  const { post, bodies } = recordingPost();
+  expect(await postWebhook(post, clock, webhook!, alert)).toMatchObject({ kind: 'refused' });
+  expect(bodies).toEqual([]);
+});
+
+describe('targets', () => {
+  const settings = {
+    webhooks: [{ url: 'https://example.com/hook?key=secret', secrets: ['whsec_AAAA'] }],
+    slack: ['https://hooks.slack.com/services/T/B/one', 'https://hooks.slack.com/services/T/B/two'],
+    emails: ['ops@example.com', 'ops@example.com'],
+  };
+
+  test('are each there once, the log first', () => {
+    const channels = targetsOf(settings, alertOf('acme')).map(({ channel }) => channel);
+    expect(channels).toEqual(['log', 'webhook', 'slack', 'slack', 'email']);
+    expect(targetsOf(undefined, alertOf('acme')).map(({ channel }) => channel)).toEqual(['log']);
+  });
+
+  test('are shown apart and without what is secret', () => {
+    const shown = targetsOf(settings, alertOf('acme')).map((target) => target.shown);
+    expect(new Set(shown).size).toBe(shown.length);
+    expect(shown.join(' ')).not.toMatch(/secret|services|whsec/);
+  });
+
+  test('of a test message may be a single one', () => {
+    const test = alertOf('acme', { kind: 'test', only_target: 'ops@example.com' });
+    expect(targetsOf(settings, test).map(({ address }) => address)).toEqual(['ops@example.com']);
+  });
+});
+
+test.each<[AlertKind, string]>([
+  ['threshold', 'acme has used 80 % of its day quota'],
+  ['exceeded', 'acme has used up its day quota'],
+  ['forecast', 'acme will use up its day quota before it starts anew'],
+  ['recovered', 'acme has room in its day quota again'],
+  ['rejections', '81.2 % of the requests of acme were refused in the last minute'],
+  ['test', 'Test message for acme'],
+])('%s is worded for people', (kind, title) => {
+  const threshold = kind === 'exceeded' ? 1 : 0.8;
+  expect(wordingOf(alertOf('acme', { kind, threshold })).title).toBe(title);
+});

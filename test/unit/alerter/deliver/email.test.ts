@@ -1,0 +1,60 @@
+import { createServer } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { createMailer } from '../../../../services/alerter/deliver/email.ts';
+import { targetsOf } from '../../../../services/alerter/deliver/targets.ts';
+import { alertOf } from './alert-of.ts';
+
+const alert = alertOf('acme', { exhausted_at: '2026-03-02T12:00:00.000Z' });
+const target = targetsOf({ emails: ['ops@example.com'] }, alert)[1]!;
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+});
+
+/** As much of SMTP as a message needs; `refuse` answers the recipient with a permanent error. */
+async function smtp(refuse: boolean): Promise<{ url: string; messages: string[] }> {
+  const messages: string[] = [];
+  const server = createServer((socket) => {
+    let [text, inData] = ['', false];
+    socket.on('error', () => undefined);
+    socket.write('220 test\r\n');
+    socket.on('data', (chunk) => {
+      text += chunk.toString();
+      if (inData && text.endsWith('\r\n.\r\n')) {
+        messages.push(text);
+        [text, inData] = ['', false];
+        socket.write('250 queued\r\n');
+      }
+      if (inData || !text.endsWith('\r\n')) return;
+      const command = text.slice(0, 4).toUpperCase();
+      text = '';
+      inData = command === 'DATA';
+      socket.write(inData ? '354 go on\r\n' : refuse && command === 'RCPT' ? '550 nobody\r\n' : '250 ok\r\n');
+    });
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `smtp://127.0.0.1:${(server.address() as AddressInfo).port}`, messages };
+}
+
+test('a mail says what happened and carries the id of the alert, so that a repeat is known', async () => {
+  const { url, messages } = await smtp(false);
+  const mailer = createMailer({ smtpUrl: url, from: 'tollgate@example.com', timeoutMs: 2_000 });
+  expect(await mailer.send(target, alert)).toEqual({ kind: 'delivered' });
+  mailer.close();
+  expect(messages[0]).toContain('Subject: acme has used 80 % of its day quota');
+  expect(messages[0]).toContain('To: ops@example.com');
+  expect(messages[0]).toContain(`<${alert.id}.${target.id}@tollgate>`);
+  expect(messages[0]).toContain('812 of 1000 units used');
+});
+
+test('a recipient that does not exist is given up, a server that is away is tried again', async () => {
+  const { url } = await smtp(true);
+  const refusing = createMailer({ smtpUrl: url, from: 'tollgate@example.com', timeoutMs: 2_000 });
+  expect(await refusing.send(target, alert)).toMatchObject({ kind: 'refused' });
+  const away = createMailer({ smtpUrl: 'smtp://127.0.0.1:9', from: 'tollgate@example.com', timeoutMs: 500 });
+  expect(await away.send(target, alert)).toMatchObject({ kind: 'failed' });
+  const none = createMailer({ smtpUrl: null, from: 'tollgate@example.com', timeoutMs: 500 });
+  expect(await none.send(target, alert)).toMatchObject({ kind: 'refused' });
+});
