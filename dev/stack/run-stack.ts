@@ -3,6 +3,7 @@ import { tailOf } from '../servers/server-process.ts';
 import type { ServerProcess } from '../servers/server-process.ts';
 import { sampleTenants } from '../sample/tenants.ts';
 import { allOrNone } from './all-or-none.ts';
+import { warmCompileCache } from './compile-cache.ts';
 import { containerEngineAnswers } from './container-engine.ts';
 import { choosePorts, movedPorts, preferredPorts } from './ports.ts';
 import type { Ports } from './ports.ts';
@@ -100,6 +101,7 @@ export async function runStack(options: StackOptions): Promise<RunningStack> {
     );
     await writeStackFile(path, file);
   }
+  options.onClose({ group: 'watchers', name: 'compile cache', close: warmCompileCache(localDir) });
   return { file, path, movedPorts: movedPorts(ports) };
 }
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { compileCacheEnvironment } from './compile-cache.ts';
 import { startServerProcess } from '../servers/server-process.ts';
 import type { ServerProcess } from '../servers/server-process.ts';
 
@@ -27,8 +28,7 @@ export function startNodeProcess(options: NodeProcessOptions): Promise<ServerPro
     command: process.execPath,
     args: [script],
     workingDir: repository,
-    // Compiled code is kept from start to start: a service is up in half the time.
-    env: { NODE_COMPILE_CACHE: join(localDir, 'compile-cache'), ...env },
+    env: { ...compileCacheEnvironment(localDir), ...env },
     dir: join(localDir, 'run', name),
     logFile: join(localDir, 'log', `${name}.log`),
     ready: () => (readyUrl === null ? Promise.resolve(true) : answersOk(readyUrl)),
