@@ -156,7 +156,7 @@ function decisions(): Panels {
       title: 'Requests in flight',
       description:
         'Requests being served, streaming ones included, on each node. The platform limit counts all nodes.',
-      queries: [promql(`sum by (instance) (tollgate_requests_in_flight{${node}})`, '{{instance}}')],
+      queries: [promql(`sum by (instance) (tollgate_requests_open{${node}})`, '{{instance}}')],
       unit: 'short',
       stacked: true,
     }),

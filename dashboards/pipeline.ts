@@ -84,6 +84,16 @@ function figures(): Panels {
       unit: 'short',
       badAt: 1,
     }),
+    stat({
+      title: 'Heartbeat',
+      description:
+        'Seconds since a heartbeat last came through from request to alert. It beats once a minute.',
+      queries: [promql('time() - max(tollgate_heartbeat_last_success_timestamp_seconds)', 'ago')],
+      unit: 's',
+      warnAt: 120,
+      badAt: 180,
+      empty: 'never',
+    }),
   ];
 }
 

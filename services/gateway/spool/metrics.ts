@@ -33,18 +33,21 @@ export function spoolMetrics(registry: Registry, gauges: SpoolGauges): SpoolMetr
       this.set(gauges.oldestAgeSeconds());
     },
   });
+  const dropped = new Counter({
+    name: 'tollgate_spool_dropped_total',
+    help: 'Events lost because the spool was full or the disk took nothing for too long.',
+    labelNames: ['reason'],
+    registers,
+  });
+  // A series that is born above zero shows no increase: the first loss would raise no alert.
+  for (const reason of ['full', 'unwritable']) dropped.inc({ reason }, 0);
   return {
     appended: new Counter({
       name: 'tollgate_spool_appended_total',
       help: 'Events taken by the spool.',
       registers,
     }),
-    dropped: new Counter({
-      name: 'tollgate_spool_dropped_total',
-      help: 'Events lost because the spool was full or the disk took nothing for too long.',
-      labelNames: ['reason'],
-      registers,
-    }),
+    dropped,
     damagedBytes: new Counter({
       name: 'tollgate_spool_damaged_bytes_total',
       help: 'Bytes that were no record any more and were put aside.',

@@ -87,6 +87,11 @@ const cases: Readonly<Record<string, Case>> = {
     quiet: { 'tollgate_drift_max_units{direction="behind"}': '501x20 3x10' },
     labels: { direction: 'behind' },
   },
+  TollgateHeartbeatMissing: {
+    summary: 'No heartbeat came through for 5m 0s',
+    fires: { tollgate_heartbeat_last_success_timestamp_seconds: '0+60x20 1200x10' },
+    quiet: { tollgate_heartbeat_last_success_timestamp_seconds: '0+60x30' },
+  },
   TollgateTenantOver90: {
     summary: '2 quotas went over 90 % in 15 minutes',
     fires: { tollgate_quotas_over_90_total: '0x20 2x10' },
@@ -155,8 +160,12 @@ describe('B8: an alert fires where it should, says why, and is quiet where it sh
   });
 });
 
-test('B8: with nothing to see every alert is quiet', async () => {
-  for (const { name } of alertRules) await judge(`${name}-absent`, [{ series: {}, alerts: [] }]);
+test('B8: with nothing to see only the heartbeat speaks', async () => {
+  const summary = 'No heartbeat came through for +Inf';
+  for (const { name, severity, whenAbsent } of alertRules) {
+    const alerts = [{ exp_labels: { severity }, exp_annotations: annotationsOf(name, summary) }];
+    await judge(`${name}-absent`, [{ series: {}, alerts: whenAbsent === 'fires' ? alerts : [] }]);
+  }
 });
 
 interface Judgement {
