@@ -1,7 +1,9 @@
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Type } from 'typebox';
+import type { Static } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
@@ -13,8 +15,10 @@ import { createSessions } from '../../shared/redis/sessions.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
+import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
+import type { Registry } from '../../shared/runtime/ops.ts';
 import { createApiServer } from './api.ts';
 import { createProxyServer } from './app.ts';
 import { listenRls } from './doors/rls.ts';
@@ -47,6 +51,8 @@ const configSchema = Type.Object({
   LOG_LEVEL: Type.String({ default: 'info' }),
 });
 
+type Config = Static<typeof configSchema>;
+
 const startWaitMs = 5_000;
 const startLookMs = 25;
 
@@ -59,21 +65,7 @@ await runService(logger, async (lifecycle, fail) => {
   const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, { logger, registry });
   lifecycle.onClose('policy', () => policy.close());
 
-  const redis = connectRedis(config.REDIS_URL, logger);
-  lifecycle.onClose('redis', () => redis.quit());
-  const common = {
-    redis,
-    keyPrefix: config.TOLLGATE_KEY_PREFIX,
-    node: config.TOLLGATE_NODE,
-    clock,
-    registry,
-    logger,
-  };
-  const limiter = createLimiter(common);
-  lifecycle.onClose('limiter', () => limiter.close());
-  const concurrency = createConcurrency({ ...common, nodes: () => limiter.state().nodes });
-  lifecycle.onClose('concurrency', () => concurrency.close());
-
+  const { redis, limiter, concurrency, sessions } = openRedis(config, registry, lifecycle);
   const kafka = createKafka({
     brokers: config.KAFKA_BROKERS,
     clientId: `gateway-${config.TOLLGATE_NODE}`,
@@ -93,13 +85,7 @@ await runService(logger, async (lifecycle, fail) => {
   lifecycle.onClose('spool', () => spool.close());
   const publisher = startPublisher({ kafka, topics, spool, clock, registry, logger });
   lifecycle.onClose('publisher', () => publisher.close());
-  const clickhouse = createClickHouse({
-    url: config.CLICKHOUSE_URL,
-    database: config.CLICKHOUSE_DATABASE,
-    username: config.CLICKHOUSE_USER,
-    password: config.CLICKHOUSE_PASSWORD,
-    requestTimeoutMs: 5_000,
-  });
+  const clickhouse = openClickHouse(config);
   lifecycle.onClose('clickhouse', () => clickhouse.close());
 
   const gate = createGate({
@@ -119,19 +105,51 @@ await runService(logger, async (lifecycle, fail) => {
     upstreamTimeoutMs: config.TOLLGATE_UPSTREAM_TIMEOUT_MS,
     idleTimeoutMs: 300_000,
   });
-  const sessions = createSessions({ ...common, nodes: () => limiter.state().nodes });
   const api = await createApiServer({ gate, events: spool, clickhouse, sessions });
   await untilReady({ redis: () => redis.status === 'ready', 'tenant records': () => tenants.ready() });
   const rls = await listenRls(gate, config.HOST, config.RLS_PORT);
   lifecycle.onClose('rls', () => rls.close());
-  await api.listen({ host: config.HOST, port: config.API_PORT });
-  lifecycle.onClose('api', () => api.close());
-  await proxy.listen({ host: config.HOST, port: config.PORT });
-  lifecycle.onClose('proxy', () => proxy.close());
+  for (const [name, server, at] of [
+    ['api', api, config.API_PORT] as const,
+    ['proxy', proxy, config.PORT] as const,
+  ]) {
+    await server.listen({ host: config.HOST, port: at });
+    lifecycle.onClose(name, () => server.close());
+  }
   const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: () => [] });
   lifecycle.onClose('ops', () => ops.close());
   logger.info({ port: config.PORT, policy: policy.current().revision }, 'gateway ready');
 });
+
+function openRedis(config: Config, registry: Registry, lifecycle: Lifecycle) {
+  const redis = connectRedis(config.REDIS_URL, logger);
+  lifecycle.onClose('redis', () => redis.quit());
+  const common = {
+    redis,
+    keyPrefix: config.TOLLGATE_KEY_PREFIX,
+    node: config.TOLLGATE_NODE,
+    clock,
+    registry,
+    logger,
+  };
+  const limiter = createLimiter(common);
+  lifecycle.onClose('limiter', () => limiter.close());
+  const concurrency = createConcurrency({ ...common, nodes: () => limiter.state().nodes });
+  lifecycle.onClose('concurrency', () => concurrency.close());
+  const sessions = createSessions({ ...common, nodes: () => limiter.state().nodes });
+  return { redis, limiter, concurrency, sessions };
+}
+
+function openClickHouse(config: Config): ClickHouse {
+  return createClickHouse({
+    url: config.CLICKHOUSE_URL,
+    database: config.CLICKHOUSE_DATABASE,
+    username: config.CLICKHOUSE_USER,
+    password: config.CLICKHOUSE_PASSWORD,
+    // A developer waits for it; requests never do.
+    requestTimeoutMs: 5_000,
+  });
+}
 
 /**
  * Without Redis limits are decided here alone, and without records tenants are served by the plan of their token. Both

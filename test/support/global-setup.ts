@@ -34,7 +34,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 /** What tests of a project run besides the servers. Installed before any test, since a test's time is bounded. */
 const programs: Readonly<Record<string, readonly Program[]>> = {
-  integration: ['redis-cli', 'prometheus', 'promtool', 'prometheus-alertmanager'],
+  integration: ['nginx', 'redis-cli', 'prometheus', 'promtool', 'prometheus-alertmanager'],
   e2e: ['chromium', 'nginx', 'prometheus'],
 };
 

@@ -17,8 +17,7 @@ const plan = (limit: string): Record<string, string> => ({
   plans: `\n  free:\n    limits:\n      - ${limit}`,
 });
 
-describe('a bad policy is refused, naming line, column, field and what to write', () => {
-  test.each([
+const bad: readonly (readonly [string, Record<string, string>, RegExp])[] = [
     [
       'an unknown key',
       { defualt_plan: 'free' },
@@ -134,7 +133,10 @@ describe('a bad policy is refused, naming line, column, field and what to write'
       /HS256 needs a shared secret/,
     ],
     ['a service without a token', { services: '[{ name: a }]' }, /exactly one of token_sha256 and token_env/],
-  ])('%s', (_what, parts, message) => {
+];
+
+describe('a bad policy is refused, naming line, column, field and what to write', () => {
+  test.each(bad)('%s', (_what, parts, message) => {
     expect(mistakesOf(parts).join('\n')).toMatch(message);
   });
 

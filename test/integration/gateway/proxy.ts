@@ -1,0 +1,73 @@
+import { afterAll, afterEach, beforeAll } from 'vitest';
+import { startGateway, startUpstream } from './gateway.ts';
+import type { TestGateway, TestUpstream } from './gateway.ts';
+
+export const policy = {
+  plans:
+    '{ free: { limits: [{ name: minute, per: tenant, limit: 100, window: 1m }, { name: day, per: tenant, limit: 1000, window: 1d, type: quota }] } }',
+  routes: `
+  - { match: POST /agent/chat, limits: [{ name: chat, per: user, limit: 10, window: 1m }], price: 0.000075 }
+  - { match: POST /heavy, cost: 60, price: 0.5 }
+  - { match: GET /secret, limits: [{ name: shadowed, per: tenant, limit: 1, window: 1m, mode: shadow }] }`,
+  platform: '{ limits: [{ name: platform, per: global, type: concurrent, limit: 3 }] }',
+  services: '[{ name: billing, token_env: TOLLGATE_SERVICE_TOKEN }]',
+};
+
+export interface TestProxy {
+  readonly gateway: TestGateway;
+  readonly upstream: TestUpstream;
+  get(path: string, headers?: Record<string, string>): Promise<Response>;
+}
+
+/** A proxy before an upstream that answers well, badly, slowly or never, for the tests of one file. */
+export function useProxy(): TestProxy {
+  let upstream: TestUpstream;
+  let gateway: TestGateway;
+
+  beforeAll(async () => {
+    upstream = await startUpstream((request, response) => {
+      const { pathname } = new URL(request.url ?? '/', 'http://x');
+      if (pathname === '/never') return;
+      if (pathname === '/missing') {
+        response.writeHead(404, { 'x-ratelimit-limit': '5', 'retry-after': '99' }).end('no such thing');
+      } else if (pathname === '/broken') response.writeHead(500).end('oh');
+      else if (pathname === '/echo') request.pipe(response);
+      else if (pathname === '/drip') {
+        response.write('first');
+        setTimeout(() => response.end('last'), 300);
+      } else if (pathname === '/cut') {
+        response.write('first');
+        setTimeout(() => response.destroy(), 50);
+      } else {
+        response.setHeader('set-cookie', ['a=1', 'b=2']);
+        response.end(JSON.stringify({ url: request.url, headers: request.headers }));
+      }
+    });
+    gateway = await startGateway({
+      policy,
+      upstream: upstream.url,
+      bodyBytesMax: 10_000,
+      upstreamTimeoutMs: 700,
+    });
+  });
+
+  afterAll(async () => {
+    await gateway.close();
+    await upstream.close();
+  });
+
+  afterEach(() => {
+    gateway.events.length = 0;
+    upstream.seen.length = 0;
+  });
+
+  return {
+    get gateway() {
+      return gateway;
+    },
+    get upstream() {
+      return upstream;
+    },
+    get: (path, headers = {}) => fetch(gateway.proxyUrl + path, { headers }),
+  };
+}
