@@ -1,6 +1,14 @@
 import type { Command } from './command.ts';
 import { optional, table } from './command.ts';
 
+interface LossAnswer {
+  readonly lost: number;
+  readonly events: number;
+  readonly since: string;
+  readonly until: string;
+  readonly disagreements: readonly unknown[];
+}
+
 interface Change {
   readonly at: string;
   readonly actor: string;
@@ -11,13 +19,23 @@ interface Change {
 export const auditCommands: readonly Command[] = [
   {
     name: 'audit',
-    synopsis: '',
+    synopsis: '[--hours N]',
     summary: 'Look for lost events: compare what was sent with what is stored.',
     operands: [0, 0],
+    flags: { hours: { type: 'string', help: 'How far back (default 24).' } },
     async run(invocation) {
-      const data = await invocation.call<{ lost: number }>('POST', '/admin/v1/loss-audit');
-      const verdict = data.lost === 0 ? 'Nothing is lost.' : `${data.lost} events are lost.`;
-      return { data, text: `${verdict}\n${JSON.stringify(data, null, 2)}`, failed: data.lost !== 0 };
+      const query = new URLSearchParams({ hours: optional(invocation, 'hours') ?? '24' }).toString();
+      const data = await invocation.call<LossAnswer>('POST', `/admin/v1/loss-audit?${query}`);
+      const agree = data.disagreements.length === 0;
+      const text = [
+        data.lost === 0 ? 'No event is lost.' : `${data.lost} events are lost.`,
+        agree
+          ? 'All totals agree with the events.'
+          : `Totals of ${data.disagreements.length} days do not agree.`,
+        `${data.events} events were looked at, from ${data.since} to ${data.until}.`,
+        ...(data.lost === 0 && agree ? [] : ['', JSON.stringify(data, null, 2)]),
+      ].join('\n');
+      return { data, text, failed: data.lost !== 0 || !agree };
     },
   },
   {

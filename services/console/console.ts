@@ -9,7 +9,9 @@ import { createAdminApp } from './admin/app.ts';
 import { createWebApp } from './web-app.ts';
 import { createPortalMetrics } from './metrics.ts';
 import type { ConsoleMetrics } from './metrics.ts';
-import type { DeadLetterDesk, LossAuditor, TestMessages } from './pipeline-port.ts';
+import type { DeadLetterDesk } from './dead-letter-desk.ts';
+import type { LossAuditor } from './loss-auditor.ts';
+import type { TestMessages } from './test-messages.ts';
 import { createTokens } from './sessions/tokens.ts';
 import type { Tokens } from './sessions/tokens.ts';
 import { createTenantRecords } from './tenants/records.ts';
@@ -23,10 +25,9 @@ export interface ConsoleOptions {
   readonly directory: TenantDirectory;
   readonly limiter: Limiter;
   readonly usage: UsageReader;
-  /** Null where the console cannot reach them: their endpoints then say so. */
-  readonly deadLetters: DeadLetterDesk | null;
-  readonly lossAuditor: LossAuditor | null;
-  readonly testMessages: TestMessages | null;
+  readonly deadLetters: DeadLetterDesk;
+  readonly lossAuditor: LossAuditor;
+  readonly testMessages: TestMessages;
   readonly adminToken: string;
   readonly portalSecret: string;
   /** Where browsers reach the console, for portal links; no slash at the end. */

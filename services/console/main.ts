@@ -13,6 +13,9 @@ import { runService } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry } from '../../shared/runtime/ops.ts';
 import { createConsole } from './console.ts';
+import { createDeadLetterDesk } from './dead-letter-desk.ts';
+import { createLossAuditor } from './loss-auditor.ts';
+import { createTestMessages } from './test-messages.ts';
 import { createUsageReader } from './usage-reader.ts';
 
 const port = (fallback: number): ReturnType<typeof Type.Integer> =>
@@ -40,6 +43,8 @@ const config = readConfig(
   process.env,
 );
 const logger = createLogger('console', config.LOG_LEVEL);
+/** Nothing is decided here, so a busy Redis may take its time; a gateway gives it milliseconds. */
+const redisTimeoutMs = 1_500;
 /** A page waits for ClickHouse no longer than a person does. */
 const clickHouseTimeoutMs = 5_000;
 
@@ -53,7 +58,14 @@ await runService(logger, async (lifecycle) => {
     return Promise.resolve();
   });
   const keyPrefix = config.TOLLGATE_KEY_PREFIX;
-  const limiter = createLimiter({ redis, keyPrefix, clock: systemClock, registry, logger });
+  const limiter = createLimiter({
+    redis,
+    keyPrefix,
+    clock: systemClock,
+    registry,
+    logger,
+    callTimeoutMs: redisTimeoutMs,
+  });
   lifecycle.onClose('limiter', () => limiter.close());
   const clickhouse = createClickHouse({
     url: config.CLICKHOUSE_URL,
@@ -76,13 +88,9 @@ await runService(logger, async (lifecycle) => {
     directory,
     limiter,
     usage: createUsageReader(clickhouse, () => watch.current()),
-    deadLetters: null,
-    lossAuditor: null,
-    testMessages: {
-      send: async (event) => {
-        await producer.send(topics.alerts, [{ key: event.tenant_id, value: JSON.stringify(event) }]);
-      },
-    },
+    deadLetters: createDeadLetterDesk({ kafka, producer, topic: topics.deadLetters }),
+    lossAuditor: createLossAuditor(clickhouse, systemClock),
+    testMessages: createTestMessages(producer, topics.alerts),
     adminToken: config.TOLLGATE_ADMIN_TOKEN,
     portalSecret: config.TOLLGATE_PORTAL_SECRET,
     publicUrl: () => publicUrl,

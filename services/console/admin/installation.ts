@@ -1,3 +1,4 @@
+import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import type { ConsoleParts } from '../console.ts';
 import { recentChanges } from '../tenants/audit-trail.ts';
@@ -47,9 +48,8 @@ export function registerInstallation(app: AdminApp, parts: ConsoleParts): void {
   registerDeadLetters(app, parts);
   app.post(
     '/admin/v1/loss-audit',
-    { schema: { summary: 'Compare what was sent with what is stored' } },
-    (_request, reply) =>
-      parts.lossAuditor === null ? missing(reply, 'The loss audit') : parts.lossAuditor.run(),
+    { schema: { querystring: LossQuery, summary: 'Look for lost events' } },
+    (request) => parts.lossAuditor.run(request.query.hours),
   );
 }
 
@@ -61,44 +61,40 @@ export function spanMs(text: string): number {
   return Number(text.slice(0, -1)) * (unitMs[text.slice(-1)] ?? 0);
 }
 
-function registerDeadLetters(app: AdminApp, parts: ConsoleParts): void {
-  const params = Type.Object({ letterId: Type.String({ pattern: '^[0-9]+-[0-9]+$' }) });
-  const query = Type.Object({ limit: Type.Integer({ minimum: 1, maximum: 1000, default: 50 }) });
+const LossQuery = Type.Object({ hours: Type.Integer({ minimum: 1, maximum: 24 * 31, default: 24 }) });
+const LetterParams = Type.Object({ letterId: Type.String({ pattern: '^[0-9]+-[0-9]+$' }) });
+const LettersQuery = Type.Object({ limit: Type.Integer({ minimum: 1, maximum: 1000, default: 50 }) });
+
+function registerDeadLetters(app: AdminApp, { deadLetters, logger }: ConsoleParts): void {
   app.get(
     '/admin/v1/dead-letters',
-    { schema: { querystring: query, summary: 'Dead letters, newest first' } },
-    async (request, reply) => {
-      if (parts.deadLetters === null) return missing(reply, 'The dead-letter desk');
-      return { dead_letters: await parts.deadLetters.list(request.query.limit) };
-    },
+    { schema: { querystring: LettersQuery, summary: 'Dead letters, newest first' } },
+    async (request) => ({ dead_letters: await deadLetters.list(request.query.limit) }),
   );
   app.get(
     '/admin/v1/dead-letters/:letterId',
-    { schema: { params, summary: 'A dead letter' } },
-    async (request, reply) => {
-      if (parts.deadLetters === null) return missing(reply, 'The dead-letter desk');
-      const letter = await parts.deadLetters.show(request.params.letterId);
-      return letter ?? sendProblem(reply, 404, 'No such dead letter', 'It may have passed its retention.');
-    },
+    { schema: { params: LetterParams, summary: 'A dead letter' } },
+    async (request, reply) => (await deadLetters.show(request.params.letterId)) ?? noLetter(reply),
   );
   app.post(
     '/admin/v1/dead-letters/:letterId/replay',
-    { schema: { params, summary: 'Send it again' } },
+    { schema: { params: LetterParams, summary: 'Send it again' } },
     async (request, reply) => {
-      if (parts.deadLetters === null) return missing(reply, 'The dead-letter desk');
       const { letterId } = request.params;
-      if (!(await parts.deadLetters.replay(letterId)))
-        return sendProblem(reply, 404, 'No such dead letter', 'It may have passed its retention.');
+      const replay = await deadLetters.replay(letterId);
       const actor = actorOf(request.headers['x-actor']);
-      parts.logger.info(
-        { audit: true, actor, action: 'dead-letter-replay', letter_id: letterId },
-        'replayed',
+      logger.info(
+        { audit: true, actor, action: 'dead-letter-replay', letter_id: letterId, replay },
+        'replay',
       );
+      if (replay === 'missing') return noLetter(reply);
+      if (replay === 'incomplete')
+        return sendProblem(reply, 409, 'Not sent', 'The letter holds only the beginning of its record.');
       return { id: letterId, replayed: true };
     },
   );
 }
 
-function missing(reply: Parameters<typeof sendProblem>[0], what: string): ReturnType<typeof sendProblem> {
-  return sendProblem(reply, 501, 'Not connected', `${what} is not connected to this console.`);
+function noLetter(reply: FastifyReply): FastifyReply {
+  return sendProblem(reply, 404, 'No such dead letter', 'It may have passed its retention.');
 }

@@ -54,9 +54,10 @@ function show(snapshot) {
       units,
     }))
       setText(today, slot, whole.format(value));
-  } else if (snapshot.today !== null && snapshot.today.requests > 0 && today === null && !document.hidden) {
-    firstRequest();
+  } else if (snapshot.today !== null && snapshot.today.requests > 0) {
+    drawAnew();
   }
+  if (snapshot.limits?.length > 0 && document.querySelector('[data-limit]') === null) drawAnew();
   const fresh = document.querySelector('[data-fresh] time');
   if (fresh !== null && snapshot.complete_through !== null) {
     fresh.dateTime = snapshot.complete_through;
@@ -64,8 +65,8 @@ function show(snapshot) {
   }
 }
 
-/** The page was drawn before there was anything to show; the server draws it anew, unless a form is being filled in. */
-function firstRequest() {
+/** The page was drawn before there was anything to show. The server draws it anew, but not where somebody fills in a form. */
+function drawAnew() {
   if (root.dataset.live === '/data/usage') location.reload();
 }
 

@@ -4,17 +4,17 @@ import { count, stamp } from '../pages/format.ts';
 import { html } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
 import { emptyState, failedState } from '../pages/layout.ts';
-import type { DeadLetter } from '../pipeline-port.ts';
+import type { DeadLetter } from '../dead-letter-desk.ts';
 import type { PageContent } from '../portal/visitor.ts';
 import { readOrNull } from '../read-or-null.ts';
 import { actionForOperator } from './signed-in.ts';
 
 const shownMax = 50;
+const notices = { sent: 'replayed', missing: 'letter-gone', incomplete: 'letter-cut' } as const;
 
 /** What could not be read, why, and a button to send it again once the reason is gone. */
 export async function deadLettersPage(parts: ConsoleParts): Promise<PageContent> {
-  const letters =
-    parts.deadLetters === null ? null : await readOrNull(parts, parts.deadLetters.list(shownMax));
+  const letters = await readOrNull(parts, parts.deadLetters.list(shownMax));
   const body = html`<div class="page-head">
       <div>
         <h1>Dead letters</h1>
@@ -25,13 +25,7 @@ export async function deadLettersPage(parts: ConsoleParts): Promise<PageContent>
       </div>
     </div>
     <section class="card">
-      ${
-        parts.deadLetters === null
-          ? emptyState('Not connected', 'This console was started without access to the dead-letter topic.')
-          : letters === null
-            ? failedState('The list of dead letters')
-            : list(letters)
-      }
+      ${letters === null ? failedState('The list of dead letters') : list(letters)}
     </section>`;
   return { title: 'Dead letters', body };
 }
@@ -63,12 +57,12 @@ export function registerReplay(app: FastifyInstance, parts: ConsoleParts): void 
     '/operator/dead-letters/:letterId/replay',
     actionForOperator(parts, async (name, request, reply) => {
       const { letterId } = request.params as { letterId: string };
-      const replayed = parts.deadLetters !== null && (await parts.deadLetters.replay(letterId));
+      const replay = await parts.deadLetters.replay(letterId);
       parts.logger.info(
-        { audit: true, actor: name, action: 'dead-letter-replay', letter_id: letterId, replayed },
+        { audit: true, actor: name, action: 'dead-letter-replay', letter_id: letterId, replay },
         'replay',
       );
-      return reply.redirect(`/operator/dead-letters${replayed ? '?done=replayed' : ''}`, 303);
+      return reply.redirect(`/operator/dead-letters?done=${notices[replay]}`, 303);
     }),
   );
 }

@@ -67,10 +67,18 @@ const notices: Readonly<Record<string, string>> = {
   unblocked: 'Block lifted.',
   reset: 'Counters reset.',
   'key-deleted': 'API key deleted.',
-  replayed: 'Sent again.',
+  replayed: 'Sent again. If it still cannot be read, it comes back as a new dead letter.',
+};
+
+const failures: Readonly<Record<string, string>> = {
+  'letter-gone': 'This dead letter is no longer there.',
+  'letter-cut': 'Not sent: the letter holds only the beginning of its record.',
 };
 
 function noticeOf(request: FastifyRequest): Notice | null {
-  const text = notices[(request.query as { done?: string }).done ?? ''];
+  const { done = '' } = request.query as { done?: string };
+  const failure = failures[done];
+  if (failure !== undefined) return { tone: 'bad', text: failure };
+  const text = notices[done];
   return text === undefined ? null : { tone: 'good', text };
 }

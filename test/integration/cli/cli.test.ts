@@ -140,7 +140,7 @@ describe('tollgate', () => {
     [['status'], 2, 'takes 1 words'],
     [['tenants', '--colour'], 2, '--colour'],
     [['tenant', 'nobody-ever'], 1, 'No such tenant'],
-    [['dead-letters', 'show', '7-7'], 1, 'Not connected'],
+    [['dead-letters', 'show', '7-7'], 1, 'No such dead letter'],
   ];
   test.each(wrong)('%j exits %i and says why', async (args, code, message) => {
     const ran = await tollgate(args);

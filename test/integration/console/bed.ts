@@ -6,9 +6,13 @@ import { migrate } from '../../../shared/clickhouse/migrate.ts';
 import type { AlertEvent } from '../../../shared/domain/alert.ts';
 import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
 import { createKafka } from '../../../shared/kafka/kafka.ts';
+import type { Kafka } from '../../../shared/kafka/kafka.ts';
+import { createProducer } from '../../../shared/kafka/producer.ts';
+import type { Producer } from '../../../shared/kafka/producer.ts';
 import { createTenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
+import type { Topics } from '../../../shared/kafka/topics.ts';
 import { loadPolicy } from '../../../shared/policy/load.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
 import { createLimiter } from '../../../shared/redis/limiter.ts';
@@ -18,6 +22,8 @@ import { createLogger } from '../../../shared/runtime/logger.ts';
 import { createRegistry } from '../../../shared/runtime/ops.ts';
 import { createConsole } from '../../../services/console/console.ts';
 import type { Console } from '../../../services/console/console.ts';
+import { createDeadLetterDesk } from '../../../services/console/dead-letter-desk.ts';
+import { createLossAuditor } from '../../../services/console/loss-auditor.ts';
 import { createTokens } from '../../../services/console/sessions/tokens.ts';
 import type { Tokens } from '../../../services/console/sessions/tokens.ts';
 import { createUsageReader } from '../../../services/console/usage-reader.ts';
@@ -34,6 +40,9 @@ export interface Bed {
   readonly limiter: Limiter;
   readonly tokens: Tokens;
   readonly testMessages: AlertEvent[];
+  readonly kafka: Kafka;
+  readonly producer: Producer;
+  readonly topics: Topics;
   /** Calls the admin API with its token; the body of an answer without one is undefined. */
   admin(what: string, body?: object, headers?: Record<string, string>): Promise<Answer>;
   /** Takes `count` units of the whole tenant's limits, as a gateway would. */
@@ -67,21 +76,29 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
     TOLLGATE_SERVICE_TOKEN: 'a-service-token-of-tests',
   });
   const redis = connectRedis(options.redisUrl ?? servers().redisUrl, logger);
-  const limiter = createLimiter({ redis, keyPrefix, clock: systemClock, registry, logger });
+  const limiter = createLimiter({
+    redis,
+    keyPrefix,
+    clock: systemClock,
+    registry,
+    logger,
+    callTimeoutMs: 2_000,
+  });
   const directory = createTenantDirectory({ kafka, topics, registry });
   const read = createClickHouse({
     url: options.clickhouseUrl ?? servers().clickhouseUrl,
     database,
     requestTimeoutMs: 5_000,
   });
+  const producer = createProducer(kafka, { registry });
   const testMessages: AlertEvent[] = [];
   const pages = await createConsole({
     policy: () => policy,
     directory,
     limiter,
     usage: createUsageReader(read, () => policy),
-    deadLetters: null,
-    lossAuditor: null,
+    deadLetters: createDeadLetterDesk({ kafka, producer, topic: topics.deadLetters }),
+    lossAuditor: createLossAuditor(clickhouse, systemClock),
     testMessages: {
       send: (event) => {
         testMessages.push(event);
@@ -104,6 +121,9 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
     limiter,
     tokens: createTokens(portalSecret, adminToken, systemClock),
     testMessages,
+    kafka,
+    producer,
+    topics,
     admin: (what, body, headers) => callAdmin(pages, what, body, headers),
     async spend(tenantId, count, plan = 'free') {
       const limits = policy.plans.get(plan)?.limits ?? [];
@@ -117,7 +137,7 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
         .sign(new TextEncoder().encode(jwtSecret)),
     async dispose() {
       await pages.close();
-      await Promise.all([directory.close(), limiter.close(), read.close()]);
+      await Promise.all([directory.close(), producer.close(), limiter.close(), read.close()]);
       redis.disconnect();
       await clickhouse.command(`DROP DATABASE IF EXISTS ${database}`);
       await clickhouse.close();

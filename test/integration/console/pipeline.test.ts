@@ -1,0 +1,73 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { deadLetterRecord } from '../../../shared/kafka/dead-letter.ts';
+import { readTopicEnds } from '../../../shared/kafka/topic-ends.ts';
+import { uniqueName } from '../../support/servers.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
+import { createBed } from './bed.ts';
+import type { Bed } from './bed.ts';
+
+let bed: Bed;
+beforeAll(async () => {
+  bed = await createBed();
+});
+afterAll(() => bed.dispose());
+
+/** Files a letter and answers its id. */
+async function file(value: Buffer, reason: string): Promise<string> {
+  const letter = {
+    reason,
+    topic: bed.topics.usage,
+    partition: 0,
+    offset: null,
+    key: 'acme',
+    value,
+    atMs: Date.now(),
+  };
+  const [place] = await bed.producer.send(bed.topics.deadLetters, [deadLetterRecord(letter)]);
+  return `${place?.partition ?? -1}-${place?.offset ?? -1}`;
+}
+
+async function usageRecords(): Promise<number> {
+  const ends = await readTopicEnds(bed.kafka, bed.topics.usage);
+  return ends.reduce((sum, { low, high }) => sum + high - low, 0);
+}
+
+describe('dead letters', () => {
+  test('are listed with their reason, shown with their content, and sent again as often as wanted', async () => {
+    const reason = uniqueName('not JSON');
+    const id = await file(Buffer.from('{"half":'), reason);
+    const list = await bed.admin('GET /admin/v1/dead-letters');
+    expect(list.body['dead_letters']).toContainEqual(expect.objectContaining({ id, reason, bytes: 8 }));
+    const shown = await bed.admin(`GET /admin/v1/dead-letters/${id}`);
+    expect(shown.body).toMatchObject({
+      text: '{"half":',
+      from: expect.stringContaining(bed.topics.usage) as string,
+    });
+    const before = await usageRecords();
+    for (const times of [1, 2]) {
+      expect((await bed.admin(`POST /admin/v1/dead-letters/${id}/replay`)).status).toBe(200);
+      expect(await usageRecords()).toBe(before + times);
+    }
+  });
+
+  test('one that is not there is 404, an id that is none is 400, one that was cut is not sent', async () => {
+    expect((await bed.admin('GET /admin/v1/dead-letters/0-999999')).status).toBe(404);
+    expect((await bed.admin('POST /admin/v1/dead-letters/0-999999/replay')).status).toBe(404);
+    expect((await bed.admin('GET /admin/v1/dead-letters/nonsense')).status).toBe(400);
+    const id = await file(Buffer.alloc(300 * 1024, 'x'), 'too large');
+    expect((await bed.admin(`POST /admin/v1/dead-letters/${id}/replay`)).status).toBe(409);
+  });
+});
+
+test('the loss audit finds an event that is missing between two others, and nothing where none is', async () => {
+  const tenant = uniqueName('lost');
+  const events = Array.from({ length: 12 }, (_, at) => ({ timeMs: Date.now() - 600_000 + at, tenant }));
+  await storeUsage(bed.clickhouse, events);
+  const whole = await bed.admin('POST /admin/v1/loss-audit');
+  expect(whole.body).toMatchObject({ lost: 0, events: 12, disagreements: [] });
+  await bed.clickhouse.command(
+    'ALTER TABLE stored_events DELETE WHERE sequence = 5 SETTINGS mutations_sync = 2',
+  );
+  const holed = await bed.admin('POST /admin/v1/loss-audit?hours=2');
+  expect(holed.body).toMatchObject({ lost: 1, missingSequences: { test: [{ from: 5, to: 5 }] } });
+});
