@@ -97,7 +97,6 @@ function brokerProperties(
     'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
     'num.network.threads': 2,
     'num.io.threads': 4,
-    'controlled.shutdown.enable': 'false',
   };
 }
 
