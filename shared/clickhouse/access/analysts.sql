@@ -1,0 +1,24 @@
+-- Read-only access for analysts, on a real ClickHouse server (the local engine has no users). Run it as an administrator,
+-- after the migrations: `clickhouse-client --multiquery < analysts.sql`. It may be run again.
+--
+-- The grant is on the database: a view reads its tables in the name of whoever asks, so that row policies (tenants.sql)
+-- hold through it. No secret is in any table: keys and webhook secrets never reach ClickHouse.
+
+CREATE ROLE IF NOT EXISTS tollgate_analyst;
+
+GRANT SELECT ON tollgate.* TO tollgate_analyst;
+
+-- A query that somebody forgot must not take the machine from the aggregator. `readonly = 2` lets a client choose its
+-- formats and lets nobody write.
+CREATE SETTINGS PROFILE IF NOT EXISTS tollgate_analyst SETTINGS
+    readonly = 2,
+    max_execution_time = 60 MIN 1 MAX 300,
+    max_memory_usage = 4000000000 MAX 8000000000,
+    max_threads = 4 MAX 8,
+    max_rows_to_read = 2000000000
+TO tollgate_analyst;
+
+CREATE QUOTA IF NOT EXISTS tollgate_analyst FOR INTERVAL 1 hour MAX queries = 2000, execution_time = 1800 TO tollgate_analyst;
+
+-- A person:  CREATE USER ada IDENTIFIED WITH sha256_password BY '…' DEFAULT ROLE tollgate_analyst;
+--            GRANT tollgate_analyst TO ada;

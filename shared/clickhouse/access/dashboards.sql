@@ -1,0 +1,9 @@
+-- Access for Grafana, on a real ClickHouse server, after analysts.sql: what analysts read, and how the pipeline stands.
+
+CREATE ROLE IF NOT EXISTS tollgate_dashboards;
+
+GRANT tollgate_analyst TO tollgate_dashboards;
+GRANT SELECT(database, table, partition, rows, bytes_on_disk, active) ON system.parts TO tollgate_dashboards;
+
+-- CREATE USER grafana IDENTIFIED WITH sha256_password BY '…' DEFAULT ROLE tollgate_dashboards;
+-- GRANT tollgate_dashboards TO grafana;

@@ -1,0 +1,166 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { migrate } from '../../../shared/clickhouse/migrate.ts';
+import { servers, uniqueNamespace } from '../../support/servers.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
+import type { StoredEvent } from '../../support/stored-usage.ts';
+
+const guide = readFileSync(join(import.meta.dirname, '../../../docs/analysts.md'), 'utf8');
+/** Heading → SQL of its first block. */
+const examples = new Map(
+  [...guide.matchAll(/^### (.+?)\n(?:(?!^#)[\s\S])*?```sql\n([\s\S]+?)```/gm)].map(
+    ([, title = '', sql = '']) => [title, sql],
+  ),
+);
+
+const dayMs = 86_400_000;
+const now = Date.now();
+const recently = Math.max(now - 60_000, now - (now % dayMs));
+const { database } = uniqueNamespace();
+let clickhouse: ClickHouse;
+
+function repeat(count: number, event: StoredEvent): StoredEvent[] {
+  return Array.from({ length: count }, () => event);
+}
+
+/** acme: two a day for ten days, then 60 today, 4 of them refused. tiny: refused on each of three days. */
+const events: StoredEvent[] = [
+  ...Array.from({ length: 10 }, (_, index) =>
+    repeat(2, { timeMs: now - (index + 1) * dayMs, tenant: 'acme', plan: 'pro', cost: 0.5, latencyMs: 30 }),
+  ).flat(),
+  ...repeat(55, { timeMs: recently, tenant: 'acme', plan: 'pro', cost: 0.5, latencyMs: 30 }),
+  ...repeat(4, {
+    timeMs: recently,
+    tenant: 'acme',
+    plan: 'pro',
+    cost: 0.5,
+    decision: 'limited',
+    limitedBy: ['minute'],
+  }),
+  ...repeat(1, {
+    timeMs: recently,
+    tenant: 'acme',
+    plan: 'pro',
+    decision: 'shadow_limited',
+    limitedBy: ['trial'],
+  }),
+  ...[1, 2, 3].flatMap((days) =>
+    repeat(1, {
+      timeMs: now - days * dayMs,
+      tenant: 'tiny',
+      decision: 'limited',
+      limitedBy: ['day'],
+      cost: 1,
+    }),
+  ),
+];
+
+beforeAll(async () => {
+  clickhouse = createClickHouse({ url: servers().clickhouseUrl, database });
+  await migrate(clickhouse);
+  await storeUsage(clickhouse, events);
+  await clickhouse.insert('stored_alerts', [
+    {
+      alert_id: 'a1',
+      time: new Date(recently).toISOString(),
+      tenant_id: 'acme',
+      kind: 'threshold',
+      limit_name: 'day',
+      threshold: 0.8,
+      period: new Date(recently).toISOString(),
+      used: 80,
+      limit: 100,
+      channel: 'webhook',
+      status: 'delivered',
+      attempts: 1,
+    },
+  ]);
+});
+
+afterAll(async () => {
+  await clickhouse.command(`DROP DATABASE ${database} SYNC`);
+  await clickhouse.close();
+});
+
+/** Some rows that each example must answer with. */
+const expected: Readonly<Record<string, readonly object[]>> = {
+  'The busiest tenants of the month': [{ tenant_id: 'acme', plan: 'pro', refused: 4 }],
+  'What each customer costs, and what limiting saved': [
+    { tenant_id: 'acme', cost: 37.5, saved: 2 },
+    { tenant_id: 'tiny', cost: 0, saved: 3 },
+  ],
+  'Latency of a route, by hour': [{ p50_p95_p99: [30, 30, 30] }],
+  'Cohorts: how tenants of a plan grow after their first week': [
+    { plan: 'pro', week: 0, tenants: 1, requests_per_tenant: 14 },
+    { plan: 'pro', week: 1, tenants: 1, requests_per_tenant: 66 },
+  ],
+  'Anomalies: tenants far from their own usual': [
+    { tenant_id: 'acme', today_requests: 60, usual: 2, deviations: 58 },
+  ],
+  'Why a tenant was refused': [
+    { limit: 'minute', route: 'POST /agent/chat', refused: 4, users: 1, addresses: 1 },
+  ],
+  'Candidates for the next plan': [{ tenant_id: 'tiny', plan: 'free', days_refused: 3, refused: 3 }],
+  'What a limit in shadow mode would have refused': [{ limit: 'trial', tenants: 1, requests: 1 }],
+  'Who was told what, and did it arrive': [
+    { tenant_id: 'acme', kind: 'threshold', share: 0.8, delivered: 1, sent: 1 },
+  ],
+};
+
+test.each([...examples])('C7, E6: the guide’s example “%s” answers what was stored', async (title, sql) => {
+  const rows = await clickhouse.query(sql);
+  const wanted = expected[title] ?? [{ missing: title }];
+  expect(rows).toEqual(expect.arrayContaining(wanted.map((row): unknown => expect.objectContaining(row))));
+});
+
+test('every example has an expectation, and the guide names every view', async () => {
+  expect([...examples.keys()].toSorted()).toEqual(Object.keys(expected).toSorted());
+  const views = await clickhouse.query<{ name: string }>(
+    "SELECT name FROM system.tables WHERE database = {database:String} AND engine = 'View' ORDER BY name",
+    { database },
+  );
+  for (const { name } of views) expect(guide, name).toContain(`\`${name}\``);
+});
+
+test('the engine understands the access files, and a policy stands on every table that a tenant may read', async () => {
+  const access = (file: string): string =>
+    readFileSync(join(import.meta.dirname, '../../../shared/clickhouse/access', file), 'utf8');
+  for (const file of ['analysts.sql', 'dashboards.sql', 'tenants.sql']) {
+    for (const statement of statementsOf(access(file))) await expectParsed(statement);
+  }
+  const tables = await clickhouse.query<{ name: string; engine: string }>(
+    'SELECT name, engine FROM system.tables WHERE database = {database:String}',
+    { database },
+  );
+  const granted = [...access('tenants.sql').matchAll(/^GRANT SELECT ON tollgate\.(\w+)/gm)].map(
+    ([, name = '']) => name,
+  );
+  for (const name of granted) {
+    const table = tables.find((one) => one.name === name);
+    expect(table, name).toBeDefined();
+    if (table?.engine === 'View') continue;
+    expect(access('tenants.sql')).toMatch(
+      new RegExp(`POLICY IF NOT EXISTS own ON tollgate\\.${name} +USING tenant_id = `),
+    );
+  }
+});
+
+function statementsOf(sql: string): string[] {
+  return sql
+    .replace(/^--.*$/gm, '')
+    .split(';')
+    .map((statement) => statement.trim())
+    .filter((statement) => statement !== '');
+}
+
+/** The local engine parses statements about users and then refuses them: it has none. */
+async function expectParsed(statement: string): Promise<void> {
+  const refusal = await clickhouse.command(statement).then(
+    () => 'Not enough privileges',
+    (error: unknown) => String(error),
+  );
+  expect(refusal, statement).toMatch(/Not enough privileges|There is no (role|user)/);
+}
