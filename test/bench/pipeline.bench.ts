@@ -1,4 +1,3 @@
-import { Kafka as KafkaJs, logLevel } from 'kafkajs';
 import { startClickHouseServer } from '../../dev/servers/clickhouse.ts';
 import { freePort } from '../../dev/servers/free-port.ts';
 import { startKafkaServer } from '../../dev/servers/kafka.ts';
@@ -54,7 +53,7 @@ async function measure(
   const backlog = quick ? 60_000 : 1_000_000;
   await produce(kafka, backlog);
   say(`  ${backlog} events wait`);
-  const bare = await drainBare(brokers, clickhouse, backlog);
+  const bare = await drainBare(kafka, clickhouse, backlog);
   say(`  bare loop: ${bare.toFixed(0)} events/s`);
   const aggregator = await startAggregator(kafka, clickhouse);
   const drained = await drainAggregator(clickhouse, backlog);
@@ -96,11 +95,12 @@ function record(number: number): { key: string; value: string } {
 }
 
 /** What anyone would write first: parse, insert, commit, batch by batch of each partition. */
-async function drainBare(brokers: string, clickhouse: ClickHouse, count: number): Promise<number> {
+async function drainBare(kafka: Kafka, clickhouse: ClickHouse, count: number): Promise<number> {
   await clickhouse.command(
     'CREATE TABLE bare AS stored_events ENGINE = MergeTree ORDER BY (tenant_id, time)',
   );
-  const consumer = new KafkaJs({ brokers: brokers.split(','), logLevel: logLevel.NOTHING }).consumer({
+  const connection = kafka.open();
+  const consumer = connection.client.consumer({
     groupId: 'bare',
     maxBytesPerPartition: 8 * 1024 * 1024,
   });
@@ -131,6 +131,7 @@ async function drainBare(brokers: string, clickhouse: ClickHouse, count: number)
   await done;
   const seconds = (performance.now() - start) / 1000;
   await consumer.disconnect();
+  connection.destroy();
   await clickhouse.command('DROP TABLE bare');
   return count / seconds;
 }
