@@ -1,7 +1,6 @@
 /** Numbers, money, times and names as people read them. Times are UTC: quotas end at midnight UTC. */
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
-const compact = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 });
 const stampParts = new Intl.DateTimeFormat('en-GB', {
   timeZone: 'UTC',
   day: 'numeric',
@@ -14,10 +13,6 @@ const stampParts = new Intl.DateTimeFormat('en-GB', {
 
 export function count(value: number): string {
   return whole.format(value);
-}
-
-export function countShort(value: number): string {
-  return value < 10_000 ? whole.format(value) : compact.format(value);
 }
 
 /** Money in the policy's currency, which has no name; small sums keep the digits that say something. */

@@ -2,7 +2,6 @@ import type { LimitState } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { Limiter } from '../../../shared/redis/limiter.ts';
-import type { UsageReader } from '../usage-reader.ts';
 import { blockNow } from './block.ts';
 import { limitsOfTenant, usedOf } from './limits.ts';
 import type { HeldLimit, HeldLimits } from './limits.ts';
@@ -39,11 +38,6 @@ export interface LiveUsage {
   readonly held: HeldLimits;
   /** The shared limits with what Redis says of each, in order. */
   readonly states: readonly { readonly held: HeldLimit; readonly state: LimitState }[];
-}
-
-export interface StatusSources {
-  readonly limiter: Limiter;
-  readonly usage: UsageReader;
 }
 
 /**
