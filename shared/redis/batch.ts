@@ -73,24 +73,30 @@ function encodeShape(shape: Shape, { periods, nowMs }: BatchOptions, args: Argum
   });
 }
 
+const numberBytes = 6;
+const headNumbers = 2;
+const windowNumbers = 3;
+
 /** What the script said, check by check. Throws where the reply is not of the shape that was asked for. */
 export function decodeBatch(
   reply: unknown,
   checks: readonly PendingCheck[],
-): { nowMs: number; stampMs: number; states: LimitState[][] } {
-  const numbers = reply as number[];
-  let position = 2;
-  const [nowMs = 0, stampMs = 0] = numbers;
+): { stampMs: number; states: LimitState[][] } {
+  const windows = checks.reduce((sum, { shape }) => sum + shape.windows.length, 0);
+  if (!Buffer.isBuffer(reply) || reply.length !== (headNumbers + windows * windowNumbers) * numberBytes) {
+    throw new Error('decide.lua answered out of shape');
+  }
+  const nowMs = reply.readUIntLE(0, numberBytes);
+  const stampMs = reply.readUIntLE(numberBytes, numberBytes);
+  let at = headNumbers * numberBytes;
   const states = checks.map(({ shape }) =>
     shape.windows.map(({ limit }) => {
-      const remaining = numbers[position] ?? 0;
-      const resetInMs = numbers[position + 1] ?? 0;
-      const waitMs = numbers[position + 2] ?? 0;
-      position += 3;
+      const remaining = reply.readUIntLE(at, numberBytes);
+      const resetInMs = reply.readUIntLE(at + numberBytes, numberBytes);
+      const waitMs = reply.readUIntLE(at + 2 * numberBytes, numberBytes) - 1;
+      at += windowNumbers * numberBytes;
       return stateOf(limit, nowMs, { remaining, resetInMs, waitMs });
     }),
   );
-  if (!Array.isArray(reply) || numbers.length !== position)
-    throw new Error('decide.lua answered out of shape');
-  return { nowMs, stampMs, states };
+  return { stampMs, states };
 }

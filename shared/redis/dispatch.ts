@@ -8,7 +8,7 @@ import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
 import type { LimiterMetrics } from './metrics.ts';
 import type { PeriodCache } from './periods.ts';
-import { keepLoaded, readScript, runScript } from './scripts.ts';
+import { keepLoaded, readScript, runScriptForBytes } from './scripts.ts';
 import type { Shard, Shards } from './shards.ts';
 
 /** States of one check's windows, and the stamp under which its units were counted (0 when decided locally). */
@@ -91,7 +91,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
           nowMs: clock.now(),
           periods: options.periods,
         });
-        return runScript(redis, decideScript, keys, args);
+        return runScriptForBytes(redis, decideScript, keys, args);
       });
       const { stampMs, states } = decodeBatch(reply, checks);
       metrics.batch(checks.length, (performance.now() - startedAt) / 1000);

@@ -23,17 +23,40 @@ export function readScript(...parts: readonly string[]): Script {
  * Runs a script by its hash. Redis that has forgotten it (restart, SCRIPT FLUSH, another node of a cluster) is given the
  * source once: NOSCRIPT means that nothing ran, so running it again counts nothing twice.
  */
-export async function runScript(
+export function runScript(
   redis: RedisClient,
   script: Script,
   keys: readonly string[],
   args: readonly Argument[],
 ): Promise<unknown> {
+  return sparingSource(
+    () => redis.evalsha(script.sha, keys.length, ...keys, ...args),
+    () => redis.eval(script.source, keys.length, ...keys, ...args),
+  );
+}
+
+/** The same for a script that answers bytes. */
+export function runScriptForBytes(
+  redis: RedisClient,
+  script: Script,
+  keys: readonly string[],
+  args: readonly Argument[],
+): Promise<unknown> {
+  return sparingSource(
+    () => redis.callBuffer('EVALSHA', script.sha, keys.length, ...keys, ...args),
+    () => redis.callBuffer('EVAL', script.source, keys.length, ...keys, ...args),
+  );
+}
+
+async function sparingSource(
+  byHash: () => Promise<unknown>,
+  bySource: () => Promise<unknown>,
+): Promise<unknown> {
   try {
-    return await redis.evalsha(script.sha, keys.length, ...keys, ...args);
+    return await byHash();
   } catch (error) {
     if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return await redis.eval(script.source, keys.length, ...keys, ...args);
+    return await bySource();
   }
 }
 

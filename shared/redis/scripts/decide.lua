@@ -12,8 +12,9 @@
 -- then, to the end, the checks: shape, cost, peek (0, 1), then for each subject of the shape
 --            its hash (index of KEYS) and the hash that holds its epoch (0 for none).
 --
--- Answers a flat list of integers: now, the stamp of what was counted, then for each window of each check
--- remaining, milliseconds to the reset, milliseconds until there is room (0 now, -1 never).
+-- Answers unsigned numbers of six bytes, lowest first, in one string, which costs both sides less than a list: now, the
+-- stamp of what was counted, then for each window of each check
+-- remaining, milliseconds to the reset, milliseconds until there is room plus one (1 now, 0 never).
 --
 -- 1. Load each window once per batch, drop in memory what has left it.
 -- 2. Per check, look at every window; take from them only if all enforced ones have room.
@@ -116,20 +117,18 @@ local function take(state, window, cost)
 end
 
 local dirty = {}
-local reply, replied = { nowMs, stampMs }, 2
+local reply, replied = { pack('<I6I6', nowMs, stampMs) }, 1
 -- Per subject and per window of the check at hand; filled anew by each.
 local indexes, subjects, room = {}, {}, {}
 
 local function report(window, state, wait)
+  replied = replied + 1
   if window.quota then
-    reply[replied + 1] = max(0, window.limit - state.used)
-    reply[replied + 2] = max(0, state.finish - nowMs)
+    reply[replied] = pack('<I6I6I6', max(0, window.limit - state.used), max(0, state.finish - nowMs), wait + 1)
   else
-    reply[replied + 1] = max(0, window.limit - state.sum)
-    reply[replied + 2] = state.sum > 0 and max(0, state.last + window.span - nowMs) or 0
+    local resetIn = state.sum > 0 and max(0, state.last + window.span - nowMs) or 0
+    reply[replied] = pack('<I6I6I6', max(0, window.limit - state.sum), resetIn, wait + 1)
   end
-  reply[replied + 3] = wait
-  replied = replied + 3
 end
 
 local function decide(shape, cost, peek)
@@ -202,4 +201,4 @@ end
 for index, windows in pairs(dirty) do
   write(index, windows)
 end
-return reply
+return table.concat(reply)

@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { RedisClient } from '../../../shared/redis/client.ts';
 import { servers, uniqueName } from '../../support/servers.ts';
@@ -15,7 +16,7 @@ const minute = limitOf({ limit: 3 });
 test('checks of one turn travel in calls of at most 64, and are decided in order', async () => {
   const limiter = limiterOn(redis, prefix);
   await limiter.check(requestOf([minute], { tenantId: 'warm' }));
-  const calls = vi.spyOn(redis, 'evalsha');
+  const calls = vi.spyOn(redis as Redis, 'callBuffer');
   const limit = [limitOf({ limit: 100 })];
   const results = await Promise.all(Array.from({ length: 150 }, () => limiter.check(requestOf(limit))));
   expect(calls).toHaveBeenCalledTimes(3);
@@ -33,14 +34,5 @@ test('one tenant’s refusal in a batch leaves the others as they are', async ()
   const limit = [limitOf({ limit: 1 })];
   const results = await Promise.all(tenants.map((tenantId) => limiter.check(requestOf(limit, { tenantId }))));
   expect(results.map(({ passed }) => passed)).toEqual(tenants.map((_, index) => index < 20));
-  await limiter.close();
-});
-
-test('a script that Redis forgot is loaded again within the same check', async () => {
-  const limiter = limiterOn(redis, prefix);
-  const calls = vi.spyOn(redis, 'evalsha').mockRejectedValueOnce(new Error('NOSCRIPT No matching script.'));
-  expect(await limiter.check(requestOf([minute]))).toMatchObject({ passed: true, degraded: false });
-  expect((await limiter.check(requestOf([minute], { peek: true }))).states[0]?.remaining).toBe(2);
-  calls.mockRestore();
   await limiter.close();
 });
