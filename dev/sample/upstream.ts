@@ -4,7 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 /**
  * The sample API behind the gateway: the endpoints of an agent platform, with small realistic delays.
- * Listens on `HOST` and `PORT`. It always answers what is asked, so that every refusal seen is the gateway's.
+ * Listens on `HOST` and `PORT`. It limits nothing, so that every 429 seen is the gateway's.
  */
 type Handler = (request: IncomingMessage, response: ServerResponse, path: string) => Promise<void>;
 
@@ -23,7 +23,8 @@ const routes: readonly (readonly [method: string, path: RegExp, handler: Handler
   ],
   ['GET', /^\/slow$/, slow],
   ['*', /^\/v1\//, resource],
-  ['*', /./, echo],
+  ['*', /^\/echo(?:\/|$)/, echo],
+  ['*', /./, notFound],
 ];
 
 const server = createServer((request, response) => void handle(request, response));
@@ -112,6 +113,10 @@ async function resource(request: IncomingMessage, response: ServerResponse, path
   await wait(delayMs(3, 12));
   if (request.method === 'DELETE') response.writeHead(204).end();
   else await json(response, request.method === 'POST' ? 201 : 200, { path, items: [1, 2, 3] });
+}
+
+async function notFound(_request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+  await json(response, 404, { error: `the sample API has nothing at ${path}; see /echo` });
 }
 
 async function echo(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {

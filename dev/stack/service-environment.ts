@@ -30,6 +30,9 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
     // A name that lasts: sequence numbers of one spool belong to one node.
     TOLLGATE_NODE: env['TOLLGATE_NODE'] ?? 'local',
     TOLLGATE_SPOOL_DIR: join(localDir, 'spool'),
+    // A receiver on this machine is what a webhook is tried out with here.
+    TOLLGATE_WEBHOOK_ALLOW_PRIVATE: env['TOLLGATE_WEBHOOK_ALLOW_PRIVATE'] ?? 'true',
+    ...(env['SMTP_URL'] === undefined ? {} : { SMTP_URL: env['SMTP_URL'] }),
     LOG_LEVEL: env['LOG_LEVEL'] ?? 'info',
     ...listeners(name, ports),
   };

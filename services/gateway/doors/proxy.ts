@@ -22,7 +22,8 @@ export interface ProxyOptions {
 }
 
 const connectTimeoutMs = 5_000;
-const connectionsMax = 256;
+/** Above the platform's usual limit of 1,000 requests at once: requests wait for the upstream, not for a connection. */
+const connectionsMax = 2_048;
 
 /**
  * The reverse proxy: every path is decided about, then streamed to the upstream and back. Nothing is retried: a
