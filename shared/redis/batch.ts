@@ -28,6 +28,9 @@ export interface BatchOptions {
   readonly periods: PeriodCache;
 }
 
+/** More than the keys of a batch: sixteen checks of at most six subjects and as many owners. */
+const keysMax = 1024;
+
 /** Arguments of `decide.lua`. Keys and shapes are written once per batch, and so read once by the script. */
 export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptions): EncodedBatch {
   const keys: string[] = [];
@@ -43,9 +46,9 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
       encodeShape(shape, options, shapeArgs);
     }
     const valid = isCost(request.cost);
-    checkArgs.push(index, valid ? request.cost : 1, request.peek || !valid ? 1 : 0);
+    checkArgs.push(index * 2 + (request.peek || !valid ? 1 : 0), valid ? request.cost : 1);
     for (const subject of subjects) {
-      checkArgs.push(place(subject), subject.owner === null ? 0 : place(subject.owner));
+      checkArgs.push(place(subject) * keysMax + (subject.owner === null ? 0 : place(subject.owner)));
     }
   }
   return { keys, args: [options.timeMs, options.epochMs, shapes.size, ...shapeArgs, ...checkArgs] };

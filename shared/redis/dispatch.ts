@@ -40,8 +40,12 @@ export interface DispatchOptions {
   readonly logger: Logger;
 }
 
-/** A script call decides at most this many checks, so that it never holds Redis for much more than half a millisecond. */
-export const batchChecksMax = 64;
+/**
+ * A call decides at most this many checks, and leaves as soon as it is full: Redis then works on it while this process
+ * still reads the next requests. With larger batches the two wait for each other in turns; with smaller ones each check
+ * pays more of a call.
+ */
+const batchChecksMax = 16;
 
 const decideScript = readScript('clock', 'sliding', 'quota', 'decide');
 
@@ -56,13 +60,15 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     enqueue: (check) => {
       queue.push(check);
       // The poll phase hands over everything that has arrived; this runs right after it. No timer is involved.
-      if (queue.length === 1) setImmediate(flush);
+      if (queue.length >= batchChecksMax) flush();
+      else if (queue.length === 1) setImmediate(flush);
     },
   };
 
   function flush(): void {
     const checks = queue;
     queue = [];
+    if (checks.length === 0) return;
     if (!cluster) {
       sendAll(checks);
       return;
@@ -71,14 +77,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
   }
 
   function sendAll(checks: Queued[]): void {
-    const shard = shards.of(checks[0]?.subjects[0]?.tag ?? '{}');
-    if (checks.length <= batchChecksMax) {
-      void send(shard, checks);
-      return;
-    }
-    for (let from = 0; from < checks.length; from += batchChecksMax) {
-      void send(shard, checks.slice(from, from + batchChecksMax));
-    }
+    void send(shards.of(checks[0]?.subjects[0]?.tag ?? '{}'), checks);
   }
 
   async function send(shard: Shard, checks: readonly Queued[]): Promise<void> {

@@ -9,16 +9,17 @@
 -- ARGV[3]  number of shapes. A shape is a list of windows shared by many checks:
 --            number of windows, number of subjects, then for each window
 --            subject, field, kind (0 sliding, 1 quota), limit, span, burst, shadow (0, 1), grain, four period bounds
--- then, to the end, the checks: shape, cost, peek (0, 1), then for each subject of the shape
---            its hash (index of KEYS) and the hash that holds its epoch (0 for none).
+-- then, to the end, the checks: twice the shape (plus one to peek), cost, then for each subject of the shape
+--            1024 times its hash (index of KEYS) plus the hash that holds its epoch (0 for none).
 --
 -- Answers unsigned numbers of six bytes, lowest first, in one string, which costs both sides less than a list: now, the
 -- stamp of what was counted, then for each window of each check
 -- remaining, milliseconds to the reset, milliseconds until there is room plus one (1 now, 0 never).
 --
--- 1. Load each window once per batch, drop in memory what has left it.
--- 2. Per check, look at every window; take from them only if all enforced ones have room.
--- 3. Write the windows that changed, once. A peek or a refusal reaches step 3 with nothing to write.
+-- Check by check:
+-- 1. Load its windows, drop in memory what has left them.
+-- 2. Look at all of them.
+-- 3. If all enforced ones have room, take, and write what changed. A peek or a refusal has nothing to write.
 
 local function readShape()
   local windowCount, subjectCount = number(), number()
@@ -38,7 +39,9 @@ local function readShape()
   return shape
 end
 
-local loaded, epochs = {}, {}
+-- Reused by every check, per window and per subject.
+local states, room, indexes, ttls, values = {}, {}, {}, {}, {}
+local epochs = {}
 
 local function epochFor(index)
   if index == 0 then
@@ -50,45 +53,40 @@ local function epochFor(index)
   return epochs[index]
 end
 
--- The windows of one subject, from this batch's memory or from its hash.
+local function stateAt(w)
+  local state = states[w]
+  if not state then
+    -- All fields at once, so that the table is never grown.
+    state = {
+      key = '', field = '', sum = 0, oldest = 0, first = 0, last = 0, units = 0, debt = 0, debtAt = 0, epoch = 0,
+      ttlAt = 0, dropped = 0, now = 0, stamp = 0, cleared = false, closedAt = false, closedUnits = 0,
+      used = 0, baseline = 0, start = 0, finish = 0,
+    }
+    states[w] = state
+  end
+  return state
+end
+
 local function loadSubject(shape, subject, index, epochIndex)
-  local held = loaded[index]
-  local fields = shape.subjects[subject]
-  if held then
-    local complete = true
-    for f = 3, #fields do
-      if not held[fields[f]] then
-        complete = false
-      end
-    end
-    if complete then
-      return held
-    end
-  end
-  local values = call('HMGET', KEYS[index], unpack(fields))
-  if not held then
-    held = { ttl = tonumber(values[1] or 0) }
-    loaded[index] = held
-  end
+  local key = KEYS[index]
+  local found = call('HMGET', key, unpack(shape.subjects[subject]))
+  indexes[subject] = index
+  ttls[subject] = tonumber(found[1] or 0)
   if epochIndex == index and not epochs[index] then
-    epochs[index] = epochOfAll + tonumber(values[2] or 0)
+    epochs[index] = epochOfAll + tonumber(found[2] or 0)
   end
-  local epoch = epochFor(epochIndex)
-  local f = 2
+  local epoch, f = epochFor(epochIndex), 2
   for w = 1, #shape do
     local window = shape[w]
     if window.subject == subject then
       f = f + 1
-      if not held[window.field] then
-        if window.quota then
-          held[window.field] = loadQuota(values[f], window, epoch)
-        else
-          held[window.field] = loadSliding(KEYS[index], window.field, values[f], window.span, epoch)
-        end
+      if window.quota then
+        loadQuota(stateAt(w), found[f], window, epoch)
+      else
+        loadSliding(stateAt(w), key, window.field, found[f], window.span, epoch)
       end
     end
   end
-  return held
 end
 
 local function hasRoom(state, window, cost)
@@ -116,10 +114,44 @@ local function take(state, window, cost)
   end
 end
 
-local dirty = {}
+-- Writes what a check took from one subject's windows.
+local function writeSubject(shape, subject)
+  local count, held = 0, ttls[subject]
+  local ttl = held
+  for w = 1, #shape do
+    local window = shape[w]
+    if window.subject == subject and room[w] then
+      local state = states[w]
+      local reach, slack = state.finish, 0
+      values[count + 1] = window.field
+      if window.quota then
+        values[count + 2] = writeQuota(state)
+      else
+        reach, slack = slidingReach(state, window)
+        values[count + 2] = writeSliding(state, window.span)
+      end
+      count = count + 2
+      if reach > ttl then
+        ttl = reach + slack + TTL_SLACK_MS
+      end
+    end
+  end
+  if count == 0 then
+    return
+  end
+  local key = KEYS[indexes[subject]]
+  if ttl > held then
+    values[count + 1] = 't'
+    values[count + 2] = string.format('%.0f', ttl)
+    count = count + 2
+  end
+  call('HSET', key, unpack(values, 1, count))
+  if ttl > held then
+    call('PEXPIRE', key, string.format('%.0f', ttl - nowMs))
+  end
+end
+
 local reply, replied = { pack('<I6I6', nowMs, stampMs) }, 1
--- Per subject and per window of the check at hand; filled anew by each.
-local indexes, subjects, room = {}, {}, {}
 
 local function report(window, state, wait)
   replied = replied + 1
@@ -134,59 +166,29 @@ end
 local function decide(shape, cost, peek)
   local passes = not peek
   for s = 1, #shape.subjects do
-    local index, epochIndex = number(), number()
-    indexes[s] = index
-    subjects[s] = loadSubject(shape, s, index, epochIndex)
+    local both = number()
+    local epochIndex = both % 1024
+    loadSubject(shape, s, (both - epochIndex) / 1024, epochIndex)
   end
   for w = 1, #shape do
     local window = shape[w]
-    room[w] = hasRoom(subjects[window.subject][window.field], window, cost)
+    room[w] = hasRoom(states[w], window, cost)
     if not room[w] and not window.shadow then
       passes = false
     end
   end
   for w = 1, #shape do
-    local window = shape[w]
-    local state = subjects[window.subject][window.field]
+    local window, state = shape[w], states[w]
     local wait = room[w] and 0 or millisUntilRoom(state, window, cost)
     if passes and room[w] then
       take(state, window, cost)
-      local index = indexes[window.subject]
-      local changed = dirty[index]
-      if not changed then
-        changed = {}
-        dirty[index] = changed
-      end
-      changed[window.field] = window
     end
     report(window, state, wait)
   end
-end
-
-local function write(index, windows)
-  local held = loaded[index]
-  local values, ttl = {}, held.ttl
-  for field, window in pairs(windows) do
-    local state = held[field]
-    local at, reach, slack = #values, state.finish, 0
-    values[at + 1] = field
-    if window.quota then
-      values[at + 2] = writeQuota(state)
-    else
-      reach, slack = slidingReach(state, window)
-      values[at + 2] = writeSliding(state, window.span)
+  if passes then
+    for s = 1, #shape.subjects do
+      writeSubject(shape, s)
     end
-    if reach > ttl then
-      ttl = reach + slack + TTL_SLACK_MS
-    end
-  end
-  if ttl > held.ttl then
-    values[#values + 1] = 't'
-    values[#values + 1] = string.format('%.0f', ttl)
-  end
-  call('HSET', KEYS[index], unpack(values))
-  if ttl > held.ttl then
-    call('PEXPIRE', KEYS[index], string.format('%.0f', ttl - nowMs))
   end
 end
 
@@ -195,10 +197,8 @@ for s = 1, number() do
   shapes[s] = readShape()
 end
 while position < #ARGV do
-  local shape, cost, peek = shapes[number()], number(), number() == 1
-  decide(shape, cost, peek)
-end
-for index, windows in pairs(dirty) do
-  write(index, windows)
+  local both, cost = number(), number()
+  local peek = both % 2
+  decide(shapes[(both - peek) / 2], cost, peek == 1)
 end
 return table.concat(reply)

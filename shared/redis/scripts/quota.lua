@@ -3,14 +3,14 @@
 -- start of the period, used, used before the last reset, epoch
 local QUOTA = '<I6I6I6I6'
 
-local function loadQuota(packed, window, epoch)
+local function loadQuota(state, packed, window, epoch)
   local start, finish = window.start, window.finish
   if nowMs >= finish then
     start, finish = finish, window.after
   elseif nowMs < start then
     start, finish = window.before, start
   end
-  local state = { used = 0, baseline = 0, epoch = epoch }
+  state.used, state.baseline, state.epoch = 0, 0, epoch
   if packed then
     local stored, used, baseline, seen = unpackFrom(QUOTA, packed)
     -- Periods only move forward, whatever the clocks say.
@@ -28,7 +28,6 @@ local function loadQuota(packed, window, epoch)
     state.epoch = max(seen, epoch)
   end
   state.start, state.finish = start, finish
-  return state
 end
 
 local function writeQuota(state)

@@ -30,8 +30,9 @@ local function dropExpired(state, span)
   end
 end
 
--- `cleared`: the list is to be deleted before it is written to; also where the hash is new, since a list may outlive it.
-local function loadSliding(key, field, packed, span, epoch)
+-- Into a table that serves one window after another: a batch makes no garbage. `cleared`: the list is to be deleted
+-- before it is written to; also where the hash is new, since a list may outlive it.
+local function loadSliding(state, key, field, packed, span, epoch)
   local sum, oldest, first, last, units, debt, debtStamp, seen, ttlAt = 0, 0, 0, 0, 0, 0, 0, epoch, 0
   if packed then
     sum, oldest, first, last, units, debt, debtStamp, seen, ttlAt = unpackFrom(SLIDING, packed)
@@ -44,18 +45,16 @@ local function loadSliding(key, field, packed, span, epoch)
   local cleared = not packed
   if seen < epoch then
     cleared, sum, oldest, units, debt, seen = oldest ~= 0, 0, 0, 0, 0, epoch
-  elseif last + span <= now and packed then
+  elseif packed and last + span <= now then
     cleared, sum, oldest, units = oldest ~= 0, 0, 0, 0
   end
-  local state = {
-    key = key, field = field, sum = sum, oldest = oldest, first = first, last = last, units = units,
-    debt = debt, debtAt = debtStamp, epoch = seen, ttlAt = ttlAt, dropped = 0, now = now, stamp = stamp,
-    cleared = cleared, closedAt = false,
-  }
+  state.key, state.field, state.sum, state.oldest, state.first = key, field, sum, oldest, first
+  state.last, state.units, state.debt, state.debtAt, state.epoch = last, units, debt, debtStamp, seen
+  state.ttlAt, state.dropped, state.now, state.stamp, state.cleared = ttlAt, 0, now, stamp, cleared
+  state.closedAt = false
   if oldest ~= 0 and oldest + span <= now then
     dropExpired(state, span)
   end
-  return state
 end
 
 local function debtAt(state, burst, at)
@@ -76,7 +75,7 @@ local function slidingHasRoom(state, window, cost)
   return over <= window.burst and poolReadyAt(state, window, min(over, cost)) <= state.now
 end
 
--- Entries of a window, oldest first: list, the one closed in this batch, the open one.
+-- Entries of a window, oldest first: the list, then the open one.
 local function entriesOf(state)
   local index, chunk, i, stage = state.dropped, nil, 1, state.oldest ~= 0 and 0 or 1
   return function()
@@ -92,14 +91,8 @@ local function entriesOf(state)
       end
       stage = 1
     end
-    if stage == 1 then
+    if stage == 1 and state.units > 0 then
       stage = 2
-      if state.closedAt then
-        return state.closedAt, state.closedUnits
-      end
-    end
-    if stage == 2 and state.units > 0 then
-      stage = 3
       return state.last, state.units
     end
   end
