@@ -10,6 +10,7 @@ import { registerCheck } from './doors/check.ts';
 import { registerDecisions } from './doors/decisions.ts';
 import { registerEvents } from './doors/events.ts';
 import { registerLimits } from './doors/limits.ts';
+import { registerMeters } from './doors/meters.ts';
 import { registerSessions } from './doors/sessions.ts';
 import { registerUsage } from './doors/usage.ts';
 import type { Gate } from './gate.ts';
@@ -58,6 +59,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   registerAuthz(app, gate);
   registerEvents(app, options);
   registerUsage(app, options);
+  registerMeters(app, options);
   registerLimits(app, gate);
   registerDecisions(app, options);
   registerSessions(app, options);
@@ -92,7 +94,12 @@ function detailOf(error: FastifyError): string {
   if (first === undefined) return error.message.endsWith('.') ? error.message : `${error.message}.`;
   const field = first.instancePath.slice(1).replaceAll('/', '.');
   const extra = first.params['additionalProperty'];
-  const what = typeof extra === 'string' ? `must not have "${extra}"` : (first.message ?? 'is not valid');
+  const allowed = first.params['allowedValues'];
+  const what = Array.isArray(allowed)
+    ? `must be one of: ${allowed.join(', ')}`
+    : typeof extra === 'string'
+      ? `must not have "${extra}"`
+      : (first.message ?? 'is not valid');
   return `${field === '' ? (error.validationContext ?? 'The request') : field} ${what}.`;
 }
 

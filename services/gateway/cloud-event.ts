@@ -18,7 +18,7 @@ const typeLengthMax = 128;
 const eventCharactersMax = 64_000;
 const aheadMsMax = 10 * 60_000;
 const lateMsMax = 365 * 86_400_000;
-const rfc3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
+export const rfc3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
 
 /**
  * Reads one event in structured form (CloudEvents 1.0, JSON format) as it may be published, or says in a sentence why

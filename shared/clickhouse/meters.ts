@@ -1,4 +1,5 @@
 import type { MeterAggregation, MeterDefinition, MeterWindow } from '../domain/meter.ts';
+import { requestEventType } from '../domain/usage-event.ts';
 import type { ClickHouse } from './client.ts';
 import { completeThrough } from './usage.ts';
 
@@ -35,7 +36,7 @@ export interface MeterAnswer {
   readonly cut: boolean;
 }
 
-const rowsMax = 10_000;
+export const rowsMax = 10_000;
 
 /** Measures one tenant's events. Values of others never enter: the tenant is a condition of every read. */
 export async function queryMeter(
@@ -45,10 +46,10 @@ export async function queryMeter(
 ): Promise<MeterAnswer> {
   const through = await completeThrough(clickhouse);
   const names: Record<string, string> = { value: definition.value ?? '' };
-  const groups = query.groupBy.map((field, index) => fieldSql(field, `group${index}`, names));
+  const groups = query.groupBy.map((field, index) => fieldSql(definition, field, `group${index}`, names));
   const conditions = Object.entries(query.filter).map(([field, value], index) => {
     names[`filter${index}`] = value;
-    return `${fieldSql(field, `filtered${index}`, names)} = {filter${index}:String}`;
+    return `${fieldSql(definition, field, `filtered${index}`, names)} = {filter${index}:String}`;
   });
   const rows = await clickhouse.query<{ start: number; end: number; groups: string[]; value: number | null }>(
     `SELECT ${windowSql(query.window)}, [${groups.join(', ')}] AS groups, ${valueSql(definition)} AS value
@@ -98,31 +99,31 @@ function csvCell(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Fields of the data that have a column of their own; all others are properties. */
-const columns: Readonly<Record<string, string>> = {
-  units: 'units',
-  cost: 'cost',
-  latency_ms: 'latency_ms',
-  status: 'status',
-  user_id: 'user_id',
-  plan: 'plan',
-  route: 'route',
-  method: 'method',
-  path: 'path',
-  decision: 'decision',
-};
+/** Fields of the data that have a column of their own, by that name; all others are properties. */
+const columns: ReadonlySet<string> = new Set(['units', 'cost', 'user_id', 'plan', 'route']);
+/** These have one in the gateway's own events only; where somebody else's data says `status`, it is a property. */
+const requestColumns: ReadonlySet<string> = new Set(['latency_ms', 'status', 'method', 'path', 'decision']);
+
+function isColumn({ eventType }: MeterDefinition, field: string): boolean {
+  return columns.has(field) || (eventType === requestEventType && requestColumns.has(field));
+}
 
 /** The field as text. A property's name is a parameter, never SQL. */
-function fieldSql(field: string, parameter: string, names: Record<string, string>): string {
-  const column = Object.hasOwn(columns, field) ? columns[field] : undefined;
-  if (column !== undefined) return `toString(${column})`;
+function fieldSql(
+  definition: MeterDefinition,
+  field: string,
+  parameter: string,
+  names: Record<string, string>,
+): string {
+  if (isColumn(definition, field)) return `toString(${field})`;
   names[parameter] = field;
   return `properties[{${parameter}:String}]`;
 }
 
-function valueSql({ aggregation, value }: MeterDefinition): string {
-  const column = value !== null && Object.hasOwn(columns, value) ? columns[value] : undefined;
-  const text = column === undefined ? 'properties[{value:String}]' : `toString(${column})`;
+function valueSql(definition: MeterDefinition): string {
+  const { aggregation, value } = definition;
+  const text =
+    value !== null && isColumn(definition, value) ? `toString(${value})` : 'properties[{value:String}]';
   const sql: Record<MeterAggregation, string> = {
     count: 'toFloat64(count())',
     unique: `toFloat64(uniqExact(nullIf(${text}, '')))`,

@@ -1,4 +1,5 @@
 import type { Limit, Mode, SlowDown } from './limit.ts';
+import type { MeterDefinition } from './meter.ts';
 
 export interface Plan {
   readonly name: string;
@@ -58,5 +59,7 @@ export interface Policy {
   readonly sessions: ReadonlyMap<string, SessionKind>;
   readonly services: readonly { readonly name: string; readonly tokenSha256: string }[];
   readonly alertThresholds: readonly number[];
+  /** By name. */
+  readonly meters: ReadonlyMap<string, MeterDefinition>;
   readonly mode: Mode;
 }

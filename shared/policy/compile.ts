@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Limit, Mode } from '../domain/limit.ts';
 import type { IdentityPolicy, JwtKeys, Plan, Policy, Route, SessionKind } from '../domain/policy.ts';
 import { calendarPeriod, durationMs } from './duration.ts';
+import { compileMeters } from './meters.ts';
 import type { FieldPath, Mistakes } from './mistakes.ts';
 import type { LimitFile, PolicyFile } from './schema.ts';
 
@@ -50,6 +51,7 @@ export function compilePolicy(text: string, file: PolicyFile, secrets: Secrets, 
           .digest('hex'),
     })),
     alertThresholds: (file.alerts?.thresholds ?? [0.8, 1]).toSorted((a, b) => a - b),
+    meters: compileMeters(file.meters),
     mode,
   };
 }

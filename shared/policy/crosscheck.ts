@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { calendarPeriod, durationMs } from './duration.ts';
+import { checkMeters } from './meters.ts';
 import type { FieldPath, Mistakes } from './mistakes.ts';
 import { parsePattern } from './pattern.ts';
 import type { LimitFile, PolicyFile } from './schema.ts';
@@ -12,6 +13,7 @@ export function crosscheck(file: PolicyFile, mistakes: Mistakes): void {
   checkRoutes(file, mistakes);
   checkPlatform(file, mistakes);
   checkServices(file, mistakes);
+  checkMeters(file.meters, mistakes);
 }
 
 /** These stand beside limit names in an event's `limited_by`. */

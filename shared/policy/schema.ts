@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { durationPattern } from './duration.ts';
+import { metersFile } from './meters.ts';
 
 /** Every description completes the sentence "… must be …": it is what an error tells the author of a bad line to write. */
 const closed = { additionalProperties: false };
@@ -247,6 +248,7 @@ export const policyFileSchema = Type.Object(
         { ...closed, description: '{ thresholds: [ … ] }' },
       ),
     ),
+    meters: Type.Optional(metersFile),
     mode: Type.Optional(mode),
   },
   { ...closed, description: 'a mapping with version, links, default_plan and plans' },

@@ -105,6 +105,35 @@ describe('meters', () => {
     expect(meterCsv(rows, ['model']).split('\r\n')[1]).toMatch(/,"large, ""new""",27.5$/);
   });
 
+  test('a field named like a column of requests is a property in the events of others', async () => {
+    const other = {
+      time: new Date(day).toISOString(),
+      tenant_id: 'columns',
+      id_a: 1,
+      id_b: 1,
+      source: 'app',
+    };
+    await clickhouse.insert('stored_events', [
+      {
+        ...other,
+        type: 'calls',
+        foreign_id: 'a',
+        latency_ms: 0,
+        properties: { latency_ms: '12.5', status: 'ok' },
+      },
+      { ...other, type: 'tollgate.request.v1', id_b: 2, latency_ms: 7, status: 200 },
+    ]);
+    const latency = { ...meter('sum', 'latency_ms'), groupBy: ['status'] };
+    const query = { ...whole, tenantId: 'columns', groupBy: ['status'] };
+    const groups = async (eventType: string) =>
+      (await queryMeter(clickhouse, { ...latency, eventType }, query)).rows.map(({ group, value }) => [
+        group['status'],
+        value,
+      ]);
+    expect(await groups('calls')).toEqual([['ok', 12.5]]);
+    expect(await groups('tollgate.request.v1')).toEqual([['200', 7]]);
+  });
+
   test('names and values that look like SQL are names and values', async () => {
     const odd = `x'] FROM usage_events --`;
     expect(

@@ -235,6 +235,8 @@ test('GET /openapi.json describes every endpoint', async () => {
     '/v1/decisions/{id}',
     '/v1/events',
     '/v1/limits',
+    '/v1/meters',
+    '/v1/meters/{name}/query',
     '/v1/sessions',
     '/v1/sessions/{id}',
     '/v1/usage',

@@ -18,121 +18,156 @@ const plan = (limit: string): Record<string, string> => ({
 });
 
 const bad: readonly (readonly [string, Record<string, string>, RegExp])[] = [
-    [
-      'an unknown key',
-      { defualt_plan: 'free' },
-      /:5:1: defualt_plan: is not a known key \(did you mean "default_plan"\?\)/,
-    ],
-    [
-      'a limit of -1',
-      plan('{ name: minute, per: tenant, limit: -1, window: 1m }'),
-      /:7:45: plans\.free\.limits\[0\]\.limit: is -1, but must be a whole number of units, 0/,
-    ],
-    ['a missing section', { default_plan: '' }, /:1:1: default_plan: is missing/],
-    ['a key without a value', { plans: '' }, /plans: is missing/],
-    [
-      'an unknown subject',
-      plan('{ name: minute, per: tennant, limit: 1, window: 1m }'),
-      /:7:30: .*\.per: is "tennant", but must be whose usage/,
-    ],
-    [
-      'a bad duration',
-      plan('{ name: minute, per: tenant, limit: 1, window: 1 minute }'),
-      /\.window: is "1 minute", but must be a duration/,
-    ],
-    [
-      'a window that is too short',
-      plan('{ name: minute, per: tenant, limit: 1, window: 100ms }'),
-      /windows last from 1s/,
-    ],
-    ['a missing window', plan('{ name: minute, per: tenant, limit: 1 }'), /\.window: is missing/],
-    [
-      'a quota without a calendar period',
-      plan('{ name: day, per: tenant, limit: 1, window: 2d, type: quota }'),
-      /"2d" is no calendar period/,
-    ],
-    [
-      'a window for what runs at once',
-      plan('{ name: x, per: tenant, limit: 1, window: 1m, type: concurrent }'),
-      /does not go with type concurrent/,
-    ],
-    [
-      'a burst on a quota',
-      plan('{ name: x, per: tenant, limit: 1, window: 1d, type: quota, burst: 1 }'),
-      /burst: goes with type sliding/,
-    ],
-    [
-      'a reserved name',
-      plan('{ name: blocked, per: tenant, limit: 1, window: 1m }'),
-      /"blocked" is reserved/,
-    ],
-    [
-      'global with others',
-      plan('{ name: x, per: [global, ip], limit: 1, window: 1m }'),
-      /may not combine global/,
-    ],
-    [
-      'an unknown default plan',
-      { default_plan: 'gold' },
-      /:3:15: default_plan: "gold" is not one of the plans: free/,
-    ],
-    [
-      'a bad CIDR block',
-      { identity: '{ trusted_proxies: [10.0.0.0/99] }' },
-      /"10\.0\.0\.0\/99" is not an address or CIDR block/,
-    ],
-    [
-      'a slow-down outside 0 to 1',
-      { plans: '{ free: { limits: [], slow_down: { from: 1.5, max_delay: 1s } } }' },
-      /slow_down\.from: is 1\.5/,
-    ],
-    ['a threshold above 1', { alerts: '{ thresholds: [2] }' }, /thresholds\[0\]: is 2/],
-    ['a wrong version', { version: '2' }, /version: is 2, but must be 1/],
-    [
-      'a pattern without a method',
-      { routes: '[{ match: /x }]' },
-      /routes\[0\]\.match: "\/x" must be a method/,
-    ],
-    ['a pattern with ** inside', { routes: '[{ match: GET /a/**/b }]' }, /only at its end/],
-    [
-      'the same pattern twice',
-      { routes: '[{ match: GET /a }, { match: GET /a/ }]' },
-      /routes\[1\]\.match: .* routes\[0\] again/,
-    ],
-    [
-      'a route limit named as a plan limit',
-      { routes: '[{ match: GET /a, limits: [{ name: minute, per: ip, limit: 1, window: 1m }] }]' },
-      /is also a limit of plan free/,
-    ],
-    [
-      'a plan the policy has not',
-      {
-        routes:
-          '[{ match: GET /a, limits: [{ name: a, per: ip, limit: 1, by_plan: { gold: 2 }, window: 1m }] }]',
-      },
-      /by_plan\.gold: "gold" is not one of the plans/,
-    ],
-    [
-      'a platform limit per tenant',
-      { platform: '{ limits: [{ name: p, per: tenant, limit: 1, type: concurrent }] }' },
-      /must be global/,
-    ],
-    [
-      'a cost of 0',
-      { routes: '[{ match: GET /a, cost: 0 }]' },
-      /cost: is 0, but must be the units a call takes/,
-    ],
-    [
-      'the algorithm none',
-      { identity: '{ jwt: { algorithms: [none], secret_env: TOLLGATE_JWT_SECRET } }' },
-      /algorithms\[0\]: is "none"/,
-    ],
-    [
-      'public keys with HS256',
-      { identity: '{ jwt: { algorithms: [HS256], jwks_url: https://a.example/keys } }' },
-      /HS256 needs a shared secret/,
-    ],
-    ['a service without a token', { services: '[{ name: a }]' }, /exactly one of token_sha256 and token_env/],
+  [
+    'an unknown key',
+    { defualt_plan: 'free' },
+    /:5:1: defualt_plan: is not a known key \(did you mean "default_plan"\?\)/,
+  ],
+  [
+    'a limit of -1',
+    plan('{ name: minute, per: tenant, limit: -1, window: 1m }'),
+    /:7:45: plans\.free\.limits\[0\]\.limit: is -1, but must be a whole number of units, 0/,
+  ],
+  ['a missing section', { default_plan: '' }, /:1:1: default_plan: is missing/],
+  ['a key without a value', { plans: '' }, /plans: is missing/],
+  [
+    'an unknown subject',
+    plan('{ name: minute, per: tennant, limit: 1, window: 1m }'),
+    /:7:30: .*\.per: is "tennant", but must be whose usage/,
+  ],
+  [
+    'a bad duration',
+    plan('{ name: minute, per: tenant, limit: 1, window: 1 minute }'),
+    /\.window: is "1 minute", but must be a duration/,
+  ],
+  [
+    'a window that is too short',
+    plan('{ name: minute, per: tenant, limit: 1, window: 100ms }'),
+    /windows last from 1s/,
+  ],
+  ['a missing window', plan('{ name: minute, per: tenant, limit: 1 }'), /\.window: is missing/],
+  [
+    'a quota without a calendar period',
+    plan('{ name: day, per: tenant, limit: 1, window: 2d, type: quota }'),
+    /"2d" is no calendar period/,
+  ],
+  [
+    'a window for what runs at once',
+    plan('{ name: x, per: tenant, limit: 1, window: 1m, type: concurrent }'),
+    /does not go with type concurrent/,
+  ],
+  [
+    'a burst on a quota',
+    plan('{ name: x, per: tenant, limit: 1, window: 1d, type: quota, burst: 1 }'),
+    /burst: goes with type sliding/,
+  ],
+  ['a reserved name', plan('{ name: blocked, per: tenant, limit: 1, window: 1m }'), /"blocked" is reserved/],
+  [
+    'global with others',
+    plan('{ name: x, per: [global, ip], limit: 1, window: 1m }'),
+    /may not combine global/,
+  ],
+  [
+    'an unknown default plan',
+    { default_plan: 'gold' },
+    /:3:15: default_plan: "gold" is not one of the plans: free/,
+  ],
+  [
+    'a bad CIDR block',
+    { identity: '{ trusted_proxies: [10.0.0.0/99] }' },
+    /"10\.0\.0\.0\/99" is not an address or CIDR block/,
+  ],
+  [
+    'a slow-down outside 0 to 1',
+    { plans: '{ free: { limits: [], slow_down: { from: 1.5, max_delay: 1s } } }' },
+    /slow_down\.from: is 1\.5/,
+  ],
+  ['a threshold above 1', { alerts: '{ thresholds: [2] }' }, /thresholds\[0\]: is 2/],
+  ['a wrong version', { version: '2' }, /version: is 2, but must be 1/],
+  ['a pattern without a method', { routes: '[{ match: /x }]' }, /routes\[0\]\.match: "\/x" must be a method/],
+  ['a pattern with ** inside', { routes: '[{ match: GET /a/**/b }]' }, /only at its end/],
+  [
+    'the same pattern twice',
+    { routes: '[{ match: GET /a }, { match: GET /a/ }]' },
+    /routes\[1\]\.match: .* routes\[0\] again/,
+  ],
+  [
+    'a route limit named as a plan limit',
+    { routes: '[{ match: GET /a, limits: [{ name: minute, per: ip, limit: 1, window: 1m }] }]' },
+    /is also a limit of plan free/,
+  ],
+  [
+    'a plan the policy has not',
+    {
+      routes:
+        '[{ match: GET /a, limits: [{ name: a, per: ip, limit: 1, by_plan: { gold: 2 }, window: 1m }] }]',
+    },
+    /by_plan\.gold: "gold" is not one of the plans/,
+  ],
+  [
+    'a platform limit per tenant',
+    { platform: '{ limits: [{ name: p, per: tenant, limit: 1, type: concurrent }] }' },
+    /must be global/,
+  ],
+  [
+    'a cost of 0',
+    { routes: '[{ match: GET /a, cost: 0 }]' },
+    /cost: is 0, but must be the units a call takes/,
+  ],
+  [
+    'the algorithm none',
+    { identity: '{ jwt: { algorithms: [none], secret_env: TOLLGATE_JWT_SECRET } }' },
+    /algorithms\[0\]: is "none"/,
+  ],
+  [
+    'public keys with HS256',
+    { identity: '{ jwt: { algorithms: [HS256], jwks_url: https://a.example/keys } }' },
+    /HS256 needs a shared secret/,
+  ],
+  [
+    'a meter without a value',
+    { meters: '[{ name: a, event_type: x, aggregation: sum }]' },
+    /:5:10: meters\[0\]\.value: is missing; write the field of the event's data that sum is taken of, or choose count/,
+  ],
+  [
+    'a count of a value',
+    { meters: '[{ name: a, event_type: x, aggregation: count, value: tokens }]' },
+    /:5:56: meters\[0\]\.value: does not go with aggregation count, which counts events; remove it/,
+  ],
+  [
+    'two meters of one name',
+    {
+      meters:
+        '[{ name: a, event_type: x, aggregation: count }, { name: a, event_type: y, aggregation: count }]',
+    },
+    /:5:66: meters\[1\]\.name: "a" stands twice; names of meters are unique/,
+  ],
+  [
+    'an aggregation there is none of',
+    { meters: '[{ name: a, event_type: x, aggregation: mean, value: y }]' },
+    /:5:49: .*is "mean", but must be sum, count, unique, min, max, average or latest/,
+  ],
+  [
+    'a group with a comma',
+    { meters: '[{ name: a, event_type: x, aggregation: count, group_by: ["a,b"] }]' },
+    /meters\[0\]\.group_by\[0\]: is "a,b", but must be the name of a field .* without ","/,
+  ],
+  [
+    'a group twice',
+    { meters: '[{ name: a, event_type: x, aggregation: count, group_by: [m, m] }]' },
+    /group_by: is a list, but must be a list of up to 8 different fields/,
+  ],
+  [
+    'a meter key that is mistyped',
+    { meters: '[{ name: a, event_type: x, aggregation: count, groupby: [m] }]' },
+    /groupby: is not a known key \(did you mean "group_by"\?\)/,
+  ],
+  [
+    'a meter without a type',
+    { meters: '[{ name: a, aggregation: count }]' },
+    /event_type: is missing; it must be/,
+  ],
+  ['a service without a token', { services: '[{ name: a }]' }, /exactly one of token_sha256 and token_env/],
 ];
 
 describe('a bad policy is refused, naming line, column, field and what to write', () => {
@@ -215,6 +250,16 @@ describe('a good policy is compiled with its defaults filled in', () => {
     });
     expect(policy.plans.get('free')?.limits[0]?.mode).toBe('shadow');
     expect(policy.platform[0]?.mode).toBe('shadow');
+  });
+
+  test('meters by name, without value and groups where none are written', () => {
+    const meters =
+      '[{ name: calls, event_type: x, aggregation: count }, { name: tokens, event_type: y, aggregation: sum, value: n, group_by: [m] }]';
+    expect([...policyOf({ meters }).meters]).toEqual([
+      ['calls', { name: 'calls', eventType: 'x', aggregation: 'count', value: null, groupBy: [] }],
+      ['tokens', { name: 'tokens', eventType: 'y', aggregation: 'sum', value: 'n', groupBy: ['m'] }],
+    ]);
+    expect(policyOf().meters.size).toBe(0);
   });
 
   test('TOLLGATE_UPSTREAM has precedence over the file', () => {
