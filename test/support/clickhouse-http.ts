@@ -15,10 +15,7 @@ export interface Asker {
 export function createAsker(url: string, always: Readonly<Record<string, string>> = {}): Asker {
   const ask = ({ parameters = {}, body, headers = {}, method = 'POST' }: Ask): Promise<Response> => {
     const init = { method, headers, ...(body === undefined ? {} : { body, duplex: 'half' as const }) };
-    return fetch(
-      `${url}/?${new URLSearchParams({ ...always, ...parameters }).toString()}`,
-      init,
-    );
+    return fetch(`${url}/?${new URLSearchParams({ ...always, ...parameters }).toString()}`, init);
   };
   return {
     ask,
