@@ -9,7 +9,6 @@ import { createProducer } from '../../shared/kafka/producer.ts';
 import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
-import { TollgateError } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
 import { createAlertLog } from './alert-log.ts';
@@ -75,7 +74,9 @@ export function runAlerter(options: AlerterOptions): Alerter {
   };
   const dispatcher = createDispatcher({ state, tenants, courier, heartbeat, bury, clock });
 
-  let historyIsCurrent = false;
+  /** Counts assignments; the history is current when it was read in the one there is. */
+  let assignment = 0;
+  let historyReadIn = -1;
   /** Of several alerters the one with the first partition does what one is enough for. */
   let leads = false;
   let adoption: Promise<unknown> = Promise.resolve();
@@ -90,14 +91,12 @@ export function runAlerter(options: AlerterOptions): Alerter {
   function judge(): Consumer {
     return consume('evaluate', topics.totals, {
       onAssignment: (partitions) => {
-        // Another member may have told of these tenants a moment ago.
-        historyIsCurrent = false;
+        assignment += 1;
         leads = partitions?.get(topics.totals)?.includes(0) ?? false;
       },
       onBatch: async ({ messages }) => {
-        requireRecords();
-        if (!historyIsCurrent) await log.catchUp();
-        historyIsCurrent = true;
+        await tenants.catchUp();
+        await readHistory();
         await evaluator.evaluate(messages);
       },
     });
@@ -113,7 +112,8 @@ export function runAlerter(options: AlerterOptions): Alerter {
       },
       onBatch: async ({ messages }) => {
         await adoption;
-        requireRecords();
+        // A target that was there when the alert was raised must not be missed because its record is on its way.
+        await tenants.catchUp();
         await dispatcher.dispatch(messages);
       },
     });
@@ -125,11 +125,19 @@ export function runAlerter(options: AlerterOptions): Alerter {
     });
   }
 
+  /** After an assignment another member may have told of these tenants a moment ago. */
+  async function readHistory(): Promise<void> {
+    const readIn = assignment;
+    if (historyReadIn === readIn) return;
+    await log.catchUp();
+    historyReadIn = readIn;
+  }
+
   /** Takes on what whoever held these partitions before had not finished; tries until it can, or they move again. */
   async function adopt(mine: ReadonlySet<number>, mineIs: number): Promise<void> {
     while (generation === mineIs && !closing.signal.aborted) {
       try {
-        requireRecords();
+        await tenants.catchUp();
         await state.catchUp();
         if (generation !== mineIs) return;
         courier.take([...state.pending()].filter(({ partition }) => mine.has(partition)));
@@ -142,7 +150,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
   }
 
   async function tellRecovered(): Promise<void> {
-    if (!leads || !historyIsCurrent) return;
+    if (!leads || historyReadIn !== assignment) return;
     await evaluator.tellRecovered().catch((error: unknown) => {
       logger.warn({ err: error }, 'recoveries are not told yet');
     });
@@ -183,11 +191,6 @@ export function runAlerter(options: AlerterOptions): Alerter {
       registry,
       onStalled,
     });
-  }
-
-  /** Without the records thresholds, targets and resets are not known. */
-  function requireRecords(): void {
-    if (!tenants.ready()) throw new TollgateError('KAFKA_UNAVAILABLE', 'The tenant records are not read yet');
   }
 
   function unready(): string[] {

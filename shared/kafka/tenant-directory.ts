@@ -28,6 +28,11 @@ export interface TenantDirectory {
    * a gateway serves such tenants by the plan their token claims.
    */
   ready(): boolean;
+  /**
+   * Resolves once every record is here that was written before the call, whoever wrote it. Rejects with
+   * KAFKA_UNAVAILABLE when that takes longer than some seconds.
+   */
+  catchUp(): Promise<void>;
   /** Called after each change with the new record, null when it was removed. Returns how to stop. */
   onChange(listener: TenantListener): () => void;
   close(): Promise<void>;
@@ -72,6 +77,7 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
     all: () => table.entries().values(),
     size: () => table.entries().size,
     ready: () => table.ready(),
+    catchUp: () => table.catchUp(),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

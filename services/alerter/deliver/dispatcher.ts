@@ -19,10 +19,10 @@ export interface Dispatcher {
 }
 
 export interface DispatcherOptions {
-  readonly state: DeliveryState;
-  readonly tenants: TenantDirectory;
-  readonly courier: Courier;
-  readonly heartbeat: Heartbeat;
+  readonly state: Pick<DeliveryState, 'get' | 'store'>;
+  readonly tenants: Pick<TenantDirectory, 'get'>;
+  readonly courier: Pick<Courier, 'take'>;
+  readonly heartbeat: Pick<Heartbeat, 'arrived'>;
   /** Puts records on the dead-letter topic. */
   readonly bury: (records: readonly ProducerRecord[]) => Promise<void>;
   readonly clock: Clock;
@@ -44,10 +44,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         for (const delivery of deliveriesOf(alert, message.partition))
           deliveries.set(deliveryKeyOf(delivery), delivery);
     }
-    const fresh = [...deliveries.values()].filter((delivery) => !state.has(deliveryKeyOf(delivery)));
+    const fresh = [...deliveries]
+      .filter(([key]) => state.get(key) === undefined)
+      .map(([, delivery]) => delivery);
     await bury(unreadable);
     await state.store(fresh);
-    courier.take(fresh);
+    // All that is on its way, not only what is new: whoever began the rest may be gone, and its last words may have
+    // come after this member looked for what to take on.
+    courier.take([...deliveries.keys()].flatMap((key) => state.get(key) ?? []));
   }
 
   function deliveriesOf(alert: AlertEvent, partition: number): Delivery[] {

@@ -8,8 +8,8 @@ import type { Delivery } from './delivery.ts';
 
 /** The deliveries topic: how far every alert is on its way to every target. */
 export interface DeliveryState {
-  /** True when the alert's way to the target has begun, whatever became of it. */
-  has(key: string): boolean;
+  /** The alert on its way to the target; null when that has ended, undefined when it has not begun. */
+  get(key: string): Delivery | null | undefined;
   /** Deliveries that are not finished. */
   pending(): Iterable<Delivery>;
   /** Unix ms at which a target last asked never to be called again; null when it did not. */
@@ -50,7 +50,7 @@ export function createDeliveryState(options: DeliveryStateOptions): DeliveryStat
     registry,
   });
   return {
-    has: (key) => table.get(key) !== undefined,
+    get: (key) => (table.get(key) === undefined ? undefined : (pending.get(key) ?? null)),
     pending: () => pending.values(),
     goneAtMs: (tenantId, targetId) => gone.get(targetKey(tenantId, targetId)) ?? null,
     ready: () => table.ready(),

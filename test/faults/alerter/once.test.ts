@@ -102,7 +102,15 @@ async function climb(tenantId: string): Promise<number[]> {
     const received = await eventually(
       () => receiver.received.find((one) => one.path === `/${tenantId}` && one.alert.threshold === threshold),
       { timeoutMs: 120_000 },
-    );
+    ).catch(async (error: unknown) => {
+      const rows = await alerting.clickhouse.query(
+        'SELECT * FROM alerts WHERE tenant_id = {tenantId:String}',
+        {
+          tenantId,
+        },
+      );
+      throw new Error(`${threshold} of ${tenantId} was not told: ${JSON.stringify(rows)}`, { cause: error });
+    });
     latencies.push(received.atMs - announcedAtMs);
     // Told already: repeating the announcement and an older one must not tell again.
     await alerting.announce(tenantId, threshold * limit);
