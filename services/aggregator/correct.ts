@@ -1,4 +1,9 @@
-import { foreignIdentity, foreignKey, requestIdentity, uuidTimeMs } from './event-identity.ts';
+import {
+  foreignIdentity,
+  foreignKey,
+  requestIdentity,
+  uuidTimeMs,
+} from '../../shared/clickhouse/event-identity.ts';
 import type { Correction } from './decode.ts';
 import type { EventStore, WantedEvent } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';

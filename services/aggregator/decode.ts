@@ -2,8 +2,9 @@ import type { CorrectionData } from '../../shared/domain/correction.ts';
 import { amendEventType, voidEventType } from '../../shared/domain/correction.ts';
 import { outcomes } from '../../shared/domain/decision.ts';
 import { idLengthMax } from '../../shared/domain/identity.ts';
+import { spoolRunLengthMax } from '../../shared/domain/spool-run.ts';
 import { requestEventType } from '../../shared/domain/usage-event.ts';
-import { foreignIdentity, foreignKey, requestIdentity } from './event-identity.ts';
+import { foreignIdentity, foreignKey, requestIdentity } from '../../shared/clickhouse/event-identity.ts';
 import { boolean, correctionOf, integer, number, object, Refusal, strings, text } from './fields.ts';
 import type { Json } from './fields.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -78,13 +79,15 @@ function decodeEvent(record: LogRecord, nowMs: number, bounds: DecodeBounds): De
       correction: { tenantId, source, voids, data: correctionOf(data), ...place },
     };
   }
-  const head = { timeMs, tenantId, revision: 0, voided: false, type, ...place };
+  const spool = text(envelope, 'spool', spoolRunLengthMax, 0, '');
+  const head = { timeMs, tenantId, revision: 0, voided: false, type, spool, ...place };
   if (type === requestEventType) {
     const identity = requestIdentity(id, timeMs) ?? foreignIdentity(tenantId, source, id);
     return { kind: 'request', event: { ...head, ...identity, ...requestFields(data, source) } };
   }
   const identity = foreignIdentity(tenantId, source, id);
-  const event = { ...head, ...identity, ...foreignFields(data), source };
+  const sequence = spool === '' ? 0 : integer(envelope, 'spoolsequence', Number.MAX_SAFE_INTEGER);
+  const event = { ...head, ...identity, ...foreignFields(data), sequence, source };
   return { kind: 'foreign', event, key: foreignKey(tenantId, source, id) };
 }
 
@@ -127,6 +130,7 @@ type Fields = Omit<
   | 'revision'
   | 'voided'
   | 'type'
+  | 'spool'
   | 'partition'
   | 'offset'
   | 'idSkewMs'

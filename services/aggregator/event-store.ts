@@ -103,7 +103,7 @@ async function findEvent(clickhouse: ClickHouse, wanted: WantedEvent): Promise<S
     `SELECT toUnixTimestamp64Milli(time) AS timeMs, tenant_id AS tenantId, id_skew_ms AS idSkewMs, id_a AS idA,
         toString(id_b) AS idB, foreign_id AS foreignId, revision, voided, type, source, user_id AS userId, plan, method,
         route, path, status, decision, limited_by AS limitedBy, units, cost, latency_ms AS latencyMs,
-        check_us AS checkMicros, node, sequence, degraded, client_ip AS clientIp, service, door, properties,
+        check_us AS checkMicros, node, sequence, spool, degraded, client_ip AS clientIp, service, door, properties,
         kafka_partition AS partition, kafka_offset AS offset
     FROM stored_events FINAL
     WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')

@@ -1,4 +1,4 @@
-import type { StoredIdentity } from './event-identity.ts';
+import type { StoredIdentity } from '../../shared/clickhouse/event-identity.ts';
 
 /** One row of `stored_events`. */
 export interface StoredEvent extends StoredIdentity {
@@ -24,6 +24,8 @@ export interface StoredEvent extends StoredIdentity {
   readonly checkMicros: number;
   readonly node: string;
   readonly sequence: number;
+  /** The spool's run that gave the number; empty where no gateway did. */
+  readonly spool: string;
   readonly degraded: boolean;
   readonly clientIp: string;
   readonly service: string;
@@ -58,6 +60,7 @@ export const storedEventColumns = [
   'check_us',
   'node',
   'sequence',
+  'spool',
   'degraded',
   'client_ip',
   'service',
@@ -95,6 +98,7 @@ export function toRow(event: StoredEvent, ingestedAtMs: number): unknown[] {
     event.checkMicros,
     event.node,
     event.sequence,
+    event.spool,
     event.degraded,
     event.clientIp,
     event.service,

@@ -11,6 +11,7 @@ import { spoolMetrics } from './spool/metrics.ts';
 import { createSpoolReader } from './spool/reader.ts';
 import type { SpoolRecord } from './spool/record.ts';
 import { openSegments } from './spool/segments.ts';
+import { openStamp } from './spool/stamp.ts';
 import { createTurnWriter } from './spool/turn-writer.ts';
 
 /**
@@ -73,6 +74,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   });
   const cursor = openCursor(join(directory, 'cursor'));
   const { segments, tornBytes, damagedBytes } = openSegments(directory, cursor.start ?? 1);
+  const stamp = openStamp(directory, clock.now(), segments.next);
   const metrics = spoolMetrics(registry, { bytes: () => segments.bytesTotal(), oldestAgeSeconds });
   const reader = createSpoolReader({ directory, segments, from: cursor.start ?? 1, onDamaged });
   const taken: SpoolRecord[][] = [];
@@ -113,7 +115,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     if (closed) throw new TollgateError('SPOOL_CLOSED', 'The spool is closed');
     const sequence = writer.next();
     const event = eventAt(sequence);
-    writer.append(event.subject, JSON.stringify(event));
+    writer.append(event.subject, stamp(event, sequence));
     return sequence;
   }
 

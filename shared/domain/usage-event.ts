@@ -19,6 +19,10 @@ export interface UsageCloudEvent<Data = unknown> {
   readonly subject: string;
   readonly datacontenttype: 'application/json';
   readonly data: Data;
+  /** Written by the gateway's spool, see `spool-run.ts`: the run that numbered the event, … */
+  readonly spool?: string;
+  /** … and its number in it. */
+  readonly spoolsequence?: number;
 }
 
 /** `data` of a `tollgate.request.v1`. */
