@@ -55,6 +55,8 @@ type Config = Static<typeof configSchema>;
 
 const startWaitMs = 5_000;
 const startLookMs = 25;
+/** New connections that may wait for their turn; the system's own bound, `net.core.somaxconn`, stands above it. */
+const backlogMax = 4_096;
 
 const clock = systemClock;
 const logger = createLogger('gateway', process.env['LOG_LEVEL'] ?? 'info');
@@ -113,7 +115,7 @@ await runService(logger, async (lifecycle, fail) => {
     ['api', api, config.API_PORT] as const,
     ['proxy', proxy, config.PORT] as const,
   ]) {
-    await server.listen({ host: config.HOST, port: at });
+    await server.listen({ host: config.HOST, port: at, backlog: backlogMax });
     lifecycle.onClose(name, () => server.close());
   }
   const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: () => [] });

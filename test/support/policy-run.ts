@@ -222,7 +222,8 @@ async function startUpstream(): Promise<{
     const status = Number(/^\/status\/(\d{3})$/.exec(path)?.[1] ?? 200);
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ path }));
   });
-  server.listen(0, '127.0.0.1');
+  // A thousand connections may come in one moment; one that finds the queue full tries again a second later.
+  server.listen({ port: 0, host: '127.0.0.1', backlog: 2_048 });
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

@@ -154,13 +154,16 @@ test('A7: at most 1000 requests run at once across the platform, whoever sends t
         run.call('GET /held', { token }).then((answer) => void answered.push(answer)),
       ),
     );
-    await eventually(() => answered.length === 20 && run.held() > 0, { timeoutMs: 20_000 });
-    expect(tally(answered)).toEqual({ 429: 20 });
-    expect(answered[0]?.body['violated-policies']).toEqual(['platform']);
-    await eventually(() => {
-      run.letGo();
-      return answered.length === sent.length;
-    });
+    try {
+      await eventually(() => answered.length === 20 && run.held() > 0, { timeoutMs: 20_000 });
+      expect(tally(answered)).toEqual({ 429: 20 });
+      expect(answered[0]?.body['violated-policies']).toEqual(['platform']);
+    } finally {
+      await eventually(() => {
+        run.letGo();
+        return answered.length === sent.length;
+      });
+    }
     expect(tally(answered)).toEqual({ 200: 1000, 429: 20 });
     expect((await run.call('GET /', { token: tenants[0]?.token ?? '' })).status).toBe(200);
   }));
