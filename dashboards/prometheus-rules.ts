@@ -1,3 +1,5 @@
+import { durationText, everyday } from './pace.ts';
+import type { Pace } from './pace.ts';
 import { runbookUid, uids } from './sources.ts';
 import { conditionOf } from './rule.ts';
 import type { AlertRule } from './rule.ts';
@@ -12,16 +14,20 @@ const formats = {
 } as const;
 
 /** A Prometheus rules file: `promtool check rules` and `promtool test rules` read it. */
-export function prometheusRules(rules: readonly AlertRule[], panelIds: ReadonlyMap<string, number>): unknown {
+export function prometheusRules(
+  rules: readonly AlertRule[],
+  panelIds: ReadonlyMap<string, number>,
+  pace: Pace = everyday,
+): unknown {
   return {
     groups: [
       {
         name: 'tollgate',
-        interval: '15s',
+        interval: durationText(pace.evaluateSeconds),
         rules: rules.map((rule) => ({
           alert: rule.name,
-          expr: conditionOf(rule),
-          for: `${rule.forMinutes}m`,
+          expr: conditionOf(rule, pace),
+          for: durationText((rule.forMinutes * 60) / pace.quicker),
           labels: { severity: rule.severity },
           annotations: {
             summary: rule.summary.replace('VALUE', formats[rule.format]),
@@ -42,9 +48,12 @@ export function panelOf(rule: AlertRule, panelIds: ReadonlyMap<string, number>):
   return id;
 }
 
-export function prometheusConfig(place: Place): unknown {
+export function prometheusConfig(place: Place, pace: Pace = everyday): unknown {
   return {
-    global: { scrape_interval: '5s', evaluation_interval: '15s' },
+    global: {
+      scrape_interval: durationText(pace.scrapeSeconds),
+      evaluation_interval: durationText(pace.evaluateSeconds),
+    },
     rule_files: [place.rulesFile],
     alerting: { alertmanagers: [{ static_configs: [{ targets: [place.alertmanager] }] }] },
     scrape_configs: Object.entries(place.services).map(([service, target]) => ({
@@ -54,13 +63,19 @@ export function prometheusConfig(place: Place): unknown {
   };
 }
 
-export function alertmanagerConfig(): unknown {
+/** Where notifications go, in Alertmanager's webhook format. */
+export interface Receivers {
+  readonly onCallUrl: string;
+  readonly teamUrl: string;
+}
+
+export function alertmanagerConfig({ onCallUrl, teamUrl }: Receivers, pace: Pace = everyday): unknown {
   return {
     route: {
       receiver: 'team',
       group_by: ['alertname'],
-      group_wait: '10s',
-      group_interval: '1m',
+      group_wait: durationText(pace.groupWaitSeconds),
+      group_interval: durationText(pace.groupIntervalSeconds),
       repeat_interval: '4h',
       routes: [{ receiver: 'on-call', matchers: ['severity="critical"'], repeat_interval: '1h' }],
     },
@@ -72,8 +87,8 @@ export function alertmanagerConfig(): unknown {
       },
     ],
     receivers: [
-      { name: 'on-call', webhook_configs: [{ url: settings.onCallWebhookUrl, send_resolved: true }] },
-      { name: 'team', webhook_configs: [{ url: settings.teamWebhookUrl, send_resolved: true }] },
+      { name: 'on-call', webhook_configs: [{ url: onCallUrl, send_resolved: true }] },
+      { name: 'team', webhook_configs: [{ url: teamUrl, send_resolved: true }] },
     ],
   };
 }

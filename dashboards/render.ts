@@ -13,7 +13,7 @@ import {
 import { pipelineDashboard } from './pipeline.ts';
 import { alertmanagerConfig, prometheusConfig, prometheusRules } from './prometheus-rules.ts';
 import { runbookDashboard, runbookNames } from './runbooks.ts';
-import { containers, loopback } from './settings.ts';
+import { containers, loopback, receivers } from './settings.ts';
 import type { DashboardName } from './sources.ts';
 import { tenantDashboard } from './tenant.ts';
 
@@ -31,14 +31,8 @@ export function renderAll(): ReadonlyMap<string, string> {
     void files.set(path, header + stringify(value, { lineWidth: 0 }));
 
   const dashboards = builtDashboards();
-  const panelIds = new Map<string, number>();
-  for (const [name, dashboard] of dashboards) {
-    json(`grafana/dashboards/${name}.json`, dashboard);
-    for (const panel of dashboard.panels ?? []) {
-      if (panel.title !== undefined && panel.id !== undefined)
-        panelIds.set(`${name}/${panel.title}`, panel.id);
-    }
-  }
+  const panelIds = panelIdsOf(dashboards);
+  for (const [name, dashboard] of dashboards) json(`grafana/dashboards/${name}.json`, dashboard);
   for (const name of runbookNames()) json(`grafana/runbooks/${name}.json`, finished(runbookDashboard(name)));
 
   yaml('grafana/provisioning/datasources/tollgate.yaml', datasources(containers));
@@ -50,8 +44,19 @@ export function renderAll(): ReadonlyMap<string, string> {
   yaml('prometheus/rules.yml', prometheusRules(alertRules, panelIds));
   yaml('prometheus/prometheus.yml', prometheusConfig(containers));
   yaml('prometheus/prometheus.loopback.yml', prometheusConfig(loopback));
-  yaml('alertmanager/alertmanager.yml', alertmanagerConfig());
+  yaml('alertmanager/alertmanager.yml', alertmanagerConfig(receivers));
   return files;
+}
+
+/** Ids of panels by `dashboard/title`, to which rules link. */
+export function panelIdsOf(dashboards: ReadonlyMap<DashboardName, Classic>): ReadonlyMap<string, number> {
+  const ids = new Map<string, number>();
+  for (const [name, { panels = [] }] of dashboards) {
+    for (const { title, id } of panels) {
+      if (title !== undefined && id !== undefined) ids.set(`${name}/${title}`, id);
+    }
+  }
+  return ids;
 }
 
 export function builtDashboards(): ReadonlyMap<DashboardName, Classic> {

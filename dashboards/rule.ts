@@ -1,3 +1,5 @@
+import { atPace, everyday } from './pace.ts';
+import type { Pace } from './pace.ts';
 import type { DashboardName } from './sources.ts';
 
 /** An alert for on-call, from which both Grafana's and Prometheus's rules are made. */
@@ -28,8 +30,9 @@ export interface AlertRule {
 }
 
 /** The condition in PromQL. */
-export function conditionOf(rule: AlertRule): string {
-  const condition = `(${rule.query}) ${rule.fires === 'above' ? '>' : '<'} ${rule.threshold}`;
+export function conditionOf(rule: AlertRule, pace: Pace = everyday): string {
+  const query = atPace(rule.query, pace);
+  const condition = `(${query}) ${rule.fires === 'above' ? '>' : '<'} ${rule.threshold}`;
   if (rule.whenAbsent === 'quiet') return condition;
-  return `(${condition}) or (absent(${rule.query}) * ${rule.fires === 'above' ? 'Inf' : '0'})`;
+  return `(${condition}) or (absent(${query}) * ${rule.fires === 'above' ? 'Inf' : '0'})`;
 }

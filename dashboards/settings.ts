@@ -5,13 +5,15 @@
 export const settings = {
   /** Where on-call people reach Grafana: links in alerts begin with it. */
   grafanaUrl: 'http://localhost:3000',
-  /** Receives critical alerts from Alertmanager, in its webhook format. */
-  onCallWebhookUrl: 'http://localhost:9098/on-call',
-  /** Receives the others. */
-  teamWebhookUrl: 'http://localhost:9098/team',
   /** Grafana's contact points. */
   onCallEmail: 'on-call@example.com',
   teamEmail: 'team@example.com',
+} as const;
+
+/** What Alertmanager notifies, in its webhook format: of critical alerts, and of the others. */
+export const receivers = {
+  onCallUrl: 'http://localhost:9098/on-call',
+  teamUrl: 'http://localhost:9098/team',
 } as const;
 
 /** The folder in Grafana of dashboards and rules. */

@@ -39,6 +39,9 @@ function table({ urls, admin_token, service_token, tenants }: StackFile): string
     ...(urls['prometheus'] === undefined
       ? []
       : [['prometheus', urls['prometheus'], 'with the alert rules'] as [string, string, string]]),
+    ...(urls['alertmanager'] === undefined
+      ? []
+      : [['alertmanager', urls['alertmanager'], 'tells .local/log/on-call.log'] as [string, string, string]]),
     ['service token', '', service_token],
     ...tenants.map((tenant): [string, string, string] => [
       tenant.tenant_id,

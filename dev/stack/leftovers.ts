@@ -8,5 +8,6 @@ export async function endLeftovers(localDir: string): Promise<void> {
   const services = await readdir(run).catch(() => []);
   // Services first, as in every other end: they live by the servers.
   for (const name of services) await endLeftover(join(run, name));
-  for (const name of ['prometheus', 'clickhouse', 'kafka', 'redis']) await endLeftover(join(localDir, name));
+  for (const name of ['prometheus', 'alertmanager', 'clickhouse', 'kafka', 'redis'])
+    await endLeftover(join(localDir, name));
 }

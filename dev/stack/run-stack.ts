@@ -8,7 +8,7 @@ import { containerEngineAnswers } from './container-engine.ts';
 import { choosePorts, movedPorts, preferredPorts } from './ports.ts';
 import type { Ports } from './ports.ts';
 import type { Progress } from './progress.ts';
-import { startPrometheus } from './prometheus.ts';
+import { monitorAddress, startAlertmanager, startOnCall, startPrometheus } from './monitoring.ts';
 import { chooseProviders } from './providers.ts';
 import { loadSecrets } from './secrets.ts';
 import type { Secrets } from './secrets.ts';
@@ -85,9 +85,9 @@ export async function runStack(options: StackOptions): Promise<RunningStack> {
 
   const ports = await choosePorts();
   await startServices(options, { secrets, ports, addresses, pids });
-  const prometheus = await watched(options, pids, 'prometheus', () => prometheusProcess(options, ports));
+  const monitors = await startMonitors(options, ports, pids);
   const file: StackFile = {
-    urls: { ...urlsOf(ports), ...addresses, ...(prometheus === null ? {} : { prometheus: prometheus.url }) },
+    urls: { ...urlsOf(ports), ...addresses, ...monitors },
     admin_token: secrets.adminToken,
     service_token: secrets.serviceToken,
     tenants: await stackTenants(secrets),
@@ -171,15 +171,33 @@ async function scriptProcess(
   return { server: await startNodeProcess({ name, script, env, readyUrl, localDir, signal }) };
 }
 
-function prometheusProcess(
-  { localDir, signal }: StackOptions,
+/** Who watches, where it is installed: whom alerts are told to first, so that each finds the next. Answers their urls. */
+async function startMonitors(
+  options: StackOptions,
   ports: Ports,
-): ReturnType<typeof startPrometheus> {
-  const moved = serviceNames.map((name): [string, string] => [
-    `127.0.0.1:${opsPort(name, preferredPorts)}`,
-    `127.0.0.1:${opsPort(name, ports)}`,
-  ]);
-  return startPrometheus({ localDir, signal, addresses: new Map(moved) });
+  pids: Record<string, number>,
+): Promise<Record<string, string>> {
+  const addresses = new Map(
+    serviceNames.map((name): [string, string] => [
+      `127.0.0.1:${opsPort(name, preferredPorts)}`,
+      `127.0.0.1:${opsPort(name, ports)}`,
+    ]),
+  );
+  const urls: Record<string, string> = {};
+  for (const [name, label, start] of [
+    ['onCall', 'on-call', startOnCall],
+    ['alertmanager', 'alertmanager', startAlertmanager],
+    ['prometheus', 'prometheus', startPrometheus],
+  ] as const) {
+    const monitor = await watched(options, pids, label, async () => {
+      const started = await start({ ...options, addresses });
+      return started === null ? null : { server: started };
+    });
+    if (monitor === null) continue;
+    addresses.set(...monitorAddress(name, monitor.server));
+    urls[label] = monitor.server.url;
+  }
+  return urls;
 }
 
 function opsPort(name: ServiceName, ports: Ports): number {

@@ -33,6 +33,9 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
     // A receiver on this machine is what a webhook is tried out with here.
     TOLLGATE_WEBHOOK_ALLOW_PRIVATE: env['TOLLGATE_WEBHOOK_ALLOW_PRIVATE'] ?? 'true',
     ...(env['SMTP_URL'] === undefined ? {} : { SMTP_URL: env['SMTP_URL'] }),
+    ...(env['TOLLGATE_HEARTBEAT_MS'] === undefined
+      ? {}
+      : { TOLLGATE_HEARTBEAT_MS: env['TOLLGATE_HEARTBEAT_MS'] }),
     LOG_LEVEL: env['LOG_LEVEL'] ?? 'info',
     ...listeners(name, ports),
   };

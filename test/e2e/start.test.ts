@@ -1,7 +1,9 @@
 import { createClient } from '@clickhouse/client';
 import { statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { alertRules } from '../../dashboards/alert-rules.ts';
 import { copyCheckout } from '../support/checkout.ts';
 import type { Checkout, StackFile, StartedStack } from '../support/checkout.ts';
 import { eventually } from '../support/servers.ts';
@@ -27,7 +29,7 @@ afterAll(async () => {
 }, 60_000);
 
 async function startAndWait(args: readonly string[]): Promise<void> {
-  started = checkout.start(args);
+  started = checkout.start(args, { TOLLGATE_HEARTBEAT_MS: '2000' });
   let gone = false;
   void started.exited.then(() => (gone = true));
   await eventually(
@@ -92,6 +94,55 @@ test('E7: eleven calls give ten 200 and one 429, and are rows within seconds', a
   expect(await eventually(async () => (await countEvents(tenantId)) === 11, { timeoutMs: 15_000 })).toBe(
     true,
   );
+});
+
+test('B8: Prometheus watches every service by the rules, and Alertmanager hears of it', async () => {
+  const ask = async <Data>(path: string): Promise<Data> => {
+    const answer = await fetch(`${stack.urls['prometheus']!}/api/v1/${path}`);
+    return ((await answer.json()) as { readonly data: Data }).data;
+  };
+  const { groups } = await ask<{ groups: readonly { rules: readonly { name: string }[] }[] }>('rules');
+  expect(groups.flatMap(({ rules }) => rules.map(({ name }) => name))).toEqual(
+    alertRules.map(({ name }) => name),
+  );
+  await eventually(
+    async () => {
+      const { activeTargets } = await ask<{ activeTargets: readonly { health: string }[] }>('targets');
+      return activeTargets.length === 5 && activeTargets.every(({ health }) => health === 'up');
+    },
+    { timeoutMs: 20_000 },
+  );
+  const { activeAlertmanagers } = await ask<{ activeAlertmanagers: readonly { url: string }[] }>(
+    'alertmanagers',
+  );
+  expect(activeAlertmanagers.map(({ url }) => new URL(url).origin)).toEqual([stack.urls['alertmanager']]);
+  await eventually(
+    async () => {
+      const { result } = await ask<{ result: readonly { value: readonly [number, string] }[] }>(
+        `query?query=${encodeURIComponent('time() - max(tollgate_heartbeat_last_success_timestamp_seconds)')}`,
+      );
+      return Number(result[0]?.value[1]) < 60;
+    },
+    { timeoutMs: 30_000 },
+  );
+});
+
+test('what Alertmanager tells stands in the log of whoever is on call', async () => {
+  const alert = {
+    labels: { alertname: 'TollgateTrial', severity: 'critical' },
+    annotations: { summary: 'a trial' },
+  };
+  const answer = await fetch(`${stack.urls['alertmanager']!}/api/v2/alerts`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify([alert]),
+  });
+  expect(answer.status).toBe(200);
+  const log = join(checkout.dir, '.local', 'log', 'on-call.log');
+  const line = await eventually(async () => /^\{.*TollgateTrial.*$/m.exec(await readFile(log, 'utf8'))?.[0], {
+    timeoutMs: 25_000,
+  });
+  expect(JSON.parse(line)).toMatchObject({ to: 'on-call', status: 'firing', summary: 'a trial' });
 });
 
 test('an API key of the sample tenants is known to the gateway', async () => {

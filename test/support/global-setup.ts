@@ -35,7 +35,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
 /** What tests of a project run besides the servers. Installed before any test, since a test's time is bounded. */
 const programs: Readonly<Record<string, readonly Program[]>> = {
   integration: ['nginx', 'redis-cli', 'prometheus', 'promtool', 'prometheus-alertmanager'],
-  e2e: ['chromium', 'nginx', 'prometheus'],
+  e2e: ['chromium', 'nginx', 'prometheus', 'prometheus-alertmanager'],
+  faults: ['prometheus', 'prometheus-alertmanager'],
 };
 
 async function acquire(): Promise<{ servers: Servers; release: () => Promise<void> }> {

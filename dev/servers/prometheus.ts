@@ -1,0 +1,66 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { freePort } from './free-port.ts';
+import { processOptions, startServerProcess } from './server-process.ts';
+import type { ServerProcess } from './server-process.ts';
+
+export interface MonitorOptions {
+  /** The program's absolute path. */
+  readonly command: string;
+  readonly dir: string;
+  /** Text of its configuration file, and of others that this one names by a path relative to itself. */
+  readonly config: string;
+  readonly files?: Readonly<Record<string, string>>;
+  readonly port?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface RunningMonitor extends ServerProcess {
+  readonly url: string;
+}
+
+const readyTimeoutMs = 30_000;
+
+/** Prometheus on loopback. */
+export async function startPrometheusServer(options: MonitorOptions): Promise<RunningMonitor> {
+  return startMonitor('prometheus', options, (port, config) => [
+    `--config.file=${config}`,
+    `--storage.tsdb.path=${join(options.dir, 'data')}`,
+    '--storage.tsdb.retention.time=7d',
+    `--web.listen-address=127.0.0.1:${port}`,
+  ]);
+}
+
+/** Alertmanager on loopback, alone: it looks for no others to share its work with. */
+export async function startAlertmanagerServer(options: MonitorOptions): Promise<RunningMonitor> {
+  return startMonitor('alertmanager', options, (port, config) => [
+    `--config.file=${config}`,
+    `--storage.path=${join(options.dir, 'data')}`,
+    `--web.listen-address=127.0.0.1:${port}`,
+    '--cluster.listen-address=',
+  ]);
+}
+
+async function startMonitor(
+  name: string,
+  { command, dir, config, files = {}, signal, ...options }: MonitorOptions,
+  argsOf: (port: number, config: string) => string[],
+): Promise<RunningMonitor> {
+  await mkdir(dir, { recursive: true });
+  const configFile = join(dir, `${name}.yml`);
+  for (const [path, text] of Object.entries(files)) await writeFile(join(dir, path), text);
+  await writeFile(configFile, config);
+  const port = await freePort(options.port);
+  const url = `http://127.0.0.1:${port}`;
+  const server = await startServerProcess({
+    name,
+    command,
+    args: argsOf(port, configFile),
+    dir,
+    logFile: join(dir, `${name}.log`),
+    ready: async () => (await fetch(`${url}/-/ready`, { signal: AbortSignal.timeout(1_000) })).ok,
+    readyTimeoutMs,
+    ...processOptions(signal === undefined ? {} : { signal }),
+  });
+  return { ...server, url };
+}

@@ -1,0 +1,79 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { findProgram } from '../packages.ts';
+import { freePort } from '../servers/free-port.ts';
+import { startAlertmanagerServer, startPrometheusServer } from '../servers/prometheus.ts';
+import type { RunningMonitor } from '../servers/prometheus.ts';
+import { startNodeProcess } from './services.ts';
+
+export interface MonitoringOptions {
+  readonly localDir: string;
+  /** host:port as the generated configuration has it, and where it is in this run. */
+  readonly addresses: ReadonlyMap<string, string>;
+  readonly signal: AbortSignal;
+}
+
+/** Ports of the three when nobody else has them, as the generated configuration has them. */
+const preferredPorts = { prometheus: 9090, alertmanager: 9093, onCall: 9098 } as const;
+const generated = join(import.meta.dirname, '..', '..', 'dashboards', 'generated');
+
+/** Prometheus with the generated rules, where it is installed; null where it is not. */
+export async function startPrometheus(options: MonitoringOptions): Promise<RunningMonitor | null> {
+  const command = findProgram('prometheus');
+  if (command === null) return null;
+  return startPrometheusServer({
+    command,
+    dir: join(options.localDir, 'prometheus'),
+    config: await here('prometheus/prometheus.loopback.yml', options.addresses),
+    files: { 'rules.yml': await here('prometheus/rules.yml', new Map()) },
+    port: preferredPorts.prometheus,
+    signal: options.signal,
+  });
+}
+
+/** Alertmanager with the generated routes, where it is installed (Debian gives it another name); null where it is not. */
+export async function startAlertmanager(options: MonitoringOptions): Promise<RunningMonitor | null> {
+  const command = alertmanagerProgram();
+  if (command === null) return null;
+  return startAlertmanagerServer({
+    command,
+    dir: join(options.localDir, 'alertmanager'),
+    config: await here('alertmanager/alertmanager.yml', options.addresses),
+    port: preferredPorts.alertmanager,
+    signal: options.signal,
+  });
+}
+
+/** Whom Alertmanager notifies on one machine: a process that writes each notification to `log/on-call.log`. */
+export async function startOnCall({ localDir, signal }: MonitoringOptions): Promise<RunningMonitor | null> {
+  if (alertmanagerProgram() === null) return null;
+  const port = await freePort(preferredPorts.onCall);
+  const url = `http://127.0.0.1:${port}`;
+  const server = await startNodeProcess({
+    name: 'on-call',
+    script: 'dev/sample/on-call.ts',
+    env: { PORT: String(port) },
+    readyUrl: url,
+    localDir,
+    signal,
+  });
+  return { ...server, url };
+}
+
+/** What the generated configuration calls each, and where it runs. */
+export function monitorAddress(
+  name: keyof typeof preferredPorts,
+  { url }: { readonly url: string },
+): [string, string] {
+  const host = name === 'onCall' ? 'localhost' : '127.0.0.1';
+  return [`${host}:${preferredPorts[name]}`, new URL(url).host];
+}
+
+export function alertmanagerProgram(): string | null {
+  return findProgram('alertmanager') ?? findProgram('prometheus-alertmanager');
+}
+
+async function here(path: string, addresses: ReadonlyMap<string, string>): Promise<string> {
+  const text = await readFile(join(generated, path), 'utf8');
+  return [...addresses].reduce((changed, [written, actual]) => changed.replaceAll(written, actual), text);
+}
