@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import { connectionArgs, loadAddon } from './addon.ts';
 import type { Addon, Connection } from './addon.ts';
+import { createFileHandover, needsFile } from './handed-over.ts';
+import type { FileHandover } from './handed-over.ts';
 import { createStreams } from './streams.ts';
 import type { StreamRequest } from './stream-worker.ts';
 
@@ -21,7 +23,7 @@ export interface EngineResult {
 export interface EngineSession {
   /** Errors are thrown with the engine's own text, `Code: 62. DB::Exception: …`. */
   run(sql: string, format: string): Promise<EngineResult>;
-  /** `prefix` is the INSERT up to its format; the engine reads the data from the buffer. */
+  /** `prefix` is the INSERT up to its format; the engine reads the data from the buffer, or from a file. */
   insert(prefix: string, data: Buffer): Promise<EngineResult>;
   close(): void;
 }
@@ -43,13 +45,14 @@ export function openEngine(dir: string): Engine {
   // Kept to the end: the engine shuts down with its last connection.
   addon.CreateConnection(path);
   const streams = createStreams(path);
+  const handover = createFileHandover(`${path}.incoming`);
   return {
-    open: () => openSession(addon, addon.CreateConnection(path, connectionArgs)),
+    open: () => openSession(addon, addon.CreateConnection(path, connectionArgs), handover),
     stream: (request) => streams.open(request),
   };
 }
 
-function openSession(addon: Addon, connection: Connection): EngineSession {
+function openSession(addon: Addon, connection: Connection, handover: FileHandover): EngineSession {
   let running = 0;
   let closing = false;
   const track = async <Result>(work: Promise<Result>): Promise<Result> => {
@@ -71,6 +74,18 @@ function openSession(addon: Addon, connection: Connection): EngineSession {
       };
     },
     async insert(prefix, data) {
+      if (needsFile(data)) {
+        const { elapsed, rowsRead, bytesRead } = await handover.through(prefix, data, (sql) =>
+          track(addon.QueryAsyncConnection(connection, sql, 'Null')),
+        );
+        const rows = {
+          readRows: rowsRead,
+          readBytes: bytesRead,
+          writtenRows: rowsRead,
+          writtenBytes: bytesRead,
+        };
+        return { body: Buffer.alloc(0), summary: { elapsedSeconds: elapsed, ...rows } };
+      }
       const result = await track(addon.InsertRawAsyncConnection(connection, prefix, data, false));
       const written = { writtenRows: result.rowsWritten, writtenBytes: result.bytesWritten };
       const read = { readRows: result.rowsWritten, readBytes: result.bytesWritten };

@@ -52,6 +52,24 @@ describe('an insert', () => {
     );
   });
 
+  test.each([
+    ['RowBinary', 'numbers(40000)'],
+    ['Native', 'numbers(40000)'],
+    ['CSV', 'numbers(3)'],
+    ['JSONEachRow', 'numbers(3)'],
+  ])('takes blank lines inside %s for the data they are', async (format, source) => {
+    await text('CREATE OR REPLACE TABLE blank (n UInt64, s String) ENGINE = MergeTree ORDER BY n');
+    const rows = `SELECT number AS n, 'one\\n\\ntwo; SELECT 1' AS s FROM ${source}`;
+    const given = Buffer.from(await (await ask({ body: `${rows} FORMAT ${format}` })).arrayBuffer());
+    const body = format === 'JSONEachRow' ? Buffer.from(given.toString().replaceAll('\n', '\n\n')) : given;
+    const query = `INSERT INTO blank (n, s) SETTINGS max_insert_threads = 1 FORMAT ${format}`;
+    const response = await ask({ parameters: { query }, body });
+    expect(response.status, await response.text()).toBe(200);
+    expect(await text('SELECT count(), uniqExact(n), any(s) FROM blank')).toBe(
+      await text(`SELECT count(), uniqExact(n), any(s) FROM (${rows})`),
+    );
+  });
+
   test('streams a body of unknown length, and names the row it cannot read', async () => {
     await text('CREATE OR REPLACE TABLE streamed (n UInt64) ENGINE = MergeTree ORDER BY n');
     const parts = ['{"n":1}\n{"n', '":2}\n', '{"n":3}'];

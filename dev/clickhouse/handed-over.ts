@@ -1,0 +1,44 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/**
+ * The engine takes an insert's data behind its statement, as its command line does, and there a blank line ends it:
+ * what follows is left out, or run as SQL. Text formats have no blank lines inside; nearly every binary body has.
+ * Such data goes by a file.
+ */
+export function needsFile(data: Buffer): boolean {
+  return data.includes('\n\n') || data.includes('\n\r\n');
+}
+
+export interface FileHandover {
+  /** Runs `work` with the statement that reads the data from a file, and takes the file away. */
+  through<Result>(prefix: string, data: Buffer, work: (sql: string) => Promise<Result>): Promise<Result>;
+}
+
+/** @param dir is emptied: what a killed server left behind was never acknowledged. */
+export function createFileHandover(dir: string): FileHandover {
+  rmSync(dir, { recursive: true, force: true });
+  mkdirSync(dir, { recursive: true });
+  return {
+    async through(prefix, data, work) {
+      const path = join(dir, randomUUID());
+      try {
+        await writeFile(path, data);
+        return await work(fromFile(prefix, path));
+      } finally {
+        await rm(path, { force: true });
+      }
+    },
+  };
+}
+
+/** `INSERT INTO t (a) SETTINGS x = 1 FORMAT F` → `INSERT INTO t (a) FROM INFILE '…' SETTINGS x = 1 FORMAT F` */
+function fromFile(prefix: string, path: string): string {
+  const tail = /\s(?:SETTINGS\s[^;]*\s)?(?:FORMAT\s+\w+|VALUES)\s*;?\s*$/i.exec(prefix);
+  const at = tail?.index ?? prefix.length;
+  const file = path.replaceAll('\\', '\\\\').replaceAll("'", "\\'");
+  const format = /\sVALUES\s*;?\s*$/i.test(prefix) ? ' FORMAT Values' : prefix.slice(at);
+  return `${prefix.slice(0, at)} FROM INFILE '${file}' COMPRESSION 'none'${format}`;
+}
