@@ -99,7 +99,7 @@ export const alertRules: readonly AlertRule[] = [
   {
     name: 'TollgateDeadLetters',
     severity: 'warning',
-    query: 'sum(increase(tollgate_aggregator_dead_letters_total[15m]))',
+    query: 'round(sum(increase(tollgate_aggregator_dead_letters_total[15m])))',
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
@@ -129,7 +129,7 @@ export const alertRules: readonly AlertRule[] = [
   {
     name: 'TollgateEventsLost',
     severity: 'critical',
-    query: 'sum by (instance) (increase(tollgate_spool_dropped_total[10m]))',
+    query: 'round(sum by (instance) (increase(tollgate_spool_dropped_total[10m])))',
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
@@ -175,7 +175,7 @@ export const alertRules: readonly AlertRule[] = [
   {
     name: 'TollgateTenantOver90',
     severity: 'warning',
-    query: 'sum(increase(tollgate_quotas_over_90_total[15m]))',
+    query: 'round(sum(increase(tollgate_quotas_over_90_total[15m])))',
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
@@ -205,7 +205,7 @@ export const alertRules: readonly AlertRule[] = [
   {
     name: 'TollgateDeliveriesFailing',
     severity: 'warning',
-    query: 'sum by (channel) (increase(tollgate_deliveries_total{status="dead"}[15m]))',
+    query: 'round(sum by (channel) (increase(tollgate_deliveries_total{status="dead"}[15m])))',
     fires: 'above',
     threshold: 0,
     forMinutes: 0,

@@ -14,6 +14,7 @@ import { createKafka } from '../../shared/kafka/kafka.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { servers, uniqueNamespace } from './servers.ts';
+import type { Servers } from './servers.ts';
 import { startServices } from './services.ts';
 import type { Installation, ServiceName } from './services.ts';
 
@@ -65,10 +66,12 @@ export interface RunOptions {
   /** Changes the policy's text: a shorter window, where waiting an hour is no option. */
   readonly edit?: (text: string) => string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Servers of this run alone, to be stopped and cut off; absent: the shared ones. */
+  readonly servers?: Servers;
 }
 
 export async function runPolicy(name: string, options: RunOptions = {}): Promise<PolicyRun> {
-  const { redisUrl, kafkaBrokers, clickhouseUrl } = servers();
+  const { redisUrl, kafkaBrokers, clickhouseUrl } = options.servers ?? servers();
   const { topicPrefix, database, keyPrefix } = uniqueNamespace();
   const secrets = {
     jwt: randomBytes(32).toString('hex'),

@@ -1,0 +1,217 @@
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { createKafka } from '../../../shared/kafka/kafka.ts';
+import { createProducer } from '../../../shared/kafka/producer.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import { eventually, uniqueName } from '../../support/servers.ts';
+import type { AlertBed } from './bed.ts';
+import { keepDoing } from './keep-doing.ts';
+
+/** A fault that really happens, and how it is ended. What `cause` answers is called to heal it. */
+export interface Cause {
+  readonly title: string;
+  /** Alerts that it must set off. */
+  readonly alerts: readonly string[];
+  readonly cause: (bed: AlertBed) => Promise<() => Promise<void>>;
+  /** Seconds of real time that the thresholds of its alerts ask for; they are the same in every pace. */
+  readonly thresholdSeconds?: number;
+}
+
+const run = promisify(execFile);
+
+export const causes: readonly Cause[] = [
+  {
+    title: 'a node that is cut off from Redis',
+    alerts: ['TollgateNodeDegraded'],
+    cause: async (bed) => {
+      const { main, second } = await asks(bed, 'large');
+      const loads = [keepDoing(10, main), keepDoing(2, second)];
+      bed.path.set({ kind: 'swallow' });
+      return async () => {
+        bed.path.set({ kind: 'pass' });
+        await Promise.all(loads.map((load) => load.stop()));
+      };
+    },
+  },
+  {
+    title: 'a service that was killed',
+    alerts: ['TollgateServiceDown'],
+    cause: async ({ run: { installation } }) => {
+      await installation.service('reconciler').kill();
+      return () => installation.service('reconciler').restart();
+    },
+  },
+  {
+    title: 'a tenant that used 90 % of its day, and whose receiver is gone',
+    alerts: ['TollgateTenantOver90', 'TollgateDeliveriesFailing'],
+    cause: async (bed) => {
+      const tenantId = uniqueName('nearly');
+      const secrets = [`whsec_${Buffer.from(randomUUID()).toString('base64')}`];
+      const answer = await bed.run.admin(`PUT /admin/v1/tenants/${tenantId}`, {
+        plan: 'small',
+        notifications: { webhooks: [{ url: 'http://127.0.0.1:9/gone', secrets }] },
+      });
+      if (answer.status >= 300) throw new Error(answer.text);
+      const token = await bed.run.token({ tenant_id: tenantId, tier: 'small' });
+      await eventually(async () => {
+        const { headers } = await bed.run.call('GET /things', { token });
+        return Number(headers.get('x-ratelimit-remaining')) <= 1;
+      });
+      return () => Promise.resolve();
+    },
+  },
+  {
+    title: 'a client in a loop above its limit',
+    alerts: ['TollgateRejectionSpike'],
+    cause: async (bed) => {
+      const load = keepDoing(20, (await asks(bed, 'tight')).main);
+      return () => load.stop();
+    },
+  },
+  {
+    title: 'records that nobody can read',
+    alerts: ['TollgateDeadLetters'],
+    cause: async ({ run: { installation }, kafka }) => {
+      const producer = createProducer(
+        createKafka({ brokers: kafka.brokers, clientId: 'test', logger: pino({ level: 'silent' }) }),
+        { registry: new Registry() },
+      );
+      const { usage } = topicsWith(installation.env['TOLLGATE_TOPIC_PREFIX'] ?? '');
+      await producer.send(usage, [{ key: 'somebody', value: 'no event at all' }]);
+      await producer.close();
+      return () => Promise.resolve();
+    },
+  },
+  {
+    title: 'a Redis that answers late',
+    alerts: ['TollgateCheckSlow'],
+    cause: async (bed) => {
+      const load = keepDoing(10, (await asks(bed, 'large')).second);
+      bed.path.set({ kind: 'slow', delayMs: 4 });
+      return async () => {
+        bed.path.set({ kind: 'pass' });
+        await load.stop();
+      };
+    },
+  },
+  {
+    title: 'a Redis that is dead',
+    alerts: ['TollgateRedisFailing'],
+    cause: async (bed) => {
+      const load = keepDoing(10, (await asks(bed, 'large')).main);
+      await bed.redis.kill();
+      return async () => {
+        await bed.redis.restart();
+        await load.stop();
+      };
+    },
+  },
+  {
+    title: 'a disk that takes no more events',
+    alerts: ['TollgateEventsLost'],
+    cause: async (bed) => {
+      // The files of this process may not grow any more: what it writes is refused, as by a full disk.
+      const fileBytesMax = (bytes: string) =>
+        run('prlimit', ['--pid', String(bed.run.installation.service('gateway').pid()), `--fsize=${bytes}:`]);
+      await fileBytesMax('1000000');
+      const token = await bed.run.token({ tenant_id: uniqueName('bulky'), tier: 'large' });
+      const lost = async (): Promise<boolean> =>
+        /^tollgate_spool_dropped_total\{[^}]*unwritable[^}]*\} [1-9]/m.test(
+          await (await fetch(`${bed.run.installation.service('gateway').opsUrl}/metrics`)).text(),
+        );
+      await eventually(
+        async () => {
+          await bed.run.api('POST /v1/events', {
+            token,
+            headers: { 'content-type': 'application/cloudevents-batch+json' },
+            body: bulkyEvents(),
+          });
+          return lost();
+        },
+        { timeoutMs: 60_000, intervalMs: 1 },
+      );
+      return async () => {
+        await fileBytesMax('unlimited');
+      };
+    },
+  },
+  {
+    title: 'a node that lost its disk with the events of 3,000 units',
+    alerts: ['TollgateDrift'],
+    cause: async (bed) => {
+      const { installation } = bed.run;
+      const tenantId = uniqueName('drifted');
+      const token = await bed.run.token({ tenant_id: tenantId, tier: 'large' });
+      bed.kafka.pause();
+      await bed.run.calls(5, 'POST /bulk', { token });
+      await installation.service('gateway').kill();
+      await rm(installation.env['TOLLGATE_SPOOL_DIR'] ?? '', { recursive: true, force: true });
+      bed.kafka.resume();
+      await installation.service('gateway').restart();
+      // Counters are compared when totals are announced, and a comparison counts for a minute.
+      const load = keepDoing(1, () => bed.run.call('GET /things', { token }));
+      return async () => {
+        await bed.run.admin(`POST /admin/v1/tenants/${tenantId}/reset`, { reason: 'events were lost' });
+        await eventually(async () => !(await bed.firing()).includes('TollgateDrift'), { timeoutMs: 90_000 });
+        await load.stop();
+      };
+    },
+  },
+  {
+    title: 'a Kafka that answers nobody',
+    alerts: ['TollgateSpoolFilling'],
+    thresholdSeconds: 60,
+    cause: async (bed) => {
+      const load = keepDoing(2, (await asks(bed, 'large')).main);
+      bed.kafka.pause();
+      return async () => {
+        bed.kafka.resume();
+        await load.stop();
+        await bed.restartEnded();
+      };
+    },
+  },
+  {
+    title: 'a ClickHouse that is dead',
+    alerts: ['TollgateLag', 'TollgateFreshness', 'TollgateHeartbeatMissing'],
+    thresholdSeconds: 180,
+    cause: async (bed) => {
+      const load = keepDoing(2, (await asks(bed, 'large')).main);
+      await bed.clickhouse.kill();
+      return async () => {
+        await bed.clickhouse.restart();
+        await load.stop();
+        await bed.restartEnded();
+      };
+    },
+  },
+];
+
+/** Calls of a new tenant through each of the gateways. */
+async function asks(
+  { run: policyRun, second }: AlertBed,
+  tier: string,
+): Promise<Record<'main' | 'second', () => Promise<unknown>>> {
+  const token = await policyRun.token({ tenant_id: uniqueName('asking'), tier });
+  const authorization = `Bearer ${token}`;
+  return {
+    main: () => policyRun.call('GET /things', { token }),
+    second: async () =>
+      (await fetch(`${second.urls.gateway}/things`, { headers: { authorization } })).arrayBuffer(),
+  };
+}
+
+function bulkyEvents(): unknown[] {
+  return Array.from({ length: 12 }, () => ({
+    specversion: '1.0',
+    id: randomUUID(),
+    source: 'test',
+    type: 'bulky.v1',
+    time: new Date().toISOString(),
+    data: { text: 'x'.repeat(60_000) },
+  }));
+}
