@@ -29,7 +29,7 @@ export interface Question {
 }
 
 export interface DecideOptions {
-  readonly limiter: Pick<Limiter, 'check'>;
+  readonly limiter: Pick<Limiter, 'ask'>;
   readonly concurrency: Pick<Concurrency, 'acquire'>;
   readonly records: TenantRecords;
   readonly clock: Clock;
@@ -49,88 +49,95 @@ interface Case {
   readonly clock: Clock;
 }
 
-/** Decides about a request under a policy; the same for every door. Never rejects. */
-export type Decide = (policy: Policy, question: Question) => Promise<Verdict>;
+/**
+ * Decides about a request under a policy; the same for every door. `settled` is called once, maybe at once, and must
+ * not throw. Callbacks all the way: with a promise for each step the steps would cost more than the decision.
+ */
+export type Decide = (policy: Policy, question: Question, settled: (verdict: Verdict) => void) => void;
 
 /**
  * In order: a service passes without asking anybody; bad credentials and blocks are refused, and peek so that the
  * answer can say how the limits stand; everything else is the limiter's to decide.
  */
 export function createDecide({ limiter, concurrency, records, clock, nextId }: DecideOptions): Decide {
-  return (policy, question) => {
+  return (policy, question, settled) => {
     const { identity, refusal } = question.who;
     const atMs = clock.now();
     const record = identity.tenantId === null ? null : (records.get(identity.tenantId) ?? null);
     const route = routeFor(policy, question.method, question.url);
-    const plan = question.plan ?? identity.planClaim;
-    const applicable = limitsFor(policy, { plan, record, route, nowMs: atMs });
+    const planName = question.plan ?? identity.planClaim;
+    const { plan, limits } = limitsFor(policy, { plan: planName, record, route, nowMs: atMs });
     const units = question.cost ?? route?.cost ?? 1;
-    const found: Case = { question, policy, record, route, units, atMs, clock, ...applicable };
-    if (identity.service !== null) return Promise.resolve(bypass(found, nextId()));
+    const found: Case = { question, policy, record, plan, route, limits, units, atMs, clock };
+    if (identity.service !== null) {
+      settled(bypass(found, nextId()));
+      return;
+    }
+    const block = refusal === null ? blockOf(record, atMs) : null;
     if (refusal !== null)
-      return ask(found, true).then((result) => unauthenticated(found, nextId(), result, refusal));
-    const block = blockOf(record, atMs);
-    if (block !== null) return ask(found, true).then((result) => blocked(found, nextId(), result, block));
-    if (!question.hold)
-      return ask(found, question.peek).then((result) => limited(found, nextId(), result, null));
-    const permit = concurrency.acquire(concurrentLimits(policy, found.limits), identity);
-    return permit instanceof Promise ? permit.then((taken) => admit(found, taken)) : admit(found, permit);
+      ask(found, true, (result) => settled(unauthenticated(found, nextId(), result, refusal)));
+    else if (block !== null) ask(found, true, (result) => settled(blocked(found, nextId(), result, block)));
+    else if (!question.hold) {
+      ask(found, question.peek, (result) => settled(limited(found, nextId(), result, null)));
+    } else {
+      const permit = concurrency.acquire(concurrentLimits(policy, limits), identity);
+      if (permit instanceof Promise) void permit.then((taken) => admit(found, taken, settled));
+      else admit(found, permit, settled);
+    }
   };
 
   /** A place first, units second: a request that finds no place has consumed nothing, one without units gives its place back. */
-  async function admit(found: Case, permit: Permit): Promise<Verdict> {
-    const result = await ask(found, !permit.granted);
-    const verdict = limited(found, nextId(), result, permit);
-    if (verdict.decision.outcome === 'limited') permit.release();
-    return verdict;
+  function admit(found: Case, permit: Permit, settled: (verdict: Verdict) => void): void {
+    ask(found, !permit.granted, (result) => {
+      const verdict = limited(found, nextId(), result, permit);
+      if (verdict.decision.outcome === 'limited') permit.release();
+      settled(verdict);
+    });
   }
 
-  function ask({ question, record, limits, units }: Case, peek: boolean): Promise<CheckResult> {
+  function ask(
+    { question, record, limits, units }: Case,
+    peek: boolean,
+    answer: (result: CheckResult) => void,
+  ): void {
     const { tenantId, userId, ip } = question.who.identity;
-    return limiter.check({
-      tenantId,
-      userId,
-      ip,
-      limits,
-      cost: units,
-      peek,
-      ...(record?.time_zone === undefined ? {} : { timeZone: record.time_zone }),
-    });
+    const request = { tenantId, userId, ip, limits, cost: units, peek };
+    const timeZone = record?.time_zone;
+    limiter.ask(timeZone === undefined ? request : { ...request, timeZone }, answer);
   }
 }
 
 function limited(found: Case, id: string, result: CheckResult, permit: Permit | null): Verdict {
-  const limitedBy: string[] = [];
-  const full = permit === null ? noStates : permit.states.filter(({ violated }) => violated);
+  const full = permit === null ? noStates : permit.full;
+  const refusedPlace = permit?.granted === false;
   // Without a place the windows were only looked at: what they would have said refuses nobody.
-  const counted =
-    permit?.granted === false ? full : full.length === 0 ? result.states : [...full, ...result.states];
+  const counted = refusedPlace ? full : full.length === 0 ? result.states : [...full, ...result.states];
+  let limitedBy: readonly string[] = noNames;
   let retryAfterMs: number | null = 0;
   for (const state of counted) {
     if (!state.violated) continue;
-    limitedBy.push(state.name);
+    limitedBy = [...limitedBy, state.name];
     if (state.mode === 'shadow' || retryAfterMs === null) continue;
     retryAfterMs = state.retryAfterMs === null ? null : Math.max(retryAfterMs, state.retryAfterMs);
   }
-  const passed = result.passed && permit?.granted !== false;
+  const passed = result.passed && !refusedPlace;
   const outcome: Outcome = !passed ? 'limited' : limitedBy.length > 0 ? 'shadow_limited' : 'allowed';
-  const reason = passed ? null : permit?.granted === false ? 'limit' : (result.reason ?? 'limit');
-  const states = full.length === 0 ? result.states : [...result.states, ...full];
-  const decided = verdictOf(
-    found,
-    { ...result, states },
-    {
-      id,
-      outcome,
-      reason,
-      limitedBy: reason === 'invalid' ? [reason] : limitedBy,
-      retryAfterMs: passed || reason === 'invalid' ? null : retryAfterMs,
-      delayMs: passed ? delayMs(found.plan.slowDown, found.plan.limits, result.states) : 0,
-    },
-  );
-  return permit === null ? decided : { ...decided, release: () => permit.release() };
+  const reason = passed ? null : refusedPlace ? 'limit' : (result.reason ?? 'limit');
+  const decision: Decision = {
+    id,
+    outcome,
+    reason,
+    limits: full.length === 0 ? result.states : [...result.states, ...full],
+    limitedBy: reason === 'invalid' ? [reason] : limitedBy,
+    retryAfterMs: passed || reason === 'invalid' ? null : retryAfterMs,
+    delayMs: passed ? delayMs(found.plan.slowDown, found.plan.limits, result.states) : 0,
+    degraded: result.degraded,
+    checkMicros: result.checkMicros,
+  };
+  return verdictOf(found, decision, permit === null ? nothing : () => permit.release());
 }
 
+const noNames: readonly string[] = [];
 const noStates: readonly LimitState[] = [];
 
 const concurrentOf = new WeakMap<readonly Limit[], readonly Limit[]>();
@@ -177,14 +184,9 @@ function refused(
   reason: RefusalReason,
   retryAfterMs: number | null,
 ): Verdict {
-  return verdictOf(found, result, {
-    id,
-    outcome: 'limited',
-    reason,
-    limitedBy: [reason],
-    retryAfterMs,
-    delayMs: 0,
-  });
+  const { states, degraded, checkMicros } = result;
+  const made = { id, outcome: 'limited' as const, reason, limitedBy: [reason], retryAfterMs, delayMs: 0 };
+  return verdictOf(found, { ...made, limits: states, degraded, checkMicros }, nothing);
 }
 
 /** A service is under no limit, so its limits stand untouched, and Redis is not needed to say so. */
@@ -192,15 +194,9 @@ function bypass(found: Case, id: string): Verdict {
   const states = found.limits
     .filter(({ type }) => type !== 'concurrent')
     .map((limit) => untouched(limit, found.atMs));
-  const result = { states, degraded: false, checkMicros: 0 };
-  return verdictOf(found, result, {
-    id,
-    outcome: 'bypassed',
-    reason: null,
-    limitedBy: [],
-    retryAfterMs: null,
-    delayMs: 0,
-  });
+  const made = { id, outcome: 'bypassed' as const, reason: null, limitedBy: noNames, retryAfterMs: null };
+  const cost = { delayMs: 0, degraded: false, checkMicros: 0 };
+  return verdictOf(found, { ...made, ...cost, limits: states }, nothing);
 }
 
 function untouched(limit: Limit, nowMs: number): LimitState {
@@ -222,11 +218,10 @@ const nothing = (): void => undefined;
 
 function verdictOf(
   { question, policy, plan, route, limits, units, atMs, clock }: Case,
-  { states, degraded, checkMicros }: Pick<CheckResult, 'states' | 'degraded' | 'checkMicros'>,
-  made: Omit<Decision, 'limits' | 'degraded' | 'checkMicros'>,
+  decision: Decision,
+  release: () => void,
 ): Verdict {
   const identity: Identity = question.who.identity;
-  const decision: Decision = { ...made, limits: states, degraded, checkMicros };
   const { method, url } = question;
   return {
     decision,
@@ -242,7 +237,7 @@ function verdictOf(
     decidedAtMs: clock.now(),
     credentials: null,
     block: null,
-    release: nothing,
+    release,
   };
 }
 

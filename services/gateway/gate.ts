@@ -22,7 +22,7 @@ import type { Verdict } from './verdict.ts';
 
 export interface GateOptions {
   readonly policy: () => Policy;
-  readonly limiter: Pick<Limiter, 'check'>;
+  readonly limiter: Pick<Limiter, 'ask'>;
   readonly concurrency: Pick<Concurrency, 'acquire'>;
   readonly records: TenantRecords;
   readonly events: EventLog;
@@ -39,6 +39,8 @@ export interface Gate {
   addressOf(headers: IncomingHttpHeaders, remoteAddress: string): string;
   /** Counts and logs what it decides, unless it only peeks. */
   decide(question: Question): Promise<Verdict>;
+  /** The same for a door that every request comes through. `settled` may be called at once, and must not throw. */
+  settle(question: Question, settled: (verdict: Verdict) => void): void;
   readonly meter: Meter;
   readonly recent: RecentDecisions;
   readonly records: TenantRecords;
@@ -58,16 +60,8 @@ export function createGate(options: GateOptions): Gate {
     policy,
     identify: (headers, remote) => currentIdentifier().identify(headers, remote),
     addressOf: (headers, remote) => currentIdentifier().addressOf(headers, remote),
-    decide: async (question) => {
-      const verdict = await decide(policy(), question);
-      if (question.peek) return verdict;
-      metrics.decided(verdict);
-      if (verdict.decision.limitedBy.length > 0) {
-        logHit(hits, verdict);
-        recent.remember(verdict);
-      }
-      return verdict;
-    },
+    decide: (question) => new Promise((resolve) => settle(question, resolve)),
+    settle,
     meter: createMeter(events, node, metrics, logger),
     recent,
     records,
@@ -75,6 +69,20 @@ export function createGate(options: GateOptions): Gate {
     clock,
     logger,
   };
+
+  function settle(question: Question, settled: (verdict: Verdict) => void): void {
+    decide(policy(), question, (verdict) => {
+      if (!question.peek) count(verdict);
+      settled(verdict);
+    });
+  }
+
+  function count(verdict: Verdict): void {
+    metrics.decided(verdict);
+    if (verdict.decision.limitedBy.length === 0) return;
+    logHit(hits, verdict);
+    recent.remember(verdict);
+  }
 
   function currentIdentifier(): Identifier {
     const now = policy();

@@ -15,28 +15,41 @@ export const limitHeaderNames: ReadonlySet<string> = new Set([
   'x-tollgate-decision',
 ]);
 
+/** Where header fields are written: a reply, or a plain object behind it. */
+export interface HeaderTarget {
+  header(name: string, value: string): unknown;
+}
+
 /**
  * The limit headers of a response: X-RateLimit-* for the window closest to exhaustion (`Reset` in Unix seconds),
  * the IETF fields (draft-ietf-httpapi-ratelimit-headers) for all windows, and `Retry-After` on a refusal that ends.
  */
-export function limitHeaders({ decision, limits, policy, decidedAtMs }: Verdict): ResponseHeaders {
-  const headers: ResponseHeaders = { 'x-tollgate-decision': decision.id };
+export function limitHeaders(verdict: Verdict): ResponseHeaders {
+  const headers: ResponseHeaders = {};
+  const header = (name: string, value: string): void => void (headers[name] = value);
+  writeLimitHeaders(verdict, { header });
+  return headers;
+}
+
+/** The same, without an object in between. */
+export function writeLimitHeaders(verdict: Verdict, target: HeaderTarget): void {
+  const { decision, limits, policy, decidedAtMs } = verdict;
+  target.header('x-tollgate-decision', decision.id);
   const closest = closestLimit(decision.limits);
   if (closest !== null) {
-    headers['x-ratelimit-limit'] = String(closest.limit);
-    headers['x-ratelimit-remaining'] = String(closest.remaining);
-    headers['x-ratelimit-reset'] = String(Math.ceil(closest.resetAtMs / 1000));
-    headers['ratelimit-policy'] = policyField(limits, decision.limits);
-    headers['ratelimit'] = stateField(decision.limits, closest.mode === 'shadow', decidedAtMs);
+    target.header('x-ratelimit-limit', String(closest.limit));
+    target.header('x-ratelimit-remaining', String(closest.remaining));
+    target.header('x-ratelimit-reset', String(Math.ceil(closest.resetAtMs / 1000)));
+    target.header('ratelimit-policy', policyField(limits, decision.limits));
+    target.header('ratelimit', stateField(decision.limits, closest.mode === 'shadow', decidedAtMs));
   } else if (policy.platform[0] !== undefined) {
     // A plan without windows still stands under the platform's limit, so that clients always find the fields.
-    headers['x-ratelimit-limit'] = String(policy.platform[0].limit);
-    headers['x-ratelimit-remaining'] = String(policy.platform[0].limit);
-    headers['x-ratelimit-reset'] = String(Math.ceil(decidedAtMs / 1000));
+    target.header('x-ratelimit-limit', String(policy.platform[0].limit));
+    target.header('x-ratelimit-remaining', String(policy.platform[0].limit));
+    target.header('x-ratelimit-reset', String(Math.ceil(decidedAtMs / 1000)));
   }
   const seconds = decision.outcome === 'limited' ? retryAfterSeconds(decision.retryAfterMs) : null;
-  if (seconds !== null) headers['retry-after'] = String(seconds);
-  return headers;
+  if (seconds !== null) target.header('retry-after', String(seconds));
 }
 
 /** Whole seconds after which the request passes, at least 1; null where no wait helps. */

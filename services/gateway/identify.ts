@@ -1,5 +1,6 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import { LRUCache } from 'lru-cache';
 import type { Identity } from '../../shared/domain/identity.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
@@ -30,6 +31,9 @@ export interface Identifier {
 
 const apiKeyPrefix = 'tgk_';
 const credentialLengthMax = 8_192;
+/** Digests of known API keys that are kept, each of a key of at most so many characters: a few megabytes. */
+const digestsMax = 20_000;
+const digestKeyLengthMax = 128;
 
 /** Compiled once per policy: a reload makes a new one, and what was verified under the old one is forgotten. */
 export function createIdentifier(policy: Policy, records: TenantRecords, clock: Clock): Identifier {
@@ -39,6 +43,7 @@ export function createIdentifier(policy: Policy, records: TenantRecords, clock: 
     name,
     digest: Buffer.from(tokenSha256, 'hex'),
   }));
+  const digests = new LRUCache<string, string>({ max: digestsMax });
   const addressOf: Identifier['addressOf'] = (headers, remote) =>
     addressFor(remote, headers['x-forwarded-for']);
   return { identify, addressOf };
@@ -84,7 +89,7 @@ export function createIdentifier(policy: Policy, records: TenantRecords, clock: 
   }
 
   function identifyApiKey(key: string, ip: string): Identified {
-    const record = key.length > credentialLengthMax ? null : records.byApiKeyHash(hash('sha256', key));
+    const record = key.length > credentialLengthMax ? null : holderOf(key);
     if (record === null || record === undefined) {
       if (records.ready()) return refused(ip, 'The API key is not known.');
       const detail = 'The API key cannot be looked up yet; try again in a moment.';
@@ -92,6 +97,17 @@ export function createIdentifier(policy: Policy, records: TenantRecords, clock: 
     }
     const claims = { tenantId: record.tenant_id, userId: null, plan: null };
     return { identity: known(claims, ip, 'api_key'), refusal: null };
+  }
+
+  /** A returning key costs no digest. What it opens is looked up each time, so that a revoked key is unknown at once. */
+  function holderOf(key: string): TenantRecord | null | undefined {
+    const seen = digests.get(key);
+    if (seen !== undefined) return records.byApiKeyHash(seen);
+    const digest = hash('sha256', key);
+    const record = records.byApiKeyHash(digest);
+    // Only what is known is kept: a flood of guesses drives nobody out.
+    if (record !== null && record !== undefined && key.length <= digestKeyLengthMax) digests.set(key, digest);
+    return record;
   }
 
   /** Compares digests in constant time, every one of them: neither a match nor its place shows in the time taken. */

@@ -1,12 +1,15 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
+import { createTally } from '../../shared/runtime/tally.ts';
 import type { Verdict } from './verdict.ts';
 
 /** What the gateway counts. Labels are bounded: plans and limits are names of the policy, the rest words of the code. */
 export interface GatewayMetrics {
   decided(verdict: Verdict): void;
   answered(door: string, status: number): void;
-  readonly inFlight: Gauge;
+  /** A request begins, and is over. */
+  opened(): void;
+  closed(): void;
   readonly delaySeconds: Histogram;
   readonly eventsLost: Counter;
   readonly logsSuppressed: Counter;
@@ -16,48 +19,86 @@ export interface GatewayMetrics {
 
 export function createGatewayMetrics(registry: Registry): GatewayMetrics {
   const registers = [registry];
-  const checks = new Counter({
-    name: 'tollgate_checks_total',
-    help: 'Decisions, by outcome, plan and the first limit without room (empty where none was).',
-    labelNames: ['decision', 'plan', 'limit'],
-    registers,
-  });
-  const checkSeconds = new Histogram({
+  const checkSeconds = createTally({
     name: 'tollgate_check_duration_seconds',
     help: 'Time from asking the limiter to knowing.',
     buckets: [0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05],
-    registers,
+    registry,
   });
-  const responses = new Counter({
-    name: 'tollgate_responses_total',
-    help: 'Answered requests, by the door they came through and the class of the status.',
-    labelNames: ['door', 'status'],
-    registers,
-  });
+  const decided = countDecisions(registers);
   return {
-    decided: ({ decision, plan }) => {
-      checks.inc({
-        decision: decision.outcome,
-        plan: plan.name,
-        limit: decision.limitedBy[0] ?? '',
-      });
-      if (decision.checkMicros > 0) checkSeconds.observe(decision.checkMicros / 1e6);
+    decided: (verdict) => {
+      decided(verdict);
+      const { checkMicros } = verdict.decision;
+      if (checkMicros > 0) checkSeconds.observe(checkMicros / 1e6);
     },
-    answered: (door, status) => responses.inc({ door, status: `${Math.floor(status / 100)}xx` }),
+    answered: countResponses(registers),
+    ...countOpen(registers),
     ...timings(registers),
     ...losses(registers),
   };
 }
 
-function timings(
-  registers: Registry[],
-): Pick<GatewayMetrics, 'inFlight' | 'delaySeconds' | 'upstreamSeconds'> {
+/** What nearly all requests are is counted aside and handed over when somebody looks: a label costs a request more. */
+function countDecisions(registers: Registry[]): (verdict: Verdict) => void {
+  const allowed = new Map<string, number>();
+  const checks = new Counter({
+    name: 'tollgate_checks_total',
+    help: 'Decisions, by outcome, plan and the first limit without room (empty where none was).',
+    labelNames: ['decision', 'plan', 'limit'],
+    registers,
+    collect() {
+      for (const [plan, count] of allowed) this.inc({ decision: 'allowed', plan, limit: '' }, count);
+      allowed.clear();
+    },
+  });
+  return ({ decision: { outcome, limitedBy }, plan: { name } }) => {
+    if (outcome === 'allowed') allowed.set(name, (allowed.get(name) ?? 0) + 1);
+    else checks.inc({ decision: outcome, plan: name, limit: limitedBy[0] ?? '' });
+  };
+}
+
+/** Classes of status, 1xx to 5xx; 0 is for what is none. */
+const statusClasses = 6;
+
+function countResponses(registers: Registry[]): (door: string, status: number) => void {
+  const byDoor = new Map<string, number[]>();
+  new Counter({
+    name: 'tollgate_responses_total',
+    help: 'Answered requests, by the door they came through and the class of the status.',
+    labelNames: ['door', 'status'],
+    registers,
+    collect() {
+      for (const [door, counts] of byDoor) {
+        counts.forEach((count, first) => count > 0 && this.inc({ door, status: `${first}xx` }, count));
+        counts.fill(0);
+      }
+    },
+  });
+  return (door, status) => {
+    let counts = byDoor.get(door);
+    if (counts === undefined) byDoor.set(door, (counts = new Array<number>(statusClasses).fill(0)));
+    const first = Math.floor(status / 100);
+    const index = first < statusClasses ? first : 0;
+    counts[index] = (counts[index] ?? 0) + 1;
+  };
+}
+
+function countOpen(registers: Registry[]): Pick<GatewayMetrics, 'opened' | 'closed'> {
+  let open = 0;
+  new Gauge({
+    name: 'tollgate_requests_open',
+    help: 'Requests being served on this node, streaming ones included.',
+    registers,
+    collect() {
+      this.set(open);
+    },
+  });
+  return { opened: () => void (open += 1), closed: () => void (open -= 1) };
+}
+
+function timings(registers: Registry[]): Pick<GatewayMetrics, 'delaySeconds' | 'upstreamSeconds'> {
   return {
-    inFlight: new Gauge({
-      name: 'tollgate_requests_open',
-      help: 'Requests being served on this node, streaming ones included.',
-      registers,
-    }),
     delaySeconds: new Histogram({
       name: 'tollgate_slow_down_delay_seconds',
       help: 'How long requests near their limit were held back.',

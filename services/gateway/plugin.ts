@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fastifyPlugin } from 'fastify-plugin';
 import type { Gate } from './gate.ts';
-import { limitHeaders } from './headers.ts';
+import { writeLimitHeaders } from './headers.ts';
 import type { Identified } from './identify.ts';
 import { problemOf, problemType } from './problem.ts';
 import { passes } from './verdict.ts';
@@ -17,6 +17,8 @@ export interface TollgateOptions {
 /** One request on its way through: decided once, metered once, released once. */
 interface Passage {
   readonly startedAt: number;
+  /** Lets go of what is held for it. */
+  readonly leave: (passage: Passage) => void;
   verdict: Verdict | null;
   metered: boolean;
   ended: boolean;
@@ -45,14 +47,15 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
     app.addHook('onRequest', (request, reply, next) => {
       const passage: Passage = {
         startedAt: performance.now(),
+        leave,
         verdict: null,
         metered: false,
         ended: false,
         end: null,
       };
       request.tollgate = passage;
-      gate.metrics.inFlight.inc();
-      watchClose(reply.raw, () => leave(passage));
+      gate.metrics.opened();
+      watchClose(reply.raw, passage);
       const who = gate.identify(request.headers, request.socket.remoteAddress ?? '');
       if (who instanceof Promise) {
         who.then((known) => decide(known, passage, request, reply, next)).catch(next);
@@ -64,7 +67,7 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
         next(null, payload);
         return;
       }
-      reply.headers(limitHeaders(passage.verdict));
+      writeLimitHeaders(passage.verdict, reply);
       // The event is safe before the response leaves: what a client was told is never forgotten.
       void meter(passage, reply.statusCode).then(() => next(null, payload));
     });
@@ -86,17 +89,30 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
         hold: true,
         plan: null,
       };
-      gate
-        .decide(question)
-        .then((verdict) => {
-          passage.verdict = verdict;
-          // The client left while it was being decided about: nobody else will let go of what the decision took.
-          if (passage.ended) leave(passage);
-          else if (!passes(verdict)) refuse(reply, verdict);
-          else if (verdict.decision.delayMs === 0) next();
-          else hold(passage, verdict.decision.delayMs, next);
-        })
-        .catch(next);
+      try {
+        gate.settle(question, (verdict) => proceed(verdict, passage, reply, next));
+      } catch (error) {
+        next(asError(error));
+      }
+    }
+
+    function proceed(
+      verdict: Verdict,
+      passage: Passage,
+      reply: FastifyReply,
+      next: (error?: Error) => void,
+    ): void {
+      try {
+        passage.verdict = verdict;
+        // The client left while it was being decided about: nobody else will let go of what the decision took.
+        if (passage.ended) leave(passage);
+        else if (!passes(verdict)) refuse(reply, verdict);
+        else if (verdict.decision.delayMs === 0) next();
+        else hold(passage, verdict.decision.delayMs, next);
+      } catch (error) {
+        // Others were decided about in the same call to Redis: what one request's answer throws is its own.
+        next(asError(error));
+      }
     }
 
     function hold(passage: Passage, delayMs: number, next: () => void): void {
@@ -109,7 +125,7 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
     function leave(passage: Passage): void {
       if (!passage.ended) {
         passage.ended = true;
-        gate.metrics.inFlight.dec();
+        gate.metrics.closed();
         passage.end?.();
       }
       passage.verdict?.release();
@@ -125,9 +141,28 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
   { fastify: '5.x', name: 'tollgate' },
 );
 
-/** `close` follows every response, answered or not, exactly once. */
-function watchClose(response: ServerResponse, closed: () => void): void {
-  response.once('close', closed);
+const passageOf = Symbol('tollgate.passage');
+
+interface Watched extends ServerResponse {
+  [passageOf]?: Passage;
+}
+
+/**
+ * `close` follows every response, answered or not, exactly once. One listener serves all of them: a closure and a
+ * wrapper for each would be garbage for each.
+ */
+function watchClose(response: Watched, passage: Passage): void {
+  response[passageOf] = passage;
+  response.on('close', onClose);
+}
+
+function onClose(this: Watched): void {
+  const passage = this[passageOf];
+  passage?.leave(passage);
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 /** Answers a refused request; headers follow in `onSend` as for any other. */

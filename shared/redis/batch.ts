@@ -80,11 +80,14 @@ const numberBytes = 6;
 const headNumbers = 2;
 const windowNumbers = 3;
 
+export interface DecodedBatch {
+  /** Under which the units were counted. */
+  readonly stampMs: number;
+  readonly states: readonly LimitState[][];
+}
+
 /** What the script said, check by check. Throws where the reply is not of the shape that was asked for. */
-export function decodeBatch(
-  reply: unknown,
-  checks: readonly PendingCheck[],
-): { stampMs: number; states: LimitState[][] } {
+export function decodeBatch(reply: unknown, checks: readonly PendingCheck[]): DecodedBatch {
   const windows = checks.reduce((sum, { shape }) => sum + shape.windows.length, 0);
   if (!Buffer.isBuffer(reply) || reply.length !== (headNumbers + windows * windowNumbers) * numberBytes) {
     throw new Error('decide.lua answered out of shape');

@@ -29,6 +29,8 @@ export interface Permit {
   readonly granted: boolean;
   /** One per concurrent limit, in order. */
   readonly states: readonly LimitState[];
+  /** Those of them that have no place left, shadow ones included. */
+  readonly full: readonly LimitState[];
   readonly degraded: boolean;
   /** Gives the place back when the request is over, however it ended. The second call does nothing. */
   release(): void;
@@ -55,7 +57,15 @@ interface Place {
 /** What a refused client is told to wait: when a request ends elsewhere nobody can know. */
 const retryAfterMs = 1000;
 
-const none: Permit = { granted: true, states: [], degraded: false, release: () => undefined };
+const noStates: readonly LimitState[] = [];
+
+const none: Permit = {
+  granted: true,
+  states: noStates,
+  full: noStates,
+  degraded: false,
+  release: () => undefined,
+};
 
 export function createConcurrency(options: ConcurrencyOptions): Concurrency {
   const { keyPrefix, clock, registry } = options;
@@ -69,11 +79,31 @@ export function createConcurrency(options: ConcurrencyOptions): Concurrency {
 
   function acquire(limits: readonly Limit[], caller: Caller): Permit | Promise<Permit> {
     const concurrent = concurrentLimits(limits);
-    const [first, ...rest] = concurrent;
+    const first = concurrent[0];
     if (first === undefined) return none;
-    if (rest.length > 0 || !isPlatform(first)) return acquireAll(concurrent, caller);
-    const place = takePlatform(first);
-    return place instanceof Promise ? place.then((taken) => permitOf([taken])) : permitOf([place]);
+    if (concurrent.length > 1 || !isPlatform(first)) return acquireAll(concurrent, caller);
+    const pool = poolOf(first);
+    const taken = pool.take(Math.floor(first.limit));
+    if (taken === true) return spare(first, pool);
+    if (taken === false) return permitOf([placeIn(pool, first, false)]);
+    return taken.then((granted) => permitOf([placeIn(pool, first, granted)]));
+  }
+
+  /** Nearly every request: a place that this node has to spare. Its state is written only for who wants to read it. */
+  function spare(limit: Limit, pool: PermitPool): Permit {
+    let held = true;
+    return {
+      granted: true,
+      get states() {
+        return [stateOfPlace(placeIn(pool, limit, true), clock.now())];
+      },
+      full: noStates,
+      degraded: leases.degraded() || pool.degraded(),
+      release: () => {
+        if (held) pool.give();
+        held = false;
+      },
+    };
   }
 
   async function acquireAll(limits: readonly Limit[], caller: Caller): Promise<Permit> {
@@ -85,21 +115,25 @@ export function createConcurrency(options: ConcurrencyOptions): Concurrency {
   }
 
   function takePlatform(limit: Limit): Place | Promise<Place> {
+    const pool = poolOf(limit);
+    const taken = pool.take(Math.floor(limit.limit));
+    return typeof taken === 'boolean'
+      ? placeIn(pool, limit, taken)
+      : taken.then((granted) => placeIn(pool, limit, granted));
+  }
+
+  function placeIn(pool: PermitPool, limit: Limit, granted: boolean): Place {
+    return { limit, granted, live: pool.held(), release: granted ? () => pool.give() : () => undefined };
+  }
+
+  function poolOf(limit: Limit): PermitPool {
     const name = windowOf(limit).field;
     let pool = pools.get(name);
     if (pool === undefined) {
       pool = createPermitPool({ ...options, key: `${keyPrefix}:${tags.global}:permits:${name}` });
       pools.set(name, pool);
     }
-    const held = pool;
-    const toPlace = (granted: boolean): Place => ({
-      limit,
-      granted,
-      live: held.held(),
-      release: granted ? () => held.give() : () => undefined,
-    });
-    const taken = held.take(Math.floor(limit.limit));
-    return typeof taken === 'boolean' ? toPlace(taken) : taken.then(toPlace);
+    return pool;
   }
 
   async function takeSubject(limit: Limit, caller: Caller): Promise<Place> {
@@ -126,7 +160,8 @@ export function createConcurrency(options: ConcurrencyOptions): Concurrency {
     if (!granted) release();
     const degraded = leases.degraded() || [...pools.values()].some((pool) => pool.degraded());
     const nowMs = clock.now();
-    return { granted, states: places.map((place) => stateOfPlace(place, nowMs)), degraded, release };
+    const states = places.map((place) => stateOfPlace(place, nowMs));
+    return { granted, states, full: states.filter(({ violated }) => violated), degraded, release };
   }
 
   function concurrentLimits(limits: readonly Limit[]): readonly Limit[] {

@@ -3,7 +3,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { messageOf } from '../runtime/errors.ts';
 import { decodeBatch, encodeBatch } from './batch.ts';
-import type { PendingCheck } from './batch.ts';
+import type { DecodedBatch, PendingCheck } from './batch.ts';
 import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
 import type { LimiterMetrics } from './metrics.ts';
@@ -20,6 +20,7 @@ export interface Answer {
 
 /** A check whose subjects share a slot, and where its answer goes. */
 export interface Queued extends PendingCheck {
+  /** Must not throw: those of the same call are answered one after the other. */
   readonly answer: (answer: Answer) => void;
 }
 
@@ -82,6 +83,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
 
   async function send(shard: Shard, checks: readonly Queued[]): Promise<void> {
     const startedAt = performance.now();
+    let decoded: DecodedBatch;
     try {
       const reply = await shard.gate.run(() => {
         const { keys, args } = encodeBatch(checks, {
@@ -92,13 +94,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
         });
         return runScriptForBytes(redis, decideScript, keys, args);
       });
-      const { stampMs, states } = decodeBatch(reply, checks);
-      metrics.batch(checks.length, (performance.now() - startedAt) / 1000);
-      checks.forEach((check, index) => {
-        const own = states[index] ?? [];
-        remember(check, own);
-        check.answer({ states: own, degraded: false, stampMs });
-      });
+      decoded = decodeBatch(reply, checks);
     } catch (error) {
       logger.debug({ reason: messageOf(error) }, 'deciding locally');
       metrics.degraded(checks.length);
@@ -106,6 +102,16 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       for (const check of checks) {
         check.answer({ states: local.decide(check, clock.now()), degraded: true, stampMs: 0 });
       }
+      return;
+    }
+    metrics.batch(checks.length, (performance.now() - startedAt) / 1000);
+    const { stampMs, states } = decoded;
+    for (let index = 0; index < checks.length; index += 1) {
+      const check = checks[index];
+      if (check === undefined) continue;
+      const own = states[index] ?? [];
+      remember(check, own);
+      check.answer({ states: own, degraded: false, stampMs });
     }
   }
 }

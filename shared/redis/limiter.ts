@@ -10,7 +10,7 @@ import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
 import { within } from './deadline.ts';
 import { createDispatch } from './dispatch.ts';
-import type { Answer } from './dispatch.ts';
+import type { Answer, Queued } from './dispatch.ts';
 import { createLimiterMetrics } from './metrics.ts';
 import { createNodes } from './nodes.ts';
 import { createPeriodCache, periodsAround } from './periods.ts';
@@ -43,6 +43,8 @@ export interface LimiterOptions {
 export interface Limiter {
   /** Decides all sliding windows and quotas of a request, all-or-nothing. Never rejects. */
   check(request: CheckRequest): Promise<CheckResult>;
+  /** The same without a promise. `answer` is called once, maybe at once, and must not throw. */
+  ask(request: CheckRequest, answer: (result: CheckResult) => void): void;
   /** Empties all windows of a tenant and its users. Rejects when Redis does not answer. */
   reset(tenantId: string): Promise<void>;
   /** Empties all windows of everybody; the other nodes follow within a second. */
@@ -97,7 +99,8 @@ export function createLimiter(options: LimiterOptions): Limiter {
   const cluster = isCluster(redis);
 
   return {
-    check,
+    check: (request) => new Promise((resolve) => ask(request, resolve)),
+    ask,
     reset,
     resetAll: () => within(nodes.resetAll(), operatorTimeoutMs),
     raiseQuota,
@@ -105,21 +108,20 @@ export function createLimiter(options: LimiterOptions): Limiter {
     close,
   };
 
-  function check(request: CheckRequest): Promise<CheckResult> {
+  function ask(request: CheckRequest, answer: (result: CheckResult) => void): void {
     const startedAt = performance.now();
     const { tenantId, userId, limits, timeZone = 'UTC' } = request;
     const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
-    const pending = { request, shape, subjects: shape.subjects.map((kind) => subjects.of(kind, request)) };
-    const { promise, resolve } = Promise.withResolvers<CheckResult>();
-    const answer = ({ states, degraded }: Answer): void =>
-      resolve(resultOf(states, isCost(request.cost), degraded, microsSince(startedAt)));
-    if (shape.windows.length === 0) answer({ states: [], degraded: false, stampMs: 0 });
-    else if (cluster && spansSlots(pending)) void decideInParts(pending, ask, giveBack).then(answer);
-    else dispatch.enqueue({ ...pending, answer });
-    return promise;
+    const own = shape.subjects.map((kind) => subjects.of(kind, request));
+    const settle = ({ states, degraded }: Answer): void =>
+      answer(resultOf(states, isCost(request.cost), degraded, microsSince(startedAt)));
+    const queued: Queued = { request, shape, subjects: own, answer: settle };
+    if (shape.windows.length === 0) settle({ states: [], degraded: false, stampMs: 0 });
+    else if (cluster && spansSlots(queued)) void decideInParts(queued, askPart, giveBack).then(settle);
+    else dispatch.enqueue(queued);
   }
 
-  function ask(part: PendingCheck): Promise<Answer> {
+  function askPart(part: PendingCheck): Promise<Answer> {
     return new Promise((resolve) => dispatch.enqueue({ ...part, answer: resolve }));
   }
 

@@ -1,5 +1,6 @@
-import { Counter, Gauge, Histogram } from 'prom-client';
+import { Counter, Gauge } from 'prom-client';
 import type { Registry } from '../runtime/ops.ts';
+import { createTally } from '../runtime/tally.ts';
 
 /** What the decision tells about itself. Bounded: no tenant, no limit, no address is a label. */
 export interface LimiterMetrics {
@@ -10,17 +11,17 @@ export interface LimiterMetrics {
 
 export function createLimiterMetrics(registry: Registry, live: () => number): LimiterMetrics {
   const registers = [registry];
-  const seconds = new Histogram({
+  const seconds = createTally({
     name: 'tollgate_redis_call_duration_seconds',
     help: 'Time from sending a batch of checks to Redis to its answer.',
     buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05],
-    registers,
+    registry,
   });
-  const size = new Histogram({
+  const size = createTally({
     name: 'tollgate_redis_batch_checks',
     help: 'Checks that travelled to Redis in one call.',
     buckets: [1, 2, 4, 8, 16, 32, 64],
-    registers,
+    registry,
   });
   const local = new Counter({
     name: 'tollgate_checks_degraded_total',
