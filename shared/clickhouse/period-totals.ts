@@ -59,7 +59,7 @@ SELECT
     sumIf(u.errors, type = {requestType:String}) AS errors,
     sumIf(u.units, u.decision != 'limited') AS units,
     sumIf(u.units, passed) AS consumed,
-    sumIf(u.cost, u.decision != 'limited') AS cost,
+    round(sumIf(u.cost, u.decision != 'limited'), 12) AS cost,
     sumMapIf(map(route, u.units), passed) AS consumed_by_route
 FROM (
     SELECT *, decision IN ('allowed', 'shadow_limited') AS passed FROM (${source})

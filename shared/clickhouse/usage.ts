@@ -64,7 +64,7 @@ export function usageSeries(
         sumIf(u.bypassed, type = {requestType:String}) AS bypassed,
         sumIf(u.errors, type = {requestType:String}) AS errors,
         sumIf(u.units, u.decision != 'limited') AS units,
-        sumIf(u.cost, u.decision != 'limited') AS cost
+        round(sumIf(u.cost, u.decision != 'limited'), 12) AS cost
     FROM usage_by_${by} AS u
     WHERE tenant_id = {tenant:String} AND ${within(by)}
     GROUP BY at
@@ -95,7 +95,7 @@ export function heaviestTenants(
         sumIf(u.requests, type = {requestType:String}) AS requests,
         sumIf(u.limited, type = {requestType:String}) AS limited,
         sumIf(u.units, u.decision != 'limited') AS units,
-        sumIf(u.cost, u.decision != 'limited') AS cost
+        round(sumIf(u.cost, u.decision != 'limited'), 12) AS cost
     FROM usage_by_day AS u
     WHERE ${within('day')}
     GROUP BY tenant_id

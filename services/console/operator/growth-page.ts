@@ -92,7 +92,7 @@ function content(use: readonly TenantUse[], parts: ConsoleParts): Html {
                     <span class="badge warn">${percent(share(one.limited, one.requests))} refused</span>
                     <span class="soft"
                       >on ${title(one.plan)}: a higher plan, or a limit raised for a time, would serve
-                      ${count(one.limited)} more requests.</span
+                      ${count(one.limited)} more ${one.limited === 1 ? 'request' : 'requests'}.</span
                     >
                   </li>`,
               )}
