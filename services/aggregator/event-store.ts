@@ -4,7 +4,7 @@ import { deriveTotals } from '../../shared/clickhouse/derive.ts';
 import type { TouchedCells } from '../../shared/clickhouse/derive.ts';
 import { messageOf } from '../../shared/runtime/errors.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
-import { storedEventColumns, toRow } from './stored-event.ts';
+import { storedEventColumns } from './stored-event.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 /** Where an id of somebody else was first seen. */
@@ -66,8 +66,7 @@ async function insertBlock(
   nowMs: number,
 ): Promise<readonly RefusedEvent[]> {
   try {
-    const rows = events.map((event) => toRow(event, nowMs));
-    await clickhouse.insert('stored_events', rows, storedEventColumns);
+    await clickhouse.insertColumns('stored_events', events, storedEventColumns(nowMs));
     return [];
   } catch (error) {
     if (!isBadData(error)) throw error;

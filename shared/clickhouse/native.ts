@@ -1,0 +1,154 @@
+/**
+ * ClickHouse's Native format, written column by column: the server takes it nearly as it is, where rows of JSON cost
+ * it more than all else an insert does. Described in ClickHouse's documentation of formats and of LowCardinality.
+ */
+export type NativeColumn<Row> = {
+  readonly [Type in keyof NativeValues]: {
+    readonly name: string;
+    readonly type: Type;
+    readonly of: (row: Row) => NativeValues[Type];
+  };
+}[keyof NativeValues];
+
+/** What a value of each type is here. Numbers must be in the type's range: nothing is checked, they would wrap. */
+export interface NativeValues {
+  Bool: boolean;
+  UInt16: number;
+  UInt32: number;
+  Int32: number;
+  Float32: number;
+  Float64: number;
+  /** A number up to 2⁵³, or a bigint. */
+  UInt64: number | bigint;
+  /** Unix milliseconds. */
+  "DateTime64(3, 'UTC')": number;
+  String: string;
+  'LowCardinality(String)': string;
+  'Array(LowCardinality(String))': readonly string[];
+  'Map(LowCardinality(String), String)': Readonly<Record<string, string>>;
+}
+
+/** One block with all the rows. */
+export function encodeNative<Row>(columns: readonly NativeColumn<Row>[], rows: readonly Row[]): Buffer {
+  const parts: Uint8Array[] = [varint(columns.length), varint(rows.length)];
+  for (const column of columns) {
+    parts.push(text(column.name), text(column.type), ...encodeColumn(column, rows));
+  }
+  return Buffer.concat(parts);
+}
+
+function encodeColumn<Row>(column: NativeColumn<Row>, rows: readonly Row[]): Uint8Array[] {
+  switch (column.type) {
+    case 'Bool':
+      return [Uint8Array.from(rows, (row) => Number(column.of(row)))];
+    case 'UInt16':
+      return [bytesOf(Uint16Array.from(rows, column.of))];
+    case 'UInt32':
+      return [bytesOf(Uint32Array.from(rows, column.of))];
+    case 'Int32':
+      return [bytesOf(Int32Array.from(rows, column.of))];
+    case 'Float32':
+      return [bytesOf(Float32Array.from(rows, column.of))];
+    case 'Float64':
+      return [bytesOf(Float64Array.from(rows, column.of))];
+    case 'UInt64':
+    case "DateTime64(3, 'UTC')":
+      return [words(rows, column.of)];
+    case 'String':
+      return [strings(rows.map(column.of))];
+    case 'LowCardinality(String)':
+      return [dictionaryVersion, ...dictionary(rows.map(column.of))];
+    case 'Array(LowCardinality(String))': {
+      const lists = rows.map(column.of);
+      return [dictionaryVersion, ends(lists), ...dictionary(lists.flat())];
+    }
+    case 'Map(LowCardinality(String), String)': {
+      const entries = rows.map((row) => Object.entries(column.of(row)));
+      const flat = entries.flat();
+      const keys = dictionary(flat.map(([key]) => key));
+      return [dictionaryVersion, ends(entries), ...keys, strings(flat.map(([, value]) => value))];
+    }
+  }
+}
+
+/** 64 bits each; a multiplication is quicker than a bigint, and most are numbers. */
+function words<Row>(rows: readonly Row[], of: (row: Row) => number | bigint): Uint8Array {
+  const halves = new Uint32Array(rows.length * 2);
+  const whole = new BigUint64Array(halves.buffer);
+  let at = 0;
+  for (const row of rows) {
+    const value = of(row);
+    if (typeof value === 'bigint') {
+      whole[at] = value;
+    } else {
+      halves[at * 2] = value % 2 ** 32;
+      halves[at * 2 + 1] = Math.floor(value / 2 ** 32);
+    }
+    at += 1;
+  }
+  return bytesOf(halves);
+}
+
+function strings(values: readonly string[]): Uint8Array {
+  // Empty strings, the usual content of a rare column, are one zero each.
+  if (values.every((value) => value === '')) return new Uint8Array(values.length);
+  return Buffer.concat(values.map(text));
+}
+
+/** Where each row's elements end. */
+function ends(lists: readonly (readonly unknown[])[]): Uint8Array {
+  let end = 0;
+  return words(lists, (list) => (end += list.length));
+}
+
+/** Of a LowCardinality column's state: dictionaries travel with their blocks. */
+const dictionaryVersion = bytesOf(Uint32Array.of(1, 0));
+const keysHere = 0x600;
+
+/** The different values, then which of them each row has. Nothing at all for no rows. */
+function dictionary(values: readonly string[]): Uint8Array[] {
+  if (values.length === 0) return [];
+  const indexes = new Map<string, number>();
+  const rows = new Uint32Array(values.length);
+  let at = 0;
+  for (const value of values) {
+    let index = indexes.get(value);
+    if (index === undefined) {
+      index = indexes.size;
+      indexes.set(value, index);
+    }
+    rows[at] = index;
+    at += 1;
+  }
+  const keys = [...indexes.keys()];
+  const [width, narrowed] =
+    keys.length <= 256
+      ? [0, Uint8Array.from(rows)]
+      : keys.length <= 65_536
+        ? [1, Uint16Array.from(rows)]
+        : [2, rows];
+  return [
+    bytesOf(Uint32Array.of(keysHere | width, 0, keys.length, 0)),
+    Buffer.concat(keys.map(text)),
+    bytesOf(Uint32Array.of(rows.length, 0)),
+    bytesOf(narrowed),
+  ];
+}
+
+function text(value: string): Buffer {
+  const bytes = Buffer.from(value, 'utf8');
+  return Buffer.concat([varint(bytes.length), bytes]);
+}
+
+function varint(value: number): Uint8Array {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128);
+  bytes.push(rest);
+  return Uint8Array.from(bytes);
+}
+
+/** Little-endian, as is every machine that Node runs on but mainframes. */
+function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+}
