@@ -1,10 +1,11 @@
+import { setImmediate as turnOfLoop } from 'node:timers/promises';
 import type { TouchedCells } from '../../shared/clickhouse/derive.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Announcer } from './announce.ts';
 import { decode } from './decode.ts';
 import type { DecodeBounds } from './decode.ts';
-import type { EventStore } from './event-store.ts';
+import type { EventStore, RefusedEvent } from './event-store.ts';
 import type { AggregatorMetrics } from './metrics.ts';
 import type { Progress } from './progress.ts';
 import { resolve } from './resolve.ts';
@@ -20,6 +21,8 @@ export interface AggregatorOptions {
   readonly clock: Clock;
   readonly bounds: DecodeBounds;
   readonly metrics: AggregatorMetrics;
+  /** Records of a block that are decoded while those before them are being inserted. */
+  readonly pieceRecordsMax?: number;
 }
 
 export interface BuriedMessage {
@@ -39,22 +42,19 @@ export interface Aggregator {
  * 1. decode: pure. What cannot be read becomes a dead letter, the rest of the block goes on.
  * 2. resolve: the first place of ids of somebody else, corrections. A crash after it leaves places on record that
  *    the same records will find to be their own.
- * 3. insert: a row written twice is one row. A crash after it leaves events that the totals lack until the block
- *    comes again, which it does, as nothing is committed.
+ * 3. insert: a row written twice is one row. Large blocks go through 1 to 3 in pieces. A crash after it leaves events
+ *    that the totals lack until the block comes again, which it does, as nothing is committed.
  * 4. bury: a dead letter may be written twice; it names the place it came from.
  * 5. derive: the totals of every touched cell, computed anew.
  * 6. announce: what the totals now are; the newest announcement of a tenant is the one that counts.
  * 7. commit: by the consumer, once this resolves.
  */
 export function createAggregator(options: AggregatorOptions): Aggregator {
-  const { store, announcer, progress, bury, clock, bounds, metrics } = options;
+  const { store, announcer, progress, bury, clock, bounds, metrics, pieceRecordsMax = 20_000 } = options;
 
   return {
     async handle(messages) {
-      const decoded = await metrics.timed('decode', () => decodeAll(messages));
-      const { events, burials, repeats } = await metrics.timed('resolve', () => resolve(decoded, store));
-      const refused = await metrics.timed('insert', () => insert(events));
-      const dead = [...burials, ...refused.map(({ event, reason }) => ({ ...placeOf(event), reason }))];
+      const { events, dead, repeats } = await storeAll(messages);
       await metrics.timed('bury', () => buryAll(messages, dead));
       const touched = touchedBy(events);
       await metrics.timed('derive', () => derive(touched));
@@ -63,6 +63,37 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       metrics.handled(events, { dead: dead.length, repeats }, clock.now());
     },
   };
+
+  /**
+   * Decodes and inserts the block in pieces: while ClickHouse takes one the next is decoded, so that neither waits for
+   * the other. One insert is under way at a time. A piece that asks the store about earlier events (corrections, ids
+   * of others) waits for the pieces before it, so that it finds what a block in one piece would have found.
+   */
+  async function storeAll(
+    messages: readonly ConsumedMessage[],
+  ): Promise<{ events: readonly StoredEvent[]; dead: readonly Burial[]; repeats: number }> {
+    const events: StoredEvent[] = [];
+    const dead: Burial[] = [];
+    let repeats = 0;
+    let inserting = insert([]);
+    for (let start = 0; start < messages.length; start += pieceRecordsMax) {
+      const piece = messages.slice(start, start + pieceRecordsMax);
+      const decoded = await metrics.timed('decode', () => decodeAll(piece));
+      const asks = decoded.some(({ decoded: { kind } }) => kind === 'correction' || kind === 'foreign');
+      if (asks) await inserting;
+      const resolved = await metrics.timed('resolve', () => resolve(decoded, store));
+      dead.push(...resolved.burials, ...refusals(await inserting));
+      for (const event of resolved.events) events.push(event);
+      repeats += resolved.repeats;
+      inserting = metrics.timed('insert', () => insert(resolved.events));
+      // A failure is thrown where it is awaited; until then it is nobody's.
+      inserting.catch(() => undefined);
+      // Lets the insert leave the process before the processor is busy with the next piece.
+      if (start + pieceRecordsMax < messages.length) await turnOfLoop();
+    }
+    dead.push(...refusals(await inserting));
+    return { events, dead, repeats };
+  }
 
   function decodeAll(messages: readonly ConsumedMessage[]): ReturnType<typeof decodedOf>[] {
     const nowMs = clock.now();
@@ -93,6 +124,10 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
   }
 }
 
+function refusals(refused: readonly RefusedEvent[]): Burial[] {
+  return refused.map(({ event: { partition, offset }, reason }) => ({ partition, offset, reason }));
+}
+
 function touchedBy(events: readonly StoredEvent[]): TouchedCells {
   const tenantIds = new Set<string>();
   const minutes = new Set<number>();
@@ -105,13 +140,6 @@ function touchedBy(events: readonly StoredEvent[]): TouchedCells {
 
 function tenantsOf(events: readonly StoredEvent[]): ReadonlyMap<string, number> {
   return new Map(events.map(({ tenantId, partition }) => [tenantId, partition]));
-}
-
-function placeOf({ partition, offset }: { readonly partition: number; readonly offset: number }): {
-  partition: number;
-  offset: number;
-} {
-  return { partition, offset };
 }
 
 function key({ partition, offset }: { readonly partition: number; readonly offset: number }): string {

@@ -228,7 +228,7 @@ function requestOf(number: number, time: string): object {
   };
 }
 
-/** Until every worker waits for the adversary again. */
+/** Until every worker waits for the adversary again: it takes a turn of the loop for each piece of a block, and one. */
 async function settled(): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < 4; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -58,6 +58,7 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
       clock: { now: () => nowMs },
       bounds: decodeBoundsDefault,
       metrics: aggregatorMetrics(new Registry()),
+      pieceRecordsMax: 2,
     });
     for (let position = committed; position < log.length; position += blockSize) {
       const block = log.slice(position, position + blockSize);
