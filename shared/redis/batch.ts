@@ -2,6 +2,7 @@ import type { LimitState } from '../domain/limit.ts';
 import { isCost, stateOf } from './check.ts';
 import type { CheckRequest } from './check.ts';
 import type { PeriodCache } from './periods.ts';
+import { shapeBytes } from './shape-bytes.ts';
 import type { Subject } from './subjects.ts';
 import type { Shape } from './windows.ts';
 
@@ -12,11 +13,9 @@ export interface PendingCheck {
   readonly subjects: readonly Subject[];
 }
 
-type Argument = string | number;
-
 export interface EncodedBatch {
   readonly keys: readonly string[];
-  readonly args: readonly Argument[];
+  readonly args: readonly (string | number | Buffer)[];
 }
 
 export interface BatchOptions {
@@ -28,30 +27,35 @@ export interface BatchOptions {
   readonly periods: PeriodCache;
 }
 
-/** More than the keys of a batch: sixteen checks of at most six subjects and as many owners. */
-const keysMax = 1024;
+const checkBytes = 6;
+const subjectBytes = 4;
 
-/** Arguments of `decide.lua`. Keys and shapes are written once per batch, and so read once by the script. */
+/**
+ * Arguments of `decide.lua`: keys and shapes once per batch, the checks as bytes in one argument. Each argument of its
+ * own would be written, parsed and turned into a number one by one, on both sides.
+ */
 export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptions): EncodedBatch {
   const keys: string[] = [];
-  const shapes = new Map<Shape, number>();
-  const shapeArgs: Argument[] = [];
-  const checkArgs: Argument[] = [];
+  const shapes: Shape[] = [];
+  let size = 0;
+  for (const { subjects } of checks) size += checkBytes + subjectBytes * subjects.length;
+  const bytes = Buffer.allocUnsafe(size);
+  let at = 0;
   // A fresh object marks this batch, so that a subject knows its place in it without a map.
   const batch = {};
   for (const { request, shape, subjects } of checks) {
-    let index = shapes.get(shape);
-    if (index === undefined) {
-      shapes.set(shape, (index = shapes.size + 1));
-      encodeShape(shape, options, shapeArgs);
-    }
+    let index = shapes.indexOf(shape);
+    if (index === -1) index = shapes.push(shape) - 1;
     const valid = isCost(request.cost);
-    checkArgs.push(index * 2 + (request.peek || !valid ? 1 : 0), valid ? request.cost : 1);
+    at = bytes.writeUInt16LE((index + 1) * 2 + (request.peek || !valid ? 1 : 0), at);
+    at = bytes.writeUInt32LE(valid ? request.cost : 1, at);
     for (const subject of subjects) {
-      checkArgs.push(place(subject) * keysMax + (subject.owner === null ? 0 : place(subject.owner)));
+      at = bytes.writeUInt16LE(place(subject), at);
+      at = bytes.writeUInt16LE(subject.owner === null ? 0 : place(subject.owner), at);
     }
   }
-  return { keys, args: [options.timeMs, options.epochMs, shapes.size, ...shapeArgs, ...checkArgs] };
+  const packed = shapes.map((shape) => shapeBytes(shape, options.periods, options.nowMs));
+  return { keys, args: [options.timeMs, options.epochMs, bytes, ...packed] };
 
   function place(subject: Subject): number {
     if (subject.batch !== batch) {
@@ -60,20 +64,6 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
     }
     return subject.index;
   }
-}
-
-function encodeShape(shape: Shape, { periods, nowMs }: BatchOptions, args: Argument[]): void {
-  args.push(shape.windows.length, shape.subjects.length);
-  shape.windows.forEach((window, index) => {
-    args.push((shape.subjectOf[index] ?? 0) + 1, window.field, window.period === null ? 0 : 1);
-    args.push(window.units, window.spanMs, window.burst, window.shadow ? 1 : 0, window.grainMs);
-    if (window.period === null) {
-      args.push(0, 0, 0, 0);
-      return;
-    }
-    const { before, start, finish, after } = periods.around(window.period, shape.timeZone, nowMs);
-    args.push(before, start, finish, after);
-  });
 }
 
 const numberBytes = 6;

@@ -9,7 +9,7 @@ export interface Script {
   readonly sha: string;
 }
 
-type Argument = string | number;
+type Argument = string | number | Buffer;
 
 /** A script made of parts of `scripts/`, in order: later parts use what earlier ones define. */
 export function readScript(...parts: readonly string[]): Script {

@@ -6,11 +6,13 @@
 -- ARGV[1]  '' in production; tests give the time.
 -- ARGV[2]  the epoch of all. The sum of it and the tenant's own only grows, with each reset of either: windows written
 --          under a smaller sum count as empty.
--- ARGV[3]  number of shapes. A shape is a list of windows shared by many checks:
---            number of windows, number of subjects, then for each window
---            subject, field, kind (0 sliding, 1 quota), limit, span, burst, shadow (0, 1), grain, four period bounds
--- then, to the end, the checks: twice the shape (plus one to peek), cost, then for each subject of the shape
---            1024 times its hash (index of KEYS) plus the hash that holds its epoch (0 for none).
+-- ARGV[3]  the checks, one after the other: twice the shape (plus one to peek) 2, cost 4, then for each subject of the
+--          shape its hash (index of KEYS) 2 and the hash that holds its epoch (0 for none) 2.
+-- ARGV[4]  and on: the shapes. A shape is a list of windows shared by many checks:
+--            number of windows 2, number of subjects 2, then for each window
+--            subject 1, kind (1 quota, 2 shadow, 3 both) 1, limit, span, burst, grain, four period bounds 6 each,
+--            length of the field 1, field
+-- Both are packed, lowest byte first: one argument each, and unpacked by few calls. Numbers above are their bytes.
 --
 -- Answers unsigned numbers of six bytes, lowest first, in one string, which costs both sides less than a list: now, the
 -- stamp of what was counted, then for each window of each check
@@ -21,26 +23,29 @@
 -- 2. Look at all of them.
 -- 3. If all enforced ones have room, take, and write what changed. A peek or a refusal has nothing to write.
 
-local function readShape()
-  local windowCount, subjectCount = number(), number()
-  local shape = { subjects = {} }
+local WINDOW = '<I1I1I6I6I6I6I6I6I6I6I1c0'
+
+local function readShape(packed)
+  local windowCount, subjectCount, at = unpackFrom('<I2I2', packed)
+  local shape = { subjects = {}, answer = '<' .. string.rep('I6', windowCount * 3) }
   for s = 1, subjectCount do
     shape.subjects[s] = { 't', 'e' }
   end
   for w = 1, windowCount do
-    local window = { subject = number(), field = text(), quota = number() == 1 }
-    window.limit, window.span, window.burst = number(), number(), number()
-    window.shadow, window.grain = number() == 1, number()
-    window.before, window.start, window.finish, window.after = number(), number(), number(), number()
-    local fields = shape.subjects[window.subject]
-    fields[#fields + 1] = window.field
-    shape[w] = window
+    local subject, kind, limit, span, burst, grain, before, start, finish, after, field
+    subject, kind, limit, span, burst, grain, before, start, finish, after, field, at = unpackFrom(WINDOW, packed, at)
+    shape[w] = {
+      subject = subject, field = field, quota = kind % 2 == 1, shadow = kind >= 2, limit = limit, span = span,
+      burst = burst, grain = grain, before = before, start = start, finish = finish, after = after,
+    }
+    local fields = shape.subjects[subject]
+    fields[#fields + 1] = field
   end
   return shape
 end
 
 -- Reused by every check, per window and per subject.
-local states, room, indexes, ttls, values = {}, {}, {}, {}, {}
+local states, room, indexes, ttls, values, answers = {}, {}, {}, {}, {}, {}
 local epochs = {}
 
 local function epochFor(index)
@@ -151,24 +156,31 @@ local function writeSubject(shape, subject)
   end
 end
 
-local reply, replied = { pack('<I6I6', nowMs, stampMs) }, 1
+local reply = { pack('<I6I6', nowMs, stampMs) }
 
-local function report(window, state, wait)
-  replied = replied + 1
+-- The w-th window's part of a check's answer.
+local function report(w, window, state, wait)
+  local left, resetIn = window.limit, 0
   if window.quota then
-    reply[replied] = pack('<I6I6I6', max(0, window.limit - state.used), max(0, state.finish - nowMs), wait + 1)
+    left, resetIn = left - state.used, state.finish - nowMs
   else
-    local resetIn = state.sum > 0 and max(0, state.last + window.span - nowMs) or 0
-    reply[replied] = pack('<I6I6I6', max(0, window.limit - state.sum), resetIn, wait + 1)
+    left = left - state.sum
+    if state.sum > 0 then
+      resetIn = state.last + window.span - nowMs
+    end
   end
+  answers[w * 3 - 2] = left > 0 and left or 0
+  answers[w * 3 - 1] = resetIn > 0 and resetIn or 0
+  answers[w * 3] = wait + 1
 end
 
-local function decide(shape, cost, peek)
+-- Reads the check's subjects at `at` and answers where the next check begins.
+local function decide(shape, cost, peek, checks, at)
   local passes = not peek
   for s = 1, #shape.subjects do
-    local both = number()
-    local epochIndex = both % 1024
-    loadSubject(shape, s, (both - epochIndex) / 1024, epochIndex)
+    local index, epochIndex
+    index, epochIndex, at = unpackFrom('<I2I2', checks, at)
+    loadSubject(shape, s, index, epochIndex)
   end
   for w = 1, #shape do
     local window = shape[w]
@@ -183,22 +195,25 @@ local function decide(shape, cost, peek)
     if passes and room[w] then
       take(state, window, cost)
     end
-    report(window, state, wait)
+    report(w, window, state, wait)
   end
+  reply[#reply + 1] = pack(shape.answer, unpack(answers, 1, #shape * 3))
   if passes then
     for s = 1, #shape.subjects do
       writeSubject(shape, s)
     end
   end
+  return at
 end
 
-local shapes = {}
-for s = 1, number() do
-  shapes[s] = readShape()
+local checks, shapes = ARGV[3], {}
+for s = 4, #ARGV do
+  shapes[s - 3] = readShape(ARGV[s])
 end
-while position < #ARGV do
-  local both, cost = number(), number()
+local at = 1
+while at <= #checks do
+  local both, cost, subjectsAt = unpackFrom('<I2I4', checks, at)
   local peek = both % 2
-  decide(shapes[(both - peek) / 2], cost, peek == 1)
+  at = decide(shapes[(both - peek) / 2], cost, peek == 1, checks, subjectsAt)
 end
 return table.concat(reply)

@@ -25,7 +25,9 @@ local function loadQuota(state, packed, window, epoch)
         state.used = 0
       end
     end
-    state.epoch = max(seen, epoch)
+    if seen > epoch then
+      state.epoch = seen
+    end
   end
   state.start, state.finish = start, finish
 end

@@ -1,0 +1,48 @@
+import type { PeriodCache } from './periods.ts';
+import type { Shape } from './windows.ts';
+
+/** A shape as `decide.lua` unpacks it; good until one of its calendar periods is over. */
+interface ShapeBytes {
+  readonly bytes: Buffer;
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+const written = new WeakMap<Shape, ShapeBytes>();
+
+const numberBytes = 6;
+const numberMax = 2 ** 48 - 1;
+const headBytes = 4;
+/** Subject, kind, eight numbers, length of the field. */
+const windowBytes = 2 + 8 * numberBytes + 1;
+const quotaBit = 1;
+const shadowBit = 2;
+
+/** Written once per shape and period, and sent as one argument: what does not change costs a call next to nothing. */
+export function shapeBytes(shape: Shape, periods: PeriodCache, nowMs: number): Buffer {
+  const known = written.get(shape);
+  if (known !== undefined && nowMs >= known.fromMs && nowMs < known.untilMs) return known.bytes;
+  const fields = shape.windows.map(({ field }) => Buffer.from(field));
+  const size = fields.reduce((sum, field) => sum + windowBytes + field.length, headBytes);
+  const bytes = Buffer.alloc(size);
+  let at = bytes.writeUInt16LE(shape.windows.length);
+  at = bytes.writeUInt16LE(shape.subjects.length, at);
+  let [fromMs, untilMs] = [-Infinity, Infinity];
+  for (const [index, window] of shape.windows.entries()) {
+    const { units, spanMs, burst, grainMs, period, shadow } = window;
+    const bounds = period === null ? null : periods.around(period, shape.timeZone, nowMs);
+    if (bounds !== null)
+      [fromMs, untilMs] = [Math.max(fromMs, bounds.start), Math.min(untilMs, bounds.finish)];
+    at = bytes.writeUInt8((shape.subjectOf[index] ?? 0) + 1, at);
+    at = bytes.writeUInt8((period === null ? 0 : quotaBit) + (shadow ? shadowBit : 0), at);
+    const { before = 0, start = 0, finish = 0, after = 0 } = bounds ?? {};
+    for (const number of [units, spanMs, burst, grainMs, before, start, finish, after]) {
+      at = bytes.writeUIntLE(Math.min(Math.max(0, number), numberMax), at, numberBytes);
+    }
+    const field = fields[index] ?? Buffer.alloc(0);
+    at = bytes.writeUInt8(field.length, at);
+    at += field.copy(bytes, at);
+  }
+  written.set(shape, { bytes, fromMs, untilMs });
+  return bytes;
+}
