@@ -3,10 +3,15 @@ import { optional, table } from './command.ts';
 
 interface LossAnswer {
   readonly lost: number;
+  readonly lostRecords: readonly unknown[];
+  readonly counters: readonly { readonly redis: number; readonly clickhouse: number }[] | null;
+  readonly setBack: readonly string[];
   readonly events: number;
   readonly since: string;
   readonly until: string;
   readonly disagreements: readonly unknown[];
+  readonly explained: Readonly<Record<'deadLetters' | 'repeats' | 'corrections', number>>;
+  readonly cut: boolean;
 }
 
 interface Change {
@@ -26,16 +31,10 @@ export const auditCommands: readonly Command[] = [
     async run(invocation) {
       const query = new URLSearchParams({ hours: optional(invocation, 'hours') ?? '24' }).toString();
       const data = await invocation.call<LossAnswer>('POST', `/admin/v1/loss-audit?${query}`);
-      const agree = data.disagreements.length === 0;
-      const text = [
-        data.lost === 0 ? 'No event is lost.' : `${data.lost} events are lost.`,
-        agree
-          ? 'All totals agree with the events.'
-          : `Totals of ${data.disagreements.length} days do not agree.`,
-        `${data.events} events were looked at, from ${data.since} to ${data.until}.`,
-        ...(data.lost === 0 && agree ? [] : ['', JSON.stringify(data, null, 2)]),
-      ].join('\n');
-      return { data, text, failed: data.lost !== 0 || !agree };
+      const failed =
+        data.lost !== 0 || data.disagreements.length > 0 || (data.counters?.length ?? 0) > 0 || data.cut;
+      const text = [...findings(data), ...(failed ? ['', JSON.stringify(data, null, 2)] : [])].join('\n');
+      return { data, text, failed };
     },
   },
   {
@@ -61,3 +60,22 @@ export const auditCommands: readonly Command[] = [
     },
   },
 ];
+
+function findings(data: LossAnswer): string[] {
+  const { lost, counters, disagreements, setBack, explained } = data;
+  const ahead = counters?.reduce((sum, { redis, clickhouse }) => sum + redis - clickhouse, 0) ?? 0;
+  const counted =
+    ahead === 0
+      ? 'Redis counts nothing that ClickHouse lacks.'
+      : `Redis counts ${ahead} units that ClickHouse lacks. Answers that a crash cut off do that too.`;
+  return [
+    lost === 0 ? 'No event is lost.' : `${data.cut ? 'At least ' : ''}${lost} events are lost.`,
+    disagreements.length === 0
+      ? 'All totals agree with the events.'
+      : `Totals of ${disagreements.length} days do not agree.`,
+    counters === null ? 'Redis was not compared: the pipeline is behind.' : counted,
+    ...setBack.map((run) => `The spool of ${run} was set back to an older copy, or is used by two nodes.`),
+    `${data.events} events were looked at, from ${data.since} to ${data.until}.`,
+    `Without a row of their own: ${explained.repeats} repeats, ${explained.corrections} corrections, ${explained.deadLetters} dead letters.`,
+  ];
+}

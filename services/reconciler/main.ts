@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Type } from 'typebox';
+import { auditLosses } from '../../shared/audit/audit.ts';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
@@ -13,6 +14,7 @@ import { readConfig } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
+import { startLossAudit } from './loss-audit.ts';
 import { runReconciler } from './reconciler.ts';
 
 const configSchema = Type.Object({
@@ -27,6 +29,10 @@ const configSchema = Type.Object({
   TOLLGATE_POLICY: Type.String({ default: 'policies/default.yaml' }),
   TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
   TOLLGATE_KEY_PREFIX: Type.String({ default: 'tg' }),
+  /** From one look for lost events to the next. */
+  TOLLGATE_AUDIT_INTERVAL_MS: Type.Integer({ minimum: 1_000, maximum: 86_400_000, default: 300_000 }),
+  /** How far back each of them looks. */
+  TOLLGATE_AUDIT_HOURS: Type.Integer({ minimum: 1, maximum: 744, default: 1 }),
 });
 
 const logger = createLogger('reconciler', process.env['LOG_LEVEL'] ?? 'info');
@@ -73,6 +79,16 @@ await runService(logger, async (lifecycle, fail) => {
     onStalled: fail,
   });
   lifecycle.onClose('reconciler', () => reconciler.close());
+  const stores = { kafka, topics, groupId: `${config.TOLLGATE_TOPIC_PREFIX}aggregator`, clickhouse, limiter };
+  const now = { policy: () => policy.current(), records: () => tenants.all(), clock: systemClock };
+  const lossAudit = startLossAudit({
+    audit: () => auditLosses({ ...stores, ...now }, config.TOLLGATE_AUDIT_HOURS),
+    intervalMs: config.TOLLGATE_AUDIT_INTERVAL_MS,
+    clock: systemClock,
+    registry,
+    logger,
+  });
+  lifecycle.onClose('loss audit', () => lossAudit.close());
   const ops = await listenOps(config.HOST, config.OPS_PORT, {
     registry,
     unready: () => reconciler.unready(),

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
 import { adminToken, createBed } from '../console/bed.ts';
 import type { Bed } from '../console/bed.ts';
 
@@ -82,6 +83,24 @@ describe('tollgate', () => {
     expect((await tollgate(['api-key', id])).out).toMatch(/^tgk_/);
     expect((await tollgate(['tenants', id])).out).toContain(id);
     expect((await tollgate(['tenant', id])).out).toContain('POST /agent/chat');
+  });
+
+  test('audit finds a lost event, says where, and fails; without a loss it says so', async () => {
+    const events = Array.from({ length: 9 }, (_, at) => ({
+      timeMs: Date.now() - 600_000 + at,
+      tenant: 'cli',
+    }));
+    await storeUsage(bed.clickhouse, events);
+    const clean = await tollgate(['audit', '--hours', '2']);
+    expect(clean).toMatchObject({ code: 0, err: '' });
+    expect(clean.out).toContain('No event is lost.\nAll totals agree with the events.');
+    await bed.clickhouse.command(
+      'ALTER TABLE stored_events DELETE WHERE sequence = 3 SETTINGS mutations_sync = 2',
+    );
+    const lossy = await tollgate(['audit', '--hours', '2']);
+    expect(lossy.code).toBe(1);
+    expect(lossy.out).toContain('1 events are lost.\nTotals of 1 days do not agree.');
+    expect(lossy.out).toMatch(/"test": \[\s+\{\s+"from": 3,\s+"to": 3\s/);
   });
 
   test('policy check accepts the shipped policy, and names the line of a mistake in a bad one', async () => {

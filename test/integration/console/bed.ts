@@ -92,13 +92,20 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
   });
   const producer = createProducer(kafka, { registry });
   const testMessages: AlertEvent[] = [];
+  const stores = { kafka, topics, clickhouse, limiter };
+  const now = { policy: () => policy, records: () => directory.all(), clock: systemClock };
   const pages = await createConsole({
     policy: () => policy,
     directory,
     limiter,
     usage: createUsageReader(read, () => policy),
     deadLetters: createDeadLetterDesk({ kafka, producer, topic: topics.deadLetters }),
-    lossAuditor: createLossAuditor(clickhouse, systemClock),
+    lossAuditor: createLossAuditor({
+      ...stores,
+      ...now,
+      groupId: `${topicPrefix}aggregator`,
+      patienceMs: 100,
+    }),
     testMessages: {
       send: (event) => {
         testMessages.push(event);

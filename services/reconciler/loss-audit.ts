@@ -1,0 +1,122 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { LossReport } from '../../shared/audit/audit.ts';
+import { missingCount } from '../../shared/clickhouse/number-gaps.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import type { Registry } from '../../shared/runtime/ops.ts';
+
+export interface LossAuditOptions {
+  /** Looks for losses. Rejects when a store could not be asked. */
+  readonly audit: () => Promise<LossReport>;
+  /** From the end of one look to the beginning of the next: two never run at once. */
+  readonly intervalMs: number;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly logger: Logger;
+}
+
+export interface LossAudit {
+  close(): Promise<void>;
+}
+
+/**
+ * Looks for losses again and again, and says what it found in metrics and, with the places, in the log. A look that
+ * fails leaves the figures of the last one standing and its time shows their age: it never counts as clean.
+ */
+export function startLossAudit(options: LossAuditOptions): LossAudit {
+  const { audit, intervalMs, clock, logger } = options;
+  const metrics = createMetrics(options.registry);
+  const closing = new AbortController();
+  const running = run();
+  return {
+    async close() {
+      closing.abort();
+      await running;
+    },
+  };
+
+  async function run(): Promise<void> {
+    while (!closing.signal.aborted) {
+      try {
+        await wait(intervalMs, undefined, { signal: closing.signal });
+      } catch {
+        return;
+      }
+      await look();
+    }
+  }
+
+  async function look(): Promise<void> {
+    const stop = metrics.seconds.startTimer();
+    try {
+      const report = await audit();
+      show(report);
+    } catch (error) {
+      metrics.runs.inc({ outcome: 'failed' });
+      logger.warn({ err: error }, 'the audit could not look for losses');
+    }
+    stop();
+  }
+
+  function show(report: LossReport): void {
+    const { lostRecords, missingSequences, setBack, counters, disagreements } = report;
+    const sequences = missingCount(missingSequences);
+    metrics.missing.set({ kind: 'offset' }, report.lost - sequences);
+    metrics.missing.set({ kind: 'sequence' }, sequences);
+    // Not compared is not zero: the figure of the last comparison stands.
+    if (counters !== null) metrics.missing.set({ kind: 'counter' }, unitsAhead(counters));
+    metrics.days.set(disagreements.length);
+    metrics.setBack.set(setBack.length);
+    metrics.lastSuccess.set(clock.now() / 1000);
+    const isClean = report.lost === 0 && disagreements.length === 0 && unitsAhead(counters ?? []) === 0;
+    metrics.runs.inc({ outcome: isClean ? 'clean' : 'loss' });
+    if (isClean && setBack.length === 0) return;
+    const found = { lost: report.lost, lostRecords: lostRecords.slice(0, 20), missingSequences, setBack };
+    logger.error({ ...found, counters: counters?.slice(0, 20), disagreements }, 'the audit found a loss');
+  }
+}
+
+function unitsAhead(counters: NonNullable<LossReport['counters']>): number {
+  return counters.reduce((sum, { redis, clickhouse }) => sum + redis - clickhouse, 0);
+}
+
+function createMetrics(registry: Registry) {
+  const missing = new Gauge({
+    name: 'tollgate_audit_missing_events',
+    help: 'What the last loss audit missed, by kind: offset (in Kafka and not in ClickHouse), sequence (numbered by a gateway and in neither), counter (units that Redis counted and ClickHouse did not).',
+    labelNames: ['kind'],
+    registers: [registry],
+  });
+  for (const kind of ['offset', 'sequence', 'counter']) missing.set({ kind }, 0);
+  return {
+    missing,
+    days: new Gauge({
+      name: 'tollgate_audit_disagreeing_days',
+      help: 'Days on which the last loss audit found totals that do not agree with the events.',
+      registers: [registry],
+    }),
+    setBack: new Gauge({
+      name: 'tollgate_audit_spools_set_back',
+      help: 'Starts of a gateway whose spool was an older copy, or a copy that another node uses, as of the last loss audit.',
+      registers: [registry],
+    }),
+    runs: new Counter({
+      name: 'tollgate_audit_runs_total',
+      help: 'Loss audits, by outcome: clean, loss, or failed because a store did not answer.',
+      labelNames: ['outcome'],
+      registers: [registry],
+    }),
+    seconds: new Histogram({
+      name: 'tollgate_audit_seconds',
+      help: 'Time that a loss audit took.',
+      buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+      registers: [registry],
+    }),
+    lastSuccess: new Gauge({
+      name: 'tollgate_audit_last_success_timestamp_seconds',
+      help: 'When the last loss audit came to an end, as a Unix time; zero before the first.',
+      registers: [registry],
+    }),
+  };
+}

@@ -1,0 +1,137 @@
+import type { ClickHouse } from '../clickhouse/client.ts';
+import { missingBetween, storedNumbers } from '../clickhouse/number-gaps.ts';
+import type { MissingRange } from '../clickhouse/number-gaps.ts';
+import { readDeadLetter } from '../kafka/dead-letter.ts';
+import type { Kafka } from '../kafka/kafka.ts';
+import { readOffsetsAt } from '../kafka/consumed-window.ts';
+import { readRange } from '../kafka/read-range.ts';
+import type { OffsetRange } from '../kafka/read-range.ts';
+import { readTopicEnds } from '../kafka/topic-ends.ts';
+import { explain, placeOf } from './explain.ts';
+import type { Explanation } from './explain.ts';
+import { readLogRecord, stampIn } from './log-record.ts';
+import type { LogRecord, SpoolNumber } from './log-record.ts';
+
+export interface OffsetFindings {
+  readonly records: ReadonlyMap<LogRecord, Explanation>;
+  /** Numbers of spools whose events are accounted for, or counted as lost, by what Kafka holds. */
+  readonly stamps: readonly SpoolNumber[];
+  /** More was missing than is looked at: what is said is the least of it. */
+  readonly cut: boolean;
+}
+
+/** Records that are read to explain missing offsets; at 600 bytes each a few seconds of reading. */
+const recordsReadMax = 200_000;
+const deadLettersReadMax = 20_000;
+const recordsExplainedMax = 20_000;
+
+/**
+ * Every record that the aggregator committed has a row under its offset, or a reason for having none. Offsets without
+ * a row are read from Kafka again and explained one by one.
+ */
+export async function auditOffsets(
+  { kafka, clickhouse, topics }: OffsetSources,
+  window: readonly OffsetRange[],
+  sinceMs: number,
+): Promise<OffsetFindings> {
+  const missing = await missingOffsets(clickhouse, window, sinceMs);
+  const letters = await readDeadLetters(kafka, topics.deadLetters, sinceMs);
+  const read = await readMissing(kafka, topics.usage, missing);
+  const records = read.records.slice(0, recordsExplainedMax);
+  const stamps = [...records.map(({ stamp }) => stamp), ...letters.stamps].filter((stamp) => stamp !== null);
+  return {
+    records: await explain(clickhouse, records, letters.places),
+    stamps,
+    cut: read.cut || letters.cut || records.length < read.records.length,
+  };
+}
+
+export interface OffsetSources {
+  readonly kafka: Kafka;
+  readonly clickhouse: ClickHouse;
+  readonly topics: { readonly usage: string; readonly deadLetters: string };
+}
+
+const dayMs = 86_400_000;
+
+/** Looked at twice where anything is missing: first at recent events only, then, with late ones, at all there are. */
+async function missingOffsets(
+  clickhouse: ClickHouse,
+  window: readonly OffsetRange[],
+  sinceMs: number,
+): Promise<ReadonlyMap<number, readonly MissingRange[]>> {
+  let missing: ReadonlyMap<number, readonly MissingRange[]> = new Map();
+  let open = window.filter(({ from, to }) => from < to);
+  for (const timeFromMs of [Math.max(0, sinceMs - dayMs), 0]) {
+    if (open.length === 0) break;
+    const found = await storedNumbers(clickhouse, {
+      kind: 'offset',
+      fromOffsets: new Map(open.map(({ partition, from }) => [partition, from])),
+      timeFromMs,
+      series: open.map(({ partition }) => String(partition)),
+      settledMs: 0,
+    });
+    const byPartition = new Map(found.map((numbers) => [Number(numbers.series), numbers]));
+    missing = new Map(
+      open.map(({ partition, from, to }) => [
+        partition,
+        missingBetween(byPartition.get(partition) ?? null, from, to - 1),
+      ]),
+    );
+    open = open.filter(({ partition }) => (missing.get(partition)?.length ?? 0) > 0);
+  }
+  return missing;
+}
+
+async function readMissing(
+  kafka: Kafka,
+  topic: string,
+  missing: ReadonlyMap<number, readonly MissingRange[]>,
+): Promise<{ readonly records: readonly LogRecord[]; readonly cut: boolean }> {
+  const ends = new Map((await readTopicEnds(kafka, topic)).map((end) => [end.partition, end]));
+  const spans = [...missing].flatMap(([partition, ranges]) => {
+    const from = Math.max(ranges[0]?.from ?? 0, ends.get(partition)?.low ?? 0);
+    const to = Math.min((ranges.at(-1)?.to ?? -1) + 1, ends.get(partition)?.high ?? 0);
+    return from < to ? [{ partition, from, to }] : [];
+  });
+  const spanMax = Math.floor(recordsReadMax / Math.max(spans.length, 1));
+  const records: LogRecord[] = [];
+  const isMissing = (partition: number, offset: number): boolean =>
+    missing.get(partition)?.some(({ from, to }) => offset >= from && offset <= to) ?? false;
+  await readRange(
+    kafka,
+    topic,
+    spans.map((span) => ({ ...span, to: Math.min(span.to, span.from + spanMax) })),
+    (message) => {
+      if (isMissing(message.partition, message.offset)) records.push(readLogRecord(message));
+    },
+  );
+  return { records, cut: spans.some(({ from, to }) => to - from > spanMax) };
+}
+
+/** Where dead letters came from, and which numbers of a spool went there without ever being on the topic. */
+async function readDeadLetters(
+  kafka: Kafka,
+  topic: string,
+  sinceMs: number,
+): Promise<{
+  readonly places: ReadonlySet<string>;
+  readonly stamps: readonly (SpoolNumber | null)[];
+  readonly cut: boolean;
+}> {
+  const from = await readOffsetsAt(kafka, topic, sinceMs);
+  const ends = await readTopicEnds(kafka, topic);
+  const places = new Set<string>();
+  const stamps: (SpoolNumber | null)[] = [];
+  const ranges = ends.map(({ partition, high }) => ({
+    partition,
+    from: Math.max(Math.min(from.get(partition) ?? high, high), high - deadLettersReadMax),
+    to: high,
+  }));
+  await readRange(kafka, topic, ranges, (message) => {
+    const { partition, offset, value } = readDeadLetter(message);
+    stamps.push(stampIn(value));
+    if (partition !== null && offset !== null) places.add(placeOf({ partition, offset }));
+  });
+  return { places, stamps, cut: ranges.some((range) => range.from > (from.get(range.partition) ?? 0)) };
+}

@@ -1,0 +1,89 @@
+// Goal: numbers that are missing are named exactly, whatever their place, and sums that disagree are found.
+import { afterEach, expect, test } from 'vitest';
+import { createClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { deriveTotals } from '../../../shared/clickhouse/derive.ts';
+import { compareLevels } from '../../../shared/clickhouse/level-sums.ts';
+import { migrate } from '../../../shared/clickhouse/migrate.ts';
+import { bucketNumbers, missingBetween, storedNumbers } from '../../../shared/clickhouse/number-gaps.ts';
+import type { MissingRange } from '../../../shared/clickhouse/number-gaps.ts';
+import { servers, uniqueNamespace } from '../../support/servers.ts';
+
+const startMs = Date.UTC(2026, 10, 20, 12);
+const span = { sinceMs: startMs, untilMs: startMs + 3_600_000 };
+let clickhouse: ClickHouse;
+afterEach(() => clickhouse.close());
+
+/** 300,000 events of two nodes over three partitions, without those whose number the condition names. */
+async function storeAll(except = '0'): Promise<void> {
+  clickhouse = createClickHouse({ url: servers().clickhouseUrl, database: uniqueNamespace().database });
+  await migrate(clickhouse);
+  await clickhouse.command(
+    `INSERT INTO stored_events (time, tenant_id, id_a, id_b, type, node, sequence, decision, kafka_partition, kafka_offset)
+    SELECT fromUnixTimestamp64Milli({start:Int64} + number, 'UTC'), 'acme', number % 4096, number, 'tollgate.request.v1',
+      'node-' || toString(number % 2), 500 + intDiv(number, 2), 'allowed', number % 3, 90 + intDiv(number, 3)
+    FROM numbers(300000) WHERE NOT (${except})`,
+    { start: startMs },
+  );
+}
+
+/** What is missing between the first and the last number of each series, or of the span that is given. */
+async function missing(
+  kind: 'offset' | 'sequence',
+  bounds: readonly [number, number],
+): Promise<Record<string, MissingRange[]>> {
+  const found = await storedNumbers(clickhouse, {
+    kind,
+    fromOffsets: new Map([0, 1, 2].map((partition) => [partition, 0])),
+    timeFromMs: 0,
+    series: null,
+    settledMs: Date.UTC(2200, 0),
+  });
+  return Object.fromEntries(
+    found
+      .map((numbers) => [numbers.series, missingBetween(numbers, ...bounds)] as const)
+      .filter(([, ranges]) => ranges.length > 0),
+  );
+}
+
+test('nothing is missing where nothing is, whatever was stored twice', async () => {
+  await storeAll();
+  await clickhouse.command('INSERT INTO stored_events SELECT * FROM stored_events LIMIT 500');
+  expect(await missing('offset', [90, 100_089])).toEqual({});
+  expect(await missing('sequence', [500, 150_499])).toEqual({});
+});
+
+test('it names each number that is missing, by partition and by node, across bucket ends too', async () => {
+  const [low, high] = [bucketNumbers - 500 - 2, bucketNumbers - 500 + 1];
+  await storeAll(`number = 3000 OR number % 2 = 1 AND intDiv(number, 2) BETWEEN ${low} AND ${high}`);
+  expect(await missing('sequence', [500, 150_499])).toEqual({
+    'node-0': [{ from: 2000, to: 2000 }],
+    'node-1': [{ from: bucketNumbers - 2, to: bucketNumbers + 1 }],
+  });
+  expect((await missing('offset', [90, 100_089]))['0']).toContainEqual({ from: 1090, to: 1090 });
+});
+
+test('numbers before the first stored one and behind the last one are missing where they are expected', async () => {
+  await storeAll('number % 3 = 2');
+  const ends = [
+    { from: 0, to: 89 },
+    { from: 100_090, to: 400_000 },
+  ];
+  expect(await missing('offset', [0, 400_000])).toEqual({ '0': ends, '1': ends });
+  expect(missingBetween(null, 7, 9)).toEqual([{ from: 7, to: 9 }]);
+});
+
+test('it finds events that the totals lack', async () => {
+  await storeAll('number >= 10000');
+  const minutes = new Set(Array.from({ length: 60 }, (_, index) => startMs + index * 60_000));
+  await deriveTotals(clickhouse, { tenantIds: new Set(['acme']), minutes });
+  expect(await compareLevels(clickhouse, span)).toEqual({ events: 10_000, disagreements: [] });
+  await clickhouse.command(
+    `INSERT INTO stored_events (time, tenant_id, id_a, id_b, type, node, sequence, decision, kafka_partition, kafka_offset)
+    VALUES (fromUnixTimestamp64Milli({at:Int64}), 'acme', 1, 77777, 'tollgate.request.v1', 'node-0', 499, 'allowed', 0, 89)`,
+    { at: startMs + 5 },
+  );
+  expect((await compareLevels(clickhouse, span)).disagreements).toEqual([
+    { day: '2026-11-20', events: 10_001, by_minute: 10_000, by_hour: 10_000, by_day: 10_000 },
+  ]);
+});
