@@ -1,5 +1,6 @@
 import type { InjectOptions } from 'fastify';
 import { SignJWT } from 'jose';
+import type { AuditSources } from '../../../shared/audit/audit.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
@@ -24,6 +25,7 @@ import { createConsole } from '../../../services/console/console.ts';
 import type { Console } from '../../../services/console/console.ts';
 import { createDeadLetterDesk } from '../../../services/console/dead-letter-desk.ts';
 import { createLossAuditor } from '../../../services/console/loss-auditor.ts';
+import type { LossAuditor } from '../../../services/console/loss-auditor.ts';
 import { createTokens } from '../../../services/console/sessions/tokens.ts';
 import type { Tokens } from '../../../services/console/sessions/tokens.ts';
 import { createUsageReader } from '../../../services/console/usage-reader.ts';
@@ -92,20 +94,14 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
   });
   const producer = createProducer(kafka, { registry });
   const testMessages: AlertEvent[] = [];
-  const stores = { kafka, topics, clickhouse, limiter };
-  const now = { policy: () => policy, records: () => directory.all(), clock: systemClock };
+  const own = { policy: () => policy, limiter, clock: systemClock };
   const pages = await createConsole({
     policy: () => policy,
     directory,
     limiter,
     usage: createUsageReader(read, () => policy),
     deadLetters: createDeadLetterDesk({ kafka, producer, topic: topics.deadLetters }),
-    lossAuditor: createLossAuditor({
-      ...stores,
-      ...now,
-      groupId: `${topicPrefix}aggregator`,
-      patienceMs: 100,
-    }),
+    lossAuditor: auditorOf({ ...own, kafka, topics, clickhouse, records: () => directory.all() }),
     testMessages: {
       send: (event) => {
         testMessages.push(event);
@@ -150,6 +146,11 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
       await clickhouse.close();
     },
   };
+}
+
+/** Asks as the console does, and does not wait for a pipeline that is not there. */
+function auditorOf(sources: Omit<AuditSources, 'groupId'>): LossAuditor {
+  return createLossAuditor({ ...sources, groupId: `${sources.topics.usage}-nobody`, patienceMs: 100 });
 }
 
 async function callAdmin(
