@@ -64,7 +64,7 @@ export function createDecide({ limiter, concurrency, records, clock, nextId }: D
     const { identity, refusal } = question.who;
     const atMs = clock.now();
     const record = identity.tenantId === null ? null : (records.get(identity.tenantId) ?? null);
-    const route = routeFor(policy, question.method, question.url);
+    const route = policy.routes.length === 0 ? null : routeFor(policy, question.method, question.url);
     const planName = question.plan ?? identity.planClaim;
     const { plan, limits } = limitsFor(policy, { plan: planName, record, route, nowMs: atMs });
     const units = question.cost ?? route?.cost ?? 1;

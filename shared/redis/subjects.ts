@@ -34,15 +34,20 @@ export interface Subjects {
   size(): number;
 }
 
+/** Of tenants, and of all others together. */
 const subjectsMax = 50_000;
+/** Shorter than the text of a SHA-512, so that a name and the hash of a longer one are never the same. */
+const nameLengthMax = 127;
 
 /** Remembers the keys of recent callers, so that an id is checked or hashed once and not per request. Bounded. */
 export function createSubjects(keyPrefix: string): Subjects {
-  const byName = new LRUCache<string, Subject>({ max: subjectsMax });
-  return { of, tenant, size: () => byName.size };
+  const tenants = new LRUCache<string, Subject>({ max: subjectsMax });
+  const others = new LRUCache<string, Subject>({ max: subjectsMax });
+  return { of, tenant, size: () => tenants.size + others.size };
 
+  /** Found by the id itself, the same string with every request of a tenant: nothing is put together or hashed. */
   function tenant(tenantId: string): Subject {
-    return remember(`t${tenantId}`, () => {
+    return remember(tenants, tenantId, () => {
       const subject = make(tags.tenant(tenantId), '', null);
       subject.owner = subject;
       return subject;
@@ -53,9 +58,9 @@ export function createSubjects(keyPrefix: string): Subjects {
     const { tenantId, userId, ip } = caller;
     switch (kind) {
       case 'global':
-        return remember('g', () => make(tags.global, '', null));
+        return remember(others, 'g', () => make(tags.global, '', null));
       case 'address':
-        return remember(`a${ip}`, () => make(tags.address(ip), '', null));
+        return remember(others, `a${ip}`, () => make(tags.address(ip), '', null));
       case 'tenant':
         return tenantId === null ? of('address', caller) : tenant(tenantId);
       case 'user':
@@ -78,13 +83,16 @@ export function createSubjects(keyPrefix: string): Subjects {
     suffix: () => string,
     userId: string | null,
   ): Subject {
-    if (tenantId === null) return remember(`x${name}`, () => make(tags.user(userId ?? ''), suffix(), null));
-    return remember(`s${tenantId}\n${name}`, () => make(tags.tenant(tenantId), suffix(), tenant(tenantId)));
+    if (tenantId === null) {
+      return remember(others, `x${name}`, () => make(tags.user(userId ?? ''), suffix(), null));
+    }
+    const build = (): Subject => make(tags.tenant(tenantId), suffix(), tenant(tenantId));
+    return remember(others, `s${tenantId}\n${name}`, build);
   }
 
-  function remember(name: string, build: () => Subject): Subject {
-    // Names are kept as keys of this map: a giant id is kept by its hash.
-    const short = name.length <= 128 ? name : hash('sha256', name, 'base64url');
+  function remember(byName: LRUCache<string, Subject>, name: string, build: () => Subject): Subject {
+    // Names are kept as keys of these maps: a giant id is kept by its hash, which no other name can be.
+    const short = name.length <= nameLengthMax ? name : hash('sha512', name, 'hex');
     const known = byName.get(short);
     if (known !== undefined) return known;
     const subject = build();
