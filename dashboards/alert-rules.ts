@@ -148,7 +148,8 @@ export const alertRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 500,
     forMinutes: 10,
-    summary: 'A counter in Redis is {{ .Labels.direction }} ClickHouse by VALUE units',
+    summary:
+      'A counter in Redis and its total in ClickHouse are VALUE units apart: Redis is {{ .Labels.direction }}',
     format: 'number',
     impact:
       'Quotas and bills disagree: ahead means events are missing or late, behind that counters are not healed.',

@@ -82,7 +82,7 @@ function periodsIn(policy: Policy): Set<CalendarPeriod> {
   return new Set(limits.filter(isTenantQuota).map(({ period }) => period));
 }
 
-function zonesOf(records: ReadonlyMap<string, TenantRecord>): Set<string> {
+export function zonesOf(records: ReadonlyMap<string, TenantRecord>): Set<string> {
   return new Set([...records.values()].map(zoneOf).filter((zone) => zone !== null));
 }
 

@@ -7,11 +7,14 @@ import type { TenantTotals } from './totals.ts';
 /** A calendar quota, told apart from the other kinds of limit by its period. */
 export type Quota = Limit & { readonly type: 'quota'; readonly period: CalendarPeriod };
 
+/** Quotas of anybody: a tenant, its users, addresses. */
+export function isQuota(limit: Limit): limit is Quota {
+  return limit.type === 'quota' && limit.period !== null;
+}
+
 /** Quotas that count a whole tenant: the ones that a tenant's totals say something about. */
 export function isTenantQuota(limit: Limit): limit is Quota {
-  return (
-    limit.type === 'quota' && limit.period !== null && limit.per.length === 1 && limit.per[0] === 'tenant'
-  );
+  return isQuota(limit) && limit.per.length === 1 && limit.per[0] === 'tenant';
 }
 
 /** The zone of a tenant's quotas, null for UTC. A zone that does not exist counts as none. */

@@ -19,7 +19,8 @@ import { createShards } from './shards.ts';
 import type { Shard } from './shards.ts';
 import { decideInParts, spansSlots } from './split.ts';
 import { createSubjects } from './subjects.ts';
-import { shapeOf, windowOf } from './windows.ts';
+import type { Caller, Subject } from './subjects.ts';
+import { shapeOf, subjectKind, windowOf } from './windows.ts';
 
 export interface LimiterOptions {
   readonly redis: RedisClient;
@@ -49,13 +50,16 @@ export interface Limiter {
   reset(tenantId: string): Promise<void>;
   /** Empties all windows of everybody; the other nodes follow within a second. */
   resetAll(): Promise<void>;
-  /** `used = max(used, consumed - baseline)` of a tenant's quota; `leastBaseline` is what a recorded reset had counted. */
+  /**
+   * `used = max(used, consumed - baseline)` of a quota; `leastBaseline` is what a recorded reset had counted. The counter
+   * is the tenant's own, or the one that a check of `caller` would look at.
+   */
   raiseQuota(
     tenantId: string,
     limit: Limit,
     periodStartMs: number,
     consumed: number,
-    options?: { leastBaseline?: number; timeZone?: string },
+    options?: { leastBaseline?: number; timeZone?: string; caller?: Caller },
   ): Promise<{ before: number; after: number }>;
   /** Nodes that share the limits, and whether a Redis server is being decided without. */
   state(): { readonly nodes: number; readonly serversAway: number };
@@ -156,17 +160,26 @@ export function createLimiter(options: LimiterOptions): Limiter {
     limit: Limit,
     periodStartMs: number,
     consumed: number,
-    { leastBaseline = 0, timeZone = 'UTC' } = {},
+    {
+      leastBaseline = 0,
+      timeZone = 'UTC',
+      caller,
+    }: { leastBaseline?: number; timeZone?: string; caller?: Caller } = {},
   ): Promise<{ before: number; after: number }> {
     const { start, finish } = periodsAround(limit.period ?? 'day', timeZone, periodStartMs);
     const period = [start, finish, Math.floor(consumed), Math.floor(leastBaseline)];
     const args = [timeArgument(), nodes.epochMs(), windowOf(limit).field, ...period];
+    const { key, owner } = caller === undefined ? subjects.tenant(tenantId) : subjectOf(limit, caller);
     const reply = await within(
-      runScript(redis, raiseScript, [subjects.tenant(tenantId).key], args),
+      runScript(redis, raiseScript, owner === null ? [key] : [key, owner.key], args),
       operatorTimeoutMs,
     );
     const [before = 0, after = 0] = reply as number[];
     return { before, after };
+  }
+
+  function subjectOf(limit: Limit, caller: Caller): Subject {
+    return subjects.of(subjectKind(limit, caller.tenantId !== null, caller.userId !== null), caller);
   }
 
   function timeArgument(): number | '' {

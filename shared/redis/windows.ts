@@ -97,7 +97,7 @@ function compile(limits: readonly Limit[], hasTenant: boolean, hasUser: boolean,
 }
 
 /** A part of the identity that the caller does not have is replaced by the address. */
-function subjectKind({ per }: Limit, hasTenant: boolean, hasUser: boolean): SubjectKind {
+export function subjectKind({ per }: Limit, hasTenant: boolean, hasUser: boolean): SubjectKind {
   const wantsUser = per.includes('user');
   const wantsTenant = per.includes('tenant');
   if (!wantsUser && !wantsTenant) return per.includes('ip') ? 'address' : 'global';

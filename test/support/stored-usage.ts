@@ -5,7 +5,9 @@ export interface StoredEvent {
   readonly timeMs: number;
   readonly tenant: string;
   readonly plan?: string;
+  /** Empty: a request without a user. */
   readonly user?: string;
+  readonly ip?: string;
   readonly route?: string;
   readonly type?: string;
   readonly status?: number;
@@ -59,7 +61,7 @@ function rowOf(event: StoredEvent, index: number): Record<string, unknown> {
     check_us: 120,
     node: 'test',
     sequence: index,
-    client_ip: '192.0.2.1',
+    client_ip: event.ip ?? '192.0.2.1',
     door: 'proxy',
     ingested_at: new Date(event.timeMs + 400).toISOString(),
     kafka_offset: index,

@@ -22,6 +22,7 @@ identity:
 default_plan: free
 plans:
   free: { limits: [{ name: day, per: tenant, limit: ${limit}, window: 1d, type: quota }] }
+  people: { limits: [{ name: mine, per: user, limit: 1000000, window: 1d, type: quota }] }
   large: { limits: [{ name: day, per: tenant, limit: 1000000, window: 1d, type: quota }] }
 services: [{ name: internal, token_env: TOLLGATE_SERVICE_TOKEN }]
 `;
@@ -84,6 +85,36 @@ describe('a daily quota under load', () => {
     expect(wrong.length).toBeGreaterThan(0);
     expect(healMs).toBeLessThan(3_000);
     expect(over).toBeLessThanOrEqual(3 * requestsPerSecond);
+  });
+
+  test('of a user, too: FLUSHALL under load costs it nothing, events on their way included', async () => {
+    const token = await run.token({ tenant_id: uniqueName('people'), sub: 'ada', tier: 'people' });
+    const load = startTenantLoad(run, token, requestsPerSecond);
+    await eventually(() => load.passed() >= 300, { timeoutMs: 30_000 });
+    await flush();
+    const lostAt = performance.now();
+    await eventually(() => load.passed() >= 600, { timeoutMs: 30_000 });
+    await load.stop();
+    // A look takes nothing, so that the counter can come to rest.
+    const look = { token, body: { method: 'GET', path: '/things', peek: true } };
+    const used = async (): Promise<number> => {
+      const { headers } = (await run.api('POST /v1/check', look)).body as { headers: Record<string, string> };
+      return 1_000_000 - Number(headers['x-ratelimit-remaining'] ?? headers['X-RateLimit-Remaining']);
+    };
+    await eventually(
+      async () => {
+        expect(await used()).toBe(load.passed());
+        return true;
+      },
+      {
+        timeoutMs: 20_000,
+        intervalMs: 250,
+      },
+    );
+    const rightAfterMs = Math.round(performance.now() - lostAt);
+    process.stderr.write(
+      `a user's ${load.passed()} requests are all counted ${rightAfterMs} ms after FLUSHALL\n`,
+    );
   });
 
   test('is exact after Redis was away: what clients received, what ClickHouse counts, what Redis counts', async () => {

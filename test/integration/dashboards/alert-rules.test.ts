@@ -82,7 +82,7 @@ const cases: Readonly<Record<string, Case>> = {
     labels: { instance: 'a:8090' },
   },
   TollgateDrift: {
-    summary: 'A counter in Redis is behind ClickHouse by 501 units',
+    summary: 'A counter in Redis and its total in ClickHouse are 501 units apart: Redis is behind',
     fires: { 'tollgate_drift_max_units{direction="behind"}': '501x30' },
     quiet: { 'tollgate_drift_max_units{direction="behind"}': '501x20 3x10' },
     labels: { direction: 'behind' },

@@ -1,0 +1,194 @@
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createCallerHealer } from '../../../services/reconciler/callers.ts';
+import type { CallerHealer } from '../../../services/reconciler/callers.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { periodAt } from '../../../shared/domain/calendar.ts';
+import { isQuota } from '../../../shared/domain/quota.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { parsePolicy } from '../../../shared/policy/load.ts';
+import { quotasFor } from '../../../shared/policy/quotas.ts';
+import { connectRedis } from '../../../shared/redis/client.ts';
+import type { RedisClient } from '../../../shared/redis/client.ts';
+import { createLimiter } from '../../../shared/redis/limiter.ts';
+import type { Limiter } from '../../../shared/redis/limiter.ts';
+import type { Caller } from '../../../shared/redis/subjects.ts';
+import { systemClock } from '../../../shared/runtime/clock.ts';
+import { eventually, startRedis } from '../../support/servers.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
+import type { StoredEvent } from '../../support/stored-usage.ts';
+import { freshDatabase } from './database.ts';
+
+const logger = pino({ level: 'silent' });
+const policy = parsePolicy(
+  'test.yaml',
+  `version: 1
+links: { documentation: https://d.example, upgrade: https://u.example }
+identity: { anonymous: ip }
+default_plan: free
+plans:
+  free:
+    limits:
+      - { name: mine, per: user, limit: 1000, window: 1d, type: quota }
+      - { name: month, per: [tenant, user], limit: 1000, window: 1mo, type: quota }
+      - { name: place, per: [tenant, ip], limit: 1000, window: 1d, type: quota }
+      - { name: desk, per: [user, ip], limit: 1000, window: 1d, type: quota }
+      - { name: address, per: ip, limit: 1000, window: 1d, type: quota }
+      - { name: whole, per: tenant, limit: 1000, window: 1d, type: quota }
+routes:
+  - match: POST /agent/chat
+    limits: [{ name: chats, per: user, limit: 1000, window: 1d, type: quota }]
+`,
+  {},
+  { secrets: 'optional' },
+);
+/** Noon of today in UTC: everything of the test is one day there, whatever the hour it runs at. */
+const nowMs = periodAt('day', null, Date.now()).startMs + 12 * 3_600_000;
+const clock = { now: () => nowMs };
+const records = new Map<string, TenantRecord>(
+  [
+    { tenant_id: 'tokyo', time_zone: 'Asia/Tokyo' },
+    { tenant_id: 'reset', reset: { at_ms: nowMs - 60_500, actor: 'test', day_units: 0, month_units: 0 } },
+  ].map((record) => [record.tenant_id, { ...record, updated_at: '', updated_by: '' }]),
+);
+const chat = { route: 'POST /agent/chat' };
+const other = { route: '*' };
+const tokyoDayMs = periodAt('day', 'Asia/Tokyo', nowMs).startMs;
+
+const events: StoredEvent[] = [
+  { tenant: 'acme', user: 'ada', ip: '192.0.2.1', units: 1, timeMs: nowMs - 5_000, ...chat },
+  { tenant: 'acme', user: 'ada', ip: '192.0.2.2', units: 2, timeMs: nowMs - 5_000, ...other },
+  { tenant: 'acme', user: 'bob', ip: '192.0.2.1', units: 4, timeMs: nowMs - 5_000, ...other, plan: 'gone' },
+  { tenant: 'acme', user: 'ada', ip: '192.0.2.1', units: 8, timeMs: nowMs - 5_000, decision: 'limited' },
+  { tenant: 'acme', user: 'ada', ip: '192.0.2.1', units: 16, timeMs: nowMs - 5_000, decision: 'bypassed' },
+  { tenant: 'acme', user: 'ada', ip: '192.0.2.1', units: 32, timeMs: nowMs - 5_000, type: 'tokens.v1' },
+  { tenant: 'acme', user: '', ip: '192.0.2.9', units: 64, timeMs: nowMs - 5_000, ...other },
+  { tenant: 'other', user: 'ada', ip: '192.0.2.1', units: 128, timeMs: nowMs - 5_000, ...other },
+  { tenant: 'tokyo', user: 'ada', ip: '192.0.2.1', units: 1, timeMs: tokyoDayMs, ...other },
+  { tenant: 'tokyo', user: 'ada', ip: '192.0.2.1', units: 2, timeMs: tokyoDayMs - 1, ...other },
+  { tenant: 'reset', user: 'ada', ip: '192.0.2.7', units: 3, timeMs: nowMs - 61_000, ...other },
+  { tenant: 'reset', user: 'ada', ip: '192.0.2.7', units: 5, timeMs: nowMs - 60_000, ...other },
+  { tenant: 'anonymous', user: '', ip: '2001:db8::1', units: 6, timeMs: nowMs - 5_000, ...other },
+  { tenant: 'anonymous', user: '', ip: '2001:db8::ffff', units: 7, timeMs: nowMs - 5_000, ...other },
+];
+
+let redisServer: Awaited<ReturnType<typeof startRedis>>;
+let redis: RedisClient;
+let clickhouse: ClickHouse;
+let limiter: Limiter;
+let healer: CallerHealer;
+
+beforeAll(async () => {
+  [redisServer, clickhouse] = await Promise.all([startRedis(), freshDatabase()]);
+  redis = connectRedis(redisServer.url, logger);
+  const registry = new Registry();
+  limiter = createLimiter({
+    ...{ redis, keyPrefix: 'tg', clock, redisTime: clock, registry, logger },
+    callTimeoutMs: 1_000,
+  });
+  healer = createCallerHealer({
+    ...{ limiter, clickhouse, clock: systemClock, registry, logger },
+    question: () => ({ clickhouse, policy, records, nowMs }),
+    againMs: 50,
+  });
+  await storeUsage(clickhouse, events);
+});
+
+afterAll(async () => {
+  await healer.close();
+  await limiter.close();
+  redis.disconnect();
+  await redisServer.dispose();
+  await clickhouse.command(`DROP DATABASE ${clickhouse.options.database}`);
+  await clickhouse.close();
+});
+
+beforeEach(() => redis.call('FLUSHALL'));
+
+/** Units used of each quota, as a check of this caller would see them. */
+async function usedBy(caller: Caller): Promise<Record<string, number>> {
+  const record = records.get(caller.tenantId ?? '') ?? null;
+  const limits = quotasFor(policy, { plan: 'free', record, nowMs }, isQuota);
+  const zone = record?.time_zone === undefined ? {} : { timeZone: record.time_zone };
+  const result = await limiter.check({ ...caller, limits, cost: 1, peek: true, ...zone });
+  if (result.degraded) throw new Error('Redis did not answer');
+  return Object.fromEntries(result.states.map(({ name, limit, remaining }) => [name, limit - remaining]));
+}
+
+const ada: Caller = { tenantId: 'acme', userId: 'ada', ip: '192.0.2.1' };
+
+describe('after FLUSHALL quotas of users and addresses hold what ClickHouse counts', () => {
+  test.each<[string, Caller, Record<string, number>]>([
+    [
+      'a user, by route, place and desk',
+      ada,
+      { mine: 3, month: 3, chats: 1, place: 5, desk: 1, address: 133 },
+    ],
+    ['the same user elsewhere', { ...ada, ip: '192.0.2.2' }, { mine: 3, place: 2, desk: 2, address: 2 }],
+    ['a user who changed plans', { ...ada, userId: 'bob' }, { mine: 4, month: 4, chats: 0, desk: 4 }],
+    ['a user of the same name elsewhere', { ...ada, tenantId: 'other' }, { mine: 128, place: 128 }],
+    ['nobody in particular', { ...ada, userId: null, ip: '192.0.2.9' }, { mine: 64, place: 64, address: 64 }],
+    ['a day of Tokyo', { ...ada, tenantId: 'tokyo' }, { mine: 1, place: 1, desk: 1 }],
+    [
+      'what a reset left',
+      { tenantId: 'reset', userId: 'ada', ip: '192.0.2.7' },
+      { mine: 5, month: 5, desk: 5 },
+    ],
+    ['an anonymous /64', { tenantId: null, userId: null, ip: '2001:db8::abcd' }, { mine: 13, whole: 13 }],
+  ])('%s', async (_, caller, used) => {
+    expect(await healer.heal()).toBeGreaterThan(0);
+    expect(await usedBy(caller)).toMatchObject(used);
+  });
+
+  test('tenants as a whole are left to their totals', async () => {
+    await healer.heal();
+    expect((await usedBy(ada))['whole']).toBe(0);
+  });
+
+  test('a counter is never lowered, and healing twice changes nothing', async () => {
+    const limits = quotasFor(policy, { plan: 'free', record: null, nowMs }, isQuota);
+    await limiter.check({ ...ada, limits, cost: 50, peek: false });
+    await healer.heal();
+    await healer.heal();
+    expect(await usedBy(ada)).toMatchObject({ mine: 50, chats: 50, address: 133 });
+  });
+
+  test('a reset of the tenant after the loss empties them', async () => {
+    await healer.heal();
+    await limiter.reset('acme');
+    expect(await usedBy(ada)).toMatchObject({ mine: 0, desk: 0 });
+    await healer.heal();
+    expect(await usedBy(ada)).toMatchObject({ mine: 0, desk: 0 });
+  });
+});
+
+test('what was on its way when the data was lost follows by itself', async () => {
+  await healer.heal();
+  const late: StoredEvent = {
+    tenant: 'late',
+    user: 'eve',
+    ip: '192.0.2.50',
+    units: 9,
+    timeMs: nowMs,
+    ...other,
+  };
+  await storeUsage(clickhouse, [late]);
+  const eve = { tenantId: 'late', userId: 'eve', ip: '192.0.2.50' };
+  await eventually(async () => (await usedBy(eve))['mine'] === 9);
+});
+
+test('a ClickHouse that does not answer is an error, and no counter moves', async () => {
+  const away = createCallerHealer({
+    ...{ limiter, clickhouse, clock: systemClock, registry: new Registry(), logger },
+    question: () => ({
+      clickhouse: { ...clickhouse, query: () => clickhouse.query('SELECT nothing') },
+      policy,
+      records,
+      nowMs,
+    }),
+  });
+  await expect(away.heal()).rejects.toThrow();
+  expect(await usedBy(ada)).toMatchObject({ mine: 0 });
+  await away.close();
+});
