@@ -1,226 +1,141 @@
+import { loadavg } from 'node:os';
+import { join } from 'node:path';
 import { startClickHouseServer } from '../../dev/servers/clickhouse.ts';
 import { freePort } from '../../dev/servers/free-port.ts';
 import { startKafkaServer } from '../../dev/servers/kafka.ts';
-import { decodeBoundsDefault } from '../../services/aggregator/decode.ts';
-import { runAggregator } from '../../services/aggregator/service.ts';
-import { createClickHouse } from '../../shared/clickhouse/client.ts';
-import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import { migrate } from '../../shared/clickhouse/migrate.ts';
+import { startRedisServer } from '../../dev/servers/redis.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
-import type { Kafka } from '../../shared/kafka/kafka.ts';
-import { createProducer } from '../../shared/kafka/producer.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
-import { systemClock } from '../../shared/runtime/clock.ts';
-import { createLifecycle } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
-import { createRegistry } from '../../shared/runtime/ops.ts';
-import { requestEvent } from '../integration/aggregator/events.ts';
-import { table } from './bench.ts';
+import { median, table } from './bench.ts';
 import type { Bench, BenchOptions } from './bench.ts';
+import { cpuSecondsOf, pinToOtherCore } from './decision/processes.ts';
+import { backlogTenants, drainAggregator, drainBare, produceBacklog } from './pipeline/drain.ts';
+import type { Backlog } from './pipeline/drain.ts';
+import { eventsCost } from './pipeline/events-cost.ts';
+import { loadAndWatch, startWholePath } from './pipeline/whole-path.ts';
 
-const logger = createLogger('bench', 'silent');
 const topics = topicsWith('bench.');
-const database = 'bench';
-const tenants = 1_000;
 
-/** How fast a backlog drains against a loop with no logic, and how soon an event is seen. */
+/** How fast a backlog drains against a loop with no logic, how soon an answer is counted, what events cost the gateway. */
 export const bench: Bench = {
   name: 'pipeline',
-  title: 'From Kafka to the totals',
+  title: 'From the answer to the totals',
   async run(options) {
-    const { dir, say } = options;
-    const clickhouse = await startClickHouseServer({ dir: `${dir}/clickhouse`, port: await freePort(), say });
-    const kafka = await startKafkaServer({ dir: `${dir}/kafka`, port: await freePort(), say });
-    try {
-      return await measure(clickhouse.url, kafka.brokers, options);
-    } finally {
-      await kafka.stop();
-      await clickhouse.stop();
-    }
+    const sections = [await drain(options), await freshness(options), await cost(options)];
+    return sections.join('\n\n');
   },
 };
 
-async function measure(
-  clickhouseUrl: string,
-  brokers: string,
-  { quick, say }: BenchOptions,
-): Promise<string> {
-  const kafka = createKafka({ brokers, clientId: 'bench', logger });
-  const clickhouse = createClickHouse({ url: clickhouseUrl, database, requestTimeoutMs: 60_000 });
-  await migrate(clickhouse);
-  await ensureTopics(kafka, topics, { partitions: 6 });
-  const backlog = quick ? 60_000 : 1_000_000;
-  await produce(kafka, backlog);
-  say(`  ${backlog} events wait`);
-  const bare = await drainBare(kafka, clickhouse, backlog);
-  say(`  bare loop: ${bare.toFixed(0)} events/s`);
-  const aggregator = await startAggregator(kafka, clickhouse);
-  const drained = await drainAggregator(clickhouse, backlog);
-  say(`  aggregator: ${drained.toFixed(0)} events/s`);
-  const seconds = quick ? 5 : 30;
-  const fresh = await freshness(kafka, clickhouse, backlog, seconds);
-  await aggregator.close();
-  await clickhouse.close();
+interface Drained {
+  readonly rate: number;
+  readonly consumerMicros: number;
+  readonly clickhouseMicros: number;
+}
+
+async function drain({ quick, say, ...options }: BenchOptions): Promise<string> {
+  const dir = join(options.dir, 'drain');
+  const clickhouse = await startClickHouseServer({
+    dir: join(dir, 'clickhouse'),
+    port: await freePort(),
+    say,
+  });
+  const server = await startKafkaServer({ dir: join(dir, 'kafka'), port: await freePort(), say });
+  try {
+    const logger = createLogger('bench', 'silent');
+    const kafka = createKafka({ brokers: server.brokers, clientId: 'bench', logger });
+    await ensureTopics(kafka, topics, { partitions: 6 });
+    const backlog = { kafka, topics, clickhouseUrl: clickhouse.url, events: quick ? 60_000 : 1_000_000 };
+    await produceBacklog(backlog);
+    say(`  ${backlog.events} events wait`);
+    const [bare, own]: [Drained[], Drained[]] = [[], []];
+    const rounds = quick ? 1 : 3;
+    for (let round = 0; round < rounds; round += 1) {
+      for (const what of round % 2 === 0 ? ['bare', 'aggregator'] : ['aggregator', 'bare']) {
+        const run = what === 'bare' ? drainBare : drainAggregator;
+        const drained = await measureDrain(() => run(backlog, round), backlog, clickhouse.pid);
+        (what === 'bare' ? bare : own).push(drained);
+        say(
+          `  ${what}: ${drained.rate.toFixed(0)} events/s, load average ${loadavg()[0]?.toFixed(1) ?? '?'}`,
+        );
+      }
+    }
+    return drainReport(backlog, bare, own);
+  } finally {
+    await server.stop();
+    await clickhouse.stop();
+  }
+}
+
+async function measureDrain(
+  run: () => Promise<number>,
+  { events }: Backlog,
+  clickhousePid: number,
+): Promise<Drained> {
+  const before = { own: cpuSecondsOf(process.pid), clickhouse: cpuSecondsOf(clickhousePid) };
+  const rate = await run();
+  return {
+    rate,
+    consumerMicros: ((cpuSecondsOf(process.pid) - before.own) * 1e6) / events,
+    clickhouseMicros: ((cpuSecondsOf(clickhousePid) - before.clickhouse) * 1e6) / events,
+  };
+}
+
+function drainReport({ events }: Backlog, bare: readonly Drained[], own: readonly Drained[]): string {
+  const middle = (rounds: readonly Drained[], key: keyof Drained): number =>
+    median(rounds.map((one) => one[key]));
+  const row = (name: string, rounds: readonly Drained[], ratio: number): string[] => [
+    name,
+    middle(rounds, 'rate').toFixed(0),
+    ratio.toFixed(2),
+    middle(rounds, 'consumerMicros').toFixed(1),
+    middle(rounds, 'clickhouseMicros').toFixed(1),
+  ];
+  const ratio = median(own.map(({ rate }, round) => rate / (bare[round]?.rate ?? NaN)));
   return [
-    `A backlog of ${backlog.toLocaleString('en')} events of ${tenants} tenants on 6 partitions, one consumer process, its ` +
-      'broker and ClickHouse on the same machine. The bare loop parses, inserts and commits; the aggregator also ' +
-      'validates, derives minutes, hours and days, and announces every touched tenant.',
+    `A backlog of ${events.toLocaleString('en')} events of ${backlogTenants} tenants on 6 partitions, made at 2,000 a ` +
+      `second; one consumer process, its broker and ClickHouse on the same machine; ${own.length} interleaved rounds, ` +
+      'medians. The bare loop parses, inserts and commits; the aggregator also validates, derives minutes, hours and ' +
+      'days, and announces every touched tenant; its time begins before it joins its group.',
     table(
-      ['', 'events/s', 'of the bare loop'],
-      [
-        ['bare kafkajs-to-insert loop', bare.toFixed(0), '1.00'],
-        ['aggregator', drained.toFixed(0), (drained / bare).toFixed(2)],
-      ],
+      ['', 'events/s', 'of the bare loop', 'consumer CPU µs an event', 'ClickHouse CPU µs an event'],
+      [row('bare kafkajs-to-insert loop', bare, 1), row('aggregator', own, ratio)],
     ),
-    `At 2,000 events/s for ${seconds} s, from the acknowledgement of Kafka to being counted in every total ` +
-      `(asked every 50 ms): p50 ${fresh.p50.toFixed(0)} ms, p99 ${fresh.p99.toFixed(0)} ms, longest ${fresh.max.toFixed(0)} ms.`,
   ].join('\n\n');
 }
 
-async function produce(kafka: Kafka, count: number): Promise<void> {
-  const producer = createProducer(kafka, { registry: createRegistry('bench') });
-  for (let sent = 0; sent < count; sent += 1_000) {
-    await producer.send(
-      topics.usage,
-      Array.from({ length: Math.min(1_000, count - sent) }, (_, index) => record(sent + index)),
+async function freshness({ quick, say, dir }: BenchOptions): Promise<string> {
+  const path = await startWholePath(join(dir, 'path'), say);
+  const seconds = quick ? 5 : 60;
+  try {
+    // The first seconds compile the code: they are those of a start, which is another subject.
+    await loadAndWatch(path, 500, quick ? 2 : 10);
+    const fresh = await loadAndWatch(path, 2_000, seconds);
+    return (
+      `All services, each a process, at ${fresh.perSecond.toFixed(0)} requests/s for ${seconds} s (${fresh.responses.toLocaleString('en')} answers, ${fresh.others} of them not 200, ` +
+      `${fresh.unanswered} requests without one): from the answer at the client to being counted in every total ` +
+      `(asked every 50 ms) p50 ${fresh.p50.toFixed(0)} ms, p99 ${fresh.p99.toFixed(0)} ms, longest ` +
+      `${fresh.max.toFixed(0)} ms; load average ${loadavg()[0]?.toFixed(1) ?? '?'}.`
     );
+  } finally {
+    await path.stop();
   }
-  await producer.close();
 }
 
-function record(number: number): { key: string; value: string } {
-  const tenant = `tenant-${Math.floor(tenants ** Math.random())}`;
-  return { key: tenant, value: JSON.stringify(requestEvent(tenant, { data: { sequence: number } })) };
-}
-
-/** What anyone would write first: parse, insert, commit, batch by batch of each partition. */
-async function drainBare(kafka: Kafka, clickhouse: ClickHouse, count: number): Promise<number> {
-  await clickhouse.command(
-    'CREATE TABLE bare AS stored_events ENGINE = MergeTree ORDER BY (tenant_id, time)',
-  );
-  const connection = kafka.open();
-  const consumer = connection.client.consumer({
-    groupId: 'bare',
-    maxBytesPerPartition: 8 * 1024 * 1024,
-  });
-  await consumer.connect();
-  await consumer.subscribe({ topics: [topics.usage], fromBeginning: true });
-  const { promise: done, resolve } = Promise.withResolvers<undefined>();
-  let left = count;
-  const start = performance.now();
-  await consumer.run({
-    partitionsConsumedConcurrently: 6,
-    eachBatch: async ({ batch }) => {
-      const rows = batch.messages.map(({ value, offset }) => {
-        const event = JSON.parse(value?.toString() ?? '') as ReturnType<typeof requestEvent>;
-        const { data } = event;
-        return {
-          ...data,
-          id_b: data.sequence,
-          time: event.time,
-          tenant_id: event.subject,
-          kafka_offset: offset,
-        };
-      });
-      await clickhouse.insert('bare', rows);
-      left -= rows.length;
-      if (left <= 0) resolve(undefined);
-    },
-  });
-  await done;
-  const seconds = (performance.now() - start) / 1000;
-  await consumer.disconnect();
-  connection.destroy();
-  await clickhouse.command('DROP TABLE bare');
-  return count / seconds;
-}
-
-async function startAggregator(
-  kafka: Kafka,
-  clickhouse: ClickHouse,
-): Promise<{ close: () => Promise<void> }> {
-  const lifecycle = createLifecycle(logger);
-  runAggregator({
-    ...{
-      kafka,
-      clickhouse,
-      topics,
-      groupId: 'aggregator',
-      bounds: decodeBoundsDefault,
-      clock: systemClock,
-      logger,
-    },
-    ...{ blockRowsMax: 40_000, lingerMs: 150, registry: createRegistry('bench'), lifecycle },
-    fail: (error) => {
-      throw error;
-    },
-  });
-  return Promise.resolve({ close: () => lifecycle.close() });
-}
-
-async function drainAggregator(clickhouse: ClickHouse, count: number): Promise<number> {
-  const start = performance.now();
-  await until(async () => (await counted(clickhouse)) >= count);
-  return count / ((performance.now() - start) / 1000);
-}
-
-/** When the count first reached what had been acknowledged by some moment, all of that was visible. */
-async function freshness(
-  kafka: Kafka,
-  clickhouse: ClickHouse,
-  before: number,
-  seconds: number,
-): Promise<{ p50: number; p99: number; max: number }> {
-  const producer = createProducer(kafka, { registry: createRegistry('bench') });
-  const waiting: { total: number; atMs: number; size: number }[] = [];
-  const delays: number[] = [];
-  const look = async (): Promise<void> => {
-    const visible = await counted(clickhouse);
-    const nowMs = performance.now();
-    while ((waiting[0]?.total ?? Infinity) <= visible) {
-      const batch = waiting.shift();
-      if (batch !== undefined) delays.push(...Array<number>(batch.size).fill(nowMs - batch.atMs));
-    }
-  };
-  let total = before;
-  const stopped = new AbortController();
-  const watching = (async () => {
-    while (!stopped.signal.aborted || waiting.length > 0) {
-      await look();
-      await pause(50);
-    }
-  })();
-  const start = performance.now();
-  for (let batch = 0; batch < seconds * 20; batch += 1) {
-    await pause(start + batch * 50 - performance.now());
-    await producer.send(
-      topics.usage,
-      Array.from({ length: 100 }, (_, index) => record(index)),
-    );
-    total += 100;
-    waiting.push({ total, atMs: performance.now(), size: 100 });
+async function cost(options: BenchOptions): Promise<string> {
+  const { say } = options;
+  const dir = join(options.dir, 'cost');
+  const redis = await startRedisServer({ dir: join(dir, 'redis'), port: await freePort(), say });
+  const kafka = await startKafkaServer({ dir: join(dir, 'kafka'), port: await freePort(), say });
+  try {
+    for (const { pid } of [redis, kafka]) pinToOtherCore(pid);
+    const logger = createLogger('bench', 'silent');
+    const connection = createKafka({ brokers: kafka.brokers, clientId: 'bench', logger });
+    await ensureTopics(connection, topicsWith('cost.'), { partitions: 6 });
+    return await eventsCost(redis.url, kafka.brokers, options);
+  } finally {
+    await kafka.stop();
+    await redis.stop();
   }
-  stopped.abort();
-  await watching;
-  await producer.close();
-  delays.sort((a, b) => a - b);
-  const at = (share: number): number =>
-    delays[Math.min(delays.length - 1, Math.floor(delays.length * share))] ?? NaN;
-  return { p50: at(0.5), p99: at(0.99), max: at(1) };
-}
-
-async function counted(clickhouse: ClickHouse): Promise<number> {
-  const [row] = await clickhouse.query<{ requests: number }>(
-    'SELECT sum(requests) AS requests FROM usage_by_day',
-  );
-  return row?.requests ?? 0;
-}
-
-async function until(check: () => Promise<boolean>): Promise<void> {
-  while (!(await check())) await pause(50);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));
 }

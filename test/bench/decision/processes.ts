@@ -62,7 +62,7 @@ end
 }
 
 /** As Linux counts it: user and system ticks, a hundred a second, behind the process's name in brackets. */
-function cpuSecondsOf(pid: number): number {
+export function cpuSecondsOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }

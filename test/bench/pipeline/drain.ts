@@ -1,0 +1,141 @@
+import { decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
+import { runAggregator } from '../../../services/aggregator/service.ts';
+import { createClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { migrate } from '../../../shared/clickhouse/migrate.ts';
+import type { Kafka } from '../../../shared/kafka/kafka.ts';
+import { createProducer } from '../../../shared/kafka/producer.ts';
+import type { Topics } from '../../../shared/kafka/topics.ts';
+import { systemClock } from '../../../shared/runtime/clock.ts';
+import { createLifecycle } from '../../../shared/runtime/lifecycle.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
+import { createRegistry } from '../../../shared/runtime/ops.ts';
+import { requestEvent } from '../../integration/aggregator/events.ts';
+
+export interface Backlog {
+  readonly kafka: Kafka;
+  readonly topics: Topics;
+  readonly clickhouseUrl: string;
+  readonly events: number;
+}
+
+export const backlogTenants = 1_000;
+const eventsPerSecond = 2_000;
+
+/** Events as if nobody had consumed for a while: a few heavy tenants, most light, 2,000 a second up to now. */
+export async function produceBacklog({ kafka, topics, events }: Backlog): Promise<void> {
+  const producer = createProducer(kafka, { registry: createRegistry('bench') });
+  const startMs = Date.now() - (events / eventsPerSecond) * 1000;
+  for (let sent = 0; sent < events; sent += 1_000) {
+    const records = Array.from({ length: Math.min(1_000, events - sent) }, (_, index) => {
+      const sequence = sent + index;
+      const tenant = `tenant-${Math.floor(backlogTenants ** Math.random())}`;
+      const timeMs = Math.floor(startMs + (sequence / eventsPerSecond) * 1000);
+      return {
+        key: tenant,
+        value: JSON.stringify(requestEvent(tenant, { timeMs, data: variety(sequence) })),
+      };
+    });
+    await producer.send(topics.usage, records);
+  }
+  await producer.close();
+}
+
+function variety(sequence: number) {
+  const limited = Math.random() < 0.08;
+  return {
+    sequence,
+    user_id: `user-${Math.floor(Math.random() * 200)}`,
+    ...(limited ? { status: 429, decision: 'limited' as const, limited_by: ['minute'] } : {}),
+    latency_ms: Math.exp(3 + Math.random()),
+    check_us: 80 + Math.floor(Math.random() * 100),
+    client_ip: `192.0.2.${Math.floor(Math.random() * 250)}`,
+  };
+}
+
+/** What anyone would write first: parse, insert, commit, batch by batch of each partition. Events a second. */
+export async function drainBare(
+  { kafka, topics, clickhouseUrl, events }: Backlog,
+  round: number,
+): Promise<number> {
+  const clickhouse = await opened(clickhouseUrl, `bare_${round}`);
+  await clickhouse.command(
+    'CREATE TABLE bare AS stored_events ENGINE = MergeTree ORDER BY (tenant_id, time)',
+  );
+  const connection = kafka.open();
+  const consumer = connection.client.consumer({
+    groupId: `bare-${round}`,
+    maxBytesPerPartition: 8 * 1024 * 1024,
+  });
+  await consumer.connect();
+  await consumer.subscribe({ topics: [topics.usage], fromBeginning: true });
+  const { promise: done, resolve } = Promise.withResolvers<undefined>();
+  let left = events;
+  const start = performance.now();
+  await consumer.run({
+    partitionsConsumedConcurrently: 6,
+    eachBatch: async ({ batch }) => {
+      const rows = batch.messages.map(({ value, offset }) => {
+        const { data, time, subject } = JSON.parse(value?.toString() ?? '') as ReturnType<
+          typeof requestEvent
+        >;
+        return { ...data, id_b: data.sequence, time, tenant_id: subject, kafka_offset: offset };
+      });
+      await clickhouse.insert('bare', rows);
+      left -= rows.length;
+      if (left <= 0) resolve(undefined);
+    },
+  });
+  await done;
+  const seconds = (performance.now() - start) / 1000;
+  await consumer.disconnect();
+  connection.destroy();
+  await clickhouse.command(`DROP DATABASE bare_${round}`);
+  await clickhouse.close();
+  return events / seconds;
+}
+
+/** The aggregator as its main.ts runs it, from joining its group until every total counts every event. */
+export async function drainAggregator(backlog: Backlog, round: number): Promise<number> {
+  const { kafka, topics, clickhouseUrl, events } = backlog;
+  const database = `aggregator_${round}`;
+  const clickhouse = await opened(clickhouseUrl, database);
+  const logger = createLogger('bench', 'silent');
+  const lifecycle = createLifecycle(logger);
+  const start = performance.now();
+  runAggregator({
+    ...{
+      kafka,
+      clickhouse,
+      topics,
+      groupId: database,
+      bounds: decodeBoundsDefault,
+      clock: systemClock,
+      logger,
+    },
+    ...{ blockRowsMax: 40_000, lingerMs: 150, registry: createRegistry('bench'), lifecycle },
+    fail: (error) => {
+      throw error;
+    },
+  });
+  while ((await counted(clickhouse)) < events) await new Promise((resolve) => setTimeout(resolve, 50));
+  const seconds = (performance.now() - start) / 1000;
+  await lifecycle.close();
+  await clickhouse.command(`DROP DATABASE ${database}`);
+  await clickhouse.close();
+  return events / seconds;
+}
+
+/** Requests in the totals of all days. */
+export async function counted(clickhouse: ClickHouse): Promise<number> {
+  const [row] = await clickhouse.query<{ requests: number }>(
+    'SELECT sum(requests) AS requests FROM usage_by_day',
+  );
+  return row?.requests ?? 0;
+}
+
+async function opened(url: string, database: string): Promise<ClickHouse> {
+  const clickhouse = createClickHouse({ url, database, requestTimeoutMs: 60_000 });
+  await migrate(clickhouse);
+  return clickhouse;
+}

@@ -1,0 +1,84 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { median, table } from '../bench.ts';
+import type { BenchOptions } from '../bench.ts';
+import { cpuSecondsOf, measureThroughput, serverCore } from '../decision/processes.ts';
+
+interface Round {
+  readonly rate: number;
+  /** Processor time of the gateway a request, until the last event was with Kafka. */
+  readonly micros: number;
+}
+
+/** The same gateway with its events and without, in turns: what writing, sending and keeping them costs. */
+export async function eventsCost(redisUrl: string, brokers: string, options: BenchOptions): Promise<string> {
+  const rounds = options.quick ? 1 : 5;
+  const [on, off]: [Round[], Round[]] = [[], []];
+  for (let round = 0; round < rounds; round += 1) {
+    // Every other round backwards, so that a machine that slows down favours nobody.
+    for (const events of round % 2 === 0 ? [false, true] : [true, false]) {
+      const spool = events ? await mkdtemp(join(options.dir, 'spool-')) : '-';
+      const measured = await measureRound([redisUrl, brokers, spool], options);
+      (events ? on : off).push(measured);
+      options.say(
+        `  events ${events ? 'on' : 'off'}: ${measured.rate.toFixed(0)}/s, ${measured.micros.toFixed(1)} µs`,
+      );
+    }
+  }
+  const ratio = (key: keyof Round): string =>
+    median(on.map((round, index) => round[key] / (off[index]?.[key] ?? NaN))).toFixed(2);
+  const row = (name: string, own: readonly Round[]): string[] => [
+    name,
+    median(own.map(({ rate }) => rate)).toFixed(0),
+    median(own.map(({ micros }) => micros)).toFixed(1),
+  ];
+  return [
+    'The gateway’s check (API key, three windows, all headers) as fast as 32 connections ask, the gateway on one core, ' +
+      `Redis, Kafka and the load on the other; ${rounds} interleaved rounds, medians. Processor time of the gateway’s ` +
+      'process counts until its last event was with Kafka.',
+    table(
+      ['', 'requests/s', 'gateway CPU µs a request'],
+      [
+        row('events off', off),
+        row('events on', on),
+        ['on ÷ off, round by round', ratio('rate'), ratio('micros')],
+      ],
+    ),
+  ].join('\n\n');
+}
+
+async function measureRound(args: readonly string[], { quick, dir }: BenchOptions): Promise<Round> {
+  const seconds = quick ? 2 : 5;
+  const script = join(import.meta.dirname, 'gateway.ts');
+  const child = spawn('taskset', ['-c', String(serverCore), process.execPath, script, ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const pid = child.pid ?? 0;
+  const port = await new Promise<number>((resolve, reject) => {
+    child.stdout.once('data', (line: Buffer) => resolve(Number(line.toString())));
+    child.once('exit', (code) => reject(new Error(`the gateway ended with ${String(code)}`)));
+  });
+  await measureThroughput(port, 1, dir);
+  await untilIdle(pid);
+  const before = cpuSecondsOf(pid);
+  const rate = await measureThroughput(port, seconds, dir);
+  await untilIdle(pid);
+  const micros = ((cpuSecondsOf(pid) - before) * 1e6) / (rate * seconds);
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  child.stdin.end();
+  await gone;
+  return { rate, micros };
+}
+
+const lookMs = 500;
+const idleShare = 0.04;
+
+/** Until the process has nothing left to send: it uses next to no processor time. */
+async function untilIdle(pid: number): Promise<void> {
+  for (let used = Infinity; used > (lookMs / 1000) * idleShare;) {
+    const before = cpuSecondsOf(pid);
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
+    used = cpuSecondsOf(pid) - before;
+  }
+}

@@ -1,0 +1,142 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { startClickHouseServer } from '../../../dev/servers/clickhouse.ts';
+import { freePort } from '../../../dev/servers/free-port.ts';
+import { startKafkaServer } from '../../../dev/servers/kafka.ts';
+import { startRedisServer } from '../../../dev/servers/redis.ts';
+import type { ServerProcess } from '../../../dev/servers/server-process.ts';
+import { createClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { createKafka } from '../../../shared/kafka/kafka.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
+import { startUpstream } from '../../faults/whole-path/load.ts';
+import { startServices } from '../../support/services.ts';
+import { counted } from './drain.ts';
+import { startLoad } from './load.ts';
+import type { Load } from './load.ts';
+
+const database = 'whole_path';
+const services = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'] as const;
+/** Enough of the largest plan that nobody is refused. */
+const tenants = Array.from({ length: 100 }, (_, index) => `big-${index}`);
+
+export interface WholePath {
+  readonly clickhouse: ClickHouse;
+  /** Every process of it: name to process id. */
+  readonly processes: ReadonlyMap<string, number>;
+  load(requestsPerSecond: number): Promise<Load>;
+  stop(): Promise<void>;
+}
+
+/** All services and servers, each a process of its own, with an upstream that answers at once. */
+export async function startWholePath(dir: string, say: (line: string) => void): Promise<WholePath> {
+  const redis = await startRedisServer({ dir: join(dir, 'redis'), port: await freePort(), say });
+  const kafka = await startKafkaServer({ dir: join(dir, 'kafka'), port: await freePort(), say });
+  const server = await startClickHouseServer({ dir: join(dir, 'clickhouse'), port: await freePort(), say });
+  const upstream = await startUpstream();
+  const secret = (): string => randomBytes(32).toString('hex');
+  const jwtSecret = secret();
+  const logger = createLogger('bench', 'silent');
+  await ensureTopics(
+    createKafka({ brokers: kafka.brokers, clientId: 'bench', logger }),
+    topicsWith('tollgate.'),
+    {
+      partitions: 6,
+    },
+  );
+  const installation = await startServices(services, {
+    ...{ REDIS_URL: redis.url, KAFKA_BROKERS: kafka.brokers },
+    ...{ CLICKHOUSE_URL: server.url, CLICKHOUSE_DATABASE: database },
+    ...{ TOLLGATE_POLICY: 'policies/default.yaml', TOLLGATE_UPSTREAM: upstream.url },
+    ...{ TOLLGATE_SPOOL_DIR: join(dir, 'spool'), TOLLGATE_NODE: 'bench', LOG_LEVEL: 'warn' },
+    ...{ TOLLGATE_JWT_SECRET: jwtSecret, TOLLGATE_SERVICE_TOKEN: secret() },
+    ...{ TOLLGATE_ADMIN_TOKEN: secret(), TOLLGATE_PORTAL_SECRET: secret() },
+  });
+  const clickhouse = createClickHouse({ url: server.url, database });
+  const running: [string, ServerProcess][] = [
+    ['Redis', redis],
+    ['Kafka', kafka],
+    ['ClickHouse', server],
+  ];
+  return {
+    clickhouse,
+    processes: new Map([
+      ...services.map((name) => [name, installation.service(name).pid()] as const),
+      ...running.map(([name, { pid }]) => [name, pid] as const),
+    ]),
+    load: (requestsPerSecond) =>
+      startLoad({ url: installation.urls.gateway, jwtSecret, tenants, requestsPerSecond }),
+    async stop() {
+      await clickhouse.close();
+      await installation.stop();
+      upstream.close();
+      for (const [, process] of running) await process.stop();
+    },
+  };
+}
+
+export interface Freshness {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+  readonly responses: number;
+  /** As it came out: a machine with other work may not keep up with the rate asked for. */
+  readonly perSecond: number;
+  /** Answers with another status than 200. */
+  readonly others: number;
+  readonly unanswered: number;
+}
+
+const lookMs = 50;
+const settleMs = 60_000;
+
+/**
+ * Loads for so many seconds and asks all the while how many requests the totals count. When they first count as many
+ * as had been answered by some moment, the answers of that moment were visible. Milliseconds.
+ */
+export async function loadAndWatch(path: WholePath, rate: number, seconds: number): Promise<Freshness> {
+  const before = await counted(path.clickhouse);
+  const load = await path.load(rate);
+  const waiting: { readonly total: number; readonly atMs: number; readonly size: number }[] = [];
+  const delays: number[] = [];
+  let noted = 0;
+  const note = (): void => {
+    const total = load.responses();
+    if (total > noted) waiting.push({ total, atMs: performance.now(), size: total - noted });
+    noted = total;
+  };
+  const noting = setInterval(note, 10);
+  const endMs = performance.now() + seconds * 1000;
+  let loading = true;
+  let unanswered = 0;
+  while (loading || (waiting.length > 0 && performance.now() < endMs + settleMs)) {
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
+    const visible = (await counted(path.clickhouse)) - before;
+    const nowMs = performance.now();
+    while ((waiting[0]?.total ?? Infinity) <= visible) {
+      const { atMs, size } = waiting.shift() ?? { atMs: nowMs, size: 0 };
+      for (let one = 0; one < size; one += 1) delays.push(nowMs - atMs);
+    }
+    if (loading && nowMs >= endMs) {
+      loading = false;
+      unanswered = await load.stop();
+      clearInterval(noting);
+      note();
+    }
+  }
+  if (waiting.length > 0) throw new Error(`${waiting.length} moments were not visible after ${settleMs} ms`);
+  delays.sort((a, b) => a - b);
+  const at = (share: number): number =>
+    delays[Math.min(delays.length - 1, Math.floor(delays.length * share))] ?? NaN;
+  return {
+    ...{ p50: at(0.5), p99: at(0.99), max: at(1) },
+    ...{
+      responses: load.responses(),
+      perSecond: load.responses() / seconds,
+      others: load.others(),
+      unanswered,
+    },
+  };
+}
