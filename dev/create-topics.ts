@@ -1,7 +1,10 @@
 import { parseArgs } from 'node:util';
+import { Type } from 'typebox';
 import { ensureTopics } from '../shared/kafka/ensure-topics.ts';
+import { kafkaVariables, readKafkaSecurity } from '../shared/kafka/kafka-config.ts';
 import { createKafka } from '../shared/kafka/kafka.ts';
 import { topicsWith } from '../shared/kafka/topics.ts';
+import { readConfig } from '../shared/runtime/config.ts';
 import { createLogger } from '../shared/runtime/logger.ts';
 
 /**
@@ -14,8 +17,10 @@ const { values } = parseArgs({
     'replication-factor': { type: 'string', default: '1' },
   },
 });
+const config = readConfig(Type.Object(kafkaVariables), process.env);
 const kafka = createKafka({
-  brokers: process.env['KAFKA_BROKERS'] ?? '127.0.0.1:9092',
+  brokers: config.KAFKA_BROKERS,
+  security: readKafkaSecurity(config),
   clientId: 'tollgate-topics',
   logger: createLogger('topics', process.env['LOG_LEVEL'] ?? 'warn'),
 });

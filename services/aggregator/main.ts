@@ -4,6 +4,7 @@ import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { migrate, rawRetentionDaysDefault } from '../../shared/clickhouse/migrate.ts';
 import type { MigrateOptions } from '../../shared/clickhouse/migrate.ts';
+import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
@@ -20,7 +21,7 @@ const dayMs = 86_400_000;
 const configSchema = Type.Object({
   HOST: Type.String({ default: '127.0.0.1' }),
   OPS_PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8091 }),
-  KAFKA_BROKERS: Type.String({ default: '127.0.0.1:9092' }),
+  ...kafkaVariables,
   CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),
   CLICKHOUSE_DATABASE: Type.String({ default: 'tollgate' }),
   CLICKHOUSE_USER: Type.String({ default: 'default' }),
@@ -59,7 +60,12 @@ await runService(logger, async (lifecycle, fail) => {
   });
 
   unready = runAggregator({
-    kafka: createKafka({ brokers: config.KAFKA_BROKERS, clientId: 'tollgate-aggregator', logger }),
+    kafka: createKafka({
+      brokers: config.KAFKA_BROKERS,
+      security: readKafkaSecurity(config),
+      clientId: 'tollgate-aggregator',
+      logger,
+    }),
     clickhouse,
     topics: topicsWith(config.TOLLGATE_TOPIC_PREFIX),
     groupId: `${config.TOLLGATE_TOPIC_PREFIX}aggregator`,

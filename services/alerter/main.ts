@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { Type } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
@@ -18,7 +19,7 @@ import { createPost } from './deliver/post.ts';
 const configSchema = Type.Object({
   HOST: Type.String({ default: '127.0.0.1' }),
   OPS_PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8093 }),
-  KAFKA_BROKERS: Type.String({ default: '127.0.0.1:9092' }),
+  ...kafkaVariables,
   CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),
   CLICKHOUSE_DATABASE: Type.String({ default: 'tollgate' }),
   CLICKHOUSE_USER: Type.String({ default: 'default' }),
@@ -53,7 +54,12 @@ await runService(logger, async (lifecycle, fail) => {
     requestTimeoutMs: 10_000,
   });
   lifecycle.onClose('clickhouse', () => clickhouse.close());
-  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: 'tollgate-alerter', logger });
+  const kafka = createKafka({
+    brokers: config.KAFKA_BROKERS,
+    security: readKafkaSecurity(config),
+    clientId: 'tollgate-alerter',
+    logger,
+  });
   const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
   const tenants = createTenantDirectory({ kafka, topics, registry });
   lifecycle.onClose('tenant records', () => tenants.close());

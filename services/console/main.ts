@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { createProducer } from '../../shared/kafka/producer.ts';
 import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
@@ -24,7 +25,7 @@ const port = (fallback: number): ReturnType<typeof Type.Integer> =>
 const config = readConfig(
   Type.Object({
     REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379' }),
-    KAFKA_BROKERS: Type.String({ default: '127.0.0.1:9092' }),
+    ...kafkaVariables,
     CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),
     CLICKHOUSE_DATABASE: Type.String({ default: 'tollgate' }),
     CLICKHOUSE_USER: Type.String({ default: 'default' }),
@@ -75,7 +76,12 @@ await runService(logger, async (lifecycle) => {
     requestTimeoutMs: clickHouseTimeoutMs,
   });
   lifecycle.onClose('clickhouse', () => clickhouse.close());
-  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: 'tollgate-console', logger });
+  const kafka = createKafka({
+    brokers: config.KAFKA_BROKERS,
+    security: readKafkaSecurity(config),
+    clientId: 'tollgate-console',
+    logger,
+  });
   const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
   const directory = createTenantDirectory({ kafka, topics, registry });
   lifecycle.onClose('tenant records', () => directory.close());

@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
@@ -35,7 +36,7 @@ const configSchema = Type.Object({
   RLS_PORT: port(8084),
   OPS_PORT: port(8090),
   REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379' }),
-  KAFKA_BROKERS: Type.String({ default: '127.0.0.1:9092' }),
+  ...kafkaVariables,
   CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),
   CLICKHOUSE_DATABASE: Type.String({ default: 'tollgate' }),
   CLICKHOUSE_USER: Type.String({ default: 'default' }),
@@ -43,6 +44,8 @@ const configSchema = Type.Object({
   TOLLGATE_POLICY: Type.String({ default: 'policies/default.yaml' }),
   TOLLGATE_NODE: Type.String({ default: `${hostname()}-${process.pid}`, maxLength: 128 }),
   TOLLGATE_SPOOL_DIR: Type.String({ default: '.local/spool' }),
+  /** What an answered request survives: `process` a kill of the gateway, `power` a power cut too. */
+  TOLLGATE_DURABILITY: Type.String({ enum: ['process', 'power'], default: 'process' }),
   TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
   TOLLGATE_KEY_PREFIX: Type.String({ default: 'tg' }),
   /** Largest body the proxy passes on. */
@@ -70,6 +73,7 @@ await runService(logger, async (lifecycle, fail) => {
   const { redis, limiter, concurrency, sessions } = openRedis(config, registry, lifecycle);
   const kafka = createKafka({
     brokers: config.KAFKA_BROKERS,
+    security: readKafkaSecurity(config),
     clientId: `gateway-${config.TOLLGATE_NODE}`,
     logger,
   });
@@ -79,6 +83,7 @@ await runService(logger, async (lifecycle, fail) => {
 
   const spool = await openSpool({
     directory: config.TOLLGATE_SPOOL_DIR,
+    durability: config.TOLLGATE_DURABILITY === 'power' ? 'power' : 'process',
     clock,
     registry,
     logger,

@@ -1,7 +1,10 @@
-import { connect } from 'node:net';
+import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { Kafka as KafkaJs } from 'kafkajs';
+import type { SASLOptions } from 'kafkajs';
 import type { Logger } from '../runtime/logger.ts';
+import type { KafkaSecurity } from './kafka-config.ts';
 import { bridgeLogs } from './log-bridge.ts';
 import { quietRequestQueue } from './request-queue.ts';
 
@@ -10,6 +13,8 @@ export interface KafkaOptions {
   readonly brokers: string | readonly string[];
   readonly clientId: string;
   readonly logger: Logger;
+  /** Absent: in the clear and without a name. */
+  readonly security?: KafkaSecurity;
   /** Bound of opening a socket. */
   readonly connectionTimeoutMs?: number;
   /** Bound of one request and its answer. */
@@ -42,10 +47,11 @@ export function createKafka(options: KafkaOptions): Kafka {
   quietRequestQueue();
   const { clientId, logger, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
   const brokers = typeof options.brokers === 'string' ? options.brokers.split(',') : [...options.brokers];
+  const { tls = null, sasl = null } = options.security ?? {};
   return { clientId, logger, requestTimeoutMs, open };
 
   function open(): KafkaConnection {
-    const sockets = createSockets();
+    const sockets = createSockets(tls);
     const client = new KafkaJs({
       brokers,
       clientId,
@@ -53,6 +59,7 @@ export function createKafka(options: KafkaOptions): Kafka {
       requestTimeout: requestTimeoutMs,
       // Explicit, since kafkajs takes other defaults where NODE_ENV is "test".
       retry: { retries: 3, initialRetryTime: 100, maxRetryTime: 1_000, factor: 0.2, multiplier: 2 },
+      ...(sasl === null ? {} : { sasl: sasl as SASLOptions }),
       socketFactory: ({ host, port, onConnect }) => sockets.connect(host, port, onConnect),
       logCreator: bridgeLogs(logger),
     });
@@ -63,7 +70,7 @@ export function createKafka(options: KafkaOptions): Kafka {
 const keepAliveDelayMs = 60_000;
 
 /** The sockets of one connection. Destroying one with an error is what makes kafkajs reject the requests on it. */
-function createSockets(): {
+function createSockets(tls: KafkaSecurity['tls']): {
   connect(host: string, port: number, onConnect: () => void): Socket;
   destroy(): void;
 } {
@@ -72,14 +79,19 @@ function createSockets(): {
   return {
     connect(host, port, onConnect) {
       if (destroyed) throw new Error('The connection was given up');
-      const socket = connect({
+      const address = {
         host,
         port,
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: keepAliveDelayMs,
-      });
-      socket.once('connect', onConnect);
+      };
+      // A name is asked for only where there is one: an address has no place in that field.
+      const socket =
+        tls === null
+          ? connect(address)
+          : connectTls({ ...address, ...tls, ...(isIP(host) === 0 ? { servername: host } : {}) });
+      socket.once(tls === null ? 'connect' : 'secureConnect', onConnect);
       socket.once('close', () => open.delete(socket));
       open.add(socket);
       return socket;

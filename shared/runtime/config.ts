@@ -14,9 +14,15 @@ export function readConfig<Schema extends TObject>(schema: Schema, env: NodeJS.P
   const validate = new Ajv({ allErrors: true, useDefaults: true, coerceTypes: true }).compile(schema);
   if (!validate(known)) {
     const mistakes = (validate.errors ?? []).map(
-      (error) => `  ${error.instancePath.slice(1) || 'environment'} ${error.message ?? 'is invalid'}`,
+      (error) =>
+        `  ${error.instancePath.slice(1) || 'environment'} ${error.message ?? 'is invalid'}${choices(error.params)}`,
     );
     throw new TollgateError('CONFIG_INVALID', `The environment is not complete:\n${mistakes.join('\n')}`);
   }
   return known as Static<Schema>;
+}
+
+function choices(params: Readonly<Record<string, unknown>>): string {
+  const values = params['allowedValues'];
+  return Array.isArray(values) ? `: ${values.filter((value) => value !== '').join(', ')}` : '';
 }

@@ -1,0 +1,97 @@
+// Goal: a broker that asks for TLS, a name and a password lets the services in, and nobody who lacks one of them.
+// Method: a real broker with SASL behind a socket of ours that speaks TLS and is the address the broker tells.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer } from 'node:tls';
+import type { Server } from 'node:tls';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { freePort } from '../../../dev/servers/free-port.ts';
+import { createKafka } from '../../../shared/kafka/kafka.ts';
+import type { KafkaSecurity } from '../../../shared/kafka/kafka-config.ts';
+import { createProducer } from '../../../shared/kafka/producer.ts';
+import { readTopicEnds } from '../../../shared/kafka/topic-ends.ts';
+import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
+import { createRegistry } from '../../../shared/runtime/ops.ts';
+import { startKafka, uniqueNamespace } from '../../support/servers.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tollgate-tls-'));
+const [keyFile, certFile] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+const jaas = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_ada="secret";';
+let broker: Awaited<ReturnType<typeof startKafka>>;
+let front: Server;
+let frontPort: number;
+let ca: string;
+
+beforeAll(async () => {
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
+  execFileSync(
+    'openssl',
+    ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', keyFile, '-out', certFile, ...subject],
+    { stdio: 'ignore' },
+  );
+  ca = readFileSync(certFile, 'utf8');
+  frontPort = await freePort();
+  broker = await startKafka({
+    properties: {
+      'listener.security.protocol.map': 'PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT',
+      'sasl.enabled.mechanisms': 'PLAIN',
+      'sasl.mechanism.inter.broker.protocol': 'PLAIN',
+      'listener.name.plaintext.plain.sasl.jaas.config': jaas,
+      'advertised.listeners': `PLAINTEXT://localhost:${frontPort}`,
+    },
+  });
+  front = createServer({ key: readFileSync(keyFile), cert: ca }, (socket) => {
+    const behind = connect(broker.port, '127.0.0.1');
+    socket.pipe(behind).pipe(socket);
+    for (const [one, other] of [
+      [socket, behind],
+      [behind, socket],
+    ] as const)
+      one.on('error', () => other.destroy()).on('close', () => other.destroy());
+  });
+  // Who does not trust the certificate hangs up; that is theirs to report.
+  front.on('tlsClientError', () => undefined);
+  await new Promise<void>((resolve) => void front.listen(frontPort, '127.0.0.1', resolve));
+});
+
+afterAll(async () => {
+  front.close();
+  await broker.dispose();
+  rmSync(folder, { recursive: true });
+});
+
+function kafkaWith(security: KafkaSecurity) {
+  return createKafka({
+    brokers: `localhost:${frontPort}`,
+    clientId: 'test',
+    logger: createLogger('test', 'silent'),
+    requestTimeoutMs: 3_000,
+    security,
+  });
+}
+
+const sasl = { mechanism: 'plain', username: 'ada', password: 'secret' } as const;
+
+test('with TLS and the right name and password topics are made, and records sent and counted', async () => {
+  const kafka = kafkaWith({ tls: { ca }, sasl });
+  const topics = topicsWith(uniqueNamespace().topicPrefix);
+  await ensureTopics(kafka, topics, { partitions: 1 });
+  const producer = createProducer(kafka, { registry: createRegistry('test') });
+  await producer.send(topics.usage, [{ key: 'acme', value: 'x' }]);
+  await producer.close();
+  expect(await readTopicEnds(kafka, topics.usage)).toEqual([{ partition: 0, low: 0, high: 1 }]);
+});
+
+test.each<[string, () => KafkaSecurity]>([
+  ['a wrong password', () => ({ tls: { ca }, sasl: { ...sasl, password: 'wrong' } })],
+  ['no name', () => ({ tls: { ca }, sasl: null })],
+  ['a certificate that nobody known signed', () => ({ tls: {}, sasl })],
+  ['no TLS', () => ({ tls: null, sasl })],
+])('%s is not let in, and says so in bounded time', async (_, security) => {
+  await expect(readTopicEnds(kafkaWith(security()), 'any')).rejects.toThrow();
+});
