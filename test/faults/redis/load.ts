@@ -4,7 +4,6 @@ import type { RedisClient } from '../../../shared/redis/client.ts';
 import type { Limiter } from '../../../shared/redis/limiter.ts';
 import { eventually } from '../../support/servers.ts';
 import { connected, limitOf, limiterOn, requestOf } from '../../integration/redis/limiters.ts';
-import { mostInAnySpan } from '../../integration/redis/model.ts';
 
 /** Nodes that ask faster than the limit allows, all the time, and a record of what each was answered and how soon. */
 export interface Load {
@@ -12,7 +11,10 @@ export interface Load {
   readonly limit: number;
   /** Longest any check took, and the longest this process stood still meanwhile (which is not Redis's doing). */
   longest(): { readonly checkMs: number; readonly stallMs: number };
-  /** Most units admitted in any window, by all nodes together, however they decided. */
+  /**
+   * Most units admitted in any window, by all nodes together, however they decided. A unit is taken somewhere between
+   * question and answer, and this process may stand still before it reads the answer: it is in a window if both are.
+   */
   mostAdmitted(): number;
   degraded(): number;
   /** Resolves when every node decides with Redis again; answers how long that took. */
@@ -39,7 +41,7 @@ export async function startLoad(
   await eventually(() => limiters.every((limiter) => limiter.state().nodes === urls.length));
 
   const limits = [limitOf({ limit, windowMs })];
-  const admitted: { atMs: number; units: number }[] = [];
+  const admitted: Admitted[] = [];
   const lastDegraded = limiters.map(() => false);
   let degraded = 0;
   let longestMs = 0;
@@ -59,14 +61,14 @@ export async function startLoad(
     longestMs = Math.max(longestMs, performance.now() - startedAt);
     lastDegraded[index] = result.degraded;
     if (result.degraded) degraded += 1;
-    if (result.passed) admitted.push({ atMs: performance.now(), units: 1 });
+    if (result.passed) admitted.push({ askedMs: startedAt, answeredMs: performance.now() });
   }
 
   return {
     limiters,
     limit,
     longest: () => ({ checkMs: longestMs, stallMs: stalls.max / 1e6 }),
-    mostAdmitted: () => mostInAnySpan(admitted, windowMs),
+    mostAdmitted: () => mostInAnyWindow(admitted),
     degraded: () => degraded,
     normalAgain: async () => {
       const startedAt = performance.now();
@@ -81,6 +83,17 @@ export async function startLoad(
       for (const redis of clients) redis.disconnect();
     },
   };
+}
+
+interface Admitted {
+  readonly askedMs: number;
+  readonly answeredMs: number;
+}
+
+function mostInAnyWindow(admitted: readonly Admitted[]): number {
+  const inWindow = (fromMs: number): number =>
+    admitted.filter(({ askedMs, answeredMs }) => askedMs >= fromMs && answeredMs < fromMs + windowMs).length;
+  return Math.max(0, ...admitted.map(({ askedMs }) => inWindow(askedMs)));
 }
 
 /** A connection of the test's own, to cause trouble with. */
