@@ -4,6 +4,7 @@ import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { deadLetterRecord } from '../../../shared/kafka/dead-letter.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { adminToken, createBed } from '../console/bed.ts';
@@ -101,6 +102,30 @@ describe('tollgate', () => {
     expect(lossy.code).toBe(1);
     expect(lossy.out).toContain('1 events are lost.\nTotals of 1 days do not agree.');
     expect(lossy.out).toMatch(/"test": \[\s+\{\s+"from": 3,\s+"to": 3\s/);
+  });
+
+  test('dead letters are listed, shown and replayed; a replay may be repeated', async () => {
+    const letter = { reason: uniqueName('odd'), topic: bed.topics.usage, partition: 0, offset: null };
+    const record = deadLetterRecord({
+      ...letter,
+      key: 'acme',
+      value: Buffer.from('{"half":'),
+      atMs: Date.now(),
+    });
+    const [place] = await bed.producer.send(bed.topics.deadLetters, [record]);
+    const id = `${place?.partition ?? -1}-${place?.offset ?? -1}`;
+    expect((await tollgate(['dead-letters', 'list', '--limit', '5'])).out).toMatch(
+      new RegExp(`^${id} .*${letter.reason}$`, 'm'),
+    );
+    const shown = await tollgate(['dead-letters', 'show', id]);
+    expect(shown.out).toContain(letter.reason);
+    expect(shown.out).toContain('{"half":');
+    for (let times = 0; times < 2; times += 1) {
+      expect(await tollgate(['dead-letters', 'replay', id])).toMatchObject({
+        code: 0,
+        out: `Sent ${id} again.\n`,
+      });
+    }
   });
 
   test('policy check accepts the shipped policy, and names the line of a mistake in a bad one', async () => {

@@ -1,0 +1,120 @@
+// Goal: whatever a real engine does to an insert, the aggregator keeps its block and every event counts once.
+// Method: an engine of the test's own under steady load; each trouble in turn, then every level is counted.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { allEqual, counts, createBed } from '../../integration/aggregator/bed.ts';
+import type { Bed, RunningAggregator } from '../../integration/aggregator/bed.ts';
+import { requestEvent } from '../../integration/aggregator/events.ts';
+import { eventually, startClickHouse } from '../../support/servers.ts';
+
+let server: Awaited<ReturnType<typeof startClickHouse>>;
+let bed: Bed;
+let aggregator: RunningAggregator;
+let sent: number;
+beforeEach(async () => {
+  sent = 0;
+  server = await startClickHouse();
+  bed = await createBed(server.url);
+  aggregator = bed.start({ blockRowsMax: 100 });
+});
+afterEach(async () => {
+  await bed.dispose();
+  await server.dispose();
+});
+
+async function send(count: number): Promise<void> {
+  const events = Array.from({ length: count }, (_, index) => requestEvent(`tenant-${index % 5}`));
+  await bed.produce(events.map((value) => ({ tenant: value.subject, value })));
+  sent += count;
+}
+
+/** Sends a few events every 50 ms for as long as `trouble` lasts. */
+async function under(trouble: Promise<unknown>): Promise<void> {
+  const over = trouble.then(() => true);
+  do await send(20);
+  while (!(await Promise.race([over, pause(50)])));
+}
+
+async function allCounted(): Promise<void> {
+  await eventually(
+    async () => {
+      const row = await counts(bed.clickhouse);
+      expect(allEqual(row, sent), `${JSON.stringify(row)}, sent ${sent}`).toBe(true);
+      return aggregator.unready().length === 0;
+    },
+    { timeoutMs: 60_000, intervalMs: 200 },
+  );
+}
+
+function pause(ms: number): Promise<false> {
+  return new Promise((resolve) => setTimeout(() => resolve(false), ms));
+}
+
+async function failures(): Promise<number> {
+  const metric = await aggregator.registry.getSingleMetric('tollgate_aggregator_step_failures_total')?.get();
+  return metric?.values.reduce((sum, { value }) => sum + value, 0) ?? 0;
+}
+
+const setting = (value: number): Promise<void> =>
+  bed.clickhouse.command(`ALTER TABLE stored_events MODIFY SETTING parts_to_throw_insert = ${value}`);
+
+test('too many parts: it is unready and tries again at growing intervals, and nothing is lost', async () => {
+  await send(100);
+  await allCounted();
+  await bed.clickhouse.command('SYSTEM STOP MERGES stored_events');
+  await setting(1);
+  const insert = async (): Promise<never> => {
+    for (;;) {
+      await send(20);
+      await bed.clickhouse.command('INSERT INTO stored_events SELECT * FROM stored_events LIMIT 1');
+    }
+  };
+  await expect(insert()).rejects.toMatchObject({ code: 'CLICKHOUSE_UNAVAILABLE', cause: { code: '252' } });
+  await eventually(() => aggregator.unready().includes('clickhouse'), { timeoutMs: 20_000 });
+  const before = await failures();
+  await under(pause(4_000));
+  // From 0.1 s doubling to 5 s: hammering a server that is behind would keep it behind.
+  expect((await failures()) - before).toBeLessThan(10);
+  await setting(3_000);
+  await bed.clickhouse.command('SYSTEM START MERGES stored_events');
+  await allCounted();
+});
+
+test('stopped for longer than a request may take, then on: what was inserted after all counts once', async () => {
+  await send(100);
+  const stopped = (async () => {
+    for (let round = 0; round < 2; round += 1) {
+      await pause(300);
+      server.pause();
+      // The aggregator of these tests gives a request 3 s.
+      await pause(4_500);
+      server.resume();
+    }
+  })();
+  await under(stopped);
+  expect(await failures()).toBeGreaterThan(0);
+  await allCounted();
+});
+
+test('so slow that it stands still nine tenths of the time: late, and complete', async () => {
+  const slow = (async () => {
+    for (let round = 0; round < 12; round += 1) {
+      server.pause();
+      await pause(450);
+      server.resume();
+      await pause(50);
+    }
+  })();
+  await under(slow);
+  await allCounted();
+});
+
+test('killed in the middle of inserts, again and again: every event counts once', async () => {
+  const killed = (async () => {
+    for (let round = 0; round < 3; round += 1) {
+      await pause(200 + round * 170);
+      await server.restart();
+    }
+  })();
+  await under(killed);
+  await allCounted();
+});
