@@ -37,13 +37,13 @@ export interface Engine {
 
 /**
  * The embedded ClickHouse engine on one data folder. One process may open a folder; within it, connections share
- * the engine and run beside one another on the threads of libuv's pool.
+ * the engine and run beside one another on the threads of libuv's pool. A configuration file may name the users' file.
  */
-export function openEngine(dir: string): Engine {
+export function openEngine(dir: string, configFile: string | null = null): Engine {
   const addon = loadAddon();
   const path = resolve(dir);
   // Kept to the end: the engine shuts down with its last connection.
-  addon.CreateConnection(path);
+  addon.CreateConnection(path, configFile === null ? [] : [`--config-file=${configFile}`]);
   const streams = createStreams(path);
   const handover = createFileHandover(`${path}.incoming`);
   return {

@@ -3,12 +3,12 @@ import { createClickHouseHttp } from './http-server.ts';
 import { createSessions } from './sessions.ts';
 
 /**
- * The local ClickHouse server: `PORT`, `HOST` and `CLICKHOUSE_DIR` from the environment.
+ * The local ClickHouse server: `PORT`, `HOST`, `CLICKHOUSE_DIR` and `CLICKHOUSE_CONFIG` from the environment.
  * Whoever starts it sets `UV_THREADPOOL_SIZE`: as many queries run at once as libuv has threads.
  */
 const dir = process.env['CLICKHOUSE_DIR'];
 if (dir === undefined) throw new Error('CLICKHOUSE_DIR names the data folder');
-const engine = openEngine(dir);
+const engine = openEngine(dir, process.env['CLICKHOUSE_CONFIG'] ?? null);
 const session = engine.open();
 const { body } = await session.run('SELECT version()', 'TabSeparatedRaw');
 session.close();

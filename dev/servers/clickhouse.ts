@@ -9,6 +9,8 @@ export interface ClickHouseOptions {
   readonly dir: string;
   readonly say: Say;
   readonly port?: number;
+  /** The engine's own configuration file, for users and roles: it has one user otherwise. */
+  readonly configFile?: string;
   readonly dieWithParent?: boolean;
   /** Gives the start up. */
   readonly signal?: AbortSignal;
@@ -34,6 +36,7 @@ export async function startClickHouseServer(options: ClickHouseOptions): Promise
       PORT: String(port),
       HOST: '127.0.0.1',
       CLICKHOUSE_DIR: join(options.dir, 'data'),
+      ...(options.configFile === undefined ? {} : { CLICKHOUSE_CONFIG: options.configFile }),
       UV_THREADPOOL_SIZE: String(concurrentQueriesMax),
     },
     dir: options.dir,
