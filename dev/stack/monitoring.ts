@@ -69,7 +69,7 @@ export function monitorAddress(
   return [`${host}:${preferredPorts[name]}`, new URL(url).host];
 }
 
-export function alertmanagerProgram(): string | null {
+function alertmanagerProgram(): string | null {
   return findProgram('alertmanager') ?? findProgram('prometheus-alertmanager');
 }
 

@@ -41,7 +41,7 @@ export interface AlertBed {
   stop(): Promise<void>;
 }
 
-export const services: readonly ServiceName[] = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'];
+const services: readonly ServiceName[] = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'];
 
 const policyText = `version: 1
 links: { documentation: https://docs.example.com/limits, upgrade: https://example.com/pricing }
