@@ -93,6 +93,8 @@ export function runAlerter(options: AlerterOptions): Alerter {
       onAssignment: (partitions) => {
         assignment += 1;
         leads = partitions?.get(topics.totals)?.includes(0) ?? false;
+        // At once: after a start, waiting a whole interval for the first beat would look like a broken path.
+        void beat();
       },
       onBatch: async ({ messages }) => {
         await tenants.catchUp();

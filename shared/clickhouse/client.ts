@@ -98,6 +98,7 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
 
 /** Codes of ClickHouse by which it says "not now" rather than "not this". */
 const transientCodes = new Set([
+  '33', // CANNOT_READ_ALL_DATA: the rest of what was sent did not arrive
   '159', // TIMEOUT_EXCEEDED
   '164', // READONLY, while a replica recovers
   '198', // DNS_ERROR
@@ -123,7 +124,6 @@ const badDataCodes = new Set([
   '6',
   '26',
   '27',
-  '33',
   '38',
   '41',
   '53',

@@ -73,38 +73,6 @@ export function usageSeries(
   );
 }
 
-export interface HeavyTenant {
-  readonly tenant_id: string;
-  readonly plan: string;
-  readonly requests: number;
-  readonly limited: number;
-  readonly units: number;
-  readonly cost: number;
-}
-
-/** The tenants with the most requests, heaviest first. Read by day, so the span counts whole days of UTC. */
-export function heaviestTenants(
-  clickhouse: ClickHouse,
-  span: Span,
-  countMax: number,
-): Promise<HeavyTenant[]> {
-  return clickhouse.query<HeavyTenant>(
-    `SELECT
-        tenant_id,
-        argMax(u.plan, (u.plan != '', day)) AS plan,
-        sumIf(u.requests, type = {requestType:String}) AS requests,
-        sumIf(u.limited, type = {requestType:String}) AS limited,
-        sumIf(u.units, u.decision != 'limited') AS units,
-        round(sumIf(u.cost, u.decision != 'limited'), 12) AS cost
-    FROM usage_by_day AS u
-    WHERE ${within('day')}
-    GROUP BY tenant_id
-    ORDER BY requests DESC, tenant_id
-    LIMIT {countMax:UInt32}`,
-    { countMax, requestType: requestEventType, ...seconds(span) },
-  );
-}
-
 /** One event as analysts see it. */
 export interface UsageEventRow {
   readonly event_id: string;
