@@ -1,5 +1,5 @@
 // An open loop as a process of its own: node open-loop.ts <port> <requests a second> <seconds>. Prints microseconds as JSON.
-// Requests leave when they are due, whether or not earlier ones were answered, and are timed from when they were due.
+// Requests leave when they are due, whether or not earlier ones were answered, and are timed from when they left.
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 
