@@ -53,17 +53,21 @@ test('a second consumer takes over half the partitions while the first is in a s
   const producer = newProducer(kafka);
   const groupId = uniqueName('group');
   const slowly = { topic: topics.usage, groupId, batchRecordsMax: 100, before: () => wait(100) };
-  const first = newConsumer(kafka, slowly);
-  await eventually(() => first.joined());
-  const second = newConsumer(kafka, slowly);
   let sent = 0;
-  for (; second.seen.length === 0 && sent < 6_000; sent += 60) {
-    await producer.send(
-      topics.usage,
-      numbered(`from-${sent}`, 60).map((value) => ({ key: value, value })),
-    );
-    await wait(50);
-  }
+  /** Sends on until the consumer has handled something. */
+  const sendUntilSeenBy = async ({ seen }: { readonly seen: readonly unknown[] }): Promise<void> => {
+    for (const before = sent; seen.length === 0 && sent < before + 6_000; sent += 60) {
+      await producer.send(
+        topics.usage,
+        numbered(`from-${sent}`, 60).map((value) => ({ key: value, value })),
+      );
+      await wait(50);
+    }
+  };
+  const first = newConsumer(kafka, slowly);
+  await sendUntilSeenBy(first);
+  const second = newConsumer(kafka, slowly);
+  await sendUntilSeenBy(second);
   await eventually(async () => (await committedSum(kafka, groupId, topics.usage)) === sent, {
     timeoutMs: 30_000,
   });
