@@ -159,6 +159,22 @@ export const alertRules: readonly AlertRule[] = [
     whenAbsent: 'quiet',
   },
   {
+    name: 'TollgateLossFound',
+    severity: 'critical',
+    query: 'max by (kind) (tollgate_audit_missing_events)',
+    fires: 'above',
+    threshold: 0,
+    // Longer than the audit's interval: two looks in a row say so.
+    forMinutes: 6,
+    summary: 'The audit misses VALUE by {{ .Labels.kind }}',
+    format: 'number',
+    impact: 'Usage that was decided about is in no total: bills and quotas are short by it.',
+    runbook: 'loss-found',
+    dashboard: 'pipeline',
+    panel: 'Losses found',
+    whenAbsent: 'quiet',
+  },
+  {
     name: 'TollgateHeartbeatMissing',
     severity: 'critical',
     query: 'time() - max(tollgate_heartbeat_last_success_timestamp_seconds)',

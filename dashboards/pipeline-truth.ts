@@ -154,6 +154,25 @@ export function healing(): Panels {
       unit: 'short',
     }),
     series({
+      title: 'Losses found',
+      description:
+        'What the last audit missed: records of Kafka that are not in ClickHouse, numbers that gateways gave and nobody has, units that only Redis counted; days whose totals disagree with their events; spools set back to an older copy.',
+      queries: [
+        promql('max by (kind) (tollgate_audit_missing_events)', 'missing by {{kind}}'),
+        promql('max(tollgate_audit_disagreeing_days)', 'days that disagree'),
+        promql('max(tollgate_audit_spools_set_back)', 'spools set back'),
+      ],
+      unit: 'short',
+      badAt: 1,
+    }),
+    series({
+      title: 'Age of the audit',
+      description: 'Since an audit last came to an end. It runs every five minutes unless told otherwise.',
+      queries: [promql('time() - (max(tollgate_audit_last_success_timestamp_seconds) > 0)', 'last audit')],
+      unit: 's',
+      badAt: 1_800,
+    }),
+    series({
       title: 'Time to rebuild',
       description: 'From noticing that counters were lost until all were right again.',
       queries: [promql(quantile(0.99, 'tollgate_rebuild_seconds', ''), 'p99')],

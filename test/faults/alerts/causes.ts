@@ -111,6 +111,31 @@ export const causes: readonly Cause[] = [
     },
   },
   {
+    title: 'rows that ClickHouse lost',
+    alerts: ['TollgateLossFound'],
+    cause: async ({ run: { clickhouse, ...gateway } }) => {
+      const tenant = uniqueName('lost');
+      const token = await gateway.token({ tenant_id: tenant, tier: 'large' });
+      await gateway.calls(3, 'GET /things', { token });
+      const of = 'WHERE tenant_id = {tenant:String}';
+      await eventually(async () => {
+        const rows = await clickhouse.query<{ n: number }>(`SELECT count() AS n FROM usage_events ${of}`, {
+          tenant,
+        });
+        return rows[0]?.n === 3;
+      });
+      const changes = { tenant };
+      await clickhouse.command(
+        `CREATE TABLE lost_rows ENGINE = MergeTree ORDER BY tuple() AS SELECT * FROM stored_events ${of}`,
+        changes,
+      );
+      await clickhouse.command(`ALTER TABLE stored_events DELETE ${of} SETTINGS mutations_sync = 2`, changes);
+      return async () => {
+        await clickhouse.command('INSERT INTO stored_events SELECT * FROM lost_rows');
+      };
+    },
+  },
+  {
     title: 'a disk that takes no more events',
     alerts: ['TollgateEventsLost'],
     cause: async (bed) => {

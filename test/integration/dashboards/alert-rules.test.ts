@@ -87,6 +87,12 @@ const cases: Readonly<Record<string, Case>> = {
     quiet: { 'tollgate_drift_max_units{direction="behind"}': '501x20 3x10' },
     labels: { direction: 'behind' },
   },
+  TollgateLossFound: {
+    summary: 'The audit misses 2 by offset',
+    fires: { 'tollgate_audit_missing_events{kind="offset"}': '0x10 2x20' },
+    quiet: { 'tollgate_audit_missing_events{kind="offset"}': '0x22 2x8' },
+    labels: { kind: 'offset' },
+  },
   TollgateHeartbeatMissing: {
     summary: 'No heartbeat came through for 5m 0s',
     fires: { tollgate_heartbeat_last_success_timestamp_seconds: '0+60x20 1200x10' },
