@@ -32,13 +32,17 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
     TOLLGATE_SPOOL_DIR: join(localDir, 'spool'),
     // A receiver on this machine is what a webhook is tried out with here.
     TOLLGATE_WEBHOOK_ALLOW_PRIVATE: env['TOLLGATE_WEBHOOK_ALLOW_PRIVATE'] ?? 'true',
-    ...(env['SMTP_URL'] === undefined ? {} : { SMTP_URL: env['SMTP_URL'] }),
-    ...(env['TOLLGATE_HEARTBEAT_MS'] === undefined
-      ? {}
-      : { TOLLGATE_HEARTBEAT_MS: env['TOLLGATE_HEARTBEAT_MS'] }),
+    ...asSet(env, ['SMTP_URL', 'TOLLGATE_HEARTBEAT_MS', 'TOLLGATE_REDIS_TIMEOUT_MS']),
     LOG_LEVEL: env['LOG_LEVEL'] ?? 'info',
     ...listeners(name, ports),
   };
+}
+
+/** Those of the names that are set. */
+function asSet(env: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
+  );
 }
 
 function listeners(name: ServiceName, ports: Ports): Record<string, string> {

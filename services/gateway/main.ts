@@ -11,6 +11,7 @@ import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
 import { connectRedis } from '../../shared/redis/client.ts';
 import { createConcurrency } from '../../shared/redis/concurrency.ts';
+import { callTimeoutMsDefault } from '../../shared/redis/deadline.ts';
 import { createLimiter } from '../../shared/redis/limiter.ts';
 import { createSessions } from '../../shared/redis/sessions.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
@@ -50,6 +51,8 @@ const configSchema = Type.Object({
   TOLLGATE_KEY_PREFIX: Type.String({ default: 'tg' }),
   /** Largest body the proxy passes on. */
   TOLLGATE_BODY_BYTES_MAX: Type.Integer({ minimum: 0, default: 100 * 1024 * 1024 }),
+  /** What a decision waits for Redis before this node decides by itself. */
+  TOLLGATE_REDIS_TIMEOUT_MS: Type.Integer({ minimum: 1, maximum: 10_000, default: callTimeoutMsDefault }),
   TOLLGATE_UPSTREAM_TIMEOUT_MS: Type.Integer({ minimum: 1, default: 30_000 }),
   LOG_LEVEL: Type.String({ default: 'info' }),
 });
@@ -135,6 +138,7 @@ function openRedis(config: Config, registry: Registry, lifecycle: Lifecycle) {
     redis,
     keyPrefix: config.TOLLGATE_KEY_PREFIX,
     node: config.TOLLGATE_NODE,
+    callTimeoutMs: config.TOLLGATE_REDIS_TIMEOUT_MS,
     clock,
     registry,
     logger,

@@ -22,6 +22,8 @@ export interface ConcurrencyOptions {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
+  /** A call without an answer for this long is decided locally. */
+  readonly callTimeoutMs?: number;
 }
 
 /** A place among the requests in flight, or the answer that there is none. */

@@ -9,6 +9,7 @@ import type { CheckRequest, CheckResult } from './check.ts';
 import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
 import { within } from './deadline.ts';
+import { callTimeoutMsDefault } from './deadline.ts';
 import { createDispatch } from './dispatch.ts';
 import type { Answer, Queued } from './dispatch.ts';
 import { createLimiterMetrics } from './metrics.ts';
@@ -66,7 +67,6 @@ export interface Limiter {
   close(): Promise<void>;
 }
 
-const callTimeoutMsDefault = 35;
 /** Operators' calls wait longer than checks: they are few and must not be decided locally. */
 const operatorTimeoutMs = 2000;
 

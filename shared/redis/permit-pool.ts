@@ -1,7 +1,7 @@
 import type { Logger } from '../runtime/logger.ts';
 import { messageOf } from '../runtime/errors.ts';
 import type { RedisClient } from './client.ts';
-import { within } from './deadline.ts';
+import { callTimeoutMsDefault, within } from './deadline.ts';
 import { readScript, runScript } from './scripts.ts';
 
 /** This node's share of one limit on concurrent requests of the whole platform. */
@@ -23,12 +23,13 @@ export interface PermitPoolOptions {
   readonly node: string;
   readonly nodes: () => number;
   readonly logger: Logger;
+  /** A call without an answer for this long is decided locally. */
+  readonly callTimeoutMs?: number;
 }
 
 /** A node that died holds its permits for this long at most. */
 export const permitLeaseMs = 5000;
 const renewIntervalMs = 1000;
-const callTimeoutMs = 35;
 const closeTimeoutMs = 500;
 /** All nodes together keep at most about this share of the limit idle in their hands. */
 const spareShare = 0.05;
@@ -36,7 +37,7 @@ const spareShare = 0.05;
 const script = readScript('permits');
 
 export function createPermitPool(options: PermitPoolOptions): PermitPool {
-  const { redis, key, node, nodes, logger } = options;
+  const { redis, key, node, nodes, logger, callTimeoutMs = callTimeoutMsDefault } = options;
   let limit = 0;
   let granted = 0;
   let total = 0;

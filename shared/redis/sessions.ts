@@ -4,7 +4,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { messageOf } from '../runtime/errors.ts';
 import type { RedisClient } from './client.ts';
-import { within } from './deadline.ts';
+import { callTimeoutMsDefault, within } from './deadline.ts';
 import { windowField } from './keys.ts';
 import { runLeases } from './leases.ts';
 import type { LeaseAnswer } from './leases.ts';
@@ -18,6 +18,8 @@ export interface SessionsOptions {
   readonly nodes: () => number;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** A call without an answer for this long is decided locally. */
+  readonly callTimeoutMs?: number;
 }
 
 export interface SessionAnswer {
@@ -49,7 +51,6 @@ export interface Sessions {
 }
 
 export const sessionIdLengthMax = 256;
-const callTimeoutMs = 35;
 const listTimeoutMs = 2000;
 const listMax = 1000;
 /** After a call that failed, this long nobody waits for Redis again. */
@@ -58,7 +59,8 @@ const subjectsMax = 20_000;
 
 type What = 'acquire' | 'renew' | 'release';
 
-export function createSessions({ redis, keyPrefix, nodes, clock, logger }: SessionsOptions): Sessions {
+export function createSessions(options: SessionsOptions): Sessions {
+  const { redis, keyPrefix, nodes, clock, logger, callTimeoutMs = callTimeoutMsDefault } = options;
   const subjects = createSubjects(keyPrefix);
   /** Sessions this node granted while Redis was away: key to id to end. */
   const local = new LRUCache<string, Map<string, number>>({ max: subjectsMax });

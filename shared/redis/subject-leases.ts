@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Logger } from '../runtime/logger.ts';
 import { messageOf } from '../runtime/errors.ts';
 import type { RedisClient } from './client.ts';
+import { callTimeoutMsDefault } from './deadline.ts';
 import { runLeases } from './leases.ts';
 
 /** Requests in flight under the concurrent limit of one tenant, user or address: one lease each, kept alive here. */
@@ -23,17 +24,19 @@ export interface SubjectLeasesOptions {
   readonly node: string;
   readonly nodes: () => number;
   readonly logger: Logger;
+  /** A call without an answer for this long is decided locally. */
+  readonly callTimeoutMs?: number;
 }
 
 /** A request whose node died is forgotten after this long. */
 export const requestLeaseMs = 10_000;
 const renewIntervalMs = 3000;
-const callTimeoutMs = 35;
 /** After a call that failed, this long nobody waits for Redis again. */
 const restMs = 500;
 const subjectsMax = 20_000;
 
-export function createSubjectLeases({ redis, node, nodes, logger }: SubjectLeasesOptions): SubjectLeases {
+export function createSubjectLeases(options: SubjectLeasesOptions): SubjectLeases {
+  const { redis, node, nodes, logger, callTimeoutMs = callTimeoutMsDefault } = options;
   /** Leases of this node that are in use, by subject: what is renewed, and what the local share is taken from. */
   const held = new LRUCache<string, Set<string>>({ max: subjectsMax });
   let sequence = 0;

@@ -29,7 +29,7 @@ afterAll(async () => {
 }, 60_000);
 
 async function startAndWait(args: readonly string[]): Promise<void> {
-  started = checkout.start(args, { TOLLGATE_HEARTBEAT_MS: '2000' });
+  started = checkout.start(args, { TOLLGATE_HEARTBEAT_MS: '2000', TOLLGATE_REDIS_TIMEOUT_MS: '2000' });
   let gone = false;
   void started.exited.then(() => (gone = true));
   await eventually(

@@ -26,76 +26,70 @@ const from = (address: string): { headers: Record<string, string> } => ({
   headers: { 'x-forwarded-for': address },
 });
 
-test('D2, D5: ten runs a minute pass, the eleventh is limited', () =>
-  run.decidedByRedis(async () => {
-    const token = await member(uniqueName('workspace'), 'ada');
-    expect(tally(await run.calls(11, runs, { token }))).toEqual({ 200: 10, 429: 1 });
-  }));
+test('D2, D5: ten runs a minute pass, the eleventh is limited', async () => {
+  const token = await member(uniqueName('workspace'), 'ada');
+  expect(tally(await run.calls(11, runs, { token }))).toEqual({ 200: 10, 429: 1 });
+});
 
-test('D2, D5: the identity is workspace and user together', () =>
-  run.decidedByRedis(async () => {
-    const [one, two] = [uniqueName('workspace'), uniqueName('workspace')];
-    const ada = await member(one, 'ada');
-    expect(tally(await run.calls(11, runs, { token: ada }))).toEqual({ 200: 10, 429: 1 });
-    expect((await run.call(runs, { token: await member(one, 'bob') })).status).toBe(200);
-    expect((await run.call(runs, { token: await member(two, 'ada') })).status).toBe(200);
-    expect((await run.call(runs, { token: ada })).status).toBe(429);
-  }));
+test('D2, D5: the identity is workspace and user together', async () => {
+  const [one, two] = [uniqueName('workspace'), uniqueName('workspace')];
+  const ada = await member(one, 'ada');
+  expect(tally(await run.calls(11, runs, { token: ada }))).toEqual({ 200: 10, 429: 1 });
+  expect((await run.call(runs, { token: await member(one, 'bob') })).status).toBe(200);
+  expect((await run.call(runs, { token: await member(two, 'ada') })).status).toBe(200);
+  expect((await run.call(runs, { token: ada })).status).toBe(429);
+});
 
-test('D2, D5: who has no claims is known by the address', () =>
-  run.decidedByRedis(async () => {
-    expect(tally(await run.calls(11, runs, from('203.0.113.7')))).toEqual({ 200: 10, 429: 1 });
-    expect((await run.call(runs, from('203.0.113.8'))).status).toBe(200);
-  }));
+test('D2, D5: who has no claims is known by the address', async () => {
+  expect(tally(await run.calls(11, runs, from('203.0.113.7')))).toEqual({ 200: 10, 429: 1 });
+  expect((await run.call(runs, from('203.0.113.8'))).status).toBe(200);
+});
 
-test('D2: every agent’s runs count together, other paths do not count at all', () =>
-  run.decidedByRedis(async () => {
-    const token = await member(uniqueName('workspace'), 'ada');
-    await run.calls(5, 'POST /agents/planner/runs', { token });
-    expect(tally(await run.calls(6, 'POST /agents/writer/runs', { token }))).toEqual({ 200: 5, 429: 1 });
-    expect(tally(await run.calls(15, 'GET /agents/planner', { token }))).toEqual({ 200: 15 });
-  }));
+test('D2: every agent’s runs count together, other paths do not count at all', async () => {
+  const token = await member(uniqueName('workspace'), 'ada');
+  await run.calls(5, 'POST /agents/planner/runs', { token });
+  expect(tally(await run.calls(6, 'POST /agents/writer/runs', { token }))).toEqual({ 200: 5, 429: 1 });
+  expect(tally(await run.calls(15, 'GET /agents/planner', { token }))).toEqual({ 200: 15 });
+});
 
-test('D3: the 429 is structured: error, limit, window, remaining, retry, reset', () =>
-  run.decidedByRedis(async () => {
-    const token = await member(uniqueName('workspace'), 'ada');
-    await run.calls(10, runs, { token });
-    const { body, headers } = await run.call(runs, { token });
-    expect(body).toMatchObject({
-      status: 429,
-      error: 'Rate limit exceeded: 10 per 1 minute',
-      'violated-policies': ['agent-runs'],
-      limit: 10,
-      window_seconds: 60,
-      remaining: 0,
-      retry_after_seconds: Number(headers.get('retry-after')),
-    });
-    expect(body['reset']).toBeTypeOf('number');
-    expect(body['decision_id']).toMatch(/^[0-9a-f-]{36}$/);
-  }));
+test('D3: the 429 is structured: error, limit, window, remaining, retry, reset', async () => {
+  const token = await member(uniqueName('workspace'), 'ada');
+  await run.calls(10, runs, { token });
+  const { body, headers } = await run.call(runs, { token });
+  expect(body).toMatchObject({
+    status: 429,
+    error: 'Rate limit exceeded: 10 per 1 minute',
+    'violated-policies': ['agent-runs'],
+    limit: 10,
+    window_seconds: 60,
+    remaining: 0,
+    retry_after_seconds: Number(headers.get('retry-after')),
+  });
+  expect(body['reset']).toBeTypeOf('number');
+  expect(body['decision_id']).toMatch(/^[0-9a-f-]{36}$/);
+});
 
-test('D4: a limit hit is counted by limit and logged with who and where', () =>
-  run.decidedByRedis(async () => {
-    const workspace = uniqueName('workspace');
-    const token = await member(workspace, 'ada');
-    await run.calls(11, runs, { token });
-    const { opsUrl, log } = run.installation.service('gateway');
-    const metrics = await (await fetch(`${opsUrl}/metrics`)).text();
-    expect(metrics).toMatch(
-      /tollgate_checks_total\{decision="limited",plan="default",limit="agent-runs"[^}]*\} [1-9]/,
-    );
-    const line = await eventually(() =>
-      log()
-        .split('\n')
-        .find((one) => one.includes(workspace)),
-    );
-    expect(JSON.parse(line)).toMatchObject({
-      tenant: workspace,
-      user: 'ada',
-      limited_by: ['agent-runs'],
-      msg: 'limit hit',
-    });
-  }));
+test('D4: a limit hit is counted by limit and logged with who and where', async () => {
+  const workspace = uniqueName('workspace');
+  const token = await member(workspace, 'ada');
+  await run.calls(11, runs, { token });
+  const { opsUrl, log } = run.installation.service('gateway');
+  const metrics = await (await fetch(`${opsUrl}/metrics`)).text();
+  expect(metrics).toMatch(
+    /tollgate_checks_total\{decision="limited",plan="default",limit="agent-runs"[^}]*\} [1-9]/,
+  );
+  const line = await eventually(() =>
+    log()
+      .split('\n')
+      .find((one) => one.includes(workspace)),
+  );
+  expect(JSON.parse(line)).toMatchObject({
+    tenant: workspace,
+    user: 'ada',
+    limited_by: ['agent-runs'],
+    msg: 'limit hit',
+  });
+});
 
 test('D1: without Redis the limit is kept from memory, and Redis takes over again when it is back', async () => {
   const token = await member(uniqueName('workspace'), 'ada');

@@ -31,23 +31,21 @@ const setRecord = async (tenant: string, token: string, record: object, limit: s
 
 const remaining = (answer: Answer): number => Number(answer.headers.get('x-ratelimit-remaining'));
 
-test('B1: free passes 100 a minute', () =>
-  run.decidedByRedis(async () => {
-    const { token } = await caller('free');
-    expect(tally(await run.calls(105, 'GET /', { token }, 30))).toEqual({ 200: 100, 429: 5 });
-  }));
+test('B1: free passes 100 a minute', async () => {
+  const { token } = await caller('free');
+  expect(tally(await run.calls(105, 'GET /', { token }, 30))).toEqual({ 200: 100, 429: 5 });
+});
 
-test('B1: free passes 1,000 a day, counted apart from its minutes', () =>
-  run.decidedByRedis(async () => {
-    const { tenant, token } = await caller('free');
-    await setRecord(tenant, token, { overrides: { minute: 100_000 } }, 'q=100000');
-    const used = 1000 - (await dayLeft(token));
-    expect(tally(await run.calls(1005 - used, 'GET /', { token }, 40))).toEqual({ 200: 1000 - used, 429: 5 });
-    const refused = await run.call('GET /', { token });
-    expect(refused.body['violated-policies']).toEqual(['day']);
-    const midnight = (Math.floor(Date.now() / 86_400_000) + 1) * 86_400;
-    expect(refused.body['reset']).toBe(midnight);
-  }));
+test('B1: free passes 1,000 a day, counted apart from its minutes', async () => {
+  const { tenant, token } = await caller('free');
+  await setRecord(tenant, token, { overrides: { minute: 100_000 } }, 'q=100000');
+  const used = 1000 - (await dayLeft(token));
+  expect(tally(await run.calls(1005 - used, 'GET /', { token }, 40))).toEqual({ 200: 1000 - used, 429: 5 });
+  const refused = await run.call('GET /', { token });
+  expect(refused.body['violated-policies']).toEqual(['day']);
+  const midnight = (Math.floor(Date.now() / 86_400_000) + 1) * 86_400;
+  expect(refused.body['reset']).toBe(midnight);
+});
 
 async function dayLeft(token: string): Promise<number> {
   const { body } = await run.api('GET /v1/usage', { token });
@@ -55,13 +53,12 @@ async function dayLeft(token: string): Promise<number> {
   return limits.find(({ name }) => name === 'day')?.remaining ?? Number.NaN;
 }
 
-test('B1: pro passes 1,000 a minute and has no daily limit', () =>
-  run.decidedByRedis(async () => {
-    const { token } = await caller('pro');
-    const answers = await run.calls(1005, 'GET /', { token }, 40);
-    expect(tally(answers)).toEqual({ 200: 1000, 429: 5 });
-    expect(answers[0]?.headers.get('ratelimit-policy')).not.toContain('day');
-  }));
+test('B1: pro passes 1,000 a minute and has no daily limit', async () => {
+  const { token } = await caller('pro');
+  const answers = await run.calls(1005, 'GET /', { token }, 40);
+  expect(tally(answers)).toEqual({ 200: 1000, 429: 5 });
+  expect(answers[0]?.headers.get('ratelimit-policy')).not.toContain('day');
+});
 
 test('B1: an enterprise customer has the limit that was agreed on with it, its neighbour the plan’s', async () => {
   const big = await caller('enterprise');
@@ -79,23 +76,22 @@ test('B2: X-RateLimit-Reset is a Unix timestamp in seconds', async () => {
   expect(reset).toBeLessThanOrEqual((Math.floor(before / 86_400) + 1) * 86_400 + 1);
 });
 
-test('B3: a 429 says when to retry, in words and in JSON, and where to read more', () =>
-  run.decidedByRedis(async () => {
-    const { token } = await caller('free');
-    await run.calls(20, 'POST /search', { token });
-    const refused = await run.call('POST /search', { token });
-    expect(refused.status).toBe(429);
-    const seconds = Number(refused.headers.get('retry-after'));
-    expect(seconds).toBeGreaterThan(0);
-    expect(refused.body).toMatchObject({
-      title: 'Too many requests',
-      error: 'Rate limit exceeded: 20 per 1 minute',
-      retry_after_seconds: seconds,
-      documentation_url: 'https://docs.example.com/limits',
-    });
-    expect(refused.body['detail']).toContain('20 requests per 1 minute');
-    expect(refused.body['detail']).toContain(`try again in ${seconds} s`);
-  }));
+test('B3: a 429 says when to retry, in words and in JSON, and where to read more', async () => {
+  const { token } = await caller('free');
+  await run.calls(20, 'POST /search', { token });
+  const refused = await run.call('POST /search', { token });
+  expect(refused.status).toBe(429);
+  const seconds = Number(refused.headers.get('retry-after'));
+  expect(seconds).toBeGreaterThan(0);
+  expect(refused.body).toMatchObject({
+    title: 'Too many requests',
+    error: 'Rate limit exceeded: 20 per 1 minute',
+    retry_after_seconds: seconds,
+    documentation_url: 'https://docs.example.com/limits',
+  });
+  expect(refused.body['detail']).toContain('20 requests per 1 minute');
+  expect(refused.body['detail']).toContain(`try again in ${seconds} s`);
+});
 
 test('B4, B10: every customer opens a portal of its own, with usage, limits and history, and nobody else’s', async () => {
   const { tenant, token } = await caller('free');
@@ -131,43 +127,41 @@ test('B5: a window slides: what was used a moment ago still counts across the mi
   expect(reset * 1000 - Date.now()).toBeGreaterThan(55_000);
 });
 
-test('B5: a limit of an endpoint changes with the file, without a restart; a bad edit is refused', () =>
-  run.decidedByRedis(async () => {
-    const { token } = await caller('free');
-    const text = await readFile(run.policyPath, 'utf8');
-    try {
-      await writeFile(run.policyPath, text.replace('limit: 20, by_plan', 'limit: -1, by_plan'));
-      await eventually(() => run.installation.service('gateway').log().includes('policy edit refused'));
-      expect((await run.call('POST /search', { token })).headers.get('ratelimit-policy')).toContain('q=20;');
-      await writeFile(run.policyPath, text.replace('limit: 20, by_plan', 'limit: 3, by_plan'));
-      await eventually(async () => {
-        const { headers } = await run.call('POST /search', { token });
-        return headers.get('ratelimit-policy')?.includes('q=3;');
-      });
-    } finally {
-      await writeFile(run.policyPath, text);
-    }
-  }));
+test('B5: a limit of an endpoint changes with the file, without a restart; a bad edit is refused', async () => {
+  const { token } = await caller('free');
+  const text = await readFile(run.policyPath, 'utf8');
+  try {
+    await writeFile(run.policyPath, text.replace('limit: 20, by_plan', 'limit: -1, by_plan'));
+    await eventually(() => run.installation.service('gateway').log().includes('policy edit refused'));
+    expect((await run.call('POST /search', { token })).headers.get('ratelimit-policy')).toContain('q=20;');
+    await writeFile(run.policyPath, text.replace('limit: 20, by_plan', 'limit: 3, by_plan'));
+    await eventually(async () => {
+      const { headers } = await run.call('POST /search', { token });
+      return headers.get('ratelimit-policy')?.includes('q=3;');
+    });
+  } finally {
+    await writeFile(run.policyPath, text);
+  }
+});
 
-test('B6: only the right service token bypasses, and it does so where the caller is out of room', () =>
-  run.decidedByRedis(async () => {
-    const { token } = await caller('free');
-    await run.calls(20, 'POST /search', { token });
-    const withToken = (value: string): Promise<Answer> =>
-      run.call('POST /search', { token, headers: { 'x-service-token': value } });
-    const right = run.serviceToken;
-    const wrong = [
-      right.slice(0, -1),
-      `${right}0`,
-      right.toUpperCase(),
-      right.replace(/^./, (first) => (first === '0' ? '1' : '0')),
-      '',
-      'undefined',
-      '*',
-    ];
-    for (const value of wrong) expect((await withToken(value)).status, value).not.toBe(200);
-    for (let index = 0; index < 25; index++) expect((await withToken(right)).status).toBe(200);
-  }));
+test('B6: only the right service token bypasses, and it does so where the caller is out of room', async () => {
+  const { token } = await caller('free');
+  await run.calls(20, 'POST /search', { token });
+  const withToken = (value: string): Promise<Answer> =>
+    run.call('POST /search', { token, headers: { 'x-service-token': value } });
+  const right = run.serviceToken;
+  const wrong = [
+    right.slice(0, -1),
+    `${right}0`,
+    right.toUpperCase(),
+    right.replace(/^./, (first) => (first === '0' ? '1' : '0')),
+    '',
+    'undefined',
+    '*',
+  ];
+  for (const value of wrong) expect((await withToken(value)).status, value).not.toBe(200);
+  for (let index = 0; index < 25; index++) expect((await withToken(right)).status).toBe(200);
+});
 
 test('B7: a customer that comes near a limit, and one that exceeds it, is told once each', async () => {
   const { tenant, token } = await caller('free');
@@ -193,23 +187,20 @@ test('B7: a customer that comes near a limit, and one that exceeds it, is told o
   expect(await told()).toEqual(['exceeded 1', 'threshold 0.8']);
 });
 
-test('B8: checks, passes and rejections are metrics of the gateway', () =>
-  run.decidedByRedis(async () => {
-    const { token } = await caller('free');
-    const counted = async (decision: string): Promise<number> => {
-      const text = await (await fetch(`${run.installation.service('gateway').opsUrl}/metrics`)).text();
-      const lines = text
-        .split('\n')
-        .filter(
-          (line) => line.startsWith('tollgate_checks_total{') && line.includes(`decision="${decision}"`),
-        );
-      return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
-    };
-    const [passed, refused] = [await counted('allowed'), await counted('limited')];
-    await run.calls(22, 'POST /search', { token });
-    expect((await counted('allowed')) - passed).toBe(20);
-    expect((await counted('limited')) - refused).toBe(2);
-  }));
+test('B8: checks, passes and rejections are metrics of the gateway', async () => {
+  const { token } = await caller('free');
+  const counted = async (decision: string): Promise<number> => {
+    const text = await (await fetch(`${run.installation.service('gateway').opsUrl}/metrics`)).text();
+    const lines = text
+      .split('\n')
+      .filter((line) => line.startsWith('tollgate_checks_total{') && line.includes(`decision="${decision}"`));
+    return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  };
+  const [passed, refused] = [await counted('allowed'), await counted('limited')];
+  await run.calls(22, 'POST /search', { token });
+  expect((await counted('allowed')) - passed).toBe(20);
+  expect((await counted('limited')) - refused).toBe(2);
+});
 
 test('B9: what a check took is measured for every request, in microseconds', async () => {
   const { tenant, token } = await caller('pro');
@@ -224,34 +215,32 @@ test('B9: what a check took is measured for every request, in microseconds', asy
   expect(rows[0]?.measured).toBe(50);
 });
 
-test('B11: near its limit a caller is slowed down before it is refused', () =>
-  run.decidedByRedis(async () => {
-    const { token } = await caller('free');
-    const took = async (): Promise<number> => {
-      const startedAt = performance.now();
-      const answer = await run.call('GET /', { token });
-      expect(answer.status).toBe(200);
-      return performance.now() - startedAt;
-    };
-    await run.calls(97, 'GET /', { token }, 97);
-    expect(remaining(await run.call('GET /', { token }))).toBe(2);
-    expect(await took()).toBeGreaterThan(300);
-  }));
+test('B11: near its limit a caller is slowed down before it is refused', async () => {
+  const { token } = await caller('free');
+  const took = async (): Promise<number> => {
+    const startedAt = performance.now();
+    const answer = await run.call('GET /', { token });
+    expect(answer.status).toBe(200);
+    return performance.now() - startedAt;
+  };
+  await run.calls(97, 'GET /', { token }, 97);
+  expect(remaining(await run.call('GET /', { token }))).toBe(2);
+  expect(await took()).toBeGreaterThan(300);
+});
 
-test('B12: a limit raised for a while is in force at once and ends by itself', () =>
-  run.decidedByRedis(async () => {
-    const { tenant, token } = await caller('free');
-    await run.calls(20, 'POST /search', { token });
-    expect((await run.call('POST /search', { token })).status).toBe(429);
-    const boost = {
-      limit: 'search',
-      set_to: 500,
-      ends_at: new Date(Date.now() + 3_000).toISOString(),
-      reason: 'launch',
-    };
-    expect((await run.admin(`POST /admin/v1/tenants/${tenant}/boosts`, boost)).status).toBe(201);
-    await eventually(async () => (await run.call('POST /search', { token })).status === 200);
-    await eventually(async () => (await run.call('POST /search', { token })).status === 429);
-    const { body } = await run.admin(`GET /admin/v1/tenants/${tenant}/boosts`);
-    expect(body['boosts']).toMatchObject([{ reason: 'launch', phase: 'ended' }]);
-  }));
+test('B12: a limit raised for a while is in force at once and ends by itself', async () => {
+  const { tenant, token } = await caller('free');
+  await run.calls(20, 'POST /search', { token });
+  expect((await run.call('POST /search', { token })).status).toBe(429);
+  const boost = {
+    limit: 'search',
+    set_to: 500,
+    ends_at: new Date(Date.now() + 3_000).toISOString(),
+    reason: 'launch',
+  };
+  expect((await run.admin(`POST /admin/v1/tenants/${tenant}/boosts`, boost)).status).toBe(201);
+  await eventually(async () => (await run.call('POST /search', { token })).status === 200);
+  await eventually(async () => (await run.call('POST /search', { token })).status === 429);
+  const { body } = await run.admin(`GET /admin/v1/tenants/${tenant}/boosts`);
+  expect(body['boosts']).toMatchObject([{ reason: 'launch', phase: 'ended' }]);
+});

@@ -43,93 +43,85 @@ describe('A1, A9: plans', () => {
     ['trial', 10],
     ['pro', 100],
     ['enterprise', 1000],
-  ])('A1, A9: %s passes %i an hour and not one more', (plan, limit) =>
-    run.decidedByRedis(async () => {
-      const { token } = await caller(plan);
-      expect(tally(await run.calls(limit + 5, 'GET /', { token }, 40))).toEqual({ 200: limit, 429: 5 });
-    }),
-  );
+  ])('A1, A9: %s passes %i an hour and not one more', async (plan, limit) => {
+    const { token } = await caller(plan);
+    expect(tally(await run.calls(limit + 5, 'GET /', { token }, 40))).toEqual({ 200: limit, 429: 5 });
+  });
 });
 
-test('A2: the key is the tenant of the verified token, whoever the user and whatever else the request says', () =>
-  run.decidedByRedis(async () => {
-    const { tenant, token } = await caller('trial');
-    const other = await run.token({ tenant_id: tenant, sub: 'bob', plan: 'trial' });
-    expect(tally(await run.calls(6, 'GET /', { token }))).toEqual({ 200: 6 });
-    expect(tally(await run.calls(6, 'GET /', { token: other }))).toEqual({ 200: 4, 429: 2 });
-    const disguised = { 'x-tenant-id': uniqueName('other'), 'x-forwarded-for': '203.0.113.9' };
-    expect((await run.call('GET /?tenant_id=other', { token, headers: disguised })).status).toBe(429);
-  }));
+test('A2: the key is the tenant of the verified token, whoever the user and whatever else the request says', async () => {
+  const { tenant, token } = await caller('trial');
+  const other = await run.token({ tenant_id: tenant, sub: 'bob', plan: 'trial' });
+  expect(tally(await run.calls(6, 'GET /', { token }))).toEqual({ 200: 6 });
+  expect(tally(await run.calls(6, 'GET /', { token: other }))).toEqual({ 200: 4, 429: 2 });
+  const disguised = { 'x-tenant-id': uniqueName('other'), 'x-forwarded-for': '203.0.113.9' };
+  expect((await run.call('GET /?tenant_id=other', { token, headers: disguised })).status).toBe(429);
+});
 
-test('A2: a token signed by somebody else is nobody: 401, and the tenant loses nothing', () =>
-  run.decidedByRedis(async () => {
-    const { tenant, token } = await caller('trial');
-    const forged = await run.token({ tenant_id: tenant, sub: 'ada', plan: 'enterprise' }, 'f'.repeat(64));
-    expect(tally(await run.calls(5, 'GET /', { token: forged }))).toEqual({ 401: 5 });
-    expect(tally(await run.calls(11, 'GET /', { token }))).toEqual({ 200: 10, 429: 1 });
-  }));
+test('A2: a token signed by somebody else is nobody: 401, and the tenant loses nothing', async () => {
+  const { tenant, token } = await caller('trial');
+  const forged = await run.token({ tenant_id: tenant, sub: 'ada', plan: 'enterprise' }, 'f'.repeat(64));
+  expect(tally(await run.calls(5, 'GET /', { token: forged }))).toEqual({ 401: 5 });
+  expect(tally(await run.calls(11, 'GET /', { token }))).toEqual({ 200: 10, 429: 1 });
+});
 
-test('A3: a limit is chosen for each request, from its route and the plan of its caller', () =>
-  run.decidedByRedis(async () => {
-    const trial = await caller('trial');
-    const pro = await caller('pro');
-    expect(tally(await run.calls(4, 'POST /reports', { token: trial.token }))).toEqual({ 200: 2, 429: 2 });
-    expect(tally(await run.calls(22, 'POST /reports', { token: pro.token }))).toEqual({ 200: 20, 429: 2 });
-    expect((await run.call('GET /reports', { token: trial.token })).status).toBe(200);
-  }));
+test('A3: a limit is chosen for each request, from its route and the plan of its caller', async () => {
+  const trial = await caller('trial');
+  const pro = await caller('pro');
+  expect(tally(await run.calls(4, 'POST /reports', { token: trial.token }))).toEqual({ 200: 2, 429: 2 });
+  expect(tally(await run.calls(22, 'POST /reports', { token: pro.token }))).toEqual({ 200: 20, 429: 2 });
+  expect((await run.call('GET /reports', { token: trial.token })).status).toBe(200);
+});
 
-test('A3: a tenant that changes its plan has the new limit at once and keeps what it used', () =>
-  run.decidedByRedis(async () => {
-    const { tenant, token } = await caller('trial');
-    expect(tally(await run.calls(11, 'GET /', { token }))).toEqual({ 200: 10, 429: 1 });
-    expect((await run.admin(`PUT /admin/v1/tenants/${tenant}`, { plan: 'pro' })).status).toBe(200);
-    const first = await eventually(async () => {
-      const answer = await run.call('GET /', { token });
-      return answer.status === 200 ? answer : null;
-    });
-    expect(limitHeaders(first).slice(0, 2)).toEqual(['100', '89']);
-  }));
+test('A3: a tenant that changes its plan has the new limit at once and keeps what it used', async () => {
+  const { tenant, token } = await caller('trial');
+  expect(tally(await run.calls(11, 'GET /', { token }))).toEqual({ 200: 10, 429: 1 });
+  expect((await run.admin(`PUT /admin/v1/tenants/${tenant}`, { plan: 'pro' })).status).toBe(200);
+  const first = await eventually(async () => {
+    const answer = await run.call('GET /', { token });
+    return answer.status === 200 ? answer : null;
+  });
+  expect(limitHeaders(first).slice(0, 2)).toEqual(['100', '89']);
+});
 
-test('A4: a refusal is a 429 with limit, window, Retry-After and an upgrade address', () =>
-  run.decidedByRedis(async () => {
-    const { token, tenant } = await caller('trial');
-    const refused = await hitRefused(token);
-    expect(refused.headers.get('content-type')).toContain('application/problem+json');
-    const retryAfter = Number(refused.headers.get('retry-after'));
-    expect(retryAfter).toBeGreaterThan(3_500);
-    expect(retryAfter).toBeLessThanOrEqual(3_600);
-    expect(refused.body).toMatchObject({
-      status: 429,
-      limit: 10,
-      window_seconds: 3_600,
-      remaining: 0,
-      retry_after_seconds: retryAfter,
-      tenant_id: tenant,
-      plan: 'trial',
-      'violated-policies': ['hour'],
-      upgrade_url: 'https://example.com/pricing',
-      documentation_url: 'https://docs.example.com/limits',
-    });
-  }));
+test('A4: a refusal is a 429 with limit, window, Retry-After and an upgrade address', async () => {
+  const { token, tenant } = await caller('trial');
+  const refused = await hitRefused(token);
+  expect(refused.headers.get('content-type')).toContain('application/problem+json');
+  const retryAfter = Number(refused.headers.get('retry-after'));
+  expect(retryAfter).toBeGreaterThan(3_500);
+  expect(retryAfter).toBeLessThanOrEqual(3_600);
+  expect(refused.body).toMatchObject({
+    status: 429,
+    limit: 10,
+    window_seconds: 3_600,
+    remaining: 0,
+    retry_after_seconds: retryAfter,
+    tenant_id: tenant,
+    plan: 'trial',
+    'violated-policies': ['hour'],
+    upgrade_url: 'https://example.com/pricing',
+    documentation_url: 'https://docs.example.com/limits',
+  });
+});
 
-test('A5: every response carries the limit headers: 200, 401, 404, 429, 500, 502, bypassed', () =>
-  run.decidedByRedis(async () => {
-    const { token } = await caller('pro');
-    const limited = await caller('trial');
-    const forged = await run.token({ tenant_id: 'x' }, 'f'.repeat(64));
-    const answers: Readonly<Record<string, Answer>> = {
-      200: await run.call('GET /', { token }),
-      401: await run.call('GET /', { token: forged }),
-      404: await run.call('GET /status/404', { token }),
-      429: await hitRefused(limited.token),
-      500: await run.call('GET /status/500', { token }),
-      bypassed: await run.call('GET /', { headers: { 'x-service-token': run.serviceToken } }),
-    };
-    for (const [kind, answer] of Object.entries(answers)) {
-      if (kind !== 'bypassed') expect(answer.status, kind).toBe(Number(kind));
-      for (const value of limitHeaders(answer)) expect(value, kind).toMatch(/^\d+$/);
-    }
-  }));
+test('A5: every response carries the limit headers: 200, 401, 404, 429, 500, 502, bypassed', async () => {
+  const { token } = await caller('pro');
+  const limited = await caller('trial');
+  const forged = await run.token({ tenant_id: 'x' }, 'f'.repeat(64));
+  const answers: Readonly<Record<string, Answer>> = {
+    200: await run.call('GET /', { token }),
+    401: await run.call('GET /', { token: forged }),
+    404: await run.call('GET /status/404', { token }),
+    429: await hitRefused(limited.token),
+    500: await run.call('GET /status/500', { token }),
+    bypassed: await run.call('GET /', { headers: { 'x-service-token': run.serviceToken } }),
+  };
+  for (const [kind, answer] of Object.entries(answers)) {
+    if (kind !== 'bypassed') expect(answer.status, kind).toBe(Number(kind));
+    for (const value of limitHeaders(answer)) expect(value, kind).toMatch(/^\d+$/);
+  }
+});
 
 test('A6: the check takes less than 5 ms of a request', async () => {
   const { token, tenant } = await caller('enterprise');
@@ -145,43 +137,41 @@ test('A6: the check takes less than 5 ms of a request', async () => {
   expect(rows[0]?.median).toBeLessThan(5_000);
 });
 
-test('A7: at most 1000 requests run at once across the platform, whoever sends them', () =>
-  run.decidedByRedis(async () => {
-    const tenants = await Promise.all(Array.from({ length: 3 }, () => caller('enterprise')));
-    const answered: Answer[] = [];
-    const sent = tenants.flatMap(({ token }) =>
-      Array.from({ length: 340 }, () =>
-        run.call('GET /held', { token }).then((answer) => void answered.push(answer)),
-      ),
-    );
-    try {
-      await eventually(() => answered.length === 20 && run.held() > 0, { timeoutMs: 20_000 });
-      expect(tally(answered)).toEqual({ 429: 20 });
-      expect(answered[0]?.body['violated-policies']).toEqual(['platform']);
-    } finally {
-      await eventually(() => {
-        run.letGo();
-        return answered.length === sent.length;
-      });
-    }
-    expect(tally(answered)).toEqual({ 200: 1000, 429: 20 });
-    expect((await run.call('GET /', { token: tenants[0]?.token ?? '' })).status).toBe(200);
-  }));
+test('A7: at most 1000 requests run at once across the platform, whoever sends them', async () => {
+  const tenants = await Promise.all(Array.from({ length: 3 }, () => caller('enterprise')));
+  const answered: Answer[] = [];
+  const sent = tenants.flatMap(({ token }) =>
+    Array.from({ length: 340 }, () =>
+      run.call('GET /held', { token }).then((answer) => void answered.push(answer)),
+    ),
+  );
+  try {
+    await eventually(() => answered.length === 20 && run.held() > 0, { timeoutMs: 20_000 });
+    expect(tally(answered)).toEqual({ 429: 20 });
+    expect(answered[0]?.body['violated-policies']).toEqual(['platform']);
+  } finally {
+    await eventually(() => {
+      run.letGo();
+      return answered.length === sent.length;
+    });
+  }
+  expect(tally(answered)).toEqual({ 200: 1000, 429: 20 });
+  expect((await run.call('GET /', { token: tenants[0]?.token ?? '' })).status).toBe(200);
+});
 
-test('A8: a tenant has at most 50 widget sessions at once, apart from its requests', () =>
-  run.decidedByRedis(async () => {
-    const { token } = await caller('trial');
-    const { token: neighbour } = await caller('trial');
-    const open = (id: string): Promise<Answer> =>
-      run.api('POST /v1/sessions', { token, body: { session_id: id } });
-    for (let index = 0; index < 50; index++) expect((await open(`w${index}`)).status).toBe(201);
-    expect((await open('w50')).status).toBe(429);
-    expect((await open('w0')).status, 'the same id renews').toBe(201);
-    expect((await run.api('POST /v1/sessions', { token: neighbour, body: {} })).status).toBe(201);
-    expect((await run.api('DELETE /v1/sessions/w7', { token })).status).toBe(204);
-    expect((await open('w50')).status).toBe(201);
-    expect(tally(await run.calls(11, 'GET /', { token }))).toEqual({ 200: 10, 429: 1 });
-  }));
+test('A8: a tenant has at most 50 widget sessions at once, apart from its requests', async () => {
+  const { token } = await caller('trial');
+  const { token: neighbour } = await caller('trial');
+  const open = (id: string): Promise<Answer> =>
+    run.api('POST /v1/sessions', { token, body: { session_id: id } });
+  for (let index = 0; index < 50; index++) expect((await open(`w${index}`)).status).toBe(201);
+  expect((await open('w50')).status).toBe(429);
+  expect((await open('w0')).status, 'the same id renews').toBe(201);
+  expect((await run.api('POST /v1/sessions', { token: neighbour, body: {} })).status).toBe(201);
+  expect((await run.api('DELETE /v1/sessions/w7', { token })).status).toBe(204);
+  expect((await open('w50')).status).toBe(201);
+  expect(tally(await run.calls(11, 'GET /', { token }))).toEqual({ 200: 10, 429: 1 });
+});
 
 test('A9: a window that has passed is free again, after exactly Retry-After', async () => {
   const token = await short.token({ tenant_id: uniqueName('reset'), sub: 'ada', plan: 'trial' });
@@ -193,10 +183,9 @@ test('A9: a window that has passed is free again, after exactly Retry-After', as
   expect((await short.call('GET /', { token })).status).toBe(200);
 });
 
-test('A9: an operator’s reset makes a tenant’s limit whole at once', () =>
-  run.decidedByRedis(async () => {
-    const { tenant, token } = await caller('trial');
-    await hitRefused(token);
-    expect((await run.admin(`POST /admin/v1/tenants/${tenant}/reset`, { reason: 'test' })).status).toBe(200);
-    expect(tally(await run.calls(11, 'GET /', { token }))).toEqual({ 200: 10, 429: 1 });
-  }));
+test('A9: an operator’s reset makes a tenant’s limit whole at once', async () => {
+  const { tenant, token } = await caller('trial');
+  await hitRefused(token);
+  expect((await run.admin(`POST /admin/v1/tenants/${tenant}/reset`, { reason: 'test' })).status).toBe(200);
+  expect(tally(await run.calls(11, 'GET /', { token }))).toEqual({ 200: 10, 429: 1 });
+});

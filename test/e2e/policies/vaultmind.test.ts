@@ -32,39 +32,35 @@ describe('E1: limits by address and endpoint', () => {
     ['POST /agent/chat', 10],
     ['POST /agent/calendar', 20],
     ['GET /audit/logs', 30],
-  ])('E1: %s passes %i a minute for an address', (what, limit) =>
-    run.decidedByRedis(async () => {
-      expect(tally(await run.calls(limit + 2, what, from(address()), 20))).toEqual({
-        200: limit,
-        429: 2,
-      });
-      const answers = await run.call(what, from(address()));
-      expect(answers.status, 'another address').toBe(200);
-      expect(answers.headers.get('ratelimit-policy')).toContain(`q=${limit};w=60`);
-    }),
-  );
+  ])('E1: %s passes %i a minute for an address', async (what, limit) => {
+    expect(tally(await run.calls(limit + 2, what, from(address()), 20))).toEqual({
+      200: limit,
+      429: 2,
+    });
+    const answers = await run.call(what, from(address()));
+    expect(answers.status, 'another address').toBe(200);
+    expect(answers.headers.get('ratelimit-policy')).toContain(`q=${limit};w=60`);
+  });
 
-  test('E1: endpoints are counted apart', () =>
-    run.decidedByRedis(async () => {
-      const ip = address();
-      expect(tally(await run.calls(12, 'POST /agent/chat', from(ip)))).toEqual({ 200: 10, 429: 2 });
-      expect(tally(await run.calls(22, 'POST /agent/calendar', from(ip)))).toEqual({ 200: 20, 429: 2 });
-    }));
+  test('E1: endpoints are counted apart', async () => {
+    const ip = address();
+    expect(tally(await run.calls(12, 'POST /agent/chat', from(ip)))).toEqual({ 200: 10, 429: 2 });
+    expect(tally(await run.calls(22, 'POST /agent/calendar', from(ip)))).toEqual({ 200: 20, 429: 2 });
+  });
 });
 
-test('E2: a user is limited by its tier wherever it calls from; without a token the address counts', () =>
-  run.decidedByRedis(async () => {
-    const claims = { tenant_id: uniqueName('vault'), sub: uniqueName('user') };
-    const free = await run.token({ ...claims, tier: 'free' });
-    const answers = await Promise.all(
-      Array.from({ length: 122 }, () => run.call('GET /notes', { token: free, ...from(address()) })),
-    );
-    expect(tally(answers)).toEqual({ 200: 120, 429: 2 });
-    const pro = await run.token({ ...claims, sub: uniqueName('user'), tier: 'pro' });
-    expect((await run.call('GET /notes', { token: pro })).headers.get('x-ratelimit-limit')).toBe('600');
-    const ip = address();
-    expect(tally(await run.calls(122, 'GET /notes', from(ip), 20))).toEqual({ 200: 120, 429: 2 });
-  }));
+test('E2: a user is limited by its tier wherever it calls from; without a token the address counts', async () => {
+  const claims = { tenant_id: uniqueName('vault'), sub: uniqueName('user') };
+  const free = await run.token({ ...claims, tier: 'free' });
+  const answers = await Promise.all(
+    Array.from({ length: 122 }, () => run.call('GET /notes', { token: free, ...from(address()) })),
+  );
+  expect(tally(answers)).toEqual({ 200: 120, 429: 2 });
+  const pro = await run.token({ ...claims, sub: uniqueName('user'), tier: 'pro' });
+  expect((await run.call('GET /notes', { token: pro })).headers.get('x-ratelimit-limit')).toBe('600');
+  const ip = address();
+  expect(tally(await run.calls(122, 'GET /notes', from(ip), 20))).toEqual({ 200: 120, 429: 2 });
+});
 
 describe('E3: nginx in front', () => {
   let nginx: ChildProcess;
@@ -90,19 +86,18 @@ describe('E3: nginx in front', () => {
     await rm(dir, { recursive: true, force: true });
   });
 
-  test('E3: the client behind nginx is the one that is limited, and its headers come through', () =>
-    run.decidedByRedis(async () => {
-      const chat = (ip: string): Promise<Response> =>
-        fetch(`${url}/agent/chat`, { method: 'POST', headers: { 'x-real-client': ip } });
-      const ip = address();
-      const statuses: number[] = [];
-      for (let index = 0; index < 11; index++) statuses.push((await chat(ip)).status);
-      expect(statuses).toEqual([...Array<number>(10).fill(200), 429]);
-      const refused = await chat(ip);
-      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-      expect(refused.headers.get('x-ratelimit-limit')).toBe('10');
-      expect((await chat(address())).status).toBe(200);
-    }));
+  test('E3: the client behind nginx is the one that is limited, and its headers come through', async () => {
+    const chat = (ip: string): Promise<Response> =>
+      fetch(`${url}/agent/chat`, { method: 'POST', headers: { 'x-real-client': ip } });
+    const ip = address();
+    const statuses: number[] = [];
+    for (let index = 0; index < 11; index++) statuses.push((await chat(ip)).status);
+    expect(statuses).toEqual([...Array<number>(10).fill(200), 429]);
+    const refused = await chat(ip);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(refused.headers.get('x-ratelimit-limit')).toBe('10');
+    expect((await chat(address())).status).toBe(200);
+  });
 });
 
 /** The test stands for many clients, so nginx takes the address from a header instead of from the connection. */
@@ -179,9 +174,8 @@ test('E6: what requests cost, and what limiting saved', async () => {
   expect(rows).toEqual([{ requests: 14, cost: served, saved: 14 - served }]);
 });
 
-test('E7: the curl loop: eleven calls to a limit of ten give ten 200 and one 429', () =>
-  run.decidedByRedis(async () => {
-    const loop = `for i in $(seq 1 11); do curl -s -o /dev/null -w '%{http_code} ' -X POST -H 'X-Forwarded-For: ${address()}' '${run.installation.urls.gateway}/agent/chat'; done`;
-    const { stdout } = await shell('bash', ['-c', loop]);
-    expect(stdout.trim().split(' ')).toEqual([...Array<string>(10).fill('200'), '429']);
-  }));
+test('E7: the curl loop: eleven calls to a limit of ten give ten 200 and one 429', async () => {
+  const loop = `for i in $(seq 1 11); do curl -s -o /dev/null -w '%{http_code} ' -X POST -H 'X-Forwarded-For: ${address()}' '${run.installation.urls.gateway}/agent/chat'; done`;
+  const { stdout } = await shell('bash', ['-c', loop]);
+  expect(stdout.trim().split(' ')).toEqual([...Array<string>(10).fill('200'), '429']);
+});

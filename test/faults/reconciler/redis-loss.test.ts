@@ -35,7 +35,7 @@ beforeAll(async () => {
   run = await runPolicy('default', {
     services: ['gateway', 'aggregator', 'reconciler'],
     edit: () => policyText,
-    env: { REDIS_URL: redis.url },
+    env: { REDIS_URL: redis.url, TOLLGATE_REDIS_TIMEOUT_MS: '35' },
   });
 });
 
