@@ -40,9 +40,7 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
 
 /** Those of the names that are set. */
 function asSet(env: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
-  );
+  return Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
 }
 
 function listeners(name: ServiceName, ports: Ports): Record<string, string> {
