@@ -6,6 +6,7 @@ import type { SASLOptions } from 'kafkajs';
 import type { Logger } from '../runtime/logger.ts';
 import type { KafkaSecurity } from './kafka-config.ts';
 import { bridgeLogs } from './log-bridge.ts';
+import { hastenProduce } from './produce-encoding.ts';
 import { quietRequestQueue } from './request-queue.ts';
 
 export interface KafkaOptions {
@@ -45,6 +46,7 @@ export interface KafkaConnection {
  */
 export function createKafka(options: KafkaOptions): Kafka {
   quietRequestQueue();
+  hastenProduce();
   const { clientId, logger, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
   const brokers = typeof options.brokers === 'string' ? options.brokers.split(',') : [...options.brokers];
   const { tls = null, sasl = null } = options.security ?? {};

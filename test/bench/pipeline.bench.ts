@@ -113,7 +113,7 @@ async function freshness({ quick, say, dir }: BenchOptions): Promise<string> {
     await loadAndWatch(path, 500, quick ? 2 : 10);
     const fresh = await loadAndWatch(path, 2_000, seconds);
     return (
-      `All services, each a process, at ${fresh.perSecond.toFixed(0)} requests/s for ${seconds} s (${fresh.responses.toLocaleString('en')} answers, ${fresh.others} of them not 200, ` +
+      `All services, each a process, at ${fresh.perSecond.toFixed(0)} requests/s for ${seconds} s (${fresh.responses.toLocaleString('en')} answers, other than 200: ${fresh.others}, ` +
       `${fresh.unanswered} requests without one): from the answer at the client to being counted in every total ` +
       `(asked every 50 ms) p50 ${fresh.p50.toFixed(0)} ms, p99 ${fresh.p99.toFixed(0)} ms, longest ` +
       `${fresh.max.toFixed(0)} ms; load average ${loadavg()[0]?.toFixed(1) ?? '?'}.`

@@ -23,7 +23,7 @@ export const bench: Bench = {
       stop();
       return [
         `All services and servers at ${fresh.perSecond.toFixed(0)} requests/s of 100 tenants for ${seconds} s after ` +
-          `${warmUpSeconds} s of warming up (${fresh.responses.toLocaleString('en')} answers, ${fresh.others} of them not 200, ${fresh.unanswered} requests ` +
+          `${warmUpSeconds} s of warming up (${fresh.responses.toLocaleString('en')} answers, other than 200: ${fresh.others}, ${fresh.unanswered} requests ` +
           `without one); resident memory in MiB, sampled every second. First, middle and last are medians of a tenth of ` +
           `the run each. Answers were counted after p50 ${fresh.p50.toFixed(0)} ms, p99 ${fresh.p99.toFixed(0)} ms; load ` +
           `average ${loadavg()[0]?.toFixed(1) ?? '?'}.`,

@@ -6,8 +6,8 @@ import { SignJWT } from 'jose';
 export interface Load {
   /** Answers so far; each one is metered, whatever its status. */
   responses(): number;
-  /** Those of them with another status than 200. */
-  others(): number;
+  /** How many of them had which status other than 200. */
+  others(): ReadonlyMap<string, number>;
   /** Sends nothing more and waits for what is under way, for a bounded time. Answers how many had no answer. */
   stop(): Promise<number>;
 }
@@ -34,11 +34,12 @@ export async function startLoad({ url, jwtSecret, tenants, requestsPerSecond }: 
   const requests = tokens.map(
     (token) => `GET /v1/things HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer ${token}\r\n\r\n`,
   );
-  let [sent, responses, others] = [0, 0, 0];
+  let [sent, responses] = [0, 0];
+  const others = new Map<string, number>();
   const count = (data: string): void => {
-    for (const [, status] of data.matchAll(/HTTP\/1\.1 (\d{3})/g)) {
+    for (const [, status = ''] of data.matchAll(/HTTP\/1\.1 (\d{3})/g)) {
       responses += 1;
-      if (status !== '200') others += 1;
+      if (status !== '200') others.set(status, (others.get(status) ?? 0) + 1);
     }
   };
   const sockets = await Promise.all(Array.from({ length: connections }, () => open(new URL(url), count)));

@@ -84,8 +84,8 @@ export interface Freshness {
   readonly responses: number;
   /** As it came out: a machine with other work may not keep up with the rate asked for. */
   readonly perSecond: number;
-  /** Answers with another status than 200. */
-  readonly others: number;
+  /** Answers with another status than 200, as `3 × 502`. */
+  readonly others: string;
   readonly unanswered: number;
 }
 
@@ -135,7 +135,7 @@ export async function loadAndWatch(path: WholePath, rate: number, seconds: numbe
     ...{
       responses: load.responses(),
       perSecond: load.responses() / seconds,
-      others: load.others(),
+      others: [...load.others()].map(([status, count]) => `${count} × ${status}`).join(', ') || 'none',
       unanswered,
     },
   };

@@ -1,0 +1,163 @@
+import { crc32c } from './crc32c.ts';
+
+export interface OutgoingRecord {
+  readonly key?: Buffer | string | null;
+  readonly value: Buffer | string | null;
+  readonly headers?: Readonly<Record<string, unknown>>;
+  readonly timestamp?: string;
+}
+
+interface Batch {
+  readonly partition: number;
+  readonly firstSequence?: number;
+  readonly messages: readonly OutgoingRecord[];
+}
+
+/** What kafkajs wants to have written. */
+export interface ProduceRequest {
+  readonly acks: number;
+  readonly timeout: number;
+  readonly transactionalId?: string | null;
+  /** Whatever reads as a whole number of 64 bits. */
+  readonly producerId?: { toString(): string };
+  readonly producerEpoch?: number;
+  readonly compression?: number;
+  readonly topicData: readonly { readonly topic: string; readonly partitions: readonly Batch[] }[];
+}
+
+const requestHeadBytes = 2 + 2 + 4 + 4;
+const topicHeadBytes = 2 + 4;
+const partitionHeadBytes = 4 + 4;
+/** First offset and length. */
+const batchOuterBytes = 8 + 4;
+/** Epoch of the leader, version of the format, checksum. */
+const batchPlainBytes = 4 + 1 + 4;
+/** Attributes to the number of records: what the checksum covers, with the records. */
+const batchHeadBytes = 2 + 4 + 8 + 8 + 8 + 2 + 4 + 4;
+const formatVersion = 2;
+/** Attributes, difference of the timestamp to the batch's, number of headers: all zero. */
+const recordZeroBytes = 3;
+
+/** The body of a produce request whose records have neither headers nor timestamps of their own. */
+export function encodeProduce(request: ProduceRequest, nowMs: number): Buffer {
+  const { acks, timeout, topicData } = request;
+  const size = topicData.reduce((sum, topic) => sum + topicBytes(topic), requestHeadBytes);
+  const out = Buffer.allocUnsafe(size);
+  let at = out.writeInt16BE(-1);
+  at = out.writeInt16BE(acks, at);
+  at = out.writeInt32BE(timeout, at);
+  at = out.writeInt32BE(topicData.length, at);
+  for (const { topic, partitions } of topicData) {
+    at = out.writeInt16BE(Buffer.byteLength(topic), at);
+    at += out.write(topic, at);
+    at = out.writeInt32BE(partitions.length, at);
+    for (const batch of partitions) at = writeBatch(out, at, batch, request, BigInt(nowMs));
+  }
+  return out;
+}
+
+function topicBytes({ topic, partitions }: ProduceRequest['topicData'][number]): number {
+  const fixed = partitionHeadBytes + batchOuterBytes + batchPlainBytes + batchHeadBytes;
+  return partitions.reduce(
+    (sum, { messages }) => sum + fixed + recordsBytes(messages),
+    topicHeadBytes + Buffer.byteLength(topic),
+  );
+}
+
+function recordsBytes(records: readonly OutgoingRecord[]): number {
+  let sum = 0;
+  for (let index = 0; index < records.length; index += 1) {
+    const record = records[index];
+    if (record === undefined) continue;
+    const body = bodyBytes(record, index);
+    sum += varintBytes(body) + body;
+  }
+  return sum;
+}
+
+function bodyBytes({ key = null, value }: OutgoingRecord, offsetDelta: number): number {
+  return recordZeroBytes + varintBytes(offsetDelta) + fieldBytes(lengthOf(key)) + fieldBytes(lengthOf(value));
+}
+
+function lengthOf(bytes: Buffer | string | null): number {
+  return bytes === null ? -1 : Buffer.byteLength(bytes);
+}
+
+function fieldBytes(length: number): number {
+  return varintBytes(length) + Math.max(0, length);
+}
+
+function writeBatch(
+  out: Buffer,
+  from: number,
+  { partition, firstSequence = 0, messages }: Batch,
+  { producerId = -1, producerEpoch = 0 }: ProduceRequest,
+  nowMs: bigint,
+): number {
+  const start = from + partitionHeadBytes;
+  const checkedAt = start + batchOuterBytes + batchPlainBytes;
+  let at = out.writeInt16BE(0, checkedAt);
+  at = out.writeInt32BE(messages.length - 1, at);
+  at = out.writeBigInt64BE(nowMs, at);
+  at = out.writeBigInt64BE(nowMs, at);
+  at = out.writeBigInt64BE(BigInt(producerId.toString()), at);
+  at = out.writeInt16BE(producerEpoch, at);
+  at = out.writeInt32BE(firstSequence, at);
+  at = out.writeInt32BE(messages.length, at);
+  for (let index = 0; index < messages.length; index += 1) {
+    const record = messages[index];
+    if (record !== undefined) at = writeRecord(out, at, record, index);
+  }
+  out.writeInt32BE(partition, from);
+  out.writeInt32BE(at - start, from + 4);
+  out.writeBigInt64BE(0n, start);
+  out.writeInt32BE(at - start - batchOuterBytes, start + 8);
+  out.writeInt32BE(0, start + batchOuterBytes);
+  out.writeInt8(formatVersion, start + batchOuterBytes + 4);
+  out.writeUInt32BE(crc32c(out, checkedAt, at), checkedAt - 4);
+  return at;
+}
+
+function writeRecord(out: Buffer, from: number, record: OutgoingRecord, offsetDelta: number): number {
+  let at = writeVarint(out, from, bodyBytes(record, offsetDelta));
+  out[at] = 0;
+  out[at + 1] = 0;
+  at = writeVarint(out, at + 2, offsetDelta);
+  at = writeField(out, at, record.key ?? null);
+  at = writeField(out, at, record.value);
+  out[at] = 0;
+  return at + 1;
+}
+
+function writeField(out: Buffer, from: number, bytes: Buffer | string | null): number {
+  const length = lengthOf(bytes);
+  const at = writeVarint(out, from, length);
+  if (bytes === null) return at;
+  if (typeof bytes === 'string') out.write(bytes, at, length);
+  else bytes.copy(out, at);
+  return at + length;
+}
+
+const digit = 0x80;
+
+/** Signed numbers interleaved, so that small ones are short: 0, -1, 1, -2, … Here they are lengths and places. */
+function zigzag(value: number): number {
+  return ((value << 1) ^ (value >> 31)) >>> 0;
+}
+
+function varintBytes(value: number): number {
+  let bytes = 1;
+  for (let left = zigzag(value); left >= digit; left >>>= 7) bytes += 1;
+  return bytes;
+}
+
+function writeVarint(out: Buffer, from: number, value: number): number {
+  let at = from;
+  let left = zigzag(value);
+  for (; left >= digit; left >>>= 7) {
+    out[at] = (left & 0x7f) | digit;
+    at += 1;
+  }
+  out[at] = left;
+  return at + 1;
+}
