@@ -83,12 +83,14 @@ export function createPermitPool(options: PermitPoolOptions): PermitPool {
   }
 
   async function pump(): Promise<void> {
-    do await exchange();
-    while (waiting.length > 0);
+    let enough = false;
+    do enough = await exchange();
+    while (waiting.length > 0 || !enough);
     exchanging = null;
   }
 
-  async function exchange(): Promise<void> {
+  /** False where more is in use than was asked for, since the node decided by its share while the call was under way. */
+  async function exchange(): Promise<boolean> {
     const asking = waiting;
     waiting = [];
     const spare = Math.max(1, Math.floor((limit * spareShare) / Math.max(1, nodes())));
@@ -96,11 +98,14 @@ export function createPermitPool(options: PermitPoolOptions): PermitPool {
     // What is being handed back must not be given out meanwhile.
     granted = Math.min(granted, wanted);
     const startedAt = performance.now();
+    let enough = true;
     try {
       const call = runScript(redis, script, [key], [node, wanted, limit, permitLeaseMs]);
       [granted = 0, total = 0] = (await within(call, callTimeoutMs)) as number[];
       leaseEndsAt = startedAt + permitLeaseMs;
-      degraded = false;
+      // Where Redis gave all that was asked for it would give more: nobody is refused for what was not asked.
+      enough = granted < wanted || using + asking.length <= granted;
+      degraded = !enough;
     } catch (error) {
       // A lease that still runs is still good; without one the node falls back to its share.
       degraded = performance.now() >= leaseEndsAt || asking.length > 0;
@@ -111,6 +116,7 @@ export function createPermitPool(options: PermitPoolOptions): PermitPool {
       if (room) using += 1;
       resolve(room);
     }
+    return enough;
   }
 
   async function close(): Promise<void> {

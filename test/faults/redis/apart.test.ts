@@ -1,4 +1,5 @@
 // Goal: trouble stays where it is: with one tenant, one server of a cluster, one node.
+import { setTimeout as pause } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { createConcurrency } from '../../../shared/redis/concurrency.ts';
@@ -87,6 +88,36 @@ test('A7: the permits of a node that died are free again within six seconds, and
   expect(performance.now() - diedAt).toBeGreaterThan(3000);
   expect(performance.now() - diedAt).toBeLessThan(6000);
   await alive.close();
+});
+
+test('A7: a Redis that stalls for a moment refuses nobody while the platform has room', async () => {
+  const server = await startRedis();
+  const redis = await connected(server.url);
+  const limits = [
+    limitOf({ name: 'platform', type: 'concurrent', per: ['global'], limit: 1000, windowMs: 0 }),
+  ];
+  const options = { redis, node: 'one', nodes: () => 1, clock, logger };
+  for (let stallMs = 36; stallMs < 76; stallMs += 4) {
+    const keyPrefix = uniqueName('stalled');
+    const concurrency = createConcurrency({ ...options, keyPrefix, registry: new Registry() });
+    await concurrency.acquire(limits, caller);
+    server.pause();
+    const resumed = pause(stallMs).then(() => server.resume());
+    // More than the node has to spare, some while it asks, and far fewer than the limit.
+    const coming: Promise<{ granted: boolean }>[] = [];
+    while (coming.length < 600) {
+      for (let count = 0; count < 6; count += 1) {
+        coming.push(Promise.resolve(concurrency.acquire(limits, caller)));
+      }
+      await pause(1);
+    }
+    const refused = (await Promise.all(coming)).filter(({ granted }) => !granted);
+    expect(refused, `${refused.length} of 600 at a stall of ${stallMs} ms`).toEqual([]);
+    await resumed;
+    await concurrency.close();
+  }
+  redis.disconnect();
+  await server.dispose();
 });
 
 test('A7, A8: without Redis each node grants its share of requests in flight and sessions, at once', async () => {
