@@ -119,6 +119,8 @@ describe('brokers fail while a producer sends and a consumer reads', () => {
           ] as const)) {
         await suffer(fault, node, topic);
       }
+      // While a replica that is gone counts as in sync nothing is acknowledged: the producer has to come back, and go on.
+      await eventually(() => sent.length > 1_000, { timeoutMs: 60_000 });
       ending.abort();
       await load;
       const seen = (): Set<string> => new Set(consumers.flatMap((consumer) => textsOf(consumer.seen)));
@@ -127,9 +129,8 @@ describe('brokers fail while a producer sends and a consumer reads', () => {
       await eventually(async () => (await committedSum(kafka, groupId, topic)) >= sent.length, {
         timeoutMs: 30_000,
       });
-      expect(sent.length).toBeGreaterThan(1_000);
     },
-    long ? 600_000 : 90_000,
+    long ? 600_000 : 180_000,
   );
 
   async function suffer(fault: (typeof faults)[number], node: number, topic: string): Promise<void> {
