@@ -20,7 +20,7 @@ const moduleName = 'kafkajs/src/protocol/requests/produce/v3/request.js';
 /**
  * kafkajs 2.2.4 writes every record into a zeroed buffer of half a kilobyte that it outgrows, every number into an array
  * and another buffer, and copies the batch through six buffers that double as they fill. That is a third of what an
- * event costs a gateway, and most of its garbage. This writes the same bytes once, into one buffer of their size; what
+ * event costs a gateway, and most of its garbage. This writes the same bytes once, into one buffer; what
  * Tollgate sends seldom or never (headers, own timestamps, compression, transactions) stays with kafkajs.
  */
 export function hastenProduce(): void {

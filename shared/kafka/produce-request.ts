@@ -37,12 +37,15 @@ const batchHeadBytes = 2 + 4 + 8 + 8 + 8 + 2 + 4 + 4;
 const formatVersion = 2;
 /** Attributes, difference of the timestamp to the batch's, number of headers: all zero. */
 const recordZeroBytes = 3;
+/** With its length, its place and the lengths of key and value, five bytes each at most. */
+const recordFixedBytesMax = recordZeroBytes + 4 * 5;
+const utf8BytesMax = 3;
 
 /** The body of a produce request whose records have neither headers nor timestamps of their own. */
 export function encodeProduce(request: ProduceRequest, nowMs: number): Buffer {
   const { acks, timeout, topicData } = request;
-  const size = topicData.reduce((sum, topic) => sum + topicBytes(topic), requestHeadBytes);
-  const out = Buffer.allocUnsafe(size);
+  const room = topicData.reduce((sum, topic) => sum + topicBytesMax(topic), requestHeadBytes);
+  const out = Buffer.allocUnsafe(room);
   let at = out.writeInt16BE(-1);
   at = out.writeInt16BE(acks, at);
   at = out.writeInt32BE(timeout, at);
@@ -53,38 +56,23 @@ export function encodeProduce(request: ProduceRequest, nowMs: number): Buffer {
     at = out.writeInt32BE(partitions.length, at);
     for (const batch of partitions) at = writeBatch(out, at, batch, request, BigInt(nowMs));
   }
-  return out;
+  return out.subarray(0, at);
 }
 
-function topicBytes({ topic, partitions }: ProduceRequest['topicData'][number]): number {
+function topicBytesMax({ topic, partitions }: ProduceRequest['topicData'][number]): number {
   const fixed = partitionHeadBytes + batchOuterBytes + batchPlainBytes + batchHeadBytes;
-  return partitions.reduce(
-    (sum, { messages }) => sum + fixed + recordsBytes(messages),
-    topicHeadBytes + Buffer.byteLength(topic),
-  );
-}
-
-function recordsBytes(records: readonly OutgoingRecord[]): number {
-  let sum = 0;
-  for (let index = 0; index < records.length; index += 1) {
-    const record = records[index];
-    if (record === undefined) continue;
-    const body = bodyBytes(record, index);
-    sum += varintBytes(body) + body;
+  let sum = topicHeadBytes + bytesMax(topic);
+  for (const { messages } of partitions) {
+    sum += fixed + messages.length * recordFixedBytesMax;
+    for (const { key = null, value } of messages) sum += bytesMax(key) + bytesMax(value);
   }
   return sum;
 }
 
-function bodyBytes({ key = null, value }: OutgoingRecord, offsetDelta: number): number {
-  return recordZeroBytes + varintBytes(offsetDelta) + fieldBytes(lengthOf(key)) + fieldBytes(lengthOf(value));
-}
-
-function lengthOf(bytes: Buffer | string | null): number {
-  return bytes === null ? -1 : Buffer.byteLength(bytes);
-}
-
-function fieldBytes(length: number): number {
-  return varintBytes(length) + Math.max(0, length);
+/** What it can take at most, before a text is encoded: each is measured once, where it is written. */
+function bytesMax(bytes: Buffer | string | null): number {
+  if (bytes === null) return 0;
+  return typeof bytes === 'string' ? bytes.length * utf8BytesMax : bytes.length;
 }
 
 function writeBatch(
@@ -118,19 +106,34 @@ function writeBatch(
   return at;
 }
 
-function writeRecord(out: Buffer, from: number, record: OutgoingRecord, offsetDelta: number): number {
-  let at = writeVarint(out, from, bodyBytes(record, offsetDelta));
+function writeRecord(
+  out: Buffer,
+  from: number,
+  { key = null, value }: OutgoingRecord,
+  offsetDelta: number,
+): number {
+  const keyBytes = lengthOf(key);
+  const valueBytes = lengthOf(value);
+  const body = recordZeroBytes + varintBytes(offsetDelta) + fieldBytes(keyBytes) + fieldBytes(valueBytes);
+  let at = writeVarint(out, from, body);
   out[at] = 0;
   out[at + 1] = 0;
   at = writeVarint(out, at + 2, offsetDelta);
-  at = writeField(out, at, record.key ?? null);
-  at = writeField(out, at, record.value);
+  at = writeField(out, at, key, keyBytes);
+  at = writeField(out, at, value, valueBytes);
   out[at] = 0;
   return at + 1;
 }
 
-function writeField(out: Buffer, from: number, bytes: Buffer | string | null): number {
-  const length = lengthOf(bytes);
+function lengthOf(bytes: Buffer | string | null): number {
+  return bytes === null ? -1 : Buffer.byteLength(bytes);
+}
+
+function fieldBytes(length: number): number {
+  return varintBytes(length) + Math.max(0, length);
+}
+
+function writeField(out: Buffer, from: number, bytes: Buffer | string | null, length: number): number {
   const at = writeVarint(out, from, length);
   if (bytes === null) return at;
   if (typeof bytes === 'string') out.write(bytes, at, length);
