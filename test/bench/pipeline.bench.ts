@@ -14,7 +14,7 @@ import { cpuSecondsOf, pinToOtherCore } from './decision/processes.ts';
 import { backlogTenants, drainAggregator, drainBare, produceBacklog } from './pipeline/drain.ts';
 import type { Backlog } from './pipeline/drain.ts';
 import { eventsCost } from './pipeline/events-cost.ts';
-import { loadAndWatch, startWholePath } from './pipeline/whole-path.ts';
+import { answersOf, loadAndWatch, startWholePath } from './pipeline/whole-path.ts';
 
 const topics = topicsWith('bench.');
 
@@ -113,8 +113,8 @@ async function freshness({ quick, say, dir }: BenchOptions): Promise<string> {
     await loadAndWatch(path, 500, quick ? 2 : 10);
     const fresh = await loadAndWatch(path, 2_000, seconds);
     return (
-      `All services, each a process, at ${fresh.perSecond.toFixed(0)} requests/s for ${seconds} s (${fresh.responses.toLocaleString('en')} answers, other than 200: ${fresh.others}, ` +
-      `${fresh.unanswered} requests without one): from the answer at the client to being counted in every total ` +
+      `All services, each a process, at ${fresh.perSecond.toFixed(0)} requests/s for ${seconds} s (${answersOf(fresh)}): ` +
+      `from the answer at the client to being counted in every total ` +
       `(asked every 50 ms) p50 ${fresh.p50.toFixed(0)} ms, p99 ${fresh.p99.toFixed(0)} ms, longest ` +
       `${fresh.max.toFixed(0)} ms; load average ${loadavg()[0]?.toFixed(1) ?? '?'}.`
     );

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { median, table } from './bench.ts';
 import type { Bench, BenchOptions } from './bench.ts';
-import { loadAndWatch, startWholePath } from './pipeline/whole-path.ts';
+import { answersOf, loadAndWatch, startWholePath } from './pipeline/whole-path.ts';
 import type { WholePath } from './pipeline/whole-path.ts';
 
 const rate = 2_000;
@@ -23,8 +23,8 @@ export const bench: Bench = {
       stop();
       return [
         `All services and servers at ${fresh.perSecond.toFixed(0)} requests/s of 100 tenants for ${seconds} s after ` +
-          `${warmUpSeconds} s of warming up (${fresh.responses.toLocaleString('en')} answers, other than 200: ${fresh.others}, ${fresh.unanswered} requests ` +
-          `without one); resident memory in MiB, sampled every second. First, middle and last are medians of a tenth of ` +
+          `${warmUpSeconds} s of warming up (${answersOf(fresh)}); ` +
+          `resident memory in MiB, sampled every second. First, middle and last are medians of a tenth of ` +
           `the run each. Answers were counted after p50 ${fresh.p50.toFixed(0)} ms, p99 ${fresh.p99.toFixed(0)} ms; load ` +
           `average ${loadavg()[0]?.toFixed(1) ?? '?'}.`,
         table(

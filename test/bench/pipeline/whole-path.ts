@@ -89,6 +89,11 @@ export interface Freshness {
   readonly unanswered: number;
 }
 
+/** For the sentence that describes a run. */
+export function answersOf({ responses, others, unanswered }: Freshness): string {
+  return `${responses.toLocaleString('en')} answers, other than 200: ${others}, ${unanswered} requests without one`;
+}
+
 const lookMs = 50;
 const settleMs = 60_000;
 

@@ -118,18 +118,17 @@ export const causes: readonly Cause[] = [
       const token = await gateway.token({ tenant_id: tenant, tier: 'large' });
       await gateway.calls(3, 'GET /things', { token });
       const of = 'WHERE tenant_id = {tenant:String}';
+      const named = { tenant };
       await eventually(async () => {
-        const rows = await clickhouse.query<{ n: number }>(`SELECT count() AS n FROM usage_events ${of}`, {
-          tenant,
-        });
+        const counting = `SELECT count() AS n FROM usage_events ${of}`;
+        const rows = await clickhouse.query<{ n: number }>(counting, named);
         return rows[0]?.n === 3;
       });
-      const changes = { tenant };
       await clickhouse.command(
         `CREATE TABLE lost_rows ENGINE = MergeTree ORDER BY tuple() AS SELECT * FROM stored_events ${of}`,
-        changes,
+        named,
       );
-      await clickhouse.command(`ALTER TABLE stored_events DELETE ${of} SETTINGS mutations_sync = 2`, changes);
+      await clickhouse.command(`ALTER TABLE stored_events DELETE ${of} SETTINGS mutations_sync = 2`, named);
       return async () => {
         await clickhouse.command('INSERT INTO stored_events SELECT * FROM lost_rows');
       };
