@@ -18,6 +18,16 @@ export default defineConfig({
         },
       },
       { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...withServers } },
+      {
+        test: {
+          name: 'clients',
+          include: ['test/clients/**/*.test.ts'],
+          ...withServers,
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+      { test: { name: 'hostile', include: ['test/hostile/**/*.test.ts'], ...withServers } },
       { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...withServers } },
       {
         test: {

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 
 /**
- * Prints `N passed, N failed` from the report of vitest's JSON reporter, the one argument. A file of tests that could
- * not run counts as a failure. Exits 1 when anything failed, or when there is no report.
+ * Prints `N passed, N failed` from the reports of vitest's JSON reporter, the arguments. A file of tests that could
+ * not run counts as a failure. Exits 1 when anything failed, or when a report is missing.
  */
 interface Report {
   readonly numPassedTests: number;
@@ -11,13 +11,18 @@ interface Report {
   readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly unknown[] }[];
 }
 
-const report = await readReport(process.argv[2] ?? '');
-const unrunFiles = report.testResults.filter(
-  ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
-);
-const failed = report.numFailedTests + unrunFiles.length;
-console.log(`${report.numPassedTests} passed, ${failed} failed`);
-process.exitCode = report.success && failed === 0 && report.numPassedTests > 0 ? 0 : 1;
+const reports = await Promise.all(process.argv.slice(2).map(readReport));
+const passed = reports.reduce((sum, report) => sum + report.numPassedTests, 0);
+const failed = reports.reduce((sum, report) => sum + report.numFailedTests + unrunFiles(report), 0);
+console.log(`${passed} passed, ${failed} failed`);
+const complete = reports.every(({ success, numPassedTests }) => success && numPassedTests > 0);
+process.exitCode = complete && reports.length > 0 && failed === 0 ? 0 : 1;
+
+function unrunFiles({ testResults }: Report): number {
+  return testResults.filter(
+    ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
+  ).length;
+}
 
 async function readReport(path: string): Promise<Report> {
   try {
