@@ -11,6 +11,7 @@ import { systemClock } from '../../shared/runtime/clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
+import { hostVariable } from '../../shared/runtime/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
 import { decodeBoundsDefault } from './decode.ts';
@@ -19,7 +20,7 @@ import { runAggregator } from './service.ts';
 const dayMs = 86_400_000;
 
 const configSchema = Type.Object({
-  HOST: Type.String({ default: '127.0.0.1' }),
+  HOST: hostVariable,
   OPS_PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8091 }),
   ...kafkaVariables,
   CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),

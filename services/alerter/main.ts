@@ -9,6 +9,7 @@ import { watchPolicy } from '../../shared/policy/load.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
+import { hostVariable } from '../../shared/runtime/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
 import { runAlerter } from './alerter.ts';
@@ -17,7 +18,7 @@ import { createMailer } from './deliver/email.ts';
 import { createPost } from './deliver/post.ts';
 
 const configSchema = Type.Object({
-  HOST: Type.String({ default: '127.0.0.1' }),
+  HOST: hostVariable,
   OPS_PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8093 }),
   ...kafkaVariables,
   CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),

@@ -11,6 +11,7 @@ import { createLimiter } from '../../shared/redis/limiter.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
+import { hostVariable, listenOn } from '../../shared/runtime/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry } from '../../shared/runtime/ops.ts';
 import { createConsole } from './console.ts';
@@ -36,7 +37,7 @@ const config = readConfig(
     TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
     TOLLGATE_KEY_PREFIX: Type.String({ default: 'tg' }),
     TOLLGATE_CONSOLE_URL: Type.String({ default: '' }),
-    HOST: Type.String({ default: '127.0.0.1' }),
+    HOST: hostVariable,
     ADMIN_PORT: port(8082),
     CONSOLE_PORT: port(8083),
     LOG_LEVEL: Type.String({ default: 'info' }),
@@ -114,8 +115,8 @@ await runService(logger, async (lifecycle) => {
     registry,
   });
   lifecycle.onClose('listeners', () => pages.close());
-  const admin = await pages.admin.listen({ host: config.HOST, port: config.ADMIN_PORT });
-  const web = await pages.web.listen({ host: config.HOST, port: config.CONSOLE_PORT });
+  const admin = await listenOn(pages.admin, config.HOST, config.ADMIN_PORT);
+  const web = await listenOn(pages.web, config.HOST, config.CONSOLE_PORT);
   if (publicUrl === '') publicUrl = web;
   logger.info({ admin, console: web, policy: watch.current().revision }, 'console ready');
 });

@@ -18,7 +18,7 @@ const hopsMax = 20;
 export function createClientAddress(trustedProxies: readonly string[]): ClientAddress {
   const blocks = trustedProxies.map(blockOf);
   return (remote, forwarded) => {
-    if (forwarded === undefined || blocks.length === 0) return normal(remote);
+    if (forwarded === undefined || blocks.length === 0) return remoteAddress(remote);
     const peer = parse(remote);
     if (peer === null || !isTrusted(peer)) return peer?.toString() ?? remote;
     const hops = (typeof forwarded === 'string' ? forwarded : forwarded.join(',')).split(',').slice(-hopsMax);
@@ -44,8 +44,11 @@ function blockOf(text: string): Block {
   return [address, address.kind() === 'ipv4' ? 32 : 128];
 }
 
-/** The common case, an IPv4 address as the socket gives it, is not taken apart. */
-function normal(remote: string): string {
+/**
+ * A socket's remote address in its shortest form. On a listener that serves both families an IPv4 client is
+ * `::ffff:192.0.2.1`. The common case, a plain IPv4 address, is not parsed.
+ */
+export function remoteAddress(remote: string): string {
   if (!remote.includes(':')) return remote;
   return parse(remote)?.toString() ?? remote;
 }

@@ -18,6 +18,7 @@ import { systemClock } from '../../shared/runtime/clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
+import { hostVariable, listenOn } from '../../shared/runtime/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
@@ -31,7 +32,7 @@ import { openSpool } from './spool.ts';
 const port = (value: number) => Type.Integer({ minimum: 0, maximum: 65_535, default: value });
 
 const configSchema = Type.Object({
-  HOST: Type.String({ default: '127.0.0.1' }),
+  HOST: hostVariable,
   PORT: port(8080),
   API_PORT: port(8081),
   RLS_PORT: port(8084),
@@ -123,7 +124,7 @@ await runService(logger, async (lifecycle, fail) => {
     ['api', api, config.API_PORT] as const,
     ['proxy', proxy, config.PORT] as const,
   ]) {
-    await server.listen({ host: config.HOST, port: at, backlog: backlogMax });
+    await listenOn(server, config.HOST, at, backlogMax);
     lifecycle.onClose(name, () => server.close());
   }
   const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: () => [] });

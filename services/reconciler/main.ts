@@ -13,13 +13,14 @@ import { createLossWatch } from '../../shared/redis/loss-watch.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
+import { hostVariable } from '../../shared/runtime/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
 import { startLossAudit } from './loss-audit.ts';
 import { runReconciler } from './reconciler.ts';
 
 const configSchema = Type.Object({
-  HOST: Type.String({ default: '127.0.0.1' }),
+  HOST: hostVariable,
   OPS_PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8092 }),
   REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379' }),
   ...kafkaVariables,

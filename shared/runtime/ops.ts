@@ -1,6 +1,7 @@
 import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { Registry, collectDefaultMetrics } from 'prom-client';
+import { listenOn } from './listen-address.ts';
 
 export type { Registry } from 'prom-client';
 
@@ -34,6 +35,6 @@ export function registerOps(app: FastifyInstance, { registry, unready }: OpsOpti
 export async function listenOps(host: string, port: number, options: OpsOptions): Promise<FastifyInstance> {
   const app = fastify();
   registerOps(app, options);
-  await app.listen({ host, port });
+  await listenOn(app, host, port);
   return app;
 }

@@ -6,6 +6,7 @@ import { Pool, errors } from 'undici';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import { createBoundedLog } from '../bounded-log.ts';
 import type { BoundedLog } from '../bounded-log.ts';
+import { remoteAddress } from '../client-address.ts';
 import type { Gate } from '../gate.ts';
 import { limitHeaderNames } from '../headers.ts';
 import { tollgate } from '../plugin.ts';
@@ -176,7 +177,7 @@ function forwarded(
   upstream: URL,
   verdict: Verdict | null,
 ): void {
-  const remote = socket.remoteAddress ?? '';
+  const remote = remoteAddress(socket.remoteAddress ?? '');
   const chain = given['x-forwarded-for'];
   const trusted = chain !== undefined && verdict !== null && verdict.identity.ip !== remote;
   headers['host'] = upstream.host;

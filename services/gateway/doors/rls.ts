@@ -6,6 +6,7 @@ import { loadSync } from '@grpc/proto-loader';
 import ipaddr from 'ipaddr.js';
 import type { LimitState } from '../../../shared/domain/limit.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
+import { authorityOf } from '../../../shared/runtime/listen-address.ts';
 import type { Gate } from '../gate.ts';
 import { limitHeaders } from '../headers.ts';
 import { problemOf, problemType } from '../problem.ts';
@@ -46,7 +47,7 @@ export async function listenRls(gate: Gate, host: string, port: number): Promise
     },
   });
   const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, at) => {
+    server.bindAsync(authorityOf(host, port), ServerCredentials.createInsecure(), (error, at) => {
       if (error === null) resolve(at);
       else reject(error);
     });

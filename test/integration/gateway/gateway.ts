@@ -52,6 +52,8 @@ export interface TestGatewayOptions {
   readonly bodyBytesMax?: number;
   readonly upstreamTimeoutMs?: number;
   readonly redisUrl?: string;
+  /** Bind address of the listeners. */
+  readonly host?: string;
   readonly database?: string;
 }
 
@@ -109,7 +111,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     clickhouse,
     sessions: createSessions({ ...common, nodes }),
   });
-  const host = '127.0.0.1';
+  const host = options.host ?? '127.0.0.1';
   const proxyUrl = await proxy.listen({ host, port: 0 });
   const apiUrl = await api.listen({ host, port: 0 });
   return {
