@@ -4,18 +4,36 @@ import cookie from '@fastify/cookie';
 import helmet from '@fastify/helmet';
 import serveStatic from '@fastify/static';
 import { fastify } from 'fastify';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import { declareAccess, guardRoutes } from '../../shared/runtime/access.ts';
 import { messageOf } from '../../shared/runtime/errors.ts';
 import { storeOf } from './store-of.ts';
 import type { ConsoleParts } from './console.ts';
 import { measureRequests } from './measure-requests.ts';
 import { registerOperator } from './operator/app.ts';
+import { requireOperator } from './operator/signed-in.ts';
 import { html } from './pages/html.ts';
 import { emptyState, failedState, page } from './pages/layout.ts';
 import { registerPortal } from './portal/app.ts';
+import { requireVisitor } from './portal/visitor.ts';
+import { isCrossSiteChange } from './same-origin.ts';
 
 const bodyBytesMax = 64 * 1024;
 const assetsFolder = fileURLToPath(new URL('./assets', import.meta.url));
+
+/** The only routes that need no session: the two sign-ins, and what every page loads. */
+const openRoutes = [
+  'GET /',
+  'GET /sign-in',
+  'POST /sign-in',
+  'POST /sign-out',
+  'GET /operator',
+  'POST /operator/sign-in',
+  'POST /operator/sign-out',
+  'GET /healthz',
+  'GET /assets/*',
+  'GET /vendor/uplot/*',
+];
 
 /**
  * The public listener: the portal at `/`, the operator console under `/operator`. Pages are rendered here and work
@@ -44,38 +62,59 @@ export async function createWebApp(parts: ConsoleParts): Promise<FastifyInstance
     strictTransportSecurity: false,
   });
   await app.register(cookie);
-  await app.register(serveStatic, { root: assetsFolder, prefix: '/assets/', maxAge: 60_000 });
-  await app.register(serveStatic, {
+  refuseCrossSiteChanges(app, parts);
+  guardSessions(app, parts);
+  await app.register(registerAssets);
+  app.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'string' },
+    (_request, body, finish) => finish(null, new URLSearchParams(String(body))),
+  );
+  answerWithPages(app, parts);
+  app.get('/healthz', { config: { access: 'public' } }, () => ({ status: 'ok' }));
+  registerPortal(app, parts);
+  registerOperator(app, parts);
+  return app;
+}
+
+/** The session cookies do not travel from other sites either (SameSite). */
+function refuseCrossSiteChanges(app: FastifyInstance, { publicUrl }: ConsoleParts): void {
+  app.addHook('onRequest', (request, reply, next) => {
+    if (!isCrossSiteChange(request, publicUrl())) {
+      next();
+      return;
+    }
+    void reply
+      .code(403)
+      .type('text/html')
+      .send(plainPage('Not from here', 'This form was sent by another site, so nothing was done.'));
+  });
+}
+
+function guardSessions(app: FastifyInstance, parts: ConsoleParts): void {
+  app.decorateRequest('visitor', null);
+  app.decorateRequest('operator', null);
+  guardRoutes(app, {
+    listener: 'console',
+    openRoutes,
+    guards: {
+      'portal-session': (request, reply) => requireVisitor(parts, request, reply),
+      'operator-session': (request, reply) => requireOperator(parts, request, reply),
+    },
+  });
+}
+
+/** What pages load: nothing of it is about a tenant. */
+async function registerAssets(scope: FastifyInstance): Promise<void> {
+  declareAccess(scope, 'public');
+  await scope.register(serveStatic, { root: assetsFolder, prefix: '/assets/', maxAge: 60_000 });
+  await scope.register(serveStatic, {
     root: dirname(fileURLToPath(import.meta.resolve('uplot/dist/uPlot.esm.js'))),
     prefix: '/vendor/uplot/',
     decorateReply: false,
     maxAge: 3_600_000,
     allowedPath: (path) => /^\/?uPlot\.(esm\.js|min\.css)$/.test(path),
   });
-  app.addContentTypeParser(
-    'application/x-www-form-urlencoded',
-    { parseAs: 'string' },
-    (_request, body, finish) => finish(null, new URLSearchParams(String(body))),
-  );
-  app.addHook('onRequest', async (request, reply) => {
-    if (request.method === 'GET' || request.method === 'HEAD' || isOwnForm(request)) return;
-    await reply
-      .code(403)
-      .type('text/html')
-      .send(plainPage('Not from here', 'This form was sent by another site, so nothing was done.'));
-  });
-  answerWithPages(app, parts);
-  app.get('/healthz', () => ({ status: 'ok' }));
-  registerPortal(app, parts);
-  registerOperator(app, parts);
-  return app;
-}
-
-/** Browsers say where a form came from. The session cookies do not travel from other sites either (SameSite). */
-function isOwnForm({ headers }: FastifyRequest): boolean {
-  const site = headers['sec-fetch-site'];
-  if (site !== undefined) return site === 'same-origin' || site === 'none';
-  return headers.origin === undefined || URL.parse(headers.origin)?.host === headers.host;
 }
 
 function answerWithPages(app: FastifyInstance, { logger, metrics }: ConsoleParts): void {

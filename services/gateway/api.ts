@@ -2,9 +2,10 @@ import fastifySwagger from '@fastify/swagger';
 import { fastify } from 'fastify';
 import type { FastifyError, FastifyRequest } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { declareAccess, guardRoutes } from '../../shared/runtime/access.ts';
 import type { ApiOptions, ApiServer } from './api-server.ts';
 import { serverOptions } from './app.ts';
-import { sendProblem } from './caller.ts';
+import { requireCredential, sendProblem } from './caller.ts';
 import { registerAuthz } from './doors/authz.ts';
 import { registerCheck } from './doors/check.ts';
 import { registerDecisions } from './doors/decisions.ts';
@@ -20,6 +21,8 @@ import { anonymous } from './identify.ts';
 import { plainProblem } from './problem.ts';
 
 const bodyBytesMax = 1_048_576;
+/** The only routes that need no credential: a proxy sends its client's to authz, which decides about it. */
+const openRoutes = ['GET /v1/authz', 'GET /openapi.json'];
 
 /** The listener that answers about limits: what API servers, proxies and tenants ask instead of sending traffic through. */
 export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
@@ -42,6 +45,8 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   app.addHook('onRequest', async (request) => {
     request.caller = await gate.identify(request.headers, request.socket.remoteAddress ?? '');
   });
+  guardRoutes(app, { listener: 'api', openRoutes, guards: { credential: requireCredential } });
+  declareAccess(app, 'credential');
   addLimitHeaders(app, gate);
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     const status = error.statusCode ?? 500;
@@ -63,7 +68,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   registerLimits(app, gate);
   registerDecisions(app, options);
   registerSessions(app, options);
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  app.get('/openapi.json', { schema: { hide: true }, config: { access: 'public' } }, () => app.swagger());
   return app;
 }
 

@@ -2,6 +2,7 @@ import { METHODS } from 'node:http';
 import type { Server } from 'node:http';
 import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyHttpOptions } from 'fastify';
+import { guardRoutes } from '../../shared/runtime/access.ts';
 import type { Gate } from './gate.ts';
 import { answerClientError } from './client-error.ts';
 import { registerProxy } from './doors/proxy.ts';
@@ -23,6 +24,7 @@ export function createProxyServer(options: ProxyOptions): FastifyInstance {
   for (const method of METHODS) {
     if (method !== 'CONNECT') app.addHttpMethod(method, { hasBody: true, overrideExisting: true });
   }
+  guardRoutes(app, { listener: 'gateway', openRoutes: ['* /*'], guards: {} });
   registerProxy(app, options);
   return app;
 }

@@ -15,21 +15,18 @@ declare module 'fastify' {
   }
 }
 
-/** The caller's verified identity; null where there is none, and then the answer is sent. */
-export function callerOf(request: FastifyRequest, reply: FastifyReply): Identity | null {
-  const caller = request.caller;
-  if (caller === null || caller.refusal !== null) {
-    const { status, detail } = caller?.refusal ?? { status: 401 as const, detail: 'Credentials are needed.' };
-    sendProblem(reply, plainProblem(status, detail));
-    return null;
-  }
-  if (caller.identity.method === 'anonymous') {
-    sendProblem(
-      reply,
-      plainProblem(401, 'Credentials are needed: a bearer token, an API key or a service token.'),
-    );
-    return null;
-  }
+/** Guard of the API: sends the answer where the caller has no verified credential. */
+export function requireCredential({ caller }: FastifyRequest, reply: FastifyReply): FastifyReply | undefined {
+  if (caller !== null && caller.refusal === null && caller.identity.method !== 'anonymous') return undefined;
+  const detail = 'Credentials are needed: a bearer token, an API key or a service token.';
+  const refusal = caller?.refusal ?? { status: 401, detail };
+  sendProblem(reply, plainProblem(refusal.status, refusal.detail));
+  return reply;
+}
+
+/** The verified identity that the guard found. */
+export function callerOf({ caller }: FastifyRequest): Identity {
+  if (caller === null) throw new Error('a route for callers was reached without its guard');
   return caller.identity;
 }
 
@@ -42,8 +39,7 @@ export function tenantOf(
   reply: FastifyReply,
   asked: string | undefined,
 ): string | null {
-  const identity = callerOf(request, reply);
-  if (identity === null) return null;
+  const identity = callerOf(request);
   const tenantId = identity.service === null ? identity.tenantId : (asked ?? identity.tenantId);
   const problem = problemOfTenant(identity, tenantId, asked);
   if (problem === null) return tenantId;

@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'SPOOL_LOCKED'
   | 'SPOOL_CLOSED'
   | 'DELIVERY_FAILED'
+  | 'ROUTE_ACCESS_INVALID'
   | 'SERVER_MISSING';
 
 export class TollgateError extends Error {

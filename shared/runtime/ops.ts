@@ -1,7 +1,9 @@
 import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { Registry, collectDefaultMetrics } from 'prom-client';
+import { guardRoutes } from './access.ts';
 import { listenOn } from './listen-address.ts';
+import { refuseForeignHosts } from './loopback-host.ts';
 
 export type { Registry } from 'prom-client';
 
@@ -18,22 +20,28 @@ export interface OpsOptions {
   readonly unready: () => readonly string[];
 }
 
+/** The routes of `registerOps`: open, because probes and Prometheus send no credential. */
+export const opsRoutes = ['GET /healthz', 'GET /readyz', 'GET /metrics'];
+
 /** `/metrics`, `/healthz` (the process lives) and `/readyz` (it can do its work), on a private listener. */
 export function registerOps(app: FastifyInstance, { registry, unready }: OpsOptions): void {
-  app.get('/healthz', () => ({ status: 'ok' }));
-  app.get('/readyz', (_request, reply) => {
+  const config = { access: 'public' } as const;
+  app.get('/healthz', { config }, () => ({ status: 'ok' }));
+  app.get('/readyz', { config }, (_request, reply) => {
     const missing = unready();
     return reply
       .code(missing.length === 0 ? 200 : 503)
       .send({ ready: missing.length === 0, waiting_for: missing });
   });
-  app.get('/metrics', async (_request, reply) => {
+  app.get('/metrics', { config }, async (_request, reply) => {
     return reply.header('content-type', registry.contentType).send(await registry.metrics());
   });
 }
 
 export async function listenOps(host: string, port: number, options: OpsOptions): Promise<FastifyInstance> {
   const app = fastify();
+  refuseForeignHosts(app);
+  guardRoutes(app, { listener: 'ops', openRoutes: opsRoutes, guards: {} });
   registerOps(app, options);
   await listenOn(app, host, port);
   return app;

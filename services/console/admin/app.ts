@@ -2,43 +2,51 @@ import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { fastify } from 'fastify';
 import type { FastifyError, FastifyInstance } from 'fastify';
+import { declareAccess, guardRoutes } from '../../../shared/runtime/access.ts';
+import type { Guard } from '../../../shared/runtime/access.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
-import { registerOps } from '../../../shared/runtime/ops.ts';
+import { refuseForeignHosts } from '../../../shared/runtime/loopback-host.ts';
+import { opsRoutes, registerOps } from '../../../shared/runtime/ops.ts';
 import type { ConsoleParts } from '../console.ts';
 import { measureRequests } from '../measure-requests.ts';
+import { isCrossSiteChange } from '../same-origin.ts';
 import { storeOf } from '../store-of.ts';
 import { sendProblem } from './answer.ts';
 import type { AdminApp } from './answer.ts';
-import { bearerOf, sameSecret } from './authenticate.ts';
+import { requireToken } from './authenticate.ts';
 import { registerControls } from './controls.ts';
 import { registerInstallation } from './installation.ts';
 import { registerTenants } from './tenants.ts';
 
 const bodyBytesMax = 256 * 1024;
 
+/** The only routes of the admin listener that need no token. */
+const openRoutes = [...opsRoutes, 'GET /admin/openapi.json'];
+
 /**
- * The admin API, and the process's metrics and health beside it. Private by its address, and closed by a token:
- * every path below `/admin/` answers 401 without it, also those that do not exist.
+ * The admin API, and the process's metrics and health beside it. Private by its address, and closed by a token: all
+ * but `openRoutes` answers 401 without it, also what matches no route.
  */
 export async function createAdminApp(parts: ConsoleParts): Promise<FastifyInstance> {
   const app = fastify({
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: 2000 },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: true } },
+    // The router's own errors pass no hook, so the token is looked at here.
+    frameworkErrors: (error, request, reply) => {
+      if (requireToken(parts.adminToken, request, reply) === undefined)
+        void sendProblem(reply, error.statusCode ?? 400, 'Request not understood', error.message);
+    },
   }).withTypeProvider<TypeBoxTypeProvider>();
+  // Bodies are JSON: a page of another site can send text or a form without asking, and JSON it cannot.
+  app.removeContentTypeParser('text/plain');
   measureRequests(app, 'admin', parts.metrics);
   answerWithProblems(app, parts);
+  refuseForeignHosts(app);
+  refuseCrossSiteChanges(app);
+  const admin: Guard = (request, reply) => requireToken(parts.adminToken, request, reply);
+  guardRoutes(app, { listener: 'admin', openRoutes, guards: { admin }, unmatched: admin });
   registerOps(app, { registry: parts.registry, unready: () => unready(parts) });
-  app.addHook('onRequest', async (request, reply) => {
-    if (!request.url.startsWith('/admin/') || request.url === '/admin/openapi.json') return;
-    if (sameSecret(bearerOf(request.headers.authorization), parts.adminToken)) return;
-    await sendProblem(
-      reply.header('www-authenticate', 'Bearer realm="tollgate admin"'),
-      401,
-      'Not signed in',
-      'Send the admin token as “Authorization: Bearer …”.',
-    );
-  });
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -52,13 +60,24 @@ export async function createAdminApp(parts: ConsoleParts): Promise<FastifyInstan
     },
   });
   await app.register((scope) => {
-    const admin = scope.withTypeProvider<TypeBoxTypeProvider>();
-    registerTenants(admin, parts);
-    registerControls(admin, parts);
-    registerInstallation(admin, parts);
-    admin.get('/admin/openapi.json', { schema: { hide: true } }, () => app.swagger());
+    const api = scope.withTypeProvider<TypeBoxTypeProvider>();
+    declareAccess(api, 'admin');
+    registerTenants(api, parts);
+    registerControls(api, parts);
+    registerInstallation(api, parts);
+    api.get('/admin/openapi.json', { schema: { hide: true }, config: { access: 'public' } }, () =>
+      app.swagger(),
+    );
   });
   return app;
+}
+
+function refuseCrossSiteChanges(app: Pick<AdminApp, 'addHook'>): void {
+  app.addHook('onRequest', (request, reply, next) => {
+    if (isCrossSiteChange(request))
+      void sendProblem(reply, 403, 'Not from here', 'A page of another site sent this; nothing was done.');
+    else next();
+  });
 }
 
 export function unready(parts: ConsoleParts): readonly string[] {

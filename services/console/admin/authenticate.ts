@@ -1,4 +1,21 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { sendProblem } from './answer.ts';
+
+/** Guard of the admin API. Sends the 401 and answers it, or undefined where the token is right. */
+export function requireToken(
+  adminToken: string,
+  { headers }: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply | undefined {
+  if (sameSecret(bearerOf(headers.authorization), adminToken)) return undefined;
+  return sendProblem(
+    reply.header('www-authenticate', 'Bearer realm="tollgate admin"'),
+    401,
+    'Not signed in',
+    'Send the admin token as “Authorization: Bearer …”.',
+  );
+}
 
 /**
  * Compares a presented secret with the expected one in constant time. Both are hashed first, so that neither the

@@ -28,7 +28,7 @@ export function registerActions(app: FastifyInstance, parts: ConsoleParts): void
   const on = (path: string, done: string, act: (action: Action) => Promise<Outcome<unknown>>): void => {
     app.post(
       `${base}${path}`,
-      actionForOperator(parts, (name, request, reply) => run(name, request, reply, done, act)),
+      actionForOperator((name, request, reply) => run(name, request, reply, done, act)),
     );
   };
   on('/plan', 'saved', ({ id, name, form }) =>

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { declareAccess } from '../../../shared/runtime/access.ts';
 import type { ConsoleParts } from '../console.ts';
 import { registerActions } from './actions.ts';
 import { auditPage } from './audit-page.ts';
@@ -14,32 +15,37 @@ import { forOperator } from './signed-in.ts';
 
 export function registerOperator(app: FastifyInstance, parts: ConsoleParts): void {
   registerOperatorSignIn(app, parts);
+  void app.register((scope) => registerPages(scope, parts));
+}
+
+function registerPages(app: FastifyInstance, parts: ConsoleParts): void {
+  declareAccess(app, 'operator-session');
   registerActions(app, parts);
   registerShownOnce(app, parts);
   registerTenantData(app, parts);
   registerReplay(app, parts);
   app.get(
     '/operator/tenants',
-    forOperator(parts, '/operator/tenants', (_name, request) => tenantsPage(parts, request)),
+    forOperator('/operator/tenants', (_name, request) => tenantsPage(parts, request)),
   );
   app.get(
     '/operator/tenants/:id',
-    forOperator(parts, '/operator/tenants', (_name, request) => tenantPage(parts, request)),
+    forOperator('/operator/tenants', (_name, request) => tenantPage(parts, request)),
   );
   app.get(
     '/operator/growth',
-    forOperator(parts, '/operator/growth', (_name, request) => growthPage(parts, request)),
+    forOperator('/operator/growth', (_name, request) => growthPage(parts, request)),
   );
   app.get(
     '/operator/pipeline',
-    forOperator(parts, '/operator/pipeline', () => pipelinePage(parts)),
+    forOperator('/operator/pipeline', () => pipelinePage(parts)),
   );
   app.get(
     '/operator/dead-letters',
-    forOperator(parts, '/operator/dead-letters', () => deadLettersPage(parts)),
+    forOperator('/operator/dead-letters', () => deadLettersPage(parts)),
   );
   app.get(
     '/operator/audit',
-    forOperator(parts, '/operator/audit', (_name, request) => auditPage(parts, request)),
+    forOperator('/operator/audit', (_name, request) => auditPage(parts, request)),
   );
 }

@@ -55,7 +55,7 @@ function list(letters: readonly DeadLetter[]): Html {
 export function registerReplay(app: FastifyInstance, parts: ConsoleParts): void {
   app.post(
     '/operator/dead-letters/:letterId/replay',
-    actionForOperator(parts, async (name, request, reply) => {
+    actionForOperator(async (name, request, reply) => {
       const { letterId } = request.params as { letterId: string };
       const replay = await parts.deadLetters.replay(letterId);
       parts.logger.info(

@@ -14,7 +14,7 @@ const linkTtlMs = 24 * 3_600_000;
 export function registerShownOnce(app: FastifyInstance, parts: ConsoleParts): void {
   app.post(
     `${base}/api-keys`,
-    actionForOperator(parts, async (name, request, reply) => {
+    actionForOperator(async (name, request, reply) => {
       const id = idOf(request.params);
       const { key, sha256 } = newKey();
       const outcome = await parts.records.change(id, name, (record) => addKey(record, sha256));
@@ -27,7 +27,7 @@ export function registerShownOnce(app: FastifyInstance, parts: ConsoleParts): vo
   );
   app.post(
     `${base}/portal-link`,
-    actionForOperator(parts, async (name, request, reply) => {
+    actionForOperator(async (name, request, reply) => {
       const id = idOf(request.params);
       const token = await parts.tokens.signLink(id, linkTtlMs);
       parts.logger.info(

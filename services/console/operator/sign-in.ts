@@ -13,15 +13,16 @@ const sessionTtlMs = 8 * 3_600_000;
 /** The admin token opens the operator console; the name beside it is who the history will say did it. */
 export function registerOperatorSignIn(app: FastifyInstance, parts: ConsoleParts): void {
   const attempts = createAttempts(parts.clock);
+  const config = { access: 'public' } as const;
 
-  app.get<{ Querystring: { reason?: string } }>('/operator', async (request, reply) => {
+  app.get<{ Querystring: { reason?: string } }>('/operator', { config }, async (request, reply) => {
     const reading = await parts.tokens.readOperator(sessionOf(request, 'tollgate_operator'));
     if (reading.kind === 'valid') return reply.redirect('/operator/tenants', 303);
     const out = request.query.reason === 'signed-out';
     return sendPage(reply, 200, out ? { tone: 'bad', text: 'Please sign in to see that page.' } : null);
   });
 
-  app.post('/operator/sign-in', async (request, reply) => {
+  app.post('/operator/sign-in', { config }, async (request, reply) => {
     if (!attempts.mayTry(request.ip)) {
       parts.metrics.signIns.inc({ door: 'operator', result: 'throttled' });
       return sendPage(reply, 429, {
@@ -45,7 +46,7 @@ export function registerOperatorSignIn(app: FastifyInstance, parts: ConsoleParts
     return reply.redirect('/operator/tenants', 303);
   });
 
-  app.post('/operator/sign-out', (_request, reply) => {
+  app.post('/operator/sign-out', { config }, (_request, reply) => {
     clearSession(reply, 'tollgate_operator');
     return reply.redirect('/operator', 303);
   });

@@ -4,6 +4,14 @@ import { page } from '../pages/layout.ts';
 import type { NavItem, Notice } from '../pages/layout.ts';
 import type { PageContent } from '../portal/visitor.ts';
 import { sessionOf } from '../sessions/cookies.ts';
+import { sendSignedOut } from '../sessions/signed-out.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Name of the signed-in operator; set by the guard of routes for `operator-session`. */
+    operator: string | null;
+  }
+}
 
 const nav: readonly NavItem[] = [
   { href: '/operator/tenants', label: 'Tenants' },
@@ -15,13 +23,11 @@ const nav: readonly NavItem[] = [
 
 /** A page for a signed-in operator; `make` gets the name the operator gave. */
 export function forOperator(
-  parts: ConsoleParts,
   here: string,
   make: (name: string, request: FastifyRequest) => PageContent | Promise<PageContent>,
 ) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const name = await operatorOf(parts, request);
-    if (name === null) return reply.redirect('/operator?reason=signed-out', 303);
+    const name = guardedOperator(request);
     const content = await make(name, request);
     return sendOperatorPage(reply, name, here, content, noticeOf(request));
   };
@@ -29,13 +35,10 @@ export function forOperator(
 
 /** An action of a form: does it, then shows the page it came from with what happened. */
 export function actionForOperator(
-  parts: ConsoleParts,
   act: (name: string, request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>,
 ) {
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const name = await operatorOf(parts, request);
-    if (name === null) return reply.redirect('/operator?reason=signed-out', 303);
-    return act(name, request, reply);
+  return (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    return act(guardedOperator(request), request, reply);
   };
 }
 
@@ -51,6 +54,24 @@ export function sendOperatorPage(
     .header('cache-control', 'no-store')
     .type('text/html')
     .send(page({ ...content, area: 'operator', nav, here, who: name, notice: content.notice ?? notice }));
+}
+
+/** Guard of the operator console: without a session pages lead to the sign-in, and what scripts fetch answers 401. */
+export async function requireOperator(
+  parts: ConsoleParts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply | undefined> {
+  request.operator = await operatorOf(parts, request);
+  if (request.operator !== null) return undefined;
+  if (request.routeOptions.url?.startsWith('/operator/data/') === true) return sendSignedOut(reply);
+  return reply.redirect('/operator?reason=signed-out', 303);
+}
+
+/** The name of the operator that the guard found. */
+function guardedOperator({ operator }: FastifyRequest): string {
+  if (operator === null) throw new Error('a route for operators was reached without its guard');
+  return operator;
 }
 
 export async function operatorOf(parts: ConsoleParts, request: FastifyRequest): Promise<string | null> {

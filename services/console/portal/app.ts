@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { declareAccess } from '../../../shared/runtime/access.ts';
 import type { ConsoleParts } from '../console.ts';
 import { registerData } from './data.ts';
 import { guidePage } from './guide-page.ts';
@@ -12,30 +13,35 @@ import { forTenant } from './visitor.ts';
 
 export function registerPortal(app: FastifyInstance, parts: ConsoleParts): void {
   registerSignIn(app, parts);
+  void app.register((scope) => registerPages(scope, parts));
+}
+
+function registerPages(app: FastifyInstance, parts: ConsoleParts): void {
+  declareAccess(app, 'portal-session');
   registerData(app, parts);
   registerNotifications(app, parts);
   app.get(
     '/usage',
-    forTenant(parts, '/usage', (visitor) => usagePage(parts, visitor)),
+    forTenant('/usage', (visitor) => usagePage(parts, visitor)),
   );
   app.get(
     '/history',
-    forTenant(parts, '/history', (visitor, request) => historyPage(parts, visitor, request)),
+    forTenant('/history', (visitor, request) => historyPage(parts, visitor, request)),
   );
   app.get(
     '/refusals',
-    forTenant(parts, '/refusals', (visitor) => refusalsPage(parts, visitor)),
+    forTenant('/refusals', (visitor) => refusalsPage(parts, visitor)),
   );
   app.get(
     '/refusals/:id',
-    forTenant(parts, '/refusals', (visitor, request) => refusalPage(parts, visitor, request)),
+    forTenant('/refusals', (visitor, request) => refusalPage(parts, visitor, request)),
   );
   app.get(
     '/limits',
-    forTenant(parts, '/limits', (visitor) => limitsPage(parts, visitor)),
+    forTenant('/limits', (visitor) => limitsPage(parts, visitor)),
   );
   app.get(
     '/guide',
-    forTenant(parts, '/guide', (visitor) => guidePage(parts, visitor)),
+    forTenant('/guide', (visitor) => guidePage(parts, visitor)),
   );
 }

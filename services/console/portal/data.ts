@@ -1,21 +1,19 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { ConsoleParts } from '../console.ts';
 import { readOrNull } from '../read-or-null.ts';
 import { problem } from '../problem.ts';
 import { snapshotOf } from './snapshot.ts';
-import { visitorOf } from './visitor.ts';
+import { guardedVisitor } from './visitor.ts';
 
 /** What the pages' scripts fetch, for the tenant of the session. */
 export function registerData(app: FastifyInstance, parts: ConsoleParts): void {
   app.get('/data/usage', async (request, reply) => {
-    const visitor = await visitorOf(parts, request);
-    if (visitor === null) return signedOut(reply);
+    const visitor = guardedVisitor(request);
     return reply.header('cache-control', 'no-store').send(await snapshotOf(parts, visitor.tenantId));
   });
 
   app.get<{ Querystring: { span?: string } }>('/data/series', async (request, reply) => {
-    const visitor = await visitorOf(parts, request);
-    if (visitor === null) return signedOut(reply);
+    const visitor = guardedVisitor(request);
     const span = request.query.span === '30d' ? '30d' : '24h';
     const points = await readOrNull(parts, parts.usage.series(visitor.tenantId, span, parts.clock.now()));
     void reply.header('cache-control', 'no-store');
@@ -26,11 +24,4 @@ export function registerData(app: FastifyInstance, parts: ConsoleParts): void {
         .send(problem(503, 'No history now', 'ClickHouse does not answer.'));
     return { span, points };
   });
-}
-
-function signedOut(reply: FastifyReply): FastifyReply {
-  return reply
-    .code(401)
-    .type('application/problem+json')
-    .send(problem(401, 'Signed out', 'Sign in again to go on.'));
 }

@@ -22,7 +22,7 @@ export function registerNotifications(app: FastifyInstance, parts: ConsoleParts)
   const here = '/notifications';
   app.get(
     here,
-    forTenant(parts, here, (visitor, request) =>
+    forTenant(here, (visitor, request) =>
       content(parts, visitor, textsOf(visitor.record?.notifications, parts.policy().alertThresholds), {
         notice: noticeFor((request.query as { done?: string }).done),
       }),
@@ -30,7 +30,7 @@ export function registerNotifications(app: FastifyInstance, parts: ConsoleParts)
   );
   app.post(
     here,
-    forTenant(parts, here, async (visitor, request, reply) => {
+    forTenant(here, async (visitor, request, reply) => {
       const form = formOf(request);
       const outcome = await parts.records.change(visitor.tenantId, 'the tenant itself', (record) =>
         notificationsFrom(form, record),
@@ -46,7 +46,7 @@ export function registerNotifications(app: FastifyInstance, parts: ConsoleParts)
   );
   app.post(
     `${here}/test`,
-    forTenant(parts, here, async (visitor, _request, reply) => {
+    forTenant(here, async (visitor, _request, reply) => {
       const sent = await sendTest(parts, visitor);
       await reply.redirect(`${here}?done=${sent}`, 303);
       return null;

@@ -14,13 +14,14 @@ const sessionTtlMs = 8 * 3_600_000;
 /** Two doors: a signed link, or the tenant's own API key or JWT. Either leaves a session of at most eight hours. */
 export function registerSignIn(app: FastifyInstance, parts: ConsoleParts): void {
   const attempts = createAttempts(parts.clock);
+  const config = { access: 'public' } as const;
 
-  app.get<{ Querystring: { reason?: string } }>('/', async (request, reply) => {
+  app.get<{ Querystring: { reason?: string } }>('/', { config }, async (request, reply) => {
     if ((await visitorOf(parts, request)) !== null) return reply.redirect('/usage', 303);
     return sendPage(reply, 200, noticeFor(request.query.reason));
   });
 
-  app.get<{ Querystring: { token?: string } }>('/sign-in', async (request, reply) => {
+  app.get<{ Querystring: { token?: string } }>('/sign-in', { config }, async (request, reply) => {
     const reading = await parts.tokens.readLink(request.query.token ?? '');
     if (reading.kind !== 'valid' || mistakeInTenantId(reading.subject) !== null) {
       parts.metrics.signIns.inc({ door: 'link', result: 'refused' });
@@ -36,7 +37,7 @@ export function registerSignIn(app: FastifyInstance, parts: ConsoleParts): void 
     return reply.redirect('/usage', 303);
   });
 
-  app.post('/sign-in', async (request, reply) => {
+  app.post('/sign-in', { config }, async (request, reply) => {
     if (!attempts.mayTry(request.ip)) {
       parts.metrics.signIns.inc({ door: 'credential', result: 'throttled' });
       return sendPage(reply, 429, {
@@ -60,7 +61,7 @@ export function registerSignIn(app: FastifyInstance, parts: ConsoleParts): void 
     return reply.redirect('/usage', 303);
   });
 
-  app.post('/sign-out', (_request, reply) => {
+  app.post('/sign-out', { config }, (_request, reply) => {
     clearSession(reply, 'tollgate_portal');
     return reply.redirect('/?reason=bye', 303);
   });

@@ -4,6 +4,7 @@ import type { ConsoleParts } from '../console.ts';
 import type { HtmlValue } from '../pages/html.ts';
 import { page } from '../pages/layout.ts';
 import type { NavItem, Notice } from '../pages/layout.ts';
+import { sendSignedOut } from '../sessions/signed-out.ts';
 import { sessionOf } from '../sessions/cookies.ts';
 
 /**
@@ -13,6 +14,13 @@ import { sessionOf } from '../sessions/cookies.ts';
 export interface Visitor {
   readonly tenantId: string;
   readonly record: TenantRecord | null;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by the guard of routes for `portal-session`. */
+    visitor: Visitor | null;
+  }
 }
 
 export interface PageContent {
@@ -38,11 +46,28 @@ export type PageMaker = (
   reply: FastifyReply,
 ) => PageContent | null | Promise<PageContent | null>;
 
-/** A page for whoever is signed in; others go to the sign-in. A maker that answered by itself returns null. */
-export function forTenant(parts: ConsoleParts, here: string, make: PageMaker) {
+/** Guard of the portal: without a session pages lead to the sign-in, and what scripts fetch answers 401. */
+export async function requireVisitor(
+  parts: ConsoleParts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply | undefined> {
+  request.visitor = await visitorOf(parts, request);
+  if (request.visitor !== null) return undefined;
+  if (request.routeOptions.url?.startsWith('/data/') === true) return sendSignedOut(reply);
+  return reply.redirect('/?reason=signed-out', 303);
+}
+
+/** The visitor that the guard found. */
+export function guardedVisitor({ visitor }: FastifyRequest): Visitor {
+  if (visitor === null) throw new Error('a route for visitors was reached without its guard');
+  return visitor;
+}
+
+/** A page for the visitor. A maker that answered by itself returns null. */
+export function forTenant(here: string, make: PageMaker) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const visitor = await visitorOf(parts, request);
-    if (visitor === null) return reply.redirect('/?reason=signed-out', 303);
+    const visitor = guardedVisitor(request);
     const content = await make(visitor, request, reply);
     if (content === null) return reply;
     return reply

@@ -27,7 +27,10 @@ const querySchema = Type.Object({
 export function registerAuthz(app: ApiServer, gate: Gate): void {
   app.get(
     '/v1/authz',
-    { schema: { summary: 'Decide for a proxy (auth_request, forward-auth)', querystring: querySchema } },
+    {
+      schema: { summary: 'Decide for a proxy (auth_request, forward-auth)', querystring: querySchema },
+      config: { access: 'decision' },
+    },
     async (request, reply) => {
       const startedAt = performance.now();
       const original = originalRequest(request.headers);

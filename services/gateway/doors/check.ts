@@ -90,8 +90,7 @@ function checkedIdentity(
   reply: FastifyReply,
   body: Static<typeof bodySchema>,
 ): Identity | null {
-  const caller = callerOf(request, reply);
-  if (caller === null) return null;
+  const caller = callerOf(request);
   const refuse = (status: number, detail: string): null => {
     sendProblem(reply, plainProblem(status, detail));
     return null;

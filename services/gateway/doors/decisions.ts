@@ -23,8 +23,7 @@ export function registerDecisions(app: ApiServer, { gate, clickhouse }: ApiOptio
     '/v1/decisions/:id',
     { schema: { summary: 'Explain a decision', params: paramsSchema } },
     async (request, reply) => {
-      const caller = callerOf(request, reply);
-      if (caller === null) return reply;
+      const caller = callerOf(request);
       const { id } = request.params;
       const mine = (tenantId: string | null): boolean =>
         caller.service !== null || (tenantId !== null && tenantId === caller.tenantId);

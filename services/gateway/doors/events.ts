@@ -53,8 +53,7 @@ export function registerEvents(app: ApiServer, { gate, events }: ApiOptions): vo
       serializerCompiler: () => (data) => JSON.stringify(data),
     },
     async (request, reply) => {
-      const caller = callerOf(request, reply);
-      if (caller === null) return reply;
+      const caller = callerOf(request);
       const given = eventsOf(request, reply);
       if (given === null) return reply;
       const publisher = {

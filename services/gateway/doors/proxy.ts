@@ -42,7 +42,7 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
   // Bodies are passed on as they come; nothing here reads them.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
-  app.all('/*', async (request, reply) => {
+  app.all('/*', { config: { access: 'decision' } }, async (request, reply) => {
     const { upstream } = gate.policy();
     if (upstream === null) {
       return fail(
