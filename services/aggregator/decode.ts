@@ -164,9 +164,18 @@ function requestFields(data: Json, source: string): Fields {
     clientIp: text(data, 'client_ip', 64),
     service: text(data, 'service', idLengthMax),
     door: text(data, 'door', 32),
-    properties: {},
+    properties: sampling(data),
   };
 }
+
+/** An event that stands for several requests says so among its properties: the totals count it once. */
+function sampling(data: Json): Readonly<Record<string, string>> {
+  if (data['sample_weight'] === undefined) return noProperties;
+  return { sample_weight: String(integer(data, 'sample_weight', sampleWeightMax)) };
+}
+
+const noProperties = {};
+const sampleWeightMax = 1_000_000;
 
 /** Fields of `data` that have a column of their own also in events of somebody else; all else is a property. */
 const foreignColumns = new Set(['units', 'cost', 'user_id', 'plan', 'route']);

@@ -1,15 +1,13 @@
 import { Gauge } from 'prom-client';
 import { v7 } from 'uuid';
 import type { AlertEvent } from '../../shared/domain/alert.ts';
+import { heartbeatTenant } from '../../shared/domain/identity.ts';
 import type { TenantTotals } from '../../shared/domain/totals.ts';
 import type { UsageCloudEvent } from '../../shared/domain/usage-event.ts';
 import type { Producer } from '../../shared/kafka/producer.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
-
-/** A tenant that is no customer: its one event a minute goes the way of every event, up to an alert of its own. */
-export const heartbeatTenant = 'tollgate-heartbeat';
 
 /** usage topic → aggregator → ClickHouse → totals topic → evaluate → alerts topic → dispatch: here it ends, untold. */
 export interface Heartbeat {

@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { problemOfTenantId } from '../../shared/domain/identity.ts';
 import type { Identity } from '../../shared/domain/identity.ts';
 import type { Identified } from './identify.ts';
 import { plainProblem, problemType } from './problem.ts';
 import type { Problem } from './problem.ts';
-import { problemOfId } from './tokens.ts';
 import type { Verdict } from './verdict.ts';
 
 declare module 'fastify' {
@@ -58,7 +58,7 @@ function problemOfTenant(
       : plainProblem(400, 'A service must say which tenant it asks for: add tenant_id.');
   }
   if (asked !== undefined && asked !== tenantId) return plainProblem(403, 'This tenant is not yours.');
-  const wrong = problemOfId(tenantId);
+  const wrong = problemOfTenantId(tenantId);
   return wrong === null ? null : plainProblem(400, `tenant_id ${wrong}.`);
 }
 

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { amendEventType, voidEventType } from '../../shared/domain/correction.ts';
+import { problemOfTenantId } from '../../shared/domain/identity.ts';
 import { anonymousTenant } from '../../shared/domain/usage-event.ts';
 import type { UsageCloudEvent } from '../../shared/domain/usage-event.ts';
-import { problemOfId } from './tokens.ts';
 
 /** Who publishes: a tenant for itself only, a service (`tenantId` null: none of its own) for any tenant. */
 export interface Publisher {
@@ -105,7 +105,7 @@ function subjectOf(
   const subject = given ?? tenantId;
   if (typeof subject !== 'string') return { problem: 'subject must name the tenant' };
   if (!service && subject !== tenantId) return { problem: 'subject must be your own tenant' };
-  const wrong = problemOfId(subject);
+  const wrong = problemOfTenantId(subject);
   return wrong === null || subject === anonymousTenant ? { subject } : { problem: `subject ${wrong}` };
 }
 

@@ -51,6 +51,11 @@ export interface RequestData {
   readonly service: string;
   /** The door it came through: proxy, plugin, check, authz, rls. */
   readonly door: string;
+  /**
+   * How many requests this event stands for, itself included. Set where only one of so many is written, which happens to
+   * a flood of refused credentials; absent: 1.
+   */
+  readonly sample_weight?: number;
 }
 
 export type RequestEvent = UsageCloudEvent<RequestData>;

@@ -3,13 +3,13 @@ import ipaddr from 'ipaddr.js';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { problemOfId, problemOfTenantId } from '../../../shared/domain/identity.ts';
 import type { Identity } from '../../../shared/domain/identity.ts';
 import type { ApiServer } from '../api-server.ts';
 import { callerOf, sendProblem } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { limitHeaders, retryAfterSeconds } from '../headers.ts';
 import { plainProblem, problemOf } from '../problem.ts';
-import { problemOfId } from '../tokens.ts';
 import { passes } from '../verdict.ts';
 import type { Verdict } from '../verdict.ts';
 import { limitViewSchema, limitViews } from './limit-view.ts';
@@ -100,10 +100,10 @@ function checkedIdentity(
     return refuse(403, 'This tenant is not yours.');
   const tenantId = body.tenant_id ?? caller.tenantId;
   const userId = body.user ?? (own ? caller.userId : null);
-  for (const [name, id] of [['tenant_id', tenantId] as const, ['user', userId] as const]) {
-    const problem = id === null ? null : problemOfId(id);
-    if (problem !== null) return refuse(400, `${name} ${problem}.`);
-  }
+  const wrongTenant = tenantId === null ? null : problemOfTenantId(tenantId);
+  if (wrongTenant !== null) return refuse(400, `tenant_id ${wrongTenant}.`);
+  const wrongUser = userId === null ? null : problemOfId(userId);
+  if (wrongUser !== null) return refuse(400, `user ${wrongUser}.`);
   if (body.ip !== undefined && isIP(body.ip) === 0) return refuse(400, 'ip is not an address.');
   if (tenantId === null && userId === null && body.ip === undefined) {
     return refuse(400, 'Say whose request it is: add tenant_id, user or ip.');

@@ -4,13 +4,13 @@ import { Server, ServerCredentials, loadPackageDefinition, status } from '@grpc/
 import type { ServiceDefinition, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import ipaddr from 'ipaddr.js';
+import { problemOfId, problemOfTenantId } from '../../../shared/domain/identity.ts';
 import type { LimitState } from '../../../shared/domain/limit.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import { authorityOf } from '../../../shared/runtime/listen-address.ts';
 import type { Gate } from '../gate.ts';
 import { limitHeaders } from '../headers.ts';
 import { problemOf, problemType } from '../problem.ts';
-import { problemOfId } from '../tokens.ts';
 import { closestLimit, passes } from '../verdict.ts';
 import type { Verdict } from '../verdict.ts';
 
@@ -113,11 +113,10 @@ function problemOfCaller(tenantId: string | null, userId: string | null, address
     return 'A descriptor must say whose request it is: tenant_id, user or remote_address';
   }
   if (address !== '' && isIP(address) === 0) return 'remote_address is not an address';
-  for (const [name, id] of [['tenant_id', tenantId] as const, ['user', userId] as const]) {
-    const problem = id === null ? null : problemOfId(id);
-    if (problem !== null) return `${name} ${problem}`;
-  }
-  return null;
+  const wrongTenant = tenantId === null ? null : problemOfTenantId(tenantId);
+  if (wrongTenant !== null) return `tenant_id ${wrongTenant}`;
+  const wrongUser = userId === null ? null : problemOfId(userId);
+  return wrongUser === null ? null : `user ${wrongUser}`;
 }
 
 function responseOf(verdict: Verdict, descriptors: number): object {

@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { problemOfId } from '../../../shared/domain/identity.ts';
 import type { SessionKind } from '../../../shared/domain/policy.ts';
 import type { SessionAnswer } from '../../../shared/redis/sessions.ts';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
 import { sendProblem, tenantOf } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { plainProblem } from '../problem.ts';
-import { problemOfId } from '../tokens.ts';
 
 const options = {
   kind: Type.Optional(

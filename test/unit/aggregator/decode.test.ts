@@ -39,6 +39,15 @@ describe('decode', () => {
     });
   });
 
+  test('an event that stands for several requests keeps its weight among its properties', () => {
+    const weighed = (data: object) => read(requestEvent('anonymous', { timeMs: nowMs, data }));
+    expect(weighed({ sample_weight: 100 })).toMatchObject({
+      event: { properties: { sample_weight: '100' } },
+    });
+    expect(weighed({})).toMatchObject({ event: { properties: {} } });
+    expect(weighed({ sample_weight: 'many' })).toMatchObject({ kind: 'dead' });
+  });
+
   test('an id that is no UUIDv7 is kept as it was sent', () => {
     expect(read(requestEvent('acme', { timeMs: nowMs, id: 'Request 1' }))).toMatchObject({
       kind: 'request',
