@@ -2,8 +2,7 @@ import { createSecretKey } from 'node:crypto';
 import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
 import type { JWTPayload, JWTVerifyOptions, JWTVerifyResult } from 'jose';
 import { LRUCache } from 'lru-cache';
-import { anonymousTenant } from '../../shared/domain/usage-event.ts';
-import { idLengthMax } from '../../shared/domain/identity.ts';
+import { problemOfId, problemOfTenantId } from '../../shared/domain/identity.ts';
 import type { IdentityPolicy } from '../../shared/domain/policy.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { messageOf } from '../../shared/runtime/errors.ts';
@@ -92,26 +91,20 @@ function readClaims(payload: JWTPayload, policy: NonNullable<IdentityPolicy['jwt
   const tenant = tenantClaim === undefined ? null : idOf(payload[tenantClaim]);
   const userClaim = payload[policy.userClaim];
   const user = userClaim === undefined || userClaim === null ? null : idOf(userClaim);
-  for (const [name, id] of [[tenantClaim ?? '', tenant] as const, [policy.userClaim, user] as const]) {
-    const problem = id === null ? null : problemOfId(id);
-    if (problem !== null)
-      return { refusal: { status: 401, detail: `The token's claim "${name}" ${problem}.` } };
-  }
+  const wrongTenant = tenant === null ? null : problemOfTenantId(tenant);
+  if (wrongTenant !== null) return unusable(tenantClaim ?? '', wrongTenant);
+  const wrongUser = user === null ? null : problemOfId(user);
+  if (wrongUser !== null) return unusable(policy.userClaim, wrongUser);
   const plan = payload[policy.planClaim];
   return { claims: { tenantId: tenant, userId: user, plan: typeof plan === 'string' ? plan : null } };
 }
 
-function idOf(claim: unknown): string {
-  return typeof claim === 'string' ? claim : typeof claim === 'number' ? String(claim) : '';
+function unusable(claim: string, problem: string): TokenReading {
+  return { refusal: { status: 401, detail: `The token's claim "${claim}" ${problem}.` } };
 }
 
-/** Why a text cannot be a tenant or user, as the end of a sentence; null where it can. */
-export function problemOfId(id: string): string | null {
-  if (id === '') return 'is empty or neither text nor a number';
-  if (id.length > idLengthMax) return `is longer than ${idLengthMax} characters`;
-  if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(id)) return 'holds control characters';
-  if (!id.isWellFormed()) return 'is not well-formed Unicode';
-  return id === anonymousTenant ? 'is reserved for callers without a tenant' : null;
+function idOf(claim: unknown): string {
+  return typeof claim === 'string' ? claim : typeof claim === 'number' ? String(claim) : '';
 }
 
 function explain(error: unknown, policy: NonNullable<IdentityPolicy['jwt']>): CredentialRefusal {
