@@ -47,6 +47,17 @@ export function tenantOf(
   return null;
 }
 
+/**
+ * Why the caller may not name this user, or null. A service names any. A tenant's own credential (an API key, or a token
+ * without a user) names the users of its tenant, whose counters are kept within that tenant. A token with a user names
+ * that user only; so does a token without a tenant, because its users are shared by all callers without one.
+ */
+export function problemOfUser({ service, tenantId, userId }: Identity, asked: string): Problem | null {
+  if (service !== null || asked === userId) return null;
+  if (userId === null && tenantId !== null) return null;
+  return plainProblem(403, 'This user is not yours: your token speaks for its own user only.');
+}
+
 function problemOfTenant(
   { service }: Identity,
   tenantId: string | null,

@@ -1,12 +1,12 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { Type } from 'typebox';
-import type { Static } from 'typebox';
+import type { Static, TSchema } from 'typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { problemOfId, problemOfTenantId } from '../../../shared/domain/identity.ts';
 import type { Identity } from '../../../shared/domain/identity.ts';
 import type { ApiServer } from '../api-server.ts';
-import { callerOf, sendProblem } from '../caller.ts';
+import { callerOf, problemOfUser, sendProblem } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { limitHeaders, retryAfterSeconds } from '../headers.ts';
 import { plainProblem, problemOf } from '../problem.ts';
@@ -14,26 +14,33 @@ import { passes } from '../verdict.ts';
 import type { Verdict } from '../verdict.ts';
 import { limitViewSchema, limitViews } from './limit-view.ts';
 
+/** Null means the same as a field that is absent: many clients write one for the other. */
+const optional = <Schema extends TSchema>(schema: Schema) => Type.Optional(Type.Union([schema, Type.Null()]));
+
 const bodySchema = Type.Object(
   {
-    tenant_id: Type.Optional(Type.String({ description: 'Whose request it is; a tenant may leave it out.' })),
-    user: Type.Optional(Type.String()),
-    ip: Type.Optional(
-      Type.String({ description: 'Address of the client, for limits that count addresses.' }),
+    tenant_id: optional(Type.String({ description: 'Whose request it is; a tenant may leave it out.' })),
+    user: optional(
+      Type.String({
+        description: "A tenant's API key names users of its tenant; a user's token its own user only.",
+      }),
     ),
-    plan: Type.Optional(
+    ip: optional(
+      Type.String({ description: 'For services: address of the client, for limits that count addresses.' }),
+    ),
+    plan: optional(
       Type.String({ description: "For services: the plan, where the tenant's record names none." }),
     ),
     method: Type.String({ pattern: '^[A-Z]{1,32}$' }),
     path: Type.String({ pattern: '^/', maxLength: 8_192 }),
-    cost: Type.Optional(
+    cost: optional(
       Type.Integer({
         minimum: 1,
         maximum: 1_000_000_000,
         description: 'Units; absent: what the route costs.',
       }),
     ),
-    peek: Type.Optional(Type.Boolean({ description: 'Look without taking.' })),
+    peek: optional(Type.Boolean({ description: 'Look without taking.' })),
   },
   { additionalProperties: false },
 );
@@ -72,7 +79,7 @@ export function registerCheck(app: ApiServer, gate: Gate): void {
         cost: body.cost ?? null,
         peek: body.peek ?? false,
         hold: false,
-        plan: request.caller?.identity.service === null ? null : (body.plan ?? null),
+        plan: body.plan ?? null,
       });
       request.verdict = verdict;
       if (body.peek !== true) {
@@ -84,7 +91,11 @@ export function registerCheck(app: ApiServer, gate: Gate): void {
   );
 }
 
-/** Whose limits count: a tenant's caller speaks for its tenant only; a service for anybody, with a tenant or an address. */
+/**
+ * Whose limits count. What is decided consumes, so a caller may spend only what is its own: a tenant's credential names
+ * its tenant and users of it, a user's token that user. `ip` and `plan` are for services: addresses are shared by all
+ * tenants, and a plan is what a tenant has, not what it says.
+ */
 function checkedIdentity(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -96,20 +107,26 @@ function checkedIdentity(
     return null;
   };
   const own = caller.service === null;
-  if (own && body.tenant_id !== undefined && body.tenant_id !== caller.tenantId)
-    return refuse(403, 'This tenant is not yours.');
   const tenantId = body.tenant_id ?? caller.tenantId;
   const userId = body.user ?? (own ? caller.userId : null);
+  const ip = body.ip ?? null;
+  if (own) {
+    if (tenantId !== caller.tenantId) return refuse(403, 'This tenant is not yours.');
+    if (ip !== null) return refuse(403, 'ip is for services: an address is shared by all tenants.');
+    if (typeof body.plan === 'string') return refuse(403, 'plan is for services: your plan is known.');
+  }
+  const foreign = userId === null ? null : problemOfUser(caller, userId);
+  if (foreign !== null) return refuse(foreign.status, foreign.detail);
   const wrongTenant = tenantId === null ? null : problemOfTenantId(tenantId);
   if (wrongTenant !== null) return refuse(400, `tenant_id ${wrongTenant}.`);
   const wrongUser = userId === null ? null : problemOfId(userId);
   if (wrongUser !== null) return refuse(400, `user ${wrongUser}.`);
-  if (body.ip !== undefined && isIP(body.ip) === 0) return refuse(400, 'ip is not an address.');
-  if (tenantId === null && userId === null && body.ip === undefined) {
+  if (ip !== null && isIP(ip) === 0) return refuse(400, 'ip is not an address.');
+  if (tenantId === null && userId === null && ip === null) {
     return refuse(400, 'Say whose request it is: add tenant_id, user or ip.');
   }
-  const ip = body.ip === undefined ? caller.ip : ipaddr.process(body.ip).toString();
-  return { ...caller, tenantId, userId, ip, service: null };
+  const address = ip === null ? caller.ip : ipaddr.process(ip).toString();
+  return { ...caller, tenantId, userId, ip: address, service: null };
 }
 
 function answerOf(verdict: Verdict): Static<typeof answerSchema> {

@@ -1,10 +1,11 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Identity } from '../../../shared/domain/identity.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
-import { callerOf, sendProblem } from '../caller.ts';
+import { callerOf, problemOfUser, sendProblem } from '../caller.ts';
 import { readEvent, structured } from '../cloud-event.ts';
 import type { Publisher } from '../cloud-event.ts';
 import { plainProblem } from '../problem.ts';
@@ -61,7 +62,7 @@ export function registerEvents(app: ApiServer, { gate, events }: ApiOptions): vo
         service: caller.service !== null,
         nowMs: gate.clock.now(),
       };
-      const results = given.map((event) => publish(event, publisher));
+      const results = given.map((event) => publish(event, publisher, caller));
       await events.flushed();
       const accepted = count(results, 'accepted');
       const unavailable = count(results, 'unavailable');
@@ -71,11 +72,17 @@ export function registerEvents(app: ApiServer, { gate, events }: ApiOptions): vo
     },
   );
 
-  function publish(given: unknown, publisher: Publisher): Result {
-    const read = readEvent(given, publisher);
-    const result = 'problem' in read ? rejected(idOf(given), read.problem) : append(read.event);
+  function publish(given: unknown, publisher: Publisher, caller: Identity): Result {
+    const result = resultOf(given, publisher, caller);
     gate.metrics.apiEvents.inc({ result: result.status });
     return result;
+  }
+
+  function resultOf(given: unknown, publisher: Publisher, caller: Identity): Result {
+    const read = readEvent(given, publisher);
+    if ('problem' in read) return rejected(idOf(given), read.problem);
+    const problem = problemOfEventUser(read.event, caller);
+    return problem === null ? append(read.event) : rejected(read.event.id, problem);
   }
 
   function append(event: UsageCloudEvent): Result {
@@ -87,6 +94,13 @@ export function registerEvents(app: ApiServer, { gate, events }: ApiOptions): vo
       return { id: event.id, status: 'unavailable', reason: 'the event could not be stored now' };
     }
   }
+}
+
+/** The usage of a user is published by a service, by the user's tenant, or by that user's own token. */
+function problemOfEventUser({ data }: UsageCloudEvent, caller: Identity): string | null {
+  const { user_id: user = null } = data as { readonly user_id?: string | number | null };
+  if (user === null || user === '' || problemOfUser(caller, String(user)) === null) return null;
+  return 'data.user_id must be your own user';
 }
 
 /** The events of a request in structured form; null where the answer is sent. */

@@ -6,7 +6,7 @@ import { problemOfId } from '../../../shared/domain/identity.ts';
 import type { SessionKind } from '../../../shared/domain/policy.ts';
 import type { SessionAnswer } from '../../../shared/redis/sessions.ts';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
-import { sendProblem, tenantOf } from '../caller.ts';
+import { problemOfUser, sendProblem, tenantOf } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { plainProblem } from '../problem.ts';
 
@@ -97,6 +97,11 @@ function holderOf(gate: Gate, request: FastifyRequest, reply: FastifyReply, aske
   }
   const { identity } = request.caller;
   const userId = asked.user ?? (identity.service === null ? identity.userId : null);
+  const foreign = userId === null ? null : problemOfUser(identity, userId);
+  if (foreign !== null) {
+    sendProblem(reply, foreign);
+    return null;
+  }
   const wrong = userId === null ? null : problemOfId(userId);
   if (wrong !== null) {
     sendProblem(reply, plainProblem(400, `user ${wrong}.`));
