@@ -9,6 +9,7 @@ import { requireCredential, sendProblem } from './caller.ts';
 import { registerAuthz } from './doors/authz.ts';
 import { registerCheck } from './doors/check.ts';
 import { registerDecisions } from './doors/decisions.ts';
+import { registerEnvoyAuthorization } from './doors/envoy/authorization-http.ts';
 import { registerEvents } from './doors/events.ts';
 import { registerLimits } from './doors/limits.ts';
 import { registerMeters } from './doors/meters.ts';
@@ -62,6 +63,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   await app.register(fastifySwagger, { openapi: openapi() });
   registerCheck(app, gate);
   registerAuthz(app, gate);
+  registerEnvoyAuthorization(app, gate);
   registerEvents(app, options);
   registerUsage(app, options);
   registerMeters(app, options);

@@ -9,6 +9,8 @@ import type { CheckResult } from '../../shared/redis/check.ts';
 import type { Concurrency, Permit } from '../../shared/redis/concurrency.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Identified, TenantRecords } from './identify.ts';
+import { withOverride } from './limit-override.ts';
+import type { LimitOverride } from './limit-override.ts';
 import type { CredentialRefusal } from './tokens.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -26,6 +28,10 @@ export interface Question {
   readonly hold: boolean;
   /** A plan named by a trusted caller; the tenant's record has precedence. */
   readonly plan: string | null;
+  /** A limit of a trusted caller in place of the plan's. */
+  readonly override?: LimitOverride;
+  /** Milliseconds after which a late Redis is decided without; absent: what the limiter waits for every check. */
+  readonly waitMsMax?: number;
 }
 
 export interface DecideOptions {
@@ -66,7 +72,9 @@ export function createDecide({ limiter, concurrency, records, clock, nextId }: D
     const record = identity.tenantId === null ? null : (records.get(identity.tenantId) ?? null);
     const route = policy.routes.length === 0 ? null : routeFor(policy, question.method, question.url);
     const planName = question.plan ?? identity.planClaim;
-    const { plan, limits } = limitsFor(policy, { plan: planName, record, route, nowMs: atMs });
+    const chosen = limitsFor(policy, { plan: planName, record, route, nowMs: atMs });
+    const { plan, limits } =
+      question.override === undefined ? chosen : withOverride(chosen, question.override);
     const units = question.cost ?? route?.cost ?? 1;
     const found: Case = { question, policy, record, plan, route, limits, units, atMs, clock };
     if (identity.service !== null) {
@@ -103,7 +111,18 @@ export function createDecide({ limiter, concurrency, records, clock, nextId }: D
     const { tenantId, userId, ip } = question.who.identity;
     const request = { tenantId, userId, ip, limits, cost: units, peek };
     const timeZone = record?.time_zone;
-    limiter.ask(timeZone === undefined ? request : { ...request, timeZone }, answer);
+    const { waitMsMax } = question;
+    if (timeZone === undefined && waitMsMax === undefined) limiter.ask(request, answer);
+    else {
+      limiter.ask(
+        {
+          ...request,
+          ...(timeZone === undefined ? {} : { timeZone }),
+          ...(waitMsMax === undefined ? {} : { waitMsMax }),
+        },
+        answer,
+      );
+    }
   }
 }
 

@@ -22,7 +22,7 @@ import type { Verdict } from './verdict.ts';
 
 export interface GateOptions {
   readonly policy: () => Policy;
-  readonly limiter: Pick<Limiter, 'ask'>;
+  readonly limiter: Pick<Limiter, 'ask' | 'refund'>;
   readonly concurrency: Pick<Concurrency, 'acquire'>;
   readonly records: TenantRecords;
   readonly events: EventLog;
@@ -41,6 +41,10 @@ export interface Gate {
   decide(question: Question): Promise<Verdict>;
   /** The same for a door that every request comes through. `settled` may be called at once, and must not throw. */
   settle(question: Question, settled: (verdict: Verdict) => void): void;
+  /** Counts and logs a decision that was only looked at and yet is the answer to a request. */
+  count(verdict: Verdict): void;
+  /** Returns the units of a decision; `metered`: its event was written. Never rejects. */
+  refund(verdict: Verdict, metered: boolean): Promise<void>;
   readonly meter: Meter;
   readonly recent: RecentDecisions;
   readonly records: TenantRecords;
@@ -62,6 +66,8 @@ export function createGate(options: GateOptions): Gate {
     addressOf: (headers, remote) => currentIdentifier().addressOf(headers, remote),
     decide: (question) => new Promise((resolve) => settle(question, resolve)),
     settle,
+    count,
+    refund,
     meter: createMeter(events, node, metrics, logger),
     recent,
     records,
@@ -82,6 +88,13 @@ export function createGate(options: GateOptions): Gate {
     if (verdict.decision.limitedBy.length === 0) return;
     logHit(hits, verdict);
     recent.remember(verdict);
+  }
+
+  function refund({ identity, limits, units }: Verdict, metered: boolean): Promise<void> {
+    const { tenantId, userId, ip } = identity;
+    const timeZone = (tenantId === null ? null : records.get(tenantId))?.time_zone;
+    const request = { tenantId, userId, ip, limits, cost: units, peek: false };
+    return limiter.refund(timeZone === undefined ? request : { ...request, timeZone }, metered);
   }
 
   function currentIdentifier(): Identifier {

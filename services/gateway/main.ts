@@ -24,7 +24,7 @@ import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
 import { createApiServer } from './api.ts';
 import { createProxyServer } from './app.ts';
-import { listenRls } from './doors/rls.ts';
+import { listenEnvoy } from './doors/envoy/grpc-server.ts';
 import { createGate } from './gate.ts';
 import { startPublisher } from './publish.ts';
 import { openSpool } from './spool.ts';
@@ -54,6 +54,8 @@ const configSchema = Type.Object({
   TOLLGATE_BODY_BYTES_MAX: Type.Integer({ minimum: 0, default: 100 * 1024 * 1024 }),
   /** What a decision waits for Redis before this node decides by itself. */
   TOLLGATE_REDIS_TIMEOUT_MS: Type.Integer({ minimum: 1, maximum: 10_000, default: callTimeoutMsDefault }),
+  /** The same for Envoy's rate limit service: Envoy waits 20 ms by default, its own way included. */
+  TOLLGATE_RLS_REDIS_TIMEOUT_MS: Type.Integer({ minimum: 1, maximum: 10_000, default: 12 }),
   TOLLGATE_UPSTREAM_TIMEOUT_MS: Type.Integer({ minimum: 1, default: 30_000 }),
   LOG_LEVEL: Type.String({ default: 'info' }),
 });
@@ -118,7 +120,12 @@ await runService(logger, async (lifecycle, fail) => {
   });
   const api = await createApiServer({ gate, events: spool, clickhouse, sessions });
   await untilReady({ redis: () => redis.status === 'ready', 'tenant records': () => tenants.ready() });
-  const rls = await listenRls(gate, config.HOST, config.RLS_PORT);
+  const rls = await listenEnvoy({
+    gate,
+    host: config.HOST,
+    port: config.RLS_PORT,
+    rateLimitWaitMsMax: config.TOLLGATE_RLS_REDIS_TIMEOUT_MS,
+  });
   lifecycle.onClose('rls', () => rls.close());
   for (const [name, server, at] of [
     ['api', api, config.API_PORT] as const,

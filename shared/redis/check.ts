@@ -16,6 +16,8 @@ export interface CheckRequest {
   readonly peek: boolean;
   /** IANA zone of the tenant's calendar quotas; absent or unknown: UTC. */
   readonly timeZone?: string;
+  /** Milliseconds after which a late Redis is given up on; absent: the limiter's own `callTimeoutMs`. */
+  readonly waitMsMax?: number;
 }
 
 export interface CheckResult {

@@ -93,7 +93,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
           periods: options.periods,
         });
         return runScriptForBytes(redis, decideScript, keys, args);
-      });
+      }, waitMsMaxOf(checks));
       decoded = decodeBatch(reply, checks);
     } catch (error) {
       logger.debug({ reason: messageOf(error) }, 'deciding locally');
@@ -114,6 +114,16 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       check.answer({ states: own, degraded: false, stampMs });
     }
   }
+}
+
+/** The shortest wait of a batch; undefined where no check names one. */
+function waitMsMaxOf(checks: readonly Queued[]): number | undefined {
+  let shortest: number | undefined;
+  for (const { request } of checks) {
+    const { waitMsMax } = request;
+    if (waitMsMax !== undefined && (shortest === undefined || waitMsMax < shortest)) shortest = waitMsMax;
+  }
+  return shortest;
 }
 
 /** What the local limiter starts from if Redis is lost next. */

@@ -7,8 +7,11 @@ import { TollgateError, messageOf } from '../runtime/errors.ts';
  */
 export interface Gate {
   isOpen(): boolean;
-  /** Rejects with REDIS_UNAVAILABLE at once while closed to calls, and at the latest after `callTimeoutMs`. */
-  run<T>(call: () => Promise<T>): Promise<T>;
+  /**
+   * Rejects with REDIS_UNAVAILABLE at once while closed to calls, and at the latest after `waitMsMax`, which is
+   * `callTimeoutMs` where it is absent or longer.
+   */
+  run<T>(call: () => Promise<T>, waitMsMax?: number): Promise<T>;
   close(): void;
 }
 
@@ -23,7 +26,8 @@ export interface GateOptions {
 }
 
 interface InFlight {
-  readonly startedAt: number;
+  readonly dueAt: number;
+  readonly waitMs: number;
   readonly fail: (error: Error) => void;
 }
 
@@ -39,16 +43,19 @@ export function createGate(options: GateOptions): Gate {
   let available = true;
   let closed = false;
   let timer: NodeJS.Timeout | null = null;
+  let timerDueAt = Infinity;
   let probeTimer: NodeJS.Timeout | null = null;
   let reconnectedAt = 0;
   return { isOpen: () => !available, run, close };
 
-  function run<T>(call: () => Promise<T>): Promise<T> {
+  function run<T>(call: () => Promise<T>, waitMsMax = callTimeoutMs): Promise<T> {
     if (!available || closed) return Promise.reject(unavailable('waiting for Redis'));
     return new Promise<T>((resolve, reject) => {
-      const entry: InFlight = { startedAt: performance.now(), fail: reject };
+      const waitMs = Math.min(waitMsMax, callTimeoutMs);
+      const dueAt = performance.now() + waitMs;
+      const entry: InFlight = { dueAt, waitMs, fail: reject };
       inFlight.add(entry);
-      timer ??= setTimeout(expire, callTimeoutMs, performance.now() + callTimeoutMs);
+      if (timer === null || dueAt < timerDueAt) expireAt(dueAt);
       attempt(call).then(
         (value) => {
           inFlight.delete(entry);
@@ -63,20 +70,22 @@ export function createGate(options: GateOptions): Gate {
     });
   }
 
-  /** One timer for all calls: it looks at the oldest and sets itself again. */
-  function expire(dueAt: number): void {
+  /** One timer for all calls, set for the one that is due first. */
+  function expireAt(dueAt: number): void {
+    if (timer !== null) clearTimeout(timer);
+    timerDueAt = dueAt;
+    timer = setTimeout(expire, Math.max(1, Math.ceil(dueAt - performance.now())));
+  }
+
+  function expire(): void {
     timer = null;
-    const oldest = inFlight.values().next().value;
-    if (oldest === undefined) return;
-    const now = performance.now();
-    const leftMs = oldest.startedAt + callTimeoutMs - now;
-    if (leftMs > 0) {
-      timer = setTimeout(expire, Math.ceil(leftMs), now + Math.ceil(leftMs));
-    } else if (now - dueAt > stallMs) {
-      timer = setTimeout(expire, 1, now + 1);
-    } else {
-      trip(`no answer within ${callTimeoutMs} ms`);
-    }
+    const lateMs = performance.now() - timerDueAt;
+    let first: InFlight | null = null;
+    for (const entry of inFlight) if (first === null || entry.dueAt < first.dueAt) first = entry;
+    if (first === null) return;
+    if (first.dueAt > performance.now()) expireAt(first.dueAt);
+    else if (lateMs > stallMs) expireAt(performance.now() + 1);
+    else trip(`no answer within ${first.waitMs} ms`);
   }
 
   function trip(reason: string): void {

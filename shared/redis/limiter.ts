@@ -21,6 +21,7 @@ import { decideInParts, spansSlots } from './split.ts';
 import { createSubjects } from './subjects.ts';
 import type { Caller, Subject } from './subjects.ts';
 import { shapeOf, subjectKind, windowOf } from './windows.ts';
+import type { Window } from './windows.ts';
 
 export interface LimiterOptions {
   readonly redis: RedisClient;
@@ -46,6 +47,12 @@ export interface Limiter {
   check(request: CheckRequest): Promise<CheckResult>;
   /** The same without a promise. `answer` is called once, maybe at once, and must not throw. */
   ask(request: CheckRequest, answer: (result: CheckResult) => void): void;
+  /**
+   * Returns units to the windows that a check of this request would take them from, oldest first; `peek` means nothing
+   * here. `metered`: the events of the units were written, so that totals in ClickHouse hold them. Without an answer
+   * from Redis nothing is returned: too strict, never over. Never rejects.
+   */
+  refund(request: CheckRequest, metered: boolean): Promise<void>;
   /** Empties all windows of a tenant and its users. Rejects when Redis does not answer. */
   reset(tenantId: string): Promise<void>;
   /** Empties all windows of everybody; the other nodes follow within a second. */
@@ -72,6 +79,7 @@ const operatorTimeoutMs = 2000;
 const resetScript = readScript('clock', 'reset');
 const raiseScript = readScript('clock', 'quota', 'raise');
 const returnScript = readScript('clock', 'sliding', 'quota', 'return');
+const refundScript = readScript('clock', 'sliding', 'quota', 'refund');
 
 export function createLimiter(options: LimiterOptions): Limiter {
   const { redis, keyPrefix, clock, logger, redisTime, node = null, nodesLeast = 1 } = options;
@@ -104,6 +112,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   return {
     check: (request) => new Promise((resolve) => ask(request, resolve)),
     ask,
+    refund,
     reset,
     resetAll: () => within(nodes.resetAll(), operatorTimeoutMs),
     raiseQuota,
@@ -140,6 +149,30 @@ export function createLimiter(options: LimiterOptions): Limiter {
     shardOf(own[0]?.tag)
       .gate.run(() => runScript(redis, returnScript, keys, args))
       .catch((error: unknown) => logger.debug({ reason: messageOf(error) }, 'could not give back'));
+  }
+
+  /** A call for each subject: they may live in different slots, and nothing has to be equal across them. */
+  async function refund(request: CheckRequest, metered: boolean): Promise<void> {
+    const { tenantId, userId, limits, timeZone = 'UTC' } = request;
+    const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
+    await Promise.all(
+      shape.subjects.map(async (kind, index) => {
+        const subject = subjects.of(kind, request);
+        const own = shape.windows.filter((_, window) => shape.subjectOf[window] === index);
+        const windows = own.flatMap((window) => refundArguments(window, timeZone));
+        const keys = subject.owner === null ? [subject.key] : [subject.key, subject.owner.key];
+        const args = [timeArgument(), nodes.epochMs(), request.cost, metered ? 1 : 0, ...windows];
+        await shardOf(subject.tag)
+          .gate.run(() => runScript(redis, refundScript, keys, args))
+          .catch((error: unknown) => logger.warn({ reason: messageOf(error) }, 'units not returned'));
+      }),
+    );
+  }
+
+  function refundArguments({ field, period, spanMs }: Window, timeZone: string): (string | number)[] {
+    if (period === null) return [field, 0, spanMs, 0, 0, 0, 0];
+    const { before, start, finish, after } = periods.around(period, timeZone, clock.now());
+    return [field, 1, spanMs, before, start, finish, after];
   }
 
   function shardOf(tag = '{}'): Shard {

@@ -4,8 +4,8 @@ import { loadSync } from '@grpc/proto-loader';
 import fc from 'fast-check';
 import { fastify } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { listenRls } from '../../../services/gateway/doors/rls.ts';
-import type { RlsServer } from '../../../services/gateway/doors/rls.ts';
+import { listenEnvoy } from '../../../services/gateway/doors/envoy/grpc-server.ts';
+import type { EnvoyServer } from '../../../services/gateway/doors/envoy/grpc-server.ts';
 import { tollgate } from '../../../services/gateway/plugin.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { as, serviceToken, startGateway, startUpstream } from './gateway.ts';
@@ -45,7 +45,7 @@ type Door = (tenant: string, step: Step) => Promise<Said>;
 
 let gateway: TestGateway;
 let upstream: TestUpstream;
-let rls: RlsServer;
+let rls: EnvoyServer;
 let rlsClient: Client;
 let doors: Record<string, Door>;
 const plugin = fastify();
@@ -53,9 +53,9 @@ const plugin = fastify();
 beforeAll(async () => {
   upstream = await startUpstream((_request, response) => response.end('{}'));
   gateway = await startGateway({ policy, upstream: upstream.url });
-  rls = await listenRls(gateway.gate, '127.0.0.1', 0);
+  rls = await listenEnvoy({ gate: gateway.gate, host: '127.0.0.1', port: 0, rateLimitWaitMsMax: 3_000 });
   const proto = loadPackageDefinition(
-    loadSync('services/gateway/doors/rls.proto', {
+    loadSync('services/gateway/doors/envoy/ratelimit.proto', {
       keepCase: true,
       enums: String,
       longs: Number,

@@ -40,6 +40,22 @@ test('a call that is late fails together with all others in flight, and later on
   expect(changes).toEqual(['no answer within 35 ms']);
 });
 
+test('a call with a shorter wait of its own is late before the others', async () => {
+  probe = never;
+  const patient = gate.run(never).catch(String);
+  const hasty = gate.run(never, 15).catch(String);
+  await vi.advanceTimersByTimeAsync(16);
+  expect(await hasty).toContain('15 ms');
+  expect(await patient).toContain('15 ms');
+});
+
+test('a call with a longer wait than all calls have is not waited for longer', async () => {
+  probe = never;
+  const call = gate.run(never, 500).catch(String);
+  await vi.advanceTimersByTimeAsync(36);
+  expect(await call).toContain('35 ms');
+});
+
 test('a probe that succeeds lets calls through again', async () => {
   await expect(gate.run(() => Promise.reject(new Error('OOM command not allowed')))).rejects.toThrow('OOM');
   expect(gate.isOpen()).toBe(true);

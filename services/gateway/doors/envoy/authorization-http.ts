@@ -1,0 +1,52 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ApiServer } from '../../api-server.ts';
+import { sendProblem } from '../../caller.ts';
+import type { Gate } from '../../gate.ts';
+import { plainProblem, problemOf } from '../../problem.ts';
+import { passes } from '../../verdict.ts';
+import { identityHeaders } from '../identity-headers.ts';
+
+const prefix = '/v1/ext-authz';
+
+/**
+ * Envoy's `ext_authz` filter over HTTP with `path_prefix: /v1/ext-authz`: the original method, and the original target
+ * behind the prefix. 200 lets the request pass; any other status, with its fields and body, is the client's answer.
+ */
+export function registerEnvoyAuthorization(app: ApiServer, gate: Gate): void {
+  const options = { schema: { hide: true } };
+  app.all(prefix, options, (request, reply) => authorize(gate, request, reply));
+  app.all(`${prefix}/*`, options, (request, reply) => authorize(gate, request, reply));
+}
+
+async function authorize(gate: Gate, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const startedAt = performance.now();
+  // The router matches decoded paths; what is decided about is the target as it was sent.
+  const target = request.raw.url ?? '';
+  if (!target.startsWith(prefix) || request.caller === null) {
+    sendProblem(reply, plainProblem(400, `The target must begin with ${prefix}.`));
+    return reply;
+  }
+  const rest = target.slice(prefix.length);
+  const verdict = await gate.decide({
+    who: request.caller,
+    method: request.method,
+    url: rest.startsWith('/') ? rest : `/${rest}`,
+    cost: null,
+    peek: false,
+    hold: false,
+    plan: null,
+  });
+  request.verdict = verdict;
+  const { delayMs } = verdict.decision;
+  if (delayMs > 0) {
+    gate.metrics.delaySeconds.observe(delayMs / 1000);
+    await pause(delayMs);
+  }
+  const problem = passes(verdict) ? null : problemOf(verdict);
+  const status = problem?.status ?? 200;
+  await gate.meter(verdict, { status, latencyMs: performance.now() - startedAt, door: 'ext_authz' });
+  if (problem === null) return reply.headers(identityHeaders(verdict)).code(200).send();
+  sendProblem(reply, problem);
+  return reply;
+}

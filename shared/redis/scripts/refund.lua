@@ -1,0 +1,71 @@
+-- Returns units of one subject to its windows, oldest first: what stays counted then leaves its window last, so that a
+-- refund never lets more than the limit pass in any span.
+-- KEYS[1] the subject's hash, KEYS[2] the hash that holds its epoch (absent: none).
+-- ARGV as in clock.lua, then the units, 1 where totals in ClickHouse hold them, and for each window field, kind (0 sliding, 1 quota), span, and four bounds
+-- of the calendar periods (0 for sliding windows): start of the one before, start, end, end of the one after.
+local units, metered = number(), number() == 1
+local key = KEYS[1]
+local epoch = epochOfAll + tonumber(KEYS[2] and call('HGET', KEYS[2], 'e') or 0)
+
+-- Drops whole entries from the head of the list and lowers the entry that is larger than what is left to return.
+-- Answers the units that the list did not hold.
+local function refundList(state, left)
+  local list = state.key .. ':' .. state.field
+  while left > 0 do
+    local chunk = call('LRANGE', list, state.dropped, state.dropped + 127)
+    for i = 1, #chunk, 2 do
+      local at, held = tonumber(chunk[i]), tonumber(chunk[i + 1])
+      state.oldest = at
+      if held > left then
+        call('LSET', list, state.dropped + 1, held - left)
+        state.sum = state.sum - left
+        return 0
+      end
+      state.dropped, state.sum, left = state.dropped + 2, state.sum - held, left - held
+    end
+    if #chunk < 128 then
+      state.oldest = 0
+      return left
+    end
+  end
+  local head = call('LINDEX', list, state.dropped)
+  state.oldest = head and tonumber(head) or 0
+  return left
+end
+
+local function refundSliding(field, packed, span)
+  local state = {}
+  loadSliding(state, key, field, packed, span, epoch)
+  local left = units
+  if state.oldest ~= 0 and not state.cleared then
+    left = refundList(state, left)
+  end
+  local open = min(left, state.units)
+  state.units = state.units - open
+  state.sum = max(state.units, state.sum - open)
+  call('HSET', key, field, writeSliding(state, span))
+end
+
+-- Metered units join the baseline: an announced total that holds them must not raise the quota again.
+local function refundQuota(field, packed, window)
+  local state = {}
+  loadQuota(state, packed, window, epoch)
+  local returned = min(units, state.used)
+  state.used = state.used - returned
+  if metered then
+    state.baseline = state.baseline + returned
+  end
+  call('HSET', key, field, writeQuota(state))
+end
+
+while position < #ARGV do
+  local field, quota, span = text(), number() == 1, number()
+  local window = { before = number(), start = number(), finish = number(), after = number() }
+  local packed = call('HGET', key, field)
+  if packed and quota then
+    refundQuota(field, packed, window)
+  elseif packed then
+    refundSliding(field, packed, span)
+  end
+end
+return 1

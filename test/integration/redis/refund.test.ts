@@ -1,0 +1,103 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { RedisClient } from '../../../shared/redis/client.ts';
+import { servers, uniqueNamespace } from '../../support/servers.ts';
+import { connected, limitOf, limiterOn, requestOf } from './limiters.ts';
+import { WindowModel } from './model.ts';
+
+let redis: RedisClient;
+beforeAll(async () => void (redis = await connected(servers().redisUrl)));
+afterAll(() => redis.disconnect());
+
+const startMs = Date.parse('2026-11-20T10:00:00Z');
+
+type Step =
+  | { readonly kind: 'check'; readonly cost: number }
+  | { readonly kind: 'refund'; readonly units: number }
+  | { readonly kind: 'wait'; readonly ms: number };
+
+const steps = fc.array(
+  fc.oneof(
+    fc.record({ kind: fc.constant('check' as const), cost: fc.integer({ min: 1, max: 6 }) }),
+    fc.record({ kind: fc.constant('refund' as const), units: fc.integer({ min: 1, max: 9 }) }),
+    fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 700 }) }),
+  ),
+  { minLength: 1, maxLength: 40 },
+);
+
+/** The definition: units leave the window's record in the order in which they came. */
+function refund(model: WindowModel, units: number, nowMs: number): void {
+  let left = Math.min(units, model.used(nowMs));
+  const inWindow = model.admitted.filter(({ atMs }) => atMs > nowMs - model.limit.windowMs && atMs <= nowMs);
+  model.admitted = inWindow.flatMap(({ atMs, units: held }) => {
+    const taken = Math.min(held, left);
+    left -= taken;
+    return held === taken ? [] : [{ atMs, units: held - taken }];
+  });
+}
+
+test('a refund returns the oldest units of every window, and no span ever holds more than the limit', async () => {
+  const seed = Date.now() % 1_000_000;
+  console.log(`refunds: fast-check seed ${seed}`);
+  await fc.assert(
+    fc.asyncProperty(steps, async (sequence: readonly Step[]) => {
+      let nowMs = startMs;
+      const clock = { now: () => nowMs };
+      const limiter = limiterOn(redis, uniqueNamespace().keyPrefix, { clock, redisTime: clock });
+      const limits = [
+        limitOf({ limit: 12, windowMs: 1_000 }),
+        limitOf({ name: 'hour', limit: 20, windowMs: 2_000 }),
+      ];
+      const models = limits.map((limit) => new WindowModel(limit, nowMs));
+      try {
+        for (const step of sequence) {
+          if (step.kind === 'wait') nowMs += step.ms;
+          else if (step.kind === 'refund') {
+            await limiter.refund(requestOf(limits, { cost: step.units }), true);
+            for (const model of models) refund(model, step.units, nowMs);
+          } else {
+            const result = await limiter.check(requestOf(limits, { cost: step.cost }));
+            const expected = models.every((model) => model.hasRoom(step.cost, nowMs));
+            expect(result.passed).toBe(expected);
+            if (expected) for (const model of models) model.take(step.cost, nowMs);
+            expect(result.states.map(({ remaining }) => remaining)).toEqual(
+              models.map((model) => model.remaining(nowMs)),
+            );
+          }
+        }
+      } finally {
+        await limiter.close();
+      }
+    }),
+    { seed, numRuns: 60 },
+  );
+});
+
+test('a refund of a quota lowers it, and an announced total that still contains the units does not raise it again', async () => {
+  const limiter = limiterOn(redis, uniqueNamespace().keyPrefix);
+  const quota = limitOf({ name: 'day', type: 'quota', period: 'day', limit: 100, windowMs: 86_400_000 });
+  try {
+    await limiter.check(requestOf([quota], { cost: 40 }));
+    await limiter.refund(requestOf([quota], { cost: 15 }), true);
+    const peek = requestOf([quota], { peek: true });
+    expect((await limiter.check(peek)).states[0]?.remaining).toBe(75);
+    const dayMs = Math.floor(Date.now() / 86_400_000) * 86_400_000;
+    expect(await limiter.raiseQuota('acme', quota, dayMs, 40)).toEqual({ before: 25, after: 25 });
+    expect(await limiter.raiseQuota('acme', quota, dayMs, 50)).toEqual({ before: 25, after: 35 });
+  } finally {
+    await limiter.close();
+  }
+});
+
+test('a refund of units that no event holds leaves the healing of a quota as it was', async () => {
+  const limiter = limiterOn(redis, uniqueNamespace().keyPrefix);
+  const quota = limitOf({ name: 'day', type: 'quota', period: 'day', limit: 100, windowMs: 86_400_000 });
+  try {
+    await limiter.check(requestOf([quota], { cost: 40 }));
+    await limiter.refund(requestOf([quota], { cost: 40 }), false);
+    const dayMs = Math.floor(Date.now() / 86_400_000) * 86_400_000;
+    expect(await limiter.raiseQuota('acme', quota, dayMs, 40)).toEqual({ before: 0, after: 40 });
+  } finally {
+    await limiter.close();
+  }
+});
