@@ -10,7 +10,7 @@ export interface AdminClient {
 const timeoutMs = 120_000;
 
 export function createAdminClient({ adminUrl, adminToken }: Installation, actor: string): AdminClient {
-  const base = adminUrl.replace(/\/+$/, '');
+  const base = adminUrl.replace(/(?<!\/)\/+$/, '');
   return {
     async call<Answer>(method: string, path: string, body?: object): Promise<Answer> {
       const response = await reach(`${base}${path}`, {

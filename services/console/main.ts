@@ -89,7 +89,7 @@ await runService(logger, async (lifecycle) => {
   const producer = createProducer(kafka, { registry, deliveryTimeoutMs: 10_000 });
   lifecycle.onClose('producer', () => producer.close());
 
-  let publicUrl = config.TOLLGATE_CONSOLE_URL.replace(/\/+$/, '');
+  let publicUrl = config.TOLLGATE_CONSOLE_URL.replace(/(?<!\/)\/+$/, '');
   const pages = await createConsole({
     policy: () => watch.current(),
     directory,

@@ -113,7 +113,7 @@ export function fillerFor(database: string, options: MigrateOptions): (text: str
 /** Splits a file at semicolons that end a line; whole-line comments go, so that they may hold anything. */
 export function statementsOf(text: string): string[] {
   return text
-    .replaceAll(/^\s*--.*$/gm, '')
+    .replaceAll(/^[ \t]*--.*$/gm, '')
     .split(/;\s*$/m)
     .map((statement) => statement.trim())
     .filter((statement) => statement !== '');

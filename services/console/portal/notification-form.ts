@@ -40,7 +40,7 @@ export function textsOf(
   };
 }
 
-const targetsMax = { webhooks: 5, slack: 5, emails: 10 } as const;
+const countMax = { thresholds: 10, webhooks: 5, slack: 5, emails: 10 } as const;
 
 /** The record with what the form says; a webhook that stays keeps its secrets, a new one gets one. */
 export function notificationsFrom(form: URLSearchParams, record: TenantRecord): Outcome<Edit> {
@@ -61,11 +61,11 @@ export function notificationsFrom(form: URLSearchParams, record: TenantRecord): 
     slack: lines('slack'),
     emails: lines('emails'),
   };
-  const mistakes = [...mistakesInNotifications(notifications)];
-  for (const name of ['webhooks', 'slack', 'emails'] as const) {
-    const count = notifications[name]?.length ?? 0;
-    if (count > targetsMax[name]) mistakes.push(`At most ${targetsMax[name]} ${name}.`);
-  }
+  // Counted first: a sentence about each of ten thousand addresses would help nobody.
+  const tooMany = (['thresholds', 'webhooks', 'slack', 'emails'] as const)
+    .filter((name) => (notifications[name]?.length ?? 0) > countMax[name])
+    .map((name) => `At most ${countMax[name]} ${name}.`);
+  const mistakes = tooMany.length > 0 ? tooMany : mistakesInNotifications(notifications);
   if (mistakes.length > 0) return refused(422, 'Notifications not saved', mistakes.join(' '));
   const { webhooks = [], slack = [], emails = [], thresholds = [] } = notifications;
   return done({

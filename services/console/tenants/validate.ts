@@ -1,5 +1,6 @@
 import type { Limit } from '../../../shared/domain/limit.ts';
 import { idLengthMax } from '../../../shared/domain/identity.ts';
+import { isEmailAddress, isWebAddress } from '../../../shared/domain/notification-target.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { NotificationSettings, TenantRecord } from '../../../shared/domain/tenant.ts';
 
@@ -44,11 +45,10 @@ export function mistakesInNotifications(settings: NotificationSettings): readonl
   }
   for (const url of [...(settings.webhooks ?? []).map((webhook) => webhook.url), ...(settings.slack ?? [])]) {
     if (!isWebAddress(url))
-      mistakes.push(`“${url}” is no web address; it must begin with https:// or http://.`);
+      mistakes.push(`“${shortened(url)}” is no web address; it must begin with https:// or http://.`);
   }
   for (const address of settings.emails ?? []) {
-    if (!/^[^\s@<>,;]+@[^\s@<>,;]+\.[^\s@<>,;]+$/.test(address) || address.length > 254)
-      mistakes.push(`“${address}” is no e-mail address.`);
+    if (!isEmailAddress(address)) mistakes.push(`“${shortened(address)}” is no e-mail address.`);
   }
   return mistakes;
 }
@@ -60,9 +60,11 @@ export function mistakeInTenantId(tenantId: string): string | null {
   return null;
 }
 
-function isWebAddress(text: string): boolean {
-  const url = URL.parse(text);
-  return url !== null && (url.protocol === 'https:' || url.protocol === 'http:') && url.username === '';
+const shownLengthMax = 100;
+
+/** As much of a text as a sentence about it needs. */
+function shortened(text: string): string {
+  return text.length > shownLengthMax ? `${text.slice(0, shownLengthMax)}…` : text;
 }
 
 function isTimeZone(name: string): boolean {

@@ -1,0 +1,52 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createBed } from '../../integration/console/bed.ts';
+import type { Bed } from '../../integration/console/bed.ts';
+import { post, visit } from '../../integration/console/browser.ts';
+import { uniqueName } from '../../support/servers.ts';
+
+/**
+ * Goal: no form blocks the console. Method: each hostile form is sent beside a harmless one of the same size; whatever
+ * the machine does at the moment, the hostile one may not take many times as long.
+ */
+let bed: Bed;
+beforeAll(async () => {
+  bed = await createBed();
+});
+afterAll(() => bed.dispose());
+
+const size = 60_000;
+const harmless = { emails: 'a'.repeat(size), webhooks: '', slack: '' };
+const hostile: Readonly<Record<string, Record<string, string> | [string, string][]>> = {
+  'an e-mail address of dots': { ...harmless, emails: `a@${'.'.repeat(size)}` },
+  'an e-mail address of dots that ends in @': { ...harmless, emails: `a@${'.'.repeat(size)}@` },
+  'an e-mail address of labels': { ...harmless, emails: `a@${'b.'.repeat(size / 2)}@` },
+  'a web address of slashes': { ...harmless, emails: '', webhooks: `https:${'/'.repeat(size)}` },
+  'as many addresses as fit': { ...harmless, emails: 'a '.repeat(size / 2) },
+  'different addresses, as many as fit': {
+    ...harmless,
+    emails: Array.from({ length: size / 6 }, (_, index) => index.toString(36)).join('\n'),
+  },
+  'as many thresholds as fit': fields(size / 14, (index) => ['threshold', `${index}`]),
+  'as many fields as fit': fields(size / 6, (index) => [index.toString(36), '']),
+};
+
+test.each(Object.entries(hostile))('%s is refused as fast as any text', async (_name, form) => {
+  const cookie = await visit(bed, uniqueName('form'));
+  const took = async (body: typeof form): Promise<number> => {
+    let least = Infinity;
+    for (let run = 0; run < 3; run += 1) {
+      const startedAt = performance.now();
+      const { status, text } = await post(bed, '/notifications', body, cookie);
+      least = Math.min(least, performance.now() - startedAt);
+      expect(status).toBeLessThan(500);
+      expect(text.length).toBeLessThan(3 * size);
+    }
+    return least;
+  };
+  const plainMs = await took(harmless);
+  expect(await took(form)).toBeLessThan(20 * plainMs + 20);
+});
+
+function fields(length: number, fieldAt: (index: number) => [string, string]): [string, string][] {
+  return Array.from({ length }, (_, index) => fieldAt(index));
+}

@@ -1,0 +1,128 @@
+import { RegExpParser } from '@eslint-community/regexpp';
+import type { AST } from '@eslint-community/regexpp';
+
+/** A text that makes a backtracking matcher work: `prefix`, then `pump` again and again, then what cannot match. */
+export interface Attack {
+  readonly prefix: string;
+  readonly pump: string;
+  readonly suffix: string;
+}
+
+/** Repetitions up to this bound cannot make a match slow. */
+const repeatsMax = 64;
+const suffixesMax = 6;
+const everyday = Array.from('aZ0 -_.,:;=/@<>"\'&\t\n\u00e9');
+
+/**
+ * Texts aimed at one pattern. Before each unbounded repetition stands a text that leads the matcher to it; the pump is
+ * what the repetition takes (each single character of interest, pairs of them, the whole sample); behind it stands
+ * what the pattern may or may not take, so that the match fails as late as it can. The same without the lead finds
+ * patterns that begin their search anew at every character.
+ */
+export function attacksOn(expression: RegExp): readonly Attack[] {
+  const alphabet = [...new Set([...literalsOf(expression.source), ...everyday])];
+  const sampler = createSampler(expression.flags, alphabet);
+  const attacks = new Map<string, Attack>();
+  const add = (attack: Attack): void =>
+    void attacks.set(JSON.stringify([attack.prefix, attack.pump, attack.suffix]), attack);
+  for (const { element, lead, tail } of repetitions(parse(expression), sampler.sampleOf)) {
+    const taken = alphabet.filter((character) => sampler.takes(element, character));
+    const left = ['\u0000', '\n', ...alphabet].filter((character) => !taken.includes(character));
+    const suffixes = ['', '\u0000', ...left.slice(0, suffixesMax)];
+    const pumps = [
+      ...taken,
+      ...taken.slice(0, 6).flatMap((one) => taken.slice(0, 6).map((two) => one + two)),
+    ];
+    for (const pump of [
+      ...new Set([...pumps, sampler.sampleOf(element), lead + sampler.sampleOf(element)]),
+    ]) {
+      if (pump === '') continue;
+      for (const prefix of new Set([lead, ''])) {
+        for (const suffix of suffixes) add({ prefix, pump, suffix });
+        add({ prefix, pump, suffix: `${tail}\u0000` });
+      }
+    }
+  }
+  return [...attacks.values()];
+}
+
+export function textOfAttack({ prefix, pump, suffix }: Attack, length: number): string {
+  return prefix + pump.repeat(Math.ceil(length / pump.length)) + suffix;
+}
+
+interface Repetition {
+  readonly element: AST.Node;
+  readonly lead: string;
+  readonly tail: string;
+}
+
+interface Sampler {
+  /** A short text that the node takes. */
+  readonly sampleOf: (node: AST.Node) => string;
+  readonly takes: (node: AST.Node, text: string) => boolean;
+}
+
+function parse({ source, flags }: RegExp): AST.Pattern {
+  return new RegExpParser().parsePattern(source, 0, source.length, {
+    unicode: flags.includes('u'),
+    unicodeSets: flags.includes('v'),
+  });
+}
+
+/** Every repetition without a small bound, with what stands before and behind it. */
+function repetitions(pattern: AST.Pattern, sampleOf: Sampler['sampleOf']): readonly Repetition[] {
+  const found: Repetition[] = [];
+  const visit = (alternatives: readonly AST.Alternative[], lead: string, tail: string): void => {
+    for (const { elements } of alternatives) {
+      for (const [index, node] of elements.entries()) {
+        const before = lead + elements.slice(0, index).map(sampleOf).join('');
+        const behind =
+          elements
+            .slice(index + 1)
+            .map(sampleOf)
+            .join('') + tail;
+        const inner = node.type === 'Quantifier' ? node.element : node;
+        if (node.type === 'Quantifier' && node.max > repeatsMax)
+          found.push({ element: inner, lead: before, tail: behind });
+        if ('alternatives' in inner) visit(inner.alternatives, before, behind);
+      }
+    }
+  };
+  visit(pattern.alternatives, '', '');
+  return found;
+}
+
+function createSampler(flags: string, alphabet: readonly string[]): Sampler {
+  const known = new Map<string, RegExp>();
+  const plainFlags = flags.replaceAll(/[gy]/g, '');
+  const printable = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 + index));
+  return { sampleOf, takes };
+
+  function takes({ raw }: AST.Node, text: string): boolean {
+    const whole = known.get(raw) ?? new RegExp(`^(?:${raw})$`, plainFlags);
+    known.set(raw, whole);
+    return whole.test(text);
+  }
+
+  function sampleOf(node: AST.Node): string {
+    switch (node.type) {
+      case 'Quantifier':
+        return sampleOf(node.element).repeat(node.min);
+      case 'Group':
+      case 'CapturingGroup':
+        return sampleOf(node.alternatives[0] as AST.Node);
+      case 'Alternative':
+        return node.elements.map(sampleOf).join('');
+      case 'Assertion':
+      case 'Backreference':
+        return '';
+      default:
+        return [...alphabet, ...printable].find((character) => takes(node, character)) ?? '';
+    }
+  }
+}
+
+/** Characters that a pattern names itself, its own syntax among them: one too many does no harm. */
+function literalsOf(source: string): readonly string[] {
+  return [...new Set(source)].filter((character) => character !== '\\');
+}
