@@ -39,7 +39,7 @@ export function answerClientError(
         {
           ...verdict,
           method: '',
-          url: '',
+          path: '',
           route: null,
           decision: { ...verdict.decision, reason: 'invalid', limitedBy: ['invalid'] },
         },

@@ -1,9 +1,9 @@
 import type { Decision, Outcome, RefusalReason } from '../../shared/domain/decision.ts';
 import type { Identity } from '../../shared/domain/identity.ts';
 import type { Limit, LimitState, SlowDown } from '../../shared/domain/limit.ts';
-import type { Plan, Policy, Route } from '../../shared/domain/policy.ts';
+import type { Plan, Policy } from '../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
-import { limitsFor, routeFor } from '../../shared/policy/match.ts';
+import { limitsFor } from '../../shared/policy/match.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
 import type { CheckResult } from '../../shared/redis/check.ts';
 import type { Concurrency, Permit } from '../../shared/redis/concurrency.ts';
@@ -11,15 +11,14 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Identified, TenantRecords } from './identify.ts';
 import { withOverride } from './limit-override.ts';
 import type { LimitOverride } from './limit-override.ts';
+import { readRequest, writtenPath } from './read-request.ts';
+import type { RawRequest, RequestReadings } from './read-request.ts';
 import type { CredentialRefusal } from './tokens.ts';
 import type { Verdict } from './verdict.ts';
 
 /** One request to decide about. */
-export interface Question {
+export interface Question extends RawRequest {
   readonly who: Identified;
-  readonly method: string;
-  /** Path, with or without query. */
-  readonly url: string;
   /** Units; null: what the route costs. */
   readonly cost: number | null;
   /** True to look without taking. */
@@ -48,7 +47,7 @@ interface Case {
   readonly policy: Policy;
   readonly record: TenantRecord | null;
   readonly plan: Plan;
-  readonly route: Route | null;
+  readonly read: RequestReadings;
   readonly limits: readonly Limit[];
   readonly units: number;
   readonly atMs: number;
@@ -62,21 +61,27 @@ interface Case {
 export type Decide = (policy: Policy, question: Question, settled: (verdict: Verdict) => void) => void;
 
 /**
- * In order: a service passes without asking anybody; bad credentials and blocks are refused, and peek so that the
- * answer can say how the limits stand; everything else is the limiter's to decide.
+ * In order: what cannot be read is refused, whoever sent it; a service passes without asking anybody; bad credentials
+ * and blocks are refused. Refusals peek, so that the answer can say how the limits stand. Everything else is the
+ * limiter's to decide.
  */
 export function createDecide({ limiter, concurrency, records, clock, nextId }: DecideOptions): Decide {
   return (policy, question, settled) => {
     const { identity, refusal } = question.who;
     const atMs = clock.now();
     const record = identity.tenantId === null ? null : (records.get(identity.tenantId) ?? null);
-    const route = policy.routes.length === 0 ? null : routeFor(policy, question.method, question.url);
+    const read = readRequest(policy, question);
+    const { route, unreadable } = read;
     const planName = question.plan ?? identity.planClaim;
     const chosen = limitsFor(policy, { plan: planName, record, route, nowMs: atMs });
     const { plan, limits } =
       question.override === undefined ? chosen : withOverride(chosen, question.override);
     const units = question.cost ?? route?.cost ?? 1;
-    const found: Case = { question, policy, record, plan, route, limits, units, atMs, clock };
+    const found: Case = { question, policy, record, plan, read, limits, units, atMs, clock };
+    if (unreadable !== null) {
+      ask(found, true, (result) => settled(notRead(found, nextId(), result)));
+      return;
+    }
     if (identity.service !== null) {
       settled(bypass(found, nextId()));
       return;
@@ -180,6 +185,10 @@ function unauthenticated(
   return { ...refused(found, id, result, 'unauthenticated', null), credentials };
 }
 
+function notRead(found: Case, id: string, result: CheckResult): Verdict {
+  return refused(found, id, result, 'invalid', null);
+}
+
 interface Block {
   readonly untilMs: number | null;
   readonly reason: string;
@@ -236,12 +245,12 @@ function untouched(limit: Limit, nowMs: number): LimitState {
 const nothing = (): void => undefined;
 
 function verdictOf(
-  { question, policy, plan, route, limits, units, atMs, clock }: Case,
+  { question, policy, plan, read, limits, units, atMs, clock }: Case,
   decision: Decision,
   release: () => void,
 ): Verdict {
   const identity: Identity = question.who.identity;
-  const { method, url } = question;
+  const { target, route, unreadable } = read;
   return {
     decision,
     identity,
@@ -250,10 +259,12 @@ function verdictOf(
     route,
     limits,
     units,
-    method,
-    url,
+    method: question.method,
+    path: target === null ? writtenPath(question.url) : target.path,
+    target,
     atMs,
     decidedAtMs: clock.now(),
+    unreadable,
     credentials: null,
     block: null,
     release,

@@ -55,7 +55,7 @@ function eventOf(
   { status, latencyMs, door }: Answered,
   { source, node, sequence }: Place,
 ): RequestEvent {
-  const { decision, identity, plan, route, units, method, url, atMs } = verdict;
+  const { decision, identity, plan, route, units, method, path, atMs } = verdict;
   return {
     specversion: '1.0',
     id: decision.id,
@@ -69,7 +69,7 @@ function eventOf(
       plan: plan.name,
       method,
       route: route?.match ?? '*',
-      path: pathOf(url),
+      path: path.slice(0, pathLengthMax),
       status,
       decision: decision.outcome,
       limited_by: decision.limitedBy,
@@ -85,10 +85,4 @@ function eventOf(
       door,
     },
   };
-}
-
-/** Without the query: it may hold what should not be stored. */
-function pathOf(url: string): string {
-  const query = url.search(/[?#]/);
-  return (query === -1 ? url : url.slice(0, query)).slice(0, pathLengthMax);
 }

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fastifyPlugin } from 'fastify-plugin';
+import { readMethod } from '../../shared/domain/request-method.ts';
 import type { Gate } from './gate.ts';
 import { writeLimitHeaders } from './headers.ts';
 import type { Identified } from './identify.ts';
@@ -12,6 +13,8 @@ export interface TollgateOptions {
   readonly gate: Gate;
   /** Named in events; an API that uses the plugin in its own process leaves it out. */
   readonly door?: string;
+  /** True where what follows serves `verdict.target`, the normal form, and not the target as it came. */
+  readonly rewritten?: boolean;
 }
 
 /** One request on its way through: decided once, metered once, released once. */
@@ -42,7 +45,7 @@ const clientLeft = 499;
  * one event for each. Register it first and at the root.
  */
 export const tollgate = fastifyPlugin<TollgateOptions>(
-  (app, { gate, door = 'plugin' }, done) => {
+  (app, { gate, door = 'plugin', rewritten = false }, done) => {
     app.decorateRequest('tollgate', null);
     app.addHook('onRequest', (request, reply, next) => {
       const passage: Passage = {
@@ -80,10 +83,13 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
       reply: FastifyReply,
       next: (error?: Error) => void,
     ): void {
+      const method = readMethod(request.method, request.headers, gate.policy().requests);
       const question = {
         who,
-        method: request.method,
+        method: typeof method === 'string' ? method : request.method,
         url: request.originalUrl,
+        rewritten,
+        unreadable: typeof method === 'string' ? null : method,
         cost: null,
         peek: false,
         hold: true,

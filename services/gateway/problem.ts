@@ -17,9 +17,16 @@ export interface Problem {
 
 const registered = 'https://iana.org/assignments/http-problem-types#';
 
-/** The answer to a refused request: 401 or 503 for its credentials, 429 for everything else. */
+/** The answer to a refused request: 400 or 414 where it cannot be read, 401 or 503 for its credentials, 429 for everything else. */
 export function problemOf(verdict: Verdict): Problem {
-  const { decision, credentials, policy } = verdict;
+  const { decision, credentials, unreadable, policy } = verdict;
+  if (unreadable !== null) {
+    return {
+      ...plainProblem(unreadable.status, unreadable.detail),
+      documentation_url: policy.links.documentation,
+      decision_id: decision.id,
+    };
+  }
   if (credentials !== null) {
     return {
       ...plainProblem(credentials.status, credentials.detail),
@@ -55,6 +62,7 @@ const titles: Readonly<Record<number, string>> = {
   408: 'Request timeout',
   409: 'Conflict',
   413: 'Content too large',
+  414: 'URI too long',
   415: 'Unsupported media type',
   429: 'Too many requests',
   431: 'Request header fields too large',

@@ -2,6 +2,7 @@ import type { Decision } from '../../shared/domain/decision.ts';
 import type { Identity } from '../../shared/domain/identity.ts';
 import type { Limit, LimitState } from '../../shared/domain/limit.ts';
 import type { Plan, Policy, Route } from '../../shared/domain/policy.ts';
+import type { Target, Unreadable } from '../../shared/domain/target.ts';
 import type { CredentialRefusal } from './tokens.ts';
 
 /** A decision with everything it was made from: what headers, the answer, the event and the log line are written from. */
@@ -15,12 +16,16 @@ export interface Verdict {
   readonly limits: readonly Limit[];
   readonly units: number;
   readonly method: string;
-  /** As asked for, query included. */
-  readonly url: string;
+  /** In normal form, without the query; as it came where it cannot be read. */
+  readonly path: string;
+  /** What is forwarded; null where the request cannot be read. */
+  readonly target: Target | null;
   /** Unix milliseconds; the event's time. */
   readonly atMs: number;
   /** Unix milliseconds at which the limits stood as `decision.limits` says. */
   readonly decidedAtMs: number;
+  /** Set where the request cannot be read as one request. */
+  readonly unreadable: Unreadable | null;
   /** Set where the credentials were bad. */
   readonly credentials: CredentialRefusal | null;
   /** Why the tenant is blocked, and until when (Unix milliseconds, null: until further notice). */

@@ -1,5 +1,6 @@
 import type { Limit, Mode, SlowDown } from './limit.ts';
 import type { MeterDefinition } from './meter.ts';
+import type { RequestReading } from './request-reading.ts';
 
 export interface Plan {
   readonly name: string;
@@ -51,6 +52,7 @@ export interface Policy {
   readonly revision: string;
   readonly links: { readonly documentation: string; readonly upgrade: string };
   readonly upstream: string | null;
+  readonly requests: RequestReading;
   readonly identity: IdentityPolicy;
   readonly defaultPlan: string;
   readonly plans: ReadonlyMap<string, Plan>;

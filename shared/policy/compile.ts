@@ -4,6 +4,7 @@ import type { IdentityPolicy, JwtKeys, Plan, Policy, Route, SessionKind } from '
 import { calendarPeriod, durationMs } from './duration.ts';
 import { compileMeters } from './meters.ts';
 import type { FieldPath, Mistakes } from './mistakes.ts';
+import { compileRequests } from './requests.ts';
 import type { LimitFile, PolicyFile } from './schema.ts';
 
 /** Where secrets come from, and whether a policy may do without them (a check of the file alone has none). */
@@ -34,6 +35,7 @@ export function compilePolicy(text: string, file: PolicyFile, secrets: Secrets, 
     revision: createHash('sha256').update(text).digest('hex').slice(0, 12),
     links: file.links,
     upstream: upstream === undefined || upstream === '' ? (file.upstream ?? null) : upstream,
+    requests: compileRequests(file.requests),
     identity: compileIdentity(file, secrets, mistakes),
     defaultPlan: file.default_plan,
     plans: new Map(plans.map((plan) => [plan.name, plan])),

@@ -1,9 +1,12 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
+import type { RequestReading } from '../domain/request-reading.ts';
+import { isUnreadable, percentEncoded, readTarget } from '../domain/request-target.ts';
 import { calendarPeriod, durationMs } from './duration.ts';
 import { checkMeters } from './meters.ts';
 import type { FieldPath, Mistakes } from './mistakes.ts';
 import { parsePattern } from './pattern.ts';
+import { compileRequests } from './requests.ts';
 import type { LimitFile, PolicyFile } from './schema.ts';
 
 /** What a schema cannot say: which parts of a policy file must fit together. Adds every mistake to `mistakes`. */
@@ -72,13 +75,17 @@ function checkPlans(file: PolicyFile, mistakes: Mistakes): void {
 
 function checkRoutes(file: PolicyFile, mistakes: Mistakes): void {
   const seen = new Map<string, number>();
+  const reading = compileRequests(file.requests);
   for (const [index, route] of (file.routes ?? []).entries()) {
     const at = ['routes', index];
     const pattern = parsePattern(route.match);
     if (typeof pattern === 'string') {
       mistakes.add([...at, 'match'], `"${route.match}" ${pattern}`);
     } else {
-      const same = `${pattern.method} /${pattern.segments.join('/')}`;
+      const unreachable = problemOfPath(route.match, reading);
+      if (unreachable !== null) mistakes.add([...at, 'match'], `"${route.match}" ${unreachable}`);
+      const path = pattern.segments.join('/');
+      const same = `${pattern.method} /${reading.letterCase === 'insensitive' ? path.toLowerCase() : path}`;
       const first = seen.get(same);
       if (first !== undefined)
         mistakes.add([...at, 'match'], `"${route.match}" is routes[${first}] again; join the two`);
@@ -89,6 +96,15 @@ function checkRoutes(file: PolicyFile, mistakes: Mistakes): void {
     for (const [position, limit] of limits.entries())
       checkRouteLimit(file, limit, [...at, 'limits', position], mistakes);
   }
+}
+
+/** Why no request could be served by a pattern as `requests` has it; null where one can. */
+function problemOfPath(match: string, reading: RequestReading): string | null {
+  const path = match.slice(match.indexOf('/'));
+  const target = readTarget(percentEncoded(path), reading);
+  if (isUnreadable(target)) return `matches no request. ${target.detail} See the key "requests"`;
+  if (!path.includes(';') || reading.parameters === 'text') return null;
+  return 'has a ";"; set requests.parameters to text, or write the path without parameters';
 }
 
 /** Overrides and boosts name a limit, so a name must mean one limit for any request. */

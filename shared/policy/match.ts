@@ -1,18 +1,49 @@
 import type { Limit } from '../domain/limit.ts';
 import type { Plan, Policy, Route } from '../domain/policy.ts';
 import type { Boost, TenantRecord } from '../domain/tenant.ts';
-import { parsePattern, segmentsOf } from './pattern.ts';
+import type { Segments, Target } from '../domain/target.ts';
+import { parsePattern } from './pattern.ts';
+
+/** What `routeFor` answers where servers could serve a request as one route or another. */
+export const ambiguous = Symbol('ambiguous');
 
 /**
  * The most specific route for a request, or null. Segment by segment from the left a literal beats `*` and `*` beats
  * `**`; then the method itself beats `*`. The order in the file never decides. HEAD is read as GET where no route
- * names HEAD. `path` may carry a query; it is read as upstreams read it (see `segmentsOf`).
+ * names HEAD. A limit must hold however the upstream reads the target: where its readings lead to different routes
+ * none is right. `rewritten` says that the upstream gets the normal form, so that how the path came does not matter.
  */
-export function routeFor(policy: Policy, method: string, path: string): Route | null {
-  let tree = trees.get(policy);
-  if (tree === undefined) trees.set(policy, (tree = treeOf(policy.routes)));
-  const segments = segmentsOf(path);
-  return find(tree, segments, 0, method) ?? (method === 'HEAD' ? find(tree, segments, 0, 'GET') : null);
+export function routeFor(
+  policy: Policy,
+  method: string,
+  target: Target,
+  rewritten: boolean,
+): Route | null | typeof ambiguous {
+  let routes = routesOf.get(policy);
+  if (routes === undefined) routesOf.set(policy, (routes = compileRoutes(policy)));
+  const { segments, capitals, otherReadings, writtenReadings } = target;
+  const found = routeIn(routes, segments, method);
+  const folded = routes.capitals || capitals ? routes.folded : null;
+  if (folded !== null && routeIn(folded, segments, method) !== found) return ambiguous;
+  for (const reading of otherReadings) if (!leadsTo(found, routes, folded, reading, method)) return ambiguous;
+  if (!rewritten)
+    for (const reading of writtenReadings)
+      if (!leadsTo(found, routes, folded, reading, method)) return ambiguous;
+  return found;
+}
+
+/** Whether another reading of the target leads to the same route, whatever its letter case means. */
+function leadsTo(
+  route: Route | null,
+  routes: PolicyRoutes,
+  folded: Routes | null,
+  reading: Segments,
+  method: string,
+): boolean {
+  return (
+    routeIn(routes, reading, method) === route &&
+    (folded === null || routeIn(folded, reading, method) === route)
+  );
 }
 
 export interface LimitsQuestion {
@@ -61,26 +92,55 @@ interface Node {
   readonly rest: Map<string, Route>;
 }
 
+interface Routes {
+  readonly root: Node;
+  /** Whether literals are compared in lower case. */
+  readonly foldCase: boolean;
+}
+
+interface PolicyRoutes extends Routes {
+  /** The same routes without regard to case; null where case is settled, by `requests` or by routes that differ in it alone. */
+  readonly folded: Routes | null;
+  /** Whether a literal has capitals. */
+  readonly capitals: boolean;
+}
+
 /** What was compiled for a policy, record or set of limits goes with it when it is replaced. */
-const trees = new WeakMap<Policy, Node>();
+const routesOf = new WeakMap<Policy, PolicyRoutes>();
 const bases = new WeakMap<Policy, Map<string, WeakMap<object, ApplicableLimits>>>();
 const adjustedOf = new WeakMap<TenantRecord, WeakMap<ApplicableLimits, Adjusted>>();
 const noRoute = {};
 
-function treeOf(routes: readonly Route[]): Node {
+function compileRoutes({ routes, requests }: Policy): PolicyRoutes {
+  const foldCase = requests.letterCase === 'insensitive';
+  const folded = requests.letterCase === 'refuse' ? treeOf(routes, true) : null;
+  return {
+    root: treeOf(routes, foldCase).root,
+    foldCase,
+    folded: folded?.distinct === true ? { root: folded.root, foldCase: true } : null,
+    capitals: routes.some(({ match }) => /[A-Z]/.test(match.slice(match.indexOf('/')))),
+  };
+}
+
+/** `distinct` is false where two routes have the same pattern. */
+function treeOf(routes: readonly Route[], foldCase: boolean): { root: Node; distinct: boolean } {
   const root = emptyNode();
+  let distinct = true;
   for (const route of routes) {
     const pattern = parsePattern(route.match);
     if (typeof pattern === 'string') continue;
     const rest = pattern.segments.at(-1) === '**';
     let node = root;
     for (const segment of rest ? pattern.segments.slice(0, -1) : pattern.segments) {
+      const literal = foldCase ? segment.toLowerCase() : segment;
       if (segment === '*') node = node.any ??= emptyNode();
-      else node = node.literals.get(segment) ?? added(node.literals, segment);
+      else node = node.literals.get(literal) ?? added(node.literals, literal);
     }
-    (rest ? node.rest : node.ends).set(pattern.method, route);
+    const here = rest ? node.rest : node.ends;
+    distinct &&= !here.has(pattern.method);
+    here.set(pattern.method, route);
   }
-  return root;
+  return { root, distinct };
 }
 
 function emptyNode(): Node {
@@ -93,8 +153,13 @@ function added(literals: Map<string, Node>, segment: string): Node {
   return node;
 }
 
+function routeIn({ root, foldCase }: Routes, segments: Segments, method: string): Route | null {
+  const compared = foldCase ? segments.map((segment) => segment.toLowerCase()) : segments;
+  return find(root, compared, 0, method) ?? (method === 'HEAD' ? find(root, compared, 0, 'GET') : null);
+}
+
 /** Depth first, most specific branch first; a branch whose methods do not fit is left for the next one. */
-function find(node: Node, segments: readonly string[], depth: number, method: string): Route | null {
+function find(node: Node, segments: Segments, depth: number, method: string): Route | null {
   const segment = segments[depth];
   if (segment === undefined) {
     const end = node.ends.get(method) ?? node.ends.get('*');

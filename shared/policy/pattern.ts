@@ -1,3 +1,5 @@
+import { isMethod } from '../domain/request-method.ts';
+
 /** A `match` of the policy, taken apart. `method` is upper case or `*`; `**` stands only as the last segment. */
 export interface Pattern {
   readonly method: string;
@@ -11,10 +13,10 @@ export function parsePattern(match: string): Pattern | string {
   if (method === undefined || path === undefined) {
     return 'must be a method, a space and a path that begins with "/", e.g. "POST /agent/chat"';
   }
-  if (method !== '*' && !/^[A-Z]+$/.test(method))
-    return `has the method "${method}"; write it in capitals, or "*"`;
+  if (method !== '*' && !isMethod(method)) return `has the method "${method}"; write it in capitals, or "*"`;
   if (/[?#]/.test(path)) return 'must be a path without "?" or "#": queries take no part in matching';
   const segments = segmentsOf(path);
+  if (segments === null) return 'has a "%" that begins no escape of UTF-8; write %25 for the sign itself';
   for (const [index, segment] of segments.entries()) {
     if (segment === '**' && index !== segments.length - 1) return 'may have "**" only at its end';
     if (segment.includes('*') && segment !== '*' && segment !== '**') {
@@ -25,26 +27,14 @@ export function parsePattern(match: string): Pattern | string {
   return { method, segments };
 }
 
-/**
- * The segments of a request's path, as upstreams read it: without the query, percent-escapes decoded, empty and dot
- * segments resolved. Otherwise `/agent/%63hat`, `//agent/chat` or `/x/../agent/chat` would slip past the limits of
- * `/agent/chat` and still reach it.
- */
-export function segmentsOf(path: string): string[] {
-  const end = path.search(/[?#]/);
-  const segments: string[] = [];
-  for (const raw of (end === -1 ? path : path.slice(0, end)).split('/')) {
-    const segment = raw.includes('%') ? decoded(raw) : raw;
-    if (segment === '..') segments.pop();
-    else if (segment !== '' && segment !== '.') segments.push(segment);
-  }
-  return segments;
-}
-
-function decoded(segment: string): string {
+/** Decoded as a request's are; null where an escape is none. */
+function segmentsOf(path: string): string[] | null {
   try {
-    return decodeURIComponent(segment);
+    return path
+      .split('/')
+      .filter((segment) => segment !== '')
+      .map(decodeURIComponent);
   } catch {
-    return segment;
+    return null;
   }
 }

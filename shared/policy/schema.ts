@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { durationPattern } from './duration.ts';
 import { metersFile } from './meters.ts';
+import { requestsFile } from './requests.ts';
 
 /** Every description completes the sentence "… must be …": it is what an error tells the author of a bad line to write. */
 const closed = { additionalProperties: false };
@@ -224,6 +225,7 @@ export const policyFileSchema = Type.Object(
       { ...closed, description: '{ documentation, upgrade }: the URLs a refusal names' },
     ),
     upstream: Type.Optional(url('the API to protect; TOLLGATE_UPSTREAM has precedence')),
+    requests: Type.Optional(requestsFile),
     identity: Type.Optional(identityFile),
     default_plan: name('the plan of tenants that have no other'),
     plans: keyed(planFile, 'plans by name'),

@@ -5,6 +5,7 @@ import type { Static, TSchema } from 'typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { problemOfId, problemOfTenantId } from '../../../shared/domain/identity.ts';
 import type { Identity } from '../../../shared/domain/identity.ts';
+import { percentEncoded } from '../../../shared/domain/request-target.ts';
 import type { ApiServer } from '../api-server.ts';
 import { callerOf, problemOfUser, sendProblem } from '../caller.ts';
 import type { Gate } from '../gate.ts';
@@ -31,8 +32,12 @@ const bodySchema = Type.Object(
     plan: optional(
       Type.String({ description: "For services: the plan, where the tenant's record names none." }),
     ),
-    method: Type.String({ pattern: '^[A-Z]{1,32}$' }),
-    path: Type.String({ pattern: '^/', maxLength: 8_192 }),
+    method: Type.String({ pattern: '^[A-Z]([A-Z-]{0,30}[A-Z])?$' }),
+    path: Type.String({
+      pattern: '^(/|https?://|\\*$)',
+      maxLength: 16_384,
+      description: 'The request-target as the client sent it, with or without query.',
+    }),
     cost: optional(
       Type.Integer({
         minimum: 1,
@@ -58,7 +63,7 @@ const answerSchema = Type.Object({
     description: 'To be set on the response to the client.',
   }),
   problem: Type.Optional(
-    Type.Object({}, { additionalProperties: true, description: 'The body of the 429 to answer with.' }),
+    Type.Object({}, { additionalProperties: true, description: 'The body to answer with, and its status.' }),
   ),
 });
 
@@ -75,7 +80,7 @@ export function registerCheck(app: ApiServer, gate: Gate): void {
       const verdict = await gate.decide({
         who: { identity, refusal: null },
         method: body.method,
-        url: body.path,
+        url: percentEncoded(body.path),
         cost: body.cost ?? null,
         peek: body.peek ?? false,
         hold: false,
@@ -83,7 +88,7 @@ export function registerCheck(app: ApiServer, gate: Gate): void {
       });
       request.verdict = verdict;
       if (body.peek !== true) {
-        const status = passes(verdict) ? 200 : 429;
+        const status = passes(verdict) ? 200 : problemOf(verdict).status;
         await gate.meter(verdict, { status, latencyMs: performance.now() - startedAt, door: 'check' });
       }
       return answerOf(verdict);

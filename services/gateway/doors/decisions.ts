@@ -48,7 +48,7 @@ export function registerDecisions(app: ApiServer, { gate, clickhouse }: ApiOptio
 }
 
 function explainVerdict(verdict: Verdict, event: UsageEventRow | null): object {
-  const { decision, identity, policy, plan, route, limits, units, method, url, atMs } = verdict;
+  const { decision, identity, policy, plan, route, limits, units, method, path, atMs } = verdict;
   return {
     decision_id: decision.id,
     at: new Date(atMs).toISOString(),
@@ -57,7 +57,7 @@ function explainVerdict(verdict: Verdict, event: UsageEventRow | null): object {
     plan: plan.name,
     request: {
       method,
-      path: url.split('?', 1)[0] ?? '',
+      path,
       route: route?.match ?? null,
       units,
       client_ip: identity.ip,
@@ -87,6 +87,7 @@ async function explainEvent(gate: Gate, event: UsageEventRow): Promise<object> {
   const question = {
     method: event.method,
     url: event.path,
+    rewritten: true,
     cost: null,
     peek: true,
     hold: false,

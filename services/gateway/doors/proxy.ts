@@ -3,6 +3,7 @@ import type { Readable, TransformCallback } from 'node:stream';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Pool, errors } from 'undici';
+import type { Target } from '../../../shared/domain/target.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import { createBoundedLog } from '../bounded-log.ts';
 import type { BoundedLog } from '../bounded-log.ts';
@@ -38,11 +39,16 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
   app.addHook('onClose', async () => {
     await Promise.all([...pools.values()].map((pool) => pool.destroy()));
   });
-  void app.register(tollgate, { gate, door: 'proxy' });
+  void app.register(tollgate, { gate, door: 'proxy', rewritten: true });
   // Bodies are passed on as they come; nothing here reads them.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
   app.all('/*', { config: { access: 'decision' } }, async (request, reply) => {
+    const target = request.tollgate?.verdict?.target;
+    // Without a verdict the plugin was bypassed, and nothing was decided about.
+    if (target === undefined || target === null) return fail(reply, 400, 'This request cannot be read.');
+    // `OPTIONS *` asks about this server; none of the upstream's paths is meant.
+    if (target.path === '*') return reply.code(204).send();
     const { upstream } = gate.policy();
     if (upstream === null) {
       return fail(
@@ -51,7 +57,7 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
         'No upstream is configured: set TOLLGATE_UPSTREAM or "upstream" in the policy.',
       );
     }
-    return forward(poolFor(upstream), new URL(upstream), request, reply, forwarding);
+    return forward(poolFor(upstream), new URL(upstream), target, request, reply, forwarding);
   });
 
   function poolFor(upstream: string): Pool {
@@ -73,6 +79,7 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
 async function forward(
   pool: Pool,
   upstream: URL,
+  target: Target,
   request: FastifyRequest,
   reply: FastifyReply,
   { gate, bodyBytesMax, failed }: ProxyOptions & { readonly failed: BoundedLog },
@@ -86,7 +93,7 @@ async function forward(
   try {
     const answer = await pool.request({
       method: request.method,
-      path: `${upstream.pathname.replace(/\/$/, '')}${request.originalUrl}`,
+      path: `${upstream.pathname.replace(/\/$/, '')}${target.text}`,
       headers: upstreamHeaders(request, upstream, request.tollgate?.verdict ?? null),
       body,
       signal: abort.signal,
@@ -97,7 +104,7 @@ async function forward(
   } catch (error) {
     if (body instanceof BoundedBody && body.exceeded) return tooLarge(reply, bodyBytesMax);
     if (abort.signal.aborted) return reply;
-    failed(() => ({ reason: messageOf(error), path: request.originalUrl.slice(0, 256) }), 'upstream failed');
+    failed(() => ({ reason: messageOf(error), path: target.path.slice(0, 256) }), 'upstream failed');
     return error instanceof errors.HeadersTimeoutError || error instanceof errors.ConnectTimeoutError
       ? fail(reply, 504, 'The API behind this address did not answer in time.')
       : fail(reply, 502, 'The API behind this address cannot be reached.');

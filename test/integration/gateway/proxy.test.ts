@@ -92,10 +92,19 @@ describe('A5: the limit headers are on every response', () => {
     expect(head).toMatch(/^HTTP\/1\.1 400 [^]*x-ratelimit-remaining: \d+/);
   });
 
-  test('a path that no router could read goes through as it is', async () => {
-    const response = await proxy.get('/%zz', await as(uniqueName('acme')));
-    expect(response.status).toBe(200);
-    expect(await response.json()).toMatchObject({ url: '/%zz' });
+  test('a 400 for a path that cannot be read, which takes nothing and reaches nobody', async () => {
+    const headers = await as(uniqueName('acme'));
+    const response = await proxy.get('/%zz?secret', headers);
+    expect(response.status).toBe(400);
+    expect(limitHeadersOf(response)).toMatchObject({ limit: 100, remaining: 100 });
+    expect(await response.json()).toMatchObject({
+      detail: 'The path holds a "%" that begins no escape; send it as %25.',
+      decision_id: response.headers.get('x-tollgate-decision'),
+    });
+    expect(proxy.upstream.seen).toHaveLength(0);
+    expect(proxy.gateway.requests()).toMatchObject([
+      { data: { status: 400, decision: 'limited', limited_by: ['invalid'], path: '/%zz', route: '*' } },
+    ]);
   });
 
   async function raw(text: string): Promise<string[]> {

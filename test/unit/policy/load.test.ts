@@ -167,6 +167,26 @@ const bad: readonly (readonly [string, Record<string, string>, RegExp])[] = [
     { meters: '[{ name: a, aggregation: count }]' },
     /event_type: is missing; it must be/,
   ],
+  [
+    'a pattern that no request may be written as',
+    { routes: '[{ match: "GET /a%2Fb" }]' },
+    /routes\[0\]\.match: "GET \/a%2Fb" matches no request\. The path holds an escaped slash .* "requests"/,
+  ],
+  [
+    'a pattern with parameters',
+    { routes: '[{ match: GET /a;b=c }]' },
+    /has a ";"; set requests\.parameters to text/,
+  ],
+  [
+    'patterns that differ in letter case where it does not count',
+    { routes: '[{ match: GET /A }, { match: GET /a }]', requests: '{ letter_case: insensitive }' },
+    /routes\[1\]\.match: .* routes\[0\] again/,
+  ],
+  [
+    'an unknown way to read requests',
+    { requests: '{ encoded_slash: split }' },
+    /requests\.encoded_slash: is "split", but must be refuse, or text/,
+  ],
   ['a service without a token', { services: '[{ name: a }]' }, /exactly one of token_sha256 and token_env/],
 ];
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { isBlocked, limitsFor, routeFor } from '../../../shared/policy/match.ts';
+import { isBlocked, limitsFor } from '../../../shared/policy/match.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import { policyOf } from './text.ts';
+import { policyOf, routeOf } from './text.ts';
 
 const policy = policyOf({
   routes: `
@@ -33,13 +33,13 @@ describe('the most specific route is found, whatever the order in the file', () 
     ['HEAD', '/files/a/b', '* /**'],
     ['GET', '/', '* /**'],
   ])('%s %s is %s', (method, path, match) => {
-    expect(routeFor(policy, method, path)?.match).toBe(match);
+    expect(routeOf(policy, method, path)?.match).toBe(match);
   });
 
   test('HEAD is read as GET where no route is for it', () => {
     const one = policyOf({ routes: '[{ match: GET /health }]' });
-    expect(routeFor(one, 'HEAD', '/health')?.match).toBe('GET /health');
-    expect(routeFor(one, 'POST', '/health')).toBeNull();
+    expect(routeOf(one, 'HEAD', '/health')?.match).toBe('GET /health');
+    expect(routeOf(one, 'POST', '/health')).toBeNull();
   });
 
   test.each([
@@ -49,19 +49,56 @@ describe('the most specific route is found, whatever the order in the file', () 
     '/agent/%63hat',
     '/agent/./chat',
     '/other/../agent/chat',
-    '/agent/chat#part',
     '/%61gent/%63%68at',
+    'http://any.example/agent/chat',
   ])('a path written otherwise does not slip past its limits: %s', (path) => {
-    expect(routeFor(policy, 'POST', path)?.match).toBe('POST /agent/chat');
+    expect(routeOf(policy, 'POST', path)?.match).toBe('POST /agent/chat');
   });
 
-  test('a path that cannot be decoded is matched as it is written', () => {
-    expect(routeFor(policy, 'POST', '/agent/%zz')?.match).toBe('* /**');
+  test.each([
+    ['another letter case', '/Agent/chat'],
+    ['parameters', '/agent/chat;x=1'],
+    ['parameters that hold a slash for some', '/agent/chat;/x'],
+    ['parameters and another letter case', '/AGENT/chat;x'],
+    ['an escape of an escape', '/agent/%2563hat'],
+    ['an escape of an escaped slash', '/agent%252Fchat'],
+    ['an escape of an escaped parameter', '/agent/chat%253Bx'],
+  ])('a path that some servers read as a route and others do not has none: %s', (_what, path) => {
+    expect(() => routeOf(policy, 'POST', path)).toThrow(/different routes/);
+  });
+
+  test.each(['/Other', '/files/Bob;x=1', '/other;x=1', '/files/50%2525', '/agent/chat%3Ax'])(
+    'a path whose routes are the same in every reading has it: %s',
+    (path) => {
+      expect(routeOf(policy, 'POST', path)).not.toBeNull();
+    },
+  );
+
+  test('letter case is what the policy says it is', () => {
+    const routes = '[{ match: POST /Agent/chat }]';
+    const chat = (requests: string, path: string): string | undefined =>
+      routeOf(policyOf({ routes, requests }), 'POST', path)?.match;
+    expect(chat('{ letter_case: insensitive }', '/agent/CHAT')).toBe('POST /Agent/chat');
+    expect(chat('{ letter_case: sensitive }', '/agent/CHAT')).toBeUndefined();
+    expect(() => chat('{}', '/agent/CHAT')).toThrow(/different routes/);
+    expect(chat('{}', '/Agent/chat')).toBe('POST /Agent/chat');
+    const both = policyOf({ routes: '[{ match: POST /A }, { match: POST /a }]' });
+    expect([routeOf(both, 'POST', '/A')?.match, routeOf(both, 'POST', '/a')?.match]).toEqual([
+      'POST /A',
+      'POST /a',
+    ]);
+  });
+
+  test('a path that is passed on as it came has a route only where its dot segments and slashes do not matter', () => {
+    for (const path of ['//agent/chat', '/x/../agent/chat', '/agents//runs', '/files/../agent/chat']) {
+      expect(() => routeOf(policy, 'POST', path, false), path).toThrow(/different routes/);
+    }
+    expect(routeOf(policy, 'POST', '//other/./x', false)?.match).toBe('* /**');
   });
 
   test('a path of 8,000 segments is matched in no time', () => {
     const started = performance.now();
-    expect(routeFor(policy, 'GET', '/a'.repeat(8_000))?.match).toBe('* /**');
+    expect(routeOf(policy, 'GET', '/a'.repeat(8_000))?.match).toBe('* /**');
     expect(performance.now() - started).toBeLessThan(1_000);
   });
 });
@@ -74,7 +111,7 @@ const record = (fields: Partial<TenantRecord>): TenantRecord => ({
 });
 
 const at = Date.parse('2026-11-21T12:00:00Z');
-const chat = routeFor(policy, 'POST', '/agent/chat');
+const chat = routeOf(policy, 'POST', '/agent/chat');
 const ask = (
   fields: Partial<TenantRecord> | null,
   plan: string | null = null,

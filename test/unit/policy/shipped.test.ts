@@ -2,9 +2,9 @@ import { readdirSync } from 'node:fs';
 import { format } from 'prettier';
 import { expect, test } from 'vitest';
 import { loadPolicy } from '../../../shared/policy/load.ts';
-import { limitsFor, routeFor } from '../../../shared/policy/match.ts';
+import { limitsFor } from '../../../shared/policy/match.ts';
 import { publishedSchema } from '../../../shared/policy/schema.ts';
-import { policyEnv } from './text.ts';
+import { policyEnv, routeOf } from './text.ts';
 
 /** `name limit/window` of every limit of a request, as chosen by a policy that ships. */
 async function limitsIn(file: string, request: string, plan: string | null = null): Promise<string[]> {
@@ -13,7 +13,7 @@ async function limitsIn(file: string, request: string, plan: string | null = nul
   const { limits } = limitsFor(policy, {
     plan,
     record: null,
-    route: routeFor(policy, method, path),
+    route: routeOf(policy, method, path),
     nowMs: 0,
   });
   return limits.map(
@@ -95,6 +95,6 @@ test.each(['story-3.5.yaml', 'default.yaml'])(
 test('E6: cost reports have a price to count with', async () => {
   for (const file of ['vaultmind.yaml', 'coretrack.yaml', 'default.yaml']) {
     const policy = await loadPolicy(`policies/${file}`, policyEnv);
-    expect(routeFor(policy, 'POST', '/agent/chat')?.price).toBeGreaterThan(0);
+    expect(routeOf(policy, 'POST', '/agent/chat')?.price).toBeGreaterThan(0);
   }
 });

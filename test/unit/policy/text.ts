@@ -1,5 +1,6 @@
 import { parsePolicy } from '../../../shared/policy/load.ts';
-import type { Policy } from '../../../shared/domain/policy.ts';
+import { readRequest } from '../../../services/gateway/read-request.ts';
+import type { Policy, Route } from '../../../shared/domain/policy.ts';
 
 export const policyEnv = {
   TOLLGATE_JWT_SECRET: 'a-secret-that-only-tests-know-of',
@@ -18,6 +19,13 @@ export function policyText(parts: Readonly<Record<string, string>> = {}): string
   return Object.entries(all)
     .map(([key, value]) => (value === '' ? '' : `${key}:${value.startsWith('\n') ? '' : ' '}${value}\n`))
     .join('');
+}
+
+/** The route of a target that the upstream gets in its normal form. */
+export function routeOf(policy: Policy, method: string, url: string, rewritten = true): Route | null {
+  const { route, unreadable } = readRequest(policy, { method, url, rewritten });
+  if (unreadable !== null) throw new Error(unreadable.detail);
+  return route;
 }
 
 export function policyOf(parts: Readonly<Record<string, string>> = {}): Policy {

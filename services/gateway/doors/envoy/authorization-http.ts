@@ -4,6 +4,7 @@ import type { ApiServer } from '../../api-server.ts';
 import { sendProblem } from '../../caller.ts';
 import type { Gate } from '../../gate.ts';
 import { plainProblem, problemOf } from '../../problem.ts';
+import { receivedRequest } from '../../read-request.ts';
 import { passes } from '../../verdict.ts';
 import { identityHeaders } from '../identity-headers.ts';
 
@@ -28,10 +29,10 @@ async function authorize(gate: Gate, request: FastifyRequest, reply: FastifyRepl
     return reply;
   }
   const rest = target.slice(prefix.length);
+  const original = rest.startsWith('/') ? rest : `/${rest}`;
   const verdict = await gate.decide({
     who: request.caller,
-    method: request.method,
-    url: rest.startsWith('/') ? rest : `/${rest}`,
+    ...receivedRequest(request.method, original, request.headers, gate.policy().requests),
     cost: null,
     peek: false,
     hold: false,

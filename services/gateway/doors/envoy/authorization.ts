@@ -1,10 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import { status } from '@grpc/grpc-js';
+import { percentEncoded } from '../../../../shared/domain/request-target.ts';
 import type { Gate } from '../../gate.ts';
 import { limitHeaders } from '../../headers.ts';
 import type { ResponseHeaders } from '../../headers.ts';
 import { problemOf, problemType } from '../../problem.ts';
+import { receivedRequest } from '../../read-request.ts';
 import { passes } from '../../verdict.ts';
 import type { Verdict } from '../../verdict.ts';
 import { identityHeaders, foldedName } from '../identity-headers.ts';
@@ -46,8 +48,7 @@ export async function authorize(gate: Gate, { attributes }: CheckRequest): Promi
   const who = await gate.identify(headers, attributes?.source?.address?.socket_address?.address ?? '');
   const verdict = await gate.decide({
     who,
-    method: http.method,
-    url: http.path,
+    ...receivedRequest(http.method, percentEncoded(http.path), headers, gate.policy().requests),
     cost: null,
     peek: false,
     hold: false,

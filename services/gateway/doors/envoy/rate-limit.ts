@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { LimitState } from '../../../../shared/domain/limit.ts';
+import { percentEncoded } from '../../../../shared/domain/request-target.ts';
 import type { Gate } from '../../gate.ts';
 import { limitHeaders } from '../../headers.ts';
 import { problemOf, problemType } from '../../problem.ts';
@@ -52,7 +53,7 @@ function decide(gate: Gate, request: DescribedRequest, peek: boolean, waitMsMax:
       refusal: null,
     },
     method,
-    url: path,
+    url: percentEncoded(path),
     cost: hits === 0 ? null : hits,
     peek,
     hold: false,
@@ -88,7 +89,7 @@ async function withdraw(
 }
 
 function meter(gate: Gate, verdict: Verdict, startedAt: number): Promise<void> {
-  const code = passes(verdict) ? 200 : 429;
+  const code = passes(verdict) ? 200 : problemOf(verdict).status;
   return gate.meter(verdict, { status: code, latencyMs: performance.now() - startedAt, door: 'rls' });
 }
 

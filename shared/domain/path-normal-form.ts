@@ -1,0 +1,49 @@
+import type { RequestReading } from './request-reading.ts';
+import type { Unreadable } from './target.ts';
+
+/** What cannot stay as it is: escapes, characters that RFC 3986 has no place for in a path, bytes beyond ASCII. */
+const unusual = /%(?:[0-9A-Fa-f]{2})?|[\\"<>[\]^`{|}\u0080-\uffff]/g;
+const unreserved = /[A-Za-z0-9\-._~]/;
+
+/**
+ * A path in which every character has one spelling: unreserved ones stand for themselves, all that need an escape have
+ * one, in upper case. Dot segments and slashes are as they were.
+ */
+export function normalEscapes(path: string, reading: RequestReading): string | Unreadable {
+  let problem: string | null = null;
+  const normal = path.replaceAll(unusual, (found) => {
+    if (found === '%') problem ??= 'The path holds a "%" that begins no escape; send it as %25.';
+    const code = found.length === 3 ? Number.parseInt(found.slice(1), 16) : found.charCodeAt(0);
+    problem ??= problemOf(code, reading);
+    const character = String.fromCharCode(code);
+    return unreserved.test(character) ? character : `%${code.toString(16).toUpperCase().padStart(2, '0')}`;
+  });
+  // A servlet container takes the parameters away and then resolves what is left.
+  if (reading.parameters !== 'text' && /\/\.{1,2};/.test(normal))
+    problem ??= 'The path holds a dot segment with parameters.';
+  return problem === null ? normal : { status: 400, detail: problem };
+}
+
+function problemOf(code: number, reading: RequestReading): string | null {
+  if (code === 0x2f && reading.encodedSlash === 'refuse')
+    return 'The path holds an escaped slash (%2F), which servers read differently.';
+  if (code === 0x5c && reading.backslash === 'refuse')
+    return 'The path holds a backslash, which servers read differently.';
+  if ((code < 0x20 || code === 0x7f) && reading.controlCharacters === 'refuse')
+    return 'The path holds an escaped control character.';
+  return code > 0xff ? 'The path holds a character that is not escaped.' : null;
+}
+
+/** The path without dot segments (RFC 3986, 5.2.4) and, unless they are kept, without empty ones. Never above the root. */
+export function resolveSegments(path: string, keepEmpty: boolean): string {
+  const parts = path.split('/');
+  const last = parts.length - 1;
+  const kept: string[] = [];
+  for (const [index, part] of parts.entries()) {
+    if (index === 0 || part === '.') continue;
+    if (part === '..') kept.pop();
+    else if (part !== '' || (keepEmpty && index !== last)) kept.push(part);
+  }
+  const folder = /^\.{0,2}$/.test(parts[last] ?? '') && kept.length > 0;
+  return `/${kept.join('/')}${folder ? '/' : ''}`;
+}

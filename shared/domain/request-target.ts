@@ -1,0 +1,82 @@
+import { normalEscapes, resolveSegments } from './path-normal-form.ts';
+import { differentReadings, segmentsOf, writtenReadings } from './path-readings.ts';
+import { readPlain } from './plain-target.ts';
+import type { RequestReading } from './request-reading.ts';
+import type { Target, Unreadable } from './target.ts';
+
+/** As long as the header section of a request may be. */
+const targetLengthMax = 16_384;
+
+/**
+ * Reads a request-target into its normal form: absolute form reduced to path and query, dot segments resolved, slashes
+ * merged, unreserved characters decoded, other escapes in upper case, characters that need an escape escaped. What
+ * servers read differently is refused unless `reading` says how the upstream reads it. `raw` has one character a byte,
+ * as HTTP servers give it; see `percentEncoded` for other text. The time is linear in the length.
+ */
+export function readTarget(raw: string, reading: RequestReading): Target | Unreadable {
+  if (raw.length > targetLengthMax) {
+    return { status: 414, detail: `The target is longer than ${targetLengthMax} characters.` };
+  }
+  return readPlain(raw) ?? readUnusual(raw, reading);
+}
+
+export function isUnreadable(value: Target | Unreadable): value is Unreadable {
+  return 'detail' in value;
+}
+
+/** Text that may hold any character, with all beyond ASCII as escapes of its UTF-8. */
+export function percentEncoded(text: string): string {
+  return text.toWellFormed().replaceAll(/[^\u0000-\u007f]+/g, encodeURIComponent);
+}
+
+/** `*` asks about the server, not about one of its paths; only routes that begin with a wildcard match it. */
+const asterisk: Target = {
+  text: '*',
+  path: '*',
+  query: '',
+  segments: ['*'],
+  capitals: false,
+  otherReadings: [],
+  writtenReadings: [],
+  authority: null,
+};
+
+/** Without userinfo, which readers of an address take for the host and programs do not. */
+const absoluteForm = /^https?:\/\/([A-Za-z0-9\-._~!$&'()*+,;=%:[\]]+)((?:[/?][^]*)?)$/i;
+
+function readUnusual(raw: string, reading: RequestReading): Target | Unreadable {
+  if (raw === '*') return asterisk;
+  const foreign = /[#\u0000-\u0020\u007f]/.exec(raw)?.[0];
+  if (foreign === '#') return refused('The target holds a "#", which belongs to no request; send it as %23.');
+  if (foreign !== undefined) return refused('The target holds a space or a control character.');
+  let origin = raw;
+  let authority: string | null = null;
+  if (!raw.startsWith('/')) {
+    const parts = absoluteForm.exec(raw);
+    if (parts === null)
+      return refused('The target is neither a path that begins with "/" nor an http address.');
+    authority = parts[1] ?? '';
+    origin = parts[2]?.startsWith('/') === true ? parts[2] : `/${parts[2] ?? ''}`;
+  }
+  const queryAt = origin.indexOf('?');
+  const query = queryAt === -1 ? '' : origin.slice(queryAt);
+  const written = normalEscapes(queryAt === -1 ? origin : origin.slice(0, queryAt), reading);
+  if (typeof written !== 'string') return written;
+  const path = resolveSegments(written, reading.doubleSlash === 'keep');
+  const segments = segmentsOf(path, reading.parameters === 'strip');
+  if (segments === null) return refused('The path holds escapes that are not UTF-8.');
+  return {
+    text: path + query,
+    path,
+    query,
+    segments,
+    capitals: true,
+    otherReadings: differentReadings(path, reading),
+    writtenReadings: path === written ? [] : writtenReadings(written),
+    authority,
+  };
+}
+
+function refused(detail: string): Unreadable {
+  return { status: 400, detail };
+}
