@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
-import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
 import type { Sessions } from '../../shared/redis/sessions.ts';
 import type { Gate } from './gate.ts';
 import type { EventLog } from './meter.ts';
@@ -18,6 +18,6 @@ export type ApiServer = FastifyInstance<
 export interface ApiOptions {
   readonly gate: Gate;
   readonly events: EventLog;
-  readonly clickhouse: ClickHouse;
+  readonly queries: QueryShares;
   readonly sessions: Sessions;
 }

@@ -4,6 +4,7 @@ import type { FastifyError, FastifyRequest } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { declareAccess, guardRoutes } from '../../shared/runtime/access.ts';
 import type { ApiOptions, ApiServer } from './api-server.ts';
+import { chargeApiRequests } from './api-work.ts';
 import { serverOptions } from './app.ts';
 import { requireCredential, sendProblem } from './caller.ts';
 import { registerAuthz } from './doors/authz.ts';
@@ -23,7 +24,7 @@ import { plainProblem } from './problem.ts';
 
 const bodyBytesMax = 1_048_576;
 /** The only routes that need no credential: a proxy sends its client's to authz, which decides about it. */
-const openRoutes = ['GET /v1/authz', 'GET /openapi.json'];
+const openRoutes = ['GET /v1/authz', '* /v1/ext-authz', '* /v1/ext-authz/*', 'GET /openapi.json'];
 
 /** The listener that answers about limits: what API servers, proxies and tenants ask instead of sending traffic through. */
 export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
@@ -48,6 +49,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   });
   guardRoutes(app, { listener: 'api', openRoutes, guards: { credential: requireCredential } });
   declareAccess(app, 'credential');
+  chargeApiRequests(app, gate);
   addLimitHeaders(app, gate);
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     const status = error.statusCode ?? 500;

@@ -4,6 +4,7 @@ import type { Limit, LimitState, SlowDown } from '../../shared/domain/limit.ts';
 import type { Plan, Policy } from '../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import { limitsFor } from '../../shared/policy/match.ts';
+import type { ApplicableLimits } from '../../shared/policy/match.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
 import type { CheckResult } from '../../shared/redis/check.ts';
 import type { Concurrency, Permit } from '../../shared/redis/concurrency.ts';
@@ -27,6 +28,8 @@ export interface Question extends RawRequest {
   readonly hold: boolean;
   /** A plan named by a trusted caller; the tenant's record has precedence. */
   readonly plan: string | null;
+  /** Limits to decide by; absent: those of plan, route and platform. */
+  readonly applicable?: ApplicableLimits;
   /** A limit of a trusted caller in place of the plan's. */
   readonly override?: LimitOverride;
   /** Milliseconds after which a late Redis is decided without; absent: what the limiter waits for every check. */
@@ -73,7 +76,7 @@ export function createDecide({ limiter, concurrency, records, clock, nextId }: D
     const read = readRequest(policy, question);
     const { route, unreadable } = read;
     const planName = question.plan ?? identity.planClaim;
-    const chosen = limitsFor(policy, { plan: planName, record, route, nowMs: atMs });
+    const chosen = question.applicable ?? limitsFor(policy, { plan: planName, record, route, nowMs: atMs });
     const { plan, limits } =
       question.override === undefined ? chosen : withOverride(chosen, question.override);
     const units = question.cost ?? route?.cost ?? 1;

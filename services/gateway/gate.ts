@@ -78,7 +78,8 @@ export function createGate(options: GateOptions): Gate {
 
   function settle(question: Question, settled: (verdict: Verdict) => void): void {
     decide(policy(), question, (verdict) => {
-      if (!question.peek) count(verdict);
+      // Work on the api listener is no request to the protected API: it has a metric of its own.
+      if (!question.peek && question.applicable === undefined) count(verdict);
       settled(verdict);
     });
   }

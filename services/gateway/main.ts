@@ -3,7 +3,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
-import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { createQueryShares } from '../../shared/clickhouse/query-shares.ts';
+import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
 import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
@@ -67,6 +68,9 @@ const startLookMs = 25;
 /** New connections that may wait for their turn; the system's own bound, `net.core.somaxconn`, stands above it. */
 const backlogMax = 4_096;
 
+/** Queries of tenants to ClickHouse on this node: at once, at once of one tenant, and waiting of one tenant. */
+const queryShares = { concurrentMax: 10, concurrentOfTenantMax: 3, waitingOfTenantMax: 20 };
+
 const clock = systemClock;
 const logger = createLogger('gateway', process.env['LOG_LEVEL'] ?? 'info');
 
@@ -98,8 +102,7 @@ await runService(logger, async (lifecycle, fail) => {
   lifecycle.onClose('spool', () => spool.close());
   const publisher = startPublisher({ kafka, topics, spool, clock, registry, logger });
   lifecycle.onClose('publisher', () => publisher.close());
-  const clickhouse = openClickHouse(config);
-  lifecycle.onClose('clickhouse', () => clickhouse.close());
+  const queries = openQueries(config, registry, lifecycle);
 
   const gate = createGate({
     policy: () => policy.current(),
@@ -118,7 +121,7 @@ await runService(logger, async (lifecycle, fail) => {
     upstreamTimeoutMs: config.TOLLGATE_UPSTREAM_TIMEOUT_MS,
     idleTimeoutMs: 300_000,
   });
-  const api = await createApiServer({ gate, events: spool, clickhouse, sessions });
+  const api = await createApiServer({ gate, events: spool, queries, sessions });
   await untilReady({ redis: () => redis.status === 'ready', 'tenant records': () => tenants.ready() });
   const rls = await listenEnvoy({
     gate,
@@ -159,15 +162,23 @@ function openRedis(config: Config, registry: Registry, lifecycle: Lifecycle) {
   return { redis, limiter, concurrency, sessions };
 }
 
-function openClickHouse(config: Config): ClickHouse {
-  return createClickHouse({
+function openQueries(config: Config, registry: Registry, lifecycle: Lifecycle): QueryShares {
+  const clickhouse = createClickHouse({
     url: config.CLICKHOUSE_URL,
     database: config.CLICKHOUSE_DATABASE,
     username: config.CLICKHOUSE_USER,
     password: config.CLICKHOUSE_PASSWORD,
     // A developer waits for it; requests never do.
     requestTimeoutMs: 5_000,
+    connectionsMax: queryShares.concurrentMax,
+    settings: {
+      max_execution_time: 5,
+      // What a developer no longer waits for is not computed either.
+      cancel_http_readonly_queries_on_client_close: 1,
+    },
   });
+  lifecycle.onClose('clickhouse', () => clickhouse.close());
+  return createQueryShares({ clickhouse, registry, ...queryShares });
 }
 
 /**

@@ -15,6 +15,7 @@ export interface GatewayMetrics {
   readonly logsSuppressed: Counter;
   readonly upstreamSeconds: Histogram;
   readonly apiEvents: Counter<'result'>;
+  readonly apiWork: Counter<'kind' | 'result'>;
 }
 
 export function createGatewayMetrics(registry: Registry): GatewayMetrics {
@@ -114,7 +115,9 @@ function timings(registers: Registry[]): Pick<GatewayMetrics, 'delaySeconds' | '
   };
 }
 
-function losses(registers: Registry[]): Pick<GatewayMetrics, 'eventsLost' | 'logsSuppressed' | 'apiEvents'> {
+function losses(
+  registers: Registry[],
+): Pick<GatewayMetrics, 'eventsLost' | 'logsSuppressed' | 'apiEvents' | 'apiWork'> {
   return {
     eventsLost: new Counter({
       name: 'tollgate_events_unwritten_total',
@@ -130,6 +133,12 @@ function losses(registers: Registry[]): Pick<GatewayMetrics, 'eventsLost' | 'log
       name: 'tollgate_api_events_total',
       help: 'Usage events offered to POST /v1/events, by result.',
       labelNames: ['result'],
+      registers,
+    }),
+    apiWork: new Counter({
+      name: 'tollgate_api_work_total',
+      help: 'Work of tenants on the api listener in its units (calls, events, bytes), by kind, allowed or limited.',
+      labelNames: ['kind', 'result'],
       registers,
     }),
   };

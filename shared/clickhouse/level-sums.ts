@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { ClickHouse } from './client.ts';
+import type { ClickHouseReader } from './client.ts';
 
 /** How many events each level counts on a day of UTC. */
 export interface LevelSums {
@@ -24,7 +24,7 @@ const lookIntervalMs = 250;
  * totals, so a difference counts only when it is there at every look of two seconds.
  */
 export async function compareLevels(
-  clickhouse: ClickHouse,
+  clickhouse: ClickHouseReader,
   { sinceMs, untilMs }: { readonly sinceMs: number; readonly untilMs: number },
 ): Promise<LevelsAnswer> {
   let standing: readonly string[] = [];

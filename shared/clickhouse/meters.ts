@@ -1,6 +1,6 @@
 import type { MeterAggregation, MeterDefinition, MeterWindow } from '../domain/meter.ts';
 import { requestEventType } from '../domain/usage-event.ts';
-import type { ClickHouse } from './client.ts';
+import type { ClickHouseReader } from './client.ts';
 import { completeThrough } from './usage.ts';
 
 export interface MeterQuery {
@@ -40,7 +40,7 @@ export const rowsMax = 10_000;
 
 /** Measures one tenant's events. Values of others never enter: the tenant is a condition of every read. */
 export async function queryMeter(
-  clickhouse: ClickHouse,
+  clickhouse: ClickHouseReader,
   definition: MeterDefinition,
   query: MeterQuery,
 ): Promise<MeterAnswer> {

@@ -1,4 +1,4 @@
-import type { ClickHouse, Params } from './client.ts';
+import type { ClickHouseReader, Params } from './client.ts';
 import { requestEventType } from '../domain/usage-event.ts';
 
 /** A span of time: `startMs` belongs to it, `endMs` does not. Unix milliseconds, whole minutes. */
@@ -31,7 +31,7 @@ export interface TenantTotalsRow {
 
 /** Totals of the given tenants; a tenant without events in the span has no row. */
 export async function periodTotals(
-  clickhouse: ClickHouse,
+  clickhouse: ClickHouseReader,
   tenantIds: readonly string[],
   span: Span,
 ): Promise<Map<string, TenantTotalsRow>> {

@@ -1,4 +1,4 @@
-import type { ClickHouse } from './client.ts';
+import type { ClickHouseReader } from './client.ts';
 import { periodTotals } from './period-totals.ts';
 import type { Span } from './period-totals.ts';
 import { requestEventType } from '../domain/usage-event.ts';
@@ -13,7 +13,11 @@ export interface TodayTotals {
 }
 
 /** Totals of one tenant in a day of its own (`periodAt('day', zone, nowMs)`). */
-export async function todayTotals(clickhouse: ClickHouse, tenantId: string, day: Span): Promise<TodayTotals> {
+export async function todayTotals(
+  clickhouse: ClickHouseReader,
+  tenantId: string,
+  day: Span,
+): Promise<TodayTotals> {
   const row = (await periodTotals(clickhouse, [tenantId], day)).get(tenantId);
   const { requests = 0, allowed = 0, limited = 0, units = 0, cost = 0 } = row ?? {};
   return { requests, allowed, limited, units, cost };
@@ -23,7 +27,7 @@ export async function todayTotals(clickhouse: ClickHouse, tenantId: string, day:
  * Every event that Kafka had before this instant is in ClickHouse and in all totals. ISO 8601 in UTC; null before
  * anything was read. Events still in a gateway's spool are not known to Kafka: its spool age says how old they may be.
  */
-export async function completeThrough(clickhouse: ClickHouse): Promise<string | null> {
+export async function completeThrough(clickhouse: ClickHouseReader): Promise<string | null> {
   const rows = await clickhouse.query<{ complete_through: string | null }>(`
     SELECT max(through) AS complete_through
     FROM (
@@ -50,7 +54,7 @@ export interface UsagePoint {
 
 /** A tenant's usage by hour or by day of UTC, oldest first. */
 export function usageSeries(
-  clickhouse: ClickHouse,
+  clickhouse: ClickHouseReader,
   tenantId: string,
   by: 'minute' | 'hour' | 'day',
   span: Span,
@@ -110,7 +114,7 @@ const decisionSlackMs = 60_000;
  * The event of a decision. Its id, a UUIDv7, carries the time, so that only two minutes are read however long the
  * history. Null when there is none (yet), or when the id is not a UUIDv7.
  */
-export async function decisionById(clickhouse: ClickHouse, id: string): Promise<UsageEventRow | null> {
+export async function decisionById(clickhouse: ClickHouseReader, id: string): Promise<UsageEventRow | null> {
   const lowerId = id.toLowerCase();
   if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(lowerId)) return null;
   const timeMs = Number.parseInt(lowerId.slice(0, 8) + lowerId.slice(9, 13), 16);
@@ -131,7 +135,7 @@ export async function decisionById(clickhouse: ClickHouse, id: string): Promise<
 
 /** A tenant's newest refusals (also those that shadow mode let pass), newest first. */
 export function recentRefusals(
-  clickhouse: ClickHouse,
+  clickhouse: ClickHouseReader,
   tenantId: string,
   sinceMs: number,
   countMax: number,

@@ -6,6 +6,15 @@ export interface Plan {
   readonly name: string;
   readonly limits: readonly Limit[];
   readonly slowDown: SlowDown | null;
+  readonly api: ApiLimits;
+}
+
+/** Limits of what a tenant does on the api listener by itself; each list holds one limit. */
+export interface ApiLimits {
+  /** Calls that are no decision: reading usage, querying meters, sessions, publishing. */
+  readonly requests: readonly Limit[];
+  readonly events: readonly Limit[];
+  readonly eventBytes: readonly Limit[];
 }
 
 export interface Route {

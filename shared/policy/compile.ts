@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Limit, Mode } from '../domain/limit.ts';
 import type { IdentityPolicy, JwtKeys, Plan, Policy, Route, SessionKind } from '../domain/policy.ts';
+import { compileApiLimits } from './api-limits.ts';
 import { calendarPeriod, durationMs } from './duration.ts';
 import { compileMeters } from './meters.ts';
 import type { FieldPath, Mistakes } from './mistakes.ts';
@@ -28,6 +29,7 @@ export function compilePolicy(text: string, file: PolicyFile, secrets: Secrets, 
         slowDown === undefined
           ? null
           : { from: slowDown.from, maxDelayMs: durationMs(slowDown.max_delay) ?? 0 },
+      api: compileApiLimits(file.api, plan.api),
     };
   });
   const upstream = secrets.env['TOLLGATE_UPSTREAM'];

@@ -1,5 +1,5 @@
 import type { Limit } from '../domain/limit.ts';
-import type { Plan, Policy, Route } from '../domain/policy.ts';
+import type { ApiLimits, Plan, Policy, Route } from '../domain/policy.ts';
 import type { Boost, TenantRecord } from '../domain/tenant.ts';
 import type { Segments, Target } from '../domain/target.ts';
 import { parsePattern } from './pattern.ts';
@@ -66,7 +66,22 @@ export interface ApplicableLimits {
  * counts. A boost never lowers a limit, and it ends by itself. A plan the policy does not know is the default plan.
  */
 export function limitsFor(policy: Policy, { plan, record, route, nowMs }: LimitsQuestion): ApplicableLimits {
-  const base = baseLimits(policy, record?.plan ?? plan, route);
+  return withRecord(baseLimits(policy, record?.plan ?? plan, route), record, nowMs);
+}
+
+/**
+ * The limit of a kind of work on the api listener, with overrides and boosts of the tenant as for any other limit; their
+ * names are `api.requests`, `api.events` and `api.event_bytes`.
+ */
+export function apiLimitsFor(
+  policy: Policy,
+  kind: keyof ApiLimits,
+  { plan, record, nowMs }: Omit<LimitsQuestion, 'route'>,
+): ApplicableLimits {
+  return withRecord(apiBase(baseLimits(policy, record?.plan ?? plan, null).plan, kind), record, nowMs);
+}
+
+function withRecord(base: ApplicableLimits, record: TenantRecord | null, nowMs: number): ApplicableLimits {
   if (record === null || (record.overrides === undefined && !record.boosts?.length)) return base;
   let adjusted = adjustedOf.get(record);
   if (adjusted === undefined) adjustedOf.set(record, (adjusted = new WeakMap()));
@@ -189,6 +204,17 @@ function baseLimits(policy: Policy, planName: string | null, route: Route | null
     const ofPlatform = policy.platform.filter(({ type }) => type !== 'concurrent');
     byRoute.set(route ?? noRoute, (base = { plan, limits: [...plan.limits, ...ofRoute, ...ofPlatform] }));
   }
+  return base;
+}
+
+const apiBases = new WeakMap<readonly Limit[], ApplicableLimits>();
+
+/** Once for each kind of a plan. Nothing slows down work on the api listener. */
+function apiBase(plan: Plan, kind: keyof ApiLimits): ApplicableLimits {
+  const limits = plan.api[kind];
+  let base = apiBases.get(limits);
+  if (base === undefined)
+    apiBases.set(limits, (base = { plan: { ...plan, limits, slowDown: null }, limits }));
   return base;
 }
 

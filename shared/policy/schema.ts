@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { apiFile } from './api-limits.ts';
 import { durationPattern } from './duration.ts';
 import { metersFile } from './meters.ts';
 import { requestsFile } from './requests.ts';
@@ -84,8 +85,9 @@ const planFile = Type.Object(
         { ...closed, description: '{ from, max_delay }' },
       ),
     ),
+    api: Type.Optional(apiFile),
   },
-  { ...closed, description: 'a plan: { limits: [ … ], slow_down? }' },
+  { ...closed, description: 'a plan: { limits: [ … ], slow_down?, api? }' },
 );
 
 const routeFile = Type.Object(
@@ -233,6 +235,7 @@ export const policyFileSchema = Type.Object(
     platform: Type.Optional(
       Type.Object({ limits }, { ...closed, description: '{ limits: [ … ] } that count the whole platform' }),
     ),
+    api: Type.Optional(apiFile),
     sessions: Type.Optional(keyed(sessionFile, 'kinds of sessions by name')),
     services: Type.Optional(Type.Array(serviceFile, { description: 'a list of internal services' })),
     alerts: Type.Optional(

@@ -29,7 +29,7 @@ export function registerAuthz(app: ApiServer, gate: Gate): void {
     '/v1/authz',
     {
       schema: { summary: 'Decide for a proxy (auth_request, forward-auth)', querystring: querySchema },
-      config: { access: 'decision' },
+      config: { access: 'decision', work: 'decision' },
     },
     async (request, reply) => {
       const startedAt = performance.now();

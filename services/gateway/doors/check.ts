@@ -7,6 +7,7 @@ import { problemOfId, problemOfTenantId } from '../../../shared/domain/identity.
 import type { Identity } from '../../../shared/domain/identity.ts';
 import { percentEncoded } from '../../../shared/domain/request-target.ts';
 import type { ApiServer } from '../api-server.ts';
+import { chargeWork } from '../api-work.ts';
 import { callerOf, problemOfUser, sendProblem } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { limitHeaders, retryAfterSeconds } from '../headers.ts';
@@ -67,16 +68,23 @@ const answerSchema = Type.Object({
   ),
 });
 
+const oneRequest = [{ kind: 'requests', units: 1 }] as const;
+
 /** `POST /v1/check`: decides about a request that somebody else serves. A refusal is a value here: the status is 200. */
 export function registerCheck(app: ApiServer, gate: Gate): void {
   app.post(
     '/v1/check',
-    { schema: { summary: 'Decide without proxying', body: bodySchema, response: { 200: answerSchema } } },
+    {
+      config: { access: 'credential', work: 'decision' },
+      schema: { summary: 'Decide without proxying', body: bodySchema, response: { 200: answerSchema } },
+    },
     async (request, reply) => {
       const startedAt = performance.now();
       const { body } = request;
       const identity = checkedIdentity(request, reply, body);
       if (identity === null) return reply;
+      // What takes nothing from a limit of the plan is work like any other call.
+      if (body.peek === true && !(await chargeWork(gate, request, reply, oneRequest))) return reply;
       const verdict = await gate.decide({
         who: { identity, refusal: null },
         method: body.method,

@@ -2,7 +2,6 @@ import { Type } from 'typebox';
 import { decisionById } from '../../../shared/clickhouse/usage.ts';
 import type { UsageEventRow } from '../../../shared/clickhouse/usage.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
-import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
 import { callerOf, sendProblem } from '../caller.ts';
 import type { Gate } from '../gate.ts';
@@ -10,6 +9,7 @@ import { plainProblem, problemOf } from '../problem.ts';
 import type { Verdict } from '../verdict.ts';
 import { limitViews } from './limit-view.ts';
 import { limitRule } from './limits.ts';
+import { disconnectSignal, refuseRead } from './reading.ts';
 
 const paramsSchema = Type.Object({ id: Type.String({ maxLength: 64 }) });
 
@@ -18,7 +18,7 @@ const paramsSchema = Type.Object({ id: Type.String({ maxLength: 64 }) });
  * finds its own decisions, a service all. The counters are those of the decision where this node made it a moment
  * ago, and today's otherwise; the answer says which.
  */
-export function registerDecisions(app: ApiServer, { gate, clickhouse }: ApiOptions): void {
+export function registerDecisions(app: ApiServer, { gate, queries }: ApiOptions): void {
   app.get(
     '/v1/decisions/:id',
     { schema: { summary: 'Explain a decision', params: paramsSchema } },
@@ -29,19 +29,19 @@ export function registerDecisions(app: ApiServer, { gate, clickhouse }: ApiOptio
         caller.service !== null || (tenantId !== null && tenantId === caller.tenantId);
       const verdict = gate.recent.find(id);
       let event: UsageEventRow | null = null;
-      let unavailable: string | null = null;
+      let failure: unknown = null;
       try {
-        event = await decisionById(clickhouse, id);
+        event = await decisionById(queries.of(caller.tenantId ?? '', disconnectSignal(reply)), id);
       } catch (error) {
-        unavailable = messageOf(error);
+        failure = error;
       }
       if (verdict !== null && mine(verdict.identity.tenantId)) return explainVerdict(verdict, event);
       if (event !== null && mine(event.tenant_id)) return explainEvent(gate, event);
-      const problem =
-        unavailable === null
-          ? plainProblem(404, 'No decision of yours has this id. A new one can be found within two seconds.')
-          : plainProblem(503, `The history cannot be read now: ${unavailable}`);
-      sendProblem(reply, problem);
+      if (failure !== null) return refuseRead(reply, failure, 'The history');
+      sendProblem(
+        reply,
+        plainProblem(404, 'No decision of yours has this id. A new one can be found within two seconds.'),
+      );
       return reply;
     },
   );

@@ -4,12 +4,12 @@ import type { FastifyReply } from 'fastify';
 import { meterCsv, queryMeter, rowsMax } from '../../../shared/clickhouse/meters.ts';
 import type { MeterAnswer, MeterQuery } from '../../../shared/clickhouse/meters.ts';
 import type { MeterDefinition } from '../../../shared/domain/meter.ts';
-import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
 import { sendProblem, tenantOf } from '../caller.ts';
 import { plainProblem } from '../problem.ts';
 import { meterQueryOf, meterQuerySchema } from './meter-query.ts';
 import type { MeterQueryText } from './meter-query.ts';
+import { disconnectSignal, refuseRead } from './reading.ts';
 
 const paramsSchema = Type.Object({ name: Type.String() });
 
@@ -45,7 +45,7 @@ const answerSchema = Type.Object({
  * `GET /v1/meters` and `GET /v1/meters/{name}/query`: what the policy measures, and what a tenant's events have come
  * to. An answer is whole or a problem: more rows than it holds is a 400, a ClickHouse that fails a 503, never a zero.
  */
-export function registerMeters(app: ApiServer, { gate, clickhouse }: ApiOptions): void {
+export function registerMeters(app: ApiServer, { gate, queries }: ApiOptions): void {
   app.get(
     '/v1/meters',
     {
@@ -84,9 +84,9 @@ export function registerMeters(app: ApiServer, { gate, clickhouse }: ApiOptions)
       if (typeof query === 'string') return refuse(reply, 400, query);
       let answer: MeterAnswer;
       try {
-        answer = await queryMeter(clickhouse, definition, query);
+        answer = await queryMeter(queries.of(tenantId, disconnectSignal(reply)), definition, query);
       } catch (error) {
-        return refuse(reply, 503, `The meter cannot be read now; try again: ${messageOf(error)}`);
+        return refuseRead(reply, error, 'The meter');
       }
       if (answer.cut) return refuse(reply, 400, tooManyRows);
       return wantsCsv(request.query.format, request.headers.accept)

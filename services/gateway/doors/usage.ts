@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { completeThrough, todayTotals } from '../../../shared/clickhouse/usage.ts';
-import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
 import { periodAt } from '../../../shared/domain/calendar.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
@@ -40,7 +40,7 @@ const cacheAgeMs = 1_000;
 const cachedTenantsMax = 1_000;
 
 /** `GET /v1/usage`: how the caller's limits stand now, and what today has come to. A failed read is said, never a zero. */
-export function registerUsage(app: ApiServer, { gate, clickhouse }: ApiOptions): void {
+export function registerUsage(app: ApiServer, { gate, queries }: ApiOptions): void {
   const recent = new LRUCache<string, Promise<Today>>({ max: cachedTenantsMax, ttl: cacheAgeMs });
   app.get(
     '/v1/usage',
@@ -53,7 +53,7 @@ export function registerUsage(app: ApiServer, { gate, clickhouse }: ApiOptions):
       const zone = gate.records.get(tenantId)?.time_zone ?? null;
       let today = recent.get(tenantId);
       if (today === undefined)
-        recent.set(tenantId, (today = readToday(clickhouse, tenantId, zone, gate.clock.now())));
+        recent.set(tenantId, (today = readToday(queries.of(tenantId), tenantId, zone, gate.clock.now())));
       const [verdict, read] = await Promise.all([
         gate.decide({ who, method: '', url: '/', cost: null, peek: true, hold: false, plan: null }),
         today,
@@ -71,7 +71,7 @@ export function registerUsage(app: ApiServer, { gate, clickhouse }: ApiOptions):
 }
 
 async function readToday(
-  clickhouse: ClickHouse,
+  clickhouse: ClickHouseReader,
   tenantId: string,
   zone: string | null,
   nowMs: number,

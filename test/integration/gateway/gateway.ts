@@ -11,6 +11,7 @@ import { createProxyServer } from '../../../services/gateway/app.ts';
 import { createGate } from '../../../services/gateway/gate.ts';
 import type { Gate } from '../../../services/gateway/gate.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
+import { createQueryShares } from '../../../shared/clickhouse/query-shares.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { RequestEvent, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
@@ -56,6 +57,8 @@ export interface TestGatewayOptions {
   readonly host?: string;
   readonly database?: string;
 }
+
+const queryShares = { concurrentMax: 4, concurrentOfTenantMax: 2, waitingOfTenantMax: 4 };
 
 /** A gateway on the real Redis and ClickHouse, whose events stay in memory. */
 export async function startGateway(options: TestGatewayOptions): Promise<TestGateway> {
@@ -108,7 +111,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const api = await createApiServer({
     gate,
     events: log,
-    clickhouse,
+    queries: createQueryShares({ clickhouse, registry, ...queryShares }),
     sessions: createSessions({ ...common, nodes }),
   });
   const host = options.host ?? '127.0.0.1';

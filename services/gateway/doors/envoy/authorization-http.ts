@@ -15,7 +15,10 @@ const prefix = '/v1/ext-authz';
  * behind the prefix. 200 lets the request pass; any other status, with its fields and body, is the client's answer.
  */
 export function registerEnvoyAuthorization(app: ApiServer, gate: Gate): void {
-  const options = { schema: { hide: true } };
+  const options = {
+    config: { access: 'decision', work: 'decision' } as const,
+    schema: { hide: true },
+  };
   app.all(prefix, options, (request, reply) => authorize(gate, request, reply));
   app.all(`${prefix}/*`, options, (request, reply) => authorize(gate, request, reply));
 }
