@@ -2,6 +2,7 @@ import type { CorrectionData } from '../../shared/domain/correction.ts';
 import { amendEventType, voidEventType } from '../../shared/domain/correction.ts';
 import { outcomes } from '../../shared/domain/decision.ts';
 import { idLengthMax } from '../../shared/domain/identity.ts';
+import { readInstant } from '../../shared/domain/instant.ts';
 import { spoolRunLengthMax } from '../../shared/domain/spool-run.ts';
 import { requestEventType } from '../../shared/domain/usage-event.ts';
 import { foreignIdentity, foreignKey, requestIdentity } from '../../shared/clickhouse/event-identity.ts';
@@ -108,12 +109,10 @@ function parse(value: Buffer | null, bounds: DecodeBounds): Json {
   return parsed as Json;
 }
 
-const isoTime = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
-
 function timeOf(envelope: Json, nowMs: number, bounds: DecodeBounds): number {
   const time = text(envelope, 'time', 64, 1);
-  const timeMs = isoTime.test(time) ? Date.parse(time) : Number.NaN;
-  if (Number.isNaN(timeMs)) throw new Refusal('time is not an RFC 3339 time');
+  const timeMs = readInstant(time);
+  if (timeMs === null) throw new Refusal('time is not an RFC 3339 time');
   if (timeMs > nowMs + bounds.aheadMsMax) {
     throw new Refusal(`time ${time} is more than ${bounds.aheadMsMax / 1000} s in the future`);
   }

@@ -1,4 +1,5 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { readInstant } from '../../shared/domain/instant.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 
@@ -41,8 +42,7 @@ function rowOf({ key, value, offset, timestampMs }: ConsumedMessage): object | n
 function parse(value: Buffer): TenantRecord | null {
   try {
     const record = JSON.parse(value.toString('utf8')) as Partial<TenantRecord> | null;
-    if (typeof record?.tenant_id !== 'string' || Number.isNaN(Date.parse(record.updated_at ?? '')))
-      return null;
+    if (typeof record?.tenant_id !== 'string' || readInstant(record.updated_at ?? '') === null) return null;
     return record as TenantRecord;
   } catch {
     return null;

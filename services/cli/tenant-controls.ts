@@ -1,4 +1,5 @@
 import type { Command, Invocation, Report } from './command.ts';
+import { instantExample, readInstant } from '../../shared/domain/instant.ts';
 import { UsageMistake, endAfter, needed, operand, optional } from './command.ts';
 import { pathOf } from './tenant-commands.ts';
 
@@ -134,9 +135,9 @@ async function boost(invocation: Invocation): Promise<Report> {
   if ((multiply === undefined) === (setTo === undefined))
     throw new UsageMistake('Give either --multiply or --set.');
   const from = optional(invocation, 'from');
-  const startMs = from === undefined ? invocation.nowMs : Date.parse(from);
-  if (Number.isNaN(startMs))
-    throw new UsageMistake(`“${from ?? ''}” is no time; write 2026-12-24T00:00:00Z.`);
+  const startMs = from === undefined ? invocation.nowMs : readInstant(from);
+  if (startMs === null)
+    throw new UsageMistake(`“${from ?? ''}” is not an RFC 3339 time; write ${instantExample}.`);
   const body = {
     limit: needed(invocation, 'limit'),
     ...(multiply === undefined ? {} : { multiply: amount('multiply', multiply) }),

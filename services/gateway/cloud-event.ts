@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { amendEventType, voidEventType } from '../../shared/domain/correction.ts';
 import { problemOfTenantId } from '../../shared/domain/identity.ts';
+import { instantExample, readInstant } from '../../shared/domain/instant.ts';
 import { anonymousTenant } from '../../shared/domain/usage-event.ts';
 import type { UsageCloudEvent } from '../../shared/domain/usage-event.ts';
 
@@ -18,7 +19,6 @@ const typeLengthMax = 128;
 const eventCharactersMax = 64_000;
 const aheadMsMax = 10 * 60_000;
 const lateMsMax = 365 * 86_400_000;
-export const rfc3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
 
 /**
  * Reads one event in structured form (CloudEvents 1.0, JSON format) as it may be published, or says in a sentence why
@@ -111,8 +111,8 @@ function subjectOf(
 
 function timeOf(given: unknown, nowMs: number): { time: string } | { problem: string } {
   if (given === undefined || given === null) return { time: new Date(nowMs).toISOString() };
-  const timeMs = typeof given === 'string' && rfc3339.test(given) ? Date.parse(given) : Number.NaN;
-  if (Number.isNaN(timeMs)) return { problem: 'time must be an RFC 3339 time, e.g. 2026-11-21T10:00:00Z' };
+  const timeMs = typeof given === 'string' ? readInstant(given) : null;
+  if (timeMs === null) return { problem: `time must be an RFC 3339 time, e.g. ${instantExample}` };
   if (timeMs > nowMs + aheadMsMax)
     return { problem: `time is more than ${aheadMsMax / 60_000} minutes in the future` };
   if (timeMs < nowMs - lateMsMax) return { problem: 'time is more than 365 days ago' };

@@ -1,4 +1,5 @@
 import { amendEventType, voidEventType } from '../domain/correction.ts';
+import { readInstant } from '../domain/instant.ts';
 import { requestEventType } from '../domain/usage-event.ts';
 import { foreignIdentity, foreignKey, requestIdentity, uuidTimeMs } from '../clickhouse/event-identity.ts';
 import type { IdentityKey } from '../clickhouse/stored-identities.ts';
@@ -46,9 +47,8 @@ function eventOf(value: Buffer | null): LogEvent | null {
   const fields = fieldsOf(value);
   const [id, source] = [textIn(fields, 'id'), textIn(fields, 'source')];
   const [type, tenantId] = [textIn(fields, 'type'), textIn(fields, 'subject')];
-  const timeMs = Date.parse(textIn(fields, 'time') ?? '');
-  if (id === null || source === null || type === null || tenantId === null || Number.isNaN(timeMs))
-    return null;
+  const timeMs = readInstant(textIn(fields, 'time') ?? '');
+  if (id === null || source === null || type === null || tenantId === null || timeMs === null) return null;
   if (type === amendEventType || type === voidEventType) {
     return { kind: 'correction', tenantId, id, targets: targetsOf(tenantId, source, fields['data']) };
   }

@@ -1,7 +1,8 @@
 import { Ajv } from 'ajv';
-import addFormats from 'ajv-formats';
 import { Type } from 'typebox';
+import { isTimeZone } from '../domain/calendar.ts';
 import { idLengthMax } from '../domain/identity.ts';
+import { readInstant } from '../domain/instant.ts';
 import { historyEntriesMax } from '../domain/tenant.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
 
@@ -59,7 +60,7 @@ const record = Type.Object({
 });
 
 const ajv = new Ajv({ allErrors: true });
-addFormats.default(ajv);
+ajv.addFormat('date-time', (value: string) => readInstant(value) !== null);
 const validate = ajv.compile<TenantRecord>(record);
 
 /** What is wrong with it, as `field: reason` separated by commas; empty when it is a tenant record. */
@@ -79,13 +80,4 @@ function furtherFaults({ boosts = [], time_zone: zone }: TenantRecord): string[]
     .map(({ id }) => `boosts ${id}: either multiply or set_to must be given`);
   if (zone !== undefined && !isTimeZone(zone)) faults.push(`time_zone: ${zone} is no IANA time zone`);
   return faults;
-}
-
-function isTimeZone(zone: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: zone });
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { fastify } from 'fastify';
 import type { FastifyError, FastifyInstance } from 'fastify';
+import { readInstant } from '../../../shared/domain/instant.ts';
 import { declareAccess, guardRoutes } from '../../../shared/runtime/access.ts';
 import type { Guard } from '../../../shared/runtime/access.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
@@ -31,7 +32,11 @@ export async function createAdminApp(parts: ConsoleParts): Promise<FastifyInstan
   const app = fastify({
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: 2000 },
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: true } },
+    ajv: {
+      customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: true },
+      // In place of that of ajv-formats, which takes more than RFC 3339 does.
+      onCreate: (ajv) => ajv.addFormat('date-time', (value: string) => readInstant(value) !== null),
+    },
     // The router's own errors pass no hook, so the token is looked at here.
     frameworkErrors: (error, request, reply) => {
       if (requireToken(parts.adminToken, request, reply) === undefined)

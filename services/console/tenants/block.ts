@@ -1,4 +1,5 @@
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { instantExample, readInstant } from '../../../shared/domain/instant.ts';
 import { isBlocked } from '../../../shared/policy/match.ts';
 import { stamp } from '../pages/format.ts';
 import { done, refused } from '../problem.ts';
@@ -18,9 +19,9 @@ export function block(
   nowMs: number,
 ): Outcome<Edit> {
   if (request.reason === '') return refused(422, 'Not blocked', 'Say why: the history keeps it.');
-  const untilMs = request.until === null ? null : Date.parse(request.until);
-  if (Number.isNaN(untilMs))
-    return refused(422, 'Not blocked', 'until is not a time; give it as 2026-01-31T12:00:00Z, or null.');
+  const untilMs = request.until === null ? null : readInstant(request.until);
+  if (request.until !== null && untilMs === null)
+    return refused(422, 'Not blocked', `until is not an RFC 3339 time; write ${instantExample}, or null.`);
   if (untilMs !== null && untilMs <= nowMs) return refused(422, 'Not blocked', 'until is already past.');
   const until = untilMs === null ? null : new Date(untilMs).toISOString();
   return done({

@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Boost, TenantRecord } from '../../../shared/domain/tenant.ts';
+import { instantExample, readInstant } from '../../../shared/domain/instant.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { stamp } from '../pages/format.ts';
 import { done, refused } from '../problem.ts';
@@ -29,10 +30,11 @@ export function addBoost(
   policy: Policy,
   nowMs: number,
 ): Outcome<Edit & { readonly boost: Boost }> {
-  const startsMs = request.starts_at === undefined ? nowMs : Date.parse(request.starts_at);
-  const endsMs = Date.parse(request.ends_at);
-  const mistake = mistakeIn(request, startsMs, endsMs, nowMs, policy);
+  const mistake = mistakeIn(request, policy);
   if (mistake !== null) return refused(422, 'Boost not granted', mistake);
+  const span = spanOf(request, nowMs);
+  if (typeof span === 'string') return refused(422, 'Boost not granted', span);
+  const { startsMs, endsMs } = span;
   const kept = (record.boosts ?? []).filter((boost) => Date.parse(boost.ends_at) > nowMs - endedKeptMs);
   if (kept.filter((boost) => Date.parse(boost.ends_at) > nowMs).length >= boostsMax)
     return refused(409, 'Boost not granted', `This tenant already has ${boostsMax} boosts; end one first.`);
@@ -78,13 +80,7 @@ export function sizeOf(boost: Boost): string {
   return boost.multiply === undefined ? `set to ${String(boost.set_to)}` : `× ${boost.multiply}`;
 }
 
-function mistakeIn(
-  request: BoostRequest,
-  startsMs: number,
-  endsMs: number,
-  nowMs: number,
-  policy: Policy,
-): string | null {
+function mistakeIn(request: BoostRequest, policy: Policy): string | null {
   const known = limitNames(policy);
   if (!known.includes(request.limit))
     return `The policy has no limit “${request.limit}”. It has: ${known.join(', ')}.`;
@@ -93,9 +89,19 @@ function mistakeIn(
   const size = request.multiply ?? request.set_to ?? Number.NaN;
   if (!(size >= 0) || !Number.isFinite(size) || request.multiply === 0) return 'Give a number above 0.';
   if (request.reason === '') return 'Say why: the history keeps it.';
-  if (Number.isNaN(startsMs)) return 'starts_at is not a time; give it as 2026-01-31T12:00:00Z.';
-  if (Number.isNaN(endsMs)) return 'ends_at is not a time; give it as 2026-01-31T12:00:00Z.';
+  return null;
+}
+
+/** When the boost runs, or a sentence on what is wrong with its times. */
+function spanOf(
+  request: BoostRequest,
+  nowMs: number,
+): { readonly startsMs: number; readonly endsMs: number } | string {
+  const startsMs = request.starts_at === undefined ? nowMs : readInstant(request.starts_at);
+  const endsMs = readInstant(request.ends_at);
+  if (startsMs === null) return `starts_at is not an RFC 3339 time; write it as ${instantExample}.`;
+  if (endsMs === null) return `ends_at is not an RFC 3339 time; write it as ${instantExample}.`;
   if (endsMs <= startsMs) return 'ends_at must be after starts_at.';
   if (endsMs <= nowMs) return 'ends_at is already past.';
-  return null;
+  return { startsMs, endsMs };
 }

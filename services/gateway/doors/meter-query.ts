@@ -1,9 +1,10 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { MeterQuery } from '../../../shared/clickhouse/meters.ts';
+import { isTimeZone } from '../../../shared/domain/calendar.ts';
+import { instantExample, readInstant } from '../../../shared/domain/instant.ts';
 import { meterWindows } from '../../../shared/domain/meter.ts';
 import type { MeterDefinition } from '../../../shared/domain/meter.ts';
-import { rfc3339 } from '../cloud-event.ts';
 
 export const meterQuerySchema = Type.Object(
   {
@@ -44,7 +45,7 @@ export interface MeterCaller {
 /** ClickHouse's times end in 2299; nobody means a year before 2000. */
 const earliestMs = Date.UTC(2000, 0, 1);
 const latestMs = Date.UTC(2200, 0, 1);
-const example = '2026-11-01T00:00:00Z';
+const aheadMsMax = 366 * 86_400_000;
 
 /** Reads a query as its caller wrote it, or says in a sentence what to write instead. */
 export function meterQueryOf(
@@ -57,8 +58,7 @@ export function meterQueryOf(
   const toMs = text.to === undefined ? nowMs : timeOf(text.to);
   if (toMs === null) return badTime('to', text.to ?? '');
   if (fromMs >= toMs) return 'from must be before to, which is now where it is absent.';
-  const zone = zoneOf(timeZone);
-  if (zone === null) return 'time_zone must be an IANA time zone, e.g. Europe/Berlin, or UTC.';
+  if (!isTimeZone(timeZone)) return 'time_zone must be an IANA time zone, e.g. Europe/Berlin, or UTC.';
   const groupBy = groupsOf(text.group_by);
   const unknown = groupBy.find((field) => !known.includes(field));
   if (unknown !== undefined) {
@@ -67,28 +67,20 @@ export function meterQueryOf(
       : `group_by: the meter ${name} has no group "${unknown.slice(0, 128)}"; its groups are: ${known.join(', ')}.`;
   }
   const window = text.window ?? null;
-  return { tenantId, fromMs, toMs, window, timeZone: zone, groupBy, filter: {} };
+  // Windows are named whole, and no event is that late: it bounds the windows that have to be found.
+  const endMs = window === null ? toMs : Math.max(fromMs + 1, Math.min(toMs, nowMs + aheadMsMax));
+  return { tenantId, fromMs, toMs: endMs, window, timeZone, groupBy, filter: {} };
 }
 
 function timeOf(text: string): number | null {
-  const timeMs = rfc3339.test(text) ? Date.parse(text) : Number.NaN;
-  return timeMs >= earliestMs && timeMs < latestMs ? timeMs : null;
+  const timeMs = readInstant(text);
+  return timeMs !== null && timeMs >= earliestMs && timeMs < latestMs ? timeMs : null;
 }
 
 /** A `+` that was not escaped arrives as a space, which looks right to whoever wrote it. */
 function badTime(field: string, text: string): string {
   const advice = / \d{2}:\d{2}$/.test(text) ? '; write the + of an offset as %2B' : '';
-  return `${field} must be an RFC 3339 time from the years 2000 to 2199, e.g. ${example}${advice}.`;
-}
-
-/** As ClickHouse spells it, which is particular about case and takes no offsets; null for what is no zone. */
-function zoneOf(text: string): string | null {
-  if (!/^[A-Za-z]/.test(text)) return null;
-  try {
-    return new Intl.DateTimeFormat('en-US', { timeZone: text }).resolvedOptions().timeZone;
-  } catch {
-    return null;
-  }
+  return `${field} must be an RFC 3339 time from the years 2000 to 2199, e.g. ${instantExample}${advice}.`;
 }
 
 /** Each field once, in the order in which they are asked for. */
