@@ -1,6 +1,7 @@
+import { stretchesOf } from '../domain/calendar-stretches.ts';
 import type { MeterAggregation, MeterDefinition, MeterWindow } from '../domain/meter.ts';
 import { requestEventType } from '../domain/usage-event.ts';
-import type { ClickHouseReader } from './client.ts';
+import type { ClickHouseReader, Params } from './client.ts';
 import { completeThrough } from './usage.ts';
 
 export interface MeterQuery {
@@ -10,7 +11,7 @@ export interface MeterQuery {
   readonly toMs: number;
   /** Null: one row for the whole span. */
   readonly window: MeterWindow | null;
-  /** IANA zone in which windows begin. */
+  /** IANA zone in which days and months begin. */
   readonly timeZone: string;
   /** Fields of `definition.groupBy`; others are refused by whoever takes the query. */
   readonly groupBy: readonly string[];
@@ -52,7 +53,8 @@ export async function queryMeter(
     return `${fieldSql(definition, field, `filtered${index}`, names)} = {filter${index}:String}`;
   });
   const rows = await clickhouse.query<{ start: number; end: number; groups: string[]; value: number | null }>(
-    `SELECT ${windowSql(query.window)}, [${groups.join(', ')}] AS groups, ${valueSql(definition)} AS value
+    `WITH ${query.window === null ? wholeSpan : windowOfEvent}
+    SELECT start, end, [${groups.join(', ')}] AS groups, ${valueSql(definition)} AS value
     FROM usage_events
     WHERE tenant_id = {tenant:String} AND type = {type:String}
       AND time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
@@ -66,7 +68,7 @@ export async function queryMeter(
       type: definition.eventType,
       from: query.fromMs,
       to: query.toMs,
-      zone: query.timeZone,
+      ...stretchParams(query),
       rowsMax: rowsMax + 1,
     },
   );
@@ -142,15 +144,23 @@ function numberOf(text: string): string {
   return `if(isFinite(toFloat64OrNull(${text})), toFloat64OrNull(${text}), NULL)`;
 }
 
-function windowSql(window: MeterWindow | null): string {
-  if (window === null) return '{from:Int64} AS start, {to:Int64} AS end';
-  const begins: Record<MeterWindow, string> = {
-    minute: 'toStartOfMinute(time, {zone:String})',
-    hour: 'toStartOfHour(time, {zone:String})',
-    day: 'toStartOfDay(time, {zone:String})',
-    month: 'toDateTime(toStartOfMonth(time, {zone:String}), {zone:String})',
+const wholeSpan = '{from:Int64} AS start, {to:Int64} AS end';
+
+/**
+ * The windows are our calendar's, not ClickHouse's: its functions of time zones give a day that begins after a skipped
+ * midnight another start and end, and its list of zones may be older.
+ */
+const windowOfEvent = `toUnixTimestamp64Milli(time) AS at,
+    roundDown(at, {starts:Array(Int64)}) AS stretch,
+    transform(stretch, {starts:Array(Int64)}, {lengths:Array(Int64)}, toInt64(0)) AS length,
+    stretch + intDiv(at - stretch, length) * length AS start,
+    start + length AS end`;
+
+function stretchParams({ window: name, timeZone, fromMs, toMs }: MeterQuery): Params {
+  if (name === null) return {};
+  const stretches = stretchesOf(name, timeZone, fromMs, toMs);
+  return {
+    starts: stretches.map(({ startMs }) => startMs),
+    lengths: stretches.map(({ lengthMs }) => lengthMs),
   };
-  const begin = begins[window];
-  return `toUnixTimestamp(${begin}) * 1000 AS start,
-    toUnixTimestamp(${begin} + INTERVAL 1 ${window.toUpperCase()}) * 1000 AS end`;
 }

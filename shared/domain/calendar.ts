@@ -12,7 +12,8 @@ const dayMs = 24 * hourMs;
 /**
  * The calendar period that holds `nowMs`, in an IANA zone (UTC when null). Weeks begin on Monday, an hour is an hour of
  * UTC in every zone. Where a zone skips or repeats midnight, the day begins with the first instant that carries its
- * date, so periods meet without gap or overlap. Throws RangeError on an unknown zone: check it with `isTimeZone` where it enters.
+ * date and goes on when the clocks fall back to the date before, so periods meet without gap or overlap. Throws
+ * RangeError on an unknown zone: check it with `isTimeZone` where it enters.
  */
 export function periodAt(period: CalendarPeriod, zone: string | null, nowMs: number): PeriodSpan {
   if (period === 'hour') {
@@ -20,7 +21,10 @@ export function periodAt(period: CalendarPeriod, zone: string | null, nowMs: num
     return { startMs, endMs: startMs + hourMs };
   }
   const [first, next] = datesAround(period, nowMs + offsetAt(zone, nowMs));
-  return { startMs: firstInstantOf(zone, first), endMs: firstInstantOf(zone, next) };
+  const endMs = firstInstantOf(zone, next);
+  if (endMs > nowMs) return { startMs: firstInstantOf(zone, first), endMs };
+  // The clocks fell back over a midnight that had passed already.
+  return { startMs: endMs, endMs: firstInstantOf(zone, datesAround(period, next)[1]) };
 }
 
 /** The date in a zone, `YYYY-MM-DD`. */
@@ -28,13 +32,20 @@ export function dateAt(zone: string | null, atMs: number): string {
   return new Date(atMs + offsetAt(zone, atMs)).toISOString().slice(0, 10);
 }
 
+/** True for every name and link of the IANA database, whatever its case; not for offsets such as `+05:30`. */
 export function isTimeZone(zone: string): boolean {
+  if (!/^[A-Za-z]/.test(zone)) return false;
   try {
     formatterOf(zone);
     return true;
   } catch {
     return false;
   }
+}
+
+/** The zone as `periodAt` takes it; null, which is UTC, for none and for one that does not exist. */
+export function zoneNamed(name: string | undefined): string | null {
+  return name === undefined || name === 'UTC' || !isTimeZone(name) ? null : name;
 }
 
 /** The period's first date and the next period's, each as the UTC midnight of that date. */
@@ -65,36 +76,30 @@ function firstInstantOf(zone: string | null, date: number): number {
 /** Milliseconds that local time is ahead of UTC at an instant. */
 function offsetAt(zone: string | null, instantMs: number): number {
   if (zone === null || zone === 'UTC') return 0;
-  const part: Record<string, number> = {};
-  for (const { type, value } of formatterOf(zone).formatToParts(instantMs)) part[type] = Number(value);
-  const local = Date.UTC(
-    part['year'] ?? 0,
-    (part['month'] ?? 1) - 1,
-    part['day'] ?? 1,
-    part['hour'] ?? 0,
-    part['minute'] ?? 0,
-    part['second'] ?? 0,
-  );
-  return local - Math.floor(instantMs / 1000) * 1000;
+  const text = formatterOf(zone).format(instantMs);
+  const [, sign, hours, minutes, seconds = '0'] = offsetShape.exec(text) ?? [];
+  if (sign === undefined) return 0;
+  const size = Number(hours) * hourMs + Number(minutes) * 60_000 + Number(seconds) * 1_000;
+  return sign === '-' ? -size : size;
 }
 
-/** Making a formatter costs some 50 µs, using it one: kept for as many zones as there are. */
+/** At the end of what a formatter writes, e.g. `2026, GMT-03:00`; plain `GMT` where there is no offset. */
+const offsetShape = /GMT([+-])(\d{2}):(\d{2})(?::(\d{2}))?$/;
+
+/** Making a formatter costs some 50 µs, using it one: kept for as many zones as there are, by name in lower case. */
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
 function formatterOf(zone: string): Intl.DateTimeFormat {
-  let formatter = formatters.get(zone);
+  const name = zone.toLowerCase();
+  let formatter = formatters.get(name);
   if (formatter === undefined) {
+    // The year is there because a format needs a part of the date beside the offset.
     formatter = new Intl.DateTimeFormat('en-US', {
       timeZone: zone,
-      hourCycle: 'h23',
       year: 'numeric',
-      month: 'numeric',
-      day: 'numeric',
-      hour: 'numeric',
-      minute: 'numeric',
-      second: 'numeric',
+      timeZoneName: 'longOffset',
     });
-    formatters.set(zone, formatter);
+    formatters.set(name, formatter);
   }
   return formatter;
 }

@@ -1,3 +1,4 @@
+import { isTimeZone } from '../../../shared/domain/calendar.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import { idLengthMax } from '../../../shared/domain/identity.ts';
 import { isEmailAddress, isWebAddress } from '../../../shared/domain/notification-target.ts';
@@ -65,8 +66,4 @@ const shownLengthMax = 100;
 /** As much of a text as a sentence about it needs. */
 function shortened(text: string): string {
   return text.length > shownLengthMax ? `${text.slice(0, shownLengthMax)}…` : text;
-}
-
-function isTimeZone(name: string): boolean {
-  return name === 'UTC' || Intl.supportedValuesOf('timeZone').includes(name);
 }

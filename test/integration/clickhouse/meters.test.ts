@@ -1,13 +1,20 @@
 // Goal: a meter says what its events say, by window, zone and group; text in them is never SQL.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { meterCsv, queryMeter } from '../../../shared/clickhouse/meters.ts';
 import type { MeterQuery } from '../../../shared/clickhouse/meters.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
+import { periodAt } from '../../../shared/domain/calendar.ts';
 import type { MeterAggregation, MeterDefinition } from '../../../shared/domain/meter.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
+const ianaNames = readFileSync(join(import.meta.dirname, '../../unit/domain/iana-names.txt'), 'utf8')
+  .trim()
+  .split(/\s+/);
 const day = Date.UTC(2026, 9, 25);
 let clickhouse: ClickHouse;
 
@@ -92,6 +99,56 @@ describe('meters', () => {
     expect(await values(meter('sum'), { window: 'hour' })).toEqual([5, 10, 20.5, 1, 7]);
     expect(await values(meter('sum'), { window: 'month', timeZone: 'Asia/Kolkata' })).toEqual([43.5]);
     expect(await values(meter('count', null), { window: 'minute' })).toEqual([1, 1, 1, 1, 1, 1]);
+  });
+
+  test('windows are those of the calendar that quotas have, in every zone and at every change of its clocks', async () => {
+    const seed = Date.now() % 1_000_000;
+    console.log(`meter windows: fast-check seed ${seed}`);
+    const fromMs = Date.UTC(2026, 0, 1);
+    const hours = 400 * 24;
+    await clickhouse.command(
+      `INSERT INTO stored_events (time, tenant_id, id_a, id_b, type, foreign_id, decision)
+      SELECT fromUnixTimestamp64Milli({from:Int64} + number * 1800000 + 1, 'UTC'), 'hourly', 1, number, 'tokens.used',
+        toString(number), 'allowed' FROM numbers({count:UInt32})`,
+      { from: fromMs, count: 2 * hours },
+    );
+    const times = Array.from({ length: 2 * hours }, (_, half) => fromMs + half * 1_800_000 + 1);
+    const zones = fc.constantFrom('America/Santiago', 'Asia/Beirut', 'Australia/Lord_Howe', ...ianaNames);
+    await fc.assert(
+      fc.asyncProperty(
+        zones,
+        fc.constantFrom('day' as const, 'month' as const),
+        fc.nat(times.length - 2),
+        async (timeZone, window, first) => {
+          const query = {
+            ...whole,
+            tenantId: 'hourly',
+            window,
+            timeZone,
+            fromMs: times[first]!,
+            toMs: times.at(-1)!,
+          };
+          const { rows } = await queryMeter(clickhouse, meter('count', null), query);
+          const counts = new Map<string, number>();
+          for (const time of times.slice(first, -1)) {
+            const { startMs, endMs } = periodAt(window, timeZone, time);
+            const key = `${new Date(startMs).toISOString()} ${new Date(endMs).toISOString()}`;
+            counts.set(key, (counts.get(key) ?? 0) + 1);
+          }
+          expect(rows.map((row) => [`${row.window_start} ${row.window_end}`, row.value])).toEqual([
+            ...counts,
+          ]);
+        },
+      ),
+      {
+        seed,
+        numRuns: 12,
+        examples: [
+          ['America/Santiago', 'day', 0],
+          ['Africa/Cairo', 'day', 0],
+        ],
+      },
+    );
   });
 
   test('groups and filters by property and by column', async () => {

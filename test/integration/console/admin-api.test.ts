@@ -65,6 +65,22 @@ describe('records', () => {
     );
   });
 
+  test.each([
+    'Asia/Kolkata',
+    'Asia/Calcutta',
+    'US/Pacific',
+    'Europe/Kyiv',
+    'America/Argentina/Buenos_Aires',
+    'Etc/GMT+5',
+    'UTC',
+  ])('the time zone %s is taken: every name and link of the IANA database is one', async (zone) => {
+    const path = `/admin/v1/tenants/${uniqueName('zoned')}`;
+    expect((await bed.admin(`PUT ${path}`, { time_zone: zone })).status).toBe(200);
+    expect((await bed.admin(`GET ${path}`)).body['record']).toMatchObject({ time_zone: zone });
+  });
+
+  const blocked = { reason: 'abuse', actor: 'kim' };
+  const boosted = { id: 'b', limit: 'minute', multiply: 2, reason: 'launch', actor: 'kim' };
   const bad: readonly [string, object, string][] = [
     ['an unknown plan', { plan: 'gold' }, 'no plan “gold”'],
     ['an unknown limit', { overrides: { hourly: 5 } }, 'no limit “hourly”'],
@@ -73,6 +89,27 @@ describe('records', () => {
     ['a threshold above the limit', { notifications: { thresholds: [1.5] } }, '1.5'],
     ['a webhook that is no address', { notifications: { slack: ['not an address'] } }, 'web address'],
     ['an unknown time zone', { time_zone: 'Mars/Olympus' }, 'Mars/Olympus'],
+    ['an offset as time zone', { time_zone: '+05:30' }, '+05:30'],
+    [
+      'a block until a day that does not exist',
+      { block: { ...blocked, until: '2026-02-30T10:00:00Z' } },
+      'until',
+    ],
+    [
+      'a block until a time without its zone',
+      { block: { ...blocked, until: '2027-02-20 10:00:00Z' } },
+      'until',
+    ],
+    [
+      'a boost that ends at hour 24',
+      { boosts: [{ ...boosted, ends_at: '2027-02-20T24:00:00Z' }] },
+      'ends_at',
+    ],
+    [
+      'a boost that starts in the year 0',
+      { boosts: [{ ...boosted, starts_at: '0000-01-01T00:00:00Z' }] },
+      'starts_at',
+    ],
     ['another tenant in the body', { tenant_id: 'somebody' }, 'somebody'],
     ['a key that is no hash', { api_keys_sha256: ['tgk_secret'] }, 'api_keys_sha256'],
   ];

@@ -143,6 +143,8 @@ describe('GET /v1/meters/{name}/query', () => {
       /^from must be an RFC 3339 time.*e\.g\. 2026-11-01T/,
     ],
     ['a bare +', 'tokens/query?from=2026-11-01T00:00:00+01:00', 400, /write the \+ of an offset as %2B\.$/],
+    ['30 February', 'tokens/query?from=2026-02-30T00:00:00Z', 400, /^from must be an RFC 3339 time/],
+    ['hour 24', 'tokens/query?from=2026-02-20T24:00:00Z', 400, /^from must be an RFC 3339 time/],
     ['a far year', 'tokens/query?from=9999-01-01T00:00:00Z', 400, /2000 to 2199/],
     ['an empty span', `tokens/query?from=${iso(1)}&to=${iso(1)}`, 400, /^from must be before to/],
     ['a span ahead', 'tokens/query?from=2199-01-01T00:00:00Z', 400, /^from must be before to/],

@@ -1,7 +1,24 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isTimeZone, periodAt } from '../../../shared/domain/calendar.ts';
+import { stretchesOf } from '../../../shared/domain/calendar-stretches.ts';
+import type { Stretch } from '../../../shared/domain/calendar-stretches.ts';
 import type { CalendarPeriod } from '../../../shared/domain/limit.ts';
+
+/** Every name and link of the IANA time zone database. */
+const ianaNames = readFileSync(join(import.meta.dirname, 'iana-names.txt'), 'utf8')
+  .trim()
+  .split(/\s+/);
+/** Their clocks went forward on 8 October 2000 and back on the 15th: the shortest summer there was. */
+const weekOfSummer = ['America/Boa_Vista', 'America/Noronha', 'America/Recife'];
+const instantArb = fc.oneof(
+  fc.integer({ min: Date.UTC(1990, 0, 1), max: Date.UTC(2060, 0, 1) }),
+  fc.integer({ min: Date.UTC(2000, 8, 15), max: Date.UTC(2000, 9, 16) }),
+);
+const seed = Date.now() % 1_000_000;
+console.log(`calendar: fast-check seed ${seed}`);
 
 const at = (iso: string): number => Date.parse(iso);
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -47,20 +64,20 @@ describe('periodAt', () => {
     expect(periodAt('day', 'America/Sao_Paulo', at('2018-11-03T12:00:00Z')).endMs).toBe(span.startMs);
   });
 
-  test('periods hold their instant and meet without gap or overlap, in every zone', () => {
+  test('a day goes on when the clocks fall back over its midnight', () => {
+    // St. John's, 28 October 2007: at 00:01 the clocks went back to 23:01 of the day before.
+    const start = '2007-10-28T02:30:00.000Z';
+    for (const instant of [start, '2007-10-28T02:45:00Z', '2007-10-28T03:29:59Z', '2007-10-28T12:00:00Z']) {
+      expect(iso(periodAt('day', 'America/St_Johns', at(instant)).startMs), instant).toBe(start);
+    }
+  });
+
+  test('periods hold their instant and meet without gap or overlap, in every zone and through every link', () => {
     fc.assert(
       fc.property(
         fc.constantFrom<CalendarPeriod>('hour', 'day', 'week', 'month'),
-        fc.constantFrom(
-          null,
-          'UTC',
-          'Europe/Berlin',
-          'America/St_Johns',
-          'Asia/Kolkata',
-          'Pacific/Apia',
-          'Africa/Cairo',
-        ),
-        fc.integer({ min: at('2020-01-01'), max: at('2035-01-01') }),
+        fc.constantFrom(null, ...ianaNames),
+        instantArb,
         (period, zone, nowMs) => {
           const span = periodAt(period, zone, nowMs);
           expect(span.startMs).toBeLessThanOrEqual(nowMs);
@@ -70,15 +87,77 @@ describe('periodAt', () => {
           expect(periodAt(period, zone, span.endMs).startMs).toBe(span.endMs);
         },
       ),
+      { seed, numRuns: 2_000 },
+    );
+  });
+
+  test('a day holds the instants that carry its date, in every zone', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...ianaNames), instantArb, (zone, nowMs) => {
+        const { startMs, endMs } = periodAt('day', zone, nowMs);
+        const date = dateIn(zone, startMs);
+        expect(dateIn(zone, startMs - 1)).not.toBe(date);
+        expect(dateIn(zone, endMs - 1) <= date, 'clocks that fall back may show the day before').toBe(true);
+        expect(dateIn(zone, endMs) > date).toBe(true);
+      }),
+      { seed, numRuns: 2_000 },
     );
   });
 });
 
-test('isTimeZone tells IANA zones from other words', () => {
-  expect([isTimeZone('Europe/Berlin'), isTimeZone('UTC'), isTimeZone('Berlin'), isTimeZone('')]).toEqual([
-    true,
-    true,
-    false,
-    false,
-  ]);
+describe('isTimeZone', () => {
+  test.each([...ianaNames, 'utc', 'asia/kolkata'])('takes %s', (name) => {
+    expect(isTimeZone(name)).toBe(true);
+  });
+
+  test.each(['Berlin', '', '+05:30', 'GMT+5', 'Mars/Base', 'Europe/Berlin ', 'posix/UTC', '../UTC'])(
+    'refuses %j',
+    (name) => expect(isTimeZone(name)).toBe(false),
+  );
 });
+
+describe('stretchesOf', () => {
+  test('few stretches make up exactly the windows of the calendar, in every zone', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom<'day' | 'month'>('day', 'month'),
+        fc.constantFrom(...ianaNames, ...weekOfSummer),
+        instantArb,
+        fc.integer({ min: 1, max: 3 * 366 }),
+        (window, zone, fromMs, days) => {
+          const toMs = fromMs + days * 86_400_000;
+          const windows: number[] = [];
+          for (let ms = fromMs; ms < toMs; ms = periodAt(window, zone, ms).endMs) {
+            windows.push(periodAt(window, zone, ms).startMs);
+          }
+          expect(startsOf(stretchesOf(window, zone, fromMs, toMs), toMs)).toEqual(windows);
+        },
+      ),
+      { seed, numRuns: 100 },
+    );
+  });
+
+  test('minutes and hours are those of UTC in every zone, as are the hours of quotas', () => {
+    const fromMs = at('2026-03-01T10:20:30Z');
+    const hour = { startMs: at('2026-03-01T10:00:00Z'), lengthMs: 3_600_000 };
+    expect(stretchesOf('hour', 'Asia/Kathmandu', fromMs, fromMs + 1)).toEqual([hour]);
+    const minute = { startMs: at('2026-03-01T10:20:00Z'), lengthMs: 60_000 };
+    expect(stretchesOf('minute', 'Asia/Kathmandu', fromMs, fromMs + 1)).toEqual([minute]);
+  });
+});
+
+function startsOf(stretches: readonly Stretch[], toMs: number): number[] {
+  return stretches.flatMap(({ startMs, lengthMs }, index) => {
+    const endMs = stretches[index + 1]?.startMs ?? toMs;
+    return Array.from(
+      { length: Math.ceil((endMs - startMs) / lengthMs) },
+      (_, at) => startMs + at * lengthMs,
+    );
+  });
+}
+
+/** By other means than the calendar's own. */
+function dateIn(zone: string, ms: number): string {
+  const format = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, dateStyle: 'short' });
+  return format.format(ms);
+}
