@@ -17,6 +17,8 @@ export interface RebuildQuestion {
   readonly policy: Policy;
   readonly records: ReadonlyMap<string, TenantRecord>;
   readonly nowMs: number;
+  /** The tenants to read; absent: all. */
+  readonly tenantIds?: ReadonlySet<string>;
 }
 
 /**
@@ -25,9 +27,9 @@ export interface RebuildQuestion {
  * they are the ones that a lost counter lets through.
  */
 export async function readingsOfAll(question: RebuildQuestion): Promise<QuotaReading[]> {
-  const { policy, records } = question;
+  const { policy } = question;
   let readings: QuotaReading[] = [];
-  for (const zone of [null, ...zonesOf(records)]) {
+  for (const zone of zonesIn(question)) {
     for (const period of periodsIn(policy)) {
       readings = readings.concat(await readingsOfPeriod(question, period, zone));
     }
@@ -36,14 +38,15 @@ export async function readingsOfAll(question: RebuildQuestion): Promise<QuotaRea
 }
 
 async function readingsOfPeriod(
-  { clickhouse, policy, records, nowMs }: RebuildQuestion,
+  { clickhouse, policy, records, nowMs, tenantIds }: RebuildQuestion,
   period: CalendarPeriod,
   zone: string | null,
 ): Promise<QuotaReading[]> {
-  const inZone = [...records.values()].filter((record) => zoneOf(record) === zone);
+  const inZone = [...(tenantIds ?? records.keys())].filter((id) => zoneOf(records.get(id) ?? null) === zone);
   const rows = await readConsumed(clickhouse, {
     fromMs: periodAt(period, zone, nowMs).startMs,
-    tenantIds: zone === null ? null : inZone.map(({ tenant_id }) => tenant_id),
+    // Most tenants of UTC have no record: all of them are read.
+    tenantIds: zone === null && tenantIds === undefined ? null : inZone,
   });
   const readings: QuotaReading[] = [];
   for (const [tenantId, routes] of Map.groupBy(rows, ({ tenant_id }) => tenant_id)) {
@@ -80,6 +83,11 @@ function unitsOf(routes: readonly Consumed[], route: string | null): number {
 function periodsIn(policy: Policy): Set<CalendarPeriod> {
   const limits = [...policy.plans.values(), ...policy.routes].flatMap(({ limits: own }) => own);
   return new Set(limits.filter(isTenantQuota).map(({ period }) => period));
+}
+
+function zonesIn({ records, tenantIds }: RebuildQuestion): Set<string | null> {
+  if (tenantIds === undefined) return new Set([null, ...zonesOf(records)]);
+  return new Set([...tenantIds].map((tenantId) => zoneOf(records.get(tenantId) ?? null)));
 }
 
 export function zonesOf(records: ReadonlyMap<string, TenantRecord>): Set<string> {

@@ -21,6 +21,7 @@ import { createHealer } from './healer.ts';
 import { readingsOfAll } from './rebuild.ts';
 import type { RebuildQuestion } from './rebuild.ts';
 import { startVigil } from './vigil.ts';
+import { followZones } from './zone-changes.ts';
 
 export interface ReconcilerOptions {
   readonly kafka: Kafka;
@@ -59,6 +60,7 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
     registers: [registry],
   });
   const vigil = startVigil({ ...options, rebuild });
+  const zones = followZones({ ...options, heal: healTenants });
   const consumer = runConsumer(kafka, {
     topic: topics.totals,
     groupId: options.groupId,
@@ -76,6 +78,7 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
     ],
     close: async () => {
       await consumer.close();
+      await zones.close();
       await vigil.close();
       await callers.close();
     },
@@ -97,6 +100,11 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
         readingsOf(totals, policy(), tenants.get(totals.tenant_id) ?? null, nowMs),
       ),
     );
+  }
+
+  async function healTenants(tenantIds: ReadonlySet<string>): Promise<void> {
+    requireRecords();
+    await healer.heal(await readingsOfAll({ ...question(), tenantIds }));
   }
 
   async function rebuild(): Promise<{ counters: number }> {

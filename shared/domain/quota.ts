@@ -1,4 +1,4 @@
-import { dateAt, isTimeZone } from './calendar.ts';
+import { dateAt, zoneNamed } from './calendar.ts';
 import type { PeriodSpan } from './calendar.ts';
 import type { CalendarPeriod, Limit } from './limit.ts';
 import type { TenantRecord } from './tenant.ts';
@@ -17,10 +17,14 @@ export function isTenantQuota(limit: Limit): limit is Quota {
   return isQuota(limit) && limit.per.length === 1 && limit.per[0] === 'tenant';
 }
 
+/** Of a limit whose counter tenants share (an address's, everybody's) the periods are those of UTC, else of the tenant's zone. */
+export function zoneOfLimit({ per }: Limit, record: TenantRecord | null): string | null {
+  return per.includes('tenant') || per.includes('user') ? zoneOf(record) : null;
+}
+
 /** The zone of a tenant's quotas, null for UTC. A zone that does not exist counts as none. */
 export function zoneOf(record: TenantRecord | null): string | null {
-  const zone = record?.time_zone;
-  return zone === undefined || zone === 'UTC' || !isTimeZone(zone) ? null : zone;
+  return zoneNamed(record?.time_zone);
 }
 
 /**

@@ -198,16 +198,16 @@ export function createLimiter(options: LimiterOptions): Limiter {
       caller,
     }: { leastBaseline?: number; timeZone?: string; caller?: Caller } = {},
   ): Promise<{ before: number; after: number }> {
-    const { start, finish } = periodsAround(limit.period ?? 'day', timeZone, periodStartMs);
-    const period = [start, finish, Math.floor(consumed), Math.floor(leastBaseline)];
+    const { before, start, finish } = periodsAround(limit.period ?? 'day', timeZone, periodStartMs);
+    const period = [before, start, finish, Math.floor(consumed), Math.floor(leastBaseline)];
     const args = [timeArgument(), nodes.epochMs(), windowOf(limit).field, ...period];
     const { key, owner } = caller === undefined ? subjects.tenant(tenantId) : subjectOf(limit, caller);
     const reply = await within(
       runScript(redis, raiseScript, owner === null ? [key] : [key, owner.key], args),
       operatorTimeoutMs,
     );
-    const [before = 0, after = 0] = reply as number[];
-    return { before, after };
+    const [usedBefore = 0, usedAfter = 0] = reply as number[];
+    return { before: usedBefore, after: usedAfter };
   }
 
   function subjectOf(limit: Limit, caller: Caller): Subject {

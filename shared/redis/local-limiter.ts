@@ -45,7 +45,7 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
     const cost = isCost(request.cost) ? request.cost : 1;
     const counted = shape.windows.map((window, index): Counted => {
       const subject = subjects[shape.subjectOf[index] ?? 0];
-      const rules = rulesOf(window, share, shape.timeZone, nowMs);
+      const rules = rulesOf(window, share, shape.timeZones[index] ?? 'UTC', nowMs);
       const local = windowFor(subject, window, share);
       return { window, rules, local, room: local.hasRoom(rules, cost, nowMs) };
     });

@@ -139,10 +139,12 @@ export function createQuotaWindow(seed: { units: number; finishMs: number } | nu
 
   function settle({ periods }: WindowRules, nowMs: number): void {
     if (periods === null) return;
-    const current =
-      nowMs >= periods.finish ? periods.after : nowMs < periods.start ? periods.start : periods.finish;
-    if (current <= finishMs) return;
-    used = 0;
-    finishMs = current;
+    const { before, start, finish, after } = periods;
+    const [startsMs, endsMs] =
+      nowMs >= finish ? [finish, after] : nowMs < start ? [before, start] : [start, finish];
+    if (endsMs <= finishMs) return;
+    // A period of another zone that shares time with this one: what was used in it stays counted.
+    if (finishMs <= startsMs) used = 0;
+    finishMs = endsMs;
   }
 }

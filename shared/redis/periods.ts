@@ -1,4 +1,4 @@
-import { isTimeZone, periodAt } from '../domain/calendar.ts';
+import { periodAt, zoneNamed } from '../domain/calendar.ts';
 import type { CalendarPeriod } from '../domain/limit.ts';
 
 /** Four boundaries around a moment: the period holding it is `[start, finish)`. Unix milliseconds. */
@@ -36,7 +36,7 @@ export function createPeriodCache(): PeriodCache {
  * them it is in. A zone that does not exist counts as UTC.
  */
 export function periodsAround(period: CalendarPeriod, timeZone: string, atMs: number): Periods {
-  const zone = timeZone === 'UTC' || !isTimeZone(timeZone) ? null : timeZone;
+  const zone = zoneNamed(timeZone);
   const { startMs, endMs } = periodAt(period, zone, atMs);
   return {
     before: periodAt(period, zone, startMs - 1).startMs,

@@ -30,7 +30,7 @@ export function shapeBytes(shape: Shape, periods: PeriodCache, nowMs: number): B
   let [fromMs, untilMs] = [-Infinity, Infinity];
   for (const [index, window] of shape.windows.entries()) {
     const { units, spanMs, burst, grainMs, period, shadow } = window;
-    const bounds = period === null ? null : periods.around(period, shape.timeZone, nowMs);
+    const bounds = period === null ? null : periods.around(period, shape.timeZones[index] ?? 'UTC', nowMs);
     if (bounds !== null)
       [fromMs, untilMs] = [Math.max(fromMs, bounds.start), Math.min(untilMs, bounds.finish)];
     at = bytes.writeUInt8((shape.subjectOf[index] ?? 0) + 1, at);

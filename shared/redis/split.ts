@@ -57,7 +57,7 @@ function partsOf({ request, shape, subjects }: PendingCheck): Part[] {
       windows: shape.windows.filter((_, index) => places.includes(index)),
       subjects: shape.subjects.filter((_, index) => subjects[index]?.tag === tag),
       subjectOf: places.map((place) => own.findIndex((subject) => subject === subjectAt(place))),
-      timeZone: shape.timeZone,
+      timeZones: shape.timeZones.filter((_, index) => places.includes(index)),
     };
     return { part: { request, shape: partShape, subjects: own }, places };
   });

@@ -27,8 +27,8 @@ export interface Shape {
   readonly subjects: readonly SubjectKind[];
   /** For each window, the index of its subject. */
   readonly subjectOf: readonly number[];
-  /** Zone of its calendar periods. */
-  readonly timeZone: string;
+  /** For each window, the zone of its calendar periods. Counters that tenants share are in UTC: their zones differ. */
+  readonly timeZones: readonly string[];
 }
 
 const windows = new WeakMap<Limit, Window>();
@@ -81,6 +81,7 @@ function compile(limits: readonly Limit[], hasTenant: boolean, hasUser: boolean,
   const subjects: SubjectKind[] = [];
   const subjectOf: number[] = [];
   const counted: Window[] = [];
+  const timeZones: string[] = [];
   const taken = new Set<string>();
   for (const limit of limits) {
     if (limit.type === 'concurrent') continue;
@@ -92,8 +93,9 @@ function compile(limits: readonly Limit[], hasTenant: boolean, hasUser: boolean,
     taken.add(`${kind} ${window.field}`);
     subjectOf.push(subjects.indexOf(kind));
     counted.push(window);
+    timeZones.push(kind === 'address' || kind === 'global' ? 'UTC' : timeZone);
   }
-  return { windows: counted, subjects, subjectOf, timeZone };
+  return { windows: counted, subjects, subjectOf, timeZones };
 }
 
 /** A part of the identity that the caller does not have is replaced by the address. */

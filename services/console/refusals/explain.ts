@@ -1,6 +1,7 @@
 import { periodAt } from '../../../shared/domain/calendar.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
+import { zoneOfLimit } from '../../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { UsageEventRow } from '../../../shared/clickhouse/usage.ts';
 import { limitsFor } from '../../../shared/policy/match.ts';
@@ -45,7 +46,7 @@ export function explain(event: UsageEventRow, policy: Policy, record: TenantReco
   const ends = limits.map((limit) =>
     limit.period === null
       ? atMs + limit.windowMs
-      : periodAt(limit.period, record?.time_zone ?? null, atMs).endMs,
+      : periodAt(limit.period, zoneOfLimit(limit, record), atMs).endMs,
   );
   return {
     reason: limits.map((limit) => sentence(limit)).join(' '),

@@ -3,30 +3,36 @@
 -- start of the period, used, used before the last reset, epoch
 local QUOTA = '<I6I6I6I6'
 
+-- What a stored quota says of the period [start, finish), which follows [before, start): start, used, baseline, epoch.
+-- An earlier period has used nothing of this one. A later one answers its own start: periods only move forward,
+-- whatever the clocks say. A start between the bounds of these two periods belongs to another zone: the tenant's was
+-- changed, and the two periods share time. What was used then stays counted to the end of the new period.
+local function quotaIn(packed, before, start, finish, epoch)
+  local stored, used, baseline, seen = unpackFrom(QUOTA, packed)
+  if stored <= before then
+    return start, 0, 0, max(seen, epoch)
+  end
+  if seen < epoch then
+    used, baseline, seen = 0, baseline + used, epoch
+  end
+  return stored < finish and start or stored, used, baseline, seen
+end
+
 local function loadQuota(state, packed, window, epoch)
-  local start, finish = window.start, window.finish
+  local before, start, finish = window.before, window.start, window.finish
   if nowMs >= finish then
-    start, finish = finish, window.after
+    before, start, finish = start, finish, window.after
   elseif nowMs < start then
-    start, finish = window.before, start
+    -- Nothing is known of the period before: whatever began earlier is over.
+    before, start, finish = before - 1, before, start
   end
   state.used, state.baseline, state.epoch = 0, 0, epoch
   if packed then
-    local stored, used, baseline, seen = unpackFrom(QUOTA, packed)
-    -- Periods only move forward, whatever the clocks say.
+    local stored
+    stored, state.used, state.baseline, state.epoch = quotaIn(packed, before, start, finish, epoch)
     if stored > start then
       start = stored
       finish = stored >= window.finish and window.after or window.finish
-    end
-    if stored == start then
-      state.used, state.baseline = used, baseline
-      if seen < epoch then
-        state.baseline = baseline + used
-        state.used = 0
-      end
-    end
-    if seen > epoch then
-      state.epoch = seen
     end
   end
   state.start, state.finish = start, finish

@@ -1,24 +1,20 @@
 -- Raises a quota to what is known to be consumed: used = max(used, consumed - baseline). Never lowers it, so it may be
 -- repeated at will and run beside the checks.
 -- KEYS[1] the subject's hash, KEYS[2] its tenant's, which holds the epoch; absent for what belongs to no tenant.
--- ARGV as in clock.lua, then field, start and end of the period, consumed, least baseline.
+-- ARGV as in clock.lua, then field, start of the period before, start and end of the period, consumed, least baseline.
 -- Answers used before and after; both the same when the period is over.
-local field, start, finish, consumed, leastBaseline = text(), number(), number(), number(), number()
+local field, previous, start, finish = text(), number(), number(), number()
+local consumed, leastBaseline = number(), number()
 
 local values = call('HMGET', KEYS[1], 't', field)
 local ttl = tonumber(values[1] or 0)
 local epoch = epochOfAll + tonumber(KEYS[2] and call('HGET', KEYS[2], 'e') or 0)
 local used, baseline, seen = 0, 0, epoch
 if values[2] then
-  local stored, storedUsed, storedBaseline, storedEpoch = unpackFrom(QUOTA, values[2])
+  local stored
+  stored, used, baseline, seen = quotaIn(values[2], previous, start, finish, epoch)
   if stored > start then
-    return { storedUsed, storedUsed }
-  end
-  if stored == start then
-    used, baseline, seen = storedUsed, storedBaseline, storedEpoch
-    if seen < epoch then
-      used, baseline, seen = 0, baseline + used, epoch
-    end
+    return { used, used }
   end
 end
 local before, known = used, baseline

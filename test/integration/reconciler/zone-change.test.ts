@@ -1,0 +1,106 @@
+// Goal: when a tenant's time zone is changed, its quota has at least what was used since the new zone's day began.
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runReconciler } from '../../../services/reconciler/reconciler.ts';
+import type { Reconciler } from '../../../services/reconciler/reconciler.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { createKafka } from '../../../shared/kafka/kafka.ts';
+import { createTenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
+import type { TenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import { parsePolicy } from '../../../shared/policy/load.ts';
+import { quotasFor } from '../../../shared/policy/quotas.ts';
+import { connectRedis } from '../../../shared/redis/client.ts';
+import { createLimiter } from '../../../shared/redis/limiter.ts';
+import type { Limiter } from '../../../shared/redis/limiter.ts';
+import { createLossWatch } from '../../../shared/redis/loss-watch.ts';
+import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
+import { freshDatabase } from './database.ts';
+
+const logger = pino({ level: 'silent' });
+const policy = parsePolicy(
+  'test.yaml',
+  `version: 1
+links: { documentation: https://d.example, upgrade: https://u.example }
+identity: { anonymous: ip }
+default_plan: free
+plans: { free: { limits: [{ name: day, per: tenant, limit: 100, window: 1d, type: quota }] } }
+`,
+  {},
+  { secrets: 'optional' },
+);
+
+/** Noon of UTC, whatever the time is: Tokyo's day began at 15:00 of the day before. */
+const midnight = Math.floor(Date.now() / 86_400_000) * 86_400_000;
+const noon = midnight + 12 * 3_600_000;
+const clock = { now: () => noon };
+const { topicPrefix, keyPrefix } = uniqueNamespace();
+const topics = topicsWith(topicPrefix);
+const redis = connectRedis(servers().redisUrl, logger);
+let clickhouse: ClickHouse;
+let tenants: TenantDirectory;
+let limiter: Limiter;
+let reconciler: Reconciler;
+
+beforeAll(async () => {
+  const registry = new Registry();
+  const kafka = createKafka({ brokers: servers().kafkaBrokers, clientId: 'test', logger });
+  [clickhouse] = await Promise.all([freshDatabase(), ensureTopics(kafka, topics, { partitions: 1 })]);
+  await storeUsage(clickhouse, [
+    { tenant: 'acme', units: 25, timeMs: midnight - 3_600_000, route: '*' },
+    { tenant: 'acme', units: 7, timeMs: midnight - 10 * 3_600_000, route: '*' },
+    { tenant: 'acme', units: 40, timeMs: midnight + 3_600_000, route: '*' },
+  ]);
+  tenants = createTenantDirectory({ kafka, topics, registry });
+  limiter = createLimiter({
+    redis,
+    keyPrefix,
+    clock,
+    redisTime: clock,
+    registry,
+    logger,
+    callTimeoutMs: 5_000,
+  });
+  reconciler = runReconciler({
+    ...{ kafka, topics, tenants, clickhouse, limiter, clock, registry, logger },
+    groupId: `${topicPrefix}reconciler`,
+    watch: createLossWatch({ redis, keyPrefix, token: 'test' }),
+    policy: () => policy,
+    onStalled: (error) => {
+      throw error;
+    },
+  });
+  await eventually(() => reconciler.unready().length === 0, { timeoutMs: 30_000 });
+});
+
+afterAll(async () => {
+  await reconciler.close();
+  await Promise.all([tenants.close(), limiter.close()]);
+  await clickhouse.command(`DROP DATABASE ${clickhouse.options.database}`);
+  await clickhouse.close();
+  redis.disconnect();
+});
+
+async function used(timeZone: string, cost: number, peek = true): Promise<number> {
+  const limits = quotasFor(policy, { plan: 'free', record: null, nowMs: noon });
+  const caller = { tenantId: 'acme', userId: null, ip: '127.0.0.1' };
+  const { states, degraded } = await limiter.check({ ...caller, limits, cost, peek, timeZone });
+  expect(degraded).toBe(false);
+  return 100 - (states[0]?.remaining ?? 0);
+}
+
+test('a zone that is changed at noon adds what was used since its own midnight, without any traffic', async () => {
+  // The first rebuild has brought in the day of UTC; 10 more are on their way to ClickHouse.
+  await eventually(async () => (await used('UTC', 1)) === 40);
+  expect(await used('UTC', 10, false)).toBe(50);
+  const record = { tenant_id: 'acme', updated_at: new Date().toISOString(), updated_by: 'test' };
+  await tenants.put({ ...record, time_zone: 'Asia/Tokyo' });
+  // Of the ten hours before UTC's midnight nine are in Tokyo's day: 25 units, but not the 7.
+  await eventually(async () => (await used('Asia/Tokyo', 1)) === 65);
+  // Los Angeles began its day at 07:00 UTC, after the 40: nothing is lowered, and the next day starts from nothing.
+  await tenants.put({ ...record, time_zone: 'America/Los_Angeles' });
+  expect(await used('America/Los_Angeles', 1)).toBe(65);
+});
