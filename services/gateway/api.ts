@@ -3,6 +3,7 @@ import { fastify } from 'fastify';
 import type { FastifyError, FastifyRequest } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { declareAccess, guardRoutes } from '../../shared/runtime/access.ts';
+import { askForBodies, refuseFaults, trackRequests } from './api-intake.ts';
 import type { ApiOptions, ApiServer } from './api-server.ts';
 import { chargeApiRequests } from './api-work.ts';
 import { serverOptions } from './app.ts';
@@ -44,12 +45,15 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.decorateRequest('caller', null);
   app.decorateRequest('verdict', null);
+  trackRequests(app, gate);
   app.addHook('onRequest', async (request) => {
     request.caller = await gate.identify(request.headers, request.socket.remoteAddress ?? '');
   });
+  refuseFaults(app);
   guardRoutes(app, { listener: 'api', openRoutes, guards: { credential: requireCredential } });
   declareAccess(app, 'credential');
   chargeApiRequests(app, gate);
+  askForBodies(app);
   addLimitHeaders(app, gate);
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     const status = error.statusCode ?? 500;

@@ -4,14 +4,9 @@ import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyHttpOptions } from 'fastify';
 import { guardRoutes } from '../../shared/runtime/access.ts';
 import type { Gate } from './gate.ts';
-import { answerClientError } from './client-error.ts';
 import { registerProxy } from './doors/proxy.ts';
 import type { ProxyOptions } from './doors/proxy.ts';
-
-const headerBytesMax = 16_384;
-/** Until a client has sent its headers; bodies have no bound of their own but their size and the upstream's patience. */
-const headersTimeoutMs = 20_000;
-const keepAliveTimeoutMs = 72_000;
+import { createListener } from './transport/listener.ts';
 
 /** The listener that checks every path and passes it on. */
 export function createProxyServer(options: ProxyOptions): FastifyInstance {
@@ -21,8 +16,9 @@ export function createProxyServer(options: ProxyOptions): FastifyInstance {
     rewriteUrl: () => '/',
     exposeHeadRoutes: false,
   });
+  // Bodies are passed on as they come: without one in its eyes, Fastify reads and judges none of them.
   for (const method of METHODS) {
-    if (method !== 'CONNECT') app.addHttpMethod(method, { hasBody: true, overrideExisting: true });
+    if (method !== 'CONNECT') app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   }
   guardRoutes(app, { listener: 'gateway', openRoutes: ['* /*'], guards: {} });
   registerProxy(app, options);
@@ -31,10 +27,10 @@ export function createProxyServer(options: ProxyOptions): FastifyInstance {
 
 export function serverOptions(gate: Gate, door: string): FastifyHttpOptions<Server> {
   return {
-    http: { maxHeaderSize: headerBytesMax, headersTimeout: headersTimeoutMs, requestTimeout: 0 },
-    keepAliveTimeout: keepAliveTimeoutMs,
+    serverFactory: (serve) => createListener(gate, door, serve),
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    clientErrorHandler: (error, socket) => answerClientError(gate, door, error, socket),
+    // `createListener` answers client errors.
+    clientErrorHandler: () => undefined,
   };
 }

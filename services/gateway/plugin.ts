@@ -1,12 +1,16 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fastifyPlugin } from 'fastify-plugin';
 import { readMethod } from '../../shared/domain/request-method.ts';
 import type { Gate } from './gate.ts';
 import { writeLimitHeaders } from './headers.ts';
 import type { Identified } from './identify.ts';
+import { Passage, sendFault } from './passage.ts';
 import { problemOf, problemType } from './problem.ts';
+import { holdContinue, sendContinue } from './transport/expectation.ts';
+import { requestFault } from './transport/request-fault.ts';
 import { passes } from './verdict.ts';
+import type { Fault } from './transport/fault.ts';
 import type { Verdict } from './verdict.ts';
 
 export interface TollgateOptions {
@@ -15,29 +19,9 @@ export interface TollgateOptions {
   readonly door?: string;
   /** True where what follows serves `verdict.target`, the normal form, and not the target as it came. */
   readonly rewritten?: boolean;
+  /** What makes a request unfit to be served: by default what HTTP/1.1 does not allow. */
+  readonly faultOf?: (request: IncomingMessage) => Fault | null;
 }
-
-/** One request on its way through: decided once, metered once, released once. */
-interface Passage {
-  readonly startedAt: number;
-  /** Lets go of what is held for it. */
-  readonly leave: (passage: Passage) => void;
-  verdict: Verdict | null;
-  metered: boolean;
-  ended: boolean;
-  end: (() => void) | null;
-}
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    tollgate: Passage | null;
-  }
-}
-
-const settled = Promise.resolve();
-
-/** Nginx's number for a client that left before it was answered. */
-const clientLeft = 499;
 
 /**
  * Puts Tollgate in front of every route of a Fastify server, unknown ones included: decides before the body is read,
@@ -45,24 +29,16 @@ const clientLeft = 499;
  * one event for each. Register it first and at the root.
  */
 export const tollgate = fastifyPlugin<TollgateOptions>(
-  (app, { gate, door = 'plugin', rewritten = false }, done) => {
+  (app, { gate, door = 'plugin', rewritten = false, faultOf = requestFault }, done) => {
+    holdContinue(app.server);
     app.decorateRequest('tollgate', null);
     app.addHook('onRequest', (request, reply, next) => {
-      const passage: Passage = {
-        startedAt: performance.now(),
-        leave,
-        verdict: null,
-        metered: false,
-        ended: false,
-        end: null,
-      };
+      const passage = new Passage(gate, door, reply);
       request.tollgate = passage;
-      gate.metrics.opened();
-      watchClose(reply.raw, passage);
       const who = gate.identify(request.headers, request.socket.remoteAddress ?? '');
       if (who instanceof Promise) {
-        who.then((known) => decide(known, passage, request, reply, next)).catch(next);
-      } else decide(who, passage, request, reply, next);
+        who.then((known) => decide(known, passage, request, next)).catch(next);
+      } else decide(who, passage, request, next);
     });
     app.addHook('onSend', (request, reply, payload, next) => {
       const passage = request.tollgate;
@@ -72,7 +48,7 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
       }
       writeLimitHeaders(passage.verdict, reply);
       // The event is safe before the response leaves: what a client was told is never forgotten.
-      void meter(passage, reply.statusCode).then(() => next(null, payload));
+      void passage.meter(reply.statusCode).then(() => next(null, payload));
     });
     done();
 
@@ -80,101 +56,85 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
       who: Identified,
       passage: Passage,
       request: FastifyRequest,
-      reply: FastifyReply,
       next: (error?: Error) => void,
     ): void {
+      const fault = faultOf(request.raw);
       const method = readMethod(request.method, request.headers, gate.policy().requests);
       const question = {
         who,
         method: typeof method === 'string' ? method : request.method,
         url: request.originalUrl,
         rewritten,
-        unreadable: typeof method === 'string' ? null : method,
+        unreadable: fault ?? (typeof method === 'string' ? null : method),
         cost: null,
         peek: false,
         hold: true,
         plan: null,
       };
       try {
-        gate.settle(question, (verdict) => proceed(verdict, passage, reply, next));
+        gate.settle(question, (verdict) => proceed(verdict, passage, next));
       } catch (error) {
         next(asError(error));
       }
-    }
-
-    function proceed(
-      verdict: Verdict,
-      passage: Passage,
-      reply: FastifyReply,
-      next: (error?: Error) => void,
-    ): void {
-      try {
-        passage.verdict = verdict;
-        // The client left while it was being decided about: nobody else will let go of what the decision took.
-        if (passage.ended) leave(passage);
-        else if (!passes(verdict)) refuse(reply, verdict);
-        else if (verdict.decision.delayMs === 0) next();
-        else hold(passage, verdict.decision.delayMs, next);
-      } catch (error) {
-        // Others were decided about in the same call to Redis: what one request's answer throws is its own.
-        next(asError(error));
-      }
-    }
-
-    function hold(passage: Passage, delayMs: number, next: () => void): void {
-      gate.metrics.delaySeconds.observe(delayMs / 1000);
-      const timer = setTimeout(next, delayMs);
-      passage.end = () => clearTimeout(timer);
-    }
-
-    /** The response is over, or the client left: whatever was held for it is let go, exactly once. */
-    function leave(passage: Passage): void {
-      if (!passage.ended) {
-        passage.ended = true;
-        gate.metrics.closed();
-        passage.end?.();
-      }
-      passage.verdict?.release();
-      if (!passage.metered) void meter(passage, clientLeft);
-    }
-
-    function meter(passage: Passage, status: number): Promise<void> {
-      if (passage.metered || passage.verdict === null) return settled;
-      passage.metered = true;
-      return gate.meter(passage.verdict, { status, latencyMs: performance.now() - passage.startedAt, door });
     }
   },
   { fastify: '5.x', name: 'tollgate' },
 );
 
-const passageOf = Symbol('tollgate.passage');
-
-interface Watched extends ServerResponse {
-  [passageOf]?: Passage;
+function proceed(verdict: Verdict, passage: Passage, next: (error?: Error) => void): void {
+  const { reply } = passage;
+  try {
+    passage.verdict = verdict;
+    // The client left while it was being decided about: nobody else will let go of what the decision took.
+    if (passage.ended) passage.leave();
+    else if (passage.fault !== null) sendFault(reply, passage.fault);
+    else if (!passes(verdict)) refuse(reply, verdict);
+    else if (verdict.decision.delayMs === 0) serve(reply, next);
+    else hold(passage, verdict.decision.delayMs, () => serve(reply, next));
+  } catch (error) {
+    // Others were decided about in the same call to Redis: what one request's answer throws is its own.
+    next(asError(error));
+  }
 }
 
-/**
- * `close` follows every response, answered or not, exactly once. One listener serves all of them: a closure and a
- * wrapper for each would be garbage for each.
- */
-function watchClose(response: Watched, passage: Passage): void {
-  response[passageOf] = passage;
-  response.on('close', onClose);
+function hold(passage: Passage, delayMs: number, serveIt: () => void): void {
+  passage.gate.metrics.delaySeconds.observe(delayMs / 1000);
+  const timer = setTimeout(() => {
+    passage.end = null;
+    serveIt();
+  }, delayMs);
+  passage.end = () => {
+    clearTimeout(timer);
+    if (passage.fault !== null) sendFault(passage.reply, passage.fault);
+  };
 }
 
-function onClose(this: Watched): void {
-  const passage = this[passageOf];
-  passage?.leave(passage);
+function serve(reply: FastifyReply, next: () => void): void {
+  sendContinue(reply.request.raw, reply.raw);
+  next();
 }
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
+/** Bodies of refused requests up to this size are read to their end, so that the connection can be used again. */
+const skippedBytesMax = 65_536;
+
 /** Answers a refused request; headers follow in `onSend` as for any other. */
-export function refuse(reply: FastifyReply, verdict: Verdict): void {
+function refuse(reply: FastifyReply, verdict: Verdict): void {
   const problem = problemOf(verdict);
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer error="invalid_token"');
   if (problem.status === 503) reply.header('retry-after', '1');
+  const { unreadable } = verdict;
+  if (unreadable?.allow !== undefined) reply.header('allow', unreadable.allow);
+  if (unreadable !== null || !endsSoon(reply.request.raw)) reply.header('connection', 'close');
   void reply.code(problem.status).type(problemType).send(problem);
+}
+
+/** A client that was told to wait before it sends its body may send none, and a long body is not worth reading. */
+function endsSoon(request: IncomingMessage): boolean {
+  if (request.complete) return true;
+  const { expect, 'content-length': length, 'transfer-encoding': coding } = request.headers;
+  return expect === undefined && coding === undefined && Number(length ?? 0) <= skippedBytesMax;
 }

@@ -17,7 +17,7 @@ export interface Problem {
 
 const registered = 'https://iana.org/assignments/http-problem-types#';
 
-/** The answer to a refused request: 400 or 414 where it cannot be read, 401 or 503 for its credentials, 429 for everything else. */
+/** The answer to a refused request: its fault where it cannot be served as it is, 401 or 503 for its credentials, 429 for everything else. */
 export function problemOf(verdict: Verdict): Problem {
   const { decision, credentials, unreadable, policy } = verdict;
   if (unreadable !== null) {
@@ -64,12 +64,15 @@ const titles: Readonly<Record<number, string>> = {
   413: 'Content too large',
   414: 'URI too long',
   415: 'Unsupported media type',
+  417: 'Expectation failed',
   429: 'Too many requests',
   431: 'Request header fields too large',
   500: 'Internal server error',
+  501: 'Not implemented',
   502: 'Bad gateway',
   503: 'Service unavailable',
   504: 'Gateway timeout',
+  505: 'HTTP version not supported',
 };
 
 function limitProblem(verdict: Verdict): Problem {

@@ -5,6 +5,7 @@ import type { RequestReading } from '../../shared/domain/request-reading.ts';
 import { isUnreadable, readTarget } from '../../shared/domain/request-target.ts';
 import type { Target, Unreadable } from '../../shared/domain/target.ts';
 import { ambiguous, routeFor } from '../../shared/policy/match.ts';
+import type { Fault } from './transport/fault.ts';
 
 /** A request as it came. */
 export interface RawRequest {
@@ -14,7 +15,7 @@ export interface RawRequest {
   /** True where the upstream gets the target in its normal form, whatever it came as. */
   readonly rewritten?: boolean;
   /** Why the rest of the request cannot be read. */
-  readonly unreadable?: Unreadable | null;
+  readonly unreadable?: Fault | null;
 }
 
 /** The one reading of a request: it is decided about, forwarded and stored as this. */
@@ -22,7 +23,7 @@ export interface RequestReadings {
   /** Null where the request cannot be read. */
   readonly target: Target | null;
   readonly route: Route | null;
-  readonly unreadable: Unreadable | null;
+  readonly unreadable: Fault | null;
 }
 
 const unclear: Unreadable = {
@@ -47,7 +48,9 @@ export function receivedRequest(
 const asterisk: Unreadable = { status: 400, detail: 'Only OPTIONS may ask about "*".' };
 
 export function readRequest(policy: Policy, request: RawRequest): RequestReadings {
-  const target = request.unreadable ?? readTarget(request.url, policy.requests);
+  const { unreadable: fault = null } = request;
+  if (fault !== null) return unreadable(fault);
+  const target = readTarget(request.url, policy.requests);
   if (isUnreadable(target)) return unreadable(target);
   if (target.path === '*' && request.method !== 'OPTIONS') return unreadable(asterisk);
   if (policy.routes.length === 0) return { target, route: null, unreadable: null };
@@ -55,7 +58,7 @@ export function readRequest(policy: Policy, request: RawRequest): RequestReading
   return route === ambiguous ? unreadable(unclear) : { target, route, unreadable: null };
 }
 
-function unreadable(why: Unreadable): RequestReadings {
+function unreadable(why: Fault): RequestReadings {
   return { target: null, route: null, unreadable: why };
 }
 

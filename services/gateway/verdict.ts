@@ -2,8 +2,9 @@ import type { Decision } from '../../shared/domain/decision.ts';
 import type { Identity } from '../../shared/domain/identity.ts';
 import type { Limit, LimitState } from '../../shared/domain/limit.ts';
 import type { Plan, Policy, Route } from '../../shared/domain/policy.ts';
-import type { Target, Unreadable } from '../../shared/domain/target.ts';
+import type { Target } from '../../shared/domain/target.ts';
 import type { CredentialRefusal } from './tokens.ts';
+import type { Fault } from './transport/fault.ts';
 
 /** A decision with everything it was made from: what headers, the answer, the event and the log line are written from. */
 export interface Verdict {
@@ -24,8 +25,8 @@ export interface Verdict {
   readonly atMs: number;
   /** Unix milliseconds at which the limits stood as `decision.limits` says. */
   readonly decidedAtMs: number;
-  /** Set where the request cannot be read as one request. */
-  readonly unreadable: Unreadable | null;
+  /** Set where the request cannot be read as one request, or not be served as it is. */
+  readonly unreadable: Fault | null;
   /** Set where the credentials were bad. */
   readonly credentials: CredentialRefusal | null;
   /** Why the tenant is blocked, and until when (Unix milliseconds, null: until further notice). */

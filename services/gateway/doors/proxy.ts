@@ -1,6 +1,6 @@
 import { Transform } from 'node:stream';
 import type { Readable, TransformCallback } from 'node:stream';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Pool, errors } from 'undici';
 import type { Target } from '../../../shared/domain/target.ts';
@@ -10,8 +10,12 @@ import type { BoundedLog } from '../bounded-log.ts';
 import { remoteAddress } from '../client-address.ts';
 import type { Gate } from '../gate.ts';
 import { limitHeaderNames } from '../headers.ts';
+import { sendFault } from '../passage.ts';
 import { tollgate } from '../plugin.ts';
 import { plainProblem, problemType } from '../problem.ts';
+import { allowedMethods } from '../transport/listener.ts';
+import { requestFault } from '../transport/request-fault.ts';
+import type { Fault } from '../transport/fault.ts';
 import type { Verdict } from '../verdict.ts';
 
 export interface ProxyOptions {
@@ -39,10 +43,8 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
   app.addHook('onClose', async () => {
     await Promise.all([...pools.values()].map((pool) => pool.destroy()));
   });
-  void app.register(tollgate, { gate, door: 'proxy', rewritten: true });
-  // Bodies are passed on as they come; nothing here reads them.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  const faultOf = (request: IncomingMessage): Fault | null => proxyFault(request, options.bodyBytesMax);
+  void app.register(tollgate, { gate, door: 'proxy', rewritten: true, faultOf });
   app.all('/*', { config: { access: 'decision' } }, async (request, reply) => {
     const target = request.tollgate?.verdict?.target;
     // Without a verdict the plugin was bypassed, and nothing was decided about.
@@ -76,6 +78,15 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
   }
 }
 
+/** A request that cannot be served takes no permit and no unit. */
+function proxyFault(request: IncomingMessage, bodyBytesMax: number): Fault | null {
+  const { headers, method } = request;
+  // The upstream would answer with the headers it was sent, those of Tollgate included.
+  if (method === 'TRACE') return { status: 405, detail: 'TRACE is not served here.', allow: allowedMethods };
+  if (Number(headers['content-length'] ?? 0) > bodyBytesMax) return tooLarge(bodyBytesMax);
+  return requestFault(request);
+}
+
 async function forward(
   pool: Pool,
   upstream: URL,
@@ -84,17 +95,16 @@ async function forward(
   reply: FastifyReply,
   { gate, bodyBytesMax, failed }: ProxyOptions & { readonly failed: BoundedLog },
 ): Promise<FastifyReply> {
-  const length = Number(request.headers['content-length'] ?? 0);
-  if (length > bodyBytesMax) return tooLarge(reply, bodyBytesMax);
+  const passage = request.tollgate;
   const abort = new AbortController();
-  reply.raw.once('close', () => abort.abort());
+  if (passage !== null) passage.end = () => abort.abort();
   const startedAt = performance.now();
   const body = bodyOf(request, bodyBytesMax);
   try {
     const answer = await pool.request({
       method: request.method,
       path: `${upstream.pathname.replace(/\/$/, '')}${target.text}`,
-      headers: upstreamHeaders(request, upstream, request.tollgate?.verdict ?? null),
+      headers: upstreamHeaders(request, upstream, passage?.verdict ?? null),
       body,
       signal: abort.signal,
     });
@@ -102,7 +112,8 @@ async function forward(
     reply.code(answer.statusCode).headers(responseHeaders(answer.headers));
     return await reply.send(answer.body);
   } catch (error) {
-    if (body instanceof BoundedBody && body.exceeded) return tooLarge(reply, bodyBytesMax);
+    if (body instanceof BoundedBody && body.exceeded) return sendFault(reply, tooLarge(bodyBytesMax));
+    if (passage !== null && passage.fault !== null) return sendFault(reply, passage.fault);
     if (abort.signal.aborted) return reply;
     failed(() => ({ reason: messageOf(error), path: target.path.slice(0, 256) }), 'upstream failed');
     return error instanceof errors.HeadersTimeoutError || error instanceof errors.ConnectTimeoutError
@@ -221,9 +232,8 @@ function connectionNames({ connection }: IncomingHttpHeaders): ReadonlySet<strin
   return new Set(connection.toLowerCase().split(/[ ,]+/));
 }
 
-function tooLarge(reply: FastifyReply, bytesMax: number): FastifyReply {
-  // What is left of the body is not read, so the connection cannot be used again.
-  return fail(reply.header('connection', 'close'), 413, `The body is larger than ${bytesMax} bytes.`);
+function tooLarge(bytesMax: number): Fault {
+  return { status: 413, detail: `The body is larger than ${bytesMax} bytes.` };
 }
 
 function fail(reply: FastifyReply, status: number, detail: string): FastifyReply {

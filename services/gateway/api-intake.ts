@@ -1,0 +1,85 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ApiServer } from './api-server.ts';
+import type { Gate } from './gate.ts';
+import { anonymous } from './identify.ts';
+import { breakOff, sendFault } from './passage.ts';
+import { exchangeOf, setExchange } from './transport/connection.ts';
+import type { Exchange } from './transport/connection.ts';
+import { awaitsContinue, sendContinue } from './transport/expectation.ts';
+import { requestFault } from './transport/request-fault.ts';
+import type { Fault } from './transport/fault.ts';
+
+/** The first hook of the listener, and a synchronous one: the parser may fail in the body of a request at once. */
+export function trackRequests(app: ApiServer, gate: Gate): void {
+  app.addHook('onRequest', (request, reply, next) => {
+    setExchange(reply.raw, new ApiExchange(gate, request, reply));
+    next();
+  });
+}
+
+/** Refuses what is no proper HTTP/1.1 before it is authorised or charged. Follows the hook that finds the caller. */
+export function refuseFaults(app: ApiServer): void {
+  app.addHook('onRequest', async (request, reply) => {
+    const exchange = exchangeOf(reply.raw) as ApiExchange;
+    const fault = exchange.begin() ?? requestFault(request.raw);
+    return fault === null ? undefined : exchange.answer(fault);
+  });
+}
+
+/** Asks a client that expects `100 Continue` for its body, where its request gets as far as its route. The last hook. */
+export function askForBodies(app: ApiServer): void {
+  app.addHook('onRequest', (request, reply, next) => {
+    if (request.is404 && awaitsContinue(request.raw)) reply.callNotFound();
+    else {
+      sendContinue(request.raw, reply.raw);
+      next();
+    }
+  });
+  app.addHook('onSend', (request, reply, payload, next) => {
+    // Whether a body follows is now up to the client.
+    if (awaitsContinue(request.raw)) reply.header('connection', 'close');
+    next(null, payload);
+  });
+}
+
+class ApiExchange implements Exchange {
+  readonly gate: Gate;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  #begun = false;
+  /** Found before the caller was. */
+  #early: Fault | null = null;
+
+  constructor(gate: Gate, request: FastifyRequest, reply: FastifyReply) {
+    this.gate = gate;
+    this.request = request;
+    this.reply = reply;
+  }
+
+  begin(): Fault | null {
+    this.#begun = true;
+    return this.#early;
+  }
+
+  fail(fault: Fault): void {
+    if (!this.#begun) this.#early ??= fault;
+    else if (this.reply.sent) breakOff(this.reply);
+    else void this.answer(fault);
+  }
+
+  leave(): void {
+    // An API request holds nothing.
+  }
+
+  async answer(fault: Fault): Promise<FastifyReply> {
+    const { gate, request, reply } = this;
+    const { method, originalUrl: url, headers, socket } = request;
+    const ip = gate.addressOf(headers, socket.remoteAddress ?? '');
+    const who = request.caller ?? { identity: anonymous(ip), refusal: null };
+    const question = { who, method, url, cost: null, peek: true, hold: false, plan: null };
+    const verdict = await gate.decide({ ...question, unreadable: fault });
+    request.verdict = verdict;
+    await gate.meter(verdict, { status: fault.status, latencyMs: reply.elapsedTime, door: 'api' });
+    return reply.sent ? reply : sendFault(reply, fault);
+  }
+}

@@ -1,0 +1,59 @@
+import type { Socket } from 'node:net';
+import type { Gate } from '../gate.ts';
+import { limitHeaders } from '../headers.ts';
+import { anonymous } from '../identify.ts';
+import type { Identified } from '../identify.ts';
+import { problemOf, problemType } from '../problem.ts';
+import type { Verdict } from '../verdict.ts';
+import type { Fault } from './fault.ts';
+import { endAndDiscard } from './linger.ts';
+
+/** What could be read of the request before it was given up. */
+export interface Unserved {
+  readonly who: Identified;
+  readonly method: string;
+  readonly url: string;
+  readonly fault: Fault;
+}
+
+/**
+ * Answers on a socket that the HTTP server has given up or never took: limit headers, a problem, an event. Nothing is
+ * taken from any limit. The connection ends with it.
+ */
+export function answerOnSocket(gate: Gate, door: string, socket: Socket, unserved: Unserved): void {
+  const startedAt = performance.now();
+  const { who, method, url, fault } = unserved;
+  socket.on('error', () => socket.destroy());
+  gate
+    .decide({ who, method, url, unreadable: fault, cost: null, peek: true, hold: false, plan: null })
+    .then(async (verdict) => {
+      const latencyMs = performance.now() - startedAt;
+      await gate.meter(verdict, { status: fault.status, latencyMs, door });
+      if (!socket.writable) return;
+      socket.write(responseText(verdict, fault));
+      endAndDiscard(socket);
+    })
+    .catch(() => socket.destroy());
+}
+
+/** Of a connection whose request cannot be read only the address is known. */
+export function unknownRequest(gate: Gate, socket: Socket, fault: Fault): Unserved {
+  const ip = gate.addressOf({}, socket.remoteAddress ?? '');
+  return { who: { identity: anonymous(ip), refusal: null }, method: '', url: '', fault };
+}
+
+function responseText(verdict: Verdict, { status, retryAfterSeconds, allow }: Fault): string {
+  const problem = problemOf(verdict);
+  const body = JSON.stringify(problem);
+  const fields: Record<string, string> = {
+    date: new Date().toUTCString(),
+    ...limitHeaders(verdict),
+    'content-type': problemType,
+    'content-length': String(Buffer.byteLength(body)),
+    connection: 'close',
+  };
+  if (retryAfterSeconds !== undefined) fields['retry-after'] = String(retryAfterSeconds);
+  if (allow !== undefined) fields['allow'] = allow;
+  const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} ${problem.title}\r\n${head.join('')}\r\n${body}`;
+}
