@@ -38,11 +38,16 @@ export function registerOps(app: FastifyInstance, { registry, unready }: OpsOpti
   });
 }
 
-export async function listenOps(host: string, port: number, options: OpsOptions): Promise<FastifyInstance> {
+export function createOpsServer(options: OpsOptions): FastifyInstance {
   const app = fastify();
   refuseForeignHosts(app);
   guardRoutes(app, { listener: 'ops', openRoutes: opsRoutes, guards: {} });
   registerOps(app, options);
+  return app;
+}
+
+export async function listenOps(host: string, port: number, options: OpsOptions): Promise<FastifyInstance> {
+  const app = createOpsServer(options);
   await listenOn(app, host, port);
   return app;
 }

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
 import { SignJWT } from 'jose';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
@@ -43,6 +44,7 @@ export interface TestGateway {
   readonly proxyUrl: string;
   readonly apiUrl: string;
   readonly api: ApiServer;
+  readonly proxy: FastifyInstance;
   usePolicy(parts: Readonly<Record<string, string>>): void;
   close(): Promise<void>;
 }
@@ -128,6 +130,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     proxyUrl,
     apiUrl,
     api,
+    proxy,
     usePolicy: (parts) => void (policy = read(parts)),
     close: async () => {
       await Promise.all([proxy.close(), api.close()]);

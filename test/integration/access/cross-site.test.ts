@@ -1,0 +1,181 @@
+import { connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { Registry } from 'prom-client';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { listenOps } from '../../../shared/runtime/ops.ts';
+import { adminToken, createBed } from '../console/bed.ts';
+import type { Bed } from '../console/bed.ts';
+import { clientOf } from './client.ts';
+import type { Client } from './client.ts';
+import { adminSamples, consoleSamples } from './routes.ts';
+import type { Samples } from './routes.ts';
+
+let bed: Bed;
+beforeAll(async () => {
+  bed = await createBed();
+});
+afterAll(() => bed.dispose());
+
+const bearer = { authorization: `Bearer ${adminToken}` };
+
+async function cookies(): Promise<{ cookie: string }> {
+  const [portal, operator] = [
+    await bed.tokens.signTenant('walked', 'jwt', 600_000),
+    await bed.tokens.signOperator('robin', 600_000),
+  ];
+  return { cookie: `tollgate_portal=${portal}; tollgate_operator=${operator}` };
+}
+
+const listeners = [
+  [
+    'admin',
+    () => ({
+      app: bed.console.admin,
+      samples: adminSamples,
+      type: 'application/json',
+      signedIn: () => bearer,
+    }),
+  ],
+  [
+    'console',
+    () => ({
+      app: bed.console.web,
+      samples: consoleSamples('tgk_none'),
+      type: 'application/x-www-form-urlencoded',
+      signedIn: cookies,
+    }),
+  ],
+] as const;
+
+/** What browsers say of a request that a page of another site makes. */
+const foreign: readonly Record<string, string>[] = [
+  { 'sec-fetch-site': 'cross-site' },
+  { 'sec-fetch-site': 'same-site' },
+  { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' },
+  { origin: 'https://evil.example' },
+  { origin: 'null' },
+];
+
+function changing(samples: Samples): string[] {
+  return Object.keys(samples).filter((name) => !/^(GET|HEAD) /.test(name));
+}
+
+describe('what changes something is refused to a page of another site', () => {
+  test.each(listeners)(
+    'on every such route of the %s listener, with and without a body',
+    async (_name, of) => {
+      const { app, samples, type, signedIn } = of();
+      const client = await clientOf(app);
+      const headers = await signedIn();
+      const passed: string[] = [];
+      let asked = 0;
+      for (const name of changing(samples)) {
+        const [method = '', url = ''] = name.split(' ');
+        for (const context of foreign) {
+          for (const body of [null, samples[name]?.().body ?? '']) {
+            const { path } = samples[name]?.() ?? { path: url };
+            const content = body === null ? {} : { 'content-type': type };
+            const call = { method, target: path, body, headers: { ...headers, ...context, ...content } };
+            asked += 1;
+            if ((await client.send(call)) !== 403) passed.push(`${name} ${JSON.stringify(context)}`);
+          }
+        }
+      }
+      client.close();
+      console.log(`${asked} requests of other sites`);
+      expect(passed).toEqual([]);
+    },
+  );
+
+  test.each(listeners)('and the %s listener’s own pages and programs may', async (_name, of) => {
+    const { app, samples, type, signedIn } = of();
+    const client = await clientOf(app);
+    const headers = await signedIn();
+    for (const context of [
+      {},
+      { 'sec-fetch-site': 'same-origin' },
+      { 'sec-fetch-site': 'none' },
+      { origin: client.origin },
+    ]) {
+      for (const name of changing(samples)) {
+        const [method = ''] = name.split(' ');
+        const { path, body = null } = samples[name]?.() ?? { path: '/' };
+        const content = body === null ? {} : { 'content-type': type };
+        const status = await client.send({
+          method,
+          target: path,
+          body,
+          headers: { ...headers, ...context, ...content },
+        });
+        expect([name, status]).not.toEqual([name, 403]);
+      }
+    }
+    client.close();
+  });
+
+  test('a console behind a proxy that writes another Host knows its pages by its public address', async () => {
+    const client = await clientOf(bed.console.web);
+    const send = (origin: string): Promise<number> =>
+      client.send({ method: 'POST', target: '/sign-out', body: null, headers: { origin } });
+    expect(await send('http://console.test')).toBe(303);
+    expect(await send('http://console.test.evil.example')).toBe(403);
+    client.close();
+  });
+});
+
+test.each([
+  'text/plain',
+  'application/x-www-form-urlencoded',
+  'multipart/form-data; boundary=x',
+  'text/json',
+])('the admin listener takes no body of type %s', async (type) => {
+  const client = await clientOf(bed.console.admin);
+  for (const name of changing(adminSamples)) {
+    const [method = ''] = name.split(' ');
+    const { path } = adminSamples[name]?.() ?? { path: '/' };
+    const headers = { ...bearer, 'content-type': type };
+    const status = await client.send({ method, target: path, body: '{"reason":"x"}', headers });
+    expect([name, status]).toEqual([name, 415]);
+  }
+  client.close();
+});
+
+describe('a private listener on a loopback address', () => {
+  let admin: Client;
+  let ops: Client;
+  beforeAll(async () => {
+    admin = await clientOf(bed.console.admin);
+    ops = await clientOf(await listenOps('127.0.0.1', 0, { registry: new Registry(), unready: () => [] }));
+  });
+
+  test('refuses a host name that could be a stranger’s, on every route', async () => {
+    for (const client of [admin, ops])
+      for (const target of ['/metrics', '/healthz', '/nowhere', '/admin/openapi.json', '/admin/v1/tenants'])
+        for (const host of ['rebound.example', 'rebound.example:8082', '127.0.0.1.rebound.example']) {
+          const status = await client.send({
+            method: 'GET',
+            target,
+            body: null,
+            headers: { ...bearer, host },
+          });
+          expect([target, host, status]).toEqual([target, host, 421]);
+        }
+  });
+
+  test('answers to addresses, local names, and HTTP/1.0 without a name', async () => {
+    for (const client of [admin, ops])
+      for (const host of ['127.0.0.1', 'localhost:1', '[::1]', 'console:8082', '192.0.2.7'])
+        expect(await client.send({ method: 'GET', target: '/metrics', body: null, headers: { host } })).toBe(
+          200,
+        );
+    const { port } = bed.console.admin.server.address() as AddressInfo;
+    const answer = await new Promise<string>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => socket.write('GET /healthz HTTP/1.0\r\n\r\n'));
+      socket.once('data', (data) => {
+        resolve(data.toString());
+        socket.destroy();
+      });
+    });
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+  });
+});

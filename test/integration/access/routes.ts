@@ -1,0 +1,179 @@
+import { uniqueName } from '../../support/servers.ts';
+import { adminToken } from '../console/bed.ts';
+
+/** A request to a route that its credential opens, and what it then answers. */
+export interface Sample {
+  readonly path: string;
+  readonly body?: string;
+  /** Status where the route is open or the credential opens it; by credential where they differ. */
+  readonly status: number | Readonly<Record<string, number>>;
+}
+
+/** Made anew for each request: some samples write. */
+export type Samples = Readonly<Record<string, () => Sample>>;
+
+const json = (value: object): string => JSON.stringify(value);
+const form = (value: Record<string, string>): string => new URLSearchParams(value).toString();
+const inAnHour = (): string => new Date(Date.now() + 3_600_000).toISOString();
+const tenant = (): string => uniqueName('walked');
+const letter = '999999-0';
+
+export const opsSamples: Samples = {
+  'GET /healthz': () => ({ path: '/healthz', status: 200 }),
+  'GET /readyz': () => ({ path: '/readyz', status: 200 }),
+  'GET /metrics': () => ({ path: '/metrics', status: 200 }),
+};
+
+const admin = '/admin/v1';
+
+export const adminSamples: Samples = {
+  ...opsSamples,
+  'GET /admin/openapi.json': () => ({ path: '/admin/openapi.json', status: 200 }),
+  'GET /admin/v1/tenants': () => ({ path: `${admin}/tenants`, status: 200 }),
+  'GET /admin/v1/tenants/:id': () => ({ path: `${admin}/tenants/${tenant()}`, status: 404 }),
+  'PUT /admin/v1/tenants/:id': () => ({ path: `${admin}/tenants/${tenant()}`, body: json({}), status: 200 }),
+  'DELETE /admin/v1/tenants/:id': () => ({ path: `${admin}/tenants/${tenant()}`, status: 404 }),
+  'GET /admin/v1/tenants/:id/status': () => ({ path: `${admin}/tenants/${tenant()}/status`, status: 200 }),
+  'POST /admin/v1/tenants/:id/reset': () => ({ path: `${admin}/tenants/${tenant()}/reset`, status: 200 }),
+  'POST /admin/v1/tenants/:id/block': () => ({
+    path: `${admin}/tenants/${tenant()}/block`,
+    body: json({ reason: 'walked' }),
+    status: 200,
+  }),
+  'DELETE /admin/v1/tenants/:id/block': () => ({ path: `${admin}/tenants/${tenant()}/block`, status: 404 }),
+  'GET /admin/v1/tenants/:id/boosts': () => ({ path: `${admin}/tenants/${tenant()}/boosts`, status: 200 }),
+  'POST /admin/v1/tenants/:id/boosts': () => ({
+    path: `${admin}/tenants/${tenant()}/boosts`,
+    body: json({ limit: 'minute', multiply: 2, ends_at: inAnHour(), reason: 'walked' }),
+    status: 201,
+  }),
+  'DELETE /admin/v1/tenants/:id/boosts/:boostId': () => ({
+    path: `${admin}/tenants/${tenant()}/boosts/none`,
+    status: 404,
+  }),
+  'POST /admin/v1/tenants/:id/api-keys': () => ({
+    path: `${admin}/tenants/${tenant()}/api-keys`,
+    status: 201,
+  }),
+  'DELETE /admin/v1/tenants/:id/api-keys/:hashPrefix': () => ({
+    path: `${admin}/tenants/${tenant()}/api-keys/0123456789`,
+    status: 404,
+  }),
+  'POST /admin/v1/reset': () => ({ path: `${admin}/reset`, body: json({ confirm: 'no' }), status: 400 }),
+  'POST /admin/v1/portal-links': () => ({
+    path: `${admin}/portal-links`,
+    body: json({ tenant_id: 'walked' }),
+    status: 201,
+  }),
+  'GET /admin/v1/audit': () => ({ path: `${admin}/audit`, status: 200 }),
+  'GET /admin/v1/dead-letters': () => ({ path: `${admin}/dead-letters?limit=0`, status: 400 }),
+  'GET /admin/v1/dead-letters/:letterId': () => ({ path: `${admin}/dead-letters/none`, status: 400 }),
+  'POST /admin/v1/dead-letters/:letterId/replay': () => ({
+    path: `${admin}/dead-letters/none/replay`,
+    status: 400,
+  }),
+  'POST /admin/v1/loss-audit': () => ({ path: `${admin}/loss-audit?hours=0`, status: 400 }),
+};
+
+const ofTenant = (path: string): string => `/operator/tenants/${tenant()}${path}`;
+const act = (path: string, body: Record<string, string>, status: number) => (): Sample => ({
+  path: ofTenant(path),
+  body: form(body),
+  status,
+});
+const show =
+  (path: string, status = 200) =>
+  (): Sample => ({ path, status });
+
+export function consoleSamples(apiKey: string): Samples {
+  return {
+    'GET /healthz': show('/healthz'),
+    'GET /assets/*': show('/assets/none.css', 404),
+    'GET /vendor/uplot/*': show('/vendor/uplot/none.css', 404),
+    'GET /': () => ({ path: '/', status: { 'portal session': 303, 'another tenant’s': 303, other: 200 } }),
+    'GET /sign-in': show('/sign-in', 401),
+    'POST /sign-in': () => ({ path: '/sign-in', body: form({ credential: apiKey }), status: 303 }),
+    'POST /sign-out': () => ({ path: '/sign-out', body: '', status: 303 }),
+    'GET /operator': () => ({ path: '/operator', status: { 'operator session': 303, other: 200 } }),
+    'POST /operator/sign-in': () => ({
+      path: '/operator/sign-in',
+      body: form({ token: adminToken, name: 'robin' }),
+      status: 303,
+    }),
+    'POST /operator/sign-out': () => ({ path: '/operator/sign-out', body: '', status: 303 }),
+    'GET /usage': show('/usage'),
+    'GET /history': show('/history'),
+    'GET /refusals': show('/refusals'),
+    'GET /refusals/:id': show('/refusals/none', 404),
+    'GET /limits': show('/limits'),
+    'GET /guide': show('/guide'),
+    'GET /notifications': show('/notifications'),
+    'POST /notifications': () => ({
+      path: '/notifications',
+      body: form({ threshold: '9', webhooks: '', slack: '', emails: '' }),
+      status: 422,
+    }),
+    'POST /notifications/test': () => ({ path: '/notifications/test', body: '', status: 303 }),
+    'GET /data/usage': show('/data/usage'),
+    'GET /data/series': show('/data/series'),
+    'GET /operator/tenants': show('/operator/tenants'),
+    'GET /operator/tenants/:id': show('/operator/tenants/walked'),
+    'GET /operator/growth': show('/operator/growth'),
+    'GET /operator/pipeline': show('/operator/pipeline'),
+    'GET /operator/dead-letters': show('/operator/dead-letters'),
+    'GET /operator/audit': show('/operator/audit'),
+    'GET /operator/data/tenants/:id': show('/operator/data/tenants/walked'),
+    'GET /operator/data/tenants/:id/series': show('/operator/data/tenants/walked/series'),
+    'POST /operator/tenants/:id/plan': act('/plan', { plan: 'none' }, 422),
+    'POST /operator/tenants/:id/boosts': act('/boosts', {}, 422),
+    'POST /operator/tenants/:id/boosts/:boostId/end': act('/boosts/none/end', {}, 404),
+    'POST /operator/tenants/:id/block': act('/block', { reason: 'walked' }, 303),
+    'POST /operator/tenants/:id/unblock': act('/unblock', {}, 404),
+    'POST /operator/tenants/:id/reset': act('/reset', { confirm: 'no' }, 422),
+    'POST /operator/tenants/:id/api-keys': act('/api-keys', {}, 201),
+    'POST /operator/tenants/:id/api-keys/:hash/delete': act('/api-keys/0123456789/delete', {}, 404),
+    'POST /operator/tenants/:id/portal-link': act('/portal-link', {}, 201),
+    'POST /operator/dead-letters/:letterId/replay': () => ({
+      path: `/operator/dead-letters/${letter}/replay`,
+      body: '',
+      status: 303,
+    }),
+  };
+}
+
+/** This method means nothing without content. */
+const query = (path: string) => (): Sample => ({ path, body: '{}', status: 200 });
+
+/** One route for every method and path: what it is asked for is the upstream's business. */
+export const gatewaySamples: Samples = {
+  '* /*': show('/any/path'),
+  'QUERY /*': query('/any/path'),
+};
+
+export function apiSamples(tenantId: string): Samples {
+  /** Names a tenant, so that another tenant's credential is refused. */
+  const named = (path: string, status: number, body?: object) => (): Sample => ({
+    path,
+    ...(body === undefined ? {} : { body: json(body) }),
+    status: { 'another tenant’s': 403, other: status },
+  });
+  const own = `tenant_id=${tenantId}`;
+  return {
+    'GET /openapi.json': show('/openapi.json'),
+    'GET /v1/authz': show('/v1/authz'),
+    '* /v1/ext-authz': show('/v1/ext-authz'),
+    '* /v1/ext-authz/*': show('/v1/ext-authz/any/path'),
+    'QUERY /v1/ext-authz': query('/v1/ext-authz'),
+    'QUERY /v1/ext-authz/*': query('/v1/ext-authz/any/path'),
+    'POST /v1/check': named('/v1/check', 200, { tenant_id: tenantId, method: 'GET', path: '/', peek: true }),
+    'POST /v1/events': () => ({ path: '/v1/events', body: '{}', status: 415 }),
+    'GET /v1/usage': named(`/v1/usage?${own}`, 200),
+    'GET /v1/limits': named(`/v1/limits?${own}`, 200),
+    'GET /v1/meters': show('/v1/meters'),
+    'GET /v1/meters/:name/query': show(`/v1/meters/none/query?${own}`, 400),
+    'GET /v1/decisions/:id': show('/v1/decisions/none', 404),
+    'POST /v1/sessions': named('/v1/sessions', 201, { session_id: 'walked', tenant_id: tenantId }),
+    'PUT /v1/sessions/:id': named(`/v1/sessions/none?kind=none&${own}`, 400),
+    'DELETE /v1/sessions/:id': named(`/v1/sessions/none?kind=none&${own}`, 400),
+  };
+}

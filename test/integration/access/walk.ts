@@ -1,0 +1,144 @@
+import type { FastifyInstance } from 'fastify';
+import type { Access, RouteAccess } from '../../../shared/runtime/access.ts';
+import { clientOf } from './client.ts';
+import type { Call } from './client.ts';
+import type { Sample, Samples } from './routes.ts';
+import { spellings } from './spellings.ts';
+import type { Spelling } from './spellings.ts';
+
+export interface Credential {
+  readonly name: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Empty for a credential that opens nothing. */
+  readonly opens: readonly Access[];
+  /** True where the rate limit decision refuses it. */
+  readonly bad?: boolean;
+}
+
+export interface Listener {
+  readonly name: string;
+  readonly app: FastifyInstance;
+  readonly samples: Samples;
+  readonly credentials: readonly Credential[];
+  readonly contentType: string;
+  /** Sent with every request. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Status of a credential that does not open a route. */
+  readonly denied: (access: Access, url: string) => number;
+  /** Routes that decide about the target as it was sent, with the spellings that they refuse as 400 from anybody. */
+  readonly refused?: Readonly<Record<string, readonly string[]>>;
+  /** Status of what matches no route, with a credential. */
+  readonly unmatched: (credential: Credential) => number;
+}
+
+export interface Walk {
+  readonly routes: number;
+  readonly cells: number;
+  /** Cells whose answer is not the one that the table says. */
+  readonly wrong: readonly string[];
+}
+
+/** Headers and queries by which some servers let a request change its method. */
+export const overrides = ['x-http-method-override', 'x-http-method', 'x-method-override'];
+const inFlightMax = 8;
+const wrongShownMax = 40;
+
+/** Asks every route of a running listener in every spelling with every credential. */
+export async function walk(listener: Listener): Promise<Walk> {
+  const { app, credentials } = listener;
+  const client = await clientOf(app);
+  const cells: { call: () => Call; expected: number; name: string }[] = [];
+  const gone = goneFrom(listener);
+  if (gone.length > 0) throw new Error(`${listener.name}: these routes are no more: ${gone.join(', ')}`);
+  for (const route of app.routeAccess) {
+    const sampleOf = sampleFor(listener, route);
+    for (const credential of credentials) {
+      const add = (what: string, expected: number, call: (sample: Sample) => Partial<Call>): void => {
+        const name = `${listener.name} ${route.method} ${route.url}, ${what}, ${credential.name}`;
+        const make = (): Call => callOf(listener, route.method, credential, sampleOf(), call);
+        const isRefused = listener.refused?.[route.url]?.includes(what) === true;
+        cells.push({ call: make, expected: isRefused ? 400 : expected, name });
+      };
+      for (const spelling of spellings) {
+        const path = sampleOf().path;
+        if (spelling.name !== 'as registered' && spelling.write(path, '') === path) continue;
+        // A wildcard takes it for a part of the file's name.
+        if (spelling.name === 'two slashes inside' && route.url.endsWith('*')) continue;
+        add(spelling.name, expectedOf(listener, route, spelling, credential, sampleOf()), (sample) => ({
+          target: spelling.write(sample.path, client.origin),
+        }));
+      }
+      for (const header of overrides) {
+        const method = route.method === 'GET' ? 'DELETE' : 'GET';
+        add(header, expectedOf(listener, route, spellings[0]!, credential, sampleOf()), () => ({
+          headers: { [header]: method },
+        }));
+      }
+      if (!app.routeAccess.some(({ method, url }) => method === 'OPTIONS' && url === route.url))
+        add('OPTIONS', listener.unmatched(credential), () => ({ method: 'OPTIONS', body: null }));
+    }
+  }
+  const wrong: string[] = [];
+  const pending = cells.values();
+  const work = async (): Promise<void> => {
+    for (const { call, expected, name } of pending) {
+      const made = call();
+      const status = await client.send(made);
+      if (status !== expected) wrong.push(`${name}: ${status} in place of ${expected} (${made.target})`);
+    }
+  };
+  await Promise.all(Array.from({ length: inFlightMax }, work));
+  client.close();
+  return { routes: app.routeAccess.length, cells: cells.length, wrong: wrong.slice(0, wrongShownMax) };
+}
+
+function goneFrom({ app, samples }: Listener): string[] {
+  const found = new Set(app.routeAccess.flatMap(({ method, url }) => [`${method} ${url}`, `* ${url}`]));
+  return Object.keys(samples).filter((name) => !found.has(name));
+}
+
+/** A route that was added and is not in the table fails here. */
+function sampleFor({ name, samples }: Listener, { method, url }: RouteAccess): () => Sample {
+  const names = [`${method} ${url}`, ...(method === 'HEAD' ? [`GET ${url}`] : []), `* ${url}`];
+  const sample = names.map((one) => samples[one]).find((one) => one !== undefined);
+  if (sample === undefined) throw new Error(`${name}: ${method} ${url} is not in the table of the test`);
+  return sample;
+}
+
+function expectedOf(
+  listener: Listener,
+  { access, url }: RouteAccess,
+  { same }: Spelling,
+  credential: Credential,
+  { status }: Sample,
+): number {
+  if (!same) return listener.unmatched(credential);
+  const opened = typeof status === 'number' ? status : (status[credential.name] ?? status['other'] ?? 0);
+  if (access === 'public') return opened;
+  if (access === 'decision') return credential.bad === true ? 401 : opened;
+  if (access === undefined) throw new Error(`${url} declares no access`);
+  return credential.opens.includes(access) ? opened : listener.denied(access, url);
+}
+
+function callOf(
+  { contentType, headers = {} }: Listener,
+  method: string,
+  credential: Credential,
+  sample: Sample,
+  change: (sample: Sample) => Partial<Call>,
+): Call {
+  const changed = change(sample);
+  const body = sample.body ?? null;
+  return {
+    method,
+    target: sample.path,
+    body,
+    ...changed,
+    headers: {
+      ...headers,
+      ...credential.headers,
+      ...(body === null || changed.body === null ? {} : { 'content-type': contentType }),
+      ...changed.headers,
+    },
+  };
+}

@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import type { Access, RouteAccess } from '../../../shared/runtime/access.ts';
+import { listeners } from './listeners.ts';
+
+interface Row {
+  readonly listener: string;
+  /** Routes named one by one; empty for “every other route”. */
+  readonly named: readonly string[];
+  /** Where “every other route” is said of a part of the listener. */
+  readonly prefix: string;
+  readonly access: Access;
+}
+
+const meanings: readonly (readonly [RegExp, Access])[] = [
+  [/^none/, 'public'],
+  [/^the client's own/, 'decision'],
+  [/^JWT or API key of a tenant/, 'credential'],
+  [/^admin token$/, 'admin'],
+  [/^operator session$/, 'operator-session'],
+  [/^portal session$/, 'portal-session'],
+];
+
+const rows = readRows();
+
+test.each(Object.keys(listeners))(
+  'docs/api.md says what opens each route of the %s listener',
+  async (name) => {
+    const app = await listeners[name]!();
+    await app.ready();
+    const differing = app.routeAccess.filter((route) => documented(name, route) !== route.access);
+    expect(differing).toEqual([]);
+    const found = new Set(app.routeAccess.flatMap(({ method, url }) => [`${method} ${url}`, `* ${url}`]));
+    const gone = rows.filter(({ listener }) => listener === name).flatMap(({ named }) => named);
+    expect(gone.filter((route) => !found.has(route))).toEqual([]);
+    await app.close();
+  },
+);
+
+function documented(listener: string, { method, url }: RouteAccess): Access | undefined {
+  const own = rows.filter((row) => row.listener === listener);
+  const names = [`${method} ${url}`, `* ${url}`, ...(method === 'HEAD' ? [`GET ${url}`] : [])];
+  const row =
+    own.find(({ named }) => names.some((one) => named.includes(one))) ??
+    own.find(({ named, prefix }) => named.length === 0 && url.startsWith(prefix));
+  return row?.access;
+}
+
+function readRows(): Row[] {
+  const [, section = ''] = readFileSync('docs/api.md', 'utf8').split('## Which credential opens which route');
+  return section
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && !/^\| (listener|---|rls)/.test(line))
+    .map((line) => {
+      const [, listener = '', route = '', credential = ''] = line.split('|').map((cell) => cell.trim());
+      const quoted = [...route.matchAll(/`([^`]+)`/g)].map(([, text = '']) => text);
+      const isRest = /^every /.test(route);
+      const access = meanings.find(([words]) => words.test(credential))?.[1];
+      if (access === undefined) throw new Error(`docs/api.md: no credential is called “${credential}”`);
+      return { listener, named: isRest ? [] : quoted, prefix: isRest ? (quoted[0] ?? '') : '', access };
+    });
+}
