@@ -37,19 +37,27 @@ export interface SessionKind {
 }
 
 export type JwtKeys =
-  { readonly kind: 'secret'; readonly secret: Uint8Array } | { readonly kind: 'jwks'; readonly url: string };
+  | { readonly kind: 'secret'; readonly secret: Uint8Array }
+  /** `staleMsMax`: how long the last fetched keys are used while none can be fetched. */
+  | { readonly kind: 'jwks'; readonly url: string; readonly staleMsMax: number };
+
+export interface JwtPolicy {
+  readonly keys: JwtKeys;
+  readonly algorithms: readonly string[];
+  readonly issuer: string | null;
+  readonly audience: string | null;
+  /** Claims tried in order: the first that is there decides. */
+  readonly tenantClaims: readonly string[];
+  readonly userClaim: string;
+  readonly planClaim: string;
+  /** How far the clocks of issuer and gateway may be apart: `exp` and `nbf` are read that much more generously. */
+  readonly leewayMs: number;
+  /** Whether a token without `exp` is refused. */
+  readonly expiry: 'required' | 'optional';
+}
 
 export interface IdentityPolicy {
-  readonly jwt: {
-    readonly keys: JwtKeys;
-    readonly algorithms: readonly string[];
-    readonly issuer: string | null;
-    readonly audience: string | null;
-    /** Claims tried in order. */
-    readonly tenantClaims: readonly string[];
-    readonly userClaim: string;
-    readonly planClaim: string;
-  } | null;
+  readonly jwt: JwtPolicy | null;
   readonly anonymous: 'ip' | 'reject';
   /** CIDR blocks whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[];

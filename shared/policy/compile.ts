@@ -1,6 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Limit, Mode } from '../domain/limit.ts';
-import type { IdentityPolicy, JwtKeys, Plan, Policy, Route, SessionKind } from '../domain/policy.ts';
+import type {
+  IdentityPolicy,
+  JwtKeys,
+  JwtPolicy,
+  Plan,
+  Policy,
+  Route,
+  SessionKind,
+} from '../domain/policy.ts';
 import { compileApiLimits } from './api-limits.ts';
 import { calendarPeriod, durationMs } from './duration.ts';
 import { compileMeters } from './meters.ts';
@@ -13,9 +21,6 @@ export interface Secrets {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly required: boolean;
 }
-
-/** Shorter secrets can be found by trying. */
-const secretLengthMin = 16;
 
 /** Turns a checked file into the policy services use. Missing or weak secrets are added to `mistakes`. */
 export function compilePolicy(text: string, file: PolicyFile, secrets: Secrets, mistakes: Mistakes): Policy {
@@ -51,7 +56,15 @@ export function compilePolicy(text: string, file: PolicyFile, secrets: Secrets, 
       tokenSha256:
         token_sha256 ??
         createHash('sha256')
-          .update(secretOf(token_env ?? '', ['services', index, 'token_env'], secrets, mistakes))
+          .update(
+            secretOf(
+              token_env ?? '',
+              serviceTokenBytesMin,
+              ['services', index, 'token_env'],
+              secrets,
+              mistakes,
+            ),
+          )
           .digest('hex'),
     })),
     alertThresholds: (file.alerts?.thresholds ?? [0.8, 1]).toSorted((a, b) => a - b),
@@ -103,50 +116,68 @@ function compileSession(name: string, file: SessionFile): SessionKind {
 }
 
 function compileIdentity({ identity }: PolicyFile, secrets: Secrets, mistakes: Mistakes): IdentityPolicy {
-  const jwt = identity?.jwt;
-  const common = { anonymous: identity?.anonymous ?? 'ip', trustedProxies: identity?.trusted_proxies ?? [] };
-  if (jwt === undefined) return { jwt: null, ...common };
-  const keys: JwtKeys =
-    jwt.jwks_url === undefined
-      ? {
-          kind: 'secret',
-          secret: secretOf(jwt.secret_env ?? '', ['identity', 'jwt', 'secret_env'], secrets, mistakes),
-        }
-      : { kind: 'jwks', url: jwt.jwks_url };
-  const tenant = jwt.tenant ?? 'tenant_id';
   return {
-    jwt: {
-      keys,
-      algorithms: jwt.algorithms,
-      issuer: jwt.issuer ?? null,
-      audience: jwt.audience ?? null,
-      tenantClaims: Array.isArray(tenant) ? tenant : [tenant],
-      userClaim: jwt.user ?? 'sub',
-      planClaim: jwt.plan ?? 'plan',
-    },
-    ...common,
+    jwt: identity?.jwt === undefined ? null : compileJwt(identity.jwt, secrets, mistakes),
+    anonymous: identity?.anonymous ?? 'ip',
+    trustedProxies: identity?.trusted_proxies ?? [],
   };
 }
+
+const leewayDefault = '30s';
+const staleDefault = '1d';
+
+type JwtFile = NonNullable<NonNullable<PolicyFile['identity']>['jwt']>;
+
+function compileJwt(file: JwtFile, secrets: Secrets, mistakes: Mistakes): JwtPolicy {
+  const tenant = file.tenant ?? 'tenant_id';
+  return {
+    keys: compileKeys(file, secrets, mistakes),
+    algorithms: file.algorithms,
+    issuer: file.issuer ?? null,
+    audience: file.audience ?? null,
+    tenantClaims: Array.isArray(tenant) ? tenant : [tenant],
+    userClaim: file.user ?? 'sub',
+    planClaim: file.plan ?? 'plan',
+    // 0s is no duration that a window could have.
+    leewayMs: durationMs(file.leeway ?? leewayDefault) ?? 0,
+    expiry: file.expiry ?? 'required',
+  };
+}
+
+function compileKeys(file: JwtFile, secrets: Secrets, mistakes: Mistakes): JwtKeys {
+  if (file.jwks_url !== undefined) {
+    const staleMsMax = durationMs(file.jwks_max_stale ?? staleDefault) ?? 0;
+    return { kind: 'jwks', url: file.jwks_url, staleMsMax };
+  }
+  const bytesMin = Math.max(...file.algorithms.map((algorithm) => hmacBytes[algorithm] ?? 0));
+  const at = ['identity', 'jwt', 'secret_env'];
+  return { kind: 'secret', secret: secretOf(file.secret_env ?? '', bytesMin, at, secrets, mistakes) };
+}
+
+/** An HMAC key is at least as long as its hash (RFC 7518, section 3.2): a shorter one can be found by trying. */
+const hmacBytes: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
+const serviceTokenBytesMin = 32;
 
 /** Where secrets may be missing a random one stands in: it verifies nothing, which an empty one would. */
 function secretOf(
   variable: string,
+  bytesMin: number,
   at: FieldPath,
   { env, required }: Secrets,
   mistakes: Mistakes,
 ): Uint8Array {
-  const secret = env[variable] ?? '';
-  if (secret === '') {
-    if (!required) return randomBytes(32);
+  const secret = new TextEncoder().encode(env[variable] ?? '');
+  if (secret.length === 0) {
+    if (!required) return randomBytes(bytesMin);
     mistakes.add(
       at,
-      `the environment variable ${variable} is not set; set it to a random secret of 32 characters or more`,
+      `the environment variable ${variable} is not set; set it to a random secret of ${bytesMin} bytes or more`,
     );
-  } else if (secret.length < secretLengthMin) {
+  } else if (secret.length < bytesMin) {
     mistakes.add(
       at,
-      `the secret in ${variable} has ${secret.length} characters; use ${secretLengthMin} or more random ones`,
+      `the secret in ${variable} has ${secret.length} bytes; use ${bytesMin} or more random ones (openssl rand -base64 48)`,
     );
   }
-  return new TextEncoder().encode(secret);
+  return secret;
 }

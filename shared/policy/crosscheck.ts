@@ -21,6 +21,7 @@ export function crosscheck(file: PolicyFile, mistakes: Mistakes): void {
 
 /** These stand beside limit names in an event's `limited_by`. */
 const reservedNames = new Set(['blocked', 'unauthenticated', 'invalid', 'cost_too_high', 'limit']);
+const longestLeewayMs = 5 * 60_000;
 const shortestWindowMs = 1_000;
 const longestWindowMs = 366 * 86_400_000;
 
@@ -38,6 +39,12 @@ function checkIdentity({ identity }: PolicyFile, mistakes: Mistakes): void {
   const at = ['identity', 'jwt'];
   if ((jwt.secret_env === undefined) === (jwt.jwks_url === undefined)) {
     mistakes.add(at, 'must have exactly one of secret_env (a shared secret) and jwks_url (public keys)');
+  }
+  if (jwt.leeway !== undefined && (durationMs(jwt.leeway) ?? 0) > longestLeewayMs) {
+    mistakes.add([...at, 'leeway'], `"${jwt.leeway}" is out of range; clocks may be 0s to 5m apart`);
+  }
+  if (jwt.jwks_max_stale !== undefined && jwt.jwks_url === undefined) {
+    mistakes.add([...at, 'jwks_max_stale'], 'goes with jwks_url', 'key');
   }
   // A public key used as an HMAC secret is the classic forgery: the two families never mix.
   for (const [index, algorithm] of jwt.algorithms.entries()) {

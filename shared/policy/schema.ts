@@ -143,6 +143,7 @@ const jwtFile = Type.Object(
       }),
     ),
     jwks_url: Type.Optional(url('where the public keys are')),
+    jwks_max_stale: Type.Optional(duration('1d')),
     issuer: Type.Optional(Type.String({ minLength: 1, description: 'the issuer (iss) a token must name' })),
     audience: Type.Optional(
       Type.String({ minLength: 1, description: 'the audience (aud) a token must name' }),
@@ -155,6 +156,17 @@ const jwtFile = Type.Object(
     ),
     user: Type.Optional(claim('user')),
     plan: Type.Optional(claim('plan')),
+    leeway: Type.Optional(
+      Type.String({
+        pattern: `^0s$|${durationPattern}`,
+        description: 'how far clocks may be apart when exp and nbf are read, 0s to 5m, e.g. 30s',
+      }),
+    ),
+    expiry: Type.Optional(
+      Type.Enum(['required', 'optional'] as const, {
+        description: 'required (a token without exp is refused) or optional',
+      }),
+    ),
   },
   { ...closed, description: '{ algorithms, secret_env or jwks_url, … }' },
 );

@@ -75,7 +75,7 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
   await Promise.all([migrate(clickhouse), ensureTopics(kafka, topics, { partitions: 1 })]);
   const policy = await loadPolicy('policies/default.yaml', {
     TOLLGATE_JWT_SECRET: jwtSecret,
-    TOLLGATE_SERVICE_TOKEN: 'a-service-token-of-tests',
+    TOLLGATE_SERVICE_TOKEN: 'a-service-token-of-tests-0123456789',
   });
   const redis = connectRedis(options.redisUrl ?? servers().redisUrl, logger);
   const limiter = createLimiter({

@@ -227,7 +227,7 @@ describe('a bad policy is refused, naming line, column, field and what to write'
     const identity = { identity: '{ jwt: { algorithms: [HS256], secret_env: A_SECRET } }' };
     expect(mistakesOf(identity, {}).join()).toMatch(/environment variable A_SECRET is not set/);
     const short = mistakesOf(identity, { A_SECRET: 'hunter2' }).join();
-    expect(short).toMatch(/the secret in A_SECRET has 7 characters/);
+    expect(short).toMatch(/the secret in A_SECRET has 7 bytes; use 32 or more/);
     expect(short).not.toContain('hunter2');
     expect(parsePolicy('p', policyText(identity), {}, { secrets: 'optional' }).identity.jwt).not.toBeNull();
   });

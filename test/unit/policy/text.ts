@@ -4,7 +4,7 @@ import type { Policy, Route } from '../../../shared/domain/policy.ts';
 
 export const policyEnv = {
   TOLLGATE_JWT_SECRET: 'a-secret-that-only-tests-know-of',
-  TOLLGATE_SERVICE_TOKEN: 'a-service-token-for-tests',
+  TOLLGATE_SERVICE_TOKEN: 'a-service-token-that-only-tests-know',
 };
 
 /** A policy file with the given parts in place of, or beside, the least one. */
