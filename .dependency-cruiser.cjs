@@ -1,5 +1,5 @@
 /**
- * The direction of imports: domain <- runtime, policy <- redis, kafka, clickhouse <- services.
+ * The direction of imports: domain <- runtime, policy <- identity, redis, kafka, clickhouse <- services.
  * `dev`, `test` and `dashboards` stand above and may import anything; nothing below may import them.
  * Each comment says what to do about a finding.
  */
@@ -33,6 +33,22 @@ module.exports = {
       { path: '^shared/policy/' },
       { path: '^(shared|services|dashboards|dev|test)/', pathNot: '^shared/(domain|runtime|policy)/' },
       'shared/policy reads a file and answers questions about it: let the caller fetch the rest.',
+    ),
+    never(
+      'identity-knows-domain-runtime-and-policy',
+      { path: '^shared/identity/' },
+      {
+        path: '^(shared|services|dashboards|dev|test)/',
+        pathNot: '^shared/(domain|runtime|policy|identity)/',
+      },
+      'shared/identity reads credentials: what it looks them up in is passed to it.',
+    ),
+    never(
+      'jose-verifies-tenants-tokens-in-one-place',
+      // The console signs and reads its own links and sessions.
+      { path: '^(services|shared)/', pathNot: '^(shared/identity/|services/console/sessions/tokens.ts$)' },
+      { path: '(^|/)node_modules/jose/' },
+      'A token is read by shared/identity, so that it is the same caller everywhere.',
     ),
     never(
       'stores-do-not-know-each-other',

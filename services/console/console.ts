@@ -1,6 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import type { Policy } from '../../shared/domain/policy.ts';
 import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import { createCredentials } from '../../shared/identity/credentials.ts';
+import type { Credentials } from '../../shared/identity/credentials.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -43,6 +45,7 @@ export interface ConsoleParts extends ConsoleOptions {
   readonly resets: Resets;
   readonly tokens: Tokens;
   readonly metrics: ConsoleMetrics;
+  readonly credentials: Credentials;
 }
 
 export interface Console {
@@ -56,18 +59,21 @@ export interface Console {
 /** Two listeners over one set of parts. Nothing listens yet. */
 export async function createConsole(options: ConsoleOptions): Promise<Console> {
   const records = createTenantRecords(options);
+  const credentials = createCredentials(options);
   const parts: ConsoleParts = {
     ...options,
     records,
     resets: createResets({ ...options, records }),
     tokens: createTokens(options.portalSecret, options.adminToken, options.clock),
     metrics: createPortalMetrics(options.registry),
+    credentials,
   };
   const [admin, web] = await Promise.all([createAdminApp(parts), createWebApp(parts)]);
   return {
     admin,
     web,
     close: async () => {
+      credentials.close();
       await Promise.all([admin.close(), web.close()]);
     },
   };

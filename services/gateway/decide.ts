@@ -3,6 +3,7 @@ import type { Identity } from '../../shared/domain/identity.ts';
 import type { Limit, LimitState, SlowDown } from '../../shared/domain/limit.ts';
 import type { Plan, Policy } from '../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
+import type { CredentialRefusal } from '../../shared/identity/refusal.ts';
 import { limitsFor } from '../../shared/policy/match.ts';
 import type { ApplicableLimits } from '../../shared/policy/match.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
@@ -14,7 +15,6 @@ import { withOverride } from './limit-override.ts';
 import type { LimitOverride } from './limit-override.ts';
 import { readRequest, writtenPath } from './read-request.ts';
 import type { RawRequest, RequestReadings } from './read-request.ts';
-import type { CredentialRefusal } from './tokens.ts';
 import type { Verdict } from './verdict.ts';
 
 /** One request to decide about. */

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Policy } from '../../shared/domain/policy.ts';
+import { createCredentials } from '../../shared/identity/credentials.ts';
 import type { Concurrency } from '../../shared/redis/concurrency.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -51,15 +52,18 @@ export interface Gate {
   readonly metrics: GatewayMetrics;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Nothing is fetched any more for the verification of tokens. */
+  close(): void;
 }
 
 export function createGate(options: GateOptions): Gate {
   const { policy, limiter, concurrency, records, events, node, clock, logger, registry } = options;
   const metrics = createGatewayMetrics(registry);
+  const credentials = createCredentials({ policy, directory: records, clock, logger, registry });
   const decide = createDecide({ limiter, concurrency, records, clock, nextId: createDecisionIds(clock) });
   const recent = createRecentDecisions();
   const hits = createBoundedLog(logger, clock, () => metrics.logsSuppressed.inc());
-  let identifier: { readonly policy: Policy; readonly made: Identifier } | null = null;
+  let identifier = identifierFor(policy());
   return {
     policy,
     identify: (headers, remote) => currentIdentifier().identify(headers, remote),
@@ -74,6 +78,7 @@ export function createGate(options: GateOptions): Gate {
     metrics,
     clock,
     logger,
+    close: () => credentials.close(),
   };
 
   function settle(question: Question, settled: (verdict: Verdict) => void): void {
@@ -100,7 +105,11 @@ export function createGate(options: GateOptions): Gate {
 
   function currentIdentifier(): Identifier {
     const now = policy();
-    if (identifier?.policy !== now) identifier = { policy: now, made: createIdentifier(now, records, clock) };
+    if (identifier.policy !== now) identifier = identifierFor(now);
     return identifier.made;
+  }
+
+  function identifierFor(now: Policy): { readonly policy: Policy; readonly made: Identifier } {
+    return { policy: now, made: createIdentifier(now, credentials) };
   }
 }

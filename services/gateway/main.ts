@@ -115,6 +115,7 @@ await runService(logger, async (lifecycle, fail) => {
     logger,
     registry,
   });
+  lifecycle.onClose('gate', async () => Promise.resolve(gate.close()));
   const proxy = createProxyServer({
     gate,
     bodyBytesMax: config.TOLLGATE_BODY_BYTES_MAX,

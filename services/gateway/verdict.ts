@@ -3,7 +3,7 @@ import type { Identity } from '../../shared/domain/identity.ts';
 import type { Limit, LimitState } from '../../shared/domain/limit.ts';
 import type { Plan, Policy, Route } from '../../shared/domain/policy.ts';
 import type { Target } from '../../shared/domain/target.ts';
-import type { CredentialRefusal } from './tokens.ts';
+import type { CredentialRefusal } from '../../shared/identity/refusal.ts';
 import type { Fault } from './transport/fault.ts';
 
 /** A decision with everything it was made from: what headers, the answer, the event and the log line are written from. */

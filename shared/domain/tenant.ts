@@ -21,6 +21,17 @@ export interface NotificationSettings {
   readonly emails?: readonly string[];
 }
 
+/** An API key, known by its hash alone. Times are ISO 8601. */
+export interface ApiKey {
+  /** Lower-case hex SHA-256 of the key. */
+  readonly sha256: string;
+  /** What it is for, in an operator's words. */
+  readonly name?: string;
+  readonly created_at?: string;
+  /** From then on it is refused; absent: never. */
+  readonly expires_at?: string;
+}
+
 /** One change of a record, by an operator or by the tenant itself. */
 export interface RecordChange {
   readonly at: string;
@@ -47,8 +58,10 @@ export interface TenantRecord {
   readonly overrides?: Readonly<Record<string, number>>;
   readonly boosts?: readonly Boost[];
   readonly block?: { readonly until: string | null; readonly reason: string; readonly actor: string };
-  /** Lower-case hex SHA-256 of each API key; the keys themselves are never stored. */
+  /** Lower-case hex SHA-256 of API keys that have no more to say of them; the keys themselves are never stored. */
   readonly api_keys_sha256?: readonly string[];
+  /** The other API keys. A key that is in both lists is what this one says of it. */
+  readonly api_keys?: readonly ApiKey[];
   readonly notifications?: NotificationSettings;
   /** IANA zone of calendar quotas; absent: UTC. */
   readonly time_zone?: string;
@@ -63,4 +76,17 @@ export interface TenantRecord {
   readonly history?: readonly RecordChange[];
   readonly updated_at: string;
   readonly updated_by: string;
+}
+
+/** Whose API key it is, and from when on it is refused: Unix milliseconds, Infinity for never. */
+export interface KeyHolder {
+  readonly record: TenantRecord;
+  readonly expiresAtMs: number;
+}
+
+/** All API keys of a tenant, expired ones included, each once. */
+export function apiKeysOf({ api_keys: keys = [], api_keys_sha256: hashes = [] }: TenantRecord): ApiKey[] {
+  const described = new Map(keys.map((key) => [key.sha256, key]));
+  for (const sha256 of hashes) if (!described.has(sha256)) described.set(sha256, { sha256 });
+  return [...described.values()];
 }

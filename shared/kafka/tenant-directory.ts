@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client';
-import type { TenantRecord } from '../domain/tenant.ts';
+import { apiKeysOf } from '../domain/tenant.ts';
+import type { KeyHolder, TenantRecord } from '../domain/tenant.ts';
 import { TollgateError } from '../runtime/errors.ts';
 import type { Kafka } from './kafka.ts';
 import { createProducer } from './producer.ts';
@@ -13,8 +14,11 @@ import type { Topics } from './topics.ts';
  */
 export interface TenantDirectory {
   get(tenantId: string): TenantRecord | undefined;
-  /** By lower-case hex SHA-256 of the key. Of two tenants with the same key the one written last has it. */
-  byApiKeyHash(sha256Hex: string): TenantRecord | undefined;
+  /**
+   * By lower-case hex SHA-256 of the key, expired keys included. Of two tenants with the same key the one written last
+   * has it.
+   */
+  byApiKeyHash(sha256Hex: string): KeyHolder | undefined;
   /**
    * Replaces the record. Resolves when Kafka has it; from then on `get` answers it here, and elsewhere within moments.
    * Rejects with TENANT_RECORD_INVALID, KAFKA_UNAVAILABLE or KAFKA_PRODUCE_UNVERIFIED.
@@ -51,7 +55,7 @@ export interface TenantDirectoryOptions {
 /** Opens at once and reads in the background; never throws because of Kafka. */
 export function createTenantDirectory(options: TenantDirectoryOptions): TenantDirectory {
   const { kafka, topics, registry, putTimeoutMs = 10_000 } = options;
-  const tenantOfKey = new Map<string, string>();
+  const holderOfKey = new Map<string, KeyHolder>();
   const listeners = new Set<TenantListener>();
   const table = readTable<TenantRecord>(kafka, {
     topic: topics.tenants,
@@ -64,10 +68,7 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
 
   return {
     get: (tenantId) => table.get(tenantId),
-    byApiKeyHash(sha256Hex) {
-      const tenantId = tenantOfKey.get(sha256Hex);
-      return tenantId === undefined ? undefined : table.get(tenantId);
-    },
+    byApiKeyHash: (sha256Hex) => holderOfKey.get(sha256Hex),
     async put(record) {
       const faults = faultsOf(record);
       if (faults !== '') throw new TollgateError('TENANT_RECORD_INVALID', faults);
@@ -94,10 +95,16 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
   }
 
   function onChange(tenantId: string, record: TenantRecord | null, before: TenantRecord | null): void {
-    for (const key of before?.api_keys_sha256 ?? []) {
-      if (tenantOfKey.get(key) === tenantId) tenantOfKey.delete(key);
+    if (before !== null) {
+      for (const { sha256 } of apiKeysOf(before)) {
+        if (holderOfKey.get(sha256)?.record.tenant_id === tenantId) holderOfKey.delete(sha256);
+      }
     }
-    for (const key of record?.api_keys_sha256 ?? []) tenantOfKey.set(key, tenantId);
+    if (record !== null) {
+      for (const { sha256, expires_at: end } of apiKeysOf(record)) {
+        holderOfKey.set(sha256, { record, expiresAtMs: end === undefined ? Infinity : Date.parse(end) });
+      }
+    }
     for (const listener of listeners) listener(tenantId, record);
   }
 }

@@ -36,6 +36,14 @@ const notifications = Type.Object({
   emails: Type.Optional(Type.Array(text, { maxItems: listMax })),
 });
 
+const sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
+const apiKey = Type.Object({
+  sha256,
+  name: Type.Optional(name),
+  created_at: Type.Optional(time),
+  expires_at: Type.Optional(time),
+});
+
 /** Fields that are not named are kept and ignored, so that an older node passes on what a newer one wrote. */
 const record = Type.Object({
   tenant_id: Type.String({ minLength: 1, maxLength: idLengthMax }),
@@ -44,9 +52,8 @@ const record = Type.Object({
   overrides: Type.Optional(Type.Record(name, amount, { maxProperties: listMax })),
   boosts: Type.Optional(Type.Array(boost, { maxItems: listMax })),
   block: Type.Optional(Type.Object({ until: Type.Union([time, Type.Null()]), reason: text, actor: name })),
-  api_keys_sha256: Type.Optional(
-    Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), { maxItems: listMax }),
-  ),
+  api_keys_sha256: Type.Optional(Type.Array(sha256, { maxItems: listMax })),
+  api_keys: Type.Optional(Type.Array(apiKey, { maxItems: listMax })),
   notifications: Type.Optional(notifications),
   time_zone: Type.Optional(name),
   reset: Type.Optional(Type.Object({ at_ms: amount, actor: name, day_units: amount, month_units: amount })),

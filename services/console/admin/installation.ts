@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
+import { problemOfTenantId } from '../../../shared/domain/identity.ts';
 import type { ConsoleParts } from '../console.ts';
 import { recentChanges } from '../tenants/audit-trail.ts';
 import type { AdminApp } from './answer.ts';
@@ -19,6 +20,8 @@ export function registerInstallation(app: AdminApp, parts: ConsoleParts): void {
     { schema: { body: PortalLinkBody, summary: 'A signed link that opens the portal for one tenant' } },
     async (request, reply) => {
       const { tenant_id: tenantId, ttl = '1h' } = request.body;
+      const wrongId = problemOfTenantId(tenantId);
+      if (wrongId !== null) return sendProblem(reply, 422, 'Link not made', `tenant_id ${wrongId}.`);
       const ttlMs = spanMs(ttl);
       if (ttlMs > linkTtlMsMax) return sendProblem(reply, 422, 'Link not made', 'ttl is at most 30d.');
       const actor = actorOf(request.headers['x-actor']);

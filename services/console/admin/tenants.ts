@@ -7,7 +7,7 @@ import type { Outcome } from '../problem.ts';
 import { todaysUse } from '../tenants/todays-use.ts';
 import { listTenants } from '../tenants/list.ts';
 import { limitsOfTenant } from '../tenants/limits.ts';
-import { mistakeInTenantId, mistakesInRecord } from '../tenants/validate.ts';
+import { mistakesInRecord } from '../tenants/validate.ts';
 import type { AdminApp } from './answer.ts';
 import { sendOutcome, sendProblem } from './answer.ts';
 import { actorOf } from './authenticate.ts';
@@ -129,9 +129,7 @@ function replaced(
     updated_at: before.updated_at,
     updated_by: before.updated_by,
   } as TenantRecord;
-  const mistakes = [mistakeInTenantId(id), ...mistakesInRecord(record, parts.policy())].filter(
-    (one) => one !== null,
-  );
+  const mistakes = mistakesInRecord(record, parts.policy());
   if (mistakes.length > 0) return refused(422, 'Record not written', mistakes.join(' '));
   return done({ record, action: 'put', detail: difference(before, record) });
 }

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { problemOfTenantId } from '../../../shared/domain/identity.ts';
 import type { ConsoleParts } from '../console.ts';
 import { html } from '../pages/html.ts';
 import { page } from '../pages/layout.ts';
@@ -6,7 +7,6 @@ import type { Notice } from '../pages/layout.ts';
 import { createAttempts } from '../sessions/attempts.ts';
 import { clearSession, setSession } from '../sessions/cookies.ts';
 import { readCredential } from '../sessions/tenant-credential.ts';
-import { mistakeInTenantId } from '../tenants/validate.ts';
 import { visitorOf } from './visitor.ts';
 
 const sessionTtlMs = 8 * 3_600_000;
@@ -23,7 +23,7 @@ export function registerSignIn(app: FastifyInstance, parts: ConsoleParts): void 
 
   app.get<{ Querystring: { token?: string } }>('/sign-in', { config }, async (request, reply) => {
     const reading = await parts.tokens.readLink(request.query.token ?? '');
-    if (reading.kind !== 'valid' || mistakeInTenantId(reading.subject) !== null) {
+    if (reading.kind !== 'valid' || problemOfTenantId(reading.subject) !== null) {
       parts.metrics.signIns.inc({ door: 'link', result: 'refused' });
       return sendPage(reply, 401, {
         tone: 'bad',
@@ -47,14 +47,12 @@ export function registerSignIn(app: FastifyInstance, parts: ConsoleParts): void 
     }
     const credential = await readCredential(
       formOf(request).get('credential') ?? '',
-      parts.policy().identity,
-      parts.directory,
-      parts.clock,
+      parts.credentials.under(parts.policy()),
     );
     if (credential.kind === 'refused') {
-      attempts.failed(request.ip);
+      if (credential.status === 401) attempts.failed(request.ip);
       parts.metrics.signIns.inc({ door: 'credential', result: 'refused' });
-      return sendPage(reply, 401, { tone: 'bad', text: credential.reason });
+      return sendPage(reply, credential.status, { tone: 'bad', text: credential.reason });
     }
     const ttlMs = Math.min(sessionTtlMs, credential.expiresAtMs - parts.clock.now());
     await signIn(reply, parts, credential.tenantId, credential.via, ttlMs);

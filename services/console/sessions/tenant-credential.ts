@@ -1,9 +1,4 @@
-import { createRemoteJWKSet, jwtVerify } from 'jose';
-import type { JWTVerifyOptions } from 'jose';
-import type { IdentityPolicy } from '../../../shared/domain/policy.ts';
-import type { TenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
-import type { Clock } from '../../../shared/runtime/clock.ts';
-import { hashOf } from '../tenants/api-keys.ts';
+import type { CredentialReader } from '../../../shared/identity/credentials.ts';
 
 export type Credential =
   | {
@@ -12,66 +7,25 @@ export type Credential =
       readonly via: 'api_key' | 'jwt';
       readonly expiresAtMs: number;
     }
-  | { readonly kind: 'refused'; readonly reason: string };
+  /** `status` 503 where it could not be found out whose it is. */
+  | { readonly kind: 'refused'; readonly status: 401 | 503; readonly reason: string };
 
-const keySets = new Map<string, ReturnType<typeof createRemoteJWKSet>>();
-
-/**
- * Whose API key or JWT this is, by the same keys and claims the gateways use. A session never outlives its token;
- * a key has no end of its own.
- */
-export async function readCredential(
-  text: string,
-  identity: IdentityPolicy,
-  directory: TenantDirectory,
-  clock: Clock,
-): Promise<Credential> {
-  const credential = text.trim().replace(/^Bearer +/i, '');
-  if (credential.startsWith('tgk_')) {
-    const record = directory.byApiKeyHash(hashOf(credential));
-    return record === undefined
-      ? refusedFor('This API key is not known. Check that it is complete, or ask for a new one.')
-      : { kind: 'tenant', tenantId: record.tenant_id, via: 'api_key', expiresAtMs: Number.MAX_SAFE_INTEGER };
-  }
-  if (identity.jwt === null || credential.split('.').length !== 3)
-    return refusedFor('This is neither an API key (they begin with tgk_) nor a JWT.');
-  return readJwt(credential, identity.jwt, clock);
-}
-
-async function readJwt(
-  token: string,
-  { keys, algorithms, issuer, audience, tenantClaims }: NonNullable<IdentityPolicy['jwt']>,
-  clock: Clock,
-): Promise<Credential> {
-  const options: JWTVerifyOptions = {
-    algorithms: [...algorithms],
-    currentDate: new Date(clock.now()),
-    ...(issuer === null ? {} : { issuer }),
-    ...(audience === null ? {} : { audience }),
-  };
-  try {
-    const { payload } =
-      keys.kind === 'secret'
-        ? await jwtVerify(token, keys.secret, options)
-        : await jwtVerify(token, keySetOf(keys.url), options);
-    const claim = tenantClaims
-      .map((name) => payload[name])
-      .find((value) => typeof value === 'string' && value !== '');
-    if (typeof claim !== 'string') return refusedFor('This JWT is valid, but it names no tenant.');
-    const expiresAtMs = payload.exp === undefined ? Number.MAX_SAFE_INTEGER : payload.exp * 1000;
-    return { kind: 'tenant', tenantId: claim, via: 'jwt', expiresAtMs };
-  } catch {
-    return refusedFor('This JWT is not valid or has expired. Get a fresh one.');
+/** Whose API key or JWT this is, as the gateways read it. A session never outlives the credential it began with. */
+export async function readCredential(text: string, reader: CredentialReader): Promise<Credential> {
+  const reading = await reader.read(text.trim().replace(/^Bearer +/i, ''));
+  switch (reading.kind) {
+    case 'refused':
+      return { kind: 'refused', status: reading.refusal.status, reason: reading.refusal.detail };
+    case 'service':
+      return refusedFor('This is the token of a service, which belongs to no tenant.');
+    case 'caller': {
+      const { tenantId } = reading.claims;
+      if (tenantId === null) return refusedFor('This token is valid, but it names no tenant.');
+      return { kind: 'tenant', tenantId, via: reading.method, expiresAtMs: reading.untilMs };
+    }
   }
 }
 
 function refusedFor(reason: string): Credential {
-  return { kind: 'refused', reason };
-}
-
-/** One set a URL, so that its keys are fetched once; the policy names the URLs, so they are few. */
-function keySetOf(url: string): ReturnType<typeof createRemoteJWKSet> {
-  let set = keySets.get(url);
-  if (set === undefined) keySets.set(url, (set = createRemoteJWKSet(new URL(url))));
-  return set;
+  return { kind: 'refused', status: 401, reason };
 }

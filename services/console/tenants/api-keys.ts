@@ -1,5 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { apiKeyPrefix, hashApiKey } from '../../../shared/identity/api-keys.ts';
 import { done, refused } from '../problem.ts';
 import type { Outcome } from '../problem.ts';
 import type { Edit } from './records.ts';
@@ -15,12 +16,8 @@ export interface NewKey {
 }
 
 export function newKey(): NewKey {
-  const key = `tgk_${randomBytes(24).toString('base64url')}`;
-  return { key, sha256: hashOf(key) };
-}
-
-export function hashOf(key: string): string {
-  return createHash('sha256').update(key).digest('hex');
+  const key = `${apiKeyPrefix}${randomBytes(24).toString('base64url')}`;
+  return { key, sha256: hashApiKey(key) };
 }
 
 export function addKey(record: TenantRecord, sha256: string): Outcome<Edit> {

@@ -1,4 +1,5 @@
 import { Counter } from 'prom-client';
+import { problemOfTenantId } from '../../../shared/domain/identity.ts';
 import { historyEntriesMax } from '../../../shared/domain/tenant.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
@@ -73,6 +74,8 @@ export function createTenantRecords({
   }
 
   async function change(tenantId: string, actor: string, edit: Editor): Promise<Outcome<TenantRecord>> {
+    const wrongId = problemOfTenantId(tenantId);
+    if (wrongId !== null) return refused(422, 'No such tenant', `The tenant id ${wrongId}.`);
     if (!directory.ready()) return notRead;
     const outcome = edit(of(tenantId));
     if (!outcome.ok) return outcome;

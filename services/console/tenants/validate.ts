@@ -1,6 +1,5 @@
 import { isTimeZone } from '../../../shared/domain/calendar.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
-import { idLengthMax } from '../../../shared/domain/identity.ts';
 import { isEmailAddress, isWebAddress } from '../../../shared/domain/notification-target.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { NotificationSettings, TenantRecord } from '../../../shared/domain/tenant.ts';
@@ -52,13 +51,6 @@ export function mistakesInNotifications(settings: NotificationSettings): readonl
     if (!isEmailAddress(address)) mistakes.push(`“${shortened(address)}” is no e-mail address.`);
   }
   return mistakes;
-}
-
-/** Why an id cannot be a tenant's, or null. */
-export function mistakeInTenantId(tenantId: string): string | null {
-  if (tenantId === '') return 'The tenant id is empty.';
-  if (tenantId.length > idLengthMax) return `The tenant id is longer than ${idLengthMax} characters.`;
-  return null;
 }
 
 const shownLengthMax = 100;

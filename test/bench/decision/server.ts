@@ -6,6 +6,7 @@ import { Redis } from 'ioredis';
 import { Registry } from 'prom-client';
 import { RateLimiterRedis, RateLimiterUnion } from 'rate-limiter-flexible';
 import { createGate } from '../../../services/gateway/gate.ts';
+import type { KeyHolder } from '../../../shared/domain/tenant.ts';
 import { tollgate } from '../../../services/gateway/plugin.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
@@ -76,11 +77,12 @@ platform:
 mode: enforce
 `;
   const policy = parsePolicy('bench.yaml', text, {});
-  const records = new Map<string, { tenant_id: string; updated_at: string; updated_by: string }>();
+  const holders = new Map<string, KeyHolder>();
   for (let index = 0; index < 100; index += 1) {
     const { createHash } = await import('node:crypto');
     const record = { tenant_id: `tenant-${index}`, updated_at: '', updated_by: '' };
-    records.set(createHash('sha256').update(`tgk_${index}`).digest('hex'), record);
+    const holder = { record, expiresAtMs: Infinity };
+    holders.set(createHash('sha256').update(`tgk_${index}`).digest('hex'), holder);
   }
   const node = 'bench';
   const concurrency = createConcurrency({
@@ -96,7 +98,7 @@ mode: enforce
     policy: () => policy,
     limiter,
     concurrency,
-    records: { get: () => null, byApiKeyHash: (digest) => records.get(digest), ready: () => true },
+    records: { get: () => null, byApiKeyHash: (digest) => holders.get(digest), ready: () => true },
     events: { append: () => 0, flushed: () => Promise.resolve() },
     node,
     clock: systemClock,

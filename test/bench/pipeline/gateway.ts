@@ -78,11 +78,14 @@ async function publishedEvents(folder: string, kafkaBrokers: string): Promise<Ga
 
 /** A hundred tenants, known by their keys `tgk_0` to `tgk_99`. */
 function recordsOf(count: number): GateOptions['records'] {
-  const records = new Map(
+  const holders = new Map(
     Array.from({ length: count }, (_, index) => [
       createHash('sha256').update(`tgk_${index}`).digest('hex'),
-      { tenant_id: `tenant-${index}`, updated_at: '', updated_by: '' },
+      {
+        record: { tenant_id: `tenant-${index}`, updated_at: '', updated_by: '' },
+        expiresAtMs: Infinity,
+      },
     ]),
   );
-  return { get: () => null, byApiKeyHash: (digest) => records.get(digest) ?? null, ready: () => true };
+  return { get: () => null, byApiKeyHash: (digest) => holders.get(digest), ready: () => true };
 }

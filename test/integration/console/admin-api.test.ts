@@ -44,6 +44,33 @@ describe('the token', () => {
   });
 });
 
+describe('tenant ids', () => {
+  const wrong: readonly [string, RegExp][] = [
+    ['anonymous', /reserved/],
+    ['tollgate-heartbeat', /reserved/],
+    [' acme', /white space/],
+    ['a\nb', /control characters/],
+    ['cafe\u0301', /NFC/],
+    ['x'.repeat(257), /./],
+  ];
+  test.each(wrong)('%j gets no record, key, block, boost or link: no token could name it', async (id, why) => {
+    const path = `/admin/v1/tenants/${encodeURIComponent(id)}`;
+    const boost = { limit: 'minute', multiply: 2, ends_at: inAWeek(), reason: 'x' };
+    for (const [what, body] of [
+      [`PUT ${path}`, { plan: 'pro' }],
+      [`POST ${path}/api-keys`, undefined],
+      [`POST ${path}/block`, { reason: 'x' }],
+      [`POST ${path}/boosts`, boost],
+      ['POST /admin/v1/portal-links', { tenant_id: id }],
+    ] as const) {
+      const answer = await bed.admin(what, body);
+      expect([400, 422]).toContain(answer.status);
+      expect(String(answer.body['detail'])).toMatch(why);
+    }
+    expect(bed.directory.get(id)).toBeUndefined();
+  });
+});
+
 describe('records', () => {
   test('a written record is read back, with who wrote it', async () => {
     const id = uniqueName('acme/ü {x}');

@@ -136,7 +136,7 @@ describe('control', () => {
     const made = await bed.admin(`POST /admin/v1/tenants/${id}/api-keys`);
     expect(made.body['api_key']).toMatch(/^tgk_[\w-]{32}$/);
     const sha256 = String(made.body['sha256']);
-    expect(bed.directory.byApiKeyHash(sha256)?.tenant_id).toBe(id);
+    expect(bed.directory.byApiKeyHash(sha256)?.record.tenant_id).toBe(id);
     expect(JSON.stringify(bed.directory.get(id))).not.toContain(made.body['api_key']);
     const path = `/admin/v1/tenants/${id}/api-keys`;
     expect((await bed.admin(`DELETE ${path}/${sha256.slice(0, 4)}`)).status).toBe(422);

@@ -13,7 +13,8 @@ import { createGate } from '../../../services/gateway/gate.ts';
 import type { Gate } from '../../../services/gateway/gate.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import { createQueryShares } from '../../../shared/clickhouse/query-shares.ts';
-import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { apiKeysOf } from '../../../shared/domain/tenant.ts';
+import type { KeyHolder, TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { RequestEvent, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
@@ -98,8 +99,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     concurrency,
     records: {
       get: (id) => records.get(id),
-      byApiKeyHash: (hash) =>
-        [...records.values()].find(({ api_keys_sha256 }) => api_keys_sha256?.includes(hash)),
+      byApiKeyHash: (hash) => holderOf(hash, [...records.values()]),
       ready: () => true,
     },
     events: log,
@@ -134,12 +134,23 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     usePolicy: (parts) => void (policy = read(parts)),
     close: async () => {
       await Promise.all([proxy.close(), api.close()]);
+      gate.close();
       await concurrency.close();
       await limiter.close();
       redis.disconnect();
       await clickhouse.close();
     },
   };
+}
+
+/** As the tenant directory finds it. */
+export function holderOf(sha256: string, records: readonly TenantRecord[]): KeyHolder | undefined {
+  for (const record of records) {
+    const key = apiKeysOf(record).find((one) => one.sha256 === sha256);
+    if (key !== undefined)
+      return { record, expiresAtMs: Date.parse(key.expires_at ?? '9999-01-01T00:00:00Z') };
+  }
+  return undefined;
 }
 
 export interface TestUpstream {

@@ -1,0 +1,50 @@
+import { Counter, Gauge } from 'prom-client';
+import type { Registry } from '../runtime/ops.ts';
+
+export interface IdentityMetrics {
+  readonly fetches: Counter<'result'>;
+  readonly verifications: Counter<'result'>;
+}
+
+export function createIdentityMetrics(registry: Registry): IdentityMetrics {
+  const registers = [registry];
+  return {
+    fetches: new Counter({
+      name: 'tollgate_jwks_fetches_total',
+      help: 'Fetches of the public keys, by result: ok, or why the keys before stay in use (unreachable, timeout, status, too_large, invalid).',
+      labelNames: ['result'],
+      registers,
+    }),
+    verifications: new Counter({
+      name: 'tollgate_token_verifications_total',
+      help: 'Tokens not seen before, by whether they were valid or invalid. A token seen before is not verified again.',
+      labelNames: ['result'],
+      registers,
+    }),
+  };
+}
+
+export interface KeyFigures {
+  ageSeconds(): number;
+  size(): number;
+}
+
+/** `current` answers null where the policy names no JWKS. */
+export function registerKeyGauges(registry: Registry, current: () => KeyFigures | null): void {
+  new Gauge({
+    name: 'tollgate_jwks_age_seconds',
+    help: 'Seconds since the public keys that verify tokens were last fetched; 0 where the policy names no jwks_url.',
+    registers: [registry],
+    collect() {
+      this.set(current()?.ageSeconds() ?? 0);
+    },
+  });
+  new Gauge({
+    name: 'tollgate_jwks_keys',
+    help: 'Public keys that verify tokens now.',
+    registers: [registry],
+    collect() {
+      this.set(current()?.size() ?? 0);
+    },
+  });
+}

@@ -1,0 +1,164 @@
+import { createSecretKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { decodeJwt, decodeProtectedHeader, errors, jwtVerify } from 'jose';
+import type { CryptoKey, JWSHeaderParameters, JWTPayload, JWTVerifyOptions } from 'jose';
+import { LRUCache } from 'lru-cache';
+import type { JwtPolicy } from '../domain/policy.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { readClaims } from './claims.ts';
+import { explainToken } from './explain-token.ts';
+import type { KeySearch, KeySet, VerificationKey } from './key-set.ts';
+import type { IdentityMetrics } from './metrics.ts';
+import type { CallerReading, RefusedReading } from './reading.ts';
+import { badCredential, undecidedCredential } from './refusal.ts';
+import type { CredentialRefusal } from './refusal.ts';
+
+export interface Tokens {
+  /** The reading of a token verified before, whose key is still published and which has not expired since. */
+  known(token: string): CallerReading | null;
+  read(token: string): Promise<CallerReading | RefusedReading>;
+}
+
+/** Characters of verified tokens kept; a token is verified anew after this long in any case. */
+const cacheCharactersMax = 8_000_000;
+const cacheAgeMsMax = 300_000;
+/** Keys tried for a token that names none. */
+const keysTriedMax = 4;
+
+interface Verified {
+  readonly reading: CallerReading;
+  readonly untilMs: number;
+  readonly key: { readonly live: boolean };
+}
+
+export interface TokensOptions {
+  readonly policy: JwtPolicy;
+  /** Null where the policy has a shared secret. */
+  readonly keySet: KeySet | null;
+  readonly clock: Clock;
+  readonly metrics: Pick<IdentityMetrics, 'verifications'>;
+}
+
+/**
+ * Verifies JWTs as the policy says: only its algorithms, its keys, its issuer and audience, and only in their time. Keys
+ * and addresses of keys that a token carries itself (`jwk`, `jku`, `x5u`) are never used. What needs no signature is
+ * looked at first, so that an expired or unreadable token costs neither a fetch nor a verification.
+ */
+export function createTokens({ policy, keySet, clock, metrics }: TokensOptions): Tokens {
+  const verified = new LRUCache<string, Verified>({
+    maxSize: cacheCharactersMax,
+    sizeCalculation: (_entry, token) => token.length + 200,
+  });
+  const algorithms = new Set(policy.algorithms);
+  const secret = policy.keys.kind === 'secret' ? sharedKey(policy.keys.secret) : null;
+  return { known, read };
+
+  function known(token: string): CallerReading | null {
+    const entry = verified.get(token);
+    if (entry === undefined) return null;
+    if (entry.key.live && clock.now() < entry.untilMs) return entry.reading;
+    verified.delete(token);
+    return null;
+  }
+
+  async function read(token: string): Promise<CallerReading | RefusedReading> {
+    const nowMs = clock.now();
+    try {
+      const header = decodeProtectedHeader(token) as JWSHeaderParameters;
+      if (!algorithms.has(header.alg ?? '')) throw new errors.JOSEAlgNotAllowed();
+      const problem = problemOfExpiry(decodeJwt(token), nowMs);
+      if (problem !== null) return refused(badCredential(problem));
+      if (secret !== null) return accept(token, await verify(token, secret.key, nowMs), secret, nowMs);
+      if (keySet === null) return refused(badCredential('Tokens are not accepted here; use an API key.'));
+      const search = await keySet.find(header);
+      if (search.kind !== 'found') return refused(notFound(search));
+      return await tryKeys(token, header, search.keys, nowMs);
+    } catch (error) {
+      return refused(explainToken(error, policy));
+    }
+  }
+
+  async function tryKeys(
+    token: string,
+    header: JWSHeaderParameters,
+    keys: readonly VerificationKey[],
+    nowMs: number,
+  ): Promise<CallerReading | RefusedReading> {
+    let tried = 0;
+    let mismatch: unknown = new errors.JWKSNoMatchingKey();
+    for (const key of keys) {
+      const publicKey = await key.resolve(header).catch(() => null);
+      if (publicKey === null) continue;
+      if (++tried > keysTriedMax) break;
+      try {
+        return accept(token, await verify(token, publicKey, nowMs), key, nowMs);
+      } catch (error) {
+        if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+        mismatch = error;
+      }
+    }
+    throw mismatch;
+  }
+
+  async function verify(token: string, key: KeyObject | CryptoKey, nowMs: number): Promise<JWTPayload> {
+    const options: JWTVerifyOptions = {
+      algorithms: [...policy.algorithms],
+      currentDate: new Date(nowMs),
+      clockTolerance: policy.leewayMs / 1000,
+      ...(policy.issuer === null ? {} : { issuer: policy.issuer }),
+      ...(policy.audience === null ? {} : { audience: policy.audience }),
+    };
+    try {
+      const { payload } = await jwtVerify(token, key, options);
+      metrics.verifications.inc({ result: 'valid' });
+      return payload;
+    } catch (error) {
+      metrics.verifications.inc({ result: 'invalid' });
+      throw error;
+    }
+  }
+
+  function accept(
+    token: string,
+    payload: JWTPayload,
+    key: { readonly live: boolean },
+    nowMs: number,
+  ): CallerReading | RefusedReading {
+    const read = readClaims(payload, policy);
+    if ('problem' in read) return refused(badCredential(read.problem));
+    const untilMs = endOf(payload);
+    const reading: CallerReading = { kind: 'caller', method: 'jwt', claims: read.claims, untilMs };
+    // Its key may have been removed while the signature was checked: such a token is not kept.
+    if (key.live) verified.set(token, { reading, key, untilMs: Math.min(nowMs + cacheAgeMsMax, untilMs) });
+    return reading;
+  }
+
+  function problemOfExpiry({ exp }: JWTPayload, nowMs: number): string | null {
+    if (exp === undefined) {
+      return policy.expiry === 'required'
+        ? 'The token has no expiry (exp); only tokens that expire are accepted.'
+        : null;
+    }
+    if (!Number.isFinite(exp)) return "The token's expiry (exp) is not a number.";
+    return endOf({ exp }) <= nowMs ? 'The token has expired; obtain a new one.' : null;
+  }
+
+  /** When the token is refused, by its own word; never where it has no expiry. */
+  function endOf({ exp }: JWTPayload): number {
+    return exp === undefined ? Number.MAX_SAFE_INTEGER : exp * 1000 + policy.leewayMs;
+  }
+}
+
+function sharedKey(secret: Uint8Array): { readonly live: true; readonly key: KeyObject } {
+  return { live: true, key: createSecretKey(secret) };
+}
+
+function refused(refusal: CredentialRefusal): RefusedReading {
+  return { kind: 'refused', refusal };
+}
+
+function notFound(search: Exclude<KeySearch, { kind: 'found' }>): CredentialRefusal {
+  return search.kind === 'unknown'
+    ? badCredential('The token names a key that is not known.')
+    : undecidedCredential(`The token cannot be verified now: keys unavailable (${search.reason}).`);
+}
