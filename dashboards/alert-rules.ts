@@ -66,6 +66,22 @@ export const alertRules: readonly AlertRule[] = [
     whenAbsent: 'quiet',
   },
   {
+    name: 'TollgateJwksStale',
+    severity: 'warning',
+    query: 'max by (instance) (tollgate_jwks_age_seconds)',
+    fires: 'above',
+    threshold: 180,
+    forMinutes: 1,
+    summary: 'The public keys of {{ .Labels.instance }} were fetched VALUE ago',
+    format: 'duration',
+    impact:
+      'Tokens of known keys are accepted as before. A new key is not known, and a removed key still opens, until a fetch succeeds.',
+    runbook: 'jwks-stale',
+    dashboard: 'fleet',
+    panel: 'Age of public keys',
+    whenAbsent: 'quiet',
+  },
+  {
     name: 'TollgateLag',
     severity: 'critical',
     query: 'max by (group) (tollgate_kafka_lag_seconds)',

@@ -1,4 +1,5 @@
 import type { ClassicDashboard } from './classic.ts';
+import { credentialPanels } from './fleet-credentials.ts';
 import { QueryVariableBuilder, RowBuilder, VariableRefresh } from '@grafana/grafana-foundation-sdk/dashboard';
 import { rate, series, stat } from './panels.ts';
 import type { Panels } from './panels.ts';
@@ -33,6 +34,7 @@ export function fleetDashboard(): ClassicDashboard {
     ['Decisions', decisions()],
     ['Latency', latency()],
     ['Redis', redis()],
+    ['Credentials', credentialPanels(node)],
     ['Behind the gateways', behind()],
   ];
   for (const [title, panels] of sections) {

@@ -25,7 +25,7 @@ export const heartbeatTenant = 'tollgate-heartbeat';
  * one spelling only: without white space around it, and in Unicode normalization form C.
  */
 export function problemOfId(id: string): string | null {
-  if (id === '') return 'is empty or neither text nor a number';
+  if (id === '') return 'is empty';
   if (id.length > idLengthMax) return `is longer than ${idLengthMax} characters`;
   if (printableAscii.test(id)) return null;
   if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(id)) return 'holds control characters';

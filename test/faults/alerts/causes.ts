@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
@@ -8,6 +8,7 @@ import { createKafka } from '../../../shared/kafka/kafka.ts';
 import { createProducer } from '../../../shared/kafka/producer.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
+import { startIssuer } from '../../unit/identity/issuer.ts';
 import type { AlertBed } from './bed.ts';
 import { keepDoing } from './keep-doing.ts';
 
@@ -70,6 +71,37 @@ export const causes: readonly Cause[] = [
     cause: async (bed) => {
       const load = keepDoing(20, (await asks(bed, 'tight')).main);
       return () => load.stop();
+    },
+  },
+  {
+    title: 'an issuer of tokens whose keys cannot be fetched',
+    alerts: ['TollgateJwksStale'],
+    thresholdSeconds: 180,
+    cause: async ({ run: policyRun, firing }) => {
+      const issuer = await startIssuer();
+      await issuer.addKey('a');
+      const before = await readFile(policyRun.policyPath, 'utf8');
+      const jwt = `jwt: { algorithms: [ES256], jwks_url: "${issuer.url}" }`;
+      await writeFile(policyRun.policyPath, before.replace(/jwt: \{[^}]*\}/, jwt));
+      const answerTo = async (): Promise<number> => {
+        const token = await issuer.sign('a', {
+          tenant_id: uniqueName('keyed'),
+          exp: Date.now() / 1000 + 600,
+        });
+        return (await policyRun.call('GET /things', { token })).status;
+      };
+      await eventually(async () => (await answerTo()) === 200);
+      issuer.behave('fails');
+      // Known keys go on all the while.
+      if ((await answerTo()) !== 200) throw new Error('a token of a known key was refused');
+      return async () => {
+        issuer.behave('ok');
+        await eventually(async () => !(await firing()).includes('TollgateJwksStale'), { timeoutMs: 90_000 });
+        await writeFile(policyRun.policyPath, before);
+        const token = await policyRun.token({ tenant_id: uniqueName('back') });
+        await eventually(async () => (await policyRun.call('GET /things', { token })).status === 200);
+        await issuer.close();
+      };
     },
   },
   {

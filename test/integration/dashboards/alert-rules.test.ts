@@ -53,6 +53,12 @@ const cases: Readonly<Record<string, Case>> = {
     fires: checkBuckets({ upTo1ms: 980, all: 1000 }),
     quiet: checkBuckets({ upTo1ms: 995, all: 1000 }),
   },
+  TollgateJwksStale: {
+    summary: 'The public keys of a:8090 were fetched 25m 0s ago',
+    fires: { [`tollgate_jwks_age_seconds{${gateway}}`]: '0+60x30' },
+    quiet: { [`tollgate_jwks_age_seconds{${gateway}}`]: '61x30' },
+    labels: { instance: 'a:8090' },
+  },
   TollgateLag: {
     summary: 'aggregator is 1m 30s behind',
     fires: { 'tollgate_kafka_lag_seconds{group="aggregator"}': '90x30' },
