@@ -115,7 +115,10 @@ await runService(logger, async (lifecycle, fail) => {
     logger,
     registry,
   });
-  lifecycle.onClose('gate', async () => Promise.resolve(gate.close()));
+  lifecycle.onClose('gate', () => {
+    gate.close();
+    return Promise.resolve();
+  });
   const proxy = createProxyServer({
     gate,
     bodyBytesMax: config.TOLLGATE_BODY_BYTES_MAX,

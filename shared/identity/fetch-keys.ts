@@ -58,7 +58,7 @@ export async function fetchKeys(url: string, algorithms: readonly string[]): Pro
 async function readBounded(response: Response): Promise<string | null> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
     bytes += chunk.length;
     if (bytes > bytesMax) return null;
     chunks.push(chunk);
@@ -88,12 +88,12 @@ async function readKey(jwk: unknown, algorithms: readonly string[]): Promise<Pub
   const { kid, alg, use } = jwk as JWK;
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > kidLengthMax)) return null;
   try {
-    const resolve = createLocalJWKSet({ keys: [jwk as JWK] });
+    const resolve = createLocalJWKSet({ keys: [jwk] });
     const usable = await Promise.any(
       algorithms.map(async (algorithm) => strong(await resolve({ alg: algorithm, ...named(kid) }))),
     );
     if (!usable) return null;
-    const identity = [await calculateJwkThumbprint(jwk as JWK), kid, alg, use].join(' ');
+    const identity = [await calculateJwkThumbprint(jwk), kid, alg, use].join(' ');
     return { identity, kid: kid ?? null, resolve };
   } catch {
     return null;

@@ -77,7 +77,8 @@ export const causes: readonly Cause[] = [
     title: 'an issuer of tokens whose keys cannot be fetched',
     alerts: ['TollgateJwksStale'],
     thresholdSeconds: 180,
-    cause: async ({ run: policyRun, firing }) => {
+    cause: async (bed) => {
+      const policyRun = bed.run;
       const issuer = await startIssuer();
       await issuer.addKey('a');
       const before = await readFile(policyRun.policyPath, 'utf8');
@@ -96,7 +97,9 @@ export const causes: readonly Cause[] = [
       if ((await answerTo()) !== 200) throw new Error('a token of a known key was refused');
       return async () => {
         issuer.behave('ok');
-        await eventually(async () => !(await firing()).includes('TollgateJwksStale'), { timeoutMs: 90_000 });
+        await eventually(async () => !(await bed.firing()).includes('TollgateJwksStale'), {
+          timeoutMs: 90_000,
+        });
         await writeFile(policyRun.policyPath, before);
         const token = await policyRun.token({ tenant_id: uniqueName('back') });
         await eventually(async () => (await policyRun.call('GET /things', { token })).status === 200);

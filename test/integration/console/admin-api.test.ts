@@ -53,22 +53,25 @@ describe('tenant ids', () => {
     ['cafe\u0301', /NFC/],
     ['x'.repeat(257), /./],
   ];
-  test.each(wrong)('%j gets no record, key, block, boost or link: no token could name it', async (id, why) => {
-    const path = `/admin/v1/tenants/${encodeURIComponent(id)}`;
-    const boost = { limit: 'minute', multiply: 2, ends_at: inAWeek(), reason: 'x' };
-    for (const [what, body] of [
-      [`PUT ${path}`, { plan: 'pro' }],
-      [`POST ${path}/api-keys`, undefined],
-      [`POST ${path}/block`, { reason: 'x' }],
-      [`POST ${path}/boosts`, boost],
-      ['POST /admin/v1/portal-links', { tenant_id: id }],
-    ] as const) {
-      const answer = await bed.admin(what, body);
-      expect([400, 422]).toContain(answer.status);
-      expect(String(answer.body['detail'])).toMatch(why);
-    }
-    expect(bed.directory.get(id)).toBeUndefined();
-  });
+  test.each(wrong)(
+    '%j gets no record, key, block, boost or link: no token could name it',
+    async (id, why) => {
+      const path = `/admin/v1/tenants/${encodeURIComponent(id)}`;
+      const boost = { limit: 'minute', multiply: 2, ends_at: inAWeek(), reason: 'x' };
+      for (const [what, body] of [
+        [`PUT ${path}`, { plan: 'pro' }],
+        [`POST ${path}/api-keys`, undefined],
+        [`POST ${path}/block`, { reason: 'x' }],
+        [`POST ${path}/boosts`, boost],
+        ['POST /admin/v1/portal-links', { tenant_id: id }],
+      ] as const) {
+        const answer = await bed.admin(what, body);
+        expect([400, 422]).toContain(answer.status);
+        expect(String(answer.body['detail'])).toMatch(why);
+      }
+      expect(bed.directory.get(id)).toBeUndefined();
+    },
+  );
 });
 
 describe('records', () => {
