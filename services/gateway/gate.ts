@@ -38,6 +38,8 @@ export interface Gate {
   policy(): Policy;
   identify(headers: IncomingHttpHeaders, remoteAddress: string): Identified | Promise<Identified>;
   addressOf(headers: IncomingHttpHeaders, remoteAddress: string): string;
+  /** Whether a peer is one of the policy's trusted proxies. */
+  trusts(remoteAddress: string): boolean;
   /** Counts and logs what it decides, unless it only peeks. */
   decide(question: Question): Promise<Verdict>;
   /** The same for a door that every request comes through. `settled` may be called at once, and must not throw. */
@@ -68,6 +70,7 @@ export function createGate(options: GateOptions): Gate {
     policy,
     identify: (headers, remote) => currentIdentifier().identify(headers, remote),
     addressOf: (headers, remote) => currentIdentifier().addressOf(headers, remote),
+    trusts: (remote) => currentIdentifier().trusts(remote),
     decide: (question) => new Promise((resolve) => settle(question, resolve)),
     settle,
     count,

@@ -9,7 +9,7 @@ import type { Credentials } from '../../shared/identity/credentials.ts';
 import type { CredentialReading } from '../../shared/identity/reading.ts';
 import { badCredential } from '../../shared/identity/refusal.ts';
 import type { CredentialRefusal } from '../../shared/identity/refusal.ts';
-import { createClientAddress } from './client-address.ts';
+import { createClientAddresses } from './client-address.ts';
 
 /** The tenants' records as this node knows them: no lookup leaves the process. */
 export interface TenantRecords extends KeyDirectory {
@@ -26,15 +26,17 @@ export interface Identifier {
   /** Answers at once unless a token has to be verified anew. */
   identify(headers: IncomingHttpHeaders, remoteAddress: string): Identified | Promise<Identified>;
   addressOf(headers: IncomingHttpHeaders, remoteAddress: string): string;
+  /** Whether a peer is a trusted proxy. */
+  trusts(remoteAddress: string): boolean;
 }
 
 /** Compiled once per policy: a reload makes a new one, and what was verified under the old one is forgotten. */
 export function createIdentifier(policy: Policy, credentials: Credentials): Identifier {
-  const addressFor = createClientAddress(policy.identity.trustedProxies);
+  const { addressFor, trusts } = createClientAddresses(policy.identity.trustedProxies);
   const reader = credentials.under(policy);
   const addressOf: Identifier['addressOf'] = (headers, remote) =>
     addressFor(remote, headers['x-forwarded-for']);
-  return { identify, addressOf };
+  return { identify, addressOf, trusts };
 
   function identify(headers: IncomingHttpHeaders, remote: string): Identified | Promise<Identified> {
     const ip = addressOf(headers, remote);

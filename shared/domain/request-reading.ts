@@ -17,6 +17,8 @@ export interface RequestReading {
   readonly letterCase: 'refuse' | 'sensitive' | 'insensitive';
   /** `//` is one slash, or holds an empty segment. */
   readonly doubleSlash: 'merge' | 'keep';
+  /** Whether fields with `_` in their names are passed on: CGI and WSGI cannot tell it from `-`. */
+  readonly underscoreHeaders: 'drop' | 'pass';
   /** Whether X-HTTP-Method-Override and its siblings name the method that is served. */
   readonly methodOverride: 'refuse' | 'honour';
 }

@@ -38,6 +38,10 @@ export const requestsFile = Type.Object(
       ['merge', 'keep'],
       'merge ("//" is one slash), or keep where the upstream tells them apart',
     ),
+    underscore_headers: choice(
+      ['drop', 'pass'],
+      'drop, or pass where the upstream needs fields with "_" in their names',
+    ),
     method_override: choice(
       ['refuse', 'honour'],
       'refuse, or honour where the upstream takes the method of a POST from X-HTTP-Method-Override',
@@ -60,6 +64,7 @@ export function compileRequests(file: RequestsFile = {}): RequestReading {
     parameters: file.parameters ?? 'refuse',
     letterCase: file.letter_case ?? 'refuse',
     doubleSlash: file.double_slash ?? 'merge',
+    underscoreHeaders: file.underscore_headers ?? 'drop',
     methodOverride: file.method_override ?? 'refuse',
   };
 }

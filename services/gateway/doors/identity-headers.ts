@@ -5,13 +5,22 @@ import type { Verdict } from '../verdict.ts';
  * Header fields that name the caller to the upstream, for proxies that copy them from an answer to the request. All of
  * them, empty where there is nothing to say, so that none can be left over from the client.
  */
-export function identityHeaders({ identity, plan }: Verdict): ResponseHeaders {
-  return {
-    'x-tollgate-plan': plan.name,
-    'x-tollgate-tenant': encodeURIComponent(identity.tenantId ?? ''),
-    'x-tollgate-user': encodeURIComponent(identity.userId ?? ''),
-    'x-tollgate-service': identity.service ?? '',
-  };
+export function identityHeaders(verdict: Verdict): ResponseHeaders {
+  const headers: ResponseHeaders = {};
+  writeIdentityHeaders(verdict, headers);
+  return headers;
+}
+
+/** The same, into headers that are at hand. */
+export function writeIdentityHeaders(
+  { identity, plan }: Verdict,
+  headers: Record<string, string | string[]>,
+): void {
+  const { tenantId, userId, service } = identity;
+  headers['x-tollgate-plan'] = plan.name;
+  headers['x-tollgate-tenant'] = tenantId === null ? '' : encodeURIComponent(tenantId);
+  headers['x-tollgate-user'] = userId === null ? '' : encodeURIComponent(userId);
+  headers['x-tollgate-service'] = service ?? '';
 }
 
 /** The name as CGI and WSGI read it: they cannot tell `_` from `-`. */

@@ -1,15 +1,12 @@
 import { Transform } from 'node:stream';
 import type { Readable, TransformCallback } from 'node:stream';
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Pool, errors } from 'undici';
-import type { Target } from '../../../shared/domain/target.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import { createBoundedLog } from '../bounded-log.ts';
 import type { BoundedLog } from '../bounded-log.ts';
-import { remoteAddress } from '../client-address.ts';
 import type { Gate } from '../gate.ts';
-import { limitHeaderNames } from '../headers.ts';
 import { sendFault } from '../passage.ts';
 import { tollgate } from '../plugin.ts';
 import { plainProblem, problemType } from '../problem.ts';
@@ -17,6 +14,7 @@ import { allowedMethods } from '../transport/listener.ts';
 import { requestFault } from '../transport/request-fault.ts';
 import type { Fault } from '../transport/fault.ts';
 import type { Verdict } from '../verdict.ts';
+import { clientHeaders, upstreamHeaders } from './forwarded-headers.ts';
 
 export interface ProxyOptions {
   readonly gate: Gate;
@@ -46,11 +44,11 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
   const faultOf = (request: IncomingMessage): Fault | null => proxyFault(request, options.bodyBytesMax);
   void app.register(tollgate, { gate, door: 'proxy', rewritten: true, faultOf });
   app.all('/*', { config: { access: 'decision' } }, async (request, reply) => {
-    const target = request.tollgate?.verdict?.target;
-    // Without a verdict the plugin was bypassed, and nothing was decided about.
-    if (target === undefined || target === null) return fail(reply, 400, 'This request cannot be read.');
+    const verdict = request.tollgate?.verdict ?? null;
+    // Without a verdict nothing was decided about, so there is nothing to forward.
+    if (verdict === null || verdict.target === null) return fail(reply, 400, 'This request cannot be read.');
     // `OPTIONS *` asks about this server; none of the upstream's paths is meant.
-    if (target.path === '*') return reply.code(204).send();
+    if (verdict.target.path === '*') return reply.code(204).send();
     const { upstream } = gate.policy();
     if (upstream === null) {
       return fail(
@@ -59,7 +57,7 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
         'No upstream is configured: set TOLLGATE_UPSTREAM or "upstream" in the policy.',
       );
     }
-    return forward(poolFor(upstream), new URL(upstream), target, request, reply, forwarding);
+    return forward(poolFor(upstream), new URL(upstream), verdict, request, reply, forwarding);
   });
 
   function poolFor(upstream: string): Pool {
@@ -90,7 +88,7 @@ function proxyFault(request: IncomingMessage, bodyBytesMax: number): Fault | nul
 async function forward(
   pool: Pool,
   upstream: URL,
-  target: Target,
+  verdict: Verdict,
   request: FastifyRequest,
   reply: FastifyReply,
   { gate, bodyBytesMax, failed }: ProxyOptions & { readonly failed: BoundedLog },
@@ -103,19 +101,19 @@ async function forward(
   try {
     const answer = await pool.request({
       method: request.method,
-      path: `${upstream.pathname.replace(/\/$/, '')}${target.text}`,
-      headers: upstreamHeaders(request, upstream, passage?.verdict ?? null),
+      path: `${upstream.pathname.replace(/\/$/, '')}${verdict.target?.text ?? '/'}`,
+      headers: upstreamHeaders(gate, request, upstream, verdict),
       body,
       signal: abort.signal,
     });
     gate.metrics.upstreamSeconds.observe((performance.now() - startedAt) / 1000);
-    reply.code(answer.statusCode).headers(responseHeaders(answer.headers));
+    reply.code(answer.statusCode).headers(clientHeaders(answer.headers));
     return await reply.send(answer.body);
   } catch (error) {
     if (body instanceof BoundedBody && body.exceeded) return sendFault(reply, tooLarge(bodyBytesMax));
     if (passage !== null && passage.fault !== null) return sendFault(reply, passage.fault);
     if (abort.signal.aborted) return reply;
-    failed(() => ({ reason: messageOf(error), path: target.path.slice(0, 256) }), 'upstream failed');
+    failed(() => ({ reason: messageOf(error), path: verdict.path.slice(0, 256) }), 'upstream failed');
     return error instanceof errors.HeadersTimeoutError || error instanceof errors.ConnectTimeoutError
       ? fail(reply, 504, 'The API behind this address did not answer in time.')
       : fail(reply, 502, 'The API behind this address cannot be reached.');
@@ -145,91 +143,6 @@ class BoundedBody extends Transform {
     if (this.exceeded) callback(new Error('The body is larger than allowed.'));
     else callback(null, chunk);
   }
-}
-
-/** These speak of one connection (RFC 9110, 7.6.1), not of the message; those of `Connection` come on top. */
-const hopByHop = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
-
-/** Tollgate's own words to the upstream: a caller may not say them. */
-const ownPrefix = 'x-tollgate-';
-
-function upstreamHeaders(
-  request: FastifyRequest,
-  upstream: URL,
-  verdict: Verdict | null,
-): Record<string, string | string[]> {
-  const headers: Record<string, string | string[]> = {};
-  const { headers: given } = request;
-  const named = connectionNames(given);
-  const isService = verdict !== null && verdict.identity.service !== null;
-  for (const name in given) {
-    const value = given[name];
-    if (value === undefined || hopByHop.has(name) || named.has(name) || name.startsWith(ownPrefix)) continue;
-    // A service token opens Tollgate, nothing behind it.
-    if (
-      name === 'x-service-token' ||
-      (isService && name === 'authorization' && verdict.identity.tenantId === null)
-    )
-      continue;
-    if (name !== 'expect') headers[name] = value;
-  }
-  forwarded(headers, request, upstream, verdict);
-  if (verdict !== null) describe(headers, verdict);
-  return headers;
-}
-
-/** What a trusted proxy said of the caller is passed on; what the caller said of itself is not. */
-function forwarded(
-  headers: Record<string, string | string[]>,
-  { headers: given, socket, protocol }: FastifyRequest,
-  upstream: URL,
-  verdict: Verdict | null,
-): void {
-  const remote = remoteAddress(socket.remoteAddress ?? '');
-  const chain = given['x-forwarded-for'];
-  const trusted = chain !== undefined && verdict !== null && verdict.identity.ip !== remote;
-  headers['host'] = upstream.host;
-  headers['x-forwarded-for'] = trusted ? `${String(chain)}, ${remote}` : remote;
-  headers['x-forwarded-host'] = (trusted ? given['x-forwarded-host'] : undefined) ?? given.host ?? '';
-  headers['x-forwarded-proto'] = (trusted ? given['x-forwarded-proto'] : undefined) ?? protocol;
-}
-
-/** Tells the upstream whom it serves. Ids are percent-encoded: a header cannot hold every character of theirs. */
-function describe(headers: Record<string, string | string[]>, { decision, identity, plan }: Verdict): void {
-  headers['x-request-id'] ??= decision.id;
-  headers['x-tollgate-decision'] = decision.id;
-  headers['x-tollgate-plan'] = plan.name;
-  if (identity.tenantId !== null) headers['x-tollgate-tenant'] = encodeURIComponent(identity.tenantId);
-  if (identity.userId !== null) headers['x-tollgate-user'] = encodeURIComponent(identity.userId);
-  if (identity.service !== null) headers['x-tollgate-service'] = identity.service;
-}
-
-function responseHeaders(given: IncomingHttpHeaders): Record<string, string | string[]> {
-  const headers: Record<string, string | string[]> = {};
-  const named = connectionNames(given);
-  for (const name in given) {
-    const value = given[name];
-    if (value !== undefined && !hopByHop.has(name) && !named.has(name) && !limitHeaderNames.has(name))
-      headers[name] = value;
-  }
-  return headers;
-}
-
-const none: ReadonlySet<string> = new Set();
-
-function connectionNames({ connection }: IncomingHttpHeaders): ReadonlySet<string> {
-  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return none;
-  return new Set(connection.toLowerCase().split(/[ ,]+/));
 }
 
 function tooLarge(bytesMax: number): Fault {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { createClientAddress } from '../../../services/gateway/client-address.ts';
+import { createClientAddresses, verifiedChain } from '../../../services/gateway/client-address.ts';
 
-const addressOf = createClientAddress(['127.0.0.0/8', '10.0.0.0/8', '::1/128', 'fd00::/8']);
+const { addressFor, trusts } = createClientAddresses(['127.0.0.0/8', '10.0.0.0/8', '::1/128', 'fd00::/8']);
 
 test.each([
   ['no header', '203.0.113.9', undefined, '203.0.113.9'],
@@ -20,9 +20,30 @@ test.each([
   ['an empty header', '127.0.0.1', '', '127.0.0.1'],
   ['10,000 entries', '127.0.0.1', '1.1.1.1,'.repeat(10_000) + '203.0.113.9', '203.0.113.9'],
 ])('the client behind %s', (_what, remote, forwarded, expected) => {
-  expect(addressOf(remote, forwarded)).toBe(expected);
+  expect(addressFor(remote, forwarded)).toBe(expected);
 });
 
 test('without trusted proxies no header is believed, not even from this machine', () => {
-  expect(createClientAddress([])('127.0.0.1', '1.1.1.1')).toBe('127.0.0.1');
+  expect(createClientAddresses([]).addressFor('127.0.0.1', '1.1.1.1')).toBe('127.0.0.1');
+});
+
+test.each([
+  ['127.0.0.1', true],
+  ['::ffff:127.0.0.1', true],
+  ['::ffff:203.0.113.9', false],
+  ['203.0.113.9', false],
+  ['fd00::7', true],
+  ['', false],
+])('the peer %s is trusted: %s', (remote, expected) => {
+  expect(trusts(remote)).toBe(expected);
+  expect(createClientAddresses([]).trusts(remote)).toBe(false);
+});
+
+test.each([
+  ['203.0.113.9', '203.0.113.9'],
+  ['1.1.1.1, 203.0.113.9,10.1.2.3', '203.0.113.9, 10.1.2.3'],
+  ['203.0.113.9, 1.1.1.1, 203.0.113.9:80, 10.1.2.3', '203.0.113.9:80, 10.1.2.3'],
+  ['1.1.1.1, rubbish', ''],
+])('of the chain %s what stands left of the caller is dropped', (chain, expected) => {
+  expect(verifiedChain(chain, '203.0.113.9')).toBe(expected);
 });
