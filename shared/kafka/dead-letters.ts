@@ -54,7 +54,7 @@ export async function getDeadLetter(
 }
 
 /**
- * Puts the original bytes back on the topic they came from, under their key. False when there is no such letter.
+ * Puts the original bytes back on the topic they came from, under their key and with their headers. False when there is no such letter.
  * Safe to repeat: an event is recognised by its id, and what is still unreadable becomes a dead letter again. Rejects
  * with KAFKA_RECORD_REFUSED for a letter that holds only the beginning of its record.
  */
@@ -67,9 +67,8 @@ export async function replayDeadLetter(
   if (letter.cut || letter.topic === '') {
     throw new TollgateError('KAFKA_RECORD_REFUSED', `dead letter ${id} does not hold its whole record`);
   }
-  await producer.send(letter.topic, [
-    { key: letter.key, value: letter.value, headers: { 'tollgate-replay': id } },
-  ]);
+  const headers = { ...letter.headers, 'tollgate-replay': id };
+  await producer.send(letter.topic, [{ key: letter.key, value: letter.value, headers }]);
   return true;
 }
 

@@ -21,7 +21,16 @@ function read(record: ReturnType<typeof deadLetterRecord>) {
 }
 
 test('a dead letter says its reason, its original bytes and where they stood', () => {
-  expect(read(deadLetterRecord(letter))).toEqual({ ...letter, bytes: 3, cut: false });
+  expect(read(deadLetterRecord(letter))).toEqual({ ...letter, headers: {}, bytes: 3, cut: false });
+});
+
+test('the headers of a record stay its own, without those of an earlier letter', () => {
+  const headers = { ce_id: 'e1', ce_source: 'größer', 'content-type': 'application/json' };
+  const kept = read(deadLetterRecord({ ...letter, headers: { ...headers, 'tollgate-replay': '0-1' } }));
+  expect(kept).toMatchObject({ headers, reason: 'not JSON', cut: false });
+  expect(Object.keys(kept.headers)).toEqual(Object.keys(headers));
+  const giant = read(deadLetterRecord({ ...letter, headers: { ce_note: 'x'.repeat(70_000) } }));
+  expect(giant).toMatchObject({ headers: {}, cut: true });
 });
 
 test('what never reached the topic has no partition and no offset', () => {
