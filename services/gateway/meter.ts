@@ -1,3 +1,4 @@
+import { eventBounds } from '../../shared/domain/events/bounds.ts';
 import { anonymousTenant, requestEventType } from '../../shared/domain/usage-event.ts';
 import type { RequestEvent, UsageCloudEvent } from '../../shared/domain/usage-event.ts';
 import { messageOf } from '../../shared/runtime/errors.ts';
@@ -21,7 +22,9 @@ export interface Answered {
 /** Resolves when the event is safe: only then may the response leave. Never rejects. */
 export type Meter = (verdict: Verdict, answered: Answered) => Promise<void>;
 
+const { unitsMax, costMax, latencyMsMax, limitsMax } = eventBounds;
 const pathLengthMax = 256;
+const addressLengthMax = 64;
 
 /**
  * Writes the one event of an answered request: after the status is known, before the response leaves. Its id and time
@@ -69,20 +72,27 @@ function eventOf(
       plan: plan.name,
       method,
       route: route?.match ?? '*',
-      path: path.slice(0, pathLengthMax),
+      // A cut may leave half a character.
+      path: path.slice(0, pathLengthMax).toWellFormed(),
       status,
       decision: decision.outcome,
-      limited_by: decision.limitedBy,
-      units,
-      cost: units * (route?.price ?? 0),
-      latency_ms: Math.round(latencyMs * 1000) / 1000,
+      limited_by:
+        decision.limitedBy.length > limitsMax ? decision.limitedBy.slice(0, limitsMax) : decision.limitedBy,
+      units: within(units, unitsMax),
+      cost: within(units * (route?.price ?? 0), costMax),
+      latency_ms: Math.round(within(latencyMs, latencyMsMax) * 1000) / 1000,
       check_us: decision.checkMicros,
       node,
       sequence,
       degraded: decision.degraded,
-      client_ip: identity.ip,
+      client_ip: identity.ip.slice(0, addressLengthMax),
       service: identity.service ?? '',
       door,
     },
   };
+}
+
+/** A request was answered and has to be counted, whatever its numbers are: outside the contract it would not be. */
+function within(value: number, max: number): number {
+  return value >= 0 ? Math.min(value, max) : 0;
 }

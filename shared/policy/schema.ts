@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { eventBounds } from '../domain/events/bounds.ts';
 import { apiFile } from './api-limits.ts';
 import { durationPattern } from './duration.ts';
 import { metersFile } from './meters.ts';
@@ -93,6 +94,7 @@ const planFile = Type.Object(
 const routeFile = Type.Object(
   {
     match: Type.String({
+      maxLength: eventBounds.routeLengthMax,
       description: 'METHOD /path, e.g. "POST /agent/chat", "* /agents/*/runs" or "GET /files/**"',
     }),
     limits: Type.Optional(limits),
@@ -103,7 +105,9 @@ const routeFile = Type.Object(
         description: 'the units a call takes: a whole number from 1',
       }),
     ),
-    price: Type.Optional(Type.Number({ minimum: 0, description: 'money per unit, 0 or more' })),
+    price: Type.Optional(
+      Type.Number({ minimum: 0, maximum: 1_000_000, description: 'money per unit, from 0 to 1000000' }),
+    ),
   },
   { ...closed, description: 'a route: { match, limits?, cost?, price? }' },
 );
