@@ -1,10 +1,10 @@
 import { setImmediate as turnOfLoop } from 'node:timers/promises';
 import type { TouchedCells } from '../../shared/clickhouse/derive.ts';
+import type { TimeBounds } from '../../shared/domain/events/bounds.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Announcer } from './announce.ts';
 import { decode } from './decode.ts';
-import type { DecodeBounds } from './decode.ts';
 import type { EventStore, RefusedEvent } from './event-store.ts';
 import type { AggregatorMetrics } from './metrics.ts';
 import type { Progress } from './progress.ts';
@@ -19,7 +19,7 @@ export interface AggregatorOptions {
   /** Resolves once the dead letters are safe. */
   readonly bury: (messages: readonly BuriedMessage[]) => Promise<void>;
   readonly clock: Clock;
-  readonly bounds: DecodeBounds;
+  readonly bounds: TimeBounds;
   readonly metrics: AggregatorMetrics;
   /** Records of a block that are decoded while those before them are being inserted. */
   readonly pieceRecordsMax?: number;

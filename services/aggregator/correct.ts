@@ -4,6 +4,7 @@ import {
   requestIdentity,
   uuidTimeMs,
 } from '../../shared/clickhouse/event-identity.ts';
+import { eventBounds } from '../../shared/domain/events/bounds.ts';
 import type { Correction } from './decode.ts';
 import type { EventStore, WantedEvent } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -12,7 +13,9 @@ export type CorrectionOutcome =
   | { readonly kind: 'corrected'; readonly event: StoredEvent }
   /** A later correction of the same event is stored already. */
   | { readonly kind: 'superseded' }
-  | { readonly kind: 'unknown'; readonly reason: string };
+  | { readonly kind: 'rejected'; readonly reason: string };
+
+const propertiesMax = eventBounds.propertiesMax + eventBounds.extensionsMax;
 
 /** A request's time may differ from its id's by the length of the request. */
 const requestSlackMs = 15 * 60_000;
@@ -36,24 +39,19 @@ export async function applyCorrection(
   // correction has to come to the same end.
   const isLater = event !== null && event.revision < revision && standsBehind(event, correction);
   if (event === null || isLater) {
-    return { kind: 'unknown', reason: `the event to correct, ${correction.data.event_id}, is not known` };
+    return { kind: 'rejected', reason: `the event to correct, ${correction.data.event_id}, is not known` };
   }
   if (event.revision > revision) return { kind: 'superseded' };
-  const { units = event.units, cost = event.cost, properties = {} } = correction.data;
-  const texts = Object.entries(properties).map(([name, value]) => [name, String(value)] as const);
-  return {
-    kind: 'corrected',
-    event: correction.voids
-      ? { ...event, revision, voided: true }
-      : {
-          ...event,
-          revision,
-          voided: false,
-          units,
-          cost,
-          properties: { ...event.properties, ...Object.fromEntries(texts) },
-        },
-  };
+  if (correction.voids) return { kind: 'corrected', event: { ...event, revision, voided: true } };
+  const { units = event.units, cost = event.cost } = correction.data;
+  const properties = { ...event.properties, ...correction.data.properties };
+  if (Object.keys(properties).length > propertiesMax) {
+    return {
+      kind: 'rejected',
+      reason: `the corrected event would have more than ${propertiesMax} properties`,
+    };
+  }
+  return { kind: 'corrected', event: { ...event, revision, voided: false, units, cost, properties } };
 }
 
 /** Where the event to correct must be; null when its id was never seen. */

@@ -4,6 +4,7 @@ import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { migrate, rawRetentionDaysDefault } from '../../shared/clickhouse/migrate.ts';
 import type { MigrateOptions } from '../../shared/clickhouse/migrate.ts';
+import { storedTimeBounds } from '../../shared/domain/events/bounds.ts';
 import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
@@ -14,10 +15,7 @@ import { runService } from '../../shared/runtime/lifecycle.ts';
 import { hostVariable } from '../../shared/runtime/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
-import { decodeBoundsDefault } from './decode.ts';
 import { runAggregator } from './service.ts';
-
-const dayMs = 86_400_000;
 
 const configSchema = Type.Object({
   HOST: hostVariable,
@@ -70,11 +68,7 @@ await runService(logger, async (lifecycle, fail) => {
     clickhouse,
     topics: topicsWith(config.TOLLGATE_TOPIC_PREFIX),
     groupId: `${config.TOLLGATE_TOPIC_PREFIX}aggregator`,
-    bounds: {
-      ...decodeBoundsDefault,
-      // A day less than the retention at the least: a cell must never be computed from what is left of it.
-      latenessMsMax: Math.min(decodeBoundsDefault.latenessMsMax, (retentionDays - 1) * dayMs),
-    },
+    bounds: storedTimeBounds(retentionDays),
     blockRowsMax: config.TOLLGATE_BLOCK_ROWS_MAX,
     lingerMs: config.TOLLGATE_BLOCK_LINGER_MS,
     clock: systemClock,

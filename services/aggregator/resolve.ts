@@ -41,7 +41,7 @@ export async function resolve(records: readonly DecodedRecord[], store: EventSto
       burials.push({ partition, offset, reason: decoded.reason });
     } else if (decoded.kind === 'correction') {
       const outcome = await applyCorrection(decoded.correction, events, store);
-      if (outcome.kind === 'unknown') burials.push({ partition, offset, reason: outcome.reason });
+      if (outcome.kind === 'rejected') burials.push({ partition, offset, reason: outcome.reason });
       if (outcome.kind === 'corrected') events.push(outcome.event);
     } else if (decoded.kind === 'request' || firstPlaces.get(decoded.key) === placeOf(record)) {
       events.push(decoded.event);

@@ -1,4 +1,5 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import type { TimeBounds } from '../../shared/domain/events/bounds.ts';
 import { runConsumer } from '../../shared/kafka/consumer.ts';
 import { deadLetterRecord } from '../../shared/kafka/dead-letter.ts';
 import type { Kafka } from '../../shared/kafka/kafka.ts';
@@ -13,7 +14,6 @@ import type { Registry } from '../../shared/runtime/ops.ts';
 import { createAggregator } from './aggregator.ts';
 import type { BuriedMessage } from './aggregator.ts';
 import { createAnnouncer } from './announce.ts';
-import type { DecodeBounds } from './decode.ts';
 import { createEventStore } from './event-store.ts';
 import { aggregatorMetrics } from './metrics.ts';
 import { createProgress } from './progress.ts';
@@ -26,7 +26,7 @@ export interface ServiceOptions {
   readonly clickhouse: ClickHouse;
   readonly topics: Topics;
   readonly groupId: string;
-  readonly bounds: DecodeBounds;
+  readonly bounds: TimeBounds;
   readonly blockRowsMax: number;
   readonly lingerMs: number;
   readonly clock: Clock;

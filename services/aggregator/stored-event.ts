@@ -1,8 +1,9 @@
 import type { StoredIdentity } from '../../shared/clickhouse/event-identity.ts';
+import type { UsageFields } from '../../shared/domain/events/read-event.ts';
 import type { NativeColumn } from '../../shared/clickhouse/native.ts';
 
 /** One row of `stored_events`. */
-export interface StoredEvent extends StoredIdentity {
+export interface StoredEvent extends StoredIdentity, UsageFields {
   readonly timeMs: number;
   readonly tenantId: string;
   /** 0 as first sent; a correction's Kafka offset plus one. */
@@ -11,27 +12,8 @@ export interface StoredEvent extends StoredIdentity {
   readonly type: string;
   /** Empty where it is `tollgate/<node>`. */
   readonly source: string;
-  readonly userId: string;
-  readonly plan: string;
-  readonly method: string;
-  readonly route: string;
-  readonly path: string;
-  readonly status: number;
-  readonly decision: string;
-  readonly limitedBy: readonly string[];
-  readonly units: number;
-  readonly cost: number;
-  readonly latencyMs: number;
-  readonly checkMicros: number;
-  readonly node: string;
-  readonly sequence: number;
   /** The spool's run that gave the number; empty where no gateway did. */
   readonly spool: string;
-  readonly degraded: boolean;
-  readonly clientIp: string;
-  readonly service: string;
-  readonly door: string;
-  readonly properties: Readonly<Record<string, string>>;
   readonly partition: number;
   readonly offset: number;
 }

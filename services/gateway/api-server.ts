@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
 import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
+import type { TimeBounds } from '../../shared/domain/events/bounds.ts';
 import type { Sessions } from '../../shared/redis/sessions.ts';
 import type { Gate } from './gate.ts';
 import type { EventLog } from './meter.ts';
@@ -20,4 +21,6 @@ export interface ApiOptions {
   readonly events: EventLog;
   readonly queries: QueryShares;
   readonly sessions: Sessions;
+  /** How far from now published events may be: `publishedTimeBounds`. */
+  readonly eventTimes: TimeBounds;
 }

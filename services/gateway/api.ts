@@ -21,9 +21,9 @@ import type { Gate } from './gate.ts';
 import { limitHeaders } from './headers.ts';
 import type { ResponseHeaders } from './headers.ts';
 import { anonymous } from './identify.ts';
+import { bodyBytesMax, registerJsonBody } from './json-body.ts';
 import { plainProblem } from './problem.ts';
 
-const bodyBytesMax = 1_048_576;
 /** The only routes that need no credential: a proxy sends its client's to authz, which decides about it. */
 const openRoutes = ['GET /v1/authz', '* /v1/ext-authz', '* /v1/ext-authz/*', 'GET /openapi.json'];
 
@@ -43,6 +43,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
       });
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
+  registerJsonBody(app);
   app.decorateRequest('caller', null);
   app.decorateRequest('verdict', null);
   trackRequests(app, gate);

@@ -75,5 +75,9 @@ function problemOfTenant(
 
 export function sendProblem(reply: FastifyReply, problem: Problem): void {
   if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
-  void reply.code(problem.status).type(problemType).send(problem);
+  // As bytes: to an object Fastify would add a charset, which this media type does not have and some clients do not expect.
+  void reply
+    .code(problem.status)
+    .type(problemType)
+    .send(Buffer.from(JSON.stringify(problem)));
 }

@@ -3,8 +3,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { rawRetentionDaysDefault } from '../../shared/clickhouse/migrate.ts';
 import { createQueryShares } from '../../shared/clickhouse/query-shares.ts';
 import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
+import { publishedTimeBounds } from '../../shared/domain/events/bounds.ts';
 import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
@@ -57,6 +59,8 @@ const configSchema = Type.Object({
   TOLLGATE_REDIS_TIMEOUT_MS: Type.Integer({ minimum: 1, maximum: 10_000, default: callTimeoutMsDefault }),
   /** The same for Envoy's rate limit service: Envoy waits 20 ms by default, its own way included. */
   TOLLGATE_RLS_REDIS_TIMEOUT_MS: Type.Integer({ minimum: 1, maximum: 10_000, default: 12 }),
+  /** The aggregator's: events of a day that is no longer computed are refused here already. */
+  TOLLGATE_RAW_RETENTION_DAYS: Type.Integer({ minimum: 2, maximum: 3_650, default: rawRetentionDaysDefault }),
   TOLLGATE_UPSTREAM_TIMEOUT_MS: Type.Integer({ minimum: 1, default: 30_000 }),
   LOG_LEVEL: Type.String({ default: 'info' }),
 });
@@ -125,7 +129,8 @@ await runService(logger, async (lifecycle, fail) => {
     upstreamTimeoutMs: config.TOLLGATE_UPSTREAM_TIMEOUT_MS,
     idleTimeoutMs: 300_000,
   });
-  const api = await createApiServer({ gate, events: spool, queries, sessions });
+  const eventTimes = publishedTimeBounds(config.TOLLGATE_RAW_RETENTION_DAYS);
+  const api = await createApiServer({ gate, events: spool, queries, sessions, eventTimes });
   await untilReady({ redis: () => redis.status === 'ready', 'tenant records': () => tenants.ready() });
   const rls = await listenEnvoy({
     gate,

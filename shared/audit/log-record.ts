@@ -3,6 +3,7 @@ import { readInstant } from '../domain/instant.ts';
 import { requestEventType } from '../domain/usage-event.ts';
 import { foreignIdentity, foreignKey, requestIdentity, uuidTimeMs } from '../clickhouse/event-identity.ts';
 import type { IdentityKey } from '../clickhouse/stored-identities.ts';
+import { eventOf } from '../kafka/cloud-event.ts';
 import type { ConsumedMessage } from '../kafka/message.ts';
 
 /** A record of the usage topic as far as the audit needs it; null where the event cannot be read that far. */
@@ -32,8 +33,9 @@ interface EventHead {
 }
 
 /** Never throws: the aggregator judges what an event is worth, here only its identity counts. */
-export function readLogRecord({ partition, offset, value }: ConsumedMessage): LogRecord {
-  return { partition, offset, event: eventOf(value), stamp: stampIn(value) };
+export function readLogRecord(record: ConsumedMessage): LogRecord {
+  const { partition, offset, value } = record;
+  return { partition, offset, event: identified(record), stamp: stampIn(value) };
 }
 
 /** Read from the first bytes, so that it is found in what is cut or is no JSON. */
@@ -43,8 +45,10 @@ export function stampIn(value: Buffer | null): SpoolNumber | null {
   return run === '' ? null : { run, number: Number(number) };
 }
 
-function eventOf(value: Buffer | null): LogEvent | null {
-  const fields = fieldsOf(value);
+function identified(record: ConsumedMessage): LogEvent | null {
+  const found = eventOf(record);
+  if ('problem' in found) return null;
+  const fields = found.event;
   const [id, source] = [textIn(fields, 'id'), textIn(fields, 'source')];
   const [type, tenantId] = [textIn(fields, 'type'), textIn(fields, 'subject')];
   const timeMs = readInstant(textIn(fields, 'time') ?? '');
@@ -72,15 +76,6 @@ function targetsOf(tenantId: string, source: string, data: unknown): IdentityKey
   return identities.flatMap((identity) =>
     identity === null ? [] : [{ tenantId, idA: identity.idA, idB: identity.idB }],
   );
-}
-
-function fieldsOf(value: Buffer | null): Readonly<Record<string, unknown>> {
-  try {
-    const parsed: unknown = JSON.parse(value?.toString('utf8') ?? '');
-    return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {};
-  } catch {
-    return {};
-  }
 }
 
 function textIn(fields: Readonly<Record<string, unknown>>, name: string): string | null {

@@ -1,138 +1,150 @@
 import { Type } from 'typebox';
-import type { Static } from 'typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Identity } from '../../../shared/domain/identity.ts';
-import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
-import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
-import { callerOf, problemOfUser, sendProblem } from '../caller.ts';
-import { readEvent, structured } from '../cloud-event.ts';
-import type { Publisher } from '../cloud-event.ts';
+import { callerOf, sendProblem } from '../caller.ts';
+import type { Publisher } from '../ingest/accept-event.ts';
+import { acceptedCodings, decodeBody } from '../ingest/content-coding.ts';
+import { eventsOf, eventTypes, plainEventsOf } from '../ingest/http-binding.ts';
+import type { Member, RequestEvents } from '../ingest/http-binding.ts';
+import { judgeEvents, writeEvents } from '../ingest/publish-events.ts';
+import type { EventResult } from '../ingest/publish-events.ts';
+import { bodyBytesMax } from '../json-body.ts';
 import { plainProblem } from '../problem.ts';
-
-const eventsMax = 1_000;
-const singleType = 'application/cloudevents+json';
-const batchType = 'application/cloudevents-batch+json';
 
 const resultSchema = Type.Object({
   id: Type.Union([Type.String(), Type.Null()]),
-  status: Type.String({ description: 'accepted, rejected (never will be) or unavailable (send it again)' }),
+  status: Type.String({
+    description:
+      'accepted, duplicate (of an earlier event of the batch), rejected (never will be) or unavailable (send it again)',
+  }),
   reason: Type.Optional(Type.String()),
 });
 
 const answerSchema = Type.Object({
   accepted: Type.Integer(),
+  duplicates: Type.Integer(),
   rejected: Type.Integer(),
   results: Type.Array(resultSchema, { description: 'One per event, in order.' }),
 });
 
-type Result = Static<typeof resultSchema>;
-
 /**
- * `POST /v1/events`: usage events of API servers, as CloudEvents 1.0 over HTTP: binary (ce- headers, JSON body),
- * structured (application/cloudevents+json) or a batch (application/cloudevents-batch+json, up to 1,000).
+ * `POST /v1/events`: usage events of API servers, as CloudEvents 1.0 over HTTP: binary, structured or a batch, also
+ * compressed. `POST /api/v1/events`: the same for the SDKs of OpenMeter.
  *
- * 202 means that every accepted event is in the spool and survives a crash of this process. 400 where every event is
- * rejected, 503 where the spool could take none; the result of each event says which may be sent again. Sending again
- * is safe always: (source, id) is counted once.
+ * 202 means that every accepted event is in the spool, survives a crash of this process, and will be counted. 400 where
+ * every event is rejected, 503 where the spool could take none; the result of each event says which may be sent again.
+ * Sending again is safe always: (source, id) is counted once.
  */
-export function registerEvents(app: ApiServer, { gate, events }: ApiOptions): void {
-  app.addContentTypeParser(
-    [singleType, batchType],
-    { parseAs: 'string' },
-    app.getDefaultJsonParser('error', 'error'),
-  );
-  app.post(
+export function registerEvents(app: ApiServer, options: ApiOptions): void {
+  // In a scope of its own: here any type of body arrives as bytes, also without a Content-Type.
+  void app.register((scope: ApiServer, _none: object, done: () => void) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, parsed) => parsed(null, body));
+    registerCloudEvents(scope, options);
+    registerOpenMeter(scope, options);
+    done();
+  });
+}
+
+function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
+  const { gate, events } = options;
+  scope.post(
     '/v1/events',
     {
       schema: {
         summary: 'Publish usage events (CloudEvents 1.0)',
-        consumes: [singleType, batchType, 'application/json'],
+        consumes: [...eventTypes],
         response: { 202: answerSchema, 400: answerSchema, 503: answerSchema },
       },
       // Problems and results share the statuses; each is written as what it is.
       serializerCompiler: () => (data) => JSON.stringify(data),
     },
     async (request, reply) => {
-      const caller = callerOf(request);
-      const given = eventsOf(request, reply);
-      if (given === null) return reply;
-      const publisher = {
-        tenantId: caller.tenantId,
-        service: caller.service !== null,
-        nowMs: gate.clock.now(),
-      };
-      const results = given.map((event) => publish(event, publisher, caller));
-      await events.flushed();
-      const accepted = count(results, 'accepted');
-      const unavailable = count(results, 'unavailable');
+      const publisher = publisherOf(request, options);
+      const members = await membersOf(request, reply, (body) => eventsOf({ ...fieldsOf(request), body }));
+      if (members === null) return reply;
+      const results = await writeEvents(judgeEvents(members, publisher), events, gate.logger);
+      for (const { status } of results) gate.metrics.apiEvents.inc({ result: status });
+      const [accepted, duplicates, unavailable] = [
+        count(results, 'accepted'),
+        count(results, 'duplicate'),
+        count(results, 'unavailable'),
+      ];
       const status = accepted > 0 ? 202 : unavailable > 0 ? 503 : 400;
       if (unavailable > 0) reply.header('retry-after', '1');
-      return reply.code(status).send({ accepted, rejected: results.length - accepted, results });
+      const rejected = results.length - accepted - duplicates;
+      return reply.code(status).send({ accepted, duplicates, rejected, results });
     },
   );
-
-  function publish(given: unknown, publisher: Publisher, caller: Identity): Result {
-    const result = resultOf(given, publisher, caller);
-    gate.metrics.apiEvents.inc({ result: result.status });
-    return result;
-  }
-
-  function resultOf(given: unknown, publisher: Publisher, caller: Identity): Result {
-    const read = readEvent(given, publisher);
-    if ('problem' in read) return rejected(idOf(given), read.problem);
-    const problem = problemOfEventUser(read.event, caller);
-    return problem === null ? append(read.event) : rejected(read.event.id, problem);
-  }
-
-  function append(event: UsageCloudEvent): Result {
-    try {
-      events.append(() => event);
-      return { id: event.id, status: 'accepted' };
-    } catch (error) {
-      gate.logger.error({ err: error }, `event not written: ${messageOf(error)}`);
-      return { id: event.id, status: 'unavailable', reason: 'the event could not be stored now' };
-    }
-  }
 }
 
-/** The usage of a user is published by a service, by the user's tenant, or by that user's own token. */
-function problemOfEventUser({ data }: UsageCloudEvent, caller: Identity): string | null {
-  const { user_id: user = null } = data as { readonly user_id?: string | number | null };
-  if (user === null || user === '' || problemOfUser(caller, String(user)) === null) return null;
-  return 'data.user_id must be your own user';
+/**
+ * An SDK of OpenMeter points here by its base URL. Its answer has no place for single events, so a batch is taken as a
+ * whole or not at all: what was sent again under new ids would otherwise be counted twice.
+ */
+function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
+  const { gate, events } = options;
+  scope.post(
+    '/api/v1/events',
+    {
+      schema: {
+        summary: 'Publish usage events with an SDK of OpenMeter',
+        consumes: [...eventTypes],
+        response: { 204: Type.Null({ description: 'All events are safe.' }) },
+      },
+    },
+    async (request, reply) => {
+      const publisher = publisherOf(request, options);
+      const isPlain = /^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '');
+      const members = await membersOf(request, reply, (body) =>
+        isPlain ? plainEventsOf(body) : eventsOf({ ...fieldsOf(request), body }),
+      );
+      if (members === null) return reply;
+      const judgements = judgeEvents(members, publisher);
+      const rejected = judgements.flatMap((judgement, index) =>
+        judgement.kind === 'rejected' ? [{ index, id: judgement.id, reason: judgement.reason }] : [],
+      );
+      if (rejected.length > 0) {
+        gate.metrics.apiEvents.inc({ result: 'rejected' }, judgements.length);
+        const [first] = rejected;
+        const detail = `Event ${first?.index ?? 0} of ${judgements.length}: ${first?.reason ?? ''}; no event was accepted.`;
+        sendProblem(reply, { ...plainProblem(400, detail), events: rejected });
+        return reply;
+      }
+      const results = await writeEvents(judgements, events, gate.logger);
+      for (const { status } of results) gate.metrics.apiEvents.inc({ result: status });
+      if (count(results, 'unavailable') === 0) return reply.code(204).send(null);
+      reply.header('retry-after', '1');
+      sendProblem(reply, plainProblem(503, 'The events could not be stored now; send them again.'));
+      return reply;
+    },
+  );
 }
 
-/** The events of a request in structured form; null where the answer is sent. */
-function eventsOf(request: FastifyRequest, reply: FastifyReply): unknown[] | null {
-  const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  const { body } = request;
-  if (type === batchType) {
-    if (!Array.isArray(body)) return refuse(reply, 400, 'A batch must be a JSON array of events.');
-    if (body.length === 0) return refuse(reply, 400, 'The batch is empty.');
-    if (body.length > eventsMax)
-      return refuse(reply, 413, `A batch takes up to ${eventsMax} events; this one has ${body.length}.`);
-    return body as unknown[];
-  }
-  if (type === singleType) return [body];
-  if (request.headers['ce-specversion'] !== undefined) return [structured(request.headers, body)];
-  return refuse(reply, 415, `Send ${singleType}, ${batchType}, or a JSON body with ce- headers.`);
+function publisherOf(request: FastifyRequest, { gate, eventTimes: times }: ApiOptions): Publisher {
+  return { identity: callerOf(request), nowMs: gate.clock.now(), times };
 }
 
-function refuse(reply: FastifyReply, status: number, detail: string): null {
-  sendProblem(reply, plainProblem(status, detail));
+/** The events of the decoded body; null where the answer is sent. */
+async function membersOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  read: (body: Buffer) => RequestEvents,
+): Promise<readonly Member[] | null> {
+  const given = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  const coding = request.headers['content-encoding'] ?? '';
+  const decoded = await decodeBody(coding, given, bodyBytesMax);
+  const found = 'status' in decoded ? decoded : read(decoded.body);
+  if (!('status' in found)) return found.members;
+  if (found === decoded && found.status === 415) reply.header('accept-encoding', acceptedCodings);
+  sendProblem(reply, plainProblem(found.status, found.detail));
   return null;
 }
 
-function rejected(id: string | null, reason: string): Result {
-  return { id, status: 'rejected', reason };
+function fieldsOf({ headers, raw: { rawHeaders } }: FastifyRequest) {
+  return { headers, rawHeaders };
 }
 
-function idOf(given: unknown): string | null {
-  const id = typeof given === 'object' && given !== null ? (given as { id?: unknown }).id : null;
-  return typeof id === 'string' ? id.slice(0, 256) : null;
-}
-
-function count(results: readonly Result[], status: string): number {
+function count(results: readonly EventResult[], status: EventResult['status']): number {
   return results.filter((result) => result.status === status).length;
 }

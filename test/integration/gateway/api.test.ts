@@ -230,6 +230,7 @@ test('GET /openapi.json describes every endpoint', async () => {
   const { json } = await api.call('GET', '/openapi.json');
   expect(json['openapi']).toMatch(/^3\./);
   expect(Object.keys(json['paths'] as object).sort()).toEqual([
+    '/api/v1/events',
     '/v1/authz',
     '/v1/check',
     '/v1/decisions/{id}',

@@ -15,6 +15,7 @@ import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import { createQueryShares } from '../../../shared/clickhouse/query-shares.ts';
 import { apiKeysOf } from '../../../shared/domain/tenant.ts';
 import type { KeyHolder, TenantRecord } from '../../../shared/domain/tenant.ts';
+import { publishedTimeBounds } from '../../../shared/domain/events/bounds.ts';
 import type { RequestEvent, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
@@ -115,6 +116,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     events: log,
     queries: createQueryShares({ clickhouse, registry, ...queryShares }),
     sessions: createSessions({ ...common, nodes }),
+    eventTimes: publishedTimeBounds(400),
   });
   const host = options.host ?? '127.0.0.1';
   const proxyUrl = await proxy.listen({ host, port: 0 });

@@ -4,8 +4,9 @@ import { describe, expect, test } from 'vitest';
 import { decode, decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
 import { block } from '../../../services/console/tenants/block.ts';
 import { addBoost } from '../../../services/console/tenants/boosts.ts';
-import { readEvent } from '../../../services/gateway/cloud-event.ts';
 import { meterQueryOf } from '../../../services/gateway/doors/meter-query.ts';
+import { acceptEvent } from '../../../services/gateway/ingest/accept-event.ts';
+import { publishedTimeBounds } from '../../../shared/domain/events/bounds.ts';
 import { readInstant } from '../../../shared/domain/instant.ts';
 import { faultsOf } from '../../../shared/kafka/tenant-record.ts';
 import { loadPolicy } from '../../../shared/policy/load.ts';
@@ -48,20 +49,29 @@ const boost = { limit: 'minute', multiply: 2, reason: 'launch', actor: 'kim' };
 const ends = '2027-01-01T00:00:00Z';
 const meter = { name: 'm', eventType: 't', aggregation: 'count' as const, value: null, groupBy: [] };
 const caller = { tenantId: 'acme', timeZone: 'UTC', nowMs };
+const tenant = {
+  tenantId: 'acme',
+  userId: null,
+  planClaim: null,
+  ip: '',
+  service: null,
+  method: 'api_key',
+} as const;
 
 /** Everything that reads a time of somebody else's: true where it took the text. */
 const readers: Readonly<Record<string, (text: string) => boolean>> = {
   readInstant: (text) => readInstant(text) !== null,
   'POST /v1/events': (text) =>
     'event' in
-    readEvent(
+    acceptEvent(
       { specversion: '1.0', id: 'e', source: '/app', type: 't', time: text },
-      { tenantId: 'acme', service: false, nowMs },
+      { identity: tenant, nowMs, times: publishedTimeBounds(400) },
     ),
   'the usage topic': (text) => {
     const event = { specversion: '1.0', id: 'e', source: '/app', type: 't', subject: 'acme', time: text };
     const value = Buffer.from(JSON.stringify(event));
-    return decode({ partition: 0, offset: 0, value }, nowMs, decodeBoundsDefault).kind !== 'dead';
+    const record = { partition: 0, offset: 0, headers: {}, timestampMs: nowMs, value };
+    return decode(record, nowMs, decodeBoundsDefault).kind !== 'dead';
   },
   'from of a meter': (text) => typeof meterQueryOf(meter, { from: text }, caller) !== 'string',
   'to of a meter': (text) =>

@@ -1,0 +1,76 @@
+import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
+import { messageOf } from '../../../shared/runtime/errors.ts';
+import type { Logger } from '../../../shared/runtime/logger.ts';
+import type { EventLog } from '../meter.ts';
+import { acceptEvent } from './accept-event.ts';
+import type { Publisher } from './accept-event.ts';
+import type { Member } from './http-binding.ts';
+
+/** What was found about one event of a request, before anything is written. */
+export type Judgement =
+  | { readonly kind: 'accepted'; readonly id: string; readonly event: UsageCloudEvent }
+  /** The same event stands earlier in the request. */
+  | { readonly kind: 'duplicate'; readonly id: string }
+  | { readonly kind: 'rejected'; readonly id: string | null; readonly reason: string };
+
+export interface EventResult {
+  readonly id: string | null;
+  readonly status: 'accepted' | 'duplicate' | 'rejected' | 'unavailable';
+  readonly reason?: string;
+}
+
+/** Judges each event by itself: what is wrong with one says nothing about the others. */
+export function judgeEvents(members: readonly Member[], publisher: Publisher): Judgement[] {
+  const seen = new Set<string>();
+  return members.map((member) => {
+    if ('problem' in member) return { kind: 'rejected', id: null, reason: member.problem };
+    const acceptance = acceptEvent(member.event, publisher);
+    if ('problem' in acceptance) {
+      return { kind: 'rejected', id: idOf(member.event['id']), reason: acceptance.problem };
+    }
+    const { event } = acceptance;
+    const identity = JSON.stringify([event.subject, event.source, event.id]);
+    if (seen.has(identity)) return { kind: 'duplicate', id: event.id };
+    seen.add(identity);
+    return { kind: 'accepted', id: event.id, event };
+  });
+}
+
+const idCharactersMax = 256;
+
+function idOf(id: unknown): string | null {
+  return typeof id === 'string' ? id.slice(0, idCharactersMax).toWellFormed() : null;
+}
+
+/**
+ * Writes the accepted events to the spool. Resolves when they survive a crash of this process. Once an event cannot be
+ * written, its duplicates are not safe either.
+ */
+export async function writeEvents(
+  judgements: readonly Judgement[],
+  events: EventLog,
+  logger: Logger,
+): Promise<EventResult[]> {
+  let failed = false;
+  const results = judgements.map((judgement): EventResult => {
+    const { kind, id } = judgement;
+    if (kind === 'rejected') return { id, status: 'rejected', reason: judgement.reason };
+    if (kind === 'accepted' && !append(judgement.event)) failed = true;
+    if (failed) return { id, status: 'unavailable', reason: 'the event could not be stored now' };
+    return kind === 'accepted'
+      ? { id, status: 'accepted' }
+      : { id, status: 'duplicate', reason: 'the same source and id stand earlier in this batch' };
+  });
+  await events.flushed();
+  return results;
+
+  function append(event: UsageCloudEvent): boolean {
+    try {
+      events.append(() => event);
+      return true;
+    } catch (error) {
+      logger.error({ err: error }, `event not written: ${messageOf(error)}`);
+      return false;
+    }
+  }
+}

@@ -1,0 +1,37 @@
+import { EventRejection, object } from './fields.ts';
+import type { Fields, Json } from './fields.ts';
+
+/** True for `application/json` and its kin (`application/vnd.acme+json; charset=utf-8`), which hold JSON in UTF-8. */
+export function isJsonType(mediaType: string): boolean {
+  const [type = '', ...parameters] = mediaType.toLowerCase().split(';');
+  if (!/^[^\s/]+\/([^\s/]+\+)?json$/.test(type.trim())) return false;
+  return parameters.every((parameter) => {
+    const [name = '', value = ''] = parameter.split('=');
+    return name.trim() !== 'charset' || /^"?(utf-?8|us-ascii)"?$/.test(value.trim());
+  });
+}
+
+/** The data of an event: an object, given as such or as the base64 of its JSON text; absent is empty. */
+export function dataOf(event: Fields): Json {
+  const encoded = event.json['data_base64'];
+  if (encoded === undefined || encoded === null) return object(event, 'data');
+  if (event.json['data'] !== undefined)
+    throw new EventRejection('an event has data or data_base64, not both');
+  const type = event.json['datacontenttype'] ?? 'application/json';
+  if (typeof type !== 'string' || !isJsonType(type)) {
+    throw new EventRejection('data_base64 must hold JSON, and datacontenttype say so');
+  }
+  return object({ json: { data_base64: parsed(encoded) }, path: '' }, 'data_base64');
+}
+
+function parsed(encoded: unknown): unknown {
+  if (typeof encoded !== 'string') throw new EventRejection('data_base64 must be a text');
+  const bytes = Buffer.from(encoded, 'base64');
+  // Decoding skips what is no base64; what is encoded again shows it.
+  if (bytes.toString('base64') !== encoded) throw new EventRejection('data_base64 must be base64 (RFC 4648)');
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    throw new EventRejection('data_base64 must hold a JSON object in UTF-8');
+  }
+}

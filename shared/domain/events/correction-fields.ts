@@ -1,0 +1,40 @@
+import type { CorrectionData } from '../correction.ts';
+import { idLengthMax } from '../identity.ts';
+import { eventBounds } from './bounds.ts';
+import { EventRejection, fieldsOf, number, object, requiredText } from './fields.ts';
+import type { Fields } from './fields.ts';
+import { dataProperties } from './properties.ts';
+import type { Properties } from './properties.ts';
+
+/** What a correction says, its properties as they are stored. */
+export interface CorrectionFields extends CorrectionData {
+  readonly properties: Properties;
+}
+
+/** `data` of an amend or void event. */
+export function readCorrection(data: Fields): CorrectionFields {
+  const { event_source: source, units, cost } = data.json;
+  return {
+    event_id: requiredText(data, 'event_id', idLengthMax),
+    ...(isGiven(source) ? { event_source: requiredText(data, 'event_source', idLengthMax) } : {}),
+    ...(isGiven(units) ? { units: number(data, 'units', eventBounds.unitsMax) } : {}),
+    ...(isGiven(cost) ? { cost: number(data, 'cost', eventBounds.costMax) } : {}),
+    properties: propertiesOf(data),
+  };
+}
+
+const noColumns: ReadonlySet<string> = new Set();
+
+function propertiesOf(data: Fields): Properties {
+  const properties = fieldsOf(object(data, 'properties'), 'data.properties.');
+  for (const [name, value] of Object.entries(properties.json)) {
+    if (!['string', 'number', 'boolean'].includes(typeof value)) {
+      throw new EventRejection(`data.properties.${name} must be a text, a number or a boolean`);
+    }
+  }
+  return dataProperties(properties, noColumns, {});
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}

@@ -1,0 +1,85 @@
+export type Json = Readonly<Record<string, unknown>>;
+
+/** Why an event is not accepted. Thrown by the readers of fields, caught in `readEvent`, which answers it as a value. */
+export class EventRejection extends Error {}
+
+/** An object and the path of its fields, as it stands in front of a field's name in a reason. */
+export interface Fields {
+  readonly json: Json;
+  readonly path: string;
+}
+
+export function fieldsOf(json: Json, path = ''): Fields {
+  return { json, path };
+}
+
+/** A text that is not empty. */
+export function requiredText(fields: Fields, name: string, lengthMax: number): string {
+  const value = text(fields, name, lengthMax);
+  if (value === '') throw new EventRejection(`${fields.path}${name} must be a text that is not empty`);
+  return value;
+}
+
+/** A field that is absent or null is `absent`; without one it is required. */
+export function text({ json, path }: Fields, name: string, lengthMax: number, absent?: string): string {
+  const value = json[name] ?? absent;
+  if (typeof value !== 'string')
+    throw new EventRejection(`${path}${name} ${missingOr(value, 'must be a text')}`);
+  if (value.length > lengthMax) {
+    throw new EventRejection(`${path}${name} is longer than ${lengthMax} characters`);
+  }
+  if (!value.isWellFormed()) throw new EventRejection(`${path}${name} is not well-formed Unicode`);
+  return value;
+}
+
+/** Never below 0: usage is not negative, a correction amends the event instead. */
+export function number({ json, path }: Fields, name: string, max: number, absent?: number): number {
+  const value = json[name] ?? absent;
+  if (typeof value !== 'number' || !(value >= 0 && value <= max)) {
+    throw new EventRejection(`${path}${name} ${missingOr(value, `must be a number from 0 to ${max}`)}`);
+  }
+  return value;
+}
+
+export function integer(fields: Fields, name: string, max: number): number {
+  const value = number(fields, name, max);
+  if (!Number.isInteger(value)) {
+    throw new EventRejection(`${fields.path}${name} must be a whole number from 0 to ${max}`);
+  }
+  return value;
+}
+
+export function boolean({ json, path }: Fields, name: string): boolean {
+  const value = json[name];
+  if (typeof value !== 'boolean') {
+    throw new EventRejection(`${path}${name} ${missingOr(value, 'must be true or false')}`);
+  }
+  return value;
+}
+
+export function texts({ json, path }: Fields, name: string, countMax: number): readonly string[] {
+  const value = json[name];
+  if (!Array.isArray(value) || value.length > countMax || !value.every(isText)) {
+    throw new EventRejection(
+      `${path}${name} ${missingOr(value, `must be a list of at most ${countMax} texts`)}`,
+    );
+  }
+  return value;
+}
+
+/** A nested object; absent is empty. */
+export function object({ json, path }: Fields, name: string): Json {
+  const value = json[name] ?? {};
+  if (typeof value !== 'object' || Array.isArray(value)) {
+    throw new EventRejection(`${path}${name} must be a JSON object`);
+  }
+  return value as Json;
+}
+
+function isText(item: unknown): item is string {
+  return typeof item === 'string' && item.isWellFormed();
+}
+
+function missingOr(value: unknown, wrong: string): string {
+  return value === undefined || value === null ? 'is missing' : wrong;
+}

@@ -1,0 +1,185 @@
+import { amendEventType, voidEventType } from '../correction.ts';
+import { outcomes } from '../decision.ts';
+import type { Outcome } from '../decision.ts';
+import { idLengthMax, problemOfId } from '../identity.ts';
+import { instantExample, readInstant } from '../instant.ts';
+import { spoolRunLengthMax } from '../spool-run.ts';
+import { requestEventType } from '../usage-event.ts';
+import { eventBounds } from './bounds.ts';
+import type { TimeBounds } from './bounds.ts';
+import { dataOf } from './content.ts';
+import { readCorrection } from './correction-fields.ts';
+import type { CorrectionFields } from './correction-fields.ts';
+import { boolean, EventRejection, fieldsOf, integer, number, requiredText, text, texts } from './fields.ts';
+import type { Fields, Json } from './fields.ts';
+import { dataProperties, extensionProperties } from './properties.ts';
+import type { Properties } from './properties.ts';
+
+/** What is stored of an event, whoever sent it. Fields that it does not have are empty or 0. */
+export interface UsageFields {
+  readonly userId: string;
+  readonly plan: string;
+  readonly method: string;
+  readonly route: string;
+  readonly path: string;
+  readonly status: number;
+  readonly decision: Outcome;
+  readonly limitedBy: readonly string[];
+  readonly units: number;
+  readonly cost: number;
+  readonly latencyMs: number;
+  readonly checkMicros: number;
+  readonly node: string;
+  readonly sequence: number;
+  readonly degraded: boolean;
+  readonly clientIp: string;
+  readonly service: string;
+  readonly door: string;
+  readonly properties: Properties;
+}
+
+export interface EventHead {
+  readonly id: string;
+  readonly source: string;
+  readonly type: string;
+  readonly tenantId: string;
+  readonly timeMs: number;
+  /** Run of the gateway's spool that numbered the event; empty where none did. */
+  readonly spool: string;
+}
+
+export type EventReading =
+  /** A decision about a request, as a gateway publishes it. */
+  | { readonly kind: 'request'; readonly head: EventHead; readonly fields: UsageFields }
+  /** Usage that an API server measured itself; `data` is an object whose fields were all read. */
+  | { readonly kind: 'meter'; readonly head: EventHead; readonly fields: UsageFields; readonly data: Json }
+  | { readonly kind: 'correction'; readonly head: EventHead; readonly correction: CorrectionFields }
+  | { readonly kind: 'rejected'; readonly reason: string };
+
+/**
+ * The contract of usage events: reads a CloudEvent (JSON format) or says in a sentence why it is not accepted. The
+ * gateway accepts an event only when this reads what it is about to publish; the aggregator stores what this reads.
+ */
+export function readEvent(event: Json, nowMs: number, bounds: TimeBounds): EventReading {
+  try {
+    return read(fieldsOf(event), nowMs, bounds);
+  } catch (error) {
+    if (error instanceof EventRejection) return { kind: 'rejected', reason: error.message };
+    throw error;
+  }
+}
+
+function read(event: Fields, nowMs: number, bounds: TimeBounds): EventReading {
+  if (event.json['specversion'] !== '1.0') throw new EventRejection('specversion must be "1.0"');
+  const head: EventHead = {
+    id: requiredText(event, 'id', idLengthMax),
+    source: requiredText(event, 'source', idLengthMax),
+    type: requiredText(event, 'type', eventBounds.typeLengthMax),
+    tenantId: subjectOf(event),
+    timeMs: timeOf(event, nowMs, bounds),
+    spool: text(event, 'spool', spoolRunLengthMax, ''),
+  };
+  const data = fieldsOf(dataOf(event), 'data.');
+  if (head.type === amendEventType || head.type === voidEventType) {
+    return { kind: 'correction', head, correction: readCorrection(data) };
+  }
+  const extensions = extensionProperties(event.json);
+  if (head.type === requestEventType)
+    return { kind: 'request', head, fields: requestFields(data, extensions) };
+  const sequence = head.spool === '' ? 0 : integer(event, 'spoolsequence', Number.MAX_SAFE_INTEGER);
+  return { kind: 'meter', head, fields: meterFields(data, extensions, sequence), data: data.json };
+}
+
+function subjectOf(event: Fields): string {
+  const subject = text(event, 'subject', idLengthMax);
+  const problem = problemOfId(subject);
+  if (problem !== null) throw new EventRejection(`subject ${problem}`);
+  return subject;
+}
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+
+function timeOf(event: Fields, nowMs: number, { lateMsMax, aheadMsMax }: TimeBounds): number {
+  const { time } = event.json;
+  if (time === undefined || time === null) throw new EventRejection('time is missing');
+  const timeMs = typeof time === 'string' ? readInstant(time) : null;
+  if (timeMs === null) {
+    throw new EventRejection(`time must be an RFC 3339 time, e.g. ${instantExample}`);
+  }
+  if (timeMs > nowMs + aheadMsMax) {
+    throw new EventRejection(`time is more than ${aheadMsMax / minuteMs} minutes in the future`);
+  }
+  if (timeMs < nowMs - lateMsMax) {
+    const hours = lateMsMax / hourMs;
+    const age = hours >= 48 ? `${Math.floor(hours / 24)} days` : `${hours} hours`;
+    throw new EventRejection(`time is more than ${age} ago, longer than raw events can be added to totals`);
+  }
+  return timeMs;
+}
+
+const microsMax = 4_294_967_295;
+
+function requestFields(data: Fields, extensions: Properties): UsageFields {
+  const decision = text(data, 'decision', 32) as Outcome;
+  if (!outcomes.includes(decision)) {
+    throw new EventRejection(`data.decision must be one of: ${outcomes.join(', ')}`);
+  }
+  return {
+    userId: text(data, 'user_id', idLengthMax),
+    plan: text(data, 'plan', idLengthMax),
+    method: text(data, 'method', 32),
+    route: text(data, 'route', eventBounds.routeLengthMax),
+    path: text(data, 'path', eventBounds.pathLengthMax),
+    status: integer(data, 'status', 999),
+    decision,
+    limitedBy: texts(data, 'limited_by', eventBounds.limitsMax),
+    units: number(data, 'units', eventBounds.unitsMax),
+    cost: number(data, 'cost', eventBounds.costMax),
+    latencyMs: number(data, 'latency_ms', eventBounds.latencyMsMax),
+    checkMicros: Math.min(integer(data, 'check_us', Number.MAX_SAFE_INTEGER), microsMax),
+    node: text(data, 'node', idLengthMax),
+    sequence: integer(data, 'sequence', Number.MAX_SAFE_INTEGER),
+    degraded: boolean(data, 'degraded'),
+    clientIp: text(data, 'client_ip', 64),
+    service: text(data, 'service', idLengthMax),
+    door: text(data, 'door', 32),
+    properties: sampled(data, extensions),
+  };
+}
+
+const sampleWeightMax = 1_000_000;
+
+/** An event that stands for several requests says so among its properties: the totals count it once. */
+function sampled(data: Fields, extensions: Properties): Properties {
+  if (data.json['sample_weight'] === undefined) return extensions;
+  return { ...extensions, sample_weight: String(integer(data, 'sample_weight', sampleWeightMax)) };
+}
+
+/** Fields of a meter event's `data` that have a column of their own; all else is a property. */
+const meterColumns: ReadonlySet<string> = new Set(['units', 'cost', 'user_id', 'plan', 'route']);
+
+/** An API server's own event consumes only what it says: units and cost are 0 where it says nothing. */
+function meterFields(data: Fields, extensions: Properties, sequence: number): UsageFields {
+  return {
+    userId: text(data, 'user_id', idLengthMax, ''),
+    plan: text(data, 'plan', idLengthMax, ''),
+    method: '',
+    route: text(data, 'route', eventBounds.routeLengthMax, ''),
+    path: '',
+    status: 0,
+    decision: 'allowed',
+    limitedBy: [],
+    units: number(data, 'units', eventBounds.unitsMax, 0),
+    cost: number(data, 'cost', eventBounds.costMax, 0),
+    latencyMs: 0,
+    checkMicros: 0,
+    node: '',
+    sequence,
+    degraded: false,
+    clientIp: '',
+    service: '',
+    door: 'events',
+    properties: dataProperties(data, meterColumns, extensions),
+  };
+}

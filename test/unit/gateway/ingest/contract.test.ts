@@ -1,0 +1,110 @@
+// Goal: whatever is answered 202 is counted. Method: events from good to hostile, in each encoding, are published; the
+// aggregator reads the very bytes of the spool, as early and as late as an event may reach it.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { pino } from 'pino';
+import { afterAll, expect, test } from 'vitest';
+import { decode } from '../../../../services/aggregator/decode.ts';
+import { storedEventColumns } from '../../../../services/aggregator/stored-event.ts';
+import { eventsOf } from '../../../../services/gateway/ingest/http-binding.ts';
+import { judgeEvents, writeEvents } from '../../../../services/gateway/ingest/publish-events.ts';
+import { openStamp } from '../../../../services/gateway/spool/stamp.ts';
+import { encodeNative } from '../../../../shared/clickhouse/native.ts';
+import { publishedTimeBounds, storedTimeBounds } from '../../../../shared/domain/events/bounds.ts';
+import type { UsageCloudEvent } from '../../../../shared/domain/usage-event.ts';
+import { hostileEvents } from './hostile-events.ts';
+
+const nowMs = Date.UTC(2026, 10, 21, 12);
+const seed = Number(process.env['SEED'] ?? 1);
+const directory = mkdtempSync(join(tmpdir(), 'tollgate-stamp-'));
+const stamp = openStamp(directory, nowMs, 1);
+const acme = {
+  tenantId: 'acme',
+  userId: null,
+  planClaim: null,
+  ip: '',
+  service: null,
+  method: 'api_key',
+} as const;
+const billing = { ...acme, tenantId: null, service: 'billing', method: 'service' } as const;
+const logger = pino({ level: 'silent' });
+afterAll(() => rmSync(directory, { recursive: true }));
+
+test(`what is accepted is stored, in every encoding and however long it waits (SEED=${seed})`, async () => {
+  let accepted = 0;
+  const days = fc.constantFrom(2, 3, 17, 30, 400, 3_650);
+  // 0 at once by a clock that is behind, 1 after the longest wait.
+  const delays = fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true }));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(hostileEvents(nowMs), { minLength: 1, maxLength: 4 }),
+      days,
+      delays,
+      fc.boolean(),
+      async (events, retentionDays, delay, service) => {
+        const [published, stored] = [publishedTimeBounds(retentionDays), storedTimeBounds(retentionDays)];
+        const publisher = { identity: service ? billing : acme, nowMs, times: published };
+        const skewMs = stored.aheadMsMax - published.aheadMsMax;
+        const waitMs = stored.lateMsMax - published.lateMsMax;
+        const readAtMs = nowMs - skewMs + Math.floor(delay * (skewMs + waitMs));
+        for (const message of encodings(events)) {
+          const found = eventsOf(message);
+          if ('status' in found) continue;
+          for (const value of await spooled(judgeEvents(found.members, publisher))) {
+            accepted += 1;
+            const record = { partition: 0, offset: 7, headers: {}, timestampMs: nowMs, value };
+            const decoded = decode(record, readAtMs, stored);
+            expect(decoded, value.toString().slice(0, 1_000)).not.toMatchObject({ kind: 'dead' });
+            if (decoded.kind === 'foreign') {
+              const { units, cost, properties, sequence } = decoded.event;
+              expect([units, cost].every(Number.isFinite), 'sums stay numbers').toBe(true);
+              expect(Object.values(properties).every((text) => text.isWellFormed())).toBe(true);
+              expect(sequence).toBeGreaterThan(0);
+              encodeNative(storedEventColumns(nowMs), [decoded.event]);
+            }
+          }
+        }
+      },
+    ),
+    { numRuns: 1_500, seed },
+  );
+  // A property that accepts nothing would hold as well.
+  expect(accepted).toBeGreaterThan(1_000);
+});
+
+/** One batch, each event alone, and each in binary form, as the bytes of a request. */
+function encodings(events: readonly Record<string, unknown>[]) {
+  const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+  const of = (type: string, body: Buffer, attributes: readonly [string, string][] = []) => ({
+    headers: { 'content-type': type, ...Object.fromEntries(attributes) },
+    rawHeaders: attributes.flat(),
+    body,
+  });
+  return [
+    of('application/cloudevents-batch+json', json(events)),
+    ...events.map((event) => of('application/cloudevents+json; charset=utf-8', json(event))),
+    ...events.map(({ data, ...rest }) =>
+      of('application/vnd.acme+json', data === undefined ? Buffer.alloc(0) : json(data), attributesOf(rest)),
+    ),
+  ];
+}
+
+function attributesOf(fields: Record<string, unknown>): [string, string][] {
+  return Object.entries(fields)
+    .filter(([name, value]) => /^[a-z0-9]+$/.test(name) && typeof value === 'string')
+    .map(([name, value]) => [`ce-${name}`, encodeURIComponent(String(value).toWellFormed())]);
+}
+
+async function spooled(judgements: ReturnType<typeof judgeEvents>): Promise<Buffer[]> {
+  const values: Buffer[] = [];
+  const log = {
+    append: (eventAt: (sequence: number) => UsageCloudEvent) =>
+      values.push(Buffer.from(stamp(eventAt(values.length + 1), values.length + 1))),
+    flushed: () => Promise.resolve(),
+  };
+  const results = await writeEvents(judgements, log, logger);
+  expect(results.filter(({ status }) => status === 'accepted')).toHaveLength(values.length);
+  return values;
+}

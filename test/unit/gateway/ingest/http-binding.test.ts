@@ -1,0 +1,159 @@
+// Goal: the HTTP protocol binding of CloudEvents, as other people's publishers write it.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { eventsOf, plainEventsOf } from '../../../../services/gateway/ingest/http-binding.ts';
+import type { Member, RequestEvents } from '../../../../services/gateway/ingest/http-binding.ts';
+import { jsonMembers } from '../../../../services/gateway/ingest/json-members.ts';
+
+type Header = readonly [string, string];
+const required: readonly Header[] = [
+  ['ce-specversion', '1.0'],
+  ['ce-id', 'e1'],
+  ['ce-source', '/app'],
+  ['CE-Type', 'tokens'],
+];
+
+function read(fields: readonly Header[], body: string | Buffer = ''): RequestEvents {
+  const headers = Object.fromEntries(fields.map(([name, value]) => [name.toLowerCase(), value]));
+  return eventsOf({ headers, rawHeaders: fields.flat(), body: Buffer.from(body) });
+}
+
+function only(found: RequestEvents): Member {
+  if ('status' in found) throw new Error(found.detail);
+  expect(found.members).toHaveLength(1);
+  return found.members[0]!;
+}
+
+describe('binary', () => {
+  test.each([
+    ['no Content-Type', []],
+    ['application/json', [['content-type', 'application/json; charset=UTF-8'] as const]],
+    ['a +json type', [['content-type', 'application/vnd.acme.usage+json'] as const]],
+    ['text/json', [['content-type', 'text/json'] as const]],
+  ])('data is read with %s', (_what, type) => {
+    expect(only(read([...required, ...type], '{"units":3}'))).toEqual({
+      event: { specversion: '1.0', id: 'e1', source: '/app', type: 'tokens', data: { units: 3 } },
+    });
+  });
+
+  test('without a body there is no data, and every ce- header is an attribute', () => {
+    const extended = [...required, ['ce-traceparent', '00-ab'] as const, ['ce-sampled', 'true'] as const];
+    expect(only(read(extended))).toEqual({
+      event: {
+        specversion: '1.0',
+        id: 'e1',
+        source: '/app',
+        type: 'tokens',
+        traceparent: '00-ab',
+        sampled: 'true',
+      },
+    });
+  });
+
+  test.each([
+    ['percent-encoded', 'a%20b%2Fgr%C3%B6%C3%9Fer', 'a b/größer'],
+    ['in quotes', '"order 7"', 'order 7'],
+    ['in quotes, with escapes', '"a \\"b\\" \\\\ c"', 'a "b" \\ c'],
+    ['in quotes and percent-encoded', '"100%25"', '100%'],
+    ['decoded once only', 'a%2520b', 'a%20b'],
+    ['with a percent sign of its own', '100% of 5%z', '100% of 5%z'],
+    ['with one quote', 'a"b', 'a"b'],
+    ['UTF-8 as it is', Buffer.from('größer').toString('latin1'), 'größer'],
+  ])('a value %s', (_what, value, expected) => {
+    expect(only(read([...required.slice(0, 1), ['ce-id', value]]))).toMatchObject({
+      event: { id: expected },
+    });
+  });
+
+  test.each([
+    ['an overlong encoding', 'a%C0%A0'],
+    ['half a character', '%ED%A0%80'],
+    ['Latin-1', 'gr\u00f6\u00dfer'],
+  ])('%s is no UTF-8 and refused', (_what, value) => {
+    expect(only(read([...required.slice(0, 1), ['ce-id', value]]))).toEqual({
+      problem: 'ce-id is not UTF-8',
+    });
+  });
+
+  test('an attribute that is given twice is none', () => {
+    expect(only(read([...required, ['Ce-Id', 'e2']]))).toEqual({ problem: 'ce-id is given twice' });
+  });
+
+  test.each([
+    ['text', 'text/plain', 'hello', 415],
+    ['JSON in another charset', 'application/json; charset=iso-8859-1', '{}', 415],
+    ['another event format', 'application/cloudevents+avro', '{}', 415],
+  ])('%s is refused', (_what, type, body, status) => {
+    expect(read([...required, ['content-type', type]], body)).toMatchObject({ status });
+  });
+
+  test('bytes that are no UTF-8 are refused, not replaced', () => {
+    const body = Buffer.concat([Buffer.from('{"user_id":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}')]);
+    expect(only(read(required, body))).toEqual({ problem: 'the data is not UTF-8' });
+  });
+});
+
+describe('a batch', () => {
+  const batch = (body: string | Buffer) =>
+    read([['content-type', 'application/cloudevents-batch+json']], body);
+  const membersOf = (body: string | Buffer): readonly Member[] => {
+    const found = batch(body);
+    if ('status' in found) throw new Error(found.detail);
+    return found.members;
+  };
+
+  test('a member that cannot be read leaves the others', () => {
+    const bad = Buffer.from(
+      '[{"id":"1"}, {"id":NaN}, 5, nope, {"id":"\\ud800"}, {"a":"].,[\\"{"}, {"x":"?"} ]',
+    );
+    bad[bad.lastIndexOf('?')] = 0xff;
+    expect(membersOf(bad)).toEqual([
+      { event: { id: '1' } },
+      { problem: 'the event is not JSON' },
+      { problem: 'the event is not a JSON object' },
+      { problem: 'the event is not JSON' },
+      { event: { id: '\ud800' } },
+      { event: { a: '].,["{' } },
+      { problem: 'the event is not UTF-8' },
+    ]);
+  });
+
+  test('nesting that no stack holds is a problem of its event', () => {
+    expect(membersOf(`[{"id":"1"},{"data":${'['.repeat(20_000)}${']'.repeat(20_000)}}]`)).toEqual([
+      { event: { id: '1' } },
+      { problem: 'the event is nested deeper than 32 levels' },
+    ]);
+  });
+
+  test.each(['', '{}', '[', '[{"a":1}', '[1]]', '[1] x', '["', '[}', '[{]'])('%j is no list', (body) => {
+    expect(batch(body)).toEqual({ status: 400, detail: 'A batch must be a JSON array of events.' });
+  });
+
+  test('of none and of too many', () => {
+    expect(batch(' [ ] ')).toMatchObject({ status: 400, detail: 'The batch is empty.' });
+    expect(batch(`[${'{},'.repeat(1_000)}{}]`)).toMatchObject({ status: 413 });
+    expect(batch(`[${','.repeat(500_000)}]`)).toMatchObject({ status: 413 });
+  });
+});
+
+test('plain JSON is a batch when it is a list', () => {
+  expect(plainEventsOf(Buffer.from('\n [{"id":"1"}, {"id":"2"}]'))).toMatchObject({ members: [{}, {}] });
+  expect(only(plainEventsOf(Buffer.from('{"id":"1"}')))).toEqual({ event: { id: '1' } });
+});
+
+test('a JSON array is cut into what JSON.parse reads of it', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.jsonValue({ stringUnit: 'binary', maxDepth: 2 }), { maxLength: 5 }),
+      fc.constantFrom(0, 1, 3),
+      (values, indent) => {
+        const cut = jsonMembers(Buffer.from(JSON.stringify(values, null, indent)), 10_000);
+        expect(cut?.texts.map((text) => JSON.parse(text.toString()) as unknown)).toEqual(
+          JSON.parse(JSON.stringify(values)),
+        );
+        expect(cut?.count).toBe(values.length);
+      },
+    ),
+    { numRuns: 200, seed: Number(process.env['SEED'] ?? 1) },
+  );
+});

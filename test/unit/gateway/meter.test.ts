@@ -1,0 +1,63 @@
+// Goal: a request that was answered is counted. Method: whatever a verdict holds, the contract reads the event of it.
+import fc from 'fast-check';
+import { Registry } from 'prom-client';
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import { decode, decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
+import { createMeter } from '../../../services/gateway/meter.ts';
+import { createGatewayMetrics } from '../../../services/gateway/metrics.ts';
+import type { Verdict } from '../../../services/gateway/verdict.ts';
+import { outcomes } from '../../../shared/domain/decision.ts';
+import { problemOfId } from '../../../shared/domain/identity.ts';
+import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
+
+const nowMs = Date.UTC(2026, 10, 21, 12);
+const seed = Number(process.env['SEED'] ?? 1);
+
+const id = fc
+  .string({ unit: 'binary', minLength: 1, maxLength: 256 })
+  .filter((text) => problemOfId(text) === null);
+const amount = fc.oneof(fc.double({ min: 0 }), fc.constantFrom(0, 1, 1e9, 4e9, 1e300, NaN, Infinity));
+const halves = fc.array(fc.constantFrom('a', '/', '\ud83d', '\ude00', 'é', '?', '#'), { maxLength: 600 });
+
+const verdicts = fc.record({
+  decision: fc.record({
+    id: fc.uuid({ version: 7 }),
+    outcome: fc.constantFrom(...outcomes),
+    limitedBy: fc.array(fc.constant('a-limit'), { maxLength: 100 }),
+    checkMicros: fc.nat(),
+    degraded: fc.boolean(),
+  }),
+  identity: fc.record({
+    tenantId: fc.option(id),
+    userId: fc.option(id),
+    ip: fc.oneof(fc.ipV6(), fc.constant(`fe80::1%${'a'.repeat(300)}`), fc.constant('')),
+    service: fc.option(fc.constant('billing')),
+  }),
+  plan: fc.record({ name: fc.constant('free') }),
+  route: fc.option(
+    fc.record({ match: fc.string({ maxLength: 512 }), price: fc.oneof(amount, fc.constant(1e6)) }),
+  ),
+  units: amount,
+  method: fc.constantFrom('', 'GET', 'PROPPATCH'),
+  path: halves.map((parts) => parts.join('')),
+  atMs: fc.constant(nowMs),
+});
+
+test('the event of every request is one that the aggregator stores', () => {
+  let event: UsageCloudEvent | null = null;
+  const log = {
+    append: (eventAt: (n: number) => UsageCloudEvent) => ((event = eventAt(7)), 7),
+    flushed: () => Promise.resolve(),
+  };
+  const meter = createMeter(log, 'node-1', createGatewayMetrics(new Registry()), pino({ level: 'silent' }));
+  fc.assert(
+    fc.property(verdicts, amount, fc.integer({ min: 100, max: 599 }), (verdict, latencyMs, status) => {
+      void meter(verdict as unknown as Verdict, { status, latencyMs, door: 'proxy' });
+      const value = Buffer.from(JSON.stringify(event));
+      const record = { partition: 0, offset: 0, headers: {}, timestampMs: nowMs, value };
+      expect(decode(record, nowMs, decodeBoundsDefault)).toMatchObject({ kind: 'request' });
+    }),
+    { numRuns: 1_000, seed },
+  );
+});
