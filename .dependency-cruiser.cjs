@@ -1,5 +1,5 @@
 /**
- * The direction of imports: domain <- runtime, policy <- identity, redis, kafka, clickhouse <- services.
+ * The direction of imports: domain <- runtime, policy <- tenants <- identity, redis, kafka, clickhouse <- services.
  * `dev`, `test` and `dashboards` stand above and may import anything; nothing below may import them.
  * Each comment says what to do about a finding.
  */
@@ -29,6 +29,15 @@ module.exports = {
       'shared/runtime carries every service: move what is special to one of them there.',
     ),
     never(
+      'tenants-know-domain-runtime-and-policy',
+      { path: '^shared/tenants/' },
+      {
+        path: '^(shared|services|dashboards|dev|test)/',
+        pathNot: '^shared/(domain|runtime|policy|tenants)/',
+      },
+      'shared/tenants says what a tenant record is: let the caller fetch the rest.',
+    ),
+    never(
       'policy-knows-domain-and-runtime',
       { path: '^shared/policy/' },
       { path: '^(shared|services|dashboards|dev|test)/', pathNot: '^shared/(domain|runtime|policy)/' },
@@ -53,7 +62,10 @@ module.exports = {
     never(
       'stores-do-not-know-each-other',
       { path: '^shared/(redis|kafka|clickhouse)/' },
-      { path: '^(shared|services|dashboards|dev|test)/', pathNot: '^shared/(domain|runtime|policy|$1)/' },
+      {
+        path: '^(shared|services|dashboards|dev|test)/',
+        pathNot: '^shared/(domain|runtime|policy|tenants|$1)/',
+      },
       'A service joins two stores; a store knows only what lies below it.',
     ),
     never(

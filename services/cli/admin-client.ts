@@ -3,7 +3,7 @@ import type { Installation } from './installation.ts';
 
 export interface AdminClient {
   /** Answers the body; undefined for an empty one. Throws CliFailure with the server's own words. */
-  call<Answer>(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object): Promise<Answer>;
+  call<Answer>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: object): Promise<Answer>;
 }
 
 /** An emergency reset of many tenants, or a loss audit over a long log, takes its time. */

@@ -8,7 +8,7 @@ export interface Invocation {
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
   readonly nowMs: number;
   readonly call: <Answer>(
-    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
     path: string,
     body?: object,
   ) => Promise<Answer>;

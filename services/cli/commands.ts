@@ -2,12 +2,14 @@ import { auditCommands } from './audit-commands.ts';
 import type { Command } from './command.ts';
 import { deadLetterCommands } from './dead-letter-commands.ts';
 import { policyCommands } from './policy-commands.ts';
+import { settingsCommand } from './settings-command.ts';
 import { tenantCommands } from './tenant-commands.ts';
 import { tenantControls } from './tenant-controls.ts';
 
 export const commands: readonly Command[] = [
   ...policyCommands,
   ...tenantCommands,
+  settingsCommand,
   ...tenantControls,
   ...deadLetterCommands,
   ...auditCommands,

@@ -2,10 +2,11 @@ import type { Registry } from 'prom-client';
 import { apiKeysOf } from '../domain/tenant.ts';
 import type { KeyHolder, TenantRecord } from '../domain/tenant.ts';
 import { TollgateError } from '../runtime/errors.ts';
+import { textOfFaults } from '../runtime/schema-faults.ts';
+import { faultsInRecord } from '../tenants/record-faults.ts';
 import type { Kafka } from './kafka.ts';
 import { createProducer } from './producer.ts';
 import { readTable } from './table.ts';
-import { faultsOf } from './tenant-record.ts';
 import type { Topics } from './topics.ts';
 
 /**
@@ -70,8 +71,8 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
     get: (tenantId) => table.get(tenantId),
     byApiKeyHash: (sha256Hex) => holderOfKey.get(sha256Hex),
     async put(record) {
-      const faults = faultsOf(record);
-      if (faults !== '') throw new TollgateError('TENANT_RECORD_INVALID', faults);
+      const faults = faultsInRecord(record);
+      if (faults.length > 0) throw new TollgateError('TENANT_RECORD_INVALID', textOfFaults(faults, 'record'));
       await write(record.tenant_id, record);
     },
     remove: (tenantId) => write(tenantId, null),
@@ -112,7 +113,7 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
 function decodeRecord(value: Buffer, key: string): TenantRecord | undefined {
   try {
     const record: unknown = JSON.parse(value.toString());
-    return faultsOf(record) === '' && (record as TenantRecord).tenant_id === key
+    return faultsInRecord(record).length === 0 && (record as TenantRecord).tenant_id === key
       ? (record as TenantRecord)
       : undefined;
   } catch {

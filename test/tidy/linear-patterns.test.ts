@@ -45,8 +45,10 @@ test('no pattern is built where it cannot be collected', () => {
     [...nodesOf(path)]
       .filter((node) => ts.isNewExpression(node) || ts.isCallExpression(node))
       .filter((node) => node.expression.getText() === 'RegExp')
-      .filter((node) => !/^\w*[pP]attern$/.test(node.arguments?.[0]?.getText() ?? ''))
-      .map((node) => `${placeOf(node)}: write a literal, or a constant whose name ends in Pattern`),
+      .filter((node) => !/^(\w*[pP]attern|\w+\.source)$/.test(node.arguments?.[0]?.getText() ?? ''))
+      .map(
+        (node) => `${placeOf(node)}: write a literal, its source, or a constant whose name ends in Pattern`,
+      ),
   );
   expect(findings).toEqual([]);
 });

@@ -1,11 +1,11 @@
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { fastify } from 'fastify';
-import type { FastifyError, FastifyInstance } from 'fastify';
-import { readInstant } from '../../../shared/domain/instant.ts';
+import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import { declareAccess, guardRoutes } from '../../../shared/runtime/access.ts';
 import type { Guard } from '../../../shared/runtime/access.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
+import { faultsIn, textOfFaults } from '../../../shared/runtime/schema-faults.ts';
 import { refuseForeignHosts } from '../../../shared/runtime/loopback-host.ts';
 import { opsRoutes, registerOps } from '../../../shared/runtime/ops.ts';
 import type { ConsoleParts } from '../console.ts';
@@ -17,7 +17,8 @@ import type { AdminApp } from './answer.ts';
 import { requireToken } from './authenticate.ts';
 import { registerControls } from './controls.ts';
 import { registerInstallation } from './installation.ts';
-import { registerTenants } from './tenants.ts';
+import { mergePatchType, registerTenants } from './tenants.ts';
+import { validatorFor } from './validation.ts';
 
 const bodyBytesMax = 256 * 1024;
 
@@ -32,11 +33,6 @@ export async function createAdminApp(parts: ConsoleParts): Promise<FastifyInstan
   const app = fastify({
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: 2000 },
-    ajv: {
-      customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: true },
-      // In place of that of ajv-formats, which takes more than RFC 3339 does.
-      onCreate: (ajv) => ajv.addFormat('date-time', (value: string) => readInstant(value) !== null),
-    },
     // The router's own errors pass no hook, so the token is looked at here.
     frameworkErrors: (error, request, reply) => {
       if (requireToken(parts.adminToken, request, reply) === undefined)
@@ -45,6 +41,8 @@ export async function createAdminApp(parts: ConsoleParts): Promise<FastifyInstan
   }).withTypeProvider<TypeBoxTypeProvider>();
   // Bodies are JSON: a page of another site can send text or a form without asking, and JSON it cannot.
   app.removeContentTypeParser('text/plain');
+  app.addContentTypeParser(mergePatchType, { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'));
+  app.setValidatorCompiler(validatorFor);
   measureRequests(app, 'admin', parts.metrics);
   answerWithProblems(app, parts);
   refuseForeignHosts(app);
@@ -114,21 +112,25 @@ function answerWithProblems(
       );
     }
     const status = (error as { statusCode?: number }).statusCode ?? 500;
-    if (status < 500) return sendProblem(reply, status, 'Request not understood', adviceOf(error));
+    if (status < 500)
+      return sendMisunderstood(reply, status, error as FastifyError, request.routeOptions.config.document);
     parts.logger.error({ err: error, url: request.url }, 'admin request failed');
     return sendProblem(reply, 500, 'Failed', 'This is a fault of the console; its log says more.');
   });
 }
 
-/** What the validator found, naming the fields it does not know. */
-function adviceOf(error: unknown): string {
-  const { validation = [], validationContext = 'request' } = error as Partial<FastifyError>;
-  const mistakes = validation.map(({ instancePath, message, params }) => {
-    const field = instancePath.slice(1).replaceAll('/', '.') || validationContext;
-    const unknown = params['additionalProperty'];
-    return typeof unknown === 'string'
-      ? `${field}: there is no field “${unknown}”`
-      : `${field} ${message ?? 'is invalid'}`;
-  });
-  return mistakes.length === 0 ? messageOf(error) : `${[...new Set(mistakes)].join('; ')}.`;
+/** A document that is JSON and does not hold to its contract is 422; any other mistake is a 400 or its like. */
+function sendMisunderstood(
+  reply: FastifyReply,
+  status: number,
+  error: FastifyError,
+  isDocument = false,
+): FastifyReply {
+  const { validation, validationContext = 'request', message } = error;
+  const title = 'Request not understood';
+  if (validation === undefined) return sendProblem(reply, status, title, message);
+  const faults = faultsIn(validation);
+  const ofBody = validationContext === 'body';
+  const detail = textOfFaults(faults, ofBody ? 'The body' : validationContext);
+  return sendProblem(reply, ofBody && isDocument ? 422 : status, title, detail, faults);
 }

@@ -6,7 +6,7 @@ import { addBoost, endBoost, phaseOf } from '../tenants/boosts.ts';
 import { addKey, newKey, removeKey } from '../tenants/api-keys.ts';
 import { tenantStatus } from '../tenants/tenant-status.ts';
 import type { AdminApp } from './answer.ts';
-import { sendOutcome, sendProblem } from './answer.ts';
+import { asDocument, sendOutcome, sendProblem } from './answer.ts';
 import { actorOf } from './authenticate.ts';
 import { BlockBody, BoostBody, ReasonBody, TenantParams } from './schemas.ts';
 
@@ -45,7 +45,7 @@ function registerStatus(app: AdminApp, parts: ConsoleParts): void {
 function registerBlock(app: AdminApp, { records, clock }: ConsoleParts): void {
   app.post(
     '/admin/v1/tenants/:id/block',
-    { schema: { params: TenantParams, body: BlockBody, summary: 'Block a tenant' } },
+    { config: asDocument, schema: { params: TenantParams, body: BlockBody, summary: 'Block a tenant' } },
     async (request, reply) => {
       const actor = actorOf(request.headers['x-actor']);
       const { until = null, reason } = request.body;
@@ -80,7 +80,10 @@ function registerBoosts(app: AdminApp, { records, policy, clock }: ConsoleParts)
   );
   app.post(
     '/admin/v1/tenants/:id/boosts',
-    { schema: { params: TenantParams, body: BoostBody, summary: 'Raise a limit for a time' } },
+    {
+      config: asDocument,
+      schema: { params: TenantParams, body: BoostBody, summary: 'Raise a limit for a time' },
+    },
     async (request, reply) => {
       const actor = actorOf(request.headers['x-actor']);
       const outcome = await records.change(request.params.id, actor, (record) =>

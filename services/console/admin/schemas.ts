@@ -1,10 +1,15 @@
 import { Type } from 'typebox';
 import { idLengthMax } from '../../../shared/domain/identity.ts';
-
-const time = Type.String({ format: 'date-time', description: 'ISO 8601' });
-const reason = Type.String({ minLength: 1, maxLength: 500, description: 'Why; kept in the history.' });
-const limitName = Type.String({ minLength: 1, maxLength: 100 });
-const webAddress = Type.String({ minLength: 1, maxLength: 2000 });
+import {
+  blockSchema,
+  boostSchema,
+  boostSizes,
+  closed,
+  limitNameSchema,
+  reasonSchema,
+  settings,
+  timeSchema,
+} from '../../../shared/tenants/record-schema.ts';
 
 export const TenantParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: idLengthMax }) });
 
@@ -15,83 +20,37 @@ export const ListQuery = Type.Object({
   limit: Type.Integer({ minimum: 1, maximum: 500, default: 50 }),
 });
 
-export const NotificationsSchema = Type.Object(
-  {
-    thresholds: Type.Optional(Type.Array(Type.Number(), { maxItems: 10 })),
-    webhooks: Type.Optional(
-      Type.Array(
-        Type.Object(
-          {
-            url: webAddress,
-            secrets: Type.Array(Type.String({ minLength: 8, maxLength: 200 }), { minItems: 1, maxItems: 2 }),
-          },
-          { additionalProperties: false },
-        ),
-        { maxItems: 5 },
-      ),
-    ),
-    slack: Type.Optional(Type.Array(webAddress, { maxItems: 5 })),
-    emails: Type.Optional(Type.Array(Type.String({ maxLength: 254 }), { maxItems: 10 })),
-  },
-  { additionalProperties: false },
+/** Body of PUT: a record as GET answers it, whose `reset`, `history` and `updated_*` are passed over. */
+export const TenantBody = closed(
+  Type.Object({
+    tenant_id: Type.Optional(Type.String({ description: 'As in the path.' })),
+    ...settings,
+    reset: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
+    history: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
+    updated_at: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
+    updated_by: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
+  }),
 );
 
-const BoostSchema = Type.Object(
-  {
-    id: Type.String({ minLength: 1, maxLength: 100 }),
-    limit: limitName,
-    multiply: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000 })),
-    set_to: Type.Optional(Type.Number({ minimum: 0 })),
-    starts_at: time,
-    ends_at: time,
-    reason,
-    actor: Type.String({ minLength: 1, maxLength: 200 }),
-  },
-  { additionalProperties: false },
-);
-
-/**
- * Body of PUT: a record as GET answers it. `reset`, `history` and `updated_*` are the server's own and are passed
- * over; `boosts`, `block` and `api_keys_sha256`, which have endpoints of their own, stay as they are when absent.
- */
-export const TenantBody = Type.Object(
-  {
-    tenant_id: Type.Optional(Type.String({ maxLength: idLengthMax })),
-    plan: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
-    display_name: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
-    overrides: Type.Optional(Type.Record(Type.String(), Type.Number({ minimum: 0 }))),
-    boosts: Type.Optional(Type.Array(BoostSchema, { maxItems: 100 })),
-    block: Type.Optional(
-      Type.Object(
-        { until: Type.Union([time, Type.Null()]), reason, actor: Type.String({ maxLength: 200 }) },
-        { additionalProperties: false },
-      ),
-    ),
-    api_keys_sha256: Type.Optional(Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), { maxItems: 20 })),
-    notifications: Type.Optional(NotificationsSchema),
-    time_zone: Type.Optional(Type.String({ maxLength: 64 })),
-    reset: Type.Optional(Type.Unknown()),
-    history: Type.Optional(Type.Unknown()),
-    updated_at: Type.Optional(Type.Unknown()),
-    updated_by: Type.Optional(Type.Unknown()),
-  },
-  { additionalProperties: false },
-);
+/** Body of PATCH. It is the merged record that has to hold to the contract, so nothing more is asked of a patch. */
+export const TenantPatch = Type.Unsafe<object>({
+  type: 'object',
+  description: 'Members of a tenant’s settings; null removes one.',
+});
 
 export const BlockBody = Type.Object(
-  { until: Type.Optional(Type.Union([time, Type.Null()])), reason },
+  { until: Type.Optional(blockSchema.properties.until), reason: reasonSchema },
   { additionalProperties: false },
 );
 
 export const BoostBody = Type.Object(
   {
-    limit: limitName,
-    multiply: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000 })),
-    set_to: Type.Optional(Type.Number({ minimum: 0 })),
-    starts_at: Type.Optional(time),
-    ends_at: time,
-    reason,
-    actor: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+    limit: limitNameSchema,
+    ...boostSizes,
+    starts_at: Type.Optional(timeSchema),
+    ends_at: timeSchema,
+    reason: reasonSchema,
+    actor: Type.Optional(boostSchema.properties.actor),
   },
   { additionalProperties: false },
 );

@@ -1,17 +1,19 @@
-import { createHash } from 'node:crypto';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import type { Static } from 'typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ConsoleParts } from '../console.ts';
-import { done, refused } from '../problem.ts';
-import type { Outcome } from '../problem.ts';
+import { refused } from '../problem.ts';
 import { todaysUse } from '../tenants/todays-use.ts';
 import { listTenants } from '../tenants/list.ts';
 import { limitsOfTenant } from '../tenants/limits.ts';
-import { mistakesInRecord } from '../tenants/validate.ts';
+import { patchSettings, replaceSettings } from '../tenants/settings.ts';
 import type { AdminApp } from './answer.ts';
-import { sendOutcome, sendProblem } from './answer.ts';
+import { asDocument, sendOutcome, sendProblem } from './answer.ts';
 import { actorOf } from './authenticate.ts';
-import { ListQuery, TenantBody, TenantParams } from './schemas.ts';
+import { entityTag, ifMatchHolds } from './entity-tag.ts';
+import { ListQuery, TenantBody, TenantParams, TenantPatch } from './schemas.ts';
+
+/** Of JSON merge patches. */
+export const mergePatchType = 'application/merge-patch+json';
 
 /** List, read, write and delete tenants. */
 export function registerTenants(app: AdminApp, parts: ConsoleParts): void {
@@ -49,7 +51,7 @@ export function registerTenants(app: AdminApp, parts: ConsoleParts): void {
           'No such tenant',
           'It has no record, and no usage was ever recorded for it.',
         );
-      void reply.header('etag', etagOf(record));
+      void reply.header('etag', entityTag(record));
       return {
         tenant_id: id,
         record,
@@ -61,16 +63,34 @@ export function registerTenants(app: AdminApp, parts: ConsoleParts): void {
 
   app.put(
     '/admin/v1/tenants/:id',
-    { schema: { params: TenantParams, body: TenantBody, summary: 'Write a tenant' } },
-    async (request, reply) => {
-      const { id } = request.params;
-      const expected = request.headers['if-match'];
-      const outcome = await records.change(id, actorOf(request.headers['x-actor']), (before) =>
-        replaced(id, before, request.body, expected, parts),
-      );
-      if (outcome.ok) void reply.header('etag', etagOf(outcome.value));
-      return sendOutcome(reply, outcome);
+    {
+      config: asDocument,
+      schema: {
+        params: TenantParams,
+        body: TenantBody,
+        summary: 'Replace the settings of a tenant',
+        description:
+          'Settings that the body does not name are removed; PATCH keeps them. Boosts, the block and API keys have ' +
+          'endpoints of their own and stay where the body does not name them.',
+      },
     },
+    (request, reply) => write(request, reply, replaceSettings, parts),
+  );
+
+  app.patch(
+    '/admin/v1/tenants/:id',
+    {
+      config: asDocument,
+      schema: {
+        params: TenantParams,
+        body: TenantPatch,
+        consumes: [mergePatchType, 'application/json'],
+        summary: 'Change settings of a tenant',
+        description:
+          'A JSON merge patch (RFC 7396): settings that it does not name stay, null removes one, a list is replaced.',
+      },
+    },
+    (request, reply) => write(request, reply, patchSettings, parts),
   );
 
   app.delete(
@@ -106,62 +126,25 @@ function effective(parts: ConsoleParts, record: TenantRecord | null, seenPlan: s
   };
 }
 
-function replaced(
-  id: string,
-  before: TenantRecord,
-  body: Static<typeof TenantBody>,
-  expected: string | undefined,
-  parts: ConsoleParts,
-): Outcome<{ record: TenantRecord; action: string; detail: string }> {
-  const existing = parts.directory.get(id) ?? null;
-  if (expected !== undefined && expected !== etagOf(existing))
-    return refused(
-      412,
-      'Changed meanwhile',
-      'Somebody changed this record since you read it; read it again.',
-    );
-  if (body.tenant_id !== undefined && body.tenant_id !== id)
-    return refused(422, 'Two tenants', `The body says “${body.tenant_id}”, the path “${id}”.`);
-  const record = {
-    ...keptOf(before),
-    ...givenIn(body),
-    tenant_id: id,
-    updated_at: before.updated_at,
-    updated_by: before.updated_by,
-  } as TenantRecord;
-  const mistakes = mistakesInRecord(record, parts.policy());
-  if (mistakes.length > 0) return refused(422, 'Record not written', mistakes.join(' '));
-  return done({ record, action: 'put', detail: difference(before, record) });
-}
-
-/** The caller's part of a body; the rest is the server's own. */
-function givenIn(body: Static<typeof TenantBody>): object {
-  const own = new Set(['reset', 'history', 'updated_at', 'updated_by']);
-  return Object.fromEntries(Object.entries(body).filter(([name]) => !own.has(name)));
-}
-
-/** What a PUT without these fields leaves as it is. */
-function keptOf(record: TenantRecord): Partial<TenantRecord> {
-  const kept = ['boosts', 'block', 'api_keys_sha256', 'reset', 'history'] as const;
-  return Object.fromEntries(
-    kept.flatMap((name) => (record[name] === undefined ? [] : [[name, record[name]]])),
+/** Writes what an edit makes of the record, unless somebody changed it since the caller read it (If-Match). */
+async function write(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  edit: typeof replaceSettings,
+  { records, directory, policy }: ConsoleParts,
+): Promise<FastifyReply> {
+  const { id } = request.params as { id: string };
+  const outcome = await records.change(id, actorOf(request.headers['x-actor']), (before) =>
+    ifMatchHolds(request.headers['if-match'], directory.get(id) ?? null)
+      ? edit(before, request.body as Readonly<Record<string, unknown>>, policy())
+      : changedMeanwhile,
   );
+  if (outcome.ok) void reply.header('etag', entityTag(outcome.value));
+  return sendOutcome(reply, outcome);
 }
 
-const told = ['plan', 'display_name', 'overrides', 'time_zone'] as const;
-
-/** What changed, for the history: values of short fields, names of the others. */
-function difference(before: TenantRecord, after: TenantRecord): string {
-  const text = (value: unknown): string => (value === undefined ? 'none' : JSON.stringify(value));
-  const values = told
-    .filter((name) => text(before[name]) !== text(after[name]))
-    .map((name) => `${name}: ${text(before[name])} → ${text(after[name])}`);
-  const others = (['notifications', 'boosts', 'block', 'api_keys_sha256'] as const)
-    .filter((name) => text(before[name]) !== text(after[name]))
-    .map((name) => `${name} changed`);
-  return [...values, ...others].join('; ') || 'Written without a change';
-}
-
-function etagOf(record: TenantRecord | null): string {
-  return `"${createHash('sha256').update(JSON.stringify(record)).digest('hex').slice(0, 16)}"`;
-}
+const changedMeanwhile = refused(
+  412,
+  'Changed meanwhile',
+  'Somebody changed this record since you read it; read it again.',
+);

@@ -1,11 +1,11 @@
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { limitNames } from '../../../shared/tenants/policy-faults.ts';
 import { span, stamp, title } from '../pages/format.ts';
 import { html } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
 import { phaseOf, sizeOf } from '../tenants/boosts.ts';
 import { blockNow } from '../tenants/block.ts';
-import { limitNames } from '../tenants/validate.ts';
 
 export interface TenantForms {
   readonly id: string;

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { NotificationSettings, TenantRecord } from '../../../shared/domain/tenant.ts';
-import { done, refused } from '../problem.ts';
+import { faultsInSettings } from '../../../shared/tenants/record-faults.ts';
+import { done, refusedFor } from '../problem.ts';
 import type { Outcome } from '../problem.ts';
 import type { Edit } from '../tenants/records.ts';
-import { mistakesInNotifications } from '../tenants/validate.ts';
 
 /** The settings as the form shows them. */
 export interface NotificationTexts {
@@ -40,8 +40,6 @@ export function textsOf(
   };
 }
 
-const countMax = { thresholds: 10, webhooks: 5, slack: 5, emails: 10 } as const;
-
 /** The record with what the form says; a webhook that stays keeps its secrets, a new one gets one. */
 export function notificationsFrom(form: URLSearchParams, record: TenantRecord): Outcome<Edit> {
   const lines = (name: string): string[] => [
@@ -61,12 +59,8 @@ export function notificationsFrom(form: URLSearchParams, record: TenantRecord): 
     slack: lines('slack'),
     emails: lines('emails'),
   };
-  // Counted first: a sentence about each of ten thousand addresses would help nobody.
-  const tooMany = (['thresholds', 'webhooks', 'slack', 'emails'] as const)
-    .filter((name) => (notifications[name]?.length ?? 0) > countMax[name])
-    .map((name) => `At most ${countMax[name]} ${name}.`);
-  const mistakes = tooMany.length > 0 ? tooMany : mistakesInNotifications(notifications);
-  if (mistakes.length > 0) return refused(422, 'Notifications not saved', mistakes.join(' '));
+  const faults = faultsInSettings({ notifications });
+  if (faults.length > 0) return refusedFor(faults, 'Notifications not saved');
   const { webhooks = [], slack = [], emails = [], thresholds = [] } = notifications;
   return done({
     record: { ...record, notifications },

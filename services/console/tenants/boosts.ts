@@ -2,10 +2,10 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Boost, TenantRecord } from '../../../shared/domain/tenant.ts';
 import { instantExample, readInstant } from '../../../shared/domain/instant.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
+import { limitNames } from '../../../shared/tenants/policy-faults.ts';
 import { stamp } from '../pages/format.ts';
 import { done, refused } from '../problem.ts';
 import type { Outcome } from '../problem.ts';
-import { limitNames } from './validate.ts';
 import type { Edit } from './records.ts';
 
 export interface BoostRequest {

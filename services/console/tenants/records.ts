@@ -6,7 +6,8 @@ import type { TenantDirectory } from '../../../shared/kafka/tenant-directory.ts'
 import type { Clock } from '../../../shared/runtime/clock.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Registry } from '../../../shared/runtime/ops.ts';
-import { done, refused } from '../problem.ts';
+import { faultsInRecord } from '../../../shared/tenants/record-faults.ts';
+import { done, refused, refusedFor } from '../problem.ts';
 import type { Outcome } from '../problem.ts';
 
 /** What an edit answers: the record as it shall be, and what the trail says about it. */
@@ -88,6 +89,9 @@ export function createTenantRecords({
       updated_at: at,
       updated_by: actor,
     };
+    // Whatever an edit makes, only a record goes to the topic.
+    const faults = faultsInRecord(written);
+    if (faults.length > 0) return refusedFor(faults, 'Record not written');
     await directory.put(written);
     audit(tenantId, actor, action, detail);
     return done(written);

@@ -72,6 +72,33 @@ describe('tollgate', () => {
     expect(json.limits[0]).toMatchObject({ name: 'minute', limit: 200 });
   });
 
+  test('set changes what it names and keeps the rest; a mistake names its field', async () => {
+    const id = uniqueName('cli');
+    const ran = await tollgate([
+      'set',
+      id,
+      '--plan',
+      'pro',
+      '--name',
+      'Acme',
+      '--limits',
+      'minute=500,day=9',
+    ]);
+    expect(ran).toMatchObject({ code: 0, err: '' });
+    expect((await tollgate(['set', id, '--name', 'none', '--limits', 'day=none'])).code).toBe(0);
+    expect(bed.directory.get(id)).toMatchObject({
+      plan: 'pro',
+      overrides: { minute: 500 },
+      updated_by: 'kim',
+    });
+    expect(bed.directory.get(id)?.display_name).toBeUndefined();
+    expect(await tollgate(['set', id, '--time-zone', 'Mars'])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('time_zone: “Mars” is no IANA time zone') as string,
+    });
+    expect((await tollgate(['set', id])).code).toBe(2);
+  });
+
   test('block, unblock, reset, portal-link, api-key and tenants do what they say', async () => {
     const id = uniqueName('cli');
     await bed.spend(id, 50);

@@ -73,7 +73,6 @@ describe('tenant ids', () => {
     },
   );
 });
-
 describe('records', () => {
   test('a written record is read back, with who wrote it', async () => {
     const id = uniqueName('acme/ü {x}');

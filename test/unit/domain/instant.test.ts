@@ -8,8 +8,9 @@ import { meterQueryOf } from '../../../services/gateway/doors/meter-query.ts';
 import { acceptEvent } from '../../../services/gateway/ingest/accept-event.ts';
 import { publishedTimeBounds } from '../../../shared/domain/events/bounds.ts';
 import { readInstant } from '../../../shared/domain/instant.ts';
-import { faultsOf } from '../../../shared/kafka/tenant-record.ts';
+
 import { loadPolicy } from '../../../shared/policy/load.ts';
+import { faultsInRecord } from '../../../shared/tenants/record-faults.ts';
 
 /** Each within the bounds of every reader but for what is wrong with it; `Date.parse` takes many of them. */
 const impossible = [
@@ -81,7 +82,8 @@ const readers: Readonly<Record<string, (text: string) => boolean>> = {
   'ends_at of a boost': (text) =>
     addBoost(bare, { ...boost, ends_at: text }, policy, Date.UTC(2026, 0, 1)).ok,
   'until of a block': (text) => block(bare, { until: text, reason: 'x' }, 'kim', Date.UTC(2026, 0, 1)).ok,
-  'the tenants topic': (text) => faultsOf({ ...bare, updated_at: text }) === '',
+  'the tenants topic': (text) =>
+    faultsInRecord({ ...bare, updated_at: text, updated_by: 'kim' }).length === 0,
 };
 
 describe.each(Object.entries(readers))('%s', (_, takes) => {

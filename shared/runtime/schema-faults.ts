@@ -1,0 +1,130 @@
+/** One thing that is wrong with a document: where, and the end of a sentence about it. */
+export interface Fault {
+  /** Path with dots, e.g. `boosts.0.reason`; empty for the document itself. */
+  readonly field: string;
+  readonly reason: string;
+}
+
+/** What ajv reports, as far as it is used here. `data` is there where ajv is told to be verbose. */
+export interface SchemaError {
+  readonly keyword: string;
+  readonly instancePath: string;
+  readonly schemaPath: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly message?: string | undefined;
+  readonly data?: unknown;
+}
+
+const faultsMax = 20;
+
+/** What ajv found, in words. A document may have thousands of faults, which would help nobody: the first few are told. */
+export function faultsIn(errors: readonly SchemaError[]): readonly Fault[] {
+  const unions = new Set(
+    errors.filter(({ keyword }) => keyword === 'anyOf').map(({ instancePath }) => instancePath),
+  );
+  return (
+    errors
+      // A union reports each branch that it is not; what helps is the one sentence about the union itself.
+      .filter(
+        ({ schemaPath, instancePath }) => !(schemaPath.includes('/anyOf/') && isWithin(instancePath, unions)),
+      )
+      .slice(0, faultsMax)
+      .map(faultOf)
+  );
+}
+
+/** All of it as one text; `whole` names the document where the fault is its own. */
+export function textOfFaults(faults: readonly Fault[], whole: string): string {
+  return faults.map(({ field, reason }) => `${field === '' ? whole : field}: ${reason}.`).join(' ');
+}
+
+function isWithin(path: string, outer: ReadonlySet<string>): boolean {
+  return [...outer].some((start) => path.startsWith(start));
+}
+
+function faultOf(error: SchemaError): Fault {
+  const steps = error.instancePath.split('/').slice(1).map(unescaped);
+  const missing = error.params['missingProperty'];
+  if (error.keyword === 'required' && typeof missing === 'string') steps.push(missing);
+  return { field: steps.map((step) => shortened(step)).join('.'), reason: reasonOf(error) };
+}
+
+/** A step of a JSON pointer. */
+function unescaped(step: string): string {
+  return step.replaceAll('~1', '/').replaceAll('~0', '~');
+}
+
+function reasonOf({ keyword, params, message, data }: SchemaError): string {
+  const limit = String(params['limit']);
+  switch (keyword) {
+    case 'required':
+      return 'is missing';
+    case 'additionalProperties':
+    case 'unevaluatedProperties':
+      return `there is no field “${shortened(String(params['additionalProperty'] ?? params['unevaluatedProperty']))}”`;
+    case 'type':
+      return `must be ${[params['type']].flat().map(nounOf).join(' or ')}`;
+    case 'minLength':
+      return limit === '1' ? 'must not be empty' : `must have at least ${limit} characters`;
+    case 'maxLength':
+      return `must have at most ${limit} characters`;
+    case 'minItems':
+      return `must have at least ${limit} entries`;
+    case 'maxItems':
+    case 'maxProperties':
+      return `must have at most ${limit} entries`;
+    case 'minimum':
+    case 'maximum':
+    case 'exclusiveMinimum':
+    case 'exclusiveMaximum':
+      return `${shown(data)} must be ${comparisons[keyword]} ${limit}`.trim();
+    case 'enum':
+      return `must be one of: ${[params['allowedValues']].flat().map(String).join(', ')}`;
+    case 'const':
+      return `must be “${String(params['allowedValue'])}”`;
+    case 'format':
+      return `${shown(data)} ${formats[String(params['format'])] ?? 'has the wrong form'}`.trim();
+    case 'anyOf':
+      return 'has none of the forms that it may have';
+    default:
+      return message ?? 'is invalid';
+  }
+}
+
+const comparisons = {
+  minimum: 'at least',
+  maximum: 'at most',
+  exclusiveMinimum: 'above',
+  exclusiveMaximum: 'below',
+} as const;
+
+const formats: Readonly<Record<string, string>> = {
+  'date-time': 'is no RFC 3339 time, such as 2026-01-31T12:00:00Z',
+  email: 'is no e-mail address',
+  uri: 'is no web address; it must begin with https:// or http://',
+  'time-zone': 'is no IANA time zone, such as Europe/Zurich',
+};
+
+const nouns: Readonly<Record<string, string>> = {
+  string: 'a text',
+  number: 'a number',
+  integer: 'a whole number',
+  boolean: 'true or false',
+  object: 'an object',
+  array: 'a list',
+};
+
+function nounOf(type: unknown): string {
+  return nouns[String(type)] ?? String(type);
+}
+
+function shown(data: unknown): string {
+  if (typeof data === 'number') return String(data);
+  return typeof data === 'string' ? `“${shortened(data)}”` : '';
+}
+
+const shownLengthMax = 100;
+
+function shortened(text: string): string {
+  return text.length > shownLengthMax ? `${text.slice(0, shownLengthMax)}…` : text;
+}

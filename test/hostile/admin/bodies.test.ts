@@ -1,0 +1,179 @@
+import fc from 'fast-check';
+import { Registry } from 'prom-client';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mergePatch } from '../../../shared/domain/merge-patch.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { createTenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
+import { createBed } from '../../integration/console/bed.ts';
+import type { Bed } from '../../integration/console/bed.ts';
+import { eventually, uniqueName } from '../../support/servers.ts';
+
+/**
+ * Goal: no JSON is a fault of the server, and what is accepted is what is stored. Method: every route of the admin API
+ * that takes a body gets arbitrary JSON, and valid bodies of which some fields are arbitrary; what a write answers with
+ * 200 is read back from the API and, at the end, by another reader of the topic.
+ */
+let bed: Bed;
+beforeAll(async () => {
+  bed = await createBed();
+});
+afterAll(() => bed.dispose());
+
+const runs = 300;
+/** A reset asks three stores: fewer. */
+const resetRuns = 40;
+const seed = Number(process.env['TOLLGATE_FUZZ_SEED'] ?? Date.now() % 1_000_000_007);
+process.stderr.write(`[hostile] bodies of the admin API: TOLLGATE_FUZZ_SEED=${seed}\n`);
+
+const times = { starts_at: '2026-11-21T11:00:00Z', ends_at: '2099-11-22T11:00:00Z' };
+const boost = { id: 'b', limit: 'minute', multiply: 2, reason: 'launch', actor: 'kim', ...times };
+const settings = {
+  plan: 'pro',
+  display_name: 'Acme',
+  overrides: { minute: 500 },
+  boosts: [boost],
+  block: { until: null, reason: 'abuse', actor: 'kim' },
+  api_keys_sha256: ['0'.repeat(64)],
+  notifications: {
+    thresholds: [0.8],
+    webhooks: [{ url: 'https://example.com', secrets: ['whsec_12345678'] }],
+    slack: ['https://example.com/slack'],
+    emails: ['a@example.com'],
+  },
+  time_zone: 'Europe/Zurich',
+};
+
+/** A body that each route accepts; `{…}` stands for parameters. */
+const accepted: Readonly<Record<string, object>> = {
+  'PUT /admin/v1/tenants/:id': settings,
+  'PATCH /admin/v1/tenants/:id': settings,
+  'POST /admin/v1/tenants/:id/reset': { reason: 'why' },
+  'POST /admin/v1/tenants/:id/block': { until: '2099-01-01T00:00:00Z', reason: 'abuse' },
+  'POST /admin/v1/tenants/:id/boosts': { limit: 'minute', set_to: 5, reason: 'launch', ...times },
+  'POST /admin/v1/reset': { confirm: 'reset all tenants' },
+  'POST /admin/v1/portal-links': { tenant_id: 'acme', ttl: '1h' },
+};
+
+/** Values that are nearly right, beside arbitrary JSON. */
+const nearly: readonly unknown[] = [
+  null,
+  '',
+  'x',
+  0,
+  -1,
+  1e308,
+  true,
+  [],
+  {},
+  [null],
+  ['a@b.ch', 1],
+  '2026-12-31T23:59:60Z',
+  '+010000-01-01T00:00:00Z',
+  '\u0000',
+  '\ud800',
+  'a\nb',
+  'constructor',
+  '__proto__',
+  'x'.repeat(3_000),
+  { minute: 1, 'a\nb': 'x' },
+  { minute: -0 },
+  { minute: 1e16 },
+  [boost, { ...boost, multiply: undefined }],
+  { until: null, reason: 'abuse', actor: '' },
+  { webhooks: [{ url: 'http://[', secrets: ['whsec_12345678'] }] },
+];
+
+const value = fc.oneof(
+  fc.constantFrom(...nearly),
+  fc.jsonValue({ maxDepth: 3 }),
+  fc.string({ unit: 'binary' }),
+);
+
+/** The valid body with a change or two, anywhere in it: a place holds something else, or nothing. */
+function changed(valid: object): fc.Arbitrary<unknown> {
+  const edit = fc.tuple(fc.constantFrom(...placesIn(valid)), fc.option(value, { nil: undefined, freq: 6 }));
+  return fc
+    .array(edit, { maxLength: 2 })
+    .map((edits) => edits.reduce<unknown>((body, [place, inner]) => put(body, place, inner), valid));
+}
+
+/** Path of every value in a document, and of one field more in each object. */
+function placesIn(document: unknown): (readonly string[])[] {
+  if (typeof document !== 'object' || document === null) return [];
+  const inner = Object.entries(document).flatMap(([name, part]) => [
+    [name],
+    ...placesIn(part).map((place) => [name, ...place]),
+  ]);
+  return Array.isArray(document) ? inner : [...inner, ['more']];
+}
+
+function put(document: unknown, [name, ...rest]: readonly string[], inner: unknown): unknown {
+  if (name === undefined) return inner;
+  if (typeof document !== 'object' || document === null) return document;
+  const copy = (Array.isArray(document) ? [...(document as unknown[])] : { ...document }) as Record<
+    string,
+    unknown
+  >;
+  copy[name] = put(copy[name], rest, inner);
+  return copy;
+}
+
+test('every route that takes a body is tried', () => {
+  const { routeAccess } = bed.console.admin;
+  const changing = routeAccess.filter(({ method }) => ['PUT', 'PATCH', 'POST'].includes(method));
+  const withoutBody = /(api-keys|replay|loss-audit)$/;
+  expect(
+    changing
+      .map(({ method, url }) => `${method} ${url}`)
+      .filter((route) => !withoutBody.test(route))
+      .toSorted(),
+  ).toEqual(Object.keys(accepted).toSorted());
+});
+
+test.each(Object.entries(accepted))('%s: no JSON is a 5xx', async (route, valid) => {
+  const arbitrary = fc.oneof(
+    { weight: 1, arbitrary: fc.jsonValue() },
+    { weight: 8, arbitrary: changed(valid) },
+  );
+  let passed = 0;
+  await fc.assert(
+    fc.asyncProperty(arbitrary, async (body) => {
+      const id = uniqueName('any');
+      const headers = { 'content-type': 'application/json' };
+      const text = JSON.stringify(body) ?? 'null';
+      const answer = await bed.admin(route.replace(':id', id), text as never, headers);
+      expect(answer.status, JSON.stringify(answer.body)).toBeLessThan(500);
+      if (answer.status >= 300) expect(answer.body['detail']).toMatch(/\w/);
+      else {
+        passed += 1;
+        if (/^P(UT|ATCH)/.test(route)) await expectStored(route, id, JSON.parse(text) as object, answer.body);
+      }
+    }),
+    { numRuns: route.includes('reset') ? resetRuns : runs, seed },
+  );
+  expect(passed).toBeGreaterThan(0);
+});
+
+/** Every setting of the body is what the answer, a later GET and this process's own table say. */
+async function expectStored(route: string, id: string, body: object, answer: object): Promise<void> {
+  const ignored = new Set(['history', 'reset', 'updated_at', 'updated_by']);
+  const meant = route.startsWith('PATCH') ? (mergePatch({}, body) as object) : body;
+  const given = Object.entries(meant).filter(([name]) => !ignored.has(name));
+  const { record } = (await bed.admin(`GET /admin/v1/tenants/${id}`)).body as { record: object };
+  for (const stored of [answer, record, bed.directory.get(id)])
+    expect(stored).toMatchObject(Object.fromEntries(given));
+}
+
+test('another reader of the topic has every record that was accepted', async () => {
+  const { kafka, topics } = bed;
+  const reader = createTenantDirectory({ kafka, topics, registry: new Registry() });
+  try {
+    await eventually(() => reader.ready(), { timeoutMs: 30_000 });
+    const byId = (records: Iterable<TenantRecord>): TenantRecord[] =>
+      [...records].toSorted((a, b) => a.tenant_id.localeCompare(b.tenant_id));
+    expect(byId(reader.all())).toEqual(byId(bed.directory.all()));
+    expect(reader.size()).toBeGreaterThan(0);
+  } finally {
+    await reader.close();
+  }
+});

@@ -1,0 +1,104 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { uniqueName } from '../../support/servers.ts';
+import { createBed } from './bed.ts';
+import type { Bed } from './bed.ts';
+
+let bed: Bed;
+beforeAll(async () => {
+  bed = await createBed();
+});
+afterAll(() => bed.dispose());
+
+const asJson = { 'content-type': 'application/json' };
+const withoutAmount = {
+  id: 'b1',
+  limit: 'minute',
+  reason: 'launch',
+  actor: 'kim',
+  starts_at: '2026-11-21T11:00:00Z',
+  ends_at: '2099-11-22T11:00:00Z',
+};
+
+describe('faults', () => {
+  const named: readonly [string, object, string][] = [
+    ['a block without an actor', { block: { until: null, reason: 'x', actor: '' } }, 'block.actor'],
+    ['a boost without an amount', { boosts: [withoutAmount] }, 'boosts.0'],
+    ['a boost with two amounts', { boosts: [{ ...withoutAmount, multiply: 2, set_to: 5 }] }, 'boosts.0'],
+    [
+      'an end that is no time',
+      { boosts: [{ ...withoutAmount, multiply: 2, ends_at: 'soon' }] },
+      'boosts.0.ends_at',
+    ],
+    ['a limit as text', { overrides: { minute: '500' } }, 'overrides.minute'],
+    ['a field of another name', { notifications: { email: [] } }, 'notifications'],
+    ['an unknown plan', { plan: 'gold' }, 'plan'],
+  ];
+  test.each(named)('%s is a 422 that names the field, by PUT and by PATCH', async (_what, body, field) => {
+    for (const method of ['PUT', 'PATCH']) {
+      const id = uniqueName('named');
+      const answer = await bed.admin(`${method} /admin/v1/tenants/${id}`, body);
+      expect(answer.status).toBe(422);
+      expect(answer.headers['content-type']).toContain('application/problem+json');
+      expect(answer.body['errors']).toEqual([{ field, detail: expect.stringMatching(/\w/) as string }]);
+      expect(bed.directory.get(id)).toBeUndefined();
+    }
+  });
+});
+
+describe('PUT and PATCH', () => {
+  test('a PUT removes settings that it does not name, and the history says which', async () => {
+    const id = uniqueName('replaced');
+    await bed.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'pro', display_name: 'Acme', time_zone: 'UTC' });
+    await bed.admin(`PUT /admin/v1/tenants/${id}`, { notifications: { emails: ['a@b.ch'] } });
+    const record = bed.directory.get(id);
+    expect(record).not.toHaveProperty('plan');
+    expect(record?.history?.[0]?.detail).toBe(
+      'plan: "pro" → none; display_name: "Acme" → none; time_zone: "UTC" → none; notifications changed',
+    );
+  });
+
+  test('a PATCH changes what it names, removes what it sets to null, and keeps the rest', async () => {
+    const id = uniqueName('patched');
+    const path = `/admin/v1/tenants/${id}`;
+    await bed.admin(`PUT ${path}`, {
+      plan: 'pro',
+      display_name: 'Acme',
+      overrides: { minute: 500, day: 9 },
+      notifications: { thresholds: [1], emails: ['a@b.ch'] },
+    });
+    const patch = { display_name: null, overrides: { day: null }, notifications: { emails: ['c@d.ch'] } };
+    const type = { 'content-type': 'application/merge-patch+json', 'x-actor': 'robin' };
+    const answer = await bed.admin(`PATCH ${path}`, patch, type);
+    expect(answer.status).toBe(200);
+    const { display_name: name, ...kept } = bed.directory.get(id) ?? {};
+    expect(name).toBeUndefined();
+    expect(kept).toMatchObject({
+      plan: 'pro',
+      overrides: { minute: 500 },
+      notifications: { thresholds: [1], emails: ['c@d.ch'] },
+      updated_by: 'robin',
+    });
+    expect(kept).toMatchObject({ history: [{ action: 'patch' }, { action: 'put' }] });
+  });
+
+  test('a PATCH of a name that means nothing is refused, also where it would remove it', async () => {
+    const path = `/admin/v1/tenants/${uniqueName('slip')}`;
+    for (const patch of [{ planned: 'pro' }, { planned: null }, { history: null }, { updated_by: 'me' }])
+      expect((await bed.admin(`PATCH ${path}`, patch)).status).toBe(422);
+    for (const patch of [[], 'text', 5, null])
+      expect((await bed.admin(`PATCH ${path}`, JSON.stringify(patch) as never, asJson)).status).toBe(422);
+  });
+
+  test('If-Match holds for PATCH as for PUT: a list of tags, and * where there is a record', async () => {
+    const path = `/admin/v1/tenants/${uniqueName('matched')}`;
+    const patch = (match: string) => bed.admin(`PATCH ${path}`, { plan: 'pro' }, { 'if-match': match });
+    expect((await patch('*')).status).toBe(412);
+    const etag = String((await bed.admin(`PUT ${path}`, { plan: 'free' })).headers['etag']);
+    expect((await patch('"stale"')).status).toBe(412);
+    expect((await patch(`W/${etag}`)).status).toBe(412);
+    const changed = await patch(`"stale", ${etag}`);
+    expect(changed.status).toBe(200);
+    expect((await bed.admin(`GET ${path}`)).headers['etag']).toBe(changed.headers['etag']);
+    expect((await patch('*')).status).toBe(200);
+  });
+});
