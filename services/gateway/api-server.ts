@@ -5,6 +5,7 @@ import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
 import type { TimeBounds } from '../../shared/domain/events/bounds.ts';
 import type { Sessions } from '../../shared/redis/sessions.ts';
 import type { Gate } from './gate.ts';
+import type { IngestShare } from './ingest/ingest-share.ts';
 import type { EventLog } from './meter.ts';
 
 /** What the doors of the api listener are registered on: schemas give the types. */
@@ -19,6 +20,7 @@ export type ApiServer = FastifyInstance<
 export interface ApiOptions {
   readonly gate: Gate;
   readonly events: EventLog;
+  readonly ingestShare: IngestShare;
   readonly queries: QueryShares;
   readonly sessions: Sessions;
   /** How far from now published events may be: `publishedTimeBounds`. */

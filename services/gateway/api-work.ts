@@ -11,8 +11,11 @@ import type { Verdict } from './verdict.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** `decision`: the call is charged to the limits it asks about. Otherwise it is charged as work on the api. */
-    work?: 'decision';
+    /**
+     * `decision`: the call is charged to the limits it asks about. `events`: its events are charged too, when they are
+     * known. Absent: a call like any other.
+     */
+    work?: 'decision' | 'events';
   }
 }
 
@@ -29,7 +32,9 @@ export interface Work {
  */
 export function chargeApiRequests(app: ApiServer, gate: Gate): void {
   app.addHook('onRequest', async (request, reply) => {
-    if (request.routeOptions.config.work === 'decision') return;
+    const { work } = request.routeOptions.config;
+    if (work === 'decision') return;
+    if (work === 'events' && !(await hasRoom(gate, request, reply, 'events'))) return reply;
     if (!(await chargeWork(gate, request, reply, [{ kind: 'requests', units: 1 }]))) return reply;
   });
 }
@@ -41,20 +46,44 @@ export async function chargeWork(
   reply: FastifyReply,
   work: readonly Work[],
 ): Promise<boolean> {
-  const { caller } = request;
-  if (caller === null || caller.refusal !== null || caller.identity.service !== null) return true;
-  const verdicts = await Promise.all(work.map((one) => decideWork(gate, caller, one)));
+  const caller = chargeable(request);
+  if (caller === null) return true;
+  const verdicts = await Promise.all(work.map((one) => decideWork(gate, caller, one, false)));
   const refusal = verdicts.find((verdict) => !passes(verdict));
   const result = refusal === undefined ? 'allowed' : 'limited';
   for (const { kind, units } of work) gate.metrics.apiWork.inc({ kind, result }, units);
   if (refusal === undefined) return true;
   await Promise.all(verdicts.filter(passes).map((verdict) => gate.refund(verdict, false)));
-  request.verdict = refusal;
-  sendProblem(reply, problemOf(refusal));
+  refuse(request, reply, refusal);
   return false;
 }
 
-function decideWork(gate: Gate, who: Identified, { kind, units }: Work): Promise<Verdict> {
+/** A publisher without room for one more event is refused before its body is read. False where the answer is sent. */
+async function hasRoom(
+  gate: Gate,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  kind: keyof ApiLimits,
+): Promise<boolean> {
+  const caller = chargeable(request);
+  if (caller === null) return true;
+  const verdict = await decideWork(gate, caller, { kind, units: 1 }, true);
+  if (passes(verdict)) return true;
+  gate.metrics.apiWork.inc({ kind, result: 'limited' });
+  refuse(request, reply, verdict);
+  return false;
+}
+
+function chargeable({ caller }: FastifyRequest): Identified | null {
+  return caller === null || caller.refusal !== null || caller.identity.service !== null ? null : caller;
+}
+
+function refuse(request: FastifyRequest, reply: FastifyReply, verdict: Verdict): void {
+  request.verdict = verdict;
+  sendProblem(reply, problemOf(verdict));
+}
+
+function decideWork(gate: Gate, who: Identified, { kind, units }: Work, peek: boolean): Promise<Verdict> {
   const { tenantId, planClaim } = who.identity;
   const record = tenantId === null ? null : (gate.records.get(tenantId) ?? null);
   const applicable = apiLimitsFor(gate.policy(), kind, {
@@ -62,6 +91,6 @@ function decideWork(gate: Gate, who: Identified, { kind, units }: Work): Promise
     record,
     nowMs: gate.clock.now(),
   });
-  const question = { method: '', url: '/', cost: units, peek: false, hold: false, plan: null };
+  const question = { method: '', url: '/', cost: units, peek, hold: false, plan: null };
   return gate.decide({ who, ...question, applicable });
 }

@@ -29,6 +29,7 @@ import { createApiServer } from './api.ts';
 import { createProxyServer } from './app.ts';
 import { listenEnvoy } from './doors/envoy/grpc-server.ts';
 import { createGate } from './gate.ts';
+import { createIngestShare } from './ingest/ingest-share.ts';
 import { startPublisher } from './publish.ts';
 import { openSpool } from './spool.ts';
 
@@ -130,7 +131,8 @@ await runService(logger, async (lifecycle, fail) => {
     idleTimeoutMs: 300_000,
   });
   const eventTimes = publishedTimeBounds(config.TOLLGATE_RAW_RETENTION_DAYS);
-  const api = await createApiServer({ gate, events: spool, queries, sessions, eventTimes });
+  const ingestShare = createIngestShare(spool);
+  const api = await createApiServer({ gate, events: spool, ingestShare, queries, sessions, eventTimes });
   await untilReady({ redis: () => redis.status === 'ready', 'tenant records': () => tenants.ready() });
   const rls = await listenEnvoy({
     gate,

@@ -40,6 +40,11 @@ export interface Spool {
   take(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
   /** For the sender: Kafka has every record up to and with this sequence. Survives a restart; frees their segments. */
   acknowledge(sequence: number): void;
+  /** Bytes on disk divided by what the spool may hold; above 1 the oldest events go. */
+  usedShare(): number;
+  /** The last sequence that Kafka has. */
+  acknowledged(): number;
+  readonly bytesMax: number;
   /** For the sender: called after each write, when there is something to take. */
   onWritten(listener: () => void): void;
   close(): Promise<void>;
@@ -80,6 +85,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const taken: SpoolRecord[][] = [];
   let listener: () => void = () => undefined;
   let closed = false;
+  let acknowledgedSequence = (cursor.start ?? 1) - 1;
   const writer = createTurnWriter({
     segments,
     segmentBytes,
@@ -107,6 +113,9 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     flush: () => writer.flush(),
     take,
     acknowledge,
+    usedShare: () => segments.bytesTotal() / bytesMax,
+    acknowledged: () => acknowledgedSequence,
+    bytesMax,
     onWritten,
     close,
   };
@@ -128,6 +137,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   function acknowledge(sequence: number): void {
     while ((taken[0]?.at(-1)?.sequence ?? Infinity) <= sequence) taken.shift();
     cursor.write(sequence + 1);
+    acknowledgedSequence = sequence;
     while ((segments.list[1]?.first ?? Infinity) <= sequence + 1) segments.dropOldest();
   }
 

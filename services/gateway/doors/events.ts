@@ -1,14 +1,16 @@
 import { Type } from 'typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
+import { chargeWork } from '../api-work.ts';
 import { callerOf, sendProblem } from '../caller.ts';
 import type { Publisher } from '../ingest/accept-event.ts';
 import { acceptedCodings, decodeBody } from '../ingest/content-coding.ts';
 import { eventsOf, eventTypes, plainEventsOf } from '../ingest/http-binding.ts';
 import type { Member, RequestEvents } from '../ingest/http-binding.ts';
 import { judgeEvents, writeEvents } from '../ingest/publish-events.ts';
-import type { EventResult } from '../ingest/publish-events.ts';
+import type { EventResult, Judgement } from '../ingest/publish-events.ts';
 import { bodyBytesMax } from '../json-body.ts';
+import type { EventLog } from '../meter.ts';
 import { plainProblem } from '../problem.ts';
 
 const resultSchema = Type.Object({
@@ -47,10 +49,11 @@ export function registerEvents(app: ApiServer, options: ApiOptions): void {
 }
 
 function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
-  const { gate, events } = options;
+  const { gate } = options;
   scope.post(
     '/v1/events',
     {
+      config: { access: 'credential', work: 'events' },
       schema: {
         summary: 'Publish usage events (CloudEvents 1.0)',
         consumes: [...eventTypes],
@@ -61,9 +64,16 @@ function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
     },
     async (request, reply) => {
       const publisher = publisherOf(request, options);
-      const members = await membersOf(request, reply, (body) => eventsOf({ ...fieldsOf(request), body }));
+      const members = await membersOf(request, reply, options, (body) =>
+        eventsOf({ ...fieldsOf(request), body }),
+      );
       if (members === null) return reply;
-      const results = await writeEvents(judgeEvents(members, publisher), events, gate.logger);
+      const results = await writeShared(
+        judgeEvents(members.list, publisher),
+        request,
+        members.bytes,
+        options,
+      );
       for (const { status } of results) gate.metrics.apiEvents.inc({ result: status });
       const [accepted, duplicates, unavailable] = [
         count(results, 'accepted'),
@@ -83,10 +93,11 @@ function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
  * whole or not at all: what was sent again under new ids would otherwise be counted twice.
  */
 function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
-  const { gate, events } = options;
+  const { gate } = options;
   scope.post(
     '/api/v1/events',
     {
+      config: { access: 'credential', work: 'events' },
       schema: {
         summary: 'Publish usage events with an SDK of OpenMeter',
         consumes: [...eventTypes],
@@ -96,11 +107,11 @@ function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
     async (request, reply) => {
       const publisher = publisherOf(request, options);
       const isPlain = /^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '');
-      const members = await membersOf(request, reply, (body) =>
+      const members = await membersOf(request, reply, options, (body) =>
         isPlain ? plainEventsOf(body) : eventsOf({ ...fieldsOf(request), body }),
       );
       if (members === null) return reply;
-      const judgements = judgeEvents(members, publisher);
+      const judgements = judgeEvents(members.list, publisher);
       const rejected = judgements.flatMap((judgement, index) =>
         judgement.kind === 'rejected' ? [{ index, id: judgement.id, reason: judgement.reason }] : [],
       );
@@ -111,7 +122,7 @@ function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
         sendProblem(reply, { ...plainProblem(400, detail), events: rejected });
         return reply;
       }
-      const results = await writeEvents(judgements, events, gate.logger);
+      const results = await writeShared(judgements, request, members.bytes, options);
       for (const { status } of results) gate.metrics.apiEvents.inc({ result: status });
       if (count(results, 'unavailable') === 0) return reply.code(204).send(null);
       reply.header('retry-after', '1');
@@ -125,20 +136,71 @@ function publisherOf(request: FastifyRequest, { gate, eventTimes: times }: ApiOp
   return { identity: callerOf(request), nowMs: gate.clock.now(), times };
 }
 
-/** The events of the decoded body; null where the answer is sent. */
+interface Members {
+  readonly list: readonly Member[];
+  /** Of the decoded body. */
+  readonly bytes: number;
+}
+
+/**
+ * The events of the decoded body, charged to the caller and with room in its share of the spool; null where the answer
+ * is sent.
+ */
 async function membersOf(
   request: FastifyRequest,
   reply: FastifyReply,
+  { gate, ingestShare }: ApiOptions,
   read: (body: Buffer) => RequestEvents,
-): Promise<readonly Member[] | null> {
+): Promise<Members | null> {
   const given = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   const coding = request.headers['content-encoding'] ?? '';
   const decoded = await decodeBody(coding, given, bodyBytesMax);
   const found = 'status' in decoded ? decoded : read(decoded.body);
-  if (!('status' in found)) return found.members;
-  if (found === decoded && found.status === 415) reply.header('accept-encoding', acceptedCodings);
-  sendProblem(reply, plainProblem(found.status, found.detail));
+  if ('status' in found) {
+    if (found === decoded && found.status === 415) reply.header('accept-encoding', acceptedCodings);
+    sendProblem(reply, plainProblem(found.status, found.detail));
+    return null;
+  }
+  const list = found.members;
+  const bytes = 'body' in decoded ? decoded.body.length : 0;
+  const work = [
+    { kind: 'events', units: list.length },
+    { kind: 'eventBytes', units: Math.max(1, bytes) },
+  ] as const;
+  if (!(await chargeWork(gate, request, reply, work))) return null;
+  if (ingestShare.admits(shareOf(request), bytes)) return { list, bytes };
+  gate.metrics.apiEvents.inc({ result: 'unavailable' }, list.length);
+  sendProblem(
+    reply.header('retry-after', '5'),
+    plainProblem(
+      503,
+      'Kafka is behind and your share of the space for waiting events is full; send them again.',
+    ),
+  );
   return null;
+}
+
+/** Writes what was accepted, and counts its bytes as the publisher's until Kafka has it. */
+async function writeShared(
+  judgements: readonly Judgement[],
+  request: FastifyRequest,
+  bytes: number,
+  { gate, events, ingestShare }: ApiOptions,
+): Promise<EventResult[]> {
+  let last = 0;
+  const log: EventLog = {
+    append: (eventAt) => (last = events.append(eventAt)),
+    flushed: () => events.flushed(),
+  };
+  const results = await writeEvents(judgements, log, gate.logger);
+  if (last > 0) ingestShare.appended(shareOf(request), bytes, last);
+  return results;
+}
+
+/** Whose share of the spool a request's events take: a service has one of its own, whatever tenants it speaks of. */
+function shareOf(request: FastifyRequest): string {
+  const { service, tenantId } = callerOf(request);
+  return service === null ? `tenant ${tenantId ?? ''}` : `service ${service}`;
 }
 
 function fieldsOf({ headers, raw: { rawHeaders } }: FastifyRequest) {

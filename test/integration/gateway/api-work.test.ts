@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
 import { as, serviceToken, startGateway } from './gateway.ts';
@@ -7,7 +8,7 @@ const policy = {
   plans: `
   free:
     limits: [{ name: minute, per: tenant, limit: 100, window: 1m }]
-    api: { requests: { limit: 5, window: 1m } }
+    api: { requests: { limit: 5, window: 1m }, events: { limit: 10, window: 1m } }
   pro:
     limits: [{ name: minute, per: tenant, limit: 1000, window: 1m }]`,
   api: '{ requests: { limit: 8, window: 1m } }',
@@ -115,4 +116,88 @@ test.each([
   });
   expect(response.status).toBe(429);
   expect(await response.json()).toMatchObject({ 'violated-policies': ['blocked'] });
+});
+
+function batchOf(tenant: string, events: number, data: object = {}): string {
+  const event = (n: number): object => ({
+    specversion: '1.0',
+    id: `${uniqueName('event')}-${n}`,
+    source: 'test',
+    type: 'work.done',
+    subject: tenant,
+    data,
+  });
+  return JSON.stringify(Array.from({ length: events }, (_, n) => event(n)));
+}
+
+function publish(body: string, headers: Record<string, string>): Promise<Response> {
+  return fetch(`${gateway.apiUrl}/v1/events`, {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/cloudevents-batch+json' },
+    body,
+  });
+}
+
+test('F6: events are charged by their number; a batch that does not fit is refused as a whole and takes nothing', async () => {
+  const tenant = uniqueName('acme');
+  const headers = await as(tenant);
+  expect((await publish(batchOf(tenant, 8), headers)).status).toBe(202);
+  const refused = await publish(batchOf(tenant, 3), headers);
+  expect(refused.status).toBe(429);
+  expect(await refused.json()).toMatchObject({ 'violated-policies': ['api.events'], limit: 10 });
+  expect((await publish(batchOf(tenant, 2), headers)).status).toBe(202);
+  const full = await publish('not even read', headers);
+  expect(full.status).toBe(429);
+  const other = uniqueName('acme');
+  const tooMany = await publish(batchOf(other, 11), await as(other));
+  expect(await tooMany.json()).toMatchObject({
+    detail: expect.stringContaining('can ever allow') as unknown,
+  });
+});
+
+test('F6: events are charged by their decoded bytes, and what is refused for bytes takes no events', async () => {
+  const tenant = uniqueName('acme');
+  const plan =
+    '{ limits: [], api: { event_bytes: { limit: 1048576, window: 1m }, events: { limit: 20, window: 1m } } }';
+  const limited = await startGateway({ policy: { plans: `\n  free: ${plan}` } });
+  const headers = { ...(await as(tenant)), 'content-type': 'application/cloudevents-batch+json' };
+  const send = async (events: number, notes: number): Promise<number> => {
+    const data = Object.fromEntries(Array.from({ length: notes }, (_, n) => [`note${n}`, 'x'.repeat(4_000)]));
+    const body = gzipSync(batchOf(tenant, events, data));
+    const init = { method: 'POST', headers: { ...headers, 'content-encoding': 'gzip' }, body };
+    return (await fetch(`${limited.apiUrl}/v1/events`, init)).status;
+  };
+  try {
+    expect(await send(16, 15)).toBe(202);
+    expect(await send(4, 60)).toBe(429);
+    expect(await send(4, 0)).toBe(202);
+    expect(await send(1, 0)).toBe(429);
+  } finally {
+    await limited.close();
+  }
+});
+
+test('C2: while Kafka is behind, a publisher whose share of the spool is full is told to come back, another is not', async () => {
+  const behind = await startGateway({
+    policy: { services: policy.services },
+    spoolRoom: { usedShare: () => 0.2, acknowledged: () => 0, bytesMax: 160_000 },
+  });
+  try {
+    const send = async (tenant: string): Promise<Response> =>
+      fetch(`${behind.apiUrl}/v1/events`, {
+        method: 'POST',
+        headers: { ...(await as(tenant)), 'content-type': 'application/cloudevents-batch+json' },
+        body: batchOf(tenant, 10, { note: 'x'.repeat(300) }),
+      });
+    const [flood, calm] = [uniqueName('flood'), uniqueName('calm')];
+    expect((await send(flood)).status).toBe(202);
+    expect((await send(flood)).status).toBe(202);
+    const refused = await send(flood);
+    expect(refused.status).toBe(503);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect((await send(calm)).status).toBe(202);
+    expect(behind.events.filter(({ subject }) => subject === flood)).toHaveLength(20);
+  } finally {
+    await behind.close();
+  }
 });

@@ -9,6 +9,8 @@ import { Registry } from 'prom-client';
 import { createApiServer } from '../../../services/gateway/api.ts';
 import type { ApiServer } from '../../../services/gateway/api-server.ts';
 import { createProxyServer } from '../../../services/gateway/app.ts';
+import { createIngestShare } from '../../../services/gateway/ingest/ingest-share.ts';
+import type { SpoolRoom } from '../../../services/gateway/ingest/ingest-share.ts';
 import { createGate } from '../../../services/gateway/gate.ts';
 import type { Gate } from '../../../services/gateway/gate.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
@@ -57,11 +59,14 @@ export interface TestGatewayOptions {
   readonly bodyBytesMax?: number;
   readonly upstreamTimeoutMs?: number;
   readonly redisUrl?: string;
+  readonly spoolRoom?: SpoolRoom;
   /** Bind address of the listeners. */
   readonly host?: string;
   readonly database?: string;
 }
 
+/** The events of these tests stay in memory, where there is always room. */
+const roomySpool = { usedShare: () => 0, acknowledged: () => Infinity, bytesMax: Infinity };
 const queryShares = { concurrentMax: 4, concurrentOfTenantMax: 2, waitingOfTenantMax: 4 };
 
 /** A gateway on the real Redis and ClickHouse, whose events stay in memory. */
@@ -114,6 +119,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const api = await createApiServer({
     gate,
     events: log,
+    ingestShare: createIngestShare(options.spoolRoom ?? roomySpool),
     queries: createQueryShares({ clickhouse, registry, ...queryShares }),
     sessions: createSessions({ ...common, nodes }),
     eventTimes: publishedTimeBounds(400),

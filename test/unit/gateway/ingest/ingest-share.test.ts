@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createIngestShare } from '../../../services/gateway/ingest-share.ts';
+import { createIngestShare } from '../../../../services/gateway/ingest/ingest-share.ts';
 
 const mebibyte = 1024 * 1024;
 
