@@ -5,6 +5,7 @@ import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import { declareAccess, guardRoutes } from '../../../shared/runtime/access.ts';
 import type { Guard } from '../../../shared/runtime/access.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
+import { acceptJson } from '../../../shared/runtime/json-body.ts';
 import { faultsIn, textOfFaults } from '../../../shared/runtime/schema-faults.ts';
 import { refuseForeignHosts } from '../../../shared/runtime/loopback-host.ts';
 import { opsRoutes, registerOps } from '../../../shared/runtime/ops.ts';
@@ -41,7 +42,7 @@ export async function createAdminApp(parts: ConsoleParts): Promise<FastifyInstan
   }).withTypeProvider<TypeBoxTypeProvider>();
   // Bodies are JSON: a page of another site can send text or a form without asking, and JSON it cannot.
   app.removeContentTypeParser('text/plain');
-  app.addContentTypeParser(mergePatchType, { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'));
+  acceptJson(app, ['application/json', mergePatchType]);
   app.setValidatorCompiler(validatorFor);
   measureRequests(app, 'admin', parts.metrics);
   answerWithProblems(app, parts);
