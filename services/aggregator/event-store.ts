@@ -1,8 +1,7 @@
-import { isBadData } from '../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { deriveTotals } from '../../shared/clickhouse/derive.ts';
 import type { TouchedCells } from '../../shared/clickhouse/derive.ts';
-import { messageOf } from '../../shared/runtime/errors.ts';
+import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { storedEventColumns } from './stored-event.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -69,7 +68,7 @@ async function insertBlock(
     await clickhouse.insertColumns('stored_events', events, storedEventColumns(nowMs));
     return [];
   } catch (error) {
-    if (!isBadData(error)) throw error;
+    if (!(error instanceof TollgateError) || error.code !== 'CLICKHOUSE_DATA_REFUSED') throw error;
     const [only] = events;
     if (events.length === 1 && only !== undefined) return [{ event: only, reason: messageOf(error) }];
     const middle = events.length >> 1;

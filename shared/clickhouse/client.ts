@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import type { ClickHouseSettings } from '@clickhouse/client';
 import { TollgateError, messageOf } from '../runtime/errors.ts';
+import type { ErrorCode } from '../runtime/errors.ts';
 import { encodeNative } from './native.ts';
 import type { NativeColumn } from './native.ts';
 
@@ -30,7 +31,8 @@ export type Params = Readonly<Record<string, unknown>>;
 /**
  * The one way to ClickHouse. Values reach SQL as typed parameters (`{name:Type}`) only. Every failure is a
  * TollgateError: CLICKHOUSE_UNAVAILABLE when trying again later may help (no connection, timeout, overload),
- * CLICKHOUSE_QUERY_FAILED when it will not. Nothing is retried here: the caller knows what may be repeated.
+ * CLICKHOUSE_DATA_REFUSED when an insert holds a value that its column cannot, so that other rows may still be stored, and
+ * CLICKHOUSE_QUERY_FAILED when trying again will not help. Nothing is retried here: the caller knows what may be repeated.
  */
 export interface ClickHouse {
   readonly options: ClickHouseOptions;
@@ -90,7 +92,7 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
           format: columns === undefined ? 'JSONEachRow' : 'JSONCompactEachRow',
           ...(columns === undefined ? {} : { columns: columns as [string, ...string[]] }),
         });
-      }),
+      }, codeOfInsert),
     insertColumns: (table, rows, columns) =>
       guarded(async () => {
         if (rows.length === 0) return;
@@ -100,7 +102,7 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
           values: Readable.from([encodeNative(columns, rows)], { objectMode: false }),
         });
         stream.destroy();
-      }),
+      }, codeOfInsert),
     command: (sql, params = {}) =>
       guarded(async () => {
         await client.command({ query: sql, query_params: { ...params } });
@@ -132,7 +134,7 @@ const transientCodes = new Set([
   '999', // KEEPER_EXCEPTION
 ]);
 
-/** Codes by which ClickHouse says that a value in the data cannot be what its column holds. */
+/** Codes by which ClickHouse says of an insert that a value in the data cannot be what its column holds. */
 const badDataCodes = new Set([
   '6',
   '26',
@@ -149,24 +151,22 @@ const badDataCodes = new Set([
   '349',
 ]);
 
-/** True when ClickHouse refused the rows themselves, so that other rows of the block may still be stored. */
-export function isBadData(error: unknown): boolean {
-  return (
-    error instanceof TollgateError &&
-    error.cause instanceof ClickHouseError &&
-    badDataCodes.has(error.cause.code)
-  );
-}
-
-async function guarded<Result>(call: () => Promise<Result>): Promise<Result> {
+async function guarded<Result>(
+  call: () => Promise<Result>,
+  codeOf: (error: ClickHouseError) => ErrorCode = () => 'CLICKHOUSE_QUERY_FAILED',
+): Promise<Result> {
   try {
     return await call();
   } catch (error) {
     const refused = error instanceof ClickHouseError && !transientCodes.has(error.code);
     throw new TollgateError(
-      refused ? 'CLICKHOUSE_QUERY_FAILED' : 'CLICKHOUSE_UNAVAILABLE',
+      refused ? codeOf(error) : 'CLICKHOUSE_UNAVAILABLE',
       `ClickHouse ${refused ? 'refused' : 'did not answer'}: ${messageOf(error).slice(0, 500)}`,
       { cause: error },
     );
   }
+}
+
+function codeOfInsert({ code }: ClickHouseError): ErrorCode {
+  return badDataCodes.has(code) ? 'CLICKHOUSE_DATA_REFUSED' : 'CLICKHOUSE_QUERY_FAILED';
 }
