@@ -115,13 +115,14 @@ export const alertRules: readonly AlertRule[] = [
   {
     name: 'TollgateDeadLetters',
     severity: 'warning',
-    query: 'round(sum(increase(tollgate_aggregator_dead_letters_total[15m])))',
+    query: 'round(sum by (topic) (increase(tollgate_dead_letters_total[15m])))',
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
-    summary: 'VALUE records could not be read in 15 minutes',
+    summary: 'VALUE records of {{ .Labels.topic }} could not be read or handled in 15 minutes',
     format: 'number',
-    impact: 'Each is usage that is not counted until it is replayed.',
+    impact:
+      'Each record of the usage topic is usage that is not counted until it is replayed. Other tenants are not affected.',
     runbook: 'dead-letters',
     dashboard: 'pipeline',
     panel: 'Dead letters',

@@ -65,8 +65,8 @@ function figures(): Panels {
     stat({
       title: 'Dead letters',
       description:
-        'Records of the last hour that could not become an event. Each is usage that is not counted.',
-      queries: [promql('sum(increase(tollgate_aggregator_dead_letters_total[1h]))', 'records')],
+        'Records of the last hour, of any topic, that could not be read or handled. Of the usage topic each is usage that is not counted.',
+      queries: [promql('sum(increase(tollgate_dead_letters_total[1h]))', 'records')],
       unit: 'short',
       warnAt: 1,
       badAt: 100,

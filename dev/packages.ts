@@ -14,6 +14,7 @@ export const debianPackages = {
   'prometheus-alertmanager': 'prometheus-alertmanager',
   nginx: 'nginx-light',
   chromium: 'chromium',
+  kcat: 'kcat',
 } as const;
 
 export type Program = keyof typeof debianPackages;

@@ -4,9 +4,8 @@ import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { dateAt, periodAt } from '../../shared/domain/calendar.ts';
 import type { PeriodTotals, TenantTotals } from '../../shared/domain/totals.ts';
 import type { Producer } from '../../shared/kafka/producer.ts';
+import { sendInPieces } from '../../shared/kafka/send-in-pieces.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
-
-import { sendInPieces } from './send-in-pieces.ts';
 
 export interface Announcer {
   /** Puts the totals of these tenants on the totals topic; the map names each one's partition. Safe to repeat. */

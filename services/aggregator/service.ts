@@ -1,7 +1,7 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { TimeBounds } from '../../shared/domain/events/bounds.ts';
 import { runConsumer } from '../../shared/kafka/consumer.ts';
-import { deadLetterRecord } from '../../shared/kafka/dead-letter.ts';
+import { createDeadLetterWriter } from '../../shared/kafka/dead-letter-writer.ts';
 import type { Kafka } from '../../shared/kafka/kafka.ts';
 import { createLogEnds } from '../../shared/kafka/log-ends.ts';
 import { createProducer } from '../../shared/kafka/producer.ts';
@@ -18,7 +18,6 @@ import { createEventStore } from './event-store.ts';
 import { aggregatorMetrics } from './metrics.ts';
 import { createProgress } from './progress.ts';
 import { reportProgress } from './report-progress.ts';
-import { sendInPieces } from './send-in-pieces.ts';
 import { storeTenantRecords } from './tenant-records.ts';
 
 export interface ServiceOptions {
@@ -49,6 +48,7 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
   const metrics = aggregatorMetrics(registry);
   const producer = createProducer(kafka, { registry });
   lifecycle.onClose('producer', () => producer.close());
+  const deadLetters = createDeadLetterWriter({ producer, topics, clock, registry, logger });
   const tenants = createTenantDirectory({ kafka, topics, registry });
   lifecycle.onClose('tenants', () => tenants.close());
   const logEnds = createLogEnds(kafka, topics.usage, groupId);
@@ -88,7 +88,11 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     topic: topics.usage,
     groupId,
     groupLabel: 'aggregator',
-    onBatch: ({ messages }) => aggregator.handle(messages),
+    onBatch: async ({ messages }) => {
+      await aggregator.handle(messages);
+      return undefined;
+    },
+    deadLetters,
     registry,
     sessionTimeoutMs,
     batchRecordsMax: options.blockRowsMax,
@@ -102,6 +106,7 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     groupId: `${groupId}-tenants`,
     groupLabel: 'aggregator-tenants',
     onBatch: ({ messages }) => storeTenantRecords(clickhouse, messages),
+    deadLetters,
     registry,
     onStalled: fail,
   });
@@ -113,17 +118,15 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     ...(report.healthy() && metrics.lastBlockWorked() ? [] : ['clickhouse']),
   ];
 
-  async function bury(buried: readonly BuriedMessage[]): Promise<void> {
-    for (const { message, reason } of buried) {
-      const { topic, partition, offset } = message;
-      logger.warn({ topic, partition, offset, reason }, 'dead letter');
-    }
-    await sendInPieces(
-      producer,
-      topics.deadLetters,
-      buried.map(({ message, reason }) =>
-        deadLetterRecord({ ...message, value: message.value ?? Buffer.alloc(0), reason, atMs: clock.now() }),
-      ),
+  function bury(buried: readonly BuriedMessage[]): Promise<void> {
+    return deadLetters.write(
+      buried.map(({ message: { key, keyBytes, value, ...message }, reason }) => ({
+        ...message,
+        key: keyBytes ?? key,
+        value: value ?? Buffer.alloc(0),
+        reason,
+        group: 'aggregator',
+      })),
     );
   }
 }

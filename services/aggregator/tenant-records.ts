@@ -1,50 +1,49 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import { readInstant } from '../../shared/domain/instant.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
+import type { RejectedMessage } from '../../shared/kafka/consumer-handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
+import { readTenantRecord } from '../../shared/kafka/tenant-record.ts';
 
 /**
  * Copies tenant records into ClickHouse for analysts. The Kafka offset is a row's version: a record that comes again,
- * or late, never replaces a newer one. What is no record is passed over: whoever wrote it was told, and the record
- * before it stays. Secrets and key hashes are left out.
+ * or late, never replaces a newer one. Secrets and key hashes are left out. Answers what is no record: the directory
+ * (`tenant-directory.ts`) passes over the same, and the record before it stays in both.
  */
 export async function storeTenantRecords(
   clickhouse: ClickHouse,
   messages: readonly ConsumedMessage[],
-): Promise<void> {
-  const rows = messages.flatMap((message) => rowOf(message) ?? []);
+): Promise<readonly RejectedMessage[]> {
+  const rows: object[] = [];
+  const rejected: RejectedMessage[] = [];
+  for (const message of messages) {
+    const { key, value, offset, timestampMs } = message;
+    if (value === null && key !== null) {
+      const updatedAt = new Date(timestampMs ?? 0).toISOString();
+      rows.push({ tenant_id: key, kafka_offset: offset, removed: true, updated_at: updatedAt });
+      continue;
+    }
+    const read = readTenantRecord(message);
+    if ('record' in read) rows.push(rowOf(read.record, offset));
+    else rejected.push({ message, reason: `is no tenant record: ${read.faults}` });
+  }
   await clickhouse.insert('stored_tenants', rows);
+  return rejected;
 }
 
-function rowOf({ key, value, offset, timestampMs }: ConsumedMessage): object | null {
-  if (key === null) return null;
-  const place = { tenant_id: key, kafka_offset: offset };
-  if (value === null) return { ...place, removed: true, updated_at: new Date(timestampMs).toISOString() };
-  const record = parse(value);
-  if (record === null) return null;
-  const until = record.block?.until ?? null;
+function rowOf(record: TenantRecord, offset: number): object {
   return {
-    ...place,
+    tenant_id: record.tenant_id,
+    kafka_offset: offset,
     plan: record.plan ?? '',
     display_name: record.display_name ?? '',
     time_zone: record.time_zone ?? 'UTC',
     overrides: record.overrides ?? {},
     boosts: JSON.stringify(record.boosts ?? []),
     blocked: record.block !== undefined,
-    blocked_until: until,
+    blocked_until: record.block?.until ?? null,
     api_keys: record.api_keys_sha256?.length ?? 0,
     updated_at: record.updated_at,
     updated_by: record.updated_by,
     removed: false,
   };
-}
-
-function parse(value: Buffer): TenantRecord | null {
-  try {
-    const record = JSON.parse(value.toString('utf8')) as Partial<TenantRecord> | null;
-    if (typeof record?.tenant_id !== 'string' || readInstant(record.updated_at ?? '') === null) return null;
-    return record as TenantRecord;
-  } catch {
-    return null;
-  }
 }

@@ -1,10 +1,12 @@
 import { Ajv } from 'ajv';
 import { Type } from 'typebox';
 import type { AlertEvent } from '../../shared/domain/alert.ts';
+import { readInstant } from '../../shared/domain/instant.ts';
 
 const kinds = ['threshold', 'exceeded', 'forecast', 'recovered', 'rejections', 'test'] as const;
-const instant = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T[0-9:.]+Z$' });
-const schema = Type.Object({
+const instant = Type.String({ format: 'instant' });
+
+export const alertSchema = Type.Object({
   id: Type.String({ minLength: 1, maxLength: 128 }),
   kind: Type.Union(kinds.map((kind) => Type.Literal(kind))),
   tenant_id: Type.String({ minLength: 1 }),
@@ -21,7 +23,7 @@ const schema = Type.Object({
   only_target: Type.Optional(Type.String()),
   at: instant,
 });
-const validate = new Ajv().compile<AlertEvent>(schema);
+const validate = new Ajv().addFormat('instant', isInstant).compile<AlertEvent>(alertSchema);
 
 /** A value of the alerts topic; null for what is none. */
 export function readAlert(value: Buffer): AlertEvent | null {
@@ -31,4 +33,9 @@ export function readAlert(value: Buffer): AlertEvent | null {
   } catch {
     return null;
   }
+}
+
+/** A time in UTC that is one: what cannot be read as a time has no place in a period. */
+export function isInstant(text: string): boolean {
+  return text.endsWith('Z') && readInstant(text) !== null;
 }

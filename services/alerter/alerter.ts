@@ -3,7 +3,7 @@ import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { runConsumer } from '../../shared/kafka/consumer.ts';
 import type { Consumer } from '../../shared/kafka/consumer.ts';
-import { deadLetterRecord } from '../../shared/kafka/dead-letter.ts';
+import { createDeadLetterWriter } from '../../shared/kafka/dead-letter-writer.ts';
 import type { Kafka } from '../../shared/kafka/kafka.ts';
 import { createProducer } from '../../shared/kafka/producer.ts';
 import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
@@ -69,10 +69,8 @@ export function runAlerter(options: AlerterOptions): Alerter {
   const heartbeat = createHeartbeat({ producer, topics, clock, registry });
   const evaluator = createEvaluator({ ...options, log, heartbeat, rejector: createRejector(clickhouse) });
   const courier = createCourier({ ...options, state, onDead: burn });
-  const bury = async (records: Parameters<typeof producer.send>[1]): Promise<void> => {
-    await producer.send(topics.deadLetters, records);
-  };
-  const dispatcher = createDispatcher({ state, tenants, courier, heartbeat, bury, clock });
+  const deadLetters = createDeadLetterWriter({ producer, topics, clock, registry, logger });
+  const dispatcher = createDispatcher({ state, tenants, courier, heartbeat, clock });
 
   /** Counts assignments; the history is current when it was read in the one there is. */
   let assignment = 0;
@@ -99,7 +97,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
       onBatch: async ({ messages }) => {
         await tenants.catchUp();
         await readHistory();
-        await evaluator.evaluate(messages);
+        return evaluator.evaluate(messages);
       },
     });
   }
@@ -116,7 +114,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
         await adoption;
         // A target that was there when the alert was raised must not be missed because its record is on its way.
         await tenants.catchUp();
-        await dispatcher.dispatch(messages);
+        return dispatcher.dispatch(messages);
       },
     });
   }
@@ -164,16 +162,15 @@ export function runAlerter(options: AlerterOptions): Alerter {
   }
 
   async function burn({ alert, target, channel, error, partition }: Delivery): Promise<void> {
-    await bury([
-      deadLetterRecord({
+    await deadLetters.write([
+      {
         reason: `alert was not delivered by ${channel} to ${target}: ${error}`,
         topic: topics.alerts,
         partition,
         offset: null,
         key: alert.tenant_id,
         value: Buffer.from(JSON.stringify(alert)),
-        atMs: clock.now(),
-      }),
+      },
     ]);
   }
 
@@ -188,6 +185,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
       groupId: `${groupPrefix}${name}`,
       groupLabel: `alerter-${name}`,
       ...handlers,
+      deadLetters,
       batchRecordsMax: 1_000,
       ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }),
       registry,

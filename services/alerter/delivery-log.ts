@@ -1,5 +1,6 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { AlertEvent } from '../../shared/domain/alert.ts';
+import type { RejectedMessage } from '../../shared/kafka/consumer-handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import { alertIdOf } from './alert-id.ts';
 import { readDelivery } from './deliver/delivery.ts';
@@ -8,13 +9,23 @@ import type { Delivery } from './deliver/delivery.ts';
 /**
  * Copies delivery states into ClickHouse, where people and analysts read them: a row for each alert and target, of which
  * the one with the most attempts stands. Safe to repeat. Lower thresholds crossed in the same moment have a row too.
+ * Answers what is no delivery.
  */
 export async function logDeliveries(
   clickhouse: ClickHouse,
   messages: readonly ConsumedMessage[],
-): Promise<void> {
-  const deliveries = messages.flatMap(({ value }) => (value === null ? [] : (readDelivery(value) ?? [])));
+): Promise<readonly RejectedMessage[]> {
+  const deliveries: Delivery[] = [];
+  const rejected: RejectedMessage[] = [];
+  for (const message of messages) {
+    if (message.value === null) continue;
+    const delivery = readDelivery(message);
+    if (delivery === null)
+      rejected.push({ message, reason: 'is no delivery, or has the key of another one' });
+    else deliveries.push(delivery);
+  }
   await clickhouse.insert('stored_alerts', deliveries.flatMap(rowsOf));
+  return rejected;
 }
 
 function rowsOf(delivery: Delivery): object[] {

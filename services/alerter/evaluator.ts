@@ -9,9 +9,10 @@ import type { Policy } from '../../shared/domain/policy.ts';
 import type { TenantTotals } from '../../shared/domain/totals.ts';
 import { heartbeatTenant } from '../../shared/domain/identity.ts';
 import { anonymousTenant } from '../../shared/domain/usage-event.ts';
+import type { RejectedMessage } from '../../shared/kafka/consumer-handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
-import { readTotals } from '../../shared/kafka/totals-record.ts';
+import { notTotals, readTotals } from '../../shared/kafka/totals-record.ts';
 import { readingsOf } from '../../shared/policy/quota-readings.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
@@ -24,8 +25,8 @@ import { heavyRejections, rejectionsAlert } from './rejections.ts';
 import type { Rejector } from './rejector.ts';
 
 export interface Evaluator {
-  /** Judges announcements and puts what they call for on the alerts topic. Safe to repeat. */
-  evaluate(messages: readonly ConsumedMessage[]): Promise<void>;
+  /** Judges announcements and puts what they call for on the alerts topic; answers what is none. Safe to repeat. */
+  evaluate(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]>;
   /** Tells of the quotas whose period is over since they were exceeded: no announcement would. */
   tellRecovered(): Promise<void>;
 }
@@ -58,8 +59,9 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
   const metrics = createMetrics(registry);
   return { evaluate, tellRecovered };
 
-  async function evaluate(messages: readonly ConsumedMessage[]): Promise<void> {
-    const announced = latestOf(messages, () => metrics.unreadable.inc());
+  async function evaluate(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]> {
+    const { announced, rejected } = latestOf(messages);
+    metrics.unreadable.inc(rejected.length);
     const readings = announced.map((totals) => {
       const record = tenants.get(totals.tenant_id) ?? null;
       return readingsOf(totals, policy(), record, Date.parse(totals.announced_at));
@@ -82,6 +84,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     for (const { announced_at } of announced) {
       metrics.age.observe((clock.now() - Date.parse(announced_at)) / 1000);
     }
+    return rejected;
   }
 
   function judge(totals: TenantTotals, reading: SettledReading): AlertEvent[] {
@@ -133,15 +136,16 @@ function growthOf(pace: Pace, key: string, atMs: number, count: number) {
 }
 
 /** Of several announcements of a tenant in one batch the last says all that the others do. */
-function latestOf(messages: readonly ConsumedMessage[], onUnreadable: () => void): TenantTotals[] {
+function latestOf(messages: readonly ConsumedMessage[]) {
   const latest = new Map<string, TenantTotals>();
-  for (const { value } of messages) {
-    if (value === null) continue;
-    const totals = readTotals(value);
-    if (totals === null) onUnreadable();
+  const rejected: RejectedMessage[] = [];
+  for (const message of messages) {
+    if (message.value === null) continue;
+    const totals = readTotals(message);
+    if (totals === null) rejected.push({ message, reason: notTotals });
     else latest.set(`${totals.tenant_id} ${totals.day.start}`, totals);
   }
-  return [...latest.values()];
+  return { announced: [...latest.values()], rejected };
 }
 
 function createMetrics(registry: Registry) {
@@ -159,7 +163,7 @@ function createMetrics(registry: Registry) {
     }),
     unreadable: new Counter({
       name: 'tollgate_totals_unreadable_total',
-      help: 'Announcements of totals that could not be read and were passed over.',
+      help: 'Announcements of totals that could not be read and went to the dead letters.',
       registers: [registry],
     }),
     age: new Histogram({

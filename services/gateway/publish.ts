@@ -1,5 +1,5 @@
 import { Counter } from 'prom-client';
-import { deadLetterRecord } from '../../shared/kafka/dead-letter.ts';
+import { createDeadLetterWriter } from '../../shared/kafka/dead-letter-writer.ts';
 import type { Kafka } from '../../shared/kafka/kafka.ts';
 import { createProducer } from '../../shared/kafka/producer.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
@@ -43,7 +43,8 @@ const readRetryMs = 1_000;
 export function startPublisher(options: PublisherOptions): Publisher {
   const { kafka, topics, spool, clock, registry, logger, valueBytesMax = 950_000 } = options;
   const producer = createProducer(kafka, { registry, deliveryTimeoutMs: Infinity });
-  const deadLetters = new Counter({
+  const deadLetters = createDeadLetterWriter({ producer, topics, clock, registry, logger });
+  const buried = new Counter({
     name: 'tollgate_publish_dead_letters_total',
     help: 'Events that Kafka would never take and that went to the dead letters instead.',
     registers: [registry],
@@ -107,19 +108,10 @@ export function startPublisher(options: PublisherOptions): Publisher {
   }
 
   async function bury({ key, value, sequence }: SpoolRecord, reason: string): Promise<void> {
-    deadLetters.inc();
+    buried.inc();
     logger.error({ sequence, bytes: value.length, reason }, 'an event went to the dead letters');
-    const letter = {
-      reason,
-      topic: topics.usage,
-      partition: null,
-      offset: null,
-      key,
-      value,
-      atMs: clock.now(),
-    };
     try {
-      await producer.send(topics.deadLetters, [deadLetterRecord(letter)]);
+      await deadLetters.write([{ reason, topic: topics.usage, partition: null, offset: null, key, value }]);
     } catch (error) {
       if (!(error instanceof TollgateError) || error.code !== 'KAFKA_RECORD_REFUSED') throw error;
       logger.error(

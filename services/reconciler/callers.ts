@@ -4,6 +4,7 @@ import { completeThrough } from '../../shared/clickhouse/usage.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
+import { TollgateError } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
 import { callerReadingsOfAll } from './caller-readings.ts';
@@ -82,12 +83,27 @@ export function createCallerHealer(options: CallerHealerOptions): CallerHealer {
 
   async function raise(reading: CallerReading): Promise<void> {
     const { caller, quota, span, zone, consumed, sinceReset } = reading;
-    const { before, after } = await limiter.raiseQuota(caller.tenantId ?? '', quota, span.startMs, consumed, {
-      caller,
-      leastBaseline: Math.max(0, consumed - sinceReset),
-      ...(zone === null ? {} : { timeZone: zone }),
-    });
-    if (after > before) raised.inc();
+    try {
+      const { before, after } = await limiter.raiseQuota(
+        caller.tenantId ?? '',
+        quota,
+        span.startMs,
+        consumed,
+        {
+          caller,
+          leastBaseline: Math.max(0, consumed - sinceReset),
+          ...(zone === null ? {} : { timeZone: zone }),
+        },
+      );
+      if (after > before) raised.inc();
+    } catch (error) {
+      // One caller's total that no counter holds must not keep the others' from being restored.
+      if (!(error instanceof TollgateError) || error.code !== 'REDIS_VALUE_REFUSED') throw error;
+      logger.error(
+        { tenant_id: caller.tenantId, quota: quota.name, err: error },
+        'a quota could not be restored',
+      );
+    }
   }
 
   /** A round that fails is left to the next. A process that dies here leaves what was on its way uncounted. */

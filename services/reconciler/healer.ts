@@ -4,15 +4,22 @@ import { settleReadings } from '../../shared/clickhouse/settle-readings.ts';
 import type { SettledReading } from '../../shared/clickhouse/settle-readings.ts';
 import type { QuotaReading } from '../../shared/policy/quota-readings.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
+import { TollgateError } from '../../shared/runtime/errors.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
 import type { Drift } from './drift.ts';
 
 export interface Healer {
   /**
-   * `counter = max(counter, total)` for each reading. Rejects when Redis or ClickHouse does not answer; what was raised
-   * by then stays raised, and the whole may be repeated.
+   * `counter = max(counter, total)` for each reading; answers those whose total no counter holds, which stop no other.
+   * Rejects when Redis or ClickHouse does not answer; what was raised by then stays raised, and the whole may be repeated.
    */
-  heal(readings: readonly QuotaReading[]): Promise<void>;
+  heal(readings: readonly QuotaReading[]): Promise<readonly UnhealedReading[]>;
+}
+
+/** A counter that is left as it is, because the total cannot be put into it. */
+export interface UnhealedReading {
+  readonly tenantId: string;
+  readonly reason: string;
 }
 
 export interface HealerOptions {
@@ -28,7 +35,7 @@ const raisesMax = 200;
 export function createHealer({ limiter, clickhouse, drift, registry }: HealerOptions): Healer {
   const compared = new Counter({
     name: 'tollgate_quota_comparisons_total',
-    help: 'Quota counters compared with ClickHouse, by whether they were raised or right already.',
+    help: 'Quota counters compared with ClickHouse, by whether they were raised, right already, or refused because no counter holds so much.',
     labelNames: ['outcome'],
     registers: [registry],
   });
@@ -39,11 +46,25 @@ export function createHealer({ limiter, clickhouse, drift, registry }: HealerOpt
   });
   return { heal };
 
-  async function heal(readings: readonly QuotaReading[]): Promise<void> {
+  async function heal(readings: readonly QuotaReading[]): Promise<readonly UnhealedReading[]> {
     const settled = await settleReadings(clickhouse, readings);
+    const unhealed: UnhealedReading[] = [];
+    const raiseOrNote = async (reading: SettledReading): Promise<void> => {
+      try {
+        await raise(reading);
+      } catch (error) {
+        if (!(error instanceof TollgateError) || error.code !== 'REDIS_VALUE_REFUSED') throw error;
+        compared.inc({ outcome: 'refused' });
+        unhealed.push({
+          tenantId: reading.tenantId,
+          reason: `quota ${reading.quota.name}: ${error.message}`,
+        });
+      }
+    };
     for (let from = 0; from < settled.length; from += raisesMax) {
-      await Promise.all(settled.slice(from, from + raisesMax).map(raise));
+      await Promise.all(settled.slice(from, from + raisesMax).map(raiseOrNote));
     }
+    return unhealed;
   }
 
   async function raise({ tenantId, quota, span, zone, consumed, sinceReset }: SettledReading): Promise<void> {

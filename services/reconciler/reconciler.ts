@@ -2,13 +2,17 @@ import { Counter } from 'prom-client';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import type { TenantTotals } from '../../shared/domain/totals.ts';
+import type { RejectedMessage } from '../../shared/kafka/consumer-handling.ts';
 import { runConsumer } from '../../shared/kafka/consumer.ts';
+import { createDeadLetterWriter } from '../../shared/kafka/dead-letter-writer.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import type { Kafka } from '../../shared/kafka/kafka.ts';
-import { readTotals } from '../../shared/kafka/totals-record.ts';
+import { createProducer } from '../../shared/kafka/producer.ts';
+import { notTotals, readTotals } from '../../shared/kafka/totals-record.ts';
 import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
 import { readingsOf } from '../../shared/policy/quota-readings.ts';
+import type { QuotaReading } from '../../shared/policy/quota-readings.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
 import type { LossWatch } from '../../shared/redis/loss-watch.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -51,21 +55,23 @@ export interface Reconciler {
  * tenant whenever its totals are announced. Offsets are committed after Redis took the values.
  */
 export function runReconciler(options: ReconcilerOptions): Reconciler {
-  const { kafka, topics, tenants, clickhouse, policy, clock, registry } = options;
+  const { kafka, topics, tenants, clickhouse, policy, clock, registry, logger } = options;
   const healer = createHealer({ ...options, drift: createDrift(registry, clock) });
   const callers = createCallerHealer({ ...options, question });
   const unreadable = new Counter({
     name: 'tollgate_totals_unreadable_total',
-    help: 'Announcements of totals that could not be read and were passed over.',
+    help: 'Announcements of totals that could not be read and went to the dead letters.',
     registers: [registry],
   });
   const vigil = startVigil({ ...options, rebuild });
   const zones = followZones({ ...options, heal: healTenants });
+  const producer = createProducer(kafka, { registry });
   const consumer = runConsumer(kafka, {
     topic: topics.totals,
     groupId: options.groupId,
     groupLabel: 'reconciler',
     onBatch: ({ messages }) => healAnnounced(messages),
+    deadLetters: createDeadLetterWriter({ ...options, producer }),
     batchRecordsMax: 2_000,
     registry,
     onStalled: options.onStalled,
@@ -79,40 +85,55 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
     close: async () => {
       await consumer.close();
       await zones.close();
+      await producer.close();
       await vigil.close();
       await callers.close();
     },
   };
 
-  async function healAnnounced(messages: readonly ConsumedMessage[]): Promise<void> {
+  async function healAnnounced(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]> {
     requireRecords();
-    const latest = new Map<string, TenantTotals>();
-    for (const { value } of messages) {
-      if (value === null) continue;
-      const totals = readTotals(value);
-      if (totals === null) unreadable.inc();
-      else latest.set(totals.tenant_id, totals);
+    const rejected: RejectedMessage[] = [];
+    const latest = new Map<string, { readonly totals: TenantTotals; readonly message: ConsumedMessage }>();
+    for (const message of messages) {
+      if (message.value === null) continue;
+      const totals = readTotals(message);
+      if (totals === null) rejected.push({ message, reason: notTotals });
+      else latest.set(totals.tenant_id, { totals, message });
     }
+    unreadable.inc(rejected.length);
     const nowMs = clock.now();
-    const announced = [...latest.values()];
-    await healer.heal(
-      announced.flatMap((totals) =>
+    const unhealed = await healer.heal(
+      [...latest.values()].flatMap(({ totals }) =>
         readingsOf(totals, policy(), tenants.get(totals.tenant_id) ?? null, nowMs),
       ),
     );
+    for (const { tenantId, reason } of unhealed) {
+      const message = latest.get(tenantId)?.message;
+      if (message !== undefined) rejected.push({ message, reason });
+      // One letter for each announcement, however many quotas it is about.
+      latest.delete(tenantId);
+    }
+    return rejected;
   }
 
   async function healTenants(tenantIds: ReadonlySet<string>): Promise<void> {
     requireRecords();
-    await healer.heal(await readingsOfAll({ ...question(), tenantIds }));
+    await healOrLog(await readingsOfAll({ ...question(), tenantIds }));
   }
 
   async function rebuild(): Promise<{ counters: number }> {
     requireRecords();
     const readings = await readingsOfAll(question());
-    await healer.heal(readings);
+    await healOrLog(readings);
     // Tenants first: their counters are more and take less to read.
     return { counters: readings.length + (await callers.heal()) };
+  }
+
+  async function healOrLog(readings: readonly QuotaReading[]): Promise<void> {
+    for (const { tenantId, reason } of await healer.heal(readings)) {
+      logger.error({ tenant_id: tenantId, reason }, 'a quota could not be restored');
+    }
   }
 
   function question(): RebuildQuestion {

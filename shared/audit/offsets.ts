@@ -35,7 +35,7 @@ export async function auditOffsets(
   sinceMs: number,
 ): Promise<OffsetFindings> {
   const missing = await missingOffsets(clickhouse, window, sinceMs);
-  const letters = await readDeadLetters(kafka, topics.deadLetters, sinceMs);
+  const letters = await readDeadLetters(kafka, topics, sinceMs);
   const read = await readMissing(kafka, topics.usage, missing);
   const records = read.records.slice(0, recordsExplainedMax);
   const stamps = [...records.map(({ stamp }) => stamp), ...letters.stamps].filter((stamp) => stamp !== null);
@@ -105,6 +105,7 @@ async function readMissing(
     (message) => {
       if (isMissing(message.partition, message.offset)) records.push(readLogRecord(message));
     },
+    { committedOnly: true },
   );
   return { records, cut: spans.some(({ from, to }) => to - from > spanMax) };
 }
@@ -112,7 +113,7 @@ async function readMissing(
 /** Where dead letters came from, and which numbers of a spool went there without ever being on the topic. */
 async function readDeadLetters(
   kafka: Kafka,
-  topic: string,
+  { usage, deadLetters: topic }: OffsetSources['topics'],
   sinceMs: number,
 ): Promise<{
   readonly places: ReadonlySet<string>;
@@ -129,9 +130,13 @@ async function readDeadLetters(
     to: high,
   }));
   await readRange(kafka, topic, ranges, (message) => {
-    const { partition, offset, value } = readDeadLetter(message);
+    const { topic: origin, partition, offset, lastOffset, value } = readDeadLetter(message);
+    if (origin !== usage) return;
     stamps.push(stampIn(value));
-    if (partition !== null && offset !== null) places.add(placeOf({ partition, offset }));
+    if (partition === null || offset === null) return;
+    // A batch that cannot be decoded stands for all of its offsets.
+    const last = Math.min(lastOffset ?? offset, offset + recordsReadMax);
+    for (let each = offset; each <= last; each += 1) places.add(placeOf({ partition, offset: each }));
   });
   return { places, stamps, cut: ranges.some((range) => range.from > (from.get(range.partition) ?? 0)) };
 }

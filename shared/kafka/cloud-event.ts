@@ -6,8 +6,8 @@ import { readJson } from '../runtime/json-bytes.ts';
 export interface EventRecord {
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, string>>;
-  /** What an event without a time of its own has as its time. */
-  readonly timestampMs: number;
+  /** What an event without a time of its own has as its time; null where the record has none. */
+  readonly timestampMs: number | null;
 }
 
 export type EventInRecord = { readonly event: Json } | { readonly problem: string };
@@ -27,8 +27,9 @@ export function eventOf(record: EventRecord): EventInRecord {
     return { problem: `content-type ${type.slice(0, 100)} is not read; send one event as ${structuredType}` };
   }
   const read = isBinary ? binaryEvent(record, type) : structuredEvent(record);
-  if ('problem' in read || hasValue(read.event['time']) || record.timestampMs <= 0) return read;
-  return { event: { ...read.event, time: new Date(record.timestampMs).toISOString() } };
+  const { timestampMs } = record;
+  if ('problem' in read || hasValue(read.event['time']) || timestampMs === null) return read;
+  return { event: { ...read.event, time: new Date(timestampMs).toISOString() } };
 }
 
 function structuredEvent({ value }: EventRecord): EventInRecord {

@@ -1,12 +1,19 @@
 import type { Fetched, TopicPartitionOffset } from './consumer-session.ts';
 import { pause } from './deadline.ts';
+import type { UnreadableEntry } from './decoding/log-entry.ts';
 import type { ConsumedMessage } from './message.ts';
 
 /** Records of one generation, and the offsets to commit when they are handled. */
 export interface ConsumerBlock {
   readonly messages: readonly ConsumedMessage[];
+  readonly unreadable: readonly UnreadableBatch[];
   readonly offsets: readonly TopicPartitionOffset[];
   readonly generation: number;
+}
+
+export interface UnreadableBatch extends UnreadableEntry {
+  readonly topic: string;
+  readonly partition: number;
 }
 
 /** What was fetched and not handled yet; merges the partitions into blocks. Holds about two blocks, then fetching waits. */
@@ -47,7 +54,9 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
 
   return {
     add(fetched) {
-      const size = fetched.messages.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+      const size =
+        fetched.messages.reduce((sum, { value }) => sum + (value?.length ?? 0), 0) +
+        fetched.unreadable.reduce((sum, batch) => sum + batch.bytes.length, 0);
       queue.push({ fetched, arrivedAt: performance.now(), bytes: size });
       records += fetched.messages.length;
       bytes += size;
@@ -82,7 +91,7 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
     oldestMs() {
       const current = handling?.generation === generation ? handling.messages : [];
       const heads = [current[0], ...queue.map(({ fetched }) => fetched.messages[0])];
-      const times = heads.filter((message) => message !== undefined).map(({ timestampMs }) => timestampMs);
+      const times = heads.flatMap((message) => message?.timestampMs ?? []);
       return times.length === 0 ? null : Math.min(...times);
     },
   };
@@ -100,6 +109,7 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
   /** Whole fetches, at least one, until the block is full. A fetch is at most `partitionBytesMax`, so blocks are bounded. */
   function cut(): ConsumerBlock {
     const messages: ConsumedMessage[] = [];
+    const unreadable: UnreadableBatch[] = [];
     const offsets = new Map<string, TopicPartitionOffset>();
     let size = 0;
     let count = 0;
@@ -107,15 +117,16 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
       const more = messages.length + fetched.messages.length;
       if (count > 0 && (more > batchRecordsMax || size + fetchedBytes > batchBytesMax)) break;
       for (const message of fetched.messages) messages.push(message);
-      const { topic, partition, nextOffset } = fetched;
-      offsets.set(`${partition} ${topic}`, { topic, partition, offset: nextOffset });
+      const { topic, partition, commitOffset } = fetched;
+      for (const batch of fetched.unreadable) unreadable.push({ ...batch, topic, partition });
+      offsets.set(`${partition} ${topic}`, { topic, partition, offset: commitOffset });
       size += fetchedBytes;
       count += 1;
     }
     queue.splice(0, count);
     records -= messages.length;
     bytes -= size;
-    return { messages, offsets: [...offsets.values()], generation };
+    return { messages, unreadable, offsets: [...offsets.values()], generation };
   }
 
   function nextChange(timeoutMs: number): Promise<void> {

@@ -1,10 +1,14 @@
-import type { EachBatchPayload, Consumer as KafkaJsConsumer, Offsets } from 'kafkajs';
+import type { EachBatchPayload, Offsets } from 'kafkajs';
 import { TollgateError } from '../runtime/errors.ts';
+import { observe, watchPulse } from './consumer-pulse.ts';
 import { within } from './deadline.ts';
+import type { LogEntry, UnreadableEntry } from './decoding/log-entry.ts';
 import type { Kafka } from './kafka.ts';
 import { fetchedOffsetOf, watchGenerations } from './generations.ts';
 import { consumedMessage } from './message.ts';
 import type { ConsumedMessage } from './message.ts';
+import { createTransactionHold } from './transactions.ts';
+import type { TransactionHold } from './transactions.ts';
 
 export interface TopicPartitionOffset {
   readonly topic: string;
@@ -17,9 +21,12 @@ export interface Fetched {
   readonly topic: string;
   readonly partition: number;
   readonly messages: readonly ConsumedMessage[];
+  /** What could not be decoded. */
+  readonly unreadable: readonly UnreadableEntry[];
   /** Where to read on: behind the last record, also behind those that compaction took. */
   readonly nextOffset: number;
-  readonly highWatermark: number;
+  /** What may be committed when this and all before it is handled: `nextOffset`, or where a transaction is open. */
+  readonly commitOffset: number;
 }
 
 export interface SessionHandlers {
@@ -41,6 +48,11 @@ export interface SessionOptions {
   readonly sessionTimeoutMs: number;
   readonly fetchBytesMax: number;
   readonly partitionBytesMax: number;
+  /**
+   * Keeps records of a transaction back until it is committed; those of an aborted one are left out. Absent: records are
+   * handed over as they stand, for topics that Tollgate alone writes, without transactions.
+   */
+  readonly transactions?: { readonly onOverflow: (records: number) => void };
 }
 
 /** One life of a kafkajs consumer. When it ends for whatever reason, another is made; it is never revived. */
@@ -48,6 +60,8 @@ export interface ConsumerSession {
   /** Resolves when the consumer can do nothing more, with the reason. */
   readonly ended: Promise<Error>;
   commit(offsets: readonly TopicPartitionOffset[]): Promise<void>;
+  /** True while records are kept back because their transaction is open. */
+  isHolding(): boolean;
   stop(): Promise<void>;
 }
 
@@ -76,12 +90,15 @@ export async function startSession(
     maxWaitTimeInMs: fetchWaitMs,
     metadataMaxAge: 60_000,
     allowAutoTopicCreation: false,
+    // Reads past open transactions; what is aborted is left out here (`transactions.ts`).
+    readUncommitted: true,
     retry: { retries: 5, restartOnFailure: () => Promise.resolve(false) },
   });
+  const hold = options.transactions ? createTransactionHold(options.transactions.onOverflow) : null;
   const { promise: ended, resolve: end } = Promise.withResolvers<Error>();
   let commitNow: ((offsets: Offsets) => Promise<void>) | null = null;
   const pulse = watchPulse(options.sessionTimeoutMs * 2 + kafka.requestTimeoutMs + 5_000, end);
-  const generations = watchGenerations(consumer, handlers, end);
+  const generations = watchGenerations(consumer, holding(handlers, hold), end);
   observe(consumer, pulse, end);
   const startTimeoutMs = kafka.requestTimeoutMs * 3 + options.sessionTimeoutMs;
   try {
@@ -107,17 +124,27 @@ export async function startSession(
     connection.destroy();
     throw error;
   }
-  return { ended, commit, stop };
+  return { ended, commit, isHolding: () => hold?.isEmpty() === false, stop };
 
   async function eachBatch(payload: EachBatchPayload): Promise<void> {
     const { batch } = payload;
     const { topic, partition } = batch;
-    const messages = batch.messages.map((message) => consumedMessage(topic, partition, message));
     const nextOffset = Number(batch.lastOffset()) + 1;
-    const fetched = { topic, partition, messages, nextOffset, highWatermark: Number(batch.highWatermark) };
-    if (!generations.follows(fetched, fetchedOffsetOf(batch))) return;
+    if (!generations.follows({ topic, partition, nextOffset }, fetchedOffsetOf(batch))) return;
     commitNow = (offsets) => payload.commitOffsetsIfNecessary(offsets);
-    handlers.onFetched(fetched);
+    // They come from our own decoder (`fetch-decoding.ts`).
+    const entries = batch.messages as unknown as readonly LogEntry[];
+    const passed = hold === null ? entries : hold.pass(placeOf(topic, partition), entries);
+    handlers.onFetched({
+      topic,
+      partition,
+      messages: passed.flatMap((entry) =>
+        entry.kind === 'record' ? [consumedMessage(topic, partition, entry)] : [],
+      ),
+      unreadable: passed.filter((entry) => entry.kind === 'unreadable'),
+      nextOffset,
+      commitOffset: hold?.heldFrom(placeOf(topic, partition)) ?? nextOffset,
+    });
     // The place to fetch from moves on; what is committed is decided elsewhere, when the records were handled.
     const last = batch.messages.at(-1);
     if (last !== undefined) payload.resolveOffset(last.offset);
@@ -152,33 +179,23 @@ export async function startSession(
   }
 }
 
-function observe(consumer: KafkaJsConsumer, pulse: Pulse, end: (reason: Error) => void): void {
-  const { GROUP_JOIN, REBALANCING, FETCH, CRASH, STOP, DISCONNECT } = consumer.events;
-  consumer.on(GROUP_JOIN, () => pulse.beat());
-  consumer.on(REBALANCING, () => pulse.beat());
-  consumer.on(FETCH, () => pulse.beat());
-  consumer.on(CRASH, ({ payload }) => end(payload.error));
-  consumer.on(STOP, () => end(new Error('The consumer stopped')));
-  consumer.on(DISCONNECT, () => end(new Error('The consumer disconnected')));
-}
-
-interface Pulse {
-  beat(): void;
-  stop(): void;
-}
-
-const pulseIntervalMs = 1_000;
-
-/** Ends the session when nothing moved for `silenceMsMax`: kafkajs can wait for an answer that no timeout watches. */
-function watchPulse(silenceMsMax: number, end: (reason: Error) => void): Pulse {
-  let lastAt = performance.now();
-  const timer = setInterval(() => {
-    if (performance.now() - lastAt < silenceMsMax) return;
-    clearInterval(timer);
-    end(new TollgateError('KAFKA_STALLED', `The consumer did not fetch for ${silenceMsMax} ms`));
-  }, pulseIntervalMs);
+/** Each assignment is read from its committed offsets on, so what was held back comes again. */
+function holding(handlers: SessionHandlers, hold: TransactionHold | null): SessionHandlers {
+  if (hold === null) return handlers;
   return {
-    beat: () => (lastAt = performance.now()),
-    stop: () => clearInterval(timer),
+    ...handlers,
+    onAssigned(assignment) {
+      hold.clear();
+      handlers.onAssigned(assignment);
+    },
+    onFetched: (fetched) =>
+      handlers.onFetched({
+        ...fetched,
+        commitOffset: hold.heldFrom(placeOf(fetched.topic, fetched.partition)) ?? fetched.commitOffset,
+      }),
   };
+}
+
+function placeOf(topic: string, partition: number): string {
+  return `${partition} ${topic}`;
 }

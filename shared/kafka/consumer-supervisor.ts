@@ -13,6 +13,7 @@ import type { Kafka } from './kafka.ts';
 
 export interface Supervisor {
   commit(offsets: readonly TopicPartitionOffset[]): Promise<void>;
+  isHolding(): boolean;
   /** Ends the present session; another follows. */
   restart(): void;
   close(): Promise<void>;
@@ -43,7 +44,7 @@ export function superviseConsumer(
   const isClosing = (): boolean => closing.signal.aborted;
   const running = run();
 
-  return { commit, restart, close };
+  return { commit, isHolding: () => session?.isHolding() ?? false, restart, close };
 
   async function run(): Promise<void> {
     for (let failures = 0; !isClosing(); failures += 1) {

@@ -10,6 +10,8 @@ export interface WatchdogOptions {
   readonly stalledAfterMs: number;
   readonly assignment: () => ReadonlyMap<string, readonly number[]> | null;
   readonly oldestWaitingMs: () => number | null;
+  /** True while all that waits is records of open transactions: only their producers can move them. */
+  readonly isHolding: () => boolean;
   readonly onLag: (lag: Lag) => void;
   readonly onStalled: (error: TollgateError) => void;
 }
@@ -60,7 +62,7 @@ export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog 
       const { behind, committed } = await line.ask('reading the lag', kafka.requestTimeoutMs * 2, readLag);
       lag = { messages: behind, seconds: secondsBehind(behind) };
       options.onLag(lag);
-      if (behind === 0 || committed !== committedBefore) movedAt = performance.now();
+      if (behind === 0 || committed !== committedBefore || options.isHolding()) movedAt = performance.now();
       committedBefore = committed;
     } catch (error) {
       kafka.logger.debug({ err: error, group: groupId }, `the lag is unknown: ${messageOf(error)}`);

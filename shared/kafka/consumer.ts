@@ -3,15 +3,18 @@ import type { TollgateError } from '../runtime/errors.ts';
 import { messageOf } from '../runtime/errors.ts';
 import { createConsumerBuffer } from './consumer-buffer.ts';
 import type { ConsumerBlock } from './consumer-buffer.ts';
+import { createHandling } from './consumer-handling.ts';
+import type { RejectedMessage } from './consumer-handling.ts';
 import { superviseConsumer } from './consumer-supervisor.ts';
 import { watchProgress } from './consumer-watchdog.ts';
+import type { DeadLetterWriter } from './dead-letter-writer.ts';
 import { backoffMs, pause } from './deadline.ts';
 import type { Kafka } from './kafka.ts';
 import type { ConsumedMessage } from './message.ts';
 import { consumerMetrics } from './metrics.ts';
 
 export interface ConsumedBatch {
-  /** Of one or many partitions; in order within each. Never empty. */
+  /** Of one or many partitions; in order within each, but for a transaction's, which come once it is committed. Never empty. */
   readonly messages: readonly ConsumedMessage[];
 }
 
@@ -21,11 +24,15 @@ export interface ConsumerOptions {
   /** Name of the group in metrics, where `groupId` is not a constant. */
   readonly groupLabel?: string;
   /**
-   * Handles a batch; batches come one at a time. When it resolves, the batch is committed. When it rejects, the same
-   * batch comes again after a growing delay (0.1 to 5 s), for as long as its partitions are this member's: this is
-   * the one place where a failed batch is tried again. A batch may come more than once, and in other cuts.
+   * Handles a batch; batches come one at a time. When it resolves, the batch is committed, and the records it names have
+   * gone to the dead letters. When it rejects because of an outage, the same batch comes again after a growing delay (0.1
+   * to 5 s), for as long as its partitions are this member's; when it rejects because of what is in the batch
+   * (`failure.ts`), the batch is halved until the record is alone, and that becomes a dead letter. This is the one place
+   * where a failed batch is tried again. A batch may come more than once, and in other cuts.
    */
-  readonly onBatch: (batch: ConsumedBatch) => Promise<void>;
+  readonly onBatch: (batch: ConsumedBatch) => Promise<readonly RejectedMessage[] | undefined>;
+  /** Takes what cannot be decoded or handled, so that the records behind it are. */
+  readonly deadLetters: DeadLetterWriter;
   /**
    * Called with what this member holds, by topic, each time the group has settled, and with null when it holds nothing
    * for now. For handlers that keep a state by partition; batches of a new assignment come after the call.
@@ -74,7 +81,7 @@ const closeTimeoutMs = 8_000;
  * never for a partition that has moved to another member.
  */
 export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
-  const { groupId, groupLabel: group = groupId, onBatch, registry } = options;
+  const { groupId, groupLabel: group = groupId, registry } = options;
   const { batchRecordsMax = 10_000, batchBytesMax = 16 * 1024 * 1024, lingerMs = 0 } = options;
   const { sessionTimeoutMs = 10_000, stalledAfterMs = 120_000 } = options;
   const topics = typeof options.topic === 'string' ? [options.topic] : options.topic;
@@ -94,6 +101,7 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
       restarts: metrics.restarts,
       partitionBytesMax: 1024 * 1024,
       fetchBytesMax: 10 * 1024 * 1024,
+      transactions: { onOverflow: noteOverflow },
     },
     {
       onAssigned(partitions) {
@@ -117,6 +125,7 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
     stalledAfterMs,
     assignment: () => assignment,
     oldestWaitingMs: () => buffer.oldestMs(),
+    isHolding: () => supervisor.isHolding() && buffer.records() === 0,
     onLag({ messages, seconds }) {
       metrics.lagMessages.set({ group }, messages);
       metrics.lagSeconds.set({ group }, seconds);
@@ -124,39 +133,38 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
     },
     onStalled: options.onStalled,
   });
+  const work = createHandling({
+    group,
+    onBatch: options.onBatch,
+    deadLetters: options.deadLetters,
+    isCurrent: (block) => buffer.isCurrent(block),
+    onAttempt: () => watchdog.attemptEnded(),
+    closing: closing.signal,
+    metrics,
+    logger: kafka.logger,
+  });
   const handling = handleBlocks();
 
   return { joined: () => assignment !== null, lag: () => watchdog.lag(), close };
+
+  function noteOverflow(records: number): void {
+    metrics.overflows.inc({ group }, records);
+    kafka.logger.warn(
+      { group, records },
+      'an open transaction is too large to be held back: it is taken as committed',
+    );
+  }
 
   async function handleBlocks(): Promise<void> {
     for (;;) {
       const block = await buffer.take();
       if (block === null) return;
-      if (block.messages.length > 0 && !(await handle(block))) {
+      if (!(await work.handle(block))) {
         metrics.batches.inc({ group, outcome: 'abandoned' });
         continue;
       }
       await commit(block);
     }
-  }
-
-  /** False when the block's partitions moved, or the consumer closed, before a handler succeeded. */
-  async function handle(block: ConsumerBlock): Promise<boolean> {
-    for (let attempt = 0; !closing.signal.aborted && buffer.isCurrent(block); attempt += 1) {
-      try {
-        await onBatch(block);
-        return true;
-      } catch (error) {
-        metrics.batches.inc({ group, outcome: 'failed' });
-        kafka.logger.error(
-          { err: error, group, records: block.messages.length },
-          `a batch failed: ${messageOf(error)}`,
-        );
-        watchdog.attemptEnded();
-        await pause(backoffMs(attempt, retryDelayMsMax), closing.signal);
-      }
-    }
-    return false;
   }
 
   async function commit(block: ConsumerBlock): Promise<void> {

@@ -1,6 +1,7 @@
+import type { ConsumedMessage } from './message.ts';
 import type { ProducerRecord } from './producer.ts';
 
-/** A record that could not be read or sent, on its way to `tollgate.dead-letters.v1`. */
+/** A record that could not be read, handled or sent, as `tollgate.dead-letters.v1` keeps it. */
 export interface DeadLetter {
   /** One sentence for a person. */
   readonly reason: string;
@@ -9,7 +10,15 @@ export interface DeadLetter {
   /** Null for what never reached the topic. */
   readonly partition: number | null;
   readonly offset: number | null;
-  readonly key: string | null;
+  /** Last offset of a batch; `offset` of a record. */
+  readonly lastOffset: number | null;
+  /** `batch`: the value is a whole record batch as it stands in Kafka's log, because its records cannot be told apart. */
+  readonly holds: 'record' | 'batch';
+  /** The tenant whose record it is, as far as that can be told. */
+  readonly tenantId: string | null;
+  /** Consumer group that could not handle it; empty where none was involved. */
+  readonly group: string;
+  readonly key: Buffer | string | null;
   /** The record's own headers: an event in binary form has its attributes there. */
   readonly headers: Readonly<Record<string, string>>;
   /** The original bytes, or their beginning where `cut`. */
@@ -20,41 +29,60 @@ export interface DeadLetter {
   readonly atMs: number;
 }
 
-type NewDeadLetter = Omit<DeadLetter, 'bytes' | 'cut' | 'headers'> & Partial<Pick<DeadLetter, 'headers'>>;
-
-const ownPrefix = 'tollgate-';
+/** What is not given is derived: the tenant from key and value, one offset, no headers. */
+export type NewDeadLetter = Pick<
+  DeadLetter,
+  'reason' | 'topic' | 'partition' | 'offset' | 'key' | 'value' | 'atMs'
+> &
+  Partial<Pick<DeadLetter, 'lastOffset' | 'holds' | 'tenantId' | 'group' | 'headers'>>;
 
 const header = {
   reason: 'tollgate-reason',
   topic: 'tollgate-topic',
   partition: 'tollgate-partition',
   offset: 'tollgate-offset',
+  lastOffset: 'tollgate-last-offset',
+  holds: 'tollgate-holds',
+  tenant: 'tollgate-tenant',
+  group: 'tollgate-group',
   bytes: 'tollgate-bytes',
   cutHeaders: 'tollgate-cut-headers',
   at: 'tollgate-at',
 };
+const ownPrefix = 'tollgate-';
 
-/** What is longer is cut: a record that is refused for its size would be refused again. */
-const valueBytesMax = 256 * 1024;
-const reasonLengthMax = 1_000;
+/** What is longer is cut. With key and headers it stays below what a broker takes unless told otherwise (1 MiB). */
+const valueBytesMaxDefault = 960_000;
+const keyBytesMax = 16_384;
 /** Of the record's own headers; larger ones are left out as a whole, and the letter says that it is cut. */
-const headersLengthMax = 64 * 1024;
+const headersBytesMax = 64 * 1024;
+const reasonLengthMax = 1_000;
+const tenantLengthMax = 256;
 
 /**
  * The original value stays the value, byte for byte, and its headers stay headers, so that a replay is a copy; what is
  * said about it travels in headers of its own.
  */
-export function deadLetterRecord(letter: NewDeadLetter): ProducerRecord {
+export function deadLetterRecord(
+  letter: NewDeadLetter,
+  valueBytesMax = valueBytesMaxDefault,
+): ProducerRecord {
+  const { partition, offset, lastOffset = offset, holds = 'record', group = '', key } = letter;
   const kept = keptHeaders(letter.headers ?? {});
+  const tenantId = letter.tenantId === undefined ? tenantOf(letter) : letter.tenantId;
   return {
-    key: letter.key,
+    key: key !== null && Buffer.byteLength(key) > keyBytesMax ? null : key,
     value: letter.value.subarray(0, valueBytesMax),
     headers: {
       ...kept,
       [header.reason]: letter.reason.slice(0, reasonLengthMax),
       [header.topic]: letter.topic,
-      ...(letter.partition !== null && { [header.partition]: String(letter.partition) }),
-      ...(letter.offset !== null && { [header.offset]: String(letter.offset) }),
+      ...(partition !== null && { [header.partition]: String(partition) }),
+      ...(offset !== null && { [header.offset]: String(offset) }),
+      ...(lastOffset !== offset && { [header.lastOffset]: String(lastOffset) }),
+      ...(holds !== 'record' && { [header.holds]: holds }),
+      ...(tenantId !== null && { [header.tenant]: tenantId }),
+      ...(group !== '' && { [header.group]: group }),
       [header.bytes]: String(letter.value.length),
       ...(kept === null && { [header.cutHeaders]: 'true' }),
       [header.at]: new Date(letter.atMs).toISOString(),
@@ -62,36 +90,62 @@ export function deadLetterRecord(letter: NewDeadLetter): ProducerRecord {
   };
 }
 
-/** Null where they are too large. Of a letter that was replayed the header that says so is not its own. */
-function keptHeaders(headers: DeadLetter['headers']): DeadLetter['headers'] | null {
-  const own = Object.entries(headers).filter(([name]) => !name.startsWith(ownPrefix));
-  const length = own.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
-  return length > headersLengthMax ? null : Object.fromEntries(own);
-}
-
 /** Reads what `deadLetterRecord` wrote. Of records by other writers it keeps the bytes and leaves the rest empty. */
-export function readDeadLetter(message: {
-  readonly key: string | null;
-  readonly value: Buffer | null;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly timestampMs: number;
-}): DeadLetter {
-  const { key, headers, timestampMs } = message;
+export function readDeadLetter(message: Omit<ConsumedMessage, 'topic' | 'partition' | 'offset'>): DeadLetter {
+  const { key, keyBytes, headers, timestampMs } = message;
   const value = message.value ?? Buffer.alloc(0);
   const bytes = numberIn(headers[header.bytes]) ?? value.length;
+  const offset = numberIn(headers[header.offset]);
   const atMs = Date.parse(headers[header.at] ?? '');
   return {
     reason: headers[header.reason] ?? '',
     topic: headers[header.topic] ?? '',
     partition: numberIn(headers[header.partition]),
-    offset: numberIn(headers[header.offset]),
-    key,
+    offset,
+    lastOffset: numberIn(headers[header.lastOffset]) ?? offset,
+    holds: headers[header.holds] === 'batch' ? 'batch' : 'record',
+    tenantId: headers[header.tenant] ?? tenantOf({ key: keyBytes ?? key, value, headers }),
+    group: headers[header.group] ?? '',
+    key: keyBytes ?? key,
     headers: keptHeaders(headers) ?? {},
     value,
     bytes,
     cut: bytes > value.length || headers[header.cutHeaders] !== undefined,
-    atMs: Number.isNaN(atMs) ? timestampMs : atMs,
+    atMs: Number.isNaN(atMs) ? (timestampMs ?? 0) : atMs,
   };
+}
+
+/** The record names its tenant as its `subject` or `tenant_id`; else the key, which is the tenant on every topic but one. */
+function tenantOf({
+  key,
+  value,
+  headers = {},
+}: Pick<NewDeadLetter, 'key' | 'value' | 'headers'>): string | null {
+  const subject = headers['ce_subject'];
+  if (subject !== undefined && isTenantId(subject)) return subject;
+  try {
+    const fields = JSON.parse(value.toString()) as Readonly<Record<string, unknown>> | null;
+    const named = [fields?.['subject'], fields?.['tenant_id']].find((name) => typeof name === 'string');
+    if (typeof named === 'string' && isTenantId(named)) return named;
+  } catch {
+    // What is no JSON names no tenant.
+  }
+  const text = key?.toString() ?? '';
+  return isTenantId(text) ? text : null;
+}
+
+function isTenantId(text: string): boolean {
+  return text !== '' && text.length <= tenantLengthMax && text.isWellFormed() && !text.includes('\uFFFD');
+}
+
+/** Null where they are too large. Of a letter that was replayed the header that says so is not its own. */
+function keptHeaders(headers: DeadLetter['headers']): DeadLetter['headers'] | null {
+  const own = Object.entries(headers).filter(([name]) => !name.startsWith(ownPrefix));
+  const bytes = own.reduce(
+    (sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value),
+    0,
+  );
+  return bytes > headersBytesMax ? null : Object.fromEntries(own);
 }
 
 function numberIn(text: string | undefined): number | null {

@@ -22,19 +22,21 @@ const dayMs = 86_400_000;
  */
 export async function ensureTopics(kafka: Kafka, topics: Topics, plan: TopicPlan = {}): Promise<void> {
   const { partitions = 12, replicationFactor = 1, retentionMs = 7 * dayMs, timeoutMs = 30_000 } = plan;
-  const replicas = [
+  const common = [
     // An acknowledged event is on all in-sync replicas; below this many, Kafka refuses rather than risk it.
     { name: 'min.insync.replicas', value: String(Math.max(1, replicationFactor - 1)) },
+    // As its producer compressed it, whatever the broker's default is: every codec is read, and the broker has no work.
+    { name: 'compression.type', value: 'producer' },
   ];
-  const log = [...replicas, { name: 'retention.ms', value: String(retentionMs) }];
+  const log = [...common, { name: 'retention.ms', value: String(retentionMs) }];
   const compacted = [
-    ...replicas,
+    ...common,
     { name: 'cleanup.policy', value: 'compact' },
     // Compacts soon, so that a reader who starts anew has little to read.
     { name: 'min.cleanable.dirty.ratio', value: '0.1' },
     { name: 'segment.ms', value: String(dayMs / 24) },
   ];
-  const kept = [...replicas, { name: 'retention.ms', value: String(90 * dayMs) }];
+  const kept = [...common, { name: 'retention.ms', value: String(90 * dayMs) }];
   const forgotten = [
     ...compacted.filter(({ name }) => name !== 'cleanup.policy'),
     { name: 'cleanup.policy', value: 'compact,delete' },

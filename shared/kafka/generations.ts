@@ -1,9 +1,11 @@
 import type { Batch, Consumer as KafkaJsConsumer } from 'kafkajs';
 import type { Fetched, SessionHandlers } from './consumer-session.ts';
 
+type FetchedPlace = Pick<Fetched, 'topic' | 'partition' | 'nextOffset'>;
+
 export interface Generations {
   /** False when the records do not follow those before, or came after the session was given up: then nothing of them counts. */
-  follows(fetched: Fetched, fetchedOffset: number): boolean;
+  follows(fetched: FetchedPlace, fetchedOffset: number): boolean;
 }
 
 /**
@@ -38,14 +40,21 @@ export function watchGenerations(
   // A fetch of which compaction left nothing is not handed to eachBatch, but the place to read on has moved.
   consumer.on(END_BATCH_PROCESS, ({ payload }) => {
     if (payload.batchSize > 0 || over) return;
-    const { topic, partition, highWatermark, lastOffset } = payload;
+    const { topic, partition, lastOffset } = payload;
     const nextOffset = Number(lastOffset) + 1;
     expected.set(`${partition} ${topic}`, nextOffset);
-    handlers.onFetched({ topic, partition, messages: [], nextOffset, highWatermark: Number(highWatermark) });
+    handlers.onFetched({
+      topic,
+      partition,
+      messages: [],
+      unreadable: [],
+      nextOffset,
+      commitOffset: nextOffset,
+    });
   });
   return { follows };
 
-  function follows({ topic, partition, nextOffset }: Fetched, fetchedOffset: number): boolean {
+  function follows({ topic, partition, nextOffset }: FetchedPlace, fetchedOffset: number): boolean {
     const place = `${partition} ${topic}`;
     if (fetchedOffset > (expected.get(place) ?? Infinity))
       giveUp(`${topic}/${partition} was not read without a hole`);

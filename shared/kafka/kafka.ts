@@ -4,8 +4,10 @@ import { connect as connectTls } from 'node:tls';
 import { Kafka as KafkaJs } from 'kafkajs';
 import type { SASLOptions } from 'kafkajs';
 import type { Logger } from '../runtime/logger.ts';
+import { decodeFetches } from './fetch-decoding.ts';
 import type { KafkaSecurity } from './kafka-config.ts';
 import { bridgeLogs } from './log-bridge.ts';
+import { askForLogEnds } from './log-end-request.ts';
 import { hastenProduce } from './produce-encoding.ts';
 import { quietRequestQueue } from './request-queue.ts';
 
@@ -47,6 +49,8 @@ export interface KafkaConnection {
 export function createKafka(options: KafkaOptions): Kafka {
   quietRequestQueue();
   hastenProduce();
+  decodeFetches();
+  askForLogEnds();
   const { clientId, logger, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
   const brokers = typeof options.brokers === 'string' ? options.brokers.split(',') : [...options.brokers];
   const { tls = null, sasl = null } = options.security ?? {};

@@ -1,4 +1,5 @@
-import type { IHeaders, KafkaMessage } from 'kafkajs';
+import { isUtf8 } from 'node:buffer';
+import type { RecordEntry, RecordHeader } from './decoding/log-entry.ts';
 
 /** A record as a handler gets it. */
 export interface ConsumedMessage {
@@ -6,35 +7,34 @@ export interface ConsumedMessage {
   readonly partition: number;
   readonly offset: number;
   readonly key: string | null;
+  /** The key's bytes, only where they are not UTF-8: `key` then does not say all of it. */
+  readonly keyBytes?: Buffer;
   /** Null is a tombstone. */
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, string>>;
-  /** When Kafka took it or its producer made it, as the topic is configured; Unix milliseconds. */
-  readonly timestampMs: number;
+  /** When Kafka took it or its producer made it, as the topic is configured; Unix milliseconds. Null: not known. */
+  readonly timestampMs: number | null;
 }
 
 const noHeaders: Readonly<Record<string, string>> = {};
 
-export function consumedMessage(topic: string, partition: number, message: KafkaMessage): ConsumedMessage {
+export function consumedMessage(topic: string, partition: number, entry: RecordEntry): ConsumedMessage {
+  const { key, value, timestampMs } = entry;
   return {
     topic,
     partition,
-    offset: Number(message.offset),
-    key: message.key?.toString() ?? null,
-    value: message.value,
-    headers: textsOf(message.headers),
-    timestampMs: Number(message.timestamp),
+    offset: Number(entry.offset),
+    key: key?.toString() ?? null,
+    ...(key === null || isUtf8(key) ? {} : { keyBytes: key }),
+    value,
+    headers: textsOf(entry.headers),
+    timestampMs,
   };
 }
 
-/** Of a header that is given several times the last one stands. */
-function textsOf(headers: IHeaders | undefined): Readonly<Record<string, string>> {
-  if (headers === undefined) return noHeaders;
-  const texts: Record<string, string> = {};
-  for (const name in headers) {
-    const value = headers[name];
-    const last = Array.isArray(value) ? value.at(-1) : value;
-    if (last !== undefined) texts[name] = last.toString();
-  }
-  return texts;
+/** Of a header that is given several times the last one stands; one without a value is empty. */
+function textsOf(headers: readonly RecordHeader[]): Readonly<Record<string, string>> {
+  if (headers.length === 0) return noHeaders;
+  // Names are data: `fromEntries` makes them own properties, `__proto__` too.
+  return Object.fromEntries(headers.map(([name, value]) => [name, value?.toString() ?? '']));
 }

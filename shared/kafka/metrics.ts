@@ -43,6 +43,7 @@ export interface ConsumerMetrics {
   readonly lagMessages: Gauge<'group'>;
   readonly lagSeconds: Gauge<'group'>;
   readonly buffered: Gauge<'group'>;
+  readonly overflows: Counter<'group'>;
 }
 
 export function consumerMetrics(registry: Registry): ConsumerMetrics {
@@ -72,6 +73,27 @@ export function consumerMetrics(registry: Registry): ConsumerMetrics {
       'group',
     ]),
     buffered: gauge(registry, name('buffered_records'), 'Records fetched and not handled yet.', ['group']),
+    overflows: counter(
+      registry,
+      name('transaction_overflow_records_total'),
+      'Records of transactions too large to be held back until they end, which were handled before.',
+      ['group'],
+    ),
+  };
+}
+
+export interface DeadLetterMetrics {
+  readonly letters: Counter<'topic'>;
+}
+
+export function deadLetterMetrics(registry: Registry): DeadLetterMetrics {
+  return {
+    letters: counter(
+      registry,
+      'tollgate_dead_letters_total',
+      'Dead letters written, by the topic that the record stood on or was meant for. A batch that cannot be decoded is one.',
+      ['topic'],
+    ),
   };
 }
 

@@ -2,8 +2,9 @@ const seed = 0x9747b28c;
 const multiplier = 0x5bd1e995;
 
 /** Partition of a key, as the Java client's default partitioner chooses it. */
-export function partitionOf(key: string, partitions: number): number {
-  return (murmur2(Buffer.from(key)) & 0x7fffffff) % partitions;
+export function partitionOf(key: Buffer | string, partitions: number): number {
+  const bytes = typeof key === 'string' ? Buffer.from(key) : key;
+  return (murmur2(bytes) & 0x7fffffff) % partitions;
 }
 
 /** MurmurHash2, 32 bits, with the seed and the finish of Kafka's Java client (`Utils.murmur2`); signed. */

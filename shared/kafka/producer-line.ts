@@ -5,7 +5,7 @@ import { partitionOf } from './partition.ts';
 
 /** A record on its way. Its partition is chosen at the first attempt and stays. */
 export interface OutgoingMessage {
-  readonly key: string | null;
+  readonly key: Buffer | string | null;
   readonly value: Buffer | string | null;
   readonly headers?: Readonly<Record<string, string>>;
   partition: number | null;

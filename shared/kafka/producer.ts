@@ -8,7 +8,7 @@ import type { OutgoingMessage } from './producer-line.ts';
 
 export interface ProducerRecord {
   /** Chooses the partition as the Java client does; null spreads records evenly. */
-  readonly key: string | null;
+  readonly key: Buffer | string | null;
   /** Null is a tombstone. */
   readonly value: Buffer | string | null;
   readonly headers?: Readonly<Record<string, string>>;

@@ -93,8 +93,16 @@ export function readTable<Value>(kafka: Kafka, options: TableOptions<Value>): Ta
     close: () => supervisor.close(),
   };
 
-  function onFetched({ partition, messages, nextOffset }: Fetched): void {
+  function onFetched({ partition, messages, unreadable, nextOffset }: Fetched): void {
     const position = positions.get(partition) ?? 0;
+    for (const { firstOffset, lastOffset, reason } of unreadable) {
+      if (lastOffset < position) continue;
+      metrics.unreadable.inc({ table: name });
+      kafka.logger.error(
+        { topic, partition, firstOffset, lastOffset, reason },
+        'a batch of a table cannot be decoded',
+      );
+    }
     for (const message of messages) if (message.offset >= position) take(message);
     positions.set(partition, Math.max(position, nextOffset));
     noteReady();

@@ -7,11 +7,12 @@ import { faultsInRecord } from '../tenants/record-faults.ts';
 import type { Kafka } from './kafka.ts';
 import { createProducer } from './producer.ts';
 import { readTable } from './table.ts';
+import { readTenantRecord } from './tenant-record.ts';
 import type { Topics } from './topics.ts';
 
 /**
  * The records of all tenants, in memory, as the compacted tenant topic has them: no request waits for a look-up.
- * About 1 kB a record with the usual fields; a record is at most some 100 kB (`tenant-record.ts` bounds its lists).
+ * About 1 kB a record with the usual fields; a record is at most some 100 kB (`record-schema.ts` bounds its lists).
  */
 export interface TenantDirectory {
   get(tenantId: string): TenantRecord | undefined;
@@ -111,12 +112,6 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
 }
 
 function decodeRecord(value: Buffer, key: string): TenantRecord | undefined {
-  try {
-    const record: unknown = JSON.parse(value.toString());
-    return faultsInRecord(record).length === 0 && (record as TenantRecord).tenant_id === key
-      ? (record as TenantRecord)
-      : undefined;
-  } catch {
-    return undefined;
-  }
+  const read = readTenantRecord({ key, value });
+  return 'record' in read ? read.record : undefined;
 }

@@ -1,6 +1,8 @@
 import { Ajv } from 'ajv';
 import { Type } from 'typebox';
+import { readInstant } from '../domain/instant.ts';
 import type { TenantTotals } from '../domain/totals.ts';
+import type { ConsumedMessage } from './message.ts';
 
 const count = Type.Number({ minimum: 0 });
 const periodSchema = Type.Object({
@@ -25,13 +27,18 @@ const schema = Type.Object({
   complete_through: Type.String(),
   announced_at: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T' }),
 });
-const validate = new Ajv().compile(schema);
+const validate = new Ajv().compile<TenantTotals>(schema);
+
+export const notTotals = 'is no announcement of totals, or its key is not its tenant_id';
 
 /** An announcement of the totals topic; null for what is none. */
-export function readTotals(value: Buffer): TenantTotals | null {
+export function readTotals({ key, value }: Pick<ConsumedMessage, 'key' | 'value'>): TenantTotals | null {
   try {
-    const totals: unknown = JSON.parse(value.toString());
-    return validate(totals) ? totals : null;
+    const totals: unknown = JSON.parse(value?.toString() ?? '');
+    // The key chooses the partition, and with it the order: under another one an older announcement could come last.
+    return validate(totals) && totals.tenant_id === key && readInstant(totals.announced_at) !== null
+      ? totals
+      : null;
   } catch {
     return null;
   }

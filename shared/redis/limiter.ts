@@ -1,7 +1,7 @@
 import type { Limit } from '../domain/limit.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { messageOf } from '../runtime/errors.ts';
+import { TollgateError, messageOf } from '../runtime/errors.ts';
 import type { Registry } from '../runtime/ops.ts';
 import type { PendingCheck } from './batch.ts';
 import { isCost, resultOf } from './check.ts';
@@ -59,7 +59,8 @@ export interface Limiter {
   resetAll(): Promise<void>;
   /**
    * `used = max(used, consumed - baseline)` of a quota; `leastBaseline` is what a recorded reset had counted. The counter
-   * is the tenant's own, or the one that a check of `caller` would look at.
+   * is the tenant's own, or the one that a check of `caller` would look at. Rejects with REDIS_VALUE_REFUSED, and changes
+   * nothing, where `consumed` is more than a counter holds.
    */
   raiseQuota(
     tenantId: string,
@@ -75,6 +76,8 @@ export interface Limiter {
 
 /** Operators' calls wait longer than checks: they are few and must not be decided locally. */
 const operatorTimeoutMs = 2000;
+/** Six bytes of a quota's field (`scripts/quota.lua`). */
+const quotaUnitsMax = 2 ** 48 - 1;
 
 const resetScript = readScript('clock', 'reset');
 const raiseScript = readScript('clock', 'quota', 'raise');
@@ -198,6 +201,10 @@ export function createLimiter(options: LimiterOptions): Limiter {
       caller,
     }: { leastBaseline?: number; timeZone?: string; caller?: Caller } = {},
   ): Promise<{ before: number; after: number }> {
+    // Beyond what its field holds the counter would say anything.
+    if (!(Math.abs(consumed) <= quotaUnitsMax)) {
+      throw new TollgateError('REDIS_VALUE_REFUSED', `a quota counter cannot hold ${consumed} units`);
+    }
     const { before, start, finish } = periodsAround(limit.period ?? 'day', timeZone, periodStartMs);
     const period = [before, start, finish, Math.floor(consumed), Math.floor(leastBaseline)];
     const args = [timeArgument(), nodes.epochMs(), windowOf(limit).field, ...period];

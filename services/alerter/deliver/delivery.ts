@@ -1,4 +1,8 @@
+import { Ajv } from 'ajv';
+import { Type } from 'typebox';
 import type { AlertEvent } from '../../../shared/domain/alert.ts';
+import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
+import { alertSchema, isInstant } from '../alert-record.ts';
 
 export type Channel = 'webhook' | 'slack' | 'email' | 'log';
 
@@ -75,15 +79,29 @@ export function afterAttempt(
   return { ...next, next_attempt_ms: nowMs + Math.ceil(waitMs) };
 }
 
-/** A value of the deliveries topic; null for what is none. */
-export function readDelivery(value: Buffer): Delivery | null {
+const instantMs = Type.Number({ minimum: 0, maximum: 8.64e15 });
+const schema = Type.Object({
+  alert: alertSchema,
+  channel: Type.Enum(['webhook', 'slack', 'email', 'log']),
+  target_id: Type.String({ minLength: 1 }),
+  target: Type.String(),
+  partition: Type.Integer({ minimum: 0 }),
+  status: Type.Enum(['pending', 'delivered', 'dead', 'dropped']),
+  attempts: Type.Integer({ minimum: 0 }),
+  next_attempt_ms: instantMs,
+  created_ms: instantMs,
+  updated_ms: instantMs,
+  gone: Type.Optional(Type.Boolean()),
+  error: Type.String(),
+});
+const validate = new Ajv().addFormat('instant', isInstant).compile<Delivery>(schema);
+
+/** A record of the deliveries topic; null for what is none. */
+export function readDelivery({ key, value }: Pick<ConsumedMessage, 'key' | 'value'>): Delivery | null {
   try {
-    const delivery = JSON.parse(value.toString()) as Partial<Delivery> | null;
-    const known = typeof delivery?.target_id === 'string' && typeof delivery.alert?.id === 'string';
-    return known && statuses.has(delivery.status ?? '') ? (delivery as Delivery) : null;
+    const delivery: unknown = JSON.parse(value?.toString() ?? '');
+    return validate(delivery) && deliveryKeyOf(delivery) === key ? delivery : null;
   } catch {
     return null;
   }
 }
-
-const statuses: ReadonlySet<string> = new Set<DeliveryStatus>(['pending', 'delivered', 'dead', 'dropped']);

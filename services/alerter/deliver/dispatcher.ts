@@ -1,7 +1,6 @@
 import type { AlertEvent } from '../../../shared/domain/alert.ts';
-import { deadLetterRecord } from '../../../shared/kafka/dead-letter.ts';
+import type { RejectedMessage } from '../../../shared/kafka/consumer-handling.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
-import type { ProducerRecord } from '../../../shared/kafka/producer.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
 import type { Clock } from '../../../shared/runtime/clock.ts';
 import { readAlert } from '../alert-record.ts';
@@ -14,8 +13,8 @@ import { targetsOf } from './targets.ts';
 
 /** Turns alerts into deliveries, one for each target. */
 export interface Dispatcher {
-  /** Resolves when each delivery is stored, which is when the alerts may be committed. Safe to repeat. */
-  dispatch(messages: readonly ConsumedMessage[]): Promise<void>;
+  /** Resolves when each delivery is stored, with what is no alert. The rest may then be committed. Safe to repeat. */
+  dispatch(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]>;
 }
 
 export interface DispatcherOptions {
@@ -23,23 +22,21 @@ export interface DispatcherOptions {
   readonly tenants: Pick<TenantDirectory, 'get'>;
   readonly courier: Pick<Courier, 'take'>;
   readonly heartbeat: Pick<Heartbeat, 'arrived'>;
-  /** Puts records on the dead-letter topic. */
-  readonly bury: (records: readonly ProducerRecord[]) => Promise<void>;
   readonly clock: Clock;
 }
 
 /** An alert that stands on the topic twice has one id, and of one id a target gets one delivery. */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { state, tenants, courier, heartbeat, bury, clock } = options;
+  const { state, tenants, courier, heartbeat, clock } = options;
   return { dispatch };
 
-  async function dispatch(messages: readonly ConsumedMessage[]): Promise<void> {
+  async function dispatch(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]> {
     const deliveries = new Map<string, Delivery>();
-    const unreadable: ProducerRecord[] = [];
+    const rejected: RejectedMessage[] = [];
     for (const message of messages) {
       if (message.value === null) continue;
       const alert = readAlert(message.value);
-      if (alert === null) unreadable.push(deadLetter(message, message.value));
+      if (alert === null) rejected.push({ message, reason: 'is no alert' });
       else if (!heartbeat.arrived(alert))
         for (const delivery of deliveriesOf(alert, message.partition))
           deliveries.set(deliveryKeyOf(delivery), delivery);
@@ -47,11 +44,11 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const fresh = [...deliveries]
       .filter(([key]) => state.get(key) === undefined)
       .map(([, delivery]) => delivery);
-    await bury(unreadable);
     await state.store(fresh);
     // All that is on its way, not only what is new: whoever began the rest may be gone, and its last words may have
     // come after this member looked for what to take on.
     courier.take([...deliveries.keys()].flatMap((key) => state.get(key) ?? []));
+    return rejected;
   }
 
   function deliveriesOf(alert: AlertEvent, partition: number): Delivery[] {
@@ -69,17 +66,5 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       updated_ms: nowMs,
       error: '',
     }));
-  }
-
-  function deadLetter({ topic, partition, offset, key }: ConsumedMessage, value: Buffer): ProducerRecord {
-    return deadLetterRecord({
-      reason: 'is no alert',
-      topic,
-      partition,
-      offset,
-      key,
-      value,
-      atMs: clock.now(),
-    });
   }
 }

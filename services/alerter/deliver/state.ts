@@ -42,8 +42,8 @@ export function createDeliveryState(options: DeliveryStateOptions): DeliveryStat
   const table = readTable<Kept>(kafka, {
     topic: topics.deliveries,
     name: 'deliveries',
-    decode: (value) => {
-      const delivery = readDelivery(value);
+    decode: (value, key) => {
+      const delivery = readDelivery({ key, value });
       return delivery === null ? undefined : keptOf(delivery);
     },
     onChange,

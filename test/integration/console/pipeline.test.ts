@@ -54,7 +54,7 @@ describe('dead letters', () => {
     expect((await bed.admin('GET /admin/v1/dead-letters/0-999999')).status).toBe(404);
     expect((await bed.admin('POST /admin/v1/dead-letters/0-999999/replay')).status).toBe(404);
     expect((await bed.admin('GET /admin/v1/dead-letters/nonsense')).status).toBe(400);
-    const id = await file(Buffer.alloc(300 * 1024, 'x'), 'too large');
+    const id = await file(Buffer.alloc(1024 * 1000, 'x'), 'too large');
     expect((await bed.admin(`POST /admin/v1/dead-letters/${id}/replay`)).status).toBe(409);
   });
 });

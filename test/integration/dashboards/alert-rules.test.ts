@@ -71,9 +71,13 @@ const cases: Readonly<Record<string, Case>> = {
     quiet: { tollgate_aggregator_lag_seconds: '59x30' },
   },
   TollgateDeadLetters: {
-    summary: '1 records could not be read in 15 minutes',
-    fires: { tollgate_aggregator_dead_letters_total: '0x20 1x10' },
-    quiet: { tollgate_aggregator_dead_letters_total: '7x30' },
+    summary: '1 records of tollgate.totals.v1 could not be read or handled in 15 minutes',
+    fires: {
+      'tollgate_dead_letters_total{topic="tollgate.totals.v1"}': '0x20 1x10',
+      'tollgate_dead_letters_total{topic="tollgate.usage.v1"}': '7x30',
+    },
+    quiet: { 'tollgate_dead_letters_total{topic="tollgate.totals.v1"}': '7x30' },
+    labels: { topic: 'tollgate.totals.v1' },
   },
   TollgateSpoolFilling: {
     summary: 'a:8090 holds events that are 25m 0s old',

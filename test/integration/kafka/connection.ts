@@ -3,6 +3,7 @@ import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
 import { runConsumer } from '../../../shared/kafka/consumer.ts';
 import type { Consumer, ConsumerOptions } from '../../../shared/kafka/consumer.ts';
+import type { NewDeadLetter } from '../../../shared/kafka/dead-letter.ts';
 import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
 import { createKafka } from '../../../shared/kafka/kafka.ts';
 import type { Kafka } from '../../../shared/kafka/kafka.ts';
@@ -41,20 +42,28 @@ export function newProducer(kafka: Kafka, deliveryTimeoutMs = 20_000): Producer 
 
 export interface TestConsumer extends Consumer {
   readonly seen: ConsumedMessage[];
+  /** What it gave up, where the test gives it no writer. */
+  readonly letters: Omit<NewDeadLetter, 'atMs'>[];
   readonly registry: Registry;
 }
 
 /** A consumer that keeps what it gets, after `before` has let it. */
 export function newConsumer(
   kafka: Kafka,
-  options: Omit<ConsumerOptions, 'onBatch' | 'registry' | 'onStalled'> &
-    Partial<Pick<ConsumerOptions, 'onStalled'>> & {
+  options: Omit<ConsumerOptions, 'onBatch' | 'registry' | 'onStalled' | 'deadLetters'> &
+    Partial<Pick<ConsumerOptions, 'onStalled' | 'deadLetters'>> & {
       readonly before?: (messages: readonly ConsumedMessage[]) => Promise<void> | void;
     },
 ): TestConsumer {
   const seen: ConsumedMessage[] = [];
+  const letters: Omit<NewDeadLetter, 'atMs'>[] = [];
   const registry = new Registry();
+  const write = (given: readonly (typeof letters)[number][]): Promise<void> => {
+    letters.push(...given);
+    return Promise.resolve();
+  };
   const consumer = runConsumer(kafka, {
+    deadLetters: { write },
     onStalled: (error) => {
       throw error;
     },
@@ -66,7 +75,7 @@ export function newConsumer(
     },
   });
   onTestFinished(() => consumer.close());
-  return { ...consumer, seen, registry };
+  return { ...consumer, seen, letters, registry };
 }
 
 export function textsOf(messages: readonly ConsumedMessage[]): string[] {

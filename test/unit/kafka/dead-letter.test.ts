@@ -13,7 +13,7 @@ const letter = {
 
 function read(record: ReturnType<typeof deadLetterRecord>) {
   return readDeadLetter({
-    key: record.key,
+    key: record.key?.toString() ?? null,
     value: record.value as Buffer,
     headers: record.headers ?? {},
     timestampMs: 1,
@@ -21,16 +21,16 @@ function read(record: ReturnType<typeof deadLetterRecord>) {
 }
 
 test('a dead letter says its reason, its original bytes and where they stood', () => {
-  expect(read(deadLetterRecord(letter))).toEqual({ ...letter, headers: {}, bytes: 3, cut: false });
-});
-
-test('the headers of a record stay its own, without those of an earlier letter', () => {
-  const headers = { ce_id: 'e1', ce_source: 'größer', 'content-type': 'application/json' };
-  const kept = read(deadLetterRecord({ ...letter, headers: { ...headers, 'tollgate-replay': '0-1' } }));
-  expect(kept).toMatchObject({ headers, reason: 'not JSON', cut: false });
-  expect(Object.keys(kept.headers)).toEqual(Object.keys(headers));
-  const giant = read(deadLetterRecord({ ...letter, headers: { ce_note: 'x'.repeat(70_000) } }));
-  expect(giant).toMatchObject({ headers: {}, cut: true });
+  expect(read(deadLetterRecord(letter))).toEqual({
+    ...letter,
+    lastOffset: 42,
+    holds: 'record',
+    tenantId: 'acme',
+    group: '',
+    headers: {},
+    bytes: 3,
+    cut: false,
+  });
 });
 
 test('what never reached the topic has no partition and no offset', () => {
@@ -43,10 +43,34 @@ test('what never reached the topic has no partition and no offset', () => {
 test('a giant is cut to what Kafka takes, and says how long it was', () => {
   const giant = read(deadLetterRecord({ ...letter, value: Buffer.alloc(2_000_000, 1) }));
   expect(giant).toMatchObject({ bytes: 2_000_000, cut: true });
-  expect(giant.value.length).toBeLessThan(900_000);
+  expect(giant.value.length).toBeLessThan(1_000_000);
 });
 
 test('a record that no Tollgate wrote is read as bytes without a reason', () => {
   const foreign = readDeadLetter({ key: null, value: Buffer.from('x'), headers: {}, timestampMs: 7 });
   expect(foreign).toMatchObject({ reason: '', topic: '', bytes: 1, cut: false, atMs: 7 });
+});
+
+test('the headers of a record stay its own, without those of an earlier letter', () => {
+  const headers = { ce_id: 'e1', ce_source: 'größer', 'content-type': 'application/json' };
+  const kept = read(deadLetterRecord({ ...letter, headers: { ...headers, 'tollgate-replay': '0-1' } }));
+  expect(kept).toMatchObject({ headers, reason: 'not JSON', cut: false });
+  expect(Object.keys(kept.headers)).toEqual(Object.keys(headers));
+  const giant = read(deadLetterRecord({ ...letter, headers: { ce_note: 'x'.repeat(70_000) } }));
+  expect(giant).toMatchObject({ headers: {}, cut: true });
+});
+
+test.each([
+  ['the subject of an event', '{"subject":"acme"}', 'key', 'acme'],
+  ['the tenant_id of a record', '{"tenant_id":"acme"}', 'key', 'acme'],
+  ['the key where the value names none', '{"subject":7}', 'key', 'key'],
+  ['the key of what is no JSON', 'x', 'key', 'key'],
+  ['nobody where there is neither', 'null', null, null],
+  ['nobody where the key is longer than any id', 'x', 'k'.repeat(300), null],
+])('a dead letter names its tenant: %s', (_, value, key, tenantId) => {
+  expect(read(deadLetterRecord({ ...letter, key, value: Buffer.from(value) })).tenantId).toBe(tenantId);
+});
+
+test('a key beyond all bounds is left out rather than the whole letter', () => {
+  expect(deadLetterRecord({ ...letter, key: 'k'.repeat(20_000) }).key).toBeNull();
 });

@@ -1,4 +1,4 @@
-import type { Producer, ProducerRecord } from '../../shared/kafka/producer.ts';
+import type { Producer, ProducerRecord } from './producer.ts';
 
 /** Half of what a broker takes in one batch unless told otherwise (1 MiB): all records may go to one partition. */
 const pieceBytesMax = 512 * 1024;

@@ -1,0 +1,89 @@
+/** Bytes that do not follow Kafka's record format. */
+export class MalformedRecords extends Error {}
+
+/** Above this many bits a number is not exact. */
+const exactBits = 53;
+
+/** Reads the primitive types of Kafka's protocol, big-endian, from `at` on. Throws MalformedRecords behind the end. */
+export class ByteReader {
+  readonly bytes: Buffer;
+  readonly end: number;
+  at: number;
+
+  constructor(bytes: Buffer, at = 0, end = bytes.length) {
+    this.bytes = bytes;
+    this.at = at;
+    this.end = end;
+  }
+
+  get left(): number {
+    return this.end - this.at;
+  }
+
+  int8(): number {
+    return this.bytes.readInt8(this.advance(1));
+  }
+
+  int16(): number {
+    return this.bytes.readInt16BE(this.advance(2));
+  }
+
+  int32(): number {
+    return this.bytes.readInt32BE(this.advance(4));
+  }
+
+  uint32(): number {
+    return this.bytes.readUInt32BE(this.advance(4));
+  }
+
+  int64(): bigint {
+    return this.bytes.readBigInt64BE(this.advance(8));
+  }
+
+  string(): string {
+    return this.take(this.int16()).toString();
+  }
+
+  /** Zigzag varint of up to 64 bits; NaN beyond 53 bits, which only impossible timestamps need. */
+  varint(): number {
+    let scale = 1;
+    let value = 0;
+    for (let bits = 0; bits < 70; bits += 7) {
+      const byte = this.bytes[this.advance(1)] ?? 0;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (value >= 2 ** exactBits) return Number.NaN;
+        return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+      }
+      scale *= 128;
+    }
+    throw new MalformedRecords('a varint has more than 10 bytes');
+  }
+
+  /** Null for a length of -1. */
+  varintBytes(): Buffer | null {
+    const length = this.varint();
+    return length === -1 ? null : this.take(length);
+  }
+
+  /** Null for a length of -1. */
+  int32Bytes(): Buffer | null {
+    const length = this.int32();
+    return length === -1 ? null : this.take(length);
+  }
+
+  /** The next bytes, not copied. */
+  take(length: number): Buffer {
+    const from = this.advance(length);
+    return this.bytes.subarray(from, this.at);
+  }
+
+  private advance(length: number): number {
+    const from = this.at;
+    if (!(length >= 0 && length <= this.end - from)) {
+      throw new MalformedRecords(`${length} bytes are wanted where ${this.end - from} are left`);
+    }
+    this.at = from + length;
+    return from;
+  }
+}

@@ -1,0 +1,123 @@
+// Goal: every codec of Kafka's is read, in every framing its clients write, and no input takes more than its bound.
+import { createRequire } from 'node:module';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { decompress } from '../../../../shared/kafka/decoding/codecs.ts';
+import { MalformedRecords } from '../../../../shared/kafka/decoding/byte-reader.ts';
+
+const load = createRequire(import.meta.url);
+const { compress: snappy } = load('snappyjs') as { readonly compress: (bytes: Buffer) => Buffer };
+const { compress: lz4 } = load('lz4js') as { readonly compress: (bytes: Buffer) => Uint8Array };
+const [gzipId, snappyId, lz4Id, zstdId] = [1, 2, 3, 4];
+const bytesMax = 1024 * 1024;
+
+/** As snappy-java frames it: magic, two versions, then each block behind its length. */
+function xerial(bytes: Buffer, blockBytes: number): Buffer {
+  const parts: Buffer[] = [
+    Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]),
+  ];
+  for (let at = 0; at < bytes.length; at += blockBytes) {
+    const block = snappy(bytes.subarray(at, at + blockBytes));
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(block.length);
+    parts.push(length, block);
+  }
+  return Buffer.concat(parts);
+}
+
+/** An LZ4 frame with the flags given, of blocks that are not compressed. */
+function plainLz4(bytes: Buffer, { flags, extra = 0 }: { flags: number; extra?: number }): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE((0x80000000 | bytes.length) >>> 0);
+  const blockChecksum = Buffer.alloc((flags & 0x10) === 0 ? 0 : 4);
+  const contentChecksum = Buffer.alloc((flags & 0x4) === 0 ? 0 : 4);
+  const head = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x40 | flags, 0x70]);
+  return Buffer.concat([
+    head,
+    Buffer.alloc(extra + 1),
+    length,
+    bytes,
+    blockChecksum,
+    Buffer.alloc(4),
+    contentChecksum,
+  ]);
+}
+
+const codecs: readonly (readonly [string, number, (bytes: Buffer) => Buffer])[] = [
+  ['gzip', gzipId, (bytes) => gzipSync(bytes)],
+  ['snappy, raw', snappyId, (bytes) => snappy(bytes)],
+  ['snappy, framed by snappy-java', snappyId, (bytes) => xerial(bytes, 100)],
+  ['lz4', lz4Id, (bytes) => Buffer.from(lz4(bytes))],
+  ['lz4, not compressed', lz4Id, (bytes) => plainLz4(bytes, { flags: 0 })],
+  ['lz4 with its size and all checksums', lz4Id, (bytes) => plainLz4(bytes, { flags: 0x1c, extra: 8 })],
+  ['zstd', zstdId, (bytes) => zstdCompressSync(bytes)],
+];
+
+test('what is not compressed stays as it is', async () => {
+  const bytes = Buffer.from('plain');
+  expect(await decompress(0, bytes, bytesMax)).toBe(bytes);
+});
+
+describe.each(codecs)('%s', (_, id, compress) => {
+  test('what was compressed comes back byte for byte', async () => {
+    const some = fc.oneof(
+      fc.uint8Array({ maxLength: 3_000 }),
+      // Repetitions, near and far, that overlap themselves.
+      fc
+        .array(fc.tuple(fc.string({ maxLength: 20 }), fc.nat(40)), { maxLength: 40 })
+        .map((parts) => Buffer.from(parts.map(([text, times]) => text.repeat(times)).join(''))),
+    );
+    await fc.assert(
+      fc.asyncProperty(some, async (bytes) => {
+        const plain = await decompress(id, compress(Buffer.from(bytes)), bytesMax);
+        expect(Buffer.compare(plain, bytes)).toBe(0);
+      }),
+    );
+  });
+
+  test('what would be more than its bound is refused in a moment', async () => {
+    const bomb = compress(Buffer.alloc(bytesMax * 16));
+    const startedAt = performance.now();
+    await expect(decompress(id, bomb, bytesMax)).rejects.toThrow(MalformedRecords);
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+  });
+
+  test('broken bytes are refused or read as others, and never anything else', async () => {
+    const good = compress(Buffer.from('some text, some text, some more text, and text'.repeat(20)));
+    const damage = fc.record({ at: fc.nat(good.length - 1), byte: fc.nat(255), keep: fc.nat(good.length) });
+    await fc.assert(
+      fc.asyncProperty(damage, async ({ at, byte, keep }) => {
+        const broken = Buffer.from(good);
+        broken[at] = byte;
+        const outcome = await decompress(id, broken.subarray(0, keep), bytesMax).catch(
+          (error: unknown) => error,
+        );
+        expect(outcome instanceof Buffer || outcome instanceof MalformedRecords).toBe(true);
+      }),
+    );
+  });
+});
+
+test('an LZ4 block that would repeat a byte for ever ends at the bound', async () => {
+  const head = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x40, 0x70, 0]);
+  // One literal, then a match one byte back whose length goes on and on.
+  const block = Buffer.concat([
+    Buffer.from([0x1f, 0x61, 1, 0]),
+    Buffer.alloc(900_000, 0xff),
+    Buffer.from([0]),
+  ]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(block.length);
+  const startedAt = performance.now();
+  await expect(
+    decompress(lz4Id, Buffer.concat([head, length, block, Buffer.alloc(4)]), bytesMax),
+  ).rejects.toThrow(/more than 1048576 bytes/);
+  expect(performance.now() - startedAt).toBeLessThan(1_000);
+});
+
+test.each([5, 6, 7])('codec %i, which does not exist, is refused', async (id) => {
+  await expect(decompress(id, Buffer.from('x'), bytesMax)).rejects.toThrow(
+    `compression codec ${id} is not known`,
+  );
+});
