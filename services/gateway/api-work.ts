@@ -53,7 +53,7 @@ export async function chargeWork(
   const result = refusal === undefined ? 'allowed' : 'limited';
   for (const { kind, units } of work) gate.metrics.apiWork.inc({ kind, result }, units);
   if (refusal === undefined) return true;
-  await Promise.all(verdicts.filter(passes).map((verdict) => gate.refund(verdict, false)));
+  await Promise.all(verdicts.filter(passes).map((verdict) => gate.undo(verdict)));
   refuse(request, reply, refusal);
   return false;
 }

@@ -13,7 +13,7 @@ import { createBoundedLog } from './bounded-log.ts';
 import { logHit } from './hit-log.ts';
 import { createIdentifier } from './identify.ts';
 import type { Identified, Identifier, TenantRecords } from './identify.ts';
-import { createMeter } from './meter.ts';
+import { createMeter, createRefundMeter } from './meter.ts';
 import type { EventLog, Meter } from './meter.ts';
 import { createGatewayMetrics } from './metrics.ts';
 import type { GatewayMetrics } from './metrics.ts';
@@ -46,8 +46,10 @@ export interface Gate {
   settle(question: Question, settled: (verdict: Verdict) => void): void;
   /** Counts and logs a decision that was only looked at and yet is the answer to a request. */
   count(verdict: Verdict): void;
-  /** Returns the units of a decision; `metered`: its event was written. Never rejects. */
-  refund(verdict: Verdict, metered: boolean): Promise<void>;
+  /** Undoes a decision whose event was not written. Never rejects. */
+  undo(verdict: Verdict): Promise<void>;
+  /** Returns units that events were written of, and writes that they were returned. Never rejects. */
+  refund(verdict: Verdict): Promise<void>;
   readonly meter: Meter;
   readonly recent: RecentDecisions;
   readonly records: TenantRecords;
@@ -63,6 +65,7 @@ export function createGate(options: GateOptions): Gate {
   const metrics = createGatewayMetrics(registry);
   const credentials = createCredentials({ policy, directory: records, clock, logger, registry });
   const decide = createDecide({ limiter, concurrency, records, clock, nextId: createDecisionIds(clock) });
+  const meterRefund = createRefundMeter(events, node, metrics, logger);
   const recent = createRecentDecisions();
   const hits = createBoundedLog(logger, clock, () => metrics.logsSuppressed.inc());
   let identifier = identifierFor(policy());
@@ -74,7 +77,10 @@ export function createGate(options: GateOptions): Gate {
     decide: (question) => new Promise((resolve) => settle(question, resolve)),
     settle,
     count,
-    refund,
+    undo: (verdict) => giveBack(verdict, false),
+    refund: async (verdict) => {
+      await Promise.all([giveBack(verdict, true), meterRefund(verdict)]);
+    },
     meter: createMeter(events, node, metrics, logger),
     recent,
     records,
@@ -99,7 +105,7 @@ export function createGate(options: GateOptions): Gate {
     recent.remember(verdict);
   }
 
-  function refund({ identity, limits, units }: Verdict, metered: boolean): Promise<void> {
+  function giveBack({ identity, limits, units }: Verdict, metered: boolean): Promise<void> {
     const { tenantId, userId, ip } = identity;
     const timeZone = (tenantId === null ? null : records.get(tenantId))?.time_zone;
     const request = { tenantId, userId, ip, limits, cost: units, peek: false };

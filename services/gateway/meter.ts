@@ -1,6 +1,6 @@
 import { eventBounds } from '../../shared/domain/events/bounds.ts';
-import { anonymousTenant, requestEventType } from '../../shared/domain/usage-event.ts';
-import type { RequestEvent, UsageCloudEvent } from '../../shared/domain/usage-event.ts';
+import { anonymousTenant, refundEventType, requestEventType } from '../../shared/domain/usage-event.ts';
+import type { RefundData, RequestEvent, UsageCloudEvent } from '../../shared/domain/usage-event.ts';
 import { messageOf } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { GatewayMetrics } from './metrics.ts';
@@ -23,6 +23,9 @@ export interface Answered {
 export type Meter = (verdict: Verdict, answered: Answered) => Promise<void>;
 
 const { unitsMax, costMax, latencyMsMax, limitsMax } = eventBounds;
+/** Resolves when the event is safe. Never rejects. */
+export type RefundMeter = (verdict: Verdict) => Promise<void>;
+
 const pathLengthMax = 256;
 const addressLengthMax = 64;
 
@@ -42,6 +45,39 @@ export function createMeter(events: EventLog, node: string, metrics: GatewayMetr
       metrics.eventsLost.inc();
       const text = `usage event not written: ${messageOf(error)}`;
       logger.error({ err: error, decision: verdict.decision.id }, text);
+      return Promise.resolve();
+    }
+  };
+}
+
+/**
+ * Writes that the units of a decision were returned. A crash before it leaves them returned in Redis and used in
+ * ClickHouse, which is too much of the caller's usage and never too little.
+ */
+export function createRefundMeter(
+  events: EventLog,
+  node: string,
+  metrics: GatewayMetrics,
+  logger: Logger,
+): RefundMeter {
+  const source = `tollgate/${node}`;
+  return ({ decision, identity, plan, route, units, atMs }) => {
+    const event: UsageCloudEvent<RefundData> = {
+      specversion: '1.0',
+      id: decision.id,
+      source,
+      type: refundEventType,
+      time: new Date(atMs).toISOString(),
+      subject: identity.tenantId ?? anonymousTenant,
+      datacontenttype: 'application/json',
+      data: { user_id: identity.userId ?? '', plan: plan.name, route: route?.match ?? '*', units },
+    };
+    try {
+      events.append(() => event);
+      return events.flushed();
+    } catch (error) {
+      metrics.eventsLost.inc();
+      logger.error({ err: error, decision: decision.id }, `refund event not written: ${messageOf(error)}`);
       return Promise.resolve();
     }
   };

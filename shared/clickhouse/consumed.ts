@@ -1,3 +1,4 @@
+import { charged } from './charged.ts';
 import type { ClickHouse } from './client.ts';
 
 /** Which units to add up: those that passed under a limit, which is what quotas count. */
@@ -32,7 +33,7 @@ export async function readConsumed(
   const firstHourMs = Math.ceil(fromMs / hourMs) * hourMs;
   const some = tenantIds === null ? '' : 'AND tenant_id IN {tenantIds:Array(String)}';
   const columns = 'tenant_id, route, units, plan';
-  const passed = `decision IN ('allowed', 'shadow_limited') ${some}`;
+  const passed = `${charged} ${some}`;
   const parts = [
     `SELECT ${columns} FROM usage_by_hour WHERE hour >= toDateTime({firstHour:Int64}, 'UTC') AND ${passed}`,
   ];

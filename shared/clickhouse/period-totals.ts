@@ -1,3 +1,4 @@
+import { charged } from './charged.ts';
 import type { ClickHouseReader, Params } from './client.ts';
 import { requestEventType } from '../domain/usage-event.ts';
 
@@ -62,7 +63,7 @@ SELECT
     round(sumIf(u.cost, u.decision != 'limited'), 12) AS cost,
     sumMapIf(map(route, u.units), passed) AS consumed_by_route
 FROM (
-    SELECT *, decision IN ('allowed', 'shadow_limited') AS passed FROM (${source})
+    SELECT *, ${charged} AS passed FROM (${source})
 ) AS u
 GROUP BY tenant_id`;
 

@@ -4,6 +4,12 @@ import type { Outcome } from './decision.ts';
 export const requestEventType = 'tollgate.request.v1';
 
 /**
+ * CloudEvents type of units that were returned to the limits of a caller. `data.units` is how many; they are stored with
+ * a minus, so that a sum of units is what was used in the end.
+ */
+export const refundEventType = 'tollgate.refund.v1';
+
+/**
  * A usage event as it stands on `tollgate.usage.v1`: CloudEvents 1.0, structured JSON mode.
  * Identity is (source, id). `subject` is the tenant.
  */
@@ -59,6 +65,9 @@ export interface RequestData {
 }
 
 export type RequestEvent = UsageCloudEvent<RequestData>;
+
+/** `data` of a `tollgate.refund.v1`. */
+export type RefundData = Pick<RequestData, 'user_id' | 'plan' | 'route' | 'units'>;
 
 /** Tenant of requests without one: events need a subject. Counted, but never a customer. */
 export const anonymousTenant = 'anonymous';

@@ -4,7 +4,7 @@ import type { Outcome } from '../decision.ts';
 import { idLengthMax, problemOfId } from '../identity.ts';
 import { instantExample, readInstant } from '../instant.ts';
 import { spoolRunLengthMax } from '../spool-run.ts';
-import { requestEventType } from '../usage-event.ts';
+import { refundEventType, requestEventType } from '../usage-event.ts';
 import { eventBounds } from './bounds.ts';
 import type { TimeBounds } from './bounds.ts';
 import { dataOf } from './content.ts';
@@ -87,7 +87,14 @@ function read(event: Fields, nowMs: number, bounds: TimeBounds): EventReading {
   if (head.type === requestEventType)
     return { kind: 'request', head, fields: requestFields(data, extensions) };
   const sequence = head.spool === '' ? 0 : integer(event, 'spoolsequence', Number.MAX_SAFE_INTEGER);
-  return { kind: 'meter', head, fields: meterFields(data, extensions, sequence), data: data.json };
+  const fields = meterFields(data, extensions, sequence);
+  const isRefund = head.type === refundEventType;
+  return {
+    kind: 'meter',
+    head,
+    fields: isRefund ? { ...fields, units: -fields.units } : fields,
+    data: data.json,
+  };
 }
 
 function subjectOf(event: Fields): string {

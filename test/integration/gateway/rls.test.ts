@@ -4,6 +4,8 @@ import { loadSync } from '@grpc/proto-loader';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { listenEnvoy } from '../../../services/gateway/doors/envoy/grpc-server.ts';
 import type { EnvoyServer } from '../../../services/gateway/doors/envoy/grpc-server.ts';
+import { storedTimeBounds } from '../../../shared/domain/events/bounds.ts';
+import { readEvent } from '../../../shared/domain/events/read-event.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { startGateway } from './gateway.ts';
 import type { TestGateway } from './gateway.ts';
@@ -118,6 +120,22 @@ test('a call that describes two tenants charges both, or neither', async () => {
     [other, 'allowed'],
     [other, 'limited'],
   ]);
+});
+
+test('negative numbers return units, and say so in an event', async () => {
+  await call(described({ tenant_id: tenant }, { hits_addend: { value: 9 } }));
+  expect(await left(tenant)).toBe(1);
+  const refund = described({ tenant_id: tenant }, { hits_addend: { value: 4 }, is_negative_hits: true });
+  expect((await call(refund)).overall_code).toBe('OK');
+  expect(await left(tenant)).toBe(5);
+  const [, event] = gateway.events;
+  expect(event).toMatchObject({
+    type: 'tollgate.refund.v1',
+    subject: tenant,
+    data: { units: 4, plan: 'free' },
+  });
+  const read = readEvent({ ...event }, Date.now(), storedTimeBounds(400));
+  expect(read).toMatchObject({ kind: 'meter', fields: { units: -4 } });
 });
 
 test('descriptors that do not contradict each other describe one request', async () => {

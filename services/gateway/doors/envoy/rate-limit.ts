@@ -68,7 +68,7 @@ async function settle(gate: Gate, decided: readonly Decided[], startedAt: number
   await Promise.all(
     decided.map(async ({ request, verdict, charged }) => {
       if (charged) await meter(gate, verdict, startedAt);
-      else if (request.returns) await gate.refund(verdict, true);
+      else if (request.returns) await gate.refund(verdict);
     }),
   );
 }
@@ -84,7 +84,7 @@ async function withdraw(
   const passed = decided.filter(({ verdict, charged }) => charged && passes(verdict));
   await Promise.all([
     meter(gate, refusal.verdict, startedAt),
-    ...passed.map(({ verdict }) => gate.refund(verdict, false)),
+    ...passed.map(({ verdict }) => gate.undo(verdict)),
   ]);
 }
 
