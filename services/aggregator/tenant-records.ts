@@ -1,4 +1,5 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { apiKeysOf } from '../../shared/domain/tenant.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import type { RejectedMessage } from '../../shared/kafka/consumer-handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
@@ -41,7 +42,7 @@ function rowOf(record: TenantRecord, offset: number): object {
     boosts: JSON.stringify(record.boosts ?? []),
     blocked: record.block !== undefined,
     blocked_until: record.block?.until ?? null,
-    api_keys: record.api_keys_sha256?.length ?? 0,
+    api_keys: apiKeysOf(record).length,
     updated_at: record.updated_at,
     updated_by: record.updated_by,
     removed: false,

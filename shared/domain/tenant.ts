@@ -1,3 +1,5 @@
+import { readInstant } from './instant.ts';
+
 /** A temporary increase of one limit. Ends by itself at `ends_at`. */
 export interface Boost {
   readonly id: string;
@@ -89,4 +91,9 @@ export function apiKeysOf({ api_keys: keys = [], api_keys_sha256: hashes = [] }:
   const described = new Map(keys.map((key) => [key.sha256, key]));
   for (const sha256 of hashes) if (!described.has(sha256)) described.set(sha256, { sha256 });
   return [...described.values()];
+}
+
+/** From when on a key is refused: Unix milliseconds, Infinity for never. An end that cannot be read is past. */
+export function keyEndMs({ expires_at: end }: ApiKey): number {
+  return end === undefined ? Infinity : (readInstant(end) ?? 0);
 }

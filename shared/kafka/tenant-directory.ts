@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import { apiKeysOf } from '../domain/tenant.ts';
+import { apiKeysOf, keyEndMs } from '../domain/tenant.ts';
 import type { KeyHolder, TenantRecord } from '../domain/tenant.ts';
 import { TollgateError } from '../runtime/errors.ts';
 import { textOfFaults } from '../runtime/schema-faults.ts';
@@ -103,8 +103,8 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
       }
     }
     if (record !== null) {
-      for (const { sha256, expires_at: end } of apiKeysOf(record)) {
-        holderOfKey.set(sha256, { record, expiresAtMs: end === undefined ? Infinity : Date.parse(end) });
+      for (const key of apiKeysOf(record)) {
+        holderOfKey.set(key.sha256, { record, expiresAtMs: keyEndMs(key) });
       }
     }
     for (const listener of listeners) listener(tenantId, record);

@@ -3,10 +3,10 @@ import { idLengthMax } from '../../../shared/domain/identity.ts';
 import type { ConsoleParts } from '../console.ts';
 import { block, unblock } from '../tenants/block.ts';
 import { addBoost, endBoost, phaseOf } from '../tenants/boosts.ts';
-import { addKey, newKey, removeKey } from '../tenants/api-keys.ts';
 import { tenantStatus } from '../tenants/tenant-status.ts';
 import type { AdminApp } from './answer.ts';
-import { asDocument, sendOutcome, sendProblem } from './answer.ts';
+import { asDocument, sendOutcome } from './answer.ts';
+import { registerKeys } from './api-keys.ts';
 import { actorOf } from './authenticate.ts';
 import { BlockBody, BoostBody, ReasonBody, TenantParams } from './schemas.ts';
 
@@ -108,42 +108,6 @@ function registerBoosts(app: AdminApp, { records, policy, clock }: ConsoleParts)
       const { id, boostId } = request.params;
       const outcome = await records.change(id, actorOf(request.headers['x-actor']), (record) =>
         endBoost(record, boostId, clock.now()),
-      );
-      return outcome.ok ? reply.code(204).send() : sendOutcome(reply, outcome);
-    },
-  );
-}
-
-function registerKeys(app: AdminApp, { records, directory }: ConsoleParts): void {
-  app.post(
-    '/admin/v1/tenants/:id/api-keys',
-    { schema: { params: TenantParams, summary: 'Create an API key; shown once' } },
-    async (request, reply) => {
-      const { key, sha256 } = newKey();
-      const outcome = await records.change(request.params.id, actorOf(request.headers['x-actor']), (record) =>
-        addKey(record, sha256),
-      );
-      if (!outcome.ok) return sendOutcome(reply, outcome);
-      return reply.code(201).header('cache-control', 'no-store').send({ api_key: key, sha256 });
-    },
-  );
-  app.delete(
-    '/admin/v1/tenants/:id/api-keys/:hashPrefix',
-    {
-      schema: {
-        params: Type.Object({
-          id: Type.String({ minLength: 1, maxLength: idLengthMax }),
-          hashPrefix: Type.String({ minLength: 1, maxLength: 64 }),
-        }),
-        summary: 'Delete an API key by the first digits of its SHA-256',
-      },
-    },
-    async (request, reply) => {
-      const { id, hashPrefix } = request.params;
-      if (directory.get(id) === undefined)
-        return sendProblem(reply, 404, 'No such tenant', 'It has no record.');
-      const outcome = await records.change(id, actorOf(request.headers['x-actor']), (record) =>
-        removeKey(record, hashPrefix),
       );
       return outcome.ok ? reply.code(204).send() : sendOutcome(reply, outcome);
     },

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { idLengthMax } from '../../../shared/domain/identity.ts';
 import {
+  apiKeySchema,
   blockSchema,
   boostSchema,
   boostSizes,
@@ -52,6 +53,11 @@ export const BoostBody = Type.Object(
     reason: reasonSchema,
     actor: Type.Optional(boostSchema.properties.actor),
   },
+  { additionalProperties: false },
+);
+
+export const ApiKeyBody = Type.Object(
+  { name: apiKeySchema.properties.name, expires_at: apiKeySchema.properties.expires_at },
   { additionalProperties: false },
 );
 

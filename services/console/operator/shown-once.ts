@@ -1,9 +1,12 @@
 import type { FastifyInstance } from 'fastify';
+import { spanMs } from '../admin/installation.ts';
 import type { ConsoleParts } from '../console.ts';
 import { stamp } from '../pages/format.ts';
 import { html } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
+import { formOf } from '../portal/sign-in.ts';
 import { addKey, newKey } from '../tenants/api-keys.ts';
+import type { KeyRequest } from '../tenants/api-keys.ts';
 import { actionForOperator, sendOperatorPage } from './signed-in.ts';
 
 const base = '/operator/tenants/:id';
@@ -17,7 +20,10 @@ export function registerShownOnce(app: FastifyInstance, parts: ConsoleParts): vo
     actionForOperator(async (name, request, reply) => {
       const id = idOf(request.params);
       const { key, sha256 } = newKey();
-      const outcome = await parts.records.change(id, name, (record) => addKey(record, sha256));
+      const asked = keyFrom(formOf(request), parts.clock.now());
+      const outcome = await parts.records.change(id, name, (record) =>
+        addKey(record, sha256, asked, parts.clock.now()),
+      );
       const body = outcome.ok
         ? once(id, 'New API key', key, 'Copy it now: only its hash is kept, so it cannot be shown again.')
         : once(id, outcome.title, '', outcome.detail);
@@ -45,6 +51,15 @@ export function registerShownOnce(app: FastifyInstance, parts: ConsoleParts): vo
       return sendOperatorPage(reply, name, here, { title: 'Portal link', body, status: 201 }, null);
     }),
   );
+}
+
+function keyFrom(form: URLSearchParams, nowMs: number): KeyRequest {
+  const name = (form.get('name') ?? '').trim().slice(0, 200);
+  const span = form.get('for') ?? '';
+  return {
+    ...(name === '' ? {} : { name }),
+    ...(span === '' ? {} : { expires_at: new Date(nowMs + spanMs(span)).toISOString() }),
+  };
 }
 
 function idOf(params: unknown): string {

@@ -1,9 +1,11 @@
 import type { Policy } from '../../../shared/domain/policy.ts';
+import { apiKeysOf } from '../../../shared/domain/tenant.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { limitNames } from '../../../shared/tenants/policy-faults.ts';
 import { span, stamp, title } from '../pages/format.ts';
 import { html } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
+import { isExpired } from '../tenants/api-keys.ts';
 import { phaseOf, sizeOf } from '../tenants/boosts.ts';
 import { blockNow } from '../tenants/block.ts';
 
@@ -177,8 +179,8 @@ export function resetSection({ path, id, record }: TenantForms): Html {
   </section>`;
 }
 
-export function keySection({ path, record }: TenantForms): Html {
-  const keys = record?.api_keys_sha256 ?? [];
+export function keySection({ path, record, nowMs }: TenantForms): Html {
+  const keys = record === null ? [] : apiKeysOf(record);
   return html`<section class="card stack">
     <h2>API keys</h2>
     ${
@@ -186,10 +188,11 @@ export function keySection({ path, record }: TenantForms): Html {
         ? html`<p class="soft">None.</p>`
         : html`<ul class="list">
             ${keys.map(
-              (hash) =>
+              (key) =>
                 html`<li>
-                  <code>${hash.slice(0, 12)}…</code>
-                  <form class="plain" method="post" action="${path}/api-keys/${hash}/delete">
+                  <code>${key.sha256.slice(0, 12)}…</code> ${key.name ?? null}
+                  ${key.expires_at === undefined ? null : keyEnd(key.expires_at, isExpired(key, nowMs))}
+                  <form class="plain" method="post" action="${path}/api-keys/${key.sha256}/delete">
                     <button class="quiet" type="submit">Delete</button>
                   </form>
                 </li>`,
@@ -197,9 +200,31 @@ export function keySection({ path, record }: TenantForms): Html {
           </ul>`
     }
     <form method="post" action="${path}/api-keys">
+      <div class="row">
+        <div class="field">
+          <label for="key-name">What for</label>
+          <input id="key-name" name="name" maxlength="200" placeholder="CI" />
+        </div>
+        <div class="field">
+          <label for="key-for">Good for</label>
+          <select id="key-for" name="for">
+            <option value="">Ever</option>
+            <option value="1d">1 day</option>
+            <option value="7d">1 week</option>
+            <option value="90d">90 days</option>
+            <option value="365d">1 year</option>
+          </select>
+        </div>
+      </div>
       <button class="second" type="submit">Create a key</button>
     </form>
   </section>`;
+}
+
+function keyEnd(end: string, expired: boolean): Html {
+  return expired
+    ? html`<span class="badge plain">expired</span>`
+    : html`<span class="soft small">until ${stamp(end)}</span>`;
 }
 
 export function portalSection({ path }: TenantForms): Html {

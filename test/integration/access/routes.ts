@@ -51,6 +51,10 @@ export const adminSamples: Samples = {
     path: `${admin}/tenants/${tenant()}/boosts/none`,
     status: 404,
   }),
+  'GET /admin/v1/tenants/:id/api-keys': () => ({
+    path: `${admin}/tenants/${tenant()}/api-keys`,
+    status: 200,
+  }),
   'POST /admin/v1/tenants/:id/api-keys': () => ({
     path: `${admin}/tenants/${tenant()}/api-keys`,
     status: 201,

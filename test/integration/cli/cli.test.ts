@@ -109,6 +109,12 @@ describe('tollgate', () => {
     expect((await tollgate(['status', id])).out).toContain('0 requests this minute');
     expect((await tollgate(['portal-link', id])).out).toContain('/sign-in?token=');
     expect((await tollgate(['api-key', id])).out).toMatch(/^tgk_/);
+    expect((await tollgate(['api-key', id, '--for', '90d', '--name', 'CI'])).out).toMatch(/good until 2/);
+    const listed = (await tollgate(['api-keys', id])).out;
+    expect(listed).toMatch(/^HASH .*EXPIRES\n[0-9a-f]{12} +CI .*\n[0-9a-f]{12} +never\n$/);
+    const hash = listed.split('\n')[1]?.slice(0, 12) ?? '';
+    expect((await tollgate(['api-key-delete', id, hash])).code).toBe(0);
+    expect((await tollgate(['api-keys', id])).out).not.toContain(hash);
     expect((await tollgate(['tenants', id])).out).toContain(id);
     expect((await tollgate(['tenant', id])).out).toContain('POST /agent/chat');
   });

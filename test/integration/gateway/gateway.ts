@@ -15,7 +15,7 @@ import { createGate } from '../../../services/gateway/gate.ts';
 import type { Gate } from '../../../services/gateway/gate.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import { createQueryShares } from '../../../shared/clickhouse/query-shares.ts';
-import { apiKeysOf } from '../../../shared/domain/tenant.ts';
+import { apiKeysOf, keyEndMs } from '../../../shared/domain/tenant.ts';
 import type { KeyHolder, TenantRecord } from '../../../shared/domain/tenant.ts';
 import { publishedTimeBounds } from '../../../shared/domain/events/bounds.ts';
 import type { RequestEvent, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
@@ -155,8 +155,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
 export function holderOf(sha256: string, records: readonly TenantRecord[]): KeyHolder | undefined {
   for (const record of records) {
     const key = apiKeysOf(record).find((one) => one.sha256 === sha256);
-    if (key !== undefined)
-      return { record, expiresAtMs: Date.parse(key.expires_at ?? '9999-01-01T00:00:00Z') };
+    if (key !== undefined) return { record, expiresAtMs: keyEndMs(key) };
   }
   return undefined;
 }

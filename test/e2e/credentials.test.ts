@@ -1,0 +1,39 @@
+// Goal: what is said about a credential in one place holds in every process, within a second.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runPolicy } from '../support/policy-run.ts';
+import type { PolicyRun } from '../support/policy-run.ts';
+import { eventually, uniqueName } from '../support/servers.ts';
+
+let run: PolicyRun;
+beforeAll(async () => {
+  run = await runPolicy('default', { services: ['gateway', 'console'] });
+});
+afterAll(() => run.stop());
+
+test('an API key works as soon as it is made, and is refused within a second of its end', async () => {
+  const endMs = Date.now() + 4_000;
+  const made = await run.admin(`POST /admin/v1/tenants/${uniqueName('key')}/api-keys`, {
+    name: 'short',
+    expires_at: new Date(endMs).toISOString(),
+  });
+  expect(made.status).toBe(201);
+  const call = () => run.call('GET /', { headers: { 'x-api-key': String(made.body['api_key']) } });
+  await eventually(async () => (await call()).status === 200, { timeoutMs: 3_000 });
+  let lastGoodMs = 0;
+  const refused = await eventually(
+    async () => {
+      const startedMs = Date.now();
+      const answer = await call();
+      if (answer.status !== 200) return answer;
+      lastGoodMs = startedMs;
+      return null;
+    },
+    { timeoutMs: 20_000, intervalMs: 20 },
+  );
+  expect(refused).toMatchObject({
+    status: 401,
+    body: { detail: `The API key expired at ${new Date(endMs).toISOString()}; create a new one.` },
+  });
+  expect(Date.now()).toBeGreaterThanOrEqual(endMs);
+  expect(lastGoodMs).toBeLessThan(endMs + 1_000);
+});

@@ -1,0 +1,121 @@
+// Goal: a key is good exactly as long as whoever made it said, in every place that reads keys.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { uniqueName } from '../../support/servers.ts';
+import { createBed } from './bed.ts';
+import type { Answer, Bed } from './bed.ts';
+import { get, post } from './browser.ts';
+
+let bed: Bed;
+beforeAll(async () => {
+  bed = await createBed();
+});
+afterAll(() => bed.dispose());
+
+const inSeconds = (seconds: number): string => new Date(Date.now() + seconds * 1000).toISOString();
+const past = '2026-01-01T00:00:00.000Z';
+
+function create(id: string, body?: object): Promise<Answer> {
+  return bed.admin(`POST /admin/v1/tenants/${id}/api-keys`, body);
+}
+
+async function listed(id: string): Promise<readonly Record<string, unknown>[]> {
+  const { body } = await bed.admin(`GET /admin/v1/tenants/${id}/api-keys`);
+  return body['api_keys'] as Record<string, unknown>[];
+}
+
+describe('a key with a name and an end', () => {
+  test('says both when it is made and when it is listed, and the history says so too', async () => {
+    const id = uniqueName('key');
+    const expires = inSeconds(3600);
+    const made = await create(id, { name: 'CI', expires_at: expires });
+    expect(made).toMatchObject({ status: 201, body: { name: 'CI', expires_at: expires } });
+    expect(await listed(id)).toEqual([
+      expect.objectContaining({
+        sha256: made.body['sha256'],
+        name: 'CI',
+        expires_at: expires,
+        expired: false,
+      }),
+    ]);
+    expect(bed.directory.get(id)?.history?.[0]?.detail).toMatch(/“CI” created, good until/);
+    expect(bed.directory.byApiKeyHash(String(made.body['sha256']))?.expiresAtMs).toBe(Date.parse(expires));
+  });
+
+  test('the time may be in any zone; a time that is past, or none, is refused', async () => {
+    const id = uniqueName('key');
+    expect((await create(id, { expires_at: '2099-01-01T00:00:00+02:00' })).body['expires_at']).toBe(
+      '2098-12-31T22:00:00.000Z',
+    );
+    for (const wrong of [past, '2099-02-30T00:00:00Z', 'tomorrow', '', 5])
+      expect([400, 422]).toContain((await create(id, { expires_at: wrong })).status);
+    for (const wrong of [{ name: '' }, { ttl: '1d' }, { name: 'x'.repeat(201) }])
+      expect([400, 422]).toContain((await create(id, wrong)).status);
+    expect(await listed(id)).toHaveLength(1);
+  });
+
+  test('signs in to the portal while it is good, for no longer than it is good', async () => {
+    const id = uniqueName('key');
+    const made = await create(id, { expires_at: inSeconds(600) });
+    const page = await post(bed, '/sign-in', { credential: String(made.body['api_key']) });
+    expect(page.status).toBe(303);
+    expect(Number(/Max-Age=(\d+)/.exec(page.cookie)?.[1])).toBeLessThanOrEqual(600);
+    expect((await get(bed, '/usage', page.cookie)).text).toContain(id);
+    await endAllKeys(id);
+    const after = await post(bed, '/sign-in', { credential: String(made.body['api_key']) });
+    expect(after.status).toBe(401);
+    expect(after.text).toContain('The API key expired at');
+  });
+});
+
+describe('records', () => {
+  test('both lists of keys open the tenant, and a key in both is as good as the newer list says', async () => {
+    const id = uniqueName('key');
+    const [old, both] = ['a'.repeat(64), 'b'.repeat(64)];
+    const put = await bed.admin(`PUT /admin/v1/tenants/${id}`, {
+      api_keys_sha256: [old, both],
+      api_keys: [{ sha256: both, name: 'ended', expires_at: past }],
+    });
+    expect(put.status).toBe(200);
+    expect(bed.directory.byApiKeyHash(old)).toMatchObject({ expiresAtMs: Infinity });
+    expect(bed.directory.byApiKeyHash(both)).toMatchObject({ expiresAtMs: Date.parse(past) });
+    expect((await bed.admin(`DELETE /admin/v1/tenants/${id}/api-keys/${both.slice(0, 12)}`)).status).toBe(
+      204,
+    );
+    expect(bed.directory.byApiKeyHash(both)).toBeUndefined();
+    expect(bed.directory.byApiKeyHash(old)).toBeDefined();
+  });
+
+  test('a PUT without keys leaves them; the record as GET answers it can be PUT back', async () => {
+    const id = uniqueName('key');
+    await create(id, { name: 'kept', expires_at: inSeconds(60) });
+    await create(id);
+    await bed.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'pro' });
+    const before = await listed(id);
+    expect(before).toHaveLength(2);
+    const { body } = await bed.admin(`GET /admin/v1/tenants/${id}`);
+    expect((await bed.admin(`PUT /admin/v1/tenants/${id}`, body['record'] as TenantRecord)).status).toBe(200);
+    expect(await listed(id)).toEqual(before);
+  });
+
+  test('a tenant has 20 keys; one that has expired makes room, one that is good does not', async () => {
+    const id = uniqueName('key');
+    for (let made = 0; made < 20; made += 1) expect((await create(id, { name: `${made}` })).status).toBe(201);
+    expect((await create(id, { name: 'one more' })).status).toBe(409);
+    await endAllKeys(id, 1);
+    expect((await create(id, { name: 'one more' })).status).toBe(201);
+    const names = (await listed(id)).map(({ name }) => name);
+    expect(names).toHaveLength(20);
+    expect(names).toContain('one more');
+    expect(names).not.toContain('0');
+    expect((await create(id, { name: 'and another' })).status).toBe(409);
+  });
+});
+
+/** Writes the record with the first `count` of its keys expired. */
+async function endAllKeys(id: string, count = Infinity): Promise<void> {
+  const keys = (bed.directory.get(id)?.api_keys ?? []).map((key, index) =>
+    index < count ? { ...key, expires_at: past } : key,
+  );
+  expect((await bed.admin(`PUT /admin/v1/tenants/${id}`, { api_keys: keys })).status).toBe(200);
+}
