@@ -29,7 +29,11 @@ export interface Bed {
   readonly clickhouse: ClickHouse;
   /** Values go to the usage topic under the tenant's key; a string or a buffer goes as it is. */
   readonly produce: (
-    records: readonly { readonly tenant: string; readonly value: unknown }[],
+    records: readonly {
+      readonly tenant: string;
+      readonly value: unknown;
+      readonly headers?: Readonly<Record<string, string>>;
+    }[],
   ) => Promise<void>;
   readonly start: (options?: { readonly blockRowsMax?: number }) => RunningAggregator;
   readonly dispose: () => Promise<void>;
@@ -55,8 +59,9 @@ export async function createBed(clickhouseUrl: string = servers().clickhouseUrl)
     async produce(records) {
       await producer.send(
         topics.usage,
-        records.map(({ tenant, value }) => ({
+        records.map(({ tenant, value, headers = {} }) => ({
           key: tenant,
+          headers,
           value: typeof value === 'string' || Buffer.isBuffer(value) ? value : JSON.stringify(value),
         })),
       );

@@ -127,6 +127,27 @@ async function drained(): Promise<void> {
 
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
 
+test('events of other producers, binary, repeated and under any key, are no loss', async () => {
+  const attributes = {
+    ce_specversion: '1.0',
+    ce_id: 'order-1',
+    ce_source: 'shop',
+    ce_type: 'orders',
+    ce_subject: 'acme',
+  };
+  const event = { ...attributes, ce_time: new Date().toISOString() };
+  const keys = ['acme', 'other', 'third', 'fourth'];
+  await bed.produce(keys.map((tenant) => ({ tenant, value: '{"units":1}', headers: event })));
+  await bed.produce([{ tenant: 'acme', value: '{}', headers: { ...attributes, ce_id: 'untimed' } }]);
+  await bed.produce([{ tenant: 'acme', value: '{}', headers: { ...attributes, ce_id: 'untimed' } }]);
+  await drained();
+  expect(await audit()).toMatchObject({
+    lost: 0,
+    lostRecords: [],
+    explained: { deadLetters: 0, repeats: 4 },
+  });
+});
+
 test('it is quiet about repeats, corrections, late events and dead letters, which rightly have no row of their own', async () => {
   const events = await requests(upTo(40));
   const meter = stamped(meterEvent('other'), 41);

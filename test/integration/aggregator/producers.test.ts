@@ -1,0 +1,152 @@
+// Goal: events that other producers write to the usage topic are counted once, whatever their form, key or bytes.
+// Method: a real aggregator between real Kafka and the real ClickHouse engine.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { amendEventType } from '../../../shared/domain/correction.ts';
+import { listDeadLetters, replayDeadLetter } from '../../../shared/kafka/dead-letters.ts';
+import { createProducer } from '../../../shared/kafka/producer.ts';
+import { createRegistry } from '../../../shared/runtime/ops.ts';
+import { eventually } from '../../support/servers.ts';
+import { allEqual, counts, createBed } from './bed.ts';
+import type { Bed } from './bed.ts';
+import { meterEvent } from './events.ts';
+
+let bed: Bed;
+beforeEach(async () => {
+  bed = await createBed();
+});
+afterEach(() => bed.dispose());
+
+const structured = { 'content-type': 'application/cloudevents+json; charset=utf-8' };
+
+function binary(id: string, more: Readonly<Record<string, string>> = {}) {
+  const time = new Date().toISOString();
+  const attributes = {
+    ce_specversion: '1.0',
+    ce_id: id,
+    ce_source: 'shop',
+    ce_type: 'orders',
+    ce_time: time,
+  };
+  return { ...attributes, ce_subject: 'acme', 'content-type': 'application/json', ...more };
+}
+
+async function untilCounted(expected: number): Promise<void> {
+  await eventually(
+    async () => {
+      const row = await counts(bed.clickhouse);
+      expect(allEqual(row, expected), JSON.stringify(row)).toBe(true);
+      return true;
+    },
+    { timeoutMs: 30_000 },
+  );
+}
+
+async function lettersOf(expected: number) {
+  return eventually(async () => {
+    const letters = await listDeadLetters(bed.kafka, bed.topics.deadLetters, { limit: 100 });
+    return letters.length === expected ? letters : null;
+  });
+}
+
+test('structured and binary events of one tenant are its usage, with attributes, extensions and data', async () => {
+  bed.start();
+  const event = meterEvent('acme', { id: 's1', data: { units: 2, model: 'small' } });
+  await bed.produce([
+    { tenant: 'acme', value: { ...event, traceparent: '00-ab' }, headers: structured },
+    {
+      tenant: 'acme',
+      value: '{"units":3,"user_id":"ada","model":"groß"}',
+      headers: binary('b1 größer', { ce_traceparent: '00-cd', ce_dataschema: 'urn:s', other: 'x' }),
+    },
+    { tenant: 'acme', value: '', headers: binary('b2') },
+  ]);
+  await untilCounted(3);
+  const rows = await bed.clickhouse.query(
+    'SELECT event_id, source, type, user_id, units, properties FROM usage_events ORDER BY event_id',
+  );
+  expect(rows).toEqual([
+    {
+      event_id: 'b1 größer',
+      source: 'shop',
+      type: 'orders',
+      user_id: 'ada',
+      units: 3,
+      properties: { model: 'groß', ce_traceparent: '00-cd', ce_dataschema: 'urn:s' },
+    },
+    { event_id: 'b2', source: 'shop', type: 'orders', user_id: '', units: 0, properties: {} },
+    {
+      event_id: 's1',
+      source: 'billing-app',
+      type: 'tokens.used',
+      user_id: '',
+      units: 2,
+      properties: { model: 'small', ce_traceparent: '00-ab' },
+    },
+  ]);
+});
+
+test('an event is counted once for its subject, whatever keys and partitions its copies have', async () => {
+  const keys = Array.from({ length: 40 }, (_, index) => `key-${index}`);
+  const event = meterEvent('acme', { id: 'order-1', data: { units: 5 } });
+  const headers = binary('order-2');
+  bed.start({ blockRowsMax: 7 });
+  await bed.produce(
+    keys.flatMap((tenant) => [
+      { tenant, value: event, headers: structured },
+      { tenant, value: '{"units":7}', headers },
+    ]),
+  );
+  await untilCounted(2);
+  expect((await counts(bed.clickhouse)).units_by_day).toBe(12);
+  await bed.produce(keys.map((tenant) => ({ tenant, value: event })));
+  await bed.produce([{ tenant: 'z', value: '{"units":1}', headers: binary('order-3') }]);
+  await untilCounted(3);
+  const tenants = await bed.clickhouse.query('SELECT DISTINCT tenant_id FROM usage_by_day');
+  expect(tenants).toEqual([{ tenant_id: 'acme' }]);
+});
+
+test('what no reader survives is a dead letter, and the records behind it are counted', async () => {
+  bed.start();
+  const deep = '['.repeat(20_000) + ']'.repeat(20_000);
+  const event = JSON.stringify(meterEvent('acme', { data: { deep: '?' } }));
+  const bytes = Buffer.from(JSON.stringify(meterEvent('acme', { data: { user_id: '?' } })));
+  bytes[bytes.indexOf('?')] = 0xff;
+  const bad = [
+    event.replace('"?"', deep),
+    event.replace('"?"', '{"a":'.repeat(20_000) + '1' + '}'.repeat(20_000)),
+    event.replace('{"deep":"?"}', deep),
+    `{"extension":${deep},${event.slice(1)}`,
+    deep,
+    bytes,
+    JSON.stringify(meterEvent('acme', { data: { units: 1.7e308 } })),
+  ];
+  await bed.produce(bad.map((value) => ({ tenant: 'acme', value })));
+  await bed.produce([
+    { tenant: 'acme', value: deep, headers: binary('deep') },
+    { tenant: 'acme', value: '[]', headers: { 'content-type': 'application/cloudevents-batch+json' } },
+    { tenant: 'acme', value: meterEvent('acme') },
+    { tenant: 'acme', value: '{"units":1}', headers: binary('good') },
+  ]);
+  await untilCounted(2);
+  const letters = await lettersOf(bad.length + 2);
+  expect(letters.filter(({ reason }) => reason === 'the event is nested deeper than 32 levels')).toHaveLength(
+    3,
+  );
+  expect(letters.map(({ reason }) => reason)).toContain('the event is not UTF-8');
+});
+
+test('a binary event that became a dead letter is replayed with its attributes', async () => {
+  bed.start();
+  const amend = binary('a1', { ce_type: amendEventType, ce_source: 'billing-app' });
+  await bed.produce([{ tenant: 'acme', value: '{"event_id":"order-1","units":4}', headers: amend }]);
+  const [letter] = await lettersOf(1);
+  expect(letter).toMatchObject({ reason: expect.stringContaining('not known') as unknown, headers: amend });
+  await bed.produce([{ tenant: 'acme', value: meterEvent('acme', { id: 'order-1', data: { units: 10 } }) }]);
+  await untilCounted(1);
+  const producer = createProducer(bed.kafka, { registry: createRegistry('test') });
+  const service = { kafka: bed.kafka, producer, topic: bed.topics.deadLetters };
+  expect(await replayDeadLetter(service, letter!.id)).toBe(true);
+  await producer.close();
+  await eventually(async () => (await counts(bed.clickhouse)).units_by_day === 4);
+  await untilCounted(1);
+});
