@@ -1,0 +1,23 @@
+import { expect } from 'vitest';
+import type { PolicyRun } from '../../support/policy-run.ts';
+import { eventually } from '../../support/servers.ts';
+
+/** Waits until exactly these events of the tenant are stored, each once, with one unit each at every level. */
+export async function untilStored(run: PolicyRun, tenant: string, ids: readonly string[]): Promise<void> {
+  await eventually(
+    async () => {
+      const rows = await run.clickhouse.query<{ id: string }>(
+        'SELECT event_id AS id FROM usage_events WHERE tenant_id = {tenant:String} ORDER BY id',
+        { tenant },
+      );
+      expect(rows.map(({ id }) => id)).toEqual([...ids].sort());
+      const [sums] = await run.clickhouse.query(
+        'SELECT sum(u.requests) AS events, sum(u.units) AS units FROM usage_by_day AS u WHERE tenant_id = {tenant:String}',
+        { tenant },
+      );
+      expect(sums).toEqual({ events: ids.length, units: ids.length });
+      return true;
+    },
+    { timeoutMs: 30_000, intervalMs: 100 },
+  );
+}
