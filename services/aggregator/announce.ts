@@ -3,18 +3,24 @@ import type { Span, TenantTotalsRow } from '../../shared/clickhouse/period-total
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { dateAt, periodAt } from '../../shared/domain/calendar.ts';
 import type { PeriodTotals, TenantTotals } from '../../shared/domain/totals.ts';
+import type { DeadLetterWriter } from '../../shared/kafka/dead-letter-writer.ts';
 import type { Producer } from '../../shared/kafka/producer.ts';
 import { sendInPieces } from '../../shared/kafka/send-in-pieces.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import { TollgateError } from '../../shared/runtime/errors.ts';
 
 export interface Announcer {
-  /** Puts the totals of these tenants on the totals topic; the map names each one's partition. Safe to repeat. */
+  /**
+   * Puts the totals of these tenants on the totals topic; the map names each one's partition. Totals that Kafka refuses
+   * become a dead letter of their tenant, and stop no other's. Safe to repeat.
+   */
   announce(tenants: ReadonlyMap<string, number>): Promise<void>;
 }
 
 export interface AnnouncerOptions {
   readonly clickhouse: ClickHouse;
   readonly producer: Producer;
+  readonly deadLetters: DeadLetterWriter;
   readonly topic: string;
   readonly clock: Clock;
   /** IANA zone of a tenant's calendar; null is UTC. */
@@ -25,7 +31,7 @@ export interface AnnouncerOptions {
 
 /** Announces what ClickHouse holds now, day and month of each tenant's own calendar. */
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
-  const { clickhouse, producer, topic, clock, zoneOf, completeThroughMs } = options;
+  const { clickhouse, clock, zoneOf, completeThroughMs } = options;
   return {
     async announce(tenants) {
       const nowMs = clock.now();
@@ -42,16 +48,51 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
             ...(zone === null ? {} : { time_zone: zone }),
             day: totalsOf(day.get(tenantId), spans.day, zone),
             month: totalsOf(month.get(tenantId), spans.month, zone),
-            day_by_route: day.get(tenantId)?.consumed_by_route ?? {},
+            ...routesOf(day.get(tenantId)?.consumed_by_route ?? {}),
             complete_through: new Date(completeThroughMs(tenants.get(tenantId) ?? -1)).toISOString(),
             announced_at: new Date(clock.now()).toISOString(),
           };
           return { key: tenantId, value: JSON.stringify(totals) };
         });
-        await sendInPieces(producer, topic, records);
+        await send(options, records);
       }
     },
   };
+}
+
+/** A tenant's own events may name any number of routes, and a record has to fit. */
+const routesLengthMax = 128 * 1024;
+
+function routesOf(consumed: Readonly<Record<string, number>>): Pick<TenantTotals, 'day_by_route'> {
+  return JSON.stringify(consumed).length > routesLengthMax ? {} : { day_by_route: consumed };
+}
+
+async function send(
+  { producer, deadLetters, topic }: AnnouncerOptions,
+  records: readonly { readonly key: string; readonly value: string }[],
+): Promise<void> {
+  try {
+    await sendInPieces(producer, topic, records);
+  } catch (error) {
+    if (!isRefused(error)) throw error;
+    for (const record of records) await sendAlone(record);
+  }
+
+  async function sendAlone({ key, value }: { readonly key: string; readonly value: string }): Promise<void> {
+    try {
+      await producer.send(topic, [{ key, value }]);
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      const reason = `the totals could not be announced: ${error.message}`;
+      await deadLetters.write([
+        { reason, topic, partition: null, offset: null, key, value: Buffer.from(value) },
+      ]);
+    }
+  }
+}
+
+function isRefused(error: unknown): error is TollgateError {
+  return error instanceof TollgateError && error.code === 'KAFKA_RECORD_REFUSED';
 }
 
 function totalsOf(row: TenantTotalsRow | undefined, span: Span, zone: string | null): PeriodTotals {

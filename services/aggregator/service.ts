@@ -70,6 +70,7 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
   const announcer = createAnnouncer({
     clickhouse,
     producer,
+    deadLetters,
     topic: topics.totals,
     clock,
     zoneOf: (tenantId) => tenants.get(tenantId)?.time_zone ?? null,

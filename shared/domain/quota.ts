@@ -43,7 +43,8 @@ export function consumedIn(
   const start = dateAt(zone, span.startMs);
   if (quota.period === 'day') {
     if (totals.day.start !== start) return 'elsewhere';
-    return quota.route === null ? totals.day.consumed : (totals.day_by_route[quota.route] ?? 0);
+    if (quota.route === null) return totals.day.consumed;
+    return totals.day_by_route === undefined ? 'unknown' : (totals.day_by_route[quota.route] ?? 0);
   }
   if (quota.period !== 'month' || quota.route !== null) return 'unknown';
   return totals.month.start === start ? totals.month.consumed : 'elsewhere';

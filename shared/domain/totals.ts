@@ -21,8 +21,8 @@ export interface TenantTotals {
   readonly time_zone?: string;
   readonly day: PeriodTotals;
   readonly month: PeriodTotals;
-  /** Consumed units of the day by route pattern, for quotas of a route. */
-  readonly day_by_route: Readonly<Record<string, number>>;
+  /** Consumed units of the day by route pattern, for quotas of a route; absent: too many routes, ask ClickHouse. */
+  readonly day_by_route?: Readonly<Record<string, number>>;
   /** Up to when usage is known to be complete: every event older than this is counted. ISO 8601. */
   readonly complete_through: string;
   readonly announced_at: string;

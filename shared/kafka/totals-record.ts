@@ -23,7 +23,7 @@ const schema = Type.Object({
   time_zone: Type.Optional(Type.String()),
   day: periodSchema,
   month: periodSchema,
-  day_by_route: Type.Record(Type.String(), Type.Number()),
+  day_by_route: Type.Optional(Type.Record(Type.String(), Type.Number())),
   complete_through: Type.String(),
   announced_at: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T' }),
 });

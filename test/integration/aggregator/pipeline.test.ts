@@ -236,4 +236,64 @@ describe('what the aggregator counts', () => {
       source: 'tollgate/node-1',
     });
   });
+
+  test('C2: a tenant whose totals are too large for a record has them without routes, and stops no other', async () => {
+    bed = await createBed();
+    bed.start();
+    const wide = Array.from({ length: 2_400 }, (_, index) =>
+      meterEvent('wide', { data: { units: 1, route: `${index} `.padEnd(500, 'r') } }),
+    );
+    for (let from = 0; from < wide.length; from += 600) {
+      await bed.produce(wide.slice(from, from + 600).map((value) => ({ tenant: 'wide', value })));
+    }
+    await bed.produce([{ tenant: 'other', value: meterEvent('other') }]);
+    const announced = await valuesOf<TenantTotals>(bed.topics.totals, (values) =>
+      [2_400, 0].every((consumed, index) =>
+        values.some(
+          (totals) => totals.tenant_id === ['wide', 'other'][index] && totals.day.consumed === consumed,
+        ),
+      ),
+    );
+    const totals = announced.findLast(({ tenant_id }) => tenant_id === 'wide');
+    expect(totals).not.toHaveProperty('day_by_route');
+    expect(announced.find(({ tenant_id }) => tenant_id === 'other')).toHaveProperty('day_by_route');
+  });
+
+  test('C2: totals that Kafka refuses are a dead letter of their tenant, and those of others are announced', async () => {
+    bed = await createBed();
+    await limitRecords(bed.topics.totals, 1_000);
+    bed.start();
+    const wide = Array.from({ length: 10 }, (_, index) =>
+      meterEvent('wide', { data: { units: 1, route: `${index} `.padEnd(100, 'r') } }),
+    );
+    await bed.produce([...wide, meterEvent('other')].map((value) => ({ tenant: value.subject, value })));
+    const isOther = ({ tenant_id }: TenantTotals): boolean => tenant_id === 'other';
+    await valuesOf<TenantTotals>(bed.topics.totals, (values) => values.some(isOther));
+    const letter = await eventually(
+      async () => (await listDeadLetters(bed.kafka, bed.topics.deadLetters, { limit: 10 }))[0],
+    );
+    expect(letter).toMatchObject({ topic: bed.topics.totals, tenantId: 'wide', partition: null });
+    expect(letter.reason).toMatch(/^the totals could not be announced: /);
+  });
 });
+
+/** Kafka's own number for a topic among the things that have settings. */
+const topicResource = 2;
+
+async function limitRecords(topic: string, bytesMax: number): Promise<void> {
+  const connection = bed.kafka.open();
+  const admin = connection.client.admin();
+  await admin.connect();
+  await admin.alterConfigs({
+    validateOnly: false,
+    resources: [
+      {
+        // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- its enum is behind the one door
+        type: topicResource,
+        name: topic,
+        configEntries: [{ name: 'max.message.bytes', value: String(bytesMax) }],
+      },
+    ],
+  });
+  connection.destroy();
+}

@@ -67,6 +67,17 @@ describe('readings of announced totals', () => {
     });
   });
 
+  test('are open for the quotas of routes where there are too many routes to be announced', () => {
+    const { day_by_route: _, ...others } = totals;
+    const readings = readingsOf(others, policy, null, nowMs);
+    expect(Object.fromEntries(readings.map(({ quota, consumed }) => [quota.name, consumed]))).toEqual({
+      hour: null,
+      day: 30,
+      month: 300,
+      chat: null,
+    });
+  });
+
   test('carry a reset that lies within the period', () => {
     const atMs = Date.parse('2026-03-05T00:00:00Z');
     const reset = { at_ms: atMs, actor: 'x', day_units: 0, month_units: 0 };
