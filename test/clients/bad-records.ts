@@ -74,6 +74,14 @@ export const badKinds: readonly BadKind[] = [
   },
   { name: 'JSON that is cut off', record: (good) => keyed(good, good.value.slice(0, -5)), fate: 'letter' },
   {
+    name: '1e300 units',
+    record: ({ key, value }) => ({
+      key,
+      value: JSON.stringify(withUnits(JSON.parse(value) as Fields, 1e300)),
+    }),
+    fate: { usage: 'letter', totals: 'letter', tenants: 'letter', alerts: 'handled', deliveries: 'handled' },
+  },
+  {
     name: 'a key that is no text',
     record: ({ value }) => ({ key: Buffer.from([0xff, 0x00, 0xc3, 0x28]), value }),
     fate: keyMatters,
@@ -122,3 +130,18 @@ export const badKinds: readonly BadKind[] = [
     fate: 'handled',
   },
 ];
+
+interface Fields {
+  readonly data?: object;
+  readonly day?: object;
+  readonly alert?: object;
+  readonly used?: number;
+}
+
+/** The record with this as its number of units, wherever it has one; for a tenant as a limit. */
+function withUnits(fields: Fields, units: number): object {
+  if (fields.data !== undefined) return { ...fields, data: { ...fields.data, units } };
+  if (fields.day !== undefined) return { ...fields, day: { ...fields.day, consumed: units } };
+  if (fields.alert !== undefined) return { ...fields, alert: { ...fields.alert, used: units } };
+  return fields.used === undefined ? { ...fields, overrides: { minute: units } } : { ...fields, used: units };
+}

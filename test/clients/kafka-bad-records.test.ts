@@ -198,8 +198,22 @@ describe.each(topicNames)('on the topic of %s', (name) => {
       .filter(([place]) => isLetter(place, found, name));
     expect(goodLetters).toEqual([]);
     await expectAlive();
+    // By which the alert on dead letters fires, and names the topic.
+    const metrics = await (await fetch(`${installation.service(writerOf[name]).opsUrl}/metrics`)).text();
+    expect(metrics).toMatch(
+      new RegExp(`^tollgate_dead_letters_total\\{topic="${alerting.topics[name]}".*\\} [1-9]`, 'm'),
+    );
   });
 });
+
+/** The service that writes the dead letters of a topic. */
+const writerOf: Readonly<Record<TopicName, ServiceName>> = {
+  usage: 'aggregator',
+  totals: 'reconciler',
+  tenants: 'aggregator',
+  alerts: 'alerter',
+  deliveries: 'alerter',
+};
 
 function isLetter(
   place: ForeignPlace | undefined,

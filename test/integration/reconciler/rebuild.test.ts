@@ -72,6 +72,7 @@ beforeAll(async () => {
     { tenant: 'tokyo', units: 11, timeMs: periodAt('day', 'Asia/Tokyo', nowMs).startMs - 1, route: '*' },
     { tenant: 'reset', units: 20, timeMs: nowMs - 3000, route: '*' },
     { tenant: 'reset', units: 5, timeMs: nowMs - 1000, route: '*' },
+    { tenant: 'huge', units: 1e300, timeMs: nowMs, route: '*' },
   ]);
   vigils.push(watchOver('first'), watchOver('second'));
 });
@@ -186,6 +187,21 @@ describe('counters are rebuilt from ClickHouse', () => {
     expect(await second!.complete(lost!)).toBe('lost');
     expect(await first!.complete(lost!)).toBe('trusted');
     expect(await second!.lost()).toEqual([]);
+  });
+
+  test('C2: but for those of a tenant whose total no counter holds, which keep no other from it', async () => {
+    const healer = createHealer({
+      limiter: reader,
+      clickhouse,
+      drift: createDrift(new Registry(), systemClock),
+      registry: new Registry(),
+    });
+    const readings = await readingsOfAll({ clickhouse, policy, records, nowMs: Date.now() });
+    const unhealed = await healer.heal(readings);
+    expect(new Set(unhealed.map(({ tenantId }) => tenantId))).toEqual(new Set(['huge']));
+    expect(unhealed[0]?.reason).toMatch(/^quota \w+: a quota counter cannot hold 1e\+300 units$/);
+    expect(await usedOf('huge')).toMatchObject({ day: 0, month: 0 });
+    await expectRight();
   });
 
   test('and what a healthy Redis counts beyond ClickHouse stays', async () => {
