@@ -13,6 +13,7 @@ export const debianPackages = {
   promtool: 'prometheus',
   'prometheus-alertmanager': 'prometheus-alertmanager',
   nginx: 'nginx-light',
+  caddy: 'caddy',
   chromium: 'chromium',
   kcat: 'kcat',
 } as const;

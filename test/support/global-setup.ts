@@ -34,7 +34,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 /** What tests of a project run besides the servers. Installed before any test, since a test's time is bounded. */
 const programs: Readonly<Record<string, readonly Program[]>> = {
-  integration: ['nginx', 'redis-cli', 'prometheus', 'promtool', 'prometheus-alertmanager'],
+  integration: ['redis-cli', 'prometheus', 'promtool', 'prometheus-alertmanager'],
+  clients: ['nginx', 'caddy'],
+  hostile: ['nginx'],
   e2e: ['chromium', 'nginx', 'prometheus', 'prometheus-alertmanager'],
   faults: ['prometheus', 'prometheus-alertmanager'],
 };

@@ -27,8 +27,8 @@ const querySchema = Type.Object({
 /**
  * `GET /v1/authz` for proxies that ask before they pass a request on: nginx `auth_request`, Traefik and Caddy forward
  * authentication. The proxy describes the request (see `originalRequest`), and the client's own credentials come along.
- * Nginx understands only 2xx, 401 and 403 here: with `?refuse=403` a refusal is a 403 whose X-Tollgate-Status and
- * X-Tollgate-Problem say what to answer the client.
+ * Nginx understands only 2xx, 401 and 403 here: with `?refuse=403` every other refusal is a 403, and X-Tollgate-Status
+ * and X-Tollgate-Problem say what to answer the client.
  */
 export function registerAuthz(app: ApiServer, gate: Gate): void {
   app.get(
@@ -65,12 +65,12 @@ export function registerAuthz(app: ApiServer, gate: Gate): void {
 }
 
 function sendRefusal(reply: FastifyReply, problem: Problem, as403: boolean): FastifyReply {
-  if (!as403 || problem.status === 401) {
+  if (!as403) {
     sendProblem(reply, problem);
     return reply;
   }
   void reply.header('x-tollgate-status', String(problem.status)).header('x-tollgate-problem', ascii(problem));
-  sendProblem(reply, { ...problem, status: 403 });
+  sendProblem(reply, problem.status === 401 ? problem : { ...problem, status: 403 });
   return reply;
 }
 

@@ -1,0 +1,3 @@
+module github.com/tollgate/limitheaders
+
+go 1.22

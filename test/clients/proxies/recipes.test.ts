@@ -1,0 +1,239 @@
+import type { IncomingMessage } from 'node:http';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createOpsServer } from '../../../shared/runtime/ops.ts';
+import {
+  as,
+  limitHeadersOf,
+  serviceToken,
+  startGateway,
+  startUpstream,
+} from '../../integration/gateway/gateway.ts';
+import type { TestGateway, TestUpstream } from '../../integration/gateway/gateway.ts';
+import { rawRequest, sendRaw } from '../../integration/gateway/raw-request.ts';
+import { eventually, uniqueName } from '../../support/servers.ts';
+import { startProxy } from './proxies.ts';
+import type { ProxyName, ProxyTargets, RunningProxy } from './proxies.ts';
+
+const policy = {
+  plans: '{ free: { limits: [{ name: minute, per: tenant, limit: 1000, window: 1m }] } }',
+  routes: `
+  - { match: POST /agent/chat, limits: [{ name: chat, per: tenant, limit: 10, window: 1m }] }
+  - { match: GET /free }`,
+  services: '[{ name: billing, token_env: TOLLGATE_SERVICE_TOKEN }]',
+};
+
+interface Running {
+  readonly gateway: TestGateway;
+  readonly targets: ProxyTargets;
+  close(): Promise<void>;
+}
+
+let upstream: TestUpstream;
+
+/** A gateway that a test may stop, with the `/healthz` of its process. */
+async function startTollgate(): Promise<Running> {
+  const gateway = await startGateway({ policy });
+  const ops = createOpsServer({ registry: gateway.registry, unready: () => [] });
+  const health = await ops.listen({ host: '127.0.0.1', port: 0 });
+  return {
+    gateway,
+    targets: { api: hostOf(upstream.url), tollgate: hostOf(gateway.apiUrl), health: hostOf(health) },
+    close: async () => {
+      await ops.close();
+      await gateway.close();
+    },
+  };
+}
+
+const hostOf = (url: string): string => new URL(url).host;
+
+beforeAll(async () => {
+  upstream = await startUpstream((request, response) => {
+    response.setHeader('x-ratelimit-limit', '999');
+    response.write('first');
+    if (request.url !== '/slowly') {
+      response.end(' last');
+      return;
+    }
+    setTimeout(() => response.end(' last'), 300);
+  });
+});
+
+afterAll(() => upstream.close());
+
+const limitNames = [
+  'x-ratelimit-limit',
+  'x-ratelimit-remaining',
+  'x-ratelimit-reset',
+  'ratelimit',
+  'ratelimit-policy',
+  'x-tollgate-decision',
+];
+
+describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s', (name) => {
+  let tollgate: Running;
+  let proxy: RunningProxy;
+
+  beforeAll(async () => {
+    tollgate = await startTollgate();
+    proxy = await startProxy(name, tollgate.targets);
+  });
+
+  afterAll(async () => {
+    await proxy.stop();
+    await tollgate.close();
+  });
+
+  beforeEach(() => {
+    upstream.seen.length = 0;
+    tollgate.gateway.events.length = 0;
+  });
+
+  const chat = (headers: Record<string, string>): Promise<Response> =>
+    fetch(`${proxy.url}/agent/chat?x=1`, { method: 'POST', headers, body: '{}' });
+
+  test('A4, A5, E3: ten calls pass with every limit header, the eleventh is a whole 429', async () => {
+    const headers = await as(uniqueName('acme'));
+    for (let remaining = 9; remaining >= 0; remaining -= 1) {
+      const response = await chat(headers);
+      expect(response.status).toBe(200);
+      expect(await response.text()).toBe('first last');
+      expect(limitHeadersOf(response)).toMatchObject({ limit: 10, remaining });
+      expect(response.headers.get('ratelimit')).toMatch(`"chat";r=${remaining};t=`);
+      expect(limitNames.filter((field) => !response.headers.has(field))).toEqual([]);
+    }
+    const refused = await chat(headers);
+    expect(refused.status).toBe(429);
+    expect(refused.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+    expect(limitNames.filter((field) => !refused.headers.has(field))).toEqual([]);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(40);
+    expect(await refused.json()).toMatchObject({ status: 429, 'violated-policies': ['chat'] });
+    expect(upstream.seen).toHaveLength(10);
+    expect(upstream.seen[0]?.url).toBe('/agent/chat?x=1');
+  });
+
+  test('A5: a bad token is a whole 401', async () => {
+    const response = await chat({ authorization: 'Bearer x' });
+    expect(response.status).toBe(401);
+    expect(response.headers.get('www-authenticate')).toMatch(/^Bearer/);
+    expect(limitNames.filter((field) => !response.headers.has(field))).toEqual([]);
+    expect(await response.json()).toMatchObject({ status: 401 });
+    expect(upstream.seen).toHaveLength(0);
+  });
+
+  test('A2: the API hears who the caller is from Tollgate alone', async () => {
+    const claims = [
+      ...['X-Tollgate-Tenant', 'X-Tollgate-User', 'X-Tollgate-Service', 'X-Tollgate-Plan'],
+      ...['X_Tollgate_Tenant', 'X-Tollgate_Tenant', 'X_Tollgate-User', 'X_Real_IP', 'X_Forwarded_For'],
+      ...['X-Original-URL', 'X-Original-Host', 'X-Rewrite-URL', 'Forwarded', 'X-Real-IP', 'X-Forwarded-Uri'],
+    ];
+    const send = async (fields: readonly string[]): Promise<IncomingMessage['headers']> => {
+      upstream.seen.length = 0;
+      const lines = [...fields, ...claims.map((field) => `${field}: victim`)];
+      await sendRaw(proxy.url, rawRequest('GET /free', lines));
+      return upstream.seen[0]?.headers ?? {};
+    };
+    // What describes the request to Tollgate is refused or dropped; the rest never arrives.
+    const tenant = uniqueName('ac/me');
+    const { authorization = '' } = await as(tenant);
+    const known = await send([`Authorization: ${authorization}`]);
+    expect(Object.values(known)).not.toContain('victim');
+    expect(known).toMatchObject({ 'x-tollgate-tenant': encodeURIComponent(tenant), 'x-tollgate-user': 'u1' });
+    const anonymous = await send([]);
+    expect(Object.values(anonymous)).not.toContain('victim');
+    expect(anonymous['x-tollgate-tenant'] ?? '').toBe('');
+    const service = await send([`X-Service-Token: ${serviceToken}`]);
+    expect(service['x-tollgate-service']).toBe('billing');
+    expect(service['x-service-token']).toBeUndefined();
+  });
+
+  test.each([
+    ['the limited target itself', 'POST /agent/chat', []],
+    ['an absolute form', 'POST http://any.example/agent/chat', []],
+    ['an escaped slash', 'POST /agent%2Fchat', []],
+    ['escapes of plain characters', 'POST /%61gent/%63hat', []],
+    ['doubled slashes', 'POST //agent//chat', []],
+    ['dot segments', 'POST /x/../agent/./chat', []],
+    ['parameters', 'POST /agent/chat;x=1', []],
+    ['another letter case', 'POST /Agent/Chat', []],
+    ['an escaped end', 'POST /agent/chat%00', []],
+    ['a backslash', 'POST /agent\\chat', []],
+    ['X-Original-URI', 'POST /agent/chat', ['X-Original-URI: /free']],
+    ['X-Original-Method', 'POST /agent/chat', ['X-Original-Method: GET']],
+    ['X-Original-URL', 'POST /agent/chat', ['X-Original-URL: http://any.example/free']],
+    ['both of them', 'POST /agent/chat', ['X-Original-URI: /free', 'X-Original-Method: GET']],
+    ['X-Forwarded-Uri', 'POST /agent/chat', ['X-Forwarded-Uri: /free', 'X-Forwarded-Method: GET']],
+    ['X_Original_URI', 'POST /agent/chat', ['X_Original_URI: /free', 'X_Forwarded_Uri: /free']],
+    ['a named method', 'GET /agent/chat', ['X-HTTP-Method-Override: POST']],
+  ])(
+    'E3: of fourteen calls with %s no more than ten reach the API as a limited call',
+    async (_what, line, fields) => {
+      const { authorization = '' } = await as(uniqueName('acme'));
+      const statuses: number[] = [];
+      for (let i = 0; i < 14; i += 1) {
+        const answer = await sendRaw(
+          proxy.url,
+          rawRequest(line, [`Authorization: ${authorization}`, ...fields]),
+        );
+        statuses.push(answer.status);
+      }
+      expect(new Set(statuses)).not.toContain(500);
+      expect(upstream.seen.filter(mayBeLimited).length).toBeLessThanOrEqual(10);
+      // What the API got was charged as the limited route, as often as it got it.
+      const charged = tollgate.gateway
+        .requests()
+        .filter(({ data }) => data.decision === 'allowed' && data.route === 'POST /agent/chat');
+      expect(charged.length).toBe(upstream.seen.filter(mayBeLimited).length);
+      if (line === 'POST /agent/chat' && fields.length === 0) expect(charged).toHaveLength(10);
+    },
+  );
+
+  test('a client cannot claim another address', async () => {
+    const headers = { 'x-forwarded-for': '203.0.113.9, 198.51.100.4', 'x-real-ip': '203.0.113.9' };
+    expect((await fetch(`${proxy.url}/free`, { headers })).status).toBe(200);
+    expect(tollgate.gateway.requests()[0]?.data.client_ip).toBe('127.0.0.1');
+    expect(upstream.seen[0]?.headers['x-forwarded-for']).toBe('127.0.0.1');
+  });
+
+  test('an answer streams through', async () => {
+    const response = await fetch(`${proxy.url}/slowly`, { headers: await as(uniqueName('acme')) });
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    expect(new TextDecoder().decode((await reader.read()).value)).toBe('first');
+    await reader.cancel();
+  });
+});
+
+/** Whether some server would take a request for the limited one: by its path in any spelling, or a field. */
+function mayBeLimited({ url = '', method, headers }: IncomingMessage): boolean {
+  const path = decodeURIComponent(url.split(/[?;]/, 1)[0] ?? '').replaceAll('\\', '/');
+  const { pathname } = new URL(path.replaceAll(/\/+/g, '/'), 'http://api');
+  const named = headers['x-http-method-override'] ?? method;
+  return named === 'POST' && pathname.toLowerCase().replaceAll('\0', '') === '/agent/chat';
+}
+
+describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s while Tollgate is away', (name) => {
+  test.each([
+    ['closed', 503],
+    ['open', 200],
+  ])(
+    'the option says %s: requests are answered with %d, and are limited again when it is back',
+    async (option, status) => {
+      const tollgate = await startTollgate();
+      const proxy = await startProxy(name, tollgate.targets, { open: option === 'open' });
+      try {
+        const call = async (): Promise<number> => (await fetch(`${proxy.url}/free`)).status;
+        expect(await call()).toBe(200);
+        await tollgate.close();
+        upstream.seen.length = 0;
+        await eventually(async () => (await call()) === status);
+        upstream.seen.length = 0;
+        const claimed = await fetch(`${proxy.url}/free`, { headers: { 'x-tollgate-tenant': 'victim' } });
+        expect(claimed.status).toBe(status);
+        expect(upstream.seen).toHaveLength(option === 'open' ? 1 : 0);
+        expect(upstream.seen[0]?.headers['x-tollgate-tenant'] ?? '').toBe('');
+      } finally {
+        await proxy.stop();
+      }
+    },
+  );
+});
