@@ -6,9 +6,10 @@ import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import { readTenantRecord } from '../../shared/kafka/tenant-record.ts';
 
 /**
- * Copies tenant records into ClickHouse for analysts. The Kafka offset is a row's version: a record that comes again,
- * or late, never replaces a newer one. Secrets and key hashes are left out. Answers what is no record: the directory
- * (`tenant-directory.ts`) passes over the same, and the record before it stays in both.
+ * Copies tenant records into ClickHouse for analysts, each with its order among the tenant's records: one that comes again,
+ * or late, or from a partition that the tenant's key has left, never replaces a newer one. Secrets and key hashes are left
+ * out. Answers what is no record: the directory (`tenant-directory.ts`) passes over the same, and the record before it
+ * stays in both.
  */
 export async function storeTenantRecords(
   clickhouse: ClickHouse,
@@ -17,24 +18,32 @@ export async function storeTenantRecords(
   const rows: object[] = [];
   const rejected: RejectedMessage[] = [];
   for (const message of messages) {
-    const { key, value, offset, timestampMs } = message;
-    if (value === null && key !== null) {
-      const updatedAt = new Date(timestampMs ?? 0).toISOString();
-      rows.push({ tenant_id: key, kafka_offset: offset, removed: true, updated_at: updatedAt });
+    const read = readTenantRecord(message);
+    if ('faults' in read) {
+      rejected.push({ message, reason: `is no tenant record: ${read.faults}` });
       continue;
     }
-    const read = readTenantRecord(message);
-    if ('record' in read) rows.push(rowOf(read.record, offset));
-    else rejected.push({ message, reason: `is no tenant record: ${read.faults}` });
+    const { tenantId, record, version } = read;
+    const head = { tenant_id: tenantId, kafka_offset: orderOf(version, message.offset) };
+    if (record !== null) rows.push({ ...head, ...columnsOf(record) });
+    else rows.push({ ...head, removed: true, updated_at: new Date(message.timestampMs ?? 0).toISOString() });
   }
   await clickhouse.insert('stored_tenants', rows);
   return rejected;
 }
 
-function rowOf(record: TenantRecord, offset: number): object {
+const offsetBits = 20n;
+
+/**
+ * The order as one number, as its column needs it: the version, and of equal versions the offset, as the directory has it.
+ * Above every offset, which is what older releases wrote there.
+ */
+function orderOf(version: number, offset: number): string {
+  return String((BigInt(version) << offsetBits) | (BigInt(offset) & ((1n << offsetBits) - 1n)));
+}
+
+function columnsOf(record: TenantRecord): object {
   return {
-    tenant_id: record.tenant_id,
-    kafka_offset: offset,
     plan: record.plan ?? '',
     display_name: record.display_name ?? '',
     time_zone: record.time_zone ?? 'UTC',

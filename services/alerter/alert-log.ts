@@ -1,7 +1,7 @@
 import type { AlertEvent } from '../../shared/domain/alert.ts';
+import { followTopic } from '../../shared/kafka/follow-topic.ts';
 import type { Kafka } from '../../shared/kafka/kafka.ts';
 import type { Producer } from '../../shared/kafka/producer.ts';
-import { readTable } from '../../shared/kafka/table.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
@@ -38,24 +38,26 @@ export function createAlertLog({ kafka, topics, producer, clock, registry }: Ale
   const history = createAlertHistory();
   const isOver = (alert: AlertEvent): boolean =>
     Date.parse(alert.period_ends_at ?? alert.at) < clock.now() - rememberedMs;
-  const table = readTable(kafka, {
+  // Every alert counts, in whatever order the partitions are read: the history is the same.
+  const followed = followTopic(kafka, {
     topic: topics.alerts,
     name: 'alerts',
-    decode: (value) => readAlert(value) ?? undefined,
-    onChange: (_, alert) => {
+    onRecord: ({ value }) => {
+      const alert = value === null ? null : readAlert(value);
       if (alert !== null && !isOver(alert)) history.add(alert);
+      return value === null || alert !== null;
     },
     registry,
   });
   const timer = setInterval(() => history.forgetBefore(clock.now() - rememberedMs), forgetIntervalMs);
   return {
     history,
-    ready: () => table.ready(),
-    catchUp: () => table.catchUp(),
+    ready: () => followed.ready(),
+    catchUp: () => followed.catchUp(),
     append,
     close: async () => {
       clearInterval(timer);
-      await table.close();
+      await followed.close();
     },
   };
 

@@ -76,6 +76,11 @@ export interface TenantRecord {
   };
   /** Newest first, at most `historyEntriesMax`. */
   readonly history?: readonly RecordChange[];
+  /**
+   * Of a tenant's records the one with the highest version stands. Given by the writer: one more than the version before,
+   * or the Unix milliseconds of the change where that is more. Records of older releases have none: `updated_at` counts.
+   */
+  readonly version?: number;
   readonly updated_at: string;
   readonly updated_by: string;
 }

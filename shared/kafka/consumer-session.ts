@@ -48,6 +48,8 @@ export interface SessionOptions {
   readonly sessionTimeoutMs: number;
   readonly fetchBytesMax: number;
   readonly partitionBytesMax: number;
+  /** So soon a partition that was added is read. */
+  readonly metadataMaxAgeMs?: number;
   /**
    * Keeps records of a transaction back until it is committed; those of an aborted one are left out. Absent: records are
    * handed over as they stand, for topics that Tollgate alone writes, without transactions.
@@ -88,7 +90,7 @@ export async function startSession(
     maxBytesPerPartition: options.partitionBytesMax,
     maxBytes: options.fetchBytesMax,
     maxWaitTimeInMs: fetchWaitMs,
-    metadataMaxAge: 60_000,
+    metadataMaxAge: options.metadataMaxAgeMs ?? 15_000,
     allowAutoTopicCreation: false,
     // Reads past open transactions; what is aborted is left out here (`transactions.ts`).
     readUncommitted: true,

@@ -12,6 +12,8 @@ export interface ProducerRecord {
   /** Null is a tombstone. */
   readonly value: Buffer | string | null;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Absent: chosen by the key. */
+  readonly partition?: number;
 }
 
 /** Where a record stands in the topic. */
@@ -88,7 +90,10 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
 
   async function deliver(topic: string, records: readonly ProducerRecord[]): Promise<readonly RecordPlace[]> {
     const stopTimer = metrics.seconds.startTimer();
-    const messages: OutgoingMessage[] = records.map((record) => ({ ...record, partition: null }));
+    const messages: OutgoingMessage[] = records.map((record) => ({
+      ...record,
+      partition: record.partition ?? null,
+    }));
     const baseOffsets = new Map<number, number>();
     const deadlineMs = performance.now() + deliveryTimeoutMs;
     for (let attempt = 0; ; attempt += 1) {

@@ -1,13 +1,16 @@
 import type { Registry } from 'prom-client';
 import { apiKeysOf, keyEndMs } from '../domain/tenant.ts';
 import type { KeyHolder, TenantRecord } from '../domain/tenant.ts';
+import { systemClock } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { TollgateError } from '../runtime/errors.ts';
 import { textOfFaults } from '../runtime/schema-faults.ts';
 import { faultsInRecord } from '../tenants/record-faults.ts';
 import type { Kafka } from './kafka.ts';
 import { createProducer } from './producer.ts';
 import { readTable } from './table.ts';
-import { readTenantRecord } from './tenant-record.ts';
+import { readTenantRecord, versionHeader, versionOf, versionOfDeletion } from './tenant-record.ts';
+import { readTopicEnds } from './topic-ends.ts';
 import type { Topics } from './topics.ts';
 
 /**
@@ -22,10 +25,12 @@ export interface TenantDirectory {
    */
   byApiKeyHash(sha256Hex: string): KeyHolder | undefined;
   /**
-   * Replaces the record. Resolves when Kafka has it; from then on `get` answers it here, and elsewhere within moments.
+   * Replaces the record, whatever version it says. Resolves when Kafka has it, with the record as it is there, under a
+   * version above that of all records known here; from then on `get` answers it here, and elsewhere within moments. Of
+   * two processes that replace a record at the same time one wins, and everywhere the same.
    * Rejects with TENANT_RECORD_INVALID, KAFKA_UNAVAILABLE or KAFKA_PRODUCE_UNVERIFIED.
    */
-  put(record: TenantRecord): Promise<void>;
+  put(record: TenantRecord): Promise<TenantRecord>;
   remove(tenantId: string): Promise<void>;
   all(): IterableIterator<TenantRecord>;
   size(): number;
@@ -52,17 +57,19 @@ export interface TenantDirectoryOptions {
   readonly registry: Registry;
   /** Bound of one `put`. An operator waits for it. */
   readonly putTimeoutMs?: number;
+  readonly clock?: Clock;
 }
 
 /** Opens at once and reads in the background; never throws because of Kafka. */
 export function createTenantDirectory(options: TenantDirectoryOptions): TenantDirectory {
-  const { kafka, topics, registry, putTimeoutMs = 10_000 } = options;
+  const { kafka, topics, registry, putTimeoutMs = 10_000, clock = systemClock } = options;
   const holderOfKey = new Map<string, KeyHolder>();
   const listeners = new Set<TenantListener>();
   const table = readTable<TenantRecord>(kafka, {
     topic: topics.tenants,
     name: 'tenants',
     decode: decodeRecord,
+    versionOf: (record, message) => (record === null ? versionOfDeletion(message) : versionOf(record)),
     onChange,
     registry,
   });
@@ -74,9 +81,14 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
     async put(record) {
       const faults = faultsInRecord(record);
       if (faults.length > 0) throw new TollgateError('TENANT_RECORD_INVALID', textOfFaults(faults, 'record'));
-      await write(record.tenant_id, record);
+      const stored = { ...record, version: nextVersion(record.tenant_id) };
+      const value = JSON.stringify(stored);
+      const [place] = await producer.send(topics.tenants, [{ key: stored.tenant_id, value }]);
+      if (place !== undefined)
+        table.applyOwn(stored.tenant_id, stored, { version: stored.version, ...place });
+      return stored;
     },
-    remove: (tenantId) => write(tenantId, null),
+    remove,
     all: () => table.entries().values(),
     size: () => table.entries().size,
     ready: () => table.ready(),
@@ -90,10 +102,18 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
     },
   };
 
-  async function write(tenantId: string, record: TenantRecord | null): Promise<void> {
-    const value = record === null ? null : JSON.stringify(record);
-    const [place] = await producer.send(topics.tenants, [{ key: tenantId, value }]);
-    if (place !== undefined) table.applyOwn(tenantId, record, place);
+  function nextVersion(tenantId: string): number {
+    return Math.max((table.orderOf(tenantId)?.version ?? 0) + 1, clock.now());
+  }
+
+  /** In every partition: where partitions were added an older record may stand in one that the key has left. */
+  async function remove(tenantId: string): Promise<void> {
+    const version = nextVersion(tenantId);
+    const headers = { [versionHeader]: String(version) };
+    const partitions = await readTopicEnds(kafka, topics.tenants);
+    const records = partitions.map(({ partition }) => ({ key: tenantId, value: null, headers, partition }));
+    const [place] = await producer.send(topics.tenants, records);
+    if (place !== undefined) table.applyOwn(tenantId, null, { version, ...place });
   }
 
   function onChange(tenantId: string, record: TenantRecord | null, before: TenantRecord | null): void {
@@ -112,6 +132,6 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
 }
 
 function decodeRecord(value: Buffer, key: string): TenantRecord | undefined {
-  const read = readTenantRecord({ key, value });
-  return 'record' in read ? read.record : undefined;
+  const read = readTenantRecord({ key, value, headers: {}, timestampMs: null });
+  return 'record' in read && read.record !== null ? read.record : undefined;
 }

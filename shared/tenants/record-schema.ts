@@ -125,6 +125,9 @@ const history = Type.Array(
   { maxItems: historyEntriesMax },
 );
 
+/** Unix milliseconds of the year 2286: ClickHouse orders records by a million times as much, in 64 bits. */
+const versionMax = 1e13;
+
 const tenantId = Type.String({ minLength: 1, maxLength: idLengthMax });
 
 /** Fields that are not named are kept and ignored, so that an older node passes on what a newer one wrote. */
@@ -133,6 +136,9 @@ export const tenantRecordSchema = Type.Object({
   ...settings,
   reset: Type.Optional(Type.Object({ at_ms: amount, actor, day_units: amount, month_units: amount })),
   history: Type.Optional(history),
+  version: Type.Optional(
+    Type.Integer({ minimum: 0, maximum: versionMax, description: 'Of two records the higher stands.' }),
+  ),
   updated_at: timeSchema,
   updated_by: actor,
 });

@@ -31,6 +31,8 @@ export interface DeliveryStateOptions {
 
 /** What the table keeps: the whole of what is on its way, of the rest only that it is finished. */
 interface Kept {
+  /** Grows with each attempt and with the end, whatever the clocks of the alerters say. */
+  readonly version: number;
   readonly pending: Delivery | null;
   readonly gone: { readonly target: string; readonly atMs: number } | null;
 }
@@ -46,6 +48,7 @@ export function createDeliveryState(options: DeliveryStateOptions): DeliveryStat
       const delivery = readDelivery({ key, value });
       return delivery === null ? undefined : keptOf(delivery);
     },
+    versionOf: (kept) => kept?.version ?? Infinity,
     onChange,
     registry,
   });
@@ -75,14 +78,17 @@ export function createDeliveryState(options: DeliveryStateOptions): DeliveryStat
     const places = await producer.send(topics.deliveries, records);
     for (const [index, delivery] of deliveries.entries()) {
       const place = places[index];
-      if (place !== undefined) table.applyOwn(deliveryKeyOf(delivery), keptOf(delivery), place);
+      const kept = keptOf(delivery);
+      if (place !== undefined)
+        table.applyOwn(deliveryKeyOf(delivery), kept, { ...place, version: kept.version });
     }
   }
 }
 
 function keptOf(delivery: Delivery): Kept {
-  const { status, gone, updated_ms: atMs, alert, target_id } = delivery;
+  const { status, attempts, gone, updated_ms: atMs, alert, target_id } = delivery;
   return {
+    version: 2 * attempts + (status === 'pending' ? 0 : 1),
     pending: status === 'pending' ? delivery : null,
     gone: gone === true ? { target: targetKey(alert.tenant_id, target_id), atMs } : null,
   };

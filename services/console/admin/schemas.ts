@@ -21,13 +21,14 @@ export const ListQuery = Type.Object({
   limit: Type.Integer({ minimum: 1, maximum: 500, default: 50 }),
 });
 
-/** Body of PUT: a record as GET answers it, whose `reset`, `history` and `updated_*` are passed over. */
+/** Body of PUT: a record as GET answers it, whose `reset`, `history`, `version` and `updated_*` are passed over. */
 export const TenantBody = closed(
   Type.Object({
     tenant_id: Type.Optional(Type.String({ description: 'As in the path.' })),
     ...settings,
     reset: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
     history: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
+    version: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
     updated_at: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
     updated_by: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
   }),

@@ -33,7 +33,8 @@ const notRead = refused(
  * The one way by which the console changes a tenant's record: read, edit, add to its history, write, log.
  *
  * Changes of one tenant wait for one another within this process, so that two operators' changes both stay. Between
- * two console processes the later write wins; callers who care send `If-Match`.
+ * two console processes the record with the higher version wins, in every process the same; callers who care send
+ * `If-Match`.
  */
 export interface TenantRecords {
   /** The record, or an empty one for a tenant that has none. */
@@ -92,9 +93,9 @@ export function createTenantRecords({
     // Whatever an edit makes, only a record goes to the topic.
     const faults = faultsInRecord(written);
     if (faults.length > 0) return refusedFor(faults, 'Record not written');
-    await directory.put(written);
+    const stored = await directory.put(written);
     audit(tenantId, actor, action, detail);
-    return done(written);
+    return done(stored);
   }
 
   async function remove(tenantId: string, actor: string): Promise<Outcome<boolean>> {

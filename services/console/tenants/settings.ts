@@ -14,7 +14,7 @@ type Json = Readonly<Record<string, unknown>>;
 /** What has endpoints of its own: a PUT that does not name it leaves it as it is. */
 const keptNames = ['boosts', 'block', 'api_keys_sha256', 'api_keys'] as const;
 /** The server's own: a PUT passes over them, so that what GET answers can be sent back. */
-const serverNames: ReadonlySet<string> = new Set(['reset', 'history', 'updated_at', 'updated_by']);
+const serverNames: ReadonlySet<string> = new Set(['reset', 'history', 'version', 'updated_at', 'updated_by']);
 
 /** PUT: the settings are those of the body, and the ones that it does not name are removed, but for `keptNames`. */
 export function replaceSettings(before: TenantRecord, body: Json, policy: Policy): Outcome<Edit> {

@@ -1,24 +1,41 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createTableContent } from '../../../shared/kafka/table-content.ts';
+import type { ValueOrder } from '../../../shared/kafka/table-content.ts';
 
 const keys = ['a', 'b', 'c'];
-/** A history of one partition: each record's place is its offset. */
-const histories = fc.array(
-  fc.record({ key: fc.constantFrom(...keys), value: fc.option(fc.integer({ min: 0, max: 9 }).map(String)) }),
-  { maxLength: 30 },
-);
+const some = fc.record({
+  key: fc.constantFrom(...keys),
+  value: fc.option(fc.integer({ min: 0, max: 9 }).map(String)),
+});
+
+interface Placed {
+  readonly key: string;
+  readonly value: string | null;
+  readonly order: ValueOrder;
+}
+
+/** A history of one partition whose records have no versions: each record's place is its offset. */
+const histories = fc
+  .array(some, { maxLength: 30 })
+  .map((history): Placed[] => history.map((one, offset) => ({ ...one, order: place(0, offset) })));
+
+function place(version: number, offset: number, partition = 0): ValueOrder {
+  return { version, offset, partition };
+}
 
 function newContent() {
   const changes: (string | null)[] = [];
-  const content = createTableContent<string>({
-    decode: (value) => value.toString(),
-    onChange: (key, value, before) => changes.push(`${key} ${before ?? '-'} ${value ?? '-'}`),
-  });
-  return { content, changes };
+  const content = createTableContent<string>((key, value, before) =>
+    changes.push(`${key} ${before ?? '-'} ${value ?? '-'}`),
+  );
+  const putAll = (records: readonly Placed[]): void => {
+    for (const { key, value, order } of records) content.put(key, value, order);
+  };
+  return { content, changes, putAll };
 }
 
-function lastValues(history: readonly { key: string; value: string | null }[]): [string, string][] {
+function lastValues(history: readonly Placed[]): [string, string][] {
   const last = new Map(history.map(({ key, value }) => [key, value]));
   return [...last].filter((entry): entry is [string, string] => entry[1] !== null).toSorted();
 }
@@ -26,40 +43,69 @@ function lastValues(history: readonly { key: string; value: string | null }[]): 
 test('however often a topic is read again, and whatever own writes were shown early, the last value stands', () => {
   fc.assert(
     fc.property(histories, fc.array(fc.nat()), fc.nat(), (history, own, cut) => {
-      const { content } = newContent();
-      const records = history.map(({ key, value }, offset) => ({
-        key,
-        value: value === null ? null : Buffer.from(value),
-        offset,
-      }));
+      const { content, putAll } = newContent();
       const readTo = history.length === 0 ? 0 : cut % history.length;
-      for (const record of records.slice(0, readTo)) content.apply(record);
+      putAll(history.slice(0, readTo));
       // Some of what is still to come was written by this process and is shown before it comes back.
-      for (const place of own.toSorted((a, b) => a - b)) {
-        const offset = readTo + (place % Math.max(1, history.length - readTo));
-        const record = history[offset];
-        if (record !== undefined) content.applyOwn(record.key, record.value, offset);
-      }
-      for (const record of records.slice(readTo)) content.apply(record);
+      const left = Math.max(1, history.length - readTo);
+      const early = own.toSorted((a, b) => a - b).flatMap((at) => history[readTo + (at % left)] ?? []);
+      putAll(early);
+      putAll(history.slice(readTo));
       expect([...content.entries()].toSorted()).toEqual(lastValues(history));
     }),
   );
 });
 
-test('an own deletion is not undone by the value that was on its way', () => {
-  const { content, changes } = newContent();
-  content.applyOwn('a', 'new', 4);
-  content.applyOwn('a', null, 5);
-  content.apply({ key: 'a', value: Buffer.from('new'), offset: 4 });
-  content.apply({ key: 'a', value: null, offset: 5 });
+test('in whatever order partitions are read, every reader ends with the value of the highest version', () => {
+  const placed = fc.record({
+    key: fc.constantFrom(...keys),
+    value: fc.option(fc.integer({ min: 0, max: 9 }).map(String)),
+    version: fc.nat(5),
+    partition: fc.nat(3),
+  });
+  fc.assert(
+    fc.property(fc.array(placed, { maxLength: 30 }), fc.infiniteStream(fc.nat()), (log, draws) => {
+      const ends = new Map<number, number>();
+      const records = log.map(({ key, value, version, partition }): Placed => {
+        const offset = ends.get(partition) ?? 0;
+        ends.set(partition, offset + 1);
+        return { key, value, order: place(version, offset, partition) };
+      });
+      // A reader takes from any partition next, and of one partition in its order.
+      const queues = [...Map.groupBy(records, ({ order }) => order.partition).values()];
+      const { content, putAll } = newContent();
+      while (queues.some(({ length }) => length > 0)) {
+        const open = queues.filter(({ length }) => length > 0);
+        putAll(open[(draws.next().value ?? 0) % open.length]?.splice(0, 1) ?? []);
+      }
+      const inOrder = records.toSorted(
+        ({ order: a }, { order: b }) =>
+          a.version - b.version || a.offset - b.offset || a.partition - b.partition,
+      );
+      expect([...content.entries()].toSorted()).toEqual(lastValues(inOrder));
+    }),
+  );
+});
+
+test('a deletion is not undone by an older value, whichever partition that comes from', () => {
+  const { content, changes, putAll } = newContent();
+  putAll([
+    { key: 'a', value: 'new', order: place(4, 0) },
+    { key: 'a', value: null, order: place(5, 0, 1) },
+    { key: 'a', value: 'new', order: place(4, 0) },
+    { key: 'a', value: 'old', order: place(3, 9, 2) },
+    { key: 'a', value: null, order: place(5, 0, 1) },
+  ]);
   expect(content.get('a')).toBeUndefined();
   expect(changes).toEqual(['a - new', 'a new -']);
+  content.put('a', 'again', place(6, 1));
+  expect(content.get('a')).toBe('again');
 });
 
 test('forgetting tells of every key that is gone', () => {
   const { content, changes } = newContent();
-  content.apply({ key: 'a', value: Buffer.from('1'), offset: 7 });
+  content.put('a', '1', place(0, 7));
   content.forget();
-  content.apply({ key: 'a', value: Buffer.from('2'), offset: 0 });
+  content.put('a', '2', place(0, 0));
   expect(changes).toEqual(['a - 1', 'a 1 -', 'a - 2']);
 });
