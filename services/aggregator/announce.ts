@@ -1,6 +1,7 @@
 import { periodTotals } from '../../shared/clickhouse/period-totals.ts';
 import type { Span, TenantTotalsRow } from '../../shared/clickhouse/period-totals.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import type { Amount } from '../../shared/domain/amount.ts';
 import { dateAt, periodAt } from '../../shared/domain/calendar.ts';
 import type { PeriodTotals, TenantTotals } from '../../shared/domain/totals.ts';
 import type { DeadLetterWriter } from '../../shared/kafka/dead-letter-writer.ts';
@@ -63,7 +64,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
 /** A tenant's own events may name any number of routes, and a record has to fit. */
 const routesLengthMax = 128 * 1024;
 
-function routesOf(consumed: Readonly<Record<string, number>>): Pick<TenantTotals, 'day_by_route'> {
+function routesOf(consumed: Readonly<Record<string, Amount>>): Pick<TenantTotals, 'day_by_route'> {
   return JSON.stringify(consumed).length > routesLengthMax ? {} : { day_by_route: consumed };
 }
 

@@ -89,6 +89,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
 
   function judge(totals: TenantTotals, reading: SettledReading): AlertEvent[] {
     const { tenantId, quota, span, sinceReset } = reading;
+    if (sinceReset === null) return [];
     const asOfMs = Date.parse(totals.announced_at);
     const paceKey = JSON.stringify([tenantId, quota.name, quota.route]);
     usage.add(paceKey, asOfMs, sinceReset);
@@ -114,7 +115,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     const limitName = await rejector.limitBehind(tenantId, asOfMs);
     // Of a quota that is used up the tenant knows: refusals are what that means.
     const isQuota = quotas.some(
-      ({ quota, sinceReset }) => quota.name === limitName && sinceReset >= quota.limit,
+      ({ quota, sinceReset }) => quota.name === limitName && sinceReset !== null && sinceReset >= quota.limit,
     );
     if (limitName === null || isQuota) return null;
     rejectionsTold.set(tenantId, hour);

@@ -1,3 +1,5 @@
+import { addAmounts } from '../../shared/domain/amount.ts';
+import type { Amount } from '../../shared/domain/amount.ts';
 import { periodAt } from '../../shared/domain/calendar.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { anonymousTenant, requestEventType } from '../../shared/domain/usage-event.ts';
@@ -18,7 +20,7 @@ export interface TenantUse {
   readonly requests: number;
   readonly allowed: number;
   readonly limited: number;
-  readonly units: number;
+  readonly units: Amount;
   /** Money, of requests that were served. */
   readonly cost: number;
   /** What the refused requests would have cost at the policy's prices: money that limiting saved. */
@@ -99,8 +101,10 @@ const unused: PeriodUse = {
   cost: 0,
 };
 
-const summed = ['requests', 'allowed', 'limited', 'bypassed', 'errors', 'units', 'cost'] as const;
+const summed = ['requests', 'allowed', 'limited', 'bypassed', 'errors', 'cost'] as const;
 const noPoint = { requests: 0, allowed: 0, limited: 0, bypassed: 0, errors: 0, units: 0, cost: 0 };
+
+type Bucket = { -readonly [Name in keyof UsagePoint]: UsagePoint[Name] };
 
 async function lastMinute(clickhouse: ClickHouse, tenantId: string, nowMs: number): Promise<number> {
   const rows = await clickhouse.query<{ requests: number }>(
@@ -123,13 +127,15 @@ async function series(
   const endMs = Math.floor(nowMs / stepMs) * stepMs + stepMs;
   const startMs = endMs - count * stepMs;
   const points = await usageSeries(clickhouse, tenantId, by, { startMs, endMs });
-  const buckets = Array.from({ length: count }, (_, index) => ({
+  const buckets = Array.from({ length: count }, (_, index): Bucket => ({
     at: new Date(startMs + index * stepMs).toISOString(),
     ...noPoint,
   }));
   for (const point of points) {
     const bucket = buckets[Math.floor((Date.parse(point.at) - startMs) / stepMs)];
-    if (bucket !== undefined) for (const name of summed) bucket[name] += point[name];
+    if (bucket === undefined) continue;
+    for (const name of summed) bucket[name] += point[name];
+    bucket.units = addAmounts(bucket.units, point.units);
   }
   return buckets;
 }

@@ -1,3 +1,5 @@
+import { addAmounts } from '../../shared/domain/amount.ts';
+import type { Amount } from '../../shared/domain/amount.ts';
 import { periodAt } from '../../shared/domain/calendar.ts';
 import type { PeriodSpan } from '../../shared/domain/calendar.ts';
 import type { CalendarPeriod, Limit } from '../../shared/domain/limit.ts';
@@ -23,11 +25,11 @@ export interface CallerReading {
   readonly quota: Quota;
   readonly span: PeriodSpan;
   readonly zone: string | null;
-  readonly consumed: number;
-  readonly sinceReset: number;
+  readonly consumed: Amount;
+  readonly sinceReset: Amount;
 }
 
-type Counted = CallerReading & { consumed: number; sinceReset: number };
+type Counted = CallerReading & { consumed: Amount; sinceReset: Amount };
 
 /**
  * Every such counter with units in a period that runs now. Nothing is read where the policy has no such quota. A counter
@@ -111,7 +113,7 @@ function addTenant(
     for (const quota of quotas) {
       if (quota.route !== null && quota.route !== row.route) continue;
       const counter = counterOf(counters, question, { row, quota, record });
-      if (counter !== null) counter[field] += row.units;
+      if (counter !== null) counter[field] = addAmounts(counter[field], row.units);
     }
   };
   for (const row of rows) {
@@ -153,7 +155,7 @@ function counterOf(
   const known = counters.get(key);
   if (known !== undefined) return known;
   const { span, zone } = openReading(row.tenant_id, quota, record, nowMs);
-  const counter = { caller, quota, span, zone, consumed: 0, sinceReset: 0 };
+  const counter: Counted = { caller, quota, span, zone, consumed: 0, sinceReset: 0 };
   counters.set(key, counter);
   return counter;
 }
@@ -181,5 +183,5 @@ function identityOf(quota: Quota, { tenantId, userId, ip }: Caller): [SubjectKin
 }
 
 function shareOf({ consumed, quota }: CallerReading): number {
-  return consumed / Math.max(quota.limit, 1);
+  return (consumed ?? 0) / Math.max(quota.limit, 1);
 }

@@ -83,6 +83,13 @@ export function createCallerHealer(options: CallerHealerOptions): CallerHealer {
 
   async function raise(reading: CallerReading): Promise<void> {
     const { caller, quota, span, zone, consumed, sinceReset } = reading;
+    if (consumed === null || sinceReset === null) {
+      logger.error(
+        { tenant_id: caller.tenantId, quota: quota.name },
+        'a quota could not be restored: the stored units add up to no number',
+      );
+      return;
+    }
     try {
       const { before, after } = await limiter.raiseQuota(
         caller.tenantId ?? '',

@@ -35,7 +35,7 @@ const raisesMax = 200;
 export function createHealer({ limiter, clickhouse, drift, registry }: HealerOptions): Healer {
   const compared = new Counter({
     name: 'tollgate_quota_comparisons_total',
-    help: 'Quota counters compared with ClickHouse, by whether they were raised, right already, or refused because no counter holds so much.',
+    help: 'Quota counters compared with ClickHouse, by whether they were raised, right already, refused because no counter holds so much, or unknown because stored values add up to no number.',
     labelNames: ['outcome'],
     registers: [registry],
   });
@@ -68,6 +68,10 @@ export function createHealer({ limiter, clickhouse, drift, registry }: HealerOpt
   }
 
   async function raise({ tenantId, quota, span, zone, consumed, sinceReset }: SettledReading): Promise<void> {
+    if (consumed === null || sinceReset === null) {
+      compared.inc({ outcome: 'unknown' });
+      return;
+    }
     const { before, after } = await limiter.raiseQuota(tenantId, quota, span.startMs, consumed, {
       // What was counted before a reset no longer counts. Redis remembers that too, unless it lost it.
       leastBaseline: Math.max(0, consumed - sinceReset),

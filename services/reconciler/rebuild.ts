@@ -1,3 +1,5 @@
+import { addAmounts } from '../../shared/domain/amount.ts';
+import type { Amount } from '../../shared/domain/amount.ts';
 import { periodAt } from '../../shared/domain/calendar.ts';
 import type { CalendarPeriod } from '../../shared/domain/limit.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
@@ -76,8 +78,9 @@ function quotasOfPlans(
   return quotas.values();
 }
 
-function unitsOf(routes: readonly Consumed[], route: string | null): number {
-  return routes.reduce((sum, row) => (route === null || row.route === route ? sum + row.units : sum), 0);
+function unitsOf(routes: readonly Consumed[], route: string | null): Amount {
+  const own = routes.filter((row) => route === null || row.route === route);
+  return own.reduce<Amount>((sum, { units }) => addAmounts(sum, units), 0);
 }
 
 function periodsIn(policy: Policy): Set<CalendarPeriod> {

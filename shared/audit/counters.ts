@@ -86,7 +86,7 @@ export async function compareCounters(
   let fromMs = Infinity;
   for (const reading of await settleReadings(clickhouse, counters)) {
     const { used } = reading as typeof reading & CounterReading;
-    if (used <= reading.sinceReset) continue;
+    if (reading.sinceReset === null || used <= reading.sinceReset) continue;
     fromMs = Math.min(fromMs, reading.span.startMs);
     ahead.push({
       tenant_id: reading.tenantId,

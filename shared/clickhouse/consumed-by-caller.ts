@@ -1,3 +1,4 @@
+import type { Amount } from '../domain/amount.ts';
 import { requestEventType } from '../domain/usage-event.ts';
 import type { ClickHouse } from './client.ts';
 
@@ -20,7 +21,7 @@ export interface CallerConsumed {
   readonly client_ip: string;
   readonly plan: string;
   readonly route: string;
-  readonly units: number;
+  readonly units: Amount;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { charged } from './charged.ts';
+import type { Amount } from '../domain/amount.ts';
 import type { ClickHouse } from './client.ts';
 
 /** Which units to add up: those that passed under a limit, which is what quotas count. */
@@ -12,7 +13,7 @@ export interface ConsumedQuestion {
 export interface Consumed {
   readonly tenant_id: string;
   readonly route: string;
-  readonly units: number;
+  readonly units: Amount;
   /** A plan the units were consumed under; the latest by name where there were several. */
   readonly plan: string;
 }

@@ -1,5 +1,6 @@
 import { charged } from './charged.ts';
 import type { ClickHouseReader, Params } from './client.ts';
+import type { Amount } from '../domain/amount.ts';
 import { requestEventType } from '../domain/usage-event.ts';
 
 /** A span of time: `startMs` belongs to it, `endMs` does not. Unix milliseconds, whole minutes. */
@@ -22,12 +23,12 @@ export interface TenantTotalsRow {
   readonly limited: number;
   readonly bypassed: number;
   readonly errors: number;
-  readonly units: number;
+  readonly units: Amount;
   /** Units of events that passed under the limits. */
-  readonly consumed: number;
+  readonly consumed: Amount;
   readonly cost: number;
   /** `consumed` by route. */
-  readonly consumed_by_route: Readonly<Record<string, number>>;
+  readonly consumed_by_route: Readonly<Record<string, Amount>>;
 }
 
 /** Totals of the given tenants; a tenant without events in the span has no row. */

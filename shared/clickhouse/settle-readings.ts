@@ -1,12 +1,15 @@
+import { addAmounts } from '../domain/amount.ts';
+import type { Amount } from '../domain/amount.ts';
 import type { QuotaReading } from '../policy/quota-readings.ts';
 import type { ClickHouse } from './client.ts';
 import { readConsumed } from './consumed.ts';
 import type { Consumed } from './consumed.ts';
 
 export interface SettledReading extends QuotaReading {
-  readonly consumed: number;
+  /** Units consumed in the span. */
+  readonly consumed: Amount;
   /** Units consumed since the reset; `consumed` where there was none. */
-  readonly sinceReset: number;
+  readonly sinceReset: Amount;
 }
 
 /**
@@ -17,14 +20,16 @@ export async function settleReadings(
   clickhouse: ClickHouse,
   readings: readonly QuotaReading[],
 ): Promise<SettledReading[]> {
-  const units = new Map<string, number>();
+  const units = new Map<string, Amount>();
   for (const [fromMs, tenantIds] of tenantsByStart(readings)) {
     const rows = await readConsumed(clickhouse, { fromMs, tenantIds: [...tenantIds] });
     for (const row of rows) addTo(units, fromMs, row);
   }
   // Where no row came back nothing was consumed.
-  const unitsOf = ({ tenantId, quota }: QuotaReading, fromMs: number): number =>
-    units.get(keyOf(fromMs, tenantId, quota.route)) ?? 0;
+  const unitsOf = ({ tenantId, quota }: QuotaReading, fromMs: number): Amount => {
+    const found = units.get(keyOf(fromMs, tenantId, quota.route));
+    return found === undefined ? 0 : found;
+  };
   return readings.map((reading) => {
     const consumed = reading.consumed ?? unitsOf(reading, reading.span.startMs);
     const sinceReset = reading.resetAtMs === null ? consumed : unitsOf(reading, reading.resetAtMs);
@@ -42,10 +47,11 @@ function tenantsByStart(readings: readonly QuotaReading[]): Map<number, Set<stri
   return tenants;
 }
 
-function addTo(units: Map<string, number>, fromMs: number, row: Consumed): void {
+function addTo(units: Map<string, Amount>, fromMs: number, row: Consumed): void {
   for (const route of [null, row.route]) {
     const key = keyOf(fromMs, row.tenant_id, route);
-    units.set(key, (units.get(key) ?? 0) + row.units);
+    const known = units.get(key);
+    units.set(key, known === undefined ? row.units : addAmounts(known, row.units));
   }
 }
 

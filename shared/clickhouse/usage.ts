@@ -1,6 +1,7 @@
 import type { ClickHouseReader } from './client.ts';
 import { periodTotals } from './period-totals.ts';
 import type { Span } from './period-totals.ts';
+import type { Amount } from '../domain/amount.ts';
 import { requestEventType } from '../domain/usage-event.ts';
 
 /** What a usage answer says of today; zeros when ClickHouse answered that there were no events. */
@@ -8,7 +9,7 @@ export interface TodayTotals {
   readonly requests: number;
   readonly allowed: number;
   readonly limited: number;
-  readonly units: number;
+  readonly units: Amount;
   readonly cost: number;
 }
 
@@ -48,7 +49,7 @@ export interface UsagePoint {
   readonly limited: number;
   readonly bypassed: number;
   readonly errors: number;
-  readonly units: number;
+  readonly units: Amount;
   readonly cost: number;
 }
 
@@ -92,7 +93,7 @@ export interface UsageEventRow {
   readonly status: number;
   readonly decision: string;
   readonly limited_by: readonly string[];
-  readonly units: number;
+  readonly units: Amount;
   readonly cost: number;
   readonly latency_ms: number;
   readonly check_us: number;

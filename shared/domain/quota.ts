@@ -30,7 +30,7 @@ export function zoneOf(record: TenantRecord | null): string | null {
 /**
  * What a tenant consumed of a quota in `span`, a period of `zone`, as far as announced totals tell. They hold the day
  * and the month of the tenant's calendar, and the day by route: of other quotas (hours, weeks, a route's month), and
- * while the tenant's zone changes, it is `unknown` and ClickHouse has to be asked. `elsewhere`: the announcement speaks
+ * while the tenant's zone changes, it is `unknown` and ClickHouse has to be asked, as it is of a sum that is not known. `elsewhere`: the announcement speaks
  * of an earlier or later period.
  */
 export function consumedIn(
@@ -43,9 +43,11 @@ export function consumedIn(
   const start = dateAt(zone, span.startMs);
   if (quota.period === 'day') {
     if (totals.day.start !== start) return 'elsewhere';
-    if (quota.route === null) return totals.day.consumed;
-    return totals.day_by_route === undefined ? 'unknown' : (totals.day_by_route[quota.route] ?? 0);
+    if (quota.route === null) return totals.day.consumed ?? 'unknown';
+    if (totals.day_by_route === undefined) return 'unknown';
+    const { [quota.route]: ofRoute = 0 } = totals.day_by_route;
+    return ofRoute ?? 'unknown';
   }
   if (quota.period !== 'month' || quota.route !== null) return 'unknown';
-  return totals.month.start === start ? totals.month.consumed : 'elsewhere';
+  return totals.month.start === start ? (totals.month.consumed ?? 'unknown') : 'elsewhere';
 }

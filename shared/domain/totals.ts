@@ -1,3 +1,5 @@
+import type { Amount } from './amount.ts';
+
 /** Totals of one tenant in one period, as ClickHouse has them. `units` of allowed and shadow_limited requests consume quotas. */
 export interface PeriodTotals {
   /** First day of the period, `YYYY-MM-DD`. */
@@ -7,9 +9,9 @@ export interface PeriodTotals {
   readonly limited: number;
   readonly bypassed: number;
   readonly errors: number;
-  readonly units: number;
+  readonly units: Amount;
   /** Units of requests that passed under a limit (allowed, shadow_limited): what a quota has consumed. */
-  readonly consumed: number;
+  readonly consumed: Amount;
   readonly cost: number;
 }
 
@@ -22,7 +24,7 @@ export interface TenantTotals {
   readonly day: PeriodTotals;
   readonly month: PeriodTotals;
   /** Consumed units of the day by route pattern, for quotas of a route; absent: too many routes, ask ClickHouse. */
-  readonly day_by_route?: Readonly<Record<string, number>>;
+  readonly day_by_route?: Readonly<Record<string, Amount>>;
   /** Up to when usage is known to be complete: every event older than this is counted. ISO 8601. */
   readonly complete_through: string;
   readonly announced_at: string;

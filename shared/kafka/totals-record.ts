@@ -5,6 +5,7 @@ import type { TenantTotals } from '../domain/totals.ts';
 import type { ConsumedMessage } from './message.ts';
 
 const count = Type.Number({ minimum: 0 });
+const amount = Type.Union([Type.Number(), Type.Null()]);
 const periodSchema = Type.Object({
   start: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$' }),
   requests: count,
@@ -13,8 +14,8 @@ const periodSchema = Type.Object({
   bypassed: count,
   errors: count,
   // Corrections may take more units away than a period gave.
-  units: Type.Number(),
-  consumed: Type.Number(),
+  units: amount,
+  consumed: amount,
   cost: Type.Number(),
 });
 const schema = Type.Object({
@@ -23,7 +24,7 @@ const schema = Type.Object({
   time_zone: Type.Optional(Type.String()),
   day: periodSchema,
   month: periodSchema,
-  day_by_route: Type.Optional(Type.Record(Type.String(), Type.Number())),
+  day_by_route: Type.Optional(Type.Record(Type.String(), amount)),
   complete_through: Type.String(),
   announced_at: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T' }),
 });

@@ -53,7 +53,7 @@ function show(snapshot) {
       errors,
       units,
     }))
-      setText(today, slot, whole.format(value));
+      setText(today, slot, value === null ? 'unknown' : whole.format(value));
   } else if (snapshot.today !== null && snapshot.today.requests > 0) {
     drawAnew();
   }

@@ -1,3 +1,5 @@
+import type { Amount } from '../../../shared/domain/amount.ts';
+
 /** Numbers, money, times and names as people read them. Times are UTC: quotas end at midnight UTC. */
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
@@ -11,8 +13,9 @@ const stampParts = new Intl.DateTimeFormat('en-GB', {
   second: '2-digit',
 });
 
-export function count(value: number): string {
-  return whole.format(value);
+/** `unknown` for a sum that is no number. */
+export function count(value: Amount): string {
+  return value === null ? 'unknown' : whole.format(value);
 }
 
 /** Money in the policy's currency, which has no name; small sums keep the digits that say something. */

@@ -1,4 +1,6 @@
 import type { FastifyRequest } from 'fastify';
+import { addAmounts } from '../../../shared/domain/amount.ts';
+import type { Amount } from '../../../shared/domain/amount.ts';
 import type { ConsoleParts } from '../console.ts';
 import { count, money, percent, share } from '../pages/format.ts';
 import { graph } from '../pages/graph.ts';
@@ -72,7 +74,7 @@ export async function historyPage(
               </div>
               <div>
                 <dt>Units</dt>
-                <dd>${count(total((point) => point.units))}</dd>
+                <dd>${count(points.reduce<Amount>((sum, { units }) => addAmounts(sum, units), 0))}</dd>
               </div>
               <div>
                 <dt>Cost</dt>

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { UsageEventRow } from '../../../shared/clickhouse/usage.ts';
 import type { ConsoleParts } from '../console.ts';
-import { span, stamp } from '../pages/format.ts';
+import { count, span, stamp } from '../pages/format.ts';
 import { html } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
 import { emptyState, failedState } from '../pages/layout.ts';
@@ -139,7 +139,7 @@ function decision(event: UsageEventRow, parts: ConsoleParts, { record }: Visitor
         <dt>Plan then</dt>
         <dd>${event.plan}</dd>
         <dt>Units asked for</dt>
-        <dd>${event.units}</dd>
+        <dd>${count(event.units)}</dd>
         <dt>Decided</dt>
         <dd>
           ${event.degraded ? 'by the node alone, without Redis (limits are shared out among nodes then)' : 'by the shared counters'}

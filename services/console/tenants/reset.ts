@@ -44,7 +44,7 @@ export function createResets({ records, limiter, usage, policy, clock, logger }:
     const live = await liveUsage(limiter, policy(), before, tenantId, null, nowMs);
     if (live === null) return unreachable;
     const { day, month } = await usage.totals(tenantId, before.time_zone ?? 'UTC', nowMs);
-    const counted = baseline(before, live, { day: day.consumed, month: month.consumed }, nowMs);
+    const counted = baseline(before, live, { day: day.consumed ?? 0, month: month.consumed ?? 0 }, nowMs);
     const outcome = await records.change(tenantId, actor, (record) =>
       done({
         record: { ...record, reset: { at_ms: nowMs, actor, ...counted } },
@@ -71,7 +71,7 @@ export function createResets({ records, limiter, usage, policy, clock, logger }:
         done({
           record: {
             ...record,
-            reset: { at_ms: nowMs, actor, day_units: day.consumed, month_units: month.consumed },
+            reset: { at_ms: nowMs, actor, day_units: day.consumed ?? 0, month_units: month.consumed ?? 0 },
           },
           action: 'reset',
           detail: 'Counters reset with those of all tenants',

@@ -15,7 +15,9 @@ const todaySchema = Type.Object({
   requests: Type.Number(),
   allowed: Type.Number(),
   limited: Type.Number(),
-  units: Type.Number(),
+  units: Type.Union([Type.Number(), Type.Null()], {
+    description: 'Null where what is stored adds up to no number.',
+  }),
   cost: Type.Number(),
 });
 

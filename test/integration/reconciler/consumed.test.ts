@@ -42,12 +42,12 @@ test.each([
   ['after everything', '2026-03-02T13:00:00.001Z', 0],
 ])('counts what passed under a limit, from %s (%s): %d units', async (_, from, units) => {
   const rows = await readConsumed(clickhouse, { fromMs: at(from), tenantIds: ['a'] });
-  expect(rows.reduce((sum, row) => sum + row.units, 0)).toBe(units);
+  expect(rows.reduce((sum, row) => sum + (row.units ?? Number.NaN), 0)).toBe(units);
 });
 
 test('answers every tenant and route, with the plan', async () => {
   const rows = await readConsumed(clickhouse, { fromMs: at('2026-03-02T10:21:00.000Z'), tenantIds: null });
-  expect(rows.toSorted((x, y) => x.units - y.units)).toEqual([
+  expect(rows.toSorted((x, y) => (x.units ?? 0) - (y.units ?? 0))).toEqual([
     { tenant_id: 'a', route: 'POST /agent/chat', units: 4, plan: 'free' },
     { tenant_id: 'a', route: '*', units: 24, plan: 'pro' },
     { tenant_id: 'b', route: '*', units: 128, plan: 'free' },

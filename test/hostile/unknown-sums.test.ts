@@ -1,0 +1,155 @@
+// Goal: values that add up to no number, stored before there were bounds, are shown as unknown; nothing fails of them
+// and nothing is decided by them. Method: two such events of one tenant beside good ones of another, in ClickHouse.
+import { Registry } from 'prom-client';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createAnnouncer } from '../../services/aggregator/announce.ts';
+import { createDrift } from '../../services/reconciler/drift.ts';
+import { createHealer } from '../../services/reconciler/healer.ts';
+import { readingsOfAll } from '../../services/reconciler/rebuild.ts';
+import { readConsumed } from '../../shared/clickhouse/consumed.ts';
+import { periodTotals } from '../../shared/clickhouse/period-totals.ts';
+import { settleReadings } from '../../shared/clickhouse/settle-readings.ts';
+import { periodAt } from '../../shared/domain/calendar.ts';
+import type { TenantTotals } from '../../shared/domain/totals.ts';
+import { readTotals } from '../../shared/kafka/totals-record.ts';
+import { loadPolicy } from '../../shared/policy/load.ts';
+import { readingsOf } from '../../shared/policy/quota-readings.ts';
+import { systemClock } from '../../shared/runtime/clock.ts';
+import { createBed, adminToken } from '../integration/console/bed.ts';
+import type { Bed } from '../integration/console/bed.ts';
+import { get, post, visit } from '../integration/console/browser.ts';
+import { as, startGateway } from '../integration/gateway/gateway.ts';
+import type { TestGateway } from '../integration/gateway/gateway.ts';
+import { storeUsage } from '../support/stored-usage.ts';
+
+const policy = await loadPolicy('policies/default.yaml', {}, { secrets: 'optional' });
+const nowMs = Date.now();
+const clock = systemClock;
+
+let bed: Bed;
+let gateway: TestGateway;
+let operator: string;
+beforeAll(async () => {
+  bed = await createBed();
+  const timeMs = Math.max(periodAt('day', null, nowMs).startMs, nowMs - 60_000);
+  const giant = { timeMs, tenant: 'giant', units: 1.7e308 };
+  await storeUsage(bed.clickhouse, [
+    giant,
+    { ...giant, timeMs: timeMs + 1 },
+    { ...giant, decision: 'limited', limitedBy: ['minute'] },
+    { ...giant, tenant: 'good', units: 3 },
+  ]);
+  gateway = await startGateway({ policy: {}, database: bed.clickhouse.options.database });
+  operator =
+    (await post(bed, '/operator/sign-in', { token: adminToken, name: 'kim' })).cookie.split(';')[0] ?? '';
+});
+afterAll(async () => {
+  await gateway.close();
+  await bed.dispose();
+});
+
+test('GET /v1/usage answers 200 with unknown units, and the known of others', async () => {
+  const usage = async (tenant: string) => {
+    const response = await fetch(`${gateway.apiUrl}/v1/usage`, { headers: await as(tenant) });
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  };
+  expect(await usage('giant')).toMatchObject({ status: 200, body: { today: { requests: 3, units: null } } });
+  expect(await usage('good')).toMatchObject({ status: 200, body: { today: { requests: 1, units: 3 } } });
+});
+
+test.each(['/usage', '/history?span=24h', '/history?span=30d', '/refusals'])(
+  "the portal's page %s is shown, unknown sums as unknown",
+  async (url) => {
+    const { status, text } = await get(bed, url, await visit(bed, 'giant'));
+    expect(status).toBe(200);
+    if (url !== '/refusals') expect(text).toMatch(/>unknown</);
+    expect(text).not.toMatch(/NaN|Infinity|null/);
+  },
+);
+
+test.each([
+  '/operator/growth?days=1',
+  '/operator/growth?days=30',
+  '/operator/tenants',
+  '/operator/tenants/giant',
+])("the operator's page %s is shown", async (url) => {
+  const { status, text } = await get(bed, url, operator);
+  expect([status, /NaN|Infinity/.test(text)]).toEqual([200, false]);
+});
+
+test('the data of the graphs and the live figures say null', async () => {
+  const cookie = await visit(bed, 'giant');
+  const data = async (url: string) => JSON.parse((await get(bed, url, cookie)).text) as never;
+  expect(await data('/data/usage')).toMatchObject({ today: { requests: 3, units: null, consumed: null } });
+  const { points } = (await data('/data/series?span=30d')) as { points: { units: number | null }[] };
+  expect(points.map(({ units }) => units)).toContain(null);
+});
+
+test.each(['GET /admin/v1/tenants', 'GET /admin/v1/tenants/giant', 'GET /admin/v1/tenants/giant/status'])(
+  'the admin API answers %s',
+  async (what) => {
+    expect([200, 404]).toContain((await bed.admin(what)).status);
+  },
+);
+
+test('totals are announced with unknown units, read again, and restore nothing', async () => {
+  const { clickhouse } = bed;
+  const records: string[] = [];
+  const announcer = createAnnouncer({
+    clickhouse,
+    producer: {
+      send: (_topic, sent) => {
+        records.push(...sent.map(({ value }) => String(value)));
+        return Promise.resolve([]);
+      },
+      close: () => Promise.resolve(),
+    },
+    topic: 'totals',
+    deadLetters: { write: () => Promise.reject(new Error('no dead letter')) },
+    clock,
+    zoneOf: () => null,
+    completeThroughMs: () => nowMs,
+  });
+  await announcer.announce(new Map([['giant', 0]]));
+  const [totals] = records.map((value) => readTotals({ key: 'giant', value: Buffer.from(value) }));
+  expect(totals).toMatchObject({ day: { requests: 3, units: null, consumed: null } });
+
+  const raised: string[] = [];
+  const limiter = {
+    raiseQuota: (tenantId: string) => {
+      raised.push(tenantId);
+      return Promise.resolve({ before: 0, after: 0 });
+    },
+  };
+  const registry = new Registry();
+  const healer = createHealer({
+    limiter,
+    clickhouse,
+    drift: createDrift(registry, clock),
+    registry,
+    logger: pino({ level: 'silent' }),
+  } as unknown as Parameters<typeof createHealer>[0]);
+  const readings = readingsOf(totals as TenantTotals, policy, null, nowMs);
+  expect(readings).not.toHaveLength(0);
+  expect(await settleReadings(clickhouse, readings)).toMatchObject(
+    readings.map(() => ({ sinceReset: null })),
+  );
+  expect(await healer.heal(readings)).toEqual([]);
+  expect(raised).toEqual([]);
+  await healer.heal(await readingsOfAll({ clickhouse, policy, records: new Map(), nowMs }));
+  expect(new Set(raised)).toEqual(new Set(['good']));
+});
+
+test('a read of all tenants knows what it knows', async () => {
+  const { startMs: fromMs } = periodAt('day', null, nowMs);
+  const rows = await readConsumed(bed.clickhouse, { fromMs, tenantIds: null });
+  expect(new Map(rows.map(({ tenant_id, units }) => [tenant_id, units]))).toEqual(
+    new Map([
+      ['giant', null],
+      ['good', 3],
+    ]),
+  );
+  const totals = await periodTotals(bed.clickhouse, ['giant', 'good'], periodAt('month', null, nowMs));
+  expect([totals.get('giant')?.units, totals.get('good')?.units]).toEqual([null, 3]);
+});
