@@ -100,7 +100,7 @@ describe('what the aggregator counts', () => {
         'the event is not JSON',
         'the event is not a JSON object',
         'specversion must be "1.0"',
-        'subject is empty or neither text nor a number',
+        'subject is empty',
         'data.decision is missing',
         'data.units must be a number from 0 to 1000000000000',
         'time is more than 399 days ago, longer than raw events can be added to totals',
