@@ -7,6 +7,8 @@ import { dashboard, uids } from './sources.ts';
 
 /** Callers without a tenant are counted, but they are nobody's customer. */
 const customers = `tenant_id != 'anonymous'`;
+/** Events of API servers are counted and cost too; they have no plan of their own. */
+const isRequest = `type = 'tollgate.request.v1'`;
 /** Columns are named in full (`u.cost`): an alias of the same name would otherwise take their place in ClickHouse. */
 const served = `sumIf(u.cost, decision != 'limited')`;
 const saved = `sumIf(u.cost, decision = 'limited')`;
@@ -52,7 +54,7 @@ function figures(): ReturnType<typeof stat>[] {
     stat({
       title: 'Requests',
       description: 'Requests of all customers in the time range.',
-      queries: [sqlTable(`SELECT sum(u.requests) AS requests ${inRange} AND type = 'tollgate.request.v1'`)],
+      queries: [sqlTable(`SELECT sum(u.requests) AS requests ${inRange} AND ${isRequest}`)],
       unit: 'short',
     }),
     stat({
@@ -94,14 +96,14 @@ function tenantTables(): ReturnType<typeof table>[] {
           'By requests; growth compares with the span of equal length before. Empty growth: new in this span.',
         queries: [
           sqlTable(`
-SELECT tenant_id AS tenant, argMax(u.plan, hour) AS plan,
-       sumIf(u.requests, hour >= $__fromTime) AS requests,
+SELECT tenant_id AS tenant, argMaxIf(u.plan, hour, u.plan != '') AS plan,
+       sumIf(u.requests, hour >= $__fromTime AND ${isRequest}) AS requests,
        requests / sum(requests) OVER () AS share,
-       if(sumIf(u.requests, hour < $__fromTime) = 0, NULL, requests / sumIf(u.requests, hour < $__fromTime) - 1) AS growth,
+       requests / nullIf(sumIf(u.requests, hour < $__fromTime AND ${isRequest}), 0) - 1 AS growth,
        sumIf(u.cost, decision != 'limited' AND hour >= $__fromTime) AS cost
-FROM (SELECT tenant_id, plan, hour, decision, requests, cost FROM \${database}.usage_by_hour
+FROM (SELECT tenant_id, plan, hour, type, decision, requests, cost FROM \${database}.usage_by_hour
       WHERE ${customers} AND hour >= $__fromTime - ($__toTime - $__fromTime) AND hour <= $__toTime) AS u
-GROUP BY tenant_id HAVING requests > 0 ORDER BY requests DESC LIMIT 50`),
+GROUP BY tenant_id HAVING requests > 0 OR cost > 0 ORDER BY requests DESC LIMIT 50`),
         ],
       },
       {
@@ -139,8 +141,9 @@ GROUP BY tenant_id, limit_name ORDER BY share DESC LIMIT 50`),
           'Tenants below enterprise who were refused on three days or more of the last 30, or more than 1 % of the time: their plan has become too small.',
         queries: [
           sqlTable(`
-SELECT tenant_id AS tenant, argMax(u.plan, day) AS plan, uniqExactIf(day, limited > 0) AS days_refused,
-       sum(limited) AS refused, sum(limited) / sum(u.requests) AS refused_share, sum(u.requests) AS requests, ${served} AS cost
+SELECT tenant_id AS tenant, argMaxIf(u.plan, day, u.plan != '') AS plan, uniqExactIf(day, limited > 0) AS days_refused,
+       sum(limited) AS refused, sumIf(u.requests, ${isRequest}) AS requests, refused / greatest(requests, 1) AS refused_share,
+       ${served} AS cost
 FROM \${database}.usage_by_day AS u
 WHERE ${customers} AND day >= today() - 30
 GROUP BY tenant_id
@@ -160,9 +163,11 @@ ORDER BY days_refused DESC, refused DESC LIMIT 50`),
         description: 'Each plan: how many tenants are active on it, what one of them uses and costs.',
         queries: [
           sqlTable(`
-SELECT plan, uniqExact(tenant_id) AS tenants, sum(u.requests) AS requests, sum(limited) / sum(u.requests) AS refused,
-       ${served} AS cost, cost / tenants AS cost_per_tenant
-${inRange} GROUP BY plan ORDER BY requests DESC`),
+WITH latest AS (SELECT tenant_id, argMaxIf(u.plan, hour, u.plan != '') AS latest_plan ${inRange} GROUP BY tenant_id)
+SELECT if(u.plan = '', latest_plan, u.plan) AS plan, uniqExact(tenant_id) AS tenants, sumIf(u.requests, ${isRequest}) AS requests,
+       sum(limited) / greatest(requests, 1) AS refused, ${served} AS cost, cost / tenants AS cost_per_tenant
+FROM \${database}.usage_by_hour AS u JOIN latest USING (tenant_id) WHERE ${customers} AND $__timeFilter(hour)
+GROUP BY plan ORDER BY requests DESC`),
         ],
       },
       {

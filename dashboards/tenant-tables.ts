@@ -53,7 +53,7 @@ export function routePanels(): Panels {
 SELECT route, sum(u.requests) AS requests, sum(limited) / sum(u.requests) AS refused, sum(errors) / sum(u.requests) AS failed,
        sumIf(u.units, decision != 'limited') AS units, sumIf(u.cost, decision != 'limited') AS cost,
        quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state)[3] AS p99
-FROM \${database}.usage_by_minute AS u
+FROM \${database}.usage_by_minute_states AS u
 WHERE ${ofTenant} AND ${requestsOnly} AND $__timeFilter(minute)
 GROUP BY route ORDER BY requests DESC LIMIT 50`),
         ],

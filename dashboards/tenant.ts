@@ -38,7 +38,7 @@ export function tenantDashboard(): ClassicDashboard {
         .hide(VariableHide.HideVariable)
         .datasource(clickhouse)
         .query(
-          `SELECT argMax(plan, minute) FROM \${database}.usage_by_minute WHERE ${ofTenant} AND minute >= now() - INTERVAL 31 DAY`,
+          `SELECT argMaxIf(plan, minute, plan != '') FROM \${database}.usage_by_minute WHERE ${ofTenant} AND minute >= now() - INTERVAL 31 DAY`,
         )
         .refresh(VariableRefresh.OnTimeRangeChanged),
     );
@@ -64,7 +64,7 @@ function todayPanels(): ReturnType<typeof stat>[] {
       description: 'The plan that decided this tenant’s latest request.',
       queries: [
         sqlTable(
-          `SELECT argMax(plan, minute) AS plan FROM \${database}.usage_by_minute WHERE ${ofTenant} AND minute >= now() - INTERVAL 31 DAY`,
+          `SELECT argMaxIf(plan, minute, plan != '') AS plan FROM \${database}.usage_by_minute WHERE ${ofTenant} AND minute >= now() - INTERVAL 31 DAY`,
         ),
       ],
       unit: 'string',
@@ -173,7 +173,7 @@ WHERE time >= $__fromTime ORDER BY time`),
         sqlSeries(`
 SELECT time, q[1] AS p50, q[2] AS p95, q[3] AS p99
 FROM (SELECT $__timeInterval(minute) AS time, quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state) AS q
-      FROM \${database}.usage_by_minute
+      FROM \${database}.usage_by_minute_states
       WHERE ${ofTenant} AND ${requestsOnly} AND $__timeFilter(minute) GROUP BY time)
 ORDER BY time`),
       ],

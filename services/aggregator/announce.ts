@@ -3,6 +3,7 @@ import type { Span, TenantTotalsRow } from '../../shared/clickhouse/period-total
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Amount } from '../../shared/domain/amount.ts';
 import { dateAt, periodAt } from '../../shared/domain/calendar.ts';
+import { jsonMoney } from '../../shared/domain/money.ts';
 import type { PeriodTotals, TenantTotals } from '../../shared/domain/totals.ts';
 import type { DeadLetterWriter } from '../../shared/kafka/dead-letter-writer.ts';
 import type { Producer } from '../../shared/kafka/producer.ts';
@@ -105,7 +106,7 @@ function totalsOf(row: TenantTotalsRow | undefined, span: Span, zone: string | n
     errors = 0,
     units = 0,
     consumed = 0,
-    cost = 0,
+    cost = 0n,
   } = row ?? {};
   return {
     start: dateAt(zone, span.startMs),
@@ -116,6 +117,6 @@ function totalsOf(row: TenantTotalsRow | undefined, span: Span, zone: string | n
     errors,
     units,
     consumed,
-    cost,
+    cost: jsonMoney(cost),
   };
 }

@@ -5,6 +5,7 @@ import {
   uuidTimeMs,
 } from '../../shared/clickhouse/event-identity.ts';
 import { eventBounds } from '../../shared/domain/events/bounds.ts';
+import { statedMoney } from '../../shared/domain/money.ts';
 import type { Correction } from './decode.ts';
 import type { EventStore, WantedEvent } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -43,7 +44,8 @@ export async function applyCorrection(
   }
   if (event.revision > revision) return { kind: 'superseded' };
   if (correction.voids) return { kind: 'corrected', event: { ...event, revision, voided: true } };
-  const { units = event.units, cost = event.cost } = correction.data;
+  const { units = event.units, cost: stated } = correction.data;
+  const cost = stated === undefined ? event.cost : (statedMoney(stated) ?? event.cost);
   const properties = { ...event.properties, ...correction.data.properties };
   if (Object.keys(properties).length > propertiesMax) {
     return {

@@ -1,5 +1,7 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { deriveTotals } from '../../shared/clickhouse/derive.ts';
+import { withMoney } from '../../shared/clickhouse/money-rows.ts';
+import type { MoneyAsText } from '../../shared/clickhouse/money-rows.ts';
 import type { TouchedCells } from '../../shared/clickhouse/derive.ts';
 import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -94,13 +96,11 @@ async function readSightings(clickhouse: ClickHouse, keys: readonly string[]): P
   return found;
 }
 
-type StoredRow = Omit<StoredEvent, 'properties'> & { readonly properties: Record<string, string> };
-
 async function findEvent(clickhouse: ClickHouse, wanted: WantedEvent): Promise<StoredEvent | null> {
-  const rows = await clickhouse.query<StoredRow>(
+  const rows = await clickhouse.query<MoneyAsText<StoredEvent>>(
     `SELECT toUnixTimestamp64Milli(time) AS timeMs, tenant_id AS tenantId, id_skew_ms AS idSkewMs, id_a AS idA,
         toString(id_b) AS idB, foreign_id AS foreignId, revision, voided, type, source, user_id AS userId, plan, method,
-        route, path, status, decision, limited_by AS limitedBy, units, cost, latency_ms AS latencyMs,
+        route, path, status, decision, limited_by AS limitedBy, units, toString(cost_exact) AS cost, latency_ms AS latencyMs,
         check_us AS checkMicros, node, sequence, spool, degraded, client_ip AS clientIp, service, door, properties,
         kafka_partition AS partition, kafka_offset AS offset
     FROM stored_events FINAL
@@ -109,5 +109,6 @@ async function findEvent(clickhouse: ClickHouse, wanted: WantedEvent): Promise<S
     LIMIT 1`,
     { from: wanted.fromMs, to: wanted.toMs, tenant: wanted.tenantId, idA: wanted.idA, idB: wanted.idB },
   );
-  return rows[0] ?? null;
+  const [row] = rows;
+  return row === undefined ? null : withMoney<StoredEvent>(row);
 }

@@ -42,7 +42,7 @@ export function storedEventColumns(ingestedAtMs: number): readonly NativeColumn<
     { name: 'decision', type: label, of: ({ decision }) => decision },
     { name: 'limited_by', type: 'Array(LowCardinality(String))', of: ({ limitedBy }) => limitedBy },
     { name: 'units', type: 'Float64', of: ({ units }) => units },
-    { name: 'cost', type: 'Float64', of: ({ cost }) => cost },
+    { name: 'cost_exact', type: 'Decimal(38, 12)', of: ({ cost }) => cost },
     { name: 'latency_ms', type: 'Float32', of: ({ latencyMs }) => roundedLatency(latencyMs) },
     { name: 'check_us', type: 'UInt32', of: ({ checkMicros }) => checkMicros },
     { name: 'node', type: label, of: ({ node }) => node },

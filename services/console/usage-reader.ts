@@ -1,9 +1,13 @@
 import { addAmounts } from '../../shared/domain/amount.ts';
 import type { Amount } from '../../shared/domain/amount.ts';
 import { periodAt } from '../../shared/domain/calendar.ts';
+import { moneyOf } from '../../shared/domain/money.ts';
+import type { Money } from '../../shared/domain/money.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { anonymousTenant, requestEventType } from '../../shared/domain/usage-event.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { withMoney } from '../../shared/clickhouse/money-rows.ts';
+import type { MoneyAsText } from '../../shared/clickhouse/money-rows.ts';
 import { periodTotals } from '../../shared/clickhouse/period-totals.ts';
 import type { TenantTotalsRow } from '../../shared/clickhouse/period-totals.ts';
 import { completeThrough, decisionById, recentRefusals, usageSeries } from '../../shared/clickhouse/usage.ts';
@@ -21,10 +25,10 @@ export interface TenantUse {
   readonly allowed: number;
   readonly limited: number;
   readonly units: Amount;
-  /** Money, of requests that were served. */
-  readonly cost: number;
+  /** Of requests that were served. */
+  readonly cost: Money;
   /** What the refused requests would have cost at the policy's prices: money that limiting saved. */
-  readonly saved: number;
+  readonly saved: Money;
 }
 
 export interface DeliveredAlert {
@@ -98,11 +102,11 @@ const unused: PeriodUse = {
   errors: 0,
   units: 0,
   consumed: 0,
-  cost: 0,
+  cost: 0n,
 };
 
-const summed = ['requests', 'allowed', 'limited', 'bypassed', 'errors', 'cost'] as const;
-const noPoint = { requests: 0, allowed: 0, limited: 0, bypassed: 0, errors: 0, units: 0, cost: 0 };
+const summed = ['requests', 'allowed', 'limited', 'bypassed', 'errors'] as const;
+const noPoint = { requests: 0, allowed: 0, limited: 0, bypassed: 0, errors: 0, units: 0, cost: 0n };
 
 type Bucket = { -readonly [Name in keyof UsagePoint]: UsagePoint[Name] };
 
@@ -136,6 +140,7 @@ async function series(
     if (bucket === undefined) continue;
     for (const name of summed) bucket[name] += point[name];
     bucket.units = addAmounts(bucket.units, point.units);
+    bucket.cost += point.cost;
   }
   return buckets;
 }
@@ -146,7 +151,8 @@ async function heaviest(
   sinceMs: number,
   countMax: number,
 ): Promise<readonly TenantUse[]> {
-  const rows = await clickhouse.query<Omit<TenantUse, 'saved'> & { limited_routes: Record<string, number> }>(
+  type Row = Omit<TenantUse, 'saved'> & { readonly limited_routes: Readonly<Record<string, number>> };
+  const rows = await clickhouse.query<MoneyAsText<Row>>(
     `SELECT
         tenant_id,
         argMax(plan, (plan != '', day)) AS plan,
@@ -154,7 +160,7 @@ async function heaviest(
         sumIf(u.allowed, type = {requestType:String}) AS allowed,
         sumIf(u.limited, type = {requestType:String}) AS limited,
         sum(u.units) AS units,
-        sumIf(u.cost, decision != 'limited') AS cost,
+        toString(sumIf(u.cost, decision != 'limited')) AS cost,
         sumMapIf(map(route, u.limited), u.limited > 0) AS limited_routes
     FROM usage_by_day AS u
     WHERE day >= toDate(toDateTime({since:UInt32}, 'UTC')) AND tenant_id != {anonymous:String}
@@ -168,14 +174,17 @@ async function heaviest(
       anonymous: anonymousTenant,
     },
   );
-  const prices = new Map(policy.routes.map((route) => [route.match, route.cost * route.price]));
-  return rows.map(({ limited_routes: routes, ...row }) => ({
-    ...row,
-    saved: Object.entries(routes).reduce(
-      (sum, [route, refused]) => sum + refused * (prices.get(route) ?? 0),
-      0,
-    ),
-  }));
+  const prices = new Map(
+    policy.routes.map((route) => [route.match, moneyOf(route.price) * BigInt(route.cost)]),
+  );
+  return rows.map((read) => {
+    const { limited_routes: routes, ...row } = withMoney<Row>(read);
+    const saved = Object.entries(routes).reduce(
+      (sum, [route, refused]) => sum + BigInt(refused) * (prices.get(route) ?? 0n),
+      0n,
+    );
+    return { ...row, saved };
+  });
 }
 
 async function seenPlan(clickhouse: ClickHouse, tenantId: string, nowMs: number): Promise<string | null> {

@@ -1,4 +1,6 @@
 import { eventBounds } from '../../shared/domain/events/bounds.ts';
+import { costOf, noPrice } from '../../shared/domain/money.ts';
+import type { Price } from '../../shared/domain/money.ts';
 import { anonymousTenant, refundEventType, requestEventType } from '../../shared/domain/usage-event.ts';
 import type { RefundData, RequestEvent, UsageCloudEvent } from '../../shared/domain/usage-event.ts';
 import { messageOf } from '../../shared/runtime/errors.ts';
@@ -115,7 +117,7 @@ function eventOf(
       limited_by:
         decision.limitedBy.length > limitsMax ? decision.limitedBy.slice(0, limitsMax) : decision.limitedBy,
       units: within(units, unitsMax),
-      cost: within(units * (route?.price ?? 0), costMax),
+      cost: costWithin(units, route?.unitPrice ?? noPrice),
       latency_ms: Math.round(within(latencyMs, latencyMsMax) * 1000) / 1000,
       check_us: decision.checkMicros,
       node,
@@ -129,6 +131,11 @@ function eventOf(
 }
 
 /** A request was answered and has to be counted, whatever its numbers are: outside the contract it would not be. */
+function costWithin(units: number, price: Price): number | string {
+  const about = (units * price.digits) / price.divisor;
+  return about >= 0 && about <= costMax ? costOf(units, price) : within(about, costMax);
+}
+
 function within(value: number, max: number): number {
   return value >= 0 ? Math.min(value, max) : 0;
 }

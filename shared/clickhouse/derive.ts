@@ -49,11 +49,11 @@ const groups = 'tenant_id, plan, route, type, decision';
 
 /** The range of time cuts partitions and granules, the list of minutes the rest. */
 const minutesFromEvents = `
-INSERT INTO stored_minutes (minute, ${groups}, requests, errors, units, cost, latency, version)
+INSERT INTO stored_minutes (minute, ${groups}, requests, errors, units, cost_exact, latency, version)
 SELECT
     toStartOfMinute(e.time) AS minute, ${groups},
     countIf(NOT e.voided), countIf(NOT e.voided AND e.status >= 500),
-    sumIf(e.units, NOT e.voided), sumIf(e.cost, NOT e.voided),
+    sumIf(e.units, NOT e.voided), sumIf(e.cost_exact, NOT e.voided),
     quantilesTDigestStateIf(0.5, 0.95, 0.99)(e.latency_ms, NOT e.voided),
     count() + sum(e.revision)
 FROM stored_events AS e FINAL
@@ -63,11 +63,11 @@ WHERE e.time >= toDateTime64({from:UInt32}, 3, 'UTC') AND e.time < toDateTime64(
 GROUP BY minute, ${groups}
 SETTINGS do_not_merge_across_partitions_select_final = 1`;
 
-const merged = `sum(t.requests), sum(t.errors), sum(t.units), sum(t.cost),
+const merged = `sum(t.requests), sum(t.errors), sum(t.units), sum(t.cost_exact),
     quantilesTDigestMergeState(0.5, 0.95, 0.99)(t.latency), sum(t.version)`;
 
 const hoursFromMinutes = `
-INSERT INTO stored_hours (hour, ${groups}, requests, errors, units, cost, latency, version)
+INSERT INTO stored_hours (hour, ${groups}, requests, errors, units, cost_exact, latency, version)
 SELECT toStartOfHour(t.minute) AS hour, ${groups}, ${merged}
 FROM stored_minutes AS t FINAL
 WHERE t.minute >= toDateTime({from:UInt32}, 'UTC') AND t.minute < toDateTime({to:UInt32}, 'UTC')
@@ -77,7 +77,7 @@ GROUP BY hour, ${groups}
 SETTINGS do_not_merge_across_partitions_select_final = 1`;
 
 const daysFromHours = `
-INSERT INTO stored_days (day, ${groups}, requests, errors, units, cost, latency, version)
+INSERT INTO stored_days (day, ${groups}, requests, errors, units, cost_exact, latency, version)
 SELECT toDate(t.hour) AS day, ${groups}, ${merged}
 FROM stored_hours AS t FINAL
 WHERE t.hour >= toDateTime({from:UInt32}, 'UTC') AND t.hour < toDateTime({to:UInt32}, 'UTC')

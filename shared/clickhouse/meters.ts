@@ -1,7 +1,10 @@
 import { stretchesOf } from '../domain/calendar-stretches.ts';
 import type { MeterAggregation, MeterDefinition, MeterWindow } from '../domain/meter.ts';
+import { moneyText } from '../domain/money.ts';
+import type { Money } from '../domain/money.ts';
 import { requestEventType } from '../domain/usage-event.ts';
 import type { ClickHouseReader, Params } from './client.ts';
+import { moneyIn } from './money-rows.ts';
 import { completeThrough } from './usage.ts';
 
 export interface MeterQuery {
@@ -24,8 +27,8 @@ export interface MeterRow {
   readonly window_start: string;
   readonly window_end: string;
   readonly group: Readonly<Record<string, string>>;
-  /** Null where no event of the window has a value. */
-  readonly value: number | null;
+  /** Null where no event of the window has a value. Money where `cost` is measured, but for averages and counts. */
+  readonly value: number | Money | null;
 }
 
 export interface MeterAnswer {
@@ -38,6 +41,14 @@ export interface MeterAnswer {
 }
 
 export const rowsMax = 10_000;
+
+interface MeasuredRow {
+  readonly start: number;
+  readonly end: number;
+  readonly groups: readonly string[];
+  /** Money as text. */
+  readonly value: number | string | null;
+}
 
 /** Measures one tenant's events. Values of others never enter: the tenant is a condition of every read. */
 export async function queryMeter(
@@ -52,7 +63,7 @@ export async function queryMeter(
     names[`filter${index}`] = value;
     return `${fieldSql(definition, field, `filtered${index}`, names)} = {filter${index}:String}`;
   });
-  const rows = await clickhouse.query<{ start: number; end: number; groups: string[]; value: number | null }>(
+  const rows = await clickhouse.query<MeasuredRow>(
     `WITH ${query.window === null ? wholeSpan : windowOfEvent}
     SELECT start, end, [${groups.join(', ')}] AS groups, ${valueSql(definition)} AS value
     FROM usage_events
@@ -77,7 +88,7 @@ export async function queryMeter(
       window_start: new Date(row.start).toISOString(),
       window_end: new Date(row.end).toISOString(),
       group: Object.fromEntries(query.groupBy.map((field, index) => [field, row.groups[index] ?? ''])),
-      value: row.value,
+      value: typeof row.value === 'string' ? moneyIn(row.value) : row.value,
     })),
     complete_through: through,
     cut: rows.length > rowsMax,
@@ -90,11 +101,16 @@ export function meterCsv(rows: readonly MeterRow[], groupBy: readonly string[]):
     row.window_start,
     row.window_end,
     ...groupBy.map((field) => row.group[field] ?? ''),
-    row.value === null ? '' : String(row.value),
+    valueText(row.value),
   ]);
   return [['window_start', 'window_end', ...groupBy, 'value'], ...lines]
     .map((cells) => cells.map(csvCell).join(',') + '\r\n')
     .join('');
+}
+
+function valueText(value: MeterRow['value']): string {
+  if (value === null) return '';
+  return typeof value === 'bigint' ? moneyText(value) : String(value);
 }
 
 function csvCell(text: string): string {
@@ -124,6 +140,8 @@ function fieldSql(
 
 function valueSql(definition: MeterDefinition): string {
   const { aggregation, value } = definition;
+  const exact = value === 'cost' ? moneySql[aggregation] : undefined;
+  if (exact !== undefined) return exact;
   const text =
     value !== null && isColumn(definition, value) ? `toString(${value})` : 'properties[{value:String}]';
   const sql: Record<MeterAggregation, string> = {
@@ -138,6 +156,14 @@ function valueSql(definition: MeterDefinition): string {
   };
   return sql[aggregation];
 }
+
+/** What is a decimal when `cost` is measured; other fields are Float64. */
+const moneySql: Partial<Record<MeterAggregation, string>> = {
+  sum: 'toString(sumOrNull(cost))',
+  min: 'toString(minOrNull(cost))',
+  max: 'toString(maxOrNull(cost))',
+  latest: 'toString(argMaxOrNull(cost, (time, event_id)))',
+};
 
 /** Infinity and NaN are numbers to ClickHouse and to nobody else. */
 function numberOf(text: string): string {

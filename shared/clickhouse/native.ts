@@ -20,6 +20,8 @@ export interface NativeValues {
   Float64: number;
   /** A number up to 2⁵³, or a bigint. */
   UInt64: number | bigint;
+  /** A whole number of 10⁻¹², as `Money` is. */
+  'Decimal(38, 12)': bigint;
   /** Unix milliseconds. */
   "DateTime64(3, 'UTC')": number;
   String: string;
@@ -54,6 +56,8 @@ function encodeColumn<Row>(column: NativeColumn<Row>, rows: readonly Row[]): Uin
     case 'UInt64':
     case "DateTime64(3, 'UTC')":
       return [words(rows, column.of)];
+    case 'Decimal(38, 12)':
+      return [wideWords(rows, column.of)];
     case 'String':
       return [strings(rows.map(column.of))];
     case 'LowCardinality(String)':
@@ -85,6 +89,22 @@ function words<Row>(rows: readonly Row[], of: (row: Row) => number | bigint): Ui
       halves[at * 2 + 1] = Math.floor(value / 2 ** 32);
     }
     at += 1;
+  }
+  return bytesOf(halves);
+}
+
+/** 128 bits each, two's complement. */
+function wideWords<Row>(rows: readonly Row[], of: (row: Row) => bigint): Uint8Array {
+  const halves = new BigInt64Array(rows.length * 2);
+  let at = 0;
+  for (const row of rows) {
+    const value = of(row);
+    // Most costs are nothing, and memory is zeros already.
+    if (value !== 0n) {
+      halves[at] = BigInt.asIntN(64, value);
+      halves[at + 1] = value >> 64n;
+    }
+    at += 2;
   }
   return bytesOf(halves);
 }

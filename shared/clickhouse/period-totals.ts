@@ -1,7 +1,10 @@
 import { charged } from './charged.ts';
 import type { ClickHouseReader, Params } from './client.ts';
 import type { Amount } from '../domain/amount.ts';
+import type { Money } from '../domain/money.ts';
 import { requestEventType } from '../domain/usage-event.ts';
+import { withMoney } from './money-rows.ts';
+import type { MoneyAsText } from './money-rows.ts';
 
 /** A span of time: `startMs` belongs to it, `endMs` does not. Unix milliseconds, whole minutes. */
 export interface Span {
@@ -26,7 +29,7 @@ export interface TenantTotalsRow {
   readonly units: Amount;
   /** Units of events that passed under the limits. */
   readonly consumed: Amount;
-  readonly cost: number;
+  readonly cost: Money;
   /** `consumed` by route. */
   readonly consumed_by_route: Readonly<Record<string, Amount>>;
 }
@@ -40,12 +43,12 @@ export async function periodTotals(
   const source = sourceOf(span);
   const totals = new Map<string, TenantTotalsRow>();
   for (const tenants of inChunks(tenantIds)) {
-    const rows = await clickhouse.query<TenantTotalsRow>(totalsSql(source.sql), {
+    const rows = await clickhouse.query<MoneyAsText<TenantTotalsRow>>(totalsSql(source.sql), {
       ...source.params,
       tenants,
       requestType: requestEventType,
     });
-    for (const row of rows) totals.set(row.tenant_id, row);
+    for (const row of rows) totals.set(row.tenant_id, withMoney(row));
   }
   return totals;
 }
@@ -61,7 +64,7 @@ SELECT
     sumIf(u.errors, type = {requestType:String}) AS errors,
     sumIf(u.units, u.decision != 'limited') AS units,
     sumIf(u.units, passed) AS consumed,
-    round(sumIf(u.cost, u.decision != 'limited'), 12) AS cost,
+    toString(sumIf(u.cost, u.decision != 'limited')) AS cost,
     sumMapIf(map(route, u.units), passed) AS consumed_by_route
 FROM (
     SELECT *, ${charged} AS passed FROM (${source})

@@ -1,7 +1,11 @@
-import type { ClickHouseReader } from './client.ts';
+import type { ClickHouseReader, Params } from './client.ts';
+import { moneyIn, withMoney } from './money-rows.ts';
+import type { MoneyAsText } from './money-rows.ts';
 import { periodTotals } from './period-totals.ts';
 import type { Span } from './period-totals.ts';
 import type { Amount } from '../domain/amount.ts';
+import { jsonMoney } from '../domain/money.ts';
+import type { Money } from '../domain/money.ts';
 import { requestEventType } from '../domain/usage-event.ts';
 
 /** What a usage answer says of today; zeros when ClickHouse answered that there were no events. */
@@ -10,7 +14,7 @@ export interface TodayTotals {
   readonly allowed: number;
   readonly limited: number;
   readonly units: Amount;
-  readonly cost: number;
+  readonly cost: Money;
 }
 
 /** Totals of one tenant in a day of its own (`periodAt('day', zone, nowMs)`). */
@@ -20,7 +24,7 @@ export async function todayTotals(
   day: Span,
 ): Promise<TodayTotals> {
   const row = (await periodTotals(clickhouse, [tenantId], day)).get(tenantId);
-  const { requests = 0, allowed = 0, limited = 0, units = 0, cost = 0 } = row ?? {};
+  const { requests = 0, allowed = 0, limited = 0, units = 0, cost = 0n } = row ?? {};
   return { requests, allowed, limited, units, cost };
 }
 
@@ -50,17 +54,17 @@ export interface UsagePoint {
   readonly bypassed: number;
   readonly errors: number;
   readonly units: Amount;
-  readonly cost: number;
+  readonly cost: Money;
 }
 
 /** A tenant's usage by hour or by day of UTC, oldest first. */
-export function usageSeries(
+export async function usageSeries(
   clickhouse: ClickHouseReader,
   tenantId: string,
   by: 'minute' | 'hour' | 'day',
   span: Span,
 ): Promise<UsagePoint[]> {
-  return clickhouse.query<UsagePoint>(
+  const rows = await clickhouse.query<MoneyAsText<UsagePoint>>(
     `SELECT
         toDateTime(${by}, 'UTC') AS at,
         sumIf(u.requests, type = {requestType:String}) AS requests,
@@ -69,13 +73,14 @@ export function usageSeries(
         sumIf(u.bypassed, type = {requestType:String}) AS bypassed,
         sumIf(u.errors, type = {requestType:String}) AS errors,
         sumIf(u.units, u.decision != 'limited') AS units,
-        round(sumIf(u.cost, u.decision != 'limited'), 12) AS cost
+        toString(sumIf(u.cost, u.decision != 'limited')) AS cost
     FROM usage_by_${by} AS u
     WHERE tenant_id = {tenant:String} AND ${within(by)}
     GROUP BY at
     ORDER BY at`,
     { tenant: tenantId, requestType: requestEventType, ...seconds(span) },
   );
+  return rows.map((row) => withMoney<UsagePoint>(row));
 }
 
 /** One event as analysts see it. */
@@ -94,6 +99,7 @@ export interface UsageEventRow {
   readonly decision: string;
   readonly limited_by: readonly string[];
   readonly units: Amount;
+  /** For `JSON.stringify`, with all its digits: see `jsonMoney`. */
   readonly cost: number;
   readonly latency_ms: number;
   readonly check_us: number;
@@ -119,9 +125,9 @@ export async function decisionById(clickhouse: ClickHouseReader, id: string): Pr
   const lowerId = id.toLowerCase();
   if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(lowerId)) return null;
   const timeMs = Number.parseInt(lowerId.slice(0, 8) + lowerId.slice(9, 13), 16);
-  const rows = await clickhouse.query<UsageEventRow>(
-    `SELECT * FROM usage_events
-    WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
+  const rows = await readEvents(
+    clickhouse,
+    `WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
       AND event_id = {id:String} AND type = {requestType:String}
     LIMIT 1`,
     {
@@ -134,6 +140,18 @@ export async function decisionById(clickhouse: ClickHouseReader, id: string): Pr
   return rows[0] ?? null;
 }
 
+async function readEvents(
+  clickhouse: ClickHouseReader,
+  condition: string,
+  params: Params,
+): Promise<UsageEventRow[]> {
+  const rows = await clickhouse.query<Omit<UsageEventRow, 'cost'> & { readonly cost: string }>(
+    `SELECT * REPLACE (toString(cost) AS cost) FROM usage_events ${condition}`,
+    params,
+  );
+  return rows.map((row) => ({ ...row, cost: jsonMoney(moneyIn(row.cost)) }));
+}
+
 /** A tenant's newest refusals (also those that shadow mode let pass), newest first. */
 export function recentRefusals(
   clickhouse: ClickHouseReader,
@@ -141,9 +159,9 @@ export function recentRefusals(
   sinceMs: number,
   countMax: number,
 ): Promise<UsageEventRow[]> {
-  return clickhouse.query<UsageEventRow>(
-    `SELECT * FROM usage_events
-    WHERE tenant_id = {tenant:String} AND time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+  return readEvents(
+    clickhouse,
+    `WHERE tenant_id = {tenant:String} AND time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
       AND decision IN ('limited', 'shadow_limited')
     ORDER BY time DESC
     LIMIT {countMax:UInt32}`,

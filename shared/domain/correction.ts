@@ -14,7 +14,8 @@ export interface CorrectionData {
   readonly event_source?: string;
   /** Amend only: the values that replace the earlier ones; what is absent stays. */
   readonly units?: number;
-  readonly cost?: number;
+  /** A number, or a decimal text. */
+  readonly cost?: number | string;
   /** Amend only: each property named replaces the earlier one. */
   readonly properties?: Readonly<Record<string, string | number | boolean>>;
 }

@@ -1,5 +1,6 @@
 import type { Limit, Mode, SlowDown } from './limit.ts';
 import type { MeterDefinition } from './meter.ts';
+import type { Price } from './money.ts';
 import type { RequestReading } from './request-reading.ts';
 
 export interface Plan {
@@ -27,6 +28,8 @@ export interface Route {
   readonly cost: number;
   /** Money per unit, for cost reports. */
   readonly price: number;
+  /** The same for exact arithmetic. */
+  readonly unitPrice: Price;
 }
 
 export interface SessionKind {

@@ -12,6 +12,7 @@ export interface PeriodTotals {
   readonly units: Amount;
   /** Units of requests that passed under a limit (allowed, shadow_limited): what a quota has consumed. */
   readonly consumed: Amount;
+  /** A number with all its digits, as `jsonMoney` writes it. Who reads it as a double has the nearest one. */
   readonly cost: number;
 }
 

@@ -45,8 +45,8 @@ export interface RequestData {
   /** Names of limits without room; `blocked`, `unauthenticated` and the like stand here too. */
   readonly limited_by: readonly string[];
   readonly units: number;
-  /** Money: units × the route's price. */
-  readonly cost: number;
+  /** Money: units × the route's price, exact; a decimal text where a number cannot hold its digits. */
+  readonly cost: number | string;
   readonly latency_ms: number;
   readonly check_us: number;
   readonly node: string;

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Limit, Mode } from '../domain/limit.ts';
+import { priceOf } from '../domain/money.ts';
 import type {
   IdentityPolicy,
   JwtKeys,
@@ -101,6 +102,7 @@ function compileRoute(file: RouteFile, plans: readonly string[], mode: Mode): Ro
     ...(varies ? { limitsByPlan: new Map(plans.map((plan) => [plan, compiled(plan)])) } : {}),
     cost: file.cost ?? 1,
     price: file.price ?? 0,
+    unitPrice: priceOf(file.price ?? 0),
   };
 }
 

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
+import { moneyOf } from '../domain/money.ts';
 import type { RequestReading } from '../domain/request-reading.ts';
 import { isUnreadable, percentEncoded, readTarget } from '../domain/request-target.ts';
 import { calendarPeriod, durationMs } from './duration.ts';
@@ -98,6 +99,8 @@ function checkRoutes(file: PolicyFile, mistakes: Mistakes): void {
         mistakes.add([...at, 'match'], `"${route.match}" is routes[${first}] again; join the two`);
       seen.set(same, first ?? index);
     }
+    if (route.price !== undefined && route.price > 0 && moneyOf(route.price) === 0n)
+      mistakes.add([...at, 'price'], 'is too small; prices have up to 12 decimals, so choose a larger unit');
     const limits = route.limits ?? [];
     checkLimits(limits, [...at, 'limits'], mistakes);
     for (const [position, limit] of limits.entries())

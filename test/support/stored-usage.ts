@@ -14,7 +14,8 @@ export interface StoredEvent {
   readonly decision?: 'allowed' | 'limited' | 'bypassed' | 'shadow_limited';
   readonly limitedBy?: readonly string[];
   readonly units?: number;
-  readonly cost?: number;
+  /** A number, or a decimal with more digits than one has. */
+  readonly cost?: number | string;
   readonly latencyMs?: number;
 }
 
@@ -30,9 +31,9 @@ export async function storeUsage(clickhouse: ClickHouse, events: readonly Stored
     ['stored_days', 'day', 'toDate(time)'],
   ] as const) {
     await clickhouse.command(`
-      INSERT INTO ${table} (${column}, tenant_id, plan, route, type, decision, requests, errors, units, cost, latency, version)
+      INSERT INTO ${table} (${column}, tenant_id, plan, route, type, decision, requests, errors, units, cost_exact, latency, version)
       SELECT toDateTime(${bucket}, 'UTC'), tenant_id, plan, route, type, decision, count(), countIf(status >= 500),
-             sum(units), sum(cost), quantilesTDigestState(0.5, 0.95, 0.99)(latency_ms), count()
+             sum(units), sum(cost_exact), quantilesTDigestState(0.5, 0.95, 0.99)(latency_ms), count()
       FROM stored_events FINAL GROUP BY ALL`);
   }
 }
@@ -56,7 +57,7 @@ function rowOf(event: StoredEvent, index: number): Record<string, unknown> {
     decision,
     limited_by: event.limitedBy ?? [],
     units: event.units ?? 1,
-    cost: event.cost ?? 0,
+    cost_exact: String(event.cost ?? 0),
     latency_ms: event.latencyMs ?? 5,
     check_us: 120,
     node: 'test',

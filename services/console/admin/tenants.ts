@@ -1,9 +1,11 @@
+import { jsonMoney } from '../../../shared/domain/money.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ConsoleParts } from '../console.ts';
 import { refused } from '../problem.ts';
 import { todaysUse } from '../tenants/todays-use.ts';
 import { listTenants } from '../tenants/list.ts';
+import type { ListedTenant } from '../tenants/list.ts';
 import { limitsOfTenant } from '../tenants/limits.ts';
 import { patchSettings, replaceSettings } from '../tenants/settings.ts';
 import type { AdminApp } from './answer.ts';
@@ -27,7 +29,7 @@ export function registerTenants(app: AdminApp, parts: ConsoleParts): void {
       const use = await todaysUse(parts);
       const all = listTenants([...directory.all()], use, policy(), { search, plan }, clock.now());
       return {
-        tenants: all.slice(offset, offset + limit),
+        tenants: all.slice(offset, offset + limit).map(jsonTenant),
         total: all.length,
         offset,
         limit,
@@ -104,6 +106,12 @@ export function registerTenants(app: AdminApp, parts: ConsoleParts): void {
       return reply.code(204).send();
     },
   );
+}
+
+/** `JSON.stringify` knows no bigint. */
+function jsonTenant(tenant: ListedTenant): object {
+  const { cost_today: cost } = tenant;
+  return { ...tenant, cost_today: cost === null ? null : jsonMoney(cost) };
 }
 
 function effective(parts: ConsoleParts, record: TenantRecord | null, seenPlan: string | null): object {

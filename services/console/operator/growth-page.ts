@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify';
+import type { Money } from '../../../shared/domain/money.ts';
 import type { ConsoleParts } from '../console.ts';
 import { count, money, percent, share, title } from '../pages/format.ts';
 import { html } from '../pages/html.ts';
@@ -53,6 +54,7 @@ function content(use: readonly TenantUse[], parts: ConsoleParts): Html {
       ${emptyState('No usage in this time', 'Choose a longer span, or send a first request.')}
     </div>`;
   const total = (pick: (one: TenantUse) => number): number => use.reduce((sum, one) => sum + pick(one), 0);
+  const sum = (pick: (one: TenantUse) => Money): Money => use.reduce((all, one) => all + pick(one), 0n);
   const requests = total((one) => one.requests);
   const outgrown = use.filter((one) => one.limited > 0 && share(one.limited, one.requests) >= outgrownShare);
   return html`<section class="card">
@@ -67,11 +69,11 @@ function content(use: readonly TenantUse[], parts: ConsoleParts): Html {
         </div>
         <div>
           <dt>Cost of served calls</dt>
-          <dd>${money(total((one) => one.cost))}</dd>
+          <dd>${money(sum((one) => one.cost))}</dd>
         </div>
         <div>
           <dt>Saved by limiting</dt>
-          <dd>${money(total((one) => one.saved))}</dd>
+          <dd>${money(sum((one) => one.saved))}</dd>
         </div>
       </dl>
       <p class="soft small">

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import type { Money } from '../../../shared/domain/money.ts';
 import type { ConsoleParts } from '../console.ts';
 import { count, money, stamp, title } from '../pages/format.ts';
 import { graph } from '../pages/graph.ts';
@@ -101,7 +102,7 @@ export async function tenantPage(parts: ConsoleParts, request: FastifyRequest): 
   return { title: record?.display_name ?? id, body, scripts: ['live.js', 'graph.js'] };
 }
 
-function todayLine(today: { requests: number; limited: number; cost: number } | null): Html {
+function todayLine(today: { requests: number; limited: number; cost: Money } | null): Html {
   if (today === null) return failedState("Today's totals");
   return html`<p class="soft number">
     Today: ${count(today.requests)} requests, ${count(today.limited)} refused, cost ${money(today.cost)}

@@ -118,7 +118,7 @@ function table(rows: readonly Row[], filtered: boolean): Html {
   </div>`;
 }
 
-function known(value: number | null, format: (value: number) => string): string {
+function known<Value>(value: Value | null, format: (value: Value) => string): string {
   return value === null ? 'unknown' : format(value);
 }
 

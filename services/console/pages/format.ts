@@ -1,4 +1,6 @@
 import type { Amount } from '../../../shared/domain/amount.ts';
+import { approximateMoney } from '../../../shared/domain/money.ts';
+import type { Money } from '../../../shared/domain/money.ts';
 
 /** Numbers, money, times and names as people read them. Times are UTC: quotas end at midnight UTC. */
 
@@ -19,7 +21,8 @@ export function count(value: Amount): string {
 }
 
 /** Money in the policy's currency, which has no name; small sums keep the digits that say something. */
-export function money(value: number): string {
+export function money(amount: Money | number): string {
+  const value = typeof amount === 'bigint' ? approximateMoney(amount) : amount;
   if (value === 0) return '0.00';
   const digits = Math.abs(value) >= 1 ? 2 : Math.min(8, 2 - Math.floor(Math.log10(Math.abs(value))));
   return value.toFixed(digits);

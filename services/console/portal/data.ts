@@ -1,15 +1,18 @@
 import type { FastifyInstance } from 'fastify';
+import { withJsonCost } from '../../../shared/domain/money.ts';
 import type { ConsoleParts } from '../console.ts';
 import { readOrNull } from '../read-or-null.ts';
 import { problem } from '../problem.ts';
-import { snapshotOf } from './snapshot.ts';
+import { jsonSnapshot, snapshotOf } from './snapshot.ts';
 import { guardedVisitor } from './visitor.ts';
 
 /** What the pages' scripts fetch, for the tenant of the session. */
 export function registerData(app: FastifyInstance, parts: ConsoleParts): void {
   app.get('/data/usage', async (request, reply) => {
     const visitor = guardedVisitor(request);
-    return reply.header('cache-control', 'no-store').send(await snapshotOf(parts, visitor.tenantId));
+    return reply
+      .header('cache-control', 'no-store')
+      .send(jsonSnapshot(await snapshotOf(parts, visitor.tenantId)));
   });
 
   app.get<{ Querystring: { span?: string } }>('/data/series', async (request, reply) => {
@@ -22,6 +25,6 @@ export function registerData(app: FastifyInstance, parts: ConsoleParts): void {
         .code(503)
         .type('application/problem+json')
         .send(problem(503, 'No history now', 'ClickHouse does not answer.'));
-    return { span, points };
+    return { span, points: points.map(withJsonCost) };
   });
 }

@@ -78,7 +78,7 @@ export async function historyPage(
               </div>
               <div>
                 <dt>Cost</dt>
-                <dd>${money(total((point) => point.cost))}</dd>
+                <dd>${money(points.reduce((sum, { cost }) => sum + cost, 0n))}</dd>
               </div>
             </dl>
           </section>`

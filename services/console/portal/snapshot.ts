@@ -1,3 +1,4 @@
+import { withJsonCost } from '../../../shared/domain/money.ts';
 import type { ConsoleParts } from '../console.ts';
 import { readOrNull } from '../read-or-null.ts';
 import { blockNow } from '../tenants/block.ts';
@@ -67,6 +68,11 @@ export async function snapshotOf(parts: Sources, tenantId: string): Promise<Snap
     block: held === null ? null : { until: held.until, reason: held.reason },
     as_of_ms: nowMs,
   };
+}
+
+/** For `JSON.stringify`, which knows no bigint. */
+export function jsonSnapshot(snapshot: Snapshot): object {
+  return { ...snapshot, today: snapshot.today === null ? null : withJsonCost(snapshot.today) };
 }
 
 type State = NonNullable<Awaited<ReturnType<typeof liveUsage>>>['states'][number];

@@ -1,3 +1,4 @@
+import type { Money } from '../../../shared/domain/money.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
@@ -16,7 +17,7 @@ export interface ListedTenant {
   /** Null when the usage log did not answer: unknown is not zero. */
   readonly requests_today: number | null;
   readonly limited_today: number | null;
-  readonly cost_today: number | null;
+  readonly cost_today: Money | null;
   readonly updated_at: string | null;
 }
 
@@ -47,7 +48,7 @@ export function listTenants(
     );
 }
 
-const unused = { plan: null, requests: 0, limited: 0, cost: 0 };
+const unused = { plan: null, requests: 0, limited: 0, cost: 0n };
 
 function listed(
   id: string,

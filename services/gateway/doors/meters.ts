@@ -3,6 +3,7 @@ import type { Static } from 'typebox';
 import type { FastifyReply } from 'fastify';
 import { meterCsv, queryMeter, rowsMax } from '../../../shared/clickhouse/meters.ts';
 import type { MeterAnswer, MeterQuery } from '../../../shared/clickhouse/meters.ts';
+import { jsonMoney } from '../../../shared/domain/money.ts';
 import type { MeterDefinition } from '../../../shared/domain/meter.ts';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
 import { sendProblem, tenantOf } from '../caller.ts';
@@ -71,6 +72,8 @@ export function registerMeters(app: ApiServer, { gate, queries }: ApiOptions): v
           },
         },
       },
+      // The serializer made of the schema would round money to a double.
+      serializerCompiler: () => (data) => JSON.stringify(data),
     },
     async (request, reply) => {
       const tenantId = tenantOf(request, reply, request.query.tenant_id);
@@ -125,7 +128,11 @@ function bodyOf(
     tenant_id: tenantId,
     window,
     time_zone: timeZone,
-    rows: rows.map((row) => ({ ...row, group: { ...row.group } })),
+    rows: rows.map(({ value, ...row }) => ({
+      ...row,
+      group: { ...row.group },
+      value: typeof value === 'bigint' ? jsonMoney(value) : value,
+    })),
     complete_through,
   };
 }

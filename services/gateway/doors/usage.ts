@@ -4,6 +4,7 @@ import type { Static } from 'typebox';
 import { completeThrough, todayTotals } from '../../../shared/clickhouse/usage.ts';
 import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
 import { periodAt } from '../../../shared/domain/calendar.ts';
+import { withJsonCost } from '../../../shared/domain/money.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
 import { tenantOf } from '../caller.ts';
@@ -18,7 +19,9 @@ const todaySchema = Type.Object({
   units: Type.Union([Type.Number(), Type.Null()], {
     description: 'Null where what is stored adds up to no number.',
   }),
-  cost: Type.Number(),
+  cost: Type.Number({
+    description: 'Exact: a decimal with all its digits, up to 12 of them behind the point.',
+  }),
 });
 
 const answerSchema = Type.Object({
@@ -46,7 +49,11 @@ export function registerUsage(app: ApiServer, { gate, queries }: ApiOptions): vo
   const recent = new LRUCache<string, Promise<Today>>({ max: cachedTenantsMax, ttl: cacheAgeMs });
   app.get(
     '/v1/usage',
-    { schema: { summary: "The caller's usage", querystring: querySchema, response: { 200: answerSchema } } },
+    {
+      schema: { summary: "The caller's usage", querystring: querySchema, response: { 200: answerSchema } },
+      // The serializer made of the schema would round a cost to a double.
+      serializerCompiler: () => (data) => JSON.stringify(data),
+    },
     async (request, reply) => {
       const tenantId = tenantOf(request, reply, request.query.tenant_id);
       if (tenantId === null || request.caller === null) return reply;
@@ -82,7 +89,7 @@ async function readToday(
     // Read before the totals, so that it never promises more than they hold.
     const through = await completeThrough(clickhouse);
     const today = await todayTotals(clickhouse, tenantId, periodAt('day', zone, nowMs));
-    return { today, complete_through: through };
+    return { today: withJsonCost(today), complete_through: through };
   } catch (error) {
     return {
       today: null,

@@ -1,9 +1,9 @@
 /**
  * Bounds of a usage event. Lengths are UTF-16 units. docs/events.md lists them, and a test compares.
  *
- * Sums of `units` and `cost` are Float64. At most 10¹² units an event: whole numbers stay exact up to a total of 2⁵³
- * (9 × 10¹⁵), and no number of events comes near the largest Float64 (1.8 × 10³⁰⁸). At most 10⁹ of money an event:
- * six decimals stay exact up to a total of 9 × 10⁹. A property that is a number is summed by meters, so it has a bound
+ * Sums of `units` are Float64. At most 10¹² units an event: whole numbers stay exact up to a total of 2⁵³ (9 × 10¹⁵), and
+ * no number of events comes near the largest Float64 (1.8 × 10³⁰⁸). Sums of `cost` are decimals of 26 digits before the
+ * point and 12 behind it. At most 10⁹ of money an event: 10¹⁷ events of that size fit. A property that is a number is summed by meters, so it has a bound
  * too: 2⁶⁴, the range of the integers that producers have.
  */
 export const eventBounds = {

@@ -1,7 +1,7 @@
 import type { CorrectionData } from '../correction.ts';
 import { idLengthMax } from '../identity.ts';
 import { eventBounds } from './bounds.ts';
-import { EventRejection, fieldsOf, number, object, requiredText } from './fields.ts';
+import { EventRejection, fieldsOf, money, number, object, requiredText } from './fields.ts';
 import type { Fields } from './fields.ts';
 import { dataProperties } from './properties.ts';
 import type { Properties } from './properties.ts';
@@ -18,9 +18,15 @@ export function readCorrection(data: Fields): CorrectionFields {
     event_id: requiredText(data, 'event_id', idLengthMax),
     ...(isGiven(source) ? { event_source: requiredText(data, 'event_source', idLengthMax) } : {}),
     ...(isGiven(units) ? { units: number(data, 'units', eventBounds.unitsMax) } : {}),
-    ...(isGiven(cost) ? { cost: number(data, 'cost', eventBounds.costMax) } : {}),
+    ...(isGiven(cost) ? { cost: statedCost(data) } : {}),
     properties: propertiesOf(data),
   };
+}
+
+/** As it was sent: a number, or a decimal text. */
+function statedCost(data: Fields): number | string {
+  money(data, 'cost', eventBounds.costMax);
+  return data.json['cost'] as number | string;
 }
 
 const noColumns: ReadonlySet<string> = new Set();

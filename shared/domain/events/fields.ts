@@ -1,3 +1,6 @@
+import { statedMoney } from '../money.ts';
+import type { Money } from '../money.ts';
+
 export type Json = Readonly<Record<string, unknown>>;
 
 /** Why an event is not accepted. Thrown by the readers of fields, caught in `readEvent`, which answers it as a value. */
@@ -39,6 +42,19 @@ export function number({ json, path }: Fields, name: string, max: number, absent
     throw new EventRejection(`${path}${name} ${missingOr(value, `must be a number from 0 to ${max}`)}`);
   }
   return value;
+}
+
+const moneyShape = /^\d{1,20}(\.\d{1,30})?$/;
+
+/** A number, or a decimal text where the digits are more than a number holds. */
+export function money({ json, path }: Fields, name: string, max: number, absent?: Money): Money {
+  const value = json[name];
+  if (absent !== undefined && (value === undefined || value === null)) return absent;
+  const stated = typeof value === 'number' || (typeof value === 'string' && moneyShape.test(value));
+  if (!stated || !(Number(value) >= 0 && Number(value) <= max)) {
+    throw new EventRejection(`${path}${name} ${missingOr(value, `must be a number from 0 to ${max}`)}`);
+  }
+  return statedMoney(value) ?? 0n;
 }
 
 export function integer(fields: Fields, name: string, max: number): number {

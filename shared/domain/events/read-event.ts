@@ -3,6 +3,7 @@ import { outcomes } from '../decision.ts';
 import type { Outcome } from '../decision.ts';
 import { idLengthMax, problemOfId } from '../identity.ts';
 import { instantExample, readInstant } from '../instant.ts';
+import type { Money } from '../money.ts';
 import { spoolRunLengthMax } from '../spool-run.ts';
 import { refundEventType, requestEventType } from '../usage-event.ts';
 import { eventBounds } from './bounds.ts';
@@ -10,7 +11,17 @@ import type { TimeBounds } from './bounds.ts';
 import { dataOf } from './content.ts';
 import { readCorrection } from './correction-fields.ts';
 import type { CorrectionFields } from './correction-fields.ts';
-import { boolean, EventRejection, fieldsOf, integer, number, requiredText, text, texts } from './fields.ts';
+import {
+  boolean,
+  EventRejection,
+  fieldsOf,
+  integer,
+  money,
+  number,
+  requiredText,
+  text,
+  texts,
+} from './fields.ts';
 import type { Fields, Json } from './fields.ts';
 import { dataProperties, extensionProperties } from './properties.ts';
 import type { Properties } from './properties.ts';
@@ -26,7 +37,7 @@ export interface UsageFields {
   readonly decision: Outcome;
   readonly limitedBy: readonly string[];
   readonly units: number;
-  readonly cost: number;
+  readonly cost: Money;
   readonly latencyMs: number;
   readonly checkMicros: number;
   readonly node: string;
@@ -142,7 +153,7 @@ function requestFields(data: Fields, extensions: Properties): UsageFields {
     decision,
     limitedBy: texts(data, 'limited_by', eventBounds.limitsMax),
     units: number(data, 'units', eventBounds.unitsMax),
-    cost: number(data, 'cost', eventBounds.costMax),
+    cost: money(data, 'cost', eventBounds.costMax),
     latencyMs: number(data, 'latency_ms', eventBounds.latencyMsMax),
     checkMicros: Math.min(integer(data, 'check_us', Number.MAX_SAFE_INTEGER), microsMax),
     node: text(data, 'node', idLengthMax),
@@ -178,7 +189,7 @@ function meterFields(data: Fields, extensions: Properties, sequence: number): Us
     decision: 'allowed',
     limitedBy: [],
     units: number(data, 'units', eventBounds.unitsMax, 0),
-    cost: number(data, 'cost', eventBounds.costMax, 0),
+    cost: money(data, 'cost', eventBounds.costMax, 0n),
     latencyMs: 0,
     checkMicros: 0,
     node: '',

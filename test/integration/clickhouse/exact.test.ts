@@ -63,7 +63,9 @@ describe('the stored truth', () => {
       ['stored_days', 'day'],
     ] as const) {
       await clickhouse.command(
-        `INSERT INTO ${table} SELECT ${start}, tenant_id, plan, route, type, decision, 1, 0, 1, 0, latency, version - 1
+        `INSERT INTO ${table}
+          (${start}, tenant_id, plan, route, type, decision, requests, errors, units, cost_exact, latency, version)
+        SELECT ${start}, tenant_id, plan, route, type, decision, 1, 0, 1, 0, latency, version - 1
         FROM ${table} FINAL`,
       );
     }

@@ -9,6 +9,7 @@ import { meterCsv, queryMeter } from '../../../shared/clickhouse/meters.ts';
 import type { MeterQuery } from '../../../shared/clickhouse/meters.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
 import { periodAt } from '../../../shared/domain/calendar.ts';
+import { moneyText } from '../../../shared/domain/money.ts';
 import type { MeterAggregation, MeterDefinition } from '../../../shared/domain/meter.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
@@ -67,7 +68,7 @@ const whole: MeterQuery = {
 async function values(
   definition: MeterDefinition,
   change: Partial<MeterQuery> = {},
-): Promise<(number | null)[]> {
+): Promise<(number | bigint | null)[]> {
   return (await queryMeter(clickhouse, definition, { ...whole, ...change })).rows.map(({ value }) => value);
 }
 
@@ -149,6 +150,33 @@ describe('meters', () => {
         ],
       },
     );
+  });
+
+  test('E6: cost is measured in decimals', async () => {
+    const paid = (index: number, cost: string) => ({
+      ...{ time: new Date(day + index).toISOString(), tenant_id: 'payer', id_a: 1, id_b: index },
+      ...{
+        type: 'tokens.used',
+        foreign_id: String(index),
+        source: 'app',
+        decision: 'allowed',
+        cost_exact: cost,
+      },
+    });
+    await clickhouse.insert(
+      'stored_events',
+      ['0.1', '0.2', '1000000.000000000001'].map((cost, index) => paid(index, cost)),
+    );
+    const costs = async (aggregation: MeterAggregation) => {
+      const [value] = await values(meter(aggregation, 'cost'), { tenantId: 'payer' });
+      return typeof value === 'bigint' ? moneyText(value) : value;
+    };
+    expect(await costs('sum')).toBe('1000000.300000000001');
+    expect(await costs('max')).toBe('1000000.000000000001');
+    expect(await costs('min')).toBe('0.1');
+    expect(await costs('latest')).toBe('1000000.000000000001');
+    expect(await costs('average')).toBeCloseTo(333_333.43, 2);
+    expect(await values(meter('sum', 'cost'), { tenantId: 'nobody' })).toEqual([]);
   });
 
   test('groups and filters by property and by column', async () => {

@@ -74,9 +74,45 @@ describe('migrate', () => {
           'limited',
           'bypassed',
         ],
-        ...['errors', 'units', 'cost', 'latency_p50', 'latency_p95', 'latency_p99', 'latency_state'],
+        ...['errors', 'units', 'cost', 'latency_p50', 'latency_p95', 'latency_p99'],
       ]);
+      const plain = (await columnsOf(clickhouse, view)).filter((name) => !name.startsWith('latency_'));
+      expect(await columnsOf(clickhouse, `${view}_states`)).toEqual([...plain, 'latency_state']);
     }
+    await clickhouse.close();
+  });
+
+  test('what a database of the version before holds is there after the newest migration, its money in decimals', async () => {
+    const clickhouse = open();
+    const folder = await mkdtemp(join(tmpdir(), 'tollgate-migrations-'));
+    for (const name of await readdir(migrations)) {
+      if (name < '005') await cp(join(migrations, name), join(folder, name));
+    }
+    await migrate(clickhouse, { folder });
+    await clickhouse.command(`INSERT INTO stored_events (time, tenant_id, id_a, id_b, type, decision, units, cost)
+      SELECT toDateTime64('2026-11-01 10:00:00', 3, 'UTC'), 'old', 1, number, 't', 'allowed', 1, [0.1, 0.2, 7.5e-5][number + 1]
+      FROM numbers(3)`);
+    await clickhouse.command(`INSERT INTO stored_days
+      (day, tenant_id, plan, route, type, decision, requests, errors, units, cost, latency, version)
+      SELECT toDate(time), tenant_id, plan, route, type, decision, count(), 0, sum(units), sum(cost),
+        quantilesTDigestState(0.5, 0.95, 0.99)(latency_ms), count() FROM stored_events GROUP BY ALL`);
+    await migrate(clickhouse);
+    const [row] = await clickhouse.query(`SELECT (SELECT toString(sum(cost)) FROM usage_events) AS events,
+      (SELECT toString(sum(cost)) FROM usage_by_day) AS days, (SELECT sum(requests) FROM usage_by_day) AS requests`);
+    expect(row).toEqual({ events: '0.300075', days: '0.300075', requests: 3 });
+    await clickhouse.close();
+  });
+
+  test('every table, view and column says in a comment what it holds', async () => {
+    const clickhouse = open();
+    await migrate(clickhouse);
+    const silent = await clickhouse.query<{ place: string }>(
+      `SELECT concat(table, '.', name) AS place FROM system.columns
+      WHERE database = currentDatabase() AND length(comment) < 4
+      UNION ALL
+      SELECT name FROM system.tables WHERE database = currentDatabase() AND length(comment) < 10`,
+    );
+    expect(silent).toEqual([]);
     await clickhouse.close();
   });
 

@@ -2,7 +2,9 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+
 import type { NativeColumn } from '../../../shared/clickhouse/native.ts';
+import { moneyText, readMoney } from '../../../shared/domain/money.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
 const { database } = uniqueNamespace();
@@ -28,6 +30,8 @@ interface Row {
   readonly single: number;
   readonly real: number;
   readonly large: number;
+  /** As text: JSON has no digits enough. */
+  readonly money: string;
   readonly bits: string;
   readonly at: number;
   readonly words: string;
@@ -45,6 +49,7 @@ const columns: readonly NativeColumn<Row>[] = [
   { name: 'single', type: 'Float32', of: ({ single }) => single },
   { name: 'real', type: 'Float64', of: ({ real }) => real },
   { name: 'large', type: 'UInt64', of: ({ large }) => large },
+  { name: 'money', type: 'Decimal(38, 12)', of: ({ money }) => readMoney(money) ?? 0n },
   { name: 'bits', type: 'UInt64', of: ({ bits }) => BigInt(bits) },
   { name: 'at', type: "DateTime64(3, 'UTC')", of: ({ at }) => at },
   { name: 'words', type: 'String', of: ({ words }) => words },
@@ -60,7 +65,7 @@ async function insertAndRead(rows: readonly Row[]): Promise<Row[]> {
   );
   await clickhouse.insertColumns('kinds', rows, columns);
   return clickhouse.query<Row>(
-    `SELECT * REPLACE (toString(bits) AS bits, toUnixTimestamp64Milli(at) AS at) FROM kinds ORDER BY n`,
+    `SELECT * REPLACE (toString(bits) AS bits, toString(money) AS money, toUnixTimestamp64Milli(at) AS at) FROM kinds ORDER BY n`,
   );
 }
 
@@ -73,6 +78,7 @@ const kind = fc.record({
   single: fc.constantFrom(0, 0.5, -1.25, 12.5, 1024),
   real: fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0),
   large: fc.nat(Number.MAX_SAFE_INTEGER),
+  money: fc.bigInt({ min: -(10n ** 38n) + 1n, max: 10n ** 38n - 1n }).map(moneyText),
   bits: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map(String),
   at: fc.nat(4_102_444_800_000),
   words: fc.oneof(words, fc.constant('\n\n; DROP TABLE kinds')),

@@ -73,7 +73,7 @@ describe('decode', () => {
     expect(read(meterEvent('acme', { timeMs: nowMs, data }))).toMatchObject({
       event: {
         units: 0,
-        cost: 0,
+        cost: 0n,
         userId: 'u1',
         properties: { tokens: '12', model: 'small', cached: 'true', tags: '["a"]' },
       },

@@ -1,0 +1,91 @@
+-- Views that every client can read whole. The state of the latencies, which few drivers know, has views of its own, with
+-- the same rows: it merges over any of them, quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state), where quantiles cannot
+-- be averaged.
+CREATE OR REPLACE VIEW {database}.usage_events {on_cluster} AS
+SELECT
+    if(foreign_id != '', foreign_id, toString(reinterpretAsUUID(bitOr(
+        toUInt128(bitOr(bitShiftLeft(toUInt64(toUnixTimestamp64Milli(time) + id_skew_ms), 16), bitOr(toUInt64(0x7000), id_a))),
+        bitShiftLeft(toUInt128(bitOr(id_b, toUInt64(0x8000000000000000))), 64))))) AS event_id,
+    time, tenant_id, user_id, plan,
+    if(source = '', concat('tollgate/', node), source) AS source,
+    type, method, route, path, status, decision, limited_by, units, cost_exact AS cost,
+    latency_ms, check_us, node, sequence, degraded, client_ip, service, door, ingested_at, properties,
+    kafka_partition, kafka_offset
+FROM {database}.stored_events FINAL
+WHERE NOT voided
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+CREATE OR REPLACE VIEW {database}.usage_by_minute {on_cluster} AS
+SELECT
+    minute, tenant_id, plan, route, type, decision, requests,
+    if(decision IN ('allowed', 'shadow_limited'), requests, 0) AS allowed,
+    if(decision = 'limited', requests, 0) AS limited,
+    if(decision = 'bypassed', requests, 0) AS bypassed,
+    errors, units, cost_exact AS cost,
+    finalizeAggregation(latency)[1] AS latency_p50,
+    finalizeAggregation(latency)[2] AS latency_p95,
+    finalizeAggregation(latency)[3] AS latency_p99
+FROM {database}.stored_minutes FINAL
+WHERE requests > 0
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+CREATE OR REPLACE VIEW {database}.usage_by_minute_states {on_cluster} AS
+SELECT
+    minute, tenant_id, plan, route, type, decision, requests,
+    if(decision IN ('allowed', 'shadow_limited'), requests, 0) AS allowed,
+    if(decision = 'limited', requests, 0) AS limited,
+    if(decision = 'bypassed', requests, 0) AS bypassed,
+    errors, units, cost_exact AS cost, latency AS latency_state
+FROM {database}.stored_minutes FINAL
+WHERE requests > 0
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+CREATE OR REPLACE VIEW {database}.usage_by_hour {on_cluster} AS
+SELECT
+    hour, tenant_id, plan, route, type, decision, requests,
+    if(decision IN ('allowed', 'shadow_limited'), requests, 0) AS allowed,
+    if(decision = 'limited', requests, 0) AS limited,
+    if(decision = 'bypassed', requests, 0) AS bypassed,
+    errors, units, cost_exact AS cost,
+    finalizeAggregation(latency)[1] AS latency_p50,
+    finalizeAggregation(latency)[2] AS latency_p95,
+    finalizeAggregation(latency)[3] AS latency_p99
+FROM {database}.stored_hours FINAL
+WHERE requests > 0
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+CREATE OR REPLACE VIEW {database}.usage_by_hour_states {on_cluster} AS
+SELECT
+    hour, tenant_id, plan, route, type, decision, requests,
+    if(decision IN ('allowed', 'shadow_limited'), requests, 0) AS allowed,
+    if(decision = 'limited', requests, 0) AS limited,
+    if(decision = 'bypassed', requests, 0) AS bypassed,
+    errors, units, cost_exact AS cost, latency AS latency_state
+FROM {database}.stored_hours FINAL
+WHERE requests > 0
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+CREATE OR REPLACE VIEW {database}.usage_by_day {on_cluster} AS
+SELECT
+    day, tenant_id, plan, route, type, decision, requests,
+    if(decision IN ('allowed', 'shadow_limited'), requests, 0) AS allowed,
+    if(decision = 'limited', requests, 0) AS limited,
+    if(decision = 'bypassed', requests, 0) AS bypassed,
+    errors, units, cost_exact AS cost,
+    finalizeAggregation(latency)[1] AS latency_p50,
+    finalizeAggregation(latency)[2] AS latency_p95,
+    finalizeAggregation(latency)[3] AS latency_p99
+FROM {database}.stored_days FINAL
+WHERE requests > 0
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+CREATE OR REPLACE VIEW {database}.usage_by_day_states {on_cluster} AS
+SELECT
+    day, tenant_id, plan, route, type, decision, requests,
+    if(decision IN ('allowed', 'shadow_limited'), requests, 0) AS allowed,
+    if(decision = 'limited', requests, 0) AS limited,
+    if(decision = 'bypassed', requests, 0) AS bypassed,
+    errors, units, cost_exact AS cost, latency AS latency_state
+FROM {database}.stored_days FINAL
+WHERE requests > 0
+SETTINGS do_not_merge_across_partitions_select_final = 1;
