@@ -59,10 +59,26 @@ const events: StoredEvent[] = [
   ),
 ];
 
+/** meters: three requests two days ago, and since then only what its API server measured, without a plan. */
+const metered: StoredEvent[] = [
+  ...repeat(3, {
+    ...{ timeMs: now - 2 * dayMs, tenant: 'meters', plan: 'enterprise', latencyMs: 700 },
+    cost: '0.000000000001',
+  }),
+  ...repeat(5, {
+    ...{ timeMs: recently, tenant: 'meters', plan: '', type: 'tokens.used', route: 'POST /agent/chat' },
+    ...{ cost: '0.1', latencyMs: 0 },
+  }),
+  ...repeat(1, {
+    ...{ timeMs: now - 2 * dayMs, tenant: 'meters', plan: 'enterprise' },
+    ...{ decision: 'limited', limitedBy: ['hour'], cost: '1000000.000000000001' },
+  }),
+];
+
 beforeAll(async () => {
   clickhouse = createClickHouse({ url: servers().clickhouseUrl, database });
   await migrate(clickhouse);
-  await storeUsage(clickhouse, events);
+  await storeUsage(clickhouse, [...events, ...metered]);
   await clickhouse.insert('stored_alerts', [
     {
       alert_id: 'a1',
@@ -88,15 +104,22 @@ afterAll(async () => {
 
 /** Some rows that each example must answer with. */
 const expected: Readonly<Record<string, readonly object[]>> = {
-  'The busiest tenants of the month': [{ tenant_id: 'acme', plan: 'pro', refused: 4 }],
+  'The busiest tenants of the month': [
+    { tenant_id: 'acme', plan: 'pro', refused: 4 },
+    ...(new Date(now - 2 * dayMs).getUTCMonth() === new Date(now).getUTCMonth()
+      ? [{ tenant_id: 'meters', plan: 'enterprise', requests: 4, refused: 1, refused_share: 0.25 }]
+      : []),
+  ],
   'What each customer costs, and what limiting saved': [
     { tenant_id: 'acme', cost: 37.5, saved: 2 },
     { tenant_id: 'tiny', cost: 0, saved: 3 },
+    { tenant_id: 'meters', cost: 0.5, saved: 1000000 },
   ],
   'Latency of a route, by hour': [{ p50_p95_p99: [30, 30, 30] }],
   'Cohorts: how tenants of a plan grow after their first week': [
     { plan: 'pro', week: 0, tenants: 1, requests_per_tenant: 14 },
     { plan: 'pro', week: 1, tenants: 1, requests_per_tenant: 66 },
+    { plan: 'enterprise', week: 0, tenants: 1, requests_per_tenant: 4 },
   ],
   'Anomalies: tenants far from their own usual': [
     { tenant_id: 'acme', today_requests: 60, usual: 2, deviations: 58 },
@@ -115,6 +138,19 @@ test.each([...examples])('C7, E6: the guide’s example “%s” answers what wa
   const rows = await clickhouse.query(sql);
   const wanted = expected[title] ?? [{ missing: title }];
   expect(rows).toEqual(expect.arrayContaining(wanted.map((row): unknown => expect.objectContaining(row))));
+});
+
+test('events of API servers give no example a row without a plan', async () => {
+  for (const title of [
+    'The busiest tenants of the month',
+    'Cohorts: how tenants of a plan grow after their first week',
+  ]) {
+    const rows = await clickhouse.query<{ plan: string }>(examples.get(title) ?? '');
+    expect(
+      rows.map(({ plan }) => plan),
+      title,
+    ).not.toContain('');
+  }
 });
 
 test('every example has an expectation, and the guide names every view', async () => {
