@@ -72,7 +72,13 @@ export function createRefundMeter(
       time: new Date(atMs).toISOString(),
       subject: identity.tenantId ?? anonymousTenant,
       datacontenttype: 'application/json',
-      data: { user_id: identity.userId ?? '', plan: plan.name, route: route?.match ?? '*', units },
+      data: {
+        user_id: identity.userId ?? '',
+        plan: plan.name,
+        route: route?.match ?? '*',
+        units,
+        cost: costWithin(units, route?.unitPrice ?? noPrice),
+      },
     };
     try {
       events.append(() => event);

@@ -67,7 +67,7 @@ export interface RequestData {
 export type RequestEvent = UsageCloudEvent<RequestData>;
 
 /** `data` of a `tollgate.refund.v1`. */
-export type RefundData = Pick<RequestData, 'user_id' | 'plan' | 'route' | 'units'>;
+export type RefundData = Pick<RequestData, 'user_id' | 'plan' | 'route' | 'units' | 'cost'>;
 
 /** Tenant of requests without one: events need a subject. Counted, but never a customer. */
 export const anonymousTenant = 'anonymous';

@@ -161,8 +161,9 @@ export function createLimiter(options: LimiterOptions): Limiter {
     await Promise.all(
       shape.subjects.map(async (kind, index) => {
         const subject = subjects.of(kind, request);
-        const own = shape.windows.filter((_, window) => shape.subjectOf[window] === index);
-        const windows = own.flatMap((window) => refundArguments(window, timeZone));
+        const windows = shape.windows.flatMap((window, place) =>
+          shape.subjectOf[place] === index ? refundArguments(window, shape.timeZones[place] ?? 'UTC') : [],
+        );
         const keys = subject.owner === null ? [subject.key] : [subject.key, subject.owner.key];
         const args = [timeArgument(), nodes.epochMs(), request.cost, metered ? 1 : 0, ...windows];
         await shardOf(subject.tag)

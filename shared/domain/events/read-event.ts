@@ -103,7 +103,7 @@ function read(event: Fields, nowMs: number, bounds: TimeBounds): EventReading {
   return {
     kind: 'meter',
     head,
-    fields: isRefund ? { ...fields, units: -fields.units } : fields,
+    fields: isRefund ? { ...fields, units: -fields.units, cost: -fields.cost } : fields,
     data: data.json,
   };
 }

@@ -96,6 +96,15 @@ test('a cost may be a number or a decimal text, and a correction replaces it', a
   await expectSum(tenant, '0.300000000002');
 });
 
+test('units that are returned return what they cost', async () => {
+  const tenant = uniqueName('returned');
+  await publish(tenant, [
+    requestEvent(tenant, { data: { units: 3, cost: 0.3 } }),
+    meterEvent(tenant, { type: 'tollgate.refund.v1', data: { units: 1, cost: 0.1 } }),
+  ]);
+  await expectSum(tenant, '0.2');
+});
+
 test.each(['1e3', '-1', '1,5', '', '1000000000.1', '0.1.2'])(
   'a cost of “%s” is a dead letter',
   async (cost) => {
