@@ -214,7 +214,10 @@ describe('B8, C7: every ClickHouse panel answers what was stored', () => {
 
   test('a plan is taken from rows that have one: events of API servers mostly have none', () => {
     const variables = builtDashboards().get('tenant')?.templating.list ?? [];
-    const all = [...queries.map(({ rawSql }) => rawSql), ...variables.map(({ query }) => JSON.stringify(query))];
+    const all = [
+      ...queries.map(({ rawSql }) => rawSql),
+      ...variables.map(({ query }) => JSON.stringify(query)),
+    ];
     expect(all.filter((sql) => /argMax\((\w\.)?plan,/.test(sql))).toEqual([]);
   });
 
