@@ -1,5 +1,5 @@
-import type { Command } from './command.ts';
-import { operand, optional, table } from './command.ts';
+import type { Command, Invocation, Report } from './command.ts';
+import { endAfter, operand, optional, table, UsageMistake } from './command.ts';
 
 interface Letter {
   readonly id: string;
@@ -45,13 +45,78 @@ export const deadLetterCommands: readonly Command[] = [
   },
   {
     name: 'dead-letters replay',
-    synopsis: 'LETTER_ID',
-    summary: 'Send one again. Safe to repeat: an event that did arrive is counted once.',
-    operands: [1, 1],
+    synopsis: 'LETTER_ID | --reason TEXT --tenant ID --since TIME [--shift=+15m] [--yes]',
+    summary:
+      'Send one again, or all that are selected. Safe to repeat: an event that did arrive is counted once.',
+    operands: [0, 1],
+    flags: {
+      reason: { type: 'string', help: 'Those whose reason contains this text.' },
+      tenant: { type: 'string', help: 'Those of this tenant.' },
+      since: {
+        type: 'string',
+        help: 'Those written at or after this time, or so long ago: 2026-11-21T11:00:00Z, 2h.',
+      },
+      shift: {
+        type: 'string',
+        help: 'Add this to the time of each event: --shift=+15m, --shift=-1h. For a node with a wrong clock.',
+      },
+      'dry-run': { type: 'boolean', help: 'Only count; the default without --yes.' },
+      yes: { type: 'boolean', help: 'Send them.' },
+    },
+    example: 'tollgate dead-letters replay --reason "in the future" --since 2h --shift=-15m --yes',
     async run(invocation) {
       const id = operand(invocation, 0);
+      if (id === '') return replayAll(invocation);
       const data = await invocation.call('POST', `/admin/v1/dead-letters/${encodeURIComponent(id)}/replay`);
       return { data, text: `Sent ${id} again.` };
     },
   },
 ];
+
+interface ReplayReport {
+  readonly dry_run: boolean;
+  readonly matched: number;
+  readonly sent: number;
+  readonly incomplete: number;
+  readonly without_time: number;
+  readonly more: boolean;
+  readonly by_reason: Readonly<Record<string, number>>;
+}
+
+async function replayAll(invocation: Invocation): Promise<Report> {
+  const { flags } = invocation;
+  if (flags['yes'] === true && flags['dry-run'] === true) {
+    throw new UsageMistake('--yes and --dry-run exclude each other.');
+  }
+  const [reason, tenant, since, shift] = ['reason', 'tenant', 'since', 'shift'].map((name) =>
+    optional(invocation, name),
+  );
+  if (reason === undefined && tenant === undefined && since === undefined) {
+    throw new UsageMistake('Name a letter, or select by --reason, --tenant or --since.');
+  }
+  const data = await invocation.call<ReplayReport>('POST', '/admin/v1/dead-letters/replay', {
+    ...(reason === undefined ? {} : { reason }),
+    ...(tenant === undefined ? {} : { tenant_id: tenant }),
+    ...(since === undefined ? {} : { since: instantOf(since, invocation.nowMs) }),
+    ...(shift === undefined ? {} : { shift }),
+    dry_run: flags['yes'] !== true,
+  });
+  const lines = [
+    data.dry_run
+      ? `${data.matched} match; nothing was sent. Repeat with --yes to send them.`
+      : `Sent ${data.sent} of ${data.matched} again.`,
+    ...(data.incomplete === 0
+      ? []
+      : [`${data.incomplete} do not hold their whole record and cannot be sent.`]),
+    ...(data.without_time === 0 ? [] : [`${data.without_time} have no time that could be corrected.`]),
+    ...(data.more ? ['There are more than one call takes: repeat it with a later --since.'] : []),
+    ...Object.entries(data.by_reason).map(([text, count]) => `${String(count).padStart(7)}  ${text}`),
+  ];
+  return { data, text: lines.join('\n') };
+}
+
+/** A time, or how long ago it was. */
+function instantOf(text: string, nowMs: number): string {
+  if (!/^[1-9][0-9]{0,5}[smhd]$/.test(text)) return text;
+  return new Date(2 * nowMs - Date.parse(endAfter(text, nowMs))).toISOString();
+}

@@ -2,6 +2,8 @@ import { getDeadLetter, listDeadLetters, replayDeadLetter } from '../../shared/k
 import type { FiledDeadLetter } from '../../shared/kafka/dead-letters.ts';
 import type { Kafka } from '../../shared/kafka/kafka.ts';
 import type { Producer } from '../../shared/kafka/producer.ts';
+import { replayDeadLetters } from '../../shared/kafka/replay-dead-letters.ts';
+import type { ReplayReport, ReplaySelection } from '../../shared/kafka/replay-dead-letters.ts';
 import { TollgateError } from '../../shared/runtime/errors.ts';
 
 /** A message that could not be read, as people look at it. */
@@ -26,6 +28,8 @@ export interface DeadLetterDesk {
   show(id: string): Promise<DeadLetter | null>;
   /** Puts the original bytes back on the topic they came from. Safe to repeat: events are recognised by their id. */
   replay(id: string): Promise<Replay>;
+  /** The same for all that are selected; may only count them. */
+  replayAll(selection: ReplaySelection): Promise<ReplayReport>;
 }
 
 export interface DeadLetterDeskOptions {
@@ -52,6 +56,7 @@ export function createDeadLetterDesk({ kafka, producer, topic }: DeadLetterDeskO
         throw error;
       }
     },
+    replayAll: (selection) => replayDeadLetters({ kafka, producer, topic }, selection),
   };
 }
 

@@ -64,7 +64,7 @@ export async function replayDeadLetter(
 ): Promise<boolean> {
   const letter = await getDeadLetter(kafka, topic, id);
   if (letter === null) return false;
-  if (letter.cut || letter.topic === '') {
+  if (letter.cut || letter.holds === 'batch' || letter.topic === '') {
     throw new TollgateError('KAFKA_RECORD_REFUSED', `dead letter ${id} does not hold its whole record`);
   }
   const headers = { ...letter.headers, 'tollgate-replay': id };
@@ -72,6 +72,6 @@ export async function replayDeadLetter(
   return true;
 }
 
-function filed(message: ConsumedMessage): FiledDeadLetter {
+export function filed(message: ConsumedMessage): FiledDeadLetter {
   return { id: `${message.partition}-${message.offset}`, ...readDeadLetter(message) };
 }

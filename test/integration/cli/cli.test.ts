@@ -137,6 +137,20 @@ describe('tollgate', () => {
     expect(lossy.out).toMatch(/"test": \[\s+\{\s+"from": 3,\s+"to": 3\s/);
   });
 
+  test('dead letters are replayed in bulk: counted first, sent with --yes, with their times corrected', async () => {
+    const reason = uniqueName('wrong clock');
+    const value = Buffer.from(JSON.stringify({ id: reason, time: '2026-11-21T11:00:00Z' }));
+    const place = { topic: bed.topics.usage, partition: 0, offset: 77, key: 'acme' };
+    await bed.producer.send(bed.topics.deadLetters, [
+      deadLetterRecord({ reason, ...place, value, atMs: Date.now() }),
+    ]);
+    const select = ['dead-letters', 'replay', '--reason', reason, '--since', '1h', '--shift=-15m'];
+    expect((await tollgate(select)).out).toMatch(/^1 match; nothing was sent/);
+    expect((await tollgate([...select, '--yes'])).out).toMatch(/^Sent 1 of 1 again/);
+    expect(await tollgate(['dead-letters', 'replay'])).toMatchObject({ code: 2 });
+    expect(await tollgate([...select, '--yes', '--dry-run'])).toMatchObject({ code: 2 });
+  });
+
   test('dead letters are listed, shown and replayed; a replay may be repeated', async () => {
     const letter = { reason: uniqueName('odd'), topic: bed.topics.usage, partition: 0, offset: null };
     const record = deadLetterRecord({
