@@ -7,6 +7,7 @@ import type { Sessions } from '../../shared/redis/sessions.ts';
 import type { Gate } from './gate.ts';
 import type { IngestShare } from './ingest/ingest-share.ts';
 import type { EventLog } from './meter.ts';
+import type { TransportBounds } from './transport/bounds.ts';
 
 /** What the doors of the api listener are registered on: schemas give the types. */
 export type ApiServer = FastifyInstance<
@@ -19,6 +20,7 @@ export type ApiServer = FastifyInstance<
 
 export interface ApiOptions {
   readonly gate: Gate;
+  readonly bounds: TransportBounds;
   readonly events: EventLog;
   readonly ingestShare: IngestShare;
   readonly queries: QueryShares;

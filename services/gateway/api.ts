@@ -31,7 +31,7 @@ const openRoutes = ['GET /v1/authz', '* /v1/ext-authz', '* /v1/ext-authz/*', 'GE
 export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   const { gate } = options;
   const app = fastify({
-    ...serverOptions(gate, 'api'),
+    ...serverOptions(gate, 'api', options.bounds),
     bodyLimit: bodyBytesMax,
     // A number sent as text or an unknown key is a mistake of the caller's, and is told so.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },

@@ -6,12 +6,13 @@ import { guardRoutes } from '../../shared/runtime/access.ts';
 import type { Gate } from './gate.ts';
 import { registerProxy } from './doors/proxy.ts';
 import type { ProxyOptions } from './doors/proxy.ts';
+import type { TransportBounds } from './transport/bounds.ts';
 import { createListener } from './transport/listener.ts';
 
 /** The listener that checks every path and passes it on. */
 export function createProxyServer(options: ProxyOptions): FastifyInstance {
   const app = fastify({
-    ...serverOptions(options.gate, 'proxy'),
+    ...serverOptions(options.gate, 'proxy', options.bounds),
     // One route serves everything: the router would only lose what it cannot read, and the upstream decides that.
     rewriteUrl: () => '/',
     exposeHeadRoutes: false,
@@ -25,9 +26,9 @@ export function createProxyServer(options: ProxyOptions): FastifyInstance {
   return app;
 }
 
-export function serverOptions(gate: Gate, door: string): FastifyHttpOptions<Server> {
+export function serverOptions(gate: Gate, door: string, bounds: TransportBounds): FastifyHttpOptions<Server> {
   return {
-    serverFactory: (serve) => createListener(gate, door, serve),
+    serverFactory: (serve) => createListener(gate, door, bounds, serve),
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     // `createListener` answers client errors.

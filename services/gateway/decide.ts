@@ -8,7 +8,8 @@ import { limitsFor } from '../../shared/policy/match.ts';
 import type { ApplicableLimits } from '../../shared/policy/match.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
 import type { CheckResult } from '../../shared/redis/check.ts';
-import type { Concurrency, Permit } from '../../shared/redis/concurrency.ts';
+import type { Concurrency } from '../../shared/redis/concurrency.ts';
+import type { Permit } from '../../shared/redis/permit.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Identified, TenantRecords } from './identify.ts';
 import { withOverride } from './limit-override.ts';
@@ -173,7 +174,7 @@ const concurrentOf = new WeakMap<readonly Limit[], readonly Limit[]>();
 function concurrentLimits(policy: Policy, limits: readonly Limit[]): readonly Limit[] {
   let found = concurrentOf.get(limits);
   if (found === undefined) {
-    found = [...policy.platform, ...limits].filter(({ type }) => type === 'concurrent');
+    found = [...policy.shares, ...policy.platform, ...limits].filter(({ type }) => type === 'concurrent');
     concurrentOf.set(limits, found);
   }
   return found;

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
@@ -26,12 +27,15 @@ import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
 import { createApiServer } from './api.ts';
+import type { ApiServer } from './api-server.ts';
 import { createProxyServer } from './app.ts';
 import { listenEnvoy } from './doors/envoy/grpc-server.ts';
 import { createGate } from './gate.ts';
+import type { Gate } from './gate.ts';
 import { createIngestShare } from './ingest/ingest-share.ts';
 import { startPublisher } from './publish.ts';
 import { openSpool } from './spool.ts';
+import { transportBounds, transportVariables } from './transport/bounds.ts';
 
 const port = (value: number) => Type.Integer({ minimum: 0, maximum: 65_535, default: value });
 
@@ -63,6 +67,7 @@ const configSchema = Type.Object({
   /** The aggregator's: events of a day that is no longer computed are refused here already. */
   TOLLGATE_RAW_RETENTION_DAYS: Type.Integer({ minimum: 2, maximum: 3_650, default: rawRetentionDaysDefault }),
   TOLLGATE_UPSTREAM_TIMEOUT_MS: Type.Integer({ minimum: 1, default: 30_000 }),
+  ...transportVariables,
   LOG_LEVEL: Type.String({ default: 'info' }),
 });
 
@@ -124,16 +129,37 @@ await runService(logger, async (lifecycle, fail) => {
     gate.close();
     return Promise.resolve();
   });
+  const bounds = transportBounds(config);
   const proxy = createProxyServer({
     gate,
     bodyBytesMax: config.TOLLGATE_BODY_BYTES_MAX,
     upstreamTimeoutMs: config.TOLLGATE_UPSTREAM_TIMEOUT_MS,
-    idleTimeoutMs: 300_000,
+    bounds,
   });
   const eventTimes = publishedTimeBounds(config.TOLLGATE_RAW_RETENTION_DAYS);
   const ingestShare = createIngestShare(spool);
-  const api = await createApiServer({ gate, events: spool, ingestShare, queries, sessions, eventTimes });
+  const api = await createApiServer({
+    gate,
+    bounds,
+    events: spool,
+    ingestShare,
+    queries,
+    sessions,
+    eventTimes,
+  });
   await untilReady({ redis: () => redis.status === 'ready', 'tenant records': () => tenants.ready() });
+  await listen(config, lifecycle, gate, { api, proxy });
+  const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: () => [] });
+  lifecycle.onClose('ops', () => ops.close());
+  logger.info({ port: config.PORT, policy: policy.current().revision }, 'gateway ready');
+});
+
+async function listen(
+  config: Config,
+  lifecycle: Lifecycle,
+  gate: Gate,
+  { api, proxy }: { readonly api: ApiServer; readonly proxy: FastifyInstance },
+): Promise<void> {
   const rls = await listenEnvoy({
     gate,
     host: config.HOST,
@@ -148,10 +174,7 @@ await runService(logger, async (lifecycle, fail) => {
     await listenOn(server, config.HOST, at, backlogMax);
     lifecycle.onClose(name, () => server.close());
   }
-  const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: () => [] });
-  lifecycle.onClose('ops', () => ops.close());
-  logger.info({ port: config.PORT, policy: policy.current().revision }, 'gateway ready');
-});
+}
 
 function openRedis(config: Config, registry: Registry, lifecycle: Lifecycle) {
   const redis = connectRedis(config.REDIS_URL, logger);

@@ -12,6 +12,7 @@ export interface GatewayMetrics {
   closed(): void;
   readonly delaySeconds: Histogram;
   readonly eventsLost: Counter;
+  readonly connectionsEnded: Counter<'door' | 'reason'>;
   readonly logsSuppressed: Counter;
   readonly upstreamSeconds: Histogram;
   readonly apiEvents: Counter<'result'>;
@@ -117,11 +118,17 @@ function timings(registers: Registry[]): Pick<GatewayMetrics, 'delaySeconds' | '
 
 function losses(
   registers: Registry[],
-): Pick<GatewayMetrics, 'eventsLost' | 'logsSuppressed' | 'apiEvents' | 'apiWork'> {
+): Pick<GatewayMetrics, 'eventsLost' | 'connectionsEnded' | 'logsSuppressed' | 'apiEvents' | 'apiWork'> {
   return {
     eventsLost: new Counter({
       name: 'tollgate_events_unwritten_total',
       help: 'Usage events that the spool refused: usage that was served and will not be counted.',
+      registers,
+    }),
+    connectionsEnded: new Counter({
+      name: 'tollgate_connections_ended_total',
+      help: 'Connections that the gateway refused or cut, by listener and reason: too many, too slow, or too long.',
+      labelNames: ['door', 'reason'],
       registers,
     }),
     logsSuppressed: new Counter({

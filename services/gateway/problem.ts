@@ -78,7 +78,7 @@ const titles: Readonly<Record<number, string>> = {
 function limitProblem(verdict: Verdict): Problem {
   const { decision, limits, policy, units, identity } = verdict;
   const state = closestLimit(decision.limits);
-  const limit = [...limits, ...policy.platform].find(({ name }) => name === state?.name);
+  const limit = [...limits, ...policy.platform, ...policy.shares].find(({ name }) => name === state?.name);
   if (state === null || limit === undefined)
     return refusal(verdict, 'quota-exceeded', 'The request was refused.');
   const effective = { ...limit, limit: state.limit };

@@ -30,6 +30,8 @@ export interface Limit {
    */
   readonly burst: number;
   readonly mode: Mode;
+  /** Of concurrent limits: each node counts alone, against its part of the limit, and asks nobody. */
+  readonly perNode?: true;
   /** The route the limit counts, as written in the policy (`POST /agent/chat`), or null for all routes. */
   readonly route: string | null;
 }

@@ -78,6 +78,8 @@ export interface Policy {
   readonly plans: ReadonlyMap<string, Plan>;
   readonly routes: readonly Route[];
   readonly platform: readonly Limit[];
+  /** What one tenant and one address may hold of each concurrent limit of the platform. */
+  readonly shares: readonly Limit[];
   readonly sessions: ReadonlyMap<string, SessionKind>;
   readonly services: readonly { readonly name: string; readonly tokenSha256: string }[];
   readonly alertThresholds: readonly number[];

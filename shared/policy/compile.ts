@@ -16,6 +16,7 @@ import { compileMeters } from './meters.ts';
 import type { FieldPath, Mistakes } from './mistakes.ts';
 import { compileRequests } from './requests.ts';
 import type { LimitFile, PolicyFile } from './schema.ts';
+import { compileShares } from './shares.ts';
 
 /** Where secrets come from, and whether a policy may do without them (a check of the file alone has none). */
 export interface Secrets {
@@ -38,6 +39,7 @@ export function compilePolicy(text: string, file: PolicyFile, secrets: Secrets, 
       api: compileApiLimits(file.api, plan.api),
     };
   });
+  const platform = (file.platform?.limits ?? []).map((limit) => compileLimit(limit, null, mode, null));
   const upstream = secrets.env['TOLLGATE_UPSTREAM'];
   return {
     revision: createHash('sha256').update(text).digest('hex').slice(0, 12),
@@ -48,7 +50,8 @@ export function compilePolicy(text: string, file: PolicyFile, secrets: Secrets, 
     defaultPlan: file.default_plan,
     plans: new Map(plans.map((plan) => [plan.name, plan])),
     routes: (file.routes ?? []).map((route) => compileRoute(route, Object.keys(file.plans), mode)),
-    platform: (file.platform?.limits ?? []).map((limit) => compileLimit(limit, null, mode, null)),
+    platform,
+    shares: compileShares(platform, file.platform?.shares),
     sessions: new Map(
       Object.entries(file.sessions ?? {}).map(([name, kind]) => [name, compileSession(name, kind)]),
     ),

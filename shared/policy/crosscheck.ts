@@ -9,6 +9,7 @@ import type { FieldPath, Mistakes } from './mistakes.ts';
 import { parsePattern } from './pattern.ts';
 import { compileRequests } from './requests.ts';
 import type { LimitFile, PolicyFile } from './schema.ts';
+import { shareNames } from './shares.ts';
 
 /** What a schema cannot say: which parts of a policy file must fit together. Adds every mistake to `mistakes`. */
 export function crosscheck(file: PolicyFile, mistakes: Mistakes): void {
@@ -149,6 +150,13 @@ function checkPlatform({ platform, plans, routes }: PolicyFile, mistakes: Mistak
       mistakes.add(
         [...at, 'name'],
         `"${limit.name}" is also a limit of a plan or route; give it another name`,
+      );
+    }
+    const same = [...others, ...limits].find(({ name }) => shareNames(limit.name).includes(name));
+    if (limit.type === 'concurrent' && same !== undefined) {
+      mistakes.add(
+        [...at, 'name'],
+        `its share is called "${same.name}", as another limit is; give one of them another name`,
       );
     }
   }

@@ -5,6 +5,7 @@ import { apiFile } from './api-limits.ts';
 import { durationPattern } from './duration.ts';
 import { metersFile } from './meters.ts';
 import { requestsFile } from './requests.ts';
+import { sharesFile } from './shares.ts';
 
 /** Every description completes the sentence "… must be …": it is what an error tells the author of a bad line to write. */
 const closed = { additionalProperties: false };
@@ -249,7 +250,10 @@ export const policyFileSchema = Type.Object(
     plans: keyed(planFile, 'plans by name'),
     routes: Type.Optional(Type.Array(routeFile, { description: 'a list of routes' })),
     platform: Type.Optional(
-      Type.Object({ limits }, { ...closed, description: '{ limits: [ … ] } that count the whole platform' }),
+      Type.Object(
+        { limits, shares: Type.Optional(sharesFile) },
+        { ...closed, description: '{ limits: [ … ], shares? } that count the whole platform' },
+      ),
     ),
     api: Type.Optional(apiFile),
     sessions: Type.Optional(keyed(sessionFile, 'kinds of sessions by name')),

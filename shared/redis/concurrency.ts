@@ -5,6 +5,8 @@ import type { Logger } from '../runtime/logger.ts';
 import type { Registry } from '../runtime/ops.ts';
 import type { RedisClient } from './client.ts';
 import { tags } from './keys.ts';
+import { SharePermit, createNodePermits } from './node-permits.ts';
+import type { Permit } from './permit.ts';
 import { createPermitPool } from './permit-pool.ts';
 import type { PermitPool } from './permit-pool.ts';
 import { createSubjectLeases } from './subject-leases.ts';
@@ -26,18 +28,6 @@ export interface ConcurrencyOptions {
   readonly callTimeoutMs?: number;
 }
 
-/** A place among the requests in flight, or the answer that there is none. */
-export interface Permit {
-  readonly granted: boolean;
-  /** One per concurrent limit, in order. */
-  readonly states: readonly LimitState[];
-  /** Those of them that have no place left, shadow ones included. */
-  readonly full: readonly LimitState[];
-  readonly degraded: boolean;
-  /** Gives the place back when the request is over, however it ended. The second call does nothing. */
-  release(): void;
-}
-
 export interface Concurrency {
   /**
    * Takes a place under every `concurrent` limit of the list, or under none. Limits of other types are left out.
@@ -47,6 +37,11 @@ export interface Concurrency {
   /** Requests in flight at this node under platform limits. */
   inUse(): number;
   close(): Promise<void>;
+}
+
+interface SplitLimits {
+  readonly perNode: readonly Limit[];
+  readonly concurrent: readonly Limit[];
 }
 
 interface Place {
@@ -105,13 +100,27 @@ export function createConcurrency(options: ConcurrencyOptions): Concurrency {
   const pools = new Map<string, PermitPool>();
   const leases = createSubjectLeases(options);
   const subjects = createSubjects(keyPrefix);
-  const concurrentOf = new WeakMap<readonly Limit[], readonly Limit[]>();
+  const nodePermits = createNodePermits(options.nodes);
+  const split = new WeakMap<readonly Limit[], SplitLimits>();
   const inUse = (): number => [...pools.values()].reduce((sum, pool) => sum + pool.inUse(), 0);
   registerMetrics(registry, inUse);
   return { acquire, inUse, close };
 
   function acquire(limits: readonly Limit[], caller: Caller): Permit | Promise<Permit> {
-    const concurrent = concurrentLimits(limits);
+    const { perNode, concurrent } = splitOf(limits);
+    if (perNode.length === 0) return acquireShared(concurrent, caller);
+    const full = nodePermits.take(perNode, caller);
+    const states = full.length === 0 ? noStates : full.map((limit) => stateOfFull(limit, clock.now()));
+    if (states.some(({ mode }) => mode === 'enforce'))
+      return { ...none, granted: false, states, full: states };
+    const share = { counts: nodePermits, limits: perNode, caller, full: states };
+    const permit = acquireShared(concurrent, caller);
+    return permit instanceof Promise
+      ? permit.then((inner) => new SharePermit(inner, share))
+      : new SharePermit(permit, share);
+  }
+
+  function acquireShared(concurrent: readonly Limit[], caller: Caller): Permit | Promise<Permit> {
     const first = concurrent[0];
     if (first === undefined) return none;
     if (concurrent.length > 1 || !isPlatform(first)) return acquireAll(concurrent, caller);
@@ -180,17 +189,20 @@ export function createConcurrency(options: ConcurrencyOptions): Concurrency {
     return { granted, states, full: states.filter(({ violated }) => violated), degraded, release };
   }
 
-  function concurrentLimits(limits: readonly Limit[]): readonly Limit[] {
-    let found = concurrentOf.get(limits);
+  function splitOf(limits: readonly Limit[]): SplitLimits {
+    let found = split.get(limits);
     if (found === undefined) {
-      found = limits.filter(({ type }) => type === 'concurrent');
-      concurrentOf.set(limits, found);
+      const all = limits.filter(({ type }) => type === 'concurrent');
+      const isPerNode = ({ perNode }: Limit): boolean => perNode === true;
+      found = { perNode: all.filter(isPerNode), concurrent: all.filter((limit) => !isPerNode(limit)) };
+      split.set(limits, found);
     }
     return found;
   }
 
   async function close(): Promise<void> {
     leases.close();
+    nodePermits.close();
     await Promise.all([...pools.values()].map((pool) => pool.close()));
   }
 }
@@ -219,6 +231,10 @@ function stateOfPlace({ limit, granted, live }: Omit<Place, 'release'>, nowMs: n
     retryAfterMs: granted ? 0 : retryAfterMs,
     mode: limit.mode,
   };
+}
+
+function stateOfFull(limit: Limit, nowMs: number): LimitState {
+  return stateOfPlace({ limit, granted: false, live: limit.limit }, nowMs);
 }
 
 function registerMetrics(registry: Registry, inUse: () => number): void {

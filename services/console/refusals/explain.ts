@@ -25,7 +25,10 @@ const otherReasons: Readonly<Record<string, readonly [reason: string, advice: st
     'The request asked for more units than the limit could ever grant.',
     'Split it into smaller requests; waiting does not help.',
   ],
-  invalid: ['The cost of the request was not a positive whole number.', 'Correct the cost.'],
+  invalid: [
+    'The request could not be served as it was sent: its form, its size or its cost was not valid.',
+    'Correct the request; its answer said what was wrong.',
+  ],
   platform: [
     'The platform as a whole was serving as many requests at once as it may.',
     'Try again at once; this is not about your own limits.',
@@ -42,7 +45,7 @@ export function explain(event: UsageEventRow, policy: Policy, record: TenantReco
   const applicable = limitsFor(policy, { plan: event.plan, record, route, nowMs: atMs }).limits;
   const limits = applicable.filter((limit) => event.limited_by.includes(limit.name));
   const first = limits[0];
-  if (first === undefined) return withoutLimit(event);
+  if (first === undefined) return withoutLimit(event, policy);
   const ends = limits.map((limit) =>
     limit.period === null
       ? atMs + limit.windowMs
@@ -72,7 +75,16 @@ function sentence(limit: Limit): string {
   return `The limit “${limit.name}” allows ${amount} ${time} ${scope}${where}; they were used up.`;
 }
 
-function withoutLimit(event: UsageEventRow): Explanation {
+function withoutLimit(event: UsageEventRow, { shares }: Policy): Explanation {
+  const share = shares.find(({ name }) => event.limited_by.includes(name));
+  if (share !== undefined) {
+    return {
+      reason: `${count(share.limit)} requests of ${share.per.includes('tenant') ? 'your account' : 'your address'} were running at once, which is the most it may hold of the platform.`,
+      limits: [],
+      latestPassMs: null,
+      advice: 'Send fewer requests at once, and wait for some of them to end.',
+    };
+  }
   for (const name of event.limited_by) {
     const known = otherReasons[name];
     if (known !== undefined) return { reason: known[0], limits: [], latestPassMs: null, advice: known[1] };

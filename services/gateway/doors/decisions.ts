@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import { decisionById } from '../../../shared/clickhouse/usage.ts';
 import type { UsageEventRow } from '../../../shared/clickhouse/usage.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
 import { callerOf, sendProblem } from '../caller.ts';
 import type { Gate } from '../gate.ts';
@@ -68,7 +69,7 @@ function explainVerdict(verdict: Verdict, event: UsageEventRow | null): object {
     limited_by: decision.limitedBy,
     degraded: decision.degraded,
     counters: { as_of: 'decision', limits: limitViews(decision.limits) },
-    rules: rulesBehind(limits, policy.platform, decision.limitedBy),
+    rules: rulesBehind(limits, ofPlatform(policy), decision.limitedBy),
     policy_revision: policy.revision,
     event,
   };
@@ -113,10 +114,14 @@ async function explainEvent(gate: Gate, event: UsageEventRow): Promise<object> {
     limited_by: event.limited_by,
     degraded: event.degraded,
     counters: { as_of: 'now', limits: limitViews(now.decision.limits) },
-    rules: rulesBehind(now.limits, now.policy.platform, event.limited_by),
+    rules: rulesBehind(now.limits, ofPlatform(now.policy), event.limited_by),
     policy_revision: now.policy.revision,
     event,
   };
+}
+
+function ofPlatform({ platform, shares }: Policy): readonly Limit[] {
+  return [...platform.filter(({ type }) => type === 'concurrent'), ...shares];
 }
 
 function rulesBehind(
@@ -124,7 +129,7 @@ function rulesBehind(
   platform: readonly Limit[],
   names: readonly string[],
 ): object[] {
-  const all = [...limits, ...platform.filter(({ type }) => type === 'concurrent')];
+  const all = [...limits, ...platform];
   return (names.length === 0 ? limits : all.filter(({ name }) => names.includes(name))).map(limitRule);
 }
 

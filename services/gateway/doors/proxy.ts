@@ -10,6 +10,7 @@ import type { Gate } from '../gate.ts';
 import { sendFault } from '../passage.ts';
 import { tollgate } from '../plugin.ts';
 import { plainProblem, problemType } from '../problem.ts';
+import type { TransportBounds } from '../transport/bounds.ts';
 import { allowedMethods } from '../transport/listener.ts';
 import { requestFault } from '../transport/request-fault.ts';
 import type { Fault } from '../transport/fault.ts';
@@ -21,8 +22,7 @@ export interface ProxyOptions {
   readonly bodyBytesMax: number;
   /** Until the upstream begins to answer. */
   readonly upstreamTimeoutMs: number;
-  /** Between two pieces of an answer. */
-  readonly idleTimeoutMs: number;
+  readonly bounds: TransportBounds;
 }
 
 const connectTimeoutMs = 5_000;
@@ -68,7 +68,7 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
         connections: connectionsMax,
         connect: { timeout: connectTimeoutMs },
         headersTimeout: options.upstreamTimeoutMs,
-        bodyTimeout: options.idleTimeoutMs,
+        bodyTimeout: options.bounds.upstreamIdleTimeoutMs,
       });
       pools.set(origin, pool);
     }

@@ -1,8 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Gate } from '../gate.ts';
 import type { Fault } from './fault.ts';
-import { afterResponse, connectionOf, exchangeOf } from './connection.ts';
-import type { Connection } from './connection.ts';
+import { afterResponse, connectionOf, failRequest } from './connection.ts';
 import { discard } from './linger.ts';
 import { answerOnSocket, unknownRequest } from './socket-answer.ts';
 
@@ -32,12 +31,6 @@ export function answerClientError(gate: Gate, door: string, error: ClientError, 
     afterResponse(socket, () => {
       if (socket.writable) answerOnSocket(gate, door, socket, unknownRequest(gate, socket, fault));
     });
-}
-
-function failRequest({ socket, response }: Connection, fault: Fault): void {
-  const exchange = response === null || response.closed ? undefined : exchangeOf(response);
-  if (exchange === undefined) socket.destroy();
-  else exchange.fail(fault);
 }
 
 /** By the codes of llhttp. */

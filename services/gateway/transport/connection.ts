@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Fault } from './fault.ts';
+import { Progress } from './progress.ts';
 
 /** A request under way, as far as its connection is concerned. */
 export interface Exchange {
@@ -11,10 +12,25 @@ export interface Exchange {
 }
 
 /** What is known of one TCP connection of a listener. Requests may be pipelined: these are the latest. */
-export interface Connection {
+export class Connection {
   readonly socket: Socket;
-  request: IncomingMessage | null;
-  response: ServerResponse | null;
+  request: IncomingMessage | null = null;
+  response: ServerResponse | null = null;
+  /** Of the latest request; 0 where `pace.ts` has not seen it yet. */
+  beganAtMs = 0;
+  readonly inbound = new Progress();
+  readonly outbound = new Progress();
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+  }
+
+  begin(request: IncomingMessage, response: ServerResponse): void {
+    this.request = request;
+    this.response = response;
+    this.beganAtMs = 0;
+    this.inbound.reset();
+  }
 }
 
 const connectionKey = Symbol('tollgate.connection');
@@ -28,17 +44,19 @@ interface TrackedResponse extends ServerResponse {
   [exchangeKey]?: Exchange;
 }
 
-/** Keeps a `Connection` for every socket of a server. A request costs two writes. */
-export function trackConnections(server: Server): void {
+/** Keeps a `Connection` for every open socket of a server. A request costs a few writes. */
+export function trackConnections(server: Server): ReadonlySet<Connection> {
+  const connections = new Set<Connection>();
   server.on('connection', (socket: TrackedSocket) => {
-    socket[connectionKey] = { socket, request: null, response: null };
+    const connection = new Connection(socket);
+    socket[connectionKey] = connection;
+    connections.add(connection);
+    socket.once('close', () => connections.delete(connection));
   });
   server.prependListener('request', (request, response) => {
-    const connection = connectionOf(request.socket);
-    if (connection === undefined) return;
-    connection.request = request;
-    connection.response = response;
+    connectionOf(request.socket)?.begin(request, response);
   });
+  return connections;
 }
 
 export function connectionOf(socket: TrackedSocket): Connection | undefined {
@@ -59,4 +77,11 @@ export function afterResponse(socket: Socket, answer: () => void): void {
   const response = connectionOf(socket)?.response ?? null;
   if (response === null || response.closed) answer();
   else response.once('close', answer);
+}
+
+/** Ends the latest request of a connection: by an answer where there is none yet, else by ending the connection. */
+export function failRequest({ socket, response }: Connection, fault: Fault): void {
+  const exchange = response === null || response.closed ? undefined : exchangeOf(response);
+  if (exchange === undefined) socket.destroy();
+  else exchange.fail(fault);
 }

@@ -3,16 +3,16 @@ import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Gate } from '../gate.ts';
+import { boundConnections } from './admission.ts';
+import type { TransportBounds } from './bounds.ts';
 import { answerClientError } from './client-error.ts';
 import { afterResponse, trackConnections } from './connection.ts';
 import { holdContinue } from './expectation.ts';
 import { lingerOnClose } from './linger.ts';
+import { keepPace } from './pace.ts';
 import { answerOnSocket } from './socket-answer.ts';
 
 export const headerBytesMax = 16_384;
-/** Until a client has sent the headers of a request. */
-const headersTimeoutMs = 20_000;
-const headersCheckIntervalMs = 5_000;
 const keepAliveTimeoutMs = 72_000;
 
 export const allowedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
@@ -22,12 +22,17 @@ export const allowedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
  * missing Host, expectations, CONNECT. Here all of those are answered by Tollgate, so that every response carries the
  * limit headers and has its event.
  */
-export function createListener(gate: Gate, door: string, serve: RequestListener): Server {
+export function createListener(
+  gate: Gate,
+  door: string,
+  bounds: TransportBounds,
+  serve: RequestListener,
+): Server {
   const server = createServer(
     {
       maxHeaderSize: headerBytesMax,
-      headersTimeout: headersTimeoutMs,
-      connectionsCheckingInterval: headersCheckIntervalMs,
+      headersTimeout: bounds.headersTimeoutMs,
+      connectionsCheckingInterval: Math.ceil(bounds.headersTimeoutMs / 4),
       keepAliveTimeout: keepAliveTimeoutMs,
       // Bodies are bounded by the minimum rate and the deadline of `pace.ts`.
       requestTimeout: 0,
@@ -37,7 +42,11 @@ export function createListener(gate: Gate, door: string, serve: RequestListener)
   );
   // Those beyond a maximum would be dropped unseen; the size of the section bounds their number.
   server.maxHeadersCount = 0;
-  trackConnections(server);
+  const { connectionsEnded } = gate.metrics;
+  boundConnections(server, gate, door, bounds, () => connectionsEnded.inc({ door, reason: 'refused' }));
+  const connections = trackConnections(server);
+  const pace = keepPace(connections, bounds, (reason) => connectionsEnded.inc({ door, reason }));
+  server.on('close', () => pace.close());
   holdContinue(server);
   server.on('connection', lingerOnClose);
   server.on('clientError', (error, socket) => answerClientError(gate, door, error, asSocket(socket)));

@@ -138,11 +138,14 @@ test('A6: the check takes less than 5 ms of a request', async () => {
 });
 
 test('A7: at most 1000 requests run at once across the platform, whoever sends them', async () => {
-  const tenants = await Promise.all(Array.from({ length: 3 }, () => caller('enterprise')));
+  // Each within its share of the platform, by tenant and by address.
+  const tenants = await Promise.all(Array.from({ length: 5 }, () => caller('enterprise')));
   const answered: Answer[] = [];
-  const sent = tenants.flatMap(({ token }) =>
-    Array.from({ length: 340 }, () =>
-      run.call('GET /held', { token }).then((answer) => void answered.push(answer)),
+  const sent = tenants.flatMap(({ token }, index) =>
+    Array.from({ length: 204 }, () =>
+      run
+        .call('GET /held', { token, headers: { 'x-forwarded-for': `203.0.113.${index}` } })
+        .then((answer) => void answered.push(answer)),
     ),
   );
   try {
@@ -157,6 +160,29 @@ test('A7: at most 1000 requests run at once across the platform, whoever sends t
   }
   expect(tally(answered)).toEqual({ 200: 1000, 429: 20 });
   expect((await run.call('GET /', { token: tenants[0]?.token ?? '' })).status).toBe(200);
+});
+
+test('F6: one tenant holds a quarter of the platform at the most, and another is served meanwhile', async () => {
+  const { token } = await caller('enterprise');
+  const { token: neighbour } = await caller('enterprise');
+  const answered: Answer[] = [];
+  const sent = Array.from({ length: 260 }, (_, index) =>
+    run
+      .call('GET /held', { token, headers: { 'x-forwarded-for': `203.0.113.${index % 5}` } })
+      .then((answer) => void answered.push(answer)),
+  );
+  try {
+    await eventually(() => answered.length === 10 && run.held() > 0, { timeoutMs: 20_000 });
+    expect(tally(answered)).toEqual({ 429: 10 });
+    expect(answered[0]?.body['violated-policies']).toEqual(['platform-tenant']);
+    expect((await run.call('GET /', { token: neighbour })).status).toBe(200);
+  } finally {
+    await eventually(() => {
+      run.letGo();
+      return answered.length === sent.length;
+    });
+  }
+  expect(tally(answered)).toEqual({ 200: 250, 429: 10 });
 });
 
 test('A8: a tenant has at most 50 widget sessions at once, apart from its requests', async () => {

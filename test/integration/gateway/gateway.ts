@@ -13,12 +13,16 @@ import { createIngestShare } from '../../../services/gateway/ingest/ingest-share
 import type { SpoolRoom } from '../../../services/gateway/ingest/ingest-share.ts';
 import { createGate } from '../../../services/gateway/gate.ts';
 import type { Gate } from '../../../services/gateway/gate.ts';
+import type { EventLog } from '../../../services/gateway/meter.ts';
+import { boundsDefault } from '../../../services/gateway/transport/bounds.ts';
+import type { TransportBounds } from '../../../services/gateway/transport/bounds.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import { createQueryShares } from '../../../shared/clickhouse/query-shares.ts';
 import { apiKeysOf, keyEndMs } from '../../../shared/domain/tenant.ts';
 import type { KeyHolder, TenantRecord } from '../../../shared/domain/tenant.ts';
 import { publishedTimeBounds } from '../../../shared/domain/events/bounds.ts';
 import type { RequestEvent, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
 import { createConcurrency } from '../../../shared/redis/concurrency.ts';
@@ -60,6 +64,7 @@ export interface TestGatewayOptions {
   readonly upstreamTimeoutMs?: number;
   readonly redisUrl?: string;
   readonly spoolRoom?: SpoolRoom;
+  readonly bounds?: Partial<TransportBounds>;
   /** Bind address of the listeners. */
   readonly host?: string;
   readonly database?: string;
@@ -68,6 +73,15 @@ export interface TestGatewayOptions {
 /** The events of these tests stay in memory, where there is always room. */
 const roomySpool = { usedShare: () => 0, acknowledged: () => Infinity, bytesMax: Infinity };
 const queryShares = { concurrentMax: 4, concurrentOfTenantMax: 2, waitingOfTenantMax: 4 };
+
+function policyWith(parts: Readonly<Record<string, string>>, upstream: string | undefined): Policy {
+  const text = policyText({ identity: identityPart, ...parts });
+  return parsePolicy('policy.yaml', text, { ...policyEnv, TOLLGATE_UPSTREAM: upstream });
+}
+
+function logInto(events: UsageCloudEvent[]): EventLog {
+  return { append: (eventAt) => events.push(eventAt(events.length + 1)), flushed: () => Promise.resolve() };
+}
 
 /** A gateway on the real Redis and ClickHouse, whose events stay in memory. */
 export async function startGateway(options: TestGatewayOptions): Promise<TestGateway> {
@@ -87,16 +101,9 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     requestTimeoutMs: 3_000,
   });
   const events: UsageCloudEvent[] = [];
-  const log = {
-    append: (eventAt: (sequence: number) => UsageCloudEvent) => events.push(eventAt(events.length + 1)),
-    flushed: () => Promise.resolve(),
-  };
+  const log = logInto(events);
   const records = new Map<string, TenantRecord>();
-  const read = (parts: Readonly<Record<string, string>>) =>
-    parsePolicy('policy.yaml', policyText({ identity: identityPart, ...parts }), {
-      ...policyEnv,
-      TOLLGATE_UPSTREAM: options.upstream,
-    });
+  const read = (parts: Readonly<Record<string, string>>): Policy => policyWith(parts, options.upstream);
   let policy = read(options.policy);
   const gate = createGate({
     ...common,
@@ -110,14 +117,16 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     },
     events: log,
   });
+  const bounds = { ...boundsDefault, ...options.bounds };
   const proxy = createProxyServer({
     gate,
     bodyBytesMax: options.bodyBytesMax ?? 1_000_000,
     upstreamTimeoutMs: options.upstreamTimeoutMs ?? 10_000,
-    idleTimeoutMs: 10_000,
+    bounds,
   });
   const api = await createApiServer({
     gate,
+    bounds,
     events: log,
     ingestShare: createIngestShare(options.spoolRoom ?? roomySpool),
     queries: createQueryShares({ clickhouse, registry, ...queryShares }),

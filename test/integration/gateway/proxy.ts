@@ -9,7 +9,8 @@ export const policy = {
   - { match: POST /agent/chat, limits: [{ name: chat, per: user, limit: 10, window: 1m }], price: 0.000075 }
   - { match: POST /heavy, cost: 60, price: 0.5 }
   - { match: GET /secret, limits: [{ name: shadowed, per: tenant, limit: 1, window: 1m, mode: shadow }] }`,
-  platform: '{ limits: [{ name: platform, per: global, type: concurrent, limit: 3 }] }',
+  platform:
+    '{ limits: [{ name: platform, per: global, type: concurrent, limit: 3 }], shares: { tenant: 1, address: 1 } }',
   services: '[{ name: billing, token_env: TOLLGATE_SERVICE_TOKEN }]',
 };
 

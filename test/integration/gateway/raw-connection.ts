@@ -25,9 +25,15 @@ export interface RawResponse {
   readonly body: string;
 }
 
-export async function openRaw(url: string): Promise<RawConnection> {
+/** `localAddress`: the client's own, where a test needs several. */
+export async function openRaw(url: string, localAddress?: string): Promise<RawConnection> {
   const { hostname, port } = new URL(url);
-  const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+  const socket = connect({
+    port: Number(port),
+    host: hostname,
+    allowHalfOpen: true,
+    ...(localAddress === undefined ? {} : { localAddress }),
+  });
   let text = '';
   let ended = false;
   socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
