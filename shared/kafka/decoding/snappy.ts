@@ -1,10 +1,5 @@
-import { createRequire } from 'node:module';
+import { uncompress } from 'snappyjs';
 import { MalformedRecords } from './byte-reader.ts';
-
-/** The package has no types of its own. */
-const { uncompress } = createRequire(import.meta.url)('snappyjs') as {
-  readonly uncompress: (compressed: Buffer, bytesMax: number) => Buffer;
-};
 
 /** What snappy-java, and with it Kafka's Java client, puts before its blocks: a magic and two versions. */
 const framedMagic = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
