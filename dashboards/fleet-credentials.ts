@@ -21,9 +21,19 @@ export function credentialPanels(node: string): Panels {
       unit: 'reqps',
     }),
     series({
+      title: 'Refused credentials',
+      description:
+        'By the status answered: 401 bad, 429 too many bad ones from its address, 503 keys or records missing. Events of 429s are sampled.',
+      queries: [
+        promql(`sum by (status) (rate(tollgate_credentials_refused_total{${node}}[${rate}]))`, '{{status}}'),
+        promql(`sum(rate(tollgate_events_sampled_out_total{${node}}[${rate}]))`, 'events not written'),
+      ],
+      unit: 'reqps',
+    }),
+    series({
       title: 'Tokens verified',
       description:
-        'Tokens not seen before, by result. Those seen before cost no signature and are not counted.',
+        'Tokens not seen before, by result; those seen before cost no signature. Postponed ones came from an address that sends too many bad ones.',
       queries: [
         promql(`sum by (result) (rate(tollgate_token_verifications_total{${node}}[${rate}]))`, '{{result}}'),
       ],

@@ -51,7 +51,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
     request.caller = await gate.identify(request.headers, request.socket.remoteAddress ?? '');
   });
   refuseFaults(app);
-  guardRoutes(app, { listener: 'api', openRoutes, guards: { credential: requireCredential } });
+  guardRoutes(app, { listener: 'api', openRoutes, guards: { credential: requireCredential(gate) } });
   declareAccess(app, 'credential');
   chargeApiRequests(app, gate);
   askForBodies(app);

@@ -1,8 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { problemOfTenantId } from '../../shared/domain/identity.ts';
 import type { Identity } from '../../shared/domain/identity.ts';
+import { badCredential } from '../../shared/identity/refusal.ts';
+import type { CredentialRefusal } from '../../shared/identity/refusal.ts';
+import type { Guard } from '../../shared/runtime/access.ts';
+import type { Gate } from './gate.ts';
+import { retryAfterSeconds } from './headers.ts';
 import type { Identified } from './identify.ts';
-import { plainProblem, problemType } from './problem.ts';
+import { credentialProblem, plainProblem, problemType } from './problem.ts';
 import type { Problem } from './problem.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -16,11 +21,30 @@ declare module 'fastify' {
 }
 
 /** Guard of the API: sends the answer where the caller has no verified credential. */
-export function requireCredential({ caller }: FastifyRequest, reply: FastifyReply): FastifyReply | undefined {
-  if (caller !== null && caller.refusal === null && caller.identity.method !== 'anonymous') return undefined;
+export function requireCredential(gate: Gate): Guard {
+  return (request, reply) => {
+    const { caller } = request;
+    if (caller === null) throw new TypeError('A guard runs after its caller is known.');
+    if (caller.refusal !== null) return sendRefused(reply, caller.refusal, gate);
+    return caller.identity.method === 'anonymous' ? refuseAnonymous(request, reply, gate) : undefined;
+  };
+}
+
+async function refuseAnonymous(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  gate: Gate,
+): Promise<FastifyReply> {
   const detail = 'Credentials are needed: a bearer token, an API key or a service token.';
-  const refusal = caller?.refusal ?? { status: 401, detail };
-  sendProblem(reply, plainProblem(refusal.status, refusal.detail));
+  request.caller = await gate.refuse(callerOf(request).ip, detail);
+  return sendRefused(reply, request.caller.refusal ?? badCredential(detail), gate);
+}
+
+function sendRefused(reply: FastifyReply, refusal: CredentialRefusal, gate: Gate): FastifyReply {
+  const problem = credentialProblem(refusal, gate.policy());
+  const seconds = refusal.status === 429 ? retryAfterSeconds(refusal.state.retryAfterMs) : null;
+  if (seconds !== null) void reply.header('retry-after', String(seconds));
+  sendProblem(reply, problem);
   return reply;
 }
 

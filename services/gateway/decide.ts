@@ -3,7 +3,7 @@ import type { Identity } from '../../shared/domain/identity.ts';
 import type { Limit, LimitState, SlowDown } from '../../shared/domain/limit.ts';
 import type { Plan, Policy } from '../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
-import type { CredentialRefusal } from '../../shared/identity/refusal.ts';
+import type { CredentialRefusal, RefusalOfAddress } from '../../shared/identity/refusal.ts';
 import { limitsFor } from '../../shared/policy/match.ts';
 import type { ApplicableLimits } from '../../shared/policy/match.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
@@ -66,8 +66,8 @@ export type Decide = (policy: Policy, question: Question, settled: (verdict: Ver
 
 /**
  * In order: what cannot be read is refused, whoever sent it; a service passes without asking anybody; bad credentials
- * and blocks are refused. Refusals peek, so that the answer can say how the limits stand. Everything else is the
- * limiter's to decide.
+ * and blocks are refused. Refusals peek, so that the answer can say how the limits stand, but for those of an address
+ * with too many bad credentials, which cost Redis nothing. Everything else is the limiter's to decide.
  */
 export function createDecide({ limiter, concurrency, records, clock, nextId }: DecideOptions): Decide {
   return (policy, question, settled) => {
@@ -91,7 +91,8 @@ export function createDecide({ limiter, concurrency, records, clock, nextId }: D
       return;
     }
     const block = refusal === null ? blockOf(record, atMs) : null;
-    if (refusal !== null)
+    if (refusal?.status === 429) settled(tooManyRefused(found, nextId(), refusal));
+    else if (refusal !== null)
       ask(found, true, (result) => settled(unauthenticated(found, nextId(), result, refusal)));
     else if (block !== null) ask(found, true, (result) => settled(blocked(found, nextId(), result, block)));
     else if (!question.hold) {
@@ -189,6 +190,14 @@ function unauthenticated(
   return { ...refused(found, id, result, 'unauthenticated', null), credentials };
 }
 
+/** Without Redis: the state of the limit came with the refusal. */
+function tooManyRefused(found: Case, id: string, credentials: RefusalOfAddress): Verdict {
+  const { state } = credentials;
+  const result = { states: [state], degraded: false, checkMicros: 0 };
+  const verdict = refused(found, id, result, 'unauthenticated', state.retryAfterMs);
+  return { ...verdict, credentials, limits: found.policy.identity.refused };
+}
+
 function notRead(found: Case, id: string, result: CheckResult): Verdict {
   return refused(found, id, result, 'invalid', null);
 }
@@ -212,7 +221,7 @@ function blockOf(record: TenantRecord | null, nowMs: number): Block | null {
 function refused(
   found: Case,
   id: string,
-  result: CheckResult,
+  result: Pick<CheckResult, 'states' | 'degraded' | 'checkMicros'>,
   reason: RefusalReason,
   retryAfterMs: number | null,
 ): Verdict {

@@ -9,6 +9,7 @@ import type { Registry } from '../../shared/runtime/ops.ts';
 import { createDecide } from './decide.ts';
 import type { Question } from './decide.ts';
 import { createDecisionIds } from './decision-id.ts';
+import { createEventSampling } from './event-sampling.ts';
 import { createBoundedLog } from './bounded-log.ts';
 import { logHit } from './hit-log.ts';
 import { createIdentifier } from './identify.ts';
@@ -19,6 +20,7 @@ import { createGatewayMetrics } from './metrics.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import { createRecentDecisions } from './recent-decisions.ts';
 import type { RecentDecisions } from './recent-decisions.ts';
+import { createRefusedCredentials } from './refused-credentials.ts';
 import type { Verdict } from './verdict.ts';
 
 export interface GateOptions {
@@ -36,7 +38,10 @@ export interface GateOptions {
 /** The one core behind every door: who is it, may it pass, write down that it did. */
 export interface Gate {
   policy(): Policy;
+  /** A refused credential is charged to its address. */
   identify(headers: IncomingHttpHeaders, remoteAddress: string): Identified | Promise<Identified>;
+  /** Refuses a caller without credentials where they are needed; charged alike. */
+  refuse(ip: string, detail: string): Identified | Promise<Identified>;
   addressOf(headers: IncomingHttpHeaders, remoteAddress: string): string;
   /** Whether a peer is one of the policy's trusted proxies. */
   trusts(remoteAddress: string): boolean;
@@ -63,7 +68,16 @@ export interface Gate {
 export function createGate(options: GateOptions): Gate {
   const { policy, limiter, concurrency, records, events, node, clock, logger, registry } = options;
   const metrics = createGatewayMetrics(registry);
-  const credentials = createCredentials({ policy, directory: records, clock, logger, registry });
+  const refused = createRefusedCredentials({ policy, limiter, clock, metrics });
+  const { admit } = refused;
+  const credentials = createCredentials({
+    policy,
+    directory: records,
+    clock,
+    logger,
+    registry,
+    admission: admit,
+  });
   const decide = createDecide({ limiter, concurrency, records, clock, nextId: createDecisionIds(clock) });
   const meterRefund = createRefundMeter(events, node, metrics, logger);
   const recent = createRecentDecisions();
@@ -71,7 +85,8 @@ export function createGate(options: GateOptions): Gate {
   let identifier = identifierFor(policy());
   return {
     policy,
-    identify: (headers, remote) => currentIdentifier().identify(headers, remote),
+    identify,
+    refuse: (ip, detail) => refused.refuse(ip, detail),
     addressOf: (headers, remote) => currentIdentifier().addressOf(headers, remote),
     trusts: (remote) => currentIdentifier().trusts(remote),
     decide: (question) => new Promise((resolve) => settle(question, resolve)),
@@ -81,7 +96,7 @@ export function createGate(options: GateOptions): Gate {
     refund: async (verdict) => {
       await Promise.all([giveBack(verdict, true), meterRefund(verdict)]);
     },
-    meter: createMeter(events, node, metrics, logger),
+    meter: createMeter(events, node, metrics, logger, createEventSampling(clock)),
     recent,
     records,
     metrics,
@@ -89,6 +104,12 @@ export function createGate(options: GateOptions): Gate {
     logger,
     close: () => credentials.close(),
   };
+
+  function identify(headers: IncomingHttpHeaders, remote: string): Identified | Promise<Identified> {
+    const found = currentIdentifier().identify(headers, remote);
+    if (found instanceof Promise) return found.then((read) => refused.charge(read));
+    return found.refusal === null ? found : refused.charge(found);
+  }
 
   function settle(question: Question, settled: (verdict: Verdict) => void): void {
     decide(policy(), question, (verdict) => {
@@ -102,7 +123,8 @@ export function createGate(options: GateOptions): Gate {
     metrics.decided(verdict);
     if (verdict.decision.limitedBy.length === 0) return;
     logHit(hits, verdict);
-    recent.remember(verdict);
+    // A flood of bad credentials would drive out what tenants may still ask about.
+    if (verdict.credentials === null) recent.remember(verdict);
   }
 
   function giveBack({ identity, limits, units }: Verdict, metered: boolean): Promise<void> {

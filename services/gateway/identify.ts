@@ -67,7 +67,7 @@ export function createIdentifier(policy: Policy, credentials: Credentials): Iden
   }
 
   function identifyCredential(credential: string, ip: string): Identified | Promise<Identified> {
-    const reading = reader.read(credential);
+    const reading = reader.read(credential, ip);
     return reading instanceof Promise ? reading.then((read) => holder(read, ip)) : holder(reading, ip);
   }
 }

@@ -5,6 +5,7 @@ import { anonymousTenant, refundEventType, requestEventType } from '../../shared
 import type { RefundData, RequestEvent, UsageCloudEvent } from '../../shared/domain/usage-event.ts';
 import { messageOf } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
+import type { Weigh } from './event-sampling.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -34,14 +35,26 @@ const addressLengthMax = 64;
 /**
  * Writes the one event of an answered request: after the status is known, before the response leaves. Its id and time
  * are the decision's. A crash before the append costs an answer the client never got; a crash after it costs nothing.
- * An event the spool cannot take is counted and logged, and the request is answered all the same.
+ * An event the spool cannot take is counted and logged, and the request is answered all the same. Of a flood of refused
+ * credentials a sample is written.
  */
-export function createMeter(events: EventLog, node: string, metrics: GatewayMetrics, logger: Logger): Meter {
+export function createMeter(
+  events: EventLog,
+  node: string,
+  metrics: GatewayMetrics,
+  logger: Logger,
+  weigh: Weigh,
+): Meter {
   const source = `tollgate/${node}`;
   return (verdict, answered) => {
     metrics.answered(answered.door, answered.status);
+    const weight = weigh(verdict);
+    if (weight === 0) {
+      metrics.eventsSampledOut.inc();
+      return written;
+    }
     try {
-      events.append((sequence) => eventOf(verdict, answered, { source, node, sequence }));
+      events.append((sequence) => eventOf(verdict, answered, { source, node, sequence, weight }));
       return events.flushed();
     } catch (error) {
       metrics.eventsLost.inc();
@@ -91,16 +104,19 @@ export function createRefundMeter(
   };
 }
 
+const written = Promise.resolve();
+
 interface Place {
   readonly source: string;
   readonly node: string;
   readonly sequence: number;
+  readonly weight: number;
 }
 
 function eventOf(
   verdict: Verdict,
   { status, latencyMs, door }: Answered,
-  { source, node, sequence }: Place,
+  { source, node, sequence, weight }: Place,
 ): RequestEvent {
   const { decision, identity, plan, route, units, method, path, atMs } = verdict;
   return {
@@ -132,9 +148,12 @@ function eventOf(
       client_ip: identity.ip.slice(0, addressLengthMax),
       service: identity.service ?? '',
       door,
+      ...(weight === 1 ? noWeight : { sample_weight: weight }),
     },
   };
 }
+
+const noWeight = {};
 
 /** A request was answered and has to be counted, whatever its numbers are: outside the contract it would not be. */
 function costWithin(units: number, price: Price): number | string {

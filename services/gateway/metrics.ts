@@ -13,6 +13,8 @@ export interface GatewayMetrics {
   readonly delaySeconds: Histogram;
   readonly eventsLost: Counter;
   readonly connectionsEnded: Counter<'door' | 'reason'>;
+  readonly eventsSampledOut: Counter;
+  readonly credentialsRefused: Counter<'status'>;
   readonly logsSuppressed: Counter;
   readonly upstreamSeconds: Histogram;
   readonly apiEvents: Counter<'result'>;
@@ -38,6 +40,7 @@ export function createGatewayMetrics(registry: Registry): GatewayMetrics {
     ...countOpen(registers),
     ...timings(registers),
     ...losses(registers),
+    ...refusals(registers),
   };
 }
 
@@ -146,6 +149,22 @@ function losses(
       name: 'tollgate_api_work_total',
       help: 'Work of tenants on the api listener in its units (calls, events, bytes), by kind, allowed or limited.',
       labelNames: ['kind', 'result'],
+      registers,
+    }),
+  };
+}
+
+function refusals(registers: Registry[]): Pick<GatewayMetrics, 'credentialsRefused' | 'eventsSampledOut'> {
+  return {
+    credentialsRefused: new Counter({
+      name: 'tollgate_credentials_refused_total',
+      help: 'Refused credentials on every listener, by the status answered: 401, 429 (too many from one address) or 503.',
+      labelNames: ['status'],
+      registers,
+    }),
+    eventsSampledOut: new Counter({
+      name: 'tollgate_events_sampled_out_total',
+      help: 'Refused credentials of which no event was written: another event of them stands for these too.',
       registers,
     }),
   };

@@ -1,4 +1,6 @@
 import type { Limit } from '../../shared/domain/limit.ts';
+import type { Policy } from '../../shared/domain/policy.ts';
+import type { CredentialRefusal } from '../../shared/identity/refusal.ts';
 import { spokenDuration } from '../../shared/policy/duration.ts';
 import { retryAfterSeconds } from './headers.ts';
 import { closestLimit } from './verdict.ts';
@@ -19,7 +21,7 @@ const registered = 'https://iana.org/assignments/http-problem-types#';
 
 /** The answer to a refused request: its fault where it cannot be served as it is, 401 or 503 for its credentials, 429 for everything else. */
 export function problemOf(verdict: Verdict): Problem {
-  const { decision, credentials, unreadable, policy } = verdict;
+  const { decision, credentials, unreadable, plan, policy } = verdict;
   if (unreadable !== null) {
     return {
       ...plainProblem(unreadable.status, unreadable.detail),
@@ -28,11 +30,8 @@ export function problemOf(verdict: Verdict): Problem {
     };
   }
   if (credentials !== null) {
-    return {
-      ...plainProblem(credentials.status, credentials.detail),
-      documentation_url: policy.links.documentation,
-      decision_id: decision.id,
-    };
+    const ofLimit = credentials.status === 429 ? { plan: plan.name } : {};
+    return { ...credentialProblem(credentials, policy), ...ofLimit, decision_id: decision.id };
   }
   switch (decision.reason) {
     case 'blocked':
@@ -45,6 +44,27 @@ export function problemOf(verdict: Verdict): Problem {
     default:
       return limitProblem(verdict);
   }
+}
+
+/** The answer to a refused credential where nothing was decided. */
+export function credentialProblem(refusal: CredentialRefusal, { links }: Policy): Problem {
+  const { status, detail } = refusal;
+  const plain = { ...plainProblem(status, detail), documentation_url: links.documentation };
+  if (refusal.status !== 429) return plain;
+  const { name, limit, windowMs, resetAtMs, retryAfterMs } = refusal.state;
+  return {
+    ...plain,
+    type: `${registered}quota-exceeded`,
+    error: detail,
+    'violated-policies': [name],
+    limit,
+    window_seconds: Math.ceil(windowMs / 1000),
+    remaining: 0,
+    retry_after_seconds: retryAfterSeconds(retryAfterMs),
+    reset: Math.ceil(resetAtMs / 1000),
+    tenant_id: null,
+    upgrade_url: links.upgrade,
+  };
 }
 
 /** A problem that needs no decision to be told. */

@@ -64,6 +64,8 @@ export interface IdentityPolicy {
   readonly anonymous: 'ip' | 'reject';
   /** CIDR blocks whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[];
+  /** How many bad credentials an address may present, as a list of this one limit. */
+  readonly refused: readonly [Limit];
 }
 
 /** The policy file, compiled: defaults filled in, durations in milliseconds, secrets read. Immutable; a reload makes a new one. */

@@ -24,28 +24,30 @@ export interface ApiKeys {
 const digestsMax = 20_000;
 const digestKeyLengthMax = 128;
 
+interface Seen {
+  readonly digest: string;
+  readonly holder: KeyHolder;
+  readonly reading: CallerReading;
+}
+
+/** A returning key costs no digest. Whose it is is looked up each time, so that a revoked key is unknown at once. */
 export function createApiKeys(directory: KeyDirectory, clock: Clock): ApiKeys {
-  const digests = new LRUCache<string, string>({ max: digestsMax });
+  const seenKeys = new LRUCache<string, Seen>({ max: digestsMax });
   return { read };
 
   function read(key: string): CallerReading | RefusedReading {
-    const holder = holderOf(key);
-    if (holder === undefined) return { kind: 'refused', refusal: unknownKey() };
-    const { record, expiresAtMs } = holder;
-    if (expiresAtMs <= clock.now()) return { kind: 'refused', refusal: expiredKey(expiresAtMs) };
-    const claims = { tenantId: record.tenant_id, userId: null, plan: null };
-    return { kind: 'caller', method: 'api_key', claims, untilMs: expiresAtMs };
-  }
-
-  /** A returning key costs no digest. Whose it is is looked up each time, so that a revoked key is unknown at once. */
-  function holderOf(key: string): KeyHolder | undefined {
-    const seen = digests.get(key);
-    if (seen !== undefined) return directory.byApiKeyHash(seen);
-    const digest = hashApiKey(key);
+    const seen = seenKeys.get(key);
+    const digest = seen?.digest ?? hashApiKey(key);
     const holder = directory.byApiKeyHash(digest);
+    if (holder === undefined) return { kind: 'refused', refusal: unknownKey() };
+    const { expiresAtMs } = holder;
+    if (expiresAtMs !== Infinity && expiresAtMs <= clock.now())
+      return { kind: 'refused', refusal: expiredKey(expiresAtMs) };
+    if (seen?.holder === holder) return seen.reading;
+    const reading = readingOf(holder);
     // Only known keys are kept: a flood of guesses drives none of them out.
-    if (holder !== undefined && key.length <= digestKeyLengthMax) digests.set(key, digest);
-    return holder;
+    if (key.length <= digestKeyLengthMax) seenKeys.set(key, { digest, holder, reading });
+    return reading;
   }
 
   function unknownKey(): CredentialRefusal {
@@ -53,6 +55,11 @@ export function createApiKeys(directory: KeyDirectory, clock: Clock): ApiKeys {
       ? badCredential('The API key is not known.')
       : undecidedCredential('The API key cannot be looked up yet; try again in a moment.');
   }
+}
+
+function readingOf({ record, expiresAtMs }: KeyHolder): CallerReading {
+  const claims = { tenantId: record.tenant_id, userId: null, plan: null };
+  return { kind: 'caller', method: 'api_key', claims, untilMs: expiresAtMs };
 }
 
 /** As records hold it. */

@@ -11,12 +11,12 @@ import { badCredential } from './refusal.ts';
 import { createFindService } from './service-tokens.ts';
 import type { FindService } from './service-tokens.ts';
 import { createTokens } from './tokens.ts';
-import type { Tokens } from './tokens.ts';
+import type { Admission, Tokens } from './tokens.ts';
 
 /** Reads credentials under one policy. */
 export interface CredentialReader {
-  /** A JWT, an API key or a service token. Answers at once unless a token has to be verified anew. */
-  read(credential: string): CredentialReading | Promise<CredentialReading>;
+  /** A JWT, an API key or a service token, sent from `address`. Answers at once unless a token has to be verified anew. */
+  read(credential: string, address: string): CredentialReading | Promise<CredentialReading>;
   findService: FindService;
 }
 
@@ -35,13 +35,16 @@ export interface CredentialsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly registry: Registry;
+  /** Absent: every signature is checked. */
+  readonly admission?: Admission;
 }
 
 const credentialLengthMax = 8_192;
+const admitAll: Admission = () => null;
 
 /** The one way to read a credential: the gateway's entrypoints and the portal's sign-in use it. */
 export function createCredentials(options: CredentialsOptions): Credentials {
-  const { policy: running, directory, clock, logger, registry } = options;
+  const { policy: running, directory, clock, logger, registry, admission = admitAll } = options;
   const metrics = createIdentityMetrics(registry);
   const keySets = createKeySets({ clock, logger, metrics });
   const apiKeys = createApiKeys(directory, clock);
@@ -65,14 +68,14 @@ export function createCredentials(options: CredentialsOptions): Credentials {
       token.length > credentialLengthMax ? null : serviceOf(token);
     return {
       findService,
-      read: (credential) => {
+      read: (credential, address) => {
         if (credential.length > credentialLengthMax) return tooLong;
         if (credential.startsWith(apiKeyPrefix)) return apiKeys.read(credential);
         const known = tokens?.known(credential) ?? null;
         if (known !== null) return known;
         const name = serviceOf(credential);
         if (name !== null) return { kind: 'service', name };
-        return tokens === null ? notAccepted : tokens.read(credential);
+        return tokens === null ? notAccepted : tokens.read(credential, address);
       },
     };
   }
@@ -84,7 +87,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
 
   function tokensUnder(policy: JwtPolicy): Tokens {
     const { keys, algorithms } = policy;
-    const common = { policy, clock, metrics };
+    const common = { policy, admission, clock, metrics };
     if (keys.kind === 'jwks') return createTokens({ ...common, keySet: keySets.use(keys, algorithms) });
     keySets.rest();
     return createTokens({ ...common, keySet: null });

@@ -17,7 +17,7 @@ export function createIdentityMetrics(registry: Registry): IdentityMetrics {
     }),
     verifications: new Counter({
       name: 'tollgate_token_verifications_total',
-      help: 'Tokens not seen before, by whether they were valid or invalid. A token seen before is not verified again.',
+      help: 'Tokens not seen before, by result: valid, invalid, or postponed: not examined, because too many bad credentials came from their address.',
       labelNames: ['result'],
       registers,
     }),

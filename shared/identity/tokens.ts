@@ -13,15 +13,24 @@ import type { CallerReading, RefusedReading } from './reading.ts';
 import { badCredential, undecidedCredential } from './refusal.ts';
 import type { CredentialRefusal } from './refusal.ts';
 
+/**
+ * Asked before a signature is checked with a public key, which costs: a refusal is what the reading then says. `claimed`
+ * is what the token says of itself, as text: the same for the same claims.
+ */
+export type Admission = (address: string, claimed: string) => CredentialRefusal | null;
+
 export interface Tokens {
   /** The reading of a token verified before, whose key is still published and which has not expired since. */
   known(token: string): CallerReading | null;
-  read(token: string): Promise<CallerReading | RefusedReading>;
+  read(token: string, address: string): Promise<CallerReading | RefusedReading>;
 }
 
 /** Characters of verified tokens kept; a token is verified anew after this long in any case. */
 const cacheCharactersMax = 8_000_000;
 const cacheAgeMsMax = 300_000;
+/** Tokens whose signature did not verify are remembered this long. */
+const forgedMs = 10_000;
+const forgedCharactersMax = 1_000_000;
 /** Keys tried for a token that names none. */
 const keysTriedMax = 4;
 
@@ -35,6 +44,7 @@ export interface TokensOptions {
   readonly policy: JwtPolicy;
   /** Null where the policy has a shared secret. */
   readonly keySet: KeySet | null;
+  readonly admission: Admission;
   readonly clock: Clock;
   readonly metrics: Pick<IdentityMetrics, 'verifications'>;
 }
@@ -44,10 +54,14 @@ export interface TokensOptions {
  * and addresses of keys that a token carries itself (`jwk`, `jku`, `x5u`) are never used. What needs no signature is
  * looked at first, so that an expired or unreadable token costs neither a fetch nor a verification.
  */
-export function createTokens({ policy, keySet, clock, metrics }: TokensOptions): Tokens {
+export function createTokens({ policy, keySet, admission, clock, metrics }: TokensOptions): Tokens {
   const verified = new LRUCache<string, Verified>({
     maxSize: cacheCharactersMax,
     sizeCalculation: (_entry, token) => token.length + 200,
+  });
+  const forged = new LRUCache<string, number>({
+    maxSize: forgedCharactersMax,
+    sizeCalculation: (_untilMs, token) => token.length + 200,
   });
   const algorithms = new Set(policy.algorithms);
   const secret = policy.keys.kind === 'secret' ? sharedKey(policy.keys.secret) : null;
@@ -61,7 +75,7 @@ export function createTokens({ policy, keySet, clock, metrics }: TokensOptions):
     return null;
   }
 
-  async function read(token: string): Promise<CallerReading | RefusedReading> {
+  async function read(token: string, address: string): Promise<CallerReading | RefusedReading> {
     const nowMs = clock.now();
     try {
       const header = decodeProtectedHeader(token) as JWSHeaderParameters;
@@ -72,9 +86,31 @@ export function createTokens({ policy, keySet, clock, metrics }: TokensOptions):
       if (keySet === null) return refused(badCredential('Tokens are not accepted here; use an API key.'));
       const search = await keySet.find(header);
       if (search.kind !== 'found') return refused(notFound(search));
-      return await tryKeys(token, header, search.keys, nowMs);
+      return await admitted(token, header, search.keys, address, nowMs);
     } catch (error) {
       return refused(explainToken(error, policy));
+    }
+  }
+
+  /** The very token that was refused a moment ago is refused again without a look: a client in a loop costs nothing. */
+  async function admitted(
+    token: string,
+    header: JWSHeaderParameters,
+    keys: readonly VerificationKey[],
+    address: string,
+    nowMs: number,
+  ): Promise<CallerReading | RefusedReading> {
+    if ((forged.get(token) ?? 0) > nowMs) throw new errors.JWSSignatureVerificationFailed();
+    const refusal = admission(address, token.slice(token.indexOf('.') + 1, token.lastIndexOf('.')));
+    if (refusal !== null) {
+      metrics.verifications.inc({ result: 'postponed' });
+      return refused(refusal);
+    }
+    try {
+      return await tryKeys(token, header, keys, nowMs);
+    } catch (error) {
+      if (error instanceof errors.JWSSignatureVerificationFailed) forged.set(token, nowMs + forgedMs);
+      throw error;
     }
   }
 

@@ -120,14 +120,22 @@ function compileSession(name: string, file: SessionFile): SessionKind {
   };
 }
 
-function compileIdentity({ identity }: PolicyFile, secrets: Secrets, mistakes: Mistakes): IdentityPolicy {
+function compileIdentity(file: PolicyFile, secrets: Secrets, mistakes: Mistakes): IdentityPolicy {
+  const { identity } = file;
+  const { limit, window } = identity?.refused ?? refusedDefault;
+  const refused = { name: refusedLimitName, per: 'ip', limit, window } as const;
   return {
     jwt: identity?.jwt === undefined ? null : compileJwt(identity.jwt, secrets, mistakes),
     anonymous: identity?.anonymous ?? 'ip',
     trustedProxies: identity?.trusted_proxies ?? [],
+    refused: [compileLimit(refused, null, file.mode ?? 'enforce', null)],
   };
 }
 
+/** Bad credentials that an address may present. */
+const refusedDefault = { limit: 60, window: '1m' };
+/** The limit is named by the reason it counts, which no limit of a plan or route can be. */
+const refusedLimitName = 'unauthenticated';
 const leewayDefault = '30s';
 const staleDefault = '1d';
 

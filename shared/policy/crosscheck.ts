@@ -36,7 +36,10 @@ function checkIdentity({ identity }: PolicyFile, mistakes: Mistakes): void {
       );
     }
   }
-  const jwt = identity?.jwt;
+  const { refused, jwt } = identity ?? {};
+  if (refused !== undefined && !isInRange(refused.window)) {
+    mistakes.add(['identity', 'refused', 'window'], outOfRange(refused.window));
+  }
   if (jwt === undefined) return;
   const at = ['identity', 'jwt'];
   if ((jwt.secret_env === undefined) === (jwt.jwks_url === undefined)) {
@@ -202,10 +205,16 @@ function checkWindow(limit: LimitFile, at: FieldPath, mistakes: Mistakes): void 
   if (type === 'quota' && calendarPeriod(window) === null) {
     mistakes.add([...at, 'window'], `"${window}" is no calendar period; a quota takes 1h, 1d, 1w or 1mo`);
   }
+  if (!isInRange(window)) mistakes.add([...at, 'window'], outOfRange(window));
+}
+
+function isInRange(window: string): boolean {
   const spanMs = durationMs(window) ?? 0;
-  if (spanMs < shortestWindowMs || spanMs > longestWindowMs) {
-    mistakes.add([...at, 'window'], `"${window}" is out of range; windows last from 1s to 366d`);
-  }
+  return spanMs >= shortestWindowMs && spanMs <= longestWindowMs;
+}
+
+function outOfRange(window: string): string {
+  return `"${window}" is out of range; windows last from 1s to 366d`;
 }
 
 function checkServices({ services }: PolicyFile, mistakes: Mistakes): void {

@@ -176,6 +176,18 @@ const jwtFile = Type.Object(
   { ...closed, description: '{ algorithms, secret_env or jwks_url, … }' },
 );
 
+const refusedFile = Type.Object(
+  {
+    limit: Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      description: 'how many bad credentials an address may present in the window: a whole number from 1',
+    }),
+    window: duration('1m'),
+  },
+  { ...closed, description: '{ limit, window } of bad credentials from one address' },
+);
+
 const identityFile = Type.Object(
   {
     jwt: Type.Optional(jwtFile),
@@ -189,8 +201,9 @@ const identityFile = Type.Object(
         description: 'a list of CIDR blocks whose X-Forwarded-For is believed',
       }),
     ),
+    refused: Type.Optional(refusedFile),
   },
-  { ...closed, description: 'how callers are recognised: { jwt?, anonymous?, trusted_proxies? }' },
+  { ...closed, description: 'how callers are recognised: { jwt?, anonymous?, trusted_proxies?, refused? }' },
 );
 
 const sessionFile = Type.Object(

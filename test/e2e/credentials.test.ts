@@ -6,7 +6,7 @@ import { eventually, uniqueName } from '../support/servers.ts';
 
 let run: PolicyRun;
 beforeAll(async () => {
-  run = await runPolicy('default', { services: ['gateway', 'console'] });
+  run = await runPolicy('default', { services: ['gateway', 'console', 'aggregator'] });
 });
 afterAll(() => run.stop());
 
@@ -36,4 +36,27 @@ test('an API key works as soon as it is made, and is refused within a second of 
   });
   expect(Date.now()).toBeGreaterThanOrEqual(endMs);
   expect(lastGoodMs).toBeLessThan(endMs + 1_000);
+});
+
+test('a flood of bad credentials leaves few events, whose weights tell an analyst how many there were', async () => {
+  const total = 4_000;
+  const answers = await run.calls(total, 'GET /', { token: 'not-a-token' }, 40);
+  const refused = answers.filter(({ status }) => status === 401).length;
+  expect(refused).toBeGreaterThanOrEqual(50);
+  expect(answers.every(({ status }) => status === 401 || status === 429)).toBe(true);
+  const [row] = await eventually(
+    async () => {
+      const rows = await run.clickhouse.query<{ events: number; requests: number; full: number }>(
+        `SELECT count() AS events, sum(toUInt64OrDefault(properties['sample_weight'], toUInt64(1))) AS requests,
+                countIf(status = 401) AS full
+         FROM usage_events WHERE has(limited_by, 'unauthenticated')`,
+      );
+      return Number(rows[0]?.full) >= 50 && Number(rows[0]?.requests) > total / 2 ? rows : null;
+    },
+    { timeoutMs: 30_000, intervalMs: 200 },
+  );
+  expect(Number(row?.events)).toBeLessThan(400);
+  // 39 samples of weight 100 are expected; outside of this lies one run in a hundred thousand.
+  expect(Number(row?.requests)).toBeGreaterThan(total - 2_700);
+  expect(Number(row?.requests)).toBeLessThan(total + 2_900);
 });

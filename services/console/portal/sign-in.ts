@@ -48,6 +48,7 @@ export function registerSignIn(app: FastifyInstance, parts: ConsoleParts): void 
     const credential = await readCredential(
       formOf(request).get('credential') ?? '',
       parts.credentials.under(parts.policy()),
+      request.ip,
     );
     if (credential.kind === 'refused') {
       if (credential.status === 401) attempts.failed(request.ip);

@@ -11,11 +11,19 @@ export type Credential =
   | { readonly kind: 'refused'; readonly status: 401 | 503; readonly reason: string };
 
 /** Whose API key or JWT this is, as the gateways read it. A session never outlives the credential it began with. */
-export async function readCredential(text: string, reader: CredentialReader): Promise<Credential> {
-  const reading = await reader.read(text.trim().replace(/^Bearer +/i, ''));
+export async function readCredential(
+  text: string,
+  reader: CredentialReader,
+  address: string,
+): Promise<Credential> {
+  const reading = await reader.read(text.trim().replace(/^Bearer +/i, ''), address);
   switch (reading.kind) {
     case 'refused':
-      return { kind: 'refused', status: reading.refusal.status, reason: reading.refusal.detail };
+      return {
+        kind: 'refused',
+        status: reading.refusal.status === 503 ? 503 : 401,
+        reason: reading.refusal.detail,
+      };
     case 'service':
       return refusedFor('This is the token of a service, which belongs to no tenant.');
     case 'caller': {

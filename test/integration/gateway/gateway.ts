@@ -35,9 +35,12 @@ import { policyEnv, policyText } from '../../unit/policy/text.ts';
 
 export const serviceToken = policyEnv.TOLLGATE_SERVICE_TOKEN;
 
-/** The parts of a policy that these tests share; each test names its plans, routes and so on. */
+/**
+ * The parts of a policy that these tests share; each test names its plans, routes and so on. Some send more bad
+ * credentials from one address than is allowed by default.
+ */
 const identityPart =
-  '{ jwt: { algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET, plan: plan }, trusted_proxies: [127.0.0.0/8] }';
+  '{ jwt: { algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET, plan: plan }, trusted_proxies: [127.0.0.0/8], refused: { limit: 1000000, window: 1m } }';
 
 export interface TestGateway {
   readonly gate: Gate;

@@ -50,7 +50,8 @@ test('the event of every request is one that the aggregator stores', () => {
     append: (eventAt: (n: number) => UsageCloudEvent) => ((event = eventAt(7)), 7),
     flushed: () => Promise.resolve(),
   };
-  const meter = createMeter(log, 'node-1', createGatewayMetrics(new Registry()), pino({ level: 'silent' }));
+  const metrics = createGatewayMetrics(new Registry());
+  const meter = createMeter(log, 'node-1', metrics, pino({ level: 'silent' }), () => 1);
   fc.assert(
     fc.property(verdicts, amount, fc.integer({ min: 100, max: 599 }), (verdict, latencyMs, status) => {
       void meter(verdict as unknown as Verdict, { status, latencyMs, door: 'proxy' });

@@ -38,7 +38,7 @@ function token(kid: string, header = {}): Promise<string> {
 
 /** The status that a caller with this token would get: 200, or that of the refusal. */
 async function statusOf(credential: string): Promise<number> {
-  const reading = await credentials.under(policy).read(credential);
+  const reading = await credentials.under(policy).read(credential, '1.1.1.1');
   return reading.kind === 'refused' ? reading.refusal.status : 200;
 }
 
@@ -79,7 +79,7 @@ describe('an outage of the issuer', () => {
 
   test('at the start is a 503 with the reason, and over with the next token a second later', async () => {
     issuer.behave('fails');
-    expect(await credentials.under(policy).read(await token('a'))).toMatchObject({
+    expect(await credentials.under(policy).read(await token('a'), '1.1.1.1')).toMatchObject({
       refusal: { status: 503, detail: expect.stringContaining('answered 503') as string },
     });
     issuer.behave('ok');
@@ -153,7 +153,7 @@ describe('a new key', () => {
         Array.from({ length: 40 }, (_, i) => token('a', { kid: `x-${second}-${i}` })),
       );
       expect(new Set(await Promise.all(flood.map(statusOf)))).toEqual(new Set([401]));
-      expect(credentials.under(policy).read(await token('a'))).toBeInstanceOf(Promise);
+      expect(credentials.under(policy).read(await token('a'), '1.1.1.1')).toBeInstanceOf(Promise);
       expect(await statusOf(await token('a'))).toBe(200);
     }
     expect(issuer.requests() - requestsBefore).toBeLessThanOrEqual(10);
@@ -203,7 +203,7 @@ describe('a key that was removed', () => {
     issuer.publish('c');
     clock.nowMs += 1_000;
     expect(await statusOf(await token('c'))).toBe(200);
-    expect(credentials.under(policy).read(ofB)).not.toBeInstanceOf(Promise);
+    expect(credentials.under(policy).read(ofB, '1.1.1.1')).not.toBeInstanceOf(Promise);
   });
 
   test('is noticed within a minute without any token that asks for it', async () => {

@@ -45,7 +45,7 @@ async function readBy(policy: Policy, payload: string): Promise<Said> {
   const token = tokenOf(payload);
   const identifier = createIdentifier(policy, gateway);
   const { identity, refusal } = await identifier.identify({ authorization: `Bearer ${token}` }, '1.1.1.1');
-  const signIn = await readCredential(token, portal.under(policy));
+  const signIn = await readCredential(token, portal.under(policy), '1.1.1.1');
   const there = signIn.kind === 'tenant' ? signIn.tenantId : null;
   expect(there).toBe(identity.tenantId);
   if (refusal !== null) expect(signIn).toEqual({ kind: 'refused', status: 401, reason: refusal.detail });
@@ -183,7 +183,7 @@ test('text that is no credential is refused by both, whatever it is', async () =
   await fc.assert(
     fc.asyncProperty(text, async (credential) => {
       for (const credentials of [gateway, portal])
-        expect((await credentials.under(policy).read(credential)).kind).toBe('refused');
+        expect((await credentials.under(policy).read(credential, '1.1.1.1')).kind).toBe('refused');
     }),
     { seed },
   );

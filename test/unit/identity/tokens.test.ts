@@ -33,7 +33,7 @@ function signed(claims: object, header: object = {}): Promise<string> {
 async function outcome(jwt: string, token: string | Promise<string>): Promise<string> {
   const reading = await credentialsOf(clock)
     .under(policyWith(jwt))
-    .read(await token);
+    .read(await token, '1.1.1.1');
   return reading.kind === 'refused' ? `${reading.refusal.status} ${reading.refusal.detail}` : 'accepted';
 }
 

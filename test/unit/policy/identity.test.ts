@@ -67,6 +67,16 @@ describe('algorithms and keys go together', () => {
   });
 });
 
+describe('bad credentials', () => {
+  test('60 a minute of an address, unless the policy says otherwise', () => {
+    const refused = (identity: string) => policyOf({ identity }).identity.refused[0];
+    expect(refused(`{ jwt: { ${shared} } }`)).toMatchObject({ per: ['ip'], limit: 60, windowMs: 60_000 });
+    expect(refused('{ refused: { limit: 5, window: 1h } }')).toMatchObject({ limit: 5, windowMs: 3_600_000 });
+    for (const bad of ['{ limit: 0, window: 1m }', '{ limit: 1 }', '{ limit: 1, window: 100ms }', '5'])
+      expect(mistakesOf({ identity: `{ refused: ${bad} }` })).toMatch(/identity\.refused/);
+  });
+});
+
 describe('time', () => {
   test('leeway is 30 s, expiry is required and keys may be a day old, unless the policy says otherwise', () => {
     expect(compiled(shared)).toMatchObject({ leewayMs: 30_000, expiry: 'required' });
