@@ -1,6 +1,6 @@
 import type { Decision, Outcome, RefusalReason } from '../../shared/domain/decision.ts';
 import type { Identity } from '../../shared/domain/identity.ts';
-import type { Limit, LimitState, SlowDown } from '../../shared/domain/limit.ts';
+import type { Limit, LimitState } from '../../shared/domain/limit.ts';
 import type { Plan, Policy } from '../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import type { CredentialRefusal, RefusalOfAddress } from '../../shared/identity/refusal.ts';
@@ -16,6 +16,7 @@ import { withOverride } from './limit-override.ts';
 import type { LimitOverride } from './limit-override.ts';
 import { readRequest, writtenPath } from './read-request.ts';
 import type { RawRequest, RequestReadings } from './read-request.ts';
+import { slowDownDelayMs } from './slow-down.ts';
 import type { Verdict } from './verdict.ts';
 
 /** One request to decide about. */
@@ -159,7 +160,7 @@ function limited(found: Case, id: string, result: CheckResult, permit: Permit | 
     limits: full.length === 0 ? result.states : [...result.states, ...full],
     limitedBy: reason === 'invalid' ? [reason] : limitedBy,
     retryAfterMs: passed || reason === 'invalid' ? null : retryAfterMs,
-    delayMs: passed ? delayMs(found.plan.slowDown, found.plan.limits, result.states) : 0,
+    delayMs: passed ? slowDownDelayMs(found.plan.slowDown, found.plan.limits, result.states) : 0,
     degraded: result.degraded,
     checkMicros: result.checkMicros,
   };
@@ -282,21 +283,4 @@ function verdictOf(
     block: null,
     release,
   };
-}
-
-/**
- * Graduated throttling: from `from` of a limit of the plan the delay grows in a straight line to `maxDelayMs` at the
- * limit. The fullest enforced limit counts.
- */
-function delayMs(slowDown: SlowDown | null, limits: readonly Limit[], states: readonly LimitState[]): number {
-  if (slowDown === null) return 0;
-  // States stand in the order of the limits, the plan's first, without the concurrent ones.
-  const ofPlan = limits.reduce((count, { type }) => count + (type === 'concurrent' ? 0 : 1), 0);
-  let share = 0;
-  for (const [index, state] of states.entries()) {
-    if (index >= ofPlan || state.limit === 0 || state.mode === 'shadow') continue;
-    share = Math.max(share, 1 - state.remaining / state.limit);
-  }
-  if (share < slowDown.from) return 0;
-  return Math.round((slowDown.maxDelayMs * (share - slowDown.from)) / (1 - slowDown.from));
 }
