@@ -21,7 +21,17 @@ export function normalEscapes(path: string, reading: RequestReading): string | U
   // A servlet container takes the parameters away and then resolves what is left.
   if (reading.parameters !== 'text' && /\/\.{1,2};/.test(normal))
     problem ??= 'The path holds a dot segment with parameters.';
+  if (problem === null && !isUtf8(normal)) problem = 'The path holds escapes that are not UTF-8.';
   return problem === null ? normal : { status: 400, detail: problem };
+}
+
+function isUtf8(path: string): boolean {
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function problemOf(code: number, reading: RequestReading): string | null {

@@ -2,13 +2,9 @@ import { resolveSegments } from './path-normal-form.ts';
 import type { RequestReading } from './request-reading.ts';
 import type { Segments } from './target.ts';
 
-/** The segments of a path in normal form; null where its escapes are not UTF-8. */
-export function segmentsOf(path: string, stripped: boolean): Segments | null {
-  try {
-    return decodedSegments(stripped ? stripParameters(path) : path);
-  } catch {
-    return null;
-  }
+/** The segments of a path in normal form, whose escapes are UTF-8; the same holds for the functions below. */
+export function segmentsOf(path: string, stripped: boolean): Segments {
+  return decodedSegments(stripped ? stripParameters(path) : path);
 }
 
 /** Escapes of `!$&'()*+,:;=@`, which a path may hold as they are: servers that compare undecoded text tell the two apart. */
@@ -16,7 +12,7 @@ const reservedEscapes = /%(?:2[146-9A-C]|3[ABD]|40)/g;
 const reservedEscape = new RegExp(reservedEscapes.source);
 const escapedEscape = /%25[0-9A-Fa-f]{2}/;
 
-/** How some servers split a readable path in normal form otherwise than `segmentsOf`; what `reading` settles is left out. */
+/** How some servers split a path in normal form otherwise than `segmentsOf`; what `reading` settles is left out. */
 export function differentReadings(path: string, reading: RequestReading): readonly Segments[] {
   const readings: Segments[] = [];
   if (path.includes(';')) readings.push(...parameterReadings(path, reading).map(decodedSegments));
@@ -26,6 +22,10 @@ export function differentReadings(path: string, reading: RequestReading): readon
   }
   if (reading.doubleEncoding === 'refuse' && escapedEscape.test(path)) {
     readings.push(...parameterReadings(decodedTwice(path), reading).map(split));
+  }
+  const trimmed = path.split('/').map(withoutEnd).join('/');
+  if (trimmed !== path) {
+    readings.push(...parameterReadings(resolveSegments(trimmed, false), reading).map(decodedSegments));
   }
   return readings;
 }
@@ -56,6 +56,16 @@ function parameterReadings(path: string, { parameters }: RequestReading): string
   if (parameters === 'text') return [path];
   if (parameters === 'strip') return [stripParameters(path)];
   return [path, stripParameters(path), path.split(';', 1)[0] ?? ''];
+}
+
+/** A segment as Caddy and Windows read it: without dots and spaces at its end. */
+function withoutEnd(segment: string): string {
+  let end = segment.length;
+  for (;;) {
+    if (segment.endsWith('.', end)) end -= 1;
+    else if (segment.endsWith('%20', end)) end -= 3;
+    else return segment.slice(0, end);
+  }
 }
 
 /** As by a proxy that passes on the decoded path, and the server behind it. */

@@ -30,14 +30,14 @@ export function readPlain(raw: string): Target | null {
     if (kind === small) continue;
     if (kind === capital) capitals = true;
     else if (kind === slash) {
-      if (end === start || raw.charCodeAt(start) === dot) return null;
+      if (end === start || raw.charCodeAt(start) === dot || raw.charCodeAt(end - 1) === dot) return null;
       segments.push(raw.slice(start, end));
       start = end + 1;
     } else if (kind === questionMark) break;
     else return null;
   }
   if (end > start) {
-    if (raw.charCodeAt(start) === dot) return null;
+    if (raw.charCodeAt(start) === dot || raw.charCodeAt(end - 1) === dot) return null;
     segments.push(raw.slice(start, end));
   }
   const query = end === raw.length ? '' : raw.slice(end);

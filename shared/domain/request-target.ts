@@ -63,13 +63,11 @@ function readUnusual(raw: string, reading: RequestReading): Target | Unreadable 
   const written = normalEscapes(queryAt === -1 ? origin : origin.slice(0, queryAt), reading);
   if (typeof written !== 'string') return written;
   const path = resolveSegments(written, reading.doubleSlash === 'keep');
-  const segments = segmentsOf(path, reading.parameters === 'strip');
-  if (segments === null) return refused('The path holds escapes that are not UTF-8.');
   return {
     text: path + query,
     path,
     query,
-    segments,
+    segments: segmentsOf(path, reading.parameters === 'strip'),
     capitals: true,
     otherReadings: differentReadings(path, reading),
     writtenReadings: path === written ? [] : writtenReadings(written),

@@ -106,6 +106,8 @@ describe('what servers read differently is refused, with a sentence about it', (
     ['/agent/chat%', /begins no escape/],
     ['/%c0%af', /not UTF-8/],
     ['/%ff', /not UTF-8/],
+    ['/%c3/../a', /not UTF-8/],
+    ['/%c3%a', /begins no escape/],
     ['/x/..;/agent/chat', /dot segment with parameters/],
     ['/x/%2e%2e;a=b/agent/chat', /dot segment with parameters/],
     ['/\u2215', /not escaped/],
@@ -137,6 +139,47 @@ describe('what servers read differently is refused, with a sentence about it', (
     [{ doubleSlash: 'keep' }, '//a//b/', '//a//b/', ['', 'a', '', 'b']],
   ])('unless the policy says how the upstream reads it: %o', (reading, raw, text, segments) => {
     expect(read(raw, reading)).toMatchObject({ text, segments });
+  });
+
+  test('whatever the bytes and the reading, the answer is a target or a sentence', () => {
+    const bytes = fc.string({
+      unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)),
+    });
+    const pieces = fc.constantFrom(
+      '/',
+      '%',
+      '%c3',
+      '%a9',
+      '..',
+      ';',
+      '%2f',
+      '%25',
+      '#',
+      '?',
+      'a',
+      '\\',
+      '%00',
+      'http://',
+    );
+    const raw = fc.oneof(
+      bytes,
+      fc.array(pieces, { maxLength: 12 }).map((list) => list.join('')),
+    );
+    const lax: RequestReading = {
+      ...strict,
+      encodedSlash: 'text',
+      backslash: 'text',
+      controlCharacters: 'text',
+    };
+    const readings = [strict, lax, { ...lax, parameters: 'strip' as const, doubleSlash: 'keep' as const }];
+    fc.assert(
+      fc.property(raw, fc.constantFrom(...readings), (text, reading) => {
+        const target = readTarget(text, reading);
+        if (isUnreadable(target)) expect(target.detail).toMatch(/\.$/);
+        else expect(target.segments.join('')).toBe(target.segments.join('').toWellFormed());
+      }),
+      { seed: 20_261_126, numRuns: 5_000 },
+    );
   });
 
   test('16,000 characters of any kind are read in no time', () => {

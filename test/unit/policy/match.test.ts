@@ -63,6 +63,8 @@ describe('the most specific route is found, whatever the order in the file', () 
     ['an escape of an escape', '/agent/%2563hat'],
     ['an escape of an escaped slash', '/agent%252Fchat'],
     ['an escape of an escaped parameter', '/agent/chat%253Bx'],
+    ['a dot at the end', '/agent/chat.'],
+    ['spaces at the end', '/agent%20/chat%20.'],
   ])('a path that some servers read as a route and others do not has none: %s', (_what, path) => {
     expect(() => routeOf(policy, 'POST', path)).toThrow(/different routes/);
   });

@@ -1,0 +1,220 @@
+import { randomInt } from 'node:crypto';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startGateway } from '../../integration/gateway/gateway.ts';
+import type { TestGateway } from '../../integration/gateway/gateway.ts';
+import { rawRequest, sendRaw } from '../../integration/gateway/raw-request.ts';
+import { upstreamKinds } from './upstreams.ts';
+import type { Upstream } from './upstreams.ts';
+
+const policy = {
+  plans: '{ free: { limits: [{ name: minute, per: ip, limit: 1000000, window: 1m }] } }',
+  routes: `
+  - { match: POST /agent/chat, limits: [{ name: chat, per: ip, limit: 1000000, window: 1m }] }
+  - { match: POST /files/**, limits: [{ name: files, per: ip, limit: 1000000, window: 1m }] }
+  - { match: POST /free }`,
+};
+
+/** Which of its routes an upstream says it served, by the route that must have been charged for it. */
+const routes: Readonly<Record<string, string>> = {
+  chat: 'POST /agent/chat',
+  files: 'POST /files/**',
+  free: 'POST /free',
+  other: '*',
+};
+
+/** Spellings that were found to be read differently, each around a limited path. */
+const corpus: readonly string[] = [
+  '/agent/chat',
+  '/agent/chat?x=/../free',
+  '/agent/chat/',
+  '/agent/chat//',
+  '//agent/chat',
+  '/agent//chat',
+  '/./agent/chat',
+  '/agent/./chat',
+  '/x/../agent/chat',
+  '/agent/x/../chat',
+  '/agent/chat/..',
+  '/agent/chat/../chat',
+  '/../agent/chat',
+  '/%2e%2e/agent/chat',
+  '/x/%2E%2e/agent/chat',
+  '/x/.%2e/agent/chat',
+  '/agent%2Fchat',
+  '/agent%2fchat',
+  '%2Fagent/chat',
+  '/%2Fagent/chat',
+  '/agent/chat%2F',
+  '/agent%5Cchat',
+  '/agent\\chat',
+  '\\agent\\chat',
+  '/x\\..\\agent/chat',
+  '/x/..\\agent/chat',
+  '/%61gent/%63hat',
+  '/%41gent/chat',
+  '/%2561gent/chat',
+  '/agent%252Fchat',
+  '/agent%25252Fchat',
+  '/Agent/chat',
+  '/AGENT/CHAT',
+  '/agent/chat;x=1',
+  '/agent;x=1/chat',
+  '/agent/chat;',
+  '/;/agent/chat',
+  '/agent/chat;/../free',
+  '/free;/../agent/chat',
+  '/x/..;/agent/chat',
+  '/agent/chat%3Bx',
+  '/agent/chat%00',
+  '/agent/chat%00.html',
+  '/agent/chat%0a',
+  '/agent/chat%20',
+  '/agent/chat%23',
+  '/agent/chat#',
+  '/agent/chat#x',
+  '/free#/../agent/chat',
+  '/agent/chat%3Fx',
+  '/free%3F/../agent/chat',
+  '/agent/chat%',
+  '/agent/chat%zz',
+  '/agent/%c0%afchat',
+  '/agent%c0%afchat',
+  '/agent%e0%80%afchat',
+  '/agent%u002fchat',
+  '/agent/cha\u00f4t',
+  '/agent%EF%BC%8Fchat',
+  '/agent%E2%88%95chat',
+  '/agent/chat%E2%80%8B',
+  '/agent/chat.',
+  '/agent/chat.json',
+  '/agent/chat|',
+  '/agent/{chat}',
+  '/files/../agent/chat',
+  '/files/x/../../agent/chat',
+  '/files/..%2Fagent/chat',
+  '/files/%2e%2e/free',
+  '/files//x',
+  '/files/',
+  '/files',
+  '/files/x%2Fy',
+  '/files/..',
+  '/free/../files/x',
+  '/free/..;/files/x',
+  '/Files/x',
+  '/files;x/y',
+  'http://any.example/agent/chat',
+  'http://any.example//agent/chat',
+  'http://any.example/files/../agent/chat',
+  'HTTP://ANY.EXAMPLE/agent/chat',
+  'https://any.example:8443/free',
+  'http://any.example',
+  'http://any.example?/agent/chat',
+  'http://user:secret@any.example/agent/chat',
+  'http://any.example\\agent/chat',
+  'ftp://any.example/agent/chat',
+  '*',
+];
+
+const piece = fc.constantFrom(
+  ...[
+    'agent',
+    'chat',
+    'free',
+    'files',
+    'x',
+    'Chat',
+    '/',
+    '//',
+    '/./',
+    '/../',
+    '\\',
+    ';',
+    ';a=b',
+    '.',
+    '..',
+    ' ',
+  ],
+  ...[
+    '%2F',
+    '%5c',
+    '%2e',
+    '%2e%2e/',
+    '%00',
+    '%61',
+    '%25',
+    '%252F',
+    '%3b',
+    '%3A',
+    '%20',
+    '%C3%A9',
+    '?',
+    '#',
+    '%',
+    '|',
+    '*',
+  ],
+);
+
+/** A path of the API with up to three pieces put in somewhere, or in place of what stands there. */
+const spelling = fc
+  .record({
+    path: fc.constantFrom('/agent/chat', '/AGENT/chat', '/files/x', '/free', '/other/x'),
+    edits: fc.array(fc.record({ at: fc.nat(12), put: piece, over: fc.nat(2) }), {
+      minLength: 1,
+      maxLength: 3,
+    }),
+  })
+  .map(({ path, edits }) =>
+    edits.reduce<string>((text, { at, put, over }) => text.slice(0, at) + put + text.slice(at + over), path),
+  );
+const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31));
+
+describe.each(upstreamKinds)('$name', ({ start, requests }) => {
+  let upstream: Upstream;
+  let gateway: TestGateway;
+
+  beforeAll(async () => {
+    upstream = await start();
+    gateway = await startGateway({ policy, upstream: upstream.url });
+  });
+
+  afterAll(async () => {
+    await gateway.close();
+    await upstream.close();
+  });
+
+  /** Sends one spelling and holds what the upstream served against what was charged. */
+  async function holds(target: string): Promise<string> {
+    gateway.events.length = 0;
+    const { status, head } = await sendRaw(gateway.proxyUrl, rawRequest(`POST ${target}`));
+    const served = /^x-served: (\w+)/im.exec(head)?.[1] ?? null;
+    const charged = gateway.requests()[0]?.data;
+    const story = `${target}: served ${String(served)}, charged ${charged?.route ?? 'nothing'} for ${charged?.path ?? ''} (${status})`;
+    expect(head, story).toMatch(/x-ratelimit-limit: \d/i);
+    if (served === null) return story;
+    expect(charged?.decision, story).toBe('allowed');
+    const route = routes[served];
+    // A slash at the end makes no difference to a limit, and `**` stands for nothing too: at most too much is charged.
+    const mayDiffer = /^\/files\/?(;|$)|\/(;|$)/i.test(charged?.path ?? '');
+    if (served !== 'other' || !mayDiffer) expect(charged?.route, story).toBe(route);
+    return story;
+  }
+
+  test('F4: what the upstream serves is what was charged, for every spelling of the corpus', async () => {
+    for (const reading of ['{}', requests]) {
+      gateway.usePolicy({ ...policy, requests: reading });
+      const stories: string[] = [];
+      for (const target of corpus) stories.push(await holds(target));
+      expect(stories.filter((story) => story.includes('served chat')).length).toBeGreaterThan(5);
+    }
+  });
+
+  test(`F4: and for any spelling made of their pieces (seed ${seed})`, async () => {
+    for (const reading of ['{}', requests]) {
+      gateway.usePolicy({ ...policy, requests: reading });
+      const property = fc.asyncProperty(spelling, async (target) => void (await holds(target)));
+      await fc.assert(property, { seed, numRuns: 150 });
+    }
+  });
+});
