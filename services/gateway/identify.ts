@@ -9,7 +9,7 @@ import type { Credentials } from '../../shared/identity/credentials.ts';
 import type { CredentialReading } from '../../shared/identity/reading.ts';
 import { badCredential } from '../../shared/identity/refusal.ts';
 import type { CredentialRefusal } from '../../shared/identity/refusal.ts';
-import { createClientAddresses } from './client-address.ts';
+import { createClientAddresses } from '../../shared/identity/client-address.ts';
 
 /** The tenants' records as this node knows them: no lookup leaves the process. */
 export interface TenantRecords extends KeyDirectory {

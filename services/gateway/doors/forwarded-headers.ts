@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import type { RequestReading } from '../../../shared/domain/request-reading.ts';
-import { remoteAddress, verifiedChain } from '../client-address.ts';
+import { remoteAddress, verifiedChain } from '../../../shared/identity/client-address.ts';
 import type { Gate } from '../gate.ts';
 import { limitHeaderNames } from '../headers.ts';
 import type { Verdict } from '../verdict.ts';

@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { addressPart } from '../../../shared/redis/keys.ts';
-import { remoteAddress } from '../client-address.ts';
+import { remoteAddress } from '../../../shared/identity/client-address.ts';
 import type { Gate } from '../gate.ts';
 import type { TransportBounds } from './bounds.ts';
 import type { Fault } from './fault.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createClientAddresses, verifiedChain } from '../../../services/gateway/client-address.ts';
+import { createClientAddresses, verifiedChain } from '../../../shared/identity/client-address.ts';
 
 const { addressFor, trusts } = createClientAddresses(['127.0.0.0/8', '10.0.0.0/8', '::1/128', 'fd00::/8']);
 
