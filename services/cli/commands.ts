@@ -3,6 +3,7 @@ import type { Command } from './command.ts';
 import { deadLetterCommands } from './dead-letter-commands.ts';
 import { policyCommands } from './policy-commands.ts';
 import { settingsCommand } from './settings-command.ts';
+import { portalCommands } from './portal-commands.ts';
 import { tenantCommands } from './tenant-commands.ts';
 import { tenantControls } from './tenant-controls.ts';
 
@@ -11,6 +12,7 @@ export const commands: readonly Command[] = [
   ...tenantCommands,
   settingsCommand,
   ...tenantControls,
+  ...portalCommands,
   ...deadLetterCommands,
   ...auditCommands,
 ];

@@ -77,23 +77,6 @@ export const tenantControls: readonly Command[] = [
     },
   },
   {
-    name: 'portal-link',
-    synopsis: 'ID [--ttl 24h]',
-    summary: "Make a signed link that opens a tenant's portal.",
-    operands: [1, 1],
-    flags: { ttl: { type: 'string', help: 'How long it opens: 15m, 24h, 30d at most (default 1h).' } },
-    async run(invocation) {
-      const ttl = optional(invocation, 'ttl') ?? '1h';
-      const body = { tenant_id: operand(invocation, 0), ttl };
-      const data = await invocation.call<{ url: string; expires_at: string }>(
-        'POST',
-        '/admin/v1/portal-links',
-        body,
-      );
-      return { data, text: `${data.url}\nOpens until ${data.expires_at}.` };
-    },
-  },
-  {
     name: 'api-key',
     synopsis: 'ID [--for 90d] [--name TEXT]',
     summary: 'Create an API key. It is shown once.',

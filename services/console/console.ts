@@ -14,6 +14,9 @@ import type { ConsoleMetrics } from './metrics.ts';
 import type { DeadLetterDesk } from './dead-letter-desk.ts';
 import type { LossAuditor } from './loss-auditor.ts';
 import type { TestMessages } from './test-messages.ts';
+import type { SessionEnds } from './sessions/session-ends.ts';
+import { createSessions } from './sessions/sessions.ts';
+import type { Sessions } from './sessions/sessions.ts';
 import { createTokens } from './sessions/tokens.ts';
 import type { Tokens } from './sessions/tokens.ts';
 import { createTenantRecords } from './tenants/records.ts';
@@ -30,6 +33,7 @@ export interface ConsoleOptions {
   readonly deadLetters: DeadLetterDesk;
   readonly lossAuditor: LossAuditor;
   readonly testMessages: TestMessages;
+  readonly sessionEnds: SessionEnds;
   readonly adminToken: string;
   readonly portalSecret: string;
   /** Where browsers reach the console, for portal links; no slash at the end. */
@@ -44,6 +48,7 @@ export interface ConsoleParts extends ConsoleOptions {
   readonly records: TenantRecords;
   readonly resets: Resets;
   readonly tokens: Tokens;
+  readonly sessions: Sessions;
   readonly metrics: ConsoleMetrics;
   readonly credentials: Credentials;
 }
@@ -60,11 +65,13 @@ export interface Console {
 export async function createConsole(options: ConsoleOptions): Promise<Console> {
   const records = createTenantRecords(options);
   const credentials = createCredentials(options);
+  const tokens = createTokens(options.portalSecret, options.adminToken, options.clock);
   const parts: ConsoleParts = {
     ...options,
     records,
     resets: createResets({ ...options, records }),
-    tokens: createTokens(options.portalSecret, options.adminToken, options.clock),
+    tokens,
+    sessions: createSessions({ ...options, tokens, ends: options.sessionEnds }),
     metrics: createPortalMetrics(options.registry),
     credentials,
   };

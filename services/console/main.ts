@@ -14,9 +14,11 @@ import { runService } from '../../shared/runtime/lifecycle.ts';
 import { hostVariable, listenOn } from '../../shared/runtime/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry } from '../../shared/runtime/ops.ts';
+import { secretLengthMax } from './admin/authenticate.ts';
 import { createConsole } from './console.ts';
 import { createDeadLetterDesk } from './dead-letter-desk.ts';
 import { createLossAuditor } from './loss-auditor.ts';
+import { createSessionEnds } from './sessions/session-ends.ts';
 import { createTestMessages } from './test-messages.ts';
 import { createUsageReader } from './usage-reader.ts';
 
@@ -32,7 +34,7 @@ const config = readConfig(
     CLICKHOUSE_USER: Type.String({ default: 'default' }),
     CLICKHOUSE_PASSWORD: Type.String({ default: '' }),
     TOLLGATE_POLICY: Type.String({ default: 'policies/default.yaml' }),
-    TOLLGATE_ADMIN_TOKEN: Type.String({ minLength: 16 }),
+    TOLLGATE_ADMIN_TOKEN: Type.String({ minLength: 16, maxLength: secretLengthMax }),
     TOLLGATE_PORTAL_SECRET: Type.String({ minLength: 16 }),
     TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
     TOLLGATE_KEY_PREFIX: Type.String({ default: 'tg' }),
@@ -88,6 +90,8 @@ await runService(logger, async (lifecycle) => {
   lifecycle.onClose('tenant records', () => directory.close());
   const producer = createProducer(kafka, { registry, deliveryTimeoutMs: 10_000 });
   lifecycle.onClose('producer', () => producer.close());
+  const sessionEnds = createSessionEnds({ kafka, topics, producer, clock: systemClock, registry });
+  lifecycle.onClose('ended sessions', () => sessionEnds.close());
 
   let publicUrl = config.TOLLGATE_CONSOLE_URL.replace(/(?<!\/)\/+$/, '');
   const pages = await createConsole({
@@ -107,6 +111,7 @@ await runService(logger, async (lifecycle) => {
       clock: systemClock,
     }),
     testMessages: createTestMessages(producer, topics.alerts),
+    sessionEnds,
     adminToken: config.TOLLGATE_ADMIN_TOKEN,
     portalSecret: config.TOLLGATE_PORTAL_SECRET,
     publicUrl: () => publicUrl,

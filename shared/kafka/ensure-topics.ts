@@ -57,6 +57,7 @@ export async function ensureTopics(kafka: Kafka, topics: Topics, plan: TopicPlan
       topic(topics.tenants, 1, compacted),
       topic(topics.alerts, Math.min(3, partitions), kept),
       topic(topics.deliveries, Math.min(3, partitions), forgotten),
+      topic(topics.sessionEnds, 1, forgotten),
       topic(topics.deadLetters, Math.min(3, partitions), kept),
     ].filter(({ topic: name }) => !existing.has(name));
     if (wanted.length > 0) {

@@ -10,6 +10,8 @@ export interface Topics {
   readonly alerts: string;
   /** Compacted; the state of each alert on its way to each target. */
   readonly deliveries: string;
+  /** Compacted; what ended portal links and sessions of the console before their time. */
+  readonly sessionEnds: string;
   /** What could not be read, with the reason and where it stood. */
   readonly deadLetters: string;
 }
@@ -21,6 +23,7 @@ export function topicsWith(prefix: string): Topics {
     tenants: `${prefix}tenants.v1`,
     alerts: `${prefix}alerts.v1`,
     deliveries: `${prefix}deliveries.v1`,
+    sessionEnds: `${prefix}session-ends.v1`,
     deadLetters: `${prefix}dead-letters.v1`,
   };
 }

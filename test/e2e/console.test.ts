@@ -43,7 +43,7 @@ async function open(options: BrowserContextOptions = {}): Promise<{ page: Page; 
 }
 
 async function linkTo(tenantId: string, ttlMs = 60_000): Promise<string> {
-  return `${url}/sign-in?token=${await bed.tokens.signLink(tenantId, ttlMs)}`;
+  return `${url}/sign-in?token=${await bed.link(tenantId, ttlMs)}`;
 }
 
 /** Runs in the page. Colours that the canvas of a graph shows, as `r,g,b`. */

@@ -18,6 +18,7 @@ import type { AdminApp } from './answer.ts';
 import { requireToken } from './authenticate.ts';
 import { registerControls } from './controls.ts';
 import { registerInstallation } from './installation.ts';
+import { registerPortalAccess } from './portal-access.ts';
 import { mergePatchType, registerTenants } from './tenants.ts';
 import { validatorFor } from './validation.ts';
 
@@ -69,6 +70,7 @@ export async function createAdminApp(parts: ConsoleParts): Promise<FastifyInstan
     registerTenants(api, parts);
     registerControls(api, parts);
     registerInstallation(api, parts);
+    registerPortalAccess(api, parts);
     api.get('/admin/openapi.json', { schema: { hide: true }, config: { access: 'public' } }, () =>
       app.swagger(),
     );
@@ -85,7 +87,10 @@ function refuseCrossSiteChanges(app: Pick<AdminApp, 'addHook'>): void {
 }
 
 export function unready(parts: ConsoleParts): readonly string[] {
-  return parts.directory.ready() ? [] : ['tenant records'];
+  return [
+    ...(parts.directory.ready() ? [] : ['tenant records']),
+    ...(parts.sessionEnds.ready() ? [] : ['ended sessions']),
+  ];
 }
 
 function answerWithProblems(

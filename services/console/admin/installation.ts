@@ -1,45 +1,19 @@
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { readInstant } from '../../../shared/domain/instant.ts';
-import { problemOfTenantId } from '../../../shared/domain/identity.ts';
 import type { ConsoleParts } from '../console.ts';
 import { recentChanges } from '../tenants/audit-trail.ts';
 import type { AdminApp } from './answer.ts';
 import { sendProblem } from './answer.ts';
 import { actorOf } from './authenticate.ts';
-import { AuditQuery, PortalLinkBody, ResetAllBody } from './schemas.ts';
+import { AuditQuery, ResetAllBody } from './schemas.ts';
 
-/** What concerns the whole installation: emergency reset, portal links, audit trail, dead letters, loss audit. */
+/** What concerns the whole installation: emergency reset, audit trail, dead letters, loss audit. */
 export function registerInstallation(app: AdminApp, parts: ConsoleParts): void {
   app.post(
     '/admin/v1/reset',
     { schema: { body: ResetAllBody, summary: 'Emergency: reset the counters of all tenants' } },
     (request) => parts.resets.all(actorOf(request.headers['x-actor'])),
-  );
-  app.post(
-    '/admin/v1/portal-links',
-    { schema: { body: PortalLinkBody, summary: 'A signed link that opens the portal for one tenant' } },
-    async (request, reply) => {
-      const { tenant_id: tenantId, ttl = '1h' } = request.body;
-      const wrongId = problemOfTenantId(tenantId);
-      if (wrongId !== null) return sendProblem(reply, 422, 'Link not made', `tenant_id ${wrongId}.`);
-      const ttlMs = spanMs(ttl);
-      if (ttlMs > linkTtlMsMax) return sendProblem(reply, 422, 'Link not made', 'ttl is at most 30d.');
-      const actor = actorOf(request.headers['x-actor']);
-      const token = await parts.tokens.signLink(tenantId, ttlMs);
-      parts.logger.info(
-        { audit: true, actor, action: 'portal-link', tenant_id: tenantId, ttl },
-        'portal link made',
-      );
-      return reply
-        .code(201)
-        .header('cache-control', 'no-store')
-        .send({
-          tenant_id: tenantId,
-          url: `${parts.publicUrl()}/sign-in?token=${token}`,
-          expires_at: new Date(parts.clock.now() + ttlMs).toISOString(),
-        });
-    },
   );
   app.get(
     '/admin/v1/audit',
@@ -57,7 +31,6 @@ export function registerInstallation(app: AdminApp, parts: ConsoleParts): void {
   );
 }
 
-const linkTtlMsMax = 30 * 86_400_000;
 const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `15m` in milliseconds; the schema has checked its form. */

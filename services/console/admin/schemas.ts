@@ -77,7 +77,14 @@ export const PortalLinkBody = Type.Object(
     ttl: Type.Optional(
       Type.String({
         pattern: '^[1-9][0-9]{0,5}[smhd]$',
-        description: 'E.g. 15m, 24h; default 1h, at most 30d.',
+        description: 'How long the link opens, e.g. 15m, 24h; default 1h, at most 30d.',
+      }),
+    ),
+    session_ttl: Type.Optional(
+      Type.String({
+        pattern: '^[1-9][0-9]{0,5}[smhd]$',
+        description:
+          'How long a session lasts that it opens, never longer than the link; default 1h, at most 8h.',
       }),
     ),
   },

@@ -3,7 +3,7 @@ import { spanMs } from '../admin/installation.ts';
 import type { ConsoleParts } from '../console.ts';
 import { html } from '../pages/html.ts';
 import { formOf } from '../portal/sign-in.ts';
-import { refused } from '../problem.ts';
+import { done as success, refused } from '../problem.ts';
 import type { Outcome } from '../problem.ts';
 import { removeKey } from '../tenants/api-keys.ts';
 import { block, unblock } from '../tenants/block.ts';
@@ -24,7 +24,7 @@ const base = '/operator/tenants/:id';
 
 /** What the forms of a tenant's page do: the same edits as the admin API's. */
 export function registerActions(app: FastifyInstance, parts: ConsoleParts): void {
-  const { records, resets, policy, clock } = parts;
+  const { records, resets, sessions, policy, clock } = parts;
   const on = (path: string, done: string, act: (action: Action) => Promise<Outcome<unknown>>): void => {
     app.post(
       `${base}${path}`,
@@ -51,6 +51,10 @@ export function registerActions(app: FastifyInstance, parts: ConsoleParts): void
       ? resets.tenant(id, name, form.get('reason') ?? '')
       : Promise.resolve(refused(422, 'Not reset', 'The id you typed is not this tenant’s.')),
   );
+  on('/sessions/end', 'sessions-ended', async ({ id, name }) => {
+    await sessions.endAllOf(id, name);
+    return success(null);
+  });
   on('/api-keys/:hash/delete', 'key-deleted', ({ id, name, params }) =>
     records.change(id, name, (record) => removeKey(record, params['hash'] ?? '')),
   );

@@ -12,6 +12,7 @@ import { actionForOperator, sendOperatorPage } from './signed-in.ts';
 const base = '/operator/tenants/:id';
 const here = '/operator/tenants';
 const linkTtlMs = 24 * 3_600_000;
+const linkSessionTtlMs = 3_600_000;
 
 /** API keys and portal links: on the page that answers, and nowhere else after it. */
 export function registerShownOnce(app: FastifyInstance, parts: ConsoleParts): void {
@@ -35,18 +36,18 @@ export function registerShownOnce(app: FastifyInstance, parts: ConsoleParts): vo
     `${base}/portal-link`,
     actionForOperator(async (name, request, reply) => {
       const id = idOf(request.params);
-      const token = await parts.tokens.signLink(id, linkTtlMs);
+      const { token, value } = await parts.tokens.signLink(id, linkTtlMs, linkSessionTtlMs);
       parts.logger.info(
-        { audit: true, actor: name, action: 'portal-link', tenant_id: id },
+        { audit: true, actor: name, action: 'portal-link', tenant_id: id, link_id: value.id },
         'portal link made',
       );
-      const until = stamp(parts.clock.now() + linkTtlMs);
+      const until = stamp(value.expiresAtMs);
       const link = `${parts.publicUrl()}/sign-in?token=${token}`;
       const body = once(
         id,
         'Portal link',
         link,
-        `It opens the portal of ${id} until ${until}. Send it to that tenant only.`,
+        `It opens the portal of ${id} until ${until}, for an hour each time. Send it to that tenant only.`,
       );
       return sendOperatorPage(reply, name, here, { title: 'Portal link', body, status: 201 }, null);
     }),

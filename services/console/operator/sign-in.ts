@@ -5,48 +5,42 @@ import { html } from '../pages/html.ts';
 import { page } from '../pages/layout.ts';
 import type { Notice } from '../pages/layout.ts';
 import { formOf } from '../portal/sign-in.ts';
-import { createAttempts } from '../sessions/attempts.ts';
 import { clearSession, sessionOf, setSession } from '../sessions/cookies.ts';
-
-const sessionTtlMs = 8 * 3_600_000;
+import { createSignInThrottle, tooManyFailures } from '../sessions/sign-in-throttle.ts';
 
 /** The admin token opens the operator console; the name beside it is who the history will say did it. */
 export function registerOperatorSignIn(app: FastifyInstance, parts: ConsoleParts): void {
-  const attempts = createAttempts(parts.clock);
+  const throttle = createSignInThrottle(parts.policy, parts.clock);
   const config = { access: 'public' } as const;
 
   app.get<{ Querystring: { reason?: string } }>('/operator', { config }, async (request, reply) => {
-    const reading = await parts.tokens.readOperator(sessionOf(request, 'tollgate_operator'));
+    const reading = await parts.sessions.readOperator(sessionOf(request, 'tollgate_operator'));
     if (reading.kind === 'valid') return reply.redirect('/operator/tenants', 303);
     const out = request.query.reason === 'signed-out';
     return sendPage(reply, 200, out ? { tone: 'bad', text: 'Please sign in to see that page.' } : null);
   });
 
   app.post('/operator/sign-in', { config }, async (request, reply) => {
-    if (!attempts.mayTry(request.ip)) {
-      parts.metrics.signIns.inc({ door: 'operator', result: 'throttled' });
-      return sendPage(reply, 429, {
-        tone: 'bad',
-        text: 'Too many failed attempts. Try again in ten minutes.',
-      });
-    }
     const form = formOf(request);
     const name = (form.get('name') ?? '').trim();
     if (!sameSecret((form.get('token') ?? '').trim(), parts.adminToken)) {
-      attempts.failed(request.ip);
-      parts.metrics.signIns.inc({ door: 'operator', result: 'refused' });
+      const waitSeconds = throttle.failed(request);
+      const result = waitSeconds === null ? 'refused' : 'throttled';
+      parts.metrics.signIns.inc({ door: 'operator', result });
+      if (waitSeconds !== null)
+        return sendPage(reply.header('retry-after', waitSeconds), 429, tooManyFailures);
       return sendPage(reply, 401, { tone: 'bad', text: 'This is not the admin token.' });
     }
     if (!/^[\x20-\x7e]{1,100}$/.test(name))
       return sendPage(reply, 422, { tone: 'bad', text: 'Give your name: the history says who did what.' });
     parts.metrics.signIns.inc({ door: 'operator', result: 'accepted' });
     parts.logger.info({ audit: true, actor: name, action: 'operator-sign-in' }, 'operator signed in');
-    const token = await parts.tokens.signOperator(name, sessionTtlMs);
-    setSession(reply, 'tollgate_operator', token, sessionTtlMs, parts.publicUrl());
+    setSession(reply, 'tollgate_operator', await parts.sessions.openOperator(name), parts);
     return reply.redirect('/operator/tenants', 303);
   });
 
-  app.post('/operator/sign-out', { config }, (_request, reply) => {
+  app.post('/operator/sign-out', { config }, async (request, reply) => {
+    await parts.sessions.signOutOperator(sessionOf(request, 'tollgate_operator'));
     clearSession(reply, 'tollgate_operator');
     return reply.redirect('/operator', 303);
   });

@@ -4,7 +4,7 @@ import { page } from '../pages/layout.ts';
 import type { NavItem, Notice } from '../pages/layout.ts';
 import type { PageContent } from '../portal/visitor.ts';
 import { sessionOf } from '../sessions/cookies.ts';
-import { sendSignedOut } from '../sessions/signed-out.ts';
+import { sendSignedOut, sessionsUnread } from '../sessions/signed-out.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -62,7 +62,9 @@ export async function requireOperator(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply | undefined> {
-  request.operator = await operatorOf(parts, request);
+  const reading = await parts.sessions.readOperator(sessionOf(request, 'tollgate_operator'));
+  if (reading.kind === 'unknown') throw sessionsUnread();
+  request.operator = reading.kind === 'valid' ? reading.value.name : null;
   if (request.operator !== null) return undefined;
   if (request.routeOptions.url?.startsWith('/operator/data/') === true) return sendSignedOut(reply);
   return reply.redirect('/operator?reason=signed-out', 303);
@@ -74,11 +76,6 @@ function guardedOperator({ operator }: FastifyRequest): string {
   return operator;
 }
 
-export async function operatorOf(parts: ConsoleParts, request: FastifyRequest): Promise<string | null> {
-  const reading = await parts.tokens.readOperator(sessionOf(request, 'tollgate_operator'));
-  return reading.kind === 'valid' ? reading.subject : null;
-}
-
 /** What an action did travels to the next page in its address, as one of these words only. */
 const notices: Readonly<Record<string, string>> = {
   saved: 'Saved. Gateways follow within seconds.',
@@ -87,7 +84,8 @@ const notices: Readonly<Record<string, string>> = {
   blocked: 'Tenant blocked.',
   unblocked: 'Block lifted.',
   reset: 'Counters reset.',
-  'key-deleted': 'API key deleted.',
+  'key-deleted': 'API key deleted. The portal sessions that it opened have ended.',
+  'sessions-ended': 'All portal links and sessions of this tenant have ended.',
   replayed: 'Sent again. If it still cannot be read, it comes back as a new dead letter.',
 };
 

@@ -231,10 +231,13 @@ export function portalSection({ path }: TenantForms): Html {
   return html`<section class="card stack">
     <h2>Portal link</h2>
     <p class="soft">
-      Opens the tenant’s own portal without a key. Whoever has the link is in until it expires.
+      Opens the tenant’s own portal without a key. Whoever has the link is in until it expires or is ended.
     </p>
     <form method="post" action="${path}/portal-link">
       <button class="second" type="submit">Make a link for 24 hours</button>
+    </form>
+    <form method="post" action="${path}/sessions/end">
+      <button class="quiet" type="submit">End all its links and sessions</button>
     </form>
   </section>`;
 }

@@ -4,63 +4,64 @@ import type { ConsoleParts } from '../console.ts';
 import { html } from '../pages/html.ts';
 import { page } from '../pages/layout.ts';
 import type { Notice } from '../pages/layout.ts';
-import { createAttempts } from '../sessions/attempts.ts';
-import { clearSession, setSession } from '../sessions/cookies.ts';
+import { clearSession, sessionOf, setSession } from '../sessions/cookies.ts';
+import type { SessionSource } from '../sessions/signed.ts';
+import { sessionsUnread } from '../sessions/signed-out.ts';
+import { createSignInThrottle, tooManyFailures } from '../sessions/sign-in-throttle.ts';
 import { readCredential } from '../sessions/tenant-credential.ts';
-import { visitorOf } from './visitor.ts';
+import { hasSession } from './visitor.ts';
 
-const sessionTtlMs = 8 * 3_600_000;
+const notWhole = 'This link is not complete or was changed. Copy the whole address, or ask for a new link.';
+const refusals = {
+  expired: 'This link has expired. Ask whoever sent it for a new one, or sign in with your API key.',
+  ended: 'This link was ended. Ask whoever sent it for a new one, or sign in with your API key.',
+  invalid: notWhole,
+  valid: notWhole,
+} as const;
 
-/** Two doors: a signed link, or the tenant's own API key or JWT. Either leaves a session of at most eight hours. */
+/** Two ways in: a signed link, or the tenant's own API key or JWT. The session ends with the one it came from. */
 export function registerSignIn(app: FastifyInstance, parts: ConsoleParts): void {
-  const attempts = createAttempts(parts.clock);
+  const throttle = createSignInThrottle(parts.policy, parts.clock);
   const config = { access: 'public' } as const;
 
   app.get<{ Querystring: { reason?: string } }>('/', { config }, async (request, reply) => {
-    if ((await visitorOf(parts, request)) !== null) return reply.redirect('/usage', 303);
+    if (await hasSession(parts, request)) return reply.redirect('/usage', 303);
     return sendPage(reply, 200, noticeFor(request.query.reason));
   });
 
   app.get<{ Querystring: { token?: string } }>('/sign-in', { config }, async (request, reply) => {
-    const reading = await parts.tokens.readLink(request.query.token ?? '');
-    if (reading.kind !== 'valid' || problemOfTenantId(reading.subject) !== null) {
+    const reading = await parts.sessions.readLink(request.query.token ?? '');
+    if (reading.kind === 'unknown') throw sessionsUnread();
+    if (reading.kind !== 'valid' || problemOfTenantId(reading.value.tenantId) !== null) {
       parts.metrics.signIns.inc({ door: 'link', result: 'refused' });
-      return sendPage(reply, 401, {
-        tone: 'bad',
-        text:
-          reading.kind === 'expired'
-            ? 'This link has expired. Ask whoever sent it for a new one, or sign in with your API key.'
-            : 'This link is not complete or was changed. Copy the whole address, or ask for a new link.',
-      });
+      return sendPage(reply, 401, { tone: 'bad', text: refusals[reading.kind] });
     }
-    await signIn(reply, parts, reading.subject, 'link', sessionTtlMs);
+    const { id, tenantId, expiresAtMs, sessionTtlMs } = reading.value;
+    const endsAtMs = Math.min(expiresAtMs, parts.clock.now() + sessionTtlMs);
+    await signIn(reply, parts, tenantId, { via: 'link', linkId: id }, endsAtMs);
     return reply.redirect('/usage', 303);
   });
 
   app.post('/sign-in', { config }, async (request, reply) => {
-    if (!attempts.mayTry(request.ip)) {
-      parts.metrics.signIns.inc({ door: 'credential', result: 'throttled' });
-      return sendPage(reply, 429, {
-        tone: 'bad',
-        text: 'Too many failed attempts. Try again in ten minutes.',
-      });
-    }
     const credential = await readCredential(
       formOf(request).get('credential') ?? '',
       parts.credentials.under(parts.policy()),
-      request.ip,
+      throttle.addressOf(request),
     );
     if (credential.kind === 'refused') {
-      if (credential.status === 401) attempts.failed(request.ip);
-      parts.metrics.signIns.inc({ door: 'credential', result: 'refused' });
+      const waitSeconds = credential.status === 401 ? throttle.failed(request) : null;
+      const result = waitSeconds === null ? 'refused' : 'throttled';
+      parts.metrics.signIns.inc({ door: 'credential', result });
+      if (waitSeconds !== null)
+        return sendPage(reply.header('retry-after', waitSeconds), 429, tooManyFailures);
       return sendPage(reply, credential.status, { tone: 'bad', text: credential.reason });
     }
-    const ttlMs = Math.min(sessionTtlMs, credential.expiresAtMs - parts.clock.now());
-    await signIn(reply, parts, credential.tenantId, credential.via, ttlMs);
+    await signIn(reply, parts, credential.tenantId, credential.source, credential.expiresAtMs);
     return reply.redirect('/usage', 303);
   });
 
-  app.post('/sign-out', { config }, (_request, reply) => {
+  app.post('/sign-out', { config }, async (request, reply) => {
+    await parts.sessions.signOutTenant(sessionOf(request, 'tollgate_portal'));
     clearSession(reply, 'tollgate_portal');
     return reply.redirect('/?reason=bye', 303);
   });
@@ -70,12 +71,12 @@ async function signIn(
   reply: FastifyReply,
   parts: ConsoleParts,
   tenantId: string,
-  via: string,
-  ttlMs: number,
+  source: SessionSource,
+  endsAtMs: number,
 ): Promise<void> {
-  parts.metrics.signIns.inc({ door: via, result: 'accepted' });
-  const token = await parts.tokens.signTenant(tenantId, via, ttlMs);
-  setSession(reply, 'tollgate_portal', token, ttlMs, parts.publicUrl());
+  parts.metrics.signIns.inc({ door: source.via, result: 'accepted' });
+  const session = await parts.sessions.openTenant(tenantId, source, endsAtMs);
+  setSession(reply, 'tollgate_portal', session, parts);
 }
 
 /** The fields of a posted form; empty when there was no form. */

@@ -4,7 +4,8 @@ import type { ConsoleParts } from '../console.ts';
 import type { HtmlValue } from '../pages/html.ts';
 import { page } from '../pages/layout.ts';
 import type { NavItem, Notice } from '../pages/layout.ts';
-import { sendSignedOut } from '../sessions/signed-out.ts';
+import type { TenantSession } from '../sessions/signed.ts';
+import { sendSignedOut, sessionsUnread } from '../sessions/signed-out.ts';
 import { sessionOf } from '../sessions/cookies.ts';
 
 /**
@@ -52,7 +53,9 @@ export async function requireVisitor(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply | undefined> {
-  request.visitor = await visitorOf(parts, request);
+  const reading = await parts.sessions.readTenant(sessionOf(request, 'tollgate_portal'));
+  if (reading.kind === 'unknown') throw sessionsUnread();
+  request.visitor = reading.kind === 'valid' ? visitorFrom(parts, reading.value) : null;
   if (request.visitor !== null) return undefined;
   if (request.routeOptions.url?.startsWith('/data/') === true) return sendSignedOut(reply);
   return reply.redirect('/?reason=signed-out', 303);
@@ -86,8 +89,11 @@ export function forTenant(here: string, make: PageMaker) {
   };
 }
 
-export async function visitorOf(parts: ConsoleParts, request: FastifyRequest): Promise<Visitor | null> {
-  const reading = await parts.tokens.readTenant(sessionOf(request, 'tollgate_portal'));
-  if (reading.kind !== 'valid') return null;
-  return { tenantId: reading.subject, record: parts.directory.get(reading.subject) ?? null };
+/** For the sign-in, which needs no session. */
+export async function hasSession({ sessions }: ConsoleParts, request: FastifyRequest): Promise<boolean> {
+  return (await sessions.readTenant(sessionOf(request, 'tollgate_portal'))).kind === 'valid';
+}
+
+function visitorFrom({ directory }: ConsoleParts, { tenantId }: TenantSession): Visitor {
+  return { tenantId, record: directory.get(tenantId) ?? null };
 }

@@ -1,4 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Signed } from './signed.ts';
+import type { Made } from './tokens.ts';
 
 export type CookieName = 'tollgate_portal' | 'tollgate_operator';
 
@@ -9,16 +11,15 @@ export type CookieName = 'tollgate_portal' | 'tollgate_operator';
 export function setSession(
   reply: FastifyReply,
   name: CookieName,
-  token: string,
-  ttlMs: number,
-  publicUrl: string,
+  { token, value: { startedAtMs, expiresAtMs } }: Made<Signed>,
+  { publicUrl }: { readonly publicUrl: () => string },
 ): void {
   void reply.setCookie(name, token, {
     path: name === 'tollgate_operator' ? '/operator' : '/',
     httpOnly: true,
     sameSite: name === 'tollgate_operator' ? 'strict' : 'lax',
-    secure: publicUrl.startsWith('https:'),
-    maxAge: Math.floor(ttlMs / 1000),
+    secure: publicUrl().startsWith('https:'),
+    maxAge: Math.ceil((expiresAtMs - startedAtMs) / 1000),
   });
 }
 

@@ -1,10 +1,12 @@
+import { hashApiKey } from '../../../shared/identity/api-keys.ts';
 import type { CredentialReader } from '../../../shared/identity/credentials.ts';
+import type { SessionSource } from './signed.ts';
 
 export type Credential =
   | {
       readonly kind: 'tenant';
       readonly tenantId: string;
-      readonly via: 'api_key' | 'jwt';
+      readonly source: SessionSource;
       readonly expiresAtMs: number;
     }
   /** `status` 503 where it could not be found out whose it is. */
@@ -16,7 +18,8 @@ export async function readCredential(
   reader: CredentialReader,
   address: string,
 ): Promise<Credential> {
-  const reading = await reader.read(text.trim().replace(/^Bearer +/i, ''), address);
+  const credential = text.trim().replace(/^Bearer +/i, '');
+  const reading = await reader.read(credential, address);
   switch (reading.kind) {
     case 'refused':
       return {
@@ -29,7 +32,9 @@ export async function readCredential(
     case 'caller': {
       const { tenantId } = reading.claims;
       if (tenantId === null) return refusedFor('This token is valid, but it names no tenant.');
-      return { kind: 'tenant', tenantId, via: reading.method, expiresAtMs: reading.untilMs };
+      const source: SessionSource =
+        reading.method === 'api_key' ? { via: 'api_key', keySha256: hashApiKey(credential) } : { via: 'jwt' };
+      return { kind: 'tenant', tenantId, source, expiresAtMs: reading.untilMs };
     }
   }
 }

@@ -7,6 +7,7 @@ import { adminToken, createBed } from '../console/bed.ts';
 import type { Bed } from '../console/bed.ts';
 import { clientOf } from './client.ts';
 import type { Client } from './client.ts';
+import { operatorCookie, portalCookie } from './cookies.ts';
 import { adminSamples, consoleSamples } from './routes.ts';
 import type { Samples } from './routes.ts';
 
@@ -19,11 +20,8 @@ afterAll(() => bed.dispose());
 const bearer = { authorization: `Bearer ${adminToken}` };
 
 async function cookies(): Promise<{ cookie: string }> {
-  const [portal, operator] = [
-    await bed.tokens.signTenant('walked', 'jwt', 600_000),
-    await bed.tokens.signOperator('robin', 600_000),
-  ];
-  return { cookie: `tollgate_portal=${portal}; tollgate_operator=${operator}` };
+  const both = [await portalCookie(bed.tokens, 'walked'), await operatorCookie(bed.tokens)];
+  return { cookie: both.join('; ') };
 }
 
 const listeners = [

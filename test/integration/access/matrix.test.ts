@@ -3,13 +3,15 @@ import { SignJWT } from 'jose';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTokens } from '../../../services/console/sessions/tokens.ts';
+import type { Tokens } from '../../../services/console/sessions/tokens.ts';
 import { systemClock } from '../../../shared/runtime/clock.ts';
 import { listenOps } from '../../../shared/runtime/ops.ts';
 import { uniqueName } from '../../support/servers.ts';
-import { adminToken, createBed } from '../console/bed.ts';
+import { adminToken, createBed, portalSecret } from '../console/bed.ts';
 import type { Bed } from '../console/bed.ts';
 import { serviceToken, startGateway, startUpstream, tokenOf } from '../gateway/gateway.ts';
 import type { TestGateway, TestUpstream } from '../gateway/gateway.ts';
+import { operatorCookie, portalCookie } from './cookies.ts';
 import { adminSamples, apiSamples, consoleSamples, gatewaySamples, opsSamples } from './routes.ts';
 import { spellings } from './spellings.ts';
 import { overrides, walk } from './walk.ts';
@@ -17,7 +19,8 @@ import type { Credential, Listener } from './walk.ts';
 
 const tenantId = uniqueName('acme');
 const apiKey = `tgk_${uniqueName('key')}`;
-const [sheep, wolf] = ['portal session', 'operator session'];
+/** As the table of routes names them. */
+const [portalSession, operatorSession] = ['portal session', 'operator session'];
 
 let bed: Bed;
 let upstream: TestUpstream;
@@ -90,50 +93,46 @@ async function apiCredentials(): Promise<Credential[]> {
 async function sessionCredentials(): Promise<Credential[]> {
   const { tokens } = bed;
   const stranger = createTokens('another-portal-secret', adminToken, systemClock);
-  const formerly = createTokens('a-portal-secret-of-tests', 'the-former-admin-token', systemClock);
-  const [portal, operator] = [
-    (value: string) => `tollgate_portal=${value}`,
-    (value: string) => `tollgate_operator=${value}`,
-  ];
-  const cookie = (name: string, text: string, opens: Credential['opens'] = []): Credential => ({
+  const formerly = createTokens(portalSecret, 'the-former-admin-token', systemClock);
+  const cookie = (name: string, cookies: string[], opens: Credential['opens'] = []): Credential => ({
     name,
-    headers: { cookie: text },
+    headers: { cookie: cookies.join('; ') },
     opens,
   });
-  const [session, desk] = [
-    await tokens.signTenant(tenantId, 'jwt', 600_000),
-    await tokens.signOperator('robin', 600_000),
+  const both = async (by: Tokens, ttlMs?: number): Promise<string[]> => [
+    await portalCookie(by, tenantId, ttlMs),
+    await operatorCookie(by, ttlMs),
   ];
+  const [portal = '', operator = ''] = await both(tokens);
+  const link = await bed.link(tenantId, 600_000);
   return [
     { name: 'none', headers: {}, opens: [] },
-    cookie(sheep, portal(session), ['portal-session']),
-    cookie('another tenant’s', portal(await tokens.signTenant(uniqueName('globex'), 'jwt', 600_000)), [
-      'portal-session',
+    cookie(portalSession, [portal], ['portal-session']),
+    cookie('another tenant’s', [await portalCookie(tokens, uniqueName('globex'))], ['portal-session']),
+    cookie(operatorSession, [operator], ['operator-session']),
+    cookie('expired sessions', await both(tokens, -1000)),
+    cookie('forged sessions', await both(stranger)),
+    cookie('ended sessions', await endedSessions()),
+    cookie('an operator session of the former token', [await operatorCookie(formerly)]),
+    cookie('sessions in each other’s cookies', [
+      operator.replace('operator', 'portal'),
+      portal.replace('portal', 'operator'),
     ]),
-    cookie(wolf, operator(desk), ['operator-session']),
-    cookie(
-      'expired sessions',
-      `${portal(await tokens.signTenant(tenantId, 'jwt', -1000))}; ${operator(await tokens.signOperator('robin', -1000))}`,
-    ),
-    cookie(
-      'forged sessions',
-      `${portal(await stranger.signTenant(tenantId, 'jwt', 600_000))}; ${operator(await stranger.signOperator('robin', 600_000))}`,
-    ),
-    cookie(
-      'an operator session of the former token',
-      operator(await formerly.signOperator('robin', 600_000)),
-    ),
-    cookie('sessions in each other’s cookies', `${portal(desk)}; ${operator(session)}`),
-    cookie(
-      'a link as sessions',
-      `${portal(await tokens.signLink(tenantId, 600_000))}; ${operator(await tokens.signLink(tenantId, 600_000))}`,
-    ),
+    cookie('a link as sessions', [`tollgate_portal=${link}`, `tollgate_operator=${link}`]),
     {
       name: 'the admin token and an API key',
       headers: { ...bearer(adminToken), 'x-api-key': apiKey },
       opens: [],
     },
   ];
+}
+
+/** Cookies that were signed out, and that a browser sends all the same. */
+async function endedSessions(): Promise<string[]> {
+  const cookies = [await portalCookie(bed.tokens, tenantId), await operatorCookie(bed.tokens)];
+  for (const url of ['/sign-out', '/operator/sign-out'])
+    await bed.console.web.inject({ method: 'POST', url, headers: { cookie: cookies.join('; ') } });
+  return cookies;
 }
 
 /** The console's credentials open nothing on the admin listener, and the API's neither. */
@@ -198,8 +197,11 @@ const listeners: readonly (readonly [string, () => Promise<Omit<Listener, 'name'
       samples: apiSamples(tenantId),
       credentials: await apiCredentials(),
       contentType: 'application/json',
-      headers: { 'x-original-uri': '/' },
-      refused: { '/v1/ext-authz': behindPrefix, '/v1/ext-authz/*': behindPrefix },
+      headers: { 'x-original-method': 'GET', 'x-original-uri': '/' },
+      refused: ({ url, access }, what) => {
+        if (url.startsWith('/v1/ext-authz')) return behindPrefix.includes(what) ? 400 : null;
+        return access === 'decision' && overrides.includes(what) ? 400 : null;
+      },
       denied: () => 401,
       unmatched: () => 404,
     }),
@@ -211,7 +213,7 @@ const listeners: readonly (readonly [string, () => Promise<Omit<Listener, 'name'
       samples: gatewaySamples,
       credentials: await apiCredentials(),
       contentType: 'application/json',
-      refused: { '/*': unclear },
+      refused: ({ method }, what) => (method === 'TRACE' ? 405 : unclear.includes(what) ? 400 : null),
       denied: () => 401,
       unmatched: ({ bad }) => (bad === true ? 401 : 200),
     }),

@@ -32,6 +32,11 @@ export const adminSamples: Samples = {
   'GET /admin/v1/tenants': () => ({ path: `${admin}/tenants`, status: 200 }),
   'GET /admin/v1/tenants/:id': () => ({ path: `${admin}/tenants/${tenant()}`, status: 404 }),
   'PUT /admin/v1/tenants/:id': () => ({ path: `${admin}/tenants/${tenant()}`, body: json({}), status: 200 }),
+  'PATCH /admin/v1/tenants/:id': () => ({
+    path: `${admin}/tenants/${tenant()}`,
+    body: json({}),
+    status: 200,
+  }),
   'DELETE /admin/v1/tenants/:id': () => ({ path: `${admin}/tenants/${tenant()}`, status: 404 }),
   'GET /admin/v1/tenants/:id/status': () => ({ path: `${admin}/tenants/${tenant()}/status`, status: 200 }),
   'POST /admin/v1/tenants/:id/reset': () => ({ path: `${admin}/tenants/${tenant()}/reset`, status: 200 }),
@@ -69,11 +74,24 @@ export const adminSamples: Samples = {
     body: json({ tenant_id: 'walked' }),
     status: 201,
   }),
+  'DELETE /admin/v1/tenants/:id/portal-links/:linkId': () => ({
+    path: `${admin}/tenants/${tenant()}/portal-links/none`,
+    status: 400,
+  }),
+  'DELETE /admin/v1/tenants/:id/sessions': () => ({
+    path: `${admin}/tenants/${tenant()}/sessions`,
+    status: 204,
+  }),
   'GET /admin/v1/audit': () => ({ path: `${admin}/audit`, status: 200 }),
   'GET /admin/v1/dead-letters': () => ({ path: `${admin}/dead-letters?limit=0`, status: 400 }),
   'GET /admin/v1/dead-letters/:letterId': () => ({ path: `${admin}/dead-letters/none`, status: 400 }),
   'POST /admin/v1/dead-letters/:letterId/replay': () => ({
     path: `${admin}/dead-letters/none/replay`,
+    status: 400,
+  }),
+  'POST /admin/v1/dead-letters/replay': () => ({
+    path: `${admin}/dead-letters/replay`,
+    body: json({}),
     status: 400,
   }),
   'POST /admin/v1/loss-audit': () => ({ path: `${admin}/loss-audit?hours=0`, status: 400 }),
@@ -136,6 +154,7 @@ export function consoleSamples(apiKey: string): Samples {
     'POST /operator/tenants/:id/reset': act('/reset', { confirm: 'no' }, 422),
     'POST /operator/tenants/:id/api-keys': act('/api-keys', {}, 201),
     'POST /operator/tenants/:id/api-keys/:hash/delete': act('/api-keys/0123456789/delete', {}, 404),
+    'POST /operator/tenants/:id/sessions/end': act('/sessions/end', {}, 303),
     'POST /operator/tenants/:id/portal-link': act('/portal-link', {}, 201),
     'POST /operator/dead-letters/:letterId/replay': () => ({
       path: `/operator/dead-letters/${letter}/replay`,
@@ -171,6 +190,7 @@ export function apiSamples(tenantId: string): Samples {
     'QUERY /v1/ext-authz/*': query('/v1/ext-authz/any/path'),
     'POST /v1/check': named('/v1/check', 200, { tenant_id: tenantId, method: 'GET', path: '/', peek: true }),
     'POST /v1/events': () => ({ path: '/v1/events', body: '{}', status: 415 }),
+    'POST /api/v1/events': () => ({ path: '/api/v1/events', body: '{}', status: 400 }),
     'GET /v1/usage': named(`/v1/usage?${own}`, 200),
     'GET /v1/limits': named(`/v1/limits?${own}`, 200),
     'GET /v1/meters': show('/v1/meters'),

@@ -25,8 +25,8 @@ export interface Listener {
   readonly headers?: Readonly<Record<string, string>>;
   /** Status of a credential that does not open a route. */
   readonly denied: (access: Access, url: string) => number;
-  /** Routes that decide about the target as it was sent, with the spellings that they refuse as 400 from anybody. */
-  readonly refused?: Readonly<Record<string, readonly string[]>>;
+  /** Status of what a route refuses from anybody, because it decides about the request as it was sent; else null. */
+  readonly refused?: (route: RouteAccess, what: string) => number | null;
   /** Status of what matches no route, with a credential. */
   readonly unmatched: (credential: Credential) => number;
 }
@@ -50,14 +50,14 @@ export async function walk(listener: Listener): Promise<Walk> {
   const cells: { call: () => Call; expected: number; name: string }[] = [];
   const gone = goneFrom(listener);
   if (gone.length > 0) throw new Error(`${listener.name}: these routes are no more: ${gone.join(', ')}`);
-  for (const route of app.routeAccess) {
+  // A sign-out ends the session that the other cells need.
+  for (const route of app.routeAccess.toSorted((a, b) => endsSession(a) - endsSession(b))) {
     const sampleOf = sampleFor(listener, route);
     for (const credential of credentials) {
       const add = (what: string, expected: number, call: (sample: Sample) => Partial<Call>): void => {
         const name = `${listener.name} ${route.method} ${route.url}, ${what}, ${credential.name}`;
         const make = (): Call => callOf(listener, route.method, credential, sampleOf(), call);
-        const isRefused = listener.refused?.[route.url]?.includes(what) === true;
-        cells.push({ call: make, expected: isRefused ? 400 : expected, name });
+        cells.push({ call: make, expected: listener.refused?.(route, what) ?? expected, name });
       };
       for (const spelling of spellings) {
         const path = sampleOf().path;
@@ -69,7 +69,7 @@ export async function walk(listener: Listener): Promise<Walk> {
         }));
       }
       for (const header of overrides) {
-        const method = route.method === 'GET' ? 'DELETE' : 'GET';
+        const method = route.method === 'DELETE' ? 'PUT' : 'DELETE';
         add(header, expectedOf(listener, route, spellings[0]!, credential, sampleOf()), () => ({
           headers: { [header]: method },
         }));
@@ -90,6 +90,10 @@ export async function walk(listener: Listener): Promise<Walk> {
   await Promise.all(Array.from({ length: inFlightMax }, work));
   client.close();
   return { routes: app.routeAccess.length, cells: cells.length, wrong: wrong.slice(0, wrongShownMax) };
+}
+
+function endsSession({ url }: RouteAccess): number {
+  return url.endsWith('/sign-out') ? 1 : 0;
 }
 
 function goneFrom({ app, samples }: Listener): string[] {

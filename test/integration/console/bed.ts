@@ -26,21 +26,30 @@ import type { Console } from '../../../services/console/console.ts';
 import { createDeadLetterDesk } from '../../../services/console/dead-letter-desk.ts';
 import { createLossAuditor } from '../../../services/console/loss-auditor.ts';
 import type { LossAuditor } from '../../../services/console/loss-auditor.ts';
+import { createSessionEnds } from '../../../services/console/sessions/session-ends.ts';
 import { createTokens } from '../../../services/console/sessions/tokens.ts';
 import type { Tokens } from '../../../services/console/sessions/tokens.ts';
 import { createUsageReader } from '../../../services/console/usage-reader.ts';
 import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
+import type { Namespace } from '../../support/servers.ts';
 
 export const adminToken = 'an-admin-token-of-tests';
-const portalSecret = 'a-portal-secret-of-tests';
+export const portalSecret = 'a-portal-secret-of-tests';
 const jwtSecret = 'a-jwt-secret-of-tests-0123456789';
+const policyEnv = {
+  TOLLGATE_JWT_SECRET: jwtSecret,
+  TOLLGATE_SERVICE_TOKEN: 'a-service-token-of-tests-0123456789',
+};
 
 export interface Bed {
+  readonly namespace: Namespace;
   readonly console: Console;
   readonly clickhouse: ClickHouse;
   readonly directory: TenantDirectory;
   readonly limiter: Limiter;
   readonly tokens: Tokens;
+  /** The token of a portal link. */
+  link(tenantId: string, ttlMs: number, sessionTtlMs?: number): Promise<string>;
   readonly testMessages: AlertEvent[];
   readonly kafka: Kafka;
   readonly producer: Producer;
@@ -49,7 +58,7 @@ export interface Bed {
   admin(what: string, body?: object, headers?: Record<string, string>): Promise<Answer>;
   /** Takes `count` units of the whole tenant's limits, as a gateway would. */
   spend(tenantId: string, count: number, plan?: string): Promise<void>;
-  jwt(claims: Record<string, string>): Promise<string>;
+  jwt(claims: Record<string, string>, lifetime?: string): Promise<string>;
   dispose(): Promise<void>;
 }
 
@@ -60,6 +69,8 @@ export interface Answer {
 }
 
 export interface BedOptions {
+  /** Names of another console, to be a second process of the same installation. */
+  readonly namespace?: Namespace;
   readonly clickhouseUrl?: string;
   readonly redisUrl?: string;
 }
@@ -68,24 +79,16 @@ export interface BedOptions {
 export async function createBed(options: BedOptions = {}): Promise<Bed> {
   const logger = createLogger('test', 'silent');
   const registry = createRegistry('console');
-  const { topicPrefix, database, keyPrefix } = uniqueNamespace();
+  const namespace = options.namespace ?? uniqueNamespace();
+  const { topicPrefix, database, keyPrefix } = namespace;
   const topics = topicsWith(topicPrefix);
   const kafka = createKafka({ brokers: servers().kafkaBrokers, clientId: 'test', logger });
   const clickhouse = createClickHouse({ url: servers().clickhouseUrl, database });
   await Promise.all([migrate(clickhouse), ensureTopics(kafka, topics, { partitions: 1 })]);
-  const policy = await loadPolicy('policies/default.yaml', {
-    TOLLGATE_JWT_SECRET: jwtSecret,
-    TOLLGATE_SERVICE_TOKEN: 'a-service-token-of-tests-0123456789',
-  });
+  const policy = await loadPolicy('policies/default.yaml', policyEnv);
   const redis = connectRedis(options.redisUrl ?? servers().redisUrl, logger);
-  const limiter = createLimiter({
-    redis,
-    keyPrefix,
-    clock: systemClock,
-    registry,
-    logger,
-    callTimeoutMs: 2_000,
-  });
+  const common = { clock: systemClock, registry, logger };
+  const limiter = createLimiter({ ...common, redis, keyPrefix, callTimeoutMs: 2_000 });
   const directory = createTenantDirectory({ kafka, topics, registry });
   const read = createClickHouse({
     url: options.clickhouseUrl ?? servers().clickhouseUrl,
@@ -93,36 +96,46 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
     requestTimeoutMs: 5_000,
   });
   const producer = createProducer(kafka, { registry });
+  const sessionEnds = createSessionEnds({ kafka, topics, producer, clock: systemClock, registry });
   const testMessages: AlertEvent[] = [];
-  const own = { policy: () => policy, limiter, clock: systemClock };
+  const tokens = createTokens(portalSecret, adminToken, systemClock);
   const pages = await createConsole({
     policy: () => policy,
     directory,
     limiter,
     usage: createUsageReader(read, () => policy),
     deadLetters: createDeadLetterDesk({ kafka, producer, topic: topics.deadLetters }),
-    lossAuditor: auditorOf({ ...own, kafka, topics, clickhouse, records: () => directory.all() }),
+    lossAuditor: auditorOf({
+      policy: () => policy,
+      limiter,
+      clock: systemClock,
+      kafka,
+      topics,
+      clickhouse,
+      records: () => directory.all(),
+    }),
     testMessages: {
       send: (event) => {
         testMessages.push(event);
         return Promise.resolve();
       },
     },
+    sessionEnds,
     adminToken,
     portalSecret,
     publicUrl: () => 'http://console.test',
-    clock: systemClock,
-    logger,
-    registry,
+    ...common,
   });
-  await eventually(() => directory.ready(), { timeoutMs: 30_000 });
+  await eventually(() => directory.ready() && sessionEnds.ready(), { timeoutMs: 30_000 });
   if (options.redisUrl === undefined) await eventually(() => redis.status === 'ready');
   return {
+    namespace,
     console: pages,
     clickhouse,
     directory,
     limiter,
-    tokens: createTokens(portalSecret, adminToken, systemClock),
+    tokens,
+    link: (...link) => signLink(tokens, ...link),
     testMessages,
     kafka,
     producer,
@@ -133,19 +146,37 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
       const request = { tenantId, userId: null, ip: '127.0.0.1', limits, cost: count, peek: false };
       await eventually(async () => (await limiter.check(request)).passed);
     },
-    jwt: (claims) =>
-      new SignJWT(claims)
-        .setProtectedHeader({ alg: 'HS256' })
-        .setExpirationTime('10m')
-        .sign(new TextEncoder().encode(jwtSecret)),
+    jwt: signJwt,
     async dispose() {
       await pages.close();
-      await Promise.all([directory.close(), producer.close(), limiter.close(), read.close()]);
+      await Promise.all([
+        directory.close(),
+        sessionEnds.close(),
+        producer.close(),
+        limiter.close(),
+        read.close(),
+      ]);
       redis.disconnect();
-      await clickhouse.command(`DROP DATABASE IF EXISTS ${database}`);
+      if (options.namespace === undefined) await clickhouse.command(`DROP DATABASE IF EXISTS ${database}`);
       await clickhouse.close();
     },
   };
+}
+
+async function signLink(
+  tokens: Tokens,
+  tenantId: string,
+  ttlMs: number,
+  sessionTtlMs = 3_600_000,
+): Promise<string> {
+  return (await tokens.signLink(tenantId, ttlMs, sessionTtlMs)).token;
+}
+
+function signJwt(claims: Record<string, string>, lifetime = '10m'): Promise<string> {
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: 'HS256' })
+    .setExpirationTime(lifetime)
+    .sign(new TextEncoder().encode(jwtSecret));
 }
 
 /** Asks as the console does, and does not wait for a pipeline that is not there. */

@@ -45,7 +45,7 @@ function read(response: { statusCode: number; body: string; headers: Record<stri
 
 /** The cookie of a visitor who came by a link. */
 export async function visit(on: Bed, tenantId: string): Promise<string> {
-  const page = await get(on, `/sign-in?token=${await on.tokens.signLink(tenantId, 60_000)}`);
+  const page = await get(on, `/sign-in?token=${await on.link(tenantId, 60_000)}`);
   expect(page.status).toBe(303);
   return page.cookie.split(';')[0] ?? '';
 }

@@ -15,15 +15,15 @@ const pages = ['/usage', '/history', '/refusals', '/limits', '/notifications', '
 
 describe('signing in', () => {
   test('B10: a link signs in, with a cookie that scripts and other sites cannot use', async () => {
-    const page = await get(bed, `/sign-in?token=${await bed.tokens.signLink(uniqueName('link'), 60_000)}`);
+    const page = await get(bed, `/sign-in?token=${await bed.link(uniqueName('link'), 60_000)}`);
     expect(page).toMatchObject({ status: 303, location: '/usage' });
     expect(page.cookie).toMatch(/HttpOnly/);
     expect(page.cookie).toMatch(/SameSite=Lax/);
   });
 
   test('an expired or changed link says so and signs nobody in', async () => {
-    const expired = await get(bed, `/sign-in?token=${await bed.tokens.signLink('acme', -5000)}`);
-    const token = await bed.tokens.signLink('acme', 60_000);
+    const expired = await get(bed, `/sign-in?token=${await bed.link('acme', -5000)}`);
+    const token = await bed.link('acme', 60_000);
     const changed = await get(bed, `/sign-in?token=${token.slice(0, -4)}AAAA`);
     const [header, , signature] = token.split('.');
     const other = Buffer.from(JSON.stringify({ sub: 'globex', exp: 4e9 })).toString('base64url');
@@ -120,7 +120,7 @@ describe('isolation', () => {
 
   test('a link is no session, and a tenant’s session is no operator’s', async () => {
     const id = uniqueName('swap');
-    const link = await bed.tokens.signLink(id, 60_000);
+    const link = await bed.link(id, 60_000);
     expect((await get(bed, '/usage', `tollgate_portal=${link}`)).status).toBe(303);
     const session = (await visit(bed, id)).split('=')[1] ?? '';
     expect((await get(bed, `/sign-in?token=${session}`)).status).toBe(401);

@@ -36,6 +36,7 @@ test('the topics are there as promised, made by several starters at once, and a 
     [topics.tenants]: 1,
     [topics.alerts]: 3,
     [topics.deadLetters]: 3,
+    [topics.sessionEnds]: 1,
     [topics.deliveries]: 3,
   });
   const policies = Object.fromEntries(
@@ -47,6 +48,7 @@ test('the topics are there as promised, made by several starters at once, and a 
     [topics.tenants]: 'compact',
     [topics.alerts]: 'delete',
     [topics.deadLetters]: 'delete',
+    [topics.sessionEnds]: 'compact,delete',
     [topics.deliveries]: 'compact,delete',
   });
 });

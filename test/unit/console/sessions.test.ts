@@ -1,18 +1,23 @@
 import { describe, expect, test } from 'vitest';
-import { actorOf, bearerOf, sameSecret } from '../../../services/console/admin/authenticate.ts';
-import { createAttempts } from '../../../services/console/sessions/attempts.ts';
+import {
+  actorOf,
+  bearerOf,
+  sameSecret,
+  secretLengthMax,
+} from '../../../services/console/admin/authenticate.ts';
 import { createTokens } from '../../../services/console/sessions/tokens.ts';
 
 const clock = { nowMs: 1_800_000_000_000, now: () => clock.nowMs };
+const hourMs = 3_600_000;
 
 describe('tokens', () => {
   const tokens = createTokens('portal-secret-1234', 'admin-token-1234', clock);
 
   test('each kind is read by its own reader only', async () => {
     const signed = {
-      link: await tokens.signLink('acme', 60_000),
-      tenant: await tokens.signTenant('acme', 'link', 60_000),
-      operator: await tokens.signOperator('acme', 60_000),
+      link: (await tokens.signLink('acme', 60_000, hourMs)).token,
+      tenant: (await tokens.signTenant('acme', { via: 'jwt' }, 60_000)).token,
+      operator: (await tokens.signOperator('acme', 60_000)).token,
     };
     for (const [kind, token] of Object.entries(signed)) {
       expect((await tokens.readLink(token)).kind).toBe(kind === 'link' ? 'valid' : 'invalid');
@@ -21,23 +26,38 @@ describe('tokens', () => {
     }
   });
 
-  test('a token is good until its end and expired from then on', async () => {
-    const token = await tokens.signLink('acme', 60_000);
-    const endMs = clock.nowMs + 60_000;
-    clock.nowMs = endMs - 1000;
-    expect(await tokens.readLink(token)).toMatchObject({
-      kind: 'valid',
-      subject: 'acme',
-      expiresAtMs: endMs,
-    });
-    clock.nowMs = endMs + 1000;
+  test('a token is good until its end, to the millisecond, and expired from then on', async () => {
+    const { token, value } = await tokens.signLink('acme', 1_500, hourMs);
+    const endMs = clock.nowMs + 1_500;
+    clock.nowMs = endMs - 1;
+    expect(await tokens.readLink(token)).toEqual({ kind: 'valid', value });
+    expect(value).toMatchObject({ tenantId: 'acme', expiresAtMs: endMs, sessionTtlMs: hourMs });
+    clock.nowMs = endMs;
     expect(await tokens.readLink(token)).toEqual({ kind: 'expired' });
+  });
+
+  test('a session says what it came from, and each has an id of its own', async () => {
+    const sources = [
+      { via: 'api_key', keySha256: 'ab'.repeat(32) },
+      { via: 'link', linkId: 'l1' },
+      { via: 'jwt' },
+    ] as const;
+    const ids = new Set<string>();
+    for (const source of sources) {
+      const { token } = await tokens.signTenant('acme', source, hourMs);
+      const reading = await tokens.readTenant(token);
+      expect(reading).toMatchObject({ kind: 'valid', value: { tenantId: 'acme', source } });
+      if (reading.kind === 'valid') ids.add(reading.value.id);
+    }
+    expect(ids.size).toBe(3);
   });
 
   test('a new admin token signs operators out and leaves tenants in', async () => {
     const after = createTokens('portal-secret-1234', 'another-token-1234', clock);
-    expect((await after.readOperator(await tokens.signOperator('kim', 60_000))).kind).toBe('invalid');
-    expect((await after.readTenant(await tokens.signTenant('acme', 'jwt', 60_000))).kind).toBe('valid');
+    const operator = await tokens.signOperator('kim', 60_000);
+    const tenant = await tokens.signTenant('acme', { via: 'jwt' }, 60_000);
+    expect((await after.readOperator(operator.token)).kind).toBe('invalid');
+    expect((await after.readTenant(tenant.token)).kind).toBe('valid');
   });
 });
 
@@ -47,6 +67,8 @@ describe('the admin token', () => {
     for (const other of ['Secret', 'secre', 'secrets', '', ' secret'])
       expect(sameSecret(other, 'secret')).toBe(false);
     expect(sameSecret('', '')).toBe(false);
+    const long = 'x'.repeat(secretLengthMax + 1);
+    expect(sameSecret(long, long)).toBe(false);
   });
 
   test('is read from a bearer header only', () => {
@@ -61,16 +83,4 @@ describe('the admin token', () => {
     for (const name of [undefined, '', 'a\nb', 'x'.repeat(101), ['a', 'b']])
       expect(actorOf(name)).toBe('admin');
   });
-});
-
-test('twenty failures from one address make it wait ten minutes; others do not', () => {
-  const attempts = createAttempts(clock);
-  for (let count = 0; count < 20; count += 1) {
-    expect(attempts.mayTry('a')).toBe(true);
-    attempts.failed('a');
-  }
-  expect(attempts.mayTry('a')).toBe(false);
-  expect(attempts.mayTry('b')).toBe(true);
-  clock.nowMs += 10 * 60_000 + 1;
-  expect(attempts.mayTry('a')).toBe(true);
 });

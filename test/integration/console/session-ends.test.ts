@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createSessionEnds } from '../../../services/console/sessions/session-ends.ts';
+import type { SessionEnds } from '../../../services/console/sessions/session-ends.ts';
+import type { Producer } from '../../../shared/kafka/producer.ts';
+import { TollgateError } from '../../../shared/runtime/errors.ts';
+import { createRegistry } from '../../../shared/runtime/ops.ts';
+import { eventually, uniqueName } from '../../support/servers.ts';
+import { createBed } from './bed.ts';
+import type { Bed } from './bed.ts';
+
+let bed: Bed;
+const opened: SessionEnds[] = [];
+beforeAll(async () => {
+  bed = await createBed();
+});
+afterAll(async () => {
+  await Promise.all(opened.map((ends) => ends.close()));
+  await bed.dispose();
+});
+
+const clock = { nowMs: 1_800_000_000_000, now: () => clock.nowMs };
+const hourMs = 3_600_000;
+
+async function open(producer: Producer = bed.producer): Promise<SessionEnds> {
+  const { kafka, topics } = bed;
+  const ends = createSessionEnds({ kafka, topics, producer, clock, registry: createRegistry('test') });
+  opened.push(ends);
+  await eventually(() => ends.ready(), { timeoutMs: 20_000 });
+  return ends;
+}
+
+function session(owner: string): { id: string; owner: string; startedAtMs: number; expiresAtMs: number } {
+  return { id: uniqueName('session'), owner, startedAtMs: clock.nowMs, expiresAtMs: clock.nowMs + hourMs };
+}
+
+test('a sign-out that Kafka does not take holds in this process, says so, and goes out with the next one', async () => {
+  let failures = 1;
+  const producer: Producer = {
+    ...bed.producer,
+    send: (topic, records) =>
+      failures-- > 0
+        ? Promise.reject(new TollgateError('KAFKA_UNAVAILABLE', 'away'))
+        : bed.producer.send(topic, records),
+  };
+  const [here, elsewhere] = [await open(producer), await open()];
+  const owner = uniqueName('tenant');
+  const [lost, next] = [session(owner), session(owner)];
+  await expect(here.end(lost)).rejects.toThrow('away');
+  expect(here.has(lost)).toBe(true);
+  expect(elsewhere.has(lost)).toBe(false);
+  await here.end(next);
+  await eventually(() => elsewhere.has(next) && elsewhere.has(lost));
+});
+
+test('everything of an owner ends but what begins later, and nothing of another', async () => {
+  const ends = await open();
+  const owner = uniqueName('tenant');
+  const [old, other] = [session(owner), session(uniqueName('tenant'))];
+  await ends.endAll(owner);
+  clock.nowMs += 1;
+  expect(ends.has(old)).toBe(true);
+  expect(ends.has(session(owner))).toBe(false);
+  expect(ends.has(other)).toBe(false);
+  const later = await open();
+  expect([later.has(old), later.has(other)]).toEqual([true, false]);
+});
+
+test('ends of sessions that have expired by themselves leave the topic', async () => {
+  const ends = await open();
+  const gone = session(uniqueName('tenant'));
+  await ends.end(gone);
+  clock.nowMs += hourMs;
+  for (let count = 0; count < 2; count += 1) await ends.end(session(uniqueName('tenant')));
+  expect(ends.has(gone)).toBe(false);
+  expect((await open()).has(gone)).toBe(false);
+});

@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { uniqueName } from '../../support/servers.ts';
+import { adminToken, createBed } from './bed.ts';
+import type { Bed } from './bed.ts';
+
+let bed: Bed;
+let key: string;
+beforeAll(async () => {
+  bed = await createBed();
+  const { body } = await bed.admin(`POST /admin/v1/tenants/${uniqueName('throttled')}/api-keys`);
+  key = String(body['api_key']);
+});
+afterAll(() => bed.dispose());
+
+const failuresMax = 20;
+
+interface Client {
+  readonly remoteAddress: string;
+  readonly forwarded?: string;
+}
+
+interface Door {
+  readonly url: string;
+  readonly right: () => Record<string, string>;
+  readonly wrong: Record<string, string>;
+}
+
+const doors: readonly (readonly [string, Door])[] = [
+  [
+    'the portal',
+    { url: '/sign-in', right: () => ({ credential: key }), wrong: { credential: 'tgk_a-guess-of-somebody' } },
+  ],
+  [
+    'the operator console',
+    {
+      url: '/operator/sign-in',
+      right: () => ({ token: adminToken, name: 'robin' }),
+      wrong: { token: 'a-guess-of-somebody', name: 'robin' },
+    },
+  ],
+];
+
+async function signIn(
+  url: string,
+  form: Record<string, string>,
+  { remoteAddress, forwarded }: Client,
+): Promise<{ status: number; retryAfter: number; signedIn: boolean }> {
+  const response = await bed.console.web.inject({
+    method: 'POST',
+    url,
+    remoteAddress,
+    payload: new URLSearchParams(form).toString(),
+    headers: {
+      'content-type': 'application/x-www-form-urlencoded',
+      ...(forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }),
+    },
+  });
+  const { statusCode, headers } = response;
+  return {
+    status: statusCode,
+    retryAfter: Number(headers['retry-after'] ?? 0),
+    signedIn: headers['set-cookie'] !== undefined,
+  };
+}
+
+async function exhaust({ url, wrong }: Door, client: Client): Promise<void> {
+  for (let count = 0; count < failuresMax; count += 1)
+    expect((await signIn(url, wrong, client)).status).toBe(401);
+  const throttled = await signIn(url, wrong, client);
+  expect(throttled).toMatchObject({ status: 429, signedIn: false });
+  expect(throttled.retryAfter).toBeGreaterThan(590);
+}
+
+describe.each(doors)('failed sign-ins of %s', (_name, door) => {
+  test('are throttled by address, and never lock out the right secret', async () => {
+    const client = { remoteAddress: '203.0.113.9' };
+    await exhaust(door, client);
+    expect(await signIn(door.url, door.right(), client)).toMatchObject({ status: 303, signedIn: true });
+    expect((await signIn(door.url, door.wrong, client)).status).toBe(429);
+    expect((await signIn(door.url, door.wrong, { remoteAddress: '203.0.113.10' })).status).toBe(401);
+  });
+
+  test('behind a trusted proxy count for the client that it names', async () => {
+    const proxy = { remoteAddress: '127.0.0.1' };
+    await exhaust(door, { ...proxy, forwarded: '198.51.100.1' });
+    expect((await signIn(door.url, door.wrong, { ...proxy, forwarded: '198.51.100.2' })).status).toBe(401);
+    const spoofed = { ...proxy, forwarded: '192.0.2.1, 198.51.100.1' };
+    expect((await signIn(door.url, door.wrong, spoofed)).status).toBe(429);
+  });
+
+  test('from another peer count for the peer, whatever it writes', async () => {
+    const peer = { remoteAddress: '198.51.100.77' };
+    await exhaust(door, peer);
+    expect((await signIn(door.url, door.wrong, { ...peer, forwarded: '192.0.2.55' })).status).toBe(429);
+  });
+
+  test('over IPv6 count for the /64', async () => {
+    await exhaust(door, { remoteAddress: '2001:db8:0:7::1' });
+    const neighbour = { remoteAddress: '2001:db8:0:7:ffff::2' };
+    expect((await signIn(door.url, door.wrong, neighbour)).status).toBe(429);
+    expect((await signIn(door.url, door.wrong, { remoteAddress: '2001:db8:0:8::1' })).status).toBe(401);
+  });
+
+  test('with a text of 60 kB are failures like others', async () => {
+    const long = Object.fromEntries(
+      Object.entries(door.wrong).map(([name, text]) => [name, name === 'name' ? text : 'x'.repeat(60_000)]),
+    );
+    expect((await signIn(door.url, long, { remoteAddress: '203.0.113.200' })).status).toBe(401);
+  });
+});

@@ -1,0 +1,84 @@
+import { describe, expect, test } from 'vitest';
+import { createSessions } from '../../../services/console/sessions/sessions.ts';
+import type { Sessions } from '../../../services/console/sessions/sessions.ts';
+import { createTokens } from '../../../services/console/sessions/tokens.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
+
+const clock = { nowMs: 1_800_000_000_000, now: () => clock.nowMs };
+const tokens = createTokens('portal-secret-1234', 'admin-token-1234', clock);
+const keySha256 = 'ab'.repeat(32);
+const record = { tenant_id: 'acme', updated_at: '', updated_by: '' };
+
+interface Known {
+  readonly ended?: readonly string[];
+  readonly endsReady?: boolean;
+  readonly recordsReady?: boolean;
+  /** Of the one key; absent: it is not known. */
+  readonly holder?: { readonly record: typeof record; readonly expiresAtMs: number };
+}
+
+function sessionsWith({ ended = [], endsReady = true, recordsReady = true, holder }: Known): Sessions {
+  return createSessions({
+    tokens,
+    ends: {
+      has: ({ id }) => ended.includes(id),
+      end: () => Promise.resolve(),
+      endAll: () => Promise.resolve(),
+      ready: () => endsReady,
+      close: () => Promise.resolve(),
+    },
+    directory: { byApiKeyHash: () => holder, ready: () => recordsReady },
+    clock,
+    logger: createLogger('test', 'silent'),
+  });
+}
+
+const live = { record, expiresAtMs: Infinity };
+const table: readonly (readonly [string, Known, string])[] = [
+  ['with its key', { holder: live }, 'valid'],
+  ['without its key', {}, 'ended'],
+  [
+    'with its key at another tenant',
+    { holder: { ...live, record: { ...record, tenant_id: 'globex' } } },
+    'ended',
+  ],
+  ['with an expired key', { holder: { ...live, expiresAtMs: clock.nowMs } }, 'ended'],
+  ['while records are not read', { recordsReady: false }, 'unknown'],
+  ['while ends are not read', { holder: live, endsReady: false }, 'unknown'],
+];
+
+describe('a session opens pages only while it is known to stand', () => {
+  test.each(table)('of an API key: %s', async (_what, known, kind) => {
+    const { token } = await tokens.signTenant('acme', { via: 'api_key', keySha256 }, 60_000);
+    expect((await sessionsWith(known).readTenant(token)).kind).toBe(kind);
+  });
+
+  test('of a link: not when the link or the session was ended, nor before that is known', async () => {
+    const { token, value } = await tokens.signTenant('acme', { via: 'link', linkId: 'l1' }, 60_000);
+    expect((await sessionsWith({}).readTenant(token)).kind).toBe('valid');
+    for (const id of ['l1', value.id])
+      expect((await sessionsWith({ ended: [id] }).readTenant(token)).kind).toBe('ended');
+    expect((await sessionsWith({ endsReady: false }).readTenant(token)).kind).toBe('unknown');
+  });
+
+  test('of an operator, and a link itself', async () => {
+    const [operator, link] = [
+      await tokens.signOperator('robin', 60_000),
+      await tokens.signLink('acme', 60_000, 1),
+    ];
+    expect((await sessionsWith({}).readOperator(operator.token)).kind).toBe('valid');
+    expect((await sessionsWith({}).readLink(link.token)).kind).toBe('valid');
+    const ended = sessionsWith({ ended: [operator.value.id, link.value.id] });
+    expect((await ended.readOperator(operator.token)).kind).toBe('ended');
+    expect((await ended.readLink(link.token)).kind).toBe('ended');
+    expect((await sessionsWith({ endsReady: false }).readOperator(operator.token)).kind).toBe('unknown');
+  });
+
+  test('is never longer than eight hours, nor than what it came from', async () => {
+    const sessions = sessionsWith({ holder: live });
+    const lasts = async (sourceEndsAtMs: number): Promise<number> =>
+      (await sessions.openTenant('acme', { via: 'jwt' }, sourceEndsAtMs)).value.expiresAtMs - clock.nowMs;
+    expect(await lasts(Infinity)).toBe(8 * 3_600_000);
+    expect(await lasts(clock.nowMs + 1_000)).toBe(1_000);
+  });
+});
