@@ -66,9 +66,9 @@ interface Case {
 export type Decide = (policy: Policy, question: Question, settled: (verdict: Verdict) => void) => void;
 
 /**
- * In order: what cannot be read is refused, whoever sent it; a service passes without asking anybody; bad credentials
- * and blocks are refused. Refusals peek, so that the answer can say how the limits stand, but for those of an address
- * with too many bad credentials, which cost Redis nothing. Everything else is the limiter's to decide.
+ * In order: an address with too many bad credentials is refused, at no cost to Redis; what cannot be read is refused,
+ * whoever sent it; a service passes without asking anybody; bad credentials and blocks are refused. These refusals peek,
+ * so that the answer can say how the limits stand. Everything else is the limiter's to decide.
  */
 export function createDecide({ limiter, concurrency, records, clock, nextId }: DecideOptions): Decide {
   return (policy, question, settled) => {
@@ -83,6 +83,10 @@ export function createDecide({ limiter, concurrency, records, clock, nextId }: D
       question.override === undefined ? chosen : withOverride(chosen, question.override);
     const units = question.cost ?? route?.cost ?? 1;
     const found: Case = { question, policy, record, plan, read, limits, units, atMs, clock };
+    if (refusal?.status === 429) {
+      settled(tooManyRefused(found, nextId(), refusal));
+      return;
+    }
     if (unreadable !== null) {
       ask(found, true, (result) => settled(notRead(found, nextId(), result)));
       return;
@@ -92,8 +96,7 @@ export function createDecide({ limiter, concurrency, records, clock, nextId }: D
       return;
     }
     const block = refusal === null ? blockOf(record, atMs) : null;
-    if (refusal?.status === 429) settled(tooManyRefused(found, nextId(), refusal));
-    else if (refusal !== null)
+    if (refusal !== null)
       ask(found, true, (result) => settled(unauthenticated(found, nextId(), result, refusal)));
     else if (block !== null) ask(found, true, (result) => settled(blocked(found, nextId(), result, block)));
     else if (!question.hold) {

@@ -36,7 +36,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 const programs: Readonly<Record<string, readonly Program[]>> = {
   integration: ['redis-cli', 'prometheus', 'promtool', 'prometheus-alertmanager'],
   clients: ['nginx', 'caddy'],
-  hostile: ['nginx'],
+  hostile: ['nginx', 'caddy'],
   e2e: ['chromium', 'nginx', 'prometheus', 'prometheus-alertmanager'],
   faults: ['prometheus', 'prometheus-alertmanager'],
 };

@@ -213,8 +213,31 @@ describe.each(upstreamKinds)('$name', ({ start, requests }) => {
   test(`F4: and for any spelling made of their pieces (seed ${seed})`, async () => {
     for (const reading of ['{}', requests]) {
       gateway.usePolicy({ ...policy, requests: reading });
-      const property = fc.asyncProperty(spelling, async (target) => void (await holds(target)));
+      const property = fc.asyncProperty(spelling, async (target) => {
+        await holds(target);
+      });
       await fc.assert(property, { seed, numRuns: 150 });
     }
   });
+});
+
+test('F4: a WSGI server, which reads "_" as "-", hears who the caller is from Tollgate alone', async () => {
+  const kind = upstreamKinds.find(({ name }) => name === 'Python, WSGI');
+  const upstream = await kind?.start();
+  const gateway = await startGateway({ policy, upstream: upstream?.url ?? '' });
+  const claims = [
+    'X-Tollgate-Tenant',
+    'X_Tollgate_Tenant',
+    'X-Tollgate_Tenant',
+    'x_tollgate-tenant',
+    'X__Tollgate-Tenant',
+  ];
+  for (const names of [...claims.map((name) => [name]), claims]) {
+    const fields = names.map((name) => `${name}: victim`);
+    const { status, head } = await sendRaw(gateway.proxyUrl, rawRequest('POST /free', fields));
+    expect(status).toBe(200);
+    expect(/^x-tenant:(.*)$/im.exec(head)?.[1]?.trim()).toBe('');
+  }
+  await gateway.close();
+  await upstream?.close();
 });
