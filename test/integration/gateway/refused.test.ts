@@ -194,7 +194,9 @@ describe('public keys', () => {
     const startedAt = performance.now();
     await flood(1_000, () => forged(uniqueName('claim')).then((headers) => call(headers)));
     const seconds = Math.ceil((performance.now() - startedAt) / 1000) + 1;
-    expect(await invalid()).toBeLessThanOrEqual(60 + 40 + 51 * seconds);
+    const checked = await invalid();
+    expect(checked).toBeGreaterThan(0);
+    expect(checked).toBeLessThanOrEqual(60 + 40 + 51 * seconds);
     const response = await call(bearer(await good('patient')));
     if (response.status === 429) expect(response.headers.get('retry-after')).toBe('1');
     await eventually(async () => (await call(bearer(await good('patient')))).status === 200, {
@@ -210,7 +212,9 @@ describe('public keys', () => {
     expect(await flood(100, () => call(seen))).toEqual({ 200: 100 });
     await noise;
     // Those that came before the first of them was examined.
-    expect(await invalid()).toBeLessThanOrEqual(40);
+    const checked = await invalid();
+    expect(checked).toBeGreaterThan(0);
+    expect(checked).toBeLessThanOrEqual(40);
   });
 });
 
