@@ -34,6 +34,8 @@ const configSchema = Type.Object({
   LOG_LEVEL: Type.String({ default: 'info' }),
 });
 
+const migrateRetryMs = 1_000;
+
 const logger = createLogger('aggregator', process.env['LOG_LEVEL'] ?? 'info');
 
 await runService(logger, async (lifecycle, fail) => {
@@ -79,8 +81,6 @@ await runService(logger, async (lifecycle, fail) => {
   });
   logger.info({ opsPort: config.OPS_PORT }, 'aggregator started');
 });
-
-const migrateRetryMs = 1_000;
 
 /** Waits for ClickHouse as long as it takes, unready meanwhile; a migration that was changed ends the process. */
 async function migrateOnceUp(clickhouse: ClickHouse, options: MigrateOptions): Promise<void> {

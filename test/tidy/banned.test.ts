@@ -32,6 +32,12 @@ const bans: readonly Ban[] = [
     matches: (node) => /^console\.\w+$/.test(memberOf(node)),
   },
   {
+    what: 'a variable after the service has started',
+    instead: 'declare it above runService: what the service calls meanwhile would find it uninitialized',
+    within: /(^|\/)main\.ts$/,
+    matches: (node) => ts.isVariableStatement(node) && followsStart(node),
+  },
+  {
     what: 'the clock in the domain',
     instead: 'take the time as an argument (nowMs), so that a test can turn it',
     within: /^shared\/(domain|policy)\//,
@@ -96,6 +102,16 @@ describe('banned calls', () => {
     expect(findings).toEqual([]);
   });
 });
+
+/** True for a statement of the file that stands below its first `await`: the file pauses there. */
+function followsStart(node: ts.Statement): boolean {
+  if (!ts.isSourceFile(node.parent)) return false;
+  const { statements } = node.parent;
+  const start = statements.findIndex(
+    (statement) => ts.isExpressionStatement(statement) && ts.isAwaitExpression(statement.expression),
+  );
+  return start !== -1 && statements.indexOf(node) > start;
+}
 
 /** `a.b` of a property access, else nothing. */
 function memberOf(node: ts.Node): string {
