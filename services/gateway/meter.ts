@@ -25,7 +25,7 @@ export interface Answered {
 /** Resolves when the event is safe: only then may the response leave. Never rejects. */
 export type Meter = (verdict: Verdict, answered: Answered) => Promise<void>;
 
-const { unitsMax, costMax, latencyMsMax, limitsMax } = eventBounds;
+const { unitsMax, costMax, latencyMsMax, limitsMax, methodLengthMax } = eventBounds;
 /** Resolves when the event is safe. Never rejects. */
 export type RefundMeter = (verdict: Verdict) => Promise<void>;
 
@@ -89,7 +89,7 @@ export function createRefundMeter(
         user_id: identity.userId ?? '',
         plan: plan.name,
         route: route?.match ?? '*',
-        units,
+        units: within(units, unitsMax),
         cost: costWithin(units, route?.unitPrice ?? noPrice),
       },
     };
@@ -130,9 +130,9 @@ function eventOf(
     data: {
       user_id: identity.userId ?? '',
       plan: plan.name,
-      method,
+      // What was refused as no method may be text of any length. A cut may leave half a character.
+      method: method.slice(0, methodLengthMax).toWellFormed(),
       route: route?.match ?? '*',
-      // A cut may leave half a character.
       path: path.slice(0, pathLengthMax).toWellFormed(),
       status,
       decision: decision.outcome,

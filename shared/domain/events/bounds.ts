@@ -10,6 +10,8 @@ export const eventBounds = {
   /** `id`, `source`, `subject`, `data.user_id`, `data.plan`: as `idLengthMax` of identity.ts. */
   idLengthMax: 256,
   typeLengthMax: 128,
+  /** `data.method` of requests: `isMethod` takes no longer one. */
+  methodLengthMax: 32,
   routeLengthMax: 512,
   pathLengthMax: 512,
   unitsMax: 1_000_000_000_000,

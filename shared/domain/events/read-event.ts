@@ -146,7 +146,7 @@ function requestFields(data: Fields, extensions: Properties): UsageFields {
   return {
     userId: text(data, 'user_id', idLengthMax),
     plan: text(data, 'plan', idLengthMax),
-    method: text(data, 'method', 32),
+    method: text(data, 'method', eventBounds.methodLengthMax),
     route: text(data, 'route', eventBounds.routeLengthMax),
     path: text(data, 'path', eventBounds.pathLengthMax),
     status: integer(data, 'status', 999),

@@ -138,6 +138,14 @@ test('negative numbers return units, and say so in an event', async () => {
   expect(read).toMatchObject({ kind: 'meter', fields: { units: -4 } });
 });
 
+test('a negative 0 returns nothing', async () => {
+  await call(described({ tenant_id: tenant }, { hits_addend: { value: 9 } }));
+  const nothing = described({ tenant_id: tenant }, { hits_addend: { value: 0 }, is_negative_hits: true });
+  expect((await call(nothing)).overall_code).toBe('OK');
+  expect(await left(tenant)).toBe(1);
+  expect(gateway.events).toHaveLength(1);
+});
+
 test('descriptors that do not contradict each other describe one request', async () => {
   await call(
     described({ tenant_id: tenant }),

@@ -4,7 +4,7 @@ import { Registry } from 'prom-client';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { decode, decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
-import { createMeter } from '../../../services/gateway/meter.ts';
+import { createMeter, createRefundMeter } from '../../../services/gateway/meter.ts';
 import { createGatewayMetrics } from '../../../services/gateway/metrics.ts';
 import type { Verdict } from '../../../services/gateway/verdict.ts';
 import { outcomes } from '../../../shared/domain/decision.ts';
@@ -19,6 +19,8 @@ const id = fc
   .filter((text) => problemOfId(text) === null);
 const amount = fc.oneof(fc.double({ min: 0 }), fc.constantFrom(0, 1, 1e9, 4e9, 1e300, NaN, Infinity));
 const halves = fc.array(fc.constantFrom('a', '/', '\ud83d', '\ude00', 'é', '?', '#'), { maxLength: 600 });
+
+const prices = fc.record({ digits: fc.constantFrom(0, 75, 1e6), divisor: fc.constantFrom(1, 1e6) });
 
 const verdicts = fc.record({
   decision: fc.record({
@@ -35,29 +37,50 @@ const verdicts = fc.record({
     service: fc.option(fc.constant('billing')),
   }),
   plan: fc.record({ name: fc.constant('free') }),
-  route: fc.option(
-    fc.record({ match: fc.string({ maxLength: 512 }), price: fc.oneof(amount, fc.constant(1e6)) }),
-  ),
+  route: fc.option(fc.record({ match: fc.string({ maxLength: 512 }), unitPrice: prices })),
   units: amount,
-  method: fc.constantFrom('', 'GET', 'PROPPATCH'),
+  method: fc.oneof(
+    fc.constantFrom('', 'GET', 'PROPPATCH'),
+    halves.map((parts) => parts.join('')),
+  ),
   path: halves.map((parts) => parts.join('')),
   atMs: fc.constant(nowMs),
 });
 
+let event: UsageCloudEvent | null = null;
+const log = {
+  append: (eventAt: (n: number) => UsageCloudEvent) => ((event = eventAt(7)), 7),
+  flushed: () => Promise.resolve(),
+};
+const metrics = createGatewayMetrics(new Registry());
+const logger = pino({ level: 'silent' });
+
+function stored(): ReturnType<typeof decode> {
+  const value = Buffer.from(JSON.stringify(event));
+  return decode(
+    { partition: 0, offset: 0, headers: {}, timestampMs: nowMs, value },
+    nowMs,
+    decodeBoundsDefault,
+  );
+}
+
 test('the event of every request is one that the aggregator stores', () => {
-  let event: UsageCloudEvent | null = null;
-  const log = {
-    append: (eventAt: (n: number) => UsageCloudEvent) => ((event = eventAt(7)), 7),
-    flushed: () => Promise.resolve(),
-  };
-  const metrics = createGatewayMetrics(new Registry());
-  const meter = createMeter(log, 'node-1', metrics, pino({ level: 'silent' }), () => 1);
+  const meter = createMeter(log, 'node-1', metrics, logger, () => 1);
   fc.assert(
     fc.property(verdicts, amount, fc.integer({ min: 100, max: 599 }), (verdict, latencyMs, status) => {
       void meter(verdict as unknown as Verdict, { status, latencyMs, door: 'proxy' });
-      const value = Buffer.from(JSON.stringify(event));
-      const record = { partition: 0, offset: 0, headers: {}, timestampMs: nowMs, value };
-      expect(decode(record, nowMs, decodeBoundsDefault)).toMatchObject({ kind: 'request' });
+      expect(stored()).toMatchObject({ kind: 'request' });
+    }),
+    { numRuns: 1_000, seed },
+  );
+});
+
+test('the event of returned units is one that the aggregator stores', () => {
+  const meterRefund = createRefundMeter(log, 'node-1', metrics, logger);
+  fc.assert(
+    fc.property(verdicts, (verdict) => {
+      void meterRefund(verdict as unknown as Verdict);
+      expect(stored()).toMatchObject({ kind: 'foreign' });
     }),
     { numRuns: 1_000, seed },
   );

@@ -25,7 +25,7 @@ interface Decided {
  * those after it are only looked at.
  *
  * A number of 0 checks whether the next unit would pass and takes nothing; its refusal is recorded like any other.
- * Negative numbers return units and always pass.
+ * Negative numbers return units and always pass; a negative 0 returns nothing.
  */
 export async function limitRate(gate: Gate, call: RateLimitRequest, waitMsMax: number): Promise<Answer> {
   const startedAt = performance.now();
@@ -68,7 +68,7 @@ async function settle(gate: Gate, decided: readonly Decided[], startedAt: number
   await Promise.all(
     decided.map(async ({ request, verdict, charged }) => {
       if (charged) await meter(gate, verdict, startedAt);
-      else if (request.returns) await gate.refund(verdict);
+      else if (request.returns && request.hits !== 0) await gate.refund(verdict);
     }),
   );
 }
