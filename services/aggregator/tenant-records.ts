@@ -4,6 +4,7 @@ import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import type { RejectedMessage } from '../../shared/kafka/consumer-handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import { readTenantRecord } from '../../shared/kafka/tenant-record.ts';
+import { versionMax } from '../../shared/tenants/record-schema.ts';
 
 /**
  * Copies tenant records into ClickHouse for analysts, each with its order among the tenant's records: one that comes again,
@@ -26,10 +27,16 @@ export async function storeTenantRecords(
     const { tenantId, record, version } = read;
     const head = { tenant_id: tenantId, kafka_offset: orderOf(version, message.offset) };
     if (record !== null) rows.push({ ...head, ...columnsOf(record) });
-    else rows.push({ ...head, removed: true, updated_at: new Date(message.timestampMs ?? 0).toISOString() });
+    else rows.push({ ...head, removed: true, updated_at: timeOf(message) });
   }
   await clickhouse.insert('stored_tenants', rows);
   return rejected;
+}
+
+/** Producers choose the time of a record; one that is no time, or after the year 2286, is as good as none. */
+function timeOf({ timestampMs }: ConsumedMessage): string {
+  const atMs = timestampMs ?? 0;
+  return new Date(atMs >= 0 && atMs <= versionMax ? atMs : 0).toISOString();
 }
 
 const offsetBits = 20n;

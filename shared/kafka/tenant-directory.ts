@@ -9,7 +9,13 @@ import { faultsInRecord } from '../tenants/record-faults.ts';
 import type { Kafka } from './kafka.ts';
 import { createProducer } from './producer.ts';
 import { readTable } from './table.ts';
-import { readTenantRecord, versionHeader, versionOf, versionOfDeletion } from './tenant-record.ts';
+import {
+  readTenantRecord,
+  versionAfter,
+  versionHeader,
+  versionOf,
+  versionOfDeletion,
+} from './tenant-record.ts';
 import { readTopicEnds } from './topic-ends.ts';
 import type { Topics } from './topics.ts';
 
@@ -103,7 +109,7 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
   };
 
   function nextVersion(tenantId: string): number {
-    return Math.max((table.orderOf(tenantId)?.version ?? 0) + 1, clock.now());
+    return versionAfter(table.orderOf(tenantId)?.version ?? 0, clock.now());
   }
 
   /** In every partition: where partitions were added an older record may stand in one that the key has left. */

@@ -2,6 +2,7 @@ import { readInstant } from '../domain/instant.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
 import { textOfFaults } from '../runtime/schema-faults.ts';
 import { faultsInRecord } from '../tenants/record-faults.ts';
+import { versionMax } from '../tenants/record-schema.ts';
 import type { ConsumedMessage } from './message.ts';
 
 /** A record of the tenants topic (null where it deletes the tenant's), or what is wrong with it. */
@@ -32,7 +33,7 @@ export function readTenantRecord(message: Message): ReadTenantRecord {
 
 /** Of a record that an older release wrote: when it was updated, which is on the same scale. */
 export function versionOf({ version, updated_at }: TenantRecord): number {
-  return version ?? readInstant(updated_at) ?? 0;
+  return boundedVersion(version ?? readInstant(updated_at) ?? 0);
 }
 
 /** A deletion has no value to carry its version; that of an older release has the time at which it was written. */
@@ -41,5 +42,18 @@ export function versionOfDeletion({
   timestampMs,
 }: Pick<Message, 'headers' | 'timestampMs'>): number {
   const version = Number(headers[versionHeader] ?? Number.NaN);
-  return Number.isSafeInteger(version) && version >= 0 ? version : (timestampMs ?? 0);
+  return boundedVersion(Number.isSafeInteger(version) && version >= 0 ? version : (timestampMs ?? 0));
+}
+
+/**
+ * The version of the record that follows one of version `known`. Records of the highest version follow each other as in
+ * the log, so a record that has it can still be replaced.
+ */
+export function versionAfter(known: number, nowMs: number): number {
+  return boundedVersion(Math.max(known + 1, nowMs));
+}
+
+/** Times before 1970 and after 2286, and versions of other writers, stay within what every reader and ClickHouse can order. */
+function boundedVersion(version: number): number {
+  return Math.min(Math.max(version, 0), versionMax);
 }

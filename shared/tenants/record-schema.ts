@@ -126,7 +126,7 @@ const history = Type.Array(
 );
 
 /** Unix milliseconds of the year 2286: ClickHouse orders records by a million times as much, in 64 bits. */
-const versionMax = 1e13;
+export const versionMax = 1e13;
 
 const tenantId = Type.String({ minLength: 1, maxLength: idLengthMax });
 
