@@ -137,6 +137,7 @@ const transientCodes = new Set([
 /** Codes by which ClickHouse says of an insert that a value in the data cannot be what its column holds. */
 const badDataCodes = new Set([
   '6',
+  '25',
   '26',
   '27',
   '38',
@@ -146,6 +147,7 @@ const badDataCodes = new Set([
   '70',
   '72',
   '117',
+  '130',
   '131',
   '321',
   '349',

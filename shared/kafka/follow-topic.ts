@@ -81,10 +81,20 @@ export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic
     }
     for (const message of messages) {
       const { offset, key } = message;
-      if (offset >= position && !onRecord(message)) noteUnusable({ partition, offset, key });
+      if (offset >= position && !isUsed(message)) noteUnusable({ partition, offset, key });
     }
     positions.set(partition, Math.max(position, nextOffset));
     noteReady();
+  }
+
+  /** One record that its reader cannot bear must not end the reading of all that follow. */
+  function isUsed(message: ConsumedMessage): boolean {
+    try {
+      return onRecord(message);
+    } catch (error) {
+      kafka.logger.error({ err: error, topic }, 'taking a record failed');
+      return false;
+    }
   }
 
   function noteUnusable(record: object): void {

@@ -2,7 +2,7 @@ import { Ajv } from 'ajv';
 import { Type } from 'typebox';
 import type { AlertEvent } from '../../../shared/domain/alert.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
-import { alertSchema, isInstant } from '../alert-record.ts';
+import { alertFormats, alertSchema } from '../alert-record.ts';
 
 export type Channel = 'webhook' | 'slack' | 'email' | 'log';
 
@@ -79,22 +79,23 @@ export function afterAttempt(
   return { ...next, next_attempt_ms: nowMs + Math.ceil(waitMs) };
 }
 
+const text = Type.String({ format: 'text', maxLength: 10_000 });
 const instantMs = Type.Number({ minimum: 0, maximum: 8.64e15 });
 const schema = Type.Object({
   alert: alertSchema,
   channel: Type.Enum(['webhook', 'slack', 'email', 'log']),
-  target_id: Type.String({ minLength: 1 }),
-  target: Type.String(),
+  target_id: Type.String({ format: 'text', minLength: 1, maxLength: 200 }),
+  target: text,
   partition: Type.Integer({ minimum: 0 }),
   status: Type.Enum(['pending', 'delivered', 'dead', 'dropped']),
-  attempts: Type.Integer({ minimum: 0 }),
+  attempts: Type.Integer({ minimum: 0, maximum: 1_000_000 }),
   next_attempt_ms: instantMs,
   created_ms: instantMs,
   updated_ms: instantMs,
   gone: Type.Optional(Type.Boolean()),
-  error: Type.String(),
+  error: text,
 });
-const validate = new Ajv().addFormat('instant', isInstant).compile<Delivery>(schema);
+const validate = new Ajv({ formats: alertFormats }).compile<Delivery>(schema);
 
 /** A record of the deliveries topic; null for what is none. */
 export function readDelivery({ key, value }: Pick<ConsumedMessage, 'key' | 'value'>): Delivery | null {
