@@ -1,22 +1,18 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
+import { openRaw } from './raw-connection.ts';
 
 export interface RawAnswer {
   readonly status: number;
+  /** Status line and fields, as they came. */
   readonly head: string;
   readonly body: string;
 }
 
-/** Sends bytes as they are, which no HTTP client would, and reads one answer to its end. */
-export async function sendRaw(url: string, text: string): Promise<RawAnswer> {
-  const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname);
-  socket.on('error', () => undefined);
-  let answer = '';
-  socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')));
-  socket.write(Buffer.from(text, 'latin1'));
-  if (!socket.readableEnded) await once(socket, 'close');
-  const [head = '', body = ''] = answer.split('\r\n\r\n', 2);
+/** Sends one request as it is, which no HTTP client would, and reads until the server closes the connection. */
+export async function sendRaw(url: string, request: string): Promise<RawAnswer> {
+  const connection = await openRaw(url);
+  connection.write(request);
+  await connection.closed;
+  const [head = '', body = ''] = connection.text().split('\r\n\r\n', 2);
   return { status: Number(head.split(' ')[1]), head, body };
 }
 
