@@ -1,5 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiServer } from './api-server.ts';
+import { sendProblem } from './caller.ts';
+import { answerPreflight, isPreflight, preflightLimits } from './cors.ts';
 import type { Gate } from './gate.ts';
 import { anonymous } from './identify.ts';
 import { breakOff, sendFault } from './passage.ts';
@@ -8,6 +10,8 @@ import type { Exchange } from './transport/connection.ts';
 import { awaitsContinue, sendContinue } from './transport/expectation.ts';
 import { requestFault } from './transport/request-fault.ts';
 import type { Fault } from './transport/fault.ts';
+import { problemOf } from './problem.ts';
+import { passes } from './verdict.ts';
 
 /** The first hook of the listener, and a synchronous one: the parser may fail in the body of a request at once. */
 export function trackRequests(app: ApiServer, gate: Gate): void {
@@ -23,6 +27,27 @@ export function refuseFaults(app: ApiServer): void {
     const exchange = exchangeOf(reply.raw) as ApiExchange;
     const fault = exchange.begin() ?? requestFault(request.raw);
     return fault === null ? undefined : exchange.answer(fault);
+  });
+}
+
+/**
+ * Answers preflights before a caller is looked for: they have none. They cost their address nothing but its preflights.
+ * Without `cors` in the policy nothing here is for browsers of other origins.
+ */
+export function answerPreflights(app: ApiServer, gate: Gate): void {
+  app.addHook('onRequest', async (request, reply) => {
+    const { method, headers, socket, originalUrl: url } = request;
+    if (!isPreflight(method, headers)) return undefined;
+    const policy = gate.policy();
+    const who = { identity: anonymous(gate.addressOf(headers, socket.remoteAddress ?? '')), refusal: null };
+    const applicable = preflightLimits(policy);
+    const question = { who, method, url, cost: null, peek: false, hold: false, plan: null, applicable };
+    const verdict = await gate.decide(question);
+    request.verdict = verdict;
+    if (!passes(verdict)) sendProblem(reply, problemOf(verdict));
+    else if (policy.cors !== null) answerPreflight(reply, policy.cors);
+    else reply.callNotFound();
+    return reply;
   });
 }
 

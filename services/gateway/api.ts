@@ -3,11 +3,12 @@ import { fastify } from 'fastify';
 import type { FastifyError, FastifyRequest } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { declareAccess, guardRoutes } from '../../shared/runtime/access.ts';
-import { askForBodies, refuseFaults, trackRequests } from './api-intake.ts';
+import { answerPreflights, askForBodies, refuseFaults, trackRequests } from './api-intake.ts';
 import type { ApiOptions, ApiServer } from './api-server.ts';
 import { chargeApiRequests } from './api-work.ts';
 import { serverOptions } from './app.ts';
 import { requireCredential, sendProblem } from './caller.ts';
+import { writeOwnCors } from './cors.ts';
 import { registerAuthz } from './doors/authz.ts';
 import { registerCheck } from './doors/check.ts';
 import { registerDecisions } from './doors/decisions.ts';
@@ -39,6 +40,8 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
     frameworkErrors: (error, request, reply) => {
       void headersOf(gate, request).then((headers) => {
         reply.headers(headers);
+        const { cors } = gate.policy();
+        if (cors !== null) writeOwnCors(cors, reply);
         sendProblem(reply, plainProblem(error.statusCode ?? 400, `${error.message}.`));
       });
     },
@@ -47,6 +50,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   app.decorateRequest('caller', null);
   app.decorateRequest('verdict', null);
   trackRequests(app, gate);
+  answerPreflights(app, gate);
   app.addHook('onRequest', async (request) => {
     request.caller = await gate.identify(request.headers, request.socket.remoteAddress ?? '');
   });
@@ -85,6 +89,8 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
 function addLimitHeaders(app: ApiServer, gate: Gate): void {
   app.addHook('onSend', async (request, reply, payload) => {
     reply.headers(request.verdict === null ? await headersOf(gate, request) : limitHeaders(request.verdict));
+    const { cors } = gate.policy();
+    if (cors !== null) writeOwnCors(cors, reply);
     return payload;
   });
 }

@@ -29,13 +29,17 @@ export class Passage implements Exchange {
   fault: Fault | null = null;
   /** Ends what waits for the request, when it is over or fails. What it ends answers a request that failed. */
   end: (() => void) | null = null;
+  /** False once the upstream, or the API behind the plugin, answers. */
+  own: boolean;
   metered = false;
   ended = false;
 
-  constructor(gate: Gate, door: string, reply: FastifyReply) {
+  /** `own`: whether the answer is Tollgate's as long as no other is begun. */
+  constructor(gate: Gate, door: string, reply: FastifyReply, own: boolean) {
     this.gate = gate;
     this.door = door;
     this.reply = reply;
+    this.own = own;
     gate.metrics.opened();
     setExchange(reply.raw, this);
     // `close` follows every response that reached its connection, answered or not, exactly once.
@@ -82,8 +86,15 @@ export function breakOff(reply: FastifyReply): void {
   else reply.header('connection', 'close');
 }
 
+/** Says that Tollgate answers, where another answer was expected. */
+export function markOwn({ request }: FastifyReply): void {
+  const passage = request.tollgate ?? null;
+  if (passage !== null) passage.own = true;
+}
+
 /** Answers a request that cannot be served as it came. What is left of it is not read. */
 export function sendFault(reply: FastifyReply, { status, detail }: Fault): FastifyReply {
+  markOwn(reply);
   return reply
     .code(status)
     .header('connection', 'close')

@@ -2,10 +2,14 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fastifyPlugin } from 'fastify-plugin';
 import { readMethod } from '../../shared/domain/request-method.ts';
+import type { ApplicableLimits } from '../../shared/policy/match.ts';
+import { answerPreflight, exposeLimits, free, isPreflight, preflightLimits, writeOwnCors } from './cors.ts';
+import type { Question } from './decide.ts';
 import type { Gate } from './gate.ts';
 import { writeLimitHeaders } from './headers.ts';
+import { anonymous } from './identify.ts';
 import type { Identified } from './identify.ts';
-import { Passage, sendFault } from './passage.ts';
+import { Passage, markOwn, sendFault } from './passage.ts';
 import { problemOf, problemType } from './problem.ts';
 import { holdContinue, sendContinue } from './transport/expectation.ts';
 import { requestFault } from './transport/request-fault.ts';
@@ -33,9 +37,15 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
     holdContinue(app.server);
     app.decorateRequest('tollgate', null);
     app.addHook('onRequest', (request, reply, next) => {
-      const passage = new Passage(gate, door, reply);
+      const passage = new Passage(gate, door, reply, rewritten);
       request.tollgate = passage;
-      const who = gate.identify(request.headers, request.socket.remoteAddress ?? '');
+      const remote = request.socket.remoteAddress ?? '';
+      if (isPreflight(request.method, request.headers)) {
+        const identity = anonymous(gate.addressOf(request.headers, remote));
+        decide({ identity, refusal: null }, passage, request, next, preflightLimits(gate.policy()));
+        return;
+      }
+      const who = gate.identify(request.headers, remote);
       if (who instanceof Promise) {
         who.then((known) => decide(known, passage, request, next)).catch(next);
       } else decide(who, passage, request, next);
@@ -47,6 +57,8 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
         return;
       }
       writeLimitHeaders(passage.verdict, reply);
+      const { cors } = passage.verdict.policy;
+      if (cors !== null) (passage.own ? writeOwnCors : exposeLimits)(cors, reply);
       // The event is safe before the response leaves: what a client was told is never forgotten.
       void passage.meter(reply.statusCode).then(() => next(null, payload));
     });
@@ -57,6 +69,7 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
       passage: Passage,
       request: FastifyRequest,
       next: (error?: Error) => void,
+      preflight: ApplicableLimits | null = null,
     ): void {
       const fault = faultOf(request.raw);
       const method = readMethod(request.method, request.headers, gate.policy().requests);
@@ -72,7 +85,8 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
         plan: null,
       };
       try {
-        gate.settle(question, (verdict) => proceed(verdict, passage, next));
+        if (preflight === null) gate.settle(question, (verdict) => proceed(verdict, passage, next));
+        else settlePreflight(gate, { ...question, applicable: preflight }, passage, next);
       } catch (error) {
         next(asError(error));
       }
@@ -80,6 +94,23 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
   },
   { fastify: '5.x', name: 'tollgate' },
 );
+
+function settlePreflight(
+  gate: Gate,
+  question: Question,
+  passage: Passage,
+  next: (error?: Error) => void,
+): void {
+  const { cors } = gate.policy();
+  // What is answered here needs no permit.
+  gate.settle({ ...question, hold: cors === null }, (verdict) => {
+    if (!passes(verdict)) gate.count(verdict);
+    proceed(free(verdict), passage, () => {
+      if (cors === null) next();
+      else answerPreflight(passage.reply, cors);
+    });
+  });
+}
 
 function proceed(verdict: Verdict, passage: Passage, next: (error?: Error) => void): void {
   const { reply } = passage;
@@ -124,6 +155,7 @@ const skippedBytesMax = 65_536;
 /** Answers a refused request; headers follow in `onSend` as for any other. */
 function refuse(reply: FastifyReply, verdict: Verdict): void {
   const problem = problemOf(verdict);
+  markOwn(reply);
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer error="invalid_token"');
   if (problem.status === 503) reply.header('retry-after', '1');
   const { unreadable } = verdict;

@@ -1,3 +1,4 @@
+import type { CorsPolicy } from './cors.ts';
 import type { Limit, Mode, SlowDown } from './limit.ts';
 import type { MeterDefinition } from './meter.ts';
 import type { Price } from './money.ts';
@@ -82,6 +83,10 @@ export interface Policy {
   readonly platform: readonly Limit[];
   /** What one tenant and one address may hold of each concurrent limit of the platform. */
   readonly shares: readonly Limit[];
+  /** Null where the upstream answers preflights, and pages cannot read what Tollgate answers. */
+  readonly cors: CorsPolicy | null;
+  /** What one address may send of preflights, which are charged to nothing else. */
+  readonly preflight: Limit;
   readonly sessions: ReadonlyMap<string, SessionKind>;
   readonly services: readonly { readonly name: string; readonly tokenSha256: string }[];
   readonly alertThresholds: readonly number[];

@@ -11,6 +11,7 @@ import type {
   SessionKind,
 } from '../domain/policy.ts';
 import { compileApiLimits } from './api-limits.ts';
+import { compileCors, compilePreflightLimit } from './cors.ts';
 import { calendarPeriod, durationMs } from './duration.ts';
 import { compileMeters } from './meters.ts';
 import type { FieldPath, Mistakes } from './mistakes.ts';
@@ -52,6 +53,8 @@ export function compilePolicy(text: string, file: PolicyFile, secrets: Secrets, 
     routes: (file.routes ?? []).map((route) => compileRoute(route, Object.keys(file.plans), mode)),
     platform,
     shares: compileShares(platform, file.platform?.shares),
+    cors: compileCors(file.cors),
+    preflight: compilePreflightLimit(file.cors, mode),
     sessions: new Map(
       Object.entries(file.sessions ?? {}).map(([name, kind]) => [name, compileSession(name, kind)]),
     ),

@@ -3,6 +3,7 @@ import ipaddr from 'ipaddr.js';
 import { moneyOf } from '../domain/money.ts';
 import type { RequestReading } from '../domain/request-reading.ts';
 import { isUnreadable, percentEncoded, readTarget } from '../domain/request-target.ts';
+import { checkCors } from './cors.ts';
 import { calendarPeriod, durationMs } from './duration.ts';
 import { checkMeters } from './meters.ts';
 import type { FieldPath, Mistakes } from './mistakes.ts';
@@ -19,10 +20,18 @@ export function crosscheck(file: PolicyFile, mistakes: Mistakes): void {
   checkPlatform(file, mistakes);
   checkServices(file, mistakes);
   checkMeters(file.meters, mistakes);
+  checkCors(file.cors, mistakes);
 }
 
 /** These stand beside limit names in an event's `limited_by`. */
-const reservedNames = new Set(['blocked', 'unauthenticated', 'invalid', 'cost_too_high', 'limit']);
+const reservedNames = new Set([
+  'blocked',
+  'unauthenticated',
+  'invalid',
+  'cost_too_high',
+  'limit',
+  'preflight',
+]);
 const longestLeewayMs = 5 * 60_000;
 const shortestWindowMs = 1_000;
 const longestWindowMs = 366 * 86_400_000;

@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { eventBounds } from '../domain/events/bounds.ts';
 import { apiFile } from './api-limits.ts';
+import { corsFile } from './cors.ts';
 import { identityFile } from './identity-file.ts';
 import { metersFile } from './meters.ts';
 import { requestsFile } from './requests.ts';
@@ -165,6 +166,7 @@ export const policyFileSchema = Type.Object(
       ),
     ),
     api: Type.Optional(apiFile),
+    cors: Type.Optional(corsFile),
     sessions: Type.Optional(keyed(sessionFile, 'kinds of sessions by name')),
     services: Type.Optional(Type.Array(serviceFile, { description: 'a list of internal services' })),
     alerts: Type.Optional(

@@ -107,6 +107,7 @@ async function forward(
       signal: abort.signal,
     });
     gate.metrics.upstreamSeconds.observe((performance.now() - startedAt) / 1000);
+    if (passage !== null) passage.own = false;
     reply.code(answer.statusCode).headers(clientHeaders(answer.headers));
     return await reply.send(answer.body);
   } catch (error) {

@@ -6,13 +6,15 @@ import { createWebApp } from '../../../services/console/web-app.ts';
 import { createApiServer } from '../../../services/gateway/api.ts';
 import type { ApiOptions } from '../../../services/gateway/api-server.ts';
 import { createProxyServer } from '../../../services/gateway/app.ts';
+import { boundsDefault } from '../../../services/gateway/transport/bounds.ts';
 import { systemClock } from '../../../shared/runtime/clock.ts';
 import { createOpsServer } from '../../../shared/runtime/ops.ts';
 
 /** Parts that no route needs before its first request. */
 const parts = { clock: systemClock, registry: new Registry(), metrics: {} } as unknown as ConsoleParts;
-const options = { gate: { clock: systemClock } } as unknown as ApiOptions;
-const proxy = { ...options, bodyBytesMax: 1, upstreamTimeoutMs: 1, idleTimeoutMs: 1 };
+const gate = { clock: systemClock, metrics: {} };
+const options = { gate, bounds: boundsDefault } as unknown as ApiOptions;
+const proxy = { ...options, bodyBytesMax: 1, upstreamTimeoutMs: 1 };
 
 /** Every listener with all its routes, for what can be said of them before they answer. */
 export const listeners: Readonly<
