@@ -1,3 +1,4 @@
+import { METHODS } from 'node:http';
 import fastifySwagger from '@fastify/swagger';
 import { fastify } from 'fastify';
 import type { FastifyError, FastifyRequest } from 'fastify';
@@ -46,6 +47,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
       });
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
+  addMethods(app);
   registerJsonBody(app);
   app.decorateRequest('caller', null);
   app.decorateRequest('verdict', null);
@@ -83,6 +85,13 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   registerSessions(app, options);
   app.get('/openapi.json', { schema: { hide: true }, config: { access: 'public' } }, () => app.swagger());
   return app;
+}
+
+/** Of WebDAV and others, without a body in Fastify's eyes: Envoy asks about a request by the method of the request. */
+function addMethods(app: ApiServer): void {
+  for (const method of METHODS) {
+    if (method !== 'CONNECT' && !app.supportedMethods.includes(method)) app.addHttpMethod(method);
+  }
 }
 
 /** Every answer, errors included, says how its caller's limits stand; where no decision was made it looks them up. */

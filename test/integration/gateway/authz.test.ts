@@ -1,3 +1,4 @@
+import { request } from 'undici';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
 import { as, limitHeadersOf, startGateway } from './gateway.ts';
@@ -36,6 +37,26 @@ async function statusesOf(times: number, fields: Fields, query: string): Promise
   for (let i = 0; i < times; i += 1) statuses.push((await ask(fields, query)).status);
   return statuses;
 }
+
+describe('Envoy asks by HTTP about any request of its client', () => {
+  test.each([
+    ['POST', 'application/json', ''],
+    ['POST', 'application/json', '{"cut":'],
+    ['PUT', 'multipart/form-data; boundary=x', '--x'],
+    ['PATCH', 'no type at all', 'any'],
+    ['PROPFIND', 'text/xml', ''],
+    ['PURGE', '', ''],
+  ])('%s of type %j with the body %j is decided about', async (method, type, body) => {
+    const response = await request(`${gateway.apiUrl}/v1/ext-authz/free`, {
+      method,
+      headers: { ...caller, 'content-type': type, 'content-length': String(body.length) },
+      ...(body === '' ? {} : { body }),
+    });
+    await response.body.dump();
+    expect(response.statusCode).toBe(200);
+    expect(gateway.requests()).toMatchObject([{ data: { method, path: '/free', door: 'ext_authz' } }]);
+  });
+});
 
 describe('E3: a client cannot describe another request than the one its proxy asks about', () => {
   test.each([

@@ -12,15 +12,26 @@ const prefix = '/v1/ext-authz';
 
 /**
  * Envoy's `ext_authz` filter over HTTP with `path_prefix: /v1/ext-authz`: the original method, and the original target
- * behind the prefix. 200 lets the request pass; any other status, with its fields and body, is the client's answer.
+ * behind the prefix. 200 lets the request pass; any other status, with its fields and body, is the client's answer. A
+ * body is never read.
  */
 export function registerEnvoyAuthorization(app: ApiServer, gate: Gate): void {
   const options = {
     config: { access: 'decision', work: 'decision' } as const,
     schema: { hide: true },
   };
-  app.all(prefix, options, (request, reply) => authorize(gate, request, reply));
-  app.all(`${prefix}/*`, options, (request, reply) => authorize(gate, request, reply));
+  // In a scope of its own: the fields are the client's, so its type of body, which may be none, says nothing of what arrives.
+  void app.register((scope: ApiServer, _none: object, done: () => void) => {
+    scope.addHook('onRequest', (request, _reply, next) => {
+      delete request.raw.headers['content-type'];
+      next();
+    });
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', (_request, _body, parsed) => parsed(null));
+    scope.all(prefix, options, (request, reply) => authorize(gate, request, reply));
+    scope.all(`${prefix}/*`, options, (request, reply) => authorize(gate, request, reply));
+    done();
+  });
 }
 
 async function authorize(gate: Gate, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
