@@ -1,6 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { LRUCache } from 'lru-cache';
 import type { ApiLimits } from '../../shared/domain/policy.ts';
 import { apiLimitsFor } from '../../shared/policy/match.ts';
+import { addressPart } from '../../shared/redis/keys.ts';
 import type { ApiServer } from './api-server.ts';
 import { sendProblem } from './caller.ts';
 import type { Gate } from './gate.ts';
@@ -12,7 +14,7 @@ import type { Verdict } from './verdict.ts';
 declare module 'fastify' {
   interface FastifyContextConfig {
     /**
-     * `decision`: the call is charged to the limits it asks about. `events`: its events are charged too, when they are
+     * `decision`: the call is charged to the limits it asks about (see `chargeUndecided`). `events`: its events are charged too, when they are
      * known. Absent: a call like any other.
      */
     work?: 'decision' | 'events';
@@ -37,6 +39,43 @@ export function chargeApiRequests(app: ApiServer, gate: Gate): void {
     if (work === 'events' && !(await hasRoom(gate, request, reply, 'events'))) return reply;
     if (!(await chargeWork(gate, request, reply, [{ kind: 'requests', units: 1 }]))) return reply;
   });
+}
+
+/** Callers of whom this node keeps that they are over their limit: a few megabytes. */
+const overMax = 10_000;
+
+/**
+ * Charges a call for a decision that ends without one: its body was read, and no limit it asks about has paid for that. A
+ * caller that is over its limit of such calls is refused before its next body is read, until there is room again.
+ */
+export function chargeUndecided(app: ApiServer, gate: Gate): void {
+  const over = new LRUCache<string, true>({ max: overMax });
+  app.addHook('onRequest', async (request, reply) => {
+    if (over.size === 0 || !asksForDecision(request)) return;
+    const caller = callerKey(request);
+    if (caller === null || !over.has(caller)) return;
+    if (!(await hasRoom(gate, request, reply, 'requests'))) return reply;
+    over.delete(caller);
+  });
+  app.addHook('onResponse', async (request) => {
+    if (request.verdict !== null || !asksForDecision(request)) return;
+    const caller = chargeable(request);
+    const key = callerKey(request);
+    if (caller === null || key === null) return;
+    const verdict = await decideWork(gate, caller, { kind: 'requests', units: 1 }, false);
+    gate.metrics.apiWork.inc({ kind: 'requests', result: passes(verdict) ? 'allowed' : 'limited' });
+    if (!passes(verdict)) over.set(key, true);
+  });
+}
+
+function asksForDecision({ routeOptions: { config } }: FastifyRequest): boolean {
+  return config.work === 'decision' && config.access === 'credential';
+}
+
+/** Whom `requests` is counted for. */
+function callerKey(request: FastifyRequest): string | null {
+  const identity = chargeable(request)?.identity;
+  return identity === undefined ? null : (identity.tenantId ?? `address ${addressPart(identity.ip)}`);
 }
 
 /** Charges all of it or nothing. False where the answer is sent: the caller is over a limit of its own work, or blocked. */

@@ -6,7 +6,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { declareAccess, guardRoutes } from '../../shared/runtime/access.ts';
 import { answerPreflights, askForBodies, refuseFaults, trackRequests } from './api-intake.ts';
 import type { ApiOptions, ApiServer } from './api-server.ts';
-import { chargeApiRequests } from './api-work.ts';
+import { chargeApiRequests, chargeUndecided } from './api-work.ts';
 import { serverOptions } from './app.ts';
 import { requireCredential, sendProblem } from './caller.ts';
 import { writeOwnCors } from './cors.ts';
@@ -60,6 +60,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   guardRoutes(app, { listener: 'api', openRoutes, guards: { credential: requireCredential(gate) } });
   declareAccess(app, 'credential');
   chargeApiRequests(app, gate);
+  chargeUndecided(app, gate);
   askForBodies(app);
   addLimitHeaders(app, gate);
   app.setErrorHandler((error: FastifyError, _request, reply) => {

@@ -72,6 +72,21 @@ test('F6: callers without a tenant are charged by their address', async () => {
   expect(refusedOf(await statusesOf(1, '/openapi.json', from('203.0.113.51')))).toBe(0);
 });
 
+test('F6: a call for a decision that gets none is charged, and refused beyond the limit before its body is read', async () => {
+  const headers = { ...(await as(uniqueName('acme'))), 'content-type': 'application/json' };
+  const check = (body: object): Promise<number[]> =>
+    statusesOf(1, '/v1/check', { method: 'POST', headers, body: JSON.stringify(body) });
+  const good = { method: 'GET', path: '/' };
+  await expect.poll(() => check({ ...good, path: '' }), { timeout: 10_000 }).toEqual([429]);
+  expect(await check(good)).toEqual([429]);
+  const [other] = await statusesOf(1, '/v1/check', {
+    method: 'POST',
+    headers: { ...(await as(uniqueName('globex'))), 'content-type': 'application/json' },
+    body: JSON.stringify(good),
+  });
+  expect(other).toBe(200);
+});
+
 test('a decision is charged to what it asks about, a peek is work', async () => {
   const headers = { ...(await as(uniqueName('acme'))), 'content-type': 'application/json' };
   const check = (peek: boolean): RequestInit => ({
