@@ -16,6 +16,7 @@ import { html } from './pages/html.ts';
 import { emptyState, failedState, page } from './pages/layout.ts';
 import { registerPortal } from './portal/app.ts';
 import { requireVisitor } from './portal/visitor.ts';
+import { readQuery } from './query-fields.ts';
 import { isCrossSiteChange } from './same-origin.ts';
 
 const bodyBytesMax = 64 * 1024;
@@ -41,7 +42,10 @@ const openRoutes = [
  * no frame and no other origin.
  */
 export async function createWebApp(parts: ConsoleParts): Promise<FastifyInstance> {
-  const app = fastify({ bodyLimit: bodyBytesMax, routerOptions: { maxParamLength: 2000 } });
+  const app = fastify({
+    bodyLimit: bodyBytesMax,
+    routerOptions: { maxParamLength: 2000, querystringParser: readQuery },
+  });
   measureRequests(app, 'web', parts.metrics);
   await app.register(helmet, {
     contentSecurityPolicy: {

@@ -38,6 +38,8 @@ export function problemOfId(id: string): string | null {
 export function problemOfTenantId(id: string): string | null {
   if (id === anonymousTenant) return 'is reserved for callers without a tenant';
   if (id === heartbeatTenant) return 'is reserved for the heartbeat of the pipeline';
+  // Every client resolves them before it sends a path: no address could name such a tenant, to block it or to reset it.
+  if (id === '.' || id === '..') return 'is a dot segment of a path';
   return problemOfId(id);
 }
 

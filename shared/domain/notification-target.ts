@@ -11,9 +11,14 @@ export function isEmailAddress(text: string): boolean {
   return text.length <= emailLengthMax && emailPattern.test(text);
 }
 
-/** An absolute http or https address without a user: a password in it would be shown wherever the address is. */
+/** An absolute http or https address without a user or password: it would be shown wherever the address is. */
 export function isWebAddress(text: string): boolean {
   if (text.length > webAddressLengthMax) return false;
   const url = URL.parse(text);
-  return url !== null && (url.protocol === 'https:' || url.protocol === 'http:') && url.username === '';
+  return (
+    url !== null &&
+    (url.protocol === 'https:' || url.protocol === 'http:') &&
+    url.username === '' &&
+    url.password === ''
+  );
 }

@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { spanMs } from '../admin/installation.ts';
 import type { ConsoleParts } from '../console.ts';
 import { html } from '../pages/html.ts';
 import { formOf } from '../portal/sign-in.ts';
@@ -12,6 +11,7 @@ import { addBoost, endBoost } from '../tenants/boosts.ts';
 import type { BoostRequest } from '../tenants/boosts.ts';
 import { actionForOperator, sendOperatorPage } from './signed-in.ts';
 import { planFrom } from './plan-form.ts';
+import { spanEnd } from './span-end.ts';
 
 interface Action {
   readonly id: string;
@@ -86,23 +86,19 @@ async function run(
   );
 }
 
-/** `for` of a form: empty means for good, else `7d` from now on. */
-function endOf(form: URLSearchParams, nowMs: number): string | null {
-  const text = form.get('for') ?? '';
-  return /^[1-9][0-9]{0,5}[smhd]$/.test(text) ? new Date(nowMs + spanMs(text)).toISOString() : null;
-}
-
 function boostFrom(form: URLSearchParams, actor: string, nowMs: number): BoostRequest {
-  const value = Number(form.get('value'));
+  const text = (form.get('value') ?? '').trim();
+  // `Number` reads an empty field as 0, which would refuse all requests.
+  const value = text === '' ? Number.NaN : Number(text);
   return {
     limit: form.get('limit') ?? '',
     ...(form.get('how') === 'set_to' ? { set_to: value } : { multiply: value }),
-    ends_at: endOf(form, nowMs) ?? '',
+    ends_at: spanEnd(form, nowMs) ?? '',
     reason: (form.get('reason') ?? '').trim(),
     actor,
   };
 }
 
 function blockFrom(form: URLSearchParams, nowMs: number): BlockRequest {
-  return { until: endOf(form, nowMs), reason: (form.get('reason') ?? '').trim() };
+  return { until: spanEnd(form, nowMs), reason: (form.get('reason') ?? '').trim() };
 }

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { spanMs } from '../admin/installation.ts';
+import { problemOfTenantId } from '../../../shared/domain/identity.ts';
 import type { ConsoleParts } from '../console.ts';
 import { stamp } from '../pages/format.ts';
 import { html } from '../pages/html.ts';
@@ -8,6 +8,7 @@ import { formOf } from '../portal/sign-in.ts';
 import { addKey, newKey } from '../tenants/api-keys.ts';
 import type { KeyRequest } from '../tenants/api-keys.ts';
 import { actionForOperator, sendOperatorPage } from './signed-in.ts';
+import { spanEnd } from './span-end.ts';
 
 const base = '/operator/tenants/:id';
 const here = '/operator/tenants';
@@ -36,6 +37,11 @@ export function registerShownOnce(app: FastifyInstance, parts: ConsoleParts): vo
     `${base}/portal-link`,
     actionForOperator(async (name, request, reply) => {
       const id = idOf(request.params);
+      const wrongId = problemOfTenantId(id);
+      if (wrongId !== null) {
+        const body = once(id, 'Link not made', '', `The tenant id ${wrongId}.`);
+        return sendOperatorPage(reply, name, here, { title: 'Portal link', body, status: 422 }, null);
+      }
       const { token, value } = await parts.tokens.signLink(id, linkTtlMs, linkSessionTtlMs);
       parts.logger.info(
         { audit: true, actor: name, action: 'portal-link', tenant_id: id, link_id: value.id },
@@ -56,10 +62,10 @@ export function registerShownOnce(app: FastifyInstance, parts: ConsoleParts): vo
 
 function keyFrom(form: URLSearchParams, nowMs: number): KeyRequest {
   const name = (form.get('name') ?? '').trim().slice(0, 200);
-  const span = form.get('for') ?? '';
+  const end = spanEnd(form, nowMs);
   return {
     ...(name === '' ? {} : { name }),
-    ...(span === '' ? {} : { expires_at: new Date(nowMs + spanMs(span)).toISOString() }),
+    ...(end === null ? {} : { expires_at: end }),
   };
 }
 

@@ -77,27 +77,31 @@ function guardedOperator({ operator }: FastifyRequest): string {
 }
 
 /** What an action did travels to the next page in its address, as one of these words only. */
-const notices: Readonly<Record<string, string>> = {
-  saved: 'Saved. Gateways follow within seconds.',
-  boosted: 'Limit raised. Gateways follow within seconds.',
-  'boost-ended': 'Boost ended.',
-  blocked: 'Tenant blocked.',
-  unblocked: 'Block lifted.',
-  reset: 'Counters reset.',
-  'key-deleted': 'API key deleted. The portal sessions that it opened have ended.',
-  'sessions-ended': 'All portal links and sessions of this tenant have ended.',
-  replayed: 'Sent again. If it still cannot be read, it comes back as a new dead letter.',
-};
+const notices = new Map<unknown, string>(
+  Object.entries({
+    saved: 'Saved. Gateways follow within seconds.',
+    boosted: 'Limit raised. Gateways follow within seconds.',
+    'boost-ended': 'Boost ended.',
+    blocked: 'Tenant blocked.',
+    unblocked: 'Block lifted.',
+    reset: 'Counters reset.',
+    'key-deleted': 'API key deleted. The portal sessions that it opened have ended.',
+    'sessions-ended': 'All portal links and sessions of this tenant have ended.',
+    replayed: 'Sent again. If it still cannot be read, it comes back as a new dead letter.',
+  }),
+);
 
-const failures: Readonly<Record<string, string>> = {
-  'letter-gone': 'This dead letter is no longer there.',
-  'letter-cut': 'Not sent: the letter holds only the beginning of its record.',
-};
+const failures = new Map<unknown, string>(
+  Object.entries({
+    'letter-gone': 'This dead letter is no longer there.',
+    'letter-cut': 'Not sent: the letter holds only the beginning of its record.',
+  }),
+);
 
 function noticeOf(request: FastifyRequest): Notice | null {
   const { done = '' } = request.query as { done?: string };
-  const failure = failures[done];
+  const failure = failures.get(done);
   if (failure !== undefined) return { tone: 'bad', text: failure };
-  const text = notices[done];
+  const text = notices.get(done);
   return text === undefined ? null : { tone: 'good', text };
 }

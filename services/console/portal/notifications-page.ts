@@ -86,7 +86,7 @@ function noticeFor(done: string | undefined): Notice | null {
       text: 'There is no target yet. Save a webhook, Slack address or e-mail first.',
     },
   };
-  return notices[done ?? ''] ?? null;
+  return (Object.hasOwn(notices, done ?? '') ? notices[done ?? ''] : null) ?? null;
 }
 
 async function content(

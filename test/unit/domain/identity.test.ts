@@ -12,6 +12,11 @@ describe('ids', () => {
     },
   );
 
+  test.each(['.', '..'])('%j is no tenant: a client would resolve it in the path of the admin API', (id) => {
+    expect(new URL(`http://admin/tenants/${encodeURIComponent(id)}/block`).pathname).not.toContain(`/${id}/`);
+    expect(problemOfTenantId(id)).toMatch(/dot segment/);
+  });
+
   test.each([
     ['', /empty/],
     [' ', /white space/],
