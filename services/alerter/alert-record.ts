@@ -4,7 +4,7 @@ import type { AlertEvent } from '../../shared/domain/alert.ts';
 import { idLengthMax } from '../../shared/domain/identity.ts';
 import { readInstant } from '../../shared/domain/instant.ts';
 
-const kinds = ['threshold', 'exceeded', 'forecast', 'recovered', 'rejections', 'test'] as const;
+const kinds = ['threshold', 'exceeded', 'forecast', 'recovered', 'rearmed', 'rejections', 'test'] as const;
 const instant = Type.String({ format: 'instant', maxLength: 64 });
 const text = Type.String({ format: 'text', maxLength: 2_000 });
 const alsoCrossedMax = 1_000;
@@ -22,6 +22,9 @@ export const alertSchema = Type.Object({
   used: Type.Number(),
   exhausted_at: Type.Union([instant, Type.Null()]),
   also_crossed: Type.Optional(Type.Array(Type.Number(), { maxItems: alsoCrossedMax })),
+  generation: Type.Optional(Type.Integer({ minimum: 0 })),
+  rearmed_above: Type.Optional(Type.Number()),
+  reset_at: Type.Optional(instant),
   as_of: Type.Optional(instant),
   only_target: Type.Optional(text),
   at: instant,

@@ -12,6 +12,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
 import { createAlertLog } from './alert-log.ts';
+import { followChanges } from './changes.ts';
 import { createCourier } from './deliver/courier.ts';
 import type { Delivery, RetryPlan } from './deliver/delivery.ts';
 import { createDispatcher } from './deliver/dispatcher.ts';
@@ -31,6 +32,8 @@ export interface AlerterOptions {
   readonly tenants: TenantDirectory;
   readonly clickhouse: ClickHouse;
   readonly policy: () => Policy;
+  /** Called after each reload; answers how to stop. */
+  readonly onPolicy: (listener: () => void) => () => void;
   readonly post: Post;
   readonly mailer: Mailer;
   readonly retryPlan: RetryPlan;
@@ -79,6 +82,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
   let leads = false;
   let adoption: Promise<unknown> = Promise.resolve();
   let generation = 0;
+  const changes = followChanges({ ...options, told, revisit });
   const consumers = [judge(), deliver(), copyToClickHouse()];
   const timers = [
     setInterval(() => void tellRecovered(), recoveredIntervalMs),
@@ -91,6 +95,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
       onAssignment: (partitions) => {
         assignment += 1;
         leads = partitions?.get(topics.totals)?.includes(0) ?? false;
+        if (leads) changes.restart();
         // At once: after a start, waiting a whole interval for the first beat would look like a broken path.
         void beat();
       },
@@ -123,6 +128,20 @@ export function runAlerter(options: AlerterOptions): Alerter {
     return consume('log', topics.deliveries, {
       onBatch: ({ messages }) => logDeliveries(clickhouse, messages),
     });
+  }
+
+  async function told(): Promise<readonly string[]> {
+    await log.catchUp();
+    return log.history.tenants();
+  }
+
+  /** False where another alerter leads. What others told and who was changed is read first. */
+  async function revisit(tenantIds: ReadonlySet<string>): Promise<boolean> {
+    if (!leads) return false;
+    await tenants.catchUp();
+    await log.catchUp();
+    await evaluator.revisit(tenantIds);
+    return true;
   }
 
   /** After an assignment another member may have told of these tenants a moment ago. */
@@ -205,6 +224,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
   async function close(): Promise<void> {
     closing.abort();
     timers.forEach((timer) => clearInterval(timer));
+    await changes.close();
     await Promise.all(consumers.map((consumer) => consumer.close()));
     await courier.close();
     await Promise.all([log.close(), state.close()]);

@@ -34,7 +34,7 @@ function rowsOf(delivery: Delivery): object[] {
   if (channel !== 'log') return [row];
   const untold = (alert.also_crossed ?? []).map((threshold) => ({
     ...row,
-    alert_id: alertIdOf(alert.tenant_id, alert.limit_name, alert.period, threshold),
+    alert_id: alertIdOf(alert.tenant_id, alert.limit_name, alert.period, threshold, alert.generation),
     kind: 'threshold',
     threshold,
     channel: '',

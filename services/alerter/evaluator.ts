@@ -13,20 +13,29 @@ import type { RejectedMessage } from '../../shared/kafka/consumer-handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
 import { notTotals, readTotals } from '../../shared/kafka/totals-record.ts';
-import { readingsOf } from '../../shared/policy/quota-readings.ts';
+import { openReading, readingsOf } from '../../shared/policy/quota-readings.ts';
+import type { QuotaReading } from '../../shared/policy/quota-readings.ts';
+import { quotasFor } from '../../shared/policy/quotas.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
 import type { AlertLog } from './alert-log.ts';
-import { evaluateQuota, recovered } from './evaluate.ts';
+import { evaluateQuota, lifted, recovered } from './evaluate.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import { createPace } from './pace.ts';
-import type { Pace } from './pace.ts';
+import type { Growth, Pace } from './pace.ts';
 import { heavyRejections, rejectionsAlert } from './rejections.ts';
 import type { Rejector } from './rejector.ts';
+import { isExceeded } from './told.ts';
+import type { Told } from './told.ts';
 
 export interface Evaluator {
   /** Judges announcements and puts what they call for on the alerts topic; answers what is none. Safe to repeat. */
   evaluate(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]>;
+  /**
+   * Judges tenants anew by what is known of them now: their record, a boost or the policy changed, and without traffic no
+   * announcement comes. Safe to repeat.
+   */
+  revisit(tenantIds: ReadonlySet<string>): Promise<void>;
   /** Tells of the quotas whose period is over since they were exceeded: no announcement would. */
   tellRecovered(): Promise<void>;
 }
@@ -47,6 +56,7 @@ const usageWindowMs = 15 * 60_000;
 const forecastMsMin = 5 * 60_000;
 const minuteMs = 60_000;
 const tenantsMax = 50_000;
+const totalsMax = 10_000;
 /** A period's last events are on their way for a moment after it ended. */
 const recoveredAfterMs = 5_000;
 
@@ -57,11 +67,26 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
   /** The hour in which a tenant was last told of refusals, so that ClickHouse is not asked again in it. */
   const rejectionsTold = new LRUCache<string, string>({ max: tenantsMax });
   const metrics = createMetrics(registry);
-  return { evaluate, tellRecovered };
+  /** Newest announcements, to judge by when nothing is announced. */
+  const latest = new LRUCache<string, TenantTotals>({ max: totalsMax });
+  let turn: Promise<unknown> = Promise.resolve();
+  return {
+    evaluate: (messages) => inTurn(() => evaluate(messages)),
+    revisit: (tenantIds) => inTurn(() => revisit(tenantIds)),
+    tellRecovered: () => inTurn(tellRecovered),
+  };
+
+  /** One after the other: each has to find in the history what the one before told. */
+  function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const next = turn.then(work, work);
+    turn = next.catch(() => undefined);
+    return next;
+  }
 
   async function evaluate(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]> {
     const { announced, rejected } = latestOf(messages);
     metrics.unreadable.inc(rejected.length);
+    for (const totals of announced) latest.set(totals.tenant_id, totals);
     const readings = announced.map((totals) => {
       const record = tenants.get(totals.tenant_id) ?? null;
       return readingsOf(totals, policy(), record, Date.parse(totals.announced_at));
@@ -71,36 +96,102 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     let from = 0;
     for (const [index, totals] of announced.entries()) {
       const own = settled.slice(from, (from += readings[index]?.length ?? 0));
-      alerts.push(...own.flatMap((reading) => judge(totals, reading)));
+      alerts.push(...own.flatMap((reading) => judgeAnnounced(totals, reading)));
       const refused = await judgeRejections(totals, own);
       if (refused !== null) alerts.push(refused);
     }
     const beats = announced.map((totals) => heartbeat.alertFor(totals)).filter((beat) => beat !== null);
     await log.append([...alerts, ...beats]);
-    for (const { kind, used, limit } of alerts) {
-      metrics.alerts.inc({ kind });
-      if ((kind === 'threshold' || kind === 'exceeded') && used >= 0.9 * limit) metrics.nearlyUsedUp.inc();
-    }
+    count(alerts);
     for (const { announced_at } of announced) {
       metrics.age.observe((clock.now() - Date.parse(announced_at)) / 1000);
     }
     return rejected;
   }
 
-  function judge(totals: TenantTotals, reading: SettledReading): AlertEvent[] {
-    const { tenantId, quota, span, sinceReset } = reading;
-    if (sinceReset === null) return [];
+  async function revisit(tenantIds: ReadonlySet<string>): Promise<void> {
+    const nowMs = clock.now();
+    const plans = new Map([...tenantIds].map((tenantId) => [tenantId, planOf(tenantId)]));
+    const readings = [...plans].flatMap(([tenantId, plan]) => readingsNow(tenantId, plan, nowMs));
+    const settled = await settleReadings(clickhouse, readings);
+    const alerts = settled.flatMap((reading) => {
+      // What is read now is newer than whatever was told, also where another machine's clock is ahead.
+      const told = toldOf(reading);
+      const asOfMs = Math.max(nowMs, (told?.asOfMs ?? 0) + 1);
+      return judge(reading, { plan: plans.get(reading.tenantId) ?? '', asOfMs, growth: null });
+    });
+    for (const [tenantId, plan] of plans) alerts.push(...liftedOf(tenantId, plan, nowMs));
+    await log.append(alerts);
+    count(alerts);
+  }
+
+  /** Recoveries of quotas that the tenant's plan or the policy no longer has. */
+  function liftedOf(tenantId: string, plan: string | null, nowMs: number): AlertEvent[] {
+    const exceeded = log.history
+      .ofTenant(tenantId)
+      .filter((told) => told.periodEndsAtMs > nowMs && isExceeded(told));
+    if (exceeded.length === 0) return [];
+    const record = tenants.get(tenantId) ?? null;
+    const names = new Set(quotasFor(policy(), { plan, record, nowMs }).map(({ name }) => name));
+    return exceeded
+      .filter(({ limitName }) => !names.has(limitName))
+      .map((told) => lifted(told, Math.max(nowMs, told.asOfMs), nowMs));
+  }
+
+  /** By the newest announcement where it speaks of the quota's period, else by ClickHouse. */
+  function readingsNow(tenantId: string, plan: string | null, nowMs: number): QuotaReading[] {
+    const record = tenants.get(tenantId) ?? null;
+    const totals = latest.get(tenantId);
+    const told = Math.max(0, ...log.history.ofTenant(tenantId).map(({ asOfMs }) => asOfMs));
+    if (totals !== undefined && Date.parse(totals.announced_at) >= told) {
+      return readingsOf(totals, policy(), record, nowMs);
+    }
+    if (tenantId === anonymousTenant || tenantId === heartbeatTenant) return [];
+    const quotas = quotasFor(policy(), { plan, record, nowMs });
+    return quotas.map((quota) => openReading(tenantId, quota, record, nowMs));
+  }
+
+  function planOf(tenantId: string): string | null {
+    const told = log.history.ofTenant(tenantId).at(-1)?.plan;
+    return tenants.get(tenantId)?.plan ?? latest.get(tenantId)?.plan ?? told ?? null;
+  }
+
+  function judgeAnnounced(totals: TenantTotals, reading: SettledReading): AlertEvent[] {
+    if (reading.sinceReset === null) return [];
     const asOfMs = Date.parse(totals.announced_at);
-    const paceKey = JSON.stringify([tenantId, quota.name, quota.route]);
-    usage.add(paceKey, asOfMs, sinceReset);
-    const growth = usage.growth(paceKey, forecastMsMin);
-    const record = tenants.get(tenantId);
+    const paceKey = JSON.stringify([reading.tenantId, reading.quota.name, reading.quota.route]);
+    usage.add(paceKey, asOfMs, reading.sinceReset);
+    const plan = tenants.get(reading.tenantId)?.plan ?? totals.plan;
+    return judge(reading, { plan, asOfMs, growth: usage.growth(paceKey, forecastMsMin) });
+  }
+
+  function judge(
+    reading: SettledReading,
+    {
+      plan,
+      asOfMs,
+      growth,
+    }: { readonly plan: string; readonly asOfMs: number; readonly growth: Growth | null },
+  ): AlertEvent[] {
+    const { tenantId, quota, span, sinceReset, resetAtMs } = reading;
+    if (sinceReset === null) return [];
     return evaluateQuota(
-      { tenantId, plan: record?.plan ?? totals.plan, limit: quota, span, used: sinceReset, asOfMs, growth },
-      record?.notifications?.thresholds ?? policy().alertThresholds,
-      log.history.of(tenantId, quota.name, new Date(span.startMs).toISOString()),
+      { tenantId, plan, limit: quota, span, used: sinceReset, resetAtMs, asOfMs, growth },
+      tenants.get(tenantId)?.notifications?.thresholds ?? policy().alertThresholds,
+      toldOf(reading),
       clock.now(),
     );
+  }
+
+  function toldOf({ tenantId, quota, span }: SettledReading): Told | null {
+    return log.history.of(tenantId, quota.name, new Date(span.startMs).toISOString());
+  }
+
+  function count(alerts: readonly AlertEvent[]): void {
+    for (const { kind, used, limit } of alerts) {
+      metrics.alerts.inc({ kind });
+      if ((kind === 'threshold' || kind === 'exceeded') && used >= 0.9 * limit) metrics.nearlyUsedUp.inc();
+    }
   }
 
   async function judgeRejections(totals: TenantTotals, quotas: readonly SettledReading[]) {

@@ -78,6 +78,7 @@ await runService(logger, async (lifecycle, fail) => {
     tenants,
     clickhouse,
     policy: () => policy.current(),
+    onPolicy: (listener) => policy.onChange(listener),
     post: createPost({ allowPrivate: config.TOLLGATE_WEBHOOK_ALLOW_PRIVATE, timeoutMs }),
     mailer,
     retryPlan: {

@@ -16,8 +16,9 @@ export interface Target {
 
 const logTarget: Target = { id: 'log', channel: 'log', address: '', secrets: [], shown: 'log' };
 
-/** Every target of a tenant, the service's own log first. A test may be meant for one of them. */
+/** Every target of a tenant, the service's own log first; none of what nobody is told. A test may be meant for one of them. */
 export function targetsOf(settings: NotificationSettings | undefined, alert: AlertEvent): Target[] {
+  if (alert.kind === 'rearmed') return [];
   const targets = [
     logTarget,
     ...(settings?.webhooks ?? []).map(({ url, secrets }) => targetAt('webhook', url, secrets)),

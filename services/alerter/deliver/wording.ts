@@ -22,6 +22,7 @@ function titleOf({ kind, tenant_id, limit_name, threshold, used, limit }: AlertE
         : `${tenant_id} has used up its ${limit_name} quota`;
     case 'forecast':
       return `${tenant_id} will use up its ${limit_name} quota before it starts anew`;
+    case 'rearmed':
     case 'recovered':
       return `${tenant_id} has room in its ${limit_name} quota again`;
     case 'rejections':
