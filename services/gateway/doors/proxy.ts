@@ -41,6 +41,7 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
   app.addHook('onClose', async () => {
     await Promise.all([...pools.values()].map((pool) => pool.destroy()));
   });
+  app.setErrorHandler((error: Error, request, reply) => answerBrokenOff(error, request, reply, failed));
   const faultOf = (request: IncomingMessage): Fault | null => proxyFault(request, options.bodyBytesMax);
   void app.register(tollgate, { gate, door: 'proxy', rewritten: true, faultOf });
   app.all('/*', { config: { access: 'decision' } }, async (request, reply) => {
@@ -109,7 +110,7 @@ async function forward(
     gate.metrics.upstreamSeconds.observe((performance.now() - startedAt) / 1000);
     if (passage !== null) passage.own = false;
     reply.code(answer.statusCode).headers(clientHeaders(answer.headers));
-    return await reply.send(answer.body);
+    return await (answer.statusCode === 304 ? sendWithoutBody(reply, answer.body) : reply.send(answer.body));
   } catch (error) {
     if (body instanceof BoundedBody && body.exceeded) return sendFault(reply, tooLarge(bodyBytesMax));
     if (passage !== null && passage.fault !== null) return sendFault(reply, passage.fault);
@@ -119,6 +120,35 @@ async function forward(
       ? fail(reply, 504, 'The API behind this address did not answer in time.')
       : fail(reply, 502, 'The API behind this address cannot be reached.');
   }
+}
+
+/** A 304 may have the length of the body that it stands for, which is not sent: undici takes that for a body cut off. */
+function sendWithoutBody(reply: FastifyReply, body: Readable): FastifyReply {
+  body.on('error', () => undefined).resume();
+  return reply.send();
+}
+
+/** The upstream broke off between its headers and its body: nothing was sent yet, so nothing it said is passed on. */
+function answerBrokenOff(
+  error: Error,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  failed: BoundedLog,
+): void {
+  const passage = request.tollgate;
+  if (passage === null || passage.own) {
+    failed(() => ({ err: error }), `request failed: ${messageOf(error)}`);
+    void fail(reply, 500, 'Something went wrong here.');
+    return;
+  }
+  passage.own = true;
+  for (const name of Object.keys(reply.getHeaders())) if (name !== 'connection') reply.removeHeader(name);
+  if (!passage.ended)
+    failed(
+      () => ({ reason: messageOf(error), path: passage.verdict?.path.slice(0, 256) }),
+      'upstream failed',
+    );
+  void fail(reply, 502, 'The API behind this address broke off its answer.');
 }
 
 function bodyOf(request: FastifyRequest, bytesMax: number): Readable | null {

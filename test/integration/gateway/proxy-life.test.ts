@@ -68,6 +68,24 @@ describe('A7: requests in flight are bounded across the platform while they stre
     fetch(proxy.gateway.proxyUrl + path, { headers, signal });
 });
 
+test('an upstream that breaks off before its body is a 502, and nothing that it said is passed on', async () => {
+  const response = await proxy.get('/headers-only', await as(uniqueName('acme')));
+  expect(response.status).toBe(502);
+  expect(limitHeadersOf(response).remaining).toBe(99);
+  expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json\b/);
+  expect(['content-encoding', 'set-cookie'].filter((name) => response.headers.has(name))).toEqual([]);
+  expect(await response.json()).toMatchObject({
+    detail: 'The API behind this address broke off its answer.',
+  });
+});
+
+test('a 304 that has the length of the body it stands for is passed on', async () => {
+  const response = await proxy.get('/not-modified', await as(uniqueName('acme')));
+  expect(response.status).toBe(304);
+  expect(response.headers.get('etag')).toBe('"a"');
+  expect(limitHeadersOf(response).remaining).toBe(99);
+});
+
 test('an upstream that is down is a 502 with the limit headers', async () => {
   const down = await startGateway({ policy, upstream: 'http://127.0.0.1:1' });
   const response = await fetch(`${down.proxyUrl}/x`, { headers: await as(uniqueName('acme')) });

@@ -36,6 +36,12 @@ export function useProxy(): TestProxy {
       else if (pathname === '/drip') {
         response.write('first');
         setTimeout(() => response.end('last'), 300);
+      } else if (pathname === '/not-modified') {
+        response.socket?.write('HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nContent-Length: 5\r\n\r\n');
+      } else if (pathname === '/headers-only') {
+        response.writeHead(200, { 'content-length': 5, 'content-encoding': 'gzip', 'set-cookie': 'a=1' });
+        response.flushHeaders();
+        setTimeout(() => response.destroy(), 50);
       } else if (pathname === '/cut') {
         response.write('first');
         setTimeout(() => response.destroy(), 50);
