@@ -18,7 +18,7 @@ const answered = new WeakSet<Socket>();
  */
 export function answerClientError(gate: Gate, door: string, error: ClientError, socket: Socket): void {
   if (answered.has(socket)) return;
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  if (error.code === 'ECONNRESET' || !socket.writable || hasLeft(error, socket)) {
     socket.destroy();
     return;
   }
@@ -31,6 +31,11 @@ export function answerClientError(gate: Gate, door: string, error: ClientError, 
     afterResponse(socket, () => {
       if (socket.writable) answerOnSocket(gate, door, socket, unknownRequest(gate, socket, fault));
     });
+}
+
+/** The end of a connection in the middle of a body: nobody waits for an answer. */
+function hasLeft({ code }: ClientError, socket: Socket): boolean {
+  return code === 'HPE_INVALID_EOF_STATE' && connectionOf(socket)?.request?.complete === false;
 }
 
 /** By the codes of llhttp. */
