@@ -2,6 +2,7 @@
 // Method: a real aggregator between real Kafka and the real ClickHouse engine.
 import { afterEach, describe, expect, test } from 'vitest';
 import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
+import { moneyOf } from '../../../shared/domain/money.ts';
 import type { TenantTotals } from '../../../shared/domain/totals.ts';
 import { listDeadLetters, replayDeadLetter } from '../../../shared/kafka/dead-letters.ts';
 import { createProducer } from '../../../shared/kafka/producer.ts';
@@ -226,7 +227,7 @@ describe('what the aggregator counts', () => {
       allowed: 2,
       limited: 1,
       units: 7,
-      cost: 3.5 - 2,
+      cost: moneyOf(1.5),
     });
     const found = await decisionById(bed.clickhouse, events[1]!.id);
     expect(found).toMatchObject({

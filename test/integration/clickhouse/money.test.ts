@@ -107,8 +107,11 @@ test('the type of money is a decimal wherever analysts see it', async () => {
   );
   expect(rows.map(({ view }) => view)).toEqual([
     'usage_by_day',
+    'usage_by_day_states',
     'usage_by_hour',
+    'usage_by_hour_states',
     'usage_by_minute',
+    'usage_by_minute_states',
     'usage_events',
   ]);
   expect(new Set(rows.map(({ type }) => type))).toEqual(new Set(['Decimal(38, 12)']));
