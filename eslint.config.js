@@ -9,6 +9,8 @@ export default tseslint.config(
       '**/*.cjs',
       'eslint.config.js',
       'services/console/assets/**',
+      // Compiled by a test, with the types that it is generated for.
+      'examples/**',
     ],
   },
   ...tseslint.configs.strictTypeChecked,

@@ -6,6 +6,7 @@ import serveStatic from '@fastify/static';
 import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { declareAccess, guardRoutes } from '../../shared/runtime/access.ts';
+import { answerClientError } from '../../shared/runtime/client-error.ts';
 import { messageOf } from '../../shared/runtime/errors.ts';
 import { storeOf } from './store-of.ts';
 import type { ConsoleParts } from './console.ts';
@@ -45,6 +46,7 @@ export async function createWebApp(parts: ConsoleParts): Promise<FastifyInstance
   const app = fastify({
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: 2000, querystringParser: readQuery },
+    clientErrorHandler: answerClientError,
   });
   measureRequests(app, 'web', parts.metrics);
   await app.register(helmet, {

@@ -1,9 +1,10 @@
 import { METHODS } from 'node:http';
-import fastifySwagger from '@fastify/swagger';
 import { fastify } from 'fastify';
 import type { FastifyError, FastifyRequest } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { declareAccess, guardRoutes } from '../../shared/runtime/access.ts';
+import { describeApi } from '../../shared/runtime/openapi.ts';
+import { apiDescription } from './api-description.ts';
 import { answerPreflights, askForBodies, refuseFaults, trackRequests } from './api-intake.ts';
 import type { ApiOptions, ApiServer } from './api-server.ts';
 import { chargeApiRequests, chargeUndecided } from './api-work.ts';
@@ -26,6 +27,8 @@ import { anonymous } from './identify.ts';
 import { bodyBytesMax, registerJsonBody } from './json-body.ts';
 import { plainProblem } from './problem.ts';
 
+/** Longer than what any route takes, so that its schema says what is wrong. */
+const paramLengthMax = 2_000;
 /** The only routes that need no credential: a proxy sends its client's to authz, which decides about it. */
 const openRoutes = ['GET /v1/authz', '* /v1/ext-authz', '* /v1/ext-authz/*', 'GET /openapi.json'];
 
@@ -35,6 +38,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   const app = fastify({
     ...serverOptions(gate, 'api', options.bounds),
     bodyLimit: bodyBytesMax,
+    routerOptions: { maxParamLength: paramLengthMax },
     // A number sent as text or an unknown key is a mistake of the caller's, and is told so.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
     // The router's own errors pass no hook, so the headers are looked up here.
@@ -74,7 +78,8 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
       plainProblem(404, `There is no ${request.method} ${request.url.split('?', 1)[0] ?? ''} here.`),
     );
   });
-  await app.register(fastifySwagger, { openapi: openapi() });
+  await describeApi(app, apiDescription);
+  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
   registerCheck(app, gate);
   registerAuthz(app, gate);
   registerEnvoyAuthorization(app, gate);
@@ -131,27 +136,4 @@ function detailOf(error: FastifyError): string {
       ? `must not have "${extra}"`
       : (first.message ?? 'is not valid');
   return `${field === '' ? (error.validationContext ?? 'The request') : field} ${what}.`;
-}
-
-function openapi(): object {
-  return {
-    openapi: '3.1.0',
-    info: {
-      title: 'Tollgate',
-      version: '1',
-      description: 'Decide about requests, publish usage events, and read limits, usage and decisions.',
-    },
-    components: {
-      securitySchemes: {
-        bearer: {
-          type: 'http',
-          scheme: 'bearer',
-          description: 'JWT of a tenant, an API key or a service token',
-        },
-        apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key' },
-        serviceToken: { type: 'apiKey', in: 'header', name: 'X-Service-Token' },
-      },
-    },
-    security: [{ bearer: [] }, { apiKey: [] }, { serviceToken: [] }],
-  };
 }

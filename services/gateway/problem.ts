@@ -2,6 +2,7 @@ import type { Limit } from '../../shared/domain/limit.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import type { CredentialRefusal } from '../../shared/identity/refusal.ts';
 import { spokenDuration } from '../../shared/policy/duration.ts';
+import { problemTitles } from '../../shared/runtime/problem-schema.ts';
 import { retryAfterSeconds } from './headers.ts';
 import { closestLimit } from './verdict.ts';
 import type { Verdict } from './verdict.ts';
@@ -69,31 +70,8 @@ export function credentialProblem(refusal: CredentialRefusal, { links }: Policy)
 
 /** A problem that needs no decision to be told. */
 export function plainProblem(status: number, detail: string): Problem {
-  return { type: 'about:blank', title: titles[status] ?? 'Error', status, detail };
+  return { type: 'about:blank', title: problemTitles[status] ?? 'Error', status, detail };
 }
-
-const titles: Readonly<Record<number, string>> = {
-  400: 'Bad request',
-  401: 'Unauthorized',
-  403: 'Forbidden',
-  404: 'Not found',
-  405: 'Method not allowed',
-  406: 'Not acceptable',
-  408: 'Request timeout',
-  409: 'Conflict',
-  413: 'Content too large',
-  414: 'URI too long',
-  415: 'Unsupported media type',
-  417: 'Expectation failed',
-  429: 'Too many requests',
-  431: 'Request header fields too large',
-  500: 'Internal server error',
-  501: 'Not implemented',
-  502: 'Bad gateway',
-  503: 'Service unavailable',
-  504: 'Gateway timeout',
-  505: 'HTTP version not supported',
-};
 
 function limitProblem(verdict: Verdict): Problem {
   const { decision, limits, policy, units, identity } = verdict;

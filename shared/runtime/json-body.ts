@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { isDeeper } from './json-bytes.ts';
 
 /** Nothing that is asked of a listener needs more; see `isDeeper`. */
@@ -19,7 +19,7 @@ export class BodyError extends Error {
 export type BodyDecoder = (request: FastifyRequest, body: Buffer) => Promise<Buffer>;
 
 type Listener = Pick<
-  FastifyInstance<RawServerDefault>,
+  FastifyInstance,
   'getDefaultJsonParser' | 'removeContentTypeParser' | 'addContentTypeParser'
 >;
 

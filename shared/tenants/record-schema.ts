@@ -115,7 +115,7 @@ export const settings = {
   ),
 };
 
-const history = Type.Array(
+export const historySchema = Type.Array(
   Type.Object({
     at: timeSchema,
     actor,
@@ -128,14 +128,21 @@ const history = Type.Array(
 /** Unix milliseconds of the year 2286: ClickHouse orders records by a million times as much, in 64 bits. */
 export const versionMax = 1e13;
 
+export const resetSchema = Type.Object({
+  at_ms: Type.Number({ ...amount, description: 'Unix milliseconds.' }),
+  actor,
+  day_units: amount,
+  month_units: amount,
+});
+
 const tenantId = Type.String({ minLength: 1, maxLength: idLengthMax });
 
 /** Fields that are not named are kept and ignored, so that an older node passes on what a newer one wrote. */
 export const tenantRecordSchema = Type.Object({
   tenant_id: tenantId,
   ...settings,
-  reset: Type.Optional(Type.Object({ at_ms: amount, actor, day_units: amount, month_units: amount })),
-  history: Type.Optional(history),
+  reset: Type.Optional(resetSchema),
+  history: Type.Optional(historySchema),
   version: Type.Optional(
     Type.Integer({ minimum: 0, maximum: versionMax, description: 'Of two records the higher stands.' }),
   ),
@@ -149,6 +156,20 @@ export const settingNames = Object.keys(settings) as readonly (keyof typeof sett
 /** The schema with no further fields in any of its objects: a caller is told of every name that means nothing. */
 export function closed<Schema extends TSchema>(schema: Schema): Schema {
   return closedValue(schema) as Schema;
+}
+
+/** What a merge patch of the schema's objects may hold: any of the fields, and null to remove one. */
+export function patchOf(schema: object): object {
+  const { type, properties } = schema as {
+    readonly type?: string;
+    readonly properties?: Readonly<Record<string, object>>;
+  };
+  if (type !== 'object' || properties === undefined) return schema;
+  const patches = Object.entries(properties).map(([name, inner]): [string, object] => [
+    name,
+    { anyOf: [patchOf(inner), { type: 'null' }] },
+  ]);
+  return { type, properties: Object.fromEntries(patches), additionalProperties: false };
 }
 
 function closedValue(value: unknown): unknown {

@@ -1,35 +1,22 @@
-import { Type } from 'typebox';
-import { idLengthMax } from '../../../shared/domain/identity.ts';
 import { apiKeysOf } from '../../../shared/domain/tenant.ts';
 import type { ConsoleParts } from '../console.ts';
 import { addKey, isExpired, newKey, removeKey } from '../tenants/api-keys.ts';
 import type { AdminApp } from './answer.ts';
 import { asDocument, sendOutcome, sendProblem } from './answer.ts';
 import { actorOf } from './authenticate.ts';
-import { ApiKeyBody, TenantParams } from './schemas.ts';
+import { operations } from './operations.ts';
 
 /** Hands out, lists and deletes a tenant's API keys. A key itself is in one answer, and nowhere after it. */
 export function registerKeys(app: AdminApp, { records, directory, clock }: ConsoleParts): void {
-  app.get(
-    '/admin/v1/tenants/:id/api-keys',
-    { schema: { params: TenantParams, summary: 'API keys of a tenant, by their hashes' } },
-    (request) => ({
-      api_keys: apiKeysOf(records.of(request.params.id)).map((key) => ({
-        ...key,
-        expired: isExpired(key, clock.now()),
-      })),
-    }),
-  );
+  app.get('/admin/v1/tenants/:id/api-keys', { schema: operations.listApiKeys }, (request) => ({
+    api_keys: apiKeysOf(records.of(request.params.id)).map((key) => ({
+      ...key,
+      expired: isExpired(key, clock.now()),
+    })),
+  }));
   app.post(
     '/admin/v1/tenants/:id/api-keys',
-    {
-      config: asDocument,
-      schema: {
-        params: TenantParams,
-        body: Type.Union([ApiKeyBody, Type.Null()]),
-        summary: 'Create an API key; shown once',
-      },
-    },
+    { config: asDocument, schema: operations.createApiKey },
     async (request, reply) => {
       const { key, sha256 } = newKey();
       const asked = request.body ?? {};
@@ -46,15 +33,7 @@ export function registerKeys(app: AdminApp, { records, directory, clock }: Conso
   );
   app.delete(
     '/admin/v1/tenants/:id/api-keys/:hashPrefix',
-    {
-      schema: {
-        params: Type.Object({
-          id: Type.String({ minLength: 1, maxLength: idLengthMax }),
-          hashPrefix: Type.String({ minLength: 1, maxLength: 64 }),
-        }),
-        summary: 'Delete an API key by the first digits of its SHA-256',
-      },
-    },
+    { schema: operations.deleteApiKey },
     async (request, reply) => {
       const { id, hashPrefix } = request.params;
       if (directory.get(id) === undefined)

@@ -1,10 +1,11 @@
-import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { fastify } from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import { declareAccess, guardRoutes } from '../../../shared/runtime/access.ts';
 import type { Guard } from '../../../shared/runtime/access.ts';
+import { answerClientError } from '../../../shared/runtime/client-error.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
+import { describeApi } from '../../../shared/runtime/openapi.ts';
 import { acceptJson } from '../../../shared/runtime/json-body.ts';
 import { faultsIn, textOfFaults } from '../../../shared/runtime/schema-faults.ts';
 import { refuseForeignHosts } from '../../../shared/runtime/loopback-host.ts';
@@ -15,11 +16,13 @@ import { isCrossSiteChange } from '../same-origin.ts';
 import { storeOf } from '../store-of.ts';
 import { sendProblem } from './answer.ts';
 import type { AdminApp } from './answer.ts';
+import { apiDescription } from './api-description.ts';
 import { requireToken } from './authenticate.ts';
 import { registerControls } from './controls.ts';
 import { registerInstallation } from './installation.ts';
+import { mergePatchType } from './operations.ts';
 import { registerPortalAccess } from './portal-access.ts';
-import { mergePatchType, registerTenants } from './tenants.ts';
+import { registerTenants } from './tenants.ts';
 import { validatorFor } from './validation.ts';
 
 const bodyBytesMax = 256 * 1024;
@@ -35,6 +38,7 @@ export async function createAdminApp(parts: ConsoleParts): Promise<FastifyInstan
   const app = fastify({
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: 2000 },
+    clientErrorHandler: answerClientError,
     // The router's own errors pass no hook, so the token is looked at here.
     frameworkErrors: (error, request, reply) => {
       if (requireToken(parts.adminToken, request, reply) === undefined)
@@ -52,18 +56,8 @@ export async function createAdminApp(parts: ConsoleParts): Promise<FastifyInstan
   const admin: Guard = (request, reply) => requireToken(parts.adminToken, request, reply);
   guardRoutes(app, { listener: 'admin', openRoutes, guards: { admin }, unmatched: admin });
   registerOps(app, { registry: parts.registry, unready: () => unready(parts) });
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Tollgate admin API',
-        version: '1',
-        description: 'Tenants, their limits, blocks, boosts and keys. Name who acts in X-Actor.',
-      },
-      components: { securitySchemes: { admin: { type: 'http', scheme: 'bearer' } } },
-      security: [{ admin: [] }],
-    },
-  });
+  await describeApi(app, apiDescription);
+  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
   await app.register((scope) => {
     const api = scope.withTypeProvider<TypeBoxTypeProvider>();
     declareAccess(api, 'admin');

@@ -1,5 +1,3 @@
-import { Type } from 'typebox';
-import { idLengthMax } from '../../../shared/domain/identity.ts';
 import type { ConsoleParts } from '../console.ts';
 import { block, unblock } from '../tenants/block.ts';
 import { addBoost, endBoost, phaseOf } from '../tenants/boosts.ts';
@@ -8,7 +6,7 @@ import type { AdminApp } from './answer.ts';
 import { asDocument, sendOutcome } from './answer.ts';
 import { registerKeys } from './api-keys.ts';
 import { actorOf } from './authenticate.ts';
-import { BlockBody, BoostBody, ReasonBody, TenantParams } from './schemas.ts';
+import { operations } from './operations.ts';
 
 /** What an operator does to one tenant: look at its status, reset, block, boost, hand out keys. */
 export function registerControls(app: AdminApp, parts: ConsoleParts): void {
@@ -19,33 +17,21 @@ export function registerControls(app: AdminApp, parts: ConsoleParts): void {
 }
 
 function registerStatus(app: AdminApp, parts: ConsoleParts): void {
-  app.get(
-    '/admin/v1/tenants/:id/status',
-    { schema: { params: TenantParams, summary: 'Requests, resets and blocks of a tenant now' } },
-    async (request, reply) => sendOutcome(reply, await tenantStatus(parts, request.params.id)),
+  app.get('/admin/v1/tenants/:id/status', { schema: operations.getTenantStatus }, async (request, reply) =>
+    sendOutcome(reply, await tenantStatus(parts, request.params.id)),
   );
-  app.post(
-    '/admin/v1/tenants/:id/reset',
-    {
-      schema: {
-        params: TenantParams,
-        body: Type.Union([ReasonBody, Type.Null()]),
-        summary: "Reset a tenant's counters",
-      },
-    },
-    async (request, reply) => {
-      const actor = actorOf(request.headers['x-actor']);
-      const outcome = await parts.resets.tenant(request.params.id, actor, request.body?.reason ?? '');
-      if (!outcome.ok) return sendOutcome(reply, outcome);
-      return { tenant_id: request.params.id, reset: outcome.value.reset };
-    },
-  );
+  app.post('/admin/v1/tenants/:id/reset', { schema: operations.resetTenant }, async (request, reply) => {
+    const actor = actorOf(request.headers['x-actor']);
+    const outcome = await parts.resets.tenant(request.params.id, actor, request.body?.reason ?? '');
+    if (!outcome.ok) return sendOutcome(reply, outcome);
+    return { tenant_id: request.params.id, reset: outcome.value.reset };
+  });
 }
 
 function registerBlock(app: AdminApp, { records, clock }: ConsoleParts): void {
   app.post(
     '/admin/v1/tenants/:id/block',
-    { config: asDocument, schema: { params: TenantParams, body: BlockBody, summary: 'Block a tenant' } },
+    { config: asDocument, schema: operations.blockTenant },
     async (request, reply) => {
       const actor = actorOf(request.headers['x-actor']);
       const { until = null, reason } = request.body;
@@ -56,34 +42,23 @@ function registerBlock(app: AdminApp, { records, clock }: ConsoleParts): void {
       return { tenant_id: request.params.id, block: outcome.value.block };
     },
   );
-  app.delete(
-    '/admin/v1/tenants/:id/block',
-    { schema: { params: TenantParams, summary: 'Lift a block' } },
-    async (request, reply) => {
-      const actor = actorOf(request.headers['x-actor']);
-      const outcome = await records.change(request.params.id, actor, unblock);
-      return outcome.ok ? reply.code(204).send() : sendOutcome(reply, outcome);
-    },
-  );
+  app.delete('/admin/v1/tenants/:id/block', { schema: operations.unblockTenant }, async (request, reply) => {
+    const actor = actorOf(request.headers['x-actor']);
+    const outcome = await records.change(request.params.id, actor, unblock);
+    return outcome.ok ? reply.code(204).send() : sendOutcome(reply, outcome);
+  });
 }
 
 function registerBoosts(app: AdminApp, { records, policy, clock }: ConsoleParts): void {
-  app.get(
-    '/admin/v1/tenants/:id/boosts',
-    { schema: { params: TenantParams, summary: 'Boosts: running, planned, and ended in the last 30 days' } },
-    (request) => ({
-      boosts: (records.of(request.params.id).boosts ?? []).map((boost) => ({
-        ...boost,
-        phase: phaseOf(boost, clock.now()),
-      })),
-    }),
-  );
+  app.get('/admin/v1/tenants/:id/boosts', { schema: operations.listBoosts }, (request) => ({
+    boosts: (records.of(request.params.id).boosts ?? []).map((boost) => ({
+      ...boost,
+      phase: phaseOf(boost, clock.now()),
+    })),
+  }));
   app.post(
     '/admin/v1/tenants/:id/boosts',
-    {
-      config: asDocument,
-      schema: { params: TenantParams, body: BoostBody, summary: 'Raise a limit for a time' },
-    },
+    { config: asDocument, schema: operations.addBoost },
     async (request, reply) => {
       const actor = actorOf(request.headers['x-actor']);
       const outcome = await records.change(request.params.id, actor, (record) =>
@@ -95,15 +70,7 @@ function registerBoosts(app: AdminApp, { records, policy, clock }: ConsoleParts)
   );
   app.delete(
     '/admin/v1/tenants/:id/boosts/:boostId',
-    {
-      schema: {
-        params: Type.Object({
-          id: Type.String({ minLength: 1, maxLength: idLengthMax }),
-          boostId: Type.String({ minLength: 1, maxLength: 100 }),
-        }),
-        summary: 'End a boost now',
-      },
-    },
+    { schema: operations.endBoost },
     async (request, reply) => {
       const { id, boostId } = request.params;
       const outcome = await records.change(id, actorOf(request.headers['x-actor']), (record) =>

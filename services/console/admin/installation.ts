@@ -1,33 +1,24 @@
 import type { FastifyReply } from 'fastify';
-import { Type } from 'typebox';
 import { readInstant } from '../../../shared/domain/instant.ts';
 import type { ConsoleParts } from '../console.ts';
 import { recentChanges } from '../tenants/audit-trail.ts';
 import type { AdminApp } from './answer.ts';
 import { sendProblem } from './answer.ts';
 import { actorOf } from './authenticate.ts';
-import { AuditQuery, ResetAllBody } from './schemas.ts';
+import { operations } from './operations.ts';
 
 /** What concerns the whole installation: emergency reset, audit trail, dead letters, loss audit. */
 export function registerInstallation(app: AdminApp, parts: ConsoleParts): void {
-  app.post(
-    '/admin/v1/reset',
-    { schema: { body: ResetAllBody, summary: 'Emergency: reset the counters of all tenants' } },
-    (request) => parts.resets.all(actorOf(request.headers['x-actor'])),
+  app.post('/admin/v1/reset', { schema: operations.resetAllTenants }, (request) =>
+    parts.resets.all(actorOf(request.headers['x-actor'])),
   );
-  app.get(
-    '/admin/v1/audit',
-    { schema: { querystring: AuditQuery, summary: 'Who changed what, newest first' } },
-    (request) => {
-      const { tenant_id: tenantId, actor, limit } = request.query;
-      return { changes: recentChanges([...parts.directory.all()], { tenantId, actor }).slice(0, limit) };
-    },
-  );
+  app.get('/admin/v1/audit', { schema: operations.listChanges }, (request) => {
+    const { tenant_id: tenantId, actor, limit = 100 } = request.query;
+    return { changes: recentChanges([...parts.directory.all()], { tenantId, actor }).slice(0, limit) };
+  });
   registerDeadLetters(app, parts);
-  app.post(
-    '/admin/v1/loss-audit',
-    { schema: { querystring: LossQuery, summary: 'Look for lost events' } },
-    (request) => parts.lossAuditor.run(request.query.hours),
+  app.post('/admin/v1/loss-audit', { schema: operations.auditLosses }, (request) =>
+    parts.lossAuditor.run(request.query.hours ?? 24),
   );
 }
 
@@ -38,49 +29,18 @@ export function spanMs(text: string): number {
   return Number(text.slice(0, -1)) * (unitMs[text.slice(-1)] ?? 0);
 }
 
-const LossQuery = Type.Object({ hours: Type.Integer({ minimum: 1, maximum: 24 * 31, default: 24 }) });
-const LetterParams = Type.Object({ letterId: Type.String({ pattern: '^[0-9]+-[0-9]+$' }) });
-const LettersQuery = Type.Object({ limit: Type.Integer({ minimum: 1, maximum: 1000, default: 50 }) });
-
-const ReplayBody = Type.Object(
-  {
-    reason: Type.Optional(Type.String({ minLength: 1, description: 'Text that the reason contains.' })),
-    tenant_id: Type.Optional(Type.String({ minLength: 1 })),
-    since: Type.Optional(Type.String({ description: 'RFC 3339: letters written from then on.' })),
-    shift: Type.Optional(
-      Type.String({
-        pattern: '^[+-][0-9]{1,6}[smhd]$',
-        description: 'Added to the time of each event, e.g. +15m: for those of a node with a wrong clock.',
-      }),
-    ),
-    dry_run: Type.Optional(Type.Boolean({ description: 'Count only; the default.' })),
-  },
-  // One of them has to be there: all letters of 90 days are not what anybody means.
-  {
-    additionalProperties: false,
-    anyOf: ['reason', 'tenant_id', 'since'].map((name) => ({ required: [name] })),
-  },
-);
-
 function registerDeadLetters(app: AdminApp, { deadLetters, logger }: ConsoleParts): void {
-  app.get(
-    '/admin/v1/dead-letters',
-    { schema: { querystring: LettersQuery, summary: 'Dead letters, newest first' } },
-    async (request) => ({ dead_letters: await deadLetters.list(request.query.limit) }),
-  );
+  app.get('/admin/v1/dead-letters', { schema: operations.listDeadLetters }, async (request) => ({
+    dead_letters: await deadLetters.list(request.query.limit ?? 50),
+  }));
   app.get(
     '/admin/v1/dead-letters/:letterId',
-    { schema: { params: LetterParams, summary: 'A dead letter' } },
+    { schema: operations.getDeadLetter },
     async (request, reply) => (await deadLetters.show(request.params.letterId)) ?? noLetter(reply),
   );
   app.post(
     '/admin/v1/dead-letters/replay',
-    {
-      schema: {
-        body: ReplayBody,
-        summary: 'Send all that are selected again; counts only, unless dry_run is false',
-      },
-    },
+    { schema: operations.replayDeadLetters },
     async (request, reply) => {
       const { reason, tenant_id: tenantId, since, shift = '+0s', dry_run: dryRun = true } = request.body;
       const sinceMs = since === undefined ? undefined : readInstant(since);
@@ -112,7 +72,7 @@ function registerDeadLetters(app: AdminApp, { deadLetters, logger }: ConsolePart
   );
   app.post(
     '/admin/v1/dead-letters/:letterId/replay',
-    { schema: { params: LetterParams, summary: 'Send it again' } },
+    { schema: operations.replayDeadLetter },
     async (request, reply) => {
       const { letterId } = request.params;
       const replay = await deadLetters.replay(letterId);

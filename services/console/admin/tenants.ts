@@ -12,100 +12,65 @@ import type { AdminApp } from './answer.ts';
 import { asDocument, sendOutcome, sendProblem } from './answer.ts';
 import { actorOf } from './authenticate.ts';
 import { entityTag, ifMatchHolds } from './entity-tag.ts';
-import { ListQuery, TenantBody, TenantParams, TenantPatch } from './schemas.ts';
-
-/** Of JSON merge patches. */
-export const mergePatchType = 'application/merge-patch+json';
+import { operations } from './operations.ts';
 
 /** List, read, write and delete tenants. */
 export function registerTenants(app: AdminApp, parts: ConsoleParts): void {
   const { directory, records, policy, clock, usage } = parts;
 
-  app.get(
-    '/admin/v1/tenants',
-    { schema: { querystring: ListQuery, summary: 'List tenants' } },
-    async (request) => {
-      const { search = '', plan = '', offset, limit } = request.query;
-      const use = await todaysUse(parts);
-      const all = listTenants([...directory.all()], use, policy(), { search, plan }, clock.now());
-      return {
-        tenants: all.slice(offset, offset + limit).map(jsonTenant),
-        total: all.length,
-        offset,
-        limit,
-        /** Without it the list lacks tenants that have no record, and their usage. */
-        usage_known: use !== null,
-      };
-    },
-  );
+  app.get('/admin/v1/tenants', { schema: operations.listTenants }, async (request) => {
+    const { search = '', plan = '', offset = 0, limit = 50 } = request.query;
+    const use = await todaysUse(parts);
+    const all = listTenants([...directory.all()], use, policy(), { search, plan }, clock.now());
+    return {
+      tenants: all.slice(offset, offset + limit).map(jsonTenant),
+      total: all.length,
+      offset,
+      limit,
+      /** Without it the list lacks tenants that have no record, and their usage. */
+      usage_known: use !== null,
+    };
+  });
 
-  app.get(
-    '/admin/v1/tenants/:id',
-    { schema: { params: TenantParams, summary: 'A tenant' } },
-    async (request, reply) => {
-      const { id } = request.params;
-      const record = directory.get(id) ?? null;
-      const seenPlan = record === null ? await usage.seenPlan(id, clock.now()) : null;
-      if (record === null && seenPlan === null)
-        return sendProblem(
-          reply,
-          404,
-          'No such tenant',
-          'It has no record, and no usage was ever recorded for it.',
-        );
-      void reply.header('etag', entityTag(record));
-      return {
-        tenant_id: id,
-        record,
-        seen_plan: seenPlan,
-        ...effective(parts, record, seenPlan),
-      };
-    },
-  );
+  app.get('/admin/v1/tenants/:id', { schema: operations.getTenant }, async (request, reply) => {
+    const { id } = request.params;
+    const record = directory.get(id) ?? null;
+    const seenPlan = record === null ? await usage.seenPlan(id, clock.now()) : null;
+    if (record === null && seenPlan === null)
+      return sendProblem(
+        reply,
+        404,
+        'No such tenant',
+        'It has no record, and no usage was ever recorded for it.',
+      );
+    void reply.header('etag', entityTag(record));
+    return {
+      tenant_id: id,
+      record,
+      seen_plan: seenPlan,
+      ...effective(parts, record, seenPlan),
+    };
+  });
 
   app.put(
     '/admin/v1/tenants/:id',
-    {
-      config: asDocument,
-      schema: {
-        params: TenantParams,
-        body: TenantBody,
-        summary: 'Replace the settings of a tenant',
-        description:
-          'Settings that the body does not name are removed; PATCH keeps them. Boosts, the block and API keys have ' +
-          'endpoints of their own and stay where the body does not name them.',
-      },
-    },
+    { config: asDocument, schema: operations.replaceTenant },
     (request, reply) => write(request, reply, replaceSettings, parts),
   );
 
   app.patch(
     '/admin/v1/tenants/:id',
-    {
-      config: asDocument,
-      schema: {
-        params: TenantParams,
-        body: TenantPatch,
-        consumes: [mergePatchType, 'application/json'],
-        summary: 'Change settings of a tenant',
-        description:
-          'A JSON merge patch (RFC 7396): settings that it does not name stay, null removes one, a list is replaced.',
-      },
-    },
+    { config: asDocument, schema: operations.patchTenant },
     (request, reply) => write(request, reply, patchSettings, parts),
   );
 
-  app.delete(
-    '/admin/v1/tenants/:id',
-    { schema: { params: TenantParams, summary: "Delete a tenant's record" } },
-    async (request, reply) => {
-      const removed = await records.remove(request.params.id, actorOf(request.headers['x-actor']));
-      if (!removed.ok) return sendOutcome(reply, removed);
-      if (!removed.value)
-        return sendProblem(reply, 404, 'No such record', 'This tenant has no record to delete.');
-      return reply.code(204).send();
-    },
-  );
+  app.delete('/admin/v1/tenants/:id', { schema: operations.deleteTenant }, async (request, reply) => {
+    const removed = await records.remove(request.params.id, actorOf(request.headers['x-actor']));
+    if (!removed.ok) return sendOutcome(reply, removed);
+    if (!removed.value)
+      return sendProblem(reply, 404, 'No such record', 'This tenant has no record to delete.');
+    return reply.code(204).send();
+  });
 }
 
 /** `JSON.stringify` knows no bigint. */

@@ -7,6 +7,7 @@ import type { Gate } from '../gate.ts';
 import { problemOf } from '../problem.ts';
 import type { Problem } from '../problem.ts';
 import { passes } from '../verdict.ts';
+import { noBody } from './answer-schemas.ts';
 import { identityHeaders } from './identity-headers.ts';
 import { originalRequest, sources } from './original-request.ts';
 
@@ -24,6 +25,26 @@ const querySchema = Type.Object({
   ),
 });
 
+const field = (description: string) => ({ description, schema: { type: 'string' } });
+
+const describingFields = {
+  'X-Original-Method': field('Method of the request (source=original).'),
+  'X-Original-URI': field('Its request-target (source=original).'),
+  'X-Forwarded-Method': field('Method of the request (source=forwarded).'),
+  'X-Forwarded-Uri': field('Its request-target (source=forwarded).'),
+};
+
+const passedFields = {
+  'X-Tollgate-Plan': field('Plan of the caller.'),
+  'X-Tollgate-Tenant': field('Tenant of the caller, percent-encoded; absent for one without a tenant.'),
+  'X-Tollgate-User': field('User of the caller, percent-encoded; absent for one without a user.'),
+};
+
+const refusedFields = {
+  'X-Tollgate-Status': field('Status to answer the client with (refuse=403).'),
+  'X-Tollgate-Problem': field('Problem to answer the client with, as JSON (refuse=403).'),
+};
+
 /**
  * `GET /v1/authz` for proxies that ask before they pass a request on: nginx `auth_request`, Traefik and Caddy forward
  * authentication. The proxy describes the request (see `originalRequest`), and the client's own credentials come along.
@@ -34,7 +55,18 @@ export function registerAuthz(app: ApiServer, gate: Gate): void {
   app.get(
     '/v1/authz',
     {
-      schema: { summary: 'Decide for a proxy (auth_request, forward-auth)', querystring: querySchema },
+      schema: {
+        operationId: 'authorize',
+        tags: ['Decisions'],
+        summary: 'Decide for a proxy (auth_request, forward-auth)',
+        description:
+          'The proxy describes the request by header fields, and passes the credentials of its client on.',
+        querystring: querySchema,
+        requestHeaders: { ...describingFields },
+        response: { 200: noBody('The request passes.') },
+        responseHeaders: { 200: passedFields, 403: refusedFields },
+        problems: [403],
+      },
       config: { access: 'decision', work: 'decision' },
     },
     async (request, reply) => {

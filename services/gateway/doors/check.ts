@@ -48,7 +48,10 @@ const bodySchema = Type.Object(
     ),
     peek: optional(Type.Boolean({ description: 'Look without taking.' })),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    examples: [{ tenant_id: 'acme', user: 'u1', method: 'POST', path: '/agent/chat' }],
+  },
 );
 
 const answerSchema = Type.Object({
@@ -76,7 +79,16 @@ export function registerCheck(app: ApiServer, gate: Gate): void {
     '/v1/check',
     {
       config: { access: 'credential', work: 'decision' },
-      schema: { summary: 'Decide without proxying', body: bodySchema, response: { 200: answerSchema } },
+      schema: {
+        operationId: 'check',
+        tags: ['Decisions'],
+        summary: 'Decide without proxying',
+        description:
+          'Decides about a request that the caller serves. A refusal is a value here: the status is 200.',
+        body: bodySchema,
+        response: { 200: answerSchema },
+        problems: [403],
+      },
     },
     async (request, reply) => {
       const startedAt = performance.now();

@@ -8,6 +8,7 @@ import { callerOf, sendProblem } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { plainProblem, problemOf } from '../problem.ts';
 import type { Verdict } from '../verdict.ts';
+import { decisionAnswer } from './answer-schemas.ts';
 import { limitViews } from './limit-view.ts';
 import { limitRule } from './limits.ts';
 import { disconnectSignal, refuseRead } from './reading.ts';
@@ -22,7 +23,16 @@ const paramsSchema = Type.Object({ id: Type.String({ maxLength: 64 }) });
 export function registerDecisions(app: ApiServer, { gate, queries }: ApiOptions): void {
   app.get(
     '/v1/decisions/:id',
-    { schema: { summary: 'Explain a decision', params: paramsSchema } },
+    {
+      schema: {
+        operationId: 'getDecision',
+        tags: ['Decisions'],
+        summary: 'Explain a decision',
+        description: 'Why a request was answered as it was: the event, the counters and the rules.',
+        params: paramsSchema,
+        response: { 200: decisionAnswer },
+      },
+    },
     async (request, reply) => {
       const caller = callerOf(request);
       const { id } = request.params;

@@ -5,13 +5,14 @@ import { chargeWork } from '../api-work.ts';
 import { callerOf, sendProblem } from '../caller.ts';
 import type { Publisher } from '../ingest/accept-event.ts';
 import { acceptedCodings, decodeBody } from '../ingest/content-coding.ts';
-import { eventsOf, eventTypes, plainEventsOf } from '../ingest/http-binding.ts';
+import { eventsOf, plainEventsOf } from '../ingest/http-binding.ts';
 import type { Member, RequestEvents } from '../ingest/http-binding.ts';
 import { judgeEvents, writeEvents } from '../ingest/publish-events.ts';
 import type { EventResult, Judgement } from '../ingest/publish-events.ts';
 import { bodyBytesMax } from '../json-body.ts';
 import type { EventLog } from '../meter.ts';
 import { plainProblem } from '../problem.ts';
+import { eventsBody } from './answer-schemas.ts';
 
 const resultSchema = Type.Object({
   id: Type.Union([Type.String(), Type.Null()]),
@@ -55,8 +56,13 @@ function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
     {
       config: { access: 'credential', work: 'events' },
       schema: {
+        operationId: 'publishEvents',
+        tags: ['Events'],
         summary: 'Publish usage events (CloudEvents 1.0)',
-        consumes: [...eventTypes],
+        description:
+          'Binary, structured or a batch, also compressed. 202 means that what is called accepted survives a crash. ' +
+          'Sending again is always safe: an event is counted once by source and id.',
+        documentedBody: eventsBody,
         response: { 202: answerSchema, 400: answerSchema, 503: answerSchema },
       },
       // Problems and results share the statuses; each is written as what it is.
@@ -99,8 +105,11 @@ function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
     {
       config: { access: 'credential', work: 'events' },
       schema: {
+        operationId: 'publishEventsOpenMeter',
+        tags: ['Events'],
         summary: 'Publish usage events with an SDK of OpenMeter',
-        consumes: [...eventTypes],
+        description: 'A batch is accepted as a whole or not at all.',
+        documentedBody: eventsBody,
         response: { 204: Type.Null({ description: 'All events are safe.' }) },
       },
     },

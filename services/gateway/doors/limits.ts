@@ -4,6 +4,7 @@ import { limitsFor } from '../../../shared/policy/match.ts';
 import type { ApiServer } from '../api-server.ts';
 import { tenantOf } from '../caller.ts';
 import type { Gate } from '../gate.ts';
+import { limitsAnswer } from './answer-schemas.ts';
 
 const querySchema = Type.Object({ tenant_id: Type.Optional(Type.String()) });
 
@@ -11,7 +12,17 @@ const querySchema = Type.Object({ tenant_id: Type.Optional(Type.String()) });
 export function registerLimits(app: ApiServer, gate: Gate): void {
   app.get(
     '/v1/limits',
-    { schema: { summary: 'The limits that hold for the caller', querystring: querySchema } },
+    {
+      schema: {
+        operationId: 'getLimits',
+        tags: ['Usage'],
+        summary: 'The limits that hold for the caller',
+        description: 'Overrides and running boosts applied; nothing is counted.',
+        querystring: querySchema,
+        response: { 200: limitsAnswer },
+        problems: [403],
+      },
+    },
     (request, reply) => {
       const tenantId = tenantOf(request, reply, request.query.tenant_id);
       if (tenantId === null) return reply;

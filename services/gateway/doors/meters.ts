@@ -12,7 +12,7 @@ import { meterQueryOf, meterQuerySchema } from './meter-query.ts';
 import type { MeterQueryText } from './meter-query.ts';
 import { disconnectSignal, refuseRead } from './reading.ts';
 
-const paramsSchema = Type.Object({ name: Type.String() });
+const paramsSchema = Type.Object({ name: Type.String({ description: 'Name of the meter.' }) });
 
 const meterSchema = Type.Object({
   name: Type.String(),
@@ -51,6 +51,8 @@ export function registerMeters(app: ApiServer, { gate, queries }: ApiOptions): v
     '/v1/meters',
     {
       schema: {
+        operationId: 'listMeters',
+        tags: ['Usage'],
         summary: 'The meters of the policy',
         response: { 200: Type.Object({ meters: Type.Array(meterSchema) }) },
       },
@@ -61,7 +63,10 @@ export function registerMeters(app: ApiServer, { gate, queries }: ApiOptions): v
     '/v1/meters/:name/query',
     {
       schema: {
+        operationId: 'queryMeter',
+        tags: ['Usage'],
         summary: 'Query a meter',
+        description: 'An answer is whole or a problem: more rows than it holds is a 400.',
         params: paramsSchema,
         querystring: meterQuerySchema,
         response: {
@@ -71,6 +76,15 @@ export function registerMeters(app: ApiServer, { gate, queries }: ApiOptions): v
             content: { 'application/json': { schema: answerSchema }, 'text/csv': { schema: Type.String() } },
           },
         },
+        responseHeaders: {
+          200: {
+            'X-Tollgate-Complete-Through': {
+              description: 'Of CSV: the time that JSON has as complete_through.',
+              schema: { type: 'string', format: 'date-time' },
+            },
+          },
+        },
+        problems: [403],
       },
       // The serializer made of the schema would round money to a double.
       serializerCompiler: () => (data) => JSON.stringify(data),

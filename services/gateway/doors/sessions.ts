@@ -9,6 +9,7 @@ import type { ApiOptions, ApiServer } from '../api-server.ts';
 import { problemOfUser, sendProblem, tenantOf } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { plainProblem } from '../problem.ts';
+import { noBody, sessionAnswer } from './answer-schemas.ts';
 
 const options = {
   kind: Type.Optional(
@@ -21,7 +22,7 @@ const options = {
 const sessionId = Type.String({ pattern: '^[A-Za-z0-9_.~-]{1,128}$' });
 const bodySchema = Type.Object(
   { session_id: Type.Optional(sessionId), ...options },
-  { additionalProperties: false },
+  { additionalProperties: false, examples: [{ session_id: 'tab-1', user: 'u1' }] },
 );
 const querySchema = Type.Object(options);
 const paramsSchema = Type.Object({ id: sessionId });
@@ -41,7 +42,18 @@ interface Holder {
 export function registerSessions(app: ApiServer, { gate, sessions }: ApiOptions): void {
   app.post(
     '/v1/sessions',
-    { schema: { summary: 'Open a session', body: bodySchema } },
+    {
+      schema: {
+        operationId: 'openSession',
+        tags: ['Sessions'],
+        summary: 'Open a session',
+        description: 'The same id again renews it. One too many is a 429 with Retry-After.',
+        body: bodySchema,
+        response: { 201: sessionAnswer },
+        responseHeaders: { 201: { Location: { description: 'The session.', schema: { type: 'string' } } } },
+        problems: [403],
+      },
+    },
     async (request, reply) => {
       const holder = holderOf(gate, request, reply, request.body);
       if (holder === null) return reply;
@@ -57,7 +69,17 @@ export function registerSessions(app: ApiServer, { gate, sessions }: ApiOptions)
 
   app.put(
     '/v1/sessions/:id',
-    { schema: { summary: 'Heartbeat of a session', params: paramsSchema, querystring: querySchema } },
+    {
+      schema: {
+        operationId: 'renewSession',
+        tags: ['Sessions'],
+        summary: 'Heartbeat of a session',
+        params: paramsSchema,
+        querystring: querySchema,
+        response: { 200: sessionAnswer },
+        problems: [403],
+      },
+    },
     async (request, reply) => {
       const holder = holderOf(gate, request, reply, request.query);
       if (holder === null) return reply;
@@ -71,7 +93,17 @@ export function registerSessions(app: ApiServer, { gate, sessions }: ApiOptions)
 
   app.delete(
     '/v1/sessions/:id',
-    { schema: { summary: 'End a session', params: paramsSchema, querystring: querySchema } },
+    {
+      schema: {
+        operationId: 'endSession',
+        tags: ['Sessions'],
+        summary: 'End a session',
+        params: paramsSchema,
+        querystring: querySchema,
+        response: { 204: noBody('It is not open any more.') },
+        problems: [403],
+      },
+    },
     async (request, reply) => {
       const holder = holderOf(gate, request, reply, request.query);
       if (holder === null) return reply;

@@ -50,9 +50,15 @@ export function registerUsage(app: ApiServer, { gate, queries }: ApiOptions): vo
   app.get(
     '/v1/usage',
     {
-      schema: { summary: "The caller's usage", querystring: querySchema, response: { 200: answerSchema } },
-      // The serializer made of the schema would round a cost to a double.
-      serializerCompiler: () => (data) => JSON.stringify(data),
+      schema: {
+        operationId: 'getUsage',
+        tags: ['Usage'],
+        summary: "The caller's usage",
+        description: 'How the limits stand, and what today has come to. A failed read is said, never a zero.',
+        querystring: querySchema,
+        response: { 200: answerSchema },
+        problems: [403],
+      },
     },
     async (request, reply) => {
       const tenantId = tenantOf(request, reply, request.query.tenant_id);

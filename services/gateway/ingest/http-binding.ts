@@ -21,7 +21,6 @@ export interface EventMessage {
 
 const singleType = 'application/cloudevents+json';
 const batchType = 'application/cloudevents-batch+json';
-export const eventTypes: readonly string[] = [singleType, batchType, 'application/json'];
 const attributePrefix = 'ce-';
 
 /**

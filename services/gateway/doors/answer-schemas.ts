@@ -1,0 +1,162 @@
+import { Type } from 'typebox';
+import { limitViewSchema } from './limit-view.ts';
+
+/** What the routes of the api listener answer, for its document: types follow from the code that answers. */
+const text = Type.String();
+const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] });
+const closed = { additionalProperties: false };
+
+const ruleSchema = Type.Object(
+  {
+    name: text,
+    per: Type.Array(text),
+    type: Type.String({ description: 'sliding, quota or concurrent' }),
+    limit: Type.Number({ description: 'Units per window, as it holds for the tenant.' }),
+    window_seconds: Type.Integer(),
+    period: Type.Optional(Type.String({ description: 'Calendar period of a quota.' })),
+    burst: Type.Optional(Type.Number()),
+    mode: Type.String({ description: 'enforce or shadow' }),
+    route: Type.Optional(text),
+  },
+  { ...closed, description: 'A limit as the policy has it, with the value that holds for the tenant.' },
+);
+
+export const limitsAnswer: object = Type.Object(
+  {
+    tenant_id: text,
+    plan: text,
+    policy_revision: text,
+    mode: text,
+    limits: Type.Array(ruleSchema),
+    routes: Type.Array(
+      Type.Object(
+        { match: text, cost: Type.Number(), price: Type.Number(), limits: Type.Array(ruleSchema) },
+        closed,
+      ),
+    ),
+    sessions: Type.Array(
+      Type.Object(
+        { kind: text, per: Type.Array(text), limit: Type.Integer(), ttl_seconds: Type.Number() },
+        closed,
+      ),
+    ),
+    platform: Type.Array(ruleSchema),
+    slow_down: Type.Unsafe<object | null>({
+      type: ['object', 'null'],
+      properties: { from: { type: 'number' }, max_delay_ms: { type: 'number' } },
+    }),
+    boosts: Type.Array(
+      Type.Object(
+        {
+          limit: text,
+          multiply: Type.Optional(Type.Number()),
+          set_to: Type.Optional(Type.Number()),
+          ends_at: text,
+          reason: text,
+        },
+        { ...closed, description: 'Boosts that run now.' },
+      ),
+    ),
+    documentation_url: text,
+    upgrade_url: text,
+  },
+  closed,
+);
+
+export const sessionAnswer: object = Type.Object(
+  {
+    session_id: text,
+    kind: text,
+    active: Type.Integer({ description: 'Sessions open now, this one included.' }),
+    limit: Type.Integer(),
+    expires_at: Type.String({ format: 'date-time' }),
+    heartbeat_seconds: Type.Integer({ description: 'Send a heartbeat at least as often.' }),
+    degraded: Type.Boolean({ description: 'Decided without Redis.' }),
+  },
+  closed,
+);
+
+const eventSchema = Type.Unsafe<object | null>({
+  type: ['object', 'null'],
+  description: 'The event as analysts find it in usage_events; null where it is not stored yet.',
+  required: ['event_id', 'time', 'tenant_id', 'status', 'decision', 'units', 'cost', 'latency_ms'],
+  properties: {
+    event_id: { type: 'string' },
+    time: { type: 'string', format: 'date-time' },
+    tenant_id: { type: 'string' },
+    status: { type: 'integer', description: 'Of the application, once it reported an outcome.' },
+    decision: { type: 'string' },
+    units: { type: 'number' },
+    cost: { type: 'number' },
+    latency_ms: { type: 'number' },
+  },
+});
+
+export const decisionAnswer: object = Type.Object(
+  {
+    decision_id: text,
+    at: Type.String({ format: 'date-time' }),
+    tenant_id: textOrNull,
+    user: textOrNull,
+    plan: text,
+    request: Type.Object(
+      { method: text, path: text, route: textOrNull, units: Type.Number(), client_ip: text },
+      closed,
+    ),
+    outcome: Type.String({ description: 'allowed, limited, bypassed or shadow_limited' }),
+    reason: textOrNull,
+    explanation: text,
+    limited_by: Type.Array(text),
+    degraded: Type.Boolean(),
+    counters: Type.Object(
+      { as_of: Type.String({ description: 'decision or now' }), limits: Type.Array(limitViewSchema) },
+      closed,
+    ),
+    rules: Type.Array(ruleSchema),
+    policy_revision: text,
+    event: eventSchema,
+  },
+  closed,
+);
+
+/** Of an answer without a body. */
+export function noBody(description: string): object {
+  return Type.Null({ description });
+}
+
+/** Bodies of `POST /v1/events`: read by the contract of events, not by a schema. */
+const cloudEvent = {
+  type: 'object',
+  description: 'A CloudEvent 1.0 in JSON format. docs/events.md has its bounds.',
+  required: ['specversion', 'id', 'source', 'type'],
+  properties: {
+    specversion: { const: '1.0' },
+    id: { type: 'string', minLength: 1, maxLength: 256 },
+    source: { type: 'string', minLength: 1, maxLength: 256 },
+    type: { type: 'string', minLength: 1, maxLength: 128 },
+    subject: { type: 'string', description: 'The tenant; absent: the caller’s.' },
+    time: { type: 'string', format: 'date-time', description: 'Absent: now.' },
+    data: {
+      type: 'object',
+      additionalProperties: true,
+      description: 'units and cost count; user_id, plan and route have columns.',
+    },
+  },
+  examples: [
+    { specversion: '1.0', id: 'order-1', source: 'shop', type: 'tokens.used', data: { units: 120 } },
+  ],
+};
+
+export const eventsBody = {
+  content: {
+    'application/cloudevents+json': { schema: cloudEvent },
+    'application/cloudevents-batch+json': { schema: { type: 'array', items: cloudEvent, maxItems: 1000 } },
+    'application/json': {
+      schema: {
+        type: 'object',
+        additionalProperties: true,
+        description: 'Data of one event; its attributes are ce- fields.',
+      },
+    },
+  },
+};
