@@ -13,6 +13,8 @@ export function createAdminClient({ adminUrl, adminToken }: Installation, actor:
   const base = adminUrl.replace(/(?<!\/)\/+$/, '');
   return {
     async call<Answer>(method: string, path: string, body?: object): Promise<Answer> {
+      // `fetch` resolves them: "reset .." would arrive as the emergency reset of all tenants.
+      if (/\/\.{1,2}(?:[/?]|$)/.test(path)) throw new CliFailure('“.” and “..” name nothing.');
       const response = await reach(`${base}${path}`, {
         method,
         headers: {

@@ -20,7 +20,7 @@ export interface DeadLetter {
   readonly bytes: number;
 }
 
-/** `incomplete`: the letter holds only the beginning of its record, so that there is nothing whole to send. */
+/** `incomplete`: the letter holds only the beginning of its record, or names a topic that is not Tollgate’s. */
 export type Replay = 'sent' | 'missing' | 'incomplete';
 
 export interface DeadLetterDesk {

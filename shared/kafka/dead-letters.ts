@@ -5,6 +5,7 @@ import type { Kafka } from './kafka.ts';
 import type { ConsumedMessage } from './message.ts';
 import type { Producer } from './producer.ts';
 import { readRange } from './read-range.ts';
+import { takesReplays } from './topics.ts';
 import { readTopicEnds } from './topic-ends.ts';
 
 /** A dead letter as it lies on its topic. */
@@ -56,7 +57,7 @@ export async function getDeadLetter(
 /**
  * Puts the original bytes back on the topic they came from, under their key and with their headers. False when there is no such letter.
  * Safe to repeat: an event is recognised by its id, and what is still unreadable becomes a dead letter again. Rejects
- * with KAFKA_RECORD_REFUSED for a letter that holds only the beginning of its record.
+ * with KAFKA_RECORD_REFUSED for a letter that holds only the beginning of its record, or names a topic of others.
  */
 export async function replayDeadLetter(
   { kafka, producer, topic }: { readonly kafka: Kafka; readonly producer: Producer; readonly topic: string },
@@ -64,8 +65,11 @@ export async function replayDeadLetter(
 ): Promise<boolean> {
   const letter = await getDeadLetter(kafka, topic, id);
   if (letter === null) return false;
-  if (letter.cut || letter.holds === 'batch' || letter.topic === '') {
-    throw new TollgateError('KAFKA_RECORD_REFUSED', `dead letter ${id} does not hold its whole record`);
+  if (letter.cut || letter.holds === 'batch' || !takesReplays(letter.topic, topic)) {
+    throw new TollgateError(
+      'KAFKA_RECORD_REFUSED',
+      `dead letter ${id} does not hold its whole record, or names another topic`,
+    );
   }
   const headers = { ...letter.headers, 'tollgate-replay': id };
   await producer.send(letter.topic, [{ key: letter.key, value: letter.value, headers }]);

@@ -6,6 +6,7 @@ import type { Kafka } from './kafka.ts';
 import type { Producer } from './producer.ts';
 import { readRange } from './read-range.ts';
 import { sendInPieces } from './send-in-pieces.ts';
+import { takesReplays } from './topics.ts';
 import { readTopicEnds } from './topic-ends.ts';
 
 export interface ReplaySelection {
@@ -23,7 +24,7 @@ export interface ReplaySelection {
 export interface ReplayReport {
   readonly matched: number;
   readonly sent: number;
-  /** Letters that hold only a part of their record, or a batch whose records cannot be told apart. */
+  /** Letters that hold a part of their record or a batch that cannot be divided, or that name a topic of others. */
   readonly incomplete: number;
   /** Letters whose time cannot be corrected: they are no events with a time. */
   readonly withoutTime: number;
@@ -45,7 +46,7 @@ export async function replayDeadLetters(
 ): Promise<ReplayReport> {
   const { letters, more } = await select(kafka, topic, selection);
   const whole = letters.filter(
-    ({ cut, holds, topic: origin }) => !cut && holds === 'record' && origin !== '',
+    ({ cut, holds, topic: origin }) => !cut && holds === 'record' && takesReplays(origin, topic),
   );
   const corrected = whole.flatMap((letter) => withShiftedTime(letter, selection.shiftMs) ?? []);
   if (!selection.dryRun) {

@@ -27,3 +27,12 @@ export function topicsWith(prefix: string): Topics {
     deadLetters: `${prefix}dead-letters.v1`,
   };
 }
+
+/**
+ * Whether a dead letter may go back to a topic: to those of its own installation only. A letter names where it came from in
+ * a header that any writer of its topic may set.
+ */
+export function takesReplays(topic: string, deadLetters: string): boolean {
+  const { deadLetters: own, ...others } = topicsWith(deadLetters.replace(/dead-letters\.v1$/, ''));
+  return own === deadLetters && Object.values(others).includes(topic);
+}

@@ -83,7 +83,12 @@ function registerDeadLetters(app: AdminApp, { deadLetters, logger }: ConsolePart
       );
       if (replay === 'missing') return noLetter(reply);
       if (replay === 'incomplete')
-        return sendProblem(reply, 409, 'Not sent', 'The letter holds only the beginning of its record.');
+        return sendProblem(
+          reply,
+          409,
+          'Not sent',
+          'The letter holds only the beginning of its record, or names a topic that is not Tollgate’s.',
+        );
       return { id: letterId, replayed: true };
     },
   );

@@ -94,7 +94,8 @@ const notices = new Map<unknown, string>(
 const failures = new Map<unknown, string>(
   Object.entries({
     'letter-gone': 'This dead letter is no longer there.',
-    'letter-cut': 'Not sent: the letter holds only the beginning of its record.',
+    'letter-cut':
+      'Not sent: the letter holds only the beginning of its record, or names a topic that is not Tollgate’s.',
   }),
 );
 

@@ -113,3 +113,15 @@ test.each([
 ])('%s is refused', async (_, body, status) => {
   expect((await replay(body)).status).toBe(status);
 });
+
+test('a letter that names a topic of others is not sent, and holds up no other letter', async () => {
+  const reason = uniqueName('forged');
+  const foreign = { reason, topic: uniqueName('somebody-elses-topic') };
+  await file(foreign, { reason, topic: 'no topic!' }, { reason, topic: bed.topics.deadLetters }, { reason });
+  const sent = await replay({ reason, dry_run: false });
+  expect(sent).toMatchObject({ status: 200, body: { matched: 4, sent: 1, incomplete: 3 } });
+  const { body } = await bed.admin('GET /admin/v1/dead-letters');
+  const letters = body['dead_letters'] as readonly { readonly id: string; readonly from: string }[];
+  const forged = letters.find(({ from }) => from.startsWith(foreign.topic));
+  expect((await bed.admin(`POST /admin/v1/dead-letters/${forged?.id ?? ''}/replay`)).status).toBe(409);
+});
