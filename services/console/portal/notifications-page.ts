@@ -8,6 +8,8 @@ import type { Notice } from '../pages/layout.ts';
 import { percent, stamp, title } from '../pages/format.ts';
 import { readOrNull } from '../read-or-null.ts';
 import type { DeliveredAlert } from '../usage-reader.ts';
+import { createTestMessageRate } from './test-message-rate.ts';
+import type { TestMessageRate } from './test-message-rate.ts';
 import { forTenant } from './visitor.ts';
 import type { PageContent, Visitor } from './visitor.ts';
 import { notificationsFrom, textsOf } from './notification-form.ts';
@@ -20,6 +22,7 @@ const offered = [0.5, 0.8, 0.9, 1];
 /** Where a tenant says at which share of a limit it wants to hear, and how. Saved to its record; the alerter reads it there. */
 export function registerNotifications(app: FastifyInstance, parts: ConsoleParts): void {
   const here = '/notifications';
+  const rate = createTestMessageRate(parts.clock);
   app.get(
     here,
     forTenant(here, (visitor, request) =>
@@ -47,16 +50,21 @@ export function registerNotifications(app: FastifyInstance, parts: ConsoleParts)
   app.post(
     `${here}/test`,
     forTenant(here, async (visitor, _request, reply) => {
-      const sent = await sendTest(parts, visitor);
+      const sent = await sendTest(parts, visitor, rate);
       await reply.redirect(`${here}?done=${sent}`, 303);
       return null;
     }),
   );
 }
 
-async function sendTest(parts: ConsoleParts, { tenantId, record }: Visitor): Promise<string> {
+async function sendTest(
+  parts: ConsoleParts,
+  { tenantId, record }: Visitor,
+  rate: TestMessageRate,
+): Promise<string> {
   const { webhooks = [], slack = [], emails = [] } = record?.notifications ?? {};
   if (webhooks.length + slack.length + emails.length === 0) return 'no-target';
+  if (!rate.takes(tenantId)) return 'too-many';
   const at = new Date(parts.clock.now()).toISOString();
   await parts.testMessages.send({
     id: uuidv7(),
@@ -81,6 +89,7 @@ function noticeFor(done: string | undefined): Notice | null {
       tone: 'good',
       text: 'A test message is on its way to every target; its delivery shows below within seconds.',
     },
+    'too-many': { tone: 'bad', text: 'Not sent: five test messages in ten minutes are the most.' },
     'no-target': {
       tone: 'bad',
       text: 'There is no target yet. Save a webhook, Slack address or e-mail first.',

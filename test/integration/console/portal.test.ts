@@ -119,6 +119,18 @@ describe('pages', () => {
     expect(bed.testMessages.filter((event) => event.tenant_id === id)).toMatchObject([{ kind: 'test' }]);
   });
 
+  test('C8: a tenant has five test messages in ten minutes, whatever its targets', async () => {
+    const id = uniqueName('test-messages');
+    const cookie = await visit(bed, id);
+    await post(bed, '/notifications', { emails: 'dev@example.com', webhooks: '', slack: '' }, cookie);
+    const answers: string[] = [];
+    for (let index = 0; index < 7; index += 1)
+      answers.push((await post(bed, '/notifications/test', {}, cookie)).location);
+    expect(answers.filter((location) => location.endsWith('tested'))).toHaveLength(5);
+    expect(answers.slice(5).every((location) => location.endsWith('too-many'))).toBe(true);
+    expect(bed.testMessages.filter((event) => event.tenant_id === id)).toHaveLength(5);
+  });
+
   test('text from tenants cannot become markup', async () => {
     const id = uniqueName('<script>alert(1)</script>');
     await bed.admin(`PUT /admin/v1/tenants/${encodeURIComponent(id)}`, {
