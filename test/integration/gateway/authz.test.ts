@@ -46,6 +46,8 @@ describe('Envoy asks by HTTP about any request of its client', () => {
     ['PATCH', 'no type at all', 'any'],
     ['PROPFIND', 'text/xml', ''],
     ['PURGE', '', ''],
+    ['QUERY', '', ''],
+    ['QUERY', 'application/sql', 'select 1'],
   ])('%s of type %j with the body %j is decided about', async (method, type, body) => {
     const response = await request(`${gateway.apiUrl}/v1/ext-authz/free`, {
       method,

@@ -23,7 +23,7 @@ export function registerEnvoyAuthorization(app: ApiServer, gate: Gate): void {
   // In a scope of its own: the fields are the client's, so its type of body, which may be none, says nothing of what arrives.
   void app.register((scope: ApiServer, _none: object, done: () => void) => {
     scope.addHook('onRequest', (request, _reply, next) => {
-      delete request.raw.headers['content-type'];
+      request.raw.headers['content-type'] = 'application/octet-stream';
       next();
     });
     scope.removeAllContentTypeParsers();
