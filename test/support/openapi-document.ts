@@ -54,20 +54,3 @@ export function operationsOf({ paths }: OpenApiDocument): readonly NamedOperatio
     })),
   );
 }
-
-/** The operation that answers a request, as the document has it; undefined for paths that it does not name. */
-export function operationFor(
-  document: OpenApiDocument,
-  method: string,
-  target: string,
-): NamedOperation | undefined {
-  const segments = (target.split('?', 1)[0] ?? '').split('/');
-  return operationsOf(document).find(({ method: own, path }) => {
-    const pattern = path.split('/');
-    return (
-      own === method &&
-      pattern.length === segments.length &&
-      pattern.every((part, index) => part.startsWith('{') || part === segments[index])
-    );
-  });
-}

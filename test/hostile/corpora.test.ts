@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { adminToken, createBed } from '../integration/console/bed.ts';
+import type { Bed } from '../integration/console/bed.ts';
+import { service, useApi } from '../integration/gateway/api.ts';
+import { operationsOf } from '../support/openapi-document.ts';
+import type { NamedOperation, OpenApiDocument } from '../support/openapi-document.ts';
+import { uniqueName } from '../support/servers.ts';
+import { hostileBodies } from './corpus/bodies.ts';
+import { exchange } from './corpus/exchange.ts';
+import type { Received, Sent } from './corpus/exchange.ts';
+import { hostileHeaders, hostileQueries } from './corpus/fields.ts';
+import type { HostileFields } from './corpus/fields.ts';
+
+/**
+ * Goal: what no client should send gets an answer that says so. Method: each hostile body, query and header section is
+ * sent to every operation of both documents, on a connection of its own; the answer has to be one of those that are
+ * right for the case, be in the document, be a problem where it is no success, and carry the limit headers on the api.
+ */
+const api = useApi();
+let bed: Bed;
+let adminUrl: string;
+beforeAll(async () => {
+  bed = await createBed();
+  adminUrl = await bed.console.admin.listen({ host: '127.0.0.1', port: 0 });
+});
+afterAll(() => bed.dispose());
+
+interface Listener {
+  readonly url: string;
+  readonly document: OpenApiDocument;
+  readonly credential: Readonly<Record<string, string>>;
+  readonly limitHeaders: boolean;
+}
+
+const listeners: Readonly<Record<string, () => Promise<Listener>>> = {
+  'the api listener': async () => ({
+    url: api.gateway.apiUrl,
+    document: (await api.call('GET', '/openapi.json')).json as unknown as OpenApiDocument,
+    credential: service,
+    limitHeaders: true,
+  }),
+  'the admin listener': async () => ({
+    url: adminUrl,
+    document: (await bed.admin('GET /admin/openapi.json')).body as unknown as OpenApiDocument,
+    credential: { authorization: `Bearer ${adminToken}` },
+    limitHeaders: false,
+  }),
+};
+
+/** It waits for the pipeline each time, whatever it is sent. */
+const slow = 'auditLosses';
+/** What a plain request to any operation may be answered with. */
+const plain = [200, 201, 202, 204, 400, 401, 403, 404, 409, 415, 422];
+/** Read by the contract of events, each of which is judged by itself. */
+const events = /\/events$/;
+
+describe.each(Object.entries(listeners))('%s', (_name, open) => {
+  test.each(hostileBodies)('a body of $name', async ({ bytes, type, right }) => {
+    const listener = await open();
+    for (const one of operationsOf(listener.document)) {
+      if (one.operation.requestBody === undefined) continue;
+      const headers = { 'content-type': type };
+      // A request without attributes is no event, whatever its body is.
+      const statuses = events.test(one.path) ? [400, 413, 415] : right;
+      await expectRight(listener, one, '', { method: one.method, headers, body: bytes }, statuses);
+    }
+  });
+
+  const fields: readonly (readonly [string, HostileFields])[] = [
+    ...hostileQueries.map((one) => [`a query of ${one.name}`, one] as const),
+    ...hostileHeaders.map((one) => [`headers of ${one.name}`, one] as const),
+  ];
+  test.each(fields)('%s', async (_kind, { query = '', headers = {}, also, only }) => {
+    const listener = await open();
+    for (const one of operationsOf(listener.document)) {
+      if (one.operation.operationId === slow) continue;
+      await expectRight(listener, one, query, { method: one.method, headers }, only ?? [...plain, ...also]);
+    }
+  });
+
+  test('afterwards it answers as before', async () => {
+    const { url } = await open();
+    const target = url === adminUrl ? '/healthz' : '/openapi.json';
+    expect((await exchange(url, target, { method: 'GET' })).status).toBe(200);
+  });
+});
+
+async function expectRight(
+  { url, credential, limitHeaders }: Listener,
+  { name, path, operation }: NamedOperation,
+  query: string,
+  sent: Sent,
+  right: readonly number[],
+): Promise<void> {
+  const target = path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => valueOf(parameter));
+  const answer = await exchange(url, target + query, {
+    ...sent,
+    headers: { ...credential, ...sent.headers },
+  });
+  const what = `${name}: ${answer.status} ${answer.text.slice(0, 300)}`;
+  expect(right, what).toContain(answer.status);
+  expect(Object.keys(operation.responses), what).toContain(String(answer.status));
+  if (answer.status >= 400 && !isEventResult(answer)) expectProblem(answer, what);
+  if (limitHeaders) {
+    for (const header of ['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset'])
+      expect(answer.headers[header], what).toMatch(/^\d+$/);
+  }
+  expect(answer.headers).not.toHaveProperty('x-injected');
+}
+
+function expectProblem({ status, headers, text }: Received, what: string): void {
+  expect(headers['content-type'], what).toMatch(/^application\/problem\+json/);
+  expect(JSON.parse(text)).toMatchObject({ status, detail: expect.stringMatching(/\w/) as string });
+}
+
+/** Published events have a result each, with the statuses of problems. */
+function isEventResult({ headers, text }: Received): boolean {
+  return String(headers['content-type']).startsWith('application/json') && text.includes('"results"');
+}
+
+function valueOf(parameter: string): string {
+  if (parameter === 'letterId') return '9999-9999';
+  if (parameter === 'linkId') return '019ab1c2-0000-7000-8000-000000000000';
+  return parameter === 'name' ? 'tokens' : uniqueName('hostile');
+}
