@@ -94,7 +94,7 @@ describe('the npm package cloudevents', () => {
     const structured = Kafka.structured(eventOf(tenant, 'npm kafka structured'));
     await producer.send(topic, [
       {
-        key: binary.key as string,
+        key: binary.key,
         value: JSON.stringify(binary.value),
         headers: headersOf(binary),
       },
