@@ -74,13 +74,15 @@ test(
     await breaking;
     const tenants = (await Promise.all(climbing)).flat();
 
-    const told = Map.groupBy(receiver.received, ({ alert }) => `${alert.tenant_id} ${alert.threshold}`);
+    // ClickHouse holds no usage of these tenants, so that an alerter which starts again says that there is room again.
+    const crossings = receiver.received.filter(({ alert }) => alert.kind !== 'recovered');
+    const told = Map.groupBy(crossings, ({ alert }) => `${alert.tenant_id} ${alert.threshold}`);
     const expected = tenants.flatMap((tenantId) => thresholds.map((threshold) => `${tenantId} ${threshold}`));
     expect(new Set(told.keys())).toEqual(new Set(expected));
     const manyIds = [...told].filter(([, all]) => new Set(all.map(({ id }) => id)).size !== 1);
     expect(manyIds).toEqual([]);
     expect(receiver.rejected).toEqual([]);
-    const repeats = receiver.received.length - told.size;
+    const repeats = crossings.length - told.size;
     latencies.sort((a, b) => a - b);
     process.stderr.write(
       `${told.size} thresholds of ${tenants.length} tenants told, ${repeats} of them repeated under the same id; ` +
