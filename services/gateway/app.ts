@@ -12,7 +12,7 @@ import { createListener } from './transport/listener.ts';
 /** The listener that checks every path and passes it on. */
 export function createProxyServer(options: ProxyOptions): FastifyInstance {
   const app = fastify({
-    ...serverOptions(options.gate, 'proxy', options.bounds),
+    ...serverOptions(options.gate, 'proxy', options.bounds, true),
     // One route serves everything: the router would only lose what it cannot read, and the upstream decides that.
     rewriteUrl: () => '/',
     exposeHeadRoutes: false,
@@ -26,9 +26,14 @@ export function createProxyServer(options: ProxyOptions): FastifyInstance {
   return app;
 }
 
-export function serverOptions(gate: Gate, door: string, bounds: TransportBounds): FastifyHttpOptions<Server> {
+export function serverOptions(
+  gate: Gate,
+  door: string,
+  bounds: TransportBounds,
+  upgrades = false,
+): FastifyHttpOptions<Server> {
   return {
-    serverFactory: (serve) => createListener(gate, door, bounds, serve),
+    serverFactory: (serve) => createListener(gate, door, bounds, serve, upgrades),
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     // `createListener` answers client errors.

@@ -27,6 +27,8 @@ export interface Route {
   readonly limitsByPlan?: ReadonlyMap<string, readonly Limit[]>;
   /** Units a call takes, unless the caller says otherwise. */
   readonly cost: number;
+  /** Units that each message of a WebSocket's client takes; null: messages are free. */
+  readonly messageCost: number | null;
   /** Money per unit, for cost reports. */
   readonly price: number;
   /** The same for exact arithmetic. */

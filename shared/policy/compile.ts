@@ -107,6 +107,7 @@ function compileRoute(file: RouteFile, plans: readonly string[], mode: Mode): Ro
     limits: compiled(null),
     ...(varies ? { limitsByPlan: new Map(plans.map((plan) => [plan, compiled(plan)])) } : {}),
     cost: file.cost ?? 1,
+    messageCost: file.websocket?.message_cost ?? null,
     price: file.price ?? 0,
     unitPrice: priceOf(file.price ?? 0),
   };

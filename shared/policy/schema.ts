@@ -96,11 +96,23 @@ const routeFile = Type.Object(
         description: 'the units a call takes: a whole number from 1',
       }),
     ),
+    websocket: Type.Optional(
+      Type.Object(
+        {
+          message_cost: Type.Integer({
+            minimum: 1,
+            maximum: 1_000_000_000,
+            description: 'the units that each message of a client takes: a whole number from 1',
+          }),
+        },
+        { ...closed, description: '{ message_cost }' },
+      ),
+    ),
     price: Type.Optional(
       Type.Number({ minimum: 0, maximum: 1_000_000, description: 'money per unit, from 0 to 1000000' }),
     ),
   },
-  { ...closed, description: 'a route: { match, limits?, cost?, price? }' },
+  { ...closed, description: 'a route: { match, limits?, cost?, price?, websocket? }' },
 );
 
 const sessionFile = Type.Object(

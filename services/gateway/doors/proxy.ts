@@ -1,6 +1,6 @@
 import { Transform } from 'node:stream';
 import type { Readable, TransformCallback } from 'node:stream';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Pool, errors } from 'undici';
 import { messageOf } from '../../../shared/runtime/errors.ts';
@@ -14,7 +14,9 @@ import type { TransportBounds } from '../transport/bounds.ts';
 import { allowedMethods } from '../transport/listener.ts';
 import { requestFault } from '../transport/request-fault.ts';
 import type { Fault } from '../transport/fault.ts';
+import { upgradeOf } from '../transport/upgrade.ts';
 import type { Verdict } from '../verdict.ts';
+import { createWebSockets } from '../websocket/handshake.ts';
 import { clientHeaders, upstreamHeaders } from './forwarded-headers.ts';
 
 export interface ProxyOptions {
@@ -38,6 +40,17 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
   const pools = new Map<string, Pool>();
   const failed = createBoundedLog(gate.logger, gate.clock, () => gate.metrics.logsSuppressed.inc());
   const forwarding = { ...options, failed };
+  const webSockets = createWebSockets({
+    gate,
+    upstreamTimeoutMs: options.upstreamTimeoutMs,
+    idleTimeoutMs: options.bounds.websocketIdleTimeoutMs,
+    onFailed: (reason, { path }) => failed(() => ({ reason, path: path.slice(0, 256) }), 'upstream failed'),
+  });
+  // Sockets that switched protocols are none of the server's: without this it would wait for them to end.
+  app.addHook('preClose', (done) => {
+    webSockets.close();
+    done();
+  });
   app.addHook('onClose', async () => {
     await Promise.all([...pools.values()].map((pool) => pool.destroy()));
   });
@@ -58,7 +71,11 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
         'No upstream is configured: set TOLLGATE_UPSTREAM or "upstream" in the policy.',
       );
     }
-    return forward(poolFor(upstream), new URL(upstream), verdict, request, reply, forwarding);
+    const address = new URL(upstream);
+    const upgrade = upgradeOf(request.raw);
+    return upgrade === null
+      ? forward(poolFor(upstream), address, verdict, request, reply, forwarding)
+      : webSockets.forward(address, verdict, request, reply, upgrade);
   });
 
   function poolFor(upstream: string): Pool {
@@ -110,6 +127,7 @@ async function forward(
     gate.metrics.upstreamSeconds.observe((performance.now() - startedAt) / 1000);
     if (passage !== null) passage.own = false;
     reply.code(answer.statusCode).headers(clientHeaders(answer.headers));
+    if (isEventStream(answer.headers)) reply.raw.once('pipe', () => reply.raw.flushHeaders());
     return await (answer.statusCode === 304 ? sendWithoutBody(reply, answer.body) : reply.send(answer.body));
   } catch (error) {
     if (body instanceof BoundedBody && body.exceeded) return sendFault(reply, tooLarge(bodyBytesMax));
@@ -120,6 +138,11 @@ async function forward(
       ? fail(reply, 504, 'The API behind this address did not answer in time.')
       : fail(reply, 502, 'The API behind this address cannot be reached.');
   }
+}
+
+/** The headers of an event stream leave at once, and not with its first event: a client knows that it is connected. */
+function isEventStream({ 'content-type': type }: IncomingHttpHeaders): boolean {
+  return type?.startsWith('text/event-stream') === true;
 }
 
 /** A 304 may have the length of the body that it stands for, which is not sent: undici takes that for a body cut off. */

@@ -15,6 +15,8 @@ export interface TransportBounds {
   /** Time of waiting over which the minimum is measured. */
   readonly requestWindowMs: number;
   readonly responseWindowMs: number;
+  /** Of a WebSocket, without a byte in either direction. */
+  readonly websocketIdleTimeoutMs: number;
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
 }
@@ -27,6 +29,7 @@ export const boundsDefault: TransportBounds = {
   bytesPerSecondMin: 1_024,
   requestWindowMs: 10_000,
   responseWindowMs: 30_000,
+  websocketIdleTimeoutMs: 300_000,
   connectionsMax: 16_384,
   connectionsPerAddressMax: 1_024,
 };
@@ -42,6 +45,7 @@ export const transportVariables = {
   TOLLGATE_BYTES_PER_SECOND_MIN: atLeast(0, boundsDefault.bytesPerSecondMin),
   TOLLGATE_REQUEST_WINDOW_MS: atLeast(100, boundsDefault.requestWindowMs),
   TOLLGATE_RESPONSE_WINDOW_MS: atLeast(100, boundsDefault.responseWindowMs),
+  TOLLGATE_WEBSOCKET_IDLE_TIMEOUT_MS: atLeast(1, boundsDefault.websocketIdleTimeoutMs),
   TOLLGATE_CONNECTIONS_MAX: atLeast(1, boundsDefault.connectionsMax),
   TOLLGATE_CONNECTIONS_PER_ADDRESS_MAX: atLeast(1, boundsDefault.connectionsPerAddressMax),
 };
@@ -57,6 +61,7 @@ export function transportBounds(config: Variables): TransportBounds {
     bytesPerSecondMin: config.TOLLGATE_BYTES_PER_SECOND_MIN,
     requestWindowMs: config.TOLLGATE_REQUEST_WINDOW_MS,
     responseWindowMs: config.TOLLGATE_RESPONSE_WINDOW_MS,
+    websocketIdleTimeoutMs: config.TOLLGATE_WEBSOCKET_IDLE_TIMEOUT_MS,
     connectionsMax: config.TOLLGATE_CONNECTIONS_MAX,
     connectionsPerAddressMax: config.TOLLGATE_CONNECTIONS_PER_ADDRESS_MAX,
   };

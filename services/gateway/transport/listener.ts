@@ -11,6 +11,7 @@ import { holdContinue } from './expectation.ts';
 import { lingerOnClose } from './linger.ts';
 import { keepPace } from './pace.ts';
 import { answerOnSocket } from './socket-answer.ts';
+import { isWebSocketHandshake, serveUpgrade } from './upgrade.ts';
 
 export const headerBytesMax = 16_384;
 const keepAliveTimeoutMs = 72_000;
@@ -27,6 +28,7 @@ export function createListener(
   door: string,
   bounds: TransportBounds,
   serve: RequestListener,
+  upgrades: boolean,
 ): Server {
   const server = createServer(
     {
@@ -37,6 +39,7 @@ export function createListener(
       // Bodies are bounded by the minimum rate and the deadline of `pace.ts`.
       requestTimeout: 0,
       requireHostHeader: false,
+      shouldUpgradeCallback: (request) => upgrades && isWebSocketHandshake(request),
     },
     serve,
   );
@@ -50,6 +53,10 @@ export function createListener(
   holdContinue(server);
   server.on('connection', lingerOnClose);
   server.on('clientError', (error, socket) => answerClientError(gate, door, error, asSocket(socket)));
+  server.on('upgrade', (request, stream, head) => {
+    const socket = asSocket(stream);
+    afterResponse(socket, () => serveUpgrade(server, request, socket, head));
+  });
   server.on('connect', (request, socket) => refuseConnect(gate, door, request, asSocket(socket)));
   return server;
 }

@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto';
+
+/** Part of a chunk of frames. */
+export interface Piece {
+  /** Where the next piece begins. */
+  readonly end: number;
+  /** Set where the header of a frame is complete with this piece: all of its bytes, also those of earlier chunks. */
+  readonly header: Buffer | null;
+}
+
+const headerBytesMax = 14;
+
+/** Finds where frames begin and end (RFC 6455, 5.2), in chunks cut anywhere. It looks at no payload. */
+export class FrameReader {
+  readonly #header = Buffer.alloc(headerBytesMax);
+  #headerBytes = 0;
+  #payloadLeft = 0;
+
+  /** Between two frames: here another frame may be put in. */
+  get atBoundary(): boolean {
+    return this.#headerBytes === 0 && this.#payloadLeft === 0;
+  }
+
+  /** In the middle of a header: its bytes come with the piece that completes it. */
+  get inHeader(): boolean {
+    return this.#headerBytes > 0;
+  }
+
+  next(chunk: Buffer, start: number): Piece {
+    if (this.#payloadLeft > 0) {
+      const bytes = Math.min(this.#payloadLeft, chunk.length - start);
+      this.#payloadLeft -= bytes;
+      return { end: start + bytes, header: null };
+    }
+    let at = start;
+    while (at < chunk.length && this.#headerBytes < this.#headerLength()) {
+      this.#header[this.#headerBytes] = chunk[at] ?? 0;
+      this.#headerBytes += 1;
+      at += 1;
+    }
+    if (this.#headerBytes < 2 || this.#headerBytes < this.#headerLength()) return { end: at, header: null };
+    const header = Buffer.from(this.#header.subarray(0, this.#headerBytes));
+    this.#payloadLeft = payloadLength(header);
+    this.#headerBytes = 0;
+    return { end: at, header };
+  }
+
+  #headerLength(): number {
+    if (this.#headerBytes < 2) return 2;
+    const second = this.#header[1] ?? 0;
+    return 2 + extendedBytes(second & 0x7f) + ((second & 0x80) === 0 ? 0 : 4);
+  }
+}
+
+function extendedBytes(length: number): number {
+  if (length === 126) return 2;
+  return length === 127 ? 8 : 0;
+}
+
+function payloadLength(header: Buffer): number {
+  const length = (header[1] ?? 0) & 0x7f;
+  if (length === 126) return header.readUInt16BE(2);
+  return length === 127 ? Number(header.readBigUInt64BE(2)) : length;
+}
+
+/** True for the first frame of a message: text or binary. Continuations and control frames begin none. */
+export function beginsMessage(header: Buffer): boolean {
+  const opcode = (header[0] ?? 0) & 0x0f;
+  return opcode === 1 || opcode === 2;
+}
+
+const reasonBytesMax = 123;
+
+/** Frames of clients are masked, those of servers are not. */
+export function closeFrame(code: number, reason: string, masked: boolean): Buffer {
+  const text = Buffer.from(reason);
+  // A cut in the middle of a character would be no UTF-8, which ends the connection with another error.
+  let bytes = Math.min(text.length, reasonBytesMax);
+  while (bytes > 0 && bytes < text.length && ((text[bytes] ?? 0) & 0xc0) === 0x80) bytes -= 1;
+  const payload = Buffer.alloc(2 + bytes);
+  payload.writeUInt16BE(code, 0);
+  text.copy(payload, 2, 0, bytes);
+  if (!masked) return Buffer.concat([Buffer.from([0x88, payload.length]), payload]);
+  const key = randomBytes(4);
+  const hidden = payload.map((byte, index) => byte ^ (key[index % 4] ?? 0));
+  return Buffer.concat([Buffer.from([0x88, 0x80 | payload.length]), key, hidden]);
+}

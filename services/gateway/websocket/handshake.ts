@@ -1,0 +1,206 @@
+import { request as httpRequest } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { messageOf } from '../../../shared/runtime/errors.ts';
+import { clientHeaders, upstreamHeaders } from '../doors/forwarded-headers.ts';
+import type { ForwardedHeaders } from '../doors/forwarded-headers.ts';
+import type { Gate } from '../gate.ts';
+import { limitHeaders } from '../headers.ts';
+import { sendFault } from '../passage.ts';
+import { problemOf } from '../problem.ts';
+import type { Fault } from '../transport/fault.ts';
+import { markUpgraded } from '../transport/upgrade.ts';
+import type { Upgrade } from '../transport/upgrade.ts';
+import { passes } from '../verdict.ts';
+import type { Verdict } from '../verdict.ts';
+import { startRelay } from './relay.ts';
+import type { Relay } from './relay.ts';
+
+export interface WebSocketOptions {
+  readonly gate: Gate;
+  readonly upstreamTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** Told of what could not be reached. */
+  readonly onFailed: (reason: string, verdict: Verdict) => void;
+}
+
+export interface WebSockets {
+  /** Passes a handshake on. An upstream that declines it answers as to any other request. */
+  forward(
+    upstream: URL,
+    verdict: Verdict,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    upgrade: Upgrade,
+  ): Promise<FastifyReply>;
+  /** Ends every open connection; their clients may connect again elsewhere. */
+  close(): void;
+}
+
+const goingAway = 1001;
+
+/**
+ * WebSocket through the gateway: the handshake is a request like any other, its permit is held until the socket ends,
+ * its event has the status 101. Messages are charged where the route says so.
+ */
+export function createWebSockets(options: WebSocketOptions): WebSockets {
+  const { gate, idleTimeoutMs, onFailed } = options;
+  const open = new Set<Relay>();
+  return {
+    forward,
+    close: () => {
+      for (const relay of open) relay.close(goingAway, 'The gateway is shutting down.');
+    },
+  };
+
+  async function forward(
+    upstream: URL,
+    verdict: Verdict,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    upgrade: Upgrade,
+  ): Promise<FastifyReply> {
+    const passage = request.tollgate;
+    const outgoing = handshakeTo(upstream, verdict, request, options);
+    if (passage !== null) passage.end = () => outgoing.destroy();
+    let answered: HandshakeAnswer;
+    try {
+      answered = await answerTo(outgoing);
+    } catch (error) {
+      if (passage !== null && passage.fault !== null) return sendFault(reply, passage.fault);
+      if (passage?.ended !== true) {
+        onFailed(messageOf(error), verdict);
+        sendFault(reply, faultOf(error));
+      }
+      return reply;
+    }
+    const { answer, socket, head } = answered;
+    if (passage !== null) passage.own = false;
+    if (socket === null) {
+      return reply
+        .code(answer.statusCode ?? 502)
+        .headers(clientHeaders(answer.headers))
+        .send(answer);
+    }
+    // The event is safe before the response leaves, as for any other.
+    await passage?.meter(101);
+    if (passage?.ended === true) {
+      socket.destroy();
+      return reply;
+    }
+    reply.hijack();
+    markUpgraded(upgrade.socket);
+    upgrade.socket.write(switching(answer, verdict), 'latin1');
+    if (head.length > 0) socket.unshift(head);
+    if (upgrade.head.length > 0) upgrade.socket.unshift(upgrade.head);
+    const charge = chargeOf(verdict, request);
+    const relay = startRelay({ client: upgrade.socket, upstream: socket, idleTimeoutMs, charge });
+    open.add(relay);
+    upgrade.socket.once('close', () => open.delete(relay));
+    if (passage !== null) passage.end = () => socket.destroy();
+    return reply;
+  }
+
+  function chargeOf(verdict: Verdict, request: FastifyRequest): (() => Promise<string | null>) | null {
+    const cost = verdict.route?.messageCost ?? null;
+    // Services pass without a limit, and the units of their messages are nobody's.
+    if (cost === null) return null;
+    return () => chargeMessage(gate, verdict, request, cost);
+  }
+}
+
+/** Each message is decided about and written down as a request of its own, with the units that the policy names. */
+async function chargeMessage(
+  gate: Gate,
+  { identity, method }: Verdict,
+  { originalUrl: url }: FastifyRequest,
+  cost: number,
+): Promise<string | null> {
+  const startedAt = performance.now();
+  const who = { identity, refusal: null };
+  const decision = { cost, peek: false, hold: false, plan: null };
+  const verdict = await gate.decide({ who, method, url, rewritten: true, ...decision });
+  const allowed = passes(verdict);
+  const latencyMs = performance.now() - startedAt;
+  await gate.meter(verdict, { status: allowed ? 200 : 429, latencyMs, door: 'websocket' });
+  if (!allowed) return problemOf(verdict).detail;
+  if (verdict.decision.delayMs > 0) {
+    gate.metrics.delaySeconds.observe(verdict.decision.delayMs / 1_000);
+    await pause(verdict.decision.delayMs);
+  }
+  return null;
+}
+
+class TimeoutError extends Error {}
+
+function handshakeTo(
+  upstream: URL,
+  verdict: Verdict,
+  request: FastifyRequest,
+  { gate, upstreamTimeoutMs }: WebSocketOptions,
+): ClientRequest {
+  const send = upstream.protocol === 'https:' ? httpsRequest : httpRequest;
+  const headers = {
+    ...upstreamHeaders(gate, request, upstream, verdict),
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+  };
+  const path = `${upstream.pathname.replace(/\/$/, '')}${verdict.target?.text ?? '/'}`;
+  const { hostname, port } = upstream;
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const outgoing = send({
+    host,
+    port,
+    path,
+    method: 'GET',
+    headers,
+    agent: false,
+    timeout: upstreamTimeoutMs,
+  });
+  outgoing.on('timeout', () => outgoing.destroy(new TimeoutError('The upstream did not answer in time.')));
+  return outgoing.end();
+}
+
+interface HandshakeAnswer {
+  readonly answer: IncomingMessage;
+  /** Null where the upstream declines. */
+  readonly socket: Socket | null;
+  readonly head: Buffer;
+}
+
+function answerTo(outgoing: ClientRequest): Promise<HandshakeAnswer> {
+  return new Promise((resolve, reject) => {
+    outgoing.on('error', reject);
+    outgoing.on('response', (answer) => resolve({ answer, socket: null, head: Buffer.alloc(0) }));
+    outgoing.on('upgrade', (answer, socket, head) => {
+      if (socket instanceof Socket && answer.headers.upgrade?.toLowerCase() === 'websocket') {
+        resolve({ answer, socket, head });
+      } else {
+        socket.destroy();
+        reject(new Error('The upstream switched to another protocol.'));
+      }
+    });
+  });
+}
+
+function switching({ headers }: IncomingMessage, verdict: Verdict): string {
+  const fields: ForwardedHeaders = {
+    ...clientHeaders(headers),
+    ...limitHeaders(verdict),
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+  };
+  const lines = Object.entries(fields).flatMap(([name, value]) =>
+    [value].flat().map((one) => `${name}: ${one}\r\n`),
+  );
+  return `HTTP/1.1 101 Switching Protocols\r\n${lines.join('')}\r\n`;
+}
+
+function faultOf(error: unknown): Fault {
+  return error instanceof TimeoutError
+    ? { status: 504, detail: 'The API behind this address did not answer in time.' }
+    : { status: 502, detail: 'The API behind this address cannot be reached.' };
+}

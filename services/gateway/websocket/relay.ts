@@ -1,0 +1,129 @@
+import type { Socket } from 'node:net';
+import { Transform, pipeline } from 'node:stream';
+import type { TransformCallback } from 'node:stream';
+import { FrameReader, beginsMessage, closeFrame } from './frames.ts';
+
+export interface RelayOptions {
+  readonly client: Socket;
+  readonly upstream: Socket;
+  /** Without a byte in either direction for so long, the connection ends. */
+  readonly idleTimeoutMs: number;
+  /** Asked before each message of the client goes on; answers with the reason why it does not. */
+  readonly charge: (() => Promise<string | null>) | null;
+}
+
+export interface Relay {
+  /** Tells both sides that the connection ends, and ends it. */
+  close(code: number, reason: string): void;
+}
+
+const goingAway = 1001;
+const policyViolation = 1008;
+/** What one side still has to do after the other has ended. */
+const endTimeoutMs = 5_000;
+const keepAliveDelayMs = 30_000;
+
+/** Passes frames between a client and the upstream until both have ended, or one is gone. */
+export function startRelay({ client, upstream, idleTimeoutMs, charge }: RelayOptions): Relay {
+  const down = new DownstreamFrames();
+  let ending: NodeJS.Timeout | null = null;
+  for (const socket of [client, upstream]) {
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, keepAliveDelayMs);
+    socket.setTimeout(idleTimeoutMs, () => close(goingAway, 'The connection was idle.'));
+    socket.once('end', endSoon);
+    socket.once('close', endAll);
+    socket.on('error', endAll);
+  }
+  pipeline(upstream, down, client, onEnded);
+  if (charge === null) pipeline(client, upstream, onEnded);
+  else
+    pipeline(
+      client,
+      (frames: AsyncIterable<Buffer>) => chargeMessages(frames, charge, refuse),
+      upstream,
+      onEnded,
+    );
+  return { close };
+
+  function close(code: number, reason: string): void {
+    down.endWith(closeFrame(code, reason, false));
+    endSoon();
+  }
+
+  function refuse(reason: string): Buffer {
+    close(policyViolation, reason);
+    return closeFrame(policyViolation, reason, true);
+  }
+
+  function onEnded(error?: Error | null): void {
+    if (error !== undefined && error !== null) endAll();
+  }
+
+  function endSoon(): void {
+    ending ??= setTimeout(endAll, endTimeoutMs);
+  }
+
+  function endAll(): void {
+    if (ending !== null) clearTimeout(ending);
+    client.destroySoon();
+    upstream.destroy();
+  }
+}
+
+/** The upstream's frames, with one of Tollgate's own at the end, between two frames. */
+class DownstreamFrames extends Transform {
+  readonly #reader = new FrameReader();
+  #last: Buffer | null = null;
+  #ended = false;
+
+  endWith(frame: Buffer): void {
+    this.#last ??= frame;
+    if (this.#reader.atBoundary) this.#end();
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
+    let at = 0;
+    while (at < chunk.length && !this.#ended) {
+      at = this.#reader.next(chunk, at).end;
+      if (this.#last === null || !this.#reader.atBoundary) continue;
+      this.push(chunk.subarray(0, at));
+      this.#end();
+    }
+    if (!this.#ended) this.push(chunk);
+    callback();
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.push(this.#last);
+    this.push(null);
+  }
+}
+
+/** The client's frames, each message charged before it goes on. What is refused ends with the frame of `refuse`. */
+async function* chargeMessages(
+  frames: AsyncIterable<Buffer>,
+  charge: () => Promise<string | null>,
+  refuse: (reason: string) => Buffer,
+): AsyncGenerator<Buffer> {
+  const reader = new FrameReader();
+  for await (const chunk of frames) {
+    let at = 0;
+    while (at < chunk.length) {
+      const { end, header } = reader.next(chunk, at);
+      const isHeader = header !== null;
+      if (isHeader && beginsMessage(header)) {
+        const reason = await charge();
+        if (reason !== null) {
+          yield refuse(reason);
+          return;
+        }
+      }
+      if (isHeader) yield header;
+      else if (!reader.inHeader) yield chunk.subarray(at, end);
+      at = end;
+    }
+  }
+}
