@@ -29,6 +29,12 @@ async function addPartitions(kafka: Kafka, topic: string, count: number): Promis
   const admin = connection.client.admin();
   await admin.connect();
   await admin.createPartitions({ topicPartitions: [{ topic, count }] });
+  // The broker names new partitions a moment before it serves them.
+  await eventually(async () => {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    const served = topics[0]?.partitions.filter(({ leader }) => leader >= 0) ?? [];
+    return served.length === count && (await admin.fetchTopicOffsets(topic)).length === count;
+  });
   connection.destroy();
 }
 
