@@ -1,9 +1,9 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import type { ApiServer } from '../api-server.ts';
 import { sendProblem } from '../caller.ts';
 import type { Gate } from '../gate.ts';
+import { holdBack } from '../hold-back.ts';
 import { problemOf } from '../problem.ts';
 import type { Problem } from '../problem.ts';
 import { passes } from '../verdict.ts';
@@ -83,10 +83,7 @@ export function registerAuthz(app: ApiServer, gate: Gate): void {
         plan: null,
       });
       request.verdict = verdict;
-      if (verdict.decision.delayMs > 0) {
-        gate.metrics.delaySeconds.observe(verdict.decision.delayMs / 1000);
-        await pause(verdict.decision.delayMs);
-      }
+      await holdBack(gate, verdict);
       const problem = passes(verdict) ? null : problemOf(verdict);
       const status = problem?.status ?? 200;
       await gate.meter(verdict, { status, latencyMs: performance.now() - startedAt, door: 'authz' });

@@ -2,12 +2,12 @@ import { request as httpRequest } from 'node:http';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { Socket } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import { clientHeaders, upstreamHeaders } from '../doors/forwarded-headers.ts';
 import type { ForwardedHeaders } from '../doors/forwarded-headers.ts';
 import type { Gate } from '../gate.ts';
+import { holdBack } from '../hold-back.ts';
 import { limitHeaders } from '../headers.ts';
 import { sendFault } from '../passage.ts';
 import { problemOf } from '../problem.ts';
@@ -127,10 +127,7 @@ async function chargeMessage(
   const latencyMs = performance.now() - startedAt;
   await gate.meter(verdict, { status: allowed ? 200 : 429, latencyMs, door: 'websocket' });
   if (!allowed) return problemOf(verdict).detail;
-  if (verdict.decision.delayMs > 0) {
-    gate.metrics.delaySeconds.observe(verdict.decision.delayMs / 1_000);
-    await pause(verdict.decision.delayMs);
-  }
+  await holdBack(gate, verdict);
   return null;
 }
 

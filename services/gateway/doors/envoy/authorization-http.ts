@@ -1,8 +1,8 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiServer } from '../../api-server.ts';
 import { sendProblem } from '../../caller.ts';
 import type { Gate } from '../../gate.ts';
+import { holdBack } from '../../hold-back.ts';
 import { plainProblem, problemOf } from '../../problem.ts';
 import { receivedRequest } from '../../read-request.ts';
 import { passes } from '../../verdict.ts';
@@ -53,11 +53,7 @@ async function authorize(gate: Gate, request: FastifyRequest, reply: FastifyRepl
     plan: null,
   });
   request.verdict = verdict;
-  const { delayMs } = verdict.decision;
-  if (delayMs > 0) {
-    gate.metrics.delaySeconds.observe(delayMs / 1000);
-    await pause(delayMs);
-  }
+  await holdBack(gate, verdict);
   const problem = passes(verdict) ? null : problemOf(verdict);
   const status = problem?.status ?? 200;
   await gate.meter(verdict, { status, latencyMs: performance.now() - startedAt, door: 'ext_authz' });

@@ -1,8 +1,8 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import { status } from '@grpc/grpc-js';
 import { percentEncoded } from '../../../../shared/domain/request-target.ts';
 import type { Gate } from '../../gate.ts';
+import { holdBack } from '../../hold-back.ts';
 import { limitHeaders } from '../../headers.ts';
 import type { ResponseHeaders } from '../../headers.ts';
 import { problemOf, problemType } from '../../problem.ts';
@@ -54,11 +54,7 @@ export async function authorize(gate: Gate, { attributes }: CheckRequest): Promi
     hold: false,
     plan: null,
   });
-  const { delayMs } = verdict.decision;
-  if (delayMs > 0) {
-    gate.metrics.delaySeconds.observe(delayMs / 1000);
-    await pause(delayMs);
-  }
+  await holdBack(gate, verdict);
   const code = passes(verdict) ? 200 : problemOf(verdict).status;
   await gate.meter(verdict, { status: code, latencyMs: performance.now() - startedAt, door: 'ext_authz' });
   return { message: passes(verdict) ? allowed(verdict, headers) : denied(verdict) };
