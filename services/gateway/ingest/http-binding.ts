@@ -4,7 +4,7 @@ import { eventBounds } from '../../../shared/domain/events/bounds.ts';
 import { isJsonType } from '../../../shared/domain/events/content.ts';
 import type { Json } from '../../../shared/domain/events/fields.ts';
 import { readJson } from '../../../shared/runtime/json-bytes.ts';
-import { jsonMembers } from './json-members.ts';
+import { beginsArray, jsonMembers } from './json-members.ts';
 
 /** One event of a request, in JSON format, or why it cannot be read. */
 export type Member = { readonly event: Json } | { readonly problem: string };
@@ -49,9 +49,7 @@ export function eventsOf(message: EventMessage): RequestEvents {
 
 /** A single event or, where the body is a list, several: what application/json means to OpenMeter. */
 export function plainEventsOf(body: Buffer): RequestEvents {
-  return body.subarray(0, 64).toString('latin1').trimStart().startsWith('[')
-    ? batchOf(body)
-    : { members: [structured(body)] };
+  return beginsArray(body) ? batchOf(body) : { members: [structured(body)] };
 }
 
 function batchOf(body: Buffer): RequestEvents {

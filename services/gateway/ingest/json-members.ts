@@ -45,6 +45,11 @@ export function jsonMembers(bytes: Buffer, countMax: number): JsonMembers | null
   }
 }
 
+/** True where the text of a JSON value begins an array. Blanks before it are skipped, however many. */
+export function beginsArray(bytes: Buffer): boolean {
+  return bytes[skipBlanks(bytes, 0)] === openBracket;
+}
+
 /** Index of the quote that ends the string which begins at `from`; the length where none does. */
 function endOfString(bytes: Buffer, from: number): number {
   for (let at = from + 1; at < bytes.length; at += 1) {

@@ -141,6 +141,16 @@ test('plain JSON is a batch when it is a list', () => {
   expect(only(plainEventsOf(Buffer.from('{"id":"1"}')))).toEqual({ event: { id: '1' } });
 });
 
+test('plain JSON is a batch however many blanks stand before it', () => {
+  for (const blanks of [64, 65, 1_000, 900_000]) {
+    const before = ' \t\r\n'.repeat(Math.ceil(blanks / 4)).slice(0, blanks);
+    expect(plainEventsOf(Buffer.from(`${before}[{"id":"1"}, {"id":"2"}]`))).toMatchObject({
+      members: [{}, {}],
+    });
+    expect(only(plainEventsOf(Buffer.from(`${before}{"id":"1"}`)))).toEqual({ event: { id: '1' } });
+  }
+});
+
 test('a JSON array is cut into what JSON.parse reads of it', () => {
   fc.assert(
     fc.property(
