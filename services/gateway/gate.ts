@@ -53,7 +53,7 @@ export interface Gate {
   count(verdict: Verdict): void;
   /** Undoes a decision whose event was not written. Never rejects. */
   undo(verdict: Verdict): Promise<void>;
-  /** Returns units that events were written of, and writes that they were returned. Never rejects. */
+  /** Returns units that events were written of, and writes an event of those that were really returned. Never rejects. */
   refund(verdict: Verdict): Promise<void>;
   readonly meter: Meter;
   readonly recent: RecentDecisions;
@@ -92,9 +92,12 @@ export function createGate(options: GateOptions): Gate {
     decide: (question) => new Promise((resolve) => settle(question, resolve)),
     settle,
     count,
-    undo: (verdict) => giveBack(verdict, false),
+    undo: async (verdict) => {
+      await giveBack(verdict, false);
+    },
     refund: async (verdict) => {
-      await Promise.all([giveBack(verdict, true), meterRefund(verdict)]);
+      const units = await giveBack(verdict, true);
+      if (units > 0) await meterRefund(verdict, units);
     },
     meter: createMeter(events, node, metrics, logger, createEventSampling(clock)),
     recent,
@@ -127,7 +130,7 @@ export function createGate(options: GateOptions): Gate {
     if (verdict.credentials === null) recent.remember(verdict);
   }
 
-  function giveBack({ identity, limits, units }: Verdict, metered: boolean): Promise<void> {
+  function giveBack({ identity, limits, units }: Verdict, metered: boolean): Promise<number> {
     const { tenantId, userId, ip } = identity;
     const timeZone = (tenantId === null ? null : records.get(tenantId))?.time_zone;
     const request = { tenantId, userId, ip, limits, cost: units, peek: false };

@@ -26,8 +26,8 @@ export interface Answered {
 export type Meter = (verdict: Verdict, answered: Answered) => Promise<void>;
 
 const { unitsMax, costMax, latencyMsMax, limitsMax, methodLengthMax } = eventBounds;
-/** Resolves when the event is safe. Never rejects. */
-export type RefundMeter = (verdict: Verdict) => Promise<void>;
+/** Resolves when the event of the returned units is safe. Never rejects. */
+export type RefundMeter = (verdict: Verdict, units: number) => Promise<void>;
 
 const pathLengthMax = 256;
 const addressLengthMax = 64;
@@ -66,7 +66,7 @@ export function createMeter(
 }
 
 /**
- * Writes that the units of a decision were returned. A crash before it leaves them returned in Redis and used in
+ * Writes how many units of a decision were returned. A crash before it leaves them returned in Redis and used in
  * ClickHouse, which is too much of the caller's usage and never too little.
  */
 export function createRefundMeter(
@@ -76,7 +76,7 @@ export function createRefundMeter(
   logger: Logger,
 ): RefundMeter {
   const source = `tollgate/${node}`;
-  return ({ decision, identity, plan, route, units, atMs }) => {
+  return ({ decision, identity, plan, route, atMs }, units) => {
     const event: UsageCloudEvent<RefundData> = {
       specversion: '1.0',
       id: decision.id,

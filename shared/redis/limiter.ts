@@ -49,10 +49,11 @@ export interface Limiter {
   ask(request: CheckRequest, answer: (result: CheckResult) => void): void;
   /**
    * Returns units to the windows that a check of this request would take them from, oldest first; `peek` means nothing
-   * here. `metered`: the events of the units were written, so that totals in ClickHouse hold them. Without an answer
-   * from Redis nothing is returned: too strict, never over. Never rejects.
+   * here. `metered`: the events of the units were written, so that totals in ClickHouse hold them. Resolves with the
+   * units that were returned, at most those that the fullest of the windows held; all of them where no window counts
+   * the caller. Without an answer from Redis nothing is returned: too strict, never over. Never rejects.
    */
-  refund(request: CheckRequest, metered: boolean): Promise<void>;
+  refund(request: CheckRequest, metered: boolean): Promise<number>;
   /** Empties all windows of a tenant and its users. Rejects when Redis does not answer. */
   reset(tenantId: string): Promise<void>;
   /** Empties all windows of everybody; the other nodes follow within a second. */
@@ -155,10 +156,11 @@ export function createLimiter(options: LimiterOptions): Limiter {
   }
 
   /** A call for each subject: they may live in different slots, and nothing has to be equal across them. */
-  async function refund(request: CheckRequest, metered: boolean): Promise<void> {
+  async function refund(request: CheckRequest, metered: boolean): Promise<number> {
     const { tenantId, userId, limits, timeZone = 'UTC' } = request;
     const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
-    await Promise.all(
+    if (shape.windows.length === 0) return request.cost;
+    const returned = await Promise.all(
       shape.subjects.map(async (kind, index) => {
         const subject = subjects.of(kind, request);
         const windows = shape.windows.flatMap((window, place) =>
@@ -166,11 +168,16 @@ export function createLimiter(options: LimiterOptions): Limiter {
         );
         const keys = subject.owner === null ? [subject.key] : [subject.key, subject.owner.key];
         const args = [timeArgument(), nodes.epochMs(), request.cost, metered ? 1 : 0, ...windows];
-        await shardOf(subject.tag)
+        return shardOf(subject.tag)
           .gate.run(() => runScript(redis, refundScript, keys, args))
-          .catch((error: unknown) => logger.warn({ reason: messageOf(error) }, 'units not returned'));
+          .then(Number)
+          .catch((error: unknown) => {
+            logger.warn({ reason: messageOf(error) }, 'units not returned');
+            return 0;
+          });
       }),
     );
+    return Math.max(...returned);
   }
 
   function refundArguments({ field, period, spanMs }: Window, timeZone: string): (string | number)[] {

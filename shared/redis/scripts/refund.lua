@@ -3,6 +3,7 @@
 -- KEYS[1] the subject's hash, KEYS[2] the hash that holds its epoch (absent: none).
 -- ARGV as in clock.lua, then the units, 1 where totals in ClickHouse hold them, and for each window field, kind (0 sliding, 1 quota), span, and four bounds
 -- of the calendar periods (0 for sliding windows): start of the one before, start, end, end of the one after.
+-- Answers the units that were returned to the window that held the most of them.
 local units, metered = number(), number() == 1
 local key = KEYS[1]
 local epoch = epochOfAll + tonumber(KEYS[2] and call('HGET', KEYS[2], 'e') or 0)
@@ -44,6 +45,7 @@ local function refundSliding(field, packed, span)
   state.units = state.units - open
   state.sum = max(state.units, state.sum - open)
   call('HSET', key, field, writeSliding(state, span))
+  return units - (left - open)
 end
 
 -- Metered units join the baseline: an announced total that holds them must not raise the quota again.
@@ -56,16 +58,18 @@ local function refundQuota(field, packed, window)
     state.baseline = state.baseline + returned
   end
   call('HSET', key, field, writeQuota(state))
+  return returned
 end
 
+local most = 0
 while position < #ARGV do
   local field, quota, span = text(), number() == 1, number()
   local window = { before = number(), start = number(), finish = number(), after = number() }
   local packed = call('HGET', key, field)
   if packed and quota then
-    refundQuota(field, packed, window)
+    most = max(most, refundQuota(field, packed, window))
   elseif packed then
-    refundSliding(field, packed, span)
+    most = max(most, refundSliding(field, packed, span))
   end
 end
-return 1
+return most

@@ -138,6 +138,34 @@ test('negative numbers return units, and say so in an event', async () => {
   expect(read).toMatchObject({ kind: 'meter', fields: { units: -4 } });
 });
 
+test('of a return that is larger than what was taken, the event holds what was really returned', async () => {
+  const refund = described({ tenant_id: tenant }, { hits_addend: { value: 1_000 }, is_negative_hits: true });
+  await call(described({ tenant_id: tenant }, { hits_addend: { value: 6 } }));
+  expect((await call(refund)).overall_code).toBe('OK');
+  expect(await left(tenant)).toBe(10);
+  expect(gateway.events.map(({ type, data }) => [type, (data as { units: number }).units])).toEqual([
+    ['tollgate.request.v1', 6],
+    ['tollgate.refund.v1', 6],
+  ]);
+  await call(refund);
+  expect(gateway.events).toHaveLength(2);
+});
+
+test('a method is one of HTTP, as long as one and of its letters', async () => {
+  const asking = (method: string): Promise<Answered> => call(described({ tenant_id: tenant, method }));
+  for (const bad of ['GET /x', 'POST\r\n', 'été', '-', '1', 'G'.repeat(33), 'G'.repeat(100_000), '日本'])
+    await expect(asking(bad)).rejects.toMatchObject({ code: 3, details: 'method is not a method of HTTP' });
+  expect(gateway.events).toEqual([]);
+  expect(await left(tenant)).toBe(10);
+  for (const good of ['GET', 'post', 'M-SEARCH', 'G'.repeat(32)]) await asking(good);
+  expect(gateway.requests().map(({ data }) => data.method)).toEqual([
+    'GET',
+    'POST',
+    'M-SEARCH',
+    'G'.repeat(32),
+  ]);
+});
+
 test('a negative 0 returns nothing', async () => {
   await call(described({ tenant_id: tenant }, { hits_addend: { value: 9 } }));
   const nothing = described({ tenant_id: tenant }, { hits_addend: { value: 0 }, is_negative_hits: true });

@@ -53,7 +53,9 @@ test('a refund returns the oldest units of every window, and no span ever holds 
         for (const step of sequence) {
           if (step.kind === 'wait') nowMs += step.ms;
           else if (step.kind === 'refund') {
-            await limiter.refund(requestOf(limits, { cost: step.units }), true);
+            const held = Math.max(...models.map((model) => model.used(nowMs)));
+            const returned = await limiter.refund(requestOf(limits, { cost: step.units }), true);
+            expect(returned).toBe(Math.min(step.units, held));
             for (const model of models) refund(model, step.units, nowMs);
           } else {
             const result = await limiter.check(requestOf(limits, { cost: step.cost }));

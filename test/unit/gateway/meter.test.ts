@@ -78,8 +78,8 @@ test('the event of every request is one that the aggregator stores', () => {
 test('the event of returned units is one that the aggregator stores', () => {
   const meterRefund = createRefundMeter(log, 'node-1', metrics, logger);
   fc.assert(
-    fc.property(verdicts, (verdict) => {
-      void meterRefund(verdict as unknown as Verdict);
+    fc.property(verdicts, amount, (verdict, units) => {
+      void meterRefund(verdict as unknown as Verdict, units);
       expect(stored()).toMatchObject({ kind: 'foreign' });
     }),
     { numRuns: 1_000, seed },
