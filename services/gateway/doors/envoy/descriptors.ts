@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { LimitOverride } from '../../limit-override.ts';
 import { problemOfId, problemOfTenantId } from '../../../../shared/domain/identity.ts';
+import { isMethod } from '../../../../shared/domain/request-method.ts';
 
 /** A `RateLimitRequest` as the protobuf loader gives it. Wrapped numbers are null where they are absent. */
 export interface RateLimitRequest {
@@ -91,7 +92,7 @@ export function describedRequests(request: RateLimitRequest): readonly Described
   }
   const requests: DescribedRequest[] = [];
   for (const group of groups) {
-    const problem = problemOfCaller(group.values);
+    const problem = problemOfCaller(group.values) ?? problemOfMethod(group.values);
     if (problem !== null) return problem;
     requests.push(requestOf(group));
   }
@@ -141,6 +142,12 @@ function problemOfCaller(values: ReadonlyMap<string, string>): string | null {
   if (wrongTenant !== null) return `tenant_id ${wrongTenant}`;
   const wrongUser = userId === undefined ? null : problemOfId(userId);
   return wrongUser === null ? null : `user ${wrongUser}`;
+}
+
+/** As `GET` or `M-SEARCH`, in capitals or not: what a request through the other entrypoints may have. */
+function problemOfMethod(values: ReadonlyMap<string, string>): string | null {
+  const method = values.get('method');
+  return method === undefined || isMethod(method.toUpperCase()) ? null : 'method is not a method of HTTP';
 }
 
 function requestOf({ values, terms, indexes }: Group): DescribedRequest {
