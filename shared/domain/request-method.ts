@@ -4,6 +4,9 @@ import type { Unreadable } from './target.ts';
 /** Fields by which some frameworks let a POST name another method than its own. */
 const overrideNames = ['x-http-method-override', 'x-http-method', 'x-method-override'] as const;
 
+/** Nearly every request has one of these, which need no closer look. */
+const standard: ReadonlySet<string> = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS']);
+
 type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /**
@@ -11,7 +14,7 @@ type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
  * hold for the other. A field that names another method is refused, unless the upstream honours it.
  */
 export function readMethod(method: string, fields: Fields, reading: RequestReading): string | Unreadable {
-  const given = method.toUpperCase();
+  const given = standard.has(method) ? method : method.toUpperCase();
   let served = given;
   for (const name of overrideNames) {
     const field = fields[name];
@@ -28,7 +31,7 @@ export function readMethod(method: string, fields: Fields, reading: RequestReadi
 
 /** `GET`, `M-SEARCH`: in capitals. */
 export function isMethod(text: string): boolean {
-  return /^[A-Z](?:[A-Z-]{0,30}[A-Z])?$/.test(text);
+  return standard.has(text) || /^[A-Z](?:[A-Z-]{0,30}[A-Z])?$/.test(text);
 }
 
 function refused(detail: string): Unreadable {

@@ -109,15 +109,14 @@ export function createConcurrency(options: ConcurrencyOptions): Concurrency {
   function acquire(limits: readonly Limit[], caller: Caller): Permit | Promise<Permit> {
     const { perNode, concurrent } = splitOf(limits);
     if (perNode.length === 0) return acquireShared(concurrent, caller);
-    const full = nodePermits.take(perNode, caller);
+    const { counted, full } = nodePermits.take(perNode, caller);
     const states = full.length === 0 ? noStates : full.map((limit) => stateOfFull(limit, clock.now()));
     if (states.some(({ mode }) => mode === 'enforce'))
       return { ...none, granted: false, states, full: states };
-    const share = { counts: nodePermits, limits: perNode, caller, full: states };
     const permit = acquireShared(concurrent, caller);
     return permit instanceof Promise
-      ? permit.then((inner) => new SharePermit(inner, share))
-      : new SharePermit(permit, share);
+      ? permit.then((inner) => new SharePermit(inner, counted, states))
+      : new SharePermit(permit, counted, states);
   }
 
   function acquireShared(concurrent: readonly Limit[], caller: Caller): Permit | Promise<Permit> {

@@ -4,63 +4,68 @@ import { addressPart } from './keys.ts';
 import type { Permit } from './permit.ts';
 import type { Caller } from './subjects.ts';
 
+/** Requests of one subject in flight under one limit. */
+interface InFlight {
+  count: number;
+}
+
+/** What `take` took: to be given back once, or nothing where a full limit refuses. */
+export interface Taken {
+  readonly counted: readonly InFlight[];
+  /** The limits that are full, shadow ones included. */
+  readonly full: readonly Limit[];
+}
+
 /** Requests in flight on this node, by tenant and by address, under limits that each node counts alone (`perNode`). */
 export interface NodePermits {
-  /** Takes a permit of every limit, or of none. Answers with those that are full, shadow ones included. */
-  take(limits: readonly Limit[], caller: Caller): readonly Limit[];
-  /** Gives back what `take` took. The caller sees to it that it does so once. */
-  give(limits: readonly Limit[], caller: Caller): void;
+  /** Takes a permit of every limit, or of none. */
+  take(limits: readonly Limit[], caller: Caller): Taken;
   close(): void;
 }
 
-const nodesIntervalMs = 1_000;
+const sweepIntervalMs = 1_000;
 const addressesMax = 10_000;
-const none: readonly Limit[] = [];
+const none: readonly never[] = [];
 
 /** A node grants its part of each limit, so that all nodes together grant about the limit, whoever balances the load. */
 export function createNodePermits(nodes: () => number): NodePermits {
-  /** By limit, then by subject; only what is in flight has an entry. */
-  const counts = new Map<string, Map<string, number>>();
+  /** By limit, then by subject. */
+  const counts = new Map<string, Map<string, InFlight>>();
   const networks = new LRUCache<string, string>({ max: addressesMax });
   let parts = Math.max(1, nodes());
-  const timer = setInterval(() => (parts = Math.max(1, nodes())), nodesIntervalMs);
+  const timer = setInterval(sweep, sweepIntervalMs);
   timer.unref();
-  return { take, give, close: () => clearInterval(timer) };
+  return { take, close: () => clearInterval(timer) };
 
-  function take(limits: readonly Limit[], caller: Caller): readonly Limit[] {
-    let full = none;
+  function take(limits: readonly Limit[], caller: Caller): Taken {
+    const counted: InFlight[] = [];
+    let full: readonly Limit[] = none;
     let refuses = false;
     for (const limit of limits) {
       const subject = subjectOf(limit, caller);
-      if (subject === null || (countsOf(limit).get(subject) ?? 0) < partOf(limit)) continue;
+      if (subject === null) continue;
+      const inFlight = inFlightOf(limit, subject);
+      counted.push(inFlight);
+      if (inFlight.count < partOf(limit)) continue;
       full = [...full, limit];
       refuses ||= limit.mode === 'enforce';
     }
-    if (!refuses) for (const limit of limits) add(limit, caller, 1);
-    return full;
+    if (refuses) return { counted: none, full };
+    for (const inFlight of counted) inFlight.count += 1;
+    return { counted, full };
   }
 
-  function give(limits: readonly Limit[], caller: Caller): void {
-    for (const limit of limits) add(limit, caller, -1);
-  }
-
-  function add(limit: Limit, caller: Caller, change: 1 | -1): void {
-    const subject = subjectOf(limit, caller);
-    if (subject === null) return;
-    const inFlight = countsOf(limit);
-    const left = (inFlight.get(subject) ?? 0) + change;
-    if (left === 0) inFlight.delete(subject);
-    else inFlight.set(subject, left);
+  /** Keeps the entry of a subject for its next request: only those of nobody in flight are dropped, now and then. */
+  function inFlightOf({ name }: Limit, subject: string): InFlight {
+    let ofLimit = counts.get(name);
+    if (ofLimit === undefined) counts.set(name, (ofLimit = new Map<string, InFlight>()));
+    let inFlight = ofLimit.get(subject);
+    if (inFlight === undefined) ofLimit.set(subject, (inFlight = { count: 0 }));
+    return inFlight;
   }
 
   function partOf({ limit }: Limit): number {
     return limit === 0 ? 0 : Math.max(1, Math.floor(limit / parts));
-  }
-
-  function countsOf({ name }: Limit): Map<string, number> {
-    let found = counts.get(name);
-    if (found === undefined) counts.set(name, (found = new Map<string, number>()));
-    return found;
   }
 
   /** A caller without a tenant is bounded by its address alone. */
@@ -75,26 +80,27 @@ export function createNodePermits(nodes: () => number): NodePermits {
     if (network === undefined) networks.set(ip, (network = addressPart(ip)));
     return network;
   }
-}
 
-interface Share {
-  readonly counts: NodePermits;
-  readonly limits: readonly Limit[];
-  readonly caller: Caller;
-  /** The limits that are full, which are in shadow. */
-  readonly full: readonly LimitState[];
+  function sweep(): void {
+    parts = Math.max(1, nodes());
+    for (const ofLimit of counts.values()) {
+      for (const [subject, { count }] of ofLimit) if (count === 0) ofLimit.delete(subject);
+    }
+  }
 }
 
 /** The permit of a request that also counts under its tenant's and its address's share. */
 export class SharePermit implements Permit {
   readonly #inner: Permit;
-  readonly #share: Share;
+  readonly #counted: readonly InFlight[];
+  readonly #full: readonly LimitState[];
   #held = true;
 
-  /** Releases the share where there was no other permit. */
-  constructor(inner: Permit, share: Share) {
+  /** `full`: the limits that are full, which are in shadow. Releases the share where there was no other permit. */
+  constructor(inner: Permit, counted: readonly InFlight[], full: readonly LimitState[]) {
     this.#inner = inner;
-    this.#share = share;
+    this.#counted = counted;
+    this.#full = full;
     if (!inner.granted) this.release();
   }
 
@@ -107,8 +113,7 @@ export class SharePermit implements Permit {
   }
 
   get full(): readonly LimitState[] {
-    const { full } = this.#share;
-    return full.length === 0 ? this.#inner.full : [...full, ...this.#inner.full];
+    return this.#full.length === 0 ? this.#inner.full : [...this.#full, ...this.#inner.full];
   }
 
   get degraded(): boolean {
@@ -116,7 +121,7 @@ export class SharePermit implements Permit {
   }
 
   release(): void {
-    if (this.#held) this.#share.counts.give(this.#share.limits, this.#share.caller);
+    if (this.#held) for (const inFlight of this.#counted) inFlight.count -= 1;
     this.#held = false;
     this.#inner.release();
   }

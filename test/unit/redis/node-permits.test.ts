@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createNodePermits } from '../../../shared/redis/node-permits.ts';
+import { SharePermit, createNodePermits } from '../../../shared/redis/node-permits.ts';
+import type { NodePermits } from '../../../shared/redis/node-permits.ts';
+import type { Permit } from '../../../shared/redis/permit.ts';
+import type { Caller } from '../../../shared/redis/subjects.ts';
 import { limitOf } from '../../integration/redis/limiters.ts';
 
 const tenant = limitOf({ name: 't', per: ['tenant'], type: 'concurrent', limit: 4, perNode: true });
@@ -12,42 +15,39 @@ describe('permits that a node counts alone', () => {
   test('one request too many of a tenant or of an address is refused, and takes nothing of the other', () => {
     const permits = createNodePermits(() => 1);
     for (const ip of ['192.0.2.1', '192.0.2.1', '192.0.2.1', '192.0.2.2']) {
-      expect(permits.take(limits, caller('acme', ip))).toEqual([]);
+      expect(permits.take(limits, caller('acme', ip)).full).toEqual([]);
     }
-    expect(permits.take(limits, caller('acme', '192.0.2.3'))).toEqual([tenant]);
-    expect(permits.take(limits, caller('other', '192.0.2.1'))).toEqual([address]);
-    expect(permits.take(limits, caller('other', '192.0.2.3'))).toEqual([]);
+    expect(permits.take(limits, caller('acme', '192.0.2.3')).full).toEqual([tenant]);
+    expect(permits.take(limits, caller('other', '192.0.2.1')).full).toEqual([address]);
+    expect(permits.take(limits, caller('other', '192.0.2.3')).full).toEqual([]);
     permits.close();
   });
 
   test('a caller without a tenant counts by its address, and IPv6 by the network', () => {
     const permits = createNodePermits(() => 1);
     for (const host of ['1', '2', '3']) permits.take(limits, caller(null, `2001:db8::${host}`));
-    expect(permits.take(limits, caller(null, '2001:db8::4'))).toEqual([address]);
-    expect(permits.take(limits, caller(null, '2001:db8:0:1::4'))).toEqual([]);
+    expect(permits.take(limits, caller(null, '2001:db8::4')).full).toEqual([address]);
+    expect(permits.take(limits, caller(null, '2001:db8:0:1::4')).full).toEqual([]);
     permits.close();
   });
 
   test('a node grants its part of a limit, and one request at the least', () => {
     const permits = createNodePermits(() => 2);
     const who = caller('acme', '192.0.2.1');
-    expect([permits.take([tenant], who), permits.take([tenant], who), permits.take([tenant], who)]).toEqual([
-      [],
-      [],
-      [tenant],
-    ]);
+    for (const full of [[], [], [tenant]]) expect(permits.take([tenant], who).full).toEqual(full);
     const one = { ...tenant, name: 'one', limit: 1 };
-    expect([permits.take([one], who), permits.take([one], who)]).toEqual([[], [one]]);
+    for (const full of [[], [one]]) expect(permits.take([one], who).full).toEqual(full);
     permits.close();
   });
 
   test('a full limit in shadow is named and counted, and refuses nobody', () => {
     const shadow = { ...tenant, limit: 1, mode: 'shadow' as const };
     const permits = createNodePermits(() => 1);
-    expect(permits.take([shadow], caller('acme', '192.0.2.1'))).toEqual([]);
-    expect(permits.take([shadow], caller('acme', '192.0.2.1'))).toEqual([shadow]);
-    permits.give([shadow], caller('acme', '192.0.2.1'));
-    expect(permits.take([shadow], caller('acme', '192.0.2.1'))).toEqual([shadow]);
+    expect(permits.take([shadow], caller('acme', '192.0.2.1')).full).toEqual([]);
+    const second = take(permits, caller('acme', '192.0.2.1'), [shadow]);
+    expect(second.full).toEqual([shadow]);
+    second.permit.release();
+    expect(permits.take([shadow], caller('acme', '192.0.2.1')).full).toEqual([shadow]);
     permits.close();
   });
 
@@ -60,24 +60,41 @@ describe('permits that a node counts alone', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(subject, fc.boolean())), (steps) => {
         const permits = createNodePermits(() => 1);
-        let flying: (typeof steps)[number][0][] = [];
+        let flying: { who: Caller; permit: Permit }[] = [];
         for (const [who, comes] of steps) {
           if (!comes) {
             const [first, ...rest] = flying;
-            if (first !== undefined) permits.give(limits, first);
+            first?.permit.release();
             flying = rest;
-          } else if (permits.take(limits, who).length === 0) flying = [...flying, who];
+          } else {
+            const { permit, full } = take(permits, who);
+            if (full.length === 0) flying = [...flying, { who, permit }];
+          }
           for (const id of ['a', 'b']) {
-            expect(flying.filter(({ tenantId }) => tenantId === id).length).toBeLessThanOrEqual(4);
+            expect(flying.filter(({ who: { tenantId } }) => tenantId === id).length).toBeLessThanOrEqual(4);
           }
           for (const at of ['192.0.2.1', '192.0.2.2', '2001:db8::1']) {
-            expect(flying.filter(({ ip }) => ip === at).length).toBeLessThanOrEqual(3);
+            expect(flying.filter(({ who: { ip } }) => ip === at).length).toBeLessThanOrEqual(3);
           }
         }
-        for (const who of flying) permits.give(limits, who);
-        for (let i = 0; i < 3; i += 1) expect(permits.take(limits, caller('a', '192.0.2.1'))).toEqual([]);
+        for (const { permit } of flying) permit.release();
+        for (let i = 0; i < 3; i += 1)
+          expect(permits.take(limits, caller('a', '192.0.2.1')).full).toEqual([]);
         permits.close();
       }),
     );
   });
 });
+
+const elsewhere: Permit = {
+  granted: true,
+  states: [],
+  full: [],
+  degraded: false,
+  release: () => undefined,
+};
+
+function take(permits: NodePermits, who: Caller, of = limits): { permit: Permit; full: readonly unknown[] } {
+  const { counted, full } = permits.take(of, who);
+  return { permit: new SharePermit(elsewhere, counted, []), full };
+}
