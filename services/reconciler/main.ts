@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Type } from 'typebox';
 import { auditLosses } from '../../shared/audit/audit.ts';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { createGenerations } from '../../shared/clickhouse/counter-generations.ts';
 import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
@@ -78,7 +79,10 @@ await runService(logger, async (lifecycle, fail) => {
     tenants,
     clickhouse,
     limiter,
-    watch: createLossWatch({ redis, keyPrefix, token: randomUUID() }),
+    watch: createLossWatch({
+      ...{ redis, keyPrefix, token: randomUUID() },
+      generations: createGenerations(clickhouse),
+    }),
     policy: () => policy.current(),
     clock: systemClock,
     registry,

@@ -10,18 +10,22 @@ export interface LostServer {
   readonly name: string;
   readonly runId: string;
   readonly markerKey: string;
+  /** The generation that a rebuild brings: above every one known of this server. */
+  readonly generation: number;
 }
 
 /**
- * Tells when counters were lost: data wiped (FLUSHALL, a new disk), a server restarted with what it had saved last, or
- * a replica promoted that lags. All three show as a marker that does not name the server's current run.
+ * Detects a loss of counters: data wiped (FLUSHALL, a new disk), a server restarted with what it had saved last, a
+ * promoted replica that lags, or an older copy in use again. The first three show as a marker that does not name the
+ * server's current run, the last as a marker of a generation below the highest known.
  */
 export interface LossWatch {
   /** Servers that hold counters and cannot be trusted. Rejects with REDIS_UNAVAILABLE when one does not answer. */
   lost(): Promise<LostServer[]>;
   /**
-   * Takes on the rebuild of a server. `taken`: somebody else is at it. A claim ends by itself after `claimMs`, so that
-   * a rebuilder that died is replaced.
+   * Takes on the rebuild of a server. `taken`: another process rebuilds it. A claim ends by itself after `claimMs`, so
+   * that a rebuilder that died is replaced. The new generation is stored before this resolves: from then on the copy
+   * that was in use before is known to be older.
    */
   claim(server: LostServer): Promise<'claimed' | 'taken' | 'trusted'>;
   /** Makes a claim last. One that was lost together with the data is not made anew: `complete` has to notice. */
@@ -30,11 +34,20 @@ export interface LossWatch {
   complete(server: LostServer): Promise<'trusted' | 'lost'>;
 }
 
+/** The highest generation of each server's counters, kept outside Redis: Redis cannot say that it is an older copy. */
+export interface Generations {
+  /** Zero where none was stored. */
+  read(markerKey: string): Promise<number>;
+  /** The highest stands, whatever the order of writes. */
+  write(markerKey: string, generation: number): Promise<void>;
+}
+
 export interface LossWatchOptions {
   readonly redis: RedisClient;
   readonly keyPrefix: string;
   /** Unique per process. */
   readonly token: string;
+  readonly generations: Generations;
   readonly claimMs?: number;
   readonly timeoutMs?: number;
 }
@@ -46,29 +59,69 @@ const markerTtlMs = 7 * 86_400_000;
 const tagsMax = 1024;
 
 export function createLossWatch(options: LossWatchOptions): LossWatch {
-  const { redis, keyPrefix, token, claimMs = 5_000, timeoutMs = 1_000 } = options;
+  const { redis, keyPrefix, token, generations, claimMs = 5_000, timeoutMs = 1_000 } = options;
+  /** The highest generation seen or stored, by marker. As many as there are servers. */
+  const known = new Map<string, number>();
   return {
-    lost: () => within(findLost(), timeoutMs),
-    claim: async (server) => await run<'claimed' | 'taken' | 'trusted'>('claim', server, claimMs),
+    async lost() {
+      const servers = serversOf(redis, keyPrefix);
+      for (const { markerKey } of servers) if (!known.has(markerKey)) await readStored(markerKey);
+      const marks = await within(Promise.all(servers.map(readMark)), timeoutMs);
+      return marks.map(lostServer).filter((server) => server !== null);
+    },
+    async claim(server) {
+      const answer = await run<'claimed' | 'taken' | 'trusted'>('claim', server, claimMs);
+      if (answer === 'claimed') {
+        await generations.write(server.markerKey, server.generation);
+        raiseKnown(server.markerKey, server.generation);
+      } else if (answer === 'taken') {
+        // Should that process die, this one knows what it stored.
+        await readStored(server.markerKey);
+      }
+      return answer;
+    },
     renew: async (server) => await run<'claimed' | 'lost'>('renew', server, claimMs),
     complete: async (server) => await run<'trusted' | 'lost'>('complete', server, markerTtlMs),
   };
 
-  async function findLost(): Promise<LostServer[]> {
-    const servers = await Promise.all(serversOf(redis, keyPrefix).map(look));
-    return servers.filter((server) => server !== null);
+  /** Later ones are seen in the server's marker, by every process that looks. */
+  async function readStored(markerKey: string): Promise<void> {
+    raiseKnown(markerKey, await generations.read(markerKey));
+  }
+
+  function raiseKnown(markerKey: string, generation: number): number {
+    const highest = Math.max(known.get(markerKey) ?? 0, generation);
+    known.set(markerKey, highest);
+    return highest;
+  }
+
+  function lostServer({ name, markerKey, runId, mark }: Mark): LostServer | null {
+    const highest = raiseKnown(markerKey, mark?.generation ?? 0);
+    if (mark?.runId === runId && mark.generation === highest) return null;
+    return { name, runId, markerKey, generation: highest + 1 };
   }
 
   async function run<Answer extends string>(op: string, server: LostServer, ms: number): Promise<Answer> {
-    const answer = runScript(redis, script, [server.markerKey], [op, token, server.runId, ms]);
+    const { markerKey, runId, generation } = server;
+    const answer = runScript(redis, script, [markerKey], [op, token, runId, generation, ms]);
     return (await within(answer, timeoutMs)) as Answer;
   }
 }
 
-async function look({ name, node, markerKey }: Server): Promise<LostServer | null> {
+interface Mark {
+  readonly name: string;
+  readonly markerKey: string;
+  readonly runId: string;
+  /** Null: none, or one of a rebuild that runs. */
+  readonly mark: { readonly runId: string; readonly generation: number } | null;
+}
+
+async function readMark({ name, node, markerKey }: Server): Promise<Mark> {
   const [marker, information] = await Promise.all([node.get(markerKey), node.info('server')]);
   const runId = /^run_id:(\w+)/m.exec(information)?.[1] ?? 'unnamed';
-  return marker === runId ? null : { name, runId, markerKey };
+  const [, markedRun, generation] = /^(\w+) (\d+)$/.exec(marker ?? '') ?? [];
+  const mark = markedRun === undefined ? null : { runId: markedRun, generation: Number(generation) };
+  return { name, markerKey, runId, mark };
 }
 
 interface Server {

@@ -10,17 +10,20 @@ export type ProxyMode =
 export interface Proxy {
   readonly url: string;
   set(mode: ProxyMode): void;
+  /** Leads to another server from now on, as an address does after a failover; what was connected is cut. */
+  retarget(port: number): void;
   close(): void;
 }
 
 /** A path to a server that can be made dead or slow. */
 export async function startProxy(targetPort: number): Promise<Proxy> {
   let mode: ProxyMode = { kind: 'pass' };
+  let port = targetPort;
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
     // A path that is dead while a connection is made never carries that connection.
     const dead = mode.kind === 'swallow';
-    const upstream = connect(targetPort, '127.0.0.1');
+    const upstream = connect(port, '127.0.0.1');
     for (const [from, to] of [
       [client, upstream],
       [upstream, client],
@@ -38,11 +41,19 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
   return {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
     set: (next) => void (mode = next),
+    retarget: (next) => {
+      port = next;
+      cut();
+    },
     close: () => {
       server.close();
-      for (const socket of sockets) socket.destroy();
+      cut();
     },
   };
+
+  function cut(): void {
+    for (const socket of sockets) socket.destroy();
+  }
 
   function forward(data: Buffer, to: Socket, dead: boolean): void {
     if (dead || mode.kind === 'swallow') return;

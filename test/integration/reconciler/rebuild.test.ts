@@ -7,6 +7,7 @@ import { readingsOfAll } from '../../../services/reconciler/rebuild.ts';
 import { startVigil } from '../../../services/reconciler/vigil.ts';
 import type { Vigil } from '../../../services/reconciler/vigil.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { createGenerations } from '../../../shared/clickhouse/counter-generations.ts';
 import { periodAt } from '../../../shared/domain/calendar.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
@@ -110,7 +111,7 @@ function watchOver(token: string): Vigil {
     registry: metrics,
   });
   return startVigil({
-    watch: createLossWatch({ redis, keyPrefix: 'tg', token }),
+    watch: createLossWatch({ redis, keyPrefix: 'tg', token, generations: createGenerations(clickhouse) }),
     rebuild: async () => {
       const readings = await readingsOfAll({ clickhouse, policy, records, nowMs: Date.now() });
       await healer.heal(readings);
@@ -181,12 +182,41 @@ describe('counters are rebuilt from ClickHouse', () => {
 
   test('once by several reconcilers: the marker is claimed by one', async () => {
     await eventually(() => vigils.every((vigil) => vigil.trusted()));
-    const [first, second] = ['x', 'y'].map((token) => createLossWatch({ redis, keyPrefix: 'other', token }));
+    const [first, second] = ['x', 'y'].map((token) =>
+      createLossWatch({ redis, keyPrefix: 'other', token, generations: createGenerations(clickhouse) }),
+    );
     const [lost] = await first!.lost();
     expect(await Promise.all([first!.claim(lost!), second!.claim(lost!)])).toEqual(['claimed', 'taken']);
     expect(await second!.complete(lost!)).toBe('lost');
     expect(await first!.complete(lost!)).toBe('trusted');
     expect(await second!.lost()).toEqual([]);
+  });
+
+  test('again when an older copy of the same run is in use again, also by a reconciler that started since', async () => {
+    await eventually(() => vigils.every((vigil) => vigil.trusted()));
+    const key = 'newcomer:{=alive.0}';
+    const watch = (token: string) =>
+      createLossWatch({ redis, keyPrefix: 'newcomer', token, generations: createGenerations(clickhouse) });
+    const rebuild = async (token: string): Promise<void> => {
+      const [lost] = await watch(token).lost();
+      expect(await watch(token).claim(lost!)).toBe('claimed');
+      expect(await watch(token).complete(lost!)).toBe('trusted');
+    };
+    await rebuild('first');
+    const olderMarker = await redis.get(key);
+    await redis.del(key);
+    await rebuild('second');
+    const newerMarker = await redis.get(key);
+    expect(await watch('third').lost()).toEqual([]);
+    await redis.set(key, olderMarker!);
+    expect(await watch('third').lost()).toHaveLength(1);
+    await redis.set(key, newerMarker!);
+    // A rebuild that began and never ended makes the copy before it an older one, too.
+    await redis.del(key);
+    const [unfinished] = await watch('dies').lost();
+    await watch('dies').claim(unfinished!);
+    await redis.set(key, newerMarker!);
+    expect(await watch('third').lost()).toHaveLength(1);
   });
 
   test('C2: but for those of a tenant whose total no counter holds, which keep no other from it', async () => {

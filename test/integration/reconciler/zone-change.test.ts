@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runReconciler } from '../../../services/reconciler/reconciler.ts';
 import type { Reconciler } from '../../../services/reconciler/reconciler.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { createGenerations } from '../../../shared/clickhouse/counter-generations.ts';
 import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
 import { createKafka } from '../../../shared/kafka/kafka.ts';
 import { createTenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
@@ -67,7 +68,7 @@ beforeAll(async () => {
   reconciler = runReconciler({
     ...{ kafka, topics, tenants, clickhouse, limiter, clock, registry, logger },
     groupId: `${topicPrefix}reconciler`,
-    watch: createLossWatch({ redis, keyPrefix, token: 'test' }),
+    watch: createLossWatch({ redis, keyPrefix, token: 'test', generations: createGenerations(clickhouse) }),
     policy: () => policy,
     onStalled: (error) => {
       throw error;

@@ -1,0 +1,55 @@
+import { eventually, startRedis } from '../../support/servers.ts';
+import { operator } from './load.ts';
+import { startProxy } from './proxy.ts';
+
+/** A primary and its replica behind one address, as a load balancer or a virtual address offers them. */
+export interface Pair {
+  /** The address that clients know. */
+  readonly url: string;
+  /** Resolves when the replica holds everything that the primary has. */
+  inSync(): Promise<void>;
+  /** Promotes the replica and leads the address to it. The former primary runs on with the counters it had. */
+  failOver(): Promise<void>;
+  /** Leads the address to the former primary again: same process, same run id, older counters. */
+  failBack(): Promise<void>;
+  /** Makes the replica a copy of the primary again, so that the series may be repeated. */
+  replicate(): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+export async function startPair(): Promise<Pair> {
+  const [primary, replica] = await Promise.all([startRedis(), startRedis()]);
+  const proxy = await startProxy(primary.port);
+  const onPrimary = operator(primary.url);
+  const onReplica = operator(replica.url);
+  await replicate();
+  return { url: proxy.url, inSync, failOver, failBack, replicate, dispose };
+
+  async function replicate(): Promise<void> {
+    await onReplica.replicaof('127.0.0.1', primary.port);
+    await eventually(async () => (await onReplica.info('replication')).includes('master_link_status:up'));
+    await inSync();
+  }
+
+  async function inSync(): Promise<void> {
+    await onPrimary.incr('in-sync');
+    await onPrimary.wait(1, 10_000);
+  }
+
+  async function failOver(): Promise<void> {
+    await onReplica.replicaof('NO', 'ONE');
+    proxy.retarget(replica.port);
+  }
+
+  function failBack(): Promise<void> {
+    proxy.retarget(primary.port);
+    return Promise.resolve();
+  }
+
+  async function dispose(): Promise<void> {
+    proxy.close();
+    onPrimary.disconnect();
+    onReplica.disconnect();
+    await Promise.all([primary.dispose(), replica.dispose()]);
+  }
+}
