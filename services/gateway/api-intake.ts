@@ -7,7 +7,7 @@ import { anonymous } from './identify.ts';
 import { breakOff, sendFault } from './passage.ts';
 import { exchangeOf, setExchange } from './transport/connection.ts';
 import type { Exchange } from './transport/connection.ts';
-import { awaitsContinue, sendContinue } from './transport/expectation.ts';
+import { awaitsContinue, bodyEndsSoon, sendContinue } from './transport/expectation.ts';
 import { requestFault } from './transport/request-fault.ts';
 import type { Fault } from './transport/fault.ts';
 import { problemOf } from './problem.ts';
@@ -61,8 +61,7 @@ export function askForBodies(app: ApiServer): void {
     }
   });
   app.addHook('onSend', (request, reply, payload, next) => {
-    // Whether a body follows is now up to the client.
-    if (awaitsContinue(request.raw)) reply.header('connection', 'close');
+    if (!bodyEndsSoon(request.raw)) reply.header('connection', 'close');
     next(null, payload);
   });
 }

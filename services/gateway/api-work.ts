@@ -7,6 +7,7 @@ import type { ApiServer } from './api-server.ts';
 import { sendProblem } from './caller.ts';
 import type { Gate } from './gate.ts';
 import type { Identified } from './identify.ts';
+import { bodyBytesMax } from './json-body.ts';
 import { problemOf } from './problem.ts';
 import { passes } from './verdict.ts';
 import type { Verdict } from './verdict.ts';
@@ -27,6 +28,9 @@ export interface Work {
   readonly units: number;
 }
 
+/** A call like any other. */
+export const oneRequest: Work = { kind: 'requests', units: 1 };
+
 /**
  * Charges every call of the api listener to its caller before its body is read, unknown paths included: a tenant, or the
  * address where there is none. A block of the tenant refuses here too. Services are the operator's own and pass; bad
@@ -36,9 +40,18 @@ export function chargeApiRequests(app: ApiServer, gate: Gate): void {
   app.addHook('onRequest', async (request, reply) => {
     const { work } = request.routeOptions.config;
     if (work === 'decision') return;
-    if (work === 'events' && !(await hasRoom(gate, request, reply, 'events'))) return reply;
-    if (!(await chargeWork(gate, request, reply, [{ kind: 'requests', units: 1 }]))) return reply;
+    if (work === 'events' && !(await hasRoom(gate, request, reply, leastWorkOf(request)))) return reply;
+    if (!(await chargeWork(gate, request, reply, oneRequest))) return reply;
   });
+}
+
+/** What a call that publishes asks for at the least, before its body is read. */
+function leastWorkOf({ headers }: FastifyRequest): readonly Work[] {
+  const bytes = Number(headers['content-length'] ?? 1);
+  return [
+    { kind: 'events', units: 1 },
+    { kind: 'eventBytes', units: Math.min(Math.max(1, bytes), bodyBytesMax) },
+  ];
 }
 
 /** Callers of whom this node keeps that they are over their limit: a few megabytes. */
@@ -54,7 +67,7 @@ export function chargeUndecided(app: ApiServer, gate: Gate): void {
     if (over.size === 0 || !asksForDecision(request)) return;
     const caller = callerKey(request);
     if (caller === null || !over.has(caller)) return;
-    if (!(await hasRoom(gate, request, reply, 'requests'))) return reply;
+    if (!(await hasRoom(gate, request, reply, [oneRequest]))) return reply;
     over.delete(caller);
   });
   app.addHook('onResponse', async (request) => {
@@ -62,7 +75,7 @@ export function chargeUndecided(app: ApiServer, gate: Gate): void {
     const caller = chargeable(request);
     const key = callerKey(request);
     if (caller === null || key === null) return;
-    const verdict = await decideWork(gate, caller, { kind: 'requests', units: 1 }, false);
+    const verdict = await decideWork(gate, caller, oneRequest, false);
     gate.metrics.apiWork.inc({ kind: 'requests', result: passes(verdict) ? 'allowed' : 'limited' });
     if (!passes(verdict)) over.set(key, true);
   });
@@ -78,8 +91,24 @@ function callerKey(request: FastifyRequest): string | null {
   return identity === undefined ? null : (identity.tenantId ?? `address ${addressPart(identity.ip)}`);
 }
 
-/** Charges all of it or nothing. False where the answer is sent: the caller is over a limit of its own work, or blocked. */
+/** False where the answer is sent: the caller is over the limit of such work, or blocked. */
 export async function chargeWork(
+  gate: Gate,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  work: Work,
+): Promise<boolean> {
+  const caller = chargeable(request);
+  if (caller === null) return true;
+  const verdict = await decideWork(gate, caller, work, false);
+  const passed = passes(verdict);
+  gate.metrics.apiWork.inc({ kind: work.kind, result: passed ? 'allowed' : 'limited' }, work.units);
+  if (!passed) refuse(request, reply, verdict);
+  return passed;
+}
+
+/** Looks without taking. A caller without room is refused before its body is read. False where the answer is sent. */
+async function hasRoom(
   gate: Gate,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -87,29 +116,12 @@ export async function chargeWork(
 ): Promise<boolean> {
   const caller = chargeable(request);
   if (caller === null) return true;
-  const verdicts = await Promise.all(work.map((one) => decideWork(gate, caller, one, false)));
-  const refusal = verdicts.find((verdict) => !passes(verdict));
-  const result = refusal === undefined ? 'allowed' : 'limited';
-  for (const { kind, units } of work) gate.metrics.apiWork.inc({ kind, result }, units);
-  if (refusal === undefined) return true;
-  await Promise.all(verdicts.filter(passes).map((verdict) => gate.undo(verdict)));
+  const verdicts = await Promise.all(work.map((one) => decideWork(gate, caller, one, true)));
+  const at = verdicts.findIndex((verdict) => !passes(verdict));
+  const [refusal, refused] = [verdicts[at], work[at]];
+  if (refusal === undefined || refused === undefined) return true;
+  gate.metrics.apiWork.inc({ kind: refused.kind, result: 'limited' }, refused.units);
   refuse(request, reply, refusal);
-  return false;
-}
-
-/** A publisher without room for one more event is refused before its body is read. False where the answer is sent. */
-async function hasRoom(
-  gate: Gate,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  kind: keyof ApiLimits,
-): Promise<boolean> {
-  const caller = chargeable(request);
-  if (caller === null) return true;
-  const verdict = await decideWork(gate, caller, { kind, units: 1 }, true);
-  if (passes(verdict)) return true;
-  gate.metrics.apiWork.inc({ kind, result: 'limited' });
-  refuse(request, reply, verdict);
   return false;
 }
 

@@ -11,7 +11,7 @@ import { anonymous } from './identify.ts';
 import type { Identified } from './identify.ts';
 import { Passage, markOwn, sendFault } from './passage.ts';
 import { problemOf, problemType } from './problem.ts';
-import { holdContinue, sendContinue } from './transport/expectation.ts';
+import { bodyEndsSoon, holdContinue, sendContinue } from './transport/expectation.ts';
 import { requestFault } from './transport/request-fault.ts';
 import { passes } from './verdict.ts';
 import type { Fault } from './transport/fault.ts';
@@ -149,9 +149,6 @@ function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
-/** Bodies of refused requests up to this size are read to their end, so that the connection can be used again. */
-const skippedBytesMax = 65_536;
-
 /** Answers a refused request; headers follow in `onSend` as for any other. */
 function refuse(reply: FastifyReply, verdict: Verdict): void {
   const problem = problemOf(verdict);
@@ -160,13 +157,6 @@ function refuse(reply: FastifyReply, verdict: Verdict): void {
   if (problem.status === 503) reply.header('retry-after', '1');
   const { unreadable } = verdict;
   if (unreadable?.allow !== undefined) reply.header('allow', unreadable.allow);
-  if (unreadable !== null || !endsSoon(reply.request.raw)) reply.header('connection', 'close');
+  if (unreadable !== null || !bodyEndsSoon(reply.request.raw)) reply.header('connection', 'close');
   void reply.code(problem.status).type(problemType).send(problem);
-}
-
-/** A client that was told to wait before it sends its body may send none, and a long body is not worth reading. */
-function endsSoon(request: IncomingMessage): boolean {
-  if (request.complete) return true;
-  const { expect, 'content-length': length, 'transfer-encoding': coding } = request.headers;
-  return expect === undefined && coding === undefined && Number(length ?? 0) <= skippedBytesMax;
 }

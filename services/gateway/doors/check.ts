@@ -7,7 +7,7 @@ import { problemOfId, problemOfTenantId } from '../../../shared/domain/identity.
 import type { Identity } from '../../../shared/domain/identity.ts';
 import { percentEncoded } from '../../../shared/domain/request-target.ts';
 import type { ApiServer } from '../api-server.ts';
-import { chargeWork } from '../api-work.ts';
+import { chargeWork, oneRequest } from '../api-work.ts';
 import { callerOf, problemOfUser, sendProblem } from '../caller.ts';
 import type { Gate } from '../gate.ts';
 import { limitHeaders, retryAfterSeconds } from '../headers.ts';
@@ -70,8 +70,6 @@ const answerSchema = Type.Object({
     Type.Object({}, { additionalProperties: true, description: 'The body to answer with, and its status.' }),
   ),
 });
-
-const oneRequest = [{ kind: 'requests', units: 1 }] as const;
 
 /** `POST /v1/check`: decides about a request that somebody else serves. A refusal is a value here: the status is 200. */
 export function registerCheck(app: ApiServer, gate: Gate): void {

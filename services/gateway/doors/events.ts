@@ -5,6 +5,7 @@ import { chargeWork } from '../api-work.ts';
 import { callerOf, sendProblem } from '../caller.ts';
 import type { Publisher } from '../ingest/accept-event.ts';
 import { acceptedCodings, decodeBody } from '../ingest/content-coding.ts';
+import type { DecodedBody } from '../ingest/content-coding.ts';
 import { eventsOf, plainEventsOf } from '../ingest/http-binding.ts';
 import type { Member, RequestEvents } from '../ingest/http-binding.ts';
 import { judgeEvents, writeEvents } from '../ingest/publish-events.ts';
@@ -153,7 +154,7 @@ interface Members {
 
 /**
  * The events of the decoded body, charged to the caller and with room in its share of the spool; null where the answer
- * is sent.
+ * is sent. What was read costs its bytes, also where its events are refused: reading is most of the work.
  */
 async function membersOf(
   request: FastifyRequest,
@@ -164,6 +165,9 @@ async function membersOf(
   const given = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   const coding = request.headers['content-encoding'] ?? '';
   const decoded = await decodeBody(coding, given, bodyBytesMax);
+  const bytes = bytesOf(decoded, given);
+  if (!(await chargeWork(gate, request, reply, { kind: 'eventBytes', units: Math.max(1, bytes) })))
+    return null;
   const found = 'status' in decoded ? decoded : read(decoded.body);
   if ('status' in found) {
     if (found === decoded && found.status === 415) reply.header('accept-encoding', acceptedCodings);
@@ -171,12 +175,7 @@ async function membersOf(
     return null;
   }
   const list = found.members;
-  const bytes = 'body' in decoded ? decoded.body.length : 0;
-  const work = [
-    { kind: 'events', units: list.length },
-    { kind: 'eventBytes', units: Math.max(1, bytes) },
-  ] as const;
-  if (!(await chargeWork(gate, request, reply, work))) return null;
+  if (!(await chargeWork(gate, request, reply, { kind: 'events', units: list.length }))) return null;
   if (ingestShare.admits(shareOf(request), bytes)) return { list, bytes };
   gate.metrics.apiEvents.inc({ result: 'unavailable' }, list.length);
   sendProblem(
@@ -187,6 +186,12 @@ async function membersOf(
     ),
   );
   return null;
+}
+
+/** What decoding made, or tried to. */
+function bytesOf(decoded: DecodedBody, given: Buffer): number {
+  if ('body' in decoded) return decoded.body.length;
+  return decoded.status === 413 ? bodyBytesMax : given.length;
 }
 
 /** Writes what was accepted, and counts its bytes as the publisher's until Kafka has it. */

@@ -33,3 +33,13 @@ export function sendContinue(request: Expecting, response: ServerResponse): void
   request[awaitingKey] = false;
   response.writeContinue();
 }
+
+/** Bodies that nobody wants are read to their end up to this size, so that the connection can be used again. */
+const skippedBytesMax = 65_536;
+
+/** A client that was told to wait before it sends its body may send none, and a long body is not worth reading. */
+export function bodyEndsSoon(request: IncomingMessage): boolean {
+  if (request.complete) return true;
+  const { expect, 'content-length': length, 'transfer-encoding': coding } = request.headers;
+  return expect === undefined && coding === undefined && Number(length ?? 0) <= skippedBytesMax;
+}

@@ -192,6 +192,29 @@ test('F6: events are charged by their decoded bytes, and what is refused for byt
   }
 });
 
+test('F6: what is read is charged, so that batches which are refused are soon refused unread', async () => {
+  const plan =
+    '{ limits: [], api: { event_bytes: { limit: 1048576, window: 1m }, events: { limit: 10, window: 1m } } }';
+  const limited = await startGateway({ policy: { plans: `\n  free: ${plan}` } });
+  const tenant = uniqueName('acme');
+  const headers = { ...(await as(tenant)), 'content-type': 'application/cloudevents-batch+json' };
+  const body = batchOf(tenant, 100, { note: 'x'.repeat(2_500) });
+  const refusedBy: unknown[] = [];
+  try {
+    for (let call = 0; call < 6; call += 1) {
+      const response = await fetch(`${limited.apiUrl}/v1/events`, { method: 'POST', headers, body });
+      const problem = (await response.json()) as { 'violated-policies': string[] };
+      refusedBy.push(...problem['violated-policies']);
+    }
+  } finally {
+    await limited.close();
+  }
+  const unread = refusedBy.indexOf('api.event_bytes');
+  expect(refusedBy).toHaveLength(6);
+  expect(unread).toBeGreaterThan(0);
+  expect(refusedBy.slice(unread)).toEqual(Array(6 - unread).fill('api.event_bytes'));
+});
+
 test('C2: while Kafka is behind, a publisher whose share of the spool is full is told to come back, another is not', async () => {
   const behind = await startGateway({
     policy: { services: policy.services },
