@@ -82,6 +82,22 @@ export const alertRules: readonly AlertRule[] = [
     whenAbsent: 'quiet',
   },
   {
+    name: 'TollgateRedisClockSetBack',
+    severity: 'warning',
+    query: 'round(sum(increase(tollgate_redis_stamps_corrected_total[10m])))',
+    fires: 'above',
+    threshold: 0,
+    forMinutes: 0,
+    summary: 'VALUE windows in Redis had stamps ahead of its clock',
+    format: 'number',
+    impact:
+      'The clock of Redis was wrong for a while. A window that was full then refuses for up to one span more, and tenants may have passed one limit more.',
+    runbook: 'clock-wrong',
+    dashboard: 'fleet',
+    panel: 'Stamps corrected in Redis',
+    whenAbsent: 'quiet',
+  },
+  {
     name: 'TollgateLag',
     severity: 'critical',
     query: 'max by (group) (tollgate_kafka_lag_seconds)',

@@ -1,4 +1,5 @@
 import type { ClassicDashboard } from './classic.ts';
+import { clockPanels } from './fleet-clocks.ts';
 import { credentialPanels } from './fleet-credentials.ts';
 import { QueryVariableBuilder, RowBuilder, VariableRefresh } from '@grafana/grafana-foundation-sdk/dashboard';
 import { rate, series, stat } from './panels.ts';
@@ -35,6 +36,7 @@ export function fleetDashboard(): ClassicDashboard {
     ['Latency', latency()],
     ['Redis', redis()],
     ['Credentials', credentialPanels(node)],
+    ['Clocks', clockPanels(node)],
     ['Behind the gateways', behind()],
   ];
   for (const [title, panels] of sections) {

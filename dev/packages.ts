@@ -16,6 +16,7 @@ export const debianPackages = {
   caddy: 'caddy',
   chromium: 'chromium',
   kcat: 'kcat',
+  gcc: 'gcc',
 } as const;
 
 export type Program = keyof typeof debianPackages;

@@ -15,6 +15,7 @@ export interface RedisOptions {
   readonly durable?: boolean;
   /** More directives as `redis-server` takes them, e.g. `['--maxmemory', '8mb']`. */
   readonly args?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
   readonly dieWithParent?: boolean;
   /** Gives the start up. */
   readonly signal?: AbortSignal;
@@ -39,6 +40,7 @@ export async function startRedisServer(options: RedisOptions): Promise<RunningRe
     ],
     dir: options.dir,
     logFile: join(options.dir, 'redis.log'),
+    ...(options.env === undefined ? {} : { env: options.env }),
     ready: () => answersPing(port),
     readyTimeoutMs: 20_000,
     ...processOptions(options),

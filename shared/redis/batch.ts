@@ -67,12 +67,14 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
 }
 
 const numberBytes = 6;
-const headNumbers = 2;
+const headNumbers = 3;
 const windowNumbers = 3;
 
 export interface DecodedBatch {
   /** Under which the units were counted. */
   readonly stampMs: number;
+  /** Windows whose stamps were ahead of Redis's clock and were moved to now. */
+  readonly correctedWindows: number;
   readonly states: readonly LimitState[][];
 }
 
@@ -84,6 +86,7 @@ export function decodeBatch(reply: unknown, checks: readonly PendingCheck[]): De
   }
   const nowMs = reply.readUIntLE(0, numberBytes);
   const stampMs = reply.readUIntLE(numberBytes, numberBytes);
+  const correctedWindows = reply.readUIntLE(2 * numberBytes, numberBytes);
   let at = headNumbers * numberBytes;
   const states = checks.map(({ shape }) =>
     shape.windows.map(({ limit }) => {
@@ -94,5 +97,5 @@ export function decodeBatch(reply: unknown, checks: readonly PendingCheck[]): De
       return stateOf(limit, nowMs, { remaining, resetInMs, waitMs });
     }),
   );
-  return { stampMs, states };
+  return { stampMs, correctedWindows, states };
 }

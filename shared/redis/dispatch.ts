@@ -48,6 +48,9 @@ export interface DispatchOptions {
  */
 const batchChecksMax = 16;
 
+/** Corrections with less than this between them belong to one fault. */
+const correctedSilenceMs = 600_000;
+
 const decideScript = readScript('clock', 'sliding', 'quota', 'decide');
 
 export function createDispatch(options: DispatchOptions): Dispatch {
@@ -55,6 +58,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
   const cluster = isCluster(redis);
   const stopLoading = keepLoaded(redis, decideScript);
   let queue: Queued[] = [];
+  let correctedAt = -Infinity;
 
   return {
     close: stopLoading,
@@ -105,7 +109,8 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       return;
     }
     metrics.batch(checks.length, (performance.now() - startedAt) / 1000);
-    const { stampMs, states } = decoded;
+    const { stampMs, states, correctedWindows } = decoded;
+    if (correctedWindows > 0) reportCorrected(correctedWindows);
     for (let index = 0; index < checks.length; index += 1) {
       const check = checks[index];
       if (check === undefined) continue;
@@ -113,6 +118,18 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       remember(check, own);
       check.answer({ states: own, degraded: false, stampMs });
     }
+  }
+
+  /** Each window is corrected when it is next used: one line for all windows of one fault. */
+  function reportCorrected(windows: number): void {
+    metrics.stampsCorrected(windows);
+    const now = performance.now();
+    const isNew = now - correctedAt > correctedSilenceMs;
+    correctedAt = now;
+    if (!isNew) return;
+    logger.error(
+      'windows in Redis have stamps ahead of the clock of Redis, which was ahead or was set back: the stamps are moved to now',
+    );
   }
 }
 

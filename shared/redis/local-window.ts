@@ -26,6 +26,9 @@ interface Entry {
   units: number;
 }
 
+/** As in `clock.lua`: a stamp further ahead than this is moved to now. */
+const aheadMsMax = 1000;
+
 /** `seed`: units counted elsewhere before this node was on its own, and when the last of them was taken. */
 export function createSlidingWindow(seed: { units: number; atMs: number } | null): LocalWindow {
   let entries: Entry[] = [];
@@ -72,6 +75,7 @@ export function createSlidingWindow(seed: { units: number; atMs: number } | null
 
   /** Drops what has left the window; answers the time to decide by, which never runs backwards. */
   function settle(rules: WindowRules, nowMs: number): number {
+    if ((entries.at(-1)?.lastMs ?? 0) > nowMs + aheadMsMax) correctStamps(nowMs);
     const now = Math.max(nowMs, entries.at(-1)?.lastMs ?? 0);
     for (let entry = entries[head]; entry !== undefined; entry = entries[head]) {
       if (entry.lastMs + rules.spanMs > now) break;
@@ -83,6 +87,15 @@ export function createSlidingWindow(seed: { units: number; atMs: number } | null
       head = 0;
     }
     return now;
+  }
+
+  /** The clock was ahead when these were written, or was set back since. */
+  function correctStamps(nowMs: number): void {
+    for (const entry of entries) {
+      entry.firstMs = Math.min(entry.firstMs, nowMs);
+      entry.lastMs = Math.min(entry.lastMs, nowMs);
+    }
+    debtAtMs = Math.min(debtAtMs, nowMs);
   }
 
   function push(units: number, atMs: number): void {

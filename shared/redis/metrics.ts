@@ -6,6 +6,7 @@ import { createTally } from '../runtime/tally.ts';
 export interface LimiterMetrics {
   batch(checks: number, seconds: number): void;
   degraded(checks: number): void;
+  stampsCorrected(windows: number): void;
   changed(away: number, available: boolean, reason: string): void;
 }
 
@@ -34,6 +35,11 @@ export function createLimiterMetrics(registry: Registry, live: () => number): Li
     labelNames: ['reason'],
     registers,
   });
+  const corrected = new Counter({
+    name: 'tollgate_redis_stamps_corrected_total',
+    help: 'Windows in Redis whose stamps were more than a second ahead of the clock of Redis and were moved to now.',
+    registers,
+  });
   const away = new Gauge({
     name: 'tollgate_redis_servers_away',
     help: 'Redis servers that this node currently decides without.',
@@ -54,6 +60,7 @@ export function createLimiterMetrics(registry: Registry, live: () => number): Li
       seconds.observe(took);
     },
     degraded: (checks) => local.inc(checks),
+    stampsCorrected: (windows) => corrected.inc(windows),
     changed: (count, available, reason) => {
       away.set(count);
       if (!available) opened.inc({ reason: kindOf(reason) });

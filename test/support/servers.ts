@@ -87,7 +87,11 @@ export type PrivateServer<Running extends ServerProcess> = Omit<Running, 'exited
 
 /** `args` are directives for redis-server; with `durable` its data survives `restart`. */
 export function startRedis(
-  options: { readonly args?: readonly string[]; readonly durable?: boolean } = {},
+  options: {
+    readonly args?: readonly string[];
+    readonly durable?: boolean;
+    readonly env?: NodeJS.ProcessEnv;
+  } = {},
 ): Promise<PrivateServer<RunningRedis>> {
   return startPrivate((dir, port) => startRedisServer({ ...options, dir, port, say }));
 }

@@ -4,6 +4,10 @@ local call = redis.call
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 local pack, unpackFrom = struct.pack, struct.unpack
 local TTL_SLACK_MS = 60000
+-- A stored time further ahead of the server's clock than this was written while that clock was wrong, and is corrected.
+-- Up to it the clock stands still instead: a failover to a server that is a little behind changes nothing stored.
+local AHEAD_MS_MAX = 1000
+local correctedWindows = 0
 
 local position = 0
 local function text()

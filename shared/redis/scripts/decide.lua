@@ -15,7 +15,7 @@
 -- Both are packed, lowest byte first: one argument each, and unpacked by few calls. Numbers above are their bytes.
 --
 -- Answers unsigned numbers of six bytes, lowest first, in one string, which costs both sides less than a list: now, the
--- stamp of what was counted, then for each window of each check
+-- stamp of what was counted, the number of windows whose stamps were corrected, then for each window of each check
 -- remaining, milliseconds to the reset, milliseconds until there is room plus one (1 now, 0 never).
 --
 -- Check by check:
@@ -156,7 +156,7 @@ local function writeSubject(shape, subject)
   end
 end
 
-local reply = { pack('<I6I6', nowMs, stampMs) }
+local reply = { '' }
 
 -- The w-th window's part of a check's answer.
 local function report(w, window, state, wait)
@@ -216,4 +216,5 @@ while at <= #checks do
   local peek = both % 2
   at = decide(shapes[(both - peek) / 2], cost, peek == 1, checks, subjectsAt)
 end
+reply[1] = pack('<I6I6I6', nowMs, stampMs, correctedWindows)
 return table.concat(reply)

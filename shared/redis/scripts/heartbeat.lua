@@ -13,6 +13,10 @@ elseif ARGV[1] ~= '' then
   redis.call('ZREM', KEYS[1], ARGV[1])
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', nowMs)
+if holdMs > 0 then
+  -- Ends later than any lease can: written while the server's clock was ahead. A node that lives renews it in a second.
+  redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', nowMs + holdMs + 1000), '+inf')
+end
 local stored = tonumber(redis.call('GET', KEYS[2]) or 0)
 if ARGV[4] == '1' then
   epoch = math.max(nowMs, stored + 1, epoch + 1)

@@ -13,6 +13,13 @@ if what ~= 'count' then
   redis.call('ZREMRANGEBYSCORE', key, '-inf', nowMs)
 end
 local live = redis.call('ZCOUNT', key, '(' .. string.format('%.0f', nowMs), '+inf')
+if what == 'acquire' and live >= limit then
+  -- Ends later than any lease of today: written while the server's clock was ahead, or under a longer lease.
+  local latest = string.format('%.0f', nowMs + leaseMs)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. latest, '+inf')) do
+    redis.call('ZADD', key, latest, id)
+  end
+end
 local done = 0
 for i = 4, #ARGV do
   local held = redis.call('ZSCORE', key, ARGV[i])

@@ -16,6 +16,10 @@ for i = 1, #leases, 2 do
     ended[#ended + 1] = leases[i]
   elseif leases[i] ~= node then
     others = others + tonumber(permits)
+    if tonumber(untilMs) > nowMs + leaseMs then
+      -- Written while the server's clock was ahead.
+      redis.call('HSET', KEYS[1], leases[i], string.format('%s %.0f', permits, nowMs + leaseMs))
+    end
   end
 end
 if #ended > 0 then

@@ -7,6 +7,7 @@ local QUOTA = '<I6I6I6I6'
 -- An earlier period has used nothing of this one. A later one answers its own start: periods only move forward,
 -- whatever the clocks say. A start between the bounds of these two periods belongs to another zone: the tenant's was
 -- changed, and the two periods share time. What was used then stays counted to the end of the new period.
+-- A start ahead of the clock was written while the clock was wrong: what was used since then is used of this period.
 local function quotaIn(packed, before, start, finish, epoch)
   local stored, used, baseline, seen = unpackFrom(QUOTA, packed)
   if stored <= before then
@@ -15,7 +16,10 @@ local function quotaIn(packed, before, start, finish, epoch)
   if seen < epoch then
     used, baseline, seen = 0, baseline + used, epoch
   end
-  return stored < finish and start or stored, used, baseline, seen
+  if stored < finish or stored > nowMs + AHEAD_MS_MAX then
+    return start, used, baseline, seen
+  end
+  return stored, used, baseline, seen
 end
 
 local function loadQuota(state, packed, window, epoch)

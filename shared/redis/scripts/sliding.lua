@@ -30,11 +30,44 @@ local function dropExpired(state, span)
   end
 end
 
+-- Moves every stamp that is ahead of the clock to now. Units become younger than they are and never older, so no span
+-- ever holds more than the limit, and the last of them leaves its window one span from now. Written at once, also by a
+-- peek or a refusal: otherwise the span would begin again with each of them.
+local function correctStamps(key, field, packed)
+  local sum, oldest, first, last, units, debt, debtStamp, epoch = unpackFrom(SLIDING, packed)
+  local list = key .. ':' .. field
+  while oldest ~= 0 do
+    local tail = call('LRANGE', list, -128, -1)
+    local kept = #tail
+    while kept > 0 and tonumber(tail[kept - 1]) > stampMs do
+      units = units + tail[kept]
+      kept = kept - 2
+    end
+    if kept < #tail then
+      call('LTRIM', list, 0, kept - #tail - 1)
+    end
+    if kept > 0 then
+      break
+    elseif #tail < 128 then
+      oldest = 0
+    end
+  end
+  correctedWindows = correctedWindows + 1
+  -- The list's TTL is set again by the next entry.
+  local corrected = pack(SLIDING, sum, oldest, stampMs, stampMs, units, debt, min(debtStamp, stampMs), epoch, 0)
+  call('HSET', key, field, corrected)
+  return corrected
+end
+
 -- Into a table that serves one window after another: a batch makes no garbage. `cleared`: the list is to be deleted
 -- before it is written to; also where the hash is new, since a list may outlive it.
 local function loadSliding(state, key, field, packed, span, epoch)
   local sum, oldest, first, last, units, debt, debtStamp, seen, ttlAt = 0, 0, 0, 0, 0, 0, 0, epoch, 0
   if packed then
+    sum, oldest, first, last, units, debt, debtStamp, seen, ttlAt = unpackFrom(SLIDING, packed)
+  end
+  if last > stampMs + AHEAD_MS_MAX then
+    packed = correctStamps(key, field, packed)
     sum, oldest, first, last, units, debt, debtStamp, seen, ttlAt = unpackFrom(SLIDING, packed)
   end
   -- A clock that ran backwards (a failover) stands still here until it has caught up.

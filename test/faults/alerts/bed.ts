@@ -19,6 +19,8 @@ import type { PolicyRun } from '../../support/policy-run.ts';
 import { eventually, startClickHouse, startKafka, startRedis } from '../../support/servers.ts';
 import { startServices } from '../../support/services.ts';
 import type { Installation, ServiceName } from '../../support/services.ts';
+import { createSettableClock } from '../clocks/set-clock.ts';
+import type { SettableClock } from '../clocks/set-clock.ts';
 import { startProxy } from '../redis/proxy.ts';
 import type { Proxy } from '../redis/proxy.ts';
 import { startOnCall } from './on-call.ts';
@@ -31,6 +33,7 @@ export interface AlertBed {
   readonly second: Installation;
   readonly path: Proxy;
   readonly redis: Awaited<ReturnType<typeof startRedis>>;
+  readonly redisClock: SettableClock;
   readonly kafka: Awaited<ReturnType<typeof startKafka>>;
   readonly clickhouse: Awaited<ReturnType<typeof startClickHouse>>;
   readonly onCall: OnCall;
@@ -60,8 +63,9 @@ alerts: { thresholds: [0.9] }
 
 /** Everything on servers of its own; rules, routes and thresholds as generated, at a pace `times` as quick. */
 export async function startAlertBed(times: number): Promise<AlertBed> {
+  const redisClock = await createSettableClock();
   const [redis, kafka, clickhouse, onCall] = await Promise.all([
-    startRedis(),
+    startRedis({ env: redisClock.env }),
     startKafka(),
     startClickHouse(),
     startOnCall(),
@@ -89,7 +93,7 @@ export async function startAlertBed(times: number): Promise<AlertBed> {
   await firstHeartbeat(run);
   const monitors = await startMonitors(times, { run, second, onCall });
   return {
-    ...{ run, second, path, redis, kafka, clickhouse, onCall },
+    ...{ run, second, path, redis, redisClock, kafka, clickhouse, onCall },
     firing: () => firingOf(monitors.prometheus),
     restartEnded: () => restartEnded(run.installation),
     stop: async () => {
@@ -97,6 +101,7 @@ export async function startAlertBed(times: number): Promise<AlertBed> {
       await Promise.all([second.stop(), run.stop()]);
       path.close();
       onCall.close();
+      redisClock.dispose();
       await Promise.all([redis.dispose(), kafka.dispose(), clickhouse.dispose()]);
     },
   };

@@ -134,6 +134,20 @@ export const causes: readonly Cause[] = [
     },
   },
   {
+    title: 'a Redis whose clock is an hour ahead for a moment, again and again',
+    alerts: ['TollgateRedisClockSetBack'],
+    cause: async (bed) => {
+      const { main } = await asks(bed, 'tight');
+      const load = keepDoing(1, async () => {
+        bed.redisClock.set(3_600_000);
+        await main();
+        bed.redisClock.set(0);
+        await main();
+      });
+      return () => load.stop();
+    },
+  },
+  {
     title: 'a Redis that is dead',
     alerts: ['TollgateRedisFailing'],
     cause: async (bed) => {

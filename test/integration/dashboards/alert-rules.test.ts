@@ -53,6 +53,11 @@ const cases: Readonly<Record<string, Case>> = {
     fires: checkBuckets({ upTo1ms: 980, all: 1000 }),
     quiet: checkBuckets({ upTo1ms: 995, all: 1000 }),
   },
+  TollgateRedisClockSetBack: {
+    summary: '12 windows in Redis had stamps ahead of its clock',
+    fires: { [`tollgate_redis_stamps_corrected_total{${gateway}}`]: '0x20 12x10' },
+    quiet: { [`tollgate_redis_stamps_corrected_total{${gateway}}`]: '0x5 12x25' },
+  },
   TollgateJwksStale: {
     summary: 'The public keys of a:8090 were fetched 25m 0s ago',
     fires: { [`tollgate_jwks_age_seconds{${gateway}}`]: '0+60x30' },

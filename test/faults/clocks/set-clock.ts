@@ -1,0 +1,41 @@
+import { execFile } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { needProgram } from '../../../dev/packages.ts';
+
+/** The wall clock of one process, or of several, as something to set. Their monotonic clocks go on undisturbed. */
+export interface SettableClock {
+  /** Environment of the processes that run by this clock. */
+  readonly env: Readonly<Record<string, string>>;
+  /** How far the clock is ahead of this machine's; negative: behind. Holds at once, in running processes too. */
+  set(aheadMs: number): void;
+  dispose(): void;
+}
+
+/** A small library between the process and its C library: the real server or service, with a wrong clock. */
+export async function createSettableClock(aheadMs = 0): Promise<SettableClock> {
+  const dir = mkdtempSync(join(tmpdir(), 'tollgate-clock-'));
+  const library = join(dir, 'wall-clock.so');
+  const source = fileURLToPath(new URL('wall-clock.c', import.meta.url));
+  const gcc = await needProgram('gcc', (line) => void process.stderr.write(`${line}\n`));
+  await promisify(execFile)(gcc, ['-shared', '-fPIC', '-O2', '-o', library, source]);
+  const path = join(dir, 'ahead-ms');
+  const file = openSync(path, 'w+');
+  const set = (ms: number): void => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64LE(BigInt(ms));
+    writeSync(file, bytes, 0, bytes.length, 0);
+  };
+  set(aheadMs);
+  return {
+    env: { LD_PRELOAD: library, WALL_CLOCK_FILE: path },
+    set,
+    dispose: () => {
+      closeSync(file);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
