@@ -1,13 +1,7 @@
-import {
-  foreignIdentity,
-  foreignKey,
-  requestIdentity,
-  uuidTimeMs,
-} from '../../shared/clickhouse/event-identity.ts';
 import { eventBounds } from '../../shared/domain/events/bounds.ts';
 import { statedMoney } from '../../shared/domain/money.ts';
+import type { CorrectableEvents } from './correctable-events.ts';
 import type { Correction } from './decode.ts';
-import type { EventStore, WantedEvent } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 export type CorrectionOutcome =
@@ -18,23 +12,12 @@ export type CorrectionOutcome =
 
 const propertiesMax = eventBounds.propertiesMax + eventBounds.extensionsMax;
 
-/** A request's time may differ from its id's by the length of the request. */
-const requestSlackMs = 15 * 60_000;
-
 /**
  * The named event as it is after the correction. Its revision is the correction's offset plus one, so that of several
  * the last in the log holds, and a correction that is read again finds itself superseded or writes the same row.
  */
-export async function applyCorrection(
-  correction: Correction,
-  block: readonly StoredEvent[],
-  store: EventStore,
-): Promise<CorrectionOutcome> {
-  const wanted = await wantedEvent(correction, store, block);
-  const event =
-    wanted === null
-      ? null
-      : (block.findLast((candidate) => matches(candidate, wanted)) ?? (await store.find(wanted)));
+export function applyCorrection(correction: Correction, events: CorrectableEvents): CorrectionOutcome {
+  const event = events.find(correction);
   const revision = correction.offset + 1;
   // What stands behind the correction in the log was not there to be corrected: read again, or by a zombie, the same
   // correction has to come to the same end.
@@ -44,61 +27,29 @@ export async function applyCorrection(
   }
   if (event.revision > revision) return { kind: 'superseded' };
   if (correction.voids) return { kind: 'corrected', event: { ...event, revision, voided: true } };
-  const { units = event.units, cost: stated } = correction.data;
-  const cost = stated === undefined ? event.cost : (statedMoney(stated) ?? event.cost);
-  const properties = { ...event.properties, ...correction.data.properties };
+  return amended(event, correction, revision);
+}
+
+function amended(event: StoredEvent, { data }: Correction, revision: number): CorrectionOutcome {
+  const { units = event.units, status = event.status, latency_ms: latencyMs = event.latencyMs } = data;
+  const cost = data.cost === undefined ? event.cost : (statedMoney(data.cost) ?? event.cost);
+  const properties = { ...event.properties, ...data.properties };
   if (Object.keys(properties).length > propertiesMax) {
     return {
       kind: 'rejected',
       reason: `the corrected event would have more than ${propertiesMax} properties`,
     };
   }
-  return { kind: 'corrected', event: { ...event, revision, voided: false, units, cost, properties } };
-}
-
-/** Where the event to correct must be; null when its id was never seen. */
-async function wantedEvent(
-  { tenantId, source, data }: Correction,
-  store: EventStore,
-  block: readonly StoredEvent[],
-): Promise<WantedEvent | null> {
-  const eventSource = data.event_source ?? source;
-  const requestMs = uuidTimeMs(data.event_id);
-  if (requestMs !== null && (data.event_source === undefined || eventSource.startsWith('tollgate/'))) {
-    const identity = requestIdentity(data.event_id, requestMs);
-    const wanted = identity && {
-      tenantId,
-      ...identity,
-      fromMs: requestMs - requestSlackMs,
-      toMs: requestMs + requestSlackMs,
-    };
-    if (wanted !== null && (data.event_source !== undefined || (await isThere(wanted, block, store))))
-      return wanted;
-  }
-  const identity = foreignIdentity(tenantId, eventSource, data.event_id);
-  const [sighting] = await store.sightings([foreignKey(tenantId, eventSource, data.event_id)]);
-  if (sighting === undefined) return null;
-  return { tenantId, ...identity, fromMs: sighting.timeMs, toMs: sighting.timeMs };
+  // What became of a request says nothing about whether it counts: only new usage brings a voided event back.
+  const isUsage =
+    data.units !== undefined || data.cost !== undefined || Object.keys(data.properties).length > 0;
+  const voided = event.voided && !isUsage;
+  return {
+    kind: 'corrected',
+    event: { ...event, revision, voided, units, cost, status, latencyMs, properties },
+  };
 }
 
 function standsBehind(event: StoredEvent, { partition, offset }: Correction): boolean {
   return event.partition === partition && event.offset > offset;
-}
-
-async function isThere(
-  wanted: WantedEvent,
-  block: readonly StoredEvent[],
-  store: EventStore,
-): Promise<boolean> {
-  return block.some((event) => matches(event, wanted)) || (await store.find(wanted)) !== null;
-}
-
-function matches(event: StoredEvent, wanted: WantedEvent): boolean {
-  return (
-    event.tenantId === wanted.tenantId &&
-    event.idA === wanted.idA &&
-    event.idB === wanted.idB &&
-    event.timeMs >= wanted.fromMs &&
-    event.timeMs <= wanted.toMs
-  );
 }

@@ -27,8 +27,8 @@ export interface EventStore {
   /** All sightings of these ids that are on record. */
   sightings(keys: readonly string[]): Promise<readonly Sighting[]>;
   remember(sightings: readonly Sighting[]): Promise<void>;
-  /** The event with this identity between two instants, as last corrected; null when there is none. */
-  find(wanted: WantedEvent): Promise<StoredEvent | null>;
+  /** The events with these identities, each between two instants, as last corrected; those that are there. */
+  find(wanted: readonly WantedEvent[]): Promise<readonly StoredEvent[]>;
   /** Stores a block. Answers the events ClickHouse will never take; all others are stored. */
   insert(events: readonly StoredEvent[]): Promise<readonly RefusedEvent[]>;
   derive(touched: TouchedCells): Promise<void>;
@@ -51,7 +51,7 @@ export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventSto
         sightings.map(({ key, timeMs, partition, offset }) => [key, timeMs, partition, offset]),
         ['id', 'time', 'kafka_partition', 'kafka_offset'],
       ),
-    find: (wanted) => findEvent(clickhouse, wanted),
+    find: (wanted) => findEvents(clickhouse, wanted),
     insert: (events) => insertBlock(clickhouse, events, clock.now()),
     derive: (touched) => deriveTotals(clickhouse, touched),
   };
@@ -96,19 +96,51 @@ async function readSightings(clickhouse: ClickHouse, keys: readonly string[]): P
   return found;
 }
 
-async function findEvent(clickhouse: ClickHouse, wanted: WantedEvent): Promise<StoredEvent | null> {
-  const rows = await clickhouse.query<MoneyAsText<StoredEvent>>(
-    `SELECT toUnixTimestamp64Milli(time) AS timeMs, tenant_id AS tenantId, id_skew_ms AS idSkewMs, id_a AS idA,
+/** Names that stand in the URL are kept few. */
+const wantedPerQuery = 300;
+/** A query reads what lies between the earliest and the latest of its events. */
+const spanMsMax = 2 * 3_600_000;
+
+async function findEvents(
+  clickhouse: ClickHouse,
+  wanted: readonly WantedEvent[],
+): Promise<readonly StoredEvent[]> {
+  const found: StoredEvent[] = [];
+  for (const some of inSpans(wanted)) {
+    const rows = await clickhouse.query<MoneyAsText<StoredEvent>>(
+      `SELECT toUnixTimestamp64Milli(time) AS timeMs, tenant_id AS tenantId, id_skew_ms AS idSkewMs, id_a AS idA,
         toString(id_b) AS idB, foreign_id AS foreignId, revision, voided, type, source, user_id AS userId, plan, method,
         route, path, status, decision, limited_by AS limitedBy, units, toString(cost_exact) AS cost, latency_ms AS latencyMs,
         check_us AS checkMicros, node, sequence, spool, degraded, client_ip AS clientIp, service, door, properties,
         kafka_partition AS partition, kafka_offset AS offset
     FROM stored_events FINAL
     WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
-      AND tenant_id = {tenant:String} AND id_a = {idA:UInt16} AND id_b = {idB:UInt64}
-    LIMIT 1`,
-    { from: wanted.fromMs, to: wanted.toMs, tenant: wanted.tenantId, idA: wanted.idA, idB: wanted.idB },
-  );
-  const [row] = rows;
-  return row === undefined ? null : withMoney<StoredEvent>(row);
+      AND tenant_id IN {tenants:Array(String)} AND id_a IN {idAs:Array(UInt16)} AND id_b IN {idBs:Array(UInt64)}`,
+      {
+        from: Math.min(...some.map(({ fromMs }) => fromMs)),
+        to: Math.max(...some.map(({ toMs }) => toMs)),
+        tenants: [...new Set(some.map(({ tenantId }) => tenantId))],
+        idAs: [...new Set(some.map(({ idA }) => idA))],
+        idBs: some.map(({ idB }) => BigInt(idB)),
+      },
+    );
+    found.push(...rows.map((row) => withMoney<StoredEvent>(row)));
+  }
+  return found;
+}
+
+/** Few enough for a query, and near to one another in time. */
+function* inSpans(wanted: readonly WantedEvent[]): Generator<readonly WantedEvent[]> {
+  let some: WantedEvent[] = [];
+  for (const one of wanted.toSorted((a, b) => a.fromMs - b.fromMs)) {
+    const [first] = some;
+    const isFull =
+      some.length >= wantedPerQuery || (first !== undefined && one.toMs - first.fromMs > spanMsMax);
+    if (isFull) {
+      yield some;
+      some = [];
+    }
+    some.push(one);
+  }
+  if (some.length > 0) yield some;
 }

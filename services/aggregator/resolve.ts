@@ -1,4 +1,5 @@
 import { applyCorrection } from './correct.ts';
+import { correctableEvents } from './correctable-events.ts';
 import type { Decoded, LogRecord } from './decode.ts';
 import type { EventStore, Sighting } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -31,7 +32,10 @@ export interface DecodedRecord {
  */
 export async function resolve(records: readonly DecodedRecord[], store: EventStore): Promise<Resolved> {
   const firstPlaces = await rememberFirstPlaces(records, store);
-  const corrects = records.some(({ decoded }) => decoded.kind === 'correction');
+  const corrections = records.flatMap(({ decoded }) =>
+    decoded.kind === 'correction' ? [decoded.correction] : [],
+  );
+  const correctable = await correctableEvents(corrections, store);
   const events: StoredEvent[] = [];
   const burials: Burial[] = [];
   let repeats = 0;
@@ -40,16 +44,21 @@ export async function resolve(records: readonly DecodedRecord[], store: EventSto
     if (decoded.kind === 'dead') {
       burials.push({ partition, offset, reason: decoded.reason });
     } else if (decoded.kind === 'correction') {
-      const outcome = await applyCorrection(decoded.correction, events, store);
+      const outcome = applyCorrection(decoded.correction, correctable);
       if (outcome.kind === 'rejected') burials.push({ partition, offset, reason: outcome.reason });
-      if (outcome.kind === 'corrected') events.push(outcome.event);
+      if (outcome.kind === 'corrected') add(outcome.event);
     } else if (decoded.kind === 'request' || firstPlaces.get(decoded.key) === placeOf(record)) {
-      events.push(decoded.event);
+      add(decoded.event);
     } else {
       repeats += 1;
     }
   }
-  return { events: corrects ? newestOnly(events) : events, burials, repeats };
+  return { events: corrections.length > 0 ? newestOnly(events) : events, burials, repeats };
+
+  function add(event: StoredEvent): void {
+    events.push(event);
+    if (corrections.length > 0) correctable.note(event);
+  }
 }
 
 /** The place that counts for each foreign id of the block, by key. */

@@ -16,6 +16,9 @@ export interface CorrectionData {
   readonly units?: number;
   /** A number, or a decimal text. */
   readonly cost?: number | string;
+  /** Amend only: what became of a request: the status that its client got, and how long the application took. */
+  readonly status?: number;
+  readonly latency_ms?: number;
   /** Amend only: each property named replaces the earlier one. */
   readonly properties?: Readonly<Record<string, string | number | boolean>>;
 }

@@ -1,7 +1,7 @@
 import type { CorrectionData } from '../correction.ts';
 import { idLengthMax } from '../identity.ts';
 import { eventBounds } from './bounds.ts';
-import { EventRejection, fieldsOf, money, number, object, requiredText } from './fields.ts';
+import { EventRejection, fieldsOf, integer, money, number, object, requiredText } from './fields.ts';
 import type { Fields } from './fields.ts';
 import { dataProperties } from './properties.ts';
 import type { Properties } from './properties.ts';
@@ -13,12 +13,14 @@ export interface CorrectionFields extends CorrectionData {
 
 /** `data` of an amend or void event. */
 export function readCorrection(data: Fields): CorrectionFields {
-  const { event_source: source, units, cost } = data.json;
+  const { event_source: source, units, cost, status, latency_ms: latencyMs } = data.json;
   return {
     event_id: requiredText(data, 'event_id', idLengthMax),
     ...(isGiven(source) ? { event_source: requiredText(data, 'event_source', idLengthMax) } : {}),
     ...(isGiven(units) ? { units: number(data, 'units', eventBounds.unitsMax) } : {}),
     ...(isGiven(cost) ? { cost: statedCost(data) } : {}),
+    ...(isGiven(status) ? { status: integer(data, 'status', 999) } : {}),
+    ...(isGiven(latencyMs) ? { latency_ms: number(data, 'latency_ms', eventBounds.latencyMsMax) } : {}),
     properties: propertiesOf(data),
   };
 }

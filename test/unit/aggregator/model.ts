@@ -118,17 +118,18 @@ export function createStoreModel(flaw: Flaw) {
     return {
       sightings: (keys) => step(() => ids.filter(({ key }) => keys.includes(key))),
       remember: (sightings) => step(() => void ids.push(...sightings)),
-      find: ({ tenantId, idA, idB, fromMs, toMs }) =>
-        step(
-          () =>
-            [...events.values()].find(
-              (event) =>
+      find: (wanted) =>
+        step(() =>
+          [...events.values()].filter((event) =>
+            wanted.some(
+              ({ tenantId, idA, idB, fromMs, toMs }) =>
                 event.tenantId === tenantId &&
                 event.idA === idA &&
                 event.idB === idB &&
                 event.timeMs >= fromMs &&
                 event.timeMs <= toMs,
-            ) ?? null,
+            ),
+          ),
         ),
       insert: (block) => {
         early = block;

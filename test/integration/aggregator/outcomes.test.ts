@@ -1,0 +1,80 @@
+// Goal: what an application reports of its requests is what analysts see, also of very many requests at once.
+// Method: a real aggregator between real Kafka and the real ClickHouse engine.
+import { afterEach, expect, test } from 'vitest';
+import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
+import { eventually } from '../../support/servers.ts';
+import { createBed } from './bed.ts';
+import type { Bed } from './bed.ts';
+import { meterEvent, requestEvent } from './events.ts';
+
+let bed: Bed;
+afterEach(() => bed.dispose());
+
+const outcomeOf = (id: string, data: object) => ({
+  ...meterEvent('acme'),
+  source: 'tollgate/node-1',
+  type: amendEventType,
+  data: { event_id: id, ...data },
+});
+
+const send = (...values: unknown[]) => bed.produce(values.map((value) => ({ tenant: 'acme', value })));
+
+async function untilTotals(expected: { readonly requests: number; readonly errors: number }): Promise<void> {
+  await eventually(
+    async () => {
+      for (const level of ['minute', 'hour', 'day']) {
+        const [row] = await bed.clickhouse.query(
+          `SELECT sum(requests) AS requests, sum(errors) AS errors FROM usage_by_${level}`,
+        );
+        expect(row).toEqual(expected);
+      }
+      return true;
+    },
+    { timeoutMs: 30_000 },
+  );
+}
+
+test('an outcome changes status and latency, and the errors of every level follow', async () => {
+  bed = await createBed();
+  bed.start({ blockRowsMax: 2 });
+  const [failed, fine] = [requestEvent('acme'), requestEvent('acme')];
+  await send(failed, fine);
+  await untilTotals({ requests: 2, errors: 0 });
+  const outcome = outcomeOf(failed.id, { status: 503, latency_ms: 250 });
+  await send(outcome, outcomeOf(fine.id, { status: 201, latency_ms: 8 }), outcome);
+  await untilTotals({ requests: 2, errors: 1 });
+  const rows = await bed.clickhouse.query(
+    'SELECT event_id, status, latency_ms, units, decision FROM usage_events ORDER BY status',
+  );
+  expect(rows).toEqual([
+    { event_id: fine.id, status: 201, latency_ms: 8, units: 1, decision: 'allowed' },
+    { event_id: failed.id, status: 503, latency_ms: 250, units: 1, decision: 'allowed' },
+  ]);
+});
+
+test('an outcome does not bring a voided event back, and one of another tenant finds nothing', async () => {
+  bed = await createBed();
+  bed.start();
+  const [voided, other] = [requestEvent('acme'), requestEvent('other')];
+  await bed.produce([{ tenant: 'other', value: other }]);
+  await send(
+    voided,
+    { ...meterEvent('acme'), type: voidEventType, data: { event_id: voided.id } },
+    outcomeOf(voided.id, { status: 500 }),
+    outcomeOf(other.id, { status: 500 }),
+  );
+  await untilTotals({ requests: 1, errors: 0 });
+});
+
+test('as many outcomes as requests are all applied, in a later block than their requests', async () => {
+  bed = await createBed();
+  const count = 1_000;
+  const events = Array.from({ length: count }, () => requestEvent('acme'));
+  await send(...events);
+  const aggregator = bed.start();
+  await untilTotals({ requests: count, errors: 0 });
+  await aggregator.stop();
+  await send(...events.map(({ id }) => outcomeOf(id, { status: 500, latency_ms: 5 })));
+  bed.start();
+  await untilTotals({ requests: count, errors: count });
+});

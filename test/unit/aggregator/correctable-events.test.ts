@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { decode, decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
+import { resolve } from '../../../services/aggregator/resolve.ts';
+import type { DecodedRecord } from '../../../services/aggregator/resolve.ts';
+import { amendEventType } from '../../../shared/domain/correction.ts';
+import { meterEvent, requestEvent } from '../../integration/aggregator/events.ts';
+import { createStoreModel } from './model.ts';
+
+const nowMs = Date.now();
+
+function decoded(values: readonly object[], from: number): DecodedRecord[] {
+  return values.map((value, index) => {
+    const bytes = Buffer.from(JSON.stringify(value));
+    const record = { partition: 0, offset: from + index, value: bytes, headers: {}, timestampMs: nowMs };
+    return { record, decoded: decode(record, nowMs, decodeBoundsDefault) };
+  });
+}
+
+test('a thousand corrections of stored events ask the store as often as one does', async () => {
+  let asked = 0;
+  const store = createStoreModel('none').seenBy((effect) => {
+    asked += 1;
+    return Promise.resolve(effect());
+  });
+  const requests = Array.from({ length: 1_000 }, () => requestEvent('acme', { timeMs: nowMs }));
+  const before = await resolve(decoded(requests, 0), store);
+  await store.insert(before.events);
+  const corrections = requests.map(({ id }) => ({
+    ...meterEvent('acme', { timeMs: nowMs }),
+    type: amendEventType,
+    data: { event_id: id, status: 502 },
+  }));
+  const costOf = async (count: number): Promise<number> => {
+    asked = 0;
+    const { events, burials } = await resolve(decoded(corrections.slice(0, count), 5_000), store);
+    expect(burials).toEqual([]);
+    expect(events.map(({ status }) => status)).toEqual(Array.from({ length: count }, () => 502));
+    return asked;
+  };
+  expect(await costOf(1_000)).toBe(await costOf(1));
+});
