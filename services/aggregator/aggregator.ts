@@ -5,6 +5,7 @@ import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Announcer } from './announce.ts';
 import { decode } from './decode.ts';
+import type { StoredCorrection } from './decode.ts';
 import type { EventStore, RefusedEvent } from './event-store.ts';
 import type { AggregatorMetrics } from './metrics.ts';
 import type { Progress } from './progress.ts';
@@ -35,6 +36,14 @@ export interface Aggregator {
   handle(messages: readonly ConsumedMessage[]): Promise<void>;
 }
 
+/** What became of a block. */
+interface Stored {
+  readonly events: readonly StoredEvent[];
+  readonly dead: readonly Burial[];
+  readonly corrections: readonly StoredCorrection[];
+  readonly repeats: number;
+}
+
 /**
  * decode → insert → derive → announce → commit. Each step may be repeated at will, so a crash between any two costs
  * nothing but work:
@@ -43,7 +52,8 @@ export interface Aggregator {
  * 2. resolve: the first place of ids of somebody else, corrections. A crash after it leaves places on record that
  *    the same records will find to be their own.
  * 3. insert: a row written twice is one row. Large blocks go through 1 to 3 in pieces. A crash after it leaves events
- *    that the totals lack until the block comes again, which it does, as nothing is committed.
+ *    that the totals lack until the block comes again, which it does, as nothing is committed. Corrections are noted
+ *    after it: a note never stands for one that was not applied.
  * 4. bury: a dead letter may be written twice; it names the place it came from.
  * 5. derive: the totals of every touched cell, computed anew.
  * 6. announce: what the totals now are; the newest announcement of a tenant is the one that counts.
@@ -54,7 +64,8 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
 
   return {
     async handle(messages) {
-      const { events, dead, repeats } = await storeAll(messages);
+      const { events, dead, corrections, repeats } = await storeAll(messages);
+      if (corrections.length > 0) await metrics.timed('insert', () => store.noteCorrections(corrections));
       await metrics.timed('bury', () => buryAll(messages, dead));
       const touched = touchedBy(events);
       await metrics.timed('derive', () => derive(touched));
@@ -69,11 +80,10 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
    * the other. One insert is under way at a time. A piece that asks the store about earlier events (corrections, ids
    * of others) waits for the pieces before it, so that it finds what a block in one piece would have found.
    */
-  async function storeAll(
-    messages: readonly ConsumedMessage[],
-  ): Promise<{ events: readonly StoredEvent[]; dead: readonly Burial[]; repeats: number }> {
+  async function storeAll(messages: readonly ConsumedMessage[]): Promise<Stored> {
     const events: StoredEvent[] = [];
     const dead: Burial[] = [];
+    const corrections: StoredCorrection[] = [];
     let repeats = 0;
     let inserting = insert([]);
     for (let start = 0; start < messages.length; start += pieceRecordsMax) {
@@ -84,6 +94,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       const resolved = await metrics.timed('resolve', () => resolve(decoded, store));
       dead.push(...resolved.burials, ...refusals(await inserting));
       for (const event of resolved.events) events.push(event);
+      for (const correction of resolved.corrections) corrections.push(correction);
       repeats += resolved.repeats;
       inserting = metrics.timed('insert', () => insert(resolved.events));
       // A failure is thrown where it is awaited; until then it is nobody's.
@@ -92,7 +103,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       if (start + pieceRecordsMax < messages.length) await turnOfLoop();
     }
     dead.push(...refusals(await inserting));
-    return { events, dead, repeats };
+    return { events, dead, corrections, repeats };
   }
 
   function decodeAll(messages: readonly ConsumedMessage[]): ReturnType<typeof decodedOf>[] {

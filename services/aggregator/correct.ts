@@ -18,7 +18,7 @@ const propertiesMax = eventBounds.propertiesMax + eventBounds.extensionsMax;
  */
 export function applyCorrection(correction: Correction, events: CorrectableEvents): CorrectionOutcome {
   const event = events.find(correction);
-  const revision = correction.offset + 1;
+  const revision = correction.place.offset + 1;
   // What stands behind the correction in the log was not there to be corrected: read again, or by a zombie, the same
   // correction has to come to the same end.
   const isLater = event !== null && event.revision < revision && standsBehind(event, correction);
@@ -26,7 +26,9 @@ export function applyCorrection(correction: Correction, events: CorrectableEvent
     return { kind: 'rejected', reason: `the event to correct, ${correction.data.event_id}, is not known` };
   }
   if (event.revision > revision) return { kind: 'superseded' };
-  if (correction.voids) return { kind: 'corrected', event: { ...event, revision, voided: true } };
+  if (correction.voids) {
+    return { kind: 'corrected', event: { ...event, revision, usageRevision: revision, voided: true } };
+  }
   return amended(event, correction, revision);
 }
 
@@ -44,12 +46,13 @@ function amended(event: StoredEvent, { data }: Correction, revision: number): Co
   const isUsage =
     data.units !== undefined || data.cost !== undefined || Object.keys(data.properties).length > 0;
   const voided = event.voided && !isUsage;
+  const usageRevision = isUsage ? revision : event.usageRevision;
   return {
     kind: 'corrected',
-    event: { ...event, revision, voided, units, cost, status, latencyMs, properties },
+    event: { ...event, revision, usageRevision, voided, units, cost, status, latencyMs, properties },
   };
 }
 
-function standsBehind(event: StoredEvent, { partition, offset }: Correction): boolean {
-  return event.partition === partition && event.offset > offset;
+function standsBehind(event: StoredEvent, { place }: Correction): boolean {
+  return event.partition === place.partition && event.offset > place.offset;
 }

@@ -4,6 +4,7 @@ import {
   requestIdentity,
   uuidTimeMs,
 } from '../../shared/clickhouse/event-identity.ts';
+import { readInstant } from '../../shared/domain/instant.ts';
 import type { Correction } from './decode.ts';
 import type { EventStore, WantedEvent } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -30,8 +31,10 @@ export async function correctableEvents(
   const known = new Map<string, StoredEvent[]>();
   const places = new Map<string, number>();
   if (corrections.length > 0) {
-    const keys = [...new Set(corrections.map(foreignKeyOf))];
-    for (const { key, timeMs } of await store.sightings(keys)) places.set(key, timeMs);
+    const keys = new Set(corrections.filter(mayBeForeign).map(foreignKeyOf));
+    if (keys.size > 0) {
+      for (const { key, timeMs } of await store.sightings([...keys])) places.set(key, timeMs);
+    }
     for (const event of await store.find(corrections.flatMap(candidatesOf))) note(event);
   }
   return { note, find };
@@ -54,7 +57,7 @@ export async function correctableEvents(
   /** Where the event may be: as a request, whose id says when it was, else where its id was first seen. */
   function candidatesOf(correction: Correction): WantedEvent[] {
     const request = requestNamed(correction);
-    if (request !== null && correction.data.event_source !== undefined) return [request];
+    if (request !== null && !mayBeForeign(correction)) return [request];
     const timeMs = places.get(foreignKeyOf(correction));
     const foreign =
       timeMs === undefined
@@ -69,13 +72,20 @@ function requestNamed({ tenantId, data }: Correction): WantedEvent | null {
   const mayBeRequest = data.event_source?.startsWith('tollgate/') ?? true;
   const identity = requestMs === null || !mayBeRequest ? null : requestIdentity(data.event_id, requestMs);
   if (requestMs === null || identity === null) return null;
-  return {
-    tenantId,
-    idA: identity.idA,
-    idB: identity.idB,
-    fromMs: requestMs - requestSlackMs,
-    toMs: requestMs + requestSlackMs,
-  };
+  const { idA, idB } = identity;
+  const timeMs = data.event_time === undefined ? null : readInstant(data.event_time);
+  return timeMs === null
+    ? { tenantId, idA, idB, fromMs: requestMs - requestSlackMs, toMs: requestMs + requestSlackMs }
+    : { tenantId, idA, idB, fromMs: timeMs, toMs: timeMs };
+}
+
+/** False where the id can only be a request's: its source is given and is a gateway. */
+function mayBeForeign({ data }: Correction): boolean {
+  return (
+    data.event_source === undefined ||
+    !data.event_source.startsWith('tollgate/') ||
+    uuidTimeMs(data.event_id) === null
+  );
 }
 
 function foreignNamed({ tenantId, source, data }: Correction): { idA: number; idB: string } {

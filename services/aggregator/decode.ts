@@ -28,6 +28,14 @@ export interface Correction {
   readonly source: string;
   readonly voids: boolean;
   readonly data: CorrectionFields;
+  readonly place: StoredCorrection;
+}
+
+/** One row of `stored_corrections`. */
+export interface StoredCorrection {
+  readonly timeMs: number;
+  readonly spool: string;
+  readonly sequence: number;
   readonly partition: number;
   readonly offset: number;
 }
@@ -53,10 +61,16 @@ export function decode(record: LogRecord, nowMs: number, bounds: TimeBounds): De
     const voids = type === voidEventType;
     return {
       kind: 'correction',
-      correction: { tenantId, source, voids, data: reading.correction, ...place },
+      correction: {
+        tenantId,
+        source,
+        voids,
+        data: reading.correction,
+        place: { timeMs, spool, sequence: reading.sequence, ...place },
+      },
     };
   }
-  const head = { timeMs, tenantId, revision: 0, voided: false, type, spool, ...place };
+  const head = { timeMs, tenantId, revision: 0, usageRevision: 0, voided: false, type, spool, ...place };
   if (reading.kind === 'request') {
     const identity = requestIdentity(id, timeMs) ?? foreignIdentity(tenantId, source, id);
     const { fields } = reading;

@@ -5,6 +5,7 @@ import type { MoneyAsText } from '../../shared/clickhouse/money-rows.ts';
 import type { TouchedCells } from '../../shared/clickhouse/derive.ts';
 import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import type { StoredCorrection } from './decode.ts';
 import { storedEventColumns } from './stored-event.ts';
 import type { StoredEvent } from './stored-event.ts';
 
@@ -31,6 +32,8 @@ export interface EventStore {
   find(wanted: readonly WantedEvent[]): Promise<readonly StoredEvent[]>;
   /** Stores a block. Answers the events ClickHouse will never take; all others are stored. */
   insert(events: readonly StoredEvent[]): Promise<readonly RefusedEvent[]>;
+  /** Notes corrections that were applied, once the events they name are stored as corrected. */
+  noteCorrections(corrections: readonly StoredCorrection[]): Promise<void>;
   derive(touched: TouchedCells): Promise<void>;
 }
 
@@ -53,6 +56,19 @@ export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventSto
       ),
     find: (wanted) => findEvents(clickhouse, wanted),
     insert: (events) => insertBlock(clickhouse, events, clock.now()),
+    noteCorrections: (corrections) =>
+      clickhouse.insert(
+        'stored_corrections',
+        corrections.map(({ timeMs, sequence, spool, partition, offset }) => [
+          timeMs,
+          sequence,
+          spool,
+          clock.now(),
+          partition,
+          offset,
+        ]),
+        ['time', 'sequence', 'spool', 'ingested_at', 'kafka_partition', 'kafka_offset'],
+      ),
     derive: (touched) => deriveTotals(clickhouse, touched),
   };
 }
@@ -96,8 +112,9 @@ async function readSightings(clickhouse: ClickHouse, keys: readonly string[]): P
   return found;
 }
 
-/** Names that stand in the URL are kept few. */
-const wantedPerQuery = 300;
+/** Numbers stand in the SQL, which travels in the body; names in the URL, where they are kept few. */
+const wantedPerQuery = 4_000;
+const tenantsNamedMax = 200;
 /** A query reads what lies between the earliest and the latest of its events. */
 const spanMsMax = 2 * 3_600_000;
 
@@ -107,21 +124,22 @@ async function findEvents(
 ): Promise<readonly StoredEvent[]> {
   const found: StoredEvent[] = [];
   for (const some of inSpans(wanted)) {
+    const tenants = new Set(some.map(({ tenantId }) => tenantId));
     const rows = await clickhouse.query<MoneyAsText<StoredEvent>>(
       `SELECT toUnixTimestamp64Milli(time) AS timeMs, tenant_id AS tenantId, id_skew_ms AS idSkewMs, id_a AS idA,
-        toString(id_b) AS idB, foreign_id AS foreignId, revision, voided, type, source, user_id AS userId, plan, method,
+        toString(id_b) AS idB, foreign_id AS foreignId, revision,
+        usage_revision AS usageRevision, voided, type, source, user_id AS userId, plan, method,
         route, path, status, decision, limited_by AS limitedBy, units, toString(cost_exact) AS cost, latency_ms AS latencyMs,
         check_us AS checkMicros, node, sequence, spool, degraded, client_ip AS clientIp, service, door, properties,
         kafka_partition AS partition, kafka_offset AS offset
     FROM stored_events FINAL
     WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
-      AND tenant_id IN {tenants:Array(String)} AND id_a IN {idAs:Array(UInt16)} AND id_b IN {idBs:Array(UInt64)}`,
+      AND id_b IN (${some.map(({ idB }) => String(BigInt(idB))).join(',')})
+      ${tenants.size > tenantsNamedMax ? '' : 'AND tenant_id IN {tenants:Array(String)}'}`,
       {
-        from: Math.min(...some.map(({ fromMs }) => fromMs)),
-        to: Math.max(...some.map(({ toMs }) => toMs)),
-        tenants: [...new Set(some.map(({ tenantId }) => tenantId))],
-        idAs: [...new Set(some.map(({ idA }) => idA))],
-        idBs: some.map(({ idB }) => BigInt(idB)),
+        from: some.reduce((earliest, { fromMs }) => Math.min(earliest, fromMs), Infinity),
+        to: some.reduce((latest, { toMs }) => Math.max(latest, toMs), 0),
+        ...(tenants.size > tenantsNamedMax ? {} : { tenants: [...tenants] }),
       },
     );
     found.push(...rows.map((row) => withMoney<StoredEvent>(row)));

@@ -1,6 +1,6 @@
 import { applyCorrection } from './correct.ts';
 import { correctableEvents } from './correctable-events.ts';
-import type { Decoded, LogRecord } from './decode.ts';
+import type { Decoded, LogRecord, StoredCorrection } from './decode.ts';
 import type { EventStore, Sighting } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';
 
@@ -14,6 +14,8 @@ export interface Burial {
 export interface Resolved {
   readonly events: readonly StoredEvent[];
   readonly burials: readonly Burial[];
+  /** Corrections that hold, or that a later one replaced. */
+  readonly corrections: readonly StoredCorrection[];
   /** Events whose id had been seen before, at another place of the log: nothing is stored for them. */
   readonly repeats: number;
 }
@@ -38,6 +40,7 @@ export async function resolve(records: readonly DecodedRecord[], store: EventSto
   const correctable = await correctableEvents(corrections, store);
   const events: StoredEvent[] = [];
   const burials: Burial[] = [];
+  const applied: StoredCorrection[] = [];
   let repeats = 0;
   for (const { record, decoded } of records) {
     const { partition, offset } = record;
@@ -46,6 +49,7 @@ export async function resolve(records: readonly DecodedRecord[], store: EventSto
     } else if (decoded.kind === 'correction') {
       const outcome = applyCorrection(decoded.correction, correctable);
       if (outcome.kind === 'rejected') burials.push({ partition, offset, reason: outcome.reason });
+      else applied.push(decoded.correction.place);
       if (outcome.kind === 'corrected') add(outcome.event);
     } else if (decoded.kind === 'request' || firstPlaces.get(decoded.key) === placeOf(record)) {
       add(decoded.event);
@@ -53,7 +57,8 @@ export async function resolve(records: readonly DecodedRecord[], store: EventSto
       repeats += 1;
     }
   }
-  return { events: corrections.length > 0 ? newestOnly(events) : events, burials, repeats };
+  const rows = corrections.length > 0 ? newestOnly(events) : events;
+  return { events: rows, burials, corrections: applied, repeats };
 
   function add(event: StoredEvent): void {
     events.push(event);

@@ -8,6 +8,8 @@ export interface StoredEvent extends StoredIdentity, UsageFields {
   readonly tenantId: string;
   /** 0 as first sent; a correction's Kafka offset plus one. */
   readonly revision: number;
+  /** The last revision that changed units, cost or whether the event counts. */
+  readonly usageRevision: number;
   readonly voided: boolean;
   readonly type: string;
   /** Empty where it is `tollgate/<node>`. */
@@ -30,6 +32,7 @@ export function storedEventColumns(ingestedAtMs: number): readonly NativeColumn<
     { name: 'id_b', type: 'UInt64', of: ({ idB }) => BigInt(idB) },
     { name: 'foreign_id', type: 'String', of: ({ foreignId }) => foreignId },
     { name: 'revision', type: 'UInt64', of: ({ revision }) => revision },
+    { name: 'usage_revision', type: 'UInt64', of: ({ usageRevision }) => usageRevision },
     { name: 'voided', type: 'Bool', of: ({ voided }) => voided },
     { name: 'type', type: label, of: ({ type }) => type },
     { name: 'source', type: label, of: ({ source }) => source },

@@ -76,7 +76,8 @@ async function withUsed(
 
 /**
  * The counters that are ahead of ClickHouse. Behind is not told: a counter that is behind is raised by the reconciler,
- * and has `tollgate_drift_units`. Tenants with corrected or locally decided events are left out: theirs may differ.
+ * and has `tollgate_drift_units`. Tenants with events whose usage was corrected, or that were decided
+ * locally, are left out: theirs may differ.
  */
 export async function compareCounters(
   clickhouse: ClickHouse,
@@ -99,7 +100,7 @@ export async function compareCounters(
   if (ahead.length === 0) return [];
   const rows = await clickhouse.query<{ tenant_id: string }>(
     `SELECT DISTINCT toString(tenant_id) AS tenant_id FROM stored_events
-    WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND (revision > 0 OR degraded)`,
+    WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND (usage_revision > 0 OR degraded)`,
     { from: fromMs },
   );
   const excused = new Set(rows.map(({ tenant_id }) => tenant_id));

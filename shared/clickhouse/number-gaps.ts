@@ -38,8 +38,8 @@ export interface NumbersQuestion {
 export const bucketNumbers = 65_536;
 
 /**
- * Which numbers of each series are stored, and which are missing between them. Voided events have their numbers too,
- * so the stored table is read, not the view; rows of an event that was stored twice change nothing.
+ * Which numbers of each series are stored, and which are missing between them. Voided events have their numbers too, and
+ * so have corrections, so the stored tables are read, not the view; rows that were stored twice change nothing.
  */
 export async function storedNumbers(
   clickhouse: ClickHouse,
@@ -56,7 +56,11 @@ export async function storedNumbers(
             groupBitmapState(toUInt32(number % {bucket:UInt64})))) AS absent,
         arrayMap(run -> [run[1], run[-1]],
             arraySplit((value, step) -> step != 1, arraySort(absent), arrayDifference(arraySort(absent)))) AS gaps
-    FROM stored_events
+    FROM (
+        SELECT time, kafka_partition, kafka_offset, spool, sequence, toString(node) AS node, type, ingested_at FROM stored_events
+        UNION ALL
+        SELECT time, kafka_partition, kafka_offset, spool, sequence, '' AS node, '' AS type, ingested_at FROM stored_corrections
+    )
     WHERE time >= fromUnixTimestamp64Milli({timeFrom:Int64}, 'UTC')
       AND kafka_offset >= {froms:Array(UInt64)}[indexOf({partitions:Array(UInt16)}, kafka_partition)]
       ${isOffset ? '' : "AND (spool != '' OR type = {requestType:String})"}

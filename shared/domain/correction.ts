@@ -12,6 +12,8 @@ export interface CorrectionData {
   readonly event_id: string;
   /** Its source; absent: the source of the correction itself. Requests are found by their id alone. */
   readonly event_source?: string;
+  /** Its time to the millisecond, RFC 3339, where it is known: the event is then found without a search. */
+  readonly event_time?: string;
   /** Amend only: the values that replace the earlier ones; what is absent stays. */
   readonly units?: number;
   /** A number, or a decimal text. */

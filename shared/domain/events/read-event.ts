@@ -64,7 +64,13 @@ export type EventReading =
   | { readonly kind: 'request'; readonly head: EventHead; readonly fields: UsageFields }
   /** Usage that an API server measured itself; `data` is an object whose fields were all read. */
   | { readonly kind: 'meter'; readonly head: EventHead; readonly fields: UsageFields; readonly data: Json }
-  | { readonly kind: 'correction'; readonly head: EventHead; readonly correction: CorrectionFields }
+  | {
+      readonly kind: 'correction';
+      readonly head: EventHead;
+      readonly correction: CorrectionFields;
+      /** Its number in the spool's run; 0 where none numbered it. */
+      readonly sequence: number;
+    }
   | { readonly kind: 'rejected'; readonly reason: string };
 
 /**
@@ -92,13 +98,12 @@ function read(event: Fields, nowMs: number, bounds: TimeBounds): EventReading {
   };
   const data = fieldsOf(dataOf(event), 'data.');
   if (head.type === amendEventType || head.type === voidEventType) {
-    return { kind: 'correction', head, correction: readCorrection(data) };
+    return { kind: 'correction', head, correction: readCorrection(data), sequence: numberIn(event, head) };
   }
   const extensions = extensionProperties(event.json);
   if (head.type === requestEventType)
     return { kind: 'request', head, fields: requestFields(data, extensions) };
-  const sequence = head.spool === '' ? 0 : integer(event, 'spoolsequence', Number.MAX_SAFE_INTEGER);
-  const fields = meterFields(data, extensions, sequence);
+  const fields = meterFields(data, extensions, numberIn(event, head));
   const isRefund = head.type === refundEventType;
   return {
     kind: 'meter',
@@ -106,6 +111,11 @@ function read(event: Fields, nowMs: number, bounds: TimeBounds): EventReading {
     fields: isRefund ? { ...fields, units: -fields.units, cost: -fields.cost } : fields,
     data: data.json,
   };
+}
+
+/** The number that a gateway's spool gave the event. */
+function numberIn(event: Fields, { spool }: EventHead): number {
+  return spool === '' ? 0 : integer(event, 'spoolsequence', Number.MAX_SAFE_INTEGER);
 }
 
 function subjectOf(event: Fields): string {

@@ -135,6 +135,7 @@ export function createStoreModel(flaw: Flaw) {
         early = block;
         return flaw === 'derive before insert' ? Promise.resolve([]) : insert(block);
       },
+      noteCorrections: () => step(() => undefined),
       derive: async () => {
         await derive();
         if (flaw === 'derive before insert') await insert(early);
