@@ -18,6 +18,7 @@ import { registerEnvoyAuthorization } from './doors/envoy/authorization-http.ts'
 import { registerEvents } from './doors/events.ts';
 import { registerLimits } from './doors/limits.ts';
 import { registerMeters } from './doors/meters.ts';
+import { registerOutcomes } from './doors/outcomes.ts';
 import { registerSessions } from './doors/sessions.ts';
 import { registerUsage } from './doors/usage.ts';
 import type { Gate } from './gate.ts';
@@ -88,6 +89,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   registerMeters(app, options);
   registerLimits(app, gate);
   registerDecisions(app, options);
+  registerOutcomes(app, options);
   registerSessions(app, options);
   app.get('/openapi.json', { schema: { hide: true }, config: { access: 'public' } }, () => app.swagger());
   return app;

@@ -18,6 +18,8 @@ import { createMeter, createRefundMeter } from './meter.ts';
 import type { EventLog, Meter } from './meter.ts';
 import { createGatewayMetrics } from './metrics.ts';
 import type { GatewayMetrics } from './metrics.ts';
+import { createCheckedDecisions } from './outcomes/checked-decisions.ts';
+import type { CheckedDecisions } from './outcomes/checked-decisions.ts';
 import { createRecentDecisions } from './recent-decisions.ts';
 import type { RecentDecisions } from './recent-decisions.ts';
 import { createRefusedCredentials } from './refused-credentials.ts';
@@ -57,6 +59,8 @@ export interface Gate {
   refund(verdict: Verdict): Promise<void>;
   readonly meter: Meter;
   readonly recent: RecentDecisions;
+  readonly checked: CheckedDecisions;
+  readonly node: string;
   readonly records: TenantRecords;
   readonly metrics: GatewayMetrics;
   readonly clock: Clock;
@@ -101,6 +105,8 @@ export function createGate(options: GateOptions): Gate {
     },
     meter: createMeter(events, node, metrics, logger, createEventSampling(clock)),
     recent,
+    checked: createCheckedDecisions(),
+    node,
     records,
     metrics,
     clock,

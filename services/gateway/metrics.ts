@@ -18,6 +18,7 @@ export interface GatewayMetrics {
   readonly logsSuppressed: Counter;
   readonly upstreamSeconds: Histogram;
   readonly apiEvents: Counter<'result'>;
+  readonly apiOutcomes: Counter<'result'>;
   readonly apiWork: Counter<'kind' | 'result'>;
 }
 
@@ -121,7 +122,10 @@ function timings(registers: Registry[]): Pick<GatewayMetrics, 'delaySeconds' | '
 
 function losses(
   registers: Registry[],
-): Pick<GatewayMetrics, 'eventsLost' | 'connectionsEnded' | 'logsSuppressed' | 'apiEvents' | 'apiWork'> {
+): Pick<
+  GatewayMetrics,
+  'eventsLost' | 'connectionsEnded' | 'logsSuppressed' | 'apiEvents' | 'apiOutcomes' | 'apiWork'
+> {
   return {
     eventsLost: new Counter({
       name: 'tollgate_events_unwritten_total',
@@ -142,6 +146,12 @@ function losses(
     apiEvents: new Counter({
       name: 'tollgate_api_events_total',
       help: 'Usage events offered to POST /v1/events, by result.',
+      labelNames: ['result'],
+      registers,
+    }),
+    apiOutcomes: new Counter({
+      name: 'tollgate_api_outcomes_total',
+      help: 'Outcomes of checked requests that applications reported, by result: accepted, unknown, expired or unavailable.',
       labelNames: ['result'],
       registers,
     }),

@@ -87,6 +87,7 @@ export function registerAuthz(app: ApiServer, gate: Gate): void {
       const problem = passes(verdict) ? null : problemOf(verdict);
       const status = problem?.status ?? 200;
       await gate.meter(verdict, { status, latencyMs: performance.now() - startedAt, door: 'authz' });
+      gate.checked.remember(verdict);
       if (problem !== null) return sendRefusal(reply, problem, refuse === '403');
       return reply.headers(identityHeaders(verdict)).code(200).send();
     },

@@ -108,6 +108,7 @@ export function registerCheck(app: ApiServer, gate: Gate): void {
       if (body.peek !== true) {
         const status = passes(verdict) ? 200 : problemOf(verdict).status;
         await gate.meter(verdict, { status, latencyMs: performance.now() - startedAt, door: 'check' });
+        gate.checked.remember(verdict);
       }
       return answerOf(verdict);
     },

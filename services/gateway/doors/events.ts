@@ -7,6 +7,7 @@ import type { Publisher } from '../ingest/accept-event.ts';
 import { acceptedCodings, decodeBody } from '../ingest/content-coding.ts';
 import type { DecodedBody } from '../ingest/content-coding.ts';
 import { eventsOf, plainEventsOf } from '../ingest/http-binding.ts';
+import { shareOf } from '../ingest/ingest-share.ts';
 import type { Member, RequestEvents } from '../ingest/http-binding.ts';
 import { judgeEvents, writeEvents } from '../ingest/publish-events.ts';
 import type { EventResult, Judgement } from '../ingest/publish-events.ts';
@@ -176,7 +177,7 @@ async function membersOf(
   }
   const list = found.members;
   if (!(await chargeWork(gate, request, reply, { kind: 'events', units: list.length }))) return null;
-  if (ingestShare.admits(shareOf(request), bytes)) return { list, bytes };
+  if (ingestShare.admits(shareOf(callerOf(request)), bytes)) return { list, bytes };
   gate.metrics.apiEvents.inc({ result: 'unavailable' }, list.length);
   sendProblem(
     reply.header('retry-after', '5'),
@@ -207,14 +208,8 @@ async function writeShared(
     flushed: () => events.flushed(),
   };
   const results = await writeEvents(judgements, log, gate.logger);
-  if (last > 0) ingestShare.appended(shareOf(request), bytes, last);
+  if (last > 0) ingestShare.appended(shareOf(callerOf(request)), bytes, last);
   return results;
-}
-
-/** Whose share of the spool a request's events take: a service has one of its own, whatever tenants it speaks of. */
-function shareOf(request: FastifyRequest): string {
-  const { service, tenantId } = callerOf(request);
-  return service === null ? `tenant ${tenantId ?? ''}` : `service ${service}`;
 }
 
 function fieldsOf({ headers, raw: { rawHeaders } }: FastifyRequest) {

@@ -1,3 +1,5 @@
+import type { Identity } from '../../../shared/domain/identity.ts';
+
 /** What the share needs of the spool. */
 export interface SpoolRoom {
   /** Bytes on disk divided by what the spool may hold. */
@@ -80,4 +82,9 @@ export function createIngestShare(spool: SpoolRoom): IngestShare {
       head = 0;
     }
   }
+}
+
+/** Whose share of the spool a caller's events take: a service has one of its own, whatever tenants it speaks of. */
+export function shareOf({ service, tenantId }: Identity): string {
+  return service === null ? `tenant ${tenantId ?? ''}` : `service ${service}`;
 }

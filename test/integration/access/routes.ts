@@ -196,6 +196,12 @@ export function apiSamples(tenantId: string): Samples {
     'GET /v1/meters': show('/v1/meters'),
     'GET /v1/meters/:name/query': show(`/v1/meters/none/query?${own}`, 400),
     'GET /v1/decisions/:id': show('/v1/decisions/none', 404),
+    'POST /v1/decisions/:id/outcome': () => ({
+      path: '/v1/decisions/none/outcome',
+      body: json({ status: 200, latency_ms: 1 }),
+      status: 404,
+    }),
+    'POST /v1/outcomes': () => ({ path: '/v1/outcomes', body: json({ outcomes: [] }), status: 400 }),
     'POST /v1/sessions': named('/v1/sessions', 201, { session_id: 'walked', tenant_id: tenantId }),
     'PUT /v1/sessions/:id': named(`/v1/sessions/none?kind=none&${own}`, 400),
     'DELETE /v1/sessions/:id': named(`/v1/sessions/none?kind=none&${own}`, 400),

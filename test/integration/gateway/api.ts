@@ -25,6 +25,8 @@ export interface Answer {
 
 export interface TestApi {
   readonly gateway: TestGateway;
+  readonly database: string;
+  readonly policy: Readonly<Record<string, string>>;
   /** Of this test alone. */
   readonly tenant: string;
   call(
@@ -76,6 +78,8 @@ export function useApi(): TestApi {
     };
   };
   return {
+    database,
+    policy,
     get gateway() {
       return gateway;
     },

@@ -1,0 +1,83 @@
+import { uuidTimeMs } from '../../../shared/clickhouse/event-identity.ts';
+import { amendEventType } from '../../../shared/domain/correction.ts';
+import type { CorrectionData } from '../../../shared/domain/correction.ts';
+import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
+import { messageOf } from '../../../shared/runtime/errors.ts';
+import type { Gate } from '../gate.ts';
+import type { EventLog } from '../meter.ts';
+import type { CheckedDecision } from './checked-decisions.ts';
+import type { FoundDecisions } from './find-decisions.ts';
+
+/** What became of a request that an application answered. */
+export interface Outcome {
+  /** Of the decision, in lower case. */
+  readonly id: string;
+  readonly status: number;
+  readonly latencyMs: number;
+}
+
+export type OutcomeStatus = 'accepted' | 'unknown' | 'expired' | 'unavailable';
+
+export const outcomeHoursMax = 24;
+const outcomeMsMax = outcomeHoursMax * 3_600_000;
+
+/** True where a decision is too old for an outcome; its id alone says so, whoever it belongs to. */
+export function isExpired(id: string, nowMs: number): boolean {
+  const atMs = uuidTimeMs(id);
+  return atMs !== null && atMs < nowMs - outcomeMsMax;
+}
+
+/**
+ * Writes outcomes of the caller's own decisions to the spool, as corrections of their events. Resolves when they survive
+ * a crash of this process. The spool and Kafka keep an outcome behind the event of its decision: the event was written
+ * before the application got its answer, by this node, or is in ClickHouse already. An outcome that this node wrote
+ * before is accepted and not written again; written again by another node it stores what is there.
+ */
+export async function writeOutcomes(
+  outcomes: readonly Outcome[],
+  found: FoundDecisions,
+  { gate, events }: { readonly gate: Gate; readonly events: EventLog },
+): Promise<OutcomeStatus[]> {
+  const statuses = outcomes.map((outcome): OutcomeStatus => {
+    if (isExpired(outcome.id, gate.clock.now())) return 'expired';
+    if (found.unread.has(outcome.id)) return 'unavailable';
+    const decision = found.own.get(outcome.id);
+    if (decision === undefined) return 'unknown';
+    const said = `${outcome.status} ${outcome.latencyMs}`;
+    if (gate.checked.isReported(decision.id, said)) return 'accepted';
+    try {
+      events.append(() => eventOf(decision, outcome, `tollgate/${gate.node}`, gate.clock.now()));
+    } catch (error) {
+      gate.logger.error({ err: error, decision: decision.id }, `outcome not written: ${messageOf(error)}`);
+      return 'unavailable';
+    }
+    gate.checked.reported(decision.id, said);
+    return 'accepted';
+  });
+  await events.flushed();
+  return statuses;
+}
+
+function eventOf(
+  { id, tenantId, timeMs }: CheckedDecision,
+  { status, latencyMs }: Outcome,
+  source: string,
+  nowMs: number,
+): UsageCloudEvent<CorrectionData> {
+  return {
+    specversion: '1.0',
+    id: `outcome-${id}`,
+    source,
+    type: amendEventType,
+    time: new Date(nowMs).toISOString(),
+    subject: tenantId,
+    datacontenttype: 'application/json',
+    data: {
+      event_id: id,
+      event_source: source,
+      event_time: new Date(timeMs).toISOString(),
+      status,
+      latency_ms: latencyMs,
+    },
+  };
+}

@@ -1,0 +1,149 @@
+// Goal: what analysts see of a checked request is what the application reports of it, however and whenever it arrives.
+// Method: the events of a real gateway's api listener go through Kafka to a real aggregator and ClickHouse.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createLogEnds } from '../../../shared/kafka/log-ends.ts';
+import { eventually, uniqueName } from '../../support/servers.ts';
+import { policy, service } from '../gateway/api.ts';
+import { startGateway } from '../gateway/gateway.ts';
+import type { TestGateway } from '../gateway/gateway.ts';
+import { createBed } from './bed.ts';
+import type { Bed } from './bed.ts';
+
+let bed: Bed;
+let gateway: TestGateway;
+let tenant: string;
+beforeEach(async () => {
+  bed = await createBed();
+  gateway = await startGateway({ policy, database: bed.database });
+  tenant = uniqueName('acme');
+});
+afterEach(async () => {
+  await gateway.close();
+  await bed.dispose();
+});
+
+async function post(path: string, body: object): Promise<Record<string, unknown>> {
+  const response = await fetch(gateway.apiUrl + path, {
+    method: 'POST',
+    headers: { ...service, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  return { ...((await response.json()) as object), code: response.status };
+}
+
+async function check(): Promise<string> {
+  const answer = await post('/v1/check', { tenant_id: tenant, method: 'GET', path: '/agent/list' });
+  return answer['decision_id'] as string;
+}
+
+/** What the gateway wrote since the last call goes to Kafka, in the order of its spool. */
+function publish(): Promise<void> {
+  const events = gateway.events.splice(0);
+  return bed.produce(events.map((event) => ({ tenant: event.subject, value: event })));
+}
+
+/** Requests, errors and the median of latencies, alike on every level. */
+async function untilTotals(expected: object): Promise<void> {
+  await eventually(
+    async () => {
+      for (const level of ['minute', 'hour', 'day']) {
+        const [row] = await bed.clickhouse.query(
+          `SELECT sum(requests) AS requests, sum(errors) AS errors,
+              round(quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state)[1]) AS median
+          FROM usage_by_${level}_states WHERE tenant_id = {tenant:String}`,
+          { tenant },
+        );
+        expect(row).toEqual(expected);
+      }
+      const [events] = await bed.clickhouse.query(
+        `SELECT count() AS requests, countIf(status >= 500) AS errors, round(quantileTDigest(0.5)(latency_ms)) AS median
+        FROM usage_events WHERE tenant_id = {tenant:String}`,
+        { tenant },
+      );
+      expect(events).toEqual(expected);
+      return true;
+    },
+    { timeoutMs: 30_000 },
+  );
+}
+
+test('an outcome reported before its event was stored, and twice, counts once on every level', async () => {
+  const id = await check();
+  const outcome = { status: 503, latency_ms: 256 };
+  expect(await post(`/v1/decisions/${id}/outcome`, outcome)).toMatchObject({ code: 202 });
+  const written = [...gateway.events];
+  await publish();
+  // As another node writes it, which does not remember that it was written before.
+  await bed.produce(written.slice(1).map((event) => ({ tenant: event.subject, value: event })));
+  const aggregator = bed.start({ blockRowsMax: 1 });
+  await untilTotals({ requests: 1, errors: 1, median: 256 });
+  await aggregator.stop();
+});
+
+test('an outcome reported after its event was stored replaces what the check said, and the last one holds', async () => {
+  bed.start();
+  const ids = [await check(), await check()];
+  await publish();
+  await eventually(async () => {
+    const [row] = await bed.clickhouse.query<{ requests: number }>(
+      'SELECT sum(requests) AS requests FROM usage_by_day',
+    );
+    return row?.requests === 2;
+  });
+  const outcomes = ids.map((id) => ({ decision_id: id, status: 500, latency_ms: 1_024 }));
+  expect(await post('/v1/outcomes', { outcomes })).toMatchObject({ code: 202, accepted: 2 });
+  await publish();
+  await untilTotals({ requests: 2, errors: 2, median: 1_024 });
+  const last = outcomes.map((one) => ({ ...one, status: 200, latency_ms: 64 }));
+  expect(await post('/v1/outcomes', { outcomes: last })).toMatchObject({ code: 202, accepted: 2 });
+  await publish();
+  await untilTotals({ requests: 2, errors: 0, median: 64 });
+});
+
+test('the totals are the same after ClickHouse was emptied and the log read again', async () => {
+  const first = bed.start();
+  const ids = [await check(), await check(), await check()];
+  const outcomes = ids.map((id) => ({ decision_id: id, status: 502, latency_ms: 512 }));
+  await post('/v1/outcomes', { outcomes });
+  await post('/v1/outcomes', { outcomes: outcomes.slice(0, 1).map((one) => ({ ...one, status: 201 })) });
+  await publish();
+  const totals = { requests: 3, errors: 2, median: 512 };
+  await untilTotals(totals);
+  await first.stop();
+  for (const table of ['events', 'corrections', 'ids', 'minutes', 'hours', 'days']) {
+    await bed.clickhouse.command(`TRUNCATE TABLE stored_${table}`);
+  }
+  await readAgain();
+  const second = bed.start();
+  await untilTotals(totals);
+  await second.stop();
+  // Once more, where all of it is stored already.
+  await readAgain();
+  bed.start({ blockRowsMax: 1 });
+  await drained();
+  await untilTotals(totals);
+});
+
+/** Until all that was sent is committed. */
+async function drained(): Promise<void> {
+  const log = createLogEnds(bed.kafka, bed.topics.usage, groupId());
+  await eventually(async () => (await log.read()).every(({ end, committed }) => end === committed), {
+    timeoutMs: 30_000,
+    intervalMs: 100,
+  });
+  log.close();
+}
+
+const groupId = (): string => bed.topics.usage.replace('usage.v1', 'aggregator');
+
+async function readAgain(): Promise<void> {
+  const connection = bed.kafka.open();
+  const admin = connection.client.admin();
+  await admin.connect();
+  const partitions = [0, 1, 2].map((partition) => ({ partition, offset: '0' }));
+  await eventually(async () => {
+    await admin.setOffsets({ groupId: groupId(), topic: bed.topics.usage, partitions });
+    return true;
+  });
+  connection.destroy();
+}
