@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto';
+import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { createKafka } from '../../../shared/kafka/kafka.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
+import { startClickHouse, startKafka, startRedis, uniqueNamespace } from '../../support/servers.ts';
+import { startServices } from '../../support/services.ts';
+import type { Installation } from '../../support/services.ts';
+import { passing } from './faults.ts';
+import { checkInvariants } from './invariants.ts';
+import type { Verdict } from './invariants.ts';
+import { startUpstream } from './load.ts';
+import type { Ledger } from './load.ts';
+
+/** Servers that only these tests use, so that they can die, and an upstream. */
+export interface Bed {
+  readonly redis: Awaited<ReturnType<typeof startRedis>>;
+  readonly kafka: Awaited<ReturnType<typeof startKafka>>;
+  readonly clickhouse: Awaited<ReturnType<typeof startClickHouse>>;
+  readonly jwtSecret: string;
+  /** A gateway and an aggregator with names of their own on these servers. */
+  install(env?: Readonly<Record<string, string>>): Promise<{ installation: Installation; database: string }>;
+  dispose(): Promise<void>;
+}
+
+const settleTimeoutMs = 120_000;
+
+export async function makeBed(): Promise<Bed> {
+  const [redis, kafka, clickhouse, upstream] = await Promise.all([
+    startRedis({ durable: true }),
+    startKafka(),
+    startClickHouse(),
+    startUpstream(),
+  ]);
+  const jwtSecret = randomBytes(32).toString('hex');
+  return {
+    redis,
+    kafka,
+    clickhouse,
+    jwtSecret,
+    install,
+    dispose: async () => {
+      upstream.close();
+      await Promise.all([redis.dispose(), kafka.dispose(), clickhouse.dispose()]);
+    },
+  };
+
+  async function install(
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<{ installation: Installation; database: string }> {
+    const { topicPrefix, database, keyPrefix } = uniqueNamespace();
+    const client = createKafka({
+      brokers: kafka.brokers,
+      clientId: 'test',
+      logger: createLogger('test', 'error'),
+    });
+    await ensureTopics(client, topicsWith(topicPrefix), { partitions: 3 });
+    const installation = await startServices(['aggregator', 'gateway'], {
+      REDIS_URL: redis.url,
+      KAFKA_BROKERS: kafka.brokers,
+      CLICKHOUSE_URL: clickhouse.url,
+      CLICKHOUSE_DATABASE: database,
+      TOLLGATE_TOPIC_PREFIX: topicPrefix,
+      TOLLGATE_KEY_PREFIX: keyPrefix,
+      TOLLGATE_POLICY: 'policies/default.yaml',
+      TOLLGATE_UPSTREAM: upstream.url,
+      TOLLGATE_JWT_SECRET: jwtSecret,
+      TOLLGATE_SERVICE_TOKEN: randomBytes(16).toString('hex'),
+      TOLLGATE_NODE: 'fault-node',
+      LOG_LEVEL: 'warn',
+      ...env,
+    });
+    return { installation, database };
+  }
+}
+
+/** The last verdict, once it is clean or the deadline has passed. */
+export async function settled(clickhouseUrl: string, database: string, ledger: Ledger): Promise<Verdict> {
+  const deadline = Date.now() + settleTimeoutMs;
+  for (;;) {
+    const verdict = await checkInvariants(clickhouseUrl, database, ledger);
+    if (verdict.broken.length === 0 || Date.now() > deadline) return verdict;
+    await passing(500);
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Goal: a crash of the whole installation at once loses nothing that a client was told. Method: under a steady load
+ * SIGKILL gateway, aggregator, Redis, Kafka and ClickHouse in one moment, start all of them again, and so on; then
+ * compare what clients saw with what is stored.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually } from '../../support/servers.ts';
+import type { Installation } from '../../support/services.ts';
+import { makeBed, settled } from './bed.ts';
+import type { Bed } from './bed.ts';
+import { startLoad } from './load.ts';
+
+const crashes = process.env['TOLLGATE_FAULTS'] === 'long' ? 50 : 2;
+const responsesBetween = 60;
+
+let bed: Bed;
+
+beforeAll(async () => {
+  bed = await makeBed();
+});
+
+afterAll(() => bed.dispose());
+
+test.for(['process', 'power'])(
+  `nothing is lost or counted twice when everything is killed at once, ${crashes} times, with durability %s`,
+  { timeout: 180_000 + crashes * 30_000 },
+  async (durability) => {
+    const { installation, database } = await bed.install({ TOLLGATE_DURABILITY: durability });
+    const ledger = await startLoad({
+      gatewayUrl: installation.urls.gateway,
+      jwtSecret: bed.jwtSecret,
+      tenants: ['free-a', 'big-a', 'big-b'],
+      requestsPerSecond: 150,
+    });
+    try {
+      for (let crash = 0; crash < crashes; crash += 1) {
+        const before = ledger.responses();
+        await eventually(() => ledger.responses() >= before + responsesBetween, { timeoutMs: 60_000 });
+        await killAll(installation);
+        await startAll(installation);
+      }
+      await ledger.stop();
+      const verdict = await settled(bed.clickhouse.url, database, ledger);
+      console.log(
+        `${durability}: ${ledger.responses()} responses, ${ledger.unanswered()} unanswered, ${verdict.stored} events`,
+      );
+      expect(ledger.strange()).toEqual([]);
+      expect(verdict.broken).toEqual([]);
+      expect(ledger.responses()).toBeGreaterThanOrEqual(crashes * responsesBetween);
+    } finally {
+      await ledger.stop().catch(() => undefined);
+      await installation.stop();
+    }
+  },
+);
+
+async function killAll(installation: Installation): Promise<void> {
+  await Promise.all([
+    installation.service('gateway').kill(),
+    installation.service('aggregator').kill(),
+    bed.redis.kill(),
+    bed.kafka.kill(),
+    bed.clickhouse.kill(),
+  ]);
+}
+
+/** At once, as a machine that boots: services wait for their servers. */
+async function startAll(installation: Installation): Promise<void> {
+  await Promise.all([
+    bed.redis.restart(),
+    bed.kafka.restart(),
+    bed.clickhouse.restart(),
+    installation.service('gateway').restart(),
+    installation.service('aggregator').restart(),
+  ]);
+}
