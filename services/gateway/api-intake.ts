@@ -4,7 +4,8 @@ import { sendProblem } from './caller.ts';
 import { answerPreflight, isPreflight, preflightLimits } from './cors.ts';
 import type { Gate } from './gate.ts';
 import { anonymous } from './identify.ts';
-import { breakOff, sendFault } from './passage.ts';
+import type { Identified } from './identify.ts';
+import { breakOff } from './passage.ts';
 import { exchangeOf, setExchange } from './transport/connection.ts';
 import type { Exchange } from './transport/connection.ts';
 import { awaitsContinue, bodyEndsSoon, sendContinue } from './transport/expectation.ts';
@@ -12,6 +13,7 @@ import { requestFault } from './transport/request-fault.ts';
 import type { Fault } from './transport/fault.ts';
 import { problemOf } from './problem.ts';
 import { passes } from './verdict.ts';
+import type { Verdict } from './verdict.ts';
 
 /** The first hook of the listener, and a synchronous one: the parser may fail in the body of a request at once. */
 export function trackRequests(app: ApiServer, gate: Gate): void {
@@ -71,6 +73,7 @@ class ApiExchange implements Exchange {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
   #begun = false;
+  #answering = false;
   /** Found before the caller was. */
   #early: Fault | null = null;
 
@@ -87,7 +90,7 @@ class ApiExchange implements Exchange {
 
   fail(fault: Fault): void {
     if (!this.#begun) this.#early ??= fault;
-    else if (this.reply.sent) breakOff(this.reply);
+    else if (this.reply.sent || this.#answering) breakOff(this.reply);
     else void this.answer(fault);
   }
 
@@ -95,15 +98,40 @@ class ApiExchange implements Exchange {
     // An API request holds nothing.
   }
 
-  async answer(fault: Fault): Promise<FastifyReply> {
-    const { gate, request, reply } = this;
-    const { method, originalUrl: url, headers, socket } = request;
-    const ip = gate.addressOf(headers, socket.remoteAddress ?? '');
-    const who = request.caller ?? { identity: anonymous(ip), refusal: null };
-    const question = { who, method, url, cost: null, peek: true, hold: false, plan: null };
-    const verdict = await gate.decide({ ...question, unreadable: fault });
-    request.verdict = verdict;
-    await gate.meter(verdict, { status: fault.status, latencyMs: reply.elapsedTime, door: 'api' });
-    return reply.sent ? reply : sendFault(reply, fault);
+  answer(fault: Fault): Promise<FastifyReply> {
+    this.#answering = true;
+    return answerFault(this.gate, this.request, this.reply, fault);
   }
+}
+
+/** Answers a request that cannot be served. What is left of it is not read. */
+export async function answerFault(
+  gate: Gate,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  fault: Fault,
+): Promise<FastifyReply> {
+  const verdict = await refuseFault(gate, request, reply, fault);
+  if (!reply.sent) sendProblem(reply.header('connection', 'close'), problemOf(verdict));
+  return reply;
+}
+
+/** Charges a request that cannot be served to its address; its event is written before the response leaves. */
+export async function refuseFault(
+  gate: Gate,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  fault: Fault,
+): Promise<Verdict> {
+  const { method, originalUrl: url, headers, socket } = request;
+  const ip = gate.addressOf(headers, socket.remoteAddress ?? '');
+  // A request that the router could not read was not asked for its caller.
+  const caller: Identified | null | undefined = request.caller;
+  const who = caller ?? { identity: anonymous(ip), refusal: null };
+  const question = { who, method, url, cost: null, peek: true, hold: false, plan: null };
+  const verdict = await gate.decide({ ...question, unreadable: fault });
+  request.verdict = verdict;
+  const { status } = problemOf(verdict);
+  await gate.meter(verdict, { status, latencyMs: reply.elapsedTime, door: 'api' });
+  return verdict;
 }

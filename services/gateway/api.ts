@@ -5,7 +5,14 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { declareAccess, guardRoutes } from '../../shared/runtime/access.ts';
 import { describeApi } from '../../shared/runtime/openapi.ts';
 import { apiDescription } from './api-description.ts';
-import { answerPreflights, askForBodies, refuseFaults, trackRequests } from './api-intake.ts';
+import {
+  answerFault,
+  answerPreflights,
+  askForBodies,
+  refuseFault,
+  refuseFaults,
+  trackRequests,
+} from './api-intake.ts';
 import type { ApiOptions, ApiServer } from './api-server.ts';
 import { chargeApiRequests, chargeUndecided } from './api-work.ts';
 import { serverOptions } from './app.ts';
@@ -26,7 +33,7 @@ import { limitHeaders } from './headers.ts';
 import type { ResponseHeaders } from './headers.ts';
 import { anonymous } from './identify.ts';
 import { bodyBytesMax, registerJsonBody } from './json-body.ts';
-import { plainProblem } from './problem.ts';
+import { plainProblem, problemOf } from './problem.ts';
 
 /** Longer than what any route takes, so that its schema says what is wrong. */
 const paramLengthMax = 2_000;
@@ -42,13 +49,14 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
     routerOptions: { maxParamLength: paramLengthMax },
     // A number sent as text or an unknown key is a mistake of the caller's, and is told so.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
-    // The router's own errors pass no hook, so the headers are looked up here.
+    // The router's own errors pass no hook, so the headers are written here.
     frameworkErrors: (error, request, reply) => {
-      void headersOf(gate, request).then((headers) => {
-        reply.headers(headers);
+      const fault = { status: error.statusCode ?? 400, detail: `${error.message}.` };
+      void refuseFault(gate, request, reply, fault).then((verdict) => {
+        reply.header('connection', 'close').headers(limitHeaders(verdict));
         const { cors } = gate.policy();
         if (cors !== null) writeOwnCors(cors, reply);
-        sendProblem(reply, plainProblem(error.statusCode ?? 400, `${error.message}.`));
+        sendProblem(reply, problemOf(verdict));
       });
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
@@ -68,10 +76,15 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   chargeUndecided(app, gate);
   askForBodies(app);
   addLimitHeaders(app, gate);
-  app.setErrorHandler((error: FastifyError, _request, reply) => {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500;
     if (status >= 500) gate.logger.error({ err: error }, `request failed: ${error.message}`);
-    sendProblem(reply, plainProblem(status, status >= 500 ? 'Something went wrong here.' : detailOf(error)));
+    const detail = status >= 500 ? 'Something went wrong here.' : detailOf(error);
+    // Where the decision would have charged the caller, a request that does not get as far is charged like any unreadable one.
+    if (status < 500 && request.routeOptions.config.access === 'decision')
+      return answerFault(gate, request, reply, { status, detail });
+    sendProblem(reply, plainProblem(status, detail));
+    return reply;
   });
   app.setNotFoundHandler((request, reply) => {
     sendProblem(

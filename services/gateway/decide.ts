@@ -12,11 +12,14 @@ import type { Concurrency } from '../../shared/redis/concurrency.ts';
 import type { Permit } from '../../shared/redis/permit.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Identified, TenantRecords } from './identify.ts';
+import type { ChargeInvalid } from './invalid-requests.ts';
 import { withOverride } from './limit-override.ts';
 import type { LimitOverride } from './limit-override.ts';
 import { readRequest, writtenPath } from './read-request.ts';
 import type { RawRequest, RequestReadings } from './read-request.ts';
 import { slowDownDelayMs } from './slow-down.ts';
+import type { Fault } from './transport/fault.ts';
+import { untouchedState } from './verdict.ts';
 import type { Verdict } from './verdict.ts';
 
 /** One request to decide about. */
@@ -42,6 +45,7 @@ export interface DecideOptions {
   readonly limiter: Pick<Limiter, 'ask'>;
   readonly concurrency: Pick<Concurrency, 'acquire'>;
   readonly records: TenantRecords;
+  readonly chargeInvalid: ChargeInvalid;
   readonly clock: Clock;
   readonly nextId: () => string;
 }
@@ -67,10 +71,11 @@ export type Decide = (policy: Policy, question: Question, settled: (verdict: Ver
 
 /**
  * In order: an address with too many bad credentials is refused, at no cost to Redis; what cannot be read is refused,
- * whoever sent it; a service passes without asking anybody; bad credentials and blocks are refused. These refusals peek,
+ * whoever sent it, and charged to its address, at no cost to Redis beyond that limit; a service passes without asking anybody; bad credentials and blocks are refused. These refusals peek,
  * so that the answer can say how the limits stand. Everything else is the limiter's to decide.
  */
-export function createDecide({ limiter, concurrency, records, clock, nextId }: DecideOptions): Decide {
+export function createDecide(options: DecideOptions): Decide {
+  const { limiter, concurrency, records, chargeInvalid, clock, nextId } = options;
   return (policy, question, settled) => {
     const { identity, refusal } = question.who;
     const atMs = clock.now();
@@ -84,11 +89,11 @@ export function createDecide({ limiter, concurrency, records, clock, nextId }: D
     const units = question.cost ?? route?.cost ?? 1;
     const found: Case = { question, policy, record, plan, read, limits, units, atMs, clock };
     if (refusal?.status === 429) {
-      settled(tooManyRefused(found, nextId(), refusal));
+      settled(tooManyRefused(found, nextId(), refusal, 'unauthenticated'));
       return;
     }
     if (unreadable !== null) {
-      ask(found, true, (result) => settled(notRead(found, nextId(), result)));
+      refuseInvalid(found, unreadable, settled);
       return;
     }
     if (identity.service !== null) {
@@ -96,7 +101,8 @@ export function createDecide({ limiter, concurrency, records, clock, nextId }: D
       return;
     }
     const block = refusal === null ? blockOf(record, atMs) : null;
-    if (refusal !== null)
+    if (refusal?.status === 503) settled(unauthenticated(found, nextId(), untouched(found), refusal));
+    else if (refusal !== null)
       ask(found, true, (result) => settled(unauthenticated(found, nextId(), result, refusal)));
     else if (block !== null) ask(found, true, (result) => settled(blocked(found, nextId(), result, block)));
     else if (!question.hold) {
@@ -107,6 +113,19 @@ export function createDecide({ limiter, concurrency, records, clock, nextId }: D
       else admit(found, permit, settled);
     }
   };
+
+  /** A connection too many (429, 503) is refused by a limit of its own, and a service is under none. */
+  function refuseInvalid(found: Case, { status }: Fault, settled: (verdict: Verdict) => void): void {
+    const { identity } = found.question.who;
+    if (status === 429 || status === 503 || identity.service !== null) {
+      settled(refused(found, nextId(), untouched(found), 'invalid', null));
+      return;
+    }
+    chargeInvalid(identity, (over) => {
+      if (over !== null) settled(tooManyRefused(found, nextId(), over, 'invalid'));
+      else ask(found, true, (result) => settled(refused(found, nextId(), result, 'invalid', null)));
+    });
+  }
 
   /** A place first, units second: a request that finds no place has consumed nothing, one without units gives its place back. */
   function admit(found: Case, permit: Permit, settled: (verdict: Verdict) => void): void {
@@ -185,25 +204,23 @@ function concurrentLimits(policy: Policy, limits: readonly Limit[]): readonly Li
   return found;
 }
 
-function unauthenticated(
-  found: Case,
-  id: string,
-  result: CheckResult,
-  credentials: CredentialRefusal,
-): Verdict {
+function unauthenticated(found: Case, id: string, result: Asked, credentials: CredentialRefusal): Verdict {
   return { ...refused(found, id, result, 'unauthenticated', null), credentials };
 }
 
 /** Without Redis: the state of the limit came with the refusal. */
-function tooManyRefused(found: Case, id: string, credentials: RefusalOfAddress): Verdict {
-  const { state } = credentials;
-  const result = { states: [state], degraded: false, checkMicros: 0 };
-  const verdict = refused(found, id, result, 'unauthenticated', state.retryAfterMs);
-  return { ...verdict, credentials, limits: found.policy.identity.refused };
-}
-
-function notRead(found: Case, id: string, result: CheckResult): Verdict {
-  return refused(found, id, result, 'invalid', null);
+function tooManyRefused(
+  found: Case,
+  id: string,
+  address: RefusalOfAddress,
+  reason: 'unauthenticated' | 'invalid',
+): Verdict {
+  const { state } = address;
+  const verdict = refused(found, id, { ...unasked, states: [state] }, reason, state.retryAfterMs);
+  const { identity } = found.policy;
+  return reason === 'invalid'
+    ? { ...verdict, address, limits: identity.invalid }
+    : { ...verdict, address, credentials: address, limits: identity.refused };
 }
 
 interface Block {
@@ -225,7 +242,7 @@ function blockOf(record: TenantRecord | null, nowMs: number): Block | null {
 function refused(
   found: Case,
   id: string,
-  result: Pick<CheckResult, 'states' | 'degraded' | 'checkMicros'>,
+  result: Asked,
   reason: RefusalReason,
   retryAfterMs: number | null,
 ): Verdict {
@@ -236,27 +253,18 @@ function refused(
 
 /** A service is under no limit, so its limits stand untouched, and Redis is not needed to say so. */
 function bypass(found: Case, id: string): Verdict {
-  const states = found.limits
-    .filter(({ type }) => type !== 'concurrent')
-    .map((limit) => untouched(limit, found.atMs));
+  const { states, degraded, checkMicros } = untouched(found);
   const made = { id, outcome: 'bypassed' as const, reason: null, limitedBy: noNames, retryAfterMs: null };
-  const cost = { delayMs: 0, degraded: false, checkMicros: 0 };
-  return verdictOf(found, { ...made, ...cost, limits: states }, nothing);
+  return verdictOf(found, { ...made, delayMs: 0, limits: states, degraded, checkMicros }, nothing);
 }
 
-function untouched(limit: Limit, nowMs: number): LimitState {
-  const { name, windowMs, burst, mode } = limit;
-  return {
-    name,
-    limit: limit.limit,
-    remaining: limit.limit,
-    resetAtMs: nowMs,
-    windowMs,
-    burst,
-    violated: false,
-    retryAfterMs: 0,
-    mode,
-  };
+type Asked = Pick<CheckResult, 'states' | 'degraded' | 'checkMicros'>;
+const unasked: Asked = { states: [], degraded: false, checkMicros: 0 };
+
+/** How limits stand for a caller that is under none of them. */
+function untouched({ limits, atMs }: Case): Asked {
+  const windows = limits.filter(({ type }) => type !== 'concurrent');
+  return { ...unasked, states: windows.map((limit) => untouchedState(limit, atMs)) };
 }
 
 const nothing = (): void => undefined;
@@ -283,6 +291,7 @@ function verdictOf(
     decidedAtMs: clock.now(),
     unreadable,
     credentials: null,
+    address: null,
     block: null,
     release,
   };

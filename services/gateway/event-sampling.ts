@@ -6,25 +6,32 @@ export type Weigh = (verdict: Verdict) => number;
 
 /** Beyond the bounds one event in so many is written. */
 export const sampledOneIn = 100;
-/** Events a second that this node writes in full of refused credentials, from all addresses together. */
+/** Events a second that this node writes in full of either kind, from all addresses together. */
 const fullPerSecondMax = 50;
 
 /**
- * Keeps a flood of bad credentials out of spool, Kafka and ClickHouse. What an address sends beyond its limit is sampled,
+ * Keeps floods of bad credentials and of requests that cannot be served out of spool, Kafka and ClickHouse. What an address sends beyond its limit is sampled,
  * and so is the rest where the node is refusing many at once. Which ones are written is drawn by the chance in their ids,
  * so that any part of the sample (a route, an address, an hour), multiplied by its weights, estimates its whole.
  */
 export function createEventSampling(clock: Clock): Weigh {
-  let second = 0;
-  let written = 0;
-  return ({ credentials, decision }) => {
-    if (credentials === null) return 1;
-    if (credentials.status !== 429) {
-      const now = Math.floor(clock.now() / 1000);
-      if (now !== second) [second, written] = [now, 0];
-      if (++written <= fullPerSecondMax) return 1;
-    }
+  const [ofCredentials, ofInvalid] = [createSecond(clock), createSecond(clock)];
+  return ({ credentials, address, decision }) => {
+    if (credentials === null && decision.reason !== 'invalid') return 1;
+    if (address === null && (credentials === null ? ofInvalid : ofCredentials)() <= fullPerSecondMax)
+      return 1;
     return chanceOf(decision.id) % sampledOneIn === 0 ? sampledOneIn : 0;
+  };
+}
+
+/** Counts the calls of the current second, this one included. */
+function createSecond(clock: Clock): () => number {
+  let second = 0;
+  let calls = 0;
+  return () => {
+    const now = Math.floor(clock.now() / 1000);
+    if (now !== second) [second, calls] = [now, 0];
+    return ++calls;
   };
 }
 

@@ -12,6 +12,7 @@ import { createDecisionIds } from './decision-id.ts';
 import { createEventSampling } from './event-sampling.ts';
 import { createBoundedLog } from './bounded-log.ts';
 import { logHit } from './hit-log.ts';
+import { createInvalidRequests } from './invalid-requests.ts';
 import { createIdentifier } from './identify.ts';
 import type { Identified, Identifier, TenantRecords } from './identify.ts';
 import { createMeter, createRefundMeter } from './meter.ts';
@@ -82,7 +83,14 @@ export function createGate(options: GateOptions): Gate {
     registry,
     admission: admit,
   });
-  const decide = createDecide({ limiter, concurrency, records, clock, nextId: createDecisionIds(clock) });
+  const decide = createDecide({
+    limiter,
+    concurrency,
+    records,
+    chargeInvalid: createInvalidRequests({ policy, limiter, clock }),
+    clock,
+    nextId: createDecisionIds(clock),
+  });
   const meterRefund = createRefundMeter(events, node, metrics, logger);
   const recent = createRecentDecisions();
   const hits = createBoundedLog(logger, clock, () => metrics.logsSuppressed.inc());
@@ -132,8 +140,8 @@ export function createGate(options: GateOptions): Gate {
     metrics.decided(verdict);
     if (verdict.decision.limitedBy.length === 0) return;
     logHit(hits, verdict);
-    // A flood of bad credentials would drive out what tenants may still ask about.
-    if (verdict.credentials === null) recent.remember(verdict);
+    // A flood of bad credentials or requests would drive out what tenants may still ask about.
+    if (verdict.credentials === null && verdict.address === null) recent.remember(verdict);
   }
 
   function giveBack({ identity, limits, units }: Verdict, metered: boolean): Promise<number> {

@@ -174,7 +174,7 @@ function refusals(registers: Registry[]): Pick<GatewayMetrics, 'credentialsRefus
     }),
     eventsSampledOut: new Counter({
       name: 'tollgate_events_sampled_out_total',
-      help: 'Refused credentials of which no event was written: another event of them stands for these too.',
+      help: 'Refused credentials and requests that cannot be served of which no event was written: another event of them stands for these too.',
       registers,
     }),
   };

@@ -31,6 +31,8 @@ export class Passage implements Exchange {
   end: (() => void) | null = null;
   /** False once the upstream, or the API behind the plugin, answers. */
   own: boolean;
+  /** Tollgate's own answer is begun: nothing that happens to the request later is answered too. */
+  answering = false;
   metered = false;
   ended = false;
 
@@ -50,7 +52,7 @@ export class Passage implements Exchange {
     if (this.ended || this.fault !== null) return;
     this.fault = fault;
     const { reply, verdict, end } = this;
-    if (reply.sent) breakOff(reply);
+    if (reply.sent || this.answering) breakOff(reply);
     else if (end !== null) end();
     // Before the decision is made there is nothing to put into the headers: it looks for a fault when it comes.
     else if (verdict !== null) sendFault(reply, fault);
@@ -86,10 +88,12 @@ export function breakOff(reply: FastifyReply): void {
   else reply.header('connection', 'close');
 }
 
-/** Says that Tollgate answers, where another answer was expected. */
+/** Says that Tollgate answers now, where another answer was expected. */
 export function markOwn({ request }: FastifyReply): void {
   const passage = request.tollgate ?? null;
-  if (passage !== null) passage.own = true;
+  if (passage === null) return;
+  passage.own = true;
+  passage.answering = true;
 }
 
 /** Answers a request that cannot be served as it came. What is left of it is not read. */

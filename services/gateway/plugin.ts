@@ -156,7 +156,8 @@ function refuse(reply: FastifyReply, verdict: Verdict): void {
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer error="invalid_token"');
   if (problem.status === 503) reply.header('retry-after', '1');
   const { unreadable } = verdict;
-  if (unreadable?.allow !== undefined) reply.header('allow', unreadable.allow);
+  if (unreadable?.allow !== undefined && problem.status === unreadable.status)
+    reply.header('allow', unreadable.allow);
   if (unreadable !== null || !bodyEndsSoon(reply.request.raw)) reply.header('connection', 'close');
   void reply.code(problem.status).type(problemType).send(problem);
 }

@@ -20,9 +20,14 @@ export interface Problem {
 
 const registered = 'https://iana.org/assignments/http-problem-types#';
 
-/** The answer to a refused request: its fault where it cannot be served as it is, 401 or 503 for its credentials, 429 for everything else. */
+/**
+ * The answer to a refused request: 429 where its address sent too many that are refused like it, its fault where it
+ * cannot be served as it is, 401 or 503 for its credentials, 429 for everything else.
+ */
 export function problemOf(verdict: Verdict): Problem {
-  const { decision, credentials, unreadable, plan, policy } = verdict;
+  const { decision, credentials, address, unreadable, plan, policy } = verdict;
+  if (address !== null)
+    return { ...credentialProblem(address, policy), plan: plan.name, decision_id: decision.id };
   if (unreadable !== null) {
     return {
       ...plainProblem(unreadable.status, unreadable.detail),
@@ -30,10 +35,7 @@ export function problemOf(verdict: Verdict): Problem {
       decision_id: decision.id,
     };
   }
-  if (credentials !== null) {
-    const ofLimit = credentials.status === 429 ? { plan: plan.name } : {};
-    return { ...credentialProblem(credentials, policy), ...ofLimit, decision_id: decision.id };
-  }
+  if (credentials !== null) return { ...credentialProblem(credentials, policy), decision_id: decision.id };
   switch (decision.reason) {
     case 'blocked':
       return refusal(verdict, 'abnormal-usage-detected', blockDetail(verdict));

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import type { Limit, LimitState } from '../../shared/domain/limit.ts';
+import type { LimitState } from '../../shared/domain/limit.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { badCredential } from '../../shared/identity/refusal.ts';
 import type { CredentialRefusal, RefusalOfAddress } from '../../shared/identity/refusal.ts';
@@ -9,6 +9,7 @@ import { spokenDuration } from '../../shared/policy/duration.ts';
 import { addressPart } from '../../shared/redis/keys.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import { createAddressLimit, refusalOfAddress, waitSeconds } from './address-limit.ts';
 import { anonymous } from './identify.ts';
 import type { Identified } from './identify.ts';
 import type { GatewayMetrics } from './metrics.ts';
@@ -30,11 +31,8 @@ export interface RefusedCredentialsOptions {
   readonly metrics: Pick<GatewayMetrics, 'credentialsRefused'>;
 }
 
-/** An address over its limit: until when, as this node last heard. Until then nobody has to be asked about it. */
-interface Over {
-  readonly state: LimitState;
-  readonly untilMs: number;
-  /** Signatures checked although it is over, by what their tokens claim, in the second that began at `secondMs`. */
+/** Signatures that were checked of an address over its limit, by what their tokens claim, in the second that began at `secondMs`. */
+interface Checks {
   secondMs: number;
   readonly checked: Map<string, number>;
 }
@@ -48,17 +46,15 @@ const claimsNameLength = 16;
  */
 const claimsPerSecondMax = 50;
 const checksOfSameClaimsMax = 2;
-/** After its time an address is watched this much longer, so that one bad credential a second cannot open the gap. */
-const watchedMs = 1_000;
 
 /**
- * Counts in Redis, in a limit of its own per address (IPv6: /64), so that all nodes count together and limits of plans
- * stay untouched. API keys, service tokens, shared-secret tokens and tokens seen before are examined always: they cost
- * next to nothing, and a good one works whatever else came from its address.
+ * API keys, service tokens, shared-secret tokens and tokens seen before are examined always: they cost next to nothing,
+ * and a good one works whatever else came from its address.
  */
 export function createRefusedCredentials(options: RefusedCredentialsOptions): RefusedCredentials {
   const { policy, limiter, clock, metrics } = options;
-  const overs = new LRUCache<string, Over>({ max: addressesMax });
+  const limit = createAddressLimit({ limits: () => policy().identity.refused, limiter, clock });
+  const checks = new LRUCache<string, Checks>({ max: addressesMax });
   return { charge, refuse: (ip, detail) => charge(refusedAt(ip, badCredential(detail))), admit };
 
   function charge(found: Identified): Identified | Promise<Identified> {
@@ -66,55 +62,37 @@ export function createRefusedCredentials(options: RefusedCredentialsOptions): Re
     if (refusal === null) return found;
     if (refusal.status !== 401) return counted(found);
     const { ip } = found.identity;
-    const over = overOf(ip);
-    const nowMs = clock.now();
-    if (over !== null && nowMs < over.untilMs)
-      return counted(refusedAt(ip, tooMany(over.state, over.untilMs - nowMs)));
-    return new Promise((resolve) => take(found, (charged) => resolve(counted(charged))));
-  }
-
-  function take(found: Identified, done: (charged: Identified) => void): void {
-    const { ip } = found.identity;
-    const limits: readonly Limit[] = policy().identity.refused;
-    limiter.ask({ tenantId: null, userId: null, ip, limits, cost: 1, peek: false }, ({ passed, states }) => {
-      const [state] = states;
-      if (passed || state === undefined) {
-        done(found);
-        return;
-      }
-      const waitMs = state.retryAfterMs ?? state.windowMs;
-      const name = addressPart(ip);
-      const { secondMs = 0, checked = new Map<string, number>() } = overs.get(name) ?? {};
-      overs.set(name, { state, untilMs: clock.now() + waitMs, secondMs, checked });
-      done(refusedAt(ip, tooMany(state, waitMs)));
+    return new Promise((resolve) => {
+      limit.charge(ip, (over) => {
+        resolve(
+          counted(over === null ? found : refusedAt(ip, tooMany(over.state, over.untilMs - clock.now()))),
+        );
+      });
     });
   }
 
   function admit(ip: string, claimed: string): CredentialRefusal | null {
-    const over = overOf(ip);
+    const over = limit.overOf(ip);
     if (over === null) return null;
-    const { checked } = over;
     const nowMs = clock.now();
-    if (nowMs >= over.secondMs + 1_000) {
-      over.secondMs = nowMs;
-      checked.clear();
-    }
+    const { secondMs, checked } = checksOf(ip, nowMs);
     const name = hash('sha256', claimed, 'base64url').slice(0, claimsNameLength);
     const same = checked.get(name) ?? 0;
     if (same >= checksOfSameClaimsMax || (same === 0 && checked.size >= claimsPerSecondMax))
-      return notExamined(over.state, over.secondMs + 1_000 - nowMs);
+      return notExamined(over.state, secondMs + 1_000 - nowMs);
     checked.set(name, same + 1);
     return null;
   }
 
-  function overOf(ip: string): Over | null {
-    if (overs.size === 0) return null;
+  function checksOf(ip: string, nowMs: number): Checks {
     const name = addressPart(ip);
-    const over = overs.get(name);
-    if (over === undefined) return null;
-    if (clock.now() < over.untilMs + watchedMs) return over;
-    overs.delete(name);
-    return null;
+    let known = checks.get(name);
+    if (known === undefined) checks.set(name, (known = { secondMs: nowMs, checked: new Map() }));
+    else if (nowMs >= known.secondMs + 1_000) {
+      known.secondMs = nowMs;
+      known.checked.clear();
+    }
+    return known;
   }
 
   function counted(found: Identified): Identified {
@@ -129,18 +107,11 @@ function refusedAt(ip: string, refusal: CredentialRefusal): Identified {
 
 function tooMany(state: LimitState, waitMs: number): RefusalOfAddress {
   const allowed = `${state.limit} bad credentials per ${spokenDuration(state.windowMs)} allowed for this address`;
-  return refusalOf(state, waitMs, `${allowed}; send a good one, or try again in ${secondsOf(waitMs)} s`);
+  const detail = `${allowed}; send a good one, or try again in ${waitSeconds(waitMs)} s`;
+  return refusalOfAddress(state, waitMs, detail);
 }
 
 function notExamined(state: LimitState, waitMs: number): RefusalOfAddress {
   const why = 'Too many bad credentials came from this address, so this one was not examined';
-  return refusalOf(state, waitMs, `${why}; try again in ${secondsOf(waitMs)} s`);
-}
-
-function refusalOf(state: LimitState, waitMs: number, detail: string): RefusalOfAddress {
-  return { status: 429, detail, state: { ...state, remaining: 0, violated: true, retryAfterMs: waitMs } };
-}
-
-function secondsOf(waitMs: number): number {
-  return Math.max(1, Math.ceil(waitMs / 1000));
+  return refusalOfAddress(state, waitMs, `${why}; try again in ${waitSeconds(waitMs)} s`);
 }

@@ -3,7 +3,7 @@ import type { Identity } from '../../shared/domain/identity.ts';
 import type { Limit, LimitState } from '../../shared/domain/limit.ts';
 import type { Plan, Policy, Route } from '../../shared/domain/policy.ts';
 import type { Target } from '../../shared/domain/target.ts';
-import type { CredentialRefusal } from '../../shared/identity/refusal.ts';
+import type { CredentialRefusal, RefusalOfAddress } from '../../shared/identity/refusal.ts';
 import type { Fault } from './transport/fault.ts';
 
 /** A decision with everything it was made from: what headers, the answer, the event and the log line are written from. */
@@ -29,6 +29,8 @@ export interface Verdict {
   readonly unreadable: Fault | null;
   /** Set where the credentials were bad. */
   readonly credentials: CredentialRefusal | null;
+  /** Set where the address is over its limit of bad credentials or of requests that cannot be served. */
+  readonly address: RefusalOfAddress | null;
   /** Why the tenant is blocked, and until when (Unix milliseconds, null: until further notice). */
   readonly block: { readonly untilMs: number | null; readonly reason: string } | null;
   /** Gives back the place the request holds under concurrent limits. The second call does nothing. */
@@ -50,6 +52,13 @@ export function closestLimit(states: readonly LimitState[]): LimitState | null {
     if (closest === null || isCloser(state, closest)) closest = state;
   }
   return closest;
+}
+
+/** A window of which nothing is used. */
+export function untouchedState(limit: Limit, nowMs: number): LimitState {
+  const { name, windowMs, burst, mode } = limit;
+  const room = { limit: limit.limit, remaining: limit.limit, resetAtMs: nowMs };
+  return { name, ...room, windowMs, burst, violated: false, retryAfterMs: 0, mode };
 }
 
 function isCloser(state: LimitState, other: LimitState): boolean {

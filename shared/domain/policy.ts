@@ -69,6 +69,8 @@ export interface IdentityPolicy {
   readonly trustedProxies: readonly string[];
   /** How many bad credentials an address may present, as a list of this one limit. */
   readonly refused: readonly [Limit];
+  /** How many requests that cannot be served an address may send: the same numbers, counted apart. */
+  readonly invalid: readonly [Limit];
 }
 
 /** The policy file, compiled: defaults filled in, durations in milliseconds, secrets read. Immutable; a reload makes a new one. */

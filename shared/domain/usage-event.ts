@@ -59,7 +59,7 @@ export interface RequestData {
   readonly door: string;
   /**
    * How many requests this event stands for, itself included. Set where only one of so many is written, which happens to
-   * a flood of refused credentials; absent: 1.
+   * floods of refused credentials and of requests that cannot be served; absent: 1.
    */
   readonly sample_weight?: number;
 }

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import type { RefusalReason } from '../domain/decision.ts';
 import type { Limit, Mode } from '../domain/limit.ts';
 import { priceOf } from '../domain/money.ts';
 import type {
@@ -127,19 +128,21 @@ function compileSession(name: string, file: SessionFile): SessionKind {
 function compileIdentity(file: PolicyFile, secrets: Secrets, mistakes: Mistakes): IdentityPolicy {
   const { identity } = file;
   const { limit, window } = identity?.refused ?? refusedDefault;
-  const refused = { name: refusedLimitName, per: 'ip', limit, window } as const;
+  const perAddress = (name: RefusalReason): [Limit] => [
+    compileLimit({ name, per: 'ip', limit, window }, null, file.mode ?? 'enforce', null),
+  ];
   return {
     jwt: identity?.jwt === undefined ? null : compileJwt(identity.jwt, secrets, mistakes),
     anonymous: identity?.anonymous ?? 'ip',
     trustedProxies: identity?.trusted_proxies ?? [],
-    refused: [compileLimit(refused, null, file.mode ?? 'enforce', null)],
+    // Each is named by the reason it counts, which no limit of a plan or route can be.
+    refused: perAddress('unauthenticated'),
+    invalid: perAddress('invalid'),
   };
 }
 
-/** Bad credentials that an address may present. */
+/** Bad credentials that an address may present, and requests that cannot be served. */
 const refusedDefault = { limit: 60, window: '1m' };
-/** The limit is named by the reason it counts, which no limit of a plan or route can be. */
-const refusedLimitName = 'unauthenticated';
 const leewayDefault = '30s';
 const staleDefault = '1d';
 

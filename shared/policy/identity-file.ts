@@ -70,11 +70,16 @@ const refusedFile = Type.Object(
     limit: Type.Integer({
       minimum: 1,
       maximum: 1_000_000,
-      description: 'how many bad credentials an address may present in the window: a whole number from 1',
+      description:
+        'how many bad credentials an address may present in the window, and how many requests that cannot be served it may send: a whole number from 1',
     }),
     window: duration('1m'),
   },
-  { ...closed, description: '{ limit, window } of bad credentials from one address' },
+  {
+    ...closed,
+    description:
+      '{ limit, window } of bad credentials from one address, and of requests that cannot be served',
+  },
 );
 
 /** The key `identity` of a policy file. */

@@ -21,7 +21,7 @@ export const allowedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
 /**
  * The HTTP server of a listener. Node answers some requests by itself, without a word of limits: malformed ones, a
  * missing Host, expectations, CONNECT. Here all of those are answered by Tollgate, so that every response carries the
- * limit headers and has its event.
+ * limit headers and has its event, and is charged to its address.
  */
 export function createListener(
   gate: Gate,

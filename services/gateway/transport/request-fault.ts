@@ -12,7 +12,9 @@ export function requestFault(request: IncomingMessage): Fault | null {
   if (httpVersionMinor === 0) return coding === undefined ? hostFault(request) : codingInHttp10;
   if (headers.host === undefined) return { status: 400, detail: 'The request has no Host header.' };
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    return { status: 501, detail: 'The only transfer coding that is served here is chunked.' };
+    return /(?:^|[\s,])chunked$/i.test(coding)
+      ? { status: 501, detail: 'The only transfer coding that is served here is chunked.' }
+      : { status: 400, detail: 'The last transfer coding of a request must be chunked.' };
   }
   if (headers.expect !== undefined && !isContinue(headers.expect)) {
     return { status: 417, detail: 'The only expectation that is met here is 100-continue.' };

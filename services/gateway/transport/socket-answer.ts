@@ -4,6 +4,7 @@ import { limitHeaders } from '../headers.ts';
 import { anonymous } from '../identify.ts';
 import type { Identified } from '../identify.ts';
 import { problemOf, problemType } from '../problem.ts';
+import type { Problem } from '../problem.ts';
 import type { Verdict } from '../verdict.ts';
 import type { Fault } from './fault.ts';
 import { endAndDiscard } from './linger.ts';
@@ -17,8 +18,8 @@ export interface Unserved {
 }
 
 /**
- * Answers on a socket that the HTTP server has given up or never took: limit headers, a problem, an event. Nothing is
- * taken from any limit. The connection ends with it.
+ * Answers on a socket that the HTTP server has given up or never took: limit headers, a problem, an event. Charged to
+ * the address alone (see `ChargeInvalid`). The connection ends with it.
  */
 export function answerOnSocket(gate: Gate, door: string, socket: Socket, unserved: Unserved): void {
   const startedAt = performance.now();
@@ -28,9 +29,10 @@ export function answerOnSocket(gate: Gate, door: string, socket: Socket, unserve
     .decide({ who, method, url, unreadable: fault, cost: null, peek: true, hold: false, plan: null })
     .then(async (verdict) => {
       const latencyMs = performance.now() - startedAt;
-      await gate.meter(verdict, { status: fault.status, latencyMs, door });
+      const problem = problemOf(verdict);
+      await gate.meter(verdict, { status: problem.status, latencyMs, door });
       if (!socket.writable) return;
-      socket.write(responseText(verdict, fault));
+      socket.write(responseText(verdict, problem, fault));
       endAndDiscard(socket);
     })
     .catch(() => socket.destroy());
@@ -42,8 +44,8 @@ export function unknownRequest(gate: Gate, socket: Socket, fault: Fault): Unserv
   return { who: { identity: anonymous(ip), refusal: null }, method: '', url: '', fault };
 }
 
-function responseText(verdict: Verdict, { status, retryAfterSeconds, allow }: Fault): string {
-  const problem = problemOf(verdict);
+function responseText(verdict: Verdict, problem: Problem, { retryAfterSeconds, allow }: Fault): string {
+  const { status, title } = problem;
   const body = JSON.stringify(problem);
   const fields: Record<string, string> = {
     date: new Date().toUTCString(),
@@ -53,7 +55,7 @@ function responseText(verdict: Verdict, { status, retryAfterSeconds, allow }: Fa
     connection: 'close',
   };
   if (retryAfterSeconds !== undefined) fields['retry-after'] = String(retryAfterSeconds);
-  if (allow !== undefined) fields['allow'] = allow;
+  if (allow !== undefined && status === 405) fields['allow'] = allow;
   const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `HTTP/1.1 ${status} ${problem.title}\r\n${head.join('')}\r\n${body}`;
+  return `HTTP/1.1 ${status} ${title}\r\n${head.join('')}\r\n${body}`;
 }

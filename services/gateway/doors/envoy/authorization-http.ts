@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { answerFault } from '../../api-intake.ts';
 import type { ApiServer } from '../../api-server.ts';
 import { sendProblem } from '../../caller.ts';
 import type { Gate } from '../../gate.ts';
 import { holdBack } from '../../hold-back.ts';
-import { plainProblem, problemOf } from '../../problem.ts';
+import { problemOf } from '../../problem.ts';
 import { receivedRequest } from '../../read-request.ts';
 import { passes } from '../../verdict.ts';
 import { identityHeaders } from '../identity-headers.ts';
@@ -39,8 +40,10 @@ async function authorize(gate: Gate, request: FastifyRequest, reply: FastifyRepl
   // The router matches decoded paths; what is decided about is the target as it was sent.
   const target = request.raw.url ?? '';
   if (!target.startsWith(prefix) || request.caller === null) {
-    sendProblem(reply, plainProblem(400, `The target must begin with ${prefix}.`));
-    return reply;
+    return answerFault(gate, request, reply, {
+      status: 400,
+      detail: `The target must begin with ${prefix}.`,
+    });
   }
   const rest = target.slice(prefix.length);
   const original = rest.startsWith('/') ? rest : `/${rest}`;
