@@ -145,6 +145,22 @@ export const alertRules: readonly AlertRule[] = [
     whenAbsent: 'quiet',
   },
   {
+    name: 'TollgateProcessingFails',
+    severity: 'critical',
+    query: 'round(sum by (group) (increase(tollgate_kafka_unexpected_failures_total[5m])))',
+    fires: 'above',
+    threshold: 0,
+    forMinutes: 0,
+    summary: '{{ .Labels.group }} failed VALUE times in 5 minutes by an error of its own code',
+    format: 'number',
+    impact:
+      'The records are tried again and keep their place. A record that alone causes it becomes a dead letter and is not counted until it is replayed.',
+    runbook: 'processing-fails',
+    dashboard: 'pipeline',
+    panel: 'Unexpected failures',
+    whenAbsent: 'quiet',
+  },
+  {
     name: 'TollgateSpoolFilling',
     severity: 'warning',
     query: 'max by (instance) (tollgate_spool_oldest_age_seconds)',

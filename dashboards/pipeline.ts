@@ -71,6 +71,7 @@ function figures(): Panels {
       warnAt: 1,
       badAt: 100,
     }),
+    unexpectedFailures(),
     stat({
       title: 'Events lost',
       description:
@@ -95,6 +96,17 @@ function figures(): Panels {
       empty: 'never',
     }),
   ];
+}
+
+function unexpectedFailures(): Panels[number] {
+  return stat({
+    title: 'Unexpected failures',
+    description:
+      'Attempts of consumers in the last hour that ended in an error of their own code, and were repeated. Must be 0.',
+    queries: [promql('sum by (group) (increase(tollgate_kafka_unexpected_failures_total[1h]))', '{{group}}')],
+    unit: 'short',
+    badAt: 1,
+  });
 }
 
 function spool(): Panels {

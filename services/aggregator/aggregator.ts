@@ -32,8 +32,11 @@ export interface BuriedMessage {
 }
 
 export interface Aggregator {
-  /** Handles one block. When it resolves the block may be committed; when it rejects the block must come again. */
-  handle(messages: readonly ConsumedMessage[]): Promise<void>;
+  /**
+   * Handles one block. When it resolves the block may be committed; when it rejects the block must come again. Of a part of
+   * one it claims nothing: records before it may still wait.
+   */
+  handle(messages: readonly ConsumedMessage[], isPart?: boolean): Promise<void>;
 }
 
 /** What became of a block. */
@@ -63,13 +66,13 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
   const { store, announcer, progress, bury, clock, bounds, metrics, pieceRecordsMax = 20_000 } = options;
 
   return {
-    async handle(messages) {
+    async handle(messages, isPart = false) {
       const { events, dead, corrections, repeats } = await storeAll(messages);
       if (corrections.length > 0) await metrics.timed('insert', () => store.noteCorrections(corrections));
       await metrics.timed('bury', () => buryAll(messages, dead));
       const touched = touchedBy(events);
       await metrics.timed('derive', () => derive(touched));
-      for (const { partition, offset } of messages) progress.advance(partition, offset + 1);
+      if (!isPart) for (const { partition, offset } of messages) progress.advance(partition, offset + 1);
       await metrics.timed('announce', () => announcer.announce(tenantsOf(events)));
       metrics.handled(events, { dead: dead.length, repeats }, clock.now());
     },

@@ -89,8 +89,8 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     topic: topics.usage,
     groupId,
     groupLabel: 'aggregator',
-    onBatch: async ({ messages }) => {
-      await aggregator.handle(messages);
+    onBatch: async ({ messages, isPart }) => {
+      await aggregator.handle(messages, isPart);
       return undefined;
     },
     deadLetters,

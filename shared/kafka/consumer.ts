@@ -16,6 +16,8 @@ import { consumerMetrics } from './metrics.ts';
 export interface ConsumedBatch {
   /** Of one or many partitions; in order within each, but for a transaction's, which come once it is committed. Never empty. */
   readonly messages: readonly ConsumedMessage[];
+  /** A part of a batch that failed: records before these may still wait. */
+  readonly isPart: boolean;
 }
 
 export interface ConsumerOptions {
@@ -27,8 +29,9 @@ export interface ConsumerOptions {
    * Handles a batch; batches come one at a time. When it resolves, the batch is committed, and the records it names have
    * gone to the dead letters. When it rejects because of an outage, the same batch comes again after a growing delay (0.1
    * to 5 s), for as long as its partitions are this member's; when it rejects because of what is in the batch
-   * (`failure.ts`), the batch is halved until the record is alone, and that becomes a dead letter. This is the one place
-   * where a failed batch is tried again. A batch may come more than once, and in other cuts.
+   * (`failure.ts`), the batch is halved until the record is alone, and that becomes a dead letter. An error that is neither
+   * is tried again, see `consumer-handling.ts`. This is the one place where a failed batch is tried again. A batch may come
+   * more than once, and in other cuts.
    */
   readonly onBatch: (batch: ConsumedBatch) => Promise<readonly RejectedMessage[] | undefined>;
   /** Takes what cannot be decoded or handled, so that the records behind it are. */

@@ -38,6 +38,7 @@ export function producerMetrics(registry: Registry): ProducerMetrics {
 export interface ConsumerMetrics {
   readonly records: Counter<'group'>;
   readonly batches: Counter<'group' | 'outcome'>;
+  readonly unexpected: Counter<'group'>;
   readonly rebalances: Counter<'group'>;
   readonly restarts: Counter<'group'>;
   readonly lagMessages: Gauge<'group'>;
@@ -55,6 +56,12 @@ export function consumerMetrics(registry: Registry): ConsumerMetrics {
       name('consumed_batches_total'),
       'Batches by outcome: committed, failed (tried again), abandoned (its partitions moved elsewhere).',
       ['group', 'outcome'],
+    ),
+    unexpected: counter(
+      registry,
+      name('unexpected_failures_total'),
+      'Attempts to handle records that ended in an error which is neither an outage nor about their content: an error of our own code.',
+      ['group'],
     ),
     rebalances: counter(registry, name('rebalances_total'), 'Assignments this member received.', ['group']),
     restarts: counter(

@@ -84,6 +84,12 @@ const cases: Readonly<Record<string, Case>> = {
     quiet: { 'tollgate_dead_letters_total{topic="tollgate.totals.v1"}': '7x30' },
     labels: { topic: 'tollgate.totals.v1' },
   },
+  TollgateProcessingFails: {
+    summary: 'aggregator failed 3 times in 5 minutes by an error of its own code',
+    fires: { 'tollgate_kafka_unexpected_failures_total{group="aggregator"}': '0x22 3x8' },
+    quiet: { 'tollgate_kafka_unexpected_failures_total{group="aggregator"}': '3x30' },
+    labels: { group: 'aggregator' },
+  },
   TollgateSpoolFilling: {
     summary: 'a:8090 holds events that are 25m 0s old',
     fires: { [`tollgate_spool_oldest_age_seconds{${gateway}}`]: '0+60x30' },
