@@ -16,6 +16,7 @@ import { compareCounters, readCounters } from './counters.ts';
 import type { CounterDifference, CounterReading } from './counters.ts';
 import { auditOffsets } from './offsets.ts';
 import type { OffsetFindings } from './offsets.ts';
+import { findRecreations } from './recreations.ts';
 import { auditSequences } from './sequences.ts';
 
 /** An event that Kafka has, the aggregator committed, and ClickHouse lacks. */
@@ -70,6 +71,8 @@ export interface AuditSources {
 }
 
 const settleMsDefault = 60_000;
+/** Events of the window may be older than it by so much. */
+const lateMs = 86_400_000;
 const listedMax = 1_000;
 
 /**
@@ -96,9 +99,11 @@ export async function auditLosses(sources: AuditSources, hours: number): Promise
     nowMs: startedMs,
   });
   const window = await readConsumedWindow(kafka, { topic: topics.usage, groupId, sinceMs });
-  const offsets = await auditOffsets(sources, window, sinceMs);
+  const recreations = await findRecreations(clickhouse, window, Math.max(0, sinceMs - lateMs));
+  const offsets = await auditOffsets(sources, window, recreations, sinceMs);
   const { missing, setBack } = await auditSequences(clickhouse, {
     window,
+    recreations,
     sinceMs,
     settledMs: untilMs,
     accounted: offsets.stamps,

@@ -11,6 +11,7 @@ import { explain, placeOf } from './explain.ts';
 import type { Explanation } from './explain.ts';
 import { readLogRecord, stampIn } from './log-record.ts';
 import type { LogRecord, SpoolNumber } from './log-record.ts';
+import type { Recreations } from './recreations.ts';
 
 export interface OffsetFindings {
   readonly records: ReadonlyMap<LogRecord, Explanation>;
@@ -32,9 +33,10 @@ const recordsExplainedMax = 20_000;
 export async function auditOffsets(
   { kafka, clickhouse, topics }: OffsetSources,
   window: readonly OffsetRange[],
+  recreations: Recreations,
   sinceMs: number,
 ): Promise<OffsetFindings> {
-  const missing = await missingOffsets(clickhouse, window, sinceMs);
+  const missing = await missingOffsets(clickhouse, window, recreations, sinceMs);
   const letters = await readDeadLetters(kafka, topics, sinceMs);
   const read = await readMissing(kafka, topics.usage, missing);
   const records = read.records.slice(0, recordsExplainedMax);
@@ -54,10 +56,17 @@ export interface OffsetSources {
 
 const dayMs = 86_400_000;
 
+/**
+ * A record's time is its gateway's, a row's the aggregator's. Rows that were stored this long before the first record of a
+ * topic count as of this topic: they hide a loss rather than make one up.
+ */
+const clockSkewMs = 1_000;
+
 /** Looked at twice where anything is missing: first at recent events only, then, with late ones, at all there are. */
 async function missingOffsets(
   clickhouse: ClickHouse,
   window: readonly OffsetRange[],
+  recreations: Recreations,
   sinceMs: number,
 ): Promise<ReadonlyMap<number, readonly MissingRange[]>> {
   let missing: ReadonlyMap<number, readonly MissingRange[]> = new Map();
@@ -67,6 +76,7 @@ async function missingOffsets(
     const found = await storedNumbers(clickhouse, {
       kind: 'offset',
       fromOffsets: new Map(open.map(({ partition, from }) => [partition, from])),
+      storedFromMs: new Map([...recreations].map(([partition, atMs]) => [partition, atMs - clockSkewMs])),
       timeFromMs,
       series: open.map(({ partition }) => String(partition)),
       settledMs: 0,

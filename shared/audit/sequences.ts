@@ -5,6 +5,7 @@ import { readSpoolRun } from '../domain/spool-run.ts';
 import type { SpoolRun } from '../domain/spool-run.ts';
 import type { OffsetRange } from '../kafka/read-range.ts';
 import type { SpoolNumber } from './log-record.ts';
+import type { Recreations } from './recreations.ts';
 
 export interface SequenceFindings {
   /** Numbers without an event, by run of a spool: each is an event that a client was answered for and nobody stored. */
@@ -15,6 +16,7 @@ export interface SequenceFindings {
 
 export interface SequenceQuestion {
   readonly window: readonly OffsetRange[];
+  readonly recreations: Recreations;
   readonly sinceMs: number;
   /** Events stored later may have neighbours that are still on their way. */
   readonly settledMs: number;
@@ -30,19 +32,21 @@ const dayMs = 86_400_000;
  */
 export async function auditSequences(
   clickhouse: ClickHouse,
-  { window, sinceMs, settledMs, accounted }: SequenceQuestion,
+  { window, recreations, sinceMs, settledMs, accounted }: SequenceQuestion,
 ): Promise<SequenceFindings> {
   const fromOffsets = new Map(window.map(({ partition, from }) => [partition, from]));
   const look = (timeFromMs: number, series: readonly string[] | null): Promise<SeriesNumbers[]> =>
     storedNumbers(clickhouse, {
       kind: 'sequence',
       fromOffsets: series === null ? fromOffsets : new Map([...fromOffsets.keys()].map((key) => [key, 0])),
+      // Why a number of an earlier topic has no row stood in records that were deleted with it: none is expected.
+      ...(series === null ? { storedFromMs: recreations } : {}),
       timeFromMs,
       series,
       settledMs,
     });
   const recent = await look(Math.max(0, sinceMs - dayMs), null);
-  const { spans, setBack } = spansOf(recent, sinceMs);
+  const { spans, setBack } = spansOf(recent, Math.max(sinceMs, ...recreations.values()));
   const holed = spans.filter(({ numbers, first, last }) => missingBetween(numbers, first, last).length > 0);
   if (holed.length === 0) return { missing: {}, setBack };
   // Late events, and those below the window's edge, are found by looking at all there are.
@@ -72,13 +76,14 @@ interface Span {
   readonly last: number;
 }
 
-function spansOf(found: readonly SeriesNumbers[], sinceMs: number): { spans: Span[]; setBack: string[] } {
+/** A run that was opened since `knownFromMs` has to be there from its first number on. */
+function spansOf(found: readonly SeriesNumbers[], knownFromMs: number): { spans: Span[]; setBack: string[] } {
   const runs = found.map((numbers) => ({ numbers, run: readSpoolRun(numbers.series) }));
   const spans: Span[] = [];
   const setBack: string[] = [];
   const folders = Map.groupBy(runs, ({ run, numbers }) => run?.folder ?? `node ${numbers.series}`);
   for (const folder of folders.values()) {
-    const ordered = folder.toSorted((a, b) => (a.run?.openedAtMs ?? 0) - (b.run?.openedAtMs ?? 0));
+    const ordered = inOrder(folder);
     for (const [index, { numbers, run }] of ordered.entries()) {
       // Only a run that has come through tells how far the one before it must have come.
       const following = ordered.slice(index + 1).find((later) => later.numbers.settled > 0);
@@ -87,7 +92,7 @@ function spansOf(found: readonly SeriesNumbers[], sinceMs: number): { spans: Spa
       if (beginsBelow && following !== undefined) setBack.push(nameOf(following.numbers));
       spans.push({
         numbers,
-        first: startOf(run, numbers, sinceMs),
+        first: startOf(run, numbers, knownFromMs),
         last: next === null || beginsBelow ? numbers.settled : Math.max(next - 1, numbers.settled),
       });
     }
@@ -95,8 +100,28 @@ function spansOf(found: readonly SeriesNumbers[], sinceMs: number): { spans: Spa
   return { spans, setBack };
 }
 
-function startOf(run: SpoolRun | null, numbers: SeriesNumbers, sinceMs: number): number {
-  return run !== null && run.openedAtMs >= sinceMs ? Math.min(run.first, numbers.lowest) : numbers.lowest;
+interface Run {
+  readonly numbers: SeriesNumbers;
+  readonly run: SpoolRun | null;
+}
+
+/**
+ * Runs of a folder in the order they were opened. Their numbers only grow, so where each begins above the end of the one
+ * before, that is the order, whatever the clock of the node said. Else the folder was set back, and the stamps of the
+ * openings decide, which grow too (`openStamp`).
+ */
+function inOrder(runs: readonly Run[]): readonly Run[] {
+  const byNumber = runs.toSorted((a, b) => (a.run?.first ?? 0) - (b.run?.first ?? 0));
+  const isSetBack = byNumber.some(({ run }, index) => {
+    const before = byNumber[index - 1];
+    return before !== undefined && run !== null && run.first <= before.numbers.settled;
+  });
+  if (!isSetBack) return byNumber;
+  return runs.toSorted((a, b) => (a.run?.openedAtMs ?? 0) - (b.run?.openedAtMs ?? 0));
+}
+
+function startOf(run: SpoolRun | null, numbers: SeriesNumbers, knownFromMs: number): number {
+  return run !== null && run.openedAtMs >= knownFromMs ? Math.min(run.first, numbers.lowest) : numbers.lowest;
 }
 
 function nameOf({ node, series }: SeriesNumbers): string {

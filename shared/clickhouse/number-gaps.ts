@@ -27,6 +27,8 @@ export interface NumbersQuestion {
   readonly kind: 'offset' | 'sequence';
   /** Only rows of these places of the log; the lowest offset of each partition. */
   readonly fromOffsets: ReadonlyMap<number, number>;
+  /** Only rows of a partition that were stored at this time or later; absent: whenever they were. */
+  readonly storedFromMs?: ReadonlyMap<number, number>;
   /** Only events of this time and later, which is what keeps a look cheap; 0 looks at all there are. */
   readonly timeFromMs: number;
   /** Only these series; null: all. */
@@ -45,7 +47,7 @@ export async function storedNumbers(
   clickhouse: ClickHouse,
   question: NumbersQuestion,
 ): Promise<SeriesNumbers[]> {
-  const { kind, fromOffsets, timeFromMs, series, settledMs } = question;
+  const { kind, fromOffsets, storedFromMs, timeFromMs, series, settledMs } = question;
   const isOffset = kind === 'offset';
   const rows = await clickhouse.query<BucketRow>(
     `SELECT ${isOffset ? 'toString(kafka_partition)' : "if(spool != '', toString(spool), toString(node))"} AS series,
@@ -63,6 +65,7 @@ export async function storedNumbers(
     )
     WHERE time >= fromUnixTimestamp64Milli({timeFrom:Int64}, 'UTC')
       AND kafka_offset >= {froms:Array(UInt64)}[indexOf({partitions:Array(UInt16)}, kafka_partition)]
+      ${storedFromMs === undefined ? '' : 'AND toUnixTimestamp64Milli(ingested_at) >= {storedFroms:Array(Int64)}[indexOf({partitions:Array(UInt16)}, kafka_partition)]'}
       ${isOffset ? '' : "AND (spool != '' OR type = {requestType:String})"}
       ${series === null ? '' : 'AND series IN {series:Array(String)}'}
     GROUP BY series, bucket
@@ -73,6 +76,11 @@ export async function storedNumbers(
       timeFrom: timeFromMs,
       partitions: [...fromOffsets.keys()],
       froms: [...fromOffsets.values()],
+      ...(storedFromMs === undefined
+        ? {}
+        : {
+            storedFroms: [...fromOffsets.keys()].map((key) => storedFromMs.get(key) ?? 0),
+          }),
       ...(isOffset ? {} : { requestType: requestEventType }),
       ...(series === null ? {} : { series }),
     },

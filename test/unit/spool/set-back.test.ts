@@ -3,6 +3,7 @@
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import type { SpoolOptions } from '../../../services/gateway/spool.ts';
 import { readSpoolRun } from '../../../shared/domain/spool-run.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { copyAsCrashed, eventOf, newFolder, openIn, removeFolder } from './folder.ts';
@@ -18,8 +19,12 @@ function folder(path: string = newFolder()): string {
 }
 
 /** Appends so many events, takes all that is unsent, acknowledges it if asked, and answers the stamps. */
-async function run(directory: string, count: number, { acknowledge = true } = {}) {
-  const { spool } = await openIn(directory);
+async function run(
+  directory: string,
+  count: number,
+  { acknowledge = true, ...options }: Partial<SpoolOptions> & { readonly acknowledge?: boolean } = {},
+) {
+  const { spool } = await openIn(directory, options);
   for (let index = 0; index < count; index += 1) spool.append(eventOf('acme', 'x'));
   await spool.flushed();
   const records = [];
@@ -42,6 +47,15 @@ test('a restart goes on in the same series, where the run before it ended', asyn
   expect(after.map(({ sequence }) => sequence)).toEqual([4, 5]);
   expect(after[0]!.run).toMatchObject({ folder: before[0]!.run.folder, first: 4 });
   expect(after[0]!.name).not.toBe(before[0]!.name);
+});
+
+test('openings are stamped in their order, also where the clock was set back between them', async () => {
+  const directory = folder();
+  const before = await run(directory, 1, { clock: { now: () => 1_790_000_000_000 } });
+  const after = await run(directory, 1, { clock: { now: () => 1_780_000_000_000 } });
+  const later = await run(directory, 1, { clock: { now: () => 1_780_000_000_500 } });
+  const opened = [before, after, later].map(([record]) => record!.run.openedAtMs);
+  expect(opened).toEqual([1_790_000_000_000, 1_790_000_000_001, 1_790_000_000_002]);
 });
 
 test('what was appended and not sent keeps the run that numbered it', async () => {

@@ -1,0 +1,32 @@
+import type { ClickHouse } from '../clickhouse/client.ts';
+import type { ConsumedRange } from '../kafka/consumed-window.ts';
+
+/**
+ * When the topic was created again, by partition: where rows were stored before the first record of the topic was made,
+ * they are of an earlier topic of the same name. Its records are gone, so what explained its numbers is gone too.
+ */
+export type Recreations = ReadonlyMap<number, number>;
+
+export async function findRecreations(
+  clickhouse: ClickHouse,
+  window: readonly ConsumedRange[],
+  timeFromMs: number,
+): Promise<Recreations> {
+  const young = window.filter(({ bornMs }) => bornMs > 0);
+  if (young.length === 0) return new Map();
+  const rows = await clickhouse.query<{ partition: number }>(
+    `SELECT kafka_partition AS partition FROM stored_events
+    WHERE time >= fromUnixTimestamp64Milli({timeFrom:Int64}, 'UTC') AND has({partitions:Array(UInt16)}, kafka_partition)
+    GROUP BY partition
+    HAVING toUnixTimestamp64Milli(min(ingested_at)) < {births:Array(Int64)}[indexOf({partitions:Array(UInt16)}, partition)]`,
+    {
+      timeFrom: timeFromMs,
+      partitions: young.map(({ partition }) => partition),
+      births: young.map(({ bornMs }) => bornMs),
+    },
+  );
+  const earlier = new Set(rows.map(({ partition }) => partition));
+  return new Map(
+    young.flatMap(({ partition, bornMs }) => (earlier.has(partition) ? [[partition, bornMs] as const] : [])),
+  );
+}

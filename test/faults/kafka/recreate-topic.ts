@@ -1,0 +1,18 @@
+import type { Kafka } from '../../../shared/kafka/kafka.ts';
+import { eventually } from '../../support/servers.ts';
+
+/** Deletes a topic with all its records and creates it again under the same name: its offsets begin at 0 once more. */
+export async function recreateTopic(kafka: Kafka, topic: string, partitions: number): Promise<void> {
+  const connection = kafka.open();
+  const admin = connection.client.admin();
+  try {
+    await admin.connect();
+    await admin.deleteTopics({ topics: [topic] });
+    await eventually(
+      () => admin.createTopics({ topics: [{ topic, numPartitions: partitions, replicationFactor: 1 }] }),
+      { timeoutMs: 30_000, intervalMs: 100 },
+    );
+  } finally {
+    connection.destroy();
+  }
+}
