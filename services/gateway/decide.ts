@@ -183,7 +183,7 @@ function limited(found: Case, id: string, result: CheckResult, permit: Permit | 
     limitedBy: reason === 'invalid' ? [reason] : limitedBy,
     retryAfterMs: passed || reason === 'invalid' ? null : retryAfterMs,
     delayMs: passed ? slowDownDelayMs(found.plan.slowDown, found.plan.limits, result.states) : 0,
-    degraded: result.degraded,
+    degraded: result.degraded || permit?.degraded === true,
     checkMicros: result.checkMicros,
   };
   return verdictOf(found, decision, permit === null ? nothing : () => permit.release());

@@ -3,15 +3,16 @@ import { readInstant } from '../../../shared/domain/instant.ts';
 import type { ConsoleParts } from '../console.ts';
 import { recentChanges } from '../tenants/audit-trail.ts';
 import type { AdminApp } from './answer.ts';
-import { sendProblem } from './answer.ts';
+import { sendOutcome, sendProblem } from './answer.ts';
 import { actorOf } from './authenticate.ts';
 import { operations } from './operations.ts';
 
 /** What concerns the whole installation: emergency reset, audit trail, dead letters, loss audit. */
 export function registerInstallation(app: AdminApp, parts: ConsoleParts): void {
-  app.post('/admin/v1/reset', { schema: operations.resetAllTenants }, (request) =>
-    parts.resets.all(actorOf(request.headers['x-actor'])),
-  );
+  app.post('/admin/v1/reset', { schema: operations.resetAllTenants }, async (request, reply) => {
+    const outcome = await parts.resets.all(actorOf(request.headers['x-actor']));
+    return outcome.ok ? outcome.value : sendOutcome(reply, outcome);
+  });
   app.get('/admin/v1/audit', { schema: operations.listChanges }, (request) => {
     const { tenant_id: tenantId, actor, limit = 100 } = request.query;
     return { changes: recentChanges([...parts.directory.all()], { tenantId, actor }).slice(0, limit) };

@@ -1,11 +1,12 @@
 import { periodAt } from '../../../shared/domain/calendar.ts';
+import { problemOfTenantId } from '../../../shared/domain/identity.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Clock } from '../../../shared/runtime/clock.ts';
 import type { Limiter } from '../../../shared/redis/limiter.ts';
 import { done, refused } from '../problem.ts';
-import type { Outcome } from '../problem.ts';
+import type { Outcome, Refusal } from '../problem.ts';
 import type { UsageReader } from '../usage-reader.ts';
 import type { TenantRecords } from './records.ts';
 import { liveUsage } from './status.ts';
@@ -22,7 +23,7 @@ export interface ResetOptions {
 
 export interface Resets {
   tenant(tenantId: string, actor: string, reason: string): Promise<Outcome<TenantRecord>>;
-  all(actor: string): Promise<{ readonly tenants: number }>;
+  all(actor: string): Promise<Outcome<{ readonly tenants: number }>>;
 }
 
 /** Tenants with usage this month that an emergency reset stores a baseline for. */
@@ -57,30 +58,50 @@ export function createResets({ records, limiter, usage, policy, clock, logger }:
     return outcome;
   }
 
-  async function all(actor: string): Promise<{ readonly tenants: number }> {
+  /** The records of all tenants first, then the counters: without all of the records no counter is touched. */
+  async function all(actor: string): Promise<Outcome<{ readonly tenants: number }>> {
     const nowMs = clock.now();
     const monthStart = Date.UTC(new Date(nowMs).getUTCFullYear(), new Date(nowMs).getUTCMonth(), 1);
-    const active = await usage.heaviest(monthStart, tenantsMax);
+    const heaviest = await usage.heaviest(monthStart, tenantsMax);
+    // Usage that was stored under other rules for ids has no record to heal from.
+    const active = heaviest
+      .map(({ tenant_id: tenantId }) => tenantId)
+      .filter((tenantId) => problemOfTenantId(tenantId) === null);
+    const [first] = active;
+    if (
+      first !== undefined &&
+      (await liveUsage(limiter, policy(), records.of(first), first, null, nowMs)) === null
+    )
+      return unreachable;
     logger.warn(
       { audit: true, actor, action: 'reset-all', tenants: active.length },
       'emergency reset begins',
     );
-    for (const { tenant_id: tenantId } of active) {
-      const { day, month } = await usage.totals(tenantId, records.of(tenantId).time_zone ?? 'UTC', nowMs);
-      await records.change(tenantId, actor, (record) =>
-        done({
-          record: {
-            ...record,
-            reset: { at_ms: nowMs, actor, day_units: day.consumed ?? 0, month_units: month.consumed ?? 0 },
-          },
-          action: 'reset',
-          detail: 'Counters reset with those of all tenants',
-        }),
-      );
+    for (const [written, tenantId] of active.entries()) {
+      const outcome = await recordReset(tenantId, actor, nowMs);
+      if (!outcome.ok) return notAllRecorded(outcome, written, active.length);
     }
     await limiter.resetAll();
     logger.warn({ audit: true, actor, action: 'reset-all', tenants: active.length }, 'emergency reset done');
-    return { tenants: active.length };
+    return done({ tenants: active.length });
+  }
+
+  async function recordReset(tenantId: string, actor: string, nowMs: number): Promise<Outcome<TenantRecord>> {
+    const { day, month } = await usage.totals(tenantId, records.of(tenantId).time_zone ?? 'UTC', nowMs);
+    const counted = { day_units: day.consumed ?? 0, month_units: month.consumed ?? 0 };
+    return records.change(tenantId, actor, (record) =>
+      done({
+        record: { ...record, reset: { at_ms: nowMs, actor, ...counted } },
+        action: 'reset',
+        detail: 'Counters reset with those of all tenants',
+      }),
+    );
+  }
+
+  function notAllRecorded(refusal: Refusal, written: number, of: number): Refusal {
+    logger.warn({ audit: true, action: 'reset-all', written, of }, 'emergency reset refused');
+    const rest = `${written} of ${of} tenants had been recorded as reset; no counter was reset. Repeat it then.`;
+    return { ...refusal, title: 'Not reset', detail: `${refusal.detail} ${rest}` };
   }
 }
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { createBed } from './bed.ts';
-import type { Bed } from './bed.ts';
+import type { Bed, BedOptions } from './bed.ts';
 
 let bed: Bed;
 beforeAll(async () => {
@@ -69,6 +69,26 @@ describe('control', () => {
     expect(bed.directory.get(id)?.reset?.day_units).toBe(30);
     const { body } = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
     expect(body['requests_this_minute']).toBe(0);
+  });
+
+  test.for<[string, BedOptions, string]>([
+    ['while tenant records cannot be changed', { recordBrokers: '127.0.0.1:1' }, 'nothing can be changed'],
+    ['while Redis is away', { redisUrl: 'redis://127.0.0.1:1' }, 'nothing was reset'],
+  ])('C4: the reset of all refuses %s, and changes nothing', async ([, broken, why]) => {
+    const id = uniqueName('kept');
+    await bed.spend(id, 30);
+    await storeUsage(bed.clickhouse, [{ timeMs: Date.now() - 1000, tenant: id, units: 30 }]);
+    const other = await createBed({ ...broken, namespace: bed.namespace });
+    try {
+      const refused = await other.admin('POST /admin/v1/reset', { confirm: 'reset all tenants' });
+      expect(refused.status).toBe(503);
+      expect(refused.body['detail']).toContain(why);
+    } finally {
+      await other.dispose();
+    }
+    expect(bed.directory.get(id)?.reset).toBeUndefined();
+    const { body } = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+    expect(body['requests_this_minute']).toBe(30);
   });
 
   test('C3: a block holds until its time, or until it is lifted', async () => {

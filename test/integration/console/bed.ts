@@ -73,6 +73,8 @@ export interface BedOptions {
   readonly namespace?: Namespace;
   readonly clickhouseUrl?: string;
   readonly redisUrl?: string;
+  /** Brokers of the tenants' records; where nobody answers the console goes on without having read them. */
+  readonly recordBrokers?: string;
 }
 
 /** A console on the real servers, with names of its own, in this process. */
@@ -89,12 +91,14 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
   const redis = connectRedis(options.redisUrl ?? servers().redisUrl, logger);
   const common = { clock: systemClock, registry, logger };
   const limiter = createLimiter({ ...common, redis, keyPrefix, callTimeoutMs: 2_000 });
-  const directory = createTenantDirectory({ kafka, topics, registry });
-  const read = createClickHouse({
-    url: options.clickhouseUrl ?? servers().clickhouseUrl,
-    database,
-    requestTimeoutMs: 5_000,
+  const { recordBrokers: brokers = servers().kafkaBrokers } = options;
+  const directory = createTenantDirectory({
+    kafka: createKafka({ brokers, clientId: 'test', logger }),
+    topics,
+    registry,
   });
+  const { clickhouseUrl: url = servers().clickhouseUrl } = options;
+  const read = createClickHouse({ url, database, requestTimeoutMs: 5_000 });
   const producer = createProducer(kafka, { registry });
   const sessionEnds = createSessionEnds({ kafka, topics, producer, clock: systemClock, registry });
   const testMessages: AlertEvent[] = [];
@@ -126,7 +130,8 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
     publicUrl: () => 'http://console.test',
     ...common,
   });
-  await eventually(() => directory.ready() && sessionEnds.ready(), { timeoutMs: 30_000 });
+  const unread = options.recordBrokers !== undefined;
+  await eventually(() => (unread || directory.ready()) && sessionEnds.ready(), { timeoutMs: 30_000 });
   if (options.redisUrl === undefined) await eventually(() => redis.status === 'ready');
   return {
     namespace,

@@ -111,6 +111,23 @@ test('D1: with Redis gone requests are answered all the same, with limits and ma
   await alone.close();
 });
 
+test('D1: a permit that a node grants by itself is marked degraded, where no window says so', async () => {
+  const parts = {
+    plans: '{ free: { limits: [] } }',
+    platform: '{ limits: [{ name: platform, per: global, type: concurrent, limit: 100 }] }',
+  };
+  const alone = await startGateway({
+    policy: parts,
+    upstream: proxy.upstream.url,
+    redisUrl: 'redis://127.0.0.1:1',
+  });
+  const headers = await as(uniqueName('acme'));
+  // The first request finds out that Redis does not answer.
+  for (let i = 0; i < 2; i += 1) expect((await fetch(`${alone.proxyUrl}/x`, { headers })).status).toBe(200);
+  expect(alone.requests().map(({ data }) => data.degraded)).toEqual([true, true]);
+  await alone.close();
+});
+
 test('B11: near its limit a request is held back before it is served, more the nearer', async () => {
   const slow = await startGateway({
     policy: {
