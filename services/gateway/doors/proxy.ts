@@ -15,6 +15,7 @@ import { allowedMethods } from '../transport/listener.ts';
 import { requestFault } from '../transport/request-fault.ts';
 import type { Fault } from '../transport/fault.ts';
 import { upgradeOf } from '../transport/upgrade.ts';
+import { createUpstreamConnector } from '../transport/upstream-socket.ts';
 import type { Verdict } from '../verdict.ts';
 import { createWebSockets } from '../websocket/handshake.ts';
 import { clientHeaders, upstreamHeaders } from './forwarded-headers.ts';
@@ -84,7 +85,7 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
     if (pool === undefined) {
       pool = new Pool(origin, {
         connections: connectionsMax,
-        connect: { timeout: connectTimeoutMs },
+        connect: createUpstreamConnector(connectTimeoutMs),
         headersTimeout: options.upstreamTimeoutMs,
         bodyTimeout: options.bounds.upstreamIdleTimeoutMs,
       });

@@ -8,6 +8,7 @@ import type { TransportBounds } from './bounds.ts';
 import { answerClientError } from './client-error.ts';
 import { afterResponse, trackConnections } from './connection.ts';
 import { holdContinue } from './expectation.ts';
+import { allowHalfClose } from './half-close.ts';
 import { lingerOnClose } from './linger.ts';
 import { keepPace } from './pace.ts';
 import { answerOnSocket } from './socket-answer.ts';
@@ -52,6 +53,7 @@ export function createListener(
   server.on('close', () => pace.close());
   holdContinue(server);
   server.on('connection', lingerOnClose);
+  allowHalfClose(server);
   server.on('clientError', (error, socket) => answerClientError(gate, door, error, asSocket(socket)));
   server.on('upgrade', (request, stream, head) => {
     const socket = asSocket(stream);

@@ -91,7 +91,7 @@ const ways: readonly Way[] = [
   { what: 'it is not modified', path: '/304', statuses: [304] },
   { what: 'it is refused', plan: 'none', statuses: [429] },
   { what: 'two that are pipelined are served', times: 2, statuses: [200, 200] },
-  { what: 'the client leaves while it is decided about', end: leave, statuses: [499] },
+  { what: 'the client leaves while it is decided about', path: '/never', end: leave, statuses: [499] },
   { what: 'the client leaves before the answer', path: '/never', end: leaveOnceReached, statuses: [499] },
   {
     what: 'the client leaves during the answer',
