@@ -17,6 +17,7 @@ export const debianPackages = {
   chromium: 'chromium',
   kcat: 'kcat',
   gcc: 'gcc',
+  go: 'golang-go',
 } as const;
 
 export type Program = keyof typeof debianPackages;

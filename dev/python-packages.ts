@@ -11,8 +11,8 @@ import type { Say } from './packages.ts';
 
 const run = promisify(execFile);
 
-/** The lists in `dev/python`: other people's proxies, clients and fuzzers that come as Python packages. */
-export type PythonList = 'proxies' | 'clients' | 'openmeter' | 'fuzzers';
+/** The lists in `dev/python`: other people's proxies, clients, fuzzers and frameworks that come as Python packages. */
+export type PythonList = 'proxies' | 'clients' | 'openmeter' | 'fuzzers' | 'upstreams';
 
 /**
  * The `bin` folder of a virtual environment with the packages of a list, e.g. for `join(bin, 'python')`. It is made once

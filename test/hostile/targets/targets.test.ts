@@ -201,6 +201,19 @@ describe.each(upstreamKinds)('$name', ({ start, requests }) => {
     return story;
   }
 
+  test.each(['/agent%2Fchat', '/agent%2fchat', '/agent/%63hat', '/x/../agent/chat'])(
+    'F4: POST %s is charged to the route that serves it, or is a 400',
+    async (target) => {
+      for (const reading of ['{}', requests]) {
+        gateway.usePolicy({ ...policy, requests: reading });
+        const story = await holds(target);
+        if (!story.includes('served null')) continue;
+        expect(story).toMatch(/charged \S+ for \S* \(400\)$/);
+        expect(gateway.requests()[0]?.data.limited_by).toEqual(['invalid']);
+      }
+    },
+  );
+
   test('F4: what the upstream serves is what was charged, for every spelling of the corpus', async () => {
     for (const reading of ['{}', requests]) {
       gateway.usePolicy({ ...policy, requests: reading });

@@ -1,11 +1,15 @@
+import { execFile } from 'node:child_process';
 import { createServer } from 'node:http';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import express from 'express';
 import { fastify } from 'fastify';
 import { needProgram } from '../../../dev/packages.ts';
+import { pythonBin } from '../../../dev/python-packages.ts';
 import { freePort } from '../../../dev/servers/free-port.ts';
 import { startServerProcess } from '../../../dev/servers/server-process.ts';
 
@@ -84,6 +88,21 @@ export const upstreamKinds: readonly UpstreamKind[] = [
     requests: '{ letter_case: sensitive, parameters: text, double_encoding: text }',
     start: startWsgi,
   },
+  {
+    name: 'FastAPI (uvicorn)',
+    requests: '{ letter_case: sensitive, parameters: text, double_encoding: text }',
+    start: startFastApi,
+  },
+  {
+    name: 'Express',
+    requests: '{ letter_case: insensitive, parameters: text, double_encoding: text }',
+    start: () => startExpress(),
+  },
+  {
+    name: 'Go (net/http, ServeMux)',
+    requests: '{ letter_case: sensitive, parameters: text, double_encoding: text }',
+    start: startGo,
+  },
 ];
 
 function servedBy(path: string): string {
@@ -101,6 +120,23 @@ async function startNode(pathOf: (url: string) => string): Promise<Upstream> {
     }
     response.end('served');
   });
+  return listening(server);
+}
+
+function startExpress(): Promise<Upstream> {
+  const app = express();
+  for (const [path, served] of [
+    ['/agent/chat', 'chat'],
+    ['/free', 'free'],
+    ['/files/*rest', 'files'],
+    ['/*rest', 'other'],
+  ] as const) {
+    app.post(path, (_request, response) => void response.set('x-served', served).send('served'));
+  }
+  return listening(createServer(app));
+}
+
+async function listening(server: Server): Promise<Upstream> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
@@ -177,13 +213,31 @@ async function startProgram(
   configuration: (port: number, dir: string) => string,
   commandLine: (program: string, file: string, dir: string) => string[],
 ): Promise<Upstream> {
-  const program = await needProgram(name, (line) => process.stderr.write(`${line}\n`));
+  const program = await needProgram(name, say);
   return startServer(name, async (port, dir) => {
     const file = join(dir, 'configuration');
     await writeFile(file, configuration(port, dir));
     return commandLine(program, file, dir);
   });
 }
+
+async function startFastApi(): Promise<Upstream> {
+  const python = join(await pythonBin('upstreams', say), 'python');
+  const script = join(import.meta.dirname, 'fastapi_upstream.py');
+  return startServer('fastapi', (port) => Promise.resolve([python, script, String(port)]));
+}
+
+async function startGo(): Promise<Upstream> {
+  const go = await needProgram('go', say);
+  const source = join(import.meta.dirname, 'go_upstream.go');
+  return startServer('go', async (port, dir) => {
+    const program = join(dir, 'upstream');
+    await promisify(execFile)(go, ['build', '-o', program, source]);
+    return [program, String(port)];
+  });
+}
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 function startWsgi(): Promise<Upstream> {
   const script = join(import.meta.dirname, 'wsgi_upstream.py');
@@ -198,7 +252,7 @@ async function startServer(
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const [command = '', ...args] = await commandLine(port, dir);
-  const process = await startServerProcess({
+  const started = await startServerProcess({
     name,
     command,
     args,
@@ -211,7 +265,7 @@ async function startServer(
   return {
     url,
     close: async () => {
-      await process.stop();
+      await started.stop();
       await rm(dir, { recursive: true, force: true });
     },
   };
