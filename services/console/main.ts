@@ -9,7 +9,7 @@ import { watchPolicy } from '../../shared/policy/load.ts';
 import { connectRedis } from '../../shared/redis/client.ts';
 import { createLimiter } from '../../shared/redis/limiter.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
-import { readConfig } from '../../shared/runtime/config.ts';
+import { readConfig, secretVariable } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import { hostVariable, listenOn } from '../../shared/runtime/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
@@ -34,8 +34,8 @@ const config = readConfig(
     CLICKHOUSE_USER: Type.String({ default: 'default' }),
     CLICKHOUSE_PASSWORD: Type.String({ default: '' }),
     TOLLGATE_POLICY: Type.String({ default: 'policies/default.yaml' }),
-    TOLLGATE_ADMIN_TOKEN: Type.String({ minLength: 16, maxLength: secretLengthMax }),
-    TOLLGATE_PORTAL_SECRET: Type.String({ minLength: 16 }),
+    TOLLGATE_ADMIN_TOKEN: secretVariable(secretLengthMax),
+    TOLLGATE_PORTAL_SECRET: secretVariable(),
     TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
     TOLLGATE_KEY_PREFIX: Type.String({ default: 'tg' }),
     TOLLGATE_CONSOLE_URL: Type.String({ default: '' }),

@@ -17,7 +17,7 @@ import type { ForeignJob, ForeignPlace } from './foreign-producer.ts';
 
 const serviceNames: readonly ServiceName[] = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'];
 const topicNames: readonly TopicName[] = ['usage', 'totals', 'tenants', 'alerts', 'deliveries'];
-const adminToken = 'not-an-admin-token-0123456789';
+const adminToken = 'not-an-admin-token-0123456789abcdef';
 
 let alerting: Alerting;
 let installation: Installation;

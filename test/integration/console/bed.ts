@@ -33,8 +33,8 @@ import { createUsageReader } from '../../../services/console/usage-reader.ts';
 import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
 import type { Namespace } from '../../support/servers.ts';
 
-export const adminToken = 'an-admin-token-of-tests';
-export const portalSecret = 'a-portal-secret-of-tests';
+export const adminToken = 'an-admin-token-of-tests-0123456789';
+export const portalSecret = 'a-portal-secret-of-tests-0123456789';
 const jwtSecret = 'a-jwt-secret-of-tests-0123456789';
 const policyEnv = {
   TOLLGATE_JWT_SECRET: jwtSecret,

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import { connectRedis, isCluster } from '../../../shared/redis/client.ts';
-import { readConfig } from '../../../shared/runtime/config.ts';
+import { readConfig, secretVariable } from '../../../shared/runtime/config.ts';
 
 const schema = Type.Object({
   PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8080 }),
@@ -30,6 +30,15 @@ test('every mistake is named at once, with what is allowed, and no value is repe
   expect(read).toThrow('TOKEN must NOT have fewer than 4 characters');
   expect(read).not.toThrow(/disk|eighty/);
   expect(() => readConfig(schema, {})).toThrow("must have required property 'TOKEN'");
+});
+
+test('a secret has 32 bytes or more, however many characters those are', () => {
+  const secrets = Type.Object({ SECRET: secretVariable() });
+  const read = (SECRET: string): unknown => readConfig(secrets, { SECRET });
+  expect(() => read('x'.repeat(31))).toThrow('SECRET must have 32 bytes or more; use random ones');
+  expect(() => read('')).toThrow("must have required property 'SECRET'");
+  expect(read('x'.repeat(32))).toEqual({ SECRET: 'x'.repeat(32) });
+  expect(read('ü'.repeat(16))).toEqual({ SECRET: 'ü'.repeat(16) });
 });
 
 test('rediss:// is TLS with its name and password, for one server and for a cluster', () => {
