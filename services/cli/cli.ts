@@ -3,9 +3,10 @@ import type { ParseArgsOptionDescriptor } from 'node:util';
 import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
 import { createAdminClient } from './admin-client.ts';
 import { commands } from './commands.ts';
-import type { Command, Invocation } from './command.ts';
+import type { Command, Invocation, Method } from './command.ts';
 import { UsageMistake } from './command.ts';
 import { CliFailure } from './installation.ts';
+import { printableAnswer, printableJson, printableLines } from './printable.ts';
 import type { Installation } from './installation.ts';
 
 export interface CliOptions {
@@ -20,7 +21,8 @@ export interface CliOptions {
 
 /** Runs one command; answers the exit code. */
 export async function runCli(options: CliOptions): Promise<0 | 1 | 2> {
-  const { args, out, err } = options;
+  const { args, out } = options;
+  const err = (text: string): void => options.err(printableLines(text));
   const words = args.filter((arg) => !arg.startsWith('-'));
   if (words.length === 0) {
     out(overview());
@@ -59,17 +61,19 @@ async function run(command: Command, options: CliOptions): Promise<0 | 1> {
       `“${command.name}” takes ${least === most ? least : `${least} to ${most}`} words after it.`,
     );
   let client: ReturnType<typeof createAdminClient> | null = null;
+  const asJson = parsed.values['json'] === true;
   const invocation: Invocation = {
     operands: parsed.positionals,
     flags: parsed.values,
     nowMs: options.nowMs,
-    call: async (method, path, body) => {
+    call: async <Answer>(method: Method, path: string, body?: object) => {
       client ??= createAdminClient(await options.installation(), options.actor);
-      return client.call(method, path, body);
+      const answer = await client.call<Answer>(method, path, body);
+      return asJson ? answer : (printableAnswer(answer) as Answer);
     },
   };
   const { data, text, failed = false } = await command.run(invocation);
-  options.out(parsed.values['json'] === true ? JSON.stringify(data, null, 2) : text);
+  options.out(asJson ? printableJson(data) : printableLines(text));
   return failed ? 1 : 0;
 }
 

@@ -3,15 +3,13 @@ export interface Flag {
   readonly help: string;
 }
 
+export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+
 export interface Invocation {
   readonly operands: readonly string[];
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
   readonly nowMs: number;
-  readonly call: <Answer>(
-    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
-    path: string,
-    body?: object,
-  ) => Promise<Answer>;
+  readonly call: <Answer>(method: Method, path: string, body?: object) => Promise<Answer>;
 }
 
 export interface Report {

@@ -175,6 +175,30 @@ describe('tollgate', () => {
     }
   });
 
+  test('text of others cannot act upon the terminal, and is the same in JSON', async () => {
+    const evil = '\u001b]0;owned\u0007\u001b[2Jfoo\rbar\u009b31m\u202egnp.exe\nTENANT  PLAN';
+    const letter = {
+      reason: `${uniqueName('odd')} ${evil}`,
+      topic: bed.topics.usage,
+      partition: 0,
+      offset: null,
+    };
+    const record = deadLetterRecord({ ...letter, key: 'acme', value: Buffer.from(evil), atMs: Date.now() });
+    const [place] = await bed.producer.send(bed.topics.deadLetters, [record]);
+    const id = `${place?.partition ?? -1}-${place?.offset ?? -1}`;
+    const acting = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/;
+    for (const args of [['list'], ['show', id]]) {
+      const { out, err, code } = await tollgate(['dead-letters', ...args]);
+      expect([code, err, acting.exec(out)]).toEqual([0, '', null]);
+      expect(out).toContain('\\u001b]0;owned\\u0007');
+      expect(out).not.toMatch(/^TENANT {2}PLAN/m);
+      const json = await tollgate(['dead-letters', ...args, '--json']);
+      expect(acting.exec(json.out)).toBeNull();
+      expect(JSON.stringify(JSON.parse(json.out))).toContain(JSON.stringify(evil).slice(1, -1));
+    }
+    expect(acting.exec((await tollgate(['dead-letters', 'show', evil])).err)).toBeNull();
+  });
+
   test('policy check accepts the shipped policy, and names the line of a mistake in a bad one', async () => {
     expect(await tollgate(['policy', 'check', 'policies/default.yaml'])).toMatchObject({ code: 0, err: '' });
     const folder = await mkdtemp(join(tmpdir(), 'tollgate-cli-'));
