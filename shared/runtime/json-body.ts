@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { isDeeper } from './json-bytes.ts';
+import { isDeeper, repeatedName } from './json-bytes.ts';
 
 /** Nothing that is asked of a listener needs more; see `isDeeper`. */
 const depthMax = 32;
@@ -23,7 +23,7 @@ type Listener = Pick<
   'getDefaultJsonParser' | 'removeContentTypeParser' | 'addContentTypeParser'
 >;
 
-/** Reads bodies of these types as JSON: in UTF-8 only, and no deeper than what works on them can go. */
+/** Reads bodies of these types as JSON: in UTF-8 only, no deeper than what works on them can go, and no name twice. */
 export function acceptJson(app: Listener, types: readonly string[], decode?: BodyDecoder): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeContentTypeParser('application/json');
@@ -36,6 +36,10 @@ export function acceptJson(app: Listener, types: readonly string[], decode?: Bod
       const value = await parsed(request, body.toString('utf8'));
       if (isDeeper(value, depthMax)) {
         throw new BodyError(400, `The body is nested deeper than ${depthMax} levels.`);
+      }
+      const name = repeatedName(body);
+      if (name !== null) {
+        throw new BodyError(400, `The body has the member ${JSON.stringify(name)} twice; send it once.`);
       }
       return value;
     },

@@ -3,7 +3,8 @@ import { isUtf8 } from 'node:buffer';
 import { eventBounds } from '../../../shared/domain/events/bounds.ts';
 import { isJsonType } from '../../../shared/domain/events/content.ts';
 import type { Json } from '../../../shared/domain/events/fields.ts';
-import { readJson } from '../../../shared/runtime/json-bytes.ts';
+import { readJson, repeatedName } from '../../../shared/runtime/json-bytes.ts';
+import type { JsonReading } from '../../../shared/runtime/json-bytes.ts';
 import { beginsArray, jsonMembers } from './json-members.ts';
 
 /** One event of a request, in JSON format, or why it cannot be read. */
@@ -65,11 +66,18 @@ function batchOf(body: Buffer): RequestEvents {
 }
 
 function structured(text: Buffer): Member {
-  const read = readJson(text, eventBounds.depthMax);
+  const read = readOnce(text);
   if ('problem' in read) return { problem: `the event ${read.problem}` };
   return typeof read.value === 'object' && read.value !== null && !Array.isArray(read.value)
     ? { event: read.value as Json }
     : { problem: 'the event is not a JSON object' };
+}
+
+/** JSON in which no object has a name twice: what is stored must be what its sender's own reader reads. */
+function readOnce(text: Buffer): JsonReading {
+  const read = readJson(text, eventBounds.depthMax);
+  const name = 'problem' in read ? null : repeatedName(text);
+  return name === null ? read : { problem: `has the member ${JSON.stringify(name)} twice` };
 }
 
 function binary({ rawHeaders, body }: EventMessage): Member {
@@ -86,7 +94,7 @@ function binary({ rawHeaders, body }: EventMessage): Member {
     attributes.set(name, value);
   }
   if (body.length > 0) {
-    const read = readJson(body, eventBounds.depthMax);
+    const read = readOnce(body);
     if ('problem' in read) return { problem: `the data ${read.problem}` };
     attributes.set('data', read.value);
   }

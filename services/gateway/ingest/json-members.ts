@@ -1,6 +1,8 @@
+import { endOfString } from '../../../shared/runtime/json-bytes.ts';
+
 const [openBracket, closeBracket] = [0x5b, 0x5d];
 const [openBrace, closeBrace] = [0x7b, 0x7d];
-const [comma, quote, backslash] = [0x2c, 0x22, 0x5c];
+const [comma, quote] = [0x2c, 0x22];
 
 export interface JsonMembers {
   /** Texts of the members, the first `countMax` of them. */
@@ -48,15 +50,6 @@ export function jsonMembers(bytes: Buffer, countMax: number): JsonMembers | null
 /** True where the text of a JSON value begins an array. Blanks before it are skipped, however many. */
 export function beginsArray(bytes: Buffer): boolean {
   return bytes[skipBlanks(bytes, 0)] === openBracket;
-}
-
-/** Index of the quote that ends the string which begins at `from`; the length where none does. */
-function endOfString(bytes: Buffer, from: number): number {
-  for (let at = from + 1; at < bytes.length; at += 1) {
-    if (bytes[at] === backslash) at += 1;
-    else if (bytes[at] === quote) return at;
-  }
-  return bytes.length;
 }
 
 function skipBlanks(bytes: Buffer, from: number): number {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
-import { createBed } from './bed.ts';
+import { adminToken, createBed } from './bed.ts';
 import type { Bed } from './bed.ts';
 
 let bed: Bed;
@@ -21,13 +21,7 @@ describe('the token', () => {
     '/admin/v1/no-such-thing',
   ];
   test.each(paths)('%s answers 401 without it, as a problem', async (url) => {
-    for (const authorization of [
-      undefined,
-      'Bearer wrong',
-      'Bearer ',
-      'Basic YTpi',
-      'an-admin-token-of-tests',
-    ]) {
+    for (const authorization of [undefined, 'Bearer wrong', 'Bearer ', 'Basic YTpi', adminToken]) {
       const headers = authorization === undefined ? {} : { authorization };
       const answer = await bed.console.admin.inject({ method: 'GET', url, headers });
       expect(answer.statusCode).toBe(401);
@@ -41,6 +35,27 @@ describe('the token', () => {
     expect(metrics.statusCode).toBe(200);
     expect(metrics.body).toContain('tollgate_console_requests_total');
     expect((await bed.console.admin.inject('/readyz')).json()).toEqual({ ready: true, waiting_for: [] });
+  });
+});
+
+describe('a member that a body has twice', () => {
+  test.each([
+    ['in the record', '{"plan":"pro","plan":"free"}', 'plan'],
+    ['written another way', '{"plan":"pro","pl\\u0061n":"free"}', 'plan'],
+    ['deeper', '{"overrides":{"minute":1,"day":2,"minute":3}}', 'minute'],
+  ])('%s is refused and named: programs differ in which one they take', async (_where, payload, name) => {
+    for (const method of ['PUT', 'PATCH'] as const) {
+      const answer = await bed.console.admin.inject({
+        method,
+        url: `/admin/v1/tenants/${uniqueName('twice')}`,
+        headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
+        payload,
+      });
+      expect([answer.statusCode, answer.body]).toEqual([
+        400,
+        expect.stringContaining(`The body has the member \\"${name}\\" twice`),
+      ]);
+    }
   });
 });
 

@@ -24,6 +24,23 @@ function only(found: RequestEvents): Member {
   return found.members[0]!;
 }
 
+test('a member that an event has twice is refused and named, and the rest of its batch is read', () => {
+  const event = '{"specversion":"1.0","id":"e1","source":"/app","type":"tokens"}';
+  const twice = '{"specversion":"1.0","id":"e1","source":"/app","type":"tokens","id":"e2"}';
+  const inside = '{"specversion":"1.0","id":"e1","source":"/app","type":"t","data":{"units":1,"units":9}}';
+  const type: Header = ['content-type', 'application/cloudevents-batch+json'];
+  expect(read([type], `[${event},${twice},${inside}]`)).toMatchObject({
+    members: [
+      { event: { id: 'e1' } },
+      { problem: 'the event has the member "id" twice' },
+      { problem: 'the event has the member "units" twice' },
+    ],
+  });
+  expect(only(read(required, '{"units":1,"units":9}'))).toEqual({
+    problem: 'the data has the member "units" twice',
+  });
+});
+
 describe('binary', () => {
   test.each([
     ['no Content-Type', []],
