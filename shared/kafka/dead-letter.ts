@@ -94,9 +94,8 @@ export function deadLetterRecord(
 export function readDeadLetter(message: Omit<ConsumedMessage, 'topic' | 'partition' | 'offset'>): DeadLetter {
   const { key, keyBytes, headers, timestampMs } = message;
   const value = message.value ?? Buffer.alloc(0);
-  const bytes = numberIn(headers[header.bytes]) ?? value.length;
+  const bytes = sizeIn(headers[header.bytes]) ?? value.length;
   const offset = numberIn(headers[header.offset]);
-  const atMs = Date.parse(headers[header.at] ?? '');
   return {
     reason: headers[header.reason] ?? '',
     topic: headers[header.topic] ?? '',
@@ -111,7 +110,7 @@ export function readDeadLetter(message: Omit<ConsumedMessage, 'topic' | 'partiti
     value,
     bytes,
     cut: bytes > value.length || headers[header.cutHeaders] !== undefined,
-    atMs: Number.isNaN(atMs) ? (timestampMs ?? 0) : atMs,
+    atMs: timeOf(headers[header.at], timestampMs),
   };
 }
 
@@ -149,5 +148,27 @@ function keptHeaders(headers: DeadLetter['headers']): DeadLetter['headers'] | nu
 }
 
 function numberIn(text: string | undefined): number | null {
-  return text !== undefined && /^\d+$/.test(text) ? Number(text) : null;
+  const number = text !== undefined && /^\d+$/.test(text) ? Number(text) : null;
+  return Number.isSafeInteger(number) ? number : null;
+}
+
+/** No record of Kafka has more. */
+const recordBytesMax = 2 ** 31 - 1;
+
+function sizeIn(text: string | undefined): number | null {
+  const bytes = numberIn(text);
+  return bytes === null || bytes > recordBytesMax ? null : bytes;
+}
+
+const [earlierMsMax, laterMsMax] = [86_400_000, 60_000];
+const latestMs = Date.UTC(9999, 0);
+
+/**
+ * When the letter was written, as it says, where Kafka's own time of it is near: anybody who may write to the topic may say
+ * anything, and the list is in order of time.
+ */
+function timeOf(said: string | undefined, timestampMs: number | null): number {
+  const kafkaMs = timestampMs !== null && timestampMs >= 0 && timestampMs < latestMs ? timestampMs : 0;
+  const saidMs = Date.parse(said ?? '');
+  return saidMs >= kafkaMs - earlierMsMax && saidMs <= kafkaMs + laterMsMax ? saidMs : kafkaMs;
 }

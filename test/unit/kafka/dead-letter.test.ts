@@ -16,7 +16,7 @@ function read(record: ReturnType<typeof deadLetterRecord>) {
     key: record.key?.toString() ?? null,
     value: record.value as Buffer,
     headers: record.headers ?? {},
-    timestampMs: 1,
+    timestampMs: letter.atMs + 5,
   });
 }
 
@@ -73,4 +73,43 @@ test.each([
 
 test('a key beyond all bounds is left out rather than the whole letter', () => {
   expect(deadLetterRecord({ ...letter, key: 'k'.repeat(20_000) }).key).toBeNull();
+});
+
+test.each([
+  ['the far future', '9999-12-31T00:00:00Z'],
+  ['the far past', '1970-01-01T00:00:00Z'],
+  ['the end of what a date can be', '+275760-09-13T00:00:00.000Z'],
+  ['no time at all', 'soon'],
+])('a letter that says it was written in %s stands where Kafka took it', (_when, at) => {
+  const record = deadLetterRecord(letter);
+  const forged = { ...record, headers: { ...record.headers, 'tollgate-at': at } };
+  expect(read(forged).atMs).toBe(letter.atMs + 5);
+});
+
+test.each([[null], [-1], [Number.MAX_SAFE_INTEGER]])(
+  'a time of Kafka that is none (%s) is the earliest, and can be shown',
+  (timestampMs) => {
+    const { atMs } = readDeadLetter({
+      key: null,
+      value: null,
+      headers: { 'tollgate-at': '9999-12-31T00:00:00Z' },
+      timestampMs,
+    });
+    expect(new Date(atMs).toISOString()).toBe('1970-01-01T00:00:00.000Z');
+  },
+);
+
+test.each(['9'.repeat(400), String(2 ** 53), String(2 ** 31)])(
+  'a size that no record has says nothing: %s',
+  (bytes) => {
+    const record = deadLetterRecord(letter);
+    const forged = { ...record, headers: { ...record.headers, 'tollgate-bytes': bytes } };
+    expect(read(forged)).toMatchObject({ bytes: 3, cut: false });
+  },
+);
+
+test('a place that no record has is none', () => {
+  const record = deadLetterRecord(letter);
+  const forged = { ...record, headers: { ...record.headers, 'tollgate-offset': '9'.repeat(30) } };
+  expect(read(forged)).toMatchObject({ offset: null, lastOffset: null });
 });
