@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { fileURLToPath } from 'node:url';
 import { dirname } from 'node:path';
 import cookie from '@fastify/cookie';
@@ -8,6 +9,7 @@ import type { FastifyInstance } from 'fastify';
 import { declareAccess, guardRoutes } from '../../shared/runtime/access.ts';
 import { answerClientError } from '../../shared/runtime/client-error.ts';
 import { messageOf } from '../../shared/runtime/errors.ts';
+import { BodyError } from '../../shared/runtime/json-body.ts';
 import { storeOf } from './store-of.ts';
 import type { ConsoleParts } from './console.ts';
 import { measureRequests } from './measure-requests.ts';
@@ -47,6 +49,8 @@ export async function createWebApp(parts: ConsoleParts): Promise<FastifyInstance
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: 2000, querystringParser: readQuery },
     clientErrorHandler: answerClientError,
+    // The router's own errors pass no hook, and so have no page and no policy: what it cannot decode is no page of ours.
+    rewriteUrl: ({ url = '/' }) => (isDecodable(url) ? url : undecodablePath),
   });
   measureRequests(app, 'web', parts.metrics);
   await app.register(helmet, {
@@ -71,16 +75,42 @@ export async function createWebApp(parts: ConsoleParts): Promise<FastifyInstance
   refuseCrossSiteChanges(app, parts);
   guardSessions(app, parts);
   await app.register(registerAssets);
-  app.addContentTypeParser(
-    'application/x-www-form-urlencoded',
-    { parseAs: 'string' },
-    (_request, body, finish) => finish(null, new URLSearchParams(String(body))),
-  );
+  acceptForms(app);
   answerWithPages(app, parts);
   app.get('/healthz', { config: { access: 'public' } }, () => ({ status: 'ok' }));
   registerPortal(app, parts);
   registerOperator(app, parts);
   return app;
+}
+
+const undecodablePath = '/undecodable';
+
+function isDecodable(url: string): boolean {
+  try {
+    decodeURIComponent(url.split('?', 1)[0] ?? '');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Forms are in UTF-8, as the pages are: a browser sends no other, and of another charset the fields would be nonsense. */
+function acceptForms(app: FastifyInstance): void {
+  app.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'buffer' },
+    (request, given, finish) => {
+      const body = given as Buffer;
+      const named = [...(request.headers['content-type'] ?? '').matchAll(/;\s*charset\s*=\s*"?([^";\s]*)/gi)];
+      if (named.some(([, charset = '']) => !/^(utf-8|us-ascii)$/i.test(charset))) {
+        finish(new BodyError(415, 'A form is sent in UTF-8.'));
+      } else if (!isUtf8(body)) {
+        finish(new BodyError(400, 'The form is not UTF-8.'));
+      } else {
+        finish(null, new URLSearchParams(body.toString('utf8')));
+      }
+    },
+  );
 }
 
 /** The session cookies do not travel from other sites either (SameSite). */

@@ -40,6 +40,46 @@ const doors: readonly (readonly [string, Door])[] = [
   ],
 ];
 
+describe('what a browser does not send', () => {
+  test.each(['/%', '/%ff', '/usage/%zz', '/operator/tenants/%e0%a4', '/%00'])(
+    'an address that cannot be decoded is answered with a page of the console, and its policy: %s',
+    async (url) => {
+      const { statusCode, headers, body } = await bed.console.web.inject({ method: 'GET', url });
+      expect([statusCode, headers['content-type']]).toEqual([404, expect.stringContaining('text/html')]);
+      expect(headers['content-security-policy']).toContain("default-src 'none'");
+      expect(body).toContain('No such page');
+    },
+  );
+
+  test.each([
+    ['application/x-www-form-urlencoded; charset=utf-16', 415],
+    ['application/x-www-form-urlencoded;charset="ISO-8859-1"', 415],
+    ['application/x-www-form-urlencoded; charset=utf-8; charset=utf-7', 415],
+    ['application/x-www-form-urlencoded; charset=UTF-8', 303],
+  ])('a form as %s is answered with %i', async (type, status) => {
+    const response = await bed.console.web.inject({
+      method: 'POST',
+      url: '/sign-in',
+      payload: new URLSearchParams({ credential: key }).toString(),
+      headers: { 'content-type': type },
+    });
+    expect([response.statusCode, response.headers['content-type'] ?? 'text/html']).toEqual([
+      status,
+      expect.stringContaining('text/html'),
+    ]);
+  });
+
+  test('a form that is not UTF-8 is a mistake', async () => {
+    const response = await bed.console.web.inject({
+      method: 'POST',
+      url: '/sign-in',
+      payload: Buffer.from([0x63, 0x3d, 0xff, 0xfe]),
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    });
+    expect(response.statusCode).toBe(400);
+  });
+});
+
 async function signIn(
   url: string,
   form: Record<string, string>,
