@@ -56,6 +56,8 @@ export function dataProperties(
   for (const name in json) {
     const value = json[name];
     if (columns.has(name) || value === null || value === undefined) continue;
+    if (name === 'sample_weight')
+      throw new EventRejection(`${path}sample_weight is reserved; choose another name`);
     checkName('a property of data', name, eventBounds.propertyNameLengthMax);
     if (Object.hasOwn(extensions, name)) {
       throw new EventRejection(`${path}${name} has the name under which an extension attribute is stored`);

@@ -102,7 +102,7 @@ function read(event: Fields, nowMs: number, bounds: TimeBounds): EventReading {
   }
   const extensions = extensionProperties(event.json);
   if (head.type === requestEventType)
-    return { kind: 'request', head, fields: requestFields(data, extensions) };
+    return { kind: 'request', head, fields: requestFields(data, extensions, head.source) };
   const fields = meterFields(data, extensions, numberIn(event, head));
   const isRefund = head.type === refundEventType;
   return {
@@ -148,7 +148,7 @@ function timeOf(event: Fields, nowMs: number, { lateMsMax, aheadMsMax }: TimeBou
 
 const microsMax = 4_294_967_295;
 
-function requestFields(data: Fields, extensions: Properties): UsageFields {
+function requestFields(data: Fields, extensions: Properties, source: string): UsageFields {
   const decision = text(data, 'decision', 32) as Outcome;
   if (!outcomes.includes(decision)) {
     throw new EventRejection(`data.decision must be one of: ${outcomes.join(', ')}`);
@@ -172,15 +172,16 @@ function requestFields(data: Fields, extensions: Properties): UsageFields {
     clientIp: text(data, 'client_ip', 64),
     service: text(data, 'service', idLengthMax),
     door: text(data, 'door', 32),
-    properties: sampled(data, extensions),
+    properties: sampled(data, extensions, source),
   };
 }
 
 const sampleWeightMax = 1_000_000;
 
-/** An event that stands for several requests says so among its properties: the totals count it once. */
-function sampled(data: Fields, extensions: Properties): Properties {
+/** An event that stands for several requests says so among its properties: the totals count it once. Only gateways sample. */
+function sampled(data: Fields, extensions: Properties, source: string): Properties {
   if (data.json['sample_weight'] === undefined) return extensions;
+  if (!source.startsWith('tollgate/')) throw new EventRejection('data.sample_weight is for gateways only');
   return { ...extensions, sample_weight: String(integer(data, 'sample_weight', sampleWeightMax)) };
 }
 

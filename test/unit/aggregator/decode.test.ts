@@ -49,6 +49,21 @@ describe('decode', () => {
     expect(weighed({ sample_weight: 'many' })).toMatchObject({ kind: 'dead' });
   });
 
+  test('only a gateway says that an event stands for several', () => {
+    const request = requestEvent('acme', { timeMs: nowMs, data: { sample_weight: 100 } });
+    const meter = meterEvent('acme', { timeMs: nowMs, data: { sample_weight: 1_000_000 } });
+    const amend = {
+      ...meterEvent('acme', { timeMs: nowMs, type: 'tollgate.amend.v1' }),
+      data: { event_id: 'e1', properties: { sample_weight: 5 } },
+    };
+    for (const event of [{ ...request, source: 'somebody' }, meter, amend]) {
+      expect(read(event)).toMatchObject({
+        kind: 'dead',
+        reason: expect.stringContaining('sample_weight') as unknown,
+      });
+    }
+  });
+
   test('an id that is no UUIDv7 is kept as it was sent', () => {
     expect(read(requestEvent('acme', { timeMs: nowMs, id: 'Request 1' }))).toMatchObject({
       kind: 'request',

@@ -58,6 +58,7 @@ const base64 = (text: string | Buffer) => ({
 });
 
 const refused: readonly (readonly [string, Json, RegExp])[] = [
+  ['a weight that only gateways give', data({ sample_weight: 1000 }), /sample_weight is reserved/],
   ['an old specversion', { ...good, specversion: '0.3' }, /^specversion must be/],
   ['no id', { ...good, id: undefined }, /^id is missing/],
   ['an empty id', { ...good, id: '' }, /^id must be/],
