@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { createProducer } from '../../shared/kafka/producer.ts';
@@ -11,6 +12,7 @@ import { createLimiter } from '../../shared/redis/limiter.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { readConfig, secretVariable } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
+import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
 import { hostVariable, listenOn } from '../../shared/runtime/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry } from '../../shared/runtime/ops.ts';
@@ -71,14 +73,7 @@ await runService(logger, async (lifecycle) => {
     callTimeoutMs: redisTimeoutMs,
   });
   lifecycle.onClose('limiter', () => limiter.close());
-  const clickhouse = createClickHouse({
-    url: config.CLICKHOUSE_URL,
-    database: config.CLICKHOUSE_DATABASE,
-    username: config.CLICKHOUSE_USER,
-    password: config.CLICKHOUSE_PASSWORD,
-    requestTimeoutMs: clickHouseTimeoutMs,
-  });
-  lifecycle.onClose('clickhouse', () => clickhouse.close());
+  const clickhouse = openClickHouse(lifecycle);
   const kafka = createKafka({
     brokers: config.KAFKA_BROKERS,
     security: readKafkaSecurity(config),
@@ -98,7 +93,7 @@ await runService(logger, async (lifecycle) => {
     policy: () => watch.current(),
     directory,
     limiter,
-    usage: createUsageReader(clickhouse, () => watch.current()),
+    usage: createUsageReader({ clickhouse, policy: () => watch.current(), registry }),
     deadLetters: createDeadLetterDesk({ kafka, producer, topic: topics.deadLetters }),
     lossAuditor: createLossAuditor({
       kafka,
@@ -125,3 +120,17 @@ await runService(logger, async (lifecycle) => {
   if (publicUrl === '') publicUrl = web;
   logger.info({ admin, console: web, policy: watch.current().revision }, 'console ready');
 });
+
+function openClickHouse(lifecycle: Lifecycle): ClickHouse {
+  const clickhouse = createClickHouse({
+    url: config.CLICKHOUSE_URL,
+    database: config.CLICKHOUSE_DATABASE,
+    username: config.CLICKHOUSE_USER,
+    password: config.CLICKHOUSE_PASSWORD,
+    requestTimeoutMs: clickHouseTimeoutMs,
+    // What a visitor no longer waits for is not computed either.
+    settings: { cancel_http_readonly_queries_on_client_close: 1 },
+  });
+  lifecycle.onClose('clickhouse', () => clickhouse.close());
+  return clickhouse;
+}

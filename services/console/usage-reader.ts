@@ -5,11 +5,14 @@ import { moneyOf } from '../../shared/domain/money.ts';
 import type { Money } from '../../shared/domain/money.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { anonymousTenant, requestEventType } from '../../shared/domain/usage-event.ts';
-import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import type { ClickHouseReader } from '../../shared/clickhouse/client.ts';
 import { withMoney } from '../../shared/clickhouse/money-rows.ts';
 import type { MoneyAsText } from '../../shared/clickhouse/money-rows.ts';
 import { periodTotals } from '../../shared/clickhouse/period-totals.ts';
 import type { TenantTotalsRow } from '../../shared/clickhouse/period-totals.ts';
+import { createQueryShares } from '../../shared/clickhouse/query-shares.ts';
+import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
+import type { Registry } from '../../shared/runtime/ops.ts';
 import { completeThrough, decisionById, recentRefusals, usageSeries } from '../../shared/clickhouse/usage.ts';
 import type { UsageEventRow, UsagePoint } from '../../shared/clickhouse/usage.ts';
 
@@ -42,8 +45,16 @@ export interface DeliveredAlert {
   readonly error: string;
 }
 
+/** Queries of tenants at once, at once of one tenant, and waiting of one tenant: a page asks half a dozen. */
+const portalQueries = { concurrentMax: 6, concurrentOfTenantMax: 3, waitingOfTenantMax: 20 };
+
 /** What the console reads of ClickHouse. Every call rejects when ClickHouse does not answer: a page then says so. */
 export interface UsageReader {
+  /**
+   * The same for a visitor of the portal: its queries are its tenant's, and take turns with those of other tenants. They end
+   * when the visitor leaves.
+   */
+  ofTenant(tenantId: string, signal: AbortSignal): UsageReader;
   /** The tenant's day and month that hold `nowMs`, in its zone; zeros where nothing was recorded. */
   totals(
     tenantId: string,
@@ -68,8 +79,20 @@ export interface UsageReader {
 const quarterMs = 15 * 60_000;
 const dayMs = 86_400_000;
 
-export function createUsageReader(clickhouse: ClickHouse, policy: () => Policy): UsageReader {
+export interface UsageReaderOptions {
+  readonly clickhouse: ClickHouseReader;
+  readonly policy: () => Policy;
+  readonly registry: Registry;
+}
+
+/** Reads for operators, who wait for no tenant; see `ofTenant`. */
+export function createUsageReader({ clickhouse, policy, registry }: UsageReaderOptions): UsageReader {
+  return readerBy(clickhouse, createQueryShares({ clickhouse, registry, ...portalQueries }), policy);
+}
+
+function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: () => Policy): UsageReader {
   return {
+    ofTenant: (tenantId, signal) => readerBy(tenants.of(tenantId, signal), tenants, policy),
     async totals(tenantId, zone, nowMs) {
       const [day, month] = await Promise.all(
         (['day', 'month'] as const).map((period) =>
@@ -110,7 +133,7 @@ const noPoint = { requests: 0, allowed: 0, limited: 0, bypassed: 0, errors: 0, u
 
 type Bucket = { -readonly [Name in keyof UsagePoint]: UsagePoint[Name] };
 
-async function lastMinute(clickhouse: ClickHouse, tenantId: string, nowMs: number): Promise<number> {
+async function lastMinute(clickhouse: ClickHouseReader, tenantId: string, nowMs: number): Promise<number> {
   const rows = await clickhouse.query<{ requests: number }>(
     `SELECT count() AS requests FROM usage_events
      WHERE tenant_id = {tenant:String} AND type = {requestType:String}
@@ -121,7 +144,7 @@ async function lastMinute(clickhouse: ClickHouse, tenantId: string, nowMs: numbe
 }
 
 async function series(
-  clickhouse: ClickHouse,
+  clickhouse: ClickHouseReader,
   tenantId: string,
   span: GraphSpan,
   nowMs: number,
@@ -146,7 +169,7 @@ async function series(
 }
 
 async function heaviest(
-  clickhouse: ClickHouse,
+  clickhouse: ClickHouseReader,
   policy: Policy,
   sinceMs: number,
   countMax: number,
@@ -187,7 +210,11 @@ async function heaviest(
   });
 }
 
-async function seenPlan(clickhouse: ClickHouse, tenantId: string, nowMs: number): Promise<string | null> {
+async function seenPlan(
+  clickhouse: ClickHouseReader,
+  tenantId: string,
+  nowMs: number,
+): Promise<string | null> {
   const rows = await clickhouse.query<{ plan: string }>(
     `SELECT plan FROM usage_by_day
      WHERE tenant_id = {tenant:String} AND day >= toDate(toDateTime({since:UInt32}, 'UTC'))

@@ -12,13 +12,13 @@ export function registerData(app: FastifyInstance, parts: ConsoleParts): void {
     const visitor = guardedVisitor(request);
     return reply
       .header('cache-control', 'no-store')
-      .send(jsonSnapshot(await snapshotOf(parts, visitor.tenantId)));
+      .send(jsonSnapshot(await snapshotOf({ ...parts, usage: visitor.usage }, visitor.tenantId)));
   });
 
   app.get<{ Querystring: { span?: string } }>('/data/series', async (request, reply) => {
     const visitor = guardedVisitor(request);
     const span = request.query.span === '30d' ? '30d' : '24h';
-    const points = await readOrNull(parts, parts.usage.series(visitor.tenantId, span, parts.clock.now()));
+    const points = await readOrNull(parts, visitor.usage.series(visitor.tenantId, span, parts.clock.now()));
     void reply.header('cache-control', 'no-store');
     if (points === null)
       return reply

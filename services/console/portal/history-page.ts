@@ -11,16 +11,16 @@ import { freshness } from './usage-page.ts';
 
 export async function historyPage(
   parts: ConsoleParts,
-  { tenantId }: Visitor,
+  { tenantId, usage }: Visitor,
   request: FastifyRequest,
 ): Promise<PageContent> {
   const wanted = (request.query as { span?: string }).span;
   const span = wanted === '24h' ? '24h' : '30d';
   const [points, through] = await Promise.all([
-    readOrNull(parts, parts.usage.series(tenantId, span, parts.clock.now())),
+    readOrNull(parts, usage.series(tenantId, span, parts.clock.now())),
     readOrNull(
       parts,
-      parts.usage.completeThrough().then((at) => ({ at })),
+      usage.completeThrough().then((at) => ({ at })),
     ),
   ]);
   const total = (pick: (point: NonNullable<typeof points>[number]) => number): number =>

@@ -10,11 +10,14 @@ import { limitsOfTenant } from '../tenants/limits.ts';
 import type { HeldLimit } from '../tenants/limits.ts';
 import type { PageContent, Visitor } from './visitor.ts';
 
-export async function limitsPage(parts: ConsoleParts, { tenantId, record }: Visitor): Promise<PageContent> {
+export async function limitsPage(
+  parts: ConsoleParts,
+  { tenantId, record, usage }: Visitor,
+): Promise<PageContent> {
   const nowMs = parts.clock.now();
   const policy = parts.policy();
   const seenPlan =
-    record?.plan === undefined ? await readOrNull(parts, parts.usage.seenPlan(tenantId, nowMs)) : null;
+    record?.plan === undefined ? await readOrNull(parts, usage.seenPlan(tenantId, nowMs)) : null;
   const held = limitsOfTenant(policy, record, seenPlan, nowMs);
   const plan = policy.plans.get(held.plan);
   const boosts = (record?.boosts ?? []).filter((boost) => phaseOf(boost, nowMs) !== 'ended');

@@ -100,11 +100,11 @@ function noticeFor(done: string | undefined): Notice | null {
 
 async function content(
   parts: ConsoleParts,
-  { tenantId }: Visitor,
+  { tenantId, usage }: Visitor,
   texts: NotificationTexts,
   { notice = null, status = 200 }: { notice?: Notice | null; status?: number },
 ): Promise<PageContent> {
-  const alerts = await readOrNull(parts, parts.usage.alerts(tenantId, shownMax));
+  const alerts = await readOrNull(parts, usage.alerts(tenantId, shownMax));
   const body = html`<div class="page-head">
       <div>
         <h1>Notifications</h1>

@@ -14,7 +14,7 @@ const shownMax = 50;
 
 export async function refusalsPage(parts: ConsoleParts, visitor: Visitor): Promise<PageContent> {
   const sinceMs = parts.clock.now() - 7 * dayMs;
-  const events = await readOrNull(parts, parts.usage.refusals(visitor.tenantId, sinceMs, shownMax));
+  const events = await readOrNull(parts, visitor.usage.refusals(visitor.tenantId, sinceMs, shownMax));
   const body = html`<div class="page-head">
       <div>
         <h1>Refusals</h1>
@@ -81,7 +81,7 @@ export async function refusalPage(
   const id = asked === 'find' ? ((request.query as { id?: string }).id ?? '').trim() : asked;
   const answer = await readOrNull(
     parts,
-    parts.usage.decision(id).then((event) => ({ event })),
+    visitor.usage.decision(id).then((event) => ({ event })),
   );
   if (answer === null)
     return {

@@ -13,8 +13,8 @@ import type { ShownLimit, Snapshot } from './snapshot.ts';
 /** The first page: what is used and left of every limit now, today in figures, the last 24 hours. */
 export async function usagePage(parts: ConsoleParts, visitor: Visitor): Promise<PageContent> {
   const [now, points] = await Promise.all([
-    snapshotOf(parts, visitor.tenantId),
-    readOrNull(parts, parts.usage.series(visitor.tenantId, '24h', parts.clock.now())),
+    snapshotOf({ ...parts, usage: visitor.usage }, visitor.tenantId),
+    readOrNull(parts, visitor.usage.series(visitor.tenantId, '24h', parts.clock.now())),
   ]);
   const body = html`<div class="page-head">
       <div>

@@ -1,6 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { disconnectSignal } from '../../../shared/runtime/disconnect-signal.ts';
 import type { ConsoleParts } from '../console.ts';
+import type { UsageReader } from '../usage-reader.ts';
 import type { HtmlValue } from '../pages/html.ts';
 import { page } from '../pages/layout.ts';
 import type { NavItem, Notice } from '../pages/layout.ts';
@@ -15,6 +17,8 @@ import { sessionOf } from '../sessions/cookies.ts';
 export interface Visitor {
   readonly tenantId: string;
   readonly record: TenantRecord | null;
+  /** Its queries to ClickHouse are its tenant's. */
+  readonly usage: UsageReader;
 }
 
 declare module 'fastify' {
@@ -55,7 +59,7 @@ export async function requireVisitor(
 ): Promise<FastifyReply | undefined> {
   const reading = await parts.sessions.readTenant(sessionOf(request, 'tollgate_portal'));
   if (reading.kind === 'unknown') throw sessionsUnread();
-  request.visitor = reading.kind === 'valid' ? visitorFrom(parts, reading.value) : null;
+  request.visitor = reading.kind === 'valid' ? visitorFrom(parts, reading.value, reply) : null;
   if (request.visitor !== null) return undefined;
   if (request.routeOptions.url?.startsWith('/data/') === true) return sendSignedOut(reply);
   return reply.redirect('/?reason=signed-out', 303);
@@ -94,6 +98,11 @@ export async function hasSession({ sessions }: ConsoleParts, request: FastifyReq
   return (await sessions.readTenant(sessionOf(request, 'tollgate_portal'))).kind === 'valid';
 }
 
-function visitorFrom({ directory }: ConsoleParts, { tenantId }: TenantSession): Visitor {
-  return { tenantId, record: directory.get(tenantId) ?? null };
+function visitorFrom(
+  { directory, usage }: ConsoleParts,
+  { tenantId }: TenantSession,
+  reply: FastifyReply,
+): Visitor {
+  const record = directory.get(tenantId) ?? null;
+  return { tenantId, record, usage: usage.ofTenant(tenantId, disconnectSignal(reply)) };
 }

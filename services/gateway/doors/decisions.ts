@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { disconnectSignal } from '../../../shared/runtime/disconnect-signal.ts';
 import { decisionById } from '../../../shared/clickhouse/usage.ts';
 import type { UsageEventRow } from '../../../shared/clickhouse/usage.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
@@ -11,7 +12,7 @@ import type { Verdict } from '../verdict.ts';
 import { decisionAnswer } from './answer-schemas.ts';
 import { limitViews } from './limit-view.ts';
 import { limitRule } from './limits.ts';
-import { disconnectSignal, refuseRead } from './reading.ts';
+import { refuseRead } from './reading.ts';
 
 const paramsSchema = Type.Object({ id: Type.String({ maxLength: 64 }) });
 

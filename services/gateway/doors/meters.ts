@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { disconnectSignal } from '../../../shared/runtime/disconnect-signal.ts';
 import type { FastifyReply } from 'fastify';
 import { meterCsv, queryMeter, rowsMax } from '../../../shared/clickhouse/meters.ts';
 import type { MeterAnswer, MeterQuery } from '../../../shared/clickhouse/meters.ts';
@@ -10,7 +11,7 @@ import { sendProblem, tenantOf } from '../caller.ts';
 import { plainProblem } from '../problem.ts';
 import { meterQueryOf, meterQuerySchema } from './meter-query.ts';
 import type { MeterQueryText } from './meter-query.ts';
-import { disconnectSignal, refuseRead } from './reading.ts';
+import { refuseRead } from './reading.ts';
 
 const paramsSchema = Type.Object({ name: Type.String({ description: 'Name of the meter.' }) });
 

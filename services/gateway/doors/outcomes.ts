@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { disconnectSignal } from '../../../shared/runtime/disconnect-signal.ts';
 import { eventBounds } from '../../../shared/domain/events/bounds.ts';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
 import { chargeWork } from '../api-work.ts';
@@ -10,7 +11,7 @@ import { findDecisions } from '../outcomes/find-decisions.ts';
 import { isExpired, outcomeHoursMax, writeOutcomes } from '../outcomes/write-outcomes.ts';
 import type { Outcome, OutcomeStatus } from '../outcomes/write-outcomes.ts';
 import { plainProblem } from '../problem.ts';
-import { disconnectSignal, refuseRead } from './reading.ts';
+import { refuseRead } from './reading.ts';
 
 const closed = { additionalProperties: false };
 const idSchema = Type.String({ maxLength: 64 });

@@ -3,15 +3,6 @@ import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
 import { sendProblem } from '../caller.ts';
 import { plainProblem } from '../problem.ts';
 
-/** Aborted when the client leaves before it is answered: nobody reads what is still being looked up. */
-export function disconnectSignal({ raw }: FastifyReply): AbortSignal {
-  const controller = new AbortController();
-  raw.once('close', () => {
-    if (!raw.writableFinished) controller.abort();
-  });
-  return controller.signal;
-}
-
 /** Answers a failed read of ClickHouse: 429 where the caller's own queries are too many, 503 where it did not answer. */
 export function refuseRead(reply: FastifyReply, error: unknown, what: string): FastifyReply {
   const full = error instanceof TollgateError && error.code === 'CLICKHOUSE_QUERIES_FULL';

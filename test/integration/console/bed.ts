@@ -107,7 +107,7 @@ export async function createBed(options: BedOptions = {}): Promise<Bed> {
     policy: () => policy,
     directory,
     limiter,
-    usage: createUsageReader(read, () => policy),
+    usage: createUsageReader({ clickhouse: read, policy: () => policy, registry }),
     deadLetters: createDeadLetterDesk({ kafka, producer, topic: topics.deadLetters }),
     lossAuditor: auditorOf({
       policy: () => policy,

@@ -1,0 +1,48 @@
+// Goal: visitors of one tenant's portal cannot take ClickHouse from other tenants, or from operators.
+// Method: a console whose ClickHouse accepts connections and answers nothing; each query under way is one connection.
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually, uniqueName } from '../../support/servers.ts';
+import { createBed } from './bed.ts';
+import type { Bed } from './bed.ts';
+import { visit } from './browser.ts';
+
+const open = new Set<Socket>();
+const silent = createServer((socket) => {
+  open.add(socket);
+  socket.on('close', () => open.delete(socket));
+  socket.on('error', () => undefined);
+  socket.resume();
+});
+let bed: Bed;
+beforeAll(async () => {
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const { port } = silent.address() as AddressInfo;
+  bed = await createBed({ clickhouseUrl: `http://127.0.0.1:${port}` });
+});
+afterAll(async () => {
+  for (const socket of open) socket.destroy();
+  silent.close();
+  await bed.dispose();
+});
+
+const pages = ['/usage', '/history', '/refusals', '/limits', '/notifications', '/data/usage', '/data/series'];
+
+test('C2 F6: a tenant has three queries at once, and other tenants and operators still get theirs', async () => {
+  const [busy, other] = [await visit(bed, uniqueName('busy')), await visit(bed, uniqueName('other'))];
+  const answers: Promise<unknown>[] = [];
+  const read = (url: string, headers: Record<string, string>): void =>
+    void answers.push(bed.console.web.inject({ method: 'GET', url, headers }));
+  for (const url of [...pages, ...pages, ...pages]) read(url, { cookie: busy });
+  await eventually(() => open.size === 3);
+  read('/history', { cookie: other });
+  await eventually(() => open.size === 5);
+  answers.push(bed.admin(`GET /admin/v1/tenants/${uniqueName('acme')}/status`));
+  await eventually(() => open.size > 5);
+  const metrics = await bed.console.admin.inject('/metrics');
+  expect(metrics.body).toMatch(/tollgate_tenant_queries\{[^}]*state="running"[^}]*\} 5/);
+  for (const socket of open) socket.destroy();
+  silent.on('connection', (socket: Socket) => socket.destroy());
+  await Promise.all(answers);
+});
