@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Type } from 'typebox';
+import { checkRetention } from '../../shared/clickhouse/check-retention.ts';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { migrate, rawRetentionDaysDefault } from '../../shared/clickhouse/migrate.ts';
@@ -82,12 +83,16 @@ await runService(logger, async (lifecycle, fail) => {
   logger.info({ opsPort: config.OPS_PORT }, 'aggregator started');
 });
 
-/** Waits for ClickHouse as long as it takes, unready meanwhile; a migration that was changed ends the process. */
+/**
+ * Waits for ClickHouse as long as it takes, unready meanwhile; a migration that was changed, or another retention than the
+ * tables have, ends the process.
+ */
 async function migrateOnceUp(clickhouse: ClickHouse, options: MigrateOptions): Promise<void> {
   for (;;) {
     try {
       const ran = await migrate(clickhouse, options);
       if (ran.length > 0) logger.info({ ran }, 'migrated');
+      await checkRetention(clickhouse, options.rawRetentionDays ?? rawRetentionDaysDefault);
       return;
     } catch (error) {
       if (!(error instanceof TollgateError) || error.code !== 'CLICKHOUSE_UNAVAILABLE') throw error;

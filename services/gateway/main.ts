@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { checkRetention } from '../../shared/clickhouse/check-retention.ts';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import { rawRetentionDaysDefault } from '../../shared/clickhouse/migrate.ts';
 import { createQueryShares } from '../../shared/clickhouse/query-shares.ts';
@@ -20,6 +21,7 @@ import { createLimiter } from '../../shared/redis/limiter.ts';
 import { createSessions } from '../../shared/redis/sessions.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
+import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
 import { hostVariable, listenOn } from '../../shared/runtime/listen-address.ts';
@@ -75,6 +77,7 @@ type Config = Static<typeof configSchema>;
 
 const startWaitMs = 5_000;
 const startLookMs = 25;
+const retentionWaitMs = 1_000;
 /** New connections that may wait for their turn; the system's own bound, `net.core.somaxconn`, stands above it. */
 const backlogMax = 4_096;
 
@@ -147,6 +150,7 @@ await runService(logger, async (lifecycle, fail) => {
     sessions,
     eventTimes,
   });
+  await checkRetentionOnceUp(queries, config.TOLLGATE_RAW_RETENTION_DAYS);
   await untilReady({ redis: () => redis.status === 'ready', 'tenant records': () => tenants.ready() });
   await listen(config, lifecycle, gate, { api, proxy });
   const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: () => [] });
@@ -213,6 +217,19 @@ function openQueries(config: Config, registry: Registry, lifecycle: Lifecycle): 
   });
   lifecycle.onClose('clickhouse', () => clickhouse.close());
   return createQueryShares({ clickhouse, registry, ...queryShares });
+}
+
+/**
+ * The aggregator's tables say how old a published event may be. A gateway starts without ClickHouse, and then it is not
+ * compared.
+ */
+async function checkRetentionOnceUp(queries: QueryShares, days: number): Promise<void> {
+  try {
+    await checkRetention(queries.of('', AbortSignal.timeout(retentionWaitMs)), days);
+  } catch (error) {
+    if (error instanceof TollgateError && error.code === 'CONFIG_INVALID') throw error;
+    logger.warn({ err: error }, `the retention of raw events was not compared: ${messageOf(error)}`);
+  }
 }
 
 /**
