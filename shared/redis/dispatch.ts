@@ -6,6 +6,7 @@ import { decodeBatch, encodeBatch } from './batch.ts';
 import type { DecodedBatch, PendingCheck } from './batch.ts';
 import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
+import type { LocalLimiter } from './local-limiter.ts';
 import type { LimiterMetrics } from './metrics.ts';
 import type { PeriodCache } from './periods.ts';
 import { keepLoaded, readScript, runScriptForBytes } from './scripts.ts';
@@ -33,6 +34,8 @@ export interface Dispatch {
 export interface DispatchOptions {
   readonly redis: RedisClient;
   readonly shards: Shards;
+  /** Decides while a server is away. */
+  readonly local: LocalLimiter;
   readonly periods: PeriodCache;
   readonly clock: Clock;
   readonly redisTime: Clock | undefined;
@@ -54,7 +57,7 @@ const correctedSilenceMs = 600_000;
 const decideScript = readScript('clock', 'sliding', 'quota', 'decide');
 
 export function createDispatch(options: DispatchOptions): Dispatch {
-  const { redis, shards, clock, redisTime, metrics, logger } = options;
+  const { redis, shards, local, clock, redisTime, metrics, logger } = options;
   const cluster = isCluster(redis);
   const stopLoading = keepLoaded(redis, decideScript);
   let queue: Queued[] = [];
@@ -102,7 +105,6 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     } catch (error) {
       logger.debug({ reason: messageOf(error) }, 'deciding locally');
       metrics.degraded(checks.length);
-      const local = shard.local();
       for (const check of checks) {
         check.answer({ states: local.decide(check, clock.now()), degraded: true, stampMs: 0 });
       }

@@ -21,6 +21,11 @@ export interface GateOptions {
   readonly probe: () => Promise<unknown>;
   /** Drops connections that may be dead; called again and again while nothing answers. */
   readonly reconnect: () => void;
+  /**
+   * Runs when the server answers again, before calls go there. What it cannot do leaves the gate as it is, to be probed
+   * again.
+   */
+  readonly catchUp: () => Promise<void>;
   readonly onChange: (available: boolean, reason: string) => void;
   readonly logger: Logger;
 }
@@ -110,16 +115,14 @@ export function createGate(options: GateOptions): Gate {
       if (settled || closed) return;
       settled = true;
       if (outcome === 'answered' && performance.now() - startedAt <= callTimeoutMs + stallMs) {
-        available = true;
-        onChange(true, '');
-        logger.info('redis answers again');
+        options.catchUp().then(resume, again);
         return;
       }
       if (outcome === 'silent' && performance.now() - reconnectedAt >= reconnectIntervalMs) {
         reconnectedAt = performance.now();
         options.reconnect();
       }
-      probeTimer = setTimeout(probe, probeIntervalMs);
+      again();
     };
     setTimeout(settle, callTimeoutMs * 2, 'silent');
     options.probe().then(
@@ -127,6 +130,17 @@ export function createGate(options: GateOptions): Gate {
       // A server that says why it cannot serve is reached well; one that was demoted may have a successor by now.
       (error: unknown) => settle(/^(OOM|LOADING|MISCONF|BUSY)/.test(messageOf(error)) ? 'refused' : 'silent'),
     );
+  }
+
+  function again(): void {
+    if (!closed) probeTimer = setTimeout(probe, probeIntervalMs);
+  }
+
+  function resume(): void {
+    if (closed) return;
+    available = true;
+    onChange(true, '');
+    logger.info('redis answers again');
   }
 
   function close(): void {
@@ -150,6 +164,6 @@ function unavailable(reason: string, cause?: unknown): TollgateError {
  * An error that the script itself raised says nothing about the server: one broken key must not send every tenant to
  * the local limiter. Everything else (no connection, OOM, READONLY, LOADING, CLUSTERDOWN, …) does.
  */
-function meansUnavailable(error: unknown): boolean {
+export function meansUnavailable(error: unknown): boolean {
   return !/^(ERR|WRONGTYPE|decide\.lua)/.test(messageOf(error));
 }

@@ -9,8 +9,11 @@ import type { CheckRequest, CheckResult } from './check.ts';
 import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
 import { callTimeoutMsDefault, within } from './deadline.ts';
+import { createBackfill } from './backfill.ts';
 import { createDispatch } from './dispatch.ts';
 import type { Answer, Queued } from './dispatch.ts';
+import { createLocalLedger } from './local-ledger.ts';
+import { createLocalLimiter } from './local-limiter.ts';
 import { createLimiterMetrics } from './metrics.ts';
 import { createNodes } from './nodes.ts';
 import { createPeriodCache, periodsAround } from './periods.ts';
@@ -80,8 +83,14 @@ const operatorTimeoutMs = 2000;
 /** Six bytes of a quota's field (`scripts/quota.lua`). */
 const quotaUnitsMax = 2 ** 48 - 1;
 
+/** A batch of local units without an answer for this long waits for the next time. */
+const backfillTimeoutMs = 250;
+/** Checks wait for a backfill no longer than this; the rest follows in the background. */
+const catchUpMsMax = 500;
+const upkeepIntervalMs = 1_000;
+
 const resetScript = readScript('clock', 'reset');
-const raiseScript = readScript('clock', 'quota', 'raise');
+const raiseScript = readScript('clock', 'quota', 'raised', 'raise');
 const returnScript = readScript('clock', 'sliding', 'quota', 'return');
 const refundScript = readScript('clock', 'sliding', 'quota', 'refund');
 
@@ -89,28 +98,23 @@ export function createLimiter(options: LimiterOptions): Limiter {
   const { redis, keyPrefix, clock, logger, redisTime, node = null, nodesLeast = 1 } = options;
   const subjects = createSubjects(keyPrefix);
   const periods = createPeriodCache();
-  const nodes = createNodes({ redis, keyPrefix, node, nodesLeast, logger });
+  const nodes = createNodes({ redis, keyPrefix, node, nodesLeast, clock, logger });
   const metrics = createLimiterMetrics(options.registry, () => nodes.live());
   const callTimeoutMs = options.callTimeoutMs ?? callTimeoutMsDefault;
-  const shards = createShards({
-    redis,
-    keyPrefix,
-    callTimeoutMs,
-    periods,
-    nodes: () => nodes.live(),
-    metrics,
-    logger,
+  const ledger = createLocalLedger({ onDropped: metrics.backfillDropped });
+  const local = createLocalLimiter({ ledger, nodes: () => nodes.live(), periods });
+  const shared = { redis, periods, clock, redisTime, metrics, logger, epochMs: () => nodes.epochMs() };
+  const backfill = createBackfill({
+    ...shared,
+    ledger,
+    offsetMs: () => (redisTime === undefined ? nodes.offsetMs() : redisTime.now() - clock.now()),
+    timeoutMs: Math.max(callTimeoutMs, backfillTimeoutMs),
+    onDropped: metrics.backfillDropped,
   });
-  const dispatch = createDispatch({
-    redis,
-    shards,
-    periods,
-    clock,
-    redisTime,
-    epochMs: () => nodes.epochMs(),
-    metrics,
-    logger,
-  });
+  const shards = createShards({ redis, keyPrefix, callTimeoutMs, catchUp, metrics, logger });
+  const dispatch = createDispatch({ ...shared, shards, local });
+  const upkeep = setInterval(keepUp, upkeepIntervalMs);
+  upkeep.unref();
   const cluster = isCluster(redis);
 
   return {
@@ -141,8 +145,14 @@ export function createLimiter(options: LimiterOptions): Limiter {
     return new Promise((resolve) => dispatch.enqueue({ ...part, answer: resolve }));
   }
 
-  function giveBack({ request, shape, subjects: own }: PendingCheck, { states, stampMs }: Answer): void {
-    if (stampMs === 0) return;
+  function giveBack(
+    { request, shape, subjects: own }: PendingCheck,
+    { states, stampMs, degraded }: Answer,
+  ): void {
+    if (stampMs === 0) {
+      if (degraded) local.giveBack({ request, shape, subjects: own }, states, clock.now());
+      return;
+    }
     const taken = shape.windows.map((_, index) => index).filter((index) => states[index]?.violated === false);
     const keys = taken.map((index) => own[shape.subjectOf[index] ?? 0]?.key ?? '');
     const fields = taken.flatMap((index) => {
@@ -233,7 +243,28 @@ export function createLimiter(options: LimiterOptions): Limiter {
     return redisTime?.now() ?? '';
   }
 
+  /** Before checks go to a server again, it gets what this node admitted without it. */
+  async function catchUp(served: (tag: string) => boolean): Promise<void> {
+    // The epoch first: what a reset of all cleared meanwhile must not be counted. It may live on a server that is away.
+    await within(nodes.refresh(), backfillTimeoutMs).catch(() => undefined);
+    await backfill.run(served, catchUpMsMax);
+  }
+
+  /** What was left when checks went to Redis again, and what has left its window. */
+  function keepUp(): void {
+    ledger.sweep(clock.now());
+    void backfillAvailable().catch((error: unknown) =>
+      logger.debug({ reason: messageOf(error) }, 'local units wait for Redis'),
+    );
+  }
+
+  function backfillAvailable(): Promise<void> {
+    return backfill.run((tag) => !shards.of(tag).gate.isOpen(), catchUpMsMax);
+  }
+
   async function close(): Promise<void> {
+    clearInterval(upkeep);
+    await within(backfillAvailable(), catchUpMsMax).catch(() => undefined);
     await nodes.close();
     dispatch.close();
     shards.close();

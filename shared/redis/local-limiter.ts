@@ -1,23 +1,24 @@
 import type { LimitState } from '../domain/limit.ts';
 import type { PendingCheck } from './batch.ts';
 import { isCost, stateOf } from './check.ts';
-import { createQuotaWindow, createSlidingWindow } from './local-window.ts';
-import type { LocalWindow, WindowRules } from './local-window.ts';
+import { rowOf } from './local-ledger.ts';
+import type { Account, LocalLedger, Row } from './local-ledger.ts';
+import type { WindowRules } from './local-window.ts';
 import type { PeriodCache } from './periods.ts';
-import type { Subject } from './subjects.ts';
 import type { Window } from './windows.ts';
 
 /**
- * Decides without Redis, for one outage: limit ÷ live nodes (at least 1), starting from what this node last heard of
- * each window. Lives as long as the outage; its windows hang on the bounded map of subjects.
+ * Decides without Redis: limit ÷ live nodes (at least 1) in any window, over all outages together, starting from what
+ * this node last heard of each window.
  */
 export interface LocalLimiter {
   decide(check: PendingCheck, nowMs: number): LimitState[];
-  /** Log entries held for all windows. */
-  entries(): number;
+  /** Returns what `decide` took of the windows that had room. */
+  giveBack(check: PendingCheck, states: readonly LimitState[], nowMs: number): void;
 }
 
 export interface LocalLimiterOptions {
+  readonly ledger: LocalLedger;
   readonly nodes: () => number;
   readonly periods: PeriodCache;
   /** Above this many entries in all, new ones are merged as those of large limits are: never over, a little coarser. */
@@ -27,7 +28,7 @@ export interface LocalLimiterOptions {
 interface Counted {
   readonly window: Window;
   readonly rules: WindowRules;
-  readonly local: LocalWindow;
+  readonly row: Row;
   readonly room: boolean;
 }
 
@@ -35,65 +36,71 @@ interface Counted {
 const shareTooSmallWaitMs = 1000;
 
 export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
-  const { nodes, periods, exactEntriesMax = 1_000_000 } = options;
-  const windowsOf = new WeakMap<Subject, Map<string, LocalWindow>>();
-  let entries = 0;
-  return { decide, entries: () => entries };
+  const { ledger, nodes, periods, exactEntriesMax = 1_000_000 } = options;
+  return { decide, giveBack };
 
-  function decide({ request, shape, subjects }: PendingCheck, nowMs: number): LimitState[] {
-    const share = Math.max(1, nodes());
+  function decide(check: PendingCheck, nowMs: number): LimitState[] {
+    const { request, shape } = check;
     const cost = isCost(request.cost) ? request.cost : 1;
+    const accounts = check.subjects.map((subject) => ledger.of(subject));
     const counted = shape.windows.map((window, index): Counted => {
-      const subject = subjects[shape.subjectOf[index] ?? 0];
-      const rules = rulesOf(window, share, shape.timeZones[index] ?? 'UTC', nowMs);
-      const local = windowFor(subject, window, share);
-      return { window, rules, local, room: local.hasRoom(rules, cost, nowMs) };
+      const timeZone = shape.timeZones[index] ?? 'UTC';
+      const rules = rulesOf(window, timeZone, nowMs);
+      const row = rowOf(accountAt(accounts, check, index), window, timeZone);
+      hear(row, check, index, nowMs);
+      return { window, rules, row, room: row.local.hasRoom(rules, cost, nowMs) };
     });
     const passes = counted.every(({ window, room }) => room || window.shadow);
     if (passes && !request.peek && isCost(request.cost)) {
-      for (const { local, rules, room } of counted) if (room) takeFrom(local, rules, cost, nowMs);
+      for (const { row, rules, room } of counted) if (room) row.local.take(rules, cost, nowMs);
     }
-    return counted.map(({ window, rules, local, room }) => {
-      const answer = local.answer(rules, cost, room, nowMs);
+    for (const account of accounts) ledger.changed(account, nowMs);
+    return counted.map(({ window, rules, row, room }) => {
+      const answer = row.local.answer(rules, cost, room, nowMs);
       const waitMs = room ? 0 : waitOf(window, rules, cost, answer.waitMs);
       return stateOf(window.limit, nowMs, { ...answer, waitMs });
     });
   }
 
-  function rulesOf(window: Window, share: number, timeZone: string, nowMs: number): WindowRules {
-    const coarse = entries > exactEntriesMax;
+  function giveBack(check: PendingCheck, states: readonly LimitState[], nowMs: number): void {
+    const accounts = check.subjects.map((subject) => ledger.of(subject));
+    check.shape.windows.forEach((window, index) => {
+      if (states[index]?.violated !== false) return;
+      const row = accountAt(accounts, check, index).rows.get(window.field);
+      row?.local.giveBack(check.request.cost);
+    });
+    for (const account of accounts) ledger.changed(account, nowMs);
+  }
+
+  function rulesOf(window: Window, timeZone: string, nowMs: number): WindowRules {
+    const coarse = ledger.entries() > exactEntriesMax;
+    const share = Math.max(1, nodes());
     return {
       units: window.units === 0 ? 0 : Math.max(1, Math.floor(window.units / share)),
       burst: Math.floor(window.burst / share),
       spanMs: window.spanMs,
       grainMs: coarse ? Math.max(window.grainMs, Math.floor(window.spanMs / 64)) : window.grainMs,
       periods: window.period === null ? null : periods.around(window.period, timeZone, nowMs),
+      nodes: share,
     };
   }
+}
 
-  function windowFor(subject: Subject | undefined, window: Window, share: number): LocalWindow {
-    if (subject === undefined) throw new Error('A window without its subject');
-    let locals = windowsOf.get(subject);
-    if (locals === undefined) windowsOf.set(subject, (locals = new Map<string, LocalWindow>()));
-    let local = locals.get(window.field);
-    if (local === undefined) {
-      const seen = subject.seen.get(window.field);
-      const units = seen === undefined ? 0 : Math.ceil(seen.used / share);
-      const resetAtMs = seen?.resetAtMs ?? 0;
-      local =
-        window.period === null
-          ? createSlidingWindow({ units, atMs: resetAtMs - window.spanMs })
-          : createQuotaWindow({ units, finishMs: resetAtMs });
-      locals.set(window.field, local);
-    }
-    return local;
-  }
+function accountAt(accounts: readonly Account[], { shape }: PendingCheck, windowIndex: number): Account {
+  const account = accounts[shape.subjectOf[windowIndex] ?? 0];
+  if (account === undefined) throw new Error('A window without its subject');
+  return account;
+}
 
-  function takeFrom(local: LocalWindow, rules: WindowRules, cost: number, nowMs: number): void {
-    const before = local.size();
-    local.take(rules, cost, nowMs);
-    entries += local.size() - before;
-  }
+/** What Redis said of the window since the last local decision. */
+function hear(row: Row, { shape, subjects }: PendingCheck, windowIndex: number, nowMs: number): void {
+  const seen = subjects[shape.subjectOf[windowIndex] ?? 0]?.seen.get(row.window.field);
+  if (seen === undefined) return;
+  if (seen.used === row.heardUsed && seen.resetAtMs === row.heardResetAtMs) return;
+  [row.heardUsed, row.heardResetAtMs] = [seen.used, seen.resetAtMs];
+  // Redis's clock may be ahead of this node's: no unit stays longer than its window.
+  const longestMs = row.window.period === null ? nowMs + row.window.spanMs : Infinity;
+  row.local.hear({ used: seen.used, goneAtMs: Math.min(seen.resetAtMs, longestMs) });
 }
 
 function waitOf(window: Window, rules: WindowRules, cost: number, waitMs: number): number {

@@ -1,14 +1,27 @@
 import type { WindowAnswer } from './check.ts';
 import type { Periods } from './periods.ts';
 
-/** What a node counts by itself while Redis is away: the same algorithm as `sliding.lua` and `quota.lua`, in memory. */
+/**
+ * What a node admitted without Redis in one window, and what it last heard of Redis: the same algorithm as `sliding.lua`
+ * and `quota.lua`, in memory. Charged are the units that Redis does not have, and of those that it has the larger of the
+ * node's own and its share of all.
+ */
 export interface LocalWindow {
   /** Whether `cost` fits now. Changes nothing but the expiry of what has left. */
   hasRoom(rules: WindowRules, cost: number, nowMs: number): boolean;
   take(rules: WindowRules, cost: number, nowMs: number): void;
+  /** Returns units that were just taken, as far as they are not on their way to Redis. */
+  giveBack(cost: number): void;
   answer(rules: WindowRules, cost: number, room: boolean, nowMs: number): WindowAnswer;
-  /** Entries held, for the bound on memory. */
-  size(): number;
+  /** What Redis counted, and when all of it is gone. */
+  hear(heard: Heard): void;
+  /** The units that Redis does not have, from now on those on their way. Never called while there are some. */
+  send(): readonly LocalEntry[];
+  /** Redis has those that were on their way. */
+  sent(): void;
+  hasUnsent(): boolean;
+  /** Entries held, for the bound on memory; 0 where nothing is left to remember. */
+  size(spanMs: number, nowMs: number): number;
 }
 
 /** The part of a limit that this node may grant. */
@@ -18,6 +31,20 @@ export interface WindowRules {
   readonly spanMs: number;
   readonly grainMs: number;
   readonly periods: Periods | null;
+  /** Nodes that share the limit. */
+  readonly nodes: number;
+}
+
+/** Units of one moment, or of several that are counted in full until the last of them is gone. */
+export interface LocalEntry {
+  readonly firstMs: number;
+  readonly lastMs: number;
+  readonly units: number;
+}
+
+export interface Heard {
+  readonly used: number;
+  readonly goneAtMs: number;
 }
 
 interface Entry {
@@ -29,61 +56,110 @@ interface Entry {
 /** As in `clock.lua`: a stamp further ahead than this is moved to now. */
 const aheadMsMax = 1000;
 
-/** `seed`: units counted elsewhere before this node was on its own, and when the last of them was taken. */
-export function createSlidingWindow(seed: { units: number; atMs: number } | null): LocalWindow {
+export function createSlidingWindow(): LocalWindow {
+  /** In the order of time: out of the window, then in Redis, then on their way, then unsent. */
   let entries: Entry[] = [];
   let head = 0;
+  let inRedis = 0;
+  let onTheirWay = 0;
   let sum = 0;
+  let sumInRedis = 0;
   let debt = 0;
   let debtAtMs = 0;
-  if (seed !== null && seed.units > 0) push(seed.units, seed.atMs);
+  let heard: Heard = { used: 0, goneAtMs: 0 };
 
-  return { hasRoom, take, answer, size: () => entries.length - head };
+  return { hasRoom, take, giveBack, answer, hear, send, sent, hasUnsent, size };
 
   function hasRoom(rules: WindowRules, cost: number, nowMs: number): boolean {
-    const now = settle(rules, nowMs);
-    const over = sum + cost - rules.units;
+    const now = settle(rules.spanMs, nowMs);
+    const over = charged(rules, now) + cost - rules.units;
     return over <= 0 || (over <= rules.burst && poolReadyAt(rules, Math.min(over, cost), now) <= now);
   }
 
   function take(rules: WindowRules, cost: number, nowMs: number): void {
-    const now = settle(rules, nowMs);
+    const now = settle(rules.spanMs, nowMs);
     if (rules.burst > 0) {
-      const need = Math.min(cost, Math.max(0, sum + cost - rules.units));
+      const need = Math.min(cost, Math.max(0, charged(rules, now) + cost - rules.units));
       debt = Math.max(0, debt - Math.max(0, now - debtAtMs) * rules.burst) + need * rules.spanMs * 10;
       debtAtMs = now;
     }
-    const open = entries.length > head ? entries.at(-1) : undefined;
+    const open = hasUnsent() ? entries.at(-1) : undefined;
     if (open !== undefined && (now === open.lastMs || now - open.firstMs < rules.grainMs)) {
       open.units += cost;
       open.lastMs = now;
-      sum += cost;
     } else {
-      push(cost, now);
+      entries.push({ firstMs: now, lastMs: now, units: cost });
+    }
+    sum += cost;
+  }
+
+  function giveBack(cost: number): void {
+    for (let left = cost; left > 0 && hasUnsent();) {
+      const newest = entries.at(-1);
+      if (newest === undefined) return;
+      const units = Math.min(left, newest.units);
+      newest.units -= units;
+      sum -= units;
+      left -= units;
+      if (newest.units === 0) entries.pop();
     }
   }
 
   function answer(rules: WindowRules, cost: number, room: boolean, nowMs: number): WindowAnswer {
-    settle(rules, nowMs);
-    const newest = entries.at(-1);
+    const now = settle(rules.spanMs, nowMs);
+    const used = charged(rules, now);
+    const newestMs = sum > 0 ? (entries.at(-1)?.lastMs ?? 0) + rules.spanMs : 0;
+    const goneAtMs = Math.max(newestMs, heard.used > 0 ? heard.goneAtMs : 0);
     return {
-      remaining: Math.max(0, rules.units - sum),
-      resetInMs: sum > 0 && newest !== undefined ? Math.max(0, newest.lastMs + rules.spanMs - nowMs) : 0,
-      waitMs: room ? 0 : Math.max(1, roomAt(rules, cost, settle(rules, nowMs)) - nowMs),
+      remaining: Math.max(0, rules.units - used),
+      resetInMs: used > 0 ? Math.max(0, goneAtMs - nowMs) : 0,
+      waitMs: room ? 0 : Math.max(1, roomAt(rules, cost, now) - nowMs),
     };
   }
 
+  function hear(next: Heard): void {
+    heard = next;
+  }
+
+  function send(): readonly LocalEntry[] {
+    const first = Math.max(onTheirWay, head);
+    onTheirWay = entries.length;
+    return entries.slice(first);
+  }
+
+  function sent(): void {
+    for (let index = Math.max(inRedis, head); index < onTheirWay; index += 1)
+      sumInRedis += entries[index]?.units ?? 0;
+    inRedis = onTheirWay;
+  }
+
+  function hasUnsent(): boolean {
+    return entries.length > Math.max(head, onTheirWay);
+  }
+
+  function size(spanMs: number, nowMs: number): number {
+    settle(spanMs, nowMs);
+    return entries.length - head;
+  }
+
+  function charged({ nodes }: WindowRules, now: number): number {
+    return sum - sumInRedis + Math.max(sumInRedis, shareOfHeard(heard, nodes, now));
+  }
+
   /** Drops what has left the window; answers the time to decide by, which never runs backwards. */
-  function settle(rules: WindowRules, nowMs: number): number {
+  function settle(spanMs: number, nowMs: number): number {
     if ((entries.at(-1)?.lastMs ?? 0) > nowMs + aheadMsMax) correctStamps(nowMs);
     const now = Math.max(nowMs, entries.at(-1)?.lastMs ?? 0);
     for (let entry = entries[head]; entry !== undefined; entry = entries[head]) {
-      if (entry.lastMs + rules.spanMs > now) break;
+      if (entry.lastMs + spanMs > now) break;
       sum -= entry.units;
+      if (head < inRedis) sumInRedis -= entry.units;
       head += 1;
     }
     if (head > 64 && head * 2 > entries.length) {
       entries = entries.slice(head);
+      inRedis = Math.max(0, inRedis - head);
+      onTheirWay = Math.max(0, onTheirWay - head);
       head = 0;
     }
     return now;
@@ -98,11 +174,6 @@ export function createSlidingWindow(seed: { units: number; atMs: number } | null
     debtAtMs = Math.min(debtAtMs, nowMs);
   }
 
-  function push(units: number, atMs: number): void {
-    entries.push({ firstMs: atMs, lastMs: atMs, units });
-    sum += units;
-  }
-
   function poolReadyAt(rules: WindowRules, need: number, now: number): number {
     const excess = debt + (need - rules.burst) * rules.spanMs * 10;
     return excess <= 0 ? now : debtAtMs + Math.ceil(excess / rules.burst);
@@ -110,54 +181,29 @@ export function createSlidingWindow(seed: { units: number; atMs: number } | null
 
   /** The first moment with room: entries leave one by one, and between two of them the burst pool refills. */
   function roomAt(rules: WindowRules, cost: number, now: number): number {
-    let at = now;
-    let over = sum + cost - rules.units;
-    for (let index = head; over > 0; index += 1) {
+    let [own, ownInRedis, index, at] = [sum, sumInRedis, head, now];
+    for (;;) {
       const entry = entries[index];
-      const leavesAt = entry === undefined ? Infinity : entry.lastMs + rules.spanMs;
+      const share = shareOfHeard(heard, rules.nodes, at);
+      const over = own - ownInRedis + Math.max(ownInRedis, share) + cost - rules.units;
+      if (over <= 0) return at;
+      const entryLeavesAt = entry === undefined ? Infinity : entry.lastMs + rules.spanMs;
+      const leavesAt = share > 0 ? Math.min(entryLeavesAt, heard.goneAtMs) : entryLeavesAt;
       if (over <= rules.burst) {
         const ready = Math.max(at, poolReadyAt(rules, Math.min(over, cost), now));
         if (ready <= leavesAt) return ready;
       }
-      if (entry === undefined) return at;
+      if (leavesAt === Infinity) return at;
       at = leavesAt;
-      over -= entry.units;
+      if (entry === undefined || entryLeavesAt > leavesAt) continue;
+      own -= entry.units;
+      if (index < inRedis) ownInRedis -= entry.units;
+      index += 1;
     }
-    return at;
   }
 }
 
-export function createQuotaWindow(seed: { units: number; finishMs: number } | null): LocalWindow {
-  let finishMs = seed?.finishMs ?? -Infinity;
-  let used = seed?.units ?? 0;
-  return {
-    hasRoom: (rules, cost, nowMs) => {
-      settle(rules, nowMs);
-      return used + cost <= rules.units;
-    },
-    take: (rules, cost, nowMs) => {
-      settle(rules, nowMs);
-      used += cost;
-    },
-    answer: (rules, _cost, room, nowMs) => {
-      settle(rules, nowMs);
-      return {
-        remaining: Math.max(0, rules.units - used),
-        resetInMs: Math.max(0, finishMs - nowMs),
-        waitMs: room ? 0 : Math.max(1, finishMs - nowMs),
-      };
-    },
-    size: () => 1,
-  };
-
-  function settle({ periods }: WindowRules, nowMs: number): void {
-    if (periods === null) return;
-    const { before, start, finish, after } = periods;
-    const [startsMs, endsMs] =
-      nowMs >= finish ? [finish, after] : nowMs < start ? [before, start] : [start, finish];
-    if (endsMs <= finishMs) return;
-    // A period of another zone that shares time with this one: what was used in it stays counted.
-    if (finishMs <= startsMs) used = 0;
-    finishMs = endsMs;
-  }
+/** This node's part of what Redis counted, for as long as any of it may be in the window. */
+export function shareOfHeard({ used, goneAtMs }: Heard, nodes: number, nowMs: number): number {
+  return goneAtMs > nowMs ? Math.ceil(used / nodes) : 0;
 }

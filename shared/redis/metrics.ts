@@ -7,6 +7,8 @@ export interface LimiterMetrics {
   batch(checks: number, seconds: number): void;
   degraded(checks: number): void;
   stampsCorrected(windows: number): void;
+  /** A subject whose local units never reach Redis. */
+  readonly backfillDropped: () => void;
   changed(away: number, available: boolean, reason: string): void;
 }
 
@@ -40,6 +42,11 @@ export function createLimiterMetrics(registry: Registry, live: () => number): Li
     help: 'Windows in Redis whose stamps were more than a second ahead of the clock of Redis and were moved to now.',
     registers,
   });
+  const dropped = new Counter({
+    name: 'tollgate_backfill_dropped_total',
+    help: 'Subjects whose units, admitted while Redis was away, were not counted into it: too many subjects, or a key that is not what it should be.',
+    registers,
+  });
   const away = new Gauge({
     name: 'tollgate_redis_servers_away',
     help: 'Redis servers that this node currently decides without.',
@@ -61,6 +68,7 @@ export function createLimiterMetrics(registry: Registry, live: () => number): Li
     },
     degraded: (checks) => local.inc(checks),
     stampsCorrected: (windows) => corrected.inc(windows),
+    backfillDropped: () => dropped.inc(),
     changed: (count, available, reason) => {
       away.set(count);
       if (!available) opened.inc({ reason: kindOf(reason) });

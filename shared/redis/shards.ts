@@ -3,17 +3,12 @@ import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
 import { createGate } from './gate.ts';
 import type { Gate } from './gate.ts';
-import { createLocalLimiter } from './local-limiter.ts';
-import type { LocalLimiter } from './local-limiter.ts';
 import type { LimiterMetrics } from './metrics.ts';
-import type { PeriodCache } from './periods.ts';
 import { slotOf } from './slots.ts';
 
 /** One Redis server that decides: the only one, or a master of a cluster. One being away leaves the others alone. */
 export interface Shard {
   readonly gate: Gate;
-  /** Decides while the server is away; a new one for each outage. */
-  local(): LocalLimiter;
 }
 
 export interface Shards {
@@ -26,8 +21,8 @@ export interface ShardsOptions {
   readonly redis: RedisClient;
   readonly keyPrefix: string;
   readonly callTimeoutMs: number;
-  readonly periods: PeriodCache;
-  readonly nodes: () => number;
+  /** Puts right what a server missed while it was away; `served` says which tags are its own. */
+  readonly catchUp: (served: (tag: string) => boolean) => Promise<void>;
   readonly metrics: LimiterMetrics;
   readonly logger: Logger;
 }
@@ -42,7 +37,7 @@ export function createShards(options: ShardsOptions): Shards {
   return { of, away, close };
 
   function of(tag: string): Shard {
-    const name = isCluster(redis) ? (redis.slots[slotOf(tag)]?.[0] ?? '') : '';
+    const name = nameOf(tag);
     let shard = byName.get(name);
     if (shard === undefined) byName.set(name, (shard = create(name, tag)));
     return shard;
@@ -50,18 +45,21 @@ export function createShards(options: ShardsOptions): Shards {
 
   /** Probes with a key of the tag that was first sent there: a write to the very slots that the checks need. */
   function create(name: string, tag: string): Shard {
-    let local = createLocalLimiter(options);
     const gate = createGate({
       callTimeoutMs,
       probe: () => redis.set(`${keyPrefix}:${tag}:probe`, '1', 'PX', 1000),
       reconnect: () => reconnect(redis, name),
+      catchUp: () => options.catchUp((other) => nameOf(other) === name),
       onChange: (available, reason) => {
         metrics.changed(away(), available, reason);
-        if (!available) local = createLocalLimiter(options);
       },
       logger: logger.child({ redis: name }),
     });
-    return { gate, local: () => local };
+    return { gate };
+  }
+
+  function nameOf(tag: string): string {
+    return isCluster(redis) ? (redis.slots[slotOf(tag)]?.[0] ?? '') : '';
   }
 }
 

@@ -2,7 +2,7 @@
 -- KEYS[1] leases: node by the moment it ends (Unix milliseconds). KEYS[2] the epoch.
 -- ARGV[1] the node, '' to listen only; ARGV[2] milliseconds to hold the lease, 0 to give it up; ARGV[3] the epoch known;
 -- ARGV[4] 1 to begin a new epoch, which empties every window.
--- Answers the number of live nodes and the epoch.
+-- Answers the number of live nodes, the epoch, and the time, rounded up.
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 local holdMs, epoch = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -26,4 +26,4 @@ if epoch > stored then
   redis.call('SET', KEYS[2], string.format('%.0f', epoch), 'PX', 400 * 86400000)
   stored = epoch
 end
-return { redis.call('ZCARD', KEYS[1]), stored }
+return { redis.call('ZCARD', KEYS[1]), stored, time[1] * 1000 + math.ceil(time[2] / 1000) }

@@ -24,6 +24,9 @@ if (used == before and baseline == known) or nowMs >= finish then
   return { before, before }
 end
 call('HSET', KEYS[1], field, writeQuota({ start = start, used = used, baseline = baseline, epoch = seen }))
+if used > before then
+  writeRaised(KEYS[1], field, start, loadRaised(KEYS[1], field, start, seen) + used - before, nowMs, seen)
+end
 if finish > ttl then
   ttl = finish + TTL_SLACK_MS
   call('HSET', KEYS[1], 't', string.format('%.0f', ttl))

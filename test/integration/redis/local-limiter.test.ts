@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
+import { createLocalLedger } from '../../../shared/redis/local-ledger.ts';
 import { createLocalLimiter } from '../../../shared/redis/local-limiter.ts';
 import { createPeriodCache } from '../../../shared/redis/periods.ts';
 import { createSubjects } from '../../../shared/redis/subjects.ts';
@@ -44,7 +45,11 @@ test('D1: the local limiter decides as the script does', async () => {
         const limits = changes.map((change, index) => limitOf({ ...change, name: `w${index}` }));
         limits.push(limitOf({ name: 'q', type: 'quota', period: 'hour', windowMs: 3_600_000, limit: 40 }));
         const limiter = limiterOn(redis, prefix, { clock, redisTime: clock });
-        const local = createLocalLimiter({ nodes: () => 1, periods: createPeriodCache() });
+        const local = createLocalLimiter({
+          ledger: createLocalLedger({ onDropped: () => undefined }),
+          nodes: () => 1,
+          periods: createPeriodCache(),
+        });
         const subjects = createSubjects(prefix);
         for (const { waitMs, cost, peek, user } of steps) {
           nowMs += waitMs;

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { periodAt } from '../../../shared/domain/calendar.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
 import type { Limiter } from '../../../shared/redis/limiter.ts';
+import { createLocalLedger } from '../../../shared/redis/local-ledger.ts';
 import { createLocalLimiter } from '../../../shared/redis/local-limiter.ts';
 import { createPeriodCache } from '../../../shared/redis/periods.ts';
 import { createSubjects } from '../../../shared/redis/subjects.ts';
@@ -117,7 +118,11 @@ test('whatever the zones and times, no period forgets what was used while one pe
       async (steps) => {
         const prefix = uniqueName('zones');
         const one = limiterOn(redis, prefix, { clock, redisTime: clock });
-        const local = createLocalLimiter({ nodes: () => 1, periods: createPeriodCache() });
+        const local = createLocalLimiter({
+          ledger: createLocalLedger({ onDropped: () => undefined }),
+          nodes: () => 1,
+          periods: createPeriodCache(),
+        });
         const subjects = createSubjects(prefix);
         nowMs = Date.UTC(2026, 8, 4);
         let last = { startMs: 0, endMs: 0 };
@@ -146,7 +151,11 @@ test('whatever the zones and times, no period forgets what was used while one pe
 });
 
 test('D1: without Redis too, the use of the day stays when the zone is changed', () => {
-  const local = createLocalLimiter({ nodes: () => 1, periods: createPeriodCache() });
+  const local = createLocalLimiter({
+    ledger: createLocalLedger({ onDropped: () => undefined }),
+    nodes: () => 1,
+    periods: createPeriodCache(),
+  });
   const subjects = createSubjects('zones');
   const remaining = (zone: string, cost: number): number | undefined => {
     const request = requestOf([day], { timeZone: zone, cost });

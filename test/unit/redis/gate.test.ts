@@ -4,6 +4,7 @@ import type { Gate } from '../../../shared/redis/gate.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 
 let probe: () => Promise<unknown>;
+let catchUp: () => Promise<void>;
 let changes: string[];
 let reconnects: number;
 let gate: Gate;
@@ -13,10 +14,12 @@ beforeEach(() => {
   changes = [];
   reconnects = 0;
   probe = () => Promise.resolve('OK');
+  catchUp = () => Promise.resolve();
   gate = createGate({
     callTimeoutMs: 35,
     probe: () => probe(),
     reconnect: () => void (reconnects += 1),
+    catchUp: () => catchUp(),
     onChange: (available, reason) => void changes.push(available ? 'back' : reason),
     logger: createLogger('test', 'silent'),
   });
@@ -83,4 +86,21 @@ test('a server that says why it cannot serve is not reconnected to', async () =>
   await vi.advanceTimersByTimeAsync(5000);
   expect(reconnects).toBe(0);
   expect(gate.isOpen()).toBe(true);
+});
+
+test('calls go through only when what the server missed is counted; what fails is tried with the next probe', async () => {
+  probe = never;
+  gate.run(never).catch(() => undefined);
+  await vi.advanceTimersByTimeAsync(36);
+  const caughtUp = Promise.withResolvers<undefined>();
+  const attempts = [() => Promise.reject(new Error('away again')), () => caughtUp.promise];
+  catchUp = () => attempts.shift()?.() ?? Promise.reject(new Error('asked too often'));
+  probe = () => Promise.resolve('OK');
+  await vi.advanceTimersByTimeAsync(500);
+  expect(attempts).toEqual([]);
+  expect(gate.isOpen()).toBe(true);
+  caughtUp.resolve(undefined);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(gate.isOpen()).toBe(false);
+  expect(changes).toEqual(['no answer within 35 ms', 'back']);
 });

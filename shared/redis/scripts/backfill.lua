@@ -1,0 +1,146 @@
+-- Counts units that a node admitted by itself while it was without Redis, each at its own time, and once.
+-- KEYS[1] the subject's hash, KEYS[2] the number of the last batch of this process that was counted, KEYS[3] the hash
+-- that holds the epoch (absent: none).
+-- ARGV as in clock.lua, then the batch's number, and for each window: field, kind (0 sliding, 1 quota), span, grain, three
+-- bounds of the calendar period (0 for sliding windows): start of the one before, start, end; the number of entries, and
+-- for each, oldest first: its first and its last stamp, its units.
+--
+-- Answers 1 where the batch was counted now, 0 where it had been before, then for each window: units used, when all of
+-- them are gone.
+local sequence = number()
+local key = KEYS[1]
+local ownEpoch = tonumber(KEYS[3] and call('HGET', KEYS[3], 'e') or 0)
+local epoch = epochOfAll + ownEpoch
+-- An epoch is the moment of its reset: what was admitted before it does not count.
+local resetAt = max(ownEpoch, epochOfAll)
+local isNew = tonumber(call('GET', KEYS[2]) or 0) < sequence
+local ttl = tonumber(call('HGET', key, 't') or 0)
+local reachMax = nowMs
+
+local function readEntries()
+  local entries = {}
+  for i = 1, number() do
+    local first, last, units = number(), number(), number()
+    if isNew and last > resetAt then
+      entries[#entries + 1] = { first = first, last = last, units = units }
+    end
+  end
+  return entries
+end
+
+-- Stored entries and added ones in the order of their time, joined where they are closer than the window's grain.
+local function mergeEntries(state, added, grain)
+  local merged, a = {}, 1
+  local function append(at, units)
+    local top = merged[#merged]
+    if top and (at == top.last or at - top.first < grain) then
+      top.last, top.units = at, top.units + units
+    else
+      merged[#merged + 1] = { first = at, last = at, units = units }
+    end
+  end
+  for at, units in entriesOf(state) do
+    while added[a] and added[a].last <= at do
+      append(added[a].last, added[a].units)
+      a = a + 1
+    end
+    append(at, units)
+  end
+  for i = a, #added do
+    append(added[i].last, added[i].units)
+  end
+  return merged
+end
+
+-- The newest entry is the open one, all others are the list.
+local function storeMerged(state, merged, span)
+  local list, values, sum = state.key .. ':' .. state.field, {}, 0
+  call('UNLINK', list)
+  for i = 1, #merged do
+    sum = sum + merged[i].units
+    if i < #merged then
+      values[#values + 1] = string.format('%.0f', merged[i].last)
+      values[#values + 1] = merged[i].units
+    end
+    if #values >= 1000 or (i == #merged and #values > 0) then
+      call('RPUSH', list, unpack(values))
+      values = {}
+    end
+  end
+  if #merged > 1 then
+    call('PEXPIRE', list, 2 * span + TTL_SLACK_MS)
+    state.ttlAt = nowMs
+  end
+  local open = merged[#merged]
+  state.oldest = #merged > 1 and merged[1].last or 0
+  state.first, state.last, state.units, state.sum = open.first, open.last, open.units, sum
+  state.cleared, state.dropped = false, 0
+end
+
+local function backfillSliding(field, span, grain, entries)
+  local state, inWindow = {}, {}
+  loadSliding(state, key, field, call('HGET', key, field), span, epoch)
+  for _, entry in ipairs(entries) do
+    -- The clocks differ a little: nothing is counted in the future.
+    entry.last = min(entry.last, state.stamp)
+    if entry.last + span > state.now then
+      inWindow[#inWindow + 1] = entry
+    end
+  end
+  if #inWindow > 0 then
+    storeMerged(state, mergeEntries(state, inWindow, grain), span)
+    call('HSET', key, field, writeSliding(state, span))
+    reachMax = max(reachMax, state.stamp + 2 * span)
+  end
+  return state.sum, state.sum > 0 and state.last + span or 0
+end
+
+local function backfillQuota(field, before, start, finish, entries)
+  local packed, used, baseline, seen = call('HGET', key, field), 0, 0, epoch
+  local stored = start
+  if packed then
+    stored, used, baseline, seen = quotaIn(packed, before, start, finish, epoch)
+  end
+  if stored > start or nowMs >= finish then
+    return 0, 0
+  end
+  local raised, raisedAt = loadRaised(key, field, start, seen)
+  local counted = 0
+  for _, entry in ipairs(entries) do
+    local known = entry.first <= raisedAt and min(entry.units, raised) or 0
+    raised = raised - known
+    used = used + entry.units - known
+    counted = counted + entry.units
+  end
+  if counted > 0 then
+    call('HSET', key, field, writeQuota({ start = start, used = used, baseline = baseline, epoch = seen }))
+    writeRaised(key, field, start, raised, raisedAt, seen)
+    reachMax = max(reachMax, finish)
+  end
+  return used, finish
+end
+
+local reply = { isNew and 1 or 0 }
+while position < #ARGV do
+  local field, quota, span, grain = text(), number() == 1, number(), number()
+  local before, start, finish = number(), number(), number()
+  local entries = readEntries()
+  local used, goneAt
+  if quota then
+    used, goneAt = backfillQuota(field, before, start, finish, entries)
+  else
+    used, goneAt = backfillSliding(field, span, grain, entries)
+  end
+  reply[#reply + 1] = used
+  reply[#reply + 1] = goneAt
+end
+if isNew then
+  -- Outlives the windows of the batch: after them a repetition counts nothing anyway.
+  call('SET', KEYS[2], sequence, 'PX', string.format('%.0f', reachMax - nowMs + TTL_SLACK_MS))
+  if reachMax > ttl then
+    ttl = reachMax + TTL_SLACK_MS
+    call('HSET', key, 't', string.format('%.0f', ttl))
+    call('PEXPIRE', key, string.format('%.0f', ttl - nowMs))
+  end
+end
+return reply

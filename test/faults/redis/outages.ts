@@ -1,0 +1,55 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** What an outage does to a server, and undoes. */
+export interface Outage {
+  readonly begin: () => Promise<void>;
+  readonly end: () => Promise<void>;
+}
+
+interface Stoppable {
+  pause(): void;
+  resume(): void;
+  kill(): Promise<unknown>;
+  restart(): Promise<void>;
+}
+
+export type OutageKind = 'SIGSTOP' | 'SIGKILL';
+
+/** SIGSTOP: connections stay, nothing answers, what was sent runs after SIGCONT. SIGKILL: connections are refused. */
+export function outageOf(server: Stoppable, kind: OutageKind): Outage {
+  if (kind === 'SIGKILL') {
+    return {
+      begin: async () => {
+        await server.kill();
+      },
+      end: () => server.restart(),
+    };
+  }
+  const done = Promise.resolve();
+  return {
+    begin: () => {
+      server.pause();
+      return done;
+    },
+    end: () => {
+      server.resume();
+      return done;
+    },
+  };
+}
+
+export interface Series {
+  readonly count: number;
+  readonly downMs: number;
+  readonly upMs: number;
+}
+
+/** Outages one after the other. Resolves when the last one is over. */
+export async function runOutages({ begin, end }: Outage, { count, downMs, upMs }: Series): Promise<void> {
+  for (let index = 0; index < count; index += 1) {
+    await begin();
+    await pause(downMs);
+    await end();
+    await pause(upMs);
+  }
+}

@@ -1,0 +1,140 @@
+// Goal: however often Redis goes away within a window, a limit is exceeded by the nodes' shares once, and not once for
+// each outage. Method: a real server that stops, or is killed and started again, five times; nodes that ask faster than
+// the limits allow all the time; what was admitted is counted by the test. What is counted is compared with Redis at the
+// end. A node that decides everything never exceeds a limit at all.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Limit } from '../../../shared/domain/limit.ts';
+import type { CheckRequest } from '../../../shared/redis/check.ts';
+import type { RedisClient } from '../../../shared/redis/client.ts';
+import type { Limiter } from '../../../shared/redis/limiter.ts';
+import { connected, limitOf, limiterOn, requestOf } from '../../integration/redis/limiters.ts';
+import { eventually, startRedis, uniqueName } from '../../support/servers.ts';
+import { outageOf, runOutages } from './outages.ts';
+import type { OutageKind } from './outages.ts';
+
+const long = process.env['TOLLGATE_FAULTS'] === 'long';
+const series = { count: long ? 20 : 5, downMs: 2_300, upMs: long ? 2_700 : 1_200 };
+const tickMs = 10;
+const dayMs = 86_400_000;
+
+interface Case {
+  readonly name: string;
+  readonly limits: readonly Limit[];
+  readonly request: CheckRequest;
+}
+
+function caseOf(limit: Limit, tenantId: string): Case {
+  const limits = [limit];
+  return { name: `${limit.limit} per ${limit.name}`, limits, request: requestOf(limits, { tenantId }) };
+}
+
+const quota = { type: 'quota', period: 'day', windowMs: dayMs } as const;
+const cases: readonly Case[] = [
+  caseOf(limitOf({ ...quota, name: 'day', limit: 400 }), 'by-day'),
+  caseOf(limitOf({ ...quota, name: 'user day', limit: 300, per: ['user'] }), 'by-user'),
+  // Longer than the whole run, so that no unit leaves it.
+  caseOf(limitOf({ name: 'minutes', limit: 200, windowMs: 300_000 }), 'by-window'),
+];
+
+type Server = Awaited<ReturnType<typeof startRedis>>;
+
+interface Run {
+  readonly server: Server;
+  readonly clients: readonly RedisClient[];
+  readonly limiters: readonly Limiter[];
+}
+
+async function startRun(nodes: number): Promise<Run> {
+  const server = await startRedis({ durable: true });
+  const prefix = uniqueName('outages');
+  const clients: RedisClient[] = [];
+  const limiters: Limiter[] = [];
+  for (let index = 0; index < nodes; index += 1) {
+    const redis = await connected(server.url);
+    clients.push(redis);
+    limiters.push(limiterOn(redis, prefix, { node: `node-${index}`, callTimeoutMs: 35 }));
+  }
+  await eventually(() => limiters.every((limiter) => limiter.state().nodes === nodes));
+  return { server, clients, limiters };
+}
+
+async function stopRun({ server, clients, limiters }: Run): Promise<void> {
+  await Promise.all(limiters.map((limiter) => limiter.close()));
+  for (const redis of clients) redis.disconnect();
+  await server.dispose();
+}
+
+/** Asks for each case at each node, all the time. Answers the units admitted by case. */
+function startAsking(limiters: readonly Limiter[]): { stop(): Promise<number[]>; degraded(): number } {
+  const admitted = cases.map(() => 0);
+  const pending = new Set<Promise<void>>();
+  let degraded = 0;
+  const ask = async (limiter: Limiter, index: number): Promise<void> => {
+    const request = cases[index]?.request;
+    if (request === undefined) return;
+    const result = await limiter.check(request);
+    if (result.degraded) degraded += 1;
+    if (result.passed) admitted[index] = (admitted[index] ?? 0) + 1;
+  };
+  const timer = setInterval(() => {
+    for (const limiter of limiters) {
+      cases.forEach((_, index) => {
+        const call = ask(limiter, index).finally(() => pending.delete(call));
+        pending.add(call);
+      });
+    }
+  }, tickMs);
+  return {
+    degraded: () => degraded,
+    stop: async () => {
+      clearInterval(timer);
+      await Promise.all(pending);
+      return admitted;
+    },
+  };
+}
+
+/** Units that Redis counts of each case; a peek takes nothing. */
+async function countedBy({ limiters }: Run): Promise<number[]> {
+  return Promise.all(
+    cases.map(({ request, limits }) =>
+      eventually(async () => {
+        // A larger limit of the same window shows what is counted beyond the smaller one.
+        const wide = limits.map((limit) => ({ ...limit, limit: 1_000_000 }));
+        const result = await limiters[0]?.check({ ...request, limits: wide, peek: true });
+        if (result === undefined || result.degraded) return null;
+        return 1_000_000 - (result.states[0]?.remaining ?? 0);
+      }),
+    ),
+  );
+}
+
+describe.each<[OutageKind, number]>([
+  ['SIGSTOP', 1],
+  ['SIGSTOP', 3],
+  ['SIGKILL', 2],
+])('%s in series, %i nodes', (kind, nodes) => {
+  let run: Run;
+  beforeAll(async () => void (run = await startRun(nodes)));
+  afterAll(() => stopRun(run));
+
+  test(`D1: ${series.count} outages exceed each limit by the nodes' shares at most, once`, async () => {
+    const asking = startAsking(run.limiters);
+    await runOutages(outageOf(run.server, kind), series);
+    const admitted = await asking.stop();
+    const counted = await countedBy(run);
+    console.log(
+      `${kind}, ${nodes} nodes, ${series.count} outages: ${cases
+        .map(({ name }, index) => `admitted ${admitted[index]}, in Redis ${counted[index]} (${name})`)
+        .join('; ')}; ${asking.degraded()} checks decided locally`,
+    );
+    expect(asking.degraded()).toBeGreaterThan(100);
+    cases.forEach(({ limits }, index) => {
+      const limit = limits[0]?.limit ?? 0;
+      const shares = nodes === 1 ? 0 : nodes * Math.floor(limit / nodes);
+      expect(admitted[index]).toBeGreaterThanOrEqual(limit * 0.9);
+      expect(admitted[index]).toBeLessThanOrEqual(limit + shares);
+      expect(counted[index]).toBeGreaterThanOrEqual(admitted[index] ?? 0);
+    });
+  }, 180_000);
+});

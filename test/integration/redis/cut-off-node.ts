@@ -1,0 +1,99 @@
+import { Registry } from 'prom-client';
+import { createBackfill } from '../../../shared/redis/backfill.ts';
+import type { CheckRequest } from '../../../shared/redis/check.ts';
+import type { RedisClient } from '../../../shared/redis/client.ts';
+import { createDispatch } from '../../../shared/redis/dispatch.ts';
+import type { Answer } from '../../../shared/redis/dispatch.ts';
+import { createLocalLedger } from '../../../shared/redis/local-ledger.ts';
+import { createLocalLimiter } from '../../../shared/redis/local-limiter.ts';
+import { createLimiterMetrics } from '../../../shared/redis/metrics.ts';
+import { createPeriodCache } from '../../../shared/redis/periods.ts';
+import { createSubjects } from '../../../shared/redis/subjects.ts';
+import { shapeOf } from '../../../shared/redis/windows.ts';
+import { TollgateError } from '../../../shared/runtime/errors.ts';
+import type { Clock } from '../../../shared/runtime/clock.ts';
+import { logger } from './limiters.ts';
+
+/** `up`; `down`: nothing arrives; `mute`: what is sent runs, and its answer is lost. */
+export type Link = 'up' | 'down' | 'mute';
+
+/** A node whose path to a real Redis is cut and mended by the test, step by step and without any timer. */
+export interface CutOffNode {
+  link: Link;
+  check(request: CheckRequest): Promise<Answer>;
+  /** What the circuit breaker does when a probe was answered: backfill, then let checks through. */
+  reconnect(): Promise<boolean>;
+  close(): void;
+}
+
+export interface NodeOptions {
+  readonly redis: RedisClient;
+  readonly prefix: string;
+  readonly clock: Clock;
+  readonly nodes: number;
+  /** Whether checks that are sent on a mute link run as well, and are counted twice therefore. */
+  readonly checksRunUnheard: boolean;
+}
+
+export function createCutOffNode({ redis, prefix, clock, nodes, checksRunUnheard }: NodeOptions): CutOffNode {
+  const metrics = createLimiterMetrics(new Registry(), () => nodes);
+  const periods = createPeriodCache();
+  const subjects = createSubjects(prefix);
+  const onDropped = (): never => {
+    throw new Error('a batch was dropped');
+  };
+  const ledger = createLocalLedger({ onDropped });
+  const local = createLocalLimiter({ ledger, nodes: () => nodes, periods });
+  let available = true;
+  const node: CutOffNode = { link: 'up', check, reconnect, close: () => dispatch.close() };
+  const cut = new Proxy(redis, {
+    // Only these two are used by a backfill.
+    get:
+      (target, name: 'evalsha' | 'eval') =>
+      (...args: Parameters<RedisClient['evalsha']>) =>
+        overLink(() => target[name](...args)),
+  });
+  const backfill = createBackfill({
+    ...{ redis: cut, ledger, periods, clock, redisTime: clock, timeoutMs: 10_000, onDropped, logger },
+    epochMs: () => 0,
+    offsetMs: () => 0,
+  });
+  const gate = {
+    isOpen: () => !available,
+    run: async <T>(call: () => Promise<T>): Promise<T> => {
+      if (available && node.link === 'up') return call();
+      if (available && node.link === 'mute' && checksRunUnheard) await call();
+      available = false;
+      throw new TollgateError('REDIS_UNAVAILABLE', 'cut off');
+    },
+    close: () => undefined,
+  };
+  const dispatch = createDispatch({
+    ...{ redis, periods, clock, redisTime: clock, metrics, logger, local },
+    shards: { of: () => ({ gate }), away: () => 0, close: () => undefined },
+    epochMs: () => 0,
+  });
+  return node;
+
+  async function overLink(call: () => Promise<unknown>): Promise<unknown> {
+    const answer = node.link === 'down' ? null : await call();
+    if (node.link !== 'up') throw new Error('Connection is closed.');
+    return answer;
+  }
+
+  function check(request: CheckRequest): Promise<Answer> {
+    const shape = shapeOf(request.limits, request.tenantId !== null, request.userId !== null, 'UTC');
+    const own = shape.subjects.map((kind) => subjects.of(kind, request));
+    return new Promise((answer) => dispatch.enqueue({ request, shape, subjects: own, answer }));
+  }
+
+  async function reconnect(): Promise<boolean> {
+    try {
+      await backfill.run(() => true, 60_000);
+      available = node.link === 'up';
+    } catch {
+      available = false;
+    }
+    return available;
+  }
+}
