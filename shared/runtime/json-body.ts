@@ -33,11 +33,12 @@ export function acceptJson(app: Listener, types: readonly string[], decode?: Bod
     async (request: FastifyRequest, given: Buffer): Promise<unknown> => {
       const body = decode === undefined ? given : await decode(request, given);
       if (!isUtf8(body)) throw new BodyError(400, 'The body is not UTF-8.');
-      const value = await parsed(request, body.toString('utf8'));
+      const text = body.toString('utf8');
+      const value = await parsed(request, text);
       if (isDeeper(value, depthMax)) {
         throw new BodyError(400, `The body is nested deeper than ${depthMax} levels.`);
       }
-      const name = repeatedName(body);
+      const name = repeatedName(text, value);
       if (name !== null) {
         throw new BodyError(400, `The body has the member ${JSON.stringify(name)} twice; send it once.`);
       }

@@ -24,9 +24,50 @@ const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a];
 
 /**
  * A name that one object of a JSON text has twice, or null. Readers differ in which of the two they take, so that a text with
- * one says different things to different programs. The text must be JSON.
+ * one says different things to different programs. `value` is what the text says: it has fewer members than the text has
+ * names where one is there twice, which is looked at first, since it hardly ever is.
  */
-export function repeatedName(bytes: Buffer): string | null {
+export function repeatedName(text: string, value: unknown): string | null {
+  return namesIn(text) === membersOf(value) ? null : firstRepeated(Buffer.from(text));
+}
+
+function namesIn(text: string): number {
+  let names = 0;
+  for (let open = text.indexOf('"'); open >= 0;) {
+    let end = text.indexOf('"', open + 1);
+    while (end >= 0 && isEscaped(text, end)) end = text.indexOf('"', end + 1);
+    if (end < 0) break;
+    let next = end + 1;
+    while (isBlank(text.charCodeAt(next))) next += 1;
+    if (text.charCodeAt(next) === colon) names += 1;
+    open = text.indexOf('"', next);
+  }
+  return names;
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let first = at;
+  while (text.charCodeAt(first - 1) === backslash) first -= 1;
+  return (at - first) % 2 === 1;
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
+}
+
+function membersOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  let members = 0;
+  if (Array.isArray(value)) {
+    for (const one of value) members += membersOf(one);
+    return members;
+  }
+  const fields = value as Readonly<Record<string, unknown>>;
+  for (const name in fields) members += 1 + membersOf(fields[name]);
+  return members;
+}
+
+function firstRepeated(bytes: Buffer): string | null {
   // The names of each open object; null for a list.
   const open: (Set<string> | null)[] = [];
   let isName = false;
