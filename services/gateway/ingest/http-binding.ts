@@ -76,7 +76,7 @@ function structured(text: Buffer): Member {
 /** JSON in which no object has a name twice: what is stored must be what its sender's own reader reads. */
 function readOnce(text: Buffer): JsonReading {
   const read = readJson(text, eventBounds.depthMax);
-  const name = 'problem' in read ? null : repeatedName(text);
+  const name = 'problem' in read ? null : repeatedName(text.toString('utf8'), read.value);
   return name === null ? read : { problem: `has the member ${JSON.stringify(name)} twice` };
 }
 

@@ -36,13 +36,12 @@ export function createCheckedDecisions(): CheckedDecisions {
   const add = (decision: CheckedDecision): void => void byId.set(decision.id, decision);
   return {
     add,
-    remember: ({ decision, identity, atMs }) =>
-      add({
-        id: decision.id,
-        tenantId: identity.tenantId ?? anonymousTenant,
-        userId: identity.userId ?? '',
-        timeMs: atMs,
-      }),
+    remember: ({ decision, identity, atMs, unreadable, credentials }) => {
+      // Of floods of these a sample has an event, and an outcome needs one.
+      if (unreadable !== null || credentials !== null) return;
+      const { tenantId, userId } = identity;
+      add({ id: decision.id, tenantId: tenantId ?? anonymousTenant, userId: userId ?? '', timeMs: atMs });
+    },
     find: (decisionId) => byId.get(decisionId) ?? null,
     isReported: (decisionId, outcome) => outcomes.get(decisionId) === outcome,
     reported: (decisionId, outcome) => void outcomes.set(decisionId, outcome),

@@ -89,6 +89,12 @@ describe('POST /v1/decisions/{id}/outcome', () => {
     expect(amends().map(({ subject }) => subject)).toEqual([api.tenant, api.tenant]);
   });
 
+  test('a request that could not be read has no outcome: of many of these only a sample has an event', async () => {
+    const id = await checked(service, { tenant_id: api.tenant, path: '/a/%2e%2e/%2f' });
+    expect((await report(service, id)).status).toBe(404);
+    expect(amends()).toHaveLength(0);
+  });
+
   test('outcomes are accepted for a day', async () => {
     const answer = await report(service, v7({ msecs: Date.now() - 25 * 3_600_000 }));
     expect([answer.status, answer.json['detail']]).toEqual([400, expect.stringContaining('24 hours')]);
