@@ -176,6 +176,22 @@ export const alertRules: readonly AlertRule[] = [
     whenAbsent: 'quiet',
   },
   {
+    name: 'TollgateSpoolMemoryOnly',
+    severity: 'critical',
+    query: 'max by (instance) (tollgate_spool_memory_only)',
+    fires: 'above',
+    threshold: 0,
+    forMinutes: 1,
+    summary: 'The disk of the spool on {{ .Labels.instance }} takes no events (VALUE)',
+    format: 'number',
+    impact:
+      'Requests are answered and their events go to Kafka from memory: a crash loses what Kafka does not have yet.',
+    runbook: 'spool-disk',
+    dashboard: 'pipeline',
+    panel: 'Events in memory only',
+    whenAbsent: 'quiet',
+  },
+  {
     name: 'TollgateEventsLost',
     severity: 'critical',
     query: 'round(sum by (instance) (increase(tollgate_spool_dropped_total[10m])))',

@@ -138,9 +138,20 @@ function spool(): Panels {
       unit: 'wps',
     }),
     series({
+      title: 'Events in memory only',
+      description:
+        'Bytes of events that neither the disk nor Kafka has, and answers that left before the disk had their event. Near 0 while the disk works.',
+      queries: [
+        promql('sum by (instance) (tollgate_spool_memory_bytes)', 'bytes: {{instance}}'),
+        promql(`sum by (instance) (rate(tollgate_spool_unstored_total[${rate}]))`, 'events/s: {{instance}}'),
+        promql('max by (instance) (tollgate_spool_memory_only)', 'memory only: {{instance}}'),
+      ],
+      unit: 'short',
+    }),
+    series({
       title: 'Time to write',
       description:
-        'Time of the one write that serves the events of a turn; it stands between a decision and its answer.',
+        'Time of one write, which serves all events that waited for it; it stands between a decision and its answer.',
       queries: [
         promql(quantile(0.5, 'tollgate_spool_write_seconds', ''), 'p50'),
         promql(quantile(0.99, 'tollgate_spool_write_seconds', ''), 'p99'),

@@ -112,6 +112,14 @@ await runService(logger, async (lifecycle, fail) => {
     logger,
     onLost: fail,
   });
+  // Before all that closes later: what is lost at the end is counted while it can still be scraped.
+  let isReady = false;
+  const troubles = (): string[] => [
+    ...(isReady ? [] : ['start']),
+    ...(spool.trouble() === null ? [] : [`spool: ${spool.trouble() ?? ''}`]),
+  ];
+  const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: troubles });
+  lifecycle.onClose('ops', () => ops.close());
   lifecycle.onClose('spool', () => spool.close());
   const publisher = startPublisher({ kafka, topics, spool, clock, registry, logger });
   lifecycle.onClose('publisher', () => publisher.close());
@@ -153,8 +161,7 @@ await runService(logger, async (lifecycle, fail) => {
   await checkRetentionOnceUp(queries, config.TOLLGATE_RAW_RETENTION_DAYS);
   await untilReady({ redis: () => redis.status === 'ready', 'tenant records': () => tenants.ready() });
   await listen(config, lifecycle, gate, { api, proxy });
-  const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: () => [] });
-  lifecycle.onClose('ops', () => ops.close());
+  isReady = true;
   logger.info({ port: config.PORT, policy: policy.current().revision }, 'gateway ready');
 });
 

@@ -1,28 +1,35 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { UsageCloudEvent } from '../../shared/domain/usage-event.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { TollgateError } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
-import { openCursor } from './spool/cursor.ts';
-import { lockSpool } from './spool/lock.ts';
+import { createDisk } from './spool/disk.ts';
+import type { FoundFolder } from './spool/disk.ts';
 import { spoolMetrics } from './spool/metrics.ts';
+import type { DropReason, SpoolMetrics } from './spool/metrics.ts';
+import { createOutlet } from './spool/outlet.ts';
+import type { Outlet } from './spool/outlet.ts';
+import { PendingEvents } from './spool/pending.ts';
 import { createSpoolReader } from './spool/reader.ts';
+import type { SpoolReader } from './spool/reader.ts';
 import type { SpoolRecord } from './spool/record.ts';
-import { openSegments } from './spool/segments.ts';
-import { openStamp } from './spool/stamp.ts';
-import { createTurnWriter } from './spool/turn-writer.ts';
+import { createStamp } from './spool/stamp.ts';
+import type { Stamp } from './spool/stamp.ts';
+import { createStore } from './spool/store.ts';
 
 /**
- * Events of this node between the decision and Kafka, in append-only files.
+ * Events of this node between the decision and Kafka, in append-only files; in memory while the disk fails.
  *
  * What a caller relies on, per `durability`:
  * - `process`: once `flushed()` resolved, the event survives SIGKILL of this process (the kernel has it).
  * - `power`: once `flushed()` resolved, it survives a power cut as well (the disk has it).
  *
+ * While `trouble()` is not null the disk takes no events: `flushed()` resolves at once, and an event survives a crash
+ * only once Kafka has it, to which it is sent from memory. All by itself the spool returns to its disk.
+ *
  * Nothing here makes a request wait for Kafka, fail, or wait for room. When `bytesMax` is reached the oldest segment
- * is dropped, and its events are counted in `tollgate_spool_dropped_total`; the node's sequence numbers show the gap.
+ * is dropped, and in memory the oldest events beyond `memoryBytesMax`. What is lost is counted in
+ * `tollgate_spool_dropped_total` and logged with its numbers, and the node's sequence numbers show the gap.
  */
 export interface Spool {
   /**
@@ -33,9 +40,6 @@ export interface Spool {
   append(eventAt: (sequence: number) => UsageCloudEvent): number;
   /** Resolves, and never rejects, when all that was appended so far is durable; at once when nothing waits. */
   flushed(): Promise<void>;
-  /** Writes what waits now. For the last event of a process; with `power` it is not synced. */
-  flush(): void;
-
   /** For the sender: the next records in order, empty when none are left. Reads on even without acknowledgements. */
   take(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
   /** For the sender: Kafka has every record up to and with this sequence. Survives a restart; frees their segments. */
@@ -45,8 +49,11 @@ export interface Spool {
   /** The last sequence that Kafka has. */
   acknowledged(): number;
   readonly bytesMax: number;
-  /** For the sender: called after each write, when there is something to take. */
+  /** Why the disk takes no events now; null when it does. */
+  trouble(): string | null;
+  /** For the sender: called when there may be something to take. */
   onWritten(listener: () => void): void;
+  /** What neither the disk nor Kafka takes within a bound is counted as lost. */
   close(): Promise<void>;
 }
 
@@ -55,6 +62,8 @@ export interface SpoolOptions {
   readonly durability?: 'process' | 'power';
   readonly bytesMax?: number;
   readonly segmentBytes?: number;
+  /** Events that are kept in memory while the disk takes none and Kafka is away. */
+  readonly memoryBytesMax?: number;
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
@@ -63,107 +72,142 @@ export interface SpoolOptions {
 }
 
 const mebibyte = 1024 * 1024;
+/** A write that takes longer holds up no response any more; a sync of a disk under load may take longer than a write. */
+const stallMs = { process: 250, power: 1_000 };
+/** Numbers of a spool whose folder could not be read begin here times the Unix milliseconds, above all it can hold. */
+const numbersPerMs = 16;
 
 /**
  * Opens the folder and makes it this process's own; throws SPOOL_LOCKED when a living process has it. A record that
- * was being written when the process died is cut off, all others are there again, and the sequence goes on.
+ * was being written when the process died is cut off, all others are there again, and the sequence goes on. Where the
+ * disk fails, the spool works from memory until the folder can be opened.
  */
 export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const { directory, clock, registry, logger, durability = 'process' } = options;
-  const { bytesMax = 1024 * mebibyte } = options;
+  const { bytesMax = 1024 * mebibyte, memoryBytesMax = 64 * mebibyte } = options;
   const { segmentBytes = Math.min(16 * mebibyte, Math.ceil(bytesMax / 8)) } = options;
-  mkdirSync(directory, { recursive: true });
-  const lock = await lockSpool(directory, (error) => {
-    logger.error({ err: error }, error.message);
-    options.onLost?.(error);
-  });
-  const cursor = openCursor(join(directory, 'cursor'));
-  const { segments, tornBytes, damagedBytes } = openSegments(directory, cursor.start ?? 1);
-  const stamp = openStamp(directory, clock.now(), segments.next);
-  const metrics = spoolMetrics(registry, { bytes: () => segments.bytesTotal(), oldestAgeSeconds });
-  const reader = createSpoolReader({ directory, segments, from: cursor.start ?? 1, onDamaged });
-  const taken: SpoolRecord[][] = [];
+  let next = 0;
+  let stamp = closedStamp;
+  let found = null as FoundFolder | null;
+  let reader: SpoolReader | null = null;
   let listener: () => void = () => undefined;
-  let closed = false;
-  let acknowledgedSequence = (cursor.start ?? 1) - 1;
-  const writer = createTurnWriter({
-    segments,
+
+  const metrics: SpoolMetrics = spoolMetrics(registry, {
+    bytes: () => found?.segments.bytesTotal ?? 0,
+    memoryBytes: () => pending.bytes,
+    isMemoryOnly: () => store.state() !== 'healthy',
+    oldestAgeSeconds,
+  });
+  const disk = createDisk(directory, () => clock.now(), onFound);
+  const pending = new PendingEvents(memoryBytesMax, ({ first, last }) => drop('unwritable', first, last));
+  const store = createStore({
+    disk,
+    segments: () => found?.segments ?? null,
+    pending,
+    next: () => next,
     segmentBytes,
     bytesMax,
     sync: durability === 'power',
+    stallMs: stallMs[durability],
     clock,
     metrics,
     logger,
-    onWritten: () => listener(),
+    onAvailable: () => listener(),
+    onFailed: () => void outlet.release(),
+    onDropped: (first, last) => drop('full', first, last),
+    onLocked: (error) => options.onLost?.(error),
   });
-  if (damagedBytes > 0) onDamaged(damagedBytes);
-  logger.info(
-    {
-      directory,
-      sequence: segments.next,
-      unacknowledged_bytes: segments.bytesTotal(),
-      torn_bytes: tornBytes,
-    },
-    'spool opened',
-  );
+  const outlet: Outlet = createOutlet({ reader: () => reader, pending, store });
+  await store.open();
+  if (found === null) beginBlind();
 
   return {
     append,
-    flushed: () => writer.flushed(),
-    flush: () => writer.flush(),
-    take,
-    acknowledge,
-    usedShare: () => segments.bytesTotal() / bytesMax,
-    acknowledged: () => acknowledgedSequence,
+    flushed: () => store.flushed(),
+    take: (recordsMax, bytesMaxOfBatch) => outlet.take(recordsMax, bytesMaxOfBatch),
+    acknowledge: (sequence) => outlet.acknowledge(sequence),
+    usedShare: () => (found?.segments.bytesTotal ?? 0) / bytesMax,
+    acknowledged: () => outlet.acknowledged(),
     bytesMax,
-    onWritten,
+    trouble: () => store.cause(),
+    onWritten: (call) => void (listener = call),
     close,
   };
 
   function append(eventAt: (sequence: number) => UsageCloudEvent): number {
-    if (closed) throw new TollgateError('SPOOL_CLOSED', 'The spool is closed');
-    const sequence = writer.next();
+    const sequence = next;
     const event = eventAt(sequence);
-    writer.append(event.subject, stamp(event, sequence));
+    const text = stamp(event, sequence);
+    next += 1;
+    metrics.appended.inc();
+    store.append(sequence, event.subject, text);
     return sequence;
   }
 
-  async function take(recordsMax: number, bytesMaxOfBatch: number): Promise<readonly SpoolRecord[]> {
-    const records = await reader.read(recordsMax, bytesMaxOfBatch);
-    if (records.length > 0) taken.push([...records]);
-    return records;
+  /** The folder could be read: its numbers go on, above those that were given without it. */
+  function onFound(folder: FoundFolder): void {
+    found = folder;
+    const { segments, unacknowledged, start } = folder;
+    outlet.begin(unacknowledged);
+    reader = createSpoolReader({
+      directory,
+      segments,
+      from: unacknowledged,
+      onDamaged,
+      onLost: (first, last) => drop('unreadable', first, last),
+      isAttached: () => disk.isAttached(),
+    });
+    next = Math.max(next, start.first);
+    stamp = createStamp(folder.name, folder.openedAtMs, {
+      first: next,
+      follows: Math.min(next, start.follows),
+    });
+    if (folder.damagedBytes > 0) onDamaged(folder.damagedBytes);
+    logger.info(
+      {
+        directory,
+        sequence: next,
+        unacknowledged_bytes: segments.bytesTotal,
+        torn_bytes: folder.tornBytes,
+      },
+      'spool opened',
+    );
   }
 
-  function acknowledge(sequence: number): void {
-    while ((taken[0]?.at(-1)?.sequence ?? Infinity) <= sequence) taken.shift();
-    cursor.write(sequence + 1);
-    acknowledgedSequence = sequence;
-    while ((segments.list[1]?.first ?? Infinity) <= sequence + 1) segments.dropOldest();
-  }
-
-  function onWritten(call: () => void): void {
-    listener = call;
+  function beginBlind(): void {
+    next = clock.now() * numbersPerMs;
+    stamp = createStamp(disk.name(), clock.now(), { first: next, follows: next });
   }
 
   function onDamaged(bytes: number): void {
     metrics.damagedBytes.inc(bytes);
-    logger.error({ directory, bytes }, 'damaged bytes in the spool were put aside');
+    logger.error({ directory, bytes }, 'damaged bytes of the spool were moved away');
+  }
+
+  function drop(reason: DropReason, first: number, last: number): void {
+    const events = last - first + 1;
+    if (events <= 0) return;
+    metrics.dropped.inc({ reason }, events);
+    logger.error({ reason, events, first_sequence: first, last_sequence: last }, 'events were lost');
   }
 
   /** Age of the oldest event that Kafka does not have, as far as it was read: 0 when Kafka has all. */
   function oldestAgeSeconds(): number {
-    const oldestMs =
-      taken[0]?.[0]?.appendedAtMs ?? (reader.unreadBytes() > 0 ? writer.oldestUnreadAtMs() : null);
+    const unreadAtMs = (reader?.unreadBytes() ?? 0) > 0 ? store.writtenAtMs() : null;
+    const pendingAtMs = store.state() === 'healthy' ? null : pending.oldestAtMs();
+    const oldestMs = outlet.oldestAtMs() ?? unreadAtMs ?? pendingAtMs;
     return oldestMs === null ? 0 : Math.max(0, clock.now() - oldestMs) / 1000;
   }
 
   async function close(): Promise<void> {
-    if (closed) return;
-    closed = true;
-    writer.close();
-    await reader.close();
-    segments.close();
-    cursor.close();
-    lock.release();
+    stamp = closedStamp;
+    await store.close();
+    for (const { first, last } of pending.left()) drop('stopped', first, last);
+    await outlet.release();
   }
 }
+
+/** Before the spool is open, and after its end. */
+const closedStamp: Stamp = () => {
+  throw new TollgateError('SPOOL_CLOSED', 'The spool is closed');
+};

@@ -27,7 +27,7 @@ export interface SequenceQuestion {
 const dayMs = 86_400_000;
 
 /**
- * Numbers of a run are contiguous, from its first on where it began within the window; and a run begins where the one
+ * Numbers of a run are contiguous, from its first on where it began within the window; and a run follows where the one
  * before ended. What misses at the very end of the newest run is not seen until the next event: that is the spool's age.
  */
 export async function auditSequences(
@@ -88,12 +88,13 @@ function spansOf(found: readonly SeriesNumbers[], knownFromMs: number): { spans:
       // Only a run that has come through tells how far the one before it must have come.
       const following = ordered.slice(index + 1).find((later) => later.numbers.settled > 0);
       const next = following?.run?.first ?? null;
+      const follows = following?.run?.follows ?? null;
       const beginsBelow = next !== null && next <= numbers.settled;
       if (beginsBelow && following !== undefined) setBack.push(nameOf(following.numbers));
       spans.push({
         numbers,
         first: startOf(run, numbers, knownFromMs),
-        last: next === null || beginsBelow ? numbers.settled : Math.max(next - 1, numbers.settled),
+        last: follows === null || beginsBelow ? numbers.settled : Math.max(follows - 1, numbers.settled),
       });
     }
   }

@@ -13,18 +13,28 @@ export interface SpoolRun {
   readonly salt: string;
   /** Number of the first event of the run. */
   readonly first: number;
+  /**
+   * One above the last number that the run before is known to have given. Below `first` where the disk could not keep
+   * it: the numbers between were passed over, so that none is given twice.
+   */
+  readonly follows: number;
 }
 
 export const spoolRunLengthMax = 64;
 
-export function spoolRunName({ folder, openedAtMs, salt, first }: SpoolRun): string {
-  return [folder, openedAtMs.toString(36), salt, first.toString(36)].join('.');
+/** `follows` is `first` unless it is given. */
+export function spoolRunName(run: Omit<SpoolRun, 'follows'> & { readonly follows?: number }): string {
+  const { folder, openedAtMs, salt, first, follows = first } = run;
+  const parts = [folder, openedAtMs.toString(36), salt, first.toString(36)];
+  if (follows !== first) parts.push(follows.toString(36));
+  return parts.join('.');
 }
 
 /** Null for what `spoolRunName` did not write. */
 export function readSpoolRun(name: string): SpoolRun | null {
-  const [, folder = '', opened = '', salt = '', first = ''] =
-    /^([0-9a-z]+)\.([0-9a-z]+)\.([0-9a-z]+)\.([0-9a-z]+)$/.exec(name) ?? [];
+  const [, folder = '', opened = '', salt = '', begin = '', end = begin] =
+    /^([0-9a-z]+)\.([0-9a-z]+)\.([0-9a-z]+)\.([0-9a-z]+)(?:\.([0-9a-z]+))?$/.exec(name) ?? [];
   if (folder === '') return null;
-  return { folder, openedAtMs: Number.parseInt(opened, 36), salt, first: Number.parseInt(first, 36) };
+  const [first, follows] = [Number.parseInt(begin, 36), Number.parseInt(end, 36)];
+  return { folder, openedAtMs: Number.parseInt(opened, 36), salt, first, follows };
 }

@@ -61,7 +61,9 @@ export async function mountExt4({ bytes = 16 * mebibyte, inodes = 128 } = {}): P
   // No room is set aside for root, so that a full disk is full for everyone.
   await run('mkfs.ext4', ['-q', '-F', '-m', '0', '-N', String(inodes), image]);
   await mountAs(['-o', 'loop,errors=remount-ro', image, mount]);
-  return createDisk('ext4', { base, mount, store, image });
+  const disk = createDisk('ext4', { base, mount, store, image });
+  await run('sync', ['-f', mount]);
+  return disk;
 }
 
 interface Places {

@@ -177,13 +177,16 @@ async function membersOf(
   }
   const list = found.members;
   if (!(await chargeWork(gate, request, reply, { kind: 'events', units: list.length }))) return null;
-  if (ingestShare.admits(shareOf(callerOf(request)), bytes)) return { list, bytes };
+  const isDurable = ingestShare.isDurable();
+  if (isDurable && ingestShare.admits(shareOf(callerOf(request)), bytes)) return { list, bytes };
   gate.metrics.apiEvents.inc({ result: 'unavailable' }, list.length);
   sendProblem(
     reply.header('retry-after', '5'),
     plainProblem(
       503,
-      'Kafka is behind and your share of the space for waiting events is full; send them again.',
+      isDurable
+        ? 'Kafka is behind and your share of the space for waiting events is full; send them again.'
+        : 'The disk of this node takes no events now; send them again.',
     ),
   );
   return null;
@@ -209,7 +212,13 @@ async function writeShared(
   };
   const results = await writeEvents(judgements, log, gate.logger);
   if (last > 0) ingestShare.appended(shareOf(callerOf(request)), bytes, last);
-  return results;
+  if (ingestShare.isDurable()) return results;
+  // The disk failed meanwhile: they may be lost with this process, and sent again they still count once.
+  return results.map((result) =>
+    result.status === 'rejected'
+      ? result
+      : { id: result.id, status: 'unavailable', reason: 'the event could not be stored now' },
+  );
 }
 
 function fieldsOf({ headers, raw: { rawHeaders } }: FastifyRequest) {

@@ -7,9 +7,13 @@ export interface SpoolRoom {
   /** The last sequence that Kafka has; events up to it no longer count. */
   acknowledged(): number;
   readonly bytesMax: number;
+  /** Why the disk takes no events now; null when it does. */
+  trouble(): string | null;
 }
 
 export interface IngestShare {
+  /** Whether what is appended now survives a crash: only then it may be called accepted. */
+  isDurable(): boolean;
   /**
    * Whether events of these bytes may be appended for a publisher. Says no where the publisher's own unsent events would
    * pass its share of the spool, or those of all publishers theirs: they are sent again later, nothing is evicted.
@@ -38,7 +42,7 @@ export function createIngestShare(spool: SpoolRoom): IngestShare {
   const byPublisher = new Map<string, number>();
   const unsent: Unsent[] = [];
   let head = 0;
-  return { admits, appended, unsentBytes };
+  return { isDurable: () => spool.trouble() === null, admits, appended, unsentBytes };
 
   function admits(publisher: string, bytes: number): boolean {
     settle();

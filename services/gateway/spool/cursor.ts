@@ -1,4 +1,5 @@
-import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 
 /** The sequence of the first record that Kafka has not acknowledged, in a file of its own. */
@@ -6,29 +7,36 @@ export interface Cursor {
   /** As it was on opening; null when there is none that can be read: then everything in the spool is sent again. */
   readonly start: number | null;
   /** Losing this write costs a redelivery, never an event, so it is not synced to the disk. */
-  write(sequence: number): void;
-  close(): void;
+  write(sequence: number): Promise<void>;
+  close(): Promise<void>;
 }
 
 const numberBytes = 8;
 const fileBytes = numberBytes + 4;
 
-export function openCursor(path: string): Cursor {
-  const file = openSync(path, 'a+');
-  closeSync(file);
-  const start = parse(readFileSync(path));
-  const descriptor = openSync(path, 'r+');
-  ftruncateSync(descriptor, fileBytes);
+export async function openCursor(path: string): Promise<Cursor> {
+  await (await open(path, 'a')).close();
+  const handle = await open(path, 'r+');
+  const content = await readAndResize(handle).catch(async (error: unknown) => {
+    await handle.close();
+    throw error;
+  });
   const bytes = Buffer.alloc(fileBytes);
   return {
-    start,
-    write(sequence) {
+    start: parse(content),
+    async write(sequence) {
       bytes.writeDoubleLE(sequence, 0);
       bytes.writeUInt32LE(crc32(bytes.subarray(0, numberBytes)), numberBytes);
-      writeSync(descriptor, bytes, 0, fileBytes, 0);
+      await handle.write(bytes, 0, fileBytes, 0);
     },
-    close: () => closeSync(descriptor),
+    close: () => handle.close(),
   };
+}
+
+async function readAndResize(handle: FileHandle): Promise<Buffer> {
+  const content = await handle.readFile();
+  if (content.length !== fileBytes) await handle.truncate(fileBytes);
+  return content;
 }
 
 function parse(bytes: Buffer): number | null {

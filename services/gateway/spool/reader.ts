@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { headerBytes, nextRecordAfter, readRecord } from './record.ts';
 import type { SpoolRecord } from './record.ts';
-import { putAside } from './segments.ts';
+import { keepDamaged, lastIn } from './segments.ts';
 import type { Segment, Segments } from './segments.ts';
 
 export interface SpoolReader {
@@ -10,7 +10,8 @@ export interface SpoolReader {
   read(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
   /** Bytes written and not read. */
   unreadBytes(): number;
-  close(): Promise<void>;
+  /** Closes its file; the next read opens it again. */
+  release(): Promise<void>;
 }
 
 export interface SpoolReaderOptions {
@@ -19,68 +20,95 @@ export interface SpoolReaderOptions {
   /** Records below are passed over: Kafka has them. */
   readonly from: number;
   readonly onDamaged: (bytes: number) => void;
+  /** Events that were on the disk and cannot be read: all numbers from `first` to `last`. */
+  readonly onLost: (first: number, last: number) => void;
+  /** Whether the folder is there: only then a file that is missing is lost, and not out of reach. */
+  readonly isAttached: () => boolean;
 }
 
 /** Damage is looked for in steps of this size, so that a long stretch of it does not fill the memory. */
 const searchBytes = 4 * 1024 * 1024;
 
 /**
- * Reads the segments in order. Where bytes are no record it looks for the next one, puts what lies between aside and
- * goes on: one bad sector never stops the events behind it.
+ * Reads the segments in order. Where bytes are no record it looks for the next one, keeps what lies between in
+ * `damaged/` and goes on: one bad sector never stops the events behind it. Numbers that miss are reported.
  */
-export function createSpoolReader({ directory, segments, from, onDamaged }: SpoolReaderOptions): SpoolReader {
-  let segment = segments.list.findLast(({ first }) => first <= from) ?? firstOf(segments);
+export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
+  const { directory, segments, from, onDamaged, isAttached } = options;
+  let segment: Segment | null = segments.list.findLast(({ first }) => first <= from) ?? firstOf(segments);
   let at = 0;
+  /** The next sequence of the segment; null before its first record. */
+  let expected: number | null = null;
   let file: FileHandle | null = null;
 
-  return {
-    async read(recordsMax, bytesMax) {
-      for (;;) {
-        // A full spool drops its oldest segment, which may be the one being read.
-        if (!segments.list.includes(segment)) await moveTo(firstOf(segments));
-        const records = await readSegment(recordsMax, bytesMax).catch((error: unknown) => {
-          if (!segments.list.includes(segment)) return [];
-          throw error;
-        });
-        if (records.length > 0) return records;
-        if (at < segment.bytes || !segments.list.includes(segment)) continue;
-        const following = segments.list[segments.list.indexOf(segment) + 1];
-        if (following === undefined) return [];
-        await moveTo(following);
-      }
-    },
-    unreadBytes() {
-      const index = segments.list.indexOf(segment);
-      const behind = segments.list.slice(index + 1).reduce((sum, { bytes }) => sum + bytes, 0);
-      return behind + (index === -1 ? 0 : segment.bytes - at);
-    },
-    close: async () => file?.close(),
-  };
+  return { read, unreadBytes, release };
 
-  async function moveTo(target: Segment): Promise<void> {
+  async function read(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]> {
+    for (;;) {
+      // A segment that is full or sent is dropped, and it may be the one being read.
+      if (segment === null || !segments.list.includes(segment)) await moveTo(firstOf(segments));
+      const current = segment;
+      if (current === null) return [];
+      const records = await readSegment(current, recordsMax, bytesMax).catch((error: unknown) => {
+        if (!segments.list.includes(current)) return [];
+        if (!isAttached() || !isMissing(error)) throw error;
+        // Its file is gone for good: what was not read of it is lost.
+        segments.forget(current);
+        reportLost(current, lastIn(current));
+        return [];
+      });
+      if (records.length > 0) return records;
+      if (!segments.list.includes(current) || at < current.bytes) continue;
+      const following = segments.list[segments.list.indexOf(current) + 1];
+      if (following === undefined) return [];
+      if (current.own) reportLost(current, current.last);
+      await moveTo(following);
+    }
+  }
+
+  function unreadBytes(): number {
+    const index = segment === null ? -1 : segments.list.indexOf(segment);
+    const behind = segments.list.slice(index + 1).reduce((sum, { bytes }) => sum + bytes, 0);
+    return behind + (segment === null || index === -1 ? 0 : Math.max(0, segment.bytes - at));
+  }
+
+  async function release(): Promise<void> {
     const before = file;
     file = null;
-    segment = target;
-    at = 0;
     await before?.close();
   }
 
+  async function moveTo(target: Segment | null): Promise<void> {
+    segment = target;
+    at = 0;
+    expected = null;
+    await release();
+  }
+
+  function reportLost(current: Segment, last: number): void {
+    const first = Math.max(expected ?? current.begins, from);
+    if (first <= last) options.onLost(first, last);
+  }
+
   /** Some records of the segment from `at` on, at least one unless it is read to its end or only damage was passed. */
-  async function readSegment(recordsMax: number, bytesMax: number): Promise<SpoolRecord[]> {
-    let chunk = await bytesAt(Math.max(bytesMax, headerBytes));
+  async function readSegment(current: Segment, recordsMax: number, bytesMax: number): Promise<SpoolRecord[]> {
+    let chunk = await bytesAt(current, Math.max(bytesMax, headerBytes));
     const records: SpoolRecord[] = [];
     let position = 0;
     while (position < chunk.length && records.length < recordsMax) {
       const outcome = readRecord(chunk, position);
       if (outcome.kind === 'record') {
-        if (outcome.record.sequence >= from) records.push(outcome.record);
+        const { sequence } = outcome.record;
+        reportLost(current, sequence - 1);
+        expected = sequence + 1;
+        if (sequence >= from) records.push(outcome.record);
         position = outcome.end;
-      } else if (outcome.kind === 'more' && at + position + outcome.bytes <= segment.bytes) {
+      } else if (outcome.kind === 'more' && at + position + outcome.bytes <= current.bytes) {
         // The record goes on behind the chunk: hand out what is there, or fetch the whole of it when it is the first.
         if (position > 0) break;
-        chunk = await bytesAt(outcome.bytes);
+        chunk = await bytesAt(current, outcome.bytes);
       } else {
-        position += await passDamage(position);
+        position += await passDamage(current, position);
       }
     }
     at += position;
@@ -88,16 +116,16 @@ export function createSpoolReader({ directory, segments, from, onDamaged }: Spoo
   }
 
   /** How many bytes from `position` on belong to no record. */
-  async function passDamage(position: number): Promise<number> {
+  async function passDamage(current: Segment, position: number): Promise<number> {
     let damaged = 0;
-    while (at + position + damaged < segment.bytes) {
-      const chunk = await bytesAt(searchBytes, position + damaged);
+    while (at + position + damaged < current.bytes) {
+      const chunk = await bytesAt(current, searchBytes, position + damaged);
       // The first byte of all is known to begin no record; that of a later chunk may.
       const next = nextRecordAfter(chunk, damaged === 0 ? 0 : -1);
-      const reachesEnd = at + position + damaged + chunk.length >= segment.bytes;
+      const reachesEnd = at + position + damaged + chunk.length >= current.bytes;
       // A record may begin in this chunk and end in the next: half of it is looked at again.
       const passed = next !== -1 ? next : reachesEnd ? chunk.length : Math.ceil(chunk.length / 2);
-      putAside(directory, segment.first, at + position + damaged, chunk.subarray(0, passed));
+      await keepDamaged(directory, current.first, at + position + damaged, chunk.subarray(0, passed));
       damaged += passed;
       if (next !== -1) break;
     }
@@ -105,19 +133,21 @@ export function createSpoolReader({ directory, segments, from, onDamaged }: Spoo
     return damaged;
   }
 
-  async function bytesAt(length: number, offset = 0): Promise<Buffer> {
-    file ??= await open(segment.path, 'r');
-    const wanted = Math.min(length, segment.bytes - at - offset);
+  async function bytesAt(current: Segment, length: number, offset = 0): Promise<Buffer> {
+    const opened = (file ??= await open(current.path, 'r'));
+    const wanted = Math.min(length, current.bytes - at - offset);
     const buffer = Buffer.allocUnsafe(Math.max(0, wanted));
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, at + offset);
-    // Somebody shortened the file: what is not there any more is not waited for.
-    if (bytesRead < buffer.length) segment.bytes = at + offset + bytesRead;
+    const { bytesRead } = await opened.read(buffer, 0, buffer.length, at + offset);
+    // The file was shortened: what is not there any more is not waited for.
+    if (bytesRead < buffer.length) current.bytes = at + offset + bytesRead;
     return buffer.subarray(0, bytesRead);
   }
 }
 
-function firstOf(segments: Segments): Segment {
-  const first = segments.list[0];
-  if (first === undefined) throw new Error('A spool has at least its active segment');
-  return first;
+function firstOf(segments: Segments): Segment | null {
+  return segments.list[0] ?? null;
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

@@ -58,6 +58,21 @@ export function writeRecord(
   return end;
 }
 
+/** Sequence of the record that begins at `at`. */
+export function sequenceOf(buffer: Buffer, at: number): number {
+  return buffer.readUIntLE(at + sequenceAt, 6);
+}
+
+/** When the record that begins at `at` was appended, as Unix milliseconds. */
+export function timeOf(buffer: Buffer, at: number): number {
+  return buffer.readUIntLE(at + timeAt, 6);
+}
+
+/** Bytes of the whole record that begins at `at`. */
+export function recordBytesAt(buffer: Buffer, at: number): number {
+  return headerBytes + buffer.readUInt32LE(at + lengthAt);
+}
+
 /**
  * - `record`: a whole record, and where it ends.
  * - `more`: what is there could be the beginning of a record of `bytes` bytes.

@@ -1,21 +1,6 @@
-import {
-  closeSync,
-  fdatasync,
-  fdatasyncSync,
-  fsyncSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { mkdir, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { nextRecordAfter, readRecord } from './record.ts';
+import { headerBytes, nextRecordAfter, readRecord } from './record.ts';
 
 export interface Segment {
   /** Sequence of its first record; also its name. */
@@ -23,113 +8,104 @@ export interface Segment {
   readonly path: string;
   /** Bytes of whole records. */
   bytes: number;
-}
-
-/** The files of a spool: the last one is written to, any may be read, the first ones are deleted. */
-export interface Segments {
-  /** Oldest first, never empty: the last one is active. */
-  readonly list: readonly Segment[];
-  /** Sequence of the next record to be appended. */
-  readonly next: number;
-  bytesTotal(): number;
-  /** Appends whole records; throws, with nothing appended, when the disk does not take them. */
-  write(records: Buffer): void;
-  /** Begins a new segment whose first record will be `first`; with `synced` after the disk has the one before. */
-  rotate(first: number, synced: boolean): void;
-  sync(): Promise<void>;
-  dropOldest(): Segment | null;
-  close(): void;
+  /** Sequence of its first record as far as it is known: not below `first`. */
+  begins: number;
+  /** Sequence of its last record, below `first` when it has none; of one that was found on opening, at the most. */
+  last: number;
+  /** Written since the spool was opened: it has every number from its first to its last. */
+  readonly own: boolean;
 }
 
 const suffix = '.seg';
-/** Where damaged bytes are put aside, for whoever wants to look. */
+/** Where damaged bytes are moved to, for an inspection. */
 export const damagedFolder = 'damaged';
 
-export interface OpenedSegments {
+/** The files of a spool as far as they have whole records, oldest first; the store may be writing to the last one. */
+export class Segments {
+  readonly list: Segment[] = [];
+  /** Files that are no longer needed. */
+  readonly #removable: string[] = [];
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  get bytesTotal(): number {
+    return this.list.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  get lastSequence(): number {
+    return this.list.at(-1)?.last ?? 0;
+  }
+
+  /** A segment without events, to be added to the list once its file is there. */
+  make(first: number, own: boolean): Segment {
+    const path = join(this.#directory, nameOf(first));
+    return { first, path, bytes: 0, begins: first, last: first - 1, own };
+  }
+
+  /** Forgets the oldest segment; its file goes with the next `removeFiles`. */
+  dropOldest(): Segment | null {
+    const oldest = this.list.shift();
+    if (oldest !== undefined) this.#removable.push(oldest.path);
+    return oldest ?? null;
+  }
+
+  /** Forgets a segment that has no event. */
+  discard(segment: Segment): void {
+    this.forget(segment);
+    this.#removable.push(segment.path);
+  }
+
+  /** Forgets a segment whose file is gone. */
+  forget(segment: Segment): void {
+    const index = this.list.indexOf(segment);
+    if (index !== -1) this.list.splice(index, 1);
+  }
+
+  get hasRemovable(): boolean {
+    return this.#removable.length > 0;
+  }
+
+  async removeFiles(): Promise<void> {
+    for (let path = this.#removable[0]; path !== undefined; path = this.#removable[0]) {
+      // The number may be in use again, for a segment that took the place of an empty one.
+      if (!this.list.some((segment) => segment.path === path)) await rm(path, { force: true });
+      this.#removable.shift();
+    }
+  }
+}
+
+export interface FoundSegments {
   readonly segments: Segments;
   /** Bytes of a record that was being written when the process died; its response had not left. */
   readonly tornBytes: number;
-  /** Bytes at the end that are no beginning of a record; put aside. */
+  /** Bytes at the end that are no beginning of a record; moved to `damaged/`. */
   readonly damagedBytes: number;
 }
 
-/** Opens the folder, cuts off what the last write left unfinished, and begins a new segment behind the last record. */
-export function openSegments(directory: string, nextAtLeast: number): OpenedSegments {
-  mkdirSync(join(directory, damagedFolder), { recursive: true });
-  const list: Segment[] = readdirSync(directory)
-    .filter((name) => name.endsWith(suffix))
-    .toSorted()
-    .map((name) => {
-      const path = join(directory, name);
-      return { first: Number(name.slice(0, -suffix.length)), path, bytes: statSync(path).size };
-    });
-  const last = list.at(-1);
-  const tail = last === undefined ? null : cutTail(directory, last);
-  const next = Math.max(1, nextAtLeast, last?.first ?? 1, (tail?.lastSequence ?? 0) + 1);
-  const segments = createSegments(directory, list, next);
+/** Reads what the folder holds, and cuts off what the last write left unfinished. */
+export async function findSegments(directory: string): Promise<FoundSegments> {
+  await mkdir(join(directory, damagedFolder), { recursive: true });
+  const segments = new Segments(directory);
+  const names = (await readdir(directory)).filter((name) => name.endsWith(suffix)).toSorted();
+  for (const name of names) {
+    const segment = segments.make(Number(name.slice(0, -suffix.length)), false);
+    segment.bytes = (await stat(segment.path)).size;
+    segments.list.push(segment);
+  }
+  segments.list.forEach((segment, index) => {
+    segment.last = (segments.list[index + 1]?.first ?? segment.first) - 1;
+  });
+  const last = segments.list.at(-1);
+  const tail = last === undefined ? null : await cutTail(directory, last);
   return { segments, tornBytes: tail?.tornBytes ?? 0, damagedBytes: tail?.damagedBytes ?? 0 };
 }
 
-function createSegments(directory: string, list: Segment[], next: number): Segments {
-  let active = begin(next);
-  let retired: number | null = null;
-  return {
-    list,
-    next,
-    bytesTotal: () => list.reduce((sum, { bytes }) => sum + bytes, 0),
-    write(records) {
-      let written = 0;
-      try {
-        while (written < records.length) {
-          written += writeSync(active.descriptor, records, written, records.length - written);
-        }
-      } catch (error) {
-        // A part of it may stand there: without it the next records follow the last whole one.
-        ftruncateSync(active.descriptor, active.segment.bytes);
-        throw error;
-      }
-      active.segment.bytes += records.length;
-    },
-    rotate(first, synced) {
-      if (synced) fdatasyncSync(active.descriptor);
-      // A sync of the segment before may be under way: its descriptor stays open for as long as another segment lasts.
-      if (retired !== null) closeSync(retired);
-      retired = active.descriptor;
-      active = begin(first);
-    },
-    sync: () =>
-      new Promise((resolve, reject) => {
-        fdatasync(active.descriptor, (error) => {
-          if (error === null) resolve();
-          else reject(error);
-        });
-      }),
-    dropOldest() {
-      const oldest = list.length > 1 ? list.shift() : undefined;
-      if (oldest === undefined) return null;
-      rmSync(oldest.path, { force: true });
-      return oldest;
-    },
-    close() {
-      if (retired !== null) closeSync(retired);
-      closeSync(active.descriptor);
-    },
-  };
-
-  function begin(first: number): { descriptor: number; segment: Segment } {
-    const last = list.at(-1);
-    const empty = last?.bytes === 0 ? last : undefined;
-    if (empty !== undefined) {
-      list.pop();
-      rmSync(empty.path, { force: true });
-    }
-    const segment: Segment = { first, path: join(directory, nameOf(first)), bytes: 0 };
-    // Appending, so that a write after a cut lands at the end of the file.
-    const descriptor = openSync(segment.path, 'a');
-    syncFolder(directory);
-    list.push(segment);
-    return { descriptor, segment };
-  }
+/** Sequence of the last event that the segment can hold. */
+export function lastIn({ begins, last, bytes }: Segment): number {
+  return Math.min(last, begins + Math.floor(bytes / headerBytes));
 }
 
 /** Zero-padded, so that names sort as numbers do. */
@@ -137,25 +113,17 @@ function nameOf(first: number): string {
   return `${String(first).padStart(16, '0')}${suffix}`;
 }
 
-/** A file's name survives a power cut only when its folder is on the disk. */
-function syncFolder(directory: string): void {
-  const descriptor = openSync(directory, 'r');
-  fsyncSync(descriptor);
-  closeSync(descriptor);
-}
-
-function cutTail(
+async function cutTail(
   directory: string,
   segment: Segment,
-): { lastSequence: number; tornBytes: number; damagedBytes: number } {
-  const bytes = readFileSync(segment.path);
-  let lastSequence = segment.first - 1;
+): Promise<{ tornBytes: number; damagedBytes: number }> {
+  const bytes = await readFile(segment.path);
   let at = 0;
   let end = 0;
   while (at < bytes.length) {
     const outcome = readRecord(bytes, at);
     if (outcome.kind === 'record') {
-      lastSequence = Math.max(lastSequence, outcome.record.sequence);
+      segment.last = Math.max(segment.last, outcome.record.sequence);
       at = end = outcome.end;
       continue;
     }
@@ -165,15 +133,20 @@ function cutTail(
     at = next;
   }
   const tail = bytes.subarray(end);
-  if (tail.length === 0) return { lastSequence, tornBytes: 0, damagedBytes: 0 };
-  const torn = readRecord(bytes, end).kind === 'more' || tail.every((byte) => byte === 0);
-  if (!torn) putAside(directory, segment.first, end, tail);
-  truncateSync(segment.path, end);
   segment.bytes = end;
-  return { lastSequence, tornBytes: torn ? tail.length : 0, damagedBytes: torn ? 0 : tail.length };
+  if (tail.length === 0) return { tornBytes: 0, damagedBytes: 0 };
+  const torn = readRecord(bytes, end).kind === 'more' || tail.every((byte) => byte === 0);
+  if (!torn) await keepDamaged(directory, segment.first, end, tail);
+  await truncate(segment.path, end);
+  return { tornBytes: torn ? tail.length : 0, damagedBytes: torn ? 0 : tail.length };
 }
 
-/** Keeps damaged bytes in a file named by where they stood. */
-export function putAside(directory: string, first: number, at: number, bytes: Buffer): void {
-  writeFileSync(join(directory, damagedFolder, `${first}-${at}.bin`), bytes);
+/** Keeps damaged bytes in a file named by where they stood, if the disk takes it: an inspection needs them, no event. */
+export async function keepDamaged(
+  directory: string,
+  first: number,
+  at: number,
+  bytes: Buffer,
+): Promise<void> {
+  await writeFile(join(directory, damagedFolder, `${first}-${at}.bin`), bytes).catch(() => undefined);
 }

@@ -185,31 +185,34 @@ export const causes: readonly Cause[] = [
   },
   {
     title: 'a disk that takes no more events',
-    alerts: ['TollgateEventsLost'],
+    alerts: ['TollgateSpoolMemoryOnly'],
     cause: async (bed) => {
       // The files of this process may not grow any more: what it writes is refused, as by a full disk.
       const fileBytesMax = (bytes: string) =>
         run('prlimit', ['--pid', String(bed.run.installation.service('gateway').pid()), `--fsize=${bytes}:`]);
-      await fileBytesMax('1000000');
-      const token = await bed.run.token({ tenant_id: uniqueName('bulky'), tier: 'large' });
-      const lost = async (): Promise<boolean> =>
-        /^tollgate_spool_dropped_total\{[^}]*unwritable[^}]*\} [1-9]/m.test(
-          await (await fetch(`${bed.run.installation.service('gateway').opsUrl}/metrics`)).text(),
-        );
-      await eventually(
-        async () => {
-          await bed.run.api('POST /v1/events', {
-            token,
-            headers: { 'content-type': 'application/cloudevents-batch+json' },
-            body: bulkyEvents(),
-          });
-          return lost();
-        },
-        { timeoutMs: 60_000, intervalMs: 1 },
-      );
+      await fileBytesMax('1');
       return async () => {
         await fileBytesMax('unlimited');
       };
+    },
+  },
+  {
+    title: 'a spool folder that was removed with events that Kafka did not have',
+    alerts: ['TollgateEventsLost'],
+    cause: async (bed) => {
+      const { installation } = bed.run;
+      const token = await bed.run.token({ tenant_id: uniqueName('removed'), tier: 'large' });
+      bed.kafka.pause();
+      await bed.run.calls(5, 'GET /things', { token });
+      await rm(installation.env['TOLLGATE_SPOOL_DIR'] ?? '', { recursive: true, force: true });
+      bed.kafka.resume();
+      const lost = /^tollgate_spool_dropped_total\{[^}]*unreadable[^}]*\} [1-9]/m;
+      await eventually(
+        async () =>
+          lost.test(await (await fetch(`${installation.service('gateway').opsUrl}/metrics`)).text()),
+        { timeoutMs: 60_000 },
+      );
+      return () => Promise.resolve();
     },
   },
   {
@@ -276,15 +279,4 @@ async function asks(
     second: async () =>
       (await fetch(`${second.urls.gateway}/things`, { headers: { authorization } })).arrayBuffer(),
   };
-}
-
-function bulkyEvents(): unknown[] {
-  return Array.from({ length: 12 }, () => ({
-    specversion: '1.0',
-    id: randomUUID(),
-    source: 'test',
-    type: 'bulky.v1',
-    time: new Date().toISOString(),
-    data: { text: 'x'.repeat(60_000) },
-  }));
 }

@@ -6,7 +6,7 @@ import { createKafka } from '../../../shared/kafka/kafka.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { eventOf } from '../../unit/spool/folder.ts';
 
-/** What a gateway does with its events, as a process to be killed: it says each sequence whose response would leave. */
+/** What a gateway does with its events, as a process to be killed: it says the sequences whose responses would leave. */
 const [brokers = '', topicPrefix = '', directory = ''] = process.argv.slice(2);
 const logger = pino({ level: 'silent' });
 const registry = new Registry();
@@ -16,8 +16,8 @@ const spool = await openSpool({ directory, clock, registry, logger, segmentBytes
 startPublisher({ kafka, topics: topicsWith(topicPrefix), spool, clock, registry, logger });
 
 setInterval(() => {
-  let last = 0;
-  for (let index = 0; index < 10; index += 1)
-    last = spool.append(eventOf(`tenant-${index}`, 'x'.repeat(200)));
-  void spool.flushed().then(() => process.stdout.write(`${last}\n`));
+  const sequences = Array.from({ length: 10 }, (_, index) =>
+    spool.append(eventOf(`tenant-${index}`, 'x'.repeat(200))),
+  );
+  void spool.flushed().then(() => process.stdout.write(`${sequences.join(' ')}\n`));
 }, 5);

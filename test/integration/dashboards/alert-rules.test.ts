@@ -96,6 +96,12 @@ const cases: Readonly<Record<string, Case>> = {
     quiet: { [`tollgate_spool_oldest_age_seconds{${gateway}}`]: '59x30' },
     labels: { instance: 'a:8090' },
   },
+  TollgateSpoolMemoryOnly: {
+    summary: 'The disk of the spool on a:8090 takes no events (1)',
+    fires: { [`tollgate_spool_memory_only{${gateway}}`]: '1x30' },
+    quiet: { [`tollgate_spool_memory_only{${gateway}}`]: '0x30' },
+    labels: { instance: 'a:8090' },
+  },
   TollgateEventsLost: {
     summary: 'a:8090 dropped 5 usage events',
     fires: { [`tollgate_spool_dropped_total{${gateway},reason="full"}`]: '0x20 5x10' },

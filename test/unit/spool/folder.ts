@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -22,7 +22,7 @@ export function removeFolder(path: string): void {
 
 export async function openIn(directory: string, options: Partial<SpoolOptions> = {}): Promise<OpenedSpool> {
   const registry = new Registry();
-  const clock = { now: () => 1_795_248_983_000 };
+  const clock = { now: () => nowMs };
   const spool = await openSpool({
     directory,
     clock,
@@ -33,11 +33,14 @@ export async function openIn(directory: string, options: Partial<SpoolOptions> =
   return { spool, registry };
 }
 
-/** What a killed process leaves behind: the same files, and a lock that names nobody alive. */
+const nowMs = 1_795_248_983_000;
+
+/** What a killed process leaves behind: the same files, no lock of a living process, and no word of an end. */
 export function copyAsCrashed(directory: string): string {
   const copy = newFolder();
   cpSync(directory, copy, { recursive: true });
   rmSync(join(copy, 'lock'), { force: true });
+  writeFileSync(join(copy, 'numbers'), JSON.stringify({ state: 'running', through: 0, atMs: nowMs }));
   return copy;
 }
 

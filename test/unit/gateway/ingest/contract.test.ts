@@ -1,16 +1,13 @@
 // Goal: whatever is answered 202 is counted. Method: events from good to hostile, in each encoding, are published; the
 // aggregator reads the very bytes of the spool, as early and as late as an event may reach it.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { pino } from 'pino';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { decode } from '../../../../services/aggregator/decode.ts';
 import { storedEventColumns } from '../../../../services/aggregator/stored-event.ts';
 import { eventsOf } from '../../../../services/gateway/ingest/http-binding.ts';
 import { judgeEvents, writeEvents } from '../../../../services/gateway/ingest/publish-events.ts';
-import { openStamp } from '../../../../services/gateway/spool/stamp.ts';
+import { createStamp } from '../../../../services/gateway/spool/stamp.ts';
 import { encodeNative } from '../../../../shared/clickhouse/native.ts';
 import { publishedTimeBounds, storedTimeBounds } from '../../../../shared/domain/events/bounds.ts';
 import type { UsageCloudEvent } from '../../../../shared/domain/usage-event.ts';
@@ -18,8 +15,7 @@ import { hostileEvents } from './hostile-events.ts';
 
 const nowMs = Date.UTC(2026, 10, 21, 12);
 const seed = Number(process.env['SEED'] ?? 1);
-const directory = mkdtempSync(join(tmpdir(), 'tollgate-stamp-'));
-const stamp = openStamp(directory, nowMs, 1);
+const stamp = createStamp('a1b2c3d4e5f6', nowMs, { first: 1, follows: 1 });
 const acme = {
   tenantId: 'acme',
   userId: null,
@@ -30,7 +26,6 @@ const acme = {
 } as const;
 const billing = { ...acme, tenantId: null, service: 'billing', method: 'service' } as const;
 const logger = pino({ level: 'silent' });
-afterAll(() => rmSync(directory, { recursive: true }));
 
 test(`what is accepted is stored, in every encoding and however long it waits (SEED=${seed})`, async () => {
   let accepted = 0;

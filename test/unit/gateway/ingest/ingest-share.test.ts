@@ -11,6 +11,7 @@ function spoolOf(): {
   bytesMax: number;
   usedShare(): number;
   acknowledged(): number;
+  trouble(): null;
 } {
   return {
     used: 0,
@@ -22,6 +23,7 @@ function spoolOf(): {
     acknowledged() {
       return this.kafkaHas;
     },
+    trouble: () => null,
   };
 }
 

@@ -1,0 +1,88 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { openCursor } from './cursor.ts';
+import type { Cursor } from './cursor.ts';
+import { lockSpool } from './lock.ts';
+import type { LockOwner, SpoolLock } from './lock.ts';
+import { openNumbers } from './numbers.ts';
+import type { Numbers, NumbersMark } from './numbers.ts';
+import { readFolderName, writeFolderName } from './run-name.ts';
+
+/** The folder of a spool, locked, with its small files open. */
+export interface OpenFolder {
+  readonly lock: SpoolLock;
+  readonly cursor: Cursor;
+  readonly numbers: Numbers;
+  /** The last word of the run before, if it left one. */
+  readonly mark: NumbersMark | null;
+  /** Its name was there, and not made now. */
+  readonly hadName: boolean;
+  readonly name: string;
+  close(): Promise<void>;
+}
+
+/** What this process knows of the folder from an earlier try to open it. */
+export interface KnownFolder {
+  /** Null until it was opened. */
+  readonly name: string | null;
+  /** Device of the file system that holds it. */
+  readonly device: number;
+}
+
+export interface FolderClaim {
+  readonly owner: LockOwner;
+  readonly nameIfNone: string;
+  /** Null on the first try. */
+  readonly known: KnownFolder | null;
+  readonly onAwaited: (isAwaited: boolean) => void;
+}
+
+/**
+ * Makes the folder if it is missing, locks it, and opens its files. A folder is only made on
+ * the file system where it was looked for first: the mount point of one that is not mounted now is not a spool.
+ */
+export async function openFolder(
+  directory: string,
+  { owner, nameIfNone, known, onAwaited }: FolderClaim,
+): Promise<OpenFolder> {
+  let name = await readFolderName(directory);
+  const isOther =
+    name === null
+      ? known !== null && (await deviceOf(directory)) !== known.device
+      : known !== null && known.name !== null && known.name !== name;
+  if (isOther) {
+    throw new Error(`${directory} is not the folder that was opened: its file system may not be mounted`);
+  }
+  await mkdir(directory, { recursive: true });
+  const lock = await lockSpool(directory, owner, onAwaited);
+  const opened: { close(): Promise<void> }[] = [lock];
+  try {
+    const { numbers, mark } = await openNumbers(directory);
+    opened.push(numbers);
+    const cursor = await openCursor(join(directory, 'cursor'));
+    opened.push(cursor);
+    const hadName = name !== null;
+    name ??= nameIfNone;
+    if (!hadName) await writeFolderName(directory, name);
+    return { lock, numbers, mark, cursor, hadName, name, close: () => closeAll(opened) };
+  } catch (error) {
+    await closeAll(opened);
+    throw error;
+  }
+}
+
+async function closeAll(opened: readonly { close(): Promise<void> }[]): Promise<void> {
+  await Promise.allSettled(opened.map((file) => file.close()));
+}
+
+/** Device of the folder, or of the nearest folder above it that exists. */
+export async function deviceOf(directory: string): Promise<number> {
+  for (let path = resolve(directory); ; path = dirname(path)) {
+    try {
+      return (await stat(path)).dev;
+    } catch (error) {
+      const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+      if (!missing || path === dirname(path)) throw error;
+    }
+  }
+}
