@@ -1,4 +1,5 @@
 import type { AlertRule } from './rule.ts';
+import { spoolRules } from './spool-rules.ts';
 
 /** Every alert that wakes or bothers somebody. One source for Grafana and for Prometheus. */
 export const alertRules: readonly AlertRule[] = [
@@ -160,52 +161,7 @@ export const alertRules: readonly AlertRule[] = [
     panel: 'Unexpected failures',
     whenAbsent: 'quiet',
   },
-  {
-    name: 'TollgateSpoolFilling',
-    severity: 'warning',
-    query: 'max by (instance) (tollgate_spool_oldest_age_seconds)',
-    fires: 'above',
-    threshold: 60,
-    forMinutes: 1,
-    summary: '{{ .Labels.instance }} holds events that are VALUE old',
-    format: 'duration',
-    impact: 'Requests are not affected; usage waits on this node until Kafka takes it, or the spool is full.',
-    runbook: 'spool-filling',
-    dashboard: 'pipeline',
-    panel: 'Age of the spool',
-    whenAbsent: 'quiet',
-  },
-  {
-    name: 'TollgateSpoolMemoryOnly',
-    severity: 'critical',
-    query: 'max by (instance) (tollgate_spool_memory_only)',
-    fires: 'above',
-    threshold: 0,
-    forMinutes: 1,
-    summary: 'The disk of the spool on {{ .Labels.instance }} takes no events (VALUE)',
-    format: 'number',
-    impact:
-      'Requests are answered and their events go to Kafka from memory: a crash loses what Kafka does not have yet.',
-    runbook: 'spool-disk',
-    dashboard: 'pipeline',
-    panel: 'Events in memory only',
-    whenAbsent: 'quiet',
-  },
-  {
-    name: 'TollgateEventsLost',
-    severity: 'critical',
-    query: 'round(sum by (instance) (increase(tollgate_spool_dropped_total[10m])))',
-    fires: 'above',
-    threshold: 0,
-    forMinutes: 0,
-    summary: '{{ .Labels.instance }} dropped VALUE usage events',
-    format: 'number',
-    impact: 'Requests were served that no total will ever show.',
-    runbook: 'events-lost',
-    dashboard: 'pipeline',
-    panel: 'Events lost',
-    whenAbsent: 'quiet',
-  },
+  ...spoolRules,
   {
     name: 'TollgateDrift',
     severity: 'warning',

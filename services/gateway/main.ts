@@ -37,6 +37,7 @@ import type { Gate } from './gate.ts';
 import { createIngestShare } from './ingest/ingest-share.ts';
 import { startPublisher } from './publish.ts';
 import { openSpool } from './spool.ts';
+import type { Spool } from './spool.ts';
 import { transportBounds, transportVariables } from './transport/bounds.ts';
 
 const port = (value: number) => Type.Integer({ minimum: 0, maximum: 65_535, default: value });
@@ -104,21 +105,14 @@ await runService(logger, async (lifecycle, fail) => {
   const tenants = createTenantDirectory({ kafka, topics, registry });
   lifecycle.onClose('tenants', () => tenants.close());
 
-  const spool = await openSpool({
-    directory: config.TOLLGATE_SPOOL_DIR,
-    durability: config.TOLLGATE_DURABILITY === 'power' ? 'power' : 'process',
-    clock,
-    registry,
-    logger,
-    onLost: fail,
-  });
+  const spool = await openEvents(config, registry, fail);
   // Before all that closes later: what is lost at the end is counted while it can still be scraped.
   let isReady = false;
-  const troubles = (): string[] => [
+  const unready = (): string[] => [
     ...(isReady ? [] : ['start']),
     ...(spool.trouble() === null ? [] : [`spool: ${spool.trouble() ?? ''}`]),
   ];
-  const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: troubles });
+  const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready });
   lifecycle.onClose('ops', () => ops.close());
   lifecycle.onClose('spool', () => spool.close());
   const publisher = startPublisher({ kafka, topics, spool, clock, registry, logger });
@@ -164,6 +158,17 @@ await runService(logger, async (lifecycle, fail) => {
   isReady = true;
   logger.info({ port: config.PORT, policy: policy.current().revision }, 'gateway ready');
 });
+
+function openEvents(config: Config, registry: Registry, onLost: (error: unknown) => void): Promise<Spool> {
+  return openSpool({
+    directory: config.TOLLGATE_SPOOL_DIR,
+    durability: config.TOLLGATE_DURABILITY === 'power' ? 'power' : 'process',
+    clock,
+    registry,
+    logger,
+    onLost,
+  });
+}
 
 async function listen(
   config: Config,

@@ -74,7 +74,12 @@ export interface TestGatewayOptions {
 }
 
 /** The events of these tests stay in memory, where there is always room. */
-const roomySpool = { usedShare: () => 0, acknowledged: () => Infinity, bytesMax: Infinity, trouble: () => null };
+const roomySpool = {
+  usedShare: () => 0,
+  acknowledged: () => Infinity,
+  bytesMax: Infinity,
+  trouble: () => null,
+};
 const queryShares = { concurrentMax: 4, concurrentOfTenantMax: 2, waitingOfTenantMax: 4 };
 
 function policyWith(parts: Readonly<Record<string, string>>, upstream: string | undefined): Policy {
