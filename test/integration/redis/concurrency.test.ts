@@ -13,6 +13,7 @@ import { connected, limitOf, logger } from './limiters.ts';
 let redis: RedisClient;
 let prefix: string;
 const clock = { now: () => Date.now() };
+const callTimeoutMs = 5_000;
 const caller = { tenantId: 'acme', userId: 'ann', ip: '192.0.2.1' };
 
 beforeAll(async () => void (redis = await connected(servers().redisUrl)));
@@ -20,7 +21,8 @@ afterAll(() => redis.disconnect());
 beforeEach(() => void (prefix = uniqueName('concurrent')));
 
 function node(name: string, nodes: number): Concurrency {
-  const options = { redis, keyPrefix: prefix, node: name, nodes: () => nodes, clock, logger };
+  // Nothing here makes Redis late, so that no call may be given up on, however busy this machine is.
+  const options = { redis, keyPrefix: prefix, node: name, nodes: () => nodes, clock, logger, callTimeoutMs };
   return createConcurrency({ ...options, registry: new Registry() });
 }
 
