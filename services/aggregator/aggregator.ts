@@ -3,7 +3,7 @@ import type { TouchedCells } from '../../shared/clickhouse/derive.ts';
 import type { TimeBounds } from '../../shared/domain/events/bounds.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
-import type { Announcer } from './announce.ts';
+import type { Announcer, TouchedTenant } from './announce.ts';
 import { decode } from './decode.ts';
 import type { StoredCorrection } from './decode.ts';
 import type { EventStore, RefusedEvent } from './event-store.ts';
@@ -152,8 +152,17 @@ function touchedBy(events: readonly StoredEvent[]): TouchedCells {
   return { tenantIds, minutes };
 }
 
-function tenantsOf(events: readonly StoredEvent[]): ReadonlyMap<string, number> {
-  return new Map(events.map(({ tenantId, partition }) => [tenantId, partition]));
+function tenantsOf(events: readonly StoredEvent[]): ReadonlyMap<string, TouchedTenant> {
+  const tenants = new Map<string, { partition: number; degradedSinceMs: number | null }>();
+  for (const { tenantId, partition, degraded, decision, timeMs } of events) {
+    let tenant = tenants.get(tenantId);
+    if (tenant === undefined) tenants.set(tenantId, (tenant = { partition, degradedSinceMs: null }));
+    tenant.partition = partition;
+    // What was refused consumed nothing.
+    if (!degraded || decision === 'limited') continue;
+    tenant.degradedSinceMs = Math.min(tenant.degradedSinceMs ?? Infinity, timeMs);
+  }
+  return tenants;
 }
 
 function key({ partition, offset }: { readonly partition: number; readonly offset: number }): string {

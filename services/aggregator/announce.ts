@@ -13,10 +13,17 @@ import { TollgateError } from '../../shared/runtime/errors.ts';
 
 export interface Announcer {
   /**
-   * Puts the totals of these tenants on the totals topic; the map names each one's partition. Totals that Kafka refuses
-   * become a dead letter of their tenant, and stop no other's. Safe to repeat.
+   * Puts the totals of these tenants on the totals topic. Totals that Kafka refuses become a dead letter of their tenant,
+   * and stop no other's. Safe to repeat.
    */
-  announce(tenants: ReadonlyMap<string, number>): Promise<void>;
+  announce(tenants: ReadonlyMap<string, TouchedTenant>): Promise<void>;
+}
+
+/** What a block says of a tenant. */
+export interface TouchedTenant {
+  readonly partition: number;
+  /** The first of its requests that passed a node without Redis; null: none. */
+  readonly degradedSinceMs: number | null;
 }
 
 export interface AnnouncerOptions {
@@ -51,8 +58,11 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
             day: totalsOf(day.get(tenantId), spans.day, zone),
             month: totalsOf(month.get(tenantId), spans.month, zone),
             ...routesOf(day.get(tenantId)?.consumed_by_route ?? {}),
-            complete_through: new Date(completeThroughMs(tenants.get(tenantId) ?? -1)).toISOString(),
+            complete_through: new Date(
+              completeThroughMs(tenants.get(tenantId)?.partition ?? -1),
+            ).toISOString(),
             announced_at: new Date(clock.now()).toISOString(),
+            ...degradedSince(tenants.get(tenantId)),
           };
           return { key: tenantId, value: JSON.stringify(totals) };
         });
@@ -60,6 +70,11 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
       }
     },
   };
+}
+
+function degradedSince(tenant: TouchedTenant | undefined): Pick<TenantTotals, 'degraded_since'> {
+  const sinceMs = tenant?.degradedSinceMs ?? null;
+  return sinceMs === null ? {} : { degraded_since: new Date(sinceMs).toISOString() };
 }
 
 /** A tenant's own events may name any number of routes, and a record has to fit. */

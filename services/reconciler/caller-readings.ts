@@ -29,6 +29,13 @@ export interface CallerReading {
   readonly sinceReset: Amount;
 }
 
+export interface CallerQuestion extends RebuildQuestion {
+  /** More groups of callers than this are left out, those that used least. */
+  readonly rowsMax: number;
+  /** Reads only callers whose requests passed without Redis since then; absent: all. `tenantIds` are theirs. */
+  readonly degradedSinceMs?: number;
+}
+
 type Counted = CallerReading & { consumed: Amount; sinceReset: Amount };
 
 /**
@@ -36,13 +43,13 @@ type Counted = CallerReading & { consumed: Amount; sinceReset: Amount };
  * that tenants share (of an address, of everybody) has UTC's periods, and gathers tenants of UTC only.
  */
 export async function callerReadingsOfAll(
-  question: RebuildQuestion,
-  rowsMax: number,
+  question: CallerQuestion,
 ): Promise<{ readings: CallerReading[]; cut: boolean }> {
+  const { rowsMax } = question;
   const counters = new Map<string, Counted>();
   let cut = false;
   const read = async (period: CalendarPeriod, zone: string | null): Promise<void> => {
-    const rows = await rowsOf(question, { period, zone, rowsMax });
+    const rows = await rowsOf(question, { period, zone });
     cut ||= rows.length >= rowsMax;
     for (const [tenantId, own] of Map.groupBy(rows, ({ tenant_id }) => tenant_id)) {
       const record = question.records.get(tenantId) ?? null;
@@ -65,17 +72,24 @@ function periodsOf({ policy }: RebuildQuestion): Set<CalendarPeriod> {
 }
 
 async function rowsOf(
-  { clickhouse, records, policy, nowMs }: RebuildQuestion,
-  { period, zone, rowsMax }: { period: CalendarPeriod; zone: string | null; rowsMax: number },
+  { clickhouse, records, policy, nowMs, tenantIds, degradedSinceMs, rowsMax }: CallerQuestion,
+  { period, zone }: { period: CalendarPeriod; zone: string | null },
 ): Promise<CallerConsumed[]> {
   const limits = [...policy.plans.values(), ...policy.routes].flatMap(({ limits: own }) => own);
   const ofCallers = [...limits, ...policy.platform].filter(isCallerQuota);
   const inZone = [...records.values()].filter((record) => zoneOf(record) === zone);
-  const everybody = zone === null ? null : inZone.map(({ tenant_id }) => tenant_id);
+  // An address that tenants share, and everybody's counter, gather more tenants than those of the question.
+  const isShared = ofCallers.some(({ per }) => !per.includes('tenant') && !per.includes('user'));
+  const asked = tenantIds === undefined || isShared ? null : [...tenantIds];
+  const everybody = zone === null ? asked : inZone.map(({ tenant_id }) => tenant_id);
+  if (everybody?.length === 0) return [];
+  if (ofCallers.length === 0 && tenantIds?.has(anonymousTenant) === false) return [];
+  const isEverybodys = ofCallers.some(({ per }) => per.every((part) => part === 'global'));
   return readConsumedByCaller(clickhouse, {
     fromMs: periodAt(period, zone, nowMs).startMs,
     // Where only tenants have quotas those without one are all that is left to be counted by address.
     tenantIds: ofCallers.length === 0 ? [anonymousTenant] : everybody,
+    degradedSinceMs: isEverybodys ? null : (degradedSinceMs ?? null),
     byAddress: ofCallers.some(({ per }) => per.includes('ip')),
     rowsMax,
   });
@@ -93,7 +107,9 @@ async function rowsAfterReset(
   const { tenantId, record, period, rowsMax } = asked;
   const fromMs = record?.reset?.at_ms;
   if (fromMs === undefined || fromMs <= periodAt(period, zoneOf(record), nowMs).startMs) return null;
-  return readConsumedByCaller(clickhouse, { fromMs, tenantIds: [tenantId], byAddress: true, rowsMax });
+  return readConsumedByCaller(clickhouse, {
+    ...{ fromMs, tenantIds: [tenantId], degradedSinceMs: null, byAddress: true, rowsMax },
+  });
 }
 
 interface TenantRows {

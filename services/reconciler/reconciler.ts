@@ -19,7 +19,9 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import { TollgateError } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
+import { createCallerRaiser } from './caller-raiser.ts';
 import { createCallerHealer } from './callers.ts';
+import { followDegradedCallers } from './degraded-callers.ts';
 import { createDrift } from './drift.ts';
 import { createHealer } from './healer.ts';
 import { readingsOfAll } from './rebuild.ts';
@@ -56,8 +58,16 @@ export interface Reconciler {
  */
 export function runReconciler(options: ReconcilerOptions): Reconciler {
   const { kafka, topics, tenants, clickhouse, policy, clock, registry, logger } = options;
-  const healer = createHealer({ ...options, drift: createDrift(registry, clock) });
-  const callers = createCallerHealer({ ...options, question });
+  const drift = createDrift(registry, clock);
+  const healer = createHealer({ ...options, drift });
+  const raise = createCallerRaiser({ ...options, drift });
+  const callers = createCallerHealer({ ...options, raise, question });
+  const degradedCallers = followDegradedCallers({
+    ...options,
+    raise,
+    question,
+    ready: () => tenants.ready(),
+  });
   const unreadable = new Counter({
     name: 'tollgate_totals_unreadable_total',
     help: 'Announcements of totals that could not be read and went to the dead letters.',
@@ -88,6 +98,7 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
       await producer.close();
       await vigil.close();
       await callers.close();
+      await degradedCallers.close();
     },
   };
 
@@ -99,7 +110,11 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
       if (message.value === null) continue;
       const totals = readTotals(message);
       if (totals === null) rejected.push({ message, reason: notTotals });
-      else latest.set(totals.tenant_id, { totals, message });
+      else {
+        latest.set(totals.tenant_id, { totals, message });
+        const sinceMs = Date.parse(totals.degraded_since ?? '');
+        if (!Number.isNaN(sinceMs)) degradedCallers.note(totals.tenant_id, sinceMs);
+      }
     }
     unreadable.inc(rejected.length);
     const nowMs = clock.now();

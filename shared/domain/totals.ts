@@ -29,4 +29,9 @@ export interface TenantTotals {
   /** Up to when usage is known to be complete: every event older than this is counted. ISO 8601. */
   readonly complete_through: string;
   readonly announced_at: string;
+  /**
+   * Time of the first event behind this announcement that a node decided without Redis: counters of the tenant's users
+   * and addresses may lack units since. Absent: none. ISO 8601.
+   */
+  readonly degraded_since?: string;
 }

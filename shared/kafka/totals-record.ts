@@ -27,6 +27,7 @@ const schema = Type.Object({
   day_by_route: Type.Optional(Type.Record(Type.String(), amount)),
   complete_through: Type.String(),
   announced_at: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T' }),
+  degraded_since: Type.Optional(Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T' })),
 });
 const validate = new Ajv().compile<TenantTotals>(schema);
 

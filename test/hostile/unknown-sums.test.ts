@@ -111,7 +111,7 @@ test('totals are announced with unknown units, read again, and restore nothing',
     zoneOf: () => null,
     completeThroughMs: () => nowMs,
   });
-  await announcer.announce(new Map([['giant', 0]]));
+  await announcer.announce(new Map([['giant', { partition: 0, degradedSinceMs: null }]]));
   const [totals] = records.map((value) => readTotals({ key: 'giant', value: Buffer.from(value) }));
   expect(totals).toMatchObject({ day: { requests: 3, units: null, consumed: null } });
 

@@ -17,6 +17,8 @@ export interface StoredEvent {
   /** A number, or a decimal with more digits than one has. */
   readonly cost?: number | string;
   readonly latencyMs?: number;
+  /** Decided by a node without Redis. */
+  readonly degraded?: boolean;
 }
 
 /**
@@ -57,6 +59,7 @@ function rowOf(event: StoredEvent, index: number): Record<string, unknown> {
     decision,
     limited_by: event.limitedBy ?? [],
     units: event.units ?? 1,
+    degraded: event.degraded ?? false,
     cost_exact: String(event.cost ?? 0),
     latency_ms: event.latencyMs ?? 5,
     check_us: 120,

@@ -1,8 +1,14 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createCallerRaiser } from '../../../services/reconciler/caller-raiser.ts';
+import type { CallerRaiser } from '../../../services/reconciler/caller-raiser.ts';
 import { createCallerHealer } from '../../../services/reconciler/callers.ts';
 import type { CallerHealer } from '../../../services/reconciler/callers.ts';
+import { followDegradedCallers } from '../../../services/reconciler/degraded-callers.ts';
+import type { DegradedCallers } from '../../../services/reconciler/degraded-callers.ts';
+import { createDegradedTenants } from '../../../services/reconciler/degraded-tenants.ts';
+import { createDrift } from '../../../services/reconciler/drift.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { periodAt } from '../../../shared/domain/calendar.ts';
 import { isQuota } from '../../../shared/domain/quota.ts';
@@ -77,6 +83,7 @@ let redisServer: Awaited<ReturnType<typeof startRedis>>;
 let redis: RedisClient;
 let clickhouse: ClickHouse;
 let limiter: Limiter;
+let raise: CallerRaiser;
 let healer: CallerHealer;
 
 beforeAll(async () => {
@@ -87,8 +94,9 @@ beforeAll(async () => {
     ...{ redis, keyPrefix: 'tg', clock, redisTime: clock, registry, logger },
     callTimeoutMs: 1_000,
   });
+  raise = createCallerRaiser({ limiter, drift: createDrift(registry, systemClock), registry, logger });
   healer = createCallerHealer({
-    ...{ limiter, clickhouse, clock: systemClock, registry, logger },
+    ...{ raise, clickhouse, clock: systemClock, logger },
     question: () => ({ clickhouse, policy, records, nowMs }),
     againMs: 50,
   });
@@ -180,7 +188,7 @@ test('what was on its way when the data was lost follows by itself', async () =>
 
 test('a ClickHouse that does not answer is an error, and no counter moves', async () => {
   const away = createCallerHealer({
-    ...{ limiter, clickhouse, clock: systemClock, registry: new Registry(), logger },
+    ...{ raise, clickhouse, clock: systemClock, logger },
     question: () => ({
       clickhouse: { ...clickhouse, query: () => clickhouse.query('SELECT nothing') },
       policy,
@@ -191,4 +199,90 @@ test('a ClickHouse that does not answer is an error, and no counter moves', asyn
   await expect(away.heal()).rejects.toThrow();
   expect(await usedBy(ada)).toMatchObject({ mine: 0 });
   await away.close();
+});
+
+describe('after decisions without Redis, and no loss', () => {
+  let follower: DegradedCallers | null = null;
+
+  function follow(): DegradedCallers {
+    follower = followDegradedCallers({
+      ...{ raise, clickhouse, clock, logger, ready: () => true, pauseMs: 10 },
+      question: () => ({ clickhouse, policy, records, nowMs }),
+    });
+    return follower;
+  }
+
+  afterEach(async () => {
+    await follower?.close();
+    follower = null;
+  });
+
+  const passed = { timeMs: nowMs - 3_000, ...other };
+  const apart: readonly StoredEvent[] = [
+    { tenant: 'away', user: 'sam', ip: '198.51.100.1', units: 40, ...passed },
+    { tenant: 'away', user: 'sam', ip: '198.51.100.2', units: 7, ...passed, degraded: true },
+    { tenant: 'away', user: 'kim', ip: '198.51.100.2', units: 5, ...passed },
+    { tenant: 'away', user: 'lee', ip: '198.51.100.3', units: 9, ...passed },
+    { tenant: 'elsewhere', user: 'max', ip: '198.51.100.2', units: 3, ...passed },
+    { tenant: 'tokyo', user: 'rin', ip: '198.51.100.9', units: 6, ...passed, degraded: true },
+    { tenant: 'anonymous', user: '', ip: '2001:db8:5::1', units: 2, ...passed, degraded: true },
+    { tenant: 'anonymous', user: '', ip: '2001:db8:5::2', units: 4, ...passed },
+  ];
+  beforeAll(async () => {
+    // Its later comparisons are of everybody.
+    await healer.close();
+    await storeUsage(clickhouse, apart);
+  });
+
+  const restored: readonly [string, Caller, Record<string, number>][] = [
+    ['all of a user', { tenantId: 'away', userId: 'sam', ip: '198.51.100.1' }, { mine: 47, month: 47 }],
+    [
+      'the address, of all its users and tenants',
+      { tenantId: 'away', userId: 'kim', ip: '198.51.100.2' },
+      { place: 12, address: 15 },
+    ],
+    [
+      'a user of another zone',
+      { tenantId: 'tokyo', userId: 'rin', ip: '198.51.100.9' },
+      { mine: 6, desk: 6 },
+    ],
+    ['an anonymous /64', { tenantId: null, userId: null, ip: '2001:db8:5::9' }, { mine: 6, whole: 6 }],
+  ];
+
+  test('quotas of those callers are raised, each in full, and of nobody else', async () => {
+    const notes = follow();
+    // The first comparison is of what a reconciler before this one may have left.
+    await eventually(async () => (await usedBy(restored[0]![1]))['mine'] === 47);
+    await redis.call('FLUSHALL');
+    for (const tenantId of ['away', 'tokyo', 'anonymous']) notes.note(tenantId, nowMs - 3_000);
+    for (const [name, caller, used] of restored) {
+      await eventually(async () => {
+        expect(await usedBy(caller), name).toMatchObject(used);
+        return true;
+      });
+    }
+    expect(await usedBy({ tenantId: 'away', userId: 'lee', ip: '198.51.100.3' })).toMatchObject({ mine: 0 });
+    expect(await usedBy(ada)).toMatchObject({ mine: 0 });
+  });
+
+  test('also by a reconciler that was started since', async () => {
+    follow();
+    for (const [name, caller, used] of restored) {
+      await eventually(async () => {
+        expect(await usedBy(caller), name).toMatchObject(used);
+        return true;
+      });
+    }
+  });
+});
+
+test('more tenants than can be named are compared together, and none twice', () => {
+  const degraded = createDegradedTenants(2);
+  expect(degraded.take()).toBeNull();
+  degraded.note('a', 5);
+  degraded.note('b', 3);
+  expect(degraded.take()).toEqual({ sinceMs: 3, tenantIds: new Set(['a', 'b']) });
+  for (const tenantId of ['a', 'b', 'c', 'd']) degraded.note(tenantId, 7);
+  expect(degraded.take()).toEqual({ sinceMs: 7 });
+  expect(degraded.take()).toBeNull();
 });
