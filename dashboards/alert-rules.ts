@@ -1,3 +1,4 @@
+import { clockRules } from './clock-rules.ts';
 import type { AlertRule } from './rule.ts';
 import { spoolRules } from './spool-rules.ts';
 
@@ -82,22 +83,7 @@ export const alertRules: readonly AlertRule[] = [
     panel: 'Age of public keys',
     whenAbsent: 'quiet',
   },
-  {
-    name: 'TollgateRedisClockSetBack',
-    severity: 'warning',
-    query: 'round(sum(increase(tollgate_redis_stamps_corrected_total[10m])))',
-    fires: 'above',
-    threshold: 0,
-    forMinutes: 0,
-    summary: 'VALUE windows in Redis had stamps ahead of its clock',
-    format: 'number',
-    impact:
-      'The clock of Redis was wrong for a while. A window that was full then refuses for up to one span more, and tenants may have passed one limit more.',
-    runbook: 'clock-wrong',
-    dashboard: 'fleet',
-    panel: 'Stamps corrected in Redis',
-    whenAbsent: 'quiet',
-  },
+  ...clockRules,
   {
     name: 'TollgateLag',
     severity: 'critical',

@@ -6,6 +6,20 @@ import { promql } from './queries.ts';
 export function clockPanels(node: string): Panels {
   return [
     series({
+      title: 'Clock difference',
+      description:
+        'How far each clock is from the time that most of them agree on, as each process sees it. A clock that is more than 5 seconds off is not used.',
+      queries: [
+        promql(
+          'max by (instance, clock) (abs(tollgate_clock_difference_seconds))',
+          '{{clock}}, seen by {{instance}}',
+        ),
+      ],
+      unit: 's',
+      warnAt: 1,
+      badAt: 5,
+    }),
+    series({
       title: 'Stamps corrected in Redis',
       description:
         'Windows whose stamps were ahead of the clock of Redis, because that clock was wrong for a while. 0 in health.',

@@ -2,14 +2,16 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Type } from 'typebox';
 import { checkRetention } from '../../shared/clickhouse/check-retention.ts';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { clickHouseTime } from '../../shared/clickhouse/server-time.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { migrate, rawRetentionDaysDefault } from '../../shared/clickhouse/migrate.ts';
 import type { MigrateOptions } from '../../shared/clickhouse/migrate.ts';
 import { storedTimeBounds } from '../../shared/domain/events/bounds.ts';
 import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
+import { brokerTime } from '../../shared/kafka/broker-time.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
-import { systemClock } from '../../shared/runtime/clock.ts';
+import { createAgreedClock } from '../../shared/runtime/agreed-clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
@@ -36,15 +38,21 @@ const configSchema = Type.Object({
 });
 
 const migrateRetryMs = 1_000;
+const clockWaitMs = 5_000;
 
 const logger = createLogger('aggregator', process.env['LOG_LEVEL'] ?? 'info');
 
 await runService(logger, async (lifecycle, fail) => {
   const config = readConfig(configSchema, process.env);
   const registry = createRegistry('aggregator');
+  const clock = createAgreedClock({ registry, logger, lifecycle });
   const retentionDays = config.TOLLGATE_RAW_RETENTION_DAYS;
   let unready = (): readonly string[] => ['clickhouse'];
-  const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: () => unready() });
+  const ops = await listenOps(config.HOST, config.OPS_PORT, {
+    registry,
+    unready: () => unready(),
+    notes: () => clock.notes(),
+  });
   lifecycle.onClose('ops', () => ops.close());
 
   const clickhouse = createClickHouse({
@@ -61,20 +69,26 @@ await runService(logger, async (lifecycle, fail) => {
     rawRetentionDays: retentionDays,
   });
 
+  const kafka = createKafka({
+    brokers: config.KAFKA_BROKERS,
+    security: readKafkaSecurity(config),
+    clientId: 'tollgate-aggregator',
+    logger,
+    clock,
+  });
+  const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
+  clock.compareWith([brokerTime(kafka, topics, lifecycle), clickHouseTime(clickhouse)]);
+  // What is read while the clock is wrong would be judged too old or in the future.
+  await clock.untilAgreed(clockWaitMs);
   unready = runAggregator({
-    kafka: createKafka({
-      brokers: config.KAFKA_BROKERS,
-      security: readKafkaSecurity(config),
-      clientId: 'tollgate-aggregator',
-      logger,
-    }),
+    kafka,
     clickhouse,
-    topics: topicsWith(config.TOLLGATE_TOPIC_PREFIX),
+    topics,
     groupId: `${config.TOLLGATE_TOPIC_PREFIX}aggregator`,
     bounds: storedTimeBounds(retentionDays),
     blockRowsMax: config.TOLLGATE_BLOCK_ROWS_MAX,
     lingerMs: config.TOLLGATE_BLOCK_LINGER_MS,
-    clock: systemClock,
+    clock,
     logger,
     registry,
     lifecycle,

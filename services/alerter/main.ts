@@ -1,12 +1,14 @@
 import { randomInt } from 'node:crypto';
 import { Type } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { clickHouseTime } from '../../shared/clickhouse/server-time.ts';
 import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
+import { brokerTime } from '../../shared/kafka/broker-time.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
-import { systemClock } from '../../shared/runtime/clock.ts';
+import { createAgreedClock } from '../../shared/runtime/agreed-clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import { hostVariable } from '../../shared/runtime/listen-address.ts';
@@ -44,6 +46,7 @@ const logger = createLogger('alerter', process.env['LOG_LEVEL'] ?? 'info');
 await runService(logger, async (lifecycle, fail) => {
   const config = readConfig(configSchema, process.env);
   const registry = createRegistry('alerter');
+  const clock = createAgreedClock({ registry, logger, lifecycle });
   const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, { logger, registry });
   lifecycle.onClose('policy', () => policy.close());
 
@@ -60,8 +63,10 @@ await runService(logger, async (lifecycle, fail) => {
     security: readKafkaSecurity(config),
     clientId: 'tollgate-alerter',
     logger,
+    clock,
   });
   const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
+  clock.compareWith([brokerTime(kafka, topics, lifecycle), clickHouseTime(clickhouse)]);
   const tenants = createTenantDirectory({ kafka, topics, registry });
   lifecycle.onClose('tenant records', () => tenants.close());
   const timeoutMs = config.TOLLGATE_WEBHOOK_TIMEOUT_MS;
@@ -88,7 +93,7 @@ await runService(logger, async (lifecycle, fail) => {
     },
     sessionTimeoutMs: config.TOLLGATE_SESSION_TIMEOUT_MS,
     heartbeatMs: config.TOLLGATE_HEARTBEAT_MS,
-    clock: systemClock,
+    clock,
     random: () => randomInt(1_000_000) / 1_000_000,
     registry,
     logger,
@@ -98,7 +103,11 @@ await runService(logger, async (lifecycle, fail) => {
     await alerter.close();
     mailer.close();
   });
-  const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready: () => alerter.unready() });
+  const ops = await listenOps(config.HOST, config.OPS_PORT, {
+    registry,
+    unready: () => alerter.unready(),
+    notes: () => clock.notes(),
+  });
   lifecycle.onClose('ops', () => ops.close());
   logger.info({ port: config.OPS_PORT, policy: policy.current().revision }, 'alerter started');
 });

@@ -41,6 +41,8 @@ export interface ConsoleOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly registry: Registry;
+  /** What is wrong and does not keep the console from its work, for `/readyz`. */
+  readonly notes?: () => readonly string[];
 }
 
 /** What pages and endpoints work with: the options and what is made of them once. */

@@ -1,15 +1,18 @@
 import { Type } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { clickHouseTime } from '../../shared/clickhouse/server-time.ts';
 import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
+import { brokerTime } from '../../shared/kafka/broker-time.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { createProducer } from '../../shared/kafka/producer.ts';
 import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
 import { connectRedis } from '../../shared/redis/client.ts';
+import { redisTime } from '../../shared/redis/server-time.ts';
 import { createLimiter } from '../../shared/redis/limiter.ts';
-import { systemClock } from '../../shared/runtime/clock.ts';
+import { createAgreedClock } from '../../shared/runtime/agreed-clock.ts';
 import { readConfig, secretVariable } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
@@ -56,6 +59,7 @@ const clickHouseTimeoutMs = 5_000;
 
 await runService(logger, async (lifecycle) => {
   const registry = createRegistry('console');
+  const clock = createAgreedClock({ registry, logger, lifecycle });
   const watch = await watchPolicy(config.TOLLGATE_POLICY, process.env, { logger, registry });
   lifecycle.onClose('policy', () => watch.close());
   const redis = connectRedis(config.REDIS_URL, logger);
@@ -67,7 +71,7 @@ await runService(logger, async (lifecycle) => {
   const limiter = createLimiter({
     redis,
     keyPrefix,
-    clock: systemClock,
+    clock,
     registry,
     logger,
     callTimeoutMs: redisTimeoutMs,
@@ -79,17 +83,20 @@ await runService(logger, async (lifecycle) => {
     security: readKafkaSecurity(config),
     clientId: 'tollgate-console',
     logger,
+    clock,
   });
   const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
+  clock.compareWith([redisTime(redis), brokerTime(kafka, topics, lifecycle), clickHouseTime(clickhouse)]);
   const directory = createTenantDirectory({ kafka, topics, registry });
   lifecycle.onClose('tenant records', () => directory.close());
   const producer = createProducer(kafka, { registry, deliveryTimeoutMs: 10_000 });
   lifecycle.onClose('producer', () => producer.close());
-  const sessionEnds = createSessionEnds({ kafka, topics, producer, clock: systemClock, registry });
+  const sessionEnds = createSessionEnds({ kafka, topics, producer, clock, registry });
   lifecycle.onClose('ended sessions', () => sessionEnds.close());
 
   let publicUrl = config.TOLLGATE_CONSOLE_URL.replace(/(?<!\/)\/+$/, '');
   const pages = await createConsole({
+    notes: () => clock.notes(),
     policy: () => watch.current(),
     directory,
     limiter,
@@ -103,14 +110,14 @@ await runService(logger, async (lifecycle) => {
       limiter,
       policy: () => watch.current(),
       records: () => directory.all(),
-      clock: systemClock,
+      clock,
     }),
     testMessages: createTestMessages(producer, topics.alerts),
     sessionEnds,
     adminToken: config.TOLLGATE_ADMIN_TOKEN,
     portalSecret: config.TOLLGATE_PORTAL_SECRET,
     publicUrl: () => publicUrl,
-    clock: systemClock,
+    clock,
     logger,
     registry,
   });

@@ -10,7 +10,9 @@ import { createQueryShares } from '../../shared/clickhouse/query-shares.ts';
 import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
 import { publishedTimeBounds } from '../../shared/domain/events/bounds.ts';
 import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
+import { brokerTime } from '../../shared/kafka/broker-time.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
+import type { Kafka } from '../../shared/kafka/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
@@ -18,8 +20,10 @@ import { connectRedis } from '../../shared/redis/client.ts';
 import { createConcurrency } from '../../shared/redis/concurrency.ts';
 import { callTimeoutMsDefault } from '../../shared/redis/deadline.ts';
 import { createLimiter } from '../../shared/redis/limiter.ts';
+import { redisTime } from '../../shared/redis/server-time.ts';
 import { createSessions } from '../../shared/redis/sessions.ts';
-import { systemClock } from '../../shared/runtime/clock.ts';
+import { createAgreedClock } from '../../shared/runtime/agreed-clock.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
@@ -85,34 +89,34 @@ const backlogMax = 4_096;
 /** Queries of tenants to ClickHouse on this node: at once, at once of one tenant, and waiting of one tenant. */
 const queryShares = { concurrentMax: 10, concurrentOfTenantMax: 3, waitingOfTenantMax: 20 };
 
-const clock = systemClock;
 const logger = createLogger('gateway', process.env['LOG_LEVEL'] ?? 'info');
 
 await runService(logger, async (lifecycle, fail) => {
   const config = readConfig(configSchema, process.env);
   const registry = createRegistry('gateway');
+  const clock = createAgreedClock({ registry, logger, lifecycle });
   const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, { logger, registry });
   lifecycle.onClose('policy', () => policy.close());
 
-  const { redis, limiter, concurrency, sessions } = openRedis(config, registry, lifecycle);
-  const kafka = createKafka({
-    brokers: config.KAFKA_BROKERS,
-    security: readKafkaSecurity(config),
-    clientId: `gateway-${config.TOLLGATE_NODE}`,
-    logger,
-  });
+  const { redis, limiter, concurrency, sessions } = openRedis(config, clock, registry, lifecycle);
+  const kafka = openKafka(config, clock);
   const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
+  clock.compareWith([redisTime(redis), brokerTime(kafka, topics, lifecycle)]);
   const tenants = createTenantDirectory({ kafka, topics, registry });
   lifecycle.onClose('tenants', () => tenants.close());
 
-  const spool = await openEvents(config, registry, fail);
+  const spool = await openEvents(config, clock, registry, fail);
   // Before all that closes later: what is lost at the end is counted while it can still be scraped.
   let isReady = false;
   const unready = (): string[] => [
     ...(isReady ? [] : ['start']),
     ...(spool.trouble() === null ? [] : [`spool: ${spool.trouble() ?? ''}`]),
   ];
-  const ops = await listenOps(config.HOST, config.OPS_PORT, { registry, unready });
+  const ops = await listenOps(config.HOST, config.OPS_PORT, {
+    registry,
+    unready,
+    notes: () => clock.notes(),
+  });
   lifecycle.onClose('ops', () => ops.close());
   lifecycle.onClose('spool', () => spool.close());
   const publisher = startPublisher({ kafka, topics, spool, clock, registry, logger });
@@ -153,22 +157,15 @@ await runService(logger, async (lifecycle, fail) => {
     eventTimes,
   });
   await checkRetentionOnceUp(queries, config.TOLLGATE_RAW_RETENTION_DAYS);
-  await untilReady({ redis: () => redis.status === 'ready', 'tenant records': () => tenants.ready() });
+  await untilReady({
+    redis: () => redis.status === 'ready',
+    'tenant records': () => tenants.ready(),
+    clock: () => clock.agreed(),
+  });
   await listen(config, lifecycle, gate, { api, proxy });
   isReady = true;
   logger.info({ port: config.PORT, policy: policy.current().revision }, 'gateway ready');
 });
-
-function openEvents(config: Config, registry: Registry, onLost: (error: unknown) => void): Promise<Spool> {
-  return openSpool({
-    directory: config.TOLLGATE_SPOOL_DIR,
-    durability: config.TOLLGATE_DURABILITY === 'power' ? 'power' : 'process',
-    clock,
-    registry,
-    logger,
-    onLost,
-  });
-}
 
 async function listen(
   config: Config,
@@ -192,7 +189,7 @@ async function listen(
   }
 }
 
-function openRedis(config: Config, registry: Registry, lifecycle: Lifecycle) {
+function openRedis(config: Config, clock: Clock, registry: Registry, lifecycle: Lifecycle) {
   const redis = connectRedis(config.REDIS_URL, logger);
   lifecycle.onClose('redis', () => redis.quit());
   const common = {
@@ -210,6 +207,32 @@ function openRedis(config: Config, registry: Registry, lifecycle: Lifecycle) {
   lifecycle.onClose('concurrency', () => concurrency.close());
   const sessions = createSessions({ ...common, nodes: () => limiter.state().nodes });
   return { redis, limiter, concurrency, sessions };
+}
+
+function openKafka(config: Config, clock: Clock): Kafka {
+  return createKafka({
+    brokers: config.KAFKA_BROKERS,
+    security: readKafkaSecurity(config),
+    clientId: `gateway-${config.TOLLGATE_NODE}`,
+    logger,
+    clock,
+  });
+}
+
+function openEvents(
+  config: Config,
+  clock: Clock,
+  registry: Registry,
+  onLost: (error: unknown) => void,
+): Promise<Spool> {
+  return openSpool({
+    directory: config.TOLLGATE_SPOOL_DIR,
+    durability: config.TOLLGATE_DURABILITY === 'power' ? 'power' : 'process',
+    clock,
+    registry,
+    logger,
+    onLost,
+  });
 }
 
 function openQueries(config: Config, registry: Registry, lifecycle: Lifecycle): QueryShares {

@@ -1,19 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { Type } from 'typebox';
+import type { Static } from 'typebox';
 import { auditLosses } from '../../shared/audit/audit.ts';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { clickHouseTime } from '../../shared/clickhouse/server-time.ts';
 import { createGenerations } from '../../shared/clickhouse/counter-generations.ts';
 import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
+import { brokerTime } from '../../shared/kafka/broker-time.ts';
 import { createKafka } from '../../shared/kafka/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tenant-directory.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
 import { connectRedis } from '../../shared/redis/client.ts';
+import { redisTime } from '../../shared/redis/server-time.ts';
 import { createLimiter } from '../../shared/redis/limiter.ts';
 import { createLossWatch } from '../../shared/redis/loss-watch.ts';
-import { systemClock } from '../../shared/runtime/clock.ts';
+import { createAgreedClock } from '../../shared/runtime/agreed-clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
+import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
 import { hostVariable } from '../../shared/runtime/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
@@ -43,6 +49,7 @@ const logger = createLogger('reconciler', process.env['LOG_LEVEL'] ?? 'info');
 await runService(logger, async (lifecycle, fail) => {
   const config = readConfig(configSchema, process.env);
   const registry = createRegistry('reconciler');
+  const clock = createAgreedClock({ registry, logger, lifecycle });
   const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, {
     logger,
     registry,
@@ -52,23 +59,18 @@ await runService(logger, async (lifecycle, fail) => {
   const redis = connectRedis(config.REDIS_URL, logger);
   lifecycle.onClose('redis', () => redis.quit());
   const keyPrefix = config.TOLLGATE_KEY_PREFIX;
-  const limiter = createLimiter({ redis, keyPrefix, clock: systemClock, registry, logger });
+  const limiter = createLimiter({ redis, keyPrefix, clock, registry, logger });
   lifecycle.onClose('limiter', () => limiter.close());
-  const clickhouse = createClickHouse({
-    url: config.CLICKHOUSE_URL,
-    database: config.CLICKHOUSE_DATABASE,
-    username: config.CLICKHOUSE_USER,
-    password: config.CLICKHOUSE_PASSWORD,
-    requestTimeoutMs: 10_000,
-  });
-  lifecycle.onClose('clickhouse', () => clickhouse.close());
+  const clickhouse = openClickHouse(config, lifecycle);
   const kafka = createKafka({
     brokers: config.KAFKA_BROKERS,
     security: readKafkaSecurity(config),
     clientId: 'tollgate-reconciler',
     logger,
+    clock,
   });
   const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
+  clock.compareWith([redisTime(redis), brokerTime(kafka, topics, lifecycle), clickHouseTime(clickhouse)]);
   const tenants = createTenantDirectory({ kafka, topics, registry });
   lifecycle.onClose('tenant records', () => tenants.close());
 
@@ -84,18 +86,18 @@ await runService(logger, async (lifecycle, fail) => {
       generations: createGenerations(clickhouse),
     }),
     policy: () => policy.current(),
-    clock: systemClock,
+    clock,
     registry,
     logger,
     onStalled: fail,
   });
   lifecycle.onClose('reconciler', () => reconciler.close());
   const stores = { kafka, topics, groupId: `${config.TOLLGATE_TOPIC_PREFIX}aggregator`, clickhouse, limiter };
-  const now = { policy: () => policy.current(), records: () => tenants.all(), clock: systemClock };
+  const now = { policy: () => policy.current(), records: () => tenants.all(), clock };
   const lossAudit = startLossAudit({
     audit: () => auditLosses({ ...stores, ...now }, config.TOLLGATE_AUDIT_HOURS),
     intervalMs: config.TOLLGATE_AUDIT_INTERVAL_MS,
-    clock: systemClock,
+    clock,
     registry,
     logger,
   });
@@ -103,7 +105,20 @@ await runService(logger, async (lifecycle, fail) => {
   const ops = await listenOps(config.HOST, config.OPS_PORT, {
     registry,
     unready: () => reconciler.unready(),
+    notes: () => clock.notes(),
   });
   lifecycle.onClose('ops', () => ops.close());
   logger.info({ port: config.OPS_PORT, policy: policy.current().revision }, 'reconciler started');
 });
+
+function openClickHouse(config: Static<typeof configSchema>, lifecycle: Lifecycle): ClickHouse {
+  const clickhouse = createClickHouse({
+    url: config.CLICKHOUSE_URL,
+    database: config.CLICKHOUSE_DATABASE,
+    username: config.CLICKHOUSE_USER,
+    password: config.CLICKHOUSE_PASSWORD,
+    requestTimeoutMs: 10_000,
+  });
+  lifecycle.onClose('clickhouse', () => clickhouse.close());
+  return clickhouse;
+}

@@ -42,6 +42,13 @@ export async function ensureTopics(kafka: Kafka, topics: Topics, plan: TopicPlan
     { name: 'cleanup.policy', value: 'compact,delete' },
     { name: 'retention.ms', value: String(90 * dayMs) },
   ];
+  // Records of this topic carry the broker's time, and are worth nothing once they were answered.
+  const stamped = [
+    ...common,
+    { name: 'message.timestamp.type', value: 'LogAppendTime' },
+    { name: 'retention.ms', value: String(dayMs / 24) },
+    { name: 'segment.ms', value: String(dayMs / 24) },
+  ];
   const topic = (name: string, numPartitions: number, configEntries: typeof log) => ({
     topic: name,
     numPartitions,
@@ -58,6 +65,7 @@ export async function ensureTopics(kafka: Kafka, topics: Topics, plan: TopicPlan
       topic(topics.alerts, Math.min(3, partitions), kept),
       topic(topics.deliveries, Math.min(3, partitions), forgotten),
       topic(topics.sessionEnds, 1, forgotten),
+      topic(topics.clock, 1, stamped),
       topic(topics.deadLetters, Math.min(3, partitions), kept),
     ].filter(({ topic: name }) => !existing.has(name));
     if (wanted.length > 0) {

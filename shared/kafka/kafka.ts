@@ -3,12 +3,14 @@ import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { Kafka as KafkaJs } from 'kafkajs';
 import type { SASLOptions } from 'kafkajs';
+import { systemClock } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { decodeFetches } from './fetch-decoding.ts';
 import type { KafkaSecurity } from './kafka-config.ts';
 import { bridgeLogs } from './log-bridge.ts';
 import { askForLogEnds } from './log-end-request.ts';
-import { hastenProduce } from './produce-encoding.ts';
+import { hastenProduce, stampProducedBy } from './produce-encoding.ts';
 import { quietRequestQueue } from './request-queue.ts';
 
 export interface KafkaOptions {
@@ -22,6 +24,8 @@ export interface KafkaOptions {
   readonly connectionTimeoutMs?: number;
   /** Bound of one request and its answer. */
   readonly requestTimeoutMs?: number;
+  /** Stamps what is sent; this machine's where it is absent. A broker refuses stamps that are more than an hour ahead. */
+  readonly clock?: Clock;
 }
 
 /** The way to one Kafka cluster. Opens nothing by itself. */
@@ -29,6 +33,7 @@ export interface Kafka {
   readonly clientId: string;
   readonly logger: Logger;
   readonly requestTimeoutMs: number;
+  readonly clock: Clock;
   /** A client with sockets of its own, so that it can be thrown away without touching any other. */
   open(): KafkaConnection;
 }
@@ -52,9 +57,11 @@ export function createKafka(options: KafkaOptions): Kafka {
   decodeFetches();
   askForLogEnds();
   const { clientId, logger, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
+  const { clock = systemClock } = options;
+  if (options.clock !== undefined) stampProducedBy(clock);
   const brokers = typeof options.brokers === 'string' ? options.brokers.split(',') : [...options.brokers];
   const { tls = null, sasl = null } = options.security ?? {};
-  return { clientId, logger, requestTimeoutMs, open };
+  return { clientId, logger, requestTimeoutMs, clock, open };
 
   function open(): KafkaConnection {
     const sockets = createSockets(tls);

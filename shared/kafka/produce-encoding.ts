@@ -1,4 +1,6 @@
 import { createRequire } from 'node:module';
+import { systemClock } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { encodeProduce } from './produce-request.ts';
 import type { OutgoingRecord, ProduceRequest } from './produce-request.ts';
 
@@ -33,12 +35,21 @@ export function hastenProduce(): void {
   if (module !== undefined) {
     module.exports = (request: ProduceRequest): Described =>
       isPlain(request)
-        ? { ...describe(request), encode: () => Promise.resolve(encoded(encodeProduce(request, Date.now()))) }
+        ? {
+            ...describe(request),
+            encode: () => Promise.resolve(encoded(encodeProduce(request, clock.now()))),
+          }
         : describe(request);
   }
 }
 
 let hastened = false;
+let clock = systemClock;
+
+/** One clock a process: kafkajs's encoder, which this replaces, is one a process too. */
+export function stampProducedBy(used: Clock): void {
+  clock = used;
+}
 
 function isPlain({ transactionalId = null, compression = 0, topicData }: ProduceRequest): boolean {
   const batches = topicData.flatMap(({ partitions }) => partitions);

@@ -8,6 +8,8 @@ export interface OutgoingMessage {
   readonly key: Buffer | string | null;
   readonly value: Buffer | string | null;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Only of records with headers: the others are stamped where they are encoded. */
+  timestamp?: string;
   partition: number | null;
 }
 
@@ -41,6 +43,9 @@ export function createProducerLine(kafka: Kafka): ProducerLine {
     timeoutMs: number,
   ): Promise<Map<number, number>> {
     producer ??= await open(timeoutMs);
+    for (const message of messages) {
+      if (message.headers !== undefined) message.timestamp ??= String(kafka.clock.now());
+    }
     const sending = producer.send({
       topic,
       messages: messages as Message[],

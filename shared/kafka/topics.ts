@@ -12,6 +12,8 @@ export interface Topics {
   readonly deliveries: string;
   /** Compacted; what ended portal links and sessions of the console before their time. */
   readonly sessionEnds: string;
+  /** Empty records that brokers stamp with their time: services compare their clocks with it. */
+  readonly clock: string;
   /** What could not be read, with the reason and where it stood. */
   readonly deadLetters: string;
 }
@@ -24,6 +26,7 @@ export function topicsWith(prefix: string): Topics {
     alerts: `${prefix}alerts.v1`,
     deliveries: `${prefix}deliveries.v1`,
     sessionEnds: `${prefix}session-ends.v1`,
+    clock: `${prefix}clock.v1`,
     deadLetters: `${prefix}dead-letters.v1`,
   };
 }
@@ -33,6 +36,7 @@ export function topicsWith(prefix: string): Topics {
  * a header that any writer of its topic may set.
  */
 export function takesReplays(topic: string, deadLetters: string): boolean {
-  const { deadLetters: own, ...others } = topicsWith(deadLetters.replace(/dead-letters\.v1$/, ''));
-  return own === deadLetters && Object.values(others).includes(topic);
+  const topics = topicsWith(deadLetters.replace(/dead-letters\.v1$/, ''));
+  const { clock, deadLetters: own, ...others } = topics;
+  return own === deadLetters && topic !== clock && Object.values(others).includes(topic);
 }

@@ -20,7 +20,8 @@ export type ErrorCode =
   | 'SPOOL_CLOSED'
   | 'DELIVERY_FAILED'
   | 'ROUTE_ACCESS_INVALID'
-  | 'SERVER_MISSING';
+  | 'SERVER_MISSING'
+  | 'CLOCK_UNREADABLE';
 
 export class TollgateError extends Error {
   readonly code: ErrorCode;

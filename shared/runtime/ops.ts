@@ -18,20 +18,25 @@ export interface OpsOptions {
   readonly registry: Registry;
   /** Names of what is not ready yet; empty when the service can do its work. */
   readonly unready: () => readonly string[];
+  /** What is wrong and does not keep the service from its work, e.g. a clock; in words. */
+  readonly notes?: () => readonly string[];
 }
 
 /** The routes of `registerOps`: open, because probes and Prometheus send no credential. */
 export const opsRoutes = ['GET /healthz', 'GET /readyz', 'GET /metrics'];
 
 /** `/metrics`, `/healthz` (the process lives) and `/readyz` (it can do its work), on a private listener. */
-export function registerOps(app: FastifyInstance, { registry, unready }: OpsOptions): void {
+export function registerOps(app: FastifyInstance, { registry, unready, notes = () => [] }: OpsOptions): void {
   const config = { access: 'public' } as const;
   app.get('/healthz', { config }, () => ({ status: 'ok' }));
   app.get('/readyz', { config }, (_request, reply) => {
     const missing = unready();
-    return reply
-      .code(missing.length === 0 ? 200 : 503)
-      .send({ ready: missing.length === 0, waiting_for: missing });
+    const noted = notes();
+    return reply.code(missing.length === 0 ? 200 : 503).send({
+      ready: missing.length === 0,
+      waiting_for: missing,
+      ...(noted.length === 0 ? {} : { notes: noted }),
+    });
   });
   app.get('/metrics', { config }, async (_request, reply) => {
     return reply.header('content-type', registry.contentType).send(await registry.metrics());

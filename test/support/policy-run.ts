@@ -60,6 +60,8 @@ export interface RunOptions {
   /** Changes the policy's text: a shorter window, where waiting an hour is no option. */
   readonly edit?: (text: string) => string;
   readonly env?: Readonly<Record<string, string>>;
+  /** What one service alone gets, e.g. a clock. */
+  readonly envOf?: Partial<Readonly<Record<ServiceName, Readonly<Record<string, string>>>>>;
   /** Servers of this run alone, to be stopped and cut off; absent: the shared ones. */
   readonly servers?: Servers;
 }
@@ -84,7 +86,7 @@ export async function runPolicy(name: string, options: RunOptions = {}): Promise
   });
   await ensureTopics(kafka, topicsWith(topicPrefix));
   const upstream = await startUpstream();
-  const installation = await startServices(options.services ?? ['gateway', 'aggregator', 'console'], {
+  const env = {
     REDIS_URL: redisUrl,
     KAFKA_BROKERS: kafkaBrokers,
     CLICKHOUSE_URL: clickhouseUrl,
@@ -101,7 +103,9 @@ export async function runPolicy(name: string, options: RunOptions = {}): Promise
     TOLLGATE_ADMIN_TOKEN: secrets.admin,
     TOLLGATE_PORTAL_SECRET: secrets.portal,
     ...options.env,
-  });
+  };
+  const names = options.services ?? ['gateway', 'aggregator', 'console'];
+  const installation = await startServices(names, env, options.envOf);
   const clickhouse = createClickHouse({ url: clickhouseUrl, database });
   const { gateway, api, admin } = installation.urls;
   const call = (what: string, asking: Asking = {}): Promise<Answer> => ask(gateway, what, asking);

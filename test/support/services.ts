@@ -47,11 +47,13 @@ const portsNeeded = 9;
 
 /**
  * Starts the named services against the servers that `env` names, each on free ports, and waits until they are ready.
- * `env` has REDIS_URL, KAFKA_BROKERS, CLICKHOUSE_URL, the prefixes and the secrets; the caller makes them unique.
+ * `env` has REDIS_URL, KAFKA_BROKERS, CLICKHOUSE_URL, the prefixes and the secrets; the caller makes them unique. `envOf` has
+ * what one service alone gets.
  */
 export async function startServices(
   names: readonly ServiceName[],
   given: Readonly<Record<string, string>>,
+  envOf: Partial<Readonly<Record<ServiceName, Readonly<Record<string, string>>>>> = {},
 ): Promise<Installation> {
   const ports = await freePorts(portsNeeded);
   const [proxy, api, rls, gatewayOps, aggregatorOps, reconcilerOps, alerterOps, admin, consolePort] =
@@ -73,7 +75,11 @@ export async function startServices(
     await Promise.all(
       names.map(async (name) => {
         const opsPort = own[name]['OPS_PORT'] ?? admin;
-        const service = createService(name, { ...env, ...own[name] }, `http://127.0.0.1:${opsPort}`);
+        const service = createService(
+          name,
+          { ...env, ...own[name], ...envOf[name] },
+          `http://127.0.0.1:${opsPort}`,
+        );
         services.set(name, service);
         await service.restart();
       }),

@@ -55,7 +55,11 @@ export async function createAdminApp(parts: ConsoleParts): Promise<FastifyInstan
   refuseCrossSiteChanges(app);
   const admin: Guard = (request, reply) => requireToken(parts.adminToken, request, reply);
   guardRoutes(app, { listener: 'admin', openRoutes, guards: { admin }, unmatched: admin });
-  registerOps(app, { registry: parts.registry, unready: () => unready(parts) });
+  registerOps(app, {
+    registry: parts.registry,
+    unready: () => unready(parts),
+    notes: () => parts.notes?.() ?? [],
+  });
   await describeApi(app, apiDescription);
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
   await app.register((scope) => {

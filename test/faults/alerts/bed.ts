@@ -34,6 +34,7 @@ export interface AlertBed {
   readonly path: Proxy;
   readonly redis: Awaited<ReturnType<typeof startRedis>>;
   readonly redisClock: SettableClock;
+  readonly gatewayClock: SettableClock;
   readonly kafka: Awaited<ReturnType<typeof startKafka>>;
   readonly clickhouse: Awaited<ReturnType<typeof startClickHouse>>;
   readonly onCall: OnCall;
@@ -63,7 +64,7 @@ alerts: { thresholds: [0.9] }
 
 /** Everything on servers of its own; rules, routes and thresholds as generated, at a pace `times` as quick. */
 export async function startAlertBed(times: number): Promise<AlertBed> {
-  const redisClock = await createSettableClock();
+  const [redisClock, gatewayClock] = [await createSettableClock(), await createSettableClock()];
   const [redis, kafka, clickhouse, onCall] = await Promise.all([
     startRedis({ env: redisClock.env }),
     startKafka(),
@@ -73,6 +74,7 @@ export async function startAlertBed(times: number): Promise<AlertBed> {
   const run = await runPolicy('default', {
     services,
     edit: () => policyText,
+    envOf: { gateway: gatewayClock.env },
     servers: { redisUrl: redis.url, kafkaBrokers: kafka.brokers, clickhouseUrl: clickhouse.url },
     env: {
       TOLLGATE_HEARTBEAT_MS: '1000',
@@ -93,7 +95,7 @@ export async function startAlertBed(times: number): Promise<AlertBed> {
   await firstHeartbeat(run);
   const monitors = await startMonitors(times, { run, second, onCall });
   return {
-    ...{ run, second, path, redis, redisClock, kafka, clickhouse, onCall },
+    ...{ run, second, path, redis, redisClock, gatewayClock, kafka, clickhouse, onCall },
     firing: () => firingOf(monitors.prometheus),
     restartEnded: () => restartEnded(run.installation),
     stop: async () => {
@@ -102,6 +104,7 @@ export async function startAlertBed(times: number): Promise<AlertBed> {
       path.close();
       onCall.close();
       redisClock.dispose();
+      gatewayClock.dispose();
       await Promise.all([redis.dispose(), kafka.dispose(), clickhouse.dispose()]);
     },
   };

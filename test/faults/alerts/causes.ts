@@ -9,6 +9,7 @@ import { createProducer } from '../../../shared/kafka/producer.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { startIssuer } from '../../unit/identity/issuer.ts';
+import { asks } from './asks.ts';
 import type { AlertBed } from './bed.ts';
 import { keepDoing } from './keep-doing.ts';
 
@@ -131,6 +132,17 @@ export const causes: readonly Cause[] = [
         bed.path.set({ kind: 'pass' });
         await load.stop();
       };
+    },
+  },
+  {
+    title: 'a gateway whose clock is 15 minutes behind',
+    alerts: ['TollgateClockWrong'],
+    cause: (bed) => {
+      bed.gatewayClock.set(-900_000);
+      return Promise.resolve(() => {
+        bed.gatewayClock.set(0);
+        return Promise.resolve();
+      });
     },
   },
   {
@@ -266,17 +278,3 @@ export const causes: readonly Cause[] = [
     },
   },
 ];
-
-/** Calls of a new tenant through each of the gateways. */
-async function asks(
-  { run: policyRun, second }: AlertBed,
-  tier: string,
-): Promise<Record<'main' | 'second', () => Promise<unknown>>> {
-  const token = await policyRun.token({ tenant_id: uniqueName('asking'), tier });
-  const authorization = `Bearer ${token}`;
-  return {
-    main: () => policyRun.call('GET /things', { token }),
-    second: async () =>
-      (await fetch(`${second.urls.gateway}/things`, { headers: { authorization } })).arrayBuffer(),
-  };
-}

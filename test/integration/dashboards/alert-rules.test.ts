@@ -53,6 +53,12 @@ const cases: Readonly<Record<string, Case>> = {
     fires: checkBuckets({ upTo1ms: 980, all: 1000 }),
     quiet: checkBuckets({ upTo1ms: 995, all: 1000 }),
   },
+  TollgateClockWrong: {
+    summary: 'As a:8090 sees it, the clock of node is 15m 0s off',
+    fires: { [`tollgate_clock_difference_seconds{${gateway},clock="node"}`]: '-900x30' },
+    quiet: { [`tollgate_clock_difference_seconds{${gateway},clock="node"}`]: '-4x30' },
+    labels: { instance: 'a:8090', clock: 'node' },
+  },
   TollgateRedisClockSetBack: {
     summary: '12 windows in Redis had stamps ahead of its clock',
     fires: { [`tollgate_redis_stamps_corrected_total{${gateway}}`]: '0x20 12x10' },

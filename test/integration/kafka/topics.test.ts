@@ -37,6 +37,7 @@ test('the topics are there as promised, made by several starters at once, and a 
     [topics.alerts]: 3,
     [topics.deadLetters]: 3,
     [topics.sessionEnds]: 1,
+    [topics.clock]: 1,
     [topics.deliveries]: 3,
   });
   const policies = Object.fromEntries(
@@ -49,6 +50,7 @@ test('the topics are there as promised, made by several starters at once, and a 
     [topics.alerts]: 'delete',
     [topics.deadLetters]: 'delete',
     [topics.sessionEnds]: 'compact,delete',
+    [topics.clock]: 'delete',
     [topics.deliveries]: 'compact,delete',
   });
 });

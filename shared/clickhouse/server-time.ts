@@ -1,0 +1,15 @@
+import type { ClockSource } from '../runtime/agreed-clock.ts';
+import type { ClickHouseReader } from './client.ts';
+
+/** The clock of the ClickHouse server that answers. */
+export function clickHouseTime(clickhouse: ClickHouseReader): ClockSource {
+  return {
+    name: 'clickhouse',
+    read: async () => {
+      const [row] = await clickhouse.query<{ readonly at_ms: number }>(
+        'SELECT toUnixTimestamp64Milli(now64(3)) AS at_ms',
+      );
+      return row?.at_ms ?? Number.NaN;
+    },
+  };
+}

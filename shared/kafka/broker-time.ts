@@ -1,0 +1,48 @@
+import type { Producer } from 'kafkajs';
+import type { ClockSource } from '../runtime/agreed-clock.ts';
+import { TollgateError } from '../runtime/errors.ts';
+import type { Lifecycle } from '../runtime/lifecycle.ts';
+import { within } from './deadline.ts';
+import type { Kafka, KafkaConnection } from './kafka.ts';
+import type { Topics } from './topics.ts';
+
+/**
+ * The clock of a broker, which stamps the records of a topic with `message.timestamp.type=LogAppendTime`. A reading writes
+ * one empty record, over a connection of its own, opened when needed and thrown away when a reading fails.
+ */
+export function brokerTime(kafka: Kafka, { clock: topic }: Topics, lifecycle: Lifecycle): ClockSource {
+  let connection: KafkaConnection | null = null;
+  let producer: Producer | null = null;
+  lifecycle.onClose('time of the broker', () => {
+    close();
+    return Promise.resolve();
+  });
+  return { name: 'kafka', read };
+
+  async function read(): Promise<number> {
+    try {
+      producer ??= await open();
+      const sending = producer.send({ topic, acks: 1, messages: [{ key: null, value: '', partition: 0 }] });
+      const [answer] = await within(kafka.requestTimeoutMs, 'reading the time', sending);
+      const atMs = Number(answer?.logAppendTime ?? -1);
+      if (atMs <= 0) throw new TollgateError('CLOCK_UNREADABLE', `${topic} has no times of its broker`);
+      return atMs;
+    } catch (error) {
+      close();
+      throw error;
+    }
+  }
+
+  async function open(): Promise<Producer> {
+    connection = kafka.open();
+    const opened = connection.client.producer({ allowAutoTopicCreation: false, retry: { retries: 1 } });
+    await within(kafka.requestTimeoutMs, 'connecting', opened.connect());
+    return opened;
+  }
+
+  function close(): void {
+    connection?.destroy();
+    connection = null;
+    producer = null;
+  }
+}

@@ -1,0 +1,64 @@
+// Goal: events of a node whose clock was far ahead, which became dead letters, are counted once they are sent again with
+// their times corrected, as the runbook says.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { replayDeadLetters } from '../../../shared/kafka/replay-dead-letters.ts';
+import { createProducer } from '../../../shared/kafka/producer.ts';
+import type { Producer } from '../../../shared/kafka/producer.ts';
+import { createRegistry } from '../../../shared/runtime/ops.ts';
+import { eventually, uniqueName } from '../../support/servers.ts';
+import { createBed } from '../aggregator/bed.ts';
+import type { Bed } from '../aggregator/bed.ts';
+import { meterEvent, requestEvent } from '../aggregator/events.ts';
+
+const hourMs = 3_600_000;
+
+let bed: Bed;
+let producer: Producer;
+beforeAll(async () => {
+  bed = await createBed();
+  producer = createProducer(bed.kafka, { registry: createRegistry('test') });
+  bed.start();
+});
+afterAll(async () => {
+  await producer.close();
+  await bed.dispose();
+});
+
+test('requests and meter events of a node that was two hours ahead are stored at their right times, each once', async () => {
+  const tenant = uniqueName('ahead');
+  const timeMs = Date.now() - 60_000;
+  const events = Array.from({ length: 20 }, (_, index) =>
+    index % 2 === 0
+      ? requestEvent(tenant, { timeMs: timeMs + index + 2 * hourMs })
+      : { ...meterEvent(tenant), time: new Date(timeMs + index + 2 * hourMs).toISOString() },
+  );
+  await bed.produce(events.map((value) => ({ tenant, value })));
+  const source = { kafka: bed.kafka, producer, topic: bed.topics.deadLetters };
+  const selection = {
+    reason: 'in the future',
+    tenantId: tenant,
+    sinceMs: Date.now() - hourMs,
+    shiftMs: -2 * hourMs,
+  };
+  await eventually(
+    async () => (await replayDeadLetters(source, { ...selection, dryRun: true })).matched === events.length,
+    { timeoutMs: 30_000, intervalMs: 200 },
+  );
+  for (let time = 1; time <= 2; time += 1)
+    expect(await replayDeadLetters(source, { ...selection, dryRun: false })).toMatchObject({
+      sent: 20,
+      withoutTime: 0,
+    });
+  const stored = await eventually(
+    async () => {
+      const rows = await bed.clickhouse.query<{ event_id: string; at_ms: number }>(
+        'SELECT event_id, toUnixTimestamp64Milli(time) AS at_ms FROM usage_events WHERE tenant_id = {tenant:String}',
+        { tenant },
+      );
+      return rows.length >= events.length ? rows : null;
+    },
+    { timeoutMs: 30_000, intervalMs: 200 },
+  );
+  const wanted = events.map(({ id }, index) => ({ event_id: id, at_ms: timeMs + index }));
+  expect(stored.toSorted((a, b) => a.at_ms - b.at_ms)).toEqual(wanted);
+});
