@@ -187,6 +187,45 @@ test('A7: a Redis that stalls for a moment refuses nobody while the platform has
   await server.dispose();
 });
 
+test('requests in flight of a tenant exceed the limit by the nodes’ shares at most, however often Redis is away', async () => {
+  const server = await startRedis();
+  const keyPrefix = uniqueName('series');
+  const clients = await Promise.all([connected(server.url), connected(server.url)]);
+  const nodes = clients.map((redis, index) =>
+    createConcurrency({
+      ...{ redis, keyPrefix, node: `node-${index}`, nodes: () => 2, clock, logger, registry: new Registry() },
+      callTimeoutMs: 35,
+    }),
+  );
+  const limits = [limitOf({ name: 'at once', type: 'concurrent', limit: 10, windowMs: 0 })];
+  let inFlight = 0;
+  const askAll = async (): Promise<void> => {
+    for (const node of nodes) {
+      const permits = await Promise.all(Array.from({ length: 20 }, async () => node.acquire(limits, caller)));
+      inFlight += permits.filter(({ granted }) => granted).length;
+    }
+  };
+  await askAll();
+  expect(inFlight).toBe(10);
+  for (let outage = 0; outage < 3; outage += 1) {
+    server.pause();
+    await askAll();
+    server.resume();
+    const probe = async (): Promise<boolean> => {
+      const permit = await nodes[1]!.acquire(limits, { ...caller, tenantId: uniqueName('probe') });
+      permit.release();
+      return !permit.degraded;
+    };
+    await eventually(probe);
+    await askAll();
+  }
+  expect(inFlight).toBeGreaterThan(10);
+  expect(inFlight).toBeLessThanOrEqual(20);
+  await Promise.all(nodes.map((node) => node.close()));
+  for (const redis of clients) redis.disconnect();
+  await server.dispose();
+});
+
 test('A7, A8: without Redis each node grants its share of requests in flight and sessions, at once', async () => {
   const server = await startRedis();
   const redis = await connected(server.url);

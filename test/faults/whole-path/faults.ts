@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import { outageOf, runOutages } from '../redis/outages.ts';
 import type { Installation } from '../../support/services.ts';
 
 /** What can be killed, paused and brought back: services and servers alike. */
@@ -18,6 +19,7 @@ export interface Targets {
 
 export type FaultName =
   | `${'kill' | 'pause'} ${'gateway' | 'aggregator' | 'redis' | 'kafka' | 'clickhouse'}`
+  | 'stop redis in series'
   | 'cut redis connections';
 
 export const faultNames: readonly FaultName[] = [
@@ -31,12 +33,18 @@ export const faultNames: readonly FaultName[] = [
   'pause kafka',
   'pause clickhouse',
   'pause redis',
+  'stop redis in series',
   'cut redis connections',
 ];
 
 /** Does it, and brings the victim back after `downMs`. Resolves when it runs again. */
 export async function inject(fault: FaultName, downMs: number, targets: Targets): Promise<void> {
   if (fault === 'cut redis connections') return cutRedisConnections(targets.redis.url);
+  if (fault === 'stop redis in series') {
+    // As long as one outage, in three.
+    const third = Math.ceil(downMs / 3);
+    return runOutages(outageOf(targets.redis, 'SIGSTOP'), { count: 3, downMs: third, upMs: 300 });
+  }
   const [deed, victim] = fault.split(' ') as [
     'kill' | 'pause',
     'gateway' | 'aggregator' | 'redis' | 'kafka' | 'clickhouse',

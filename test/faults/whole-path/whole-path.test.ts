@@ -15,7 +15,7 @@ import { checkInvariants } from './invariants.ts';
 import { startLoad } from './load.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
-const faultCount = Number(process.env['TOLLGATE_FAULT_COUNT'] ?? (long ? 110 : 11));
+const faultCount = Number(process.env['TOLLGATE_FAULT_COUNT'] ?? (long ? 120 : 12));
 const seed = Number(process.env['TOLLGATE_SEED'] ?? randomBytes(4).readUInt32LE());
 
 let bed: Bed;
