@@ -13,10 +13,11 @@ import { createKafka } from '../../shared/kafka/kafka.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { createAgreedClock } from '../../shared/runtime/agreed-clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
-import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
+import { TollgateError } from '../../shared/runtime/errors.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import { hostVariable } from '../../shared/runtime/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
+import { createOutageLog } from '../../shared/runtime/outage-log.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
 import { runAggregator } from './service.ts';
 
@@ -102,6 +103,7 @@ await runService(logger, async (lifecycle, fail) => {
  * tables have, ends the process.
  */
 async function migrateOnceUp(clickhouse: ClickHouse, options: MigrateOptions): Promise<void> {
+  const outage = createOutageLog(logger);
   for (;;) {
     try {
       const ran = await migrate(clickhouse, options);
@@ -110,7 +112,7 @@ async function migrateOnceUp(clickhouse: ClickHouse, options: MigrateOptions): P
       return;
     } catch (error) {
       if (!(error instanceof TollgateError) || error.code !== 'CLICKHOUSE_UNAVAILABLE') throw error;
-      logger.warn({ err: error }, `waiting for ClickHouse: ${messageOf(error)}`);
+      outage.failed(error, 'waiting for ClickHouse');
       await wait(migrateRetryMs);
     }
   }

@@ -5,6 +5,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { checkRetention } from '../../shared/clickhouse/check-retention.ts';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { clickHouseTime } from '../../shared/clickhouse/server-time.ts';
 import { rawRetentionDaysDefault } from '../../shared/clickhouse/migrate.ts';
 import { createQueryShares } from '../../shared/clickhouse/query-shares.ts';
 import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
@@ -101,7 +102,8 @@ await runService(logger, async (lifecycle, fail) => {
   const { redis, limiter, concurrency, sessions } = openRedis(config, clock, registry, lifecycle);
   const kafka = openKafka(config, clock);
   const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
-  clock.compareWith([redisTime(redis), brokerTime(kafka, topics, lifecycle)]);
+  const { clickhouse, queries } = openQueries(config, registry, lifecycle);
+  clock.compareWith([redisTime(redis), brokerTime(kafka, topics, lifecycle), clickHouseTime(clickhouse)]);
   const tenants = createTenantDirectory({ kafka, topics, registry });
   lifecycle.onClose('tenants', () => tenants.close());
 
@@ -121,7 +123,6 @@ await runService(logger, async (lifecycle, fail) => {
   lifecycle.onClose('spool', () => spool.close());
   const publisher = startPublisher({ kafka, topics, spool, clock, registry, logger });
   lifecycle.onClose('publisher', () => publisher.close());
-  const queries = openQueries(config, registry, lifecycle);
 
   const gate = createGate({
     policy: () => policy.current(),
@@ -235,7 +236,7 @@ function openEvents(
   });
 }
 
-function openQueries(config: Config, registry: Registry, lifecycle: Lifecycle): QueryShares {
+function openQueries(config: Config, registry: Registry, lifecycle: Lifecycle) {
   const clickhouse = createClickHouse({
     url: config.CLICKHOUSE_URL,
     database: config.CLICKHOUSE_DATABASE,
@@ -251,7 +252,7 @@ function openQueries(config: Config, registry: Registry, lifecycle: Lifecycle): 
     },
   });
   lifecycle.onClose('clickhouse', () => clickhouse.close());
-  return createQueryShares({ clickhouse, registry, ...queryShares });
+  return { clickhouse, queries: createQueryShares({ clickhouse, registry, ...queryShares }) };
 }
 
 /**

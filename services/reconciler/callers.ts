@@ -3,6 +3,7 @@ import { completeThrough } from '../../shared/clickhouse/usage.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
+import { createOutageLog } from '../../shared/runtime/outage-log.ts';
 import type { CallerRaiser } from './caller-raiser.ts';
 import type { RebuildQuestion } from './rebuild.ts';
 
@@ -37,6 +38,7 @@ const laterMsDefault = [10_000, 60_000, 600_000, 3_600_000];
 export function createCallerHealer(options: CallerHealerOptions): CallerHealer {
   const { clickhouse, question, clock, logger } = options;
   const { againMs = 1_000, laterMs = laterMsDefault } = options;
+  const outage = createOutageLog(logger);
   const closing = new AbortController();
   let following: Promise<void> = Promise.resolve();
   let round = 0;
@@ -76,9 +78,10 @@ export function createCallerHealer(options: CallerHealerOptions): CallerHealer {
     try {
       const through = await completeThrough(clickhouse);
       await raiseAll();
+      outage.worked();
       return through !== null && Date.parse(through) > lostAtMs;
     } catch (error) {
-      logger.warn({ err: error }, 'quotas of users and addresses could not be compared again');
+      outage.failed(error, 'quotas of users and addresses could not be compared again');
       return false;
     }
   }

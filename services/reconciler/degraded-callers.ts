@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
+import { createOutageLog } from '../../shared/runtime/outage-log.ts';
 import type { CallerRaiser } from './caller-raiser.ts';
 import { createDegradedTenants, readDegradedTenants } from './degraded-tenants.ts';
 import type { DegradedSpan } from './degraded-tenants.ts';
@@ -37,6 +38,7 @@ const lookBackMs = 24 * 3_600_000;
 export function followDegradedCallers(options: DegradedCallersOptions): DegradedCallers {
   const { raise, clickhouse, question, ready, clock, logger, pauseMs = 500 } = options;
   const degraded = createDegradedTenants();
+  const outage = createOutageLog(logger);
   const closing = new AbortController();
   let lookedBack = false;
   const running = run();
@@ -62,11 +64,15 @@ export function followDegradedCallers(options: DegradedCallersOptions): Degraded
     try {
       if (!lookedBack) await lookBack();
       span = degraded.take();
-      if (span === null) return;
+      if (span === null) {
+        outage.worked();
+        return;
+      }
       const { sinceMs, ...tenants } = span;
       await raise({ ...question(), ...tenants, degradedSinceMs: sinceMs, rowsMax });
+      outage.worked();
     } catch (error) {
-      logger.warn({ err: error }, 'quotas of users and addresses could not be compared: tried again');
+      outage.failed(error, 'quotas of users and addresses could not be compared and are tried again');
       for (const tenantId of span?.tenantIds ?? []) degraded.note(tenantId, span?.sinceMs ?? 0);
       // Too many to name: they are found again.
       if (span !== null && span.tenantIds === undefined) lookedBack = false;

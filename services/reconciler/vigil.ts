@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Counter, Gauge, Histogram } from 'prom-client';
-import { messageOf } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
+import { createOutageLog } from '../../shared/runtime/outage-log.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
 import type { LossWatch, LostServer } from '../../shared/redis/loss-watch.ts';
 
@@ -33,7 +33,8 @@ export function startVigil(options: VigilOptions): Vigil {
   const metrics = createMetrics(options.registry);
   const closing = new AbortController();
   let trusted = false;
-  let trouble = '';
+  const outage = createOutageLog(logger);
+  let rebuilding = '';
   const running = run();
   return {
     trusted: () => trusted,
@@ -47,15 +48,12 @@ export function startVigil(options: VigilOptions): Vigil {
     for (let rounds = 0; !closing.signal.aborted; rounds += 1) {
       try {
         trusted = await round();
-        trouble = '';
+        outage.worked();
       } catch (error) {
         trusted = false;
         metrics.failures.inc();
-        // A server that is away fails four rounds a second; one line says it. The very first round may be early.
-        if (messageOf(error) !== trouble && rounds > 0) {
-          logger.warn({ err: error }, 'counters could not be checked');
-          trouble = messageOf(error);
-        }
+        // The very first round may be early.
+        if (rounds > 0) outage.failed(error, 'counters could not be checked');
       }
       metrics.trusted.set(trusted ? 1 : 0);
       await wait(intervalMs, undefined, { signal: closing.signal }).catch(() => undefined);
@@ -68,7 +66,9 @@ export function startVigil(options: VigilOptions): Vigil {
     for (const server of lost) if ((await watch.claim(server)) === 'claimed') claimed.push(server);
     if (claimed.length === 0) return lost.length === 0;
     const names = claimed.map(({ name }) => name);
-    logger.warn({ servers: names }, 'counters were lost: rebuilding them');
+    // Tried again four times a second while what it needs is away.
+    if (names.join() !== rebuilding) logger.warn({ servers: names }, 'counters were lost: rebuilding them');
+    rebuilding = names.join();
     const startedAt = performance.now();
     const { counters } = await renewing(claimed, rebuild);
     const answers = await Promise.all(claimed.map((server) => watch.complete(server)));
@@ -76,6 +76,7 @@ export function startVigil(options: VigilOptions): Vigil {
     metrics.seconds.observe(seconds);
     metrics.rebuilds.inc();
     logger.info({ servers: names, counters, seconds }, 'counters are right again');
+    rebuilding = '';
     return claimed.length === lost.length && answers.every((answer) => answer === 'trusted');
   }
 

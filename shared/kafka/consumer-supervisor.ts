@@ -1,6 +1,6 @@
 import type { Counter } from 'prom-client';
-import { messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { createOutageLog } from '../runtime/outage-log.ts';
 import { startSession } from './consumer-session.ts';
 import type {
   ConsumerSession,
@@ -41,6 +41,7 @@ export function superviseConsumer(
   const { logger, restarts, groupLabel, groupId } = options;
   const closing = new AbortController();
   let session: ConsumerSession | null = null;
+  const outage = createOutageLog(logger);
   const isClosing = (): boolean => closing.signal.aborted;
   const running = run();
 
@@ -53,6 +54,7 @@ export function superviseConsumer(
         await options.beforeSession?.();
         session = await startSession(kafka, options, handlers);
         if (isClosing()) break;
+        outage.worked();
         const reason = await session.ended;
         if (isClosing()) break;
         logger.warn(
@@ -60,7 +62,7 @@ export function superviseConsumer(
           `the consumer ended and is built anew: ${reason.message}`,
         );
       } catch (error) {
-        logger.warn({ group: groupId, err: error }, `the consumer could not start: ${messageOf(error)}`);
+        outage.failed(error, 'the consumer could not start', { group: groupId });
       }
       handlers.onRevoked();
       restarts.inc({ group: groupLabel });

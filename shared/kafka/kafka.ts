@@ -58,6 +58,8 @@ export function createKafka(options: KafkaOptions): Kafka {
   askForLogEnds();
   const { clientId, logger, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
   const { clock = systemClock } = options;
+  // One for all connections: each of those that are opened while a broker is away says the same.
+  const logCreator = bridgeLogs(logger);
   if (options.clock !== undefined) stampProducedBy(clock);
   const brokers = typeof options.brokers === 'string' ? options.brokers.split(',') : [...options.brokers];
   const { tls = null, sasl = null } = options.security ?? {};
@@ -74,7 +76,7 @@ export function createKafka(options: KafkaOptions): Kafka {
       retry: { retries: 3, initialRetryTime: 100, maxRetryTime: 1_000, factor: 0.2, multiplier: 2 },
       ...(sasl === null ? {} : { sasl: sasl as SASLOptions }),
       socketFactory: ({ host, port, onConnect }) => sockets.connect(host, port, onConnect),
-      logCreator: bridgeLogs(logger),
+      logCreator,
     });
     return { client, destroy: () => sockets.destroy() };
   }

@@ -2,8 +2,8 @@ import { logLevel } from 'kafkajs';
 import type { LogEntry } from 'kafkajs';
 import type { Logger } from '../runtime/logger.ts';
 
-/** The same line of kafkajs is written at most this often: while a broker is away it says the same ten times a second. */
-const repeatAfterMs = 10_000;
+/** The same line of kafkajs is written again after a pause of this long: while a broker is away it comes ten times a second. */
+const repeatAfterMs = 60_000;
 const rememberedLinesMax = 200;
 
 /** Advice that does not hold here (the producer verifies and resends by itself, so its retries may be bounded), and our own doing. */
@@ -14,15 +14,16 @@ const unwanted = /Limiting retries for the idempotent producer|The connection wa
  * tried again; what really failed reaches the caller as an error.
  */
 export function bridgeLogs(logger: Logger): () => (entry: LogEntry) => void {
-  const lastWrittenMs = new Map<string, number>();
+  const lastSeenMs = new Map<string, number>();
   return () =>
     ({ namespace, level, log }) => {
       if (level >= logLevel.DEBUG || unwanted.test(log.message)) return;
       const line = `${namespace}: ${log.message}`;
-      const nowMs = Date.now();
-      if (nowMs - (lastWrittenMs.get(line) ?? 0) < repeatAfterMs) return;
-      if (lastWrittenMs.size >= rememberedLinesMax) lastWrittenMs.clear();
-      lastWrittenMs.set(line, nowMs);
+      const nowMs = performance.now();
+      const silentMs = nowMs - (lastSeenMs.get(line) ?? -repeatAfterMs);
+      if (lastSeenMs.size >= rememberedLinesMax) lastSeenMs.clear();
+      lastSeenMs.set(line, nowMs);
+      if (silentMs < repeatAfterMs) return;
       const { broker, groupId, topic, partition, error } = log as Record<string, unknown>;
       const fields = { kafka: { broker, groupId, topic, partition, error } };
       if (level === logLevel.INFO) logger.debug(fields, line);

@@ -27,7 +27,7 @@ export interface AgreedClock extends Clock {
   agreed(): boolean;
   /** Resolves when two clocks have agreed, or after `waitMsMax`. */
   untilAgreed(waitMsMax: number): Promise<void>;
-  /** What is wrong, in words for an operator; empty where the clocks agree. */
+  /** What is wrong, in words for an operator: clocks that disagree, and servers that do not answer. */
   notes(): readonly string[];
 }
 
@@ -40,10 +40,12 @@ export interface AgreedClockOptions {
 }
 
 const readTimeoutMs = 2_000;
-/** While no two clocks agree the next comparison comes sooner. */
+/** While no two clocks agree, or one cannot be read, the next comparison comes sooner. */
 const undecidedIntervalMs = 1_000;
 /** What the way to a server and back hides. */
 const jitterMs = 50;
+/** The first comparison after a start may come before the connections: what fails so often in a row is said. */
+const patience = 2;
 const lookMs = 25;
 const nodeName = 'node';
 
@@ -53,6 +55,11 @@ export function createAgreedClock(options: AgreedClockOptions): AgreedClock {
   let baseMs = own.now() - performance.now();
   let wrong: readonly string[] = [];
   let note = '';
+  let said = '';
+  let undecided = 0;
+  const failures = new Map<string, number>();
+  /** Why a server's clock could not be read, by server. */
+  const unread = new Map<string, string>();
   let agreed = false;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -66,7 +73,7 @@ export function createAgreedClock(options: AgreedClockOptions): AgreedClock {
       const deadline = performance.now() + waitMsMax;
       while (!agreed && performance.now() < deadline) await wait(lookMs);
     },
-    notes: () => (note === '' ? [] : [note]),
+    notes: () => [...(note === '' ? [] : [note]), ...unread.values()],
   };
 
   async function close(): Promise<void> {
@@ -84,12 +91,17 @@ export function createAgreedClock(options: AgreedClockOptions): AgreedClock {
     if (believed !== null && Math.abs(believed.baseMs - baseMs) > jitterMs) baseMs = believed.baseMs;
     if (believed?.name === nodeName) baseMs = believed.baseMs;
     wrong = believed === null ? wrong : disagreeing;
-    say(readings.length < 2 ? note : noteOf(readings, agreeing, disagreeing));
+    // What is wrong is said once for each change of it; how far the clocks are apart is in the metric.
+    undecided = believed === null ? undecided + 1 : 0;
+    if (readings.length > 1 && (believed !== null || undecided >= patience)) {
+      say(noteOf(readings, agreeing, disagreeing), [believed === null, ...disagreeing].join());
+    }
     metric.reset();
     for (const reading of readings) metric.set({ clock: reading.name }, (reading.baseMs - baseMs) / 1000);
     agreed ||= believed !== null;
     if (closed) return;
-    const waitMs = believed === null ? Math.min(undecidedIntervalMs, intervalMs) : intervalMs;
+    const isOpen = believed === null || failures.size > 0;
+    const waitMs = isOpen ? Math.min(undecidedIntervalMs, intervalMs) : intervalMs;
     timer = setTimeout(() => void (comparing = compare(sources)), waitMs);
     timer.unref();
   }
@@ -98,20 +110,26 @@ export function createAgreedClock(options: AgreedClockOptions): AgreedClock {
     const beforeMs = performance.now();
     try {
       const atMs = await within(read(), name);
+      if (unread.delete(name)) logger.info(`the clock of ${name} is read again`);
+      failures.delete(name);
       return { name, baseMs: atMs - (beforeMs + performance.now()) / 2 };
     } catch (error) {
-      logger.debug({ reason: messageOf(error) }, `the clock of ${name} could not be read`);
+      const failed = (failures.get(name) ?? 0) + 1;
+      failures.set(name, failed);
+      if (failed === patience)
+        logger.warn({ reason: messageOf(error) }, `the clock of ${name} cannot be read`);
+      if (failed >= patience) unread.set(name, `${name} does not say its time: ${messageOf(error)}`);
       return null;
     }
   }
 
-  /** Once for each change: the seconds of a clock that drifts are in the metric. */
-  function say(next: string): void {
-    if (withoutNumbers(next) !== withoutNumbers(note)) {
+  function say(next: string, state: string): void {
+    if (next !== '' ? state !== said : note !== '') {
       if (next === '') logger.info('the clocks agree again');
       else logger.error(next);
     }
     note = next;
+    said = next === '' ? '' : state;
   }
 
   function noteOf(
@@ -127,10 +145,6 @@ export function createAgreedClock(options: AgreedClockOptions): AgreedClock {
     if (agreeing.length === 0) return `clocks: no two agree, the time before is kept (${described})`;
     return `clocks: ${described}; the time of ${agreeing.join(' and ')} is used`;
   }
-}
-
-function withoutNumbers(text: string): string {
-  return text.replaceAll(/-?\d+/g, '');
 }
 
 async function within(reading: Promise<number>, name: string): Promise<number> {

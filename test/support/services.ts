@@ -20,8 +20,10 @@ export interface RunningService {
   readonly kill: () => Promise<void>;
   readonly pause: () => void;
   readonly resume: () => void;
-  /** Starts it again with the same ports, folders and names. */
+  /** Starts it again with the same ports, folders and names, and waits until it is ready. */
   readonly restart: () => Promise<void>;
+  /** The same without waiting. */
+  readonly launch: () => Promise<void>;
   /** SIGTERM. Resolves with the exit code. */
   readonly stop: () => Promise<number | null>;
 }
@@ -109,6 +111,24 @@ export async function startServices(
   };
 }
 
+/** One service with ports and folders of its own, started and not waited for: it may have to wait itself. */
+export async function launchService(
+  name: ServiceName,
+  given: Readonly<Record<string, string>>,
+): Promise<RunningService> {
+  const [one, two, three, ops] = (await freePorts(4)).map(String) as [string, string, string, string];
+  const env = {
+    TOLLGATE_SPOOL_DIR: mkdtempSync(join(tmpdir(), 'tollgate-spool-')),
+    LOG_LEVEL: 'info',
+    ...{ PORT: one, API_PORT: two, RLS_PORT: three, OPS_PORT: ops },
+    ...{ ADMIN_PORT: ops, CONSOLE_PORT: one },
+    ...given,
+  };
+  const service = createService(name, env, `http://127.0.0.1:${ops}`);
+  await service.launch();
+  return service;
+}
+
 function createService(name: ServiceName, env: Record<string, string>, opsUrl: string): RunningService {
   let child: ChildProcess | null = null;
   let log = '';
@@ -127,7 +147,7 @@ function createService(name: ServiceName, env: Record<string, string>, opsUrl: s
     await gone;
     return ending.exitCode;
   };
-  const start = async (): Promise<void> => {
+  const launch = async (): Promise<ChildProcess> => {
     await end('SIGKILL');
     const started = spawn(process.execPath, [`services/${name}/main.ts`], {
       env: { PATH: process.env['PATH'], HOST: '127.0.0.1', NODE_COMPILE_CACHE: compileCache, ...env },
@@ -139,6 +159,10 @@ function createService(name: ServiceName, env: Record<string, string>, opsUrl: s
     };
     started.stdout.on('data', keep);
     started.stderr.on('data', keep);
+    return started;
+  };
+  const start = async (): Promise<void> => {
+    const started = await launch();
     await untilReady(
       name,
       opsUrl,
@@ -157,6 +181,9 @@ function createService(name: ServiceName, env: Record<string, string>, opsUrl: s
     pause: () => void running().kill('SIGSTOP'),
     resume: () => void running().kill('SIGCONT'),
     restart: start,
+    launch: async () => {
+      await launch();
+    },
     stop: () => end('SIGTERM'),
   };
 }

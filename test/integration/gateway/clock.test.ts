@@ -70,7 +70,7 @@ test('a gateway that starts 15 minutes behind decides and writes by the right ti
   expect(await offTime(tenant)).toBeLessThan(20_000);
   const { status, notes } = await readiness('gateway');
   expect(status).toBe(200);
-  expect(notes.join()).toMatch(/node is -(899|900|901) s off.*redis and kafka/);
+  expect(notes.join()).toMatch(/node is -(899|900|901) s off.*redis and kafka and clickhouse/);
   expect(Math.round((await differenceSeconds('gateway', 'node')) / 10)).toBe(-90);
   const lines = run.installation.service('gateway').log().split('\n');
   expect(lines.filter((line) => line.includes('clocks: node is'))).toHaveLength(1);
