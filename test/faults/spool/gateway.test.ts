@@ -1,0 +1,135 @@
+// Goal: a real gateway loses no event of an answered request, and no process, to its spool's disk or its descriptors.
+// Method: gateway and aggregator under load on a small disk of its own; what clients saw is compared with ClickHouse.
+import { randomBytes } from 'node:crypto';
+import { execFile } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { afterEach, expect, test } from 'vitest';
+import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import { kafkaAt } from '../../integration/kafka/connection.ts';
+import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
+import { startServices } from '../../support/services.ts';
+import type { Installation } from '../../support/services.ts';
+import { mountTmpfs } from '../disk.ts';
+import type { FaultDisk } from '../disk.ts';
+import { passing } from '../whole-path/faults.ts';
+import { checkInvariants } from '../whole-path/invariants.ts';
+import { startLoad, startUpstream } from '../whole-path/load.ts';
+import type { Ledger } from '../whole-path/load.ts';
+
+const run = promisify(execFile);
+const jwtSecret = randomBytes(32).toString('hex');
+const faultMs = process.env['TOLLGATE_FAULTS'] === 'long' ? 8_000 : 2_000;
+const endings: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of endings.splice(0).toReversed()) await end();
+});
+
+interface Bed {
+  readonly disk: FaultDisk;
+  readonly installation: Installation;
+  readonly database: string;
+  readonly load: () => Promise<Ledger>;
+}
+
+async function createBed(): Promise<Bed> {
+  const disk = await mountTmpfs();
+  const { topicPrefix, database, keyPrefix } = uniqueNamespace();
+  const { redisUrl, kafkaBrokers, clickhouseUrl } = servers();
+  await ensureTopics(kafkaAt(kafkaBrokers), topicsWith(topicPrefix), { partitions: 3 });
+  const upstream = await startUpstream();
+  const installation = await startServices(['aggregator', 'gateway'], {
+    REDIS_URL: redisUrl,
+    KAFKA_BROKERS: kafkaBrokers,
+    CLICKHOUSE_URL: clickhouseUrl,
+    CLICKHOUSE_DATABASE: database,
+    TOLLGATE_TOPIC_PREFIX: topicPrefix,
+    TOLLGATE_KEY_PREFIX: keyPrefix,
+    TOLLGATE_POLICY: 'policies/default.yaml',
+    TOLLGATE_UPSTREAM: upstream.url,
+    TOLLGATE_JWT_SECRET: jwtSecret,
+    TOLLGATE_SERVICE_TOKEN: randomBytes(16).toString('hex'),
+    TOLLGATE_SPOOL_DIR: disk.path,
+    LOG_LEVEL: 'warn',
+  });
+  endings.push(
+    () => disk.dispose(),
+    () => upstream.close(),
+    () => installation.stop(),
+  );
+  const load = (): Promise<Ledger> =>
+    startLoad({
+      gatewayUrl: installation.urls.gateway,
+      jwtSecret,
+      tenants: ['big-a', 'big-b'],
+      requestsPerSecond: 150,
+    });
+  return { disk, installation, database, load };
+}
+
+async function readiness({ installation }: Bed): Promise<{ status: number; text: string }> {
+  const answer = await fetch(`${installation.service('gateway').opsUrl}/readyz`);
+  return { status: answer.status, text: await answer.text() };
+}
+
+/** Each response of the loads is one event in ClickHouse. */
+async function allStored({ database }: Bed, ledgers: readonly Ledger[]): Promise<void> {
+  const received = new Map<string, Set<string>>();
+  for (const ledger of ledgers)
+    for (const [key, ids] of ledger.received)
+      received.set(key, new Set([...(received.get(key) ?? []), ...ids]));
+  const ledger = {
+    ...ledgers[0]!,
+    received,
+    unanswered: () => ledgers.reduce((sum, one) => sum + one.unanswered(), 0),
+  };
+  let broken: readonly string[] = [];
+  await eventually(
+    async () => {
+      ({ broken } = await checkInvariants(servers().clickhouseUrl, database, ledger));
+      return broken.length === 0;
+    },
+    { timeoutMs: 20_000, intervalMs: 300 },
+  ).catch(() => undefined);
+  expect(broken).toEqual([]);
+}
+
+test('a disk that is full until after the end of the gateway loses no answered event', async () => {
+  const bed = await createBed();
+  const first = await bed.load();
+  await eventually(() => first.responses() > 100);
+  await bed.disk.cause('full');
+  await eventually(async () => /ENOSPC/.test((await readiness(bed)).text));
+  expect((await readiness(bed)).status).toBe(503);
+  const before = first.responses();
+  await passing(faultMs);
+  expect(first.responses()).toBeGreaterThan(before + 100);
+  expect(await bed.installation.service('gateway').stop()).toBe(0);
+  await first.stop();
+  await bed.disk.recover();
+  await bed.installation.service('gateway').restart();
+  const second = await bed.load();
+  await eventually(() => second.responses() > 100);
+  await second.stop();
+  await allStored(bed, [first, second]);
+}, 60_000);
+
+test('a gateway without descriptors goes on, and keeps its spool', async () => {
+  const bed = await createBed();
+  const ledger = await bed.load();
+  await eventually(() => ledger.responses() > 100);
+  const pid = bed.installation.service('gateway').pid();
+  const open = readdirSync(`/proc/${pid}/fd`).length;
+  const limitTo = (count: number): Promise<unknown> =>
+    run('prlimit', ['--pid', String(pid), `--nofile=${count}:`]);
+  await limitTo(open - 5);
+  const before = ledger.responses();
+  await passing(faultMs + 1_000);
+  expect(ledger.responses()).toBeGreaterThan(before + 100);
+  await limitTo(4_096);
+  await eventually(async () => (await readiness(bed)).status === 200);
+  expect(bed.installation.service('gateway').pid()).toBe(pid);
+  await ledger.stop();
+  await allStored(bed, [ledger]);
+}, 60_000);
