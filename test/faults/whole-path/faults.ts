@@ -1,6 +1,10 @@
 import { Redis } from 'ioredis';
-import { outageOf, runOutages } from '../redis/outages.ts';
+import { createKafka } from '../../../shared/kafka/kafka.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
 import type { Installation } from '../../support/services.ts';
+import { diskFaults } from '../disk.ts';
+import type { DiskFault, FaultDisk } from '../disk.ts';
+import { outageOf, runOutages } from '../redis/outages.ts';
 
 /** What can be killed, paused and brought back: services and servers alike. */
 export interface Target {
@@ -13,44 +17,52 @@ export interface Target {
 export interface Targets {
   readonly installation: Installation;
   readonly redis: Target & { readonly url: string };
-  readonly kafka: Target;
+  readonly kafka: Target & { readonly brokers: string };
   readonly clickhouse: Target;
+  /** Where the gateway's spool is. */
+  readonly disk: FaultDisk;
+  /** Of usage events. */
+  readonly topic: string;
 }
 
+const services = ['gateway', 'aggregator', 'reconciler'] as const;
+const victims = [...services, 'redis', 'kafka', 'clickhouse'] as const;
+type Victim = (typeof victims)[number];
+
 export type FaultName =
-  | `${'kill' | 'pause'} ${'gateway' | 'aggregator' | 'redis' | 'kafka' | 'clickhouse'}`
+  | `${'kill' | 'pause'} ${Victim}`
+  | `disk ${DiskFault}`
+  | 'cut redis connections'
   | 'stop redis in series'
-  | 'cut redis connections';
+  | 'add a partition';
 
 export const faultNames: readonly FaultName[] = [
-  'kill gateway',
-  'kill aggregator',
-  'kill kafka',
-  'kill clickhouse',
-  'kill redis',
-  'pause gateway',
-  'pause aggregator',
-  'pause kafka',
-  'pause clickhouse',
-  'pause redis',
-  'stop redis in series',
+  ...victims.flatMap((victim) => [`kill ${victim}`, `pause ${victim}`] as const),
+  ...diskFaults.ext4.map((fault) => `disk ${fault}` as const),
   'cut redis connections',
+  'stop redis in series',
+  'add a partition',
 ];
 
-/** Does it, and brings the victim back after `downMs`. Resolves when it runs again. */
+const partitionsMax = 24;
+
+/** Does it, and undoes it after `downMs`. Resolves when all runs again. */
 export async function inject(fault: FaultName, downMs: number, targets: Targets): Promise<void> {
   if (fault === 'cut redis connections') return cutRedisConnections(targets.redis.url);
+  if (fault === 'add a partition') return addPartition(targets.kafka.brokers, targets.topic);
   if (fault === 'stop redis in series') {
     // As long as one outage, in three.
     const third = Math.ceil(downMs / 3);
     return runOutages(outageOf(targets.redis, 'SIGSTOP'), { count: 3, downMs: third, upMs: 300 });
   }
-  const [deed, victim] = fault.split(' ') as [
-    'kill' | 'pause',
-    'gateway' | 'aggregator' | 'redis' | 'kafka' | 'clickhouse',
-  ];
-  const target: Target =
-    victim === 'gateway' || victim === 'aggregator' ? targets.installation.service(victim) : targets[victim];
+  const [deed, what = ''] = fault.split(/ (.*)/);
+  if (deed === 'disk') {
+    await targets.disk.cause(what as DiskFault);
+    await passing(downMs);
+    await targets.disk.recover();
+    return;
+  }
+  const target = targetOf(what as Victim, targets);
   if (deed === 'pause') {
     target.pause();
     await passing(downMs);
@@ -60,6 +72,29 @@ export async function inject(fault: FaultName, downMs: number, targets: Targets)
   await target.kill();
   await passing(downMs);
   await target.restart();
+}
+
+function targetOf(victim: Victim, targets: Targets): Target {
+  const service = services.find((name) => name === victim);
+  return service === undefined
+    ? targets[victim as Exclude<Victim, (typeof services)[number]>]
+    : targets.installation.service(service);
+}
+
+async function addPartition(brokers: string, topic: string): Promise<void> {
+  const logger = createLogger('test', 'error');
+  const connection = createKafka({ brokers, clientId: 'test', logger }).open();
+  const admin = connection.client.admin();
+  await admin.connect();
+  try {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    const partitions = topics[0]?.partitions.length ?? 0;
+    // Each is a file handle or more of everybody: enough is enough.
+    if (partitions >= partitionsMax) return;
+    await admin.createPartitions({ topicPartitions: [{ topic, count: partitions + 1 }] });
+  } finally {
+    connection.destroy();
+  }
 }
 
 async function cutRedisConnections(url: string): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * Goal: a crash of the whole installation at once loses nothing that a client was told. Method: under a steady load
- * SIGKILL gateway, aggregator, Redis, Kafka and ClickHouse in one moment, start all of them again, and so on; then
+ * SIGKILL gateway, aggregator, reconciler, Redis, Kafka and ClickHouse in one moment, start all of them again, and so on; then
  * compare what clients saw with what is stored.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -58,6 +58,7 @@ async function killAll(installation: Installation): Promise<void> {
   await Promise.all([
     installation.service('gateway').kill(),
     installation.service('aggregator').kill(),
+    installation.service('reconciler').kill(),
     bed.redis.kill(),
     bed.kafka.kill(),
     bed.clickhouse.kill(),
@@ -72,5 +73,6 @@ async function startAll(installation: Installation): Promise<void> {
     bed.clickhouse.restart(),
     installation.service('gateway').restart(),
     installation.service('aggregator').restart(),
+    installation.service('reconciler').restart(),
   ]);
 }

@@ -78,8 +78,9 @@ export async function startLoad(options: LoadOptions): Promise<Ledger> {
   };
 }
 
-function signToken(tenant: string, secret: string): Promise<string> {
-  return new SignJWT({ tenant_id: tenant, tier: tenant.startsWith('free') ? 'free' : 'enterprise' })
+/** A tenant is named for its plan: `free-a`. */
+export function signToken(tenant: string, secret: string): Promise<string> {
+  return new SignJWT({ tenant_id: tenant, tier: tenant.split('-', 1)[0] })
     .setProtectedHeader({ alg: 'HS256' })
     .setSubject('u1')
     .setIssuedAt()

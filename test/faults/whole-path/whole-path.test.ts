@@ -1,22 +1,31 @@
 /**
- * Goal: every response that a client received is exactly one event in ClickHouse and in every total, whatever died.
- * Method: the real gateway and aggregator on servers of their own, a steady load, faults at seeded random moments;
- * then the load ends, everything settles, and what clients saw is compared with what is stored.
+ * Goal: every response that a client received is exactly one event in ClickHouse and in every total, whatever failed,
+ * and every quota in Redis is what ClickHouse counts. Method: the real gateway, aggregator and reconciler on servers and
+ * a disk of their own, a steady load, faults at seeded random moments; then the load ends, everything settles, and what
+ * clients saw is compared with what is stored.
  */
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import { eventually } from '../../support/servers.ts';
+import type { Installation } from '../../support/services.ts';
+import { mountExt4 } from '../disk.ts';
 import { makeBed, settled } from './bed.ts';
 import type { Bed } from './bed.ts';
+import { checkCounters } from './counters.ts';
 import { faultNames, inject, passing, seeded } from './faults.ts';
 import type { Targets } from './faults.ts';
 import { checkInvariants } from './invariants.ts';
 import { startLoad } from './load.ts';
+import type { Ledger } from './load.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
-const faultCount = Number(process.env['TOLLGATE_FAULT_COUNT'] ?? (long ? 120 : 12));
+const faultCount = Number(process.env['TOLLGATE_FAULT_COUNT'] ?? (long ? 200 : 20));
 const seed = Number(process.env['TOLLGATE_SEED'] ?? randomBytes(4).readUInt32LE());
+
+const spoolDiskBytes = 64 * 1024 * 1024;
+const countersTimeoutMs = 30_000;
 
 let bed: Bed;
 
@@ -32,29 +41,33 @@ test(
   async () => {
     console.log(`seed ${seed}: repeat with TOLLGATE_SEED=${seed}`);
     const random = seeded(seed);
-    const { installation, database } = await bed.install();
-    const targets: Targets = { installation, ...bed };
+    const disk = await mountExt4({ bytes: spoolDiskBytes });
+    onTestFinished(() => disk.dispose());
+    const { installation, database, topics } = await bed.install({ TOLLGATE_SPOOL_DIR: disk.path });
+    const targets: Targets = { installation, ...bed, disk, topic: topics.usage };
     const ledger = await startLoad({
       gatewayUrl: installation.urls.gateway,
       jwtSecret: bed.jwtSecret,
-      tenants: ['free-a', 'free-b', 'big-a', 'big-b', 'big-c'],
+      tenants: ['free-a', 'capped-a', 'capped-b', 'big-a', 'big-b'],
       requestsPerSecond: 150,
     });
     try {
       for (const fault of schedule(faultCount, random)) {
-        await passing(200 + random() * 1_300);
-        const downMs = Math.round(100 + random() * (long ? 4_000 : 1_500));
+        await passing(200 + random() * 800);
+        const downMs = Math.round(100 + random() * 1_500);
         console.log(`${fault} for ${downMs} ms`);
         await inject(fault, downMs, targets);
       }
       await passing(1_000);
       await ledger.stop();
       const verdict = await settled(bed.clickhouse.url, database, ledger);
+      const counters = await settledCounters(installation, database, ledger);
       console.log(
         `${ledger.responses()} responses, ${ledger.unanswered()} unanswered, ${verdict.stored} events`,
       );
       expect(ledger.strange()).toEqual([]);
       expect(verdict.broken).toEqual([]);
+      expect(counters).toEqual([]);
       expect(ledger.responses()).toBeGreaterThan(faultCount * 20);
     } finally {
       await ledger.stop().catch(() => undefined);
@@ -96,6 +109,26 @@ test(
     }
   },
 );
+
+/** What is wrong with the counters, once nothing is or the deadline has passed. */
+async function settledCounters(
+  { urls }: Installation,
+  database: string,
+  ledger: Ledger,
+): Promise<readonly string[]> {
+  const clickhouse = createClickHouse({ url: bed.clickhouse.url, database });
+  const at = { apiUrl: urls.api, jwtSecret: bed.jwtSecret, clickhouse };
+  const deadline = Date.now() + countersTimeoutMs;
+  try {
+    for (;;) {
+      const broken = await checkCounters(at, ['capped-a', 'capped-b', 'big-a', 'big-b'], ledger.unanswered());
+      if (broken.length === 0 || Date.now() > deadline) return broken;
+      await passing(500);
+    }
+  } finally {
+    await clickhouse.close();
+  }
+}
 
 /** Every kind of fault equally often, in random order. */
 function schedule(count: number, random: () => number): (typeof faultNames)[number][] {
