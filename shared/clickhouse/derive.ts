@@ -47,7 +47,7 @@ const dayMs = 24 * hourMs;
 
 const groups = 'tenant_id, plan, route, type, decision';
 
-/** The range of time cuts partitions and granules, the list of minutes the rest. */
+/** The range of time excludes partitions, the list of minutes excludes granules. */
 const minutesFromEvents = `
 INSERT INTO stored_minutes (minute, ${groups}, requests, errors, units, cost_exact, latency, version)
 SELECT
@@ -92,16 +92,20 @@ function starts(sortedMs: readonly number[], lengthMs: number): number[] {
 }
 
 const stretchCellsMax = 300;
-/** Two cells further apart than this are read separately: what lies between is more than a statement costs. */
-const stretchGapMsMax = dayMs;
+/** Bounds the monthly partitions that one statement writes to. */
+const stretchSpanMsMax = 366 * dayMs;
 
-/** Cuts sorted cells so that each list fits into a request and spans little that nobody touched. */
+/**
+ * Cuts sorted cells so that each list fits into a request. Cells of one list may be months apart: the primary key leads to
+ * the granules of each, and what lies between is not read. One statement for each distant cell would let a single
+ * tenant delay the totals of all others by events whose times are spread over a year.
+ */
 function stretches(sortedMs: readonly number[]): number[][] {
   const pieces: number[][] = [];
   for (const ms of sortedMs) {
     const last = pieces.at(-1);
-    const near = last !== undefined && ms - (last.at(-1) ?? ms) <= stretchGapMsMax;
-    if (near && last.length < stretchCellsMax) last.push(ms);
+    const fits = last !== undefined && ms - (last[0] ?? ms) < stretchSpanMsMax;
+    if (fits && last.length < stretchCellsMax) last.push(ms);
     else pieces.push([ms]);
   }
   return pieces;
