@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deadLetterRecord } from '../../../shared/kafka/dead-letter.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
+import { ageTopic } from '../../support/topic-age.ts';
 import { adminToken, createBed } from '../console/bed.ts';
 import type { Bed } from '../console/bed.ts';
 
@@ -14,6 +15,7 @@ let bed: Bed;
 let adminUrl: string;
 beforeAll(async () => {
   bed = await createBed();
+  await ageTopic(bed.kafka, bed.topics.usage, Date.now() - 3_600_000);
   adminUrl = await bed.console.admin.listen({ host: '127.0.0.1', port: 0 });
 });
 afterAll(() => bed.dispose());

@@ -3,12 +3,14 @@ import { deadLetterRecord } from '../../../shared/kafka/dead-letter.ts';
 import { readTopicEnds } from '../../../shared/kafka/topic-ends.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
+import { ageTopic } from '../../support/topic-age.ts';
 import { createBed } from './bed.ts';
 import type { Bed } from './bed.ts';
 
 let bed: Bed;
 beforeAll(async () => {
   bed = await createBed();
+  await ageTopic(bed.kafka, bed.topics.usage, Date.now() - 3_600_000);
 });
 afterAll(() => bed.dispose());
 
