@@ -15,6 +15,8 @@ export interface RequestsQuestion {
   readonly tenantId: string | null;
   /** How the request came in. */
   readonly doors: readonly string[];
+  /** Unix milliseconds: a later request does not exist yet, and no query asks for it. */
+  readonly nowMs: number;
 }
 
 /** The id of a decision is made when its event's time is fixed; the clocks of two threads may differ a little. */
@@ -26,10 +28,10 @@ const spanMsMax = 3_600_000;
 export async function requestsByIds(
   clickhouse: ClickHouseReader,
   ids: readonly string[],
-  { tenantId, doors }: RequestsQuestion,
+  { tenantId, doors, nowMs }: RequestsQuestion,
 ): Promise<RequestPlace[]> {
   const found: RequestPlace[] = [];
-  for (const some of inSpans(ids)) {
+  for (const some of inSpans(ids, nowMs + slackMs)) {
     const rows = await clickhouse.query<RequestRow>(
       `SELECT DISTINCT toString(tenant_id) AS tenantId, toString(user_id) AS userId,
           toUnixTimestamp64Milli(time) AS timeMs, id_skew_ms AS idSkewMs, id_a AS idA, toString(id_b) AS idB
@@ -69,9 +71,10 @@ interface Wanted {
 }
 
 /** In order of time, near to one another. */
-function* inSpans(ids: readonly string[]): Generator<readonly Wanted[]> {
+function* inSpans(ids: readonly string[], latestMs: number): Generator<readonly Wanted[]> {
   let some: Wanted[] = [];
-  for (const one of ids.flatMap(wantedOf).toSorted((a, b) => a.ms - b.ms)) {
+  const wanted = ids.flatMap(wantedOf).filter(({ ms }) => ms <= latestMs);
+  for (const one of wanted.toSorted((a, b) => a.ms - b.ms)) {
     const [first] = some;
     if (first !== undefined && one.ms - first.ms > spanMsMax) {
       yield some;

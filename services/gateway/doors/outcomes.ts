@@ -182,6 +182,7 @@ async function report(
     caller,
     gate.checked,
     reader,
+    gate.clock.now(),
   );
   let last = 0;
   const log: EventLog = {

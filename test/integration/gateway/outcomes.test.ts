@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createEventStore } from '../../../services/aggregator/event-store.ts';
 import { decode, decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
-import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { ClickHouse, ClickHouseReader } from '../../../shared/clickhouse/client.ts';
+import { requestsByIds } from '../../../shared/clickhouse/requests-by-ids.ts';
 import { amendEventType } from '../../../shared/domain/correction.ts';
 import { systemClock } from '../../../shared/runtime/clock.ts';
 import { servers } from '../../support/servers.ts';
@@ -158,6 +159,27 @@ describe('POST /v1/outcomes', () => {
         )
       ).status,
     ).toBe(400);
+  });
+
+  test('F6: ids of the future are unknown and cost ClickHouse no query, however far they are apart', async () => {
+    const own = await as(api.tenant);
+    const id = await stored(api.tenant, { user_id: 'u1' });
+    const nowMs = Date.now();
+    const ahead = Array.from({ length: 300 }, (_, index) => v7({ msecs: nowMs + (index + 1) * 3_700_000 }));
+    const { status, json } = await many(own, [id, ...ahead]);
+    expect([status, json['accepted']]).toEqual([202, 1]);
+    const results = (json['results'] as { status: string }[]).map((one) => one.status);
+    expect(results).toEqual(['accepted', ...ahead.map(() => 'unknown')]);
+    let queries = 0;
+    const counting: ClickHouseReader = {
+      query: (sql, params, given) => {
+        queries += 1;
+        return clickhouse.query(sql, params, given);
+      },
+    };
+    const question = { tenantId: api.tenant, doors: ['check'], nowMs };
+    const found = await requestsByIds(counting, [id, ...ahead], question);
+    expect([found.map((one) => one.id), queries]).toEqual([[id], 1]);
   });
 
   test('F6: outcomes are charged to the events of their tenant, each as one', async () => {
