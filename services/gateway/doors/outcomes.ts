@@ -98,7 +98,7 @@ function registerOne(app: ApiServer, options: ApiOptions): void {
       const [result = 'unknown'] = reported.statuses;
       if (result === 'accepted') return reply.code(202).send({ decision_id: id, status: 'accepted' });
       if (result === 'unavailable') {
-        return refuseRead(reply, reported.failure ?? new Error('the spool is full'), 'The decision');
+        return refuseRead(reply, reported.failure ?? new Error('the spool takes no events'), 'The decision');
       }
       sendProblem(
         reply,
@@ -154,6 +154,9 @@ interface Reported {
   readonly failure: unknown;
 }
 
+const shareFull = 'Kafka is behind and your share of the waiting events is full; send it again.';
+const diskFails = 'The disk of this node takes no events now; send it again.';
+
 /** Of JSON in Kafka, about. */
 const outcomeBytes = 400;
 
@@ -168,12 +171,10 @@ async function report(
   if (!(await chargeWork(gate, request, reply, { kind: 'eventBytes', units: bytes }))) return null;
   if (!(await chargeWork(gate, request, reply, { kind: 'events', units: outcomes.length }))) return null;
   const caller = callerOf(request);
-  if (!ingestShare.admits(shareOf(caller), bytes)) {
+  const isDurable = ingestShare.isDurable();
+  if (!isDurable || !ingestShare.admits(shareOf(caller), bytes)) {
     void reply.header('retry-after', '5');
-    sendProblem(
-      reply,
-      plainProblem(503, 'Kafka is behind and your share of the waiting events is full; send it again.'),
-    );
+    sendProblem(reply, plainProblem(503, isDurable ? shareFull : diskFails));
     return null;
   }
   const reader = queries.of(caller.tenantId ?? '', disconnectSignal(reply));
@@ -189,7 +190,11 @@ async function report(
     append: (eventAt) => (last = events.append(eventAt)),
     flushed: () => events.flushed(),
   };
-  const statuses = await writeOutcomes(outcomes, found, { gate, events: log });
+  const statuses = await writeOutcomes(outcomes, found, {
+    gate,
+    events: log,
+    isDurable: () => ingestShare.isDurable(),
+  });
   if (last > 0) ingestShare.appended(shareOf(caller), bytes, last);
   for (const status of statuses) gate.metrics.apiOutcomes.inc({ result: status });
   return { statuses, failure: found.failure };

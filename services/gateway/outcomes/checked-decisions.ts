@@ -28,6 +28,8 @@ export interface CheckedDecisions {
   /** True where this outcome is the last that this node wrote of the decision. */
   isReported(decisionId: string, outcome: string): boolean;
   reported(decisionId: string, outcome: string): void;
+  /** The outcome was not written safely: sent again it is written again. */
+  forgetOutcome(decisionId: string): void;
 }
 
 export function createCheckedDecisions(): CheckedDecisions {
@@ -45,5 +47,6 @@ export function createCheckedDecisions(): CheckedDecisions {
     find: (decisionId) => byId.get(decisionId) ?? null,
     isReported: (decisionId, outcome) => outcomes.get(decisionId) === outcome,
     reported: (decisionId, outcome) => void outcomes.set(decisionId, outcome),
+    forgetOutcome: (decisionId) => void outcomes.delete(decisionId),
   };
 }

@@ -27,16 +27,24 @@ export function isExpired(id: string, nowMs: number): boolean {
   return atMs !== null && atMs < nowMs - outcomeMsMax;
 }
 
+export interface OutcomeWriting {
+  readonly gate: Gate;
+  readonly events: EventLog;
+  /** Whether what is flushed survives a crash of this process. */
+  readonly isDurable: () => boolean;
+}
+
 /**
  * Writes outcomes of the caller's own decisions to the spool, as corrections of their events. Resolves when they survive
  * a crash of this process. The spool and Kafka keep an outcome behind the event of its decision: the event was written
  * before the application got its answer, by this node, or is in ClickHouse already. An outcome that this node wrote
- * before is accepted and not written again; written again by another node it stores what is there.
+ * before is accepted and not written again; written again by another node it stores what is there. Where the disk of the
+ * spool fails meanwhile, none is accepted: it could be lost with this process.
  */
 export async function writeOutcomes(
   outcomes: readonly Outcome[],
   found: FoundDecisions,
-  { gate, events }: { readonly gate: Gate; readonly events: EventLog },
+  { gate, events, isDurable }: OutcomeWriting,
 ): Promise<OutcomeStatus[]> {
   const statuses = outcomes.map((outcome): OutcomeStatus => {
     if (isExpired(outcome.id, gate.clock.now())) return 'expired';
@@ -55,7 +63,12 @@ export async function writeOutcomes(
     return 'accepted';
   });
   await events.flushed();
-  return statuses;
+  if (isDurable()) return statuses;
+  return statuses.map((status, index) => {
+    if (status !== 'accepted') return status;
+    gate.checked.forgetOutcome(outcomes[index]?.id ?? '');
+    return 'unavailable';
+  });
 }
 
 function eventOf(
