@@ -1,6 +1,7 @@
 import { isJsonType } from '../domain/events/content.ts';
 import type { Json } from '../domain/events/fields.ts';
-import { readJson } from '../runtime/json-bytes.ts';
+import { eventBounds } from '../domain/events/bounds.ts';
+import { readUniqueJson } from '../domain/json-bytes.ts';
 
 /** What the CloudEvents Kafka protocol binding makes an event of. */
 export interface EventRecord {
@@ -34,7 +35,7 @@ export function eventOf(record: EventRecord): EventInRecord {
 
 function structuredEvent({ value }: EventRecord): EventInRecord {
   if (value === null) return { problem: 'the record has no value' };
-  const read = readJson(value);
+  const read = readUniqueJson(value, eventBounds.depthMax);
   if ('problem' in read) return { problem: `the event ${read.problem}` };
   if (typeof read.value !== 'object' || read.value === null || Array.isArray(read.value)) {
     return { problem: 'the event is not a JSON object' };
@@ -55,7 +56,7 @@ function binaryEvent({ value, headers }: EventRecord, type: string): EventInReco
     if (type !== '' && !isJsonType(headers['content-type'] ?? '')) {
       return { problem: `content-type ${type.slice(0, 100)} is not read; data must be JSON` };
     }
-    const read = readJson(value);
+    const read = readUniqueJson(value, eventBounds.depthMax);
     if ('problem' in read) return { problem: `data ${read.problem}` };
     attributes.push(['data', read.value]);
   }

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { isDeeper, repeatedName } from './json-bytes.ts';
+import { isDeeper, repeatedName } from '../domain/json-bytes.ts';
 
 /** Nothing that is asked of a listener needs more; see `isDeeper`. */
 const depthMax = 32;

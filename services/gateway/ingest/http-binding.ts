@@ -3,8 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { eventBounds } from '../../../shared/domain/events/bounds.ts';
 import { isJsonType } from '../../../shared/domain/events/content.ts';
 import type { Json } from '../../../shared/domain/events/fields.ts';
-import { readJson, repeatedName } from '../../../shared/runtime/json-bytes.ts';
-import type { JsonReading } from '../../../shared/runtime/json-bytes.ts';
+import { readUniqueJson } from '../../../shared/domain/json-bytes.ts';
 import { beginsArray, jsonMembers } from './json-members.ts';
 
 /** One event of a request, in JSON format, or why it cannot be read. */
@@ -66,18 +65,11 @@ function batchOf(body: Buffer): RequestEvents {
 }
 
 function structured(text: Buffer): Member {
-  const read = readOnce(text);
+  const read = readUniqueJson(text, eventBounds.depthMax);
   if ('problem' in read) return { problem: `the event ${read.problem}` };
   return typeof read.value === 'object' && read.value !== null && !Array.isArray(read.value)
     ? { event: read.value as Json }
     : { problem: 'the event is not a JSON object' };
-}
-
-/** JSON in which no object has a name twice: what is stored must be what its sender's own reader reads. */
-function readOnce(text: Buffer): JsonReading {
-  const read = readJson(text, eventBounds.depthMax);
-  const name = 'problem' in read ? null : repeatedName(text.toString('utf8'), read.value);
-  return name === null ? read : { problem: `has the member ${JSON.stringify(name)} twice` };
 }
 
 function binary({ rawHeaders, body }: EventMessage): Member {
@@ -94,7 +86,7 @@ function binary({ rawHeaders, body }: EventMessage): Member {
     attributes.set(name, value);
   }
   if (body.length > 0) {
-    const read = readOnce(body);
+    const read = readUniqueJson(body, eventBounds.depthMax);
     if ('problem' in read) return { problem: `the data ${read.problem}` };
     attributes.set('data', read.value);
   }

@@ -1,4 +1,4 @@
-import { endOfString } from '../../../shared/runtime/json-bytes.ts';
+import { endOfString } from '../../../shared/domain/json-bytes.ts';
 
 const [openBracket, closeBracket] = [0x5b, 0x5d];
 const [openBrace, closeBrace] = [0x7b, 0x7d];

@@ -1,3 +1,5 @@
+import { readUniqueJson } from '../json-bytes.ts';
+import { eventBounds } from './bounds.ts';
 import { EventRejection, object } from './fields.ts';
 import type { Fields, Json } from './fields.ts';
 
@@ -29,9 +31,7 @@ function parsed(encoded: unknown): unknown {
   const bytes = Buffer.from(encoded, 'base64');
   // Decoding skips what is no base64; what is encoded again shows it.
   if (bytes.toString('base64') !== encoded) throw new EventRejection('data_base64 must be base64 (RFC 4648)');
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    throw new EventRejection('data_base64 must hold a JSON object in UTF-8');
-  }
+  const read = readUniqueJson(bytes, eventBounds.depthMax);
+  if ('value' in read) return read.value;
+  throw new EventRejection(`data_base64 must hold a JSON object in UTF-8, but what it holds ${read.problem}`);
 }

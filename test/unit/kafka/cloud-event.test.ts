@@ -45,6 +45,28 @@ describe('structured', () => {
   });
 });
 
+describe('what HTTP refuses as ambiguous is refused here with the same reason', () => {
+  const type = { 'content-type': 'application/json' };
+  test.each([
+    [
+      'an event',
+      {},
+      '{"id":"e1","subject":"acme","subject":"globex"}',
+      'the event has the member "subject" twice',
+    ],
+    ['data', { ...attributes, ...type }, '{"units":1,"units":5}', 'data has the member "units" twice'],
+    ['a nested member', {}, '{"data":{"a":{"b":1,"\\u0062":2}}}', 'the event has the member "b" twice'],
+    [
+      'a deep event',
+      {},
+      '['.repeat(100_000) + ']'.repeat(100_000),
+      'the event is nested deeper than 32 levels',
+    ],
+  ])('%s', (_what, headers, value, problem) => {
+    expect(read(headers, value)).toEqual({ problem });
+  });
+});
+
 describe('binary', () => {
   test.each([
     ['JSON', 'application/json'],

@@ -113,6 +113,7 @@ const refused: readonly (readonly [string, Json, RegExp])[] = [
   ['data given twice', { ...base64('{}'), data: {} }, /not both/],
   ['base64 of what is no JSON', base64('{'), /data_base64 must hold/],
   ['base64 of a list', base64('[]'), /data_base64 must be a JSON object/],
+  ['base64 of a member given twice', base64('{"units":1,"units":2}'), /has the member "units" twice/],
   ['base64 of no UTF-8', base64(Buffer.from([0x22, 0xff, 0x22])), /data_base64 must hold/],
   ['what is no base64', { ...good, data: undefined, data_base64: 'e30' }, /RFC 4648/],
   ['base64 of an image', { ...base64('{}'), datacontenttype: 'image/png' }, /datacontenttype/],

@@ -1,22 +1,29 @@
-import { isUtf8 } from 'node:buffer';
-
 export type JsonReading = { readonly value: unknown } | { readonly problem: string };
 
+/** A byte order mark stays: JSON text has none. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /**
- * Reads JSON text in UTF-8. Bytes that are no UTF-8 are a problem: as replacement characters they would make two
+ * Reads JSON text in UTF-8, nested no deeper than `depthMax`, in which no object has a name twice: what is stored must be what
+ * its sender's own reader reads. Bytes that are no UTF-8 are a problem: as replacement characters they would make two
  * different texts equal. `problem` is the end of a sentence.
  */
-export function readJson(bytes: Buffer, depthMax = Infinity): JsonReading {
-  if (!isUtf8(bytes)) return { problem: 'is not UTF-8' };
+export function readUniqueJson(bytes: Buffer, depthMax: number): JsonReading {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    return { problem: 'is not UTF-8' };
+  }
   let value: unknown;
   try {
-    value = JSON.parse(bytes.toString('utf8'));
+    value = JSON.parse(text);
   } catch {
     return { problem: 'is not JSON' };
   }
-  return depthMax !== Infinity && isDeeper(value, depthMax)
-    ? { problem: `is nested deeper than ${depthMax} levels` }
-    : { value };
+  if (isDeeper(value, depthMax)) return { problem: `is nested deeper than ${depthMax} levels` };
+  const name = repeatedName(text, value);
+  return name === null ? { value } : { problem: `has the member ${JSON.stringify(name)} twice` };
 }
 
 const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d];

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { repeatedName } from '../../../shared/runtime/json-bytes.ts';
+import { repeatedName } from '../../../shared/domain/json-bytes.ts';
 
 const repeated = (text: string): string | null => repeatedName(text, JSON.parse(text));
 
