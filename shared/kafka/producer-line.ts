@@ -1,6 +1,7 @@
 import type { Message, Producer as KafkaJsProducer } from 'kafkajs';
 import { within } from './deadline.ts';
 import type { Kafka, KafkaConnection } from './kafka.ts';
+import { LinearlyGrouped } from './linear-grouping.ts';
 import { partitionOf } from './partition.ts';
 
 /** A record on its way. Its partition is chosen at the first attempt and stays. */
@@ -48,7 +49,7 @@ export function createProducerLine(kafka: Kafka): ProducerLine {
     }
     const sending = producer.send({
       topic,
-      messages: messages as Message[],
+      messages: LinearlyGrouped.from(messages as Message[]),
       acks: -1,
       timeout: Math.ceil(kafka.requestTimeoutMs / 2),
     });

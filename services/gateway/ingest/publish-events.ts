@@ -1,5 +1,6 @@
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
+import { mapInSlices } from '../../../shared/runtime/map-in-slices.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { EventLog } from '../meter.ts';
 import { acceptEvent } from './accept-event.ts';
@@ -19,10 +20,13 @@ export interface EventResult {
   readonly reason?: string;
 }
 
+/** Events of a batch that are worked on without a break: about 2 ms. */
+const sliceEventsMax = 100;
+
 /** Judges each event by itself: what is wrong with one says nothing about the others. */
-export function judgeEvents(members: readonly Member[], publisher: Publisher): Judgement[] {
+export function judgeEvents(members: readonly Member[], publisher: Publisher): Promise<Judgement[]> {
   const seen = new Set<string>();
-  return members.map((member) => {
+  return mapInSlices(members, sliceEventsMax, (member): Judgement => {
     if ('problem' in member) return { kind: 'rejected', id: null, reason: member.problem };
     const acceptance = acceptEvent(member.event, publisher);
     if ('problem' in acceptance) {
@@ -52,7 +56,7 @@ export async function writeEvents(
   logger: Logger,
 ): Promise<EventResult[]> {
   let failed = false;
-  const results = judgements.map((judgement): EventResult => {
+  const results = await mapInSlices(judgements, sliceEventsMax, (judgement): EventResult => {
     const { kind, id } = judgement;
     if (kind === 'rejected') return { id, status: 'rejected', reason: judgement.reason };
     if (kind === 'accepted' && !append(judgement.event)) failed = true;

@@ -47,7 +47,7 @@ test(`what is accepted is stored, in every encoding and however long it waits (S
         for (const message of encodings(events)) {
           const found = eventsOf(message);
           if ('status' in found) continue;
-          for (const value of await spooled(judgeEvents(found.members, publisher))) {
+          for (const value of await spooled(await judgeEvents(found.members, publisher))) {
             accepted += 1;
             const record = { partition: 0, offset: 7, headers: {}, timestampMs: nowMs, value };
             const decoded = decode(record, readAtMs, stored);
@@ -92,7 +92,7 @@ function attributesOf(fields: Record<string, unknown>): [string, string][] {
     .map(([name, value]) => [`ce-${name}`, encodeURIComponent(String(value).toWellFormed())]);
 }
 
-async function spooled(judgements: ReturnType<typeof judgeEvents>): Promise<Buffer[]> {
+async function spooled(judgements: Awaited<ReturnType<typeof judgeEvents>>): Promise<Buffer[]> {
   const values: Buffer[] = [];
   const log = {
     append: (eventAt: (sequence: number) => UsageCloudEvent) =>

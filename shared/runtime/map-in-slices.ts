@@ -1,0 +1,18 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+/**
+ * Maps a list in order, with a turn of the event loop after each `sliceMax` items: whatever else the process does waits
+ * for one slice, not for the whole list.
+ */
+export async function mapInSlices<Item, Result>(
+  items: readonly Item[],
+  sliceMax: number,
+  map: (item: Item) => Result,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const item of items) {
+    if (results.length > 0 && results.length % sliceMax === 0) await nextTurn();
+    results.push(map(item));
+  }
+  return results;
+}
