@@ -129,9 +129,11 @@ test('what no reader survives is a dead letter, and the records behind it are co
   ]);
   await untilCounted(2);
   const letters = await lettersOf(bad.length + 2);
+  // The depth is judged before anything else, as over HTTP: also of data and of events that are lists.
   expect(letters.filter(({ reason }) => reason === 'the event is nested deeper than 32 levels')).toHaveLength(
-    3,
+    5,
   );
+  expect(letters.map(({ reason }) => reason)).toContain('data is nested deeper than 32 levels');
   expect(letters.map(({ reason }) => reason)).toContain('the event is not UTF-8');
 });
 
