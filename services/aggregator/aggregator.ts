@@ -12,6 +12,7 @@ import type { Progress } from './progress.ts';
 import { resolve } from './resolve.ts';
 import type { Burial } from './resolve.ts';
 import type { StoredEvent } from './stored-event.ts';
+import { touchedBy } from './touched-cells.ts';
 
 export interface AggregatorOptions {
   readonly store: EventStore;
@@ -122,8 +123,8 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     return events.length === 0 ? Promise.resolve([]) : store.insert(events);
   }
 
-  async function derive(touched: TouchedCells): Promise<void> {
-    if (touched.minutes.size > 0) await store.derive(touched);
+  async function derive(touched: readonly TouchedCells[]): Promise<void> {
+    for (const cells of touched) await store.derive(cells);
   }
 
   async function buryAll(messages: readonly ConsumedMessage[], dead: readonly Burial[]): Promise<void> {
@@ -140,16 +141,6 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
 
 function refusals(refused: readonly RefusedEvent[]): Burial[] {
   return refused.map(({ event: { partition, offset }, reason }) => ({ partition, offset, reason }));
-}
-
-function touchedBy(events: readonly StoredEvent[]): TouchedCells {
-  const tenantIds = new Set<string>();
-  const minutes = new Set<number>();
-  for (const { tenantId, timeMs } of events) {
-    tenantIds.add(tenantId);
-    minutes.add(timeMs - (timeMs % 60_000));
-  }
-  return { tenantIds, minutes };
 }
 
 function tenantsOf(events: readonly StoredEvent[]): ReadonlyMap<string, TouchedTenant> {
