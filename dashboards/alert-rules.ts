@@ -138,7 +138,7 @@ export const alertRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
-    summary: '{{ .Labels.group }} failed VALUE times in 5 minutes by an error of its own code',
+    summary: '{{ .Labels.group }} failed VALUE times in 5 minutes in its own code',
     format: 'number',
     impact:
       'The records are tried again and keep their place. A record that alone causes it becomes a dead letter and is not counted until it is replayed.',

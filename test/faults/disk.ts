@@ -84,6 +84,8 @@ function createDisk(kind: FaultDisk['kind'], { base, mount, store, image }: Plac
     await recover();
     const filling = join(mount, 'filling');
     const removal = (at: string) => () => rm(at, { recursive: true, force: true });
+    // A file system that was repaired may have forgotten that it was removed.
+    await removal(filling)();
     if (fault === 'full') {
       heal = removal(filling);
       fillWith(filling);

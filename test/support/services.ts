@@ -21,7 +21,7 @@ export interface RunningService {
   readonly pause: () => void;
   readonly resume: () => void;
   /** Starts it again with the same ports, folders and names, and waits until it is ready. */
-  readonly restart: () => Promise<void>;
+  readonly restart: (more?: Readonly<Record<string, string>>) => Promise<void>;
   /** The same without waiting. */
   readonly launch: () => Promise<void>;
   /** SIGTERM. Resolves with the exit code. */
@@ -147,10 +147,16 @@ function createService(name: ServiceName, env: Record<string, string>, opsUrl: s
     await gone;
     return ending.exitCode;
   };
-  const launch = async (): Promise<ChildProcess> => {
+  const launch = async (more: Readonly<Record<string, string>> = {}): Promise<ChildProcess> => {
     await end('SIGKILL');
     const started = spawn(process.execPath, [`services/${name}/main.ts`], {
-      env: { PATH: process.env['PATH'], HOST: '127.0.0.1', NODE_COMPILE_CACHE: compileCache, ...env },
+      env: {
+        PATH: process.env['PATH'],
+        HOST: '127.0.0.1',
+        NODE_COMPILE_CACHE: compileCache,
+        ...env,
+        ...more,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     child = started;
@@ -161,8 +167,8 @@ function createService(name: ServiceName, env: Record<string, string>, opsUrl: s
     started.stderr.on('data', keep);
     return started;
   };
-  const start = async (): Promise<void> => {
-    const started = await launch();
+  const start = async (more: Readonly<Record<string, string>> = {}): Promise<void> => {
+    const started = await launch(more);
     await untilReady(
       name,
       opsUrl,

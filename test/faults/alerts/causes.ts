@@ -10,6 +10,7 @@ import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { startIssuer } from '../../unit/identity/issuer.ts';
 import { asks } from './asks.ts';
+import { bulkyEvents, damageSegments } from './damaged-spool.ts';
 import type { AlertBed } from './bed.ts';
 import { keepDoing } from './keep-doing.ts';
 
@@ -209,21 +210,38 @@ export const causes: readonly Cause[] = [
     },
   },
   {
-    title: 'a spool folder that was removed with events that Kafka did not have',
+    title: 'an aggregator on a runtime that lacks a function of the language',
+    alerts: ['TollgateProcessingFails'],
+    cause: async (bed) => {
+      const aggregator = bed.run.installation.service('aggregator');
+      const token = await bed.run.token({ tenant_id: uniqueName('handled'), tier: 'large' });
+      const load = keepDoing(5, () => bed.run.call('GET /things', { token }));
+      await aggregator.restart({ NODE_OPTIONS: '--import=data:text/javascript,delete%20Map.groupBy' });
+      return async () => {
+        await aggregator.restart();
+        await load.stop();
+      };
+    },
+  },
+  {
+    title: 'a spool that is damaged where Kafka does not have its events yet',
     alerts: ['TollgateEventsLost'],
     cause: async (bed) => {
       const { installation } = bed.run;
-      const token = await bed.run.token({ tenant_id: uniqueName('removed'), tier: 'large' });
+      const token = await bed.run.token({ tenant_id: uniqueName('damaged'), tier: 'large' });
       bed.kafka.pause();
-      await bed.run.calls(5, 'GET /things', { token });
-      await rm(installation.env['TOLLGATE_SPOOL_DIR'] ?? '', { recursive: true, force: true });
+      // More than is on its way to Kafka from memory.
+      for (let batch = 0; batch < 8; batch += 1) {
+        const headers = { 'content-type': 'application/cloudevents-batch+json' };
+        await bed.run.api('POST /v1/events', { token, headers, body: bulkyEvents() });
+      }
+      await damageSegments(installation.env['TOLLGATE_SPOOL_DIR'] ?? '');
       bed.kafka.resume();
       const lost = /^tollgate_spool_dropped_total\{[^}]*unreadable[^}]*\} [1-9]/m;
-      await eventually(
-        async () =>
-          lost.test(await (await fetch(`${installation.service('gateway').opsUrl}/metrics`)).text()),
-        { timeoutMs: 60_000 },
-      );
+      const { opsUrl } = installation.service('gateway');
+      await eventually(async () => lost.test(await (await fetch(`${opsUrl}/metrics`)).text()), {
+        timeoutMs: 60_000,
+      });
       return () => Promise.resolve();
     },
   },
