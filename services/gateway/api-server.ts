@@ -5,6 +5,7 @@ import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
 import type { TimeBounds } from '../../shared/domain/events/bounds.ts';
 import type { Sessions } from '../../shared/redis/sessions.ts';
 import type { Gate } from './gate.ts';
+import type { EventGroups } from './ingest/event-groups.ts';
 import type { IngestShare } from './ingest/ingest-share.ts';
 import type { EventLog } from './meter.ts';
 import type { TransportBounds } from './transport/bounds.ts';
@@ -23,6 +24,7 @@ export interface ApiOptions {
   readonly bounds: TransportBounds;
   readonly events: EventLog;
   readonly ingestShare: IngestShare;
+  readonly eventGroups: EventGroups;
   readonly queries: QueryShares;
   readonly sessions: Sessions;
   /** How far from now published events may be: `publishedTimeBounds`. */

@@ -39,6 +39,7 @@ import { createProxyServer } from './app.ts';
 import { listenEnvoy } from './doors/envoy/grpc-server.ts';
 import { createGate } from './gate.ts';
 import type { Gate } from './gate.ts';
+import { createEventGroups } from './ingest/event-groups.ts';
 import { createIngestShare } from './ingest/ingest-share.ts';
 import { startPublisher } from './publish.ts';
 import { openSpool } from './spool.ts';
@@ -153,6 +154,7 @@ await runService(logger, async (lifecycle, fail) => {
     bounds,
     events: spool,
     ingestShare,
+    eventGroups: createEventGroups(),
     queries,
     sessions,
     eventTimes,

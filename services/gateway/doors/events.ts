@@ -77,7 +77,7 @@ function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
       );
       if (members === null) return reply;
       const results = await writeShared(
-        await judgeEvents(members.list, publisher),
+        await judgeEvents(members.list, publisher, options.eventGroups),
         request,
         members.bytes,
         options,
@@ -122,7 +122,7 @@ function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
         isPlain ? plainEventsOf(body) : eventsOf({ ...fieldsOf(request), body }),
       );
       if (members === null) return reply;
-      const judgements = await judgeEvents(members.list, publisher);
+      const judgements = await judgeEvents(members.list, publisher, options.eventGroups);
       const rejected = judgements.flatMap((judgement, index) =>
         judgement.kind === 'rejected' ? [{ index, id: judgement.id, reason: judgement.reason }] : [],
       );

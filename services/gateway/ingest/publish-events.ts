@@ -1,3 +1,4 @@
+import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import { mapInSlices } from '../../../shared/runtime/map-in-slices.ts';
@@ -5,6 +6,7 @@ import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { EventLog } from '../meter.ts';
 import { acceptEvent } from './accept-event.ts';
 import type { Publisher } from './accept-event.ts';
+import type { EventGroups } from './event-groups.ts';
 import type { Member } from './http-binding.ts';
 
 /** What was found about one event of a request, before anything is written. */
@@ -24,7 +26,11 @@ export interface EventResult {
 const sliceEventsMax = 100;
 
 /** Judges each event by itself: what is wrong with one says nothing about the others. */
-export function judgeEvents(members: readonly Member[], publisher: Publisher): Promise<Judgement[]> {
+export function judgeEvents(
+  members: readonly Member[],
+  publisher: Publisher,
+  groups: EventGroups,
+): Promise<Judgement[]> {
   const seen = new Set<string>();
   return mapInSlices(members, sliceEventsMax, (member): Judgement => {
     if ('problem' in member) return { kind: 'rejected', id: null, reason: member.problem };
@@ -35,9 +41,16 @@ export function judgeEvents(members: readonly Member[], publisher: Publisher): P
     const { event } = acceptance;
     const identity = JSON.stringify([event.subject, event.source, event.id]);
     if (seen.has(identity)) return { kind: 'duplicate', id: event.id };
+    const problem = isCorrection(event) ? null : groups.add(event, publisher.nowMs);
+    if (problem !== null) return { kind: 'rejected', id: event.id, reason: problem };
     seen.add(identity);
     return { kind: 'accepted', id: event.id, event };
   });
+}
+
+/** A correction changes a group that is there. */
+function isCorrection({ type }: UsageCloudEvent): boolean {
+  return type === amendEventType || type === voidEventType;
 }
 
 const idCharactersMax = 256;

@@ -9,6 +9,7 @@ import { Registry } from 'prom-client';
 import { createApiServer } from '../../../services/gateway/api.ts';
 import type { ApiServer } from '../../../services/gateway/api-server.ts';
 import { createProxyServer } from '../../../services/gateway/app.ts';
+import { createEventGroups } from '../../../services/gateway/ingest/event-groups.ts';
 import { createIngestShare } from '../../../services/gateway/ingest/ingest-share.ts';
 import type { SpoolRoom } from '../../../services/gateway/ingest/ingest-share.ts';
 import { createGate } from '../../../services/gateway/gate.ts';
@@ -137,6 +138,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     bounds,
     events: log,
     ingestShare: createIngestShare(options.spoolRoom ?? roomySpool),
+    eventGroups: createEventGroups(),
     queries: createQueryShares({ clickhouse, registry, ...queryShares }),
     sessions: createSessions({ ...common, nodes }),
     eventTimes: publishedTimeBounds(400),

@@ -127,6 +127,35 @@ test('one bad event leaves the others of its batch, and the answer says which it
   expect(api.gateway.events.map(({ id }) => id)).toEqual(['first', 'last']);
 });
 
+test('routes with ids in them are rejected beyond 1,000 a day, and the other events of the batch are accepted', async () => {
+  const routes = (count: number, first = 0) =>
+    Array.from({ length: count }, (_, n) => ({
+      ...event,
+      id: `r${first + n}`,
+      data: { route: `/u/${first + n}` },
+    }));
+  expect((await post(JSON.stringify(routes(1_000)), { 'content-type': batch })).json).toMatchObject({
+    accepted: 1_000,
+  });
+  const more = [...routes(2, 1_000), { ...event, id: 'known', data: { route: '/u/7' } }];
+  const reason = expect.stringMatching(/leave ids out of data\.route/) as unknown;
+  expect(await post(JSON.stringify(more), { 'content-type': batch })).toMatchObject({
+    status: 202,
+    json: {
+      accepted: 1,
+      rejected: 2,
+      results: [
+        { id: 'r1000', status: 'rejected', reason },
+        { id: 'r1001', status: 'rejected', reason },
+        { id: 'known', status: 'accepted' },
+      ],
+    },
+  });
+  expect(api.gateway.events).toHaveLength(1_001);
+  const sdk = await post(JSON.stringify(more), { 'content-type': batch }, '/api/v1/events');
+  expect(sdk).toMatchObject({ status: 400, json: { events: [{ index: 0 }, { index: 1 }] } });
+});
+
 test('binary events need no Content-Type, and no body', async () => {
   const attributes = {
     'ce-specversion': '1.0',

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { decode } from '../../../../services/aggregator/decode.ts';
 import { storedEventColumns } from '../../../../services/aggregator/stored-event.ts';
 import { eventsOf } from '../../../../services/gateway/ingest/http-binding.ts';
+import { createEventGroups } from '../../../../services/gateway/ingest/event-groups.ts';
 import { judgeEvents, writeEvents } from '../../../../services/gateway/ingest/publish-events.ts';
 import { createStamp } from '../../../../services/gateway/spool/stamp.ts';
 import { encodeNative } from '../../../../shared/clickhouse/native.ts';
@@ -47,7 +48,9 @@ test(`what is accepted is stored, in every encoding and however long it waits (S
         for (const message of encodings(events)) {
           const found = eventsOf(message);
           if ('status' in found) continue;
-          for (const value of await spooled(await judgeEvents(found.members, publisher))) {
+          for (const value of await spooled(
+            await judgeEvents(found.members, publisher, createEventGroups()),
+          )) {
             accepted += 1;
             const record = { partition: 0, offset: 7, headers: {}, timestampMs: nowMs, value };
             const decoded = decode(record, readAtMs, stored);
