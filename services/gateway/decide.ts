@@ -233,7 +233,8 @@ function blocked(found: Case, id: string, result: CheckResult, block: Block): Ve
   return { ...refused(found, id, result, 'blocked', retryAfterMs), block };
 }
 
-function blockOf(record: TenantRecord | null, nowMs: number): Block | null {
+/** Why and until when the tenant is blocked; null where it is not. */
+export function blockOf(record: TenantRecord | null, nowMs: number): Block | null {
   if (record?.block === undefined) return null;
   const untilMs = record.block.until === null ? null : Date.parse(record.block.until);
   return untilMs !== null && untilMs <= nowMs ? null : { untilMs, reason: record.block.reason };

@@ -38,7 +38,7 @@ export function problemOf(verdict: Verdict): Problem {
   if (credentials !== null) return { ...credentialProblem(credentials, policy), decision_id: decision.id };
   switch (decision.reason) {
     case 'blocked':
-      return refusal(verdict, 'abnormal-usage-detected', blockDetail(verdict));
+      return refusal(verdict, 'abnormal-usage-detected', blockDetail(verdict.block));
     case 'invalid':
       return {
         ...plainProblem(400, 'The cost must be a whole number from 1 to 1000000000.'),
@@ -150,7 +150,7 @@ function waitOf(retryAfterMs: number | null): string {
   return seconds === null ? 'waiting does not help' : `try again in ${seconds} s`;
 }
 
-function blockDetail({ block }: Verdict): string {
+export function blockDetail(block: Verdict['block']): string {
   const until = block?.untilMs ?? null;
   const span = until === null ? 'until further notice' : `until ${new Date(until).toISOString()}`;
   const reason = block?.reason ?? '';

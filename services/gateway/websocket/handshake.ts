@@ -6,11 +6,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import { clientHeaders, upstreamHeaders } from '../doors/forwarded-headers.ts';
 import type { ForwardedHeaders } from '../doors/forwarded-headers.ts';
+import { blockOf } from '../decide.ts';
 import type { Gate } from '../gate.ts';
 import { holdBack } from '../hold-back.ts';
 import { limitHeaders } from '../headers.ts';
 import { sendFault } from '../passage.ts';
-import { problemOf } from '../problem.ts';
+import { blockDetail, problemOf } from '../problem.ts';
 import type { Fault } from '../transport/fault.ts';
 import { markUpgraded } from '../transport/upgrade.ts';
 import type { Upgrade } from '../transport/upgrade.ts';
@@ -41,6 +42,8 @@ export interface WebSockets {
 }
 
 const goingAway = 1001;
+/** How often open connections are looked at: a lookup in memory for each. */
+const blockCheckMs = 500;
 
 /**
  * WebSocket through the gateway: the handshake is a request like any other, its permit is held until the socket ends,
@@ -48,11 +51,14 @@ const goingAway = 1001;
  */
 export function createWebSockets(options: WebSocketOptions): WebSockets {
   const { gate, idleTimeoutMs, onFailed } = options;
-  const open = new Set<Relay>();
+  const open = new Map<Relay, Verdict>();
+  const timer = setInterval(refuseBlocked, blockCheckMs);
+  timer.unref();
   return {
     forward,
     close: () => {
-      for (const relay of open) relay.close(goingAway, 'The gateway is shutting down.');
+      clearInterval(timer);
+      for (const relay of open.keys()) relay.close(goingAway, 'The gateway is shutting down.');
     },
   };
 
@@ -98,10 +104,21 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
     if (upgrade.head.length > 0) upgrade.socket.unshift(upgrade.head);
     const charge = chargeOf(verdict, request);
     const relay = startRelay({ client: upgrade.socket, upstream: socket, idleTimeoutMs, charge });
-    open.add(relay);
+    open.set(relay, verdict);
     upgrade.socket.once('close', () => open.delete(relay));
     if (passage !== null) passage.end = () => socket.destroy();
     return reply;
+  }
+
+  /** A block holds for connections that are open already. Services pass, as they do with requests. */
+  function refuseBlocked(): void {
+    for (const [relay, { identity }] of open) {
+      if (identity.tenantId === null || identity.service !== null) continue;
+      const block = blockOf(gate.records.get(identity.tenantId) ?? null, gate.clock.now());
+      if (block === null) continue;
+      open.delete(relay);
+      relay.refuse(blockDetail(block));
+    }
   }
 
   function chargeOf(verdict: Verdict, request: FastifyRequest): (() => Promise<string | null>) | null {

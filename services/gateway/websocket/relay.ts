@@ -15,6 +15,8 @@ export interface RelayOptions {
 export interface Relay {
   /** Tells both sides that the connection ends, and ends it. */
   close(code: number, reason: string): void;
+  /** Ends it for a reason of policy: after the frame under way nothing passes any more, in either direction. */
+  refuse(reason: string): void;
 }
 
 const goingAway = 1001;
@@ -25,7 +27,8 @@ const keepAliveDelayMs = 30_000;
 
 /** Passes frames between a client and the upstream until both have ended, or one is gone. */
 export function startRelay({ client, upstream, idleTimeoutMs, charge }: RelayOptions): Relay {
-  const down = new DownstreamFrames();
+  const down = new EndableFrames();
+  const up = new EndableFrames();
   let ending: NodeJS.Timeout | null = null;
   for (const socket of [client, upstream]) {
     socket.setNoDelay(true);
@@ -36,22 +39,29 @@ export function startRelay({ client, upstream, idleTimeoutMs, charge }: RelayOpt
     socket.on('error', endAll);
   }
   pipeline(upstream, down, client, onEnded);
-  if (charge === null) pipeline(client, upstream, onEnded);
+  if (charge === null) pipeline(client, up, upstream, onEnded);
   else
     pipeline(
       client,
-      (frames: AsyncIterable<Buffer>) => chargeMessages(frames, charge, refuse),
+      (frames: AsyncIterable<Buffer>) => chargeMessages(frames, charge, refuseMessage),
+      up,
       upstream,
       onEnded,
     );
-  return { close };
+  return { close, refuse };
 
   function close(code: number, reason: string): void {
     down.endWith(closeFrame(code, reason, false));
     endSoon();
   }
 
-  function refuse(reason: string): Buffer {
+  function refuse(reason: string): void {
+    up.endWith(closeFrame(policyViolation, reason, true));
+    close(policyViolation, reason);
+  }
+
+  /** Messages that were charged may still be on their way: the frame comes behind them. */
+  function refuseMessage(reason: string): Buffer {
     close(policyViolation, reason);
     return closeFrame(policyViolation, reason, true);
   }
@@ -71,8 +81,8 @@ export function startRelay({ client, upstream, idleTimeoutMs, charge }: RelayOpt
   }
 }
 
-/** The upstream's frames, with one of Tollgate's own at the end, between two frames. */
-class DownstreamFrames extends Transform {
+/** The frames of one side, with one of Tollgate's own at the end, between two frames. What comes behind it is dropped. */
+class EndableFrames extends Transform {
   readonly #reader = new FrameReader();
   #last: Buffer | null = null;
   #ended = false;
@@ -91,6 +101,11 @@ class DownstreamFrames extends Transform {
       this.#end();
     }
     if (!this.#ended) this.push(chunk);
+    callback();
+  }
+
+  override _flush(callback: TransformCallback): void {
+    this.#ended = true;
     callback();
   }
 
