@@ -150,6 +150,7 @@ async function startMonitors(
     config: stringify(prometheusConfig(place, pace)),
     files: { 'rules.yml': stringify(prometheusRules(alertRules, panelIdsOf(builtDashboards()), pace)) },
   });
+  await firstScrapes(prometheus, Object.keys(place.services).length);
   return {
     prometheus,
     stop: async () => {
@@ -157,6 +158,18 @@ async function startMonitors(
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** A counter that rises before its first scrape shows no increase. */
+async function firstScrapes({ url }: RunningMonitor, targets: number): Promise<void> {
+  await eventually(
+    async () => {
+      const query = encodeURIComponent('count(up{job=~"tollgate-.*"} == 1)');
+      const answer = await (await fetch(`${url}/api/v1/query?query=${query}`)).text();
+      return answer.includes(`"${targets}"]`);
+    },
+    { timeoutMs: 30_000 },
+  );
 }
 
 async function firingOf({ url }: RunningMonitor): Promise<string[]> {
