@@ -1,4 +1,4 @@
-import { passing } from '../whole-path/faults.ts';
+import { setTimeout as passing } from 'node:timers/promises';
 import type { SettableClock } from './set-clock.ts';
 
 /** How far the wall clock of a server or a service may be thrown: a wrong zone, a lost battery, a step of NTP. */

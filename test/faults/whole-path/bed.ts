@@ -10,6 +10,8 @@ import { createLogger } from '../../../shared/runtime/logger.ts';
 import { startClickHouse, startKafka, startRedis, uniqueNamespace } from '../../support/servers.ts';
 import { startServices } from '../../support/services.ts';
 import type { Installation } from '../../support/services.ts';
+import { createSettableClock } from '../clocks/set-clock.ts';
+import type { SettableClock } from '../clocks/set-clock.ts';
 import { passing } from './faults.ts';
 import { bigLimit, cappedLimit } from './counters.ts';
 import { checkInvariants } from './invariants.ts';
@@ -20,6 +22,7 @@ import type { Ledger } from './load.ts';
 /** Servers that only these tests use, so that they can die, and an upstream. */
 export interface Bed {
   readonly redis: Awaited<ReturnType<typeof startRedis>>;
+  readonly redisClock: SettableClock;
   readonly kafka: Awaited<ReturnType<typeof startKafka>>;
   readonly clickhouse: Awaited<ReturnType<typeof startClickHouse>>;
   readonly jwtSecret: string;
@@ -51,8 +54,9 @@ platform: { limits: [{ name: platform, per: global, type: concurrent, limit: 100
 const settleTimeoutMs = 120_000;
 
 export async function makeBed(): Promise<Bed> {
+  const redisClock = await createSettableClock();
   const [redis, kafka, clickhouse, upstream] = await Promise.all([
-    startRedis({ durable: true }),
+    startRedis({ durable: true, env: redisClock.env }),
     startKafka(),
     startClickHouse(),
     startUpstream(),
@@ -63,6 +67,7 @@ export async function makeBed(): Promise<Bed> {
   await writeFile(policyPath, policyText);
   return {
     redis,
+    redisClock,
     kafka,
     clickhouse,
     jwtSecret,
@@ -70,6 +75,7 @@ export async function makeBed(): Promise<Bed> {
     dispose: async () => {
       upstream.close();
       await Promise.all([redis.dispose(), kafka.dispose(), clickhouse.dispose()]);
+      redisClock.dispose();
       await rm(dir, { recursive: true });
     },
   };

@@ -2,6 +2,8 @@ import { Redis } from 'ioredis';
 import { createKafka } from '../../../shared/kafka/kafka.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 import type { Installation } from '../../support/services.ts';
+import { setClockFor } from '../clocks/faults.ts';
+import type { SettableClock } from '../clocks/set-clock.ts';
 import { diskFaults } from '../disk.ts';
 import type { DiskFault, FaultDisk } from '../disk.ts';
 import { outageOf, runOutages } from '../redis/outages.ts';
@@ -17,6 +19,7 @@ export interface Target {
 export interface Targets {
   readonly installation: Installation;
   readonly redis: Target & { readonly url: string };
+  readonly redisClock: SettableClock;
   readonly kafka: Target & { readonly brokers: string };
   readonly clickhouse: Target;
   /** Where the gateway's spool is. */
@@ -34,7 +37,9 @@ export type FaultName =
   | `disk ${DiskFault}`
   | 'cut redis connections'
   | 'stop redis in series'
-  | 'add a partition';
+  | 'add a partition'
+  | 'set redis clock ahead'
+  | 'set redis clock back';
 
 export const faultNames: readonly FaultName[] = [
   ...victims.flatMap((victim) => [`kill ${victim}`, `pause ${victim}`] as const),
@@ -42,13 +47,18 @@ export const faultNames: readonly FaultName[] = [
   'cut redis connections',
   'stop redis in series',
   'add a partition',
+  'set redis clock ahead',
+  'set redis clock back',
 ];
 
 const partitionsMax = 24;
+const clockErrorMs = 600_000;
 
 /** Does it, and undoes it after `downMs`. Resolves when all runs again. */
 export async function inject(fault: FaultName, downMs: number, targets: Targets): Promise<void> {
   if (fault === 'cut redis connections') return cutRedisConnections(targets.redis.url);
+  if (fault === 'set redis clock ahead') return setClockFor(targets.redisClock, clockErrorMs, downMs);
+  if (fault === 'set redis clock back') return setClockFor(targets.redisClock, -clockErrorMs, downMs);
   if (fault === 'add a partition') return addPartition(targets.kafka.brokers, targets.topic);
   if (fault === 'stop redis in series') {
     // As long as one outage, in three.

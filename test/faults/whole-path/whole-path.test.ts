@@ -21,7 +21,7 @@ import { startLoad } from './load.ts';
 import type { Ledger } from './load.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
-const faultCount = Number(process.env['TOLLGATE_FAULT_COUNT'] ?? (long ? 200 : 20));
+const faultCount = Number(process.env['TOLLGATE_FAULT_COUNT'] ?? (long ? 440 : 22));
 const seed = Number(process.env['TOLLGATE_SEED'] ?? randomBytes(4).readUInt32LE());
 
 const spoolDiskBytes = 64 * 1024 * 1024;
