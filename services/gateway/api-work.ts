@@ -31,31 +31,58 @@ export interface Work {
 /** A call like any other. */
 export const oneRequest: Work = { kind: 'requests', units: 1 };
 
+/** Callers of whom this node keeps that they are over their limit: a few megabytes. */
+const overMax = 10_000;
+/** A body that can never fit must not shut out smaller ones for good. */
+const tooLargeKnownMs = 60_000;
+
 /**
  * Charges every call of the api listener to its caller before its body is read, unknown paths included: a tenant, or the
  * address where there is none. A block of the tenant refuses here too. Services are the operator's own and pass; bad
- * credentials are refused before.
+ * credentials are refused before. A body that was read and did not fit costs nothing, so its size is kept: the next of that
+ * caller whose size is not known in advance (chunked or compressed) is refused unread until there is room for as much.
  */
 export function chargeApiRequests(app: ApiServer, gate: Gate): void {
+  const tooLarge = new LRUCache<string, number>({ max: overMax, ttl: tooLargeKnownMs });
   app.addHook('onRequest', async (request, reply) => {
     const { work } = request.routeOptions.config;
     if (work === 'decision') return;
-    if (work === 'events' && !(await hasRoom(gate, request, reply, leastWorkOf(request)))) return reply;
+    if (work === 'events') {
+      const key = isSizeKnown(request) ? null : callerKey(request);
+      const bytes = key === null ? 0 : (tooLarge.get(key) ?? 0);
+      if (!(await hasRoom(gate, request, reply, leastWorkOf(request, bytes)))) return reply;
+      if (key !== null && bytes > 0) tooLarge.delete(key);
+    }
     if (!(await chargeWork(gate, request, reply, oneRequest))) return reply;
+  });
+  app.addHook('onResponse', (request, _reply, done) => {
+    const bytes = refusedBytesOf(request);
+    const key = bytes === null ? null : callerKey(request);
+    if (bytes !== null && key !== null) tooLarge.set(key, Math.max(bytes, tooLarge.get(key) ?? 0));
+    done();
   });
 }
 
-/** What a call that publishes asks for at the least, before its body is read. */
-function leastWorkOf({ headers }: FastifyRequest): readonly Work[] {
-  const bytes = Number(headers['content-length'] ?? 1);
-  return [
-    { kind: 'events', units: 1 },
-    { kind: 'eventBytes', units: Math.min(Math.max(1, bytes), bodyBytesMax) },
-  ];
+/** Of a body that was read and then refused for its bytes. */
+function refusedBytesOf({ verdict, body, routeOptions: { config } }: FastifyRequest): number | null {
+  if (config.work !== 'events' || body === undefined || verdict === null || passes(verdict)) return null;
+  return verdict.limits.some(({ name }) => name === 'api.event_bytes') ? verdict.units : null;
 }
 
-/** Callers of whom this node keeps that they are over their limit: a few megabytes. */
-const overMax = 10_000;
+/** Whether the header section says how many bytes the body has when it is decoded. */
+function isSizeKnown({ headers }: FastifyRequest): boolean {
+  const coding = headers['content-encoding'] ?? 'identity';
+  return headers['transfer-encoding'] === undefined && coding.trim().toLowerCase() === 'identity';
+}
+
+/** What a call that publishes asks for at the least, before its body is read. */
+function leastWorkOf({ headers }: FastifyRequest, bytesMin: number): readonly Work[] {
+  const bytes = Math.max(1, bytesMin, Number(headers['content-length'] ?? 1));
+  return [
+    { kind: 'events', units: 1 },
+    { kind: 'eventBytes', units: Math.min(bytes, bodyBytesMax) },
+  ];
+}
 
 /**
  * Charges a call for a decision that ends without one: its body was read, and no limit it asks about has paid for that. A
