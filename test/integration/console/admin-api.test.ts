@@ -195,6 +195,13 @@ describe('records', () => {
     expect(bed.directory.get(id)?.api_keys_sha256).toHaveLength(8);
   });
 
+  test('a DELETE without a body may name a content type', async () => {
+    const path = `/admin/v1/tenants/${uniqueName('gone')}`;
+    await bed.admin(`PUT ${path}`, { plan: 'free' });
+    const type = { 'content-type': 'application/json' };
+    expect((await bed.admin(`DELETE ${path}`, undefined, type)).status).toBe(204);
+  });
+
   test('a deleted record is gone, and deleting it again is 404', async () => {
     const path = `/admin/v1/tenants/${uniqueName('gone')}`;
     await bed.admin(`PUT ${path}`, { plan: 'free' });

@@ -98,6 +98,14 @@ test('a decision is charged to what it asks about, a peek is work', async () => 
   expect(refusedOf(await statusesOf(7, '/v1/check', check(true)))).toBe(2);
 });
 
+test('a DELETE without a body may name a content type', async () => {
+  const headers = { ...(await as(uniqueName('acme'))), 'content-type': 'application/json' };
+  const plain = await as(uniqueName('acme'));
+  const path = '/v1/sessions/none';
+  const [status] = await statusesOf(1, path, { method: 'DELETE', headers });
+  expect([status]).toEqual(await statusesOf(1, path, { method: 'DELETE', headers: plain }));
+});
+
 test('services are the operator’s own: their calls are not charged to a tenant', async () => {
   const init = { headers: { 'x-service-token': serviceToken } };
   const tenant = uniqueName('acme');
