@@ -16,10 +16,14 @@ interface Upgrading extends IncomingMessage {
   [upgradeKey]?: Upgrade;
 }
 
-/** The opening handshake of RFC 6455. Other upgrades are not taken up: such a request is served as it is. */
-export function isWebSocketHandshake({ method, headers }: IncomingMessage): boolean {
+/**
+ * The opening handshake of RFC 6455. Other upgrades are not taken up, nor any of HTTP/1.0 (RFC 9110, 7.8): such a request is
+ * served as it is.
+ */
+export function isWebSocketHandshake({ method, headers, httpVersion }: IncomingMessage): boolean {
   return (
     method === 'GET' &&
+    httpVersion !== '1.0' &&
     headers.upgrade?.toLowerCase() === 'websocket' &&
     headers['transfer-encoding'] === undefined &&
     Number(headers['content-length'] ?? 0) === 0

@@ -131,6 +131,16 @@ describe('F4: a WebSocket through the gateway', () => {
     expect(upstream.handshakes.filter(({ upgrade }) => upgrade !== undefined)).toEqual([]);
   });
 
+  test('is not taken up in HTTP/1.0: the request is served as it is', async () => {
+    const connection = await openRaw(gateway.proxyUrl);
+    const { authorization = '' } = await as(uniqueName('acme'));
+    const fields = 'Host: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n';
+    const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
+    connection.write(`GET /echo HTTP/1.0\r\n${fields}${key}Authorization: ${authorization}\r\n\r\n`);
+    await connection.closed;
+    expect(connection.responses()).toMatchObject([{ status: 200, body: 'plain' }]);
+  });
+
   test('beyond the platform’s requests at once is refused, and passes when one of them ends', async () => {
     const sockets = await Promise.all(
       [1, 2].map(async () => opened(connect('/echo', await as(uniqueName('acme'))))),
