@@ -24,7 +24,8 @@ interface ServingSocket extends Socket {
 /**
  * Lets a client that has ended its side of the connection read its answer. TCP says the same of one that has left, until
  * something is written to it. So what waits for the upstream is probed by `100 Continue`, which every client of HTTP/1.1
- * skips, and a response under way shows by itself: one that stands still when its client ends the connection is cut.
+ * skips. In a response under way nothing can be written beside it: one that stands still when its client ends the connection
+ * is cut, also where the client would have read on.
  */
 export function allowHalfClose(server: HalfOpenServer): void {
   server.httpAllowHalfOpen = true;
