@@ -91,7 +91,7 @@ const cases: Readonly<Record<string, Case>> = {
     labels: { topic: 'tollgate.totals.v1' },
   },
   TollgateProcessingFails: {
-    summary: 'aggregator failed 3 times in 5 minutes by an error of its own code',
+    summary: 'aggregator failed 3 times in 5 minutes in its own code',
     fires: { 'tollgate_kafka_unexpected_failures_total{group="aggregator"}': '0x22 3x8' },
     quiet: { 'tollgate_kafka_unexpected_failures_total{group="aggregator"}': '3x30' },
     labels: { group: 'aggregator' },

@@ -6,6 +6,7 @@ import {
   storedTimeBounds,
 } from '../../../../shared/domain/events/bounds.ts';
 import { idLengthMax } from '../../../../shared/domain/identity.ts';
+import { groupsOfTenantMax } from '../../../../services/gateway/ingest/event-groups.ts';
 import { bodyBytesMax } from '../../../../services/gateway/json-body.ts';
 
 const figures = new Intl.NumberFormat('en-US');
@@ -26,6 +27,8 @@ const rows: Readonly<Record<string, string>> = {
   'objects and lists inside each other': `${eventBounds.depthMax} levels`,
   'one event, as JSON': bytes(eventBounds.publishedBytesMax),
   'one event in Kafka': bytes(eventBounds.storedBytesMax),
+  'combinations of `type`, `data.plan` and `data.route` of a tenant, published over HTTP in a UTC day on a node':
+    figures.format(groupsOfTenantMax),
   'events of a batch': figures.format(eventBounds.batchEventsMax),
   'a request, as sent and as decoded': bytes(bodyBytesMax),
   'time in the future': `${publishedTimeBounds(400).aheadMsMax / 60_000} minutes`,
