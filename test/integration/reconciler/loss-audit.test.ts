@@ -1,131 +1,19 @@
 // Goal: the audit finds each kind of loss that is planted, names its place, and says nothing where nothing is lost.
 // Method: real aggregators store what a spool's stamps number; then a row, a record, a number or a count is taken away.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { startLossAudit } from '../../../services/reconciler/loss-audit.ts';
-import { auditLosses } from '../../../shared/audit/audit.ts';
-import type { LossReport } from '../../../shared/audit/audit.ts';
 import { voidEventType } from '../../../shared/domain/correction.ts';
 import { spoolRunName } from '../../../shared/domain/spool-run.ts';
-import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
-import { createLogEnds } from '../../../shared/kafka/log-ends.ts';
-import { parsePolicy } from '../../../shared/policy/load.ts';
-import { connectRedis } from '../../../shared/redis/client.ts';
-import type { RedisClient } from '../../../shared/redis/client.ts';
-import { createLimiter } from '../../../shared/redis/limiter.ts';
-import type { Limiter } from '../../../shared/redis/limiter.ts';
 import { systemClock } from '../../../shared/runtime/clock.ts';
-import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
-import { createBed } from '../aggregator/bed.ts';
-import type { Bed, RunningAggregator } from '../aggregator/bed.ts';
+import { eventually } from '../../support/servers.ts';
 import { meterEvent, requestEvent } from '../aggregator/events.ts';
+import { openedAtMs, spoolRun as run, stamped, upTo, useAuditBed } from './audit-bed.ts';
 
 const logger = pino({ level: 'silent' });
-const policy = parsePolicy(
-  'test.yaml',
-  `version: 1
-links: { documentation: https://d.example, upgrade: https://u.example }
-identity: { anonymous: ip }
-default_plan: pro
-plans:
-  pro: { limits: [{ name: day, per: tenant, limit: 100000, window: 1d, type: quota }] }
-`,
-  {},
-  { secrets: 'optional' },
-);
-const openedAtMs = Date.now() - 60_000;
-const run = (salt: string, first = 1): string => spoolRunName({ folder: 'f1', openedAtMs, salt, first });
-
-let redis: RedisClient;
-let bed: Bed;
-let limiter: Limiter;
-let groupId: string;
-let aggregator: RunningAggregator;
-beforeAll(() => {
-  redis = connectRedis(servers().redisUrl, logger);
-});
-afterAll(() => {
-  redis.disconnect();
-});
-beforeEach(async () => {
-  bed = await createBed();
-  groupId = bed.topics.usage.replace('usage.v1', 'aggregator');
-  const { keyPrefix } = uniqueNamespace();
-  limiter = createLimiter({
-    redis,
-    keyPrefix,
-    clock: systemClock,
-    registry: new Registry(),
-    logger,
-    callTimeoutMs: 2_000,
-  });
-  aggregator = bed.start();
-});
-afterEach(async () => {
-  await limiter.close();
-  await bed.dispose();
-});
-
-function audit(): Promise<LossReport> {
-  const { kafka, topics, clickhouse } = bed;
-  const records: [] = [];
-  return auditLosses(
-    {
-      kafka,
-      topics,
-      groupId,
-      clickhouse,
-      limiter,
-      policy: () => policy,
-      records: () => records,
-      clock: systemClock,
-      settleMs: 0,
-      patienceMs: 5_000,
-    },
-    1,
-  );
-}
-
-async function spend(tenantId: string, cost: number): Promise<void> {
-  const { limits } = policy.plans.get('pro')!;
-  const request = { tenantId, userId: null, ip: '192.0.2.1', limits, cost, peek: false };
-  await eventually(async () => (await limiter.check(request)).passed);
-}
-
-function stamped(event: UsageCloudEvent, sequence: number, spool = run('aa')): UsageCloudEvent {
-  return { ...event, spool, spoolsequence: sequence, data: { ...(event.data as object), sequence } };
-}
-
-/** Requests of two tenants with the numbers given, counted in Redis as a gateway would. */
-async function requests(numbers: readonly number[], spool = run('aa')): Promise<UsageCloudEvent[]> {
-  const events = numbers.map((number) => stamped(requestEvent(`tenant-${number % 2}`), number, spool));
-  for (const tenant of new Set(events.map(({ subject }) => subject)))
-    await spend(tenant, events.filter(({ subject }) => subject === tenant).length);
-  return events;
-}
-
-function send(events: readonly UsageCloudEvent[]): Promise<void> {
-  // In the order in which a spool writes it, the stamp first: it is looked for in the first bytes.
-  return bed.produce(
-    events.map(({ spool, spoolsequence, ...event }) => ({
-      tenant: event.subject,
-      value: spool === undefined ? event : { spool, spoolsequence, ...event },
-    })),
-  );
-}
-
-/** Until the aggregator has committed all that was sent. */
-async function drained(): Promise<void> {
-  const ends = createLogEnds(bed.kafka, bed.topics.usage, groupId);
-  await eventually(async () => (await ends.read()).every(({ end, committed }) => end === committed), {
-    timeoutMs: 30_000,
-    intervalMs: 100,
-  });
-  ends.close();
-}
-
-const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
+const fixture = useAuditBed();
+const { audit, drained, requests, send, skipAll, spend } = fixture;
 
 test('events of other producers, binary, repeated and under any key, are no loss', async () => {
   const attributes = {
@@ -137,9 +25,9 @@ test('events of other producers, binary, repeated and under any key, are no loss
   };
   const event = { ...attributes, ce_time: new Date().toISOString() };
   const keys = ['acme', 'other', 'third', 'fourth'];
-  await bed.produce(keys.map((tenant) => ({ tenant, value: '{"units":1}', headers: event })));
-  await bed.produce([{ tenant: 'acme', value: '{}', headers: { ...attributes, ce_id: 'untimed' } }]);
-  await bed.produce([{ tenant: 'acme', value: '{}', headers: { ...attributes, ce_id: 'untimed' } }]);
+  await fixture.bed.produce(keys.map((tenant) => ({ tenant, value: '{"units":1}', headers: event })));
+  await fixture.bed.produce([{ tenant: 'acme', value: '{}', headers: { ...attributes, ce_id: 'untimed' } }]);
+  await fixture.bed.produce([{ tenant: 'acme', value: '{}', headers: { ...attributes, ce_id: 'untimed' } }]);
   await drained();
   expect(await audit()).toMatchObject({
     lost: 0,
@@ -178,7 +66,7 @@ test('it finds rows that vanished and records that were passed over, by place, t
   const events = await requests(upTo(30));
   await send(events);
   await drained();
-  await bed.clickhouse.command(
+  await fixture.bed.clickhouse.command(
     'ALTER TABLE stored_events DELETE WHERE sequence IN (5, 6) SETTINGS mutations_sync = 2',
   );
   const report = await audit();
@@ -191,17 +79,10 @@ test('it finds rows that vanished and records that were passed over, by place, t
 test('it finds an offset that was committed and never read', async () => {
   await send(await requests(upTo(10)));
   await drained();
-  await aggregator.stop();
+  await fixture.aggregator.stop();
   const skipped = stamped(requestEvent('tenant-1'), 11);
   await send([skipped]);
-  const ends = createLogEnds(bed.kafka, bed.topics.usage, groupId);
-  const partitions = (await ends.read()).map(({ partition, end }) => ({ partition, offset: String(end) }));
-  ends.close();
-  const connection = bed.kafka.open();
-  const admin = connection.client.admin();
-  await admin.connect();
-  await admin.setOffsets({ groupId, topic: bed.topics.usage, partitions });
-  connection.destroy();
+  await skipAll();
   const report = await audit();
   expect(report.lostRecords).toMatchObject([{ event_id: skipped.id, tenant_id: 'tenant-1' }]);
   // Nobody says up to when usage is complete: Redis is not compared, which is not the same as equal.
