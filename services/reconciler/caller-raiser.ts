@@ -1,12 +1,12 @@
 import { Counter } from 'prom-client';
 import { addressPart } from '../../shared/redis/keys.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
-import { TollgateError } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
 import { callerReadingsOfAll } from './caller-readings.ts';
 import type { CallerQuestion, CallerReading } from './caller-readings.ts';
 import type { Drift } from './drift.ts';
+import { raiseAll } from './raise-all.ts';
 
 /** Raises quota counters of users and addresses to what ClickHouse counts. Answers the counters that were looked at. */
 export type CallerRaiser = (question: CallerQuestion) => Promise<number>;
@@ -17,8 +17,6 @@ export interface CallerRaiserOptions {
   readonly registry: Registry;
   readonly logger: Logger;
 }
-
-const raisesMax = 200;
 
 export function createCallerRaiser({ limiter, drift, registry, logger }: CallerRaiserOptions): CallerRaiser {
   const raised = new Counter({
@@ -34,9 +32,9 @@ export function createCallerRaiser({ limiter, drift, registry, logger }: CallerR
   return async (question) => {
     const { readings, cut } = await callerReadingsOfAll(question);
     if (cut) truncated.inc();
-    for (let from = 0; from < readings.length; from += raisesMax) {
-      await Promise.all(readings.slice(from, from + raisesMax).map(raise));
-    }
+    await raiseAll(readings, raise, ({ caller, quota }, err) =>
+      logger.error({ tenant_id: caller.tenantId, quota: quota.name, err }, 'a quota could not be restored'),
+    );
     return readings.length;
   };
 
@@ -49,33 +47,18 @@ export function createCallerRaiser({ limiter, drift, registry, logger }: CallerR
       );
       return;
     }
-    try {
-      const { before, after } = await limiter.raiseQuota(
-        caller.tenantId ?? '',
-        quota,
-        span.startMs,
-        consumed,
-        {
-          caller,
-          leastBaseline: Math.max(0, consumed - sinceReset),
-          ...(zone === null ? {} : { timeZone: zone }),
-        },
-      );
-      if (after === before) return;
-      raised.inc();
-      // Only what was behind: not every reading holds all that its counter counts.
-      const { userId, ip } = caller;
-      drift.record(
-        JSON.stringify([caller.tenantId, quota.name, quota.route, userId, addressPart(ip)]),
-        before - sinceReset,
-      );
-    } catch (error) {
-      // One caller's total that no counter holds must not keep the others' from being restored.
-      if (!(error instanceof TollgateError) || error.code !== 'REDIS_VALUE_REFUSED') throw error;
-      logger.error(
-        { tenant_id: caller.tenantId, quota: quota.name, err: error },
-        'a quota could not be restored',
-      );
-    }
+    const { before, after } = await limiter.raiseQuota(caller.tenantId ?? '', quota, span.startMs, consumed, {
+      caller,
+      leastBaseline: Math.max(0, consumed - sinceReset),
+      ...(zone === null ? {} : { timeZone: zone }),
+    });
+    if (after === before) return;
+    raised.inc();
+    // Only what was behind: not every reading holds all that its counter counts.
+    const { userId, ip } = caller;
+    drift.record(
+      JSON.stringify([caller.tenantId, quota.name, quota.route, userId, addressPart(ip)]),
+      before - sinceReset,
+    );
   }
 }

@@ -4,9 +4,9 @@ import { settleReadings } from '../../shared/clickhouse/settle-readings.ts';
 import type { SettledReading } from '../../shared/clickhouse/settle-readings.ts';
 import type { QuotaReading } from '../../shared/policy/quota-readings.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
-import { TollgateError } from '../../shared/runtime/errors.ts';
 import type { Registry } from '../../shared/runtime/ops.ts';
 import type { Drift } from './drift.ts';
+import { raiseAll } from './raise-all.ts';
 
 export interface Healer {
   /**
@@ -29,9 +29,6 @@ export interface HealerOptions {
   readonly registry: Registry;
 }
 
-/** Raises in flight at once: enough to hide the round trip, few enough to leave Redis free for checks. */
-const raisesMax = 200;
-
 export function createHealer({ limiter, clickhouse, drift, registry }: HealerOptions): Healer {
   const compared = new Counter({
     name: 'tollgate_quota_comparisons_total',
@@ -49,21 +46,13 @@ export function createHealer({ limiter, clickhouse, drift, registry }: HealerOpt
   async function heal(readings: readonly QuotaReading[]): Promise<readonly UnhealedReading[]> {
     const settled = await settleReadings(clickhouse, readings);
     const unhealed: UnhealedReading[] = [];
-    const raiseOrNote = async (reading: SettledReading): Promise<void> => {
-      try {
-        await raise(reading);
-      } catch (error) {
-        if (!(error instanceof TollgateError) || error.code !== 'REDIS_VALUE_REFUSED') throw error;
-        compared.inc({ outcome: 'refused' });
-        unhealed.push({
-          tenantId: reading.tenantId,
-          reason: `quota ${reading.quota.name}: ${error.message}`,
-        });
-      }
-    };
-    for (let from = 0; from < settled.length; from += raisesMax) {
-      await Promise.all(settled.slice(from, from + raisesMax).map(raiseOrNote));
-    }
+    await raiseAll(settled, raise, (reading, error) => {
+      compared.inc({ outcome: 'refused' });
+      unhealed.push({
+        tenantId: reading.tenantId,
+        reason: `quota ${reading.quota.name}: ${error.message}`,
+      });
+    });
     return unhealed;
   }
 
