@@ -7,12 +7,11 @@ import type { Publisher } from '../ingest/accept-event.ts';
 import { acceptedCodings, decodeBody } from '../ingest/content-coding.ts';
 import type { DecodedBody } from '../ingest/content-coding.ts';
 import { eventsOf, plainEventsOf } from '../ingest/http-binding.ts';
-import { shareOf } from '../ingest/ingest-share.ts';
+import { appendShared, shareOf } from '../ingest/ingest-share.ts';
 import type { Member, RequestEvents } from '../ingest/http-binding.ts';
 import { judgeEvents, writeEvents } from '../ingest/publish-events.ts';
 import type { EventResult, Judgement } from '../ingest/publish-events.ts';
 import { bodyBytesMax } from '../json-body.ts';
-import type { EventLog } from '../meter.ts';
 import { plainProblem } from '../problem.ts';
 import { eventsBody } from './answer-schemas.ts';
 
@@ -203,16 +202,12 @@ async function writeShared(
   judgements: readonly Judgement[],
   request: FastifyRequest,
   bytes: number,
-  { gate, events, ingestShare }: ApiOptions,
+  options: ApiOptions,
 ): Promise<EventResult[]> {
-  let last = 0;
-  const log: EventLog = {
-    append: (eventAt) => (last = events.append(eventAt)),
-    flushed: () => events.flushed(),
-  };
-  const results = await writeEvents(judgements, log, gate.logger);
-  if (last > 0) ingestShare.appended(shareOf(callerOf(request)), bytes, last);
-  if (ingestShare.isDurable()) return results;
+  const results = await appendShared(options, shareOf(callerOf(request)), bytes, (log) =>
+    writeEvents(judgements, log, options.gate.logger),
+  );
+  if (options.ingestShare.isDurable()) return results;
   // The disk failed meanwhile: they may be lost with this process, and sent again they still count once.
   return results.map((result) =>
     result.status === 'rejected'

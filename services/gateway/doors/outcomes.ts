@@ -5,8 +5,7 @@ import { eventBounds } from '../../../shared/domain/events/bounds.ts';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
 import { chargeWork } from '../api-work.ts';
 import { callerOf, sendProblem } from '../caller.ts';
-import { shareOf } from '../ingest/ingest-share.ts';
-import type { EventLog } from '../meter.ts';
+import { appendShared, shareOf } from '../ingest/ingest-share.ts';
 import { findDecisions } from '../outcomes/find-decisions.ts';
 import { isExpired, outcomeHoursMax, writeOutcomes } from '../outcomes/write-outcomes.ts';
 import type { Outcome, OutcomeStatus } from '../outcomes/write-outcomes.ts';
@@ -185,17 +184,9 @@ async function report(
     reader,
     gate.clock.now(),
   );
-  let last = 0;
-  const log: EventLog = {
-    append: (eventAt) => (last = events.append(eventAt)),
-    flushed: () => events.flushed(),
-  };
-  const statuses = await writeOutcomes(outcomes, found, {
-    gate,
-    events: log,
-    isDurable: () => ingestShare.isDurable(),
-  });
-  if (last > 0) ingestShare.appended(shareOf(caller), bytes, last);
+  const statuses = await appendShared({ events, ingestShare }, shareOf(caller), bytes, (log) =>
+    writeOutcomes(outcomes, found, { gate, events: log, isDurable: () => ingestShare.isDurable() }),
+  );
   for (const status of statuses) gate.metrics.apiOutcomes.inc({ result: status });
   return { statuses, failure: found.failure };
 }

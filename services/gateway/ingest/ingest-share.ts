@@ -1,4 +1,5 @@
 import type { Identity } from '../../../shared/domain/identity.ts';
+import type { EventLog } from '../meter.ts';
 
 /** What the share needs of the spool. */
 export interface SpoolRoom {
@@ -91,4 +92,20 @@ export function createIngestShare(spool: SpoolRoom): IngestShare {
 /** Whose share of the spool a caller's events take: a service has one of its own, whatever tenants it speaks of. */
 export function shareOf({ service, tenantId }: Identity): string {
   return service === null ? `tenant ${tenantId ?? ''}` : `service ${service}`;
+}
+
+/** Lets `write` append to the spool, and counts what it appended as the publisher's `bytes` until Kafka has it. */
+export async function appendShared<Result>(
+  { events, ingestShare }: { readonly events: EventLog; readonly ingestShare: IngestShare },
+  publisher: string,
+  bytes: number,
+  write: (log: EventLog) => Promise<Result>,
+): Promise<Result> {
+  let last = 0;
+  const result = await write({
+    append: (eventAt) => (last = events.append(eventAt)),
+    flushed: () => events.flushed(),
+  });
+  if (last > 0) ingestShare.appended(publisher, bytes, last);
+  return result;
 }
