@@ -4,7 +4,7 @@ import type { Limit, LimitState } from '../../shared/domain/limit.ts';
 import type { Plan, Policy } from '../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import type { CredentialRefusal, RefusalOfAddress } from '../../shared/identity/refusal.ts';
-import { limitsFor } from '../../shared/policy/match.ts';
+import { isBlocked, limitsFor } from '../../shared/policy/match.ts';
 import type { ApplicableLimits } from '../../shared/policy/match.ts';
 import type { Limiter } from '../../shared/redis/limiter.ts';
 import type { CheckResult } from '../../shared/redis/check.ts';
@@ -235,9 +235,9 @@ function blocked(found: Case, id: string, result: CheckResult, block: Block): Ve
 
 /** Why and until when the tenant is blocked; null where it is not. */
 export function blockOf(record: TenantRecord | null, nowMs: number): Block | null {
-  if (record?.block === undefined) return null;
-  const untilMs = record.block.until === null ? null : Date.parse(record.block.until);
-  return untilMs !== null && untilMs <= nowMs ? null : { untilMs, reason: record.block.reason };
+  const block = record?.block;
+  if (block === undefined || !isBlocked(record, nowMs)) return null;
+  return { untilMs: block.until === null ? null : Date.parse(block.until), reason: block.reason };
 }
 
 function refused(

@@ -95,7 +95,7 @@ function withRecord(base: ApplicableLimits, record: TenantRecord | null, nowMs: 
 /** Whether an operator has blocked the tenant at `nowMs`. */
 export function isBlocked(record: TenantRecord | null, nowMs: number): boolean {
   const block = record?.block;
-  return block !== undefined && (block.until === null || Date.parse(block.until) > nowMs);
+  return block !== undefined && (block.until === null || !(Date.parse(block.until) <= nowMs));
 }
 
 interface Node {
