@@ -25,14 +25,14 @@ module.exports = {
     never(
       'runtime-knows-the-domain-only',
       { path: '^shared/runtime/' },
-      { path: '^(shared|services|dashboards|dev|test)/', pathNot: '^shared/(domain|runtime)/' },
+      { path: '^(shared|services|dashboards|dev|tools|test)/', pathNot: '^shared/(domain|runtime)/' },
       'shared/runtime carries every service: move what is special to one of them there.',
     ),
     never(
       'tenants-know-domain-runtime-and-policy',
       { path: '^shared/tenants/' },
       {
-        path: '^(shared|services|dashboards|dev|test)/',
+        path: '^(shared|services|dashboards|dev|tools|test)/',
         pathNot: '^shared/(domain|runtime|policy|tenants)/',
       },
       'shared/tenants says what a tenant record is: let the caller fetch the rest.',
@@ -40,14 +40,14 @@ module.exports = {
     never(
       'policy-knows-domain-and-runtime',
       { path: '^shared/policy/' },
-      { path: '^(shared|services|dashboards|dev|test)/', pathNot: '^shared/(domain|runtime|policy)/' },
+      { path: '^(shared|services|dashboards|dev|tools|test)/', pathNot: '^shared/(domain|runtime|policy)/' },
       'shared/policy reads a file and answers questions about it: let the caller fetch the rest.',
     ),
     never(
       'identity-knows-domain-runtime-and-policy',
       { path: '^shared/identity/' },
       {
-        path: '^(shared|services|dashboards|dev|test)/',
+        path: '^(shared|services|dashboards|dev|tools|test)/',
         pathNot: '^shared/(domain|runtime|policy|identity)/',
       },
       'shared/identity reads credentials: what it looks them up in is passed to it.',
@@ -63,7 +63,7 @@ module.exports = {
       'stores-do-not-know-each-other',
       { path: '^shared/(redis|kafka|clickhouse)/' },
       {
-        path: '^(shared|services|dashboards|dev|test)/',
+        path: '^(shared|services|dashboards|dev|tools|test)/',
         pathNot: '^shared/(domain|runtime|policy|tenants|$1)/',
       },
       'A service joins two stores; a store knows only what lies below it.',
@@ -77,7 +77,7 @@ module.exports = {
     never(
       'services-stand-on-shared-only',
       { path: '^(services|shared)/' },
-      { path: '^(dashboards|dev|test)/' },
+      { path: '^(dashboards|dev|tools|test)/' },
       'What ships may not need what only builds, tests or starts it.',
     ),
     never(
@@ -96,7 +96,7 @@ module.exports = {
     never(
       'resolvable',
       // A browser's script imports what the console serves.
-      { path: '^(services|shared|dashboards|dev|test)/', pathNot: '^services/console/assets/' },
+      { path: '^(services|shared|dashboards|dev|tools|test)/', pathNot: '^services/console/assets/' },
       { couldNotResolve: true },
       'The import points nowhere: correct its path, or add the package to package.json.',
     ),

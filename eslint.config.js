@@ -32,7 +32,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['dev/**', 'test/**'],
+    files: ['dev/**', 'tools/**', 'test/**'],
     rules: { 'no-console': 'off', '@typescript-eslint/no-non-null-assertion': 'off' },
   },
 );

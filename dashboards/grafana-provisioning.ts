@@ -1,6 +1,6 @@
 import { clickhouseType, clickhouseUid, prometheusUid, runbookUid, uids } from './sources.ts';
-import type { AlertRule } from './rule.ts';
-import { panelOf } from './prometheus-rules.ts';
+import type { AlertRule } from './alerts/rule.ts';
+import { panelOf } from './alerts/prometheus-rules.ts';
 import { folder, settings } from './settings.ts';
 import type { Place } from './settings.ts';
 

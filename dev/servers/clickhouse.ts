@@ -24,14 +24,14 @@ export interface RunningClickHouse extends ServerProcess {
 /** As many queries may run beside one another as there are threads to wait for them. */
 const concurrentQueriesMax = 48;
 
-/** The embedded engine behind ClickHouse's HTTP protocol (`dev/clickhouse`), on loopback. */
+/** The embedded engine behind ClickHouse's HTTP protocol (`tools/clickhouse-local`), on loopback. */
 export async function startClickHouseServer(options: ClickHouseOptions): Promise<RunningClickHouse> {
   const port = await freePort(options.port);
   const url = `http://127.0.0.1:${port}`;
   const started = await startServerProcess({
     name: 'ClickHouse',
     command: process.execPath,
-    args: [join(import.meta.dirname, '..', 'clickhouse', 'main.ts')],
+    args: [join(import.meta.dirname, '../../tools/clickhouse-local/main.ts')],
     env: {
       PORT: String(port),
       HOST: '127.0.0.1',

@@ -2,7 +2,7 @@ import { setImmediate as turnOfLoop } from 'node:timers/promises';
 import type { TouchedCells } from '../../shared/clickhouse/derive.ts';
 import type { TimeBounds } from '../../shared/domain/events/bounds.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
-import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Announcer, TouchedTenant } from './announce.ts';
 import { decode } from './decode.ts';
 import type { StoredCorrection } from './decode.ts';

@@ -1,14 +1,14 @@
-import { periodTotals } from '../../shared/clickhouse/period-totals.ts';
-import type { Span, TenantTotalsRow } from '../../shared/clickhouse/period-totals.ts';
+import { periodTotals } from '../../shared/clickhouse/queries/period-totals.ts';
+import type { Span, TenantTotalsRow } from '../../shared/clickhouse/queries/period-totals.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Amount } from '../../shared/domain/amount.ts';
-import { dateAt, periodAt } from '../../shared/domain/calendar.ts';
+import { dateAt, periodAt } from '../../shared/domain/time/calendar.ts';
 import { jsonMoney } from '../../shared/domain/money.ts';
 import type { PeriodTotals, TenantTotals } from '../../shared/domain/totals.ts';
-import type { DeadLetterWriter } from '../../shared/kafka/dead-letter-writer.ts';
-import type { Producer } from '../../shared/kafka/producer.ts';
-import { sendInPieces } from '../../shared/kafka/send-in-pieces.ts';
-import type { Clock } from '../../shared/runtime/clock.ts';
+import type { DeadLetterWriter } from '../../shared/kafka/dead-letters/writer.ts';
+import type { Producer } from '../../shared/kafka/producer/producer.ts';
+import { sendInPieces } from '../../shared/kafka/producer/send-in-pieces.ts';
+import type { Clock } from '../../shared/runtime/time/clock.ts';
 import { TollgateError } from '../../shared/runtime/errors.ts';
 
 export interface Announcer {

@@ -3,8 +3,8 @@ import {
   foreignKey,
   requestIdentity,
   uuidTimeMs,
-} from '../../shared/clickhouse/event-identity.ts';
-import { readInstant } from '../../shared/domain/instant.ts';
+} from '../../shared/clickhouse/queries/event-identity.ts';
+import { readInstant } from '../../shared/domain/time/instant.ts';
 import type { Correction } from './decode.ts';
 import type { EventStore, WantedEvent } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';

@@ -1,4 +1,8 @@
-import { foreignIdentity, foreignKey, requestIdentity } from '../../shared/clickhouse/event-identity.ts';
+import {
+  foreignIdentity,
+  foreignKey,
+  requestIdentity,
+} from '../../shared/clickhouse/queries/event-identity.ts';
 import { rawRetentionDaysDefault } from '../../shared/clickhouse/migrate.ts';
 import { voidEventType } from '../../shared/domain/correction.ts';
 import { eventBounds, storedTimeBounds } from '../../shared/domain/events/bounds.ts';

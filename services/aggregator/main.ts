@@ -7,18 +7,18 @@ import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { migrate, rawRetentionDaysDefault } from '../../shared/clickhouse/migrate.ts';
 import type { MigrateOptions } from '../../shared/clickhouse/migrate.ts';
 import { storedTimeBounds } from '../../shared/domain/events/bounds.ts';
-import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
+import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafkajs/kafka-config.ts';
 import { brokerTime } from '../../shared/kafka/broker-time.ts';
-import { createKafka } from '../../shared/kafka/kafka.ts';
+import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
-import { createAgreedClock } from '../../shared/runtime/agreed-clock.ts';
+import { createAgreedClock } from '../../shared/runtime/time/agreed-clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { TollgateError } from '../../shared/runtime/errors.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
-import { hostVariable } from '../../shared/runtime/listen-address.ts';
+import { hostVariable } from '../../shared/runtime/http/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createOutageLog } from '../../shared/runtime/outage-log.ts';
-import { createRegistry, listenOps } from '../../shared/runtime/ops.ts';
+import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
 import { runAggregator } from './service.ts';
 
 const configSchema = Type.Object({

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
-import type { Registry } from '../../shared/runtime/ops.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 export type Step = 'decode' | 'resolve' | 'insert' | 'bury' | 'derive' | 'announce';

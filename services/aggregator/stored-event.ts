@@ -1,4 +1,4 @@
-import type { StoredIdentity } from '../../shared/clickhouse/event-identity.ts';
+import type { StoredIdentity } from '../../shared/clickhouse/queries/event-identity.ts';
 import type { UsageFields } from '../../shared/domain/events/read-event.ts';
 import type { NativeColumn } from '../../shared/clickhouse/native.ts';
 

@@ -1,9 +1,9 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { apiKeysOf } from '../../shared/domain/tenant.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
-import type { RejectedMessage } from '../../shared/kafka/consumer-handling.ts';
+import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
-import { readTenantRecord } from '../../shared/kafka/tenant-record.ts';
+import { readTenantRecord } from '../../shared/kafka/tables/tenant-record.ts';
 import { versionMax } from '../../shared/tenants/record-schema.ts';
 
 /**

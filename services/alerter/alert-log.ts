@@ -1,10 +1,10 @@
 import type { AlertEvent } from '../../shared/domain/alert.ts';
-import { followTopic } from '../../shared/kafka/follow-topic.ts';
-import type { Kafka } from '../../shared/kafka/kafka.ts';
-import type { Producer } from '../../shared/kafka/producer.ts';
+import { followTopic } from '../../shared/kafka/tables/follow-topic.ts';
+import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
+import type { Producer } from '../../shared/kafka/producer/producer.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
-import type { Clock } from '../../shared/runtime/clock.ts';
-import type { Registry } from '../../shared/runtime/ops.ts';
+import type { Clock } from '../../shared/runtime/time/clock.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { readAlert } from './alert-record.ts';
 import { createAlertHistory } from './history.ts';
 import type { AlertHistory } from './history.ts';

@@ -2,7 +2,7 @@ import { Ajv } from 'ajv';
 import { Type } from 'typebox';
 import type { AlertEvent } from '../../shared/domain/alert.ts';
 import { idLengthMax } from '../../shared/domain/identity.ts';
-import { readInstant } from '../../shared/domain/instant.ts';
+import { readInstant } from '../../shared/domain/time/instant.ts';
 
 const kinds = ['threshold', 'exceeded', 'forecast', 'recovered', 'rearmed', 'rejections', 'test'] as const;
 const instant = Type.String({ format: 'instant', maxLength: 64 });

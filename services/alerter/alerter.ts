@@ -1,19 +1,19 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
-import { runConsumer } from '../../shared/kafka/consumer.ts';
-import type { Consumer } from '../../shared/kafka/consumer.ts';
-import { createDeadLetterWriter } from '../../shared/kafka/dead-letter-writer.ts';
-import type { Kafka } from '../../shared/kafka/kafka.ts';
-import { createProducer } from '../../shared/kafka/producer.ts';
-import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import { runConsumer } from '../../shared/kafka/consumer/consumer.ts';
+import type { Consumer } from '../../shared/kafka/consumer/consumer.ts';
+import { createDeadLetterWriter } from '../../shared/kafka/dead-letters/writer.ts';
+import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
+import { createProducer } from '../../shared/kafka/producer/producer.ts';
+import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
-import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
-import type { Registry } from '../../shared/runtime/ops.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { createAlertLog } from './alert-log.ts';
 import { followChanges } from './changes.ts';
-import { createCourier } from './deliver/courier.ts';
+import { createCourier } from './deliver/delivery-worker.ts';
 import type { Delivery, RetryPlan } from './deliver/delivery.ts';
 import { createDispatcher } from './deliver/dispatcher.ts';
 import type { Mailer } from './deliver/email.ts';
@@ -22,7 +22,7 @@ import { createDeliveryState } from './deliver/state.ts';
 import { logDeliveries } from './delivery-log.ts';
 import { createEvaluator } from './evaluator.ts';
 import { createHeartbeat } from './heartbeat.ts';
-import { createRejector } from './rejector.ts';
+import { createRejector } from './refusing-limits.ts';
 
 export interface AlerterOptions {
   readonly kafka: Kafka;

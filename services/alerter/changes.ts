@@ -1,6 +1,6 @@
 import type { Boost, TenantRecord } from '../../shared/domain/tenant.ts';
-import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
-import type { Clock } from '../../shared/runtime/clock.ts';
+import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
+import type { Clock } from '../../shared/runtime/time/clock.ts';
 import { messageOf } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 

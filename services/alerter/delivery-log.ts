@@ -1,6 +1,6 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { AlertEvent } from '../../shared/domain/alert.ts';
-import type { RejectedMessage } from '../../shared/kafka/consumer-handling.ts';
+import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import { alertIdOf } from './alert-id.ts';
 import { readDelivery } from './deliver/delivery.ts';

@@ -1,10 +1,10 @@
-import type { PeriodSpan } from '../../shared/domain/calendar.ts';
+import type { PeriodSpan } from '../../shared/domain/time/calendar.ts';
 import type { AlertEvent, AlertKind } from '../../shared/domain/alert.ts';
 import type { Limit } from '../../shared/domain/limit.ts';
 import { alertIdOf } from './alert-id.ts';
 import type { Growth } from './pace.ts';
-import { isExceeded, isTold, rearmed, standing } from './told.ts';
-import type { Told } from './told.ts';
+import { isExceeded, isTold, rearmed, standing } from './sent-alerts.ts';
+import type { Told } from './sent-alerts.ts';
 
 /** One quota of a tenant and how much of it ClickHouse says is used. */
 export interface QuotaUsage {

@@ -1,32 +1,32 @@
 import { LRUCache } from 'lru-cache';
 import { Counter, Histogram } from 'prom-client';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import { settleReadings } from '../../shared/clickhouse/settle-readings.ts';
-import type { SettledReading } from '../../shared/clickhouse/settle-readings.ts';
+import { settleReadings } from '../../shared/clickhouse/queries/settle-readings.ts';
+import type { SettledReading } from '../../shared/clickhouse/queries/settle-readings.ts';
 import type { AlertEvent } from '../../shared/domain/alert.ts';
-import { periodAt } from '../../shared/domain/calendar.ts';
+import { periodAt } from '../../shared/domain/time/calendar.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import type { TenantTotals } from '../../shared/domain/totals.ts';
 import { heartbeatTenant } from '../../shared/domain/identity.ts';
 import { anonymousTenant } from '../../shared/domain/usage-event.ts';
-import type { RejectedMessage } from '../../shared/kafka/consumer-handling.ts';
+import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
-import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
 import { notTotals, readTotals } from '../../shared/kafka/totals-record.ts';
 import { openReading, readingsOf } from '../../shared/policy/quota-readings.ts';
 import type { QuotaReading } from '../../shared/policy/quota-readings.ts';
 import { quotasFor } from '../../shared/policy/quotas.ts';
-import type { Clock } from '../../shared/runtime/clock.ts';
-import type { Registry } from '../../shared/runtime/ops.ts';
+import type { Clock } from '../../shared/runtime/time/clock.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
 import type { AlertLog } from './alert-log.ts';
 import { evaluateQuota, lifted, recovered } from './evaluate.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import { createPace } from './pace.ts';
 import type { Growth, Pace } from './pace.ts';
 import { heavyRejections, rejectionsAlert } from './rejections.ts';
-import type { Rejector } from './rejector.ts';
-import { isExceeded } from './told.ts';
-import type { Told } from './told.ts';
+import type { Rejector } from './refusing-limits.ts';
+import { isExceeded } from './sent-alerts.ts';
+import type { Told } from './sent-alerts.ts';
 
 export interface Evaluator {
   /** Judges announcements and puts what they call for on the alerts topic; answers what is none. Safe to repeat. */

@@ -4,10 +4,10 @@ import type { AlertEvent } from '../../shared/domain/alert.ts';
 import { heartbeatTenant } from '../../shared/domain/identity.ts';
 import type { TenantTotals } from '../../shared/domain/totals.ts';
 import type { UsageCloudEvent } from '../../shared/domain/usage-event.ts';
-import type { Producer } from '../../shared/kafka/producer.ts';
+import type { Producer } from '../../shared/kafka/producer/producer.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
-import type { Clock } from '../../shared/runtime/clock.ts';
-import type { Registry } from '../../shared/runtime/ops.ts';
+import type { Clock } from '../../shared/runtime/time/clock.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
 
 /** usage topic → aggregator → ClickHouse → totals topic → evaluate → alerts topic → dispatch: here it ends, untold. */
 export interface Heartbeat {

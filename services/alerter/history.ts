@@ -1,6 +1,6 @@
 import type { AlertEvent } from '../../shared/domain/alert.ts';
-import { isExceeded, nothingToldOf, withEvent } from './told.ts';
-import type { Told } from './told.ts';
+import { isExceeded, nothingToldOf, withEvent } from './sent-alerts.ts';
+import type { Told } from './sent-alerts.ts';
 
 /**
  * Everything told in the periods that are not long over, folded from the alerts topic. Adding an event twice, or two

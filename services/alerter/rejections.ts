@@ -1,4 +1,4 @@
-import { periodAt } from '../../shared/domain/calendar.ts';
+import { periodAt } from '../../shared/domain/time/calendar.ts';
 import type { AlertEvent } from '../../shared/domain/alert.ts';
 import { alertIdOf } from './alert-id.ts';
 import type { Growth } from './pace.ts';

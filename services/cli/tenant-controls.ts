@@ -1,5 +1,5 @@
 import type { Command, Invocation, Report } from './command.ts';
-import { instantExample, readInstant } from '../../shared/domain/instant.ts';
+import { instantExample, readInstant } from '../../shared/domain/time/instant.ts';
 import { UsageMistake, endAfter, needed, operand, optional } from './command.ts';
 import { pathOf } from './tenant-commands.ts';
 

@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import type { Policy } from '../../shared/domain/policy.ts';
-import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
 import { createCredentials } from '../../shared/identity/credentials.ts';
 import type { Credentials } from '../../shared/identity/credentials.ts';
-import type { Limiter } from '../../shared/redis/limiter.ts';
-import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Limiter } from '../../shared/redis/decision/limiter.ts';
+import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
-import type { Registry } from '../../shared/runtime/ops.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { createAdminApp } from './admin/app.ts';
 import { createWebApp } from './web-app.ts';
 import { createPortalMetrics } from './metrics.ts';

@@ -1,9 +1,13 @@
-import { getDeadLetter, listDeadLetters, replayDeadLetter } from '../../shared/kafka/dead-letters.ts';
-import type { FiledDeadLetter } from '../../shared/kafka/dead-letters.ts';
-import type { Kafka } from '../../shared/kafka/kafka.ts';
-import type { Producer } from '../../shared/kafka/producer.ts';
-import { replayDeadLetters } from '../../shared/kafka/replay-dead-letters.ts';
-import type { ReplayReport, ReplaySelection } from '../../shared/kafka/replay-dead-letters.ts';
+import {
+  getDeadLetter,
+  listDeadLetters,
+  replayDeadLetter,
+} from '../../shared/kafka/dead-letters/dead-letters.ts';
+import type { FiledDeadLetter } from '../../shared/kafka/dead-letters/dead-letters.ts';
+import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
+import type { Producer } from '../../shared/kafka/producer/producer.ts';
+import { replayDeadLetters } from '../../shared/kafka/dead-letters/replay.ts';
+import type { ReplayReport, ReplaySelection } from '../../shared/kafka/dead-letters/replay.ts';
 import { TollgateError } from '../../shared/runtime/errors.ts';
 
 /** A message that could not be read, as people look at it. */

@@ -1,5 +1,5 @@
 import { Counter, Histogram } from 'prom-client';
-import type { Registry } from '../../shared/runtime/ops.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
 
 export interface ConsoleMetrics {
   /** By listener (admin, web) and class of status (2xx, …). */

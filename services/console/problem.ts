@@ -1,5 +1,5 @@
-import { textOfFaults } from '../../shared/runtime/schema-faults.ts';
-import type { Fault } from '../../shared/runtime/schema-faults.ts';
+import { textOfFaults } from '../../shared/runtime/http/schema-faults.ts';
+import type { Fault } from '../../shared/runtime/http/schema-faults.ts';
 
 /** What an operation of the console refuses, as a value. Rendered as RFC 9457 problem+json or as a page's message. */
 export interface Refusal {

@@ -1,5 +1,5 @@
 import type { AlertEvent } from '../../shared/domain/alert.ts';
-import type { Producer } from '../../shared/kafka/producer.ts';
+import type { Producer } from '../../shared/kafka/producer/producer.ts';
 
 export interface TestMessages {
   /** Asks the alerter to send a test message; it takes the same way as an alert. */

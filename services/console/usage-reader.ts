@@ -1,20 +1,25 @@
 import { addAmounts } from '../../shared/domain/amount.ts';
 import type { Amount } from '../../shared/domain/amount.ts';
-import { periodAt } from '../../shared/domain/calendar.ts';
+import { periodAt } from '../../shared/domain/time/calendar.ts';
 import { moneyOf } from '../../shared/domain/money.ts';
 import type { Money } from '../../shared/domain/money.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { anonymousTenant, requestEventType } from '../../shared/domain/usage-event.ts';
 import type { ClickHouseReader } from '../../shared/clickhouse/client.ts';
-import { withMoney } from '../../shared/clickhouse/money-rows.ts';
-import type { MoneyAsText } from '../../shared/clickhouse/money-rows.ts';
-import { periodTotals } from '../../shared/clickhouse/period-totals.ts';
-import type { TenantTotalsRow } from '../../shared/clickhouse/period-totals.ts';
+import { withMoney } from '../../shared/clickhouse/queries/money-rows.ts';
+import type { MoneyAsText } from '../../shared/clickhouse/queries/money-rows.ts';
+import { periodTotals } from '../../shared/clickhouse/queries/period-totals.ts';
+import type { TenantTotalsRow } from '../../shared/clickhouse/queries/period-totals.ts';
 import { createQueryShares } from '../../shared/clickhouse/query-shares.ts';
 import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
-import type { Registry } from '../../shared/runtime/ops.ts';
-import { completeThrough, decisionById, recentRefusals, usageSeries } from '../../shared/clickhouse/usage.ts';
-import type { UsageEventRow, UsagePoint } from '../../shared/clickhouse/usage.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
+import {
+  completeThrough,
+  decisionById,
+  recentRefusals,
+  usageSeries,
+} from '../../shared/clickhouse/queries/usage.ts';
+import type { UsageEventRow, UsagePoint } from '../../shared/clickhouse/queries/usage.ts';
 
 export type GraphSpan = '24h' | '30d';
 

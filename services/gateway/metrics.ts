@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { createTally } from '../../shared/runtime/tally.ts';
-import type { Verdict } from './verdict.ts';
+import type { Verdict } from './enforcer/verdict.ts';
 
 /** What the gateway counts. Labels are bounded: plans and limits are names of the policy, the rest words of the code. */
 export interface GatewayMetrics {

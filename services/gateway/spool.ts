@@ -1,8 +1,8 @@
 import type { UsageCloudEvent } from '../../shared/domain/usage-event.ts';
-import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Clock } from '../../shared/runtime/time/clock.ts';
 import { TollgateError } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
-import type { Registry } from '../../shared/runtime/ops.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { createDisk } from './spool/disk.ts';
 import type { FoundFolder } from './spool/disk.ts';
 import { spoolMetrics } from './spool/metrics.ts';

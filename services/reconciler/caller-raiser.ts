@@ -1,8 +1,8 @@
 import { Counter } from 'prom-client';
 import { addressPart } from '../../shared/redis/keys.ts';
-import type { Limiter } from '../../shared/redis/limiter.ts';
+import type { Limiter } from '../../shared/redis/decision/limiter.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
-import type { Registry } from '../../shared/runtime/ops.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { callerReadingsOfAll } from './caller-readings.ts';
 import type { CallerQuestion, CallerReading } from './caller-readings.ts';
 import type { Drift } from './drift.ts';

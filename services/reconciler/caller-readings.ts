@@ -1,20 +1,20 @@
 import { addAmounts } from '../../shared/domain/amount.ts';
 import type { Amount } from '../../shared/domain/amount.ts';
-import { periodAt } from '../../shared/domain/calendar.ts';
-import type { PeriodSpan } from '../../shared/domain/calendar.ts';
+import { periodAt } from '../../shared/domain/time/calendar.ts';
+import type { PeriodSpan } from '../../shared/domain/time/calendar.ts';
 import type { CalendarPeriod, Limit } from '../../shared/domain/limit.ts';
 import { isQuota, isTenantQuota, zoneOf } from '../../shared/domain/quota.ts';
 import type { Quota } from '../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import { anonymousTenant } from '../../shared/domain/usage-event.ts';
-import { readConsumedByCaller } from '../../shared/clickhouse/consumed-by-caller.ts';
-import type { CallerConsumed } from '../../shared/clickhouse/consumed-by-caller.ts';
+import { readConsumedByCaller } from '../../shared/clickhouse/queries/consumed-by-caller.ts';
+import type { CallerConsumed } from '../../shared/clickhouse/queries/consumed-by-caller.ts';
 import { openReading } from '../../shared/policy/quota-readings.ts';
 import { quotasFor } from '../../shared/policy/quotas.ts';
 import { addressPart } from '../../shared/redis/keys.ts';
-import type { Caller } from '../../shared/redis/subjects.ts';
-import { subjectKind } from '../../shared/redis/windows.ts';
-import type { SubjectKind } from '../../shared/redis/windows.ts';
+import type { Caller } from '../../shared/redis/decision/subjects.ts';
+import { subjectKind } from '../../shared/redis/decision/windows.ts';
+import type { SubjectKind } from '../../shared/redis/decision/windows.ts';
 import { zonesOf } from './rebuild.ts';
 import type { RebuildQuestion } from './rebuild.ts';
 

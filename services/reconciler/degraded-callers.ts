@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { createOutageLog } from '../../shared/runtime/outage-log.ts';
 import type { CallerRaiser } from './caller-raiser.ts';

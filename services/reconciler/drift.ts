@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { Gauge } from 'prom-client';
-import type { Clock } from '../../shared/runtime/clock.ts';
-import type { Registry } from '../../shared/runtime/ops.ts';
+import type { Clock } from '../../shared/runtime/time/clock.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
 
 /** Redis minus ClickHouse of the counters compared lately, by direction. */
 export interface Drift {

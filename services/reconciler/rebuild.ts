@@ -1,6 +1,6 @@
 import { addAmounts } from '../../shared/domain/amount.ts';
 import type { Amount } from '../../shared/domain/amount.ts';
-import { periodAt } from '../../shared/domain/calendar.ts';
+import { periodAt } from '../../shared/domain/time/calendar.ts';
 import type { CalendarPeriod } from '../../shared/domain/limit.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { isTenantQuota, zoneOf } from '../../shared/domain/quota.ts';
@@ -8,8 +8,8 @@ import type { Quota } from '../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import { anonymousTenant } from '../../shared/domain/usage-event.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import { readConsumed } from '../../shared/clickhouse/consumed.ts';
-import type { Consumed } from '../../shared/clickhouse/consumed.ts';
+import { readConsumed } from '../../shared/clickhouse/queries/consumed.ts';
+import type { Consumed } from '../../shared/clickhouse/queries/consumed.ts';
 import { openReading } from '../../shared/policy/quota-readings.ts';
 import type { QuotaReading } from '../../shared/policy/quota-readings.ts';
 import { quotasFor } from '../../shared/policy/quotas.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { zoneOf } from '../../shared/domain/quota.ts';
-import type { TenantDirectory } from '../../shared/kafka/tenant-directory.ts';
+import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
 import { messageOf } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 

@@ -1,14 +1,14 @@
 import type { ClickHouse } from '../clickhouse/client.ts';
-import { readConsumed } from '../clickhouse/consumed.ts';
-import { settleReadings } from '../clickhouse/settle-readings.ts';
-import { periodAt } from '../domain/calendar.ts';
+import { readConsumed } from '../clickhouse/queries/consumed.ts';
+import { settleReadings } from '../clickhouse/queries/settle-readings.ts';
+import { periodAt } from '../domain/time/calendar.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
 import { anonymousTenant } from '../domain/usage-event.ts';
 import { openReading } from '../policy/quota-readings.ts';
 import type { QuotaReading } from '../policy/quota-readings.ts';
 import { quotasFor } from '../policy/quotas.ts';
-import type { Limiter } from '../redis/limiter.ts';
+import type { Limiter } from '../redis/decision/limiter.ts';
 
 /** A quota counter in Redis that is ahead of what ClickHouse counts, though everything had time to arrive. */
 export interface CounterDifference {

@@ -1,6 +1,6 @@
 import type { ClickHouse } from '../clickhouse/client.ts';
-import { firstPlaces, storedIdentities } from '../clickhouse/stored-identities.ts';
-import type { IdentityKey, StoredIdentityRow } from '../clickhouse/stored-identities.ts';
+import { firstPlaces, storedIdentities } from '../clickhouse/queries/stored-identities.ts';
+import type { IdentityKey, StoredIdentityRow } from '../clickhouse/queries/stored-identities.ts';
 import type { LogRecord } from './log-record.ts';
 
 /** Why a record of the log has no row under its own offset; `lost` where nothing says why. */

@@ -1,8 +1,13 @@
 import { amendEventType, voidEventType } from '../domain/correction.ts';
-import { readInstant } from '../domain/instant.ts';
+import { readInstant } from '../domain/time/instant.ts';
 import { requestEventType } from '../domain/usage-event.ts';
-import { foreignIdentity, foreignKey, requestIdentity, uuidTimeMs } from '../clickhouse/event-identity.ts';
-import type { IdentityKey } from '../clickhouse/stored-identities.ts';
+import {
+  foreignIdentity,
+  foreignKey,
+  requestIdentity,
+  uuidTimeMs,
+} from '../clickhouse/queries/event-identity.ts';
+import type { IdentityKey } from '../clickhouse/queries/stored-identities.ts';
 import { eventOf } from '../kafka/cloud-event.ts';
 import type { ConsumedMessage } from '../kafka/message.ts';
 

@@ -1,5 +1,5 @@
 import type { ClickHouse } from '../clickhouse/client.ts';
-import type { ConsumedRange } from '../kafka/consumed-window.ts';
+import type { ConsumedRange } from '../kafka/offsets/consumed-window.ts';
 
 /**
  * When the topic was created again, by partition: where rows were stored before the first record of the topic was made,

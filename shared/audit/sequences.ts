@@ -1,9 +1,9 @@
 import type { ClickHouse } from '../clickhouse/client.ts';
-import { missingBetween, storedNumbers, withoutNumbers } from '../clickhouse/number-gaps.ts';
-import type { MissingRange, SeriesNumbers } from '../clickhouse/number-gaps.ts';
+import { missingBetween, storedNumbers, withoutNumbers } from '../clickhouse/queries/number-gaps.ts';
+import type { MissingRange, SeriesNumbers } from '../clickhouse/queries/number-gaps.ts';
 import { readSpoolRun } from '../domain/spool-run.ts';
 import type { SpoolRun } from '../domain/spool-run.ts';
-import type { OffsetRange } from '../kafka/read-range.ts';
+import type { OffsetRange } from '../kafka/offsets/read-range.ts';
 import type { SpoolNumber } from './log-record.ts';
 import type { Recreations } from './recreations.ts';
 

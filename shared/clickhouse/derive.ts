@@ -1,5 +1,5 @@
 import type { ClickHouse } from './client.ts';
-import { inChunks } from './period-totals.ts';
+import { inChunks } from './queries/period-totals.ts';
 
 /** What a block of events touched. */
 export interface TouchedCells {

@@ -1,6 +1,6 @@
 import { Gauge } from 'prom-client';
 import { TollgateError } from '../runtime/errors.ts';
-import type { Registry } from '../runtime/ops.ts';
+import type { Registry } from '../runtime/http/ops.ts';
 import type { ClickHouseReader } from './client.ts';
 
 export interface QueryShares {

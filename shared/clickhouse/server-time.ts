@@ -1,4 +1,4 @@
-import type { ClockSource } from '../runtime/agreed-clock.ts';
+import type { ClockSource } from '../runtime/time/agreed-clock.ts';
 import type { ClickHouseReader } from './client.ts';
 
 /** The clock of the ClickHouse server that answers. */

@@ -1,8 +1,8 @@
-import type { CorsPolicy } from './cors.ts';
+import type { CorsPolicy } from './request/cors.ts';
 import type { Limit, Mode, SlowDown } from './limit.ts';
 import type { MeterDefinition } from './meter.ts';
 import type { Price } from './money.ts';
-import type { RequestReading } from './request-reading.ts';
+import type { RequestReading } from './request/request-reading.ts';
 
 export interface Plan {
   readonly name: string;

@@ -1,5 +1,5 @@
-import { dateAt, zoneNamed } from './calendar.ts';
-import type { PeriodSpan } from './calendar.ts';
+import { dateAt, zoneNamed } from './time/calendar.ts';
+import type { PeriodSpan } from './time/calendar.ts';
 import type { CalendarPeriod, Limit } from './limit.ts';
 import type { TenantRecord } from './tenant.ts';
 import type { TenantTotals } from './totals.ts';

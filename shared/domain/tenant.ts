@@ -1,4 +1,4 @@
-import { readInstant } from './instant.ts';
+import { readInstant } from './time/instant.ts';
 
 /** A temporary increase of one limit. Ends by itself at `ends_at`. */
 export interface Boost {

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { KeyHolder } from '../domain/tenant.ts';
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/time/clock.ts';
 import type { CallerReading, RefusedReading } from './reading.ts';
 import { badCredential, undecidedCredential } from './refusal.ts';
 import type { CredentialRefusal } from './refusal.ts';

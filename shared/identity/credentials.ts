@@ -1,7 +1,7 @@
 import type { JwtPolicy, Policy } from '../domain/policy.ts';
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/time/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { Registry } from '../runtime/ops.ts';
+import type { Registry } from '../runtime/http/ops.ts';
 import { apiKeyPrefix, createApiKeys } from './api-keys.ts';
 import type { KeyDirectory } from './api-keys.ts';
 import { createKeySets } from './key-sets.ts';

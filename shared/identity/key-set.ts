@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { CryptoKey, JWSHeaderParameters } from 'jose';
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/time/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { fetchKeys, kidLengthMax } from './fetch-keys.ts';
 import type { PublishedKey } from './fetch-keys.ts';

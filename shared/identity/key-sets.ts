@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { JwtKeys } from '../domain/policy.ts';
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/time/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createKeySet } from './key-set.ts';
 import type { KeySet } from './key-set.ts';

@@ -1,5 +1,5 @@
 import { Counter, Gauge } from 'prom-client';
-import type { Registry } from '../runtime/ops.ts';
+import type { Registry } from '../runtime/http/ops.ts';
 
 export interface IdentityMetrics {
   readonly fetches: Counter<'result'>;

@@ -4,7 +4,7 @@ import { decodeJwt, decodeProtectedHeader, errors, jwtVerify } from 'jose';
 import type { CryptoKey, JWSHeaderParameters, JWTPayload, JWTVerifyOptions } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { JwtPolicy } from '../domain/policy.ts';
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/time/clock.ts';
 import { readClaims } from './claims.ts';
 import { explainToken } from './explain-token.ts';
 import type { KeySearch, KeySet, VerificationKey } from './key-set.ts';

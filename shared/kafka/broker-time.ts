@@ -1,9 +1,9 @@
 import type { Producer } from 'kafkajs';
-import type { ClockSource } from '../runtime/agreed-clock.ts';
+import type { ClockSource } from '../runtime/time/agreed-clock.ts';
 import { TollgateError } from '../runtime/errors.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
-import { within } from './deadline.ts';
-import type { Kafka, KafkaConnection } from './kafka.ts';
+import { within } from './kafkajs/deadline.ts';
+import type { Kafka, KafkaConnection } from './kafkajs/kafka.ts';
 import type { Topics } from './topics.ts';
 
 /**

@@ -1,8 +1,8 @@
 import type { Admin } from 'kafkajs';
 import { TollgateError } from '../runtime/errors.ts';
-import { createAdminLine } from './admin-line.ts';
-import { pause } from './deadline.ts';
-import type { Kafka } from './kafka.ts';
+import { createAdminLine } from './kafkajs/admin-line.ts';
+import { pause } from './kafkajs/deadline.ts';
+import type { Kafka } from './kafkajs/kafka.ts';
 import type { Topics } from './topics.ts';
 
 export interface TopicPlan {

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { RecordEntry, RecordHeader } from './decoding/log-entry.ts';
+import type { RecordEntry, RecordHeader } from './kafkajs/decoding/log-entry.ts';
 
 /** A record as a handler gets it. */
 export interface ConsumedMessage {

@@ -1,6 +1,6 @@
 import { Ajv } from 'ajv';
 import { Type } from 'typebox';
-import { readInstant } from '../domain/instant.ts';
+import { readInstant } from '../domain/time/instant.ts';
 import type { TenantTotals } from '../domain/totals.ts';
 import type { ConsumedMessage } from './message.ts';
 

@@ -6,11 +6,11 @@ import type { Registry } from 'prom-client';
 import type { Policy } from '../domain/policy.ts';
 import { TollgateError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { compilePolicy } from './compile.ts';
-import { crosscheck } from './crosscheck.ts';
+import { compilePolicy } from './file/compile.ts';
+import { crosscheck } from './file/crosscheck.ts';
 import { registerLimitGauge } from './limit-gauge.ts';
-import { readDocument } from './mistakes.ts';
-import { validateFile } from './validate.ts';
+import { readDocument } from './file/mistakes.ts';
+import { validateFile } from './file/validate.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

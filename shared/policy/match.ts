@@ -1,8 +1,8 @@
 import type { Limit } from '../domain/limit.ts';
 import type { ApiLimits, Plan, Policy, Route } from '../domain/policy.ts';
 import type { Boost, TenantRecord } from '../domain/tenant.ts';
-import type { Segments, Target } from '../domain/target.ts';
-import { parsePattern } from './pattern.ts';
+import type { Segments, Target } from '../domain/request/target.ts';
+import { parsePattern } from './file/pattern.ts';
 
 /** What `routeFor` answers where servers could serve a request as one route or another. */
 export const ambiguous = Symbol('ambiguous');

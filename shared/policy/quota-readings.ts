@@ -1,5 +1,5 @@
-import { periodAt } from '../domain/calendar.ts';
-import type { PeriodSpan } from '../domain/calendar.ts';
+import { periodAt } from '../domain/time/calendar.ts';
+import type { PeriodSpan } from '../domain/time/calendar.ts';
 import type { Policy } from '../domain/policy.ts';
 import { consumedIn, zoneOf } from '../domain/quota.ts';
 import type { Quota } from '../domain/quota.ts';

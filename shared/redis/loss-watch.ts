@@ -3,7 +3,7 @@ import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
 import { within } from './deadline.ts';
 import { readScript, runScript } from './scripts.ts';
-import { slotOf } from './slots.ts';
+import { slotOf } from './cluster/slots.ts';
 
 /** A server whose counters are not known to be right. */
 export interface LostServer {

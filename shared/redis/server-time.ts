@@ -1,4 +1,4 @@
-import type { ClockSource } from '../runtime/agreed-clock.ts';
+import type { ClockSource } from '../runtime/time/agreed-clock.ts';
 import type { RedisClient } from './client.ts';
 
 /** The clock of a Redis server, on a cluster of any one of them. */

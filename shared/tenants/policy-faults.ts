@@ -1,7 +1,7 @@
 import type { Limit } from '../domain/limit.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
-import type { Fault } from '../runtime/schema-faults.ts';
+import type { Fault } from '../runtime/http/schema-faults.ts';
 
 /** Names that an override or a boost may speak of. */
 export function limitNames(policy: Policy): readonly string[] {

@@ -2,12 +2,12 @@ import { Ajv } from 'ajv';
 import type { ValidateFunction } from 'ajv';
 import { Type } from 'typebox';
 import type { TSchema } from 'typebox';
-import { isTimeZone } from '../domain/calendar.ts';
-import { readInstant } from '../domain/instant.ts';
+import { isTimeZone } from '../domain/time/calendar.ts';
+import { readInstant } from '../domain/time/instant.ts';
 import { isEmailAddress, isWebAddress } from '../domain/notification-target.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
-import { faultsIn } from '../runtime/schema-faults.ts';
-import type { Fault } from '../runtime/schema-faults.ts';
+import { faultsIn } from '../runtime/http/schema-faults.ts';
+import type { Fault } from '../runtime/http/schema-faults.ts';
 import { closed, settings, tenantRecordSchema } from './record-schema.ts';
 
 /** The formats of `record-schema.ts`, for any ajv that validates a part of it. */

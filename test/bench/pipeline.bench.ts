@@ -5,7 +5,7 @@ import { freePort } from '../../dev/servers/free-port.ts';
 import { startKafkaServer } from '../../dev/servers/kafka.ts';
 import { startRedisServer } from '../../dev/servers/redis.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
-import { createKafka } from '../../shared/kafka/kafka.ts';
+import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { median, table } from './bench.ts';

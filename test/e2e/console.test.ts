@@ -2,8 +2,8 @@ import { chromium } from 'playwright-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needProgram } from '../../dev/packages.ts';
-import { adminToken, createBed } from '../integration/console/bed.ts';
-import type { Bed } from '../integration/console/bed.ts';
+import { adminToken, createBed } from '../integration/console/fixture.ts';
+import type { Bed } from '../integration/console/fixture.ts';
 import { uniqueName } from '../support/servers.ts';
 import { storeUsage } from '../support/stored-usage.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { alertRules } from '../../dashboards/alert-rules.ts';
+import { alertRules } from '../../dashboards/alerts/alert-rules.ts';
 import { builtDashboards } from '../../dashboards/render.ts';
 import { interpolate } from '../integration/dashboards/grafana-variables.ts';
 import { runPolicy } from '../support/policy-run.ts';

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { alertRules } from '../../dashboards/alert-rules.ts';
+import { alertRules } from '../../dashboards/alerts/alert-rules.ts';
 import { copyCheckout } from '../support/checkout.ts';
 import type { Checkout, StackFile, StartedStack } from '../support/checkout.ts';
 import { eventually } from '../support/servers.ts';

@@ -3,8 +3,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pino } from 'pino';
-import { createKafka } from '../../shared/kafka/kafka.ts';
-import { listDeadLetters } from '../../shared/kafka/dead-letters.ts';
+import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
+import { listDeadLetters } from '../../shared/kafka/dead-letters/dead-letters.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { runPolicy } from '../support/policy-run.ts';
 import type { PolicyRun } from '../support/policy-run.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { adminToken, createBed } from '../integration/console/bed.ts';
-import type { Bed } from '../integration/console/bed.ts';
+import { adminToken, createBed } from '../integration/console/fixture.ts';
+import type { Bed } from '../integration/console/fixture.ts';
 import { service, useApi } from '../integration/gateway/api.ts';
 import { operationsOf } from '../support/openapi-document.ts';
 import type { NamedOperation, OpenApiDocument } from '../support/openapi-document.ts';

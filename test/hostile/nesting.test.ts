@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createBed } from '../integration/console/bed.ts';
-import type { Bed } from '../integration/console/bed.ts';
+import { createBed } from '../integration/console/fixture.ts';
+import type { Bed } from '../integration/console/fixture.ts';
 import { service, useApi } from '../integration/gateway/api.ts';
 import { uniqueName } from '../support/servers.ts';
 

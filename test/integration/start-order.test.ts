@@ -5,7 +5,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { pino } from 'pino';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import { migrate } from '../../shared/clickhouse/migrate.ts';
-import { createKafka } from '../../shared/kafka/kafka.ts';
+import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { createLateServer } from '../faults/start/late-server.ts';

@@ -10,7 +10,7 @@ import { SignJWT } from 'jose';
 import { pino } from 'pino';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import { createKafka } from '../../shared/kafka/kafka.ts';
+import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { servers, uniqueNamespace } from './servers.ts';

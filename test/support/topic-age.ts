@@ -1,4 +1,4 @@
-import type { Kafka } from '../../shared/kafka/kafka.ts';
+import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
 
 /** Sends a record of an earlier time, so that the topic is as old as it: rows stored since then are of this topic. */
 export async function ageTopic(kafka: Kafka, topic: string, atMs: number): Promise<void> {

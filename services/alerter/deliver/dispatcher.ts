@@ -1,11 +1,11 @@
 import type { AlertEvent } from '../../../shared/domain/alert.ts';
-import type { RejectedMessage } from '../../../shared/kafka/consumer-handling.ts';
+import type { RejectedMessage } from '../../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
-import type { TenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
-import type { Clock } from '../../../shared/runtime/clock.ts';
+import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { readAlert } from '../alert-record.ts';
 import type { Heartbeat } from '../heartbeat.ts';
-import type { Courier } from './courier.ts';
+import type { Courier } from './delivery-worker.ts';
 import { deliveryKeyOf } from './delivery.ts';
 import type { Delivery } from './delivery.ts';
 import type { DeliveryState } from './state.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../../shared/runtime/clock.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Delivery } from './delivery.ts';
 import { deliveryKeyOf } from './delivery.ts';
 

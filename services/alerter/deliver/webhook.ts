@@ -1,5 +1,5 @@
 import type { AlertEvent } from '../../../shared/domain/alert.ts';
-import type { Clock } from '../../../shared/runtime/clock.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { AttemptOutcome } from './delivery.ts';
 import type { Post } from './post.ts';
 import { signatureOf } from './signature.ts';

@@ -3,7 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyReply, RawServerDefault
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { problem } from '../problem.ts';
 import type { Outcome } from '../problem.ts';
-import type { Fault } from '../../../shared/runtime/schema-faults.ts';
+import type { Fault } from '../../../shared/runtime/http/schema-faults.ts';
 
 export type AdminApp = FastifyInstance<
   RawServerDefault,

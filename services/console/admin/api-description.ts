@@ -1,4 +1,4 @@
-import type { ApiDescription } from '../../../shared/runtime/openapi.ts';
+import type { ApiDescription } from '../../../shared/runtime/http/openapi.ts';
 
 /** What `GET /admin/openapi.json` says besides what the operations say. */
 export const apiDescription: ApiDescription = {

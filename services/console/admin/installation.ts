@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import { readInstant } from '../../../shared/domain/instant.ts';
+import { readInstant } from '../../../shared/domain/time/instant.ts';
 import type { ConsoleParts } from '../console.ts';
 import { recentChanges } from '../tenants/audit-trail.ts';
 import type { AdminApp } from './answer.ts';

@@ -1,4 +1,4 @@
-import type { UsagePoint } from '../../../shared/clickhouse/usage.ts';
+import type { UsagePoint } from '../../../shared/clickhouse/queries/usage.ts';
 import type { GraphSpan } from '../usage-reader.ts';
 import { count, stamp } from './format.ts';
 import { html } from './html.ts';

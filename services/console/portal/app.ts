@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { declareAccess } from '../../../shared/runtime/access.ts';
+import { declareAccess } from '../../../shared/runtime/http/access.ts';
 import type { ConsoleParts } from '../console.ts';
 import { registerData } from './data.ts';
 import { guidePage } from './guide-page.ts';

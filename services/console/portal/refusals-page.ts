@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import type { UsageEventRow } from '../../../shared/clickhouse/usage.ts';
+import type { UsageEventRow } from '../../../shared/clickhouse/queries/usage.ts';
 import type { ConsoleParts } from '../console.ts';
 import { count, span, stamp } from '../pages/format.ts';
 import { html } from '../pages/html.ts';

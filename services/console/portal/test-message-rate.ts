@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../../../shared/runtime/clock.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
 export interface TestMessageRate {
   /** Counts a test message of the tenant; false when it has had as many as it may for now. */

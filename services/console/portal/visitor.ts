@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import { disconnectSignal } from '../../../shared/runtime/disconnect-signal.ts';
+import { disconnectSignal } from '../../../shared/runtime/http/disconnect-signal.ts';
 import type { ConsoleParts } from '../console.ts';
 import type { UsageReader } from '../usage-reader.ts';
 import type { HtmlValue } from '../pages/html.ts';

@@ -1,9 +1,9 @@
-import { periodAt } from '../../../shared/domain/calendar.ts';
+import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { zoneOfLimit } from '../../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import type { UsageEventRow } from '../../../shared/clickhouse/usage.ts';
+import type { UsageEventRow } from '../../../shared/clickhouse/queries/usage.ts';
 import { limitsFor } from '../../../shared/policy/match.ts';
 import { count, windowName } from '../pages/format.ts';
 

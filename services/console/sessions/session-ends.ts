@@ -1,9 +1,9 @@
-import type { Kafka } from '../../../shared/kafka/kafka.ts';
-import type { Producer } from '../../../shared/kafka/producer.ts';
-import { readTable } from '../../../shared/kafka/table.ts';
+import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
+import type { Producer } from '../../../shared/kafka/producer/producer.ts';
+import { readTable } from '../../../shared/kafka/tables/table.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
-import type { Clock } from '../../../shared/runtime/clock.ts';
-import type { Registry } from '../../../shared/runtime/ops.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import type { Signed } from './signed.ts';
 
 /**

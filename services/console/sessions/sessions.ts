@@ -1,5 +1,5 @@
 import type { KeyHolder } from '../../../shared/domain/tenant.ts';
-import type { Clock } from '../../../shared/runtime/clock.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { SessionEnds } from './session-ends.ts';
 import { tenantOwner } from './signed.ts';

@@ -4,7 +4,7 @@ import type { Policy } from '../../../shared/domain/policy.ts';
 import { createClientAddresses } from '../../../shared/identity/client-address.ts';
 import type { ClientAddresses } from '../../../shared/identity/client-address.ts';
 import { addressPart } from '../../../shared/redis/keys.ts';
-import type { Clock } from '../../../shared/runtime/clock.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
 /**
  * Counts failed sign-ins by client address: behind trusted proxies the address that they name, and of IPv6 the /64, which

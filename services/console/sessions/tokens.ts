@@ -1,6 +1,6 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { SignJWT, jwtVerify } from 'jose';
-import type { Clock } from '../../../shared/runtime/clock.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { claimsOf, linkOf, operatorSessionOf, tenantSessionOf } from './signed.ts';
 import type { Claims, Link, OperatorSession, SessionSource, Signed, TenantSession } from './signed.ts';
 

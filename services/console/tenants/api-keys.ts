@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { instantExample, readInstant } from '../../../shared/domain/instant.ts';
+import { instantExample, readInstant } from '../../../shared/domain/time/instant.ts';
 import { apiKeysOf, keyEndMs } from '../../../shared/domain/tenant.ts';
 import type { ApiKey, TenantRecord } from '../../../shared/domain/tenant.ts';
 import { apiKeyPrefix, hashApiKey } from '../../../shared/identity/api-keys.ts';

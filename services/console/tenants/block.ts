@@ -1,5 +1,5 @@
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import { instantExample, readInstant } from '../../../shared/domain/instant.ts';
+import { instantExample, readInstant } from '../../../shared/domain/time/instant.ts';
 import { isBlocked } from '../../../shared/policy/match.ts';
 import { stamp } from '../pages/format.ts';
 import { done, refused } from '../problem.ts';

@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Boost, TenantRecord } from '../../../shared/domain/tenant.ts';
-import { instantExample, readInstant } from '../../../shared/domain/instant.ts';
+import { instantExample, readInstant } from '../../../shared/domain/time/instant.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { limitNames } from '../../../shared/tenants/policy-faults.ts';
 import { stamp } from '../pages/format.ts';

@@ -1,10 +1,10 @@
-import { periodAt } from '../../../shared/domain/calendar.ts';
+import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import { problemOfTenantId } from '../../../shared/domain/identity.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
-import type { Clock } from '../../../shared/runtime/clock.ts';
-import type { Limiter } from '../../../shared/redis/limiter.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { done, refused } from '../problem.ts';
 import type { Outcome, Refusal } from '../problem.ts';
 import type { UsageReader } from '../usage-reader.ts';

@@ -1,7 +1,7 @@
 import { mergePatch } from '../../../shared/domain/merge-patch.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import type { Fault } from '../../../shared/runtime/schema-faults.ts';
+import type { Fault } from '../../../shared/runtime/http/schema-faults.ts';
 import { faultsUnderPolicy } from '../../../shared/tenants/policy-faults.ts';
 import { faultsInSettings } from '../../../shared/tenants/record-faults.ts';
 import { settingNames } from '../../../shared/tenants/record-schema.ts';

@@ -1,7 +1,7 @@
 import type { LimitState } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import type { Limiter } from '../../../shared/redis/limiter.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { blockNow } from './block.ts';
 import { limitsOfTenant, usedOf } from './limits.ts';
 import type { HeldLimit, HeldLimits } from './limits.ts';

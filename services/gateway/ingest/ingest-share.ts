@@ -1,5 +1,5 @@
 import type { Identity } from '../../../shared/domain/identity.ts';
-import type { EventLog } from '../meter.ts';
+import type { EventLog } from '../metering/meter.ts';
 
 /** What the share needs of the spool. */
 export interface SpoolRoom {

@@ -3,7 +3,7 @@ import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import { mapInSlices } from '../../../shared/runtime/map-in-slices.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
-import type { EventLog } from '../meter.ts';
+import type { EventLog } from '../metering/meter.ts';
 import { acceptEvent } from './accept-event.ts';
 import type { Publisher } from './accept-event.ts';
 import type { EventGroups } from './event-groups.ts';

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
-import type { Verdict } from '../verdict.ts';
+import type { Verdict } from '../enforcer/verdict.ts';
 
 /** A decision about a request that an application answers, as far as its outcome needs it. */
 export interface CheckedDecision {

@@ -1,8 +1,8 @@
-import { requestsByIds } from '../../../shared/clickhouse/requests-by-ids.ts';
+import { requestsByIds } from '../../../shared/clickhouse/queries/requests-by-ids.ts';
 import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
 import type { Identity } from '../../../shared/domain/identity.ts';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
-import { problemOfUser } from '../caller.ts';
+import { problemOfUser } from '../listeners/caller.ts';
 import type { CheckedDecision, CheckedDecisions } from './checked-decisions.ts';
 
 export interface FoundDecisions {

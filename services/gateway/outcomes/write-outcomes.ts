@@ -1,10 +1,10 @@
-import { uuidTimeMs } from '../../../shared/clickhouse/event-identity.ts';
+import { uuidTimeMs } from '../../../shared/clickhouse/queries/event-identity.ts';
 import { amendEventType } from '../../../shared/domain/correction.ts';
 import type { CorrectionData } from '../../../shared/domain/correction.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
-import type { Gate } from '../gate.ts';
-import type { EventLog } from '../meter.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
+import type { EventLog } from '../metering/meter.ts';
 import type { CheckedDecision } from './checked-decisions.ts';
 import type { FoundDecisions } from './find-decisions.ts';
 

@@ -2,7 +2,7 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { addressPart } from '../../../shared/redis/keys.ts';
 import { remoteAddress } from '../../../shared/identity/client-address.ts';
-import type { Gate } from '../gate.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
 import type { TransportBounds } from './bounds.ts';
 import type { Fault } from './fault.ts';
 import { answerOnSocket, unknownRequest } from './socket-answer.ts';

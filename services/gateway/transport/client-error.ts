@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Gate } from '../gate.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
 import type { Fault } from './fault.ts';
 import { afterResponse, connectionOf, failRequest } from './connection.ts';
 import { discard } from './linger.ts';

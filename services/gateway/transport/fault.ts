@@ -1,4 +1,4 @@
-import type { Unreadable } from '../../../shared/domain/target.ts';
+import type { Unreadable } from '../../../shared/domain/request/target.ts';
 
 /** Why a request cannot be served as it was sent: the answer to it. */
 export interface Fault extends Omit<Unreadable, 'status'> {

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Gate } from '../gate.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
 import { boundConnections } from './admission.ts';
 import type { TransportBounds } from './bounds.ts';
 import { answerClientError } from './client-error.ts';

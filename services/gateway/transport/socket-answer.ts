@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
-import type { Gate } from '../gate.ts';
-import { limitHeaders } from '../headers.ts';
-import { anonymous } from '../identify.ts';
-import type { Identified } from '../identify.ts';
-import { problemOf, problemType } from '../problem.ts';
-import type { Problem } from '../problem.ts';
-import type { Verdict } from '../verdict.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
+import { limitHeaders } from '../responses/headers.ts';
+import { anonymous } from '../enforcer/identify.ts';
+import type { Identified } from '../enforcer/identify.ts';
+import { problemOf, problemType } from '../responses/problem.ts';
+import type { Problem } from '../responses/problem.ts';
+import type { Verdict } from '../enforcer/verdict.ts';
 import type { Fault } from './fault.ts';
 import { endAndDiscard } from './linger.ts';
 

@@ -1,6 +1,6 @@
 import type { CorrectionData } from '../correction.ts';
 import { idLengthMax } from '../identity.ts';
-import { instantExample, readInstant } from '../instant.ts';
+import { instantExample, readInstant } from '../time/instant.ts';
 import { eventBounds } from './bounds.ts';
 import { EventRejection, fieldsOf, integer, money, number, object, requiredText } from './fields.ts';
 import type { Fields } from './fields.ts';

@@ -2,7 +2,7 @@ import { amendEventType, voidEventType } from '../correction.ts';
 import { outcomes } from '../decision.ts';
 import type { Outcome } from '../decision.ts';
 import { idLengthMax, problemOfId } from '../identity.ts';
-import { instantExample, readInstant } from '../instant.ts';
+import { instantExample, readInstant } from '../time/instant.ts';
 import type { Money } from '../money.ts';
 import { spoolRunLengthMax } from '../spool-run.ts';
 import { refundEventType, requestEventType } from '../usage-event.ts';

@@ -3,13 +3,13 @@ import { runAggregator } from '../../../services/aggregator/service.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
-import type { Kafka } from '../../../shared/kafka/kafka.ts';
-import { createProducer } from '../../../shared/kafka/producer.ts';
+import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
+import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
-import { systemClock } from '../../../shared/runtime/clock.ts';
+import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { createLifecycle } from '../../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
-import { createRegistry } from '../../../shared/runtime/ops.ts';
+import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import { requestEvent } from '../../integration/aggregator/events.ts';
 
 export interface Backlog {

@@ -2,20 +2,20 @@
 // Prints its port, ends with its parent.
 import { createHash } from 'node:crypto';
 import { fastify } from 'fastify';
-import { createGate } from '../../../services/gateway/gate.ts';
-import type { GateOptions } from '../../../services/gateway/gate.ts';
-import { tollgate } from '../../../services/gateway/plugin.ts';
-import { startPublisher } from '../../../services/gateway/publish.ts';
+import { createGate } from '../../../services/gateway/enforcer/enforcer.ts';
+import type { GateOptions } from '../../../services/gateway/enforcer/enforcer.ts';
+import { tollgate } from '../../../services/gateway/entrypoints/plugin.ts';
+import { startPublisher } from '../../../services/gateway/metering/publish.ts';
 import { openSpool } from '../../../services/gateway/spool.ts';
-import { createKafka } from '../../../shared/kafka/kafka.ts';
+import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
-import { createConcurrency } from '../../../shared/redis/concurrency.ts';
-import { createLimiter } from '../../../shared/redis/limiter.ts';
-import { systemClock as clock } from '../../../shared/runtime/clock.ts';
+import { createConcurrency } from '../../../shared/redis/leases/concurrency.ts';
+import { createLimiter } from '../../../shared/redis/decision/limiter.ts';
+import { systemClock as clock } from '../../../shared/runtime/time/clock.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
-import { createRegistry } from '../../../shared/runtime/ops.ts';
+import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 
 const [redisUrl, brokers, directory] = process.argv.slice(2);
 if (redisUrl === undefined || brokers === undefined || directory === undefined) {

@@ -8,7 +8,7 @@ import type { ServerProcess } from '../../../dev/servers/server-process.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
-import { createKafka } from '../../../shared/kafka/kafka.ts';
+import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 import { startUpstream } from '../../faults/whole-path/load.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createOpsServer } from '../../../shared/runtime/ops.ts';
+import { createOpsServer } from '../../../shared/runtime/http/ops.ts';
 import {
   as,
   limitHeadersOf,
@@ -9,7 +9,7 @@ import {
   startUpstream,
 } from '../../integration/gateway/gateway.ts';
 import type { TestGateway, TestUpstream } from '../../integration/gateway/gateway.ts';
-import { rawRequest, sendRaw } from '../../integration/gateway/raw-request.ts';
+import { rawRequest, sendRaw } from '../../integration/gateway/http/raw-request.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { startProxy } from './proxies.ts';
 import type { ProxyName, ProxyTargets, RunningProxy } from './proxies.ts';

@@ -1,8 +1,8 @@
 // Goal: whatever a real engine does to an insert, the aggregator keeps its block and every event counts once.
 // Method: an engine of the test's own under steady load; each trouble in turn, then every level is counted.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { allEqual, counts, createBed } from '../../integration/aggregator/bed.ts';
-import type { Bed, RunningAggregator } from '../../integration/aggregator/bed.ts';
+import { allEqual, counts, createBed } from '../../integration/aggregator/fixture.ts';
+import type { Bed, RunningAggregator } from '../../integration/aggregator/fixture.ts';
 import { requestEvent } from '../../integration/aggregator/events.ts';
 import { eventually, startClickHouse } from '../../support/servers.ts';
 

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { startServices } from '../../support/services.ts';
 import type { RunningService } from '../../support/services.ts';
 import { eventually, servers } from '../../support/servers.ts';
-import { allEqual, counts, createBed } from '../../integration/aggregator/bed.ts';
+import { allEqual, counts, createBed } from '../../integration/aggregator/fixture.ts';
 import { requestEvent } from '../../integration/aggregator/events.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';

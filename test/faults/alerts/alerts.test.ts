@@ -5,11 +5,11 @@
  * generated ones; only ranges, `for` and the pauses of evaluation and grouping are shorter, all by the same factor.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { alertRules } from '../../../dashboards/alert-rules.ts';
+import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
 import { runbookUid } from '../../../dashboards/sources.ts';
 import { eventually } from '../../support/servers.ts';
-import { startAlertBed } from './bed.ts';
-import type { AlertBed } from './bed.ts';
+import { startAlertBed } from './fixture.ts';
+import type { AlertBed } from './fixture.ts';
 import { causes } from './causes.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';

@@ -1,5 +1,5 @@
 import { uniqueName } from '../../support/servers.ts';
-import type { AlertBed } from './bed.ts';
+import type { AlertBed } from './fixture.ts';
 
 /** Calls of a new tenant through each of the gateways. */
 export async function asks(

@@ -4,14 +4,14 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { createKafka } from '../../../shared/kafka/kafka.ts';
-import { createProducer } from '../../../shared/kafka/producer.ts';
+import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
+import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { startIssuer } from '../../unit/identity/issuer.ts';
 import { asks } from './asks.ts';
 import { bulkyEvents, damageSegments } from './damaged-spool.ts';
-import type { AlertBed } from './bed.ts';
+import type { AlertBed } from './fixture.ts';
 import { keepDoing } from './keep-doing.ts';
 
 /** A fault that really happens, and how it is ended. What `cause` answers is called to heal it. */

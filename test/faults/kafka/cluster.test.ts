@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { Kafka } from '../../../shared/kafka/kafka.ts';
-import { createProducer } from '../../../shared/kafka/producer.ts';
+import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
+import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { committedSum, kafkaAt, newConsumer, textsOf } from '../../integration/kafka/connection.ts';
 import type { KafkaCluster } from './cluster.ts';

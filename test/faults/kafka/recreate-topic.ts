@@ -1,4 +1,4 @@
-import type { Kafka } from '../../../shared/kafka/kafka.ts';
+import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { eventually } from '../../support/servers.ts';
 
 /** Deletes a topic with all its records and creates it again under the same name: its offsets begin at 0 once more. */

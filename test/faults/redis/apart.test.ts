@@ -2,9 +2,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { createConcurrency } from '../../../shared/redis/concurrency.ts';
-import { createSessions } from '../../../shared/redis/sessions.ts';
-import { slotOf } from '../../../shared/redis/slots.ts';
+import { createConcurrency } from '../../../shared/redis/leases/concurrency.ts';
+import { createSessions } from '../../../shared/redis/leases/sessions.ts';
+import { slotOf } from '../../../shared/redis/cluster/slots.ts';
 import { eventually, servers, startRedis, uniqueName } from '../../support/servers.ts';
 import { startCluster } from '../../integration/redis/cluster.ts';
 import { connected, limitOf, limiterOn, logger, requestOf } from '../../integration/redis/limiters.ts';

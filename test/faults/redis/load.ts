@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import type { RedisClient } from '../../../shared/redis/client.ts';
-import type { Limiter } from '../../../shared/redis/limiter.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { eventually } from '../../support/servers.ts';
 import { connected, limitOf, limiterOn, requestOf } from '../../integration/redis/limiters.ts';
 

@@ -4,9 +4,9 @@
 // end. A node that decides everything never exceeds a limit at all.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Limit } from '../../../shared/domain/limit.ts';
-import type { CheckRequest } from '../../../shared/redis/check.ts';
+import type { CheckRequest } from '../../../shared/redis/decision/check.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
-import type { Limiter } from '../../../shared/redis/limiter.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { connected, limitOf, limiterOn, requestOf } from '../../integration/redis/limiters.ts';
 import { eventually, startRedis, uniqueName } from '../../support/servers.ts';
 import { outageOf, runOutages } from './outages.ts';

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { createKafka } from '../../../shared/kafka/kafka.ts';
+import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 import type { Installation } from '../../support/services.ts';
 import { setClockFor } from '../clocks/faults.ts';

@@ -6,8 +6,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../../support/servers.ts';
 import type { Installation } from '../../support/services.ts';
-import { makeBed, settled } from './bed.ts';
-import type { Bed } from './bed.ts';
+import { makeBed, settled } from './fixture.ts';
+import type { Bed } from './fixture.ts';
 import { startLoad } from './load.ts';
 
 const crashes = process.env['TOLLGATE_FAULTS'] === 'long' ? 50 : 2;

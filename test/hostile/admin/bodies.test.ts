@@ -3,9 +3,9 @@ import { Registry } from 'prom-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mergePatch } from '../../../shared/domain/merge-patch.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import { createTenantDirectory } from '../../../shared/kafka/tenant-directory.ts';
-import { createBed } from '../../integration/console/bed.ts';
-import type { Bed } from '../../integration/console/bed.ts';
+import { createTenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
+import { createBed } from '../../integration/console/fixture.ts';
+import type { Bed } from '../../integration/console/fixture.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createBed } from '../../integration/console/bed.ts';
-import type { Bed } from '../../integration/console/bed.ts';
+import { createBed } from '../../integration/console/fixture.ts';
+import type { Bed } from '../../integration/console/fixture.ts';
 import { post, visit } from '../../integration/console/browser.ts';
 import { uniqueName } from '../../support/servers.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { adminToken, createBed } from '../../integration/console/bed.ts';
-import type { Bed } from '../../integration/console/bed.ts';
+import { adminToken, createBed } from '../../integration/console/fixture.ts';
+import type { Bed } from '../../integration/console/fixture.ts';
 import { get, post, visit } from '../../integration/console/browser.ts';
 import { uniqueName } from '../../support/servers.ts';
 

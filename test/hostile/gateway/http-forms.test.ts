@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { serviceToken, startGateway, startUpstream } from '../../integration/gateway/gateway.ts';
 import type { TestGateway, TestUpstream } from '../../integration/gateway/gateway.ts';
-import { exchangeRaw, openRaw } from '../../integration/gateway/raw-connection.ts';
-import type { RawResponse } from '../../integration/gateway/raw-connection.ts';
+import { exchangeRaw, openRaw } from '../../integration/gateway/http/raw-connection.ts';
+import type { RawResponse } from '../../integration/gateway/http/raw-connection.ts';
 import { eventually } from '../../support/servers.ts';
 
 /**

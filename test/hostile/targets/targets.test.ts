@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startGateway } from '../../integration/gateway/gateway.ts';
 import type { TestGateway } from '../../integration/gateway/gateway.ts';
-import { rawRequest, sendRaw } from '../../integration/gateway/raw-request.ts';
+import { rawRequest, sendRaw } from '../../integration/gateway/http/raw-request.ts';
 import { upstreamKinds } from './upstreams.ts';
 import type { Upstream } from './upstreams.ts';
 

@@ -1,5 +1,5 @@
 import { uniqueName } from '../../support/servers.ts';
-import { adminToken } from '../console/bed.ts';
+import { adminToken } from '../console/fixture.ts';
 
 /** A request to a route that its credential opens, and what it then answers. */
 export interface Sample {

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { Access, RouteAccess } from '../../../shared/runtime/access.ts';
+import type { Access, RouteAccess } from '../../../shared/runtime/http/access.ts';
 import { clientOf } from './client.ts';
 import type { Call } from './client.ts';
 import type { Sample, Samples } from './routes.ts';

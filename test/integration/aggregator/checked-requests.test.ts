@@ -1,13 +1,13 @@
 // Goal: what analysts see of a checked request is what the application reports of it, however and whenever it arrives.
 // Method: the events of a real gateway's api listener go through Kafka to a real aggregator and ClickHouse.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createLogEnds } from '../../../shared/kafka/log-ends.ts';
+import { createLogEnds } from '../../../shared/kafka/offsets/log-ends.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { policy, service } from '../gateway/api.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import type { TestGateway } from '../gateway/gateway.ts';
-import { createBed } from './bed.ts';
-import type { Bed } from './bed.ts';
+import { createBed } from './fixture.ts';
+import type { Bed } from './fixture.ts';
 
 let bed: Bed;
 let gateway: TestGateway;

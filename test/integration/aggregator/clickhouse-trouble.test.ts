@@ -1,7 +1,7 @@
 // Goal: whatever ClickHouse does, the aggregator lives, keeps its block and loses nothing.
 import { expect, test } from 'vitest';
 import { eventually, startClickHouse } from '../../support/servers.ts';
-import { allEqual, counts, createBed } from './bed.ts';
+import { allEqual, counts, createBed } from './fixture.ts';
 import { requestEvent } from './events.ts';
 
 test('ClickHouse killed under load and back: unready meanwhile, then every event counted once', async () => {

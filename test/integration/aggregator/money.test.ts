@@ -5,8 +5,8 @@ import { eventually, uniqueName } from '../../support/servers.ts';
 import { policy, service } from '../gateway/api.ts';
 import { as, startGateway } from '../gateway/gateway.ts';
 import type { TestGateway } from '../gateway/gateway.ts';
-import { createBed } from './bed.ts';
-import type { Bed } from './bed.ts';
+import { createBed } from './fixture.ts';
+import type { Bed } from './fixture.ts';
 import { meterEvent, requestEvent } from './events.ts';
 
 let bed: Bed;

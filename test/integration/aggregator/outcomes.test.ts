@@ -3,8 +3,8 @@
 import { afterEach, expect, test } from 'vitest';
 import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
 import { eventually } from '../../support/servers.ts';
-import { createBed } from './bed.ts';
-import type { Bed } from './bed.ts';
+import { createBed } from './fixture.ts';
+import type { Bed } from './fixture.ts';
 import { meterEvent, requestEvent } from './events.ts';
 
 let bed: Bed;

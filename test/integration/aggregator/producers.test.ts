@@ -2,12 +2,12 @@
 // Method: a real aggregator between real Kafka and the real ClickHouse engine.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { amendEventType } from '../../../shared/domain/correction.ts';
-import { listDeadLetters, replayDeadLetter } from '../../../shared/kafka/dead-letters.ts';
-import { createProducer } from '../../../shared/kafka/producer.ts';
-import { createRegistry } from '../../../shared/runtime/ops.ts';
+import { listDeadLetters, replayDeadLetter } from '../../../shared/kafka/dead-letters/dead-letters.ts';
+import { createProducer } from '../../../shared/kafka/producer/producer.ts';
+import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import { eventually } from '../../support/servers.ts';
-import { allEqual, counts, createBed } from './bed.ts';
-import type { Bed } from './bed.ts';
+import { allEqual, counts, createBed } from './fixture.ts';
+import type { Bed } from './fixture.ts';
 import { meterEvent } from './events.ts';
 
 let bed: Bed;

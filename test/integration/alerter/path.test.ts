@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createKafka } from '../../../shared/kafka/kafka.ts';
-import { createProducer } from '../../../shared/kafka/producer.ts';
+import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
+import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';

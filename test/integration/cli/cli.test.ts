@@ -4,12 +4,12 @@ import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { deadLetterRecord } from '../../../shared/kafka/dead-letter.ts';
+import { deadLetterRecord } from '../../../shared/kafka/dead-letters/dead-letter.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { ageTopic } from '../../support/topic-age.ts';
-import { adminToken, createBed } from '../console/bed.ts';
-import type { Bed } from '../console/bed.ts';
+import { adminToken, createBed } from '../console/fixture.ts';
+import type { Bed } from '../console/fixture.ts';
 
 let bed: Bed;
 let adminUrl: string;

@@ -4,7 +4,7 @@ import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { deriveTotals } from '../../../shared/clickhouse/derive.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
-import { periodTotals } from '../../../shared/clickhouse/period-totals.ts';
+import { periodTotals } from '../../../shared/clickhouse/queries/period-totals.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
 const startMs = Date.UTC(2026, 9, 31, 23, 0);

@@ -5,8 +5,8 @@ import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { deriveTotals } from '../../../shared/clickhouse/derive.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
-import { periodTotals } from '../../../shared/clickhouse/period-totals.ts';
-import { usageSeries } from '../../../shared/clickhouse/usage.ts';
+import { periodTotals } from '../../../shared/clickhouse/queries/period-totals.ts';
+import { usageSeries } from '../../../shared/clickhouse/queries/usage.ts';
 import { moneyText } from '../../../shared/domain/money.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 

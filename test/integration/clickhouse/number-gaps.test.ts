@@ -3,10 +3,14 @@ import { afterEach, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { deriveTotals } from '../../../shared/clickhouse/derive.ts';
-import { compareLevels } from '../../../shared/clickhouse/level-sums.ts';
+import { compareLevels } from '../../../shared/clickhouse/queries/level-sums.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
-import { bucketNumbers, missingBetween, storedNumbers } from '../../../shared/clickhouse/number-gaps.ts';
-import type { MissingRange } from '../../../shared/clickhouse/number-gaps.ts';
+import {
+  bucketNumbers,
+  missingBetween,
+  storedNumbers,
+} from '../../../shared/clickhouse/queries/number-gaps.ts';
+import type { MissingRange } from '../../../shared/clickhouse/queries/number-gaps.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
 const startMs = Date.UTC(2026, 10, 20, 12);

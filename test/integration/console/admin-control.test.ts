@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
-import { createBed } from './bed.ts';
-import type { Bed, BedOptions } from './bed.ts';
+import { createBed } from './fixture.ts';
+import type { Bed, BedOptions } from './fixture.ts';
 
 let bed: Bed;
 beforeAll(async () => {

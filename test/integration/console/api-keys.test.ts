@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { uniqueName } from '../../support/servers.ts';
-import { createBed } from './bed.ts';
-import type { Answer, Bed } from './bed.ts';
+import { createBed } from './fixture.ts';
+import type { Answer, Bed } from './fixture.ts';
 import { get, post } from './browser.ts';
 
 let bed: Bed;

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Bed } from './bed.ts';
+import type { Bed } from './fixture.ts';
 
 /** What a browser got. */
 export interface Page {

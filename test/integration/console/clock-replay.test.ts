@@ -1,13 +1,13 @@
 // Goal: events of a node whose clock was far ahead, which became dead letters, are counted once they are sent again with
 // their times corrected, as the runbook says.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { replayDeadLetters } from '../../../shared/kafka/replay-dead-letters.ts';
-import { createProducer } from '../../../shared/kafka/producer.ts';
-import type { Producer } from '../../../shared/kafka/producer.ts';
-import { createRegistry } from '../../../shared/runtime/ops.ts';
+import { replayDeadLetters } from '../../../shared/kafka/dead-letters/replay.ts';
+import { createProducer } from '../../../shared/kafka/producer/producer.ts';
+import type { Producer } from '../../../shared/kafka/producer/producer.ts';
+import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
-import { createBed } from '../aggregator/bed.ts';
-import type { Bed } from '../aggregator/bed.ts';
+import { createBed } from '../aggregator/fixture.ts';
+import type { Bed } from '../aggregator/fixture.ts';
 import { meterEvent, requestEvent } from '../aggregator/events.ts';
 
 const hourMs = 3_600_000;

@@ -1,14 +1,14 @@
 // Goal: dead letters are sent again in bulk, by reason, tenant and time, counted before they are sent, with their times
 // corrected where a clock was wrong.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { deadLetterRecord } from '../../../shared/kafka/dead-letter.ts';
-import type { NewDeadLetter } from '../../../shared/kafka/dead-letter.ts';
+import { deadLetterRecord } from '../../../shared/kafka/dead-letters/dead-letter.ts';
+import type { NewDeadLetter } from '../../../shared/kafka/dead-letters/dead-letter.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
-import { readRange } from '../../../shared/kafka/read-range.ts';
-import { readTopicEnds } from '../../../shared/kafka/topic-ends.ts';
+import { readRange } from '../../../shared/kafka/offsets/read-range.ts';
+import { readTopicEnds } from '../../../shared/kafka/offsets/topic-ends.ts';
 import { uniqueName } from '../../support/servers.ts';
-import { createBed } from './bed.ts';
-import type { Bed } from './bed.ts';
+import { createBed } from './fixture.ts';
+import type { Bed } from './fixture.ts';
 
 let bed: Bed;
 beforeAll(async () => {

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { deadLetterRecord } from '../../../shared/kafka/dead-letter.ts';
-import { readTopicEnds } from '../../../shared/kafka/topic-ends.ts';
+import { deadLetterRecord } from '../../../shared/kafka/dead-letters/dead-letter.ts';
+import { readTopicEnds } from '../../../shared/kafka/offsets/topic-ends.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { ageTopic } from '../../support/topic-age.ts';
-import { createBed } from './bed.ts';
-import type { Bed } from './bed.ts';
+import { createBed } from './fixture.ts';
+import type { Bed } from './fixture.ts';
 
 let bed: Bed;
 beforeAll(async () => {

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
-import { createBed } from './bed.ts';
-import type { Bed } from './bed.ts';
+import { createBed } from './fixture.ts';
+import type { Bed } from './fixture.ts';
 import { get, post, visit } from './browser.ts';
 
 let bed: Bed;

@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually, uniqueName } from '../../support/servers.ts';
-import { createBed } from './bed.ts';
-import type { Bed } from './bed.ts';
+import { createBed } from './fixture.ts';
+import type { Bed } from './fixture.ts';
 import { visit } from './browser.ts';
 
 const open = new Set<Socket>();

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createSessionEnds } from '../../../services/console/sessions/session-ends.ts';
 import type { SessionEnds } from '../../../services/console/sessions/session-ends.ts';
-import type { Producer } from '../../../shared/kafka/producer.ts';
+import type { Producer } from '../../../shared/kafka/producer/producer.ts';
 import { TollgateError } from '../../../shared/runtime/errors.ts';
-import { createRegistry } from '../../../shared/runtime/ops.ts';
+import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
-import { createBed } from './bed.ts';
-import type { Bed } from './bed.ts';
+import { createBed } from './fixture.ts';
+import type { Bed } from './fixture.ts';
 
 let bed: Bed;
 const opened: SessionEnds[] = [];

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, uniqueName } from '../../support/servers.ts';
-import { adminToken, createBed } from './bed.ts';
-import type { Bed } from './bed.ts';
+import { adminToken, createBed } from './fixture.ts';
+import type { Bed } from './fixture.ts';
 import { get, post } from './browser.ts';
 import type { Page } from './browser.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
-import { adminToken, createBed } from './bed.ts';
-import type { Bed } from './bed.ts';
+import { adminToken, createBed } from './fixture.ts';
+import type { Bed } from './fixture.ts';
 
 let bed: Bed;
 let key: string;

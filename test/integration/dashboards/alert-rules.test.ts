@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { alertRules } from '../../../dashboards/alert-rules.ts';
+import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
 import { renderAll } from '../../../dashboards/render.ts';
 import { needProgram } from '../../../dev/packages.ts';
 

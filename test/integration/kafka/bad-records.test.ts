@@ -3,14 +3,14 @@ import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { expect, onTestFinished, test } from 'vitest';
-import { createDeadLetterWriter } from '../../../shared/kafka/dead-letter-writer.ts';
-import { listDeadLetters } from '../../../shared/kafka/dead-letters.ts';
+import { createDeadLetterWriter } from '../../../shared/kafka/dead-letters/writer.ts';
+import { listDeadLetters } from '../../../shared/kafka/dead-letters/dead-letters.ts';
 import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
-import type { Kafka } from '../../../shared/kafka/kafka.ts';
+import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
-import { systemClock } from '../../../shared/runtime/clock.ts';
+import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { TollgateError } from '../../../shared/runtime/errors.ts';
 import { eventually, startKafka, uniqueName, uniqueNamespace } from '../../support/servers.ts';
 import {

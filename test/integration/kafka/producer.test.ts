@@ -1,7 +1,7 @@
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { partitionOf } from '../../../shared/kafka/partition.ts';
-import { createProducer } from '../../../shared/kafka/producer.ts';
+import { partitionOf } from '../../../shared/kafka/producer/partition.ts';
+import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { kafkaAt, newConsumer, newProducer, newTopics, numbered, textsOf } from './connection.ts';
 

@@ -1,10 +1,10 @@
 // Goal: usage of an aborted transaction is never handled, and an open one holds up nothing but itself.
 // Method: real transactional producers, on one partition with records of others around theirs.
 import { expect, onTestFinished, test, vi } from 'vitest';
-import type { Kafka } from '../../../shared/kafka/kafka.ts';
-import { createLogEnds } from '../../../shared/kafka/log-ends.ts';
-import { readRange } from '../../../shared/kafka/read-range.ts';
-import { readTopicEnds } from '../../../shared/kafka/topic-ends.ts';
+import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
+import { createLogEnds } from '../../../shared/kafka/offsets/log-ends.ts';
+import { readRange } from '../../../shared/kafka/offsets/read-range.ts';
+import { readTopicEnds } from '../../../shared/kafka/offsets/topic-ends.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { committedSum, newConsumer, newProducer, newTopics } from './connection.ts';
 

@@ -5,8 +5,8 @@ import { promisify } from 'node:util';
 import openapiTS, { astToString } from 'openapi-typescript';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually, uniqueName } from '../../support/servers.ts';
-import { adminToken, createBed } from '../console/bed.ts';
-import type { Bed } from '../console/bed.ts';
+import { adminToken, createBed } from '../console/fixture.ts';
+import type { Bed } from '../console/fixture.ts';
 import { service, useApi } from '../gateway/api.ts';
 
 /**

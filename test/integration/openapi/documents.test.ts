@@ -6,11 +6,11 @@ import { promisify } from 'node:util';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { RouteAccess } from '../../../shared/runtime/access.ts';
+import type { RouteAccess } from '../../../shared/runtime/http/access.ts';
 import { operationsOf } from '../../support/openapi-document.ts';
 import type { OpenApiDocument } from '../../support/openapi-document.ts';
-import { createBed } from '../console/bed.ts';
-import type { Bed } from '../console/bed.ts';
+import { createBed } from '../console/fixture.ts';
+import type { Bed } from '../console/fixture.ts';
 import { useApi } from '../gateway/api.ts';
 
 // Goal: each listener describes itself completely, so that clients can be generated and fuzzers can judge every answer.

@@ -4,7 +4,7 @@ import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { recreateTopic } from '../../faults/kafka/recreate-topic.ts';
 import { eventually } from '../../support/servers.ts';
 import { meterEvent } from '../aggregator/events.ts';
-import { spoolRun as run, stamped, upTo, useAuditBed } from './audit-bed.ts';
+import { spoolRun as run, stamped, upTo, useAuditBed } from './audit-fixture.ts';
 
 const fixture = useAuditBed();
 const { audit, drained, requests, send } = fixture;

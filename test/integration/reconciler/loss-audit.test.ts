@@ -6,10 +6,10 @@ import { Registry } from 'prom-client';
 import { startLossAudit } from '../../../services/reconciler/loss-audit.ts';
 import { voidEventType } from '../../../shared/domain/correction.ts';
 import { spoolRunName } from '../../../shared/domain/spool-run.ts';
-import { systemClock } from '../../../shared/runtime/clock.ts';
+import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { eventually } from '../../support/servers.ts';
 import { meterEvent, requestEvent } from '../aggregator/events.ts';
-import { openedAtMs, spoolRun as run, stamped, upTo, useAuditBed } from './audit-bed.ts';
+import { openedAtMs, spoolRun as run, stamped, upTo, useAuditBed } from './audit-fixture.ts';
 
 const logger = pino({ level: 'silent' });
 const fixture = useAuditBed();

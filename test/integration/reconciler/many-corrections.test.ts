@@ -6,7 +6,7 @@ import { amendEventType } from '../../../shared/domain/correction.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { policyOf } from '../../unit/policy/text.ts';
 import { meterEvent, requestEvent } from '../aggregator/events.ts';
-import { spoolRun, stamped, useAuditBed } from './audit-bed.ts';
+import { spoolRun, stamped, useAuditBed } from './audit-fixture.ts';
 
 const policy = policyOf({
   plans:

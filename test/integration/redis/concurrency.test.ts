@@ -3,10 +3,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { SessionKind } from '../../../shared/domain/policy.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
-import { createConcurrency } from '../../../shared/redis/concurrency.ts';
-import type { Concurrency } from '../../../shared/redis/concurrency.ts';
-import type { Permit } from '../../../shared/redis/permit.ts';
-import { createSessions } from '../../../shared/redis/sessions.ts';
+import { createConcurrency } from '../../../shared/redis/leases/concurrency.ts';
+import type { Concurrency } from '../../../shared/redis/leases/concurrency.ts';
+import type { Permit } from '../../../shared/redis/leases/permit.ts';
+import { createSessions } from '../../../shared/redis/leases/sessions.ts';
 import { eventually, servers, uniqueName } from '../../support/servers.ts';
 import { connected, limitOf, logger } from './limiters.ts';
 

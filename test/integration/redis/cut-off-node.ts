@@ -1,17 +1,17 @@
 import { Registry } from 'prom-client';
-import { createBackfill } from '../../../shared/redis/backfill.ts';
-import type { CheckRequest } from '../../../shared/redis/check.ts';
+import { createBackfill } from '../../../shared/redis/fallback/backfill.ts';
+import type { CheckRequest } from '../../../shared/redis/decision/check.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
-import { createDispatch } from '../../../shared/redis/dispatch.ts';
-import type { Answer } from '../../../shared/redis/dispatch.ts';
-import { createLocalLedger } from '../../../shared/redis/local-ledger.ts';
-import { createLocalLimiter } from '../../../shared/redis/local-limiter.ts';
-import { createLimiterMetrics } from '../../../shared/redis/metrics.ts';
-import { createPeriodCache } from '../../../shared/redis/periods.ts';
-import { createSubjects } from '../../../shared/redis/subjects.ts';
-import { shapeOf } from '../../../shared/redis/windows.ts';
+import { createDispatch } from '../../../shared/redis/decision/dispatch.ts';
+import type { Answer } from '../../../shared/redis/decision/dispatch.ts';
+import { createLocalLedger } from '../../../shared/redis/fallback/local-ledger.ts';
+import { createLocalLimiter } from '../../../shared/redis/fallback/local-limiter.ts';
+import { createLimiterMetrics } from '../../../shared/redis/decision/metrics.ts';
+import { createPeriodCache } from '../../../shared/redis/decision/periods.ts';
+import { createSubjects } from '../../../shared/redis/decision/subjects.ts';
+import { shapeOf } from '../../../shared/redis/decision/windows.ts';
 import { TollgateError } from '../../../shared/runtime/errors.ts';
-import type { Clock } from '../../../shared/runtime/clock.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { logger } from './limiters.ts';
 
 /** `up`; `down`: nothing arrives; `mute`: what is sent runs, and its answer is lost. */

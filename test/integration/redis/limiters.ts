@@ -1,9 +1,9 @@
 import type { Limit } from '../../../shared/domain/limit.ts';
-import type { CheckRequest } from '../../../shared/redis/check.ts';
+import type { CheckRequest } from '../../../shared/redis/decision/check.ts';
 import { connectRedis, isCluster } from '../../../shared/redis/client.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
-import { createLimiter } from '../../../shared/redis/limiter.ts';
-import type { Limiter, LimiterOptions } from '../../../shared/redis/limiter.ts';
+import { createLimiter } from '../../../shared/redis/decision/limiter.ts';
+import type { Limiter, LimiterOptions } from '../../../shared/redis/decision/limiter.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 import { Registry } from 'prom-client';
 

@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
-import { createLocalLedger } from '../../../shared/redis/local-ledger.ts';
-import { createLocalLimiter } from '../../../shared/redis/local-limiter.ts';
-import { createPeriodCache } from '../../../shared/redis/periods.ts';
-import { createSubjects } from '../../../shared/redis/subjects.ts';
-import { shapeOf } from '../../../shared/redis/windows.ts';
+import { createLocalLedger } from '../../../shared/redis/fallback/local-ledger.ts';
+import { createLocalLimiter } from '../../../shared/redis/fallback/local-limiter.ts';
+import { createPeriodCache } from '../../../shared/redis/decision/periods.ts';
+import { createSubjects } from '../../../shared/redis/decision/subjects.ts';
+import { shapeOf } from '../../../shared/redis/decision/windows.ts';
 import { servers, uniqueName } from '../../support/servers.ts';
 import { connected, limitOf, limiterOn, requestOf } from './limiters.ts';
 

@@ -1,4 +1,4 @@
-import { periodAt } from '../../../shared/domain/calendar.ts';
+import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 
 interface Admitted {

@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import type { Limit } from '../../../shared/domain/limit.ts';
-import type { CheckRequest } from '../../../shared/redis/check.ts';
+import type { CheckRequest } from '../../../shared/redis/decision/check.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
-import type { Limiter } from '../../../shared/redis/limiter.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { createCutOffNode } from './cut-off-node.ts';
 import type { CutOffNode, Link } from './cut-off-node.ts';

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
-import type { Limiter } from '../../../shared/redis/limiter.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { servers, uniqueName } from '../../support/servers.ts';
 import { connected, limitOf, limiterOn, requestOf } from './limiters.ts';
 import { WindowModel, mostInAnySpan } from './model.ts';

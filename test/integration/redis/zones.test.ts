@@ -1,14 +1,14 @@
 // Goal: a quota keeps what was used when the tenant's time zone is changed, and ends with the new zone's period.
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { periodAt } from '../../../shared/domain/calendar.ts';
+import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
-import type { Limiter } from '../../../shared/redis/limiter.ts';
-import { createLocalLedger } from '../../../shared/redis/local-ledger.ts';
-import { createLocalLimiter } from '../../../shared/redis/local-limiter.ts';
-import { createPeriodCache } from '../../../shared/redis/periods.ts';
-import { createSubjects } from '../../../shared/redis/subjects.ts';
-import { shapeOf } from '../../../shared/redis/windows.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
+import { createLocalLedger } from '../../../shared/redis/fallback/local-ledger.ts';
+import { createLocalLimiter } from '../../../shared/redis/fallback/local-limiter.ts';
+import { createPeriodCache } from '../../../shared/redis/decision/periods.ts';
+import { createSubjects } from '../../../shared/redis/decision/subjects.ts';
+import { shapeOf } from '../../../shared/redis/decision/windows.ts';
 import { servers, uniqueName } from '../../support/servers.ts';
 import { connected, limitOf, limiterOn, requestOf } from './limiters.ts';
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import type { Access, RouteAccess } from '../../../shared/runtime/access.ts';
+import type { Access, RouteAccess } from '../../../shared/runtime/http/access.ts';
 import { listeners } from './listeners.ts';
 
 interface Row {

@@ -3,12 +3,12 @@ import { Registry } from 'prom-client';
 import { createAdminApp } from '../../../services/console/admin/app.ts';
 import type { ConsoleParts } from '../../../services/console/console.ts';
 import { createWebApp } from '../../../services/console/web-app.ts';
-import { createApiServer } from '../../../services/gateway/api.ts';
-import type { ApiOptions } from '../../../services/gateway/api-server.ts';
-import { createProxyServer } from '../../../services/gateway/app.ts';
+import { createApiServer } from '../../../services/gateway/listeners/api-listener.ts';
+import type { ApiOptions } from '../../../services/gateway/listeners/api-server.ts';
+import { createProxyServer } from '../../../services/gateway/listeners/proxy-listener.ts';
 import { boundsDefault } from '../../../services/gateway/transport/bounds.ts';
-import { systemClock } from '../../../shared/runtime/clock.ts';
-import { createOpsServer } from '../../../shared/runtime/ops.ts';
+import { systemClock } from '../../../shared/runtime/time/clock.ts';
+import { createOpsServer } from '../../../shared/runtime/http/ops.ts';
 
 /** Parts that no route needs before its first request. */
 const parts = { clock: systemClock, registry: new Registry(), metrics: {} } as unknown as ConsoleParts;

@@ -5,7 +5,7 @@ import type { QuotaUsage } from '../../../services/alerter/evaluate.ts';
 import { createAlertHistory } from '../../../services/alerter/history.ts';
 import type { AlertHistory } from '../../../services/alerter/history.ts';
 import type { AlertEvent } from '../../../shared/domain/alert.ts';
-import { periodAt } from '../../../shared/domain/calendar.ts';
+import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 
 const day: Limit = {

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { alertRules } from '../../../dashboards/alert-rules.ts';
+import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
 import { builtDashboards } from '../../../dashboards/render.ts';
-import { runbookNames } from '../../../dashboards/runbooks.ts';
+import { runbookNames } from '../../../dashboards/alerts/runbooks.ts';
 import { uids } from '../../../dashboards/sources.ts';
 
 interface BuiltPanel {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { splitInsert, statementOf, streams } from '../../../dev/clickhouse/statement.ts';
+import { splitInsert, statementOf, streams } from '../../../tools/clickhouse-local/statement.ts';
 
 test.each([
   ['SELECT 1', 'select', 'TSV'],

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isTimeZone, periodAt } from '../../../shared/domain/calendar.ts';
-import { stretchesOf } from '../../../shared/domain/calendar-stretches.ts';
-import type { Stretch } from '../../../shared/domain/calendar-stretches.ts';
+import { isTimeZone, periodAt } from '../../../shared/domain/time/calendar.ts';
+import { stretchesOf } from '../../../shared/domain/time/calendar-stretches.ts';
+import type { Stretch } from '../../../shared/domain/time/calendar-stretches.ts';
 import type { CalendarPeriod } from '../../../shared/domain/limit.ts';
 
 /** Every name and link of the IANA time zone database. */

@@ -4,10 +4,10 @@ import { describe, expect, test } from 'vitest';
 import { decode, decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
 import { block } from '../../../services/console/tenants/block.ts';
 import { addBoost } from '../../../services/console/tenants/boosts.ts';
-import { meterQueryOf } from '../../../services/gateway/doors/meter-query.ts';
+import { meterQueryOf } from '../../../services/gateway/entrypoints/meter-query.ts';
 import { acceptEvent } from '../../../services/gateway/ingest/accept-event.ts';
 import { publishedTimeBounds } from '../../../shared/domain/events/bounds.ts';
-import { readInstant } from '../../../shared/domain/instant.ts';
+import { readInstant } from '../../../shared/domain/time/instant.ts';
 
 import { loadPolicy } from '../../../shared/policy/load.ts';
 import { faultsInRecord } from '../../../shared/tenants/record-faults.ts';

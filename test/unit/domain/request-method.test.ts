@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { readMethod } from '../../../shared/domain/request-method.ts';
-import { compileRequests } from '../../../shared/policy/requests.ts';
+import { readMethod } from '../../../shared/domain/request/request-method.ts';
+import { compileRequests } from '../../../shared/policy/file/requests.ts';
 
 const strict = compileRequests();
 const honouring = compileRequests({ method_override: 'honour' });

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { RequestReading } from '../../../shared/domain/request-reading.ts';
-import { isUnreadable, percentEncoded, readTarget } from '../../../shared/domain/request-target.ts';
-import type { Target } from '../../../shared/domain/target.ts';
-import { compileRequests } from '../../../shared/policy/requests.ts';
+import type { RequestReading } from '../../../shared/domain/request/request-reading.ts';
+import { isUnreadable, percentEncoded, readTarget } from '../../../shared/domain/request/request-target.ts';
+import type { Target } from '../../../shared/domain/request/target.ts';
+import { compileRequests } from '../../../shared/policy/file/requests.ts';
 
 const strict = compileRequests();
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createDecisionIds } from '../../../services/gateway/decision-id.ts';
+import { createDecisionIds } from '../../../services/gateway/enforcer/decision-id.ts';
 
 test('ids are UUIDv7s of their time', () => {
   const id = createDecisionIds({ now: () => 0x0123456789ab })();

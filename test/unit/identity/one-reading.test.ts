@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { readCredential } from '../../../services/console/sessions/tenant-credential.ts';
-import { createIdentifier } from '../../../services/gateway/identify.ts';
+import { createIdentifier } from '../../../services/gateway/enforcer/identify.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { Credentials } from '../../../shared/identity/credentials.ts';
 import { policyEnv } from '../policy/text.ts';

@@ -2,10 +2,10 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import type { ConsumerBlock } from '../../../shared/kafka/consumer-buffer.ts';
-import { createHandling } from '../../../shared/kafka/consumer-handling.ts';
-import type { NewDeadLetter } from '../../../shared/kafka/dead-letter.ts';
-import { failureOf } from '../../../shared/kafka/failure.ts';
+import type { ConsumerBlock } from '../../../shared/kafka/consumer/buffer.ts';
+import { createHandling } from '../../../shared/kafka/consumer/handling.ts';
+import type { NewDeadLetter } from '../../../shared/kafka/dead-letters/dead-letter.ts';
+import { failureOf } from '../../../shared/kafka/consumer/failure.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { consumerMetrics } from '../../../shared/kafka/metrics.ts';
 import { TollgateError } from '../../../shared/runtime/errors.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { deadLetterRecord, readDeadLetter } from '../../../shared/kafka/dead-letter.ts';
+import { deadLetterRecord, readDeadLetter } from '../../../shared/kafka/dead-letters/dead-letter.ts';
 
 const letter = {
   reason: 'not JSON',

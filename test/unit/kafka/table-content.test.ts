@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createTableContent } from '../../../shared/kafka/table-content.ts';
-import type { ValueOrder } from '../../../shared/kafka/table-content.ts';
+import { createTableContent } from '../../../shared/kafka/tables/table-content.ts';
+import type { ValueOrder } from '../../../shared/kafka/tables/table-content.ts';
 
 const keys = ['a', 'b', 'c'];
 const some = fc.record({

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { calendarPeriod, durationMs, spokenDuration } from '../../../shared/policy/duration.ts';
+import { calendarPeriod, durationMs, spokenDuration } from '../../../shared/policy/file/duration.ts';
 
 test.each([
   ['500ms', 500],

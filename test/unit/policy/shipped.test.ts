@@ -3,7 +3,7 @@ import { format } from 'prettier';
 import { expect, test } from 'vitest';
 import { loadPolicy } from '../../../shared/policy/load.ts';
 import { limitsFor } from '../../../shared/policy/match.ts';
-import { publishedSchema } from '../../../shared/policy/schema.ts';
+import { publishedSchema } from '../../../shared/policy/file/schema.ts';
 import { policyEnv, routeOf } from './text.ts';
 
 /** `name limit/window` of every limit of a request, as chosen by a policy that ships. */

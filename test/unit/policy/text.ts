@@ -1,5 +1,5 @@
 import { parsePolicy } from '../../../shared/policy/load.ts';
-import { readRequest } from '../../../services/gateway/read-request.ts';
+import { readRequest } from '../../../services/gateway/enforcer/read-request.ts';
 import type { Policy, Route } from '../../../shared/domain/policy.ts';
 
 export const policyEnv = {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createGate } from '../../../shared/redis/gate.ts';
-import type { Gate } from '../../../shared/redis/gate.ts';
+import { createGate } from '../../../shared/redis/fallback/circuit-breaker.ts';
+import type { Gate } from '../../../shared/redis/fallback/circuit-breaker.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 
 let probe: () => Promise<unknown>;

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import type { Limit } from '../../../shared/domain/limit.ts';
-import { createLocalLedger } from '../../../shared/redis/local-ledger.ts';
-import type { Account, LocalLedger } from '../../../shared/redis/local-ledger.ts';
-import { createLocalLimiter } from '../../../shared/redis/local-limiter.ts';
-import type { LocalLimiter } from '../../../shared/redis/local-limiter.ts';
-import type { PendingCheck } from '../../../shared/redis/batch.ts';
-import { createPeriodCache } from '../../../shared/redis/periods.ts';
-import { createSubjects } from '../../../shared/redis/subjects.ts';
-import { shapeOf } from '../../../shared/redis/windows.ts';
+import { createLocalLedger } from '../../../shared/redis/fallback/local-ledger.ts';
+import type { Account, LocalLedger } from '../../../shared/redis/fallback/local-ledger.ts';
+import { createLocalLimiter } from '../../../shared/redis/fallback/local-limiter.ts';
+import type { LocalLimiter } from '../../../shared/redis/fallback/local-limiter.ts';
+import type { PendingCheck } from '../../../shared/redis/decision/batch.ts';
+import { createPeriodCache } from '../../../shared/redis/decision/periods.ts';
+import { createSubjects } from '../../../shared/redis/decision/subjects.ts';
+import { shapeOf } from '../../../shared/redis/decision/windows.ts';
 
 const base: Limit = {
   ...{ name: 'minute', per: ['tenant'], type: 'sliding', limit: 10, windowMs: 60_000, period: null },

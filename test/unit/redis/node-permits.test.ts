@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { SharePermit, createNodePermits } from '../../../shared/redis/node-permits.ts';
-import type { NodePermits } from '../../../shared/redis/node-permits.ts';
-import type { Permit } from '../../../shared/redis/permit.ts';
-import type { Caller } from '../../../shared/redis/subjects.ts';
+import { SharePermit, createNodePermits } from '../../../shared/redis/leases/node-permits.ts';
+import type { NodePermits } from '../../../shared/redis/leases/node-permits.ts';
+import type { Permit } from '../../../shared/redis/leases/permit.ts';
+import type { Caller } from '../../../shared/redis/decision/subjects.ts';
 import { limitOf } from '../../integration/redis/limiters.ts';
 
 const tenant = limitOf({ name: 't', per: ['tenant'], type: 'concurrent', limit: 4, perNode: true });

@@ -1,8 +1,8 @@
 import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { describe, expect, test } from 'vitest';
-import { declareAccess, guardRoutes } from '../../../shared/runtime/access.ts';
-import type { Guard } from '../../../shared/runtime/access.ts';
+import { declareAccess, guardRoutes } from '../../../shared/runtime/http/access.ts';
+import type { Guard } from '../../../shared/runtime/http/access.ts';
 
 const refuse: Guard = (_request, reply) => reply.code(401).send('no');
 

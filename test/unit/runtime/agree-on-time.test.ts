@@ -2,9 +2,9 @@
 import { Registry } from 'prom-client';
 import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
-import { agreeOnTime } from '../../../shared/runtime/agree-on-time.ts';
-import { createAgreedClock } from '../../../shared/runtime/agreed-clock.ts';
-import type { AgreedClock, ClockSource } from '../../../shared/runtime/agreed-clock.ts';
+import { agreeOnTime } from '../../../shared/runtime/time/agree-on-time.ts';
+import { createAgreedClock } from '../../../shared/runtime/time/agreed-clock.ts';
+import type { AgreedClock, ClockSource } from '../../../shared/runtime/time/agreed-clock.ts';
 import { createLifecycle } from '../../../shared/runtime/lifecycle.ts';
 import type { Lifecycle } from '../../../shared/runtime/lifecycle.ts';
 import { eventually } from '../../support/servers.ts';

@@ -1,6 +1,6 @@
 import { fastify } from 'fastify';
 import { describe, expect, test } from 'vitest';
-import { authorityOf, listenOn, localUrl } from '../../../shared/runtime/listen-address.ts';
+import { authorityOf, listenOn, localUrl } from '../../../shared/runtime/http/listen-address.ts';
 
 describe('an address as URLs and gRPC write it', () => {
   test.each([

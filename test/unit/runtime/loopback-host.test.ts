@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isLocalName } from '../../../shared/runtime/loopback-host.ts';
+import { isLocalName } from '../../../shared/runtime/http/loopback-host.ts';
 
 test.each([
   [undefined, true],

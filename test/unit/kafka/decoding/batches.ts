@@ -1,4 +1,4 @@
-import { crc32c } from '../../../../shared/kafka/crc32c.ts';
+import { crc32c } from '../../../../shared/kafka/kafkajs/crc32c.ts';
 
 export interface BatchOptions {
   readonly baseOffset?: number;

@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { compress as lz4 } from 'lz4js';
 import { compress as snappy } from 'snappyjs';
 import { describe, expect, test } from 'vitest';
-import { decompress } from '../../../../shared/kafka/decoding/codecs.ts';
-import { MalformedRecords } from '../../../../shared/kafka/decoding/byte-reader.ts';
+import { decompress } from '../../../../shared/kafka/kafkajs/decoding/codecs.ts';
+import { MalformedRecords } from '../../../../shared/kafka/kafkajs/decoding/byte-reader.ts';
 
 const [gzipId, snappyId, lz4Id, zstdId] = [1, 2, 3, 4];
 const bytesMax = 1024 * 1024;

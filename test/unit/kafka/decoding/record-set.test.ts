@@ -3,9 +3,12 @@ import { createRequire } from 'node:module';
 import { crc32, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { LogEntry } from '../../../../shared/kafka/decoding/log-entry.ts';
-import { batchRecordsMax, plainBytesMax } from '../../../../shared/kafka/decoding/record-batch.ts';
-import { decodeRecordSet, partitionPlainBytesMax } from '../../../../shared/kafka/decoding/record-set.ts';
+import type { LogEntry } from '../../../../shared/kafka/kafkajs/decoding/log-entry.ts';
+import { batchRecordsMax, plainBytesMax } from '../../../../shared/kafka/kafkajs/decoding/record-batch.ts';
+import {
+  decodeRecordSet,
+  partitionPlainBytesMax,
+} from '../../../../shared/kafka/kafkajs/decoding/record-set.ts';
 import { batchOf, recordOf, recordsOf, varint } from './batches.ts';
 
 /** What is there, in short: a record by its value, the rest by what it is. */

@@ -1,0 +1,94 @@
+import { durationText, everyday } from '../pace.ts';
+import type { Pace } from '../pace.ts';
+import { runbookUid, uids } from '../sources.ts';
+import { conditionOf } from './rule.ts';
+import type { AlertRule } from './rule.ts';
+import { settings } from '../settings.ts';
+import type { Place } from '../settings.ts';
+
+const formats = {
+  number: '{{ .Value | humanize }}',
+  percentage: '{{ .Value | humanizePercentage }}',
+  duration: '{{ .Value | humanizeDuration }}',
+  bytes: '{{ .Value | humanize1024 }}B',
+} as const;
+
+/** A Prometheus rules file: `promtool check rules` and `promtool test rules` read it. */
+export function prometheusRules(
+  rules: readonly AlertRule[],
+  panelIds: ReadonlyMap<string, number>,
+  pace: Pace = everyday,
+): unknown {
+  return {
+    groups: [
+      {
+        name: 'tollgate',
+        interval: durationText(pace.evaluateSeconds),
+        rules: rules.map((rule) => ({
+          alert: rule.name,
+          expr: conditionOf(rule, pace),
+          for: durationText((rule.forMinutes * 60) / pace.quicker),
+          labels: { severity: rule.severity },
+          annotations: {
+            summary: rule.summary.replace('VALUE', formats[rule.format]),
+            description: rule.impact,
+            runbook_url: `${settings.grafanaUrl}/d/${runbookUid(rule.runbook)}`,
+            dashboard_url: `${settings.grafanaUrl}/d/${uids[rule.dashboard]}?viewPanel=panel-${panelOf(rule, panelIds)}`,
+          },
+        })),
+      },
+    ],
+  };
+}
+
+/** Ids of panels by `dashboard/title`. */
+export function panelOf(rule: AlertRule, panelIds: ReadonlyMap<string, number>): number {
+  const id = panelIds.get(`${rule.dashboard}/${rule.panel}`);
+  if (id === undefined) throw new Error(`${rule.name} names a panel that is not there: ${rule.panel}`);
+  return id;
+}
+
+export function prometheusConfig(place: Place, pace: Pace = everyday): unknown {
+  return {
+    global: {
+      scrape_interval: durationText(pace.scrapeSeconds),
+      evaluation_interval: durationText(pace.evaluateSeconds),
+    },
+    rule_files: [place.rulesFile],
+    alerting: { alertmanagers: [{ static_configs: [{ targets: [place.alertmanager] }] }] },
+    scrape_configs: Object.entries(place.services).map(([service, target]) => ({
+      job_name: `tollgate-${service}`,
+      static_configs: [{ targets: [target] }],
+    })),
+  };
+}
+
+/** Where notifications go, in Alertmanager's webhook format. */
+export interface Receivers {
+  readonly onCallUrl: string;
+  readonly teamUrl: string;
+}
+
+export function alertmanagerConfig({ onCallUrl, teamUrl }: Receivers, pace: Pace = everyday): unknown {
+  return {
+    route: {
+      receiver: 'team',
+      group_by: ['alertname'],
+      group_wait: durationText(pace.groupWaitSeconds),
+      group_interval: durationText(pace.groupIntervalSeconds),
+      repeat_interval: '4h',
+      routes: [{ receiver: 'on-call', matchers: ['severity="critical"'], repeat_interval: '1h' }],
+    },
+    // When the whole of Redis is away, that every node decides by itself is no news.
+    inhibit_rules: [
+      {
+        source_matchers: ['alertname="TollgateRedisFailing"'],
+        target_matchers: ['alertname="TollgateNodeDegraded"'],
+      },
+    ],
+    receivers: [
+      { name: 'on-call', webhook_configs: [{ url: onCallUrl, send_resolved: true }] },
+      { name: 'team', webhook_configs: [{ url: teamUrl, send_resolved: true }] },
+    ],
+  };
+}

@@ -1,0 +1,210 @@
+import type { ClassicDashboard } from '../classic.ts';
+import { RowBuilder } from '@grafana/grafana-foundation-sdk/dashboard';
+import { series, stat, table } from '../panels.ts';
+import type { Column } from '../panels.ts';
+import { sqlSeries, sqlTable } from '../queries.ts';
+import { dashboard, uids } from '../sources.ts';
+
+/** Callers without a tenant are counted, but they are nobody's customer. */
+const customers = `tenant_id != 'anonymous'`;
+/** Events of API servers are counted and cost too; they have no plan of their own. */
+const isRequest = `type = 'tollgate.request.v1'`;
+/** Columns are named in full (`u.cost`): an alias of the same name would otherwise take their place in ClickHouse. */
+const served = `sumIf(u.cost, decision != 'limited')`;
+const saved = `sumIf(u.cost, decision = 'limited')`;
+const inRange = `FROM \${database}.usage_by_hour AS u WHERE ${customers} AND $__timeFilter(hour)`;
+
+const tenantColumn: Column = {
+  link: {
+    title: 'Open the tenant',
+    url: `/d/${uids.tenant}?var-tenant=\${__value.text:percentencode}&\${__url_time_range}`,
+  },
+};
+const money: Column = { unit: 'currencyUSD', decimals: 2 };
+
+/** Who uses most, who is outgrowing a plan, what it costs, what limiting saves. */
+export function businessDashboard(): ClassicDashboard {
+  const builder = dashboard(
+    'business',
+    'Tollgate / Business',
+    'Heaviest tenants, tenants close to their limits, upsell candidates, cost per tenant, money saved by limiting. From ClickHouse; hours are UTC.',
+  )
+    .time({ from: 'now-30d', to: 'now' })
+    .refresh('5m');
+  const sections = [
+    ['Overview', figures()],
+    ['Tenants', tenantTables()],
+    ['Money', moneyPanels()],
+  ] as const;
+  for (const [title, panels] of sections) {
+    builder.withRow(new RowBuilder(title));
+    for (const panel of panels) builder.withPanel(panel);
+  }
+  return builder;
+}
+
+function figures(): ReturnType<typeof stat>[] {
+  return [
+    stat({
+      title: 'Active tenants',
+      description: 'Tenants with at least one event in the time range.',
+      queries: [sqlTable(`SELECT uniqExact(tenant_id) AS tenants ${inRange}`)],
+      unit: 'short',
+    }),
+    stat({
+      title: 'Requests',
+      description: 'Requests of all customers in the time range.',
+      queries: [sqlTable(`SELECT sum(u.requests) AS requests ${inRange} AND ${isRequest}`)],
+      unit: 'short',
+    }),
+    stat({
+      title: 'Cost of what was served',
+      description: 'Units × the route’s price, of everything that was not refused.',
+      queries: [sqlTable(`SELECT ${served} AS cost ${inRange}`)],
+      unit: 'currencyUSD',
+      decimals: 2,
+    }),
+    stat({
+      title: 'Money saved by limiting',
+      description: 'What the refused requests would have cost, had they been served.',
+      queries: [sqlTable(`SELECT ${saved} AS saved ${inRange}`)],
+      unit: 'currencyUSD',
+      decimals: 2,
+    }),
+    stat({
+      title: 'Tenants refused at least once',
+      description: 'Tenants who met a 429 in the time range: the conversation to have.',
+      queries: [sqlTable(`SELECT uniqExactIf(tenant_id, limited > 0) AS tenants ${inRange}`)],
+      unit: 'short',
+    }),
+    stat({
+      title: 'Cost per active tenant',
+      description: 'Mean cost of one active tenant in the time range.',
+      queries: [sqlTable(`SELECT ${served} / greatest(uniqExact(tenant_id), 1) AS cost ${inRange}`)],
+      unit: 'currencyUSD',
+      decimals: 2,
+    }),
+  ];
+}
+
+function tenantTables(): ReturnType<typeof table>[] {
+  return [
+    table(
+      {
+        title: 'Heaviest tenants',
+        description:
+          'By requests; growth compares with the span of equal length before. Empty growth: new in this span.',
+        queries: [
+          sqlTable(`
+SELECT tenant_id AS tenant, argMaxIf(u.plan, hour, u.plan != '') AS plan,
+       sumIf(u.requests, hour >= $__fromTime AND ${isRequest}) AS requests,
+       requests / sum(requests) OVER () AS share,
+       requests / nullIf(sumIf(u.requests, hour < $__fromTime AND ${isRequest}), 0) - 1 AS growth,
+       sumIf(u.cost, decision != 'limited' AND hour >= $__fromTime) AS cost
+FROM (SELECT tenant_id, plan, hour, type, decision, requests, cost FROM \${database}.usage_by_hour
+      WHERE ${customers} AND hour >= $__fromTime - ($__toTime - $__fromTime) AND hour <= $__toTime) AS u
+GROUP BY tenant_id HAVING requests > 0 OR cost > 0 ORDER BY requests DESC LIMIT 50`),
+        ],
+      },
+      {
+        tenant: tenantColumn,
+        share: { unit: 'percentunit', bar: true },
+        growth: { unit: 'percentunit', decimals: 0 },
+        cost: money,
+      },
+    ),
+    table(
+      {
+        title: 'Close to their limits',
+        description:
+          'The highest share of a limit that each tenant was notified of in the last day, and what they were refused since. Forecast: when the limit runs out at the recent rate.',
+        queries: [
+          sqlTable(`
+SELECT tenant_id AS tenant, limit_name, argMax(a.used, time) / nullIf(argMax(a.limit, time), 0) AS share,
+       argMax(a.used, time) AS used, argMax(a.limit, time) AS limit, argMax(a.exhausted_at, time) AS exhausted_at, max(time) AS noticed
+FROM \${database}.alerts AS a
+WHERE time >= now() - INTERVAL 1 DAY AND kind != 'recovered'
+GROUP BY tenant_id, limit_name ORDER BY share DESC LIMIT 50`),
+        ],
+      },
+      {
+        tenant: tenantColumn,
+        share: { unit: 'percentunit', bar: true, warnAt: 0.8, badAt: 0.95 },
+        exhausted_at: { unit: 'dateTimeAsIso' },
+        noticed: { unit: 'dateTimeFromNow' },
+      },
+    ),
+    table(
+      {
+        title: 'Upsell candidates',
+        description:
+          'Tenants below enterprise who were refused on three days or more of the last 30, or more than 1 % of the time: their plan has become too small.',
+        queries: [
+          sqlTable(`
+SELECT tenant_id AS tenant, argMaxIf(u.plan, day, u.plan != '') AS plan, uniqExactIf(day, limited > 0) AS days_refused,
+       sum(limited) AS refused, sumIf(u.requests, ${isRequest}) AS requests, refused / greatest(requests, 1) AS refused_share,
+       ${served} AS cost
+FROM \${database}.usage_by_day AS u
+WHERE ${customers} AND day >= today() - 30
+GROUP BY tenant_id
+HAVING plan != 'enterprise' AND (days_refused >= 3 OR refused_share > 0.01)
+ORDER BY days_refused DESC, refused DESC LIMIT 50`),
+        ],
+      },
+      {
+        tenant: tenantColumn,
+        refused_share: { unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
+        cost: money,
+      },
+    ),
+    table(
+      {
+        title: 'Plans',
+        description: 'Each plan: how many tenants are active on it, what one of them uses and costs.',
+        queries: [
+          sqlTable(`
+WITH latest AS (SELECT tenant_id, argMaxIf(u.plan, hour, u.plan != '') AS latest_plan ${inRange} GROUP BY tenant_id)
+SELECT if(u.plan = '', latest_plan, u.plan) AS plan, uniqExact(tenant_id) AS tenants, sumIf(u.requests, ${isRequest}) AS requests,
+       sum(limited) / greatest(requests, 1) AS refused, ${served} AS cost, cost / tenants AS cost_per_tenant
+FROM \${database}.usage_by_hour AS u JOIN latest USING (tenant_id) WHERE ${customers} AND $__timeFilter(hour)
+GROUP BY plan ORDER BY requests DESC`),
+        ],
+      },
+      {
+        refused: { unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
+        cost: money,
+        cost_per_tenant: money,
+      },
+    ),
+  ];
+}
+
+function moneyPanels(): ReturnType<typeof series>[] {
+  return [
+    series({
+      title: 'Cost per tenant',
+      description: 'The ten tenants that cost most in the time range; everybody else together.',
+      queries: [
+        sqlSeries(`
+WITH top AS (SELECT tenant_id ${inRange} GROUP BY tenant_id ORDER BY ${served} DESC LIMIT 10)
+SELECT $__timeInterval(hour) AS time, if(tenant_id IN top, tenant_id, 'everybody else') AS tenant, ${served} AS cost
+${inRange} GROUP BY time, tenant ORDER BY time, tenant`),
+      ],
+      unit: 'currencyUSD',
+      stacked: true,
+    })
+      .interval('1h')
+      .displayName('${__field.labels.tenant}'),
+    series({
+      title: 'Served and saved',
+      description: 'Cost of what was served, and what limiting refused.',
+      queries: [
+        sqlSeries(`
+SELECT $__timeInterval(hour) AS time, ${served} AS served, ${saved} AS saved
+${inRange} GROUP BY time ORDER BY time`),
+      ],
+      unit: 'currencyUSD',
+      stacked: true,
+    }).interval('1h'),
+  ];
+}

@@ -1,0 +1,135 @@
+import { series, table } from '../panels.ts';
+import type { Panels } from '../panels.ts';
+import { sqlSeries, sqlTable } from '../queries.ts';
+
+/** Conditions on the usage views: the chosen tenant, and requests among all that is metered. */
+export const ofTenant = `tenant_id = \${tenant:singlequote}`;
+export const requestsOnly = `type = 'tollgate.request.v1'`;
+
+export function refusalPanels(): Panels {
+  const inRange = `WHERE ${ofTenant} AND $__timeFilter(time)`;
+  return [
+    table(
+      {
+        title: 'Why: by limit and route',
+        description:
+          'Which limit had no room, on which route, how often. A request may lack room in several.',
+        queries: [
+          sqlTable(`
+SELECT arrayJoin(limited_by) AS limit, route, count() AS refused, uniqExact(user_id) AS users, max(time) AS latest
+FROM \${database}.usage_events ${inRange} AND decision = 'limited'
+GROUP BY limit, route ORDER BY refused DESC LIMIT 50`),
+        ],
+      },
+      { latest: { unit: 'dateTimeAsIso' } },
+    ),
+    table(
+      {
+        title: 'Latest refusals',
+        description:
+          'Each refusal with its decision id, as the caller was told it; GET /v1/decisions/{id} explains it.',
+        queries: [
+          sqlTable(`
+SELECT time, method, path, arrayStringConcat(limited_by, ', ') AS limits, user_id, client_ip, event_id AS decision_id
+FROM \${database}.usage_events ${inRange} AND decision = 'limited'
+ORDER BY time DESC LIMIT 100`),
+        ],
+      },
+      { time: { unit: 'dateTimeAsIso', width: 180 } },
+    ),
+  ];
+}
+
+export function routePanels(): Panels {
+  return [
+    table(
+      {
+        title: 'Routes',
+        description:
+          'What the tenant calls, how much of it was refused or failed, and how slow it was (p99).',
+        width: 14,
+        queries: [
+          sqlTable(`
+SELECT route, sum(u.requests) AS requests, sum(limited) / sum(u.requests) AS refused, sum(errors) / sum(u.requests) AS failed,
+       sumIf(u.units, decision != 'limited') AS units, sumIf(u.cost, decision != 'limited') AS cost,
+       quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state)[3] AS p99
+FROM \${database}.usage_by_minute_states AS u
+WHERE ${ofTenant} AND ${requestsOnly} AND $__timeFilter(minute)
+GROUP BY route ORDER BY requests DESC LIMIT 50`),
+        ],
+      },
+      {
+        refused: { unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
+        failed: { unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.05 },
+        cost: { unit: 'currencyUSD', decimals: 4 },
+        p99: { unit: 'ms' },
+      },
+    ),
+    table(
+      {
+        title: 'Users',
+        description: 'The tenant’s busiest users, and how much of their traffic was refused.',
+        width: 10,
+        queries: [
+          sqlTable(`
+SELECT if(user_id = '', '(none)', user_id) AS user, count() AS requests, countIf(decision = 'limited') / count() AS refused,
+       sumIf(cost, decision != 'limited') AS cost
+FROM \${database}.usage_events
+WHERE ${ofTenant} AND ${requestsOnly} AND $__timeFilter(time)
+GROUP BY user ORDER BY requests DESC LIMIT 50`),
+        ],
+      },
+      {
+        refused: { unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
+        cost: { unit: 'currencyUSD', decimals: 4 },
+      },
+    ),
+  ];
+}
+
+export function costPanels(): Panels {
+  return [
+    series({
+      title: 'Cost per day',
+      description: 'Units × price of what was served, and what limiting refused, by day, over 30 days.',
+      width: 8,
+      queries: [
+        sqlSeries(`
+SELECT toDateTime(day, 'UTC') AS time, sumIf(cost, decision != 'limited') AS served, sumIf(cost, decision = 'limited') AS refused
+FROM \${database}.usage_by_day
+WHERE ${ofTenant} AND day >= today() - 30
+GROUP BY time ORDER BY time`),
+      ],
+      unit: 'currencyUSD',
+      stacked: true,
+    }).timeFrom('30d'),
+    table(
+      {
+        title: 'Own limits',
+        description:
+          'The tenant’s record: overrides by limit name, boosts, block. Empty: the plan’s limits hold.',
+        width: 8,
+        queries: [
+          sqlTable(`
+SELECT plan, toString(overrides) AS overrides, boosts, blocked, blocked_until, updated_at, updated_by
+FROM \${database}.tenants WHERE ${ofTenant}`),
+        ],
+      },
+      { updated_at: { unit: 'dateTimeAsIso' }, blocked_until: { unit: 'dateTimeAsIso' } },
+    ),
+    table(
+      {
+        title: 'Notifications',
+        description: 'What the tenant was told, and whether it arrived.',
+        width: 8,
+        queries: [
+          sqlTable(`
+SELECT time, kind, limit_name, threshold, used, limit, channel, status, attempts, error
+FROM \${database}.alerts WHERE ${ofTenant} AND $__timeFilter(time)
+ORDER BY time DESC LIMIT 100`),
+        ],
+      },
+      { time: { unit: 'dateTimeAsIso' }, threshold: { unit: 'percentunit' } },
+    ),
+  ];
+}

@@ -1,0 +1,183 @@
+import type { ClassicDashboard } from '../classic.ts';
+import {
+  QueryVariableBuilder,
+  RowBuilder,
+  VariableHide,
+  VariableRefresh,
+} from '@grafana/grafana-foundation-sdk/dashboard';
+import { series, stat } from '../panels.ts';
+import { costPanels, ofTenant, refusalPanels, requestsOnly, routePanels } from './tenant-tables.ts';
+import { promql, sqlSeries, sqlTable } from '../queries.ts';
+import { clickhouse, dashboard } from '../sources.ts';
+
+/** Units that passed under a limit: what quotas and windows count. */
+const consumed = `sumIf(units, decision IN ('allowed', 'shadow_limited'))`;
+
+/** One customer: what they use, what they may use, what was refused and why, what it costs. */
+export function tenantDashboard(): ClassicDashboard {
+  const builder = dashboard(
+    'tenant',
+    'Tollgate / Tenant',
+    'One tenant: usage against limits, routes, refusals, cost. Days are UTC. History is ClickHouse; plan limits are the running policy.',
+  )
+    .time({ from: 'now-3h', to: 'now' })
+    .refresh('30s')
+    .withVariable(
+      new QueryVariableBuilder('tenant')
+        .label('Tenant')
+        .description('Tenants seen in the last 31 days, busiest first.')
+        .datasource(clickhouse)
+        .query(
+          'SELECT tenant_id FROM ${database}.usage_by_day WHERE day >= today() - 31 GROUP BY tenant_id ORDER BY sum(requests) DESC LIMIT 1000',
+        )
+        .refresh(VariableRefresh.OnTimeRangeChanged),
+    )
+    .withVariable(
+      new QueryVariableBuilder('plan')
+        .description('The plan of the tenant’s latest request.')
+        .hide(VariableHide.HideVariable)
+        .datasource(clickhouse)
+        .query(
+          `SELECT argMaxIf(plan, minute, plan != '') FROM \${database}.usage_by_minute WHERE ${ofTenant} AND minute >= now() - INTERVAL 31 DAY`,
+        )
+        .refresh(VariableRefresh.OnTimeRangeChanged),
+    );
+  const sections = [
+    ['Today', todayPanels()],
+    ['Usage against limits', usagePanels()],
+    ['Refusals', refusalPanels()],
+    ['Routes and users', routePanels()],
+    ['Cost and notifications', costPanels()],
+  ] as const;
+  for (const [title, panels] of sections) {
+    builder.withRow(new RowBuilder(title));
+    for (const panel of panels) builder.withPanel(panel);
+  }
+  return builder;
+}
+
+function todayPanels(): ReturnType<typeof stat>[] {
+  const today = `FROM \${database}.usage_by_day WHERE ${ofTenant} AND day = today()`;
+  return [
+    stat({
+      title: 'Plan',
+      description: 'The plan that decided this tenant’s latest request.',
+      queries: [
+        sqlTable(
+          `SELECT argMaxIf(plan, minute, plan != '') AS plan FROM \${database}.usage_by_minute WHERE ${ofTenant} AND minute >= now() - INTERVAL 31 DAY`,
+        ),
+      ],
+      unit: 'string',
+      text: true,
+    }),
+    stat({
+      title: 'Requests today',
+      description: 'Requests since midnight UTC, refused ones included.',
+      queries: [sqlTable(`SELECT sum(requests) AS requests ${today} AND ${requestsOnly}`)],
+      unit: 'short',
+    }),
+    stat({
+      title: 'Units consumed today',
+      description: 'Units of requests that passed under a limit: what a day quota counts.',
+      queries: [sqlTable(`SELECT ${consumed} AS units ${today}`)],
+      unit: 'short',
+    }),
+    stat({
+      title: 'Refused today',
+      description: 'Share of today’s requests that were answered 429. Above 1 % a customer notices.',
+      queries: [
+        sqlTable(`SELECT sum(limited) / greatest(sum(requests), 1) AS refused ${today} AND ${requestsOnly}`),
+      ],
+      unit: 'percentunit',
+      warnAt: 0.01,
+      badAt: 0.1,
+    }),
+    stat({
+      title: 'Cost today',
+      description: 'Units × price of what was served today.',
+      queries: [sqlTable(`SELECT sumIf(cost, decision != 'limited') AS cost ${today}`)],
+      unit: 'currencyUSD',
+      decimals: 4,
+    }),
+    stat({
+      title: 'Latest event',
+      description: 'Age of the newest event of this tenant. Old means quiet, or that the pipeline is behind.',
+      queries: [
+        sqlTable(
+          `SELECT if(count() = 0, NULL, dateDiff('second', max(time), now64(3))) AS age FROM \${database}.usage_events WHERE ${ofTenant} AND time >= now() - INTERVAL 1 DAY`,
+        ),
+      ],
+      unit: 's',
+      empty: 'none today',
+    }),
+  ];
+}
+
+function usagePanels(): ReturnType<typeof series>[] {
+  return [
+    series({
+      title: 'Requests per minute by decision',
+      description:
+        'Requests per minute. Red was refused; orange would have been refused outside shadow mode.',
+      queries: [
+        sqlSeries(`
+SELECT $__timeInterval(minute) AS time,
+       sum(allowed) * 60 / $__interval_s - sumIf(requests, decision = 'shadow_limited') * 60 / $__interval_s AS allowed,
+       sum(limited) * 60 / $__interval_s AS limited,
+       sum(bypassed) * 60 / $__interval_s AS bypassed,
+       sumIf(requests, decision = 'shadow_limited') * 60 / $__interval_s AS shadow_limited
+FROM \${database}.usage_by_minute
+WHERE ${ofTenant} AND ${requestsOnly} AND $__timeFilter(minute)
+GROUP BY time ORDER BY time WITH FILL STEP $__interval_s`),
+      ],
+      unit: 'reqpm',
+      stacked: true,
+    }).interval('1m'),
+    series({
+      title: 'Units per minute against the plan’s minute limits',
+      description:
+        'Units consumed in each calendar minute, the highest of each interval, and the limits of one minute that the plan has. A tenant’s own overrides stand in “Own limits”.',
+      queries: [
+        sqlSeries(`
+SELECT $__timeInterval(minute) AS time, max(units) AS units
+FROM (SELECT minute, ${consumed} AS units FROM \${database}.usage_by_minute
+      WHERE ${ofTenant} AND $__timeFilter(minute) GROUP BY minute)
+GROUP BY time ORDER BY time WITH FILL STEP $__interval_s`),
+        promql(
+          'max by (limit) (tollgate_policy_limit_units{plan="$plan",route="",type="sliding",window_seconds="60"})',
+          'limit {{limit}}',
+        ),
+      ],
+      unit: 'short',
+    }).interval('1m'),
+    series({
+      title: 'Units of the day against the plan’s day quota',
+      description: 'Units consumed since midnight UTC, added up, and the plan’s day quota.',
+      queries: [
+        sqlSeries(`
+SELECT time, sum(units) OVER (PARTITION BY toDate(time) ORDER BY time) AS units
+FROM (SELECT $__timeInterval(minute) AS time, ${consumed} AS units FROM \${database}.usage_by_minute
+      WHERE ${ofTenant} AND minute >= toStartOfDay($__fromTime) AND minute <= $__toTime GROUP BY time)
+WHERE time >= $__fromTime ORDER BY time`),
+        promql(
+          'max by (limit) (tollgate_policy_limit_units{plan="$plan",route="",type="quota",window_seconds="86400"})',
+          'quota {{limit}}',
+        ),
+      ],
+      unit: 'short',
+    }).interval('1m'),
+    series({
+      title: 'Latency',
+      description: 'Time from request to response at the gateway, upstream included.',
+      queries: [
+        sqlSeries(`
+SELECT time, q[1] AS p50, q[2] AS p95, q[3] AS p99
+FROM (SELECT $__timeInterval(minute) AS time, quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state) AS q
+      FROM \${database}.usage_by_minute_states
+      WHERE ${ofTenant} AND ${requestsOnly} AND $__timeFilter(minute) GROUP BY time)
+ORDER BY time`),
+      ],
+      unit: 'ms',
+    }).interval('1m'),
+  ];
+}

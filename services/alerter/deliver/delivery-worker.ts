@@ -1,0 +1,175 @@
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import { messageOf } from '../../../shared/runtime/errors.ts';
+import type { Logger } from '../../../shared/runtime/logger.ts';
+import type { Registry } from '../../../shared/runtime/http/ops.ts';
+import { afterAttempt, deliveryKeyOf } from './delivery.ts';
+import type { AttemptOutcome, Delivery, RetryPlan } from './delivery.ts';
+import type { Mailer } from './email.ts';
+import type { Post } from './post.ts';
+import { createDeliveryQueue } from './queue.ts';
+import { postSlack } from './slack.ts';
+import type { DeliveryState } from './state.ts';
+import { targetsOf } from './targets.ts';
+import type { Target } from './targets.ts';
+import { postWebhook } from './webhook.ts';
+import { wordingOf } from './wording.ts';
+
+/** Carries deliveries to their targets, one attempt at a time for each, until they are finished. */
+export interface Courier {
+  /** Takes deliveries on that are stored as pending. */
+  take(deliveries: Iterable<Delivery>): void;
+  /** Leaves to others what is not of these partitions. */
+  keepOnly(partitions: ReadonlySet<number>): void;
+  close(): Promise<void>;
+}
+
+export interface CourierOptions {
+  readonly state: DeliveryState;
+  readonly tenants: TenantDirectory;
+  readonly post: Post;
+  readonly mailer: Mailer;
+  readonly retryPlan: RetryPlan;
+  /** Told of each delivery that is given up. */
+  readonly onDead: (delivery: Delivery) => Promise<void>;
+  readonly clock: Clock;
+  /** In [0, 1): the jitter of retries. */
+  readonly random: () => number;
+  readonly registry: Registry;
+  readonly logger: Logger;
+}
+
+const storeRetryMs = 1_000;
+
+/**
+ * Attempt → store the outcome → go on. A crash between the first two repeats the attempt with the same id: that is the
+ * one gap in "exactly once", and it is as wide as one write to Kafka takes.
+ */
+export function createCourier(options: CourierOptions): Courier {
+  const { state, tenants, post, mailer, retryPlan, clock, random, logger } = options;
+  const closing = new AbortController();
+  const queue = createDeliveryQueue({ attempt, clock });
+  const metrics = createMetrics(options.registry, () => queue.size());
+  return {
+    take: (deliveries) => {
+      for (const delivery of deliveries) queue.add(delivery);
+    },
+    keepOnly: (partitions) => queue.retain(({ partition }) => partitions.has(partition)),
+    close: async () => {
+      closing.abort();
+      await queue.close();
+    },
+  };
+
+  async function attempt(delivery: Delivery): Promise<Delivery> {
+    const { alert, channel } = delivery;
+    const settings = tenants.get(alert.tenant_id)?.notifications;
+    const target = targetsOf(settings, alert).find(({ id }) => id === delivery.target_id);
+    if (target === undefined) return await keep(dropped(delivery, 'the target was removed from the record'));
+    if (isDisabled(delivery)) return await keep(dropped(delivery, 'the target answered 410 before'));
+    const stopTimer = metrics.seconds.startTimer({ channel });
+    const outcome = await send(target, delivery);
+    stopTimer();
+    const after = afterAttempt(delivery, outcome, { nowMs: clock.now(), random: random(), plan: retryPlan });
+    metrics.attempts.inc({ channel, outcome: outcome.kind });
+    if (after.status === 'delivered') {
+      metrics.age.observe({ channel }, Math.max(0, clock.now() - Date.parse(alert.at)) / 1000);
+    }
+    return await keep(after);
+  }
+
+  async function send(target: Target, { alert }: Delivery): Promise<AttemptOutcome> {
+    try {
+      switch (target.channel) {
+        case 'webhook':
+          return await postWebhook(post, clock, target, alert);
+        case 'slack':
+          return await postSlack(post, target, alert);
+        case 'email':
+          return await mailer.send(target, alert);
+        case 'log':
+          logger.warn({ alert }, wordingOf(alert).title);
+          return { kind: 'delivered' };
+      }
+    } catch (error) {
+      return { kind: 'failed', error: messageOf(error) };
+    }
+  }
+
+  /** A target that answered 410 is left alone until its tenant's record is written again. A test is sent all the same. */
+  function isDisabled({ alert, target_id }: Delivery): boolean {
+    const goneAtMs = state.goneAtMs(alert.tenant_id, target_id);
+    const updatedAtMs = Date.parse(tenants.get(alert.tenant_id)?.updated_at ?? '');
+    return alert.kind !== 'test' && goneAtMs !== null && !(updatedAtMs > goneAtMs);
+  }
+
+  function dropped(delivery: Delivery, error: string): Delivery {
+    return { ...delivery, status: 'dropped', updated_ms: clock.now(), error };
+  }
+
+  /** What was sent must not be sent again because Kafka is away: the outcome is stored before anything else happens. */
+  async function keep(delivery: Delivery): Promise<Delivery> {
+    for (;;) {
+      try {
+        if (delivery.status === 'dead') await options.onDead(delivery);
+        await state.store([delivery]);
+        if (delivery.status !== 'pending')
+          metrics.finished.inc({ channel: delivery.channel, status: delivery.status });
+        return delivery;
+      } catch (error) {
+        logger.error(
+          { err: error, delivery: deliveryKeyOf(delivery) },
+          'the outcome of a delivery is not stored yet',
+        );
+        if (closing.signal.aborted) return delivery;
+        await new Promise((resolve) => setTimeout(resolve, storeRetryMs));
+      }
+    }
+  }
+}
+
+function createMetrics(registry: Registry, size: () => { waiting: number; active: number }) {
+  new Gauge({
+    name: 'tollgate_deliveries_pending',
+    help: 'Deliveries of this alerter that are not finished, by whether an attempt is under way.',
+    labelNames: ['state'],
+    registers: [registry],
+    collect() {
+      const { waiting, active } = size();
+      this.set({ state: 'waiting' }, waiting);
+      this.set({ state: 'active' }, active);
+    },
+  });
+  const finished = new Counter({
+    name: 'tollgate_deliveries_total',
+    help: 'Deliveries that are finished, by channel and status: delivered, dead (given up) or dropped (target removed or disabled).',
+    labelNames: ['channel', 'status'],
+    registers: [registry],
+  });
+  // A series that is born above zero shows no increase: the first message given up would raise no alert.
+  for (const channel of ['webhook', 'slack', 'email', 'log']) finished.inc({ channel, status: 'dead' }, 0);
+  return {
+    attempts: new Counter({
+      name: 'tollgate_delivery_attempts_total',
+      help: 'Attempts to deliver an alert, by channel and outcome.',
+      labelNames: ['channel', 'outcome'],
+      registers: [registry],
+    }),
+    finished,
+    seconds: new Histogram({
+      name: 'tollgate_delivery_attempt_seconds',
+      help: 'Seconds that one attempt to deliver an alert took, by channel.',
+      labelNames: ['channel'],
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      registers: [registry],
+    }),
+    age: new Histogram({
+      name: 'tollgate_delivery_age_seconds',
+      help: 'Seconds from an alert being raised to its delivery, by channel.',
+      labelNames: ['channel'],
+      buckets: [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 30, 300, 3600, 86400],
+      registers: [registry],
+    }),
+  };
+}

@@ -1,0 +1,51 @@
+import type { Limit, Per } from '../../../shared/domain/limit.ts';
+import type { ApplicableLimits } from '../../../shared/policy/match.ts';
+
+/** A limit that a trusted caller sends along with a request: it stands in place of the limits of the plan. */
+export interface LimitOverride {
+  readonly per: Per;
+  /** Units in any span of `windowMs`. */
+  readonly limit: number;
+  readonly windowMs: number;
+}
+
+/** No limit of a policy can have this name, since names there hold no dots: the two never share a window. */
+const overrideName = 'envoy.override';
+/** Overrides kept for one set of limits. Each new one costs the compilation of its windows. */
+const overridesMax = 200;
+
+const overridden = new WeakMap<readonly Limit[], Map<string, ApplicableLimits>>();
+
+/**
+ * The limits of a request with the plan's replaced by one sliding window. Limits of the route and of the platform stay.
+ * The same object for the same override of the same limits, so that what is compiled from it is compiled once.
+ */
+export function withOverride(base: ApplicableLimits, override: LimitOverride): ApplicableLimits {
+  const key = `${override.per} ${override.limit} ${override.windowMs}`;
+  let known = overridden.get(base.limits);
+  if (known === undefined) overridden.set(base.limits, (known = new Map<string, ApplicableLimits>()));
+  let made = known.get(key);
+  if (made === undefined) {
+    if (known.size >= overridesMax) known.clear();
+    known.set(key, (made = replaced(base, override)));
+  }
+  return made;
+}
+
+function replaced(
+  { plan, limits }: ApplicableLimits,
+  { per, limit, windowMs }: LimitOverride,
+): ApplicableLimits {
+  const own: Limit = {
+    name: overrideName,
+    per: [per],
+    type: 'sliding',
+    limit,
+    windowMs,
+    period: null,
+    burst: 0,
+    mode: 'enforce',
+    route: null,
+  };
+  return { plan: { ...plan, limits: [own] }, limits: [own, ...limits.slice(plan.limits.length)] };
+}

@@ -1,0 +1,113 @@
+import type { FastifyReply } from 'fastify';
+import { Type } from 'typebox';
+import type { ApiServer } from '../listeners/api-server.ts';
+import { sendProblem } from '../listeners/caller.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
+import { holdBack } from './hold-back.ts';
+import { problemOf } from '../responses/problem.ts';
+import type { Problem } from '../responses/problem.ts';
+import { passes } from '../enforcer/verdict.ts';
+import { noBody } from './answer-schemas.ts';
+import { identityHeaders } from './identity-headers.ts';
+import { originalRequest, sources } from './original-request.ts';
+
+const querySchema = Type.Object({
+  source: Type.Optional(
+    Type.Enum([...sources], {
+      description:
+        'Which fields describe the request: original (X-Original-Method, -URI; nginx) or forwarded (X-Forwarded-Method, -Uri; Traefik, Caddy). Set by the configuration of the proxy.',
+    }),
+  ),
+  refuse: Type.Optional(
+    Type.Enum(['403'] as const, {
+      description: 'Refuse with 403 where the proxy understands no 429 (nginx).',
+    }),
+  ),
+});
+
+const field = (description: string) => ({ description, schema: { type: 'string' } });
+
+const describingFields = {
+  'X-Original-Method': field('Method of the request (source=original).'),
+  'X-Original-URI': field('Its request-target (source=original).'),
+  'X-Forwarded-Method': field('Method of the request (source=forwarded).'),
+  'X-Forwarded-Uri': field('Its request-target (source=forwarded).'),
+};
+
+const passedFields = {
+  'X-Tollgate-Plan': field('Plan of the caller.'),
+  'X-Tollgate-Tenant': field('Tenant of the caller, percent-encoded; absent for one without a tenant.'),
+  'X-Tollgate-User': field('User of the caller, percent-encoded; absent for one without a user.'),
+};
+
+const refusedFields = {
+  'X-Tollgate-Status': field('Status to answer the client with (refuse=403).'),
+  'X-Tollgate-Problem': field('Problem to answer the client with, as JSON (refuse=403).'),
+};
+
+/**
+ * `GET /v1/authz` for proxies that ask before they pass a request on: nginx `auth_request`, Traefik and Caddy forward
+ * authentication. The proxy describes the request (see `originalRequest`), and the client's own credentials come along.
+ * Nginx understands only 2xx, 401 and 403 here: with `?refuse=403` every other refusal is a 403, and X-Tollgate-Status
+ * and X-Tollgate-Problem say what to answer the client.
+ */
+export function registerAuthz(app: ApiServer, gate: Gate): void {
+  app.get(
+    '/v1/authz',
+    {
+      schema: {
+        operationId: 'authorize',
+        tags: ['Decisions'],
+        summary: 'Decide for a proxy (auth_request, forward-auth)',
+        description:
+          'The proxy describes the request by header fields, and passes the credentials of its client on.',
+        querystring: querySchema,
+        requestHeaders: { ...describingFields },
+        response: { 200: noBody('The request passes.') },
+        responseHeaders: { 200: passedFields, 403: refusedFields },
+        problems: [403],
+      },
+      config: { access: 'decision', work: 'decision' },
+    },
+    async (request, reply) => {
+      const startedAt = performance.now();
+      const { source, refuse } = request.query;
+      const who = request.caller;
+      if (who === null) throw new TypeError('A handler runs after its caller is known.');
+      const verdict = await gate.decide({
+        who,
+        ...originalRequest(request.headers, source, gate.policy().requests),
+        cost: null,
+        peek: false,
+        hold: false,
+        plan: null,
+      });
+      request.verdict = verdict;
+      await holdBack(gate, verdict);
+      const problem = passes(verdict) ? null : problemOf(verdict);
+      const status = problem?.status ?? 200;
+      await gate.meter(verdict, { status, latencyMs: performance.now() - startedAt, door: 'authz' });
+      gate.checked.remember(verdict);
+      if (problem !== null) return sendRefusal(reply, problem, refuse === '403');
+      return reply.headers(identityHeaders(verdict)).code(200).send();
+    },
+  );
+}
+
+function sendRefusal(reply: FastifyReply, problem: Problem, as403: boolean): FastifyReply {
+  if (!as403) {
+    sendProblem(reply, problem);
+    return reply;
+  }
+  void reply.header('x-tollgate-status', String(problem.status)).header('x-tollgate-problem', ascii(problem));
+  sendProblem(reply, problem.status === 401 ? problem : { ...problem, status: 403 });
+  return reply;
+}
+
+/** JSON that fits into a header field: everything beyond ASCII as an escape. */
+function ascii(problem: Problem): string {
+  return JSON.stringify(problem).replaceAll(
+    /[^\u0020-\u007e]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

@@ -1,0 +1,172 @@
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { Type } from 'typebox';
+import type { Static, TSchema } from 'typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { problemOfId, problemOfTenantId } from '../../../shared/domain/identity.ts';
+import type { Identity } from '../../../shared/domain/identity.ts';
+import { percentEncoded } from '../../../shared/domain/request/request-target.ts';
+import type { ApiServer } from '../listeners/api-server.ts';
+import { chargeWork, oneRequest } from '../listeners/api-charging.ts';
+import { callerOf, problemOfUser, sendProblem } from '../listeners/caller.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
+import { limitHeaders, retryAfterSeconds } from '../responses/headers.ts';
+import { plainProblem, problemOf } from '../responses/problem.ts';
+import { passes } from '../enforcer/verdict.ts';
+import type { Verdict } from '../enforcer/verdict.ts';
+import { limitViewSchema, limitViews } from './limit-view.ts';
+
+/** Null means the same as a field that is absent: many clients write one for the other. */
+const optional = <Schema extends TSchema>(schema: Schema) => Type.Optional(Type.Union([schema, Type.Null()]));
+
+const bodySchema = Type.Object(
+  {
+    tenant_id: optional(Type.String({ description: 'Whose request it is; a tenant may leave it out.' })),
+    user: optional(
+      Type.String({
+        description: "A tenant's API key names users of its tenant; a user's token its own user only.",
+      }),
+    ),
+    ip: optional(
+      Type.String({ description: 'For services: address of the client, for limits that count addresses.' }),
+    ),
+    plan: optional(
+      Type.String({ description: "For services: the plan, where the tenant's record names none." }),
+    ),
+    method: Type.String({ pattern: '^[A-Z]([A-Z-]{0,30}[A-Z])?$' }),
+    path: Type.String({
+      pattern: '^(/|https?://|\\*$)',
+      maxLength: 16_384,
+      description: 'The request-target as the client sent it, with or without query.',
+    }),
+    cost: optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1_000_000_000,
+        description: 'Units; absent: what the route costs.',
+      }),
+    ),
+    peek: optional(Type.Boolean({ description: 'Look without taking.' })),
+  },
+  {
+    additionalProperties: false,
+    examples: [{ tenant_id: 'acme', user: 'u1', method: 'POST', path: '/agent/chat' }],
+  },
+);
+
+const answerSchema = Type.Object({
+  allowed: Type.Boolean(),
+  decision_id: Type.String(),
+  outcome: Type.String({ description: 'allowed, limited, bypassed or shadow_limited' }),
+  limited_by: Type.Array(Type.String()),
+  limits: Type.Array(limitViewSchema),
+  retry_after_seconds: Type.Optional(Type.Integer()),
+  delay_ms: Type.Integer({ description: 'How long to hold the request back before serving it.' }),
+  degraded: Type.Boolean({ description: 'Decided without Redis.' }),
+  headers: Type.Record(Type.String(), Type.String(), {
+    description: 'To be set on the response to the client.',
+  }),
+  problem: Type.Optional(
+    Type.Object({}, { additionalProperties: true, description: 'The body to answer with, and its status.' }),
+  ),
+});
+
+/** `POST /v1/check`: decides about a request that somebody else serves. A refusal is a value here: the status is 200. */
+export function registerCheck(app: ApiServer, gate: Gate): void {
+  app.post(
+    '/v1/check',
+    {
+      config: { access: 'credential', work: 'decision' },
+      schema: {
+        operationId: 'check',
+        tags: ['Decisions'],
+        summary: 'Decide without proxying',
+        description:
+          'Decides about a request that the caller serves. A refusal is a value here: the status is 200.',
+        body: bodySchema,
+        response: { 200: answerSchema },
+        problems: [403],
+      },
+    },
+    async (request, reply) => {
+      const startedAt = performance.now();
+      const { body } = request;
+      const identity = checkedIdentity(request, reply, body);
+      if (identity === null) return reply;
+      // What takes nothing from a limit of the plan is work like any other call.
+      if (body.peek === true && !(await chargeWork(gate, request, reply, oneRequest))) return reply;
+      const verdict = await gate.decide({
+        who: { identity, refusal: null },
+        method: body.method,
+        url: percentEncoded(body.path),
+        cost: body.cost ?? null,
+        peek: body.peek ?? false,
+        hold: false,
+        plan: body.plan ?? null,
+      });
+      request.verdict = verdict;
+      if (body.peek !== true) {
+        const status = passes(verdict) ? 200 : problemOf(verdict).status;
+        await gate.meter(verdict, { status, latencyMs: performance.now() - startedAt, door: 'check' });
+        gate.checked.remember(verdict);
+      }
+      return answerOf(verdict);
+    },
+  );
+}
+
+/**
+ * Whose limits count. What is decided consumes, so a caller may spend only what is its own: a tenant's credential names
+ * its tenant and users of it, a user's token that user. `ip` and `plan` are for services: addresses are shared by all
+ * tenants, and a plan is what a tenant has, not what it says.
+ */
+function checkedIdentity(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  body: Static<typeof bodySchema>,
+): Identity | null {
+  const caller = callerOf(request);
+  const refuse = (status: number, detail: string): null => {
+    sendProblem(reply, plainProblem(status, detail));
+    return null;
+  };
+  const own = caller.service === null;
+  const tenantId = body.tenant_id ?? caller.tenantId;
+  const userId = body.user ?? (own ? caller.userId : null);
+  const ip = body.ip ?? null;
+  if (own) {
+    if (tenantId !== caller.tenantId) return refuse(403, 'This tenant is not yours.');
+    if (ip !== null) return refuse(403, 'ip is for services: an address is shared by all tenants.');
+    if (typeof body.plan === 'string') return refuse(403, 'plan is for services: your plan is known.');
+  }
+  const foreign = userId === null ? null : problemOfUser(caller, userId);
+  if (foreign !== null) return refuse(foreign.status, foreign.detail);
+  const wrongTenant = tenantId === null ? null : problemOfTenantId(tenantId);
+  if (wrongTenant !== null) return refuse(400, `tenant_id ${wrongTenant}.`);
+  const wrongUser = userId === null ? null : problemOfId(userId);
+  if (wrongUser !== null) return refuse(400, `user ${wrongUser}.`);
+  if (ip !== null && isIP(ip) === 0) return refuse(400, 'ip is not an address.');
+  if (tenantId === null && userId === null && ip === null) {
+    return refuse(400, 'Say whose request it is: add tenant_id, user or ip.');
+  }
+  const address = ip === null ? caller.ip : ipaddr.process(ip).toString();
+  return { ...caller, tenantId, userId, ip: address, service: null };
+}
+
+function answerOf(verdict: Verdict): Static<typeof answerSchema> {
+  const { decision } = verdict;
+  const seconds = retryAfterSeconds(decision.retryAfterMs);
+  const allowed = passes(verdict);
+  return {
+    allowed,
+    decision_id: decision.id,
+    outcome: decision.outcome,
+    limited_by: [...decision.limitedBy],
+    limits: limitViews(decision.limits),
+    ...(allowed || seconds === null ? {} : { retry_after_seconds: seconds }),
+    delay_ms: decision.delayMs,
+    degraded: decision.degraded,
+    headers: limitHeaders(verdict),
+    ...(allowed ? {} : { problem: problemOf(verdict) }),
+  };
+}

@@ -1,0 +1,167 @@
+import { Type } from 'typebox';
+import { disconnectSignal } from '../../../shared/runtime/http/disconnect-signal.ts';
+import { decisionById } from '../../../shared/clickhouse/queries/usage.ts';
+import type { UsageEventRow } from '../../../shared/clickhouse/queries/usage.ts';
+import type { Limit } from '../../../shared/domain/limit.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import type { ApiOptions, ApiServer } from '../listeners/api-server.ts';
+import { callerOf, sendProblem } from '../listeners/caller.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
+import { plainProblem, problemOf } from '../responses/problem.ts';
+import type { Verdict } from '../enforcer/verdict.ts';
+import { decisionAnswer } from './answer-schemas.ts';
+import { limitViews } from './limit-view.ts';
+import { limitRule } from './limits.ts';
+import { refuseRead } from './reading.ts';
+
+const paramsSchema = Type.Object({ id: Type.String({ maxLength: 64 }) });
+
+/**
+ * `GET /v1/decisions/{id}`: why a request was answered as it was: the event, the counters and the rules. A tenant
+ * finds its own decisions, a service all. The counters are those of the decision where this node made it a moment
+ * ago, and today's otherwise; the answer says which.
+ */
+export function registerDecisions(app: ApiServer, { gate, queries }: ApiOptions): void {
+  app.get(
+    '/v1/decisions/:id',
+    {
+      schema: {
+        operationId: 'getDecision',
+        tags: ['Decisions'],
+        summary: 'Explain a decision',
+        description: 'Why a request was answered as it was: the event, the counters and the rules.',
+        params: paramsSchema,
+        response: { 200: decisionAnswer },
+      },
+    },
+    async (request, reply) => {
+      const caller = callerOf(request);
+      const { id } = request.params;
+      const mine = (tenantId: string | null): boolean =>
+        caller.service !== null || (tenantId !== null && tenantId === caller.tenantId);
+      const verdict = gate.recent.find(id);
+      let event: UsageEventRow | null = null;
+      let failure: unknown = null;
+      try {
+        event = await decisionById(queries.of(caller.tenantId ?? '', disconnectSignal(reply)), id);
+      } catch (error) {
+        failure = error;
+      }
+      if (verdict !== null && mine(verdict.identity.tenantId)) return explainVerdict(verdict, event);
+      if (event !== null && mine(event.tenant_id)) return explainEvent(gate, event);
+      if (failure !== null) return refuseRead(reply, failure, 'The history');
+      sendProblem(
+        reply,
+        plainProblem(404, 'No decision of yours has this id. A new one can be found within two seconds.'),
+      );
+      return reply;
+    },
+  );
+}
+
+function explainVerdict(verdict: Verdict, event: UsageEventRow | null): object {
+  const { decision, identity, policy, plan, route, limits, units, method, path, atMs } = verdict;
+  return {
+    decision_id: decision.id,
+    at: new Date(atMs).toISOString(),
+    tenant_id: identity.tenantId,
+    user: identity.userId,
+    plan: plan.name,
+    request: {
+      method,
+      path,
+      route: route?.match ?? null,
+      units,
+      client_ip: identity.ip,
+    },
+    outcome: decision.outcome,
+    reason: decision.reason,
+    explanation: decision.outcome === 'limited' ? problemOf(verdict).detail : 'The request passed.',
+    limited_by: decision.limitedBy,
+    degraded: decision.degraded,
+    counters: { as_of: 'decision', limits: limitViews(decision.limits) },
+    rules: rulesBehind(limits, ofPlatform(policy), decision.limitedBy),
+    policy_revision: policy.revision,
+    event,
+  };
+}
+
+/** From the stored event: counters and rules are those of now, since both may have changed since. */
+async function explainEvent(gate: Gate, event: UsageEventRow): Promise<object> {
+  const identity = {
+    tenantId: event.tenant_id,
+    userId: event.user_id === '' ? null : event.user_id,
+    planClaim: event.plan,
+    ip: event.client_ip,
+    service: null,
+    method: 'jwt' as const,
+  };
+  const question = {
+    method: event.method,
+    url: event.path,
+    rewritten: true,
+    cost: null,
+    peek: true,
+    hold: false,
+    plan: event.plan,
+  };
+  const now = await gate.decide({ who: { identity, refusal: null }, ...question });
+  return {
+    decision_id: event.event_id,
+    at: event.time,
+    tenant_id: event.tenant_id,
+    user: identity.userId,
+    plan: event.plan,
+    request: {
+      method: event.method,
+      path: event.path,
+      route: event.route === '*' ? null : event.route,
+      units: event.units,
+      client_ip: event.client_ip,
+    },
+    outcome: event.decision,
+    reason: event.decision === 'limited' ? reasonOf(event.limited_by) : null,
+    explanation: explanationOf(event),
+    limited_by: event.limited_by,
+    degraded: event.degraded,
+    counters: { as_of: 'now', limits: limitViews(now.decision.limits) },
+    rules: rulesBehind(now.limits, ofPlatform(now.policy), event.limited_by),
+    policy_revision: now.policy.revision,
+    event,
+  };
+}
+
+function ofPlatform({ platform, shares }: Policy): readonly Limit[] {
+  return [...platform.filter(({ type }) => type === 'concurrent'), ...shares];
+}
+
+function rulesBehind(
+  limits: readonly Limit[],
+  platform: readonly Limit[],
+  names: readonly string[],
+): object[] {
+  const all = [...limits, ...platform];
+  return (names.length === 0 ? limits : all.filter(({ name }) => names.includes(name))).map(limitRule);
+}
+
+const reasons = new Set(['blocked', 'unauthenticated', 'invalid']);
+
+function reasonOf(limitedBy: readonly string[]): string {
+  return limitedBy.find((name) => reasons.has(name)) ?? 'limit';
+}
+
+function explanationOf({ decision, limited_by }: UsageEventRow): string {
+  const names = limited_by.join(', ');
+  switch (decision) {
+    case 'limited':
+      return reasons.has(limited_by[0] ?? '')
+        ? `The request was refused: ${names}.`
+        : `No room was left in: ${names}.`;
+    case 'shadow_limited':
+      return `The request passed; enforced, it would have been refused by: ${names}.`;
+    case 'bypassed':
+      return 'An internal service made the request; services are under no limit.';
+    default:
+      return 'The request passed.';
+  }
+}

@@ -1,0 +1,66 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { answerFault } from '../../listeners/api-hooks.ts';
+import type { ApiServer } from '../../listeners/api-server.ts';
+import { sendProblem } from '../../listeners/caller.ts';
+import type { Gate } from '../../enforcer/enforcer.ts';
+import { holdBack } from '../hold-back.ts';
+import { problemOf } from '../../responses/problem.ts';
+import { receivedRequest } from '../../enforcer/read-request.ts';
+import { passes } from '../../enforcer/verdict.ts';
+import { identityHeaders } from '../identity-headers.ts';
+
+const prefix = '/v1/ext-authz';
+
+/**
+ * Envoy's `ext_authz` filter over HTTP with `path_prefix: /v1/ext-authz`: the original method, and the original target
+ * behind the prefix. 200 lets the request pass; any other status, with its fields and body, is the client's answer. A
+ * body is never read.
+ */
+export function registerEnvoyAuthorization(app: ApiServer, gate: Gate): void {
+  const options = {
+    config: { access: 'decision', work: 'decision' } as const,
+    schema: { hide: true },
+  };
+  // In a scope of its own: the fields are the client's, so its type of body, which may be none, says nothing of what arrives.
+  void app.register((scope: ApiServer, _none: object, done: () => void) => {
+    scope.addHook('onRequest', (request, _reply, next) => {
+      request.raw.headers['content-type'] = 'application/octet-stream';
+      next();
+    });
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', (_request, _body, parsed) => parsed(null));
+    scope.all(prefix, options, (request, reply) => authorize(gate, request, reply));
+    scope.all(`${prefix}/*`, options, (request, reply) => authorize(gate, request, reply));
+    done();
+  });
+}
+
+async function authorize(gate: Gate, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const startedAt = performance.now();
+  // The router matches decoded paths; what is decided about is the target as it was sent.
+  const target = request.raw.url ?? '';
+  if (!target.startsWith(prefix) || request.caller === null) {
+    return answerFault(gate, request, reply, {
+      status: 400,
+      detail: `The target must begin with ${prefix}.`,
+    });
+  }
+  const rest = target.slice(prefix.length);
+  const original = rest.startsWith('/') ? rest : `/${rest}`;
+  const verdict = await gate.decide({
+    who: request.caller,
+    ...receivedRequest(request.method, original, request.headers, gate.policy().requests),
+    cost: null,
+    peek: false,
+    hold: false,
+    plan: null,
+  });
+  request.verdict = verdict;
+  await holdBack(gate, verdict);
+  const problem = passes(verdict) ? null : problemOf(verdict);
+  const status = problem?.status ?? 200;
+  await gate.meter(verdict, { status, latencyMs: performance.now() - startedAt, door: 'ext_authz' });
+  if (problem === null) return reply.headers(identityHeaders(verdict)).code(200).send();
+  sendProblem(reply, problem);
+  return reply;
+}

@@ -1,0 +1,121 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { status } from '@grpc/grpc-js';
+import { percentEncoded } from '../../../../shared/domain/request/request-target.ts';
+import type { Gate } from '../../enforcer/enforcer.ts';
+import { holdBack } from '../hold-back.ts';
+import { limitHeaders } from '../../responses/headers.ts';
+import type { ResponseHeaders } from '../../responses/headers.ts';
+import { problemOf, problemType } from '../../responses/problem.ts';
+import { receivedRequest } from '../../enforcer/read-request.ts';
+import { passes } from '../../enforcer/verdict.ts';
+import type { Verdict } from '../../enforcer/verdict.ts';
+import { identityHeaders, foldedName } from '../identity-headers.ts';
+import type { Answer } from '../../listeners/rls-listener.ts';
+
+/** A `CheckRequest` as the protobuf loader gives it: what is absent is null. */
+export interface CheckRequest {
+  readonly attributes: {
+    readonly source: {
+      readonly address: { readonly socket_address: { readonly address: string } | null } | null;
+    } | null;
+    readonly request: { readonly http: HttpRequest | null } | null;
+  } | null;
+}
+
+interface HttpRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly header_map: { readonly headers: readonly HeaderValue[] } | null;
+}
+
+interface HeaderValue {
+  readonly key: string;
+  readonly value: string;
+  readonly raw_value: Buffer;
+}
+
+/**
+ * `envoy.service.auth.v3.Authorization/Check`: the client's credentials are verified here, the request is decided about
+ * and counted, and Envoy is told which header fields the upstream and the client get. Header fields of the client that
+ * name an identity are removed in every spelling.
+ */
+export async function authorize(gate: Gate, { attributes }: CheckRequest): Promise<Answer> {
+  const startedAt = performance.now();
+  const http = attributes?.request?.http ?? null;
+  if (http === null) return { code: status.INVALID_ARGUMENT, details: 'The call describes no HTTP request' };
+  const headers = headersOf(http);
+  const who = await gate.identify(headers, attributes?.source?.address?.socket_address?.address ?? '');
+  const verdict = await gate.decide({
+    who,
+    ...receivedRequest(http.method, percentEncoded(http.path), headers, gate.policy().requests),
+    cost: null,
+    peek: false,
+    hold: false,
+    plan: null,
+  });
+  await holdBack(gate, verdict);
+  const code = passes(verdict) ? 200 : problemOf(verdict).status;
+  await gate.meter(verdict, { status: code, latencyMs: performance.now() - startedAt, door: 'ext_authz' });
+  return { message: passes(verdict) ? allowed(verdict, headers) : denied(verdict) };
+}
+
+/** Fields that stand several times are joined, as HTTP reads them. */
+function headersOf({ headers, header_map }: HttpRequest): IncomingHttpHeaders {
+  if (header_map === null) return headers;
+  const joined: Record<string, string> = {};
+  for (const { key, value, raw_value } of header_map.headers) {
+    const name = key.toLowerCase();
+    const text = value === '' ? raw_value.toString('latin1') : value;
+    joined[name] = joined[name] === undefined ? text : `${joined[name]}, ${text}`;
+  }
+  return joined;
+}
+
+function allowed(verdict: Verdict, given: IncomingHttpHeaders): object {
+  const own = identityHeaders(verdict);
+  const kept = new Set(Object.keys(own));
+  return {
+    status: { code: status.OK },
+    ok_response: {
+      headers: overwriting(own),
+      headers_to_remove: Object.keys(given).filter((name) => isIdentity(name) && !kept.has(name)),
+      response_headers_to_add: overwriting(limitHeaders(verdict)),
+    },
+  };
+}
+
+function isIdentity(name: string): boolean {
+  const folded = foldedName(name);
+  return folded.startsWith('x-tollgate-') || folded === 'x-service-token';
+}
+
+function denied(verdict: Verdict): object {
+  const problem = problemOf(verdict);
+  const challenge: ResponseHeaders = problem.status === 401 ? { 'www-authenticate': 'Bearer' } : {};
+  const headers = { ...limitHeaders(verdict), ...challenge, 'content-type': problemType };
+  return {
+    status: { code: rpcCodes.get(problem.status) ?? status.PERMISSION_DENIED, message: problem.title },
+    denied_response: {
+      status: { code: problem.status },
+      headers: overwriting(headers),
+      body: JSON.stringify(problem),
+    },
+  };
+}
+
+const rpcCodes: ReadonlyMap<number, status> = new Map([
+  [401, status.UNAUTHENTICATED],
+  [429, status.RESOURCE_EXHAUSTED],
+  [503, status.UNAVAILABLE],
+]);
+
+/** Envoy reads `append` where it is set and `append_action` elsewhere, by version. */
+function overwriting(headers: Readonly<Record<string, string>>): object[] {
+  return Object.entries(headers).map(([key, value]) => ({
+    header: { key, value },
+    append: { value: false },
+    append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
+    keep_empty_value: true,
+  }));
+}

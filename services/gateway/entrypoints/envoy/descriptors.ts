@@ -1,0 +1,171 @@
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import type { LimitOverride } from '../../enforcer/limit-override.ts';
+import { problemOfId, problemOfTenantId } from '../../../../shared/domain/identity.ts';
+import { isMethod } from '../../../../shared/domain/request/request-method.ts';
+
+/** A `RateLimitRequest` as the protobuf loader gives it. Wrapped numbers are null where they are absent. */
+export interface RateLimitRequest {
+  readonly domain: string;
+  readonly descriptors: readonly Descriptor[];
+  readonly hits_addend: number;
+}
+
+export interface Descriptor {
+  readonly entries: readonly { readonly key: string; readonly value: string }[];
+  readonly limit: {
+    readonly requests_per_unit: number;
+    readonly unit: string;
+    readonly unit_multiplier: { readonly value: number } | null;
+  } | null;
+  readonly hits_addend: { readonly value: number } | null;
+  readonly is_negative_hits: boolean;
+}
+
+/** One request to decide about, and the descriptors that describe it. */
+export interface DescribedRequest {
+  readonly tenantId: string | null;
+  readonly userId: string | null;
+  /** Empty where no address is named. */
+  readonly ip: string;
+  readonly method: string;
+  readonly path: string;
+  readonly plan: string | null;
+  /** Units; null: the cost of the route; 0: check without a cost. */
+  readonly hits: number | null;
+  /** True where the units are to be returned. */
+  readonly returns: boolean;
+  readonly override: LimitOverride | null;
+  /** Indexes into the call's descriptors. */
+  readonly descriptors: readonly number[];
+}
+
+const descriptorsMax = 64;
+/** Keys that mean something here. Others, such as `generic_key`, only tell descriptors apart for other services. */
+const knownKeys = ['tenant_id', 'user', 'remote_address', 'method', 'path', 'plan'] as const;
+const aliases: Readonly<Record<string, string>> = { tenant: 'tenant_id' };
+
+const unitMs: ReadonlyMap<string, number> = new Map([
+  ['SECOND', 1_000],
+  ['MINUTE', 60_000],
+  ['HOUR', 3_600_000],
+  ['DAY', 86_400_000],
+  ['WEEK', 7 * 86_400_000],
+  ['MONTH', 30 * 86_400_000],
+  ['YEAR', 365 * 86_400_000],
+]);
+
+interface Group {
+  readonly values: Map<string, string>;
+  /** What else has to be equal for descriptors to describe the same request. */
+  readonly terms: Terms;
+  readonly indexes: number[];
+}
+
+interface Terms {
+  readonly hits: number | null;
+  readonly returns: boolean;
+  readonly limit: number | null;
+  readonly windowMs: number;
+}
+
+/**
+ * The requests that a call describes, or a sentence about what is wrong. Descriptors describe the same request where no
+ * key has two values and number, sign and limit are equal; otherwise each is a request of its own, in their order.
+ */
+export function describedRequests(request: RateLimitRequest): readonly DescribedRequest[] | string {
+  const { descriptors } = request;
+  if (descriptors.length === 0) return 'A call must have a descriptor';
+  if (descriptors.length > descriptorsMax) return `A call may have ${descriptorsMax} descriptors`;
+  const groups: Group[] = [];
+  for (const [index, descriptor] of descriptors.entries()) {
+    const values = valuesOf(descriptor);
+    if (typeof values === 'string') return values;
+    const terms = termsOf(descriptor, request.hits_addend);
+    if (typeof terms === 'string') return terms;
+    const group = groups.find((candidate) => describesSame(candidate, values, terms));
+    if (group === undefined) groups.push({ values: new Map(values), terms, indexes: [index] });
+    else {
+      for (const [key, value] of values) group.values.set(key, value);
+      group.indexes.push(index);
+    }
+  }
+  const requests: DescribedRequest[] = [];
+  for (const group of groups) {
+    const problem = problemOfCaller(group.values) ?? problemOfMethod(group.values);
+    if (problem !== null) return problem;
+    requests.push(requestOf(group));
+  }
+  return requests;
+}
+
+function valuesOf({ entries }: Descriptor): ReadonlyMap<string, string> | string {
+  const values = new Map<string, string>();
+  for (const entry of entries) {
+    const key = aliases[entry.key] ?? entry.key;
+    if (entry.value === '' || !(knownKeys as readonly string[]).includes(key)) continue;
+    const known = values.get(key);
+    if (known !== undefined && known !== entry.value) return `A descriptor has two values for ${key}`;
+    values.set(key, entry.value);
+  }
+  return values;
+}
+
+function termsOf(descriptor: Descriptor, hitsOfCall: number): Terms | string {
+  const { limit, hits_addend, is_negative_hits: returns } = descriptor;
+  const hits = hits_addend?.value ?? (hitsOfCall === 0 ? null : hitsOfCall);
+  if (limit === null) return { hits, returns, limit: null, windowMs: 0 };
+  const oneUnitMs = unitMs.get(limit.unit);
+  if (oneUnitMs === undefined) return `The limit of a descriptor has no unit of time: ${limit.unit}`;
+  const multiplier = Math.max(1, limit.unit_multiplier?.value ?? 1);
+  const windowMs = oneUnitMs * multiplier;
+  if (windowMs > (unitMs.get('YEAR') ?? 0)) return 'The limit of a descriptor spans more than a year';
+  return { hits, returns, limit: limit.requests_per_unit, windowMs };
+}
+
+function describesSame(group: Group, values: ReadonlyMap<string, string>, terms: Terms): boolean {
+  const { hits, returns, limit, windowMs } = group.terms;
+  if (hits !== terms.hits || returns !== terms.returns) return false;
+  if (limit !== terms.limit || windowMs !== terms.windowMs) return false;
+  return [...values].every(([key, value]) => (group.values.get(key) ?? value) === value);
+}
+
+function problemOfCaller(values: ReadonlyMap<string, string>): string | null {
+  const address = values.get('remote_address');
+  const tenantId = values.get('tenant_id');
+  const userId = values.get('user');
+  if (tenantId === undefined && userId === undefined && address === undefined) {
+    return 'A descriptor must say whose request it is: tenant_id, user or remote_address';
+  }
+  if (address !== undefined && isIP(address) === 0) return 'remote_address is not an address';
+  const wrongTenant = tenantId === undefined ? null : problemOfTenantId(tenantId);
+  if (wrongTenant !== null) return `tenant_id ${wrongTenant}`;
+  const wrongUser = userId === undefined ? null : problemOfId(userId);
+  return wrongUser === null ? null : `user ${wrongUser}`;
+}
+
+/** As `GET` or `M-SEARCH`, in capitals or not: what a request through the other entrypoints may have. */
+function problemOfMethod(values: ReadonlyMap<string, string>): string | null {
+  const method = values.get('method');
+  return method === undefined || isMethod(method.toUpperCase()) ? null : 'method is not a method of HTTP';
+}
+
+function requestOf({ values, terms, indexes }: Group): DescribedRequest {
+  const { hits, returns, limit, windowMs } = terms;
+  const address = values.get('remote_address');
+  const tenantId = values.get('tenant_id') ?? null;
+  const userId = values.get('user') ?? null;
+  const per = userId !== null ? 'user' : tenantId !== null ? 'tenant' : 'ip';
+  return {
+    tenantId,
+    userId,
+    ip: address === undefined ? '' : ipaddr.process(address).toString(),
+    method: (values.get('method') ?? 'GET').toUpperCase(),
+    path: values.get('path') ?? '/',
+    plan: values.get('plan') ?? null,
+    hits,
+    returns,
+    override: limit === null ? null : { per, limit, windowMs },
+    descriptors: indexes,
+  };
+}

@@ -1,0 +1,225 @@
+import { Type } from 'typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ApiOptions, ApiServer } from '../listeners/api-server.ts';
+import { chargeWork } from '../listeners/api-charging.ts';
+import { callerOf, sendProblem } from '../listeners/caller.ts';
+import type { Publisher } from '../ingest/accept-event.ts';
+import { acceptedCodings, decodeBody } from '../ingest/content-coding.ts';
+import type { DecodedBody } from '../ingest/content-coding.ts';
+import { eventsOf, plainEventsOf } from '../ingest/http-binding.ts';
+import { appendShared, shareOf } from '../ingest/ingest-share.ts';
+import type { Member, RequestEvents } from '../ingest/http-binding.ts';
+import { judgeEvents, writeEvents } from '../ingest/publish-events.ts';
+import type { EventResult, Judgement } from '../ingest/publish-events.ts';
+import { bodyBytesMax } from '../listeners/json-body.ts';
+import { plainProblem } from '../responses/problem.ts';
+import { eventsBody } from './answer-schemas.ts';
+
+const resultSchema = Type.Object({
+  id: Type.Union([Type.String(), Type.Null()]),
+  status: Type.String({
+    description:
+      'accepted, duplicate (of an earlier event of the batch), rejected (never will be) or unavailable (send it again)',
+  }),
+  reason: Type.Optional(Type.String()),
+});
+
+const answerSchema = Type.Object({
+  accepted: Type.Integer(),
+  duplicates: Type.Integer(),
+  rejected: Type.Integer(),
+  results: Type.Array(resultSchema, { description: 'One per event, in order.' }),
+});
+
+/**
+ * `POST /v1/events`: usage events of API servers, as CloudEvents 1.0 over HTTP: binary, structured or a batch, also
+ * compressed. `POST /api/v1/events`: the same for the SDKs of OpenMeter.
+ *
+ * 202 means that every accepted event is in the spool, survives a crash of this process, and will be counted. 400 where
+ * every event is rejected, 503 where the spool could take none; the result of each event says which may be sent again.
+ * Sending again is safe always: (source, id) is counted once.
+ */
+export function registerEvents(app: ApiServer, options: ApiOptions): void {
+  // In a scope of its own: here any type of body arrives as bytes, also without a Content-Type.
+  void app.register((scope: ApiServer, _none: object, done: () => void) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, parsed) => parsed(null, body));
+    registerCloudEvents(scope, options);
+    registerOpenMeter(scope, options);
+    done();
+  });
+}
+
+function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
+  const { gate } = options;
+  scope.post(
+    '/v1/events',
+    {
+      config: { access: 'credential', work: 'events' },
+      schema: {
+        operationId: 'publishEvents',
+        tags: ['Events'],
+        summary: 'Publish usage events (CloudEvents 1.0)',
+        description:
+          'Binary, structured or a batch, also compressed. 202 means that what is called accepted survives a crash. ' +
+          'Sending again is always safe: an event is counted once by source and id.',
+        documentedBody: eventsBody,
+        response: { 202: answerSchema, 400: answerSchema, 503: answerSchema },
+      },
+      // Problems and results share the statuses; each is written as what it is.
+      serializerCompiler: () => (data) => JSON.stringify(data),
+    },
+    async (request, reply) => {
+      const publisher = publisherOf(request, options);
+      const members = await membersOf(request, reply, options, (body) =>
+        eventsOf({ ...fieldsOf(request), body }),
+      );
+      if (members === null) return reply;
+      const results = await writeShared(
+        await judgeEvents(members.list, publisher, options.eventGroups),
+        request,
+        members.bytes,
+        options,
+      );
+      for (const { status } of results) gate.metrics.apiEvents.inc({ result: status });
+      const [accepted, duplicates, unavailable] = [
+        count(results, 'accepted'),
+        count(results, 'duplicate'),
+        count(results, 'unavailable'),
+      ];
+      const status = accepted > 0 ? 202 : unavailable > 0 ? 503 : 400;
+      if (unavailable > 0) reply.header('retry-after', '1');
+      const rejected = results.length - accepted - duplicates;
+      return reply.code(status).send({ accepted, duplicates, rejected, results });
+    },
+  );
+}
+
+/**
+ * An SDK of OpenMeter points here by its base URL. Its answer has no place for single events, so a batch is taken as a
+ * whole or not at all: what was sent again under new ids would otherwise be counted twice.
+ */
+function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
+  const { gate } = options;
+  scope.post(
+    '/api/v1/events',
+    {
+      config: { access: 'credential', work: 'events' },
+      schema: {
+        operationId: 'publishEventsOpenMeter',
+        tags: ['Events'],
+        summary: 'Publish usage events with an SDK of OpenMeter',
+        description: 'A batch is accepted as a whole or not at all.',
+        documentedBody: eventsBody,
+        response: { 204: Type.Null({ description: 'All events are safe.' }) },
+      },
+    },
+    async (request, reply) => {
+      const publisher = publisherOf(request, options);
+      const isPlain = /^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '');
+      const members = await membersOf(request, reply, options, (body) =>
+        isPlain ? plainEventsOf(body) : eventsOf({ ...fieldsOf(request), body }),
+      );
+      if (members === null) return reply;
+      const judgements = await judgeEvents(members.list, publisher, options.eventGroups);
+      const rejected = judgements.flatMap((judgement, index) =>
+        judgement.kind === 'rejected' ? [{ index, id: judgement.id, reason: judgement.reason }] : [],
+      );
+      if (rejected.length > 0) {
+        gate.metrics.apiEvents.inc({ result: 'rejected' }, judgements.length);
+        const [first] = rejected;
+        const detail = `Event ${first?.index ?? 0} of ${judgements.length}: ${first?.reason ?? ''}; no event was accepted.`;
+        sendProblem(reply, { ...plainProblem(400, detail), events: rejected });
+        return reply;
+      }
+      const results = await writeShared(judgements, request, members.bytes, options);
+      for (const { status } of results) gate.metrics.apiEvents.inc({ result: status });
+      if (count(results, 'unavailable') === 0) return reply.code(204).send(null);
+      reply.header('retry-after', '1');
+      sendProblem(reply, plainProblem(503, 'The events could not be stored now; send them again.'));
+      return reply;
+    },
+  );
+}
+
+function publisherOf(request: FastifyRequest, { gate, eventTimes: times }: ApiOptions): Publisher {
+  return { identity: callerOf(request), nowMs: gate.clock.now(), times };
+}
+
+interface Members {
+  readonly list: readonly Member[];
+  /** Of the decoded body. */
+  readonly bytes: number;
+}
+
+/**
+ * The events of the decoded body, charged to the caller and with room in its share of the spool; null where the answer
+ * is sent. What was read costs its bytes, also where its events are refused: reading is most of the work.
+ */
+async function membersOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { gate, ingestShare }: ApiOptions,
+  read: (body: Buffer) => RequestEvents,
+): Promise<Members | null> {
+  const given = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  const coding = request.headers['content-encoding'] ?? '';
+  const decoded = await decodeBody(coding, given, bodyBytesMax);
+  const bytes = bytesOf(decoded, given);
+  if (!(await chargeWork(gate, request, reply, { kind: 'eventBytes', units: Math.max(1, bytes) })))
+    return null;
+  const found = 'status' in decoded ? decoded : read(decoded.body);
+  if ('status' in found) {
+    if (found === decoded && found.status === 415) reply.header('accept-encoding', acceptedCodings);
+    sendProblem(reply, plainProblem(found.status, found.detail));
+    return null;
+  }
+  const list = found.members;
+  if (!(await chargeWork(gate, request, reply, { kind: 'events', units: list.length }))) return null;
+  const isDurable = ingestShare.isDurable();
+  if (isDurable && ingestShare.admits(shareOf(callerOf(request)), bytes)) return { list, bytes };
+  gate.metrics.apiEvents.inc({ result: 'unavailable' }, list.length);
+  sendProblem(
+    reply.header('retry-after', '5'),
+    plainProblem(
+      503,
+      isDurable
+        ? 'Kafka is behind and your share of the space for waiting events is full; send them again.'
+        : 'The disk of this node takes no events now; send them again.',
+    ),
+  );
+  return null;
+}
+
+/** What decoding made, or tried to. */
+function bytesOf(decoded: DecodedBody, given: Buffer): number {
+  if ('body' in decoded) return decoded.body.length;
+  return decoded.status === 413 ? bodyBytesMax : given.length;
+}
+
+/** Writes what was accepted, and counts its bytes as the publisher's until Kafka has it. */
+async function writeShared(
+  judgements: readonly Judgement[],
+  request: FastifyRequest,
+  bytes: number,
+  options: ApiOptions,
+): Promise<EventResult[]> {
+  const results = await appendShared(options, shareOf(callerOf(request)), bytes, (log) =>
+    writeEvents(judgements, log, options.gate.logger),
+  );
+  if (options.ingestShare.isDurable()) return results;
+  // The disk failed meanwhile: they may be lost with this process, and sent again they still count once.
+  return results.map((result) =>
+    result.status === 'rejected'
+      ? result
+      : { id: result.id, status: 'unavailable', reason: 'the event could not be stored now' },
+  );
+}
+
+function fieldsOf({ headers, raw: { rawHeaders } }: FastifyRequest) {
+  return { headers, rawHeaders };
+}
+
+function count(results: readonly EventResult[], status: EventResult['status']): number {
+  return results.filter((result) => result.status === status).length;
+}

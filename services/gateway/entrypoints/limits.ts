@@ -1,0 +1,89 @@
+import { Type } from 'typebox';
+import type { Limit } from '../../../shared/domain/limit.ts';
+import { limitsFor } from '../../../shared/policy/match.ts';
+import type { ApiServer } from '../listeners/api-server.ts';
+import { tenantOf } from '../listeners/caller.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
+import { limitsAnswer } from './answer-schemas.ts';
+
+const querySchema = Type.Object({ tenant_id: Type.Optional(Type.String()) });
+
+/** `GET /v1/limits`: the caller's limits as they hold now, overrides and running boosts applied; nothing is counted. */
+export function registerLimits(app: ApiServer, gate: Gate): void {
+  app.get(
+    '/v1/limits',
+    {
+      schema: {
+        operationId: 'getLimits',
+        tags: ['Usage'],
+        summary: 'The limits that hold for the caller',
+        description: 'Overrides and running boosts applied; nothing is counted.',
+        querystring: querySchema,
+        response: { 200: limitsAnswer },
+        problems: [403],
+      },
+    },
+    (request, reply) => {
+      const tenantId = tenantOf(request, reply, request.query.tenant_id);
+      if (tenantId === null) return reply;
+      const policy = gate.policy();
+      const record = gate.records.get(tenantId) ?? null;
+      const nowMs = gate.clock.now();
+      const plan = request.caller?.identity.service === null ? request.caller.identity.planClaim : null;
+      const base = limitsFor(policy, { plan, record, route: null, nowMs });
+      const running = (record?.boosts ?? []).filter(
+        ({ starts_at, ends_at }) => Date.parse(starts_at) <= nowMs && nowMs < Date.parse(ends_at),
+      );
+      return {
+        tenant_id: tenantId,
+        plan: base.plan.name,
+        policy_revision: policy.revision,
+        mode: policy.mode,
+        limits: base.limits.map(limitRule),
+        routes: policy.routes.map((route) => ({
+          match: route.match,
+          cost: route.cost,
+          price: route.price,
+          limits: limitsFor(policy, { plan, record, route, nowMs })
+            .limits.filter((limit) => limit.route !== null)
+            .map(limitRule),
+        })),
+        sessions: [...policy.sessions.values()].map(({ name, per, limit, ttlMs }) => ({
+          kind: name,
+          per,
+          limit,
+          ttl_seconds: ttlMs / 1000,
+        })),
+        platform: policy.platform.map(limitRule),
+        slow_down:
+          base.plan.slowDown === null
+            ? null
+            : { from: base.plan.slowDown.from, max_delay_ms: base.plan.slowDown.maxDelayMs },
+        boosts: running.map(({ limit, multiply, set_to, ends_at, reason }) => ({
+          limit,
+          multiply,
+          set_to,
+          ends_at,
+          reason,
+        })),
+        documentation_url: policy.links.documentation,
+        upgrade_url: policy.links.upgrade,
+      };
+    },
+  );
+}
+
+/** A limit as its rule stands in the policy, with the value that holds for this tenant. */
+export function limitRule({ name, per, type, limit, windowMs, period, burst, mode, route }: Limit): object {
+  return {
+    name,
+    per,
+    type,
+    limit,
+    window_seconds: Math.ceil(windowMs / 1000),
+    ...(period === null ? {} : { period }),
+    ...(burst === 0 ? {} : { burst }),
+    mode,
+    ...(route === null ? {} : { route }),
+  };
+}

@@ -1,0 +1,175 @@
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { disconnectSignal } from '../../../shared/runtime/http/disconnect-signal.ts';
+import type { FastifyReply } from 'fastify';
+import { meterCsv, queryMeter, rowsMax } from '../../../shared/clickhouse/queries/meters.ts';
+import type { MeterAnswer, MeterQuery } from '../../../shared/clickhouse/queries/meters.ts';
+import { jsonMoney } from '../../../shared/domain/money.ts';
+import type { MeterDefinition } from '../../../shared/domain/meter.ts';
+import type { ApiOptions, ApiServer } from '../listeners/api-server.ts';
+import { sendProblem, tenantOf } from '../listeners/caller.ts';
+import { plainProblem } from '../responses/problem.ts';
+import { meterQueryOf, meterQuerySchema } from './meter-query.ts';
+import type { MeterQueryText } from './meter-query.ts';
+import { refuseRead } from './reading.ts';
+
+const paramsSchema = Type.Object({ name: Type.String({ description: 'Name of the meter.' }) });
+
+const meterSchema = Type.Object({
+  name: Type.String(),
+  event_type: Type.String(),
+  aggregation: Type.String(),
+  value: Type.Union([Type.String(), Type.Null()]),
+  group_by: Type.Array(Type.String()),
+});
+
+const rowSchema = Type.Object({
+  window_start: Type.String(),
+  window_end: Type.String(),
+  group: Type.Record(Type.String(), Type.String()),
+  value: Type.Union([Type.Number(), Type.Null()], {
+    description: 'Null where no event of the window has a value.',
+  }),
+});
+
+const answerSchema = Type.Object({
+  meter: Type.String(),
+  tenant_id: Type.String(),
+  window: Type.Union([Type.String(), Type.Null()]),
+  time_zone: Type.String(),
+  rows: Type.Array(rowSchema, { description: 'By window, then group; windows without events are left out.' }),
+  complete_through: Type.Union([Type.String(), Type.Null()], {
+    description: 'Every event that was published before this time is in the rows.',
+  }),
+});
+
+/**
+ * `GET /v1/meters` and `GET /v1/meters/{name}/query`: what the policy measures, and what a tenant's events have come
+ * to. An answer is whole or a problem: more rows than it holds is a 400, a ClickHouse that fails a 503, never a zero.
+ */
+export function registerMeters(app: ApiServer, { gate, queries }: ApiOptions): void {
+  app.get(
+    '/v1/meters',
+    {
+      schema: {
+        operationId: 'listMeters',
+        tags: ['Usage'],
+        summary: 'The meters of the policy',
+        response: { 200: Type.Object({ meters: Type.Array(meterSchema) }) },
+      },
+    },
+    () => ({ meters: [...gate.policy().meters.values()].map(viewOf) }),
+  );
+  app.get(
+    '/v1/meters/:name/query',
+    {
+      schema: {
+        operationId: 'queryMeter',
+        tags: ['Usage'],
+        summary: 'Query a meter',
+        description: 'An answer is whole or a problem: more rows than it holds is a 400.',
+        params: paramsSchema,
+        querystring: meterQuerySchema,
+        response: {
+          200: {
+            description:
+              'The rows. As CSV, X-Tollgate-Complete-Through has the time that JSON has as complete_through.',
+            content: { 'application/json': { schema: answerSchema }, 'text/csv': { schema: Type.String() } },
+          },
+        },
+        responseHeaders: {
+          200: {
+            'X-Tollgate-Complete-Through': {
+              description: 'Of CSV: the time that JSON has as complete_through.',
+              schema: { type: 'string', format: 'date-time' },
+            },
+          },
+        },
+        problems: [403],
+      },
+      // The serializer made of the schema would round money to a double.
+      serializerCompiler: () => (data) => JSON.stringify(data),
+    },
+    async (request, reply) => {
+      const tenantId = tenantOf(request, reply, request.query.tenant_id);
+      if (tenantId === null) return reply;
+      const { meters } = gate.policy();
+      const definition = meters.get(request.params.name);
+      if (definition === undefined) return refuse(reply, 404, unknownMeter([...meters.keys()]));
+      const zone = request.query.time_zone ?? gate.records.get(tenantId)?.time_zone ?? 'UTC';
+      const caller = { tenantId, timeZone: zone, nowMs: gate.clock.now() };
+      const query = meterQueryOf(definition, request.query, caller);
+      if (typeof query === 'string') return refuse(reply, 400, query);
+      let answer: MeterAnswer;
+      try {
+        answer = await queryMeter(queries.of(tenantId, disconnectSignal(reply)), definition, query);
+      } catch (error) {
+        return refuseRead(reply, error, 'The meter');
+      }
+      if (answer.cut) return refuse(reply, 400, tooManyRows);
+      return wantsCsv(request.query.format, request.headers.accept)
+        ? sendCsv(reply, answer, query)
+        : reply.send(bodyOf(definition, query, zone, answer));
+    },
+  );
+}
+
+const tooManyRows = `The answer has more than ${rowsMax} rows: ask for a shorter span, a longer window or fewer groups.`;
+
+function viewOf({
+  name,
+  eventType,
+  aggregation,
+  value,
+  groupBy,
+}: MeterDefinition): Static<typeof meterSchema> {
+  return { name, event_type: eventType, aggregation, value, group_by: [...groupBy] };
+}
+
+function unknownMeter(names: readonly string[]): string {
+  return names.length === 0
+    ? 'The policy defines no meters.'
+    : `There is no such meter; GET /v1/meters lists them: ${names.join(', ')}.`;
+}
+
+function bodyOf(
+  { name }: MeterDefinition,
+  { tenantId, window }: MeterQuery,
+  timeZone: string,
+  { rows, complete_through }: MeterAnswer,
+): Static<typeof answerSchema> {
+  return {
+    meter: name,
+    tenant_id: tenantId,
+    window,
+    time_zone: timeZone,
+    rows: rows.map(({ value, ...row }) => ({
+      ...row,
+      group: { ...row.group },
+      value: typeof value === 'bigint' ? jsonMoney(value) : value,
+    })),
+    complete_through,
+  };
+}
+
+/** A table has no place for how complete it is, so a header says it. */
+function sendCsv(
+  reply: FastifyReply,
+  { rows, complete_through }: MeterAnswer,
+  query: MeterQuery,
+): FastifyReply {
+  if (complete_through !== null) reply.header('x-tollgate-complete-through', complete_through);
+  return reply.type('text/csv; charset=utf-8').send(meterCsv(rows, query.groupBy));
+}
+
+/** Of the two types the one that Accept names first; where it names neither, JSON. */
+function wantsCsv(format: MeterQueryText['format'], accept = ''): boolean {
+  if (format !== undefined) return format === 'csv';
+  const types = accept.split(',').map((range) => range.split(';', 1)[0]?.trim().toLowerCase());
+  return types.find((type) => type === 'text/csv' || type === 'application/json') === 'text/csv';
+}
+
+function refuse(reply: FastifyReply, status: number, detail: string): FastifyReply {
+  sendProblem(reply, plainProblem(status, detail));
+  return reply;
+}

@@ -1,0 +1,192 @@
+import { Type } from 'typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { disconnectSignal } from '../../../shared/runtime/http/disconnect-signal.ts';
+import { eventBounds } from '../../../shared/domain/events/bounds.ts';
+import type { ApiOptions, ApiServer } from '../listeners/api-server.ts';
+import { chargeWork } from '../listeners/api-charging.ts';
+import { callerOf, sendProblem } from '../listeners/caller.ts';
+import { appendShared, shareOf } from '../ingest/ingest-share.ts';
+import { findDecisions } from '../outcomes/find-decisions.ts';
+import { isExpired, outcomeHoursMax, writeOutcomes } from '../outcomes/write-outcomes.ts';
+import type { Outcome, OutcomeStatus } from '../outcomes/write-outcomes.ts';
+import { plainProblem } from '../responses/problem.ts';
+import { refuseRead } from './reading.ts';
+
+const closed = { additionalProperties: false };
+const idSchema = Type.String({ maxLength: 64 });
+const fields = {
+  status: Type.Integer({ minimum: 100, maximum: 599, description: 'What the client was answered.' }),
+  latency_ms: Type.Number({
+    minimum: 0,
+    maximum: eventBounds.latencyMsMax,
+    description: 'From the request to its answer.',
+  }),
+};
+const outcomeBody = Type.Object(fields, { ...closed, examples: [{ status: 200, latency_ms: 41.5 }] });
+const outcomesBody = Type.Object(
+  {
+    outcomes: Type.Array(Type.Object({ decision_id: idSchema, ...fields }, closed), {
+      minItems: 1,
+      maxItems: eventBounds.batchEventsMax,
+    }),
+  },
+  {
+    ...closed,
+    examples: [
+      { outcomes: [{ decision_id: '019ac0c8-0000-7000-8000-000000000000', status: 200, latency_ms: 41.5 }] },
+    ],
+  },
+);
+
+const acceptedAnswer = Type.Object({ decision_id: Type.String(), status: Type.Literal('accepted') }, closed);
+const resultsAnswer = Type.Object(
+  {
+    accepted: Type.Integer(),
+    results: Type.Array(
+      Type.Object(
+        {
+          decision_id: Type.String(),
+          status: Type.String({
+            description:
+              'accepted, unknown (no decision of yours, or one that another node made within the last seconds), ' +
+              'expired (too old), or unavailable (send it again)',
+          }),
+        },
+        closed,
+      ),
+      { description: 'One per outcome, in order.' },
+    ),
+  },
+  closed,
+);
+
+const unknownDetail =
+  'No decision of yours about a request that you answer has this id. One that another node made can be found within two ' +
+  'seconds: send the outcome again then.';
+
+/**
+ * What became of requests that applications answer themselves, after `POST /v1/check`: analysts then see the status and
+ * the latency of the application in place of the check's own. Sending an outcome again changes nothing; of several the
+ * last one holds.
+ */
+export function registerOutcomes(app: ApiServer, options: ApiOptions): void {
+  registerOne(app, options);
+  registerMany(app, options);
+}
+
+function registerOne(app: ApiServer, options: ApiOptions): void {
+  app.post(
+    '/v1/decisions/:id/outcome',
+    {
+      config: { access: 'credential', work: 'events' },
+      schema: {
+        operationId: 'reportOutcome',
+        tags: ['Decisions'],
+        summary: 'Report what became of a checked request',
+        description: `202 means that the outcome survives a crash. Sending it again is always safe. Outcomes are accepted for ${outcomeHoursMax} hours.`,
+        params: Type.Object({ id: idSchema }),
+        body: outcomeBody,
+        response: { 202: acceptedAnswer },
+      },
+    },
+    async (request, reply) => {
+      const { status, latency_ms: latencyMs } = request.body;
+      const id = request.params.id.toLowerCase();
+      const reported = await report(request, reply, options, [{ id, status, latencyMs }]);
+      if (reported === null) return reply;
+      const [result = 'unknown'] = reported.statuses;
+      if (result === 'accepted') return reply.code(202).send({ decision_id: id, status: 'accepted' });
+      if (result === 'unavailable') {
+        return refuseRead(reply, reported.failure ?? new Error('the spool takes no events'), 'The decision');
+      }
+      sendProblem(
+        reply,
+        result === 'expired'
+          ? plainProblem(400, `Outcomes are accepted for ${outcomeHoursMax} hours after the decision.`)
+          : plainProblem(404, unknownDetail),
+      );
+      return reply;
+    },
+  );
+}
+
+function registerMany(app: ApiServer, options: ApiOptions): void {
+  app.post(
+    '/v1/outcomes',
+    {
+      config: { access: 'credential', work: 'events' },
+      schema: {
+        operationId: 'reportOutcomes',
+        tags: ['Decisions'],
+        summary: 'Report what became of many checked requests',
+        description:
+          'What is called accepted survives a crash. 400 where nothing of it ever will be, 503 where all may be sent again.',
+        body: outcomesBody,
+        response: { 202: resultsAnswer, 400: resultsAnswer, 503: resultsAnswer },
+      },
+    },
+    async (request, reply) => {
+      const outcomes = request.body.outcomes.map(({ decision_id: id, status, latency_ms: latencyMs }) => ({
+        id: id.toLowerCase(),
+        status,
+        latencyMs,
+      }));
+      const reported = await report(request, reply, options, outcomes);
+      if (reported === null) return reply;
+      const { statuses } = reported;
+      const count = (wanted: OutcomeStatus): number => statuses.filter((one) => one === wanted).length;
+      const [accepted, unavailable] = [count('accepted'), count('unavailable')];
+      if (unavailable > 0) void reply.header('retry-after', '1');
+      const results = outcomes.map(({ id }, index) => ({
+        decision_id: id,
+        status: statuses[index] ?? 'unknown',
+      }));
+      const status = accepted > 0 ? 202 : unavailable > 0 ? 503 : 400;
+      return reply.code(status).send({ accepted, results });
+    },
+  );
+}
+
+interface Reported {
+  readonly statuses: readonly OutcomeStatus[];
+  /** Why decisions could not be looked up; null where they could. */
+  readonly failure: unknown;
+}
+
+const shareFull = 'Kafka is behind and your share of the waiting events is full; send it again.';
+const diskFails = 'The disk of this node takes no events now; send it again.';
+
+/** Of JSON in Kafka, about. */
+const outcomeBytes = 400;
+
+/** Charged like published events, with room in the caller's share of the spool; null where the answer is sent. */
+async function report(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { gate, events, ingestShare, queries }: ApiOptions,
+  outcomes: readonly Outcome[],
+): Promise<Reported | null> {
+  const bytes = outcomes.length * outcomeBytes;
+  if (!(await chargeWork(gate, request, reply, { kind: 'eventBytes', units: bytes }))) return null;
+  if (!(await chargeWork(gate, request, reply, { kind: 'events', units: outcomes.length }))) return null;
+  const caller = callerOf(request);
+  const isDurable = ingestShare.isDurable();
+  if (!isDurable || !ingestShare.admits(shareOf(caller), bytes)) {
+    void reply.header('retry-after', '5');
+    sendProblem(reply, plainProblem(503, isDurable ? shareFull : diskFails));
+    return null;
+  }
+  const reader = queries.of(caller.tenantId ?? '', disconnectSignal(reply));
+  const found = await findDecisions(
+    outcomes.map(({ id }) => id).filter((id) => !isExpired(id, gate.clock.now())),
+    caller,
+    gate.checked,
+    reader,
+    gate.clock.now(),
+  );
+  const statuses = await appendShared({ events, ingestShare }, shareOf(caller), bytes, (log) =>
+    writeOutcomes(outcomes, found, { gate, events: log, isDurable: () => ingestShare.isDurable() }),
+  );
+  for (const status of statuses) gate.metrics.apiOutcomes.inc({ result: status });
+  return { statuses, failure: found.failure };
+}

@@ -1,0 +1,170 @@
+import type { IncomingMessage } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { fastifyPlugin } from 'fastify-plugin';
+import { readMethod } from '../../../shared/domain/request/request-method.ts';
+import type { ApplicableLimits } from '../../../shared/policy/match.ts';
+import {
+  answerPreflight,
+  exposeLimits,
+  free,
+  isPreflight,
+  preflightLimits,
+  writeOwnCors,
+} from '../responses/cors.ts';
+import type { Question } from '../enforcer/decide.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
+import { writeLimitHeaders } from '../responses/headers.ts';
+import { anonymous } from '../enforcer/identify.ts';
+import type { Identified } from '../enforcer/identify.ts';
+import { Passage, markOwn, sendFault } from './passage.ts';
+import { problemOf, problemType } from '../responses/problem.ts';
+import { bodyEndsSoon, holdContinue, sendContinue } from '../transport/expectation.ts';
+import { requestFault } from '../transport/request-fault.ts';
+import { passes } from '../enforcer/verdict.ts';
+import type { Fault } from '../transport/fault.ts';
+import type { Verdict } from '../enforcer/verdict.ts';
+
+export interface TollgateOptions {
+  readonly gate: Gate;
+  /** Named in events; an API that uses the plugin in its own process leaves it out. */
+  readonly door?: string;
+  /** True where what follows serves `verdict.target`, the normal form, and not the target as it came. */
+  readonly rewritten?: boolean;
+  /** What makes a request unfit to be served: by default what HTTP/1.1 does not allow. */
+  readonly faultOf?: (request: IncomingMessage) => Fault | null;
+}
+
+/**
+ * Puts Tollgate in front of every route of a Fastify server, unknown ones included: decides before the body is read,
+ * answers what is refused, holds back what is to be slowed down, sets the limit headers on every response and writes
+ * one event for each. Register it first and at the root.
+ */
+export const tollgate = fastifyPlugin<TollgateOptions>(
+  (app, { gate, door = 'plugin', rewritten = false, faultOf = requestFault }, done) => {
+    holdContinue(app.server);
+    app.decorateRequest('tollgate', null);
+    app.addHook('onRequest', (request, reply, next) => {
+      const passage = new Passage(gate, door, reply, rewritten);
+      request.tollgate = passage;
+      const remote = request.socket.remoteAddress ?? '';
+      if (isPreflight(request.method, request.headers)) {
+        const identity = anonymous(gate.addressOf(request.headers, remote));
+        decide({ identity, refusal: null }, passage, request, next, preflightLimits(gate.policy()));
+        return;
+      }
+      const who = gate.identify(request.headers, remote);
+      if (who instanceof Promise) {
+        who.then((known) => decide(known, passage, request, next)).catch(next);
+      } else decide(who, passage, request, next);
+    });
+    app.addHook('onSend', (request, reply, payload, next) => {
+      const passage = request.tollgate;
+      if (passage === null || passage.verdict === null) {
+        next(null, payload);
+        return;
+      }
+      writeLimitHeaders(passage.verdict, reply);
+      const { cors } = passage.verdict.policy;
+      if (cors !== null) (passage.own ? writeOwnCors : exposeLimits)(cors, reply);
+      // The event is safe before the response leaves: what a client was told is never forgotten.
+      void passage.meter(reply.statusCode).then(() => next(null, payload));
+    });
+    done();
+
+    function decide(
+      who: Identified,
+      passage: Passage,
+      request: FastifyRequest,
+      next: (error?: Error) => void,
+      preflight: ApplicableLimits | null = null,
+    ): void {
+      const fault = faultOf(request.raw);
+      const method = readMethod(request.method, request.headers, gate.policy().requests);
+      const question = {
+        who,
+        method: typeof method === 'string' ? method : request.method,
+        url: request.originalUrl,
+        rewritten,
+        unreadable: fault ?? (typeof method === 'string' ? null : method),
+        cost: null,
+        peek: false,
+        hold: true,
+        plan: null,
+      };
+      try {
+        if (preflight === null) gate.settle(question, (verdict) => proceed(verdict, passage, next));
+        else settlePreflight(gate, { ...question, applicable: preflight }, passage, next);
+      } catch (error) {
+        next(asError(error));
+      }
+    }
+  },
+  { fastify: '5.x', name: 'tollgate' },
+);
+
+function settlePreflight(
+  gate: Gate,
+  question: Question,
+  passage: Passage,
+  next: (error?: Error) => void,
+): void {
+  const { cors } = gate.policy();
+  // What is answered here needs no permit.
+  gate.settle({ ...question, hold: cors === null }, (verdict) => {
+    if (!passes(verdict)) gate.count(verdict);
+    proceed(free(verdict), passage, () => {
+      if (cors === null) next();
+      else answerPreflight(passage.reply, cors);
+    });
+  });
+}
+
+function proceed(verdict: Verdict, passage: Passage, next: (error?: Error) => void): void {
+  const { reply } = passage;
+  try {
+    passage.verdict = verdict;
+    // The client left while it was being decided about: nobody else will let go of what the decision took.
+    if (passage.ended) passage.leave();
+    else if (passage.fault !== null) sendFault(reply, passage.fault);
+    else if (!passes(verdict)) refuse(reply, verdict);
+    else if (verdict.decision.delayMs === 0) serve(reply, next);
+    else hold(passage, verdict.decision.delayMs, () => serve(reply, next));
+  } catch (error) {
+    // Others were decided about in the same call to Redis: what one request's answer throws is its own.
+    next(asError(error));
+  }
+}
+
+function hold(passage: Passage, delayMs: number, serveIt: () => void): void {
+  passage.gate.metrics.delaySeconds.observe(delayMs / 1000);
+  const timer = setTimeout(() => {
+    passage.end = null;
+    serveIt();
+  }, delayMs);
+  passage.end = () => {
+    clearTimeout(timer);
+    if (passage.fault !== null) sendFault(passage.reply, passage.fault);
+  };
+}
+
+function serve(reply: FastifyReply, next: () => void): void {
+  sendContinue(reply.request.raw, reply.raw);
+  next();
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+/** Answers a refused request; headers follow in `onSend` as for any other. */
+function refuse(reply: FastifyReply, verdict: Verdict): void {
+  const problem = problemOf(verdict);
+  markOwn(reply);
+  if (problem.status === 401) reply.header('www-authenticate', 'Bearer error="invalid_token"');
+  if (problem.status === 503) reply.header('retry-after', '1');
+  const { unreadable } = verdict;
+  if (unreadable?.allow !== undefined && problem.status === unreadable.status)
+    reply.header('allow', unreadable.allow);
+  if (unreadable !== null || !bodyEndsSoon(reply.request.raw)) reply.header('connection', 'close');
+  void reply.code(problem.status).type(problemType).send(problem);
+}

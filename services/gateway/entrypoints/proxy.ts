@@ -1,0 +1,209 @@
+import { Transform } from 'node:stream';
+import type { Readable, TransformCallback } from 'node:stream';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Pool, errors } from 'undici';
+import { messageOf } from '../../../shared/runtime/errors.ts';
+import { createBoundedLog } from '../metering/bounded-log.ts';
+import type { BoundedLog } from '../metering/bounded-log.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
+import { sendFault } from './passage.ts';
+import { tollgate } from './plugin.ts';
+import { plainProblem, problemType } from '../responses/problem.ts';
+import type { TransportBounds } from '../transport/bounds.ts';
+import { allowedMethods } from '../transport/listener.ts';
+import { requestFault } from '../transport/request-fault.ts';
+import type { Fault } from '../transport/fault.ts';
+import { upgradeOf } from '../transport/upgrade.ts';
+import { createUpstreamConnector } from '../transport/upstream-socket.ts';
+import type { Verdict } from '../enforcer/verdict.ts';
+import { createWebSockets } from '../websocket/handshake.ts';
+import { clientHeaders, upstreamHeaders } from './forwarded-headers.ts';
+
+export interface ProxyOptions {
+  readonly gate: Gate;
+  readonly bodyBytesMax: number;
+  /** Until the upstream begins to answer. */
+  readonly upstreamTimeoutMs: number;
+  readonly bounds: TransportBounds;
+}
+
+const connectTimeoutMs = 5_000;
+/** Above the platform's usual limit of 1,000 requests at once: requests wait for the upstream, not for a connection. */
+const connectionsMax = 2_048;
+
+/**
+ * The reverse proxy: every path is decided about, then streamed to the upstream and back. Nothing is retried: a
+ * request reaches the upstream once or not at all. The upstream may change with the policy; requests under way finish.
+ */
+export function registerProxy(app: FastifyInstance, options: ProxyOptions): void {
+  const { gate } = options;
+  const pools = new Map<string, Pool>();
+  const failed = createBoundedLog(gate.logger, gate.clock, () => gate.metrics.logsSuppressed.inc());
+  const forwarding = { ...options, failed };
+  const webSockets = createWebSockets({
+    gate,
+    upstreamTimeoutMs: options.upstreamTimeoutMs,
+    idleTimeoutMs: options.bounds.websocketIdleTimeoutMs,
+    onFailed: (reason, { path }) => failed(() => ({ reason, path: path.slice(0, 256) }), 'upstream failed'),
+  });
+  // Sockets that switched protocols are none of the server's: without this it would wait for them to end.
+  app.addHook('preClose', (done) => {
+    webSockets.close();
+    done();
+  });
+  app.addHook('onClose', async () => {
+    await Promise.all([...pools.values()].map((pool) => pool.destroy()));
+  });
+  app.setErrorHandler((error: Error, request, reply) => answerBrokenOff(error, request, reply, failed));
+  const faultOf = (request: IncomingMessage): Fault | null => proxyFault(request, options.bodyBytesMax);
+  void app.register(tollgate, { gate, door: 'proxy', rewritten: true, faultOf });
+  app.all('/*', { config: { access: 'decision' } }, async (request, reply) => {
+    const verdict = request.tollgate?.verdict ?? null;
+    // Without a verdict nothing was decided about, so there is nothing to forward.
+    if (verdict === null || verdict.target === null) return fail(reply, 400, 'This request cannot be read.');
+    // `OPTIONS *` asks about this server; none of the upstream's paths is meant.
+    if (verdict.target.path === '*') return reply.code(204).send();
+    const { upstream } = gate.policy();
+    if (upstream === null) {
+      return fail(
+        reply,
+        502,
+        'No upstream is configured: set TOLLGATE_UPSTREAM or "upstream" in the policy.',
+      );
+    }
+    const address = new URL(upstream);
+    const upgrade = upgradeOf(request.raw);
+    return upgrade === null
+      ? forward(poolFor(upstream), address, verdict, request, reply, forwarding)
+      : webSockets.forward(address, verdict, request, reply, upgrade);
+  });
+
+  function poolFor(upstream: string): Pool {
+    const { origin } = new URL(upstream);
+    let pool = pools.get(origin);
+    if (pool === undefined) {
+      pool = new Pool(origin, {
+        connections: connectionsMax,
+        connect: createUpstreamConnector(connectTimeoutMs),
+        headersTimeout: options.upstreamTimeoutMs,
+        bodyTimeout: options.bounds.upstreamIdleTimeoutMs,
+      });
+      pools.set(origin, pool);
+    }
+    return pool;
+  }
+}
+
+/** A request that cannot be served takes no permit and no unit. */
+function proxyFault(request: IncomingMessage, bodyBytesMax: number): Fault | null {
+  const { headers, method } = request;
+  // The upstream would answer with the headers it was sent, those of Tollgate included.
+  if (method === 'TRACE') return { status: 405, detail: 'TRACE is not served here.', allow: allowedMethods };
+  if (Number(headers['content-length'] ?? 0) > bodyBytesMax) return tooLarge(bodyBytesMax);
+  return requestFault(request);
+}
+
+async function forward(
+  pool: Pool,
+  upstream: URL,
+  verdict: Verdict,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { gate, bodyBytesMax, failed }: ProxyOptions & { readonly failed: BoundedLog },
+): Promise<FastifyReply> {
+  const passage = request.tollgate;
+  const abort = new AbortController();
+  if (passage !== null) passage.end = () => abort.abort();
+  const startedAt = performance.now();
+  const body = bodyOf(request, bodyBytesMax);
+  try {
+    const answer = await pool.request({
+      method: request.method,
+      path: `${upstream.pathname.replace(/\/$/, '')}${verdict.target?.text ?? '/'}`,
+      headers: upstreamHeaders(gate, request, upstream, verdict),
+      body,
+      signal: abort.signal,
+    });
+    gate.metrics.upstreamSeconds.observe((performance.now() - startedAt) / 1000);
+    if (passage !== null) passage.own = false;
+    reply.code(answer.statusCode).headers(clientHeaders(answer.headers));
+    if (isEventStream(answer.headers)) reply.raw.once('pipe', () => reply.raw.flushHeaders());
+    return await (answer.statusCode === 304 ? sendWithoutBody(reply, answer.body) : reply.send(answer.body));
+  } catch (error) {
+    if (body instanceof BoundedBody && body.exceeded) return sendFault(reply, tooLarge(bodyBytesMax));
+    if (passage !== null && passage.fault !== null) return sendFault(reply, passage.fault);
+    if (abort.signal.aborted) return reply;
+    failed(() => ({ reason: messageOf(error), path: verdict.path.slice(0, 256) }), 'upstream failed');
+    return error instanceof errors.HeadersTimeoutError || error instanceof errors.ConnectTimeoutError
+      ? fail(reply, 504, 'The API behind this address did not answer in time.')
+      : fail(reply, 502, 'The API behind this address cannot be reached.');
+  }
+}
+
+/** The headers of an event stream leave at once, and not with its first event: a client knows that it is connected. */
+function isEventStream({ 'content-type': type }: IncomingHttpHeaders): boolean {
+  return type?.startsWith('text/event-stream') === true;
+}
+
+/** A 304 may have the length of the body that it stands for, which is not sent: undici takes that for a body cut off. */
+function sendWithoutBody(reply: FastifyReply, body: Readable): FastifyReply {
+  body.on('error', () => undefined).resume();
+  return reply.send();
+}
+
+/** The upstream broke off between its headers and its body: nothing was sent yet, so nothing it said is passed on. */
+function answerBrokenOff(
+  error: Error,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  failed: BoundedLog,
+): void {
+  const passage = request.tollgate;
+  if (passage === null || passage.own) {
+    failed(() => ({ err: error }), `request failed: ${messageOf(error)}`);
+    void fail(reply, 500, 'Something went wrong here.');
+    return;
+  }
+  passage.own = true;
+  for (const name of Object.keys(reply.getHeaders())) if (name !== 'connection') reply.removeHeader(name);
+  if (!passage.ended)
+    failed(
+      () => ({ reason: messageOf(error), path: passage.verdict?.path.slice(0, 256) }),
+      'upstream failed',
+    );
+  void fail(reply, 502, 'The API behind this address broke off its answer.');
+}
+
+function bodyOf(request: FastifyRequest, bytesMax: number): Readable | null {
+  const { headers, raw } = request;
+  if (headers['transfer-encoding'] !== undefined) return raw.pipe(new BoundedBody(bytesMax));
+  return Number(headers['content-length'] ?? 0) > 0 ? raw : null;
+}
+
+/** A body of unknown length is counted as it streams. */
+class BoundedBody extends Transform {
+  readonly bytesMax: number;
+  bytes = 0;
+  exceeded = false;
+
+  constructor(bytesMax: number) {
+    super();
+    this.bytesMax = bytesMax;
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
+    this.bytes += chunk.length;
+    this.exceeded = this.bytes > this.bytesMax;
+    if (this.exceeded) callback(new Error('The body is larger than allowed.'));
+    else callback(null, chunk);
+  }
+}
+
+function tooLarge(bytesMax: number): Fault {
+  return { status: 413, detail: `The body is larger than ${bytesMax} bytes.` };
+}
+
+function fail(reply: FastifyReply, status: number, detail: string): FastifyReply {
+  return reply.code(status).type(problemType).send(plainProblem(status, detail));
+}

@@ -1,0 +1,186 @@
+import { randomUUID } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { problemOfId } from '../../../shared/domain/identity.ts';
+import type { SessionKind } from '../../../shared/domain/policy.ts';
+import type { SessionAnswer } from '../../../shared/redis/leases/sessions.ts';
+import type { ApiOptions, ApiServer } from '../listeners/api-server.ts';
+import { problemOfUser, sendProblem, tenantOf } from '../listeners/caller.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
+import { plainProblem } from '../responses/problem.ts';
+import { noBody, sessionAnswer } from './answer-schemas.ts';
+
+const options = {
+  kind: Type.Optional(
+    Type.String({ description: "Kind of session; absent: the policy's only or first one." }),
+  ),
+  tenant_id: Type.Optional(Type.String({ description: 'For services: whose session it is.' })),
+  user: Type.Optional(Type.String({ description: 'For kinds that count per user.' })),
+};
+
+const sessionId = Type.String({ pattern: '^[A-Za-z0-9_.~-]{1,128}$' });
+const bodySchema = Type.Object(
+  { session_id: Type.Optional(sessionId), ...options },
+  { additionalProperties: false, examples: [{ session_id: 'tab-1', user: 'u1' }] },
+);
+const querySchema = Type.Object(options);
+const paramsSchema = Type.Object({ id: sessionId });
+
+type Asked = Static<typeof querySchema>;
+
+interface Holder {
+  readonly kind: SessionKind;
+  readonly caller: { readonly tenantId: string; readonly userId: string | null; readonly ip: string };
+}
+
+/**
+ * Widget sessions: `POST /v1/sessions` opens one (the same id again renews it), `PUT` is its heartbeat, `DELETE` ends
+ * it. A session whose heartbeat stays away is free again after its kind's `ttl`. Sessions are counted apart from
+ * requests and consume none.
+ */
+export function registerSessions(app: ApiServer, { gate, sessions }: ApiOptions): void {
+  app.post(
+    '/v1/sessions',
+    {
+      schema: {
+        operationId: 'openSession',
+        tags: ['Sessions'],
+        summary: 'Open a session',
+        description: 'The same id again renews it. One too many is a 429 with Retry-After.',
+        body: bodySchema,
+        response: { 201: sessionAnswer },
+        responseHeaders: { 201: { Location: { description: 'The session.', schema: { type: 'string' } } } },
+        problems: [403],
+      },
+    },
+    async (request, reply) => {
+      const holder = holderOf(gate, request, reply, request.body);
+      if (holder === null) return reply;
+      const id = request.body.session_id ?? randomUUID();
+      const answer = await sessions.acquire(holder.kind, holder.caller, id);
+      if (!answer.done) return refuse(gate, reply, holder, answer);
+      return reply
+        .code(201)
+        .header('location', `/v1/sessions/${id}`)
+        .send(viewOf(holder.kind, id, answer));
+    },
+  );
+
+  app.put(
+    '/v1/sessions/:id',
+    {
+      schema: {
+        operationId: 'renewSession',
+        tags: ['Sessions'],
+        summary: 'Heartbeat of a session',
+        params: paramsSchema,
+        querystring: querySchema,
+        response: { 200: sessionAnswer },
+        problems: [403],
+      },
+    },
+    async (request, reply) => {
+      const holder = holderOf(gate, request, reply, request.query);
+      if (holder === null) return reply;
+      const { id } = request.params;
+      const answer = await sessions.heartbeat(holder.kind, holder.caller, id);
+      if (answer.done) return viewOf(holder.kind, id, answer);
+      sendProblem(reply, plainProblem(404, 'There is no such session: it has ended. Open a new one.'));
+      return reply;
+    },
+  );
+
+  app.delete(
+    '/v1/sessions/:id',
+    {
+      schema: {
+        operationId: 'endSession',
+        tags: ['Sessions'],
+        summary: 'End a session',
+        params: paramsSchema,
+        querystring: querySchema,
+        response: { 204: noBody('It is not open any more.') },
+        problems: [403],
+      },
+    },
+    async (request, reply) => {
+      const holder = holderOf(gate, request, reply, request.query);
+      if (holder === null) return reply;
+      await sessions.release(holder.kind, holder.caller, request.params.id);
+      return reply.code(204).send();
+    },
+  );
+}
+
+/** Whose session of which kind; null where the answer is sent. */
+function holderOf(gate: Gate, request: FastifyRequest, reply: FastifyReply, asked: Asked): Holder | null {
+  const tenantId = tenantOf(request, reply, asked.tenant_id);
+  if (tenantId === null || request.caller === null) return null;
+  const { sessions } = gate.policy();
+  const kind = asked.kind === undefined ? sessions.values().next().value : sessions.get(asked.kind);
+  if (kind === undefined) {
+    const known = [...sessions.keys()].join(', ');
+    sendProblem(
+      reply,
+      plainProblem(400, `kind must be one of: ${known === '' ? '(the policy has none)' : known}.`),
+    );
+    return null;
+  }
+  const { identity } = request.caller;
+  const userId = asked.user ?? (identity.service === null ? identity.userId : null);
+  const foreign = userId === null ? null : problemOfUser(identity, userId);
+  if (foreign !== null) {
+    sendProblem(reply, foreign);
+    return null;
+  }
+  const wrong = userId === null ? null : problemOfId(userId);
+  if (wrong !== null) {
+    sendProblem(reply, plainProblem(400, `user ${wrong}.`));
+    return null;
+  }
+  return { kind, caller: { tenantId, userId, ip: identity.ip } };
+}
+
+function viewOf(kind: SessionKind, id: string, answer: SessionAnswer): object {
+  return {
+    session_id: id,
+    kind: kind.name,
+    active: answer.active,
+    limit: answer.limit,
+    expires_at: new Date(answer.expiresAtMs).toISOString(),
+    heartbeat_seconds: Math.max(1, Math.floor(kind.ttlMs / 3000)),
+    degraded: answer.degraded,
+  };
+}
+
+function refuse(
+  gate: Gate,
+  reply: FastifyReply,
+  { kind, caller }: Holder,
+  answer: SessionAnswer,
+): FastifyReply {
+  const seconds = Math.max(1, Math.ceil((answer.retryAfterMs ?? kind.ttlMs) / 1000));
+  const { links } = gate.policy();
+  const whose = kind.per.includes('user') ? 'this user' : 'this tenant';
+  void reply.header('retry-after', String(seconds));
+  sendProblem(reply, {
+    ...plainProblem(
+      429,
+      `${kind.limit} ${kind.name} sessions at once allowed for ${whose}; try again in ${seconds} s`,
+    ),
+    type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+    error: `Session limit exceeded: ${kind.limit} at once`,
+    'violated-policies': [kind.name],
+    limit: kind.limit,
+    window_seconds: 0,
+    remaining: 0,
+    active: answer.active,
+    retry_after_seconds: seconds,
+    reset: Math.ceil(gate.clock.now() / 1000) + seconds,
+    tenant_id: caller.tenantId,
+    documentation_url: links.documentation,
+    upgrade_url: links.upgrade,
+  });
+  return reply;
+}

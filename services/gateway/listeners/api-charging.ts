@@ -1,0 +1,174 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { LRUCache } from 'lru-cache';
+import type { ApiLimits } from '../../../shared/domain/policy.ts';
+import { apiLimitsFor } from '../../../shared/policy/match.ts';
+import { addressPart } from '../../../shared/redis/keys.ts';
+import type { ApiServer } from './api-server.ts';
+import { sendProblem } from './caller.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
+import type { Identified } from '../enforcer/identify.ts';
+import { bodyBytesMax } from './json-body.ts';
+import { problemOf } from '../responses/problem.ts';
+import { passes } from '../enforcer/verdict.ts';
+import type { Verdict } from '../enforcer/verdict.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /**
+     * `decision`: the call is charged to the limits it asks about (see `chargeUndecided`). `events`: its events are charged too, when they are
+     * known. Absent: a call like any other.
+     */
+    work?: 'decision' | 'events';
+  }
+}
+
+/** Units of one kind of work. */
+export interface Work {
+  readonly kind: keyof ApiLimits;
+  readonly units: number;
+}
+
+/** A call like any other. */
+export const oneRequest: Work = { kind: 'requests', units: 1 };
+
+/** Callers of whom this node keeps that they are over their limit: a few megabytes. */
+const overMax = 10_000;
+/** A body that can never fit must not shut out smaller ones for good. */
+const tooLargeKnownMs = 60_000;
+
+/**
+ * Charges every call of the api listener to its caller before its body is read, unknown paths included: a tenant, or the
+ * address where there is none. A block of the tenant refuses here too. Services are the operator's own and pass; bad
+ * credentials are refused before. A body that was read and did not fit costs nothing, so its size is kept: the next of that
+ * caller whose size is not known in advance (chunked or compressed) is refused unread until there is room for as much.
+ */
+export function chargeApiRequests(app: ApiServer, gate: Gate): void {
+  const tooLarge = new LRUCache<string, number>({ max: overMax, ttl: tooLargeKnownMs });
+  app.addHook('onRequest', async (request, reply) => {
+    const { work } = request.routeOptions.config;
+    if (work === 'decision') return;
+    if (work === 'events') {
+      const key = isSizeKnown(request) ? null : callerKey(request);
+      const bytes = key === null ? 0 : (tooLarge.get(key) ?? 0);
+      if (!(await hasRoom(gate, request, reply, leastWorkOf(request, bytes)))) return reply;
+      if (key !== null && bytes > 0) tooLarge.delete(key);
+    }
+    if (!(await chargeWork(gate, request, reply, oneRequest))) return reply;
+  });
+  app.addHook('onResponse', (request, _reply, done) => {
+    const bytes = refusedBytesOf(request);
+    const key = bytes === null ? null : callerKey(request);
+    if (bytes !== null && key !== null) tooLarge.set(key, Math.max(bytes, tooLarge.get(key) ?? 0));
+    done();
+  });
+}
+
+/** Of a body that was read and then refused for its bytes. */
+function refusedBytesOf({ verdict, body, routeOptions: { config } }: FastifyRequest): number | null {
+  if (config.work !== 'events' || body === undefined || verdict === null || passes(verdict)) return null;
+  return verdict.limits.some(({ name }) => name === 'api.event_bytes') ? verdict.units : null;
+}
+
+/** Whether the header section says how many bytes the body has when it is decoded. */
+function isSizeKnown({ headers }: FastifyRequest): boolean {
+  const coding = headers['content-encoding'] ?? 'identity';
+  return headers['transfer-encoding'] === undefined && coding.trim().toLowerCase() === 'identity';
+}
+
+/** What a call that publishes asks for at the least, before its body is read. */
+function leastWorkOf({ headers }: FastifyRequest, bytesMin: number): readonly Work[] {
+  const bytes = Math.max(1, bytesMin, Number(headers['content-length'] ?? 1));
+  return [
+    { kind: 'events', units: 1 },
+    { kind: 'eventBytes', units: Math.min(bytes, bodyBytesMax) },
+  ];
+}
+
+/**
+ * Charges a call for a decision that ends without one: its body was read, and no limit it asks about has paid for that. A
+ * caller that is over its limit of such calls is refused before its next body is read, until there is room again.
+ */
+export function chargeUndecided(app: ApiServer, gate: Gate): void {
+  const over = new LRUCache<string, true>({ max: overMax });
+  app.addHook('onRequest', async (request, reply) => {
+    if (over.size === 0 || !asksForDecision(request)) return;
+    const caller = callerKey(request);
+    if (caller === null || !over.has(caller)) return;
+    if (!(await hasRoom(gate, request, reply, [oneRequest]))) return reply;
+    over.delete(caller);
+  });
+  app.addHook('onResponse', async (request) => {
+    if (request.verdict !== null || !asksForDecision(request)) return;
+    const caller = chargeable(request);
+    const key = callerKey(request);
+    if (caller === null || key === null) return;
+    const verdict = await decideWork(gate, caller, oneRequest, false);
+    gate.metrics.apiWork.inc({ kind: 'requests', result: passes(verdict) ? 'allowed' : 'limited' });
+    if (!passes(verdict)) over.set(key, true);
+  });
+}
+
+function asksForDecision({ routeOptions: { config } }: FastifyRequest): boolean {
+  return config.work === 'decision' && config.access === 'credential';
+}
+
+/** Whom `requests` is counted for. */
+function callerKey(request: FastifyRequest): string | null {
+  const identity = chargeable(request)?.identity;
+  return identity === undefined ? null : (identity.tenantId ?? `address ${addressPart(identity.ip)}`);
+}
+
+/** False where the answer is sent: the caller is over the limit of such work, or blocked. */
+export async function chargeWork(
+  gate: Gate,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  work: Work,
+): Promise<boolean> {
+  const caller = chargeable(request);
+  if (caller === null) return true;
+  const verdict = await decideWork(gate, caller, work, false);
+  const passed = passes(verdict);
+  gate.metrics.apiWork.inc({ kind: work.kind, result: passed ? 'allowed' : 'limited' }, work.units);
+  if (!passed) refuse(request, reply, verdict);
+  return passed;
+}
+
+/** Looks without taking. A caller without room is refused before its body is read. False where the answer is sent. */
+async function hasRoom(
+  gate: Gate,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  work: readonly Work[],
+): Promise<boolean> {
+  const caller = chargeable(request);
+  if (caller === null) return true;
+  const verdicts = await Promise.all(work.map((one) => decideWork(gate, caller, one, true)));
+  const at = verdicts.findIndex((verdict) => !passes(verdict));
+  const [refusal, refused] = [verdicts[at], work[at]];
+  if (refusal === undefined || refused === undefined) return true;
+  gate.metrics.apiWork.inc({ kind: refused.kind, result: 'limited' }, refused.units);
+  refuse(request, reply, refusal);
+  return false;
+}
+
+function chargeable({ caller }: FastifyRequest): Identified | null {
+  return caller === null || caller.refusal !== null || caller.identity.service !== null ? null : caller;
+}
+
+function refuse(request: FastifyRequest, reply: FastifyReply, verdict: Verdict): void {
+  request.verdict = verdict;
+  sendProblem(reply, problemOf(verdict));
+}
+
+function decideWork(gate: Gate, who: Identified, { kind, units }: Work, peek: boolean): Promise<Verdict> {
+  const { tenantId, planClaim } = who.identity;
+  const record = tenantId === null ? null : (gate.records.get(tenantId) ?? null);
+  const applicable = apiLimitsFor(gate.policy(), kind, {
+    plan: planClaim,
+    record,
+    nowMs: gate.clock.now(),
+  });
+  const question = { method: '', url: '/', cost: units, peek, hold: false, plan: null };
+  return gate.decide({ who, ...question, applicable });
+}

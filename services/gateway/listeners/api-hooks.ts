@@ -1,0 +1,137 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ApiServer } from './api-server.ts';
+import { sendProblem } from './caller.ts';
+import { answerPreflight, isPreflight, preflightLimits } from '../responses/cors.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
+import { anonymous } from '../enforcer/identify.ts';
+import type { Identified } from '../enforcer/identify.ts';
+import { breakOff } from '../entrypoints/passage.ts';
+import { exchangeOf, setExchange } from '../transport/connection.ts';
+import type { Exchange } from '../transport/connection.ts';
+import { awaitsContinue, bodyEndsSoon, sendContinue } from '../transport/expectation.ts';
+import { requestFault } from '../transport/request-fault.ts';
+import type { Fault } from '../transport/fault.ts';
+import { problemOf } from '../responses/problem.ts';
+import { passes } from '../enforcer/verdict.ts';
+import type { Verdict } from '../enforcer/verdict.ts';
+
+/** The first hook of the listener, and a synchronous one: the parser may fail in the body of a request at once. */
+export function trackRequests(app: ApiServer, gate: Gate): void {
+  app.addHook('onRequest', (request, reply, next) => {
+    setExchange(reply.raw, new ApiExchange(gate, request, reply));
+    next();
+  });
+}
+
+/** Refuses what is no proper HTTP/1.1 before it is authorised or charged. Follows the hook that finds the caller. */
+export function refuseFaults(app: ApiServer): void {
+  app.addHook('onRequest', async (request, reply) => {
+    const exchange = exchangeOf(reply.raw) as ApiExchange;
+    const fault = exchange.begin() ?? requestFault(request.raw);
+    return fault === null ? undefined : exchange.answer(fault);
+  });
+}
+
+/**
+ * Answers preflights before a caller is looked for: they have none. They cost their address nothing but its preflights.
+ * Without `cors` in the policy nothing here is for browsers of other origins.
+ */
+export function answerPreflights(app: ApiServer, gate: Gate): void {
+  app.addHook('onRequest', async (request, reply) => {
+    const { method, headers, socket, originalUrl: url } = request;
+    if (!isPreflight(method, headers)) return undefined;
+    const policy = gate.policy();
+    const who = { identity: anonymous(gate.addressOf(headers, socket.remoteAddress ?? '')), refusal: null };
+    const applicable = preflightLimits(policy);
+    const question = { who, method, url, cost: null, peek: false, hold: false, plan: null, applicable };
+    const verdict = await gate.decide(question);
+    request.verdict = verdict;
+    if (!passes(verdict)) sendProblem(reply, problemOf(verdict));
+    else if (policy.cors !== null) answerPreflight(reply, policy.cors);
+    else reply.callNotFound();
+    return reply;
+  });
+}
+
+/** Asks a client that expects `100 Continue` for its body, where its request gets as far as its route. The last hook. */
+export function askForBodies(app: ApiServer): void {
+  app.addHook('onRequest', (request, reply, next) => {
+    if (request.is404 && awaitsContinue(request.raw)) reply.callNotFound();
+    else {
+      sendContinue(request.raw, reply.raw);
+      next();
+    }
+  });
+  app.addHook('onSend', (request, reply, payload, next) => {
+    if (!bodyEndsSoon(request.raw)) reply.header('connection', 'close');
+    next(null, payload);
+  });
+}
+
+class ApiExchange implements Exchange {
+  readonly gate: Gate;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  #begun = false;
+  #answering = false;
+  /** Found before the caller was. */
+  #early: Fault | null = null;
+
+  constructor(gate: Gate, request: FastifyRequest, reply: FastifyReply) {
+    this.gate = gate;
+    this.request = request;
+    this.reply = reply;
+  }
+
+  begin(): Fault | null {
+    this.#begun = true;
+    return this.#early;
+  }
+
+  fail(fault: Fault): void {
+    if (!this.#begun) this.#early ??= fault;
+    else if (this.reply.sent || this.#answering) breakOff(this.reply);
+    else void this.answer(fault);
+  }
+
+  leave(): void {
+    // An API request holds nothing.
+  }
+
+  answer(fault: Fault): Promise<FastifyReply> {
+    this.#answering = true;
+    return answerFault(this.gate, this.request, this.reply, fault);
+  }
+}
+
+/** Answers a request that cannot be served. What is left of it is not read. */
+export async function answerFault(
+  gate: Gate,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  fault: Fault,
+): Promise<FastifyReply> {
+  const verdict = await refuseFault(gate, request, reply, fault);
+  if (!reply.sent) sendProblem(reply.header('connection', 'close'), problemOf(verdict));
+  return reply;
+}
+
+/** Charges a request that cannot be served to its address; its event is written before the response leaves. */
+export async function refuseFault(
+  gate: Gate,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  fault: Fault,
+): Promise<Verdict> {
+  const { method, originalUrl: url, headers, socket } = request;
+  const ip = gate.addressOf(headers, socket.remoteAddress ?? '');
+  // A request that the router could not read was not asked for its caller.
+  const caller: Identified | null | undefined = request.caller;
+  const who = caller ?? { identity: anonymous(ip), refusal: null };
+  const question = { who, method, url, cost: null, peek: true, hold: false, plan: null };
+  const verdict = await gate.decide({ ...question, unreadable: fault });
+  request.verdict = verdict;
+  const { status } = problemOf(verdict);
+  await gate.meter(verdict, { status, latencyMs: reply.elapsedTime, door: 'api' });
+  return verdict;
+}

@@ -1,0 +1,154 @@
+import { METHODS } from 'node:http';
+import { fastify } from 'fastify';
+import type { FastifyError, FastifyRequest } from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { declareAccess, guardRoutes } from '../../../shared/runtime/http/access.ts';
+import { describeApi } from '../../../shared/runtime/http/openapi.ts';
+import { apiDescription } from './api-description.ts';
+import {
+  answerFault,
+  answerPreflights,
+  askForBodies,
+  refuseFault,
+  refuseFaults,
+  trackRequests,
+} from './api-hooks.ts';
+import type { ApiOptions, ApiServer } from './api-server.ts';
+import { chargeApiRequests, chargeUndecided } from './api-charging.ts';
+import { serverOptions } from './proxy-listener.ts';
+import { requireCredential, sendProblem } from './caller.ts';
+import { writeOwnCors } from '../responses/cors.ts';
+import { registerAuthz } from '../entrypoints/authz.ts';
+import { registerCheck } from '../entrypoints/check.ts';
+import { registerDecisions } from '../entrypoints/decisions.ts';
+import { registerEnvoyAuthorization } from '../entrypoints/envoy/authorization-http.ts';
+import { registerEvents } from '../entrypoints/events.ts';
+import { registerLimits } from '../entrypoints/limits.ts';
+import { registerMeters } from '../entrypoints/meters.ts';
+import { registerOutcomes } from '../entrypoints/outcomes.ts';
+import { registerSessions } from '../entrypoints/sessions.ts';
+import { registerUsage } from '../entrypoints/usage.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
+import { limitHeaders } from '../responses/headers.ts';
+import type { ResponseHeaders } from '../responses/headers.ts';
+import { anonymous } from '../enforcer/identify.ts';
+import { bodyBytesMax, registerJsonBody } from './json-body.ts';
+import { plainProblem, problemOf } from '../responses/problem.ts';
+
+/** Longer than what any route takes, so that its schema says what is wrong. */
+const paramLengthMax = 2_000;
+/** The only routes that need no credential: a proxy sends its client's to authz, which decides about it. */
+const openRoutes = ['GET /v1/authz', '* /v1/ext-authz', '* /v1/ext-authz/*', 'GET /openapi.json'];
+
+/** The listener that answers about limits: what API servers, proxies and tenants ask instead of sending traffic through. */
+export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
+  const { gate } = options;
+  const app = fastify({
+    ...serverOptions(gate, 'api', options.bounds),
+    bodyLimit: bodyBytesMax,
+    routerOptions: { maxParamLength: paramLengthMax },
+    // A number sent as text or an unknown key is a mistake of the caller's, and is told so.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
+    // The router's own errors pass no hook, so the headers are written here.
+    frameworkErrors: (error, request, reply) => {
+      const fault = { status: error.statusCode ?? 400, detail: `${error.message}.` };
+      void refuseFault(gate, request, reply, fault).then((verdict) => {
+        reply.header('connection', 'close').headers(limitHeaders(verdict));
+        const { cors } = gate.policy();
+        if (cors !== null) writeOwnCors(cors, reply);
+        sendProblem(reply, problemOf(verdict));
+      });
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  addMethods(app);
+  registerJsonBody(app);
+  app.decorateRequest('caller', null);
+  app.decorateRequest('verdict', null);
+  trackRequests(app, gate);
+  answerPreflights(app, gate);
+  app.addHook('onRequest', async (request) => {
+    request.caller = await gate.identify(request.headers, request.socket.remoteAddress ?? '');
+  });
+  refuseFaults(app);
+  guardRoutes(app, { listener: 'api', openRoutes, guards: { credential: requireCredential(gate) } });
+  declareAccess(app, 'credential');
+  chargeApiRequests(app, gate);
+  chargeUndecided(app, gate);
+  askForBodies(app);
+  addLimitHeaders(app, gate);
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status >= 500) gate.logger.error({ err: error }, `request failed: ${error.message}`);
+    const detail = status >= 500 ? 'Something went wrong here.' : detailOf(error);
+    // Where the decision would have charged the caller, a request that does not get as far is charged like any unreadable one.
+    if (status < 500 && request.routeOptions.config.access === 'decision')
+      return answerFault(gate, request, reply, { status, detail });
+    sendProblem(reply, plainProblem(status, detail));
+    return reply;
+  });
+  app.setNotFoundHandler((request, reply) => {
+    sendProblem(
+      reply,
+      plainProblem(404, `There is no ${request.method} ${request.url.split('?', 1)[0] ?? ''} here.`),
+    );
+  });
+  await describeApi(app, apiDescription);
+  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
+  registerCheck(app, gate);
+  registerAuthz(app, gate);
+  registerEnvoyAuthorization(app, gate);
+  registerEvents(app, options);
+  registerUsage(app, options);
+  registerMeters(app, options);
+  registerLimits(app, gate);
+  registerDecisions(app, options);
+  registerOutcomes(app, options);
+  registerSessions(app, options);
+  app.get('/openapi.json', { schema: { hide: true }, config: { access: 'public' } }, () => app.swagger());
+  return app;
+}
+
+/** Of WebDAV and others, without a body in Fastify's eyes: Envoy asks about a request by the method of the request. */
+function addMethods(app: ApiServer): void {
+  for (const method of METHODS) {
+    if (method !== 'CONNECT' && !app.supportedMethods.includes(method)) app.addHttpMethod(method);
+  }
+}
+
+/** Every answer, errors included, says how its caller's limits stand; where no decision was made it looks them up. */
+function addLimitHeaders(app: ApiServer, gate: Gate): void {
+  app.addHook('onSend', async (request, reply, payload) => {
+    reply.headers(request.verdict === null ? await headersOf(gate, request) : limitHeaders(request.verdict));
+    const { cors } = gate.policy();
+    if (cors !== null) writeOwnCors(cors, reply);
+    return payload;
+  });
+}
+
+/** Of a peek: nothing was decided, so there is no decision to look up and nothing to wait for. */
+async function headersOf(gate: Gate, { caller, headers, socket }: FastifyRequest): Promise<ResponseHeaders> {
+  const who = caller ?? {
+    identity: anonymous(gate.addressOf(headers, socket.remoteAddress ?? '')),
+    refusal: null,
+  };
+  const peek = { method: '', url: '/', cost: null, peek: true, hold: false, plan: null };
+  const found = limitHeaders(await gate.decide({ who, ...peek }));
+  delete found['x-tollgate-decision'];
+  delete found['retry-after'];
+  return found;
+}
+
+/** `body/cost must be >= 1` and `Unexpected token …` in the words of the field. */
+function detailOf(error: FastifyError): string {
+  const [first] = error.validation ?? [];
+  if (first === undefined) return error.message.endsWith('.') ? error.message : `${error.message}.`;
+  const field = first.instancePath.slice(1).replaceAll('/', '.');
+  const extra = first.params['additionalProperty'];
+  const allowed = first.params['allowedValues'];
+  const what = Array.isArray(allowed)
+    ? `must be one of: ${allowed.join(', ')}`
+    : typeof extra === 'string'
+      ? `must not have "${extra}"`
+      : (first.message ?? 'is not valid');
+  return `${field === '' ? (error.validationContext ?? 'The request') : field} ${what}.`;
+}

@@ -1,0 +1,32 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
+import type { QueryShares } from '../../../shared/clickhouse/query-shares.ts';
+import type { TimeBounds } from '../../../shared/domain/events/bounds.ts';
+import type { Sessions } from '../../../shared/redis/leases/sessions.ts';
+import type { Gate } from '../enforcer/enforcer.ts';
+import type { EventGroups } from '../ingest/event-groups.ts';
+import type { IngestShare } from '../ingest/ingest-share.ts';
+import type { EventLog } from '../metering/meter.ts';
+import type { TransportBounds } from '../transport/bounds.ts';
+
+/** What the doors of the api listener are registered on: schemas give the types. */
+export type ApiServer = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+export interface ApiOptions {
+  readonly gate: Gate;
+  readonly bounds: TransportBounds;
+  readonly events: EventLog;
+  readonly ingestShare: IngestShare;
+  readonly eventGroups: EventGroups;
+  readonly queries: QueryShares;
+  readonly sessions: Sessions;
+  /** How far from now published events may be: `publishedTimeBounds`. */
+  readonly eventTimes: TimeBounds;
+}

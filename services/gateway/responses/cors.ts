@@ -1,0 +1,105 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { FastifyReply } from 'fastify';
+import type { CorsPolicy } from '../../../shared/domain/request/cors.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import type { ApplicableLimits } from '../../../shared/policy/match.ts';
+import { markOwn } from '../entrypoints/passage.ts';
+import { plainProblem, problemType } from './problem.ts';
+import { passes } from '../enforcer/verdict.ts';
+import type { Verdict } from '../enforcer/verdict.ts';
+
+/** A browser asks in this form before it sends a request that a form could not send (Fetch standard, CORS protocol). */
+export function isPreflight(method: string, headers: IncomingHttpHeaders): boolean {
+  return (
+    method === 'OPTIONS' &&
+    headers.origin !== undefined &&
+    headers['access-control-request-method'] !== undefined
+  );
+}
+
+const applicable = new WeakMap<Policy, ApplicableLimits>();
+
+/** A preflight carries no credentials and takes nothing of any plan: its address may send so many of them. */
+export function preflightLimits(policy: Policy): ApplicableLimits {
+  let found = applicable.get(policy);
+  if (found === undefined) {
+    const plan = policy.plans.get(policy.defaultPlan);
+    if (plan === undefined) throw new Error(`The policy has no plan ${policy.defaultPlan}.`);
+    found = { plan: { ...plan, limits: [], slowDown: null }, limits: [policy.preflight] };
+    applicable.set(policy, found);
+  }
+  return found;
+}
+
+/** What is written down of a preflight: a request of no units. */
+export function free(verdict: Verdict): Verdict {
+  return { ...verdict, units: passes(verdict) ? 0 : verdict.units };
+}
+
+/** Answers a preflight in place of the upstream: any method and any fields, from the origins of the policy. */
+export function answerPreflight(reply: FastifyReply, cors: CorsPolicy): FastifyReply {
+  const { headers } = reply.request;
+  markOwn(reply);
+  if (!isAllowed(cors, headers.origin)) {
+    const detail = 'This origin may not call here: it is not among "cors.origins" of the policy.';
+    return reply.code(403).type(problemType).send(plainProblem(403, detail));
+  }
+  reply.header('access-control-allow-methods', listIn(headers['access-control-request-method']));
+  const fields = listIn(headers['access-control-request-headers']);
+  if (fields !== '') reply.header('access-control-allow-headers', fields);
+  reply.header('access-control-max-age', String(cors.maxAgeSeconds));
+  addVary(reply, ['Access-Control-Request-Method', 'Access-Control-Request-Headers']);
+  return reply.code(204).send();
+}
+
+/** Names of methods or fields, as the browser sent them, and nothing else. */
+function listIn(header: string | string[] | undefined): string {
+  const text = String(header ?? '');
+  return /^[\w!#$%&'*+.^`|~, -]{1,4096}$/.test(text) ? text : '';
+}
+
+/** Lets a page of an allowed origin read an answer that Tollgate makes itself. */
+export function writeOwnCors(cors: CorsPolicy, reply: FastifyReply): void {
+  const { origin } = reply.request.headers;
+  if (cors.origins !== null) addVary(reply, ['Origin']);
+  if (origin === undefined || !isAllowed(cors, origin)) return;
+  reply.header('access-control-allow-origin', cors.origins === null ? '*' : origin);
+  if (cors.credentials) reply.header('access-control-allow-credentials', 'true');
+  reply.header('access-control-expose-headers', cors.exposedHeaders.join(', '));
+}
+
+/**
+ * Adds the limit headers to what a page may read of an answer of the upstream, where the upstream lets it read the
+ * answer at all. Its own fields stay as they are.
+ */
+export function exposeLimits(cors: CorsPolicy, reply: FastifyReply): void {
+  const { origin } = reply.request.headers;
+  if (origin === undefined || !isAllowed(cors, origin)) return;
+  if (reply.getHeader('access-control-allow-origin') === undefined) return;
+  const exposed = fieldsOf(reply, 'access-control-expose-headers');
+  const known = new Set(exposed.map((name) => name.toLowerCase()));
+  const missing = cors.exposedHeaders.filter((name) => !known.has(name));
+  reply.header('access-control-expose-headers', [...exposed, ...missing].join(', '));
+  if (cors.origins !== null) addVary(reply, ['Origin']);
+}
+
+function isAllowed({ origins }: CorsPolicy, origin: string | undefined): boolean {
+  return origin !== undefined && (origins === null || origins.has(origin));
+}
+
+function addVary(reply: FastifyReply, names: readonly string[]): void {
+  const present = fieldsOf(reply, 'vary');
+  const known = new Set(present.map((name) => name.toLowerCase()));
+  if (known.has('*')) return;
+  const missing = names.filter((name) => !known.has(name.toLowerCase()));
+  if (missing.length > 0) reply.header('vary', [...present, ...missing].join(', '));
+}
+
+function fieldsOf(reply: FastifyReply, name: string): string[] {
+  const value = reply.getHeader(name);
+  const text = Array.isArray(value) ? value.join(',') : String(value ?? '');
+  return text
+    .split(',')
+    .map((field) => field.trim())
+    .filter((field) => field !== '');
+}

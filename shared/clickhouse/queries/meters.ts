@@ -1,0 +1,192 @@
+import { stretchesOf } from '../../domain/time/calendar-stretches.ts';
+import type { MeterAggregation, MeterDefinition, MeterWindow } from '../../domain/meter.ts';
+import { moneyText } from '../../domain/money.ts';
+import type { Money } from '../../domain/money.ts';
+import { requestEventType } from '../../domain/usage-event.ts';
+import type { ClickHouseReader, Params } from '../client.ts';
+import { moneyIn } from './money-rows.ts';
+import { completeThrough } from './usage.ts';
+
+export interface MeterQuery {
+  readonly tenantId: string;
+  /** Unix milliseconds; `toMs` does not belong to it. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Null: one row for the whole span. */
+  readonly window: MeterWindow | null;
+  /** IANA zone in which days and months begin. */
+  readonly timeZone: string;
+  /** Fields of `definition.groupBy`; others are refused by whoever takes the query. */
+  readonly groupBy: readonly string[];
+  /** Only events with these values. */
+  readonly filter: Readonly<Record<string, string>>;
+}
+
+export interface MeterRow {
+  /** ISO 8601 in UTC. A window that the span cuts is named whole. */
+  readonly window_start: string;
+  readonly window_end: string;
+  readonly group: Readonly<Record<string, string>>;
+  /** Null where no event of the window has a value. Money where `cost` is measured, but for averages and counts. */
+  readonly value: number | Money | null;
+}
+
+export interface MeterAnswer {
+  /** Ordered by window, then group. Windows without events are left out. */
+  readonly rows: readonly MeterRow[];
+  /** Read before the rows, so the rows are complete up to here. */
+  readonly complete_through: string | null;
+  /** True when there were more rows than an answer holds. */
+  readonly cut: boolean;
+}
+
+export const rowsMax = 10_000;
+
+interface MeasuredRow {
+  readonly start: number;
+  readonly end: number;
+  readonly groups: readonly string[];
+  /** Money as text. */
+  readonly value: number | string | null;
+}
+
+/** Measures one tenant's events. Values of others never enter: the tenant is a condition of every read. */
+export async function queryMeter(
+  clickhouse: ClickHouseReader,
+  definition: MeterDefinition,
+  query: MeterQuery,
+): Promise<MeterAnswer> {
+  const through = await completeThrough(clickhouse);
+  const names: Record<string, string> = { value: definition.value ?? '' };
+  const groups = query.groupBy.map((field, index) => fieldSql(definition, field, `group${index}`, names));
+  const conditions = Object.entries(query.filter).map(([field, value], index) => {
+    names[`filter${index}`] = value;
+    return `${fieldSql(definition, field, `filtered${index}`, names)} = {filter${index}:String}`;
+  });
+  const rows = await clickhouse.query<MeasuredRow>(
+    `WITH ${query.window === null ? wholeSpan : windowOfEvent}
+    SELECT start, end, [${groups.join(', ')}] AS groups, ${valueSql(definition)} AS value
+    FROM usage_events
+    WHERE tenant_id = {tenant:String} AND type = {type:String}
+      AND time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
+      ${conditions.map((condition) => `AND ${condition}`).join(' ')}
+    GROUP BY start, end, groups
+    ORDER BY start, groups
+    LIMIT {rowsMax:UInt32}`,
+    {
+      ...names,
+      tenant: query.tenantId,
+      type: definition.eventType,
+      from: query.fromMs,
+      to: query.toMs,
+      ...stretchParams(query),
+      rowsMax: rowsMax + 1,
+    },
+  );
+  return {
+    rows: rows.slice(0, rowsMax).map((row) => ({
+      window_start: new Date(row.start).toISOString(),
+      window_end: new Date(row.end).toISOString(),
+      group: Object.fromEntries(query.groupBy.map((field, index) => [field, row.groups[index] ?? ''])),
+      value: typeof row.value === 'string' ? moneyIn(row.value) : row.value,
+    })),
+    complete_through: through,
+    cut: rows.length > rowsMax,
+  };
+}
+
+/** RFC 4180, one column a group. */
+export function meterCsv(rows: readonly MeterRow[], groupBy: readonly string[]): string {
+  const lines = rows.map((row) => [
+    row.window_start,
+    row.window_end,
+    ...groupBy.map((field) => row.group[field] ?? ''),
+    valueText(row.value),
+  ]);
+  return [['window_start', 'window_end', ...groupBy, 'value'], ...lines]
+    .map((cells) => cells.map(csvCell).join(',') + '\r\n')
+    .join('');
+}
+
+function valueText(value: MeterRow['value']): string {
+  if (value === null) return '';
+  return typeof value === 'bigint' ? moneyText(value) : String(value);
+}
+
+function csvCell(text: string): string {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** Fields of the data that have a column of their own, by that name; all others are properties. */
+const columns: ReadonlySet<string> = new Set(['units', 'cost', 'user_id', 'plan', 'route']);
+/** These have one in the gateway's own events only; where somebody else's data says `status`, it is a property. */
+const requestColumns: ReadonlySet<string> = new Set(['latency_ms', 'status', 'method', 'path', 'decision']);
+
+function isColumn({ eventType }: MeterDefinition, field: string): boolean {
+  return columns.has(field) || (eventType === requestEventType && requestColumns.has(field));
+}
+
+/** The field as text. A property's name is a parameter, never SQL. */
+function fieldSql(
+  definition: MeterDefinition,
+  field: string,
+  parameter: string,
+  names: Record<string, string>,
+): string {
+  if (isColumn(definition, field)) return `toString(${field})`;
+  names[parameter] = field;
+  return `properties[{${parameter}:String}]`;
+}
+
+function valueSql(definition: MeterDefinition): string {
+  const { aggregation, value } = definition;
+  const exact = value === 'cost' ? moneySql[aggregation] : undefined;
+  if (exact !== undefined) return exact;
+  const text =
+    value !== null && isColumn(definition, value) ? `toString(${value})` : 'properties[{value:String}]';
+  const sql: Record<MeterAggregation, string> = {
+    count: 'toFloat64(count())',
+    unique: `toFloat64(uniqExact(nullIf(${text}, '')))`,
+    sum: `sumOrNull(${numberOf(text)})`,
+    min: `minOrNull(${numberOf(text)})`,
+    max: `maxOrNull(${numberOf(text)})`,
+    average: `avgOrNull(${numberOf(text)})`,
+    // Of two events of the same millisecond the one with the larger id, so that the answer stays the same.
+    latest: `argMaxOrNull(${numberOf(text)}, (time, event_id))`,
+  };
+  return sql[aggregation];
+}
+
+/** What is a decimal when `cost` is measured; other fields are Float64. */
+const moneySql: Partial<Record<MeterAggregation, string>> = {
+  sum: 'toString(sumOrNull(cost))',
+  min: 'toString(minOrNull(cost))',
+  max: 'toString(maxOrNull(cost))',
+  latest: 'toString(argMaxOrNull(cost, (time, event_id)))',
+};
+
+/** Infinity and NaN are numbers to ClickHouse and to nobody else. */
+function numberOf(text: string): string {
+  return `if(isFinite(toFloat64OrNull(${text})), toFloat64OrNull(${text}), NULL)`;
+}
+
+const wholeSpan = '{from:Int64} AS start, {to:Int64} AS end';
+
+/**
+ * The windows are our calendar's, not ClickHouse's: its functions of time zones give a day that begins after a skipped
+ * midnight another start and end, and its list of zones may be older.
+ */
+const windowOfEvent = `toUnixTimestamp64Milli(time) AS at,
+    roundDown(at, {starts:Array(Int64)}) AS stretch,
+    transform(stretch, {starts:Array(Int64)}, {lengths:Array(Int64)}, toInt64(0)) AS length,
+    stretch + intDiv(at - stretch, length) * length AS start,
+    start + length AS end`;
+
+function stretchParams({ window: name, timeZone, fromMs, toMs }: MeterQuery): Params {
+  if (name === null) return {};
+  const stretches = stretchesOf(name, timeZone, fromMs, toMs);
+  return {
+    starts: stretches.map(({ startMs }) => startMs),
+    lengths: stretches.map(({ lengthMs }) => lengthMs),
+  };
+}

@@ -1,0 +1,96 @@
+import { requestEventType } from '../../domain/usage-event.ts';
+import type { ClickHouseReader } from '../client.ts';
+import { requestIdentity, uuidTimeMs } from './event-identity.ts';
+
+/** A stored request, as far as its id leads to it. */
+export interface RequestPlace {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly userId: string;
+  readonly timeMs: number;
+}
+
+export interface RequestsQuestion {
+  /** Null: of all tenants. */
+  readonly tenantId: string | null;
+  /** How the request came in. */
+  readonly doors: readonly string[];
+  /** Unix milliseconds: a later request does not exist yet, and no query asks for it. */
+  readonly nowMs: number;
+}
+
+/** The id of a decision is made when its event's time is fixed; the clocks of two threads may differ a little. */
+const slackMs = 60_000;
+/** A query reads what lies between the earliest and the latest of its requests. */
+const spanMsMax = 3_600_000;
+
+/** The stored requests with these ids, UUIDv7s in lower case; what is no such id is none. */
+export async function requestsByIds(
+  clickhouse: ClickHouseReader,
+  ids: readonly string[],
+  { tenantId, doors, nowMs }: RequestsQuestion,
+): Promise<RequestPlace[]> {
+  const found: RequestPlace[] = [];
+  for (const some of inSpans(ids, nowMs + slackMs)) {
+    const rows = await clickhouse.query<RequestRow>(
+      `SELECT DISTINCT toString(tenant_id) AS tenantId, toString(user_id) AS userId,
+          toUnixTimestamp64Milli(time) AS timeMs, id_skew_ms AS idSkewMs, id_a AS idA, toString(id_b) AS idB
+      FROM stored_events
+      WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
+        AND id_b IN (${some.map(({ idB }) => String(BigInt(idB))).join(',')})
+        AND type = {type:String} AND door IN {doors:Array(String)}
+        ${tenantId === null ? '' : 'AND tenant_id = {tenant:String}'}`,
+      {
+        from: (some[0]?.ms ?? 0) - slackMs,
+        to: (some.at(-1)?.ms ?? 0) + slackMs,
+        type: requestEventType,
+        doors,
+        ...(tenantId === null ? {} : { tenant: tenantId }),
+      },
+    );
+    const byName = new Map(some.map((one) => [nameOf(one), one.id]));
+    for (const { timeMs, idSkewMs, idA, idB, ...row } of rows) {
+      const id = byName.get(nameOf({ ms: timeMs + idSkewMs, idA, idB }));
+      if (id !== undefined) found.push({ ...row, id, timeMs });
+    }
+  }
+  return found;
+}
+
+interface RequestRow extends Omit<RequestPlace, 'id'> {
+  readonly idSkewMs: number;
+  readonly idA: number;
+  readonly idB: string;
+}
+
+interface Wanted {
+  readonly id: string;
+  readonly ms: number;
+  readonly idA: number;
+  readonly idB: string;
+}
+
+/** In order of time, near to one another. */
+function* inSpans(ids: readonly string[], latestMs: number): Generator<readonly Wanted[]> {
+  let some: Wanted[] = [];
+  const wanted = ids.flatMap(wantedOf).filter(({ ms }) => ms <= latestMs);
+  for (const one of wanted.toSorted((a, b) => a.ms - b.ms)) {
+    const [first] = some;
+    if (first !== undefined && one.ms - first.ms > spanMsMax) {
+      yield some;
+      some = [];
+    }
+    some.push(one);
+  }
+  if (some.length > 0) yield some;
+}
+
+function wantedOf(id: string): Wanted[] {
+  const ms = uuidTimeMs(id);
+  const identity = ms === null ? null : requestIdentity(id, ms);
+  return ms === null || identity === null ? [] : [{ id, ms, idA: identity.idA, idB: identity.idB }];
+}
+
+function nameOf({ ms, idA, idB }: Omit<Wanted, 'id'>): string {
+  return `${ms} ${idA} ${idB}`;
+}

@@ -1,0 +1,181 @@
+import type { ClickHouseReader, Params } from '../client.ts';
+import { moneyIn, withMoney } from './money-rows.ts';
+import type { MoneyAsText } from './money-rows.ts';
+import { periodTotals } from './period-totals.ts';
+import type { Span } from './period-totals.ts';
+import type { Amount } from '../../domain/amount.ts';
+import { jsonMoney } from '../../domain/money.ts';
+import type { Money } from '../../domain/money.ts';
+import { requestEventType } from '../../domain/usage-event.ts';
+
+/** What a usage answer says of today; zeros when ClickHouse answered that there were no events. */
+export interface TodayTotals {
+  readonly requests: number;
+  readonly allowed: number;
+  readonly limited: number;
+  readonly units: Amount;
+  readonly cost: Money;
+}
+
+/** Totals of one tenant in a day of its own (`periodAt('day', zone, nowMs)`). */
+export async function todayTotals(
+  clickhouse: ClickHouseReader,
+  tenantId: string,
+  day: Span,
+): Promise<TodayTotals> {
+  const row = (await periodTotals(clickhouse, [tenantId], day)).get(tenantId);
+  const { requests = 0, allowed = 0, limited = 0, units = 0, cost = 0n } = row ?? {};
+  return { requests, allowed, limited, units, cost };
+}
+
+/**
+ * Every event that Kafka had before this instant is in ClickHouse and in all totals. ISO 8601 in UTC; null before
+ * anything was read. Events still in a gateway's spool are not known to Kafka: its spool age says how old they may be.
+ */
+export async function completeThrough(clickhouse: ClickHouseReader): Promise<string | null> {
+  const rows = await clickhouse.query<{ complete_through: string | null }>(`
+    SELECT max(through) AS complete_through
+    FROM (
+        SELECT topic, toNullable(min(newest)) AS through
+        FROM (SELECT topic, kafka_partition, max(complete_through) AS newest FROM pipeline_progress GROUP BY topic, kafka_partition)
+        GROUP BY topic
+        HAVING through > toDateTime64(0, 3, 'UTC')
+    )`);
+  return rows[0]?.complete_through ?? null;
+}
+
+/** One point of a series. Empty points are left out. */
+export interface UsagePoint {
+  /** Start of the hour or day, ISO 8601 in UTC. */
+  readonly at: string;
+  readonly requests: number;
+  readonly allowed: number;
+  readonly limited: number;
+  readonly bypassed: number;
+  readonly errors: number;
+  readonly units: Amount;
+  readonly cost: Money;
+}
+
+/** A tenant's usage by hour or by day of UTC, oldest first. */
+export async function usageSeries(
+  clickhouse: ClickHouseReader,
+  tenantId: string,
+  by: 'minute' | 'hour' | 'day',
+  span: Span,
+): Promise<UsagePoint[]> {
+  const rows = await clickhouse.query<MoneyAsText<UsagePoint>>(
+    `SELECT
+        toDateTime(${by}, 'UTC') AS at,
+        sumIf(u.requests, type = {requestType:String}) AS requests,
+        sumIf(u.allowed, type = {requestType:String}) AS allowed,
+        sumIf(u.limited, type = {requestType:String}) AS limited,
+        sumIf(u.bypassed, type = {requestType:String}) AS bypassed,
+        sumIf(u.errors, type = {requestType:String}) AS errors,
+        sumIf(u.units, u.decision != 'limited') AS units,
+        toString(sumIf(u.cost, u.decision != 'limited')) AS cost
+    FROM usage_by_${by} AS u
+    WHERE tenant_id = {tenant:String} AND ${within(by)}
+    GROUP BY at
+    ORDER BY at`,
+    { tenant: tenantId, requestType: requestEventType, ...seconds(span) },
+  );
+  return rows.map((row) => withMoney<UsagePoint>(row));
+}
+
+/** One event as analysts see it. */
+export interface UsageEventRow {
+  readonly event_id: string;
+  readonly time: string;
+  readonly tenant_id: string;
+  readonly user_id: string;
+  readonly plan: string;
+  readonly source: string;
+  readonly type: string;
+  readonly method: string;
+  readonly route: string;
+  readonly path: string;
+  readonly status: number;
+  readonly decision: string;
+  readonly limited_by: readonly string[];
+  readonly units: Amount;
+  /** For `JSON.stringify`, with all its digits: see `jsonMoney`. */
+  readonly cost: number;
+  readonly latency_ms: number;
+  readonly check_us: number;
+  readonly node: string;
+  readonly sequence: number;
+  readonly degraded: boolean;
+  readonly client_ip: string;
+  readonly service: string;
+  readonly door: string;
+  readonly ingested_at: string;
+  readonly properties: Readonly<Record<string, string>>;
+  readonly kafka_partition: number;
+  readonly kafka_offset: number;
+}
+
+const decisionSlackMs = 60_000;
+
+/**
+ * The event of a decision. Its id, a UUIDv7, carries the time, so that only two minutes are read however long the
+ * history. Null when there is none (yet), or when the id is not a UUIDv7.
+ */
+export async function decisionById(clickhouse: ClickHouseReader, id: string): Promise<UsageEventRow | null> {
+  const lowerId = id.toLowerCase();
+  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(lowerId)) return null;
+  const timeMs = Number.parseInt(lowerId.slice(0, 8) + lowerId.slice(9, 13), 16);
+  const rows = await readEvents(
+    clickhouse,
+    `WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
+      AND event_id = {id:String} AND type = {requestType:String}
+    LIMIT 1`,
+    {
+      id: lowerId,
+      from: timeMs - decisionSlackMs,
+      to: timeMs + decisionSlackMs,
+      requestType: requestEventType,
+    },
+  );
+  return rows[0] ?? null;
+}
+
+async function readEvents(
+  clickhouse: ClickHouseReader,
+  condition: string,
+  params: Params,
+): Promise<UsageEventRow[]> {
+  const rows = await clickhouse.query<Omit<UsageEventRow, 'cost'> & { readonly cost: string }>(
+    `SELECT * REPLACE (toString(cost) AS cost) FROM usage_events ${condition}`,
+    params,
+  );
+  return rows.map((row) => ({ ...row, cost: jsonMoney(moneyIn(row.cost)) }));
+}
+
+/** A tenant's newest refusals (also those that shadow mode let pass), newest first. */
+export function recentRefusals(
+  clickhouse: ClickHouseReader,
+  tenantId: string,
+  sinceMs: number,
+  countMax: number,
+): Promise<UsageEventRow[]> {
+  return readEvents(
+    clickhouse,
+    `WHERE tenant_id = {tenant:String} AND time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+      AND decision IN ('limited', 'shadow_limited')
+    ORDER BY time DESC
+    LIMIT {countMax:UInt32}`,
+    { tenant: tenantId, since: sinceMs, countMax },
+  );
+}
+
+function within(column: 'minute' | 'hour' | 'day'): string {
+  const [start, end] = [`toDateTime({start:UInt32}, 'UTC')`, `toDateTime({end:UInt32}, 'UTC')`];
+  return column === 'day'
+    ? `day >= toDate(${start}) AND day < toDate(${end} + INTERVAL 86399 SECOND)`
+    : `${column} >= ${start} AND ${column} < ${end}`;
+}
+
+function seconds({ startMs, endMs }: Span): { start: number; end: number } {
+  return { start: Math.floor(startMs / 1000), end: Math.ceil(endMs / 1000) };
+}

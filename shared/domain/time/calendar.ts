@@ -1,0 +1,105 @@
+import type { CalendarPeriod } from '../limit.ts';
+
+/** A calendar period as instants: `startMs` belongs to it, `endMs` is the first moment of the next one. Unix milliseconds. */
+export interface PeriodSpan {
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+/**
+ * The calendar period that holds `nowMs`, in an IANA zone (UTC when null). Weeks begin on Monday, an hour is an hour of
+ * UTC in every zone. Where a zone skips or repeats midnight, the day begins with the first instant that carries its
+ * date and goes on when the clocks fall back to the date before, so periods meet without gap or overlap. Throws
+ * RangeError on an unknown zone: check it with `isTimeZone` where it enters.
+ */
+export function periodAt(period: CalendarPeriod, zone: string | null, nowMs: number): PeriodSpan {
+  if (period === 'hour') {
+    const startMs = Math.floor(nowMs / hourMs) * hourMs;
+    return { startMs, endMs: startMs + hourMs };
+  }
+  const [first, next] = datesAround(period, nowMs + offsetAt(zone, nowMs));
+  const endMs = firstInstantOf(zone, next);
+  if (endMs > nowMs) return { startMs: firstInstantOf(zone, first), endMs };
+  // The clocks fell back over a midnight that had passed already.
+  return { startMs: endMs, endMs: firstInstantOf(zone, datesAround(period, next)[1]) };
+}
+
+/** The date in a zone, `YYYY-MM-DD`. */
+export function dateAt(zone: string | null, atMs: number): string {
+  return new Date(atMs + offsetAt(zone, atMs)).toISOString().slice(0, 10);
+}
+
+/** True for every name and link of the IANA database, whatever its case; not for offsets such as `+05:30`. */
+export function isTimeZone(zone: string): boolean {
+  if (!/^[A-Za-z]/.test(zone)) return false;
+  try {
+    formatterOf(zone);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The zone as `periodAt` takes it; null, which is UTC, for none and for one that does not exist. */
+export function zoneNamed(name: string | undefined): string | null {
+  return name === undefined || name === 'UTC' || !isTimeZone(name) ? null : name;
+}
+
+/** The period's first date and the next period's, each as the UTC midnight of that date. */
+function datesAround(period: 'day' | 'week' | 'month', localMs: number): [number, number] {
+  const midnight = Math.floor(localMs / dayMs) * dayMs;
+  if (period === 'day') return [midnight, midnight + dayMs];
+  const date = new Date(midnight);
+  if (period === 'week') {
+    const monday = midnight - ((date.getUTCDay() + 6) % 7) * dayMs;
+    return [monday, monday + 7 * dayMs];
+  }
+  const [year, month] = [date.getUTCFullYear(), date.getUTCMonth()];
+  return [Date.UTC(year, month, 1), Date.UTC(year, month + 1, 1)];
+}
+
+/** The offset before and after the night may differ: of the two readings of midnight the earlier with the right date counts. */
+function firstInstantOf(zone: string | null, date: number): number {
+  if (zone === null) return date;
+  const readings = [date - offsetAt(zone, date - dayMs), date - offsetAt(zone, date + dayMs)].sort(
+    (a, b) => a - b,
+  );
+  for (const instant of readings) {
+    if (Math.floor((instant + offsetAt(zone, instant)) / dayMs) * dayMs === date) return instant;
+  }
+  return date - offsetAt(zone, date);
+}
+
+/** Milliseconds that local time is ahead of UTC at an instant. */
+function offsetAt(zone: string | null, instantMs: number): number {
+  if (zone === null || zone === 'UTC') return 0;
+  const text = formatterOf(zone).format(instantMs);
+  const [, sign, hours, minutes, seconds = '0'] = offsetShape.exec(text) ?? [];
+  if (sign === undefined) return 0;
+  const size = Number(hours) * hourMs + Number(minutes) * 60_000 + Number(seconds) * 1_000;
+  return sign === '-' ? -size : size;
+}
+
+/** At the end of what a formatter writes, e.g. `2026, GMT-03:00`; plain `GMT` where there is no offset. */
+const offsetShape = /GMT([+-])(\d{2}):(\d{2})(?::(\d{2}))?$/;
+
+/** Making a formatter costs some 50 µs, using it one: kept for as many zones as there are, by name in lower case. */
+const formatters = new Map<string, Intl.DateTimeFormat>();
+
+function formatterOf(zone: string): Intl.DateTimeFormat {
+  const name = zone.toLowerCase();
+  let formatter = formatters.get(name);
+  if (formatter === undefined) {
+    // The year is there because a format needs a part of the date beside the offset.
+    formatter = new Intl.DateTimeFormat('en-US', {
+      timeZone: zone,
+      year: 'numeric',
+      timeZoneName: 'longOffset',
+    });
+    formatters.set(name, formatter);
+  }
+  return formatter;
+}

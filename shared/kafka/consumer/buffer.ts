@@ -1,0 +1,142 @@
+import type { Fetched, TopicPartitionOffset } from './session.ts';
+import { pause } from '../kafkajs/deadline.ts';
+import type { UnreadableEntry } from '../kafkajs/decoding/log-entry.ts';
+import type { ConsumedMessage } from '../message.ts';
+
+/** Records of one generation, and the offsets to commit when they are handled. */
+export interface ConsumerBlock {
+  readonly messages: readonly ConsumedMessage[];
+  readonly unreadable: readonly UnreadableBatch[];
+  readonly offsets: readonly TopicPartitionOffset[];
+  readonly generation: number;
+}
+
+export interface UnreadableBatch extends UnreadableEntry {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** What was fetched and not handled yet; merges the partitions into blocks. Holds about two blocks, then fetching waits. */
+export interface ConsumerBuffer {
+  add(fetched: Fetched): void;
+  /** Waits, with heartbeats, while the buffer is full. */
+  room(heartbeat: () => Promise<void>): Promise<void>;
+  /** The next block, when it is full or has lingered; null once the signal is aborted. */
+  take(): Promise<ConsumerBlock | null>;
+  /** The block was handled and committed. */
+  done(block: ConsumerBlock): void;
+  /** Forgets everything: what was assigned is not, or will be delivered again. */
+  beginGeneration(): void;
+  isCurrent(block: ConsumerBlock): boolean;
+  records(): number;
+  /** Timestamp of the oldest record that is buffered or being handled; null when there is none. */
+  oldestMs(): number | null;
+}
+
+export interface ConsumerBufferOptions {
+  readonly batchRecordsMax: number;
+  readonly batchBytesMax: number;
+  readonly lingerMs: number;
+  readonly signal: AbortSignal;
+}
+
+const heartbeatIntervalMs = 500;
+
+export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBuffer {
+  const { batchRecordsMax, batchBytesMax, lingerMs, signal } = options;
+  let generation = 0;
+  let queue: { fetched: Fetched; arrivedAt: number; bytes: number }[] = [];
+  let records = 0;
+  let bytes = 0;
+  let handling: ConsumerBlock | null = null;
+  let wake: () => void = () => undefined;
+  signal.addEventListener('abort', () => wake());
+
+  return {
+    add(fetched) {
+      const size =
+        fetched.messages.reduce((sum, { value }) => sum + (value?.length ?? 0), 0) +
+        fetched.unreadable.reduce((sum, batch) => sum + batch.bytes.length, 0);
+      queue.push({ fetched, arrivedAt: performance.now(), bytes: size });
+      records += fetched.messages.length;
+      bytes += size;
+      wake();
+    },
+    async room(heartbeat) {
+      const mine = generation;
+      while (isFull() && mine === generation && !signal.aborted) {
+        await pause(heartbeatIntervalMs, signal);
+        await heartbeat();
+      }
+    },
+    async take() {
+      for (;;) {
+        if (signal.aborted) return null;
+        const waitMs = untilDueMs();
+        if (waitMs <= 0) return (handling = cut());
+        await nextChange(waitMs);
+      }
+    },
+    done(block) {
+      if (handling === block) handling = null;
+    },
+    beginGeneration() {
+      generation += 1;
+      queue = [];
+      records = bytes = 0;
+      wake();
+    },
+    isCurrent: (block) => block.generation === generation,
+    records: () => records,
+    oldestMs() {
+      const current = handling?.generation === generation ? handling.messages : [];
+      const heads = [current[0], ...queue.map(({ fetched }) => fetched.messages[0])];
+      const times = heads.flatMap((message) => message?.timestampMs ?? []);
+      return times.length === 0 ? null : Math.min(...times);
+    },
+  };
+
+  function isFull(): boolean {
+    return records >= batchRecordsMax || bytes >= batchBytesMax;
+  }
+
+  function untilDueMs(): number {
+    const first = queue[0];
+    if (first === undefined) return Infinity;
+    return isFull() ? 0 : first.arrivedAt + lingerMs - performance.now();
+  }
+
+  /** Whole fetches, at least one, until the block is full. A fetch is at most `partitionBytesMax`, so blocks are bounded. */
+  function cut(): ConsumerBlock {
+    const messages: ConsumedMessage[] = [];
+    const unreadable: UnreadableBatch[] = [];
+    const offsets = new Map<string, TopicPartitionOffset>();
+    let size = 0;
+    let count = 0;
+    for (const { fetched, bytes: fetchedBytes } of queue) {
+      const more = messages.length + fetched.messages.length;
+      if (count > 0 && (more > batchRecordsMax || size + fetchedBytes > batchBytesMax)) break;
+      for (const message of fetched.messages) messages.push(message);
+      const { topic, partition, commitOffset } = fetched;
+      for (const batch of fetched.unreadable) unreadable.push({ ...batch, topic, partition });
+      offsets.set(`${partition} ${topic}`, { topic, partition, offset: commitOffset });
+      size += fetchedBytes;
+      count += 1;
+    }
+    queue.splice(0, count);
+    records -= messages.length;
+    bytes -= size;
+    return { messages, unreadable, offsets: [...offsets.values()], generation };
+  }
+
+  function nextChange(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = timeoutMs === Infinity ? undefined : setTimeout(done, Math.ceil(timeoutMs));
+      wake = done;
+      function done(): void {
+        clearTimeout(timer);
+        resolve();
+      }
+    });
+  }
+}

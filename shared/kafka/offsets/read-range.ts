@@ -1,0 +1,84 @@
+import { randomUUID } from 'node:crypto';
+import type { Batch } from 'kafkajs';
+import { within } from '../kafkajs/deadline.ts';
+import type { LogEntry } from '../kafkajs/decoding/log-entry.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
+import { consumedMessage } from '../message.ts';
+import type { ConsumedMessage } from '../message.ts';
+
+/** Offsets of one partition: `from` belongs to it, `to` does not. */
+export interface OffsetRange {
+  readonly partition: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface ReadRangeOptions {
+  readonly timeoutMs?: number;
+  /** Leaves out what a transaction aborted. The ranges must then end before any open transaction. */
+  readonly committedOnly?: boolean;
+}
+
+/**
+ * Reads these records of a topic and nothing else, once, in no particular order of partitions. Ranges have to lie
+ * within what the topic holds (`readTopicEnds`); offsets that compaction took, and batches that cannot be decoded, are
+ * passed over. Rejects with KAFKA_UNAVAILABLE after `timeoutMs`. For tools: a group of one that commits nothing.
+ */
+export async function readRange(
+  kafka: Kafka,
+  topic: string,
+  ranges: readonly OffsetRange[],
+  onMessage: (message: ConsumedMessage) => void,
+  { timeoutMs = 30_000, committedOnly = false }: ReadRangeOptions = {},
+): Promise<void> {
+  const left = new Map(ranges.filter(({ from, to }) => from < to).map((range) => [range.partition, range]));
+  if (left.size === 0) return;
+  const connection = kafka.open();
+  const consumer = connection.client.consumer({
+    groupId: `${kafka.clientId}.read.${randomUUID()}`,
+    allowAutoTopicCreation: false,
+    readUncommitted: !committedOnly,
+    retry: { retries: 3, restartOnFailure: () => Promise.resolve(false) },
+  });
+  const { promise: done, resolve, reject } = Promise.withResolvers<undefined>();
+  consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
+  // Also of a fetch without a record in it, which is not handed over.
+  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload: { partition, lastOffset } }) => {
+    if (Number(lastOffset) >= (left.get(partition)?.to ?? Infinity) - 1) left.delete(partition);
+    if (left.size === 0) resolve(undefined);
+  });
+  const read = async (): Promise<void> => {
+    await consumer.connect();
+    await consumer.subscribe({ topics: [topic], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatch: ({ batch }) => {
+        const range = left.get(batch.partition);
+        if (range !== undefined) passOn(batch, range, onMessage);
+        return Promise.resolve();
+      },
+    });
+    for (const { partition, from } of left.values())
+      consumer.seek({ topic, partition, offset: String(from) });
+    await done;
+  };
+  try {
+    await within(timeoutMs, `reading ${topic}`, read());
+  } finally {
+    await within(1_000, 'leaving', consumer.disconnect()).catch(() => undefined);
+    connection.destroy();
+  }
+}
+
+function passOn(
+  { topic, partition, messages }: Batch,
+  { from, to }: OffsetRange,
+  onMessage: (message: ConsumedMessage) => void,
+): void {
+  // They come from our own decoder (`fetch-decoding.ts`).
+  for (const entry of messages as unknown as readonly LogEntry[]) {
+    const offset = Number(entry.offset);
+    if (entry.kind === 'record' && offset >= from && offset < to)
+      onMessage(consumedMessage(topic, partition, entry));
+  }
+}

@@ -1,0 +1,143 @@
+import type { Registry } from 'prom-client';
+import { apiKeysOf, keyEndMs } from '../../domain/tenant.ts';
+import type { KeyHolder, TenantRecord } from '../../domain/tenant.ts';
+import { systemClock } from '../../runtime/time/clock.ts';
+import type { Clock } from '../../runtime/time/clock.ts';
+import { TollgateError } from '../../runtime/errors.ts';
+import { textOfFaults } from '../../runtime/http/schema-faults.ts';
+import { faultsInRecord } from '../../tenants/record-faults.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
+import { createProducer } from '../producer/producer.ts';
+import { readTable } from './table.ts';
+import {
+  readTenantRecord,
+  versionAfter,
+  versionHeader,
+  versionOf,
+  versionOfDeletion,
+} from './tenant-record.ts';
+import { readTopicEnds } from '../offsets/topic-ends.ts';
+import type { Topics } from '../topics.ts';
+
+/**
+ * The records of all tenants, in memory, as the compacted tenant topic has them: no request waits for a look-up.
+ * About 1 kB a record with the usual fields; a record is at most some 100 kB (`record-schema.ts` bounds its lists).
+ */
+export interface TenantDirectory {
+  get(tenantId: string): TenantRecord | undefined;
+  /**
+   * By lower-case hex SHA-256 of the key, expired keys included. Of two tenants with the same key the one written last
+   * has it.
+   */
+  byApiKeyHash(sha256Hex: string): KeyHolder | undefined;
+  /**
+   * Replaces the record, whatever version it says. Resolves when Kafka has it, with the record as it is there, under a
+   * version above that of all records known here; from then on `get` answers it here, and elsewhere within moments. Of
+   * two processes that replace a record at the same time one wins, and everywhere the same.
+   * Rejects with TENANT_RECORD_INVALID, KAFKA_UNAVAILABLE or KAFKA_PRODUCE_UNVERIFIED.
+   */
+  put(record: TenantRecord): Promise<TenantRecord>;
+  remove(tenantId: string): Promise<void>;
+  all(): IterableIterator<TenantRecord>;
+  size(): number;
+  /**
+   * True once the topic was read to its end. Until then, and while Kafka is away, records may be missing or old:
+   * a gateway serves such tenants by the plan their token claims.
+   */
+  ready(): boolean;
+  /**
+   * Resolves once every record is here that was written before the call, whoever wrote it. Rejects with
+   * KAFKA_UNAVAILABLE when that takes longer than some seconds.
+   */
+  catchUp(): Promise<void>;
+  /** Called after each change with the new record, null when it was removed. Returns how to stop. */
+  onChange(listener: TenantListener): () => void;
+  close(): Promise<void>;
+}
+
+export type TenantListener = (tenantId: string, record: TenantRecord | null) => void;
+
+export interface TenantDirectoryOptions {
+  readonly kafka: Kafka;
+  readonly topics: Topics;
+  readonly registry: Registry;
+  /** Bound of one `put`. An operator waits for it. */
+  readonly putTimeoutMs?: number;
+  readonly clock?: Clock;
+}
+
+/** Opens at once and reads in the background; never throws because of Kafka. */
+export function createTenantDirectory(options: TenantDirectoryOptions): TenantDirectory {
+  const { kafka, topics, registry, putTimeoutMs = 10_000, clock = systemClock } = options;
+  const holderOfKey = new Map<string, KeyHolder>();
+  const listeners = new Set<TenantListener>();
+  const table = readTable<TenantRecord>(kafka, {
+    topic: topics.tenants,
+    name: 'tenants',
+    decode: decodeRecord,
+    versionOf: (record, message) => (record === null ? versionOfDeletion(message) : versionOf(record)),
+    onChange,
+    registry,
+  });
+  const producer = createProducer(kafka, { registry, deliveryTimeoutMs: putTimeoutMs });
+
+  return {
+    get: (tenantId) => table.get(tenantId),
+    byApiKeyHash: (sha256Hex) => holderOfKey.get(sha256Hex),
+    async put(record) {
+      const faults = faultsInRecord(record);
+      if (faults.length > 0) throw new TollgateError('TENANT_RECORD_INVALID', textOfFaults(faults, 'record'));
+      const stored = { ...record, version: nextVersion(record.tenant_id) };
+      const value = JSON.stringify(stored);
+      const [place] = await producer.send(topics.tenants, [{ key: stored.tenant_id, value }]);
+      if (place !== undefined)
+        table.applyOwn(stored.tenant_id, stored, { version: stored.version, ...place });
+      return stored;
+    },
+    remove,
+    all: () => table.entries().values(),
+    size: () => table.entries().size,
+    ready: () => table.ready(),
+    catchUp: () => table.catchUp(),
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async close() {
+      await Promise.all([table.close(), producer.close()]);
+    },
+  };
+
+  function nextVersion(tenantId: string): number {
+    return versionAfter(table.orderOf(tenantId)?.version ?? 0, clock.now());
+  }
+
+  /** In every partition: where partitions were added an older record may stand in one that the key has left. */
+  async function remove(tenantId: string): Promise<void> {
+    const version = nextVersion(tenantId);
+    const headers = { [versionHeader]: String(version) };
+    const partitions = await readTopicEnds(kafka, topics.tenants);
+    const records = partitions.map(({ partition }) => ({ key: tenantId, value: null, headers, partition }));
+    const [place] = await producer.send(topics.tenants, records);
+    if (place !== undefined) table.applyOwn(tenantId, null, { version, ...place });
+  }
+
+  function onChange(tenantId: string, record: TenantRecord | null, before: TenantRecord | null): void {
+    if (before !== null) {
+      for (const { sha256 } of apiKeysOf(before)) {
+        if (holderOfKey.get(sha256)?.record.tenant_id === tenantId) holderOfKey.delete(sha256);
+      }
+    }
+    if (record !== null) {
+      for (const key of apiKeysOf(record)) {
+        holderOfKey.set(key.sha256, { record, expiresAtMs: keyEndMs(key) });
+      }
+    }
+    for (const listener of listeners) listener(tenantId, record);
+  }
+}
+
+function decodeRecord(value: Buffer, key: string): TenantRecord | undefined {
+  const read = readTenantRecord({ key, value, headers: {}, timestampMs: null });
+  return 'record' in read && read.record !== null ? read.record : undefined;
+}

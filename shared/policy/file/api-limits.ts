@@ -1,0 +1,67 @@
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import type { Limit } from '../../domain/limit.ts';
+import type { ApiLimits } from '../../domain/policy.ts';
+import { durationMs, durationPattern } from './duration.ts';
+
+const amountFile = (what: string, limitMin: number) =>
+  Type.Object(
+    {
+      limit: Type.Integer({
+        minimum: limitMin,
+        maximum: 1_000_000_000,
+        description: `a whole number of ${what}, ${limitMin} or more`,
+      }),
+      window: Type.String({
+        pattern: durationPattern,
+        description: 'a duration: a whole number and ms, s, m, h, d, w or mo, e.g. 1m',
+      }),
+    },
+    { additionalProperties: false, description: `{ limit, window } of ${what}` },
+  );
+
+/** Limits of a tenant's own work on the api listener, for all plans or for one. */
+export const apiFile = Type.Object(
+  {
+    requests: Type.Optional(amountFile('calls that read or manage', 1)),
+    events: Type.Optional(amountFile('published events', 1)),
+    event_bytes: Type.Optional(amountFile('bytes of published events', 1_048_576)),
+  },
+  { additionalProperties: false, description: '{ requests?, events?, event_bytes? }' },
+);
+
+type ApiFile = Static<typeof apiFile>;
+type Kind = keyof ApiFile;
+
+const minuteMs = 60_000;
+const defaults: Readonly<Record<Kind, { limit: number; windowMs: number }>> = {
+  requests: { limit: 1_200, windowMs: minuteMs },
+  events: { limit: 12_000, windowMs: minuteMs },
+  event_bytes: { limit: 32 * 1_048_576, windowMs: minuteMs },
+};
+
+/** What a plan says goes before what the policy says for all plans, and that before the defaults. */
+export function compileApiLimits(general: ApiFile | undefined, own: ApiFile | undefined): ApiLimits {
+  const limit = (kind: Kind): readonly Limit[] => {
+    const file = own?.[kind] ?? general?.[kind];
+    const amount =
+      file === undefined
+        ? defaults[kind]
+        : { limit: file.limit, windowMs: durationMs(file.window) ?? minuteMs };
+    return [
+      {
+        // No limit of a policy can have a dot in its name.
+        name: `api.${kind}`,
+        per: ['tenant'],
+        type: 'sliding',
+        limit: amount.limit,
+        windowMs: amount.windowMs,
+        period: null,
+        burst: 0,
+        mode: 'enforce',
+        route: null,
+      },
+    ];
+  };
+  return { requests: limit('requests'), events: limit('events'), eventBytes: limit('event_bytes') };
+}

@@ -1,0 +1,203 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { RefusalReason } from '../../domain/decision.ts';
+import type { Limit, Mode } from '../../domain/limit.ts';
+import { priceOf } from '../../domain/money.ts';
+import type {
+  IdentityPolicy,
+  JwtKeys,
+  JwtPolicy,
+  Plan,
+  Policy,
+  Route,
+  SessionKind,
+} from '../../domain/policy.ts';
+import { compileApiLimits } from './api-limits.ts';
+import { compileCors, compilePreflightLimit } from './cors.ts';
+import { calendarPeriod, durationMs } from './duration.ts';
+import { compileMeters } from './meters.ts';
+import type { FieldPath, Mistakes } from './mistakes.ts';
+import { compileRequests } from './requests.ts';
+import type { LimitFile, PolicyFile } from './schema.ts';
+import { compileShares } from './shares.ts';
+
+/** Where secrets come from, and whether a policy may do without them (a check of the file alone has none). */
+export interface Secrets {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly required: boolean;
+}
+
+/** Turns a checked file into the policy services use. Missing or weak secrets are added to `mistakes`. */
+export function compilePolicy(text: string, file: PolicyFile, secrets: Secrets, mistakes: Mistakes): Policy {
+  const mode = file.mode ?? 'enforce';
+  const plans = Object.entries(file.plans).map(([name, plan]): Plan => {
+    const slowDown = plan.slow_down;
+    return {
+      name,
+      limits: plan.limits.map((limit) => compileLimit(limit, null, mode, null)),
+      slowDown:
+        slowDown === undefined
+          ? null
+          : { from: slowDown.from, maxDelayMs: durationMs(slowDown.max_delay) ?? 0 },
+      api: compileApiLimits(file.api, plan.api),
+    };
+  });
+  const platform = (file.platform?.limits ?? []).map((limit) => compileLimit(limit, null, mode, null));
+  const upstream = secrets.env['TOLLGATE_UPSTREAM'];
+  return {
+    revision: createHash('sha256').update(text).digest('hex').slice(0, 12),
+    links: file.links,
+    upstream: upstream === undefined || upstream === '' ? (file.upstream ?? null) : upstream,
+    requests: compileRequests(file.requests),
+    identity: compileIdentity(file, secrets, mistakes),
+    defaultPlan: file.default_plan,
+    plans: new Map(plans.map((plan) => [plan.name, plan])),
+    routes: (file.routes ?? []).map((route) => compileRoute(route, Object.keys(file.plans), mode)),
+    platform,
+    shares: compileShares(platform, file.platform?.shares),
+    cors: compileCors(file.cors),
+    preflight: compilePreflightLimit(file.cors, mode),
+    sessions: new Map(
+      Object.entries(file.sessions ?? {}).map(([name, kind]) => [name, compileSession(name, kind)]),
+    ),
+    services: (file.services ?? []).map(({ name, token_sha256, token_env }, index) => ({
+      name,
+      tokenSha256:
+        token_sha256 ??
+        createHash('sha256')
+          .update(
+            secretOf(
+              token_env ?? '',
+              serviceTokenBytesMin,
+              ['services', index, 'token_env'],
+              secrets,
+              mistakes,
+            ),
+          )
+          .digest('hex'),
+    })),
+    alertThresholds: (file.alerts?.thresholds ?? [0.8, 1]).toSorted((a, b) => a - b),
+    meters: compileMeters(file.meters),
+    mode,
+  };
+}
+
+function compileLimit(file: LimitFile, route: string | null, mode: Mode, plan: string | null): Limit {
+  const type = file.type ?? 'sliding';
+  return {
+    name: file.name,
+    per: Array.isArray(file.per) ? file.per : [file.per],
+    type,
+    limit: (plan === null ? undefined : file.by_plan?.[plan]) ?? file.limit,
+    windowMs: type === 'concurrent' ? 0 : (durationMs(file.window ?? '') ?? 0),
+    period: type === 'quota' ? calendarPeriod(file.window ?? '') : null,
+    burst: file.burst ?? 0,
+    mode: mode === 'shadow' ? 'shadow' : (file.mode ?? 'enforce'),
+    route,
+  };
+}
+
+type RouteFile = NonNullable<PolicyFile['routes']>[number];
+
+function compileRoute(file: RouteFile, plans: readonly string[], mode: Mode): Route {
+  const limits = file.limits ?? [];
+  const compiled = (plan: string | null): Limit[] =>
+    limits.map((limit) => compileLimit(limit, file.match, mode, plan));
+  const varies = limits.some(({ by_plan }) => by_plan !== undefined);
+  return {
+    match: file.match,
+    limits: compiled(null),
+    ...(varies ? { limitsByPlan: new Map(plans.map((plan) => [plan, compiled(plan)])) } : {}),
+    cost: file.cost ?? 1,
+    messageCost: file.websocket?.message_cost ?? null,
+    price: file.price ?? 0,
+    unitPrice: priceOf(file.price ?? 0),
+  };
+}
+
+type SessionFile = NonNullable<PolicyFile['sessions']>[string];
+
+function compileSession(name: string, file: SessionFile): SessionKind {
+  return {
+    name,
+    per: Array.isArray(file.per) ? file.per : [file.per],
+    limit: file.limit,
+    ttlMs: durationMs(file.ttl) ?? 0,
+  };
+}
+
+function compileIdentity(file: PolicyFile, secrets: Secrets, mistakes: Mistakes): IdentityPolicy {
+  const { identity } = file;
+  const { limit, window } = identity?.refused ?? refusedDefault;
+  const perAddress = (name: RefusalReason): [Limit] => [
+    compileLimit({ name, per: 'ip', limit, window }, null, file.mode ?? 'enforce', null),
+  ];
+  return {
+    jwt: identity?.jwt === undefined ? null : compileJwt(identity.jwt, secrets, mistakes),
+    anonymous: identity?.anonymous ?? 'ip',
+    trustedProxies: identity?.trusted_proxies ?? [],
+    // Each is named by the reason it counts, which no limit of a plan or route can be.
+    refused: perAddress('unauthenticated'),
+    invalid: perAddress('invalid'),
+  };
+}
+
+/** Bad credentials that an address may present, and requests that cannot be served. */
+const refusedDefault = { limit: 60, window: '1m' };
+const leewayDefault = '30s';
+const staleDefault = '1d';
+
+type JwtFile = NonNullable<NonNullable<PolicyFile['identity']>['jwt']>;
+
+function compileJwt(file: JwtFile, secrets: Secrets, mistakes: Mistakes): JwtPolicy {
+  const tenant = file.tenant ?? 'tenant_id';
+  return {
+    keys: compileKeys(file, secrets, mistakes),
+    algorithms: file.algorithms,
+    issuer: file.issuer ?? null,
+    audience: file.audience ?? null,
+    tenantClaims: Array.isArray(tenant) ? tenant : [tenant],
+    userClaim: file.user ?? 'sub',
+    planClaim: file.plan ?? 'plan',
+    // 0s is no duration that a window could have.
+    leewayMs: durationMs(file.leeway ?? leewayDefault) ?? 0,
+    expiry: file.expiry ?? 'required',
+  };
+}
+
+function compileKeys(file: JwtFile, secrets: Secrets, mistakes: Mistakes): JwtKeys {
+  if (file.jwks_url !== undefined) {
+    const staleMsMax = durationMs(file.jwks_max_stale ?? staleDefault) ?? 0;
+    return { kind: 'jwks', url: file.jwks_url, staleMsMax };
+  }
+  const bytesMin = Math.max(...file.algorithms.map((algorithm) => hmacBytes[algorithm] ?? 0));
+  const at = ['identity', 'jwt', 'secret_env'];
+  return { kind: 'secret', secret: secretOf(file.secret_env ?? '', bytesMin, at, secrets, mistakes) };
+}
+
+/** An HMAC key is at least as long as its hash (RFC 7518, section 3.2): a shorter one can be found by trying. */
+const hmacBytes: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
+const serviceTokenBytesMin = 32;
+
+/** Where secrets may be missing a random one stands in: it verifies nothing, which an empty one would. */
+function secretOf(
+  variable: string,
+  bytesMin: number,
+  at: FieldPath,
+  { env, required }: Secrets,
+  mistakes: Mistakes,
+): Uint8Array {
+  const secret = new TextEncoder().encode(env[variable] ?? '');
+  if (secret.length === 0) {
+    if (!required) return randomBytes(bytesMin);
+    mistakes.add(
+      at,
+      `the environment variable ${variable} is not set; set it to a random secret of ${bytesMin} bytes or more`,
+    );
+  } else if (secret.length < bytesMin) {
+    mistakes.add(
+      at,
+      `the secret in ${variable} has ${secret.length} bytes; use ${bytesMin} or more random ones (openssl rand -base64 48)`,
+    );
+  }
+  return secret;
+}

@@ -1,0 +1,90 @@
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import type { CorsPolicy } from '../../domain/request/cors.ts';
+import type { Limit, Mode } from '../../domain/limit.ts';
+import { durationMs } from './duration.ts';
+import type { Mistakes } from './mistakes.ts';
+import { closed, duration } from './schema-parts.ts';
+
+/** The key `cors` of a policy file. */
+export const corsFile = Type.Object(
+  {
+    origins: Type.Array(
+      Type.String({ description: 'an origin such as https://app.example.com, or "*" for every origin' }),
+      { minItems: 1, uniqueItems: true, description: 'a list of origins, e.g. [https://app.example.com]' },
+    ),
+    credentials: Type.Optional(
+      Type.Boolean({ description: 'true where pages send cookies or client certificates, else false' }),
+    ),
+    max_age: Type.Optional(duration('10m')),
+    exposed_headers: Type.Optional(
+      Type.Array(
+        Type.String({ pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$", description: 'the name of a field' }),
+        { uniqueItems: true, description: 'a list of fields that pages may read beside the limit headers' },
+      ),
+    ),
+    preflights: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1_000_000_000,
+        description: 'the preflights a minute that one address may send: a whole number from 1',
+      }),
+    ),
+  },
+  { ...closed, description: '{ origins, credentials?, max_age?, exposed_headers?, … }' },
+);
+
+type CorsFile = Static<typeof corsFile>;
+
+const maxAgeDefault = '10m';
+const preflightsDefault = 600;
+/** What tells a page how its limits stand. */
+const limitHeaders = [
+  'x-ratelimit-limit',
+  'x-ratelimit-remaining',
+  'x-ratelimit-reset',
+  'ratelimit',
+  'ratelimit-policy',
+  'retry-after',
+  'x-tollgate-decision',
+];
+
+export function checkCors(file: CorsFile | undefined, mistakes: Mistakes): void {
+  for (const [index, origin] of (file?.origins ?? []).entries()) {
+    if (origin === '*') {
+      if (file?.credentials === true) {
+        mistakes.add(
+          ['cors', 'origins', index],
+          'does not go with credentials: true, which browsers allow for named origins only',
+        );
+      }
+    } else if (!isOrigin(origin)) {
+      mistakes.add(
+        ['cors', 'origins', index],
+        `"${origin}" is not an origin; write scheme, host and port alone, in lower case, e.g. https://app.example.com`,
+      );
+    }
+  }
+}
+
+function isOrigin(text: string): boolean {
+  return /^https?:\/\/[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+}
+
+export function compileCors(file: CorsFile | undefined): CorsPolicy | null {
+  if (file === undefined) return null;
+  const others = (file.exposed_headers ?? []).map((name) => name.toLowerCase());
+  return {
+    origins: file.origins.includes('*') ? null : new Set(file.origins),
+    credentials: file.credentials ?? false,
+    maxAgeSeconds: Math.floor((durationMs(file.max_age ?? maxAgeDefault) ?? 0) / 1_000),
+    exposedHeaders: [...new Set([...limitHeaders, ...others])],
+  };
+}
+
+/** Preflights cost nothing of any other limit, and this bounds them. */
+export function compilePreflightLimit(file: CorsFile | undefined, mode: Mode): Limit {
+  const limit = file?.preflights ?? preflightsDefault;
+  const common = { type: 'sliding' as const, period: null, burst: 0, route: null };
+  return { name: 'preflight', per: ['ip'], limit, windowMs: 60_000, mode, ...common };
+}

@@ -1,0 +1,215 @@
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { eventBounds } from '../../domain/events/bounds.ts';
+import { apiFile } from './api-limits.ts';
+import { corsFile } from './cors.ts';
+import { identityFile } from './identity-file.ts';
+import { metersFile } from './meters.ts';
+import { requestsFile } from './requests.ts';
+import { closed, duration, url } from './schema-parts.ts';
+import { sharesFile } from './shares.ts';
+
+const name = (what: string) =>
+  Type.String({
+    pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$',
+    description: `a name for ${what}: up to 64 letters, digits, "-" or "_"`,
+  });
+
+const per = Type.Enum(['tenant', 'user', 'ip', 'global'] as const);
+
+const mode = Type.Enum(['enforce', 'shadow'] as const, {
+  description: 'enforce (refuse what is over) or shadow (decide and record, never refuse)',
+});
+
+const units = Type.Integer({
+  minimum: 0,
+  maximum: 1_000_000_000_000,
+  description: 'a whole number of units, 0 (refuse everything) or more',
+});
+
+const limitFile = Type.Object(
+  {
+    name: name('the limit; records and boosts refer to it'),
+    per: Type.Union([per, Type.Array(per, { minItems: 1, uniqueItems: true })], {
+      description:
+        'whose usage is counted: tenant, user, ip or global, or a list of them, e.g. [tenant, user]',
+    }),
+    type: Type.Optional(
+      Type.Enum(['sliding', 'quota', 'concurrent'] as const, {
+        description: 'sliding (any span of the window), quota (a calendar period) or concurrent (at once)',
+      }),
+    ),
+    limit: units,
+    by_plan: Type.Optional(
+      Type.Record(Type.String(), units, {
+        description: 'plan names with the limit each has instead of "limit", on a route only',
+      }),
+    ),
+    window: Type.Optional(duration('1m')),
+    burst: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 1_000_000_000_000,
+        description: 'a whole number of extra units, 0 or more',
+      }),
+    ),
+    mode: Type.Optional(mode),
+  },
+  { ...closed, description: 'a limit: { name, per, limit, window }' },
+);
+
+const limits = Type.Array(limitFile, { description: 'a list of limits' });
+
+const planFile = Type.Object(
+  {
+    limits,
+    slow_down: Type.Optional(
+      Type.Object(
+        {
+          from: Type.Number({
+            minimum: 0,
+            exclusiveMaximum: 1,
+            description:
+              'the share of a limit from which requests are delayed, 0 up to but not including 1, e.g. 0.8',
+          }),
+          max_delay: duration('500ms'),
+        },
+        { ...closed, description: '{ from, max_delay }' },
+      ),
+    ),
+    api: Type.Optional(apiFile),
+  },
+  { ...closed, description: 'a plan: { limits: [ … ], slow_down?, api? }' },
+);
+
+const routeFile = Type.Object(
+  {
+    match: Type.String({
+      maxLength: eventBounds.routeLengthMax,
+      description: 'METHOD /path, e.g. "POST /agent/chat", "* /agents/*/runs" or "GET /files/**"',
+    }),
+    limits: Type.Optional(limits),
+    cost: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1_000_000_000,
+        description: 'the units a call takes: a whole number from 1',
+      }),
+    ),
+    websocket: Type.Optional(
+      Type.Object(
+        {
+          message_cost: Type.Integer({
+            minimum: 1,
+            maximum: 1_000_000_000,
+            description: 'the units that each message of a client takes: a whole number from 1',
+          }),
+        },
+        { ...closed, description: '{ message_cost }' },
+      ),
+    ),
+    price: Type.Optional(
+      Type.Number({ minimum: 0, maximum: 1_000_000, description: 'money per unit, from 0 to 1000000' }),
+    ),
+  },
+  { ...closed, description: 'a route: { match, limits?, cost?, price?, websocket? }' },
+);
+
+const sessionFile = Type.Object(
+  {
+    per: Type.Union(
+      [
+        Type.Enum(['tenant', 'user'] as const),
+        Type.Array(Type.Enum(['tenant', 'user'] as const), { minItems: 1, uniqueItems: true }),
+      ],
+      {
+        description: 'tenant, user, or both as a list',
+      },
+    ),
+    limit: units,
+    ttl: duration('60s'),
+  },
+  { ...closed, description: '{ per, limit, ttl }' },
+);
+
+const serviceFile = Type.Object(
+  {
+    name: name('the service'),
+    token_sha256: Type.Optional(
+      Type.String({
+        pattern: '^[0-9a-f]{64}$',
+        description: "the token's SHA-256 as 64 lower-case hex digits",
+      }),
+    ),
+    token_env: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z_][A-Za-z0-9_]*$',
+        description: 'the name of the environment variable that holds the token',
+      }),
+    ),
+  },
+  { ...closed, description: 'an internal service: { name, token_sha256 or token_env }' },
+);
+
+const keyed = <Value extends ReturnType<typeof Type.Object>>(value: Value, description: string) =>
+  Type.Record(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$' }), value, {
+    ...closed,
+    description,
+  });
+
+/** The policy file as its author writes it. `policies/schema.json` is generated from this. */
+export const policyFileSchema = Type.Object(
+  {
+    version: Type.Literal(1, { description: '1, the version of this format' }),
+    links: Type.Object(
+      { documentation: url('where limits are explained'), upgrade: url('where a bigger plan is bought') },
+      { ...closed, description: '{ documentation, upgrade }: the URLs a refusal names' },
+    ),
+    upstream: Type.Optional(url('the API to protect; TOLLGATE_UPSTREAM has precedence')),
+    requests: Type.Optional(requestsFile),
+    identity: Type.Optional(identityFile),
+    default_plan: name('the plan of tenants that have no other'),
+    plans: keyed(planFile, 'plans by name'),
+    routes: Type.Optional(Type.Array(routeFile, { description: 'a list of routes' })),
+    platform: Type.Optional(
+      Type.Object(
+        { limits, shares: Type.Optional(sharesFile) },
+        { ...closed, description: '{ limits: [ … ], shares? } that count the whole platform' },
+      ),
+    ),
+    api: Type.Optional(apiFile),
+    cors: Type.Optional(corsFile),
+    sessions: Type.Optional(keyed(sessionFile, 'kinds of sessions by name')),
+    services: Type.Optional(Type.Array(serviceFile, { description: 'a list of internal services' })),
+    alerts: Type.Optional(
+      Type.Object(
+        {
+          thresholds: Type.Array(
+            Type.Number({
+              exclusiveMinimum: 0,
+              maximum: 1,
+              description: 'a share of a limit above 0 and up to 1',
+            }),
+            { minItems: 1, uniqueItems: true, description: 'a list of shares of a limit, e.g. [0.8, 1.0]' },
+          ),
+        },
+        { ...closed, description: '{ thresholds: [ … ] }' },
+      ),
+    ),
+    meters: Type.Optional(metersFile),
+    mode: Type.Optional(mode),
+  },
+  { ...closed, description: 'a mapping with version, links, default_plan and plans' },
+);
+
+export type PolicyFile = Static<typeof policyFileSchema>;
+export type LimitFile = Static<typeof limitFile>;
+
+/** The published JSON Schema, for editors and other tools. */
+export function publishedSchema(): object {
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'Tollgate policy',
+    ...policyFileSchema,
+  };
+}

@@ -1,0 +1,133 @@
+import { createClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { migrate } from '../../../shared/clickhouse/migrate.ts';
+import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
+import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
+import { createProducer } from '../../../shared/kafka/producer/producer.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import type { Topics } from '../../../shared/kafka/topics.ts';
+import { systemClock } from '../../../shared/runtime/time/clock.ts';
+import { createLifecycle } from '../../../shared/runtime/lifecycle.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
+import { createRegistry } from '../../../shared/runtime/http/ops.ts';
+import type { Registry } from '../../../shared/runtime/http/ops.ts';
+import { decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
+import { runAggregator } from '../../../services/aggregator/service.ts';
+import { servers, uniqueNamespace } from '../../support/servers.ts';
+
+export interface RunningAggregator {
+  readonly unready: () => readonly string[];
+  readonly registry: Registry;
+  readonly stop: () => Promise<void>;
+}
+
+export interface Bed {
+  readonly kafka: Kafka;
+  readonly topics: Topics;
+  readonly database: string;
+  readonly clickhouse: ClickHouse;
+  /** Values go to the usage topic under the tenant's key; a string or a buffer goes as it is. */
+  readonly produce: (
+    records: readonly {
+      readonly tenant: string;
+      readonly value: unknown;
+      readonly headers?: Readonly<Record<string, string>>;
+    }[],
+  ) => Promise<void>;
+  readonly start: (options?: { readonly blockRowsMax?: number }) => RunningAggregator;
+  readonly dispose: () => Promise<void>;
+}
+
+const logger = createLogger('test', 'silent');
+
+/** Topics and a database of this test's own, and aggregators that run in this process. */
+export async function createBed(clickhouseUrl: string = servers().clickhouseUrl): Promise<Bed> {
+  const { topicPrefix, database } = uniqueNamespace();
+  const topics = topicsWith(topicPrefix);
+  const kafka = createKafka({ brokers: servers().kafkaBrokers, clientId: 'test', logger });
+  const clickhouse = createClickHouse({ url: clickhouseUrl, database });
+  await migrate(clickhouse);
+  await ensureTopics(kafka, topics, { partitions: 3 });
+  const producer = createProducer(kafka, { registry: createRegistry('test') });
+  const running = new Set<RunningAggregator>();
+  return {
+    kafka,
+    topics,
+    database,
+    clickhouse,
+    async produce(records) {
+      await producer.send(
+        topics.usage,
+        records.map(({ tenant, value, headers = {} }) => ({
+          key: tenant,
+          headers,
+          value: typeof value === 'string' || Buffer.isBuffer(value) ? value : JSON.stringify(value),
+        })),
+      );
+    },
+    start(options = {}) {
+      const lifecycle = createLifecycle(logger);
+      const registry = createRegistry('test');
+      const own = createClickHouse({ url: clickhouseUrl, database, requestTimeoutMs: 3_000 });
+      lifecycle.onClose('clickhouse', () => own.close());
+      const unready = runAggregator({
+        kafka,
+        clickhouse: own,
+        topics,
+        groupId: `${topicPrefix}aggregator`,
+        bounds: decodeBoundsDefault,
+        blockRowsMax: options.blockRowsMax ?? 10_000,
+        lingerMs: 20,
+        clock: systemClock,
+        logger,
+        registry,
+        lifecycle,
+        fail: (error) => {
+          throw error;
+        },
+      });
+      const aggregator = {
+        unready,
+        registry,
+        async stop() {
+          running.delete(aggregator);
+          await lifecycle.close();
+        },
+      };
+      running.add(aggregator);
+      return aggregator;
+    },
+    async dispose() {
+      await Promise.all([...running].map((aggregator) => aggregator.stop()));
+      await producer.close();
+      await clickhouse.close();
+    },
+  };
+}
+
+export interface Counts {
+  readonly events: number;
+  readonly ids: number;
+  readonly by_minute: number;
+  readonly by_hour: number;
+  readonly by_day: number;
+  readonly units: number;
+  readonly units_by_day: number;
+}
+
+/** What every level says, at this moment, without waiting for any merge. */
+export async function counts(clickhouse: ClickHouse): Promise<Counts> {
+  const [row] = await clickhouse.query<Counts>(`
+    SELECT count() AS events, uniqExact(tenant_id, source, event_id) AS ids, sum(e.units) AS units,
+      (SELECT sum(requests) FROM usage_by_minute) AS by_minute,
+      (SELECT sum(requests) FROM usage_by_hour) AS by_hour,
+      (SELECT sum(requests) FROM usage_by_day) AS by_day,
+      (SELECT sum(u.units) FROM usage_by_day AS u) AS units_by_day
+    FROM usage_events AS e`);
+  return row!;
+}
+
+export function allEqual(row: Counts, expected: number): boolean {
+  return [row.events, row.ids, row.by_minute, row.by_hour, row.by_day].every((count) => count === expected);
+}

@@ -1,0 +1,201 @@
+// Goal: an application that answers checked requests itself reports what became of them, for its own decisions only.
+import { v7 } from 'uuid';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createEventStore } from '../../../../services/aggregator/event-store.ts';
+import { decode, decodeBoundsDefault } from '../../../../services/aggregator/decode.ts';
+import { createClickHouse } from '../../../../shared/clickhouse/client.ts';
+import type { ClickHouse, ClickHouseReader } from '../../../../shared/clickhouse/client.ts';
+import { requestsByIds } from '../../../../shared/clickhouse/queries/requests-by-ids.ts';
+import { amendEventType } from '../../../../shared/domain/correction.ts';
+import { systemClock } from '../../../../shared/runtime/time/clock.ts';
+import { servers } from '../../../support/servers.ts';
+import { requestEvent } from '../../aggregator/events.ts';
+import { service, useApi } from '../api.ts';
+import { as, limitHeadersOf } from '../gateway.ts';
+
+const api = useApi();
+const chat = { method: 'GET', path: '/agent/list' };
+const outcome = { status: 503, latency_ms: 250.5 };
+let clickhouse: ClickHouse;
+beforeAll(() => {
+  clickhouse = createClickHouse({ url: servers().clickhouseUrl, database: api.database });
+});
+afterAll(() => clickhouse.close());
+
+const amends = () => api.gateway.events.filter(({ type }) => type === amendEventType);
+const report = (headers: Record<string, string>, id: string, body: object = outcome) =>
+  api.call('POST', `/v1/decisions/${id}/outcome`, headers, body);
+
+async function checked(headers: Record<string, string>, body: object = {}): Promise<string> {
+  const { json } = await api.check(headers, { ...chat, ...body });
+  return json['decision_id'] as string;
+}
+
+/** As an aggregator stores it, of a decision of another node. */
+async function stored(tenant: string, data: object = {}): Promise<string> {
+  const event = requestEvent(tenant, { data: { door: 'check', ...data } });
+  const record = {
+    partition: 0,
+    offset: 0,
+    value: Buffer.from(JSON.stringify(event)),
+    headers: {},
+    timestampMs: 0,
+  };
+  const decoded = decode(record, Date.now(), decodeBoundsDefault);
+  if (decoded.kind !== 'request') throw new Error('not a request');
+  await createEventStore(clickhouse, systemClock).insert([decoded.event]);
+  return event.id;
+}
+
+describe('POST /v1/decisions/{id}/outcome', () => {
+  test('A5: the outcome follows the event of the decision through the spool, and the answer carries the limit headers', async () => {
+    const id = await checked(service, { tenant_id: api.tenant, user: 'u1' });
+    const answer = await report(service, id);
+    expect([answer.status, answer.json]).toEqual([202, { decision_id: id, status: 'accepted' }]);
+    expect(limitHeadersOf(answer.response).limit).toBeGreaterThanOrEqual(0);
+    const [request, amend] = api.gateway.events;
+    expect(request).toMatchObject({ id, subject: api.tenant });
+    expect(amend).toMatchObject({
+      type: amendEventType,
+      subject: api.tenant,
+      data: { event_id: id, event_time: request?.time, ...outcome },
+    });
+  });
+
+  test('the same outcome again changes nothing, and a different one replaces it', async () => {
+    const own = await as(api.tenant);
+    const id = await checked(own);
+    for (let i = 0; i < 3; i += 1) expect((await report(own, id.toUpperCase())).status).toBe(202);
+    expect(amends()).toHaveLength(1);
+    expect((await report(own, id, { status: 200, latency_ms: 3 })).status).toBe(202);
+    expect(amends().map(({ data }) => (data as { status: number }).status)).toEqual([503, 200]);
+  });
+
+  test('C2: a decision of another tenant, of another user, or of a request that Tollgate answered is answered like an unknown one', async () => {
+    const [foreign, foreignStored] = [await checked(await as(`${api.tenant}-other`)), await stored('other')];
+    const ofOtherUser = await checked(await as(api.tenant, { sub: 'u2' }));
+    const proxied = await stored(api.tenant, { door: 'proxy' });
+    const own = await as(api.tenant);
+    const ids = [v7(), foreign, foreignStored, ofOtherUser, proxied, 'none', '%00'];
+    const answers = await Promise.all(ids.map((id) => report(own, id)));
+    expect(answers.map(({ status }) => status)).toEqual(ids.map(() => 404));
+    expect(new Set(answers.map(({ json }) => JSON.stringify(json))).size).toBe(1);
+    expect(amends()).toHaveLength(0);
+  });
+
+  test('a decision that another node made is found as soon as it is stored', async () => {
+    const id = await stored(api.tenant, { user_id: 'u1' });
+    expect((await report(await as(api.tenant), id)).status).toBe(202);
+    expect((await report(service, await stored(api.tenant))).status).toBe(202);
+    expect(amends().map(({ subject }) => subject)).toEqual([api.tenant, api.tenant]);
+  });
+
+  test('a request that could not be read has no outcome: of many of these only a sample has an event', async () => {
+    const id = await checked(service, { tenant_id: api.tenant, path: '/a/%2e%2e/%2f' });
+    expect((await report(service, id)).status).toBe(404);
+    expect(amends()).toHaveLength(0);
+  });
+
+  test('outcomes are accepted for a day', async () => {
+    const answer = await report(service, v7({ msecs: Date.now() - 25 * 3_600_000 }));
+    expect([answer.status, answer.json['detail']]).toEqual([400, expect.stringContaining('24 hours')]);
+  });
+
+  test.each([
+    ['no status', { latency_ms: 1 }, /status/],
+    ['a status that is none', { status: 600, latency_ms: 1 }, /status must be <= 599/],
+    ['a status as text', { status: '200', latency_ms: 1 }, /status must be integer/],
+    ['a negative latency', { status: 200, latency_ms: -1 }, /latency_ms must be >= 0/],
+    ['a latency of more than a year', { status: 200, latency_ms: 1e12 }, /latency_ms must be <= /],
+    ['an unknown field', { ...outcome, units: 5 }, /must not have "units"/],
+  ])('%s is refused and named', async (_name, body, message) => {
+    const id = await checked(service, { tenant_id: api.tenant });
+    const answer = await report(service, id, body);
+    expect([answer.status, answer.json['detail']]).toEqual([400, expect.stringMatching(message)]);
+    expect(amends()).toHaveLength(0);
+  });
+});
+
+describe('POST /v1/outcomes', () => {
+  const many = (headers: Record<string, string>, ids: readonly string[]) =>
+    api.call('POST', '/v1/outcomes', headers, {
+      outcomes: ids.map((id) => ({ decision_id: id, ...outcome })),
+    });
+
+  test('each outcome has a result of its own, in order', async () => {
+    const own = await as(api.tenant);
+    const [first, second] = [await checked(own), await checked(own)];
+    const foreign = await checked(await as(`${api.tenant}-other`));
+    const old = v7({ msecs: Date.now() - 25 * 3_600_000 });
+    const { status, json } = await many(own, [first, foreign, v7(), old, second, first]);
+    expect(status).toBe(202);
+    expect(json['accepted']).toBe(3);
+    expect((json['results'] as { status: string }[]).map((one) => one.status)).toEqual([
+      'accepted',
+      'unknown',
+      'unknown',
+      'expired',
+      'accepted',
+      'accepted',
+    ]);
+    expect(amends()).toHaveLength(2);
+  });
+
+  test('at most a thousand at once, and at least one', async () => {
+    expect(
+      (
+        await many(
+          service,
+          Array.from({ length: 1_001 }, () => v7()),
+        )
+      ).status,
+    ).toBe(400);
+    expect((await many(service, [])).status).toBe(400);
+    expect(
+      (
+        await many(
+          service,
+          Array.from({ length: 1_000 }, () => v7()),
+        )
+      ).status,
+    ).toBe(400);
+  });
+
+  test('F6: ids of the future are unknown and cost ClickHouse no query, however far they are apart', async () => {
+    const own = await as(api.tenant);
+    const id = await stored(api.tenant, { user_id: 'u1' });
+    const nowMs = Date.now();
+    const ahead = Array.from({ length: 300 }, (_, index) => v7({ msecs: nowMs + (index + 1) * 3_700_000 }));
+    const { status, json } = await many(own, [id, ...ahead]);
+    expect([status, json['accepted']]).toEqual([202, 1]);
+    const results = (json['results'] as { status: string }[]).map((one) => one.status);
+    expect(results).toEqual(['accepted', ...ahead.map(() => 'unknown')]);
+    let queries = 0;
+    const counting: ClickHouseReader = {
+      query: (sql, params, given) => {
+        queries += 1;
+        return clickhouse.query(sql, params, given);
+      },
+    };
+    const question = { tenantId: api.tenant, doors: ['check'], nowMs };
+    const found = await requestsByIds(counting, [id, ...ahead], question);
+    expect([found.map((one) => one.id), queries]).toEqual([[id], 1]);
+  });
+
+  test('F6: outcomes are charged to the events of their tenant, each as one', async () => {
+    api.gateway.usePolicy({ ...api.policy, api: '{ events: { limit: 5, window: 1m } }' });
+    try {
+      const own = await as(api.tenant);
+      const id = await checked(own);
+      expect((await many(own, [id, id, id, id])).status).toBe(202);
+      const refused = await many(own, [id, id]);
+      expect([refused.status, refused.response.headers.get('retry-after')]).toEqual([
+        429,
+        expect.stringMatching(/^\d+$/),
+      ]);
+      expect((await many(own, [id])).status).toBe(202);
+    } finally {
+      api.gateway.usePolicy(api.policy);
+    }
+  });
+});

@@ -1,0 +1,168 @@
+import { request as httpRequest } from 'node:http';
+import { describe, expect, test, vi } from 'vitest';
+import { uniqueName } from '../../../support/servers.ts';
+import { as, limitHeadersOf, serviceToken, startGateway } from '../gateway.ts';
+import { policy, useProxy } from '../proxy.ts';
+
+const proxy = useProxy();
+
+describe('a client that leaves', () => {
+  test('before the answer: the upstream request is ended, one event with status 499, the place is free', async () => {
+    const headers = await as(uniqueName('acme'));
+    const request = httpRequest(`${proxy.gateway.proxyUrl}/never`, { headers });
+    request.on('error', () => undefined).end();
+    await vi.waitUntil(() => proxy.upstream.seen.length === 1, { timeout: 5_000 });
+    request.destroy();
+    await vi.waitUntil(() => proxy.upstream.seen[0]?.destroyed, { timeout: 5_000 });
+    await vi.waitUntil(
+      () => proxy.gateway.requests().length === 1 && proxy.gateway.concurrency.inUse() === 0,
+      {
+        timeout: 5_000,
+      },
+    );
+    expect(proxy.gateway.requests()[0]?.data).toMatchObject({ status: 499, decision: 'allowed' });
+    // Whatever else would be written is written before a later request is.
+    await proxy.get('/fine', headers);
+    expect(proxy.gateway.requests().map(({ data }) => data.status)).toEqual([499, 200]);
+  });
+
+  test('in the middle of an answer: metered once, with the status it began with', async () => {
+    const headers = await as(uniqueName('acme'));
+    const controller = new AbortController();
+    const response = await fetch(`${proxy.gateway.proxyUrl}/drip`, {
+      headers: await as(uniqueName('acme')),
+      signal: controller.signal,
+    });
+    await response.body?.getReader().read();
+    controller.abort();
+    await vi.waitUntil(() => proxy.gateway.concurrency.inUse() === 0, { timeout: 5_000 });
+    await proxy.get('/missing', headers);
+    expect(proxy.gateway.requests().map(({ data }) => data.status)).toEqual([200, 404]);
+  });
+});
+
+describe('A7: requests in flight are bounded across the platform while they stream', () => {
+  test('the one too many is refused and consumes nothing; a place is free as soon as one ends', async () => {
+    const tenant = uniqueName('acme');
+    const headers = await as(tenant);
+    const controllers = [1, 2, 3].map(() => new AbortController());
+    const open = controllers.map(({ signal }) => get2('/drip', headers, signal));
+    const answers = await Promise.all(open);
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+    const refused = await proxy.get('/fine', headers);
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBe(1);
+    expect(await refused.json()).toMatchObject({
+      'violated-policies': ['platform'],
+      detail: '3 requests at once allowed for the whole platform; try again in 1 s',
+    });
+    expect((await proxy.get('/fine', { 'x-service-token': serviceToken })).status).toBe(200);
+    await Promise.all(answers.map((answer) => answer.text()));
+    await vi.waitUntil(() => proxy.gateway.concurrency.inUse() === 0, { timeout: 5_000 });
+    const free = await proxy.get('/fine', headers);
+    expect(free.status).toBe(200);
+    expect(limitHeadersOf(free).remaining).toBe(96);
+  });
+
+  const get2 = (path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> =>
+    fetch(proxy.gateway.proxyUrl + path, { headers, signal });
+});
+
+test('an upstream that breaks off before its body is a 502, and nothing that it said is passed on', async () => {
+  const response = await proxy.get('/headers-only', await as(uniqueName('acme')));
+  expect(response.status).toBe(502);
+  expect(limitHeadersOf(response).remaining).toBe(99);
+  expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json\b/);
+  expect(['content-encoding', 'set-cookie'].filter((name) => response.headers.has(name))).toEqual([]);
+  expect(await response.json()).toMatchObject({
+    detail: 'The API behind this address broke off its answer.',
+  });
+});
+
+test('a 304 that has the length of the body it stands for is passed on', async () => {
+  const response = await proxy.get('/not-modified', await as(uniqueName('acme')));
+  expect(response.status).toBe(304);
+  expect(response.headers.get('etag')).toBe('"a"');
+  expect(limitHeadersOf(response).remaining).toBe(99);
+});
+
+test('an upstream that is down is a 502 with the limit headers', async () => {
+  const down = await startGateway({ policy, upstream: 'http://127.0.0.1:1' });
+  const response = await fetch(`${down.proxyUrl}/x`, { headers: await as(uniqueName('acme')) });
+  expect(response.status).toBe(502);
+  expect(limitHeadersOf(response).remaining).toBe(99);
+  expect(await response.json()).toMatchObject({ detail: 'The API behind this address cannot be reached.' });
+  expect(down.requests()).toMatchObject([{ data: { status: 502 } }]);
+  await down.close();
+});
+
+test('D1: with Redis gone requests are answered all the same, with limits and marked degraded', async () => {
+  const alone = await startGateway({ policy, upstream: proxy.upstream.url, redisUrl: 'redis://127.0.0.1:1' });
+  const headers = await as(uniqueName('acme'));
+  const statuses: number[] = [];
+  for (let i = 0; i < 11; i += 1) {
+    const response = await fetch(`${alone.proxyUrl}/agent/chat`, { method: 'POST', headers });
+    statuses.push(response.status);
+    expect(limitHeadersOf(response).limit).toBe(10);
+  }
+  expect(statuses.slice(0, 3)).toEqual([200, 200, 200]);
+  expect(statuses.at(-1)).toBe(429);
+  expect(alone.requests().every(({ data }) => data.degraded)).toBe(true);
+  await alone.close();
+});
+
+test('D1: a permit that a node grants by itself is marked degraded, where no window says so', async () => {
+  const parts = {
+    plans: '{ free: { limits: [] } }',
+    platform: '{ limits: [{ name: platform, per: global, type: concurrent, limit: 100 }] }',
+  };
+  const alone = await startGateway({
+    policy: parts,
+    upstream: proxy.upstream.url,
+    redisUrl: 'redis://127.0.0.1:1',
+  });
+  const headers = await as(uniqueName('acme'));
+  // The first request finds out that Redis does not answer.
+  for (let i = 0; i < 2; i += 1) expect((await fetch(`${alone.proxyUrl}/x`, { headers })).status).toBe(200);
+  expect(alone.requests().map(({ data }) => data.degraded)).toEqual([true, true]);
+  await alone.close();
+});
+
+test('B11: near its limit a request is held back before it is served, more the nearer', async () => {
+  const slow = await startGateway({
+    policy: {
+      plans:
+        '{ free: { limits: [{ name: minute, per: tenant, limit: 10, window: 1m }], slow_down: { from: 0.5, max_delay: 200ms } } }',
+    },
+    upstream: proxy.upstream.url,
+  });
+  const headers = await as(uniqueName('acme'));
+  const took: number[] = [];
+  for (let i = 0; i < 10; i += 1) {
+    const started = performance.now();
+    expect((await fetch(`${slow.proxyUrl}/x`, { headers })).status).toBe(200);
+    took.push(performance.now() - started);
+  }
+  expect(took[8]).toBeGreaterThanOrEqual(155);
+  expect(took[9]).toBeGreaterThanOrEqual(195);
+  expect(Math.min(...took.slice(0, 5))).toBeLessThan(155);
+  await slow.close();
+});
+
+test('a policy that is reloaded holds from the next request on, and the usage stays', async () => {
+  const reloaded = await startGateway({ policy, upstream: proxy.upstream.url });
+  const headers = await as(uniqueName('acme'));
+  expect(limitHeadersOf(await fetch(`${reloaded.proxyUrl}/x`, { headers }))).toMatchObject({
+    limit: 100,
+    remaining: 99,
+  });
+  reloaded.usePolicy({
+    plans: '{ free: { limits: [{ name: minute, per: tenant, limit: 2, window: 1m }] } }',
+  });
+  expect(limitHeadersOf(await fetch(`${reloaded.proxyUrl}/x`, { headers }))).toMatchObject({
+    limit: 2,
+    remaining: 0,
+  });
+  expect((await fetch(`${reloaded.proxyUrl}/x`, { headers })).status).toBe(429);
+  await reloaded.close();
+});

@@ -1,0 +1,266 @@
+import { Metadata, credentials, loadPackageDefinition } from '@grpc/grpc-js';
+import type { Client, ServiceClientConstructor } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import fc from 'fast-check';
+import { fastify } from 'fastify';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { listenEnvoy } from '../../../../services/gateway/listeners/rls-listener.ts';
+import type { EnvoyServer } from '../../../../services/gateway/listeners/rls-listener.ts';
+import { tollgate } from '../../../../services/gateway/entrypoints/plugin.ts';
+import { uniqueName } from '../../../support/servers.ts';
+import { as, serviceToken, startGateway, startUpstream } from '../gateway.ts';
+import type { TestGateway, TestUpstream } from '../gateway.ts';
+
+/** Every door is asked the same sequence, each under tenants of its own, and has to answer the same. */
+const policy = {
+  plans: `
+  free: { limits: [{ name: minute, per: tenant, limit: 6, window: 1m, burst: 2 }, { name: day, per: tenant, limit: 9, window: 1d, type: quota }] }
+  pro: { limits: [{ name: minute, per: tenant, limit: 12, window: 1m }] }`,
+  routes: `
+  - { match: POST /chat, limits: [{ name: chat, per: user, limit: 3, window: 1m }] }
+  - { match: "* /heavy/*", cost: 4 }
+  - { match: GET /watched/**, limits: [{ name: watched, per: [tenant, user], limit: 1, window: 1m, mode: shadow }] }
+  - { match: GET /impossible, cost: 100 }`,
+  services: '[{ name: billing, token_env: TOLLGATE_SERVICE_TOKEN }]',
+};
+
+interface Step {
+  readonly tenant: 'a' | 'b' | 'blocked';
+  readonly user: 'u1' | 'u2';
+  readonly plan: 'free' | 'pro';
+  readonly request: readonly [string, string];
+}
+
+/** What has to be the same at every door. */
+interface Said {
+  readonly passed: boolean;
+  readonly limit: string | null;
+  readonly remaining: string | null;
+  readonly policy: string | null;
+  readonly waits: boolean;
+  readonly violated: unknown;
+}
+
+type Door = (tenant: string, step: Step) => Promise<Said>;
+
+let gateway: TestGateway;
+let upstream: TestUpstream;
+let rls: EnvoyServer;
+let rlsClient: Client;
+let doors: Record<string, Door>;
+const plugin = fastify();
+
+beforeAll(async () => {
+  upstream = await startUpstream((_request, response) => response.end('{}'));
+  gateway = await startGateway({ policy, upstream: upstream.url });
+  rls = await listenEnvoy({ gate: gateway.gate, host: '127.0.0.1', port: 0, rateLimitWaitMsMax: 3_000 });
+  const proto = loadPackageDefinition(
+    loadSync('services/gateway/entrypoints/envoy/ratelimit.proto', {
+      keepCase: true,
+      enums: String,
+      longs: Number,
+      defaults: true,
+    }),
+  );
+  const Service = (
+    proto as never as {
+      envoy: { service: { ratelimit: { v3: { RateLimitService: ServiceClientConstructor } } } };
+    }
+  ).envoy.service.ratelimit.v3.RateLimitService;
+  rlsClient = new Service(`127.0.0.1:${rls.port}`, credentials.createInsecure());
+  await plugin.register(tollgate, { gate: gateway.gate });
+  plugin.all('/*', () => ({}));
+  await plugin.ready();
+  doors = { proxy: throughProxy, plugin: throughPlugin, check: askCheck, authz: askAuthz, rls: askRls };
+});
+
+afterAll(async () => {
+  rlsClient.close();
+  await rls.close();
+  await plugin.close();
+  await gateway.close();
+  await upstream.close();
+});
+
+const headersOf = (tenant: string, { user, plan }: Step): Promise<Record<string, string>> =>
+  as(tenant, { sub: user, plan });
+
+function said(passed: boolean, header: (name: string) => string | null | undefined, violated: unknown): Said {
+  const get = (name: string): string | null => header(name) ?? null;
+  return {
+    passed,
+    limit: get('x-ratelimit-limit'),
+    remaining: get('x-ratelimit-remaining'),
+    policy: get('ratelimit-policy'),
+    waits: get('retry-after') !== null,
+    violated: violated ?? null,
+  };
+}
+
+async function throughProxy(tenant: string, step: Step): Promise<Said> {
+  const [method, path] = step.request;
+  const response = await fetch(gateway.proxyUrl + path, { method, headers: await headersOf(tenant, step) });
+  const body = (await response.json()) as Record<string, unknown>;
+  return said(response.status === 200, (name) => response.headers.get(name), body['violated-policies']);
+}
+
+async function throughPlugin(tenant: string, step: Step): Promise<Said> {
+  const [method, url] = step.request;
+  const response = await plugin.inject({
+    method: method as 'GET',
+    url,
+    headers: await headersOf(tenant, step),
+  });
+  const body = response.json<Record<string, unknown>>();
+  return said(
+    response.statusCode === 200,
+    (name) => response.headers[name] as string | undefined,
+    body['violated-policies'],
+  );
+}
+
+async function askCheck(tenant: string, { user, plan, request: [method, path] }: Step): Promise<Said> {
+  const response = await fetch(`${gateway.apiUrl}/v1/check`, {
+    method: 'POST',
+    headers: { 'x-service-token': serviceToken, 'content-type': 'application/json' },
+    body: JSON.stringify({ tenant_id: tenant, user, plan, method, path }),
+  });
+  const body = (await response.json()) as {
+    allowed: boolean;
+    headers: Record<string, string>;
+    problem?: Record<string, unknown>;
+  };
+  return said(body.allowed, (name) => body.headers[name], body.problem?.['violated-policies']);
+}
+
+async function askAuthz(tenant: string, step: Step): Promise<Said> {
+  const [method, path] = step.request;
+  const headers = { ...(await headersOf(tenant, step)), 'x-original-method': method, 'x-original-uri': path };
+  const response = await fetch(`${gateway.apiUrl}/v1/authz`, { headers });
+  const text = await response.text();
+  const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
+  return said(response.status === 200, (name) => response.headers.get(name), body['violated-policies']);
+}
+
+interface RlsAnswer {
+  readonly overall_code: string;
+  readonly response_headers_to_add: readonly { readonly key: string; readonly value: string }[];
+  readonly raw_body: Buffer;
+}
+
+async function askRls(tenant: string, { user, plan, request: [method, path] }: Step): Promise<Said> {
+  const entries = Object.entries({
+    tenant_id: tenant,
+    user,
+    plan,
+    method,
+    path,
+    remote_address: '203.0.113.1',
+  });
+  const answer = await shouldRateLimit({
+    domain: 'api',
+    descriptors: [{ entries: entries.map(([key, value]) => ({ key, value })) }],
+  });
+  const header = (name: string): string | undefined =>
+    answer.response_headers_to_add.find(({ key }) => key === name)?.value;
+  const body =
+    answer.raw_body.length === 0 ? {} : (JSON.parse(answer.raw_body.toString()) as Record<string, unknown>);
+  return said(answer.overall_code === 'OK', header, body['violated-policies']);
+}
+
+function shouldRateLimit(request: object): Promise<RlsAnswer> {
+  return new Promise((resolve, reject) => {
+    const method = (
+      rlsClient as unknown as Record<
+        string,
+        (request: object, metadata: Metadata, done: (error: Error | null, answer: RlsAnswer) => void) => void
+      >
+    )['ShouldRateLimit'];
+    method?.call(rlsClient, request, new Metadata(), (error, answer) => {
+      if (error === null) resolve(answer);
+      else reject(error);
+    });
+  });
+}
+
+const step: fc.Arbitrary<Step> = fc.record({
+  tenant: fc.constantFrom('a', 'a', 'a', 'b', 'blocked'),
+  user: fc.constantFrom('u1', 'u2'),
+  plan: fc.constantFrom('free', 'free', 'free', 'pro'),
+  request: fc.constantFrom<[string, string][]>(
+    ['GET', '/'],
+    ['POST', '/chat'],
+    ['PUT', '/heavy/x'],
+    ['GET', '/watched/a/b'],
+    ['GET', '/impossible'],
+    ['POST', '/%63hat?q=1'],
+  ),
+});
+
+describe('one decision core behind every door', () => {
+  test('the same sequence of requests is decided the same through proxy, plugin, check, authz and rls', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 8, maxLength: 14 }), async (steps) => {
+        const name = uniqueName('run');
+        const transcripts = await Promise.all(
+          Object.entries(doors).map(async ([door, ask]) => {
+            const blocked = `${name}-${door}-blocked`;
+            gateway.records.set(blocked, {
+              tenant_id: blocked,
+              block: { until: null, reason: '', actor: 'ops' },
+              updated_at: '',
+              updated_by: '',
+            });
+            const answers: Said[] = [];
+            for (const one of steps) answers.push(await ask(`${name}-${door}-${one.tenant}`, one));
+            return answers;
+          }),
+        );
+        const [first, ...others] = transcripts;
+        for (const other of others) expect(other).toEqual(first);
+      }),
+      { numRuns: 12, seed: 20_261_121, endOnFailure: true },
+    );
+  });
+
+  test('every door leaves the same event but for the door', () => {
+    const byDoor = Map.groupBy(gateway.requests(), ({ data }) => data.door);
+    const outcomes = (door: string): string[] =>
+      (byDoor.get(door) ?? [])
+        .map(({ data }) =>
+          [data.decision, data.limited_by, data.route, data.plan, data.units, data.user_id].join(' '),
+        )
+        .sort();
+    for (const door of Object.keys(doors)) expect(outcomes(door)).toEqual(outcomes('proxy'));
+    expect(outcomes('proxy').length).toBeGreaterThan(90);
+  });
+});
+
+describe('Envoy', () => {
+  test('every descriptor of a call gets the answer; hits_addend is the cost', async () => {
+    const tenant = uniqueName('envoy');
+    const entries = [[{ key: 'tenant', value: tenant }], [{ key: 'path', value: '/' }]].map((list) => ({
+      entries: list,
+    }));
+    const answer = await shouldRateLimit({ domain: 'api', descriptors: entries, hits_addend: 5 });
+    expect(answer).toMatchObject({
+      overall_code: 'OK',
+      statuses: [
+        {
+          code: 'OK',
+          limit_remaining: 1,
+          current_limit: { name: 'minute', requests_per_unit: 6, unit: 'MINUTE' },
+        },
+        { code: 'OK' },
+      ],
+    });
+  });
+
+  test('a call that names nobody is an error, not a pass', async () => {
+    await expect(
+      shouldRateLimit({ domain: 'api', descriptors: [{ entries: [{ key: 'path', value: '/' }] }] }),
+    ).rejects.toThrow(/INVALID_ARGUMENT/);
+    const long = { entries: [{ key: 'tenant', value: 'x'.repeat(300) }] };
+    await expect(shouldRateLimit({ domain: 'api', descriptors: [long] })).rejects.toThrow(/longer than 256/);
+  });
+});

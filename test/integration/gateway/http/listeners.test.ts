@@ -1,0 +1,70 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runPolicy } from '../../../support/policy-run.ts';
+import type { PolicyRun } from '../../../support/policy-run.ts';
+import { uniqueName } from '../../../support/servers.ts';
+import type { ServiceName } from '../../../support/services.ts';
+import { as, startGateway, startUpstream } from '../gateway.ts';
+
+const names: readonly ServiceName[] = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'];
+
+describe('HOST=:: on every service', () => {
+  let run: PolicyRun;
+
+  beforeAll(async () => {
+    run = await runPolicy('default', { services: names, env: { HOST: '::' } });
+  });
+
+  afterAll(() => run.stop());
+
+  test('every listener accepts IPv4 and IPv6, gRPC included', async () => {
+    const { gateway, api, rls, admin, console: portal } = run.installation.urls;
+    const listeners = [gateway, api, `http://${rls}`, admin, portal].concat(
+      names.map((name) => run.installation.service(name).opsUrl),
+    );
+    for (const listener of listeners) {
+      for (const host of ['127.0.0.1', '::1']) {
+        const socket = connect(Number(new URL(listener).port), host);
+        await once(socket, 'connect');
+        socket.destroy();
+      }
+    }
+  });
+
+  test('the printed URLs and the portal links name an address that answers', async () => {
+    const log = run.installation.service('console').log();
+    const { admin, console: portal } = JSON.parse(
+      log.split('\n').find((line) => line.includes('console ready')) ?? '{}',
+    ) as { admin: string; console: string };
+    expect((await fetch(`${admin}/healthz`)).status).toBe(200);
+    expect((await fetch(portal)).status).toBe(200);
+    const { body } = await run.admin('POST /admin/v1/portal-links', { tenant_id: uniqueName('acme') });
+    expect(String(body['url']).startsWith(`${portal}/`)).toBe(true);
+  });
+});
+
+describe('a listener of both families', () => {
+  test('an IPv4 client is named by its IPv4 address, and its own X-Forwarded-For is not passed on', async () => {
+    const upstream = await startUpstream((request, response) =>
+      response.end(JSON.stringify(request.headers)),
+    );
+    const gateway = await startGateway({
+      policy: { identity: '{ jwt: { algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET } }' },
+      upstream: upstream.url,
+      host: '::',
+    });
+    const { port } = new URL(gateway.proxyUrl);
+    const headers = { ...(await as(uniqueName('acme'))), 'x-forwarded-for': '203.0.113.9' };
+    for (const [host, address] of [
+      ['127.0.0.1', '127.0.0.1'],
+      ['[::1]', '::1'],
+    ]) {
+      const response = await fetch(`http://${host}:${port}/x`, { headers });
+      expect(await response.json()).toMatchObject({ 'x-forwarded-for': address });
+      expect(gateway.requests().at(-1)?.data.client_ip).toBe(address);
+    }
+    await gateway.close();
+    await upstream.close();
+  });
+});

@@ -1,0 +1,108 @@
+// Goal: a gateway or an aggregator whose clock is wrong says so, and what it decides and writes carries the right time.
+// Method: real services with a settable wall clock on the shared servers, whose clocks agree.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { clockErrorsMs } from '../../../faults/clocks/faults.ts';
+import { createSettableClock } from '../../../faults/clocks/set-clock.ts';
+import type { SettableClock } from '../../../faults/clocks/set-clock.ts';
+import { runPolicy } from '../../../support/policy-run.ts';
+import type { PolicyRun } from '../../../support/policy-run.ts';
+import { eventually, uniqueName } from '../../../support/servers.ts';
+
+const minuteMs = 60_000;
+
+let gatewayClock: SettableClock;
+let aggregatorClock: SettableClock;
+let run: PolicyRun;
+
+beforeAll(async () => {
+  gatewayClock = await createSettableClock(-15 * minuteMs);
+  aggregatorClock = await createSettableClock(-120 * minuteMs);
+  run = await runPolicy('default', {
+    services: ['gateway', 'aggregator'],
+    envOf: { gateway: gatewayClock.env, aggregator: aggregatorClock.env },
+  });
+});
+afterAll(async () => {
+  await run.stop();
+  gatewayClock.dispose();
+  aggregatorClock.dispose();
+});
+
+/** How far the stored time of a tenant's one event is from now, once it is stored; the time it took is part of it. */
+async function offTime(tenant: string): Promise<number> {
+  const row = await eventually(
+    async () =>
+      (
+        await run.clickhouse.query<{ at_ms: number }>(
+          'SELECT toUnixTimestamp64Milli(time) AS at_ms FROM usage_events WHERE tenant_id = {tenant:String}',
+          { tenant },
+        )
+      )[0],
+    { timeoutMs: 15_000, intervalMs: 100 },
+  );
+  return Math.abs(Date.now() - row.at_ms);
+}
+
+async function readiness(
+  name: 'gateway' | 'aggregator',
+): Promise<{ status: number; notes: readonly string[] }> {
+  const answer = await fetch(`${run.installation.service(name).opsUrl}/readyz`);
+  const { notes = [] } = (await answer.json()) as { readonly notes?: readonly string[] };
+  return { status: answer.status, notes };
+}
+
+async function differenceSeconds(name: 'gateway' | 'aggregator', clock: string): Promise<number> {
+  const text = await (await fetch(`${run.installation.service(name).opsUrl}/metrics`)).text();
+  const found = new RegExp(
+    `^tollgate_clock_difference_seconds\\{[^}]*clock="${clock}"[^}]*\\} (\\S+)`,
+    'm',
+  ).exec(text);
+  return Number(found?.[1]);
+}
+
+async function call(tenant: string) {
+  return run.call('GET /things', { token: await run.token({ tenant_id: tenant }) });
+}
+
+test('a gateway that starts 15 minutes behind decides and writes by the right time, and says that its clock is wrong', async () => {
+  const tenant = uniqueName('behind');
+  const answer = await call(tenant);
+  expect(answer.status).toBe(200);
+  expect(await offTime(tenant)).toBeLessThan(20_000);
+  // ClickHouse can be asked once the aggregator has made the database.
+  const isSaid = /node is -(899|900|901) s off.*redis and kafka and clickhouse/;
+  const { status } = await eventually(
+    async () => {
+      const now = await readiness('gateway');
+      return isSaid.test(now.notes.join()) ? now : null;
+    },
+    { timeoutMs: 15_000 },
+  );
+  expect(status).toBe(200);
+  expect(Math.round((await differenceSeconds('gateway', 'node')) / 10)).toBe(-90);
+  const lines = run.installation.service('gateway').log().split('\n');
+  expect(lines.filter((line) => line.includes('clocks: node is'))).toHaveLength(1);
+});
+
+test('an aggregator that is two hours behind takes no event for one of the future', async () => {
+  expect((await readiness('aggregator')).notes.join()).toMatch(/node is -7\d+ s off.*kafka and clickhouse/);
+  const tenant = uniqueName('judged');
+  await call(tenant);
+  expect(await offTime(tenant)).toBeLessThan(20_000);
+});
+
+test.each([...clockErrorsMs, 0])(
+  'a clock that is set by %i ms while the gateway runs changes no time of an event',
+  async (aheadMs) => {
+    gatewayClock.set(aheadMs);
+    const tenants = Array.from({ length: 5 }, () => uniqueName('set'));
+    for (const tenant of tenants) await call(tenant);
+    for (const tenant of tenants) expect(await offTime(tenant)).toBeLessThan(20_000);
+    await eventually(async () => (await readiness('gateway')).notes.length === (aheadMs === 0 ? 0 : 1), {
+      timeoutMs: 15_000,
+    });
+    const tenant = uniqueName('later');
+    await call(tenant);
+    expect(await offTime(tenant)).toBeLessThan(20_000);
+  },
+);

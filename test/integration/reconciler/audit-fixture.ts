@@ -1,0 +1,166 @@
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { auditLosses } from '../../../shared/audit/audit.ts';
+import type { LossReport } from '../../../shared/audit/audit.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import { spoolRunName } from '../../../shared/domain/spool-run.ts';
+import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
+import { createLogEnds } from '../../../shared/kafka/offsets/log-ends.ts';
+import { parsePolicy } from '../../../shared/policy/load.ts';
+import { connectRedis } from '../../../shared/redis/client.ts';
+import type { RedisClient } from '../../../shared/redis/client.ts';
+import { createLimiter } from '../../../shared/redis/decision/limiter.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
+import { systemClock } from '../../../shared/runtime/time/clock.ts';
+import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
+import { createBed } from '../aggregator/fixture.ts';
+import type { Bed, RunningAggregator } from '../aggregator/fixture.ts';
+import { requestEvent } from '../aggregator/events.ts';
+
+const logger = pino({ level: 'silent' });
+const dayPolicy = parsePolicy(
+  'test.yaml',
+  `version: 1
+links: { documentation: https://d.example, upgrade: https://u.example }
+identity: { anonymous: ip }
+default_plan: pro
+plans:
+  pro: { limits: [{ name: day, per: tenant, limit: 100000, window: 1d, type: quota }] }
+`,
+  {},
+  { secrets: 'optional' },
+);
+
+export const openedAtMs = Date.now() - 60_000;
+
+/** The name of a run of one spool's folder. */
+export function spoolRun(salt: string, first = 1, laterMs = 0): string {
+  return spoolRunName({ folder: 'f1', openedAtMs: openedAtMs + laterMs, salt, first });
+}
+
+/** A pipeline for each test, to be audited: a running aggregator, and Redis's counts of the plan `pro`. */
+export interface AuditBed {
+  readonly bed: Bed;
+  readonly aggregator: RunningAggregator;
+  /** Audits the last hour, with nothing left to settle. */
+  readonly audit: () => Promise<LossReport>;
+  /** Counts units of a tenant in Redis, as a gateway would. */
+  readonly spend: (tenantId: string, cost: number) => Promise<void>;
+  /** Requests of two tenants with the numbers given, counted in Redis. */
+  readonly requests: (numbers: readonly number[], spool?: string) => Promise<UsageCloudEvent[]>;
+  readonly send: (events: readonly UsageCloudEvent[]) => Promise<void>;
+  /** Until the aggregator has committed all that was sent. */
+  readonly drained: (timeoutMs?: number) => Promise<void>;
+  /** Commits all that was sent, as an aggregator would that never read it. */
+  readonly skipAll: () => Promise<void>;
+}
+
+/** Registers the hooks that make a new bed for each test of the file. */
+export function useAuditBed(policy: Policy = dayPolicy): AuditBed {
+  let redis: RedisClient;
+  let bed: Bed;
+  let aggregator: RunningAggregator;
+  let limiter: Limiter;
+  let groupId: string;
+  beforeAll(() => {
+    redis = connectRedis(servers().redisUrl, logger);
+  });
+  afterAll(() => {
+    redis.disconnect();
+  });
+  beforeEach(async () => {
+    bed = await createBed();
+    groupId = bed.topics.usage.replace('usage.v1', 'aggregator');
+    const { keyPrefix } = uniqueNamespace();
+    const registry = new Registry();
+    limiter = createLimiter({ redis, keyPrefix, clock: systemClock, registry, logger, callTimeoutMs: 2_000 });
+    aggregator = bed.start();
+  });
+  afterEach(async () => {
+    await limiter.close();
+    await bed.dispose();
+  });
+  return {
+    get bed() {
+      return bed;
+    },
+    get aggregator() {
+      return aggregator;
+    },
+    audit: () => auditBed({ bed, groupId, limiter, policy }),
+    spend,
+    requests,
+    send: (events) => send(bed, events),
+    drained: (timeoutMs) => untilDrained({ bed, groupId }, timeoutMs),
+    skipAll: () => skipAll({ bed, groupId }),
+  };
+
+  async function spend(tenantId: string, cost: number): Promise<void> {
+    const { limits } = policy.plans.get('pro')!;
+    const request = { tenantId, userId: null, ip: '192.0.2.1', limits, cost, peek: false };
+    await eventually(async () => (await limiter.check(request)).passed);
+  }
+
+  async function requests(numbers: readonly number[], spool = spoolRun('aa')): Promise<UsageCloudEvent[]> {
+    const events = numbers.map((number) => stamped(requestEvent(`tenant-${number % 2}`), number, spool));
+    for (const tenant of new Set(events.map(({ subject }) => subject)))
+      await spend(tenant, events.filter(({ subject }) => subject === tenant).length);
+    return events;
+  }
+}
+
+export function stamped(event: UsageCloudEvent, sequence: number, spool = spoolRun('aa')): UsageCloudEvent {
+  return { ...event, spool, spoolsequence: sequence, data: { ...(event.data as object), sequence } };
+}
+
+export const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
+
+interface Group {
+  readonly bed: Bed;
+  readonly groupId: string;
+}
+
+interface Audited extends Group {
+  readonly limiter: Limiter;
+  readonly policy: Policy;
+}
+
+function auditBed({ bed, groupId, limiter, policy }: Audited): Promise<LossReport> {
+  const { kafka, topics, clickhouse } = bed;
+  const stores = { kafka, topics, groupId, clickhouse, limiter, clock: systemClock };
+  return auditLosses(
+    { ...stores, policy: () => policy, records: () => [], settleMs: 0, patienceMs: 5_000 },
+    1,
+  );
+}
+
+function send(bed: Bed, events: readonly UsageCloudEvent[]): Promise<void> {
+  // In the order in which a spool writes it, the stamp first: it is looked for in the first bytes.
+  return bed.produce(
+    events.map(({ spool, spoolsequence, ...event }) => ({
+      tenant: event.subject,
+      value: spool === undefined ? event : { spool, spoolsequence, ...event },
+    })),
+  );
+}
+
+async function untilDrained({ bed, groupId }: Group, timeoutMs = 30_000): Promise<void> {
+  const ends = createLogEnds(bed.kafka, bed.topics.usage, groupId);
+  await eventually(async () => (await ends.read()).every(({ end, committed }) => end === committed), {
+    timeoutMs,
+    intervalMs: 100,
+  });
+  ends.close();
+}
+
+async function skipAll({ bed, groupId }: Group): Promise<void> {
+  const ends = createLogEnds(bed.kafka, bed.topics.usage, groupId);
+  const partitions = (await ends.read()).map(({ partition, end }) => ({ partition, offset: String(end) }));
+  ends.close();
+  const connection = bed.kafka.open();
+  const admin = connection.client.admin();
+  await admin.connect();
+  await admin.setOffsets({ groupId, topic: bed.topics.usage, partitions });
+  connection.destroy();
+}
