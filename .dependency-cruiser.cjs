@@ -81,7 +81,7 @@ module.exports = {
       'What ships may not need what only builds, tests or starts it.',
     ),
     never(
-      'kafkajs-has-one-door',
+      'kafkajs-in-one-folder',
       // A benchmark measures itself against the bare library.
       { pathNot: '^(shared/kafka|test/bench)/' },
       { path: '(^|/)node_modules/kafkajs/' },

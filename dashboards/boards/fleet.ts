@@ -146,12 +146,12 @@ function decisions(): Panels {
       stacked: true,
     }),
     series({
-      title: 'Answers by door and status',
-      description: 'Answered requests by the door they came through and their status class.',
+      title: 'Answers by entrypoint and status',
+      description: 'Answered requests by the entrypoint they came through and their status class.',
       queries: [
         promql(
-          `sum by (door, status) (rate(tollgate_responses_total{${node}}[${rate}]))`,
-          '{{door}} {{status}}',
+          `sum by (entrypoint, status) (rate(tollgate_responses_total{${node}}[${rate}]))`,
+          '{{entrypoint}} {{status}}',
         ),
       ],
       unit: 'reqps',

@@ -130,7 +130,7 @@ async function findEvents(
         toString(id_b) AS idB, foreign_id AS foreignId, revision,
         usage_revision AS usageRevision, voided, type, source, user_id AS userId, plan, method,
         route, path, status, decision, limited_by AS limitedBy, units, toString(cost_exact) AS cost, latency_ms AS latencyMs,
-        check_us AS checkMicros, node, sequence, spool, degraded, client_ip AS clientIp, service, door, properties,
+        check_us AS checkMicros, node, sequence, spool, degraded, client_ip AS clientIp, service, entrypoint, properties,
         kafka_partition AS partition, kafka_offset AS offset
     FROM stored_events FINAL
     WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')

@@ -54,7 +54,7 @@ export function storedEventColumns(ingestedAtMs: number): readonly NativeColumn<
     { name: 'degraded', type: 'Bool', of: ({ degraded }) => degraded },
     { name: 'client_ip', type: label, of: ({ clientIp }) => clientIp },
     { name: 'service', type: label, of: ({ service }) => service },
-    { name: 'door', type: label, of: ({ door }) => door },
+    { name: 'entrypoint', type: label, of: ({ entrypoint }) => entrypoint },
     { name: 'properties', type: 'Map(LowCardinality(String), String)', of: ({ properties }) => properties },
     { name: 'ingested_at', type: time, of: () => ingestedAtMs },
     { name: 'kafka_partition', type: 'UInt16', of: ({ partition }) => partition },

@@ -5,8 +5,8 @@ export interface ConsoleMetrics {
   /** By listener (admin, web) and class of status (2xx, …). */
   readonly requests: Counter<'listener' | 'status'>;
   readonly seconds: Histogram<'listener'>;
-  /** By door (link, api_key, jwt, operator) and result (accepted, refused, throttled). */
-  readonly signIns: Counter<'door' | 'result'>;
+  /** By method (link, api_key, jwt, operator) and result (accepted, refused, throttled). */
+  readonly signIns: Counter<'method' | 'result'>;
   /** By store (redis, clickhouse, kafka): reads a page needed and did not get. */
   readonly failedReads: Counter<'store'>;
 }
@@ -29,8 +29,8 @@ export function createPortalMetrics(registry: Registry): ConsoleMetrics {
     }),
     signIns: new Counter({
       name: 'tollgate_console_sign_ins_total',
-      help: 'Attempts to sign in to the portal or the operator console, by door and result.',
-      labelNames: ['door', 'result'],
+      help: 'Attempts to sign in to the portal or the operator console, by method and result.',
+      labelNames: ['method', 'result'],
       registers,
     }),
     failedReads: new Counter({

@@ -37,8 +37,8 @@ import { createApiServer } from './listeners/api-listener.ts';
 import type { ApiServer } from './listeners/api-server.ts';
 import { createProxyServer } from './listeners/proxy-listener.ts';
 import { listenEnvoy } from './listeners/rls-listener.ts';
-import { createGate } from './enforcer/enforcer.ts';
-import type { Gate } from './enforcer/enforcer.ts';
+import { createEnforcer } from './enforcer/enforcer.ts';
+import type { Enforcer } from './enforcer/enforcer.ts';
 import { createEventGroups } from './ingest/event-groups.ts';
 import { createIngestShare } from './ingest/ingest-share.ts';
 import { startPublisher } from './metering/publish.ts';
@@ -125,7 +125,7 @@ await runService(logger, async (lifecycle, fail) => {
   const publisher = startPublisher({ kafka, topics, spool, clock, registry, logger });
   lifecycle.onClose('publisher', () => publisher.close());
 
-  const gate = createGate({
+  const enforcer = createEnforcer({
     policy: () => policy.current(),
     limiter,
     concurrency,
@@ -136,13 +136,13 @@ await runService(logger, async (lifecycle, fail) => {
     logger,
     registry,
   });
-  lifecycle.onClose('gate', () => {
-    gate.close();
+  lifecycle.onClose('enforcer', () => {
+    enforcer.close();
     return Promise.resolve();
   });
   const bounds = transportBounds(config);
   const proxy = createProxyServer({
-    gate,
+    enforcer,
     bodyBytesMax: config.TOLLGATE_BODY_BYTES_MAX,
     upstreamTimeoutMs: config.TOLLGATE_UPSTREAM_TIMEOUT_MS,
     bounds,
@@ -150,7 +150,7 @@ await runService(logger, async (lifecycle, fail) => {
   const eventTimes = publishedTimeBounds(config.TOLLGATE_RAW_RETENTION_DAYS);
   const ingestShare = createIngestShare(spool);
   const api = await createApiServer({
-    gate,
+    enforcer,
     bounds,
     events: spool,
     ingestShare,
@@ -165,7 +165,7 @@ await runService(logger, async (lifecycle, fail) => {
     'tenant records': () => tenants.ready(),
     clock: () => clock.agreed(),
   });
-  await listen(config, lifecycle, gate, { api, proxy });
+  await listen(config, lifecycle, enforcer, { api, proxy });
   isReady = true;
   logger.info({ port: config.PORT, policy: policy.current().revision }, 'gateway ready');
 });
@@ -173,11 +173,11 @@ await runService(logger, async (lifecycle, fail) => {
 async function listen(
   config: Config,
   lifecycle: Lifecycle,
-  gate: Gate,
+  enforcer: Enforcer,
   { api, proxy }: { readonly api: ApiServer; readonly proxy: FastifyInstance },
 ): Promise<void> {
   const rls = await listenEnvoy({
-    gate,
+    enforcer,
     host: config.HOST,
     port: config.RLS_PORT,
     rateLimitWaitMsMax: config.TOLLGATE_RLS_REDIS_TIMEOUT_MS,

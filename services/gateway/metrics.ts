@@ -6,13 +6,13 @@ import type { Verdict } from './enforcer/verdict.ts';
 /** What the gateway counts. Labels are bounded: plans and limits are names of the policy, the rest words of the code. */
 export interface GatewayMetrics {
   decided(verdict: Verdict): void;
-  answered(door: string, status: number): void;
+  answered(entrypoint: string, status: number): void;
   /** A request begins, and is over. */
   opened(): void;
   closed(): void;
   readonly delaySeconds: Histogram;
   readonly eventsLost: Counter;
-  readonly connectionsEnded: Counter<'door' | 'reason'>;
+  readonly connectionsEnded: Counter<'entrypoint' | 'reason'>;
   readonly eventsSampledOut: Counter;
   readonly credentialsRefused: Counter<'status'>;
   readonly logsSuppressed: Counter;
@@ -67,23 +67,24 @@ function countDecisions(registers: Registry[]): (verdict: Verdict) => void {
 /** Classes of status, 1xx to 5xx; 0 is for what is none. */
 const statusClasses = 6;
 
-function countResponses(registers: Registry[]): (door: string, status: number) => void {
-  const byDoor = new Map<string, number[]>();
+function countResponses(registers: Registry[]): (entrypoint: string, status: number) => void {
+  const byEntrypoint = new Map<string, number[]>();
   new Counter({
     name: 'tollgate_responses_total',
-    help: 'Answered requests, by the door they came through and the class of the status.',
-    labelNames: ['door', 'status'],
+    help: 'Answered requests, by the entrypoint they came through and the class of the status.',
+    labelNames: ['entrypoint', 'status'],
     registers,
     collect() {
-      for (const [door, counts] of byDoor) {
-        counts.forEach((count, first) => count > 0 && this.inc({ door, status: `${first}xx` }, count));
+      for (const [entrypoint, counts] of byEntrypoint) {
+        counts.forEach((count, first) => count > 0 && this.inc({ entrypoint, status: `${first}xx` }, count));
         counts.fill(0);
       }
     },
   });
-  return (door, status) => {
-    let counts = byDoor.get(door);
-    if (counts === undefined) byDoor.set(door, (counts = new Array<number>(statusClasses).fill(0)));
+  return (entrypoint, status) => {
+    let counts = byEntrypoint.get(entrypoint);
+    if (counts === undefined)
+      byEntrypoint.set(entrypoint, (counts = new Array<number>(statusClasses).fill(0)));
     const first = Math.floor(status / 100);
     const index = first < statusClasses ? first : 0;
     counts[index] = (counts[index] ?? 0) + 1;
@@ -135,7 +136,7 @@ function losses(
     connectionsEnded: new Counter({
       name: 'tollgate_connections_ended_total',
       help: 'Connections that the gateway refused or cut, by listener and reason: too many, too slow, or too long.',
-      labelNames: ['door', 'reason'],
+      labelNames: ['entrypoint', 'reason'],
       registers,
     }),
     logsSuppressed: new Counter({

@@ -55,8 +55,8 @@ export interface RequestData {
   readonly degraded: boolean;
   readonly client_ip: string;
   readonly service: string;
-  /** The door it came through: proxy, plugin, check, authz, rls. */
-  readonly door: string;
+  /** The entrypoint it came through: proxy, plugin, check, authz, rls. */
+  readonly entrypoint: string;
   /**
    * How many requests this event stands for, itself included. Set where only one of so many is written, which happens to
    * floods of refused credentials and of requests that cannot be served; absent: 1.

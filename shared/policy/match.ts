@@ -200,7 +200,7 @@ function baseLimits(policy: Policy, planName: string | null, route: Route | null
   let base = byRoute.get(route ?? noRoute);
   if (base === undefined) {
     const ofRoute = route?.limitsByPlan?.get(plan.name) ?? route?.limits ?? [];
-    // Concurrent limits of the platform are leases that the doors hold; its windows count like any other.
+    // Concurrent limits of the platform are leases that the entrypoints hold; its windows count like any other.
     const ofPlatform = policy.platform.filter(({ type }) => type !== 'concurrent');
     byRoute.set(route ?? noRoute, (base = { plan, limits: [...plan.limits, ...ofRoute, ...ofPlatform] }));
   }

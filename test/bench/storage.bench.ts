@@ -99,7 +99,7 @@ async function fill(
 
 const fillSql = `
 INSERT INTO stored_events (time, tenant_id, id_skew_ms, id_a, id_b, type, user_id, plan, method, route, path, status, decision,
-    limited_by, units, cost, latency_ms, check_us, node, sequence, client_ip, door, ingested_at, kafka_partition, kafka_offset)
+    limited_by, units, cost, latency_ms, check_us, node, sequence, client_ip, entrypoint, ingested_at, kafka_partition, kafka_offset)
 WITH
     number + {from:UInt64} AS n,
     {start:Int64} + toInt64(n * {step:Float64}) AS ms,

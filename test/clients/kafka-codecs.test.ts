@@ -6,8 +6,8 @@ import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
 import { needProgram } from '../../dev/packages.ts';
 import { listDeadLetters } from '../../shared/kafka/dead-letters/dead-letters.ts';
-import { createBed } from '../integration/aggregator/fixture.ts';
-import type { Bed } from '../integration/aggregator/fixture.ts';
+import { createFixture } from '../integration/aggregator/fixture.ts';
+import type { Fixture } from '../integration/aggregator/fixture.ts';
 import { meterEvent, requestEvent } from '../integration/aggregator/events.ts';
 import { eventually, servers } from '../support/servers.ts';
 import { produceForeign } from './foreign-producer.ts';
@@ -17,8 +17,8 @@ const eventsOfOne = 50;
 /** Kafka's own number for a topic among the things that have settings. */
 const topicResource = 2;
 
-let bed: Bed;
-afterEach(() => bed.dispose());
+let fixture: Fixture;
+afterEach(() => fixture.dispose());
 
 function eventsOf(tenant: string): { readonly key: string; readonly value: string }[] {
   return Array.from({ length: eventsOfOne }, () => ({
@@ -30,7 +30,7 @@ function eventsOf(tenant: string): { readonly key: string; readonly value: strin
 async function untilCounted(expected: Readonly<Record<string, number>>): Promise<void> {
   await eventually(
     async () => {
-      const rows = await bed.clickhouse.query<{ tenant_id: string; events: number }>(
+      const rows = await fixture.clickhouse.query<{ tenant_id: string; events: number }>(
         'SELECT toString(tenant_id) AS tenant_id, count() AS events FROM usage_events GROUP BY tenant_id',
       );
       expect(Object.fromEntries(rows.map(({ tenant_id, events }) => [tenant_id, events]))).toEqual(expected);
@@ -41,25 +41,25 @@ async function untilCounted(expected: Readonly<Record<string, number>>): Promise
 }
 
 test('events that librdkafka compressed with any codec are counted', async () => {
-  bed = await createBed();
-  bed.start();
+  fixture = await createFixture();
+  fixture.start();
   await produceForeign(
     servers().kafkaBrokers,
     codecs.map((codec) => ({
       config: { 'compression.type': codec },
-      records: eventsOf(codec).map((record) => ({ topic: bed.topics.usage, partition: 0, ...record })),
+      records: eventsOf(codec).map((record) => ({ topic: fixture.topics.usage, partition: 0, ...record })),
     })),
   );
-  await bed.produce([{ tenant: 'behind', value: requestEvent('behind') }]);
+  await fixture.produce([{ tenant: 'behind', value: requestEvent('behind') }]);
   await untilCounted({ ...Object.fromEntries(codecs.map((codec) => [codec, eventsOfOne])), behind: 1 });
 });
 
 test('events that kcat compressed are counted', async () => {
-  bed = await createBed();
-  bed.start();
+  fixture = await createFixture();
+  fixture.start();
   const kcat = await needProgram('kcat', () => undefined);
   for (const codec of codecs) {
-    const args = ['-P', '-b', servers().kafkaBrokers, '-t', bed.topics.usage, '-z', codec, '-K', '\t'];
+    const args = ['-P', '-b', servers().kafkaBrokers, '-t', fixture.topics.usage, '-z', codec, '-K', '\t'];
     const running = promisify(execFile)(kcat, args);
     running.child.stdin?.end(
       eventsOf(codec)
@@ -72,9 +72,9 @@ test('events that kcat compressed are counted', async () => {
 });
 
 test('events that Kafka itself compressed, with the encoders of its Java client, are counted', async () => {
-  bed = await createBed();
-  bed.start();
-  const connection = bed.kafka.open();
+  fixture = await createFixture();
+  fixture.start();
+  const connection = fixture.kafka.open();
   const admin = connection.client.admin();
   await admin.connect();
   for (const codec of codecs) {
@@ -82,23 +82,23 @@ test('events that Kafka itself compressed, with the encoders of its Java client,
       validateOnly: false,
       resources: [
         {
-          // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- its enum is behind the one door
+          // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- its enum is only imported in shared/kafka
           type: topicResource,
-          name: bed.topics.usage,
+          name: fixture.topics.usage,
           configEntries: [{ name: 'compression.type', value: codec }],
         },
       ],
     });
-    await bed.produce(eventsOf(codec).map(({ key, value }) => ({ tenant: key, value })));
+    await fixture.produce(eventsOf(codec).map(({ key, value }) => ({ tenant: key, value })));
   }
   connection.destroy();
   await untilCounted(Object.fromEntries(codecs.map((codec) => [codec, eventsOfOne])));
 });
 
 test('a batch that would decompress to more than its bound is a dead letter, and those around it are counted', async () => {
-  bed = await createBed();
-  bed.start();
-  const topic = bed.topics.usage;
+  fixture = await createFixture();
+  fixture.start();
+  const topic = fixture.topics.usage;
   const event = (tenant: string) => ({
     records: [{ topic, partition: 0, key: tenant, value: JSON.stringify(meterEvent(tenant)) }],
   });
@@ -110,7 +110,7 @@ test('a batch that would decompress to more than its bound is a dead letter, and
   const bombs = ['gzip', 'lz4', 'zstd'];
   await produceForeign(servers().kafkaBrokers, [event('before'), ...bombs.map(bomb), event('after')]);
   await untilCounted({ before: 1, after: 1 });
-  const letters = await listDeadLetters(bed.kafka, bed.topics.deadLetters, { limit: 10 });
+  const letters = await listDeadLetters(fixture.kafka, fixture.topics.deadLetters, { limit: 10 });
   const reasons = letters.map(({ reason, holds, offset }) => [offset, holds, reason.split(': ')[1]]);
   expect(reasons.toSorted()).toEqual(bombs.map((codec, index) => [index + 1, 'batch', codec]));
 });

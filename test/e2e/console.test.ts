@@ -2,17 +2,17 @@ import { chromium } from 'playwright-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needProgram } from '../../dev/packages.ts';
-import { adminToken, createBed } from '../integration/console/fixture.ts';
-import type { Bed } from '../integration/console/fixture.ts';
+import { adminToken, createFixture } from '../integration/console/fixture.ts';
+import type { Fixture } from '../integration/console/fixture.ts';
 import { uniqueName } from '../support/servers.ts';
 import { storeUsage } from '../support/stored-usage.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 let browser: Browser;
 let url: string;
 beforeAll(async () => {
-  bed = await createBed();
-  url = await bed.console.web.listen({ host: '127.0.0.1', port: 0 });
+  fixture = await createFixture();
+  url = await fixture.console.web.listen({ host: '127.0.0.1', port: 0 });
   browser = await chromium.launch({
     executablePath: await needProgram('chromium', () => undefined),
     args: [
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await browser.close();
-  await bed.dispose();
+  await fixture.dispose();
 });
 
 /** A page of a fresh browser profile; what it complained of is in `complaints`. */
@@ -43,7 +43,7 @@ async function open(options: BrowserContextOptions = {}): Promise<{ page: Page; 
 }
 
 async function linkTo(tenantId: string, ttlMs = 60_000): Promise<string> {
-  return `${url}/sign-in?token=${await bed.link(tenantId, ttlMs)}`;
+  return `${url}/sign-in?token=${await fixture.link(tenantId, ttlMs)}`;
 }
 
 /** Runs in the page. Colours that the canvas of a graph shows, as `r,g,b`. */
@@ -65,8 +65,8 @@ const layout = `({
 describe('the portal in a browser', () => {
   test('B4: a link signs in, usage is there, follows what is spent without a reload, and the graph is drawn', async () => {
     const id = uniqueName('browser');
-    await bed.spend(id, 30);
-    await storeUsage(bed.clickhouse, [
+    await fixture.spend(id, 30);
+    await storeUsage(fixture.clickhouse, [
       ...Array.from({ length: 40 }, (_, at) => ({ timeMs: Date.now() - at * 1_200_000, tenant: id })),
       ...Array.from({ length: 20 }, (_, at) => ({
         timeMs: Date.now() - at * 2_400_000,
@@ -80,7 +80,7 @@ describe('the portal in a browser', () => {
     expect(new URL(page.url()).pathname).toBe('/usage');
     const used = page.locator('[data-limit="* minute"] [data-slot=used]');
     expect(await used.textContent()).toBe('30');
-    await bed.spend(id, 25);
+    await fixture.spend(id, 25);
     await expect.poll(() => used.textContent(), { timeout: 8000 }).toBe('55');
     expect(await page.locator('[data-limit="* minute"] .fill').getAttribute('width')).toBe('55');
     await page.locator('[data-graph][data-drawn="96"]').waitFor();
@@ -93,7 +93,7 @@ describe('the portal in a browser', () => {
 
   test('the countdown to the reset runs', async () => {
     const id = uniqueName('countdown');
-    await bed.spend(id, 3);
+    await fixture.spend(id, 3);
     const { page } = await open();
     await page.goto(await linkTo(id));
     const reset = page.locator('[data-limit="* minute"] [data-slot=reset]');
@@ -117,7 +117,7 @@ describe('the portal in a browser', () => {
   });
 
   test('B10: an API key signs in by keyboard alone', async () => {
-    const { body } = await bed.admin(`POST /admin/v1/tenants/${uniqueName('keyboard')}/api-keys`);
+    const { body } = await fixture.admin(`POST /admin/v1/tenants/${uniqueName('keyboard')}/api-keys`);
     const { page } = await open();
     await page.goto(url);
     await page.getByLabel('API key or access token').focus();
@@ -130,7 +130,7 @@ describe('the portal in a browser', () => {
 
   test('every page fits a phone, works in the dark, and breaks no rule of its security policy', async () => {
     const id = uniqueName('phone');
-    await storeUsage(bed.clickhouse, [
+    await storeUsage(fixture.clickhouse, [
       { timeMs: Date.now() - 1000, tenant: id },
       { timeMs: Date.now() - 500, tenant: id, decision: 'limited', limitedBy: ['chat'] },
     ]);
@@ -152,7 +152,7 @@ describe('the portal in a browser', () => {
 describe('the operator console in a browser', () => {
   test('B12: an operator raises a limit for a week, and it shows to operator and tenant', async () => {
     const id = uniqueName('raised');
-    await bed.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free', display_name: `Raised ${id}` });
+    await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free', display_name: `Raised ${id}` });
     const { page, complaints } = await open();
     await page.goto(`${url}/operator`);
     await page.getByLabel('Your name').fill('Robin');
@@ -172,7 +172,7 @@ describe('the operator console in a browser', () => {
       /Minute.*× 5.*running.*ends in (6|7) days/s,
     );
     expect(await page.locator('[data-limit="* minute"] [data-slot=limit]').textContent()).toBe('500');
-    expect(bed.directory.get(id)?.boosts).toMatchObject([
+    expect(fixture.directory.get(id)?.boosts).toMatchObject([
       { multiply: 5, reason: 'launch week', actor: 'Robin' },
     ]);
 
@@ -186,7 +186,7 @@ describe('the operator console in a browser', () => {
 
   test('C4: a reset needs the tenant’s id typed, and then empties the counters', async () => {
     const id = uniqueName('retyped');
-    await bed.spend(id, 70);
+    await fixture.spend(id, 70);
     const { page } = await open();
     await page.goto(`${url}/operator`);
     await page.getByLabel('Your name').fill('Robin');

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { adminToken, createBed } from '../integration/console/fixture.ts';
-import type { Bed } from '../integration/console/fixture.ts';
+import { adminToken, createFixture } from '../integration/console/fixture.ts';
+import type { Fixture } from '../integration/console/fixture.ts';
 import { service, useApi } from '../integration/gateway/api.ts';
 import { operationsOf } from '../support/openapi-document.ts';
 import type { NamedOperation, OpenApiDocument } from '../support/openapi-document.ts';
@@ -17,13 +17,13 @@ import type { HostileFields } from './corpus/fields.ts';
  * right for the case, be in the document, be a problem where it is no success, and carry the limit headers on the api.
  */
 const api = useApi();
-let bed: Bed;
+let fixture: Fixture;
 let adminUrl: string;
 beforeAll(async () => {
-  bed = await createBed();
-  adminUrl = await bed.console.admin.listen({ host: '127.0.0.1', port: 0 });
+  fixture = await createFixture();
+  adminUrl = await fixture.console.admin.listen({ host: '127.0.0.1', port: 0 });
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 interface Listener {
   readonly url: string;
@@ -41,7 +41,7 @@ const listeners: Readonly<Record<string, () => Promise<Listener>>> = {
   }),
   'the admin listener': async () => ({
     url: adminUrl,
-    document: (await bed.admin('GET /admin/openapi.json')).body as unknown as OpenApiDocument,
+    document: (await fixture.admin('GET /admin/openapi.json')).body as unknown as OpenApiDocument,
     credential: { authorization: `Bearer ${adminToken}` },
     limitHeaders: false,
   }),

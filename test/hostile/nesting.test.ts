@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createBed } from '../integration/console/fixture.ts';
-import type { Bed } from '../integration/console/fixture.ts';
+import { createFixture } from '../integration/console/fixture.ts';
+import type { Fixture } from '../integration/console/fixture.ts';
 import { service, useApi } from '../integration/gateway/api.ts';
 import { uniqueName } from '../support/servers.ts';
 
@@ -46,11 +46,11 @@ describe('the api listener', () => {
 });
 
 describe('the admin listener', () => {
-  let bed: Bed;
+  let fixture: Fixture;
   beforeAll(async () => {
-    bed = await createBed();
+    fixture = await createFixture();
   });
-  afterAll(() => bed.dispose());
+  afterAll(() => fixture.dispose());
 
   const routes: readonly [string, (nested: string) => string][] = [
     ['PUT /admin/v1/tenants/ID', (nested) => nested],
@@ -65,7 +65,9 @@ describe('the admin listener', () => {
   test.each(routes)('%s: a 400 that says so', async (what, bodyOf) => {
     const path = what.replace('ID', uniqueName('nested'));
     for (const nested of Object.values(shapes)) {
-      const answer = await bed.admin(path, bodyOf(nested) as never, { 'content-type': 'application/json' });
+      const answer = await fixture.admin(path, bodyOf(nested) as never, {
+        'content-type': 'application/json',
+      });
       expectRefused(answer.status, answer.body);
     }
   });

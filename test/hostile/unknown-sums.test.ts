@@ -16,8 +16,8 @@ import { readTotals } from '../../shared/kafka/totals-record.ts';
 import { loadPolicy } from '../../shared/policy/load.ts';
 import { readingsOf } from '../../shared/policy/quota-readings.ts';
 import { systemClock } from '../../shared/runtime/time/clock.ts';
-import { createBed, adminToken } from '../integration/console/fixture.ts';
-import type { Bed } from '../integration/console/fixture.ts';
+import { createFixture, adminToken } from '../integration/console/fixture.ts';
+import type { Fixture } from '../integration/console/fixture.ts';
 import { get, post, visit } from '../integration/console/browser.ts';
 import { as, startGateway } from '../integration/gateway/gateway.ts';
 import type { TestGateway } from '../integration/gateway/gateway.ts';
@@ -27,26 +27,26 @@ const policy = await loadPolicy('policies/default.yaml', {}, { secrets: 'optiona
 const nowMs = Date.now();
 const clock = systemClock;
 
-let bed: Bed;
+let fixture: Fixture;
 let gateway: TestGateway;
 let operator: string;
 beforeAll(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
   const timeMs = Math.max(periodAt('day', null, nowMs).startMs, nowMs - 60_000);
   const giant = { timeMs, tenant: 'giant', units: 1.7e308 };
-  await storeUsage(bed.clickhouse, [
+  await storeUsage(fixture.clickhouse, [
     giant,
     { ...giant, timeMs: timeMs + 1 },
     { ...giant, decision: 'limited', limitedBy: ['minute'] },
     { ...giant, tenant: 'good', units: 3 },
   ]);
-  gateway = await startGateway({ policy: {}, database: bed.clickhouse.options.database });
+  gateway = await startGateway({ policy: {}, database: fixture.clickhouse.options.database });
   operator =
-    (await post(bed, '/operator/sign-in', { token: adminToken, name: 'kim' })).cookie.split(';')[0] ?? '';
+    (await post(fixture, '/operator/sign-in', { token: adminToken, name: 'kim' })).cookie.split(';')[0] ?? '';
 });
 afterAll(async () => {
   await gateway.close();
-  await bed.dispose();
+  await fixture.dispose();
 });
 
 test('GET /v1/usage answers 200 with unknown units, and the known of others', async () => {
@@ -61,7 +61,7 @@ test('GET /v1/usage answers 200 with unknown units, and the known of others', as
 test.each(['/usage', '/history?span=24h', '/history?span=30d', '/refusals'])(
   "the portal's page %s is shown, unknown sums as unknown",
   async (url) => {
-    const { status, text } = await get(bed, url, await visit(bed, 'giant'));
+    const { status, text } = await get(fixture, url, await visit(fixture, 'giant'));
     expect(status).toBe(200);
     if (url !== '/refusals') expect(text).toMatch(/>unknown</);
     expect(text).not.toMatch(/NaN|Infinity|null/);
@@ -74,13 +74,13 @@ test.each([
   '/operator/tenants',
   '/operator/tenants/giant',
 ])("the operator's page %s is shown", async (url) => {
-  const { status, text } = await get(bed, url, operator);
+  const { status, text } = await get(fixture, url, operator);
   expect([status, /NaN|Infinity/.test(text)]).toEqual([200, false]);
 });
 
 test('the data of the graphs and the live figures say null', async () => {
-  const cookie = await visit(bed, 'giant');
-  const data = async (url: string) => JSON.parse((await get(bed, url, cookie)).text) as never;
+  const cookie = await visit(fixture, 'giant');
+  const data = async (url: string) => JSON.parse((await get(fixture, url, cookie)).text) as never;
   expect(await data('/data/usage')).toMatchObject({ today: { requests: 3, units: null, consumed: null } });
   const { points } = (await data('/data/series?span=30d')) as { points: { units: number | null }[] };
   expect(points.map(({ units }) => units)).toContain(null);
@@ -89,12 +89,12 @@ test('the data of the graphs and the live figures say null', async () => {
 test.each(['GET /admin/v1/tenants', 'GET /admin/v1/tenants/giant', 'GET /admin/v1/tenants/giant/status'])(
   'the admin API answers %s',
   async (what) => {
-    expect([200, 404]).toContain((await bed.admin(what)).status);
+    expect([200, 404]).toContain((await fixture.admin(what)).status);
   },
 );
 
 test('totals are announced with unknown units, read again, and restore nothing', async () => {
-  const { clickhouse } = bed;
+  const { clickhouse } = fixture;
   const records: string[] = [];
   const announcer = createAnnouncer({
     clickhouse,
@@ -143,13 +143,13 @@ test('totals are announced with unknown units, read again, and restore nothing',
 
 test('a read of all tenants knows what it knows', async () => {
   const { startMs: fromMs } = periodAt('day', null, nowMs);
-  const rows = await readConsumed(bed.clickhouse, { fromMs, tenantIds: null });
+  const rows = await readConsumed(fixture.clickhouse, { fromMs, tenantIds: null });
   expect(new Map(rows.map(({ tenant_id, units }) => [tenant_id, units]))).toEqual(
     new Map([
       ['giant', null],
       ['good', 3],
     ]),
   );
-  const totals = await periodTotals(bed.clickhouse, ['giant', 'good'], periodAt('month', null, nowMs));
+  const totals = await periodTotals(fixture.clickhouse, ['giant', 'good'], periodAt('month', null, nowMs));
   expect([totals.get('giant')?.units, totals.get('good')?.units]).toEqual([null, 3]);
 });

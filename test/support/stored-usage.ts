@@ -66,7 +66,7 @@ function rowOf(event: StoredEvent, index: number): Record<string, unknown> {
     node: 'test',
     sequence: index,
     client_ip: event.ip ?? '192.0.2.1',
-    door: 'proxy',
+    entrypoint: 'proxy',
     ingested_at: new Date(event.timeMs + 400).toISOString(),
     kafka_offset: index,
   };

@@ -26,14 +26,14 @@ export function registerOperatorSignIn(app: FastifyInstance, parts: ConsoleParts
     if (!sameSecret((form.get('token') ?? '').trim(), parts.adminToken)) {
       const waitSeconds = throttle.failed(request);
       const result = waitSeconds === null ? 'refused' : 'throttled';
-      parts.metrics.signIns.inc({ door: 'operator', result });
+      parts.metrics.signIns.inc({ method: 'operator', result });
       if (waitSeconds !== null)
         return sendPage(reply.header('retry-after', waitSeconds), 429, tooManyFailures);
       return sendPage(reply, 401, { tone: 'bad', text: 'This is not the admin token.' });
     }
     if (!/^[\x20-\x7e]{1,100}$/.test(name))
       return sendPage(reply, 422, { tone: 'bad', text: 'Give your name: the history says who did what.' });
-    parts.metrics.signIns.inc({ door: 'operator', result: 'accepted' });
+    parts.metrics.signIns.inc({ method: 'operator', result: 'accepted' });
     parts.logger.info({ audit: true, actor: name, action: 'operator-sign-in' }, 'operator signed in');
     setSession(reply, 'tollgate_operator', await parts.sessions.openOperator(name), parts);
     return reply.redirect('/operator/tenants', 303);

@@ -33,7 +33,7 @@ export function registerSignIn(app: FastifyInstance, parts: ConsoleParts): void 
     const reading = await parts.sessions.readLink(request.query.token ?? '');
     if (reading.kind === 'unknown') throw sessionsUnread();
     if (reading.kind !== 'valid' || problemOfTenantId(reading.value.tenantId) !== null) {
-      parts.metrics.signIns.inc({ door: 'link', result: 'refused' });
+      parts.metrics.signIns.inc({ method: 'link', result: 'refused' });
       return sendPage(reply, 401, { tone: 'bad', text: refusals[reading.kind] });
     }
     const { id, tenantId, expiresAtMs, sessionTtlMs } = reading.value;
@@ -51,7 +51,7 @@ export function registerSignIn(app: FastifyInstance, parts: ConsoleParts): void 
     if (credential.kind === 'refused') {
       const waitSeconds = credential.status === 401 ? throttle.failed(request) : null;
       const result = waitSeconds === null ? 'refused' : 'throttled';
-      parts.metrics.signIns.inc({ door: 'credential', result });
+      parts.metrics.signIns.inc({ method: 'credential', result });
       if (waitSeconds !== null)
         return sendPage(reply.header('retry-after', waitSeconds), 429, tooManyFailures);
       return sendPage(reply, credential.status, { tone: 'bad', text: credential.reason });
@@ -74,7 +74,7 @@ async function signIn(
   source: SessionSource,
   endsAtMs: number,
 ): Promise<void> {
-  parts.metrics.signIns.inc({ door: source.via, result: 'accepted' });
+  parts.metrics.signIns.inc({ method: source.via, result: 'accepted' });
   const session = await parts.sessions.openTenant(tenantId, source, endsAtMs);
   setSession(reply, 'tollgate_portal', session, parts);
 }

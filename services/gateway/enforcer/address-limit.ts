@@ -22,7 +22,7 @@ export interface AddressLimit {
 
 export interface AddressLimitOptions {
   readonly limits: () => readonly [Limit];
-  readonly limiter: Pick<Limiter, 'ask'>;
+  readonly limiter: Pick<Limiter, 'checkWith'>;
   readonly clock: Clock;
 }
 
@@ -45,7 +45,7 @@ export function createAddressLimit({ limits, limiter, clock }: AddressLimitOptio
       return;
     }
     const request = { tenantId: null, userId: null, ip, limits: limits(), cost: 1, peek: false };
-    limiter.ask(request, ({ passed, states: [state] }) => {
+    limiter.checkWith(request, ({ passed, states: [state] }) => {
       if (passed || state === undefined) {
         charged(null);
         return;

@@ -42,7 +42,7 @@ export interface Question extends RawRequest {
 }
 
 export interface DecideOptions {
-  readonly limiter: Pick<Limiter, 'ask'>;
+  readonly limiter: Pick<Limiter, 'checkWith'>;
   readonly concurrency: Pick<Concurrency, 'acquire'>;
   readonly records: TenantRecords;
   readonly chargeInvalid: ChargeInvalid;
@@ -64,7 +64,7 @@ interface Case {
 }
 
 /**
- * Decides about a request under a policy; the same for every door. `settled` is called once, maybe at once, and must
+ * Decides about a request under a policy; the same for every entrypoint. `settled` is called once, maybe at once, and must
  * not throw. Callbacks all the way: with a promise for each step the steps would cost more than the decision.
  */
 export type Decide = (policy: Policy, question: Question, settled: (verdict: Verdict) => void) => void;
@@ -145,9 +145,9 @@ export function createDecide(options: DecideOptions): Decide {
     const request = { tenantId, userId, ip, limits, cost: units, peek };
     const timeZone = record?.time_zone;
     const { waitMsMax } = question;
-    if (timeZone === undefined && waitMsMax === undefined) limiter.ask(request, answer);
+    if (timeZone === undefined && waitMsMax === undefined) limiter.checkWith(request, answer);
     else {
-      limiter.ask(
+      limiter.checkWith(
         {
           ...request,
           ...(timeZone === undefined ? {} : { timeZone }),

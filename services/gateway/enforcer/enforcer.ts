@@ -26,9 +26,9 @@ import type { RecentDecisions } from './recent-decisions.ts';
 import { createRefusedCredentials } from './refused-credentials.ts';
 import type { Verdict } from './verdict.ts';
 
-export interface GateOptions {
+export interface EnforcerOptions {
   readonly policy: () => Policy;
-  readonly limiter: Pick<Limiter, 'ask' | 'refund'>;
+  readonly limiter: Pick<Limiter, 'checkWith' | 'refund'>;
   readonly concurrency: Pick<Concurrency, 'acquire'>;
   readonly records: TenantRecords;
   readonly events: EventLog;
@@ -38,8 +38,8 @@ export interface GateOptions {
   readonly registry: Registry;
 }
 
-/** The one core behind every door: who is it, may it pass, write down that it did. */
-export interface Gate {
+/** The one core behind every entrypoint: who is it, may it pass, write down that it did. */
+export interface Enforcer {
   policy(): Policy;
   /** A refused credential is charged to its address. */
   identify(headers: IncomingHttpHeaders, remoteAddress: string): Identified | Promise<Identified>;
@@ -50,8 +50,8 @@ export interface Gate {
   trusts(remoteAddress: string): boolean;
   /** Counts and logs what it decides, unless it only peeks. */
   decide(question: Question): Promise<Verdict>;
-  /** The same for a door that every request comes through. `settled` may be called at once, and must not throw. */
-  settle(question: Question, settled: (verdict: Verdict) => void): void;
+  /** The same for an entrypoint that every request comes through. `settled` may be called at once, and must not throw. */
+  decideWith(question: Question, settled: (verdict: Verdict) => void): void;
   /** Counts and logs a decision that was only looked at and yet is the answer to a request. */
   count(verdict: Verdict): void;
   /** Undoes a decision whose event was not written. Never rejects. */
@@ -70,7 +70,7 @@ export interface Gate {
   close(): void;
 }
 
-export function createGate(options: GateOptions): Gate {
+export function createEnforcer(options: EnforcerOptions): Enforcer {
   const { policy, limiter, concurrency, records, events, node, clock, logger, registry } = options;
   const metrics = createGatewayMetrics(registry);
   const refused = createRefusedCredentials({ policy, limiter, clock, metrics });
@@ -101,8 +101,8 @@ export function createGate(options: GateOptions): Gate {
     refuse: (ip, detail) => refused.refuse(ip, detail),
     addressOf: (headers, remote) => currentIdentifier().addressOf(headers, remote),
     trusts: (remote) => currentIdentifier().trusts(remote),
-    decide: (question) => new Promise((resolve) => settle(question, resolve)),
-    settle,
+    decide: (question) => new Promise((resolve) => decideWith(question, resolve)),
+    decideWith,
     count,
     undo: async (verdict) => {
       await giveBack(verdict, false);
@@ -128,7 +128,7 @@ export function createGate(options: GateOptions): Gate {
     return found.refusal === null ? found : refused.charge(found);
   }
 
-  function settle(question: Question, settled: (verdict: Verdict) => void): void {
+  function decideWith(question: Question, settled: (verdict: Verdict) => void): void {
     decide(policy(), question, (verdict) => {
       // Work on the api listener is no request to the protected API: it has a metric of its own.
       if (!question.peek && question.applicable === undefined) count(verdict);

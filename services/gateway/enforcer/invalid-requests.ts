@@ -12,7 +12,7 @@ export type ChargeInvalid = (caller: Identity, charged: (refusal: RefusalOfAddre
 
 export interface InvalidRequestsOptions {
   readonly policy: () => Policy;
-  readonly limiter: Pick<Limiter, 'ask'>;
+  readonly limiter: Pick<Limiter, 'checkWith'>;
   readonly clock: Clock;
 }
 

@@ -26,7 +26,7 @@ export interface RefusedCredentials {
 
 export interface RefusedCredentialsOptions {
   readonly policy: () => Policy;
-  readonly limiter: Pick<Limiter, 'ask'>;
+  readonly limiter: Pick<Limiter, 'checkWith'>;
   readonly clock: Clock;
   readonly metrics: Pick<GatewayMetrics, 'credentialsRefused'>;
 }

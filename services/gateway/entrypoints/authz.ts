@@ -2,7 +2,7 @@ import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import type { ApiServer } from '../listeners/api-server.ts';
 import { sendProblem } from '../listeners/caller.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { holdBack } from './hold-back.ts';
 import { problemOf } from '../responses/problem.ts';
 import type { Problem } from '../responses/problem.ts';
@@ -51,7 +51,7 @@ const refusedFields = {
  * Nginx understands only 2xx, 401 and 403 here: with `?refuse=403` every other refusal is a 403, and X-Tollgate-Status
  * and X-Tollgate-Problem say what to answer the client.
  */
-export function registerAuthz(app: ApiServer, gate: Gate): void {
+export function registerAuthz(app: ApiServer, enforcer: Enforcer): void {
   app.get(
     '/v1/authz',
     {
@@ -74,20 +74,24 @@ export function registerAuthz(app: ApiServer, gate: Gate): void {
       const { source, refuse } = request.query;
       const who = request.caller;
       if (who === null) throw new TypeError('A handler runs after its caller is known.');
-      const verdict = await gate.decide({
+      const verdict = await enforcer.decide({
         who,
-        ...originalRequest(request.headers, source, gate.policy().requests),
+        ...originalRequest(request.headers, source, enforcer.policy().requests),
         cost: null,
         peek: false,
         hold: false,
         plan: null,
       });
       request.verdict = verdict;
-      await holdBack(gate, verdict);
+      await holdBack(enforcer, verdict);
       const problem = passes(verdict) ? null : problemOf(verdict);
       const status = problem?.status ?? 200;
-      await gate.meter(verdict, { status, latencyMs: performance.now() - startedAt, door: 'authz' });
-      gate.checked.remember(verdict);
+      await enforcer.meter(verdict, {
+        status,
+        latencyMs: performance.now() - startedAt,
+        entrypoint: 'authz',
+      });
+      enforcer.checked.remember(verdict);
       if (problem !== null) return sendRefusal(reply, problem, refuse === '403');
       return reply.headers(identityHeaders(verdict)).code(200).send();
     },

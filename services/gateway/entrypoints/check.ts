@@ -9,7 +9,7 @@ import { percentEncoded } from '../../../shared/domain/request/request-target.ts
 import type { ApiServer } from '../listeners/api-server.ts';
 import { chargeWork, oneRequest } from '../listeners/api-charging.ts';
 import { callerOf, problemOfUser, sendProblem } from '../listeners/caller.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { limitHeaders, retryAfterSeconds } from '../responses/headers.ts';
 import { plainProblem, problemOf } from '../responses/problem.ts';
 import { passes } from '../enforcer/verdict.ts';
@@ -72,7 +72,7 @@ const answerSchema = Type.Object({
 });
 
 /** `POST /v1/check`: decides about a request that somebody else serves. A refusal is a value here: the status is 200. */
-export function registerCheck(app: ApiServer, gate: Gate): void {
+export function registerCheck(app: ApiServer, enforcer: Enforcer): void {
   app.post(
     '/v1/check',
     {
@@ -94,8 +94,8 @@ export function registerCheck(app: ApiServer, gate: Gate): void {
       const identity = checkedIdentity(request, reply, body);
       if (identity === null) return reply;
       // What takes nothing from a limit of the plan is work like any other call.
-      if (body.peek === true && !(await chargeWork(gate, request, reply, oneRequest))) return reply;
-      const verdict = await gate.decide({
+      if (body.peek === true && !(await chargeWork(enforcer, request, reply, oneRequest))) return reply;
+      const verdict = await enforcer.decide({
         who: { identity, refusal: null },
         method: body.method,
         url: percentEncoded(body.path),
@@ -107,8 +107,12 @@ export function registerCheck(app: ApiServer, gate: Gate): void {
       request.verdict = verdict;
       if (body.peek !== true) {
         const status = passes(verdict) ? 200 : problemOf(verdict).status;
-        await gate.meter(verdict, { status, latencyMs: performance.now() - startedAt, door: 'check' });
-        gate.checked.remember(verdict);
+        await enforcer.meter(verdict, {
+          status,
+          latencyMs: performance.now() - startedAt,
+          entrypoint: 'check',
+        });
+        enforcer.checked.remember(verdict);
       }
       return answerOf(verdict);
     },

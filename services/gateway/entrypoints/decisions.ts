@@ -6,7 +6,7 @@ import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { ApiOptions, ApiServer } from '../listeners/api-server.ts';
 import { callerOf, sendProblem } from '../listeners/caller.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { plainProblem, problemOf } from '../responses/problem.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 import { decisionAnswer } from './answer-schemas.ts';
@@ -21,7 +21,7 @@ const paramsSchema = Type.Object({ id: Type.String({ maxLength: 64 }) });
  * finds its own decisions, a service all. The counters are those of the decision where this node made it a moment
  * ago, and today's otherwise; the answer says which.
  */
-export function registerDecisions(app: ApiServer, { gate, queries }: ApiOptions): void {
+export function registerDecisions(app: ApiServer, { enforcer, queries }: ApiOptions): void {
   app.get(
     '/v1/decisions/:id',
     {
@@ -39,7 +39,7 @@ export function registerDecisions(app: ApiServer, { gate, queries }: ApiOptions)
       const { id } = request.params;
       const mine = (tenantId: string | null): boolean =>
         caller.service !== null || (tenantId !== null && tenantId === caller.tenantId);
-      const verdict = gate.recent.find(id);
+      const verdict = enforcer.recent.find(id);
       let event: UsageEventRow | null = null;
       let failure: unknown = null;
       try {
@@ -48,7 +48,7 @@ export function registerDecisions(app: ApiServer, { gate, queries }: ApiOptions)
         failure = error;
       }
       if (verdict !== null && mine(verdict.identity.tenantId)) return explainVerdict(verdict, event);
-      if (event !== null && mine(event.tenant_id)) return explainEvent(gate, event);
+      if (event !== null && mine(event.tenant_id)) return explainEvent(enforcer, event);
       if (failure !== null) return refuseRead(reply, failure, 'The history');
       sendProblem(
         reply,
@@ -87,7 +87,7 @@ function explainVerdict(verdict: Verdict, event: UsageEventRow | null): object {
 }
 
 /** From the stored event: counters and rules are those of now, since both may have changed since. */
-async function explainEvent(gate: Gate, event: UsageEventRow): Promise<object> {
+async function explainEvent(enforcer: Enforcer, event: UsageEventRow): Promise<object> {
   const identity = {
     tenantId: event.tenant_id,
     userId: event.user_id === '' ? null : event.user_id,
@@ -105,7 +105,7 @@ async function explainEvent(gate: Gate, event: UsageEventRow): Promise<object> {
     hold: false,
     plan: event.plan,
   };
-  const now = await gate.decide({ who: { identity, refusal: null }, ...question });
+  const now = await enforcer.decide({ who: { identity, refusal: null }, ...question });
   return {
     decision_id: event.event_id,
     at: event.time,

@@ -51,7 +51,7 @@ export function registerEvents(app: ApiServer, options: ApiOptions): void {
 }
 
 function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
-  const { gate } = options;
+  const { enforcer } = options;
   scope.post(
     '/v1/events',
     {
@@ -81,7 +81,7 @@ function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
         members.bytes,
         options,
       );
-      for (const { status } of results) gate.metrics.apiEvents.inc({ result: status });
+      for (const { status } of results) enforcer.metrics.apiEvents.inc({ result: status });
       const [accepted, duplicates, unavailable] = [
         count(results, 'accepted'),
         count(results, 'duplicate'),
@@ -100,7 +100,7 @@ function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
  * whole or not at all: what was sent again under new ids would otherwise be counted twice.
  */
 function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
-  const { gate } = options;
+  const { enforcer } = options;
   scope.post(
     '/api/v1/events',
     {
@@ -126,14 +126,14 @@ function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
         judgement.kind === 'rejected' ? [{ index, id: judgement.id, reason: judgement.reason }] : [],
       );
       if (rejected.length > 0) {
-        gate.metrics.apiEvents.inc({ result: 'rejected' }, judgements.length);
+        enforcer.metrics.apiEvents.inc({ result: 'rejected' }, judgements.length);
         const [first] = rejected;
         const detail = `Event ${first?.index ?? 0} of ${judgements.length}: ${first?.reason ?? ''}; no event was accepted.`;
         sendProblem(reply, { ...plainProblem(400, detail), events: rejected });
         return reply;
       }
       const results = await writeShared(judgements, request, members.bytes, options);
-      for (const { status } of results) gate.metrics.apiEvents.inc({ result: status });
+      for (const { status } of results) enforcer.metrics.apiEvents.inc({ result: status });
       if (count(results, 'unavailable') === 0) return reply.code(204).send(null);
       reply.header('retry-after', '1');
       sendProblem(reply, plainProblem(503, 'The events could not be stored now; send them again.'));
@@ -142,8 +142,8 @@ function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
   );
 }
 
-function publisherOf(request: FastifyRequest, { gate, eventTimes: times }: ApiOptions): Publisher {
-  return { identity: callerOf(request), nowMs: gate.clock.now(), times };
+function publisherOf(request: FastifyRequest, { enforcer, eventTimes: times }: ApiOptions): Publisher {
+  return { identity: callerOf(request), nowMs: enforcer.clock.now(), times };
 }
 
 interface Members {
@@ -159,14 +159,14 @@ interface Members {
 async function membersOf(
   request: FastifyRequest,
   reply: FastifyReply,
-  { gate, ingestShare }: ApiOptions,
+  { enforcer, ingestShare }: ApiOptions,
   read: (body: Buffer) => RequestEvents,
 ): Promise<Members | null> {
   const given = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   const coding = request.headers['content-encoding'] ?? '';
   const decoded = await decodeBody(coding, given, bodyBytesMax);
   const bytes = bytesOf(decoded, given);
-  if (!(await chargeWork(gate, request, reply, { kind: 'eventBytes', units: Math.max(1, bytes) })))
+  if (!(await chargeWork(enforcer, request, reply, { kind: 'eventBytes', units: Math.max(1, bytes) })))
     return null;
   const found = 'status' in decoded ? decoded : read(decoded.body);
   if ('status' in found) {
@@ -175,10 +175,10 @@ async function membersOf(
     return null;
   }
   const list = found.members;
-  if (!(await chargeWork(gate, request, reply, { kind: 'events', units: list.length }))) return null;
+  if (!(await chargeWork(enforcer, request, reply, { kind: 'events', units: list.length }))) return null;
   const isDurable = ingestShare.isDurable();
   if (isDurable && ingestShare.admits(shareOf(callerOf(request)), bytes)) return { list, bytes };
-  gate.metrics.apiEvents.inc({ result: 'unavailable' }, list.length);
+  enforcer.metrics.apiEvents.inc({ result: 'unavailable' }, list.length);
   sendProblem(
     reply.header('retry-after', '5'),
     plainProblem(
@@ -205,7 +205,7 @@ async function writeShared(
   options: ApiOptions,
 ): Promise<EventResult[]> {
   const results = await appendShared(options, shareOf(callerOf(request)), bytes, (log) =>
-    writeEvents(judgements, log, options.gate.logger),
+    writeEvents(judgements, log, options.enforcer.logger),
   );
   if (options.ingestShare.isDurable()) return results;
   // The disk failed meanwhile: they may be lost with this process, and sent again they still count once.

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import type { RequestReading } from '../../../shared/domain/request/request-reading.ts';
 import { remoteAddress, verifiedChain } from '../../../shared/identity/client-address.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { limitHeaderNames } from '../responses/headers.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 import { writeIdentityHeaders } from './identity-headers.ts';
@@ -16,7 +16,7 @@ export type ForwardedHeaders = Record<string, string | string[]>;
  * What only a proxy can know is passed on from a trusted one.
  */
 export function upstreamHeaders(
-  gate: Gate,
+  enforcer: Enforcer,
   request: FastifyRequest,
   upstream: URL,
   verdict: Verdict,
@@ -31,11 +31,11 @@ export function upstreamHeaders(
   for (const name in given) {
     const treatment = treatmentOf(name);
     if (treatment === 'drop' || (named !== none && named.has(name))) continue;
-    if (treatment === 'trusted' && !gate.trusts(socket.remoteAddress ?? '')) continue;
+    if (treatment === 'trusted' && !enforcer.trusts(socket.remoteAddress ?? '')) continue;
     if (!tokenOfService || name !== 'authorization') headers[name] = given[name] ?? '';
   }
   headers['host'] = upstream.host;
-  describeClient(gate, headers, request, verdict);
+  describeClient(enforcer, headers, request, verdict);
   headers['x-request-id'] ??= decision.id;
   headers['x-tollgate-decision'] = decision.id;
   writeIdentityHeaders(verdict, headers);
@@ -49,7 +49,7 @@ const treatments: Record<RequestReading['underscoreHeaders'], ReturnType<typeof 
 
 /** What a trusted proxy said of the client is passed on as far as it is verified; what the client said of itself is not. */
 function describeClient(
-  gate: Gate,
+  enforcer: Enforcer,
   headers: ForwardedHeaders,
   { headers: given, socket, protocol }: FastifyRequest,
   { identity, target }: Verdict,
@@ -60,7 +60,7 @@ function describeClient(
   const host = given['x-forwarded-host'];
   const proto = given['x-forwarded-proto'];
   const said = chain !== undefined || host !== undefined || proto !== undefined;
-  const trusted = said && gate.trusts(peer);
+  const trusted = said && enforcer.trusts(peer);
   const verified = trusted && chain !== undefined ? verifiedChain(String(chain), identity.ip) : '';
   headers['x-forwarded-for'] = verified === '' ? remote : `${verified}, ${remote}`;
   headers['x-forwarded-host'] = (trusted ? host : undefined) ?? target?.authority ?? given.host ?? '';

@@ -3,13 +3,13 @@ import type { Limit } from '../../../shared/domain/limit.ts';
 import { limitsFor } from '../../../shared/policy/match.ts';
 import type { ApiServer } from '../listeners/api-server.ts';
 import { tenantOf } from '../listeners/caller.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { limitsAnswer } from './answer-schemas.ts';
 
 const querySchema = Type.Object({ tenant_id: Type.Optional(Type.String()) });
 
 /** `GET /v1/limits`: the caller's limits as they hold now, overrides and running boosts applied; nothing is counted. */
-export function registerLimits(app: ApiServer, gate: Gate): void {
+export function registerLimits(app: ApiServer, enforcer: Enforcer): void {
   app.get(
     '/v1/limits',
     {
@@ -26,9 +26,9 @@ export function registerLimits(app: ApiServer, gate: Gate): void {
     (request, reply) => {
       const tenantId = tenantOf(request, reply, request.query.tenant_id);
       if (tenantId === null) return reply;
-      const policy = gate.policy();
-      const record = gate.records.get(tenantId) ?? null;
-      const nowMs = gate.clock.now();
+      const policy = enforcer.policy();
+      const record = enforcer.records.get(tenantId) ?? null;
+      const nowMs = enforcer.clock.now();
       const plan = request.caller?.identity.service === null ? request.caller.identity.planClaim : null;
       const base = limitsFor(policy, { plan, record, route: null, nowMs });
       const running = (record?.boosts ?? []).filter(

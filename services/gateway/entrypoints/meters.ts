@@ -47,7 +47,7 @@ const answerSchema = Type.Object({
  * `GET /v1/meters` and `GET /v1/meters/{name}/query`: what the policy measures, and what a tenant's events have come
  * to. An answer is whole or a problem: more rows than it holds is a 400, a ClickHouse that fails a 503, never a zero.
  */
-export function registerMeters(app: ApiServer, { gate, queries }: ApiOptions): void {
+export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions): void {
   app.get(
     '/v1/meters',
     {
@@ -58,7 +58,7 @@ export function registerMeters(app: ApiServer, { gate, queries }: ApiOptions): v
         response: { 200: Type.Object({ meters: Type.Array(meterSchema) }) },
       },
     },
-    () => ({ meters: [...gate.policy().meters.values()].map(viewOf) }),
+    () => ({ meters: [...enforcer.policy().meters.values()].map(viewOf) }),
   );
   app.get(
     '/v1/meters/:name/query',
@@ -93,11 +93,11 @@ export function registerMeters(app: ApiServer, { gate, queries }: ApiOptions): v
     async (request, reply) => {
       const tenantId = tenantOf(request, reply, request.query.tenant_id);
       if (tenantId === null) return reply;
-      const { meters } = gate.policy();
+      const { meters } = enforcer.policy();
       const definition = meters.get(request.params.name);
       if (definition === undefined) return refuse(reply, 404, unknownMeter([...meters.keys()]));
-      const zone = request.query.time_zone ?? gate.records.get(tenantId)?.time_zone ?? 'UTC';
-      const caller = { tenantId, timeZone: zone, nowMs: gate.clock.now() };
+      const zone = request.query.time_zone ?? enforcer.records.get(tenantId)?.time_zone ?? 'UTC';
+      const caller = { tenantId, timeZone: zone, nowMs: enforcer.clock.now() };
       const query = meterQueryOf(definition, request.query, caller);
       if (typeof query === 'string') return refuse(reply, 400, query);
       let answer: MeterAnswer;

@@ -163,12 +163,12 @@ const outcomeBytes = 400;
 async function report(
   request: FastifyRequest,
   reply: FastifyReply,
-  { gate, events, ingestShare, queries }: ApiOptions,
+  { enforcer, events, ingestShare, queries }: ApiOptions,
   outcomes: readonly Outcome[],
 ): Promise<Reported | null> {
   const bytes = outcomes.length * outcomeBytes;
-  if (!(await chargeWork(gate, request, reply, { kind: 'eventBytes', units: bytes }))) return null;
-  if (!(await chargeWork(gate, request, reply, { kind: 'events', units: outcomes.length }))) return null;
+  if (!(await chargeWork(enforcer, request, reply, { kind: 'eventBytes', units: bytes }))) return null;
+  if (!(await chargeWork(enforcer, request, reply, { kind: 'events', units: outcomes.length }))) return null;
   const caller = callerOf(request);
   const isDurable = ingestShare.isDurable();
   if (!isDurable || !ingestShare.admits(shareOf(caller), bytes)) {
@@ -178,15 +178,15 @@ async function report(
   }
   const reader = queries.of(caller.tenantId ?? '', disconnectSignal(reply));
   const found = await findDecisions(
-    outcomes.map(({ id }) => id).filter((id) => !isExpired(id, gate.clock.now())),
+    outcomes.map(({ id }) => id).filter((id) => !isExpired(id, enforcer.clock.now())),
     caller,
-    gate.checked,
+    enforcer.checked,
     reader,
-    gate.clock.now(),
+    enforcer.clock.now(),
   );
   const statuses = await appendShared({ events, ingestShare }, shareOf(caller), bytes, (log) =>
-    writeOutcomes(outcomes, found, { gate, events: log, isDurable: () => ingestShare.isDurable() }),
+    writeOutcomes(outcomes, found, { enforcer, events: log, isDurable: () => ingestShare.isDurable() }),
   );
-  for (const status of statuses) gate.metrics.apiOutcomes.inc({ result: status });
+  for (const status of statuses) enforcer.metrics.apiOutcomes.inc({ result: status });
   return { statuses, failure: found.failure };
 }

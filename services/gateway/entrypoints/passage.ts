@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { plainProblem, problemType } from '../responses/problem.ts';
 import { exchangeOf, setExchange } from '../transport/connection.ts';
 import type { Exchange } from '../transport/connection.ts';
@@ -20,8 +20,8 @@ const clientLeft = 499;
 
 /** One request on its way through: decided once, metered once, released once. */
 export class Passage implements Exchange {
-  readonly gate: Gate;
-  readonly door: string;
+  readonly enforcer: Enforcer;
+  readonly entrypoint: string;
   readonly reply: FastifyReply;
   readonly startedAt = performance.now();
   verdict: Verdict | null = null;
@@ -37,12 +37,12 @@ export class Passage implements Exchange {
   ended = false;
 
   /** `own`: whether the answer is Tollgate's as long as no other is begun. */
-  constructor(gate: Gate, door: string, reply: FastifyReply, own: boolean) {
-    this.gate = gate;
-    this.door = door;
+  constructor(enforcer: Enforcer, entrypoint: string, reply: FastifyReply, own: boolean) {
+    this.enforcer = enforcer;
+    this.entrypoint = entrypoint;
     this.reply = reply;
     this.own = own;
-    gate.metrics.opened();
+    enforcer.metrics.opened();
     setExchange(reply.raw, this);
     // `close` follows every response that reached its connection, answered or not, exactly once.
     reply.raw.on('close', onClose);
@@ -62,7 +62,7 @@ export class Passage implements Exchange {
   leave(): void {
     if (!this.ended) {
       this.ended = true;
-      this.gate.metrics.closed();
+      this.enforcer.metrics.closed();
       this.end?.();
     }
     this.verdict?.release();
@@ -72,8 +72,12 @@ export class Passage implements Exchange {
   meter(status: number): Promise<void> {
     if (this.metered || this.verdict === null) return settled;
     this.metered = true;
-    const { door, startedAt } = this;
-    return this.gate.meter(this.verdict, { status, latencyMs: performance.now() - startedAt, door });
+    const { entrypoint, startedAt } = this;
+    return this.enforcer.meter(this.verdict, {
+      status,
+      latencyMs: performance.now() - startedAt,
+      entrypoint,
+    });
   }
 }
 

@@ -12,7 +12,7 @@ import {
   writeOwnCors,
 } from '../responses/cors.ts';
 import type { Question } from '../enforcer/decide.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { writeLimitHeaders } from '../responses/headers.ts';
 import { anonymous } from '../enforcer/identify.ts';
 import type { Identified } from '../enforcer/identify.ts';
@@ -25,9 +25,9 @@ import type { Fault } from '../transport/fault.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
 export interface TollgateOptions {
-  readonly gate: Gate;
+  readonly enforcer: Enforcer;
   /** Named in events; an API that uses the plugin in its own process leaves it out. */
-  readonly door?: string;
+  readonly entrypoint?: string;
   /** True where what follows serves `verdict.target`, the normal form, and not the target as it came. */
   readonly rewritten?: boolean;
   /** What makes a request unfit to be served: by default what HTTP/1.1 does not allow. */
@@ -40,19 +40,19 @@ export interface TollgateOptions {
  * one event for each. Register it first and at the root.
  */
 export const tollgate = fastifyPlugin<TollgateOptions>(
-  (app, { gate, door = 'plugin', rewritten = false, faultOf = requestFault }, done) => {
+  (app, { enforcer, entrypoint = 'plugin', rewritten = false, faultOf = requestFault }, done) => {
     holdContinue(app.server);
     app.decorateRequest('tollgate', null);
     app.addHook('onRequest', (request, reply, next) => {
-      const passage = new Passage(gate, door, reply, rewritten);
+      const passage = new Passage(enforcer, entrypoint, reply, rewritten);
       request.tollgate = passage;
       const remote = request.socket.remoteAddress ?? '';
       if (isPreflight(request.method, request.headers)) {
-        const identity = anonymous(gate.addressOf(request.headers, remote));
-        decide({ identity, refusal: null }, passage, request, next, preflightLimits(gate.policy()));
+        const identity = anonymous(enforcer.addressOf(request.headers, remote));
+        decide({ identity, refusal: null }, passage, request, next, preflightLimits(enforcer.policy()));
         return;
       }
-      const who = gate.identify(request.headers, remote);
+      const who = enforcer.identify(request.headers, remote);
       if (who instanceof Promise) {
         who.then((known) => decide(known, passage, request, next)).catch(next);
       } else decide(who, passage, request, next);
@@ -79,7 +79,7 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
       preflight: ApplicableLimits | null = null,
     ): void {
       const fault = faultOf(request.raw);
-      const method = readMethod(request.method, request.headers, gate.policy().requests);
+      const method = readMethod(request.method, request.headers, enforcer.policy().requests);
       const question = {
         who,
         method: typeof method === 'string' ? method : request.method,
@@ -92,8 +92,8 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
         plan: null,
       };
       try {
-        if (preflight === null) gate.settle(question, (verdict) => proceed(verdict, passage, next));
-        else settlePreflight(gate, { ...question, applicable: preflight }, passage, next);
+        if (preflight === null) enforcer.decideWith(question, (verdict) => proceed(verdict, passage, next));
+        else settlePreflight(enforcer, { ...question, applicable: preflight }, passage, next);
       } catch (error) {
         next(asError(error));
       }
@@ -103,15 +103,15 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
 );
 
 function settlePreflight(
-  gate: Gate,
+  enforcer: Enforcer,
   question: Question,
   passage: Passage,
   next: (error?: Error) => void,
 ): void {
-  const { cors } = gate.policy();
+  const { cors } = enforcer.policy();
   // What is answered here needs no permit.
-  gate.settle({ ...question, hold: cors === null }, (verdict) => {
-    if (!passes(verdict)) gate.count(verdict);
+  enforcer.decideWith({ ...question, hold: cors === null }, (verdict) => {
+    if (!passes(verdict)) enforcer.count(verdict);
     proceed(free(verdict), passage, () => {
       if (cors === null) next();
       else answerPreflight(passage.reply, cors);
@@ -136,7 +136,7 @@ function proceed(verdict: Verdict, passage: Passage, next: (error?: Error) => vo
 }
 
 function hold(passage: Passage, delayMs: number, serveIt: () => void): void {
-  passage.gate.metrics.delaySeconds.observe(delayMs / 1000);
+  passage.enforcer.metrics.delaySeconds.observe(delayMs / 1000);
   const timer = setTimeout(() => {
     passage.end = null;
     serveIt();

@@ -6,7 +6,7 @@ import { Pool, errors } from 'undici';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import { createBoundedLog } from '../metering/bounded-log.ts';
 import type { BoundedLog } from '../metering/bounded-log.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { sendFault } from './passage.ts';
 import { tollgate } from './plugin.ts';
 import { plainProblem, problemType } from '../responses/problem.ts';
@@ -21,7 +21,7 @@ import { createWebSockets } from '../websocket/handshake.ts';
 import { clientHeaders, upstreamHeaders } from './forwarded-headers.ts';
 
 export interface ProxyOptions {
-  readonly gate: Gate;
+  readonly enforcer: Enforcer;
   readonly bodyBytesMax: number;
   /** Until the upstream begins to answer. */
   readonly upstreamTimeoutMs: number;
@@ -37,12 +37,14 @@ const connectionsMax = 2_048;
  * request reaches the upstream once or not at all. The upstream may change with the policy; requests under way finish.
  */
 export function registerProxy(app: FastifyInstance, options: ProxyOptions): void {
-  const { gate } = options;
+  const { enforcer } = options;
   const pools = new Map<string, Pool>();
-  const failed = createBoundedLog(gate.logger, gate.clock, () => gate.metrics.logsSuppressed.inc());
+  const failed = createBoundedLog(enforcer.logger, enforcer.clock, () =>
+    enforcer.metrics.logsSuppressed.inc(),
+  );
   const forwarding = { ...options, failed };
   const webSockets = createWebSockets({
-    gate,
+    enforcer,
     upstreamTimeoutMs: options.upstreamTimeoutMs,
     idleTimeoutMs: options.bounds.websocketIdleTimeoutMs,
     onFailed: (reason, { path }) => failed(() => ({ reason, path: path.slice(0, 256) }), 'upstream failed'),
@@ -57,14 +59,14 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
   });
   app.setErrorHandler((error: Error, request, reply) => answerBrokenOff(error, request, reply, failed));
   const faultOf = (request: IncomingMessage): Fault | null => proxyFault(request, options.bodyBytesMax);
-  void app.register(tollgate, { gate, door: 'proxy', rewritten: true, faultOf });
+  void app.register(tollgate, { enforcer, entrypoint: 'proxy', rewritten: true, faultOf });
   app.all('/*', { config: { access: 'decision' } }, async (request, reply) => {
     const verdict = request.tollgate?.verdict ?? null;
     // Without a verdict nothing was decided about, so there is nothing to forward.
     if (verdict === null || verdict.target === null) return fail(reply, 400, 'This request cannot be read.');
     // `OPTIONS *` asks about this server; none of the upstream's paths is meant.
     if (verdict.target.path === '*') return reply.code(204).send();
-    const { upstream } = gate.policy();
+    const { upstream } = enforcer.policy();
     if (upstream === null) {
       return fail(
         reply,
@@ -110,7 +112,7 @@ async function forward(
   verdict: Verdict,
   request: FastifyRequest,
   reply: FastifyReply,
-  { gate, bodyBytesMax, failed }: ProxyOptions & { readonly failed: BoundedLog },
+  { enforcer, bodyBytesMax, failed }: ProxyOptions & { readonly failed: BoundedLog },
 ): Promise<FastifyReply> {
   const passage = request.tollgate;
   const abort = new AbortController();
@@ -121,11 +123,11 @@ async function forward(
     const answer = await pool.request({
       method: request.method,
       path: `${upstream.pathname.replace(/\/$/, '')}${verdict.target?.text ?? '/'}`,
-      headers: upstreamHeaders(gate, request, upstream, verdict),
+      headers: upstreamHeaders(enforcer, request, upstream, verdict),
       body,
       signal: abort.signal,
     });
-    gate.metrics.upstreamSeconds.observe((performance.now() - startedAt) / 1000);
+    enforcer.metrics.upstreamSeconds.observe((performance.now() - startedAt) / 1000);
     if (passage !== null) passage.own = false;
     reply.code(answer.statusCode).headers(clientHeaders(answer.headers));
     if (isEventStream(answer.headers)) reply.raw.once('pipe', () => reply.raw.flushHeaders());

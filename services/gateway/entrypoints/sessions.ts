@@ -7,7 +7,7 @@ import type { SessionKind } from '../../../shared/domain/policy.ts';
 import type { SessionAnswer } from '../../../shared/redis/leases/sessions.ts';
 import type { ApiOptions, ApiServer } from '../listeners/api-server.ts';
 import { problemOfUser, sendProblem, tenantOf } from '../listeners/caller.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { plainProblem } from '../responses/problem.ts';
 import { noBody, sessionAnswer } from './answer-schemas.ts';
 
@@ -39,7 +39,7 @@ interface Holder {
  * it. A session whose heartbeat stays away is free again after its kind's `ttl`. Sessions are counted apart from
  * requests and consume none.
  */
-export function registerSessions(app: ApiServer, { gate, sessions }: ApiOptions): void {
+export function registerSessions(app: ApiServer, { enforcer, sessions }: ApiOptions): void {
   app.post(
     '/v1/sessions',
     {
@@ -55,11 +55,11 @@ export function registerSessions(app: ApiServer, { gate, sessions }: ApiOptions)
       },
     },
     async (request, reply) => {
-      const holder = holderOf(gate, request, reply, request.body);
+      const holder = holderOf(enforcer, request, reply, request.body);
       if (holder === null) return reply;
       const id = request.body.session_id ?? randomUUID();
       const answer = await sessions.acquire(holder.kind, holder.caller, id);
-      if (!answer.done) return refuse(gate, reply, holder, answer);
+      if (!answer.done) return refuse(enforcer, reply, holder, answer);
       return reply
         .code(201)
         .header('location', `/v1/sessions/${id}`)
@@ -81,7 +81,7 @@ export function registerSessions(app: ApiServer, { gate, sessions }: ApiOptions)
       },
     },
     async (request, reply) => {
-      const holder = holderOf(gate, request, reply, request.query);
+      const holder = holderOf(enforcer, request, reply, request.query);
       if (holder === null) return reply;
       const { id } = request.params;
       const answer = await sessions.heartbeat(holder.kind, holder.caller, id);
@@ -105,7 +105,7 @@ export function registerSessions(app: ApiServer, { gate, sessions }: ApiOptions)
       },
     },
     async (request, reply) => {
-      const holder = holderOf(gate, request, reply, request.query);
+      const holder = holderOf(enforcer, request, reply, request.query);
       if (holder === null) return reply;
       await sessions.release(holder.kind, holder.caller, request.params.id);
       return reply.code(204).send();
@@ -114,10 +114,15 @@ export function registerSessions(app: ApiServer, { gate, sessions }: ApiOptions)
 }
 
 /** Whose session of which kind; null where the answer is sent. */
-function holderOf(gate: Gate, request: FastifyRequest, reply: FastifyReply, asked: Asked): Holder | null {
+function holderOf(
+  enforcer: Enforcer,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  asked: Asked,
+): Holder | null {
   const tenantId = tenantOf(request, reply, asked.tenant_id);
   if (tenantId === null || request.caller === null) return null;
-  const { sessions } = gate.policy();
+  const { sessions } = enforcer.policy();
   const kind = asked.kind === undefined ? sessions.values().next().value : sessions.get(asked.kind);
   if (kind === undefined) {
     const known = [...sessions.keys()].join(', ');
@@ -155,13 +160,13 @@ function viewOf(kind: SessionKind, id: string, answer: SessionAnswer): object {
 }
 
 function refuse(
-  gate: Gate,
+  enforcer: Enforcer,
   reply: FastifyReply,
   { kind, caller }: Holder,
   answer: SessionAnswer,
 ): FastifyReply {
   const seconds = Math.max(1, Math.ceil((answer.retryAfterMs ?? kind.ttlMs) / 1000));
-  const { links } = gate.policy();
+  const { links } = enforcer.policy();
   const whose = kind.per.includes('user') ? 'this user' : 'this tenant';
   void reply.header('retry-after', String(seconds));
   sendProblem(reply, {
@@ -177,7 +182,7 @@ function refuse(
     remaining: 0,
     active: answer.active,
     retry_after_seconds: seconds,
-    reset: Math.ceil(gate.clock.now() / 1000) + seconds,
+    reset: Math.ceil(enforcer.clock.now() / 1000) + seconds,
     tenant_id: caller.tenantId,
     documentation_url: links.documentation,
     upgrade_url: links.upgrade,

@@ -45,7 +45,7 @@ const cacheAgeMs = 1_000;
 const cachedTenantsMax = 1_000;
 
 /** `GET /v1/usage`: how the caller's limits stand now, and what today has come to. A failed read is said, never a zero. */
-export function registerUsage(app: ApiServer, { gate, queries }: ApiOptions): void {
+export function registerUsage(app: ApiServer, { enforcer, queries }: ApiOptions): void {
   const recent = new LRUCache<string, Promise<Today>>({ max: cachedTenantsMax, ttl: cacheAgeMs });
   app.get(
     '/v1/usage',
@@ -65,12 +65,12 @@ export function registerUsage(app: ApiServer, { gate, queries }: ApiOptions): vo
       if (tenantId === null || request.caller === null) return reply;
       const { identity } = request.caller;
       const who = { identity: { ...identity, tenantId, service: null }, refusal: null };
-      const zone = gate.records.get(tenantId)?.time_zone ?? null;
+      const zone = enforcer.records.get(tenantId)?.time_zone ?? null;
       let today = recent.get(tenantId);
       if (today === undefined)
-        recent.set(tenantId, (today = readToday(queries.of(tenantId), tenantId, zone, gate.clock.now())));
+        recent.set(tenantId, (today = readToday(queries.of(tenantId), tenantId, zone, enforcer.clock.now())));
       const [verdict, read] = await Promise.all([
-        gate.decide({ who, method: '', url: '/', cost: null, peek: true, hold: false, plan: null }),
+        enforcer.decide({ who, method: '', url: '/', cost: null, peek: true, hold: false, plan: null }),
         today,
       ]);
       if (read.today === null) recent.delete(tenantId);

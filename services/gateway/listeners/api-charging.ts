@@ -5,7 +5,7 @@ import { apiLimitsFor } from '../../../shared/policy/match.ts';
 import { addressPart } from '../../../shared/redis/keys.ts';
 import type { ApiServer } from './api-server.ts';
 import { sendProblem } from './caller.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import type { Identified } from '../enforcer/identify.ts';
 import { bodyBytesMax } from './json-body.ts';
 import { problemOf } from '../responses/problem.ts';
@@ -42,7 +42,7 @@ const tooLargeKnownMs = 60_000;
  * credentials are refused before. A body that was read and did not fit costs nothing, so its size is kept: the next of that
  * caller whose size is not known in advance (chunked or compressed) is refused unread until there is room for as much.
  */
-export function chargeApiRequests(app: ApiServer, gate: Gate): void {
+export function chargeApiRequests(app: ApiServer, enforcer: Enforcer): void {
   const tooLarge = new LRUCache<string, number>({ max: overMax, ttl: tooLargeKnownMs });
   app.addHook('onRequest', async (request, reply) => {
     const { work } = request.routeOptions.config;
@@ -50,10 +50,10 @@ export function chargeApiRequests(app: ApiServer, gate: Gate): void {
     if (work === 'events') {
       const key = isSizeKnown(request) ? null : callerKey(request);
       const bytes = key === null ? 0 : (tooLarge.get(key) ?? 0);
-      if (!(await hasRoom(gate, request, reply, leastWorkOf(request, bytes)))) return reply;
+      if (!(await hasRoom(enforcer, request, reply, leastWorkOf(request, bytes)))) return reply;
       if (key !== null && bytes > 0) tooLarge.delete(key);
     }
-    if (!(await chargeWork(gate, request, reply, oneRequest))) return reply;
+    if (!(await chargeWork(enforcer, request, reply, oneRequest))) return reply;
   });
   app.addHook('onResponse', (request, _reply, done) => {
     const bytes = refusedBytesOf(request);
@@ -88,13 +88,13 @@ function leastWorkOf({ headers }: FastifyRequest, bytesMin: number): readonly Wo
  * Charges a call for a decision that ends without one: its body was read, and no limit it asks about has paid for that. A
  * caller that is over its limit of such calls is refused before its next body is read, until there is room again.
  */
-export function chargeUndecided(app: ApiServer, gate: Gate): void {
+export function chargeUndecided(app: ApiServer, enforcer: Enforcer): void {
   const over = new LRUCache<string, true>({ max: overMax });
   app.addHook('onRequest', async (request, reply) => {
     if (over.size === 0 || !asksForDecision(request)) return;
     const caller = callerKey(request);
     if (caller === null || !over.has(caller)) return;
-    if (!(await hasRoom(gate, request, reply, [oneRequest]))) return reply;
+    if (!(await hasRoom(enforcer, request, reply, [oneRequest]))) return reply;
     over.delete(caller);
   });
   app.addHook('onResponse', async (request) => {
@@ -102,8 +102,8 @@ export function chargeUndecided(app: ApiServer, gate: Gate): void {
     const caller = chargeable(request);
     const key = callerKey(request);
     if (caller === null || key === null) return;
-    const verdict = await decideWork(gate, caller, oneRequest, false);
-    gate.metrics.apiWork.inc({ kind: 'requests', result: passes(verdict) ? 'allowed' : 'limited' });
+    const verdict = await decideWork(enforcer, caller, oneRequest, false);
+    enforcer.metrics.apiWork.inc({ kind: 'requests', result: passes(verdict) ? 'allowed' : 'limited' });
     if (!passes(verdict)) over.set(key, true);
   });
 }
@@ -120,34 +120,34 @@ function callerKey(request: FastifyRequest): string | null {
 
 /** False where the answer is sent: the caller is over the limit of such work, or blocked. */
 export async function chargeWork(
-  gate: Gate,
+  enforcer: Enforcer,
   request: FastifyRequest,
   reply: FastifyReply,
   work: Work,
 ): Promise<boolean> {
   const caller = chargeable(request);
   if (caller === null) return true;
-  const verdict = await decideWork(gate, caller, work, false);
+  const verdict = await decideWork(enforcer, caller, work, false);
   const passed = passes(verdict);
-  gate.metrics.apiWork.inc({ kind: work.kind, result: passed ? 'allowed' : 'limited' }, work.units);
+  enforcer.metrics.apiWork.inc({ kind: work.kind, result: passed ? 'allowed' : 'limited' }, work.units);
   if (!passed) refuse(request, reply, verdict);
   return passed;
 }
 
 /** Looks without taking. A caller without room is refused before its body is read. False where the answer is sent. */
 async function hasRoom(
-  gate: Gate,
+  enforcer: Enforcer,
   request: FastifyRequest,
   reply: FastifyReply,
   work: readonly Work[],
 ): Promise<boolean> {
   const caller = chargeable(request);
   if (caller === null) return true;
-  const verdicts = await Promise.all(work.map((one) => decideWork(gate, caller, one, true)));
+  const verdicts = await Promise.all(work.map((one) => decideWork(enforcer, caller, one, true)));
   const at = verdicts.findIndex((verdict) => !passes(verdict));
   const [refusal, refused] = [verdicts[at], work[at]];
   if (refusal === undefined || refused === undefined) return true;
-  gate.metrics.apiWork.inc({ kind: refused.kind, result: 'limited' }, refused.units);
+  enforcer.metrics.apiWork.inc({ kind: refused.kind, result: 'limited' }, refused.units);
   refuse(request, reply, refusal);
   return false;
 }
@@ -161,14 +161,19 @@ function refuse(request: FastifyRequest, reply: FastifyReply, verdict: Verdict):
   sendProblem(reply, problemOf(verdict));
 }
 
-function decideWork(gate: Gate, who: Identified, { kind, units }: Work, peek: boolean): Promise<Verdict> {
+function decideWork(
+  enforcer: Enforcer,
+  who: Identified,
+  { kind, units }: Work,
+  peek: boolean,
+): Promise<Verdict> {
   const { tenantId, planClaim } = who.identity;
-  const record = tenantId === null ? null : (gate.records.get(tenantId) ?? null);
-  const applicable = apiLimitsFor(gate.policy(), kind, {
+  const record = tenantId === null ? null : (enforcer.records.get(tenantId) ?? null);
+  const applicable = apiLimitsFor(enforcer.policy(), kind, {
     plan: planClaim,
     record,
-    nowMs: gate.clock.now(),
+    nowMs: enforcer.clock.now(),
   });
   const question = { method: '', url: '/', cost: units, peek, hold: false, plan: null };
-  return gate.decide({ who, ...question, applicable });
+  return enforcer.decide({ who, ...question, applicable });
 }

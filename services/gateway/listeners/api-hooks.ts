@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiServer } from './api-server.ts';
 import { sendProblem } from './caller.ts';
 import { answerPreflight, isPreflight, preflightLimits } from '../responses/cors.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { anonymous } from '../enforcer/identify.ts';
 import type { Identified } from '../enforcer/identify.ts';
 import { breakOff } from '../entrypoints/passage.ts';
@@ -16,9 +16,9 @@ import { passes } from '../enforcer/verdict.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
 /** The first hook of the listener, and a synchronous one: the parser may fail in the body of a request at once. */
-export function trackRequests(app: ApiServer, gate: Gate): void {
+export function trackRequests(app: ApiServer, enforcer: Enforcer): void {
   app.addHook('onRequest', (request, reply, next) => {
-    setExchange(reply.raw, new ApiExchange(gate, request, reply));
+    setExchange(reply.raw, new ApiExchange(enforcer, request, reply));
     next();
   });
 }
@@ -36,15 +36,18 @@ export function refuseFaults(app: ApiServer): void {
  * Answers preflights before a caller is looked for: they have none. They cost their address nothing but its preflights.
  * Without `cors` in the policy nothing here is for browsers of other origins.
  */
-export function answerPreflights(app: ApiServer, gate: Gate): void {
+export function answerPreflights(app: ApiServer, enforcer: Enforcer): void {
   app.addHook('onRequest', async (request, reply) => {
     const { method, headers, socket, originalUrl: url } = request;
     if (!isPreflight(method, headers)) return undefined;
-    const policy = gate.policy();
-    const who = { identity: anonymous(gate.addressOf(headers, socket.remoteAddress ?? '')), refusal: null };
+    const policy = enforcer.policy();
+    const who = {
+      identity: anonymous(enforcer.addressOf(headers, socket.remoteAddress ?? '')),
+      refusal: null,
+    };
     const applicable = preflightLimits(policy);
     const question = { who, method, url, cost: null, peek: false, hold: false, plan: null, applicable };
-    const verdict = await gate.decide(question);
+    const verdict = await enforcer.decide(question);
     request.verdict = verdict;
     if (!passes(verdict)) sendProblem(reply, problemOf(verdict));
     else if (policy.cors !== null) answerPreflight(reply, policy.cors);
@@ -69,7 +72,7 @@ export function askForBodies(app: ApiServer): void {
 }
 
 class ApiExchange implements Exchange {
-  readonly gate: Gate;
+  readonly enforcer: Enforcer;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
   #begun = false;
@@ -77,8 +80,8 @@ class ApiExchange implements Exchange {
   /** Found before the caller was. */
   #early: Fault | null = null;
 
-  constructor(gate: Gate, request: FastifyRequest, reply: FastifyReply) {
-    this.gate = gate;
+  constructor(enforcer: Enforcer, request: FastifyRequest, reply: FastifyReply) {
+    this.enforcer = enforcer;
     this.request = request;
     this.reply = reply;
   }
@@ -100,38 +103,38 @@ class ApiExchange implements Exchange {
 
   answer(fault: Fault): Promise<FastifyReply> {
     this.#answering = true;
-    return answerFault(this.gate, this.request, this.reply, fault);
+    return answerFault(this.enforcer, this.request, this.reply, fault);
   }
 }
 
 /** Answers a request that cannot be served. What is left of it is not read. */
 export async function answerFault(
-  gate: Gate,
+  enforcer: Enforcer,
   request: FastifyRequest,
   reply: FastifyReply,
   fault: Fault,
 ): Promise<FastifyReply> {
-  const verdict = await refuseFault(gate, request, reply, fault);
+  const verdict = await refuseFault(enforcer, request, reply, fault);
   if (!reply.sent) sendProblem(reply.header('connection', 'close'), problemOf(verdict));
   return reply;
 }
 
 /** Charges a request that cannot be served to its address; its event is written before the response leaves. */
 export async function refuseFault(
-  gate: Gate,
+  enforcer: Enforcer,
   request: FastifyRequest,
   reply: FastifyReply,
   fault: Fault,
 ): Promise<Verdict> {
   const { method, originalUrl: url, headers, socket } = request;
-  const ip = gate.addressOf(headers, socket.remoteAddress ?? '');
+  const ip = enforcer.addressOf(headers, socket.remoteAddress ?? '');
   // A request that the router could not read was not asked for its caller.
   const caller: Identified | null | undefined = request.caller;
   const who = caller ?? { identity: anonymous(ip), refusal: null };
   const question = { who, method, url, cost: null, peek: true, hold: false, plan: null };
-  const verdict = await gate.decide({ ...question, unreadable: fault });
+  const verdict = await enforcer.decide({ ...question, unreadable: fault });
   request.verdict = verdict;
   const { status } = problemOf(verdict);
-  await gate.meter(verdict, { status, latencyMs: reply.elapsedTime, door: 'api' });
+  await enforcer.meter(verdict, { status, latencyMs: reply.elapsedTime, entrypoint: 'api' });
   return verdict;
 }

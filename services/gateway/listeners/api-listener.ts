@@ -28,7 +28,7 @@ import { registerMeters } from '../entrypoints/meters.ts';
 import { registerOutcomes } from '../entrypoints/outcomes.ts';
 import { registerSessions } from '../entrypoints/sessions.ts';
 import { registerUsage } from '../entrypoints/usage.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { limitHeaders } from '../responses/headers.ts';
 import type { ResponseHeaders } from '../responses/headers.ts';
 import { anonymous } from '../enforcer/identify.ts';
@@ -42,9 +42,9 @@ const openRoutes = ['GET /v1/authz', '* /v1/ext-authz', '* /v1/ext-authz/*', 'GE
 
 /** The listener that answers about limits: what API servers, proxies and tenants ask instead of sending traffic through. */
 export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
-  const { gate } = options;
+  const { enforcer } = options;
   const app = fastify({
-    ...serverOptions(gate, 'api', options.bounds),
+    ...serverOptions(enforcer, 'api', options.bounds),
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: paramLengthMax },
     // A number sent as text or an unknown key is a mistake of the caller's, and is told so.
@@ -52,9 +52,9 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
     // The router's own errors pass no hook, so the headers are written here.
     frameworkErrors: (error, request, reply) => {
       const fault = { status: error.statusCode ?? 400, detail: `${error.message}.` };
-      void refuseFault(gate, request, reply, fault).then((verdict) => {
+      void refuseFault(enforcer, request, reply, fault).then((verdict) => {
         reply.header('connection', 'close').headers(limitHeaders(verdict));
-        const { cors } = gate.policy();
+        const { cors } = enforcer.policy();
         if (cors !== null) writeOwnCors(cors, reply);
         sendProblem(reply, problemOf(verdict));
       });
@@ -64,25 +64,25 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   registerJsonBody(app);
   app.decorateRequest('caller', null);
   app.decorateRequest('verdict', null);
-  trackRequests(app, gate);
-  answerPreflights(app, gate);
+  trackRequests(app, enforcer);
+  answerPreflights(app, enforcer);
   app.addHook('onRequest', async (request) => {
-    request.caller = await gate.identify(request.headers, request.socket.remoteAddress ?? '');
+    request.caller = await enforcer.identify(request.headers, request.socket.remoteAddress ?? '');
   });
   refuseFaults(app);
-  guardRoutes(app, { listener: 'api', openRoutes, guards: { credential: requireCredential(gate) } });
+  guardRoutes(app, { listener: 'api', openRoutes, guards: { credential: requireCredential(enforcer) } });
   declareAccess(app, 'credential');
-  chargeApiRequests(app, gate);
-  chargeUndecided(app, gate);
+  chargeApiRequests(app, enforcer);
+  chargeUndecided(app, enforcer);
   askForBodies(app);
-  addLimitHeaders(app, gate);
+  addLimitHeaders(app, enforcer);
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500;
-    if (status >= 500) gate.logger.error({ err: error }, `request failed: ${error.message}`);
+    if (status >= 500) enforcer.logger.error({ err: error }, `request failed: ${error.message}`);
     const detail = status >= 500 ? 'Something went wrong here.' : detailOf(error);
     // Where the decision would have charged the caller, a request that does not get as far is charged like any unreadable one.
     if (status < 500 && request.routeOptions.config.access === 'decision')
-      return answerFault(gate, request, reply, { status, detail });
+      return answerFault(enforcer, request, reply, { status, detail });
     sendProblem(reply, plainProblem(status, detail));
     return reply;
   });
@@ -94,13 +94,13 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   });
   await describeApi(app, apiDescription);
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
-  registerCheck(app, gate);
-  registerAuthz(app, gate);
-  registerEnvoyAuthorization(app, gate);
+  registerCheck(app, enforcer);
+  registerAuthz(app, enforcer);
+  registerEnvoyAuthorization(app, enforcer);
   registerEvents(app, options);
   registerUsage(app, options);
   registerMeters(app, options);
-  registerLimits(app, gate);
+  registerLimits(app, enforcer);
   registerDecisions(app, options);
   registerOutcomes(app, options);
   registerSessions(app, options);
@@ -116,23 +116,28 @@ function addMethods(app: ApiServer): void {
 }
 
 /** Every answer, errors included, says how its caller's limits stand; where no decision was made it looks them up. */
-function addLimitHeaders(app: ApiServer, gate: Gate): void {
+function addLimitHeaders(app: ApiServer, enforcer: Enforcer): void {
   app.addHook('onSend', async (request, reply, payload) => {
-    reply.headers(request.verdict === null ? await headersOf(gate, request) : limitHeaders(request.verdict));
-    const { cors } = gate.policy();
+    reply.headers(
+      request.verdict === null ? await headersOf(enforcer, request) : limitHeaders(request.verdict),
+    );
+    const { cors } = enforcer.policy();
     if (cors !== null) writeOwnCors(cors, reply);
     return payload;
   });
 }
 
 /** Of a peek: nothing was decided, so there is no decision to look up and nothing to wait for. */
-async function headersOf(gate: Gate, { caller, headers, socket }: FastifyRequest): Promise<ResponseHeaders> {
+async function headersOf(
+  enforcer: Enforcer,
+  { caller, headers, socket }: FastifyRequest,
+): Promise<ResponseHeaders> {
   const who = caller ?? {
-    identity: anonymous(gate.addressOf(headers, socket.remoteAddress ?? '')),
+    identity: anonymous(enforcer.addressOf(headers, socket.remoteAddress ?? '')),
     refusal: null,
   };
   const peek = { method: '', url: '/', cost: null, peek: true, hold: false, plan: null };
-  const found = limitHeaders(await gate.decide({ who, ...peek }));
+  const found = limitHeaders(await enforcer.decide({ who, ...peek }));
   delete found['x-tollgate-decision'];
   delete found['retry-after'];
   return found;

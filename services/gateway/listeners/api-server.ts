@@ -4,13 +4,13 @@ import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fasti
 import type { QueryShares } from '../../../shared/clickhouse/query-shares.ts';
 import type { TimeBounds } from '../../../shared/domain/events/bounds.ts';
 import type { Sessions } from '../../../shared/redis/leases/sessions.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import type { EventGroups } from '../ingest/event-groups.ts';
 import type { IngestShare } from '../ingest/ingest-share.ts';
 import type { EventLog } from '../metering/meter.ts';
 import type { TransportBounds } from '../transport/bounds.ts';
 
-/** What the doors of the api listener are registered on: schemas give the types. */
+/** What the entrypoints of the api listener are registered on: schemas give the types. */
 export type ApiServer = FastifyInstance<
   RawServerDefault,
   IncomingMessage,
@@ -20,7 +20,7 @@ export type ApiServer = FastifyInstance<
 >;
 
 export interface ApiOptions {
-  readonly gate: Gate;
+  readonly enforcer: Enforcer;
   readonly bounds: TransportBounds;
   readonly events: EventLog;
   readonly ingestShare: IngestShare;

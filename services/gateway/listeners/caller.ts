@@ -4,7 +4,7 @@ import type { Identity } from '../../../shared/domain/identity.ts';
 import { badCredential } from '../../../shared/identity/refusal.ts';
 import type { CredentialRefusal } from '../../../shared/identity/refusal.ts';
 import type { Guard } from '../../../shared/runtime/http/access.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { retryAfterSeconds } from '../responses/headers.ts';
 import type { Identified } from '../enforcer/identify.ts';
 import { credentialProblem, plainProblem, problemType } from '../responses/problem.ts';
@@ -21,27 +21,27 @@ declare module 'fastify' {
 }
 
 /** Guard of the API: sends the answer where the caller has no verified credential. */
-export function requireCredential(gate: Gate): Guard {
+export function requireCredential(enforcer: Enforcer): Guard {
   return (request, reply) => {
     const { caller } = request;
     if (caller === null) throw new TypeError('A guard runs after its caller is known.');
-    if (caller.refusal !== null) return sendRefused(reply, caller.refusal, gate);
-    return caller.identity.method === 'anonymous' ? refuseAnonymous(request, reply, gate) : undefined;
+    if (caller.refusal !== null) return sendRefused(reply, caller.refusal, enforcer);
+    return caller.identity.method === 'anonymous' ? refuseAnonymous(request, reply, enforcer) : undefined;
   };
 }
 
 async function refuseAnonymous(
   request: FastifyRequest,
   reply: FastifyReply,
-  gate: Gate,
+  enforcer: Enforcer,
 ): Promise<FastifyReply> {
   const detail = 'Credentials are needed: a bearer token, an API key or a service token.';
-  request.caller = await gate.refuse(callerOf(request).ip, detail);
-  return sendRefused(reply, request.caller.refusal ?? badCredential(detail), gate);
+  request.caller = await enforcer.refuse(callerOf(request).ip, detail);
+  return sendRefused(reply, request.caller.refusal ?? badCredential(detail), enforcer);
 }
 
-function sendRefused(reply: FastifyReply, refusal: CredentialRefusal, gate: Gate): FastifyReply {
-  const problem = credentialProblem(refusal, gate.policy());
+function sendRefused(reply: FastifyReply, refusal: CredentialRefusal, enforcer: Enforcer): FastifyReply {
+  const problem = credentialProblem(refusal, enforcer.policy());
   const seconds = refusal.status === 429 ? retryAfterSeconds(refusal.state.retryAfterMs) : null;
   if (seconds !== null) void reply.header('retry-after', String(seconds));
   sendProblem(reply, problem);

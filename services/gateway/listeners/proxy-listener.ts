@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyHttpOptions } from 'fastify';
 import { guardRoutes } from '../../../shared/runtime/http/access.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { registerProxy } from '../entrypoints/proxy.ts';
 import type { ProxyOptions } from '../entrypoints/proxy.ts';
 import type { TransportBounds } from '../transport/bounds.ts';
@@ -12,7 +12,7 @@ import { createListener } from '../transport/listener.ts';
 /** The listener that checks every path and passes it on. */
 export function createProxyServer(options: ProxyOptions): FastifyInstance {
   const app = fastify({
-    ...serverOptions(options.gate, 'proxy', options.bounds, true),
+    ...serverOptions(options.enforcer, 'proxy', options.bounds, true),
     // One route serves everything: the router would only lose what it cannot read, and the upstream decides that.
     rewriteUrl: () => '/',
     exposeHeadRoutes: false,
@@ -27,13 +27,13 @@ export function createProxyServer(options: ProxyOptions): FastifyInstance {
 }
 
 export function serverOptions(
-  gate: Gate,
-  door: string,
+  enforcer: Enforcer,
+  entrypoint: string,
   bounds: TransportBounds,
   upgrades = false,
 ): FastifyHttpOptions<Server> {
   return {
-    serverFactory: (serve) => createListener(gate, door, bounds, serve, upgrades),
+    serverFactory: (serve) => createListener(enforcer, entrypoint, bounds, serve, upgrades),
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     // `createListener` answers client errors.

@@ -4,14 +4,14 @@ import type { ServiceDefinition, ServerUnaryCall, sendUnaryData } from '@grpc/gr
 import { loadSync } from '@grpc/proto-loader';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import { authorityOf } from '../../../shared/runtime/http/listen-address.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { authorize } from '../entrypoints/envoy/authorization.ts';
 import type { CheckRequest } from '../entrypoints/envoy/authorization.ts';
 import type { RateLimitRequest } from '../entrypoints/envoy/descriptors.ts';
 import { limitRate } from '../entrypoints/envoy/rate-limit.ts';
 
 export interface EnvoyOptions {
-  readonly gate: Gate;
+  readonly enforcer: Enforcer;
   readonly host: string;
   readonly port: number;
   /** What a call of the rate limit service waits for Redis before this node decides by itself. */
@@ -37,13 +37,15 @@ const closeGraceMs = 2_000;
  * For private networks: whoever reaches the port can spend any tenant's units.
  */
 export async function listenEnvoy(options: EnvoyOptions): Promise<EnvoyServer> {
-  const { gate, host, port, rateLimitWaitMsMax } = options;
+  const { enforcer, host, port, rateLimitWaitMsMax } = options;
   const server = new Server({ 'grpc.max_receive_message_length': messageBytesMax });
   server.addService(serviceOf('ratelimit.proto', ['ratelimit', 'v3', 'RateLimitService']), {
-    shouldRateLimit: unary(gate, (request: RateLimitRequest) => limitRate(gate, request, rateLimitWaitMsMax)),
+    shouldRateLimit: unary(enforcer, (request: RateLimitRequest) =>
+      limitRate(enforcer, request, rateLimitWaitMsMax),
+    ),
   });
   server.addService(serviceOf('authorization.proto', ['auth', 'v3', 'Authorization']), {
-    check: unary(gate, (request: CheckRequest) => authorize(gate, request)),
+    check: unary(enforcer, (request: CheckRequest) => authorize(enforcer, request)),
   });
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(authorityOf(host, port), ServerCredentials.createInsecure(), (error, at) => {
@@ -54,7 +56,7 @@ export async function listenEnvoy(options: EnvoyOptions): Promise<EnvoyServer> {
   return { port: bound, close: () => closeServer(server) };
 }
 
-function unary<Request>(gate: Gate, handle: Handler<Request>) {
+function unary<Request>(enforcer: Enforcer, handle: Handler<Request>) {
   return (call: ServerUnaryCall<Request, object>, answer: sendUnaryData<object>): void => {
     handle(call.request).then(
       (made) => {
@@ -62,7 +64,7 @@ function unary<Request>(gate: Gate, handle: Handler<Request>) {
         else answer(made);
       },
       (error: unknown) => {
-        gate.logger.error({ err: error }, `a call of Envoy failed: ${messageOf(error)}`);
+        enforcer.logger.error({ err: error }, `a call of Envoy failed: ${messageOf(error)}`);
         answer({ code: status.INTERNAL, details: 'The decision failed; the log of the gateway says why.' });
       },
     );

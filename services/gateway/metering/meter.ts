@@ -9,7 +9,7 @@ import type { Weigh } from './event-sampling.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** Where events go: see `Spool`, of which this is the part that a door needs. */
+/** Where events go: see `Spool`, of which this is the part that an entrypoint needs. */
 export interface EventLog {
   /** Numbers the event and takes it; durable once `flushed()` resolves. */
   append(eventAt: (sequence: number) => UsageCloudEvent): number;
@@ -19,7 +19,7 @@ export interface EventLog {
 export interface Answered {
   readonly status: number;
   readonly latencyMs: number;
-  readonly door: string;
+  readonly entrypoint: string;
 }
 
 /** Resolves when the event is safe: only then may the response leave. Never rejects. */
@@ -47,7 +47,7 @@ export function createMeter(
 ): Meter {
   const source = `tollgate/${node}`;
   return (verdict, answered) => {
-    metrics.answered(answered.door, answered.status);
+    metrics.answered(answered.entrypoint, answered.status);
     const weight = weigh(verdict);
     if (weight === 0) {
       metrics.eventsSampledOut.inc();
@@ -115,7 +115,7 @@ interface Place {
 
 function eventOf(
   verdict: Verdict,
-  { status, latencyMs, door }: Answered,
+  { status, latencyMs, entrypoint }: Answered,
   { source, node, sequence, weight }: Place,
 ): RequestEvent {
   const { decision, identity, plan, route, units, method, path, atMs } = verdict;
@@ -147,7 +147,7 @@ function eventOf(
       degraded: decision.degraded,
       client_ip: identity.ip.slice(0, addressLengthMax),
       service: identity.service ?? '',
-      door,
+      entrypoint,
       ...(weight === 1 ? noWeight : { sample_weight: weight }),
     },
   };

@@ -37,7 +37,7 @@ export async function findDecisions(
   if (open.length === 0) return { own, unread: new Set(), failure: null };
   try {
     const tenantId = caller.service === null ? (caller.tenantId ?? anonymousTenant) : null;
-    const stored = await requestsByIds(clickhouse, open, { tenantId, doors: askedThrough, nowMs });
+    const stored = await requestsByIds(clickhouse, open, { tenantId, entrypoints: askedThrough, nowMs });
     for (const decision of stored) {
       if (!isOwn(decision, caller)) continue;
       checked.add(decision);

@@ -3,7 +3,7 @@ import { amendEventType } from '../../../shared/domain/correction.ts';
 import type { CorrectionData } from '../../../shared/domain/correction.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import type { EventLog } from '../metering/meter.ts';
 import type { CheckedDecision } from './checked-decisions.ts';
 import type { FoundDecisions } from './find-decisions.ts';
@@ -28,7 +28,7 @@ export function isExpired(id: string, nowMs: number): boolean {
 }
 
 export interface OutcomeWriting {
-  readonly gate: Gate;
+  readonly enforcer: Enforcer;
   readonly events: EventLog;
   /** Whether what is flushed survives a crash of this process. */
   readonly isDurable: () => boolean;
@@ -44,29 +44,32 @@ export interface OutcomeWriting {
 export async function writeOutcomes(
   outcomes: readonly Outcome[],
   found: FoundDecisions,
-  { gate, events, isDurable }: OutcomeWriting,
+  { enforcer, events, isDurable }: OutcomeWriting,
 ): Promise<OutcomeStatus[]> {
   const statuses = outcomes.map((outcome): OutcomeStatus => {
-    if (isExpired(outcome.id, gate.clock.now())) return 'expired';
+    if (isExpired(outcome.id, enforcer.clock.now())) return 'expired';
     if (found.unread.has(outcome.id)) return 'unavailable';
     const decision = found.own.get(outcome.id);
     if (decision === undefined) return 'unknown';
     const said = `${outcome.status} ${outcome.latencyMs}`;
-    if (gate.checked.isReported(decision.id, said)) return 'accepted';
+    if (enforcer.checked.isReported(decision.id, said)) return 'accepted';
     try {
-      events.append(() => eventOf(decision, outcome, `tollgate/${gate.node}`, gate.clock.now()));
+      events.append(() => eventOf(decision, outcome, `tollgate/${enforcer.node}`, enforcer.clock.now()));
     } catch (error) {
-      gate.logger.error({ err: error, decision: decision.id }, `outcome not written: ${messageOf(error)}`);
+      enforcer.logger.error(
+        { err: error, decision: decision.id },
+        `outcome not written: ${messageOf(error)}`,
+      );
       return 'unavailable';
     }
-    gate.checked.reported(decision.id, said);
+    enforcer.checked.reported(decision.id, said);
     return 'accepted';
   });
   await events.flushed();
   if (isDurable()) return statuses;
   return statuses.map((status, index) => {
     if (status !== 'accepted') return status;
-    gate.checked.forgetOutcome(outcomes[index]?.id ?? '');
+    enforcer.checked.forgetOutcome(outcomes[index]?.id ?? '');
     return 'unavailable';
   });
 }

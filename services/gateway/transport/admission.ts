@@ -2,7 +2,7 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { addressPart } from '../../../shared/redis/keys.ts';
 import { remoteAddress } from '../../../shared/identity/client-address.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import type { TransportBounds } from './bounds.ts';
 import type { Fault } from './fault.ts';
 import { answerOnSocket, unknownRequest } from './socket-answer.ts';
@@ -19,8 +19,8 @@ const refusingMax = 256;
  */
 export function boundConnections(
   server: Server,
-  gate: Gate,
-  door: string,
+  enforcer: Enforcer,
+  entrypoint: string,
   bounds: AdmissionBounds,
   onRefused: () => void,
 ): void {
@@ -45,7 +45,7 @@ export function boundConnections(
     if (open > bounds.connectionsMax) {
       return { status: 503, detail: 'Too many connections are open here.', retryAfterSeconds: 1 };
     }
-    if (ofAddress <= bounds.connectionsPerAddressMax || gate.trusts(remote)) return null;
+    if (ofAddress <= bounds.connectionsPerAddressMax || enforcer.trusts(remote)) return null;
     const detail = `More than ${bounds.connectionsPerAddressMax} connections are open from this address.`;
     return { status: 429, detail, retryAfterSeconds: 1 };
   }
@@ -58,7 +58,7 @@ export function boundConnections(
     }
     refusing += 1;
     socket.once('close', () => (refusing -= 1));
-    answerOnSocket(gate, door, socket, unknownRequest(gate, socket, fault));
+    answerOnSocket(enforcer, entrypoint, socket, unknownRequest(enforcer, socket, fault));
   }
 
   function leave(address: string): void {

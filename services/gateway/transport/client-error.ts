@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import type { Fault } from './fault.ts';
 import { afterResponse, connectionOf, failRequest } from './connection.ts';
 import { discard } from './linger.ts';
@@ -16,7 +16,12 @@ const answered = new WeakSet<Socket>();
  * Answers what Node's parser gave up on. Where the error is in the body of a request under way, that request gets the
  * answer; where responses to earlier requests of the connection are still on their way, the answer follows them.
  */
-export function answerClientError(gate: Gate, door: string, error: ClientError, socket: Socket): void {
+export function answerClientError(
+  enforcer: Enforcer,
+  entrypoint: string,
+  error: ClientError,
+  socket: Socket,
+): void {
   if (answered.has(socket)) return;
   if (error.code === 'ECONNRESET' || !socket.writable || hasLeft(error, socket)) {
     socket.destroy();
@@ -29,7 +34,8 @@ export function answerClientError(gate: Gate, door: string, error: ClientError, 
   if (connection?.request?.complete === false) failRequest(connection, fault);
   else
     afterResponse(socket, () => {
-      if (socket.writable) answerOnSocket(gate, door, socket, unknownRequest(gate, socket, fault));
+      if (socket.writable)
+        answerOnSocket(enforcer, entrypoint, socket, unknownRequest(enforcer, socket, fault));
     });
 }
 

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { boundConnections } from './admission.ts';
 import type { TransportBounds } from './bounds.ts';
 import { answerClientError } from './client-error.ts';
@@ -25,8 +25,8 @@ export const allowedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
  * limit headers and has its event, and is charged to its address.
  */
 export function createListener(
-  gate: Gate,
-  door: string,
+  enforcer: Enforcer,
+  entrypoint: string,
   bounds: TransportBounds,
   serve: RequestListener,
   upgrades: boolean,
@@ -46,30 +46,39 @@ export function createListener(
   );
   // Those beyond a maximum would be dropped unseen; the size of the section bounds their number.
   server.maxHeadersCount = 0;
-  const { connectionsEnded } = gate.metrics;
-  boundConnections(server, gate, door, bounds, () => connectionsEnded.inc({ door, reason: 'refused' }));
+  const { connectionsEnded } = enforcer.metrics;
+  boundConnections(server, enforcer, entrypoint, bounds, () =>
+    connectionsEnded.inc({ entrypoint, reason: 'refused' }),
+  );
   const connections = trackConnections(server);
-  const pace = keepPace(connections, bounds, (reason) => connectionsEnded.inc({ door, reason }));
+  const pace = keepPace(connections, bounds, (reason) => connectionsEnded.inc({ entrypoint, reason }));
   server.on('close', () => pace.close());
   holdContinue(server);
   server.on('connection', lingerOnClose);
   allowHalfClose(server);
-  server.on('clientError', (error, socket) => answerClientError(gate, door, error, asSocket(socket)));
+  server.on('clientError', (error, socket) =>
+    answerClientError(enforcer, entrypoint, error, asSocket(socket)),
+  );
   server.on('upgrade', (request, stream, head) => {
     const socket = asSocket(stream);
     afterResponse(socket, () => serveUpgrade(server, request, socket, head));
   });
-  server.on('connect', (request, socket) => refuseConnect(gate, door, request, asSocket(socket)));
+  server.on('connect', (request, socket) => refuseConnect(enforcer, entrypoint, request, asSocket(socket)));
   return server;
 }
 
 /** A gateway stands before one API: it opens no tunnels. */
-function refuseConnect(gate: Gate, door: string, request: IncomingMessage, socket: Socket): void {
+function refuseConnect(
+  enforcer: Enforcer,
+  entrypoint: string,
+  request: IncomingMessage,
+  socket: Socket,
+): void {
   const fault = { status: 405, detail: 'CONNECT is not served here.', allow: allowedMethods };
   const { method = '', url = '' } = request;
-  Promise.resolve(gate.identify(request.headers, socket.remoteAddress ?? ''))
+  Promise.resolve(enforcer.identify(request.headers, socket.remoteAddress ?? ''))
     .then((who) => {
-      afterResponse(socket, () => answerOnSocket(gate, door, socket, { who, method, url, fault }));
+      afterResponse(socket, () => answerOnSocket(enforcer, entrypoint, socket, { who, method, url, fault }));
     })
     .catch(() => socket.destroy());
 }

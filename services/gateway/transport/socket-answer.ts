@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { limitHeaders } from '../responses/headers.ts';
 import { anonymous } from '../enforcer/identify.ts';
 import type { Identified } from '../enforcer/identify.ts';
@@ -21,16 +21,21 @@ export interface Unserved {
  * Answers on a socket that the HTTP server has given up or never took: limit headers, a problem, an event. Charged to
  * the address alone (see `ChargeInvalid`). The connection ends with it.
  */
-export function answerOnSocket(gate: Gate, door: string, socket: Socket, unserved: Unserved): void {
+export function answerOnSocket(
+  enforcer: Enforcer,
+  entrypoint: string,
+  socket: Socket,
+  unserved: Unserved,
+): void {
   const startedAt = performance.now();
   const { who, method, url, fault } = unserved;
   socket.on('error', () => socket.destroy());
-  gate
+  enforcer
     .decide({ who, method, url, unreadable: fault, cost: null, peek: true, hold: false, plan: null })
     .then(async (verdict) => {
       const latencyMs = performance.now() - startedAt;
       const problem = problemOf(verdict);
-      await gate.meter(verdict, { status: problem.status, latencyMs, door });
+      await enforcer.meter(verdict, { status: problem.status, latencyMs, entrypoint });
       if (!socket.writable) return;
       socket.write(responseText(verdict, problem, fault));
       endAndDiscard(socket);
@@ -39,8 +44,8 @@ export function answerOnSocket(gate: Gate, door: string, socket: Socket, unserve
 }
 
 /** Of a connection whose request cannot be read only the address is known. */
-export function unknownRequest(gate: Gate, socket: Socket, fault: Fault): Unserved {
-  const ip = gate.addressOf({}, socket.remoteAddress ?? '');
+export function unknownRequest(enforcer: Enforcer, socket: Socket, fault: Fault): Unserved {
+  const ip = enforcer.addressOf({}, socket.remoteAddress ?? '');
   return { who: { identity: anonymous(ip), refusal: null }, method: '', url: '', fault };
 }
 

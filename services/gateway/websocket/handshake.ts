@@ -7,7 +7,7 @@ import { messageOf } from '../../../shared/runtime/errors.ts';
 import { clientHeaders, upstreamHeaders } from '../entrypoints/forwarded-headers.ts';
 import type { ForwardedHeaders } from '../entrypoints/forwarded-headers.ts';
 import { blockOf } from '../enforcer/decide.ts';
-import type { Gate } from '../enforcer/enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { holdBack } from '../entrypoints/hold-back.ts';
 import { limitHeaders } from '../responses/headers.ts';
 import { sendFault } from '../entrypoints/passage.ts';
@@ -21,7 +21,7 @@ import { startRelay } from './relay.ts';
 import type { Relay } from './relay.ts';
 
 export interface WebSocketOptions {
-  readonly gate: Gate;
+  readonly enforcer: Enforcer;
   readonly upstreamTimeoutMs: number;
   readonly idleTimeoutMs: number;
   /** Told of what could not be reached. */
@@ -50,7 +50,7 @@ const blockCheckMs = 500;
  * its event has the status 101. Messages are charged where the route says so.
  */
 export function createWebSockets(options: WebSocketOptions): WebSockets {
-  const { gate, idleTimeoutMs, onFailed } = options;
+  const { enforcer, idleTimeoutMs, onFailed } = options;
   const open = new Map<Relay, Verdict>();
   const timer = setInterval(refuseBlocked, blockCheckMs);
   timer.unref();
@@ -114,7 +114,7 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
   function refuseBlocked(): void {
     for (const [relay, { identity }] of open) {
       if (identity.tenantId === null || identity.service !== null) continue;
-      const block = blockOf(gate.records.get(identity.tenantId) ?? null, gate.clock.now());
+      const block = blockOf(enforcer.records.get(identity.tenantId) ?? null, enforcer.clock.now());
       if (block === null) continue;
       open.delete(relay);
       relay.refuse(blockDetail(block));
@@ -125,13 +125,13 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
     const cost = verdict.route?.messageCost ?? null;
     // Services pass without a limit, and the units of their messages are nobody's.
     if (cost === null) return null;
-    return () => chargeMessage(gate, verdict, request, cost);
+    return () => chargeMessage(enforcer, verdict, request, cost);
   }
 }
 
 /** Each message is decided about and written down as a request of its own, with the units that the policy names. */
 async function chargeMessage(
-  gate: Gate,
+  enforcer: Enforcer,
   { identity, method }: Verdict,
   { originalUrl: url }: FastifyRequest,
   cost: number,
@@ -139,12 +139,12 @@ async function chargeMessage(
   const startedAt = performance.now();
   const who = { identity, refusal: null };
   const decision = { cost, peek: false, hold: false, plan: null };
-  const verdict = await gate.decide({ who, method, url, rewritten: true, ...decision });
+  const verdict = await enforcer.decide({ who, method, url, rewritten: true, ...decision });
   const allowed = passes(verdict);
   const latencyMs = performance.now() - startedAt;
-  await gate.meter(verdict, { status: allowed ? 200 : 429, latencyMs, door: 'websocket' });
+  await enforcer.meter(verdict, { status: allowed ? 200 : 429, latencyMs, entrypoint: 'websocket' });
   if (!allowed) return problemOf(verdict).detail;
-  await holdBack(gate, verdict);
+  await holdBack(enforcer, verdict);
   return null;
 }
 
@@ -154,11 +154,11 @@ function handshakeTo(
   upstream: URL,
   verdict: Verdict,
   request: FastifyRequest,
-  { gate, upstreamTimeoutMs }: WebSocketOptions,
+  { enforcer, upstreamTimeoutMs }: WebSocketOptions,
 ): ClientRequest {
   const send = upstream.protocol === 'https:' ? httpsRequest : httpRequest;
   const headers = {
-    ...upstreamHeaders(gate, request, upstream, verdict),
+    ...upstreamHeaders(enforcer, request, upstream, verdict),
     connection: 'Upgrade',
     upgrade: 'websocket',
   };

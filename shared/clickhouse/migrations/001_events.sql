@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS {database}.stored_events {on_cluster}
     degraded        Bool                               CODEC(ZSTD(1)),
     client_ip       LowCardinality(String)             CODEC(ZSTD(3)),
     service         LowCardinality(String)             CODEC(ZSTD(1)),
-    door            LowCardinality(String)             CODEC(ZSTD(1)),
+    entrypoint            LowCardinality(String)             CODEC(ZSTD(1)),
     properties      Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     ingested_at     DateTime64(3, 'UTC')               CODEC(Delta(8), ZSTD(1)),
     kafka_partition UInt16                             CODEC(ZSTD(1)),
@@ -78,7 +78,7 @@ SELECT
     time, tenant_id, user_id, plan,
     if(source = '', concat('tollgate/', node), source) AS source,
     type, method, route, path, status, decision, limited_by, units, cost,
-    latency_ms, check_us, node, sequence, degraded, client_ip, service, door, ingested_at, properties,
+    latency_ms, check_us, node, sequence, degraded, client_ip, service, entrypoint, ingested_at, properties,
     kafka_partition, kafka_offset
 FROM {database}.stored_events FINAL
 WHERE NOT voided

@@ -9,7 +9,7 @@ SELECT
     time, tenant_id, user_id, plan,
     if(source = '', concat('tollgate/', node), source) AS source,
     type, method, route, path, status, decision, limited_by, units, cost_exact AS cost,
-    latency_ms, check_us, node, sequence, degraded, client_ip, service, door, ingested_at, properties,
+    latency_ms, check_us, node, sequence, degraded, client_ip, service, entrypoint, ingested_at, properties,
     kafka_partition, kafka_offset
 FROM {database}.stored_events FINAL
 WHERE NOT voided

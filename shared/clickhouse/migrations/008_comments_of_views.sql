@@ -22,7 +22,7 @@ ALTER TABLE {database}.usage_events {on_cluster}
     COMMENT COLUMN degraded 'True when the gateway decided without Redis',
     COMMENT COLUMN client_ip 'Address of the caller',
     COMMENT COLUMN service 'Internal service whose token let the call bypass the limits; empty for all others',
-    COMMENT COLUMN door 'How it came in: proxy, plugin, check, authz, rls, events',
+    COMMENT COLUMN entrypoint 'How it came in: proxy, plugin, check, authz, rls, events',
     COMMENT COLUMN ingested_at 'When the aggregator stored it (UTC, milliseconds)',
     COMMENT COLUMN properties 'Fields of the data of an API server''s event that have no column of their own, as text',
     COMMENT COLUMN kafka_partition 'Partition of the usage topic',

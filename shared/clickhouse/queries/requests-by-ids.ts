@@ -14,7 +14,7 @@ export interface RequestsQuestion {
   /** Null: of all tenants. */
   readonly tenantId: string | null;
   /** How the request came in. */
-  readonly doors: readonly string[];
+  readonly entrypoints: readonly string[];
   /** Unix milliseconds: a later request does not exist yet, and no query asks for it. */
   readonly nowMs: number;
 }
@@ -28,7 +28,7 @@ const spanMsMax = 3_600_000;
 export async function requestsByIds(
   clickhouse: ClickHouseReader,
   ids: readonly string[],
-  { tenantId, doors, nowMs }: RequestsQuestion,
+  { tenantId, entrypoints, nowMs }: RequestsQuestion,
 ): Promise<RequestPlace[]> {
   const found: RequestPlace[] = [];
   for (const some of inSpans(ids, nowMs + slackMs)) {
@@ -38,13 +38,13 @@ export async function requestsByIds(
       FROM stored_events
       WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
         AND id_b IN (${some.map(({ idB }) => String(BigInt(idB))).join(',')})
-        AND type = {type:String} AND door IN {doors:Array(String)}
+        AND type = {type:String} AND entrypoint IN {entrypoints:Array(String)}
         ${tenantId === null ? '' : 'AND tenant_id = {tenant:String}'}`,
       {
         from: (some[0]?.ms ?? 0) - slackMs,
         to: (some.at(-1)?.ms ?? 0) + slackMs,
         type: requestEventType,
-        doors,
+        entrypoints,
         ...(tenantId === null ? {} : { tenant: tenantId }),
       },
     );

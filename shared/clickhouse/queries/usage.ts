@@ -108,7 +108,7 @@ export interface UsageEventRow {
   readonly degraded: boolean;
   readonly client_ip: string;
   readonly service: string;
-  readonly door: string;
+  readonly entrypoint: string;
   readonly ingested_at: string;
   readonly properties: Readonly<Record<string, string>>;
   readonly kafka_partition: number;

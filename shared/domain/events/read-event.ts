@@ -45,7 +45,7 @@ export interface UsageFields {
   readonly degraded: boolean;
   readonly clientIp: string;
   readonly service: string;
-  readonly door: string;
+  readonly entrypoint: string;
   readonly properties: Properties;
 }
 
@@ -171,7 +171,7 @@ function requestFields(data: Fields, extensions: Properties, source: string): Us
     degraded: boolean(data, 'degraded'),
     clientIp: text(data, 'client_ip', 64),
     service: text(data, 'service', idLengthMax),
-    door: text(data, 'door', 32),
+    entrypoint: text(data, 'entrypoint', 32),
     properties: sampled(data, extensions, source),
   };
 }
@@ -208,7 +208,7 @@ function meterFields(data: Fields, extensions: Properties, sequence: number): Us
     degraded: false,
     clientIp: '',
     service: '',
-    door: 'events',
+    entrypoint: 'events',
     properties: dataProperties(data, meterColumns, extensions),
   };
 }

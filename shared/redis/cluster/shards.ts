@@ -1,14 +1,14 @@
 import type { Logger } from '../../runtime/logger.ts';
 import { isCluster } from '../client.ts';
 import type { RedisClient } from '../client.ts';
-import { createGate } from '../fallback/circuit-breaker.ts';
-import type { Gate } from '../fallback/circuit-breaker.ts';
+import { createCircuitBreaker } from '../fallback/circuit-breaker.ts';
+import type { CircuitBreaker } from '../fallback/circuit-breaker.ts';
 import type { LimiterMetrics } from '../decision/metrics.ts';
 import { slotOf } from './slots.ts';
 
 /** One Redis server that decides: the only one, or a master of a cluster. One being away leaves the others alone. */
 export interface Shard {
-  readonly gate: Gate;
+  readonly breaker: CircuitBreaker;
 }
 
 export interface Shards {
@@ -31,9 +31,9 @@ export function createShards(options: ShardsOptions): Shards {
   const { redis, keyPrefix, callTimeoutMs, metrics, logger } = options;
   const byName = new Map<string, Shard>();
   const close = (): void => {
-    for (const { gate } of byName.values()) gate.close();
+    for (const { breaker } of byName.values()) breaker.close();
   };
-  const away = (): number => [...byName.values()].filter(({ gate }) => gate.isOpen()).length;
+  const away = (): number => [...byName.values()].filter(({ breaker }) => breaker.isOpen()).length;
   return { of, away, close };
 
   function of(tag: string): Shard {
@@ -45,7 +45,7 @@ export function createShards(options: ShardsOptions): Shards {
 
   /** Probes with a key of the tag that was first sent there: a write to the very slots that the checks need. */
   function create(name: string, tag: string): Shard {
-    const gate = createGate({
+    const breaker = createCircuitBreaker({
       callTimeoutMs,
       probe: () => redis.set(`${keyPrefix}:${tag}:probe`, '1', 'PX', 1000),
       reconnect: () => reconnect(redis, name),
@@ -55,7 +55,7 @@ export function createShards(options: ShardsOptions): Shards {
       },
       logger: logger.child({ redis: name }),
     });
-    return { gate };
+    return { breaker };
   }
 
   function nameOf(tag: string): string {

@@ -92,7 +92,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     const startedAt = performance.now();
     let decoded: DecodedBatch;
     try {
-      const reply = await shard.gate.run(() => {
+      const reply = await shard.breaker.run(() => {
         const { keys, args } = encodeBatch(checks, {
           timeMs: redisTime?.now() ?? '',
           epochMs: options.epochMs(),

@@ -49,7 +49,7 @@ export interface Limiter {
   /** Decides all sliding windows and quotas of a request, all-or-nothing. Never rejects. */
   check(request: CheckRequest): Promise<CheckResult>;
   /** The same without a promise. `answer` is called once, maybe at once, and must not throw. */
-  ask(request: CheckRequest, answer: (result: CheckResult) => void): void;
+  checkWith(request: CheckRequest, answer: (result: CheckResult) => void): void;
   /**
    * Returns units to the windows that a check of this request would take them from, oldest first; `peek` means nothing
    * here. `metered`: the events of the units were written, so that totals in ClickHouse hold them. Resolves with the
@@ -118,8 +118,8 @@ export function createLimiter(options: LimiterOptions): Limiter {
   const cluster = isCluster(redis);
 
   return {
-    check: (request) => new Promise((resolve) => ask(request, resolve)),
-    ask,
+    check: (request) => new Promise((resolve) => checkWith(request, resolve)),
+    checkWith,
     refund,
     reset,
     resetAll: () => within(nodes.resetAll(), operatorTimeoutMs),
@@ -128,7 +128,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     close,
   };
 
-  function ask(request: CheckRequest, answer: (result: CheckResult) => void): void {
+  function checkWith(request: CheckRequest, answer: (result: CheckResult) => void): void {
     const startedAt = performance.now();
     const { tenantId, userId, limits, timeZone = 'UTC' } = request;
     const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
@@ -161,7 +161,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     });
     const args = [timeArgument(), nodes.epochMs(), stampMs, request.cost, ...fields];
     shardOf(own[0]?.tag)
-      .gate.run(() => runScript(redis, returnScript, keys, args))
+      .breaker.run(() => runScript(redis, returnScript, keys, args))
       .catch((error: unknown) => logger.debug({ reason: messageOf(error) }, 'could not give back'));
   }
 
@@ -179,7 +179,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
         const keys = subject.owner === null ? [subject.key] : [subject.key, subject.owner.key];
         const args = [timeArgument(), nodes.epochMs(), request.cost, metered ? 1 : 0, ...windows];
         return shardOf(subject.tag)
-          .gate.run(() => runScript(redis, refundScript, keys, args))
+          .breaker.run(() => runScript(redis, refundScript, keys, args))
           .then(Number)
           .catch((error: unknown) => {
             logger.warn({ reason: messageOf(error) }, 'units not returned');
@@ -259,7 +259,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   }
 
   function backfillAvailable(): Promise<void> {
-    return backfill.run((tag) => !shards.of(tag).gate.isOpen(), catchUpMsMax);
+    return backfill.run((tag) => !shards.of(tag).breaker.isOpen(), catchUpMsMax);
   }
 
   async function close(): Promise<void> {

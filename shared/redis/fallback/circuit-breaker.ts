@@ -5,7 +5,7 @@ import { TollgateError, messageOf } from '../../runtime/errors.ts';
  * Stands before one Redis server. Lets calls through while it answers in time; from the first call that does not, or
  * that the server cannot serve, every call fails at once until a probe succeeds again.
  */
-export interface Gate {
+export interface CircuitBreaker {
   isOpen(): boolean;
   /**
    * Rejects with REDIS_UNAVAILABLE at once while closed to calls, and at the latest after `waitMsMax`, which is
@@ -15,14 +15,14 @@ export interface Gate {
   close(): void;
 }
 
-export interface GateOptions {
+export interface CircuitBreakerOptions {
   readonly callTimeoutMs: number;
   /** A small write; succeeds only where checks would. */
   readonly probe: () => Promise<unknown>;
   /** Drops connections that may be dead; called again and again while nothing answers. */
   readonly reconnect: () => void;
   /**
-   * Runs when the server answers again, before calls go there. What it cannot do leaves the gate as it is, to be probed
+   * Runs when the server answers again, before calls go there. What it cannot do leaves the breaker as it is, to be probed
    * again.
    */
   readonly catchUp: () => Promise<void>;
@@ -42,7 +42,7 @@ const reconnectIntervalMs = 1000;
 /** A timer this late says that this process stood still, not Redis: answers may lie in the socket unread. */
 const stallMs = 5;
 
-export function createGate(options: GateOptions): Gate {
+export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
   const { callTimeoutMs, onChange, logger } = options;
   const inFlight = new Set<InFlight>();
   let available = true;

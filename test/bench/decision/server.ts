@@ -5,7 +5,7 @@ import rateLimit from '@fastify/rate-limit';
 import { Redis } from 'ioredis';
 import { Registry } from 'prom-client';
 import { RateLimiterRedis, RateLimiterUnion } from 'rate-limiter-flexible';
-import { createGate } from '../../../services/gateway/enforcer/enforcer.ts';
+import { createEnforcer } from '../../../services/gateway/enforcer/enforcer.ts';
 import type { KeyHolder } from '../../../shared/domain/tenant.ts';
 import { tollgate } from '../../../services/gateway/entrypoints/plugin.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
@@ -94,7 +94,7 @@ mode: enforce
     registry,
     logger,
   });
-  const gate = createGate({
+  const enforcer = createEnforcer({
     policy: () => policy,
     limiter,
     concurrency,
@@ -105,7 +105,7 @@ mode: enforce
     logger,
     registry,
   });
-  await server.register(tollgate, { gate });
+  await server.register(tollgate, { enforcer });
 }
 
 /** What a hook that only decides and sets three headers costs: the difference to `tollgate` is the gateway's own. */

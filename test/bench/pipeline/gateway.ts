@@ -2,8 +2,8 @@
 // Prints its port, ends with its parent.
 import { createHash } from 'node:crypto';
 import { fastify } from 'fastify';
-import { createGate } from '../../../services/gateway/enforcer/enforcer.ts';
-import type { GateOptions } from '../../../services/gateway/enforcer/enforcer.ts';
+import { createEnforcer } from '../../../services/gateway/enforcer/enforcer.ts';
+import type { EnforcerOptions } from '../../../services/gateway/enforcer/enforcer.ts';
 import { tollgate } from '../../../services/gateway/entrypoints/plugin.ts';
 import { startPublisher } from '../../../services/gateway/metering/publish.ts';
 import { openSpool } from '../../../services/gateway/spool.ts';
@@ -46,7 +46,7 @@ const redis = connectRedis(redisUrl, logger);
 await new Promise((resolve) => redis.once('ready', resolve));
 const node = 'bench';
 const common = { redis, keyPrefix: 'bench', node, clock, registry, logger };
-const gate = createGate({
+const enforcer = createEnforcer({
   policy: () => policy,
   limiter: createLimiter(common),
   concurrency: createConcurrency({ ...common, nodes: () => 1 }),
@@ -55,18 +55,18 @@ const gate = createGate({
   ...{ node, clock, logger, registry },
 });
 const app = fastify();
-await app.register(tollgate, { gate });
+await app.register(tollgate, { enforcer });
 app.get('/', () => ({ hello: 'world' }));
 await app.listen({ host: '127.0.0.1', port: 0 });
 const address = app.server.address();
 process.stdout.write(`${typeof address === 'object' ? (address?.port ?? 0) : 0}\n`);
 process.stdin.on('close', () => process.exit(0)).resume();
 
-function noEvents(): GateOptions['events'] {
+function noEvents(): EnforcerOptions['events'] {
   return { append: () => 0, flushed: () => Promise.resolve() };
 }
 
-async function publishedEvents(folder: string, kafkaBrokers: string): Promise<GateOptions['events']> {
+async function publishedEvents(folder: string, kafkaBrokers: string): Promise<EnforcerOptions['events']> {
   const onLost = (error: unknown): never => {
     throw error;
   };
@@ -77,7 +77,7 @@ async function publishedEvents(folder: string, kafkaBrokers: string): Promise<Ga
 }
 
 /** A hundred tenants, known by their keys `tgk_0` to `tgk_99`. */
-function recordsOf(count: number): GateOptions['records'] {
+function recordsOf(count: number): EnforcerOptions['records'] {
   const holders = new Map(
     Array.from({ length: count }, (_, index) => [
       createHash('sha256').update(`tgk_${index}`).digest('hex'),

@@ -25,7 +25,12 @@ let grpc: EnvoyServer;
 beforeAll(async () => {
   upstream = await startUpstream((_request, response) => response.end('served'));
   gateway = await startGateway({ policy });
-  grpc = await listenEnvoy({ gate: gateway.gate, host: '127.0.0.1', port: 0, rateLimitWaitMsMax: 3_000 });
+  grpc = await listenEnvoy({
+    enforcer: gateway.enforcer,
+    host: '127.0.0.1',
+    port: 0,
+    rateLimitWaitMsMax: 3_000,
+  });
 });
 
 afterAll(async () => {
@@ -102,7 +107,12 @@ const outages = 9;
 test('D1: the call that finds Redis stopped is decided within the 20 ms that Envoy waits by default', async () => {
   const redis = await startRedis();
   const cutOff = await startGateway({ policy: generous, redisUrl: redis.url });
-  const server = await listenEnvoy({ gate: cutOff.gate, host: '127.0.0.1', port: 0, rateLimitWaitMsMax: 12 });
+  const server = await listenEnvoy({
+    enforcer: cutOff.enforcer,
+    host: '127.0.0.1',
+    port: 0,
+    rateLimitWaitMsMax: 12,
+  });
   const targets = { api: upstream.url, tollgate: `127.0.0.1:${server.port}` };
   const withDefaultTimeout = (config: string): string => config.replace(/^ +timeout: 0.2s$/m, '');
   const envoy = await startEnvoy('rate-limit.yaml', targets, withDefaultTimeout);

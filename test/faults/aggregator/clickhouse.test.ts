@@ -1,29 +1,29 @@
 // Goal: whatever a real engine does to an insert, the aggregator keeps its block and every event counts once.
 // Method: an engine of the test's own under steady load; each trouble in turn, then every level is counted.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { allEqual, counts, createBed } from '../../integration/aggregator/fixture.ts';
-import type { Bed, RunningAggregator } from '../../integration/aggregator/fixture.ts';
+import { allEqual, counts, createFixture } from '../../integration/aggregator/fixture.ts';
+import type { Fixture, RunningAggregator } from '../../integration/aggregator/fixture.ts';
 import { requestEvent } from '../../integration/aggregator/events.ts';
 import { eventually, startClickHouse } from '../../support/servers.ts';
 
 let server: Awaited<ReturnType<typeof startClickHouse>>;
-let bed: Bed;
+let fixture: Fixture;
 let aggregator: RunningAggregator;
 let sent: number;
 beforeEach(async () => {
   sent = 0;
   server = await startClickHouse();
-  bed = await createBed(server.url);
-  aggregator = bed.start({ blockRowsMax: 100 });
+  fixture = await createFixture(server.url);
+  aggregator = fixture.start({ blockRowsMax: 100 });
 });
 afterEach(async () => {
-  await bed.dispose();
+  await fixture.dispose();
   await server.dispose();
 });
 
 async function send(count: number): Promise<void> {
   const events = Array.from({ length: count }, (_, index) => requestEvent(`tenant-${index % 5}`));
-  await bed.produce(events.map((value) => ({ tenant: value.subject, value })));
+  await fixture.produce(events.map((value) => ({ tenant: value.subject, value })));
   sent += count;
 }
 
@@ -37,7 +37,7 @@ async function under(trouble: Promise<unknown>): Promise<void> {
 async function allCounted(): Promise<void> {
   await eventually(
     async () => {
-      const row = await counts(bed.clickhouse);
+      const row = await counts(fixture.clickhouse);
       expect(allEqual(row, sent), `${JSON.stringify(row)}, sent ${sent}`).toBe(true);
       return aggregator.unready().length === 0;
     },
@@ -55,17 +55,17 @@ async function failures(): Promise<number> {
 }
 
 const setting = (value: number): Promise<void> =>
-  bed.clickhouse.command(`ALTER TABLE stored_events MODIFY SETTING parts_to_throw_insert = ${value}`);
+  fixture.clickhouse.command(`ALTER TABLE stored_events MODIFY SETTING parts_to_throw_insert = ${value}`);
 
 test('too many parts: it is unready and tries again at growing intervals, and nothing is lost', async () => {
   await send(100);
   await allCounted();
-  await bed.clickhouse.command('SYSTEM STOP MERGES stored_events');
+  await fixture.clickhouse.command('SYSTEM STOP MERGES stored_events');
   await setting(1);
   const insert = async (): Promise<never> => {
     for (;;) {
       await send(20);
-      await bed.clickhouse.command('INSERT INTO stored_events SELECT * FROM stored_events LIMIT 1');
+      await fixture.clickhouse.command('INSERT INTO stored_events SELECT * FROM stored_events LIMIT 1');
     }
   };
   await expect(insert()).rejects.toMatchObject({ code: 'CLICKHOUSE_UNAVAILABLE', cause: { code: '252' } });
@@ -75,7 +75,7 @@ test('too many parts: it is unready and tries again at growing intervals, and no
   // From 0.1 s doubling to 5 s: hammering a server that is behind would keep it behind.
   expect((await failures()) - before).toBeLessThan(10);
   await setting(3_000);
-  await bed.clickhouse.command('SYSTEM START MERGES stored_events');
+  await fixture.clickhouse.command('SYSTEM START MERGES stored_events');
   await allCounted();
 });
 

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { startServices } from '../../support/services.ts';
 import type { RunningService } from '../../support/services.ts';
 import { eventually, servers } from '../../support/servers.ts';
-import { allEqual, counts, createBed } from '../../integration/aggregator/fixture.ts';
+import { allEqual, counts, createFixture } from '../../integration/aggregator/fixture.ts';
 import { requestEvent } from '../../integration/aggregator/events.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
@@ -18,12 +18,12 @@ const batchIntervalMs = 50;
 test(
   `nothing lost and nothing twice through ${faultCount} kills and pauses of aggregators (seed ${seed})`,
   async () => {
-    const bed = await createBed();
+    const fixture = await createFixture();
     const given = {
       KAFKA_BROKERS: servers().kafkaBrokers,
       CLICKHOUSE_URL: servers().clickhouseUrl,
-      CLICKHOUSE_DATABASE: bed.database,
-      TOLLGATE_TOPIC_PREFIX: bed.topics.usage.replace('usage.v1', ''),
+      CLICKHOUSE_DATABASE: fixture.database,
+      TOLLGATE_TOPIC_PREFIX: fixture.topics.usage.replace('usage.v1', ''),
       LOG_LEVEL: 'warn',
     };
     const installations = await Promise.all([
@@ -32,7 +32,7 @@ test(
     ]);
     const services = installations.map((installation) => installation.service('aggregator'));
     const recoveries: Promise<void>[] = [];
-    const load = startLoad((records) => bed.produce(records));
+    const load = startLoad((records) => fixture.produce(records));
     try {
       const [faults] = fc.sample(fc.array(fault, { minLength: faultCount, maxLength: faultCount }), {
         seed,
@@ -50,7 +50,7 @@ test(
       const sent = await load.stop();
       await eventually(
         async () => {
-          const row = await counts(bed.clickhouse);
+          const row = await counts(fixture.clickhouse);
           expect(allEqual(row, sent), `${JSON.stringify(row)}, sent ${sent}`).toBe(true);
           return true;
         },
@@ -60,7 +60,7 @@ test(
     } finally {
       await load.stop();
       await Promise.all(installations.map((installation) => installation.stop()));
-      await bed.dispose();
+      await fixture.dispose();
     }
   },
   long ? 1_500_000 : 110_000,

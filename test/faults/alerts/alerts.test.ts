@@ -8,8 +8,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
 import { runbookUid } from '../../../dashboards/sources.ts';
 import { eventually } from '../../support/servers.ts';
-import { startAlertBed } from './fixture.ts';
-import type { AlertBed } from './fixture.ts';
+import { startAlertFixture } from './fixture.ts';
+import type { AlertFixture } from './fixture.ts';
 import { causes } from './causes.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
@@ -18,13 +18,13 @@ const times = long ? 30 : 90;
 /** What the normal run has time for. */
 const shortOnes = ['TollgateNodeDegraded', 'TollgateServiceDown', 'TollgateTenantOver90'];
 const chosen = long ? causes : causes.filter(({ alerts: [first = ''] }) => shortOnes.includes(first));
-let bed: AlertBed;
+let fixture: AlertFixture;
 
 beforeAll(async () => {
-  bed = await startAlertBed(times);
+  fixture = await startAlertFixture(times);
 });
 
-afterAll(() => bed.stop());
+afterAll(() => fixture.stop());
 
 test('B8: every alert rule has a fault that sets it off', () => {
   const set = causes.flatMap(({ alerts }) => alerts).toSorted();
@@ -36,11 +36,11 @@ describe('B8: on-call hears of it, and hears when it is over', () => {
     '$title: $alerts',
     { timeout: 600_000 },
     async ({ alerts, cause, thresholdSeconds = 0 }) => {
-      await eventually(async () => (await bed.firing()).every((name) => !alerts.includes(name)), {
+      await eventually(async () => (await fixture.firing()).every((name) => !alerts.includes(name)), {
         timeoutMs: 120_000,
       });
       const causedAtMs = Date.now();
-      const heal = await cause(bed);
+      const heal = await cause(fixture);
       const told: string[] = [];
       let healedAtMs = 0;
       try {
@@ -70,13 +70,13 @@ async function untilTold(
 ): Promise<string> {
   const told = await eventually(
     () => {
-      const latest = bed.onCall.latest(name);
+      const latest = fixture.onCall.latest(name);
       return latest?.status === status ? latest : null;
     },
     { timeoutMs: (thresholdSeconds + 120) * 1000, intervalMs: 100 },
   ).catch(async (error: unknown) => {
-    const known = bed.onCall.told.map((one) => `${one.name} ${one.status}`).join(', ');
-    const firing = (await bed.firing()).join(', ');
+    const known = fixture.onCall.told.map((one) => `${one.name} ${one.status}`).join(', ');
+    const firing = (await fixture.firing()).join(', ');
     throw new Error(`${name} was not told as ${status}; told: ${known}; fires now: ${firing}`, {
       cause: error,
     });

@@ -1,9 +1,9 @@
 import { uniqueName } from '../../support/servers.ts';
-import type { AlertBed } from './fixture.ts';
+import type { AlertFixture } from './fixture.ts';
 
 /** Calls of a new tenant through each of the gateways. */
 export async function asks(
-  { run: policyRun, second }: AlertBed,
+  { run: policyRun, second }: AlertFixture,
   tier: string,
 ): Promise<Record<'main' | 'second', () => Promise<unknown>>> {
   const token = await policyRun.token({ tenant_id: uniqueName('asking'), tier });

@@ -11,7 +11,7 @@ import { eventually, uniqueName } from '../../support/servers.ts';
 import { startIssuer } from '../../unit/identity/issuer.ts';
 import { asks } from './asks.ts';
 import { bulkyEvents, damageSegments } from './damaged-spool.ts';
-import type { AlertBed } from './fixture.ts';
+import type { AlertFixture } from './fixture.ts';
 import { keepDoing } from './keep-doing.ts';
 
 /** A fault that really happens, and how it is ended. What `cause` answers is called to heal it. */
@@ -19,8 +19,8 @@ export interface Cause {
   readonly title: string;
   /** Alerts that it must set off. */
   readonly alerts: readonly string[];
-  readonly cause: (bed: AlertBed) => Promise<() => Promise<void>>;
-  /** Seconds of real time that the thresholds of its alerts ask for; they are the same in every pace. */
+  readonly cause: (fixture: AlertFixture) => Promise<() => Promise<void>>;
+  /** Seconds of real time in the thresholds of its alerts. */
   readonly thresholdSeconds?: number;
 }
 
@@ -30,12 +30,12 @@ export const causes: readonly Cause[] = [
   {
     title: 'a node that is cut off from Redis',
     alerts: ['TollgateNodeDegraded'],
-    cause: async (bed) => {
-      const { main, second } = await asks(bed, 'large');
+    cause: async (fixture) => {
+      const { main, second } = await asks(fixture, 'large');
       const loads = [keepDoing(10, main), keepDoing(2, second)];
-      bed.path.set({ kind: 'swallow' });
+      fixture.path.set({ kind: 'swallow' });
       return async () => {
-        bed.path.set({ kind: 'pass' });
+        fixture.path.set({ kind: 'pass' });
         await Promise.all(loads.map((load) => load.stop()));
       };
     },
@@ -51,17 +51,17 @@ export const causes: readonly Cause[] = [
   {
     title: 'a tenant that used 90 % of its day, and whose receiver is gone',
     alerts: ['TollgateTenantOver90', 'TollgateDeliveriesFailing'],
-    cause: async (bed) => {
+    cause: async (fixture) => {
       const tenantId = uniqueName('nearly');
       const secrets = [`whsec_${Buffer.from(randomUUID()).toString('base64')}`];
-      const answer = await bed.run.admin(`PUT /admin/v1/tenants/${tenantId}`, {
+      const answer = await fixture.run.admin(`PUT /admin/v1/tenants/${tenantId}`, {
         plan: 'small',
         notifications: { webhooks: [{ url: 'http://127.0.0.1:9/gone', secrets }] },
       });
       if (answer.status >= 300) throw new Error(answer.text);
-      const token = await bed.run.token({ tenant_id: tenantId, tier: 'small' });
+      const token = await fixture.run.token({ tenant_id: tenantId, tier: 'small' });
       await eventually(async () => {
-        const { headers } = await bed.run.call('GET /things', { token });
+        const { headers } = await fixture.run.call('GET /things', { token });
         return Number(headers.get('x-ratelimit-remaining')) <= 1;
       });
       return () => Promise.resolve();
@@ -70,8 +70,8 @@ export const causes: readonly Cause[] = [
   {
     title: 'a client in a loop above its limit',
     alerts: ['TollgateRejectionSpike'],
-    cause: async (bed) => {
-      const load = keepDoing(20, (await asks(bed, 'tight')).main);
+    cause: async (fixture) => {
+      const load = keepDoing(20, (await asks(fixture, 'tight')).main);
       return () => load.stop();
     },
   },
@@ -79,18 +79,16 @@ export const causes: readonly Cause[] = [
     title: 'an issuer of tokens whose keys cannot be fetched',
     alerts: ['TollgateJwksStale'],
     thresholdSeconds: 180,
-    cause: async (bed) => {
-      const policyRun = bed.run;
+    cause: async (fixture) => {
+      const policyRun = fixture.run;
       const issuer = await startIssuer();
       await issuer.addKey('a');
       const before = await readFile(policyRun.policyPath, 'utf8');
       const jwt = `jwt: { algorithms: [ES256], jwks_url: "${issuer.url}" }`;
       await writeFile(policyRun.policyPath, before.replace(/jwt: \{[^}]*\}/, jwt));
       const answerTo = async (): Promise<number> => {
-        const token = await issuer.sign('a', {
-          tenant_id: uniqueName('keyed'),
-          exp: Date.now() / 1000 + 600,
-        });
+        const claims = { tenant_id: uniqueName('keyed'), exp: Date.now() / 1000 + 600 };
+        const token = await issuer.sign('a', claims);
         return (await policyRun.call('GET /things', { token })).status;
       };
       await eventually(async () => (await answerTo()) === 200);
@@ -99,7 +97,7 @@ export const causes: readonly Cause[] = [
       if ((await answerTo()) !== 200) throw new Error('a token of a known key was refused');
       return async () => {
         issuer.behave('ok');
-        await eventually(async () => !(await bed.firing()).includes('TollgateJwksStale'), {
+        await eventually(async () => !(await fixture.firing()).includes('TollgateJwksStale'), {
           timeoutMs: 90_000,
         });
         await writeFile(policyRun.policyPath, before);
@@ -126,11 +124,11 @@ export const causes: readonly Cause[] = [
   {
     title: 'a Redis that answers late',
     alerts: ['TollgateCheckSlow'],
-    cause: async (bed) => {
-      const load = keepDoing(10, (await asks(bed, 'large')).second);
-      bed.path.set({ kind: 'slow', delayMs: 4 });
+    cause: async (fixture) => {
+      const load = keepDoing(10, (await asks(fixture, 'large')).second);
+      fixture.path.set({ kind: 'slow', delayMs: 4 });
       return async () => {
-        bed.path.set({ kind: 'pass' });
+        fixture.path.set({ kind: 'pass' });
         await load.stop();
       };
     },
@@ -138,10 +136,10 @@ export const causes: readonly Cause[] = [
   {
     title: 'a gateway whose clock is 15 minutes behind',
     alerts: ['TollgateClockWrong'],
-    cause: (bed) => {
-      bed.gatewayClock.set(-900_000);
+    cause: (fixture) => {
+      fixture.gatewayClock.set(-900_000);
       return Promise.resolve(() => {
-        bed.gatewayClock.set(0);
+        fixture.gatewayClock.set(0);
         return Promise.resolve();
       });
     },
@@ -149,12 +147,12 @@ export const causes: readonly Cause[] = [
   {
     title: 'a Redis whose clock is an hour ahead for a moment, again and again',
     alerts: ['TollgateRedisClockSetBack'],
-    cause: async (bed) => {
-      const { main } = await asks(bed, 'tight');
+    cause: async (fixture) => {
+      const { main } = await asks(fixture, 'tight');
       const load = keepDoing(1, async () => {
-        bed.redisClock.set(3_600_000);
+        fixture.redisClock.set(3_600_000);
         await main();
-        bed.redisClock.set(0);
+        fixture.redisClock.set(0);
         await main();
       });
       return () => load.stop();
@@ -163,11 +161,11 @@ export const causes: readonly Cause[] = [
   {
     title: 'a Redis that is dead',
     alerts: ['TollgateRedisFailing'],
-    cause: async (bed) => {
-      const load = keepDoing(10, (await asks(bed, 'large')).main);
-      await bed.redis.kill();
+    cause: async (fixture) => {
+      const load = keepDoing(10, (await asks(fixture, 'large')).main);
+      await fixture.redis.kill();
       return async () => {
-        await bed.redis.restart();
+        await fixture.redis.restart();
         await load.stop();
       };
     },
@@ -199,10 +197,11 @@ export const causes: readonly Cause[] = [
   {
     title: 'a disk that takes no more events',
     alerts: ['TollgateSpoolMemoryOnly'],
-    cause: async (bed) => {
+    cause: async (fixture) => {
+      const gateway = fixture.run.installation.service('gateway');
       // The files of this process may not grow any more: what it writes is refused, as by a full disk.
       const fileBytesMax = (bytes: string) =>
-        run('prlimit', ['--pid', String(bed.run.installation.service('gateway').pid()), `--fsize=${bytes}:`]);
+        run('prlimit', ['--pid', String(gateway.pid()), `--fsize=${bytes}:`]);
       await fileBytesMax('1');
       return async () => {
         await fileBytesMax('unlimited');
@@ -212,10 +211,10 @@ export const causes: readonly Cause[] = [
   {
     title: 'an aggregator on a runtime that lacks a function of the language',
     alerts: ['TollgateProcessingFails'],
-    cause: async (bed) => {
-      const aggregator = bed.run.installation.service('aggregator');
-      const token = await bed.run.token({ tenant_id: uniqueName('handled'), tier: 'large' });
-      const load = keepDoing(5, () => bed.run.call('GET /things', { token }));
+    cause: async (fixture) => {
+      const aggregator = fixture.run.installation.service('aggregator');
+      const token = await fixture.run.token({ tenant_id: uniqueName('handled'), tier: 'large' });
+      const load = keepDoing(5, () => fixture.run.call('GET /things', { token }));
       await aggregator.restart({ NODE_OPTIONS: '--import=data:text/javascript,delete%20Map.groupBy' });
       return async () => {
         await aggregator.restart();
@@ -226,17 +225,17 @@ export const causes: readonly Cause[] = [
   {
     title: 'a spool that is damaged where Kafka does not have its events yet',
     alerts: ['TollgateEventsLost'],
-    cause: async (bed) => {
-      const { installation } = bed.run;
-      const token = await bed.run.token({ tenant_id: uniqueName('damaged'), tier: 'large' });
-      bed.kafka.pause();
+    cause: async (fixture) => {
+      const { installation } = fixture.run;
+      const token = await fixture.run.token({ tenant_id: uniqueName('damaged'), tier: 'large' });
+      fixture.kafka.pause();
       // More than is on its way to Kafka from memory.
       for (let batch = 0; batch < 8; batch += 1) {
         const headers = { 'content-type': 'application/cloudevents-batch+json' };
-        await bed.run.api('POST /v1/events', { token, headers, body: bulkyEvents() });
+        await fixture.run.api('POST /v1/events', { token, headers, body: bulkyEvents() });
       }
       await damageSegments(installation.env['TOLLGATE_SPOOL_DIR'] ?? '');
-      bed.kafka.resume();
+      fixture.kafka.resume();
       const lost = /^tollgate_spool_dropped_total\{[^}]*unreadable[^}]*\} [1-9]/m;
       const { opsUrl } = installation.service('gateway');
       await eventually(async () => lost.test(await (await fetch(`${opsUrl}/metrics`)).text()), {
@@ -248,21 +247,23 @@ export const causes: readonly Cause[] = [
   {
     title: 'a node that lost its disk with the events of 3,000 units',
     alerts: ['TollgateDrift'],
-    cause: async (bed) => {
-      const { installation } = bed.run;
+    cause: async (fixture) => {
+      const { installation } = fixture.run;
       const tenantId = uniqueName('drifted');
-      const token = await bed.run.token({ tenant_id: tenantId, tier: 'large' });
-      bed.kafka.pause();
-      await bed.run.calls(5, 'POST /bulk', { token });
+      const token = await fixture.run.token({ tenant_id: tenantId, tier: 'large' });
+      fixture.kafka.pause();
+      await fixture.run.calls(5, 'POST /bulk', { token });
       await installation.service('gateway').kill();
       await rm(installation.env['TOLLGATE_SPOOL_DIR'] ?? '', { recursive: true, force: true });
-      bed.kafka.resume();
+      fixture.kafka.resume();
       await installation.service('gateway').restart();
       // Counters are compared when totals are announced, and a comparison counts for a minute.
-      const load = keepDoing(1, () => bed.run.call('GET /things', { token }));
+      const load = keepDoing(1, () => fixture.run.call('GET /things', { token }));
       return async () => {
-        await bed.run.admin(`POST /admin/v1/tenants/${tenantId}/reset`, { reason: 'events were lost' });
-        await eventually(async () => !(await bed.firing()).includes('TollgateDrift'), { timeoutMs: 90_000 });
+        await fixture.run.admin(`POST /admin/v1/tenants/${tenantId}/reset`, { reason: 'events were lost' });
+        await eventually(async () => !(await fixture.firing()).includes('TollgateDrift'), {
+          timeoutMs: 90_000,
+        });
         await load.stop();
       };
     },
@@ -271,13 +272,13 @@ export const causes: readonly Cause[] = [
     title: 'a Kafka that answers nobody',
     alerts: ['TollgateSpoolFilling'],
     thresholdSeconds: 60,
-    cause: async (bed) => {
-      const load = keepDoing(2, (await asks(bed, 'large')).main);
-      bed.kafka.pause();
+    cause: async (fixture) => {
+      const load = keepDoing(2, (await asks(fixture, 'large')).main);
+      fixture.kafka.pause();
       return async () => {
-        bed.kafka.resume();
+        fixture.kafka.resume();
         await load.stop();
-        await bed.restartEnded();
+        await fixture.restartEnded();
       };
     },
   },
@@ -285,13 +286,13 @@ export const causes: readonly Cause[] = [
     title: 'a ClickHouse that is dead',
     alerts: ['TollgateLag', 'TollgateFreshness', 'TollgateHeartbeatMissing'],
     thresholdSeconds: 180,
-    cause: async (bed) => {
-      const load = keepDoing(2, (await asks(bed, 'large')).main);
-      await bed.clickhouse.kill();
+    cause: async (fixture) => {
+      const load = keepDoing(2, (await asks(fixture, 'large')).main);
+      await fixture.clickhouse.kill();
       return async () => {
-        await bed.clickhouse.restart();
+        await fixture.clickhouse.restart();
         await load.stop();
-        await bed.restartEnded();
+        await fixture.restartEnded();
       };
     },
   },

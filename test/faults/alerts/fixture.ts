@@ -27,7 +27,7 @@ import { startOnCall } from './on-call.ts';
 import type { OnCall } from './on-call.ts';
 
 /** A whole installation that is watched: two gateways, everything behind them, and who tells on-call. */
-export interface AlertBed {
+export interface AlertFixture {
   readonly run: PolicyRun;
   /** A second gateway, which reaches Redis by a path of its own. */
   readonly second: Installation;
@@ -63,7 +63,7 @@ alerts: { thresholds: [0.9] }
 `;
 
 /** Everything on servers of its own; rules, routes and thresholds as generated, at a pace `times` as quick. */
-export async function startAlertBed(times: number): Promise<AlertBed> {
+export async function startAlertFixture(times: number): Promise<AlertFixture> {
   const [redisClock, gatewayClock] = [await createSettableClock(), await createSettableClock()];
   const [redis, kafka, clickhouse, onCall] = await Promise.all([
     startRedis({ env: redisClock.env }),
@@ -123,7 +123,7 @@ async function firstHeartbeat(run: PolicyRun): Promise<void> {
 
 async function startMonitors(
   times: number,
-  { run, second, onCall }: Pick<AlertBed, 'run' | 'second' | 'onCall'>,
+  { run, second, onCall }: Pick<AlertFixture, 'run' | 'second' | 'onCall'>,
 ): Promise<{ prometheus: RunningMonitor; stop: () => Promise<void> }> {
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const pace = quickened(times);

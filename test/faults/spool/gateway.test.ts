@@ -26,14 +26,14 @@ afterEach(async () => {
   for (const end of endings.splice(0).toReversed()) await end();
 });
 
-interface Bed {
+interface Fixture {
   readonly disk: FaultDisk;
   readonly installation: Installation;
   readonly database: string;
   readonly load: () => Promise<Ledger>;
 }
 
-async function createBed(): Promise<Bed> {
+async function createFixture(): Promise<Fixture> {
   const disk = await mountTmpfs();
   const { topicPrefix, database, keyPrefix } = uniqueNamespace();
   const { redisUrl, kafkaBrokers, clickhouseUrl } = servers();
@@ -68,13 +68,13 @@ async function createBed(): Promise<Bed> {
   return { disk, installation, database, load };
 }
 
-async function readiness({ installation }: Bed): Promise<{ status: number; text: string }> {
+async function readiness({ installation }: Fixture): Promise<{ status: number; text: string }> {
   const answer = await fetch(`${installation.service('gateway').opsUrl}/readyz`);
   return { status: answer.status, text: await answer.text() };
 }
 
 /** Each response of the loads is one event in ClickHouse. */
-async function allStored({ database }: Bed, ledgers: readonly Ledger[]): Promise<void> {
+async function allStored({ database }: Fixture, ledgers: readonly Ledger[]): Promise<void> {
   const received = new Map<string, Set<string>>();
   for (const ledger of ledgers)
     for (const [key, ids] of ledger.received)
@@ -96,30 +96,30 @@ async function allStored({ database }: Bed, ledgers: readonly Ledger[]): Promise
 }
 
 test('a disk that is full until after the end of the gateway loses no answered event', async () => {
-  const bed = await createBed();
-  const first = await bed.load();
+  const fixture = await createFixture();
+  const first = await fixture.load();
   await eventually(() => first.responses() > 100);
-  await bed.disk.cause('full');
-  await eventually(async () => /ENOSPC/.test((await readiness(bed)).text));
-  expect((await readiness(bed)).status).toBe(503);
+  await fixture.disk.cause('full');
+  await eventually(async () => /ENOSPC/.test((await readiness(fixture)).text));
+  expect((await readiness(fixture)).status).toBe(503);
   const before = first.responses();
   await passing(faultMs);
   expect(first.responses()).toBeGreaterThan(before + 100);
-  expect(await bed.installation.service('gateway').stop()).toBe(0);
+  expect(await fixture.installation.service('gateway').stop()).toBe(0);
   await first.stop();
-  await bed.disk.recover();
-  await bed.installation.service('gateway').restart();
-  const second = await bed.load();
+  await fixture.disk.recover();
+  await fixture.installation.service('gateway').restart();
+  const second = await fixture.load();
   await eventually(() => second.responses() > 100);
   await second.stop();
-  await allStored(bed, [first, second]);
+  await allStored(fixture, [first, second]);
 }, 60_000);
 
 test('a gateway without descriptors goes on, and keeps its spool', async () => {
-  const bed = await createBed();
-  const ledger = await bed.load();
+  const fixture = await createFixture();
+  const ledger = await fixture.load();
   await eventually(() => ledger.responses() > 100);
-  const pid = bed.installation.service('gateway').pid();
+  const pid = fixture.installation.service('gateway').pid();
   const open = readdirSync(`/proc/${pid}/fd`).length;
   const limitTo = (count: number): Promise<unknown> =>
     run('prlimit', ['--pid', String(pid), `--nofile=${count}:`]);
@@ -128,8 +128,8 @@ test('a gateway without descriptors goes on, and keeps its spool', async () => {
   await passing(faultMs + 1_000);
   expect(ledger.responses()).toBeGreaterThan(before + 100);
   await limitTo(4_096);
-  await eventually(async () => (await readiness(bed)).status === 200);
-  expect(bed.installation.service('gateway').pid()).toBe(pid);
+  await eventually(async () => (await readiness(fixture)).status === 200);
+  expect(fixture.installation.service('gateway').pid()).toBe(pid);
   await ledger.stop();
-  await allStored(bed, [ledger]);
+  await allStored(fixture, [ledger]);
 }, 60_000);

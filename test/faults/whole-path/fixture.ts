@@ -20,7 +20,7 @@ import { startUpstream } from './load.ts';
 import type { Ledger } from './load.ts';
 
 /** Servers that only these tests use, so that they can die, and an upstream. */
-export interface Bed {
+export interface Fixture {
   readonly redis: Awaited<ReturnType<typeof startRedis>>;
   readonly redisClock: SettableClock;
   readonly kafka: Awaited<ReturnType<typeof startKafka>>;
@@ -53,7 +53,7 @@ platform: { limits: [{ name: platform, per: global, type: concurrent, limit: 100
 
 const settleTimeoutMs = 120_000;
 
-export async function makeBed(): Promise<Bed> {
+export async function makeFixture(): Promise<Fixture> {
   const redisClock = await createSettableClock();
   const [redis, kafka, clickhouse, upstream] = await Promise.all([
     startRedis({ durable: true, env: redisClock.env }),
@@ -62,7 +62,7 @@ export async function makeBed(): Promise<Bed> {
     startUpstream(),
   ]);
   const jwtSecret = randomBytes(32).toString('hex');
-  const dir = await mkdtemp(join(tmpdir(), 'tollgate-bed-'));
+  const dir = await mkdtemp(join(tmpdir(), 'tollgate-fixture-'));
   const policyPath = join(dir, 'policy.yaml');
   await writeFile(policyPath, policyText);
   return {

@@ -6,29 +6,29 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../../support/servers.ts';
 import type { Installation } from '../../support/services.ts';
-import { makeBed, settled } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { makeFixture, settled } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 import { startLoad } from './load.ts';
 
 const crashes = process.env['TOLLGATE_FAULTS'] === 'long' ? 50 : 2;
 const responsesBetween = 60;
 
-let bed: Bed;
+let fixture: Fixture;
 
 beforeAll(async () => {
-  bed = await makeBed();
+  fixture = await makeFixture();
 });
 
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 test.for(['process', 'power'])(
   `nothing is lost or counted twice when everything is killed at once, ${crashes} times, with durability %s`,
   { timeout: 180_000 + crashes * 30_000 },
   async (durability) => {
-    const { installation, database } = await bed.install({ TOLLGATE_DURABILITY: durability });
+    const { installation, database } = await fixture.install({ TOLLGATE_DURABILITY: durability });
     const ledger = await startLoad({
       gatewayUrl: installation.urls.gateway,
-      jwtSecret: bed.jwtSecret,
+      jwtSecret: fixture.jwtSecret,
       tenants: ['free-a', 'big-a', 'big-b'],
       requestsPerSecond: 150,
     });
@@ -40,7 +40,7 @@ test.for(['process', 'power'])(
         await startAll(installation);
       }
       await ledger.stop();
-      const verdict = await settled(bed.clickhouse.url, database, ledger);
+      const verdict = await settled(fixture.clickhouse.url, database, ledger);
       console.log(
         `${durability}: ${ledger.responses()} responses, ${ledger.unanswered()} unanswered, ${verdict.stored} events`,
       );
@@ -59,18 +59,18 @@ async function killAll(installation: Installation): Promise<void> {
     installation.service('gateway').kill(),
     installation.service('aggregator').kill(),
     installation.service('reconciler').kill(),
-    bed.redis.kill(),
-    bed.kafka.kill(),
-    bed.clickhouse.kill(),
+    fixture.redis.kill(),
+    fixture.kafka.kill(),
+    fixture.clickhouse.kill(),
   ]);
 }
 
 /** At once, as a machine that boots: services wait for their servers. */
 async function startAll(installation: Installation): Promise<void> {
   await Promise.all([
-    bed.redis.restart(),
-    bed.kafka.restart(),
-    bed.clickhouse.restart(),
+    fixture.redis.restart(),
+    fixture.kafka.restart(),
+    fixture.clickhouse.restart(),
     installation.service('gateway').restart(),
     installation.service('aggregator').restart(),
     installation.service('reconciler').restart(),

@@ -11,8 +11,8 @@ import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import { eventually } from '../../support/servers.ts';
 import type { Installation } from '../../support/services.ts';
 import { mountExt4 } from '../disk.ts';
-import { makeBed, settled } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { makeFixture, settled } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 import { checkCounters } from './counters.ts';
 import { faultNames, inject, passing, seeded } from './faults.ts';
 import type { Targets } from './faults.ts';
@@ -27,13 +27,13 @@ const seed = Number(process.env['TOLLGATE_SEED'] ?? randomBytes(4).readUInt32LE(
 const spoolDiskBytes = 64 * 1024 * 1024;
 const countersTimeoutMs = 30_000;
 
-let bed: Bed;
+let fixture: Fixture;
 
 beforeAll(async () => {
-  bed = await makeBed();
+  fixture = await makeFixture();
 });
 
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 test(
   `nothing is lost and nothing counted twice through ${faultCount} faults`,
@@ -43,11 +43,11 @@ test(
     const random = seeded(seed);
     const disk = await mountExt4({ bytes: spoolDiskBytes });
     onTestFinished(() => disk.dispose());
-    const { installation, database, topics } = await bed.install({ TOLLGATE_SPOOL_DIR: disk.path });
-    const targets: Targets = { installation, ...bed, disk, topic: topics.usage };
+    const { installation, database, topics } = await fixture.install({ TOLLGATE_SPOOL_DIR: disk.path });
+    const targets: Targets = { installation, ...fixture, disk, topic: topics.usage };
     const ledger = await startLoad({
       gatewayUrl: installation.urls.gateway,
-      jwtSecret: bed.jwtSecret,
+      jwtSecret: fixture.jwtSecret,
       tenants: ['free-a', 'capped-a', 'capped-b', 'big-a', 'big-b'],
       requestsPerSecond: 150,
     });
@@ -60,7 +60,7 @@ test(
       }
       await passing(1_000);
       await ledger.stop();
-      const verdict = await settled(bed.clickhouse.url, database, ledger);
+      const verdict = await settled(fixture.clickhouse.url, database, ledger);
       const counters = await settledCounters(installation, database, ledger);
       console.log(
         `${ledger.responses()} responses, ${ledger.unanswered()} unanswered, ${verdict.stored} events`,
@@ -80,30 +80,30 @@ test(
   'the comparison sees a loss: a spool thrown away after a crash breaks it',
   { timeout: 180_000 },
   async () => {
-    const { installation, database } = await bed.install();
+    const { installation, database } = await fixture.install();
     const ledger = await startLoad({
       gatewayUrl: installation.urls.gateway,
-      jwtSecret: bed.jwtSecret,
+      jwtSecret: fixture.jwtSecret,
       tenants: ['big-a'],
       requestsPerSecond: 100,
     });
     try {
       await eventually(() => ledger.responses() > 50);
-      bed.kafka.pause();
+      fixture.kafka.pause();
       const before = ledger.responses();
       await eventually(() => ledger.responses() > before + 50);
       await installation.service('gateway').kill();
       await ledger.stop();
       await rm(installation.env['TOLLGATE_SPOOL_DIR'] ?? '', { recursive: true, force: true });
-      bed.kafka.resume();
+      fixture.kafka.resume();
       await installation.service('gateway').restart();
       const verdict = await eventually(async () => {
-        const now = await checkInvariants(bed.clickhouse.url, database, ledger);
+        const now = await checkInvariants(fixture.clickhouse.url, database, ledger);
         return now.stored > 0 ? now : null;
       });
       expect(verdict.broken.join('\n')).toMatch(/have no event/);
     } finally {
-      bed.kafka.resume();
+      fixture.kafka.resume();
       await ledger.stop().catch(() => undefined);
       await installation.stop();
     }
@@ -116,8 +116,8 @@ async function settledCounters(
   database: string,
   ledger: Ledger,
 ): Promise<readonly string[]> {
-  const clickhouse = createClickHouse({ url: bed.clickhouse.url, database });
-  const at = { apiUrl: urls.api, jwtSecret: bed.jwtSecret, clickhouse };
+  const clickhouse = createClickHouse({ url: fixture.clickhouse.url, database });
+  const at = { apiUrl: urls.api, jwtSecret: fixture.jwtSecret, clickhouse };
   const deadline = Date.now() + countersTimeoutMs;
   try {
     for (;;) {

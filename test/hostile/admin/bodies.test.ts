@@ -4,8 +4,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mergePatch } from '../../../shared/domain/merge-patch.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { createTenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
-import { createBed } from '../../integration/console/fixture.ts';
-import type { Bed } from '../../integration/console/fixture.ts';
+import { createFixture } from '../../integration/console/fixture.ts';
+import type { Fixture } from '../../integration/console/fixture.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 
 /**
@@ -13,11 +13,11 @@ import { eventually, uniqueName } from '../../support/servers.ts';
  * that takes a body gets arbitrary JSON, and valid bodies of which some fields are arbitrary; what a write answers with
  * 200 is read back from the API and, at the end, by another reader of the topic.
  */
-let bed: Bed;
+let fixture: Fixture;
 beforeAll(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 const runs = 300;
 /** A reset asks three stores: fewer. */
@@ -119,7 +119,7 @@ function put(document: unknown, [name, ...rest]: readonly string[], inner: unkno
 }
 
 test('every route that takes a body is tried', () => {
-  const { routeAccess } = bed.console.admin;
+  const { routeAccess } = fixture.console.admin;
   const changing = routeAccess.filter(({ method }) => ['PUT', 'PATCH', 'POST'].includes(method));
   const withoutBody = /(api-keys|replay|loss-audit)$/;
   expect(
@@ -141,7 +141,7 @@ test.each(Object.entries(accepted))('%s: no JSON is a 5xx', async (route, valid)
       const id = uniqueName('any');
       const headers = { 'content-type': 'application/json' };
       const text = JSON.stringify(body);
-      const answer = await bed.admin(route.replace(':id', id), text as never, headers);
+      const answer = await fixture.admin(route.replace(':id', id), text as never, headers);
       expect(answer.status, JSON.stringify(answer.body)).toBeLessThan(500);
       if (answer.status >= 300) expect(answer.body['detail']).toMatch(/\w/);
       else {
@@ -159,19 +159,19 @@ async function expectStored(route: string, id: string, body: object, answer: obj
   const ignored = new Set(['history', 'reset', 'updated_at', 'updated_by']);
   const meant = route.startsWith('PATCH') ? (mergePatch({}, body) as object) : body;
   const given = Object.entries(meant).filter(([name]) => !ignored.has(name));
-  const { record } = (await bed.admin(`GET /admin/v1/tenants/${id}`)).body as { record: object };
-  for (const stored of [answer, record, bed.directory.get(id)])
+  const { record } = (await fixture.admin(`GET /admin/v1/tenants/${id}`)).body as { record: object };
+  for (const stored of [answer, record, fixture.directory.get(id)])
     expect(stored).toMatchObject(Object.fromEntries(given));
 }
 
 test('another reader of the topic has every record that was accepted', async () => {
-  const { kafka, topics } = bed;
+  const { kafka, topics } = fixture;
   const reader = createTenantDirectory({ kafka, topics, registry: new Registry() });
   try {
     await eventually(() => reader.ready(), { timeoutMs: 30_000 });
     const byId = (records: Iterable<TenantRecord>): TenantRecord[] =>
       [...records].toSorted((a, b) => a.tenant_id.localeCompare(b.tenant_id));
-    expect(byId(reader.all())).toEqual(byId(bed.directory.all()));
+    expect(byId(reader.all())).toEqual(byId(fixture.directory.all()));
     expect(reader.size()).toBeGreaterThan(0);
   } finally {
     await reader.close();

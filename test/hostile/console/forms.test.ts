@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createBed } from '../../integration/console/fixture.ts';
-import type { Bed } from '../../integration/console/fixture.ts';
+import { createFixture } from '../../integration/console/fixture.ts';
+import type { Fixture } from '../../integration/console/fixture.ts';
 import { post, visit } from '../../integration/console/browser.ts';
 import { uniqueName } from '../../support/servers.ts';
 
@@ -8,11 +8,11 @@ import { uniqueName } from '../../support/servers.ts';
  * Goal: no form blocks the console. Method: each hostile form is sent beside a harmless one of the same size; whatever
  * the machine does at the moment, the hostile one may not take many times as long.
  */
-let bed: Bed;
+let fixture: Fixture;
 beforeAll(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 const size = 60_000;
 const harmless = { emails: 'a'.repeat(size), webhooks: '', slack: '' };
@@ -31,12 +31,12 @@ const hostile: Readonly<Record<string, Record<string, string> | [string, string]
 };
 
 test.each(Object.entries(hostile))('%s is refused as fast as any text', async (_name, form) => {
-  const cookie = await visit(bed, uniqueName('form'));
+  const cookie = await visit(fixture, uniqueName('form'));
   const took = async (body: typeof form): Promise<number> => {
     let least = Infinity;
     for (let run = 0; run < 3; run += 1) {
       const startedAt = performance.now();
-      const { status, text } = await post(bed, '/notifications', body, cookie);
+      const { status, text } = await post(fixture, '/notifications', body, cookie);
       least = Math.min(least, performance.now() - startedAt);
       expect(status).toBeLessThan(500);
       expect(text.length).toBeLessThan(3 * size);

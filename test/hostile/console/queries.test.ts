@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { adminToken, createBed } from '../../integration/console/fixture.ts';
-import type { Bed } from '../../integration/console/fixture.ts';
+import { adminToken, createFixture } from '../../integration/console/fixture.ts';
+import type { Fixture } from '../../integration/console/fixture.ts';
 import { get, post, visit } from '../../integration/console/browser.ts';
 import { uniqueName } from '../../support/servers.ts';
 
 /** Goal: no query string and no field of a form makes a page fail, or does what an empty or wrong field does not say. */
-let bed: Bed;
+let fixture: Fixture;
 let operator: string;
 beforeAll(async () => {
-  bed = await createBed();
-  const page = await post(bed, '/operator/sign-in', { token: adminToken, name: 'kim' });
+  fixture = await createFixture();
+  const page = await post(fixture, '/operator/sign-in', { token: adminToken, name: 'kim' });
   operator = page.cookie.split(';')[0] ?? '';
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 const names = ['id', 'search', 'plan', 'offset', 'days', 'span', 'done', 'reason', 'token'];
 const values = ['constructor', '__proto__', '%00', '%ff', '-1', '1e999'];
@@ -35,14 +35,14 @@ const operatorPages = ['', '/tenants', '/tenants/acme', '/tenants/open', '/growt
 
 describe('no query string makes a page fail', () => {
   test.each(portalPages)('of the portal: %s', async (path) => {
-    const cookie = await visit(bed, uniqueName('query'));
+    const cookie = await visit(fixture, uniqueName('query'));
     for (const query of queries)
-      expect((await get(bed, `${path}?${query}`, cookie)).status, query).toBeLessThan(500);
+      expect((await get(fixture, `${path}?${query}`, cookie)).status, query).toBeLessThan(500);
   });
 
   test.each(operatorPages)('of the operator console: %s', async (path) => {
     for (const query of queries) {
-      const { status } = await get(bed, `/operator${path}?${query}`, operator);
+      const { status } = await get(fixture, `/operator${path}?${query}`, operator);
       expect(status, query).toBeLessThan(500);
     }
   });
@@ -63,12 +63,12 @@ describe('a field of an operator’s form that is empty or wrong is refused, and
   ];
   test.each(wrong)('%s', async (_name, path, form) => {
     const id = uniqueName('form');
-    const page = await post(bed, `/operator/tenants/${id}${path}`, form, operator);
+    const page = await post(fixture, `/operator/tenants/${id}${path}`, form, operator);
     expect(page.status).toBe(422);
-    expect(bed.directory.get(id)).toBeUndefined();
+    expect(fixture.directory.get(id)).toBeUndefined();
   });
 
   test.each(['%00', 'anonymous', '%20a'])('a portal link for %s, which is no tenant', async (id) => {
-    expect((await post(bed, `/operator/tenants/${id}/portal-link`, {}, operator)).status).toBe(422);
+    expect((await post(fixture, `/operator/tenants/${id}/portal-link`, {}, operator)).status).toBe(422);
   });
 });

@@ -91,7 +91,7 @@ const forProxy: typeof refused = [
 describe.each([
   ['proxy', forProxy, () => gateway.proxyUrl],
   ['api', refused, () => gateway.apiUrl],
-] as const)('A5: what the %s listener refuses', (door, forms, url) => {
+] as const)('A5: what the %s listener refuses', (entrypoint, forms, url) => {
   test.each(forms)('%s: a %i with limit headers and one event', async (_name, status, bytes) => {
     const response = await exchangeRaw(url(), bytes);
     expect(response.status).toBe(status);
@@ -99,7 +99,7 @@ describe.each([
     expect(response.headers.get('connection')).toBe('close');
     expect(response.headers.has('allow')).toBe(status === 405);
     expect(JSON.parse(response.body)).toMatchObject({ status });
-    expect(gateway.requests()).toMatchObject([{ data: { status, door, client_ip: '127.0.0.1' } }]);
+    expect(gateway.requests()).toMatchObject([{ data: { status, entrypoint, client_ip: '127.0.0.1' } }]);
     expect(upstream.seen.filter(({ complete }) => complete)).toEqual([]);
   });
 });
@@ -135,7 +135,7 @@ describe('A5: what is proper HTTP/1.1 is served', () => {
     const response = await exchangeRaw(gateway.proxyUrl, bytes);
     expect([response.status, response.body]).toEqual([200, body]);
     expectLimits(response);
-    expect(gateway.requests()).toMatchObject([{ data: { status: 200, door: 'proxy' } }]);
+    expect(gateway.requests()).toMatchObject([{ data: { status: 200, entrypoint: 'proxy' } }]);
     expect(upstream.seen).toHaveLength(1);
   });
 

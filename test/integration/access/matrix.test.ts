@@ -7,8 +7,8 @@ import type { Tokens } from '../../../services/console/sessions/tokens.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { listenOps } from '../../../shared/runtime/http/ops.ts';
 import { uniqueName } from '../../support/servers.ts';
-import { adminToken, createBed, portalSecret } from '../console/fixture.ts';
-import type { Bed } from '../console/fixture.ts';
+import { adminToken, createFixture, portalSecret } from '../console/fixture.ts';
+import type { Fixture } from '../console/fixture.ts';
 import { serviceToken, startGateway, startUpstream, tokenOf } from '../gateway/gateway.ts';
 import type { TestGateway, TestUpstream } from '../gateway/gateway.ts';
 import { operatorCookie, portalCookie } from './cookies.ts';
@@ -22,12 +22,12 @@ const apiKey = `tgk_${uniqueName('key')}`;
 /** As the table of routes names them. */
 const [portalSession, operatorSession] = ['portal session', 'operator session'];
 
-let bed: Bed;
+let fixture: Fixture;
 let upstream: TestUpstream;
 let gateway: TestGateway;
 
 beforeAll(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
   upstream = await startUpstream((_request, response) => response.end('{}'));
   gateway = await startGateway({
     policy: {
@@ -46,11 +46,11 @@ beforeAll(async () => {
     updated_by: 'test',
   };
   gateway.records.set(tenantId, record);
-  await bed.directory.put(record);
+  await fixture.directory.put(record);
 });
 
 afterAll(async () => {
-  await Promise.all([bed.dispose(), gateway.close()]);
+  await Promise.all([fixture.dispose(), gateway.close()]);
   await upstream.close();
 });
 
@@ -91,7 +91,7 @@ async function apiCredentials(): Promise<Credential[]> {
 }
 
 async function sessionCredentials(): Promise<Credential[]> {
-  const { tokens } = bed;
+  const { tokens } = fixture;
   const stranger = createTokens('another-portal-secret', adminToken, systemClock);
   const formerly = createTokens(portalSecret, 'the-former-admin-token', systemClock);
   const cookie = (name: string, cookies: string[], opens: Credential['opens'] = []): Credential => ({
@@ -104,7 +104,7 @@ async function sessionCredentials(): Promise<Credential[]> {
     await operatorCookie(by, ttlMs),
   ];
   const [portal = '', operator = ''] = await both(tokens);
-  const link = await bed.link(tenantId, 600_000);
+  const link = await fixture.link(tenantId, 600_000);
   return [
     { name: 'none', headers: {}, opens: [] },
     cookie(portalSession, [portal], ['portal-session']),
@@ -129,9 +129,9 @@ async function sessionCredentials(): Promise<Credential[]> {
 
 /** Cookies that were signed out, and that a browser sends all the same. */
 async function endedSessions(): Promise<string[]> {
-  const cookies = [await portalCookie(bed.tokens, tenantId), await operatorCookie(bed.tokens)];
+  const cookies = [await portalCookie(fixture.tokens, tenantId), await operatorCookie(fixture.tokens)];
   for (const url of ['/sign-out', '/operator/sign-out'])
-    await bed.console.web.inject({ method: 'POST', url, headers: { cookie: cookies.join('; ') } });
+    await fixture.console.web.inject({ method: 'POST', url, headers: { cookie: cookies.join('; ') } });
   return cookies;
 }
 
@@ -171,7 +171,7 @@ const listeners: readonly (readonly [string, () => Promise<Omit<Listener, 'name'
   [
     'admin',
     async () => ({
-      app: bed.console.admin,
+      app: fixture.console.admin,
       samples: adminSamples,
       credentials: await adminCredentials(),
       contentType: 'application/json',
@@ -182,7 +182,7 @@ const listeners: readonly (readonly [string, () => Promise<Omit<Listener, 'name'
   [
     'console',
     async () => ({
-      app: bed.console.web,
+      app: fixture.console.web,
       samples: consoleSamples(apiKey),
       credentials: await sessionCredentials(),
       contentType: 'application/x-www-form-urlencoded',

@@ -6,20 +6,20 @@ import { eventually, uniqueName } from '../../support/servers.ts';
 import { policy, service } from '../gateway/api.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import type { TestGateway } from '../gateway/gateway.ts';
-import { createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 let gateway: TestGateway;
 let tenant: string;
 beforeEach(async () => {
-  bed = await createBed();
-  gateway = await startGateway({ policy, database: bed.database });
+  fixture = await createFixture();
+  gateway = await startGateway({ policy, database: fixture.database });
   tenant = uniqueName('acme');
 });
 afterEach(async () => {
   await gateway.close();
-  await bed.dispose();
+  await fixture.dispose();
 });
 
 async function post(path: string, body: object): Promise<Record<string, unknown>> {
@@ -39,7 +39,7 @@ async function check(): Promise<string> {
 /** What the gateway wrote since the last call goes to Kafka, in the order of its spool. */
 function publish(): Promise<void> {
   const events = gateway.events.splice(0);
-  return bed.produce(events.map((event) => ({ tenant: event.subject, value: event })));
+  return fixture.produce(events.map((event) => ({ tenant: event.subject, value: event })));
 }
 
 /** Requests, errors and the median of latencies, alike on every level. */
@@ -47,7 +47,7 @@ async function untilTotals(expected: object): Promise<void> {
   await eventually(
     async () => {
       for (const level of ['minute', 'hour', 'day']) {
-        const [row] = await bed.clickhouse.query(
+        const [row] = await fixture.clickhouse.query(
           `SELECT sum(requests) AS requests, sum(errors) AS errors,
               round(quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state)[1]) AS median
           FROM usage_by_${level}_states WHERE tenant_id = {tenant:String}`,
@@ -55,7 +55,7 @@ async function untilTotals(expected: object): Promise<void> {
         );
         expect(row).toEqual(expected);
       }
-      const [events] = await bed.clickhouse.query(
+      const [events] = await fixture.clickhouse.query(
         `SELECT count() AS requests, countIf(status >= 500) AS errors, round(quantileTDigest(0.5)(latency_ms)) AS median
         FROM usage_events WHERE tenant_id = {tenant:String}`,
         { tenant },
@@ -74,18 +74,18 @@ test('an outcome reported before its event was stored, and twice, counts once on
   const written = [...gateway.events];
   await publish();
   // As another node writes it, which does not remember that it was written before.
-  await bed.produce(written.slice(1).map((event) => ({ tenant: event.subject, value: event })));
-  const aggregator = bed.start({ blockRowsMax: 1 });
+  await fixture.produce(written.slice(1).map((event) => ({ tenant: event.subject, value: event })));
+  const aggregator = fixture.start({ blockRowsMax: 1 });
   await untilTotals({ requests: 1, errors: 1, median: 256 });
   await aggregator.stop();
 });
 
 test('an outcome reported after its event was stored replaces what the check said, and the last one holds', async () => {
-  bed.start();
+  fixture.start();
   const ids = [await check(), await check()];
   await publish();
   await eventually(async () => {
-    const [row] = await bed.clickhouse.query<{ requests: number }>(
+    const [row] = await fixture.clickhouse.query<{ requests: number }>(
       'SELECT sum(requests) AS requests FROM usage_by_day',
     );
     return row?.requests === 2;
@@ -101,7 +101,7 @@ test('an outcome reported after its event was stored replaces what the check sai
 });
 
 test('the totals are the same after ClickHouse was emptied and the log read again', async () => {
-  const first = bed.start();
+  const first = fixture.start();
   const ids = [await check(), await check(), await check()];
   const outcomes = ids.map((id) => ({ decision_id: id, status: 502, latency_ms: 512 }));
   await post('/v1/outcomes', { outcomes });
@@ -111,22 +111,22 @@ test('the totals are the same after ClickHouse was emptied and the log read agai
   await untilTotals(totals);
   await first.stop();
   for (const table of ['events', 'corrections', 'ids', 'minutes', 'hours', 'days']) {
-    await bed.clickhouse.command(`TRUNCATE TABLE stored_${table}`);
+    await fixture.clickhouse.command(`TRUNCATE TABLE stored_${table}`);
   }
   await readAgain();
-  const second = bed.start();
+  const second = fixture.start();
   await untilTotals(totals);
   await second.stop();
   // Once more, where all of it is stored already.
   await readAgain();
-  bed.start({ blockRowsMax: 1 });
+  fixture.start({ blockRowsMax: 1 });
   await drained();
   await untilTotals(totals);
 });
 
 /** Until all that was sent is committed. */
 async function drained(): Promise<void> {
-  const log = createLogEnds(bed.kafka, bed.topics.usage, groupId());
+  const log = createLogEnds(fixture.kafka, fixture.topics.usage, groupId());
   await eventually(async () => (await log.read()).every(({ end, committed }) => end === committed), {
     timeoutMs: 30_000,
     intervalMs: 100,
@@ -134,15 +134,15 @@ async function drained(): Promise<void> {
   log.close();
 }
 
-const groupId = (): string => bed.topics.usage.replace('usage.v1', 'aggregator');
+const groupId = (): string => fixture.topics.usage.replace('usage.v1', 'aggregator');
 
 async function readAgain(): Promise<void> {
-  const connection = bed.kafka.open();
+  const connection = fixture.kafka.open();
   const admin = connection.client.admin();
   await admin.connect();
   const partitions = [0, 1, 2].map((partition) => ({ partition, offset: '0' }));
   await eventually(async () => {
-    await admin.setOffsets({ groupId: groupId(), topic: bed.topics.usage, partitions });
+    await admin.setOffsets({ groupId: groupId(), topic: fixture.topics.usage, partitions });
     return true;
   });
   connection.destroy();

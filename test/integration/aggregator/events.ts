@@ -35,7 +35,7 @@ export function requestEvent(
       degraded: false,
       client_ip: '192.0.2.1',
       service: '',
-      door: 'proxy',
+      entrypoint: 'proxy',
       ...change.data,
     },
   };

@@ -22,7 +22,7 @@ export interface RunningAggregator {
   readonly stop: () => Promise<void>;
 }
 
-export interface Bed {
+export interface Fixture {
   readonly kafka: Kafka;
   readonly topics: Topics;
   readonly database: string;
@@ -42,7 +42,7 @@ export interface Bed {
 const logger = createLogger('test', 'silent');
 
 /** Topics and a database of this test's own, and aggregators that run in this process. */
-export async function createBed(clickhouseUrl: string = servers().clickhouseUrl): Promise<Bed> {
+export async function createFixture(clickhouseUrl: string = servers().clickhouseUrl): Promise<Fixture> {
   const { topicPrefix, database } = uniqueNamespace();
   const topics = topicsWith(topicPrefix);
   const kafka = createKafka({ brokers: servers().kafkaBrokers, clientId: 'test', logger });

@@ -5,31 +5,31 @@ import { eventually, uniqueName } from '../../support/servers.ts';
 import { policy, service } from '../gateway/api.ts';
 import { as, startGateway } from '../gateway/gateway.ts';
 import type { TestGateway } from '../gateway/gateway.ts';
-import { createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 import { meterEvent, requestEvent } from './events.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 let gateway: TestGateway;
 
 beforeAll(async () => {
-  bed = await createBed();
-  gateway = await startGateway({ policy, database: bed.database });
-  bed.start();
+  fixture = await createFixture();
+  gateway = await startGateway({ policy, database: fixture.database });
+  fixture.start();
 });
 
 afterAll(async () => {
   await gateway.close();
-  await bed.clickhouse.command(`DROP DATABASE IF EXISTS ${bed.database}`);
-  await bed.dispose();
+  await fixture.clickhouse.command(`DROP DATABASE IF EXISTS ${fixture.database}`);
+  await fixture.dispose();
 });
 
 async function publish(tenant: string, values: readonly object[]): Promise<void> {
-  await bed.produce(values.map((value) => ({ tenant, value })));
+  await fixture.produce(values.map((value) => ({ tenant, value })));
 }
 
 async function levels(tenant: string): Promise<string[]> {
-  const [row] = await bed.clickhouse.query<{ sums: string[] }>(
+  const [row] = await fixture.clickhouse.query<{ sums: string[] }>(
     `SELECT [
       (SELECT toString(sum(e.cost)) FROM usage_events AS e WHERE tenant_id = {tenant:String}),
       (SELECT toString(sum(m.cost)) FROM usage_by_minute AS m WHERE tenant_id = {tenant:String}),
@@ -114,7 +114,7 @@ test.each(['1e3', '-1', '1,5', '', '1000000000.1', '0.1.2'])(
       meterEvent(tenant, { data: { cost: 1 } }),
     ]);
     await expectSum(tenant, '1');
-    const [row] = await bed.clickhouse.query<{ events: number }>(
+    const [row] = await fixture.clickhouse.query<{ events: number }>(
       'SELECT count() AS events FROM usage_events WHERE tenant_id = {tenant:String}',
       { tenant },
     );

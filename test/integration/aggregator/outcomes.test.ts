@@ -3,12 +3,12 @@
 import { afterEach, expect, test } from 'vitest';
 import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
 import { eventually } from '../../support/servers.ts';
-import { createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 import { meterEvent, requestEvent } from './events.ts';
 
-let bed: Bed;
-afterEach(() => bed.dispose());
+let fixture: Fixture;
+afterEach(() => fixture.dispose());
 
 const outcomeOf = (id: string, data: object) => ({
   ...meterEvent('acme'),
@@ -17,13 +17,13 @@ const outcomeOf = (id: string, data: object) => ({
   data: { event_id: id, ...data },
 });
 
-const send = (...values: unknown[]) => bed.produce(values.map((value) => ({ tenant: 'acme', value })));
+const send = (...values: unknown[]) => fixture.produce(values.map((value) => ({ tenant: 'acme', value })));
 
 async function untilTotals(expected: { readonly requests: number; readonly errors: number }): Promise<void> {
   await eventually(
     async () => {
       for (const level of ['minute', 'hour', 'day']) {
-        const [row] = await bed.clickhouse.query(
+        const [row] = await fixture.clickhouse.query(
           `SELECT sum(requests) AS requests, sum(errors) AS errors FROM usage_by_${level}`,
         );
         expect(row).toEqual(expected);
@@ -35,15 +35,15 @@ async function untilTotals(expected: { readonly requests: number; readonly error
 }
 
 test('an outcome changes status and latency, and the errors of every level follow', async () => {
-  bed = await createBed();
-  bed.start({ blockRowsMax: 2 });
+  fixture = await createFixture();
+  fixture.start({ blockRowsMax: 2 });
   const [failed, fine] = [requestEvent('acme'), requestEvent('acme')];
   await send(failed, fine);
   await untilTotals({ requests: 2, errors: 0 });
   const outcome = outcomeOf(failed.id, { status: 503, latency_ms: 250 });
   await send(outcome, outcomeOf(fine.id, { status: 201, latency_ms: 8 }), outcome);
   await untilTotals({ requests: 2, errors: 1 });
-  const rows = await bed.clickhouse.query(
+  const rows = await fixture.clickhouse.query(
     'SELECT event_id, status, latency_ms, units, decision FROM usage_events ORDER BY status',
   );
   expect(rows).toEqual([
@@ -53,10 +53,10 @@ test('an outcome changes status and latency, and the errors of every level follo
 });
 
 test('an outcome does not bring a voided event back, and one of another tenant finds nothing', async () => {
-  bed = await createBed();
-  bed.start();
+  fixture = await createFixture();
+  fixture.start();
   const [voided, other] = [requestEvent('acme'), requestEvent('other')];
-  await bed.produce([{ tenant: 'other', value: other }]);
+  await fixture.produce([{ tenant: 'other', value: other }]);
   await send(
     voided,
     { ...meterEvent('acme'), type: voidEventType, data: { event_id: voided.id } },
@@ -67,14 +67,14 @@ test('an outcome does not bring a voided event back, and one of another tenant f
 });
 
 test('as many outcomes as requests are all applied, in a later block than their requests', async () => {
-  bed = await createBed();
+  fixture = await createFixture();
   const count = 1_000;
   const events = Array.from({ length: count }, () => requestEvent('acme'));
   await send(...events);
-  const aggregator = bed.start();
+  const aggregator = fixture.start();
   await untilTotals({ requests: count, errors: 0 });
   await aggregator.stop();
   await send(...events.map(({ id }) => outcomeOf(id, { status: 500, latency_ms: 5 })));
-  bed.start();
+  fixture.start();
   await untilTotals({ requests: count, errors: count });
 });

@@ -11,17 +11,17 @@ import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import { completeThrough, decisionById, todayTotals } from '../../../shared/clickhouse/queries/usage.ts';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import { eventually } from '../../support/servers.ts';
-import { allEqual, counts, createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { allEqual, counts, createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 import { meterEvent, requestEvent } from './events.ts';
 
-let bed: Bed;
-afterEach(() => bed.dispose());
+let fixture: Fixture;
+afterEach(() => fixture.dispose());
 
 async function untilCounted(expected: number): Promise<void> {
   await eventually(
     async () => {
-      const row = await counts(bed.clickhouse);
+      const row = await counts(fixture.clickhouse);
       expect(allEqual(row, expected), JSON.stringify(row)).toBe(true);
       return true;
     },
@@ -32,7 +32,7 @@ async function untilCounted(expected: number): Promise<void> {
 /** Reads a topic from its beginning. */
 async function valuesOf<Value>(topic: string, wanted: (values: Value[]) => boolean): Promise<Value[]> {
   const values: Value[] = [];
-  const table = readTable<Value>(bed.kafka, {
+  const table = readTable<Value>(fixture.kafka, {
     topic,
     name: 'test',
     decode: (value) => JSON.parse(value.toString()) as Value,
@@ -51,7 +51,7 @@ async function valuesOf<Value>(topic: string, wanted: (values: Value[]) => boole
 
 describe('what the aggregator counts', () => {
   test('a duplicate, a redelivery in other blocks and a late event are each counted once at every level', async () => {
-    bed = await createBed();
+    fixture = await createFixture();
     const events = Array.from({ length: 500 }, (_, index) =>
       requestEvent(`tenant-${index % 7}`, {
         data: { sequence: index, decision: index % 5 === 0 ? 'limited' : 'allowed' },
@@ -59,20 +59,20 @@ describe('what the aggregator counts', () => {
     );
     const late = requestEvent('tenant-1', { timeMs: Date.now() - 40 * 86_400_000 });
     const records = [...events, late].map((value) => ({ tenant: value.subject, value }));
-    const aggregator = bed.start({ blockRowsMax: 100 });
-    await bed.produce(records);
-    await bed.produce(records.slice(0, 250));
+    const aggregator = fixture.start({ blockRowsMax: 100 });
+    await fixture.produce(records);
+    await fixture.produce(records.slice(0, 250));
     await untilCounted(501);
     await aggregator.stop();
     // A second group's worth of redelivery, in blocks of another size.
-    await bed.produce(records.toReversed());
-    bed.start({ blockRowsMax: 37 });
-    await bed.produce([{ tenant: 'tenant-0', value: requestEvent('tenant-0') }]);
+    await fixture.produce(records.toReversed());
+    fixture.start({ blockRowsMax: 37 });
+    await fixture.produce([{ tenant: 'tenant-0', value: requestEvent('tenant-0') }]);
     await untilCounted(502);
   });
 
   test('bad events become dead letters with a reason, and the rest of their block is stored', async () => {
-    bed = await createBed();
+    fixture = await createFixture();
     const now = Date.now();
     const noDecision = requestEvent('acme');
     const bad: unknown[] = [
@@ -89,11 +89,11 @@ describe('what the aggregator counts', () => {
       { ...requestEvent('acme'), type: voidEventType, data: { event_id: 'never-seen' } },
     ];
     const good = [requestEvent('acme', { timeMs: now }), meterEvent('acme')];
-    bed.start();
-    await bed.produce([...bad, ...good].map((value) => ({ tenant: 'acme', value })));
+    fixture.start();
+    await fixture.produce([...bad, ...good].map((value) => ({ tenant: 'acme', value })));
     await untilCounted(2);
     const letters = await eventually(async () => {
-      const found = await listDeadLetters(bed.kafka, bed.topics.deadLetters, { limit: 100 });
+      const found = await listDeadLetters(fixture.kafka, fixture.topics.deadLetters, { limit: 100 });
       return found.length === bad.length ? found : null;
     });
     expect(letters.map(({ reason }) => reason.replace(/has 300\d+ bytes/, 'has 300,… bytes')).sort()).toEqual(
@@ -113,50 +113,50 @@ describe('what the aggregator counts', () => {
     );
     const notJson = letters.find(({ reason }) => reason === 'the event is not JSON');
     expect(notJson).toMatchObject({
-      topic: bed.topics.usage,
+      topic: fixture.topics.usage,
       key: 'acme',
       value: Buffer.from('this is not JSON'),
     });
   });
 
   test('a dead letter that was mended by time is replayed, as often as one likes, and counts once', async () => {
-    bed = await createBed();
-    bed.start();
+    fixture = await createFixture();
+    fixture.start();
     const order = meterEvent('acme', { id: 'order-1', data: { units: 10 } });
     const early = { ...meterEvent('acme'), type: amendEventType, data: { event_id: 'order-1', units: 4 } };
-    await bed.produce([{ tenant: 'acme', value: early }]);
+    await fixture.produce([{ tenant: 'acme', value: early }]);
     const [letter] = await eventually(async () => {
-      const found = await listDeadLetters(bed.kafka, bed.topics.deadLetters, { limit: 10 });
+      const found = await listDeadLetters(fixture.kafka, fixture.topics.deadLetters, { limit: 10 });
       return found.length > 0 ? found : null;
     });
-    await bed.produce([{ tenant: 'acme', value: order }]);
+    await fixture.produce([{ tenant: 'acme', value: order }]);
     await untilCounted(1);
-    const producer = createProducer(bed.kafka, { registry: createRegistry('test') });
-    const desk = { kafka: bed.kafka, producer, topic: bed.topics.deadLetters };
+    const producer = createProducer(fixture.kafka, { registry: createRegistry('test') });
+    const desk = { kafka: fixture.kafka, producer, topic: fixture.topics.deadLetters };
     expect(await replayDeadLetter(desk, letter!.id)).toBe(true);
     expect(await replayDeadLetter(desk, letter!.id)).toBe(true);
     expect(await replayDeadLetter(desk, '0-999999')).toBe(false);
     expect(await replayDeadLetter(desk, 'nonsense')).toBe(false);
     await producer.close();
-    await eventually(async () => (await counts(bed.clickhouse)).units_by_day === 4);
+    await eventually(async () => (await counts(fixture.clickhouse)).units_by_day === 4);
     await untilCounted(1);
   });
 
   test('an id of somebody else counts once although it comes again with another time and content', async () => {
-    bed = await createBed();
-    bed.start({ blockRowsMax: 2 });
+    fixture = await createFixture();
+    fixture.start({ blockRowsMax: 2 });
     const first = meterEvent('acme', { id: 'order-1', timeMs: Date.now() - 7_200_000, data: { units: 5 } });
     const again = meterEvent('acme', { id: 'order-1', data: { units: 50 } });
-    await bed.produce([{ tenant: 'acme', value: first }]);
+    await fixture.produce([{ tenant: 'acme', value: first }]);
     await untilCounted(1);
-    await bed.produce([
+    await fixture.produce([
       { tenant: 'acme', value: again },
       { tenant: 'acme', value: first },
       { tenant: 'other', value: { ...again, subject: 'other' } },
       { tenant: 'acme', value: { ...again, source: 'other-app' } },
     ]);
     await untilCounted(3);
-    const rows = await bed.clickhouse.query(
+    const rows = await fixture.clickhouse.query(
       'SELECT event_id, units FROM usage_events ORDER BY units, tenant_id, source',
     );
     expect(rows).toEqual([
@@ -167,28 +167,29 @@ describe('what the aggregator counts', () => {
   });
 
   test('an amended event changes the totals, a voided one leaves them, and both may come again', async () => {
-    bed = await createBed();
-    bed.start({ blockRowsMax: 3 });
+    fixture = await createFixture();
+    fixture.start({ blockRowsMax: 3 });
     const request = requestEvent('acme', { data: { units: 3 } });
     const order = meterEvent('acme', { id: 'order-1', data: { units: 10 } });
     const other = meterEvent('acme', { id: 'order-2', data: { units: 100 } });
     const amend = { ...meterEvent('acme'), type: amendEventType, data: { event_id: 'order-1', units: 7 } };
     const voidRequest = { ...meterEvent('acme'), type: voidEventType, data: { event_id: request.id } };
     const voidOther = { ...meterEvent('acme'), type: voidEventType, data: { event_id: 'order-2' } };
-    const send = (...values: unknown[]) => bed.produce(values.map((value) => ({ tenant: 'acme', value })));
+    const send = (...values: unknown[]) =>
+      fixture.produce(values.map((value) => ({ tenant: 'acme', value })));
     await send(request, order, other);
     await untilCounted(3);
     await send(amend, voidRequest);
     await untilCounted(2);
     await send(voidOther, order, amend);
     await untilCounted(1);
-    const row = await counts(bed.clickhouse);
+    const row = await counts(fixture.clickhouse);
     expect([row.units, row.units_by_day]).toEqual([7, 7]);
   });
 
   test('totals are announced as ClickHouse has them, and say up to when they are complete', async () => {
-    bed = await createBed();
-    bed.start();
+    fixture = await createFixture();
+    fixture.start();
     const before = Date.now();
     const events = [
       requestEvent('acme'),
@@ -196,9 +197,9 @@ describe('what the aggregator counts', () => {
       requestEvent('acme', { data: { decision: 'bypassed', units: 4 } }),
       requestEvent('acme', { data: { decision: 'shadow_limited', units: 2, status: 500 } }),
     ];
-    await bed.produce(events.map((value) => ({ tenant: 'acme', value })));
+    await fixture.produce(events.map((value) => ({ tenant: 'acme', value })));
     const announced = await valuesOf<TenantTotals>(
-      bed.topics.totals,
+      fixture.topics.totals,
       (values) => values.at(-1)?.day.requests === 4,
     );
     const { day, month, day_by_route, plan } = announced.at(-1)!;
@@ -215,21 +216,21 @@ describe('what the aggregator counts', () => {
     expect(month).toMatchObject({ requests: 4, consumed: 3 });
     expect([day_by_route, plan]).toEqual([{ 'POST /agent/chat': 3 }, 'pro']);
     const through = await eventually(async () => {
-      const instant = await completeThrough(bed.clickhouse);
+      const instant = await completeThrough(fixture.clickhouse);
       return instant !== null && Date.parse(instant) > before ? instant : null;
     });
     expect(Date.parse(through)).toBeLessThanOrEqual(Date.now());
     const idle = Date.parse(through);
-    await eventually(async () => Date.parse((await completeThrough(bed.clickhouse)) ?? '') > idle);
+    await eventually(async () => Date.parse((await completeThrough(fixture.clickhouse)) ?? '') > idle);
     const today = periodAt('day', null, Date.now());
-    expect(await todayTotals(bed.clickhouse, 'acme', today)).toEqual({
+    expect(await todayTotals(fixture.clickhouse, 'acme', today)).toEqual({
       requests: 4,
       allowed: 2,
       limited: 1,
       units: 7,
       cost: moneyOf(1.5),
     });
-    const found = await decisionById(bed.clickhouse, events[1]!.id);
+    const found = await decisionById(fixture.clickhouse, events[1]!.id);
     expect(found).toMatchObject({
       event_id: events[1]!.id,
       decision: 'limited',
@@ -239,16 +240,16 @@ describe('what the aggregator counts', () => {
   });
 
   test('C2: a tenant whose totals are too large for a record has them without routes, and stops no other', async () => {
-    bed = await createBed();
-    bed.start();
+    fixture = await createFixture();
+    fixture.start();
     const wide = Array.from({ length: 2_400 }, (_, index) =>
       meterEvent('wide', { data: { units: 1, route: `${index} `.padEnd(500, 'r') } }),
     );
     for (let from = 0; from < wide.length; from += 600) {
-      await bed.produce(wide.slice(from, from + 600).map((value) => ({ tenant: 'wide', value })));
+      await fixture.produce(wide.slice(from, from + 600).map((value) => ({ tenant: 'wide', value })));
     }
-    await bed.produce([{ tenant: 'other', value: meterEvent('other') }]);
-    const announced = await valuesOf<TenantTotals>(bed.topics.totals, (values) =>
+    await fixture.produce([{ tenant: 'other', value: meterEvent('other') }]);
+    const announced = await valuesOf<TenantTotals>(fixture.topics.totals, (values) =>
       [2_400, 0].every((consumed, index) =>
         values.some(
           (totals) => totals.tenant_id === ['wide', 'other'][index] && totals.day.consumed === consumed,
@@ -261,35 +262,34 @@ describe('what the aggregator counts', () => {
   });
 
   test('C2: totals that Kafka refuses are a dead letter of their tenant, and those of others are announced', async () => {
-    bed = await createBed();
-    await limitRecords(bed.topics.totals, 1_000);
-    bed.start();
+    fixture = await createFixture();
+    await limitRecords(fixture.topics.totals, 1_000);
+    fixture.start();
     const wide = Array.from({ length: 10 }, (_, index) =>
       meterEvent('wide', { data: { units: 1, route: `${index} `.padEnd(100, 'r') } }),
     );
-    await bed.produce([...wide, meterEvent('other')].map((value) => ({ tenant: value.subject, value })));
+    await fixture.produce([...wide, meterEvent('other')].map((value) => ({ tenant: value.subject, value })));
     const isOther = ({ tenant_id }: TenantTotals): boolean => tenant_id === 'other';
-    await valuesOf<TenantTotals>(bed.topics.totals, (values) => values.some(isOther));
+    await valuesOf<TenantTotals>(fixture.topics.totals, (values) => values.some(isOther));
     const letter = await eventually(
-      async () => (await listDeadLetters(bed.kafka, bed.topics.deadLetters, { limit: 10 }))[0],
+      async () => (await listDeadLetters(fixture.kafka, fixture.topics.deadLetters, { limit: 10 }))[0],
     );
-    expect(letter).toMatchObject({ topic: bed.topics.totals, tenantId: 'wide', partition: null });
+    expect(letter).toMatchObject({ topic: fixture.topics.totals, tenantId: 'wide', partition: null });
     expect(letter.reason).toMatch(/^the totals could not be announced: /);
   });
 });
 
-/** Kafka's own number for a topic among the things that have settings. */
+/** Kafka's `ConfigResource.Type.TOPIC`. */
 const topicResource = 2;
-
 async function limitRecords(topic: string, bytesMax: number): Promise<void> {
-  const connection = bed.kafka.open();
+  const connection = fixture.kafka.open();
   const admin = connection.client.admin();
   await admin.connect();
   await admin.alterConfigs({
     validateOnly: false,
     resources: [
       {
-        // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- its enum is behind the one door
+        // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- its enum is only imported in shared/kafka
         type: topicResource,
         name: topic,
         configEntries: [{ name: 'max.message.bytes', value: String(bytesMax) }],

@@ -6,15 +6,15 @@ import { listDeadLetters, replayDeadLetter } from '../../../shared/kafka/dead-le
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import { eventually } from '../../support/servers.ts';
-import { allEqual, counts, createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { allEqual, counts, createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 import { meterEvent } from './events.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 beforeEach(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
 });
-afterEach(() => bed.dispose());
+afterEach(() => fixture.dispose());
 
 const structured = { 'content-type': 'application/cloudevents+json; charset=utf-8' };
 
@@ -33,7 +33,7 @@ function binary(id: string, more: Readonly<Record<string, string>> = {}) {
 async function untilCounted(expected: number): Promise<void> {
   await eventually(
     async () => {
-      const row = await counts(bed.clickhouse);
+      const row = await counts(fixture.clickhouse);
       expect(allEqual(row, expected), JSON.stringify(row)).toBe(true);
       return true;
     },
@@ -43,15 +43,15 @@ async function untilCounted(expected: number): Promise<void> {
 
 async function lettersOf(expected: number) {
   return eventually(async () => {
-    const letters = await listDeadLetters(bed.kafka, bed.topics.deadLetters, { limit: 100 });
+    const letters = await listDeadLetters(fixture.kafka, fixture.topics.deadLetters, { limit: 100 });
     return letters.length === expected ? letters : null;
   });
 }
 
 test('structured and binary events of one tenant are its usage, with attributes, extensions and data', async () => {
-  bed.start();
+  fixture.start();
   const event = meterEvent('acme', { id: 's1', data: { units: 2, model: 'small' } });
-  await bed.produce([
+  await fixture.produce([
     { tenant: 'acme', value: { ...event, traceparent: '00-ab' }, headers: structured },
     {
       tenant: 'acme',
@@ -61,7 +61,7 @@ test('structured and binary events of one tenant are its usage, with attributes,
     { tenant: 'acme', value: '', headers: binary('b2') },
   ]);
   await untilCounted(3);
-  const rows = await bed.clickhouse.query(
+  const rows = await fixture.clickhouse.query(
     'SELECT event_id, source, type, user_id, units, properties FROM usage_events ORDER BY event_id',
   );
   expect(rows).toEqual([
@@ -89,24 +89,24 @@ test('an event is counted once for its subject, whatever keys and partitions its
   const keys = Array.from({ length: 40 }, (_, index) => `key-${index}`);
   const event = meterEvent('acme', { id: 'order-1', data: { units: 5 } });
   const headers = binary('order-2');
-  bed.start({ blockRowsMax: 7 });
-  await bed.produce(
+  fixture.start({ blockRowsMax: 7 });
+  await fixture.produce(
     keys.flatMap((tenant) => [
       { tenant, value: event, headers: structured },
       { tenant, value: '{"units":7}', headers },
     ]),
   );
   await untilCounted(2);
-  expect((await counts(bed.clickhouse)).units_by_day).toBe(12);
-  await bed.produce(keys.map((tenant) => ({ tenant, value: event })));
-  await bed.produce([{ tenant: 'z', value: '{"units":1}', headers: binary('order-3') }]);
+  expect((await counts(fixture.clickhouse)).units_by_day).toBe(12);
+  await fixture.produce(keys.map((tenant) => ({ tenant, value: event })));
+  await fixture.produce([{ tenant: 'z', value: '{"units":1}', headers: binary('order-3') }]);
   await untilCounted(3);
-  const tenants = await bed.clickhouse.query('SELECT DISTINCT tenant_id FROM usage_by_day');
+  const tenants = await fixture.clickhouse.query('SELECT DISTINCT tenant_id FROM usage_by_day');
   expect(tenants).toEqual([{ tenant_id: 'acme' }]);
 });
 
 test('what no reader survives is a dead letter, and the records behind it are counted', async () => {
-  bed.start();
+  fixture.start();
   const deep = '['.repeat(20_000) + ']'.repeat(20_000);
   const event = JSON.stringify(meterEvent('acme', { data: { deep: '?' } }));
   const bytes = Buffer.from(JSON.stringify(meterEvent('acme', { data: { user_id: '?' } })));
@@ -120,8 +120,8 @@ test('what no reader survives is a dead letter, and the records behind it are co
     bytes,
     JSON.stringify(meterEvent('acme', { data: { units: 1.7e308 } })),
   ];
-  await bed.produce(bad.map((value) => ({ tenant: 'acme', value })));
-  await bed.produce([
+  await fixture.produce(bad.map((value) => ({ tenant: 'acme', value })));
+  await fixture.produce([
     { tenant: 'acme', value: deep, headers: binary('deep') },
     { tenant: 'acme', value: '[]', headers: { 'content-type': 'application/cloudevents-batch+json' } },
     { tenant: 'acme', value: meterEvent('acme') },
@@ -138,17 +138,19 @@ test('what no reader survives is a dead letter, and the records behind it are co
 });
 
 test('a binary event that became a dead letter is replayed with its attributes', async () => {
-  bed.start();
+  fixture.start();
   const amend = binary('a1', { ce_type: amendEventType, ce_source: 'billing-app' });
-  await bed.produce([{ tenant: 'acme', value: '{"event_id":"order-1","units":4}', headers: amend }]);
+  await fixture.produce([{ tenant: 'acme', value: '{"event_id":"order-1","units":4}', headers: amend }]);
   const [letter] = await lettersOf(1);
   expect(letter).toMatchObject({ reason: expect.stringContaining('not known') as unknown, headers: amend });
-  await bed.produce([{ tenant: 'acme', value: meterEvent('acme', { id: 'order-1', data: { units: 10 } }) }]);
+  await fixture.produce([
+    { tenant: 'acme', value: meterEvent('acme', { id: 'order-1', data: { units: 10 } }) },
+  ]);
   await untilCounted(1);
-  const producer = createProducer(bed.kafka, { registry: createRegistry('test') });
-  const service = { kafka: bed.kafka, producer, topic: bed.topics.deadLetters };
+  const producer = createProducer(fixture.kafka, { registry: createRegistry('test') });
+  const service = { kafka: fixture.kafka, producer, topic: fixture.topics.deadLetters };
   expect(await replayDeadLetter(service, letter!.id)).toBe(true);
   await producer.close();
-  await eventually(async () => (await counts(bed.clickhouse)).units_by_day === 4);
+  await eventually(async () => (await counts(fixture.clickhouse)).units_by_day === 4);
   await untilCounted(1);
 });

@@ -8,17 +8,17 @@ import { deadLetterRecord } from '../../../shared/kafka/dead-letters/dead-letter
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { ageTopic } from '../../support/topic-age.ts';
-import { adminToken, createBed } from '../console/fixture.ts';
-import type { Bed } from '../console/fixture.ts';
+import { adminToken, createFixture } from '../console/fixture.ts';
+import type { Fixture } from '../console/fixture.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 let adminUrl: string;
 beforeAll(async () => {
-  bed = await createBed();
-  await ageTopic(bed.kafka, bed.topics.usage, Date.now() - 3_600_000);
-  adminUrl = await bed.console.admin.listen({ host: '127.0.0.1', port: 0 });
+  fixture = await createFixture();
+  await ageTopic(fixture.kafka, fixture.topics.usage, Date.now() - 3_600_000);
+  adminUrl = await fixture.console.admin.listen({ host: '127.0.0.1', port: 0 });
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 interface Ran {
   readonly code: number | null;
@@ -66,7 +66,7 @@ describe('tollgate', () => {
     ]);
     expect(boost).toMatchObject({ code: 0, err: '' });
     const daysLeft =
-      (Date.parse(bed.directory.get(id)?.boosts?.[0]?.ends_at ?? '') - Date.now()) / 86_400_000;
+      (Date.parse(fixture.directory.get(id)?.boosts?.[0]?.ends_at ?? '') - Date.now()) / 86_400_000;
     expect(daysLeft).toBeCloseTo(7, 2);
     expect((await tollgate(['status', id])).out).toContain('0 of 200');
     expect((await tollgate(['changes', '--tenant', id])).out).toMatch(/kim .*launch/);
@@ -88,12 +88,12 @@ describe('tollgate', () => {
     ]);
     expect(ran).toMatchObject({ code: 0, err: '' });
     expect((await tollgate(['set', id, '--name', 'none', '--limits', 'day=none'])).code).toBe(0);
-    expect(bed.directory.get(id)).toMatchObject({
+    expect(fixture.directory.get(id)).toMatchObject({
       plan: 'pro',
       overrides: { minute: 500 },
       updated_by: 'kim',
     });
-    expect(bed.directory.get(id)?.display_name).toBeUndefined();
+    expect(fixture.directory.get(id)?.display_name).toBeUndefined();
     expect(await tollgate(['set', id, '--time-zone', 'Mars'])).toMatchObject({
       code: 1,
       err: expect.stringContaining('time_zone: “Mars” is no IANA time zone') as string,
@@ -103,7 +103,7 @@ describe('tollgate', () => {
 
   test('block, unblock, reset, portal-link, api-key and tenants do what they say', async () => {
     const id = uniqueName('cli');
-    await bed.spend(id, 50);
+    await fixture.spend(id, 50);
     expect((await tollgate(['block', id, '--for', '1h', '--reason', 'abuse'])).code).toBe(0);
     expect((await tollgate(['status', id])).out).toContain('blocked by operator');
     expect((await tollgate(['unblock', id])).code).toBe(0);
@@ -126,11 +126,11 @@ describe('tollgate', () => {
       timeMs: Date.now() - 600_000 + at,
       tenant: 'cli',
     }));
-    await storeUsage(bed.clickhouse, events);
+    await storeUsage(fixture.clickhouse, events);
     const clean = await tollgate(['audit', '--hours', '2']);
     expect(clean).toMatchObject({ code: 0, err: '' });
     expect(clean.out).toContain('No event is lost.\nAll totals agree with the events.');
-    await bed.clickhouse.command(
+    await fixture.clickhouse.command(
       'ALTER TABLE stored_events DELETE WHERE sequence = 3 SETTINGS mutations_sync = 2',
     );
     const lossy = await tollgate(['audit', '--hours', '2']);
@@ -142,8 +142,8 @@ describe('tollgate', () => {
   test('dead letters are replayed in bulk: counted first, sent with --yes, with their times corrected', async () => {
     const reason = uniqueName('wrong clock');
     const value = Buffer.from(JSON.stringify({ id: reason, time: '2026-11-21T11:00:00Z' }));
-    const place = { topic: bed.topics.usage, partition: 0, offset: 77, key: 'acme' };
-    await bed.producer.send(bed.topics.deadLetters, [
+    const place = { topic: fixture.topics.usage, partition: 0, offset: 77, key: 'acme' };
+    await fixture.producer.send(fixture.topics.deadLetters, [
       deadLetterRecord({ reason, ...place, value, atMs: Date.now() }),
     ]);
     const select = ['dead-letters', 'replay', '--reason', reason, '--since', '1h', '--shift=-15m'];
@@ -154,14 +154,14 @@ describe('tollgate', () => {
   });
 
   test('dead letters are listed, shown and replayed; a replay may be repeated', async () => {
-    const letter = { reason: uniqueName('odd'), topic: bed.topics.usage, partition: 0, offset: null };
+    const letter = { reason: uniqueName('odd'), topic: fixture.topics.usage, partition: 0, offset: null };
     const record = deadLetterRecord({
       ...letter,
       key: 'acme',
       value: Buffer.from('{"half":'),
       atMs: Date.now(),
     });
-    const [place] = await bed.producer.send(bed.topics.deadLetters, [record]);
+    const [place] = await fixture.producer.send(fixture.topics.deadLetters, [record]);
     const id = `${place?.partition ?? -1}-${place?.offset ?? -1}`;
     expect((await tollgate(['dead-letters', 'list', '--limit', '5'])).out).toMatch(
       new RegExp(`^${id} .*${letter.reason}$`, 'm'),
@@ -181,12 +181,12 @@ describe('tollgate', () => {
     const evil = '\u001b]0;owned\u0007\u001b[2Jfoo\rbar\u009b31m\u202egnp.exe\nTENANT  PLAN';
     const letter = {
       reason: `${uniqueName('odd')} ${evil}`,
-      topic: bed.topics.usage,
+      topic: fixture.topics.usage,
       partition: 0,
       offset: null,
     };
     const record = deadLetterRecord({ ...letter, key: 'acme', value: Buffer.from(evil), atMs: Date.now() });
-    const [place] = await bed.producer.send(bed.topics.deadLetters, [record]);
+    const [place] = await fixture.producer.send(fixture.topics.deadLetters, [record]);
     const id = `${place?.partition ?? -1}-${place?.offset ?? -1}`;
     const acting = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/;
     for (const args of [['list'], ['show', id]]) {

@@ -54,7 +54,15 @@ describe('migrate', () => {
         'sequence',
         'degraded',
       ],
-      ...['client_ip', 'service', 'door', 'ingested_at', 'properties', 'kafka_partition', 'kafka_offset'],
+      ...[
+        'client_ip',
+        'service',
+        'entrypoint',
+        'ingested_at',
+        'properties',
+        'kafka_partition',
+        'kafka_offset',
+      ],
     ]);
     for (const [view, start] of [
       ['usage_by_minute', 'minute'],

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
-import { adminToken, createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { adminToken, createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 beforeAll(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 const dayMs = 86_400_000;
 const inAWeek = (): string => new Date(Date.now() + 7 * dayMs).toISOString();
@@ -23,7 +23,7 @@ describe('the token', () => {
   test.each(paths)('%s answers 401 without it, as a problem', async (url) => {
     for (const authorization of [undefined, 'Bearer wrong', 'Bearer ', 'Basic YTpi', adminToken]) {
       const headers = authorization === undefined ? {} : { authorization };
-      const answer = await bed.console.admin.inject({ method: 'GET', url, headers });
+      const answer = await fixture.console.admin.inject({ method: 'GET', url, headers });
       expect(answer.statusCode).toBe(401);
       expect(answer.headers['content-type']).toContain('application/problem+json');
       expect(answer.headers['www-authenticate']).toContain('Bearer');
@@ -31,10 +31,10 @@ describe('the token', () => {
   });
 
   test('metrics and health need none, since the listener is private', async () => {
-    const metrics = await bed.console.admin.inject('/metrics');
+    const metrics = await fixture.console.admin.inject('/metrics');
     expect(metrics.statusCode).toBe(200);
     expect(metrics.body).toContain('tollgate_console_requests_total');
-    expect((await bed.console.admin.inject('/readyz')).json()).toEqual({ ready: true, waiting_for: [] });
+    expect((await fixture.console.admin.inject('/readyz')).json()).toEqual({ ready: true, waiting_for: [] });
   });
 });
 
@@ -45,7 +45,7 @@ describe('a member that a body has twice', () => {
     ['deeper', '{"overrides":{"minute":1,"day":2,"minute":3}}', 'minute'],
   ])('%s is refused and named: programs differ in which one they take', async (_where, payload, name) => {
     for (const method of ['PUT', 'PATCH'] as const) {
-      const answer = await bed.console.admin.inject({
+      const answer = await fixture.console.admin.inject({
         method,
         url: `/admin/v1/tenants/${uniqueName('twice')}`,
         headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
@@ -80,11 +80,11 @@ describe('tenant ids', () => {
         [`POST ${path}/boosts`, boost],
         ['POST /admin/v1/portal-links', { tenant_id: id }],
       ] as const) {
-        const answer = await bed.admin(what, body);
+        const answer = await fixture.admin(what, body);
         expect([400, 422]).toContain(answer.status);
         expect(String(answer.body['detail'])).toMatch(why);
       }
-      expect(bed.directory.get(id)).toBeUndefined();
+      expect(fixture.directory.get(id)).toBeUndefined();
     },
   );
 });
@@ -99,9 +99,9 @@ describe('records', () => {
       notifications: { thresholds: [0.8, 1], emails: ['dev@example.com'] },
       time_zone: 'Europe/Zurich',
     };
-    const put = await bed.admin(`PUT ${path}`, record, { 'x-actor': 'robin' });
+    const put = await fixture.admin(`PUT ${path}`, record, { 'x-actor': 'robin' });
     expect(put.status).toBe(200);
-    const got = await bed.admin(`GET ${path}`);
+    const got = await fixture.admin(`GET ${path}`);
     expect(got.body['record']).toMatchObject({ ...record, tenant_id: id, updated_by: 'robin' });
     expect(got.body['plan']).toBe('pro');
     expect(got.body['limits']).toContainEqual(
@@ -119,8 +119,8 @@ describe('records', () => {
     'UTC',
   ])('the time zone %s is taken: every name and link of the IANA database is one', async (zone) => {
     const path = `/admin/v1/tenants/${uniqueName('zoned')}`;
-    expect((await bed.admin(`PUT ${path}`, { time_zone: zone })).status).toBe(200);
-    expect((await bed.admin(`GET ${path}`)).body['record']).toMatchObject({ time_zone: zone });
+    expect((await fixture.admin(`PUT ${path}`, { time_zone: zone })).status).toBe(200);
+    expect((await fixture.admin(`GET ${path}`)).body['record']).toMatchObject({ time_zone: zone });
   });
 
   const blocked = { reason: 'abuse', actor: 'kim' };
@@ -159,23 +159,23 @@ describe('records', () => {
   ];
   test.each(bad)('%s is refused, and the answer names it', async (_what, body, named) => {
     const id = uniqueName('bad');
-    const answer = await bed.admin(`PUT /admin/v1/tenants/${id}`, body);
+    const answer = await fixture.admin(`PUT /admin/v1/tenants/${id}`, body);
     expect([400, 422]).toContain(answer.status);
     expect(answer.body['detail']).toContain(named);
-    expect(bed.directory.get(id)).toBeUndefined();
+    expect(fixture.directory.get(id)).toBeUndefined();
   });
 
   test('a PUT keeps keys, boosts and history that it does not name', async () => {
     const id = uniqueName('kept');
-    await bed.admin(`POST /admin/v1/tenants/${id}/api-keys`);
-    await bed.admin(`POST /admin/v1/tenants/${id}/boosts`, {
+    await fixture.admin(`POST /admin/v1/tenants/${id}/api-keys`);
+    await fixture.admin(`POST /admin/v1/tenants/${id}/boosts`, {
       limit: 'minute',
       multiply: 2,
       ends_at: inAWeek(),
       reason: 'launch',
     });
-    await bed.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'pro' });
-    const record = bed.directory.get(id);
+    await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'pro' });
+    const record = fixture.directory.get(id);
     expect(record?.api_keys_sha256).toHaveLength(1);
     expect(record?.boosts).toHaveLength(1);
     expect(record?.history?.map((change) => change.action)).toEqual(['put', 'boost', 'api-key']);
@@ -183,31 +183,33 @@ describe('records', () => {
 
   test('If-Match refuses an edit of what somebody else changed meanwhile', async () => {
     const path = `/admin/v1/tenants/${uniqueName('raced')}`;
-    const first = await bed.admin(`PUT ${path}`, { plan: 'free' });
+    const first = await fixture.admin(`PUT ${path}`, { plan: 'free' });
     const etag = String(first.headers['etag']);
-    expect((await bed.admin(`PUT ${path}`, { plan: 'pro' }, { 'if-match': etag })).status).toBe(200);
-    expect((await bed.admin(`PUT ${path}`, { plan: 'free' }, { 'if-match': etag })).status).toBe(412);
+    expect((await fixture.admin(`PUT ${path}`, { plan: 'pro' }, { 'if-match': etag })).status).toBe(200);
+    expect((await fixture.admin(`PUT ${path}`, { plan: 'free' }, { 'if-match': etag })).status).toBe(412);
   });
 
   test('changes of one tenant at once all stay', async () => {
     const id = uniqueName('busy');
-    await Promise.all(Array.from({ length: 8 }, () => bed.admin(`POST /admin/v1/tenants/${id}/api-keys`)));
-    expect(bed.directory.get(id)?.api_keys_sha256).toHaveLength(8);
+    await Promise.all(
+      Array.from({ length: 8 }, () => fixture.admin(`POST /admin/v1/tenants/${id}/api-keys`)),
+    );
+    expect(fixture.directory.get(id)?.api_keys_sha256).toHaveLength(8);
   });
 
   test('a DELETE without a body may name a content type', async () => {
     const path = `/admin/v1/tenants/${uniqueName('gone')}`;
-    await bed.admin(`PUT ${path}`, { plan: 'free' });
+    await fixture.admin(`PUT ${path}`, { plan: 'free' });
     const type = { 'content-type': 'application/json' };
-    expect((await bed.admin(`DELETE ${path}`, undefined, type)).status).toBe(204);
+    expect((await fixture.admin(`DELETE ${path}`, undefined, type)).status).toBe(204);
   });
 
   test('a deleted record is gone, and deleting it again is 404', async () => {
     const path = `/admin/v1/tenants/${uniqueName('gone')}`;
-    await bed.admin(`PUT ${path}`, { plan: 'free' });
-    expect((await bed.admin(`DELETE ${path}`)).status).toBe(204);
-    expect((await bed.admin(`GET ${path}`)).status).toBe(404);
-    expect((await bed.admin(`DELETE ${path}`)).status).toBe(404);
+    await fixture.admin(`PUT ${path}`, { plan: 'free' });
+    expect((await fixture.admin(`DELETE ${path}`)).status).toBe(204);
+    expect((await fixture.admin(`GET ${path}`)).status).toBe(404);
+    expect((await fixture.admin(`DELETE ${path}`)).status).toBe(404);
   });
 });
 
@@ -215,7 +217,7 @@ describe('the list', () => {
   test('C5: has tenants that only sent requests, busiest first, and finds by part of a name', async () => {
     const stem = uniqueName('list');
     await storeUsage(
-      bed.clickhouse,
+      fixture.clickhouse,
       [3, 7].flatMap((count, which) =>
         Array.from({ length: count }, () => ({
           timeMs: Date.now() - 1000,
@@ -224,17 +226,17 @@ describe('the list', () => {
         })),
       ),
     );
-    await bed.admin(`PUT /admin/v1/tenants/${stem}-2`, { plan: 'pro', display_name: `Quiet ${stem}` });
-    const all = await bed.admin(`GET /admin/v1/tenants?search=${stem}`);
+    await fixture.admin(`PUT /admin/v1/tenants/${stem}-2`, { plan: 'pro', display_name: `Quiet ${stem}` });
+    const all = await fixture.admin(`GET /admin/v1/tenants?search=${stem}`);
     expect(all.body).toMatchObject({ total: 3, usage_known: true });
     expect(all.body['tenants']).toMatchObject([
       { tenant_id: `${stem}-1`, requests_today: 7, has_record: false, plan: 'free' },
       { tenant_id: `${stem}-0`, requests_today: 3 },
       { tenant_id: `${stem}-2`, requests_today: 0, has_record: true, plan: 'pro' },
     ]);
-    const page = await bed.admin(`GET /admin/v1/tenants?search=${stem.toUpperCase()}&offset=1&limit=1`);
+    const page = await fixture.admin(`GET /admin/v1/tenants?search=${stem.toUpperCase()}&offset=1&limit=1`);
     expect(page.body['tenants']).toMatchObject([{ tenant_id: `${stem}-0` }]);
-    const pro = await bed.admin(`GET /admin/v1/tenants?search=quiet%20${stem}&plan=pro`);
+    const pro = await fixture.admin(`GET /admin/v1/tenants?search=quiet%20${stem}&plan=pro`);
     expect(pro.body['total']).toBe(1);
   });
 });

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
-import { createBed } from './fixture.ts';
-import type { Bed, BedOptions } from './fixture.ts';
+import { createFixture } from './fixture.ts';
+import type { Fixture, FixtureOptions } from './fixture.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 beforeAll(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 const dayMs = 86_400_000;
 const inAWeek = (): string => new Date(Date.now() + 7 * dayMs).toISOString();
@@ -16,8 +16,8 @@ const inAWeek = (): string => new Date(Date.now() + 7 * dayMs).toISOString();
 describe('control', () => {
   test('C3: status says requests this minute and today, resets, and blocked until when', async () => {
     const id = uniqueName('status');
-    await bed.spend(id, 40);
-    const open = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+    await fixture.spend(id, 40);
+    const open = await fixture.admin(`GET /admin/v1/tenants/${id}/status`);
     expect(open.body).toMatchObject({
       requests_this_minute: 40,
       requests_today: 40,
@@ -25,8 +25,8 @@ describe('control', () => {
       blocked_until: null,
     });
     expect(Object.keys(open.body['resets'] as object)).toEqual(['minute', 'day']);
-    await bed.spend(id, 60);
-    const full = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+    await fixture.spend(id, 60);
+    const full = await fixture.admin(`GET /admin/v1/tenants/${id}/status`);
     expect(full.body).toMatchObject({ requests_this_minute: 100, blocked: true, blocked_by: ['minute'] });
     const until = Date.parse(String(full.body['blocked_until'])) - Date.now();
     expect(until).toBeGreaterThan(0);
@@ -35,50 +35,50 @@ describe('control', () => {
 
   test('C3: looking at a status takes nothing', async () => {
     const id = uniqueName('peek');
-    await bed.spend(id, 1);
+    await fixture.spend(id, 1);
     for (let look = 0; look < 3; look += 1) {
-      const { body } = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+      const { body } = await fixture.admin(`GET /admin/v1/tenants/${id}/status`);
       expect(body['requests_this_minute']).toBe(1);
     }
   });
 
   test('C4, A9: a reset empties the counters and records what they had', async () => {
     const id = uniqueName('reset');
-    await bed.spend(id, 60);
-    const reset = await bed.admin(
+    await fixture.spend(id, 60);
+    const reset = await fixture.admin(
       `POST /admin/v1/tenants/${id}/reset`,
       { reason: 'ticket 1' },
       { 'x-actor': 'kim' },
     );
     expect(reset.body['reset']).toMatchObject({ actor: 'kim', day_units: 60, month_units: 0 });
-    const { body } = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+    const { body } = await fixture.admin(`GET /admin/v1/tenants/${id}/status`);
     expect(body).toMatchObject({ requests_this_minute: 0, blocked: false });
-    await bed.spend(id, 5);
-    const again = await bed.admin(`POST /admin/v1/tenants/${id}/reset`);
+    await fixture.spend(id, 5);
+    const again = await fixture.admin(`POST /admin/v1/tenants/${id}/reset`);
     expect(again.body['reset'], 'what the first reset took out counts too').toMatchObject({ day_units: 65 });
   });
 
   test('C4: the reset of all needs its words, and empties everybody', async () => {
     const id = uniqueName('all');
-    await bed.spend(id, 30);
-    await storeUsage(bed.clickhouse, [{ timeMs: Date.now() - 1000, tenant: id, units: 30 }]);
-    expect((await bed.admin('POST /admin/v1/reset', {})).status).toBe(400);
-    expect((await bed.admin('POST /admin/v1/reset', { confirm: 'yes' })).status).toBe(400);
-    const done = await bed.admin('POST /admin/v1/reset', { confirm: 'reset all tenants' });
+    await fixture.spend(id, 30);
+    await storeUsage(fixture.clickhouse, [{ timeMs: Date.now() - 1000, tenant: id, units: 30 }]);
+    expect((await fixture.admin('POST /admin/v1/reset', {})).status).toBe(400);
+    expect((await fixture.admin('POST /admin/v1/reset', { confirm: 'yes' })).status).toBe(400);
+    const done = await fixture.admin('POST /admin/v1/reset', { confirm: 'reset all tenants' });
     expect(done.status).toBe(200);
-    expect(bed.directory.get(id)?.reset?.day_units).toBe(30);
-    const { body } = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+    expect(fixture.directory.get(id)?.reset?.day_units).toBe(30);
+    const { body } = await fixture.admin(`GET /admin/v1/tenants/${id}/status`);
     expect(body['requests_this_minute']).toBe(0);
   });
 
-  test.for<[string, BedOptions, string]>([
+  test.for<[string, FixtureOptions, string]>([
     ['while tenant records cannot be changed', { recordBrokers: '127.0.0.1:1' }, 'nothing can be changed'],
     ['while Redis is away', { redisUrl: 'redis://127.0.0.1:1' }, 'nothing was reset'],
   ])('C4: the reset of all refuses %s, and changes nothing', async ([, broken, why]) => {
     const id = uniqueName('kept');
-    await bed.spend(id, 30);
-    await storeUsage(bed.clickhouse, [{ timeMs: Date.now() - 1000, tenant: id, units: 30 }]);
-    const other = await createBed({ ...broken, namespace: bed.namespace });
+    await fixture.spend(id, 30);
+    await storeUsage(fixture.clickhouse, [{ timeMs: Date.now() - 1000, tenant: id, units: 30 }]);
+    const other = await createFixture({ ...broken, namespace: fixture.namespace });
     try {
       const refused = await other.admin('POST /admin/v1/reset', { confirm: 'reset all tenants' });
       expect(refused.status).toBe(503);
@@ -86,23 +86,23 @@ describe('control', () => {
     } finally {
       await other.dispose();
     }
-    expect(bed.directory.get(id)?.reset).toBeUndefined();
-    const { body } = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+    expect(fixture.directory.get(id)?.reset).toBeUndefined();
+    const { body } = await fixture.admin(`GET /admin/v1/tenants/${id}/status`);
     expect(body['requests_this_minute']).toBe(30);
   });
 
   test('C3: a block holds until its time, or until it is lifted', async () => {
     const id = uniqueName('block');
     const until = new Date(Date.now() + 3_600_000).toISOString();
-    expect((await bed.admin(`POST /admin/v1/tenants/${id}/block`, { until, reason: 'abuse' })).status).toBe(
-      200,
-    );
-    const { body } = await bed.admin(`GET /admin/v1/tenants/${id}/status`);
+    expect(
+      (await fixture.admin(`POST /admin/v1/tenants/${id}/block`, { until, reason: 'abuse' })).status,
+    ).toBe(200);
+    const { body } = await fixture.admin(`GET /admin/v1/tenants/${id}/status`);
     expect(body).toMatchObject({ blocked: true, blocked_by: ['operator'], blocked_until: until });
-    expect((await bed.admin(`DELETE /admin/v1/tenants/${id}/block`)).status).toBe(204);
-    expect((await bed.admin(`GET /admin/v1/tenants/${id}/status`)).body['blocked']).toBe(false);
-    expect((await bed.admin(`DELETE /admin/v1/tenants/${id}/block`)).status).toBe(404);
-    const past = await bed.admin(`POST /admin/v1/tenants/${id}/block`, {
+    expect((await fixture.admin(`DELETE /admin/v1/tenants/${id}/block`)).status).toBe(204);
+    expect((await fixture.admin(`GET /admin/v1/tenants/${id}/status`)).body['blocked']).toBe(false);
+    expect((await fixture.admin(`DELETE /admin/v1/tenants/${id}/block`)).status).toBe(404);
+    const past = await fixture.admin(`POST /admin/v1/tenants/${id}/block`, {
       until: '2020-01-01T00:00:00Z',
       reason: 'x',
     });
@@ -111,25 +111,25 @@ describe('control', () => {
 
   test('B12: a boost raises the limit now, names who and why, and ends when it is told to', async () => {
     const id = uniqueName('boost');
-    const made = await bed.admin(
+    const made = await fixture.admin(
       `POST /admin/v1/tenants/${id}/boosts`,
       { limit: 'minute', multiply: 3, ends_at: inAWeek(), reason: 'launch week' },
       { 'x-actor': 'robin' },
     );
     expect(made.status).toBe(201);
     const limitNow = async (): Promise<unknown> =>
-      ((await bed.admin(`GET /admin/v1/tenants/${id}/status`)).body['limits'] as { limit: number }[])[0]
+      ((await fixture.admin(`GET /admin/v1/tenants/${id}/status`)).body['limits'] as { limit: number }[])[0]
         ?.limit;
     expect(await limitNow()).toBe(300);
-    const listed = await bed.admin(`GET /admin/v1/tenants/${id}/boosts`);
+    const listed = await fixture.admin(`GET /admin/v1/tenants/${id}/boosts`);
     expect(listed.body['boosts']).toMatchObject([
       { phase: 'running', actor: 'robin', reason: 'launch week' },
     ]);
     const path = `/admin/v1/tenants/${id}/boosts/${String(made.body['id'])}`;
-    expect((await bed.admin(`DELETE ${path}`)).status).toBe(204);
+    expect((await fixture.admin(`DELETE ${path}`)).status).toBe(204);
     expect(await limitNow()).toBe(100);
-    expect((await bed.admin(`DELETE ${path}`)).status).toBe(404);
-    const audit = await bed.admin(`GET /admin/v1/audit?tenant_id=${id}`);
+    expect((await fixture.admin(`DELETE ${path}`)).status).toBe(404);
+    const audit = await fixture.admin(`GET /admin/v1/audit?tenant_id=${id}`);
     expect(audit.body['changes']).toMatchObject([
       { action: 'boost-end' },
       { action: 'boost', actor: 'robin' },
@@ -146,37 +146,40 @@ describe('control', () => {
   ];
   test.each(badBoosts)('B12: a boost with %s is refused', async (_what, body) => {
     const id = uniqueName('bad-boost');
-    const answer = await bed.admin(`POST /admin/v1/tenants/${id}/boosts`, { ends_at: inAWeek(), ...body });
+    const answer = await fixture.admin(`POST /admin/v1/tenants/${id}/boosts`, {
+      ends_at: inAWeek(),
+      ...body,
+    });
     expect([400, 422]).toContain(answer.status);
-    expect(bed.directory.get(id)).toBeUndefined();
+    expect(fixture.directory.get(id)).toBeUndefined();
   });
 
   test('an API key is shown once, works by its hash, and is deleted by the first digits of it', async () => {
     const id = uniqueName('keys');
-    const made = await bed.admin(`POST /admin/v1/tenants/${id}/api-keys`);
+    const made = await fixture.admin(`POST /admin/v1/tenants/${id}/api-keys`);
     expect(made.body['api_key']).toMatch(/^tgk_[\w-]{32}$/);
     const sha256 = String(made.body['sha256']);
-    expect(bed.directory.byApiKeyHash(sha256)?.record.tenant_id).toBe(id);
-    expect(JSON.stringify(bed.directory.get(id))).not.toContain(made.body['api_key']);
+    expect(fixture.directory.byApiKeyHash(sha256)?.record.tenant_id).toBe(id);
+    expect(JSON.stringify(fixture.directory.get(id))).not.toContain(made.body['api_key']);
     const path = `/admin/v1/tenants/${id}/api-keys`;
-    expect((await bed.admin(`DELETE ${path}/${sha256.slice(0, 4)}`)).status).toBe(422);
-    expect((await bed.admin(`DELETE ${path}/${sha256.slice(0, 10)}`)).status).toBe(204);
-    expect(bed.directory.byApiKeyHash(sha256)).toBeUndefined();
+    expect((await fixture.admin(`DELETE ${path}/${sha256.slice(0, 4)}`)).status).toBe(422);
+    expect((await fixture.admin(`DELETE ${path}/${sha256.slice(0, 10)}`)).status).toBe(204);
+    expect(fixture.directory.byApiKeyHash(sha256)).toBeUndefined();
   });
 
   test('a portal link names its end, and a link longer than 30 days is refused', async () => {
-    const made = await bed.admin('POST /admin/v1/portal-links', { tenant_id: 'acme', ttl: '15m' });
+    const made = await fixture.admin('POST /admin/v1/portal-links', { tenant_id: 'acme', ttl: '15m' });
     expect(made.status).toBe(201);
     expect(made.body['url']).toMatch(/^http:\/\/console\.test\/sign-in\?token=/);
     const leftMs = Date.parse(String(made.body['expires_at'])) - Date.now();
     expect(Math.round(leftMs / 60_000)).toBe(15);
-    expect((await bed.admin('POST /admin/v1/portal-links', { tenant_id: 'acme', ttl: '31d' })).status).toBe(
-      422,
-    );
+    expect(
+      (await fixture.admin('POST /admin/v1/portal-links', { tenant_id: 'acme', ttl: '31d' })).status,
+    ).toBe(422);
   });
 
   test('OpenAPI describes every endpoint of a tenant', async () => {
-    const { body } = await bed.admin('GET /admin/openapi.json');
+    const { body } = await fixture.admin('GET /admin/openapi.json');
     const paths = Object.keys(body['paths'] as object);
     for (const path of ['', '/status', '/reset', '/block', '/boosts', '/api-keys'])
       expect(paths).toContain(`/admin/v1/tenants/{id}${path}`);

@@ -2,25 +2,25 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { uniqueName } from '../../support/servers.ts';
-import { createBed } from './fixture.ts';
-import type { Answer, Bed } from './fixture.ts';
+import { createFixture } from './fixture.ts';
+import type { Answer, Fixture } from './fixture.ts';
 import { get, post } from './browser.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 beforeAll(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 const inSeconds = (seconds: number): string => new Date(Date.now() + seconds * 1000).toISOString();
 const past = '2026-01-01T00:00:00.000Z';
 
 function create(id: string, body?: object): Promise<Answer> {
-  return bed.admin(`POST /admin/v1/tenants/${id}/api-keys`, body);
+  return fixture.admin(`POST /admin/v1/tenants/${id}/api-keys`, body);
 }
 
 async function listed(id: string): Promise<readonly Record<string, unknown>[]> {
-  const { body } = await bed.admin(`GET /admin/v1/tenants/${id}/api-keys`);
+  const { body } = await fixture.admin(`GET /admin/v1/tenants/${id}/api-keys`);
   return body['api_keys'] as Record<string, unknown>[];
 }
 
@@ -38,8 +38,10 @@ describe('a key with a name and an end', () => {
         expired: false,
       }),
     ]);
-    expect(bed.directory.get(id)?.history?.[0]?.detail).toMatch(/“CI” created, good until/);
-    expect(bed.directory.byApiKeyHash(String(made.body['sha256']))?.expiresAtMs).toBe(Date.parse(expires));
+    expect(fixture.directory.get(id)?.history?.[0]?.detail).toMatch(/“CI” created, good until/);
+    expect(fixture.directory.byApiKeyHash(String(made.body['sha256']))?.expiresAtMs).toBe(
+      Date.parse(expires),
+    );
   });
 
   test('the time may be in any zone; a time that is past, or none, is refused', async () => {
@@ -57,12 +59,12 @@ describe('a key with a name and an end', () => {
   test('signs in to the portal while it is good, for no longer than it is good', async () => {
     const id = uniqueName('key');
     const made = await create(id, { expires_at: inSeconds(600) });
-    const page = await post(bed, '/sign-in', { credential: String(made.body['api_key']) });
+    const page = await post(fixture, '/sign-in', { credential: String(made.body['api_key']) });
     expect(page.status).toBe(303);
     expect(Number(/Max-Age=(\d+)/.exec(page.cookie)?.[1])).toBeLessThanOrEqual(600);
-    expect((await get(bed, '/usage', page.cookie)).text).toContain(id);
+    expect((await get(fixture, '/usage', page.cookie)).text).toContain(id);
     await endAllKeys(id);
-    const after = await post(bed, '/sign-in', { credential: String(made.body['api_key']) });
+    const after = await post(fixture, '/sign-in', { credential: String(made.body['api_key']) });
     expect(after.status).toBe(401);
     expect(after.text).toContain('The API key expired at');
   });
@@ -72,29 +74,31 @@ describe('records', () => {
   test('both lists of keys open the tenant, and a key in both is as good as the newer list says', async () => {
     const id = uniqueName('key');
     const [old, both] = ['a'.repeat(64), 'b'.repeat(64)];
-    const put = await bed.admin(`PUT /admin/v1/tenants/${id}`, {
+    const put = await fixture.admin(`PUT /admin/v1/tenants/${id}`, {
       api_keys_sha256: [old, both],
       api_keys: [{ sha256: both, name: 'ended', expires_at: past }],
     });
     expect(put.status).toBe(200);
-    expect(bed.directory.byApiKeyHash(old)).toMatchObject({ expiresAtMs: Infinity });
-    expect(bed.directory.byApiKeyHash(both)).toMatchObject({ expiresAtMs: Date.parse(past) });
-    expect((await bed.admin(`DELETE /admin/v1/tenants/${id}/api-keys/${both.slice(0, 12)}`)).status).toBe(
+    expect(fixture.directory.byApiKeyHash(old)).toMatchObject({ expiresAtMs: Infinity });
+    expect(fixture.directory.byApiKeyHash(both)).toMatchObject({ expiresAtMs: Date.parse(past) });
+    expect((await fixture.admin(`DELETE /admin/v1/tenants/${id}/api-keys/${both.slice(0, 12)}`)).status).toBe(
       204,
     );
-    expect(bed.directory.byApiKeyHash(both)).toBeUndefined();
-    expect(bed.directory.byApiKeyHash(old)).toBeDefined();
+    expect(fixture.directory.byApiKeyHash(both)).toBeUndefined();
+    expect(fixture.directory.byApiKeyHash(old)).toBeDefined();
   });
 
   test('a PUT without keys leaves them; the record as GET answers it can be PUT back', async () => {
     const id = uniqueName('key');
     await create(id, { name: 'kept', expires_at: inSeconds(60) });
     await create(id);
-    await bed.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'pro' });
+    await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'pro' });
     const before = await listed(id);
     expect(before).toHaveLength(2);
-    const { body } = await bed.admin(`GET /admin/v1/tenants/${id}`);
-    expect((await bed.admin(`PUT /admin/v1/tenants/${id}`, body['record'] as TenantRecord)).status).toBe(200);
+    const { body } = await fixture.admin(`GET /admin/v1/tenants/${id}`);
+    expect((await fixture.admin(`PUT /admin/v1/tenants/${id}`, body['record'] as TenantRecord)).status).toBe(
+      200,
+    );
     expect(await listed(id)).toEqual(before);
   });
 
@@ -114,8 +118,8 @@ describe('records', () => {
 
 /** Writes the record with the first `count` of its keys expired. */
 async function endAllKeys(id: string, count = Infinity): Promise<void> {
-  const keys = (bed.directory.get(id)?.api_keys ?? []).map((key, index) =>
+  const keys = (fixture.directory.get(id)?.api_keys ?? []).map((key, index) =>
     index < count ? { ...key, expires_at: past } : key,
   );
-  expect((await bed.admin(`PUT /admin/v1/tenants/${id}`, { api_keys: keys })).status).toBe(200);
+  expect((await fixture.admin(`PUT /admin/v1/tenants/${id}`, { api_keys: keys })).status).toBe(200);
 }

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Bed } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 
 /** What a browser got. */
 export interface Page {
@@ -10,12 +10,12 @@ export interface Page {
   readonly headers: Readonly<Record<string, unknown>>;
 }
 
-export async function get(on: Bed, url: string, cookie = ''): Promise<Page> {
+export async function get(on: Fixture, url: string, cookie = ''): Promise<Page> {
   return read(await on.console.web.inject({ method: 'GET', url, headers: { cookie } }));
 }
 
 export async function post(
-  on: Bed,
+  on: Fixture,
   url: string,
   form: Record<string, string> | [string, string][],
   cookie = '',
@@ -44,7 +44,7 @@ function read(response: { statusCode: number; body: string; headers: Record<stri
 }
 
 /** The cookie of a visitor who came by a link. */
-export async function visit(on: Bed, tenantId: string): Promise<string> {
+export async function visit(on: Fixture, tenantId: string): Promise<string> {
   const page = await get(on, `/sign-in?token=${await on.link(tenantId, 60_000)}`);
   expect(page.status).toBe(303);
   return page.cookie.split(';')[0] ?? '';

@@ -6,22 +6,22 @@ import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import type { Producer } from '../../../shared/kafka/producer/producer.ts';
 import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
-import { createBed } from '../aggregator/fixture.ts';
-import type { Bed } from '../aggregator/fixture.ts';
+import { createFixture } from '../aggregator/fixture.ts';
+import type { Fixture } from '../aggregator/fixture.ts';
 import { meterEvent, requestEvent } from '../aggregator/events.ts';
 
 const hourMs = 3_600_000;
 
-let bed: Bed;
+let fixture: Fixture;
 let producer: Producer;
 beforeAll(async () => {
-  bed = await createBed();
-  producer = createProducer(bed.kafka, { registry: createRegistry('test') });
-  bed.start();
+  fixture = await createFixture();
+  producer = createProducer(fixture.kafka, { registry: createRegistry('test') });
+  fixture.start();
 });
 afterAll(async () => {
   await producer.close();
-  await bed.dispose();
+  await fixture.dispose();
 });
 
 test('requests and meter events of a node that was two hours ahead are stored at their right times, each once', async () => {
@@ -32,8 +32,8 @@ test('requests and meter events of a node that was two hours ahead are stored at
       ? requestEvent(tenant, { timeMs: timeMs + index + 2 * hourMs })
       : { ...meterEvent(tenant), time: new Date(timeMs + index + 2 * hourMs).toISOString() },
   );
-  await bed.produce(events.map((value) => ({ tenant, value })));
-  const source = { kafka: bed.kafka, producer, topic: bed.topics.deadLetters };
+  await fixture.produce(events.map((value) => ({ tenant, value })));
+  const source = { kafka: fixture.kafka, producer, topic: fixture.topics.deadLetters };
   const selection = {
     reason: 'in the future',
     tenantId: tenant,
@@ -51,7 +51,7 @@ test('requests and meter events of a node that was two hours ahead are stored at
     });
   const stored = await eventually(
     async () => {
-      const rows = await bed.clickhouse.query<{ event_id: string; at_ms: number }>(
+      const rows = await fixture.clickhouse.query<{ event_id: string; at_ms: number }>(
         'SELECT event_id, toUnixTimestamp64Milli(time) AS at_ms FROM usage_events WHERE tenant_id = {tenant:String}',
         { tenant },
       );

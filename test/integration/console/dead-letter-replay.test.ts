@@ -7,24 +7,24 @@ import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { readRange } from '../../../shared/kafka/offsets/read-range.ts';
 import { readTopicEnds } from '../../../shared/kafka/offsets/topic-ends.ts';
 import { uniqueName } from '../../support/servers.ts';
-import { createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 beforeAll(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 let offset = 0;
 
 async function file(...letters: readonly Partial<NewDeadLetter>[]): Promise<void> {
-  await bed.producer.send(
-    bed.topics.deadLetters,
+  await fixture.producer.send(
+    fixture.topics.deadLetters,
     letters.map((letter) =>
       deadLetterRecord({
         reason: 'unknown',
-        topic: bed.topics.usage,
+        topic: fixture.topics.usage,
         partition: 0,
         offset: (offset += 1),
         key: 'acme',
@@ -37,14 +37,14 @@ async function file(...letters: readonly Partial<NewDeadLetter>[]): Promise<void
 }
 
 async function usage(): Promise<ConsumedMessage[]> {
-  const ends = await readTopicEnds(bed.kafka, bed.topics.usage);
+  const ends = await readTopicEnds(fixture.kafka, fixture.topics.usage);
   const messages: ConsumedMessage[] = [];
   const ranges = ends.map(({ partition, low, high }) => ({ partition, from: low, to: high }));
-  await readRange(bed.kafka, bed.topics.usage, ranges, (message) => messages.push(message));
+  await readRange(fixture.kafka, fixture.topics.usage, ranges, (message) => messages.push(message));
   return messages;
 }
 
-const replay = (body: object) => bed.admin('POST /admin/v1/dead-letters/replay', body);
+const replay = (body: object) => fixture.admin('POST /admin/v1/dead-letters/replay', body);
 
 test('only what is selected is sent, each record once, and nothing before dry_run is false', async () => {
   const reason = uniqueName('time is in the future');
@@ -117,11 +117,16 @@ test.each([
 test('a letter that names a topic of others is not sent, and holds up no other letter', async () => {
   const reason = uniqueName('forged');
   const foreign = { reason, topic: uniqueName('somebody-elses-topic') };
-  await file(foreign, { reason, topic: 'no topic!' }, { reason, topic: bed.topics.deadLetters }, { reason });
+  await file(
+    foreign,
+    { reason, topic: 'no topic!' },
+    { reason, topic: fixture.topics.deadLetters },
+    { reason },
+  );
   const sent = await replay({ reason, dry_run: false });
   expect(sent).toMatchObject({ status: 200, body: { matched: 4, sent: 1, incomplete: 3 } });
-  const { body } = await bed.admin('GET /admin/v1/dead-letters');
+  const { body } = await fixture.admin('GET /admin/v1/dead-letters');
   const letters = body['dead_letters'] as readonly { readonly id: string; readonly from: string }[];
   const forged = letters.find(({ from }) => from.startsWith(foreign.topic));
-  expect((await bed.admin(`POST /admin/v1/dead-letters/${forged?.id ?? ''}/replay`)).status).toBe(409);
+  expect((await fixture.admin(`POST /admin/v1/dead-letters/${forged?.id ?? ''}/replay`)).status).toBe(409);
 });

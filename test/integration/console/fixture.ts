@@ -41,7 +41,7 @@ const policyEnv = {
   TOLLGATE_SERVICE_TOKEN: 'a-service-token-of-tests-0123456789',
 };
 
-export interface Bed {
+export interface Fixture {
   readonly namespace: Namespace;
   readonly console: Console;
   readonly clickhouse: ClickHouse;
@@ -68,7 +68,7 @@ export interface Answer {
   readonly body: Record<string, unknown>;
 }
 
-export interface BedOptions {
+export interface FixtureOptions {
   /** Names of another console, to be a second process of the same installation. */
   readonly namespace?: Namespace;
   readonly clickhouseUrl?: string;
@@ -78,7 +78,7 @@ export interface BedOptions {
 }
 
 /** A console on the real servers, with names of its own, in this process. */
-export async function createBed(options: BedOptions = {}): Promise<Bed> {
+export async function createFixture(options: FixtureOptions = {}): Promise<Fixture> {
   const logger = createLogger('test', 'silent');
   const registry = createRegistry('console');
   const namespace = options.namespace ?? uniqueNamespace();

@@ -4,33 +4,33 @@ import { readTopicEnds } from '../../../shared/kafka/offsets/topic-ends.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { ageTopic } from '../../support/topic-age.ts';
-import { createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 beforeAll(async () => {
-  bed = await createBed();
-  await ageTopic(bed.kafka, bed.topics.usage, Date.now() - 3_600_000);
+  fixture = await createFixture();
+  await ageTopic(fixture.kafka, fixture.topics.usage, Date.now() - 3_600_000);
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 /** Files a letter and answers its id. */
 async function file(value: Buffer, reason: string): Promise<string> {
   const letter = {
     reason,
-    topic: bed.topics.usage,
+    topic: fixture.topics.usage,
     partition: 0,
     offset: null,
     key: 'acme',
     value,
     atMs: Date.now(),
   };
-  const [place] = await bed.producer.send(bed.topics.deadLetters, [deadLetterRecord(letter)]);
+  const [place] = await fixture.producer.send(fixture.topics.deadLetters, [deadLetterRecord(letter)]);
   return `${place?.partition ?? -1}-${place?.offset ?? -1}`;
 }
 
 async function usageRecords(): Promise<number> {
-  const ends = await readTopicEnds(bed.kafka, bed.topics.usage);
+  const ends = await readTopicEnds(fixture.kafka, fixture.topics.usage);
   return ends.reduce((sum, { low, high }) => sum + high - low, 0);
 }
 
@@ -38,38 +38,38 @@ describe('dead letters', () => {
   test('are listed with their reason, shown with their content, and sent again as often as wanted', async () => {
     const reason = uniqueName('not JSON');
     const id = await file(Buffer.from('{"half":'), reason);
-    const list = await bed.admin('GET /admin/v1/dead-letters');
+    const list = await fixture.admin('GET /admin/v1/dead-letters');
     expect(list.body['dead_letters']).toContainEqual(expect.objectContaining({ id, reason, bytes: 8 }));
-    const shown = await bed.admin(`GET /admin/v1/dead-letters/${id}`);
+    const shown = await fixture.admin(`GET /admin/v1/dead-letters/${id}`);
     expect(shown.body).toMatchObject({
       text: '{"half":',
-      from: expect.stringContaining(bed.topics.usage) as string,
+      from: expect.stringContaining(fixture.topics.usage) as string,
     });
     const before = await usageRecords();
     for (const times of [1, 2]) {
-      expect((await bed.admin(`POST /admin/v1/dead-letters/${id}/replay`)).status).toBe(200);
+      expect((await fixture.admin(`POST /admin/v1/dead-letters/${id}/replay`)).status).toBe(200);
       expect(await usageRecords()).toBe(before + times);
     }
   });
 
   test('one that is not there is 404, an id that is none is 400, one that was cut is not sent', async () => {
-    expect((await bed.admin('GET /admin/v1/dead-letters/0-999999')).status).toBe(404);
-    expect((await bed.admin('POST /admin/v1/dead-letters/0-999999/replay')).status).toBe(404);
-    expect((await bed.admin('GET /admin/v1/dead-letters/nonsense')).status).toBe(400);
+    expect((await fixture.admin('GET /admin/v1/dead-letters/0-999999')).status).toBe(404);
+    expect((await fixture.admin('POST /admin/v1/dead-letters/0-999999/replay')).status).toBe(404);
+    expect((await fixture.admin('GET /admin/v1/dead-letters/nonsense')).status).toBe(400);
     const id = await file(Buffer.alloc(1024 * 1000, 'x'), 'too large');
-    expect((await bed.admin(`POST /admin/v1/dead-letters/${id}/replay`)).status).toBe(409);
+    expect((await fixture.admin(`POST /admin/v1/dead-letters/${id}/replay`)).status).toBe(409);
   });
 });
 
 test('the loss audit finds an event that is missing between two others, and nothing where none is', async () => {
   const tenant = uniqueName('lost');
   const events = Array.from({ length: 12 }, (_, at) => ({ timeMs: Date.now() - 600_000 + at, tenant }));
-  await storeUsage(bed.clickhouse, events);
-  const whole = await bed.admin('POST /admin/v1/loss-audit');
+  await storeUsage(fixture.clickhouse, events);
+  const whole = await fixture.admin('POST /admin/v1/loss-audit');
   expect(whole.body).toMatchObject({ lost: 0, events: 12, disagreements: [] });
-  await bed.clickhouse.command(
+  await fixture.clickhouse.command(
     'ALTER TABLE stored_events DELETE WHERE sequence = 5 SETTINGS mutations_sync = 2',
   );
-  const holed = await bed.admin('POST /admin/v1/loss-audit?hours=2');
+  const holed = await fixture.admin('POST /admin/v1/loss-audit?hours=2');
   expect(holed.body).toMatchObject({ lost: 1, missingSequences: { test: [{ from: 5, to: 5 }] } });
 });

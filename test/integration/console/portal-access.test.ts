@@ -1,38 +1,38 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
-import { createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 import { get, post, visit } from './browser.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 beforeAll(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 const pages = ['/usage', '/history', '/refusals', '/limits', '/notifications', '/guide'];
 
 describe('signing in', () => {
   test('B10: a link signs in, with a cookie that scripts and other sites cannot use', async () => {
-    const page = await get(bed, `/sign-in?token=${await bed.link(uniqueName('link'), 60_000)}`);
+    const page = await get(fixture, `/sign-in?token=${await fixture.link(uniqueName('link'), 60_000)}`);
     expect(page).toMatchObject({ status: 303, location: '/usage' });
     expect(page.cookie).toMatch(/HttpOnly/);
     expect(page.cookie).toMatch(/SameSite=Lax/);
   });
 
   test('an expired or changed link says so and signs nobody in', async () => {
-    const expired = await get(bed, `/sign-in?token=${await bed.link('acme', -5000)}`);
-    const token = await bed.link('acme', 60_000);
-    const changed = await get(bed, `/sign-in?token=${token.slice(0, -4)}AAAA`);
+    const expired = await get(fixture, `/sign-in?token=${await fixture.link('acme', -5000)}`);
+    const token = await fixture.link('acme', 60_000);
+    const changed = await get(fixture, `/sign-in?token=${token.slice(0, -4)}AAAA`);
     const [header, , signature] = token.split('.');
     const other = Buffer.from(JSON.stringify({ sub: 'globex', exp: 4e9 })).toString('base64url');
-    const forged = await get(bed, `/sign-in?token=${header ?? ''}.${other}.${signature ?? ''}`);
+    const forged = await get(fixture, `/sign-in?token=${header ?? ''}.${other}.${signature ?? ''}`);
     const unsigned = await get(
-      bed,
+      fixture,
       `/sign-in?token=${Buffer.from('{"alg":"none"}').toString('base64url')}.${other}.`,
     );
-    for (const page of [expired, changed, forged, unsigned, await get(bed, '/sign-in')]) {
+    for (const page of [expired, changed, forged, unsigned, await get(fixture, '/sign-in')]) {
       expect(page.status).toBe(401);
       expect(page.cookie).toBe('');
     }
@@ -42,11 +42,14 @@ describe('signing in', () => {
 
   test('B10: an API key or a JWT signs in to its own tenant', async () => {
     const id = uniqueName('keyed');
-    const { body } = await bed.admin(`POST /admin/v1/tenants/${id}/api-keys`);
-    const byKey = await post(bed, '/sign-in', { credential: String(body['api_key']) });
+    const { body } = await fixture.admin(`POST /admin/v1/tenants/${id}/api-keys`);
+    const byKey = await post(fixture, '/sign-in', { credential: String(body['api_key']) });
     expect(byKey).toMatchObject({ status: 303, location: '/usage' });
-    const byJwt = await post(bed, '/sign-in', { credential: ` Bearer ${await bed.jwt({ tenant_id: id })} ` });
-    for (const { cookie } of [byKey, byJwt]) expect((await get(bed, '/usage', cookie)).text).toContain(id);
+    const byJwt = await post(fixture, '/sign-in', {
+      credential: ` Bearer ${await fixture.jwt({ tenant_id: id })} `,
+    });
+    for (const { cookie } of [byKey, byJwt])
+      expect((await get(fixture, '/usage', cookie)).text).toContain(id);
   });
 
   const wrong: readonly [string, string][] = [
@@ -56,25 +59,25 @@ describe('signing in', () => {
     ['nothing', ''],
   ];
   test.each(wrong)('%s signs nobody in, and the page says why', async (_what, credential) => {
-    const page = await post(bed, '/sign-in', { credential });
+    const page = await post(fixture, '/sign-in', { credential });
     expect(page.status).toBe(401);
     expect(page.cookie).toBe('');
     expect(page.text).toContain('role="alert"');
   });
 
   test('signing out ends the session of this browser', async () => {
-    const page = await post(bed, '/sign-out', {}, await visit(bed, uniqueName('out')));
+    const page = await post(fixture, '/sign-out', {}, await visit(fixture, uniqueName('out')));
     expect(page.status).toBe(303);
     expect(page.cookie).toMatch(/tollgate_portal=;/);
   });
 
   test('a form sent by another site does nothing', async () => {
     const id = uniqueName('forged');
-    const cookie = await visit(bed, id);
+    const cookie = await visit(fixture, id);
     const form = { threshold: '0.5', webhooks: 'https://evil.example/', slack: '', emails: '' };
     for (const headers of [{ 'sec-fetch-site': 'cross-site' }, { origin: 'https://evil.example' }])
-      expect((await post(bed, '/notifications', form, cookie, headers)).status).toBe(403);
-    expect(bed.directory.get(id)).toBeUndefined();
+      expect((await post(fixture, '/notifications', form, cookie, headers)).status).toBe(403);
+    expect(fixture.directory.get(id)).toBeUndefined();
   });
 });
 
@@ -82,15 +85,18 @@ describe('isolation', () => {
   test('C2: every page and endpoint needs a session', async () => {
     for (const url of [...pages, '/refusals/019aa4c2-6f00-7abc-8def-0123456789ab']) {
       for (const cookie of ['', 'tollgate_portal=nonsense'])
-        expect(await get(bed, url, cookie)).toMatchObject({ status: 303, location: '/?reason=signed-out' });
+        expect(await get(fixture, url, cookie)).toMatchObject({
+          status: 303,
+          location: '/?reason=signed-out',
+        });
     }
-    for (const url of ['/data/usage', '/data/series']) expect((await get(bed, url)).status).toBe(401);
-    expect((await post(bed, '/notifications', {})).location).toBe('/?reason=signed-out');
+    for (const url of ['/data/usage', '/data/series']) expect((await get(fixture, url)).status).toBe(401);
+    expect((await post(fixture, '/notifications', {})).location).toBe('/?reason=signed-out');
   });
 
   test('C2: a tenant never sees another, by whatever it puts into paths and queries', async () => {
     const [mine, theirs] = [uniqueName('mine'), uniqueName('theirs')];
-    await storeUsage(bed.clickhouse, [
+    await storeUsage(fixture.clickhouse, [
       { timeMs: Date.now() - 60_000, tenant: mine, user: 'ada' },
       ...Array.from({ length: 4321 }, (_, at) => ({
         timeMs: Date.now() - 60_000 - at,
@@ -100,34 +106,38 @@ describe('isolation', () => {
         user: 'their-user',
       })),
     ]);
-    await bed.admin(`PUT /admin/v1/tenants/${theirs}`, { display_name: 'Their Name' });
-    const [event] = await bed.clickhouse.query<{ event_id: string }>(
+    await fixture.admin(`PUT /admin/v1/tenants/${theirs}`, { display_name: 'Their Name' });
+    const [event] = await fixture.clickhouse.query<{ event_id: string }>(
       'SELECT event_id FROM usage_events WHERE tenant_id = {tenant:String} LIMIT 1',
       { tenant: theirs },
     );
-    const cookie = await visit(bed, mine);
+    const cookie = await visit(fixture, mine);
     const asked = [...pages, '/data/usage', '/data/series', '/refusals/find'].map(
       (url) => `${url}?tenant_id=${theirs}&tenant=${theirs}&id=${event?.event_id ?? ''}`,
     );
     for (const url of [...asked, `/refusals/${event?.event_id ?? ''}`]) {
-      const page = await get(bed, url, cookie);
+      const page = await get(fixture, url, cookie);
       for (const secret of [theirs, 'Their Name', 'their-user', '4,321', '4321'])
         expect(page.text).not.toContain(secret);
     }
-    expect((await get(bed, `/refusals/${event?.event_id ?? ''}`, cookie)).status).toBe(404);
-    expect((await get(bed, `/refusals/${event?.event_id ?? ''}`, await visit(bed, theirs))).status).toBe(200);
+    expect((await get(fixture, `/refusals/${event?.event_id ?? ''}`, cookie)).status).toBe(404);
+    expect(
+      (await get(fixture, `/refusals/${event?.event_id ?? ''}`, await visit(fixture, theirs))).status,
+    ).toBe(200);
   });
 
   test('a link is no session, and a tenant’s session is no operator’s', async () => {
     const id = uniqueName('swap');
-    const link = await bed.link(id, 60_000);
-    expect((await get(bed, '/usage', `tollgate_portal=${link}`)).status).toBe(303);
-    const session = (await visit(bed, id)).split('=')[1] ?? '';
-    expect((await get(bed, `/sign-in?token=${session}`)).status).toBe(401);
+    const link = await fixture.link(id, 60_000);
+    expect((await get(fixture, '/usage', `tollgate_portal=${link}`)).status).toBe(303);
+    const session = (await visit(fixture, id)).split('=')[1] ?? '';
+    expect((await get(fixture, `/sign-in?token=${session}`)).status).toBe(401);
     for (const path of ['tenants', `tenants/${id}`, 'growth', 'audit', 'dead-letters', 'pipeline'])
-      expect((await get(bed, `/operator/${path}`, `tollgate_operator=${session}`)).location).toBe(
+      expect((await get(fixture, `/operator/${path}`, `tollgate_operator=${session}`)).location).toBe(
         '/operator?reason=signed-out',
       );
-    expect((await get(bed, `/operator/data/tenants/${id}`, `tollgate_operator=${session}`)).status).toBe(401);
+    expect((await get(fixture, `/operator/data/tenants/${id}`, `tollgate_operator=${session}`)).status).toBe(
+      401,
+    );
   });
 });

@@ -1,29 +1,29 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
-import { createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 import { get, post, visit } from './browser.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 beforeAll(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 const hourMs = 3_600_000;
 
 describe('pages', () => {
   test('B4: the usage page shows each limit with what is used and left', async () => {
     const id = uniqueName('usage');
-    await bed.spend(id, 85);
-    const { text, headers } = await get(bed, '/usage', await visit(bed, id));
+    await fixture.spend(id, 85);
+    const { text, headers } = await get(fixture, '/usage', await visit(fixture, id));
     expect(text).toMatch(/data-slot="used">85</);
     expect(text).toMatch(/data-slot="remaining">15</);
     expect(text).toContain('close to the limit');
     expect(text).toContain('Free plan');
     expect(String(headers['content-security-policy'])).not.toContain('unsafe');
-    const { limits } = JSON.parse((await get(bed, '/data/usage', await visit(bed, id))).text) as {
+    const { limits } = JSON.parse((await get(fixture, '/data/usage', await visit(fixture, id))).text) as {
       limits: object[];
     };
     expect(limits).toMatchObject([
@@ -35,14 +35,14 @@ describe('pages', () => {
   test('B4: history has every request of the span, served and refused', async () => {
     const id = uniqueName('history');
     const now = Date.now();
-    await storeUsage(bed.clickhouse, [
+    await storeUsage(fixture.clickhouse, [
       ...Array.from({ length: 6 }, (_, at) => ({ timeMs: now - at * hourMs, tenant: id })),
       { timeMs: now - 2 * hourMs, tenant: id, decision: 'limited' as const, limitedBy: ['minute'] },
       { timeMs: now - 10 * 24 * hourMs, tenant: id },
     ]);
-    const cookie = await visit(bed, id);
+    const cookie = await visit(fixture, id);
     const sums = async (span: string, points: number): Promise<readonly number[]> => {
-      const answer = JSON.parse((await get(bed, `/data/series?span=${span}`, cookie)).text) as {
+      const answer = JSON.parse((await get(fixture, `/data/series?span=${span}`, cookie)).text) as {
         points: { requests: number; limited: number }[];
       };
       expect(answer.points).toHaveLength(points);
@@ -52,12 +52,12 @@ describe('pages', () => {
     };
     expect(await sums('24h', 96)).toEqual([7, 1]);
     expect(await sums('30d', 30)).toEqual([8, 1]);
-    expect((await get(bed, '/history?span=30d', cookie)).text).toContain('Requests a day');
+    expect((await get(fixture, '/history?span=30d', cookie)).text).toContain('Requests a day');
   });
 
   test('a refusal is explained: limit, window, route, when it would have passed', async () => {
     const id = uniqueName('why');
-    await storeUsage(bed.clickhouse, [
+    await storeUsage(fixture.clickhouse, [
       {
         timeMs: Date.now() - 5000,
         tenant: id,
@@ -66,27 +66,27 @@ describe('pages', () => {
         route: 'POST /agent/chat',
       },
     ]);
-    const cookie = await visit(bed, id);
-    const list = await get(bed, '/refusals', cookie);
+    const cookie = await visit(fixture, id);
+    const list = await get(fixture, '/refusals', cookie);
     expect(list.text).toContain(
       'The limit “chat” allows 10 requests in any minute for each user on POST /agent/chat',
     );
-    const detail = await get(bed, /href="(\/refusals\/[0-9a-f-]+)"/.exec(list.text)?.[1] ?? '', cookie);
+    const detail = await get(fixture, /href="(\/refusals\/[0-9a-f-]+)"/.exec(list.text)?.[1] ?? '', cookie);
     expect(detail.status).toBe(200);
     expect(detail.text).toContain('at the latest 1 min later');
   });
 
   test('no data says so on every page, and shows no graph', async () => {
-    const cookie = await visit(bed, uniqueName('new'));
-    expect((await get(bed, '/usage', cookie)).text).toContain('No requests yet today');
-    expect((await get(bed, '/usage', cookie)).text).toContain('No requests in the last 24 hours');
-    expect((await get(bed, '/refusals', cookie)).text).toContain('Nothing was refused');
-    expect((await get(bed, '/notifications', cookie)).text).toContain('None yet');
+    const cookie = await visit(fixture, uniqueName('new'));
+    expect((await get(fixture, '/usage', cookie)).text).toContain('No requests yet today');
+    expect((await get(fixture, '/usage', cookie)).text).toContain('No requests in the last 24 hours');
+    expect((await get(fixture, '/refusals', cookie)).text).toContain('Nothing was refused');
+    expect((await get(fixture, '/notifications', cookie)).text).toContain('None yet');
   });
 
   test('C8: notification settings are saved to the record; a webhook keeps its secret', async () => {
     const id = uniqueName('notify');
-    const cookie = await visit(bed, id);
+    const cookie = await visit(fixture, id);
     const form: [string, string][] = [
       ['threshold', '0.8'],
       ['threshold', '1'],
@@ -94,14 +94,14 @@ describe('pages', () => {
       ['emails', 'dev@example.com\nops@example.com'],
       ['slack', ''],
     ];
-    expect((await post(bed, '/notifications', form, cookie)).location).toBe('/notifications?done=saved');
-    const saved = bed.directory.get(id)?.notifications;
+    expect((await post(fixture, '/notifications', form, cookie)).location).toBe('/notifications?done=saved');
+    const saved = fixture.directory.get(id)?.notifications;
     expect(saved).toMatchObject({ thresholds: [0.8, 1], emails: ['dev@example.com', 'ops@example.com'] });
     expect(saved?.webhooks?.[0]?.secrets[0]).toMatch(/^whsec_/);
-    await post(bed, '/notifications', form, cookie);
-    expect(bed.directory.get(id)?.notifications?.webhooks).toEqual(saved?.webhooks);
+    await post(fixture, '/notifications', form, cookie);
+    expect(fixture.directory.get(id)?.notifications?.webhooks).toEqual(saved?.webhooks);
     const bad = await post(
-      bed,
+      fixture,
       '/notifications',
       { emails: 'nobody', webhooks: 'ftp://x', slack: '' },
       cookie,
@@ -112,31 +112,31 @@ describe('pages', () => {
 
   test('C8: a test message needs a target, and is asked for once', async () => {
     const id = uniqueName('test-message');
-    const cookie = await visit(bed, id);
-    expect((await post(bed, '/notifications/test', {}, cookie)).location).toContain('no-target');
-    await post(bed, '/notifications', { emails: 'dev@example.com', webhooks: '', slack: '' }, cookie);
-    expect((await post(bed, '/notifications/test', {}, cookie)).location).toContain('tested');
-    expect(bed.testMessages.filter((event) => event.tenant_id === id)).toMatchObject([{ kind: 'test' }]);
+    const cookie = await visit(fixture, id);
+    expect((await post(fixture, '/notifications/test', {}, cookie)).location).toContain('no-target');
+    await post(fixture, '/notifications', { emails: 'dev@example.com', webhooks: '', slack: '' }, cookie);
+    expect((await post(fixture, '/notifications/test', {}, cookie)).location).toContain('tested');
+    expect(fixture.testMessages.filter((event) => event.tenant_id === id)).toMatchObject([{ kind: 'test' }]);
   });
 
   test('C8: a tenant has five test messages in ten minutes, whatever its targets', async () => {
     const id = uniqueName('test-messages');
-    const cookie = await visit(bed, id);
-    await post(bed, '/notifications', { emails: 'dev@example.com', webhooks: '', slack: '' }, cookie);
+    const cookie = await visit(fixture, id);
+    await post(fixture, '/notifications', { emails: 'dev@example.com', webhooks: '', slack: '' }, cookie);
     const answers: string[] = [];
     for (let index = 0; index < 7; index += 1)
-      answers.push((await post(bed, '/notifications/test', {}, cookie)).location);
+      answers.push((await post(fixture, '/notifications/test', {}, cookie)).location);
     expect(answers.filter((location) => location.endsWith('tested'))).toHaveLength(5);
     expect(answers.slice(5).every((location) => location.endsWith('too-many'))).toBe(true);
-    expect(bed.testMessages.filter((event) => event.tenant_id === id)).toHaveLength(5);
+    expect(fixture.testMessages.filter((event) => event.tenant_id === id)).toHaveLength(5);
   });
 
   test('text from tenants cannot become markup', async () => {
     const id = uniqueName('<script>alert(1)</script>');
-    await bed.admin(`PUT /admin/v1/tenants/${encodeURIComponent(id)}`, {
+    await fixture.admin(`PUT /admin/v1/tenants/${encodeURIComponent(id)}`, {
       display_name: '"><img src=x onerror=1>',
     });
-    const { text } = await get(bed, '/usage', await visit(bed, id));
+    const { text } = await get(fixture, '/usage', await visit(fixture, id));
     expect(text).not.toContain('<script>alert');
     expect(text).not.toContain('<img');
   });
@@ -144,7 +144,7 @@ describe('pages', () => {
 
 describe('a store that does not answer', () => {
   test('without ClickHouse the live limits still show, and missing totals say so: never a zero', async () => {
-    const lame = await createBed({ clickhouseUrl: 'http://127.0.0.1:9' });
+    const lame = await createFixture({ clickhouseUrl: 'http://127.0.0.1:9' });
     try {
       const id = uniqueName('no-clickhouse');
       await lame.spend(id, 12);
@@ -168,7 +168,7 @@ describe('a store that does not answer', () => {
   });
 
   test('without Redis history still shows, and live usage says it is missing', async () => {
-    const lame = await createBed({ redisUrl: 'redis://127.0.0.1:9' });
+    const lame = await createFixture({ redisUrl: 'redis://127.0.0.1:9' });
     try {
       const id = uniqueName('no-redis');
       await storeUsage(lame.clickhouse, [{ timeMs: Date.now() - 1000, tenant: id }]);

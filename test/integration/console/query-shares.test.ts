@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually, uniqueName } from '../../support/servers.ts';
-import { createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 import { visit } from './browser.ts';
 
 const open = new Set<Socket>();
@@ -15,32 +15,32 @@ const silent = createServer((socket) => {
   socket.on('error', () => undefined);
   socket.resume();
 });
-let bed: Bed;
+let fixture: Fixture;
 beforeAll(async () => {
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
   const { port } = silent.address() as AddressInfo;
-  bed = await createBed({ clickhouseUrl: `http://127.0.0.1:${port}` });
+  fixture = await createFixture({ clickhouseUrl: `http://127.0.0.1:${port}` });
 });
 afterAll(async () => {
   for (const socket of open) socket.destroy();
   silent.close();
-  await bed.dispose();
+  await fixture.dispose();
 });
 
 const pages = ['/usage', '/history', '/refusals', '/limits', '/notifications', '/data/usage', '/data/series'];
 
 test('C2 F6: a tenant has three queries at once, and other tenants and operators still get theirs', async () => {
-  const [busy, other] = [await visit(bed, uniqueName('busy')), await visit(bed, uniqueName('other'))];
+  const [busy, other] = [await visit(fixture, uniqueName('busy')), await visit(fixture, uniqueName('other'))];
   const answers: Promise<unknown>[] = [];
   const read = (url: string, headers: Record<string, string>): void =>
-    void answers.push(bed.console.web.inject({ method: 'GET', url, headers }));
+    void answers.push(fixture.console.web.inject({ method: 'GET', url, headers }));
   for (const url of [...pages, ...pages, ...pages]) read(url, { cookie: busy });
   await eventually(() => open.size === 3);
   read('/history', { cookie: other });
   await eventually(() => open.size === 5);
-  answers.push(bed.admin(`GET /admin/v1/tenants/${uniqueName('acme')}/status`));
+  answers.push(fixture.admin(`GET /admin/v1/tenants/${uniqueName('acme')}/status`));
   await eventually(() => open.size > 5);
-  const metrics = await bed.console.admin.inject('/metrics');
+  const metrics = await fixture.console.admin.inject('/metrics');
   expect(metrics.body).toMatch(/tollgate_tenant_queries\{[^}]*state="running"[^}]*\} 5/);
   for (const socket of open) socket.destroy();
   silent.on('connection', (socket: Socket) => socket.destroy());

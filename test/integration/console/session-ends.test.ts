@@ -5,24 +5,24 @@ import type { Producer } from '../../../shared/kafka/producer/producer.ts';
 import { TollgateError } from '../../../shared/runtime/errors.ts';
 import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
-import { createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 const opened: SessionEnds[] = [];
 beforeAll(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
 });
 afterAll(async () => {
   await Promise.all(opened.map((ends) => ends.close()));
-  await bed.dispose();
+  await fixture.dispose();
 });
 
 const clock = { nowMs: 1_800_000_000_000, now: () => clock.nowMs };
 const hourMs = 3_600_000;
 
-async function open(producer: Producer = bed.producer): Promise<SessionEnds> {
-  const { kafka, topics } = bed;
+async function open(producer: Producer = fixture.producer): Promise<SessionEnds> {
+  const { kafka, topics } = fixture;
   const ends = createSessionEnds({ kafka, topics, producer, clock, registry: createRegistry('test') });
   opened.push(ends);
   await eventually(() => ends.ready(), { timeoutMs: 20_000 });
@@ -36,11 +36,11 @@ function session(owner: string): { id: string; owner: string; startedAtMs: numbe
 test('a sign-out that Kafka does not take holds in this process, says so, and goes out with the next one', async () => {
   let failures = 1;
   const producer: Producer = {
-    ...bed.producer,
+    ...fixture.producer,
     send: (topic, records) =>
       failures-- > 0
         ? Promise.reject(new TollgateError('KAFKA_UNAVAILABLE', 'away'))
-        : bed.producer.send(topic, records),
+        : fixture.producer.send(topic, records),
   };
   const [here, elsewhere] = [await open(producer), await open()];
   const owner = uniqueName('tenant');

@@ -1,50 +1,50 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, uniqueName } from '../../support/servers.ts';
-import { adminToken, createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { adminToken, createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 import { get, post } from './browser.ts';
 import type { Page } from './browser.ts';
 
 /** Two console processes of one installation. */
-let bed: Bed;
-let other: Bed;
+let fixture: Fixture;
+let other: Fixture;
 beforeAll(async () => {
-  bed = await createBed();
-  other = await createBed({ namespace: bed.namespace });
+  fixture = await createFixture();
+  other = await createFixture({ namespace: fixture.namespace });
 });
 afterAll(async () => {
   await other.dispose();
-  await bed.dispose();
+  await fixture.dispose();
 });
 
 const cookieOf = ({ cookie }: Page): string => cookie.split(';')[0] ?? '';
-const isIn = async (on: Bed, cookie: string, path = '/usage'): Promise<boolean> =>
+const isIn = async (on: Fixture, cookie: string, path = '/usage'): Promise<boolean> =>
   (await get(on, path, cookie)).status === 200;
 /** The other process follows within moments. */
 const outEverywhere = async (cookie: string, path = '/usage'): Promise<void> => {
-  expect(await isIn(bed, cookie, path)).toBe(false);
+  expect(await isIn(fixture, cookie, path)).toBe(false);
   await eventually(async () => !(await isIn(other, cookie, path)), { timeoutMs: 10_000 });
 };
 
 async function keyOf(tenantId: string): Promise<{ key: string; hash: string }> {
-  const { body } = await bed.admin(`POST /admin/v1/tenants/${tenantId}/api-keys`);
+  const { body } = await fixture.admin(`POST /admin/v1/tenants/${tenantId}/api-keys`);
   return { key: String(body['api_key']), hash: String(body['sha256']) };
 }
 
 async function signInBy(credential: string): Promise<string> {
-  const page = await post(bed, '/sign-in', { credential });
+  const page = await post(fixture, '/sign-in', { credential });
   expect(page.status).toBe(303);
   return cookieOf(page);
 }
 
 async function openLink(token: string): Promise<string> {
-  const page = await get(bed, `/sign-in?token=${token}`);
+  const page = await get(fixture, `/sign-in?token=${token}`);
   expect(page.status).toBe(303);
   return cookieOf(page);
 }
 
 async function makeLink(tenantId: string, body: object = {}): Promise<{ id: string; token: string }> {
-  const made = await bed.admin('POST /admin/v1/portal-links', { tenant_id: tenantId, ...body });
+  const made = await fixture.admin('POST /admin/v1/portal-links', { tenant_id: tenantId, ...body });
   expect(made.status).toBe(201);
   return { id: String(made.body['link_id']), token: String(made.body['url']).split('token=')[1] ?? '' };
 }
@@ -53,16 +53,16 @@ describe('a session of the portal ends at once, in every console process', () =>
   test('with its sign-out, and the copied cookie opens nothing any more', async () => {
     const cookie = await signInBy((await keyOf(uniqueName('out'))).key);
     const second = await openLink((await makeLink(uniqueName('stays'))).token);
-    expect(await isIn(bed, cookie)).toBe(true);
+    expect(await isIn(fixture, cookie)).toBe(true);
     await eventually(() => isIn(other, cookie));
-    expect((await post(bed, '/sign-out', {}, cookie)).location).toBe('/?reason=bye');
+    expect((await post(fixture, '/sign-out', {}, cookie)).location).toBe('/?reason=bye');
     await outEverywhere(cookie);
     for (const path of ['/data/usage', '/data/series'])
-      expect((await get(bed, path, cookie)).status).toBe(401);
-    expect((await post(bed, '/notifications', { threshold: '0.5' }, cookie)).location).toBe(
+      expect((await get(fixture, path, cookie)).status).toBe(401);
+    expect((await post(fixture, '/notifications', { threshold: '0.5' }, cookie)).location).toBe(
       '/?reason=signed-out',
     );
-    expect(await isIn(bed, second)).toBe(true);
+    expect(await isIn(fixture, second)).toBe(true);
   });
 
   test('with the deletion of the key that opened it, and with no other', async () => {
@@ -70,11 +70,11 @@ describe('a session of the portal ends at once, in every console process', () =>
     const [gone, kept] = [await keyOf(id), await keyOf(id)];
     const [first, second] = [await signInBy(gone.key), await signInBy(kept.key)];
     expect(
-      (await bed.admin(`DELETE /admin/v1/tenants/${id}/api-keys/${gone.hash.slice(0, 12)}`)).status,
+      (await fixture.admin(`DELETE /admin/v1/tenants/${id}/api-keys/${gone.hash.slice(0, 12)}`)).status,
     ).toBe(204);
     await outEverywhere(first);
-    expect(await isIn(bed, second)).toBe(true);
-    await bed.admin(`DELETE /admin/v1/tenants/${id}`);
+    expect(await isIn(fixture, second)).toBe(true);
+    await fixture.admin(`DELETE /admin/v1/tenants/${id}`);
     await outEverywhere(second);
   });
 
@@ -82,53 +82,53 @@ describe('a session of the portal ends at once, in every console process', () =>
     const id = uniqueName('short');
     const { key, hash } = await keyOf(id);
     const cookie = await signInBy(key);
-    const record = bed.directory.get(id);
+    const record = fixture.directory.get(id);
     if (record === undefined) throw new Error('the tenant has no record');
     const expiresAtMs = Date.now() + 1_500;
     const keys = [{ sha256: hash, expires_at: new Date(expiresAtMs).toISOString() }];
-    await bed.directory.put({ ...record, api_keys_sha256: [], api_keys: keys });
-    expect(await isIn(bed, cookie)).toBe(true);
-    await eventually(async () => !(await isIn(bed, cookie)), { timeoutMs: 5_000 });
+    await fixture.directory.put({ ...record, api_keys_sha256: [], api_keys: keys });
+    expect(await isIn(fixture, cookie)).toBe(true);
+    await eventually(async () => !(await isIn(fixture, cookie)), { timeoutMs: 5_000 });
     expect(Date.now()).toBeGreaterThanOrEqual(expiresAtMs);
   });
 
   test('with its JWT', async () => {
     // The policy reads `exp` with a leeway of 30 s, for the session as for the token itself.
-    const token = await bed.jwt({ tenant_id: uniqueName('jwt') }, '-27s');
+    const token = await fixture.jwt({ tenant_id: uniqueName('jwt') }, '-27s');
     const cookie = await signInBy(token);
-    expect(await isIn(bed, cookie)).toBe(true);
-    await eventually(async () => !(await isIn(bed, cookie)), { timeoutMs: 5_000 });
+    expect(await isIn(fixture, cookie)).toBe(true);
+    await eventually(async () => !(await isIn(fixture, cookie)), { timeoutMs: 5_000 });
   });
 
   test('with its link: a link of one second gives one second', async () => {
     const { token } = await makeLink(uniqueName('second'), { ttl: '1s', session_ttl: '8h' });
     const startedAtMs = Date.now();
-    const page = await get(bed, `/sign-in?token=${token}`);
+    const page = await get(fixture, `/sign-in?token=${token}`);
     expect(page.cookie).toMatch(/Max-Age=1\b/);
-    await eventually(async () => !(await isIn(bed, cookieOf(page))), { timeoutMs: 5_000 });
+    await eventually(async () => !(await isIn(fixture, cookieOf(page))), { timeoutMs: 5_000 });
     expect(Date.now() - startedAtMs).toBeLessThan(3_000);
-    expect((await get(bed, `/sign-in?token=${token}`)).text).toContain('This link has expired');
+    expect((await get(fixture, `/sign-in?token=${token}`)).text).toContain('This link has expired');
   });
 
   test('after the session time that the link gives, while the link can be opened again', async () => {
     const { token } = await makeLink(uniqueName('again'), { ttl: '1h', session_ttl: '1s' });
     const cookie = await openLink(token);
-    await eventually(async () => !(await isIn(bed, cookie)), { timeoutMs: 5_000 });
-    expect(await isIn(bed, await openLink(token))).toBe(true);
-    expect(await isIn(bed, await openLink((await makeLink(uniqueName('default'))).token))).toBe(true);
+    await eventually(async () => !(await isIn(fixture, cookie)), { timeoutMs: 5_000 });
+    expect(await isIn(fixture, await openLink(token))).toBe(true);
+    expect(await isIn(fixture, await openLink((await makeLink(uniqueName('default'))).token))).toBe(true);
   });
 
   test('with the revocation of its link; sessions from elsewhere stay', async () => {
     const id = uniqueName('revoked');
     const [link, second] = [await makeLink(id), await makeLink(id)];
     const [cookie, kept] = [await openLink(link.token), await openLink(second.token)];
-    expect((await bed.admin(`DELETE /admin/v1/tenants/${id}/portal-links/${link.id}`)).status).toBe(204);
+    expect((await fixture.admin(`DELETE /admin/v1/tenants/${id}/portal-links/${link.id}`)).status).toBe(204);
     await outEverywhere(cookie);
-    const page = await get(bed, `/sign-in?token=${link.token}`);
+    const page = await get(fixture, `/sign-in?token=${link.token}`);
     expect(page).toMatchObject({ status: 401, cookie: '' });
     expect(page.text).toContain('This link was ended');
     await eventually(async () => (await get(other, `/sign-in?token=${link.token}`)).status === 401);
-    expect(await isIn(bed, kept)).toBe(true);
+    expect(await isIn(fixture, kept)).toBe(true);
   });
 
   test('when an operator ends all of its tenant, links too; others stay, and a new sign-in works', async () => {
@@ -136,19 +136,19 @@ describe('a session of the portal ends at once, in every console process', () =>
     const { key } = await keyOf(id);
     const [byKey, link] = [await signInBy(key), await makeLink(id)];
     const byLink = await openLink(link.token);
-    const byJwt = await signInBy(await bed.jwt({ tenant_id: id }));
+    const byJwt = await signInBy(await fixture.jwt({ tenant_id: id }));
     const stranger = await openLink((await makeLink(uniqueName('stranger'))).token);
-    expect((await bed.admin(`DELETE /admin/v1/tenants/${id}/sessions`)).status).toBe(204);
+    expect((await fixture.admin(`DELETE /admin/v1/tenants/${id}/sessions`)).status).toBe(204);
     for (const cookie of [byKey, byLink, byJwt]) await outEverywhere(cookie);
-    expect((await get(bed, `/sign-in?token=${link.token}`)).status).toBe(401);
-    expect(await isIn(bed, stranger)).toBe(true);
-    await eventually(async () => isIn(bed, await signInBy(key)));
+    expect((await get(fixture, `/sign-in?token=${link.token}`)).status).toBe(401);
+    expect(await isIn(fixture, stranger)).toBe(true);
+    await eventually(async () => isIn(fixture, await signInBy(key)));
   });
 
   test('and stays ended in a console that starts later', async () => {
     const cookie = await openLink((await makeLink(uniqueName('later'))).token);
-    await post(bed, '/sign-out', {}, cookie);
-    const later = await createBed({ namespace: bed.namespace });
+    await post(fixture, '/sign-out', {}, cookie);
+    const later = await createFixture({ namespace: fixture.namespace });
     expect(await isIn(later, cookie)).toBe(false);
     await later.dispose();
   });
@@ -156,24 +156,24 @@ describe('a session of the portal ends at once, in every console process', () =>
 
 describe('an operator’s session', () => {
   const signIn = async (): Promise<string> =>
-    cookieOf(await post(bed, '/operator/sign-in', { token: adminToken, name: 'robin' }));
+    cookieOf(await post(fixture, '/operator/sign-in', { token: adminToken, name: 'robin' }));
 
   test('ends with its sign-out, everywhere, and another of the same name goes on', async () => {
     const [first, second] = [await signIn(), await signIn()];
     for (const cookie of [first, second]) expect(await isIn(other, cookie, '/operator/audit')).toBe(true);
-    await post(bed, '/operator/sign-out', {}, first);
+    await post(fixture, '/operator/sign-out', {}, first);
     await outEverywhere(first, '/operator/audit');
-    expect(await isIn(bed, second, '/operator/audit')).toBe(true);
+    expect(await isIn(fixture, second, '/operator/audit')).toBe(true);
   });
 
   test('can end a tenant’s sessions from its page', async () => {
     const id = uniqueName('button');
     const cookie = await openLink((await makeLink(id)).token);
     const operator = await signIn();
-    expect((await get(bed, `/operator/tenants/${id}`, operator)).text).toContain(
+    expect((await get(fixture, `/operator/tenants/${id}`, operator)).text).toContain(
       `/operator/tenants/${id}/sessions/end`,
     );
-    const page = await post(bed, `/operator/tenants/${id}/sessions/end`, {}, operator);
+    const page = await post(fixture, `/operator/tenants/${id}/sessions/end`, {}, operator);
     expect(page.location).toContain('done=sessions-ended');
     await outEverywhere(cookie);
   });
@@ -186,21 +186,22 @@ test('a thousand sign-outs of one tenant end all of its sessions, and none of an
   const cookies = await Promise.all(
     Array.from(
       { length: 1_001 },
-      async () => (await bed.tokens.signTenant(id, { via: 'jwt' }, 600_000)).token,
+      async () => (await fixture.tokens.signTenant(id, { via: 'jwt' }, 600_000)).token,
     ),
   );
-  for (const token of cookies.slice(0, 1_000)) await post(bed, '/sign-out', {}, `tollgate_portal=${token}`);
-  expect(await isIn(bed, kept)).toBe(true);
-  await post(bed, '/sign-out', {}, `tollgate_portal=${cookies[1_000] ?? ''}`);
+  for (const token of cookies.slice(0, 1_000))
+    await post(fixture, '/sign-out', {}, `tollgate_portal=${token}`);
+  expect(await isIn(fixture, kept)).toBe(true);
+  await post(fixture, '/sign-out', {}, `tollgate_portal=${cookies[1_000] ?? ''}`);
   await outEverywhere(kept);
-  expect(await isIn(bed, bystander)).toBe(true);
+  expect(await isIn(fixture, bystander)).toBe(true);
 });
 
 test('a link lasts at most 30 days, and a session of it at most eight hours', async () => {
   for (const body of [{ ttl: '31d' }, { session_ttl: '9h' }, { session_ttl: '0s' }])
     expect([400, 422]).toContain(
-      (await bed.admin('POST /admin/v1/portal-links', { tenant_id: 'acme', ...body })).status,
+      (await fixture.admin('POST /admin/v1/portal-links', { tenant_id: 'acme', ...body })).status,
     );
-  const made = await bed.admin('POST /admin/v1/portal-links', { tenant_id: 'acme', session_ttl: '8h' });
+  const made = await fixture.admin('POST /admin/v1/portal-links', { tenant_id: 'acme', session_ttl: '8h' });
   expect(made.body).toMatchObject({ session_ttl_seconds: 28_800 });
 });

@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
-import { adminToken, createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { adminToken, createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 let key: string;
 beforeAll(async () => {
-  bed = await createBed();
-  const { body } = await bed.admin(`POST /admin/v1/tenants/${uniqueName('throttled')}/api-keys`);
+  fixture = await createFixture();
+  const { body } = await fixture.admin(`POST /admin/v1/tenants/${uniqueName('throttled')}/api-keys`);
   key = String(body['api_key']);
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 const failuresMax = 20;
 
@@ -19,13 +19,13 @@ interface Client {
   readonly forwarded?: string;
 }
 
-interface Door {
+interface SignInMethod {
   readonly url: string;
   readonly right: () => Record<string, string>;
   readonly wrong: Record<string, string>;
 }
 
-const doors: readonly (readonly [string, Door])[] = [
+const methods: readonly (readonly [string, SignInMethod])[] = [
   [
     'the portal',
     { url: '/sign-in', right: () => ({ credential: key }), wrong: { credential: 'tgk_a-guess-of-somebody' } },
@@ -44,7 +44,7 @@ describe('what a browser does not send', () => {
   test.each(['/%', '/%ff', '/usage/%zz', '/operator/tenants/%e0%a4', '/%00'])(
     'an address that cannot be decoded is answered with a page of the console, and its policy: %s',
     async (url) => {
-      const { statusCode, headers, body } = await bed.console.web.inject({ method: 'GET', url });
+      const { statusCode, headers, body } = await fixture.console.web.inject({ method: 'GET', url });
       expect([statusCode, headers['content-type']]).toEqual([404, expect.stringContaining('text/html')]);
       expect(headers['content-security-policy']).toContain("default-src 'none'");
       expect(body).toContain('No such page');
@@ -57,7 +57,7 @@ describe('what a browser does not send', () => {
     ['application/x-www-form-urlencoded; charset=utf-8; charset=utf-7', 415],
     ['application/x-www-form-urlencoded; charset=UTF-8', 303],
   ])('a form as %s is answered with %i', async (type, status) => {
-    const response = await bed.console.web.inject({
+    const response = await fixture.console.web.inject({
       method: 'POST',
       url: '/sign-in',
       payload: new URLSearchParams({ credential: key }).toString(),
@@ -70,7 +70,7 @@ describe('what a browser does not send', () => {
   });
 
   test('a form that is not UTF-8 is a mistake', async () => {
-    const response = await bed.console.web.inject({
+    const response = await fixture.console.web.inject({
       method: 'POST',
       url: '/sign-in',
       payload: Buffer.from([0x63, 0x3d, 0xff, 0xfe]),
@@ -85,7 +85,7 @@ async function signIn(
   form: Record<string, string>,
   { remoteAddress, forwarded }: Client,
 ): Promise<{ status: number; retryAfter: number; signedIn: boolean }> {
-  const response = await bed.console.web.inject({
+  const response = await fixture.console.web.inject({
     method: 'POST',
     url,
     remoteAddress,
@@ -103,7 +103,7 @@ async function signIn(
   };
 }
 
-async function exhaust({ url, wrong }: Door, client: Client): Promise<void> {
+async function exhaust({ url, wrong }: SignInMethod, client: Client): Promise<void> {
   for (let count = 0; count < failuresMax; count += 1)
     expect((await signIn(url, wrong, client)).status).toBe(401);
   const throttled = await signIn(url, wrong, client);
@@ -111,40 +111,42 @@ async function exhaust({ url, wrong }: Door, client: Client): Promise<void> {
   expect(throttled.retryAfter).toBeGreaterThan(590);
 }
 
-describe.each(doors)('failed sign-ins of %s', (_name, door) => {
+describe.each(methods)('failed sign-ins of %s', (_name, method) => {
   test('are throttled by address, and never lock out the right secret', async () => {
     const client = { remoteAddress: '203.0.113.9' };
-    await exhaust(door, client);
-    expect(await signIn(door.url, door.right(), client)).toMatchObject({ status: 303, signedIn: true });
-    expect((await signIn(door.url, door.wrong, client)).status).toBe(429);
-    expect((await signIn(door.url, door.wrong, { remoteAddress: '203.0.113.10' })).status).toBe(401);
+    await exhaust(method, client);
+    expect(await signIn(method.url, method.right(), client)).toMatchObject({ status: 303, signedIn: true });
+    expect((await signIn(method.url, method.wrong, client)).status).toBe(429);
+    expect((await signIn(method.url, method.wrong, { remoteAddress: '203.0.113.10' })).status).toBe(401);
   });
 
   test('behind a trusted proxy count for the client that it names', async () => {
     const proxy = { remoteAddress: '127.0.0.1' };
-    await exhaust(door, { ...proxy, forwarded: '198.51.100.1' });
-    expect((await signIn(door.url, door.wrong, { ...proxy, forwarded: '198.51.100.2' })).status).toBe(401);
+    await exhaust(method, { ...proxy, forwarded: '198.51.100.1' });
+    expect((await signIn(method.url, method.wrong, { ...proxy, forwarded: '198.51.100.2' })).status).toBe(
+      401,
+    );
     const spoofed = { ...proxy, forwarded: '192.0.2.1, 198.51.100.1' };
-    expect((await signIn(door.url, door.wrong, spoofed)).status).toBe(429);
+    expect((await signIn(method.url, method.wrong, spoofed)).status).toBe(429);
   });
 
   test('from another peer count for the peer, whatever it writes', async () => {
     const peer = { remoteAddress: '198.51.100.77' };
-    await exhaust(door, peer);
-    expect((await signIn(door.url, door.wrong, { ...peer, forwarded: '192.0.2.55' })).status).toBe(429);
+    await exhaust(method, peer);
+    expect((await signIn(method.url, method.wrong, { ...peer, forwarded: '192.0.2.55' })).status).toBe(429);
   });
 
   test('over IPv6 count for the /64', async () => {
-    await exhaust(door, { remoteAddress: '2001:db8:0:7::1' });
+    await exhaust(method, { remoteAddress: '2001:db8:0:7::1' });
     const neighbour = { remoteAddress: '2001:db8:0:7:ffff::2' };
-    expect((await signIn(door.url, door.wrong, neighbour)).status).toBe(429);
-    expect((await signIn(door.url, door.wrong, { remoteAddress: '2001:db8:0:8::1' })).status).toBe(401);
+    expect((await signIn(method.url, method.wrong, neighbour)).status).toBe(429);
+    expect((await signIn(method.url, method.wrong, { remoteAddress: '2001:db8:0:8::1' })).status).toBe(401);
   });
 
   test('with a text of 60 kB are failures like others', async () => {
     const long = Object.fromEntries(
-      Object.entries(door.wrong).map(([name, text]) => [name, name === 'name' ? text : 'x'.repeat(60_000)]),
+      Object.entries(method.wrong).map(([name, text]) => [name, name === 'name' ? text : 'x'.repeat(60_000)]),
     );
-    expect((await signIn(door.url, long, { remoteAddress: '203.0.113.200' })).status).toBe(401);
+    expect((await signIn(method.url, long, { remoteAddress: '203.0.113.200' })).status).toBe(401);
   });
 });

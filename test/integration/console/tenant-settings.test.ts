@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
-import { createBed } from './fixture.ts';
-import type { Bed } from './fixture.ts';
+import { createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 
-let bed: Bed;
+let fixture: Fixture;
 beforeAll(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 const asJson = { 'content-type': 'application/json' };
 const withoutAmount = {
@@ -36,11 +36,11 @@ describe('faults', () => {
   test.each(named)('%s is a 422 that names the field, by PUT and by PATCH', async (_what, body, field) => {
     for (const method of ['PUT', 'PATCH']) {
       const id = uniqueName('named');
-      const answer = await bed.admin(`${method} /admin/v1/tenants/${id}`, body);
+      const answer = await fixture.admin(`${method} /admin/v1/tenants/${id}`, body);
       expect(answer.status).toBe(422);
       expect(answer.headers['content-type']).toContain('application/problem+json');
       expect(answer.body['errors']).toEqual([{ field, detail: expect.stringMatching(/\w/) as string }]);
-      expect(bed.directory.get(id)).toBeUndefined();
+      expect(fixture.directory.get(id)).toBeUndefined();
     }
   });
 });
@@ -48,9 +48,13 @@ describe('faults', () => {
 describe('PUT and PATCH', () => {
   test('a PUT removes settings that it does not name, and the history says which', async () => {
     const id = uniqueName('replaced');
-    await bed.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'pro', display_name: 'Acme', time_zone: 'UTC' });
-    await bed.admin(`PUT /admin/v1/tenants/${id}`, { notifications: { emails: ['a@b.ch'] } });
-    const record = bed.directory.get(id);
+    await fixture.admin(`PUT /admin/v1/tenants/${id}`, {
+      plan: 'pro',
+      display_name: 'Acme',
+      time_zone: 'UTC',
+    });
+    await fixture.admin(`PUT /admin/v1/tenants/${id}`, { notifications: { emails: ['a@b.ch'] } });
+    const record = fixture.directory.get(id);
     expect(record).not.toHaveProperty('plan');
     expect(record?.history?.[0]?.detail).toBe(
       'plan: "pro" → none; display_name: "Acme" → none; time_zone: "UTC" → none; notifications changed',
@@ -60,7 +64,7 @@ describe('PUT and PATCH', () => {
   test('a PATCH changes what it names, removes what it sets to null, and keeps the rest', async () => {
     const id = uniqueName('patched');
     const path = `/admin/v1/tenants/${id}`;
-    await bed.admin(`PUT ${path}`, {
+    await fixture.admin(`PUT ${path}`, {
       plan: 'pro',
       display_name: 'Acme',
       overrides: { minute: 500, day: 9 },
@@ -68,9 +72,9 @@ describe('PUT and PATCH', () => {
     });
     const patch = { display_name: null, overrides: { day: null }, notifications: { emails: ['c@d.ch'] } };
     const type = { 'content-type': 'application/merge-patch+json', 'x-actor': 'robin' };
-    const answer = await bed.admin(`PATCH ${path}`, patch, type);
+    const answer = await fixture.admin(`PATCH ${path}`, patch, type);
     expect(answer.status).toBe(200);
-    const { display_name: name, ...kept } = bed.directory.get(id) ?? {};
+    const { display_name: name, ...kept } = fixture.directory.get(id) ?? {};
     expect(name).toBeUndefined();
     expect(kept).toMatchObject({
       plan: 'pro',
@@ -84,21 +88,21 @@ describe('PUT and PATCH', () => {
   test('a PATCH of a name that means nothing is refused, also where it would remove it', async () => {
     const path = `/admin/v1/tenants/${uniqueName('slip')}`;
     for (const patch of [{ planned: 'pro' }, { planned: null }, { history: null }, { updated_by: 'me' }])
-      expect((await bed.admin(`PATCH ${path}`, patch)).status).toBe(422);
+      expect((await fixture.admin(`PATCH ${path}`, patch)).status).toBe(422);
     for (const patch of [[], 'text', 5, null])
-      expect((await bed.admin(`PATCH ${path}`, JSON.stringify(patch) as never, asJson)).status).toBe(422);
+      expect((await fixture.admin(`PATCH ${path}`, JSON.stringify(patch) as never, asJson)).status).toBe(422);
   });
 
   test('If-Match holds for PATCH as for PUT: a list of tags, and * where there is a record', async () => {
     const path = `/admin/v1/tenants/${uniqueName('matched')}`;
-    const patch = (match: string) => bed.admin(`PATCH ${path}`, { plan: 'pro' }, { 'if-match': match });
+    const patch = (match: string) => fixture.admin(`PATCH ${path}`, { plan: 'pro' }, { 'if-match': match });
     expect((await patch('*')).status).toBe(412);
-    const etag = String((await bed.admin(`PUT ${path}`, { plan: 'free' })).headers['etag']);
+    const etag = String((await fixture.admin(`PUT ${path}`, { plan: 'free' })).headers['etag']);
     expect((await patch('"stale"')).status).toBe(412);
     expect((await patch(`W/${etag}`)).status).toBe(412);
     const changed = await patch(`"stale", ${etag}`);
     expect(changed.status).toBe(200);
-    expect((await bed.admin(`GET ${path}`)).headers['etag']).toBe(changed.headers['etag']);
+    expect((await fixture.admin(`GET ${path}`)).headers['etag']).toBe(changed.headers['etag']);
     expect((await patch('*')).status).toBe(200);
   });
 });

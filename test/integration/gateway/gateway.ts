@@ -12,8 +12,8 @@ import { createProxyServer } from '../../../services/gateway/listeners/proxy-lis
 import { createEventGroups } from '../../../services/gateway/ingest/event-groups.ts';
 import { createIngestShare } from '../../../services/gateway/ingest/ingest-share.ts';
 import type { SpoolRoom } from '../../../services/gateway/ingest/ingest-share.ts';
-import { createGate } from '../../../services/gateway/enforcer/enforcer.ts';
-import type { Gate } from '../../../services/gateway/enforcer/enforcer.ts';
+import { createEnforcer } from '../../../services/gateway/enforcer/enforcer.ts';
+import type { Enforcer } from '../../../services/gateway/enforcer/enforcer.ts';
 import type { EventLog } from '../../../services/gateway/metering/meter.ts';
 import { boundsDefault } from '../../../services/gateway/transport/bounds.ts';
 import type { TransportBounds } from '../../../services/gateway/transport/bounds.ts';
@@ -44,8 +44,8 @@ const identityPart =
   '{ jwt: { algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET, plan: plan }, trusted_proxies: [127.0.0.0/8], refused: { limit: 1000000, window: 1m } }';
 
 export interface TestGateway {
-  readonly gate: Gate;
-  /** The events written so far; requests of the doors, and what was published. */
+  readonly enforcer: Enforcer;
+  /** The events written so far; requests of the entrypoints, and what was published. */
   readonly events: UsageCloudEvent[];
   readonly requests: () => RequestEvent[];
   readonly records: Map<string, TenantRecord>;
@@ -114,7 +114,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const records = new Map<string, TenantRecord>();
   const read = (parts: Readonly<Record<string, string>>): Policy => policyWith(parts, options.upstream);
   let policy = read(options.policy);
-  const gate = createGate({
+  const enforcer = createEnforcer({
     ...common,
     policy: () => policy,
     limiter,
@@ -128,13 +128,13 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   });
   const bounds = { ...boundsDefault, ...options.bounds };
   const proxy = createProxyServer({
-    gate,
+    enforcer,
     bodyBytesMax: options.bodyBytesMax ?? 1_000_000,
     upstreamTimeoutMs: options.upstreamTimeoutMs ?? 10_000,
     bounds,
   });
   const api = await createApiServer({
-    gate,
+    enforcer,
     bounds,
     events: log,
     ingestShare: createIngestShare(options.spoolRoom ?? roomySpool),
@@ -147,7 +147,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const proxyUrl = await proxy.listen({ host, port: 0 });
   const apiUrl = await api.listen({ host, port: 0 });
   return {
-    gate,
+    enforcer,
     events,
     requests: () => events.filter((event): event is RequestEvent => event.type === 'tollgate.request.v1'),
     records,
@@ -161,7 +161,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     usePolicy: (parts) => void (policy = read(parts)),
     close: async () => {
       await Promise.all([proxy.close(), api.close()]);
-      gate.close();
+      enforcer.close();
       await concurrency.close();
       await limiter.close();
       redis.disconnect();

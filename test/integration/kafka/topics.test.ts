@@ -22,7 +22,7 @@ test('the topics are there as promised, made by several starters at once, and a 
   );
   const configs = await admin.describeConfigs({
     includeSynonyms: false,
-    // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- its enum is behind the one door
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- its enum is only imported in shared/kafka
     resources: names.map((name) => ({
       type: topicResource,
       name,

@@ -5,8 +5,8 @@ import { promisify } from 'node:util';
 import openapiTS, { astToString } from 'openapi-typescript';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually, uniqueName } from '../../support/servers.ts';
-import { adminToken, createBed } from '../console/fixture.ts';
-import type { Bed } from '../console/fixture.ts';
+import { adminToken, createFixture } from '../console/fixture.ts';
+import type { Fixture } from '../console/fixture.ts';
 import { service, useApi } from '../gateway/api.ts';
 
 /**
@@ -15,13 +15,13 @@ import { service, useApi } from '../gateway/api.ts';
  */
 const api = useApi();
 const run = promisify(execFile);
-let bed: Bed;
+let fixture: Fixture;
 let adminUrl: string;
 let dir: string;
 
 beforeAll(async () => {
-  bed = await createBed();
-  adminUrl = await bed.console.admin.listen({ host: '127.0.0.1', port: 0 });
+  fixture = await createFixture();
+  adminUrl = await fixture.console.admin.listen({ host: '127.0.0.1', port: 0 });
   await mkdir('.local', { recursive: true });
   // Inside the checkout, so that the example finds its packages.
   dir = await mkdtemp(resolve('.local/openapi-client-'));
@@ -44,7 +44,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
-  await bed.dispose();
+  await fixture.dispose();
 });
 
 test('the example compiles against the generated types, and a wrong field does not', async () => {
@@ -62,7 +62,7 @@ test('the example compiles against the generated types, and a wrong field does n
 
 test('the example runs against both listeners', async () => {
   const tenant = uniqueName('example');
-  await eventually(() => bed.directory.ready());
+  await eventually(() => fixture.directory.ready());
   const { stdout } = await run(process.execPath, ['client.ts'], {
     cwd: dir,
     env: {
@@ -77,7 +77,7 @@ test('the example runs against both listeners', async () => {
   expect(stdout).toMatch(
     /^plan: pro\nallowed: true\nlimits: minute \d+.*\npublished: 1\nrequests today: 0\n$/,
   );
-  expect(bed.directory.get(tenant)).toMatchObject({ plan: 'pro', updated_by: 'example' });
+  expect(fixture.directory.get(tenant)).toMatchObject({ plan: 'pro', updated_by: 'example' });
   expect(api.gateway.events).toMatchObject([
     { type: 'tollgate.request.v1', subject: tenant },
     { type: 'tokens.used', subject: tenant },

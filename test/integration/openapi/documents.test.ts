@@ -9,18 +9,18 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RouteAccess } from '../../../shared/runtime/http/access.ts';
 import { operationsOf } from '../../support/openapi-document.ts';
 import type { OpenApiDocument } from '../../support/openapi-document.ts';
-import { createBed } from '../console/fixture.ts';
-import type { Bed } from '../console/fixture.ts';
+import { createFixture } from '../console/fixture.ts';
+import type { Fixture } from '../console/fixture.ts';
 import { useApi } from '../gateway/api.ts';
 
 // Goal: each listener describes itself completely, so that clients can be generated and fuzzers can judge every answer.
 
 const api = useApi();
-let bed: Bed;
+let fixture: Fixture;
 beforeAll(async () => {
-  bed = await createBed();
+  fixture = await createFixture();
 });
-afterAll(() => bed.dispose());
+afterAll(() => fixture.dispose());
 
 interface Listener {
   readonly document: OpenApiDocument;
@@ -33,8 +33,8 @@ const listeners: Readonly<Record<string, () => Promise<Listener>>> = {
     routes: api.gateway.api.routeAccess,
   }),
   'the admin listener': async () => ({
-    document: (await bed.admin('GET /admin/openapi.json')).body as unknown as OpenApiDocument,
-    routes: bed.console.admin.routeAccess,
+    document: (await fixture.admin('GET /admin/openapi.json')).body as unknown as OpenApiDocument,
+    routes: fixture.console.admin.routeAccess,
   }),
 };
 

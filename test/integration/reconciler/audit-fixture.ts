@@ -14,8 +14,8 @@ import { createLimiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
-import { createBed } from '../aggregator/fixture.ts';
-import type { Bed, RunningAggregator } from '../aggregator/fixture.ts';
+import { createFixture } from '../aggregator/fixture.ts';
+import type { Fixture, RunningAggregator } from '../aggregator/fixture.ts';
 import { requestEvent } from '../aggregator/events.ts';
 
 const logger = pino({ level: 'silent' });
@@ -40,8 +40,8 @@ export function spoolRun(salt: string, first = 1, laterMs = 0): string {
 }
 
 /** A pipeline for each test, to be audited: a running aggregator, and Redis's counts of the plan `pro`. */
-export interface AuditBed {
-  readonly bed: Bed;
+export interface AuditFixture {
+  readonly fixture: Fixture;
   readonly aggregator: RunningAggregator;
   /** Audits the last hour, with nothing left to settle. */
   readonly audit: () => Promise<LossReport>;
@@ -56,10 +56,10 @@ export interface AuditBed {
   readonly skipAll: () => Promise<void>;
 }
 
-/** Registers the hooks that make a new bed for each test of the file. */
-export function useAuditBed(policy: Policy = dayPolicy): AuditBed {
+/** Registers the hooks that make a new fixture for each test of the file. */
+export function useAuditFixture(policy: Policy = dayPolicy): AuditFixture {
   let redis: RedisClient;
-  let bed: Bed;
+  let fixture: Fixture;
   let aggregator: RunningAggregator;
   let limiter: Limiter;
   let groupId: string;
@@ -70,30 +70,30 @@ export function useAuditBed(policy: Policy = dayPolicy): AuditBed {
     redis.disconnect();
   });
   beforeEach(async () => {
-    bed = await createBed();
-    groupId = bed.topics.usage.replace('usage.v1', 'aggregator');
+    fixture = await createFixture();
+    groupId = fixture.topics.usage.replace('usage.v1', 'aggregator');
     const { keyPrefix } = uniqueNamespace();
     const registry = new Registry();
     limiter = createLimiter({ redis, keyPrefix, clock: systemClock, registry, logger, callTimeoutMs: 2_000 });
-    aggregator = bed.start();
+    aggregator = fixture.start();
   });
   afterEach(async () => {
     await limiter.close();
-    await bed.dispose();
+    await fixture.dispose();
   });
   return {
-    get bed() {
-      return bed;
+    get fixture() {
+      return fixture;
     },
     get aggregator() {
       return aggregator;
     },
-    audit: () => auditBed({ bed, groupId, limiter, policy }),
+    audit: () => auditFixture({ fixture, groupId, limiter, policy }),
     spend,
     requests,
-    send: (events) => send(bed, events),
-    drained: (timeoutMs) => untilDrained({ bed, groupId }, timeoutMs),
-    skipAll: () => skipAll({ bed, groupId }),
+    send: (events) => send(fixture, events),
+    drained: (timeoutMs) => untilDrained({ fixture, groupId }, timeoutMs),
+    skipAll: () => skipAll({ fixture, groupId }),
   };
 
   async function spend(tenantId: string, cost: number): Promise<void> {
@@ -117,7 +117,7 @@ export function stamped(event: UsageCloudEvent, sequence: number, spool = spoolR
 export const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
 
 interface Group {
-  readonly bed: Bed;
+  readonly fixture: Fixture;
   readonly groupId: string;
 }
 
@@ -126,8 +126,8 @@ interface Audited extends Group {
   readonly policy: Policy;
 }
 
-function auditBed({ bed, groupId, limiter, policy }: Audited): Promise<LossReport> {
-  const { kafka, topics, clickhouse } = bed;
+function auditFixture({ fixture, groupId, limiter, policy }: Audited): Promise<LossReport> {
+  const { kafka, topics, clickhouse } = fixture;
   const stores = { kafka, topics, groupId, clickhouse, limiter, clock: systemClock };
   return auditLosses(
     { ...stores, policy: () => policy, records: () => [], settleMs: 0, patienceMs: 5_000 },
@@ -135,9 +135,9 @@ function auditBed({ bed, groupId, limiter, policy }: Audited): Promise<LossRepor
   );
 }
 
-function send(bed: Bed, events: readonly UsageCloudEvent[]): Promise<void> {
+function send(fixture: Fixture, events: readonly UsageCloudEvent[]): Promise<void> {
   // In the order in which a spool writes it, the stamp first: it is looked for in the first bytes.
-  return bed.produce(
+  return fixture.produce(
     events.map(({ spool, spoolsequence, ...event }) => ({
       tenant: event.subject,
       value: spool === undefined ? event : { spool, spoolsequence, ...event },
@@ -145,8 +145,8 @@ function send(bed: Bed, events: readonly UsageCloudEvent[]): Promise<void> {
   );
 }
 
-async function untilDrained({ bed, groupId }: Group, timeoutMs = 30_000): Promise<void> {
-  const ends = createLogEnds(bed.kafka, bed.topics.usage, groupId);
+async function untilDrained({ fixture, groupId }: Group, timeoutMs = 30_000): Promise<void> {
+  const ends = createLogEnds(fixture.kafka, fixture.topics.usage, groupId);
   await eventually(async () => (await ends.read()).every(({ end, committed }) => end === committed), {
     timeoutMs,
     intervalMs: 100,
@@ -154,13 +154,13 @@ async function untilDrained({ bed, groupId }: Group, timeoutMs = 30_000): Promis
   ends.close();
 }
 
-async function skipAll({ bed, groupId }: Group): Promise<void> {
-  const ends = createLogEnds(bed.kafka, bed.topics.usage, groupId);
+async function skipAll({ fixture, groupId }: Group): Promise<void> {
+  const ends = createLogEnds(fixture.kafka, fixture.topics.usage, groupId);
   const partitions = (await ends.read()).map(({ partition, end }) => ({ partition, offset: String(end) }));
   ends.close();
-  const connection = bed.kafka.open();
+  const connection = fixture.kafka.open();
   const admin = connection.client.admin();
   await admin.connect();
-  await admin.setOffsets({ groupId, topic: bed.topics.usage, partitions });
+  await admin.setOffsets({ groupId, topic: fixture.topics.usage, partitions });
   connection.destroy();
 }

@@ -4,9 +4,9 @@ import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { recreateTopic } from '../../faults/kafka/recreate-topic.ts';
 import { eventually } from '../../support/servers.ts';
 import { meterEvent } from '../aggregator/events.ts';
-import { spoolRun as run, stamped, upTo, useAuditBed } from './audit-fixture.ts';
+import { spoolRun as run, stamped, upTo, useAuditFixture } from './audit-fixture.ts';
 
-const fixture = useAuditBed();
+const fixture = useAuditFixture();
 const { audit, drained, requests, send } = fixture;
 
 const from = (first: number, last: number): number[] => upTo(last).slice(first - 1);
@@ -47,7 +47,7 @@ async function sendToNewTopic(events: readonly UsageCloudEvent[]): Promise<void>
   const wanted = new Set(events.map(({ spoolsequence }) => spoolsequence));
   await eventually(
     async () => {
-      const rows = await fixture.bed.clickhouse.query<{ sequence: number }>(
+      const rows = await fixture.fixture.clickhouse.query<{ sequence: number }>(
         'SELECT toUInt32(sequence) AS sequence FROM stored_events',
       );
       return rows.filter(({ sequence }) => wanted.has(sequence)).length >= wanted.size;
@@ -59,16 +59,16 @@ async function sendToNewTopic(events: readonly UsageCloudEvent[]): Promise<void>
 
 test('a topic that was deleted and created again makes no loss of what was explained by its records', async () => {
   await fillOldTopic();
-  await recreateTopic(fixture.bed.kafka, fixture.bed.topics.usage, 3);
+  await recreateTopic(fixture.fixture.kafka, fixture.fixture.topics.usage, 3);
   await sendToNewTopic(await requests(from(101, 120)));
   expect(await audit()).toMatchObject({ lost: 0, lostRecords: [], setBack: [], missingSequences: {} });
 });
 
 test('rows of a deleted topic do not hide a loss under the same offsets of the one that was created again', async () => {
   await fillOldTopic();
-  await recreateTopic(fixture.bed.kafka, fixture.bed.topics.usage, 3);
+  await recreateTopic(fixture.fixture.kafka, fixture.fixture.topics.usage, 3);
   await sendToNewTopic(await requests(from(101, 120)));
-  await fixture.bed.clickhouse.command(
+  await fixture.fixture.clickhouse.command(
     'ALTER TABLE stored_events DELETE WHERE sequence IN (105, 120) SETTINGS mutations_sync = 2',
   );
   const report = await audit();

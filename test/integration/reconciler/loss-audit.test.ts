@@ -9,10 +9,10 @@ import { spoolRunName } from '../../../shared/domain/spool-run.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { eventually } from '../../support/servers.ts';
 import { meterEvent, requestEvent } from '../aggregator/events.ts';
-import { openedAtMs, spoolRun as run, stamped, upTo, useAuditBed } from './audit-fixture.ts';
+import { openedAtMs, spoolRun as run, stamped, upTo, useAuditFixture } from './audit-fixture.ts';
 
 const logger = pino({ level: 'silent' });
-const fixture = useAuditBed();
+const fixture = useAuditFixture();
 const { audit, drained, requests, send, skipAll, spend } = fixture;
 
 test('events of other producers, binary, repeated and under any key, are no loss', async () => {
@@ -25,9 +25,13 @@ test('events of other producers, binary, repeated and under any key, are no loss
   };
   const event = { ...attributes, ce_time: new Date().toISOString() };
   const keys = ['acme', 'other', 'third', 'fourth'];
-  await fixture.bed.produce(keys.map((tenant) => ({ tenant, value: '{"units":1}', headers: event })));
-  await fixture.bed.produce([{ tenant: 'acme', value: '{}', headers: { ...attributes, ce_id: 'untimed' } }]);
-  await fixture.bed.produce([{ tenant: 'acme', value: '{}', headers: { ...attributes, ce_id: 'untimed' } }]);
+  await fixture.fixture.produce(keys.map((tenant) => ({ tenant, value: '{"units":1}', headers: event })));
+  await fixture.fixture.produce([
+    { tenant: 'acme', value: '{}', headers: { ...attributes, ce_id: 'untimed' } },
+  ]);
+  await fixture.fixture.produce([
+    { tenant: 'acme', value: '{}', headers: { ...attributes, ce_id: 'untimed' } },
+  ]);
   await drained();
   expect(await audit()).toMatchObject({
     lost: 0,
@@ -66,7 +70,7 @@ test('it finds rows that vanished and records that were passed over, by place, t
   const events = await requests(upTo(30));
   await send(events);
   await drained();
-  await fixture.bed.clickhouse.command(
+  await fixture.fixture.clickhouse.command(
     'ALTER TABLE stored_events DELETE WHERE sequence IN (5, 6) SETTINGS mutations_sync = 2',
   );
   const report = await audit();

@@ -6,14 +6,14 @@ import { amendEventType } from '../../../shared/domain/correction.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { policyOf } from '../../unit/policy/text.ts';
 import { meterEvent, requestEvent } from '../aggregator/events.ts';
-import { spoolRun, stamped, useAuditBed } from './audit-fixture.ts';
+import { spoolRun, stamped, useAuditFixture } from './audit-fixture.ts';
 
 const policy = policyOf({
   plans:
     '{ free: { limits: [] }, pro: { limits: [{ name: day, per: tenant, limit: 100000, window: 1d, type: quota }] } }',
 });
 const spool = spoolRun('aa');
-const fixture = useAuditBed(policy);
+const fixture = useAuditFixture(policy);
 const { audit, drained, send, skipAll, spend } = fixture;
 const drainedTimeoutMs = 120_000;
 

@@ -58,7 +58,7 @@ export function createCutOffNode({ redis, prefix, clock, nodes, checksRunUnheard
     epochMs: () => 0,
     offsetMs: () => 0,
   });
-  const gate = {
+  const breaker = {
     isOpen: () => !available,
     run: async <T>(call: () => Promise<T>): Promise<T> => {
       if (available && node.link === 'up') return call();
@@ -70,7 +70,7 @@ export function createCutOffNode({ redis, prefix, clock, nodes, checksRunUnheard
   };
   const dispatch = createDispatch({
     ...{ redis, periods, clock, redisTime: clock, metrics, logger, local },
-    shards: { of: () => ({ gate }), away: () => 0, close: () => undefined },
+    shards: { of: () => ({ breaker }), away: () => 0, close: () => undefined },
     epochMs: () => 0,
   });
   return node;

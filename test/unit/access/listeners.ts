@@ -12,8 +12,8 @@ import { createOpsServer } from '../../../shared/runtime/http/ops.ts';
 
 /** Parts that no route needs before its first request. */
 const parts = { clock: systemClock, registry: new Registry(), metrics: {} } as unknown as ConsoleParts;
-const gate = { clock: systemClock, metrics: {} };
-const options = { gate, bounds: boundsDefault } as unknown as ApiOptions;
+const enforcer = { clock: systemClock, metrics: {} };
+const options = { enforcer, bounds: boundsDefault } as unknown as ApiOptions;
 const proxy = { ...options, bodyBytesMax: 1, upstreamTimeoutMs: 1 };
 
 /** Every listener with all its routes, for what can be said of them before they answer. */

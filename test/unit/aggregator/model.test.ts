@@ -223,7 +223,7 @@ function requestOf(number: number, time: string): object {
         client_ip: '',
         service: '',
       },
-      ...{ door: 'proxy', decision: number % 2 === 0 ? 'allowed' : 'limited' },
+      ...{ entrypoint: 'proxy', decision: number % 2 === 0 ? 'allowed' : 'limited' },
     },
   };
 }

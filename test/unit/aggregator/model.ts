@@ -42,9 +42,9 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
 
   async function work(worker: number, blockSize: number): Promise<void> {
     const step = async <Result>(effect: () => Result): Promise<Result> => {
-      await gate(worker);
+      await enforcer(worker);
       const result = effect();
-      await gate(worker);
+      await enforcer(worker);
       return result;
     };
     const aggregator = createAggregator({
@@ -72,7 +72,7 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
     }
   }
 
-  function gate(worker: number): Promise<void> {
+  function enforcer(worker: number): Promise<void> {
     return new Promise((resolve, reject) => {
       waiting.push({ worker, go: resolve, crash: () => reject(new Crash()) });
     });

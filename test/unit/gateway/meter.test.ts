@@ -68,7 +68,7 @@ test('the event of every request is one that the aggregator stores', () => {
   const meter = createMeter(log, 'node-1', metrics, logger, () => 1);
   fc.assert(
     fc.property(verdicts, amount, fc.integer({ min: 100, max: 599 }), (verdict, latencyMs, status) => {
-      void meter(verdict as unknown as Verdict, { status, latencyMs, door: 'proxy' });
+      void meter(verdict as unknown as Verdict, { status, latencyMs, entrypoint: 'proxy' });
       expect(stored()).toMatchObject({ kind: 'request' });
     }),
     { numRuns: 1_000, seed },

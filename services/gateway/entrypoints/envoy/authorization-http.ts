@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { answerFault } from '../../listeners/api-hooks.ts';
 import type { ApiServer } from '../../listeners/api-server.ts';
 import { sendProblem } from '../../listeners/caller.ts';
-import type { Gate } from '../../enforcer/enforcer.ts';
+import type { Enforcer } from '../../enforcer/enforcer.ts';
 import { holdBack } from '../hold-back.ts';
 import { problemOf } from '../../responses/problem.ts';
 import { receivedRequest } from '../../enforcer/read-request.ts';
@@ -16,7 +16,7 @@ const prefix = '/v1/ext-authz';
  * behind the prefix. 200 lets the request pass; any other status, with its fields and body, is the client's answer. A
  * body is never read.
  */
-export function registerEnvoyAuthorization(app: ApiServer, gate: Gate): void {
+export function registerEnvoyAuthorization(app: ApiServer, enforcer: Enforcer): void {
   const options = {
     config: { access: 'decision', work: 'decision' } as const,
     schema: { hide: true },
@@ -29,37 +29,45 @@ export function registerEnvoyAuthorization(app: ApiServer, gate: Gate): void {
     });
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', (_request, _body, parsed) => parsed(null));
-    scope.all(prefix, options, (request, reply) => authorize(gate, request, reply));
-    scope.all(`${prefix}/*`, options, (request, reply) => authorize(gate, request, reply));
+    scope.all(prefix, options, (request, reply) => authorize(enforcer, request, reply));
+    scope.all(`${prefix}/*`, options, (request, reply) => authorize(enforcer, request, reply));
     done();
   });
 }
 
-async function authorize(gate: Gate, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+async function authorize(
+  enforcer: Enforcer,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
   const startedAt = performance.now();
   // The router matches decoded paths; what is decided about is the target as it was sent.
   const target = request.raw.url ?? '';
   if (!target.startsWith(prefix) || request.caller === null) {
-    return answerFault(gate, request, reply, {
+    return answerFault(enforcer, request, reply, {
       status: 400,
       detail: `The target must begin with ${prefix}.`,
     });
   }
   const rest = target.slice(prefix.length);
   const original = rest.startsWith('/') ? rest : `/${rest}`;
-  const verdict = await gate.decide({
+  const verdict = await enforcer.decide({
     who: request.caller,
-    ...receivedRequest(request.method, original, request.headers, gate.policy().requests),
+    ...receivedRequest(request.method, original, request.headers, enforcer.policy().requests),
     cost: null,
     peek: false,
     hold: false,
     plan: null,
   });
   request.verdict = verdict;
-  await holdBack(gate, verdict);
+  await holdBack(enforcer, verdict);
   const problem = passes(verdict) ? null : problemOf(verdict);
   const status = problem?.status ?? 200;
-  await gate.meter(verdict, { status, latencyMs: performance.now() - startedAt, door: 'ext_authz' });
+  await enforcer.meter(verdict, {
+    status,
+    latencyMs: performance.now() - startedAt,
+    entrypoint: 'ext_authz',
+  });
   if (problem === null) return reply.headers(identityHeaders(verdict)).code(200).send();
   sendProblem(reply, problem);
   return reply;

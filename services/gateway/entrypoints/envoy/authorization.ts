@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { status } from '@grpc/grpc-js';
 import { percentEncoded } from '../../../../shared/domain/request/request-target.ts';
-import type { Gate } from '../../enforcer/enforcer.ts';
+import type { Enforcer } from '../../enforcer/enforcer.ts';
 import { holdBack } from '../hold-back.ts';
 import { limitHeaders } from '../../responses/headers.ts';
 import type { ResponseHeaders } from '../../responses/headers.ts';
@@ -40,23 +40,27 @@ interface HeaderValue {
  * and counted, and Envoy is told which header fields the upstream and the client get. Header fields of the client that
  * name an identity are removed in every spelling.
  */
-export async function authorize(gate: Gate, { attributes }: CheckRequest): Promise<Answer> {
+export async function authorize(enforcer: Enforcer, { attributes }: CheckRequest): Promise<Answer> {
   const startedAt = performance.now();
   const http = attributes?.request?.http ?? null;
   if (http === null) return { code: status.INVALID_ARGUMENT, details: 'The call describes no HTTP request' };
   const headers = headersOf(http);
-  const who = await gate.identify(headers, attributes?.source?.address?.socket_address?.address ?? '');
-  const verdict = await gate.decide({
+  const who = await enforcer.identify(headers, attributes?.source?.address?.socket_address?.address ?? '');
+  const verdict = await enforcer.decide({
     who,
-    ...receivedRequest(http.method, percentEncoded(http.path), headers, gate.policy().requests),
+    ...receivedRequest(http.method, percentEncoded(http.path), headers, enforcer.policy().requests),
     cost: null,
     peek: false,
     hold: false,
     plan: null,
   });
-  await holdBack(gate, verdict);
+  await holdBack(enforcer, verdict);
   const code = passes(verdict) ? 200 : problemOf(verdict).status;
-  await gate.meter(verdict, { status: code, latencyMs: performance.now() - startedAt, door: 'ext_authz' });
+  await enforcer.meter(verdict, {
+    status: code,
+    latencyMs: performance.now() - startedAt,
+    entrypoint: 'ext_authz',
+  });
   return { message: passes(verdict) ? allowed(verdict, headers) : denied(verdict) };
 }
 

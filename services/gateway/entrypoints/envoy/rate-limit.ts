@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { LimitState } from '../../../../shared/domain/limit.ts';
 import { percentEncoded } from '../../../../shared/domain/request/request-target.ts';
-import type { Gate } from '../../enforcer/enforcer.ts';
+import type { Enforcer } from '../../enforcer/enforcer.ts';
 import { limitHeaders } from '../../responses/headers.ts';
 import { problemOf, problemType } from '../../responses/problem.ts';
 import { closestLimit, passes } from '../../enforcer/verdict.ts';
@@ -27,7 +27,11 @@ interface Decided {
  * A number of 0 checks whether the next unit would pass and takes nothing; its refusal is recorded like any other.
  * Negative numbers return units and always pass; a negative 0 returns nothing.
  */
-export async function limitRate(gate: Gate, call: RateLimitRequest, waitMsMax: number): Promise<Answer> {
+export async function limitRate(
+  enforcer: Enforcer,
+  call: RateLimitRequest,
+  waitMsMax: number,
+): Promise<Answer> {
   const startedAt = performance.now();
   const requests = describedRequests(call);
   if (typeof requests === 'string') return { code: status.INVALID_ARGUMENT, details: requests };
@@ -35,19 +39,24 @@ export async function limitRate(gate: Gate, call: RateLimitRequest, waitMsMax: n
   let refusal: Decided | null = null;
   for (const request of requests) {
     const charged: boolean = refusal === null && request.hits !== 0 && !request.returns;
-    const verdict = await decide(gate, request, !charged, waitMsMax);
+    const verdict = await decide(enforcer, request, !charged, waitMsMax);
     const one: Decided = { request, verdict, charged };
     decided.push(one);
     if (refusal === null && !request.returns && !passes(verdict)) refusal = one;
   }
-  if (refusal === null) await settle(gate, decided, startedAt);
-  else await withdraw(gate, decided, refusal, startedAt);
+  if (refusal === null) await settle(enforcer, decided, startedAt);
+  else await withdraw(enforcer, decided, refusal, startedAt);
   return { message: responseOf(decided, refusal, call.descriptors.length) };
 }
 
-function decide(gate: Gate, request: DescribedRequest, peek: boolean, waitMsMax: number): Promise<Verdict> {
+function decide(
+  enforcer: Enforcer,
+  request: DescribedRequest,
+  peek: boolean,
+  waitMsMax: number,
+): Promise<Verdict> {
   const { tenantId, userId, ip, method, path, plan, hits, override } = request;
-  return gate.decide({
+  return enforcer.decide({
     who: {
       identity: { tenantId, userId, planClaim: null, ip, service: null, method: 'service' },
       refusal: null,
@@ -64,33 +73,37 @@ function decide(gate: Gate, request: DescribedRequest, peek: boolean, waitMsMax:
 }
 
 /** All pass: what was charged is recorded, what is to be returned is returned. */
-async function settle(gate: Gate, decided: readonly Decided[], startedAt: number): Promise<void> {
+async function settle(enforcer: Enforcer, decided: readonly Decided[], startedAt: number): Promise<void> {
   await Promise.all(
     decided.map(async ({ request, verdict, charged }) => {
-      if (charged) await meter(gate, verdict, startedAt);
-      else if (request.returns && request.hits !== 0) await gate.refund(verdict);
+      if (charged) await meter(enforcer, verdict, startedAt);
+      else if (request.returns && request.hits !== 0) await enforcer.refund(verdict);
     }),
   );
 }
 
 /** One is refused: it is recorded, and those that had passed before it have consumed nothing. */
 async function withdraw(
-  gate: Gate,
+  enforcer: Enforcer,
   decided: readonly Decided[],
   refusal: Decided,
   startedAt: number,
 ): Promise<void> {
-  if (!refusal.charged) gate.count(refusal.verdict);
+  if (!refusal.charged) enforcer.count(refusal.verdict);
   const passed = decided.filter(({ verdict, charged }) => charged && passes(verdict));
   await Promise.all([
-    meter(gate, refusal.verdict, startedAt),
-    ...passed.map(({ verdict }) => gate.undo(verdict)),
+    meter(enforcer, refusal.verdict, startedAt),
+    ...passed.map(({ verdict }) => enforcer.undo(verdict)),
   ]);
 }
 
-function meter(gate: Gate, verdict: Verdict, startedAt: number): Promise<void> {
+function meter(enforcer: Enforcer, verdict: Verdict, startedAt: number): Promise<void> {
   const code = passes(verdict) ? 200 : problemOf(verdict).status;
-  return gate.meter(verdict, { status: code, latencyMs: performance.now() - startedAt, door: 'rls' });
+  return enforcer.meter(verdict, {
+    status: code,
+    latencyMs: performance.now() - startedAt,
+    entrypoint: 'rls',
+  });
 }
 
 function responseOf(decided: readonly Decided[], refusal: Decided | null, descriptors: number): object {

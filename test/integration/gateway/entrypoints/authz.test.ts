@@ -56,7 +56,7 @@ describe('Envoy asks by HTTP about any request of its client', () => {
     });
     await response.body.dump();
     expect(response.statusCode).toBe(200);
-    expect(gateway.requests()).toMatchObject([{ data: { method, path: '/free', door: 'ext_authz' } }]);
+    expect(gateway.requests()).toMatchObject([{ data: { method, path: '/free', entrypoint: 'ext_authz' } }]);
   });
 });
 
@@ -68,7 +68,11 @@ describe('E3: a client cannot describe another request than the one its proxy as
     ['a proxy that names no source', '', forwarded],
   ])('%s %s: ten calls pass, the rest do not', async (_proxy, query, fields) => {
     expect(await statusesOf(11, fields, query)).toEqual([...Array<number>(10).fill(200), 429]);
-    expect(gateway.requests()[0]?.data).toMatchObject({ method: 'POST', path: '/agent/chat', door: 'authz' });
+    expect(gateway.requests()[0]?.data).toMatchObject({
+      method: 'POST',
+      path: '/agent/chat',
+      entrypoint: 'authz',
+    });
   });
 
   test.each<[string, Fields, Fields]>([

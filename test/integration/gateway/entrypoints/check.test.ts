@@ -32,10 +32,9 @@ describe('POST /v1/check', () => {
     expect(refused['limits']).toContainEqual(
       expect.objectContaining({ name: 'minute', limit: 100, remaining: 97, window_seconds: 60 }),
     );
-    expect(api.gateway.requests().map(({ subject, data }) => [subject, data.status, data.door])).toEqual([
-      ...Array<unknown>(3).fill([api.tenant, 200, 'check']),
-      [api.tenant, 429, 'check'],
-    ]);
+    expect(
+      api.gateway.requests().map(({ subject, data }) => [subject, data.status, data.entrypoint]),
+    ).toEqual([...Array<unknown>(3).fill([api.tenant, 200, 'check']), [api.tenant, 429, 'check']]);
   });
 
   test('a peek takes nothing and leaves no event', async () => {
@@ -148,7 +147,7 @@ describe('GET /v1/authz', () => {
       tenant_id: api.tenant,
     });
     expect(api.gateway.requests().at(-1)?.data).toMatchObject({
-      door: 'authz',
+      entrypoint: 'authz',
       path: '/agent/chat',
       method: 'POST',
     });

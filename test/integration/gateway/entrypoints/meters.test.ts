@@ -3,8 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import type { ClickHouse } from '../../../../shared/clickhouse/client.ts';
 import { uniqueName } from '../../../support/servers.ts';
 import { storeUsage } from '../../../support/stored-usage.ts';
-import { createBed } from '../../aggregator/fixture.ts';
-import type { Bed } from '../../aggregator/fixture.ts';
+import { createFixture } from '../../aggregator/fixture.ts';
+import type { Fixture } from '../../aggregator/fixture.ts';
 import { policy as apiPolicy, service } from '../api.ts';
 import { as, limitHeadersOf, startGateway } from '../gateway.ts';
 import type { TestGateway } from '../gateway.ts';
@@ -18,19 +18,19 @@ const policy = {
 const day = Date.UTC(2026, 9, 25);
 const span = `from=${iso(-24)}&to=${iso(48)}`;
 
-let bed: Bed;
+let fixture: Fixture;
 let gateway: TestGateway;
 let tenant: string;
 
 beforeAll(async () => {
-  bed = await createBed();
-  gateway = await startGateway({ policy, database: bed.database });
+  fixture = await createFixture();
+  gateway = await startGateway({ policy, database: fixture.database });
 });
 
 afterAll(async () => {
   await gateway.close();
-  await dropDatabase(bed.clickhouse, bed.database);
-  await bed.dispose();
+  await dropDatabase(fixture.clickhouse, fixture.database);
+  await fixture.dispose();
 });
 
 beforeEach(() => {
@@ -47,8 +47,8 @@ describe('GET /v1/meters/{name}/query', () => {
       { hour: 2, data: { tokens: 'many', model: 'small' } },
     ]);
     await publish(other, [{ hour: 1, data: { tokens: 1000, model: 'small' } }]);
-    await bed.produce(gateway.events.splice(0).map((event) => ({ tenant: event.subject, value: event })));
-    const aggregator = bed.start();
+    await fixture.produce(gateway.events.splice(0).map((event) => ({ tenant: event.subject, value: event })));
+    const aggregator = fixture.start();
     await vi.waitFor(
       async () => {
         expect(await values(other, '')).toEqual([1000]);
@@ -101,7 +101,7 @@ describe('GET /v1/meters/{name}/query', () => {
 
   test('requests are measured too; days are those of the tenant, unless another zone is asked for', async () => {
     await storeUsage(
-      bed.clickhouse,
+      fixture.clickhouse,
       [-1, 1, 2].map((hour) => ({ timeMs: day + hour * 3_600_000, tenant })),
     );
     expect(await values(tenant, '&window=day', 'requests')).toEqual([1, 2]);
@@ -120,7 +120,7 @@ describe('GET /v1/meters/{name}/query', () => {
   });
 
   test('a service asks for a tenant it names, a tenant for nobody but itself', async () => {
-    await storeUsage(bed.clickhouse, [{ timeMs: day, tenant }]);
+    await storeUsage(fixture.clickhouse, [{ timeMs: day, tenant }]);
     expect((await get(`requests/query?${span}&tenant_id=${tenant}`, service)).body).toMatchObject({
       tenant_id: tenant,
       window: null,
@@ -187,7 +187,7 @@ describe('GET /v1/meters/{name}/query', () => {
 
   test('more rows than an answer holds are refused, never cut', async () => {
     const minutes = Array.from({ length: 10_001 }, (_, index) => ({ timeMs: day + index * 60_000, tenant }));
-    await storeUsage(bed.clickhouse, minutes);
+    await storeUsage(fixture.clickhouse, minutes);
     const asked = `requests/query?from=${iso(0)}&to=${iso(240)}`;
     expect(await get(`${asked}&window=minute`, await as(tenant))).toMatchObject({
       status: 400,

@@ -33,7 +33,7 @@ async function checked(headers: Record<string, string>, body: object = {}): Prom
 
 /** As an aggregator stores it, of a decision of another node. */
 async function stored(tenant: string, data: object = {}): Promise<string> {
-  const event = requestEvent(tenant, { data: { door: 'check', ...data } });
+  const event = requestEvent(tenant, { data: { entrypoint: 'check', ...data } });
   const record = {
     partition: 0,
     offset: 0,
@@ -74,7 +74,7 @@ describe('POST /v1/decisions/{id}/outcome', () => {
   test('C2: a decision of another tenant, of another user, or of a request that Tollgate answered is answered like an unknown one', async () => {
     const [foreign, foreignStored] = [await checked(await as(`${api.tenant}-other`)), await stored('other')];
     const ofOtherUser = await checked(await as(api.tenant, { sub: 'u2' }));
-    const proxied = await stored(api.tenant, { door: 'proxy' });
+    const proxied = await stored(api.tenant, { entrypoint: 'proxy' });
     const own = await as(api.tenant);
     const ids = [v7(), foreign, foreignStored, ofOtherUser, proxied, 'none', '%00'];
     const answers = await Promise.all(ids.map((id) => report(own, id)));
@@ -177,7 +177,7 @@ describe('POST /v1/outcomes', () => {
         return clickhouse.query(sql, params, given);
       },
     };
-    const question = { tenantId: api.tenant, doors: ['check'], nowMs };
+    const question = { tenantId: api.tenant, entrypoints: ['check'], nowMs };
     const found = await requestsByIds(counting, [id, ...ahead], question);
     expect([found.map((one) => one.id), queries]).toEqual([[id], 1]);
   });

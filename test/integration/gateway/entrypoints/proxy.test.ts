@@ -22,7 +22,7 @@ describe('A5: the limit headers are on every response', () => {
     expect(response.headers.get('ratelimit-policy')).toBe('"minute";q=100;w=60, "day";q=1000;w=86400');
     expect(response.headers.get('ratelimit')).toMatch(/^"minute";r=99;t=60, "day";r=999;t=\d+$/);
     expect(proxy.gateway.requests()).toMatchObject([
-      { subject: tenant, data: { status, decision: 'allowed', door: 'proxy' } },
+      { subject: tenant, data: { status, decision: 'allowed', entrypoint: 'proxy' } },
     ]);
   });
 

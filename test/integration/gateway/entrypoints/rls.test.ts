@@ -19,7 +19,12 @@ beforeAll(async () => {
   gateway = await startGateway({
     policy: { plans: '\n  free: { limits: [{ name: minute, per: tenant, limit: 10, window: 1m }] }' },
   });
-  rls = await listenEnvoy({ gate: gateway.gate, host: '127.0.0.1', port: 0, rateLimitWaitMsMax: 3_000 });
+  rls = await listenEnvoy({
+    enforcer: gateway.enforcer,
+    host: '127.0.0.1',
+    port: 0,
+    rateLimitWaitMsMax: 3_000,
+  });
   const loaded = loadPackageDefinition(
     loadSync('services/gateway/entrypoints/envoy/ratelimit.proto', {
       keepCase: true,

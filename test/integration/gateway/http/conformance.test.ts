@@ -11,7 +11,7 @@ import { uniqueName } from '../../../support/servers.ts';
 import { as, serviceToken, startGateway, startUpstream } from '../gateway.ts';
 import type { TestGateway, TestUpstream } from '../gateway.ts';
 
-/** Every door is asked the same sequence, each under tenants of its own, and has to answer the same. */
+/** Every entrypoint is asked the same sequence, each under tenants of its own, and has to answer the same. */
 const policy = {
   plans: `
   free: { limits: [{ name: minute, per: tenant, limit: 6, window: 1m, burst: 2 }, { name: day, per: tenant, limit: 9, window: 1d, type: quota }] }
@@ -31,7 +31,7 @@ interface Step {
   readonly request: readonly [string, string];
 }
 
-/** What has to be the same at every door. */
+/** What has to be the same at every entrypoint. */
 interface Said {
   readonly passed: boolean;
   readonly limit: string | null;
@@ -41,19 +41,24 @@ interface Said {
   readonly violated: unknown;
 }
 
-type Door = (tenant: string, step: Step) => Promise<Said>;
+type Entrypoint = (tenant: string, step: Step) => Promise<Said>;
 
 let gateway: TestGateway;
 let upstream: TestUpstream;
 let rls: EnvoyServer;
 let rlsClient: Client;
-let doors: Record<string, Door>;
+let entrypoints: Record<string, Entrypoint>;
 const plugin = fastify();
 
 beforeAll(async () => {
   upstream = await startUpstream((_request, response) => response.end('{}'));
   gateway = await startGateway({ policy, upstream: upstream.url });
-  rls = await listenEnvoy({ gate: gateway.gate, host: '127.0.0.1', port: 0, rateLimitWaitMsMax: 3_000 });
+  rls = await listenEnvoy({
+    enforcer: gateway.enforcer,
+    host: '127.0.0.1',
+    port: 0,
+    rateLimitWaitMsMax: 3_000,
+  });
   const proto = loadPackageDefinition(
     loadSync('services/gateway/entrypoints/envoy/ratelimit.proto', {
       keepCase: true,
@@ -68,10 +73,10 @@ beforeAll(async () => {
     }
   ).envoy.service.ratelimit.v3.RateLimitService;
   rlsClient = new Service(`127.0.0.1:${rls.port}`, credentials.createInsecure());
-  await plugin.register(tollgate, { gate: gateway.gate });
+  await plugin.register(tollgate, { enforcer: gateway.enforcer });
   plugin.all('/*', () => ({}));
   await plugin.ready();
-  doors = { proxy: throughProxy, plugin: throughPlugin, check: askCheck, authz: askAuthz, rls: askRls };
+  entrypoints = { proxy: throughProxy, plugin: throughPlugin, check: askCheck, authz: askAuthz, rls: askRls };
 });
 
 afterAll(async () => {
@@ -197,14 +202,14 @@ const step: fc.Arbitrary<Step> = fc.record({
   ),
 });
 
-describe('one decision core behind every door', () => {
+describe('one decision core behind every entrypoint', () => {
   test('the same sequence of requests is decided the same through proxy, plugin, check, authz and rls', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 8, maxLength: 14 }), async (steps) => {
         const name = uniqueName('run');
         const transcripts = await Promise.all(
-          Object.entries(doors).map(async ([door, ask]) => {
-            const blocked = `${name}-${door}-blocked`;
+          Object.entries(entrypoints).map(async ([entrypoint, ask]) => {
+            const blocked = `${name}-${entrypoint}-blocked`;
             gateway.records.set(blocked, {
               tenant_id: blocked,
               block: { until: null, reason: '', actor: 'ops' },
@@ -212,7 +217,7 @@ describe('one decision core behind every door', () => {
               updated_by: '',
             });
             const answers: Said[] = [];
-            for (const one of steps) answers.push(await ask(`${name}-${door}-${one.tenant}`, one));
+            for (const one of steps) answers.push(await ask(`${name}-${entrypoint}-${one.tenant}`, one));
             return answers;
           }),
         );
@@ -223,15 +228,16 @@ describe('one decision core behind every door', () => {
     );
   });
 
-  test('every door leaves the same event but for the door', () => {
-    const byDoor = Map.groupBy(gateway.requests(), ({ data }) => data.door);
-    const outcomes = (door: string): string[] =>
-      (byDoor.get(door) ?? [])
+  test('every entrypoint leaves the same event but for the entrypoint', () => {
+    const byEntrypoint = Map.groupBy(gateway.requests(), ({ data }) => data.entrypoint);
+    const outcomes = (entrypoint: string): string[] =>
+      (byEntrypoint.get(entrypoint) ?? [])
         .map(({ data }) =>
           [data.decision, data.limited_by, data.route, data.plan, data.units, data.user_id].join(' '),
         )
         .sort();
-    for (const door of Object.keys(doors)) expect(outcomes(door)).toEqual(outcomes('proxy'));
+    for (const entrypoint of Object.keys(entrypoints))
+      expect(outcomes(entrypoint)).toEqual(outcomes('proxy'));
     expect(outcomes('proxy').length).toBeGreaterThan(90);
   });
 });

@@ -39,7 +39,7 @@ beforeAll(async () => {
   gateway = await startGateway({ policy: { ...policy, cors }, ...options });
   plain = await startGateway({ policy, ...options });
   own = fastify();
-  await own.register(tollgate, { gate: gateway.gate });
+  await own.register(tollgate, { enforcer: gateway.enforcer });
   own.get('/x', () => 'mine');
   ownUrl = await own.listen({ host: '127.0.0.1', port: 0 });
 });
@@ -77,7 +77,7 @@ describe('F3: preflights', () => {
     ['plugin', () => ownUrl],
   ])(
     'are answered by the %s under a CORS policy, without credentials and without a unit',
-    async (door, url) => {
+    async (entrypoint, url) => {
       const response = await preflight(`${url()}/priced`);
       expect(response.status).toBe(204);
       expect(corsOf(response)).toEqual({
@@ -91,7 +91,7 @@ describe('F3: preflights', () => {
       expect(response.headers.get('x-ratelimit-limit')).toBe('3');
       expect(upstream.seen).toEqual([]);
       expect(gateway.requests()).toMatchObject([
-        { data: { status: 204, decision: 'allowed', units: 0, cost: 0, method: 'OPTIONS', door } },
+        { data: { status: 204, decision: 'allowed', units: 0, cost: 0, method: 'OPTIONS', entrypoint } },
       ]);
     },
   );

@@ -27,7 +27,7 @@ beforeAll(async () => {
     bodyBytesMax: 1_000,
   });
   own = fastify();
-  await own.register(tollgate, { gate: gateway.gate });
+  await own.register(tollgate, { enforcer: gateway.enforcer });
   own.post<{ Body: string | undefined }>('/*', ({ body }) => body ?? '');
   ownUrl = await own.listen({ host: '127.0.0.1', port: 0 });
 });
@@ -60,7 +60,7 @@ function head(path: string, fields: Record<string, string>): string {
 describe.each([
   ['proxy', () => gateway.proxyUrl],
   ['plugin', () => ownUrl],
-] as const)('Expect: 100-continue through the %s', (door, url) => {
+] as const)('Expect: 100-continue through the %s', (entrypoint, url) => {
   test('an allowed request is asked for its body once, and served', async () => {
     const tenant = uniqueName('acme');
     const connection = await openRaw(url());
@@ -70,7 +70,7 @@ describe.each([
     expect(await connection.response()).toMatchObject({ status: 200, body: 'hello' });
     expect(connection.text().split('100 Continue')).toHaveLength(2);
     const events = gateway.requests().filter(({ subject }) => subject === tenant);
-    expect(events).toMatchObject([{ data: { status: 200, door } }]);
+    expect(events).toMatchObject([{ data: { status: 200, entrypoint } }]);
     connection.destroy();
   });
 

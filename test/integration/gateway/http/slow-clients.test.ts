@@ -195,7 +195,7 @@ describe('F6: a request body', () => {
     const response = await connection.response();
     expect(response.status).toBe(408);
     expect(response.headers.has('x-ratelimit-limit')).toBe(true);
-    expect(gateway.requests()).toMatchObject([{ data: { status: 408, door: 'api' } }]);
+    expect(gateway.requests()).toMatchObject([{ data: { status: 408, entrypoint: 'api' } }]);
     await connection.closed;
   });
 
@@ -263,7 +263,7 @@ describe('F6: connections', () => {
     const response = await connection.response();
     expect(response.status).toBe(408);
     expect(response.headers.has('x-ratelimit-limit')).toBe(true);
-    expect(gateway.requests()).toMatchObject([{ data: { status: 408, door: 'proxy' } }]);
+    expect(gateway.requests()).toMatchObject([{ data: { status: 408, entrypoint: 'proxy' } }]);
     await connection.closed;
   });
 });

@@ -150,7 +150,7 @@ describe('F4: the method is read once', () => {
 describe('F4: the plugin reads as the proxy does', () => {
   test('a target that its router would read differently is a 400, and the others are served', async () => {
     const app = fastify();
-    await app.register(tollgate, { gate: gateway.gate });
+    await app.register(tollgate, { enforcer: gateway.enforcer });
     app.all('/*', (request) => ({ url: request.url }));
     const url = await app.listen({ host: '127.0.0.1', port: 0 });
     const call = (target: string): Promise<RawAnswer> =>

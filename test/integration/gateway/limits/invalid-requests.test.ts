@@ -33,7 +33,12 @@ afterAll(() => upstream.close());
 beforeEach(async () => {
   address = `203.0.${randomInt(256)}.${randomInt(256)}`;
   gateway = await startGateway({ policy, upstream: upstream.url, bodyBytesMax: 1_000 });
-  envoy = await listenEnvoy({ gate: gateway.gate, host: '127.0.0.1', port: 0, rateLimitWaitMsMax: 3_000 });
+  envoy = await listenEnvoy({
+    enforcer: gateway.enforcer,
+    host: '127.0.0.1',
+    port: 0,
+    rateLimitWaitMsMax: 3_000,
+  });
   client = openEnvoyClient(envoy.port);
 });
 afterEach(async () => {

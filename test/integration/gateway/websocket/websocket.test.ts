@@ -81,7 +81,10 @@ describe('F4: a WebSocket through the gateway', () => {
     const [response] = await upgraded;
     expect(response.headers).toMatchObject({ 'x-ratelimit-limit': '6', 'x-ratelimit-remaining': '5' });
     expect(gateway.requests()).toMatchObject([
-      { subject: tenant, data: { status: 101, decision: 'allowed', units: 1, path: '/echo', door: 'proxy' } },
+      {
+        subject: tenant,
+        data: { status: 101, decision: 'allowed', units: 1, path: '/echo', entrypoint: 'proxy' },
+      },
     ]);
     expect(upstream.handshakes[0]).toMatchObject({
       'x-tollgate-tenant': tenant,
@@ -232,7 +235,9 @@ describe('F4: messages of a route that charges them', () => {
     await eventually(() => upstream.closes.length === 1);
     expect(upstream.messages).toEqual(['1', '2']);
     expect(upstream.closes[0]?.[0]).toBe(1_008);
-    const events = gateway.requests().map(({ data }) => [data.door, data.status, data.units, data.cost]);
+    const events = gateway
+      .requests()
+      .map(({ data }) => [data.entrypoint, data.status, data.units, data.cost]);
     expect(events).toEqual([
       ['proxy', 101, 1, 0.5],
       ['websocket', 200, 2, 1],

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createGate } from '../../../shared/redis/fallback/circuit-breaker.ts';
-import type { Gate } from '../../../shared/redis/fallback/circuit-breaker.ts';
+import { createCircuitBreaker } from '../../../shared/redis/fallback/circuit-breaker.ts';
+import type { CircuitBreaker } from '../../../shared/redis/fallback/circuit-breaker.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 
 let probe: () => Promise<unknown>;
 let catchUp: () => Promise<void>;
 let changes: string[];
 let reconnects: number;
-let gate: Gate;
+let breaker: CircuitBreaker;
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -15,7 +15,7 @@ beforeEach(() => {
   reconnects = 0;
   probe = () => Promise.resolve('OK');
   catchUp = () => Promise.resolve();
-  gate = createGate({
+  breaker = createCircuitBreaker({
     callTimeoutMs: 35,
     probe: () => probe(),
     reconnect: () => void (reconnects += 1),
@@ -25,7 +25,7 @@ beforeEach(() => {
   });
 });
 afterEach(() => {
-  gate.close();
+  breaker.close();
   vi.useRealTimers();
 });
 
@@ -33,20 +33,20 @@ const never = () => new Promise<never>(() => undefined);
 
 test('a call that is late fails together with all others in flight, and later ones fail at once', async () => {
   probe = never;
-  const calls = [gate.run(never), gate.run(never)].map((call) => call.catch(String));
+  const calls = [breaker.run(never), breaker.run(never)].map((call) => call.catch(String));
   await vi.advanceTimersByTimeAsync(36);
   expect(await Promise.all(calls)).toEqual([
     expect.stringContaining('35 ms'),
     expect.stringContaining('35 ms'),
   ]);
-  await expect(gate.run(() => Promise.resolve(1))).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' });
+  await expect(breaker.run(() => Promise.resolve(1))).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' });
   expect(changes).toEqual(['no answer within 35 ms']);
 });
 
 test('a call with a shorter wait of its own is late before the others', async () => {
   probe = never;
-  const patient = gate.run(never).catch(String);
-  const hasty = gate.run(never, 15).catch(String);
+  const patient = breaker.run(never).catch(String);
+  const hasty = breaker.run(never, 15).catch(String);
   await vi.advanceTimersByTimeAsync(16);
   expect(await hasty).toContain('15 ms');
   expect(await patient).toContain('15 ms');
@@ -54,27 +54,31 @@ test('a call with a shorter wait of its own is late before the others', async ()
 
 test('a call with a longer wait than all calls have is not waited for longer', async () => {
   probe = never;
-  const call = gate.run(never, 500).catch(String);
+  const call = breaker.run(never, 500).catch(String);
   await vi.advanceTimersByTimeAsync(36);
   expect(await call).toContain('35 ms');
 });
 
 test('a probe that succeeds lets calls through again', async () => {
-  await expect(gate.run(() => Promise.reject(new Error('OOM command not allowed')))).rejects.toThrow('OOM');
-  expect(gate.isOpen()).toBe(true);
+  await expect(breaker.run(() => Promise.reject(new Error('OOM command not allowed')))).rejects.toThrow(
+    'OOM',
+  );
+  expect(breaker.isOpen()).toBe(true);
   await vi.advanceTimersByTimeAsync(101);
-  expect(gate.isOpen()).toBe(false);
-  expect(await gate.run(() => Promise.resolve(7))).toBe(7);
+  expect(breaker.isOpen()).toBe(false);
+  expect(await breaker.run(() => Promise.resolve(7))).toBe(7);
 });
 
 test('an error of the script itself is the call’s alone', async () => {
-  await expect(gate.run(() => Promise.reject(new Error('WRONGTYPE Operation')))).rejects.toThrow('WRONGTYPE');
-  expect(gate.isOpen()).toBe(false);
+  await expect(breaker.run(() => Promise.reject(new Error('WRONGTYPE Operation')))).rejects.toThrow(
+    'WRONGTYPE',
+  );
+  expect(breaker.isOpen()).toBe(false);
 });
 
 test('while nothing answers the connection is made anew, about once a second', async () => {
   probe = never;
-  await gate.run(() => Promise.reject(new Error('Connection is closed.'))).catch(String);
+  await breaker.run(() => Promise.reject(new Error('Connection is closed.'))).catch(String);
   await vi.advanceTimersByTimeAsync(5000);
   expect(reconnects).toBeGreaterThanOrEqual(3);
   expect(reconnects).toBeLessThanOrEqual(5);
@@ -82,15 +86,15 @@ test('while nothing answers the connection is made anew, about once a second', a
 
 test('a server that says why it cannot serve is not reconnected to', async () => {
   probe = () => Promise.reject(new Error('OOM command not allowed'));
-  await gate.run(() => Promise.reject(new Error('OOM command not allowed'))).catch(String);
+  await breaker.run(() => Promise.reject(new Error('OOM command not allowed'))).catch(String);
   await vi.advanceTimersByTimeAsync(5000);
   expect(reconnects).toBe(0);
-  expect(gate.isOpen()).toBe(true);
+  expect(breaker.isOpen()).toBe(true);
 });
 
 test('calls go through only when what the server missed is counted; what fails is tried with the next probe', async () => {
   probe = never;
-  gate.run(never).catch(() => undefined);
+  breaker.run(never).catch(() => undefined);
   await vi.advanceTimersByTimeAsync(36);
   const caughtUp = Promise.withResolvers<undefined>();
   const attempts = [() => Promise.reject(new Error('away again')), () => caughtUp.promise];
@@ -98,9 +102,9 @@ test('calls go through only when what the server missed is counted; what fails i
   probe = () => Promise.resolve('OK');
   await vi.advanceTimersByTimeAsync(500);
   expect(attempts).toEqual([]);
-  expect(gate.isOpen()).toBe(true);
+  expect(breaker.isOpen()).toBe(true);
   caughtUp.resolve(undefined);
   await vi.advanceTimersByTimeAsync(0);
-  expect(gate.isOpen()).toBe(false);
+  expect(breaker.isOpen()).toBe(false);
   expect(changes).toEqual(['no answer within 35 ms', 'back']);
 });
