@@ -2,7 +2,7 @@ import type { Producer } from 'kafkajs';
 import type { ClockSource } from '../runtime/time/agreed-clock.ts';
 import { TollgateError } from '../runtime/errors.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
-import { within } from './kafkajs/deadline.ts';
+import { within } from '../runtime/within.ts';
 import type { Kafka, KafkaConnection } from './kafkajs/kafka.ts';
 import type { Topics } from './topics.ts';
 
@@ -23,7 +23,7 @@ export function brokerTime(kafka: Kafka, { clock: topic }: Topics, lifecycle: Li
     try {
       producer ??= await open();
       const sending = producer.send({ topic, acks: 1, messages: [{ key: null, value: '', partition: 0 }] });
-      const [answer] = await within(kafka.requestTimeoutMs, 'reading the time', sending);
+      const [answer] = await within(sending, kafka.requestTimeoutMs, 'KAFKA_UNAVAILABLE', 'reading the time');
       const atMs = Number(answer?.logAppendTime ?? -1);
       if (atMs <= 0) throw new TollgateError('CLOCK_UNREADABLE', `${topic} has no times of its broker`);
       return atMs;
@@ -36,7 +36,7 @@ export function brokerTime(kafka: Kafka, { clock: topic }: Topics, lifecycle: Li
   async function open(): Promise<Producer> {
     connection = kafka.open();
     const opened = connection.client.producer({ allowAutoTopicCreation: false, retry: { retries: 1 } });
-    await within(kafka.requestTimeoutMs, 'connecting', opened.connect());
+    await within(opened.connect(), kafka.requestTimeoutMs, 'KAFKA_UNAVAILABLE', 'connecting');
     return opened;
   }
 

@@ -1,5 +1,7 @@
 import { Cluster, Redis } from 'ioredis';
+import { TollgateError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { within } from '../runtime/within.ts';
 
 /** One server or a cluster: everything above this file takes either. */
 export type RedisClient = Redis | Cluster;
@@ -18,6 +20,9 @@ const connectionOptions = {
 } as const;
 
 const reconnectDelayMsMax = 250;
+
+/** How long a decision waits for Redis by default: with the remaining work a request is delayed by less than 50 ms. */
+export const callTimeoutMsDefault = 35;
 
 /**
  * `redis://[user:password@]host:port[/db]`, or several nodes of a cluster separated by commas.
@@ -39,6 +44,16 @@ export function connectRedis(url: string, logger: Logger): RedisClient {
     lastMessage = '';
   });
   return client;
+}
+
+/** The reply of a call, or REDIS_UNAVAILABLE when it fails or takes longer. A call that is too late may still have run. */
+export async function replyWithin<T>(call: Promise<T>, timeoutMs: number): Promise<T> {
+  try {
+    return await within(call, timeoutMs, 'REDIS_UNAVAILABLE', 'Redis');
+  } catch (error) {
+    if (error instanceof TollgateError) throw error;
+    throw new TollgateError('REDIS_UNAVAILABLE', messageOf(error), { cause: error });
+  }
 }
 
 /** True when keys of different hash tags may live on different servers. */

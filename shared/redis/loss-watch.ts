@@ -1,7 +1,6 @@
 import type { Redis } from 'ioredis';
-import { isCluster } from './client.ts';
+import { isCluster, replyWithin } from './client.ts';
 import type { RedisClient } from './client.ts';
-import { within } from './deadline.ts';
 import { readScript, runScript } from './scripts.ts';
 import { slotOf } from './cluster/slots.ts';
 
@@ -66,7 +65,7 @@ export function createLossWatch(options: LossWatchOptions): LossWatch {
     async lost() {
       const servers = serversOf(redis, keyPrefix);
       for (const { markerKey } of servers) if (!known.has(markerKey)) await readStored(markerKey);
-      const marks = await within(Promise.all(servers.map(readMark)), timeoutMs);
+      const marks = await replyWithin(Promise.all(servers.map(readMark)), timeoutMs);
       return marks.map(lostServer).filter((server) => server !== null);
     },
     async claim(server) {
@@ -104,7 +103,7 @@ export function createLossWatch(options: LossWatchOptions): LossWatch {
   async function run<Answer extends string>(op: string, server: LostServer, ms: number): Promise<Answer> {
     const { markerKey, runId, generation } = server;
     const answer = runScript(redis, script, [markerKey], [op, token, runId, generation, ms]);
-    return (await within(answer, timeoutMs)) as Answer;
+    return (await replyWithin(answer, timeoutMs)) as Answer;
   }
 }
 

@@ -1,3 +1,4 @@
+import { withinOr } from '../../../shared/runtime/within.ts';
 import type { PendingEvents } from './pending.ts';
 import type { SpoolReader } from './reader.ts';
 import type { SpoolRecord } from './record.ts';
@@ -58,7 +59,7 @@ export function createOutlet({ reader, pending, store }: OutletOptions): Outlet 
     if (source === null || (reading === null && source.unreadBytes() === 0)) return [];
     reading ??= source.read(recordsMax, bytesMax);
     try {
-      const records = await within(reading, readTimeoutMs);
+      const records = await withinOr(reading, readTimeoutMs, null);
       if (records === null) return [];
       reading = null;
       if (store.state() !== 'healthy') await release();
@@ -91,13 +92,4 @@ export function createOutlet({ reader, pending, store }: OutletOptions): Outlet 
         ?.release()
         .catch(() => undefined);
   }
-}
-
-/** Null when it takes longer; it goes on then. */
-async function within<T>(promise: Promise<T>, timeoutMs: number): Promise<T | null> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<null>((resolve) => (timer = setTimeout(resolve, timeoutMs, null)));
-  return Promise.race([promise, late]).finally(() => {
-    clearTimeout(timer);
-  });
 }

@@ -1,7 +1,7 @@
 import type { EachBatchPayload, Offsets } from 'kafkajs';
 import { TollgateError } from '../../runtime/errors.ts';
 import { observe, watchPulse } from './pulse.ts';
-import { within } from '../kafkajs/deadline.ts';
+import { within, withinOr } from '../../runtime/within.ts';
 import type { LogEntry, UnreadableEntry } from '../kafkajs/decoding/log-entry.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { fetchedOffsetOf, watchGenerations } from './generations.ts';
@@ -104,22 +104,24 @@ export async function startSession(
   observe(consumer, pulse, end);
   const startTimeoutMs = kafka.requestTimeoutMs * 3 + options.sessionTimeoutMs;
   try {
-    await within(startTimeoutMs, 'connecting', consumer.connect());
+    await within(consumer.connect(), startTimeoutMs, 'KAFKA_UNAVAILABLE', 'connecting');
     await within(
-      startTimeoutMs,
-      'subscribing',
       consumer.subscribe({ topics: [...options.topics], fromBeginning: true }),
+      startTimeoutMs,
+      'KAFKA_UNAVAILABLE',
+      'subscribing',
     );
     // Resolves also when joining fails: then the crash is on its way to `ended`.
     await within(
-      startTimeoutMs,
-      'joining the group',
       consumer.run({
         autoCommit: false,
         eachBatchAutoResolve: false,
         partitionsConsumedConcurrently: concurrentPartitionsMax,
         eachBatch,
       }),
+      startTimeoutMs,
+      'KAFKA_UNAVAILABLE',
+      'joining the group',
     );
   } catch (error) {
     pulse.stop();
@@ -161,21 +163,22 @@ export async function startSession(
     if (commitNow === null) throw new TollgateError('KAFKA_UNAVAILABLE', 'Nothing was fetched yet');
     const topics = Map.groupBy(offsets, ({ topic }) => topic);
     await within(
-      kafka.requestTimeoutMs,
-      'committing',
       commitNow({
         topics: [...topics].map(([topic, entries]) => ({
           topic,
           partitions: entries.map(({ partition, offset }) => ({ partition, offset: String(offset) })),
         })),
       }),
+      kafka.requestTimeoutMs,
+      'KAFKA_UNAVAILABLE',
+      'committing',
     );
   }
 
   async function stop(): Promise<void> {
     pulse.stop();
     // Leaves the group, so that others need not wait for the session to time out.
-    await within(stopTimeoutMs, 'leaving the group', consumer.disconnect()).catch(() => undefined);
+    await withinOr(consumer.disconnect(), stopTimeoutMs, undefined).catch(() => undefined);
     connection.destroy();
     end(new Error('stopped'));
   }

@@ -1,5 +1,5 @@
 import type { Admin } from 'kafkajs';
-import { within } from './deadline.ts';
+import { within } from '../../runtime/within.ts';
 import type { Kafka, KafkaConnection } from './kafka.ts';
 
 /** Questions to Kafka over a connection of their own, opened when needed and thrown away when one fails. */
@@ -17,7 +17,7 @@ export function createAdminLine(kafka: Kafka): AdminLine {
     async ask(what, timeoutMs, question) {
       try {
         admin ??= await connect();
-        return await within(timeoutMs, what, question(admin));
+        return await within(question(admin), timeoutMs, 'KAFKA_UNAVAILABLE', what);
       } catch (error) {
         close();
         throw error;
@@ -29,7 +29,7 @@ export function createAdminLine(kafka: Kafka): AdminLine {
   async function connect(): Promise<Admin> {
     connection = kafka.open();
     const opened = connection.client.admin();
-    await within(kafka.requestTimeoutMs, 'connecting', opened.connect());
+    await within(opened.connect(), kafka.requestTimeoutMs, 'KAFKA_UNAVAILABLE', 'connecting');
     return opened;
   }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Batch } from 'kafkajs';
-import { within } from '../kafkajs/deadline.ts';
+import { within, withinOr } from '../../runtime/within.ts';
 import type { LogEntry } from '../kafkajs/decoding/log-entry.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { consumedMessage } from '../message.ts';
@@ -63,9 +63,9 @@ export async function readRange(
     await done;
   };
   try {
-    await within(timeoutMs, `reading ${topic}`, read());
+    await within(read(), timeoutMs, 'KAFKA_UNAVAILABLE', `reading ${topic}`);
   } finally {
-    await within(1_000, 'leaving', consumer.disconnect()).catch(() => undefined);
+    await withinOr(consumer.disconnect(), 1_000, undefined).catch(() => undefined);
     connection.destroy();
   }
 }

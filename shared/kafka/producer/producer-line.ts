@@ -1,5 +1,5 @@
 import type { Message, Producer as KafkaJsProducer } from 'kafkajs';
-import { within } from '../kafkajs/deadline.ts';
+import { within, withinOr } from '../../runtime/within.ts';
 import type { Kafka, KafkaConnection } from '../kafkajs/kafka.ts';
 import { LinearlyGrouped } from '../kafkajs/linear-grouping.ts';
 import { partitionOf } from './partition.ts';
@@ -55,7 +55,7 @@ export function createProducerLine(kafka: Kafka): ProducerLine {
     });
     try {
       const acknowledged = new Map<number, number>();
-      for (const answer of await within(timeoutMs, `sending to ${topic}`, sending)) {
+      for (const answer of await within(sending, timeoutMs, 'KAFKA_UNAVAILABLE', `sending to ${topic}`)) {
         const { topicName, partition, errorCode, baseOffset } = answer;
         if (topicName === topic && errorCode === 0) acknowledged.set(partition, Number(baseOffset ?? -1));
       }
@@ -78,7 +78,7 @@ export function createProducerLine(kafka: Kafka): ProducerLine {
       createPartitioner: () => choosePartition,
     });
     try {
-      await within(timeoutMs, 'connecting', opened.connect());
+      await within(opened.connect(), timeoutMs, 'KAFKA_UNAVAILABLE', 'connecting');
     } catch (error) {
       abandon();
       throw error;
@@ -93,7 +93,7 @@ export function createProducerLine(kafka: Kafka): ProducerLine {
   }
 
   async function close(): Promise<void> {
-    if (producer !== null) await within(1_000, 'disconnecting', producer.disconnect()).catch(() => undefined);
+    if (producer !== null) await withinOr(producer.disconnect(), 1_000, undefined).catch(() => undefined);
     abandon();
   }
 }

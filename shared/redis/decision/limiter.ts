@@ -6,9 +6,8 @@ import type { Registry } from '../../runtime/http/ops.ts';
 import type { PendingCheck } from './batch.ts';
 import { isCost, resultOf } from './check.ts';
 import type { CheckRequest, CheckResult } from './check.ts';
-import { isCluster } from '../client.ts';
+import { callTimeoutMsDefault, isCluster, replyWithin } from '../client.ts';
 import type { RedisClient } from '../client.ts';
-import { callTimeoutMsDefault, within } from '../deadline.ts';
 import { createBackfill } from '../fallback/backfill.ts';
 import { createDispatch } from './dispatch.ts';
 import type { Answer, Queued } from './dispatch.ts';
@@ -122,7 +121,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     checkWith,
     refund,
     reset,
-    resetAll: () => within(nodes.resetAll(), operatorTimeoutMs),
+    resetAll: () => replyWithin(nodes.resetAll(), operatorTimeoutMs),
     raiseQuota,
     state: () => ({ nodes: nodes.live(), serversAway: shards.away() }),
     close,
@@ -202,7 +201,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
 
   async function reset(tenantId: string): Promise<void> {
     const tenant = subjects.tenant(tenantId);
-    await within(
+    await replyWithin(
       runScript(redis, resetScript, [tenant.key], [timeArgument(), nodes.epochMs()]),
       operatorTimeoutMs,
     );
@@ -227,7 +226,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     const period = [before, start, finish, Math.floor(consumed), Math.floor(leastBaseline)];
     const args = [timeArgument(), nodes.epochMs(), windowOf(limit).field, ...period];
     const { key, owner } = caller === undefined ? subjects.tenant(tenantId) : subjectOf(limit, caller);
-    const reply = await within(
+    const reply = await replyWithin(
       runScript(redis, raiseScript, owner === null ? [key] : [key, owner.key], args),
       operatorTimeoutMs,
     );
@@ -246,7 +245,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   /** Before checks go to a server again, it gets what this node admitted without it. */
   async function catchUp(served: (tag: string) => boolean): Promise<void> {
     // The epoch first: what a reset of all cleared meanwhile must not be counted. It may live on a server that is away.
-    await within(nodes.refresh(), backfillTimeoutMs).catch(() => undefined);
+    await replyWithin(nodes.refresh(), backfillTimeoutMs).catch(() => undefined);
     await backfill.run(served, catchUpMsMax);
   }
 
@@ -264,7 +263,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
 
   async function close(): Promise<void> {
     clearInterval(upkeep);
-    await within(backfillAvailable(), catchUpMsMax).catch(() => undefined);
+    await replyWithin(backfillAvailable(), catchUpMsMax).catch(() => undefined);
     await nodes.close();
     dispatch.close();
     shards.close();

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { TollgateError, messageOf } from '../../runtime/errors.ts';
 import type { Clock } from '../../runtime/time/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { replyWithin } from '../client.ts';
 import type { RedisClient } from '../client.ts';
-import { within } from '../deadline.ts';
 import { meansUnavailable } from './circuit-breaker.ts';
 import type { Account, Batch, BatchPart, LocalLedger } from './local-ledger.ts';
 import type { PeriodCache } from '../decision/periods.ts';
@@ -93,7 +93,7 @@ export function createBackfill(options: BackfillOptions): Backfill {
     if (subject.owner !== null) keys.push(subject.owner.key);
     const parts = batch.parts.flatMap((part) => argumentsOf(part, Math.round(offsetMs())));
     const args = [redisTime?.now() ?? '', options.epochMs(), batch.sequence, ...parts];
-    return (await within(runScript(redis, backfillScript, keys, args), timeoutMs)) as number[];
+    return (await replyWithin(runScript(redis, backfillScript, keys, args), timeoutMs)) as number[];
   }
 
   function argumentsOf({ window, timeZone, entries }: BatchPart, offset: number): (string | number)[] {

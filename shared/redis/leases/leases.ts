@@ -1,5 +1,5 @@
+import { replyWithin } from '../client.ts';
 import type { RedisClient } from '../client.ts';
-import { within } from '../deadline.ts';
 import { readScript, runScript } from '../scripts.ts';
 
 /** Answer of `leases.lua`. */
@@ -23,6 +23,6 @@ export async function runLeases(
   ids: readonly string[],
 ): Promise<LeaseAnswer> {
   const call = runScript(redis, script, [key], [what, options.leaseMs, options.limit, ...ids]);
-  const [done = 0, live = 0, firstEndsAtMs = 0] = (await within(call, options.timeoutMs)) as number[];
+  const [done = 0, live = 0, firstEndsAtMs = 0] = (await replyWithin(call, options.timeoutMs)) as number[];
   return { done, live, firstEndsAtMs };
 }

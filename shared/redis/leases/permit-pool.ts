@@ -1,7 +1,7 @@
 import type { Logger } from '../../runtime/logger.ts';
 import { messageOf } from '../../runtime/errors.ts';
+import { callTimeoutMsDefault, replyWithin } from '../client.ts';
 import type { RedisClient } from '../client.ts';
-import { callTimeoutMsDefault, within } from '../deadline.ts';
 import { readScript, runScript } from '../scripts.ts';
 
 /** This node's share of one limit on concurrent requests of the whole platform. */
@@ -101,7 +101,7 @@ export function createPermitPool(options: PermitPoolOptions): PermitPool {
     let enough = true;
     try {
       const call = runScript(redis, script, [key], [node, wanted, limit, permitLeaseMs]);
-      [granted = 0, total = 0] = (await within(call, callTimeoutMs)) as number[];
+      [granted = 0, total = 0] = (await replyWithin(call, callTimeoutMs)) as number[];
       leaseEndsAt = startedAt + permitLeaseMs;
       // Where Redis gave all that was asked for it would give more: nobody is refused for what was not asked.
       enough = granted < wanted || using + asking.length <= granted;
@@ -123,7 +123,7 @@ export function createPermitPool(options: PermitPoolOptions): PermitPool {
     clearInterval(timer);
     if (redis.status !== 'ready' || granted === 0) return;
     const call = runScript(redis, script, [key], [node, 0, limit, permitLeaseMs]);
-    await within(call, closeTimeoutMs).catch((error: unknown) =>
+    await replyWithin(call, closeTimeoutMs).catch((error: unknown) =>
       logger.debug({ reason: messageOf(error) }, 'permits not handed back: they end by themselves'),
     );
   }

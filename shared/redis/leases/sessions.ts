@@ -3,8 +3,8 @@ import type { SessionKind } from '../../domain/policy.ts';
 import type { Clock } from '../../runtime/time/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { messageOf } from '../../runtime/errors.ts';
+import { callTimeoutMsDefault, replyWithin } from '../client.ts';
 import type { RedisClient } from '../client.ts';
-import { callTimeoutMsDefault, within } from '../deadline.ts';
 import { windowField } from '../keys.ts';
 import { runLeases } from './leases.ts';
 import type { LeaseAnswer } from './leases.ts';
@@ -143,7 +143,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       0,
       listMax,
     );
-    const flat = await within(call, listTimeoutMs);
+    const flat = await replyWithin(call, listTimeoutMs);
     const found: { id: string; expiresAtMs: number }[] = [];
     for (let index = 0; index + 1 < flat.length; index += 2) {
       found.push({ id: flat[index] ?? '', expiresAtMs: Number(flat[index + 1]) });

@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import type { Logger } from '../../runtime/logger.ts';
 import { messageOf } from '../../runtime/errors.ts';
+import { callTimeoutMsDefault } from '../client.ts';
 import type { RedisClient } from '../client.ts';
-import { callTimeoutMsDefault } from '../deadline.ts';
 import { runLeases } from './leases.ts';
 
 /** Requests in flight under the concurrent limit of one tenant, user or address: one lease each, kept alive here. */

@@ -4,10 +4,11 @@ import { agreeOnTime } from './agree-on-time.ts';
 import type { ClockReading } from './agree-on-time.ts';
 import { systemClock } from './clock.ts';
 import type { Clock } from './clock.ts';
-import { TollgateError, messageOf } from '../errors.ts';
+import { messageOf } from '../errors.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { Logger } from '../logger.ts';
 import type { Registry } from '../http/ops.ts';
+import { within } from '../within.ts';
 
 /** The clock of a server, to compare with. */
 export interface ClockSource {
@@ -109,7 +110,7 @@ export function createAgreedClock(options: AgreedClockOptions): AgreedClock {
   async function readingOf({ name, read }: ClockSource): Promise<ClockReading | null> {
     const beforeMs = performance.now();
     try {
-      const atMs = await within(read(), name);
+      const atMs = await within(read(), readTimeoutMs, 'CLOCK_UNREADABLE', name);
       if (unread.delete(name)) logger.info(`the clock of ${name} is read again`);
       failures.delete(name);
       return { name, baseMs: atMs - (beforeMs + performance.now()) / 2 };
@@ -144,20 +145,6 @@ export function createAgreedClock(options: AgreedClockOptions): AgreedClock {
       .join(', ');
     if (agreeing.length === 0) return `clocks: no two agree, the time before is kept (${described})`;
     return `clocks: ${described}; the time of ${agreeing.join(' and ')} is used`;
-  }
-}
-
-async function within(reading: Promise<number>, name: string): Promise<number> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => reject(new TollgateError('CLOCK_UNREADABLE', `${name} took longer than ${readTimeoutMs} ms`)),
-    readTimeoutMs,
-  );
-  try {
-    return await Promise.race([reading, promise]);
-  } finally {
-    clearTimeout(timer);
-    reading.catch(() => undefined);
   }
 }
 

@@ -1,0 +1,34 @@
+import { TollgateError } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
+
+const late = Symbol('late');
+
+/**
+ * The outcome of a promise, or an error of this code after `timeoutMs`. `work` names what took too long. The work itself
+ * is not cancelled: it may still finish, and its later outcome is ignored.
+ */
+export async function within<T>(
+  promise: Promise<T>,
+  timeoutMs: number,
+  code: ErrorCode,
+  work: string,
+): Promise<T> {
+  const outcome = await withinOr(promise, timeoutMs, late);
+  if (outcome === late) throw new TollgateError(code, `${work} took longer than ${timeoutMs} ms`);
+  return outcome;
+}
+
+/** The outcome of a promise, or `fallback` after `timeoutMs`. The work itself is not cancelled. */
+export async function withinOr<T, Fallback>(
+  promise: Promise<T>,
+  timeoutMs: number,
+  fallback: Fallback,
+): Promise<T | Fallback> {
+  const timeout = Promise.withResolvers<Fallback>();
+  const timer = setTimeout(timeout.resolve, timeoutMs, fallback);
+  try {
+    return await Promise.race([promise, timeout.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
