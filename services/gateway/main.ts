@@ -33,7 +33,7 @@ import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { createApiServer } from './listeners/api-listener.ts';
-import type { ApiServer } from './listeners/api-server.ts';
+import type { ApiServer } from './entrypoints/api/api-server.ts';
 import { createProxyServer } from './listeners/proxy-listener.ts';
 import { listenEnvoy } from './listeners/rls-listener.ts';
 import { createEnforcer } from './enforcer/enforcer.ts';

@@ -12,7 +12,7 @@ import type { Concurrency } from '../../../shared/redis/leases/concurrency.ts';
 import type { Permit } from '../../../shared/redis/leases/permit.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Identified, TenantRecords } from './identify.ts';
-import type { ChargeInvalid } from './invalid-requests.ts';
+import type { ChargeInvalid } from './invalid-request-limit.ts';
 import { withOverride } from './limit-override.ts';
 import type { LimitOverride } from './limit-override.ts';
 import { readRequest, writtenPath } from './read-request.ts';

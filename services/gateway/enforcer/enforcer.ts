@@ -10,9 +10,8 @@ import { createDecide } from './decide.ts';
 import type { Question } from './decide.ts';
 import { createDecisionIds } from './decision-id.ts';
 import { createEventSampling } from '../metering/event-sampling.ts';
-import { createBoundedLog } from '../metering/bounded-log.ts';
-import { logHit } from '../metering/hit-log.ts';
-import { createInvalidRequests } from './invalid-requests.ts';
+import { createBoundedLog, logHit } from '../metering/bounded-log.ts';
+import { createInvalidRequests } from './invalid-request-limit.ts';
 import { createIdentifier } from './identify.ts';
 import type { Identified, Identifier, TenantRecords } from './identify.ts';
 import { createMeter, createRefundMeter } from '../metering/meter.ts';
@@ -23,7 +22,7 @@ import { createCheckedDecisions } from '../outcomes/checked-decisions.ts';
 import type { CheckedDecisions } from '../outcomes/checked-decisions.ts';
 import { createRecentDecisions } from './recent-decisions.ts';
 import type { RecentDecisions } from './recent-decisions.ts';
-import { createRefusedCredentials } from './refused-credentials.ts';
+import { createRefusedCredentials } from './bad-credential-limit.ts';
 import type { Verdict } from './verdict.ts';
 
 export interface EnforcerOptions {

@@ -1,4 +1,7 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Limit, LimitState, SlowDown } from '../../../shared/domain/limit.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { Verdict } from './verdict.ts';
 
 /**
  * Graduated throttling: from `from` of a limit of the plan the delay grows in a straight line to `maxDelayMs` at the
@@ -19,4 +22,14 @@ export function slowDownDelayMs(
   }
   if (share < slowDown.from) return 0;
   return Math.round((slowDown.maxDelayMs * (share - slowDown.from)) / (1 - slowDown.from));
+}
+
+/** Waits for the delay of the decision (slow-down) and records it in the metrics. Without a delay it resolves at once. */
+export async function delayRequest(
+  { metrics }: { readonly metrics: Pick<GatewayMetrics, 'delaySeconds'> },
+  { decision: { delayMs } }: Verdict,
+): Promise<void> {
+  if (delayMs === 0) return;
+  metrics.delaySeconds.observe(delayMs / 1000);
+  await pause(delayMs);
 }

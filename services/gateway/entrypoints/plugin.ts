@@ -16,7 +16,7 @@ import type { Enforcer } from '../enforcer/enforcer.ts';
 import { writeLimitHeaders } from '../responses/headers.ts';
 import { anonymous } from '../enforcer/identify.ts';
 import type { Identified } from '../enforcer/identify.ts';
-import { Passage, markOwn, sendFault } from './passage.ts';
+import { GuardedRequest, markOwn, sendFault } from './guarded-request.ts';
 import { problemOf, problemType } from '../responses/problem.ts';
 import { bodyEndsSoon, holdContinue, sendContinue } from '../transport/expectation.ts';
 import { requestFault } from '../transport/request-fault.ts';
@@ -44,36 +44,36 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
     holdContinue(app.server);
     app.decorateRequest('tollgate', null);
     app.addHook('onRequest', (request, reply, next) => {
-      const passage = new Passage(enforcer, entrypoint, reply, rewritten);
-      request.tollgate = passage;
+      const guarded = new GuardedRequest(enforcer, entrypoint, reply, rewritten);
+      request.tollgate = guarded;
       const remote = request.socket.remoteAddress ?? '';
       if (isPreflight(request.method, request.headers)) {
         const identity = anonymous(enforcer.addressOf(request.headers, remote));
-        decide({ identity, refusal: null }, passage, request, next, preflightLimits(enforcer.policy()));
+        decide({ identity, refusal: null }, guarded, request, next, preflightLimits(enforcer.policy()));
         return;
       }
       const who = enforcer.identify(request.headers, remote);
       if (who instanceof Promise) {
-        who.then((known) => decide(known, passage, request, next)).catch(next);
-      } else decide(who, passage, request, next);
+        who.then((known) => decide(known, guarded, request, next)).catch(next);
+      } else decide(who, guarded, request, next);
     });
     app.addHook('onSend', (request, reply, payload, next) => {
-      const passage = request.tollgate;
-      if (passage === null || passage.verdict === null) {
+      const guarded = request.tollgate;
+      if (guarded === null || guarded.verdict === null) {
         next(null, payload);
         return;
       }
-      writeLimitHeaders(passage.verdict, reply);
-      const { cors } = passage.verdict.policy;
-      if (cors !== null) (passage.own ? writeOwnCors : exposeLimits)(cors, reply);
+      writeLimitHeaders(guarded.verdict, reply);
+      const { cors } = guarded.verdict.policy;
+      if (cors !== null) (guarded.own ? writeOwnCors : exposeLimits)(cors, reply);
       // The event is safe before the response leaves: what a client was told is never forgotten.
-      void passage.meter(reply.statusCode).then(() => next(null, payload));
+      void guarded.meter(reply.statusCode).then(() => next(null, payload));
     });
     done();
 
     function decide(
       who: Identified,
-      passage: Passage,
+      guarded: GuardedRequest,
       request: FastifyRequest,
       next: (error?: Error) => void,
       preflight: ApplicableLimits | null = null,
@@ -92,8 +92,8 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
         plan: null,
       };
       try {
-        if (preflight === null) enforcer.decideWith(question, (verdict) => proceed(verdict, passage, next));
-        else settlePreflight(enforcer, { ...question, applicable: preflight }, passage, next);
+        if (preflight === null) enforcer.decideWith(question, (verdict) => proceed(verdict, guarded, next));
+        else settlePreflight(enforcer, { ...question, applicable: preflight }, guarded, next);
       } catch (error) {
         next(asError(error));
       }
@@ -105,45 +105,45 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
 function settlePreflight(
   enforcer: Enforcer,
   question: Question,
-  passage: Passage,
+  guarded: GuardedRequest,
   next: (error?: Error) => void,
 ): void {
   const { cors } = enforcer.policy();
   // What is answered here needs no permit.
   enforcer.decideWith({ ...question, hold: cors === null }, (verdict) => {
     if (!passes(verdict)) enforcer.count(verdict);
-    proceed(free(verdict), passage, () => {
+    proceed(free(verdict), guarded, () => {
       if (cors === null) next();
-      else answerPreflight(passage.reply, cors);
+      else answerPreflight(guarded.reply, cors);
     });
   });
 }
 
-function proceed(verdict: Verdict, passage: Passage, next: (error?: Error) => void): void {
-  const { reply } = passage;
+function proceed(verdict: Verdict, guarded: GuardedRequest, next: (error?: Error) => void): void {
+  const { reply } = guarded;
   try {
-    passage.verdict = verdict;
+    guarded.verdict = verdict;
     // The client left while it was being decided about: nobody else will let go of what the decision took.
-    if (passage.ended) passage.leave();
-    else if (passage.fault !== null) sendFault(reply, passage.fault);
+    if (guarded.ended) guarded.leave();
+    else if (guarded.fault !== null) sendFault(reply, guarded.fault);
     else if (!passes(verdict)) refuse(reply, verdict);
     else if (verdict.decision.delayMs === 0) serve(reply, next);
-    else hold(passage, verdict.decision.delayMs, () => serve(reply, next));
+    else hold(guarded, verdict.decision.delayMs, () => serve(reply, next));
   } catch (error) {
     // Others were decided about in the same call to Redis: what one request's answer throws is its own.
     next(asError(error));
   }
 }
 
-function hold(passage: Passage, delayMs: number, serveIt: () => void): void {
-  passage.enforcer.metrics.delaySeconds.observe(delayMs / 1000);
+function hold(guarded: GuardedRequest, delayMs: number, serveIt: () => void): void {
+  guarded.enforcer.metrics.delaySeconds.observe(delayMs / 1000);
   const timer = setTimeout(() => {
-    passage.end = null;
+    guarded.end = null;
     serveIt();
   }, delayMs);
-  passage.end = () => {
+  guarded.end = () => {
     clearTimeout(timer);
-    if (passage.fault !== null) sendFault(passage.reply, passage.fault);
+    if (guarded.fault !== null) sendFault(guarded.reply, guarded.fault);
   };
 }
 

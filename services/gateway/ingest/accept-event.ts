@@ -8,7 +8,7 @@ import { problemOfTenantId } from '../../../shared/domain/identity.ts';
 import type { Identity } from '../../../shared/domain/identity.ts';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
-import { problemOfUser } from '../listeners/caller.ts';
+import { problemOfUser } from '../entrypoints/api/caller.ts';
 
 export interface Publisher {
   /** Who publishes: a tenant for itself only, a service for any tenant. */

@@ -1,19 +1,17 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ApiServer } from './api-server.ts';
-import { sendProblem } from './caller.ts';
+import type { ApiServer } from '../entrypoints/api/api-server.ts';
 import { answerPreflight, isPreflight, preflightLimits } from '../responses/cors.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
 import { anonymous } from '../enforcer/identify.ts';
-import type { Identified } from '../enforcer/identify.ts';
-import { breakOff } from '../entrypoints/passage.ts';
+import { breakOff } from '../entrypoints/guarded-request.ts';
 import { exchangeOf, setExchange } from '../transport/connection.ts';
 import type { Exchange } from '../transport/connection.ts';
 import { awaitsContinue, bodyEndsSoon, sendContinue } from '../transport/expectation.ts';
 import { requestFault } from '../transport/request-fault.ts';
 import type { Fault } from '../transport/fault.ts';
-import { problemOf } from '../responses/problem.ts';
+import { respondToFault } from '../entrypoints/api/charging.ts';
+import { problemOf, sendProblem } from '../responses/problem.ts';
 import { passes } from '../enforcer/verdict.ts';
-import type { Verdict } from '../enforcer/verdict.ts';
 
 /** The first hook of the listener, and a synchronous one: the parser may fail in the body of a request at once. */
 export function trackRequests(app: ApiServer, enforcer: Enforcer): void {
@@ -103,38 +101,6 @@ class ApiExchange implements Exchange {
 
   answer(fault: Fault): Promise<FastifyReply> {
     this.#answering = true;
-    return answerFault(this.enforcer, this.request, this.reply, fault);
+    return respondToFault(this.enforcer, this.request, this.reply, fault);
   }
-}
-
-/** Answers a request that cannot be served. What is left of it is not read. */
-export async function answerFault(
-  enforcer: Enforcer,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  fault: Fault,
-): Promise<FastifyReply> {
-  const verdict = await refuseFault(enforcer, request, reply, fault);
-  if (!reply.sent) sendProblem(reply.header('connection', 'close'), problemOf(verdict));
-  return reply;
-}
-
-/** Charges a request that cannot be served to its address; its event is written before the response leaves. */
-export async function refuseFault(
-  enforcer: Enforcer,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  fault: Fault,
-): Promise<Verdict> {
-  const { method, originalUrl: url, headers, socket } = request;
-  const ip = enforcer.addressOf(headers, socket.remoteAddress ?? '');
-  // A request that the router could not read was not asked for its caller.
-  const caller: Identified | null | undefined = request.caller;
-  const who = caller ?? { identity: anonymous(ip), refusal: null };
-  const question = { who, method, url, cost: null, peek: true, hold: false, plan: null };
-  const verdict = await enforcer.decide({ ...question, unreadable: fault });
-  request.verdict = verdict;
-  const { status } = problemOf(verdict);
-  await enforcer.meter(verdict, { status, latencyMs: reply.elapsedTime, entrypoint: 'api' });
-  return verdict;
 }

@@ -3,37 +3,37 @@ import { fastify } from 'fastify';
 import type { FastifyError, FastifyRequest } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { declareAccess, guardRoutes } from '../../../shared/runtime/http/access.ts';
+import { BodyError, acceptJson } from '../../../shared/runtime/http/json-body.ts';
 import { describeApi } from '../../../shared/runtime/http/openapi.ts';
 import { apiDescription } from './api-description.ts';
+import { answerPreflights, askForBodies, refuseFaults, trackRequests } from './api-hooks.ts';
+import { bodyBytesMax } from '../entrypoints/api/api-server.ts';
+import type { ApiOptions, ApiServer } from '../entrypoints/api/api-server.ts';
 import {
-  answerFault,
-  answerPreflights,
-  askForBodies,
-  refuseFault,
-  refuseFaults,
-  trackRequests,
-} from './api-hooks.ts';
-import type { ApiOptions, ApiServer } from './api-server.ts';
-import { chargeApiRequests, chargeUndecided } from './api-charging.ts';
+  chargeApiRequests,
+  chargeFault,
+  chargeUndecided,
+  respondToFault,
+} from '../entrypoints/api/charging.ts';
 import { serverOptions } from './proxy-listener.ts';
-import { requireCredential, sendProblem } from './caller.ts';
+import { requireCredential } from '../entrypoints/api/caller.ts';
 import { writeOwnCors } from '../responses/cors.ts';
-import { registerAuthz } from '../entrypoints/authz.ts';
-import { registerCheck } from '../entrypoints/check.ts';
-import { registerDecisions } from '../entrypoints/decisions.ts';
+import { registerAuthz } from '../entrypoints/api/authz.ts';
+import { registerCheck } from '../entrypoints/api/check.ts';
+import { registerDecisions } from '../entrypoints/api/decisions.ts';
 import { registerEnvoyAuthorization } from '../entrypoints/envoy/authorization-http.ts';
-import { registerEvents } from '../entrypoints/events.ts';
-import { registerLimits } from '../entrypoints/limits.ts';
-import { registerMeters } from '../entrypoints/meters.ts';
-import { registerOutcomes } from '../entrypoints/outcomes.ts';
-import { registerSessions } from '../entrypoints/sessions.ts';
-import { registerUsage } from '../entrypoints/usage.ts';
+import { registerEvents } from '../entrypoints/api/events.ts';
+import { registerLimits } from '../entrypoints/api/limits.ts';
+import { registerMeters } from '../entrypoints/api/meters.ts';
+import { registerOutcomes } from '../entrypoints/api/outcomes.ts';
+import { registerSessions } from '../entrypoints/api/sessions.ts';
+import { registerUsage } from '../entrypoints/api/usage.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
 import { limitHeaders } from '../responses/headers.ts';
 import type { ResponseHeaders } from '../responses/headers.ts';
 import { anonymous } from '../enforcer/identify.ts';
-import { bodyBytesMax, registerJsonBody } from './json-body.ts';
-import { plainProblem, problemOf } from '../responses/problem.ts';
+import { decodeBody } from '../ingest/content-coding.ts';
+import { plainProblem, problemOf, sendProblem } from '../responses/problem.ts';
 
 /** Longer than what any route takes, so that its schema says what is wrong. */
 const paramLengthMax = 2_000;
@@ -52,7 +52,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
     // The router's own errors pass no hook, so the headers are written here.
     frameworkErrors: (error, request, reply) => {
       const fault = { status: error.statusCode ?? 400, detail: `${error.message}.` };
-      void refuseFault(enforcer, request, reply, fault).then((verdict) => {
+      void chargeFault(enforcer, request, reply, fault).then((verdict) => {
         reply.header('connection', 'close').headers(limitHeaders(verdict));
         const { cors } = enforcer.policy();
         if (cors !== null) writeOwnCors(cors, reply);
@@ -82,7 +82,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
     const detail = status >= 500 ? 'Something went wrong here.' : detailOf(error);
     // Where the decision would have charged the caller, a request that does not get as far is charged like any unreadable one.
     if (status < 500 && request.routeOptions.config.access === 'decision')
-      return answerFault(enforcer, request, reply, { status, detail });
+      return respondToFault(enforcer, request, reply, { status, detail });
     sendProblem(reply, plainProblem(status, detail));
     return reply;
   });
@@ -106,6 +106,15 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   registerSessions(app, options);
   app.get('/openapi.json', { schema: { hide: true }, config: { access: 'public' } }, () => app.swagger());
   return app;
+}
+
+/** Reads bodies of JSON, also compressed. */
+function registerJsonBody(app: ApiServer): void {
+  acceptJson(app, ['application/json'], async (request, body) => {
+    const decoded = await decodeBody(request.headers['content-encoding'] ?? '', body, bodyBytesMax);
+    if ('status' in decoded) throw new BodyError(decoded.status, decoded.detail);
+    return decoded.body;
+  });
 }
 
 /** Of WebDAV and others, without a body in Fastify's eyes: Envoy asks about a request by the method of the request. */

@@ -4,8 +4,8 @@ import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyHttpOptions } from 'fastify';
 import { guardRoutes } from '../../../shared/runtime/http/access.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
-import { registerProxy } from '../entrypoints/proxy.ts';
-import type { ProxyOptions } from '../entrypoints/proxy.ts';
+import { registerProxy } from '../entrypoints/proxy/proxy.ts';
+import type { ProxyOptions } from '../entrypoints/proxy/proxy.ts';
 import type { TransportBounds } from '../transport/bounds.ts';
 import { createListener } from '../transport/listener.ts';
 

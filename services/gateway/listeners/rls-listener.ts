@@ -6,8 +6,7 @@ import { messageOf } from '../../../shared/runtime/errors.ts';
 import { authorityOf } from '../../../shared/runtime/http/listen-address.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
 import { authorize } from '../entrypoints/envoy/authorization.ts';
-import type { CheckRequest } from '../entrypoints/envoy/authorization.ts';
-import type { RateLimitRequest } from '../entrypoints/envoy/descriptors.ts';
+import type { CheckRequest, GrpcResponse, RateLimitRequest } from '../entrypoints/envoy/messages.ts';
 import { limitRate } from '../entrypoints/envoy/rate-limit.ts';
 
 export interface EnvoyOptions {
@@ -23,10 +22,7 @@ export interface EnvoyServer {
   close(): Promise<void>;
 }
 
-/** What a call is answered with: a message, or a code of gRPC with a sentence for the caller. */
-export type Answer = { readonly message: object } | { readonly code: status; readonly details: string };
-
-type Handler<Request> = (request: Request) => Promise<Answer>;
+type Handler<Request> = (request: Request) => Promise<GrpcResponse>;
 
 const messageBytesMax = 256 * 1024;
 const closeGraceMs = 2_000;

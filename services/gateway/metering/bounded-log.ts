@@ -1,5 +1,6 @@
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
+import type { Verdict } from '../enforcer/verdict.ts';
 
 /** Lines a second of one kind: enough to see what happens, too few to drown a disk when somebody floods. */
 const linesPerSecondMax = 50;
@@ -25,4 +26,25 @@ export function createBoundedLog(logger: Logger, clock: Clock, suppressed: () =>
     logger.warn(held === 0 ? fields() : { ...fields(), suppressed_before: held }, text);
     held = 0;
   };
+}
+
+/** One line per limit hit: who, from where, at what, and the decision's id. Every hit is an event in any case. */
+export function logHit(log: BoundedLog, { decision, identity, plan, route, method }: Verdict): void {
+  log(
+    () => ({
+      decision: decision.id,
+      outcome: decision.outcome,
+      reason: decision.reason,
+      limited_by: decision.limitedBy,
+      tenant: identity.tenantId,
+      user: identity.userId,
+      ip: identity.ip,
+      plan: plan.name,
+      method,
+      route: route?.match ?? '*',
+      retry_after_ms: decision.retryAfterMs,
+      degraded: decision.degraded,
+    }),
+    decision.outcome === 'shadow_limited' ? 'limit hit in shadow' : 'limit hit',
+  );
 }

@@ -2,7 +2,7 @@ import { requestsByIds } from '../../../shared/clickhouse/queries/requests-by-id
 import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
 import type { Identity } from '../../../shared/domain/identity.ts';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
-import { problemOfUser } from '../listeners/caller.ts';
+import { problemOfUser } from '../entrypoints/api/caller.ts';
 import type { CheckedDecision, CheckedDecisions } from './checked-decisions.ts';
 
 export interface FoundDecisions {

@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import type { CorsPolicy } from '../../../shared/domain/request/cors.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { ApplicableLimits } from '../../../shared/policy/match.ts';
-import { markOwn } from '../entrypoints/passage.ts';
+import { markOwn } from '../entrypoints/guarded-request.ts';
 import { plainProblem, problemType } from './problem.ts';
 import { passes } from '../enforcer/verdict.ts';
 import type { Verdict } from '../enforcer/verdict.ts';

@@ -1,7 +1,9 @@
+import type { FastifyReply } from 'fastify';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { CredentialRefusal } from '../../../shared/identity/refusal.ts';
 import { spokenDuration } from '../../../shared/policy/file/duration.ts';
+import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
 import { problemTitles } from '../../../shared/runtime/http/problem-schema.ts';
 import { retryAfterSeconds } from './headers.ts';
 import { closestLimit } from '../enforcer/verdict.ts';
@@ -155,4 +157,26 @@ export function blockDetail(block: Verdict['block']): string {
   const span = until === null ? 'until further notice' : `until ${new Date(until).toISOString()}`;
   const reason = block?.reason ?? '';
   return `This tenant is blocked ${span}${reason === '' ? '' : `: ${reason}`}`;
+}
+
+export function sendProblem(reply: FastifyReply, problem: Problem): void {
+  if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
+  // As bytes: to an object Fastify would add a charset, which this media type does not have and some clients do not expect.
+  void reply
+    .code(problem.status)
+    .type(problemType)
+    .send(Buffer.from(JSON.stringify(problem)));
+}
+
+/** Answers a failed read of ClickHouse: 429 where the caller's own queries are too many, 503 where it did not answer. */
+export function sendReadFailure(reply: FastifyReply, error: unknown, what: string): FastifyReply {
+  const full = error instanceof TollgateError && error.code === 'CLICKHOUSE_QUERIES_FULL';
+  void reply.header('retry-after', '1');
+  sendProblem(
+    reply,
+    full
+      ? plainProblem(429, messageOf(error))
+      : plainProblem(503, `${what} cannot be read now; try again: ${messageOf(error)}`),
+  );
+  return reply;
 }

@@ -4,13 +4,13 @@ import { request as httpsRequest } from 'node:https';
 import { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { messageOf } from '../../../shared/runtime/errors.ts';
-import { clientHeaders, upstreamHeaders } from '../entrypoints/forwarded-headers.ts';
-import type { ForwardedHeaders } from '../entrypoints/forwarded-headers.ts';
+import { clientHeaders, upstreamHeaders } from '../entrypoints/proxy/forwarded-headers.ts';
+import type { ForwardedHeaders } from '../entrypoints/proxy/forwarded-headers.ts';
 import { blockOf } from '../enforcer/decide.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
-import { holdBack } from '../entrypoints/hold-back.ts';
+import { delayRequest } from '../enforcer/slow-down.ts';
 import { limitHeaders } from '../responses/headers.ts';
-import { sendFault } from '../entrypoints/passage.ts';
+import { sendFault } from '../entrypoints/guarded-request.ts';
 import { blockDetail, problemOf } from '../responses/problem.ts';
 import type { Fault } from '../transport/fault.ts';
 import { markUpgraded } from '../transport/upgrade.ts';
@@ -69,22 +69,22 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
     reply: FastifyReply,
     upgrade: Upgrade,
   ): Promise<FastifyReply> {
-    const passage = request.tollgate;
+    const guarded = request.tollgate;
     const outgoing = handshakeTo(upstream, verdict, request, options);
-    if (passage !== null) passage.end = () => outgoing.destroy();
+    if (guarded !== null) guarded.end = () => outgoing.destroy();
     let answered: HandshakeAnswer;
     try {
       answered = await answerTo(outgoing);
     } catch (error) {
-      if (passage !== null && passage.fault !== null) return sendFault(reply, passage.fault);
-      if (passage?.ended !== true) {
+      if (guarded !== null && guarded.fault !== null) return sendFault(reply, guarded.fault);
+      if (guarded?.ended !== true) {
         onFailed(messageOf(error), verdict);
         sendFault(reply, faultOf(error));
       }
       return reply;
     }
     const { answer, socket, head } = answered;
-    if (passage !== null) passage.own = false;
+    if (guarded !== null) guarded.own = false;
     if (socket === null) {
       return reply
         .code(answer.statusCode ?? 502)
@@ -92,8 +92,8 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
         .send(answer);
     }
     // The event is safe before the response leaves, as for any other.
-    await passage?.meter(101);
-    if (passage?.ended === true) {
+    await guarded?.meter(101);
+    if (guarded?.ended === true) {
       socket.destroy();
       return reply;
     }
@@ -106,7 +106,7 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
     const relay = startRelay({ client: upgrade.socket, upstream: socket, idleTimeoutMs, charge });
     open.set(relay, verdict);
     upgrade.socket.once('close', () => open.delete(relay));
-    if (passage !== null) passage.end = () => socket.destroy();
+    if (guarded !== null) guarded.end = () => socket.destroy();
     return reply;
   }
 
@@ -144,7 +144,7 @@ async function chargeMessage(
   const latencyMs = performance.now() - startedAt;
   await enforcer.meter(verdict, { status: allowed ? 200 : 429, latencyMs, entrypoint: 'websocket' });
   if (!allowed) return problemOf(verdict).detail;
-  await holdBack(enforcer, verdict);
+  await delayRequest(enforcer, verdict);
   return null;
 }
 

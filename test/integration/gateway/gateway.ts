@@ -7,7 +7,7 @@ import { SignJWT } from 'jose';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { createApiServer } from '../../../services/gateway/listeners/api-listener.ts';
-import type { ApiServer } from '../../../services/gateway/listeners/api-server.ts';
+import type { ApiServer } from '../../../services/gateway/entrypoints/api/api-server.ts';
 import { createProxyServer } from '../../../services/gateway/listeners/proxy-listener.ts';
 import { createEventGroups } from '../../../services/gateway/ingest/event-groups.ts';
 import { createIngestShare } from '../../../services/gateway/ingest/ingest-share.ts';

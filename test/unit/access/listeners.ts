@@ -4,7 +4,7 @@ import { createAdminApp } from '../../../services/console/admin/app.ts';
 import type { ConsoleParts } from '../../../services/console/console.ts';
 import { createWebApp } from '../../../services/console/web-app.ts';
 import { createApiServer } from '../../../services/gateway/listeners/api-listener.ts';
-import type { ApiOptions } from '../../../services/gateway/listeners/api-server.ts';
+import type { ApiOptions } from '../../../services/gateway/entrypoints/api/api-server.ts';
 import { createProxyServer } from '../../../services/gateway/listeners/proxy-listener.ts';
 import { boundsDefault } from '../../../services/gateway/transport/bounds.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';

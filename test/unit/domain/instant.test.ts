@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { decode, decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
 import { block } from '../../../services/console/tenants/block.ts';
 import { addBoost } from '../../../services/console/tenants/boosts.ts';
-import { meterQueryOf } from '../../../services/gateway/entrypoints/meter-query.ts';
+import { meterQueryOf } from '../../../services/gateway/entrypoints/api/meter-query.ts';
 import { acceptEvent } from '../../../services/gateway/ingest/accept-event.ts';
 import { publishedTimeBounds } from '../../../shared/domain/events/bounds.ts';
 import { readInstant } from '../../../shared/domain/time/instant.ts';

@@ -1,10 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { answerFault } from '../../listeners/api-hooks.ts';
-import type { ApiServer } from '../../listeners/api-server.ts';
-import { sendProblem } from '../../listeners/caller.ts';
+import { respondToFault } from '../api/charging.ts';
+import type { ApiServer } from '../api/api-server.ts';
 import type { Enforcer } from '../../enforcer/enforcer.ts';
-import { holdBack } from '../hold-back.ts';
-import { problemOf } from '../../responses/problem.ts';
+import { delayRequest } from '../../enforcer/slow-down.ts';
+import { problemOf, sendProblem } from '../../responses/problem.ts';
 import { receivedRequest } from '../../enforcer/read-request.ts';
 import { passes } from '../../enforcer/verdict.ts';
 import { identityHeaders } from '../identity-headers.ts';
@@ -44,7 +43,7 @@ async function authorize(
   // The router matches decoded paths; what is decided about is the target as it was sent.
   const target = request.raw.url ?? '';
   if (!target.startsWith(prefix) || request.caller === null) {
-    return answerFault(enforcer, request, reply, {
+    return respondToFault(enforcer, request, reply, {
       status: 400,
       detail: `The target must begin with ${prefix}.`,
     });
@@ -60,7 +59,7 @@ async function authorize(
     plan: null,
   });
   request.verdict = verdict;
-  await holdBack(enforcer, verdict);
+  await delayRequest(enforcer, verdict);
   const problem = passes(verdict) ? null : problemOf(verdict);
   const status = problem?.status ?? 200;
   await enforcer.meter(verdict, {

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { status } from '@grpc/grpc-js';
 import { percentEncoded } from '../../../../shared/domain/request/request-target.ts';
 import type { Enforcer } from '../../enforcer/enforcer.ts';
-import { holdBack } from '../hold-back.ts';
+import { delayRequest } from '../../enforcer/slow-down.ts';
 import { limitHeaders } from '../../responses/headers.ts';
 import type { ResponseHeaders } from '../../responses/headers.ts';
 import { problemOf, problemType } from '../../responses/problem.ts';
@@ -10,37 +10,14 @@ import { receivedRequest } from '../../enforcer/read-request.ts';
 import { passes } from '../../enforcer/verdict.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';
 import { identityHeaders, foldedName } from '../identity-headers.ts';
-import type { Answer } from '../../listeners/rls-listener.ts';
-
-/** A `CheckRequest` as the protobuf loader gives it: what is absent is null. */
-export interface CheckRequest {
-  readonly attributes: {
-    readonly source: {
-      readonly address: { readonly socket_address: { readonly address: string } | null } | null;
-    } | null;
-    readonly request: { readonly http: HttpRequest | null } | null;
-  } | null;
-}
-
-interface HttpRequest {
-  readonly method: string;
-  readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly header_map: { readonly headers: readonly HeaderValue[] } | null;
-}
-
-interface HeaderValue {
-  readonly key: string;
-  readonly value: string;
-  readonly raw_value: Buffer;
-}
+import type { CheckRequest, GrpcResponse, HttpRequest } from './messages.ts';
 
 /**
  * `envoy.service.auth.v3.Authorization/Check`: the client's credentials are verified here, the request is decided about
  * and counted, and Envoy is told which header fields the upstream and the client get. Header fields of the client that
  * name an identity are removed in every spelling.
  */
-export async function authorize(enforcer: Enforcer, { attributes }: CheckRequest): Promise<Answer> {
+export async function authorize(enforcer: Enforcer, { attributes }: CheckRequest): Promise<GrpcResponse> {
   const startedAt = performance.now();
   const http = attributes?.request?.http ?? null;
   if (http === null) return { code: status.INVALID_ARGUMENT, details: 'The call describes no HTTP request' };
@@ -54,7 +31,7 @@ export async function authorize(enforcer: Enforcer, { attributes }: CheckRequest
     hold: false,
     plan: null,
   });
-  await holdBack(enforcer, verdict);
+  await delayRequest(enforcer, verdict);
   const code = passes(verdict) ? 200 : problemOf(verdict).status;
   await enforcer.meter(verdict, {
     status: code,

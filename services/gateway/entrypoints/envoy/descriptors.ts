@@ -2,25 +2,8 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { LimitOverride } from '../../enforcer/limit-override.ts';
 import { problemOfId, problemOfTenantId } from '../../../../shared/domain/identity.ts';
+import type { Descriptor, RateLimitRequest } from './messages.ts';
 import { isMethod } from '../../../../shared/domain/request/request-method.ts';
-
-/** A `RateLimitRequest` as the protobuf loader gives it. Wrapped numbers are null where they are absent. */
-export interface RateLimitRequest {
-  readonly domain: string;
-  readonly descriptors: readonly Descriptor[];
-  readonly hits_addend: number;
-}
-
-export interface Descriptor {
-  readonly entries: readonly { readonly key: string; readonly value: string }[];
-  readonly limit: {
-    readonly requests_per_unit: number;
-    readonly unit: string;
-    readonly unit_multiplier: { readonly value: number } | null;
-  } | null;
-  readonly hits_addend: { readonly value: number } | null;
-  readonly is_negative_hits: boolean;
-}
 
 /** One request to decide about, and the descriptors that describe it. */
 export interface DescribedRequest {

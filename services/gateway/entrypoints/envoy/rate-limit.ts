@@ -7,8 +7,8 @@ import { problemOf, problemType } from '../../responses/problem.ts';
 import { closestLimit, passes } from '../../enforcer/verdict.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';
 import { describedRequests } from './descriptors.ts';
-import type { DescribedRequest, RateLimitRequest } from './descriptors.ts';
-import type { Answer } from '../../listeners/rls-listener.ts';
+import type { DescribedRequest } from './descriptors.ts';
+import type { GrpcResponse, RateLimitRequest } from './messages.ts';
 
 const uint32Max = 0xffff_ffff;
 
@@ -31,7 +31,7 @@ export async function limitRate(
   enforcer: Enforcer,
   call: RateLimitRequest,
   waitMsMax: number,
-): Promise<Answer> {
+): Promise<GrpcResponse> {
   const startedAt = performance.now();
   const requests = describedRequests(call);
   if (typeof requests === 'string') return { code: status.INVALID_ARGUMENT, details: requests };

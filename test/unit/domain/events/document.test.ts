@@ -7,7 +7,7 @@ import {
 } from '../../../../shared/domain/events/bounds.ts';
 import { idLengthMax } from '../../../../shared/domain/identity.ts';
 import { groupsOfTenantMax } from '../../../../services/gateway/ingest/event-groups.ts';
-import { bodyBytesMax } from '../../../../services/gateway/listeners/json-body.ts';
+import { bodyBytesMax } from '../../../../services/gateway/entrypoints/api/api-server.ts';
 
 const figures = new Intl.NumberFormat('en-US');
 const days = (ms: number): string => `${ms / 86_400_000} days`;

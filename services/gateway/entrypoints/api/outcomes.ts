@@ -1,16 +1,15 @@
 import { Type } from 'typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { disconnectSignal } from '../../../shared/runtime/http/disconnect-signal.ts';
-import { eventBounds } from '../../../shared/domain/events/bounds.ts';
-import type { ApiOptions, ApiServer } from '../listeners/api-server.ts';
-import { chargeWork } from '../listeners/api-charging.ts';
-import { callerOf, sendProblem } from '../listeners/caller.ts';
-import { appendShared, shareOf } from '../ingest/ingest-share.ts';
-import { findDecisions } from '../outcomes/find-decisions.ts';
-import { isExpired, outcomeHoursMax, writeOutcomes } from '../outcomes/write-outcomes.ts';
-import type { Outcome, OutcomeStatus } from '../outcomes/write-outcomes.ts';
-import { plainProblem } from '../responses/problem.ts';
-import { refuseRead } from './reading.ts';
+import { disconnectSignal } from '../../../../shared/runtime/http/disconnect-signal.ts';
+import { eventBounds } from '../../../../shared/domain/events/bounds.ts';
+import type { ApiOptions, ApiServer } from './api-server.ts';
+import { chargeWork } from './charging.ts';
+import { callerOf } from './caller.ts';
+import { appendShared, shareOf } from '../../ingest/ingest-share.ts';
+import { findDecisions } from '../../outcomes/find-decisions.ts';
+import { isExpired, outcomeHoursMax, writeOutcomes } from '../../outcomes/write-outcomes.ts';
+import type { Outcome, OutcomeStatus } from '../../outcomes/write-outcomes.ts';
+import { plainProblem, sendProblem, sendReadFailure } from '../../responses/problem.ts';
 
 const closed = { additionalProperties: false };
 const idSchema = Type.String({ maxLength: 64 });
@@ -97,7 +96,11 @@ function registerOne(app: ApiServer, options: ApiOptions): void {
       const [result = 'unknown'] = reported.statuses;
       if (result === 'accepted') return reply.code(202).send({ decision_id: id, status: 'accepted' });
       if (result === 'unavailable') {
-        return refuseRead(reply, reported.failure ?? new Error('the spool takes no events'), 'The decision');
+        return sendReadFailure(
+          reply,
+          reported.failure ?? new Error('the spool takes no events'),
+          'The decision',
+        );
       }
       sendProblem(
         reply,

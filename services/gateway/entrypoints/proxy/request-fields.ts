@@ -1,4 +1,4 @@
-import { foldedName } from './identity-headers.ts';
+import { foldedName } from '../identity-headers.ts';
 
 /**
  * What becomes of a field of the client's request: it is passed on, dropped, or passed on where a trusted proxy sent

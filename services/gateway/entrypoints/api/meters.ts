@@ -1,17 +1,16 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { disconnectSignal } from '../../../shared/runtime/http/disconnect-signal.ts';
+import { disconnectSignal } from '../../../../shared/runtime/http/disconnect-signal.ts';
 import type { FastifyReply } from 'fastify';
-import { meterCsv, queryMeter, rowsMax } from '../../../shared/clickhouse/queries/meters.ts';
-import type { MeterAnswer, MeterQuery } from '../../../shared/clickhouse/queries/meters.ts';
-import { jsonMoney } from '../../../shared/domain/money.ts';
-import type { MeterDefinition } from '../../../shared/domain/meter.ts';
-import type { ApiOptions, ApiServer } from '../listeners/api-server.ts';
-import { sendProblem, tenantOf } from '../listeners/caller.ts';
-import { plainProblem } from '../responses/problem.ts';
+import { meterCsv, queryMeter, rowsMax } from '../../../../shared/clickhouse/queries/meters.ts';
+import type { MeterAnswer, MeterQuery } from '../../../../shared/clickhouse/queries/meters.ts';
+import { jsonMoney } from '../../../../shared/domain/money.ts';
+import type { MeterDefinition } from '../../../../shared/domain/meter.ts';
+import type { ApiOptions, ApiServer } from './api-server.ts';
+import { tenantOf } from './caller.ts';
+import { plainProblem, sendProblem, sendReadFailure } from '../../responses/problem.ts';
 import { meterQueryOf, meterQuerySchema } from './meter-query.ts';
 import type { MeterQueryText } from './meter-query.ts';
-import { refuseRead } from './reading.ts';
 
 const paramsSchema = Type.Object({ name: Type.String({ description: 'Name of the meter.' }) });
 
@@ -104,7 +103,7 @@ export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions
       try {
         answer = await queryMeter(queries.of(tenantId, disconnectSignal(reply)), definition, query);
       } catch (error) {
-        return refuseRead(reply, error, 'The meter');
+        return sendReadFailure(reply, error, 'The meter');
       }
       if (answer.cut) return refuse(reply, 400, tooManyRows);
       return wantsCsv(request.query.format, request.headers.accept)

@@ -1,18 +1,17 @@
 import { Type } from 'typebox';
-import { disconnectSignal } from '../../../shared/runtime/http/disconnect-signal.ts';
-import { decisionById } from '../../../shared/clickhouse/queries/usage.ts';
-import type { UsageEventRow } from '../../../shared/clickhouse/queries/usage.ts';
-import type { Limit } from '../../../shared/domain/limit.ts';
-import type { Policy } from '../../../shared/domain/policy.ts';
-import type { ApiOptions, ApiServer } from '../listeners/api-server.ts';
-import { callerOf, sendProblem } from '../listeners/caller.ts';
-import type { Enforcer } from '../enforcer/enforcer.ts';
-import { plainProblem, problemOf } from '../responses/problem.ts';
-import type { Verdict } from '../enforcer/verdict.ts';
-import { decisionAnswer } from './answer-schemas.ts';
-import { limitViews } from './limit-view.ts';
+import { disconnectSignal } from '../../../../shared/runtime/http/disconnect-signal.ts';
+import { decisionById } from '../../../../shared/clickhouse/queries/usage.ts';
+import type { UsageEventRow } from '../../../../shared/clickhouse/queries/usage.ts';
+import type { Limit } from '../../../../shared/domain/limit.ts';
+import type { Policy } from '../../../../shared/domain/policy.ts';
+import type { ApiOptions, ApiServer } from './api-server.ts';
+import { callerOf } from './caller.ts';
+import type { Enforcer } from '../../enforcer/enforcer.ts';
+import { plainProblem, problemOf, sendProblem, sendReadFailure } from '../../responses/problem.ts';
+import type { Verdict } from '../../enforcer/verdict.ts';
+import { decisionAnswer } from './response-schemas.ts';
+import { limitViews } from './response-schemas.ts';
 import { limitRule } from './limits.ts';
-import { refuseRead } from './reading.ts';
 
 const paramsSchema = Type.Object({ id: Type.String({ maxLength: 64 }) });
 
@@ -49,7 +48,7 @@ export function registerDecisions(app: ApiServer, { enforcer, queries }: ApiOpti
       }
       if (verdict !== null && mine(verdict.identity.tenantId)) return explainVerdict(verdict, event);
       if (event !== null && mine(event.tenant_id)) return explainEvent(enforcer, event);
-      if (failure !== null) return refuseRead(reply, failure, 'The history');
+      if (failure !== null) return sendReadFailure(reply, failure, 'The history');
       sendProblem(
         reply,
         plainProblem(404, 'No decision of yours has this id. A new one can be found within two seconds.'),

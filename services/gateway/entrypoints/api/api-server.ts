@@ -1,14 +1,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
-import type { QueryShares } from '../../../shared/clickhouse/query-shares.ts';
-import type { TimeBounds } from '../../../shared/domain/events/bounds.ts';
-import type { Sessions } from '../../../shared/redis/leases/sessions.ts';
-import type { Enforcer } from '../enforcer/enforcer.ts';
-import type { EventGroups } from '../ingest/event-groups.ts';
-import type { IngestShare } from '../ingest/ingest-share.ts';
-import type { EventLog } from '../metering/meter.ts';
-import type { TransportBounds } from '../transport/bounds.ts';
+import type { QueryShares } from '../../../../shared/clickhouse/query-shares.ts';
+import type { TimeBounds } from '../../../../shared/domain/events/bounds.ts';
+import type { Sessions } from '../../../../shared/redis/leases/sessions.ts';
+import type { Enforcer } from '../../enforcer/enforcer.ts';
+import type { EventGroups } from '../../ingest/event-groups.ts';
+import type { IngestShare } from '../../ingest/ingest-share.ts';
+import type { EventLog } from '../../metering/meter.ts';
+import type { TransportBounds } from '../../transport/bounds.ts';
+
+/** Of a body on the api listener, as sent and as decoded. */
+export const bodyBytesMax = 1_048_576;
 
 /** What the entrypoints of the api listener are registered on: schemas give the types. */
 export type ApiServer = FastifyInstance<

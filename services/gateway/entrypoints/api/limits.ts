@@ -1,10 +1,10 @@
 import { Type } from 'typebox';
-import type { Limit } from '../../../shared/domain/limit.ts';
-import { limitsFor } from '../../../shared/policy/match.ts';
-import type { ApiServer } from '../listeners/api-server.ts';
-import { tenantOf } from '../listeners/caller.ts';
-import type { Enforcer } from '../enforcer/enforcer.ts';
-import { limitsAnswer } from './answer-schemas.ts';
+import type { Limit } from '../../../../shared/domain/limit.ts';
+import { limitsFor } from '../../../../shared/policy/match.ts';
+import type { ApiServer } from './api-server.ts';
+import { tenantOf } from './caller.ts';
+import type { Enforcer } from '../../enforcer/enforcer.ts';
+import { limitsAnswer } from './response-schemas.ts';
 
 const querySchema = Type.Object({ tenant_id: Type.Optional(Type.String()) });
 

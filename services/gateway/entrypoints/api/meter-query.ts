@@ -1,10 +1,10 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import type { MeterQuery } from '../../../shared/clickhouse/queries/meters.ts';
-import { isTimeZone } from '../../../shared/domain/time/calendar.ts';
-import { instantExample, readInstant } from '../../../shared/domain/time/instant.ts';
-import { meterWindows } from '../../../shared/domain/meter.ts';
-import type { MeterDefinition } from '../../../shared/domain/meter.ts';
+import type { MeterQuery } from '../../../../shared/clickhouse/queries/meters.ts';
+import { isTimeZone } from '../../../../shared/domain/time/calendar.ts';
+import { instantExample, readInstant } from '../../../../shared/domain/time/instant.ts';
+import { meterWindows } from '../../../../shared/domain/meter.ts';
+import type { MeterDefinition } from '../../../../shared/domain/meter.ts';
 
 export const meterQuerySchema = Type.Object(
   {

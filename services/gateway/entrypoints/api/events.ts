@@ -1,19 +1,19 @@
 import { Type } from 'typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ApiOptions, ApiServer } from '../listeners/api-server.ts';
-import { chargeWork } from '../listeners/api-charging.ts';
-import { callerOf, sendProblem } from '../listeners/caller.ts';
-import type { Publisher } from '../ingest/accept-event.ts';
-import { acceptedCodings, decodeBody } from '../ingest/content-coding.ts';
-import type { DecodedBody } from '../ingest/content-coding.ts';
-import { eventsOf, plainEventsOf } from '../ingest/http-binding.ts';
-import { appendShared, shareOf } from '../ingest/ingest-share.ts';
-import type { Member, RequestEvents } from '../ingest/http-binding.ts';
-import { judgeEvents, writeEvents } from '../ingest/publish-events.ts';
-import type { EventResult, Judgement } from '../ingest/publish-events.ts';
-import { bodyBytesMax } from '../listeners/json-body.ts';
-import { plainProblem } from '../responses/problem.ts';
-import { eventsBody } from './answer-schemas.ts';
+import type { ApiOptions, ApiServer } from './api-server.ts';
+import { chargeWork } from './charging.ts';
+import { callerOf } from './caller.ts';
+import type { Publisher } from '../../ingest/accept-event.ts';
+import { acceptedCodings, decodeBody } from '../../ingest/content-coding.ts';
+import type { DecodedBody } from '../../ingest/content-coding.ts';
+import { eventsOf, plainEventsOf } from '../../ingest/http-binding.ts';
+import { appendShared, shareOf } from '../../ingest/ingest-share.ts';
+import type { Member, RequestEvents } from '../../ingest/http-binding.ts';
+import { judgeEvents, writeEvents } from '../../ingest/publish-events.ts';
+import type { EventResult, Judgement } from '../../ingest/publish-events.ts';
+import { bodyBytesMax } from './api-server.ts';
+import { plainProblem, sendProblem } from '../../responses/problem.ts';
+import { eventsBody } from './response-schemas.ts';
 
 const resultSchema = Type.Object({
   id: Type.Union([Type.String(), Type.Null()]),

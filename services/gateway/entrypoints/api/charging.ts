@@ -1,16 +1,17 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
-import type { ApiLimits } from '../../../shared/domain/policy.ts';
-import { apiLimitsFor } from '../../../shared/policy/match.ts';
-import { addressPart } from '../../../shared/redis/keys.ts';
+import type { ApiLimits } from '../../../../shared/domain/policy.ts';
+import { apiLimitsFor } from '../../../../shared/policy/match.ts';
+import { addressPart } from '../../../../shared/redis/keys.ts';
 import type { ApiServer } from './api-server.ts';
-import { sendProblem } from './caller.ts';
-import type { Enforcer } from '../enforcer/enforcer.ts';
-import type { Identified } from '../enforcer/identify.ts';
-import { bodyBytesMax } from './json-body.ts';
-import { problemOf } from '../responses/problem.ts';
-import { passes } from '../enforcer/verdict.ts';
-import type { Verdict } from '../enforcer/verdict.ts';
+import type { Enforcer } from '../../enforcer/enforcer.ts';
+import { anonymous } from '../../enforcer/identify.ts';
+import type { Identified } from '../../enforcer/identify.ts';
+import type { Fault } from '../../transport/fault.ts';
+import { bodyBytesMax } from './api-server.ts';
+import { problemOf, sendProblem } from '../../responses/problem.ts';
+import { passes } from '../../enforcer/verdict.ts';
+import type { Verdict } from '../../enforcer/verdict.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -176,4 +177,36 @@ function decideWork(
   });
   const question = { method: '', url: '/', cost: units, peek, hold: false, plan: null };
   return enforcer.decide({ who, ...question, applicable });
+}
+
+/** Answers a request that cannot be served. What is left of it is not read. */
+export async function respondToFault(
+  enforcer: Enforcer,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  fault: Fault,
+): Promise<FastifyReply> {
+  const verdict = await chargeFault(enforcer, request, reply, fault);
+  if (!reply.sent) sendProblem(reply.header('connection', 'close'), problemOf(verdict));
+  return reply;
+}
+
+/** Charges a request that cannot be served to its address; its event is written before the response leaves. */
+export async function chargeFault(
+  enforcer: Enforcer,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  fault: Fault,
+): Promise<Verdict> {
+  const { method, originalUrl: url, headers, socket } = request;
+  const ip = enforcer.addressOf(headers, socket.remoteAddress ?? '');
+  // A request that the router could not read was not asked for its caller.
+  const caller: Identified | null | undefined = request.caller;
+  const who = caller ?? { identity: anonymous(ip), refusal: null };
+  const question = { who, method, url, cost: null, peek: true, hold: false, plan: null };
+  const verdict = await enforcer.decide({ ...question, unreadable: fault });
+  request.verdict = verdict;
+  const { status } = problemOf(verdict);
+  await enforcer.meter(verdict, { status, latencyMs: reply.elapsedTime, entrypoint: 'api' });
+  return verdict;
 }

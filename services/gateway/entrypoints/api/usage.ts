@@ -1,14 +1,14 @@
 import { LRUCache } from 'lru-cache';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { completeThrough, todayTotals } from '../../../shared/clickhouse/queries/usage.ts';
-import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
-import { periodAt } from '../../../shared/domain/time/calendar.ts';
-import { withJsonCost } from '../../../shared/domain/money.ts';
-import { messageOf } from '../../../shared/runtime/errors.ts';
-import type { ApiOptions, ApiServer } from '../listeners/api-server.ts';
-import { tenantOf } from '../listeners/caller.ts';
-import { limitViewSchema, limitViews } from './limit-view.ts';
+import { completeThrough, todayTotals } from '../../../../shared/clickhouse/queries/usage.ts';
+import type { ClickHouseReader } from '../../../../shared/clickhouse/client.ts';
+import { periodAt } from '../../../../shared/domain/time/calendar.ts';
+import { withJsonCost } from '../../../../shared/domain/money.ts';
+import { messageOf } from '../../../../shared/runtime/errors.ts';
+import type { ApiOptions, ApiServer } from './api-server.ts';
+import { tenantOf } from './caller.ts';
+import { limitViewSchema, limitViews } from './response-schemas.ts';
 
 const querySchema = Type.Object({ tenant_id: Type.Optional(Type.String()) });
 

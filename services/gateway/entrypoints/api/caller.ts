@@ -1,15 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { problemOfTenantId } from '../../../shared/domain/identity.ts';
-import type { Identity } from '../../../shared/domain/identity.ts';
-import { badCredential } from '../../../shared/identity/refusal.ts';
-import type { CredentialRefusal } from '../../../shared/identity/refusal.ts';
-import type { Guard } from '../../../shared/runtime/http/access.ts';
-import type { Enforcer } from '../enforcer/enforcer.ts';
-import { retryAfterSeconds } from '../responses/headers.ts';
-import type { Identified } from '../enforcer/identify.ts';
-import { credentialProblem, plainProblem, problemType } from '../responses/problem.ts';
-import type { Problem } from '../responses/problem.ts';
-import type { Verdict } from '../enforcer/verdict.ts';
+import { problemOfTenantId } from '../../../../shared/domain/identity.ts';
+import type { Identity } from '../../../../shared/domain/identity.ts';
+import { badCredential } from '../../../../shared/identity/refusal.ts';
+import type { CredentialRefusal } from '../../../../shared/identity/refusal.ts';
+import type { Guard } from '../../../../shared/runtime/http/access.ts';
+import type { Enforcer } from '../../enforcer/enforcer.ts';
+import { retryAfterSeconds } from '../../responses/headers.ts';
+import type { Identified } from '../../enforcer/identify.ts';
+import { credentialProblem, plainProblem, sendProblem } from '../../responses/problem.ts';
+import type { Problem } from '../../responses/problem.ts';
+import type { Verdict } from '../../enforcer/verdict.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -95,13 +95,4 @@ function problemOfTenant(
   if (asked !== undefined && asked !== tenantId) return plainProblem(403, 'This tenant is not yours.');
   const wrong = problemOfTenantId(tenantId);
   return wrong === null ? null : plainProblem(400, `tenant_id ${wrong}.`);
-}
-
-export function sendProblem(reply: FastifyReply, problem: Problem): void {
-  if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
-  // As bytes: to an object Fastify would add a charset, which this media type does not have and some clients do not expect.
-  void reply
-    .code(problem.status)
-    .type(problemType)
-    .send(Buffer.from(JSON.stringify(problem)));
 }

@@ -3,21 +3,21 @@ import type { Readable, TransformCallback } from 'node:stream';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Pool, errors } from 'undici';
-import { messageOf } from '../../../shared/runtime/errors.ts';
-import { createBoundedLog } from '../metering/bounded-log.ts';
-import type { BoundedLog } from '../metering/bounded-log.ts';
-import type { Enforcer } from '../enforcer/enforcer.ts';
-import { sendFault } from './passage.ts';
-import { tollgate } from './plugin.ts';
-import { plainProblem, problemType } from '../responses/problem.ts';
-import type { TransportBounds } from '../transport/bounds.ts';
-import { allowedMethods } from '../transport/listener.ts';
-import { requestFault } from '../transport/request-fault.ts';
-import type { Fault } from '../transport/fault.ts';
-import { upgradeOf } from '../transport/upgrade.ts';
-import { createUpstreamConnector } from '../transport/upstream-socket.ts';
-import type { Verdict } from '../enforcer/verdict.ts';
-import { createWebSockets } from '../websocket/handshake.ts';
+import { messageOf } from '../../../../shared/runtime/errors.ts';
+import { createBoundedLog } from '../../metering/bounded-log.ts';
+import type { BoundedLog } from '../../metering/bounded-log.ts';
+import type { Enforcer } from '../../enforcer/enforcer.ts';
+import { sendFault } from '../guarded-request.ts';
+import { tollgate } from '../plugin.ts';
+import { plainProblem, problemType } from '../../responses/problem.ts';
+import type { TransportBounds } from '../../transport/bounds.ts';
+import { allowedMethods } from '../../transport/listener.ts';
+import { requestFault } from '../../transport/request-fault.ts';
+import type { Fault } from '../../transport/fault.ts';
+import { upgradeOf } from '../../transport/upgrade.ts';
+import { createUpstreamConnector } from '../../transport/upstream-socket.ts';
+import type { Verdict } from '../../enforcer/verdict.ts';
+import { createWebSockets } from '../../websocket/handshake.ts';
 import { clientHeaders, upstreamHeaders } from './forwarded-headers.ts';
 
 export interface ProxyOptions {
@@ -114,9 +114,9 @@ async function forward(
   reply: FastifyReply,
   { enforcer, bodyBytesMax, failed }: ProxyOptions & { readonly failed: BoundedLog },
 ): Promise<FastifyReply> {
-  const passage = request.tollgate;
+  const guarded = request.tollgate;
   const abort = new AbortController();
-  if (passage !== null) passage.end = () => abort.abort();
+  if (guarded !== null) guarded.end = () => abort.abort();
   const startedAt = performance.now();
   const body = bodyOf(request, bodyBytesMax);
   try {
@@ -128,13 +128,13 @@ async function forward(
       signal: abort.signal,
     });
     enforcer.metrics.upstreamSeconds.observe((performance.now() - startedAt) / 1000);
-    if (passage !== null) passage.own = false;
+    if (guarded !== null) guarded.own = false;
     reply.code(answer.statusCode).headers(clientHeaders(answer.headers));
     if (isEventStream(answer.headers)) reply.raw.once('pipe', () => reply.raw.flushHeaders());
     return await (answer.statusCode === 304 ? sendWithoutBody(reply, answer.body) : reply.send(answer.body));
   } catch (error) {
     if (body instanceof BoundedBody && body.exceeded) return sendFault(reply, tooLarge(bodyBytesMax));
-    if (passage !== null && passage.fault !== null) return sendFault(reply, passage.fault);
+    if (guarded !== null && guarded.fault !== null) return sendFault(reply, guarded.fault);
     if (abort.signal.aborted) return reply;
     failed(() => ({ reason: messageOf(error), path: verdict.path.slice(0, 256) }), 'upstream failed');
     return error instanceof errors.HeadersTimeoutError || error instanceof errors.ConnectTimeoutError
@@ -161,17 +161,17 @@ function answerBrokenOff(
   reply: FastifyReply,
   failed: BoundedLog,
 ): void {
-  const passage = request.tollgate;
-  if (passage === null || passage.own) {
+  const guarded = request.tollgate;
+  if (guarded === null || guarded.own) {
     failed(() => ({ err: error }), `request failed: ${messageOf(error)}`);
     void fail(reply, 500, 'Something went wrong here.');
     return;
   }
-  passage.own = true;
+  guarded.own = true;
   for (const name of Object.keys(reply.getHeaders())) if (name !== 'connection') reply.removeHeader(name);
-  if (!passage.ended)
+  if (!guarded.ended)
     failed(
-      () => ({ reason: messageOf(error), path: passage.verdict?.path.slice(0, 256) }),
+      () => ({ reason: messageOf(error), path: guarded.verdict?.path.slice(0, 256) }),
       'upstream failed',
     );
   void fail(reply, 502, 'The API behind this address broke off its answer.');

@@ -9,7 +9,7 @@ import type { Verdict } from '../enforcer/verdict.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    tollgate: Passage | null;
+    tollgate: GuardedRequest | null;
   }
 }
 
@@ -19,7 +19,7 @@ const settled = Promise.resolve();
 const clientLeft = 499;
 
 /** One request on its way through: decided once, metered once, released once. */
-export class Passage implements Exchange {
+export class GuardedRequest implements Exchange {
   readonly enforcer: Enforcer;
   readonly entrypoint: string;
   readonly reply: FastifyReply;
@@ -94,10 +94,10 @@ export function breakOff(reply: FastifyReply): void {
 
 /** Says that Tollgate answers now, where another answer was expected. */
 export function markOwn({ request }: FastifyReply): void {
-  const passage = request.tollgate ?? null;
-  if (passage === null) return;
-  passage.own = true;
-  passage.answering = true;
+  const guarded = request.tollgate ?? null;
+  if (guarded === null) return;
+  guarded.own = true;
+  guarded.answering = true;
 }
 
 /** Answers a request that cannot be served as it came. What is left of it is not read. */

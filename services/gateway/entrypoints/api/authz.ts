@@ -1,14 +1,13 @@
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
-import type { ApiServer } from '../listeners/api-server.ts';
-import { sendProblem } from '../listeners/caller.ts';
-import type { Enforcer } from '../enforcer/enforcer.ts';
-import { holdBack } from './hold-back.ts';
-import { problemOf } from '../responses/problem.ts';
-import type { Problem } from '../responses/problem.ts';
-import { passes } from '../enforcer/verdict.ts';
-import { noBody } from './answer-schemas.ts';
-import { identityHeaders } from './identity-headers.ts';
+import type { ApiServer } from './api-server.ts';
+import type { Enforcer } from '../../enforcer/enforcer.ts';
+import { delayRequest } from '../../enforcer/slow-down.ts';
+import { problemOf, sendProblem } from '../../responses/problem.ts';
+import type { Problem } from '../../responses/problem.ts';
+import { passes } from '../../enforcer/verdict.ts';
+import { noBody } from './response-schemas.ts';
+import { identityHeaders } from '../identity-headers.ts';
 import { originalRequest, sources } from './original-request.ts';
 
 const querySchema = Type.Object({
@@ -83,7 +82,7 @@ export function registerAuthz(app: ApiServer, enforcer: Enforcer): void {
         plan: null,
       });
       request.verdict = verdict;
-      await holdBack(enforcer, verdict);
+      await delayRequest(enforcer, verdict);
       const problem = passes(verdict) ? null : problemOf(verdict);
       const status = problem?.status ?? 200;
       await enforcer.meter(verdict, {

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { RequestReading } from '../../../shared/domain/request/request-reading.ts';
-import { isUnreadable, readTarget } from '../../../shared/domain/request/request-target.ts';
-import { receivedRequest } from '../enforcer/read-request.ts';
-import type { RawRequest } from '../enforcer/read-request.ts';
+import type { RequestReading } from '../../../../shared/domain/request/request-reading.ts';
+import { isUnreadable, readTarget } from '../../../../shared/domain/request/request-target.ts';
+import { receivedRequest } from '../../enforcer/read-request.ts';
+import type { RawRequest } from '../../enforcer/read-request.ts';
 
 /** The two families of fields in which proxies describe the request they ask about. */
 export const sources = ['original', 'forwarded'] as const;

@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { problemOfId } from '../../../shared/domain/identity.ts';
-import type { SessionKind } from '../../../shared/domain/policy.ts';
-import type { SessionAnswer } from '../../../shared/redis/leases/sessions.ts';
-import type { ApiOptions, ApiServer } from '../listeners/api-server.ts';
-import { problemOfUser, sendProblem, tenantOf } from '../listeners/caller.ts';
-import type { Enforcer } from '../enforcer/enforcer.ts';
-import { plainProblem } from '../responses/problem.ts';
-import { noBody, sessionAnswer } from './answer-schemas.ts';
+import { problemOfId } from '../../../../shared/domain/identity.ts';
+import type { SessionKind } from '../../../../shared/domain/policy.ts';
+import type { SessionAnswer } from '../../../../shared/redis/leases/sessions.ts';
+import type { ApiOptions, ApiServer } from './api-server.ts';
+import { problemOfUser, tenantOf } from './caller.ts';
+import type { Enforcer } from '../../enforcer/enforcer.ts';
+import { plainProblem, sendProblem } from '../../responses/problem.ts';
+import { noBody, sessionAnswer } from './response-schemas.ts';
 
 const options = {
   kind: Type.Optional(
