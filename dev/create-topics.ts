@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { Type } from 'typebox';
 import { ensureTopics } from '../shared/kafka/ensure-topics.ts';
-import { kafkaVariables, readKafkaSecurity } from '../shared/kafka/kafkajs/kafka-config.ts';
+import { kafkaVariables, readKafkaSecurity } from '../shared/kafka/kafka-config.ts';
 import { createKafka } from '../shared/kafka/kafkajs/kafka.ts';
 import { topicsWith } from '../shared/kafka/topics.ts';
 import { readConfig } from '../shared/runtime/config.ts';

@@ -4,15 +4,15 @@ import type { TimeBounds } from '../../shared/domain/events/bounds.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Announcer, TouchedTenant } from './announce.ts';
-import { decode } from './decode.ts';
-import type { StoredCorrection } from './decode.ts';
-import type { EventStore, RefusedEvent } from './event-store.ts';
+import { decode } from './events/decode.ts';
+import type { StoredCorrection } from './events/decode.ts';
+import type { EventStore, RefusedEvent } from './events/event-store.ts';
 import type { AggregatorMetrics } from './metrics.ts';
-import type { Progress } from './progress.ts';
-import { resolve } from './resolve.ts';
-import type { Burial } from './resolve.ts';
-import type { StoredEvent } from './stored-event.ts';
-import { touchedBy } from './touched-cells.ts';
+import type { Progress } from './progress/progress.ts';
+import { resolve } from './events/resolve.ts';
+import type { Burial } from './events/resolve.ts';
+import type { StoredEvent } from './events/stored-event.ts';
+import { touchedBy } from './events/touched-cells.ts';
 
 export interface AggregatorOptions {
   readonly store: EventStore;

@@ -4,7 +4,7 @@ import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Amount } from '../../shared/domain/amount.ts';
 import { dateAt, periodAt } from '../../shared/domain/time/calendar.ts';
 import { jsonMoney } from '../../shared/domain/money.ts';
-import type { PeriodTotals, TenantTotals } from '../../shared/domain/totals.ts';
+import type { PeriodTotals, TenantTotals } from '../../shared/domain/topics/totals.ts';
 import type { DeadLetterWriter } from '../../shared/kafka/dead-letters/writer.ts';
 import type { Producer } from '../../shared/kafka/producer/producer.ts';
 import { sendInPieces } from '../../shared/kafka/producer/send-in-pieces.ts';

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
-import type { StoredEvent } from './stored-event.ts';
+import type { StoredEvent } from './events/stored-event.ts';
 
 export type Step = 'decode' | 'resolve' | 'insert' | 'bury' | 'derive' | 'announce';
 

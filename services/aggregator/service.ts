@@ -14,10 +14,10 @@ import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { createAggregator } from './aggregator.ts';
 import type { BuriedMessage } from './aggregator.ts';
 import { createAnnouncer } from './announce.ts';
-import { createEventStore } from './event-store.ts';
+import { createEventStore } from './events/event-store.ts';
 import { aggregatorMetrics } from './metrics.ts';
-import { createProgress } from './progress.ts';
-import { reportProgress } from './report-progress.ts';
+import { createProgress } from './progress/progress.ts';
+import { reportProgress } from './progress/report-progress.ts';
 import { storeTenantRecords } from './tenant-records.ts';
 
 export interface ServiceOptions {

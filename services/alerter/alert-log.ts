@@ -1,4 +1,4 @@
-import type { AlertEvent } from '../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../shared/domain/topics/alert.ts';
 import { followTopic } from '../../shared/kafka/tables/follow-topic.ts';
 import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import type { Producer } from '../../shared/kafka/producer/producer.ts';

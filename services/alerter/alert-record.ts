@@ -1,6 +1,6 @@
 import { Ajv } from 'ajv';
 import { Type } from 'typebox';
-import type { AlertEvent } from '../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../shared/domain/topics/alert.ts';
 import { idLengthMax } from '../../shared/domain/identity.ts';
 import { readInstant } from '../../shared/domain/time/instant.ts';
 

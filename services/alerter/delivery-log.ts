@@ -1,5 +1,5 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import type { AlertEvent } from '../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../shared/domain/topics/alert.ts';
 import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import { alertIdOf } from './alert-id.ts';

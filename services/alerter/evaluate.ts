@@ -1,5 +1,5 @@
 import type { PeriodSpan } from '../../shared/domain/time/calendar.ts';
-import type { AlertEvent, AlertKind } from '../../shared/domain/alert.ts';
+import type { AlertEvent, AlertKind } from '../../shared/domain/topics/alert.ts';
 import type { Limit } from '../../shared/domain/limit.ts';
 import { alertIdOf } from './alert-id.ts';
 import type { Growth } from './pace.ts';

@@ -1,8 +1,8 @@
 import { Gauge } from 'prom-client';
 import { v7 } from 'uuid';
-import type { AlertEvent } from '../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../shared/domain/topics/alert.ts';
 import { heartbeatTenant } from '../../shared/domain/identity.ts';
-import type { TenantTotals } from '../../shared/domain/totals.ts';
+import type { TenantTotals } from '../../shared/domain/topics/totals.ts';
 import type { UsageCloudEvent } from '../../shared/domain/usage-event.ts';
 import type { Producer } from '../../shared/kafka/producer/producer.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';

@@ -1,4 +1,4 @@
-import type { AlertEvent } from '../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../shared/domain/topics/alert.ts';
 import { isExceeded, nothingToldOf, withEvent } from './sent-alerts.ts';
 import type { Told } from './sent-alerts.ts';
 

@@ -1,5 +1,5 @@
 import { periodAt } from '../../shared/domain/time/calendar.ts';
-import type { AlertEvent } from '../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../shared/domain/topics/alert.ts';
 import { alertIdOf } from './alert-id.ts';
 import type { Growth } from './pace.ts';
 

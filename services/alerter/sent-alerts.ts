@@ -1,4 +1,4 @@
-import type { AlertEvent } from '../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../shared/domain/topics/alert.ts';
 
 /** A threshold that the tenant was told of, by itself or by a higher one. */
 export interface Telling {

@@ -1,4 +1,4 @@
-import type { AlertEvent } from '../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../shared/domain/topics/alert.ts';
 import type { Producer } from '../../shared/kafka/producer/producer.ts';
 
 export interface TestMessages {

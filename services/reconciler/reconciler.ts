@@ -1,7 +1,7 @@
 import { Counter } from 'prom-client';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
-import type { TenantTotals } from '../../shared/domain/totals.ts';
+import type { TenantTotals } from '../../shared/domain/topics/totals.ts';
 import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
 import { runConsumer } from '../../shared/kafka/consumer/consumer.ts';
 import { createDeadLetterWriter } from '../../shared/kafka/dead-letters/writer.ts';

@@ -8,7 +8,7 @@ import {
   uuidTimeMs,
 } from '../clickhouse/queries/event-identity.ts';
 import type { IdentityKey } from '../clickhouse/queries/stored-identities.ts';
-import { eventOf } from '../kafka/cloud-event.ts';
+import { eventOf } from '../domain/topics/cloud-event.ts';
 import type { ConsumedMessage } from '../kafka/message.ts';
 
 /** A record of the usage topic as far as the audit needs it; null where the event cannot be read that far. */

@@ -3,7 +3,7 @@ import { missingBetween, storedNumbers, withoutNumbers } from '../clickhouse/que
 import type { MissingRange, SeriesNumbers } from '../clickhouse/queries/number-gaps.ts';
 import { readSpoolRun } from '../domain/spool-run.ts';
 import type { SpoolRun } from '../domain/spool-run.ts';
-import type { OffsetRange } from '../kafka/offsets/read-range.ts';
+import type { OffsetRange } from '../kafka/kafkajs/read-range.ts';
 import type { SpoolNumber } from './log-record.ts';
 import type { Recreations } from './recreations.ts';
 

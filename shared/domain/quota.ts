@@ -2,7 +2,7 @@ import { dateAt, zoneNamed } from './time/calendar.ts';
 import type { PeriodSpan } from './time/calendar.ts';
 import type { CalendarPeriod, Limit } from './limit.ts';
 import type { TenantRecord } from './tenant.ts';
-import type { TenantTotals } from './totals.ts';
+import type { TenantTotals } from './topics/totals.ts';
 
 /** A calendar quota, told apart from the other kinds of limit by its period. */
 export type Quota = Limit & { readonly type: 'quota'; readonly period: CalendarPeriod };

@@ -1,6 +1,6 @@
 import type { Admin } from 'kafkajs';
 import { TollgateError } from '../runtime/errors.ts';
-import { createAdminLine } from './kafkajs/admin-line.ts';
+import { createAdminLine } from './kafkajs/admin-queue.ts';
 import { pause } from './kafkajs/deadline.ts';
 import type { Kafka } from './kafkajs/kafka.ts';
 import type { Topics } from './topics.ts';

@@ -1,7 +1,7 @@
 import { Ajv } from 'ajv';
 import { Type } from 'typebox';
 import { readInstant } from '../domain/time/instant.ts';
-import type { TenantTotals } from '../domain/totals.ts';
+import type { TenantTotals } from '../domain/topics/totals.ts';
 import type { ConsumedMessage } from './message.ts';
 
 const count = Type.Number({ minimum: 0 });

@@ -4,7 +4,7 @@ import type { Policy } from '../domain/policy.ts';
 import { consumedIn, zoneOf } from '../domain/quota.ts';
 import type { Quota } from '../domain/quota.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
-import type { TenantTotals } from '../domain/totals.ts';
+import type { TenantTotals } from '../domain/topics/totals.ts';
 import { anonymousTenant } from '../domain/usage-event.ts';
 import { quotasFor } from './quotas.ts';
 

@@ -1,6 +1,6 @@
 import { Ajv } from 'ajv';
 import { Type } from 'typebox';
-import type { AlertEvent } from '../../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { alertFormats, alertSchema } from '../alert-record.ts';
 

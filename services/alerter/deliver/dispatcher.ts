@@ -1,4 +1,4 @@
-import type { AlertEvent } from '../../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import type { RejectedMessage } from '../../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';

@@ -1,5 +1,5 @@
 import { createTransport } from 'nodemailer';
-import type { AlertEvent } from '../../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { AttemptOutcome } from './delivery.ts';
 import type { Target } from './targets.ts';

@@ -1,4 +1,4 @@
-import type { AlertEvent } from '../../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import type { AttemptOutcome } from './delivery.ts';
 import type { Post } from './post.ts';
 import type { Target } from './targets.ts';

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { AlertEvent } from '../../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import type { NotificationSettings } from '../../../shared/domain/tenant.ts';
 import type { Channel } from './delivery.ts';
 

@@ -1,4 +1,4 @@
-import type { AlertEvent } from '../../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 
 /** What a person reads, in every channel. */
 export interface Wording {

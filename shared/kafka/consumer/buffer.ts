@@ -1,4 +1,4 @@
-import type { Fetched, TopicPartitionOffset } from './session.ts';
+import type { Fetched, TopicPartitionOffset } from '../kafkajs/session/session.ts';
 import { pause } from '../kafkajs/deadline.ts';
 import type { UnreadableEntry } from '../kafkajs/decoding/log-entry.ts';
 import type { ConsumedMessage } from '../message.ts';

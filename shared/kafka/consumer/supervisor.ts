@@ -1,8 +1,13 @@
 import type { Counter } from 'prom-client';
 import type { Logger } from '../../runtime/logger.ts';
 import { createOutageLog } from '../../runtime/outage-log.ts';
-import { startSession } from './session.ts';
-import type { ConsumerSession, SessionHandlers, SessionOptions, TopicPartitionOffset } from './session.ts';
+import { startSession } from '../kafkajs/session/session.ts';
+import type {
+  ConsumerSession,
+  SessionHandlers,
+  SessionOptions,
+  TopicPartitionOffset,
+} from '../kafkajs/session/session.ts';
 import { backoffMs, pause } from '../kafkajs/deadline.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 

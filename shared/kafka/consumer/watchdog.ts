@@ -1,6 +1,6 @@
 import type { Admin } from 'kafkajs';
 import { TollgateError, messageOf } from '../../runtime/errors.ts';
-import { createAdminLine } from '../kafkajs/admin-line.ts';
+import { createAdminLine } from '../kafkajs/admin-queue.ts';
 import type { Lag } from './consumer.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 

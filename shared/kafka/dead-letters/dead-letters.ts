@@ -4,7 +4,7 @@ import type { DeadLetter } from './dead-letter.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import type { ConsumedMessage } from '../message.ts';
 import type { Producer } from '../producer/producer.ts';
-import { readRange } from '../offsets/read-range.ts';
+import { readRange } from '../kafkajs/read-range.ts';
 import { takesReplays } from '../topics.ts';
 import { readTopicEnds } from '../offsets/topic-ends.ts';
 

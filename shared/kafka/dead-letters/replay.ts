@@ -4,7 +4,7 @@ import { filed } from './dead-letters.ts';
 import type { FiledDeadLetter } from './dead-letters.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import type { Producer } from '../producer/producer.ts';
-import { readRange } from '../offsets/read-range.ts';
+import { readRange } from '../kafkajs/read-range.ts';
 import { sendInPieces } from '../producer/send-in-pieces.ts';
 import { takesReplays } from '../topics.ts';
 import { readTopicEnds } from '../offsets/topic-ends.ts';

@@ -7,11 +7,11 @@ import { systemClock } from '../../runtime/time/clock.ts';
 import type { Clock } from '../../runtime/time/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { decodeFetches } from './fetch-decoding.ts';
-import type { KafkaSecurity } from './kafka-config.ts';
+import type { KafkaSecurity } from '../kafka-config.ts';
 import { bridgeLogs } from './log-bridge.ts';
-import { askForLogEnds } from './log-end-request.ts';
-import { hastenProduce, stampProducedBy } from './produce-encoding.ts';
-import { quietRequestQueue } from './request-queue.ts';
+import { askForLogEnds } from './patches/log-end-request.ts';
+import { hastenProduce, stampProducedBy } from './patches/produce-encoding.ts';
+import { quietRequestQueue } from './patches/request-queue.ts';
 
 export interface KafkaOptions {
   /** `host:port`, several separated by commas or as a list. */

@@ -1,8 +1,8 @@
-import { createAdminLine } from '../kafkajs/admin-line.ts';
+import { createAdminLine } from '../kafkajs/admin-queue.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { createLogEnds } from './log-ends.ts';
-import { readRange } from './read-range.ts';
-import type { OffsetRange } from './read-range.ts';
+import { readRange } from '../kafkajs/read-range.ts';
+import type { OffsetRange } from '../kafkajs/read-range.ts';
 import { readTopicEnds } from './topic-ends.ts';
 
 /** What one partition took and the group committed, of the topic as it is now. */

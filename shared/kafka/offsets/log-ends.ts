@@ -1,5 +1,5 @@
 import type { Admin } from 'kafkajs';
-import { createAdminLine } from '../kafkajs/admin-line.ts';
+import { createAdminLine } from '../kafkajs/admin-queue.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 
 /** How long one partition is, and how far a group has read it. */

@@ -1,4 +1,4 @@
-import { createAdminLine } from '../kafkajs/admin-line.ts';
+import { createAdminLine } from '../kafkajs/admin-queue.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 
 export interface TopicEnd {

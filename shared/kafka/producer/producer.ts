@@ -3,8 +3,8 @@ import { TollgateError, messageOf } from '../../runtime/errors.ts';
 import { backoffMs, pause } from '../kafkajs/deadline.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { producerMetrics } from '../metrics.ts';
-import { createProducerLine } from './producer-line.ts';
-import type { OutgoingMessage } from './producer-line.ts';
+import { createProducerLine } from '../kafkajs/idempotent-producer.ts';
+import type { OutgoingMessage } from '../kafkajs/idempotent-producer.ts';
 
 export interface ProducerRecord {
   /** Chooses the partition as the Java client does; null spreads records evenly. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Registry } from 'prom-client';
 import { TollgateError } from '../../runtime/errors.ts';
-import type { Fetched } from '../consumer/session.ts';
+import type { Fetched } from '../kafkajs/session/session.ts';
 import { superviseConsumer } from '../consumer/supervisor.ts';
 import { pause } from '../kafkajs/deadline.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';

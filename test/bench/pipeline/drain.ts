@@ -1,4 +1,4 @@
-import { decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
+import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { runAggregator } from '../../../services/aggregator/service.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';

@@ -12,7 +12,7 @@ import { createLifecycle } from '../../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
-import { decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
+import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { runAggregator } from '../../../services/aggregator/service.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 

@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
 import { moneyOf } from '../../../shared/domain/money.ts';
-import type { TenantTotals } from '../../../shared/domain/totals.ts';
+import type { TenantTotals } from '../../../shared/domain/topics/totals.ts';
 import { listDeadLetters, replayDeadLetter } from '../../../shared/kafka/dead-letters/dead-letters.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import { readTable } from '../../../shared/kafka/tables/table.ts';

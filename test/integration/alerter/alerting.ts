@@ -4,7 +4,7 @@ import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
 import type { NotificationSettings, TenantRecord } from '../../../shared/domain/tenant.ts';
-import type { PeriodTotals, TenantTotals } from '../../../shared/domain/totals.ts';
+import type { PeriodTotals, TenantTotals } from '../../../shared/domain/topics/totals.ts';
 import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
 import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';

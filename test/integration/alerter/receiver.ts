@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Webhook } from 'standardwebhooks';
-import type { AlertEvent } from '../../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 
 export interface Received {
   readonly path: string;

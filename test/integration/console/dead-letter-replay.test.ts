@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { deadLetterRecord } from '../../../shared/kafka/dead-letters/dead-letter.ts';
 import type { NewDeadLetter } from '../../../shared/kafka/dead-letters/dead-letter.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
-import { readRange } from '../../../shared/kafka/offsets/read-range.ts';
+import { readRange } from '../../../shared/kafka/kafkajs/read-range.ts';
 import { readTopicEnds } from '../../../shared/kafka/offsets/topic-ends.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { createFixture } from './fixture.ts';

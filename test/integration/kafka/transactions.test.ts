@@ -3,7 +3,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { createLogEnds } from '../../../shared/kafka/offsets/log-ends.ts';
-import { readRange } from '../../../shared/kafka/offsets/read-range.ts';
+import { readRange } from '../../../shared/kafka/kafkajs/read-range.ts';
 import { readTopicEnds } from '../../../shared/kafka/offsets/topic-ends.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { committedSum, newConsumer, newProducer, newTopics } from './connection.ts';

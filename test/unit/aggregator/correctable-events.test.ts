@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { decode, decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
-import { resolve } from '../../../services/aggregator/resolve.ts';
-import type { DecodedRecord } from '../../../services/aggregator/resolve.ts';
+import { decode, decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
+import { resolve } from '../../../services/aggregator/events/resolve.ts';
+import type { DecodedRecord } from '../../../services/aggregator/events/resolve.ts';
 import { amendEventType } from '../../../shared/domain/correction.ts';
 import { meterEvent, requestEvent } from '../../integration/aggregator/events.ts';
 import { createStoreModel } from './model.ts';

@@ -1,8 +1,8 @@
 // Goal: what can be read is read exactly, what cannot is a dead letter with a reason; nothing ever throws.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decode, decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
-import type { Decoded } from '../../../services/aggregator/decode.ts';
+import { decode, decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
+import type { Decoded } from '../../../services/aggregator/events/decode.ts';
 import { meterEvent, requestEvent } from '../../integration/aggregator/events.ts';
 
 const nowMs = Date.UTC(2026, 10, 21, 12);

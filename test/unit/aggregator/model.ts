@@ -1,9 +1,9 @@
 import { createAggregator } from '../../../services/aggregator/aggregator.ts';
 import type { BuriedMessage } from '../../../services/aggregator/aggregator.ts';
-import { decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
-import type { EventStore, Sighting } from '../../../services/aggregator/event-store.ts';
+import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
+import type { EventStore, Sighting } from '../../../services/aggregator/events/event-store.ts';
 import { aggregatorMetrics } from '../../../services/aggregator/metrics.ts';
-import type { StoredEvent } from '../../../services/aggregator/stored-event.ts';
+import type { StoredEvent } from '../../../services/aggregator/events/stored-event.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { Registry } from 'prom-client';
 

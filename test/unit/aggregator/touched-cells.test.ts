@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { createAggregator } from '../../../services/aggregator/aggregator.ts';
-import { decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
+import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { aggregatorMetrics } from '../../../services/aggregator/metrics.ts';
 import type { TouchedCells } from '../../../shared/clickhouse/derive.ts';
 

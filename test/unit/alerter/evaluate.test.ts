@@ -4,7 +4,7 @@ import { evaluateQuota, exhaustionOf, recovered } from '../../../services/alerte
 import type { QuotaUsage } from '../../../services/alerter/evaluate.ts';
 import { createAlertHistory } from '../../../services/alerter/history.ts';
 import type { AlertHistory } from '../../../services/alerter/history.ts';
-import type { AlertEvent } from '../../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { evaluateQuota } from '../../../services/alerter/evaluate.ts';
 import { createAlertHistory } from '../../../services/alerter/history.ts';
 import type { AlertHistory } from '../../../services/alerter/history.ts';
-import type { AlertEvent } from '../../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 
 const startMs = Date.parse('2026-03-02T00:00:00Z');

@@ -1,7 +1,7 @@
 // Goal: a text becomes a time by one rule, RFC 3339 and the calendar, wherever it enters.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decode, decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
+import { decode, decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { block } from '../../../services/console/tenants/block.ts';
 import { addBoost } from '../../../services/console/tenants/boosts.ts';
 import { meterQueryOf } from '../../../services/gateway/entrypoints/api/meter-query.ts';

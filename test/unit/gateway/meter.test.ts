@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Registry } from 'prom-client';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { decode, decodeBoundsDefault } from '../../../services/aggregator/decode.ts';
+import { decode, decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { createMeter, createRefundMeter } from '../../../services/gateway/metering/meter.ts';
 import { createGatewayMetrics } from '../../../services/gateway/metrics.ts';
 import type { Verdict } from '../../../services/gateway/enforcer/verdict.ts';

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Type } from 'typebox';
 import { afterAll, expect, test } from 'vitest';
-import { kafkaVariables, readKafkaSecurity } from '../../../shared/kafka/kafkajs/kafka-config.ts';
-import type { KafkaSecurity } from '../../../shared/kafka/kafkajs/kafka-config.ts';
+import { kafkaVariables, readKafkaSecurity } from '../../../shared/kafka/kafka-config.ts';
+import type { KafkaSecurity } from '../../../shared/kafka/kafka-config.ts';
 import { readConfig } from '../../../shared/runtime/config.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tollgate-pem-'));

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { LinearlyGrouped } from '../../../shared/kafka/kafkajs/linear-grouping.ts';
+import { LinearlyGrouped } from '../../../shared/kafka/kafkajs/patches/linear-grouping.ts';
 
 interface Message {
   readonly key: string;

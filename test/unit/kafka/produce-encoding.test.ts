@@ -2,9 +2,9 @@ import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { crc32c } from '../../../shared/kafka/kafkajs/crc32c.ts';
-import { hastenProduce } from '../../../shared/kafka/kafkajs/produce-encoding.ts';
-import type { Described } from '../../../shared/kafka/kafkajs/produce-encoding.ts';
-import type { ProduceRequest } from '../../../shared/kafka/kafkajs/produce-request.ts';
+import { hastenProduce } from '../../../shared/kafka/kafkajs/patches/produce-encoding.ts';
+import type { Described } from '../../../shared/kafka/kafkajs/patches/produce-encoding.ts';
+import type { ProduceRequest } from '../../../shared/kafka/kafkajs/patches/produce-request.ts';
 
 type Describe = (request: ProduceRequest) => Described & { readonly apiVersion: number };
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { dropAborted } from '../../../shared/kafka/kafkajs/decoding/drop-aborted.ts';
 import { gap } from '../../../shared/kafka/kafkajs/decoding/log-entry.ts';
 import type { LogEntry } from '../../../shared/kafka/kafkajs/decoding/log-entry.ts';
-import { createTransactionHold } from '../../../shared/kafka/consumer/transactions.ts';
+import { createTransactionHold } from '../../../shared/kafka/kafkajs/session/transactions.ts';
 
 function record(offset: number, transaction: bigint | null = null, key: Buffer | null = null): LogEntry {
   return {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import type { TenantTotals } from '../../../shared/domain/totals.ts';
+import type { TenantTotals } from '../../../shared/domain/topics/totals.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
 import { readingsOf } from '../../../shared/policy/quota-readings.ts';
 

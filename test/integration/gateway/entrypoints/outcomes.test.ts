@@ -1,8 +1,8 @@
 // Goal: an application that answers checked requests itself reports what became of them, for its own decisions only.
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createEventStore } from '../../../../services/aggregator/event-store.ts';
-import { decode, decodeBoundsDefault } from '../../../../services/aggregator/decode.ts';
+import { createEventStore } from '../../../../services/aggregator/events/event-store.ts';
+import { decode, decodeBoundsDefault } from '../../../../services/aggregator/events/decode.ts';
 import { createClickHouse } from '../../../../shared/clickhouse/client.ts';
 import type { ClickHouse, ClickHouseReader } from '../../../../shared/clickhouse/client.ts';
 import { requestsByIds } from '../../../../shared/clickhouse/queries/requests-by-ids.ts';

@@ -1,4 +1,4 @@
-import type { AlertEvent } from '../../../../shared/domain/alert.ts';
+import type { AlertEvent } from '../../../../shared/domain/topics/alert.ts';
 
 /** An alert as it might stand on the topic. */
 export function alertOf(tenantId: string, changes: Partial<AlertEvent> = {}): AlertEvent {

@@ -4,7 +4,7 @@ import { postSlack } from '../../../../services/alerter/deliver/slack.ts';
 import { targetsOf } from '../../../../services/alerter/deliver/targets.ts';
 import { postWebhook } from '../../../../services/alerter/deliver/webhook.ts';
 import { wordingOf } from '../../../../services/alerter/deliver/wording.ts';
-import type { AlertKind } from '../../../../shared/domain/alert.ts';
+import type { AlertKind } from '../../../../shared/domain/topics/alert.ts';
 import { alertOf } from './alert-of.ts';
 
 const clock = { now: () => 1_000 };

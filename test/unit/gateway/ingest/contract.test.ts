@@ -3,8 +3,8 @@
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { decode } from '../../../../services/aggregator/decode.ts';
-import { storedEventColumns } from '../../../../services/aggregator/stored-event.ts';
+import { decode } from '../../../../services/aggregator/events/decode.ts';
+import { storedEventColumns } from '../../../../services/aggregator/events/stored-event.ts';
 import { eventsOf } from '../../../../services/gateway/ingest/http-binding.ts';
 import { createEventGroups } from '../../../../services/gateway/ingest/event-groups.ts';
 import { judgeEvents, writeEvents } from '../../../../services/gateway/ingest/publish-events.ts';

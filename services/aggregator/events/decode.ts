@@ -2,15 +2,15 @@ import {
   foreignIdentity,
   foreignKey,
   requestIdentity,
-} from '../../shared/clickhouse/queries/event-identity.ts';
-import { rawRetentionDaysDefault } from '../../shared/clickhouse/migrate.ts';
-import { voidEventType } from '../../shared/domain/correction.ts';
-import { eventBounds, storedTimeBounds } from '../../shared/domain/events/bounds.ts';
-import type { TimeBounds } from '../../shared/domain/events/bounds.ts';
-import type { CorrectionFields } from '../../shared/domain/events/correction-fields.ts';
-import { readEvent } from '../../shared/domain/events/read-event.ts';
-import { eventOf } from '../../shared/kafka/cloud-event.ts';
-import type { EventRecord } from '../../shared/kafka/cloud-event.ts';
+} from '../../../shared/clickhouse/queries/event-identity.ts';
+import { rawRetentionDaysDefault } from '../../../shared/clickhouse/migrate.ts';
+import { voidEventType } from '../../../shared/domain/correction.ts';
+import { eventBounds, storedTimeBounds } from '../../../shared/domain/events/bounds.ts';
+import type { TimeBounds } from '../../../shared/domain/events/bounds.ts';
+import type { CorrectionFields } from '../../../shared/domain/events/correction-fields.ts';
+import { readEvent } from '../../../shared/domain/events/read-event.ts';
+import { eventOf } from '../../../shared/domain/topics/cloud-event.ts';
+import type { EventRecord } from '../../../shared/domain/topics/cloud-event.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 /** One record of the usage topic, as read. */

@@ -1,8 +1,8 @@
 import type { Message, Producer as KafkaJsProducer } from 'kafkajs';
 import { within, withinOr } from '../../runtime/within.ts';
-import type { Kafka, KafkaConnection } from '../kafkajs/kafka.ts';
-import { LinearlyGrouped } from '../kafkajs/linear-grouping.ts';
-import { partitionOf } from './partition.ts';
+import type { Kafka, KafkaConnection } from './kafka.ts';
+import { LinearlyGrouped } from './patches/linear-grouping.ts';
+import { partitionOf } from '../producer/partition.ts';
 
 /** A record on its way. Its partition is chosen at the first attempt and stays. */
 export interface OutgoingMessage {

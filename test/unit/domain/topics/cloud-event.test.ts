@@ -1,6 +1,6 @@
 // Goal: the Kafka protocol binding of CloudEvents, as other people's producers write it.
 import { describe, expect, test } from 'vitest';
-import { eventOf } from '../../../shared/kafka/cloud-event.ts';
+import { eventOf } from '../../../../shared/domain/topics/cloud-event.ts';
 
 const timestampMs = Date.UTC(2026, 10, 21, 12);
 const attributes = {

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Batch } from 'kafkajs';
 import { within, withinOr } from '../../runtime/within.ts';
-import type { LogEntry } from '../kafkajs/decoding/log-entry.ts';
-import type { Kafka } from '../kafkajs/kafka.ts';
+import type { LogEntry } from './decoding/log-entry.ts';
+import type { Kafka } from './kafka.ts';
 import { consumedMessage } from '../message.ts';
 import type { ConsumedMessage } from '../message.ts';
 

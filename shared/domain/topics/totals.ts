@@ -1,4 +1,4 @@
-import type { Amount } from './amount.ts';
+import type { Amount } from '../amount.ts';
 
 /** Totals of one tenant in one period, as ClickHouse has them. `units` of allowed and shadow_limited requests consume quotas. */
 export interface PeriodTotals {

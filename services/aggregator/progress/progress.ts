@@ -1,5 +1,5 @@
-import type { LogEnd } from '../../shared/kafka/offsets/log-ends.ts';
-import type { Clock } from '../../shared/runtime/time/clock.ts';
+import type { LogEnd } from '../../../shared/kafka/offsets/log-ends.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
 /** Up to when one partition is known to be in ClickHouse. */
 export interface PartitionProgress {

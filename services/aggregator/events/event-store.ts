@@ -1,10 +1,10 @@
-import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import { deriveTotals } from '../../shared/clickhouse/derive.ts';
-import { withMoney } from '../../shared/clickhouse/queries/money-rows.ts';
-import type { MoneyAsText } from '../../shared/clickhouse/queries/money-rows.ts';
-import type { TouchedCells } from '../../shared/clickhouse/derive.ts';
-import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
-import type { Clock } from '../../shared/runtime/time/clock.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { deriveTotals } from '../../../shared/clickhouse/derive.ts';
+import { withMoney } from '../../../shared/clickhouse/queries/money-rows.ts';
+import type { MoneyAsText } from '../../../shared/clickhouse/queries/money-rows.ts';
+import type { TouchedCells } from '../../../shared/clickhouse/derive.ts';
+import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { StoredCorrection } from './decode.ts';
 import { storedEventColumns } from './stored-event.ts';
 import type { StoredEvent } from './stored-event.ts';

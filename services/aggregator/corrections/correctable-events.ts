@@ -3,11 +3,11 @@ import {
   foreignKey,
   requestIdentity,
   uuidTimeMs,
-} from '../../shared/clickhouse/queries/event-identity.ts';
-import { readInstant } from '../../shared/domain/time/instant.ts';
-import type { Correction } from './decode.ts';
-import type { EventStore, WantedEvent } from './event-store.ts';
-import type { StoredEvent } from './stored-event.ts';
+} from '../../../shared/clickhouse/queries/event-identity.ts';
+import { readInstant } from '../../../shared/domain/time/instant.ts';
+import type { Correction } from '../events/decode.ts';
+import type { EventStore, WantedEvent } from '../events/event-store.ts';
+import type { StoredEvent } from '../events/stored-event.ts';
 
 /** The events that corrections of a block name, as they stand while the block is gone through. */
 export interface CorrectableEvents {

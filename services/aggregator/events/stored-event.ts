@@ -1,6 +1,6 @@
-import type { StoredIdentity } from '../../shared/clickhouse/queries/event-identity.ts';
-import type { UsageFields } from '../../shared/domain/events/read-event.ts';
-import type { NativeColumn } from '../../shared/clickhouse/native.ts';
+import type { StoredIdentity } from '../../../shared/clickhouse/queries/event-identity.ts';
+import type { UsageFields } from '../../../shared/domain/events/read-event.ts';
+import type { NativeColumn } from '../../../shared/clickhouse/native.ts';
 
 /** One row of `stored_events`. */
 export interface StoredEvent extends StoredIdentity, UsageFields {

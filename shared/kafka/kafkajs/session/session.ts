@@ -1,12 +1,12 @@
 import type { EachBatchPayload, Offsets } from 'kafkajs';
-import { TollgateError } from '../../runtime/errors.ts';
-import { observe, watchPulse } from './pulse.ts';
-import { within, withinOr } from '../../runtime/within.ts';
-import type { LogEntry, UnreadableEntry } from '../kafkajs/decoding/log-entry.ts';
-import type { Kafka } from '../kafkajs/kafka.ts';
+import { TollgateError } from '../../../runtime/errors.ts';
+import { observe, watchPulse } from './heartbeat.ts';
+import { within, withinOr } from '../../../runtime/within.ts';
+import type { LogEntry, UnreadableEntry } from '../decoding/log-entry.ts';
+import type { Kafka } from '../kafka.ts';
 import { fetchedOffsetOf, watchGenerations } from './generations.ts';
-import { consumedMessage } from '../message.ts';
-import type { ConsumedMessage } from '../message.ts';
+import { consumedMessage } from '../../message.ts';
+import type { ConsumedMessage } from '../../message.ts';
 import { createTransactionHold } from './transactions.ts';
 import type { TransactionHold } from './transactions.ts';
 

@@ -1,8 +1,8 @@
-import { eventBounds } from '../../shared/domain/events/bounds.ts';
-import { statedMoney } from '../../shared/domain/money.ts';
+import { eventBounds } from '../../../shared/domain/events/bounds.ts';
+import { statedMoney } from '../../../shared/domain/money.ts';
 import type { CorrectableEvents } from './correctable-events.ts';
-import type { Correction } from './decode.ts';
-import type { StoredEvent } from './stored-event.ts';
+import type { Correction } from '../events/decode.ts';
+import type { StoredEvent } from '../events/stored-event.ts';
 
 export type CorrectionOutcome =
   | { readonly kind: 'corrected'; readonly event: StoredEvent }

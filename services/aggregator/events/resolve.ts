@@ -1,5 +1,5 @@
-import { applyCorrection } from './correct.ts';
-import { correctableEvents } from './correctable-events.ts';
+import { applyCorrection } from '../corrections/correct.ts';
+import { correctableEvents } from '../corrections/correctable-events.ts';
 import type { Decoded, LogRecord, StoredCorrection } from './decode.ts';
 import type { EventStore, Sighting } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Type } from 'typebox';
-import { TollgateError, messageOf } from '../../runtime/errors.ts';
+import { TollgateError, messageOf } from '../runtime/errors.ts';
 
 /** How to be let in: TLS where `tls` is not null, a name and a password where `sasl` is not. */
 export interface KafkaSecurity {

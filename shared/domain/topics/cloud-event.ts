@@ -1,7 +1,7 @@
-import { isJsonType } from '../domain/events/content.ts';
-import type { Json } from '../domain/events/fields.ts';
-import { eventBounds } from '../domain/events/bounds.ts';
-import { readUniqueJson } from '../domain/json-bytes.ts';
+import { isJsonType } from '../events/content.ts';
+import type { Json } from '../events/fields.ts';
+import { eventBounds } from '../events/bounds.ts';
+import { readUniqueJson } from '../json-bytes.ts';
 
 /** What the CloudEvents Kafka protocol binding makes an event of. */
 export interface EventRecord {

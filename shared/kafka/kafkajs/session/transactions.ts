@@ -1,4 +1,4 @@
-import type { LogEntry, RecordEntry, UnreadableEntry } from '../kafkajs/decoding/log-entry.ts';
+import type { LogEntry, RecordEntry, UnreadableEntry } from '../decoding/log-entry.ts';
 
 /** Records of transactions that have not ended, held back until they do. */
 export interface TransactionHold {

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
-import { systemClock } from '../../runtime/time/clock.ts';
-import type { Clock } from '../../runtime/time/clock.ts';
+import { systemClock } from '../../../runtime/time/clock.ts';
+import type { Clock } from '../../../runtime/time/clock.ts';
 import { encodeProduce } from './produce-request.ts';
 import type { OutgoingRecord, ProduceRequest } from './produce-request.ts';
 

@@ -1,10 +1,10 @@
 import type { Producer } from 'kafkajs';
-import type { ClockSource } from '../runtime/time/agreed-clock.ts';
-import { TollgateError } from '../runtime/errors.ts';
-import type { Lifecycle } from '../runtime/lifecycle.ts';
-import { within } from '../runtime/within.ts';
-import type { Kafka, KafkaConnection } from './kafkajs/kafka.ts';
-import type { Topics } from './topics.ts';
+import type { ClockSource } from '../../runtime/time/agreed-clock.ts';
+import { TollgateError } from '../../runtime/errors.ts';
+import type { Lifecycle } from '../../runtime/lifecycle.ts';
+import { within } from '../../runtime/within.ts';
+import type { Kafka, KafkaConnection } from './kafka.ts';
+import type { Topics } from '../topics.ts';
 
 /**
  * The clock of a broker, which stamps the records of a topic with `message.timestamp.type=LogAppendTime`. A reading writes

@@ -1,5 +1,5 @@
 import type { Consumer as KafkaJsConsumer } from 'kafkajs';
-import { TollgateError } from '../../runtime/errors.ts';
+import { TollgateError } from '../../../runtime/errors.ts';
 
 /** Ends the session when kafkajs says that it can do nothing more. */
 export function observe(consumer: KafkaJsConsumer, pulse: Pulse, end: (reason: Error) => void): void {

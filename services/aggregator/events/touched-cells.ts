@@ -1,4 +1,4 @@
-import type { TouchedCells } from '../../shared/clickhouse/derive.ts';
+import type { TouchedCells } from '../../../shared/clickhouse/derive.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 /** Nearly every tenant of a block: events of today, and of yesterday around midnight. */

@@ -1,7 +1,7 @@
-import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import type { Clock } from '../../shared/runtime/time/clock.ts';
-import { messageOf } from '../../shared/runtime/errors.ts';
-import type { Logger } from '../../shared/runtime/logger.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import { messageOf } from '../../../shared/runtime/errors.ts';
+import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { PartitionProgress, Progress } from './progress.ts';
 
 export interface ProgressReport {
