@@ -11,38 +11,38 @@ import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { problemOfUser } from '../entrypoints/api/caller.ts';
 
 export interface Publisher {
-  /** Who publishes: a tenant for itself only, a service for any tenant. */
+  /** The caller. A tenant publishes events of its own, a service those of any tenant. */
   readonly identity: Identity;
   readonly nowMs: number;
   readonly times: TimeBounds;
 }
 
-export type Acceptance = { readonly event: UsageCloudEvent } | { readonly problem: string };
+/** The event as Tollgate stores it, or why it is rejected. */
+export type Acceptance = { readonly event: UsageCloudEvent } | { readonly violation: string };
 
 /**
- * The event as it is published, or why it is not accepted. What is accepted here the aggregator stores: both read it by
- * the one contract (`shared/domain/events`), and the bounds of time here are the narrower ones. Identity is (subject,
- * source, id), so sending an event again counts nothing twice. A missing `time` is now and a missing `subject` the
- * caller's tenant.
+ * Validates an event that a client publishes. The aggregator stores every event that is accepted here: both validate with
+ * `shared/domain/events`, and the bounds of time are narrower here. (subject, source, id) identifies an event, so an event
+ * that is sent again is counted once. `time` defaults to now and `subject` to the caller's tenant.
  */
-export function acceptEvent(given: Json, publisher: Publisher): Acceptance {
+export function acceptEvent(published: Json, publisher: Publisher): Acceptance {
   const { identity, nowMs, times } = publisher;
-  const time = given['time'] ?? new Date(nowMs).toISOString();
-  const subject = given['subject'] ?? identity.tenantId;
-  const problem = problemOfOrigin(given) ?? problemOfSubject(subject, identity);
-  if (problem !== null) return { problem };
-  const reading = readEvent({ ...given, time, subject }, nowMs, times);
-  if (reading.kind === 'rejected') return { problem: reading.reason };
+  const time = published['time'] ?? new Date(nowMs).toISOString();
+  const subject = published['subject'] ?? identity.tenantId;
+  const violation = originViolation(published) ?? subjectViolation(subject, identity);
+  if (violation !== null) return { violation };
+  const reading = readEvent({ ...published, time, subject }, nowMs, times);
+  if (reading.kind === 'rejected') return { violation: reading.reason };
   const { id, source, type, tenantId, timeMs } = reading.head;
   if (type.startsWith('tollgate.')) {
     if (reading.kind !== 'correction')
-      return { problem: `type "${type}" is reserved; choose one of your own` };
-    if (identity.service === null) return { problem: 'only a service may amend or void events' };
+      return { violation: `type "${type}" is reserved; choose one of your own` };
+    if (identity.service === null) return { violation: 'only a service may amend or void events' };
   } else if (reading.kind === 'meter' && !mayName(identity, reading.fields.userId)) {
-    return { problem: 'data.user_id must be your own user' };
+    return { violation: 'data.user_id must be your own user' };
   }
   const event: UsageCloudEvent = {
-    ...extensionsOf(given),
+    ...extensionsOf(published),
     specversion: '1.0',
     id,
     source,
@@ -54,12 +54,12 @@ export function acceptEvent(given: Json, publisher: Publisher): Acceptance {
   };
   const bytes = Buffer.byteLength(JSON.stringify(event));
   return bytes > eventBounds.publishedBytesMax
-    ? { problem: `the event has ${bytes} bytes, more than ${eventBounds.publishedBytesMax}` }
+    ? { violation: `the event has ${bytes} bytes, more than ${eventBounds.publishedBytesMax}` }
     : { event };
 }
 
-/** What Tollgate itself says of requests and of its spools cannot be said by others. */
-function problemOfOrigin({ source, type, spool, spoolsequence }: Json): string | null {
+/** The sources, types and spool attributes of Tollgate's own events are reserved. */
+function originViolation({ source, type, spool, spoolsequence }: Json): string | null {
   if (source === 'tollgate' || (typeof source === 'string' && source.startsWith('tollgate/'))) {
     return 'source may not begin with "tollgate/", which is reserved';
   }
@@ -72,7 +72,7 @@ function problemOfOrigin({ source, type, spool, spoolsequence }: Json): string |
     : null;
 }
 
-function problemOfSubject(subject: unknown, { tenantId, service }: Identity): string | null {
+function subjectViolation(subject: unknown, { tenantId, service }: Identity): string | null {
   if (subject === null) return 'subject must name the tenant';
   if (service === null && subject !== tenantId) return 'subject must be your own tenant';
   const problem =
@@ -80,7 +80,7 @@ function problemOfSubject(subject: unknown, { tenantId, service }: Identity): st
   return problem === null ? null : `subject ${problem}`;
 }
 
-/** The usage of a user is published by a service, by the user's tenant, or by that user's own token. */
+/** A service, the user's tenant, and the user's own token may publish the usage of a user. */
 function mayName(identity: Identity, userId: string): boolean {
   return userId === '' || problemOfUser(identity, userId) === null;
 }

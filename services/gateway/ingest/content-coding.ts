@@ -9,15 +9,15 @@ const decoders = {
   zstd: promisify(zstdDecompress),
 } as const;
 
-/** For `Accept-Encoding`, where a coding was refused. */
+/** Value of `Accept-Encoding` in a response that refuses a coding (RFC 9110, 12.5.3). */
 export const acceptedCodings = 'gzip, deflate, br, zstd';
 
 export type DecodedBody =
   { readonly body: Buffer } | { readonly status: 400 | 413 | 415; readonly detail: string };
 
 /**
- * The body without its Content-Encoding. Decoding stops at `bytesMax`, so that a small body that is a large one
- * compressed costs no more memory than a large one.
+ * Decodes the body by its Content-Encoding (RFC 9110, 8.4). Decoding stops at `bytesMax`, which bounds the memory that a
+ * small compressed body can cost.
  */
 export async function decodeBody(encoding: string, body: Buffer, bytesMax: number): Promise<DecodedBody> {
   const coding = encoding.trim().toLowerCase();

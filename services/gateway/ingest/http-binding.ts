@@ -6,15 +6,15 @@ import type { Json } from '../../../shared/domain/events/fields.ts';
 import { readUniqueJson } from '../../../shared/domain/json-bytes.ts';
 import { beginsArray, jsonMembers } from './json-members.ts';
 
-/** One event of a request, in JSON format, or why it cannot be read. */
-export type Member = { readonly event: Json } | { readonly problem: string };
+/** One event of a request as JSON, or why it is not readable. */
+export type Member = { readonly event: Json } | { readonly violation: string };
 
 export type RequestEvents =
   { readonly members: readonly Member[] } | { readonly status: 400 | 413 | 415; readonly detail: string };
 
 export interface EventMessage {
   readonly headers: IncomingHttpHeaders;
-  /** Name and value in turn, as they came: repeated fields show here only. */
+  /** Names and values in alternation. Only here are repeated fields visible. */
   readonly rawHeaders: readonly string[];
   readonly body: Buffer;
 }
@@ -24,8 +24,8 @@ const batchType = 'application/cloudevents-batch+json';
 const attributePrefix = 'ce-';
 
 /**
- * The events of a request by the CloudEvents HTTP protocol binding 1.0: structured, batched, or binary (headers `ce-…`
- * hold the attributes and the body the data, JSON of any kind; without a body there is no data).
+ * Reads the events of a request by the CloudEvents HTTP protocol binding 1.0: structured, batched, or binary. In binary
+ * mode the `ce-` headers hold the attributes, and the body is the data as any JSON value; an empty body means no data.
  */
 export function eventsOf(message: EventMessage): RequestEvents {
   const { headers, body } = message;
@@ -47,7 +47,7 @@ export function eventsOf(message: EventMessage): RequestEvents {
   return { members: [binary(message)] };
 }
 
-/** A single event or, where the body is a list, several: what application/json means to OpenMeter. */
+/** Reads one event or an array of events, which is what OpenMeter sends as application/json. */
 export function plainEventsOf(body: Buffer): RequestEvents {
   return beginsArray(body) ? batchOf(body) : { members: [structured(body)] };
 }
@@ -66,10 +66,10 @@ function batchOf(body: Buffer): RequestEvents {
 
 function structured(text: Buffer): Member {
   const read = readUniqueJson(text, eventBounds.depthMax);
-  if ('problem' in read) return { problem: `the event ${read.problem}` };
+  if ('problem' in read) return { violation: `the event ${read.problem}` };
   return typeof read.value === 'object' && read.value !== null && !Array.isArray(read.value)
     ? { event: read.value as Json }
-    : { problem: 'the event is not a JSON object' };
+    : { violation: 'the event is not a JSON object' };
 }
 
 function binary({ rawHeaders, body }: EventMessage): Member {
@@ -79,23 +79,23 @@ function binary({ rawHeaders, body }: EventMessage): Member {
     if (!header.startsWith(attributePrefix)) continue;
     const name = header.slice(attributePrefix.length);
     if (name === 'data' || name === 'data_base64')
-      return { problem: `${header} is not an attribute: data is the body` };
-    if (attributes.has(name)) return { problem: `${header} is given twice` };
+      return { violation: `${header} is not an attribute: data is the body` };
+    if (attributes.has(name)) return { violation: `${header} occurs twice` };
     const value = headerText(rawHeaders[at + 1] ?? '');
-    if (value === null) return { problem: `${header} is not UTF-8` };
+    if (value === null) return { violation: `${header} is not UTF-8` };
     attributes.set(name, value);
   }
   if (body.length > 0) {
     const read = readUniqueJson(body, eventBounds.depthMax);
-    if ('problem' in read) return { problem: `the data ${read.problem}` };
+    if ('problem' in read) return { violation: `the data ${read.problem}` };
     attributes.set('data', read.value);
   }
   return { event: Object.fromEntries(attributes) };
 }
 
 /**
- * The value of a header as section 3.1.3.2 of the binding has it: a quoted string is taken out of its quotes, then one
- * round of percent-decoding gives UTF-8. A `%` without two hexadecimal digits is itself. Null where it is no UTF-8.
+ * Decodes a header value by section 3.1.3.2 of the binding: removes the quotes of a quoted string, then percent-decodes
+ * once to UTF-8. A `%` without two hexadecimal digits stays. Returns null if the result is not UTF-8.
  */
 function headerText(value: string): string | null {
   const unquoted = /^"(?:[^"\\]|\\.)*"$/.test(value) ? value.slice(1, -1).replace(/\\(.)/g, '$1') : value;

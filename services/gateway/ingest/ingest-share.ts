@@ -1,28 +1,29 @@
 import type { Identity } from '../../../shared/domain/identity.ts';
 import type { EventLog } from '../metering/meter.ts';
 
-/** What the share needs of the spool. */
+/** The part of `Spool` that the share of published events depends on. */
 export interface SpoolRoom {
-  /** Bytes on disk divided by what the spool may hold. */
+  /** Bytes on disk divided by `bytesMax`. */
   usedShare(): number;
-  /** The last sequence that Kafka has; events up to it no longer count. */
+  /** The last sequence number that Kafka has acknowledged. Events up to it no longer count. */
   acknowledged(): number;
   readonly bytesMax: number;
-  /** Why the disk takes no events now; null when it does. */
+  /** Why the disk does not store events now; null when it does. */
   trouble(): string | null;
 }
 
 export interface IngestShare {
-  /** Whether what is appended now survives a crash: only then it may be called accepted. */
+  /** True while an appended event survives a crash. Only then may its status be `accepted`. */
   isDurable(): boolean;
   /**
-   * Whether events of these bytes may be appended for a publisher. Says no where the publisher's own unsent events would
-   * pass its share of the spool, or those of all publishers theirs: they are sent again later, nothing is evicted.
+   * Whether events of these bytes may be appended for a publisher. False where the unsent events of this publisher would
+   * exceed its share of the spool, or those of all publishers theirs. The publisher has to send them again later; no
+   * event is evicted for them.
    */
   admits(publisher: string, bytes: number): boolean;
-  /** They were appended; `sequence` is the last one's. */
+  /** Counts appended events, of which `sequence` is the last sequence number. */
   appended(publisher: string, bytes: number, sequence: number): void;
-  /** Bytes of a publisher that Kafka does not have yet. */
+  /** Bytes of a publisher that Kafka has not acknowledged. */
   unsentBytes(publisher: string): number;
 }
 
@@ -32,10 +33,10 @@ interface Unsent {
   sequence: number;
 }
 
-/** The rest of the spool is kept for events of answered requests, which cannot be refused. */
+/** The other half of the spool is kept for events of requests that were responded to, which cannot be refused. */
 const publishedShareMax = 0.5;
 const ofPublisherShareMax = 1 / 16;
-/** Appends of one publisher in a row are one entry up to this size, so that small events cost no entry each. */
+/** Successive appends of one publisher share an entry up to this size, which bounds the number of entries. */
 const entryBytesMax = 256 * 1024;
 
 /** Bounds how much of the spool published events may hold while Kafka is slow or away, in all and for each publisher. */
@@ -46,7 +47,7 @@ export function createIngestShare(spool: SpoolRoom): IngestShare {
   return { isDurable: () => spool.trouble() === null, admits, appended, unsentBytes };
 
   function admits(publisher: string, bytes: number): boolean {
-    settle();
+    removeAcknowledged();
     const own = (byPublisher.get(publisher) ?? 0) + bytes;
     if (own > spool.bytesMax * ofPublisherShareMax) return false;
     return spool.usedShare() + bytes / spool.bytesMax <= publishedShareMax;
@@ -67,19 +68,19 @@ export function createIngestShare(spool: SpoolRoom): IngestShare {
   }
 
   function unsentBytes(publisher: string): number {
-    settle();
+    removeAcknowledged();
     return byPublisher.get(publisher) ?? 0;
   }
 
-  /** Entries that Kafka has leave from the head; the array is cut when half of it is history. */
-  function settle(): void {
+  /** Removes acknowledged entries at the head. The array is cut when they are half of it. */
+  function removeAcknowledged(): void {
     const acknowledged = spool.acknowledged();
     for (;;) {
       const oldest = unsent[head];
       if (oldest === undefined || oldest.sequence > acknowledged) break;
       head += 1;
-      const left = (byPublisher.get(oldest.publisher) ?? 0) - oldest.bytes;
-      if (left > 0) byPublisher.set(oldest.publisher, left);
+      const remaining = (byPublisher.get(oldest.publisher) ?? 0) - oldest.bytes;
+      if (remaining > 0) byPublisher.set(oldest.publisher, remaining);
       else byPublisher.delete(oldest.publisher);
     }
     if (head > 1024 && head * 2 > unsent.length) {
@@ -89,12 +90,12 @@ export function createIngestShare(spool: SpoolRoom): IngestShare {
   }
 }
 
-/** Whose share of the spool a caller's events take: a service has one of its own, whatever tenants it speaks of. */
+/** Name of the publisher whose share a caller's events use. A service has its own share, also for events of tenants. */
 export function shareOf({ service, tenantId }: Identity): string {
   return service === null ? `tenant ${tenantId ?? ''}` : `service ${service}`;
 }
 
-/** Lets `write` append to the spool, and counts what it appended as the publisher's `bytes` until Kafka has it. */
+/** Runs `write` and counts `bytes` for the publisher until Kafka has acknowledged the last event that `write` appended. */
 export async function appendShared<Result>(
   { events, ingestShare }: { readonly events: EventLog; readonly ingestShare: IngestShare },
   publisher: string,

@@ -5,18 +5,18 @@ const [openBrace, closeBrace] = [0x7b, 0x7d];
 const [comma, quote] = [0x2c, 0x22];
 
 export interface JsonMembers {
-  /** Texts of the members, the first `countMax` of them. */
+  /** The texts of the first `countMax` members. */
   readonly texts: readonly Buffer[];
   readonly count: number;
 }
 
 /**
- * Cuts the text of a JSON array into the texts of its members, so that a member that is not JSON leaves the others
- * readable. Null where the brackets of the whole do not match. Works on bytes: what separates members is ASCII, and no
- * byte of a longer UTF-8 sequence is.
+ * Splits the text of a JSON array into the texts of its members, so that one member that is not JSON does not make the
+ * others unreadable. Returns null if the brackets do not match. It works on bytes: brackets, commas and quotes are ASCII,
+ * and no byte of a longer UTF-8 sequence is in the range of ASCII.
  */
 export function jsonMembers(bytes: Buffer, countMax: number): JsonMembers | null {
-  const begin = skipBlanks(bytes, 0);
+  const begin = skipWhitespace(bytes, 0);
   if (bytes[begin] !== openBracket) return null;
   const texts: Buffer[] = [];
   let count = 0;
@@ -33,26 +33,26 @@ export function jsonMembers(bytes: Buffer, countMax: number): JsonMembers | null
       depth -= 1;
       if (depth === 0) break;
     } else if (byte === comma && depth === 1) {
-      take(at);
+      addMember(at);
       start = at + 1;
     }
   }
-  if (bytes[at] !== closeBracket || skipBlanks(bytes, at + 1) !== bytes.length) return null;
-  if (count > 0 || skipBlanks(bytes, start) < at) take(at);
+  if (bytes[at] !== closeBracket || skipWhitespace(bytes, at + 1) !== bytes.length) return null;
+  if (count > 0 || skipWhitespace(bytes, start) < at) addMember(at);
   return { texts, count };
 
-  function take(end: number): void {
+  function addMember(end: number): void {
     if (count < countMax) texts.push(bytes.subarray(start, end));
     count += 1;
   }
 }
 
-/** True where the text of a JSON value begins an array. Blanks before it are skipped, however many. */
+/** True where the first byte that is not whitespace opens a JSON array. */
 export function beginsArray(bytes: Buffer): boolean {
-  return bytes[skipBlanks(bytes, 0)] === openBracket;
+  return bytes[skipWhitespace(bytes, 0)] === openBracket;
 }
 
-function skipBlanks(bytes: Buffer, from: number): number {
+function skipWhitespace(bytes: Buffer, from: number): number {
   let at = from;
   while (bytes[at] === 0x20 || bytes[at] === 0x0a || bytes[at] === 0x0d || bytes[at] === 0x09) at += 1;
   return at;

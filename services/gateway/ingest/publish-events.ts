@@ -9,10 +9,10 @@ import type { Publisher } from './accept-event.ts';
 import type { EventGroups } from './event-groups.ts';
 import type { Member } from './http-binding.ts';
 
-/** What was found about one event of a request, before anything is written. */
+/** Result of the validation of one event of a request, before any event is written. */
 export type Judgement =
   | { readonly kind: 'accepted'; readonly id: string; readonly event: UsageCloudEvent }
-  /** The same event stands earlier in the request. */
+  /** An earlier event of the request has the same identity. */
   | { readonly kind: 'duplicate'; readonly id: string }
   | { readonly kind: 'rejected'; readonly id: string | null; readonly reason: string };
 
@@ -22,10 +22,10 @@ export interface EventResult {
   readonly reason?: string;
 }
 
-/** Events of a batch that are worked on without a break: about 2 ms. */
+/** Events of a batch that are processed without yielding to the event loop, which takes about 2 ms. */
 const sliceEventsMax = 100;
 
-/** Judges each event by itself: what is wrong with one says nothing about the others. */
+/** Validates each event of a request on its own: a rejected event does not affect the others. */
 export function judgeEvents(
   members: readonly Member[],
   publisher: Publisher,
@@ -33,22 +33,22 @@ export function judgeEvents(
 ): Promise<Judgement[]> {
   const seen = new Set<string>();
   return mapInSlices(members, sliceEventsMax, (member): Judgement => {
-    if ('problem' in member) return { kind: 'rejected', id: null, reason: member.problem };
+    if ('violation' in member) return { kind: 'rejected', id: null, reason: member.violation };
     const acceptance = acceptEvent(member.event, publisher);
-    if ('problem' in acceptance) {
-      return { kind: 'rejected', id: idOf(member.event['id']), reason: acceptance.problem };
+    if ('violation' in acceptance) {
+      return { kind: 'rejected', id: idOf(member.event['id']), reason: acceptance.violation };
     }
     const { event } = acceptance;
     const identity = JSON.stringify([event.subject, event.source, event.id]);
     if (seen.has(identity)) return { kind: 'duplicate', id: event.id };
-    const problem = isCorrection(event) ? null : groups.add(event, publisher.nowMs);
-    if (problem !== null) return { kind: 'rejected', id: event.id, reason: problem };
+    const violation = isCorrection(event) ? null : groups.add(event, publisher.nowMs);
+    if (violation !== null) return { kind: 'rejected', id: event.id, reason: violation };
     seen.add(identity);
     return { kind: 'accepted', id: event.id, event };
   });
 }
 
-/** A correction changes a group that is there. */
+/** A correction changes an event whose group exists already. */
 function isCorrection({ type }: UsageCloudEvent): boolean {
   return type === amendEventType || type === voidEventType;
 }
@@ -60,8 +60,8 @@ function idOf(id: unknown): string | null {
 }
 
 /**
- * Writes the accepted events to the spool. Resolves when they survive a crash of this process. Once an event cannot be
- * written, its duplicates are not safe either.
+ * Writes the accepted events to the spool. Resolves when they survive a crash of this process. After an append that
+ * fails, all later events are `unavailable`, because one of them may be a duplicate of the failed event.
  */
 export async function writeEvents(
   judgements: readonly Judgement[],
@@ -86,7 +86,7 @@ export async function writeEvents(
       events.append(() => event);
       return true;
     } catch (error) {
-      logger.error({ err: error }, `event not written: ${messageOf(error)}`);
+      logger.error({ err: error }, `published event not written to the spool: ${messageOf(error)}`);
       return false;
     }
   }

@@ -2,33 +2,33 @@ import { LRUCache } from 'lru-cache';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** A decision about a request that an application answers, as far as its outcome needs it. */
+/** A decision about a request that an application responds to itself: the fields that its outcome needs. */
 export interface CheckedDecision {
   readonly id: string;
-  /** Subject of its event. */
+  /** The subject of the decision's event. */
   readonly tenantId: string;
-  /** Empty where none was named. */
+  /** Empty if the caller has no user. */
   readonly userId: string;
-  /** Time of its event, Unix milliseconds. */
+  /** The time of the decision's event, in Unix milliseconds. */
   readonly timeMs: number;
 }
 
-/** Some ten megabytes. */
+/** Bounds memory to about 10 MB. */
 const decisionsMax = 50_000;
 
 /**
- * The decisions that applications asked this node for a moment ago, and the outcomes it wrote of them. An application
- * reports an outcome long before the event is in ClickHouse. Bounded; a restart costs a wait of seconds, until
- * ClickHouse has the event.
+ * Cache of this node's latest decisions for applications, and of the outcomes it wrote for them. An application reports
+ * an outcome before the decision's event is in ClickHouse. After a restart, outcomes of decisions that are not yet in
+ * ClickHouse are unknown for a few seconds.
  */
 export interface CheckedDecisions {
   remember(verdict: Verdict): void;
   add(decision: CheckedDecision): void;
   find(decisionId: string): CheckedDecision | null;
-  /** True where this outcome is the last that this node wrote of the decision. */
+  /** True if this outcome is the last one that this node wrote for the decision. */
   isReported(decisionId: string, outcome: string): boolean;
   reported(decisionId: string, outcome: string): void;
-  /** The outcome was not written safely: sent again it is written again. */
+  /** Forgets an outcome that was not written durably, so that it is written when it is sent again. */
   forgetOutcome(decisionId: string): void;
 }
 
@@ -39,7 +39,7 @@ export function createCheckedDecisions(): CheckedDecisions {
   return {
     add,
     remember: ({ decision, identity, atMs, unreadable, credentials }) => {
-      // Of floods of these a sample has an event, and an outcome needs one.
+      // Only a sample of invalid requests has events, and an outcome corrects an event.
       if (unreadable !== null || credentials !== null) return;
       const { tenantId, userId } = identity;
       add({ id: decision.id, tenantId: tenantId ?? anonymousTenant, userId: userId ?? '', timeMs: atMs });

@@ -6,19 +6,20 @@ import { problemOfUser } from '../entrypoints/api/caller.ts';
 import type { CheckedDecision, CheckedDecisions } from './checked-decisions.ts';
 
 export interface FoundDecisions {
-  /** The caller's own, by id. */
+  /** The caller's own decisions by id. */
   readonly own: ReadonlyMap<string, CheckedDecision>;
-  /** Ids of which nothing can be said because ClickHouse did not answer, and why. */
+  /** Ids that could not be looked up because the query to ClickHouse failed. */
   readonly unread: ReadonlySet<string>;
+  /** The error of that query; null if it succeeded or was not needed. */
   readonly failure: unknown;
 }
 
-/** How Tollgate was asked about requests that it does not answer itself. */
-const askedThrough = ['check', 'authz', 'ext_authz', 'rls'];
+/** Entrypoints that decide about requests which an application or another proxy responds to. */
+const checkEntrypoints = ['check', 'authz', 'ext_authz', 'rls'];
 
 /**
- * The caller's own of these decisions: a tenant's are its tenant's, of a token with a user that user's, a service's are
- * all. First as this node remembers them, the rest as ClickHouse has them.
+ * Finds the caller's own decisions among `ids`: all for a service, those of its tenant for a tenant, those of its user
+ * for a token with a user. Looks them up in this node's cache first, and the others in ClickHouse.
  */
 export async function findDecisions(
   ids: readonly string[],
@@ -28,16 +29,20 @@ export async function findDecisions(
   nowMs: number,
 ): Promise<FoundDecisions> {
   const own = new Map<string, CheckedDecision>();
-  const open: string[] = [];
+  const uncached: string[] = [];
   for (const id of new Set(ids)) {
-    const known = checked.find(id);
-    if (known === null) open.push(id);
-    else if (isOwn(known, caller)) own.set(id, known);
+    const cached = checked.find(id);
+    if (cached === null) uncached.push(id);
+    else if (isOwn(cached, caller)) own.set(id, cached);
   }
-  if (open.length === 0) return { own, unread: new Set(), failure: null };
+  if (uncached.length === 0) return { own, unread: new Set(), failure: null };
   try {
     const tenantId = caller.service === null ? (caller.tenantId ?? anonymousTenant) : null;
-    const stored = await requestsByIds(clickhouse, open, { tenantId, entrypoints: askedThrough, nowMs });
+    const stored = await requestsByIds(clickhouse, uncached, {
+      tenantId,
+      entrypoints: checkEntrypoints,
+      nowMs,
+    });
     for (const decision of stored) {
       if (!isOwn(decision, caller)) continue;
       checked.add(decision);
@@ -45,7 +50,7 @@ export async function findDecisions(
     }
     return { own, unread: new Set(), failure: null };
   } catch (failure) {
-    return { own, unread: new Set(open), failure };
+    return { own, unread: new Set(uncached), failure };
   }
 }
 

@@ -8,9 +8,9 @@ import type { EventLog } from '../metering/meter.ts';
 import type { CheckedDecision } from './checked-decisions.ts';
 import type { FoundDecisions } from './find-decisions.ts';
 
-/** What became of a request that an application answered. */
+/** Status and latency of a request that an application responded to. */
 export interface Outcome {
-  /** Of the decision, in lower case. */
+  /** The decision's id, in lower case. */
   readonly id: string;
   readonly status: number;
   readonly latencyMs: number;
@@ -21,7 +21,7 @@ export type OutcomeStatus = 'accepted' | 'unknown' | 'expired' | 'unavailable';
 export const outcomeHoursMax = 24;
 const outcomeMsMax = outcomeHoursMax * 3_600_000;
 
-/** True where a decision is too old for an outcome; its id alone says so, whoever it belongs to. */
+/** True if a decision is too old for an outcome. The id contains the time, so that no lookup is needed. */
 export function isExpired(id: string, nowMs: number): boolean {
   const atMs = uuidTimeMs(id);
   return atMs !== null && atMs < nowMs - outcomeMsMax;
@@ -30,16 +30,17 @@ export function isExpired(id: string, nowMs: number): boolean {
 export interface OutcomeWriting {
   readonly enforcer: Enforcer;
   readonly events: EventLog;
-  /** Whether what is flushed survives a crash of this process. */
+  /** True if flushed events survive a crash of this process. */
   readonly isDurable: () => boolean;
 }
 
 /**
  * Writes outcomes of the caller's own decisions to the spool, as corrections of their events. Resolves when they survive
- * a crash of this process. The spool and Kafka keep an outcome behind the event of its decision: the event was written
- * before the application got its answer, by this node, or is in ClickHouse already. An outcome that this node wrote
- * before is accepted and not written again; written again by another node it stores what is there. Where the disk of the
- * spool fails meanwhile, none is accepted: it could be lost with this process.
+ * a crash of this process. If the spool's disk fails meanwhile, no outcome is accepted, because a crash could lose it.
+ *
+ * An outcome always follows its event in the log: either this node wrote the event before it responded to the
+ * application, and spool and Kafka keep the order, or the event is in ClickHouse already. An outcome that this node wrote
+ * before is accepted without another write; a second write by another node stores the same values again.
  */
 export async function writeOutcomes(
   outcomes: readonly Outcome[],
@@ -51,18 +52,18 @@ export async function writeOutcomes(
     if (found.unread.has(outcome.id)) return 'unavailable';
     const decision = found.own.get(outcome.id);
     if (decision === undefined) return 'unknown';
-    const said = `${outcome.status} ${outcome.latencyMs}`;
-    if (enforcer.checked.isReported(decision.id, said)) return 'accepted';
+    const result = `${outcome.status} ${outcome.latencyMs}`;
+    if (enforcer.checked.isReported(decision.id, result)) return 'accepted';
     try {
       events.append(() => eventOf(decision, outcome, `tollgate/${enforcer.node}`, enforcer.clock.now()));
     } catch (error) {
       enforcer.logger.error(
         { err: error, decision: decision.id },
-        `outcome not written: ${messageOf(error)}`,
+        `outcome not written to the spool: ${messageOf(error)}`,
       );
       return 'unavailable';
     }
-    enforcer.checked.reported(decision.id, said);
+    enforcer.checked.reported(decision.id, result);
     return 'accepted';
   });
   await events.flushed();

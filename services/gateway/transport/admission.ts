@@ -5,17 +5,17 @@ import { remoteAddress } from '../../../shared/identity/client-address.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
 import type { TransportBounds } from './bounds.ts';
 import type { Fault } from './fault.ts';
-import { answerOnSocket, unknownRequest } from './socket-answer.ts';
+import { respondOnSocket, unknownRequest } from './socket-response.ts';
 
 export type AdmissionBounds = Pick<TransportBounds, 'connectionsMax' | 'connectionsPerAddressMax'>;
 
-/** Connections that are being told why they are refused; any more are closed without a word. */
-const refusingMax = 256;
+/** Refused connections that may wait for their response at once. Beyond it, a connection is closed without a response. */
+const pendingRefusalsMax = 256;
 
 /**
- * Bounds the open connections of a listener, all of them and those of one address, idle ones included. One too many is
- * answered before it says anything, and closed. Trusted proxies bring many clients on connections of their own, so they
- * are not bounded as an address.
+ * Bounds the open connections of a listener, in total and per address, idle ones included. A connection beyond a bound
+ * gets an error response before its request is read, and is closed. A trusted proxy carries many clients, so the bound
+ * per address does not apply to its address.
  */
 export function boundConnections(
   server: Server,
@@ -27,7 +27,7 @@ export function boundConnections(
   const [serve] = server.listeners('connection');
   const byAddress = new Map<string, number>();
   let open = 0;
-  let refusing = 0;
+  let pendingRefusals = 0;
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
     const remote = remoteAddress(socket.remoteAddress ?? '');
@@ -35,7 +35,7 @@ export function boundConnections(
     const ofAddress = (byAddress.get(address) ?? 0) + 1;
     byAddress.set(address, ofAddress);
     open += 1;
-    socket.once('close', () => leave(address));
+    socket.once('close', () => countClosed(address));
     const fault = faultOf(ofAddress, remote);
     if (fault === null) serve?.call(server, socket);
     else refuse(socket, fault);
@@ -52,19 +52,19 @@ export function boundConnections(
 
   function refuse(socket: Socket, fault: Fault): void {
     onRefused();
-    if (refusing >= refusingMax) {
+    if (pendingRefusals >= pendingRefusalsMax) {
       socket.destroy();
       return;
     }
-    refusing += 1;
-    socket.once('close', () => (refusing -= 1));
-    answerOnSocket(enforcer, entrypoint, socket, unknownRequest(enforcer, socket, fault));
+    pendingRefusals += 1;
+    socket.once('close', () => (pendingRefusals -= 1));
+    respondOnSocket(enforcer, entrypoint, socket, unknownRequest(enforcer, socket, fault));
   }
 
-  function leave(address: string): void {
+  function countClosed(address: string): void {
     open -= 1;
-    const left = (byAddress.get(address) ?? 1) - 1;
-    if (left === 0) byAddress.delete(address);
-    else byAddress.set(address, left);
+    const remaining = (byAddress.get(address) ?? 1) - 1;
+    if (remaining === 0) byAddress.delete(address);
+    else byAddress.set(address, remaining);
   }
 }

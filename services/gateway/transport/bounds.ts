@@ -1,21 +1,21 @@
 import { Type } from 'typebox';
 
-/** What one connection of a listener may cost before it is ended. */
+/** Bounds of the connections of a listener. A connection that passes one of them is ended. */
 export interface TransportBounds {
-  /** Until the headers of a request are there. */
+  /** Time until all headers of a request have arrived. */
   readonly headersTimeoutMs: number;
-  /** Until the body of a request is there. */
+  /** Time until the body of a request has arrived. */
   readonly requestTimeoutMs: number;
-  /** Until a response is over; event streams have no such end. */
+  /** Time until a response has ended. Event streams (`text/event-stream`) are not bounded. */
   readonly responseTimeoutMs: number;
-  /** Between two pieces of the upstream's response. */
+  /** Time between two chunks of the upstream's response. */
   readonly upstreamIdleTimeoutMs: number;
-  /** Of a body that the gateway waits for, and of a response that the client does not read. 0: no minimum. */
+  /** Minimum rate at which a client sends a body and reads a response. 0: no minimum. */
   readonly bytesPerSecondMin: number;
-  /** Time of waiting over which the minimum is measured. */
+  /** Time of waiting for the client over which the minimum rate is measured. */
   readonly requestWindowMs: number;
   readonly responseWindowMs: number;
-  /** Of a WebSocket, without a byte in either direction. */
+  /** Time in which a WebSocket carries no byte in either direction. */
   readonly websocketIdleTimeoutMs: number;
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;

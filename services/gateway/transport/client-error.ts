@@ -3,31 +3,32 @@ import type { Enforcer } from '../enforcer/enforcer.ts';
 import type { Fault } from './fault.ts';
 import { afterResponse, connectionOf, failRequest } from './connection.ts';
 import { discard } from './linger.ts';
-import { answerOnSocket, unknownRequest } from './socket-answer.ts';
+import { respondOnSocket, unknownRequest } from './socket-response.ts';
 
 export interface ClientError extends Error {
   readonly code?: string;
   readonly reason?: string;
 }
 
-const answered = new WeakSet<Socket>();
+/** Node may emit several errors for one socket; only the first gets a response. */
+const responded = new WeakSet<Socket>();
 
 /**
- * Answers what Node's parser gave up on. Where the error is in the body of a request under way, that request gets the
- * answer; where responses to earlier requests of the connection are still on their way, the answer follows them.
+ * Responds to input that Node's HTTP parser rejected. An error in the body of a request becomes the response to that
+ * request. Responses to earlier requests of the connection are sent first (RFC 9112, 9.3.2).
  */
-export function answerClientError(
+export function respondToClientError(
   enforcer: Enforcer,
   entrypoint: string,
   error: ClientError,
   socket: Socket,
 ): void {
-  if (answered.has(socket)) return;
-  if (error.code === 'ECONNRESET' || !socket.writable || hasLeft(error, socket)) {
+  if (responded.has(socket)) return;
+  if (error.code === 'ECONNRESET' || !socket.writable || endedWithinBody(error, socket)) {
     socket.destroy();
     return;
   }
-  answered.add(socket);
+  responded.add(socket);
   discard(socket);
   const fault = faultOf(error);
   const connection = connectionOf(socket);
@@ -35,16 +36,16 @@ export function answerClientError(
   else
     afterResponse(socket, () => {
       if (socket.writable)
-        answerOnSocket(enforcer, entrypoint, socket, unknownRequest(enforcer, socket, fault));
+        respondOnSocket(enforcer, entrypoint, socket, unknownRequest(enforcer, socket, fault));
     });
 }
 
-/** The end of a connection in the middle of a body: nobody waits for an answer. */
-function hasLeft({ code }: ClientError, socket: Socket): boolean {
+/** True where the client ended the connection in the middle of a body: it does not wait for a response. */
+function endedWithinBody({ code }: ClientError, socket: Socket): boolean {
   return code === 'HPE_INVALID_EOF_STATE' && connectionOf(socket)?.request?.complete === false;
 }
 
-/** By the codes of llhttp. */
+/** Maps the error codes of llhttp, Node's HTTP parser, to responses. */
 function faultOf({ code, reason }: ClientError): Fault {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':

@@ -3,20 +3,20 @@ import type { Socket } from 'node:net';
 import type { Fault } from './fault.ts';
 import { Progress } from './progress.ts';
 
-/** A request under way, as far as its connection is concerned. */
+/** A request in progress, as its connection sees it. */
 export interface Exchange {
-  /** Answers with the fault where nothing was answered yet; else breaks the response off. */
+  /** Responds with the fault if no response has begun; otherwise cuts the response off. */
   fail(fault: Fault): void;
-  /** The response is over, or the client left. */
+  /** Releases the request's resources. Called when the response has ended or the client has disconnected. */
   leave(): void;
 }
 
-/** What is known of one TCP connection of a listener. Requests may be pipelined: these are the latest. */
+/** State of one TCP connection of a listener. `request` and `response` are the latest ones: requests may be pipelined. */
 export class Connection {
   readonly socket: Socket;
   request: IncomingMessage | null = null;
   response: ServerResponse | null = null;
-  /** Of the latest request; 0 where `pace.ts` has not seen it yet. */
+  /** Start of the latest request. 0 until the first check of `pace.ts` after that start. */
   beganAtMs = 0;
   readonly inbound = new Progress();
   readonly outbound = new Progress();
@@ -44,7 +44,7 @@ interface TrackedResponse extends ServerResponse {
   [exchangeKey]?: Exchange;
 }
 
-/** Keeps a `Connection` for every open socket of a server. A request costs a few writes. */
+/** Keeps a `Connection` for every open socket of a server. Each request costs a few assignments. */
 export function trackConnections(server: Server): ReadonlySet<Connection> {
   const connections = new Set<Connection>();
   server.on('connection', (socket: TrackedSocket) => {
@@ -63,7 +63,7 @@ export function connectionOf(socket: TrackedSocket): Connection | undefined {
   return socket[connectionKey];
 }
 
-/** Whoever answers a request says so, so that its connection can end it. */
+/** Registers the exchange behind a response, so that its connection can end the exchange. */
 export function setExchange(response: TrackedResponse, exchange: Exchange): void {
   response[exchangeKey] = exchange;
 }
@@ -72,14 +72,17 @@ export function exchangeOf(response: TrackedResponse): Exchange | undefined {
   return response[exchangeKey];
 }
 
-/** Calls when every response to earlier requests of the connection is over: answers keep the order of the requests. */
-export function afterResponse(socket: Socket, answer: () => void): void {
+/**
+ * Calls `respond` when every response to earlier requests of the connection has ended: responses are sent in the order of
+ * the requests (RFC 9112, 9.3.2).
+ */
+export function afterResponse(socket: Socket, respond: () => void): void {
   const response = connectionOf(socket)?.response ?? null;
-  if (response === null || response.closed) answer();
-  else response.once('close', answer);
+  if (response === null || response.closed) respond();
+  else response.once('close', respond);
 }
 
-/** Ends the latest request of a connection: by an answer where there is none yet, else by ending the connection. */
+/** Ends the latest request of a connection through its exchange; closes the connection if no request is in progress. */
 export function failRequest({ socket, response }: Connection, fault: Fault): void {
   const exchange = response === null || response.closed ? undefined : exchangeOf(response);
   if (exchange === undefined) socket.destroy();

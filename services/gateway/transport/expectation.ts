@@ -7,11 +7,11 @@ interface Expecting extends IncomingMessage {
 }
 
 /**
- * Leaves `100 Continue` to whoever decides: Node would send it before anybody has looked at the request. Requests with
- * other expectations come through as well, and are refused like other faulty ones.
+ * Keeps Node from sending `100 Continue` before the request is decided about: `sendContinue` sends it (RFC 9110, 10.1.1).
+ * Requests with other expectations reach the request handler too, which refuses them with 417.
  */
 export function holdContinue(server: Server): void {
-  // A server that answers expectations itself goes on doing so.
+  // The application behind the plugin may handle expectations itself.
   if (server.listenerCount('checkContinue') > 0) return;
   server.on('checkContinue', (request: Expecting, response: ServerResponse) => {
     request[awaitingKey] = true;
@@ -22,22 +22,25 @@ export function holdContinue(server: Server): void {
   });
 }
 
-/** True while the client waits to be told to send its body. */
+/** True while the client waits for `100 Continue` before it sends its body. */
 export function awaitsContinue(request: Expecting): boolean {
   return request[awaitingKey] === true;
 }
 
-/** Asks for the body, where the client waits for that. */
+/** Sends `100 Continue` if the client waits for it. */
 export function sendContinue(request: Expecting, response: ServerResponse): void {
   if (request[awaitingKey] !== true) return;
   request[awaitingKey] = false;
   response.writeContinue();
 }
 
-/** Bodies that nobody wants are read to their end up to this size, so that the connection can be used again. */
+/** An unused body up to this size is read to its end, so that the connection can be used again. */
 const skippedBytesMax = 65_536;
 
-/** A client that was told to wait before it sends its body may send none, and a long body is not worth reading. */
+/**
+ * True where the rest of a request's body is short and certain to come. A client that waits for `100 Continue` may send
+ * no body (RFC 9110, 10.1.1), and the length of a chunked body is unknown.
+ */
 export function bodyEndsSoon(request: IncomingMessage): boolean {
   if (request.complete) return true;
   const { expect, 'content-length': length, 'transfer-encoding': coding } = request.headers;

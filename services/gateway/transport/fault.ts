@@ -1,10 +1,10 @@
 import type { Unreadable } from '../../../shared/domain/request/target.ts';
 
-/** Why a request cannot be served as it was sent: the answer to it. */
+/** The error response to a request that cannot be served: its status, its `detail`, and fields that go with the status. */
 export interface Fault extends Omit<Unreadable, 'status'> {
   readonly status: number;
-  /** For `Allow`, with a 405. */
+  /** Value of `Allow`, which a 405 must have (RFC 9110, 15.5.6). */
   readonly allow?: string;
-  /** For `Retry-After`, where waiting helps. */
+  /** Value of `Retry-After`, for an error that passes with time (RFC 9110, 10.2.3). */
   readonly retryAfterSeconds?: number;
 }

@@ -3,29 +3,29 @@ import type { Socket } from 'node:net';
 import { connectionOf } from './connection.ts';
 import { upgradeOf } from './upgrade.ts';
 
-/** First a short wait, since most answers come at once. */
+/** Delay of the first probe: most responses begin sooner and need none. */
 const firstProbeMs = 100;
-/** Then at once again: it is the second write that fails where the client has left. */
-const againMs = 25;
+/** Delay of the second probe. If the client has disconnected, the first write provokes a reset and the second one fails. */
+const secondProbeMs = 25;
 const nextProbeMs = 5_000;
-/** A response that stands still for so long when its client has ended the connection is one that is not read. */
+/** A response that sends no byte for this long after its client has ended its side counts as not read. */
 const stillMsMax = 500;
 
-/** Not in Node's types: without it a server ends a connection whose client has ended its side. */
+/** Not in Node's types. Without this flag a server ends a connection when the client ends its side. */
 interface HalfOpenServer extends Server {
   httpAllowHalfOpen?: boolean;
 }
 
-/** Not in Node's types: the response whose turn it is. */
+/** Not in Node's types: the response that Node is sending on this socket. */
 interface ServingSocket extends Socket {
   _httpMessage?: ServerResponse | null;
 }
 
 /**
- * Lets a client that has ended its side of the connection read its answer. TCP says the same of one that has left, until
- * something is written to it. So what waits for the upstream is probed by `100 Continue`, which every client of HTTP/1.1
- * skips. In a response under way nothing can be written beside it: one that stands still when its client ends the connection
- * is cut, also where the client would have read on.
+ * Lets a client that has ended its side of the connection still read its response. TCP cannot distinguish such a client from
+ * a disconnected one until something is written to it. A request that waits for the upstream is therefore probed with
+ * `100 Continue`, which every client of HTTP/1.1 ignores (RFC 9110, 15.2). A response that has begun leaves no room for a
+ * probe: if it sends no byte for `stillMsMax` it is cut, even though the client might have gone on reading.
  */
 export function allowHalfClose(server: HalfOpenServer): void {
   server.httpAllowHalfOpen = true;
@@ -34,13 +34,13 @@ export function allowHalfClose(server: HalfOpenServer): void {
 
 function onEnd(this: Socket): void {
   const { request = null, response = null } = connectionOf(this) ?? {};
-  // Without a response under way Node ends the connection; a WebSocket ends itself.
+  // Node ends a connection without a pending response, and the relay ends a WebSocket.
   if (request === null || response === null || response.closed || upgradeOf(request) !== null) return;
   if (response.headersSent) cutWhereStill(this, response);
   else probe(this, response, request.httpVersionMinor > 0, firstProbeMs);
 }
 
-/** Until the last response of the connection begins: what is written then shows whether the client is there. */
+/** Probes until the last response of the connection begins: writing that response shows whether the client is connected. */
 function probe(
   socket: ServingSocket,
   response: ServerResponse,
@@ -51,7 +51,7 @@ function probe(
     if (response.headersSent || response.closed) return;
     const current = socket._httpMessage ?? null;
     if (takesInterim && current?.headersSent === false) current.writeContinue();
-    probe(socket, response, takesInterim, afterMs === againMs ? nextProbeMs : againMs);
+    probe(socket, response, takesInterim, afterMs === secondProbeMs ? nextProbeMs : secondProbeMs);
   }, afterMs);
   response.once('close', () => clearTimeout(timer));
 }

@@ -1,13 +1,14 @@
 import { Socket } from 'node:net';
 import { connectionOf } from './connection.ts';
 
-/** What a client still sends after its answer is thrown away, this much and this long at most. */
+/** Bounds of the input that is discarded after the last response of a connection. */
 const discardBytesMax = 16 * 1024 * 1024;
 const discardMsMax = 5_000;
 
 /**
- * Lets a client read its answer although it is still sending: closing a socket with unread bytes resets the
- * connection, and a reset overtakes the answer. Node calls `destroySoon` after the last response of a connection.
+ * Lets a client read its response while it is still sending. Closing a socket with unread input resets the connection,
+ * and the reset may destroy the response before the client reads it (RFC 9112, 9.6). Node calls `destroySoon` after the
+ * last response of a connection.
  */
 export function lingerOnClose(socket: Socket): void {
   socket.destroySoon = destroyOnceRead;
@@ -18,7 +19,7 @@ function destroyOnceRead(this: Socket): void {
   else endAndDiscard(this);
 }
 
-/** Ends the connection from this side; what comes from the other is thrown away until it ends too. */
+/** Ends the gateway's side of the connection and discards input until the client ends its side. */
 export function endAndDiscard(socket: Socket): void {
   discard(socket);
   const timer = setTimeout(() => socket.destroy(), discardMsMax);
@@ -27,7 +28,7 @@ export function endAndDiscard(socket: Socket): void {
   socket.end();
 }
 
-/** Takes the socket from the HTTP parser and throws away what arrives. */
+/** Detaches the socket from the HTTP parser and discards all further input. */
 export function discard(socket: Socket): void {
   let bytes = 0;
   socket.removeAllListeners('data');

@@ -5,13 +5,13 @@ import type { Duplex } from 'node:stream';
 import type { Enforcer } from '../enforcer/enforcer.ts';
 import { boundConnections } from './admission.ts';
 import type { TransportBounds } from './bounds.ts';
-import { answerClientError } from './client-error.ts';
+import { respondToClientError } from './client-error.ts';
 import { afterResponse, trackConnections } from './connection.ts';
 import { holdContinue } from './expectation.ts';
 import { allowHalfClose } from './half-close.ts';
 import { lingerOnClose } from './linger.ts';
 import { keepPace } from './pace.ts';
-import { answerOnSocket } from './socket-answer.ts';
+import { respondOnSocket } from './socket-response.ts';
 import { isWebSocketHandshake, serveUpgrade } from './upgrade.ts';
 
 export const headerBytesMax = 16_384;
@@ -20,9 +20,9 @@ const keepAliveTimeoutMs = 72_000;
 export const allowedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
 
 /**
- * The HTTP server of a listener. Node answers some requests by itself, without a word of limits: malformed ones, a
- * missing Host, expectations, CONNECT. Here all of those are answered by Tollgate, so that every response carries the
- * limit headers and has its event, and is charged to its address.
+ * The HTTP server of a listener. By default Node itself responds to malformed requests, a missing Host, expectations and
+ * CONNECT. Here Tollgate responds to all of them, so that every response has the limit headers and an event, and is
+ * charged to its address.
  */
 export function createListener(
   enforcer: Enforcer,
@@ -37,14 +37,14 @@ export function createListener(
       headersTimeout: bounds.headersTimeoutMs,
       connectionsCheckingInterval: Math.ceil(bounds.headersTimeoutMs / 4),
       keepAliveTimeout: keepAliveTimeoutMs,
-      // Bodies are bounded by the minimum rate and the deadline of `pace.ts`.
+      // The minimum rate and the deadline of `pace.ts` bound the body instead.
       requestTimeout: 0,
       requireHostHeader: false,
       shouldUpgradeCallback: (request) => upgrades && isWebSocketHandshake(request),
     },
     serve,
   );
-  // Those beyond a maximum would be dropped unseen; the size of the section bounds their number.
+  // Node silently drops headers beyond a maximum count. `maxHeaderSize` bounds their number already.
   server.maxHeadersCount = 0;
   const { connectionsEnded } = enforcer.metrics;
   boundConnections(server, enforcer, entrypoint, bounds, () =>
@@ -57,7 +57,7 @@ export function createListener(
   server.on('connection', lingerOnClose);
   allowHalfClose(server);
   server.on('clientError', (error, socket) =>
-    answerClientError(enforcer, entrypoint, error, asSocket(socket)),
+    respondToClientError(enforcer, entrypoint, error, asSocket(socket)),
   );
   server.on('upgrade', (request, stream, head) => {
     const socket = asSocket(stream);
@@ -67,7 +67,7 @@ export function createListener(
   return server;
 }
 
-/** A gateway stands before one API: it opens no tunnels. */
+/** Responds to CONNECT with 405: the gateway opens no tunnels. */
 function refuseConnect(
   enforcer: Enforcer,
   entrypoint: string,
@@ -78,12 +78,12 @@ function refuseConnect(
   const { method = '', url = '' } = request;
   Promise.resolve(enforcer.identify(request.headers, socket.remoteAddress ?? ''))
     .then((who) => {
-      afterResponse(socket, () => answerOnSocket(enforcer, entrypoint, socket, { who, method, url, fault }));
+      afterResponse(socket, () => respondOnSocket(enforcer, entrypoint, socket, { who, method, url, fault }));
     })
     .catch(() => socket.destroy());
 }
 
-/** Node's types leave room for servers on other streams. */
+/** Narrows Node's type, which allows servers on other streams. */
 function asSocket(stream: Duplex): Socket {
   if (stream instanceof Socket) return stream;
   throw new TypeError('A listener serves sockets only.');

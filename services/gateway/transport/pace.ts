@@ -11,13 +11,13 @@ export type PaceBounds = Pick<
   'requestTimeoutMs' | 'responseTimeoutMs' | 'bytesPerSecondMin' | 'requestWindowMs' | 'responseWindowMs'
 >;
 
-/** Why a connection was ended. */
+/** Why a connection or its request was ended. */
 export type Slowness = 'request_pace' | 'request_deadline' | 'response_pace' | 'response_deadline';
 
 /**
- * Looks at every connection in turn and ends those that make too little progress, so that nobody holds a permit by
- * doing next to nothing. Looking costs a request nothing. What counts is time in which the gateway waits for the client:
- * a body that the upstream takes slowly, and a response that the upstream writes slowly, are nobody's fault here.
+ * Checks every connection at an interval and ends those that make too little progress, so that a slow client cannot hold
+ * a permit. Only time in which the gateway waits for the client counts; a body that the upstream reads slowly and a
+ * response that the upstream writes slowly do not count against the client. A request itself does no work for these checks.
  */
 export function keepPace(
   connections: ReadonlySet<Connection>,
@@ -28,15 +28,15 @@ export function keepPace(
     10,
     Math.min(1_000, Math.min(bounds.requestWindowMs, bounds.responseWindowMs) / 4),
   );
-  let lookedAtMs = performance.now();
-  const timer = setInterval(look, intervalMs);
+  let checkedAtMs = performance.now();
+  const timer = setInterval(checkAll, intervalMs);
   timer.unref();
   return { close: () => clearInterval(timer) };
 
-  function look(): void {
+  function checkAll(): void {
     const nowMs = performance.now();
-    const elapsedMs = nowMs - lookedAtMs;
-    lookedAtMs = nowMs;
+    const elapsedMs = nowMs - checkedAtMs;
+    checkedAtMs = nowMs;
     for (const connection of connections) {
       const why = slownessOf(connection, nowMs, elapsedMs, bounds);
       if (why === null) continue;
@@ -61,7 +61,7 @@ function slownessOf(
 ): Slowness | null {
   const { request, response, socket, outbound, inbound } = connection;
   const { bytesPerSecondMin, requestWindowMs, responseWindowMs } = bounds;
-  // Bytes wait for the client: where none do, the response is as far as the upstream.
+  // Without bytes that wait for the client, the gateway waits for the upstream.
   if (socket.writableLength === 0) outbound.reset();
   else if (outbound.stalls(elapsedMs, sentBytes(socket), responseWindowMs, bytesPerSecondMin)) {
     return 'response_pace';
@@ -71,7 +71,7 @@ function slownessOf(
   const ageMs = nowMs - connection.beganAtMs;
   if (!request.complete) {
     if (ageMs > bounds.requestTimeoutMs) return 'request_deadline';
-    // What has arrived is taken: the next bytes are the client's to send.
+    // While bytes of the body are buffered here, or `100 Continue` is not sent, the client is not the one to wait for.
     if (request.readableLength > 0 || awaitsContinue(request)) inbound.reset();
     else if (inbound.stalls(elapsedMs, socket.bytesRead, requestWindowMs, bytesPerSecondMin)) {
       return 'request_pace';

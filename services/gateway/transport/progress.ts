@@ -1,18 +1,18 @@
 import type { Socket } from 'node:net';
 
-/** Bytes that one direction of a connection moved while one side waited for the other. */
+/** Measures the byte rate of one direction of a connection while the gateway waits for the client. */
 export class Progress {
   #waitedMs: number | null = null;
   #bytes = 0;
 
-  /** The wait is over, or another one begins. */
+  /** Ends the current wait. The next call of `stalls` begins another. */
   reset(): void {
     this.#waitedMs = null;
   }
 
   /**
-   * Counts another `elapsedMs` of waiting. True where a whole window of it brought fewer bytes than the minimum. The
-   * first look only notes where the count begins.
+   * Adds `elapsedMs` of waiting. Returns true when a complete window of waiting moved fewer bytes than the minimum. The
+   * first call of a wait only stores the byte count at its start.
    */
   stalls(elapsedMs: number, bytesNow: number, windowMs: number, bytesPerSecondMin: number): boolean {
     const waitedMs = this.#waitedMs === null ? 0 : this.#waitedMs + elapsedMs;
@@ -24,12 +24,12 @@ export class Progress {
   }
 }
 
-/** Of a socket that Node writes to: what its handle took, and what the kernel has not taken of that yet. */
+/** Node's handle of a socket: bytes passed to it, and those of them that the kernel has not accepted yet. */
 interface WithHandle extends Socket {
   readonly _handle?: { readonly bytesWritten: number; readonly writeQueueSize: number } | null;
 }
 
-/** Bytes that left for the client. Node's own count includes those that are waiting, and a chunk may be megabytes. */
+/** Bytes that the kernel accepted. Node's `bytesWritten` also counts queued bytes, and one chunk may be megabytes long. */
 export function sentBytes(socket: WithHandle): number {
   const { _handle: handle } = socket;
   return handle === undefined || handle === null

@@ -3,10 +3,10 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { connectionOf } from './connection.ts';
 
-/** What a request that asks for another protocol needs beside the request: its connection. */
+/** The connection of a request for another protocol. */
 export interface Upgrade {
   readonly socket: Socket;
-  /** What the client has sent behind its request already. */
+  /** Bytes that the client sent after its request. */
   readonly head: Buffer;
 }
 
@@ -17,8 +17,8 @@ interface Upgrading extends IncomingMessage {
 }
 
 /**
- * The opening handshake of RFC 6455. Other upgrades are not taken up, nor any of HTTP/1.0 (RFC 9110, 7.8): such a request is
- * served as it is.
+ * True for the opening handshake of a WebSocket (RFC 6455, 4.1). `Upgrade` to another protocol, and `Upgrade` in HTTP/1.0,
+ * is ignored (RFC 9110, 7.8): the request is served as an ordinary one.
  */
 export function isWebSocketHandshake({ method, headers, httpVersion }: IncomingMessage): boolean {
   return (
@@ -31,8 +31,8 @@ export function isWebSocketHandshake({ method, headers, httpVersion }: IncomingM
 }
 
 /**
- * Has an upgrade served like any other request, with a response of its own: it is identified, decided about and
- * refused by the same code. Where the protocol is switched the socket is used directly; see `upgradeOf`.
+ * Serves an upgrade as an ordinary request with a response of its own, so that the same code identifies, decides and
+ * refuses. To switch protocols, the handler uses the socket directly; see `upgradeOf`.
  */
 export function serveUpgrade(server: Server, request: Upgrading, socket: Socket, head: Buffer): void {
   socket.on('error', () => socket.destroy());
@@ -48,7 +48,7 @@ export function upgradeOf(request: Upgrading): Upgrade | null {
   return request[upgradeKey] ?? null;
 }
 
-/** From now on the connection carries another protocol: bounds of requests and responses no longer hold. */
+/** Removes the request from its connection: the bounds of requests do not apply to the new protocol. */
 export function markUpgraded(socket: Socket): void {
   const connection = connectionOf(socket);
   if (connection === undefined) return;

@@ -2,18 +2,18 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { buildConnector } from 'undici';
 
-/** Bytes of one interim response, as of the headers of a final one. */
+/** Largest interim response; the headers of a final response have the same bound. */
 const headBytesMax = 16_384;
 const headEnd = '\r\n\r\n';
 const statusLength = 'HTTP/1.1 100'.length;
-/** A status of 1xx but 101, after which the connection speaks another protocol. */
+/** A 1xx status other than 101, after which the connection carries another protocol (RFC 9110, 15.2). */
 const interimStatus = /^HTTP\/1\.[01] 1(?!01)\d\d$/;
 const continueStatus = /^HTTP\/1\.[01] 100$/;
 
 const awaitingKey = Symbol('tollgate.awaitingResponse');
 
 interface UpstreamSocket extends Socket {
-  /** A request was sent, and nothing of its response but `100 Continue` has come. */
+  /** True when a request was sent and no part of its response except `100 Continue` has arrived. */
   [awaitingKey]?: boolean;
 }
 
@@ -23,8 +23,8 @@ subscribe('undici:client:sendHeaders', (message) => {
 });
 
 /**
- * Connects to an upstream so that its `100 Continue` responses are dropped, which undici takes for an error. Nobody asked
- * for them: the gateway asks a client for its body itself. The other interim responses are dropped by undici.
+ * Connects to an upstream and drops its `100 Continue` responses, which undici treats as an error. They are not needed:
+ * the gateway forwards no `Expect` and sends `100 Continue` to its client itself. undici drops the other interim responses.
  */
 export function createUpstreamConnector(timeoutMs: number): buildConnector.connector {
   const connect = buildConnector({ timeout: timeoutMs });
@@ -47,28 +47,29 @@ function dropContinue(socket: UpstreamSocket): void {
         socket[awaitingKey] = false;
         return chunk;
       }
-      const { kept, rest, complete } = interimResponsesIn(
+      const { kept, remainder, complete } = interimResponsesIn(
         held === null ? chunk : Buffer.concat([held, chunk]),
       );
-      held = complete ? null : rest;
-      socket[awaitingKey] = !complete || rest.length === 0;
-      if (complete) kept.push(rest);
+      held = complete ? null : remainder;
+      socket[awaitingKey] = !complete || remainder.length === 0;
+      if (complete) kept.push(remainder);
       const bytes = kept.length === 1 ? kept[0] : Buffer.concat(kept);
       if (bytes !== undefined && bytes.length > 0) return bytes;
     }
   };
 }
 
-/** What nearly every response is, told by the first digit of its status. */
+/** True where the first digit of the status is not 1. This is the fast path of nearly every response. */
 function isFinal(bytes: Buffer): boolean {
   return bytes.length >= statusLength && bytes[statusLength - 3] !== 0x31;
 }
 
 interface Interim {
-  /** Those at the start that are not `100 Continue`. */
+  /** Interim responses other than `100 Continue`. */
   readonly kept: Buffer[];
-  readonly rest: Buffer;
-  /** False where the rest is the beginning of another. */
+  /** Bytes behind the complete interim responses. */
+  readonly remainder: Buffer;
+  /** False where `remainder` is the beginning of another interim response. */
   readonly complete: boolean;
 }
 
@@ -77,15 +78,16 @@ function interimResponsesIn(bytes: Buffer): Interim {
   let at = 0;
   while (at < bytes.length) {
     const status = bytes.toString('latin1', at, at + statusLength);
-    const whole = status.length === statusLength;
-    if (whole && !interimStatus.test(status)) break;
+    const hasStatus = status.length === statusLength;
+    if (hasStatus && !interimStatus.test(status)) break;
     const end = bytes.indexOf(headEnd, at, 'latin1');
-    if (!whole || end === -1) {
-      const tooLong = bytes.length - at > headBytesMax;
-      return { kept, rest: bytes.subarray(at), complete: tooLong };
+    if (!hasStatus || end === -1) {
+      // An endless interim response is passed to undici, which fails the request.
+      const isTooLong = bytes.length - at > headBytesMax;
+      return { kept, remainder: bytes.subarray(at), complete: isTooLong };
     }
     if (!continueStatus.test(status)) kept.push(bytes.subarray(at, end + headEnd.length));
     at = end + headEnd.length;
   }
-  return { kept, rest: bytes.subarray(at), complete: true };
+  return { kept, remainder: bytes.subarray(at), complete: true };
 }

@@ -1,27 +1,27 @@
 import { randomBytes } from 'node:crypto';
 
-/** Part of a chunk of frames. */
+/** A part of a chunk: bytes of one header, or of one payload. */
 export interface Piece {
-  /** Where the next piece begins. */
+  /** Offset of the next piece in the chunk. */
   readonly end: number;
-  /** Set where the header of a frame is complete with this piece: all of its bytes, also those of earlier chunks. */
+  /** All bytes of a frame's header, if this piece completes it; the first ones may be from earlier chunks. */
   readonly header: Buffer | null;
 }
 
 const headerBytesMax = 14;
 
-/** Finds where frames begin and end (RFC 6455, 5.2), in chunks cut anywhere. It looks at no payload. */
+/** Finds the boundaries of frames (RFC 6455, 5.2) in chunks that may be cut anywhere. It does not read payloads. */
 export class FrameReader {
   readonly #header = Buffer.alloc(headerBytesMax);
   #headerBytes = 0;
   #payloadLeft = 0;
 
-  /** Between two frames: here another frame may be put in. */
+  /** True between two frames, where another frame may be inserted. */
   get atBoundary(): boolean {
     return this.#headerBytes === 0 && this.#payloadLeft === 0;
   }
 
-  /** In the middle of a header: its bytes come with the piece that completes it. */
+  /** True in the middle of a header, whose bytes are returned by the piece that completes it. */
   get inHeader(): boolean {
     return this.#headerBytes > 0;
   }
@@ -63,18 +63,19 @@ function payloadLength(header: Buffer): number {
   return length === 127 ? Number(header.readBigUInt64BE(2)) : length;
 }
 
-/** True for the first frame of a message: text or binary. Continuations and control frames begin none. */
+/** True for a text or binary frame, which begins a message. Continuation and control frames do not (RFC 6455, 5.4). */
 export function beginsMessage(header: Buffer): boolean {
   const opcode = (header[0] ?? 0) & 0x0f;
   return opcode === 1 || opcode === 2;
 }
 
+/** A control frame holds up to 125 bytes (RFC 6455, 5.5), 2 of which are the code. */
 const reasonBytesMax = 123;
 
-/** Frames of clients are masked, those of servers are not. */
+/** A close frame. Clients mask their frames and servers do not (RFC 6455, 5.1). */
 export function closeFrame(code: number, reason: string, masked: boolean): Buffer {
   const text = Buffer.from(reason);
-  // A cut in the middle of a character would be no UTF-8, which ends the connection with another error.
+  // The reason must be UTF-8 (RFC 6455, 5.5.1): it is cut between two characters.
   let bytes = Math.min(text.length, reasonBytesMax);
   while (bytes > 0 && bytes < text.length && ((text[bytes] ?? 0) & 0xc0) === 0x80) bytes -= 1;
   const payload = Buffer.alloc(2 + bytes);
@@ -82,6 +83,6 @@ export function closeFrame(code: number, reason: string, masked: boolean): Buffe
   text.copy(payload, 2, 0, bytes);
   if (!masked) return Buffer.concat([Buffer.from([0x88, payload.length]), payload]);
   const key = randomBytes(4);
-  const hidden = payload.map((byte, index) => byte ^ (key[index % 4] ?? 0));
-  return Buffer.concat([Buffer.from([0x88, 0x80 | payload.length]), key, hidden]);
+  const maskedPayload = payload.map((byte, index) => byte ^ (key[index % 4] ?? 0));
+  return Buffer.concat([Buffer.from([0x88, 0x80 | payload.length]), key, maskedPayload]);
 }

@@ -24,12 +24,12 @@ export interface WebSocketOptions {
   readonly enforcer: Enforcer;
   readonly upstreamTimeoutMs: number;
   readonly idleTimeoutMs: number;
-  /** Told of what could not be reached. */
+  /** Called when the upstream cannot be reached or does not respond in time. */
   readonly onFailed: (reason: string, verdict: Verdict) => void;
 }
 
 export interface WebSockets {
-  /** Passes a handshake on. An upstream that declines it answers as to any other request. */
+  /** Forwards a handshake. If the upstream declines it, its response is sent as that of an ordinary request. */
   forward(
     upstream: URL,
     verdict: Verdict,
@@ -37,17 +37,17 @@ export interface WebSockets {
     reply: FastifyReply,
     upgrade: Upgrade,
   ): Promise<FastifyReply>;
-  /** Ends every open connection; their clients may connect again elsewhere. */
+  /** Ends every open connection with 1001 (going away), after which clients may connect to another node. */
   close(): void;
 }
 
 const goingAway = 1001;
-/** How often open connections are looked at: a lookup in memory for each. */
+/** Interval between checks of all open connections for a block. Each check is one lookup in memory. */
 const blockCheckMs = 500;
 
 /**
- * WebSocket through the gateway: the handshake is a request like any other, its permit is held until the socket ends,
- * its event has the status 101. Messages are charged where the route says so.
+ * WebSocket connections through the gateway. The handshake is decided as an ordinary request, its permit is held until the
+ * connection ends, and its event has the status 101. Messages are charged if the route has a `messageCost`.
  */
 export function createWebSockets(options: WebSocketOptions): WebSockets {
   const { enforcer, idleTimeoutMs, onFailed } = options;
@@ -72,9 +72,9 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
     const guarded = request.tollgate;
     const outgoing = handshakeTo(upstream, verdict, request, options);
     if (guarded !== null) guarded.end = () => outgoing.destroy();
-    let answered: HandshakeAnswer;
+    let handshake: HandshakeResponse;
     try {
-      answered = await answerTo(outgoing);
+      handshake = await responseTo(outgoing);
     } catch (error) {
       if (guarded !== null && guarded.fault !== null) return sendFault(reply, guarded.fault);
       if (guarded?.ended !== true) {
@@ -83,15 +83,15 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
       }
       return reply;
     }
-    const { answer, socket, head } = answered;
+    const { response, socket, head } = handshake;
     if (guarded !== null) guarded.own = false;
     if (socket === null) {
       return reply
-        .code(answer.statusCode ?? 502)
-        .headers(clientHeaders(answer.headers))
-        .send(answer);
+        .code(response.statusCode ?? 502)
+        .headers(clientHeaders(response.headers))
+        .send(response);
     }
-    // The event is safe before the response leaves, as for any other.
+    // As for every response, its event is durable before the response is sent.
     await guarded?.meter(101);
     if (guarded?.ended === true) {
       socket.destroy();
@@ -99,7 +99,7 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
     }
     reply.hijack();
     markUpgraded(upgrade.socket);
-    upgrade.socket.write(switching(answer, verdict), 'latin1');
+    upgrade.socket.write(switchingProtocols(response, verdict), 'latin1');
     if (head.length > 0) socket.unshift(head);
     if (upgrade.head.length > 0) upgrade.socket.unshift(upgrade.head);
     const charge = chargeOf(verdict, request);
@@ -110,7 +110,7 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
     return reply;
   }
 
-  /** A block holds for connections that are open already. Services pass, as they do with requests. */
+  /** Ends open connections of tenants that were blocked meanwhile. A block does not apply to services. */
   function refuseBlocked(): void {
     for (const [relay, { identity }] of open) {
       if (identity.tenantId === null || identity.service !== null) continue;
@@ -123,13 +123,12 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
 
   function chargeOf(verdict: Verdict, request: FastifyRequest): (() => Promise<string | null>) | null {
     const cost = verdict.route?.messageCost ?? null;
-    // Services pass without a limit, and the units of their messages are nobody's.
     if (cost === null) return null;
     return () => chargeMessage(enforcer, verdict, request, cost);
   }
 }
 
-/** Each message is decided about and written down as a request of its own, with the units that the policy names. */
+/** Decides and meters one message as a request of its own that costs the units of the route's `messageCost`. */
 async function chargeMessage(
   enforcer: Enforcer,
   { identity, method }: Verdict,
@@ -178,20 +177,20 @@ function handshakeTo(
   return outgoing.end();
 }
 
-interface HandshakeAnswer {
-  readonly answer: IncomingMessage;
-  /** Null where the upstream declines. */
+interface HandshakeResponse {
+  readonly response: IncomingMessage;
+  /** Null if the upstream declines the handshake. */
   readonly socket: Socket | null;
   readonly head: Buffer;
 }
 
-function answerTo(outgoing: ClientRequest): Promise<HandshakeAnswer> {
+function responseTo(outgoing: ClientRequest): Promise<HandshakeResponse> {
   return new Promise((resolve, reject) => {
     outgoing.on('error', reject);
-    outgoing.on('response', (answer) => resolve({ answer, socket: null, head: Buffer.alloc(0) }));
-    outgoing.on('upgrade', (answer, socket, head) => {
-      if (socket instanceof Socket && answer.headers.upgrade?.toLowerCase() === 'websocket') {
-        resolve({ answer, socket, head });
+    outgoing.on('response', (response) => resolve({ response, socket: null, head: Buffer.alloc(0) }));
+    outgoing.on('upgrade', (response, socket, head) => {
+      if (socket instanceof Socket && response.headers.upgrade?.toLowerCase() === 'websocket') {
+        resolve({ response, socket, head });
       } else {
         socket.destroy();
         reject(new Error('The upstream switched to another protocol.'));
@@ -200,7 +199,8 @@ function answerTo(outgoing: ClientRequest): Promise<HandshakeAnswer> {
   });
 }
 
-function switching({ headers }: IncomingMessage, verdict: Verdict): string {
+/** The 101 response to the client (RFC 9110, 15.2.2), with the limit headers. */
+function switchingProtocols({ headers }: IncomingMessage, verdict: Verdict): string {
   const fields: ForwardedHeaders = {
     ...clientHeaders(headers),
     ...limitHeaders(verdict),

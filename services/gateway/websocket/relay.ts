@@ -6,26 +6,26 @@ import { FrameReader, beginsMessage, closeFrame } from './frames.ts';
 export interface RelayOptions {
   readonly client: Socket;
   readonly upstream: Socket;
-  /** Without a byte in either direction for so long, the connection ends. */
+  /** The connection ends after this time without a byte in either direction. */
   readonly idleTimeoutMs: number;
-  /** Asked before each message of the client goes on; answers with the reason why it does not. */
+  /** Called before each message of the client is forwarded. Returns why the message is refused, or null. */
   readonly charge: (() => Promise<string | null>) | null;
 }
 
 export interface Relay {
-  /** Tells both sides that the connection ends, and ends it. */
+  /** Sends a close frame to the client and ends the connection. */
   close(code: number, reason: string): void;
-  /** Ends it for a reason of policy: after the frame under way nothing passes any more, in either direction. */
+  /** Ends the connection with 1008 (policy violation) on both sides: after the current frame no other is forwarded. */
   refuse(reason: string): void;
 }
 
 const goingAway = 1001;
 const policyViolation = 1008;
-/** What one side still has to do after the other has ended. */
+/** Time in which one side may still send after the other side has ended. */
 const endTimeoutMs = 5_000;
 const keepAliveDelayMs = 30_000;
 
-/** Passes frames between a client and the upstream until both have ended, or one is gone. */
+/** Forwards frames between a client and the upstream until both have ended, or one connection fails. */
 export function startRelay({ client, upstream, idleTimeoutMs, charge }: RelayOptions): Relay {
   const down = new EndableFrames();
   const up = new EndableFrames();
@@ -60,7 +60,7 @@ export function startRelay({ client, upstream, idleTimeoutMs, charge }: RelayOpt
     close(policyViolation, reason);
   }
 
-  /** Messages that were charged may still be on their way: the frame comes behind them. */
+  /** Returns the close frame for the upstream. It follows the charged messages, which may still be in the pipeline. */
   function refuseMessage(reason: string): Buffer {
     close(policyViolation, reason);
     return closeFrame(policyViolation, reason, true);
@@ -81,7 +81,7 @@ export function startRelay({ client, upstream, idleTimeoutMs, charge }: RelayOpt
   }
 }
 
-/** The frames of one side, with one of Tollgate's own at the end, between two frames. What comes behind it is dropped. */
+/** Forwards the frames of one side. `endWith` inserts a last frame at the next boundary; later frames are dropped. */
 class EndableFrames extends Transform {
   readonly #reader = new FrameReader();
   #last: Buffer | null = null;
@@ -117,7 +117,7 @@ class EndableFrames extends Transform {
   }
 }
 
-/** The client's frames, each message charged before it goes on. What is refused ends with the frame of `refuse`. */
+/** Yields the client's frames and charges each message before its first frame. A refused message ends the frames. */
 async function* chargeMessages(
   frames: AsyncIterable<Buffer>,
   charge: () => Promise<string | null>,

@@ -1,4 +1,4 @@
-// Goal: what may not be published is refused with the reason, at once and not by the aggregator later.
+// Goal: an invalid event is rejected with the reason when it is published, and not by the aggregator later.
 import { describe, expect, test } from 'vitest';
 import { acceptEvent } from '../../../../services/gateway/ingest/accept-event.ts';
 import type { Publisher } from '../../../../services/gateway/ingest/accept-event.ts';
@@ -23,12 +23,12 @@ const service: Publisher = {
 };
 const good = { specversion: '1.0', id: 'e1', source: '/app', type: 'tokens', data: { units: 5 } };
 
-function problemOf(fields: Json, publisher = tenant): string | undefined {
+function violationOf(fields: Json, publisher = tenant): string | undefined {
   const accepted = acceptEvent(fields, publisher);
-  return 'problem' in accepted ? accepted.problem : undefined;
+  return 'violation' in accepted ? accepted.violation : undefined;
 }
 
-test("a tenant's event is filled in: its own tenant, now", () => {
+test("a tenant's event without subject and time gets the tenant and the current time", () => {
   expect(acceptEvent(good, tenant)).toEqual({
     event: {
       ...good,
@@ -44,7 +44,7 @@ test('extension attributes are published as they were sent', () => {
   expect(acceptEvent(extended, tenant)).toMatchObject({ event: extended });
 });
 
-test('data in base64 is published as the object it is', () => {
+test('data_base64 is published as the JSON object that it encodes', () => {
   const encoded = Buffer.from('{"units":7,"model":"größer"}').toString('base64');
   const event = { ...good, data: undefined, data_base64: encoded };
   expect(acceptEvent(event, tenant)).toMatchObject({ event: { data: { units: 7, model: 'größer' } } });
@@ -57,32 +57,36 @@ const base64 = (text: string | Buffer) => ({
   data_base64: Buffer.from(text).toString('base64'),
 });
 
-const refused: readonly (readonly [string, Json, RegExp])[] = [
-  ['a weight that only gateways give', data({ sample_weight: 1000 }), /sample_weight is reserved/],
+const rejected: readonly (readonly [string, Json, RegExp])[] = [
+  ['a sample weight, which only gateways set', data({ sample_weight: 1000 }), /sample_weight is reserved/],
   ['an old specversion', { ...good, specversion: '0.3' }, /^specversion must be/],
   ['no id', { ...good, id: undefined }, /^id is missing/],
   ['an empty id', { ...good, id: '' }, /^id must be/],
   ['an id of 300 characters', { ...good, id: 'x'.repeat(300) }, /^id is longer/],
-  ['half a character in an id', { ...good, id: 'a\ud800' }, /^id is not well-formed/],
+  ['an unpaired surrogate in an id', { ...good, id: 'a\ud800' }, /^id is not well-formed/],
   ['no source', { ...good, source: '' }, /^source must be/],
   ['no type', { ...good, type: 5 }, /^type must be/],
   ['another tenant', { ...good, subject: 'other' }, /your own tenant/],
-  ['a request that no gateway answered', { ...good, type: 'tollgate.request.v1' }, /reserved/],
+  ['an event type of gateways', { ...good, type: 'tollgate.request.v1' }, /reserved/],
   [
     'a correction by a tenant',
     { ...good, type: 'tollgate.void.v1', data: { event_id: 'x' } },
     /only a service/,
   ],
-  ["a source of Tollgate's own", { ...good, source: 'tollgate/node' }, /reserved/],
-  ["a spool's number", { ...good, spool: 'a.b.c.d', spoolsequence: 7 }, /reserved/],
+  ['a reserved source', { ...good, source: 'tollgate/node' }, /reserved/],
+  ['a sequence number of a spool', { ...good, spool: 'a.b.c.d', spoolsequence: 7 }, /reserved/],
   ['negative units', data({ units: -1 }), /data\.units must be a number from 0/],
   ['units that are text', data({ units: '5' }), /data\.units must be/],
   [
-    'units whose sum is no number',
+    'units whose sum is not finite',
     data({ units: 1.7e308 }),
     /data\.units must be a number from 0 to 1000000000000/,
   ],
-  ['cost whose sum is no number', data({ cost: 1e10 }), /data\.cost must be a number from 0 to 1000000000/],
+  [
+    'a cost whose sum is not finite',
+    data({ cost: 1e10 }),
+    /data\.cost must be a number from 0 to 1000000000/,
+  ],
   ['a user that is a number', data({ user_id: 42 }), /data\.user_id must be a text/],
   ['a plan that is a number', data({ plan: 3 }), /data\.plan must be a text/],
   ['a route of 600 characters', data({ route: 'r'.repeat(600) }), /data\.route is longer than 512/],
@@ -91,58 +95,66 @@ const refused: readonly (readonly [string, Json, RegExp])[] = [
   ['65 properties', data(Object.fromEntries(numbered(65))), /more than 64 properties/],
   ['33 extensions', { ...good, ...Object.fromEntries(numbered(33)) }, /more than 32 extension/],
   ['a property with a name of 129', data({ ['n'.repeat(129)]: 1 }), /name of a property of data is longer/],
-  ['half a character in a property', data({ note: '\udc00' }), /data\.note is not well-formed/],
-  ['half a character deep in a property', data({ note: [{ a: '\udc00' }] }), /data\.note is not well-formed/],
-  ['half a character in a name', data({ 'a\ud800': 1 }), /not well-formed/],
-  ['half a character in an extension', { ...good, trace: '\ud800' }, /^trace is not well-formed/],
+  ['an unpaired surrogate in a property', data({ note: '\udc00' }), /data\.note is not well-formed/],
+  [
+    'an unpaired surrogate in a nested value',
+    data({ note: [{ a: '\udc00' }] }),
+    /data\.note is not well-formed/,
+  ],
+  ['an unpaired surrogate in a name', data({ 'a\ud800': 1 }), /not well-formed/],
+  ['an unpaired surrogate in an extension', { ...good, trace: '\ud800' }, /^trace is not well-formed/],
   ['a number that a sum cannot hold', data({ tokens: 1e300 }), /data\.tokens must be a number within/],
   [
-    'a number that is none',
+    'a number beyond a double',
     JSON.parse('{"specversion":"1.0","id":"1","source":"a","type":"b","data":{"a":{"b":1e999}}}') as Json,
     /data\.a has a number that is too large/,
   ],
   ['a property nested too deep', data({ deep: nested(40) }), /nested deeper than 32/],
   ['an extension nested too deep', { ...good, deep: nested(20_000) }, /nested deeper than 32/],
   [
-    'a property under the name of an extension',
+    'a property with the name of an extension',
     { ...good, trace: 'a', data: { ce_trace: 'b' } },
     /data\.ce_trace has the name/,
   ],
   ['data that is a list', { ...good, data: [] }, /^data must be a JSON object/],
   ['data that is a text', { ...good, data: '{}' }, /^data must be a JSON object/],
-  ['data given twice', { ...base64('{}'), data: {} }, /not both/],
-  ['base64 of what is no JSON', base64('{'), /data_base64 must hold/],
+  ['both data and data_base64', { ...base64('{}'), data: {} }, /not both/],
+  ['base64 of text that is not JSON', base64('{'), /data_base64 must hold/],
   ['base64 of a list', base64('[]'), /data_base64 must be a JSON object/],
-  ['base64 of a member given twice', base64('{"units":1,"units":2}'), /has the member "units" twice/],
-  ['base64 of no UTF-8', base64(Buffer.from([0x22, 0xff, 0x22])), /data_base64 must hold/],
-  ['what is no base64', { ...good, data: undefined, data_base64: 'e30' }, /RFC 4648/],
+  [
+    'base64 of an object with a repeated name',
+    base64('{"units":1,"units":2}'),
+    /has the member "units" twice/,
+  ],
+  ['base64 of bytes that are not UTF-8', base64(Buffer.from([0x22, 0xff, 0x22])), /data_base64 must hold/],
+  ['data_base64 that is not base64', { ...good, data: undefined, data_base64: 'e30' }, /RFC 4648/],
   ['base64 of an image', { ...base64('{}'), datacontenttype: 'image/png' }, /datacontenttype/],
   [
-    'giant data',
+    'data larger than an event may be',
     data(Object.fromEntries(numbered(64).map(([name]) => [name, '\u0001'.repeat(3_000)]))),
     /bytes, more than 131072/,
   ],
-  ['a time that is none', { ...good, time: 'yesterday' }, /RFC 3339/],
-  ['a day that no calendar has', { ...good, time: '2026-02-30T00:00:00Z' }, /RFC 3339/],
+  ['a time that is not a timestamp', { ...good, time: 'yesterday' }, /RFC 3339/],
+  ['a day that does not exist', { ...good, time: '2026-02-30T00:00:00Z' }, /RFC 3339/],
   ['1970', { ...good, time: '1970-01-01T00:00:00Z' }, /365 days ago/],
   ['2100', { ...good, time: '2100-01-01T00:00:00Z' }, /10 minutes in the future/],
 ];
 
-describe('what may not be published is refused with the reason', () => {
-  test.each(refused)('%s', (_what, fields, expected) => {
-    expect(problemOf(fields)).toMatch(expected);
+describe('an invalid event is rejected with the reason', () => {
+  test.each(rejected)('%s', (_what, fields, expected) => {
+    expect(violationOf(fields)).toMatch(expected);
   });
 
-  test('a service names the tenant, and may correct what it names', () => {
+  test('a service must name the tenant, and may correct events', () => {
     const correction = { ...good, subject: 'acme', type: 'tollgate.void.v1', data: { event_id: 'x' } };
-    expect(problemOf(good, service)).toMatch(/must name the tenant/);
-    expect(problemOf({ ...good, subject: 'a\nb' }, service)).toMatch(/control characters/);
-    expect(problemOf(correction, service)).toBeUndefined();
-    expect(problemOf({ ...correction, data: {} }, service)).toMatch(/data\.event_id is missing/);
+    expect(violationOf(good, service)).toMatch(/must name the tenant/);
+    expect(violationOf({ ...good, subject: 'a\nb' }, service)).toMatch(/control characters/);
+    expect(violationOf(correction, service)).toBeUndefined();
+    expect(violationOf({ ...correction, data: {} }, service)).toMatch(/data\.event_id is missing/);
     const amend = { ...correction, type: 'tollgate.amend.v1' };
-    expect(problemOf({ ...amend, data: { event_id: 'x', units: 1e13 } }, service)).toMatch(/data\.units/);
+    expect(violationOf({ ...amend, data: { event_id: 'x', units: 1e13 } }, service)).toMatch(/data\.units/);
     const properties = { a: { b: 1 } };
-    expect(problemOf({ ...amend, data: { event_id: 'x', properties } }, service)).toMatch(
+    expect(violationOf({ ...amend, data: { event_id: 'x', properties } }, service)).toMatch(
       /data\.properties\.a/,
     );
     const unread = { ...amend, data: { event_id: 'x', deep: nested(20_000) } };
@@ -152,28 +164,28 @@ describe('what may not be published is refused with the reason', () => {
   });
 });
 
-test("a user's token publishes the usage of that user, others that of any user of theirs", () => {
+test("a user's token publishes the usage of that user only, a tenant and a service that of any user", () => {
   const of = (name: unknown) => data({ user_id: name });
-  expect([problemOf(of('u1'), user), problemOf(of(null), user), problemOf(good, user)]).toEqual([
+  expect([violationOf(of('u1'), user), violationOf(of(null), user), violationOf(good, user)]).toEqual([
     undefined,
     undefined,
     undefined,
   ]);
-  expect(problemOf(of('u2'), user)).toBe('data.user_id must be your own user');
-  expect([problemOf(of('u2')), problemOf({ ...of('u2'), subject: 'other' }, service)]).toEqual([
+  expect(violationOf(of('u2'), user)).toBe('data.user_id must be your own user');
+  expect([violationOf(of('u2')), violationOf({ ...of('u2'), subject: 'other' }, service)]).toEqual([
     undefined,
     undefined,
   ]);
 });
 
-test("the heartbeat's tenant is nobody's, and callers without a tenant are a service's", () => {
-  expect(problemOf({ ...good, subject: 'tollgate-heartbeat' }, service)).toMatch(/reserved/);
-  expect(problemOf({ ...good, subject: 'anonymous' }, service)).toBeUndefined();
+test('the tenant of heartbeats is reserved, and a service may publish for the anonymous tenant', () => {
+  expect(violationOf({ ...good, subject: 'tollgate-heartbeat' }, service)).toMatch(/reserved/);
+  expect(violationOf({ ...good, subject: 'anonymous' }, service)).toBeUndefined();
 });
 
-test('the age that is accepted ends before the aggregator stops to count it', () => {
+test('the oldest time that is accepted is newer than the oldest time that the aggregator counts', () => {
   const at = (ageMs: number, days: number) =>
-    problemOf(
+    violationOf(
       { ...good, time: new Date(nowMs - ageMs).toISOString() },
       { ...tenant, times: publishedTimeBounds(days) },
     );

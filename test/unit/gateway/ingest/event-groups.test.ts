@@ -1,5 +1,5 @@
-// Goal: no publisher makes the number of groups of a tenant's totals unbounded. Method: more groups than the bound, in
-// each of the three texts, by a tenant and by a service, on one day and on the next.
+// Goal: the number of groups of a tenant's totals is bounded. Method: publish more groups than the bound, by each of the
+// three fields, as a tenant and as a service, on one day and on the next.
 import { expect, test } from 'vitest';
 import { createEventGroups, groupsOfTenantMax } from '../../../../services/gateway/ingest/event-groups.ts';
 import type { EventGroups } from '../../../../services/gateway/ingest/event-groups.ts';
@@ -38,7 +38,7 @@ const ofRoutes = (count: number, more: Event = {}): Event[] =>
 const kindsOf = (judgements: readonly { readonly kind: string }[]): string[] =>
   judgements.map(({ kind }) => kind);
 
-test('an event of one group more than the bound is rejected by itself, with a reason that says what to do', async () => {
+test('only the event of a group beyond the bound is rejected, and its reason states the remedy', async () => {
   const groups = createEventGroups();
   const judgements = await judge(groups, [
     ...ofRoutes(groupsOfTenantMax + 1),
@@ -58,13 +58,13 @@ test.each([
   ['data.plan', (n: number) => ({ data: { plan: `plan ${n}` } })],
   ['data.route', (n: number) => ({ data: { route: `/${n}` } })],
   ['data_base64', (n: number) => ({ data_base64: Buffer.from(`{"route":"/${n}"}`).toString('base64') })],
-])('distinct texts of %s are bounded', async (_what, eventAt) => {
+])('the number of distinct values of %s is bounded', async (_what, eventAt) => {
   const events = Array.from({ length: groupsOfTenantMax + 5 }, (_, n) => eventAt(n));
   const rejected = kindsOf(await judge(createEventGroups(), events)).filter((kind) => kind === 'rejected');
   expect(rejected).toHaveLength(5);
 });
 
-test('times of many days do not raise the bound', async () => {
+test('events with times on other days count towards the same bound', async () => {
   const groups = createEventGroups();
   await judge(groups, ofRoutes(groupsOfTenantMax));
   const time = new Date(nowMs - 30 * dayMs).toISOString();
@@ -72,7 +72,7 @@ test('times of many days do not raise the bound', async () => {
   expect(kindsOf(await judge(groups, [{ time, data: { route: '/users/7' } }]))).toEqual(['accepted']);
 });
 
-test('a service is bounded for each tenant that it publishes for, together with the tenant', async () => {
+test('the events that a service publishes for a tenant count towards the bound of that tenant', async () => {
   const groups = createEventGroups();
   await judge(groups, ofRoutes(groupsOfTenantMax, { subject: 'acme' }), billing);
   const more = { data: { route: '/more' } };
@@ -84,7 +84,7 @@ test('a service is bounded for each tenant that it publishes for, together with 
   expect(kindsOf(await judge(groups, both, billing))).toEqual(['rejected', 'accepted']);
 });
 
-test('corrections, duplicates and rejected events take no group', async () => {
+test('corrections, duplicates and rejected events add no group', async () => {
   const groups = createEventGroups();
   await judge(groups, ofRoutes(groupsOfTenantMax - 1));
   const rejected = Array.from({ length: 10 }, (_, n) => ({ data: { route: `/bad/${n}`, units: -1 } }));
@@ -99,7 +99,7 @@ test('corrections, duplicates and rejected events take no group', async () => {
   expect(kindsOf(await judge(groups, [{ data: { route: '/more' } }]))).toEqual(['rejected']);
 });
 
-test('the bound starts anew with the UTC day', async () => {
+test('the count of groups restarts with the UTC day', async () => {
   const groups = createEventGroups();
   await judge(groups, ofRoutes(groupsOfTenantMax));
   const more = [{ data: { route: '/more' } }];
@@ -112,7 +112,7 @@ test('the bound starts anew with the UTC day', async () => {
   }
 });
 
-test('memory is bounded: tenants that published least recently are forgotten, those that publish are not', () => {
+test('memory is bounded: the least recently published tenants are evicted, active ones are not', () => {
   const groups = createEventGroups();
   const add = (subject: string, route: string): string | null =>
     groups.add(

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 
 const dayMs = 86_400_000;
 
-/** Texts that are fine, at a bound, beyond it, or no Unicode. */
+/** Texts that are valid, at a bound, beyond a bound, or not well-formed Unicode. */
 const texts = fc.oneof(
   fc.constantFrom(
     'acme',
@@ -63,12 +63,12 @@ const times = (nowMs: number): fc.Arbitrary<unknown> =>
     values,
   );
 
-/** Mostly what it should be. */
+/** Generates one of the valid values in most cases, otherwise any value. */
 function mostly(...good: readonly unknown[]): fc.Arbitrary<unknown> {
   return fc.oneof({ weight: 12, arbitrary: fc.constantFrom(...good) }, values);
 }
 
-/** `data` as it should be, with what a publisher may add, in any number. */
+/** Valid `data` in most cases, with properties of any number and value. */
 const data = fc.oneof(
   {
     weight: 6,
@@ -95,7 +95,7 @@ const data = fc.oneof(
   values,
 );
 
-/** Anything between a good event and nonsense, as an object of which JSON text can be made. */
+/** Valid to hostile events, as objects that can be written as JSON. */
 export function hostileEvents(nowMs: number): fc.Arbitrary<Record<string, unknown>> {
   const known = fc.record(
     {

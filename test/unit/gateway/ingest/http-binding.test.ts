@@ -1,4 +1,4 @@
-// Goal: the HTTP protocol binding of CloudEvents, as other people's publishers write it.
+// Goal: conformance with the HTTP protocol binding of CloudEvents 1.0.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { eventsOf, plainEventsOf } from '../../../../services/gateway/ingest/http-binding.ts';
@@ -18,13 +18,13 @@ function read(fields: readonly Header[], body: string | Buffer = ''): RequestEve
   return eventsOf({ headers, rawHeaders: fields.flat(), body: Buffer.from(body) });
 }
 
-function only(found: RequestEvents): Member {
-  if ('status' in found) throw new Error(found.detail);
-  expect(found.members).toHaveLength(1);
-  return found.members[0]!;
+function onlyMember(events: RequestEvents): Member {
+  if ('status' in events) throw new Error(events.detail);
+  expect(events.members).toHaveLength(1);
+  return events.members[0]!;
 }
 
-test('a member that an event has twice is refused and named, and the rest of its batch is read', () => {
+test('an event with a repeated member name is rejected by that name, and the other events of its batch are read', () => {
   const event = '{"specversion":"1.0","id":"e1","source":"/app","type":"tokens"}';
   const twice = '{"specversion":"1.0","id":"e1","source":"/app","type":"tokens","id":"e2"}';
   const inside = '{"specversion":"1.0","id":"e1","source":"/app","type":"t","data":{"units":1,"units":9}}';
@@ -32,12 +32,12 @@ test('a member that an event has twice is refused and named, and the rest of its
   expect(read([type], `[${event},${twice},${inside}]`)).toMatchObject({
     members: [
       { event: { id: 'e1' } },
-      { problem: 'the event has the member "id" twice' },
-      { problem: 'the event has the member "units" twice' },
+      { violation: 'the event has the member "id" twice' },
+      { violation: 'the event has the member "units" twice' },
     ],
   });
-  expect(only(read(required, '{"units":1,"units":9}'))).toEqual({
-    problem: 'the data has the member "units" twice',
+  expect(onlyMember(read(required, '{"units":1,"units":9}'))).toEqual({
+    violation: 'the data has the member "units" twice',
   });
 });
 
@@ -48,14 +48,14 @@ describe('binary', () => {
     ['a +json type', [['content-type', 'application/vnd.acme.usage+json'] as const]],
     ['text/json', [['content-type', 'text/json'] as const]],
   ])('data is read with %s', (_what, type) => {
-    expect(only(read([...required, ...type], '{"units":3}'))).toEqual({
+    expect(onlyMember(read([...required, ...type], '{"units":3}'))).toEqual({
       event: { specversion: '1.0', id: 'e1', source: '/app', type: 'tokens', data: { units: 3 } },
     });
   });
 
   test('without a body there is no data, and every ce- header is an attribute', () => {
     const extended = [...required, ['ce-traceparent', '00-ab'] as const, ['ce-sampled', 'true'] as const];
-    expect(only(read(extended))).toEqual({
+    expect(onlyMember(read(extended))).toEqual({
       event: {
         specversion: '1.0',
         id: 'e1',
@@ -75,25 +75,25 @@ describe('binary', () => {
     ['decoded once only', 'a%2520b', 'a%20b'],
     ['with a percent sign of its own', '100% of 5%z', '100% of 5%z'],
     ['with one quote', 'a"b', 'a"b'],
-    ['UTF-8 as it is', Buffer.from('größer').toString('latin1'), 'größer'],
+    ['in UTF-8 without encoding', Buffer.from('größer').toString('latin1'), 'größer'],
   ])('a value %s', (_what, value, expected) => {
-    expect(only(read([...required.slice(0, 1), ['ce-id', value]]))).toMatchObject({
+    expect(onlyMember(read([...required.slice(0, 1), ['ce-id', value]]))).toMatchObject({
       event: { id: expected },
     });
   });
 
   test.each([
     ['an overlong encoding', 'a%C0%A0'],
-    ['half a character', '%ED%A0%80'],
+    ['an unpaired surrogate', '%ED%A0%80'],
     ['Latin-1', 'gr\u00f6\u00dfer'],
-  ])('%s is no UTF-8 and refused', (_what, value) => {
-    expect(only(read([...required.slice(0, 1), ['ce-id', value]]))).toEqual({
-      problem: 'ce-id is not UTF-8',
+  ])('%s is rejected, because it is not UTF-8', (_what, value) => {
+    expect(onlyMember(read([...required.slice(0, 1), ['ce-id', value]]))).toEqual({
+      violation: 'ce-id is not UTF-8',
     });
   });
 
-  test('an attribute that is given twice is none', () => {
-    expect(only(read([...required, ['Ce-Id', 'e2']]))).toEqual({ problem: 'ce-id is given twice' });
+  test('an event with a repeated attribute is rejected', () => {
+    expect(onlyMember(read([...required, ['Ce-Id', 'e2']]))).toEqual({ violation: 'ce-id occurs twice' });
   });
 
   test.each([
@@ -104,9 +104,9 @@ describe('binary', () => {
     expect(read([...required, ['content-type', type]], body)).toMatchObject({ status });
   });
 
-  test('bytes that are no UTF-8 are refused, not replaced', () => {
+  test('bytes that are not UTF-8 are rejected, not replaced', () => {
     const body = Buffer.concat([Buffer.from('{"user_id":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}')]);
-    expect(only(read(required, body))).toEqual({ problem: 'the data is not UTF-8' });
+    expect(onlyMember(read(required, body))).toEqual({ violation: 'the data is not UTF-8' });
   });
 });
 
@@ -114,61 +114,61 @@ describe('a batch', () => {
   const batch = (body: string | Buffer) =>
     read([['content-type', 'application/cloudevents-batch+json']], body);
   const membersOf = (body: string | Buffer): readonly Member[] => {
-    const found = batch(body);
-    if ('status' in found) throw new Error(found.detail);
-    return found.members;
+    const events = batch(body);
+    if ('status' in events) throw new Error(events.detail);
+    return events.members;
   };
 
-  test('a member that cannot be read leaves the others', () => {
+  test('an unreadable member does not affect the others', () => {
     const bad = Buffer.from(
       '[{"id":"1"}, {"id":NaN}, 5, nope, {"id":"\\ud800"}, {"a":"].,[\\"{"}, {"x":"?"} ]',
     );
     bad[bad.lastIndexOf('?')] = 0xff;
     expect(membersOf(bad)).toEqual([
       { event: { id: '1' } },
-      { problem: 'the event is not JSON' },
-      { problem: 'the event is not a JSON object' },
-      { problem: 'the event is not JSON' },
+      { violation: 'the event is not JSON' },
+      { violation: 'the event is not a JSON object' },
+      { violation: 'the event is not JSON' },
       { event: { id: '\ud800' } },
       { event: { a: '].,["{' } },
-      { problem: 'the event is not UTF-8' },
+      { violation: 'the event is not UTF-8' },
     ]);
   });
 
-  test('nesting that no stack holds is a problem of its event', () => {
+  test('only the event whose nesting would overflow the stack is rejected', () => {
     expect(membersOf(`[{"id":"1"},{"data":${'['.repeat(20_000)}${']'.repeat(20_000)}}]`)).toEqual([
       { event: { id: '1' } },
-      { problem: 'the event is nested deeper than 32 levels' },
+      { violation: 'the event is nested deeper than 32 levels' },
     ]);
   });
 
-  test.each(['', '{}', '[', '[{"a":1}', '[1]]', '[1] x', '["', '[}', '[{]'])('%j is no list', (body) => {
+  test.each(['', '{}', '[', '[{"a":1}', '[1]]', '[1] x', '["', '[}', '[{]'])('%j is not an array', (body) => {
     expect(batch(body)).toEqual({ status: 400, detail: 'A batch must be a JSON array of events.' });
   });
 
-  test('of none and of too many', () => {
+  test('an empty batch and one with too many events are refused', () => {
     expect(batch(' [ ] ')).toMatchObject({ status: 400, detail: 'The batch is empty.' });
     expect(batch(`[${'{},'.repeat(1_000)}{}]`)).toMatchObject({ status: 413 });
     expect(batch(`[${','.repeat(500_000)}]`)).toMatchObject({ status: 413 });
   });
 });
 
-test('plain JSON is a batch when it is a list', () => {
+test('plain JSON is a batch when it is an array', () => {
   expect(plainEventsOf(Buffer.from('\n [{"id":"1"}, {"id":"2"}]'))).toMatchObject({ members: [{}, {}] });
-  expect(only(plainEventsOf(Buffer.from('{"id":"1"}')))).toEqual({ event: { id: '1' } });
+  expect(onlyMember(plainEventsOf(Buffer.from('{"id":"1"}')))).toEqual({ event: { id: '1' } });
 });
 
-test('plain JSON is a batch however many blanks stand before it', () => {
+test('plain JSON is a batch after any amount of whitespace', () => {
   for (const blanks of [64, 65, 1_000, 900_000]) {
     const before = ' \t\r\n'.repeat(Math.ceil(blanks / 4)).slice(0, blanks);
     expect(plainEventsOf(Buffer.from(`${before}[{"id":"1"}, {"id":"2"}]`))).toMatchObject({
       members: [{}, {}],
     });
-    expect(only(plainEventsOf(Buffer.from(`${before}{"id":"1"}`)))).toEqual({ event: { id: '1' } });
+    expect(onlyMember(plainEventsOf(Buffer.from(`${before}{"id":"1"}`)))).toEqual({ event: { id: '1' } });
   }
 });
 
-test('a JSON array is cut into what JSON.parse reads of it', () => {
+test('a JSON array is split into the same members that JSON.parse reads', () => {
   fc.assert(
     fc.property(
       fc.array(fc.jsonValue({ stringUnit: 'binary', maxDepth: 2 }), { maxLength: 5 }),

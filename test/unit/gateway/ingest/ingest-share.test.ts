@@ -4,10 +4,10 @@ import { createIngestShare } from '../../../../services/gateway/ingest/ingest-sh
 
 const mebibyte = 1024 * 1024;
 
-/** A spool of 16 MiB: a publisher may hold 1 MiB of it, all of them 8 MiB. */
+/** A spool of 16 MiB, of which one publisher may use 1 MiB and all publishers together 8 MiB. */
 function spoolOf(): {
   used: number;
-  kafkaHas: number;
+  acknowledgedSequence: number;
   bytesMax: number;
   usedShare(): number;
   acknowledged(): number;
@@ -15,19 +15,19 @@ function spoolOf(): {
 } {
   return {
     used: 0,
-    kafkaHas: 0,
+    acknowledgedSequence: 0,
     bytesMax: 16 * mebibyte,
     usedShare() {
       return this.used / this.bytesMax;
     },
     acknowledged() {
-      return this.kafkaHas;
+      return this.acknowledgedSequence;
     },
     trouble: () => null,
   };
 }
 
-test('C2: a publisher that floods while Kafka is away is refused before it takes room from others', () => {
+test('C2: a publisher that floods while Kafka is down is refused before it uses the share of other publishers', () => {
   const spool = spoolOf();
   const share = createIngestShare(spool);
   let sequence = 0;
@@ -38,12 +38,12 @@ test('C2: a publisher that floods while Kafka is away is refused before it takes
   }
   expect(share.unsentBytes('flood')).toBeLessThanOrEqual(mebibyte);
   expect(share.admits('other', 100_000)).toBe(true);
-  spool.kafkaHas = sequence;
+  spool.acknowledgedSequence = sequence;
   spool.used = 0;
   expect(share.admits('flood', 100_000)).toBe(true);
 });
 
-test('C2: many publishers together leave half of the spool to the events of answered requests', () => {
+test('C2: many publishers together leave half of the spool to the events of requests', () => {
   const spool = spoolOf();
   const share = createIngestShare(spool);
   for (let n = 0; n < 100; n += 1) {
@@ -55,7 +55,7 @@ test('C2: many publishers together leave half of the spool to the events of answ
   expect(spool.usedShare()).toBeGreaterThan(0.45);
 });
 
-test('a publisher’s unsent bytes are never less than what Kafka lacks, and more by one merged entry at most', () => {
+test('unsent bytes of a publisher are at least those that Kafka lacks, and exceed them by one merged entry at most', () => {
   const seed = Date.now() % 1_000_000;
   console.log(`ingest share: fast-check seed ${seed}`);
   const step = fc.record({
@@ -73,10 +73,10 @@ test('a publisher’s unsent bytes are never less than what Kafka lacks, and mor
       for (const { publisher, bytes, acknowledges } of steps) {
         share.appended(publisher, bytes, (sequence += 1));
         appended.push({ publisher, bytes, sequence });
-        spool.kafkaHas = Math.min(sequence, spool.kafkaHas + acknowledges);
+        spool.acknowledgedSequence = Math.min(sequence, spool.acknowledgedSequence + acknowledges);
         for (const one of ['a', 'b', 'c']) {
           const lacking = appended
-            .filter((entry) => entry.publisher === one && entry.sequence > spool.kafkaHas)
+            .filter((entry) => entry.publisher === one && entry.sequence > spool.acknowledgedSequence)
             .reduce((sum, entry) => sum + entry.bytes, 0);
           expect(share.unsentBytes(one)).toBeGreaterThanOrEqual(lacking);
           expect(share.unsentBytes(one)).toBeLessThanOrEqual(lacking + mergedMax);

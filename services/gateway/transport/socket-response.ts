@@ -9,8 +9,8 @@ import type { Verdict } from '../enforcer/verdict.ts';
 import type { Fault } from './fault.ts';
 import { endAndDiscard } from './linger.ts';
 
-/** What could be read of the request before it was given up. */
-export interface Unserved {
+/** The readable parts of a request that is not served, and the fault to respond with. */
+export interface UnservedRequest {
   readonly who: Identified;
   readonly method: string;
   readonly url: string;
@@ -18,14 +18,14 @@ export interface Unserved {
 }
 
 /**
- * Answers on a socket that the HTTP server has given up or never took: limit headers, a problem, an event. Charged to
- * the address alone (see `ChargeInvalid`). The connection ends with it.
+ * Responds on a socket that the HTTP server has abandoned or never accepted, with limit headers and a problem body, and
+ * writes the event. The request is charged to its address only (see `ChargeInvalid`). The connection ends afterwards.
  */
-export function answerOnSocket(
+export function respondOnSocket(
   enforcer: Enforcer,
   entrypoint: string,
   socket: Socket,
-  unserved: Unserved,
+  unserved: UnservedRequest,
 ): void {
   const startedAt = performance.now();
   const { who, method, url, fault } = unserved;
@@ -43,8 +43,8 @@ export function answerOnSocket(
     .catch(() => socket.destroy());
 }
 
-/** Of a connection whose request cannot be read only the address is known. */
-export function unknownRequest(enforcer: Enforcer, socket: Socket, fault: Fault): Unserved {
+/** An unreadable request: the address of its connection is all that identifies the caller. */
+export function unknownRequest(enforcer: Enforcer, socket: Socket, fault: Fault): UnservedRequest {
   const ip = enforcer.addressOf({}, socket.remoteAddress ?? '');
   return { who: { identity: anonymous(ip), refusal: null }, method: '', url: '', fault };
 }
