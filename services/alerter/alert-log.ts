@@ -6,18 +6,18 @@ import type { Topics } from '../../shared/kafka/topics.ts';
 import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { readAlert } from './alert-record.ts';
-import { createAlertHistory } from './history.ts';
-import type { AlertHistory } from './history.ts';
+import { createAlertHistory } from './evaluate/history.ts';
+import type { AlertHistory } from './evaluate/history.ts';
 
-/** The alerts topic: what was told, and the one way to tell. */
+/** The alerts topic: the alerts sent so far, and the only way to add alerts. */
 export interface AlertLog {
-  /** Everything on the topic of periods that are not long over. */
+  /** Alerts on the topic, of current and recent periods. */
   readonly history: AlertHistory;
   /** True once the topic was read to its end. */
   ready(): boolean;
-  /** Resolves once the history holds whatever anybody had told before the call. */
+  /** Resolves once the history holds all alerts that any alerter wrote before the call. */
   catchUp(): Promise<void>;
-  /** Resolves when Kafka has the alerts. From then on they count as told, whatever dies. */
+  /** Resolves when Kafka has stored the alerts. From then on they count as sent, also after a crash. */
   append(alerts: readonly AlertEvent[]): Promise<void>;
   close(): Promise<void>;
 }
@@ -30,15 +30,15 @@ export interface AlertLogOptions {
   readonly registry: Registry;
 }
 
-/** A period's alerts are remembered this long after its end: longer than any announcement of it is on its way. */
-const rememberedMs = 2 * 86_400_000;
+/** Alerts are kept this long after the end of their period: longer than the totals of the period can be late. */
+const keptMs = 2 * 86_400_000;
 const forgetIntervalMs = 600_000;
 
 export function createAlertLog({ kafka, topics, producer, clock, registry }: AlertLogOptions): AlertLog {
   const history = createAlertHistory();
   const isOver = (alert: AlertEvent): boolean =>
-    Date.parse(alert.period_ends_at ?? alert.at) < clock.now() - rememberedMs;
-  // Every alert counts, in whatever order the partitions are read: the history is the same.
+    Date.parse(alert.period_ends_at ?? alert.at) < clock.now() - keptMs;
+  // The order in which the partitions are read does not change the history.
   const followed = followTopic(kafka, {
     topic: topics.alerts,
     name: 'alerts',
@@ -49,7 +49,7 @@ export function createAlertLog({ kafka, topics, producer, clock, registry }: Ale
     },
     registry,
   });
-  const timer = setInterval(() => history.forgetBefore(clock.now() - rememberedMs), forgetIntervalMs);
+  const timer = setInterval(() => history.forgetBefore(clock.now() - keptMs), forgetIntervalMs);
   return {
     history,
     ready: () => followed.ready(),

@@ -12,27 +12,26 @@ import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { createAlertLog } from './alert-log.ts';
-import { followChanges } from './changes.ts';
-import { createCourier } from './deliver/delivery-worker.ts';
+import { followTenantChanges } from './evaluate/tenant-changes.ts';
+import { createDeliveryWorker } from './deliver/delivery-worker.ts';
 import type { Delivery, RetryPlan } from './deliver/delivery.ts';
 import { createDispatcher } from './deliver/dispatcher.ts';
 import type { Mailer } from './deliver/email.ts';
 import type { Post } from './deliver/post.ts';
 import { createDeliveryState } from './deliver/state.ts';
-import { logDeliveries } from './delivery-log.ts';
-import { createEvaluator } from './evaluator.ts';
+import { logDeliveries } from './deliver/delivery-log.ts';
+import { createEvaluator } from './evaluate/evaluator.ts';
 import { createHeartbeat } from './heartbeat.ts';
-import { createRejector } from './refusing-limits.ts';
 
 export interface AlerterOptions {
   readonly kafka: Kafka;
   readonly topics: Topics;
-  /** Begins the names of the consumer groups: alerters of one installation share it. */
+  /** Prefix of the consumer groups; the alerters of one installation share it. */
   readonly groupPrefix: string;
   readonly tenants: TenantDirectory;
   readonly clickhouse: ClickHouse;
   readonly policy: () => Policy;
-  /** Called after each reload; answers how to stop. */
+  /** Called after each reload; returns a function that stops it. */
   readonly onPolicy: (listener: () => void) => () => void;
   readonly post: Post;
   readonly mailer: Mailer;
@@ -44,12 +43,12 @@ export interface AlerterOptions {
   readonly random: () => number;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** The process has to exit: consuming has come to a halt. */
+  /** Called when consuming has come to a halt: the process has to exit. */
   readonly onStalled: (error: unknown) => void;
 }
 
 export interface Alerter {
-  /** What keeps alerts from being told, for `/readyz`. */
+  /** What this alerter waits for before it can send alerts, for `/readyz`. */
   unready(): string[];
   close(): Promise<void>;
 }
@@ -59,9 +58,9 @@ const adoptRetryMs = 500;
 const heartbeatMsDefault = 60_000;
 
 /**
- * totals → evaluate → alerts topic → dispatch → deliveries topic → courier → target, and deliveries topic → ClickHouse.
- * Each arrow ends in Kafka before the step behind it is committed, so a crash repeats a step and loses none; ids make
- * the repetition invisible, but for an attempt whose outcome had not been stored.
+ * totals → evaluate → alerts topic → dispatch → deliveries topic → delivery worker → target, and deliveries topic →
+ * ClickHouse. The result of each step is in Kafka before the offsets of its input are committed, so a crash repeats a
+ * step and loses none. Ids make a repetition idempotent, except an attempt whose outcome was not stored yet.
  */
 export function runAlerter(options: AlerterOptions): Alerter {
   const { kafka, topics, tenants, clickhouse, clock, registry, logger } = options;
@@ -70,34 +69,34 @@ export function runAlerter(options: AlerterOptions): Alerter {
   const log = createAlertLog({ kafka, topics, producer, clock, registry });
   const state = createDeliveryState({ kafka, topics, producer, registry });
   const heartbeat = createHeartbeat({ producer, topics, clock, registry });
-  const evaluator = createEvaluator({ ...options, log, heartbeat, rejector: createRejector(clickhouse) });
-  const courier = createCourier({ ...options, state, onDead: burn });
+  const evaluator = createEvaluator({ ...options, log, heartbeat });
+  const deliveryWorker = createDeliveryWorker({ ...options, state, onDead: writeDeadLetter });
   const deadLetters = createDeadLetterWriter({ producer, topics, clock, registry, logger });
-  const dispatcher = createDispatcher({ state, tenants, courier, heartbeat, clock });
+  const dispatcher = createDispatcher({ state, tenants, deliveryWorker, heartbeat, clock });
 
-  /** Counts assignments; the history is current when it was read in the one there is. */
+  /** Number of the current assignment. The history is current when `historyReadIn` equals it. */
   let assignment = 0;
   let historyReadIn = -1;
-  /** Of several alerters the one with the first partition does what one is enough for. */
+  /** True for the alerter with the first partition: it sends recoveries and heartbeats and evaluates changed tenants. */
   let leads = false;
   let adoption: Promise<unknown> = Promise.resolve();
   let generation = 0;
-  const changes = followChanges({ ...options, told, revisit });
-  const consumers = [judge(), deliver(), copyToClickHouse()];
+  const changes = followTenantChanges({ ...options, notifiedTenants, reevaluate });
+  const consumers = [evaluate(), deliver(), copyToClickHouse()];
   const timers = [
-    setInterval(() => void tellRecovered(), recoveredIntervalMs),
-    setInterval(() => void beat(), options.heartbeatMs ?? heartbeatMsDefault),
+    setInterval(() => void sendRecoveries(), recoveredIntervalMs),
+    setInterval(() => void sendHeartbeat(), options.heartbeatMs ?? heartbeatMsDefault),
   ];
   return { unready, close };
 
-  function judge(): Consumer {
+  function evaluate(): Consumer {
     return consume('evaluate', topics.totals, {
       onAssignment: (partitions) => {
         assignment += 1;
         leads = partitions?.get(topics.totals)?.includes(0) ?? false;
         if (leads) changes.restart();
-        // At once: after a start, waiting a whole interval for the first beat would look like a broken path.
-        void beat();
+        // At once: an interval without a heartbeat after each start would look like a broken path.
+        void sendHeartbeat();
       },
       onBatch: async ({ messages }) => {
         await tenants.catchUp();
@@ -111,13 +110,13 @@ export function runAlerter(options: AlerterOptions): Alerter {
     return consume('deliver', topics.alerts, {
       onAssignment: (partitions) => {
         generation += 1;
-        const mine = new Set(partitions?.get(topics.alerts));
-        courier.keepOnly(mine);
-        adoption = mine.size === 0 ? Promise.resolve() : adopt(mine, generation);
+        const assigned = new Set(partitions?.get(topics.alerts));
+        deliveryWorker.keepOnly(assigned);
+        adoption = assigned.size === 0 ? Promise.resolve() : adopt(assigned, generation);
       },
       onBatch: async ({ messages }) => {
         await adoption;
-        // A target that was there when the alert was raised must not be missed because its record is on its way.
+        // The tenant's record of the time of the alert must be read first, else a new target would be missed.
         await tenants.catchUp();
         return dispatcher.dispatch(messages);
       },
@@ -130,21 +129,21 @@ export function runAlerter(options: AlerterOptions): Alerter {
     });
   }
 
-  async function told(): Promise<readonly string[]> {
+  async function notifiedTenants(): Promise<readonly string[]> {
     await log.catchUp();
     return log.history.tenants();
   }
 
-  /** False where another alerter leads. What others told and who was changed is read first. */
-  async function revisit(tenantIds: ReadonlySet<string>): Promise<boolean> {
+  /** False where another alerter leads. Reads the alerts of other members and changed records first. */
+  async function reevaluate(tenantIds: ReadonlySet<string>): Promise<boolean> {
     if (!leads) return false;
     await tenants.catchUp();
     await log.catchUp();
-    await evaluator.revisit(tenantIds);
+    await evaluator.reevaluate(tenantIds);
     return true;
   }
 
-  /** After an assignment another member may have told of these tenants a moment ago. */
+  /** Once after each assignment: the previous owner of these tenants may just have written alerts. */
   async function readHistory(): Promise<void> {
     const readIn = assignment;
     if (historyReadIn === readIn) return;
@@ -152,35 +151,35 @@ export function runAlerter(options: AlerterOptions): Alerter {
     historyReadIn = readIn;
   }
 
-  /** Takes on what whoever held these partitions before had not finished; tries until it can, or they move again. */
-  async function adopt(mine: ReadonlySet<number>, mineIs: number): Promise<void> {
-    while (generation === mineIs && !closing.signal.aborted) {
+  /** Takes over the pending deliveries of the previous owner; retries until done or until the partitions move again. */
+  async function adopt(assigned: ReadonlySet<number>, adoptedIn: number): Promise<void> {
+    while (generation === adoptedIn && !closing.signal.aborted) {
       try {
         await tenants.catchUp();
         await state.catchUp();
-        if (generation !== mineIs) return;
-        courier.take([...state.pending()].filter(({ partition }) => mine.has(partition)));
+        if (generation !== adoptedIn) return;
+        deliveryWorker.add([...state.pending()].filter(({ partition }) => assigned.has(partition)));
         return;
       } catch (error) {
-        logger.debug({ err: error }, 'deliveries are not adopted yet');
+        logger.debug({ err: error }, 'pending deliveries are not taken over yet');
         await wait(adoptRetryMs, undefined, { signal: closing.signal }).catch(() => undefined);
       }
     }
   }
 
-  async function tellRecovered(): Promise<void> {
+  async function sendRecoveries(): Promise<void> {
     if (!leads || historyReadIn !== assignment) return;
-    await evaluator.tellRecovered().catch((error: unknown) => {
-      logger.warn({ err: error }, 'recoveries are not told yet');
+    await evaluator.sendRecoveries().catch((error: unknown) => {
+      logger.warn({ err: error }, 'recoveries are not sent yet');
     });
   }
 
-  async function beat(): Promise<void> {
+  async function sendHeartbeat(): Promise<void> {
     if (!leads) return;
-    await heartbeat.beat().catch((error: unknown) => logger.warn({ err: error }, 'no heartbeat was sent'));
+    await heartbeat.send().catch((error: unknown) => logger.warn({ err: error }, 'no heartbeat was sent'));
   }
 
-  async function burn({ alert, target, channel, error, partition }: Delivery): Promise<void> {
+  async function writeDeadLetter({ alert, target, channel, error, partition }: Delivery): Promise<void> {
     await deadLetters.write([
       {
         reason: `alert was not delivered by ${channel} to ${target}: ${error}`,
@@ -215,7 +214,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
   function unready(): string[] {
     return [
       ...(tenants.ready() ? [] : ['tenant records']),
-      ...(log.ready() ? [] : ['alerts told']),
+      ...(log.ready() ? [] : ['sent alerts']),
       ...(state.ready() ? [] : ['deliveries']),
       ...(consumers.every((consumer) => consumer.joined()) ? [] : ['kafka']),
     ];
@@ -226,7 +225,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
     timers.forEach((timer) => clearInterval(timer));
     await changes.close();
     await Promise.all(consumers.map((consumer) => consumer.close()));
-    await courier.close();
+    await deliveryWorker.close();
     await Promise.all([log.close(), state.close()]);
     await producer.close();
   }

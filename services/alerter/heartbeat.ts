@@ -9,13 +9,16 @@ import type { Topics } from '../../shared/kafka/topics.ts';
 import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 
-/** usage topic → aggregator → ClickHouse → totals topic → evaluate → alerts topic → dispatch: here it ends, untold. */
+/**
+ * An event that passes through the whole pipeline: usage topic → aggregator → ClickHouse → totals topic → evaluate → alerts topic →
+ * dispatch, where it ends without a notification.
+ */
 export interface Heartbeat {
   /** Sends the event. */
-  beat(): Promise<void>;
-  /** The alert that an announcement of the heartbeat's totals calls for; null for everybody else's. */
+  send(): Promise<void>;
+  /** The alert for announced totals of the heartbeat's tenant; null for the totals of other tenants. */
   alertFor(totals: TenantTotals): AlertEvent | null;
-  /** True for the heartbeat's own alerts, which are noted and go nowhere. */
+  /** True for the heartbeat's own alerts: their time is stored in the metric, and they are sent to no target. */
   arrived(alert: AlertEvent): boolean;
 }
 
@@ -29,12 +32,12 @@ export function createHeartbeat(options: {
   let newestMs = 0;
   const lastSuccess = new Gauge({
     name: 'tollgate_heartbeat_last_success_timestamp_seconds',
-    help: 'When the totals behind the newest heartbeat that made it from the usage topic to the alerts topic were announced, as a Unix time; zero before the first.',
+    help: 'Unix time at which the totals of the newest heartbeat that reached the alerts topic were announced; 0 before the first.',
     registers: [registry],
   });
-  return { beat, alertFor, arrived };
+  return { send, alertFor, arrived };
 
-  async function beat(): Promise<void> {
+  async function send(): Promise<void> {
     const event: UsageCloudEvent = {
       specversion: '1.0',
       id: v7(),
@@ -68,7 +71,7 @@ export function createHeartbeat(options: {
 
   function arrived({ tenant_id, at }: AlertEvent): boolean {
     if (tenant_id !== heartbeatTenant) return false;
-    // A backlog brings old beats: they say nothing about now.
+    // A backlog contains old heartbeats: they say nothing about the present.
     newestMs = Math.max(newestMs, Date.parse(at));
     lastSuccess.set(newestMs / 1000);
     return true;

@@ -16,22 +16,22 @@ import type { Target } from './targets.ts';
 import { postWebhook } from './webhook.ts';
 import { wordingOf } from './wording.ts';
 
-/** Carries deliveries to their targets, one attempt at a time for each, until they are finished. */
-export interface Courier {
-  /** Takes deliveries on that are stored as pending. */
-  take(deliveries: Iterable<Delivery>): void;
-  /** Leaves to others what is not of these partitions. */
+/** Sends deliveries to their targets, one attempt at a time for each target, until they are finished. */
+export interface DeliveryWorker {
+  /** Adds deliveries that are stored as pending. */
+  add(deliveries: Iterable<Delivery>): void;
+  /** Drops the deliveries of other partitions: other members send them. */
   keepOnly(partitions: ReadonlySet<number>): void;
   close(): Promise<void>;
 }
 
-export interface CourierOptions {
+export interface DeliveryWorkerOptions {
   readonly state: DeliveryState;
   readonly tenants: TenantDirectory;
   readonly post: Post;
   readonly mailer: Mailer;
   readonly retryPlan: RetryPlan;
-  /** Told of each delivery that is given up. */
+  /** Called for each delivery that is given up. */
   readonly onDead: (delivery: Delivery) => Promise<void>;
   readonly clock: Clock;
   /** In [0, 1): the jitter of retries. */
@@ -43,16 +43,16 @@ export interface CourierOptions {
 const storeRetryMs = 1_000;
 
 /**
- * Attempt → store the outcome → go on. A crash between the first two repeats the attempt with the same id: that is the
- * one gap in "exactly once", and it is as wide as one write to Kafka takes.
+ * Each attempt is followed by a write of its outcome to Kafka. A crash between the two repeats the attempt with the
+ * same id: the only case in which a target receives an alert twice.
  */
-export function createCourier(options: CourierOptions): Courier {
+export function createDeliveryWorker(options: DeliveryWorkerOptions): DeliveryWorker {
   const { state, tenants, post, mailer, retryPlan, clock, random, logger } = options;
   const closing = new AbortController();
   const queue = createDeliveryQueue({ attempt, clock });
   const metrics = createMetrics(options.registry, () => queue.size());
   return {
-    take: (deliveries) => {
+    add: (deliveries) => {
       for (const delivery of deliveries) queue.add(delivery);
     },
     keepOnly: (partitions) => queue.retain(({ partition }) => partitions.has(partition)),
@@ -66,8 +66,9 @@ export function createCourier(options: CourierOptions): Courier {
     const { alert, channel } = delivery;
     const settings = tenants.get(alert.tenant_id)?.notifications;
     const target = targetsOf(settings, alert).find(({ id }) => id === delivery.target_id);
-    if (target === undefined) return await keep(dropped(delivery, 'the target was removed from the record'));
-    if (isDisabled(delivery)) return await keep(dropped(delivery, 'the target answered 410 before'));
+    if (target === undefined)
+      return await storeOutcome(dropped(delivery, 'the target was removed from the record'));
+    if (isDisabled(delivery)) return await storeOutcome(dropped(delivery, 'the target answered 410 before'));
     const stopTimer = metrics.seconds.startTimer({ channel });
     const outcome = await send(target, delivery);
     stopTimer();
@@ -76,7 +77,7 @@ export function createCourier(options: CourierOptions): Courier {
     if (after.status === 'delivered') {
       metrics.age.observe({ channel }, Math.max(0, clock.now() - Date.parse(alert.at)) / 1000);
     }
-    return await keep(after);
+    return await storeOutcome(after);
   }
 
   async function send(target: Target, { alert }: Delivery): Promise<AttemptOutcome> {
@@ -97,7 +98,7 @@ export function createCourier(options: CourierOptions): Courier {
     }
   }
 
-  /** A target that answered 410 is left alone until its tenant's record is written again. A test is sent all the same. */
+  /** A target that answered 410 gets no alerts until its tenant's record is written again. Test alerts are sent even so. */
   function isDisabled({ alert, target_id }: Delivery): boolean {
     const goneAtMs = state.goneAtMs(alert.tenant_id, target_id);
     const updatedAtMs = Date.parse(tenants.get(alert.tenant_id)?.updated_at ?? '');
@@ -108,8 +109,8 @@ export function createCourier(options: CourierOptions): Courier {
     return { ...delivery, status: 'dropped', updated_ms: clock.now(), error };
   }
 
-  /** What was sent must not be sent again because Kafka is away: the outcome is stored before anything else happens. */
-  async function keep(delivery: Delivery): Promise<Delivery> {
+  /** Stores the outcome, and retries until Kafka has it: without it, the next owner would send the alert again. */
+  async function storeOutcome(delivery: Delivery): Promise<Delivery> {
     for (;;) {
       try {
         if (delivery.status === 'dead') await options.onDead(delivery);
@@ -132,7 +133,7 @@ export function createCourier(options: CourierOptions): Courier {
 function createMetrics(registry: Registry, size: () => { waiting: number; active: number }) {
   new Gauge({
     name: 'tollgate_deliveries_pending',
-    help: 'Deliveries of this alerter that are not finished, by whether an attempt is under way.',
+    help: 'Unfinished deliveries of this alerter, by state: waiting, or active (an attempt is running).',
     labelNames: ['state'],
     registers: [registry],
     collect() {
@@ -147,7 +148,7 @@ function createMetrics(registry: Registry, size: () => { waiting: number; active
     labelNames: ['channel', 'status'],
     registers: [registry],
   });
-  // A series that is born above zero shows no increase: the first message given up would raise no alert.
+  // `increase()` does not count a series' first value: without this zero, the first dead delivery would fire no alert.
   for (const channel of ['webhook', 'slack', 'email', 'log']) finished.inc({ channel, status: 'dead' }, 0);
   return {
     attempts: new Counter({

@@ -6,38 +6,38 @@ import { alertFormats, alertSchema } from '../alert-record.ts';
 
 export type Channel = 'webhook' | 'slack' | 'email' | 'log';
 
-/** `delivered`, `dead` (given up) and `dropped` (its target is gone from the record, or disabled) are final. */
+/** `delivered`, `dead` (given up) and `dropped` (the target was removed from the record, or is disabled) are final. */
 export type DeliveryStatus = 'pending' | 'delivered' | 'dead' | 'dropped';
 
-/** One alert on its way to one target: a value of the deliveries topic, keyed by `deliveryKeyOf`. Times are Unix ms. */
+/** The delivery of one alert to one target: a value of the deliveries topic, keyed by `deliveryKeyOf`. Times are Unix ms. */
 export interface Delivery {
   readonly alert: AlertEvent;
   readonly channel: Channel;
-  /** Names the target in the tenant's record without repeating its address. */
+  /** Identifies the target in the tenant's record without its address. */
   readonly target_id: string;
-  /** The target as people may read it: no secrets, no tokens. */
+  /** The target as shown to users: without secrets and tokens. */
   readonly target: string;
-  /** The alert's partition: whoever consumes it delivers it. */
+  /** The alert's partition: its consumer sends the delivery. */
   readonly partition: number;
   readonly status: DeliveryStatus;
   readonly attempts: number;
   readonly next_attempt_ms: number;
   readonly created_ms: number;
   readonly updated_ms: number;
-  /** The target answered that it wants no more. */
+  /** The target answered 410 Gone. */
   readonly gone?: boolean;
-  /** Of the last attempt; empty when there was none or it went well. */
+  /** Error of the last attempt; empty when there was no attempt or it succeeded. */
   readonly error: string;
 }
 
-/** How one attempt went. `gone`: the target asked never to be called again. `refused`: it will never work. */
+/** Outcome of one attempt. `gone`: the target answered 410. `refused`: no retry can succeed. */
 export type AttemptOutcome =
   | { readonly kind: 'delivered' }
   | { readonly kind: 'failed'; readonly error: string; readonly retryAfterMs?: number }
   | { readonly kind: 'gone'; readonly error: string }
   | { readonly kind: 'refused'; readonly error: string };
 
-/** Full jitter between half and the whole of base × factor^n, at most `capMs`. */
+/** Retry n waits between half of and the full backoff, base × factor^n ms, at most `capMs`. */
 export interface RetryPlan {
   readonly attemptsMax: number;
   readonly baseMs: number;
@@ -45,7 +45,7 @@ export interface RetryPlan {
   readonly capMs: number;
 }
 
-/** Tries for about a day: after 5 s, 25 s, 2 min, 10 min, 50 min, and then every four hours. */
+/** Retries for about a day: after 5 s, 25 s, 2 min, 10 min, 50 min, then every 4 h. */
 export const defaultRetryPlan: RetryPlan = {
   attemptsMax: 11,
   baseMs: 5_000,
@@ -57,7 +57,7 @@ export function deliveryKeyOf({ alert, target_id }: Pick<Delivery, 'alert' | 'ta
   return `${alert.id}/${target_id}`;
 }
 
-/** The state after an attempt. `random` in [0, 1) is the jitter. Pure. */
+/** Returns the delivery after an attempt. `random`, in [0, 1), is the jitter. Pure. */
 export function afterAttempt(
   delivery: Delivery,
   outcome: AttemptOutcome,
@@ -74,7 +74,7 @@ export function afterAttempt(
   if (outcome.kind === 'gone') return { ...next, status: 'dead', gone: true };
   if (outcome.kind === 'refused' || attempts >= plan.attemptsMax) return { ...next, status: 'dead' };
   const backoffMs = Math.min(plan.capMs, plan.baseMs * plan.factor ** (attempts - 1)) * (0.5 + random / 2);
-  // A receiver may ask for patience, but not for more than the longest pause there is.
+  // The target's `Retry-After` is respected up to the longest backoff.
   const waitMs = Math.max(backoffMs, Math.min(outcome.retryAfterMs ?? 0, plan.capMs));
   return { ...next, next_attempt_ms: nowMs + Math.ceil(waitMs) };
 }
@@ -97,7 +97,7 @@ const schema = Type.Object({
 });
 const validate = new Ajv({ formats: alertFormats }).compile<Delivery>(schema);
 
-/** A record of the deliveries topic; null for what is none. */
+/** Reads a record of the deliveries topic; null where it is not a valid delivery. */
 export function readDelivery({ key, value }: Pick<ConsumedMessage, 'key' | 'value'>): Delivery | null {
   try {
     const delivery: unknown = JSON.parse(value?.toString() ?? '');

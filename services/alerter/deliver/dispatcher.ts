@@ -5,29 +5,29 @@ import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-direct
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { readAlert } from '../alert-record.ts';
 import type { Heartbeat } from '../heartbeat.ts';
-import type { Courier } from './delivery-worker.ts';
+import type { DeliveryWorker } from './delivery-worker.ts';
 import { deliveryKeyOf } from './delivery.ts';
 import type { Delivery } from './delivery.ts';
 import type { DeliveryState } from './state.ts';
 import { targetsOf } from './targets.ts';
 
-/** Turns alerts into deliveries, one for each target. */
+/** Creates a delivery for each target of an alert. */
 export interface Dispatcher {
-  /** Resolves when each delivery is stored, with what is no alert. The rest may then be committed. Safe to repeat. */
+  /** Resolves with the unreadable messages once all deliveries are stored; then the offsets may be committed. Safe to repeat. */
   dispatch(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]>;
 }
 
 export interface DispatcherOptions {
   readonly state: Pick<DeliveryState, 'get' | 'store'>;
   readonly tenants: Pick<TenantDirectory, 'get'>;
-  readonly courier: Pick<Courier, 'take'>;
+  readonly deliveryWorker: Pick<DeliveryWorker, 'add'>;
   readonly heartbeat: Pick<Heartbeat, 'arrived'>;
   readonly clock: Clock;
 }
 
-/** An alert that stands on the topic twice has one id, and of one id a target gets one delivery. */
+/** A repeated alert has the same id, and a target gets one delivery for each id. */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { state, tenants, courier, heartbeat, clock } = options;
+  const { state, tenants, deliveryWorker, heartbeat, clock } = options;
   return { dispatch };
 
   async function dispatch(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]> {
@@ -36,7 +36,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     for (const message of messages) {
       if (message.value === null) continue;
       const alert = readAlert(message.value);
-      if (alert === null) rejected.push({ message, reason: 'is no alert' });
+      if (alert === null) rejected.push({ message, reason: 'is not a valid alert' });
       else if (!heartbeat.arrived(alert))
         for (const delivery of deliveriesOf(alert, message.partition))
           deliveries.set(deliveryKeyOf(delivery), delivery);
@@ -45,9 +45,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       .filter(([key]) => state.get(key) === undefined)
       .map(([, delivery]) => delivery);
     await state.store(fresh);
-    // All that is on its way, not only what is new: whoever began the rest may be gone, and its last words may have
-    // come after this member looked for what to take on.
-    courier.take([...deliveries.keys()].flatMap((key) => state.get(key) ?? []));
+    // All pending deliveries of these alerts, not only the new ones: the previous owner may have stored some after this
+    // member read the deliveries topic.
+    deliveryWorker.add([...deliveries.keys()].flatMap((key) => state.get(key) ?? []));
     return rejected;
   }
 

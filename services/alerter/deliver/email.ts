@@ -17,7 +17,7 @@ export interface MailerOptions {
   readonly timeoutMs: number;
 }
 
-/** Mail through one SMTP server. Without one every message is refused, and says so in the delivery log. */
+/** Sends e-mail through one SMTP server. Without one, every message is refused with that error in the delivery log. */
 export function createMailer({ smtpUrl, from, timeoutMs }: MailerOptions): Mailer {
   if (smtpUrl === null) {
     return {
@@ -43,7 +43,7 @@ export function createMailer({ smtpUrl, from, timeoutMs }: MailerOptions): Maile
         to: target.address,
         subject: title,
         text: [title, '', ...lines].join('\n'),
-        // The same for every attempt: mail systems drop the repeat of a message they have.
+        // The same id in every attempt: mail systems drop a message with an id they have already received.
         messageId: `<${alert.id}.${target.id}@tollgate>`,
         headers: { 'auto-submitted': 'auto-generated', 'x-tollgate-alert': alert.kind },
       });

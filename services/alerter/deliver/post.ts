@@ -8,32 +8,32 @@ import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { AttemptOutcome } from './delivery.ts';
 
 export interface Post {
-  /** Posts JSON to an address somebody else chose. Never rejects; an answer of 2xx is delivered. */
+  /** Posts JSON to an address that a tenant chose. Never rejects; a 2xx response means delivered. */
   (address: string, headers: Readonly<Record<string, string>>, body: string): Promise<AttemptOutcome>;
 }
 
 export interface PostOptions {
-  /** Lets addresses through that only this network knows. For tests and a stack on one machine. */
+  /** Allows private addresses. For tests and a stack on one machine. */
   readonly allowPrivate: boolean;
-  /** From the first packet to the last byte of the answer. */
+  /** From the first packet to the headers of the response. */
   readonly timeoutMs: number;
 }
 
 /**
- * Tenants choose where their notifications go, so an address is treated as hostile: only http and https, no
- * credentials in it, no private or reserved network however it is spelled (checked once more on what its name resolves
- * to, at the moment of connecting), no redirects, no more of the answer than its status.
+ * Tenants choose the addresses of their notifications, so an address is treated as hostile: only http and https, no
+ * credentials, no private or reserved network in any spelling (the resolved address is checked again when connecting),
+ * no redirects, and of the response only status and headers are read.
  */
 export function createPost({ allowPrivate, timeoutMs }: PostOptions): Post {
-  // No connection is kept: each delivery checks the address it really connects to.
+  // Connections are not reused, so that the connected address of each delivery is checked.
   const filter = { keepAlive: false, allowPrivateIPAddress: allowPrivate };
   const agents = {
     'http:': new RequestFilteringHttpAgent(filter),
     'https:': new RequestFilteringHttpsAgent(filter),
   };
   return async (address, headers, body) => {
-    const problem = problemOf(address, allowPrivate);
-    if (problem !== null) return { kind: 'refused', error: problem };
+    const violation = violationOf(address, allowPrivate);
+    if (violation !== null) return { kind: 'refused', error: violation };
     const url = new URL(address);
     try {
       const signal = AbortSignal.timeout(timeoutMs);
@@ -63,14 +63,14 @@ export function createPost({ allowPrivate, timeoutMs }: PostOptions): Post {
   };
 }
 
-/** Why an address may not be posted to, as far as it can be seen without resolving its name; null when it may. */
-export function problemOf(address: string, allowPrivate: boolean): string | null {
+/** Why posting to an address is forbidden, checked without resolving its name; null when it is allowed. */
+export function violationOf(address: string, allowPrivate: boolean): string | null {
   if (!URL.canParse(address)) return 'is not a URL';
   const { protocol, hostname, username, password } = new URL(address);
   if (protocol !== 'https:' && protocol !== 'http:') return 'is neither http nor https';
-  if (username !== '' || password !== '') return 'carries credentials';
+  if (username !== '' || password !== '') return 'contains credentials';
   if (allowPrivate) return null;
-  // The URL parser has by now turned every spelling of an IPv4 address (octal, hexadecimal, one number) into four numbers.
+  // The URL parser has normalized every spelling of an IPv4 address (octal, hexadecimal, one number) to four numbers.
   const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
   if (host === 'localhost' || host.endsWith('.localhost')) return 'is this machine';
   if (isIP(host) !== 0 && ipaddr.process(host).range() !== 'unicast')
@@ -80,7 +80,7 @@ export function problemOf(address: string, allowPrivate: boolean): string | null
 
 function outcomeOf({ statusCode = 0, headers }: IncomingMessage): AttemptOutcome {
   if (statusCode >= 200 && statusCode < 300) return { kind: 'delivered' };
-  if (statusCode === 410) return { kind: 'gone', error: 'answered 410: it wants no more' };
+  if (statusCode === 410) return { kind: 'gone', error: 'answered 410: it wants no more notifications' };
   if (statusCode >= 300 && statusCode < 400) {
     return { kind: 'failed', error: `answered ${statusCode}: redirects are not followed` };
   }
@@ -91,8 +91,8 @@ function outcomeOf({ statusCode = 0, headers }: IncomingMessage): AttemptOutcome
 
 function failureOf(error: unknown, timeoutMs: number): AttemptOutcome {
   const message = messageOf(error);
-  // What the filtering agent says when a name resolves to an address that is not allowed. The resolved address stays
-  // in our log: told to the tenant it would map the network.
+  // The filtering agent's message when a name resolves to a forbidden address. The tenant gets no resolved address:
+  // it would reveal the private network.
   if (/is not allowed\. Because/.test(message)) {
     return { kind: 'refused', error: 'resolves to a private or reserved address' };
   }

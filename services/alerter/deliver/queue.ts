@@ -2,35 +2,35 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Delivery } from './delivery.ts';
 import { deliveryKeyOf } from './delivery.ts';
 
-/** Deliveries that wait for their time, their target's turn and a free place. */
+/** Deliveries that wait for the time of their next attempt, for their target and for one of `activeMax` attempts. */
 export interface DeliveryQueue {
-  /** Adds a pending delivery, or replaces what is queued of it. One that is being attempted is left alone. */
+  /** Adds a pending delivery, or replaces the queued one. Ignored while an attempt of it runs. */
   add(delivery: Delivery): void;
-  /** Forgets those that no longer belong here; attempts under way end, and their outcome is still told. */
+  /** Removes the deliveries that `keep` excludes; a running attempt ends and its outcome is stored. */
   retain(keep: (delivery: Delivery) => boolean): void;
   size(): { readonly waiting: number; readonly active: number };
-  /** Starts no more attempts, and resolves when those under way have ended. */
+  /** Starts no more attempts, and resolves when the running ones have ended. */
   close(): Promise<void>;
 }
 
 export interface DeliveryQueueOptions {
-  /** One attempt, its outcome stored; answers the delivery as it stands then. Never rejects. */
+  /** Makes one attempt and stores its outcome; resolves with the updated delivery. Never rejects. */
   readonly attempt: (delivery: Delivery) => Promise<Delivery>;
   readonly clock: Clock;
   /** Attempts at once, over all targets. */
   readonly activeMax?: number;
 }
 
-/** Longest timer there is; a later delivery is looked at again by then. */
+/** Longest delay of a timer; a later delivery is checked again after it. */
 const timerMsMax = 2 ** 31 - 1;
 
 /**
- * A target is tried by one attempt at a time and targets take turns, so one that hangs holds one place and delays
- * nobody else's alerts. Retries wait outside the lines: a delivery that waits for its time holds no place.
+ * Each target has one attempt at a time, and targets are served round robin, so a target that hangs occupies one of
+ * `activeMax` attempts and delays only its own alerts. A delivery that waits for its retry occupies none.
  */
 export function createDeliveryQueue({ attempt, clock, activeMax = 64 }: DeliveryQueueOptions): DeliveryQueue {
   const timers = new Map<string, { timer: NodeJS.Timeout; delivery: Delivery }>();
-  const lines = new Map<string, Map<string, Delivery>>();
+  const waitingByTarget = new Map<string, Map<string, Delivery>>();
   const active = new Map<string, Promise<void>>();
   const busyTargets = new Set<string>();
   let closed = false;
@@ -53,22 +53,22 @@ export function createDeliveryQueue({ attempt, clock, activeMax = 64 }: Delivery
   }
 
   function enter(key: string, delivery: Delivery): void {
-    const line = lines.get(delivery.target_id) ?? new Map<string, Delivery>();
-    lines.set(delivery.target_id, line.set(key, delivery));
-    advance();
+    const waiting = waitingByTarget.get(delivery.target_id) ?? new Map<string, Delivery>();
+    waitingByTarget.set(delivery.target_id, waiting.set(key, delivery));
+    startNext();
   }
 
-  /** Gives free places to the lines in turn: a line that was served goes to the end. */
-  function advance(): void {
-    for (const [target, line] of lines) {
+  /** Starts attempts while there is room, round robin over targets: a target that was served goes to the end. */
+  function startNext(): void {
+    for (const [target, waiting] of waitingByTarget) {
       if (closed || active.size >= activeMax) return;
       if (busyTargets.has(target)) continue;
-      const [next] = line;
-      lines.delete(target);
+      const [next] = waiting;
+      waitingByTarget.delete(target);
       if (next === undefined) continue;
       const [key, delivery] = next;
-      line.delete(key);
-      if (line.size > 0) lines.set(target, line);
+      waiting.delete(key);
+      if (waiting.size > 0) waitingByTarget.set(target, waiting);
       busyTargets.add(target);
       active.set(key, serve(key, delivery));
     }
@@ -79,33 +79,33 @@ export function createDeliveryQueue({ attempt, clock, activeMax = 64 }: Delivery
     active.delete(key);
     busyTargets.delete(delivery.target_id);
     if (after.status === 'pending') add(after);
-    advance();
+    startNext();
   }
 
   function retain(keep: (delivery: Delivery) => boolean): void {
     for (const [key, { delivery }] of timers) if (!keep(delivery)) forget(key, delivery.target_id);
-    for (const line of lines.values()) {
-      for (const [key, delivery] of line) if (!keep(delivery)) line.delete(key);
+    for (const waiting of waitingByTarget.values()) {
+      for (const [key, delivery] of waiting) if (!keep(delivery)) waiting.delete(key);
     }
   }
 
   function forget(key: string, target: string): void {
     clearTimeout(timers.get(key)?.timer);
     timers.delete(key);
-    lines.get(target)?.delete(key);
+    waitingByTarget.get(target)?.delete(key);
   }
 
   function size(): { waiting: number; active: number } {
-    let inLines = 0;
-    for (const line of lines.values()) inLines += line.size;
-    return { waiting: timers.size + inLines, active: active.size };
+    let waitingNow = 0;
+    for (const waiting of waitingByTarget.values()) waitingNow += waiting.size;
+    return { waiting: timers.size + waitingNow, active: active.size };
   }
 
   async function close(): Promise<void> {
     closed = true;
     for (const { timer } of timers.values()) clearTimeout(timer);
     timers.clear();
-    lines.clear();
+    waitingByTarget.clear();
     await Promise.all(active.values());
   }
 }

@@ -4,14 +4,14 @@ import type { Post } from './post.ts';
 import type { Target } from './targets.ts';
 import { wordingOf } from './wording.ts';
 
-/** An incoming webhook of Slack, or of what speaks its format (Mattermost, Rocket.Chat, Discord's `/slack`). */
+/** Posts to an incoming webhook of Slack, or of a service with its format (Mattermost, Rocket.Chat, Discord's `/slack`). */
 export function postSlack(post: Post, target: Target, alert: AlertEvent): Promise<AttemptOutcome> {
   const { title, lines } = wordingOf(alert);
   const text = [`*${escaped(title)}*`, ...lines.map(escaped)].join('\n');
   return post(target.address, {}, JSON.stringify({ text }));
 }
 
-/** Slack reads `<…>` and `&` as markup; a tenant id may hold them. */
+/** Slack reads `<…>` and `&` as markup, and a tenant id may contain them. */
 function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

@@ -6,18 +6,18 @@ import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import { deliveryKeyOf, readDelivery } from './delivery.ts';
 import type { Delivery } from './delivery.ts';
 
-/** The deliveries topic: how far every alert is on its way to every target. */
+/** The deliveries topic: the state of each delivery. */
 export interface DeliveryState {
-  /** The alert on its way to the target; null when that has ended, undefined when it has not begun. */
+  /** The pending delivery; null when it is finished, undefined when there is none. */
   get(key: string): Delivery | null | undefined;
-  /** Deliveries that are not finished. */
+  /** All pending deliveries. */
   pending(): Iterable<Delivery>;
-  /** Unix ms at which a target last asked never to be called again; null when it did not. */
+  /** Unix ms at which a target last answered 410; null when it never did. */
   goneAtMs(tenantId: string, targetId: string): number | null;
   ready(): boolean;
-  /** Resolves once everything is here that anybody had stored before the call. */
+  /** Resolves once all states stored before the call are read. */
   catchUp(): Promise<void>;
-  /** Resolves when Kafka has the states. */
+  /** Resolves when Kafka has stored the states. */
   store(deliveries: readonly Delivery[]): Promise<void>;
   close(): Promise<void>;
 }
@@ -29,9 +29,9 @@ export interface DeliveryStateOptions {
   readonly registry: Registry;
 }
 
-/** What the table keeps: the whole of what is on its way, of the rest only that it is finished. */
+/** One entry of the table: a pending delivery in full, of a finished one only that it is finished. */
 interface Kept {
-  /** Grows with each attempt and with the end, whatever the clocks of the alerters say. */
+  /** Rises with each attempt and with the final state, independently of the alerters' clocks. */
   readonly version: number;
   readonly pending: Delivery | null;
   readonly gone: { readonly target: string; readonly atMs: number } | null;
@@ -65,7 +65,7 @@ export function createDeliveryState(options: DeliveryStateOptions): DeliveryStat
   function onChange(key: string, kept: Kept | null, before: Kept | null): void {
     if (kept?.gone) gone.set(kept.gone.target, kept.gone.atMs);
     const isFinal = before !== null && before.pending === null;
-    // Only a member that was paused while another took its place begins anew what is finished: that is not begun.
+    // A finished delivery becomes pending again only by a paused member whose partitions had moved: that is ignored.
     if (kept === null || kept.pending === null || isFinal) pending.delete(key);
     else pending.set(key, kept.pending);
   }

@@ -3,20 +3,23 @@ import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import type { NotificationSettings } from '../../../shared/domain/tenant.ts';
 import type { Channel } from './delivery.ts';
 
-/** Where one alert goes. `address` is a URL, a mail address, or empty for the log. */
+/** A target of an alert. `address` is a URL, an e-mail address, or empty for the log. */
 export interface Target {
   readonly id: string;
   readonly channel: Channel;
   readonly address: string;
-  /** Webhooks only: all secrets that may sign, the newest first. */
+  /** Webhooks only: the secrets to sign with, the newest first. */
   readonly secrets: readonly string[];
-  /** As people may read it. */
+  /** The address as shown to users. */
   readonly shown: string;
 }
 
 const logTarget: Target = { id: 'log', channel: 'log', address: '', secrets: [], shown: 'log' };
 
-/** Every target of a tenant, the service's own log first; none of what nobody is told. A test may be meant for one of them. */
+/**
+ * The targets of an alert: the service's own log first, then the tenant's. None for `rearmed`, of which tenants are not
+ * notified. `only_target` of a test alert selects one of them.
+ */
 export function targetsOf(settings: NotificationSettings | undefined, alert: AlertEvent): Target[] {
   if (alert.kind === 'rearmed') return [];
   const targets = [
@@ -43,7 +46,7 @@ function targetAt(channel: Channel, address: string, secrets: readonly string[])
   };
 }
 
-/** Slack's path is the credential, a query or user info may hold one; the end of the id tells two of them apart. */
+/** Hides credentials: Slack's path is one, a query or user info may contain one. The end of the id distinguishes targets. */
 function shownUrl(channel: Channel, address: string, id: string): string {
   if (!URL.canParse(address)) return `unreadable (${id.slice(-6)})`;
   const { origin, pathname, search } = new URL(address);

@@ -1,13 +1,13 @@
+import { createHmac } from 'node:crypto';
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { AttemptOutcome } from './delivery.ts';
 import type { Post } from './post.ts';
-import { signatureOf } from './signature.ts';
 import type { Target } from './targets.ts';
 
 /**
- * One attempt, as Standard Webhooks asks for it: the id is the alert's and the same in every attempt, so that a receiver
- * knows a repeat; time and signature are of this attempt, so that none goes stale while it waits.
+ * One attempt in the format of Standard Webhooks. The id is the alert's id in every attempt, so that a receiver
+ * recognises a repetition; timestamp and signature belong to the attempt, so that a late retry is still accepted.
  */
 export function postWebhook(
   post: Post,
@@ -16,7 +16,7 @@ export function postWebhook(
   alert: AlertEvent,
 ): Promise<AttemptOutcome> {
   if (target.secrets.length === 0)
-    return Promise.resolve({ kind: 'refused', error: 'has no secret to sign with' });
+    return Promise.resolve({ kind: 'refused', error: 'the target has no secret to sign with' });
   const timestampSeconds = Math.floor(clock.now() / 1000);
   const body = JSON.stringify({ type: `tollgate.alert.${alert.kind}`, timestamp: alert.at, data: alert });
   return post(
@@ -28,4 +28,28 @@ export function postWebhook(
     },
     body,
   );
+}
+
+/**
+ * The `webhook-signature` of Standard Webhooks: `v1,` and the base64 of an HMAC-SHA256 of `id.timestamp.body`, one for
+ * each secret, separated by spaces. While a secret is being changed there are two, and a receiver with either secret
+ * accepts the message.
+ */
+export function signatureOf(
+  secrets: readonly string[],
+  id: string,
+  timestampSeconds: number,
+  body: string,
+): string {
+  return secrets
+    .map((secret) => {
+      const signed = createHmac('sha256', keyOf(secret)).update(`${id}.${timestampSeconds}.${body}`);
+      return `v1,${signed.digest('base64')}`;
+    })
+    .join(' ');
+}
+
+/** A secret is `whsec_` followed by base64. */
+function keyOf(secret: string): Buffer {
+  return Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
 }

@@ -1,6 +1,6 @@
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 
-/** What a person reads, in every channel. */
+/** The text of a notification, the same in every channel. */
 export interface Wording {
   readonly title: string;
   readonly lines: readonly string[];

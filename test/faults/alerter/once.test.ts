@@ -31,7 +31,7 @@ interface Fault {
 
 const fault = fc.record<Fault>({
   alerter: fc.nat(1),
-  // A pause longer than the session timeout makes a zombie: its partitions move, then it goes on.
+  // A pause longer than the session timeout: the partitions move to another member, then the process resumes.
   kind: long ? fc.constantFrom('kill', 'kill', 'pause') : fc.constant('kill'),
   afterMs: fc.integer({ min: 50, max: long ? 8_000 : 1_500 }),
 });
@@ -61,7 +61,7 @@ test(
     let isOver = false;
     const breaking = breakThings(plan ?? []).finally(() => (isOver = true));
     const latencies: number[] = [];
-    // Tenants one after the other, several at a time, for as long as things break.
+    // Tenants one after the other, several at a time, for as long as faults are injected.
     const climbing = Array.from({ length: 4 }, async (_, lane) => {
       const climbed: string[] = [];
       while (!isOver) {
@@ -74,7 +74,7 @@ test(
     await breaking;
     const tenants = (await Promise.all(climbing)).flat();
 
-    // ClickHouse holds no usage of these tenants, so that an alerter which starts again says that there is room again.
+    // ClickHouse has no usage of these tenants, so an alerter that starts again sends recoveries.
     const crossings = receiver.received.filter(({ alert }) => alert.kind !== 'recovered');
     const told = Map.groupBy(crossings, ({ alert }) => `${alert.tenant_id} ${alert.threshold}`);
     const expected = tenants.flatMap((tenantId) => thresholds.map((threshold) => `${tenantId} ${threshold}`));
@@ -88,7 +88,7 @@ test(
       `${told.size} thresholds of ${tenants.length} tenants told, ${repeats} of them repeated under the same id; ` +
         `announced to received p50 ${latencies[Math.floor(latencies.length / 2)]} ms, longest ${latencies.at(-1)} ms\n`,
     );
-    // Only an attempt that a kill cut off before its outcome was stored may come again: one for each lane at most.
+    // Only an attempt killed before its outcome was stored may be repeated: at most one for each lane.
     expect(repeats).toBeLessThanOrEqual(faults * 4);
   },
 );
@@ -114,7 +114,7 @@ async function climb(tenantId: string): Promise<number[]> {
       throw new Error(`${threshold} of ${tenantId} was not told: ${JSON.stringify(rows)}`, { cause: error });
     });
     latencies.push(received.atMs - announcedAtMs);
-    // Told already: repeating the announcement and an older one must not tell again.
+    // Sent already: repeating the totals and older ones must not send again.
     await alerting.announce(tenantId, threshold * limit);
     const older = totalsOf(tenantId, threshold * limit - 1, announcedAtMs - 1);
     await alerting.put(alerting.topics.totals, tenantId, JSON.stringify(older));

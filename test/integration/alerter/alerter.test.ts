@@ -97,7 +97,7 @@ describe('B7, C8: a threshold', () => {
     expect(receiver.rejected).toEqual([]);
   });
 
-  test("of the tenant's own record comes before the policy's", async () => {
+  test("of the tenant's own record replaces the policy's", async () => {
     await alerting.putRecord('own', {
       overrides: { day: 200 },
       notifications: { thresholds: [0.33], webhooks: [{ url: `${receiver.url}/own`, secrets: [secret] }] },
@@ -107,7 +107,7 @@ describe('B7, C8: a threshold', () => {
     expect(first.alert).toMatchObject({ threshold: 0.33, limit: 200, used: 180 });
   });
 
-  test('that was exceeded is told to have room again after a raise', async () => {
+  test('that was exceeded sends a recovery after the limit is raised', async () => {
     await subscribe('raised');
     await alerting.announce('raised', 1000);
     await eventually(() => receivedAt('/raised').length === 1);
@@ -124,7 +124,7 @@ describe('B7, C8: a threshold', () => {
 });
 
 describe('a webhook', () => {
-  test('that fails is tried again with the same id, and the last failure is a dead letter', async () => {
+  test('that fails is retried with the same id, and the last failure is a dead letter', async () => {
     await subscribe('failing');
     receiver.answer('/failing', 500);
     await alerting.announce('failing', 900);
@@ -136,7 +136,7 @@ describe('a webhook', () => {
     );
   });
 
-  test('that fails holds up nobody else', async () => {
+  test('that fails delays no other target', async () => {
     await subscribe('stuck');
     await subscribe('quick');
     receiver.answer('/stuck', 503);
@@ -146,7 +146,7 @@ describe('a webhook', () => {
     await eventually(() => receivedAt('/quick').length > 0, { timeoutMs: 3_000 });
   });
 
-  test('that answers 410 is left alone until the record is written again', async () => {
+  test('that answers 410 gets nothing until the record is written again', async () => {
     await subscribe('gone');
     receiver.answer('/gone', 410);
     await alerting.announce('gone', 500);
@@ -190,7 +190,7 @@ describe('a webhook', () => {
   });
 });
 
-test('what is no announcement and no alert is passed over, and the process lives', async () => {
+test('unreadable totals and alerts become dead letters, and the process continues', async () => {
   await alerting.put(alerting.topics.totals, 'bad', 'not JSON');
   await alerting.put(alerting.topics.totals, 'bad', '{"tenant_id":"bad"}');
   await alerting.put(alerting.topics.alerts, 'bad', '[1,2');

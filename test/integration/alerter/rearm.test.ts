@@ -1,4 +1,4 @@
-// Goal: after a reset, a raised limit, another plan or policy a tenant is told at once, without traffic, and told again
+// Goal: after a reset, a raised limit, another plan or policy a tenant is notified at once, without traffic, and again
 // when it crosses a threshold again: once for each crossing.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
@@ -59,7 +59,7 @@ async function expectSaid(tenantId: string, expected: readonly string[]): Promis
   expect(said(tenantId)).toEqual(expected);
 }
 
-test('a reset is told without any traffic, and thresholds that are crossed again are told again', async () => {
+test('a reset sends a recovery without any traffic, and thresholds that are crossed again are sent again', async () => {
   await put('reset');
   await use('reset', 1000, 1000, Date.now() - 60_000);
   await expectSaid('reset', ['exceeded 1 of 1000']);
@@ -75,7 +75,7 @@ test('a reset is told without any traffic, and thresholds that are crossed again
   ]);
 });
 
-test('a raised limit is told without any traffic, and so is the crossing of the raised limit', async () => {
+test('a raised limit sends a recovery without any traffic, and the crossing of the raised limit sends its threshold', async () => {
   await put('raised');
   await use('raised', 1000, 1000);
   await expectSaid('raised', ['exceeded 1 of 1000']);
@@ -89,7 +89,7 @@ test('a raised limit is told without any traffic, and so is the crossing of the 
   ]);
 });
 
-test('a boost that ends is told without any traffic', async () => {
+test('the end of a boost is evaluated without any traffic', async () => {
   const [startsMs, endsMs] = [Date.now() - 1_000, Date.now() + 4_000];
   const boost = {
     ...{ id: 'b', limit: 'day', set_to: 5000, reason: 'launch', actor: 'kim' },
@@ -102,7 +102,7 @@ test('a boost that ends is told without any traffic', async () => {
   expect(at('boosted')[0]?.atMs).toBeGreaterThanOrEqual(endsMs);
 });
 
-test('a plan without the quota gives room again', async () => {
+test('a change to a plan without the quota sends a recovery', async () => {
   await put('upgraded');
   await use('upgraded', 1000, 1000);
   await expectSaid('upgraded', ['exceeded 1 of 1000']);
@@ -110,7 +110,7 @@ test('a plan without the quota gives room again', async () => {
   await expectSaid('upgraded', ['exceeded 1 of 1000', 'recovered 1 of 1000']);
 });
 
-test('what was changed while no alerter ran is told when one starts, and nothing is told twice', async () => {
+test('a change made while no alerter ran is sent when one starts, and nothing is sent twice', async () => {
   await put('away');
   await use('away', 1000, 1000);
   await expectSaid('away', ['exceeded 1 of 1000']);
@@ -129,7 +129,7 @@ test('what was changed while no alerter ran is told when one starts, and nothing
   ]);
 });
 
-test('an edit of the policy that raises a limit is told without any traffic', async () => {
+test('an edit of the policy that raises a limit sends a recovery without any traffic', async () => {
   await put('edited');
   await use('edited', 1000, 1000);
   await expectSaid('edited', ['exceeded 1 of 1000']);

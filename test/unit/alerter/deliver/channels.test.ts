@@ -18,7 +18,7 @@ function recordingPost(): { post: Post; bodies: string[] } {
   return { post, bodies };
 }
 
-test('a name cannot smuggle markup into a Slack message', async () => {
+test('markup in a tenant id is escaped in a Slack message', async () => {
   const alert = alertOf('<!channel> & co');
   const [, slack] = targetsOf({ slack: ['https://hooks.slack.com/services/T/B/x'] }, alert);
   const { post, bodies } = recordingPost();
@@ -28,7 +28,7 @@ test('a name cannot smuggle markup into a Slack message', async () => {
   });
 });
 
-test('a webhook without a secret is refused: nothing leaves unsigned', async () => {
+test('a webhook without a secret is refused: no message is sent unsigned', async () => {
   const alert = alertOf('acme');
   const [, webhook] = targetsOf({ webhooks: [{ url: 'https://example.com/', secrets: [] }] }, alert);
   const { post, bodies } = recordingPost();
@@ -43,19 +43,19 @@ describe('targets', () => {
     emails: ['ops@example.com', 'ops@example.com'],
   };
 
-  test('are each there once, the log first', () => {
+  test('are listed once each, the log first', () => {
     const channels = targetsOf(settings, alertOf('acme')).map(({ channel }) => channel);
     expect(channels).toEqual(['log', 'webhook', 'slack', 'slack', 'email']);
     expect(targetsOf(undefined, alertOf('acme')).map(({ channel }) => channel)).toEqual(['log']);
   });
 
-  test('are shown apart and without what is secret', () => {
+  test('are shown distinguishable and without credentials', () => {
     const shown = targetsOf(settings, alertOf('acme')).map((target) => target.shown);
     expect(new Set(shown).size).toBe(shown.length);
     expect(shown.join(' ')).not.toMatch(/secret|services|whsec/);
   });
 
-  test('of a test message may be a single one', () => {
+  test('of a test message can be a single one', () => {
     const test = alertOf('acme', { kind: 'test', only_target: 'ops@example.com' });
     expect(targetsOf(settings, test).map(({ address }) => address)).toEqual(['ops@example.com']);
   });

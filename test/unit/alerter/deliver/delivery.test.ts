@@ -22,7 +22,7 @@ const after = (delivery: Delivery, outcome: AttemptOutcome, nowMs = 1000, random
   afterAttempt(delivery, outcome, { nowMs, random, plan: defaultRetryPlan });
 
 describe('a delivery', () => {
-  test('is done once it was delivered', () => {
+  test('is final once it is delivered', () => {
     expect(after(pending, { kind: 'delivered' })).toMatchObject({
       status: 'delivered',
       attempts: 1,
@@ -41,7 +41,7 @@ describe('a delivery', () => {
     });
   });
 
-  test('waits longer after each failure, for about a day, and is then given up', () => {
+  test('is retried with growing pauses for about a day and is then given up', () => {
     let delivery = pending;
     let nowMs = 0;
     const waits: number[] = [];
@@ -56,7 +56,7 @@ describe('a delivery', () => {
     expect(nowMs / 3_600_000).toBeLessThan(30);
   });
 
-  test('waits as long as its target asks, within the longest pause', () => {
+  test('respects Retry-After up to the longest pause', () => {
     expect(after(pending, { ...failed, retryAfterMs: 60_000 }).next_attempt_ms).toBe(61_000);
     expect(after(pending, { ...failed, retryAfterMs: 1e12 }).next_attempt_ms).toBe(
       1000 + defaultRetryPlan.capMs,

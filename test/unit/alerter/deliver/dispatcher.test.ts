@@ -17,7 +17,7 @@ const message = {
 
 /** A dispatcher over states in memory. */
 function dispatcherOver(states: Map<string, Delivery | null>) {
-  const taken: Delivery[] = [];
+  const added: Delivery[] = [];
   const dispatcher = createDispatcher({
     state: {
       get: (key) => states.get(key),
@@ -27,44 +27,44 @@ function dispatcherOver(states: Map<string, Delivery | null>) {
       },
     },
     tenants: { get: () => undefined },
-    courier: { take: (deliveries) => taken.push(...deliveries) },
+    deliveryWorker: { add: (deliveries) => added.push(...deliveries) },
     heartbeat: { arrived: () => false },
     clock: { now: () => 1_000 },
   });
-  return { dispatcher, taken };
+  return { dispatcher, added };
 }
 
-test('an alert is stored as a delivery to each target, and taken on', async () => {
+test('an alert is stored as a delivery to each target and passed to the delivery worker', async () => {
   const states = new Map<string, Delivery | null>();
-  const { dispatcher, taken } = dispatcherOver(states);
+  const { dispatcher, added } = dispatcherOver(states);
   await dispatcher.dispatch([message, message]);
-  expect(taken).toHaveLength(1);
-  expect(taken[0]).toMatchObject({ alert, target_id: 'log', partition: 2, status: 'pending', attempts: 0 });
-  expect([...states.keys()]).toEqual([deliveryKeyOf(taken[0] as Delivery)]);
+  expect(added).toHaveLength(1);
+  expect(added[0]).toMatchObject({ alert, target_id: 'log', partition: 2, status: 'pending', attempts: 0 });
+  expect([...states.keys()]).toEqual([deliveryKeyOf(added[0] as Delivery)]);
 });
 
-test('a delivery that somebody began, and left, is taken on by whoever reads its alert next', async () => {
+test('a pending delivery of a previous owner is passed to the delivery worker of the next consumer of its alert', async () => {
   const states = new Map<string, Delivery | null>();
   await dispatcherOver(states).dispatcher.dispatch([message]);
   const [begun] = [...states.values()].map((one) => one && { ...one, attempts: 3 });
   states.set(deliveryKeyOf(begun as Delivery), begun ?? null);
-  const { dispatcher, taken } = dispatcherOver(states);
+  const { dispatcher, added } = dispatcherOver(states);
   await dispatcher.dispatch([message]);
-  expect(taken).toEqual([begun]);
+  expect(added).toEqual([begun]);
 });
 
-test('a delivery that has ended is not taken on again', async () => {
+test('a finished delivery is not passed to the delivery worker again', async () => {
   const states = new Map<string, Delivery | null>([[deliveryKeyOf({ alert, target_id: 'log' }), null]]);
-  const { dispatcher, taken } = dispatcherOver(states);
+  const { dispatcher, added } = dispatcherOver(states);
   await dispatcher.dispatch([message]);
-  expect(taken).toEqual([]);
+  expect(added).toEqual([]);
 });
 
-test('what is no alert goes to the dead letters, and the alerts around it are delivered', async () => {
-  const { dispatcher, taken } = dispatcherOver(new Map());
+test('an unreadable alert becomes a dead letter, and the alerts around it are delivered', async () => {
+  const { dispatcher, added } = dispatcherOver(new Map());
   const garbage = { ...message, value: Buffer.from('{') };
   expect(await dispatcher.dispatch([garbage, message])).toEqual([
-    { message: garbage, reason: 'is no alert' },
+    { message: garbage, reason: 'is not a valid alert' },
   ]);
-  expect(taken).toHaveLength(1);
+  expect(added).toHaveLength(1);
 });

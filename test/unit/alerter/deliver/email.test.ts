@@ -38,7 +38,7 @@ async function smtp(refuse: boolean): Promise<{ url: string; messages: string[] 
   return { url: `smtp://127.0.0.1:${(server.address() as AddressInfo).port}`, messages };
 }
 
-test('a mail says what happened and carries the id of the alert, so that a repeat is known', async () => {
+test('an e-mail says what happened and has the id of the alert, so that mail systems drop a repetition', async () => {
   const { url, messages } = await smtp(false);
   const mailer = createMailer({ smtpUrl: url, from: 'tollgate@example.com', timeoutMs: 2_000 });
   expect(await mailer.send(target, alert)).toEqual({ kind: 'delivered' });
@@ -49,7 +49,7 @@ test('a mail says what happened and carries the id of the alert, so that a repea
   expect(messages[0]).toContain('812 of 1000 units used');
 });
 
-test('a recipient that does not exist is given up, a server that is away is tried again', async () => {
+test('a recipient that does not exist is given up, a server that does not answer is retried', async () => {
   const { url } = await smtp(true);
   const refusing = createMailer({ smtpUrl: url, from: 'tollgate@example.com', timeoutMs: 2_000 });
   expect(await refusing.send(target, alert)).toMatchObject({ kind: 'refused' });

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { createPost, problemOf } from '../../../../services/alerter/deliver/post.ts';
+import { createPost, violationOf } from '../../../../services/alerter/deliver/post.ts';
 
 const servers: Server[] = [];
 afterEach(() => {
@@ -21,7 +21,7 @@ async function receiver(
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-describe('addresses of this network are refused', () => {
+describe('private addresses are refused', () => {
   test.each([
     'http://127.0.0.1/',
     'http://127.1/',
@@ -54,7 +54,7 @@ describe('addresses of this network are refused', () => {
     'example.com/hook',
     '',
   ])('%s', async (address) => {
-    expect(problemOf(address, false)).not.toBeNull();
+    expect(violationOf(address, false)).not.toBeNull();
     const post = createPost({ allowPrivate: false, timeoutMs: 500 });
     expect(await post(address, {}, '{}')).toMatchObject({ kind: 'refused' });
   });
@@ -62,12 +62,12 @@ describe('addresses of this network are refused', () => {
   test.each(['https://example.com/hook', 'http://93.184.216.34:8080/', 'https://[2606:2800:220:1::1]/'])(
     'and %s is not',
     (address) => {
-      expect(problemOf(address, false)).toBeNull();
+      expect(violationOf(address, false)).toBeNull();
     },
   );
 
-  test('also where only the name resolves to them', async () => {
-    // The machine's own name stands in every hosts file, and is nothing that the spelling gives away.
+  test('also where a name resolves to them', async () => {
+    // The hosts file resolves this name to the loopback address, which its spelling does not show.
     const post = createPost({ allowPrivate: false, timeoutMs: 2_000 });
     const outcome = await post('http://ip6-localhost:9/', {}, '{}');
     expect(outcome.kind === 'refused' ? outcome.error : 'no answer: ENOTFOUND').toMatch(
@@ -79,7 +79,7 @@ describe('addresses of this network are refused', () => {
 describe('a target', () => {
   const post = createPost({ allowPrivate: true, timeoutMs: 300 });
 
-  test('receives the body and the headers, and 2xx is delivered', async () => {
+  test('receives the body and the headers, and a 2xx response means delivered', async () => {
     let received = '';
     const url = await receiver((request, response) => {
       request.on('data', (chunk: Buffer) => (received += chunk.toString()));
@@ -96,7 +96,7 @@ describe('a target', () => {
     expect(await post(url, {}, '{}')).toMatchObject({ kind: 'gone' });
   });
 
-  test.each([400, 404, 429, 500, 503])('that answers %d is tried again', async (status) => {
+  test.each([400, 404, 429, 500, 503])('that answers %d is retried', async (status) => {
     const url = await receiver((_, response) => response.writeHead(status, { 'retry-after': '7' }).end());
     expect(await post(url, {}, '{}')).toEqual({
       kind: 'failed',
@@ -119,14 +119,14 @@ describe('a target', () => {
     expect(followed).toBe(0);
   });
 
-  test('that never answers costs the timeout and no more', async () => {
+  test('that never answers fails after the timeout', async () => {
     const url = await receiver(() => undefined);
     const startedAt = performance.now();
     expect(await post(url, {}, '{}')).toEqual({ kind: 'failed', error: 'no answer within 300 ms' });
     expect(performance.now() - startedAt).toBeLessThan(3000);
   });
 
-  test('that sends an endless answer is delivered by its status', async () => {
+  test('that sends an endless body counts as delivered by its status', async () => {
     const url = await receiver((_, response) => {
       response.writeHead(200);
       response.on('error', () => undefined);
@@ -139,7 +139,7 @@ describe('a target', () => {
     expect(await post(url, {}, '{}')).toEqual({ kind: 'delivered' });
   });
 
-  test('that is not there is tried again', async () => {
+  test('that does not accept connections is retried', async () => {
     expect(await post('http://127.0.0.1:9/', {}, '{}')).toEqual({
       kind: 'failed',
       error: 'no answer: ECONNREFUSED',

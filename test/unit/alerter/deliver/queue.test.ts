@@ -51,7 +51,7 @@ function manualQueue(activeMax = 64) {
   };
 }
 
-test('a target is tried by one attempt at a time, in order, and holds up no other', async () => {
+test('a target has one attempt at a time, in order, and delays no other target', async () => {
   const { queue, started, names } = manualQueue();
   for (const id of ['1', '2', '3']) queue.add(delivery(id, 'slow'));
   queue.add(delivery('4', 'fast'));
@@ -62,14 +62,14 @@ test('a target is tried by one attempt at a time, in order, and holds up no othe
   expect(names()).toEqual(['slow/1', 'fast/4', 'slow/2']);
 });
 
-test('targets take turns when there are fewer places than targets', async () => {
+test('targets are served round robin when there are more targets than attempts at once', async () => {
   const { queue, started, names } = manualQueue(1);
   for (const id of ['1', '2']) for (const target of ['a', 'b']) queue.add(delivery(id, target));
   for (let index = 0; index < 4; index += 1) await started[index]!.end({});
   expect(names()).toEqual(['a/1', 'b/1', 'a/2', 'b/2']);
 });
 
-test('what failed waits for its time without holding a place, and is tried again', async () => {
+test('a failed delivery waits for its retry without occupying an attempt', async () => {
   const { queue, started, names } = manualQueue(1);
   queue.add(delivery('1', 'a'));
   queue.add(delivery('2', 'b'));
@@ -93,7 +93,7 @@ test('the same delivery added twice is attempted once', async () => {
   expect(queue.size()).toEqual({ waiting: 0, active: 0 });
 });
 
-test('what belongs to a partition that moved away is forgotten, but for what is being attempted', async () => {
+test('deliveries of a partition that moved away are dropped, except a running attempt', async () => {
   const { queue, started, names } = manualQueue();
   queue.add(delivery('1', 'a', { partition: 1 }));
   queue.add(delivery('2', 'a', { partition: 1 }));
@@ -105,7 +105,7 @@ test('what belongs to a partition that moved away is forgotten, but for what is 
   expect(names()).toEqual(['a/1', 'a/3']);
 });
 
-test('closing starts nothing more and waits for what is under way', async () => {
+test('closing starts no attempt and waits for the running ones', async () => {
   const { queue, started, names } = manualQueue();
   queue.add(delivery('1', 'a'));
   queue.add(delivery('2', 'a'));

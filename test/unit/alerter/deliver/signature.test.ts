@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { Webhook } from 'standardwebhooks';
 import { expect, test } from 'vitest';
-import { signatureOf } from '../../../../services/alerter/deliver/signature.ts';
+import { signatureOf } from '../../../../services/alerter/deliver/webhook.ts';
 
 const secretOf = (bytes: Uint8Array): string => `whsec_${Buffer.from(bytes).toString('base64')}`;
 const nowSeconds = Math.floor(Date.now() / 1000);
@@ -15,7 +15,7 @@ function headersOf(secrets: readonly string[], id: string, body: string): Record
   };
 }
 
-test('an independent library of Standard Webhooks accepts what is signed, for any secret and body', () => {
+test('an independent library of Standard Webhooks accepts the signature, for any secret and body', () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ minLength: 24, maxLength: 64 }),
@@ -29,7 +29,7 @@ test('an independent library of Standard Webhooks accepts what is signed, for an
   );
 });
 
-test('while a secret is changed, a receiver that knows the new or the old one accepts', () => {
+test('while a secret is changed, a receiver with the new or the old one accepts', () => {
   const [older, newer, other] = [1, 2, 3].map(() => secretOf(randomBytes(32))) as [string, string, string];
   const headers = headersOf([newer, older], 'id', '{}');
   expect(headers['webhook-signature']?.split(' ')).toHaveLength(2);

@@ -1,13 +1,13 @@
-import { periodAt } from '../../shared/domain/time/calendar.ts';
-import type { AlertEvent } from '../../shared/domain/topics/alert.ts';
-import { alertIdOf } from './alert-id.ts';
-import type { Growth } from './pace.ts';
+import { periodAt } from '../../../shared/domain/time/calendar.ts';
+import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
+import { alertIdOf } from '../alert-record.ts';
+import type { Growth } from './growth-rates.ts';
 
-/** Refusals in a minute below which nobody is told: a client that runs into its limit now and then is normal. */
+/** Fewer refused requests in a minute send no alert: a client that reaches its limit now and then is normal. */
 export const refusedMin = 20;
-/** Share of a minute's requests that must have been refused. */
+/** Share of a minute's requests that must be refused before an alert is sent. */
 export const refusedShare = 0.2;
-/** Readings this far apart or less are a minute; one further back speaks of an average over idle time. */
+/** Readings further apart are ignored: their growth would be an average over idle time. */
 const overMsMax = 120_000;
 
 export interface Rejections {
@@ -15,14 +15,14 @@ export interface Rejections {
   readonly requests: number;
 }
 
-/** Whether the last minute's requests were refused so often that the tenant should hear of it. */
+/** Returns the counts of the last minute when enough of its requests were refused to notify the tenant, else null. */
 export function heavyRejections(refused: Growth | null, requests: Growth | null): Rejections | null {
   if (refused === null || requests === null || refused.overMs > overMsMax) return null;
   const heavy = refused.by >= refusedMin && refused.by >= requests.by * refusedShare;
   return heavy ? { refused: refused.by, requests: requests.by } : null;
 }
 
-/** At most one an hour for each tenant and limit: the hour is its period. */
+/** At most one alert an hour for each tenant and limit: the hour is its period. */
 export function rejectionsAlert(
   tenant: { readonly tenantId: string; readonly plan: string },
   limitName: string,

@@ -1,22 +1,22 @@
 import { LRUCache } from 'lru-cache';
 
-/** How a count that only grows has grown lately. */
+/** How much a count grew in how many milliseconds. */
 export interface Growth {
   readonly by: number;
   readonly overMs: number;
 }
 
 /**
- * Remembers a few readings of each count, so that its recent rate is known. A count that falls (a new period, a reset)
- * starts anew; readings out of order are left out. Bounded in counts and in readings of each.
+ * Recent growth of counts, from a few stored readings of each. When a count falls (a new period, a reset), its earlier
+ * readings are dropped; a reading older than the newest is ignored. The number of counts and of readings is bounded.
  */
-export interface Pace {
+export interface GrowthRates {
   add(key: string, atMs: number, count: number): void;
-  /** Growth over the window, or over what is remembered of it when that is at least `overMsMin`; else null. */
+  /** Growth over the window, or over the part of it with readings; null when that part is shorter than `overMsMin`. */
   growth(key: string, overMsMin: number): Growth | null;
 }
 
-export interface PaceOptions {
+export interface GrowthRatesOptions {
   readonly windowMs: number;
   readonly readingsMax: number;
   readonly keysMax: number;
@@ -27,7 +27,7 @@ interface Reading {
   readonly count: number;
 }
 
-export function createPace({ windowMs, readingsMax, keysMax }: PaceOptions): Pace {
+export function createGrowthRates({ windowMs, readingsMax, keysMax }: GrowthRatesOptions): GrowthRates {
   const readings = new LRUCache<string, Reading[]>({ max: keysMax });
   const apartMs = windowMs / readingsMax;
   return { add, growth };
@@ -37,7 +37,7 @@ export function createPace({ windowMs, readingsMax, keysMax }: PaceOptions): Pac
     const newest = kept.at(-1);
     if (newest !== undefined && atMs < newest.atMs) return;
     if (newest !== undefined && count < newest.count) kept.length = 0;
-    // The newest reading is always exact; those behind it stand at least `apartMs` from one another.
+    // The newest reading is always kept; earlier readings are at least `apartMs` apart.
     const beforeNewest = kept.at(-2);
     if (beforeNewest !== undefined && (kept.at(-1)?.atMs ?? 0) - beforeNewest.atMs < apartMs) kept.pop();
     kept.push({ atMs, count });

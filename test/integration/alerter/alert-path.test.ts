@@ -55,7 +55,7 @@ test('B7: a request that crosses 80 % of a quota is a signed webhook, once, from
   process.stderr.write(`answered to webhook: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms of ${latencies.length}\n`);
 });
 
-test('a heartbeat goes the whole way, and its time is a metric', async () => {
+test('a heartbeat passes through the whole pipeline, and its time is a metric', async () => {
   const startedAtSeconds = Date.now() / 1000;
   const lastBeat = async (): Promise<number> => {
     const answer = await fetch(`${run.installation.service('alerter').opsUrl}/metrics`);

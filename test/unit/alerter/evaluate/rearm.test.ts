@@ -1,11 +1,11 @@
-// Goal: a reset or a raised limit makes a quota tell anew, once for each crossing, whatever is repeated or read again.
+// Goal: after a reset or a raised limit, each crossing is sent again exactly once, whatever is repeated or read again.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { evaluateQuota } from '../../../services/alerter/evaluate.ts';
-import { createAlertHistory } from '../../../services/alerter/history.ts';
-import type { AlertHistory } from '../../../services/alerter/history.ts';
-import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
-import type { Limit } from '../../../shared/domain/limit.ts';
+import { evaluateQuota } from '../../../../services/alerter/evaluate/evaluate-quota.ts';
+import { createAlertHistory } from '../../../../services/alerter/evaluate/history.ts';
+import type { AlertHistory } from '../../../../services/alerter/evaluate/history.ts';
+import type { AlertEvent } from '../../../../shared/domain/topics/alert.ts';
+import type { Limit } from '../../../../shared/domain/limit.ts';
 
 const startMs = Date.parse('2026-03-02T00:00:00Z');
 const hourMs = 3_600_000;
@@ -24,7 +24,10 @@ interface Reading {
 }
 
 /** Judges a reading twice, as a crash would have it, and remembers what the first time told. */
-function judge(history: AlertHistory, { used, limit = 100, resetAtMs = null, atMs }: Reading): AlertEvent[] {
+function evaluateReading(
+  history: AlertHistory,
+  { used, limit = 100, resetAtMs = null, atMs }: Reading,
+): AlertEvent[] {
   const asOfMs = atMs ?? startMs + hourMs;
   const usage = {
     ...{
@@ -50,80 +53,82 @@ function judge(history: AlertHistory, { used, limit = 100, resetAtMs = null, atM
 const said = (events: readonly AlertEvent[]) => events.map(({ kind, threshold }) => `${kind} ${threshold}`);
 
 describe('a raised limit', () => {
-  test('tells that there is room again, and what is crossed of the new limit, with ids of its own', () => {
+  test('sends a recovery and the thresholds crossed of the new limit, with new ids', () => {
     const history = createAlertHistory();
-    const before = [50, 80, 100].flatMap((used) => judge(history, { used }));
+    const before = [50, 80, 100].flatMap((used) => evaluateReading(history, { used }));
     expect(said(before)).toEqual(['threshold 0.5', 'threshold 0.8', 'exceeded 1']);
-    const raised = [100, 120, 160, 199, 200, 200].flatMap((used) => judge(history, { used, limit: 200 }));
+    const raised = [100, 120, 160, 199, 200, 200].flatMap((used) =>
+      evaluateReading(history, { used, limit: 200 }),
+    );
     expect(said(raised)).toEqual(['recovered 1', 'threshold 0.8', 'exceeded 1']);
     const ids = [...before, ...raised].map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
   });
 
-  test('of a quota that was not used up rearms what is above the share that is left, and nobody is told of that', () => {
+  test('of a quota that was not used up rearms the thresholds above the share in use, without a notification', () => {
     const history = createAlertHistory();
-    judge(history, { used: 85 });
-    expect(said(judge(history, { used: 85, limit: 120 }))).toEqual(['rearmed 1']);
-    expect(said(judge(history, { used: 90, limit: 120 }))).toEqual([]);
-    expect(said(judge(history, { used: 96, limit: 120 }))).toEqual(['threshold 0.8']);
+    evaluateReading(history, { used: 85 });
+    expect(said(evaluateReading(history, { used: 85, limit: 120 }))).toEqual(['rearmed 1']);
+    expect(said(evaluateReading(history, { used: 90, limit: 120 }))).toEqual([]);
+    expect(said(evaluateReading(history, { used: 96, limit: 120 }))).toEqual(['threshold 0.8']);
   });
 
-  test('by so little that a threshold stays crossed tells nothing', () => {
+  test('so small that the threshold stays crossed sends nothing', () => {
     const history = createAlertHistory();
-    judge(history, { used: 85 });
-    expect(judge(history, { used: 85, limit: 105 })).toEqual([]);
-    expect(judge(history, { used: 88, limit: 105 })).toEqual([]);
+    evaluateReading(history, { used: 85 });
+    expect(evaluateReading(history, { used: 85, limit: 105 })).toEqual([]);
+    expect(evaluateReading(history, { used: 88, limit: 105 })).toEqual([]);
   });
 
-  test('that ends again tells of the old limit once more, since there was room in between', () => {
+  test('that ends again sends the thresholds of the old limit again', () => {
     const history = createAlertHistory();
     const told = [
-      ...judge(history, { used: 100 }),
-      ...judge(history, { used: 100, limit: 300 }),
-      ...judge(history, { used: 110, limit: 100 }),
-      ...judge(history, { used: 110, limit: 300 }),
-      ...judge(history, { used: 110, limit: 100 }),
+      ...evaluateReading(history, { used: 100 }),
+      ...evaluateReading(history, { used: 100, limit: 300 }),
+      ...evaluateReading(history, { used: 110, limit: 100 }),
+      ...evaluateReading(history, { used: 110, limit: 300 }),
+      ...evaluateReading(history, { used: 110, limit: 100 }),
     ];
     expect(said(told)).toEqual(['exceeded 1', 'recovered 1', 'exceeded 1', 'recovered 1', 'exceeded 1']);
     expect(new Set(told.map(({ id }) => id)).size).toBe(5);
   });
 
-  test('that was crossed before anybody looked is told of all the same', () => {
+  test('that is crossed before the next reading sends its thresholds even so', () => {
     const history = createAlertHistory();
-    judge(history, { used: 80 });
-    expect(said(judge(history, { used: 180, limit: 200 }))).toEqual(['rearmed 1', 'threshold 0.8']);
+    evaluateReading(history, { used: 80 });
+    expect(said(evaluateReading(history, { used: 180, limit: 200 }))).toEqual(['rearmed 1', 'threshold 0.8']);
   });
 });
 
 describe('a reset', () => {
   const resetAtMs = startMs + 2 * hourMs;
 
-  test('tells that there is room again, and every threshold anew', () => {
+  test('sends a recovery and then every threshold again', () => {
     const history = createAlertHistory();
-    judge(history, { used: 100 });
+    evaluateReading(history, { used: 100 });
     const after = [0, 49, 50, 80, 100].flatMap((used) =>
-      judge(history, { used, resetAtMs, atMs: resetAtMs + used }),
+      evaluateReading(history, { used, resetAtMs, atMs: resetAtMs + used }),
     );
     expect(said(after)).toEqual(['recovered 1', 'threshold 0.5', 'threshold 0.8', 'exceeded 1']);
   });
 
-  test('that was used up again before anybody looked tells so again', () => {
+  test('after which the quota is used up before the next reading sends `exceeded` again', () => {
     const history = createAlertHistory();
-    judge(history, { used: 100 });
-    expect(said(judge(history, { used: 100, resetAtMs, atMs: resetAtMs }))).toEqual([
+    evaluateReading(history, { used: 100 });
+    expect(said(evaluateReading(history, { used: 100, resetAtMs, atMs: resetAtMs }))).toEqual([
       'rearmed 1',
       'exceeded 1',
     ]);
   });
 
-  test('is not undone by an announcement from before what was told', () => {
+  test('is not undone by totals older than the last alert', () => {
     const history = createAlertHistory();
-    judge(history, { used: 100, atMs: resetAtMs });
-    expect(judge(history, { used: 10, resetAtMs, atMs: resetAtMs - 1 })).toEqual([]);
+    evaluateReading(history, { used: 100, atMs: resetAtMs });
+    expect(evaluateReading(history, { used: 10, resetAtMs, atMs: resetAtMs - 1 })).toEqual([]);
   });
 });
 
-test('any story tells each crossing once: after a restart, in any order, from any number of copies', () => {
+test('any history sends each crossing once: after a restart, in any order, with any number of repetitions', () => {
   const seed = Date.now() % 1_000_000;
   console.log(`rearming: fast-check seed ${seed}`);
   const step = fc.oneof(
@@ -139,7 +144,7 @@ test('any story tells each crossing once: after a restart, in any order, from an
       let [used, limit, atMs] = [0, 100, startMs + hourMs];
       let resetAtMs: number | null = null;
       /** The thresholds that stand, by definition: told, and not below the share since. */
-      let standing = new Set<number>();
+      let activeThresholds = new Set<number>();
       for (const one of steps) {
         atMs += 1_000;
         if ('use' in one) used = Math.min(limit, used + one.use);
@@ -150,17 +155,19 @@ test('any story tells each crossing once: after a restart, in any order, from an
           for (const event of [...topic.toReversed(), ...topic]) history.add(event);
         }
         const share = used / limit;
-        const wasExceeded = standing.has(1);
-        const events = judge(history, { used, limit, resetAtMs, atMs });
+        const wasExceeded = activeThresholds.has(1);
+        const events = evaluateReading(history, { used, limit, resetAtMs, atMs });
         topic.push(...events);
-        standing = new Set([...standing].filter((threshold) => threshold <= share));
-        const crossed = thresholds.filter((threshold) => share >= threshold && !standing.has(threshold));
-        // A threshold below one that stands was told with it.
-        const fresh = crossed.filter((threshold) => threshold > Math.max(0, ...standing));
+        activeThresholds = new Set([...activeThresholds].filter((threshold) => threshold <= share));
+        const crossed = thresholds.filter(
+          (threshold) => share >= threshold && !activeThresholds.has(threshold),
+        );
+        // A threshold below an active one was sent with it.
+        const fresh = crossed.filter((threshold) => threshold > Math.max(0, ...activeThresholds));
         const told = events.find(({ kind }) => kind === 'threshold' || kind === 'exceeded');
         expect(told?.threshold, said(events).join()).toBe(fresh.at(-1));
         expect(events.some(({ kind }) => kind === 'recovered')).toBe(wasExceeded && share < 1);
-        for (const threshold of crossed) standing.add(threshold);
+        for (const threshold of crossed) activeThresholds.add(threshold);
       }
       expect(new Set(topic.map(({ id }) => id)).size).toBe(topic.length);
     }),

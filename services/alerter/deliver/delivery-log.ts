@@ -1,15 +1,15 @@
-import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import type { AlertEvent } from '../../shared/domain/topics/alert.ts';
-import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
-import type { ConsumedMessage } from '../../shared/kafka/message.ts';
-import { alertIdOf } from './alert-id.ts';
-import { readDelivery } from './deliver/delivery.ts';
-import type { Delivery } from './deliver/delivery.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
+import type { RejectedMessage } from '../../../shared/kafka/consumer/handling.ts';
+import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
+import { alertIdOf } from '../alert-record.ts';
+import { readDelivery } from './delivery.ts';
+import type { Delivery } from './delivery.ts';
 
 /**
- * Copies delivery states into ClickHouse, where people and analysts read them: a row for each alert and target, of which
- * the one with the most attempts stands. Safe to repeat. Lower thresholds crossed in the same moment have a row too.
- * Answers what is no delivery.
+ * Copies delivery states into ClickHouse for users and analysts: a row for each alert, target and attempt, of which the
+ * view shows the one with the most attempts. Safe to repeat. Lower thresholds crossed at the same moment get a row of
+ * status `superseded`. Returns the messages that are no deliveries.
  */
 export async function logDeliveries(
   clickhouse: ClickHouse,
@@ -21,7 +21,7 @@ export async function logDeliveries(
     if (message.value === null) continue;
     const delivery = readDelivery(message);
     if (delivery === null)
-      rejected.push({ message, reason: 'is no delivery, or has the key of another one' });
+      rejected.push({ message, reason: 'is no delivery, or its key is the key of another delivery' });
     else deliveries.push(delivery);
   }
   await clickhouse.insert('stored_alerts', deliveries.flatMap(rowsOf));
@@ -32,7 +32,7 @@ function rowsOf(delivery: Delivery): object[] {
   const { alert, channel, target, status, attempts, error } = delivery;
   const row = { ...alertColumns(alert), channel, target, status, attempts, error };
   if (channel !== 'log') return [row];
-  const untold = (alert.also_crossed ?? []).map((threshold) => ({
+  const superseded = (alert.also_crossed ?? []).map((threshold) => ({
     ...row,
     alert_id: alertIdOf(alert.tenant_id, alert.limit_name, alert.period, threshold, alert.generation),
     kind: 'threshold',
@@ -42,7 +42,7 @@ function rowsOf(delivery: Delivery): object[] {
     status: 'superseded',
     error: '',
   }));
-  return [row, ...untold];
+  return [row, ...superseded];
 }
 
 function alertColumns(alert: AlertEvent): object {

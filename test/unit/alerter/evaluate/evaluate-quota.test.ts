@@ -1,12 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { evaluateQuota, exhaustionOf, recovered } from '../../../services/alerter/evaluate.ts';
-import type { QuotaUsage } from '../../../services/alerter/evaluate.ts';
-import { createAlertHistory } from '../../../services/alerter/history.ts';
-import type { AlertHistory } from '../../../services/alerter/history.ts';
-import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
-import { periodAt } from '../../../shared/domain/time/calendar.ts';
-import type { Limit } from '../../../shared/domain/limit.ts';
+import {
+  evaluateQuota,
+  exhaustionOf,
+  recovered,
+} from '../../../../services/alerter/evaluate/evaluate-quota.ts';
+import type { QuotaUsage } from '../../../../services/alerter/evaluate/evaluate-quota.ts';
+import { createAlertHistory } from '../../../../services/alerter/evaluate/history.ts';
+import type { AlertHistory } from '../../../../services/alerter/evaluate/history.ts';
+import type { AlertEvent } from '../../../../shared/domain/topics/alert.ts';
+import { periodAt } from '../../../../shared/domain/time/calendar.ts';
+import type { Limit } from '../../../../shared/domain/limit.ts';
 
 const day: Limit = {
   name: 'day',
@@ -38,7 +42,7 @@ function usage(used: number, atMs = startMs + hourMs, changes: Partial<QuotaUsag
 }
 
 /** Judges a reading as the alerter does: what is told is remembered. */
-function judge(history: AlertHistory, reading: QuotaUsage, shares = thresholds): AlertEvent[] {
+function evaluateReading(history: AlertHistory, reading: QuotaUsage, shares = thresholds): AlertEvent[] {
   const told = history.of(reading.tenantId, reading.limit.name, new Date(reading.span.startMs).toISOString());
   const events = evaluateQuota(reading, shares, told, reading.asOfMs);
   events.forEach((event) => history.add(event));
@@ -46,13 +50,13 @@ function judge(history: AlertHistory, reading: QuotaUsage, shares = thresholds):
 }
 
 describe('B7: thresholds', () => {
-  test('nothing is said below the first', () => {
-    expect(judge(createAlertHistory(), usage(49))).toEqual([]);
+  test('no alert is sent below the first', () => {
+    expect(evaluateReading(createAlertHistory(), usage(49))).toEqual([]);
   });
 
-  test('each is told when it is reached, the whole as exceeded', () => {
+  test('each is sent when it is reached, 100 % as `exceeded`', () => {
     const history = createAlertHistory();
-    const told = [50, 79, 80, 85, 95, 100, 100].flatMap((used) => judge(history, usage(used)));
+    const told = [50, 79, 80, 85, 95, 100, 100].flatMap((used) => evaluateReading(history, usage(used)));
     expect(told.map(({ kind, threshold, used }) => [kind, threshold, used])).toEqual([
       ['threshold', 0.5, 50],
       ['threshold', 0.8, 80],
@@ -61,31 +65,33 @@ describe('B7: thresholds', () => {
     ]);
   });
 
-  test('of several crossed at once the highest is told and names the others, which stay untold', () => {
+  test('of several crossed at once the highest is sent and names the others, which get no alert of their own', () => {
     const history = createAlertHistory();
-    const [event, ...others] = judge(history, usage(95));
+    const [event, ...others] = evaluateReading(history, usage(95));
     expect(others).toEqual([]);
     expect(event).toMatchObject({ threshold: 0.9, also_crossed: [0.5, 0.8] });
-    expect(judge(history, usage(60))).toEqual([]);
+    expect(evaluateReading(history, usage(60))).toEqual([]);
   });
 
-  test('thresholds changed in the middle of a period tell nothing below what was told', () => {
+  test('changed thresholds send nothing below a threshold that was sent in the period', () => {
     const history = createAlertHistory();
-    judge(history, usage(90));
-    expect(judge(history, usage(92), [0.6, 0.7, 0.95])).toEqual([]);
-    expect(judge(history, usage(96), [0.6, 0.7, 0.95])).toMatchObject([{ threshold: 0.95 }]);
+    evaluateReading(history, usage(90));
+    expect(evaluateReading(history, usage(92), [0.6, 0.7, 0.95])).toEqual([]);
+    expect(evaluateReading(history, usage(96), [0.6, 0.7, 0.95])).toMatchObject([{ threshold: 0.95 }]);
   });
 
-  test('the next period begins anew, with other ids', () => {
+  test('the next period starts again, with other ids', () => {
     const history = createAlertHistory();
-    const [today] = judge(history, usage(80));
-    const [tomorrow] = judge(history, usage(80, startMs + 25 * hourMs));
+    const [today] = evaluateReading(history, usage(80));
+    const [tomorrow] = evaluateReading(history, usage(80, startMs + 25 * hourMs));
     expect(tomorrow).toMatchObject({ threshold: 0.8, period: '2026-03-03T00:00:00.000Z' });
     expect(tomorrow?.id).not.toBe(today?.id);
   });
 
-  test('a limit of nothing is no quota to be used up', () => {
-    expect(judge(createAlertHistory(), usage(3, startMs, { limit: { ...day, limit: 0 } }))).toEqual([]);
+  test('a limit of 0 sends no alert', () => {
+    expect(evaluateReading(createAlertHistory(), usage(3, startMs, { limit: { ...day, limit: 0 } }))).toEqual(
+      [],
+    );
   });
 });
 
@@ -113,7 +119,7 @@ describe('once for each tenant, limit, period and threshold', () => {
   const cellOf = ({ tenant_id, limit_name, period, threshold, kind }: AlertEvent) =>
     JSON.stringify([tenant_id, limit_name, period, kind === 'recovered' ? kind : threshold]);
 
-  test('however readings are ordered, repeated and replayed after restarts', () => {
+  test('in any order of readings, with repetitions and replays after restarts', () => {
     fc.assert(
       fc.property(readings, fc.array(fc.nat(59), { maxLength: 8 }), (all, restarts) => {
         const topic: AlertEvent[] = [];
@@ -121,10 +127,10 @@ describe('once for each tenant, limit, period and threshold', () => {
         for (const [index, reading] of [...all, ...all].entries()) {
           if (restarts.includes(index)) {
             history = createAlertHistory();
-            // Read again in another order, and twice: the fold must not care.
+            // Read again in another order, and twice: the result must be the same.
             for (const event of [...topic.toReversed(), ...topic]) history.add(event);
           }
-          topic.push(...judge(history, read(reading)));
+          topic.push(...evaluateReading(history, read(reading)));
         }
         expect(new Set(topic.map(cellOf)).size).toBe(topic.length);
         expect(new Set(topic.map(({ id }) => id)).size).toBe(topic.length);
@@ -132,11 +138,11 @@ describe('once for each tenant, limit, period and threshold', () => {
     );
   });
 
-  test('and every threshold reached is told, by itself or by a higher one', () => {
+  test('and every threshold reached is sent, by itself or with a higher one', () => {
     fc.assert(
       fc.property(readings, (all) => {
         const history = createAlertHistory();
-        const events = all.flatMap((reading) => judge(history, read(reading)));
+        const events = all.flatMap((reading) => evaluateReading(history, read(reading)));
         for (const reading of all.map(read)) {
           const reached =
             thresholds.filter((share) => reading.used / reading.limit.limit >= share).at(-1) ?? 0;
@@ -145,7 +151,7 @@ describe('once for each tenant, limit, period and threshold', () => {
             reading.limit.name,
             new Date(reading.span.startMs).toISOString(),
           );
-          const highest = Math.max(0, ...(told?.tellings ?? []).map(({ threshold }) => threshold));
+          const highest = Math.max(0, ...(told?.sentThresholds ?? []).map(({ threshold }) => threshold));
           expect(highest).toBeGreaterThanOrEqual(reached);
         }
         for (const { used, limit, threshold, kind } of events) {
@@ -157,27 +163,27 @@ describe('once for each tenant, limit, period and threshold', () => {
   });
 });
 
-describe('back to normal', () => {
-  test('is told once when a reset or a higher limit gives room again', () => {
+describe('a recovery', () => {
+  test('is sent once when a reset or a higher limit leaves room again', () => {
     const history = createAlertHistory();
-    judge(history, usage(100));
+    evaluateReading(history, usage(100));
     const later = startMs + 2 * hourMs;
-    expect(judge(history, usage(100, later, { limit: { ...day, limit: 200 } }))).toMatchObject([
+    expect(evaluateReading(history, usage(100, later, { limit: { ...day, limit: 200 } }))).toMatchObject([
       { kind: 'recovered', used: 100, limit: 200 },
     ]);
-    expect(judge(history, usage(110, later + 1, { limit: { ...day, limit: 200 } }))).toEqual([]);
+    expect(evaluateReading(history, usage(110, later + 1, { limit: { ...day, limit: 200 } }))).toEqual([]);
   });
 
-  test('is not told by a reading older than the one that exceeded', () => {
+  test('is not sent for a reading older than the one that exceeded the limit', () => {
     const history = createAlertHistory();
-    judge(history, usage(100, startMs + hourMs));
-    expect(judge(history, usage(99, startMs + hourMs - 1))).toEqual([]);
+    evaluateReading(history, usage(100, startMs + hourMs));
+    expect(evaluateReading(history, usage(99, startMs + hourMs - 1))).toEqual([]);
   });
 
-  test('is due for what was exceeded in a period that is over, until it was told', () => {
+  test('is due for a limit exceeded in a period that is over, until it is sent', () => {
     const history = createAlertHistory();
-    judge(history, usage(100));
-    judge(history, usage(90, startMs + hourMs, { tenantId: 'beta' }));
+    evaluateReading(history, usage(100));
+    evaluateReading(history, usage(90, startMs + hourMs, { tenantId: 'beta' }));
     const over = startMs + 24 * hourMs;
     expect(history.exceededAndOver(over - 1)).toEqual([]);
     const [told, ...others] = history.exceededAndOver(over);
@@ -201,26 +207,26 @@ describe('C8: time to exhaustion', () => {
     ['nothing was used lately', usage(60, startMs, { growth: { by: 0, overMs: hourMs } })],
     ['the rate is not known', usage(60)],
     ['it is used up', usage(100, startMs, { growth })],
-  ])('is not foretold when %s', (_, reading) => {
+  ])('is not isForecastSent when %s', (_, reading) => {
     expect(exhaustionOf(reading, reading.asOfMs)).toBeNull();
   });
 
-  test('warns once before a threshold does', () => {
+  test('is sent once, before a threshold is crossed', () => {
     const history = createAlertHistory();
     const atMs = startMs + 5 * hourMs;
-    expect(judge(history, usage(30, atMs, { growth }))).toMatchObject([
+    expect(evaluateReading(history, usage(30, atMs, { growth }))).toMatchObject([
       { kind: 'forecast', exhausted_at: '2026-03-02T12:00:00.000Z' },
     ]);
-    expect(judge(history, usage(31, atMs + 1, { growth }))).toEqual([]);
+    expect(evaluateReading(history, usage(31, atMs + 1, { growth }))).toEqual([]);
   });
 
-  test('is part of a threshold that is told, which then needs no forecast of its own', () => {
+  test('is part of a threshold alert, after which no forecast is sent', () => {
     const history = createAlertHistory();
     const atMs = startMs + 5 * hourMs;
-    expect(judge(history, usage(55, atMs, { growth }))).toMatchObject([
+    expect(evaluateReading(history, usage(55, atMs, { growth }))).toMatchObject([
       { kind: 'threshold', exhausted_at: '2026-03-02T09:30:00.000Z' },
     ]);
-    expect(judge(history, usage(56, atMs + 1, { growth }))).toEqual([]);
+    expect(evaluateReading(history, usage(56, atMs + 1, { growth }))).toEqual([]);
   });
 
   test('always lies between now and the end of the period', () => {

@@ -1,0 +1,213 @@
+import type { PeriodSpan } from '../../../shared/domain/time/calendar.ts';
+import type { AlertEvent, AlertKind } from '../../../shared/domain/topics/alert.ts';
+import type { Limit } from '../../../shared/domain/limit.ts';
+import { alertIdOf } from '../alert-record.ts';
+import type { Growth } from './growth-rates.ts';
+import { isExceeded, isThresholdSent, rearmed, activeThresholds } from './sent-alerts.ts';
+import type { SentAlerts } from './sent-alerts.ts';
+
+/** One quota of a tenant and the units of it that ClickHouse counts as used. */
+export interface QuotaUsage {
+  readonly tenantId: string;
+  readonly plan: string;
+  readonly limit: Limit;
+  readonly span: PeriodSpan;
+  /** Units consumed in the period, or since the last reset within it. */
+  readonly used: number;
+  /** Unix ms of the last reset within the period; null for none. */
+  readonly resetAtMs: number | null;
+  /** Unix ms at which these totals were announced. */
+  readonly asOfMs: number;
+  /** How much `used` grew recently; null before enough readings exist. */
+  readonly growth: Growth | null;
+}
+
+/** Forecasts start at this share of a quota: below it, one busy minute would produce a false forecast. */
+export const forecastFromShare = 0.25;
+
+/**
+ * Returns the alerts that are due for a reading of a quota, by the alerts sent before. Pure: the same arguments return
+ * the same ids, so an evaluation repeated after a crash writes no second alert. Of several thresholds crossed at once
+ * the highest is sent and lists the others. A reset or a raised limit rearms the thresholds above the share that is
+ * used then: the first alert says so (`recovered` where the quota was used up), and a second one names the thresholds
+ * that are crossed even so.
+ */
+export function evaluateQuota(
+  usage: QuotaUsage,
+  thresholds: readonly number[],
+  sent: SentAlerts | null,
+  nowMs: number,
+): AlertEvent[] {
+  const { limit, used, asOfMs } = usage;
+  if (limit.limit <= 0) return [];
+  const share = used / limit.limit;
+  const above = sent === null || asOfMs < sent.asOfMs ? null : rearmedAbove(usage, sent, share);
+  if (sent !== null && above !== null) {
+    const now = rearmed(sent, above);
+    return [rearming(usage, sent, above, nowMs), ...crossings(usage, thresholds, now, nowMs)];
+  }
+  const crossed = crossings(usage, thresholds, sent, nowMs);
+  if (crossed.length > 0) return crossed;
+  if (sent !== null && isExceeded(sent) && share < 1 && asOfMs > (sent.exceededAsOfMs ?? 0))
+    return [recovered(sent, limit.limit, used, asOfMs, nowMs)];
+  return forecasts(usage, sent, nowMs);
+}
+
+/** The `recovered` alert of a limit: `used` is below `limit` again, or the period in which it was exceeded is over. */
+export function recovered(
+  sent: SentAlerts,
+  limit: number,
+  used: number,
+  asOfMs: number,
+  nowMs: number,
+): AlertEvent {
+  return {
+    ...commonFields(sent, { limit, used, asOfMs, nowMs }),
+    id: alertIdOf(sent.tenantId, sent.limitName, sent.period, 'recovered', sent.generation),
+    kind: 'recovered',
+    ...generationField(sent.generation),
+  };
+}
+
+/** The `recovered` alert of an exceeded limit that the tenant's plan or the policy no longer has. */
+export function lifted(sent: SentAlerts, asOfMs: number, nowMs: number): AlertEvent {
+  return {
+    ...commonFields(sent, { limit: sent.limit, used: sent.used, asOfMs, nowMs }),
+    id: alertIdOf(sent.tenantId, sent.limitName, sent.period, 'recovered', sent.generation),
+    kind: 'recovered',
+    generation: sent.generation + 1,
+    rearmed_above: 0,
+  };
+}
+
+/**
+ * Unix ms at which the quota is used up if usage goes on at its recent rate; null when that is after the period's end,
+ * when nothing was used recently, or when the quota is used up already.
+ */
+export function exhaustionOf(
+  { limit, used, span, growth }: Pick<QuotaUsage, 'limit' | 'used' | 'span' | 'growth'>,
+  nowMs: number,
+): number | null {
+  if (growth === null || growth.by <= 0 || used >= limit.limit) return null;
+  const atMs = Math.ceil(nowMs + ((limit.limit - used) / growth.by) * growth.overMs);
+  return atMs < span.endMs ? atMs : null;
+}
+
+/**
+ * The share above which thresholds may be sent again; null where there was no reset or raise since the active
+ * thresholds were sent. An enforced quota never exceeds its limit, so the share just after a raise was at most
+ * old limit ÷ new limit, also where that moment was not observed.
+ */
+function rearmedAbove({ limit, resetAtMs }: QuotaUsage, sent: SentAlerts, share: number): number | null {
+  const resetAt = resetAtMs === null ? null : new Date(resetAtMs).toISOString();
+  let above: number | null = null;
+  for (const sentThreshold of activeThresholds(sent)) {
+    const shareAfterRaise =
+      sentThreshold.resetAt === resetAt ? Math.max(sentThreshold.limit, sentThreshold.used) / limit.limit : 0;
+    const lowestShare = Math.min(share, shareAfterRaise);
+    const isReset = sentThreshold.resetAt !== resetAt;
+    const isRaised = limit.limit > sentThreshold.limit && sentThreshold.threshold > lowestShare;
+    if (isReset || isRaised) above = Math.min(above ?? Infinity, isReset ? 0 : lowestShare);
+  }
+  return above;
+}
+
+function rearming(usage: QuotaUsage, sent: SentAlerts, above: number, nowMs: number): AlertEvent {
+  const { limit, used, asOfMs } = usage;
+  const kind = isExceeded(sent) && used < limit.limit ? 'recovered' : 'rearmed';
+  return {
+    ...commonFields(sent, { limit: limit.limit, used, asOfMs, nowMs }),
+    id: alertIdOf(sent.tenantId, sent.limitName, sent.period, kind, sent.generation),
+    kind,
+    generation: sent.generation + 1,
+    rearmed_above: above,
+  };
+}
+
+function crossings(
+  usage: QuotaUsage,
+  thresholds: readonly number[],
+  sent: SentAlerts | null,
+  nowMs: number,
+): AlertEvent[] {
+  const share = usage.used / usage.limit.limit;
+  const crossed = thresholds.filter(
+    (threshold) => share >= threshold && (sent === null || !isThresholdSent(sent, threshold)),
+  );
+  if (crossed.length === 0) return [];
+  const highest = Math.max(...crossed);
+  const also = crossed.filter((threshold) => threshold !== highest).toSorted((a, b) => a - b);
+  const kind = highest >= 1 ? 'exceeded' : 'threshold';
+  return [alert(usage, kind, highest, nowMs, sent?.generation ?? 0, also)];
+}
+
+function forecasts(usage: QuotaUsage, sent: SentAlerts | null, nowMs: number): AlertEvent[] {
+  const { limit, used, span } = usage;
+  const generation = sent?.generation ?? 0;
+  const share = used / limit.limit;
+  const isForecastSent = sent !== null && (sent.forecastIn.includes(generation) || isThresholdSent(sent, 1));
+  if (share >= 1 || share < forecastFromShare || isForecastSent || exhaustionOf(usage, nowMs) === null)
+    return [];
+  return nowMs < span.endMs ? [alert(usage, 'forecast', 1, nowMs, generation, [])] : [];
+}
+
+function alert(
+  usage: QuotaUsage,
+  kind: AlertKind,
+  threshold: number,
+  nowMs: number,
+  generation: number,
+  also: readonly number[],
+): AlertEvent {
+  const { tenantId, plan, limit, span, used, asOfMs, resetAtMs } = usage;
+  const period = new Date(span.startMs).toISOString();
+  const exhaustedAtMs = exhaustionOf(usage, nowMs);
+  return {
+    id: alertIdOf(tenantId, limit.name, period, kind === 'forecast' ? 'forecast' : threshold, generation),
+    kind,
+    tenant_id: tenantId,
+    plan,
+    limit_name: limit.name,
+    threshold,
+    period,
+    period_ends_at: new Date(span.endMs).toISOString(),
+    limit: limit.limit,
+    used,
+    exhausted_at: exhaustedAtMs === null ? null : new Date(exhaustedAtMs).toISOString(),
+    ...(also.length === 0 ? {} : { also_crossed: also }),
+    ...(resetAtMs === null ? {} : { reset_at: new Date(resetAtMs).toISOString() }),
+    ...generationField(generation),
+    as_of: new Date(asOfMs).toISOString(),
+    at: new Date(nowMs).toISOString(),
+  };
+}
+
+interface Reading {
+  readonly limit: number;
+  readonly used: number;
+  readonly asOfMs: number;
+  readonly nowMs: number;
+}
+
+function commonFields(
+  sent: SentAlerts,
+  { limit, used, asOfMs, nowMs }: Reading,
+): Omit<AlertEvent, 'id' | 'kind' | 'generation' | 'rearmed_above'> {
+  return {
+    tenant_id: sent.tenantId,
+    plan: sent.plan,
+    limit_name: sent.limitName,
+    threshold: 1,
+    period: sent.period,
+    period_ends_at: new Date(sent.periodEndsAtMs).toISOString(),
+    limit,
+    used,
+    exhausted_at: null,
+    as_of: new Date(asOfMs).toISOString(),
+    at: new Date(nowMs).toISOString(),
+  };
+}
+
+function generationField(generation: number): { generation?: number } {
+  return generation === 0 ? {} : { generation };
+}

@@ -1,0 +1,269 @@
+import { LRUCache } from 'lru-cache';
+import { Counter, Histogram } from 'prom-client';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { settleReadings } from '../../../shared/clickhouse/queries/settle-readings.ts';
+import type { SettledReading } from '../../../shared/clickhouse/queries/settle-readings.ts';
+import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
+import { periodAt } from '../../../shared/domain/time/calendar.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import type { TenantTotals } from '../../../shared/domain/topics/totals.ts';
+import { heartbeatTenant } from '../../../shared/domain/identity.ts';
+import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
+import type { RejectedMessage } from '../../../shared/kafka/consumer/handling.ts';
+import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
+import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
+import { notTotals, readTotals } from '../../../shared/kafka/totals-record.ts';
+import { openReading, readingsOf } from '../../../shared/policy/quota-readings.ts';
+import type { QuotaReading } from '../../../shared/policy/quota-readings.ts';
+import { quotasFor } from '../../../shared/policy/quotas.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { Registry } from '../../../shared/runtime/http/ops.ts';
+import type { AlertLog } from '../alert-log.ts';
+import { evaluateQuota, lifted, recovered } from './evaluate-quota.ts';
+import type { Heartbeat } from '../heartbeat.ts';
+import { createGrowthRates } from './growth-rates.ts';
+import type { Growth, GrowthRates } from './growth-rates.ts';
+import { heavyRejections, rejectionsAlert } from './rejections.ts';
+import { findRefusingLimit } from './refusing-limits.ts';
+import { isExceeded } from './sent-alerts.ts';
+import type { SentAlerts } from './sent-alerts.ts';
+
+export interface Evaluator {
+  /** Evaluates announced totals and writes the alerts that are due to the alerts topic; returns unreadable messages. Safe to repeat. */
+  evaluate(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]>;
+  /**
+   * Evaluates tenants again after their record, a boost or the policy changed: without traffic, no totals are announced
+   * for them. Safe to repeat.
+   */
+  reevaluate(tenantIds: ReadonlySet<string>): Promise<void>;
+  /** Writes `recovered` alerts for exceeded quotas whose period is over: no totals are announced for that. */
+  sendRecoveries(): Promise<void>;
+}
+
+export interface EvaluatorOptions {
+  readonly log: AlertLog;
+  readonly tenants: TenantDirectory;
+  readonly clickhouse: ClickHouse;
+  readonly policy: () => Policy;
+  readonly heartbeat: Heartbeat;
+  readonly clock: Clock;
+  readonly registry: Registry;
+}
+
+/** A forecast uses the growth of the last 15 minutes, and needs at least 5 minutes of it. */
+const usageWindowMs = 15 * 60_000;
+const forecastMsMin = 5 * 60_000;
+const minuteMs = 60_000;
+const tenantsMax = 50_000;
+const totalsMax = 10_000;
+/** The last events of a period reach the totals a moment after its end. */
+const recoveredAfterMs = 5_000;
+
+export function createEvaluator(options: EvaluatorOptions): Evaluator {
+  const { log, tenants, clickhouse, policy, heartbeat, clock, registry } = options;
+  const usage = createGrowthRates({ windowMs: usageWindowMs, readingsMax: 15, keysMax: tenantsMax });
+  const minutes = createGrowthRates({ windowMs: minuteMs, readingsMax: 6, keysMax: 2 * tenantsMax });
+  /** By tenant: the hour of its last alert about refused requests, so that ClickHouse is not queried again in that hour. */
+  const rejectionsAlertHour = new LRUCache<string, string>({ max: tenantsMax });
+  const metrics = createMetrics(registry);
+  /** Newest announced totals by tenant, for evaluations between two announcements. */
+  const latest = new LRUCache<string, TenantTotals>({ max: totalsMax });
+  let lastWork: Promise<unknown> = Promise.resolve();
+  return {
+    evaluate: (messages) => serially(() => evaluate(messages)),
+    reevaluate: (tenantIds) => serially(() => reevaluate(tenantIds)),
+    sendRecoveries: () => serially(sendRecoveries),
+  };
+
+  /** Runs one work after the other: each must find in the history the alerts that the one before it wrote. */
+  function serially<Result>(work: () => Promise<Result>): Promise<Result> {
+    const next = lastWork.then(work, work);
+    lastWork = next.catch(() => undefined);
+    return next;
+  }
+
+  async function evaluate(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]> {
+    const { announced, rejected } = latestOf(messages);
+    metrics.unreadable.inc(rejected.length);
+    for (const totals of announced) latest.set(totals.tenant_id, totals);
+    const readings = announced.map((totals) => {
+      const record = tenants.get(totals.tenant_id) ?? null;
+      return readingsOf(totals, policy(), record, Date.parse(totals.announced_at));
+    });
+    const settled = await settleReadings(clickhouse, readings.flat());
+    const alerts: AlertEvent[] = [];
+    let from = 0;
+    for (const [index, totals] of announced.entries()) {
+      const own = settled.slice(from, (from += readings[index]?.length ?? 0));
+      alerts.push(...own.flatMap((reading) => evaluateAnnounced(totals, reading)));
+      const refused = await evaluateRejections(totals, own);
+      if (refused !== null) alerts.push(refused);
+    }
+    const heartbeats = announced
+      .map((totals) => heartbeat.alertFor(totals))
+      .filter((alert) => alert !== null);
+    await log.append([...alerts, ...heartbeats]);
+    count(alerts);
+    for (const { announced_at } of announced) {
+      metrics.age.observe((clock.now() - Date.parse(announced_at)) / 1000);
+    }
+    return rejected;
+  }
+
+  async function reevaluate(tenantIds: ReadonlySet<string>): Promise<void> {
+    const nowMs = clock.now();
+    const plans = new Map([...tenantIds].map((tenantId) => [tenantId, planOf(tenantId)]));
+    const readings = [...plans].flatMap(([tenantId, plan]) => readingsNow(tenantId, plan, nowMs));
+    const settled = await settleReadings(clickhouse, readings);
+    const alerts = settled.flatMap((reading) => {
+      // This reading is newer than all alerts sent before, also where the clock of another alerter is ahead.
+      const sent = sentAlertsOf(reading);
+      const asOfMs = Math.max(nowMs, (sent?.asOfMs ?? 0) + 1);
+      return evaluateReading(reading, { plan: plans.get(reading.tenantId) ?? '', asOfMs, growth: null });
+    });
+    for (const [tenantId, plan] of plans) alerts.push(...liftedOf(tenantId, plan, nowMs));
+    await log.append(alerts);
+    count(alerts);
+  }
+
+  /** `recovered` alerts for exceeded quotas that the tenant's plan or the policy no longer has. */
+  function liftedOf(tenantId: string, plan: string | null, nowMs: number): AlertEvent[] {
+    const exceeded = log.history
+      .ofTenant(tenantId)
+      .filter((sent) => sent.periodEndsAtMs > nowMs && isExceeded(sent));
+    if (exceeded.length === 0) return [];
+    const record = tenants.get(tenantId) ?? null;
+    const names = new Set(quotasFor(policy(), { plan, record, nowMs }).map(({ name }) => name));
+    return exceeded
+      .filter(({ limitName }) => !names.has(limitName))
+      .map((sent) => lifted(sent, Math.max(nowMs, sent.asOfMs), nowMs));
+  }
+
+  /** Readings from the newest announced totals where they cover the quota's period; ClickHouse completes the others. */
+  function readingsNow(tenantId: string, plan: string | null, nowMs: number): QuotaReading[] {
+    const record = tenants.get(tenantId) ?? null;
+    const totals = latest.get(tenantId);
+    const newestMs = Math.max(0, ...log.history.ofTenant(tenantId).map(({ asOfMs }) => asOfMs));
+    if (totals !== undefined && Date.parse(totals.announced_at) >= newestMs) {
+      return readingsOf(totals, policy(), record, nowMs);
+    }
+    if (tenantId === anonymousTenant || tenantId === heartbeatTenant) return [];
+    const quotas = quotasFor(policy(), { plan, record, nowMs });
+    return quotas.map((quota) => openReading(tenantId, quota, record, nowMs));
+  }
+
+  function planOf(tenantId: string): string | null {
+    const planOfAlert = log.history.ofTenant(tenantId).at(-1)?.plan;
+    return tenants.get(tenantId)?.plan ?? latest.get(tenantId)?.plan ?? planOfAlert ?? null;
+  }
+
+  function evaluateAnnounced(totals: TenantTotals, reading: SettledReading): AlertEvent[] {
+    if (reading.sinceReset === null) return [];
+    const asOfMs = Date.parse(totals.announced_at);
+    const usageKey = JSON.stringify([reading.tenantId, reading.quota.name, reading.quota.route]);
+    usage.add(usageKey, asOfMs, reading.sinceReset);
+    const plan = tenants.get(reading.tenantId)?.plan ?? totals.plan;
+    return evaluateReading(reading, { plan, asOfMs, growth: usage.growth(usageKey, forecastMsMin) });
+  }
+
+  function evaluateReading(
+    reading: SettledReading,
+    {
+      plan,
+      asOfMs,
+      growth,
+    }: { readonly plan: string; readonly asOfMs: number; readonly growth: Growth | null },
+  ): AlertEvent[] {
+    const { tenantId, quota, span, sinceReset, resetAtMs } = reading;
+    if (sinceReset === null) return [];
+    return evaluateQuota(
+      { tenantId, plan, limit: quota, span, used: sinceReset, resetAtMs, asOfMs, growth },
+      tenants.get(tenantId)?.notifications?.thresholds ?? policy().alertThresholds,
+      sentAlertsOf(reading),
+      clock.now(),
+    );
+  }
+
+  function sentAlertsOf({ tenantId, quota, span }: SettledReading): SentAlerts | null {
+    return log.history.of(tenantId, quota.name, new Date(span.startMs).toISOString());
+  }
+
+  function count(alerts: readonly AlertEvent[]): void {
+    for (const { kind, used, limit } of alerts) {
+      metrics.alerts.inc({ kind });
+      if ((kind === 'threshold' || kind === 'exceeded') && used >= 0.9 * limit) metrics.nearlyUsedUp.inc();
+    }
+  }
+
+  async function evaluateRejections(totals: TenantTotals, quotas: readonly SettledReading[]) {
+    const { tenant_id: tenantId, plan, day, announced_at } = totals;
+    if (tenantId === anonymousTenant || tenantId === heartbeatTenant) return null;
+    const asOfMs = Date.parse(announced_at);
+    const refused = growthOf(minutes, `r${tenantId}`, asOfMs, day.limited);
+    const requests = growthOf(minutes, `a${tenantId}`, asOfMs, day.requests);
+    const heavy = heavyRejections(refused, requests);
+    const hour = new Date(periodAt('hour', null, asOfMs).startMs).toISOString();
+    if (heavy === null || rejectionsAlertHour.get(tenantId) === hour) return null;
+    const limitName = await findRefusingLimit(clickhouse, tenantId, asOfMs);
+    // A quota that is used up has its own `exceeded` alert.
+    const isUsedUpQuota = quotas.some(
+      ({ quota, sinceReset }) => quota.name === limitName && sinceReset !== null && sinceReset >= quota.limit,
+    );
+    if (limitName === null || isUsedUpQuota) return null;
+    rejectionsAlertHour.set(tenantId, hour);
+    const alert = rejectionsAlert({ tenantId, plan }, limitName, heavy, asOfMs, clock.now());
+    return log.history.of(tenantId, limitName, alert.period)?.rejections === true ? null : alert;
+  }
+
+  async function sendRecoveries(): Promise<void> {
+    const nowMs = clock.now();
+    const over = log.history.exceededAndOver(nowMs - recoveredAfterMs);
+    await log.append(over.map((sent) => recovered(sent, sent.limit, 0, sent.periodEndsAtMs, nowMs)));
+    metrics.alerts.inc({ kind: 'recovered' }, over.length);
+  }
+}
+
+function growthOf(rates: GrowthRates, key: string, atMs: number, count: number) {
+  rates.add(key, atMs, count);
+  return rates.growth(key, minuteMs / 2);
+}
+
+/** The last totals of each tenant and day in a batch: they include all that the earlier ones of the batch count. */
+function latestOf(messages: readonly ConsumedMessage[]) {
+  const latest = new Map<string, TenantTotals>();
+  const rejected: RejectedMessage[] = [];
+  for (const message of messages) {
+    if (message.value === null) continue;
+    const totals = readTotals(message);
+    if (totals === null) rejected.push({ message, reason: notTotals });
+    else latest.set(`${totals.tenant_id} ${totals.day.start}`, totals);
+  }
+  return { announced: [...latest.values()], rejected };
+}
+
+function createMetrics(registry: Registry) {
+  return {
+    alerts: new Counter({
+      name: 'tollgate_alerts_total',
+      help: 'Alerts written to the alerts topic, by kind.',
+      labelNames: ['kind'],
+      registers: [registry],
+    }),
+    nearlyUsedUp: new Counter({
+      name: 'tollgate_quotas_over_90_total',
+      help: 'Alerts about a quota of which 90 % or more is used.',
+      registers: [registry],
+    }),
+    unreadable: new Counter({
+      name: 'tollgate_totals_unreadable_total',
+      help: 'Records of the totals topic that could not be read and were written to the dead-letter topic.',
+      registers: [registry],
+    }),
+    age: new Histogram({
+      name: 'tollgate_evaluation_age_seconds',
+      help: 'Seconds from the announcement of totals until their alerts are on the alerts topic.',
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60],
+      registers: [registry],
+    }),
+  };
+}

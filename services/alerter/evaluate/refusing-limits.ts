@@ -1,0 +1,22 @@
+import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
+
+const spanMs = 120_000;
+
+/**
+ * Name of the limit that refused most of the tenant's requests in the two minutes before `atMs`; null when none was
+ * refused. Called only when many requests are refused, so that reading the events of two minutes costs little.
+ */
+export async function findRefusingLimit(
+  clickhouse: ClickHouseReader,
+  tenantId: string,
+  atMs: number,
+): Promise<string | null> {
+  const rows = await clickhouse.query<{ name: string }>(
+    `SELECT arrayJoin(limited_by) AS name FROM usage_events
+     WHERE tenant_id = {tenantId:String} AND decision = 'limited'
+       AND time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
+     GROUP BY name ORDER BY count() DESC, name LIMIT 1`,
+    { tenantId, from: atMs - spanMs, to: atMs },
+  );
+  return rows[0]?.name ?? null;
+}

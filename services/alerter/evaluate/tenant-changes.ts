@@ -1,0 +1,130 @@
+import type { Boost, TenantRecord } from '../../../shared/domain/tenant.ts';
+import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import { messageOf } from '../../../shared/runtime/errors.ts';
+import type { Logger } from '../../../shared/runtime/logger.ts';
+
+/** Changes of a tenant's quotas that happen without traffic: a new record, a boost that begins or ends, a new policy. */
+export interface TenantChanges {
+  /** Evaluates all tenants with alerts again: for a while no alerter may have led. */
+  restart(): void;
+  close(): Promise<void>;
+}
+
+export interface TenantChangesOptions {
+  readonly tenants: TenantDirectory;
+  /** Tenants to which any alerter has sent an alert by now. */
+  readonly notifiedTenants: () => Promise<readonly string[]>;
+  /** Evaluates these tenants again; false where another alerter leads. */
+  readonly reevaluate: (tenantIds: ReadonlySet<string>) => Promise<boolean>;
+  readonly onPolicy: (listener: () => void) => () => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly intervalMs?: number;
+}
+
+/** Tenants evaluated by one query to ClickHouse. */
+const tenantsAtOnceMax = 500;
+/** A second evaluation: another alerter may have used the earlier record, and written its alert after the first one. */
+const againMs = 5_000;
+
+export function followTenantChanges(options: TenantChangesOptions): TenantChanges {
+  const { tenants, notifiedTenants, reevaluate, onPolicy, clock, logger, intervalMs = 500 } = options;
+  /** Tenants to evaluate. */
+  const due = new Set<string>();
+  /** By tenant: Unix ms of the second evaluation. */
+  const again = new Map<string, number>();
+  /** By tenant: Unix ms at which a boost next begins or ends. */
+  const boostChanges = new Map<string, number>();
+  /** True when all tenants with alerts are to be evaluated. */
+  let allNotifiedDue = false;
+  let busy: Promise<void> | null = null;
+
+  for (const record of tenants.all()) scheduleBoostChange(record.tenant_id, record);
+  const stops = [
+    tenants.onChange((tenantId, record) => {
+      scheduleBoostChange(tenantId, record);
+      // Records read while the directory is filled at the start are no changes.
+      if (tenants.ready()) changed([tenantId]);
+    }),
+    onPolicy(restart),
+  ];
+  const timer = setInterval(tick, intervalMs);
+  return {
+    restart,
+    async close() {
+      clearInterval(timer);
+      for (const stop of stops) stop();
+      await busy;
+    },
+  };
+
+  function restart(): void {
+    allNotifiedDue = true;
+    tick();
+  }
+
+  function changed(tenantIds: readonly string[]): void {
+    const nowMs = clock.now();
+    for (const tenantId of tenantIds) {
+      due.add(tenantId);
+      again.set(tenantId, nowMs + againMs);
+    }
+    tick();
+  }
+
+  function scheduleBoostChange(tenantId: string, record: TenantRecord | null): void {
+    const nowMs = clock.now();
+    const next = Math.min(
+      ...(record?.boosts ?? []).flatMap(boostTimes).filter((changeMs) => changeMs > nowMs),
+    );
+    if (next === Infinity) boostChanges.delete(tenantId);
+    else boostChanges.set(tenantId, next);
+  }
+
+  function tick(): void {
+    const nowMs = clock.now();
+    for (const [tenantId, changeMs] of boostChanges) {
+      if (changeMs > nowMs) continue;
+      scheduleBoostChange(tenantId, tenants.get(tenantId) ?? null);
+      due.add(tenantId);
+    }
+    for (const [tenantId, atMs] of again) {
+      if (atMs > nowMs) continue;
+      again.delete(tenantId);
+      due.add(tenantId);
+    }
+    if (allNotifiedDue || due.size > 0) busy ??= reevaluateDue().finally(() => (busy = null));
+  }
+
+  async function reevaluateDue(): Promise<void> {
+    try {
+      const all = allNotifiedDue;
+      allNotifiedDue = false;
+      if (all) for (const tenantId of await notifiedTenants()) due.add(tenantId);
+    } catch (error) {
+      allNotifiedDue = true;
+      logger.warn({ err: error }, `the tenants with alerts are not read yet: ${messageOf(error)}`);
+      return;
+    }
+    while (due.size > 0) {
+      const tenantIds = new Set([...due].slice(0, tenantsAtOnceMax));
+      for (const tenantId of tenantIds) due.delete(tenantId);
+      try {
+        // The alerter that leads next begins with all tenants.
+        if (!(await reevaluate(tenantIds))) {
+          due.clear();
+          return;
+        }
+      } catch (error) {
+        for (const tenantId of tenantIds) due.add(tenantId);
+        logger.warn({ err: error }, `changed tenants are not evaluated yet: ${messageOf(error)}`);
+        return;
+      }
+    }
+  }
+}
+
+function boostTimes({ starts_at, ends_at }: Boost): number[] {
+  return [Date.parse(starts_at), Date.parse(ends_at)];
+}
