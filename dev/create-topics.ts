@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { Type } from 'typebox';
 import { ensureTopics } from '../shared/kafka/ensure-topics.ts';
-import { kafkaVariables, readKafkaSecurity } from '../shared/kafka/kafka-config.ts';
+import { kafkaCluster, kafkaVariables } from '../shared/kafka/environment.ts';
 import { createKafka } from '../shared/kafka/kafkajs/kafka.ts';
 import { topicsWith } from '../shared/kafka/topics.ts';
 import { readConfig } from '../shared/runtime/config.ts';
@@ -19,8 +19,7 @@ const { values } = parseArgs({
 });
 const config = readConfig(Type.Object(kafkaVariables), process.env);
 const kafka = createKafka({
-  brokers: config.KAFKA_BROKERS,
-  security: readKafkaSecurity(config),
+  ...kafkaCluster(config),
   clientId: 'tollgate-topics',
   logger: createLogger('topics', process.env['LOG_LEVEL'] ?? 'warn'),
 });

@@ -1,13 +1,13 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { Type } from 'typebox';
 import { checkRetention } from '../../shared/clickhouse/check-retention.ts';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { clickHouseServer } from '../../shared/clickhouse/environment.ts';
 import { clickHouseTime } from '../../shared/clickhouse/server-time.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { migrate, rawRetentionDaysDefault } from '../../shared/clickhouse/migrate.ts';
 import type { MigrateOptions } from '../../shared/clickhouse/migrate.ts';
 import { storedTimeBounds } from '../../shared/domain/events/bounds.ts';
-import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
+import { kafkaCluster } from '../../shared/kafka/environment.ts';
 import { brokerTime } from '../../shared/kafka/kafkajs/broker-time.ts';
 import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
@@ -15,28 +15,11 @@ import { createAgreedClock } from '../../shared/runtime/time/agreed-clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { TollgateError } from '../../shared/runtime/errors.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
-import { hostVariable } from '../../shared/runtime/http/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createOutageLog } from '../../shared/runtime/outage-log.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
+import { environment } from './environment.ts';
 import { runAggregator } from './service.ts';
-
-const configSchema = Type.Object({
-  HOST: hostVariable,
-  OPS_PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8091 }),
-  ...kafkaVariables,
-  CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),
-  CLICKHOUSE_DATABASE: Type.String({ default: 'tollgate' }),
-  CLICKHOUSE_USER: Type.String({ default: 'default' }),
-  CLICKHOUSE_PASSWORD: Type.String({ default: '' }),
-  /** Name of a ClickHouse cluster: migrations then run ON CLUSTER with Replicated engines. */
-  CLICKHOUSE_CLUSTER: Type.String({ default: '' }),
-  TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
-  TOLLGATE_RAW_RETENTION_DAYS: Type.Integer({ minimum: 2, maximum: 3_650, default: rawRetentionDaysDefault }),
-  TOLLGATE_BLOCK_ROWS_MAX: Type.Integer({ minimum: 1, maximum: 200_000, default: 40_000 }),
-  TOLLGATE_BLOCK_LINGER_MS: Type.Integer({ minimum: 0, maximum: 10_000, default: 150 }),
-  LOG_LEVEL: Type.String({ default: 'info' }),
-});
 
 const migrateRetryMs = 1_000;
 const clockWaitMs = 5_000;
@@ -44,7 +27,7 @@ const clockWaitMs = 5_000;
 const logger = createLogger('aggregator', process.env['LOG_LEVEL'] ?? 'info');
 
 await runService(logger, async (lifecycle, fail) => {
-  const config = readConfig(configSchema, process.env);
+  const config = readConfig(environment, process.env);
   const registry = createRegistry('aggregator');
   const clock = createAgreedClock({ registry, logger, lifecycle });
   const retentionDays = config.TOLLGATE_RAW_RETENTION_DAYS;
@@ -57,10 +40,7 @@ await runService(logger, async (lifecycle, fail) => {
   lifecycle.onClose('ops', () => ops.close());
 
   const clickhouse = createClickHouse({
-    url: config.CLICKHOUSE_URL,
-    database: config.CLICKHOUSE_DATABASE,
-    username: config.CLICKHOUSE_USER,
-    password: config.CLICKHOUSE_PASSWORD,
+    ...clickHouseServer(config),
     settings:
       config.CLICKHOUSE_CLUSTER === '' ? {} : { insert_quorum: 'auto', select_sequential_consistency: '1' },
   });
@@ -71,8 +51,7 @@ await runService(logger, async (lifecycle, fail) => {
   });
 
   const kafka = createKafka({
-    brokers: config.KAFKA_BROKERS,
-    security: readKafkaSecurity(config),
+    ...kafkaCluster(config),
     clientId: 'tollgate-aggregator',
     logger,
     clock,

@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
-import { Type } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { clickHouseServer } from '../../shared/clickhouse/environment.ts';
 import { clickHouseTime } from '../../shared/clickhouse/server-time.ts';
-import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
+import { kafkaCluster } from '../../shared/kafka/environment.ts';
 import { brokerTime } from '../../shared/kafka/kafkajs/broker-time.ts';
 import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
@@ -11,56 +11,30 @@ import { watchPolicy } from '../../shared/policy/load.ts';
 import { createAgreedClock } from '../../shared/runtime/time/agreed-clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
-import { hostVariable } from '../../shared/runtime/http/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
+import { environment } from './environment.ts';
 import { runAlerter } from './alerter.ts';
 import { defaultRetryPlan } from './deliver/delivery.ts';
 import { createMailer } from './deliver/email.ts';
 import { createPost } from './deliver/post.ts';
 
-const configSchema = Type.Object({
-  HOST: hostVariable,
-  OPS_PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8093 }),
-  ...kafkaVariables,
-  CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),
-  CLICKHOUSE_DATABASE: Type.String({ default: 'tollgate' }),
-  CLICKHOUSE_USER: Type.String({ default: 'default' }),
-  CLICKHOUSE_PASSWORD: Type.String({ default: '' }),
-  TOLLGATE_POLICY: Type.String({ default: 'policies/default.yaml' }),
-  TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
-  /** `smtp://user:password@host:587`; empty: mail is not set up. */
-  SMTP_URL: Type.String({ default: '' }),
-  SMTP_FROM: Type.String({ default: 'Tollgate <tollgate@localhost>' }),
-  /** Lets notifications go to addresses of this network. For tests and a stack on one machine. */
-  TOLLGATE_WEBHOOK_ALLOW_PRIVATE: Type.Boolean({ default: false }),
-  TOLLGATE_WEBHOOK_TIMEOUT_MS: Type.Integer({ minimum: 100, default: 10_000 }),
-  TOLLGATE_WEBHOOK_ATTEMPTS_MAX: Type.Integer({ minimum: 1, default: defaultRetryPlan.attemptsMax }),
-  TOLLGATE_WEBHOOK_RETRY_MS: Type.Integer({ minimum: 1, default: defaultRetryPlan.baseMs }),
-  TOLLGATE_HEARTBEAT_MS: Type.Integer({ minimum: 100, default: 60_000 }),
-  TOLLGATE_SESSION_TIMEOUT_MS: Type.Integer({ minimum: 6_000, default: 10_000 }),
-});
-
 const logger = createLogger('alerter', process.env['LOG_LEVEL'] ?? 'info');
 
 await runService(logger, async (lifecycle, fail) => {
-  const config = readConfig(configSchema, process.env);
+  const config = readConfig(environment, process.env);
   const registry = createRegistry('alerter');
   const clock = createAgreedClock({ registry, logger, lifecycle });
   const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, { logger, registry });
   lifecycle.onClose('policy', () => policy.close());
 
   const clickhouse = createClickHouse({
-    url: config.CLICKHOUSE_URL,
-    database: config.CLICKHOUSE_DATABASE,
-    username: config.CLICKHOUSE_USER,
-    password: config.CLICKHOUSE_PASSWORD,
+    ...clickHouseServer(config),
     requestTimeoutMs: 10_000,
   });
   lifecycle.onClose('clickhouse', () => clickhouse.close());
   const kafka = createKafka({
-    brokers: config.KAFKA_BROKERS,
-    security: readKafkaSecurity(config),
+    ...kafkaCluster(config),
     clientId: 'tollgate-alerter',
     logger,
     clock,

@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { clickHouseTime } from '../../shared/clickhouse/server-time.ts';
-import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
+import { kafkaCluster, kafkaVariables } from '../../shared/kafka/environment.ts';
 import { brokerTime } from '../../shared/kafka/kafkajs/broker-time.ts';
 import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { createProducer } from '../../shared/kafka/producer/producer.ts';
@@ -13,10 +13,10 @@ import { connectRedis } from '../../shared/redis/client.ts';
 import { redisTime } from '../../shared/redis/server-time.ts';
 import { createLimiter } from '../../shared/redis/decision/limiter.ts';
 import { createAgreedClock } from '../../shared/runtime/time/agreed-clock.ts';
-import { readConfig, secretVariable } from '../../shared/runtime/config.ts';
+import { readConfig, secretVariable, serviceVariables } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
-import { hostVariable, listenOn } from '../../shared/runtime/http/listen-address.ts';
+import { listenOn } from '../../shared/runtime/http/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry } from '../../shared/runtime/http/ops.ts';
 import { secretLengthMax } from './admin/authenticate.ts';
@@ -39,15 +39,16 @@ const config = readConfig(
     CLICKHOUSE_USER: Type.String({ default: 'default' }),
     CLICKHOUSE_PASSWORD: Type.String({ default: '' }),
     TOLLGATE_POLICY: Type.String({ default: 'policies/default.yaml' }),
-    TOLLGATE_ADMIN_TOKEN: secretVariable(secretLengthMax),
-    TOLLGATE_PORTAL_SECRET: secretVariable(),
-    TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
+    TOLLGATE_ADMIN_TOKEN: secretVariable(
+      'Token that opens the admin API and the operator console.',
+      secretLengthMax,
+    ),
+    TOLLGATE_PORTAL_SECRET: secretVariable('Signs portal links and sessions.'),
     TOLLGATE_KEY_PREFIX: Type.String({ default: 'tg' }),
     TOLLGATE_CONSOLE_URL: Type.String({ default: '' }),
-    HOST: hostVariable,
+    ...serviceVariables,
     ADMIN_PORT: port(8082),
     CONSOLE_PORT: port(8083),
-    LOG_LEVEL: Type.String({ default: 'info' }),
   }),
   process.env,
 );
@@ -79,8 +80,7 @@ await runService(logger, async (lifecycle) => {
   lifecycle.onClose('limiter', () => limiter.close());
   const clickhouse = openClickHouse(lifecycle);
   const kafka = createKafka({
-    brokers: config.KAFKA_BROKERS,
-    security: readKafkaSecurity(config),
+    ...kafkaCluster(config),
     clientId: 'tollgate-console',
     logger,
     clock,

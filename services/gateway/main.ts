@@ -1,23 +1,22 @@
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { checkRetention } from '../../shared/clickhouse/check-retention.ts';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { clickHouseServer } from '../../shared/clickhouse/environment.ts';
 import { clickHouseTime } from '../../shared/clickhouse/server-time.ts';
-import { rawRetentionDaysDefault } from '../../shared/clickhouse/migrate.ts';
 import { createQueryShares } from '../../shared/clickhouse/query-shares.ts';
 import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
 import { publishedTimeBounds } from '../../shared/domain/events/bounds.ts';
-import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
+import { kafkaCluster } from '../../shared/kafka/environment.ts';
 import { brokerTime } from '../../shared/kafka/kafkajs/broker-time.ts';
 import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
-import { callTimeoutMsDefault, connectRedis } from '../../shared/redis/client.ts';
+import { connectRedis } from '../../shared/redis/client.ts';
 import { createConcurrency } from '../../shared/redis/leases/concurrency.ts';
 import { createLimiter } from '../../shared/redis/decision/limiter.ts';
 import { redisTime } from '../../shared/redis/server-time.ts';
@@ -28,10 +27,11 @@ import { readConfig } from '../../shared/runtime/config.ts';
 import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
-import { hostVariable, listenOn } from '../../shared/runtime/http/listen-address.ts';
+import { listenOn } from '../../shared/runtime/http/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
+import { environment } from './environment.ts';
 import { createApiServer } from './listeners/api-listener.ts';
 import type { ApiServer } from './entrypoints/api/api-server.ts';
 import { createProxyServer } from './listeners/proxy-listener.ts';
@@ -43,43 +43,9 @@ import { createIngestShare } from './ingest/ingest-share.ts';
 import { startPublisher } from './metering/publish.ts';
 import { openSpool } from './spool.ts';
 import type { Spool } from './spool.ts';
-import { transportBounds, transportVariables } from './transport/bounds.ts';
+import { transportBounds } from './transport/bounds.ts';
 
-const port = (value: number) => Type.Integer({ minimum: 0, maximum: 65_535, default: value });
-
-const configSchema = Type.Object({
-  HOST: hostVariable,
-  PORT: port(8080),
-  API_PORT: port(8081),
-  RLS_PORT: port(8084),
-  OPS_PORT: port(8090),
-  REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379' }),
-  ...kafkaVariables,
-  CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),
-  CLICKHOUSE_DATABASE: Type.String({ default: 'tollgate' }),
-  CLICKHOUSE_USER: Type.String({ default: 'default' }),
-  CLICKHOUSE_PASSWORD: Type.String({ default: '' }),
-  TOLLGATE_POLICY: Type.String({ default: 'policies/default.yaml' }),
-  TOLLGATE_NODE: Type.String({ default: `${hostname()}-${process.pid}`, maxLength: 128 }),
-  TOLLGATE_SPOOL_DIR: Type.String({ default: '.local/spool' }),
-  /** What an answered request survives: `process` a kill of the gateway, `power` a power cut too. */
-  TOLLGATE_DURABILITY: Type.String({ enum: ['process', 'power'], default: 'process' }),
-  TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
-  TOLLGATE_KEY_PREFIX: Type.String({ default: 'tg' }),
-  /** Largest body the proxy passes on. */
-  TOLLGATE_BODY_BYTES_MAX: Type.Integer({ minimum: 0, default: 100 * 1024 * 1024 }),
-  /** What a decision waits for Redis before this node decides by itself. */
-  TOLLGATE_REDIS_TIMEOUT_MS: Type.Integer({ minimum: 1, maximum: 10_000, default: callTimeoutMsDefault }),
-  /** The same for Envoy's rate limit service: Envoy waits 20 ms by default, its own way included. */
-  TOLLGATE_RLS_REDIS_TIMEOUT_MS: Type.Integer({ minimum: 1, maximum: 10_000, default: 12 }),
-  /** The aggregator's: events of a day that is no longer computed are refused here already. */
-  TOLLGATE_RAW_RETENTION_DAYS: Type.Integer({ minimum: 2, maximum: 3_650, default: rawRetentionDaysDefault }),
-  TOLLGATE_UPSTREAM_TIMEOUT_MS: Type.Integer({ minimum: 1, default: 30_000 }),
-  ...transportVariables,
-  LOG_LEVEL: Type.String({ default: 'info' }),
-});
-
-type Config = Static<typeof configSchema>;
+type Config = Static<typeof environment>;
 
 const startWaitMs = 5_000;
 const startLookMs = 25;
@@ -93,7 +59,7 @@ const queryShares = { concurrentMax: 10, concurrentOfTenantMax: 3, waitingOfTena
 const logger = createLogger('gateway', process.env['LOG_LEVEL'] ?? 'info');
 
 await runService(logger, async (lifecycle, fail) => {
-  const config = readConfig(configSchema, process.env);
+  const config = nameNode(readConfig(environment, process.env));
   const registry = createRegistry('gateway');
   const clock = createAgreedClock({ registry, logger, lifecycle });
   const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, { logger, registry });
@@ -191,6 +157,11 @@ async function listen(
   }
 }
 
+function nameNode(config: Config): Config {
+  const node = config.TOLLGATE_NODE === '' ? `${hostname()}-${process.pid}` : config.TOLLGATE_NODE;
+  return { ...config, TOLLGATE_NODE: node };
+}
+
 function openRedis(config: Config, clock: Clock, registry: Registry, lifecycle: Lifecycle) {
   const redis = connectRedis(config.REDIS_URL, logger);
   lifecycle.onClose('redis', () => redis.quit());
@@ -213,8 +184,7 @@ function openRedis(config: Config, clock: Clock, registry: Registry, lifecycle: 
 
 function openKafka(config: Config, clock: Clock): Kafka {
   return createKafka({
-    brokers: config.KAFKA_BROKERS,
-    security: readKafkaSecurity(config),
+    ...kafkaCluster(config),
     clientId: `gateway-${config.TOLLGATE_NODE}`,
     logger,
     clock,
@@ -239,10 +209,7 @@ function openEvents(
 
 function openQueries(config: Config, registry: Registry, lifecycle: Lifecycle) {
   const clickhouse = createClickHouse({
-    url: config.CLICKHOUSE_URL,
-    database: config.CLICKHOUSE_DATABASE,
-    username: config.CLICKHOUSE_USER,
-    password: config.CLICKHOUSE_PASSWORD,
+    ...clickHouseServer(config),
     // A developer waits for it; requests never do.
     requestTimeoutMs: 5_000,
     connectionsMax: queryShares.concurrentMax,

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { auditLosses } from '../../shared/audit/audit.ts';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
+import { clickHouseServer } from '../../shared/clickhouse/environment.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { clickHouseTime } from '../../shared/clickhouse/server-time.ts';
 import { createGenerations } from '../../shared/clickhouse/queries/counter-generations.ts';
-import { kafkaVariables, readKafkaSecurity } from '../../shared/kafka/kafka-config.ts';
+import { kafkaCluster } from '../../shared/kafka/environment.ts';
 import { brokerTime } from '../../shared/kafka/kafkajs/broker-time.ts';
 import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
@@ -20,34 +20,16 @@ import { createAgreedClock } from '../../shared/runtime/time/agreed-clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
-import { hostVariable } from '../../shared/runtime/http/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
+import { environment } from './environment.ts';
 import { startLossAudit } from './loss-audit.ts';
 import { runReconciler } from './reconciler.ts';
-
-const configSchema = Type.Object({
-  HOST: hostVariable,
-  OPS_PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8092 }),
-  REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379' }),
-  ...kafkaVariables,
-  CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),
-  CLICKHOUSE_DATABASE: Type.String({ default: 'tollgate' }),
-  CLICKHOUSE_USER: Type.String({ default: 'default' }),
-  CLICKHOUSE_PASSWORD: Type.String({ default: '' }),
-  TOLLGATE_POLICY: Type.String({ default: 'policies/default.yaml' }),
-  TOLLGATE_TOPIC_PREFIX: Type.String({ default: 'tollgate.' }),
-  TOLLGATE_KEY_PREFIX: Type.String({ default: 'tg' }),
-  /** From one look for lost events to the next. */
-  TOLLGATE_AUDIT_INTERVAL_MS: Type.Integer({ minimum: 1_000, maximum: 86_400_000, default: 300_000 }),
-  /** How far back each of them looks. */
-  TOLLGATE_AUDIT_HOURS: Type.Integer({ minimum: 1, maximum: 744, default: 1 }),
-});
 
 const logger = createLogger('reconciler', process.env['LOG_LEVEL'] ?? 'info');
 
 await runService(logger, async (lifecycle, fail) => {
-  const config = readConfig(configSchema, process.env);
+  const config = readConfig(environment, process.env);
   const registry = createRegistry('reconciler');
   const clock = createAgreedClock({ registry, logger, lifecycle });
   const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, {
@@ -63,8 +45,7 @@ await runService(logger, async (lifecycle, fail) => {
   lifecycle.onClose('limiter', () => limiter.close());
   const clickhouse = openClickHouse(config, lifecycle);
   const kafka = createKafka({
-    brokers: config.KAFKA_BROKERS,
-    security: readKafkaSecurity(config),
+    ...kafkaCluster(config),
     clientId: 'tollgate-reconciler',
     logger,
     clock,
@@ -111,12 +92,9 @@ await runService(logger, async (lifecycle, fail) => {
   logger.info({ port: config.OPS_PORT, policy: policy.current().revision }, 'reconciler started');
 });
 
-function openClickHouse(config: Static<typeof configSchema>, lifecycle: Lifecycle): ClickHouse {
+function openClickHouse(config: Static<typeof environment>, lifecycle: Lifecycle): ClickHouse {
   const clickhouse = createClickHouse({
-    url: config.CLICKHOUSE_URL,
-    database: config.CLICKHOUSE_DATABASE,
-    username: config.CLICKHOUSE_USER,
-    password: config.CLICKHOUSE_PASSWORD,
+    ...clickHouseServer(config),
     requestTimeoutMs: 10_000,
   });
   lifecycle.onClose('clickhouse', () => clickhouse.close());

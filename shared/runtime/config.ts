@@ -3,22 +3,41 @@ import { Type } from 'typebox';
 import type { Static, TObject } from 'typebox';
 import { TollgateError } from './errors.ts';
 
-/** What a secret has at the least, as those that the policy names. */
 const secretBytesMin = 32;
 
-/** A variable that holds a secret. */
-export function secretVariable(lengthMax = 4_096) {
-  return Type.String({ secret: true, maxLength: lengthMax });
+/** Environment variables of every service. */
+export const serviceVariables = {
+  HOST: Type.String({
+    default: '127.0.0.1',
+    description: 'Address that the listeners bind. `::` accepts IPv6 and IPv4, `0.0.0.0` IPv4 only.',
+  }),
+  LOG_LEVEL: Type.String({
+    default: 'info',
+    description: 'Lowest level that is logged: `fatal`, `error`, `warn`, `info`, `debug` or `trace`.',
+  }),
+};
+
+export function portVariable(port: number, description: string) {
+  return Type.Integer({ minimum: 0, maximum: 65_535, default: port, description });
+}
+
+export function opsPortVariable(port: number) {
+  return portVariable(port, 'Port of `/healthz`, `/readyz` and `/metrics`.');
+}
+
+/** A secret has 32 bytes or more, as the secrets that the policy names. */
+export function secretVariable(description: string, lengthMax = 4_096) {
+  return Type.String({ secret: true, maxLength: lengthMax, description });
 }
 
 /**
- * Reads the variables a schema names, with its defaults, and gathers every mistake into one error.
- * Only `main.ts` calls this: nothing else reads the environment.
+ * Reads the variables of a schema, with its defaults. Throws CONFIG_INVALID with every violation. Only `main.ts` calls
+ * this function: no other file reads the environment.
  */
 export function readConfig<Schema extends TObject>(schema: Schema, env: NodeJS.ProcessEnv): Static<Schema> {
-  const known: Record<string, unknown> = {};
+  const values: Record<string, unknown> = {};
   for (const name of Object.keys(schema.properties)) {
-    if (env[name] !== undefined && env[name] !== '') known[name] = env[name];
+    if (env[name] !== undefined && env[name] !== '') values[name] = env[name];
   }
   const ajv = new Ajv({ allErrors: true, useDefaults: true, coerceTypes: true });
   ajv.addKeyword({
@@ -30,17 +49,17 @@ export function readConfig<Schema extends TObject>(schema: Schema, env: NodeJS.P
     },
   });
   const validate = ajv.compile(schema);
-  if (!validate(known)) {
-    const mistakes = (validate.errors ?? []).map(
+  if (!validate(values)) {
+    const violations = (validate.errors ?? []).map(
       (error) =>
         `  ${error.instancePath.slice(1) || 'environment'} ${error.message ?? 'is invalid'}${choices(error.params)}`,
     );
-    throw new TollgateError('CONFIG_INVALID', `The environment is not complete:\n${mistakes.join('\n')}`);
+    throw new TollgateError('CONFIG_INVALID', `The environment is not complete:\n${violations.join('\n')}`);
   }
-  return known as Static<Schema>;
+  return values as Static<Schema>;
 }
 
 function choices(params: Readonly<Record<string, unknown>>): string {
-  const values = params['allowedValues'];
-  return Array.isArray(values) ? `: ${values.filter((value) => value !== '').join(', ')}` : '';
+  const allowed = params['allowedValues'];
+  return Array.isArray(allowed) ? `: ${allowed.filter((value) => value !== '').join(', ')}` : '';
 }

@@ -34,20 +34,57 @@ export const boundsDefault: TransportBounds = {
   connectionsPerAddressMax: 1_024,
 };
 
-const atLeast = (minimum: number, value: number) => Type.Integer({ minimum, default: value });
+const atLeast = (minimum: number, value: number, description: string) =>
+  Type.Integer({ minimum, default: value, description });
 
 /** The environment variables behind `TransportBounds`. */
 export const transportVariables = {
-  TOLLGATE_HEADERS_TIMEOUT_MS: atLeast(1, boundsDefault.headersTimeoutMs),
-  TOLLGATE_REQUEST_TIMEOUT_MS: atLeast(1, boundsDefault.requestTimeoutMs),
-  TOLLGATE_RESPONSE_TIMEOUT_MS: atLeast(1, boundsDefault.responseTimeoutMs),
-  TOLLGATE_UPSTREAM_IDLE_TIMEOUT_MS: atLeast(1, boundsDefault.upstreamIdleTimeoutMs),
-  TOLLGATE_BYTES_PER_SECOND_MIN: atLeast(0, boundsDefault.bytesPerSecondMin),
-  TOLLGATE_REQUEST_WINDOW_MS: atLeast(100, boundsDefault.requestWindowMs),
-  TOLLGATE_RESPONSE_WINDOW_MS: atLeast(100, boundsDefault.responseWindowMs),
-  TOLLGATE_WEBSOCKET_IDLE_TIMEOUT_MS: atLeast(1, boundsDefault.websocketIdleTimeoutMs),
-  TOLLGATE_CONNECTIONS_MAX: atLeast(1, boundsDefault.connectionsMax),
-  TOLLGATE_CONNECTIONS_PER_ADDRESS_MAX: atLeast(1, boundsDefault.connectionsPerAddressMax),
+  TOLLGATE_HEADERS_TIMEOUT_MS: atLeast(
+    1,
+    boundsDefault.headersTimeoutMs,
+    'Time until the headers of a request are complete; then 408.',
+  ),
+  TOLLGATE_REQUEST_TIMEOUT_MS: atLeast(
+    1,
+    boundsDefault.requestTimeoutMs,
+    'Time until the body of a request is complete; then 408.',
+  ),
+  TOLLGATE_RESPONSE_TIMEOUT_MS: atLeast(
+    1,
+    boundsDefault.responseTimeoutMs,
+    'Time until a response is complete, event streams excepted; then the connection is closed.',
+  ),
+  TOLLGATE_UPSTREAM_IDLE_TIMEOUT_MS: atLeast(
+    1,
+    boundsDefault.upstreamIdleTimeoutMs,
+    'Time without data from the upstream during a response; then the connection is closed.',
+  ),
+  TOLLGATE_BYTES_PER_SECOND_MIN: atLeast(
+    0,
+    boundsDefault.bytesPerSecondMin,
+    'Lowest rate at which a client sends a body and reads a response. 0: no minimum.',
+  ),
+  TOLLGATE_REQUEST_WINDOW_MS: atLeast(
+    100,
+    boundsDefault.requestWindowMs,
+    'Waiting time over which the rate of a request body is measured.',
+  ),
+  TOLLGATE_RESPONSE_WINDOW_MS: atLeast(
+    100,
+    boundsDefault.responseWindowMs,
+    'Waiting time over which the rate of reading a response is measured.',
+  ),
+  TOLLGATE_WEBSOCKET_IDLE_TIMEOUT_MS: atLeast(
+    1,
+    boundsDefault.websocketIdleTimeoutMs,
+    'Time without data in either direction after which a WebSocket is closed.',
+  ),
+  TOLLGATE_CONNECTIONS_MAX: atLeast(1, boundsDefault.connectionsMax, 'Open connections of one listener.'),
+  TOLLGATE_CONNECTIONS_PER_ADDRESS_MAX: atLeast(
+    1,
+    boundsDefault.connectionsPerAddressMax,
+    'Open connections of one client address.',
+  ),
 };
 
 type Variables = Readonly<Record<keyof typeof transportVariables, number>>;

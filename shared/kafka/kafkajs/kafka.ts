@@ -7,7 +7,7 @@ import { systemClock } from '../../runtime/time/clock.ts';
 import type { Clock } from '../../runtime/time/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { decodeFetches } from './fetch-decoding.ts';
-import type { KafkaSecurity } from '../kafka-config.ts';
+import type { KafkaSecurity } from '../environment.ts';
 import { bridgeLogs } from './log-bridge.ts';
 import { askForLogEnds } from './patches/log-end-request.ts';
 import { hastenProduce, stampProducedBy } from './patches/produce-encoding.ts';

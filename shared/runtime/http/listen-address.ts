@@ -1,10 +1,6 @@
 import { isIPv6 } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { Type } from 'typebox';
-
-/** `HOST`: the address a listener binds. `::` accepts IPv6 and IPv4, `0.0.0.0` IPv4 alone. */
-export const hostVariable = Type.String({ default: '127.0.0.1' });
 
 /** Resolves with the URL under which this machine reaches the listener. */
 export async function listenOn(

@@ -10,7 +10,7 @@ import type { Server } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePort } from '../../../dev/servers/free-port.ts';
 import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
-import type { KafkaSecurity } from '../../../shared/kafka/kafka-config.ts';
+import type { KafkaSecurity } from '../../../shared/kafka/environment.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import { readTopicEnds } from '../../../shared/kafka/offsets/topic-ends.ts';
 import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';

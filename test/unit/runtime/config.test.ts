@@ -33,7 +33,7 @@ test('every mistake is named at once, with what is allowed, and no value is repe
 });
 
 test('a secret has 32 bytes or more, however many characters those are', () => {
-  const secrets = Type.Object({ SECRET: secretVariable() });
+  const secrets = Type.Object({ SECRET: secretVariable('A secret.') });
   const read = (SECRET: string): unknown => readConfig(secrets, { SECRET });
   expect(() => read('x'.repeat(31))).toThrow('SECRET must have 32 bytes or more; use random ones');
   expect(() => read('')).toThrow("must have required property 'SECRET'");

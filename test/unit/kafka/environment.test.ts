@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Type } from 'typebox';
 import { afterAll, expect, test } from 'vitest';
-import { kafkaVariables, readKafkaSecurity } from '../../../shared/kafka/kafka-config.ts';
-import type { KafkaSecurity } from '../../../shared/kafka/kafka-config.ts';
+import { kafkaCluster, kafkaVariables } from '../../../shared/kafka/environment.ts';
+import type { KafkaSecurity } from '../../../shared/kafka/environment.ts';
 import { readConfig } from '../../../shared/runtime/config.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tollgate-pem-'));
@@ -15,14 +15,14 @@ afterAll(() => {
 });
 
 function read(env: Record<string, string>): KafkaSecurity {
-  return readKafkaSecurity(readConfig(Type.Object(kafkaVariables), env));
+  return kafkaCluster(readConfig(Type.Object(kafkaVariables), env)).security;
 }
 
-test('without any variable Kafka is spoken to in the clear', () => {
+test('without any variable connections to Kafka are not encrypted', () => {
   expect(read({})).toEqual({ tls: null, sasl: null });
 });
 
-test('TLS with the authorities that Node knows, or with files of one’s own', () => {
+test('TLS uses the authorities that Node trusts, or the PEM files that are named', () => {
   expect(read({ KAFKA_SSL: 'true' })).toEqual({ tls: {}, sasl: null });
   expect(read({ KAFKA_SSL: 'true', KAFKA_SSL_CA: pem, KAFKA_SSL_CERT: pem, KAFKA_SSL_KEY: pem }).tls).toEqual(
     { ca: 'pem', cert: 'pem', key: 'pem' },
@@ -30,15 +30,15 @@ test('TLS with the authorities that Node knows, or with files of one’s own', (
 });
 
 test.each(['plain', 'scram-sha-256', 'scram-sha-512'])('SASL by %s', (mechanism) => {
-  const given = { KAFKA_SASL_USERNAME: 'ada', KAFKA_SASL_PASSWORD: 'secret' };
-  expect(read({ KAFKA_SASL_MECHANISM: mechanism, ...given }).sasl).toEqual({
+  const credentials = { KAFKA_SASL_USERNAME: 'ada', KAFKA_SASL_PASSWORD: 'secret' };
+  expect(read({ KAFKA_SASL_MECHANISM: mechanism, ...credentials }).sasl).toEqual({
     mechanism,
     username: 'ada',
     password: 'secret',
   });
 });
 
-const mistakes: readonly [Record<string, string>, string][] = [
+const violations: readonly [Record<string, string>, string][] = [
   [{ KAFKA_SSL: 'perhaps' }, 'KAFKA_SSL must be boolean'],
   [
     { KAFKA_SASL_MECHANISM: 'md5' },
@@ -53,13 +53,13 @@ const mistakes: readonly [Record<string, string>, string][] = [
     'KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD need KAFKA_SASL_MECHANISM',
   ],
   [{ KAFKA_SSL_CA: pem }, 'need KAFKA_SSL=true'],
-  [{ KAFKA_SSL: 'true', KAFKA_SSL_KEY: pem }, 'KAFKA_SSL_CERT and KAFKA_SSL_KEY are given together'],
+  [{ KAFKA_SSL: 'true', KAFKA_SSL_KEY: pem }, 'KAFKA_SSL_CERT and KAFKA_SSL_KEY need each other'],
   [{ KAFKA_SSL: 'true', KAFKA_SSL_CA: join(folder, 'none.pem') }, 'KAFKA_SSL_CA cannot be read: ENOENT'],
 ];
-test.each(mistakes)('%j is refused in words', (env, text) => {
+test.each(violations)('%j is refused with a message that names the variable', (env, text) => {
   expect(() => read(env)).toThrow(text);
 });
 
-test('a password stands in no message', () => {
+test('an error message holds no password', () => {
   expect(() => read({ KAFKA_SASL_PASSWORD: 'a-secret-password' })).not.toThrow('a-secret-password');
 });

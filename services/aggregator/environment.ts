@@ -1,0 +1,30 @@
+import { Type } from 'typebox';
+import { clickHouseVariables, retentionVariables } from '../../shared/clickhouse/environment.ts';
+import { kafkaVariables } from '../../shared/kafka/environment.ts';
+import { opsPortVariable, serviceVariables } from '../../shared/runtime/config.ts';
+
+/** Environment variables of the aggregator. */
+export const environment = Type.Object({
+  ...serviceVariables,
+  OPS_PORT: opsPortVariable(8091),
+  ...kafkaVariables,
+  ...clickHouseVariables,
+  CLICKHOUSE_CLUSTER: Type.String({
+    default: '',
+    description:
+      'Name of a ClickHouse cluster: migrations run `ON CLUSTER` with Replicated engines, and inserts wait for a quorum. Empty: one server.',
+  }),
+  ...retentionVariables,
+  TOLLGATE_BLOCK_ROWS_MAX: Type.Integer({
+    minimum: 1,
+    maximum: 200_000,
+    default: 40_000,
+    description: 'Records after which a block is inserted.',
+  }),
+  TOLLGATE_BLOCK_LINGER_MS: Type.Integer({
+    minimum: 0,
+    maximum: 10_000,
+    default: 150,
+    description: 'Time after its first record at which a block is inserted even if it is not full.',
+  }),
+});

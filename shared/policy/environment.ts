@@ -1,0 +1,9 @@
+import { Type } from 'typebox';
+
+/** Environment variables of every process that loads the policy. */
+export const policyVariables = {
+  TOLLGATE_POLICY: Type.String({
+    default: 'policies/default.yaml',
+    description: 'Path of the policy file. Changes take effect without a restart.',
+  }),
+};
