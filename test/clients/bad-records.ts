@@ -1,4 +1,4 @@
-import type { ForeignJob, ForeignRecord } from './foreign-producer.ts';
+import type { ExternalJob, ExternalRecord } from './external-producer.ts';
 
 export type TopicName = 'usage' | 'totals' | 'tenants' | 'alerts' | 'deliveries';
 
@@ -18,9 +18,9 @@ export type Fate = 'handled' | 'letter' | 'nothing' | 'refused';
 export interface BadKind {
   readonly name: string;
   /** Made from a record that would be good. */
-  readonly record: (good: GoodRecord) => Omit<ForeignRecord, 'topic'>;
-  readonly config?: ForeignJob['config'];
-  readonly transaction?: ForeignJob['transaction'];
+  readonly record: (good: GoodRecord) => Omit<ExternalRecord, 'topic'>;
+  readonly config?: ExternalJob['config'];
+  readonly transaction?: ExternalJob['transaction'];
   readonly fate: Fate | Readonly<Record<TopicName, Fate>>;
 }
 

@@ -12,8 +12,8 @@ import type { Installation, ServiceName } from '../support/services.ts';
 import { alertOf } from '../unit/alerter/deliver/alert-of.ts';
 import { badKinds } from './bad-records.ts';
 import type { BadKind, Fate, GoodRecord, TopicName } from './bad-records.ts';
-import { produceForeign } from './foreign-producer.ts';
-import type { ForeignJob, ForeignPlace } from './foreign-producer.ts';
+import { produceExternally } from './external-producer.ts';
+import type { ExternalJob, RecordMetadata } from './external-producer.ts';
 
 const serviceNames: readonly ServiceName[] = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'];
 const topicNames: readonly TopicName[] = ['usage', 'totals', 'tenants', 'alerts', 'deliveries'];
@@ -34,7 +34,7 @@ beforeAll(async () => {
   });
   pids = serviceNames.map((name) => installation.service(name).pid());
   for (const name of topicNames) {
-    await produceForeign(servers().kafkaBrokers, [
+    await produceExternally(servers().kafkaBrokers, [
       { records: [{ partition: 0, ...good(name, `first-${name}`) }] },
     ]);
     await effects[name]([`first-${name}`]);
@@ -167,7 +167,7 @@ describe.each(topicNames)('on the topic of %s', (name) => {
     const { kafkaBrokers } = servers();
     const stem = uniqueName(name);
     const tenantOf = (index: number): string => `${stem}-${index}`;
-    const job = (record: object, more: Partial<ForeignJob> = {}): ForeignJob => ({
+    const job = (record: object, more: Partial<ExternalJob> = {}): ExternalJob => ({
       records: [{ topic: alerting.topics[name], partition: 0, ...record }],
       ...more,
     });
@@ -180,7 +180,10 @@ describe.each(topicNames)('on the topic of %s', (name) => {
           : { transaction, config: { ...config, 'transactional.id': `${stem}-${index}` } }),
       }),
     ]);
-    const places = await produceForeign(kafkaBrokers, [...jobs, job(good(name, tenantOf(badKinds.length)))]);
+    const places = await produceExternally(kafkaBrokers, [
+      ...jobs,
+      job(good(name, tenantOf(badKinds.length))),
+    ]);
     const others = Array.from({ length: badKinds.length + 1 }, (_, index) => tenantOf(index));
     const fates = badKinds.map(({ fate }): Fate => (typeof fate === 'string' ? fate : fate[name]));
     const handled = fates.flatMap((fate, index) =>
@@ -216,7 +219,7 @@ const writerOf: Readonly<Record<TopicName, ServiceName>> = {
 };
 
 function isLetter(
-  place: ForeignPlace | undefined,
+  place: RecordMetadata | undefined,
   found: ReadonlyMap<string, Letter>,
   name: TopicName,
 ): boolean {
@@ -229,7 +232,7 @@ function from(topic: string, { partition, offset }: { partition: number; offset:
 
 /** As it shows: what is neither refused nor a letter has been handled, or passed over as was to be. */
 function fateOf(
-  place: ForeignPlace | undefined,
+  place: RecordMetadata | undefined,
   found: ReadonlyMap<string, Letter>,
   topic: string,
   expected: Fate,

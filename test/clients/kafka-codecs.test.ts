@@ -10,7 +10,7 @@ import { createFixture } from '../integration/aggregator/fixture.ts';
 import type { Fixture } from '../integration/aggregator/fixture.ts';
 import { meterEvent, requestEvent } from '../integration/aggregator/events.ts';
 import { eventually, servers } from '../support/servers.ts';
-import { produceForeign } from './foreign-producer.ts';
+import { produceExternally } from './external-producer.ts';
 
 const codecs = ['gzip', 'snappy', 'lz4', 'zstd'];
 const eventsOfOne = 50;
@@ -43,7 +43,7 @@ async function untilCounted(expected: Readonly<Record<string, number>>): Promise
 test('events that librdkafka compressed with any codec are counted', async () => {
   fixture = await createFixture();
   fixture.start();
-  await produceForeign(
+  await produceExternally(
     servers().kafkaBrokers,
     codecs.map((codec) => ({
       config: { 'compression.type': codec },
@@ -108,7 +108,7 @@ test('a batch that would decompress to more than its bound is a dead letter, and
   });
   // Snappy is not among them: what a broker takes cannot grow beyond the bound.
   const bombs = ['gzip', 'lz4', 'zstd'];
-  await produceForeign(servers().kafkaBrokers, [event('before'), ...bombs.map(bomb), event('after')]);
+  await produceExternally(servers().kafkaBrokers, [event('before'), ...bombs.map(bomb), event('after')]);
   await untilCounted({ before: 1, after: 1 });
   const letters = await listDeadLetters(fixture.kafka, fixture.topics.deadLetters, { limit: 10 });
   const reasons = letters.map(({ reason, holds, offset }) => [offset, holds, reason.split(': ')[1]]);

@@ -1,9 +1,9 @@
-"""Writes records to Kafka with librdkafka, as another company's producer would.
+"""Produces records to Kafka with librdkafka, as a producer that is not part of Tollgate.
 
 Reads a JSON list of jobs from standard input: {"config": {...}, "records": [...], "transaction": "commit" | "abort" | "open"}.
 A record is {"topic", "partition", "key", "value", "headers", "timestamp"}; key, value and header values are base64 or null,
-and {"value_bytes": n} stands for a value of n zero bytes. The records of a job go in one batch for each partition.
-Prints the places of the records, one JSON list for each job. With "open" the last transaction is left as it is.
+and {"value_bytes": n} means a value of n zero bytes. The records of a job form one record batch for each partition.
+Prints the partitions and offsets of the records, one JSON list for each job. "open" leaves the transaction open.
 """
 
 import base64
@@ -32,10 +32,10 @@ def run(brokers, job):
     if transaction is not None:
         producer.init_transactions(30)
         producer.begin_transaction()
-    places = []
+    deliveries = []
 
     def delivered(error, message):
-        places.append({"error": str(error)} if error else {"partition": message.partition(), "offset": message.offset()})
+        deliveries.append({"error": str(error)} if error else {"partition": message.partition(), "offset": message.offset()})
 
     for record in job["records"]:
         value = bytes(record["value_bytes"]) if "value_bytes" in record else decoded(record["value"])
@@ -54,10 +54,10 @@ def run(brokers, job):
         producer.commit_transaction(30)
     if transaction == "abort":
         producer.abort_transaction(30)
-    print(json.dumps(places), flush=True)
+    print(json.dumps(deliveries), flush=True)
 
 
 for each in json.load(sys.stdin):
     run(sys.argv[1], each)
-# Without closing the producers: that would abort a transaction that is to stay open.
+# Exits without closing the producers, because closing aborts an open transaction.
 os._exit(0)

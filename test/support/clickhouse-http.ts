@@ -1,29 +1,37 @@
-export interface Ask {
+export interface ClickHouseRequest {
   readonly parameters?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer | ReadableStream;
   readonly headers?: Readonly<Record<string, string>>;
   readonly method?: string;
 }
 
-export interface Asker {
-  readonly ask: (ask: Ask) => Promise<Response>;
-  /** The answer's text; throws it when the status is not 200. */
+export interface ClickHouseHttp {
+  readonly send: (request: ClickHouseRequest) => Promise<Response>;
+  /** Returns the body of a 200; throws the body of any other status. */
   readonly text: (sql: string, parameters?: Readonly<Record<string, string>>) => Promise<string>;
 }
 
-/** ClickHouse's HTTP interface without a client library; `always` are parameters of every request. */
-export function createAsker(url: string, always: Readonly<Record<string, string>> = {}): Asker {
-  const ask = ({ parameters = {}, body, headers = {}, method = 'POST' }: Ask): Promise<Response> => {
+/** ClickHouse's HTTP interface without a client library. `common` are the parameters of every request. */
+export function createClickHouseHttp(
+  url: string,
+  common: Readonly<Record<string, string>> = {},
+): ClickHouseHttp {
+  const send = ({
+    parameters = {},
+    body,
+    headers = {},
+    method = 'POST',
+  }: ClickHouseRequest): Promise<Response> => {
     const init = { method, headers, ...(body === undefined ? {} : { body, duplex: 'half' as const }) };
-    return fetch(`${url}/?${new URLSearchParams({ ...always, ...parameters }).toString()}`, init);
+    return fetch(`${url}/?${new URLSearchParams({ ...common, ...parameters }).toString()}`, init);
   };
   return {
-    ask,
+    send,
     async text(sql, parameters = {}) {
-      const response = await ask({ parameters, body: sql });
-      const answer = await response.text();
-      if (!response.ok) throw new Error(answer);
-      return answer;
+      const response = await send({ parameters, body: sql });
+      const text = await response.text();
+      if (!response.ok) throw new Error(text);
+      return text;
     },
   };
 }

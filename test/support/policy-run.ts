@@ -18,51 +18,52 @@ import type { Servers } from './servers.ts';
 import { startServices } from './services.ts';
 import type { Installation, ServiceName } from './services.ts';
 
-/** An answer as a client sees it; `body` is JSON where it was JSON. */
-export interface Answer {
+/** A response as a client sees it. `body` is empty if the response is not a JSON object. */
+export interface CallResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly body: Record<string, unknown>;
   readonly text: string;
 }
 
-export interface Asking {
+export interface CallOptions {
   readonly token?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
 }
 
-/** A policy file at work: real processes, names of its own on the shared servers, an upstream that answers everything. */
+/** A policy in real processes, with its own names on the shared servers and an upstream that responds to every path. */
 export interface PolicyRun {
   readonly installation: Installation;
   readonly serviceToken: string;
   readonly clickhouse: ClickHouse;
-  /** The policy file that runs; it may be edited. */
+  /** Path of the policy file in use, which a test may edit. */
   readonly policyPath: string;
   readonly keyPrefix: string;
   /** A valid token with these claims. */
   token(claims: Readonly<Record<string, string>>, secret?: string): Promise<string>;
-  /** Calls through the gateway: `call('POST /agent/chat', { token })`. */
-  call(what: string, asking?: Asking): Promise<Answer>;
-  api(what: string, asking?: Asking): Promise<Answer>;
-  /** With the admin token. */
-  admin(what: string, body?: unknown): Promise<Answer>;
-  /** Answers of as many calls, `at` a time. */
-  calls(count: number, what: string, asking?: Asking, at?: number): Promise<Answer[]>;
-  /** Requests to /held wait upstream until this is called; it says how many waited. */
-  letGo(): number;
+  /** Calls the API behind the gateway: `call('POST /agent/chat', { token })`. */
+  call(request: string, options?: CallOptions): Promise<CallResponse>;
+  /** Calls the api listener. */
+  api(request: string, options?: CallOptions): Promise<CallResponse>;
+  /** Calls the admin API with the admin token. */
+  admin(request: string, body?: unknown): Promise<CallResponse>;
+  /** Repeats a call `count` times, `concurrency` at once. */
+  calls(count: number, request: string, options?: CallOptions, concurrency?: number): Promise<CallResponse[]>;
+  /** Lets the upstream respond to all requests to /held, which wait until then. Returns their number. */
+  releaseHeld(): number;
   readonly held: () => number;
   stop(): Promise<void>;
 }
 
 export interface RunOptions {
   readonly services?: readonly ServiceName[];
-  /** Changes the policy's text: a shorter window, where waiting an hour is no option. */
+  /** Changes the text of the policy, for example to a shorter window, so that a test need not wait for an hour. */
   readonly edit?: (text: string) => string;
   readonly env?: Readonly<Record<string, string>>;
-  /** What one service alone gets, e.g. a clock. */
+  /** Environment variables of one service only. */
   readonly envOf?: Partial<Readonly<Record<ServiceName, Readonly<Record<string, string>>>>>;
-  /** Servers of this run alone, to be stopped and cut off; absent: the shared ones. */
+  /** Servers that only this run uses and may stop. Default: the shared servers. */
   readonly servers?: Servers;
 }
 
@@ -96,7 +97,7 @@ export async function runPolicy(name: string, options: RunOptions = {}): Promise
     TOLLGATE_NODE: `test-${database}`,
     TOLLGATE_POLICY: policyPath,
     TOLLGATE_UPSTREAM: upstream.url,
-    // On a busy machine Redis answers late now and then; what is tested by default is what it decides, not who.
+    // On a busy machine a call to Redis may be late. Without this, a test would sometimes see the fallback's decision.
     TOLLGATE_REDIS_TIMEOUT_MS: '2000',
     TOLLGATE_JWT_SECRET: secrets.jwt,
     TOLLGATE_SERVICE_TOKEN: secrets.service,
@@ -108,7 +109,8 @@ export async function runPolicy(name: string, options: RunOptions = {}): Promise
   const installation = await startServices(names, env, options.envOf);
   const clickhouse = createClickHouse({ url: clickhouseUrl, database });
   const { gateway, api, admin } = installation.urls;
-  const call = (what: string, asking: Asking = {}): Promise<Answer> => ask(gateway, what, asking);
+  const call = (request: string, callOptions: CallOptions = {}): Promise<CallResponse> =>
+    send(gateway, request, callOptions);
   return {
     installation,
     serviceToken: secrets.service,
@@ -121,13 +123,14 @@ export async function runPolicy(name: string, options: RunOptions = {}): Promise
         .setExpirationTime('1h')
         .sign(new TextEncoder().encode(key)),
     call,
-    api: (what, asking = {}) => ask(api, what, asking),
-    admin: (what, body) => ask(admin, what, { token: secrets.admin, body }),
-    calls: (count, what, asking = {}, at = 10) => inParallel(count, at, () => call(what, asking)),
-    letGo: upstream.letGo,
+    api: (request, callOptions = {}) => send(api, request, callOptions),
+    admin: (request, body) => send(admin, request, { token: secrets.admin, body }),
+    calls: (count, request, callOptions = {}, concurrency = 10) =>
+      inParallel(count, concurrency, () => call(request, callOptions)),
+    releaseHeld: upstream.releaseHeld,
     held: upstream.held,
     stop: async () => {
-      upstream.letGo();
+      upstream.releaseHeld();
       await installation.stop();
       upstream.close();
       await clickhouse.close();
@@ -137,22 +140,26 @@ export async function runPolicy(name: string, options: RunOptions = {}): Promise
   };
 }
 
-/** The aggregator made it, where one ran. */
+/** The aggregator creates the database, if the run has one. */
 async function dropDatabase(url: string, database: string): Promise<void> {
   const clickhouse = createClickHouse({ url, database: 'default' });
   await clickhouse.command(`DROP DATABASE IF EXISTS ${database} SYNC`);
   await clickhouse.close();
 }
 
-/** How many answers had each status. */
-export function tally(answers: readonly Answer[]): Record<number, number> {
+/** Number of responses by status. */
+export function tally(responses: readonly CallResponse[]): Record<number, number> {
   const counts: Record<number, number> = {};
-  for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
+  for (const { status } of responses) counts[status] = (counts[status] ?? 0) + 1;
   return counts;
 }
 
-async function ask(base: string, what: string, { token, headers, body }: Asking): Promise<Answer> {
-  const [method = 'GET', path = '/'] = what.split(' ');
+async function send(
+  base: string,
+  request: string,
+  { token, headers, body }: CallOptions,
+): Promise<CallResponse> {
+  const [method = 'GET', path = '/'] = request.split(' ');
   const response = await fetch(base + path, {
     method,
     headers: {
@@ -172,7 +179,11 @@ async function ask(base: string, what: string, { token, headers, body }: Asking)
   };
 }
 
-async function inParallel<Value>(count: number, at: number, work: () => Promise<Value>): Promise<Value[]> {
+async function inParallel<Value>(
+  count: number,
+  concurrency: number,
+  work: () => Promise<Value>,
+): Promise<Value[]> {
   const values: Value[] = [];
   let started = 0;
   const worker = async (): Promise<void> => {
@@ -181,7 +192,7 @@ async function inParallel<Value>(count: number, at: number, work: () => Promise<
       values.push(await work());
     }
   };
-  await Promise.all(Array.from({ length: Math.min(at, count) }, worker));
+  await Promise.all(Array.from({ length: Math.min(concurrency, count) }, worker));
   return values;
 }
 
@@ -189,11 +200,11 @@ function secret(): string {
   return randomBytes(24).toString('hex');
 }
 
-/** Answers 200 to everything, the wished status to /status/404, and holds /held until it is let go. */
+/** Responds 200 to every path, 404 to /status/404 and so on, and to /held when `releaseHeld` is called. */
 async function startUpstream(): Promise<{
   url: string;
   held: () => number;
-  letGo: () => number;
+  releaseHeld: () => number;
   close: () => void;
 }> {
   let waiting: ServerResponse[] = [];
@@ -206,13 +217,13 @@ async function startUpstream(): Promise<{
     const status = Number(/^\/status\/(\d{3})$/.exec(path)?.[1] ?? 200);
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ path }));
   });
-  // A thousand connections may come in one moment; one that finds the queue full tries again a second later.
+  // A thousand connections may be opened at once. TCP retries one that finds the backlog full only after a second.
   server.listen({ port: 0, host: '127.0.0.1', backlog: 2_048 });
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     held: () => waiting.length,
-    letGo: () => {
+    releaseHeld: () => {
       const count = waiting.length;
       for (const response of waiting) response.writeHead(200).end('{}');
       waiting = [];

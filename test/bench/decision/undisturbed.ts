@@ -3,17 +3,17 @@ import type { RunningContender } from './processes.ts';
 
 export interface Undisturbed {
   /**
-   * Measures while nothing else uses the server's core: waits until it is quiet, measures, and measures again where
-   * others used more of it than a twentieth meanwhile. Bounded: at last it takes what it got, and counts that.
+   * Measures while no other process uses the server's core: waits until the core is idle, measures, and repeats if other
+   * processes used more than a twentieth of the core meanwhile. The last attempt is accepted in any case and counted.
    */
   measure<Value>(running: RunningContender, attempt: () => Promise<Value>): Promise<Value>;
-  /** Measurements that were taken although others were at work. */
+  /** Accepted measurements during which other processes used the core. */
   disturbed(): number;
 }
 
-const foreignShareMax = 0.05;
+const otherShareMax = 0.05;
 const attemptsMax = 6;
-const quietWaitMs = 30_000;
+const idleWaitMs = 30_000;
 const sampleMs = 300;
 
 export function createUndisturbed(serverCore: number): Undisturbed {
@@ -22,36 +22,36 @@ export function createUndisturbed(serverCore: number): Undisturbed {
 
   async function measure<Value>(running: RunningContender, attempt: () => Promise<Value>): Promise<Value> {
     for (let count = 1; ; count += 1) {
-      await quiet(running);
-      const share = foreignShare(running);
+      await waitUntilIdle(running);
+      const share = otherShare(running);
       const value = await attempt();
-      if (share() <= foreignShareMax) return value;
+      if (share() <= otherShareMax) return value;
       if (count < attemptsMax) continue;
       disturbed += 1;
       return value;
     }
   }
 
-  async function quiet(running: RunningContender): Promise<void> {
-    const giveUpAt = performance.now() + quietWaitMs;
+  async function waitUntilIdle(running: RunningContender): Promise<void> {
+    const giveUpAt = performance.now() + idleWaitMs;
     let share: () => number;
     do {
-      share = foreignShare(running);
+      share = otherShare(running);
       await new Promise((resolve) => setTimeout(resolve, sampleMs));
-    } while (share() > foreignShareMax && performance.now() < giveUpAt);
+    } while (share() > otherShareMax && performance.now() < giveUpAt);
   }
 
-  /** From now on: the share of the server's core that was used by anything but the server. */
-  function foreignShare(running: RunningContender): () => number {
+  /** Returns a function for the share of the server's core that other processes used since this call. */
+  function otherShare(running: RunningContender): () => number {
     const [at, busy, own] = [performance.now(), busySeconds(serverCore), running.cpuSeconds()];
     return () => {
-      const foreign = busySeconds(serverCore) - busy - (running.cpuSeconds() - own);
-      return foreign / ((performance.now() - at) / 1000);
+      const other = busySeconds(serverCore) - busy - (running.cpuSeconds() - own);
+      return other / ((performance.now() - at) / 1000);
     };
   }
 }
 
-/** Seconds a core has been busy since the machine started, as Linux counts them: a hundred ticks a second. */
+/** Seconds that a core was busy since boot. Linux counts them in ticks of 10 ms. */
 function busySeconds(core: number): number {
   const line = new RegExp(`^cpu${core} (.*)$`, 'm').exec(readFileSync('/proc/stat', 'utf8'))?.[1] ?? '';
   const [user = 0, nice = 0, system = 0, , , interrupts = 0, softInterrupts = 0, stolen = 0] = line

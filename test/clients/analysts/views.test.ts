@@ -7,7 +7,7 @@ import { pythonBin } from '../../../dev/python-packages.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
-import { createAsker } from '../../support/clickhouse-http.ts';
+import { createClickHouseHttp } from '../../support/clickhouse-http.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 
@@ -88,7 +88,7 @@ test('money is an exact decimal in both', () => {
 });
 
 test('FORMAT JSONEachRow writes every view as JSON, money with all its digits', async () => {
-  const { text } = createAsker(servers().clickhouseUrl, { database });
+  const { text } = createClickHouseHttp(servers().clickhouseUrl, { database });
   for (const view of views) {
     const lines = (await text(`SELECT * FROM ${view} FORMAT JSONEachRow`)).trim().split('\n');
     for (const line of lines) expect(Object.keys(JSON.parse(line) as object), view).not.toEqual([]);

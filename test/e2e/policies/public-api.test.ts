@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runPolicy, tally } from '../../support/policy-run.ts';
-import type { Answer, PolicyRun } from '../../support/policy-run.ts';
+import type { CallResponse, PolicyRun } from '../../support/policy-run.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 
 let run: PolicyRun;
@@ -29,7 +29,7 @@ const setRecord = async (tenant: string, token: string, record: object, limit: s
   });
 };
 
-const remaining = (answer: Answer): number => Number(answer.headers.get('x-ratelimit-remaining'));
+const remaining = (answer: CallResponse): number => Number(answer.headers.get('x-ratelimit-remaining'));
 
 test('B1: free passes 100 a minute', async () => {
   const { token } = await caller('free');
@@ -147,7 +147,7 @@ test('B5: a limit of an endpoint changes with the file, without a restart; a bad
 test('B6: only the right service token bypasses, and it does so where the caller is out of room', async () => {
   const { token } = await caller('free');
   await run.calls(20, 'POST /search', { token });
-  const withToken = (value: string): Promise<Answer> =>
+  const withToken = (value: string): Promise<CallResponse> =>
     run.call('POST /search', { token, headers: { 'x-service-token': value } });
   const right = run.serviceToken;
   const wrong = [

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RedisClient } from '../../../shared/redis/client.ts';
 import { connected } from '../../integration/redis/limiters.ts';
 import { runPolicy, tally } from '../../support/policy-run.ts';
-import type { Answer, PolicyRun } from '../../support/policy-run.ts';
+import type { CallResponse, PolicyRun } from '../../support/policy-run.ts';
 import { eventually, servers, uniqueName } from '../../support/servers.ts';
 
 /** Per-tenant limits by plan. The hour is never waited for: windows that end are tested in a copy with short ones. */
@@ -30,10 +30,10 @@ const caller = async (
   token: await run.token({ tenant_id: tenant, sub: 'ada', plan }),
 });
 
-const limitHeaders = (answer: Answer): (string | null)[] =>
+const limitHeaders = (answer: CallResponse): (string | null)[] =>
   ['limit', 'remaining', 'reset'].map((name) => answer.headers.get(`x-ratelimit-${name}`));
 
-const hitRefused = async (token: string): Promise<Answer> => {
+const hitRefused = async (token: string): Promise<CallResponse> => {
   const answers = await run.calls(11, 'GET /', { token });
   const refused = answers.find(({ status }) => status === 429);
   if (refused === undefined) throw new Error('eleven calls of a trial were all served');
@@ -111,7 +111,7 @@ test('A5: every response carries the limit headers: 200, 401, 404, 429, 500, 502
   const { token } = await caller('pro');
   const limited = await caller('trial');
   const forged = await run.token({ tenant_id: 'x' }, 'f'.repeat(64));
-  const answers: Readonly<Record<string, Answer>> = {
+  const answers: Readonly<Record<string, CallResponse>> = {
     200: await run.call('GET /', { token }),
     401: await run.call('GET /', { token: forged }),
     404: await run.call('GET /status/404', { token }),
@@ -175,7 +175,7 @@ function halfOfTheTime(durationsMs: readonly number[]): number {
 test('A7: at most 1000 requests run at once across the platform, whoever sends them', async () => {
   // Each within its share of the platform, by tenant and by address.
   const tenants = await Promise.all(Array.from({ length: 5 }, () => caller('enterprise')));
-  const answered: Answer[] = [];
+  const answered: CallResponse[] = [];
   const sent = tenants.flatMap(({ token }, index) =>
     Array.from({ length: 204 }, () =>
       run
@@ -189,7 +189,7 @@ test('A7: at most 1000 requests run at once across the platform, whoever sends t
     expect(answered[0]?.body['violated-policies']).toEqual(['platform']);
   } finally {
     await eventually(() => {
-      run.letGo();
+      run.releaseHeld();
       return answered.length === sent.length;
     });
   }
@@ -200,7 +200,7 @@ test('A7: at most 1000 requests run at once across the platform, whoever sends t
 test('F6: one tenant holds a quarter of the platform at the most, and another is served meanwhile', async () => {
   const { token } = await caller('enterprise');
   const { token: neighbour } = await caller('enterprise');
-  const answered: Answer[] = [];
+  const answered: CallResponse[] = [];
   const sent = Array.from({ length: 260 }, (_, index) =>
     run
       .call('GET /held', { token, headers: { 'x-forwarded-for': `203.0.113.${index % 5}` } })
@@ -213,7 +213,7 @@ test('F6: one tenant holds a quarter of the platform at the most, and another is
     expect((await run.call('GET /', { token: neighbour })).status).toBe(200);
   } finally {
     await eventually(() => {
-      run.letGo();
+      run.releaseHeld();
       return answered.length === sent.length;
     });
   }
@@ -223,7 +223,7 @@ test('F6: one tenant holds a quarter of the platform at the most, and another is
 test('A8: a tenant has at most 50 widget sessions at once, apart from its requests', async () => {
   const { token } = await caller('trial');
   const { token: neighbour } = await caller('trial');
-  const open = (id: string): Promise<Answer> =>
+  const open = (id: string): Promise<CallResponse> =>
     run.api('POST /v1/sessions', { token, body: { session_id: id } });
   for (let index = 0; index < 50; index++) expect((await open(`w${index}`)).status).toBe(201);
   expect((await open('w50')).status).toBe(429);

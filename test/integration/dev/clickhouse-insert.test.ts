@@ -1,16 +1,16 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createAsker } from '../../support/clickhouse-http.ts';
-import type { Asker } from '../../support/clickhouse-http.ts';
+import { createClickHouseHttp } from '../../support/clickhouse-http.ts';
+import type { ClickHouseHttp } from '../../support/clickhouse-http.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
 /** Inserts over plain HTTP, as a client in any language makes them. */
 const { database } = uniqueNamespace();
-let ask: Asker['ask'];
-let text: Asker['text'];
+let send: ClickHouseHttp['send'];
+let text: ClickHouseHttp['text'];
 beforeAll(async () => {
-  await createAsker(servers().clickhouseUrl).text(`CREATE DATABASE ${database}`);
-  ({ ask, text } = createAsker(servers().clickhouseUrl, { database }));
+  await createClickHouseHttp(servers().clickhouseUrl).text(`CREATE DATABASE ${database}`);
+  ({ send, text } = createClickHouseHttp(servers().clickhouseUrl, { database }));
 });
 afterAll(() => text(`DROP DATABASE ${database}`));
 
@@ -23,7 +23,7 @@ describe('an insert', () => {
     ['Values', "(1,'a'),(2,'b')"],
   ])('takes %s from the body, with the statement in the URL or before the data', async (format, data) => {
     await text('CREATE OR REPLACE TABLE inserted (n UInt64, s String) ENGINE = MergeTree ORDER BY n');
-    const inUrl = await ask({
+    const inUrl = await send({
       parameters: { query: `INSERT INTO inserted FORMAT ${format}` },
       body: gzipSync(data),
       headers: { 'content-encoding': 'gzip' },
@@ -43,8 +43,8 @@ describe('an insert', () => {
     const rows =
       "SELECT number AS n, toDateTime64('2026-01-02 03:04:05.678', 3, 'UTC') AS t, map('k', toString(number)) AS m FROM numbers(1000)";
     for (const format of ['RowBinary', 'Native', 'Parquet']) {
-      const body = Buffer.from(await (await ask({ body: `${rows} FORMAT ${format}` })).arrayBuffer());
-      const response = await ask({ parameters: { query: `INSERT INTO binary FORMAT ${format}` }, body });
+      const body = Buffer.from(await (await send({ body: `${rows} FORMAT ${format}` })).arrayBuffer());
+      const response = await send({ parameters: { query: `INSERT INTO binary FORMAT ${format}` }, body });
       expect(response.status, await response.text()).toBe(200);
     }
     expect(await text("SELECT count(), uniqExact(n), any(t), sum(toUInt32(m['k'])) FROM binary")).toBe(
@@ -60,10 +60,10 @@ describe('an insert', () => {
   ])('takes blank lines inside %s for the data they are', async (format, source) => {
     await text('CREATE OR REPLACE TABLE blank (n UInt64, s String) ENGINE = MergeTree ORDER BY n');
     const rows = `SELECT number AS n, 'one\\n\\ntwo; SELECT 1' AS s FROM ${source}`;
-    const given = Buffer.from(await (await ask({ body: `${rows} FORMAT ${format}` })).arrayBuffer());
+    const given = Buffer.from(await (await send({ body: `${rows} FORMAT ${format}` })).arrayBuffer());
     const body = format === 'JSONEachRow' ? Buffer.from(given.toString().replaceAll('\n', '\n\n')) : given;
     const query = `INSERT INTO blank (n, s) SETTINGS max_insert_threads = 1 FORMAT ${format}`;
-    const response = await ask({ parameters: { query }, body });
+    const response = await send({ parameters: { query }, body });
     expect(response.status, await response.text()).toBe(200);
     expect(await text('SELECT count(), uniqExact(n), any(s) FROM blank')).toBe(
       await text(`SELECT count(), uniqExact(n), any(s) FROM (${rows})`),
@@ -81,9 +81,9 @@ describe('an insert', () => {
       },
     });
     const parameters = { query: 'INSERT INTO streamed FORMAT JSONEachRow' };
-    expect((await ask({ parameters, body })).status).toBe(200);
+    expect((await send({ parameters, body })).status).toBe(200);
     expect(await text('SELECT sum(n) FROM streamed')).toBe('6\n');
-    const bad = await ask({ parameters, body: '{"n":4}\n{"n":"five"}' });
+    const bad = await send({ parameters, body: '{"n":4}\n{"n":"five"}' });
     expect(bad.status).toBe(400);
     expect(await bad.text()).toMatch(/at row 2/);
     expect(await text('SELECT sum(n) FROM streamed')).toBe('6\n');

@@ -1,7 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createAsker } from '../../support/clickhouse-http.ts';
-import type { Asker } from '../../support/clickhouse-http.ts';
+import { createClickHouseHttp } from '../../support/clickhouse-http.ts';
+import type { ClickHouseHttp } from '../../support/clickhouse-http.ts';
 import { startClickHouse } from '../../support/servers.ts';
 
 /**
@@ -9,17 +9,17 @@ import { startClickHouse } from '../../support/servers.ts';
  * It gets an engine of its own, since some of these requests are meant to be slow or large.
  */
 let server: Awaited<ReturnType<typeof startClickHouse>>;
-let ask: Asker['ask'];
-let text: Asker['text'];
+let send: ClickHouseHttp['send'];
+let text: ClickHouseHttp['text'];
 beforeAll(async () => {
   server = await startClickHouse();
-  ({ ask, text } = createAsker(server.url));
+  ({ send, text } = createClickHouseHttp(server.url));
 });
 afterAll(() => server.dispose());
 
 describe('a query', () => {
   test('stands in the URL, in the body, or in both, the URL first', async () => {
-    expect(await (await ask({ parameters: { query: 'SELECT 1' }, method: 'GET' })).text()).toBe('1\n');
+    expect(await (await send({ parameters: { query: 'SELECT 1' }, method: 'GET' })).text()).toBe('1\n');
     expect(await text('SELECT 2')).toBe('2\n');
     expect(await text('+ 3', { query: 'SELECT 1' })).toBe('4\n');
   });
@@ -27,7 +27,7 @@ describe('a query', () => {
   test('answers in the format it names, else in the request’s default, else tab-separated', async () => {
     expect(await text('SELECT 1 AS one FORMAT JSONEachRow')).toBe('{"one":1}\n');
     expect(await text('SELECT 1 AS one', { default_format: 'CSVWithNames' })).toBe('"one"\n1\n');
-    const json = await ask({ body: 'SELECT 1 AS one FORMAT JSON' });
+    const json = await send({ body: 'SELECT 1 AS one FORMAT JSON' });
     expect(json.headers.get('content-type')).toMatch(/^application\/json/);
     expect(json.headers.get('x-clickhouse-format')).toBe('JSON');
     expect(((await json.json()) as { data: unknown }).data).toEqual([{ one: 1 }]);
@@ -56,31 +56,31 @@ describe('a query', () => {
 
   test('takes and gives gzip', async () => {
     const headers = { 'content-encoding': 'gzip', 'accept-encoding': 'gzip' };
-    const whole = await ask({
+    const whole = await send({
       body: gzipSync('SELECT count() FROM numbers(10) FORMAT JSON'),
       parameters: { enable_http_compression: '1' },
       headers,
     });
     expect(whole.headers.get('content-encoding')).toBe('gzip');
     expect(((await whole.json()) as { rows: number }).rows).toBe(1);
-    const streamed = await ask({
+    const streamed = await send({
       body: gzipSync('SELECT number FROM numbers(100000)'),
       parameters: { enable_http_compression: '1' },
       headers,
     });
     expect((await streamed.text()).length).toBe(588_890);
-    const unasked = await ask({ body: 'SELECT 1', headers: { 'accept-encoding': 'gzip' } });
+    const unasked = await send({ body: 'SELECT 1', headers: { 'accept-encoding': 'gzip' } });
     expect(unasked.headers.get('content-encoding')).toBeNull();
   });
 
   test('a GET only reads', async () => {
-    const response = await ask({ parameters: { query: 'CREATE DATABASE by_get' }, method: 'GET' });
+    const response = await send({ parameters: { query: 'CREATE DATABASE by_get' }, method: 'GET' });
     expect(response.headers.get('x-clickhouse-exception-code')).toBe('164');
     expect(await text("SELECT count() FROM system.databases WHERE name = 'by_get'")).toBe('0\n');
   });
 
   test('carries its id and a summary', async () => {
-    const response = await ask({
+    const response = await send({
       parameters: { query_id: 'q-1', wait_end_of_query: '1' },
       body: 'SELECT * FROM numbers(7)',
     });
@@ -116,7 +116,7 @@ describe('an error', () => {
     ['SELECT {absent:String}', 456, 400],
     ['SELECT throwIf(1)', 395, 500],
   ])('%s is code %i with status %i', async (sql, code, status) => {
-    const response = await ask({ body: sql });
+    const response = await send({ body: sql });
     const body = await response.text();
     expect([response.status, response.headers.get('x-clickhouse-exception-code')], body).toEqual([
       status,
@@ -129,19 +129,19 @@ describe('an error', () => {
 
   test('names an unknown setting and an unknown database of the URL', async () => {
     expect(
-      (await ask({ parameters: { no_such_setting: '1' }, body: 'SELECT 1' })).headers.get(
+      (await send({ parameters: { no_such_setting: '1' }, body: 'SELECT 1' })).headers.get(
         'x-clickhouse-exception-code',
       ),
     ).toBe('115');
     expect(
-      (await ask({ parameters: { database: 'no_such' }, body: 'SELECT 1' })).headers.get(
+      (await send({ parameters: { database: 'no_such' }, body: 'SELECT 1' })).headers.get(
         'x-clickhouse-exception-code',
       ),
     ).toBe('81');
   });
 
   test('after the first block ends the body with the announced tag', async () => {
-    const response = await ask({
+    const response = await send({
       body: 'SELECT throwIf(number = 200000) FROM numbers(400000) SETTINGS max_block_size = 1000',
     });
     expect(response.status).toBe(200);
@@ -152,7 +152,7 @@ describe('an error', () => {
 
   test('of an unknown path or body coding is said plainly', async () => {
     expect((await fetch(`${server.url}/nothing`)).status).toBe(404);
-    const coded = await ask({ body: 'SELECT 1', headers: { 'content-encoding': 'lzma' } });
+    const coded = await send({ body: 'SELECT 1', headers: { 'content-encoding': 'lzma' } });
     expect([coded.status, coded.headers.get('x-clickhouse-exception-code')]).toEqual([500, '89']);
   });
 });
@@ -185,7 +185,7 @@ describe('side by side', () => {
   });
 
   test('a large result is sent as it is made, and a reader that leaves ends its query', async () => {
-    const response = await ask({ body: 'SELECT number FROM numbers(1000000000000) FORMAT TabSeparated' });
+    const response = await send({ body: 'SELECT number FROM numbers(1000000000000) FORMAT TabSeparated' });
     const reader = response.body!.getReader();
     const { value } = (await reader.read()) as { value: Uint8Array };
     expect(Buffer.from(value).toString().startsWith('0\n1\n2\n')).toBe(true);

@@ -4,32 +4,32 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { pythonBin } from '../../dev/python-packages.ts';
 
-export interface ForeignRecord {
+export interface ExternalRecord {
   readonly topic: string;
   readonly partition?: number;
   readonly key?: Buffer | string | null;
-  /** A number stands for so many zero bytes. */
+  /** A number means that many zero bytes. */
   readonly value?: Buffer | string | number | null;
   readonly headers?: readonly (readonly [string, Buffer | string | null])[];
   /** Unix milliseconds. */
   readonly timestamp?: number;
 }
 
-export interface ForeignJob {
-  readonly records: readonly ForeignRecord[];
+export interface ExternalJob {
+  readonly records: readonly ExternalRecord[];
   /** Settings of librdkafka, e.g. `compression.type`. */
   readonly config?: Readonly<Record<string, string | number>>;
   readonly transaction?: 'commit' | 'abort' | 'open';
 }
 
-export type ForeignPlace =
+export type RecordMetadata =
   { readonly partition: number; readonly offset: number } | { readonly error: string };
 
-/** Produces with librdkafka through confluent-kafka; the records of a job go in one batch for each partition. */
-export async function produceForeign(
+/** Produces with librdkafka through confluent-kafka. The records of a job form one record batch for each partition. */
+export async function produceExternally(
   brokers: string,
-  jobs: readonly ForeignJob[],
-): Promise<readonly (readonly ForeignPlace[])[]> {
+  jobs: readonly ExternalJob[],
+): Promise<readonly (readonly RecordMetadata[])[]> {
   const python = join(await pythonBin('clients', (line) => process.stderr.write(`${line}\n`)), 'python');
   const child = spawn(python, [join(import.meta.dirname, 'produce.py'), brokers], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -40,15 +40,15 @@ export async function produceForeign(
   return output
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line) as readonly ForeignPlace[]);
+    .map((line) => JSON.parse(line) as readonly RecordMetadata[]);
 }
 
-function jobText({ records, config = {}, transaction }: ForeignJob): object {
+function jobText({ records, config = {}, transaction }: ExternalJob): object {
   return {
     config,
     ...(transaction === undefined ? {} : { transaction }),
-    records: records.map(({ key = null, value = null, headers = [], ...rest }) => ({
-      ...rest,
+    records: records.map(({ key = null, value = null, headers = [], ...position }) => ({
+      ...position,
       key: encoded(key),
       ...(typeof value === 'number' ? { value_bytes: value } : { value: encoded(value) }),
       headers: headers.map(([name, content]) => [name, encoded(content)]),
