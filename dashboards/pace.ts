@@ -1,3 +1,5 @@
+import { prometheusDuration } from '../shared/domain/time/format-duration.ts';
+
 /** How long everything around an alert takes. What makes it fire (its threshold) is no part of this. */
 export interface Pace {
   readonly scrapeSeconds: number;
@@ -35,12 +37,6 @@ export function quickened(times: number): Pace {
 export function atPace(query: string, pace: Pace): string {
   return query.replaceAll(
     /\[(\d+)m\]/g,
-    (_, minutes: string) => `[${durationText((Number(minutes) * 60) / pace.quicker)}]`,
+    (_, minutes: string) => `[${prometheusDuration((Number(minutes) * 60) / pace.quicker)}]`,
   );
-}
-
-/** A duration as Prometheus and Alertmanager write it: `5m`, `15s`, `500ms`. */
-export function durationText(seconds: number): string {
-  if (seconds % 60 === 0) return `${seconds / 60}m`;
-  return Number.isInteger(seconds) ? `${seconds}s` : `${Math.round(seconds * 1000)}ms`;
 }

@@ -1,4 +1,5 @@
-import { durationText, everyday } from '../pace.ts';
+import { prometheusDuration } from '../../shared/domain/time/format-duration.ts';
+import { everyday } from '../pace.ts';
 import type { Pace } from '../pace.ts';
 import { runbookUid, uids } from '../sources.ts';
 import { conditionOf } from './rule.ts';
@@ -23,11 +24,11 @@ export function prometheusRules(
     groups: [
       {
         name: 'tollgate',
-        interval: durationText(pace.evaluateSeconds),
+        interval: prometheusDuration(pace.evaluateSeconds),
         rules: rules.map((rule) => ({
           alert: rule.name,
           expr: conditionOf(rule, pace),
-          for: durationText((rule.forMinutes * 60) / pace.quicker),
+          for: prometheusDuration((rule.forMinutes * 60) / pace.quicker),
           labels: { severity: rule.severity },
           annotations: {
             summary: rule.summary.replace('VALUE', formats[rule.format]),
@@ -51,8 +52,8 @@ export function panelOf(rule: AlertRule, panelIds: ReadonlyMap<string, number>):
 export function prometheusConfig(place: Place, pace: Pace = everyday): unknown {
   return {
     global: {
-      scrape_interval: durationText(pace.scrapeSeconds),
-      evaluation_interval: durationText(pace.evaluateSeconds),
+      scrape_interval: prometheusDuration(pace.scrapeSeconds),
+      evaluation_interval: prometheusDuration(pace.evaluateSeconds),
     },
     rule_files: [place.rulesFile],
     alerting: { alertmanagers: [{ static_configs: [{ targets: [place.alertmanager] }] }] },
@@ -74,8 +75,8 @@ export function alertmanagerConfig({ onCallUrl, teamUrl }: Receivers, pace: Pace
     route: {
       receiver: 'team',
       group_by: ['alertname'],
-      group_wait: durationText(pace.groupWaitSeconds),
-      group_interval: durationText(pace.groupIntervalSeconds),
+      group_wait: prometheusDuration(pace.groupWaitSeconds),
+      group_interval: prometheusDuration(pace.groupIntervalSeconds),
       repeat_interval: '4h',
       routes: [{ receiver: 'on-call', matchers: ['severity="critical"'], repeat_interval: '1h' }],
     },

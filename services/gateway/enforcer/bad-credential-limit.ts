@@ -5,7 +5,7 @@ import type { Policy } from '../../../shared/domain/policy.ts';
 import { badCredential } from '../../../shared/identity/refusal.ts';
 import type { CredentialRefusal, RefusalOfAddress } from '../../../shared/identity/refusal.ts';
 import type { Admission } from '../../../shared/identity/tokens.ts';
-import { spokenDuration } from '../../../shared/policy/file/duration.ts';
+import { durationInWords } from '../../../shared/domain/time/format-duration.ts';
 import { addressPart } from '../../../shared/redis/keys.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
@@ -106,7 +106,7 @@ function refusedAt(ip: string, refusal: CredentialRefusal): Identified {
 }
 
 function tooMany(state: LimitState, waitMs: number): RefusalOfAddress {
-  const allowed = `${state.limit} bad credentials per ${spokenDuration(state.windowMs)} allowed for this address`;
+  const allowed = `${state.limit} bad credentials per ${durationInWords(state.windowMs)} allowed for this address`;
   const detail = `${allowed}; send a good one, or try again in ${waitSeconds(waitMs)} s`;
   return refusalOfAddress(state, waitMs, detail);
 }

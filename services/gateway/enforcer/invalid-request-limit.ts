@@ -1,7 +1,7 @@
 import type { Identity } from '../../../shared/domain/identity.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { RefusalOfAddress } from '../../../shared/identity/refusal.ts';
-import { spokenDuration } from '../../../shared/policy/file/duration.ts';
+import { durationInWords } from '../../../shared/domain/time/format-duration.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { createAddressLimit, refusalOfAddress, waitSeconds } from './address-limit.ts';
@@ -32,7 +32,7 @@ function addressOf({ ip, tenantId, userId }: Identity): string {
 }
 
 function refusalOf({ state }: AddressOver, waitMs: number): RefusalOfAddress {
-  const allowed = `${state.limit} requests that cannot be served per ${spokenDuration(state.windowMs)} allowed for this address`;
+  const allowed = `${state.limit} requests that cannot be served per ${durationInWords(state.windowMs)} allowed for this address`;
   const detail = `${allowed}; correct them, or try again in ${waitSeconds(waitMs)} s`;
   return refusalOfAddress(state, waitMs, detail);
 }

@@ -2,7 +2,7 @@ import type { FastifyReply } from 'fastify';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { CredentialRefusal } from '../../../shared/identity/refusal.ts';
-import { spokenDuration } from '../../../shared/policy/file/duration.ts';
+import { durationInWords } from '../../../shared/domain/time/format-duration.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
 import { problemTitles } from '../../../shared/runtime/http/problem-schema.ts';
 import { retryAfterSeconds } from './headers.ts';
@@ -84,7 +84,7 @@ function limitProblem(verdict: Verdict): Problem {
   if (state === null || limit === undefined)
     return refusal(verdict, 'quota-exceeded', 'The request was refused.');
   const effective = { ...limit, limit: state.limit };
-  const short = `${state.limit} ${limit.type === 'concurrent' ? 'at once' : `per ${spokenDuration(limit.windowMs)}`}`;
+  const short = `${state.limit} ${limit.type === 'concurrent' ? 'at once' : `per ${durationInWords(limit.windowMs)}`}`;
   const kind = limit.type === 'concurrent' ? 'temporary-reduced-capacity' : 'quota-exceeded';
   const detail =
     decision.reason === 'cost_too_high'
@@ -131,7 +131,7 @@ function allowance(
 ): string {
   const noun = units === 1 ? 'request' : 'unit';
   const amount = `${limit.limit} ${noun}${limit.limit === 1 ? '' : 's'}`;
-  const span = limit.type === 'concurrent' ? 'at once' : `per ${spokenDuration(limit.windowMs)}`;
+  const span = limit.type === 'concurrent' ? 'at once' : `per ${durationInWords(limit.windowMs)}`;
   const place = limit.route === null ? '' : ` on ${limit.route}`;
   return `${amount} ${span} allowed for ${whose(limit, caller)}${place}`;
 }

@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { Limit } from '../../domain/limit.ts';
 import type { ApiLimits } from '../../domain/policy.ts';
-import { durationMs, durationPattern } from './duration.ts';
+import { durationMs, durationPattern } from '../../domain/time/duration.ts';
 
 const amountFile = (what: string, limitMin: number) =>
   Type.Object(

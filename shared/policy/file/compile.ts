@@ -13,7 +13,7 @@ import type {
 } from '../../domain/policy.ts';
 import { compileApiLimits } from './api-limits.ts';
 import { compileCors, compilePreflightLimit } from './cors.ts';
-import { calendarPeriod, durationMs } from './duration.ts';
+import { calendarPeriod, durationMs } from '../../domain/time/duration.ts';
 import { compileMeters } from './meters.ts';
 import type { FieldPath, Mistakes } from './mistakes.ts';
 import { compileRequests } from './requests.ts';

@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { CorsPolicy } from '../../domain/request/cors.ts';
 import type { Limit, Mode } from '../../domain/limit.ts';
-import { durationMs } from './duration.ts';
+import { durationMs } from '../../domain/time/duration.ts';
 import type { Mistakes } from './mistakes.ts';
 import { closed, duration } from './schema-parts.ts';
 

@@ -4,7 +4,7 @@ import { moneyOf } from '../../domain/money.ts';
 import type { RequestReading } from '../../domain/request/request-reading.ts';
 import { isUnreadable, percentEncoded, readTarget } from '../../domain/request/request-target.ts';
 import { checkCors } from './cors.ts';
-import { calendarPeriod, durationMs } from './duration.ts';
+import { calendarPeriod, durationMs } from '../../domain/time/duration.ts';
 import { checkMeters } from './meters.ts';
 import type { FieldPath, Mistakes } from './mistakes.ts';
 import { parsePattern } from './pattern.ts';

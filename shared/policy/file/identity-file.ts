@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { durationPattern } from './duration.ts';
+import { durationPattern } from '../../domain/time/duration.ts';
 import { closed, duration, url } from './schema-parts.ts';
 
 const claim = (what: string) =>

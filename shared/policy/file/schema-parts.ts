@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { durationPattern } from './duration.ts';
+import { durationPattern } from '../../domain/time/duration.ts';
 
 /** For objects: unknown keys are refused. */
 export const closed = { additionalProperties: false };

@@ -1,4 +1,4 @@
-import type { CalendarPeriod } from '../../domain/limit.ts';
+import type { CalendarPeriod } from '../limit.ts';
 
 const unitsMs: Readonly<Record<string, number>> = {
   ms: 1,
@@ -26,12 +26,16 @@ const periods: Readonly<Record<string, CalendarPeriod>> = {
   '1mo': 'month',
 };
 
-/** A whole number and a unit (`500ms`, `60s`, `1m`, `1h`, `1d`, `1w`, `1mo`), or the unit's name for one of it. */
+/** A whole number and a unit (`500ms`, `60s`, `1m`, `1h`, `1d`, `1w`, `1mo`), or the name of a unit for one of it. */
 export const durationPattern = '^([1-9][0-9]{0,8}(ms|s|m|h|d|w|mo)|second|minute|hour|day|week|month)$';
 
-const durationExpression = new RegExp(durationPattern);
+/** The durations of the admin API, the console and the command line: `30s`, `15m`, `12h`, `7d`. */
+export const spanPattern = '^[1-9][0-9]{0,5}[smhd]$';
 
-/** Milliseconds, a month as 30 days; null where the text is no duration. */
+const durationExpression = new RegExp(durationPattern);
+const spanExpression = new RegExp(spanPattern);
+
+/** Milliseconds of a text of `durationPattern`, a month as 30 days; null for any other text. */
 export function durationMs(text: string): number | null {
   const short = words[text] ?? text;
   if (!durationExpression.test(short)) return null;
@@ -40,31 +44,27 @@ export function durationMs(text: string): number | null {
   return unit === undefined ? null : amount * unit;
 }
 
-/** The calendar period a quota's window names (`1d`, `24h`, `day`), or null where it names none. */
+/** A correction of a time: `+15m`, `-2h`. */
+export const shiftPattern = '^[+-][0-9]{1,6}[smhd]$';
+
+const shiftExpression = new RegExp(shiftPattern);
+
+/** Milliseconds of a text of `shiftPattern`; null for any other text. */
+export function shiftMs(text: string): number | null {
+  const unit = unitsMs[text.slice(-1)];
+  return unit !== undefined && shiftExpression.test(text) ? Number(text.slice(0, -1)) * unit : null;
+}
+
+/** Milliseconds of a text of `spanPattern`; null for any other text. */
+export function spanMs(text: string): number | null {
+  return spanExpression.test(text) ? durationMs(text) : null;
+}
+
+/** The calendar period that a quota's window names (`1d`, `24h`, `day`); null where it names none. */
 export function calendarPeriod(text: string): CalendarPeriod | null {
   const named = periods[words[text] ?? text];
   if (named !== undefined) return named;
   const length = durationMs(text);
   const same = Object.entries(periods).find(([short]) => short !== '1mo' && durationMs(short) === length);
   return same === undefined ? null : same[1];
-}
-
-const spoken: readonly (readonly [string, number])[] = [
-  ['week', 604_800_000],
-  ['day', 86_400_000],
-  ['hour', 3_600_000],
-  ['minute', 60_000],
-  ['second', 1_000],
-];
-
-/** A span in words, in the largest unit that divides it: `1 minute`, `90 seconds`, `2 days`. */
-export function spokenDuration(spanMs: number): string {
-  if (spanMs === 30 * 86_400_000) return '1 month';
-  for (const [unit, lengthMs] of spoken) {
-    if (spanMs >= lengthMs && spanMs % lengthMs === 0) {
-      const amount = spanMs / lengthMs;
-      return `${amount} ${unit}${amount === 1 ? '' : 's'}`;
-    }
-  }
-  return `${spanMs} milliseconds`;
 }
