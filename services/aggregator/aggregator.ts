@@ -93,7 +93,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     for (let start = 0; start < messages.length; start += pieceRecordsMax) {
       const piece = messages.slice(start, start + pieceRecordsMax);
       const decoded = await metrics.timed('decode', () => decodeAll(piece));
-      const asks = decoded.some(({ decoded: { kind } }) => kind === 'correction' || kind === 'foreign');
+      const asks = decoded.some(({ decoded: { kind } }) => kind === 'correction' || kind === 'external');
       if (asks) await inserting;
       const resolved = await metrics.timed('resolve', () => resolve(decoded, store));
       dead.push(...resolved.burials, ...refusals(await inserting));

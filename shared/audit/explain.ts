@@ -28,7 +28,7 @@ export async function explain(
     if (deadLetterPlaces.has(placeOf(record))) return 'dead letter';
     if (event?.kind === 'request')
       return requests.has(timedName(event.key, event.timeMs)) ? 'repeat' : 'lost';
-    if (event?.kind === 'foreign') {
+    if (event?.kind === 'external') {
       const first = places.get(event.firstKey);
       return first === undefined || first === placeOf(record) ? 'lost' : 'repeat';
     }
@@ -72,7 +72,7 @@ async function storedTargets(
 }
 
 function keysOf(records: readonly LogRecord[]): string[] {
-  return records.flatMap(({ event }) => (event?.kind === 'foreign' ? [event.firstKey] : []));
+  return records.flatMap(({ event }) => (event?.kind === 'external' ? [event.firstKey] : []));
 }
 
 function nameOf({ tenantId, idA, idB }: IdentityKey): string {

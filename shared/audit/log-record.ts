@@ -1,12 +1,8 @@
 import { amendEventType, voidEventType } from '../domain/correction.ts';
 import { readInstant } from '../domain/time/instant.ts';
 import { requestEventType } from '../domain/usage-event.ts';
-import {
-  foreignIdentity,
-  foreignKey,
-  requestIdentity,
-  uuidTimeMs,
-} from '../clickhouse/queries/event-identity.ts';
+import { externalIdentity, externalKey, requestIdentity } from '../clickhouse/queries/event-identity.ts';
+import { uuidTimeMs } from '../runtime/uuid-time.ts';
 import type { IdentityKey } from '../clickhouse/queries/stored-identities.ts';
 import { eventOf } from '../domain/topics/cloud-event.ts';
 import type { ConsumedMessage } from '../kafka/message.ts';
@@ -28,7 +24,7 @@ export type LogEvent = EventHead &
   (
     | { readonly kind: 'request'; readonly key: IdentityKey; readonly timeMs: number }
     /** `firstKey` finds where the id was first seen. */
-    | { readonly kind: 'foreign'; readonly firstKey: string }
+    | { readonly kind: 'external'; readonly firstKey: string }
     | { readonly kind: 'correction'; readonly targets: readonly IdentityKey[] }
   );
 
@@ -62,9 +58,9 @@ function identified(record: ConsumedMessage): LogEvent | null {
     return { kind: 'correction', tenantId, id, targets: targetsOf(tenantId, source, fields['data']) };
   }
   if (type !== requestEventType) {
-    return { kind: 'foreign', tenantId, id, firstKey: foreignKey(tenantId, source, id) };
+    return { kind: 'external', tenantId, id, firstKey: externalKey(tenantId, source, id) };
   }
-  const { idA, idB } = requestIdentity(id, timeMs) ?? foreignIdentity(tenantId, source, id);
+  const { idA, idB } = requestIdentity(id, timeMs) ?? externalIdentity(tenantId, source, id);
   return { kind: 'request', tenantId, id, key: { tenantId, idA, idB }, timeMs };
 }
 
@@ -76,7 +72,7 @@ function targetsOf(tenantId: string, source: string, data: unknown): IdentityKey
   const timeMs = uuidTimeMs(id);
   const identities = [
     timeMs === null ? null : requestIdentity(id, timeMs),
-    foreignIdentity(tenantId, textIn(fields, 'event_source') ?? source, id),
+    externalIdentity(tenantId, textIn(fields, 'event_source') ?? source, id),
   ];
   return identities.flatMap((identity) =>
     identity === null ? [] : [{ tenantId, idA: identity.idA, idB: identity.idB }],

@@ -1,9 +1,9 @@
 import {
-  foreignIdentity,
-  foreignKey,
+  externalIdentity,
+  externalKey,
   requestIdentity,
-  uuidTimeMs,
 } from '../../../shared/clickhouse/queries/event-identity.ts';
+import { uuidTimeMs } from '../../../shared/runtime/uuid-time.ts';
 import { readInstant } from '../../../shared/domain/time/instant.ts';
 import type { Correction } from '../events/decode.ts';
 import type { EventStore, WantedEvent } from '../events/event-store.ts';
@@ -31,7 +31,7 @@ export async function correctableEvents(
   const known = new Map<string, StoredEvent[]>();
   const places = new Map<string, number>();
   if (corrections.length > 0) {
-    const keys = new Set(corrections.filter(mayBeForeign).map(foreignKeyOf));
+    const keys = new Set(corrections.filter(mayBeExternal).map(externalKeyOf));
     if (keys.size > 0) {
       for (const { key, timeMs } of await store.sightings([...keys])) places.set(key, timeMs);
     }
@@ -57,13 +57,13 @@ export async function correctableEvents(
   /** Where the event may be: as a request, whose id says when it was, else where its id was first seen. */
   function candidatesOf(correction: Correction): WantedEvent[] {
     const request = requestNamed(correction);
-    if (request !== null && !mayBeForeign(correction)) return [request];
-    const timeMs = places.get(foreignKeyOf(correction));
-    const foreign =
+    if (request !== null && !mayBeExternal(correction)) return [request];
+    const timeMs = places.get(externalKeyOf(correction));
+    const external =
       timeMs === undefined
         ? []
-        : [{ tenantId: correction.tenantId, ...foreignNamed(correction), fromMs: timeMs, toMs: timeMs }];
-    return [...(request === null ? [] : [request]), ...foreign];
+        : [{ tenantId: correction.tenantId, ...externalNamed(correction), fromMs: timeMs, toMs: timeMs }];
+    return [...(request === null ? [] : [request]), ...external];
   }
 }
 
@@ -80,7 +80,7 @@ function requestNamed({ tenantId, data }: Correction): WantedEvent | null {
 }
 
 /** False where the id can only be a request's: its source is given and is a gateway. */
-function mayBeForeign({ data }: Correction): boolean {
+function mayBeExternal({ data }: Correction): boolean {
   return (
     data.event_source === undefined ||
     !data.event_source.startsWith('tollgate/') ||
@@ -88,13 +88,13 @@ function mayBeForeign({ data }: Correction): boolean {
   );
 }
 
-function foreignNamed({ tenantId, source, data }: Correction): { idA: number; idB: string } {
-  const { idA, idB } = foreignIdentity(tenantId, data.event_source ?? source, data.event_id);
+function externalNamed({ tenantId, source, data }: Correction): { idA: number; idB: string } {
+  const { idA, idB } = externalIdentity(tenantId, data.event_source ?? source, data.event_id);
   return { idA, idB };
 }
 
-function foreignKeyOf({ tenantId, source, data }: Correction): string {
-  return foreignKey(tenantId, data.event_source ?? source, data.event_id);
+function externalKeyOf({ tenantId, source, data }: Correction): string {
+  return externalKey(tenantId, data.event_source ?? source, data.event_id);
 }
 
 function nameOf({ tenantId, idA, idB }: Pick<WantedEvent, 'tenantId' | 'idA' | 'idB'>): string {

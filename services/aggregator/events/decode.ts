@@ -1,6 +1,6 @@
 import {
-  foreignIdentity,
-  foreignKey,
+  externalIdentity,
+  externalKey,
   requestIdentity,
 } from '../../../shared/clickhouse/queries/event-identity.ts';
 import { rawRetentionDaysDefault } from '../../../shared/clickhouse/migrate.ts';
@@ -23,7 +23,7 @@ export type Decoded =
   /** A request: its id carries its time, so it can be stored at once. */
   | { readonly kind: 'request'; readonly event: StoredEvent }
   /** An event of somebody else: `key` tells whether its id was seen before. */
-  | { readonly kind: 'foreign'; readonly event: StoredEvent; readonly key: string }
+  | { readonly kind: 'external'; readonly event: StoredEvent; readonly key: string }
   | { readonly kind: 'correction'; readonly correction: Correction }
   | { readonly kind: 'dead'; readonly reason: string };
 
@@ -76,12 +76,12 @@ export function decode(record: LogRecord, nowMs: number, bounds: TimeBounds): De
   }
   const head = { timeMs, tenantId, revision: 0, usageRevision: 0, voided: false, type, spool, ...place };
   if (reading.kind === 'request') {
-    const identity = requestIdentity(id, timeMs) ?? foreignIdentity(tenantId, source, id);
+    const identity = requestIdentity(id, timeMs) ?? externalIdentity(tenantId, source, id);
     const { fields } = reading;
     const shortSource = source === `tollgate/${fields.node}` ? '' : source;
     return { kind: 'request', event: { ...head, ...identity, ...fields, source: shortSource } };
   }
-  const identity = foreignIdentity(tenantId, source, id);
+  const identity = externalIdentity(tenantId, source, id);
   const event = { ...head, ...identity, ...reading.fields, source };
-  return { kind: 'foreign', event, key: foreignKey(tenantId, source, id) };
+  return { kind: 'external', event, key: externalKey(tenantId, source, id) };
 }

@@ -11,7 +11,7 @@ import type { StoredEvent } from './stored-event.ts';
 
 /** Where an id of somebody else was first seen. */
 export interface Sighting {
-  /** `foreignKey` of the id. */
+  /** `externalKey` of the id. */
   readonly key: string;
   readonly timeMs: number;
   readonly partition: number;
@@ -127,7 +127,7 @@ async function findEvents(
     const tenants = new Set(some.map(({ tenantId }) => tenantId));
     const rows = await clickhouse.query<MoneyAsText<StoredEvent>>(
       `SELECT toUnixTimestamp64Milli(time) AS timeMs, tenant_id AS tenantId, id_skew_ms AS idSkewMs, id_a AS idA,
-        toString(id_b) AS idB, foreign_id AS foreignId, revision,
+        toString(id_b) AS idB, external_id AS externalId, revision,
         usage_revision AS usageRevision, voided, type, source, user_id AS userId, plan, method,
         route, path, status, decision, limited_by AS limitedBy, units, toString(cost_exact) AS cost, latency_ms AS latencyMs,
         check_us AS checkMicros, node, sequence, spool, degraded, client_ip AS clientIp, service, entrypoint, properties,

@@ -66,14 +66,14 @@ export async function resolve(records: readonly DecodedRecord[], store: EventSto
   }
 }
 
-/** The place that counts for each foreign id of the block, by key. */
+/** The place that counts for each external id of the block, by key. */
 async function rememberFirstPlaces(
   records: readonly DecodedRecord[],
   store: EventStore,
 ): Promise<ReadonlyMap<string, string>> {
   const sightings: Sighting[] = [];
   for (const { record, decoded } of records) {
-    if (decoded.kind !== 'foreign') continue;
+    if (decoded.kind !== 'external') continue;
     const { partition, offset } = record;
     sightings.push({ key: decoded.key, timeMs: decoded.event.timeMs, partition, offset });
   }

@@ -30,7 +30,7 @@ export function storedEventColumns(ingestedAtMs: number): readonly NativeColumn<
     { name: 'id_skew_ms', type: 'Int32', of: ({ idSkewMs }) => idSkewMs },
     { name: 'id_a', type: 'UInt16', of: ({ idA }) => idA },
     { name: 'id_b', type: 'UInt64', of: ({ idB }) => BigInt(idB) },
-    { name: 'foreign_id', type: 'String', of: ({ foreignId }) => foreignId },
+    { name: 'external_id', type: 'String', of: ({ externalId }) => externalId },
     { name: 'revision', type: 'UInt64', of: ({ revision }) => revision },
     { name: 'usage_revision', type: 'UInt64', of: ({ usageRevision }) => usageRevision },
     { name: 'voided', type: 'Bool', of: ({ voided }) => voided },

@@ -1,4 +1,4 @@
-import { uuidTimeMs } from '../../../shared/clickhouse/queries/event-identity.ts';
+import { uuidTimeMs } from '../../../shared/runtime/uuid-time.ts';
 import { amendEventType } from '../../../shared/domain/correction.ts';
 import type { CorrectionData } from '../../../shared/domain/correction.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';

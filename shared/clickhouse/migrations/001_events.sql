@@ -1,7 +1,7 @@
 -- The raw events. Everything else is derived from this table, so a row is written only once it can be kept for good.
 --
 -- Identity. An event is its time and 74 further bits (id_a, id_b): those of the UUIDv7 where the id is one, else of a
--- hash of (tenant, source, id), and then the id as sent stands in foreign_id. A UUIDv7's millisecond is kept as its
+-- hash of (tenant, source, id), and then the id as sent stands in external_id. A UUIDv7's millisecond is kept as its
 -- distance from the time, which is nearly nothing; so a request's id costs under 10 bytes instead of 16.
 --
 -- Order. Minute first: recomputing the current minutes reads one short contiguous range, whatever the history.
@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS {database}.stored_events {on_cluster}
     id_skew_ms      Int32                              CODEC(T64, ZSTD(1)),
     id_a            UInt16                             CODEC(T64, ZSTD(1)),
     id_b            UInt64                             CODEC(NONE),
-    foreign_id      String                             CODEC(ZSTD(1)),
+    external_id      String                             CODEC(ZSTD(1)),
     revision        UInt64                             CODEC(ZSTD(1)),
     voided          Bool                               CODEC(ZSTD(1)),
     type            LowCardinality(String)             CODEC(ZSTD(1)),
@@ -54,7 +54,7 @@ ORDER BY (toStartOfMinute(time), tenant_id, toUnixTimestamp64Milli(time), id_a, 
 TTL toDateTime(time) + INTERVAL {raw_retention_days} DAY
 SETTINGS ttl_only_drop_parts = 1;
 
--- Where each foreign id was first seen. A client that sends an id again may give it another time; the event keeps the
+-- Where each external id was first seen. A client that sends an id again may give it another time; the event keeps the
 -- time it had at the lowest Kafka offset, and a later correction finds the original here. Requests need no entry:
 -- their id carries its time.
 CREATE TABLE IF NOT EXISTS {database}.stored_ids {on_cluster}
@@ -72,7 +72,7 @@ SETTINGS index_granularity = 512;
 -- What analysts read: one row an event, at any moment. Conditions on time and tenant reach the index.
 CREATE OR REPLACE VIEW {database}.usage_events {on_cluster} AS
 SELECT
-    if(foreign_id != '', foreign_id, toString(reinterpretAsUUID(bitOr(
+    if(external_id != '', external_id, toString(reinterpretAsUUID(bitOr(
         toUInt128(bitOr(bitShiftLeft(toUInt64(toUnixTimestamp64Milli(time) + id_skew_ms), 16), bitOr(toUInt64(0x7000), id_a))),
         bitShiftLeft(toUInt128(bitOr(id_b, toUInt64(0x8000000000000000))), 64))))) AS event_id,
     time, tenant_id, user_id, plan,

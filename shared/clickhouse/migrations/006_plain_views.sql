@@ -3,7 +3,7 @@
 -- be averaged.
 CREATE OR REPLACE VIEW {database}.usage_events {on_cluster} AS
 SELECT
-    if(foreign_id != '', foreign_id, toString(reinterpretAsUUID(bitOr(
+    if(external_id != '', external_id, toString(reinterpretAsUUID(bitOr(
         toUInt128(bitOr(bitShiftLeft(toUInt64(toUnixTimestamp64Milli(time) + id_skew_ms), 16), bitOr(toUInt64(0x7000), id_a))),
         bitShiftLeft(toUInt128(bitOr(id_b, toUInt64(0x8000000000000000))), 64))))) AS event_id,
     time, tenant_id, user_id, plan,

@@ -6,7 +6,7 @@ ALTER TABLE {database}.stored_events {on_cluster}
     COMMENT COLUMN id_skew_ms 'Millisecond in the UUIDv7 of a request minus the event''s own',
     COMMENT COLUMN id_a '12 bits of the id',
     COMMENT COLUMN id_b '62 bits of the id',
-    COMMENT COLUMN foreign_id 'Id as it was sent where it is not the UUIDv7 of a request, else empty',
+    COMMENT COLUMN external_id 'Id as it was sent where it is not the UUIDv7 of a request, else empty',
     COMMENT COLUMN revision '0 as first sent; Kafka offset of its last correction plus one. Of two rows of an event the higher one counts',
     COMMENT COLUMN voided 'True when a correction took the event back',
     COMMENT COLUMN type 'CloudEvents type. tollgate.request.v1 is a request, every other an event of an API server',

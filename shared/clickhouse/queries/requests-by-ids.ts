@@ -1,6 +1,7 @@
 import { requestEventType } from '../../domain/usage-event.ts';
 import type { ClickHouseReader } from '../client.ts';
-import { requestIdentity, uuidTimeMs } from './event-identity.ts';
+import { requestIdentity } from './event-identity.ts';
+import { uuidTimeMs } from '../../runtime/uuid-time.ts';
 
 /** A stored request, as far as its id leads to it. */
 export interface RequestPlace {

@@ -46,7 +46,7 @@ export async function storedIdentities(
   return found;
 }
 
-/** Where each id of an API server was first seen, as `partition:offset`, by `foreignKey`. Keys are UUIDs. */
+/** Where each id of an API server was first seen, as `partition:offset`, by `externalKey`. Keys are UUIDs. */
 export async function firstPlaces(
   clickhouse: ClickHouse,
   keys: readonly string[],

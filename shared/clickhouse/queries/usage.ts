@@ -7,6 +7,7 @@ import type { Amount } from '../../domain/amount.ts';
 import { jsonMoney } from '../../domain/money.ts';
 import type { Money } from '../../domain/money.ts';
 import { requestEventType } from '../../domain/usage-event.ts';
+import { uuidTimeMs } from '../../runtime/uuid-time.ts';
 
 /** What a usage answer says of today; zeros when ClickHouse answered that there were no events. */
 export interface TodayTotals {
@@ -123,8 +124,8 @@ const decisionSlackMs = 60_000;
  */
 export async function decisionById(clickhouse: ClickHouseReader, id: string): Promise<UsageEventRow | null> {
   const lowerId = id.toLowerCase();
-  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(lowerId)) return null;
-  const timeMs = Number.parseInt(lowerId.slice(0, 8) + lowerId.slice(9, 13), 16);
+  const timeMs = uuidTimeMs(lowerId);
+  if (timeMs === null) return null;
   const rows = await readEvents(
     clickhouse,
     `WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')

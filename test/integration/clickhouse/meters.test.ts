@@ -27,7 +27,7 @@ beforeAll(async () => {
     tenant_id: tenant,
     id_a: index,
     id_b: index,
-    foreign_id: `event-${index}`,
+    external_id: `event-${index}`,
     type: 'tokens.used',
     source: 'app',
     decision: 'allowed',
@@ -108,7 +108,7 @@ describe('meters', () => {
     const fromMs = Date.UTC(2026, 0, 1);
     const hours = 400 * 24;
     await clickhouse.command(
-      `INSERT INTO stored_events (time, tenant_id, id_a, id_b, type, foreign_id, decision)
+      `INSERT INTO stored_events (time, tenant_id, id_a, id_b, type, external_id, decision)
       SELECT fromUnixTimestamp64Milli({from:Int64} + number * 1800000 + 1, 'UTC'), 'hourly', 1, number, 'tokens.used',
         toString(number), 'allowed' FROM numbers({count:UInt32})`,
       { from: fromMs, count: 2 * hours },
@@ -157,7 +157,7 @@ describe('meters', () => {
       ...{ time: new Date(day + index).toISOString(), tenant_id: 'payer', id_a: 1, id_b: index },
       ...{
         type: 'tokens.used',
-        foreign_id: String(index),
+        external_id: String(index),
         source: 'app',
         decision: 'allowed',
         cost_exact: cost,
@@ -202,7 +202,7 @@ describe('meters', () => {
       {
         ...other,
         type: 'calls',
-        foreign_id: 'a',
+        external_id: 'a',
         latency_ms: 0,
         properties: { latency_ms: '12.5', status: 'ok' },
       },

@@ -31,7 +31,7 @@ describe('decode', () => {
         idSkewMs: 0x01a1fdeaf46a - nowMs,
         idA: 0x089,
         idB: (0xa47943cf039d39b9n & 0x3fffffffffffffffn).toString(),
-        foreignId: '',
+        externalId: '',
         source: '',
         tenantId: 'acme',
         partition: 3,
@@ -67,7 +67,7 @@ describe('decode', () => {
   test('an id that is no UUIDv7 is kept as it was sent', () => {
     expect(read(requestEvent('acme', { timeMs: nowMs, id: 'Request 1' }))).toMatchObject({
       kind: 'request',
-      event: { foreignId: 'Request 1', idSkewMs: 0 },
+      event: { externalId: 'Request 1', idSkewMs: 0 },
     });
   });
 
@@ -76,7 +76,7 @@ describe('decode', () => {
     const keys = [base, { ...base, subject: 'other' }, { ...base, source: 'b' }, { ...base, id: 'y' }].map(
       (event) => {
         const decoded = read(event);
-        return decoded.kind === 'foreign' ? decoded.key : '';
+        return decoded.kind === 'external' ? decoded.key : '';
       },
     );
     expect(new Set([...keys, '']).size).toBe(5);
@@ -155,8 +155,8 @@ describe('decode', () => {
           inner === undefined
             ? { ...good, [name]: value }
             : { ...good, data: { ...good.data, [inner]: value } };
-        expect(['request', 'foreign', 'correction', 'dead']).toContain(read(changed).kind);
-        expect(['request', 'foreign', 'correction', 'dead']).toContain(read(Buffer.from(bytes)).kind);
+        expect(['request', 'external', 'correction', 'dead']).toContain(read(changed).kind);
+        expect(['request', 'external', 'correction', 'dead']).toContain(read(Buffer.from(bytes)).kind);
       }),
       { numRuns: 500, seed: Number(process.env['SEED'] ?? 1) },
     );

@@ -80,7 +80,7 @@ test('the event of returned units is one that the aggregator stores', () => {
   fc.assert(
     fc.property(verdicts, amount, (verdict, units) => {
       void meterRefund(verdict as unknown as Verdict, units);
-      expect(stored()).toMatchObject({ kind: 'foreign' });
+      expect(stored()).toMatchObject({ kind: 'external' });
     }),
     { numRuns: 1_000, seed },
   );

@@ -55,7 +55,7 @@ test(`an accepted event is stored, in every encoding and after any delay (SEED=$
             const record = { partition: 0, offset: 7, headers: {}, timestampMs: nowMs, value };
             const decoded = decode(record, readAtMs, stored);
             expect(decoded, value.toString().slice(0, 1_000)).not.toMatchObject({ kind: 'dead' });
-            if (decoded.kind === 'foreign') {
+            if (decoded.kind === 'external') {
               const { units, cost, properties, sequence } = decoded.event;
               expect(Number.isFinite(units) && typeof cost === 'bigint', 'sums stay finite').toBe(true);
               expect(Object.values(properties).every((text) => text.isWellFormed())).toBe(true);
