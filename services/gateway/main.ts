@@ -16,10 +16,9 @@ import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
-import { connectRedis } from '../../shared/redis/client.ts';
+import { connectRedis, redisTime } from '../../shared/redis/client.ts';
 import { createConcurrency } from '../../shared/redis/leases/concurrency.ts';
 import { createLimiter } from '../../shared/redis/decision/limiter.ts';
-import { redisTime } from '../../shared/redis/server-time.ts';
 import { createSessions } from '../../shared/redis/leases/sessions.ts';
 import { createAgreedClock } from '../../shared/runtime/time/agreed-clock.ts';
 import type { Clock } from '../../shared/runtime/time/clock.ts';
@@ -176,9 +175,10 @@ function openRedis(config: Config, clock: Clock, registry: Registry, lifecycle: 
   };
   const limiter = createLimiter(common);
   lifecycle.onClose('limiter', () => limiter.close());
-  const concurrency = createConcurrency({ ...common, nodes: () => limiter.state().nodes });
+  const shared = { ...common, nodes: () => limiter.state().nodes, breakerOf: limiter.breakerOf };
+  const concurrency = createConcurrency(shared);
   lifecycle.onClose('concurrency', () => concurrency.close());
-  const sessions = createSessions({ ...common, nodes: () => limiter.state().nodes });
+  const sessions = createSessions(shared);
   return { redis, limiter, concurrency, sessions };
 }
 

@@ -1,6 +1,7 @@
 import { Cluster, Redis } from 'ioredis';
 import { TollgateError, messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
+import type { ClockSource } from '../runtime/time/agreed-clock.ts';
 import { within } from '../runtime/within.ts';
 
 /** One server or a cluster: everything above this file takes either. */
@@ -59,6 +60,17 @@ export async function replyWithin<T>(call: Promise<T>, timeoutMs: number): Promi
 /** True when keys of different hash tags may live on different servers. */
 export function isCluster(client: RedisClient): client is Cluster {
   return client.isCluster;
+}
+
+/** The clock of the Redis server; on a cluster that of any one server. */
+export function redisTime(redis: RedisClient): ClockSource {
+  return {
+    name: 'redis',
+    read: async () => {
+      const [seconds, micros] = await redis.time();
+      return Number(seconds) * 1000 + Number(micros) / 1000;
+    },
+  };
 }
 
 function connectOne(url: string): Redis {

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { isCluster, replyWithin } from './client.ts';
 import type { RedisClient } from './client.ts';
 import { readScript, runScript } from './scripts.ts';
-import { slotOf } from './cluster/slots.ts';
+import { nameOf, serverNameOf } from './cluster/topology.ts';
 
 /** A server whose counters are not known to be right. */
 export interface LostServer {
@@ -136,15 +136,11 @@ function serversOf(redis: RedisClient, keyPrefix: string): Server[] {
   const servers: Server[] = [];
   const masters = new Map(redis.nodes('master').map((node) => [nameOf(node), node]));
   for (let number = 0; number < tagsMax && masters.size > 0; number += 1) {
-    const owner = redis.slots[slotOf(tagOf(number))]?.[0] ?? '';
+    const owner = serverNameOf(redis, tagOf(number));
     const node = masters.get(owner);
     if (node === undefined) continue;
     servers.push({ name: owner, node, markerKey: `${keyPrefix}:${tagOf(number)}` });
     masters.delete(owner);
   }
   return servers;
-}
-
-function nameOf({ options }: Redis): string {
-  return `${options.host ?? ''}:${options.port ?? 6379}`;
 }

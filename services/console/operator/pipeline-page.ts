@@ -14,7 +14,7 @@ export async function pipelinePage(parts: ConsoleParts): Promise<PageContent> {
     parts,
     parts.usage.completeThrough().then((at) => ({ at })),
   );
-  const redisAway = parts.limiter.state().serversAway > 0;
+  const redisAway = parts.limiter.state().serversUnavailable > 0;
   const behindMs = through === null || through.at === null ? null : nowMs - Date.parse(through.at);
   const body = html`<div class="page-head">
       <div>

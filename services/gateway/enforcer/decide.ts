@@ -9,7 +9,7 @@ import type { ApplicableLimits } from '../../../shared/policy/match.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { CheckResult } from '../../../shared/redis/decision/check.ts';
 import type { Concurrency } from '../../../shared/redis/leases/concurrency.ts';
-import type { Permit } from '../../../shared/redis/leases/permit.ts';
+import type { Permit } from '../../../shared/redis/leases/permits.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Identified, TenantRecords } from './identify.ts';
 import type { ChargeInvalid } from './invalid-request-limit.ts';

@@ -6,11 +6,12 @@ import { decodeBatch, encodeBatch } from './batch.ts';
 import type { DecodedBatch, PendingCheck } from './batch.ts';
 import { isCluster } from '../client.ts';
 import type { RedisClient } from '../client.ts';
+import type { CircuitBreaker } from '../fallback/circuit-breaker.ts';
 import type { LocalLimiter } from '../fallback/local-limiter.ts';
+import type { ServerBreakers } from '../fallback/server-breakers.ts';
 import type { LimiterMetrics } from './metrics.ts';
 import type { PeriodCache } from './periods.ts';
 import { keepLoaded, readScript, runScriptForBytes } from '../scripts.ts';
-import type { Shard, Shards } from '../cluster/shards.ts';
 
 /** States of one check's windows, and the stamp under which its units were counted (0 when decided locally). */
 export interface Answer {
@@ -33,7 +34,7 @@ export interface Dispatch {
 
 export interface DispatchOptions {
   readonly redis: RedisClient;
-  readonly shards: Shards;
+  readonly breakerOf: ServerBreakers['of'];
   /** Decides while a server is away. */
   readonly local: LocalLimiter;
   readonly periods: PeriodCache;
@@ -57,7 +58,7 @@ const correctedSilenceMs = 600_000;
 const decideScript = readScript('clock', 'sliding', 'quota', 'decide');
 
 export function createDispatch(options: DispatchOptions): Dispatch {
-  const { redis, shards, local, clock, redisTime, metrics, logger } = options;
+  const { redis, breakerOf, local, clock, redisTime, metrics, logger } = options;
   const cluster = isCluster(redis);
   const stopLoading = keepLoaded(redis, decideScript);
   let queue: Queued[] = [];
@@ -85,14 +86,14 @@ export function createDispatch(options: DispatchOptions): Dispatch {
   }
 
   function sendAll(checks: Queued[]): void {
-    void send(shards.of(checks[0]?.subjects[0]?.tag ?? '{}'), checks);
+    void send(breakerOf(checks[0]?.subjects[0]?.tag ?? '{}'), checks);
   }
 
-  async function send(shard: Shard, checks: readonly Queued[]): Promise<void> {
+  async function send(breaker: CircuitBreaker, checks: readonly Queued[]): Promise<void> {
     const startedAt = performance.now();
     let decoded: DecodedBatch;
     try {
-      const reply = await shard.breaker.run(() => {
+      const reply = await breaker.run(() => {
         const { keys, args } = encodeBatch(checks, {
           timeMs: redisTime?.now() ?? '',
           epochMs: options.epochMs(),

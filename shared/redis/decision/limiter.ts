@@ -14,11 +14,11 @@ import type { Answer, Queued } from './dispatch.ts';
 import { createLocalLedger } from '../fallback/local-ledger.ts';
 import { createLocalLimiter } from '../fallback/local-limiter.ts';
 import { createLimiterMetrics } from './metrics.ts';
-import { createNodes } from '../cluster/nodes.ts';
+import { createServerBreakers } from '../fallback/server-breakers.ts';
+import type { ServerBreakers } from '../fallback/server-breakers.ts';
+import { createLiveNodes } from '../leases/live-nodes.ts';
 import { createPeriodCache, periodsAround } from './periods.ts';
 import { readScript, runScript } from '../scripts.ts';
-import { createShards } from '../cluster/shards.ts';
-import type { Shard } from '../cluster/shards.ts';
 import { decideInParts, spansSlots } from '../cluster/split.ts';
 import { createSubjects } from './subjects.ts';
 import type { Caller, Subject } from './subjects.ts';
@@ -72,8 +72,10 @@ export interface Limiter {
     consumed: number,
     options?: { leastBaseline?: number; timeZone?: string; caller?: Caller },
   ): Promise<{ before: number; after: number }>;
-  /** Nodes that share the limits, and whether a Redis server is being decided without. */
-  state(): { readonly nodes: number; readonly serversAway: number };
+  /** Nodes that share the limits, and the Redis servers that this node decides without. */
+  state(): { readonly nodes: number; readonly serversUnavailable: number };
+  /** The circuit breaker of the Redis server that holds a hash tag, for other calls that must not wait for it. */
+  readonly breakerOf: ServerBreakers['of'];
   close(): Promise<void>;
 }
 
@@ -97,11 +99,11 @@ export function createLimiter(options: LimiterOptions): Limiter {
   const { redis, keyPrefix, clock, logger, redisTime, node = null, nodesLeast = 1 } = options;
   const subjects = createSubjects(keyPrefix);
   const periods = createPeriodCache();
-  const nodes = createNodes({ redis, keyPrefix, node, nodesLeast, clock, logger });
-  const metrics = createLimiterMetrics(options.registry, () => nodes.live());
+  const nodes = createLiveNodes({ redis, keyPrefix, node, nodesLeast, clock, logger });
+  const metrics = createLimiterMetrics(options.registry, () => nodes.count());
   const callTimeoutMs = options.callTimeoutMs ?? callTimeoutMsDefault;
   const ledger = createLocalLedger({ onDropped: metrics.backfillDropped });
-  const local = createLocalLimiter({ ledger, nodes: () => nodes.live(), periods });
+  const local = createLocalLimiter({ ledger, nodes: () => nodes.count(), periods });
   const shared = { redis, periods, clock, redisTime, metrics, logger, epochMs: () => nodes.epochMs() };
   const backfill = createBackfill({
     ...shared,
@@ -110,8 +112,8 @@ export function createLimiter(options: LimiterOptions): Limiter {
     timeoutMs: Math.max(callTimeoutMs, backfillTimeoutMs),
     onDropped: metrics.backfillDropped,
   });
-  const shards = createShards({ redis, keyPrefix, callTimeoutMs, catchUp, metrics, logger });
-  const dispatch = createDispatch({ ...shared, shards, local });
+  const breakers = createServerBreakers({ redis, keyPrefix, callTimeoutMs, catchUp, metrics, logger });
+  const dispatch = createDispatch({ ...shared, breakerOf: breakers.of, local });
   const upkeep = setInterval(keepUp, upkeepIntervalMs);
   upkeep.unref();
   const cluster = isCluster(redis);
@@ -123,7 +125,8 @@ export function createLimiter(options: LimiterOptions): Limiter {
     reset,
     resetAll: () => replyWithin(nodes.resetAll(), operatorTimeoutMs),
     raiseQuota,
-    state: () => ({ nodes: nodes.live(), serversAway: shards.away() }),
+    state: () => ({ nodes: nodes.count(), serversUnavailable: breakers.unavailable() }),
+    breakerOf: breakers.of,
     close,
   };
 
@@ -159,8 +162,9 @@ export function createLimiter(options: LimiterOptions): Limiter {
       return window === undefined ? [] : [window.field, window.period === null ? 0 : 1];
     });
     const args = [timeArgument(), nodes.epochMs(), stampMs, request.cost, ...fields];
-    shardOf(own[0]?.tag)
-      .breaker.run(() => runScript(redis, returnScript, keys, args))
+    breakers
+      .of(own[0]?.tag ?? '{}')
+      .run(() => runScript(redis, returnScript, keys, args))
       .catch((error: unknown) => logger.debug({ reason: messageOf(error) }, 'could not give back'));
   }
 
@@ -177,8 +181,9 @@ export function createLimiter(options: LimiterOptions): Limiter {
         );
         const keys = subject.owner === null ? [subject.key] : [subject.key, subject.owner.key];
         const args = [timeArgument(), nodes.epochMs(), request.cost, metered ? 1 : 0, ...windows];
-        return shardOf(subject.tag)
-          .breaker.run(() => runScript(redis, refundScript, keys, args))
+        return breakers
+          .of(subject.tag)
+          .run(() => runScript(redis, refundScript, keys, args))
           .then(Number)
           .catch((error: unknown) => {
             logger.warn({ reason: messageOf(error) }, 'units not returned');
@@ -193,10 +198,6 @@ export function createLimiter(options: LimiterOptions): Limiter {
     if (period === null) return [field, 0, spanMs, 0, 0, 0, 0];
     const { before, start, finish, after } = periods.around(period, timeZone, clock.now());
     return [field, 1, spanMs, before, start, finish, after];
-  }
-
-  function shardOf(tag = '{}'): Shard {
-    return shards.of(tag);
   }
 
   async function reset(tenantId: string): Promise<void> {
@@ -258,7 +259,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   }
 
   function backfillAvailable(): Promise<void> {
-    return backfill.run((tag) => !shards.of(tag).breaker.isOpen(), catchUpMsMax);
+    return backfill.run((tag) => !breakers.of(tag).isOpen(), catchUpMsMax);
   }
 
   async function close(): Promise<void> {
@@ -266,7 +267,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     await replyWithin(backfillAvailable(), catchUpMsMax).catch(() => undefined);
     await nodes.close();
     dispatch.close();
-    shards.close();
+    breakers.close();
   }
 }
 

@@ -9,7 +9,7 @@ export interface LimiterMetrics {
   stampsCorrected(windows: number): void;
   /** A subject whose local units never reach Redis. */
   readonly backfillDropped: () => void;
-  changed(away: number, available: boolean, reason: string): void;
+  serversChanged(unavailable: number, available: boolean, reason: string): void;
 }
 
 export function createLimiterMetrics(registry: Registry, live: () => number): LimiterMetrics {
@@ -69,7 +69,7 @@ export function createLimiterMetrics(registry: Registry, live: () => number): Li
     degraded: (checks) => local.inc(checks),
     stampsCorrected: (windows) => corrected.inc(windows),
     backfillDropped: () => dropped.inc(),
-    changed: (count, available, reason) => {
+    serversChanged: (count, available, reason) => {
       away.set(count);
       if (!available) opened.inc({ reason: kindOf(reason) });
     },

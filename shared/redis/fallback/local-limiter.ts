@@ -1,6 +1,7 @@
 import type { LimitState } from '../../domain/limit.ts';
 import type { PendingCheck } from '../decision/batch.ts';
 import { isCost, stateOf } from '../decision/check.ts';
+import { nodeShare } from './node-share.ts';
 import { rowOf } from './local-ledger.ts';
 import type { Account, LocalLedger, Row } from './local-ledger.ts';
 import type { WindowRules } from './local-window.ts';
@@ -76,7 +77,7 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
     const coarse = ledger.entries() > exactEntriesMax;
     const share = Math.max(1, nodes());
     return {
-      units: window.units === 0 ? 0 : Math.max(1, Math.floor(window.units / share)),
+      units: nodeShare(window.units, share),
       burst: Math.floor(window.burst / share),
       spanMs: window.spanMs,
       grainMs: coarse ? Math.max(window.grainMs, Math.floor(window.spanMs / 64)) : window.grainMs,

@@ -1,28 +1,29 @@
-import { replyWithin } from '../client.ts';
 import type { RedisClient } from '../client.ts';
 import { readScript, runScript } from '../scripts.ts';
 
-/** Answer of `leases.lua`. */
-export interface LeaseAnswer {
-  /** Ids it was done for. */
+/** The reply of `leases.lua`. */
+export interface LeaseReply {
+  /** Ids for which the operation was done. */
   readonly done: number;
   /** Live leases afterwards. */
   readonly live: number;
-  /** When the first of them ends by itself, Unix milliseconds; 0 when there is none. */
+  /** When the first of them ends unless renewed, Unix milliseconds; 0 without a live lease. */
   readonly firstEndsAtMs: number;
 }
 
+export type LeaseOperation = 'acquire' | 'renew' | 'release' | 'count';
+
 const script = readScript('leases');
 
-/** Rejects with REDIS_UNAVAILABLE. */
+/** Runs one operation on the leases of a key. The caller limits how long it waits. */
 export async function runLeases(
   redis: RedisClient,
   key: string,
-  what: 'acquire' | 'renew' | 'release' | 'count',
-  options: { readonly leaseMs: number; readonly limit: number; readonly timeoutMs: number },
+  operation: LeaseOperation,
+  { leaseMs, limit }: { readonly leaseMs: number; readonly limit: number },
   ids: readonly string[],
-): Promise<LeaseAnswer> {
-  const call = runScript(redis, script, [key], [what, options.leaseMs, options.limit, ...ids]);
-  const [done = 0, live = 0, firstEndsAtMs = 0] = (await replyWithin(call, options.timeoutMs)) as number[];
+): Promise<LeaseReply> {
+  const reply = await runScript(redis, script, [key], [operation, leaseMs, limit, ...ids]);
+  const [done = 0, live = 0, firstEndsAtMs = 0] = reply as number[];
   return { done, live, firstEndsAtMs };
 }

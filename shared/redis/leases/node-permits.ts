@@ -1,16 +1,17 @@
 import { LRUCache } from 'lru-cache';
-import type { Limit, LimitState } from '../../domain/limit.ts';
-import { addressPart } from '../keys.ts';
-import type { Permit } from './permit.ts';
+import type { Limit } from '../../domain/limit.ts';
 import type { Caller } from '../decision/subjects.ts';
+import { nodeShare } from '../fallback/node-share.ts';
+import { addressPart } from '../keys.ts';
 
 /** Requests of one subject in flight under one limit. */
-interface InFlight {
+export interface InFlight {
   count: number;
 }
 
-/** What `take` took: to be given back once, or nothing where a full limit refuses. */
-export interface Taken {
+/** What a request acquired under the limits of this node. */
+export interface NodePermit {
+  /** The counts that include the request, to be lowered once when it is over; empty where a full limit refuses it. */
   readonly counted: readonly InFlight[];
   /** The limits that are full, shadow ones included. */
   readonly full: readonly Limit[];
@@ -18,8 +19,8 @@ export interface Taken {
 
 /** Requests in flight on this node, by tenant and by address, under limits that each node counts alone (`perNode`). */
 export interface NodePermits {
-  /** Takes a permit of every limit, or of none. */
-  take(limits: readonly Limit[], caller: Caller): Taken;
+  /** Acquires a permit of every limit, or of none. */
+  acquire(limits: readonly Limit[], caller: Caller): NodePermit;
   close(): void;
 }
 
@@ -27,17 +28,17 @@ const sweepIntervalMs = 1_000;
 const addressesMax = 10_000;
 const none: readonly never[] = [];
 
-/** A node grants its part of each limit, so that all nodes together grant about the limit, whoever balances the load. */
+/** A node grants its share of each limit, so that all nodes together grant about the limit, however load is balanced. */
 export function createNodePermits(nodes: () => number): NodePermits {
   /** By limit, then by subject. */
   const counts = new Map<string, Map<string, InFlight>>();
   const networks = new LRUCache<string, string>({ max: addressesMax });
-  let parts = Math.max(1, nodes());
+  let nodeCount = nodes();
   const timer = setInterval(sweep, sweepIntervalMs);
   timer.unref();
-  return { take, close: () => clearInterval(timer) };
+  return { acquire, close: () => clearInterval(timer) };
 
-  function take(limits: readonly Limit[], caller: Caller): Taken {
+  function acquire(limits: readonly Limit[], caller: Caller): NodePermit {
     const counted: InFlight[] = [];
     let full: readonly Limit[] = none;
     let refuses = false;
@@ -46,7 +47,7 @@ export function createNodePermits(nodes: () => number): NodePermits {
       if (subject === null) continue;
       const inFlight = inFlightOf(limit, subject);
       counted.push(inFlight);
-      if (inFlight.count < partOf(limit)) continue;
+      if (inFlight.count < nodeShare(limit.limit, nodeCount)) continue;
       full = [...full, limit];
       refuses ||= limit.mode === 'enforce';
     }
@@ -55,7 +56,7 @@ export function createNodePermits(nodes: () => number): NodePermits {
     return { counted, full };
   }
 
-  /** Keeps the entry of a subject for its next request: only those of nobody in flight are dropped, now and then. */
+  /** Keeps the entry of a subject for its next request: only `sweep` drops entries without a request in flight. */
   function inFlightOf({ name }: Limit, subject: string): InFlight {
     let ofLimit = counts.get(name);
     if (ofLimit === undefined) counts.set(name, (ofLimit = new Map<string, InFlight>()));
@@ -64,11 +65,7 @@ export function createNodePermits(nodes: () => number): NodePermits {
     return inFlight;
   }
 
-  function partOf({ limit }: Limit): number {
-    return limit === 0 ? 0 : Math.max(1, Math.floor(limit / parts));
-  }
-
-  /** A caller without a tenant is bounded by its address alone. */
+  /** The tenant or the address; null for a tenant's limit where the caller has no tenant: its address alone limits it. */
   function subjectOf({ per }: Limit, { tenantId, ip }: Caller): string | null {
     if (per[0] === 'tenant') return tenantId;
     // An IPv4 address, the common case, is its own subject.
@@ -82,47 +79,9 @@ export function createNodePermits(nodes: () => number): NodePermits {
   }
 
   function sweep(): void {
-    parts = Math.max(1, nodes());
+    nodeCount = nodes();
     for (const ofLimit of counts.values()) {
       for (const [subject, { count }] of ofLimit) if (count === 0) ofLimit.delete(subject);
     }
-  }
-}
-
-/** The permit of a request that also counts under its tenant's and its address's share. */
-export class SharePermit implements Permit {
-  readonly #inner: Permit;
-  readonly #counted: readonly InFlight[];
-  readonly #full: readonly LimitState[];
-  #held = true;
-
-  /** `full`: the limits that are full, which are in shadow. Releases the share where there was no other permit. */
-  constructor(inner: Permit, counted: readonly InFlight[], full: readonly LimitState[]) {
-    this.#inner = inner;
-    this.#counted = counted;
-    this.#full = full;
-    if (!inner.granted) this.release();
-  }
-
-  get granted(): boolean {
-    return this.#inner.granted;
-  }
-
-  get states(): readonly LimitState[] {
-    return this.#inner.states;
-  }
-
-  get full(): readonly LimitState[] {
-    return this.#full.length === 0 ? this.#inner.full : [...this.#full, ...this.#inner.full];
-  }
-
-  get degraded(): boolean {
-    return this.#inner.degraded;
-  }
-
-  release(): void {
-    if (this.#held) for (const inFlight of this.#counted) inFlight.count -= 1;
-    this.#held = false;
-    this.#inner.release();
   }
 }

@@ -1,65 +1,72 @@
 import type { Logger } from '../../runtime/logger.ts';
 import { messageOf } from '../../runtime/errors.ts';
-import { callTimeoutMsDefault, replyWithin } from '../client.ts';
+import { replyWithin } from '../client.ts';
 import type { RedisClient } from '../client.ts';
+import type { CircuitBreaker } from '../fallback/circuit-breaker.ts';
+import { nodeShare } from '../fallback/node-share.ts';
 import { readScript, runScript } from '../scripts.ts';
 
-/** This node's share of one limit on concurrent requests of the whole platform. */
+/** The permits of one platform-wide concurrent limit that this node holds as one lease. */
 export interface PermitPool {
-  /** Takes a permit: at once where the node holds a spare one, else after one call to Redis. */
-  take(limit: number): boolean | Promise<boolean>;
-  /** Gives one back. The caller sees to it that it does so once. */
-  give(): void;
+  /** Acquires a permit: at once where the node holds a spare one, otherwise after one call to Redis. */
+  acquire(limit: number): boolean | Promise<boolean>;
+  /** Releases one permit. The caller makes sure to call it once for each permit. */
+  release(): void;
   inUse(): number;
-  /** Permits all nodes hold, as of the last answer. */
+  /** Permits that all nodes hold, as of the last reply. */
   held(): number;
+  /** True while the node grants its share of the limit without a lease. */
   degraded(): boolean;
   close(): Promise<void>;
 }
 
 export interface PermitPoolOptions {
   readonly redis: RedisClient;
+  /** The circuit breaker of the server that holds the key. */
+  readonly breaker: () => CircuitBreaker;
   readonly key: string;
   readonly node: string;
   readonly nodes: () => number;
   readonly logger: Logger;
-  /** A call without an answer for this long is decided locally. */
-  readonly callTimeoutMs?: number;
 }
 
-/** A node that died holds its permits for this long at most. */
+/** The lease of a node that died ends after this long. */
 export const permitLeaseMs = 5000;
 const renewIntervalMs = 1000;
 const closeTimeoutMs = 500;
-/** All nodes together keep at most about this share of the limit idle in their hands. */
+/** The part of the limit that all nodes together keep spare. */
 const spareShare = 0.05;
 
 const script = readScript('permits');
 
+/**
+ * An open circuit breaker does not end the pool: the lease of this node stays good until its own end, and only without a
+ * lease, or when it is used up, the node falls back to its share.
+ */
 export function createPermitPool(options: PermitPoolOptions): PermitPool {
-  const { redis, key, node, nodes, logger, callTimeoutMs = callTimeoutMsDefault } = options;
+  const { redis, breaker, key, node, nodes, logger } = options;
   let limit = 0;
   let granted = 0;
   let total = 0;
   let using = 0;
   let degraded = false;
-  /** On this node's monotonic clock, counted from before the call: it ends here before it ends in Redis. */
+  /** On this node's monotonic clock, measured from before the call: it ends here before it ends in Redis. */
   let leaseEndsAt = 0;
   let exchanging: Promise<void> | null = null;
   let waiting: ((granted: boolean) => void)[] = [];
   const timer = setInterval(renew, renewIntervalMs);
   timer.unref();
   return {
-    take,
-    give: () => void (using -= 1),
+    acquire,
+    release: () => void (using -= 1),
     inUse: () => using,
     held: () => total,
     degraded: () => degraded,
     close,
   };
 
-  function take(limitNow: number): boolean | Promise<boolean> {
-    limit = limitNow;
+  function acquire(currentLimit: number): boolean | Promise<boolean> {
+    limit = currentLimit;
     if (using < capacity()) {
       using += 1;
       return true;
@@ -67,56 +74,57 @@ export function createPermitPool(options: PermitPoolOptions): PermitPool {
     if (degraded) return false;
     return new Promise((resolve) => {
       waiting.push(resolve);
-      // Those who come while a call is on its way wait for the next one, which asks for them too.
-      exchanging ??= pump();
+      // Requests that arrive during a call wait for the next call, which requests permits for them too.
+      exchanging ??= exchangeAll();
     });
   }
 
   function capacity(): number {
-    if (degraded) return limit === 0 ? 0 : Math.max(1, Math.floor(limit / Math.max(1, nodes())));
+    if (degraded) return nodeShare(limit, nodes());
     return performance.now() < leaseEndsAt ? Math.min(granted, limit) : 0;
   }
 
   function renew(): void {
     if (limit === 0 && granted === 0) return;
-    exchanging ??= pump();
+    exchanging ??= exchangeAll();
   }
 
-  async function pump(): Promise<void> {
-    let enough = false;
-    do enough = await exchange();
-    while (waiting.length > 0 || !enough);
+  async function exchangeAll(): Promise<void> {
+    let isEnough = false;
+    do isEnough = await exchange();
+    while (waiting.length > 0 || !isEnough);
     exchanging = null;
   }
 
-  /** False where more is in use than was asked for, since the node decided by its share while the call was under way. */
+  /** Returns false where more permits are in use than were requested: the node granted its share during the call. */
   async function exchange(): Promise<boolean> {
-    const asking = waiting;
+    const requests = waiting;
     waiting = [];
-    const spare = Math.max(1, Math.floor((limit * spareShare) / Math.max(1, nodes())));
-    const wanted = using + asking.length + spare;
-    // What is being handed back must not be given out meanwhile.
+    const spare = Math.max(1, nodeShare(limit * spareShare, nodes()));
+    const wanted = using + requests.length + spare;
+    // Permits that are being handed back must not be granted during the call.
     granted = Math.min(granted, wanted);
     const startedAt = performance.now();
-    let enough = true;
+    let isEnough = true;
     try {
-      const call = runScript(redis, script, [key], [node, wanted, limit, permitLeaseMs]);
-      [granted = 0, total = 0] = (await replyWithin(call, callTimeoutMs)) as number[];
+      const reply = await breaker().run(() =>
+        runScript(redis, script, [key], [node, wanted, limit, permitLeaseMs]),
+      );
+      [granted = 0, total = 0] = reply as number[];
       leaseEndsAt = startedAt + permitLeaseMs;
-      // Where Redis gave all that was asked for it would give more: nobody is refused for what was not asked.
-      enough = granted < wanted || using + asking.length <= granted;
-      degraded = !enough;
+      // Redis granted all that was requested, so it has more: no request is refused for permits that were not requested.
+      isEnough = granted < wanted || using + requests.length <= granted;
+      degraded = !isEnough;
     } catch (error) {
-      // A lease that still runs is still good; without one the node falls back to its share.
-      degraded = performance.now() >= leaseEndsAt || asking.length > 0;
-      logger.debug({ reason: messageOf(error) }, 'permits not renewed');
+      degraded = performance.now() >= leaseEndsAt || requests.length > 0;
+      logger.debug({ reason: messageOf(error) }, 'permits were not renewed');
     }
-    for (const resolve of asking) {
-      const room = using < capacity();
-      if (room) using += 1;
-      resolve(room);
+    for (const resolve of requests) {
+      const hasRoom = using < capacity();
+      if (hasRoom) using += 1;
+      resolve(hasRoom);
     }
-    return enough;
+    return isEnough;
   }
 
   async function close(): Promise<void> {
@@ -124,7 +132,7 @@ export function createPermitPool(options: PermitPoolOptions): PermitPool {
     if (redis.status !== 'ready' || granted === 0) return;
     const call = runScript(redis, script, [key], [node, 0, limit, permitLeaseMs]);
     await replyWithin(call, closeTimeoutMs).catch((error: unknown) =>
-      logger.debug({ reason: messageOf(error) }, 'permits not handed back: they end by themselves'),
+      logger.debug({ reason: messageOf(error) }, 'permits were not handed back: their lease ends by itself'),
     );
   }
 }

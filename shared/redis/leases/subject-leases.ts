@@ -1,99 +1,111 @@
 import { LRUCache } from 'lru-cache';
 import type { Logger } from '../../runtime/logger.ts';
 import { messageOf } from '../../runtime/errors.ts';
-import { callTimeoutMsDefault } from '../client.ts';
 import type { RedisClient } from '../client.ts';
+import type { Subject } from '../decision/subjects.ts';
+import { nodeShare } from '../fallback/node-share.ts';
+import type { ServerBreakers } from '../fallback/server-breakers.ts';
 import { runLeases } from './leases.ts';
+import type { LeaseReply } from './leases.ts';
 
-/** Requests in flight under the concurrent limit of one tenant, user or address: one lease each, kept alive here. */
+/** Requests in flight under the concurrent limit of one tenant, user or address: one lease each, renewed by this node. */
 export interface SubjectLeases {
-  /** Never rejects, and answers within its bound: without Redis this node grants its share. */
-  take(key: string, limit: number): Promise<TakenLease>;
-  degraded(): boolean;
+  /** Never rejects, and resolves within the time of a check: without Redis this node grants its share. */
+  acquire(subject: Subject, field: string, limit: number): Promise<SubjectLease>;
   close(): void;
 }
 
-export interface TakenLease {
+export interface SubjectLease {
   readonly granted: boolean;
   readonly live: number;
+  /** True when this node decided without Redis. */
+  readonly degraded: boolean;
   readonly release: () => void;
 }
 
 export interface SubjectLeasesOptions {
   readonly redis: RedisClient;
+  readonly breakerOf: ServerBreakers['of'];
   readonly node: string;
   readonly nodes: () => number;
   readonly logger: Logger;
-  /** A call without an answer for this long is decided locally. */
-  readonly callTimeoutMs?: number;
 }
 
-/** A request whose node died is forgotten after this long. */
+/** Leases of this node under one key. */
+interface Held {
+  readonly tag: string;
+  readonly ids: Set<string>;
+}
+
+/** The lease of a request whose node died ends after this long. */
 export const requestLeaseMs = 10_000;
 const renewIntervalMs = 3000;
-/** After a call that failed, this long nobody waits for Redis again. */
-const restMs = 500;
-const subjectsMax = 20_000;
+const keysMax = 20_000;
 
 export function createSubjectLeases(options: SubjectLeasesOptions): SubjectLeases {
-  const { redis, node, nodes, logger, callTimeoutMs = callTimeoutMsDefault } = options;
-  /** Leases of this node that are in use, by subject: what is renewed, and what the local share is taken from. */
-  const held = new LRUCache<string, Set<string>>({ max: subjectsMax });
+  const { redis, breakerOf, node, nodes, logger } = options;
+  /** By key: the leases to renew, and what this node's share is compared with while Redis is unavailable. */
+  const heldByKey = new LRUCache<string, Held>({ max: keysMax });
   let sequence = 0;
-  let restingUntil = 0;
-  const timer = setInterval(renew, renewIntervalMs);
+  const timer = setInterval(renewAll, renewIntervalMs);
   timer.unref();
-  return { take, degraded: () => performance.now() < restingUntil, close: () => clearInterval(timer) };
+  return { acquire, close: () => clearInterval(timer) };
 
-  async function take(key: string, limit: number): Promise<TakenLease> {
+  async function acquire(subject: Subject, field: string, limit: number): Promise<SubjectLease> {
+    const key = `${subject.key}:leases:${field}`;
     const id = `${node}:${(sequence += 1)}`;
-    if (performance.now() >= restingUntil) {
-      try {
-        const { done, live } = await call(key, 'acquire', limit, [id]);
-        return done === 1 ? hold(key, id, live) : refused(live);
-      } catch (error) {
-        // It may have been counted nevertheless: then it is one too many until its lease ends.
-        rest(error);
-      }
+    try {
+      const { done, live } = await call(subject.tag, key, 'acquire', limit, [id]);
+      return done === 1 ? hold(subject.tag, key, id, live, false) : refusedLease(live, false);
+    } catch (error) {
+      // Redis may have counted the lease all the same: then it counts one too many until that lease ends.
+      logDebug(error);
     }
-    const share = limit === 0 ? 0 : Math.max(1, Math.floor(limit / Math.max(1, nodes())));
-    const own = held.get(key)?.size ?? 0;
-    return own < share ? hold(key, id, own + 1) : refused(own);
+    const own = heldByKey.get(key)?.ids.size ?? 0;
+    return own < nodeShare(limit, nodes())
+      ? hold(subject.tag, key, id, own + 1, true)
+      : refusedLease(own, true);
   }
 
-  function hold(key: string, id: string, live: number): TakenLease {
-    let ids = held.get(key);
-    if (ids === undefined) held.set(key, (ids = new Set<string>()));
-    ids.add(id);
-    return { granted: true, live, release };
+  function hold(tag: string, key: string, id: string, live: number, degraded: boolean): SubjectLease {
+    let held = heldByKey.get(key);
+    if (held === undefined) heldByKey.set(key, (held = { tag, ids: new Set<string>() }));
+    held.ids.add(id);
+    return { granted: true, live, degraded, release };
 
     function release(): void {
-      const current = held.get(key);
-      if (current?.delete(id) !== true) return;
-      if (current.size === 0) held.delete(key);
-      if (performance.now() < restingUntil) return;
-      call(key, 'release', 0, [id]).catch(rest);
+      const current = heldByKey.get(key);
+      if (current?.ids.delete(id) !== true) return;
+      if (current.ids.size === 0) heldByKey.delete(key);
+      call(tag, key, 'release', 0, [id]).catch(logDebug);
     }
   }
 
-  /** Requests that stream for long keep their lease; those taken while Redis was away get theirs now. */
-  function renew(): void {
-    for (const [key, ids] of held.entries()) {
-      if (performance.now() < restingUntil) return;
-      call(key, 'acquire', Number.MAX_SAFE_INTEGER, [...ids]).catch(rest);
+  /** Keeps the leases of long requests, and brings to Redis those that were granted while it was unavailable. */
+  function renewAll(): void {
+    for (const [key, { tag, ids }] of heldByKey.entries()) {
+      if (breakerOf(tag).isOpen()) continue;
+      call(tag, key, 'acquire', Number.MAX_SAFE_INTEGER, [...ids]).catch(logDebug);
     }
   }
 
-  function call(key: string, what: 'acquire' | 'release', limit: number, ids: readonly string[]) {
-    return runLeases(redis, key, what, { leaseMs: requestLeaseMs, limit, timeoutMs: callTimeoutMs }, ids);
+  function call(
+    tag: string,
+    key: string,
+    operation: 'acquire' | 'release',
+    limit: number,
+    ids: readonly string[],
+  ): Promise<LeaseReply> {
+    return breakerOf(tag).run(() =>
+      runLeases(redis, key, operation, { leaseMs: requestLeaseMs, limit }, ids),
+    );
   }
 
-  function rest(error: unknown): void {
-    restingUntil = performance.now() + restMs;
-    logger.debug({ reason: messageOf(error) }, 'counting requests in flight locally');
+  function logDebug(error: unknown): void {
+    logger.debug({ reason: messageOf(error) }, 'requests in flight are counted locally');
   }
 }
 
-function refused(live: number): TakenLease {
-  return { granted: false, live, release: () => undefined };
+function refusedLease(live: number, degraded: boolean): SubjectLease {
+  return { granted: false, live, degraded, release: () => undefined };
 }

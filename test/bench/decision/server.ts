@@ -90,6 +90,7 @@ mode: enforce
     keyPrefix: 'bench',
     node,
     nodes: () => 1,
+    breakerOf: limiter.breakerOf,
     clock: systemClock,
     registry,
     logger,

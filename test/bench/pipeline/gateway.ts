@@ -46,10 +46,11 @@ const redis = connectRedis(redisUrl, logger);
 await new Promise((resolve) => redis.once('ready', resolve));
 const node = 'bench';
 const common = { redis, keyPrefix: 'bench', node, clock, registry, logger };
+const limiter = createLimiter(common);
 const enforcer = createEnforcer({
   policy: () => policy,
-  limiter: createLimiter(common),
-  concurrency: createConcurrency({ ...common, nodes: () => 1 }),
+  limiter,
+  concurrency: createConcurrency({ ...common, nodes: () => 1, breakerOf: limiter.breakerOf }),
   records: recordsOf(100),
   events: directory === '-' ? noEvents() : await publishedEvents(directory, brokers),
   ...{ node, clock, logger, registry },

@@ -2,12 +2,23 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
+import { callTimeoutMsDefault } from '../../../shared/redis/client.ts';
+import type { RedisClient } from '../../../shared/redis/client.ts';
+import type { ServerBreakers } from '../../../shared/redis/fallback/server-breakers.ts';
 import { createConcurrency } from '../../../shared/redis/leases/concurrency.ts';
+import type { Concurrency } from '../../../shared/redis/leases/concurrency.ts';
 import { createSessions } from '../../../shared/redis/leases/sessions.ts';
-import { slotOf } from '../../../shared/redis/cluster/slots.ts';
+import { slotOf } from '../../../shared/redis/cluster/topology.ts';
 import { eventually, servers, startRedis, uniqueName } from '../../support/servers.ts';
 import { startCluster } from '../../integration/redis/cluster.ts';
-import { connected, limitOf, limiterOn, logger, requestOf } from '../../integration/redis/limiters.ts';
+import {
+  breakersOn,
+  connected,
+  limitOf,
+  limiterOn,
+  logger,
+  requestOf,
+} from '../../integration/redis/limiters.ts';
 
 const clock = { now: () => Date.now() };
 const platform = [limitOf({ name: 'platform', type: 'concurrent', per: ['global'], limit: 10, windowMs: 0 })];
@@ -33,7 +44,8 @@ test('what a node last heard of a tenant is where its local count begins', async
   await Promise.all(Array.from({ length: 7 }, () => limiter.check(request)));
   await own.kill();
   await eventually(
-    () => limiter.state().serversAway === 1 || limiter.check({ ...request, peek: true }).then(() => false),
+    () =>
+      limiter.state().serversUnavailable === 1 || limiter.check({ ...request, peek: true }).then(() => false),
   );
   const results = await Promise.all(Array.from({ length: 7 }, () => limiter.check(request)));
   expect(results.map(({ passed, degraded }) => passed && degraded)).toEqual([
@@ -141,10 +153,15 @@ test('on a cluster a unit that a node admitted with one master away is counted i
 test('A7: the permits of a node that died are free again within six seconds, and not before its lease ends', async () => {
   const keyPrefix = uniqueName('died');
   const [lost, redis] = await Promise.all([connected(servers().redisUrl), connected(servers().redisUrl)]);
-  const options = { keyPrefix, nodes: () => 2, clock, logger };
-  const dying = createConcurrency({ ...options, redis: lost, node: 'dying', registry: new Registry() });
-  const alive = createConcurrency({ ...options, redis, node: 'alive', registry: new Registry() });
+  const nodeOn = (client: RedisClient, node: string): [Concurrency, ServerBreakers] => {
+    const breakers = breakersOn(client, keyPrefix, callTimeoutMsDefault);
+    const options = { redis: client, breakerOf: breakers.of, keyPrefix, node, nodes: () => 2, clock, logger };
+    return [createConcurrency({ ...options, registry: new Registry() }), breakers];
+  };
+  const [dying, breakersOfDying] = nodeOn(lost, 'dying');
+  const [alive, breakersOfAlive] = nodeOn(redis, 'alive');
   await Promise.all(Array.from({ length: 10 }, async () => dying.acquire(platform, caller)));
+  breakersOfDying.close();
   lost.disconnect();
   expect((await alive.acquire(platform, caller)).granted).toBe(false);
   const diedAt = performance.now();
@@ -155,6 +172,8 @@ test('A7: the permits of a node that died are free again within six seconds, and
   expect(performance.now() - diedAt).toBeGreaterThan(3000);
   expect(performance.now() - diedAt).toBeLessThan(6000);
   await alive.close();
+  breakersOfAlive.close();
+  redis.disconnect();
 });
 
 test('A7: a Redis that stalls for a moment refuses nobody while the platform has room', async () => {
@@ -163,7 +182,8 @@ test('A7: a Redis that stalls for a moment refuses nobody while the platform has
   const limits = [
     limitOf({ name: 'platform', type: 'concurrent', per: ['global'], limit: 1000, windowMs: 0 }),
   ];
-  const options = { redis, node: 'one', nodes: () => 1, clock, logger };
+  const breakers = breakersOn(redis, uniqueName('stalled'), callTimeoutMsDefault);
+  const options = { redis, breakerOf: breakers.of, node: 'one', nodes: () => 1, clock, logger };
   for (let stallMs = 36; stallMs < 76; stallMs += 4) {
     const keyPrefix = uniqueName('stalled');
     const concurrency = createConcurrency({ ...options, keyPrefix, registry: new Registry() });
@@ -182,7 +202,9 @@ test('A7: a Redis that stalls for a moment refuses nobody while the platform has
     expect(refused, `${refused.length} of 600 at a stall of ${stallMs} ms`).toEqual([]);
     await resumed;
     await concurrency.close();
+    await eventually(() => Promise.resolve(breakers.unavailable() === 0));
   }
+  breakers.close();
   redis.disconnect();
   await server.dispose();
 });
@@ -191,10 +213,11 @@ test('requests in flight of a tenant exceed the limit by the nodes’ shares at 
   const server = await startRedis();
   const keyPrefix = uniqueName('series');
   const clients = await Promise.all([connected(server.url), connected(server.url)]);
+  const breakers = clients.map((redis) => breakersOn(redis, keyPrefix, callTimeoutMsDefault));
   const nodes = clients.map((redis, index) =>
     createConcurrency({
       ...{ redis, keyPrefix, node: `node-${index}`, nodes: () => 2, clock, logger, registry: new Registry() },
-      callTimeoutMs: 35,
+      breakerOf: (tag) => breakers[index]!.of(tag),
     }),
   );
   const limits = [limitOf({ name: 'at once', type: 'concurrent', limit: 10, windowMs: 0 })];
@@ -222,6 +245,7 @@ test('requests in flight of a tenant exceed the limit by the nodes’ shares at 
   expect(inFlight).toBeGreaterThan(10);
   expect(inFlight).toBeLessThanOrEqual(20);
   await Promise.all(nodes.map((node) => node.close()));
+  for (const each of breakers) each.close();
   for (const redis of clients) redis.disconnect();
   await server.dispose();
 });
@@ -229,7 +253,16 @@ test('requests in flight of a tenant exceed the limit by the nodes’ shares at 
 test('A7, A8: without Redis each node grants its share of requests in flight and sessions, at once', async () => {
   const server = await startRedis();
   const redis = await connected(server.url);
-  const options = { redis, keyPrefix: 'p', node: 'one', nodes: () => 2, clock, logger };
+  const breakers = breakersOn(redis, 'p', callTimeoutMsDefault);
+  const options = {
+    redis,
+    breakerOf: breakers.of,
+    keyPrefix: 'p',
+    node: 'one',
+    nodes: () => 2,
+    clock,
+    logger,
+  };
   const concurrency = createConcurrency({ ...options, registry: new Registry() });
   const sessions = createSessions(options);
   const widget = { name: 'widget', per: ['tenant'], limit: 4, ttlMs: 60_000 } as const;
@@ -259,6 +292,7 @@ test('A7, A8: without Redis each node grants its share of requests in flight and
     return permit.granted && !permit.degraded;
   });
   await concurrency.close();
+  breakers.close();
   redis.disconnect();
   await server.dispose();
 });

@@ -102,8 +102,8 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   if (options.redisUrl === undefined && redis.status !== 'ready') await once(redis, 'ready');
   const common = { redis, keyPrefix, node: 'test', clock: systemClock, registry, logger };
   const limiter = createLimiter({ ...common, callTimeoutMs: 3_000 });
-  const nodes = (): number => limiter.state().nodes;
-  const concurrency = createConcurrency({ ...common, nodes });
+  const shared = { ...common, nodes: () => limiter.state().nodes, breakerOf: limiter.breakerOf };
+  const concurrency = createConcurrency(shared);
   const clickhouse = createClickHouse({
     url: servers().clickhouseUrl,
     database: options.database ?? database,
@@ -140,7 +140,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     ingestShare: createIngestShare(options.spoolRoom ?? roomySpool),
     eventGroups: createEventGroups(),
     queries: createQueryShares({ clickhouse, registry, ...queryShares }),
-    sessions: createSessions({ ...common, nodes }),
+    sessions: createSessions(shared),
     eventTimes: publishedTimeBounds(400),
   });
   const host = options.host ?? '127.0.0.1';

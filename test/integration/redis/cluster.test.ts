@@ -8,7 +8,7 @@ import type { RedisClient } from '../../../shared/redis/client.ts';
 import { createConcurrency } from '../../../shared/redis/leases/concurrency.ts';
 import { tags } from '../../../shared/redis/keys.ts';
 import { createSessions } from '../../../shared/redis/leases/sessions.ts';
-import { slotOf } from '../../../shared/redis/cluster/slots.ts';
+import { slotOf } from '../../../shared/redis/cluster/topology.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { startCluster } from './cluster.ts';
 import type { RunningCluster } from './cluster.ts';
@@ -91,7 +91,8 @@ test('reset of one and of all, quota healing, permits and sessions work on a clu
   expect(await limiter.raiseQuota('acme', day, Date.now(), 4)).toEqual({ before: 0, after: 4 });
 
   const clock = { now: () => Date.now() };
-  const options = { redis, keyPrefix: prefix, node: 'n', nodes: () => 1, clock, logger };
+  const { breakerOf } = limiter;
+  const options = { redis, breakerOf, keyPrefix: prefix, node: 'n', nodes: () => 1, clock, logger };
   const concurrency = createConcurrency({ ...options, registry: new Registry() });
   const platform = [
     limitOf({ name: 'platform', type: 'concurrent', per: ['global'], limit: 2, windowMs: 0 }),

@@ -5,15 +5,14 @@ import type { SessionKind } from '../../../shared/domain/policy.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
 import { createConcurrency } from '../../../shared/redis/leases/concurrency.ts';
 import type { Concurrency } from '../../../shared/redis/leases/concurrency.ts';
-import type { Permit } from '../../../shared/redis/leases/permit.ts';
+import type { Permit } from '../../../shared/redis/leases/permits.ts';
 import { createSessions } from '../../../shared/redis/leases/sessions.ts';
 import { eventually, servers, uniqueName } from '../../support/servers.ts';
-import { connected, limitOf, logger } from './limiters.ts';
+import { breakersOn, connected, limitOf, logger } from './limiters.ts';
 
 let redis: RedisClient;
 let prefix: string;
 const clock = { now: () => Date.now() };
-const callTimeoutMs = 5_000;
 const caller = { tenantId: 'acme', userId: 'ann', ip: '192.0.2.1' };
 
 beforeAll(async () => void (redis = await connected(servers().redisUrl)));
@@ -21,8 +20,8 @@ afterAll(() => redis.disconnect());
 beforeEach(() => void (prefix = uniqueName('concurrent')));
 
 function node(name: string, nodes: number): Concurrency {
-  // Nothing here makes Redis late, so that no call may be given up on, however busy this machine is.
-  const options = { redis, keyPrefix: prefix, node: name, nodes: () => nodes, clock, logger, callTimeoutMs };
+  const breakerOf = breakersOn(redis, prefix).of;
+  const options = { redis, breakerOf, keyPrefix: prefix, node: name, nodes: () => nodes, clock, logger };
   return createConcurrency({ ...options, registry: new Registry() });
 }
 
@@ -120,7 +119,10 @@ describe('requests in flight of a tenant', () => {
 
 describe('widget sessions', () => {
   const widget: SessionKind = { name: 'widget', per: ['tenant'], limit: 3, ttlMs: 60_000 };
-  const sessionsOf = () => createSessions({ redis, keyPrefix: prefix, nodes: () => 1, clock, logger });
+  const sessionsOf = () => {
+    const breakerOf = breakersOn(redis, prefix).of;
+    return createSessions({ redis, breakerOf, keyPrefix: prefix, nodes: () => 1, clock, logger });
+  };
 
   test('A8: at most the limit at once, per tenant; the same id again is no second session', async () => {
     const sessions = sessionsOf();

@@ -70,7 +70,7 @@ export function createCutOffNode({ redis, prefix, clock, nodes, checksRunUnheard
   };
   const dispatch = createDispatch({
     ...{ redis, periods, clock, redisTime: clock, metrics, logger, local },
-    shards: { of: () => ({ breaker }), away: () => 0, close: () => undefined },
+    breakerOf: () => breaker,
     epochMs: () => 0,
   });
   return node;

@@ -4,6 +4,8 @@ import { connectRedis, isCluster } from '../../../shared/redis/client.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
 import { createLimiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Limiter, LimiterOptions } from '../../../shared/redis/decision/limiter.ts';
+import { createServerBreakers } from '../../../shared/redis/fallback/server-breakers.ts';
+import type { ServerBreakers } from '../../../shared/redis/fallback/server-breakers.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 import { Registry } from 'prom-client';
 
@@ -33,6 +35,15 @@ export function limiterOn(
     logger,
     callTimeoutMs,
     ...options,
+  });
+}
+
+/** Circuit breakers for calls that no limiter makes. */
+export function breakersOn(redis: RedisClient, keyPrefix: string, callTimeoutMs = 10_000): ServerBreakers {
+  return createServerBreakers({
+    ...{ redis, keyPrefix, callTimeoutMs, logger },
+    catchUp: () => Promise.resolve(),
+    metrics: { serversChanged: () => undefined },
   });
 }
 

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { SharePermit, createNodePermits } from '../../../shared/redis/leases/node-permits.ts';
+import { createNodePermits } from '../../../shared/redis/leases/node-permits.ts';
 import type { NodePermits } from '../../../shared/redis/leases/node-permits.ts';
-import type { Permit } from '../../../shared/redis/leases/permit.ts';
+import { SharePermit } from '../../../shared/redis/leases/permits.ts';
+import type { Permit } from '../../../shared/redis/leases/permits.ts';
 import type { Caller } from '../../../shared/redis/decision/subjects.ts';
 import { limitOf } from '../../integration/redis/limiters.ts';
 
@@ -15,39 +16,39 @@ describe('permits that a node counts alone', () => {
   test('one request too many of a tenant or of an address is refused, and takes nothing of the other', () => {
     const permits = createNodePermits(() => 1);
     for (const ip of ['192.0.2.1', '192.0.2.1', '192.0.2.1', '192.0.2.2']) {
-      expect(permits.take(limits, caller('acme', ip)).full).toEqual([]);
+      expect(permits.acquire(limits, caller('acme', ip)).full).toEqual([]);
     }
-    expect(permits.take(limits, caller('acme', '192.0.2.3')).full).toEqual([tenant]);
-    expect(permits.take(limits, caller('other', '192.0.2.1')).full).toEqual([address]);
-    expect(permits.take(limits, caller('other', '192.0.2.3')).full).toEqual([]);
+    expect(permits.acquire(limits, caller('acme', '192.0.2.3')).full).toEqual([tenant]);
+    expect(permits.acquire(limits, caller('other', '192.0.2.1')).full).toEqual([address]);
+    expect(permits.acquire(limits, caller('other', '192.0.2.3')).full).toEqual([]);
     permits.close();
   });
 
   test('a caller without a tenant counts by its address, and IPv6 by the network', () => {
     const permits = createNodePermits(() => 1);
-    for (const host of ['1', '2', '3']) permits.take(limits, caller(null, `2001:db8::${host}`));
-    expect(permits.take(limits, caller(null, '2001:db8::4')).full).toEqual([address]);
-    expect(permits.take(limits, caller(null, '2001:db8:0:1::4')).full).toEqual([]);
+    for (const host of ['1', '2', '3']) permits.acquire(limits, caller(null, `2001:db8::${host}`));
+    expect(permits.acquire(limits, caller(null, '2001:db8::4')).full).toEqual([address]);
+    expect(permits.acquire(limits, caller(null, '2001:db8:0:1::4')).full).toEqual([]);
     permits.close();
   });
 
   test('a node grants its part of a limit, and one request at the least', () => {
     const permits = createNodePermits(() => 2);
     const who = caller('acme', '192.0.2.1');
-    for (const full of [[], [], [tenant]]) expect(permits.take([tenant], who).full).toEqual(full);
+    for (const full of [[], [], [tenant]]) expect(permits.acquire([tenant], who).full).toEqual(full);
     const one = { ...tenant, name: 'one', limit: 1 };
-    for (const full of [[], [one]]) expect(permits.take([one], who).full).toEqual(full);
+    for (const full of [[], [one]]) expect(permits.acquire([one], who).full).toEqual(full);
     permits.close();
   });
 
   test('a full limit in shadow is named and counted, and refuses nobody', () => {
     const shadow = { ...tenant, limit: 1, mode: 'shadow' as const };
     const permits = createNodePermits(() => 1);
-    expect(permits.take([shadow], caller('acme', '192.0.2.1')).full).toEqual([]);
+    expect(permits.acquire([shadow], caller('acme', '192.0.2.1')).full).toEqual([]);
     const second = take(permits, caller('acme', '192.0.2.1'), [shadow]);
     expect(second.full).toEqual([shadow]);
     second.permit.release();
-    expect(permits.take([shadow], caller('acme', '192.0.2.1')).full).toEqual([shadow]);
+    expect(permits.acquire([shadow], caller('acme', '192.0.2.1')).full).toEqual([shadow]);
     permits.close();
   });
 
@@ -79,7 +80,7 @@ describe('permits that a node counts alone', () => {
         }
         for (const { permit } of flying) permit.release();
         for (let i = 0; i < 3; i += 1)
-          expect(permits.take(limits, caller('a', '192.0.2.1')).full).toEqual([]);
+          expect(permits.acquire(limits, caller('a', '192.0.2.1')).full).toEqual([]);
         permits.close();
       }),
     );
@@ -95,6 +96,6 @@ const elsewhere: Permit = {
 };
 
 function take(permits: NodePermits, who: Caller, of = limits): { permit: Permit; full: readonly unknown[] } {
-  const { counted, full } = permits.take(of, who);
+  const { counted, full } = permits.acquire(of, who);
   return { permit: new SharePermit(elsewhere, counted, []), full };
 }
