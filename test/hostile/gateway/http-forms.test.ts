@@ -6,8 +6,8 @@ import type { RawResponse } from '../../integration/gateway/http/raw-connection.
 import { eventually } from '../../support/servers.ts';
 
 /**
- * Goal: whatever a client writes on a connection, every response has the limit headers and an event, and the gateway
- * and its upstream see the same requests. Method: each form as bytes on a socket, on both listeners.
+ * Goal: for any bytes that a client writes, every response has the limit headers and an event, and the gateway and its
+ * upstream see the same requests. Method: write each form as raw bytes to a socket, on both listeners.
  */
 let upstream: TestUpstream;
 let gateway: TestGateway;
@@ -36,16 +36,16 @@ afterEach(() => {
 });
 
 const plans = '{ free: { limits: [{ name: minute, per: tenant, limit: 10000, window: 1m }] } }';
-/** On the api listener a request that reaches its body: there the errors of bodies are found. */
-const known = `Content-Type: application/json\r\nX-Service-Token: ${serviceToken}\r\n`;
+/** Fields with which the api listener reads the body of a request, so that errors in the body are found. */
+const authenticated = `Content-Type: application/json\r\nX-Service-Token: ${serviceToken}\r\n`;
 const post = (fields: string, body: string): string =>
-  `POST /v1/check HTTP/1.1\r\nHost: h\r\n${known}${fields}\r\n\r\n${body}`;
+  `POST /v1/check HTTP/1.1\r\nHost: h\r\n${authenticated}${fields}\r\n\r\n${body}`;
 const get = (lines: string): string => `GET /x HTTP/1.1\r\n${lines}\r\n\r\n`;
 const chunked = 'Transfer-Encoding: chunked';
 const hello = '5\r\nhello\r\n0\r\n\r\n';
 
 const refused: readonly [name: string, status: number, bytes: string][] = [
-  ['no HTTP at all', 400, 'hello\r\n\r\n'],
+  ['not HTTP', 400, 'hello\r\n\r\n'],
   ['a TLS handshake', 400, '\u0016\u0003\u0001\u0000\u00fc\u0001\u0000\u0000\u00f8\u0003\u0003\r\n\r\n'],
   ['an unknown method', 400, 'FOO /x HTTP/1.1\r\nHost: h\r\n\r\n'],
   ['a method in lower case', 400, 'get /x HTTP/1.1\r\nHost: h\r\n\r\n'],
@@ -69,9 +69,9 @@ const refused: readonly [name: string, status: number, bytes: string][] = [
   ['a coding that is not the last', 501, post('Transfer-Encoding: gzip, chunked', hello)],
   ['an unknown coding', 400, post('Transfer-Encoding: xchunked', hello)],
   ['Transfer-Encoding in HTTP/1.0', 400, `POST /x HTTP/1.0\r\n${chunked}\r\n\r\n${hello}`],
-  ['a chunk size that is no number', 400, post(chunked, 'zz\r\nhello\r\n0\r\n\r\n')],
+  ['a chunk size that is not a number', 400, post(chunked, 'zz\r\nhello\r\n0\r\n\r\n')],
   ['a chunk size that ends in LF', 400, post(chunked, '5\nhello\r\n0\r\n\r\n')],
-  ['chunk extensions without end', 413, post(chunked, `5;${'a'.repeat(20_000)}\r\nhello\r\n0\r\n\r\n`)],
+  ['chunk extensions that are too long', 413, post(chunked, `5;${'a'.repeat(20_000)}\r\nhello\r\n0\r\n\r\n`)],
   ['a length among the trailers', 400, post(chunked, '5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n')],
   ['16 KB of headers', 431, get(`Host: h\r\nA: ${'a'.repeat(17_000)}`)],
   ['HTTP/0.9', 505, 'GET /x\r\n\r\n'],
@@ -85,30 +85,33 @@ const refused: readonly [name: string, status: number, bytes: string][] = [
 const forProxy: typeof refused = [
   ...refused,
   ['TRACE', 405, 'TRACE /x HTTP/1.1\r\nHost: h\r\n\r\n'],
-  ['a body that says it is too long', 413, post('Content-Length: 1001', 'a'.repeat(1_001))],
+  ['a Content-Length that is too large', 413, post('Content-Length: 1001', 'a'.repeat(1_001))],
 ];
 
 describe.each([
   ['proxy', forProxy, () => gateway.proxyUrl],
   ['api', refused, () => gateway.apiUrl],
-] as const)('A5: what the %s listener refuses', (entrypoint, forms, url) => {
-  test.each(forms)('%s: a %i with limit headers and one event', async (_name, status, bytes) => {
-    const response = await exchangeRaw(url(), bytes);
-    expect(response.status).toBe(status);
-    expectLimits(response);
-    expect(response.headers.get('connection')).toBe('close');
-    expect(response.headers.has('allow')).toBe(status === 405);
-    expect(JSON.parse(response.body)).toMatchObject({ status });
-    expect(gateway.requests()).toMatchObject([{ data: { status, entrypoint, client_ip: '127.0.0.1' } }]);
-    expect(upstream.seen.filter(({ complete }) => complete)).toEqual([]);
-  });
+] as const)('A5: the %s listener refuses', (entrypoint, forms, url) => {
+  test.each(forms)(
+    '%s with a %i that has limit headers, and writes one event',
+    async (_name, status, bytes) => {
+      const response = await exchangeRaw(url(), bytes);
+      expect(response.status).toBe(status);
+      expectLimits(response);
+      expect(response.headers.get('connection')).toBe('close');
+      expect(response.headers.has('allow')).toBe(status === 405);
+      expect(JSON.parse(response.body)).toMatchObject({ status });
+      expect(gateway.requests()).toMatchObject([{ data: { status, entrypoint, client_ip: '127.0.0.1' } }]);
+      expect(upstream.seen.filter(({ complete }) => complete)).toEqual([]);
+    },
+  );
 });
 
-describe('A5: what is proper HTTP/1.1 is served', () => {
+describe('A5: valid HTTP/1.1 is served', () => {
   const served: readonly [name: string, bytes: string, body: string][] = [
     ['HTTP/1.0 without Host', 'GET /x HTTP/1.0\r\n\r\n', 'GET /x '],
     ['HTTP/1.0 with a body', 'POST /x HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi', 'POST /x hi'],
-    ['HTTP/1.0 that expects', 'POST /x HTTP/1.0\r\nExpect: x\r\nContent-Length: 2\r\n\r\nhi', 'POST /x hi'],
+    ['HTTP/1.0 with Expect', 'POST /x HTTP/1.0\r\nExpect: x\r\nContent-Length: 2\r\n\r\nhi', 'POST /x hi'],
     ['empty lines before a request', '\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n', 'GET /x '],
     ['chunks with extensions', post(chunked, '5;a=b\r\nhello\r\n0\r\n\r\n'), 'POST /v1/check hello'],
     [
@@ -119,7 +122,7 @@ describe('A5: what is proper HTTP/1.1 is served', () => {
     ['a coding in upper case', post('Transfer-Encoding: CHUNKED', hello), 'POST /v1/check hello'],
     ['a GET with a body', get('Host: h\r\nContent-Length: 2').concat('hi'), 'GET /x hi'],
     [
-      'a content type that is none',
+      'an invalid content type',
       'POST /x HTTP/1.1\r\nHost: h\r\nContent-Type: ;;\r\nContent-Length: 2\r\n\r\nhi',
       'POST /x hi',
     ],
@@ -139,7 +142,7 @@ describe('A5: what is proper HTTP/1.1 is served', () => {
     expect(upstream.seen).toHaveLength(1);
   });
 
-  test('an upgrade on a listener that has none is an ordinary request', async () => {
+  test('an upgrade on a listener without WebSockets is an ordinary request', async () => {
     const fields = 'Host: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: a';
     const response = await exchangeRaw(gateway.apiUrl, `GET /v1/nothing HTTP/1.1\r\n${fields}\r\n\r\n`);
     expect(response.status).toBe(404);
@@ -148,7 +151,7 @@ describe('A5: what is proper HTTP/1.1 is served', () => {
 });
 
 describe('several requests on one connection', () => {
-  test('are answered in order, each with its headers and its event', async () => {
+  test('get their responses in order, each with limit headers and an event', async () => {
     const connection = await openRaw(gateway.proxyUrl);
     connection.write([1, 2, 3].map((n) => `GET /${n} HTTP/1.1\r\nHost: h\r\n\r\n`).join(''));
     for (const [index, path] of ['/1', '/2', '/3'].entries()) {
@@ -160,7 +163,7 @@ describe('several requests on one connection', () => {
     connection.destroy();
   });
 
-  test('the error of a later one never overtakes the answer of an earlier one', async () => {
+  test('the error of a later request is sent after the response of an earlier one', async () => {
     for (const bad of [
       'GARBAGE\r\n\r\n',
       'GET /2 HTTP/1.1\r\n\r\n',
@@ -179,7 +182,7 @@ describe('several requests on one connection', () => {
     }
   });
 
-  test('the error in a body is the answer of its request, and the only one', async () => {
+  test('an error in a body is the only response to its request', async () => {
     const connection = await openRaw(gateway.proxyUrl);
     connection.write(post(chunked, '5\r\nhello\r\n'));
     await eventually(() => upstream.seen.length === 1);

@@ -11,7 +11,7 @@ import { uniqueName } from '../../../support/servers.ts';
 import { as, serviceToken, startGateway, startUpstream } from '../gateway.ts';
 import type { TestGateway, TestUpstream } from '../gateway.ts';
 
-/** Every entrypoint is asked the same sequence, each under tenants of its own, and has to answer the same. */
+/** Every entrypoint gets the same sequence of requests, each for its own tenants, and has to return the same decisions. */
 const policy = {
   plans: `
   free: { limits: [{ name: minute, per: tenant, limit: 6, window: 1m, burst: 2 }, { name: day, per: tenant, limit: 9, window: 1d, type: quota }] }
@@ -31,17 +31,17 @@ interface Step {
   readonly request: readonly [string, string];
 }
 
-/** What has to be the same at every entrypoint. */
-interface Said {
+/** The parts of a response that have to be the same at every entrypoint. */
+interface Observed {
   readonly passed: boolean;
   readonly limit: string | null;
   readonly remaining: string | null;
   readonly policy: string | null;
-  readonly waits: boolean;
+  readonly hasRetryAfter: boolean;
   readonly violated: unknown;
 }
 
-type Entrypoint = (tenant: string, step: Step) => Promise<Said>;
+type Entrypoint = (tenant: string, step: Step) => Promise<Observed>;
 
 let gateway: TestGateway;
 let upstream: TestUpstream;
@@ -76,7 +76,13 @@ beforeAll(async () => {
   await plugin.register(tollgate, { enforcer: gateway.enforcer });
   plugin.all('/*', () => ({}));
   await plugin.ready();
-  entrypoints = { proxy: throughProxy, plugin: throughPlugin, check: askCheck, authz: askAuthz, rls: askRls };
+  entrypoints = {
+    proxy: throughProxy,
+    plugin: throughPlugin,
+    check: throughCheck,
+    authz: throughAuthz,
+    rls: throughRls,
+  };
 });
 
 afterAll(async () => {
@@ -90,26 +96,30 @@ afterAll(async () => {
 const headersOf = (tenant: string, { user, plan }: Step): Promise<Record<string, string>> =>
   as(tenant, { sub: user, plan });
 
-function said(passed: boolean, header: (name: string) => string | null | undefined, violated: unknown): Said {
+function observed(
+  passed: boolean,
+  header: (name: string) => string | null | undefined,
+  violated: unknown,
+): Observed {
   const get = (name: string): string | null => header(name) ?? null;
   return {
     passed,
     limit: get('x-ratelimit-limit'),
     remaining: get('x-ratelimit-remaining'),
     policy: get('ratelimit-policy'),
-    waits: get('retry-after') !== null,
+    hasRetryAfter: get('retry-after') !== null,
     violated: violated ?? null,
   };
 }
 
-async function throughProxy(tenant: string, step: Step): Promise<Said> {
+async function throughProxy(tenant: string, step: Step): Promise<Observed> {
   const [method, path] = step.request;
   const response = await fetch(gateway.proxyUrl + path, { method, headers: await headersOf(tenant, step) });
   const body = (await response.json()) as Record<string, unknown>;
-  return said(response.status === 200, (name) => response.headers.get(name), body['violated-policies']);
+  return observed(response.status === 200, (name) => response.headers.get(name), body['violated-policies']);
 }
 
-async function throughPlugin(tenant: string, step: Step): Promise<Said> {
+async function throughPlugin(tenant: string, step: Step): Promise<Observed> {
   const [method, url] = step.request;
   const response = await plugin.inject({
     method: method as 'GET',
@@ -117,14 +127,17 @@ async function throughPlugin(tenant: string, step: Step): Promise<Said> {
     headers: await headersOf(tenant, step),
   });
   const body = response.json<Record<string, unknown>>();
-  return said(
+  return observed(
     response.statusCode === 200,
     (name) => response.headers[name] as string | undefined,
     body['violated-policies'],
   );
 }
 
-async function askCheck(tenant: string, { user, plan, request: [method, path] }: Step): Promise<Said> {
+async function throughCheck(
+  tenant: string,
+  { user, plan, request: [method, path] }: Step,
+): Promise<Observed> {
   const response = await fetch(`${gateway.apiUrl}/v1/check`, {
     method: 'POST',
     headers: { 'x-service-token': serviceToken, 'content-type': 'application/json' },
@@ -135,25 +148,25 @@ async function askCheck(tenant: string, { user, plan, request: [method, path] }:
     headers: Record<string, string>;
     problem?: Record<string, unknown>;
   };
-  return said(body.allowed, (name) => body.headers[name], body.problem?.['violated-policies']);
+  return observed(body.allowed, (name) => body.headers[name], body.problem?.['violated-policies']);
 }
 
-async function askAuthz(tenant: string, step: Step): Promise<Said> {
+async function throughAuthz(tenant: string, step: Step): Promise<Observed> {
   const [method, path] = step.request;
   const headers = { ...(await headersOf(tenant, step)), 'x-original-method': method, 'x-original-uri': path };
   const response = await fetch(`${gateway.apiUrl}/v1/authz`, { headers });
   const text = await response.text();
   const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
-  return said(response.status === 200, (name) => response.headers.get(name), body['violated-policies']);
+  return observed(response.status === 200, (name) => response.headers.get(name), body['violated-policies']);
 }
 
-interface RlsAnswer {
+interface RlsResponse {
   readonly overall_code: string;
   readonly response_headers_to_add: readonly { readonly key: string; readonly value: string }[];
   readonly raw_body: Buffer;
 }
 
-async function askRls(tenant: string, { user, plan, request: [method, path] }: Step): Promise<Said> {
+async function throughRls(tenant: string, { user, plan, request: [method, path] }: Step): Promise<Observed> {
   const entries = Object.entries({
     tenant_id: tenant,
     user,
@@ -170,15 +183,19 @@ async function askRls(tenant: string, { user, plan, request: [method, path] }: S
     answer.response_headers_to_add.find(({ key }) => key === name)?.value;
   const body =
     answer.raw_body.length === 0 ? {} : (JSON.parse(answer.raw_body.toString()) as Record<string, unknown>);
-  return said(answer.overall_code === 'OK', header, body['violated-policies']);
+  return observed(answer.overall_code === 'OK', header, body['violated-policies']);
 }
 
-function shouldRateLimit(request: object): Promise<RlsAnswer> {
+function shouldRateLimit(request: object): Promise<RlsResponse> {
   return new Promise((resolve, reject) => {
     const method = (
       rlsClient as unknown as Record<
         string,
-        (request: object, metadata: Metadata, done: (error: Error | null, answer: RlsAnswer) => void) => void
+        (
+          request: object,
+          metadata: Metadata,
+          done: (error: Error | null, answer: RlsResponse) => void,
+        ) => void
       >
     )['ShouldRateLimit'];
     method?.call(rlsClient, request, new Metadata(), (error, answer) => {
@@ -202,13 +219,13 @@ const step: fc.Arbitrary<Step> = fc.record({
   ),
 });
 
-describe('one decision core behind every entrypoint', () => {
+describe('one enforcer behind every entrypoint', () => {
   test('the same sequence of requests is decided the same through proxy, plugin, check, authz and rls', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 8, maxLength: 14 }), async (steps) => {
         const name = uniqueName('run');
         const transcripts = await Promise.all(
-          Object.entries(entrypoints).map(async ([entrypoint, ask]) => {
+          Object.entries(entrypoints).map(async ([entrypoint, send]) => {
             const blocked = `${name}-${entrypoint}-blocked`;
             gateway.records.set(blocked, {
               tenant_id: blocked,
@@ -216,9 +233,9 @@ describe('one decision core behind every entrypoint', () => {
               updated_at: '',
               updated_by: '',
             });
-            const answers: Said[] = [];
-            for (const one of steps) answers.push(await ask(`${name}-${entrypoint}-${one.tenant}`, one));
-            return answers;
+            const transcript: Observed[] = [];
+            for (const one of steps) transcript.push(await send(`${name}-${entrypoint}-${one.tenant}`, one));
+            return transcript;
           }),
         );
         const [first, ...others] = transcripts;
@@ -228,7 +245,7 @@ describe('one decision core behind every entrypoint', () => {
     );
   });
 
-  test('every entrypoint leaves the same event but for the entrypoint', () => {
+  test('events of every entrypoint differ in the field entrypoint only', () => {
     const byEntrypoint = Map.groupBy(gateway.requests(), ({ data }) => data.entrypoint);
     const outcomes = (entrypoint: string): string[] =>
       (byEntrypoint.get(entrypoint) ?? [])
@@ -243,7 +260,7 @@ describe('one decision core behind every entrypoint', () => {
 });
 
 describe('Envoy', () => {
-  test('every descriptor of a call gets the answer; hits_addend is the cost', async () => {
+  test('every descriptor of a call has a status; hits_addend is the cost', async () => {
     const tenant = uniqueName('envoy');
     const entries = [[{ key: 'tenant', value: tenant }], [{ key: 'path', value: '/' }]].map((list) => ({
       entries: list,
@@ -262,7 +279,7 @@ describe('Envoy', () => {
     });
   });
 
-  test('a call that names nobody is an error, not a pass', async () => {
+  test('a call without a tenant, a user or an address is an error and not allowed', async () => {
     await expect(
       shouldRateLimit({ domain: 'api', descriptors: [{ entries: [{ key: 'path', value: '/' }] }] }),
     ).rejects.toThrow(/INVALID_ARGUMENT/);

@@ -12,7 +12,7 @@ beforeAll(async () => {
 
 afterAll(() => upstream.close());
 
-test('F6: connections of one address are bounded, idle ones too; those of another address are not counted with them', async () => {
+test('F6: the connections of each address and of the listener are bounded, idle ones included', async () => {
   const bounded = await startGateway({
     policy: { identity: '{ jwt: { algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET } }' },
     upstream: upstream.url,

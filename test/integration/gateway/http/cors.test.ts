@@ -19,11 +19,12 @@ const exposed =
   'x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, ratelimit, ratelimit-policy, retry-after, x-tollgate-decision, x-page';
 
 let upstream: TestUpstream;
-/** With and without `cors` in the policy. */
 let gateway: TestGateway;
+/** A gateway whose policy has no `cors`. */
 let plain: TestGateway;
-let own: FastifyInstance;
-let ownUrl: string;
+/** An API with the plugin in its own process. */
+let api: FastifyInstance;
+let apiUrl: string;
 
 beforeAll(async () => {
   upstream = await startUpstream((request, response) => {
@@ -38,14 +39,14 @@ beforeAll(async () => {
   const options = { upstream: upstream.url, bodyBytesMax: 10, upstreamTimeoutMs: 300 };
   gateway = await startGateway({ policy: { ...policy, cors }, ...options });
   plain = await startGateway({ policy, ...options });
-  own = fastify();
-  await own.register(tollgate, { enforcer: gateway.enforcer });
-  own.get('/x', () => 'mine');
-  ownUrl = await own.listen({ host: '127.0.0.1', port: 0 });
+  api = fastify();
+  await api.register(tollgate, { enforcer: gateway.enforcer });
+  api.get('/x', () => 'mine');
+  apiUrl = await api.listen({ host: '127.0.0.1', port: 0 });
 });
 
 afterAll(async () => {
-  await own.close();
+  await api.close();
   await Promise.all([gateway.close(), plain.close()]);
   await upstream.close();
 });
@@ -57,13 +58,13 @@ afterEach(() => {
 });
 
 const address = (): Record<string, string> => ({ 'x-forwarded-for': `203.0.113.${randomInt(1, 250)}` });
-const asked = {
+const preflightFields = {
   'access-control-request-method': 'PUT',
   'access-control-request-headers': 'authorization,x-a',
 };
 
 function preflight(url: string, fields: Record<string, string> = {}): Promise<Response> {
-  return fetch(url, { method: 'OPTIONS', headers: { ...address(), origin, ...asked, ...fields } });
+  return fetch(url, { method: 'OPTIONS', headers: { ...address(), origin, ...preflightFields, ...fields } });
 }
 
 function corsOf({ headers }: Response): Record<string, string> {
@@ -74,9 +75,9 @@ function corsOf({ headers }: Response): Record<string, string> {
 describe('F3: preflights', () => {
   test.each([
     ['proxy', () => gateway.proxyUrl],
-    ['plugin', () => ownUrl],
+    ['plugin', () => apiUrl],
   ])(
-    'are answered by the %s under a CORS policy, without credentials and without a unit',
+    'get a response from the %s if the policy has cors, without credentials and for no unit',
     async (entrypoint, url) => {
       const response = await preflight(`${url()}/priced`);
       expect(response.status).toBe(204);
@@ -96,7 +97,7 @@ describe('F3: preflights', () => {
     },
   );
 
-  test('are the upstream’s to answer without one, and free all the same', async () => {
+  test('are forwarded to the upstream if the policy has no cors, and cost no unit', async () => {
     const from = address();
     const response = await preflight(`${plain.proxyUrl}/priced`, from);
     expect(response.status).toBe(200);
@@ -107,7 +108,7 @@ describe('F3: preflights', () => {
     expect([next.status, next.headers.get('x-ratelimit-remaining')]).toEqual([401, '2']);
   });
 
-  test('from another origin are refused, with a word why', async () => {
+  test('from another origin are refused with the reason', async () => {
     const response = await preflight(`${gateway.proxyUrl}/x`, { origin: 'https://evil.example' });
     expect(response.status).toBe(403);
     expect(corsOf(response)).toEqual({ vary: 'Origin' });
@@ -116,7 +117,7 @@ describe('F3: preflights', () => {
     });
   });
 
-  test('are bounded by address, and a flood of them costs the address nothing else', async () => {
+  test('are bounded by address, and use up no other limit of the address', async () => {
     const from = { 'x-forwarded-for': '198.51.100.7' };
     const statuses: number[] = [];
     for (let i = 0; i < 4; i += 1) statuses.push((await preflight(`${gateway.proxyUrl}/x`, from)).status);
@@ -128,26 +129,26 @@ describe('F3: preflights', () => {
     );
   });
 
-  test('are told from other OPTIONS requests, which cost what they cost', async () => {
+  test('are distinguished from other OPTIONS requests, which are charged', async () => {
     const headers = { ...(await as(uniqueName('acme'))), origin };
     const response = await fetch(`${gateway.proxyUrl}/priced`, { method: 'OPTIONS', headers });
     expect(response.status).toBe(200);
     expect(gateway.requests()).toMatchObject([{ data: { units: 1, cost: 1 } }]);
   });
 
-  test('of the api listener are answered too', async () => {
+  test('get a response from the api listener as well', async () => {
     const response = await preflight(`${gateway.apiUrl}/v1/usage`);
     expect([response.status, corsOf(response)['access-control-allow-origin']]).toEqual([204, origin]);
     expect((await preflight(`${plain.apiUrl}/v1/usage`)).status).toBe(404);
   });
 });
 
-describe('F3: a page of an allowed origin can read what Tollgate answers', () => {
+describe('F3: a page of an allowed origin can read Tollgate’s own responses', () => {
   const readable = { 'access-control-allow-origin': origin, 'access-control-expose-headers': exposed };
 
   test.each([
     ['a 401', 401, '/x', () => Promise.resolve({ authorization: 'Bearer nonsense' })],
-    ['a 429', 429, '/x', spent],
+    ['a 429', 429, '/x', spentTenant],
     ['a 400', 400, '/a%2Fb', () => as(uniqueName('acme'))],
     ['a 504', 504, '/never', () => as(uniqueName('acme'))],
   ] as const)('%s', async (_what, status, path, fields) => {
@@ -171,7 +172,7 @@ describe('F3: a page of an allowed origin can read what Tollgate answers', () =>
     expect([response.status, corsOf(response)]).toEqual([401, { ...readable, vary: 'Origin' }]);
   });
 
-  test('and of no other origin, and without a CORS policy of none', async () => {
+  test('and a page of another origin cannot, nor any page if the policy has no cors', async () => {
     const headers = { authorization: 'Bearer nonsense' };
     const other = await fetch(`${gateway.proxyUrl}/x`, {
       headers: { ...headers, origin: 'https://evil.example' },
@@ -180,7 +181,7 @@ describe('F3: a page of an allowed origin can read what Tollgate answers', () =>
     expect(corsOf(await fetch(`${plain.proxyUrl}/x`, { headers: { ...headers, origin } }))).toEqual({});
   });
 
-  test('every origin, where the policy says so; credentials, where it names them', async () => {
+  test('of every origin with `origins: ["*"]`, and with credentials if the policy allows them', async () => {
     const headers = { authorization: 'Bearer nonsense', origin: 'https://any.example' };
     plain.usePolicy({ ...policy, cors: '{ origins: ["*"] }' });
     expect(corsOf(await fetch(`${plain.proxyUrl}/x`, { headers }))).toMatchObject({
@@ -195,7 +196,7 @@ describe('F3: a page of an allowed origin can read what Tollgate answers', () =>
   });
 });
 
-describe('F3: an answer of the upstream', () => {
+describe('F3: a response of the upstream', () => {
   test('keeps its CORS fields, and shows its limit headers to an allowed origin', async () => {
     const headers = { origin, ...(await as(uniqueName('acme'))) };
     const response = await fetch(`${gateway.proxyUrl}/cors`, { headers });
@@ -213,7 +214,8 @@ describe('F3: an answer of the upstream', () => {
   });
 });
 
-async function spent(): Promise<Record<string, string>> {
+/** Credentials of a tenant that has used up its limit. */
+async function spentTenant(): Promise<Record<string, string>> {
   const headers = await as(uniqueName('acme'));
   for (let i = 0; i < 2; i += 1) await (await fetch(`${gateway.proxyUrl}/x`, { headers })).text();
   return headers;

@@ -10,9 +10,9 @@ import { openRaw } from './raw-connection.ts';
 
 let upstream: TestUpstream;
 let gateway: TestGateway;
-/** An API that has the plugin in its own process. */
-let own: FastifyInstance;
-let ownUrl: string;
+/** An API with the plugin in its own process. */
+let api: FastifyInstance;
+let apiUrl: string;
 
 beforeAll(async () => {
   upstream = await startUpstream((request, response) => request.pipe(response));
@@ -26,14 +26,14 @@ beforeAll(async () => {
     upstream: upstream.url,
     bodyBytesMax: 1_000,
   });
-  own = fastify();
-  await own.register(tollgate, { enforcer: gateway.enforcer });
-  own.post<{ Body: string | undefined }>('/*', ({ body }) => body ?? '');
-  ownUrl = await own.listen({ host: '127.0.0.1', port: 0 });
+  api = fastify();
+  await api.register(tollgate, { enforcer: gateway.enforcer });
+  api.post<{ Body: string | undefined }>('/*', ({ body }) => body ?? '');
+  apiUrl = await api.listen({ host: '127.0.0.1', port: 0 });
 });
 
 afterAll(async () => {
-  await own.close();
+  await api.close();
   await gateway.close();
   await upstream.close();
 });
@@ -59,9 +59,9 @@ function head(path: string, fields: Record<string, string>): string {
 
 describe.each([
   ['proxy', () => gateway.proxyUrl],
-  ['plugin', () => ownUrl],
+  ['plugin', () => apiUrl],
 ] as const)('Expect: 100-continue through the %s', (entrypoint, url) => {
-  test('an allowed request is asked for its body once, and served', async () => {
+  test('an allowed request gets one 100 Continue, and is served', async () => {
     const tenant = uniqueName('acme');
     const connection = await openRaw(url());
     connection.write(head('/x', await as(tenant)));
@@ -90,7 +90,7 @@ describe.each([
     await connection.closed;
   });
 
-  test('a request that is held back is asked for its body when it goes on', async () => {
+  test('a delayed request gets its 100 Continue after the delay', async () => {
     const headers = await as(uniqueName('acme'), { plan: 'slow' });
     await (await fetch(`${url()}/x`, { method: 'POST', headers })).text();
     const connection = await openRaw(url());
@@ -108,7 +108,7 @@ async function spentTenant(): Promise<Record<string, string>> {
   return headers;
 }
 
-test('a body that says it is too long is refused before it is sent, and takes nothing', async () => {
+test('a body with too large a Content-Length is refused before it is sent, and consumes nothing', async () => {
   const headers = await as(uniqueName('acme'));
   const connection = await openRaw(gateway.proxyUrl);
   connection.write(head('/x', { ...headers, 'content-length': '1001' }));
@@ -122,7 +122,7 @@ describe('Expect: 100-continue on the api listener', () => {
   const body = JSON.stringify({ tenant_id: 'acme', method: 'GET', path: '/x' });
   const fields = { 'content-type': 'application/json', 'content-length': String(body.length) };
 
-  test('a caller that is known is asked for the body', async () => {
+  test('an authenticated caller gets a 100 Continue', async () => {
     const connection = await openRaw(gateway.apiUrl);
     connection.write(head('/v1/check', { ...fields, 'x-service-token': serviceToken }));
     await eventually(() => connection.text() === interim);
@@ -134,14 +134,17 @@ describe('Expect: 100-continue on the api listener', () => {
   test.each([
     ['without credentials', 401, '/v1/check', {}],
     ['with bad credentials', 401, '/v1/check', { authorization: 'Bearer nonsense' }],
-    ['for nothing that is there', 404, '/v1/nothing', { 'x-service-token': serviceToken }],
-  ])('a request %s gets its %i instead, and the connection ends', async (_what, status, path, given) => {
-    const connection = await openRaw(gateway.apiUrl);
-    connection.write(head(path, { ...fields, ...given }));
-    const response = await connection.response();
-    expect(response.status).toBe(status);
-    expect(response.headers.has('x-ratelimit-limit')).toBe(true);
-    expect(connection.text()).not.toContain('100 Continue');
-    await connection.closed;
-  });
+    ['for an unknown path', 404, '/v1/nothing', { 'x-service-token': serviceToken }],
+  ])(
+    'a request %s gets its %i instead, and the connection ends',
+    async (_what, status, path, credentials) => {
+      const connection = await openRaw(gateway.apiUrl);
+      connection.write(head(path, { ...fields, ...credentials }));
+      const response = await connection.response();
+      expect(response.status).toBe(status);
+      expect(response.headers.has('x-ratelimit-limit')).toBe(true);
+      expect(connection.text()).not.toContain('100 Continue');
+      await connection.closed;
+    },
+  );
 });

@@ -15,7 +15,7 @@ const behindProxy = { ...policy, identity: identity('127.0.0.0/8') };
 const facingClients = { ...policy, identity: identity('10.0.0.0/8') };
 
 let upstream: TestUpstream;
-/** Listens on both families, so that peers are `::ffff:127.0.0.1`. */
+/** Listens on IPv4 and IPv6, so that peers are `::ffff:127.0.0.1`. */
 let gateway: TestGateway;
 
 beforeAll(async () => {
@@ -39,7 +39,7 @@ async function received(fields: readonly string[], line = 'GET /x'): Promise<Inc
   return upstream.seen.at(-1)?.headers ?? {};
 }
 
-const nothingOfTheClient = {
+const tollgateFields = {
   'x-tollgate-tenant': '',
   'x-tollgate-user': '',
   'x-tollgate-service': '',
@@ -50,14 +50,14 @@ const nothingOfTheClient = {
   'x-real-ip': '127.0.0.1',
 };
 
-describe('F4: who a caller is and where it is, the upstream hears from Tollgate alone', () => {
-  test('every field of a family is Tollgate’s own, and empty for an anonymous caller', async () => {
-    const claims = Object.keys(nothingOfTheClient).map((name) => `${name}: victim`);
-    expect(await received(claims)).toMatchObject(nothingOfTheClient);
+describe('F4: only Tollgate sets the identity and the address of a caller', () => {
+  test('Tollgate replaces every identity and address header, and leaves the identity of an anonymous caller empty', async () => {
+    const claims = Object.keys(tollgateFields).map((name) => `${name}: victim`);
+    expect(await received(claims)).toMatchObject(tollgateFields);
     const tenant = uniqueName('ac/me');
     const { authorization = '' } = await as(tenant);
     expect(await received([...claims, `Authorization: ${authorization}`])).toMatchObject({
-      ...nothingOfTheClient,
+      ...tollgateFields,
       'x-tollgate-tenant': encodeURIComponent(tenant),
       'x-tollgate-user': 'u1',
     });
@@ -78,28 +78,30 @@ describe('F4: who a caller is and where it is, the upstream hears from Tollgate 
       'X-Remote-User',
     ],
     ['X-Auth-Request-Email', 'X-Forwarded-Client-Cert', 'X-Tollgate-Whatever'],
-  ])('none of these comes through: %s, %s, %s …', async (...names) => {
+  ])('none of these reaches the upstream: %s, %s, %s …', async (...names) => {
     const got = await received(names.map((name) => `${name}: victim`));
-    expect(got).toMatchObject(nothingOfTheClient);
+    expect(got).toMatchObject(tollgateFields);
     expect(Object.values(got)).not.toContain('victim');
-    // Nor from a proxy that is trusted but passes its clients' fields on.
+    // A trusted proxy may forward the fields of its clients unchecked.
     gateway.usePolicy(behindProxy);
-    const folded = names.filter((name) =>
+    const alwaysDropped = names.filter((name) =>
       /_|^(Forwarded$|X-Original|X-Rewrite|X-Tollgate|X-Forwarded-(Uri|Meth))/i.test(name),
     );
-    expect(Object.values(await received(folded.map((name) => `${name}: victim`)))).not.toContain('victim');
+    expect(Object.values(await received(alwaysDropped.map((name) => `${name}: victim`)))).not.toContain(
+      'victim',
+    );
   });
 
-  test('a client on a listener of both families is no trusted proxy', async () => {
+  test('a client of a listener on IPv4 and IPv6 is not a trusted proxy', async () => {
     const got = await received([
       'X-Forwarded-For: 203.0.113.9',
       'X-Forwarded-Host: bank.example',
       'X-Forwarded-Proto: https',
     ]);
-    expect(got).toMatchObject(nothingOfTheClient);
+    expect(got).toMatchObject(tollgateFields);
   });
 
-  test('of a trusted proxy the verified part is passed on, also on a listener of both families', async () => {
+  test('the verified part of a trusted proxy’s headers is forwarded, also on a listener on IPv4 and IPv6', async () => {
     gateway.usePolicy(behindProxy);
     const got = await received([
       'X-Forwarded-For: 198.51.100.1, 203.0.113.9, 127.0.0.7',
@@ -120,20 +122,20 @@ describe('F4: who a caller is and where it is, the upstream hears from Tollgate 
     expect(await received(['X-Forwarded-For: rubbish'])).toMatchObject({ 'x-forwarded-for': '127.0.0.1' });
   });
 
-  test('the host of an absolute-form target is the one that was asked for', async () => {
+  test('x-forwarded-host is the host of an absolute-form target', async () => {
     expect(await received([], 'GET http://asked.example:81/x')).toMatchObject({
       host: new URL(upstream.url).host,
       'x-forwarded-host': 'asked.example:81',
     });
   });
 
-  test('a service is named, and its token stays here', async () => {
+  test('the upstream gets the name of a service, and not its token', async () => {
     const got = await received([`X-Service-Token: ${serviceToken}`, 'X-Tollgate-Service: other']);
     expect(got).toMatchObject({ 'x-tollgate-service': 'billing', 'x-tollgate-tenant': '' });
     expect(got['x-service-token']).toBeUndefined();
   });
 
-  test('where the policy passes underscores, only those that mean nothing else come through', async () => {
+  test('if the policy passes underscores, a name that an upstream could mistake for another field is still dropped', async () => {
     gateway.usePolicy({ ...facingClients, requests: '{ underscore_headers: pass }' });
     const got = await received([
       'my_field: mine',

@@ -1,5 +1,5 @@
-// Goal: what HTTP allows before and beside an answer never costs the answer. Method: an upstream and a client that write
-// bytes of their own.
+// Goal: interim responses and half-closed connections never cost a client its response. Method: an upstream and a client
+// that write raw bytes.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -15,7 +15,7 @@ const continued = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 let gateway: TestGateway;
 let server: Server;
-/** What the upstream does with a request, of which it has read the headers. */
+/** Called by the upstream when it has read the headers of a request. */
 let serve: (socket: Socket) => void;
 const sockets = new Set<Socket>();
 
@@ -43,7 +43,7 @@ afterAll(async () => {
 });
 afterEach(() => (gateway.events.length = 0));
 
-describe('interim responses of the upstream that nobody asked for', () => {
+describe('unexpected interim responses of the upstream', () => {
   const early = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n';
   const interims: readonly (readonly [name: string, text: string])[] = [
     ['100 Continue', continued],
@@ -52,20 +52,23 @@ describe('interim responses of the upstream that nobody asked for', () => {
     ['three of them', continued.repeat(3)],
     ['102 Processing', 'HTTP/1.1 102 Processing\r\n\r\n'],
     ['103 Early Hints', early],
-    ['all kinds, one after the other', continued + early + continued + 'HTTP/1.1 199 X\r\n\r\n' + continued],
+    ['a sequence of all kinds', continued + early + continued + 'HTTP/1.1 199 X\r\n\r\n' + continued],
   ];
 
-  test.each(interims)('%s: the answer is passed on, at once or in pieces', async (_name, interim) => {
-    const text = interim + answer;
-    for (const length of [text.length, 1, 7, interim.length, interim.length - 1, interim.length + 3]) {
-      serve = (socket) => void writePieces(socket, text, length);
-      const response = await fetch(gateway.proxyUrl);
-      expect([response.status, await response.text()]).toEqual([200, 'hello']);
-    }
-    expect(gateway.requests().map(({ data }) => data.status)).toEqual(Array<number>(6).fill(200));
-  });
+  test.each(interims)(
+    '%s: the final response is forwarded, however it is split into packets',
+    async (_name, interim) => {
+      const text = interim + answer;
+      for (const length of [text.length, 1, 7, interim.length, interim.length - 1, interim.length + 3]) {
+        serve = (socket) => void writePieces(socket, text, length);
+        const response = await fetch(gateway.proxyUrl);
+        expect([response.status, await response.text()]).toEqual([200, 'hello']);
+      }
+      expect(gateway.requests().map(({ data }) => data.status)).toEqual(Array<number>(6).fill(200));
+    },
+  );
 
-  test('are told from a body that looks like one', async () => {
+  test('are distinguished from a body that looks like one', async () => {
     const body = continued.repeat(2);
     serve = (socket) => {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length * 2}\r\n\r\n`);
@@ -75,7 +78,7 @@ describe('interim responses of the upstream that nobody asked for', () => {
       expect(await (await fetch(gateway.proxyUrl)).text()).toBe(body + body);
   });
 
-  test('without an answer are a 502', async () => {
+  test('without a final response are a 502', async () => {
     serve = (socket) => socket.end(continued);
     expect((await fetch(gateway.proxyUrl)).status).toBe(502);
     serve = (socket) => socket.end(continued.slice(0, 15));
@@ -91,7 +94,7 @@ describe('a client that ends its side of the connection after its request', () =
     serve = (socket) => void waiting.push(socket);
   };
 
-  test.each(['1.1', '1.0'])('gets its answer (HTTP/%s)', async (version) => {
+  test.each(['1.1', '1.0'])('gets its response (HTTP/%s)', async (version) => {
     hold();
     const connection = await openRaw(gateway.proxyUrl);
     connection.write(request(version));
@@ -104,7 +107,7 @@ describe('a client that ends its side of the connection after its request', () =
     expect(gateway.requests().map(({ data }) => data.status)).toEqual([200]);
   });
 
-  test('gets all of them, in order, also on the api listener', async () => {
+  test('gets all responses in order, also on the api listener', async () => {
     serve = (socket) => socket.write(answer);
     for (const [url, status] of [
       [gateway.proxyUrl, 200],
@@ -118,12 +121,12 @@ describe('a client that ends its side of the connection after its request', () =
     }
   });
 
-  test('gets an answer that is slow, and one that comes in pieces', async () => {
+  test('gets a response that is slow and arrives in pieces', async () => {
     hold();
     const connection = await openRaw(gateway.proxyUrl);
     connection.write(request('1.1'));
     connection.end();
-    // The probe: the client is still there.
+    // This is the probe that finds out whether the client is still connected.
     await eventually(() => connection.text().startsWith(continued));
     waiting[0]?.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n');
     await eventually(() => connection.text().includes('hello'));
@@ -132,7 +135,7 @@ describe('a client that ends its side of the connection after its request', () =
     expect(connection.responses()).toMatchObject([{ status: 200, body: 'hello world' }]);
   });
 
-  test('and leaves is found out: its request is ended', async () => {
+  test('and disconnects is detected, and its request is ended', async () => {
     hold();
     const connection = await openRaw(gateway.proxyUrl);
     connection.write(request('1.1'));
@@ -143,7 +146,7 @@ describe('a client that ends its side of the connection after its request', () =
     expect(gateway.requests()[0]?.data.status).toBe(499);
   });
 
-  test('and leaves in the middle of an answer is found out where the answer stands still', async () => {
+  test('and disconnects in the middle of a response that sends no bytes is detected', async () => {
     hold();
     const connection = await openRaw(gateway.proxyUrl);
     connection.write(request('1.1'));
@@ -155,7 +158,7 @@ describe('a client that ends its side of the connection after its request', () =
   });
 });
 
-/** Writes pieces of so many bytes, each in a packet of its own as far as TCP has it. */
+/** Writes pieces of `length` bytes, most of them in their own packet. */
 async function writePieces(socket: Socket, text: string, length: number): Promise<void> {
   socket.setNoDelay(true);
   for (let at = 0; at < text.length; at += length) {

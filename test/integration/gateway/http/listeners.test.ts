@@ -32,7 +32,7 @@ describe('HOST=:: on every service', () => {
     }
   });
 
-  test('the printed URLs and the portal links name an address that answers', async () => {
+  test('the printed URLs and the portal links have an address that a client can connect to', async () => {
     const log = run.installation.service('console').log();
     const { admin, console: portal } = JSON.parse(
       log.split('\n').find((line) => line.includes('console ready')) ?? '{}',
@@ -44,8 +44,8 @@ describe('HOST=:: on every service', () => {
   });
 });
 
-describe('a listener of both families', () => {
-  test('an IPv4 client is named by its IPv4 address, and its own X-Forwarded-For is not passed on', async () => {
+describe('a listener on IPv4 and IPv6', () => {
+  test('identifies an IPv4 client by its IPv4 address, and does not forward its X-Forwarded-For', async () => {
     const upstream = await startUpstream((request, response) =>
       response.end(JSON.stringify(request.headers)),
     );

@@ -2,16 +2,16 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { eventually } from '../../../support/servers.ts';
 
-/** A connection on which a test writes bytes of its own, and what came back. */
+/** A connection on which a test writes raw bytes, and the bytes that were received. */
 export interface RawConnection {
   write(text: string): void;
   readonly text: () => string;
-  /** What has been answered so far, in order. */
+  /** The complete responses received so far, in order. Interim responses are left out. */
   readonly responses: () => RawResponse[];
-  /** Resolves with the response at this position, once all of it is here. */
+  /** Resolves with the response at this position when it is complete. */
   response(index?: number): Promise<RawResponse>;
   readonly closed: Promise<unknown>;
-  /** Half-closes: nothing more is sent. */
+  /** Ends the client's side of the connection. */
   end(): void;
   destroy(): void;
   pause(): void;
@@ -25,7 +25,7 @@ export interface RawResponse {
   readonly body: string;
 }
 
-/** `localAddress`: the client's own, where a test needs several. */
+/** `localAddress`: the address of the client, for tests that need several. */
 export async function openRaw(url: string, localAddress?: string): Promise<RawConnection> {
   const { hostname, port } = new URL(url);
   const socket = connect({
@@ -42,7 +42,13 @@ export async function openRaw(url: string, localAddress?: string): Promise<RawCo
     ended = true;
     socket.end();
   });
-  const closed = once(socket, 'close').then(() => (ended = true));
+  // Not events.once: its promise rejects on a reset, which no test has to handle.
+  const closed = new Promise<void>((resolve) => {
+    socket.once('close', () => {
+      ended = true;
+      resolve();
+    });
+  });
   await once(socket, 'connect');
   const responses = (): RawResponse[] => responsesIn(text, ended);
   return {
@@ -58,7 +64,7 @@ export async function openRaw(url: string, localAddress?: string): Promise<RawCo
   };
 }
 
-/** Sends one text, and waits for the first answer and for the end of the connection where one is announced. */
+/** Sends a text and returns the first response. Waits for the end of the connection if `Connection: close` announces it. */
 export async function exchangeRaw(url: string, text: string): Promise<RawResponse> {
   const connection = await openRaw(url);
   connection.write(text);
@@ -68,16 +74,15 @@ export async function exchangeRaw(url: string, text: string): Promise<RawRespons
   return response;
 }
 
-/** Interim responses are left out. */
 function responsesIn(text: string, ended: boolean): RawResponse[] {
   const found: RawResponse[] = [];
-  let rest = text;
+  let unread = text;
   for (;;) {
-    const headEnd = rest.indexOf('\r\n\r\n');
-    const [, version = '', status = ''] = /^HTTP\/(\d\.\d) (\d{3}) /.exec(rest) ?? [];
+    const headEnd = unread.indexOf('\r\n\r\n');
+    const [, version = '', status = ''] = /^HTTP\/(\d\.\d) (\d{3}) /.exec(unread) ?? [];
     if (headEnd === -1 || version === '') return found;
     const headers = new Map(
-      rest
+      unread
         .slice(0, headEnd)
         .split('\r\n')
         .slice(1)
@@ -86,17 +91,18 @@ function responsesIn(text: string, ended: boolean): RawResponse[] {
           line.slice(line.indexOf(':') + 1).trim(),
         ]),
     );
-    rest = rest.slice(headEnd + 4);
+    unread = unread.slice(headEnd + 4);
     if (status.startsWith('1') && status !== '101') continue;
-    const body = bodyIn(rest, headers, Number(status), ended);
+    const body = bodyIn(unread, headers, Number(status), ended);
     if (body === null) return found;
     found.push({ status: Number(status), version, headers, body: body.text });
-    rest = rest.slice(body.length);
+    unread = unread.slice(body.length);
   }
 }
 
+/** The body at the start of `unread`; null if it is not complete. */
 function bodyIn(
-  rest: string,
+  unread: string,
   headers: ReadonlyMap<string, string>,
   status: number,
   ended: boolean,
@@ -104,23 +110,23 @@ function bodyIn(
   if (status === 101 || status === 204 || status === 304) return { text: '', length: 0 };
   const length = headers.get('content-length');
   if (length !== undefined) {
-    const text = rest.slice(0, Number(length));
+    const text = unread.slice(0, Number(length));
     return text.length === Number(length) ? { text, length: text.length } : null;
   }
-  if (headers.get('transfer-encoding') === 'chunked') return chunkedIn(rest);
-  return ended ? { text: rest, length: rest.length } : null;
+  if (headers.get('transfer-encoding') === 'chunked') return chunkedIn(unread);
+  return ended ? { text: unread, length: unread.length } : null;
 }
 
-function chunkedIn(rest: string): { text: string; length: number } | null {
+function chunkedIn(unread: string): { text: string; length: number } | null {
   let text = '';
   let at = 0;
   for (;;) {
-    const lineEnd = rest.indexOf('\r\n', at);
+    const lineEnd = unread.indexOf('\r\n', at);
     if (lineEnd === -1) return null;
-    const size = Number.parseInt(rest.slice(at, lineEnd), 16);
+    const size = Number.parseInt(unread.slice(at, lineEnd), 16);
     const end = lineEnd + 2 + size + 2;
-    if (rest.length < end) return null;
-    text += rest.slice(lineEnd + 2, lineEnd + 2 + size);
+    if (unread.length < end) return null;
+    text += unread.slice(lineEnd + 2, lineEnd + 2 + size);
     at = end;
     if (size === 0) return { text, length: at };
   }

@@ -1,14 +1,14 @@
 import { openRaw } from './raw-connection.ts';
 
-export interface RawAnswer {
+export interface RawText {
   readonly status: number;
-  /** Status line and fields, as they came. */
+  /** The status line and the header fields as received. */
   readonly head: string;
   readonly body: string;
 }
 
-/** Sends one request as it is, which no HTTP client would, and reads until the server closes the connection. */
-export async function sendRaw(url: string, request: string): Promise<RawAnswer> {
+/** Sends the text of one request without any change, and reads until the server closes the connection. */
+export async function sendRaw(url: string, request: string): Promise<RawText> {
   const connection = await openRaw(url);
   connection.write(request);
   await connection.closed;
@@ -16,7 +16,7 @@ export async function sendRaw(url: string, request: string): Promise<RawAnswer> 
   return { status: Number(head.split(' ')[1]), head, body };
 }
 
-/** One request on a connection of its own; `fields` are header lines. */
+/** The text of a request without a body. `line` is method and target, `fields` are header lines. */
 export function rawRequest(line: string, fields: readonly string[] = []): string {
   return `${[`${line} HTTP/1.1`, 'Host: tollgate.example', 'Connection: close', ...fields].join('\r\n')}\r\n\r\n`;
 }

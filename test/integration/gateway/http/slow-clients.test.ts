@@ -7,7 +7,7 @@ import type { TestGateway, TestUpstream } from '../gateway.ts';
 import { openRaw } from './raw-connection.ts';
 import type { RawConnection } from './raw-connection.ts';
 
-/** A platform of 8 requests at once, of which one tenant and one address may hold 2 each. */
+/** A platform of 8 concurrent requests, of which one tenant and one address may hold 2 each. */
 const policy = {
   plans: '{ free: { limits: [{ name: minute, per: tenant, limit: 10000, window: 1m }] } }',
   platform: '{ limits: [{ name: platform, per: global, type: concurrent, limit: 8 }] }',
@@ -25,7 +25,7 @@ const largeBytes = 64 * 1024 * 1024;
 
 let upstream: TestUpstream;
 let gateway: TestGateway;
-/** Responses of the upstream to /held, to be ended by the test. */
+/** Responses of the upstream to /held, which the test ends. */
 let held: ServerResponse[] = [];
 let timers: NodeJS.Timeout[] = [];
 
@@ -82,8 +82,8 @@ async function begin(path: string, fields: Record<string, string>, method = 'POS
 
 const from = (address: string): Record<string, string> => ({ 'x-forwarded-for': address });
 
-describe('F6: a permit is held by requests that get on', () => {
-  test('slow uploads from one address leave the other tenants their requests', async () => {
+describe('F6: slow clients cannot hold all permits', () => {
+  test('slow uploads from one address do not affect the requests of other tenants', async () => {
     const uploads = await Promise.all(
       Array.from({ length: 16 }, async () => {
         const headers = {
@@ -111,7 +111,7 @@ describe('F6: a permit is held by requests that get on', () => {
     for (const upload of uploads) upload.destroy();
   });
 
-  test('a tenant holds its share of the platform and no more, from however many addresses; services are exempt', async () => {
+  test('a tenant holds at most its share of the platform, from any number of addresses; services are exempt', async () => {
     const tenant = uniqueName('acme');
     const headers = await as(tenant);
     const open = await Promise.all(
@@ -157,7 +157,7 @@ describe('F6: a request body', () => {
     await upload.closed;
   });
 
-  test('that is not complete in time gets a 408, however fast it arrives', async () => {
+  test('that is not complete at the deadline gets a 408 at any rate', async () => {
     const upload = await begin('/upload', {
       ...(await as(uniqueName('long'))),
       'transfer-encoding': 'chunked',
@@ -171,14 +171,14 @@ describe('F6: a request body', () => {
     ]);
   });
 
-  test('that keeps above the minimum is served', async () => {
+  test('that stays above the minimum rate is served', async () => {
     const upload = await begin('/upload', { ...(await as(uniqueName('steady'))), 'content-length': '6000' });
     every(100, () => upload.write('a'.repeat(300)));
     expect((await upload.response()).status).toBe(200);
     upload.destroy();
   });
 
-  test('that the upstream takes late is not the client’s fault', async () => {
+  test('that the upstream reads late does not count against the client', async () => {
     const response = await fetch(`${gateway.proxyUrl}/late-reader`, {
       method: 'POST',
       headers: await as(uniqueName('fast')),
@@ -199,7 +199,7 @@ describe('F6: a request body', () => {
     await connection.closed;
   });
 
-  test('of a refused request is not read for ever', async () => {
+  test('of a refused request is read for a bounded time', async () => {
     const upload = await begin('/upload', {
       authorization: 'Bearer nonsense',
       'transfer-encoding': 'chunked',
@@ -211,8 +211,8 @@ describe('F6: a request body', () => {
 });
 
 describe('F6: a response', () => {
-  test('that the client does not read is cut, and its permit is free', async () => {
-    const reader = await begin('/large', await as(uniqueName('deaf')), 'GET');
+  test('that the client does not read is cut, and its permit is released', async () => {
+    const reader = await begin('/large', await as(uniqueName('unread')), 'GET');
     reader.pause();
     await eventually(() => gateway.concurrency.inUse() === 1);
     await eventually(() => gateway.concurrency.inUse() === 0);
@@ -222,7 +222,7 @@ describe('F6: a response', () => {
     expect(reader.text().length).toBeLessThan(largeBytes);
   });
 
-  test('that the client reads slowly, but above the minimum, goes on', async () => {
+  test('that the client reads slowly, but above the minimum rate, is not cut', async () => {
     const { hostname, port } = new URL(gateway.proxyUrl);
     const socket = connect({ port: Number(port), host: hostname });
     const { authorization } = await as(uniqueName('slow'));
@@ -245,7 +245,7 @@ describe('F6: a response', () => {
     await eventually(() => upstream.seen[0]?.destroyed);
   });
 
-  test('that is an event stream stays open, idle or not', async () => {
+  test('that is an event stream stays open while it is idle', async () => {
     const reader = await begin('/events', await as(uniqueName('stream')), 'GET');
     await eventually(() => reader.text().includes('data: 1'));
     const startedAt = performance.now();
@@ -257,7 +257,7 @@ describe('F6: a response', () => {
 });
 
 describe('F6: connections', () => {
-  test('that bring no request in time get a 408 with limit headers and an event', async () => {
+  test('without a complete header section in time get a 408 with limit headers and an event', async () => {
     const connection = await openRaw(gateway.proxyUrl);
     connection.write('GET /x HTTP/1.1\r\nHost: h\r\n');
     const response = await connection.response();
@@ -268,7 +268,7 @@ describe('F6: connections', () => {
   });
 });
 
-test('a client that reads its answer late gets it although it was still sending', async () => {
+test('a client that is still sending can read its response late', async () => {
   const { hostname, port } = new URL(gateway.proxyUrl);
   const socket = connect({ port: Number(port), host: hostname });
   socket.on('error', () => undefined);

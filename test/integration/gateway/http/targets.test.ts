@@ -5,7 +5,7 @@ import { uniqueName } from '../../../support/servers.ts';
 import { as, limitHeadersOf, serviceToken, startGateway, startUpstream } from '../gateway.ts';
 import type { TestGateway, TestUpstream } from '../gateway.ts';
 import { rawRequest, sendRaw } from './raw-request.ts';
-import type { RawAnswer } from './raw-request.ts';
+import type { RawText } from './raw-request.ts';
 
 const policy = {
   plans: '{ free: { limits: [{ name: minute, per: tenant, limit: 100, window: 1m }] } }',
@@ -38,7 +38,7 @@ beforeEach(async () => {
   fields = [`Authorization: ${authorization}`];
 });
 
-const send = (line: string, more: readonly string[] = []): Promise<RawAnswer> =>
+const send = (line: string, more: readonly string[] = []): Promise<RawText> =>
   sendRaw(gateway.proxyUrl, rawRequest(line, [...fields, ...more]));
 
 async function statusesOf(times: number, line: string, more: readonly string[] = []): Promise<number[]> {
@@ -49,8 +49,8 @@ async function statusesOf(times: number, line: string, more: readonly string[] =
 
 const tenThenRefused = [...Array<number>(10).fill(200), 429, 429, 429, 429];
 
-describe('F4: the target is read once: what was decided about is what is forwarded and stored', () => {
-  test('an absolute-form target is limited by its path, and never chooses the host of the upstream', async () => {
+describe('F4: the target is read once: the target of the decision is the one that is forwarded and stored', () => {
+  test('an absolute-form target is limited by its path, and never selects the host of the upstream', async () => {
     expect(await statusesOf(14, 'POST http://any.example/agent/chat?x=1')).toEqual(tenThenRefused);
     expect(upstream.seen).toHaveLength(10);
     expect(upstream.seen[0]?.url).toBe('/agent/chat?x=1');
@@ -87,7 +87,7 @@ describe('F4: the target is read once: what was decided about is what is forward
     '/Agent/Chat',
     'http://user@any.example/agent/chat',
     'ftp://any.example/agent/chat',
-  ])('what servers read differently is a 400 and reaches no upstream: %s', async (path) => {
+  ])('a target that servers read differently is a 400 and reaches no upstream: %s', async (path) => {
     const { status, head, body } = await send(`POST ${path}`);
     expect(status).toBe(400);
     expect(head).toMatch(/x-ratelimit-limit: 100\r\n[^]*ratelimit-policy: /);
@@ -96,14 +96,14 @@ describe('F4: the target is read once: what was decided about is what is forward
     expect(gateway.requests()).toMatchObject([{ data: { status: 400, limited_by: ['invalid'], units: 1 } }]);
   });
 
-  test('a service, which no limit holds, cannot send what cannot be read either', async () => {
+  test('an ambiguous target of a service is a 400 too, although no limit applies to services', async () => {
     fields = [`X-Service-Token: ${serviceToken}`];
     expect((await send('POST /agent%2Fchat')).status).toBe(400);
     expect((await send('POST //agent/chat')).status).toBe(200);
     expect(upstream.seen.map(({ url }) => url)).toEqual(['/agent/chat']);
   });
 
-  test('a policy says how its upstream reads requests, and they pass as that', async () => {
+  test('a policy states how its upstream reads targets, and Tollgate reads them in the same way', async () => {
     gateway.usePolicy({
       ...policy,
       requests: '{ encoded_slash: text, parameters: text, double_slash: keep }',
@@ -116,7 +116,7 @@ describe('F4: the target is read once: what was decided about is what is forward
     expect(upstream.seen.at(-1)?.url).toBe('/Agent;x=1/chat');
   });
 
-  test('OPTIONS * asks about the gateway itself: it is answered here, and counted', async () => {
+  test('OPTIONS * concerns the gateway itself: it gets a 204, and is counted', async () => {
     const { status, head } = await send('OPTIONS *');
     expect(status).toBe(204);
     expect(head).toMatch(/x-ratelimit-remaining: 99/);
@@ -130,7 +130,7 @@ describe('F4: the target is read once: what was decided about is what is forward
 });
 
 describe('F4: the method is read once', () => {
-  test('a field that names another method is a 400, and one that names the same changes nothing', async () => {
+  test('a field that names another method is a 400, and one that names the same method has no effect', async () => {
     const { status, body } = await send('POST /agent/chat', ['X-HTTP-Method-Override: DELETE']);
     expect(status).toBe(400);
     expect(body).toMatch(/names another method/);
@@ -138,7 +138,7 @@ describe('F4: the method is read once', () => {
     expect(upstream.seen).toHaveLength(1);
   });
 
-  test('where the upstream honours it, the method it names is the one that is limited', async () => {
+  test('if the upstream honours the field, the method that it names is limited', async () => {
     gateway.usePolicy({ ...policy, requests: '{ method_override: honour }' });
     expect(await statusesOf(3, 'POST /agent/chat', ['X-HTTP-Method-Override: DELETE'])).toEqual([
       200, 429, 429,
@@ -147,13 +147,13 @@ describe('F4: the method is read once', () => {
   });
 });
 
-describe('F4: the plugin reads as the proxy does', () => {
-  test('a target that its router would read differently is a 400, and the others are served', async () => {
+describe('F4: the plugin reads targets as the proxy does', () => {
+  test('a target that the router of Fastify reads differently is a 400, and others are served', async () => {
     const app = fastify();
     await app.register(tollgate, { enforcer: gateway.enforcer });
     app.all('/*', (request) => ({ url: request.url }));
     const url = await app.listen({ host: '127.0.0.1', port: 0 });
-    const call = (target: string): Promise<RawAnswer> =>
+    const call = (target: string): Promise<RawText> =>
       sendRaw(url, rawRequest(`GET ${target}`, [...fields, 'Accept: application/json']));
     for (const target of ['/files/one?x=1', 'http://any.example/files/one', '/other/%2e%2e/free']) {
       expect((await call(target)).status, target).toBe(200);
@@ -173,7 +173,7 @@ describe('F4: the plugin reads as the proxy does', () => {
   });
 });
 
-test('F4: check answers about the target as the client sent it', async () => {
+test('F4: check decides about the target as the client sent it', async () => {
   const check = async (path: string): Promise<Record<string, unknown>> => {
     const response = await fetch(`${gateway.apiUrl}/v1/check`, {
       method: 'POST',

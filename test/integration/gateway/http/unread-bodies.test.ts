@@ -13,7 +13,7 @@ const type = 'application/cloudevents-batch+json';
 
 const chunkedFields = 'Transfer-Encoding: chunked';
 
-/** The status of a call with a body of chunks; null sends the header section alone, and waits for an answer to it. */
+/** Publishes a body and returns the status. Without a body, sends the header section only. */
 async function publish(
   { authorization = '' }: Record<string, string>,
   fields: string,
@@ -37,7 +37,7 @@ test.each([
   ['chunked', chunkedFields],
   ['compressed', 'Content-Encoding: gzip\r\nContent-Length: 1000'],
 ])(
-  'F6: after a refusal for bytes a %s body is refused unread, one that says its size is not',
+  'F6: after a refusal for bytes, a %s body is refused unread, and a body with a Content-Length is read',
   async (_, fields) => {
     const headers = await as(uniqueName('acme'));
     expect(await publish(headers, chunkedFields, chunked(1_000_000))).toBe(400);
@@ -47,7 +47,7 @@ test.each([
   },
 );
 
-test('F6: a refusal for bytes leaves other callers their chunked bodies', async () => {
+test('F6: a refusal for bytes does not affect chunked bodies of other callers', async () => {
   const [flood, calm] = [await as(uniqueName('flood')), await as(uniqueName('calm'))];
   expect(await publish(flood, chunkedFields, chunked(1_000_000))).toBe(400);
   expect(await publish(flood, chunkedFields, chunked(300_000))).toBe(429);

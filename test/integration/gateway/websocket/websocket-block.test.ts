@@ -33,7 +33,7 @@ afterEach(async () => {
   for (const list of [upstream.sockets, upstream.messages, upstream.closes]) list.length = 0;
 });
 
-async function opened(path: string, headers: Record<string, string>): Promise<WebSocket> {
+async function openWebSocket(path: string, headers: Record<string, string>): Promise<WebSocket> {
   const client = new WebSocket(gateway.proxyUrl.replace('http', 'ws') + path, { headers });
   clients.push(client);
   client.on('error', () => undefined);
@@ -53,14 +53,14 @@ function block(tenant: string): void {
 test.each([
   ['the client', '/echo'],
   ['the upstream', '/upload'],
-  ['nobody', '/quiet'],
+  ['neither side', '/quiet'],
   ['the upstream on a route that charges messages', '/metered/x'],
 ])(
   'C3: a block ends an open WebSocket on both sides with 1008, while messages come from: %s',
   async (_, path) => {
     const tenant = uniqueName('acme');
-    const webSocket = await opened(path, await as(tenant));
-    const other = await opened('/echo', await as(uniqueName('acme')));
+    const webSocket = await openWebSocket(path, await as(tenant));
+    const other = await openWebSocket('/echo', await as(uniqueName('acme')));
     const sending = setInterval(() => {
       if (path === '/echo') webSocket.send('more');
       else if (path !== '/quiet') upstream.sockets[0]?.send('more');
@@ -76,9 +76,9 @@ test.each([
   },
 );
 
-test('C3: the client of a WebSocket is told the reason of the block', async () => {
+test('C3: the close frame states the reason of the block', async () => {
   const tenant = uniqueName('acme');
-  const webSocket = await opened('/echo', await as(tenant));
+  const webSocket = await openWebSocket('/echo', await as(tenant));
   block(tenant);
   const [code, reason] = (await once(webSocket, 'close', { signal: AbortSignal.timeout(5_000) })) as [
     number,
@@ -87,7 +87,7 @@ test('C3: the client of a WebSocket is told the reason of the block', async () =
   expect([code, reason.toString()]).toEqual([1_008, 'This tenant is blocked until further notice: unpaid']);
 });
 
-test('C3: after a block no message passes of a client that does not answer the close frame', async () => {
+test('C3: after a block no message of a client that ignores the close frame is forwarded', async () => {
   const tenant = uniqueName('acme');
   const connection = await openRaw(gateway.proxyUrl);
   const { authorization = '' } = await as(tenant);
@@ -109,10 +109,10 @@ test('C3: after a block no message passes of a client that does not answer the c
   }
 });
 
-test('C3: a block leaves a service that acts for the tenant its WebSocket, as it leaves it its requests', async () => {
+test('C3: a block does not end the WebSocket of a service that acts for the tenant', async () => {
   const tenant = uniqueName('acme');
-  const ofTenant = await opened('/echo', await as(tenant));
-  const ofService = await opened('/echo', { ...(await as(tenant)), 'x-service-token': serviceToken });
+  const ofTenant = await openWebSocket('/echo', await as(tenant));
+  const ofService = await openWebSocket('/echo', { ...(await as(tenant)), 'x-service-token': serviceToken });
   block(tenant);
   await eventually(() => ofTenant.readyState === WebSocket.CLOSED);
   ofService.send('still here');

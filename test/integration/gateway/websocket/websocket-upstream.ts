@@ -6,18 +6,18 @@ import type { WebSocket } from 'ws';
 
 export interface WebSocketUpstream {
   readonly url: string;
-  /** Open connections, in the order they came. */
+  /** Connections in the order in which they were opened. */
   readonly sockets: WebSocket[];
   /** Headers of the handshakes. */
   readonly handshakes: IncomingHttpHeaders[];
   /** Messages received. */
   readonly messages: string[];
-  /** Codes and reasons that clients closed with. */
+  /** Codes and reasons of the close frames received. */
   readonly closes: [number, string][];
   close(): Promise<void>;
 }
 
-/** Echoes on /echo, sends three messages on /push; declines /declined, does not answer /never. */
+/** Echoes on /echo, sends three messages on /push, declines /declined, does not respond on /never. */
 export async function startWebSocketUpstream(): Promise<WebSocketUpstream> {
   const sockets: WebSocket[] = [];
   const handshakes: IncomingHttpHeaders[] = [];

@@ -63,7 +63,7 @@ interface Declined {
   readonly body: string;
 }
 
-/** The answer to a handshake that was not taken up. */
+/** The response to a handshake that was declined. */
 async function declined(webSocket: WebSocket): Promise<Declined> {
   webSocket.on('error', () => undefined);
   const [, response] = (await once(webSocket, 'unexpected-response')) as [unknown, IncomingMessage];
@@ -73,7 +73,7 @@ async function declined(webSocket: WebSocket): Promise<Declined> {
 }
 
 describe('F4: a WebSocket through the gateway', () => {
-  test('is a request: counted once, with its headers and identity, its permit held until it ends', async () => {
+  test('counts as one request with limit headers and identity, and holds its permit until it ends', async () => {
     const tenant = uniqueName('acme');
     const webSocket = connect('/echo?a=1', await as(tenant));
     const upgraded = once(webSocket, 'upgrade') as Promise<[IncomingMessage]>;
@@ -105,7 +105,7 @@ describe('F4: a WebSocket through the gateway', () => {
     ['binary', Buffer.from([0, 1, 2, 255]), true],
     ['a megabyte', Buffer.alloc(1_000_000, 'a'), true],
   ])(
-    'carries %s both ways, and messages that the upstream sends by itself',
+    'carries %s in both directions, and unsolicited messages of the upstream',
     async (_what, data, isBinary) => {
       const webSocket = await opened(connect('/echo', await as(uniqueName('acme'))));
       webSocket.send(data);
@@ -124,8 +124,8 @@ describe('F4: a WebSocket through the gateway', () => {
 
   test.each([
     ['a 401 without a valid token', 401, () => Promise.resolve({ authorization: 'Bearer nonsense' })],
-    ['a 429 beyond a limit', 429, spent],
-  ] as const)('is refused with an ordinary answer: %s', async (_what, status, fields) => {
+    ['a 429 beyond a limit', 429, spentTenant],
+  ] as const)('is refused with an ordinary response: %s', async (_what, status, fields) => {
     const { response, body } = await declined(connect('/echo', await fields()));
     expect(response.statusCode).toBe(status);
     expect(response.headers['x-ratelimit-limit']).toBe('6');
@@ -134,7 +134,7 @@ describe('F4: a WebSocket through the gateway', () => {
     expect(upstream.handshakes.filter(({ upgrade }) => upgrade !== undefined)).toEqual([]);
   });
 
-  test('is not taken up in HTTP/1.0: the request is served as it is', async () => {
+  test('does not exist in HTTP/1.0: the request is served as an ordinary one', async () => {
     const connection = await openRaw(gateway.proxyUrl);
     const { authorization = '' } = await as(uniqueName('acme'));
     const fields = 'Host: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n';
@@ -144,7 +144,7 @@ describe('F4: a WebSocket through the gateway', () => {
     expect(connection.responses()).toMatchObject([{ status: 200, body: 'plain' }]);
   });
 
-  test('beyond the platform’s requests at once is refused, and passes when one of them ends', async () => {
+  test('is refused without a free permit of the platform, and allowed when a permit is released', async () => {
     const sockets = await Promise.all(
       [1, 2].map(async () => opened(connect('/echo', await as(uniqueName('acme'))))),
     );
@@ -158,15 +158,15 @@ describe('F4: a WebSocket through the gateway', () => {
 
   test.each([
     ['declines', '/declined', 404],
-    ['does not answer', '/never', 504],
-  ])('gets the answer of an upstream that %s, with limit headers', async (_what, path, status) => {
+    ['does not respond', '/never', 504],
+  ])('gets a response with limit headers if the upstream %s', async (_what, path, status) => {
     const { response, body } = await declined(connect(path, await as(uniqueName('acme'))));
     expect([response.statusCode, response.headers['x-ratelimit-remaining']]).toEqual([status, '5']);
     if (status === 404) expect([body, response.headers['x-own']]).toEqual(['none', 'yes']);
     expect(gateway.requests()).toMatchObject([{ data: { status } }]);
   });
 
-  test('gets a 502 where there is no upstream', async () => {
+  test('gets a 502 if the upstream is down', async () => {
     const alone = await start({ upstream: 'http://127.0.0.1:1' });
     const { response } = await declined(connect('/echo', await as(uniqueName('acme')), alone));
     expect(response.statusCode).toBe(502);
@@ -191,7 +191,7 @@ describe('F4: a WebSocket ends', () => {
     await eventually(() => upstream.closes.length === 2);
   });
 
-  test('when it is idle, and is told so', async () => {
+  test('when it is idle, with a close frame that states it', async () => {
     const brief = await start({ bounds: { websocketIdleTimeoutMs: 300 } });
     const webSocket = await opened(connect('/echo', await as(uniqueName('acme')), brief));
     webSocket.send('still here');
@@ -201,7 +201,7 @@ describe('F4: a WebSocket ends', () => {
     await brief.close();
   });
 
-  test('when one side is half-closed and the other stays silent', async () => {
+  test('when one side is half-closed and the other sends nothing', async () => {
     const connection = await openRaw(gateway.proxyUrl);
     const { authorization } = await as(uniqueName('acme'));
     const fields = 'Host: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n';
@@ -213,7 +213,7 @@ describe('F4: a WebSocket ends', () => {
     await eventually(() => gateway.concurrency.inUse() === 0, { timeoutMs: 8_000 });
   });
 
-  test('when the gateway stops, which does not wait for it', async () => {
+  test('when the gateway stops, without a delay of the stop', async () => {
     const stopping = await start();
     const webSocket = await opened(connect('/push', await as(uniqueName('acme')), stopping));
     const closed = closeOf(webSocket);
@@ -225,7 +225,7 @@ describe('F4: a WebSocket ends', () => {
 });
 
 describe('F4: messages of a route that charges them', () => {
-  test('are charged like requests; the first one too many ends the connection and says why', async () => {
+  test('are charged like requests, and the first one beyond a limit ends the connection with the reason', async () => {
     const tenant = uniqueName('acme');
     const webSocket = await opened(connect('/metered/x', await as(tenant)));
     for (const text of ['1', '2', '3', '4']) webSocket.send(text);
@@ -256,7 +256,7 @@ describe('F4: messages of a route that charges them', () => {
     await closeOf(webSocket);
   });
 
-  test('are counted by message, however they are framed', async () => {
+  test('are counted by message, regardless of their frames', async () => {
     const webSocket = await opened(connect('/metered/x', await as(uniqueName('acme'))));
     webSocket.send('a'.repeat(70_000), { fin: false });
     webSocket.ping();
@@ -269,7 +269,8 @@ describe('F4: messages of a route that charges them', () => {
   });
 });
 
-async function spent(): Promise<Record<string, string>> {
+/** Credentials of a tenant that has used up its limit. */
+async function spentTenant(): Promise<Record<string, string>> {
   const headers = await as(uniqueName('acme'));
   for (let i = 0; i < 6; i += 1) await (await fetch(`${gateway.proxyUrl}/x`, { headers })).text();
   return headers;
