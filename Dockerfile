@@ -12,7 +12,6 @@ COPY package.json ./
 COPY shared ./shared
 COPY services ./services
 COPY policies ./policies
-COPY dev/create-topics.ts ./dev/create-topics.ts
 COPY dev/sample/upstream.ts ./dev/sample/upstream.ts
 # A volume mounted here begins as this folder, with its owner.
 RUN mkdir -p /var/lib/tollgate/spool && chown -R node:node /var/lib/tollgate

@@ -5,6 +5,7 @@ import { createAdminClient } from './admin-client.ts';
 import { commands } from './commands.ts';
 import type { Command, Invocation, Method } from './command.ts';
 import { UsageMistake } from './command.ts';
+import type { KafkaConfig } from './environment.ts';
 import { CliFailure } from './installation.ts';
 import { printableAnswer, printableJson, printableLines } from './printable.ts';
 import type { Installation } from './installation.ts';
@@ -12,6 +13,8 @@ import type { Installation } from './installation.ts';
 export interface CliOptions {
   readonly args: readonly string[];
   readonly installation: () => Promise<Installation>;
+  /** Reads the variables of the connection to Kafka; throws CONFIG_INVALID. */
+  readonly kafka: () => KafkaConfig;
   /** Who acts, for the audit trail. */
   readonly actor: string;
   readonly nowMs: number;
@@ -66,6 +69,7 @@ async function run(command: Command, options: CliOptions): Promise<0 | 1> {
     operands: parsed.positionals,
     flags: parsed.values,
     nowMs: options.nowMs,
+    kafka: options.kafka,
     call: async <Answer>(method: Method, path: string, body?: object) => {
       client ??= createAdminClient(await options.installation(), options.actor);
       const answer = await client.call<Answer>(method, path, body);

@@ -1,3 +1,5 @@
+import type { KafkaConfig } from './environment.ts';
+
 export interface Flag {
   readonly type: 'string' | 'boolean';
   readonly help: string;
@@ -9,6 +11,8 @@ export interface Invocation {
   readonly operands: readonly string[];
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
   readonly nowMs: number;
+  /** Reads the variables of the connection to Kafka; throws CONFIG_INVALID. */
+  readonly kafka: () => KafkaConfig;
   readonly call: <Answer>(method: Method, path: string, body?: object) => Promise<Answer>;
 }
 

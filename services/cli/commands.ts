@@ -6,6 +6,7 @@ import { settingsCommand } from './settings-command.ts';
 import { portalCommands } from './portal-commands.ts';
 import { tenantCommands } from './tenant-commands.ts';
 import { tenantControls } from './tenant-controls.ts';
+import { topicsCommand } from './topics-command.ts';
 
 export const commands: readonly Command[] = [
   ...policyCommands,
@@ -15,4 +16,5 @@ export const commands: readonly Command[] = [
   ...portalCommands,
   ...deadLetterCommands,
   ...auditCommands,
+  topicsCommand,
 ];

@@ -18,9 +18,14 @@ const dayMs = 86_400_000;
 
 /**
  * Creates the topics that do not exist yet; those that exist are left as they are, whoever made them. Safe to repeat
- * and to run at the same time elsewhere. Rejects when Kafka cannot be reached within `timeoutMs`.
+ * and to run at the same time elsewhere. Resolves with the names of the topics that were missing. Rejects when Kafka
+ * cannot be reached within `timeoutMs`.
  */
-export async function ensureTopics(kafka: Kafka, topics: Topics, plan: TopicPlan = {}): Promise<void> {
+export async function ensureTopics(
+  kafka: Kafka,
+  topics: Topics,
+  plan: TopicPlan = {},
+): Promise<readonly string[]> {
   const { partitions = 12, replicationFactor = 1, retentionMs = 7 * dayMs, timeoutMs = 30_000 } = plan;
   const common = [
     // An acknowledged event is on all in-sync replicas; below this many, Kafka refuses rather than risk it.
@@ -69,14 +74,26 @@ export async function ensureTopics(kafka: Kafka, topics: Topics, plan: TopicPlan
       topic(topics.deadLetters, Math.min(3, partitions), kept),
     ].filter(({ topic: name }) => !existing.has(name));
     if (wanted.length > 0) {
+      await line.ask('counting brokers', timeoutMs, (admin) => requireBrokers(admin, replicationFactor));
       const create = { topics: wanted, waitForLeaders: false };
       await line.ask('creating topics', timeoutMs, (admin) => admin.createTopics(create));
     }
     const names = Object.values<string>({ ...topics });
     await line.ask('waiting for leaders', timeoutMs, (admin) => leadersOf(admin, names, timeoutMs));
+    return wanted.map(({ topic: name }) => name);
   } finally {
     line.close();
   }
+}
+
+/** Without this check Kafka refuses every topic, and kafkajs names no reason. */
+async function requireBrokers(admin: Admin, replicationFactor: number): Promise<void> {
+  const { brokers } = await admin.describeCluster();
+  if (brokers.length >= replicationFactor) return;
+  throw new TollgateError(
+    'CONFIG_INVALID',
+    `A replication factor of ${replicationFactor} needs ${replicationFactor} brokers; Kafka has ${brokers.length}.`,
+  );
 }
 
 const leaderPollMs = 50;

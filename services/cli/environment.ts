@@ -1,0 +1,23 @@
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { kafkaVariables } from '../../shared/kafka/environment.ts';
+
+/** Environment variables of the commands that call the admin API. */
+export const environment = Type.Object({
+  TOLLGATE_ADMIN_URL: Type.Optional(
+    Type.String({ description: 'URL of the admin API. Absent: the local stack of the working directory.' }),
+  ),
+  TOLLGATE_ADMIN_TOKEN: Type.Optional(
+    Type.String({
+      description: 'Token that opens the admin API and the operator console; 32 bytes or more.',
+    }),
+  ),
+  TOLLGATE_ACTOR: Type.Optional(
+    Type.String({ description: 'Name in the audit trail. Absent: the user name of the system.' }),
+  ),
+});
+
+/** Environment variables of `topics create`. */
+export const kafkaEnvironment = Type.Object(kafkaVariables);
+
+export type KafkaConfig = Static<typeof kafkaEnvironment>;
