@@ -1,16 +1,16 @@
-/** One subject of `npm run bench`. Measures and tells; whether a figure is good enough is for its reader. */
+/** One benchmark of `npm run bench`. It reports figures and does not judge them. */
 export interface Bench {
-  /** Names its section of docs/benchmarks.md, and picks it on the command line. */
+  /** Identifies the section of docs/benchmarks.md, and selects the benchmark on the command line. */
   readonly name: string;
   readonly title: string;
-  /** Answers the section's Markdown. */
+  /** Returns the Markdown of the section. */
   run(options: BenchOptions): Promise<string>;
 }
 
 export interface BenchOptions {
-  /** A folder of its own, removed afterwards. */
+  /** A folder for this run only, removed afterwards. */
   readonly dir: string;
-  /** Shorter rounds, to see that it works; the figures then go nowhere. */
+  /** Runs shorter rounds to test the benchmark itself. The figures are printed and not stored. */
   readonly quick: boolean;
   readonly say: (line: string) => void;
 }

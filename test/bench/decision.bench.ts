@@ -19,10 +19,10 @@ import {
 import { createUndisturbed } from './decision/undisturbed.ts';
 import type { Undisturbed } from './decision/undisturbed.ts';
 
-/** What the decision costs beside doing without it and beside others; all in one run, in rounds that take turns. */
+/** Cost of a decision, compared with bare Fastify and with other libraries, in interleaved rounds of one run. */
 export const bench: Bench = {
   name: 'decision',
-  title: 'The decision, beside others',
+  title: 'Cost of a decision, compared with other libraries',
   async run(options) {
     const server = await startRedisServer({ dir: options.dir, port: await freePort(), say: options.say });
     pinToOtherCore(server.pid);
@@ -45,7 +45,7 @@ async function throughputTable(server: RunningRedis, { quick, dir, say }: BenchO
   const seconds = quick ? 1 : 4;
   const rounds = quick ? 1 : 5;
   for (let round = 0; round < rounds; round += 1) {
-    // Every other round backwards, so that a machine that slows down favours nobody.
+    // Every other round runs in reverse order, so that a machine that slows down favours no contender.
     const order = round % 2 === 0 ? contenders : contenders.toReversed();
     for (const contender of order) {
       const running = await startContender(contender, server.url);
@@ -76,9 +76,9 @@ async function throughputTable(server: RunningRedis, { quick, dir, say }: BenchO
   });
   const against = (other: Contender): string => (middle('tollgate') / middle(other)).toFixed(2);
   return [
-    `Throughput: 32 connections ask as fast as they are answered, as a hundred tenants in turn; the server alone on one`,
+    `Throughput: a closed loop of 32 connections that send the requests of a hundred tenants in turn; the server alone on one`,
     `core, Redis and the load (wrk) on the other; ${rounds} interleaved rounds, medians. Every check of Tollgate’s plugin`,
-    `identifies the caller by API key, takes a permit of the platform, decides three windows and sets all headers; events off.`,
+    `identifies the caller by API key, acquires a permit of the platform, decides three windows and sets all headers; events off.`,
     '',
     table(['contender', 'requests/s', 'lowest–highest', '÷ bare', 'server CPU µs a request'], rows),
     '',
@@ -132,9 +132,9 @@ async function latencyTable(
     return [described[contender], added('p50'), added('p99'), ...perCheck];
   });
   return [
-    `Latency: an open loop of ${rate} requests/s over 32 connections; each leaves when it is due, however late others are`,
-    'answered, and is timed from then. µs, medians of the rounds, in brackets what was added to bare (aim: p50 below 200,',
-    'p99 below 1,000). Redis’s own processor time, calls that reach it, and commands they make it run, per check.',
+    `Latency: an open loop of ${rate} requests/s over 32 connections; each request is sent at its scheduled time, regardless of`,
+    'earlier responses, and timed from there. µs, medians of the rounds, in brackets the difference to bare (aim: p50 below',
+    '200, p99 below 1,000). CPU time of Redis, calls to Redis, and commands that Redis runs, per check.',
     '',
     table(['contender', 'p50 µs', 'p99 µs', 'Redis µs', 'calls', 'commands'], rows),
     ...disturbance(undisturbed, rounds * contenders.length),
@@ -156,11 +156,11 @@ function disturbance(undisturbed: Undisturbed, measurements: number): string[] {
   if (count === 0) return [];
   return [
     '',
-    `Other processes were at work during ${count} of ${measurements} measurements: read them with care.`,
+    `Other processes used the server’s core during ${count} of ${measurements} measurements, which makes them less reliable.`,
   ];
 }
 
-/** The observer's own commands are a handful among thousands. */
+/** Counters of Redis. The few commands of the benchmark itself are included. */
 async function redisCost(redis: Redis): Promise<Cost> {
   const info = await redis.info('all');
   const number = (name: string): number => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1] ?? 0);

@@ -10,11 +10,11 @@ const limits = [
   limitOf({ name: 'hour', limit: 1000, windowMs: 3_600_000 }),
   limitOf({ name: 'day', type: 'quota', period: 'day', limit: 10_000, windowMs: 86_400_000 }),
 ];
-/** Requests of each tenant so far, all still inside both sliding windows. */
+/** Numbers of requests of each tenant at which memory is read. All of them are inside both sliding windows. */
 const marks = [1, 5, 20];
 const concurrency = 256;
 
-/** What 100,000 tenants with three windows each take in Redis. */
+/** Memory of Redis for 100,000 tenants with three windows each. */
 export const bench: Bench = {
   name: 'memory',
   title: 'Memory of active tenants',
@@ -42,7 +42,7 @@ async function measure(url: string, { quick, say }: BenchOptions): Promise<strin
   for (const mark of marks) {
     for (; sent < mark; sent += 1) {
       nowMs += 1000;
-      await askAll(limiter, tenants);
+      await checkAll(limiter, tenants);
     }
     const bytes = (await usedBytes(operator)) - empty;
     say(`  ${mark} requests each: ${Math.round(bytes / tenants)} bytes a tenant`);
@@ -58,20 +58,20 @@ async function measure(url: string, { quick, say }: BenchOptions): Promise<strin
   operator.disconnect();
   return [
     `${tenants} tenants, each with a sliding minute (100), a sliding hour (1,000), both exact, and a day’s quota; \`used_memory\``,
-    'above the empty server. Every request of a tenant falls into a millisecond of its own, the most expensive case.',
+    'above the empty server. Every request of a tenant is in a different millisecond, which is the most expensive case.',
     '',
     table(['requests in the windows', 'bytes a tenant', 'in all', 'keys'], rows),
   ].join('\n');
 }
 
-async function askAll(limiter: ReturnType<typeof limiterOn>, tenants: number): Promise<void> {
+async function checkAll(limiter: ReturnType<typeof limiterOn>, tenants: number): Promise<void> {
   let next = 0;
   const worker = async (): Promise<void> => {
     while (next < tenants) {
       const { passed } = await limiter.check(
         requestOf(limits, { tenantId: `tenant-${(next += 1)}`, userId: null }),
       );
-      if (!passed) throw new Error('a tenant was refused: the figures would not say what they claim');
+      if (!passed) throw new Error('A request was refused, which makes the figures invalid.');
     }
   };
   await Promise.all(Array.from({ length: concurrency }, worker));

@@ -14,14 +14,14 @@ import { cpuSecondsOf, pinToOtherCore } from './decision/processes.ts';
 import { backlogTenants, drainAggregator, drainBare, produceBacklog } from './pipeline/drain.ts';
 import type { Backlog } from './pipeline/drain.ts';
 import { eventsCost } from './pipeline/events-cost.ts';
-import { answersOf, loadAndWatch, startWholePath } from './pipeline/whole-path.ts';
+import { describeResponses, loadAndWatch, startWholePath } from './pipeline/whole-path.ts';
 
 const topics = topicsWith('bench.');
 
-/** How fast a backlog drains against a loop with no logic, how soon an answer is counted, what events cost the gateway. */
+/** Drain rate of a backlog compared with a bare loop, time from a response to the totals, and cost of events in the gateway. */
 export const bench: Bench = {
   name: 'pipeline',
-  title: 'From the answer to the totals',
+  title: 'From the response to the totals',
   async run(options) {
     const sections = [await drain(options), await freshness(options), await cost(options)];
     return sections.join('\n\n');
@@ -48,16 +48,16 @@ async function drain({ quick, say, ...options }: BenchOptions): Promise<string> 
     await ensureTopics(kafka, topics, { partitions: 6 });
     const backlog = { kafka, topics, clickhouseUrl: clickhouse.url, events: quick ? 60_000 : 1_000_000 };
     await produceBacklog(backlog);
-    say(`  ${backlog.events} events wait`);
+    say(`  ${backlog.events} events produced`);
     const [bare, own]: [Drained[], Drained[]] = [[], []];
     const rounds = quick ? 1 : 3;
     for (let round = 0; round < rounds; round += 1) {
-      for (const what of round % 2 === 0 ? ['bare', 'aggregator'] : ['aggregator', 'bare']) {
-        const run = what === 'bare' ? drainBare : drainAggregator;
+      for (const consumer of round % 2 === 0 ? ['bare', 'aggregator'] : ['aggregator', 'bare']) {
+        const run = consumer === 'bare' ? drainBare : drainAggregator;
         const drained = await measureDrain(() => run(backlog, round), backlog, clickhouse.pid);
-        (what === 'bare' ? bare : own).push(drained);
+        (consumer === 'bare' ? bare : own).push(drained);
         say(
-          `  ${what}: ${drained.rate.toFixed(0)} events/s, load average ${loadavg()[0]?.toFixed(1) ?? '?'}`,
+          `  ${consumer}: ${drained.rate.toFixed(0)} events/s, load average ${loadavg()[0]?.toFixed(1) ?? '?'}`,
         );
       }
     }
@@ -94,10 +94,10 @@ function drainReport({ events }: Backlog, bare: readonly Drained[], own: readonl
   ];
   const ratio = median(own.map(({ rate }, round) => rate / (bare[round]?.rate ?? NaN)));
   return [
-    `A backlog of ${events.toLocaleString('en')} events of ${backlogTenants} tenants on 6 partitions, made at 2,000 a ` +
+    `A backlog of ${events.toLocaleString('en')} events of ${backlogTenants} tenants on 6 partitions, with times of 2,000 events a ` +
       `second; one consumer process, its broker and ClickHouse on the same machine; ${own.length} interleaved rounds, ` +
       'medians. The bare loop parses, inserts and commits; the aggregator also validates, derives minutes, hours and ' +
-      'days, and announces every touched tenant; its time begins before it joins its group.',
+      'days, and announces every affected tenant; its time includes joining the consumer group.',
     table(
       ['', 'events/s', 'of the bare loop', 'consumer CPU µs an event', 'ClickHouse CPU µs an event'],
       [row('bare kafkajs-to-insert loop', bare, 1), row('aggregator', own, ratio)],
@@ -109,13 +109,13 @@ async function freshness({ quick, say, dir }: BenchOptions): Promise<string> {
   const path = await startWholePath(join(dir, 'path'), say);
   const seconds = quick ? 5 : 60;
   try {
-    // The first seconds compile the code: they are those of a start, which is another subject.
+    // Warm-up: in the first seconds V8 compiles the code.
     await loadAndWatch(path, 500, quick ? 2 : 10);
     const fresh = await loadAndWatch(path, 2_000, seconds);
     return (
-      `All services, each a process, at ${fresh.perSecond.toFixed(0)} requests/s for ${seconds} s (${answersOf(fresh)}): ` +
-      `from the answer at the client to being counted in every total ` +
-      `(asked every 50 ms) p50 ${fresh.p50.toFixed(0)} ms, p99 ${fresh.p99.toFixed(0)} ms, longest ` +
+      `All services, each a process, at ${fresh.perSecond.toFixed(0)} requests/s for ${seconds} s (${describeResponses(fresh)}): ` +
+      `from the response at the client until every total counts it ` +
+      `(queried every 50 ms) p50 ${fresh.p50.toFixed(0)} ms, p99 ${fresh.p99.toFixed(0)} ms, longest ` +
       `${fresh.max.toFixed(0)} ms; load average ${loadavg()[0]?.toFixed(1) ?? '?'}.`
     );
   } finally {

@@ -1,4 +1,4 @@
-// npm run bench [-- --quick] [name …]: runs the `*.bench.ts` of this folder and writes what they measured into docs/benchmarks.md.
+// npm run bench [-- --quick] [name …]: runs the `*.bench.ts` of this folder and writes the figures into docs/benchmarks.md.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
@@ -9,10 +9,10 @@ import type { Bench } from './bench.ts';
 const page = join(import.meta.dirname, '../../docs/benchmarks.md');
 const words = process.argv.slice(2);
 const quick = words.includes('--quick');
-const wanted = words.filter((word) => !word.startsWith('--'));
+const selected = words.filter((word) => !word.startsWith('--'));
 
 for (const bench of await findBenches()) {
-  if (wanted.length > 0 && !wanted.includes(bench.name)) continue;
+  if (selected.length > 0 && !selected.includes(bench.name)) continue;
   const dir = await mkdtemp(join(tmpdir(), 'tollgate-bench-'));
   try {
     say(`${bench.title} …`);
@@ -30,7 +30,7 @@ async function findBenches(): Promise<Bench[]> {
   return modules.map(({ bench }) => bench);
 }
 
-/** Replaces the bench's own section and leaves the rest of the page as it is. */
+/** Replaces the section of the benchmark and keeps the other sections of the page. */
 async function writeSection({ name, title }: Bench, section: string): Promise<void> {
   const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
   const text = existsSync(page) ? await readFile(page, 'utf8') : '# Benchmarks\n';

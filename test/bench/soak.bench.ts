@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { median, table } from './bench.ts';
 import type { Bench, BenchOptions } from './bench.ts';
-import { answersOf, loadAndWatch, startWholePath } from './pipeline/whole-path.ts';
+import { describeResponses, loadAndWatch, startWholePath } from './pipeline/whole-path.ts';
 import type { WholePath } from './pipeline/whole-path.ts';
 
 const rate = 2_000;
 const warmUpSeconds = 20;
 const sampleMs = 1_000;
 
-/** Whether memory stays flat under load: every process, sampled every second. TOLLGATE_SOAK_SECONDS: how long. */
+/** Resident memory of every process under constant load for TOLLGATE_SOAK_SECONDS, sampled every second. */
 export const bench: Bench = {
   name: 'soak',
   title: 'Memory under lasting load',
@@ -23,9 +23,9 @@ export const bench: Bench = {
       stop();
       return [
         `All services and servers at ${fresh.perSecond.toFixed(0)} requests/s of 100 tenants for ${seconds} s after ` +
-          `${warmUpSeconds} s of warming up (${answersOf(fresh)}); ` +
+          `${warmUpSeconds} s of warm-up (${describeResponses(fresh)}); ` +
           `resident memory in MiB, sampled every second. First, middle and last are medians of a tenth of ` +
-          `the run each. Answers were counted after p50 ${fresh.p50.toFixed(0)} ms, p99 ${fresh.p99.toFixed(0)} ms; load ` +
+          `the run each. Responses were counted in the totals after p50 ${fresh.p50.toFixed(0)} ms, p99 ${fresh.p99.toFixed(0)} ms; load ` +
           `average ${loadavg()[0]?.toFixed(1) ?? '?'}.`,
         table(
           ['process', 'first', 'middle', 'last', 'lowest', 'highest', 'last ÷ middle'],

@@ -13,10 +13,10 @@ const dayMs = 86_400_000;
 const tenants = 1_000;
 const stepRows = 1_000_000;
 
-/** Bytes an event on disk, and what a question costs when the history is fifty times as long. */
+/** Bytes per event on disk, and the latency of queries over a short and a long history. */
 export const bench: Bench = {
   name: 'storage',
-  title: 'Events on disk, and questions over a long history',
+  title: 'Events on disk, and queries over a long history',
   async run(options) {
     const server = await startClickHouseServer({
       dir: options.dir,
@@ -32,7 +32,7 @@ export const bench: Bench = {
 };
 
 async function measure(url: string, { quick, say }: BenchOptions): Promise<string> {
-  const dense = await opened(url, 'dense');
+  const dense = await openDatabase(url, 'dense');
   const denseRows = quick ? 500_000 : 10_000_000;
   await fill(dense, denseRows, 0.5, say);
   await dense.command('OPTIMIZE TABLE stored_events FINAL');
@@ -41,11 +41,11 @@ async function measure(url: string, { quick, say }: BenchOptions): Promise<strin
   const rows: string[][] = [];
   const full = process.env['TOLLGATE_BENCH'] === 'full';
   for (const events of quick ? [100_000, 1_000_000] : [1_000_000, full ? 50_000_000 : 5_000_000]) {
-    const clickhouse = await opened(url, `long_${events}`);
-    // The same thirty days, however many events: what grows is the traffic.
+    const clickhouse = await openDatabase(url, `long_${events}`);
+    // The history always spans thirty days: more events mean more traffic.
     await fill(clickhouse, events, (30 * dayMs) / events, say);
     await derive(clickhouse, say);
-    rows.push([events.toLocaleString('en'), ...(await questions(clickhouse))]);
+    rows.push([events.toLocaleString('en'), ...(await measureQueries(clickhouse))]);
     await clickhouse.close();
   }
   await dense.close();
@@ -53,7 +53,7 @@ async function measure(url: string, { quick, say }: BenchOptions): Promise<strin
     `${denseRows.toLocaleString('en')} events at 2,000 a second of ${tenants} tenants (a few heavy, most light), merged: ` +
       `**${(bytes.total / denseRows).toFixed(1)} bytes an event** on disk. The largest columns: ` +
       `${bytes.columns.map(({ name, bytes: size }) => `${name} ${(size / denseRows).toFixed(2)}`).join(', ')}.`,
-    'Questions about one tenant in thirty days of events, 40 times each, through HTTP:',
+    'Queries about one tenant in thirty days of events, 40 times each, over HTTP:',
     table(
       [
         'events',
@@ -69,7 +69,7 @@ async function measure(url: string, { quick, say }: BenchOptions): Promise<strin
   ].join('\n\n');
 }
 
-async function opened(url: string, database: string): Promise<ClickHouse> {
+async function openDatabase(url: string, database: string): Promise<ClickHouse> {
   const clickhouse = createClickHouse({ url, database, requestTimeoutMs: 600_000 });
   await migrate(clickhouse);
   return clickhouse;
@@ -134,35 +134,35 @@ async function derive(clickhouse: ClickHouse, say: (line: string) => void): Prom
   say('  totals derived');
 }
 
-async function questions(clickhouse: ClickHouse): Promise<string[]> {
-  const tenantOf = (turn: number): string => `tenant-${1 + ((turn * 37) % 200)}`;
+async function measureQueries(clickhouse: ClickHouse): Promise<string[]> {
+  const tenantOf = (round: number): string => `tenant-${1 + ((round * 37) % 200)}`;
   const lastDay = { startMs: endMs - dayMs, endMs };
   const month = { startMs: endMs - 30 * dayMs, endMs };
   return [
-    ...(await timed((turn) => periodTotals(clickhouse, [tenantOf(turn)], lastDay))),
-    ...(await timed((turn) => usageSeries(clickhouse, tenantOf(turn), 'day', month))),
-    ...(await timed((turn) =>
+    ...(await timed((round) => periodTotals(clickhouse, [tenantOf(round)], lastDay))),
+    ...(await timed((round) => usageSeries(clickhouse, tenantOf(round), 'day', month))),
+    ...(await timed((round) =>
       clickhouse.query(
         `SELECT decision, count() FROM usage_events WHERE tenant_id = {tenant:String}
         AND time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') GROUP BY decision`,
-        { tenant: tenantOf(turn), from: lastDay.startMs },
+        { tenant: tenantOf(round), from: lastDay.startMs },
       ),
     )),
   ];
 }
 
-const turns = 40;
+const rounds = 40;
 
-async function timed(ask: (turn: number) => Promise<unknown>): Promise<[string, string]> {
-  await ask(0);
+async function timed(query: (round: number) => Promise<unknown>): Promise<[string, string]> {
+  await query(0);
   const times: number[] = [];
-  for (let turn = 0; turn < turns; turn += 1) {
+  for (let round = 0; round < rounds; round += 1) {
     const start = performance.now();
-    await ask(turn);
+    await query(round);
     times.push(performance.now() - start);
   }
   times.sort((a, b) => a - b);
-  const at = (share: number): string => `${(times[Math.floor(turns * share)] ?? NaN).toFixed(0)} ms`;
+  const at = (share: number): string => `${(times[Math.floor(rounds * share)] ?? NaN).toFixed(0)} ms`;
   return [at(0.5), at(0.95)];
 }
 

@@ -1,5 +1,5 @@
-// An open loop as a process of its own: node open-loop.ts <port> <requests a second> <seconds>. Prints microseconds as JSON.
-// Requests leave when they are due, whether or not earlier ones were answered, and are timed from when they left.
+// An open loop in its own process: node open-loop.ts <port> <requests a second> <seconds>. Prints microseconds as JSON.
+// Each request is sent at its scheduled time, regardless of earlier responses, and timed from when it was sent.
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 
@@ -14,15 +14,15 @@ export interface Latencies {
 const socketCount = 32;
 const bodyEnd = '{"hello":"world"}';
 
-interface Line {
+interface Connection {
   readonly socket: Socket;
   readonly dueAt: number[];
 }
 
 async function run(port: number, rate: number, seconds: number): Promise<Latencies> {
   const took: number[] = [];
-  const lines: Line[] = [];
-  for (let index = 0; index < socketCount; index += 1) lines.push(await open(port, took));
+  const connections: Connection[] = [];
+  for (let index = 0; index < socketCount; index += 1) connections.push(await open(port, took));
   const startedAt = performance.now();
   const warmUpMs = 1000;
   let sent = 0;
@@ -30,31 +30,31 @@ async function run(port: number, rate: number, seconds: number): Promise<Latenci
     const timer = setInterval(() => {
       const now = performance.now();
       const due = Math.floor(((now - startedAt) * rate) / 1000);
-      // What this process itself sends late, because its timer was, is not held against the server.
+      // The time of sending counts, so that a late timer of this process does not count against the server.
       for (; sent < due; sent += 1)
-        send(lines[sent % socketCount]!, sent, now - startedAt > warmUpMs ? now : NaN);
+        send(connections[sent % socketCount]!, sent, now - startedAt > warmUpMs ? now : NaN);
       if (now - startedAt < warmUpMs + seconds * 1000) return;
       clearInterval(timer);
       setTimeout(resolve, 500);
     }, 1);
   });
-  for (const { socket } of lines) socket.destroy();
+  for (const { socket } of connections) socket.destroy();
   took.sort((a, b) => a - b);
   const at = (share: number): number => Math.round((took[Math.floor(took.length * share)] ?? NaN) * 1000);
   return { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), count: took.length };
 }
 
-function open(port: number, took: number[]): Promise<Line> {
+function open(port: number, took: number[]): Promise<Connection> {
   return new Promise((resolve) => {
     const dueAt: number[] = [];
-    let rest = '';
+    let unread = '';
     const socket = connect(port, '127.0.0.1', () => resolve({ socket, dueAt }));
     socket.setNoDelay(true);
     socket.on('data', (data) => {
       const now = performance.now();
-      rest += data.toString('latin1');
-      for (let end = rest.indexOf(bodyEnd); end !== -1; end = rest.indexOf(bodyEnd)) {
-        rest = rest.slice(end + bodyEnd.length);
+      unread += data.toString('latin1');
+      for (let end = unread.indexOf(bodyEnd); end !== -1; end = unread.indexOf(bodyEnd)) {
+        unread = unread.slice(end + bodyEnd.length);
         const due = dueAt.shift() ?? NaN;
         if (!Number.isNaN(due)) took.push(now - due);
       }
@@ -62,7 +62,7 @@ function open(port: number, took: number[]): Promise<Line> {
   });
 }
 
-function send({ socket, dueAt }: Line, index: number, dueMs: number): void {
+function send({ socket, dueAt }: Connection, index: number, dueMs: number): void {
   dueAt.push(dueMs);
   socket.write(`GET / HTTP/1.1\r\nhost: bench\r\nx-api-key: tgk_${index % 100}\r\n\r\n`);
 }

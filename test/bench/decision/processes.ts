@@ -7,14 +7,14 @@ import type { Contender } from './contenders.ts';
 
 export interface RunningContender {
   readonly port: number;
-  /** Seconds of processor time its process has used, to the hundredth. */
+  /** CPU time of the process in seconds, with a resolution of 10 ms. */
   cpuSeconds(): number;
   stop(): Promise<void>;
 }
 
 const canPin = spawnSync('taskset', ['-V']).status === 0;
 export const serverCore = 0;
-/** Redis and the load generator share the other core, as the anchors measured. */
+/** The core that Redis and the load generator share. */
 const otherCore = 1;
 
 export async function startContender(contender: Contender, redisUrl: string): Promise<RunningContender> {
@@ -36,7 +36,7 @@ export async function startContender(contender: Contender, redisUrl: string): Pr
   };
 }
 
-/** Requests per second of 32 connections that ask as fast as they are answered, as one of a hundred tenants each time. */
+/** Requests per second of a closed loop of 32 connections. Each request is one of a hundred tenants'. */
 export async function measureThroughput(port: number, seconds: number, dir: string): Promise<number> {
   const script = join(dir, 'tenants.lua');
   await writeFile(
@@ -55,13 +55,13 @@ end
   const url = `http://127.0.0.1:${port}/`;
   const [command, args] = pinned(otherCore, 'wrk', ['-t1', '-c32', `-d${seconds}s`, '-s', script, url]);
   const { stdout } = await promisify(execFile)(command, args);
-  if (stdout.includes('Non-2xx')) throw new Error(`Not every request was answered with 200:\n${stdout}`);
+  if (stdout.includes('Non-2xx')) throw new Error(`Not every response was a 200:\n${stdout}`);
   const rate = /Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1];
-  if (rate === undefined) throw new Error(`wrk said:\n${stdout}`);
+  if (rate === undefined) throw new Error(`wrk printed no rate:\n${stdout}`);
   return Number(rate);
 }
 
-/** As Linux counts it: user and system ticks, a hundred a second, behind the process's name in brackets. */
+/** User and system time from /proc/<pid>/stat, in ticks of 10 ms. The fields follow the process's name in brackets. */
 export function cpuSecondsOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) / 100;

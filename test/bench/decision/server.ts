@@ -1,4 +1,4 @@
-// One contender as a process of its own: node server.ts <contender> <redis url>. Prints its port, ends with its parent.
+// One contender in its own process: node server.ts <contender> <redis url>. Prints its port and ends with its parent.
 import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import rateLimit from '@fastify/rate-limit';
@@ -39,7 +39,7 @@ async function guard(server: FastifyInstance, name: Contender, url: string): Pro
       await guardWithTollgate(server, url, 1_000_000);
       return;
     case 'tollgate exact':
-      // Limits small enough to be counted exactly, one entry a millisecond, and spans short enough that all passes.
+      // Limits low enough to be counted exactly, one entry a millisecond, with windows so short that no request is refused.
       await guardWithTollgate(server, url, 1000);
       return;
     case 'limiter only':
@@ -60,7 +60,7 @@ async function guard(server: FastifyInstance, name: Contender, url: string): Pro
 
 async function guardWithTollgate(server: FastifyInstance, url: string, limit: number): Promise<void> {
   const { redis, registry, logger, limiter } = await connect(url);
-  const spans = limit > 1000 ? ['1m', '1h'] : ['2s', '3s'];
+  const windows = limit > 1000 ? ['1m', '1h'] : ['2s', '3s'];
   const text = `
 version: 1
 links: { documentation: https://docs.example.com, upgrade: https://example.com }
@@ -69,8 +69,8 @@ default_plan: bench
 plans:
   bench:
     limits:
-      - { name: short, per: tenant, limit: ${limit}, window: ${spans[0]} }
-      - { name: long, per: tenant, limit: ${limit}, window: ${spans[1]} }
+      - { name: short, per: tenant, limit: ${limit}, window: ${windows[0]} }
+      - { name: long, per: tenant, limit: ${limit}, window: ${windows[1]} }
       - { name: day, per: tenant, limit: 1000000000, window: 1d, type: quota }
 platform:
   limits: [{ name: platform, per: global, type: concurrent, limit: 1000 }]
@@ -109,7 +109,7 @@ mode: enforce
   await server.register(tollgate, { enforcer });
 }
 
-/** What a hook that only decides and sets three headers costs: the difference to `tollgate` is the gateway's own. */
+/** A hook that only decides and sets three headers. The difference to `tollgate` is the cost of the gateway's own code. */
 async function guardWithLimiter(server: FastifyInstance, url: string): Promise<void> {
   const { limiter } = await connect(url);
   const limits = [

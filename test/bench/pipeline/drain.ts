@@ -22,7 +22,7 @@ export interface Backlog {
 export const backlogTenants = 1_000;
 const eventsPerSecond = 2_000;
 
-/** Events as if nobody had consumed for a while: a few heavy tenants, most light, 2,000 a second up to now. */
+/** Produces events of 2,000 a second up to now, as after an outage of the consumer. Few tenants are heavy, most are light. */
 export async function produceBacklog({ kafka, topics, events }: Backlog): Promise<void> {
   const producer = createProducer(kafka, { registry: createRegistry('bench') });
   const startMs = Date.now() - (events / eventsPerSecond) * 1000;
@@ -53,12 +53,12 @@ function variety(sequence: number) {
   };
 }
 
-/** What anyone would write first: parse, insert, commit, batch by batch of each partition. Events a second. */
+/** The simplest consumer: parses, inserts and commits each batch of a partition. Returns events a second. */
 export async function drainBare(
   { kafka, topics, clickhouseUrl, events }: Backlog,
   round: number,
 ): Promise<number> {
-  const clickhouse = await opened(clickhouseUrl, `bare_${round}`);
+  const clickhouse = await openDatabase(clickhouseUrl, `bare_${round}`);
   await clickhouse.command(
     'CREATE TABLE bare AS stored_events ENGINE = MergeTree ORDER BY (tenant_id, time)',
   );
@@ -70,7 +70,7 @@ export async function drainBare(
   await consumer.connect();
   await consumer.subscribe({ topics: [topics.usage], fromBeginning: true });
   const { promise: done, resolve } = Promise.withResolvers<undefined>();
-  let left = events;
+  let remaining = events;
   const start = performance.now();
   await consumer.run({
     partitionsConsumedConcurrently: 6,
@@ -82,8 +82,8 @@ export async function drainBare(
         return { ...data, id_b: data.sequence, time, tenant_id: subject, kafka_offset: offset };
       });
       await clickhouse.insert('bare', rows);
-      left -= rows.length;
-      if (left <= 0) resolve(undefined);
+      remaining -= rows.length;
+      if (remaining <= 0) resolve(undefined);
     },
   });
   await done;
@@ -95,11 +95,11 @@ export async function drainBare(
   return events / seconds;
 }
 
-/** The aggregator as its main.ts runs it, from joining its group until every total counts every event. */
+/** Runs the aggregator as its main.ts does, from joining its group until the totals count every event. */
 export async function drainAggregator(backlog: Backlog, round: number): Promise<number> {
   const { kafka, topics, clickhouseUrl, events } = backlog;
   const database = `aggregator_${round}`;
-  const clickhouse = await opened(clickhouseUrl, database);
+  const clickhouse = await openDatabase(clickhouseUrl, database);
   const logger = createLogger('bench', 'silent');
   const lifecycle = createLifecycle(logger);
   const start = performance.now();
@@ -118,7 +118,7 @@ export async function drainAggregator(backlog: Backlog, round: number): Promise<
       throw error;
     },
   });
-  while ((await counted(clickhouse)) < events) await new Promise((resolve) => setTimeout(resolve, 50));
+  while ((await countRequests(clickhouse)) < events) await new Promise((resolve) => setTimeout(resolve, 50));
   const seconds = (performance.now() - start) / 1000;
   await lifecycle.close();
   await clickhouse.command(`DROP DATABASE ${database}`);
@@ -126,15 +126,15 @@ export async function drainAggregator(backlog: Backlog, round: number): Promise<
   return events / seconds;
 }
 
-/** Requests in the totals of all days. */
-export async function counted(clickhouse: ClickHouse): Promise<number> {
+/** The number of requests in the totals of all days. */
+export async function countRequests(clickhouse: ClickHouse): Promise<number> {
   const [row] = await clickhouse.query<{ requests: number }>(
     'SELECT sum(requests) AS requests FROM usage_by_day',
   );
   return row?.requests ?? 0;
 }
 
-async function opened(url: string, database: string): Promise<ClickHouse> {
+async function openDatabase(url: string, database: string): Promise<ClickHouse> {
   const clickhouse = createClickHouse({ url, database, requestTimeoutMs: 60_000 });
   await migrate(clickhouse);
   return clickhouse;

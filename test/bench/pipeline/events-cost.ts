@@ -7,16 +7,16 @@ import { cpuSecondsOf, measureThroughput, serverCore } from '../decision/process
 
 interface Round {
   readonly rate: number;
-  /** Processor time of the gateway a request, until the last event was with Kafka. */
+  /** CPU time of the gateway per request, until Kafka has the last event. */
   readonly micros: number;
 }
 
-/** The same gateway with its events and without, in turns: what writing, sending and keeping them costs. */
+/** Runs the same gateway with and without events in turn: the difference is the cost of writing and sending events. */
 export async function eventsCost(redisUrl: string, brokers: string, options: BenchOptions): Promise<string> {
   const rounds = options.quick ? 1 : 5;
   const [on, off]: [Round[], Round[]] = [[], []];
   for (let round = 0; round < rounds; round += 1) {
-    // Every other round backwards, so that a machine that slows down favours nobody.
+    // Every other round runs in reverse order, so that a machine that slows down favours neither.
     for (const events of round % 2 === 0 ? [false, true] : [true, false]) {
       const spool = events ? await mkdtemp(join(options.dir, 'spool-')) : '-';
       const measured = await measureRound([redisUrl, brokers, spool], options);
@@ -34,9 +34,9 @@ export async function eventsCost(redisUrl: string, brokers: string, options: Ben
     median(own.map(({ micros }) => micros)).toFixed(1),
   ];
   return [
-    'The gateway’s check (API key, three windows, all headers) as fast as 32 connections ask, the gateway on one core, ' +
-      `Redis, Kafka and the load on the other; ${rounds} interleaved rounds, medians. Processor time of the gateway’s ` +
-      'process counts until its last event was with Kafka.',
+    'The gateway’s check (API key, three windows, all headers) in a closed loop of 32 connections, the gateway on one core, ' +
+      `Redis, Kafka and the load on the other; ${rounds} interleaved rounds, medians. The CPU time of the gateway’s ` +
+      'process includes the time until Kafka has the last event.',
     table(
       ['', 'requests/s', 'gateway CPU µs a request'],
       [
@@ -71,14 +71,14 @@ async function measureRound(args: readonly string[], { quick, dir }: BenchOption
   return { rate, micros };
 }
 
-const lookMs = 500;
+const sampleMs = 500;
 const idleShare = 0.04;
 
-/** Until the process has nothing left to send: it uses next to no processor time. */
+/** Waits until the process has sent its last event, after which it uses almost no CPU time. */
 async function untilIdle(pid: number): Promise<void> {
-  for (let used = Infinity; used > (lookMs / 1000) * idleShare;) {
+  for (let used = Infinity; used > (sampleMs / 1000) * idleShare;) {
     const before = cpuSecondsOf(pid);
-    await new Promise((resolve) => setTimeout(resolve, lookMs));
+    await new Promise((resolve) => setTimeout(resolve, sampleMs));
     used = cpuSecondsOf(pid) - before;
   }
 }

@@ -1,5 +1,5 @@
-// A gateway's check as a process of its own: node gateway.ts <redis url> <brokers> <spool folder, or - for no events>.
-// Prints its port, ends with its parent.
+// A gateway's check in its own process: node gateway.ts <redis url> <brokers> <spool folder, or - for no events>.
+// Prints its port and ends with its parent.
 import { createHash } from 'node:crypto';
 import { fastify } from 'fastify';
 import { createEnforcer } from '../../../services/gateway/enforcer/enforcer.ts';
@@ -77,7 +77,7 @@ async function publishedEvents(folder: string, kafkaBrokers: string): Promise<En
   return spool;
 }
 
-/** A hundred tenants, known by their keys `tgk_0` to `tgk_99`. */
+/** Records of tenants with the API keys `tgk_0`, `tgk_1`, … */
 function recordsOf(count: number): EnforcerOptions['records'] {
   const holders = new Map(
     Array.from({ length: count }, (_, index) => [

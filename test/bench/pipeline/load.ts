@@ -4,11 +4,11 @@ import type { Socket } from 'node:net';
 import { SignJWT } from 'jose';
 
 export interface Load {
-  /** Answers so far; each one is metered, whatever its status. */
+  /** Number of responses so far. Each one is metered, regardless of its status. */
   responses(): number;
-  /** How many of them had which status other than 200. */
+  /** Number of responses by status, without those with status 200. */
   others(): ReadonlyMap<string, number>;
-  /** Sends nothing more and waits for what is under way, for a bounded time. Answers how many had no answer. */
+  /** Stops sending and waits a bounded time for pending responses. Returns the number of requests without a response. */
   stop(): Promise<number>;
 }
 
@@ -22,12 +22,12 @@ export interface LoadOptions {
 const connections = 32;
 const tickMs = 5;
 const stopTimeoutMs = 10_000;
-/** A gateway this far behind is asked no faster. */
+/** Above this number of pending requests, scheduled requests are skipped. */
 const inFlightMax = 400;
 
 /**
- * An open loop over bare sockets, cheap enough to leave the processor to what it measures: requests leave when they
- * are due, or a tick later, whether or not earlier ones were answered.
+ * An open loop over raw sockets, which leaves the CPU to the processes that are measured. Each request is sent at its
+ * scheduled time or one tick later, regardless of earlier responses.
  */
 export async function startLoad({ url, jwtSecret, tenants, requestsPerSecond }: LoadOptions): Promise<Load> {
   const tokens = await Promise.all(tenants.map((tenant) => signToken(tenant, jwtSecret)));
@@ -74,13 +74,13 @@ async function open({ hostname, port }: URL, count: (data: string) => void): Pro
   const socket = connect(Number(port), hostname);
   socket.setNoDelay(true);
   await once(socket, 'connect');
-  // The head of an answer may come in two pieces: what might be the beginning of one waits for the rest.
-  let rest = '';
+  // A status line may be split between two chunks, so an incomplete line is kept for the next chunk.
+  let incompleteLine = '';
   socket.on('data', (data) => {
-    const text = rest + data.toString('latin1');
+    const text = incompleteLine + data.toString('latin1');
     const lineEnd = text.lastIndexOf('\n') + 1;
     count(text.slice(0, lineEnd));
-    rest = text.slice(lineEnd);
+    incompleteLine = text.slice(lineEnd);
   });
   return socket;
 }

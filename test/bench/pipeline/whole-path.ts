@@ -13,24 +13,24 @@ import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 import { startUpstream } from '../../faults/whole-path/load.ts';
 import { startServices } from '../../support/services.ts';
-import { counted } from './drain.ts';
+import { countRequests } from './drain.ts';
 import { startLoad } from './load.ts';
 import type { Load } from './load.ts';
 
 const database = 'whole_path';
 const services = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'] as const;
-/** Enough of the largest plan that nobody is refused. */
+/** So many tenants of the largest plan that no request is refused. */
 const tenants = Array.from({ length: 100 }, (_, index) => `big-${index}`);
 
 export interface WholePath {
   readonly clickhouse: ClickHouse;
-  /** Every process of it: name to process id. */
+  /** Process ids by name. */
   readonly processes: ReadonlyMap<string, number>;
   load(requestsPerSecond: number): Promise<Load>;
   stop(): Promise<void>;
 }
 
-/** All services and servers, each a process of its own, with an upstream that answers at once. */
+/** Starts all services and servers, each in its own process, with an upstream that responds at once. */
 export async function startWholePath(dir: string, say: (line: string) => void): Promise<WholePath> {
   const redis = await startRedisServer({ dir: join(dir, 'redis'), port: await freePort(), say });
   const kafka = await startKafkaServer({ dir: join(dir, 'kafka'), port: await freePort(), say });
@@ -82,27 +82,27 @@ export interface Freshness {
   readonly p99: number;
   readonly max: number;
   readonly responses: number;
-  /** As it came out: a machine with other work may not keep up with the rate asked for. */
+  /** The actual rate, which may be below the scheduled one on a busy machine. */
   readonly perSecond: number;
-  /** Answers with another status than 200, as `3 × 502`. */
+  /** Responses with a status other than 200, as `3 × 502`. */
   readonly others: string;
   readonly unanswered: number;
 }
 
-/** For the sentence that describes a run. */
-export function answersOf({ responses, others, unanswered }: Freshness): string {
-  return `${responses.toLocaleString('en')} answers, other than 200: ${others}, ${unanswered} requests without one`;
+/** A phrase about the responses of a run, for its report. */
+export function describeResponses({ responses, others, unanswered }: Freshness): string {
+  return `${responses.toLocaleString('en')} responses, other than 200: ${others}, ${unanswered} requests without a response`;
 }
 
-const lookMs = 50;
+const queryIntervalMs = 50;
 const settleMs = 60_000;
 
 /**
- * Loads for so many seconds and asks all the while how many requests the totals count. When they first count as many
- * as had been answered by some moment, the answers of that moment were visible. Milliseconds.
+ * Sends load for `seconds` and queries meanwhile how many requests the totals count. The responses up to a moment are
+ * visible when the totals count as many requests as there were responses at that moment. Returns milliseconds.
  */
 export async function loadAndWatch(path: WholePath, rate: number, seconds: number): Promise<Freshness> {
-  const before = await counted(path.clickhouse);
+  const before = await countRequests(path.clickhouse);
   const load = await path.load(rate);
   const waiting: { readonly total: number; readonly atMs: number; readonly size: number }[] = [];
   const delays: number[] = [];
@@ -117,8 +117,8 @@ export async function loadAndWatch(path: WholePath, rate: number, seconds: numbe
   let loading = true;
   let unanswered = 0;
   while (loading || (waiting.length > 0 && performance.now() < endMs + settleMs)) {
-    await new Promise((resolve) => setTimeout(resolve, lookMs));
-    const visible = (await counted(path.clickhouse)) - before;
+    await new Promise((resolve) => setTimeout(resolve, queryIntervalMs));
+    const visible = (await countRequests(path.clickhouse)) - before;
     const nowMs = performance.now();
     while ((waiting[0]?.total ?? Infinity) <= visible) {
       const { atMs, size } = waiting.shift() ?? { atMs: nowMs, size: 0 };
@@ -131,7 +131,7 @@ export async function loadAndWatch(path: WholePath, rate: number, seconds: numbe
       note();
     }
   }
-  if (waiting.length > 0) throw new Error(`${waiting.length} moments were not visible after ${settleMs} ms`);
+  if (waiting.length > 0) throw new Error(`The totals lacked responses ${settleMs} ms after the load.`);
   delays.sort((a, b) => a - b);
   const at = (share: number): number =>
     delays[Math.min(delays.length - 1, Math.floor(delays.length * share))] ?? NaN;
