@@ -35,8 +35,7 @@ import { createApiServer } from './listeners/api-listener.ts';
 import type { ApiServer } from './entrypoints/api/api-server.ts';
 import { createProxyServer } from './listeners/proxy-listener.ts';
 import { listenEnvoy } from './listeners/rls-listener.ts';
-import { createEnforcer } from './enforcer/enforcer.ts';
-import type { Enforcer } from './enforcer/enforcer.ts';
+import { Enforcer } from './enforcer/enforcer.ts';
 import { createEventGroups } from './ingest/event-groups.ts';
 import { createIngestShare } from './ingest/ingest-share.ts';
 import { startPublisher } from './metering/publish.ts';
@@ -89,7 +88,7 @@ await runService(logger, async (lifecycle, fail) => {
   const publisher = startPublisher({ kafka, topics, spool, clock, registry, logger });
   lifecycle.onClose('publisher', () => publisher.close());
 
-  const enforcer = createEnforcer({
+  const enforcer = new Enforcer({
     policy: () => policy.current(),
     limiter,
     concurrency,

@@ -5,11 +5,11 @@ import type { Verdict } from './enforcer/verdict.ts';
 
 /** What the gateway counts. Labels are bounded: plans and limits are names of the policy, the rest words of the code. */
 export interface GatewayMetrics {
-  decided(verdict: Verdict): void;
-  answered(entrypoint: string, status: number): void;
-  /** A request begins, and is over. */
-  opened(): void;
-  closed(): void;
+  countDecision(verdict: Verdict): void;
+  countResponse(entrypoint: string, status: number): void;
+  /** Counts a request as being served until `closeRequest`. */
+  openRequest(): void;
+  closeRequest(): void;
   readonly delaySeconds: Histogram;
   readonly eventsLost: Counter;
   readonly connectionsEnded: Counter<'entrypoint' | 'reason'>;
@@ -30,23 +30,23 @@ export function createGatewayMetrics(registry: Registry): GatewayMetrics {
     buckets: [0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05],
     registry,
   });
-  const decided = countDecisions(registers);
+  const countOutcome = decisionCounter(registers);
   return {
-    decided: (verdict) => {
-      decided(verdict);
+    countDecision: (verdict) => {
+      countOutcome(verdict);
       const { checkMicros } = verdict.decision;
       if (checkMicros > 0) checkSeconds.observe(checkMicros / 1e6);
     },
-    answered: countResponses(registers),
-    ...countOpen(registers),
-    ...timings(registers),
-    ...losses(registers),
-    ...refusals(registers),
+    countResponse: responseCounter(registers),
+    ...openRequests(registers),
+    ...durationHistograms(registers),
+    ...lossCounters(registers),
+    ...refusalCounters(registers),
   };
 }
 
 /** What nearly all requests are is counted aside and handed over when somebody looks: a label costs a request more. */
-function countDecisions(registers: Registry[]): (verdict: Verdict) => void {
+function decisionCounter(registers: Registry[]): (verdict: Verdict) => void {
   const allowed = new Map<string, number>();
   const checks = new Counter({
     name: 'tollgate_checks_total',
@@ -67,7 +67,7 @@ function countDecisions(registers: Registry[]): (verdict: Verdict) => void {
 /** Classes of status, 1xx to 5xx; 0 is for what is none. */
 const statusClasses = 6;
 
-function countResponses(registers: Registry[]): (entrypoint: string, status: number) => void {
+function responseCounter(registers: Registry[]): (entrypoint: string, status: number) => void {
   const byEntrypoint = new Map<string, number[]>();
   new Counter({
     name: 'tollgate_responses_total',
@@ -91,7 +91,7 @@ function countResponses(registers: Registry[]): (entrypoint: string, status: num
   };
 }
 
-function countOpen(registers: Registry[]): Pick<GatewayMetrics, 'opened' | 'closed'> {
+function openRequests(registers: Registry[]): Pick<GatewayMetrics, 'openRequest' | 'closeRequest'> {
   let open = 0;
   new Gauge({
     name: 'tollgate_requests_open',
@@ -101,10 +101,10 @@ function countOpen(registers: Registry[]): Pick<GatewayMetrics, 'opened' | 'clos
       this.set(open);
     },
   });
-  return { opened: () => void (open += 1), closed: () => void (open -= 1) };
+  return { openRequest: () => void (open += 1), closeRequest: () => void (open -= 1) };
 }
 
-function timings(registers: Registry[]): Pick<GatewayMetrics, 'delaySeconds' | 'upstreamSeconds'> {
+function durationHistograms(registers: Registry[]): Pick<GatewayMetrics, 'delaySeconds' | 'upstreamSeconds'> {
   return {
     delaySeconds: new Histogram({
       name: 'tollgate_slow_down_delay_seconds',
@@ -121,7 +121,7 @@ function timings(registers: Registry[]): Pick<GatewayMetrics, 'delaySeconds' | '
   };
 }
 
-function losses(
+function lossCounters(
   registers: Registry[],
 ): Pick<
   GatewayMetrics,
@@ -165,7 +165,9 @@ function losses(
   };
 }
 
-function refusals(registers: Registry[]): Pick<GatewayMetrics, 'credentialsRefused' | 'eventsSampledOut'> {
+function refusalCounters(
+  registers: Registry[],
+): Pick<GatewayMetrics, 'credentialsRefused' | 'eventsSampledOut'> {
   return {
     credentialsRefused: new Counter({
       name: 'tollgate_credentials_refused_total',

@@ -5,19 +5,11 @@ import { addressPart } from '../../../shared/redis/keys.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
-/** An address over the limit, as this node last heard. */
-export interface AddressOver {
+/** An address over its limit, as of the latest response of Redis. */
+export interface ExhaustedAddress {
   readonly state: LimitState;
-  /** Unix milliseconds; until then Redis is not asked about the address. */
+  /** Unix milliseconds; until then Redis is not called for the address. */
   readonly untilMs: number;
-}
-
-/** A limit of what an address may send that is refused whatever the limits of its plan say. */
-export interface AddressLimit {
-  /** Takes a unit. `charged` is called once, maybe at once: with null where there was room. Must not throw. */
-  charge(ip: string, charged: (over: AddressOver | null) => void): void;
-  /** Null where the address has been within the limit for a moment. */
-  overOf(ip: string): AddressOver | null;
 }
 
 export interface AddressLimitOptions {
@@ -27,48 +19,59 @@ export interface AddressLimitOptions {
 }
 
 const addressesMax = 20_000;
-/** After its time an address is watched this much longer, so that one request a second cannot open the limit. */
-const watchedMs = 1_000;
+/** An address stays listed for this long after `untilMs`, so that one request a second cannot reopen the limit. */
+const graceMs = 1_000;
 
 /**
- * Counts in Redis, in a window of its own per address (IPv6: /64), so that all nodes count together and limits of plans
- * stay untouched. An address over the limit is answered from memory until its time has come.
+ * A limit of what an address may send, beside the limits of plans. It counts in Redis, in a window of its own per address
+ * (IPv6: /64), so that all nodes count together and the limits of plans stay untouched. Requests of an address over the
+ * limit are refused from memory until `untilMs`.
  */
-export function createAddressLimit({ limits, limiter, clock }: AddressLimitOptions): AddressLimit {
-  const overs = new LRUCache<string, AddressOver>({ max: addressesMax });
-  return { charge, overOf };
+export class AddressLimit {
+  readonly #limits: () => readonly [Limit];
+  readonly #limiter: Pick<Limiter, 'checkWith'>;
+  readonly #clock: Clock;
+  readonly #exhausted = new LRUCache<string, ExhaustedAddress>({ max: addressesMax });
 
-  function charge(ip: string, charged: (over: AddressOver | null) => void): void {
-    const known = overOf(ip);
-    if (known !== null && clock.now() < known.untilMs) {
-      charged(known);
+  constructor({ limits, limiter, clock }: AddressLimitOptions) {
+    this.#limits = limits;
+    this.#limiter = limiter;
+    this.#clock = clock;
+  }
+
+  /** Charges one unit. Calls `onCharged` once, possibly before it returns: with null where there was room. */
+  charge(ip: string, onCharged: (exhausted: ExhaustedAddress | null) => void): void {
+    const known = this.find(ip);
+    if (known !== null && this.#clock.now() < known.untilMs) {
+      onCharged(known);
       return;
     }
-    const request = { tenantId: null, userId: null, ip, limits: limits(), cost: 1, peek: false };
-    limiter.checkWith(request, ({ passed, states: [state] }) => {
+    const check = { tenantId: null, userId: null, ip, limits: this.#limits(), cost: 1, peek: false };
+    this.#limiter.checkWith(check, ({ passed, states: [state] }) => {
       if (passed || state === undefined) {
-        charged(null);
+        onCharged(null);
         return;
       }
-      const over = { state, untilMs: clock.now() + (state.retryAfterMs ?? state.windowMs) };
-      overs.set(addressPart(ip), over);
-      charged(over);
+      const exhausted = { state, untilMs: this.#clock.now() + (state.retryAfterMs ?? state.windowMs) };
+      this.#exhausted.set(addressPart(ip), exhausted);
+      onCharged(exhausted);
     });
   }
 
-  function overOf(ip: string): AddressOver | null {
-    if (overs.size === 0) return null;
+  /** The address where it is over the limit or was until a moment ago; else null. */
+  find(ip: string): ExhaustedAddress | null {
+    if (this.#exhausted.size === 0) return null;
     const name = addressPart(ip);
-    const over = overs.get(name);
-    if (over === undefined) return null;
-    if (clock.now() < over.untilMs + watchedMs) return over;
-    overs.delete(name);
+    const exhausted = this.#exhausted.get(name);
+    if (exhausted === undefined) return null;
+    if (this.#clock.now() < exhausted.untilMs + graceMs) return exhausted;
+    this.#exhausted.delete(name);
     return null;
   }
 }
 
-/** The refusal of an address over its limit. */
-export function refusalOfAddress(state: LimitState, waitMs: number, detail: string): RefusalOfAddress {
+/** The rejection of an address over its limit. */
+export function addressRejection(state: LimitState, waitMs: number, detail: string): RefusalOfAddress {
   return { status: 429, detail, state: { ...state, remaining: 0, violated: true, retryAfterMs: waitMs } };
 }
 

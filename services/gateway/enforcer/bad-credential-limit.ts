@@ -4,114 +4,122 @@ import type { LimitState } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { badCredential } from '../../../shared/identity/refusal.ts';
 import type { CredentialRefusal, RefusalOfAddress } from '../../../shared/identity/refusal.ts';
-import type { Admission } from '../../../shared/identity/tokens.ts';
 import { durationInWords } from '../../../shared/domain/time/format-duration.ts';
 import { addressPart } from '../../../shared/redis/keys.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
-import { createAddressLimit, refusalOfAddress, waitSeconds } from './address-limit.ts';
+import { AddressLimit, addressRejection, waitSeconds } from './address-limit.ts';
 import { anonymous } from './identify.ts';
 import type { Identified } from './identify.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 
-/** Bounds what bad credentials cost: each is charged to its address, and beyond the limit they are not examined. */
-export interface RefusedCredentials {
-  /** Charges a 401 to its address. Beyond the limit it becomes a 429; good credentials pass unchanged. */
-  charge(found: Identified): Identified | Promise<Identified>;
-  /** A caller without credentials where they are needed, charged alike. */
-  refuse(ip: string, detail: string): Identified | Promise<Identified>;
-  /** Whether a signature from this address may be checked with a public key now: null, or the refusal. */
-  readonly admit: Admission;
-}
-
-export interface RefusedCredentialsOptions {
+export interface BadCredentialLimitOptions {
   readonly policy: () => Policy;
   readonly limiter: Pick<Limiter, 'checkWith'>;
   readonly clock: Clock;
   readonly metrics: Pick<GatewayMetrics, 'credentialsRefused'>;
 }
 
-/** Signatures that were checked of an address over its limit, by what their tokens claim, in the second that began at `secondMs`. */
-interface Checks {
+/** Signatures verified for an address over its limit, by the claims of their tokens, in the second that began at `secondMs`. */
+interface Verifications {
   secondMs: number;
-  readonly checked: Map<string, number>;
+  readonly byClaims: Map<string, number>;
 }
 
 const addressesMax = 20_000;
 const claimsNameLength = 16;
 /**
- * What is checked each second for an address over its limit: tokens of so many different claims, so many of each.
- * Callers behind one address cannot be told apart before the check, and the good ones among them must get in: many
- * forgeries of one token take no turn from the others, and a token that was good once is remembered and needs none.
+ * Signatures verified each second for an address over its limit: of so many different claims, so many of each. Callers
+ * behind one address cannot be told apart before the verification, and the good ones among them must get in. Many
+ * forgeries of one token use up no verification of other tokens, and a token that was verified before needs none.
  */
 const claimsPerSecondMax = 50;
-const checksOfSameClaimsMax = 2;
+const verificationsOfClaimsMax = 2;
 
 /**
- * API keys, service tokens, shared-secret tokens and tokens seen before are examined always: they cost next to nothing,
- * and a good one works whatever else came from its address.
+ * Bounds what bad credentials cost: each is charged to its address, and beyond the limit no signature of the address is
+ * verified. API keys, service tokens, shared-secret tokens and tokens that were verified before are examined always: that
+ * costs next to nothing, and a good one works whatever else the address sent.
  */
-export function createRefusedCredentials(options: RefusedCredentialsOptions): RefusedCredentials {
-  const { policy, limiter, clock, metrics } = options;
-  const limit = createAddressLimit({ limits: () => policy().identity.refused, limiter, clock });
-  const checks = new LRUCache<string, Checks>({ max: addressesMax });
-  return { charge, refuse: (ip, detail) => charge(refusedAt(ip, badCredential(detail))), admit };
+export class BadCredentialLimit {
+  readonly #limit: AddressLimit;
+  readonly #clock: Clock;
+  readonly #metrics: Pick<GatewayMetrics, 'credentialsRefused'>;
+  readonly #verifications = new LRUCache<string, Verifications>({ max: addressesMax });
 
-  function charge(found: Identified): Identified | Promise<Identified> {
-    const { refusal } = found;
-    if (refusal === null) return found;
-    if (refusal.status !== 401) return counted(found);
-    const { ip } = found.identity;
+  constructor({ policy, limiter, clock, metrics }: BadCredentialLimitOptions) {
+    this.#limit = new AddressLimit({ limits: () => policy().identity.refused, limiter, clock });
+    this.#clock = clock;
+    this.#metrics = metrics;
+  }
+
+  /** Charges a 401 to its address. Beyond the limit it becomes a 429; good credentials pass unchanged. */
+  charge(identified: Identified): Identified | Promise<Identified> {
+    const { rejection } = identified;
+    if (rejection === null) return identified;
+    if (rejection.status !== 401) return this.#counted(identified);
+    const { ip } = identified.identity;
     return new Promise((resolve) => {
-      limit.charge(ip, (over) => {
-        resolve(
-          counted(over === null ? found : refusedAt(ip, tooMany(over.state, over.untilMs - clock.now()))),
-        );
+      this.#limit.charge(ip, (exhausted) => {
+        const charged =
+          exhausted === null
+            ? identified
+            : rejectedAt(ip, tooManyRejection(exhausted.state, exhausted.untilMs - this.#clock.now()));
+        resolve(this.#counted(charged));
       });
     });
   }
 
-  function admit(ip: string, claimed: string): CredentialRefusal | null {
-    const over = limit.overOf(ip);
-    if (over === null) return null;
-    const nowMs = clock.now();
-    const { secondMs, checked } = checksOf(ip, nowMs);
-    const name = hash('sha256', claimed, 'base64url').slice(0, claimsNameLength);
-    const same = checked.get(name) ?? 0;
-    if (same >= checksOfSameClaimsMax || (same === 0 && checked.size >= claimsPerSecondMax))
-      return notExamined(over.state, secondMs + 1_000 - nowMs);
-    checked.set(name, same + 1);
+  /** Rejects a caller without credentials where they are needed, and charges the address. */
+  rejectAnonymous(ip: string, detail: string): Identified | Promise<Identified> {
+    return this.charge(rejectedAt(ip, badCredential(detail)));
+  }
+
+  /** Null where a signature from this address may be verified now, else the rejection. */
+  admit(ip: string, claims: string): CredentialRefusal | null {
+    const exhausted = this.#limit.find(ip);
+    if (exhausted === null) return null;
+    const nowMs = this.#clock.now();
+    const { secondMs, byClaims } = this.#verificationsOf(ip, nowMs);
+    const name = hash('sha256', claims, 'base64url').slice(0, claimsNameLength);
+    const count = byClaims.get(name) ?? 0;
+    if (count >= verificationsOfClaimsMax || (count === 0 && byClaims.size >= claimsPerSecondMax))
+      return notExaminedRejection(exhausted.state, secondMs + 1_000 - nowMs);
+    byClaims.set(name, count + 1);
     return null;
   }
 
-  function checksOf(ip: string, nowMs: number): Checks {
+  #verificationsOf(ip: string, nowMs: number): Verifications {
     const name = addressPart(ip);
-    let known = checks.get(name);
-    if (known === undefined) checks.set(name, (known = { secondMs: nowMs, checked: new Map() }));
-    else if (nowMs >= known.secondMs + 1_000) {
-      known.secondMs = nowMs;
-      known.checked.clear();
+    let verifications = this.#verifications.get(name);
+    if (verifications === undefined) {
+      verifications = { secondMs: nowMs, byClaims: new Map() };
+      this.#verifications.set(name, verifications);
+    } else if (nowMs >= verifications.secondMs + 1_000) {
+      verifications.secondMs = nowMs;
+      verifications.byClaims.clear();
     }
-    return known;
+    return verifications;
   }
 
-  function counted(found: Identified): Identified {
-    if (found.refusal !== null) metrics.credentialsRefused.inc({ status: found.refusal.status });
-    return found;
+  #counted(identified: Identified): Identified {
+    const { rejection } = identified;
+    if (rejection !== null) this.#metrics.credentialsRefused.inc({ status: rejection.status });
+    return identified;
   }
 }
 
-function refusedAt(ip: string, refusal: CredentialRefusal): Identified {
-  return { identity: anonymous(ip), refusal };
+function rejectedAt(ip: string, rejection: CredentialRefusal): Identified {
+  return { identity: anonymous(ip), rejection };
 }
 
-function tooMany(state: LimitState, waitMs: number): RefusalOfAddress {
+function tooManyRejection(state: LimitState, waitMs: number): RefusalOfAddress {
   const allowed = `${state.limit} bad credentials per ${durationInWords(state.windowMs)} allowed for this address`;
   const detail = `${allowed}; send a good one, or try again in ${waitSeconds(waitMs)} s`;
-  return refusalOfAddress(state, waitMs, detail);
+  return addressRejection(state, waitMs, detail);
 }
 
-function notExamined(state: LimitState, waitMs: number): RefusalOfAddress {
+function notExaminedRejection(state: LimitState, waitMs: number): RefusalOfAddress {
   const why = 'Too many bad credentials came from this address, so this one was not examined';
-  return refusalOfAddress(state, waitMs, `${why}; try again in ${waitSeconds(waitMs)} s`);
+  return addressRejection(state, waitMs, `${why}; try again in ${waitSeconds(waitMs)} s`);
 }

@@ -1,28 +1,29 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { createCredentials } from '../../../shared/identity/credentials.ts';
+import type { Credentials } from '../../../shared/identity/credentials.ts';
 import type { Concurrency } from '../../../shared/redis/leases/concurrency.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
-import { createDecide } from './decide.ts';
-import type { Question } from './decide.ts';
-import { createDecisionIds } from './decision-id.ts';
-import { createEventSampling } from '../metering/event-sampling.ts';
-import { createBoundedLog, logHit } from '../metering/bounded-log.ts';
-import { createInvalidRequests } from './invalid-request-limit.ts';
-import { createIdentifier } from './identify.ts';
-import type { Identified, Identifier, TenantRecords } from './identify.ts';
-import { createMeter, createRefundMeter } from '../metering/meter.ts';
-import type { EventLog, Meter } from '../metering/meter.ts';
+import { createBoundedLog, logLimitHit } from '../metering/bounded-log.ts';
+import type { BoundedLog } from '../metering/bounded-log.ts';
+import { EventSampling } from '../metering/event-sampling.ts';
+import { Meter } from '../metering/meter.ts';
+import type { EventLog, MeteredResponse } from '../metering/meter.ts';
 import { createGatewayMetrics } from '../metrics.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import { createCheckedDecisions } from '../outcomes/checked-decisions.ts';
 import type { CheckedDecisions } from '../outcomes/checked-decisions.ts';
-import { createRecentDecisions } from './recent-decisions.ts';
-import type { RecentDecisions } from './recent-decisions.ts';
-import { createRefusedCredentials } from './bad-credential-limit.ts';
+import { BadCredentialLimit } from './bad-credential-limit.ts';
+import { decide } from './decide.ts';
+import { createDecisionIds } from './decision-id.ts';
+import type { DecisionDependencies, DecisionRequest } from './decision-inputs.ts';
+import { Identifier } from './identify.ts';
+import type { Identified, TenantRecords } from './identify.ts';
+import { InvalidRequestLimit } from './invalid-request-limit.ts';
+import { RecentDecisions } from './recent-decisions.ts';
 import type { Verdict } from './verdict.ts';
 
 export interface EnforcerOptions {
@@ -37,126 +38,142 @@ export interface EnforcerOptions {
   readonly registry: Registry;
 }
 
-/** The one core behind every entrypoint: who is it, may it pass, write down that it did. */
-export interface Enforcer {
-  policy(): Policy;
-  /** A refused credential is charged to its address. */
-  identify(headers: IncomingHttpHeaders, remoteAddress: string): Identified | Promise<Identified>;
-  /** Refuses a caller without credentials where they are needed; charged alike. */
-  refuse(ip: string, detail: string): Identified | Promise<Identified>;
-  addressOf(headers: IncomingHttpHeaders, remoteAddress: string): string;
-  /** Whether a peer is one of the policy's trusted proxies. */
-  trusts(remoteAddress: string): boolean;
-  /** Counts and logs what it decides, unless it only peeks. */
-  decide(question: Question): Promise<Verdict>;
-  /** The same for an entrypoint that every request comes through. `settled` may be called at once, and must not throw. */
-  decideWith(question: Question, settled: (verdict: Verdict) => void): void;
-  /** Counts and logs a decision that was only looked at and yet is the answer to a request. */
-  count(verdict: Verdict): void;
-  /** Undoes a decision whose event was not written. Never rejects. */
-  undo(verdict: Verdict): Promise<void>;
-  /** Returns units that events were written of, and writes an event of those that were really returned. Never rejects. */
-  refund(verdict: Verdict): Promise<void>;
-  readonly meter: Meter;
-  readonly recent: RecentDecisions;
-  readonly checked: CheckedDecisions;
-  readonly node: string;
+/**
+ * The one core behind every entrypoint. An entrypoint calls, in this order: `identify` (who is the caller), `decideWith`
+ * or `decide` (may the request pass), and `meter` (write its event) before the response leaves.
+ *
+ * The path to Redis: `decideWith` → `decide` (decide.ts, the rules) → `Limiter.checkWith` → Redis.
+ */
+export class Enforcer {
+  /** The policy in force. */
+  readonly policy: () => Policy;
   readonly records: TenantRecords;
-  readonly metrics: GatewayMetrics;
+  readonly node: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Nothing is fetched any more for the verification of tokens. */
-  close(): void;
-}
+  readonly metrics: GatewayMetrics;
+  readonly recent = new RecentDecisions();
+  readonly checked: CheckedDecisions = createCheckedDecisions();
+  readonly #limiter: Pick<Limiter, 'refund'>;
+  readonly #badCredentials: BadCredentialLimit;
+  readonly #credentials: Credentials;
+  readonly #dependencies: DecisionDependencies;
+  readonly #meter: Meter;
+  readonly #limitHits: BoundedLog;
+  #identifier: Identifier;
 
-export function createEnforcer(options: EnforcerOptions): Enforcer {
-  const { policy, limiter, concurrency, records, events, node, clock, logger, registry } = options;
-  const metrics = createGatewayMetrics(registry);
-  const refused = createRefusedCredentials({ policy, limiter, clock, metrics });
-  const { admit } = refused;
-  const credentials = createCredentials({
-    policy,
-    directory: records,
-    clock,
-    logger,
-    registry,
-    admission: admit,
-  });
-  const decide = createDecide({
-    limiter,
-    concurrency,
-    records,
-    chargeInvalid: createInvalidRequests({ policy, limiter, clock }),
-    clock,
-    nextId: createDecisionIds(clock),
-  });
-  const meterRefund = createRefundMeter(events, node, metrics, logger);
-  const recent = createRecentDecisions();
-  const hits = createBoundedLog(logger, clock, () => metrics.logsSuppressed.inc());
-  let identifier = identifierFor(policy());
-  return {
-    policy,
-    identify,
-    refuse: (ip, detail) => refused.refuse(ip, detail),
-    addressOf: (headers, remote) => currentIdentifier().addressOf(headers, remote),
-    trusts: (remote) => currentIdentifier().trusts(remote),
-    decide: (question) => new Promise((resolve) => decideWith(question, resolve)),
-    decideWith,
-    count,
-    undo: async (verdict) => {
-      await giveBack(verdict, false);
-    },
-    refund: async (verdict) => {
-      const units = await giveBack(verdict, true);
-      if (units > 0) await meterRefund(verdict, units);
-    },
-    meter: createMeter(events, node, metrics, logger, createEventSampling(clock)),
-    recent,
-    checked: createCheckedDecisions(),
-    node,
-    records,
-    metrics,
-    clock,
-    logger,
-    close: () => credentials.close(),
-  };
-
-  function identify(headers: IncomingHttpHeaders, remote: string): Identified | Promise<Identified> {
-    const found = currentIdentifier().identify(headers, remote);
-    if (found instanceof Promise) return found.then((read) => refused.charge(read));
-    return found.refusal === null ? found : refused.charge(found);
+  constructor(options: EnforcerOptions) {
+    const { policy, limiter, concurrency, records, events, node, clock, logger, registry } = options;
+    const metrics = createGatewayMetrics(registry);
+    const badCredentials = new BadCredentialLimit({ policy, limiter, clock, metrics });
+    this.policy = policy;
+    this.records = records;
+    this.node = node;
+    this.clock = clock;
+    this.logger = logger;
+    this.metrics = metrics;
+    this.#limiter = limiter;
+    this.#badCredentials = badCredentials;
+    this.#credentials = createCredentials({
+      policy,
+      directory: records,
+      clock,
+      logger,
+      registry,
+      admission: (address, claims) => badCredentials.admit(address, claims),
+    });
+    this.#dependencies = {
+      limiter,
+      concurrency,
+      records,
+      invalidRequests: new InvalidRequestLimit({ policy, limiter, clock }),
+      clock,
+      nextId: createDecisionIds(clock),
+    };
+    this.#meter = new Meter({ events, node, metrics, logger, sampling: new EventSampling(clock) });
+    this.#limitHits = createBoundedLog(logger, clock, () => metrics.logsSuppressed.inc());
+    this.#identifier = new Identifier(policy(), this.#credentials);
   }
 
-  function decideWith(question: Question, settled: (verdict: Verdict) => void): void {
-    decide(policy(), question, (verdict) => {
+  /** Identifies the caller. A bad credential is charged to its address. */
+  identify(headers: IncomingHttpHeaders, remoteAddress: string): Identified | Promise<Identified> {
+    const identified = this.#currentIdentifier().identify(headers, remoteAddress);
+    if (identified instanceof Promise) return identified.then((one) => this.#badCredentials.charge(one));
+    return identified.rejection === null ? identified : this.#badCredentials.charge(identified);
+  }
+
+  /** Rejects a caller without credentials where they are needed, and charges its address. */
+  rejectAnonymous(ip: string, detail: string): Identified | Promise<Identified> {
+    return this.#badCredentials.rejectAnonymous(ip, detail);
+  }
+
+  addressOf(headers: IncomingHttpHeaders, remoteAddress: string): string {
+    return this.#currentIdentifier().addressOf(headers, remoteAddress);
+  }
+
+  /** Whether a peer is one of the policy's trusted proxies. */
+  trusts(remoteAddress: string): boolean {
+    return this.#currentIdentifier().trusts(remoteAddress);
+  }
+
+  /** Decides about a request, and records the decision unless the request only peeks. */
+  decide(request: DecisionRequest): Promise<Verdict> {
+    return new Promise((resolve) => this.decideWith(request, resolve));
+  }
+
+  /**
+   * The same without a promise, for entrypoints that every request comes through. `onVerdict` may be called before this
+   * method returns, and must not throw.
+   */
+  decideWith(request: DecisionRequest, onVerdict: (verdict: Verdict) => void): void {
+    decide(this.#dependencies, this.policy(), request, (verdict) => {
       // Work on the api listener is no request to the protected API: it has a metric of its own.
-      if (!question.peek && question.applicable === undefined) count(verdict);
-      settled(verdict);
+      if (!request.peek && request.applicable === undefined) this.recordDecision(verdict);
+      onVerdict(verdict);
     });
   }
 
-  function count(verdict: Verdict): void {
-    metrics.decided(verdict);
+  /** Counts a decision and logs a limit hit. To be called for a peek only where it decides a response. */
+  recordDecision(verdict: Verdict): void {
+    this.metrics.countDecision(verdict);
     if (verdict.decision.limitedBy.length === 0) return;
-    logHit(hits, verdict);
-    // A flood of bad credentials or requests would drive out what tenants may still ask about.
-    if (verdict.credentials === null && verdict.address === null) recent.remember(verdict);
+    logLimitHit(this.#limitHits, verdict);
+    // A flood of bad credentials or invalid requests would displace the decisions that tenants look up.
+    if (verdict.credentialRejection === null && verdict.addressRejection === null)
+      this.recent.remember(verdict);
   }
 
-  function giveBack({ identity, limits, units }: Verdict, metered: boolean): Promise<number> {
+  /** Writes the event of a request. Resolves when the event is safe: only then may the response leave. Never rejects. */
+  meter(verdict: Verdict, response: MeteredResponse): Promise<void> {
+    return this.#meter.writeRequest(verdict, response);
+  }
+
+  /** Returns the units of a decision whose event was not written. Never rejects. */
+  async undo(verdict: Verdict): Promise<void> {
+    await this.#returnUnits(verdict, false);
+  }
+
+  /** Returns units whose events were written, and writes an event of the units that Redis returned. Never rejects. */
+  async refund(verdict: Verdict): Promise<void> {
+    const units = await this.#returnUnits(verdict, true);
+    if (units > 0) await this.#meter.writeRefund(verdict, units);
+  }
+
+  /** Stops fetching the keys that verify tokens. */
+  close(): void {
+    this.#credentials.close();
+  }
+
+  #returnUnits({ identity, limits, units }: Verdict, metered: boolean): Promise<number> {
     const { tenantId, userId, ip } = identity;
-    const timeZone = (tenantId === null ? null : records.get(tenantId))?.time_zone;
-    const request = { tenantId, userId, ip, limits, cost: units, peek: false };
-    return limiter.refund(timeZone === undefined ? request : { ...request, timeZone }, metered);
+    const timeZone = (tenantId === null ? null : this.records.get(tenantId))?.time_zone;
+    const check = { tenantId, userId, ip, limits, cost: units, peek: false };
+    return this.#limiter.refund(timeZone === undefined ? check : { ...check, timeZone }, metered);
   }
 
-  function currentIdentifier(): Identifier {
-    const now = policy();
-    if (identifier.policy !== now) identifier = identifierFor(now);
-    return identifier.made;
-  }
-
-  function identifierFor(now: Policy): { readonly policy: Policy; readonly made: Identifier } {
-    return { policy: now, made: createIdentifier(now, credentials) };
+  #currentIdentifier(): Identifier {
+    const policy = this.policy();
+    if (this.#identifier.policy !== policy) this.#identifier = new Identifier(policy, this.#credentials);
+    return this.#identifier;
   }
 }

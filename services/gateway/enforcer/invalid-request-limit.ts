@@ -4,35 +4,43 @@ import type { RefusalOfAddress } from '../../../shared/identity/refusal.ts';
 import { durationInWords } from '../../../shared/domain/time/format-duration.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
-import { createAddressLimit, refusalOfAddress, waitSeconds } from './address-limit.ts';
-import type { AddressOver } from './address-limit.ts';
+import { AddressLimit, addressRejection, waitSeconds } from './address-limit.ts';
+import type { ExhaustedAddress } from './address-limit.ts';
 
-/** Charges a request that cannot be served to its address: null where there was room, else the refusal of the address. */
-export type ChargeInvalid = (caller: Identity, charged: (refusal: RefusalOfAddress | null) => void) => void;
-
-export interface InvalidRequestsOptions {
+export interface InvalidRequestLimitOptions {
   readonly policy: () => Policy;
   readonly limiter: Pick<Limiter, 'checkWith'>;
   readonly clock: Clock;
 }
 
-/** What requests that cannot be read or served cost. Counted apart from bad credentials: one flood says nothing of the other. */
-export function createInvalidRequests({ policy, limiter, clock }: InvalidRequestsOptions): ChargeInvalid {
-  const limit = createAddressLimit({ limits: () => policy().identity.invalid, limiter, clock });
-  return (caller, charged) => {
-    limit.charge(addressOf(caller), (over) =>
-      charged(over === null ? null : refusalOf(over, over.untilMs - clock.now())),
+/**
+ * Charges requests that cannot be read or served to their address. They are counted apart from bad credentials: a flood
+ * of one kind must not use up the limit of the other.
+ */
+export class InvalidRequestLimit {
+  readonly #limit: AddressLimit;
+  readonly #clock: Clock;
+
+  constructor({ policy, limiter, clock }: InvalidRequestLimitOptions) {
+    this.#limit = new AddressLimit({ limits: () => policy().identity.invalid, limiter, clock });
+    this.#clock = clock;
+  }
+
+  /** Calls `onCharged` once, possibly before it returns: with null where there was room, else with the rejection. */
+  charge(caller: Identity, onCharged: (rejection: RefusalOfAddress | null) => void): void {
+    this.#limit.charge(chargedAddress(caller), (exhausted) =>
+      onCharged(exhausted === null ? null : rejectionOf(exhausted, exhausted.untilMs - this.#clock.now())),
     );
-  };
+  }
 }
 
-/** Envoy may name a tenant or a user without an address: that one then stands for it, by a name that no address has. */
-function addressOf({ ip, tenantId, userId }: Identity): string {
+/** Envoy may name a tenant or a user without an address. That name then stands for it, in a form that no address has. */
+function chargedAddress({ ip, tenantId, userId }: Identity): string {
   return ip === '' ? `caller ${tenantId ?? ''}\n${tenantId === null ? (userId ?? '') : ''}` : ip;
 }
 
-function refusalOf({ state }: AddressOver, waitMs: number): RefusalOfAddress {
+function rejectionOf({ state }: ExhaustedAddress, waitMs: number): RefusalOfAddress {
   const allowed = `${state.limit} requests that cannot be served per ${durationInWords(state.windowMs)} allowed for this address`;
   const detail = `${allowed}; correct them, or try again in ${waitSeconds(waitMs)} s`;
-  return refusalOfAddress(state, waitMs, detail);
+  return addressRejection(state, waitMs, detail);
 }

@@ -1,27 +1,24 @@
 import { LRUCache } from 'lru-cache';
 import type { Verdict } from './verdict.ts';
 
-/** Refusals kept in memory, newest first to stay: enough for a developer who looks one up right away. */
+/** Enough for a developer who looks up a refusal right away. */
 const decisionsMax = 2_000;
 const pathLengthMax = 256;
 
 /**
- * The refusals of this node's last moments with the counters as they stood, which the stored event does not hold, and
- * before the event has reached ClickHouse. Bounded; a crash here costs only the detail.
+ * The latest refusals of this node with the state of their limits. The stored event does not have that state, and it
+ * reaches ClickHouse later. Bounded; a crash here costs only the detail.
  */
-export interface RecentDecisions {
-  remember(verdict: Verdict): void;
-  find(decisionId: string): Verdict | null;
-}
+export class RecentDecisions {
+  readonly #byId = new LRUCache<string, Verdict>({ max: decisionsMax });
 
-export function createRecentDecisions(): RecentDecisions {
-  const byId = new LRUCache<string, Verdict>({ max: decisionsMax });
-  return {
-    remember: (verdict) => {
-      // A copy with a short path: two thousand of the longest targets would hold 30 MB.
-      const path = verdict.path.slice(0, pathLengthMax);
-      byId.set(verdict.decision.id, { ...verdict, path, target: null });
-    },
-    find: (decisionId) => byId.get(decisionId) ?? null,
-  };
+  remember(verdict: Verdict): void {
+    // A copy with a short path: two thousand of the longest targets would use 30 MB.
+    const path = verdict.path.slice(0, pathLengthMax);
+    this.#byId.set(verdict.decision.id, { ...verdict, path, target: null });
+  }
+
+  find(decisionId: string): Verdict | null {
+    return this.#byId.get(decisionId) ?? null;
+  }
 }

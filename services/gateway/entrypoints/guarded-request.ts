@@ -42,7 +42,7 @@ export class GuardedRequest implements Exchange {
     this.entrypoint = entrypoint;
     this.reply = reply;
     this.own = own;
-    enforcer.metrics.opened();
+    enforcer.metrics.openRequest();
     setExchange(reply.raw, this);
     // `close` follows every response that reached its connection, answered or not, exactly once.
     reply.raw.on('close', onClose);
@@ -62,7 +62,7 @@ export class GuardedRequest implements Exchange {
   leave(): void {
     if (!this.ended) {
       this.ended = true;
-      this.enforcer.metrics.closed();
+      this.enforcer.metrics.closeRequest();
       this.end?.();
     }
     this.verdict?.release();

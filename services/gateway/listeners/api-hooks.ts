@@ -39,13 +39,22 @@ export function answerPreflights(app: ApiServer, enforcer: Enforcer): void {
     const { method, headers, socket, originalUrl: url } = request;
     if (!isPreflight(method, headers)) return undefined;
     const policy = enforcer.policy();
-    const who = {
+    const caller = {
       identity: anonymous(enforcer.addressOf(headers, socket.remoteAddress ?? '')),
-      refusal: null,
+      rejection: null,
     };
     const applicable = preflightLimits(policy);
-    const question = { who, method, url, cost: null, peek: false, hold: false, plan: null, applicable };
-    const verdict = await enforcer.decide(question);
+    const decisionRequest = {
+      caller,
+      method,
+      url,
+      cost: null,
+      peek: false,
+      hold: false,
+      plan: null,
+      applicable,
+    };
+    const verdict = await enforcer.decide(decisionRequest);
     request.verdict = verdict;
     if (!passes(verdict)) sendProblem(reply, problemOf(verdict));
     else if (policy.cors !== null) answerPreflight(reply, policy.cors);

@@ -141,12 +141,12 @@ async function headersOf(
   enforcer: Enforcer,
   { caller, headers, socket }: FastifyRequest,
 ): Promise<ResponseHeaders> {
-  const who = caller ?? {
+  const identified = caller ?? {
     identity: anonymous(enforcer.addressOf(headers, socket.remoteAddress ?? '')),
-    refusal: null,
+    rejection: null,
   };
   const peek = { method: '', url: '/', cost: null, peek: true, hold: false, plan: null };
-  const found = limitHeaders(await enforcer.decide({ who, ...peek }));
+  const found = limitHeaders(await enforcer.decide({ caller: identified, ...peek }));
   delete found['x-tollgate-decision'];
   delete found['retry-after'];
   return found;

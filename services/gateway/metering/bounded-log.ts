@@ -2,34 +2,34 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** Lines a second of one kind: enough to see what happens, too few to drown a disk when somebody floods. */
+/** Lines a second of one kind: enough to see what happens, too few to overload a disk in a flood of requests. */
 const linesPerSecondMax = 50;
 
 export type BoundedLog = (fields: () => object, text: string) => void;
 
 /**
- * Warns up to a bound a second. Beyond it `suppressed` is called for each line that is not written, and the next line
- * says how many there were. `fields` is only built for a line that is.
+ * Warns up to a bound a second. Beyond it `onSuppressed` is called for each line that is not written, and the next line
+ * has their number. `fields` is only called for a line that is written.
  */
-export function createBoundedLog(logger: Logger, clock: Clock, suppressed: () => void): BoundedLog {
+export function createBoundedLog(logger: Logger, clock: Clock, onSuppressed: () => void): BoundedLog {
   let second = 0;
   let lines = 0;
-  let held = 0;
+  let suppressed = 0;
   return (fields, text) => {
-    const now = Math.floor(clock.now() / 1000);
-    if (now !== second) [second, lines] = [now, 0];
+    const nowSecond = Math.floor(clock.now() / 1000);
+    if (nowSecond !== second) [second, lines] = [nowSecond, 0];
     if (++lines > linesPerSecondMax) {
-      held += 1;
-      suppressed();
+      suppressed += 1;
+      onSuppressed();
       return;
     }
-    logger.warn(held === 0 ? fields() : { ...fields(), suppressed_before: held }, text);
-    held = 0;
+    logger.warn(suppressed === 0 ? fields() : { ...fields(), suppressed_before: suppressed }, text);
+    suppressed = 0;
   };
 }
 
-/** One line per limit hit: who, from where, at what, and the decision's id. Every hit is an event in any case. */
-export function logHit(log: BoundedLog, { decision, identity, plan, route, method }: Verdict): void {
+/** Logs a limit hit: caller, address, route and the decision's id. Every hit has an event, also where no line is written. */
+export function logLimitHit(log: BoundedLog, { decision, identity, plan, route, method }: Verdict): void {
   log(
     () => ({
       decision: decision.id,

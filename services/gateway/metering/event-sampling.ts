@@ -1,41 +1,55 @@
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** How many requests the event of a verdict stands for; 0 where none is written. */
-export type Weigh = (verdict: Verdict) => number;
-
 /** Beyond the bounds one event in so many is written. */
 export const sampledOneIn = 100;
-/** Events a second that this node writes in full of either kind, from all addresses together. */
+/** Events a second of either kind that this node writes in full, of all addresses together. */
 const fullPerSecondMax = 50;
 
 /**
- * Keeps floods of bad credentials and of requests that cannot be served out of spool, Kafka and ClickHouse. What an address sends beyond its limit is sampled,
- * and so is the rest where the node is refusing many at once. Which ones are written is drawn by the chance in their ids,
- * so that any part of the sample (a route, an address, an hour), multiplied by its weights, estimates its whole.
+ * Keeps floods of bad credentials and of invalid requests out of spool, Kafka and ClickHouse. Sampled are the requests of
+ * an address beyond its limit, and those of other addresses while the node refuses many at once. The random bits of the
+ * decision's id select the sample: for any subset of the events (a route, an address, an hour) the sum of their weights
+ * estimates its size.
  */
-export function createEventSampling(clock: Clock): Weigh {
-  const [ofCredentials, ofInvalid] = [createSecond(clock), createSecond(clock)];
-  return ({ credentials, address, decision }) => {
-    if (credentials === null && decision.reason !== 'invalid') return 1;
-    if (address === null && (credentials === null ? ofInvalid : ofCredentials)() <= fullPerSecondMax)
-      return 1;
-    return chanceOf(decision.id) % sampledOneIn === 0 ? sampledOneIn : 0;
-  };
+export class EventSampling {
+  readonly #badCredentials: SecondCounter;
+  readonly #invalidRequests: SecondCounter;
+
+  constructor(clock: Clock) {
+    this.#badCredentials = new SecondCounter(clock);
+    this.#invalidRequests = new SecondCounter(clock);
+  }
+
+  /** The number of requests that the event of a verdict stands for; 0 where no event is written. */
+  weigh({ credentialRejection, addressRejection, decision }: Verdict): number {
+    if (credentialRejection === null && decision.reason !== 'invalid') return 1;
+    if (addressRejection === null) {
+      const counter = credentialRejection === null ? this.#invalidRequests : this.#badCredentials;
+      if (counter.increment() <= fullPerSecondMax) return 1;
+    }
+    return randomBitsOf(decision.id) % sampledOneIn === 0 ? sampledOneIn : 0;
+  }
 }
 
-/** Counts the calls of the current second, this one included. */
-function createSecond(clock: Clock): () => number {
-  let second = 0;
-  let calls = 0;
-  return () => {
-    const now = Math.floor(clock.now() / 1000);
-    if (now !== second) [second, calls] = [now, 0];
-    return ++calls;
-  };
+class SecondCounter {
+  readonly #clock: Clock;
+  #second = 0;
+  #count = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Returns the count of the current second. */
+  increment(): number {
+    const nowSecond = Math.floor(this.#clock.now() / 1000);
+    if (nowSecond !== this.#second) [this.#second, this.#count] = [nowSecond, 0];
+    return ++this.#count;
+  }
 }
 
 /** 24 of the random bits of a UUIDv7. */
-function chanceOf(id: string): number {
+function randomBitsOf(id: string): number {
   return Number.parseInt(id.slice(-6), 16);
 }

@@ -5,118 +5,107 @@ import { anonymousTenant, refundEventType, requestEventType } from '../../../sha
 import type { RefundData, RequestEvent, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
-import type { Weigh } from './event-sampling.ts';
+import type { EventSampling } from './event-sampling.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** Where events go: see `Spool`, of which this is the part that an entrypoint needs. */
+/** The part of the spool that an entrypoint needs; see `Spool`. */
 export interface EventLog {
-  /** Numbers the event and takes it; durable once `flushed()` resolves. */
+  /** Gives the event its sequence number and appends it. It is durable once `flushed()` resolves. */
   append(eventAt: (sequence: number) => UsageCloudEvent): number;
   flushed(): Promise<void>;
 }
 
-export interface Answered {
+/** The response to a request, as its event states it. */
+export interface MeteredResponse {
   readonly status: number;
   readonly latencyMs: number;
   readonly entrypoint: string;
 }
 
-/** Resolves when the event is safe: only then may the response leave. Never rejects. */
-export type Meter = (verdict: Verdict, answered: Answered) => Promise<void>;
+export interface MeterOptions {
+  readonly events: EventLog;
+  readonly node: string;
+  readonly metrics: Pick<GatewayMetrics, 'countResponse' | 'eventsSampledOut' | 'eventsLost'>;
+  readonly logger: Logger;
+  readonly sampling: Pick<EventSampling, 'weigh'>;
+}
 
 const { unitsMax, costMax, latencyMsMax, limitsMax, methodLengthMax } = eventBounds;
-/** Resolves when the event of the returned units is safe. Never rejects. */
-export type RefundMeter = (verdict: Verdict, units: number) => Promise<void>;
-
 const pathLengthMax = 256;
 const addressLengthMax = 64;
 
-/**
- * Writes the one event of an answered request: after the status is known, before the response leaves. Its id and time
- * are the decision's. A crash before the append costs an answer the client never got; a crash after it costs nothing.
- * An event the spool cannot take is counted and logged, and the request is answered all the same. Of a flood of refused
- * credentials a sample is written.
- */
-export function createMeter(
-  events: EventLog,
-  node: string,
-  metrics: GatewayMetrics,
-  logger: Logger,
-  weigh: Weigh,
-): Meter {
-  const source = `tollgate/${node}`;
-  return (verdict, answered) => {
-    metrics.answered(answered.entrypoint, answered.status);
-    const weight = weigh(verdict);
+/** Writes the usage events of an enforcer. */
+export class Meter {
+  readonly #options: MeterOptions;
+  readonly #source: string;
+
+  constructor(options: MeterOptions) {
+    this.#options = options;
+    this.#source = `tollgate/${options.node}`;
+  }
+
+  /**
+   * Writes the one event of a request: after the status is known, before the response leaves. Id and time are the
+   * decision's. Resolves when the event is safe; never rejects.
+   *
+   * A crash before the append costs a response that the client never got; a crash after it costs nothing. An event that the
+   * spool refuses is counted and logged, and the request is served. Of a flood of bad credentials or invalid requests a
+   * sample is written.
+   */
+  writeRequest(verdict: Verdict, response: MeteredResponse): Promise<void> {
+    const { events, node, metrics, sampling } = this.#options;
+    metrics.countResponse(response.entrypoint, response.status);
+    const weight = sampling.weigh(verdict);
     if (weight === 0) {
       metrics.eventsSampledOut.inc();
-      return written;
+      return nothingToWrite;
     }
+    const source = this.#source;
     try {
-      events.append((sequence) => eventOf(verdict, answered, { source, node, sequence, weight }));
+      events.append((sequence) => requestEvent(verdict, response, { source, node, sequence, weight }));
       return events.flushed();
     } catch (error) {
-      metrics.eventsLost.inc();
-      const text = `usage event not written: ${messageOf(error)}`;
-      logger.error({ err: error, decision: verdict.decision.id }, text);
-      return Promise.resolve();
+      return this.#reportLost(verdict, error, 'usage event');
     }
-  };
-}
+  }
 
-/**
- * Writes how many units of a decision were returned. A crash before it leaves them returned in Redis and used in
- * ClickHouse, which is too much of the caller's usage and never too little.
- */
-export function createRefundMeter(
-  events: EventLog,
-  node: string,
-  metrics: GatewayMetrics,
-  logger: Logger,
-): RefundMeter {
-  const source = `tollgate/${node}`;
-  return ({ decision, identity, plan, route, atMs }, units) => {
-    const event: UsageCloudEvent<RefundData> = {
-      specversion: '1.0',
-      id: decision.id,
-      source,
-      type: refundEventType,
-      time: new Date(atMs).toISOString(),
-      subject: identity.tenantId ?? anonymousTenant,
-      datacontenttype: 'application/json',
-      data: {
-        user_id: identity.userId ?? '',
-        plan: plan.name,
-        route: route?.match ?? '*',
-        units: within(units, unitsMax),
-        cost: costWithin(units, route?.unitPrice ?? noPrice),
-      },
-    };
+  /**
+   * Writes the number of units of a decision that were returned. Resolves when the event is safe; never rejects. A crash
+   * before it leaves the units returned in Redis and used in ClickHouse: too much usage of the caller, never too little.
+   */
+  writeRefund(verdict: Verdict, units: number): Promise<void> {
+    const { events } = this.#options;
+    const event = refundEvent(verdict, units, this.#source);
     try {
       events.append(() => event);
       return events.flushed();
     } catch (error) {
-      metrics.eventsLost.inc();
-      logger.error({ err: error, decision: decision.id }, `refund event not written: ${messageOf(error)}`);
-      return Promise.resolve();
+      return this.#reportLost(verdict, error, 'refund event');
     }
-  };
+  }
+
+  #reportLost({ decision }: Verdict, error: unknown, kind: string): Promise<void> {
+    const { metrics, logger } = this.#options;
+    metrics.eventsLost.inc();
+    logger.error({ err: error, decision: decision.id }, `${kind} not written: ${messageOf(error)}`);
+    return nothingToWrite;
+  }
 }
 
-const written = Promise.resolve();
+const nothingToWrite = Promise.resolve();
 
-interface Place {
+interface EventPosition {
   readonly source: string;
   readonly node: string;
   readonly sequence: number;
   readonly weight: number;
 }
 
-function eventOf(
+function requestEvent(
   verdict: Verdict,
-  { status, latencyMs, entrypoint }: Answered,
-  { source, node, sequence, weight }: Place,
+  { status, latencyMs, entrypoint }: MeteredResponse,
+  { source, node, sequence, weight }: EventPosition,
 ): RequestEvent {
   const { decision, identity, plan, route, units, method, path, atMs } = verdict;
   return {
@@ -130,7 +119,7 @@ function eventOf(
     data: {
       user_id: identity.userId ?? '',
       plan: plan.name,
-      // What was refused as no method may be text of any length. A cut may leave half a character.
+      // The method of an invalid request may be text of any length. A cut may leave half a character.
       method: method.slice(0, methodLengthMax).toWellFormed(),
       route: route?.match ?? '*',
       path: path.slice(0, pathLengthMax).toWellFormed(),
@@ -138,9 +127,9 @@ function eventOf(
       decision: decision.outcome,
       limited_by:
         decision.limitedBy.length > limitsMax ? decision.limitedBy.slice(0, limitsMax) : decision.limitedBy,
-      units: within(units, unitsMax),
-      cost: costWithin(units, route?.unitPrice ?? noPrice),
-      latency_ms: Math.round(within(latencyMs, latencyMsMax) * 1000) / 1000,
+      units: clamp(units, unitsMax),
+      cost: clampedCost(units, route?.unitPrice ?? noPrice),
+      latency_ms: Math.round(clamp(latencyMs, latencyMsMax) * 1000) / 1000,
       check_us: decision.checkMicros,
       node,
       sequence,
@@ -155,12 +144,36 @@ function eventOf(
 
 const noWeight = {};
 
-/** A request was answered and has to be counted, whatever its numbers are: outside the contract it would not be. */
-function costWithin(units: number, price: Price): number | string {
-  const about = (units * price.digits) / price.divisor;
-  return about >= 0 && about <= costMax ? costOf(units, price) : within(about, costMax);
+function refundEvent(
+  { decision, identity, plan, route, atMs }: Verdict,
+  units: number,
+  source: string,
+): UsageCloudEvent<RefundData> {
+  return {
+    specversion: '1.0',
+    id: decision.id,
+    source,
+    type: refundEventType,
+    time: new Date(atMs).toISOString(),
+    subject: identity.tenantId ?? anonymousTenant,
+    datacontenttype: 'application/json',
+    data: {
+      user_id: identity.userId ?? '',
+      plan: plan.name,
+      route: route?.match ?? '*',
+      units: clamp(units, unitsMax),
+      cost: clampedCost(units, route?.unitPrice ?? noPrice),
+    },
+  };
 }
 
-function within(value: number, max: number): number {
+/** The cost within the bounds of the event contract: an event outside of them would not be counted. */
+function clampedCost(units: number, price: Price): number | string {
+  const about = (units * price.digits) / price.divisor;
+  return about >= 0 && about <= costMax ? costOf(units, price) : clamp(about, costMax);
+}
+
+/** NaN and negative numbers become 0. */
+function clamp(value: number, max: number): number {
   return value >= 0 ? Math.min(value, max) : 0;
 }

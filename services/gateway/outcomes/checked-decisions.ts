@@ -38,9 +38,9 @@ export function createCheckedDecisions(): CheckedDecisions {
   const add = (decision: CheckedDecision): void => void byId.set(decision.id, decision);
   return {
     add,
-    remember: ({ decision, identity, atMs, unreadable, credentials }) => {
+    remember: ({ decision, identity, atMs, unreadable, credentialRejection }) => {
       // Only a sample of invalid requests has events, and an outcome corrects an event.
-      if (unreadable !== null || credentials !== null) return;
+      if (unreadable !== null || credentialRejection !== null) return;
       const { tenantId, userId } = identity;
       add({ id: decision.id, tenantId: tenantId ?? anonymousTenant, userId: userId ?? '', timeMs: atMs });
     },

@@ -31,8 +31,8 @@ export function preflightLimits(policy: Policy): ApplicableLimits {
   return found;
 }
 
-/** What is written down of a preflight: a request of no units. */
-export function free(verdict: Verdict): Verdict {
+/** The verdict that the event of a preflight is written from: it has no units. */
+export function withoutUnits(verdict: Verdict): Verdict {
   return { ...verdict, units: passes(verdict) ? 0 : verdict.units };
 }
 

@@ -27,9 +27,9 @@ const registered = 'https://iana.org/assignments/http-problem-types#';
  * cannot be served as it is, 401 or 503 for its credentials, 429 for everything else.
  */
 export function problemOf(verdict: Verdict): Problem {
-  const { decision, credentials, address, unreadable, plan, policy } = verdict;
-  if (address !== null)
-    return { ...credentialProblem(address, policy), plan: plan.name, decision_id: decision.id };
+  const { decision, credentialRejection, addressRejection, unreadable, plan, policy } = verdict;
+  if (addressRejection !== null)
+    return { ...credentialProblem(addressRejection, policy), plan: plan.name, decision_id: decision.id };
   if (unreadable !== null) {
     return {
       ...plainProblem(unreadable.status, unreadable.detail),
@@ -37,7 +37,8 @@ export function problemOf(verdict: Verdict): Problem {
       decision_id: decision.id,
     };
   }
-  if (credentials !== null) return { ...credentialProblem(credentials, policy), decision_id: decision.id };
+  if (credentialRejection !== null)
+    return { ...credentialProblem(credentialRejection, policy), decision_id: decision.id };
   switch (decision.reason) {
     case 'blocked':
       return refusal(verdict, 'abnormal-usage-detected', blockDetail(verdict.block));

@@ -77,8 +77,10 @@ function refuseConnect(
   const fault = { status: 405, detail: 'CONNECT is not served here.', allow: allowedMethods };
   const { method = '', url = '' } = request;
   Promise.resolve(enforcer.identify(request.headers, socket.remoteAddress ?? ''))
-    .then((who) => {
-      afterResponse(socket, () => respondOnSocket(enforcer, entrypoint, socket, { who, method, url, fault }));
+    .then((caller) => {
+      afterResponse(socket, () =>
+        respondOnSocket(enforcer, entrypoint, socket, { caller, method, url, fault }),
+      );
     })
     .catch(() => socket.destroy());
 }

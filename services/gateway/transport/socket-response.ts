@@ -11,7 +11,7 @@ import { endAndDiscard } from './linger.ts';
 
 /** The readable parts of a request that is not served, and the fault to respond with. */
 export interface UnservedRequest {
-  readonly who: Identified;
+  readonly caller: Identified;
   readonly method: string;
   readonly url: string;
   readonly fault: Fault;
@@ -28,10 +28,10 @@ export function respondOnSocket(
   unserved: UnservedRequest,
 ): void {
   const startedAt = performance.now();
-  const { who, method, url, fault } = unserved;
+  const { caller, method, url, fault } = unserved;
   socket.on('error', () => socket.destroy());
   enforcer
-    .decide({ who, method, url, unreadable: fault, cost: null, peek: true, hold: false, plan: null })
+    .decide({ caller, method, url, unreadable: fault, cost: null, peek: true, hold: false, plan: null })
     .then(async (verdict) => {
       const latencyMs = performance.now() - startedAt;
       const problem = problemOf(verdict);
@@ -46,7 +46,7 @@ export function respondOnSocket(
 /** An unreadable request: the address of its connection is all that identifies the caller. */
 export function unknownRequest(enforcer: Enforcer, socket: Socket, fault: Fault): UnservedRequest {
   const ip = enforcer.addressOf({}, socket.remoteAddress ?? '');
-  return { who: { identity: anonymous(ip), refusal: null }, method: '', url: '', fault };
+  return { caller: { identity: anonymous(ip), rejection: null }, method: '', url: '', fault };
 }
 
 function responseText(verdict: Verdict, problem: Problem, { retryAfterSeconds, allow }: Fault): string {

@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import { clientHeaders, upstreamHeaders } from '../entrypoints/proxy/forwarded-headers.ts';
 import type { ForwardedHeaders } from '../entrypoints/proxy/forwarded-headers.ts';
-import { blockOf } from '../enforcer/decide.ts';
+import { blockOf } from '../enforcer/rejections.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
 import { delayRequest } from '../enforcer/slow-down.ts';
 import { limitHeaders } from '../responses/headers.ts';
@@ -136,9 +136,9 @@ async function chargeMessage(
   cost: number,
 ): Promise<string | null> {
   const startedAt = performance.now();
-  const who = { identity, refusal: null };
+  const caller = { identity, rejection: null };
   const decision = { cost, peek: false, hold: false, plan: null };
-  const verdict = await enforcer.decide({ who, method, url, rewritten: true, ...decision });
+  const verdict = await enforcer.decide({ caller, method, url, rewritten: true, ...decision });
   const allowed = passes(verdict);
   const latencyMs = performance.now() - startedAt;
   await enforcer.meter(verdict, { status: allowed ? 200 : 429, latencyMs, entrypoint: 'websocket' });

@@ -5,7 +5,7 @@ import rateLimit from '@fastify/rate-limit';
 import { Redis } from 'ioredis';
 import { Registry } from 'prom-client';
 import { RateLimiterRedis, RateLimiterUnion } from 'rate-limiter-flexible';
-import { createEnforcer } from '../../../services/gateway/enforcer/enforcer.ts';
+import { Enforcer } from '../../../services/gateway/enforcer/enforcer.ts';
 import type { KeyHolder } from '../../../shared/domain/tenant.ts';
 import { tollgate } from '../../../services/gateway/entrypoints/plugin.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
@@ -95,7 +95,7 @@ mode: enforce
     registry,
     logger,
   });
-  const enforcer = createEnforcer({
+  const enforcer = new Enforcer({
     policy: () => policy,
     limiter,
     concurrency,

@@ -2,7 +2,7 @@
 // Prints its port and ends with its parent.
 import { createHash } from 'node:crypto';
 import { fastify } from 'fastify';
-import { createEnforcer } from '../../../services/gateway/enforcer/enforcer.ts';
+import { Enforcer } from '../../../services/gateway/enforcer/enforcer.ts';
 import type { EnforcerOptions } from '../../../services/gateway/enforcer/enforcer.ts';
 import { tollgate } from '../../../services/gateway/entrypoints/plugin.ts';
 import { startPublisher } from '../../../services/gateway/metering/publish.ts';
@@ -47,7 +47,7 @@ await new Promise((resolve) => redis.once('ready', resolve));
 const node = 'bench';
 const common = { redis, keyPrefix: 'bench', node, clock, registry, logger };
 const limiter = createLimiter(common);
-const enforcer = createEnforcer({
+const enforcer = new Enforcer({
   policy: () => policy,
   limiter,
   concurrency: createConcurrency({ ...common, nodes: () => 1, breakerOf: limiter.breakerOf }),

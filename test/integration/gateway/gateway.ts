@@ -12,8 +12,7 @@ import { createProxyServer } from '../../../services/gateway/listeners/proxy-lis
 import { createEventGroups } from '../../../services/gateway/ingest/event-groups.ts';
 import { createIngestShare } from '../../../services/gateway/ingest/ingest-share.ts';
 import type { SpoolRoom } from '../../../services/gateway/ingest/ingest-share.ts';
-import { createEnforcer } from '../../../services/gateway/enforcer/enforcer.ts';
-import type { Enforcer } from '../../../services/gateway/enforcer/enforcer.ts';
+import { Enforcer } from '../../../services/gateway/enforcer/enforcer.ts';
 import type { EventLog } from '../../../services/gateway/metering/meter.ts';
 import { boundsDefault } from '../../../services/gateway/transport/bounds.ts';
 import type { TransportBounds } from '../../../services/gateway/transport/bounds.ts';
@@ -114,7 +113,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const records = new Map<string, TenantRecord>();
   const read = (parts: Readonly<Record<string, string>>): Policy => policyWith(parts, options.upstream);
   let policy = read(options.policy);
-  const enforcer = createEnforcer({
+  const enforcer = new Enforcer({
     ...common,
     policy: () => policy,
     limiter,

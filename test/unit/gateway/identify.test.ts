@@ -3,7 +3,7 @@ import { SignJWT, UnsecuredJWT } from 'jose';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
-import { createIdentifier } from '../../../services/gateway/enforcer/identify.ts';
+import { Identifier } from '../../../services/gateway/enforcer/identify.ts';
 import type { Identified, TenantRecords } from '../../../services/gateway/enforcer/identify.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { createCredentials } from '../../../shared/identity/credentials.ts';
@@ -42,7 +42,7 @@ function identifierFor(jwt: string, anonymous = 'ip') {
     logger,
     registry: new Registry(),
   });
-  return createIdentifier(policy, credentials);
+  return new Identifier(policy, credentials);
 }
 
 const identifier = identifierFor(
@@ -60,9 +60,9 @@ async function bearer(token: string, from = identifier): Promise<Identified> {
 }
 
 async function refusalOf(token: string, from = identifier): Promise<string | undefined> {
-  const { identity, refusal } = await bearer(token, from);
+  const { identity, rejection } = await bearer(token, from);
   expect(identity).toMatchObject({ tenantId: null, userId: null, service: null, ip: '203.0.113.9' });
-  return refusal === null ? undefined : `${refusal.status} ${refusal.detail}`;
+  return rejection === null ? undefined : `${rejection.status} ${rejection.detail}`;
 }
 
 describe('A2: the tenant comes from the verified token', () => {
@@ -151,10 +151,10 @@ describe('a bad token is refused with the reason, and nothing of it is believed'
 
   test('a token verified before is refused from the moment it expires, leeway included', async () => {
     const token = await sign({ tenant_id: 'acme', exp: now / 1000 + 10 });
-    expect((await bearer(token)).refusal).toBeNull();
+    expect((await bearer(token)).rejection).toBeNull();
     expect(identifier.identify({ authorization: `Bearer ${token}` }, '1.1.1.1')).not.toBeInstanceOf(Promise);
     now += 39_999;
-    expect((await bearer(token)).refusal).toBeNull();
+    expect((await bearer(token)).rejection).toBeNull();
     now += 1;
     expect(await refusalOf(token)).toMatch(/expired/);
   });
@@ -169,7 +169,7 @@ describe('B6: service tokens bypass, with no false positive', () => {
     });
     expect(await bearer(token)).toMatchObject({
       identity: { service: 'billing', method: 'service' },
-      refusal: null,
+      rejection: null,
     });
   });
 
@@ -184,9 +184,9 @@ describe('B6: service tokens bypass, with no false positive', () => {
     '\0',
     'x'.repeat(9_000),
   ])('anything else is refused: %j', async (wrong) => {
-    const { identity, refusal } = await identifier.identify({ 'x-service-token': wrong }, '1.1.1.1');
+    const { identity, rejection } = await identifier.identify({ 'x-service-token': wrong }, '1.1.1.1');
     expect(identity.service).toBeNull();
-    expect(refusal?.status).toBe(401);
+    expect(rejection?.status).toBe(401);
   });
 
   test("a service that acts for a tenant is a service, and the usage is the tenant's", async () => {
@@ -205,7 +205,7 @@ describe('API keys', () => {
     expect(await identifier.identify({ 'x-api-key': key }, '1.1.1.1')).toMatchObject({
       identity: { tenantId: 'acme', method: 'api_key' },
     });
-    expect(await bearer(key)).toMatchObject({ identity: { tenantId: 'acme' }, refusal: null });
+    expect(await bearer(key)).toMatchObject({ identity: { tenantId: 'acme' }, rejection: null });
   });
 
   test('an unknown key is refused; while records are still being read it is not known whether it is known', async () => {
@@ -219,7 +219,7 @@ describe('API keys', () => {
 describe('API keys that expire', () => {
   test('a key is refused from the moment it expires, and says so', async () => {
     keyEndMs = now + 1;
-    expect((await bearer(key)).refusal).toBeNull();
+    expect((await bearer(key)).rejection).toBeNull();
     now += 1;
     expect(await refusalOf(key)).toBe(
       `401 The API key expired at ${new Date(keyEndMs).toISOString()}; create a new one.`,
@@ -232,15 +232,15 @@ describe('callers without credentials', () => {
   test('are their address, or refused where the policy says so', async () => {
     expect(await identifier.identify({}, '203.0.113.9')).toMatchObject({
       identity: { method: 'anonymous', ip: '203.0.113.9' },
-      refusal: null,
+      rejection: null,
     });
     const strict = identifierFor('algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET', 'reject');
-    expect((await strict.identify({}, '1.1.1.1')).refusal).toMatchObject({ status: 401 });
+    expect((await strict.identify({}, '1.1.1.1')).rejection).toMatchObject({ status: 401 });
   });
 
   test("other schemes than bearer are the upstream's business; a bearer without a token is not", async () => {
-    expect((await identifier.identify({ authorization: 'Basic abc' }, '1.1.1.1')).refusal).toBeNull();
-    expect((await identifier.identify({ authorization: 'Bearer ' }, '1.1.1.1')).refusal).toMatchObject({
+    expect((await identifier.identify({ authorization: 'Basic abc' }, '1.1.1.1')).rejection).toBeNull();
+    expect((await identifier.identify({ authorization: 'Bearer ' }, '1.1.1.1')).rejection).toMatchObject({
       status: 401,
     });
   });

@@ -4,7 +4,7 @@ import { Registry } from 'prom-client';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { decode, decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
-import { createMeter, createRefundMeter } from '../../../services/gateway/metering/meter.ts';
+import { Meter } from '../../../services/gateway/metering/meter.ts';
 import { createGatewayMetrics } from '../../../services/gateway/metrics.ts';
 import type { Verdict } from '../../../services/gateway/enforcer/verdict.ts';
 import { outcomes } from '../../../shared/domain/decision.ts';
@@ -54,6 +54,8 @@ const log = {
 };
 const metrics = createGatewayMetrics(new Registry());
 const logger = pino({ level: 'silent' });
+const sampling = { weigh: () => 1 };
+const meter = new Meter({ events: log, node: 'node-1', metrics, logger, sampling });
 
 function stored(): ReturnType<typeof decode> {
   const value = Buffer.from(JSON.stringify(event));
@@ -65,10 +67,9 @@ function stored(): ReturnType<typeof decode> {
 }
 
 test('the event of every request is one that the aggregator stores', () => {
-  const meter = createMeter(log, 'node-1', metrics, logger, () => 1);
   fc.assert(
     fc.property(verdicts, amount, fc.integer({ min: 100, max: 599 }), (verdict, latencyMs, status) => {
-      void meter(verdict as unknown as Verdict, { status, latencyMs, entrypoint: 'proxy' });
+      void meter.writeRequest(verdict as unknown as Verdict, { status, latencyMs, entrypoint: 'proxy' });
       expect(stored()).toMatchObject({ kind: 'request' });
     }),
     { numRuns: 1_000, seed },
@@ -76,10 +77,9 @@ test('the event of every request is one that the aggregator stores', () => {
 });
 
 test('the event of returned units is one that the aggregator stores', () => {
-  const meterRefund = createRefundMeter(log, 'node-1', metrics, logger);
   fc.assert(
     fc.property(verdicts, amount, (verdict, units) => {
-      void meterRefund(verdict as unknown as Verdict, units);
+      void meter.writeRefund(verdict as unknown as Verdict, units);
       expect(stored()).toMatchObject({ kind: 'external' });
     }),
     { numRuns: 1_000, seed },

@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { readCredential } from '../../../services/console/sessions/tenant-credential.ts';
-import { createIdentifier } from '../../../services/gateway/enforcer/identify.ts';
+import { Identifier } from '../../../services/gateway/enforcer/identify.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { Credentials } from '../../../shared/identity/credentials.ts';
 import { policyEnv } from '../policy/text.ts';
@@ -43,17 +43,17 @@ interface Said {
 /** What the gateway makes of a token; the portal must make the same of it. */
 async function readBy(policy: Policy, payload: string): Promise<Said> {
   const token = tokenOf(payload);
-  const identifier = createIdentifier(policy, gateway);
-  const { identity, refusal } = await identifier.identify({ authorization: `Bearer ${token}` }, '1.1.1.1');
+  const identifier = new Identifier(policy, gateway);
+  const { identity, rejection } = await identifier.identify({ authorization: `Bearer ${token}` }, '1.1.1.1');
   const signIn = await readCredential(token, portal.under(policy), '1.1.1.1');
   const there = signIn.kind === 'tenant' ? signIn.tenantId : null;
   expect(there).toBe(identity.tenantId);
-  if (refusal !== null) expect(signIn).toEqual({ kind: 'refused', status: 401, reason: refusal.detail });
+  if (rejection !== null) expect(signIn).toEqual({ kind: 'refused', status: 401, reason: rejection.detail });
   return {
     tenant: identity.tenantId,
     user: identity.userId,
     plan: identity.planClaim,
-    refusal: refusal?.detail ?? null,
+    refusal: rejection?.detail ?? null,
   };
 }
 

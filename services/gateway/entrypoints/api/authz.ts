@@ -71,10 +71,10 @@ export function registerAuthz(app: ApiServer, enforcer: Enforcer): void {
     async (request, reply) => {
       const startedAt = performance.now();
       const { source, refuse } = request.query;
-      const who = request.caller;
-      if (who === null) throw new TypeError('A handler runs after its caller is known.');
+      const { caller } = request;
+      if (caller === null) throw new TypeError('A handler runs after its caller is known.');
       const verdict = await enforcer.decide({
-        who,
+        caller,
         ...originalRequest(request.headers, source, enforcer.policy().requests),
         cost: null,
         peek: false,

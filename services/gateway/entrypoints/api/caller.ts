@@ -25,7 +25,7 @@ export function requireCredential(enforcer: Enforcer): Guard {
   return (request, reply) => {
     const { caller } = request;
     if (caller === null) throw new TypeError('A guard runs after its caller is known.');
-    if (caller.refusal !== null) return sendRefused(reply, caller.refusal, enforcer);
+    if (caller.rejection !== null) return sendRefused(reply, caller.rejection, enforcer);
     return caller.identity.method === 'anonymous' ? refuseAnonymous(request, reply, enforcer) : undefined;
   };
 }
@@ -36,8 +36,8 @@ async function refuseAnonymous(
   enforcer: Enforcer,
 ): Promise<FastifyReply> {
   const detail = 'Credentials are needed: a bearer token, an API key or a service token.';
-  request.caller = await enforcer.refuse(callerOf(request).ip, detail);
-  return sendRefused(reply, request.caller.refusal ?? badCredential(detail), enforcer);
+  request.caller = await enforcer.rejectAnonymous(callerOf(request).ip, detail);
+  return sendRefused(reply, request.caller.rejection ?? badCredential(detail), enforcer);
 }
 
 function sendRefused(reply: FastifyReply, refusal: CredentialRefusal, enforcer: Enforcer): FastifyReply {

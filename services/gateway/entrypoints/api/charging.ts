@@ -154,7 +154,7 @@ async function hasRoom(
 }
 
 function chargeable({ caller }: FastifyRequest): Identified | null {
-  return caller === null || caller.refusal !== null || caller.identity.service !== null ? null : caller;
+  return caller === null || caller.rejection !== null || caller.identity.service !== null ? null : caller;
 }
 
 function refuse(request: FastifyRequest, reply: FastifyReply, verdict: Verdict): void {
@@ -164,19 +164,19 @@ function refuse(request: FastifyRequest, reply: FastifyReply, verdict: Verdict):
 
 function decideWork(
   enforcer: Enforcer,
-  who: Identified,
+  caller: Identified,
   { kind, units }: Work,
   peek: boolean,
 ): Promise<Verdict> {
-  const { tenantId, planClaim } = who.identity;
+  const { tenantId, planClaim } = caller.identity;
   const record = tenantId === null ? null : (enforcer.records.get(tenantId) ?? null);
   const applicable = apiLimitsFor(enforcer.policy(), kind, {
     plan: planClaim,
     record,
     nowMs: enforcer.clock.now(),
   });
-  const question = { method: '', url: '/', cost: units, peek, hold: false, plan: null };
-  return enforcer.decide({ who, ...question, applicable });
+  const decisionRequest = { method: '', url: '/', cost: units, peek, hold: false, plan: null };
+  return enforcer.decide({ caller, ...decisionRequest, applicable });
 }
 
 /** Answers a request that cannot be served. What is left of it is not read. */
@@ -201,10 +201,10 @@ export async function chargeFault(
   const { method, originalUrl: url, headers, socket } = request;
   const ip = enforcer.addressOf(headers, socket.remoteAddress ?? '');
   // A request that the router could not read was not asked for its caller.
-  const caller: Identified | null | undefined = request.caller;
-  const who = caller ?? { identity: anonymous(ip), refusal: null };
-  const question = { who, method, url, cost: null, peek: true, hold: false, plan: null };
-  const verdict = await enforcer.decide({ ...question, unreadable: fault });
+  const identified: Identified | null | undefined = request.caller;
+  const caller = identified ?? { identity: anonymous(ip), rejection: null };
+  const decisionRequest = { caller, method, url, cost: null, peek: true, hold: false, plan: null };
+  const verdict = await enforcer.decide({ ...decisionRequest, unreadable: fault });
   request.verdict = verdict;
   const { status } = problemOf(verdict);
   await enforcer.meter(verdict, { status, latencyMs: reply.elapsedTime, entrypoint: 'api' });

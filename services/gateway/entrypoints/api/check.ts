@@ -96,7 +96,7 @@ export function registerCheck(app: ApiServer, enforcer: Enforcer): void {
       // What takes nothing from a limit of the plan is work like any other call.
       if (body.peek === true && !(await chargeWork(enforcer, request, reply, oneRequest))) return reply;
       const verdict = await enforcer.decide({
-        who: { identity, refusal: null },
+        caller: { identity, rejection: null },
         method: body.method,
         url: percentEncoded(body.path),
         cost: body.cost ?? null,

@@ -95,7 +95,7 @@ async function explainEvent(enforcer: Enforcer, event: UsageEventRow): Promise<o
     service: null,
     method: 'jwt' as const,
   };
-  const question = {
+  const decisionRequest = {
     method: event.method,
     url: event.path,
     rewritten: true,
@@ -104,7 +104,7 @@ async function explainEvent(enforcer: Enforcer, event: UsageEventRow): Promise<o
     hold: false,
     plan: event.plan,
   };
-  const now = await enforcer.decide({ who: { identity, refusal: null }, ...question });
+  const now = await enforcer.decide({ caller: { identity, rejection: null }, ...decisionRequest });
   return {
     decision_id: event.event_id,
     at: event.time,

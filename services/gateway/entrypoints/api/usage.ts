@@ -64,13 +64,13 @@ export function registerUsage(app: ApiServer, { enforcer, queries }: ApiOptions)
       const tenantId = tenantOf(request, reply, request.query.tenant_id);
       if (tenantId === null || request.caller === null) return reply;
       const { identity } = request.caller;
-      const who = { identity: { ...identity, tenantId, service: null }, refusal: null };
+      const caller = { identity: { ...identity, tenantId, service: null }, rejection: null };
       const zone = enforcer.records.get(tenantId)?.time_zone ?? null;
       let today = recent.get(tenantId);
       if (today === undefined)
         recent.set(tenantId, (today = readToday(queries.of(tenantId), tenantId, zone, enforcer.clock.now())));
       const [verdict, read] = await Promise.all([
-        enforcer.decide({ who, method: '', url: '/', cost: null, peek: true, hold: false, plan: null }),
+        enforcer.decide({ caller, method: '', url: '/', cost: null, peek: true, hold: false, plan: null }),
         today,
       ]);
       if (read.today === null) recent.delete(tenantId);

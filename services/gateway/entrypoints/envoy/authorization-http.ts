@@ -51,7 +51,7 @@ async function authorize(
   const rest = target.slice(prefix.length);
   const original = rest.startsWith('/') ? rest : `/${rest}`;
   const verdict = await enforcer.decide({
-    who: request.caller,
+    caller: request.caller,
     ...receivedRequest(request.method, original, request.headers, enforcer.policy().requests),
     cost: null,
     peek: false,

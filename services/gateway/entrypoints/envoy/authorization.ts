@@ -22,9 +22,9 @@ export async function authorize(enforcer: Enforcer, { attributes }: CheckRequest
   const http = attributes?.request?.http ?? null;
   if (http === null) return { code: status.INVALID_ARGUMENT, details: 'The call describes no HTTP request' };
   const headers = headersOf(http);
-  const who = await enforcer.identify(headers, attributes?.source?.address?.socket_address?.address ?? '');
+  const caller = await enforcer.identify(headers, attributes?.source?.address?.socket_address?.address ?? '');
   const verdict = await enforcer.decide({
-    who,
+    caller,
     ...receivedRequest(http.method, percentEncoded(http.path), headers, enforcer.policy().requests),
     cost: null,
     peek: false,

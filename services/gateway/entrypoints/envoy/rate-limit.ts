@@ -57,9 +57,9 @@ function decide(
 ): Promise<Verdict> {
   const { tenantId, userId, ip, method, path, plan, hits, override } = request;
   return enforcer.decide({
-    who: {
+    caller: {
       identity: { tenantId, userId, planClaim: null, ip, service: null, method: 'service' },
-      refusal: null,
+      rejection: null,
     },
     method,
     url: percentEncoded(path),
@@ -89,7 +89,7 @@ async function withdraw(
   refusal: Decided,
   startedAt: number,
 ): Promise<void> {
-  if (!refusal.charged) enforcer.count(refusal.verdict);
+  if (!refusal.charged) enforcer.recordDecision(refusal.verdict);
   const passed = decided.filter(({ verdict, charged }) => charged && passes(verdict));
   await Promise.all([
     meter(enforcer, refusal.verdict, startedAt),

@@ -1,0 +1,99 @@
+import type { Decision, Outcome } from '../../../shared/domain/decision.ts';
+import type { LimitState } from '../../../shared/domain/limit.ts';
+import type { CheckResult } from '../../../shared/redis/decision/check.ts';
+import type { Permit } from '../../../shared/redis/leases/permits.ts';
+import type { DecisionInputs } from './decision-inputs.ts';
+import { writtenPath } from './read-request.ts';
+import { slowDownDelayMs } from './slow-down.ts';
+import { untouchedState } from './verdict.ts';
+import type { Verdict } from './verdict.ts';
+
+/** State of the limits that a verdict reports. */
+export type LimitsReading = Pick<CheckResult, 'states' | 'degraded' | 'checkMicros'>;
+
+const noNames: readonly string[] = [];
+const noStates: readonly LimitState[] = [];
+
+/** The verdict where the limits decide. `permit` is null for a request that holds none. */
+export function checkedVerdict(inputs: DecisionInputs, result: CheckResult, permit: Permit | null): Verdict {
+  const full = permit === null ? noStates : permit.full;
+  const withoutPermit = permit?.granted === false;
+  // Without a permit the windows were read but not charged: a window without room is then no reason for the refusal.
+  const deciding = withoutPermit ? full : full.length === 0 ? result.states : [...full, ...result.states];
+  let limitedBy: readonly string[] = noNames;
+  let retryAfterMs: number | null = 0;
+  for (const state of deciding) {
+    if (!state.violated) continue;
+    limitedBy = [...limitedBy, state.name];
+    if (state.mode === 'shadow' || retryAfterMs === null) continue;
+    retryAfterMs = state.retryAfterMs === null ? null : Math.max(retryAfterMs, state.retryAfterMs);
+  }
+  const passed = result.passed && !withoutPermit;
+  const outcome: Outcome = !passed ? 'limited' : limitedBy.length > 0 ? 'shadow_limited' : 'allowed';
+  const reason = passed ? null : withoutPermit ? 'limit' : (result.reason ?? 'limit');
+  const decision: Decision = {
+    id: inputs.dependencies.nextId(),
+    outcome,
+    reason,
+    limits: full.length === 0 ? result.states : [...result.states, ...full],
+    limitedBy: reason === 'invalid' ? [reason] : limitedBy,
+    retryAfterMs: passed || reason === 'invalid' ? null : retryAfterMs,
+    delayMs: passed ? slowDownDelayMs(inputs.plan.slowDown, inputs.plan.limits, result.states) : 0,
+    degraded: result.degraded || permit?.degraded === true,
+    checkMicros: result.checkMicros,
+  };
+  return verdictOf(inputs, decision, permit === null ? releaseNothing : () => permit.release());
+}
+
+/** The verdict for a service. No limit holds for it, so its limits are untouched and Redis is not called. */
+export function bypassedVerdict(inputs: DecisionInputs): Verdict {
+  const { states, degraded, checkMicros } = untouchedLimits(inputs);
+  const decision: Decision = {
+    id: inputs.dependencies.nextId(),
+    outcome: 'bypassed',
+    reason: null,
+    limits: states,
+    limitedBy: noNames,
+    retryAfterMs: null,
+    delayMs: 0,
+    degraded,
+    checkMicros,
+  };
+  return verdictOf(inputs, decision, releaseNothing);
+}
+
+/** The limits of a request of which no unit is used, for verdicts that are made without Redis. */
+export function untouchedLimits({ limits, atMs }: DecisionInputs): LimitsReading {
+  const windows = limits.filter(({ type }) => type !== 'concurrent');
+  return { states: windows.map((limit) => untouchedState(limit, atMs)), degraded: false, checkMicros: 0 };
+}
+
+export const releaseNothing = (): void => undefined;
+
+/** Joins a decision with the inputs behind it. `release` releases the permit of the request. */
+export function verdictOf(
+  { dependencies, request, policy, plan, readings, limits, units, atMs }: DecisionInputs,
+  decision: Decision,
+  release: () => void,
+): Verdict {
+  const { target, route, unreadable } = readings;
+  return {
+    decision,
+    identity: request.caller.identity,
+    policy,
+    plan,
+    route,
+    limits,
+    units,
+    method: request.method,
+    path: target === null ? writtenPath(request.url) : target.path,
+    target,
+    atMs,
+    decidedAtMs: dependencies.clock.now(),
+    unreadable,
+    credentialRejection: null,
+    addressRejection: null,
+    block: null,
+    release,
+  };
+}

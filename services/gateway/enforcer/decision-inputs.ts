@@ -1,0 +1,76 @@
+import type { Limit } from '../../../shared/domain/limit.ts';
+import type { Plan, Policy } from '../../../shared/domain/policy.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { limitsFor } from '../../../shared/policy/match.ts';
+import type { ApplicableLimits } from '../../../shared/policy/match.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
+import type { Concurrency } from '../../../shared/redis/leases/concurrency.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { Identified, TenantRecords } from './identify.ts';
+import type { InvalidRequestLimit } from './invalid-request-limit.ts';
+import { withOverride } from './limit-override.ts';
+import type { LimitOverride } from './limit-override.ts';
+import { readRequest } from './read-request.ts';
+import type { RawRequest, RequestReadings } from './read-request.ts';
+
+/** One request to decide about. */
+export interface DecisionRequest extends RawRequest {
+  readonly caller: Identified;
+  /** Units to charge; null: the cost of the route. */
+  readonly cost: number | null;
+  /** True to read the state of the limits without charging them. */
+  readonly peek: boolean;
+  /** True to hold a permit under the concurrent limits until `Verdict.release` is called. */
+  readonly hold: boolean;
+  /** A plan named by a trusted caller; the plan of the tenant's record has precedence. */
+  readonly plan: string | null;
+  /** Limits to decide by; absent: those of plan, route and platform. */
+  readonly applicable?: ApplicableLimits;
+  /** A limit that a trusted caller sends in place of the plan's limits. */
+  readonly override?: LimitOverride;
+  /** Milliseconds after which this node decides without Redis; absent: the limiter's own timeout. */
+  readonly waitMsMax?: number;
+}
+
+/** What decisions depend on: one object for all decisions of an enforcer. */
+export interface DecisionDependencies {
+  readonly limiter: Pick<Limiter, 'checkWith'>;
+  readonly concurrency: Pick<Concurrency, 'acquire'>;
+  readonly records: TenantRecords;
+  readonly invalidRequests: InvalidRequestLimit;
+  readonly clock: Clock;
+  readonly nextId: () => string;
+}
+
+/** Inputs of one decision, resolved before Redis is called. */
+export interface DecisionInputs {
+  readonly dependencies: DecisionDependencies;
+  readonly policy: Policy;
+  readonly request: DecisionRequest;
+  readonly record: TenantRecord | null;
+  readonly plan: Plan;
+  readonly limits: readonly Limit[];
+  readonly readings: RequestReadings;
+  readonly units: number;
+  /** Unix milliseconds at which the decision began. */
+  readonly atMs: number;
+}
+
+/** Resolves record, route, limits and units of a request from memory: nothing here waits for another process. */
+export function resolveInputs(
+  dependencies: DecisionDependencies,
+  policy: Policy,
+  request: DecisionRequest,
+): DecisionInputs {
+  const { identity } = request.caller;
+  const atMs = dependencies.clock.now();
+  const record = identity.tenantId === null ? null : (dependencies.records.get(identity.tenantId) ?? null);
+  const readings = readRequest(policy, request);
+  const { route } = readings;
+  const planName = request.plan ?? identity.planClaim;
+  const applicable = request.applicable ?? limitsFor(policy, { plan: planName, record, route, nowMs: atMs });
+  const { plan, limits } =
+    request.override === undefined ? applicable : withOverride(applicable, request.override);
+  const units = request.cost ?? route?.cost ?? 1;
+  return { dependencies, policy, request, record, plan, limits, readings, units, atMs };
+}

@@ -1,0 +1,73 @@
+import type { RefusalReason } from '../../../shared/domain/decision.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import type { CredentialRefusal, RefusalOfAddress } from '../../../shared/identity/refusal.ts';
+import { isBlocked } from '../../../shared/policy/match.ts';
+import { releaseNothing, verdictOf } from './build-verdict.ts';
+import type { LimitsReading } from './build-verdict.ts';
+import type { DecisionInputs } from './decision-inputs.ts';
+import type { Block, Verdict } from './verdict.ts';
+
+/** The verdict about a request that cannot be read or served. */
+export function invalidVerdict(inputs: DecisionInputs, reading: LimitsReading): Verdict {
+  return rejectedVerdict(inputs, reading, 'invalid', null);
+}
+
+/** The verdict about a caller whose credential was not accepted. */
+export function credentialRejectedVerdict(
+  inputs: DecisionInputs,
+  reading: LimitsReading,
+  credentialRejection: CredentialRefusal,
+): Verdict {
+  return { ...rejectedVerdict(inputs, reading, 'unauthenticated', null), credentialRejection };
+}
+
+/**
+ * The verdict about an address that sent too many bad credentials or requests that cannot be served. Redis is not
+ * called: the rejection has the state of the limit.
+ */
+export function addressRejectedVerdict(
+  inputs: DecisionInputs,
+  addressRejection: RefusalOfAddress,
+  reason: 'unauthenticated' | 'invalid',
+): Verdict {
+  const { state } = addressRejection;
+  const reading: LimitsReading = { states: [state], degraded: false, checkMicros: 0 };
+  const verdict = rejectedVerdict(inputs, reading, reason, state.retryAfterMs);
+  const { refused, invalid } = inputs.policy.identity;
+  return reason === 'invalid'
+    ? { ...verdict, addressRejection, limits: invalid }
+    : { ...verdict, addressRejection, credentialRejection: addressRejection, limits: refused };
+}
+
+/** The verdict about a tenant that an operator blocked. */
+export function blockedVerdict(inputs: DecisionInputs, reading: LimitsReading, block: Block): Verdict {
+  const retryAfterMs = block.untilMs === null ? null : block.untilMs - inputs.atMs;
+  return { ...rejectedVerdict(inputs, reading, 'blocked', retryAfterMs), block };
+}
+
+/** The block of a tenant that holds at `nowMs`, or null. */
+export function blockOf(record: TenantRecord | null, nowMs: number): Block | null {
+  const block = record?.block;
+  if (block === undefined || !isBlocked(record, nowMs)) return null;
+  return { untilMs: block.until === null ? null : Date.parse(block.until), reason: block.reason };
+}
+
+function rejectedVerdict(
+  inputs: DecisionInputs,
+  { states, degraded, checkMicros }: LimitsReading,
+  reason: RefusalReason,
+  retryAfterMs: number | null,
+): Verdict {
+  const decision = {
+    id: inputs.dependencies.nextId(),
+    outcome: 'limited' as const,
+    reason,
+    limits: states,
+    limitedBy: [reason],
+    retryAfterMs,
+    delayMs: 0,
+    degraded,
+    checkMicros,
+  };
+  return verdictOf(inputs, decision, releaseNothing);
+}
