@@ -1,6 +1,6 @@
-import { atPace, everyday } from '../pace.ts';
-import type { Pace } from '../pace.ts';
-import type { DashboardName } from '../sources.ts';
+import { withTiming, productionTiming } from './timing.ts';
+import type { AlertTiming } from './timing.ts';
+import type { DashboardName } from '../boards/sources.ts';
 
 /** An alert for on-call, from which both Grafana's and Prometheus's rules are made. */
 export interface AlertRule {
@@ -30,8 +30,8 @@ export interface AlertRule {
 }
 
 /** The condition in PromQL. */
-export function conditionOf(rule: AlertRule, pace: Pace = everyday): string {
-  const query = atPace(rule.query, pace);
+export function conditionOf(rule: AlertRule, timing: AlertTiming = productionTiming): string {
+  const query = withTiming(rule.query, timing);
   const condition = `(${query}) ${rule.fires === 'above' ? '>' : '<'} ${rule.threshold}`;
   if (rule.whenAbsent === 'quiet') return condition;
   return `(${condition}) or (absent(${query}) * ${rule.fires === 'above' ? 'Inf' : '0'})`;

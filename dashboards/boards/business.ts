@@ -1,17 +1,16 @@
-import type { ClassicDashboard } from '../classic.ts';
+import type { ClassicDashboard } from './sources.ts';
 import { RowBuilder } from '@grafana/grafana-foundation-sdk/dashboard';
-import { series, stat, table } from '../panels.ts';
-import type { Column } from '../panels.ts';
-import { sqlSeries, sqlTable } from '../queries.ts';
-import { dashboard, uids } from '../sources.ts';
+import { isRequest, refused, served } from '../../shared/clickhouse/queries/predicates.ts';
+import { series, stat, table } from './panels.ts';
+import type { Column } from './panels.ts';
+import { sqlSeries, sqlTable } from './queries.ts';
+import { dashboard, uids } from './sources.ts';
 
 /** Callers without a tenant are counted, but they are nobody's customer. */
 const customers = `tenant_id != 'anonymous'`;
-/** Events of API servers are counted and cost too; they have no plan of their own. */
-const isRequest = `type = 'tollgate.request.v1'`;
 /** Columns are named in full (`u.cost`): an alias of the same name would otherwise take their place in ClickHouse. */
-const served = `sumIf(u.cost, decision != 'limited')`;
-const saved = `sumIf(u.cost, decision = 'limited')`;
+const servedCost = `sumIf(u.cost, ${served})`;
+const refusedCost = `sumIf(u.cost, ${refused})`;
 const inRange = `FROM \${database}.usage_by_hour AS u WHERE ${customers} AND $__timeFilter(hour)`;
 
 const tenantColumn: Column = {
@@ -60,14 +59,14 @@ function figures(): ReturnType<typeof stat>[] {
     stat({
       title: 'Cost of what was served',
       description: 'Units × the route’s price, of everything that was not refused.',
-      queries: [sqlTable(`SELECT ${served} AS cost ${inRange}`)],
+      queries: [sqlTable(`SELECT ${servedCost} AS cost ${inRange}`)],
       unit: 'currencyUSD',
       decimals: 2,
     }),
     stat({
       title: 'Money saved by limiting',
       description: 'What the refused requests would have cost, had they been served.',
-      queries: [sqlTable(`SELECT ${saved} AS saved ${inRange}`)],
+      queries: [sqlTable(`SELECT ${refusedCost} AS saved ${inRange}`)],
       unit: 'currencyUSD',
       decimals: 2,
     }),
@@ -80,7 +79,7 @@ function figures(): ReturnType<typeof stat>[] {
     stat({
       title: 'Cost per active tenant',
       description: 'Mean cost of one active tenant in the time range.',
-      queries: [sqlTable(`SELECT ${served} / greatest(uniqExact(tenant_id), 1) AS cost ${inRange}`)],
+      queries: [sqlTable(`SELECT ${servedCost} / greatest(uniqExact(tenant_id), 1) AS cost ${inRange}`)],
       unit: 'currencyUSD',
       decimals: 2,
     }),
@@ -100,7 +99,7 @@ SELECT tenant_id AS tenant, argMaxIf(u.plan, hour, u.plan != '') AS plan,
        sumIf(u.requests, hour >= $__fromTime AND ${isRequest}) AS requests,
        requests / sum(requests) OVER () AS share,
        requests / nullIf(sumIf(u.requests, hour < $__fromTime AND ${isRequest}), 0) - 1 AS growth,
-       sumIf(u.cost, decision != 'limited' AND hour >= $__fromTime) AS cost
+       sumIf(u.cost, ${served} AND hour >= $__fromTime) AS cost
 FROM (SELECT tenant_id, plan, hour, type, decision, requests, cost FROM \${database}.usage_by_hour
       WHERE ${customers} AND hour >= $__fromTime - ($__toTime - $__fromTime) AND hour <= $__toTime) AS u
 GROUP BY tenant_id HAVING requests > 0 OR cost > 0 ORDER BY requests DESC LIMIT 50`),
@@ -143,7 +142,7 @@ GROUP BY tenant_id, limit_name ORDER BY share DESC LIMIT 50`),
           sqlTable(`
 SELECT tenant_id AS tenant, argMaxIf(u.plan, day, u.plan != '') AS plan, uniqExactIf(day, limited > 0) AS days_refused,
        sum(limited) AS refused, sumIf(u.requests, ${isRequest}) AS requests, refused / greatest(requests, 1) AS refused_share,
-       ${served} AS cost
+       ${servedCost} AS cost
 FROM \${database}.usage_by_day AS u
 WHERE ${customers} AND day >= today() - 30
 GROUP BY tenant_id
@@ -165,7 +164,7 @@ ORDER BY days_refused DESC, refused DESC LIMIT 50`),
           sqlTable(`
 WITH latest AS (SELECT tenant_id, argMaxIf(u.plan, hour, u.plan != '') AS latest_plan ${inRange} GROUP BY tenant_id)
 SELECT if(u.plan = '', latest_plan, u.plan) AS plan, uniqExact(tenant_id) AS tenants, sumIf(u.requests, ${isRequest}) AS requests,
-       sum(limited) / greatest(requests, 1) AS refused, ${served} AS cost, cost / tenants AS cost_per_tenant
+       sum(limited) / greatest(requests, 1) AS refused, ${servedCost} AS cost, cost / tenants AS cost_per_tenant
 FROM \${database}.usage_by_hour AS u JOIN latest USING (tenant_id) WHERE ${customers} AND $__timeFilter(hour)
 GROUP BY plan ORDER BY requests DESC`),
         ],
@@ -186,8 +185,8 @@ function moneyPanels(): ReturnType<typeof series>[] {
       description: 'The ten tenants that cost most in the time range; everybody else together.',
       queries: [
         sqlSeries(`
-WITH top AS (SELECT tenant_id ${inRange} GROUP BY tenant_id ORDER BY ${served} DESC LIMIT 10)
-SELECT $__timeInterval(hour) AS time, if(tenant_id IN top, tenant_id, 'everybody else') AS tenant, ${served} AS cost
+WITH top AS (SELECT tenant_id ${inRange} GROUP BY tenant_id ORDER BY ${servedCost} DESC LIMIT 10)
+SELECT $__timeInterval(hour) AS time, if(tenant_id IN top, tenant_id, 'everybody else') AS tenant, ${servedCost} AS cost
 ${inRange} GROUP BY time, tenant ORDER BY time, tenant`),
       ],
       unit: 'currencyUSD',
@@ -200,7 +199,7 @@ ${inRange} GROUP BY time, tenant ORDER BY time, tenant`),
       description: 'Cost of what was served, and what limiting refused.',
       queries: [
         sqlSeries(`
-SELECT $__timeInterval(hour) AS time, ${served} AS served, ${saved} AS saved
+SELECT $__timeInterval(hour) AS time, ${servedCost} AS served, ${refusedCost} AS saved
 ${inRange} GROUP BY time ORDER BY time`),
       ],
       unit: 'currencyUSD',

@@ -1,6 +1,6 @@
-import { rate, series } from '../panels.ts';
-import type { Panels } from '../panels.ts';
-import { promql } from '../queries.ts';
+import { rate, series } from './panels.ts';
+import type { Panels } from './panels.ts';
+import { promql } from './queries.ts';
 
 /** Whether the clocks agree by which decisions and events are dated. `node` selects gateways. */
 export function clockPanels(node: string): Panels {

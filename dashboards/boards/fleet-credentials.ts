@@ -1,6 +1,6 @@
-import { rate, series } from '../panels.ts';
-import type { Panels } from '../panels.ts';
-import { promql } from '../queries.ts';
+import { rate, series } from './panels.ts';
+import type { Panels } from './panels.ts';
+import { promql } from './queries.ts';
 
 /** How credentials fare: the keys that verify tokens, and the tokens. `node` selects gateways. */
 export function credentialPanels(node: string): Panels {

@@ -1,11 +1,11 @@
-import type { ClassicDashboard } from '../classic.ts';
+import type { ClassicDashboard } from './sources.ts';
 import { clockPanels } from './fleet-clocks.ts';
 import { credentialPanels } from './fleet-credentials.ts';
 import { QueryVariableBuilder, RowBuilder, VariableRefresh } from '@grafana/grafana-foundation-sdk/dashboard';
-import { rate, series, stat } from '../panels.ts';
-import type { Panels } from '../panels.ts';
-import { promql, quantile } from '../queries.ts';
-import { dashboard, prometheus } from '../sources.ts';
+import { rate, series, stat } from './panels.ts';
+import type { Panels } from './panels.ts';
+import { promql, quantile } from './queries.ts';
+import { dashboard, prometheus } from './sources.ts';
 
 const node = 'instance=~"$node"';
 

@@ -1,10 +1,10 @@
-import type { ClassicDashboard } from '../classic.ts';
+import type { ClassicDashboard } from './sources.ts';
 import { RowBuilder } from '@grafana/grafana-foundation-sdk/dashboard';
-import { rate, series, stat } from '../panels.ts';
-import type { Panels } from '../panels.ts';
-import { aggregator, clickhousePanels, healing, notifications } from './pipeline-truth.ts';
-import { promql, quantile, sqlTable } from '../queries.ts';
-import { dashboard } from '../sources.ts';
+import { rate, series, stat } from './panels.ts';
+import type { Panels } from './panels.ts';
+import { aggregator, clickhousePanels, healing, notifications } from './pipeline-totals.ts';
+import { promql, quantile, sqlTable } from './queries.ts';
+import { dashboard } from './sources.ts';
 
 /** The way of an event from the gateway's disk to a total, and of the total back to the counters. */
 export function pipelineDashboard(): ClassicDashboard {

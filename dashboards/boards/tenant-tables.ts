@@ -1,10 +1,10 @@
-import { series, table } from '../panels.ts';
-import type { Panels } from '../panels.ts';
-import { sqlSeries, sqlTable } from '../queries.ts';
+import { isRequest, refused, served } from '../../shared/clickhouse/queries/predicates.ts';
+import { series, table } from './panels.ts';
+import type { Panels } from './panels.ts';
+import { sqlSeries, sqlTable } from './queries.ts';
 
-/** Conditions on the usage views: the chosen tenant, and requests among all that is metered. */
+/** Selects the tenant chosen in the dashboard. */
 export const ofTenant = `tenant_id = \${tenant:singlequote}`;
-export const requestsOnly = `type = 'tollgate.request.v1'`;
 
 export function refusalPanels(): Panels {
   const inRange = `WHERE ${ofTenant} AND $__timeFilter(time)`;
@@ -17,7 +17,7 @@ export function refusalPanels(): Panels {
         queries: [
           sqlTable(`
 SELECT arrayJoin(limited_by) AS limit, route, count() AS refused, uniqExact(user_id) AS users, max(time) AS latest
-FROM \${database}.usage_events ${inRange} AND decision = 'limited'
+FROM \${database}.usage_events ${inRange} AND ${refused}
 GROUP BY limit, route ORDER BY refused DESC LIMIT 50`),
         ],
       },
@@ -31,7 +31,7 @@ GROUP BY limit, route ORDER BY refused DESC LIMIT 50`),
         queries: [
           sqlTable(`
 SELECT time, method, path, arrayStringConcat(limited_by, ', ') AS limits, user_id, client_ip, event_id AS decision_id
-FROM \${database}.usage_events ${inRange} AND decision = 'limited'
+FROM \${database}.usage_events ${inRange} AND ${refused}
 ORDER BY time DESC LIMIT 100`),
         ],
       },
@@ -51,10 +51,10 @@ export function routePanels(): Panels {
         queries: [
           sqlTable(`
 SELECT route, sum(u.requests) AS requests, sum(limited) / sum(u.requests) AS refused, sum(errors) / sum(u.requests) AS failed,
-       sumIf(u.units, decision != 'limited') AS units, sumIf(u.cost, decision != 'limited') AS cost,
+       sumIf(u.units, ${served}) AS units, sumIf(u.cost, ${served}) AS cost,
        quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state)[3] AS p99
 FROM \${database}.usage_by_minute_states AS u
-WHERE ${ofTenant} AND ${requestsOnly} AND $__timeFilter(minute)
+WHERE ${ofTenant} AND ${isRequest} AND $__timeFilter(minute)
 GROUP BY route ORDER BY requests DESC LIMIT 50`),
         ],
       },
@@ -72,10 +72,10 @@ GROUP BY route ORDER BY requests DESC LIMIT 50`),
         width: 10,
         queries: [
           sqlTable(`
-SELECT if(user_id = '', '(none)', user_id) AS user, count() AS requests, countIf(decision = 'limited') / count() AS refused,
-       sumIf(cost, decision != 'limited') AS cost
+SELECT if(user_id = '', '(none)', user_id) AS user, count() AS requests, countIf(${refused}) / count() AS refused,
+       sumIf(cost, ${served}) AS cost
 FROM \${database}.usage_events
-WHERE ${ofTenant} AND ${requestsOnly} AND $__timeFilter(time)
+WHERE ${ofTenant} AND ${isRequest} AND $__timeFilter(time)
 GROUP BY user ORDER BY requests DESC LIMIT 50`),
         ],
       },
@@ -95,7 +95,7 @@ export function costPanels(): Panels {
       width: 8,
       queries: [
         sqlSeries(`
-SELECT toDateTime(day, 'UTC') AS time, sumIf(cost, decision != 'limited') AS served, sumIf(cost, decision = 'limited') AS refused
+SELECT toDateTime(day, 'UTC') AS time, sumIf(cost, ${served}) AS served, sumIf(cost, ${refused}) AS refused
 FROM \${database}.usage_by_day
 WHERE ${ofTenant} AND day >= today() - 30
 GROUP BY time ORDER BY time`),

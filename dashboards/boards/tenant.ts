@@ -1,17 +1,23 @@
-import type { ClassicDashboard } from '../classic.ts';
+import type { ClassicDashboard } from './sources.ts';
 import {
   QueryVariableBuilder,
   RowBuilder,
   VariableHide,
   VariableRefresh,
 } from '@grafana/grafana-foundation-sdk/dashboard';
-import { series, stat } from '../panels.ts';
-import { costPanels, ofTenant, refusalPanels, requestsOnly, routePanels } from './tenant-tables.ts';
-import { promql, sqlSeries, sqlTable } from '../queries.ts';
-import { clickhouse, dashboard } from '../sources.ts';
+import {
+  isRequest,
+  overShadowLimit,
+  passedLimits,
+  served,
+} from '../../shared/clickhouse/queries/predicates.ts';
+import { series, stat } from './panels.ts';
+import { costPanels, ofTenant, refusalPanels, routePanels } from './tenant-tables.ts';
+import { promql, sqlSeries, sqlTable } from './queries.ts';
+import { clickhouse, dashboard } from './sources.ts';
 
 /** Units that passed under a limit: what quotas and windows count. */
-const consumed = `sumIf(units, decision IN ('allowed', 'shadow_limited'))`;
+const consumed = `sumIf(units, ${passedLimits})`;
 
 /** One customer: what they use, what they may use, what was refused and why, what it costs. */
 export function tenantDashboard(): ClassicDashboard {
@@ -73,7 +79,7 @@ function todayPanels(): ReturnType<typeof stat>[] {
     stat({
       title: 'Requests today',
       description: 'Requests since midnight UTC, refused ones included.',
-      queries: [sqlTable(`SELECT sum(requests) AS requests ${today} AND ${requestsOnly}`)],
+      queries: [sqlTable(`SELECT sum(requests) AS requests ${today} AND ${isRequest}`)],
       unit: 'short',
     }),
     stat({
@@ -86,7 +92,7 @@ function todayPanels(): ReturnType<typeof stat>[] {
       title: 'Refused today',
       description: 'Share of today’s requests that were answered 429. Above 1 % a customer notices.',
       queries: [
-        sqlTable(`SELECT sum(limited) / greatest(sum(requests), 1) AS refused ${today} AND ${requestsOnly}`),
+        sqlTable(`SELECT sum(limited) / greatest(sum(requests), 1) AS refused ${today} AND ${isRequest}`),
       ],
       unit: 'percentunit',
       warnAt: 0.01,
@@ -95,7 +101,7 @@ function todayPanels(): ReturnType<typeof stat>[] {
     stat({
       title: 'Cost today',
       description: 'Units × price of what was served today.',
-      queries: [sqlTable(`SELECT sumIf(cost, decision != 'limited') AS cost ${today}`)],
+      queries: [sqlTable(`SELECT sumIf(cost, ${served}) AS cost ${today}`)],
       unit: 'currencyUSD',
       decimals: 4,
     }),
@@ -122,12 +128,12 @@ function usagePanels(): ReturnType<typeof series>[] {
       queries: [
         sqlSeries(`
 SELECT $__timeInterval(minute) AS time,
-       sum(allowed) * 60 / $__interval_s - sumIf(requests, decision = 'shadow_limited') * 60 / $__interval_s AS allowed,
+       sum(allowed) * 60 / $__interval_s - sumIf(requests, ${overShadowLimit}) * 60 / $__interval_s AS allowed,
        sum(limited) * 60 / $__interval_s AS limited,
        sum(bypassed) * 60 / $__interval_s AS bypassed,
-       sumIf(requests, decision = 'shadow_limited') * 60 / $__interval_s AS shadow_limited
+       sumIf(requests, ${overShadowLimit}) * 60 / $__interval_s AS shadow_limited
 FROM \${database}.usage_by_minute
-WHERE ${ofTenant} AND ${requestsOnly} AND $__timeFilter(minute)
+WHERE ${ofTenant} AND ${isRequest} AND $__timeFilter(minute)
 GROUP BY time ORDER BY time WITH FILL STEP $__interval_s`),
       ],
       unit: 'reqpm',
@@ -174,7 +180,7 @@ WHERE time >= $__fromTime ORDER BY time`),
 SELECT time, q[1] AS p50, q[2] AS p95, q[3] AS p99
 FROM (SELECT $__timeInterval(minute) AS time, quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state) AS q
       FROM \${database}.usage_by_minute_states
-      WHERE ${ofTenant} AND ${requestsOnly} AND $__timeFilter(minute) GROUP BY time)
+      WHERE ${ofTenant} AND ${isRequest} AND $__timeFilter(minute) GROUP BY time)
 ORDER BY time`),
       ],
       unit: 'ms',

@@ -6,10 +6,10 @@ import type { Money } from '../../shared/domain/money.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { anonymousTenant, requestEventType } from '../../shared/domain/usage-event.ts';
 import type { ClickHouseReader } from '../../shared/clickhouse/client.ts';
-import { withMoney } from '../../shared/clickhouse/queries/money-rows.ts';
-import type { MoneyAsText } from '../../shared/clickhouse/queries/money-rows.ts';
-import { periodTotals } from '../../shared/clickhouse/queries/period-totals.ts';
-import type { TenantTotalsRow } from '../../shared/clickhouse/queries/period-totals.ts';
+import { periodTotals, withMoney } from '../../shared/clickhouse/queries/period-totals.ts';
+import type { MoneyAsText, TenantTotalsRow } from '../../shared/clickhouse/queries/period-totals.ts';
+import { served } from '../../shared/clickhouse/queries/predicates.ts';
+import { levelRange } from '../../shared/clickhouse/queries/usage-levels.ts';
 import { createQueryShares } from '../../shared/clickhouse/query-shares.ts';
 import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
@@ -188,15 +188,15 @@ async function heaviest(
         sumIf(u.allowed, type = {requestType:String}) AS allowed,
         sumIf(u.limited, type = {requestType:String}) AS limited,
         sum(u.units) AS units,
-        toString(sumIf(u.cost, decision != 'limited')) AS cost,
+        toString(sumIf(u.cost, ${served})) AS cost,
         sumMapIf(map(route, u.limited), u.limited > 0) AS limited_routes
     FROM usage_by_day AS u
-    WHERE day >= toDate(toDateTime({since:UInt32}, 'UTC')) AND tenant_id != {anonymous:String}
+    WHERE ${levelRange('day', 'since', null)} AND tenant_id != {anonymous:String}
     GROUP BY tenant_id
     ORDER BY requests DESC, tenant_id
     LIMIT {countMax:UInt32}`,
     {
-      since: Math.floor(sinceMs / 1000),
+      since: sinceMs,
       countMax,
       requestType: requestEventType,
       anonymous: anonymousTenant,
@@ -222,9 +222,9 @@ async function seenPlan(
 ): Promise<string | null> {
   const rows = await clickhouse.query<{ plan: string }>(
     `SELECT plan FROM usage_by_day
-     WHERE tenant_id = {tenant:String} AND day >= toDate(toDateTime({since:UInt32}, 'UTC'))
+     WHERE tenant_id = {tenant:String} AND ${levelRange('day', 'since', null)}
      ORDER BY day DESC, plan DESC LIMIT 1`,
-    { tenant: tenantId, since: Math.floor((nowMs - 30 * dayMs) / 1000) },
+    { tenant: tenantId, since: nowMs - 30 * dayMs },
   );
   return rows[0]?.plan ?? null;
 }

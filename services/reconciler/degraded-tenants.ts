@@ -1,4 +1,5 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { passedLimits } from '../../shared/clickhouse/queries/predicates.ts';
 import { requestEventType } from '../../shared/domain/usage-event.ts';
 
 /** Tenants whose requests passed without Redis and whose callers are not compared yet. Bounded. */
@@ -42,7 +43,7 @@ export async function readDegradedTenants(
     `SELECT tenant_id, toUnixTimestamp64Milli(min(u.time)) AS since_ms
      FROM usage_events AS u
      WHERE u.time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND degraded AND type = {type:String}
-       AND decision IN ('allowed', 'shadow_limited')
+       AND ${passedLimits}
      GROUP BY tenant_id
      LIMIT 10000`,
     { from: fromMs, type: requestEventType },

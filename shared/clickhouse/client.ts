@@ -172,3 +172,25 @@ async function guarded<Result>(
 function codeOfInsert({ code }: ClickHouseError): ErrorCode {
   return badDataCodes.has(code) ? 'CLICKHOUSE_DATA_REFUSED' : 'CLICKHOUSE_QUERY_FAILED';
 }
+
+/** Parameters are part of the URL. ClickHouse accepts 1 MiB of URL, and 128 KiB for one parameter. */
+const chunkBytesMax = 100_000;
+
+/** Cuts a list of ids into pieces of which each fits into one request as a parameter. */
+export function chunksOfIds(ids: readonly string[]): string[][] {
+  const chunks: string[][] = [];
+  let current: string[] = [];
+  let bytes = 0;
+  for (const id of ids) {
+    const size = encodeURIComponent(id).length + 9;
+    if (current.length > 0 && bytes + size > chunkBytesMax) {
+      chunks.push(current);
+      current = [];
+      bytes = 0;
+    }
+    current.push(id);
+    bytes += size;
+  }
+  if (current.length > 0) chunks.push(current);
+  return chunks;
+}

@@ -1,5 +1,5 @@
+import { chunksOfIds } from './client.ts';
 import type { ClickHouse } from './client.ts';
-import { inChunks } from './queries/period-totals.ts';
 
 /** What a block of events touched. */
 export interface TouchedCells {
@@ -24,7 +24,7 @@ export async function deriveTotals(clickhouse: ClickHouse, touched: TouchedCells
   const minutes = [...touched.minutes].sort((a, b) => a - b);
   const hours = starts(minutes, hourMs);
   const days = starts(hours, dayMs);
-  for (const tenants of inChunks([...touched.tenantIds])) {
+  for (const tenants of chunksOfIds([...touched.tenantIds])) {
     for (const level of [
       { sql: minutesFromEvents, cells: minutes, spanMs: 60_000 },
       { sql: hoursFromMinutes, cells: hours, spanMs: hourMs },

@@ -8,7 +8,7 @@ import { TollgateError } from '../runtime/errors.ts';
 export interface MigrateOptions {
   /** Name of a cluster: statements run ON CLUSTER with Replicated engines. Null for a single server. */
   readonly cluster?: string | null;
-  /** Days raw events are kept; totals are kept for ever. Read when a table is created. */
+  /** Days for which raw events are kept; totals are kept for ever. Used when a table is created. */
   readonly rawRetentionDays?: number;
   readonly folder?: string;
 }
@@ -16,9 +16,9 @@ export interface MigrateOptions {
 export const rawRetentionDaysDefault = 400;
 
 /**
- * Brings the database to the newest migration and answers the names of those it ran. Forward only: a file that has
- * run may not change (MIGRATION_CHANGED). Every statement may be repeated, so that a crash half-way, or two
- * processes that migrate at once, leave what one run would have left.
+ * Runs the migrations that have not run yet and returns their names. Forward only: the statements of a migration that
+ * has run may not change (MIGRATION_CHANGED); its comments and white space may. Every statement is repeatable, so a
+ * crash half-way, or two processes that migrate at once, lead to the same schema as one run.
  */
 export async function migrate(clickhouse: ClickHouse, options: MigrateOptions = {}): Promise<string[]> {
   const { database } = clickhouse.options;
@@ -35,7 +35,8 @@ export async function migrate(clickhouse: ClickHouse, options: MigrateOptions = 
     } else if (before !== migration.checksum) {
       throw new TollgateError(
         'MIGRATION_CHANGED',
-        `${migration.name} has run on ${database} and was changed since; add a new migration instead`,
+        `The statements of ${migration.name} were changed after it ran on database ${database}. Restore the file as it ` +
+          'was, and put the change into a new migration with the next number.',
       );
     }
   }
@@ -58,11 +59,11 @@ ENGINE = {replicated}ReplacingMergeTree
 ORDER BY (number, checksum)`;
 
 async function createDatabase(connection: ClickHouseOptions, fill: (text: string) => string): Promise<void> {
-  const outside = createClickHouse({ ...connection, database: 'default' });
+  const serverWide = createClickHouse({ ...connection, database: 'default' });
   try {
-    await outside.command(fill('CREATE DATABASE IF NOT EXISTS {database} {on_cluster}'));
+    await serverWide.command(fill('CREATE DATABASE IF NOT EXISTS {database} {on_cluster}'));
   } finally {
-    await outside.close();
+    await serverWide.close();
   }
 }
 
@@ -78,8 +79,7 @@ async function readMigrations(folder: string): Promise<Migration[]> {
   return Promise.all(
     names.map(async (name) => {
       const text = await readFile(`${folder}/${name}`, 'utf8');
-      const checksum = createHash('sha256').update(text).digest('hex');
-      return { number: Number(name.slice(0, 3)), name, text, checksum };
+      return { number: Number(name.slice(0, 3)), name, text, checksum: checksumOf(text) };
     }),
   );
 }
@@ -94,6 +94,18 @@ async function apply(
   const { number, name, checksum } = migration;
   await clickhouse.insert('schema_migrations', [{ number, name, checksum, applied_at: Date.now() }]);
 }
+
+/** Hash of the statements without comments, and with all white space equal: only they decide what a migration did. */
+export function checksumOf(text: string): string {
+  const statements = statementsOf(text).map((statement) =>
+    statement.replaceAll(sqlTokens, (token) => (/^['"`]/.test(token) ? token : ' ')).trim(),
+  );
+  return createHash('sha256').update(JSON.stringify(statements)).digest('hex');
+}
+
+/** Quoted text, which may look like a comment, or comments and white space. */
+const sqlTokens =
+  /'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|(?:--[^\n]*|\/\*[\s\S]*?\*\/|\s)+/g;
 
 /** Replaces the placeholders of migrations. Names come from configuration, and SQL has no parameters for names. */
 export function fillerFor(database: string, options: MigrateOptions): (text: string) => string {
@@ -110,7 +122,7 @@ export function fillerFor(database: string, options: MigrateOptions): (text: str
   return (text) => text.replaceAll(/\{(\w+)\}/g, (placeholder, name: string) => values[name] ?? placeholder);
 }
 
-/** Splits a file at semicolons that end a line; whole-line comments go, so that they may hold anything. */
+/** Splits a file at semicolons that end a line. Lines that are comments are removed first, so they may contain semicolons. */
 export function statementsOf(text: string): string[] {
   return text
     .replaceAll(/^[ \t]*--.*$/gm, '')

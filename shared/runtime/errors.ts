@@ -1,4 +1,4 @@
-/** Every error Tollgate throws on purpose. What the domain expects (limited, bad event) is a value, never one of these. */
+/** The errors that Tollgate throws. Outcomes that the domain expects (a refused request, an invalid event) are values. */
 export type ErrorCode =
   | 'CONFIG_INVALID'
   | 'POLICY_INVALID'
@@ -14,11 +14,8 @@ export type ErrorCode =
   | 'CLICKHOUSE_DATA_REFUSED'
   | 'MIGRATION_CHANGED'
   | 'TENANT_RECORD_INVALID'
-  | 'SPOOL_FULL'
-  | 'SPOOL_CORRUPT'
   | 'SPOOL_LOCKED'
   | 'SPOOL_CLOSED'
-  | 'DELIVERY_FAILED'
   | 'ROUTE_ACCESS_INVALID'
   | 'SERVER_MISSING'
   | 'CLOCK_UNREADABLE';
@@ -33,7 +30,7 @@ export class TollgateError extends Error {
   }
 }
 
-/** The text of whatever was thrown, for logs and answers. */
+/** The message of a thrown value, for logs and responses. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,7 +1,7 @@
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { deriveTotals } from '../../../shared/clickhouse/derive.ts';
-import { withMoney } from '../../../shared/clickhouse/queries/money-rows.ts';
-import type { MoneyAsText } from '../../../shared/clickhouse/queries/money-rows.ts';
+import { withMoney } from '../../../shared/clickhouse/queries/period-totals.ts';
+import type { MoneyAsText } from '../../../shared/clickhouse/queries/period-totals.ts';
 import type { TouchedCells } from '../../../shared/clickhouse/derive.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';

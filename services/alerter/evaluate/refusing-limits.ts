@@ -1,4 +1,5 @@
 import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
+import { refused } from '../../../shared/clickhouse/queries/predicates.ts';
 
 const spanMs = 120_000;
 
@@ -13,7 +14,7 @@ export async function findRefusingLimit(
 ): Promise<string | null> {
   const rows = await clickhouse.query<{ name: string }>(
     `SELECT arrayJoin(limited_by) AS name FROM usage_events
-     WHERE tenant_id = {tenantId:String} AND decision = 'limited'
+     WHERE tenant_id = {tenantId:String} AND ${refused}
        AND time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
      GROUP BY name ORDER BY count() DESC, name LIMIT 1`,
     { tenantId, from: atMs - spanMs, to: atMs },

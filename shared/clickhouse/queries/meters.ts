@@ -4,7 +4,7 @@ import { moneyText } from '../../domain/money.ts';
 import type { Money } from '../../domain/money.ts';
 import { requestEventType } from '../../domain/usage-event.ts';
 import type { ClickHouseReader, Params } from '../client.ts';
-import { moneyIn } from './money-rows.ts';
+import { parseMoney } from './period-totals.ts';
 import { completeThrough } from './usage.ts';
 
 export interface MeterQuery {
@@ -88,7 +88,7 @@ export async function queryMeter(
       window_start: new Date(row.start).toISOString(),
       window_end: new Date(row.end).toISOString(),
       group: Object.fromEntries(query.groupBy.map((field, index) => [field, row.groups[index] ?? ''])),
-      value: typeof row.value === 'string' ? moneyIn(row.value) : row.value,
+      value: typeof row.value === 'string' ? parseMoney(row.value) : row.value,
     })),
     complete_through: through,
     cut: rows.length > rowsMax,

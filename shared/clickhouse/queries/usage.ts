@@ -1,8 +1,8 @@
 import type { ClickHouseReader, Params } from '../client.ts';
-import { moneyIn, withMoney } from './money-rows.ts';
-import type { MoneyAsText } from './money-rows.ts';
-import { periodTotals } from './period-totals.ts';
-import type { Span } from './period-totals.ts';
+import { parseMoney, periodTotals, withMoney } from './period-totals.ts';
+import type { MoneyAsText, Span } from './period-totals.ts';
+import { overLimit, served } from './predicates.ts';
+import { levelRange } from './usage-levels.ts';
 import type { Amount } from '../../domain/amount.ts';
 import { jsonMoney } from '../../domain/money.ts';
 import type { Money } from '../../domain/money.ts';
@@ -58,7 +58,7 @@ export interface UsagePoint {
   readonly cost: Money;
 }
 
-/** A tenant's usage by hour or by day of UTC, oldest first. */
+/** A tenant's usage by minute, hour or day of UTC, oldest first. The span must begin and end with one. */
 export async function usageSeries(
   clickhouse: ClickHouseReader,
   tenantId: string,
@@ -73,13 +73,13 @@ export async function usageSeries(
         sumIf(u.limited, type = {requestType:String}) AS limited,
         sumIf(u.bypassed, type = {requestType:String}) AS bypassed,
         sumIf(u.errors, type = {requestType:String}) AS errors,
-        sumIf(u.units, u.decision != 'limited') AS units,
-        toString(sumIf(u.cost, u.decision != 'limited')) AS cost
+        sumIf(u.units, ${served}) AS units,
+        toString(sumIf(u.cost, ${served})) AS cost
     FROM usage_by_${by} AS u
-    WHERE tenant_id = {tenant:String} AND ${within(by)}
+    WHERE tenant_id = {tenant:String} AND ${levelRange(by, 'from', 'to')}
     GROUP BY at
     ORDER BY at`,
-    { tenant: tenantId, requestType: requestEventType, ...seconds(span) },
+    { tenant: tenantId, requestType: requestEventType, from: span.startMs, to: span.endMs },
   );
   return rows.map((row) => withMoney<UsagePoint>(row));
 }
@@ -150,7 +150,7 @@ async function readEvents(
     `SELECT * REPLACE (toString(cost) AS cost) FROM usage_events ${condition}`,
     params,
   );
-  return rows.map((row) => ({ ...row, cost: jsonMoney(moneyIn(row.cost)) }));
+  return rows.map((row) => ({ ...row, cost: jsonMoney(parseMoney(row.cost)) }));
 }
 
 /** A tenant's newest refusals (also those that shadow mode let pass), newest first. */
@@ -163,20 +163,9 @@ export function recentRefusals(
   return readEvents(
     clickhouse,
     `WHERE tenant_id = {tenant:String} AND time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
-      AND decision IN ('limited', 'shadow_limited')
+      AND ${overLimit}
     ORDER BY time DESC
     LIMIT {countMax:UInt32}`,
     { tenant: tenantId, since: sinceMs, countMax },
   );
-}
-
-function within(column: 'minute' | 'hour' | 'day'): string {
-  const [start, end] = [`toDateTime({start:UInt32}, 'UTC')`, `toDateTime({end:UInt32}, 'UTC')`];
-  return column === 'day'
-    ? `day >= toDate(${start}) AND day < toDate(${end} + INTERVAL 86399 SECOND)`
-    : `${column} >= ${start} AND ${column} < ${end}`;
-}
-
-function seconds({ startMs, endMs }: Span): { start: number; end: number } {
-  return { start: Math.floor(startMs / 1000), end: Math.ceil(endMs / 1000) };
 }

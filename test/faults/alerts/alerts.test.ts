@@ -6,7 +6,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
-import { runbookUid } from '../../../dashboards/sources.ts';
+import { runbookUid } from '../../../dashboards/boards/sources.ts';
 import { eventually } from '../../support/servers.ts';
 import { startAlertFixture } from './fixture.ts';
 import type { AlertFixture } from './fixture.ts';

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
-import { quickened } from '../../../dashboards/pace.ts';
+import { shortenedTiming } from '../../../dashboards/alerts/timing.ts';
 import {
   alertmanagerConfig,
   prometheusConfig,
   prometheusRules,
-} from '../../../dashboards/alerts/prometheus-rules.ts';
+} from '../../../dashboards/alerts/prometheus.ts';
 import { builtDashboards, panelIdsOf } from '../../../dashboards/render.ts';
 import { loopback } from '../../../dashboards/settings.ts';
 import { needProgram } from '../../../dev/packages.ts';
@@ -62,7 +62,7 @@ services: [{ name: internal, token_env: TOLLGATE_SERVICE_TOKEN }]
 alerts: { thresholds: [0.9] }
 `;
 
-/** Everything on servers of its own; rules, routes and thresholds as generated, at a pace `times` as quick. */
+/** Services on their own servers; rules, routes and thresholds as generated, with intervals divided by `times`. */
 export async function startAlertFixture(times: number): Promise<AlertFixture> {
   const [redisClock, gatewayClock] = [await createSettableClock(), await createSettableClock()];
   const [redis, kafka, clickhouse, onCall] = await Promise.all([
@@ -126,13 +126,13 @@ async function startMonitors(
   { run, second, onCall }: Pick<AlertFixture, 'run' | 'second' | 'onCall'>,
 ): Promise<{ prometheus: RunningMonitor; stop: () => Promise<void> }> {
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
-  const pace = quickened(times);
+  const timing = shortenedTiming(times);
   const dir = await mkdtemp(join(tmpdir(), 'tollgate-alerts-'));
   const urls = { onCallUrl: `${onCall.url}/on-call`, teamUrl: `${onCall.url}/team` };
   const alertmanager = await startAlertmanagerServer({
     command: await needProgram('prometheus-alertmanager', say),
     dir: join(dir, 'alertmanager'),
-    config: stringify(alertmanagerConfig(urls, pace)),
+    config: stringify(alertmanagerConfig(urls, timing)),
   });
   const host = (url: string): string => new URL(url).host;
   const scraped: [string, string][] = services.map((name) => [
@@ -147,8 +147,8 @@ async function startMonitors(
   const prometheus = await startPrometheusServer({
     command: await needProgram('prometheus', say),
     dir: join(dir, 'prometheus'),
-    config: stringify(prometheusConfig(place, pace)),
-    files: { 'rules.yml': stringify(prometheusRules(alertRules, panelIdsOf(builtDashboards()), pace)) },
+    config: stringify(prometheusConfig(place, timing)),
+    files: { 'rules.yml': stringify(prometheusRules(alertRules, panelIdsOf(builtDashboards()), timing)) },
   });
   await firstScrapes(prometheus, Object.keys(place.services).length);
   return {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
-import { fillerFor, migrate, statementsOf } from '../../../shared/clickhouse/migrate.ts';
+import { checksumOf, fillerFor, migrate, statementsOf } from '../../../shared/clickhouse/migrate.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
 const migrations = fileURLToPath(new URL('../../../shared/clickhouse/migrations', import.meta.url));
@@ -131,18 +131,42 @@ describe('migrate', () => {
     await clickhouse.close();
   });
 
-  test('a file that has run and was changed is refused by name', async () => {
+  test('an edited comment does not fail a start; an edited statement does, and the error says what to do', async () => {
     const clickhouse = open();
     const folder = await mkdtemp(join(tmpdir(), 'tollgate-migrations-'));
     await cp(migrations, folder, { recursive: true });
     await migrate(clickhouse, { folder });
     const file = join(folder, '002_totals.sql');
-    await writeFile(file, `${await readFile(file, 'utf8')}\n-- changed`);
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, text.replaceAll(/^--.*$/gm, '-- edited').replaceAll(/^ {4}/gm, '  '));
+    expect(await migrate(clickhouse, { folder })).toEqual([]);
+    await writeFile(file, text.replace('requests', 'calls'));
     await expect(migrate(clickhouse, { folder })).rejects.toMatchObject({
       code: 'MIGRATION_CHANGED',
-      message: expect.stringContaining('002_totals.sql') as string,
+      message: expect.stringMatching(/002_totals\.sql.* Restore the file .*new migration/) as string,
     });
     await clickhouse.close();
+  });
+
+  test.each([
+    ['a comment on its own line', 'SELECT 1;', '-- why\nSELECT 1;'],
+    ['a comment behind code', 'SELECT 1,\n2;', 'SELECT 1, -- one\n2;'],
+    ['a block comment', 'SELECT 1;', 'SELECT /* one;\n */ 1;'],
+    ['line breaks and indentation', 'SELECT 1 AS a;\nSELECT 2;', 'SELECT\n    1 AS a;\n\n\nSELECT  2;\n'],
+  ])('%s leaves the checksum of a migration', (_, before, after) => {
+    expect(checksumOf(after)).toBe(checksumOf(before));
+  });
+
+  test.each([
+    ['a word', 'SELECT 1 AS a;', 'SELECT 1 AS b;'],
+    ['a space in quoted text', "SELECT 'a b';", "SELECT 'a  b';"],
+    ['quoted text that looks like a comment', "SELECT 'a -- b';", "SELECT 'a -- c';"],
+    ['text behind an escaped quote', "SELECT 'it\\'s -- b';", "SELECT 'it\\'s -- c';"],
+    ['text behind a doubled quote', "SELECT 'it''s -- b';", "SELECT 'it''s -- c';"],
+    ['the place of a statement', 'SELECT 1;\nSELECT 2;', 'SELECT 2;\nSELECT 1;'],
+    ['the end of a statement', 'SELECT 1;\nSELECT 2;', 'SELECT 1 SELECT 2;'],
+  ])('%s changes the checksum of a migration', (_, before, after) => {
+    expect(checksumOf(after)).not.toBe(checksumOf(before));
   });
 
   test('on a cluster every statement that makes something names it, with replicated engines', async () => {

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
 import { builtDashboards } from '../../../dashboards/render.ts';
-import { runbookNames } from '../../../dashboards/alerts/runbooks.ts';
-import { uids } from '../../../dashboards/sources.ts';
+import { runbookNames } from '../../../dashboards/boards/runbooks.ts';
+import { uids } from '../../../dashboards/boards/sources.ts';
 
 interface BuiltPanel {
   readonly id: number;

@@ -1,6 +1,6 @@
-import { rate, series, table } from '../panels.ts';
-import type { Panels } from '../panels.ts';
-import { promql, quantile, sqlSeries, sqlTable } from '../queries.ts';
+import { rate, series, table } from './panels.ts';
+import type { Panels } from './panels.ts';
+import { promql, quantile, sqlSeries, sqlTable } from './queries.ts';
 
 /** The second half of the Pipeline dashboard: from Kafka to the truth, and from the truth to the counters. */
 export function aggregator(): Panels {

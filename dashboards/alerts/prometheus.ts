@@ -1,7 +1,7 @@
 import { prometheusDuration } from '../../shared/domain/time/format-duration.ts';
-import { everyday } from '../pace.ts';
-import type { Pace } from '../pace.ts';
-import { runbookUid, uids } from '../sources.ts';
+import { productionTiming } from './timing.ts';
+import type { AlertTiming } from './timing.ts';
+import { runbookUid, uids } from '../boards/sources.ts';
 import { conditionOf } from './rule.ts';
 import type { AlertRule } from './rule.ts';
 import { settings } from '../settings.ts';
@@ -18,17 +18,17 @@ const formats = {
 export function prometheusRules(
   rules: readonly AlertRule[],
   panelIds: ReadonlyMap<string, number>,
-  pace: Pace = everyday,
+  timing: AlertTiming = productionTiming,
 ): unknown {
   return {
     groups: [
       {
         name: 'tollgate',
-        interval: prometheusDuration(pace.evaluateSeconds),
+        interval: prometheusDuration(timing.evaluateSeconds),
         rules: rules.map((rule) => ({
           alert: rule.name,
-          expr: conditionOf(rule, pace),
-          for: prometheusDuration((rule.forMinutes * 60) / pace.quicker),
+          expr: conditionOf(rule, timing),
+          for: prometheusDuration((rule.forMinutes * 60) / timing.speedup),
           labels: { severity: rule.severity },
           annotations: {
             summary: rule.summary.replace('VALUE', formats[rule.format]),
@@ -49,11 +49,11 @@ export function panelOf(rule: AlertRule, panelIds: ReadonlyMap<string, number>):
   return id;
 }
 
-export function prometheusConfig(place: Place, pace: Pace = everyday): unknown {
+export function prometheusConfig(place: Place, timing: AlertTiming = productionTiming): unknown {
   return {
     global: {
-      scrape_interval: prometheusDuration(pace.scrapeSeconds),
-      evaluation_interval: prometheusDuration(pace.evaluateSeconds),
+      scrape_interval: prometheusDuration(timing.scrapeSeconds),
+      evaluation_interval: prometheusDuration(timing.evaluateSeconds),
     },
     rule_files: [place.rulesFile],
     alerting: { alertmanagers: [{ static_configs: [{ targets: [place.alertmanager] }] }] },
@@ -70,13 +70,16 @@ export interface Receivers {
   readonly teamUrl: string;
 }
 
-export function alertmanagerConfig({ onCallUrl, teamUrl }: Receivers, pace: Pace = everyday): unknown {
+export function alertmanagerConfig(
+  { onCallUrl, teamUrl }: Receivers,
+  timing: AlertTiming = productionTiming,
+): unknown {
   return {
     route: {
       receiver: 'team',
       group_by: ['alertname'],
-      group_wait: prometheusDuration(pace.groupWaitSeconds),
-      group_interval: prometheusDuration(pace.groupIntervalSeconds),
+      group_wait: prometheusDuration(timing.groupWaitSeconds),
+      group_interval: prometheusDuration(timing.groupIntervalSeconds),
       repeat_interval: '4h',
       routes: [{ receiver: 'on-call', matchers: ['severity="critical"'], repeat_interval: '1h' }],
     },

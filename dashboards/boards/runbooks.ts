@@ -1,8 +1,8 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { ClassicDashboard } from '../classic.ts';
+import { ClassicDashboard } from './sources.ts';
 import { PanelBuilder as TextBuilder, TextMode } from '@grafana/grafana-foundation-sdk/text';
-import { runbookUid } from '../sources.ts';
+import { runbookUid } from './sources.ts';
 
 const runbookDir = join(import.meta.dirname, '../../docs/runbooks');
 

@@ -22,7 +22,14 @@ import { PanelBuilder as StatBuilder } from '@grafana/grafana-foundation-sdk/sta
 import { PanelBuilder as TableBuilder } from '@grafana/grafana-foundation-sdk/table';
 import { PanelBuilder as TimeseriesBuilder } from '@grafana/grafana-foundation-sdk/timeseries';
 import { mixed } from './sources.ts';
-import { decisionColors } from './colors.ts';
+
+/** Colours of the decisions, the same on every dashboard. */
+const decisionColors = {
+  allowed: 'green',
+  limited: 'red',
+  bypassed: 'blue',
+  shadow_limited: 'orange',
+} as const;
 
 export type Panels = readonly (StatBuilder | TableBuilder | TimeseriesBuilder)[];
 
