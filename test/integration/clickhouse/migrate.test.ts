@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
-import { checksumOf, fillerFor, migrate, statementsOf } from '../../../shared/clickhouse/migrate.ts';
+import { fillerFor, migrate, statementsOf } from '../../../shared/clickhouse/migrate.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
 const migrations = fileURLToPath(new URL('../../../shared/clickhouse/migrations', import.meta.url));
@@ -148,27 +148,6 @@ describe('migrate', () => {
     await clickhouse.close();
   });
 
-  test.each([
-    ['a comment on its own line', 'SELECT 1;', '-- why\nSELECT 1;'],
-    ['a comment behind code', 'SELECT 1,\n2;', 'SELECT 1, -- one\n2;'],
-    ['a block comment', 'SELECT 1;', 'SELECT /* one;\n */ 1;'],
-    ['line breaks and indentation', 'SELECT 1 AS a;\nSELECT 2;', 'SELECT\n    1 AS a;\n\n\nSELECT  2;\n'],
-  ])('%s leaves the checksum of a migration', (_, before, after) => {
-    expect(checksumOf(after)).toBe(checksumOf(before));
-  });
-
-  test.each([
-    ['a word', 'SELECT 1 AS a;', 'SELECT 1 AS b;'],
-    ['a space in quoted text', "SELECT 'a b';", "SELECT 'a  b';"],
-    ['quoted text that looks like a comment', "SELECT 'a -- b';", "SELECT 'a -- c';"],
-    ['text behind an escaped quote', "SELECT 'it\\'s -- b';", "SELECT 'it\\'s -- c';"],
-    ['text behind a doubled quote', "SELECT 'it''s -- b';", "SELECT 'it''s -- c';"],
-    ['the place of a statement', 'SELECT 1;\nSELECT 2;', 'SELECT 2;\nSELECT 1;'],
-    ['the end of a statement', 'SELECT 1;\nSELECT 2;', 'SELECT 1 SELECT 2;'],
-  ])('%s changes the checksum of a migration', (_, before, after) => {
-    expect(checksumOf(after)).not.toBe(checksumOf(before));
-  });
-
   test('on a cluster every statement that makes something names it, with replicated engines', async () => {
     const fill = fillerFor('tollgate', { cluster: 'main' });
     const names = (await readdir(migrations)).filter((name) => name.endsWith('.sql'));
@@ -184,9 +163,5 @@ describe('migrate', () => {
 
   test('a database name that is no plain word never reaches SQL', async () => {
     await expect(migrate(open('x; DROP DATABASE y'))).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
-  });
-
-  test('comments and semicolons in them do not split statements', () => {
-    expect(statementsOf('-- a; b;\nSELECT 1;\n\n-- c\nSELECT\n2;\n')).toEqual(['SELECT 1', 'SELECT\n2']);
   });
 });
