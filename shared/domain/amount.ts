@@ -1,10 +1,10 @@
 /**
- * Units that a store has added up. Null: not known. Events are bounded, but a table may hold values from before the
- * bounds, and their sum need not be a number. An unknown sum is shown as unknown, and nothing is decided by it.
+ * Sum of units that a store returned; null if the sum is unknown. Events are bounded, but a table may hold values
+ * older than the bounds, whose sum is not a finite number. An unknown sum is shown as unknown and decides nothing.
  */
 export type Amount = number | null;
 
-/** Unknown where either is, or where the sum is no number. */
+/** Unknown if either amount is unknown or the sum is not finite. */
 export function addAmounts(a: Amount, b: Amount): Amount {
   const sum = a === null || b === null ? Infinity : a + b;
   return Number.isFinite(sum) ? sum : null;

@@ -1,12 +1,12 @@
 export type JsonReading = { readonly value: unknown } | { readonly problem: string };
 
-/** A byte order mark stays: JSON text has none. */
+/** Keeps a byte order mark, so that JSON.parse refuses it. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Reads JSON text in UTF-8, nested no deeper than `depthMax`, in which no object has a name twice: what is stored must be what
- * its sender's own reader reads. Bytes that are no UTF-8 are a problem: as replacement characters they would make two
- * different texts equal. `problem` is the end of a sentence.
+ * Reads JSON text in UTF-8, nested at most `depthMax` levels deep, in which no object repeats a name: JSON readers differ
+ * in which of two members they return, and Tollgate must store the value that the sender's reader returns. Bytes that are
+ * not UTF-8 are refused, because replacement characters would make different texts equal. `problem` ends a sentence.
  */
 export function readUniqueJson(bytes: Buffer, depthMax: number): JsonReading {
   let text: string;
@@ -30,9 +30,8 @@ const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x
 const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a];
 
 /**
- * A name that one object of a JSON text has twice, or null. Readers differ in which of the two they take, so that a text with
- * one says different things to different programs. `value` is what the text says: it has fewer members than the text has
- * names where one is there twice, which is looked at first, since it hardly ever is.
+ * A name that one object of a JSON text has twice, or null. `value` is the parsed text. If a name is repeated, `value` has
+ * fewer members than the text has names; this cheap comparison comes first, because repeated names are rare.
  */
 export function repeatedName(text: string, value: unknown): string | null {
   return namesIn(text) === membersOf(value) ? null : firstRepeated(Buffer.from(text));
@@ -66,7 +65,7 @@ function membersOf(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0;
   let members = 0;
   if (Array.isArray(value)) {
-    for (const one of value) members += membersOf(one);
+    for (const item of value) members += membersOf(item);
     return members;
   }
   const fields = value as Readonly<Record<string, unknown>>;
@@ -75,7 +74,7 @@ function membersOf(value: unknown): number {
 }
 
 function firstRepeated(bytes: Buffer): string | null {
-  // The names of each open object; null for a list.
+  // The names of each open object; null for an open array.
   const open: (Set<string> | null)[] = [];
   let isName = false;
   for (let at = 0; at < bytes.length; at += 1) {
@@ -106,7 +105,7 @@ function firstRepeated(bytes: Buffer): string | null {
   return null;
 }
 
-/** Index of the quote that ends the string which begins at `from`; the length where none does. */
+/** Index of the quote that closes the string starting at `from`; the length if no quote closes it. */
 export function endOfString(bytes: Buffer, from: number): number {
   for (let at = from + 1; at < bytes.length; at += 1) {
     if (bytes[at] === backslash) at += 1;
@@ -115,7 +114,7 @@ export function endOfString(bytes: Buffer, from: number): number {
   return bytes.length;
 }
 
-/** Objects and lists inside each other: whatever works on them recursively, as writing JSON does, has a stack that ends. */
+/** Whether objects and arrays are nested deeper than `depthMax`. Recursive code, JSON.stringify included, would overflow its stack. */
 export function isDeeper(value: unknown, depthMax: number): boolean {
   if (typeof value !== 'object' || value === null) return false;
   if (depthMax === 0) return true;

@@ -1,6 +1,6 @@
 /**
- * JSON merge patch (RFC 7396): an object's members are merged, null removes a member, and anything else replaces what
- * was there. Neither argument is changed. The patch comes from a parser that refuses `__proto__`.
+ * Applies a JSON merge patch (RFC 7396): members of objects are merged, null removes a member, any other value replaces
+ * the old one. Neither argument is changed. The patch must come from a parser that refuses `__proto__`.
  */
 export function mergePatch(target: unknown, patch: unknown): unknown {
   if (!isObject(patch)) return patch;

@@ -17,11 +17,11 @@ export interface MeterDefinition {
   readonly eventType: string;
   readonly aggregation: MeterAggregation;
   /**
-   * What is aggregated: a field of the event's data. Null for `count` only. Events without it, or where it is not a
-   * number (any text for `unique`), count as nothing.
+   * Field of the event's data that is aggregated; null for `count` only. Events without the field, or with a value that is
+   * not a number (for `unique`: not a text), are not counted.
    */
   readonly value: string | null;
-  /** Fields of the event's data a query may group or filter by. */
+  /** Fields of the event's data that a query may group or filter by. */
   readonly groupBy: readonly string[];
 }
 

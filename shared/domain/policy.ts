@@ -1,4 +1,3 @@
-import type { CorsPolicy } from './request/cors.ts';
 import type { Limit, Mode, SlowDown } from './limit.ts';
 import type { MeterDefinition } from './meter.ts';
 import type { Price } from './money.ts';
@@ -11,27 +10,27 @@ export interface Plan {
   readonly api: ApiLimits;
 }
 
-/** Limits of what a tenant does on the api listener by itself; each list holds one limit. */
+/** Limits of a tenant's own calls on the API listener; each list holds one limit. */
 export interface ApiLimits {
-  /** Calls that are no decision: reading usage, querying meters, sessions, publishing. */
+  /** Calls other than decisions: usage, meters, sessions, publishing. */
   readonly requests: readonly Limit[];
   readonly events: readonly Limit[];
   readonly eventBytes: readonly Limit[];
 }
 
 export interface Route {
-  /** As written: `METHOD /path`, `*` for one segment, `**` for the rest; also the event's `route`. */
+  /** Pattern as written: `METHOD /path`; `*` matches one segment, a final `**` zero or more. Also the `route` of events. */
   readonly match: string;
   readonly limits: readonly Limit[];
-  /** The same limits with the values of each plan; set where a limit of the route varies by plan. */
+  /** The limits by plan; set only if a limit of the route varies by plan. */
   readonly limitsByPlan?: ReadonlyMap<string, readonly Limit[]>;
-  /** Units a call takes, unless the caller says otherwise. */
+  /** Units of a call that states no cost. */
   readonly cost: number;
-  /** Units that each message of a WebSocket's client takes; null: messages are free. */
+  /** Units of each WebSocket message from the client; null: messages cost nothing. */
   readonly messageCost: number | null;
   /** Money per unit, for cost reports. */
   readonly price: number;
-  /** The same for exact arithmetic. */
+  /** The same price for exact arithmetic. */
   readonly unitPrice: Price;
 }
 
@@ -44,7 +43,7 @@ export interface SessionKind {
 
 export type JwtKeys =
   | { readonly kind: 'secret'; readonly secret: Uint8Array }
-  /** `staleMsMax`: how long the last fetched keys are used while none can be fetched. */
+  /** `staleMsMax`: how long fetched keys stay in use while fetching fails. */
   | { readonly kind: 'jwks'; readonly url: string; readonly staleMsMax: number };
 
 export interface JwtPolicy {
@@ -52,11 +51,11 @@ export interface JwtPolicy {
   readonly algorithms: readonly string[];
   readonly issuer: string | null;
   readonly audience: string | null;
-  /** Claims tried in order: the first that is there decides. */
+  /** Claims in order of precedence: the first one present counts. */
   readonly tenantClaims: readonly string[];
   readonly userClaim: string;
   readonly planClaim: string;
-  /** How far the clocks of issuer and gateway may be apart: `exp` and `nbf` are read that much more generously. */
+  /** Clock difference between issuer and gateway that `exp` and `nbf` tolerate. */
   readonly leewayMs: number;
   /** Whether a token without `exp` is refused. */
   readonly expiry: 'required' | 'optional';
@@ -65,17 +64,29 @@ export interface JwtPolicy {
 export interface IdentityPolicy {
   readonly jwt: JwtPolicy | null;
   readonly anonymous: 'ip' | 'reject';
-  /** CIDR blocks whose X-Forwarded-For is believed. */
+  /** CIDR blocks of proxies whose X-Forwarded-For is trusted. */
   readonly trustedProxies: readonly string[];
-  /** How many bad credentials an address may present, as a list of this one limit. */
+  /** Limit of bad credentials of one address, as a list of one. */
   readonly refused: readonly [Limit];
-  /** How many requests that cannot be served an address may send: the same numbers, counted apart. */
+  /** Limit of requests of one address that cannot be served: the same values, a counter of its own. */
   readonly invalid: readonly [Limit];
 }
 
-/** The policy file, compiled: defaults filled in, durations in milliseconds, secrets read. Immutable; a reload makes a new one. */
+/** Which web pages may read Tollgate's own responses (the CORS protocol of the Fetch standard). */
+export interface CorsPolicy {
+  /** Exact origins, e.g. `https://app.example.com`; null: every origin. */
+  readonly origins: ReadonlySet<string> | null;
+  /** Whether pages may read responses to requests with cookies or client certificates. */
+  readonly credentials: boolean;
+  /** How long a browser may cache the response to a preflight. */
+  readonly maxAgeSeconds: number;
+  /** Names in lower case, those of the limit headers first. */
+  readonly exposedHeaders: readonly string[];
+}
+
+/** Compiled policy file: defaults filled in, durations in milliseconds, secrets read. Immutable; a reload creates a new object. */
 export interface Policy {
-  /** SHA-256 of the file, first 12 hex digits: says which policy decided. */
+  /** First 12 hex digits of the SHA-256 of the file: identifies the policy that decided. */
   readonly revision: string;
   readonly links: { readonly documentation: string; readonly upgrade: string };
   readonly upstream: string | null;
@@ -85,11 +96,11 @@ export interface Policy {
   readonly plans: ReadonlyMap<string, Plan>;
   readonly routes: readonly Route[];
   readonly platform: readonly Limit[];
-  /** What one tenant and one address may hold of each concurrent limit of the platform. */
+  /** Largest part of each concurrent platform limit that one tenant or one address may hold. */
   readonly shares: readonly Limit[];
-  /** Null where the upstream answers preflights, and pages cannot read what Tollgate answers. */
+  /** Null: the upstream answers preflights, and web pages cannot read responses of Tollgate. */
   readonly cors: CorsPolicy | null;
-  /** What one address may send of preflights, which are charged to nothing else. */
+  /** Limit of preflights of one address; no other limit counts preflights. */
   readonly preflight: Limit;
   readonly sessions: ReadonlyMap<string, SessionKind>;
   readonly services: readonly { readonly name: string; readonly tokenSha256: string }[];

@@ -4,34 +4,34 @@ import type { CalendarPeriod, Limit } from './limit.ts';
 import type { TenantRecord } from './tenant.ts';
 import type { TenantTotals } from './topics/totals.ts';
 
-/** A calendar quota, told apart from the other kinds of limit by its period. */
+/** A calendar quota: a limit with a period. */
 export type Quota = Limit & { readonly type: 'quota'; readonly period: CalendarPeriod };
 
-/** Quotas of anybody: a tenant, its users, addresses. */
+/** Any quota: of a tenant, a user, an address or the platform. */
 export function isQuota(limit: Limit): limit is Quota {
   return limit.type === 'quota' && limit.period !== null;
 }
 
-/** Quotas that count a whole tenant: the ones that a tenant's totals say something about. */
+/** Quotas that count a whole tenant, which the announced totals of the tenant cover. */
 export function isTenantQuota(limit: Limit): limit is Quota {
   return isQuota(limit) && limit.per.length === 1 && limit.per[0] === 'tenant';
 }
 
-/** Of a limit whose counter tenants share (an address's, everybody's) the periods are those of UTC, else of the tenant's zone. */
+/** Zone of the periods of a limit: the tenant's, or UTC (null) for a counter that tenants share (of an address, of the platform). */
 export function zoneOfLimit({ per }: Limit, record: TenantRecord | null): string | null {
   return per.includes('tenant') || per.includes('user') ? zoneOf(record) : null;
 }
 
-/** The zone of a tenant's quotas, null for UTC. A zone that does not exist counts as none. */
+/** Zone of the tenant's quotas; null for UTC and for a zone that does not exist. */
 export function zoneOf(record: TenantRecord | null): string | null {
   return zoneNamed(record?.time_zone);
 }
 
 /**
- * What a tenant consumed of a quota in `span`, a period of `zone`, as far as announced totals tell. They hold the day
- * and the month of the tenant's calendar, and the day by route: of other quotas (hours, weeks, a route's month), and
- * while the tenant's zone changes, it is `unknown` and ClickHouse has to be asked, as it is of a sum that is not known. `elsewhere`: the announcement speaks
- * of an earlier or later period.
+ * Units that a tenant consumed of a quota in `span`, a period of `zone`, according to announced totals. Totals cover the
+ * day and the month of the tenant's calendar and the day by route. `unknown`: the caller has to query ClickHouse, because
+ * the quota is another one (an hour, a week, a route's month), the tenant's zone has changed, or the sum is unknown.
+ * `elsewhere`: the announcement is about an earlier or later period.
  */
 export function consumedIn(
   totals: TenantTotals,

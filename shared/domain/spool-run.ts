@@ -1,28 +1,28 @@
 /**
- * One opening of a gateway's spool, as it stands on every event as the attribute `spool`. Numbers are contiguous within
- * a run, and a run of the same folder goes on where the one before ended. So a gap is a loss, and a run that begins
- * below its predecessor's end tells that the folder was set back (an old copy, two nodes on copies of one folder):
- * then two events share a number, but never a run and a number.
+ * One opening of a gateway's spool. Every event carries it as the attribute `spool`. Sequence numbers are contiguous
+ * within a run, and the next run of the same directory continues where the previous one ended. So a gap is a loss. A run
+ * that begins below the end of its predecessor shows that the directory was set back to an older copy, or that two nodes
+ * use copies of one directory: two events may then share a sequence number, but never a run id and a sequence number.
  */
 export interface SpoolRun {
-  /** Made with the folder: a node whose disk was lost begins a new series. */
+  /** Id created with the directory: a node whose disk was lost begins a new series. */
   readonly folder: string;
   /** Unix milliseconds. */
   readonly openedAtMs: number;
-  /** Random, so that copies opened in one millisecond differ. */
+  /** Random, so that copies opened in the same millisecond differ. */
   readonly salt: string;
-  /** Number of the first event of the run. */
+  /** Sequence number of the first event of the run. */
   readonly first: number;
   /**
-   * One above the last number that the run before is known to have given. Below `first` where the disk could not keep
-   * it: the numbers between were passed over, so that none is given twice.
+   * One above the last sequence number that the previous run is known to have assigned. Below `first` if the disk could
+   * not store that number: the numbers between are skipped, so that none is assigned twice.
    */
   readonly follows: number;
 }
 
 export const spoolRunLengthMax = 64;
 
-/** `follows` is `first` unless it is given. */
+/** Absent, `follows` is `first`. */
 export function spoolRunName(run: Omit<SpoolRun, 'follows'> & { readonly follows?: number }): string {
   const { folder, openedAtMs, salt, first, follows = first } = run;
   const parts = [folder, openedAtMs.toString(36), salt, first.toString(36)];
@@ -30,7 +30,7 @@ export function spoolRunName(run: Omit<SpoolRun, 'follows'> & { readonly follows
   return parts.join('.');
 }
 
-/** Null for what `spoolRunName` did not write. */
+/** Null for a text that `spoolRunName` did not write. */
 export function readSpoolRun(name: string): SpoolRun | null {
   const [, folder = '', opened = '', salt = '', begin = '', end = begin] =
     /^([0-9a-z]+)\.([0-9a-z]+)\.([0-9a-z]+)\.([0-9a-z]+)(?:\.([0-9a-z]+))?$/.exec(name) ?? [];

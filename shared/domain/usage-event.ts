@@ -1,21 +1,21 @@
 import type { Outcome } from './decision.ts';
 
-/** CloudEvents type of the one event every answered request leaves. */
+/** CloudEvents type of the event of a request; every request that received a response has exactly one. */
 export const requestEventType = 'tollgate.request.v1';
 
 /**
- * CloudEvents type of units that were returned to the limits of a caller. `data.units` is how many; they are stored with
- * a minus, so that a sum of units is what was used in the end.
+ * CloudEvents type of a refund: units returned to the limits of a caller. `data.units` is their number; they are stored
+ * negated, so that a sum of units is the final usage.
  */
 export const refundEventType = 'tollgate.refund.v1';
 
 /**
- * A usage event as it stands on `tollgate.usage.v1`: CloudEvents 1.0, structured JSON mode.
- * Identity is (source, id). `subject` is the tenant.
+ * Usage event on `tollgate.usage.v1`: CloudEvents 1.0, structured JSON mode. `source` and `id` identify it; `subject` is the
+ * tenant.
  */
 export interface UsageCloudEvent<Data = unknown> {
   readonly specversion: '1.0';
-  /** UUIDv7 for a request, fixed once at the gateway; free text of at most 256 characters for others. */
+  /** UUIDv7 of a request, fixed once at the gateway; for other events any text of at most 256 characters. */
   readonly id: string;
   /** `tollgate/<node>` for requests. */
   readonly source: string;
@@ -25,9 +25,9 @@ export interface UsageCloudEvent<Data = unknown> {
   readonly subject: string;
   readonly datacontenttype: 'application/json';
   readonly data: Data;
-  /** Written by the gateway's spool, see `spool-run.ts`: the run that numbered the event, … */
+  /** Id of the spool run that numbered the event, see `spool-run.ts`. Written by the gateway. */
   readonly spool?: string;
-  /** … and its number in it. */
+  /** Sequence number of the event in that run. */
   readonly spoolsequence?: number;
 }
 
@@ -36,30 +36,30 @@ export interface RequestData {
   readonly user_id: string;
   readonly plan: string;
   readonly method: string;
-  /** The policy's match pattern (`POST /agent/chat`), or `*` when no route of the policy matched: bounded. */
+  /** Match pattern of the policy's route (`POST /agent/chat`), or `*` if no route matched, so that its values are bounded. */
   readonly route: string;
-  /** Path without query, cut at 256 characters. */
+  /** Path without query, truncated to 256 characters. */
   readonly path: string;
   readonly status: number;
   readonly decision: Outcome;
-  /** Names of limits without room; `blocked`, `unauthenticated` and the like stand here too. */
+  /** Names of the limits that the request exceeded, or another reason of a refusal: `blocked`, `unauthenticated`, … */
   readonly limited_by: readonly string[];
   readonly units: number;
-  /** Money: units × the route's price, exact; a decimal text where a number cannot hold its digits. */
+  /** Money: units × price of the route, exact; a decimal text if a number cannot hold the digits. */
   readonly cost: number | string;
   readonly latency_ms: number;
   readonly check_us: number;
   readonly node: string;
-  /** Counts up by one per event of this node's spool; a gap is a loss. */
+  /** Sequence number in the spool of this node; a gap is a loss. */
   readonly sequence: number;
   readonly degraded: boolean;
   readonly client_ip: string;
   readonly service: string;
-  /** The entrypoint it came through: proxy, plugin, check, authz, rls. */
+  /** Entrypoint of the request: proxy, plugin, check, authz, rls. */
   readonly entrypoint: string;
   /**
-   * How many requests this event stands for, itself included. Set where only one of so many is written, which happens to
-   * floods of refused credentials and of requests that cannot be served; absent: 1.
+   * Number of requests that this event represents, its own included; absent: 1. Floods of refused credentials and of
+   * requests that cannot be served are sampled.
    */
   readonly sample_weight?: number;
 }
@@ -69,5 +69,5 @@ export type RequestEvent = UsageCloudEvent<RequestData>;
 /** `data` of a `tollgate.refund.v1`. */
 export type RefundData = Pick<RequestData, 'user_id' | 'plan' | 'route' | 'units' | 'cost'>;
 
-/** Tenant of requests without one: events need a subject. Counted, but never a customer. */
+/** Tenant of requests without a tenant, because events need a subject. Counted, but not a customer. */
 export const anonymousTenant = 'anonymous';

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply } from 'fastify';
-import type { CorsPolicy } from '../../../shared/domain/request/cors.ts';
+import type { CorsPolicy } from '../../../shared/domain/policy.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { ApplicableLimits } from '../../../shared/policy/match.ts';
 import { markOwn } from '../entrypoints/guarded-request.ts';

@@ -1,4 +1,4 @@
-import { stretchesOf } from '../../domain/time/calendar-stretches.ts';
+import { calendarIntervals } from '../../domain/time/calendar-intervals.ts';
 import type { MeterAggregation, MeterDefinition, MeterWindow } from '../../domain/meter.ts';
 import { moneyText } from '../../domain/money.ts';
 import type { Money } from '../../domain/money.ts';
@@ -184,7 +184,7 @@ const windowOfEvent = `toUnixTimestamp64Milli(time) AS at,
 
 function stretchParams({ window: name, timeZone, fromMs, toMs }: MeterQuery): Params {
   if (name === null) return {};
-  const stretches = stretchesOf(name, timeZone, fromMs, toMs);
+  const stretches = calendarIntervals(name, timeZone, fromMs, toMs);
   return {
     starts: stretches.map(({ startMs }) => startMs),
     lengths: stretches.map(({ lengthMs }) => lengthMs),

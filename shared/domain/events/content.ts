@@ -3,7 +3,7 @@ import { eventBounds } from './bounds.ts';
 import { EventRejection, object } from './fields.ts';
 import type { Fields, Json } from './fields.ts';
 
-/** True for `application/json` and its kin (`application/vnd.acme+json; charset=utf-8`), which hold JSON in UTF-8. */
+/** True for media types that hold JSON in UTF-8: `application/json`, `application/vnd.acme+json; charset=utf-8`. */
 export function isJsonType(mediaType: string): boolean {
   const [type = '', ...parameters] = mediaType.toLowerCase().split(';');
   if (!/^[^\s/]+\/([^\s/]+\+)?json$/.test(type.trim())) return false;
@@ -13,7 +13,7 @@ export function isJsonType(mediaType: string): boolean {
   });
 }
 
-/** The data of an event: an object, given as such or as the base64 of its JSON text; absent is empty. */
+/** Data of an event: the object `data`, or the JSON object in `data_base64`; empty if both are absent. */
 export function dataOf(event: Fields): Json {
   const encoded = event.json['data_base64'];
   if (encoded === undefined || encoded === null) return object(event, 'data');
@@ -29,7 +29,7 @@ export function dataOf(event: Fields): Json {
 function parsed(encoded: unknown): unknown {
   if (typeof encoded !== 'string') throw new EventRejection('data_base64 must be a text');
   const bytes = Buffer.from(encoded, 'base64');
-  // Decoding skips what is no base64; what is encoded again shows it.
+  // Buffer.from ignores characters that are not base64; encoding the bytes again detects them.
   if (bytes.toString('base64') !== encoded) throw new EventRejection('data_base64 must be base64 (RFC 4648)');
   const read = readUniqueJson(bytes, eventBounds.depthMax);
   if ('value' in read) return read.value;

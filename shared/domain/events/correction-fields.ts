@@ -7,36 +7,36 @@ import type { Fields } from './fields.ts';
 import { dataProperties } from './properties.ts';
 import type { Properties } from './properties.ts';
 
-/** What a correction says, its properties as they are stored. */
+/** Fields of a correction, with its properties as they are stored. */
 export interface CorrectionFields extends CorrectionData {
   readonly properties: Properties;
 }
 
-/** `data` of an amend or void event. */
 const instantLengthMax = 64;
 
+/** Reads the `data` of an amend or void event. */
 export function readCorrection(data: Fields): CorrectionFields {
   const { event_source: source, event_time: time, units, cost, status, latency_ms: latencyMs } = data.json;
   return {
     event_id: requiredText(data, 'event_id', idLengthMax),
-    ...(isGiven(source) ? { event_source: requiredText(data, 'event_source', idLengthMax) } : {}),
-    ...(isGiven(time) ? { event_time: instant(data, 'event_time') } : {}),
-    ...(isGiven(units) ? { units: number(data, 'units', eventBounds.unitsMax) } : {}),
-    ...(isGiven(cost) ? { cost: statedCost(data) } : {}),
-    ...(isGiven(status) ? { status: integer(data, 'status', 999) } : {}),
-    ...(isGiven(latencyMs) ? { latency_ms: number(data, 'latency_ms', eventBounds.latencyMsMax) } : {}),
+    ...(isPresent(source) ? { event_source: requiredText(data, 'event_source', idLengthMax) } : {}),
+    ...(isPresent(time) ? { event_time: instant(data, 'event_time') } : {}),
+    ...(isPresent(units) ? { units: number(data, 'units', eventBounds.unitsMax) } : {}),
+    ...(isPresent(cost) ? { cost: statedCost(data) } : {}),
+    ...(isPresent(status) ? { status: integer(data, 'status', 999) } : {}),
+    ...(isPresent(latencyMs) ? { latency_ms: number(data, 'latency_ms', eventBounds.latencyMsMax) } : {}),
     properties: propertiesOf(data),
   };
 }
 
-/** As it was sent: readable, with its offset from UTC. */
+/** The text of a time, unchanged, with its offset from UTC. */
 function instant(data: Fields, name: string): string {
   const value = requiredText(data, name, instantLengthMax);
   if (readInstant(value) !== null) return value;
   throw new EventRejection(`data.${name} must be an RFC 3339 time, e.g. ${instantExample}`);
 }
 
-/** As it was sent: a number, or a decimal text. */
+/** The cost unchanged: a number or a decimal text. */
 function statedCost(data: Fields): number | string {
   money(data, 'cost', eventBounds.costMax);
   return data.json['cost'] as number | string;
@@ -54,6 +54,6 @@ function propertiesOf(data: Fields): Properties {
   return dataProperties(properties, noColumns, {});
 }
 
-function isGiven(value: unknown): boolean {
+function isPresent(value: unknown): boolean {
   return value !== undefined && value !== null;
 }

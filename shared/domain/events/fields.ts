@@ -3,10 +3,10 @@ import type { Money } from '../money.ts';
 
 export type Json = Readonly<Record<string, unknown>>;
 
-/** Why an event is not accepted. Thrown by the readers of fields, caught in `readEvent`, which answers it as a value. */
+/** Reason for refusing an event. The functions below throw it; `readEvent` catches it and returns it as a value. */
 export class EventRejection extends Error {}
 
-/** An object and the path of its fields, as it stands in front of a field's name in a reason. */
+/** An object, and the path that precedes the names of its fields in a reason: `data.`. */
 export interface Fields {
   readonly json: Json;
   readonly path: string;
@@ -23,7 +23,7 @@ export function requiredText(fields: Fields, name: string, lengthMax: number): s
   return value;
 }
 
-/** A field that is absent or null is `absent`; without one it is required. */
+/** A field that is absent or null has the value `absent`; without that argument the field is required. */
 export function text({ json, path }: Fields, name: string, lengthMax: number, absent?: string): string {
   const value = json[name] ?? absent;
   if (typeof value !== 'string')
@@ -35,7 +35,7 @@ export function text({ json, path }: Fields, name: string, lengthMax: number, ab
   return value;
 }
 
-/** Never below 0: usage is not negative, a correction amends the event instead. */
+/** A number from 0 to `max`: usage is never negative; a correction amends the event instead. */
 export function number({ json, path }: Fields, name: string, max: number, absent?: number): number {
   const value = json[name] ?? absent;
   if (typeof value !== 'number' || !(value >= 0 && value <= max)) {
@@ -46,7 +46,7 @@ export function number({ json, path }: Fields, name: string, max: number, absent
 
 const moneyShape = /^\d{1,20}(\.\d{1,30})?$/;
 
-/** A number, or a decimal text where the digits are more than a number holds. */
+/** A number, or a decimal text with more digits than a number holds. */
 export function money({ json, path }: Fields, name: string, max: number, absent?: Money): Money {
   const value = json[name];
   if (absent !== undefined && (value === undefined || value === null)) return absent;
@@ -83,7 +83,7 @@ export function texts({ json, path }: Fields, name: string, countMax: number): r
   return value;
 }
 
-/** A nested object; absent is empty. */
+/** A nested object; an absent one is empty. */
 export function object({ json, path }: Fields, name: string): Json {
   const value = json[name] ?? {};
   if (typeof value !== 'object' || Array.isArray(value)) {

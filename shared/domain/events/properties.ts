@@ -4,12 +4,12 @@ import type { Fields, Json } from './fields.ts';
 
 export type Properties = Readonly<Record<string, string>>;
 
-/** In front of an extension attribute's name where it is stored as a property, as in the Kafka binding. */
+/** Prefix of extension attributes that are stored as properties, as in the Kafka protocol binding. */
 export const extensionPrefix = 'ce_';
 
 const none: Properties = Object.freeze({});
 
-/** Attributes that have a place of their own; every other one is an extension, and `dataschema` is kept like one. */
+/** Attributes that are not extensions. `dataschema` is stored like an extension. */
 const attributes: ReadonlySet<string> = new Set([
   'specversion',
   'id',
@@ -24,12 +24,12 @@ const attributes: ReadonlySet<string> = new Set([
   'spoolsequence',
 ]);
 
-/** The extension attributes of an event, and `dataschema`, as they were sent. */
+/** The extension attributes of an event and `dataschema`, unchanged. */
 export function extensionsOf(event: Json): Json {
   return Object.fromEntries(Object.entries(event).filter(([name]) => !attributes.has(name)));
 }
 
-/** Extension attributes of an event as properties: analysts find `traceparent` as `ce_traceparent`. */
+/** Extension attributes of an event as properties: `traceparent` becomes `ce_traceparent`. */
 export function extensionProperties(event: Json): Properties {
   let entries: [string, string][] | null = null;
   for (const name in event) {
@@ -46,7 +46,7 @@ export function extensionProperties(event: Json): Properties {
   return Object.fromEntries(entries);
 }
 
-/** Fields of `data` without a column of their own, as texts; a field that is null is absent. */
+/** Fields of `data` without a column of their own, as texts. A field that is null counts as absent. */
 export function dataProperties(
   { json, path }: Fields,
   columns: ReadonlySet<string>,
@@ -67,11 +67,11 @@ export function dataProperties(
   if (entries.length > eventBounds.propertiesMax) {
     throw new EventRejection(`data has more than ${eventBounds.propertiesMax} properties`);
   }
-  // By entries, not by assignment: a property may be called __proto__.
+  // Object.fromEntries, not assignment: a property may be named __proto__.
   return entries.length === 0 ? extensions : { ...Object.fromEntries(entries), ...extensions };
 }
 
-/** A value as it is stored: texts as they are, all else as JSON. */
+/** A value as it is stored: a text unchanged, any other value as JSON. */
 export function propertyText(path: string, value: unknown): string {
   checkValue(path, value, 2);
   if (typeof value === 'number' && Math.abs(value) > eventBounds.propertyNumberMax) {
@@ -91,7 +91,7 @@ function checkName(what: string, name: string, lengthMax: number): void {
   if (!name.isWellFormed()) throw new EventRejection(`the name of ${what} is not well-formed Unicode`);
 }
 
-/** A value that JSON text and ClickHouse can both hold, nested no deeper than the bound: writing it is recursive. */
+/** Checks that JSON and ClickHouse can hold a value, and that it is not nested too deep for recursive code. */
 function checkValue(path: string, value: unknown, depth: number): void {
   if (typeof value === 'string') {
     if (!value.isWellFormed()) throw new EventRejection(`${path} is not well-formed Unicode`);

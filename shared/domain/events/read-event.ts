@@ -26,7 +26,7 @@ import type { Fields, Json } from './fields.ts';
 import { dataProperties, extensionProperties } from './properties.ts';
 import type { Properties } from './properties.ts';
 
-/** What is stored of an event, whoever sent it. Fields that it does not have are empty or 0. */
+/** Stored fields of an event. Fields that the event does not have are empty or 0. */
 export interface UsageFields {
   readonly userId: string;
   readonly plan: string;
@@ -55,27 +55,27 @@ export interface EventHead {
   readonly type: string;
   readonly tenantId: string;
   readonly timeMs: number;
-  /** Run of the gateway's spool that numbered the event; empty where none did. */
+  /** Id of the spool run that numbered the event; empty if none did. */
   readonly spool: string;
 }
 
 export type EventReading =
-  /** A decision about a request, as a gateway publishes it. */
+  /** Decision about a request, published by a gateway. */
   | { readonly kind: 'request'; readonly head: EventHead; readonly fields: UsageFields }
-  /** Usage that an API server measured itself; `data` is an object whose fields were all read. */
+  /** Usage that an API server measured; `data` is the object of which all fields were read. */
   | { readonly kind: 'meter'; readonly head: EventHead; readonly fields: UsageFields; readonly data: Json }
   | {
       readonly kind: 'correction';
       readonly head: EventHead;
       readonly correction: CorrectionFields;
-      /** Its number in the spool's run; 0 where none numbered it. */
+      /** Sequence number in the spool run; 0 if no spool numbered the event. */
       readonly sequence: number;
     }
   | { readonly kind: 'rejected'; readonly reason: string };
 
 /**
- * The contract of usage events: reads a CloudEvent (JSON format) or says in a sentence why it is not accepted. The
- * gateway accepts an event only when this reads what it is about to publish; the aggregator stores what this reads.
+ * The contract of usage events: reads a CloudEvent (JSON format) or returns the reason for refusing it. The gateway
+ * publishes only events that this function reads, and the aggregator stores the fields that it returns.
  */
 export function readEvent(event: Json, nowMs: number, bounds: TimeBounds): EventReading {
   try {
@@ -98,12 +98,12 @@ function read(event: Fields, nowMs: number, bounds: TimeBounds): EventReading {
   };
   const data = fieldsOf(dataOf(event), 'data.');
   if (head.type === amendEventType || head.type === voidEventType) {
-    return { kind: 'correction', head, correction: readCorrection(data), sequence: numberIn(event, head) };
+    return { kind: 'correction', head, correction: readCorrection(data), sequence: sequenceOf(event, head) };
   }
   const extensions = extensionProperties(event.json);
   if (head.type === requestEventType)
     return { kind: 'request', head, fields: requestFields(data, extensions, head.source) };
-  const fields = meterFields(data, extensions, numberIn(event, head));
+  const fields = meterFields(data, extensions, sequenceOf(event, head));
   const isRefund = head.type === refundEventType;
   return {
     kind: 'meter',
@@ -113,8 +113,8 @@ function read(event: Fields, nowMs: number, bounds: TimeBounds): EventReading {
   };
 }
 
-/** The number that a gateway's spool gave the event. */
-function numberIn(event: Fields, { spool }: EventHead): number {
+/** Sequence number that the spool of a gateway assigned to the event. */
+function sequenceOf(event: Fields, { spool }: EventHead): number {
   return spool === '' ? 0 : integer(event, 'spoolsequence', Number.MAX_SAFE_INTEGER);
 }
 
@@ -178,17 +178,17 @@ function requestFields(data: Fields, extensions: Properties, source: string): Us
 
 const sampleWeightMax = 1_000_000;
 
-/** An event that stands for several requests says so among its properties: the totals count it once. Only gateways sample. */
+/** The weight of a sampled event is stored as a property; totals count the event once. Only gateways sample. */
 function sampled(data: Fields, extensions: Properties, source: string): Properties {
   if (data.json['sample_weight'] === undefined) return extensions;
   if (!source.startsWith('tollgate/')) throw new EventRejection('data.sample_weight is for gateways only');
   return { ...extensions, sample_weight: String(integer(data, 'sample_weight', sampleWeightMax)) };
 }
 
-/** Fields of a meter event's `data` that have a column of their own; all else is a property. */
+/** Fields of a meter event's `data` that have a column of their own; all other fields are properties. */
 const meterColumns: ReadonlySet<string> = new Set(['units', 'cost', 'user_id', 'plan', 'route']);
 
-/** An API server's own event consumes only what it says: units and cost are 0 where it says nothing. */
+/** Fields of an event of an API server; absent units and cost are 0. */
 function meterFields(data: Fields, extensions: Properties, sequence: number): UsageFields {
   return {
     userId: text(data, 'user_id', idLengthMax, ''),

@@ -2,17 +2,17 @@ import { resolveSegments } from './path-normal-form.ts';
 import type { RequestReading } from './request-reading.ts';
 import type { Segments } from './target.ts';
 
-/** The segments of a path in normal form, whose escapes are UTF-8; the same holds for the functions below. */
+/** The decoded segments of a path in normal form. All paths in this file are in normal form, and their escapes are UTF-8. */
 export function segmentsOf(path: string, stripped: boolean): Segments {
   return decodedSegments(stripped ? stripParameters(path) : path);
 }
 
-/** Escapes of `!$&'()*+,:;=@`, which a path may hold as they are: servers that compare undecoded text tell the two apart. */
+/** Escapes of `!$&'()*+,:;=@`, which a path may also hold unescaped. Servers that compare undecoded text treat both spellings as different. */
 const reservedEscapes = /%(?:2[146-9A-C]|3[ABD]|40)/g;
 const reservedEscape = new RegExp(reservedEscapes.source);
 const escapedEscape = /%25[0-9A-Fa-f]{2}/;
 
-/** How some servers split a path in normal form otherwise than `segmentsOf`; what `reading` settles is left out. */
+/** Segments into which some servers split the path differently from `segmentsOf`. Differences that `reading` resolves are left out. */
 export function differentReadings(path: string, reading: RequestReading): readonly Segments[] {
   const readings: Segments[] = [];
   if (path.includes(';')) readings.push(...parameterReadings(path, reading).map(decodedSegments));
@@ -30,7 +30,7 @@ export function differentReadings(path: string, reading: RequestReading): readon
   return readings;
 }
 
-/** How servers split a path that is normal but for its dot segments and slashes: each resolves both, one or none of them. */
+/** Segments into which servers split a path whose dot segments and repeated slashes are not resolved: each server resolves both, one or none. */
 export function writtenReadings(written: string): readonly Segments[] {
   const resolved = decodedSegments(resolveSegments(written, true));
   const unresolved = decodedSegments(written);
@@ -51,14 +51,14 @@ function stripParameters(path: string): string {
   return resolveSegments(path.replaceAll(/;[^/]*/g, ''), false);
 }
 
-/** As a servlet container reads a path, or one to whom `;` is a character like others; some routers end it there. */
+/** Three readings of `;`: an ordinary character, the start of parameters (servlet containers), the end of the path (some routers). */
 function parameterReadings(path: string, { parameters }: RequestReading): string[] {
   if (parameters === 'text') return [path];
   if (parameters === 'strip') return [stripParameters(path)];
   return [path, stripParameters(path), path.split(';', 1)[0] ?? ''];
 }
 
-/** A segment as Caddy and Windows read it: without dots and spaces at its end. */
+/** A segment as Caddy and Windows read it: without trailing dots and spaces. */
 function withoutEnd(segment: string): string {
   let end = segment.length;
   for (;;) {
@@ -68,7 +68,7 @@ function withoutEnd(segment: string): string {
   }
 }
 
-/** As by a proxy that passes on the decoded path, and the server behind it. */
+/** The path as decoded by a proxy that forwards decoded paths, and again by the server behind it. */
 function decodedTwice(path: string): string {
   const twice = decodeURIComponent(path).replaceAll(/(?:%[0-9A-Fa-f]{2})+/g, decodedOr);
   const [ended = ''] = twice.split(/[?#]/, 1);

@@ -1,6 +1,6 @@
 import type { Target } from './target.ts';
 
-/** Classes of characters; all that are not named here have another spelling or reading. */
+/** Classes of characters. All characters without a class have several spellings or readings. */
 const small = 1;
 const capital = 2;
 const slash = 3;
@@ -16,8 +16,8 @@ const strangeInQuery = /[#\u0000-\u0020\u007f]/;
 const none: readonly never[] = [];
 
 /**
- * The reading of a target that is its own normal form and that every server reads alike, in one pass; nearly all are.
- * Null for any other, also for some that would need no change, such as `/.well-known`.
+ * Fast path for nearly all targets: reads, in one pass, a target that is in normal form and that every server reads the
+ * same way. Null for any other target, and for some targets in normal form such as `/.well-known`.
  */
 export function readPlain(raw: string): Target | null {
   if (classes[raw.charCodeAt(0)] !== slash) return null;

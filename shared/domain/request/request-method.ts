@@ -1,35 +1,35 @@
 import type { RequestReading } from './request-reading.ts';
 import type { Unreadable } from './target.ts';
 
-/** Fields by which some frameworks let a POST name another method than its own. */
+/** Header fields by which some frameworks let a POST request override its method. */
 const overrideNames = ['x-http-method-override', 'x-http-method', 'x-method-override'] as const;
 
-/** Nearly every request has one of these, which need no closer look. */
+/** Fast path: nearly every request has one of these methods. */
 const standard: ReadonlySet<string> = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS']);
 
 type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /**
- * The method that the upstream serves, in capitals: some servers take `post` for `POST`, and a limit on the one must
- * hold for the other. A field that names another method is refused, unless the upstream honours it.
+ * The method that the upstream serves, in upper case: some servers read `post` as `POST`, so a limit of `POST` must count
+ * both. A header field that names another method is refused unless the policy states that the upstream honours it.
  */
 export function readMethod(method: string, fields: Fields, reading: RequestReading): string | Unreadable {
-  const given = standard.has(method) ? method : method.toUpperCase();
-  let served = given;
+  const sent = standard.has(method) ? method : method.toUpperCase();
+  let served = sent;
   for (const name of overrideNames) {
     const field = fields[name];
     if (field === undefined) continue;
     const named = String(field).toUpperCase();
     if (named === served) continue;
-    // Of a POST only: no framework overrides another method, so there the request would be served as what it is.
-    if (reading.methodOverride === 'refuse' || given !== 'POST' || served !== given)
+    // Frameworks override POST only; a request with another method is served with its own method.
+    if (reading.methodOverride === 'refuse' || sent !== 'POST' || served !== sent)
       return refused(`${name} names another method than the request: send the request with that method.`);
     served = named;
   }
   return isMethod(served) ? served : refused('The method is not one.');
 }
 
-/** `GET`, `M-SEARCH`: in capitals. */
+/** True for a method in upper case: `GET`, `M-SEARCH`. */
 export function isMethod(text: string): boolean {
   return standard.has(text) || /^[A-Z](?:[A-Z-]{0,30}[A-Z])?$/.test(text);
 }

@@ -1,24 +1,24 @@
 /**
- * How the upstream reads what servers read differently. `refuse` is the safe value where that is not known: a request
- * that could be served as another than it was charged as gets a 400.
+ * How the upstream reads paths that servers read differently. `refuse` is the safe value: a request that the upstream
+ * could serve as another route than the charged one gets a 400.
  */
 export interface RequestReading {
-  /** `%2F` ends a segment (nginx, Go, WSGI), or is a part of it (`text`). */
+  /** `%2F` separates segments (nginx, Go, WSGI), or is part of a segment (`text`). */
   readonly encodedSlash: 'refuse' | 'text';
-  /** `\` and `%5C` are slashes to URL parsers and to Windows, or parts of a segment. */
+  /** `\` and `%5C` separate segments (URL parsers, Windows), or are part of a segment (`text`). */
   readonly backslash: 'refuse' | 'text';
-  /** `%00` to `%1F` and `%7F` end a path for some servers, or are parts of a segment. */
+  /** `%00` to `%1F` and `%7F` end the path for some servers, or are part of a segment (`text`). */
   readonly controlCharacters: 'refuse' | 'text';
-  /** `%25` before two hex digits is an escape to servers behind a proxy that decodes, or a percent sign. */
+  /** `%25` before two hex digits is decoded twice behind a proxy that decodes, or is a percent sign (`text`). */
   readonly doubleEncoding: 'refuse' | 'text';
-  /** `;name=value` takes no part in routing (`strip`: servlet containers, Spring), or is a part of the segment. */
+  /** `;name=value` is ignored in routing (`strip`: servlet containers, Spring), or is part of the segment (`text`). */
   readonly parameters: 'refuse' | 'text' | 'strip';
-  /** `/Chat` is `/chat` (Express, ASP.NET), or another path. */
+  /** `/Chat` is the same path as `/chat` (`insensitive`: Express, ASP.NET), or another path. */
   readonly letterCase: 'refuse' | 'sensitive' | 'insensitive';
-  /** `//` is one slash, or holds an empty segment. */
+  /** `//` is one slash (`merge`), or holds an empty segment (`keep`). */
   readonly doubleSlash: 'merge' | 'keep';
-  /** Whether fields with `_` in their names are passed on: CGI and WSGI cannot tell it from `-`. */
+  /** Whether header fields with `_` in their name are forwarded: CGI and WSGI read `_` and `-` as the same character. */
   readonly underscoreHeaders: 'drop' | 'pass';
-  /** Whether X-HTTP-Method-Override and its siblings name the method that is served. */
+  /** Whether X-HTTP-Method-Override and similar fields name the method that is served. */
   readonly methodOverride: 'refuse' | 'honour';
 }

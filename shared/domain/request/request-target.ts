@@ -4,14 +4,14 @@ import { readPlain } from './plain-target.ts';
 import type { RequestReading } from './request-reading.ts';
 import type { Target, Unreadable } from './target.ts';
 
-/** As long as the header section of a request may be. */
+/** Equals the largest header section of a request. */
 const targetLengthMax = 16_384;
 
 /**
  * Reads a request-target into its normal form: absolute form reduced to path and query, dot segments resolved, slashes
- * merged, unreserved characters decoded, other escapes in upper case, characters that need an escape escaped. What
- * servers read differently is refused unless `reading` says how the upstream reads it. `raw` has one character a byte,
- * as HTTP servers give it; see `percentEncoded` for other text. The time is linear in the length.
+ * merged, unreserved characters decoded, other escapes in upper case, characters that need an escape escaped. A target
+ * that servers read differently is refused unless `reading` states how the upstream reads it. `raw` has one character for
+ * each byte, as in Node's `request.url`; `percentEncoded` converts other text. The time is linear in the length.
  */
 export function readTarget(raw: string, reading: RequestReading): Target | Unreadable {
   if (raw.length > targetLengthMax) {
@@ -24,12 +24,12 @@ export function isUnreadable(value: Target | Unreadable): value is Unreadable {
   return 'detail' in value;
 }
 
-/** Text that may hold any character, with all beyond ASCII as escapes of its UTF-8. */
+/** The text with all characters beyond ASCII percent-encoded as UTF-8. */
 export function percentEncoded(text: string): string {
   return text.toWellFormed().replaceAll(/[^\u0000-\u007f]+/g, encodeURIComponent);
 }
 
-/** `*` asks about the server, not about one of its paths; only routes that begin with a wildcard match it. */
+/** `*` is a request about the server, not about a path; only routes that begin with a wildcard match it. */
 const asterisk: Target = {
   text: '*',
   path: '*',
@@ -41,14 +41,14 @@ const asterisk: Target = {
   authority: null,
 };
 
-/** Without userinfo, which readers of an address take for the host and programs do not. */
+/** Absolute form without userinfo, which people mistake for the host. */
 const absoluteForm = /^https?:\/\/([A-Za-z0-9\-._~!$&'()*+,;=%:[\]]+)((?:[/?][^]*)?)$/i;
 
 function readUnusual(raw: string, reading: RequestReading): Target | Unreadable {
   if (raw === '*') return asterisk;
-  const foreign = /[#\u0000-\u0020\u007f]/.exec(raw)?.[0];
-  if (foreign === '#') return refused('The target holds a "#", which belongs to no request; send it as %23.');
-  if (foreign !== undefined) return refused('The target holds a space or a control character.');
+  const illegal = /[#\u0000-\u0020\u007f]/.exec(raw)?.[0];
+  if (illegal === '#') return refused('The target holds a "#", which belongs to no request; send it as %23.');
+  if (illegal !== undefined) return refused('The target holds a space or a control character.');
   let origin = raw;
   let authority: string | null = null;
   if (!raw.startsWith('/')) {

@@ -1,27 +1,27 @@
-/** Decoded, in the order of the path; a slash at the end is no segment. */
+/** Decoded segments of a path, in order; a trailing slash is not a segment. */
 export type Segments = readonly string[];
 
-/** A request-target, read once: what is matched, forwarded and stored. */
+/** A request-target that was read once; routes match it, the proxy forwards it, events store it. */
 export interface Target {
-  /** Path and query as they are forwarded. */
+  /** Path in normal form and query: the forwarded target. */
   readonly text: string;
   /** The path in normal form. */
   readonly path: string;
-  /** As it came, with its `?`; empty where there is none. */
+  /** Query unchanged, with its `?`; empty if there is none. */
   readonly query: string;
-  /** Of `path`: what routes are matched with. */
+  /** Segments of `path`, which routes match. */
   readonly segments: Segments;
-  /** Whether a segment may hold capital letters. */
+  /** Whether a segment may hold upper-case letters. */
   readonly capitals: boolean;
-  /** How some servers split `path` otherwise; empty where all read it alike. */
+  /** Segments into which some servers split `path` differently; empty if all servers read it the same way. */
   readonly otherReadings: readonly Segments[];
-  /** How servers could split the path as it came; empty where that is `path`. */
+  /** Segments into which servers may split the path before normalization; empty if it was in normal form. */
   readonly writtenReadings: readonly Segments[];
   /** Host of an absolute-form target: it has precedence over the Host header (RFC 9112, 3.2.2). */
   readonly authority: string | null;
 }
 
-/** Why a request is not read, in words for its sender. */
+/** Reason for refusing a request that cannot be read, for the client. */
 export interface Unreadable {
   readonly status: 400 | 414;
   readonly detail: string;

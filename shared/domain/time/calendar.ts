@@ -1,6 +1,6 @@
 import type { CalendarPeriod } from '../limit.ts';
 
-/** A calendar period as instants: `startMs` belongs to it, `endMs` is the first moment of the next one. Unix milliseconds. */
+/** A calendar period: `startMs` is its first instant, `endMs` the first instant of the next period. Unix milliseconds. */
 export interface PeriodSpan {
   readonly startMs: number;
   readonly endMs: number;
@@ -10,10 +10,10 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
 /**
- * The calendar period that holds `nowMs`, in an IANA zone (UTC when null). Weeks begin on Monday, an hour is an hour of
- * UTC in every zone. Where a zone skips or repeats midnight, the day begins with the first instant that carries its
- * date and goes on when the clocks fall back to the date before, so periods meet without gap or overlap. Throws
- * RangeError on an unknown zone: check it with `isTimeZone` where it enters.
+ * The calendar period that contains `nowMs`, in an IANA zone (null: UTC). Weeks begin on Monday; an hour is an hour of UTC
+ * in every zone. If a zone skips or repeats midnight, the day begins with the first instant that has its date and
+ * continues when the clocks return to the previous date, so periods meet without gap or overlap. Throws RangeError for an
+ * unknown zone: callers check input with `isTimeZone`.
  */
 export function periodAt(period: CalendarPeriod, zone: string | null, nowMs: number): PeriodSpan {
   if (period === 'hour') {
@@ -23,16 +23,16 @@ export function periodAt(period: CalendarPeriod, zone: string | null, nowMs: num
   const [first, next] = datesAround(period, nowMs + offsetAt(zone, nowMs));
   const endMs = firstInstantOf(zone, next);
   if (endMs > nowMs) return { startMs: firstInstantOf(zone, first), endMs };
-  // The clocks fell back over a midnight that had passed already.
+  // The clocks returned to the previous date after midnight.
   return { startMs: endMs, endMs: firstInstantOf(zone, datesAround(period, next)[1]) };
 }
 
-/** The date in a zone, `YYYY-MM-DD`. */
+/** The date in a zone: `YYYY-MM-DD`. */
 export function dateAt(zone: string | null, atMs: number): string {
   return new Date(atMs + offsetAt(zone, atMs)).toISOString().slice(0, 10);
 }
 
-/** True for every name and link of the IANA database, whatever its case; not for offsets such as `+05:30`. */
+/** True for every name and link of the IANA database, in any case; false for offsets such as `+05:30`. */
 export function isTimeZone(zone: string): boolean {
   if (!/^[A-Za-z]/.test(zone)) return false;
   try {
@@ -43,12 +43,12 @@ export function isTimeZone(zone: string): boolean {
   }
 }
 
-/** The zone as `periodAt` takes it; null, which is UTC, for none and for one that does not exist. */
+/** The zone as an argument of `periodAt`; null (UTC) for no name and for a zone that does not exist. */
 export function zoneNamed(name: string | undefined): string | null {
   return name === undefined || name === 'UTC' || !isTimeZone(name) ? null : name;
 }
 
-/** The period's first date and the next period's, each as the UTC midnight of that date. */
+/** First date of the period and of the next period, each as the UTC midnight of that date. */
 function datesAround(period: 'day' | 'week' | 'month', localMs: number): [number, number] {
   const midnight = Math.floor(localMs / dayMs) * dayMs;
   if (period === 'day') return [midnight, midnight + dayMs];
@@ -61,7 +61,7 @@ function datesAround(period: 'day' | 'week' | 'month', localMs: number): [number
   return [Date.UTC(year, month, 1), Date.UTC(year, month + 1, 1)];
 }
 
-/** The offset before and after the night may differ: of the two readings of midnight the earlier with the right date counts. */
+/** First instant of a date. The offset may change during the night: of the two readings of midnight the earlier one with the right date counts. */
 function firstInstantOf(zone: string | null, date: number): number {
   if (zone === null) return date;
   const readings = [date - offsetAt(zone, date - dayMs), date - offsetAt(zone, date + dayMs)].sort(
@@ -73,7 +73,7 @@ function firstInstantOf(zone: string | null, date: number): number {
   return date - offsetAt(zone, date);
 }
 
-/** Milliseconds that local time is ahead of UTC at an instant. */
+/** Milliseconds by which local time is ahead of UTC at an instant. */
 function offsetAt(zone: string | null, instantMs: number): number {
   if (zone === null || zone === 'UTC') return 0;
   const text = formatterOf(zone).format(instantMs);
@@ -83,17 +83,17 @@ function offsetAt(zone: string | null, instantMs: number): number {
   return sign === '-' ? -size : size;
 }
 
-/** At the end of what a formatter writes, e.g. `2026, GMT-03:00`; plain `GMT` where there is no offset. */
+/** Matches the end of the formatted text, e.g. `2026, GMT-03:00`; no match for plain `GMT`, which means no offset. */
 const offsetShape = /GMT([+-])(\d{2}):(\d{2})(?::(\d{2}))?$/;
 
-/** Making a formatter costs some 50 µs, using it one: kept for as many zones as there are, by name in lower case. */
+/** Formatters by zone name in lower case. Creating one takes about 50 µs, using it 1 µs. The number of zones bounds the map. */
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
 function formatterOf(zone: string): Intl.DateTimeFormat {
   const name = zone.toLowerCase();
   let formatter = formatters.get(name);
   if (formatter === undefined) {
-    // The year is there because a format needs a part of the date beside the offset.
+    // A format needs a part of the date besides the offset.
     formatter = new Intl.DateTimeFormat('en-US', {
       timeZone: zone,
       year: 'numeric',

@@ -3,11 +3,11 @@ import type { Json } from '../events/fields.ts';
 import { eventBounds } from '../events/bounds.ts';
 import { readUniqueJson } from '../json-bytes.ts';
 
-/** What the CloudEvents Kafka protocol binding makes an event of. */
+/** The parts of a Kafka record from which the CloudEvents Kafka protocol binding builds an event. */
 export interface EventRecord {
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, string>>;
-  /** What an event without a time of its own has as its time; null where the record has none. */
+  /** Time of an event that has no `time`; null if the record has no timestamp. */
   readonly timestampMs: number | null;
 }
 
@@ -17,9 +17,9 @@ const attributePrefix = 'ce_';
 const structuredType = 'application/cloudevents+json';
 
 /**
- * The event of a record, in JSON format, by the CloudEvents Kafka protocol binding 1.0: structured (the value is the
- * event, as Tollgate writes it, with or without the header `content-type`) or binary (headers `ce_…` hold the
- * attributes and the value the data). The key has no meaning here.
+ * The event of a record in JSON format, by the CloudEvents Kafka protocol binding 1.0: structured (the value is the event,
+ * as Tollgate writes it, with or without the header `content-type`) or binary (headers `ce_…` hold the attributes, the
+ * value holds the data). The key is not part of the event.
  */
 export function eventOf(record: EventRecord): EventInRecord {
   const type = record.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
@@ -47,7 +47,7 @@ function binaryEvent({ value, headers }: EventRecord, type: string): EventInReco
   const attributes: [string, unknown][] = [];
   for (const [name, text] of Object.entries(headers)) {
     if (!name.startsWith(attributePrefix)) continue;
-    // Bytes that are no UTF-8 arrive as this character.
+    // Invalid UTF-8 was decoded to this character.
     if (text.includes('\ufffd')) return { problem: `${name} is not UTF-8` };
     const attribute = name.slice(attributePrefix.length);
     if (attribute !== 'data' && attribute !== 'data_base64') attributes.push([attribute, text]);

@@ -1,6 +1,6 @@
 import type { Amount } from '../amount.ts';
 
-/** Totals of one tenant in one period, as ClickHouse has them. `units` of allowed and shadow_limited requests consume quotas. */
+/** Totals of one tenant in one period, read from ClickHouse. */
 export interface PeriodTotals {
   /** First day of the period, `YYYY-MM-DD`. */
   readonly start: string;
@@ -10,9 +10,9 @@ export interface PeriodTotals {
   readonly bypassed: number;
   readonly errors: number;
   readonly units: Amount;
-  /** Units of requests that passed under a limit (allowed, shadow_limited): what a quota has consumed. */
+  /** Units of requests that passed under a limit (allowed, shadow_limited): the consumption of a quota. */
   readonly consumed: Amount;
-  /** A number with all its digits, as `jsonMoney` writes it. Who reads it as a double has the nearest one. */
+  /** A JSON number with all its digits, written by `jsonMoney`. Readers that use doubles get the nearest double. */
   readonly cost: number;
 }
 
@@ -20,18 +20,18 @@ export interface PeriodTotals {
 export interface TenantTotals {
   readonly tenant_id: string;
   readonly plan: string;
-  /** IANA zone whose day and month these are; absent: UTC. */
+  /** IANA zone of the day and the month; absent: UTC. */
   readonly time_zone?: string;
   readonly day: PeriodTotals;
   readonly month: PeriodTotals;
-  /** Consumed units of the day by route pattern, for quotas of a route; absent: too many routes, ask ClickHouse. */
+  /** Consumed units of the day by route pattern, for quotas of a route; absent: too many routes, query ClickHouse. */
   readonly day_by_route?: Readonly<Record<string, Amount>>;
-  /** Up to when usage is known to be complete: every event older than this is counted. ISO 8601. */
+  /** Every event older than this time is counted. ISO 8601. */
   readonly complete_through: string;
   readonly announced_at: string;
   /**
-   * Time of the first event behind this announcement that a node decided without Redis: counters of the tenant's users
-   * and addresses may lack units since. Absent: none. ISO 8601.
+   * Time of the first event in this announcement that a node decided without Redis, ISO 8601: since then counters of the
+   * tenant's users and addresses may lack units. Absent: no such event.
    */
   readonly degraded_since?: string;
 }

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import type { CorsPolicy } from '../../domain/request/cors.ts';
+import type { CorsPolicy } from '../../domain/policy.ts';
 import type { Limit, Mode } from '../../domain/limit.ts';
 import { durationMs } from '../../domain/time/duration.ts';
 import type { Mistakes } from './mistakes.ts';

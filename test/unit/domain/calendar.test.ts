@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isTimeZone, periodAt } from '../../../shared/domain/time/calendar.ts';
-import { stretchesOf } from '../../../shared/domain/time/calendar-stretches.ts';
-import type { Stretch } from '../../../shared/domain/time/calendar-stretches.ts';
+import { calendarIntervals } from '../../../shared/domain/time/calendar-intervals.ts';
+import type { CalendarInterval } from '../../../shared/domain/time/calendar-intervals.ts';
 import type { CalendarPeriod } from '../../../shared/domain/limit.ts';
 
 /** Every name and link of the IANA time zone database. */
@@ -116,8 +116,8 @@ describe('isTimeZone', () => {
   );
 });
 
-describe('stretchesOf', () => {
-  test('few stretches make up exactly the windows of the calendar, in every zone', () => {
+describe('calendarIntervals', () => {
+  test('few intervals make up exactly the windows of the calendar, in every zone', () => {
     fc.assert(
       fc.property(
         fc.constantFrom<'day' | 'month'>('day', 'month'),
@@ -130,7 +130,7 @@ describe('stretchesOf', () => {
           for (let ms = fromMs; ms < toMs; ms = periodAt(window, zone, ms).endMs) {
             windows.push(periodAt(window, zone, ms).startMs);
           }
-          expect(startsOf(stretchesOf(window, zone, fromMs, toMs), toMs)).toEqual(windows);
+          expect(startsOf(calendarIntervals(window, zone, fromMs, toMs), toMs)).toEqual(windows);
         },
       ),
       { seed, numRuns: 100 },
@@ -140,15 +140,15 @@ describe('stretchesOf', () => {
   test('minutes and hours are those of UTC in every zone, as are the hours of quotas', () => {
     const fromMs = at('2026-03-01T10:20:30Z');
     const hour = { startMs: at('2026-03-01T10:00:00Z'), lengthMs: 3_600_000 };
-    expect(stretchesOf('hour', 'Asia/Kathmandu', fromMs, fromMs + 1)).toEqual([hour]);
+    expect(calendarIntervals('hour', 'Asia/Kathmandu', fromMs, fromMs + 1)).toEqual([hour]);
     const minute = { startMs: at('2026-03-01T10:20:00Z'), lengthMs: 60_000 };
-    expect(stretchesOf('minute', 'Asia/Kathmandu', fromMs, fromMs + 1)).toEqual([minute]);
+    expect(calendarIntervals('minute', 'Asia/Kathmandu', fromMs, fromMs + 1)).toEqual([minute]);
   });
 });
 
-function startsOf(stretches: readonly Stretch[], toMs: number): number[] {
-  return stretches.flatMap(({ startMs, lengthMs }, index) => {
-    const endMs = stretches[index + 1]?.startMs ?? toMs;
+function startsOf(intervals: readonly CalendarInterval[], toMs: number): number[] {
+  return intervals.flatMap(({ startMs, lengthMs }, index) => {
+    const endMs = intervals[index + 1]?.startMs ?? toMs;
     return Array.from(
       { length: Math.ceil((endMs - startMs) / lengthMs) },
       (_, at) => startMs + at * lengthMs,
