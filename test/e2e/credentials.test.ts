@@ -1,4 +1,4 @@
-// Goal: what is said about a credential in one place holds in every process, within a second.
+// Goal: a change of a credential applies in every process within a second.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runPolicy } from '../support/policy-run.ts';
 import type { PolicyRun } from '../support/policy-run.ts';
@@ -10,22 +10,22 @@ beforeAll(async () => {
 });
 afterAll(() => run.stop());
 
-test('an API key works as soon as it is made, and is refused within a second of its end', async () => {
+test('an API key is accepted at once after its creation, and refused within a second of its expiry', async () => {
   const endMs = Date.now() + 4_000;
-  const made = await run.admin(`POST /admin/v1/tenants/${uniqueName('key')}/api-keys`, {
+  const created = await run.admin(`POST /admin/v1/tenants/${uniqueName('key')}/api-keys`, {
     name: 'short',
     expires_at: new Date(endMs).toISOString(),
   });
-  expect(made.status).toBe(201);
-  const call = () => run.call('GET /', { headers: { 'x-api-key': String(made.body['api_key']) } });
+  expect(created.status).toBe(201);
+  const call = () => run.call('GET /', { headers: { 'x-api-key': String(created.body['api_key']) } });
   await eventually(async () => (await call()).status === 200, { timeoutMs: 3_000 });
-  let lastGoodMs = 0;
+  let lastAcceptedMs = 0;
   const refused = await eventually(
     async () => {
       const startedMs = Date.now();
-      const answer = await call();
-      if (answer.status !== 200) return answer;
-      lastGoodMs = startedMs;
+      const response = await call();
+      if (response.status !== 200) return response;
+      lastAcceptedMs = startedMs;
       return null;
     },
     { timeoutMs: 20_000, intervalMs: 20 },
@@ -35,15 +35,15 @@ test('an API key works as soon as it is made, and is refused within a second of 
     body: { detail: `The API key expired at ${new Date(endMs).toISOString()}; create a new one.` },
   });
   expect(Date.now()).toBeGreaterThanOrEqual(endMs);
-  expect(lastGoodMs).toBeLessThan(endMs + 1_000);
+  expect(lastAcceptedMs).toBeLessThan(endMs + 1_000);
 });
 
-test('a flood of bad credentials leaves few events, whose weights tell an analyst how many there were', async () => {
+test('a flood of invalid credentials writes few events, whose weights add up to the number of requests', async () => {
   const total = 4_000;
-  const answers = await run.calls(total, 'GET /', { token: 'not-a-token' }, 40);
-  const refused = answers.filter(({ status }) => status === 401).length;
+  const responses = await run.calls(total, 'GET /', { token: 'not-a-token' }, 40);
+  const refused = responses.filter(({ status }) => status === 401).length;
   expect(refused).toBeGreaterThanOrEqual(50);
-  expect(answers.every(({ status }) => status === 401 || status === 429)).toBe(true);
+  expect(responses.every(({ status }) => status === 401 || status === 429)).toBe(true);
   const [row] = await eventually(
     async () => {
       const rows = await run.clickhouse.query<{ events: number; requests: number; full: number }>(
@@ -56,7 +56,7 @@ test('a flood of bad credentials leaves few events, whose weights tell an analys
     { timeoutMs: 30_000, intervalMs: 200 },
   );
   expect(Number(row?.events)).toBeLessThan(400);
-  // 39 samples of weight 100 are expected; outside of this lies one run in a hundred thousand.
+  // 39 samples of weight 100 are expected. One run in a hundred thousand is outside of these bounds.
   expect(Number(row?.requests)).toBeGreaterThan(total - 2_700);
   expect(Number(row?.requests)).toBeLessThan(total + 2_900);
 });

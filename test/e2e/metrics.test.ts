@@ -12,13 +12,13 @@ import { eventually, uniqueName } from '../support/servers.ts';
 import type { ServiceName } from '../support/services.ts';
 
 /**
- * Goal: no dashboard, alert, runbook or document speaks of a metric that nobody exports, and none is exported in the
- * dark. Method: all services run, get some traffic, a real Prometheus scrapes them; then every query is asked.
+ * Goal: every metric that a dashboard, an alert, a runbook or a document names is exported, and every exported metric is
+ * documented. Method: run all services with traffic, let a real Prometheus scrape them, and run every query.
  */
 const names: readonly ServiceName[] = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'];
 let run: PolicyRun;
 let prometheus: RunningPrometheus;
-/** Own metrics of all services: name → type and help. */
+/** Tollgate's own metrics of all services, by name. */
 let exported: ReadonlyMap<
   string,
   { readonly type: string; readonly help: string; readonly by: readonly string[] }
@@ -47,8 +47,8 @@ async function readExported(): Promise<typeof exported> {
     for (const [, name = '', help = '', type = ''] of text.matchAll(
       /^# HELP (tollgate_\w+) (.*)\n# TYPE \w+ (\w+)$/gm,
     )) {
-      const known = found.get(name) ?? { type, help, by: [] };
-      found.set(name, { ...known, by: [...known.by, service] });
+      const earlier = found.get(name) ?? { type, help, by: [] };
+      found.set(name, { ...earlier, by: [...earlier.by, service] });
     }
   }
   return found;
@@ -78,7 +78,7 @@ const view = {
   variables: { node: '.*', plan: 'free', database: '', tenant: '' },
 };
 
-/** Metrics that PromQL names, without the endings that a histogram's series have. */
+/** The metrics that a text names, without the suffixes of a histogram's series. */
 function metricsIn(text: string): string[] {
   return [...text.matchAll(/\btollgate_[a-z0-9_]+/g)]
     .map(([name]) => name)
@@ -96,12 +96,12 @@ test('B8: every metric that a dashboard, an alert or a runbook names is exported
         .replace(/^[^`]*?(?=```promql)/gs, ''),
     })),
   ];
-  const unknown = texts.flatMap(({ key, text }) =>
+  const unexported = texts.flatMap(({ key, text }) =>
     metricsIn(text)
       .filter((name) => !exported.has(name))
       .map((name) => `${key}: ${name}`),
   );
-  expect(unknown).toEqual([]);
+  expect(unexported).toEqual([]);
 });
 
 test('B8: every metric is documented', async () => {
@@ -133,7 +133,7 @@ This table is written from what the running services export: \`npx vitest run --
   await expect(text).toMatchFileSnapshot('../../docs/metrics.md');
 });
 
-describe('B8, D4: panels show what happened', () => {
+describe('B8, D4: panels show the traffic', () => {
   beforeAll(async () => {
     const token = await run.token({ tenant_id: uniqueName('metrics'), sub: 'ada', tier: 'free' });
     const end = performance.now() + 8_000;
@@ -148,7 +148,7 @@ describe('B8, D4: panels show what happened', () => {
     );
   });
 
-  test('every query of a panel or an alert is understood', async () => {
+  test('Prometheus accepts every query of a panel or an alert', async () => {
     for (const { expr } of queries) await prometheus.query(interpolate(expr, view));
   });
 
@@ -179,7 +179,7 @@ describe('B8, D4: panels show what happened', () => {
     expect(seen).toEqual(expect.arrayContaining(labels));
   });
 
-  test('the plan’s limits are those of the policy', async () => {
+  test('the exported limits of a plan are those of the policy', async () => {
     const [day] = await prometheus.query(
       'max(tollgate_policy_limit_units{plan="free",limit="day",service="gateway"})',
     );

@@ -9,8 +9,8 @@ import type { Checkout, StackFile, StartedStack } from '../support/checkout.ts';
 import { eventually } from '../support/servers.ts';
 
 /**
- * `npm start` as a newcomer meets it, in a copy of the repository that nothing was ever started in.
- * The tests follow one another: first start, work, clean stop, second start, kill, third start, failed start.
+ * `npm start` in a fresh copy of the repository. The tests depend on their order: first start, requests, clean stop,
+ * second start, kill, third start, failed start.
  */
 const readyTimeoutMs = 120_000;
 vi.setConfig({ testTimeout: 180_000 });
@@ -61,7 +61,7 @@ async function countEvents(tenantId: string): Promise<number> {
 const quietTenant = (plan: string): StackFile['tenants'][number] =>
   stack.tenants.find((tenant) => tenant.plan === plan && !tenant.busy)!;
 
-test('the first start brings up everything and says where it is', async () => {
+test('the first start brings up all services and servers and prints their addresses', async () => {
   await startAndWait(['--no-traffic']);
   const services = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'];
   for (const name of [...services, 'redis', 'kafka', 'clickhouse'])
@@ -78,7 +78,7 @@ test('the first start brings up everything and says where it is', async () => {
   }
 });
 
-test('E7: eleven calls give ten 200 and one 429, and are rows within seconds', async () => {
+test('E7: eleven calls give ten 200 and one 429, and are stored within seconds', async () => {
   const { tenant_id: tenantId, jwt } = quietTenant('pro');
   const statuses: number[] = [];
   for (let call = 0; call < 11; call++) {
@@ -96,29 +96,29 @@ test('E7: eleven calls give ten 200 and one 429, and are rows within seconds', a
   );
 });
 
-test('B8: Prometheus watches every service by the rules, and Alertmanager hears of it', async () => {
-  const ask = async <Data>(path: string): Promise<Data> => {
-    const answer = await fetch(`${stack.urls['prometheus']!}/api/v1/${path}`);
-    return ((await answer.json()) as { readonly data: Data }).data;
+test('B8: Prometheus scrapes every service, has all alert rules and sends to Alertmanager', async () => {
+  const query = async <Data>(path: string): Promise<Data> => {
+    const response = await fetch(`${stack.urls['prometheus']!}/api/v1/${path}`);
+    return ((await response.json()) as { readonly data: Data }).data;
   };
-  const { groups } = await ask<{ groups: readonly { rules: readonly { name: string }[] }[] }>('rules');
+  const { groups } = await query<{ groups: readonly { rules: readonly { name: string }[] }[] }>('rules');
   expect(groups.flatMap(({ rules }) => rules.map(({ name }) => name))).toEqual(
     alertRules.map(({ name }) => name),
   );
   await eventually(
     async () => {
-      const { activeTargets } = await ask<{ activeTargets: readonly { health: string }[] }>('targets');
+      const { activeTargets } = await query<{ activeTargets: readonly { health: string }[] }>('targets');
       return activeTargets.length === 5 && activeTargets.every(({ health }) => health === 'up');
     },
     { timeoutMs: 20_000 },
   );
-  const { activeAlertmanagers } = await ask<{ activeAlertmanagers: readonly { url: string }[] }>(
+  const { activeAlertmanagers } = await query<{ activeAlertmanagers: readonly { url: string }[] }>(
     'alertmanagers',
   );
   expect(activeAlertmanagers.map(({ url }) => new URL(url).origin)).toEqual([stack.urls['alertmanager']]);
   await eventually(
     async () => {
-      const { result } = await ask<{ result: readonly { value: readonly [number, string] }[] }>(
+      const { result } = await query<{ result: readonly { value: readonly [number, string] }[] }>(
         `query?query=${encodeURIComponent('time() - max(tollgate_heartbeat_last_success_timestamp_seconds)')}`,
       );
       return Number(result[0]?.value[1]) < 60;
@@ -127,17 +127,17 @@ test('B8: Prometheus watches every service by the rules, and Alertmanager hears 
   );
 });
 
-test('what Alertmanager tells stands in the log of whoever is on call', async () => {
+test('alerts of Alertmanager are written to the log of the on-call receiver', async () => {
   const alert = {
     labels: { alertname: 'TollgateTrial', severity: 'critical' },
     annotations: { summary: 'a trial' },
   };
-  const answer = await fetch(`${stack.urls['alertmanager']!}/api/v2/alerts`, {
+  const response = await fetch(`${stack.urls['alertmanager']!}/api/v2/alerts`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify([alert]),
   });
-  expect(answer.status).toBe(200);
+  expect(response.status).toBe(200);
   const log = join(checkout.dir, '.local', 'log', 'on-call.log');
   const line = await eventually(async () => /^\{.*TollgateTrial.*$/m.exec(await readFile(log, 'utf8'))?.[0], {
     timeoutMs: 25_000,
@@ -145,7 +145,7 @@ test('what Alertmanager tells stands in the log of whoever is on call', async ()
   expect(JSON.parse(line)).toMatchObject({ to: 'on-call', status: 'firing', summary: 'a trial' });
 });
 
-test('an API key of the sample tenants is known to the gateway', async () => {
+test('the gateway accepts an API key of the sample tenants', async () => {
   const response = await fetch(`${stack.urls['gateway']!}/v1/orders`, {
     headers: { 'x-api-key': quietTenant('enterprise').api_key },
   });
@@ -153,14 +153,14 @@ test('an API key of the sample tenants is known to the gateway', async () => {
   expect(response.headers.get('x-ratelimit-limit')).toBe('5000');
 });
 
-test('a second start beside the first is told so and touches nothing', async () => {
+test('a second start beside a running one ends with an error and changes nothing', async () => {
   const second = checkout.start(['--no-traffic']);
   expect(await second.exited).toBe(1);
   expect(second.output()).toMatch(/runs already here/);
   expect((await checkout.stackFile())?.pids).toEqual(stack.pids);
 });
 
-test('SIGTERM to npm ends everything, in seconds', async () => {
+test('SIGTERM to npm ends all processes within seconds', async () => {
   started.signal('SIGTERM');
   await started.exited;
   await eventually(async () => (await checkout.processes()).length === 0, { timeoutMs: 30_000 });
@@ -175,7 +175,7 @@ test('the next start keeps secrets and data', async () => {
   expect(await countEvents(quietTenant('pro').tenant_id)).toBe(11);
 });
 
-test('a start after a kill of everything at once finds no port and no lock taken', async () => {
+test('a start after a SIGKILL of all processes finds no port in use and no lock held', async () => {
   const ports = stack.urls;
   const own = await checkout.processes();
   started.signal('SIGKILL');
@@ -192,7 +192,7 @@ test('a start after a kill of everything at once finds no port and no lock taken
   await eventually(async () => (await checkout.processes()).length === 0, { timeoutMs: 30_000 });
 });
 
-test('a start that fails half-way ends what it started and says why', async () => {
+test('a start that fails ends the processes it started and prints the reason', async () => {
   started = checkout.start(['--no-traffic'], { TOLLGATE_POLICY: 'policies/no-such-file.yaml' });
   expect(await started.exited).toBe(1);
   expect(started.output()).toMatch(/Tollgate did not start: .+ ended while starting[^]+no-such-file/);
@@ -200,7 +200,7 @@ test('a start that fails half-way ends what it started and says why', async () =
   expect(await checkout.stackFile()).toBeNull();
 });
 
-test('a start that is given up half-way ends what it started', async () => {
+test('a start that is interrupted ends the processes it started', async () => {
   started = checkout.start(['--no-traffic', '--fresh']);
   await eventually(() => started.output().includes('✓ Redis'), { timeoutMs: readyTimeoutMs });
   started.signal('SIGTERM');

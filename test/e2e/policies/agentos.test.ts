@@ -3,7 +3,7 @@ import { runPolicy, tally } from '../../support/policy-run.ts';
 import type { PolicyRun } from '../../support/policy-run.ts';
 import { eventually, startRedis, uniqueName } from '../../support/servers.ts';
 
-/** A Redis of its own: one of the requirements is that it goes away. */
+/** A Redis of this file only, because one of the requirements is about its outage. */
 let redis: Awaited<ReturnType<typeof startRedis>>;
 let run: PolicyRun;
 
@@ -31,7 +31,7 @@ test('D2, D5: ten runs a minute pass, the eleventh is limited', async () => {
   expect(tally(await run.calls(11, runs, { token }))).toEqual({ 200: 10, 429: 1 });
 });
 
-test('D2, D5: the identity is workspace and user together', async () => {
+test('D2, D5: a limit counts for workspace and user together', async () => {
   const [one, two] = [uniqueName('workspace'), uniqueName('workspace')];
   const ada = await member(one, 'ada');
   expect(tally(await run.calls(11, runs, { token: ada }))).toEqual({ 200: 10, 429: 1 });
@@ -40,12 +40,12 @@ test('D2, D5: the identity is workspace and user together', async () => {
   expect((await run.call(runs, { token: ada })).status).toBe(429);
 });
 
-test('D2, D5: who has no claims is known by the address', async () => {
+test('D2, D5: a caller without a token is identified by its address', async () => {
   expect(tally(await run.calls(11, runs, from('203.0.113.7')))).toEqual({ 200: 10, 429: 1 });
   expect((await run.call(runs, from('203.0.113.8'))).status).toBe(200);
 });
 
-test('D2: every agent’s runs count together, other paths do not count at all', async () => {
+test('D2: the runs of all agents count together, and other paths do not count', async () => {
   const token = await member(uniqueName('workspace'), 'ada');
   await run.calls(5, 'POST /agents/planner/runs', { token });
   expect(tally(await run.calls(6, 'POST /agents/writer/runs', { token }))).toEqual({ 200: 5, 429: 1 });
@@ -69,7 +69,7 @@ test('D3: the 429 is structured: error, limit, window, remaining, retry, reset',
   expect(body['decision_id']).toMatch(/^[0-9a-f-]{36}$/);
 });
 
-test('D4: a limit hit is counted by limit and logged with who and where', async () => {
+test('D4: a limit hit is counted by limit and logged with tenant and user', async () => {
   const workspace = uniqueName('workspace');
   const token = await member(workspace, 'ada');
   await run.calls(11, runs, { token });
@@ -91,12 +91,12 @@ test('D4: a limit hit is counted by limit and logged with who and where', async 
   });
 });
 
-test('D1: without Redis the limit is kept from memory, and Redis takes over again when it is back', async () => {
+test('D1: without Redis the limit is enforced in memory, and Redis is used again when it is back', async () => {
   const token = await member(uniqueName('workspace'), 'ada');
   await redis.kill();
   const startedAt = performance.now();
-  const answers = await run.calls(15, runs, { token }, 3);
-  expect(tally(answers)).toEqual({ 200: 10, 429: 5 });
+  const responses = await run.calls(15, runs, { token }, 3);
+  expect(tally(responses)).toEqual({ 200: 10, 429: 5 });
   expect(performance.now() - startedAt).toBeLessThan(5_000);
   const degraded = async (): Promise<boolean | undefined> => {
     const metrics = await (await fetch(`${run.installation.service('gateway').opsUrl}/metrics`)).text();
@@ -107,11 +107,11 @@ test('D1: without Redis the limit is kept from memory, and Redis takes over agai
   await eventually(async () => !(await degraded()));
   const fresh = await member(uniqueName('workspace'), 'ada');
   expect(tally(await run.calls(11, runs, { token: fresh }))).toEqual({ 200: 10, 429: 1 });
-  const workspaceRows = await eventually(async () => {
+  const degradedRows = await eventually(async () => {
     const rows = await run.clickhouse.query<{ degraded: number }>(
       'SELECT countIf(degraded) AS degraded FROM usage_events',
     );
     return (rows[0]?.degraded ?? 0) >= 15 ? rows : null;
   });
-  expect(workspaceRows[0]?.degraded).toBeGreaterThanOrEqual(15);
+  expect(degradedRows[0]?.degraded).toBeGreaterThanOrEqual(15);
 });

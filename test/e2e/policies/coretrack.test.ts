@@ -23,7 +23,7 @@ const caller = async (
   token: await run.token({ tenant_id: tenant, sub: 'ada', plan }),
 });
 
-/** Raises the minute, so that a day can be walked in a second; true once the gateway has it. */
+/** Raises the minute limit, so that a test can use up a day's quota, and waits until the gateway has the override. */
 const openMinute = async (tenant: string, token: string): Promise<void> => {
   await run.admin(`PUT /admin/v1/tenants/${tenant}`, { overrides: { minute: 100_000 } });
   await eventually(async () => {
@@ -34,9 +34,11 @@ const openMinute = async (tenant: string, token: string): Promise<void> => {
 
 test('C1: standard passes 12 a minute', async () => {
   const { token } = await caller();
-  const answers = await run.calls(14, chat, { token });
-  expect(tally(answers)).toEqual({ 200: 12, 429: 2 });
-  expect(answers.at(-1)?.headers.get('ratelimit-policy')).toMatch(/"minute";q=12;w=60.*"day";q=400;w=86400/);
+  const responses = await run.calls(14, chat, { token });
+  expect(tally(responses)).toEqual({ 200: 12, 429: 2 });
+  expect(responses.at(-1)?.headers.get('ratelimit-policy')).toMatch(
+    /"minute";q=12;w=60.*"day";q=400;w=86400/,
+  );
 });
 
 test.each([
@@ -45,7 +47,7 @@ test.each([
 ])('C1: %s passes %i a day, counted apart from its minutes', async (plan, limit) => {
   const { tenant, token } = await caller(plan);
   await openMinute(tenant, token);
-  const answers = await run.calls(limit + 3, chat, { token }, 40);
+  const responses = await run.calls(limit + 3, chat, { token }, 40);
   const last = await run.call(chat, { token });
   expect(last.status).toBe(429);
   expect(last.body['violated-policies']).toEqual(['day']);
@@ -56,10 +58,10 @@ test.each([
     );
     return rows[0]?.allowed === limit;
   });
-  expect(tally(answers)[429]).toBeGreaterThan(0);
+  expect(tally(responses)[429]).toBeGreaterThan(0);
 });
 
-test('C2: a tenant that floods costs its neighbour not one request', async () => {
+test('C2: a tenant that floods does not cost another tenant a single request', async () => {
   const noisy = await caller();
   const quiet = await caller();
   const flood = run.calls(300, chat, { token: noisy.token }, 30);
@@ -67,7 +69,7 @@ test('C2: a tenant that floods costs its neighbour not one request', async () =>
   expect(tally(await flood)).toEqual({ 200: 12, 429: 288 });
 });
 
-test('C3: support sees a tenant’s minute, day, resets, and whether and until when it is blocked', async () => {
+test('C3: support sees a tenant’s requests of the minute and the day, its resets, and until when it is blocked', async () => {
   const { tenant, token } = await caller();
   await run.calls(5, chat, { token });
   const status = (): Promise<Record<string, unknown>> =>
@@ -88,36 +90,36 @@ test('C3: support sees a tenant’s minute, day, resets, and whether and until w
   expect(Object.keys(full['resets'] as object).toSorted()).toEqual(['day', 'minute']);
 });
 
-test('C3: an operator blocks a tenant until a time and lifts it again', async () => {
+test('C3: an operator blocks a tenant until a time, and lifts the block earlier', async () => {
   const { tenant, token } = await caller();
   const until = new Date(Date.now() + 3_600_000).toISOString();
   expect((await run.admin(`POST /admin/v1/tenants/${tenant}/block`, { until, reason: 'abuse' })).status).toBe(
     200,
   );
   const refused = await eventually(async () => {
-    const answer = await run.call(chat, { token });
-    return answer.status === 429 ? answer : null;
+    const response = await run.call(chat, { token });
+    return response.status === 429 ? response : null;
   });
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(3_500);
   expect((await run.admin(`DELETE /admin/v1/tenants/${tenant}/block`)).status).toBe(204);
   await eventually(async () => (await run.call(chat, { token })).status === 200);
 });
 
-test('C4: one tenant is reset, and in an emergency all are', async () => {
+test('C4: an operator resets one tenant, or all tenants in an emergency', async () => {
   const [one, two] = [await caller(), await caller()];
   for (const { token } of [one, two])
     expect(tally(await run.calls(13, chat, { token }))).toEqual({ 200: 12, 429: 1 });
   expect((await run.admin(`POST /admin/v1/tenants/${one.tenant}/reset`, {})).status).toBe(200);
   expect((await run.call(chat, { token: one.token })).status).toBe(200);
   expect((await run.call(chat, { token: two.token })).status).toBe(429);
-  expect((await run.admin('POST /admin/v1/reset', {})).status, 'without its words nothing happens').toBe(400);
+  expect((await run.admin('POST /admin/v1/reset', {})).status, 'without confirmation').toBe(400);
   expect((await run.admin('POST /admin/v1/reset', { confirm: 'reset all tenants' })).status).toBe(200);
-  // Every gateway hears of it with its next heartbeat.
+  // Gateways apply the reset with their next heartbeat.
   for (const { token } of [one, two])
     await eventually(async () => (await run.call(chat, { token })).status === 200);
 });
 
-test('C5: a tenant exists from its first request, and all that Redis keeps of it ends by itself', async () => {
+test('C5: a tenant exists from its first request, and all of its keys in Redis expire', async () => {
   const { tenant, token } = await caller();
   expect((await run.call(chat, { token })).status).toBe(200);
   await eventually(async () => {
@@ -135,10 +137,10 @@ test('C5: a tenant exists from its first request, and all that Redis keeps of it
   }
 });
 
-test('C6: two gateways count one tenant together, and a restart forgets nothing', async () => {
+test('C6: two gateways share the counters of a tenant, and a restart keeps them', async () => {
   const { token } = await caller();
   const second = await startServices(['gateway'], {
-    ...withoutPorts(run.installation.env),
+    ...withoutSpool(run.installation.env),
     TOLLGATE_NODE: uniqueName('second'),
   });
   try {
@@ -160,12 +162,12 @@ test('C6: two gateways count one tenant together, and a restart forgets nothing'
   }
 });
 
-/** The other gateway's own: a spool of its own. */
-function withoutPorts(env: Readonly<Record<string, string>>): Record<string, string> {
+/** The environment for another gateway, which needs its own spool folder. */
+function withoutSpool(env: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(env).filter(([name]) => name !== 'TOLLGATE_SPOOL_DIR'));
 }
 
-test('C7: usage patterns, heavy users and the cost of each customer are one query away', async () => {
+test('C7: one query returns usage and cost of a customer by route', async () => {
   const { tenant, token } = await caller();
   await run.calls(13, chat, { token });
   const rows = await eventually(async () => {
@@ -179,7 +181,7 @@ test('C7: usage patterns, heavy users and the cost of each customer are one quer
   expect(rows).toEqual([{ requests: 13, limited: 1, cost: 0.0009 }]);
 });
 
-test('C8: an enterprise bursts above its minute, by no more than its allowance', async () => {
+test('C8: an enterprise tenant may exceed its minute limit by the burst, and not by more', async () => {
   const { token } = await caller('enterprise-burst');
   expect(tally(await run.calls(24, chat, { token }))).toEqual({ 200: 18, 429: 6 });
 });

@@ -29,7 +29,7 @@ const setRecord = async (tenant: string, token: string, record: object, limit: s
   });
 };
 
-const remaining = (answer: CallResponse): number => Number(answer.headers.get('x-ratelimit-remaining'));
+const remaining = (response: CallResponse): number => Number(response.headers.get('x-ratelimit-remaining'));
 
 test('B1: free passes 100 a minute', async () => {
   const { token } = await caller('free');
@@ -39,7 +39,7 @@ test('B1: free passes 100 a minute', async () => {
 test('B1: free passes 1,000 a day, counted apart from its minutes', async () => {
   const { tenant, token } = await caller('free');
   await setRecord(tenant, token, { overrides: { minute: 100_000 } }, 'q=100000');
-  const used = 1000 - (await dayLeft(token));
+  const used = 1000 - (await remainingOfDay(token));
   expect(tally(await run.calls(1005 - used, 'GET /', { token }, 40))).toEqual({ 200: 1000 - used, 429: 5 });
   const refused = await run.call('GET /', { token });
   expect(refused.body['violated-policies']).toEqual(['day']);
@@ -47,7 +47,7 @@ test('B1: free passes 1,000 a day, counted apart from its minutes', async () => 
   expect(refused.body['reset']).toBe(midnight);
 });
 
-async function dayLeft(token: string): Promise<number> {
+async function remainingOfDay(token: string): Promise<number> {
   const { body } = await run.api('GET /v1/usage', { token });
   const limits = body['limits'] as { name: string; remaining: number }[];
   return limits.find(({ name }) => name === 'day')?.remaining ?? Number.NaN;
@@ -55,12 +55,12 @@ async function dayLeft(token: string): Promise<number> {
 
 test('B1: pro passes 1,000 a minute and has no daily limit', async () => {
   const { token } = await caller('pro');
-  const answers = await run.calls(1005, 'GET /', { token }, 40);
-  expect(tally(answers)).toEqual({ 200: 1000, 429: 5 });
-  expect(answers[0]?.headers.get('ratelimit-policy')).not.toContain('day');
+  const responses = await run.calls(1005, 'GET /', { token }, 40);
+  expect(tally(responses)).toEqual({ 200: 1000, 429: 5 });
+  expect(responses[0]?.headers.get('ratelimit-policy')).not.toContain('day');
 });
 
-test('B1: an enterprise customer has the limit that was agreed on with it, its neighbour the plan’s', async () => {
+test('B1: an enterprise customer has its agreed limit, and another one the limit of the plan', async () => {
   const big = await caller('enterprise');
   const other = await caller('enterprise');
   await setRecord(big.tenant, big.token, { plan: 'enterprise', overrides: { minute: 20_000 } }, 'q=20000');
@@ -76,7 +76,7 @@ test('B2: X-RateLimit-Reset is a Unix timestamp in seconds', async () => {
   expect(reset).toBeLessThanOrEqual((Math.floor(before / 86_400) + 1) * 86_400 + 1);
 });
 
-test('B3: a 429 says when to retry, in words and in JSON, and where to read more', async () => {
+test('B3: a 429 states when to retry, in text and in JSON, and links to the documentation', async () => {
   const { token } = await caller('free');
   await run.calls(20, 'POST /search', { token });
   const refused = await run.call('POST /search', { token });
@@ -93,7 +93,7 @@ test('B3: a 429 says when to retry, in words and in JSON, and where to read more
   expect(refused.body['detail']).toContain(`try again in ${seconds} s`);
 });
 
-test('B4, B10: every customer opens a portal of its own, with usage, limits and history, and nobody else’s', async () => {
+test('B4, B10: a customer’s portal shows the usage, limits and history of that customer, and only when signed in', async () => {
   const { tenant, token } = await caller('free');
   await run.calls(7, 'POST /search', { token });
   await eventually(async () => (await countOf(tenant)) === 7);
@@ -120,14 +120,14 @@ async function countOf(tenant: string): Promise<number> {
   return rows[0]?.count ?? 0;
 }
 
-test('B5: a window slides: what was used a moment ago still counts across the minute’s boundary', async () => {
+test('B5: a window slides: requests still count across the boundary of a minute', async () => {
   const { token } = await caller('free');
   const first = await run.call('POST /search', { token });
   const reset = Number(first.headers.get('x-ratelimit-reset'));
   expect(reset * 1000 - Date.now()).toBeGreaterThan(55_000);
 });
 
-test('B5: a limit of an endpoint changes with the file, without a restart; a bad edit is refused', async () => {
+test('B5: an edit of the policy file changes a limit without a restart; an invalid edit is refused', async () => {
   const { token } = await caller('free');
   const text = await readFile(run.policyPath, 'utf8');
   try {
@@ -144,7 +144,7 @@ test('B5: a limit of an endpoint changes with the file, without a restart; a bad
   }
 });
 
-test('B6: only the right service token bypasses, and it does so where the caller is out of room', async () => {
+test('B6: only the exact service token bypasses limits, also for a caller that has used them up', async () => {
   const { token } = await caller('free');
   await run.calls(20, 'POST /search', { token });
   const withToken = (value: string): Promise<CallResponse> =>
@@ -163,7 +163,7 @@ test('B6: only the right service token bypasses, and it does so where the caller
   for (let index = 0; index < 25; index++) expect((await withToken(right)).status).toBe(200);
 });
 
-test('B7: a customer that comes near a limit, and one that exceeds it, is told once each', async () => {
+test('B7: a customer is notified once near a limit, and once when it exceeds the limit', async () => {
   const { tenant, token } = await caller('free');
   await setRecord(
     tenant,
@@ -171,20 +171,20 @@ test('B7: a customer that comes near a limit, and one that exceeds it, is told o
     { overrides: { day: 10 }, notifications: { thresholds: [0.8, 1] } },
     'q=10;',
   );
-  const left = await dayLeft(token);
+  const left = await remainingOfDay(token);
   await run.calls(left - 2, 'GET /', { token });
-  const told = async (): Promise<string[]> => {
+  const alerts = async (): Promise<string[]> => {
     const rows = await run.clickhouse.query<{ kind: string; threshold: number }>(
       "SELECT DISTINCT kind, threshold FROM alerts WHERE tenant_id = {tenant:String} AND limit_name = 'day' AND kind IN ('threshold', 'exceeded')",
       { tenant },
     );
     return rows.map(({ kind, threshold }) => `${kind} ${threshold}`).toSorted();
   };
-  await eventually(async () => (await told()).length === 1, { timeoutMs: 20_000 });
-  expect(await told()).toEqual(['threshold 0.8']);
+  await eventually(async () => (await alerts()).length === 1, { timeoutMs: 20_000 });
+  expect(await alerts()).toEqual(['threshold 0.8']);
   await run.calls(2, 'GET /', { token });
-  await eventually(async () => (await told()).length === 2, { timeoutMs: 20_000 });
-  expect(await told()).toEqual(['exceeded 1', 'threshold 0.8']);
+  await eventually(async () => (await alerts()).length === 2, { timeoutMs: 20_000 });
+  expect(await alerts()).toEqual(['exceeded 1', 'threshold 0.8']);
 });
 
 test('B8: checks, passes and rejections are metrics of the gateway', async () => {
@@ -202,7 +202,7 @@ test('B8: checks, passes and rejections are metrics of the gateway', async () =>
   expect((await counted('limited')) - refused).toBe(2);
 });
 
-test('B9: what a check took is measured for every request, in microseconds', async () => {
+test('B9: the duration of the check is stored for every request, in microseconds', async () => {
   const { tenant, token } = await caller('pro');
   await run.calls(50, 'GET /', { token }, 1);
   const rows = await eventually(async () => {
@@ -215,20 +215,20 @@ test('B9: what a check took is measured for every request, in microseconds', asy
   expect(rows[0]?.measured).toBe(50);
 });
 
-test('B11: near its limit a caller is slowed down before it is refused', async () => {
+test('B11: requests of a caller near its limit are delayed before they are refused', async () => {
   const { token } = await caller('free');
-  const took = async (): Promise<number> => {
+  const durationMs = async (): Promise<number> => {
     const startedAt = performance.now();
-    const answer = await run.call('GET /', { token });
-    expect(answer.status).toBe(200);
+    const response = await run.call('GET /', { token });
+    expect(response.status).toBe(200);
     return performance.now() - startedAt;
   };
   await run.calls(97, 'GET /', { token }, 97);
   expect(remaining(await run.call('GET /', { token }))).toBe(2);
-  expect(await took()).toBeGreaterThan(300);
+  expect(await durationMs()).toBeGreaterThan(300);
 });
 
-test('B12: a limit raised for a while is in force at once and ends by itself', async () => {
+test('B12: a temporary boost of a limit applies at once and ends by itself', async () => {
   const { tenant, token } = await caller('free');
   await run.calls(20, 'POST /search', { token });
   expect((await run.call('POST /search', { token })).status).toBe(429);

@@ -22,7 +22,7 @@ beforeAll(async () => {
 
 afterAll(() => run.stop());
 
-/** A caller nobody else in this file is. */
+/** An address that no other test of this file uses. */
 const address = (): string => `198.18.${++lastAddress >> 8}.${lastAddress & 255}`;
 const from = (ip: string): { headers: Record<string, string> } => ({ headers: { 'x-forwarded-for': ip } });
 
@@ -32,14 +32,14 @@ describe('E1: limits by address and endpoint', () => {
     ['POST /agent/chat', 10],
     ['POST /agent/calendar', 20],
     ['GET /audit/logs', 30],
-  ])('E1: %s passes %i a minute for an address', async (what, limit) => {
-    expect(tally(await run.calls(limit + 2, what, from(address()), 20))).toEqual({
+  ])('E1: %s passes %i a minute for an address', async (request, limit) => {
+    expect(tally(await run.calls(limit + 2, request, from(address()), 20))).toEqual({
       200: limit,
       429: 2,
     });
-    const answers = await run.call(what, from(address()));
-    expect(answers.status, 'another address').toBe(200);
-    expect(answers.headers.get('ratelimit-policy')).toContain(`q=${limit};w=60`);
+    const response = await run.call(request, from(address()));
+    expect(response.status, 'another address').toBe(200);
+    expect(response.headers.get('ratelimit-policy')).toContain(`q=${limit};w=60`);
   });
 
   test('E1: endpoints are counted apart', async () => {
@@ -49,13 +49,13 @@ describe('E1: limits by address and endpoint', () => {
   });
 });
 
-test('E2: a user is limited by its tier wherever it calls from; without a token the address counts', async () => {
+test('E2: the limit of the tier applies to a user at all addresses together; without a token it applies to the address', async () => {
   const claims = { tenant_id: uniqueName('vault'), sub: uniqueName('user') };
   const free = await run.token({ ...claims, tier: 'free' });
-  const answers = await Promise.all(
+  const responses = await Promise.all(
     Array.from({ length: 122 }, () => run.call('GET /notes', { token: free, ...from(address()) })),
   );
-  expect(tally(answers)).toEqual({ 200: 120, 429: 2 });
+  expect(tally(responses)).toEqual({ 200: 120, 429: 2 });
   const pro = await run.token({ ...claims, sub: uniqueName('user'), tier: 'pro' });
   expect((await run.call('GET /notes', { token: pro })).headers.get('x-ratelimit-limit')).toBe('600');
   const ip = address();
@@ -76,7 +76,7 @@ describe('E3: nginx in front', () => {
     nginx = spawn(program, ['-p', dir, '-c', join(dir, 'nginx.conf'), '-e', join(dir, 'error.log')], {
       stdio: 'ignore',
     });
-    await eventually(async () => (await fetch(`${url}/nginx-lives`)).status === 204);
+    await eventually(async () => (await fetch(`${url}/nginx-ready`)).status === 204);
   });
 
   afterAll(async () => {
@@ -86,7 +86,7 @@ describe('E3: nginx in front', () => {
     await rm(dir, { recursive: true, force: true });
   });
 
-  test('E3: the client behind nginx is the one that is limited, and its headers come through', async () => {
+  test('E3: the client behind nginx is limited, and receives the limit headers', async () => {
     const chat = (ip: string): Promise<Response> =>
       fetch(`${url}/agent/chat`, { method: 'POST', headers: { 'x-real-client': ip } });
     const ip = address();
@@ -100,7 +100,7 @@ describe('E3: nginx in front', () => {
   });
 });
 
-/** The test stands for many clients, so nginx takes the address from a header instead of from the connection. */
+/** nginx reads the client's address from a header instead of the connection, so that one test can be many clients. */
 function configuration(port: number, gateway: string, dir: string): string {
   return `
 daemon off; pid ${dir}/nginx.pid; error_log ${dir}/error.log;
@@ -111,13 +111,13 @@ http {
   fastcgi_temp_path ${dir}/fastcgi; uwsgi_temp_path ${dir}/uwsgi; scgi_temp_path ${dir}/scgi;
   server {
     listen 127.0.0.1:${port};
-    location = /nginx-lives { return 204; }
+    location = /nginx-ready { return 204; }
     location / { proxy_pass ${gateway}; proxy_set_header X-Forwarded-For $http_x_real_client; }
   }
 }`;
 }
 
-test('E4: every hit is logged with who and where', async () => {
+test('E4: every limit hit is logged and stored with user, address and route', async () => {
   const [tenant, user, ip] = [uniqueName('vault'), uniqueName('user'), address()];
   const token = await run.token({ tenant_id: tenant, sub: user, tier: 'pro' });
   await run.calls(12, 'POST /agent/chat', { token, ...from(ip) });
@@ -157,11 +157,11 @@ test('E5: the portal shows developers how a client handles a 429', async () => {
   expect(guide).toMatch(/curl|fetch\(/);
 });
 
-test('E6: what requests cost, and what limiting saved', async () => {
+test('E6: the totals state the cost of served requests and the cost that limits avoided', async () => {
   const tenant = uniqueName('vault');
   const token = await run.token({ tenant_id: tenant, sub: 'ada', tier: 'pro' });
-  const answers = await run.calls(14, 'POST /agent/chat', { token, ...from(address()) });
-  const served = tally(answers)[200] ?? 0;
+  const responses = await run.calls(14, 'POST /agent/chat', { token, ...from(address()) });
+  const served = tally(responses)[200] ?? 0;
   const rows = await eventually(async () => {
     const found = await run.clickhouse.query<{ requests: number; cost: number; saved: number }>(
       `SELECT sum(u.requests) AS requests, round(sumIf(u.cost, decision != 'limited') / 0.000075) AS cost,
