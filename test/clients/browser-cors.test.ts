@@ -29,7 +29,7 @@ afterAll(async () => {
   await Promise.all([site.close(), upstream.close()]);
 });
 
-test('F3: the script of a page reads status, body and limit headers of a refusal', async () => {
+test('F3: the script of a page in a browser reads status, body and limit headers of a refusal', async () => {
   const { authorization = '' } = await as(uniqueName('acme'));
   await (await fetch(`${gateway.proxyUrl}/x`, { headers: { authorization } })).text();
   const browser = await chromium.launch({

@@ -1,6 +1,6 @@
-// Goal: whatever an API server's Kafka client compresses with, its events are counted.
+// Goal: events that a Kafka client compressed with any codec are counted.
 // Method: librdkafka (confluent-kafka and kcat), and the encoders of Kafka's Java client, which the broker uses for a topic
-// that asks for a codec; a real aggregator behind them.
+// with a compression.type; a real aggregator as the consumer.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
@@ -13,15 +13,15 @@ import { eventually, servers } from '../support/servers.ts';
 import { produceExternally } from './external-producer.ts';
 
 const codecs = ['gzip', 'snappy', 'lz4', 'zstd'];
-const eventsOfOne = 50;
-/** Kafka's own number for a topic among the things that have settings. */
+const eventsPerCodec = 50;
+/** Kafka's ConfigResource.Type for a topic. */
 const topicResource = 2;
 
 let fixture: Fixture;
 afterEach(() => fixture.dispose());
 
 function eventsOf(tenant: string): { readonly key: string; readonly value: string }[] {
-  return Array.from({ length: eventsOfOne }, () => ({
+  return Array.from({ length: eventsPerCodec }, () => ({
     key: tenant,
     value: JSON.stringify(meterEvent(tenant)),
   }));
@@ -50,8 +50,8 @@ test('events that librdkafka compressed with any codec are counted', async () =>
       records: eventsOf(codec).map((record) => ({ topic: fixture.topics.usage, partition: 0, ...record })),
     })),
   );
-  await fixture.produce([{ tenant: 'behind', value: requestEvent('behind') }]);
-  await untilCounted({ ...Object.fromEntries(codecs.map((codec) => [codec, eventsOfOne])), behind: 1 });
+  await fixture.produce([{ tenant: 'after', value: requestEvent('after') }]);
+  await untilCounted({ ...Object.fromEntries(codecs.map((codec) => [codec, eventsPerCodec])), after: 1 });
 });
 
 test('events that kcat compressed are counted', async () => {
@@ -68,7 +68,7 @@ test('events that kcat compressed are counted', async () => {
     );
     await running;
   }
-  await untilCounted(Object.fromEntries(codecs.map((codec) => [codec, eventsOfOne])));
+  await untilCounted(Object.fromEntries(codecs.map((codec) => [codec, eventsPerCodec])));
 });
 
 test('events that Kafka itself compressed, with the encoders of its Java client, are counted', async () => {
@@ -92,10 +92,10 @@ test('events that Kafka itself compressed, with the encoders of its Java client,
     await fixture.produce(eventsOf(codec).map(({ key, value }) => ({ tenant: key, value })));
   }
   connection.destroy();
-  await untilCounted(Object.fromEntries(codecs.map((codec) => [codec, eventsOfOne])));
+  await untilCounted(Object.fromEntries(codecs.map((codec) => [codec, eventsPerCodec])));
 });
 
-test('a batch that would decompress to more than its bound is a dead letter, and those around it are counted', async () => {
+test('a batch that decompresses to more than the bound is a dead letter, and batches before and after it are counted', async () => {
   fixture = await createFixture();
   fixture.start();
   const topic = fixture.topics.usage;
@@ -106,11 +106,11 @@ test('a batch that would decompress to more than its bound is a dead letter, and
     config: { 'compression.type': codec },
     records: [{ topic, partition: 0, key: 'bomb', value: 40_000_000 }],
   });
-  // Snappy is not among them: what a broker takes cannot grow beyond the bound.
+  // Not Snappy: its ratio is so low that a batch which the broker accepts stays below the bound.
   const bombs = ['gzip', 'lz4', 'zstd'];
   await produceExternally(servers().kafkaBrokers, [event('before'), ...bombs.map(bomb), event('after')]);
   await untilCounted({ before: 1, after: 1 });
-  const letters = await listDeadLetters(fixture.kafka, fixture.topics.deadLetters, { limit: 10 });
-  const reasons = letters.map(({ reason, holds, offset }) => [offset, holds, reason.split(': ')[1]]);
+  const deadLetters = await listDeadLetters(fixture.kafka, fixture.topics.deadLetters, { limit: 10 });
+  const reasons = deadLetters.map(({ reason, holds, offset }) => [offset, holds, reason.split(': ')[1]]);
   expect(reasons.toSorted()).toEqual(bombs.map((codec, index) => [index + 1, 'batch', codec]));
 });

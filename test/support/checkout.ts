@@ -3,13 +3,13 @@ import { cp, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 
-/** A copy of this repository as a clone would be, with its packages but nothing of an earlier start. */
+/** A copy of this repository like a fresh clone, with its packages and without the files of an earlier start. */
 export interface Checkout {
   readonly dir: string;
-  /** `npm start` in it. The servers of the test run are not handed on: it starts its own. */
+  /** Runs `npm start` in the copy. It starts its own servers and does not use those of the test run. */
   start(args?: readonly string[], env?: Readonly<Record<string, string>>): StartedStack;
   stackFile(): Promise<StackFile | null>;
-  /** Pids of everything that a start in this copy has running. */
+  /** Process ids of all processes that starts in this copy left running. */
   processes(): Promise<number[]>;
   remove(): Promise<void>;
 }
@@ -29,7 +29,7 @@ export interface StackFile {
 }
 
 export interface StartedStack {
-  /** Of npm. */
+  /** The process id of npm. */
   readonly pid: number;
   readonly output: () => string;
   readonly exited: Promise<number | null>;
@@ -75,7 +75,7 @@ function startIn(dir: string, args: readonly string[], env: Readonly<Record<stri
   };
 }
 
-/** By the variable every process of a stack has in its environment, or the folder `dev/start.ts` runs in. */
+/** Finds processes by the variable that every process of a stack has in its environment. */
 async function processesOf(dir: string): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(

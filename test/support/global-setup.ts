@@ -16,7 +16,7 @@ interface Shared {
   readonly stop: () => Promise<void>;
 }
 
-/** The run's one set of servers. Each vitest project sets up by itself, possibly from a module instance of its own. */
+/** The servers of the run. Each vitest project runs this setup, possibly in another instance of this module. */
 interface Holder {
   shared: Promise<Shared> | null;
   users: number;
@@ -24,7 +24,7 @@ interface Holder {
 
 const holderKey = Symbol.for('tollgate.test.servers');
 
-/** Starts Redis, Kafka and ClickHouse for the run, or takes those the environment names; the last project stops them. */
+/** Starts Redis, Kafka and ClickHouse for the run, or uses those in the environment. The last project stops them. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   await installPrograms(programs[project.name] ?? [], say);
   const { servers, release } = await acquire();
@@ -32,7 +32,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return release;
 }
 
-/** What tests of a project run besides the servers. Installed before any test, since a test's time is bounded. */
+/** Programs that the tests of a project run. They are installed before the tests, whose time is bounded. */
 const programs: Readonly<Record<string, readonly Program[]>> = {
   integration: ['redis-cli', 'prometheus', 'promtool', 'prometheus-alertmanager'],
   clients: ['nginx', 'caddy'],
@@ -73,7 +73,7 @@ async function startServers(env: NodeJS.ProcessEnv): Promise<Shared> {
     return server;
   };
   const stop = async (): Promise<void> => {
-    // The data is thrown away, so nothing is gained by a slow goodbye.
+    // The data is removed, so a graceful stop is not needed.
     await Promise.all(started.map((server) => server.kill()));
     await rm(dir, { recursive: true, force: true });
   };
@@ -81,13 +81,13 @@ async function startServers(env: NodeJS.ProcessEnv): Promise<Shared> {
   try {
     const failure = new AbortController();
     const { signal } = failure;
-    const given = (name: string): Promise<string> | null => (env[name] ? Promise.resolve(env[name]) : null);
+    const fromEnv = (name: string): Promise<string> | null => (env[name] ? Promise.resolve(env[name]) : null);
     const [redisUrl, kafkaBrokers, clickhouseUrl] = await allOrNone<[string, string, string]>(failure, [
-      given('REDIS_URL') ??
+      fromEnv('REDIS_URL') ??
         startRedisServer({ dir: join(dir, 'redis'), say, signal }).then((redis) => keep(redis).url),
-      given('KAFKA_BROKERS') ??
+      fromEnv('KAFKA_BROKERS') ??
         startKafkaServer({ dir: join(dir, 'kafka'), say, signal }).then((kafka) => keep(kafka).brokers),
-      given('CLICKHOUSE_URL') ??
+      fromEnv('CLICKHOUSE_URL') ??
         startClickHouseServer({ dir: join(dir, 'clickhouse'), say, signal }).then(
           (server) => keep(server).url,
         ),

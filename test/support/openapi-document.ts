@@ -37,7 +37,7 @@ export interface OpenApiSchema {
 }
 
 export interface NamedOperation {
-  /** `GET /v1/usage`. */
+  /** Method and path, such as `GET /v1/usage`. */
   readonly name: string;
   readonly method: string;
   readonly path: string;

@@ -8,7 +8,7 @@ import { needProgram } from '../../dev/packages.ts';
 import { freePort } from '../../dev/servers/free-port.ts';
 import { eventually } from './servers.ts';
 
-/** A series as Prometheus answers it. */
+/** A series of a Prometheus range query. */
 export interface Series {
   readonly metric: Readonly<Record<string, string>>;
   readonly values: readonly (readonly [seconds: number, value: string])[];
@@ -16,7 +16,7 @@ export interface Series {
 
 export interface RunningPrometheus {
   readonly url: string;
-  /** Over the last half minute, a value a second. Throws what Prometheus says of a query it does not take. */
+  /** Queries the last 30 seconds with a step of one second. Throws the error of Prometheus for an invalid query. */
   query(promql: string): Promise<Series[]>;
   stop(): Promise<void>;
 }
@@ -52,18 +52,18 @@ export async function startPrometheus(targets: Readonly<Record<string, string>>)
         end: String(now),
         step: '1',
       });
-      const answer = (await (await fetch(`${url}/api/v1/query_range`, { method: 'POST', body })).json()) as {
+      const result = (await (await fetch(`${url}/api/v1/query_range`, { method: 'POST', body })).json()) as {
         readonly status: string;
         readonly error?: string;
         readonly data: { readonly result: Series[] };
       };
-      if (answer.status !== 'success') throw new Error(`${answer.error ?? 'no answer'}: ${promql}`);
-      return answer.data.result;
+      if (result.status !== 'success') throw new Error(`${result.error ?? 'no error text'}: ${promql}`);
+      return result.data.result;
     },
     stop: async () => {
-      const gone = once(child, 'exit');
+      const exited = once(child, 'exit');
       child.kill('SIGTERM');
-      await gone;
+      await exited;
       await rm(dir, { recursive: true, force: true });
     },
   };

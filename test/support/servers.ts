@@ -13,10 +13,10 @@ import { startRedisServer } from '../../dev/servers/redis.ts';
 import type { RunningRedis } from '../../dev/servers/redis.ts';
 import type { ServerProcess } from '../../dev/servers/server-process.ts';
 
-/** The real servers of a test run, shared by all its tests: each test keeps to names of its own. */
+/** The real servers of a test run. All tests share them, so each test uses its own names on them. */
 export interface Servers {
   readonly redisUrl: string;
-  /** Comma-separated, as `KAFKA_BROKERS` is. */
+  /** Comma-separated, like `KAFKA_BROKERS`. */
   readonly kafkaBrokers: string;
   readonly clickhouseUrl: string;
 }
@@ -31,12 +31,12 @@ export function servers(): Servers {
   return inject('servers');
 }
 
-/** A name no other test uses, e.g. for a tenant or a consumer group: `uniqueName('acme')` → `acme-3f9a0c12`. */
+/** A name that no other test uses, such as a tenant or a consumer group: `uniqueName('acme')` → `acme-3f9a0c12`. */
 export function uniqueName(stem: string): string {
   return `${stem}-${randomBytes(4).toString('hex')}`;
 }
 
-/** The names of one test on the shared servers: it creates its topics and its database itself. */
+/** The names of one test on the shared servers. The test creates its topics and its database itself. */
 export interface Namespace {
   /** `TOLLGATE_TOPIC_PREFIX`; ends in a dot. */
   readonly topicPrefix: string;
@@ -56,7 +56,7 @@ export interface EventuallyOptions {
   readonly intervalMs?: number;
 }
 
-/** Calls until it neither throws nor answers undefined, null or false; the last error is thrown at the deadline. */
+/** Repeats `attempt` until it returns a value other than undefined, null and false. Throws its last error at the deadline. */
 export async function eventually<Value>(
   attempt: () => Value | Promise<Value>,
   { timeoutMs = 10_000, intervalMs = 25 }: EventuallyOptions = {},
@@ -76,16 +76,16 @@ export async function eventually<Value>(
   }
 }
 
-/** A server of one test alone, to be killed, paused and started again at will. */
+/** A server that only one test uses, and may kill, pause and restart. */
 export type PrivateServer<Running extends ServerProcess> = Omit<Running, 'exited'> & {
-  /** Starts it again on the same port and data after a `stop` or `kill`. */
+  /** Restarts the server with the same port and data. */
   restart(): Promise<void>;
-  /** Ends it and removes its data. */
+  /** Kills the server and removes its data. */
   dispose(): Promise<void>;
   readonly dir: string;
 };
 
-/** `args` are directives for redis-server; with `durable` its data survives `restart`. */
+/** `args` are directives for redis-server. With `durable`, the data survives `restart`. */
 export function startRedis(
   options: {
     readonly args?: readonly string[];
@@ -96,14 +96,14 @@ export function startRedis(
   return startPrivate((dir, port) => startRedisServer({ ...options, dir, port, say }));
 }
 
-/** `properties` are broker properties over the local stack's. Its data survives `restart`. */
+/** `properties` override the broker properties of the local stack. The data survives `restart`. */
 export function startKafka(
   options: { readonly properties?: Readonly<Record<string, string | number>> } = {},
 ): Promise<PrivateServer<RunningKafka>> {
   return startPrivate((dir, port) => startKafkaServer({ ...options, dir, port, say }));
 }
 
-/** Its data survives `restart`, also after a `kill`. */
+/** The data survives `restart`, also after a `kill`. */
 export function startClickHouse(): Promise<PrivateServer<RunningClickHouse>> {
   return startPrivate((dir, port) => startClickHouseServer({ dir, port, say }));
 }

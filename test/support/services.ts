@@ -8,23 +8,23 @@ import { freePort } from '../../dev/servers/free-port.ts';
 
 export type ServiceName = 'gateway' | 'aggregator' | 'reconciler' | 'alerter' | 'console';
 
-/** One service as a process of its own, as in production. */
+/** One service in its own process, as in production. */
 export interface RunningService {
   readonly name: ServiceName;
   readonly pid: () => number;
-  /** Base address of its /metrics, /healthz and /readyz. */
+  /** Base URL of /metrics, /healthz and /readyz. */
   readonly opsUrl: string;
-  /** Last lines it wrote, for the message of a failing test. */
+  /** The last lines of its output. */
   readonly log: () => string;
-  /** SIGKILL: what a crash does. Resolves once it is gone. */
+  /** Sends SIGKILL, as in a crash. Resolves when the process has exited. */
   readonly kill: () => Promise<void>;
   readonly pause: () => void;
   readonly resume: () => void;
-  /** Starts it again with the same ports, folders and names, and waits until it is ready. */
+  /** Restarts the service with the same environment and `more`, and waits until it is ready. */
   readonly restart: (more?: Readonly<Record<string, string>>) => Promise<void>;
-  /** The same without waiting. */
+  /** Restarts the service without waiting until it is ready. */
   readonly launch: () => Promise<void>;
-  /** SIGTERM. Resolves with the exit code. */
+  /** Sends SIGTERM. Resolves with the exit code. */
   readonly stop: () => Promise<number | null>;
 }
 
@@ -43,18 +43,17 @@ export interface Installation {
 
 const readyTimeoutMs = 60_000;
 const logBytesMax = 64_000;
-/** Compiled code is shared by all starts: a service is up in a third of the time. */
+/** All starts share compiled code, which makes a start three times as fast. */
 const compileCache = join(tmpdir(), 'tollgate-compile-cache');
 const portsNeeded = 9;
 
 /**
- * Starts the named services against the servers that `env` names, each on free ports, and waits until they are ready.
- * `env` has REDIS_URL, KAFKA_BROKERS, CLICKHOUSE_URL, the prefixes and the secrets; the caller makes them unique. `envOf` has
- * what one service alone gets.
+ * Starts services on free ports and waits until they are ready. `common` is their environment: REDIS_URL, KAFKA_BROKERS,
+ * CLICKHOUSE_URL, prefixes and secrets, which the caller makes unique. `envOf` has the variables of one service only.
  */
 export async function startServices(
   names: readonly ServiceName[],
-  given: Readonly<Record<string, string>>,
+  common: Readonly<Record<string, string>>,
   envOf: Partial<Readonly<Record<ServiceName, Readonly<Record<string, string>>>>> = {},
 ): Promise<Installation> {
   const ports = await freePorts(portsNeeded);
@@ -63,7 +62,7 @@ export async function startServices(
   const env: Record<string, string> = {
     TOLLGATE_SPOOL_DIR: mkdtempSync(join(tmpdir(), 'tollgate-spool-')),
     LOG_LEVEL: 'info',
-    ...given,
+    ...common,
   };
   const own: Record<ServiceName, Record<string, string>> = {
     gateway: { PORT: proxy, API_PORT: api, RLS_PORT: rls, OPS_PORT: gatewayOps },
@@ -111,10 +110,10 @@ export async function startServices(
   };
 }
 
-/** One service with ports and folders of its own, started and not waited for: it may have to wait itself. */
+/** Starts one service with its own ports and folders, without waiting until it is ready. */
 export async function launchService(
   name: ServiceName,
-  given: Readonly<Record<string, string>>,
+  variables: Readonly<Record<string, string>>,
 ): Promise<RunningService> {
   const [one, two, three, ops] = (await freePorts(4)).map(String) as [string, string, string, string];
   const env = {
@@ -122,7 +121,7 @@ export async function launchService(
     LOG_LEVEL: 'info',
     ...{ PORT: one, API_PORT: two, RLS_PORT: three, OPS_PORT: ops },
     ...{ ADMIN_PORT: ops, CONSOLE_PORT: one },
-    ...given,
+    ...variables,
   };
   const service = createService(name, env, `http://127.0.0.1:${ops}`);
   await service.launch();
@@ -141,10 +140,10 @@ function createService(name: ServiceName, env: Record<string, string>, opsUrl: s
     child = null;
     if (ending === null || ending.exitCode !== null || ending.signalCode !== null)
       return ending?.exitCode ?? null;
-    const gone = once(ending, 'exit');
+    const exited = once(ending, 'exit');
     ending.kill(signal);
     if (signal !== 'SIGKILL') ending.kill('SIGCONT');
-    await gone;
+    await exited;
     return ending.exitCode;
   };
   const launch = async (more: Readonly<Record<string, string>> = {}): Promise<ChildProcess> => {
@@ -201,13 +200,13 @@ async function untilReady(
   log: () => string,
 ): Promise<void> {
   const deadline = Date.now() + readyTimeoutMs;
-  let last = 'no answer yet';
+  let last = 'no response yet';
   while (Date.now() < deadline) {
     if (exited()) throw new Error(`${name} ended while starting:\n${log()}`);
     try {
-      const answer = await fetch(`${opsUrl}/readyz`, { signal: AbortSignal.timeout(1_000) });
-      if (answer.ok) return;
-      last = await answer.text();
+      const response = await fetch(`${opsUrl}/readyz`, { signal: AbortSignal.timeout(1_000) });
+      if (response.ok) return;
+      last = await response.text();
     } catch (error) {
       last = String(error);
     }
@@ -216,7 +215,7 @@ async function untilReady(
   throw new Error(`${name} was not ready after ${readyTimeoutMs} ms (${last}):\n${log()}`);
 }
 
-/** Ports nobody listens on, all different. */
+/** Different ports on which no process listens. */
 async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) ports.add(await freePort());

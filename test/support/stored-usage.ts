@@ -1,6 +1,6 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 
-/** An event as a test states it; what is left out is ordinary. Times are Unix milliseconds. */
+/** An event of a test. Fields that are left out have defaults. Times are Unix milliseconds. */
 export interface StoredEvent {
   readonly timeMs: number;
   readonly tenant: string;
@@ -14,7 +14,7 @@ export interface StoredEvent {
   readonly decision?: 'allowed' | 'limited' | 'bypassed' | 'shadow_limited';
   readonly limitedBy?: readonly string[];
   readonly units?: number;
-  /** A number, or a decimal with more digits than one has. */
+  /** A number, or the text of a decimal with more digits than a number has. */
   readonly cost?: number | string;
   readonly latencyMs?: number;
   /** Decided by a node without Redis. */
@@ -22,8 +22,8 @@ export interface StoredEvent {
 }
 
 /**
- * Stores events and the totals above them, for tests of what reads them. It takes the shortest way; that the
- * aggregator arrives at the same totals is its own tests' matter.
+ * Stores events and their totals, for tests of code that reads them. The totals are computed directly in SQL; the tests
+ * of the aggregator show that it computes the same totals.
  */
 export async function storeUsage(clickhouse: ClickHouse, events: readonly StoredEvent[]): Promise<void> {
   await clickhouse.insert('stored_events', events.map(rowOf));

@@ -1,6 +1,6 @@
 import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
 
-/** Sends a record of an earlier time, so that the topic is as old as it: rows stored since then are of this topic. */
+/** Sends a record with an earlier timestamp, so that rows stored since then are attributed to this topic. */
 export async function ageTopic(kafka: Kafka, topic: string, atMs: number): Promise<void> {
   const connection = kafka.open();
   const producer = connection.client.producer();

@@ -1,4 +1,4 @@
-"""Reads every view as analysts do, and prints what came as JSON: python read_views.py HOST PORT DATABASE"""
+"""Reads every view with the clients of analysts, and prints the rows as JSON: python read_views.py HOST PORT DATABASE"""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-// Goal: analysts read every view whole with the clients they have, and money comes as the decimal it is.
+// Goal: the usual clients of analysts read every column of every view, and money arrives as an exact decimal.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -66,7 +66,7 @@ test('clickhouse-connect reads every view with SELECT *', () => {
   expect(read.connect.views['tenants']?.[0]).toMatchObject({ overrides: { minute: 500 } });
 });
 
-test('what is merged from the states can be read, where their own type is not known', () => {
+test('a client that does not support the type of aggregate states reads the values merged from them', () => {
   expect(read.connect.merged).toEqual([[[30, 30, 30]]]);
 });
 
@@ -75,7 +75,7 @@ test('SQLAlchemy reflects every view with its comments, and selects from it', ()
   for (const [view, { rows, comment, comments }] of Object.entries(read.sqlalchemy.views)) {
     expect(rows, view).not.toEqual([]);
     expect(comment, view).toMatch(/\w/);
-    for (const [column, said] of Object.entries(comments)) expect(said, `${view}.${column}`).toMatch(/\w/);
+    for (const [column, text] of Object.entries(comments)) expect(text, `${view}.${column}`).toMatch(/\w/);
   }
 });
 
@@ -87,7 +87,7 @@ test('money is an exact decimal in both', () => {
   expect(read.sqlalchemy.total).toEqual({ decimal: '123456.000075000001' });
 });
 
-test('FORMAT JSONEachRow writes every view as JSON, money with all its digits', async () => {
+test('FORMAT JSONEachRow returns every view as JSON, with all digits of money', async () => {
   const { text } = createClickHouseHttp(servers().clickhouseUrl, { database });
   for (const view of views) {
     const lines = (await text(`SELECT * FROM ${view} FORMAT JSONEachRow`)).trim().split('\n');

@@ -1,4 +1,4 @@
-// Goal: the official SDKs of CloudEvents and the usual Kafka producers publish usage, in each of their modes.
+// Goal: the official SDKs of CloudEvents and the usual Kafka producers can publish usage in each of their modes.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => run.stop());
 
-interface Answer {
+interface PublishResponse {
   readonly accepted: number;
   readonly results: readonly {
     readonly id: string | null;
@@ -36,16 +36,16 @@ interface Answer {
   }[];
 }
 
-async function post(headers: Record<string, string>, body: unknown): Promise<[number, Answer]> {
+async function post(headers: Record<string, string>, body: unknown): Promise<[number, PublishResponse]> {
   const response = await fetch(`${run.installation.urls.api}/v1/events`, {
     method: 'POST',
     headers: { ...headers, authorization: `Bearer ${run.serviceToken}` },
     ...(body === undefined ? {} : { body: typeof body === 'string' ? body : Buffer.from(body as Buffer) }),
   });
-  return [response.status, (await response.json()) as Answer];
+  return [response.status, (await response.json()) as PublishResponse];
 }
 
-/** Attributes that an event does not have are undefined headers. */
+/** Drops the headers of attributes that the event does not have, which the SDK returns as undefined. */
 function headersOf({ headers }: { readonly headers: object }): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined));
 }
@@ -111,14 +111,14 @@ test('the Python package cloudevents over HTTP, and over Kafka with confluent-ka
   const script = join(import.meta.dirname, 'publish_cloudevents.py');
   const args = [run.installation.urls.api, run.serviceToken, tenant, servers().kafkaBrokers, topic];
   const { stdout } = await exec(python, [script, ...args]);
-  const { answers, problems } = JSON.parse(stdout) as {
-    answers: Record<string, [number, Answer]>;
-    problems: string[];
+  const { responses, errors } = JSON.parse(stdout) as {
+    responses: Record<string, [number, PublishResponse]>;
+    errors: string[];
   };
-  expect(problems).toEqual([]);
-  const { batch, ...single } = answers;
-  for (const [mode, answer] of Object.entries(single)) {
-    expect(answer, mode).toMatchObject([202, { accepted: 1 }]);
+  expect(errors).toEqual([]);
+  const { batch, ...single } = responses;
+  for (const [mode, response] of Object.entries(single)) {
+    expect(response, mode).toMatchObject([202, { accepted: 1 }]);
   }
   expect(batch).toMatchObject([202, { accepted: 3, rejected: 1 }]);
   expect(batch?.[1].results[1]).toMatchObject({ status: 'rejected', reason: 'the event is not JSON' });

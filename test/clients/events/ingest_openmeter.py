@@ -1,4 +1,7 @@
-"""Ingests with OpenMeter's SDK, one event and a batch, and prints the error of a bad one. Arguments: api URL, token, tenant."""
+"""Ingests one event and a batch with OpenMeter's SDK, and prints the errors of an invalid event and of a wrong token.
+
+Arguments: api URL, token, tenant.
+"""
 import json
 import sys
 from datetime import datetime, timezone
@@ -35,5 +38,5 @@ with Client(endpoint=api, token=token) as client:
     client.events.ingest_events([event(f"python {n}", 1) for n in range(5)])
     bad = failure(lambda: client.events.ingest_events([event("python good", 1), event("python bad", -1)]))
 with Client(endpoint=api, token="wrong") as client:
-    unauthorized = failure(lambda: client.events.ingest_event(event("python stranger", 1)))
+    unauthorized = failure(lambda: client.events.ingest_event(event("python unauthorized", 1)))
 print(json.dumps({"bad": bad, "unauthorized": unauthorized}))

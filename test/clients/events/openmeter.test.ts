@@ -1,4 +1,4 @@
-// Goal: a server that meters with OpenMeter's SDK meters with Tollgate by changing the SDK's base URL.
+// Goal: a server that uses OpenMeter's SDK can use Tollgate after a change of the SDK's base URL.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => run.stop());
 
-test('F5: @openmeter/sdk ingests one event and many, and its errors say what was wrong', async () => {
+test('F5: @openmeter/sdk ingests one event and a batch, and its errors state the violation', async () => {
   const tenant = uniqueName('npm');
   const baseUrl = run.installation.urls.api;
   const openmeter = new OpenMeter({ baseUrl, apiKey: run.serviceToken });
@@ -39,8 +39,10 @@ test('F5: @openmeter/sdk ingests one event and many, and its errors say what was
     type: 'about:blank',
     message: expect.stringContaining('Event 1 of 2: data.units must be a number') as unknown,
   });
-  const stranger = new OpenMeter({ baseUrl, apiKey: 'wrong' });
-  expect(await stranger.events.ingest(event('stranger')).catch((error: unknown) => error)).toMatchObject({
+  const unauthorized = new OpenMeter({ baseUrl, apiKey: 'wrong' });
+  expect(
+    await unauthorized.events.ingest(event('unauthorized')).catch((error: unknown) => error),
+  ).toMatchObject({
     status: 401,
   });
   await untilStored(run, tenant, ['one', ...Array.from({ length: 20 }, (_, index) => `many ${index}`)]);
@@ -65,7 +67,7 @@ test("a tenant's own token ingests for that tenant only", async () => {
   await untilStored(run, tenant, [`of ${tenant}`]);
 });
 
-test('F5: the Python package openmeter does too', async () => {
+test('F5: the Python package openmeter ingests one event and a batch, and its errors state the violation', async () => {
   const tenant = uniqueName('python');
   const python = join(
     await pythonBin('openmeter', (line) => void process.stderr.write(`${line}\n`)),

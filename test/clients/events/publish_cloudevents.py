@@ -1,4 +1,4 @@
-"""Publishes with the official CloudEvents SDK over HTTP (requests) and Kafka (confluent-kafka), and prints what came back.
+"""Publishes with the official CloudEvents SDK over HTTP (requests) and Kafka (confluent-kafka), and prints the responses.
 
 Arguments: api URL, token, tenant, brokers, topic.
 """
@@ -21,8 +21,8 @@ def event(id, data, **extensions):
 
 
 def post(headers, body):
-    answer = requests.post(api + "/v1/events", headers={**headers, "authorization": "Bearer " + token}, data=body)
-    return [answer.status_code, answer.json()]
+    response = requests.post(api + "/v1/events", headers={**headers, "authorization": "Bearer " + token}, data=body)
+    return [response.status_code, response.json()]
 
 
 def older(id, **attributes):
@@ -30,22 +30,22 @@ def older(id, **attributes):
     return OlderEvent({**own, **attributes}, {"units": 1})
 
 
-answers = {}
+responses = {}
 message = http.to_binary_event(event('http binary größer "7" 100%', {"units": 1}, traceparent="00-ab"))
-answers["binary"] = post(message.headers, message.body)
+responses["binary"] = post(message.headers, message.body)
 message = http.to_structured_event(event("http structured größer", {"units": 1}, traceparent="00-ab"))
-answers["structured"] = post(message.headers, message.body)
+responses["structured"] = post(message.headers, message.body)
 message = http.to_structured_event(event("http base64", json.dumps({"units": 1}).encode()))
-answers["base64"] = post(message.headers, message.body)
-answers["older binary"] = post(*to_binary(older("older binary")))
-answers["older structured"] = post(*to_structured(older("older structured")))
+responses["base64"] = post(message.headers, message.body)
+responses["older binary"] = post(*to_binary(older("older binary")))
+responses["older structured"] = post(*to_structured(older("older structured")))
 bodies = [http.to_structured_event(event(f"batch {n}", {"units": 1})).body.decode() for n in range(3)]
-# As json.dumps writes what is not a number: it must not cost the others.
+# json.dumps writes NaN, which is not JSON. Only this event of the batch may be rejected.
 batch = "[" + ",".join([bodies[0], json.dumps({"id": "nan", "data": {"units": float("nan")}}), *bodies[1:]]) + "]"
-answers["batch"] = post({"content-type": "application/cloudevents-batch+json"}, batch.encode())
+responses["batch"] = post({"content-type": "application/cloudevents-batch+json"}, batch.encode())
 
 producer = Producer({"bootstrap.servers": brokers, "compression.type": "none"})
-problems = []
+errors = []
 
 
 def send(message, key):
@@ -54,7 +54,7 @@ def send(message, key):
         key=key,
         value=message.value,
         headers=list(message.headers.items()),
-        on_delivery=lambda error, _: problems.append(str(error)) if error else None,
+        on_delivery=lambda error, _: errors.append(str(error)) if error else None,
     )
 
 
@@ -64,4 +64,4 @@ for key in [tenant, "another key", None]:
 for key in ["another key", tenant]:
     send(kafka.to_structured_event(event("kafka structured", {"units": 1}, partitionkey="p")), key)
 producer.flush(30)
-print(json.dumps({"answers": answers, "problems": problems}))
+print(json.dumps({"responses": responses, "errors": errors}))

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { PolicyRun } from '../../support/policy-run.ts';
 import { eventually } from '../../support/servers.ts';
 
-/** Waits until exactly these events of the tenant are stored, each once, with one unit each at every level. */
+/** Waits until the tenant has exactly these events, each stored once and counted with one unit in the totals. */
 export async function untilStored(run: PolicyRun, tenant: string, ids: readonly string[]): Promise<void> {
   await eventually(
     async () => {

@@ -12,7 +12,7 @@ export type ProxyName = 'nginx' | 'caddy' | 'traefik';
 export interface ProxyTargets {
   readonly api: string;
   readonly tollgate: string;
-  /** Of the gateway's `/healthz`. */
+  /** The address of the gateway's `/healthz`. */
   readonly health: string;
 }
 
@@ -22,9 +22,9 @@ export interface RunningProxy {
 }
 
 interface Recipe {
-  /** Of `examples/<name>`, with ports to be changed. */
+  /** The files of `examples/<name>` whose ports the test replaces. */
   readonly files: readonly string[];
-  /** What a reader changes to let requests pass while Tollgate is away, and into what. */
+  /** The edit that makes the proxy allow requests while Tollgate is down. */
   readonly open: readonly [file: string, from: string, into: string];
   readonly command: (dir: string) => Promise<{ command: string; args: string[] }>;
 }
@@ -67,7 +67,7 @@ const recipes: Readonly<Record<ProxyName, Recipe>> = {
   },
 };
 
-/** A real proxy with the files of `examples/<name>`, changed in nothing but their ports and, with `open`, in that option. */
+/** Starts a real proxy with the files of `examples/<name>`. Only their ports and, with `open`, that option are changed. */
 export async function startProxy(
   name: ProxyName,
   targets: ProxyTargets,
@@ -89,7 +89,7 @@ export async function startProxy(
     dir,
     env: { XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir },
     logFile: join(dir, 'log'),
-    // Any answer will do: the proxy serves, and knows of Tollgate.
+    // Any other response shows that the proxy serves and reaches Tollgate.
     ready: async () => ![404, 502, 503].includes((await fetch(`${url}/ready`)).status),
     readyTimeoutMs: 30_000,
   });

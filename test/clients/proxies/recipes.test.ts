@@ -30,7 +30,7 @@ interface Running {
 
 let upstream: TestUpstream;
 
-/** A gateway that a test may stop, with the `/healthz` of its process. */
+/** A gateway that a test may stop, with the `/healthz` of its ops listener. */
 async function startTollgate(): Promise<Running> {
   const gateway = await startGateway({ policy });
   const ops = createOpsServer({ registry: gateway.registry, unready: () => [] });
@@ -92,7 +92,7 @@ describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s', (name) =>
   const chat = (headers: Record<string, string>): Promise<Response> =>
     fetch(`${proxy.url}/agent/chat?x=1`, { method: 'POST', headers, body: '{}' });
 
-  test('A4, A5, E3: ten calls pass with every limit header, the eleventh is a whole 429', async () => {
+  test('A4, A5, E3: ten calls pass with every limit header, the eleventh is a complete 429', async () => {
     const headers = await as(uniqueName('acme'));
     for (let remaining = 9; remaining >= 0; remaining -= 1) {
       const response = await chat(headers);
@@ -112,7 +112,7 @@ describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s', (name) =>
     expect(upstream.seen[0]?.url).toBe('/agent/chat?x=1');
   });
 
-  test('A5: a bad token is a whole 401', async () => {
+  test('A5: an invalid token gets a complete 401', async () => {
     const response = await chat({ authorization: 'Bearer x' });
     expect(response.status).toBe(401);
     expect(response.headers.get('www-authenticate')).toMatch(/^Bearer/);
@@ -121,7 +121,7 @@ describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s', (name) =>
     expect(upstream.seen).toHaveLength(0);
   });
 
-  test('A2: the API hears who the caller is from Tollgate alone', async () => {
+  test('A2: only Tollgate sets the identity headers that the API receives', async () => {
     const claims = [
       ...['X-Tollgate-Tenant', 'X-Tollgate-User', 'X-Tollgate-Service', 'X-Tollgate-Plan'],
       ...['X_Tollgate_Tenant', 'X-Tollgate_Tenant', 'X_Tollgate-User', 'X_Real_IP', 'X_Forwarded_For'],
@@ -133,12 +133,15 @@ describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s', (name) =>
       await sendRaw(proxy.url, rawRequest('GET /free', lines));
       return upstream.seen[0]?.headers ?? {};
     };
-    // What describes the request to Tollgate is refused or dropped; the rest never arrives.
+    // The proxy refuses or drops fields that describe the request to Tollgate, and Tollgate replaces the others.
     const tenant = uniqueName('ac/me');
     const { authorization = '' } = await as(tenant);
-    const known = await send([`Authorization: ${authorization}`]);
-    expect(Object.values(known)).not.toContain('victim');
-    expect(known).toMatchObject({ 'x-tollgate-tenant': encodeURIComponent(tenant), 'x-tollgate-user': 'u1' });
+    const identified = await send([`Authorization: ${authorization}`]);
+    expect(Object.values(identified)).not.toContain('victim');
+    expect(identified).toMatchObject({
+      'x-tollgate-tenant': encodeURIComponent(tenant),
+      'x-tollgate-user': 'u1',
+    });
     const anonymous = await send([]);
     expect(Object.values(anonymous)).not.toContain('victim');
     expect(anonymous['x-tollgate-tenant'] ?? '').toBe('');
@@ -161,7 +164,11 @@ describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s', (name) =>
     ['X-Original-URI', 'POST /agent/chat', ['X-Original-URI: /free']],
     ['X-Original-Method', 'POST /agent/chat', ['X-Original-Method: GET']],
     ['X-Original-URL', 'POST /agent/chat', ['X-Original-URL: http://any.example/free']],
-    ['both of them', 'POST /agent/chat', ['X-Original-URI: /free', 'X-Original-Method: GET']],
+    [
+      'X-Original-URI and X-Original-Method',
+      'POST /agent/chat',
+      ['X-Original-URI: /free', 'X-Original-Method: GET'],
+    ],
     ['X-Forwarded-Uri', 'POST /agent/chat', ['X-Forwarded-Uri: /free', 'X-Forwarded-Method: GET']],
     ['X_Original_URI', 'POST /agent/chat', ['X_Original_URI: /free', 'X_Forwarded_Uri: /free']],
     ['a named method', 'GET /agent/chat', ['X-HTTP-Method-Override: POST']],
@@ -171,15 +178,15 @@ describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s', (name) =>
       const { authorization = '' } = await as(uniqueName('acme'));
       const statuses: number[] = [];
       for (let i = 0; i < 14; i += 1) {
-        const answer = await sendRaw(
+        const response = await sendRaw(
           proxy.url,
           rawRequest(line, [`Authorization: ${authorization}`, ...fields]),
         );
-        statuses.push(answer.status);
+        statuses.push(response.status);
       }
       expect(new Set(statuses)).not.toContain(500);
       expect(upstream.seen.filter(mayBeLimited).length).toBeLessThanOrEqual(10);
-      // What the API got was charged as the limited route, as often as it got it.
+      // Every call that reached the API was charged as the limited route.
       const charged = tollgate.gateway
         .requests()
         .filter(({ data }) => data.decision === 'allowed' && data.route === 'POST /agent/chat');
@@ -188,14 +195,14 @@ describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s', (name) =>
     },
   );
 
-  test('a client cannot claim another address', async () => {
+  test('a client cannot set its own address', async () => {
     const headers = { 'x-forwarded-for': '203.0.113.9, 198.51.100.4', 'x-real-ip': '203.0.113.9' };
     expect((await fetch(`${proxy.url}/free`, { headers })).status).toBe(200);
     expect(tollgate.gateway.requests()[0]?.data.client_ip).toBe('127.0.0.1');
     expect(upstream.seen[0]?.headers['x-forwarded-for']).toBe('127.0.0.1');
   });
 
-  test('an answer streams through', async () => {
+  test('a response is streamed through the proxy', async () => {
     const response = await fetch(`${proxy.url}/slowly`, { headers: await as(uniqueName('acme')) });
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     expect(new TextDecoder().decode((await reader.read()).value)).toBe('first');
@@ -203,7 +210,7 @@ describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s', (name) =>
   });
 });
 
-/** Whether some server would take a request for the limited one: by its path in any spelling, or a field. */
+/** Whether a server could read a request as the limited one: by any spelling of its path, or by the override field. */
 function mayBeLimited({ url = '', method, headers }: IncomingMessage): boolean {
   const path = decodeURIComponent(url.split(/[?;]/, 1)[0] ?? '').replaceAll('\\', '/');
   const { pathname } = new URL(path.replaceAll(/\/+/g, '/'), 'http://api');
@@ -211,29 +218,26 @@ function mayBeLimited({ url = '', method, headers }: IncomingMessage): boolean {
   return named === 'POST' && pathname.toLowerCase().replaceAll('\0', '') === '/agent/chat';
 }
 
-describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s while Tollgate is away', (name) => {
+describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s while Tollgate is down', (name) => {
   test.each([
     ['closed', 503],
     ['open', 200],
-  ])(
-    'the option says %s: requests are answered with %d, and are limited again when it is back',
-    async (option, status) => {
-      const tollgate = await startTollgate();
-      const proxy = await startProxy(name, tollgate.targets, { open: option === 'open' });
-      try {
-        const call = async (): Promise<number> => (await fetch(`${proxy.url}/free`)).status;
-        expect(await call()).toBe(200);
-        await tollgate.close();
-        upstream.seen.length = 0;
-        await eventually(async () => (await call()) === status);
-        upstream.seen.length = 0;
-        const claimed = await fetch(`${proxy.url}/free`, { headers: { 'x-tollgate-tenant': 'victim' } });
-        expect(claimed.status).toBe(status);
-        expect(upstream.seen).toHaveLength(option === 'open' ? 1 : 0);
-        expect(upstream.seen[0]?.headers['x-tollgate-tenant'] ?? '').toBe('');
-      } finally {
-        await proxy.stop();
-      }
-    },
-  );
+  ])('with the option %s the response to a request is a %d', async (option, status) => {
+    const tollgate = await startTollgate();
+    const proxy = await startProxy(name, tollgate.targets, { open: option === 'open' });
+    try {
+      const call = async (): Promise<number> => (await fetch(`${proxy.url}/free`)).status;
+      expect(await call()).toBe(200);
+      await tollgate.close();
+      upstream.seen.length = 0;
+      await eventually(async () => (await call()) === status);
+      upstream.seen.length = 0;
+      const claimed = await fetch(`${proxy.url}/free`, { headers: { 'x-tollgate-tenant': 'victim' } });
+      expect(claimed.status).toBe(status);
+      expect(upstream.seen).toHaveLength(option === 'open' ? 1 : 0);
+      expect(upstream.seen[0]?.headers['x-tollgate-tenant'] ?? '').toBe('');
+    } finally {
+      await proxy.stop();
+    }
+  });
 });

@@ -6,10 +6,10 @@ import { uniqueName } from '../../support/servers.ts';
 import { runPolicy } from '../../support/policy-run.ts';
 import type { PolicyRun } from '../../support/policy-run.ts';
 
-/** 4 s, in which the flood publishes 20,000 events. */
+/** A round lasts 4 s, in which the flood publishes 20,000 events. */
 const callsOfRound = 800;
 const intervalMs = 5;
-/** The two cores carry the flood, the calls and whatever else runs: of several rounds the least disturbed counts. */
+/** Flood, calls and other processes share the cores, so the least disturbed of several rounds counts. */
 const roundsMax = 4;
 const ratioMax = 2;
 
@@ -41,7 +41,7 @@ test(
   },
 );
 
-/** Calls at a steady pace, one after the other. */
+/** The p95 of sequential calls at a constant rate. */
 async function percentile95(run: PolicyRun, token: string): Promise<number> {
   const times: number[] = [];
   for (let call = 0; call < callsOfRound; call += 1) {
@@ -62,12 +62,12 @@ function startFlood(run: PolicyRun, token: string): { stop: () => Promise<number
       stdio: ['pipe', 'pipe', 'inherit'],
     },
   );
-  const said = text(flood.stdout);
+  const output = text(flood.stdout);
   return {
     stop: async () => {
       flood.stdin.end();
       await once(flood, 'exit');
-      return Number(await said);
+      return Number(await output);
     },
   };
 }

@@ -1,7 +1,7 @@
 /**
- * A flood by one tenant, as a process: publishes 5,000 events a second and queries a meter as often as it publishes,
- * whatever the answers, until its input ends; then says how many of its calls were refused. Arguments: address of the api
- * listener, token.
+ * A flood by one tenant, in its own process. Publishes 5,000 events a second in batches and queries a meter with every
+ * batch, regardless of the responses, until its standard input ends. Then prints the number of refused calls. Arguments:
+ * URL of the api listener, token.
  */
 const [apiUrl = '', token = ''] = process.argv.slice(2);
 const authorization = `Bearer ${token}`;
@@ -14,24 +14,24 @@ const publish = {
 };
 const intervalMs = 200;
 let refused = 0;
-const underWay = new Set<Promise<void>>();
+const pending = new Set<Promise<void>>();
 const timer = setInterval(() => {
   for (const call of [
-    ask('/v1/events', publish),
-    ask('/v1/meters/tokens/query', { headers: { authorization } }),
+    send('/v1/events', publish),
+    send('/v1/meters/tokens/query', { headers: { authorization } }),
   ]) {
-    underWay.add(call);
-    void call.finally(() => underWay.delete(call));
+    pending.add(call);
+    void call.finally(() => pending.delete(call));
   }
 }, intervalMs);
 
 process.stdin.once('end', () => {
   clearInterval(timer);
-  void Promise.all(underWay).then(() => process.stdout.write(`${refused}\n`));
+  void Promise.all(pending).then(() => process.stdout.write(`${refused}\n`));
 });
 process.stdin.resume();
 
-async function ask(path: string, init: RequestInit): Promise<void> {
+async function send(path: string, init: RequestInit): Promise<void> {
   const response = await fetch(apiUrl + path, init);
   await response.arrayBuffer();
   if (response.status === 429) refused += 1;

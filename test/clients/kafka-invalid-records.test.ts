@@ -1,7 +1,7 @@
-// Goal: whatever one writer puts on a topic, every consumer goes on: records of others before and behind it have their effect,
-// no process restarts, and what could not be used is a dead letter that names where it stood.
-// Method: all five services as processes, librdkafka as the other writer, and one table of records for every topic. Between
-// every two of them a record of another tenant must have its effect.
+// Goal: no record of a producer stops a consumer: valid records before and after it are processed, no process restarts, and
+// an unusable record becomes a dead letter with its partition and offset.
+// Method: all five services as processes, librdkafka as the producer, and one table of invalid records for every topic. A
+// valid record of another tenant between every two of them must be processed.
 import { beforeAll, afterAll, describe, expect, test } from 'vitest';
 import { meterEvent } from '../integration/aggregator/events.ts';
 import { prepareAlerting, totalsOf } from '../integration/alerter/alerting.ts';
@@ -10,8 +10,8 @@ import { eventually, servers, uniqueName } from '../support/servers.ts';
 import { startServices } from '../support/services.ts';
 import type { Installation, ServiceName } from '../support/services.ts';
 import { alertOf } from '../unit/alerter/deliver/alert-of.ts';
-import { badKinds } from './bad-records.ts';
-import type { BadKind, Fate, GoodRecord, TopicName } from './bad-records.ts';
+import { invalidRecordKinds } from './invalid-records.ts';
+import type { InvalidRecordKind, Fate, GoodRecord, TopicName } from './invalid-records.ts';
 import { produceExternally } from './external-producer.ts';
 import type { ExternalJob, RecordMetadata } from './external-producer.ts';
 
@@ -22,8 +22,8 @@ const adminToken = 'not-an-admin-token-0123456789abcdef';
 let alerting: Alerting;
 let installation: Installation;
 let pids: readonly number[];
-/** What consumers restarted while they started: a new broker makes its topics for groups and transactions then. */
-let restartsAtFirst: readonly string[];
+/** Restarts of consumers during the start, when a new broker creates its topics for groups and transactions. */
+let restartsAtStart: readonly string[];
 
 beforeAll(async () => {
   alerting = await prepareAlerting();
@@ -39,7 +39,7 @@ beforeAll(async () => {
     ]);
     await effects[name]([`first-${name}`]);
   }
-  restartsAtFirst = await restarts();
+  restartsAtStart = await restarts();
 });
 
 afterAll(async () => {
@@ -49,7 +49,7 @@ afterAll(async () => {
 
 const day = new Date().toISOString().slice(0, 10);
 
-/** A record that each consumer of the topic has to act on, and nothing else does. */
+/** Valid records, which every consumer of the topic processes with a visible effect. */
 const goodRecords: Readonly<Record<TopicName, (tenant: string) => object>> = {
   usage: (tenant) => meterEvent(tenant),
   totals: (tenant) => totalsOf(tenant, 950, Date.now()),
@@ -98,13 +98,13 @@ async function tenantsIn(table: string): Promise<Set<string>> {
   return new Set(rows.map(({ tenant_id }) => tenant_id));
 }
 
-/** Resolves once every consumer of the topic has acted on each tenant's record. */
+/** Each resolves when every consumer of the topic has processed the records of the tenants. */
 const effects: Readonly<Record<TopicName, (tenants: readonly string[]) => Promise<void>>> = {
   usage: (tenants) => untilIn('usage_events', tenants),
   alerts: (tenants) => untilIn('alerts', tenants),
   deliveries: (tenants) => untilIn('alerts', tenants),
   async totals(tenants) {
-    // The alerter's two consumers; then the reconciler's counter, as support sees it.
+    // First the alerter's two consumers, then the reconciler, which raises a counter in Redis.
     await untilIn('alerts', tenants);
     for (const tenant of tenants) {
       await eventually(
@@ -131,7 +131,7 @@ async function untilIn(table: string, tenants: readonly string[]): Promise<void>
   );
 }
 
-interface Letter {
+interface DeadLetter {
   readonly reason: string;
   readonly topic: string;
   readonly partition: number;
@@ -139,10 +139,10 @@ interface Letter {
   readonly bytes: number;
 }
 
-async function letters(): Promise<Map<string, Letter>> {
+async function deadLetters(): Promise<Map<string, DeadLetter>> {
   const { status, body } = await admin('GET', 'dead-letters?limit=1000');
   expect(status).toBe(200);
-  const listed = body['dead_letters'] as (Letter & { from: string })[];
+  const listed = body['dead_letters'] as (DeadLetter & { from: string })[];
   return new Map(listed.map((letter) => [letter.from, letter]));
 }
 
@@ -151,7 +151,7 @@ async function expectAlive(): Promise<void> {
   for (const name of serviceNames) {
     expect((await fetch(`${installation.service(name).opsUrl}/readyz`)).status, name).toBe(200);
   }
-  expect(await restarts()).toEqual(restartsAtFirst);
+  expect(await restarts()).toEqual(restartsAtStart);
 }
 
 async function restarts(): Promise<string[]> {
@@ -163,7 +163,7 @@ async function restarts(): Promise<string[]> {
 }
 
 describe.each(topicNames)('on the topic of %s', (name) => {
-  test('every kind of record has its fate, and others have theirs before and behind it', async () => {
+  test('every kind of invalid record has its expected result, and valid records before and after it are processed', async () => {
     const { kafkaBrokers } = servers();
     const stem = uniqueName(name);
     const tenantOf = (index: number): string => `${stem}-${index}`;
@@ -171,7 +171,7 @@ describe.each(topicNames)('on the topic of %s', (name) => {
       records: [{ topic: alerting.topics[name], partition: 0, ...record }],
       ...more,
     });
-    const jobs = badKinds.flatMap(({ record, config, transaction }: BadKind, index) => [
+    const jobs = invalidRecordKinds.flatMap(({ record, config, transaction }: InvalidRecordKind, index) => [
       job(good(name, tenantOf(index))),
       job(record(good(name, `${stem}-bad-${index}`)), {
         ...(config === undefined ? {} : { config }),
@@ -180,28 +180,30 @@ describe.each(topicNames)('on the topic of %s', (name) => {
           : { transaction, config: { ...config, 'transactional.id': `${stem}-${index}` } }),
       }),
     ]);
-    const places = await produceExternally(kafkaBrokers, [
+    const produced = await produceExternally(kafkaBrokers, [
       ...jobs,
-      job(good(name, tenantOf(badKinds.length))),
+      job(good(name, tenantOf(invalidRecordKinds.length))),
     ]);
-    const others = Array.from({ length: badKinds.length + 1 }, (_, index) => tenantOf(index));
-    const fates = badKinds.map(({ fate }): Fate => (typeof fate === 'string' ? fate : fate[name]));
-    const handled = fates.flatMap((fate, index) =>
-      fate === 'handled' && badKinds[index]?.name !== 'no value' ? [`${stem}-bad-${index}`] : [],
+    const others = Array.from({ length: invalidRecordKinds.length + 1 }, (_, index) => tenantOf(index));
+    const fates = invalidRecordKinds.map(({ fate }): Fate => (typeof fate === 'string' ? fate : fate[name]));
+    const processed = fates.flatMap((fate, index) =>
+      fate === 'processed' && invalidRecordKinds[index]?.name !== 'no value' ? [`${stem}-bad-${index}`] : [],
     );
-    await effects[name]([...others, ...handled]);
-    const found = await letters();
-    const told = badKinds.map((kind, index) => ({
+    await effects[name]([...others, ...processed]);
+    const found = await deadLetters();
+    const observed = invalidRecordKinds.map((kind, index) => ({
       kind: kind.name,
-      fate: fateOf(places[index * 2 + 1]?.[0], found, alerting.topics[name], fates[index] ?? 'handled'),
+      fate: fateOf(produced[index * 2 + 1]?.[0], found, alerting.topics[name], fates[index] ?? 'processed'),
     }));
-    expect(told).toEqual(badKinds.map((kind, index) => ({ kind: kind.name, fate: fates[index] })));
-    const goodLetters = places
+    expect(observed).toEqual(
+      invalidRecordKinds.map((kind, index) => ({ kind: kind.name, fate: fates[index] })),
+    );
+    const deadLettersOfValidRecords = produced
       .filter((_, index) => index % 2 === 0)
-      .filter(([place]) => isLetter(place, found, name));
-    expect(goodLetters).toEqual([]);
+      .filter(([metadata]) => isDeadLetter(metadata, found, name));
+    expect(deadLettersOfValidRecords).toEqual([]);
     await expectAlive();
-    // By which the alert on dead letters fires, and names the topic.
+    // The alert on dead letters uses this metric and its label.
     const metrics = await (await fetch(`${installation.service(writerOf[name]).opsUrl}/metrics`)).text();
     expect(metrics).toMatch(
       new RegExp(`^tollgate_dead_letters_total\\{topic="${alerting.topics[name]}".*\\} [1-9]`, 'm'),
@@ -218,26 +220,26 @@ const writerOf: Readonly<Record<TopicName, ServiceName>> = {
   deliveries: 'alerter',
 };
 
-function isLetter(
-  place: RecordMetadata | undefined,
-  found: ReadonlyMap<string, Letter>,
+function isDeadLetter(
+  metadata: RecordMetadata | undefined,
+  found: ReadonlyMap<string, DeadLetter>,
   name: TopicName,
 ): boolean {
-  return place !== undefined && 'offset' in place && found.has(from(alerting.topics[name], place));
+  return metadata !== undefined && 'offset' in metadata && found.has(from(alerting.topics[name], metadata));
 }
 
 function from(topic: string, { partition, offset }: { partition: number; offset: number }): string {
   return `${topic} (${partition}-${offset})`;
 }
 
-/** As it shows: what is neither refused nor a letter has been handled, or passed over as was to be. */
+/** The observed fate. A record that is neither refused nor a dead letter counts as processed or skipped, as expected. */
 function fateOf(
-  place: RecordMetadata | undefined,
-  found: ReadonlyMap<string, Letter>,
+  metadata: RecordMetadata | undefined,
+  found: ReadonlyMap<string, DeadLetter>,
   topic: string,
   expected: Fate,
 ): Fate | undefined {
-  if (place === undefined || 'error' in place) return place === undefined ? undefined : 'refused';
-  if (found.has(from(topic, place))) return 'letter';
-  return expected === 'handled' || expected === 'nothing' ? expected : undefined;
+  if (metadata === undefined || 'error' in metadata) return metadata === undefined ? undefined : 'refused';
+  if (found.has(from(topic, metadata))) return 'dead letter';
+  return expected === 'processed' || expected === 'skipped' ? expected : undefined;
 }

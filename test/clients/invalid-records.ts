@@ -2,7 +2,7 @@ import type { ExternalJob, ExternalRecord } from './external-producer.ts';
 
 export type TopicName = 'usage' | 'totals' | 'tenants' | 'alerts' | 'deliveries';
 
-/** A record of a topic as Tollgate writes it. */
+/** A valid record, as Tollgate writes it. */
 export interface GoodRecord {
   readonly topic: string;
   readonly key: string;
@@ -10,14 +10,14 @@ export interface GoodRecord {
 }
 
 /**
- * What becomes of a record: `handled` like any other, a dead `letter`, `nothing` (passed over, as is right for it), or
- * `refused` by the broker.
+ * The result of a record: `processed` like a valid one, written as a `dead letter`, `skipped` because the topic's
+ * consumer ignores this kind, or `refused` by the broker.
  */
-export type Fate = 'handled' | 'letter' | 'nothing' | 'refused';
+export type Fate = 'processed' | 'dead letter' | 'skipped' | 'refused';
 
-export interface BadKind {
+export interface InvalidRecordKind {
   readonly name: string;
-  /** Made from a record that would be good. */
+  /** Derives the record from a valid one. */
   readonly record: (good: GoodRecord) => Omit<ExternalRecord, 'topic'>;
   readonly config?: ExternalJob['config'];
   readonly transaction?: ExternalJob['transaction'];
@@ -25,70 +25,84 @@ export interface BadKind {
 }
 
 const keyed = ({ key }: GoodRecord, value: Buffer | string | null) => ({ key, value });
-const letterOnUsage = {
-  usage: 'letter',
-  totals: 'nothing',
-  tenants: 'handled',
-  alerts: 'nothing',
-  deliveries: 'nothing',
+const deadLetterOnUsage = {
+  usage: 'dead letter',
+  totals: 'skipped',
+  tenants: 'processed',
+  alerts: 'skipped',
+  deliveries: 'skipped',
 } as const;
 const keyMatters = {
-  usage: 'handled',
-  totals: 'letter',
-  tenants: 'letter',
-  alerts: 'handled',
-  deliveries: 'letter',
+  usage: 'processed',
+  totals: 'dead letter',
+  tenants: 'dead letter',
+  alerts: 'processed',
+  deliveries: 'dead letter',
 } as const;
 const keyNeeded = {
-  usage: 'handled',
+  usage: 'processed',
   totals: 'refused',
   tenants: 'refused',
-  alerts: 'handled',
+  alerts: 'processed',
   deliveries: 'refused',
 } as const;
 const depth = 100_000;
 
-export const badKinds: readonly BadKind[] = [
-  { name: 'no value', record: (good) => keyed(good, null), fate: letterOnUsage },
-  { name: 'an empty value', record: (good) => keyed(good, ''), fate: 'letter' },
-  { name: '900 kB', record: (good) => keyed(good, Buffer.alloc(900_000, 'x')), fate: 'letter' },
-  { name: 'UTF-16', record: (good) => keyed(good, Buffer.from(good.value, 'utf16le')), fate: 'letter' },
+export const invalidRecordKinds: readonly InvalidRecordKind[] = [
+  { name: 'no value', record: (good) => keyed(good, null), fate: deadLetterOnUsage },
+  { name: 'an empty value', record: (good) => keyed(good, ''), fate: 'dead letter' },
+  { name: '900 kB', record: (good) => keyed(good, Buffer.alloc(900_000, 'x')), fate: 'dead letter' },
+  { name: 'UTF-16', record: (good) => keyed(good, Buffer.from(good.value, 'utf16le')), fate: 'dead letter' },
   {
-    name: 'bytes that are no text',
+    name: 'bytes that are not text',
     record: (good) => keyed(good, Buffer.from([0xff, 0xfe, 0x00, 0xc3, 0x28])),
-    fate: 'letter',
+    fate: 'dead letter',
   },
-  { name: 'text that is no JSON', record: (good) => keyed(good, 'tenant=acme units=1'), fate: 'letter' },
-  { name: 'the JSON null', record: (good) => keyed(good, 'null'), fate: 'letter' },
-  { name: 'a JSON list', record: (good) => keyed(good, `[${good.value}]`), fate: 'letter' },
-  { name: 'an empty JSON object', record: (good) => keyed(good, '{}'), fate: 'letter' },
+  {
+    name: 'text that is not JSON',
+    record: (good) => keyed(good, 'tenant=acme units=1'),
+    fate: 'dead letter',
+  },
+  { name: 'the JSON null', record: (good) => keyed(good, 'null'), fate: 'dead letter' },
+  { name: 'a JSON list', record: (good) => keyed(good, `[${good.value}]`), fate: 'dead letter' },
+  { name: 'an empty JSON object', record: (good) => keyed(good, '{}'), fate: 'dead letter' },
   {
     name: 'JSON of great depth',
     record: (good) => keyed(good, '['.repeat(depth) + ']'.repeat(depth)),
-    fate: 'letter',
+    fate: 'dead letter',
   },
   {
-    name: 'JSON that would be a prototype',
+    name: 'JSON with the name __proto__',
     record: (good) => keyed(good, `{"__proto__":${good.value}}`),
-    fate: 'letter',
+    fate: 'dead letter',
   },
-  { name: 'JSON that is cut off', record: (good) => keyed(good, good.value.slice(0, -5)), fate: 'letter' },
+  {
+    name: 'JSON that is cut off',
+    record: (good) => keyed(good, good.value.slice(0, -5)),
+    fate: 'dead letter',
+  },
   {
     name: '1e300 units',
     record: ({ key, value }) => ({
       key,
       value: JSON.stringify(withUnits(JSON.parse(value) as Fields, 1e300)),
     }),
-    fate: { usage: 'letter', totals: 'letter', tenants: 'letter', alerts: 'handled', deliveries: 'handled' },
+    fate: {
+      usage: 'dead letter',
+      totals: 'dead letter',
+      tenants: 'dead letter',
+      alerts: 'processed',
+      deliveries: 'processed',
+    },
   },
   {
-    name: 'a key that is no text',
+    name: 'a key that is not text',
     record: ({ value }) => ({ key: Buffer.from([0xff, 0x00, 0xc3, 0x28]), value }),
     fate: keyMatters,
   },
   {
     name: 'the key of another tenant',
-    record: ({ value }) => ({ key: 'somebody-else', value }),
+    record: ({ value }) => ({ key: 'another-tenant', value }),
     fate: keyMatters,
   },
   { name: 'no key', record: ({ value }) => ({ key: null, value }), fate: keyNeeded },
@@ -108,26 +122,26 @@ export const badKinds: readonly BadKind[] = [
         ...Array.from({ length: 300 }, (_, index) => [`header-${index}`, 'x'] as const),
       ],
     }),
-    fate: 'handled',
+    fate: 'processed',
   },
-  { name: 'the time 1970', record: ({ key, value }) => ({ key, value, timestamp: 1 }), fate: 'handled' },
-  ...['gzip', 'snappy', 'lz4', 'zstd'].map((codec): BadKind => ({
+  { name: 'the time 1970', record: ({ key, value }) => ({ key, value, timestamp: 1 }), fate: 'processed' },
+  ...['gzip', 'snappy', 'lz4', 'zstd'].map((codec): InvalidRecordKind => ({
     name: `compressed with ${codec}`,
     record: ({ key, value }) => ({ key, value }),
     config: { 'compression.type': codec },
-    fate: 'handled',
+    fate: 'processed',
   })),
   {
     name: 'a decompression bomb',
     record: ({ key }) => ({ key, value: 40_000_000 }),
     config: { 'compression.type': 'zstd' },
-    fate: 'letter',
+    fate: 'dead letter',
   },
   {
     name: 'a committed transaction',
     record: ({ key, value }) => ({ key, value }),
     transaction: 'commit',
-    fate: 'handled',
+    fate: 'processed',
   },
 ];
 
@@ -138,7 +152,7 @@ interface Fields {
   readonly used?: number;
 }
 
-/** The record with this as its number of units, wherever it has one; for a tenant as a limit. */
+/** Sets the number of units of a record of any topic; in the record of a tenant, a limit. */
 function withUnits(fields: Fields, units: number): object {
   if (fields.data !== undefined) return { ...fields, data: { ...fields.data, units } };
   if (fields.day !== undefined) return { ...fields, day: { ...fields.day, consumed: units } };
