@@ -3,7 +3,7 @@ import type { TimeBounds } from '../../shared/domain/events/bounds.ts';
 import { runConsumer } from '../../shared/kafka/consumer/consumer.ts';
 import { createDeadLetterWriter } from '../../shared/kafka/dead-letters/writer.ts';
 import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
-import { createLogEnds } from '../../shared/kafka/offsets/log-ends.ts';
+import { createLogEnds } from '../../shared/kafka/offsets/topic-offsets.ts';
 import { createProducer } from '../../shared/kafka/producer/producer.ts';
 import { createTenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';

@@ -3,8 +3,8 @@ import { apiKeysOf } from '../../shared/domain/tenant.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
-import { readTenantRecord } from '../../shared/kafka/tables/tenant-record.ts';
-import { versionMax } from '../../shared/tenants/record-schema.ts';
+import { readTenantRecord, versionMax } from '../../shared/domain/topics/tenant-record.ts';
+import { violationsInRecord } from '../../shared/tenants/record-faults.ts';
 
 /**
  * Copies tenant records into ClickHouse for analysts, each with its order among the tenant's records: one that comes again,
@@ -19,9 +19,9 @@ export async function storeTenantRecords(
   const rows: object[] = [];
   const rejected: RejectedMessage[] = [];
   for (const message of messages) {
-    const read = readTenantRecord(message);
-    if ('faults' in read) {
-      rejected.push({ message, reason: `is no tenant record: ${read.faults}` });
+    const read = readTenantRecord(message, violationsInRecord);
+    if ('violations' in read) {
+      rejected.push({ message, reason: `is no tenant record: ${read.violations}` });
       continue;
     }
     const { tenantId, record, version } = read;

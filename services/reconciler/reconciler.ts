@@ -8,7 +8,7 @@ import { createDeadLetterWriter } from '../../shared/kafka/dead-letters/writer.t
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { createProducer } from '../../shared/kafka/producer/producer.ts';
-import { notTotals, readTotals } from '../../shared/kafka/totals-record.ts';
+import { notTotals, readTotals } from '../../shared/domain/topics/totals.ts';
 import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
 import { readingsOf } from '../../shared/policy/quota-readings.ts';

@@ -48,7 +48,7 @@ export function stampIn(value: Buffer | null): SpoolNumber | null {
 
 function identified(record: ConsumedMessage): LogEvent | null {
   const found = eventOf(record);
-  if ('problem' in found) return null;
+  if ('violation' in found) return null;
   const fields = found.event;
   const [id, source] = [textIn(fields, 'id'), textIn(fields, 'source')];
   const [type, tenantId] = [textIn(fields, 'type'), textIn(fields, 'subject')];

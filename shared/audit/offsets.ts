@@ -1,12 +1,12 @@
 import type { ClickHouse } from '../clickhouse/client.ts';
 import { missingBetween, storedNumbers } from '../clickhouse/queries/number-gaps.ts';
 import type { MissingRange } from '../clickhouse/queries/number-gaps.ts';
-import { readDeadLetter } from '../kafka/dead-letters/dead-letter.ts';
+import { readDeadLetter } from '../domain/topics/dead-letter.ts';
 import type { Kafka } from '../kafka/kafkajs/kafka.ts';
-import { readOffsetsAt } from '../kafka/offsets/consumed-window.ts';
+import { readOffsetsAt } from '../kafka/offsets/topic-offsets.ts';
 import { readRange } from '../kafka/kafkajs/read-range.ts';
 import type { OffsetRange } from '../kafka/kafkajs/read-range.ts';
-import { readTopicEnds } from '../kafka/offsets/topic-ends.ts';
+import { readTopicEnds } from '../kafka/offsets/topic-offsets.ts';
 import { explain, placeOf } from './explain.ts';
 import type { Explanation } from './explain.ts';
 import { readLogRecord, stampIn } from './log-record.ts';

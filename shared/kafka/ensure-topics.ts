@@ -1,7 +1,7 @@
-import type { Admin } from 'kafkajs';
 import { TollgateError } from '../runtime/errors.ts';
-import { createAdminLine } from './kafkajs/admin-queue.ts';
-import { pause } from './kafkajs/deadline.ts';
+import { createAdminQueue } from './kafkajs/admin-queue.ts';
+import type { KafkaAdmin } from './kafkajs/admin-queue.ts';
+import { pause } from './backoff.ts';
 import type { Kafka } from './kafkajs/kafka.ts';
 import type { Topics } from './topics.ts';
 
@@ -60,9 +60,9 @@ export async function ensureTopics(
     replicationFactor,
     configEntries,
   });
-  const line = createAdminLine(kafka);
+  const admin = createAdminQueue(kafka);
   try {
-    const existing = new Set(await line.ask('listing topics', timeoutMs, (admin) => admin.listTopics()));
+    const existing = new Set(await admin.call('listing topics', timeoutMs, (client) => client.listTopics()));
     const wanted = [
       topic(topics.usage, partitions, log),
       topic(topics.totals, partitions, compacted),
@@ -74,21 +74,21 @@ export async function ensureTopics(
       topic(topics.deadLetters, Math.min(3, partitions), kept),
     ].filter(({ topic: name }) => !existing.has(name));
     if (wanted.length > 0) {
-      await line.ask('counting brokers', timeoutMs, (admin) => requireBrokers(admin, replicationFactor));
+      await admin.call('counting brokers', timeoutMs, (client) => requireBrokers(client, replicationFactor));
       const create = { topics: wanted, waitForLeaders: false };
-      await line.ask('creating topics', timeoutMs, (admin) => admin.createTopics(create));
+      await admin.call('creating topics', timeoutMs, (client) => client.createTopics(create));
     }
     const names = Object.values<string>({ ...topics });
-    await line.ask('waiting for leaders', timeoutMs, (admin) => leadersOf(admin, names, timeoutMs));
+    await admin.call('waiting for leaders', timeoutMs, (client) => leadersOf(client, names, timeoutMs));
     return wanted.map(({ topic: name }) => name);
   } finally {
-    line.close();
+    admin.close();
   }
 }
 
 /** Without this check Kafka refuses every topic, and kafkajs names no reason. */
-async function requireBrokers(admin: Admin, replicationFactor: number): Promise<void> {
-  const { brokers } = await admin.describeCluster();
+async function requireBrokers(client: KafkaAdmin, replicationFactor: number): Promise<void> {
+  const { brokers } = await client.describeCluster();
   if (brokers.length >= replicationFactor) return;
   throw new TollgateError(
     'CONFIG_INVALID',
@@ -99,10 +99,10 @@ async function requireBrokers(admin: Admin, replicationFactor: number): Promise<
 const leaderPollMs = 50;
 
 /** Whoever made the topics, this process or another a moment ago: they can be written to when this resolves. */
-async function leadersOf(admin: Admin, topics: string[], timeoutMs: number): Promise<void> {
+async function leadersOf(client: KafkaAdmin, topics: string[], timeoutMs: number): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs;
   while (performance.now() < deadlineMs) {
-    const metadata = await admin.fetchTopicMetadata({ topics }).catch(() => null);
+    const metadata = await client.fetchTopicMetadata({ topics }).catch(() => null);
     if (metadata?.topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0)) === true)
       return;
     await pause(leaderPollMs);

@@ -1,19 +1,12 @@
 import { isUtf8 } from 'node:buffer';
+import type { TopicRecord } from '../domain/topics/record.ts';
 import type { RecordEntry, RecordHeader } from './kafkajs/decoding/log-entry.ts';
 
-/** A record as a handler gets it. */
-export interface ConsumedMessage {
+/** A record with its place in the log, as handlers receive it. */
+export interface ConsumedMessage extends TopicRecord {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
-  readonly key: string | null;
-  /** The key's bytes, only where they are not UTF-8: `key` then does not say all of it. */
-  readonly keyBytes?: Buffer;
-  /** Null is a tombstone. */
-  readonly value: Buffer | null;
-  readonly headers: Readonly<Record<string, string>>;
-  /** When Kafka took it or its producer made it, as the topic is configured; Unix milliseconds. Null: not known. */
-  readonly timestampMs: number | null;
 }
 
 const noHeaders: Readonly<Record<string, string>> = {};
@@ -27,14 +20,14 @@ export function consumedMessage(topic: string, partition: number, entry: RecordE
     key: key?.toString() ?? null,
     ...(key === null || isUtf8(key) ? {} : { keyBytes: key }),
     value,
-    headers: textsOf(entry.headers),
+    headers: headersOf(entry.headers),
     timestampMs,
   };
 }
 
-/** Of a header that is given several times the last one stands; one without a value is empty. */
-function textsOf(headers: readonly RecordHeader[]): Readonly<Record<string, string>> {
+/** The last of several headers with one name counts; a header without a value is empty. */
+function headersOf(headers: readonly RecordHeader[]): Readonly<Record<string, string>> {
   if (headers.length === 0) return noHeaders;
-  // Names are data: `fromEntries` makes them own properties, `__proto__` too.
+  // `fromEntries` also makes a header named `__proto__` an own property.
   return Object.fromEntries(headers.map(([name, value]) => [name, value?.toString() ?? '']));
 }

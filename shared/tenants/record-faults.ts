@@ -6,7 +6,7 @@ import { isTimeZone } from '../domain/time/calendar.ts';
 import { readInstant } from '../domain/time/instant.ts';
 import { isEmailAddress, isWebAddress } from '../domain/notification-target.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
-import { faultsIn } from '../runtime/http/schema-faults.ts';
+import { faultsIn, textOfFaults } from '../runtime/http/schema-faults.ts';
 import type { Fault } from '../runtime/http/schema-faults.ts';
 import { closed, settings, tenantRecordSchema } from './record-schema.ts';
 
@@ -26,6 +26,11 @@ export function faultsInRecord(value: unknown): readonly Fault[] {
 /** The same for what a caller sets of a record: here a name that is not known is a fault too. */
 export function faultsInSettings(value: unknown): readonly Fault[] {
   return faultsUnder(settingsValidator, value);
+}
+
+/** The same as one text; empty when the value is valid. */
+export function violationsInRecord(value: unknown): string {
+  return textOfFaults(faultsInRecord(value), 'record');
 }
 
 type Settings = Partial<TenantRecord>;

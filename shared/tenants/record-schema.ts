@@ -3,6 +3,7 @@ import type { TSchema } from 'typebox';
 import { idLengthMax } from '../domain/identity.ts';
 import { webAddressLengthMax, emailLengthMax } from '../domain/notification-target.ts';
 import { historyEntriesMax } from '../domain/tenant.ts';
+import { versionMax } from '../domain/topics/tenant-record.ts';
 
 /**
  * The one contract of a tenant's record: what the admin API and the console's forms accept, what is written to
@@ -124,9 +125,6 @@ export const historySchema = Type.Array(
   }),
   { maxItems: historyEntriesMax },
 );
-
-/** Unix milliseconds of the year 2286: ClickHouse orders records by a million times as much, in 64 bits. */
-export const versionMax = 1e13;
 
 export const resetSchema = Type.Object({
   at_ms: Type.Number({ ...amount, description: 'Unix milliseconds.' }),

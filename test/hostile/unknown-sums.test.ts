@@ -12,7 +12,7 @@ import { periodTotals } from '../../shared/clickhouse/queries/period-totals.ts';
 import { settleReadings } from '../../shared/clickhouse/queries/settle-readings.ts';
 import { periodAt } from '../../shared/domain/time/calendar.ts';
 import type { TenantTotals } from '../../shared/domain/topics/totals.ts';
-import { readTotals } from '../../shared/kafka/totals-record.ts';
+import { readTotals } from '../../shared/domain/topics/totals.ts';
 import { loadPolicy } from '../../shared/policy/load.ts';
 import { readingsOf } from '../../shared/policy/quota-readings.ts';
 import { systemClock } from '../../shared/runtime/time/clock.ts';

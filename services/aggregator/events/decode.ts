@@ -56,7 +56,7 @@ export function decode(record: LogRecord, nowMs: number, bounds: TimeBounds): De
     return { kind: 'dead', reason: `the event has ${bytes} bytes, more than ${eventBounds.storedBytesMax}` };
   }
   const found = eventOf(record);
-  if ('problem' in found) return { kind: 'dead', reason: found.problem };
+  if ('violation' in found) return { kind: 'dead', reason: found.violation };
   const reading = readEvent(found.event, nowMs, bounds);
   if (reading.kind === 'rejected') return { kind: 'dead', reason: reading.reason };
   const { id, source, type, tenantId, timeMs, spool } = reading.head;

@@ -1,4 +1,4 @@
-import type { LogEnd } from '../../../shared/kafka/offsets/log-ends.ts';
+import type { LogEnd } from '../../../shared/kafka/offsets/topic-offsets.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
 /** Up to when one partition is known to be in ClickHouse. */

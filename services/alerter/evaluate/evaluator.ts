@@ -12,7 +12,7 @@ import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
 import type { RejectedMessage } from '../../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
-import { notTotals, readTotals } from '../../../shared/kafka/totals-record.ts';
+import { notTotals, readTotals } from '../../../shared/domain/topics/totals.ts';
 import { openReading, readingsOf } from '../../../shared/policy/quota-readings.ts';
 import type { QuotaReading } from '../../../shared/policy/quota-readings.ts';
 import { quotasFor } from '../../../shared/policy/quotas.ts';

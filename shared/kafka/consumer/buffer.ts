@@ -1,6 +1,7 @@
-import type { Fetched, TopicPartitionOffset } from '../kafkajs/session/session.ts';
-import { pause } from '../kafkajs/deadline.ts';
+import { pause } from '../backoff.ts';
 import type { UnreadableEntry } from '../kafkajs/decoding/log-entry.ts';
+import { partitionKey } from '../kafkajs/session/fetched.ts';
+import type { Fetched, TopicPartitionOffset } from '../kafkajs/session/fetched.ts';
 import type { ConsumedMessage } from '../message.ts';
 
 /** Records of one generation, and the offsets to commit when they are handled. */
@@ -16,16 +17,16 @@ export interface UnreadableBatch extends UnreadableEntry {
   readonly partition: number;
 }
 
-/** What was fetched and not handled yet; merges the partitions into blocks. Holds about two blocks, then fetching waits. */
+/** Fetched records that are not handled yet, merged over partitions into blocks. Bounded to about two blocks. */
 export interface ConsumerBuffer {
   add(fetched: Fetched): void;
   /** Waits, with heartbeats, while the buffer is full. */
-  room(heartbeat: () => Promise<void>): Promise<void>;
-  /** The next block, when it is full or has lingered; null once the signal is aborted. */
-  take(): Promise<ConsumerBlock | null>;
-  /** The block was handled and committed. */
-  done(block: ConsumerBlock): void;
-  /** Forgets everything: what was assigned is not, or will be delivered again. */
+  waitForRoom(heartbeat: () => Promise<void>): Promise<void>;
+  /** Returns the next block, when it is full or has lingered; null once the signal is aborted. */
+  next(): Promise<ConsumerBlock | null>;
+  /** Notes that the block is handled and committed. */
+  finish(block: ConsumerBlock): void;
+  /** Drops all records: their partitions are revoked, or the records will be fetched again. */
   beginGeneration(): void;
   isCurrent(block: ConsumerBlock): boolean;
   records(): number;
@@ -49,8 +50,8 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
   let records = 0;
   let bytes = 0;
   let handling: ConsumerBlock | null = null;
-  let wake: () => void = () => undefined;
-  signal.addEventListener('abort', () => wake());
+  let onChange: () => void = () => undefined;
+  signal.addEventListener('abort', () => onChange());
 
   return {
     add(fetched) {
@@ -60,31 +61,31 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
       queue.push({ fetched, arrivedAt: performance.now(), bytes: size });
       records += fetched.messages.length;
       bytes += size;
-      wake();
+      onChange();
     },
-    async room(heartbeat) {
-      const mine = generation;
-      while (isFull() && mine === generation && !signal.aborted) {
+    async waitForRoom(heartbeat) {
+      const current = generation;
+      while (isFull() && current === generation && !signal.aborted) {
         await pause(heartbeatIntervalMs, signal);
         await heartbeat();
       }
     },
-    async take() {
+    async next() {
       for (;;) {
         if (signal.aborted) return null;
         const waitMs = untilDueMs();
-        if (waitMs <= 0) return (handling = cut());
+        if (waitMs <= 0) return (handling = cutBlock());
         await nextChange(waitMs);
       }
     },
-    done(block) {
+    finish(block) {
       if (handling === block) handling = null;
     },
     beginGeneration() {
       generation += 1;
       queue = [];
       records = bytes = 0;
-      wake();
+      onChange();
     },
     isCurrent: (block) => block.generation === generation,
     records: () => records,
@@ -106,20 +107,20 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
     return isFull() ? 0 : first.arrivedAt + lingerMs - performance.now();
   }
 
-  /** Whole fetches, at least one, until the block is full. A fetch is at most `partitionBytesMax`, so blocks are bounded. */
-  function cut(): ConsumerBlock {
+  /** Takes complete fetches, at least one, until the block is full. A fetch has at most `partitionBytesMax`, so a block is bounded. */
+  function cutBlock(): ConsumerBlock {
     const messages: ConsumedMessage[] = [];
     const unreadable: UnreadableBatch[] = [];
     const offsets = new Map<string, TopicPartitionOffset>();
     let size = 0;
     let count = 0;
     for (const { fetched, bytes: fetchedBytes } of queue) {
-      const more = messages.length + fetched.messages.length;
-      if (count > 0 && (more > batchRecordsMax || size + fetchedBytes > batchBytesMax)) break;
+      const recordsAfter = messages.length + fetched.messages.length;
+      if (count > 0 && (recordsAfter > batchRecordsMax || size + fetchedBytes > batchBytesMax)) break;
       for (const message of fetched.messages) messages.push(message);
       const { topic, partition, commitOffset } = fetched;
       for (const batch of fetched.unreadable) unreadable.push({ ...batch, topic, partition });
-      offsets.set(`${partition} ${topic}`, { topic, partition, offset: commitOffset });
+      offsets.set(partitionKey(topic, partition), { topic, partition, offset: commitOffset });
       size += fetchedBytes;
       count += 1;
     }
@@ -131,9 +132,9 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
 
   function nextChange(timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = timeoutMs === Infinity ? undefined : setTimeout(done, Math.ceil(timeoutMs));
-      wake = done;
-      function done(): void {
+      const timer = timeoutMs === Infinity ? undefined : setTimeout(finish, Math.ceil(timeoutMs));
+      onChange = finish;
+      function finish(): void {
         clearTimeout(timer);
         resolve();
       }

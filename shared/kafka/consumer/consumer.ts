@@ -1,24 +1,18 @@
 import type { Registry } from 'prom-client';
 import type { TollgateError } from '../../runtime/errors.ts';
 import { messageOf } from '../../runtime/errors.ts';
+import { backoffMs, pause } from '../backoff.ts';
+import type { DeadLetterWriter } from '../dead-letters/writer.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
+import { consumerMetrics } from '../metrics.ts';
 import { createConsumerBuffer } from './buffer.ts';
 import type { ConsumerBlock } from './buffer.ts';
 import { createHandling } from './handling.ts';
-import type { RejectedMessage } from './handling.ts';
+import type { BatchHandler } from './handling.ts';
+import { retryDelayMsMax } from './retry-policy.ts';
 import { superviseConsumer } from './supervisor.ts';
 import { watchProgress } from './watchdog.ts';
-import type { DeadLetterWriter } from '../dead-letters/writer.ts';
-import { backoffMs, pause } from '../kafkajs/deadline.ts';
-import type { Kafka } from '../kafkajs/kafka.ts';
-import type { ConsumedMessage } from '../message.ts';
-import { consumerMetrics } from '../metrics.ts';
-
-export interface ConsumedBatch {
-  /** Of one or many partitions; in order within each, but for a transaction's, which come once it is committed. Never empty. */
-  readonly messages: readonly ConsumedMessage[];
-  /** A part of a batch that failed: records before these may still wait. */
-  readonly isPart: boolean;
-}
+import type { Lag } from './watchdog.ts';
 
 export interface ConsumerOptions {
   readonly topic: string | readonly string[];
@@ -26,62 +20,52 @@ export interface ConsumerOptions {
   /** Name of the group in metrics, where `groupId` is not a constant. */
   readonly groupLabel?: string;
   /**
-   * Handles a batch; batches come one at a time. When it resolves, the batch is committed, and the records it names have
-   * gone to the dead letters. When it rejects because of an outage, the same batch comes again after a growing delay (0.1
-   * to 5 s), for as long as its partitions are this member's; when it rejects because of what is in the batch
-   * (`failure.ts`), the batch is halved until the record is alone, and that becomes a dead letter. An error that is neither
-   * is tried again, see `consumer-handling.ts`. This is the one place where a failed batch is tried again. A batch may come
-   * more than once, and in other cuts.
+   * Handles a batch; batches come one at a time, and a batch may come again, also divided in another way. When the handler
+   * resolves, the records that it rejects become dead letters and the batch is committed. When it rejects, `handling.ts`
+   * retries the batch: the same batch again after an outage (0.1 to 5 s), a halved batch where its content is the cause.
+   * This is the only layer that retries a batch.
    */
-  readonly onBatch: (batch: ConsumedBatch) => Promise<readonly RejectedMessage[] | undefined>;
-  /** Takes what cannot be decoded or handled, so that the records behind it are. */
+  readonly onBatch: BatchHandler;
+  /** Receives the records that cannot be decoded or handled, so that they delay no other. */
   readonly deadLetters: DeadLetterWriter;
   /**
-   * Called with what this member holds, by topic, each time the group has settled, and with null when it holds nothing
-   * for now. For handlers that keep a state by partition; batches of a new assignment come after the call.
+   * Called with the partitions of this member, by topic, after each rebalance, and with null while it has none. For handlers
+   * with a state by partition: the batches of a new assignment follow the call.
    */
   readonly onAssignment?: (partitions: ReadonlyMap<string, readonly number[]> | null) => void;
   readonly registry: Registry;
-  /** A batch is handed over when it has this many records, … */
+  /** A batch is handled when it has this many records, … */
   readonly batchRecordsMax?: number;
   /** … or this many bytes, … */
   readonly batchBytesMax?: number;
-  /** … or when its first record has waited this long. While a batch is handled, the next is being fetched. */
+  /** … or when its first record has waited this long. The next batch is fetched while a batch is handled. */
   readonly lingerMs?: number;
-  /** Without a heartbeat for this long the member is taken for dead and its partitions move. */
+  /** Without a heartbeat for this long, Kafka assigns the partitions of the member to others. */
   readonly sessionTimeoutMs?: number;
   /**
-   * Called once with KAFKA_STALLED when records wait, Kafka answers, and for `stalledAfterMs` nothing was committed
-   * and no attempt to handle a batch ended. The process has to exit: a new one starts clean.
+   * Called once with KAFKA_STALLED when records wait, Kafka responds, and for `stalledAfterMs` no offset was committed and
+   * no attempt to handle a batch ended. The process has to exit; its successor starts without the broken state.
    */
   readonly onStalled: (error: TollgateError) => void;
   readonly stalledAfterMs?: number;
 }
 
-export interface Lag {
-  /** Records not committed on the partitions of this member (of the whole topic, while it has not joined). */
-  readonly messages: number;
-  /** Age of the oldest of them. */
-  readonly seconds: number;
-}
-
 export interface Consumer {
   /** True while this member has joined its group. */
   joined(): boolean;
-  /** As last seen, at most some seconds ago; null when Kafka has not been reached yet. */
+  /** The lag as last read, a few seconds ago; null before Kafka was reached. */
   lag(): Lag | null;
-  /** Lets the batch being handled end (within `closeTimeoutMs`), commits it, leaves the group. */
+  /** Waits for the batch that is being handled (at most `closeTimeoutMs`), commits it, and leaves the group. */
   close(): Promise<void>;
 }
 
-const retryDelayMsMax = 5_000;
 const commitAttemptsMax = 5;
 const closeTimeoutMs = 8_000;
 
 /**
- * Consumes until closed, whatever happens to Kafka: starts without it, waits for it, joins again. At least once: the
- * offsets of a batch are committed after its handler resolved, and only in the generation that delivered it, so
- * never for a partition that has moved to another member.
+ * Consumes until it is closed. It starts without Kafka, waits for it, and joins again after every outage. At least once:
+ * offsets are committed after the handler has resolved, and only in the generation that delivered the records, so never for
+ * a partition that has moved to another member.
  */
 export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
   const { groupId, groupLabel: group = groupId, registry } = options;
@@ -119,7 +103,7 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
         options.onAssignment?.(null);
       },
       onFetched: (fetched) => buffer.add(fetched),
-      room: (heartbeat) => buffer.room(heartbeat),
+      waitForRoom: (heartbeat) => buffer.waitForRoom(heartbeat),
     },
   );
   const watchdog = watchProgress(kafka, {
@@ -136,17 +120,17 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
     },
     onStalled: options.onStalled,
   });
-  const work = createHandling({
+  const handling = createHandling({
     group,
     onBatch: options.onBatch,
     deadLetters: options.deadLetters,
     isCurrent: (block) => buffer.isCurrent(block),
-    onAttempt: () => watchdog.attemptEnded(),
+    onAttempt: () => watchdog.noteProgress(),
     closing: closing.signal,
     metrics,
     logger: kafka.logger,
   });
-  const handling = handleBlocks();
+  const running = handleBlocks();
 
   return { joined: () => assignment !== null, lag: () => watchdog.lag(), close };
 
@@ -154,15 +138,15 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
     metrics.overflows.inc({ group }, records);
     kafka.logger.warn(
       { group, records },
-      'an open transaction is too large to be held back: it is taken as committed',
+      'an open transaction is too large to be held back and is treated as committed',
     );
   }
 
   async function handleBlocks(): Promise<void> {
     for (;;) {
-      const block = await buffer.take();
+      const block = await buffer.next();
       if (block === null) return;
-      if (!(await work.handle(block))) {
+      if (!(await handling.handle(block))) {
         metrics.batches.inc({ group, outcome: 'abandoned' });
         continue;
       }
@@ -175,8 +159,8 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
       if (!buffer.isCurrent(block)) break;
       try {
         await supervisor.commit(block.offsets);
-        buffer.done(block);
-        watchdog.attemptEnded();
+        buffer.finish(block);
+        watchdog.noteProgress();
         metrics.records.inc({ group }, block.messages.length);
         metrics.batches.inc({ group, outcome: 'committed' });
         return;
@@ -186,13 +170,13 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
       }
     }
     metrics.batches.inc({ group, outcome: 'abandoned' });
-    // Joining again reads on from what is committed: the block comes once more.
+    // The next session continues from the committed offsets, so that the block comes again.
     if (buffer.isCurrent(block)) supervisor.restart();
   }
 
   async function close(): Promise<void> {
     closing.abort();
-    await Promise.race([handling, pause(closeTimeoutMs)]);
+    await Promise.race([running, pause(closeTimeoutMs)]);
     await watchdog.close();
     await supervisor.close();
   }

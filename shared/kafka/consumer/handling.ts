@@ -1,29 +1,40 @@
+import type { NewDeadLetter } from '../../domain/topics/dead-letter.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import type { ConsumerBlock, UnreadableBatch } from './buffer.ts';
-import type { ConsumedBatch } from './consumer.ts';
-import type { NewDeadLetter } from '../dead-letters/dead-letter.ts';
+import { backoffMs, pause } from '../backoff.ts';
 import type { DeadLetterWriter } from '../dead-letters/writer.ts';
-import { backoffMs, pause } from '../kafkajs/deadline.ts';
-import { failureOf } from './failure.ts';
-import type { Failure } from './failure.ts';
 import type { ConsumedMessage } from '../message.ts';
 import type { ConsumerMetrics } from '../metrics.ts';
+import type { ConsumerBlock, UnreadableBatch } from './buffer.ts';
+import { attemptsMax, failureOf, retryDelayMsMax, roundsMax, unprovenMax } from './retry-policy.ts';
+import type { Failure } from './retry-policy.ts';
 
-/** A record that a handler found to be of no use. */
+export interface ConsumedBatch {
+  /**
+   * Records of one or many partitions; never empty. They are in order within each partition, except for the records of a
+   * transaction, which follow its commit.
+   */
+  readonly messages: readonly ConsumedMessage[];
+  /** True for a part of a batch that failed: records before these may still wait. */
+  readonly isPart: boolean;
+}
+
+/** A record that a handler rejected. */
 export interface RejectedMessage {
   readonly message: ConsumedMessage;
-  /** One sentence for a person. */
+  /** One sentence for an operator. */
   readonly reason: string;
 }
 
+export type BatchHandler = (batch: ConsumedBatch) => Promise<readonly RejectedMessage[] | undefined>;
+
 export interface HandlingOptions {
   readonly group: string;
-  readonly onBatch: (batch: ConsumedBatch) => Promise<readonly RejectedMessage[] | undefined>;
+  readonly onBatch: BatchHandler;
   readonly deadLetters: DeadLetterWriter;
-  /** False once the block's partitions moved. */
+  /** False once the partitions of the block have moved to another member. */
   readonly isCurrent: (block: ConsumerBlock) => boolean;
-  /** An attempt came to an end, whatever its outcome. */
+  /** Called at the end of each failed attempt. */
   readonly onAttempt: () => void;
   readonly closing: AbortSignal;
   readonly metrics: ConsumerMetrics;
@@ -31,33 +42,18 @@ export interface HandlingOptions {
 }
 
 export interface Handling {
-  /** False when the block's partitions moved, or the consumer closed, before all of it was handled. */
+  /** Returns false when the partitions of the block moved, or the consumer closed, before all records were handled. */
   handle(block: ConsumerBlock): Promise<boolean>;
 }
 
-const retryDelayMsMax = 5_000;
-/** Attempts of a whole batch before it is halved. What is not known to be content may pass by itself. */
-const attemptsMax = { content: 2, unexpected: 6 } as const;
-/** Records that failed alone, before any other was handled: then it is not the records, and halving ends. */
-const unprovenMax = 20;
-/** Rounds in which a record that fails for an unknown reason is tried again; with the delays between them … */
-const roundsMax = {
-  /** … some ten seconds, where few records fail and others are handled, */
-  few: 6,
-  /** five minutes, where more than `unprovenMax` fail: a kind of records, or a part of what the handler needs, */
-  many: 60,
-  /** a quarter of an hour, where no other record is handled either. */
-  unproven: 182,
-} as const;
-
-/** A block while it is handled. */
+/** The state of a block while it is handled. */
 interface Run {
   readonly block: ConsumerBlock;
-  /** Failed alone, for a reason that is not known. */
+  /** Records that failed alone with an unexpected error. */
   suspects: Suspect[];
-  /** Not tried alone yet, because of too many suspects. */
-  others: readonly ConsumedMessage[];
-  /** A record that was handled: handled again, it shows that the handler works. */
+  /** Records that were not handled alone yet, because there are too many suspects. */
+  untried: readonly ConsumedMessage[];
+  /** A record that was handled. Handling it again shows whether the handler works. */
   control: ConsumedMessage | null;
 }
 
@@ -67,25 +63,25 @@ interface Suspect {
 }
 
 /**
- * Handles a block so that no record in it can hold up the others. What could not be decoded goes to the dead letters, and
- * so does a record that a handler names. A batch whose content makes the handler fail is halved until that record is
- * alone; an outage is waited for instead, and never makes a dead letter. An unexpected error is tried again; a record that
- * alone keeps causing it becomes a dead letter only when the handler is seen to work for another record at that time, or
- * after a quarter of an hour (docs/decisions/115).
+ * Handles a block so that no record delays the others. Batches that cannot be decoded and records that the handler rejects
+ * become dead letters. A batch whose content makes the handler fail is halved until that record is alone, and that record
+ * becomes a dead letter. An outage never makes a dead letter: the batch is retried until it ends. An unexpected error is
+ * retried; a record that causes it alone becomes a dead letter only while the handler works for another record, or after a
+ * quarter of an hour (docs/decisions/115).
  */
 export function createHandling(options: HandlingOptions): Handling {
   const { group, onBatch, deadLetters, onAttempt, closing, metrics, logger } = options;
-  // From zero on, so that an alert sees the first one as a rise.
+  // Starts at zero, so that an alert sees the first failure as an increase.
   metrics.unexpected.inc({ group }, 0);
 
   return {
     async handle(block) {
       const letters = block.unreadable.map((batch) => letterOfBatch(batch, group));
-      const run: Run = { block, suspects: [], others: [], control: null };
+      const run: Run = { block, suspects: [], untried: [], control: null };
       return (
-        (await write(block, letters)) &&
+        (await writeDeadLetters(block, letters)) &&
         (await handlePart(run, block.messages, 0)) &&
-        (await settleSuspects(run))
+        (await retrySuspects(run))
       );
     },
   };
@@ -101,13 +97,13 @@ export function createHandling(options: HandlingOptions): Handling {
     while (messages.length > 0) {
       if (!isWanted(block)) return false;
       if (run.control === null && run.suspects.length >= unprovenMax) {
-        run.others = [...run.others, ...messages];
+        run.untried = [...run.untried, ...messages];
         return true;
       }
       try {
         const rejected = (await onBatch(batchOf(messages, block))) ?? [];
         run.control = messages[0] ?? null;
-        return await write(
+        return await writeDeadLetters(
           block,
           rejected.map(({ message, reason }) => letterOf(message, reason, group)),
         );
@@ -131,7 +127,8 @@ export function createHandling(options: HandlingOptions): Handling {
     const [only] = messages;
     if (messages.length === 1 && only !== undefined) {
       if (failure === 'content') {
-        return write(run.block, [letterOf(only, `could not be handled: ${messageOf(error)}`, group)]);
+        const reason = `could not be handled: ${messageOf(error)}`;
+        return writeDeadLetters(run.block, [letterOf(only, reason, group)]);
       }
       run.suspects.push({ message: only, error });
       return true;
@@ -143,32 +140,32 @@ export function createHandling(options: HandlingOptions): Handling {
     );
   }
 
-  /** Tries again what failed for unknown reasons, in rounds with growing delays, until it passes or is a dead letter. */
-  async function settleSuspects(run: Run): Promise<boolean> {
+  /** Retries suspects in rounds with growing delays, until each of them is handled or is a dead letter. */
+  async function retrySuspects(run: Run): Promise<boolean> {
     const { block } = run;
-    for (let round = 1; run.suspects.length + run.others.length > 0; round += 1) {
+    for (let round = 1; run.suspects.length + run.untried.length > 0; round += 1) {
       await pause(backoffMs(round, retryDelayMsMax), closing);
       const hadControl = run.control !== null;
-      // Those not tried alone yet come first: one of them may be handled.
-      const open = [...run.others, ...run.suspects.map(({ message }) => message)];
+      // Untried records come first: one of them may succeed and become the control.
+      const open = [...run.untried, ...run.suspects.map(({ message }) => message)];
       run.suspects = [];
-      run.others = [];
+      run.untried = [];
       if (!(await handlePart(run, open, attemptsMax.unexpected))) return false;
       if (!hadControl && run.control !== null) round = 0;
-      const dead = await deadAfter(run, round);
+      const dead = await findDead(run, round);
       if (dead.length === 0) continue;
       const letters = dead.map(({ message, error }) =>
         letterOf(message, `processing-failed: ${messageOf(error)}`, group),
       );
-      if (!(await write(block, letters))) return false;
+      if (!(await writeDeadLetters(block, letters))) return false;
       run.suspects = run.suspects.filter((suspect) => !dead.includes(suspect));
       round = 0;
     }
     return isWanted(block);
   }
 
-  /** Where no other record is handled, one at a time: it may be our code or what it needs. */
-  async function deadAfter({ block, suspects, control }: Run, round: number): Promise<readonly Suspect[]> {
+  /** Returns the suspects that become dead letters after this round; one at a time while no record is handled. */
+  async function findDead({ block, suspects, control }: Run, round: number): Promise<readonly Suspect[]> {
     if (round >= roundsMax.unproven) return suspects.slice(0, 1);
     const rounds = suspects.length > unprovenMax ? roundsMax.many : roundsMax.few;
     if (control === null || round < rounds || suspects.length === 0) return [];
@@ -190,7 +187,7 @@ export function createHandling(options: HandlingOptions): Handling {
     return failure;
   }
 
-  async function write(
+  async function writeDeadLetters(
     block: ConsumerBlock,
     letters: readonly Omit<NewDeadLetter, 'atMs'>[],
   ): Promise<boolean> {
@@ -217,8 +214,12 @@ function batchOf(messages: readonly ConsumedMessage[], block: ConsumerBlock): Co
   return { messages, isPart: messages.length < block.messages.length };
 }
 
-function letterOf(message: ConsumedMessage, reason: string, group: string): Omit<NewDeadLetter, 'atMs'> {
-  const { topic, partition, offset, key, keyBytes, headers, value } = message;
+/** The dead letter of a record that a consumer group could not handle. */
+export function letterOf(
+  { topic, partition, offset, key, keyBytes, headers, value }: ConsumedMessage,
+  reason: string,
+  group: string,
+): Omit<NewDeadLetter, 'atMs'> {
   return {
     reason,
     topic,

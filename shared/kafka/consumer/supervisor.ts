@@ -1,20 +1,16 @@
 import type { Counter } from 'prom-client';
 import type { Logger } from '../../runtime/logger.ts';
 import { createOutageLog } from '../../runtime/outage-log.ts';
-import { startSession } from '../kafkajs/session/session.ts';
-import type {
-  ConsumerSession,
-  SessionHandlers,
-  SessionOptions,
-  TopicPartitionOffset,
-} from '../kafkajs/session/session.ts';
-import { backoffMs, pause } from '../kafkajs/deadline.ts';
+import { backoffMs, pause } from '../backoff.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
+import type { SessionHandlers, TopicPartitionOffset } from '../kafkajs/session/fetched.ts';
+import { startSession } from '../kafkajs/session/session.ts';
+import type { ConsumerSession, SessionOptions } from '../kafkajs/session/session.ts';
 
 export interface Supervisor {
   commit(offsets: readonly TopicPartitionOffset[]): Promise<void>;
   isHolding(): boolean;
-  /** Ends the present session; another follows. */
+  /** Ends the current session; the supervisor starts another. */
   restart(): void;
   close(): Promise<void>;
 }
@@ -22,17 +18,17 @@ export interface Supervisor {
 export interface SupervisorOptions extends SessionOptions {
   readonly logger: Logger;
   readonly restarts: Counter<'group'>;
-  /** Name of the group in metrics; bounded. */
+  /** Name of the group in metrics; one of a bounded number. */
   readonly groupLabel: string;
-  /** Runs before each session joins; what it throws is tried again like a session that failed. */
+  /** Runs before each session joins. When it rejects, the supervisor retries as after a failed session. */
   readonly beforeSession?: () => Promise<void>;
 }
 
 const restartDelayMsMax = 5_000;
-/** A session that lived this long was a good one: the next failure starts with a short delay again. */
+/** After a session of this length the delay starts short again. */
 const goodSessionMs = 30_000;
 
-/** Keeps a session alive for as long as it is not closed, Kafka there or not; the delay between two is bounded. */
+/** Starts a new session whenever one ends or cannot start, until it is closed. The delay between two is bounded. */
 export function superviseConsumer(
   kafka: Kafka,
   options: SupervisorOptions,
@@ -59,7 +55,7 @@ export function superviseConsumer(
         if (isClosing()) break;
         logger.warn(
           { group: groupId, err: reason },
-          `the consumer ended and is built anew: ${reason.message}`,
+          `the consumer ended and is started again: ${reason.message}`,
         );
       } catch (error) {
         outage.failed(error, 'the consumer could not start', { group: groupId });

@@ -1,8 +1,14 @@
-import type { Admin } from 'kafkajs';
 import { TollgateError, messageOf } from '../../runtime/errors.ts';
-import { createAdminLine } from '../kafkajs/admin-queue.ts';
-import type { Lag } from './consumer.ts';
+import { createAdminQueue } from '../kafkajs/admin-queue.ts';
+import type { KafkaAdmin } from '../kafkajs/admin-queue.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
+
+export interface Lag {
+  /** Records that are not committed, on the partitions of this member (of the whole topic before it has joined). */
+  readonly messages: number;
+  /** Age of the oldest of them. */
+  readonly seconds: number;
+}
 
 export interface WatchdogOptions {
   readonly groupId: string;
@@ -10,7 +16,7 @@ export interface WatchdogOptions {
   readonly stalledAfterMs: number;
   readonly assignment: () => ReadonlyMap<string, readonly number[]> | null;
   readonly oldestWaitingMs: () => number | null;
-  /** True while all that waits is records of open transactions: only their producers can move them. */
+  /** True while only records of open transactions wait: they move when their producers end the transactions. */
   readonly isHolding: () => boolean;
   readonly onLag: (lag: Lag) => void;
   readonly onStalled: (error: TollgateError) => void;
@@ -18,58 +24,59 @@ export interface WatchdogOptions {
 
 export interface Watchdog {
   lag(): Lag | null;
-  /** Something was committed, or a handler came to an end: the consumer lives. */
-  attemptEnded(): void;
+  /** Notes that an offset was committed or that a handler ended: the consumer is not stalled. */
+  noteProgress(): void;
   close(): Promise<void>;
 }
 
 const pollIntervalMsMax = 5_000;
 
 /**
- * Asks Kafka itself, over a connection of its own, how far the group is: a consumer that died quietly still counts
- * itself as running. Kafka being away is no stall; neither is a handler that fails and is tried again.
+ * Reads the lag of the group from Kafka over a connection of its own: a consumer that has failed without an event still
+ * counts as running. An outage of Kafka is no stall, and neither is a handler that fails and is retried.
  */
 export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog {
   const { groupId, topics, stalledAfterMs } = options;
-  const line = createAdminLine(kafka);
+  const admin = createAdminQueue(kafka);
   let lag: Lag | null = null;
-  let movedAt = performance.now();
+  let progressAt = performance.now();
   let committedBefore = -1;
   let lagSinceMs: number | null = null;
   let polling: Promise<void> = Promise.resolve();
-  let busy = false;
+  let isPolling = false;
   const timer = setInterval(
     () => {
-      if (busy) return;
-      busy = true;
-      polling = poll().finally(() => (busy = false));
+      if (isPolling) return;
+      isPolling = true;
+      polling = poll().finally(() => (isPolling = false));
     },
     Math.min(pollIntervalMsMax, stalledAfterMs / 4),
   );
 
   return {
     lag: () => lag,
-    attemptEnded: () => (movedAt = performance.now()),
+    noteProgress: () => (progressAt = performance.now()),
     async close() {
       clearInterval(timer);
-      line.close();
+      admin.close();
       await polling;
     },
   };
 
   async function poll(): Promise<void> {
     try {
-      const { behind, committed } = await line.ask('reading the lag', kafka.requestTimeoutMs * 2, readLag);
+      const { behind, committed } = await admin.call('reading the lag', kafka.requestTimeoutMs * 2, readLag);
       lag = { messages: behind, seconds: secondsBehind(behind) };
       options.onLag(lag);
-      if (behind === 0 || committed !== committedBefore || options.isHolding()) movedAt = performance.now();
+      if (behind === 0 || committed !== committedBefore || options.isHolding())
+        progressAt = performance.now();
       committedBefore = committed;
     } catch (error) {
-      kafka.logger.debug({ err: error, group: groupId }, `the lag is unknown: ${messageOf(error)}`);
-      movedAt = performance.now();
+      kafka.logger.debug({ err: error, group: groupId }, `the lag could not be read: ${messageOf(error)}`);
+      progressAt = performance.now();
       return;
     }
-    if (performance.now() - movedAt < stalledAfterMs) return;
+    if (performance.now() - progressAt < stalledAfterMs) return;
     clearInterval(timer);
     const waiting = `${lag.messages} records wait for group ${groupId}`;
     options.onStalled(
@@ -77,24 +84,24 @@ export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog 
     );
   }
 
-  async function readLag(admin: Admin): Promise<{ behind: number; committed: number }> {
+  async function readLag(client: KafkaAdmin): Promise<{ behind: number; committed: number }> {
     const assigned = options.assignment();
     let behind = 0;
     let committed = 0;
-    const places = await admin.fetchOffsets({ groupId, topics: [...topics] });
-    for (const { topic, partitions } of places) {
-      const offsets = new Map(partitions.map(({ partition, offset }) => [partition, Number(offset)]));
-      for (const { partition, high, low } of await admin.fetchTopicOffsets(topic)) {
+    const groups = await client.fetchOffsets({ groupId, topics: [...topics] });
+    for (const { topic, partitions } of groups) {
+      const offsets = new Map(partitions.map((entry) => [entry.partition, Number(entry.offset)]));
+      for (const { partition, high, low } of await client.fetchTopicOffsets(topic)) {
         if (assigned !== null && assigned.get(topic)?.includes(partition) !== true) continue;
-        const place = Math.max(offsets.get(partition) ?? 0, Number(low), 0);
-        behind += Math.max(0, Number(high) - place);
-        committed += place;
+        const offset = Math.max(offsets.get(partition) ?? 0, Number(low), 0);
+        behind += Math.max(0, Number(high) - offset);
+        committed += offset;
       }
     }
     return { behind, committed };
   }
 
-  /** What waits in the buffer has a timestamp; of what was not even fetched only the time since it was noticed is known. */
+  /** Uses the timestamp of the oldest buffered record; where none is buffered, the time since the lag was first seen. */
   function secondsBehind(behind: number): number {
     const nowMs = Date.now();
     lagSinceMs = behind === 0 ? null : (lagSinceMs ?? nowMs);

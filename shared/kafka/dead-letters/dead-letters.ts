@@ -1,12 +1,12 @@
 import { TollgateError } from '../../runtime/errors.ts';
-import { readDeadLetter } from './dead-letter.ts';
-import type { DeadLetter } from './dead-letter.ts';
+import { readDeadLetter } from '../../domain/topics/dead-letter.ts';
+import type { DeadLetter } from '../../domain/topics/dead-letter.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import type { ConsumedMessage } from '../message.ts';
 import type { Producer } from '../producer/producer.ts';
 import { readRange } from '../kafkajs/read-range.ts';
 import { takesReplays } from '../topics.ts';
-import { readTopicEnds } from '../offsets/topic-ends.ts';
+import { readTopicEnds } from '../offsets/topic-offsets.ts';
 
 /** A dead letter as it lies on its topic. */
 export interface FiledDeadLetter extends DeadLetter {

@@ -1,5 +1,5 @@
 import { readInstant } from '../../domain/time/instant.ts';
-import { readOffsetsAt } from '../offsets/consumed-window.ts';
+import { readOffsetsAt } from '../offsets/topic-offsets.ts';
 import { filed } from './dead-letters.ts';
 import type { FiledDeadLetter } from './dead-letters.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
@@ -7,7 +7,7 @@ import type { Producer } from '../producer/producer.ts';
 import { readRange } from '../kafkajs/read-range.ts';
 import { sendInPieces } from '../producer/send-in-pieces.ts';
 import { takesReplays } from '../topics.ts';
-import { readTopicEnds } from '../offsets/topic-ends.ts';
+import { readTopicEnds } from '../offsets/topic-offsets.ts';
 
 export interface ReplaySelection {
   /** Text that the reason contains, whatever its case. */

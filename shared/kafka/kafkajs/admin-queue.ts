@@ -2,31 +2,45 @@ import type { Admin } from 'kafkajs';
 import { within } from '../../runtime/within.ts';
 import type { Kafka, KafkaConnection } from './kafka.ts';
 
-/** Questions to Kafka over a connection of their own, opened when needed and thrown away when one fails. */
-export interface AdminLine {
-  /** Rejects with what Kafka said, or with KAFKA_UNAVAILABLE after `timeoutMs`. `what` names it for the error. */
-  ask<Answer>(what: string, timeoutMs: number, question: (admin: Admin) => Promise<Answer>): Promise<Answer>;
+export type KafkaAdmin = Admin;
+
+/**
+ * Admin requests over one connection, one at a time. The connection is opened with the first request and destroyed when
+ * one fails, because kafkajs has states that it does not leave by itself; the next request opens another.
+ */
+export interface AdminQueue {
+  /** Rejects with the error of Kafka, or with KAFKA_UNAVAILABLE after `timeoutMs`. `what` names the request in the error. */
+  call<Result>(
+    what: string,
+    timeoutMs: number,
+    request: (admin: KafkaAdmin) => Promise<Result>,
+  ): Promise<Result>;
   close(): void;
 }
 
-export function createAdminLine(kafka: Kafka): AdminLine {
+export function createAdminQueue(kafka: Kafka): AdminQueue {
   let connection: KafkaConnection | null = null;
-  let admin: Admin | null = null;
+  let admin: KafkaAdmin | null = null;
+  let last: Promise<unknown> = Promise.resolve();
 
   return {
-    async ask(what, timeoutMs, question) {
-      try {
-        admin ??= await connect();
-        return await within(question(admin), timeoutMs, 'KAFKA_UNAVAILABLE', what);
-      } catch (error) {
-        close();
-        throw error;
-      }
+    call(what, timeoutMs, request) {
+      const result = last.then(async () => {
+        try {
+          admin ??= await connect();
+          return await within(request(admin), timeoutMs, 'KAFKA_UNAVAILABLE', what);
+        } catch (error) {
+          close();
+          throw error;
+        }
+      });
+      last = result.catch(() => undefined);
+      return result;
     },
     close,
   };
 
-  async function connect(): Promise<Admin> {
+  async function connect(): Promise<KafkaAdmin> {
     connection = kafka.open();
     const opened = connection.client.admin();
     await within(opened.connect(), kafka.requestTimeoutMs, 'KAFKA_UNAVAILABLE', 'connecting');

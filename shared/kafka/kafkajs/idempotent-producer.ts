@@ -1,29 +1,32 @@
 import type { Message, Producer as KafkaJsProducer } from 'kafkajs';
 import { within, withinOr } from '../../runtime/within.ts';
+import { partitionOf } from './partition.ts';
 import type { Kafka, KafkaConnection } from './kafka.ts';
 import { LinearlyGrouped } from './patches/linear-grouping.ts';
-import { partitionOf } from '../producer/partition.ts';
 
-/** A record on its way. Its partition is chosen at the first attempt and stays. */
+/** A record to send. Its partition is selected at the first attempt and does not change. */
 export interface OutgoingMessage {
   readonly key: Buffer | string | null;
   readonly value: Buffer | string | null;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Only of records with headers: the others are stamped where they are encoded. */
+  /** Set for records with headers only: the encoder sets the timestamp of all others. */
   timestamp?: string;
   partition: number | null;
 }
 
-/** One kafkajs producer at a time, made when it is needed and thrown away when it cannot be trusted any more. */
-export interface ProducerLine {
-  /** One attempt: the first offset of every partition that was acknowledged. The rest was not. */
+/**
+ * An idempotent producer of kafkajs, connected with the first send. It is destroyed when its sequence numbers are no longer
+ * certain, and the next send connects another with a new producer id.
+ */
+export interface IdempotentProducer {
+  /** One attempt. Returns the first offset of each acknowledged partition; the records of other partitions may be missing. */
   send(topic: string, messages: readonly OutgoingMessage[], timeoutMs: number): Promise<Map<number, number>>;
-  /** Throws the producer away with its id and its sequence numbers. */
+  /** Destroys the producer with its id and its sequence numbers. */
   abandon(): void;
   close(): Promise<void>;
 }
 
-/** The broker and kafkajs disagree about sequence numbers: only a new producer id helps. */
+/** Broker and kafkajs have different sequence numbers: only a new producer id helps. */
 const lostSequence = new Set([
   'OUT_OF_ORDER_SEQUENCE_NUMBER',
   'DUPLICATE_SEQUENCE_NUMBER',
@@ -31,8 +34,8 @@ const lostSequence = new Set([
   'INVALID_PRODUCER_EPOCH',
 ]);
 
-export function createProducerLine(kafka: Kafka): ProducerLine {
-  const choosePartition = createPartitionChoice();
+export function createIdempotentProducer(kafka: Kafka): IdempotentProducer {
+  const selectPartition = createPartitioner();
   let connection: KafkaConnection | null = null;
   let producer: KafkaJsProducer | null = null;
 
@@ -55,13 +58,13 @@ export function createProducerLine(kafka: Kafka): ProducerLine {
     });
     try {
       const acknowledged = new Map<number, number>();
-      for (const answer of await within(sending, timeoutMs, 'KAFKA_UNAVAILABLE', `sending to ${topic}`)) {
-        const { topicName, partition, errorCode, baseOffset } = answer;
+      for (const result of await within(sending, timeoutMs, 'KAFKA_UNAVAILABLE', `sending to ${topic}`)) {
+        const { topicName, partition, errorCode, baseOffset } = result;
         if (topicName === topic && errorCode === 0) acknowledged.set(partition, Number(baseOffset ?? -1));
       }
       return acknowledged;
     } catch (error) {
-      // Past its time kafkajs may still be trying: cut it off, so that nothing is sent behind our back.
+      // After a timeout kafkajs may still retry: destroy its connection, so that it sends nothing later.
       if (isTimeout(error) || typesOf(error).some((type) => lostSequence.has(type))) abandon();
       throw error;
     }
@@ -71,11 +74,11 @@ export function createProducerLine(kafka: Kafka): ProducerLine {
     connection = kafka.open();
     const opened = connection.client.producer({
       idempotent: true,
-      // The least that kafkajs takes for an idempotent producer: repeating is the caller's, in one place.
+      // The minimum that kafkajs accepts for an idempotent producer: the caller retries, in one layer.
       retry: { retries: 1 },
       allowAutoTopicCreation: false,
       metadataMaxAge: 60_000,
-      createPartitioner: () => choosePartition,
+      createPartitioner: () => selectPartition,
     });
     try {
       await within(opened.connect(), timeoutMs, 'KAFKA_UNAVAILABLE', 'connecting');
@@ -98,8 +101,8 @@ export function createProducerLine(kafka: Kafka): ProducerLine {
   }
 }
 
-/** kafkajs asks at every attempt, also for records it has asked for before; the first answer stays with the record. */
-function createPartitionChoice() {
+/** kafkajs calls this at every attempt, for records that have a partition too: the first selection stays. */
+function createPartitioner() {
   let keyless = 0;
   return ({
     message,

@@ -6,8 +6,8 @@ import type { SASLOptions } from 'kafkajs';
 import { systemClock } from '../../runtime/time/clock.ts';
 import type { Clock } from '../../runtime/time/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { decodeFetches } from './fetch-decoding.ts';
 import type { KafkaSecurity } from '../environment.ts';
+import { replaceFetchDecoder } from './decoding/fetch-response.ts';
 import { bridgeLogs } from './log-bridge.ts';
 import { askForLogEnds } from './patches/log-end-request.ts';
 import { hastenProduce, stampProducedBy } from './patches/produce-encoding.ts';
@@ -54,7 +54,7 @@ export interface KafkaConnection {
 export function createKafka(options: KafkaOptions): Kafka {
   quietRequestQueue();
   hastenProduce();
-  decodeFetches();
+  replaceFetchDecoder();
   askForLogEnds();
   const { clientId, logger, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
   const { clock = systemClock } = options;

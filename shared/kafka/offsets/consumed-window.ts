@@ -1,19 +1,17 @@
-import { createAdminLine } from '../kafkajs/admin-queue.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
-import { createLogEnds } from './log-ends.ts';
 import { readRange } from '../kafkajs/read-range.ts';
 import type { OffsetRange } from '../kafkajs/read-range.ts';
-import { readTopicEnds } from './topic-ends.ts';
+import { createLogEnds, readOffsetsAt, readTopicEnds } from './topic-offsets.ts';
 
-/** What one partition took and the group committed, of the topic as it is now. */
+/** The records of one partition that the group has committed, of the topic that exists now. */
 export interface ConsumedRange extends OffsetRange {
-  /** When its first record was made, where the topic still holds offset 0, else 0; beyond any time where it holds none. */
+  /** Timestamp of the first record where the topic still holds offset 0, else 0; later than any time where it has no record. */
   readonly bornMs: number;
 }
 
 /**
- * Of each partition what Kafka took since `sinceMs` (as far as it still has it) and the group has committed: from the
- * first such record to where the group reads on. Rejects when Kafka does not answer in time.
+ * Returns for each partition the range from the first record since `sinceMs` that Kafka still holds to the offset that the
+ * group has committed. Rejects when Kafka does not respond in time.
  */
 export async function readConsumedWindow(
   kafka: Kafka,
@@ -27,7 +25,7 @@ export async function readConsumedWindow(
       readBirths(kafka, topic),
     ]);
     return ends.map(({ partition, committed, end }) => {
-      // What the group committed of a deleted topic may be beyond the end of the one that has its name now.
+      // An offset that the group committed for a deleted topic may be beyond the end of the topic that has its name now.
       const to = Math.min(committed, end);
       return {
         partition,
@@ -43,7 +41,7 @@ export async function readConsumedWindow(
 
 const neverMs = Date.UTC(2290, 0);
 
-/** The timestamp of the first record of each partition that has lost none to its retention yet. */
+/** Reads the timestamp of the first record of each partition from which retention has deleted nothing yet. */
 async function readBirths(kafka: Kafka, topic: string): Promise<ReadonlyMap<number, number>> {
   const young = (await readTopicEnds(kafka, topic)).filter(({ low }) => low === 0);
   const births = new Map(young.filter(({ high }) => high === 0).map(({ partition }) => [partition, neverMs]));
@@ -52,21 +50,4 @@ async function readBirths(kafka: Kafka, topic: string): Promise<ReadonlyMap<numb
     if (offset === 0 && timestampMs !== null) births.set(partition, timestampMs);
   });
   return births;
-}
-
-/** The first offset of each partition at or after an instant; its end where nothing came since. */
-export async function readOffsetsAt(
-  kafka: Kafka,
-  topic: string,
-  atMs: number,
-): Promise<ReadonlyMap<number, number>> {
-  const line = createAdminLine(kafka);
-  try {
-    const places = await line.ask('reading offsets', kafka.requestTimeoutMs, (admin) =>
-      admin.fetchTopicOffsetsByTimestamp(topic, atMs),
-    );
-    return new Map(places.map(({ partition, offset }) => [partition, Number(offset)]));
-  } finally {
-    line.close();
-  }
 }

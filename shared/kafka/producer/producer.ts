@@ -1,22 +1,23 @@
 import type { Registry } from 'prom-client';
 import { TollgateError, messageOf } from '../../runtime/errors.ts';
-import { backoffMs, pause } from '../kafkajs/deadline.ts';
+import { backoffMs, pause } from '../backoff.ts';
+import { createIdempotentProducer } from '../kafkajs/idempotent-producer.ts';
+import type { OutgoingMessage } from '../kafkajs/idempotent-producer.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { producerMetrics } from '../metrics.ts';
-import { createProducerLine } from '../kafkajs/idempotent-producer.ts';
-import type { OutgoingMessage } from '../kafkajs/idempotent-producer.ts';
+import { createSendQueue } from './send-queue.ts';
 
 export interface ProducerRecord {
-  /** Chooses the partition as the Java client does; null spreads records evenly. */
+  /** Selects the partition with the hash of the Java client; null spreads records evenly. */
   readonly key: Buffer | string | null;
   /** Null is a tombstone. */
   readonly value: Buffer | string | null;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Absent: chosen by the key. */
+  /** Absent: the key selects the partition. */
   readonly partition?: number;
 }
 
-/** Where a record stands in the topic. */
+/** The offset of a record, and its partition. */
 export interface RecordPlace {
   readonly partition: number;
   readonly offset: number;
@@ -24,23 +25,23 @@ export interface RecordPlace {
 
 export interface Producer {
   /**
-   * Resolves when every partition's leader and its in-sync replicas have all of these records, in their order within
-   * a partition, and answers where each one stands. Rejects with KAFKA_UNAVAILABLE or KAFKA_PRODUCE_UNVERIFIED when
-   * that is not known after `deliveryTimeoutMs` (the records may then be there or not, in whole or in part), and at
-   * once with KAFKA_RECORD_REFUSED when Kafka will never take one of them (it is too large, for example).
+   * Resolves with the place of each record when the leader and the in-sync replicas of every partition have all of these
+   * records, within a partition in their order. Rejects with KAFKA_UNAVAILABLE or KAFKA_PRODUCE_UNVERIFIED when that is
+   * not certain after `deliveryTimeoutMs` (Kafka may then have all, some or none of the records), and at once with
+   * KAFKA_RECORD_REFUSED when Kafka refuses a record for good, for example because it is too large.
    */
   send(topic: string, records: readonly ProducerRecord[]): Promise<readonly RecordPlace[]>;
-  /** Gives what is in flight `graceMs`, then lets go: it rejects, delivered or not. */
+  /** Waits `graceMs` for the sends in the queue; sends that have not ended then reject, whether Kafka has the records or not. */
   close(graceMs?: number): Promise<void>;
 }
 
 export interface ProducerOptions {
   readonly registry: Registry;
-  /** Bound of one call of `send`, from its turn on, with everything that is tried again within it. */
+  /** Bound of one `send` with its retries, from the moment it leaves the queue. */
   readonly deliveryTimeoutMs?: number;
   /** Bound of one attempt. */
   readonly attemptTimeoutMs?: number;
-  /** Calls of `send` that may wait for their turn; one more is refused. */
+  /** Number of sends that may wait in the queue; one more is refused. */
   readonly waitingMax?: number;
 }
 
@@ -48,44 +49,33 @@ const retryDelayMsMax = 2_000;
 const closeGraceMs = 5_000;
 
 /**
- * A producer that believes no promise of kafkajs that it has not checked.
+ * A producer that verifies every promise of kafkajs.
  *
- * 1. One `send` at a time, all its attempts included. With two in flight an idempotent kafkajs producer rolls its
- *    sequence numbers back when the first fails, and the broker takes the second for a duplicate and drops it.
- * 2. Every record has its partition before the first attempt and keeps it, so an attempt repeats the same batches
- *    with the same sequence numbers and the broker recognises what it already has.
- * 3. What comes back is compared with what was sent. When a leader moves during a send, kafkajs skips its partitions
- *    and resolves all the same; those are sent again.
- * 4. When a send is given up, so is the connection with its producer id: a later batch of equal length would carry
- *    the sequence numbers of the one given up, and be dropped as its duplicate.
+ * 1. One `send` at a time, with all its attempts. With two in flight, an idempotent kafkajs producer rolls its sequence
+ *    numbers back when the first fails; the broker then drops the second as a duplicate, and its records are lost.
+ * 2. Every record gets its partition before the first attempt and keeps it, so that an attempt repeats the same batches
+ *    with the same sequence numbers and the broker recognises those that it has.
+ * 3. The acknowledgements are compared with the records. When a leader moves during a send, kafkajs skips its partitions
+ *    and resolves; the records of these partitions are sent again.
+ * 4. When a send is abandoned, the connection with its producer id is destroyed: a later batch of equal length would have
+ *    the sequence numbers of the abandoned one, and the broker would drop it as a duplicate.
  *
- * Records may be written twice (an answer lost together with its connection); readers recognise them by their id.
+ * A record may be written twice (when a response is lost with its connection); consumers recognise it by its id.
  */
 export function createProducer(kafka: Kafka, options: ProducerOptions): Producer {
   const { registry, deliveryTimeoutMs = 60_000, waitingMax = 1_000 } = options;
   const { attemptTimeoutMs = kafka.requestTimeoutMs * 2 + 5_000 } = options;
   const metrics = producerMetrics(registry);
-  const line = createProducerLine(kafka);
+  const connection = createIdempotentProducer(kafka);
+  const queue = createSendQueue({ waitingMax, onWaiting: (waiting) => metrics.waiting.set(waiting) });
   const closing = new AbortController();
-  let turn: Promise<unknown> = Promise.resolve();
-  let waiting = 0;
 
   return { send, close };
 
   async function send(topic: string, records: readonly ProducerRecord[]): Promise<readonly RecordPlace[]> {
     if (records.length === 0) return [];
     if (closing.signal.aborted) throw new TollgateError('KAFKA_UNAVAILABLE', 'The producer is closed');
-    if (waiting >= waitingMax) {
-      throw new TollgateError('KAFKA_UNAVAILABLE', `${waitingMax} sends wait already`);
-    }
-    metrics.waiting.set((waiting += 1));
-    const before = turn;
-    const mine = before.then(async () => {
-      metrics.waiting.set((waiting -= 1));
-      return deliver(topic, records);
-    });
-    turn = mine.catch(() => undefined);
-    return mine;
+    return queue.run(() => deliver(topic, records));
   }
 
   async function deliver(topic: string, records: readonly ProducerRecord[]): Promise<readonly RecordPlace[]> {
@@ -101,9 +91,9 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
       const remainingMs = Math.max(1, deadlineMs - performance.now());
       const failure = await attemptOnce(topic, missing, baseOffsets, Math.min(attemptTimeoutMs, remainingMs));
       if (failure === null) break;
-      const lastChance = performance.now() >= deadlineMs || closing.signal.aborted;
-      if (failure.code === 'KAFKA_RECORD_REFUSED' || lastChance) {
-        line.abandon();
+      const isLast = performance.now() >= deadlineMs || closing.signal.aborted;
+      if (failure.code === 'KAFKA_RECORD_REFUSED' || isLast) {
+        connection.abandon();
         throw failure;
       }
       await pause(backoffMs(attempt, retryDelayMsMax), closing.signal);
@@ -113,7 +103,7 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
     return placesOf(messages, baseOffsets);
   }
 
-  /** Adds what was acknowledged to `baseOffsets`; answers what went wrong, or null when nothing is missing. */
+  /** Adds the acknowledged partitions to `baseOffsets`. Returns the failure, or null when no record is missing. */
   async function attemptOnce(
     topic: string,
     missing: readonly OutgoingMessage[],
@@ -121,7 +111,7 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
     timeoutMs: number,
   ): Promise<TollgateError | null> {
     try {
-      const acknowledged = await line.send(topic, missing, timeoutMs);
+      const acknowledged = await connection.send(topic, missing, timeoutMs);
       for (const [partition, offset] of acknowledged) baseOffsets.set(partition, offset);
     } catch (error) {
       const failure = asFailure(topic, error);
@@ -141,19 +131,18 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
   }
 
   async function close(graceMs = closeGraceMs): Promise<void> {
-    const settled = turn;
     const timer = setTimeout(() => {
       closing.abort();
-      line.abandon();
+      connection.abandon();
     }, graceMs);
-    await settled;
+    await queue.idle();
     clearTimeout(timer);
     closing.abort();
-    await line.close();
+    await connection.close();
   }
 }
 
-/** Errors of the broker about the records themselves: no repetition changes them. */
+/** Errors of the broker about the records themselves, which no retry changes. */
 const refusals = new Set([
   'MESSAGE_TOO_LARGE',
   'RECORD_LIST_TOO_LARGE',
@@ -171,7 +160,7 @@ function asFailure(topic: string, error: unknown): TollgateError {
   return new TollgateError('KAFKA_UNAVAILABLE', `${topic}: ${messageOf(error)}`, { cause: error });
 }
 
-/** Records of a partition go in one batch and in order, so each stands behind the one before. */
+/** The records of a partition are in one batch and in order, so that their offsets are consecutive. */
 function placesOf(
   messages: readonly OutgoingMessage[],
   baseOffsets: ReadonlyMap<number, number>,

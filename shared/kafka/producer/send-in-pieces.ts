@@ -1,9 +1,9 @@
 import type { Producer, ProducerRecord } from './producer.ts';
 
-/** Half of what a broker takes in one batch unless told otherwise (1 MiB): all records may go to one partition. */
+/** Half of the default `message.max.bytes` of a broker (1 MiB): all records may go to one partition, in one batch. */
 const pieceBytesMax = 512 * 1024;
 
-/** Sends in order, in pieces a broker takes whole. Resolves when all are safe. */
+/** Sends the records in order, in pieces that a broker accepts. Resolves when Kafka has all of them. */
 export async function sendInPieces(
   producer: Producer,
   topic: string,

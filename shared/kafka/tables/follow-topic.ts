@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { Registry } from 'prom-client';
 import { TollgateError } from '../../runtime/errors.ts';
-import type { Fetched } from '../kafkajs/session/session.ts';
+import type { Fetched } from '../kafkajs/session/fetched.ts';
 import { superviseConsumer } from '../consumer/supervisor.ts';
-import { pause } from '../kafkajs/deadline.ts';
+import { pause } from '../backoff.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import type { ConsumedMessage } from '../message.ts';
 import { consumerMetrics, tableMetrics } from '../metrics.ts';
-import { readTopicEnds } from '../offsets/topic-ends.ts';
-import type { TopicEnd } from '../offsets/topic-ends.ts';
+import { readTopicEnds } from '../offsets/topic-offsets.ts';
+import type { TopicEnd } from '../offsets/topic-offsets.ts';
 
 export interface FollowOptions {
   readonly topic: string;
@@ -68,7 +68,7 @@ export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic
       onAssigned: (partitions) => (assigned = new Set(partitions.get(topic))),
       onRevoked: () => (assigned = null),
       onFetched,
-      room: (heartbeat) => heartbeat(),
+      waitForRoom: (heartbeat) => heartbeat(),
     },
   );
 

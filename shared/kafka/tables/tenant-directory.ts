@@ -4,8 +4,7 @@ import type { KeyHolder, TenantRecord } from '../../domain/tenant.ts';
 import { systemClock } from '../../runtime/time/clock.ts';
 import type { Clock } from '../../runtime/time/clock.ts';
 import { TollgateError } from '../../runtime/errors.ts';
-import { textOfFaults } from '../../runtime/http/schema-faults.ts';
-import { faultsInRecord } from '../../tenants/record-faults.ts';
+import { violationsInRecord } from '../../tenants/record-faults.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { createProducer } from '../producer/producer.ts';
 import { readTable } from './table.ts';
@@ -15,8 +14,8 @@ import {
   versionHeader,
   versionOf,
   versionOfDeletion,
-} from './tenant-record.ts';
-import { readTopicEnds } from '../offsets/topic-ends.ts';
+} from '../../domain/topics/tenant-record.ts';
+import { readTopicEnds } from '../offsets/topic-offsets.ts';
 import type { Topics } from '../topics.ts';
 
 /**
@@ -85,8 +84,8 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
     get: (tenantId) => table.get(tenantId),
     byApiKeyHash: (sha256Hex) => holderOfKey.get(sha256Hex),
     async put(record) {
-      const faults = faultsInRecord(record);
-      if (faults.length > 0) throw new TollgateError('TENANT_RECORD_INVALID', textOfFaults(faults, 'record'));
+      const violations = violationsInRecord(record);
+      if (violations !== '') throw new TollgateError('TENANT_RECORD_INVALID', violations);
       const stored = { ...record, version: nextVersion(record.tenant_id) };
       const value = JSON.stringify(stored);
       const [place] = await producer.send(topics.tenants, [{ key: stored.tenant_id, value }]);
@@ -138,6 +137,6 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
 }
 
 function decodeRecord(value: Buffer, key: string): TenantRecord | undefined {
-  const read = readTenantRecord({ key, value, headers: {}, timestampMs: null });
+  const read = readTenantRecord({ key, value, headers: {}, timestampMs: null }, violationsInRecord);
   return 'record' in read && read.record !== null ? read.record : undefined;
 }

@@ -1,7 +1,7 @@
 // Goal: what analysts see of a checked request is what the application reports of it, however and whenever it arrives.
 // Method: the events of a real gateway's api listener go through Kafka to a real aggregator and ClickHouse.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createLogEnds } from '../../../shared/kafka/offsets/log-ends.ts';
+import { createLogEnds } from '../../../shared/kafka/offsets/topic-offsets.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { policy, service } from '../gateway/api.ts';
 import { startGateway } from '../gateway/gateway.ts';

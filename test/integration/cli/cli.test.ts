@@ -4,7 +4,7 @@ import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { deadLetterRecord } from '../../../shared/kafka/dead-letters/dead-letter.ts';
+import { deadLetterRecord } from '../../../shared/domain/topics/dead-letter.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { ageTopic } from '../../support/topic-age.ts';

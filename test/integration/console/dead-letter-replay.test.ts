@@ -1,11 +1,11 @@
 // Goal: dead letters are sent again in bulk, by reason, tenant and time, counted before they are sent, with their times
 // corrected where a clock was wrong.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { deadLetterRecord } from '../../../shared/kafka/dead-letters/dead-letter.ts';
-import type { NewDeadLetter } from '../../../shared/kafka/dead-letters/dead-letter.ts';
+import { deadLetterRecord } from '../../../shared/domain/topics/dead-letter.ts';
+import type { NewDeadLetter } from '../../../shared/domain/topics/dead-letter.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { readRange } from '../../../shared/kafka/kafkajs/read-range.ts';
-import { readTopicEnds } from '../../../shared/kafka/offsets/topic-ends.ts';
+import { readTopicEnds } from '../../../shared/kafka/offsets/topic-offsets.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { createFixture } from './fixture.ts';
 import type { Fixture } from './fixture.ts';

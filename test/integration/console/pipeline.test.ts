@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { deadLetterRecord } from '../../../shared/kafka/dead-letters/dead-letter.ts';
-import { readTopicEnds } from '../../../shared/kafka/offsets/topic-ends.ts';
+import { deadLetterRecord } from '../../../shared/domain/topics/dead-letter.ts';
+import { readTopicEnds } from '../../../shared/kafka/offsets/topic-offsets.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { ageTopic } from '../../support/topic-age.ts';

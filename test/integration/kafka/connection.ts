@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
 import { runConsumer } from '../../../shared/kafka/consumer/consumer.ts';
 import type { Consumer, ConsumerOptions } from '../../../shared/kafka/consumer/consumer.ts';
-import type { NewDeadLetter } from '../../../shared/kafka/dead-letters/dead-letter.ts';
+import type { NewDeadLetter } from '../../../shared/domain/topics/dead-letter.ts';
 import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
 import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';

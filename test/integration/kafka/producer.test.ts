@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { partitionOf } from '../../../shared/kafka/producer/partition.ts';
+import { partitionOf } from '../../../shared/kafka/kafkajs/partition.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { kafkaAt, newConsumer, newProducer, newTopics, numbered, textsOf } from './connection.ts';

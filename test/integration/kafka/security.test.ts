@@ -12,7 +12,7 @@ import { freePort } from '../../../dev/servers/free-port.ts';
 import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import type { KafkaSecurity } from '../../../shared/kafka/environment.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
-import { readTopicEnds } from '../../../shared/kafka/offsets/topic-ends.ts';
+import { readTopicEnds } from '../../../shared/kafka/offsets/topic-offsets.ts';
 import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';

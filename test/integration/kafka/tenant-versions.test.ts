@@ -1,7 +1,7 @@
 import { Registry } from 'prom-client';
 import { expect, onTestFinished, test } from 'vitest';
 import { createTenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
-import { versionHeader } from '../../../shared/kafka/tables/tenant-record.ts';
+import { versionHeader } from '../../../shared/domain/topics/tenant-record.ts';
 import { eventually } from '../../support/servers.ts';
 import { newProducer, newTopics } from './connection.ts';
 

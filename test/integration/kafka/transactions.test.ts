@@ -2,9 +2,9 @@
 // Method: real transactional producers, on one partition with records of others around theirs.
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
-import { createLogEnds } from '../../../shared/kafka/offsets/log-ends.ts';
+import { createLogEnds } from '../../../shared/kafka/offsets/topic-offsets.ts';
 import { readRange } from '../../../shared/kafka/kafkajs/read-range.ts';
-import { readTopicEnds } from '../../../shared/kafka/offsets/topic-ends.ts';
+import { readTopicEnds } from '../../../shared/kafka/offsets/topic-offsets.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { committedSum, newConsumer, newProducer, newTopics } from './connection.ts';
 

@@ -6,7 +6,7 @@ import type { LossReport } from '../../../shared/audit/audit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { spoolRunName } from '../../../shared/domain/spool-run.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
-import { createLogEnds } from '../../../shared/kafka/offsets/log-ends.ts';
+import { createLogEnds } from '../../../shared/kafka/offsets/topic-offsets.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';

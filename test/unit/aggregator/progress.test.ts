@@ -1,7 +1,7 @@
 // Goal: "complete through" never claims what is not stored, and moves on where nothing happens.
 import { expect, test } from 'vitest';
 import { createProgress } from '../../../services/aggregator/progress/progress.ts';
-import type { LogEnd } from '../../../shared/kafka/offsets/log-ends.ts';
+import type { LogEnd } from '../../../shared/kafka/offsets/topic-offsets.ts';
 
 function createBench() {
   let ends: LogEnd[] = [];

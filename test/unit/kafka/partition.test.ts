@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { murmur2, partitionOf } from '../../../shared/kafka/producer/partition.ts';
+import { murmur2, partitionOf } from '../../../shared/kafka/kafkajs/partition.ts';
 
 // Vectors of Kafka's own UtilsTest.
 test.each([

@@ -25,36 +25,38 @@ const offsetsOf = (entries: readonly LogEntry[]): number[] => entries.map(({ off
 
 test('a transaction is held back until it is committed, in its partition only', () => {
   const hold = createTransactionHold(() => undefined);
-  expect(offsetsOf(hold.pass('0', [record(0), record(1, 7n), record(2)]))).toEqual([0, 2]);
-  expect(offsetsOf(hold.pass('1', [record(0, 7n), record(1)]))).toEqual([1]);
+  expect(offsetsOf(hold.release('0', [record(0), record(1, 7n), record(2)]))).toEqual([0, 2]);
+  expect(offsetsOf(hold.release('1', [record(0, 7n), record(1)]))).toEqual([1]);
   expect([hold.heldFrom('0'), hold.heldFrom('1'), hold.heldFrom('2')]).toEqual([1, 0, null]);
-  expect(offsetsOf(hold.pass('0', [marker(3, 7n, true), record(4)]))).toEqual([1, 4]);
+  expect(offsetsOf(hold.release('0', [marker(3, 7n, true), record(4)]))).toEqual([1, 4]);
   expect([hold.heldFrom('0'), hold.heldFrom('1')]).toEqual([null, 0]);
-  expect(hold.pass('1', [marker(2, 7n, false)])).toEqual([]);
+  expect(hold.release('1', [marker(2, 7n, false)])).toEqual([]);
   expect([hold.heldFrom('1'), hold.isEmpty()]).toEqual([null, true]);
 });
 
 test('the next transaction of the same producer is another one', () => {
   const hold = createTransactionHold(() => undefined);
   const entries = [record(0, 7n), marker(1, 7n, false), record(2, 7n), marker(3, 7n, true), record(4, 7n)];
-  expect(offsetsOf(hold.pass('0', entries))).toEqual([2]);
+  expect(offsetsOf(hold.release('0', entries))).toEqual([2]);
   expect(hold.heldFrom('0')).toBe(4);
 });
 
 test('the end of a transaction that began before the reading is passed over', () => {
   expect(
-    createTransactionHold(() => undefined).pass('0', [marker(0, 7n, true), marker(1, 8n, false)]),
+    createTransactionHold(() => undefined).release('0', [marker(0, 7n, true), marker(1, 8n, false)]),
   ).toEqual([]);
 });
 
 test('beyond its bound the largest transaction is let through, all of it and to its end; others wait on', () => {
   const overflows: number[] = [];
   const hold = createTransactionHold((records) => overflows.push(records), 3 * 300 + 1);
-  expect(hold.pass('0', [record(0, 1n), record(1, 2n), record(2, 1n)])).toEqual([]);
-  expect(offsetsOf(hold.pass('0', [record(3, 1n), record(4, 1n)]))).toEqual([0, 2, 3, 4]);
+  expect(hold.release('0', [record(0, 1n), record(1, 2n), record(2, 1n)])).toEqual([]);
+  expect(offsetsOf(hold.release('0', [record(3, 1n), record(4, 1n)]))).toEqual([0, 2, 3, 4]);
   expect(overflows).toEqual([3]);
   expect(hold.heldFrom('0')).toBe(1);
-  expect(offsetsOf(hold.pass('0', [marker(5, 1n, true), record(6, 1n), marker(7, 2n, true)]))).toEqual([1]);
+  expect(offsetsOf(hold.release('0', [marker(5, 1n, true), record(6, 1n), marker(7, 2n, true)]))).toEqual([
+    1,
+  ]);
   expect(hold.heldFrom('0')).toBe(6);
 });
 

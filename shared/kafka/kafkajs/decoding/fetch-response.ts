@@ -1,11 +1,12 @@
-import { setImmediate as turnOfLoop } from 'node:timers/promises';
+import { createRequire } from 'node:module';
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import { ByteReader } from './byte-reader.ts';
 import { dropAborted } from './drop-aborted.ts';
 import type { AbortedTransaction } from './drop-aborted.ts';
 import type { LogEntry } from './log-entry.ts';
 import { decodeRecordSet } from './record-set.ts';
 
-/** The answer to a fetch, in the form in which kafkajs passes it on. */
+/** A fetch response in the form of kafkajs, with the entries of `log-entry.ts` as messages. */
 export interface FetchResponse {
   readonly throttleTime: number;
   readonly clientSideThrottleTime?: number;
@@ -22,17 +23,36 @@ interface PartitionData {
   readonly errorCode: number;
   readonly highWatermark: string;
   readonly lastStableOffset: string;
-  /** None: what they concern has been left out here. */
+  /** Empty: `dropAborted` has applied them already. */
   readonly abortedTransactions: readonly [];
   readonly preferredReadReplica?: number;
   readonly messages: readonly LogEntry[];
 }
 
-/** Versions of the response that have record batches; later ones are coded in another way. */
-export const fetchVersions = [4, 5, 6, 7, 8, 9, 10, 11] as const;
-export type FetchVersion = (typeof fetchVersions)[number];
+/** Versions of the response that contain record batches; later versions are encoded differently. */
+const fetchVersions = [4, 5, 6, 7, 8, 9, 10, 11] as const;
+type FetchVersion = (typeof fetchVersions)[number];
 
-export async function decodeFetchResponse(raw: Buffer, version: FetchVersion): Promise<FetchResponse> {
+/** The part of a response module of kafkajs that is replaced. */
+interface ResponseModule {
+  decode(raw: Buffer): Promise<FetchResponse>;
+}
+
+/**
+ * Replaces the decoder of fetch responses in kafkajs 2.2.4. Symptoms without it: one batch that kafkajs cannot decode
+ * (Snappy, LZ4, Zstandard, a header without a value) makes it fetch the same offsets for ever; a batch of many records ends
+ * the fetch with a RangeError (`push(...records)`); a record with a wrong checksum is delivered as if it were valid. Here
+ * such a batch becomes one `unreadable` entry, and the fetch continues behind it.
+ */
+export function replaceFetchDecoder(): void {
+  const load = createRequire(import.meta.url);
+  for (const version of fetchVersions) {
+    const module = load(`kafkajs/src/protocol/requests/fetch/v${version}/response.js`) as ResponseModule;
+    module.decode = (raw) => decodeFetchResponse(raw, version);
+  }
+}
+
+async function decodeFetchResponse(raw: Buffer, version: FetchVersion): Promise<FetchResponse> {
   const reader = new ByteReader(raw);
   const throttleTime = reader.int32();
   const session = version < 7 ? {} : { errorCode: reader.int16(), sessionId: reader.int32() };
@@ -42,12 +62,12 @@ export async function decodeFetchResponse(raw: Buffer, version: FetchVersion): P
     const partitions = [];
     for (let count = reader.int32(); count > 0; count -= 1) {
       partitions.push(await decodePartition(reader, version));
-      // Decompressing may have taken long: heartbeats go in between.
-      await turnOfLoop();
+      // Decompression may take long: lets heartbeats be sent before the next partition.
+      await nextIteration();
     }
     responses.push({ topicName, partitions });
   }
-  // From version 8 on the client waits by itself, while the broker goes on answering.
+  // From version 8 on the client applies the throttle time, and the broker responds at once.
   return version < 8
     ? { throttleTime, ...session, responses }
     : { throttleTime: 0, clientSideThrottleTime: throttleTime, ...session, responses };

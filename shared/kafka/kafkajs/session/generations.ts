@@ -1,19 +1,22 @@
 import type { Batch, Consumer as KafkaJsConsumer } from 'kafkajs';
-import type { Fetched, SessionHandlers } from './session.ts';
-
-type FetchedPlace = Pick<Fetched, 'topic' | 'partition' | 'nextOffset'>;
+import { partitionKey } from './fetched.ts';
+import type { Fetched, SessionHandlers } from './fetched.ts';
 
 export interface Generations {
-  /** False when the records do not follow those before, or came after the session was given up: then nothing of them counts. */
-  follows(fetched: FetchedPlace, fetchedOffset: number): boolean;
+  /** False when the records do not follow the ones before, or when the session has ended: the caller must drop them. */
+  follows(
+    fetched: Pick<Fetched, 'topic' | 'partition' | 'nextOffset'>,
+    /** Offset that the fetch requested. */
+    fetchedOffset: number,
+  ): boolean;
 }
 
 /**
- * Watches that each assignment is read from its committed offsets on, without a hole.
+ * Checks that each assignment is read without a gap from its committed offsets on.
  *
- * When a fetch finds its leader gone, kafkajs joins the group again from within that fetch while the fetches from
- * other brokers go on. What those bring belongs to the assignment before, and marks records as read which the new
- * one has not delivered. A session in which that could happen is ended; the next one reads on from what is committed.
+ * When a fetch finds that its leader has moved, kafkajs joins the group again from within that fetch, while fetches from
+ * other brokers continue. Their records belong to the assignment before, and would mark records as read that the new
+ * assignment has not delivered. Such a session is ended; the next one continues from the committed offsets.
  */
 export function watchGenerations(
   consumer: KafkaJsConsumer,
@@ -22,27 +25,27 @@ export function watchGenerations(
 ): Generations {
   const { GROUP_JOIN, REBALANCING, END_BATCH_PROCESS } = consumer.events;
   const expected = new Map<string, number>();
-  let fetching = false;
-  let over = false;
+  let isFetching = false;
+  let hasEnded = false;
   consumer.on(GROUP_JOIN, ({ payload }) => {
-    if (fetching) {
-      giveUp('The group was joined again in the middle of fetching');
+    if (isFetching) {
+      endSession('The group was joined again in the middle of fetching');
       return;
     }
-    fetching = true;
+    isFetching = true;
     expected.clear();
-    if (!over) handlers.onAssigned(new Map(Object.entries(payload.memberAssignment)));
+    if (!hasEnded) handlers.onAssigned(new Map(Object.entries(payload.memberAssignment)));
   });
   consumer.on(REBALANCING, () => {
-    fetching = false;
-    if (!over) handlers.onRevoked();
+    isFetching = false;
+    if (!hasEnded) handlers.onRevoked();
   });
-  // A fetch of which compaction left nothing is not handed to eachBatch, but the place to read on has moved.
+  // kafkajs does not call eachBatch for a fetch that compaction has emptied, but its offsets must be committed too.
   consumer.on(END_BATCH_PROCESS, ({ payload }) => {
-    if (payload.batchSize > 0 || over) return;
+    if (payload.batchSize > 0 || hasEnded) return;
     const { topic, partition, lastOffset } = payload;
     const nextOffset = Number(lastOffset) + 1;
-    expected.set(`${partition} ${topic}`, nextOffset);
+    expected.set(partitionKey(topic, partition), nextOffset);
     handlers.onFetched({
       topic,
       partition,
@@ -54,24 +57,28 @@ export function watchGenerations(
   });
   return { follows };
 
-  function follows({ topic, partition, nextOffset }: FetchedPlace, fetchedOffset: number): boolean {
-    const place = `${partition} ${topic}`;
-    if (fetchedOffset > (expected.get(place) ?? Infinity))
-      giveUp(`${topic}/${partition} was not read without a hole`);
-    if (over) return false;
-    expected.set(place, nextOffset);
+  function follows(
+    { topic, partition, nextOffset }: Parameters<Generations['follows']>[0],
+    fetchedOffset: number,
+  ): boolean {
+    const key = partitionKey(topic, partition);
+    if (fetchedOffset > (expected.get(key) ?? Infinity)) {
+      endSession(`A fetch of ${topic}/${partition} skipped offsets`);
+    }
+    if (hasEnded) return false;
+    expected.set(key, nextOffset);
     return true;
   }
 
-  function giveUp(reason: string): void {
-    if (over) return;
-    over = true;
+  function endSession(reason: string): void {
+    if (hasEnded) return;
+    hasEnded = true;
     handlers.onRevoked();
     end(new Error(reason));
   }
 }
 
-/** The offset that was asked for; kafkajs has it on its batch, and not in its types. */
+/** The offset that the fetch requested. kafkajs has it on its batch, but not in its types. */
 export function fetchedOffsetOf(batch: Batch): number {
   return 'fetchedOffset' in batch ? Number(batch.fetchedOffset) : -1;
 }

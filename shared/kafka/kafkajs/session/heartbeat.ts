@@ -1,34 +1,39 @@
 import type { Consumer as KafkaJsConsumer } from 'kafkajs';
 import { TollgateError } from '../../../runtime/errors.ts';
 
-/** Ends the session when kafkajs says that it can do nothing more. */
-export function observe(consumer: KafkaJsConsumer, pulse: Pulse, end: (reason: Error) => void): void {
-  const { GROUP_JOIN, REBALANCING, FETCH, CRASH, STOP, DISCONNECT } = consumer.events;
-  consumer.on(GROUP_JOIN, () => pulse.beat());
-  consumer.on(REBALANCING, () => pulse.beat());
-  consumer.on(FETCH, () => pulse.beat());
-  consumer.on(CRASH, ({ payload }) => end(payload.error));
-  consumer.on(STOP, () => end(new Error('The consumer stopped')));
-  consumer.on(DISCONNECT, () => end(new Error('The consumer disconnected')));
-}
-
-export interface Pulse {
-  beat(): void;
+/** Signs of life of a kafkajs consumer. */
+export interface Heartbeat {
+  /** Notes that the consumer is alive now. */
+  note(): void;
   stop(): void;
 }
 
-const pulseIntervalMs = 1_000;
+const checkIntervalMs = 1_000;
 
-/** Ends the session when nothing moved for `silenceMsMax`: kafkajs can wait for an answer that no timeout watches. */
-export function watchPulse(silenceMsMax: number, end: (reason: Error) => void): Pulse {
+/**
+ * Ends the session when kafkajs reports that its consumer has failed, or when the consumer shows no sign of life for
+ * `silenceMsMax`: kafkajs can wait for a response that no timeout bounds.
+ */
+export function watchHeartbeat(
+  consumer: KafkaJsConsumer,
+  silenceMsMax: number,
+  end: (reason: Error) => void,
+): Heartbeat {
   let lastAt = performance.now();
+  const note = (): void => {
+    lastAt = performance.now();
+  };
   const timer = setInterval(() => {
     if (performance.now() - lastAt < silenceMsMax) return;
     clearInterval(timer);
     end(new TollgateError('KAFKA_STALLED', `The consumer did not fetch for ${silenceMsMax} ms`));
-  }, pulseIntervalMs);
-  return {
-    beat: () => (lastAt = performance.now()),
-    stop: () => clearInterval(timer),
-  };
+  }, checkIntervalMs);
+  const { GROUP_JOIN, REBALANCING, FETCH, CRASH, STOP, DISCONNECT } = consumer.events;
+  consumer.on(GROUP_JOIN, note);
+  consumer.on(REBALANCING, note);
+  consumer.on(FETCH, note);
+  consumer.on(CRASH, ({ payload }) => end(payload.error));
+  consumer.on(STOP, () => end(new Error('The consumer stopped')));
+  consumer.on(DISCONNECT, () => end(new Error('The consumer disconnected')));
+  return { note, stop: () => clearInterval(timer) };
 }

@@ -1,72 +1,74 @@
 import type { LogEntry, RecordEntry, UnreadableEntry } from '../decoding/log-entry.ts';
 
-/** Records of transactions that have not ended, held back until they do. */
+/** Records of open transactions, held back until their transaction ends. `partition` is a `partitionKey`. */
 export interface TransactionHold {
-  /** What may be handled now, in the order in which it became so. `place` names the partition. */
-  pass(place: string, entries: readonly LogEntry[]): readonly (RecordEntry | UnreadableEntry)[];
-  /** The first offset of the partition that is held back; null where none is. Nothing from there on may be committed. */
-  heldFrom(place: string): number | null;
+  /** Adds the entries of a fetch. Returns the records that may be handled now. */
+  release(partition: string, entries: readonly LogEntry[]): readonly (RecordEntry | UnreadableEntry)[];
+  /** Returns the first held offset of the partition, or null. Neither this offset nor a later one may be committed. */
+  heldFrom(partition: string): number | null;
   isEmpty(): boolean;
-  /** Forgets all of it: it will be read again. */
+  /** Drops all held records: they will be fetched again. */
   clear(): void;
 }
 
-interface Open {
+interface OpenTransaction {
   readonly records: RecordEntry[];
   bytes: number;
-  /** Too large to be held back: its records pass as they come. */
-  passing: boolean;
+  /** True where it is too large to be held: its records are released as they are fetched. */
+  isReleased: boolean;
 }
 
 const bytesMaxDefault = 64 * 1024 * 1024;
 const recordBytes = 200;
 
 /**
- * Lets a partition be read past a transaction that is open. A reader of committed records would wait in front of it, and
- * every record behind it with him: one producer that leaves a transaction open would hold up all others, for as long as
- * Kafka lets it (`transaction.max.timeout.ms`, 15 minutes). Here only the transaction's own records wait; those of one
- * that is aborted are never handled.
+ * Lets a consumer read past an open transaction. A `read_committed` consumer stops in front of it: one producer that leaves
+ * a transaction open would delay the records of all others, for as long as Kafka allows
+ * (`transaction.max.timeout.ms`, 15 minutes). Here only the records of the transaction wait; the records of an aborted one
+ * are never handled.
  *
- * Bounded: when more than `bytesMax` is held, the largest transaction is taken for committed. What it then aborts is
- * counted all the same.
+ * Bounded: when more than `bytesMax` are held, the largest transaction is treated as committed. Its records count, even if
+ * its producer aborts it later.
  */
 export function createTransactionHold(
   onOverflow: (records: number) => void,
   bytesMax = bytesMaxDefault,
 ): TransactionHold {
-  const places = new Map<string, Map<bigint, Open>>();
+  const partitions = new Map<string, Map<bigint, OpenTransaction>>();
   let bytes = 0;
 
   return {
-    pass(place, entries) {
-      const passed: (RecordEntry | UnreadableEntry)[] = [];
+    release(partition, entries) {
+      const released: (RecordEntry | UnreadableEntry)[] = [];
       for (const entry of entries) {
-        if (entry.kind === 'unreadable') passed.push(entry);
+        if (entry.kind === 'unreadable') released.push(entry);
         else if (entry.kind === 'marker')
-          for (const record of end(place, entry.transaction, entry.committed)) passed.push(record);
-        else if (entry.kind === 'record' && !hold(place, entry)) passed.push(entry);
-        if (bytes > bytesMax) for (const record of giveUpLargest(place)) passed.push(record);
+          for (const record of end(partition, entry.transaction, entry.committed)) released.push(record);
+        else if (entry.kind === 'record' && !hold(partition, entry)) released.push(entry);
+        if (bytes > bytesMax) for (const record of releaseLargest(partition)) released.push(record);
       }
-      return passed;
+      return released;
     },
-    heldFrom(place) {
-      const firsts = [...(places.get(place)?.values() ?? [])].flatMap(({ records }) => records.slice(0, 1));
+    heldFrom(partition) {
+      const firsts = [...(partitions.get(partition)?.values() ?? [])].flatMap(({ records }) =>
+        records.slice(0, 1),
+      );
       return firsts.length === 0 ? null : Math.min(...firsts.map(({ offset }) => Number(offset)));
     },
     isEmpty: () => bytes === 0,
     clear() {
-      places.clear();
+      partitions.clear();
       bytes = 0;
     },
   };
 
-  function hold(place: string, record: RecordEntry): boolean {
+  function hold(partition: string, record: RecordEntry): boolean {
     if (record.transaction === null) return false;
-    const open = places.get(place) ?? new Map<bigint, Open>();
-    places.set(place, open);
-    const transaction = open.get(record.transaction) ?? { records: [], bytes: 0, passing: false };
+    const open = partitions.get(partition) ?? new Map<bigint, OpenTransaction>();
+    partitions.set(partition, open);
+    const transaction = open.get(record.transaction) ?? { records: [], bytes: 0, isReleased: false };
     open.set(record.transaction, transaction);
-    if (transaction.passing) return false;
+    if (transaction.isReleased) return false;
     const size = recordBytes + (record.value?.length ?? 0) + (record.key?.length ?? 0);
     transaction.records.push({ ...record, key: copied(record.key), value: copied(record.value) });
     transaction.bytes += size;
@@ -74,29 +76,29 @@ export function createTransactionHold(
     return true;
   }
 
-  function end(place: string, producerId: bigint, committed: boolean): readonly RecordEntry[] {
-    const transaction = places.get(place)?.get(producerId);
+  function end(partition: string, producerId: bigint, committed: boolean): readonly RecordEntry[] {
+    const transaction = partitions.get(partition)?.get(producerId);
     if (transaction === undefined) return [];
-    places.get(place)?.delete(producerId);
+    partitions.get(partition)?.delete(producerId);
     bytes -= transaction.bytes;
     return committed ? transaction.records : [];
   }
 
-  /** Of this partition, since what passes has to follow from a fetch of it. */
-  function giveUpLargest(place: string): readonly RecordEntry[] {
-    const open = [...(places.get(place)?.values() ?? [])];
+  /** Of this partition only: a released record must belong to the fetch that is being processed. */
+  function releaseLargest(partition: string): readonly RecordEntry[] {
+    const open = [...(partitions.get(partition)?.values() ?? [])];
     const [largest] = open.toSorted((a, b) => b.bytes - a.bytes);
     if (largest === undefined || largest.records.length === 0) return [];
     const records = largest.records.splice(0);
     bytes -= largest.bytes;
     largest.bytes = 0;
-    largest.passing = true;
+    largest.isReleased = true;
     onOverflow(records.length);
     return records;
   }
 }
 
-/** A record is a slice of the whole fetch, which would stay in memory with it. */
+/** A record is a slice of the fetched buffer; without a copy it would keep the whole fetch in memory. */
 function copied(bytes: Buffer | null): Buffer | null {
   return bytes === null ? null : Buffer.from(bytes);
 }

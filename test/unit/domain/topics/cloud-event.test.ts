@@ -40,7 +40,7 @@ describe('structured', () => {
     'application/cloudevents',
   ])('%s is not read', (type) => {
     expect(read({ 'content-type': type }, '[]')).toMatchObject({
-      problem: expect.stringContaining(type) as unknown,
+      violation: expect.stringContaining(type) as unknown,
     });
   });
 });
@@ -62,8 +62,8 @@ describe('what HTTP refuses as ambiguous is refused here with the same reason', 
       '['.repeat(100_000) + ']'.repeat(100_000),
       'the event is nested deeper than 32 levels',
     ],
-  ])('%s', (_what, headers, value, problem) => {
-    expect(read(headers, value)).toEqual({ problem });
+  ])('%s', (_what, headers, value, violation) => {
+    expect(read(headers, value)).toEqual({ violation });
   });
 });
 
@@ -92,8 +92,8 @@ describe('binary', () => {
     ['bad UTF-8 in the value', attributes, Buffer.from([0x7b, 0xff, 0x7d]), /data is not UTF-8/],
     ['no JSON', attributes, '{', /data is not JSON/],
     ['text', { ...attributes, 'content-type': 'text/plain' }, 'hi', /content-type text\/plain/],
-  ])('%s is not read', (_what, headers, value, problem) => {
-    expect(read(headers, value)).toEqual({ problem: expect.stringMatching(problem) as unknown });
+  ])('%s is not read', (_what, headers, value, violation) => {
+    expect(read(headers, value)).toEqual({ violation: expect.stringMatching(violation) as unknown });
   });
 });
 
@@ -109,6 +109,6 @@ test.each([
   ['no UTF-8', Buffer.from([0xff]), 'the event is not UTF-8'],
   ['no JSON', '{', 'the event is not JSON'],
   ['a list', '[]', 'the event is not a JSON object'],
-])('%s is a problem, never a throw', (_what, value, problem) => {
-  expect(read({}, value)).toEqual({ problem });
+])('%s is a violation, never a throw', (_what, value, violation) => {
+  expect(read({}, value)).toEqual({ violation });
 });

@@ -1,27 +1,26 @@
-import type { ConsumedMessage } from '../message.ts';
-import type { ProducerRecord } from '../producer/producer.ts';
+import type { TopicRecord } from './record.ts';
 
-/** A record that could not be read, handled or sent, as `tollgate.dead-letters.v1` keeps it. */
+/** A record that could not be read, handled or sent: a value of `tollgate.dead-letters.v1`. */
 export interface DeadLetter {
-  /** One sentence for a person. */
+  /** One sentence for an operator. */
   readonly reason: string;
-  /** Where it stood: the topic it was read from, or was meant for. */
+  /** Topic that the record was read from, or was meant for. */
   readonly topic: string;
-  /** Null for what never reached the topic. */
+  /** Null for a record that never reached the topic. */
   readonly partition: number | null;
   readonly offset: number | null;
-  /** Last offset of a batch; `offset` of a record. */
+  /** Last offset of a batch; equal to `offset` for a record. */
   readonly lastOffset: number | null;
-  /** `batch`: the value is a whole record batch as it stands in Kafka's log, because its records cannot be told apart. */
+  /** `batch`: the value is a complete record batch with its header, because its records cannot be decoded. */
   readonly holds: 'record' | 'batch';
-  /** The tenant whose record it is, as far as that can be told. */
+  /** The tenant of the record; null where the record names none. */
   readonly tenantId: string | null;
-  /** Consumer group that could not handle it; empty where none was involved. */
+  /** Consumer group that could not handle the record; empty where none was involved. */
   readonly group: string;
   readonly key: Buffer | string | null;
-  /** The record's own headers: an event in binary form has its attributes there. */
+  /** Headers of the record: they are the attributes of an event in binary form. */
   readonly headers: Readonly<Record<string, string>>;
-  /** The original bytes, or their beginning where `cut`. */
+  /** The original bytes, or only their beginning where `cut` is true. */
   readonly value: Buffer;
   /** Length of the original value. */
   readonly bytes: number;
@@ -29,12 +28,19 @@ export interface DeadLetter {
   readonly atMs: number;
 }
 
-/** What is not given is derived: the tenant from key and value, one offset, no headers. */
+/** Default values: the tenant that key or value name, one offset, no headers. */
 export type NewDeadLetter = Pick<
   DeadLetter,
   'reason' | 'topic' | 'partition' | 'offset' | 'key' | 'value' | 'atMs'
 > &
   Partial<Pick<DeadLetter, 'lastOffset' | 'holds' | 'tenantId' | 'group' | 'headers'>>;
+
+/** A Kafka record to send. */
+export interface DeadLetterRecord {
+  readonly key: Buffer | string | null;
+  readonly value: Buffer;
+  readonly headers: Readonly<Record<string, string>>;
+}
 
 const header = {
   reason: 'tollgate-reason',
@@ -51,30 +57,30 @@ const header = {
 };
 const ownPrefix = 'tollgate-';
 
-/** What is longer is cut. With key and headers it stays below what a broker takes unless told otherwise (1 MiB). */
+/** A longer value is cut. With key and headers, a dead letter stays below the default `message.max.bytes` (1 MiB). */
 const valueBytesMaxDefault = 960_000;
 const keyBytesMax = 16_384;
-/** Of the record's own headers; larger ones are left out as a whole, and the letter says that it is cut. */
+/** Bound of the headers together. Above it the dead letter has none of them and is marked as cut. */
 const headersBytesMax = 64 * 1024;
 const reasonLengthMax = 1_000;
 const tenantLengthMax = 256;
 
 /**
- * The original value stays the value, byte for byte, and its headers stay headers, so that a replay is a copy; what is
- * said about it travels in headers of its own.
+ * Builds the Kafka record of a dead letter. Value and headers of the original record do not change, so that a replay is a
+ * copy; the facts about it are in further headers.
  */
 export function deadLetterRecord(
   letter: NewDeadLetter,
   valueBytesMax = valueBytesMaxDefault,
-): ProducerRecord {
+): DeadLetterRecord {
   const { partition, offset, lastOffset = offset, holds = 'record', group = '', key } = letter;
-  const kept = keptHeaders(letter.headers ?? {});
+  const original = originalHeaders(letter.headers ?? {});
   const tenantId = letter.tenantId === undefined ? tenantOf(letter) : letter.tenantId;
   return {
     key: key !== null && Buffer.byteLength(key) > keyBytesMax ? null : key,
     value: letter.value.subarray(0, valueBytesMax),
     headers: {
-      ...kept,
+      ...original,
       [header.reason]: letter.reason.slice(0, reasonLengthMax),
       [header.topic]: letter.topic,
       ...(partition !== null && { [header.partition]: String(partition) }),
@@ -84,29 +90,29 @@ export function deadLetterRecord(
       ...(tenantId !== null && { [header.tenant]: tenantId }),
       ...(group !== '' && { [header.group]: group }),
       [header.bytes]: String(letter.value.length),
-      ...(kept === null && { [header.cutHeaders]: 'true' }),
+      ...(original === null && { [header.cutHeaders]: 'true' }),
       [header.at]: new Date(letter.atMs).toISOString(),
     },
   };
 }
 
-/** Reads what `deadLetterRecord` wrote. Of records by other writers it keeps the bytes and leaves the rest empty. */
-export function readDeadLetter(message: Omit<ConsumedMessage, 'topic' | 'partition' | 'offset'>): DeadLetter {
+/** Reads a record that `deadLetterRecord` built. A record of another writer has its bytes and otherwise empty fields. */
+export function readDeadLetter(message: TopicRecord): DeadLetter {
   const { key, keyBytes, headers, timestampMs } = message;
   const value = message.value ?? Buffer.alloc(0);
-  const bytes = sizeIn(headers[header.bytes]) ?? value.length;
-  const offset = numberIn(headers[header.offset]);
+  const bytes = readSize(headers[header.bytes]) ?? value.length;
+  const offset = readNumber(headers[header.offset]);
   return {
     reason: headers[header.reason] ?? '',
     topic: headers[header.topic] ?? '',
-    partition: numberIn(headers[header.partition]),
+    partition: readNumber(headers[header.partition]),
     offset,
-    lastOffset: numberIn(headers[header.lastOffset]) ?? offset,
+    lastOffset: readNumber(headers[header.lastOffset]) ?? offset,
     holds: headers[header.holds] === 'batch' ? 'batch' : 'record',
     tenantId: headers[header.tenant] ?? tenantOf({ key: keyBytes ?? key, value, headers }),
     group: headers[header.group] ?? '',
     key: keyBytes ?? key,
-    headers: keptHeaders(headers) ?? {},
+    headers: originalHeaders(headers) ?? {},
     value,
     bytes,
     cut: bytes > value.length || headers[header.cutHeaders] !== undefined,
@@ -114,7 +120,7 @@ export function readDeadLetter(message: Omit<ConsumedMessage, 'topic' | 'partiti
   };
 }
 
-/** The record names its tenant as its `subject` or `tenant_id`; else the key, which is the tenant on every topic but one. */
+/** Returns the `subject` or `tenant_id` of the record, else its key, which is the tenant on all topics but one. */
 function tenantOf({
   key,
   value,
@@ -124,10 +130,10 @@ function tenantOf({
   if (subject !== undefined && isTenantId(subject)) return subject;
   try {
     const fields = JSON.parse(value.toString()) as Readonly<Record<string, unknown>> | null;
-    const named = [fields?.['subject'], fields?.['tenant_id']].find((name) => typeof name === 'string');
-    if (typeof named === 'string' && isTenantId(named)) return named;
+    const name = [fields?.['subject'], fields?.['tenant_id']].find((field) => typeof field === 'string');
+    if (typeof name === 'string' && isTenantId(name)) return name;
   } catch {
-    // What is no JSON names no tenant.
+    // A value that is not JSON names no tenant.
   }
   const text = key?.toString() ?? '';
   return isTenantId(text) ? text : null;
@@ -137,26 +143,26 @@ function isTenantId(text: string): boolean {
   return text !== '' && text.length <= tenantLengthMax && text.isWellFormed() && !text.includes('\uFFFD');
 }
 
-/** Null where they are too large. Of a letter that was replayed the header that says so is not its own. */
-function keptHeaders(headers: DeadLetter['headers']): DeadLetter['headers'] | null {
-  const own = Object.entries(headers).filter(([name]) => !name.startsWith(ownPrefix));
-  const bytes = own.reduce(
+/** Returns the headers of the original record; null where they are too large. Headers of an earlier replay are removed. */
+function originalHeaders(headers: DeadLetter['headers']): DeadLetter['headers'] | null {
+  const entries = Object.entries(headers).filter(([name]) => !name.startsWith(ownPrefix));
+  const bytes = entries.reduce(
     (sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value),
     0,
   );
-  return bytes > headersBytesMax ? null : Object.fromEntries(own);
+  return bytes > headersBytesMax ? null : Object.fromEntries(entries);
 }
 
-function numberIn(text: string | undefined): number | null {
+function readNumber(text: string | undefined): number | null {
   const number = text !== undefined && /^\d+$/.test(text) ? Number(text) : null;
   return Number.isSafeInteger(number) ? number : null;
 }
 
-/** No record of Kafka has more. */
+/** The largest size that a record in Kafka can have. */
 const recordBytesMax = 2 ** 31 - 1;
 
-function sizeIn(text: string | undefined): number | null {
-  const bytes = numberIn(text);
+function readSize(text: string | undefined): number | null {
+  const bytes = readNumber(text);
   return bytes === null || bytes > recordBytesMax ? null : bytes;
 }
 
@@ -164,11 +170,11 @@ const [earlierMsMax, laterMsMax] = [86_400_000, 60_000];
 const latestMs = Date.UTC(9999, 0);
 
 /**
- * When the letter was written, as it says, where Kafka's own time of it is near: anybody who may write to the topic may say
- * anything, and the list is in order of time.
+ * Returns the time in the header where it is close to the timestamp of the record, else that timestamp: any client that may
+ * write to the topic can set the header, and the list of dead letters is sorted by time.
  */
-function timeOf(said: string | undefined, timestampMs: number | null): number {
+function timeOf(stated: string | undefined, timestampMs: number | null): number {
   const kafkaMs = timestampMs !== null && timestampMs >= 0 && timestampMs < latestMs ? timestampMs : 0;
-  const saidMs = Date.parse(said ?? '');
-  return saidMs >= kafkaMs - earlierMsMax && saidMs <= kafkaMs + laterMsMax ? saidMs : kafkaMs;
+  const statedMs = Date.parse(stated ?? '');
+  return statedMs >= kafkaMs - earlierMsMax && statedMs <= kafkaMs + laterMsMax ? statedMs : kafkaMs;
 }

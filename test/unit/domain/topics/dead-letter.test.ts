@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { deadLetterRecord, readDeadLetter } from '../../../shared/kafka/dead-letters/dead-letter.ts';
+import { deadLetterRecord, readDeadLetter } from '../../../../shared/domain/topics/dead-letter.ts';
 
 const letter = {
   reason: 'not JSON',
@@ -14,8 +14,8 @@ const letter = {
 function read(record: ReturnType<typeof deadLetterRecord>) {
   return readDeadLetter({
     key: record.key?.toString() ?? null,
-    value: record.value as Buffer,
-    headers: record.headers ?? {},
+    value: record.value,
+    headers: record.headers,
     timestampMs: letter.atMs + 5,
   });
 }
