@@ -22,7 +22,7 @@ import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
 import { environment } from './environment.ts';
-import { startLossAudit } from './loss-audit.ts';
+import { startLossAudit } from './loss/loss-audit.ts';
 import { runReconciler } from './reconciler.ts';
 
 const logger = createLogger('reconciler', process.env['LOG_LEVEL'] ?? 'info');

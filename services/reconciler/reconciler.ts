@@ -19,15 +19,15 @@ import type { Clock } from '../../shared/runtime/time/clock.ts';
 import { TollgateError } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
-import { createCallerRaiser } from './caller-raiser.ts';
-import { createCallerHealer } from './callers.ts';
-import { followDegradedCallers } from './degraded-callers.ts';
-import { createDrift } from './drift.ts';
-import { createHealer } from './quota-restorer.ts';
-import { readingsOfAll } from './rebuild.ts';
-import type { RebuildQuestion } from './rebuild.ts';
-import { startVigil } from './loss-monitor.ts';
-import { followZones } from './zone-changes.ts';
+import { createCallerRestorer } from './restore/caller-restorer.ts';
+import { createCallersAfterLoss } from './loss/callers-after-loss.ts';
+import { followDegradedCallers } from './degraded/degraded-callers.ts';
+import { createDrift } from './restore/drift.ts';
+import { createQuotaRestorer } from './restore/quota-restorer.ts';
+import { readTenantQuotas } from './restore/tenant-readings.ts';
+import type { TenantReadingsQuery } from './restore/tenant-readings.ts';
+import { startLossMonitor } from './loss/loss-monitor.ts';
+import { followZoneChanges } from './zone-changes.ts';
 
 export interface ReconcilerOptions {
   readonly kafka: Kafka;
@@ -42,45 +42,45 @@ export interface ReconcilerOptions {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** The process has to exit: consuming has come to a halt. */
+  /** Consuming has stopped for good: the process has to exit. */
   readonly onStalled: (error: unknown) => void;
 }
 
 export interface Reconciler {
-  /** What keeps the counters from being right, for `/readyz`. */
+  /** What the counters still depend on, for `/readyz`; empty when they are right. */
   unready(): string[];
   close(): Promise<void>;
 }
 
 /**
- * Keeps quota counters in Redis from saying less than ClickHouse: all of them when Redis has lost them, and those of a
- * tenant whenever its totals are announced. Offsets are committed after Redis took the values.
+ * Raises quota counters in Redis to ClickHouse's totals: all of them after Redis lost its data, and those of a tenant whenever
+ * its totals are announced. Offsets are committed after Redis has the values.
  */
 export function runReconciler(options: ReconcilerOptions): Reconciler {
   const { kafka, topics, tenants, clickhouse, policy, clock, registry, logger } = options;
   const drift = createDrift(registry, clock);
-  const healer = createHealer({ ...options, drift });
-  const raise = createCallerRaiser({ ...options, drift });
-  const callers = createCallerHealer({ ...options, raise, question });
+  const restorer = createQuotaRestorer({ ...options, drift });
+  const restoreCallers = createCallerRestorer({ ...options, drift });
+  const callers = createCallersAfterLoss({ ...options, restoreCallers, query });
   const degradedCallers = followDegradedCallers({
     ...options,
-    raise,
-    question,
+    restoreCallers,
+    query,
     ready: () => tenants.ready(),
   });
   const unreadable = new Counter({
     name: 'tollgate_totals_unreadable_total',
-    help: 'Announcements of totals that could not be read and went to the dead letters.',
+    help: 'Records of the totals topic that could not be read and were written to the dead-letter topic.',
     registers: [registry],
   });
-  const vigil = startVigil({ ...options, rebuild });
-  const zones = followZones({ ...options, heal: healTenants });
+  const monitor = startLossMonitor({ ...options, rebuild });
+  const zones = followZoneChanges({ ...options, restore: restoreTenants });
   const producer = createProducer(kafka, { registry });
   const consumer = runConsumer(kafka, {
     topic: topics.totals,
     groupId: options.groupId,
     groupLabel: 'reconciler',
-    onBatch: ({ messages }) => healAnnounced(messages),
+    onBatch: ({ messages }) => restoreAnnounced(messages),
     deadLetters: createDeadLetterWriter({ ...options, producer }),
     batchRecordsMax: 2_000,
     registry,
@@ -89,20 +89,20 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
   return {
     unready: () => [
       ...(tenants.ready() ? [] : ['tenant records']),
-      ...(vigil.trusted() ? [] : ['counters']),
+      ...(monitor.trusted() ? [] : ['counters']),
       ...(consumer.joined() ? [] : ['kafka']),
     ],
     close: async () => {
       await consumer.close();
       await zones.close();
       await producer.close();
-      await vigil.close();
+      await monitor.close();
       await callers.close();
       await degradedCallers.close();
     },
   };
 
-  async function healAnnounced(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]> {
+  async function restoreAnnounced(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]> {
     requireRecords();
     const rejected: RejectedMessage[] = [];
     const latest = new Map<string, { readonly totals: TenantTotals; readonly message: ConsumedMessage }>();
@@ -113,50 +113,50 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
       else {
         latest.set(totals.tenant_id, { totals, message });
         const sinceMs = Date.parse(totals.degraded_since ?? '');
-        if (!Number.isNaN(sinceMs)) degradedCallers.note(totals.tenant_id, sinceMs);
+        if (!Number.isNaN(sinceMs)) degradedCallers.add(totals.tenant_id, sinceMs);
       }
     }
     unreadable.inc(rejected.length);
     const nowMs = clock.now();
-    const unhealed = await healer.heal(
+    const unrestored = await restorer.restore(
       [...latest.values()].flatMap(({ totals }) =>
         readingsOf(totals, policy(), tenants.get(totals.tenant_id) ?? null, nowMs),
       ),
     );
-    for (const { tenantId, reason } of unhealed) {
+    for (const { tenantId, reason } of unrestored) {
       const message = latest.get(tenantId)?.message;
       if (message !== undefined) rejected.push({ message, reason });
-      // One letter for each announcement, however many quotas it is about.
+      // One dead letter for each announcement, however many of its quotas failed.
       latest.delete(tenantId);
     }
     return rejected;
   }
 
-  async function healTenants(tenantIds: ReadonlySet<string>): Promise<void> {
+  async function restoreTenants(tenantIds: ReadonlySet<string>): Promise<void> {
     requireRecords();
-    await healOrLog(await readingsOfAll({ ...question(), tenantIds }));
+    await restoreOrLog(await readTenantQuotas({ ...query(), tenantIds }));
   }
 
   async function rebuild(): Promise<{ counters: number }> {
     requireRecords();
-    const readings = await readingsOfAll(question());
-    await healOrLog(readings);
-    // Tenants first: their counters are more and take less to read.
-    return { counters: readings.length + (await callers.heal()) };
+    const readings = await readTenantQuotas(query());
+    await restoreOrLog(readings);
+    // Tenants first: they have more counters, which are faster to read.
+    return { counters: readings.length + (await callers.restore()) };
   }
 
-  async function healOrLog(readings: readonly QuotaReading[]): Promise<void> {
-    for (const { tenantId, reason } of await healer.heal(readings)) {
+  async function restoreOrLog(readings: readonly QuotaReading[]): Promise<void> {
+    for (const { tenantId, reason } of await restorer.restore(readings)) {
       logger.error({ tenant_id: tenantId, reason }, 'a quota could not be restored');
     }
   }
 
-  function question(): RebuildQuestion {
+  function query(): TenantReadingsQuery {
     const records = new Map([...tenants.all()].map((record) => [record.tenant_id, record]));
     return { clickhouse, policy: policy(), records, nowMs: clock.now() };
   }
 
-  /** Without the records plans, zones and resets are not known, and a counter might be raised beyond a reset. */
+  /** The records hold plans, zones and resets: without them a counter might be raised beyond a reset. */
   function requireRecords(): void {
     if (!tenants.ready()) throw new TollgateError('KAFKA_UNAVAILABLE', 'The tenant records are not read yet');
   }

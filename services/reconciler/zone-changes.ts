@@ -6,63 +6,63 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 
 export interface ZoneChangesOptions {
   readonly tenants: TenantDirectory;
-  /** Raises the quota counters of these tenants to what ClickHouse counts in the periods that run now. */
-  readonly heal: (tenantIds: ReadonlySet<string>) => Promise<void>;
+  /** Raises the quota counters of these tenants to what ClickHouse counts in the current periods. */
+  readonly restore: (tenantIds: ReadonlySet<string>) => Promise<void>;
   readonly logger: Logger;
-  readonly againMs?: number;
+  readonly retryMs?: number;
 }
 
 /**
- * Raises the counters of a tenant whose time zone was changed. Its periods begin elsewhere from then on, and Redis does
- * not have what was used before the old period began: only ClickHouse does, and without traffic nothing is announced.
- * Tried again until it works. A change that is made while no reconciler runs waits for the tenant's next announcement.
+ * Raises the counters of a tenant whose time zone was changed. Its periods then begin at other times, and Redis lacks the units
+ * from before the old period: only ClickHouse has them, and a tenant without traffic is not announced. Retries until it
+ * succeeds. A change made while no reconciler runs waits for the tenant's next announcement.
  */
-export function followZones({ tenants, heal, logger, againMs = 1_000 }: ZoneChangesOptions): {
+export function followZoneChanges({ tenants, restore, logger, retryMs = 1_000 }: ZoneChangesOptions): {
   close(): Promise<void>;
 } {
-  /** Of tenants with a zone of their own; UTC is not kept. */
+  /** Time zones by tenant; UTC is not stored. */
   const zones = new Map<string, string>();
   const changed = new Set<string>();
   const closing = new AbortController();
-  let healing: Promise<void> = Promise.resolve();
+  let restoring: Promise<void> = Promise.resolve();
   let busy = false;
-  for (const record of tenants.all()) note(record.tenant_id, zoneOf(record));
+  for (const record of tenants.all()) setZone(record.tenant_id, zoneOf(record));
   const stop = tenants.onChange((tenantId, record) => {
-    // What is read while the directory fills is no change.
-    if (!note(tenantId, zoneOf(record)) || !tenants.ready()) return;
+    // Records that are read while the directory fills are no changes.
+    if (!setZone(tenantId, zoneOf(record)) || !tenants.ready()) return;
     changed.add(tenantId);
-    if (!busy) healing = healAll();
+    if (!busy) restoring = restoreChanged();
   });
   return {
     async close() {
       stop();
       closing.abort();
-      await healing;
+      await restoring;
     },
   };
 
-  /** Answers whether it is another zone than before. */
-  function note(tenantId: string, zone: string | null): boolean {
+  /** Returns whether the zone differs from the one before. */
+  function setZone(tenantId: string, zone: string | null): boolean {
     const before = zones.get(tenantId) ?? null;
     if (zone === null) zones.delete(tenantId);
     else zones.set(tenantId, zone);
     return zone !== before;
   }
 
-  async function healAll(): Promise<void> {
+  async function restoreChanged(): Promise<void> {
     busy = true;
     while (changed.size > 0 && !closing.signal.aborted) {
       const tenantIds = new Set(changed);
       changed.clear();
       try {
-        await heal(tenantIds);
+        await restore(tenantIds);
       } catch (error) {
         for (const tenantId of tenantIds) changed.add(tenantId);
         logger.warn(
           { err: error },
-          `counters of tenants with a new time zone not raised: ${messageOf(error)}`,
+          `counters of tenants with a new time zone were not raised: ${messageOf(error)}`,
         );
-        await wait(againMs, undefined, { signal: closing.signal }).catch(() => undefined);
+        await wait(retryMs, undefined, { signal: closing.signal }).catch(() => undefined);
       }
     }
     busy = false;

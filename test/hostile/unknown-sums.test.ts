@@ -4,9 +4,9 @@ import { Registry } from 'prom-client';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createAnnouncer } from '../../services/aggregator/announce.ts';
-import { createDrift } from '../../services/reconciler/drift.ts';
-import { createHealer } from '../../services/reconciler/quota-restorer.ts';
-import { readingsOfAll } from '../../services/reconciler/rebuild.ts';
+import { createDrift } from '../../services/reconciler/restore/drift.ts';
+import { createQuotaRestorer } from '../../services/reconciler/restore/quota-restorer.ts';
+import { readTenantQuotas } from '../../services/reconciler/restore/tenant-readings.ts';
 import { readConsumed } from '../../shared/clickhouse/queries/consumed.ts';
 import { periodTotals } from '../../shared/clickhouse/queries/period-totals.ts';
 import { settleReadings } from '../../shared/clickhouse/queries/settle-readings.ts';
@@ -123,21 +123,21 @@ test('totals are announced with unknown units, read again, and restore nothing',
     },
   };
   const registry = new Registry();
-  const healer = createHealer({
+  const restorer = createQuotaRestorer({
     limiter,
     clickhouse,
     drift: createDrift(registry, clock),
     registry,
     logger: pino({ level: 'silent' }),
-  } as unknown as Parameters<typeof createHealer>[0]);
+  } as unknown as Parameters<typeof createQuotaRestorer>[0]);
   const readings = readingsOf(totals as TenantTotals, policy, null, nowMs);
   expect(readings).not.toHaveLength(0);
   expect(await settleReadings(clickhouse, readings)).toMatchObject(
     readings.map(() => ({ sinceReset: null })),
   );
-  expect(await healer.heal(readings)).toEqual([]);
+  expect(await restorer.restore(readings)).toEqual([]);
   expect(raised).toEqual([]);
-  await healer.heal(await readingsOfAll({ clickhouse, policy, records: new Map(), nowMs }));
+  await restorer.restore(await readTenantQuotas({ clickhouse, policy, records: new Map(), nowMs }));
   expect(new Set(raised)).toEqual(new Set(['good']));
 });
 

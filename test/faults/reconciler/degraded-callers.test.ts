@@ -4,9 +4,9 @@ import { runPolicy } from '../../support/policy-run.ts';
 import type { PolicyRun } from '../../support/policy-run.ts';
 
 /**
- * Goal: a user's quota holds what ClickHouse counts after decisions without Redis, also where the gateway that made them
- * is gone. Method: Redis stops and goes on with all its data, so that nothing is rebuilt; the gateway is killed meanwhile,
- * so that it cannot count what it admitted; then no request at all.
+ * Goal: a user's quota holds what ClickHouse counts after decisions without Redis, even if the gateway that made them is
+ * gone. Method: Redis pauses and resumes with all its data, so that no rebuild starts; the gateway is killed in between, so
+ * that it cannot count the admitted units into Redis; then no request is sent.
  */
 const policyText = `version: 1
 links: { documentation: https://docs.example.com/limits, upgrade: https://example.com/pricing }
@@ -39,8 +39,8 @@ afterAll(async () => {
 test('a quota per user holds what ClickHouse counts after decisions without Redis, without any request', async () => {
   const token = await run.token({ tenant_id: uniqueName('apart'), sub: 'ada', tier: 'free' });
   const used = async (): Promise<number | null> => {
-    const look = { token, body: { method: 'GET', path: '/things', peek: true } };
-    const answer = (await run.api('POST /v1/check', look)).body as unknown as CheckAnswer;
+    const peek = { token, body: { method: 'GET', path: '/things', peek: true } };
+    const answer = (await run.api('POST /v1/check', peek)).body as unknown as CheckAnswer;
     return answer.degraded ? null : 5_000 - (answer.limits[0]?.remaining ?? 0);
   };
   await eventually(async () => (await used()) === 0, { timeoutMs: 20_000 });

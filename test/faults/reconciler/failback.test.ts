@@ -6,9 +6,9 @@ import { startPair } from '../redis/failback.ts';
 import type { Pair } from '../redis/failback.ts';
 
 /**
- * Goal: an older copy of Redis that is in use again is recognized, although its process and run id are those that were
- * trusted before. Method: a primary and its replica behind one address, the whole path on it; promotion, traffic,
- * failback; then no request at all, so that only a rebuild can put the counters right.
+ * Goal: an older copy of Redis that is in use again is detected, although its process and run id were trusted before. Method:
+ * a primary and its replica behind one address, used by the whole pipeline; failover, traffic, failback; then no request is
+ * sent, so that only a rebuild can restore the counters.
  */
 const policyText = `version: 1
 links: { documentation: https://docs.example.com/limits, upgrade: https://example.com/pricing }
@@ -45,10 +45,10 @@ interface Used {
   readonly mine: number;
 }
 
-/** What Redis counts; null while the gateway decides without it. A peek takes nothing and writes no event. */
+/** The used units in Redis; null while the gateway decides without it. A peek consumes nothing and writes no event. */
 async function usedOf(token: string): Promise<Used | null> {
-  const look = { token, body: { method: 'GET', path: '/things', peek: true } };
-  const { degraded, limits } = (await run.api('POST /v1/check', look)).body as unknown as CheckAnswer;
+  const peek = { token, body: { method: 'GET', path: '/things', peek: true } };
+  const { degraded, limits } = (await run.api('POST /v1/check', peek)).body as unknown as CheckAnswer;
   if (degraded) return null;
   const used = (wanted: string): number => {
     const { limit, remaining } = limits.find(({ name }) => name === wanted) ?? { limit: 0, remaining: 0 };
@@ -70,7 +70,7 @@ async function storedOf(tenantId: string): Promise<number> {
   return rows[0]?.units ?? 0;
 }
 
-/** Resolves when nothing was compared for a while: an announcement on its way would put a tenant's counter right. */
+/** Resolves when no quota was compared for a while: an announcement in flight would restore a tenant's counter. */
 async function reconcilerAtRest(): Promise<void> {
   let [seen, since] = ['', performance.now()];
   await eventually(async () => {
@@ -82,9 +82,9 @@ async function reconcilerAtRest(): Promise<void> {
   });
 }
 
-describe('a failback to an older copy of Redis with the run id that was trusted', () => {
+describe('a failback to an older copy of Redis with a trusted run id', () => {
   test.each([1, 2])(
-    'is noticed, and all quotas hold what ClickHouse counts (round %i)',
+    'is detected, and all quotas hold what ClickHouse counts (round %i)',
     { timeout: 120_000 },
     async () => {
       const tenantId = uniqueName('failback');
@@ -114,7 +114,9 @@ describe('a failback to an older copy of Redis with the run id that was trusted'
         },
         { timeoutMs: 5_000, intervalMs: 50 },
       );
-      process.stderr.write(`right ${Math.round(performance.now() - backAt)} ms after the failback\n`);
+      process.stderr.write(
+        `counters restored ${Math.round(performance.now() - backAt)} ms after the failback\n`,
+      );
       await pair.replicate();
     },
   );

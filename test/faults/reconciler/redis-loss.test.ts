@@ -7,8 +7,8 @@ import type { PolicyRun } from '../../support/policy-run.ts';
 import { startTenantLoad } from './tenant-load.ts';
 
 /**
- * Goal: a quota survives Redis. Method: the whole path under load, on a Redis of its own that forgets everything or goes
- * away; what clients saw is compared with the limit and with ClickHouse.
+ * Goal: a quota survives the loss of Redis. Method: the whole pipeline under load, on a Redis of its own that loses its data or
+ * stops; the answers that clients received are compared with the limit and with ClickHouse.
  */
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
 const limit = 1_200;
@@ -59,7 +59,7 @@ async function consumedOf(tenantId: string): Promise<number> {
 }
 
 describe('a daily quota under load', () => {
-  test('is right again within 3 s of FLUSHALL at 80 %, and lets through no more than the bound', async () => {
+  test('is restored within 3 s of FLUSHALL at 80 %, and admits no more than the bound', async () => {
     const tenantId = uniqueName('flushed');
     const load = startTenantLoad(
       run,
@@ -69,25 +69,25 @@ describe('a daily quota under load', () => {
     await eventually(() => load.passed() >= limit * 0.8, { timeoutMs: 30_000 });
     await flush();
     const lostAt = performance.now();
-    // The quota is used up, after however much slipped through; then the last event makes it to Redis.
+    // The quota is used up again, after some requests above the limit; then the last event reaches Redis.
     await eventually(() => load.seen.at(-1)?.status === 429, { timeoutMs: 30_000 });
     await wait(2_000);
     await load.stop();
 
     const wrong = load.seen.filter(({ atMs, remaining }) => atMs > lostAt && remaining > limit * 0.25);
-    const healMs = (wrong.at(-1)?.atMs ?? lostAt) - lostAt;
+    const restoredMs = (wrong.at(-1)?.atMs ?? lostAt) - lostAt;
     const over = load.passed() - limit;
     const boundMs = 250 + (await metric('tollgate_rebuild_seconds_sum')) * 1000 + 1_000;
     process.stderr.write(
-      `right again after ${Math.round(healMs)} ms; ${over} of ${limit} let through too many ` +
+      `restored after ${Math.round(restoredMs)} ms; ${over} of ${limit} admitted above the limit ` +
         `(bound ${Math.ceil((boundMs / 1000) * requestsPerSecond)} at ${requestsPerSecond}/s)\n`,
     );
     expect(wrong.length).toBeGreaterThan(0);
-    expect(healMs).toBeLessThan(3_000);
+    expect(restoredMs).toBeLessThan(3_000);
     expect(over).toBeLessThanOrEqual(3 * requestsPerSecond);
   });
 
-  test('of a user, too: FLUSHALL under load costs it nothing, events on their way included', async () => {
+  test('of a user counts every request after FLUSHALL under load, including events in flight', async () => {
     const token = await run.token({ tenant_id: uniqueName('people'), sub: 'ada', tier: 'people' });
     const load = startTenantLoad(run, token, requestsPerSecond);
     await eventually(() => load.passed() >= 300, { timeoutMs: 30_000 });
@@ -95,10 +95,10 @@ describe('a daily quota under load', () => {
     const lostAt = performance.now();
     await eventually(() => load.passed() >= 600, { timeoutMs: 30_000 });
     await load.stop();
-    // A look takes nothing, so that the counter can come to rest.
-    const look = { token, body: { method: 'GET', path: '/things', peek: true } };
+    // A peek consumes nothing, so that the counter stops changing.
+    const peek = { token, body: { method: 'GET', path: '/things', peek: true } };
     const used = async (): Promise<number> => {
-      const { headers } = (await run.api('POST /v1/check', look)).body as { headers: Record<string, string> };
+      const { headers } = (await run.api('POST /v1/check', peek)).body as { headers: Record<string, string> };
       return 1_000_000 - Number(headers['x-ratelimit-remaining'] ?? headers['X-RateLimit-Remaining']);
     };
     await eventually(
@@ -117,7 +117,7 @@ describe('a daily quota under load', () => {
     );
   });
 
-  test('is exact after Redis was away: what clients received, what ClickHouse counts, what Redis counts', async () => {
+  test('after an outage of Redis is the same in the answers to clients, in ClickHouse and in Redis', async () => {
     const tenantId = uniqueName('away');
     const token = await run.token({ tenant_id: tenantId, tier: 'large' });
     const load = startTenantLoad(run, token, requestsPerSecond);
@@ -137,7 +137,7 @@ describe('a daily quota under load', () => {
       return used >= passed;
     });
     process.stderr.write(
-      `${passed} received, all counted ${Math.round(performance.now() - backAt)} ms after Redis was back\n`,
+      `${passed} received, all counted ${Math.round(performance.now() - backAt)} ms after the restart of Redis\n`,
     );
   });
 });

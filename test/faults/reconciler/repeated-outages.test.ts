@@ -13,15 +13,15 @@ import { outageOf, runOutages } from '../redis/outages.ts';
 import type { OutageKind } from '../redis/outages.ts';
 
 /**
- * Goal: over outages in series limits hold across gateways, and no unit is counted twice although gateways and the
- * reconciler both bring it back. Method: the whole path with two gateways under load, on a Redis that stops five times
- * within 25 s; what clients received is compared with the limits, with ClickHouse and with Redis.
+ * Goal: over repeated outages limits hold across gateways, and no unit is counted twice although gateways and the reconciler
+ * both restore it. Method: the whole pipeline with two gateways under load, on a Redis that stops five times within 25 s; the
+ * answers that clients received are compared with the limits, with ClickHouse and with Redis.
  */
 const limits = { day: 400, mine: 300, minute: 200 } as const;
 type Name = keyof typeof limits;
 const names: readonly Name[] = ['day', 'mine', 'minute'];
 const series = { count: 5, downMs: 2_300, upMs: 2_000 };
-/** A day's quota of its own for each limit, so that none hides another. */
+/** A plan of its own for each limit, so that no limit hides another. */
 const policyText = `version: 1
 links: { documentation: https://docs.example.com/limits, upgrade: https://example.com/pricing }
 identity:
@@ -74,17 +74,17 @@ async function check(api: string, token: string, peek: boolean): Promise<CheckAn
   return (await response.json()) as CheckAnswer;
 }
 
-/** Asks each gateway for each limit every 20 ms. Answers what was allowed of each. */
-function startAsking(tokens: Readonly<Record<Name, string>>): { stop(): Promise<Record<Name, number>> } {
+/** Sends a check of each limit to each gateway every 20 ms. Resolves with the allowed checks of each limit. */
+function startLoad(tokens: Readonly<Record<Name, string>>): { stop(): Promise<Record<Name, number>> } {
   const allowed = { day: 0, mine: 0, minute: 0 };
   const pending = new Set<Promise<void>>();
-  const ask = async (api: string, name: Name): Promise<void> => {
+  const sendCheck = async (api: string, name: Name): Promise<void> => {
     if ((await check(api, tokens[name], false)).allowed) allowed[name] += 1;
   };
   const timer = setInterval(() => {
     for (const api of [run.installation.urls.api, second.urls.api]) {
       for (const name of names) {
-        const call = ask(api, name).finally(() => pending.delete(call));
+        const call = sendCheck(api, name).finally(() => pending.delete(call));
         pending.add(call);
       }
     }
@@ -106,7 +106,7 @@ async function storedOf(tenantId: string): Promise<number> {
   return rows[0]?.units ?? 0;
 }
 
-/** The units of a quota as its field holds them, also beyond the limit (see `scripts/quota.lua`). */
+/** The used units in the field of a quota, which may be above the limit (see `scripts/quota.lua`). */
 async function usedOf(tenantId: string, suffix: string, name: string): Promise<number> {
   const client = new Redis(redis.url);
   try {
@@ -117,7 +117,7 @@ async function usedOf(tenantId: string, suffix: string, name: string): Promise<n
   }
 }
 
-describe.each<OutageKind>(['SIGSTOP', 'SIGKILL'])('Redis away five times within 25 s (%s)', (kind) => {
+describe.each<OutageKind>(['SIGSTOP', 'SIGKILL'])('Redis unavailable five times within 25 s (%s)', (kind) => {
   test(
     'each limit is exceeded by the gateways’ shares at most, once, and ClickHouse has every request once',
     { timeout: 120_000 },
@@ -132,9 +132,9 @@ describe.each<OutageKind>(['SIGSTOP', 'SIGKILL'])('Redis away five times within 
           });
         }
       }
-      const asking = startAsking(tokens);
+      const load = startLoad(tokens);
       await runOutages(outageOf(redis, kind), series);
-      const allowed = await asking.stop();
+      const allowed = await load.stop();
       process.stderr.write(`${kind}: allowed ${JSON.stringify(allowed)} of ${JSON.stringify(limits)}\n`);
       for (const name of names) {
         expect(allowed[name]).toBeGreaterThanOrEqual(limits[name] * 0.8);
@@ -143,7 +143,7 @@ describe.each<OutageKind>(['SIGSTOP', 'SIGKILL'])('Redis away five times within 
           timeoutMs: 30_000,
         });
       }
-      // Everything that brings units back has had its turn.
+      // Time for gateways and the reconciler to count the remaining units.
       await wait(3_000);
       const used = {
         day: await usedOf(tenants.day, '', 'day'),
@@ -152,7 +152,7 @@ describe.each<OutageKind>(['SIGSTOP', 'SIGKILL'])('Redis away five times within 
       process.stderr.write(`${kind}: Redis counts ${JSON.stringify(used)}\n`);
       for (const name of ['day', 'mine'] as const) {
         expect(used[name]).toBeGreaterThanOrEqual(allowed[name]);
-        // What was in flight when Redis stopped may have run unheard: two gateways, 35 ms of a request each 20 ms, and some.
+        // Calls in flight when Redis stopped may have run without a reply: two gateways, 35 ms with a check every 20 ms, and a margin.
         expect(used[name]).toBeLessThanOrEqual(allowed[name] + series.count * 2 * 5);
       }
     },

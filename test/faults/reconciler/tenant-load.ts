@@ -4,7 +4,7 @@ import type { PolicyRun } from '../../support/policy-run.ts';
 export interface Seen {
   readonly atMs: number;
   readonly status: number;
-  /** Of the quota, as the answer said. */
+  /** Remaining units of the quota, as the answer states them. */
   readonly remaining: number;
 }
 
@@ -17,7 +17,7 @@ export interface TenantLoad {
 const tickMs = 20;
 const inFlightMax = 200;
 
-/** A steady load of one tenant, open loop: a gateway that is slow is not asked less, up to `inFlightMax`. */
+/** A steady load of one tenant, open loop: a slow gateway receives as many requests, up to `inFlightMax` in flight. */
 export function startTenantLoad(run: PolicyRun, token: string, requestsPerSecond: number): TenantLoad {
   const seen: Seen[] = [];
   const inFlight = new Set<Promise<void>>();
@@ -26,13 +26,13 @@ export function startTenantLoad(run: PolicyRun, token: string, requestsPerSecond
   const timer = setInterval(() => {
     const due = Math.floor(((performance.now() - startedAt) / 1000) * requestsPerSecond);
     for (; sent < due && inFlight.size < inFlightMax; sent += 1) {
-      const asked = ask().finally(() => inFlight.delete(asked));
-      inFlight.add(asked);
+      const request = send().finally(() => inFlight.delete(request));
+      inFlight.add(request);
     }
     sent = Math.max(sent, due);
   }, tickMs);
 
-  async function ask(): Promise<void> {
+  async function send(): Promise<void> {
     const { status, headers } = await run.call('GET /things', { token });
     seen.push({ atMs: performance.now(), status, remaining: Number(headers.get('x-ratelimit-remaining')) });
   }

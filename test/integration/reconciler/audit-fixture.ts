@@ -34,29 +34,29 @@ plans:
 
 export const openedAtMs = Date.now() - 60_000;
 
-/** The name of a run of one spool's folder. */
+/** The run id of one run of a spool folder. */
 export function spoolRun(salt: string, first = 1, laterMs = 0): string {
   return spoolRunName({ folder: 'f1', openedAtMs: openedAtMs + laterMs, salt, first });
 }
 
-/** A pipeline for each test, to be audited: a running aggregator, and Redis's counts of the plan `pro`. */
+/** A pipeline for each test to audit: a running aggregator, and the counters of the plan `pro` in Redis. */
 export interface AuditFixture {
   readonly fixture: Fixture;
   readonly aggregator: RunningAggregator;
-  /** Audits the last hour, with nothing left to settle. */
+  /** Audits the last hour, including the most recent events. */
   readonly audit: () => Promise<LossReport>;
-  /** Counts units of a tenant in Redis, as a gateway would. */
+  /** Counts units of a tenant in Redis, as a gateway does. */
   readonly spend: (tenantId: string, cost: number) => Promise<void>;
-  /** Requests of two tenants with the numbers given, counted in Redis. */
+  /** Requests of two tenants with these sequence numbers, counted in Redis. */
   readonly requests: (numbers: readonly number[], spool?: string) => Promise<UsageCloudEvent[]>;
   readonly send: (events: readonly UsageCloudEvent[]) => Promise<void>;
-  /** Until the aggregator has committed all that was sent. */
+  /** Resolves when the aggregator has committed all events that were sent. */
   readonly drained: (timeoutMs?: number) => Promise<void>;
-  /** Commits all that was sent, as an aggregator would that never read it. */
+  /** Commits all events that were sent without reading them. */
   readonly skipAll: () => Promise<void>;
 }
 
-/** Registers the hooks that make a new fixture for each test of the file. */
+/** Registers the hooks that create a new fixture for each test of the file. */
 export function useAuditFixture(policy: Policy = dayPolicy): AuditFixture {
   let redis: RedisClient;
   let fixture: Fixture;
@@ -103,14 +103,14 @@ export function useAuditFixture(policy: Policy = dayPolicy): AuditFixture {
   }
 
   async function requests(numbers: readonly number[], spool = spoolRun('aa')): Promise<UsageCloudEvent[]> {
-    const events = numbers.map((number) => stamped(requestEvent(`tenant-${number % 2}`), number, spool));
+    const events = numbers.map((number) => numbered(requestEvent(`tenant-${number % 2}`), number, spool));
     for (const tenant of new Set(events.map(({ subject }) => subject)))
       await spend(tenant, events.filter(({ subject }) => subject === tenant).length);
     return events;
   }
 }
 
-export function stamped(event: UsageCloudEvent, sequence: number, spool = spoolRun('aa')): UsageCloudEvent {
+export function numbered(event: UsageCloudEvent, sequence: number, spool = spoolRun('aa')): UsageCloudEvent {
   return { ...event, spool, spoolsequence: sequence, data: { ...(event.data as object), sequence } };
 }
 
@@ -121,12 +121,12 @@ interface Group {
   readonly groupId: string;
 }
 
-interface Audited extends Group {
+interface AuditOptions extends Group {
   readonly limiter: Limiter;
   readonly policy: Policy;
 }
 
-function auditFixture({ fixture, groupId, limiter, policy }: Audited): Promise<LossReport> {
+function auditFixture({ fixture, groupId, limiter, policy }: AuditOptions): Promise<LossReport> {
   const { kafka, topics, clickhouse } = fixture;
   const stores = { kafka, topics, groupId, clickhouse, limiter, clock: systemClock };
   return auditLosses(
@@ -136,7 +136,7 @@ function auditFixture({ fixture, groupId, limiter, policy }: Audited): Promise<L
 }
 
 function send(fixture: Fixture, events: readonly UsageCloudEvent[]): Promise<void> {
-  // In the order in which a spool writes it, the stamp first: it is looked for in the first bytes.
+  // The fields are in the order in which a spool writes them: readers search the first bytes for spool and number.
   return fixture.produce(
     events.map(({ spool, spoolsequence, ...event }) => ({
       tenant: event.subject,

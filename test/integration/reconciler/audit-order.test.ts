@@ -1,17 +1,17 @@
-// Goal: the audit calls nothing a loss because a clock was set or a topic was created anew, and finds real losses then too.
+// Goal: the audit reports no loss because a clock was set or a topic was created again, and still finds real losses then.
 import { expect, test } from 'vitest';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { recreateTopic } from '../../faults/kafka/recreate-topic.ts';
 import { eventually } from '../../support/servers.ts';
 import { meterEvent } from '../aggregator/events.ts';
-import { spoolRun as run, stamped, upTo, useAuditFixture } from './audit-fixture.ts';
+import { numbered, spoolRun as run, upTo, useAuditFixture } from './audit-fixture.ts';
 
 const fixture = useAuditFixture();
 const { audit, drained, requests, send } = fixture;
 
 const from = (first: number, last: number): number[] => upTo(last).slice(first - 1);
 
-test('runs of a spool are ordered by their numbers where the clock of the node was set back between them', async () => {
+test('runs of a spool are ordered by their sequence numbers where the clock of the node was set back between them', async () => {
   await send(await requests(upTo(10), run('aa')));
   await send(await requests(from(11, 20), run('bb', 11, -3_600_000)));
   await send(await requests(from(21, 30), run('cc', 21, 5_000)));
@@ -30,18 +30,18 @@ test('a loss at the end of a run is found where the clock of the node was set ba
   });
 });
 
-/** Requests, then API events of which most are repeats that rightly have no row. */
+/** Sends requests, then API events of which most are repeats that rightly have no row. */
 async function fillOldTopic(): Promise<void> {
   await send(await requests(upTo(50)));
   const meter = meterEvent('tenant-1');
-  await send(from(51, 90).map((number) => stamped({ ...meter }, number)));
+  await send(from(51, 90).map((number) => numbered({ ...meter }, number)));
   await send(await requests(from(91, 100)));
   await drained();
   const storedAt = performance.now();
   await eventually(() => performance.now() - storedAt > 1_500);
 }
 
-/** To a topic that was created a moment ago: until its leaders are known, and until all is stored. */
+/** Sends to a topic that was just created: retries until it has leaders, then waits until all events are stored. */
 async function sendToNewTopic(events: readonly UsageCloudEvent[]): Promise<void> {
   await eventually(() => send(events).then(() => true), { timeoutMs: 30_000 });
   const wanted = new Set(events.map(({ spoolsequence }) => spoolsequence));
@@ -57,14 +57,14 @@ async function sendToNewTopic(events: readonly UsageCloudEvent[]): Promise<void>
   await drained();
 }
 
-test('a topic that was deleted and created again makes no loss of what was explained by its records', async () => {
+test('events that the records of a deleted topic explained are no loss after it is created again', async () => {
   await fillOldTopic();
   await recreateTopic(fixture.fixture.kafka, fixture.fixture.topics.usage, 3);
   await sendToNewTopic(await requests(from(101, 120)));
   expect(await audit()).toMatchObject({ lost: 0, lostRecords: [], setBack: [], missingSequences: {} });
 });
 
-test('rows of a deleted topic do not hide a loss under the same offsets of the one that was created again', async () => {
+test('rows of a deleted topic do not hide a loss at the same offsets of the new topic', async () => {
   await fillOldTopic();
   await recreateTopic(fixture.fixture.kafka, fixture.fixture.topics.usage, 3);
   await sendToNewTopic(await requests(from(101, 120)));

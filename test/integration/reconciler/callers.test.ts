@@ -1,14 +1,13 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createCallerRaiser } from '../../../services/reconciler/caller-raiser.ts';
-import type { CallerRaiser } from '../../../services/reconciler/caller-raiser.ts';
-import { createCallerHealer } from '../../../services/reconciler/callers.ts';
-import type { CallerHealer } from '../../../services/reconciler/callers.ts';
-import { followDegradedCallers } from '../../../services/reconciler/degraded-callers.ts';
-import type { DegradedCallers } from '../../../services/reconciler/degraded-callers.ts';
-import { createDegradedTenants } from '../../../services/reconciler/degraded-tenants.ts';
-import { createDrift } from '../../../services/reconciler/drift.ts';
+import { createCallerRestorer } from '../../../services/reconciler/restore/caller-restorer.ts';
+import type { CallerRestorer } from '../../../services/reconciler/restore/caller-restorer.ts';
+import { createCallersAfterLoss } from '../../../services/reconciler/loss/callers-after-loss.ts';
+import type { CallersAfterLoss } from '../../../services/reconciler/loss/callers-after-loss.ts';
+import { followDegradedCallers } from '../../../services/reconciler/degraded/degraded-callers.ts';
+import type { DegradedCallers } from '../../../services/reconciler/degraded/degraded-callers.ts';
+import { createDrift } from '../../../services/reconciler/restore/drift.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import { isQuota } from '../../../shared/domain/quota.ts';
@@ -49,7 +48,7 @@ routes:
   {},
   { secrets: 'optional' },
 );
-/** Noon of today in UTC: everything of the test is one day there, whatever the hour it runs at. */
+/** Noon of today in UTC: all times of the test are on one UTC day, at whatever hour it runs. */
 const nowMs = periodAt('day', null, Date.now()).startMs + 12 * 3_600_000;
 const clock = { now: () => nowMs };
 const records = new Map<string, TenantRecord>(
@@ -83,8 +82,8 @@ let redisServer: Awaited<ReturnType<typeof startRedis>>;
 let redis: RedisClient;
 let clickhouse: ClickHouse;
 let limiter: Limiter;
-let raise: CallerRaiser;
-let healer: CallerHealer;
+let restoreCallers: CallerRestorer;
+let restorer: CallersAfterLoss;
 
 beforeAll(async () => {
   [redisServer, clickhouse] = await Promise.all([startRedis(), freshDatabase()]);
@@ -94,17 +93,22 @@ beforeAll(async () => {
     ...{ redis, keyPrefix: 'tg', clock, redisTime: clock, registry, logger },
     callTimeoutMs: 1_000,
   });
-  raise = createCallerRaiser({ limiter, drift: createDrift(registry, systemClock), registry, logger });
-  healer = createCallerHealer({
-    ...{ raise, clickhouse, clock: systemClock, logger },
-    question: () => ({ clickhouse, policy, records, nowMs }),
-    againMs: 50,
+  restoreCallers = createCallerRestorer({
+    limiter,
+    drift: createDrift(registry, systemClock),
+    registry,
+    logger,
+  });
+  restorer = createCallersAfterLoss({
+    ...{ restoreCallers, clickhouse, clock: systemClock, logger },
+    query: () => ({ clickhouse, policy, records, nowMs }),
+    repeatMs: 50,
   });
   await storeUsage(clickhouse, events);
 });
 
 afterAll(async () => {
-  await healer.close();
+  await restorer.close();
   await limiter.close();
   redis.disconnect();
   await redisServer.dispose();
@@ -114,7 +118,7 @@ afterAll(async () => {
 
 beforeEach(() => redis.call('FLUSHALL'));
 
-/** Units used of each quota, as a check of this caller would see them. */
+/** Used units of each quota, as a check of this caller reports them. */
 async function usedBy(caller: Caller): Promise<Record<string, number>> {
   const record = records.get(caller.tenantId ?? '') ?? null;
   const limits = quotasFor(policy, { plan: 'free', record, nowMs }, isQuota);
@@ -133,46 +137,54 @@ describe('after FLUSHALL quotas of users and addresses hold what ClickHouse coun
       ada,
       { mine: 3, month: 3, chats: 1, place: 5, desk: 1, address: 133 },
     ],
-    ['the same user elsewhere', { ...ada, ip: '192.0.2.2' }, { mine: 3, place: 2, desk: 2, address: 2 }],
-    ['a user who changed plans', { ...ada, userId: 'bob' }, { mine: 4, month: 4, chats: 0, desk: 4 }],
-    ['a user of the same name elsewhere', { ...ada, tenantId: 'other' }, { mine: 128, place: 128 }],
-    ['nobody in particular', { ...ada, userId: null, ip: '192.0.2.9' }, { mine: 64, place: 64, address: 64 }],
-    ['a day of Tokyo', { ...ada, tenantId: 'tokyo' }, { mine: 1, place: 1, desk: 1 }],
     [
-      'what a reset left',
+      'the same user at another address',
+      { ...ada, ip: '192.0.2.2' },
+      { mine: 3, place: 2, desk: 2, address: 2 },
+    ],
+    ['a user who changed plans', { ...ada, userId: 'bob' }, { mine: 4, month: 4, chats: 0, desk: 4 }],
+    ['a user of the same name at another tenant', { ...ada, tenantId: 'other' }, { mine: 128, place: 128 }],
+    [
+      'a caller without a user',
+      { ...ada, userId: null, ip: '192.0.2.9' },
+      { mine: 64, place: 64, address: 64 },
+    ],
+    ['a day in the time zone of Tokyo', { ...ada, tenantId: 'tokyo' }, { mine: 1, place: 1, desk: 1 }],
+    [
+      'units since a reset',
       { tenantId: 'reset', userId: 'ada', ip: '192.0.2.7' },
       { mine: 5, month: 5, desk: 5 },
     ],
     ['an anonymous /64', { tenantId: null, userId: null, ip: '2001:db8::abcd' }, { mine: 13, whole: 13 }],
   ])('%s', async (_, caller, used) => {
-    expect(await healer.heal()).toBeGreaterThan(0);
+    expect(await restorer.restore()).toBeGreaterThan(0);
     expect(await usedBy(caller)).toMatchObject(used);
   });
 
-  test('tenants as a whole are left to their totals', async () => {
-    await healer.heal();
+  test('quotas per tenant are not touched: announcements of totals restore them', async () => {
+    await restorer.restore();
     expect((await usedBy(ada))['whole']).toBe(0);
   });
 
-  test('a counter is never lowered, and healing twice changes nothing', async () => {
+  test('a counter is never lowered, and a second restoration changes nothing', async () => {
     const limits = quotasFor(policy, { plan: 'free', record: null, nowMs }, isQuota);
     await limiter.check({ ...ada, limits, cost: 50, peek: false });
-    await healer.heal();
-    await healer.heal();
+    await restorer.restore();
+    await restorer.restore();
     expect(await usedBy(ada)).toMatchObject({ mine: 50, chats: 50, address: 133 });
   });
 
-  test('a reset of the tenant after the loss empties them', async () => {
-    await healer.heal();
+  test('a reset of the tenant after the loss empties the quotas of its users', async () => {
+    await restorer.restore();
     await limiter.reset('acme');
     expect(await usedBy(ada)).toMatchObject({ mine: 0, desk: 0 });
-    await healer.heal();
+    await restorer.restore();
     expect(await usedBy(ada)).toMatchObject({ mine: 0, desk: 0 });
   });
 });
 
-test('what was on its way when the data was lost follows by itself', async () => {
-  await healer.heal();
+test('events in flight when the data was lost are counted without another call', async () => {
+  await restorer.restore();
   const late: StoredEvent = {
     tenant: 'late',
     user: 'eve',
@@ -186,35 +198,35 @@ test('what was on its way when the data was lost follows by itself', async () =>
   await eventually(async () => (await usedBy(eve))['mine'] === 9);
 });
 
-test('a ClickHouse that does not answer is an error, and no counter moves', async () => {
-  const away = createCallerHealer({
-    ...{ raise, clickhouse, clock: systemClock, logger },
-    question: () => ({
+test('a query that ClickHouse refuses is an error, and no counter changes', async () => {
+  const failing = createCallersAfterLoss({
+    ...{ restoreCallers, clickhouse, clock: systemClock, logger },
+    query: () => ({
       clickhouse: { ...clickhouse, query: () => clickhouse.query('SELECT nothing') },
       policy,
       records,
       nowMs,
     }),
   });
-  await expect(away.heal()).rejects.toThrow();
+  await expect(failing.restore()).rejects.toThrow();
   expect(await usedBy(ada)).toMatchObject({ mine: 0 });
-  await away.close();
+  await failing.close();
 });
 
-describe('after decisions without Redis, and no loss', () => {
-  let follower: DegradedCallers | null = null;
+describe('after decisions without Redis and without a loss', () => {
+  let running: DegradedCallers | null = null;
 
   function follow(): DegradedCallers {
-    follower = followDegradedCallers({
-      ...{ raise, clickhouse, clock, logger, ready: () => true, pauseMs: 10 },
-      question: () => ({ clickhouse, policy, records, nowMs }),
+    running = followDegradedCallers({
+      ...{ restoreCallers, clickhouse, clock, logger, ready: () => true, pauseMs: 10 },
+      query: () => ({ clickhouse, policy, records, nowMs }),
     });
-    return follower;
+    return running;
   }
 
   afterEach(async () => {
-    await follower?.close();
-    follower = null;
+    await running?.close();
+    running = null;
   });
 
   const passed = { timeMs: nowMs - 3_000, ...other };
@@ -229,32 +241,32 @@ describe('after decisions without Redis, and no loss', () => {
     { tenant: 'anonymous', user: '', ip: '2001:db8:5::2', units: 4, ...passed },
   ];
   beforeAll(async () => {
-    // Its later comparisons are of everybody.
-    await healer.close();
+    // Its later comparisons would raise the counters of all callers.
+    await restorer.close();
     await storeUsage(clickhouse, apart);
   });
 
   const restored: readonly [string, Caller, Record<string, number>][] = [
-    ['all of a user', { tenantId: 'away', userId: 'sam', ip: '198.51.100.1' }, { mine: 47, month: 47 }],
+    ['all units of a user', { tenantId: 'away', userId: 'sam', ip: '198.51.100.1' }, { mine: 47, month: 47 }],
     [
-      'the address, of all its users and tenants',
+      'an address, with all its users and tenants',
       { tenantId: 'away', userId: 'kim', ip: '198.51.100.2' },
       { place: 12, address: 15 },
     ],
     [
-      'a user of another zone',
+      'a user in another time zone',
       { tenantId: 'tokyo', userId: 'rin', ip: '198.51.100.9' },
       { mine: 6, desk: 6 },
     ],
     ['an anonymous /64', { tenantId: null, userId: null, ip: '2001:db8:5::9' }, { mine: 6, whole: 6 }],
   ];
 
-  test('quotas of those callers are raised, each in full, and of nobody else', async () => {
-    const notes = follow();
-    // The first comparison is of what a reconciler before this one may have left.
+  test('the quotas of exactly these callers are raised, each in full', async () => {
+    const follower = follow();
+    // The first comparison covers what a former reconciler may not have compared.
     await eventually(async () => (await usedBy(restored[0]![1]))['mine'] === 47);
     await redis.call('FLUSHALL');
-    for (const tenantId of ['away', 'tokyo', 'anonymous']) notes.note(tenantId, nowMs - 3_000);
+    for (const tenantId of ['away', 'tokyo', 'anonymous']) follower.add(tenantId, nowMs - 3_000);
     for (const [name, caller, used] of restored) {
       await eventually(async () => {
         expect(await usedBy(caller), name).toMatchObject(used);
@@ -265,7 +277,7 @@ describe('after decisions without Redis, and no loss', () => {
     expect(await usedBy(ada)).toMatchObject({ mine: 0 });
   });
 
-  test('also by a reconciler that was started since', async () => {
+  test('a reconciler that starts afterwards raises them too', async () => {
     follow();
     for (const [name, caller, used] of restored) {
       await eventually(async () => {
@@ -274,15 +286,4 @@ describe('after decisions without Redis, and no loss', () => {
       });
     }
   });
-});
-
-test('more tenants than can be named are compared together, and none twice', () => {
-  const degraded = createDegradedTenants(2);
-  expect(degraded.take()).toBeNull();
-  degraded.note('a', 5);
-  degraded.note('b', 3);
-  expect(degraded.take()).toEqual({ sinceMs: 3, tenantIds: new Set(['a', 'b']) });
-  for (const tenantId of ['a', 'b', 'c', 'd']) degraded.note(tenantId, 7);
-  expect(degraded.take()).toEqual({ sinceMs: 7 });
-  expect(degraded.take()).toBeNull();
 });

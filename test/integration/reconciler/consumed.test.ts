@@ -34,18 +34,18 @@ afterAll(async () => {
 });
 
 test.each([
-  ['a whole hour', '2026-03-02T09:00:00.000Z', 31],
+  ['the start of an hour', '2026-03-02T09:00:00.000Z', 31],
   ['the next hour', '2026-03-02T10:00:00.000Z', 30],
   ['the middle of an hour', '2026-03-02T10:21:00.000Z', 28],
   ['the middle of a minute', '2026-03-02T10:20:29.999Z', 30],
   ['a millisecond later', '2026-03-02T10:20:30.000Z', 28],
-  ['after everything', '2026-03-02T13:00:00.001Z', 0],
-])('counts what passed under a limit, from %s (%s): %d units', async (_, from, units) => {
+  ['after the last event', '2026-03-02T13:00:00.001Z', 0],
+])('sums the units that passed under a limit, from %s (%s): %d units', async (_, from, units) => {
   const rows = await readConsumed(clickhouse, { fromMs: at(from), tenantIds: ['a'] });
   expect(rows.reduce((sum, row) => sum + (row.units ?? Number.NaN), 0)).toBe(units);
 });
 
-test('answers every tenant and route, with the plan', async () => {
+test('returns every tenant and route, with the plan', async () => {
   const rows = await readConsumed(clickhouse, { fromMs: at('2026-03-02T10:21:00.000Z'), tenantIds: null });
   expect(rows.toSorted((x, y) => (x.units ?? 0) - (y.units ?? 0))).toEqual([
     { tenant_id: 'a', route: 'POST /agent/chat', units: 4, plan: 'free' },
@@ -55,7 +55,7 @@ test('answers every tenant and route, with the plan', async () => {
 });
 
 test('a database that does not answer is an error, never a zero', async () => {
-  const away = createClickHouse({ url: 'http://127.0.0.1:9', database: 'none' });
-  await expect(readConsumed(away, { fromMs: 0, tenantIds: null })).rejects.toThrow('did not answer');
-  await away.close();
+  const unavailable = createClickHouse({ url: 'http://127.0.0.1:9', database: 'none' });
+  await expect(readConsumed(unavailable, { fromMs: 0, tenantIds: null })).rejects.toThrow('did not answer');
+  await unavailable.close();
 });

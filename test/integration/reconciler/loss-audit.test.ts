@@ -1,15 +1,15 @@
-// Goal: the audit finds each kind of loss that is planted, names its place, and says nothing where nothing is lost.
-// Method: real aggregators store what a spool's stamps number; then a row, a record, a number or a count is taken away.
+// Goal: the audit finds each kind of loss, names its place, and reports no loss where there is none.
+// Method: real aggregators store events that a spool numbered; then a row, a record, a sequence number or units are removed.
 import { expect, test } from 'vitest';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { startLossAudit } from '../../../services/reconciler/loss-audit.ts';
+import { startLossAudit } from '../../../services/reconciler/loss/loss-audit.ts';
 import { voidEventType } from '../../../shared/domain/correction.ts';
 import { spoolRunName } from '../../../shared/domain/spool-run.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { eventually } from '../../support/servers.ts';
 import { meterEvent, requestEvent } from '../aggregator/events.ts';
-import { openedAtMs, spoolRun as run, stamped, upTo, useAuditFixture } from './audit-fixture.ts';
+import { numbered, openedAtMs, spoolRun as run, upTo, useAuditFixture } from './audit-fixture.ts';
 
 const logger = pino({ level: 'silent' });
 const fixture = useAuditFixture();
@@ -40,17 +40,17 @@ test('events of other producers, binary, repeated and under any key, are no loss
   });
 });
 
-test('it is quiet about repeats, corrections, late events and dead letters', async () => {
+test('it reports no loss for repeats, corrections, late events and dead letters', async () => {
   const events = await requests(upTo(40));
-  const meter = stamped(meterEvent('other'), 41);
+  const meter = numbered(meterEvent('other'), 41);
   const named = { event_id: meter.id, event_source: meter.source };
   await send([
     ...events,
     meter,
-    stamped({ ...meter }, 42),
-    stamped(meterEvent('other', { type: voidEventType, data: named }), 43),
-    stamped(requestEvent('late', { timeMs: Date.now() - 40 * 86_400_000 }), 44),
-    stamped(requestEvent('future', { timeMs: Date.now() + 86_400_000 }), 45),
+    numbered({ ...meter }, 42),
+    numbered(meterEvent('other', { type: voidEventType, data: named }), 43),
+    numbered(requestEvent('late', { timeMs: Date.now() - 40 * 86_400_000 }), 44),
+    numbered(requestEvent('future', { timeMs: Date.now() + 86_400_000 }), 45),
   ]);
   await send(events.slice(0, 5));
   await drained();
@@ -66,7 +66,7 @@ test('it is quiet about repeats, corrections, late events and dead letters', asy
   });
 });
 
-test('it finds rows that vanished and records that were passed over, by place, tenant and id', async () => {
+test('it finds deleted rows by place, tenant and event id', async () => {
   const events = await requests(upTo(30));
   await send(events);
   await drained();
@@ -84,16 +84,16 @@ test('it finds an offset that was committed and never read', async () => {
   await send(await requests(upTo(10)));
   await drained();
   await fixture.aggregator.stop();
-  const skipped = stamped(requestEvent('tenant-1'), 11);
+  const skipped = numbered(requestEvent('tenant-1'), 11);
   await send([skipped]);
   await skipAll();
   const report = await audit();
   expect(report.lostRecords).toMatchObject([{ event_id: skipped.id, tenant_id: 'tenant-1' }]);
-  // Nobody says up to when usage is complete: Redis is not compared, which is not the same as equal.
+  // Without a time up to which usage is complete, Redis is not compared: null, which is not the same as equal.
   expect(report).toMatchObject({ lost: 1, missingSequences: {}, counters: null });
 });
 
-test('it finds a number that reached neither Kafka nor ClickHouse, also at the end of a run', async () => {
+test('it finds a sequence number that reached neither Kafka nor ClickHouse, also at the end of a run', async () => {
   const events = await requests(upTo(12));
   await send(events.filter(({ spoolsequence }) => spoolsequence !== 7 && (spoolsequence ?? 0) < 11));
   await send(await requests([13, 14], run('bb', 13)));
@@ -106,11 +106,11 @@ test('it finds a number that reached neither Kafka nor ClickHouse, also at the e
     ],
   });
   expect(report.lost).toBe(3);
-  // Redis counted them: the three are missing there as well.
+  // Redis counted the three events, so its counters are above ClickHouse by three.
   expect(report.counters?.reduce((sum, { redis: used, clickhouse }) => sum + used - clickhouse, 0)).toBe(3);
 });
 
-test('a loss does not hide behind a number that an older copy of the spool gave again', async () => {
+test('a sequence number that an older copy of the spool used again hides no loss', async () => {
   await send(await requests(upTo(10)));
   const again = await requests([6, 7, 8, 9], run('bb', 6));
   await send(again.filter(({ spoolsequence }) => spoolsequence !== 8));
@@ -123,7 +123,7 @@ test('a loss does not hide behind a number that an older copy of the spool gave 
   });
 });
 
-test('a new disk under the name of an old node is no loss', async () => {
+test('a new disk of a node with the same name is no loss', async () => {
   await send(await requests(upTo(10)));
   const fresh = spoolRunName({ folder: 'f2', openedAtMs: openedAtMs + 5_000, salt: 'cc', first: 1 });
   await send(await requests([1, 2, 3], fresh));
@@ -131,7 +131,7 @@ test('a new disk under the name of an old node is no loss', async () => {
   expect(await audit()).toMatchObject({ lost: 0, setBack: [], missingSequences: {} });
 });
 
-test('it finds what Redis counted and ClickHouse never got, and says it in the metrics', async () => {
+test('it finds units that Redis counted and ClickHouse never received, and reports them in the metrics', async () => {
   await send(await requests(upTo(10)));
   await spend('tenant-0', 7);
   await drained();

@@ -1,12 +1,11 @@
-// Goal: the loss audit accounts for every correction, however many there are, and still finds the one that is lost.
-// Method: a real aggregator applies 50,000 outcomes of requests, numbered by a spool; one number and one record are kept
-// from it.
+// Goal: the loss audit accounts for every correction, however many there are, and still finds a lost one.
+// Method: a real aggregator applies 50,000 numbered outcomes of requests; one of them is not sent, and one record is skipped.
 import { expect, test } from 'vitest';
 import { amendEventType } from '../../../shared/domain/correction.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { policyOf } from '../../unit/policy/text.ts';
 import { meterEvent, requestEvent } from '../aggregator/events.ts';
-import { spoolRun, stamped, useAuditFixture } from './audit-fixture.ts';
+import { numbered, spoolRun, useAuditFixture } from './audit-fixture.ts';
 
 const policy = policyOf({
   plans:
@@ -29,10 +28,10 @@ function outcome(request: UsageCloudEvent, spoolsequence: number): UsageCloudEve
   return { ...event, source: request.source, data, spool, spoolsequence };
 }
 
-test('50,000 corrections are no loss, and a number or a record that is lost among them is found', async () => {
+test('50,000 corrections are no loss, and a lost sequence number or record among them is found', async () => {
   const [requestCount, count] = [1_000, 50_000];
   const requests = Array.from({ length: requestCount }, (_, index) => requestEvent(`tenant-${index % 3}`));
-  await send(requests.map((event, index) => stamped(event, index + 1)));
+  await send(requests.map((event, index) => numbered(event, index + 1)));
   const outcomes = Array.from({ length: count }, (_, index) =>
     outcome(requests[index % requestCount]!, requestCount + 1 + index),
   );
@@ -64,7 +63,7 @@ test('a tenant whose requests have outcomes is still compared with Redis', async
   const requests = Array.from({ length: 5 }, () => requestEvent('tenant-0'));
   await spend('tenant-0', 7);
   await send([
-    ...requests.map((event, index) => stamped(event, index + 1)),
+    ...requests.map((event, index) => numbered(event, index + 1)),
     ...requests.map((event, index) => outcome(event, index + 6)),
   ]);
   await drained(drainedTimeoutMs);

@@ -1,11 +1,11 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createDrift } from '../../../services/reconciler/drift.ts';
-import { createHealer } from '../../../services/reconciler/quota-restorer.ts';
-import { readingsOfAll } from '../../../services/reconciler/rebuild.ts';
-import { startVigil } from '../../../services/reconciler/loss-monitor.ts';
-import type { Vigil } from '../../../services/reconciler/loss-monitor.ts';
+import { createDrift } from '../../../services/reconciler/restore/drift.ts';
+import { createQuotaRestorer } from '../../../services/reconciler/restore/quota-restorer.ts';
+import { readTenantQuotas } from '../../../services/reconciler/restore/tenant-readings.ts';
+import { startLossMonitor } from '../../../services/reconciler/loss/loss-monitor.ts';
+import type { LossMonitor } from '../../../services/reconciler/loss/loss-monitor.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { createGenerations } from '../../../shared/clickhouse/queries/counter-generations.ts';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
@@ -57,7 +57,7 @@ let redis: RedisClient;
 let reader: Limiter;
 let clickhouse: ClickHouse;
 const limiters: Limiter[] = [];
-const vigils: Vigil[] = [];
+const monitors: LossMonitor[] = [];
 const registry = new Registry();
 
 beforeAll(async () => {
@@ -75,11 +75,11 @@ beforeAll(async () => {
     { tenant: 'reset', units: 5, timeMs: nowMs - 1000, route: '*' },
     { tenant: 'huge', units: 1e300, timeMs: nowMs, route: '*' },
   ]);
-  vigils.push(watchOver('first'), watchOver('second'));
+  monitors.push(monitorWith('first'), monitorWith('second'));
 });
 
 afterAll(async () => {
-  await Promise.all(vigils.map((vigil) => vigil.close()));
+  await Promise.all(monitors.map((monitor) => monitor.close()));
   await Promise.all(limiters.map((limiter) => limiter.close()));
   redis.disconnect();
   await redisServer.dispose();
@@ -94,27 +94,27 @@ function newLimiter(): Limiter {
     clock: systemClock,
     registry: new Registry(),
     logger,
-    // This is no test of degraded decisions: a busy machine may take its time.
+    // Long, because this file does not test degraded decisions and the machine may be busy.
     callTimeoutMs: 1_000,
   });
   limiters.push(limiter);
   return limiter;
 }
 
-function watchOver(token: string): Vigil {
+function monitorWith(token: string): LossMonitor {
   const limiter = newLimiter();
   const metrics = token === 'first' ? registry : new Registry();
-  const healer = createHealer({
+  const restorer = createQuotaRestorer({
     limiter,
     clickhouse,
     drift: createDrift(metrics, systemClock),
     registry: metrics,
   });
-  return startVigil({
+  return startLossMonitor({
     watch: createLossWatch({ redis, keyPrefix: 'tg', token, generations: createGenerations(clickhouse) }),
     rebuild: async () => {
-      const readings = await readingsOfAll({ clickhouse, policy, records, nowMs: Date.now() });
-      await healer.heal(readings);
+      const readings = await readTenantQuotas({ clickhouse, policy, records, nowMs: Date.now() });
+      await restorer.restore(readings);
       return { counters: readings.length };
     },
     registry: metrics,
@@ -122,7 +122,7 @@ function watchOver(token: string): Vigil {
   });
 }
 
-/** Units used of each quota, as a check would see them. */
+/** Used units of each quota, as a check reports them. */
 async function usedOf(tenantId: string): Promise<Record<string, number>> {
   const record = records.get(tenantId) ?? null;
   const limits = quotasFor(policy, { plan: 'free', record, nowMs: Date.now() });
@@ -139,7 +139,7 @@ async function usedOf(tenantId: string): Promise<Record<string, number>> {
   return Object.fromEntries(result.states.map(({ name, limit, remaining }) => [name, limit - remaining]));
 }
 
-async function expectRight(): Promise<true> {
+async function expectRestored(): Promise<true> {
   const hourBeforeIsToday =
     periodAt('hour', null, nowMs).startMs > periodAt('day', null, nowMs).startMs ? 40 : 0;
   expect(await usedOf('utc')).toMatchObject({ hour: 37, day: 37 + hourBeforeIsToday, chat: 30 });
@@ -150,9 +150,9 @@ async function expectRight(): Promise<true> {
 }
 
 describe('counters are rebuilt from ClickHouse', () => {
-  test('at the first start, in every period, zone and route, what a reset cleared left out', async () => {
-    await eventually(() => vigils.every((vigil) => vigil.trusted()));
-    await expectRight();
+  test('at the first start, in every period, time zone and route, without the units from before a reset', async () => {
+    await eventually(() => monitors.every((monitor) => monitor.trusted()));
+    await expectRestored();
   });
 
   test.each([
@@ -167,8 +167,8 @@ describe('counters are rebuilt from ClickHouse', () => {
   ])('within 3 s of %s', async (_, lose) => {
     await lose();
     const lostAt = performance.now();
-    await eventually(expectRight, { timeoutMs: 3_000 });
-    process.stderr.write(`right again ${Math.round(performance.now() - lostAt)} ms after the loss\n`);
+    await eventually(expectRestored, { timeoutMs: 3_000 });
+    process.stderr.write(`counters rebuilt ${Math.round(performance.now() - lostAt)} ms after the loss\n`);
   });
 
   test('again when the data is lost a second time while the first rebuild runs', async () => {
@@ -177,11 +177,11 @@ describe('counters are rebuilt from ClickHouse', () => {
       intervalMs: 1,
     });
     await redis.call('FLUSHALL');
-    await eventually(expectRight, { timeoutMs: 3_000 });
+    await eventually(expectRestored, { timeoutMs: 3_000 });
   });
 
-  test('once by several reconcilers: the marker is claimed by one', async () => {
-    await eventually(() => vigils.every((vigil) => vigil.trusted()));
+  test('by one of several reconcilers: only one claims the marker', async () => {
+    await eventually(() => monitors.every((monitor) => monitor.trusted()));
     const [first, second] = ['x', 'y'].map((token) =>
       createLossWatch({ redis, keyPrefix: 'other', token, generations: createGenerations(clickhouse) }),
     );
@@ -192,8 +192,8 @@ describe('counters are rebuilt from ClickHouse', () => {
     expect(await second!.lost()).toEqual([]);
   });
 
-  test('again when an older copy of the same run is in use again, also by a reconciler that started since', async () => {
-    await eventually(() => vigils.every((vigil) => vigil.trusted()));
+  test('again when an older copy of the same run is in use again, also by a reconciler that started later', async () => {
+    await eventually(() => monitors.every((monitor) => monitor.trusted()));
     const key = 'newcomer:{=alive.0}';
     const watch = (token: string) =>
       createLossWatch({ redis, keyPrefix: 'newcomer', token, generations: createGenerations(clickhouse) });
@@ -211,7 +211,7 @@ describe('counters are rebuilt from ClickHouse', () => {
     await redis.set(key, olderMarker!);
     expect(await watch('third').lost()).toHaveLength(1);
     await redis.set(key, newerMarker!);
-    // A rebuild that began and never ended makes the copy before it an older one, too.
+    // A rebuild that started and did not complete makes the copy from before it an older one, too.
     await redis.del(key);
     const [unfinished] = await watch('dies').lost();
     await watch('dies').claim(unfinished!);
@@ -219,33 +219,33 @@ describe('counters are rebuilt from ClickHouse', () => {
     expect(await watch('third').lost()).toHaveLength(1);
   });
 
-  test('C2: but for those of a tenant whose total no counter holds, which keep no other from it', async () => {
-    const healer = createHealer({
+  test('C2: except those of a tenant whose total is too large for a counter, which does not stop the others', async () => {
+    const restorer = createQuotaRestorer({
       limiter: reader,
       clickhouse,
       drift: createDrift(new Registry(), systemClock),
       registry: new Registry(),
     });
-    const readings = await readingsOfAll({ clickhouse, policy, records, nowMs: Date.now() });
-    const unhealed = await healer.heal(readings);
-    expect(new Set(unhealed.map(({ tenantId }) => tenantId))).toEqual(new Set(['huge']));
-    expect(unhealed[0]?.reason).toMatch(/^quota \w+: a quota counter cannot hold 1e\+300 units$/);
+    const readings = await readTenantQuotas({ clickhouse, policy, records, nowMs: Date.now() });
+    const unrestored = await restorer.restore(readings);
+    expect(new Set(unrestored.map(({ tenantId }) => tenantId))).toEqual(new Set(['huge']));
+    expect(unrestored[0]?.reason).toMatch(/^quota \w+: a quota counter cannot hold 1e\+300 units$/);
     expect(await usedOf('huge')).toMatchObject({ day: 0, month: 0 });
-    await expectRight();
+    await expectRestored();
   });
 
-  test('and what a healthy Redis counts beyond ClickHouse stays', async () => {
+  test('and a counter of Redis above the total of ClickHouse is not lowered', async () => {
     const limits = quotasFor(policy, { plan: 'free', record: null, nowMs: Date.now() });
     const check = { tenantId: 'utc', userId: null, ip: '127.0.0.1', limits, cost: 3, peek: false };
     await reader.check(check);
     const before = await usedOf('utc');
-    const healer = createHealer({
+    const restorer = createQuotaRestorer({
       limiter: reader,
       clickhouse,
       drift: createDrift(new Registry(), systemClock),
       registry: new Registry(),
     });
-    await healer.heal(await readingsOfAll({ clickhouse, policy, records, nowMs: Date.now() }));
+    await restorer.restore(await readTenantQuotas({ clickhouse, policy, records, nowMs: Date.now() }));
     expect(await usedOf('utc')).toEqual(before);
   });
 });

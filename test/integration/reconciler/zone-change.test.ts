@@ -1,4 +1,4 @@
-// Goal: when a tenant's time zone is changed, its quota has at least what was used since the new zone's day began.
+// Goal: after a change of a tenant's time zone its quota counts at least the units used since the new zone's day began.
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -34,7 +34,7 @@ plans: { free: { limits: [{ name: day, per: tenant, limit: 100, window: 1d, type
   { secrets: 'optional' },
 );
 
-/** Noon of UTC, whatever the time is: Tokyo's day began at 15:00 of the day before. */
+/** Noon in UTC, at whatever hour the test runs: Tokyo's day began at 15:00 UTC of the day before. */
 const midnight = Math.floor(Date.now() / 86_400_000) * 86_400_000;
 const noon = midnight + 12 * 3_600_000;
 const clock = { now: () => noon };
@@ -93,15 +93,15 @@ async function used(timeZone: string, cost: number, peek = true): Promise<number
   return 100 - (states[0]?.remaining ?? 0);
 }
 
-test('a zone that is changed at noon adds what was used since its own midnight, without any traffic', async () => {
-  // The first rebuild has brought in the day of UTC; 10 more are on their way to ClickHouse.
+test('a time zone changed at noon adds the units used since its own midnight, without any traffic', async () => {
+  // The first rebuild has counted the UTC day; 10 more units are in flight to ClickHouse.
   await eventually(async () => (await used('UTC', 1)) === 40);
   expect(await used('UTC', 10, false)).toBe(50);
   const record = { tenant_id: 'acme', updated_at: new Date().toISOString(), updated_by: 'test' };
   await tenants.put({ ...record, time_zone: 'Asia/Tokyo' });
-  // Of the ten hours before UTC's midnight nine are in Tokyo's day: 25 units, but not the 7.
+  // Nine of the ten hours before UTC's midnight are in Tokyo's day: the 25 units count, the 7 do not.
   await eventually(async () => (await used('Asia/Tokyo', 1)) === 65);
-  // Los Angeles began its day at 07:00 UTC, after the 40: nothing is lowered, and the next day starts from nothing.
+  // The day of Los Angeles began at 07:00 UTC, after the 40 units: the counter is not lowered, and the next day starts at zero.
   await tenants.put({ ...record, time_zone: 'America/Los_Angeles' });
   expect(await used('America/Los_Angeles', 1)).toBe(65);
 });

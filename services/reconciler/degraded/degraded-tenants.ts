@@ -1,16 +1,17 @@
-import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import { passedLimits } from '../../shared/clickhouse/queries/predicates.ts';
-import { requestEventType } from '../../shared/domain/usage-event.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { passedLimits } from '../../../shared/clickhouse/queries/predicates.ts';
+import { requestEventType } from '../../../shared/domain/usage-event.ts';
 
-/** Tenants whose requests passed without Redis and whose callers are not compared yet. Bounded. */
+/** Tenants with requests that passed without Redis and callers that are not compared yet. Bounded. */
 export interface DegradedTenants {
-  note(tenantId: string, sinceMs: number): void;
-  /** Everything noted until now; null: nothing. `tenantIds` absent: too many to name. */
-  take(): DegradedSpan | null;
+  add(tenantId: string, sinceMs: number): void;
+  /** Removes and returns all tenants added so far; null without any. */
+  drain(): DegradedSpan | null;
 }
 
 export interface DegradedSpan {
   readonly sinceMs: number;
+  /** Absent: there are too many tenants to keep, so all tenants are meant. */
   readonly tenantIds?: ReadonlySet<string>;
 }
 
@@ -20,21 +21,21 @@ export function createDegradedTenants(tenantsMax = tenantsMaxDefault): DegradedT
   let tenantIds = new Set<string>();
   let sinceMs = Infinity;
   return {
-    note(tenantId, atMs) {
+    add(tenantId, atMs) {
       sinceMs = Math.min(sinceMs, atMs);
-      // One more than can be named says that there are too many.
+      // One more than the maximum marks that there are too many.
       if (tenantIds.size <= tenantsMax) tenantIds.add(tenantId);
     },
-    take() {
+    drain() {
       if (tenantIds.size === 0) return null;
-      const taken = tenantIds.size > tenantsMax ? { sinceMs } : { sinceMs, tenantIds };
+      const span = tenantIds.size > tenantsMax ? { sinceMs } : { sinceMs, tenantIds };
       [tenantIds, sinceMs] = [new Set(), Infinity];
-      return taken;
+      return span;
     },
   };
 }
 
-/** Tenants with requests that passed without Redis, and the first of each: what a reconciler that died may have left. */
+/** Tenants with requests that passed without Redis, and when each did first: a reconciler that died may not have compared them. */
 export async function readDegradedTenants(
   clickhouse: ClickHouse,
   fromMs: number,

@@ -1,15 +1,15 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Counter, Gauge, Histogram } from 'prom-client';
-import type { LossReport } from '../../shared/audit/audit.ts';
-import { missingCount } from '../../shared/clickhouse/queries/number-gaps.ts';
-import type { Clock } from '../../shared/runtime/time/clock.ts';
-import type { Logger } from '../../shared/runtime/logger.ts';
-import type { Registry } from '../../shared/runtime/http/ops.ts';
+import type { LossReport } from '../../../shared/audit/audit.ts';
+import { missingCount } from '../../../shared/clickhouse/queries/number-gaps.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { Logger } from '../../../shared/runtime/logger.ts';
+import type { Registry } from '../../../shared/runtime/http/ops.ts';
 
 export interface LossAuditOptions {
-  /** Looks for losses. Rejects when a store could not be asked. */
+  /** Audits once. Rejects when a store does not answer. */
   readonly audit: () => Promise<LossReport>;
-  /** From the end of one look to the beginning of the next: two never run at once. */
+  /** From the end of one audit to the start of the next: two never run at once. */
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly registry: Registry;
@@ -21,8 +21,8 @@ export interface LossAudit {
 }
 
 /**
- * Looks for losses again and again, and says what it found in metrics and, with the places, in the log. A look that
- * fails leaves the figures of the last one standing and its time shows their age: it never counts as clean.
+ * Repeats the loss audit, and reports losses in metrics and, with their places, in the log. A failed audit keeps the figures
+ * of the last one, whose time shows their age: it never counts as clean.
  */
 export function startLossAudit(options: LossAuditOptions): LossAudit {
   const { audit, intervalMs, clock, logger } = options;
@@ -43,28 +43,28 @@ export function startLossAudit(options: LossAuditOptions): LossAudit {
       } catch {
         return;
       }
-      await look();
+      await auditOnce();
     }
   }
 
-  async function look(): Promise<void> {
+  async function auditOnce(): Promise<void> {
     const stop = metrics.seconds.startTimer();
     try {
       const report = await audit();
-      show(report);
+      record(report);
     } catch (error) {
       metrics.runs.inc({ outcome: 'failed' });
-      logger.warn({ err: error }, 'the audit could not look for losses');
+      logger.warn({ err: error }, 'the loss audit failed');
     }
     stop();
   }
 
-  function show(report: LossReport): void {
+  function record(report: LossReport): void {
     const { lostRecords, missingSequences, setBack, counters, disagreements } = report;
     const sequences = missingCount(missingSequences);
     metrics.missing.set({ kind: 'offset' }, report.lost - sequences);
     metrics.missing.set({ kind: 'sequence' }, sequences);
-    // Not compared is not zero: the figure of the last comparison stands.
+    // Without a comparison the figure of the last one stays: it is not zero.
     if (counters !== null) metrics.missing.set({ kind: 'counter' }, unitsAhead(counters));
     metrics.days.set(disagreements.length);
     metrics.setBack.set(setBack.length);
@@ -73,7 +73,10 @@ export function startLossAudit(options: LossAuditOptions): LossAudit {
     metrics.runs.inc({ outcome: isClean ? 'clean' : 'loss' });
     if (isClean && setBack.length === 0) return;
     const found = { lost: report.lost, lostRecords: lostRecords.slice(0, 20), missingSequences, setBack };
-    logger.error({ ...found, counters: counters?.slice(0, 20), disagreements }, 'the audit found a loss');
+    logger.error(
+      { ...found, counters: counters?.slice(0, 20), disagreements },
+      'the loss audit found a loss',
+    );
   }
 }
 
@@ -84,7 +87,7 @@ function unitsAhead(counters: NonNullable<LossReport['counters']>): number {
 function createMetrics(registry: Registry) {
   const missing = new Gauge({
     name: 'tollgate_audit_missing_events',
-    help: 'What the last loss audit missed, by kind: offset (in Kafka and not in ClickHouse), sequence (numbered by a gateway and in neither), counter (units that Redis counted and ClickHouse did not).',
+    help: 'What the last loss audit found missing, by kind: offset (events in Kafka and not in ClickHouse), sequence (events numbered by a gateway and in neither), counter (units that Redis counted and ClickHouse did not).',
     labelNames: ['kind'],
     registers: [registry],
   });
@@ -93,7 +96,7 @@ function createMetrics(registry: Registry) {
     missing,
     days: new Gauge({
       name: 'tollgate_audit_disagreeing_days',
-      help: 'Days on which the last loss audit found totals that do not agree with the events.',
+      help: 'Days whose totals do not agree with the stored events, as of the last loss audit.',
       registers: [registry],
     }),
     setBack: new Gauge({
@@ -109,13 +112,13 @@ function createMetrics(registry: Registry) {
     }),
     seconds: new Histogram({
       name: 'tollgate_audit_seconds',
-      help: 'Time that a loss audit took.',
+      help: 'Duration of a loss audit.',
       buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
       registers: [registry],
     }),
     lastSuccess: new Gauge({
       name: 'tollgate_audit_last_success_timestamp_seconds',
-      help: 'When the last loss audit came to an end, as a Unix time; zero before the first.',
+      help: 'Unix time of the last loss audit that did not fail; zero before the first.',
       registers: [registry],
     }),
   };

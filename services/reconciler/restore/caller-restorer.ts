@@ -1,36 +1,41 @@
 import { Counter } from 'prom-client';
-import { addressPart } from '../../shared/redis/keys.ts';
-import type { Limiter } from '../../shared/redis/decision/limiter.ts';
-import type { Logger } from '../../shared/runtime/logger.ts';
-import type { Registry } from '../../shared/runtime/http/ops.ts';
-import { callerReadingsOfAll } from './caller-readings.ts';
-import type { CallerQuestion, CallerReading } from './caller-readings.ts';
+import { addressPart } from '../../../shared/redis/keys.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
+import type { Logger } from '../../../shared/runtime/logger.ts';
+import type { Registry } from '../../../shared/runtime/http/ops.ts';
+import { readCallerQuotas } from './caller-readings.ts';
+import type { CallerReadingsQuery, CallerReading } from './caller-readings.ts';
 import type { Drift } from './drift.ts';
 import { raiseAll } from './raise-all.ts';
 
-/** Raises quota counters of users and addresses to what ClickHouse counts. Answers the counters that were looked at. */
-export type CallerRaiser = (question: CallerQuestion) => Promise<number>;
+/** Raises quota counters of users and addresses to what ClickHouse counts. Resolves with the number of counters compared. */
+export type CallerRestorer = (query: CallerReadingsQuery) => Promise<number>;
 
-export interface CallerRaiserOptions {
+export interface CallerRestorerOptions {
   readonly limiter: Limiter;
   readonly drift: Drift;
   readonly registry: Registry;
   readonly logger: Logger;
 }
 
-export function createCallerRaiser({ limiter, drift, registry, logger }: CallerRaiserOptions): CallerRaiser {
+export function createCallerRestorer({
+  limiter,
+  drift,
+  registry,
+  logger,
+}: CallerRestorerOptions): CallerRestorer {
   const raised = new Counter({
     name: 'tollgate_caller_quotas_raised_total',
-    help: 'Quota counters of users and addresses that were raised, after a loss or decisions without Redis, because ClickHouse knew of more.',
+    help: 'Quota counters of users and addresses that were raised after a loss or after decisions without Redis, because ClickHouse counted more.',
     registers: [registry],
   });
   const truncated = new Counter({
     name: 'tollgate_caller_rebuilds_truncated_total',
-    help: 'Comparisons that left out the users and addresses that used least, because there were too many to read at once.',
+    help: 'Comparisons that left out the users and addresses with the least usage, because there were too many to read at once.',
     registers: [registry],
   });
-  return async (question) => {
-    const { readings, cut } = await callerReadingsOfAll(question);
+  return async (query) => {
+    const { readings, cut } = await readCallerQuotas(query);
     if (cut) truncated.inc();
     await raiseAll(readings, raise, ({ caller, quota }, err) =>
       logger.error({ tenant_id: caller.tenantId, quota: quota.name, err }, 'a quota could not be restored'),
@@ -43,7 +48,7 @@ export function createCallerRaiser({ limiter, drift, registry, logger }: CallerR
     if (consumed === null || sinceReset === null) {
       logger.error(
         { tenant_id: caller.tenantId, quota: quota.name },
-        'a quota could not be restored: the stored units add up to no number',
+        'a quota could not be restored: the stored units have no finite sum',
       );
       return;
     }
@@ -54,7 +59,7 @@ export function createCallerRaiser({ limiter, drift, registry, logger }: CallerR
     });
     if (after === before) return;
     raised.inc();
-    // Only what was behind: not every reading holds all that its counter counts.
+    // Only counters that were behind: a reading may lack units that its counter rightly has.
     const { userId, ip } = caller;
     drift.record(
       JSON.stringify([caller.tenantId, quota.name, quota.route, userId, addressPart(ip)]),

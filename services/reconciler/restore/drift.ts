@@ -1,11 +1,11 @@
 import { LRUCache } from 'lru-cache';
 import { Gauge } from 'prom-client';
-import type { Clock } from '../../shared/runtime/time/clock.ts';
-import type { Registry } from '../../shared/runtime/http/ops.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { Registry } from '../../../shared/runtime/http/ops.ts';
 
-/** Redis minus ClickHouse of the counters compared lately, by direction. */
+/** The difference between Redis and ClickHouse of the counters compared in the last minute, as metrics by direction. */
 export interface Drift {
-  /** `units`: positive where Redis is ahead (normally: events in flight), negative where it was behind. */
+  /** `units`: positive where Redis is ahead (normally by the events in flight), negative where it was behind. */
   record(counter: string, units: number): void;
 }
 

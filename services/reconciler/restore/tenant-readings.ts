@@ -1,20 +1,21 @@
-import { addAmounts } from '../../shared/domain/amount.ts';
-import type { Amount } from '../../shared/domain/amount.ts';
-import { periodAt } from '../../shared/domain/time/calendar.ts';
-import type { CalendarPeriod } from '../../shared/domain/limit.ts';
-import type { Policy } from '../../shared/domain/policy.ts';
-import { isTenantQuota, zoneOf } from '../../shared/domain/quota.ts';
-import type { Quota } from '../../shared/domain/quota.ts';
-import type { TenantRecord } from '../../shared/domain/tenant.ts';
-import { anonymousTenant } from '../../shared/domain/usage-event.ts';
-import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import { readConsumed } from '../../shared/clickhouse/queries/consumed.ts';
-import type { Consumed } from '../../shared/clickhouse/queries/consumed.ts';
-import { openReading } from '../../shared/policy/quota-readings.ts';
-import type { QuotaReading } from '../../shared/policy/quota-readings.ts';
-import { quotasFor } from '../../shared/policy/quotas.ts';
+import { addAmounts } from '../../../shared/domain/amount.ts';
+import type { Amount } from '../../../shared/domain/amount.ts';
+import { periodAt } from '../../../shared/domain/time/calendar.ts';
+import type { CalendarPeriod } from '../../../shared/domain/limit.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import { isTenantQuota, zoneOf } from '../../../shared/domain/quota.ts';
+import type { Quota } from '../../../shared/domain/quota.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { readConsumed } from '../../../shared/clickhouse/queries/consumed.ts';
+import type { Consumed } from '../../../shared/clickhouse/queries/consumed.ts';
+import { openReading } from '../../../shared/policy/quota-readings.ts';
+import type { QuotaReading } from '../../../shared/policy/quota-readings.ts';
+import { quotasFor } from '../../../shared/policy/quotas.ts';
 
-export interface RebuildQuestion {
+/** Which quota counters of tenants to read, and where from. */
+export interface TenantReadingsQuery {
   readonly clickhouse: ClickHouse;
   readonly policy: Policy;
   readonly records: ReadonlyMap<string, TenantRecord>;
@@ -24,30 +25,30 @@ export interface RebuildQuestion {
 }
 
 /**
- * Every quota counter of every tenant that consumed something in a period that runs now, with what ClickHouse counts.
- * One read for each period and zone in use, whatever the number of tenants. Those closest to their limit come first:
- * they are the ones that a lost counter lets through.
+ * Reads what ClickHouse counts for every quota counter of every tenant with usage in a current period. One query for each
+ * period and zone in use, whatever the number of tenants. Counters closest to their limit come first: a lost counter lets
+ * their requests pass soonest.
  */
-export async function readingsOfAll(question: RebuildQuestion): Promise<QuotaReading[]> {
-  const { policy } = question;
+export async function readTenantQuotas(query: TenantReadingsQuery): Promise<QuotaReading[]> {
+  const { policy } = query;
   let readings: QuotaReading[] = [];
-  for (const zone of zonesIn(question)) {
+  for (const zone of zonesIn(query)) {
     for (const period of periodsIn(policy)) {
-      readings = readings.concat(await readingsOfPeriod(question, period, zone));
+      readings = readings.concat(await readPeriod(query, period, zone));
     }
   }
-  return readings.toSorted((a, b) => shareOf(b) - shareOf(a));
+  return readings.toSorted((a, b) => usedShareOf(b) - usedShareOf(a));
 }
 
-async function readingsOfPeriod(
-  { clickhouse, policy, records, nowMs, tenantIds }: RebuildQuestion,
+async function readPeriod(
+  { clickhouse, policy, records, nowMs, tenantIds }: TenantReadingsQuery,
   period: CalendarPeriod,
   zone: string | null,
 ): Promise<QuotaReading[]> {
   const inZone = [...(tenantIds ?? records.keys())].filter((id) => zoneOf(records.get(id) ?? null) === zone);
   const rows = await readConsumed(clickhouse, {
     fromMs: periodAt(period, zone, nowMs).startMs,
-    // Most tenants of UTC have no record: all of them are read.
+    // Most tenants in UTC have no record, so all tenants are read.
     tenantIds: zone === null && tenantIds === undefined ? null : inZone,
   });
   const readings: QuotaReading[] = [];
@@ -64,7 +65,7 @@ async function readingsOfPeriod(
   return readings;
 }
 
-/** A tenant may have changed plans within the period; a counter that plans share is looked at once. */
+/** A tenant may have changed plans within the period; a counter that plans share is read once. */
 function quotasOfPlans(
   plans: ReadonlySet<string>,
   { policy, record, nowMs }: { policy: Policy; record: TenantRecord | null; nowMs: number },
@@ -88,7 +89,7 @@ function periodsIn(policy: Policy): Set<CalendarPeriod> {
   return new Set(limits.filter(isTenantQuota).map(({ period }) => period));
 }
 
-function zonesIn({ records, tenantIds }: RebuildQuestion): Set<string | null> {
+function zonesIn({ records, tenantIds }: TenantReadingsQuery): Set<string | null> {
   if (tenantIds === undefined) return new Set([null, ...zonesOf(records)]);
   return new Set([...tenantIds].map((tenantId) => zoneOf(records.get(tenantId) ?? null)));
 }
@@ -97,6 +98,6 @@ export function zonesOf(records: ReadonlyMap<string, TenantRecord>): Set<string>
   return new Set([...records.values()].map(zoneOf).filter((zone) => zone !== null));
 }
 
-function shareOf({ consumed, quota }: QuotaReading): number {
+function usedShareOf({ consumed, quota }: QuotaReading): number {
   return (consumed ?? 0) / Math.max(quota.limit, 1);
 }

@@ -1,0 +1,89 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { completeThrough } from '../../../shared/clickhouse/queries/usage.ts';
+import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { Logger } from '../../../shared/runtime/logger.ts';
+import { createOutageLog } from '../../../shared/runtime/outage-log.ts';
+import type { CallerRestorer } from '../restore/caller-restorer.ts';
+import type { TenantReadingsQuery } from '../restore/tenant-readings.ts';
+
+/** Restores the quota counters of users and addresses after a loss: announcements of totals name tenants only. */
+export interface CallersAfterLoss {
+  /**
+   * Raises all of these counters to what ClickHouse counts, and resolves with the number of counters compared. For events
+   * that were in flight, it then repeats the comparison in the background: each second until ClickHouse has everything from
+   * before the call, and a few times later, since the counter of a caller with constant traffic always lacks the events in
+   * flight.
+   */
+  restore(): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface CallersAfterLossOptions {
+  readonly restoreCallers: CallerRestorer;
+  readonly clickhouse: ClickHouse;
+  readonly query: () => TenantReadingsQuery;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly repeatMs?: number;
+  /** Pauses before the later comparisons. */
+  readonly laterMs?: readonly number[];
+}
+
+/** Above this, callers with the least usage are left out: a counter far below its limit admits nothing that it should not. */
+const rowsMax = 500_000;
+/** Events that arrive even later wait in a spool for Kafka, which has an alert of its own. */
+const followMsMax = 60_000;
+const laterMsDefault = [10_000, 60_000, 600_000, 3_600_000];
+
+export function createCallersAfterLoss(options: CallersAfterLossOptions): CallersAfterLoss {
+  const { clickhouse, query, clock, logger } = options;
+  const { repeatMs = 1_000, laterMs = laterMsDefault } = options;
+  const outage = createOutageLog(logger);
+  const closing = new AbortController();
+  let following: Promise<void> = Promise.resolve();
+  let round = 0;
+
+  return {
+    async restore() {
+      const lostAtMs = clock.now();
+      const counters = await compareAll();
+      round += 1;
+      if (counters > 0) following = follow(round, lostAtMs);
+      return counters;
+    },
+    close: async () => {
+      closing.abort();
+      await following;
+    },
+  };
+
+  function compareAll(): Promise<number> {
+    return options.restoreCallers({ ...query(), rowsMax });
+  }
+
+  /** A failed comparison is left to the next one. If the process dies here, events in flight stay uncounted. */
+  async function follow(ownRound: number, lostAtMs: number): Promise<void> {
+    let isComplete = false;
+    while (!isComplete && clock.now() < lostAtMs + followMsMax)
+      isComplete = await compareAfter(repeatMs, ownRound, lostAtMs);
+    for (const pauseMs of laterMs) await compareAfter(pauseMs, ownRound, lostAtMs);
+  }
+
+  /** Returns true when everything from before the loss is counted, or when a newer loss has taken over. */
+  async function compareAfter(pauseMs: number, ownRound: number, lostAtMs: number): Promise<boolean> {
+    const isOver = (): boolean => closing.signal.aborted || ownRound !== round;
+    if (isOver()) return true;
+    await wait(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+    if (isOver()) return true;
+    try {
+      const through = await completeThrough(clickhouse);
+      await compareAll();
+      outage.worked();
+      return through !== null && Date.parse(through) > lostAtMs;
+    } catch (error) {
+      outage.failed(error, 'quotas of users and addresses could not be compared again');
+      return false;
+    }
+  }
+}

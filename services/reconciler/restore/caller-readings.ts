@@ -1,0 +1,211 @@
+import { addAmounts } from '../../../shared/domain/amount.ts';
+import type { Amount } from '../../../shared/domain/amount.ts';
+import { periodAt } from '../../../shared/domain/time/calendar.ts';
+import type { PeriodSpan } from '../../../shared/domain/time/calendar.ts';
+import type { CalendarPeriod, Limit } from '../../../shared/domain/limit.ts';
+import { isQuota, isTenantQuota, zoneOf } from '../../../shared/domain/quota.ts';
+import type { Quota } from '../../../shared/domain/quota.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
+import { readConsumedByCaller } from '../../../shared/clickhouse/queries/consumed-by-caller.ts';
+import type { CallerConsumed } from '../../../shared/clickhouse/queries/consumed-by-caller.ts';
+import { openReading } from '../../../shared/policy/quota-readings.ts';
+import { quotasFor } from '../../../shared/policy/quotas.ts';
+import { addressPart } from '../../../shared/redis/keys.ts';
+import type { Caller } from '../../../shared/redis/decision/subjects.ts';
+import { subjectKind } from '../../../shared/redis/decision/windows.ts';
+import type { SubjectKind } from '../../../shared/redis/decision/windows.ts';
+import { zonesOf } from './tenant-readings.ts';
+import type { TenantReadingsQuery } from './tenant-readings.ts';
+
+/** One quota counter of a user, of an address or of all requests (`per: global`), and what ClickHouse counts for it. */
+export interface CallerReading {
+  /** A caller whose check reads this counter. */
+  readonly caller: Caller;
+  readonly quota: Quota;
+  readonly span: PeriodSpan;
+  readonly zone: string | null;
+  readonly consumed: Amount;
+  readonly sinceReset: Amount;
+}
+
+export interface CallerReadingsQuery extends TenantReadingsQuery {
+  /** At most so many groups of callers are read: those with the most usage. */
+  readonly rowsMax: number;
+  /** Reads only callers whose requests passed without Redis since then, of `tenantIds`; absent: all callers. */
+  readonly degradedSinceMs?: number;
+}
+
+type MutableReading = CallerReading & { consumed: Amount; sinceReset: Amount };
+
+/**
+ * Reads every quota counter of callers that has units in a current period. Reads nothing where the policy has no such quota.
+ * A counter that tenants share (of an address, of all requests) has UTC's periods and sums the tenants in UTC only. `cut`:
+ * callers with little usage were left out.
+ */
+export async function readCallerQuotas(
+  query: CallerReadingsQuery,
+): Promise<{ readings: CallerReading[]; cut: boolean }> {
+  const { rowsMax } = query;
+  const counters = new Map<string, MutableReading>();
+  let cut = false;
+  const read = async (period: CalendarPeriod, zone: string | null): Promise<void> => {
+    const rows = await rowsOf(query, { period, zone });
+    cut ||= rows.length >= rowsMax;
+    for (const [tenantId, own] of Map.groupBy(rows, ({ tenant_id }) => tenant_id)) {
+      const record = query.records.get(tenantId) ?? null;
+      if (zoneOf(record) !== zone) continue;
+      const afterReset = await rowsAfterReset(query, { tenantId, record, period, rowsMax });
+      addTenant(counters, query, { period, record, rows: own, afterReset });
+    }
+  };
+  for (const period of periodsOf(query)) {
+    for (const zone of [null, ...zonesOf(query.records)]) await read(period, zone);
+  }
+  return { readings: [...counters.values()].toSorted((a, b) => usedShareOf(b) - usedShareOf(a)), cut };
+}
+
+function periodsOf({ policy }: TenantReadingsQuery): Set<CalendarPeriod> {
+  const limits = [...policy.plans.values(), ...policy.routes].flatMap(({ limits: own }) => own);
+  const quotas = [...limits, ...policy.platform].filter(isQuota);
+  // Tenant quotas too: for a caller without a tenant they count its address.
+  return new Set(quotas.map(({ period }) => period));
+}
+
+async function rowsOf(
+  { clickhouse, records, policy, nowMs, tenantIds, degradedSinceMs, rowsMax }: CallerReadingsQuery,
+  { period, zone }: { period: CalendarPeriod; zone: string | null },
+): Promise<CallerConsumed[]> {
+  const limits = [...policy.plans.values(), ...policy.routes].flatMap(({ limits: own }) => own);
+  const ofCallers = [...limits, ...policy.platform].filter(isCallerQuota);
+  const inZone = [...records.values()].filter((record) => zoneOf(record) === zone);
+  // The counter of an address that tenants share, or of all requests, sums more tenants than those of the query.
+  const isShared = ofCallers.some(({ per }) => !per.includes('tenant') && !per.includes('user'));
+  const queried = tenantIds === undefined || isShared ? null : [...tenantIds];
+  // Null reads all tenants.
+  const tenantsToRead = zone === null ? queried : inZone.map(({ tenant_id }) => tenant_id);
+  if (tenantsToRead?.length === 0) return [];
+  if (ofCallers.length === 0 && tenantIds?.has(anonymousTenant) === false) return [];
+  const isOfAllRequests = ofCallers.some(({ per }) => per.every((part) => part === 'global'));
+  return readConsumedByCaller(clickhouse, {
+    fromMs: periodAt(period, zone, nowMs).startMs,
+    // Where all quotas are per tenant, only callers without a tenant are counted by address.
+    tenantIds: ofCallers.length === 0 ? [anonymousTenant] : tenantsToRead,
+    degradedSinceMs: isOfAllRequests ? null : (degradedSinceMs ?? null),
+    byAddress: ofCallers.some(({ per }) => per.includes('ip')),
+    rowsMax,
+  });
+}
+
+function isCallerQuota(limit: Limit): limit is Quota {
+  return isQuota(limit) && !isTenantQuota(limit);
+}
+
+/** What the tenant's callers consumed since a reset within the period; null without a reset in it. */
+async function rowsAfterReset(
+  { clickhouse, nowMs }: TenantReadingsQuery,
+  { tenantId, record, period, rowsMax }: TenantPeriod,
+): Promise<CallerConsumed[] | null> {
+  const fromMs = record?.reset?.at_ms;
+  if (fromMs === undefined || fromMs <= periodAt(period, zoneOf(record), nowMs).startMs) return null;
+  return readConsumedByCaller(clickhouse, {
+    ...{ fromMs, tenantIds: [tenantId], degradedSinceMs: null, byAddress: true, rowsMax },
+  });
+}
+
+interface TenantPeriod {
+  readonly tenantId: string;
+  readonly record: TenantRecord | null;
+  readonly period: CalendarPeriod;
+  readonly rowsMax: number;
+}
+
+interface TenantRows {
+  readonly period: CalendarPeriod;
+  readonly record: TenantRecord | null;
+  readonly rows: readonly CallerConsumed[];
+  readonly afterReset: readonly CallerConsumed[] | null;
+}
+
+function addTenant(
+  counters: Map<string, MutableReading>,
+  query: TenantReadingsQuery,
+  { period, record, rows, afterReset }: TenantRows,
+): void {
+  const quotas = [...quotasOf(rows, query, record)].filter((quota) => quota.period === period);
+  const add = (row: CallerConsumed, field: 'consumed' | 'sinceReset'): void => {
+    for (const quota of quotas) {
+      if (quota.route !== null && quota.route !== row.route) continue;
+      const counter = counterOf(counters, query, { row, quota, record });
+      if (counter !== null) counter[field] = addAmounts(counter[field], row.units);
+    }
+  };
+  for (const row of rows) {
+    add(row, 'consumed');
+    if (afterReset === null) add(row, 'sinceReset');
+  }
+  for (const row of afterReset ?? []) add(row, 'sinceReset');
+}
+
+/** As in a check, plans share a window that counts the same. */
+function quotasOf(
+  rows: readonly CallerConsumed[],
+  { policy, nowMs }: TenantReadingsQuery,
+  record: TenantRecord | null,
+): Iterable<Quota> {
+  const counts = rows[0]?.tenant_id === anonymousTenant ? isQuota : isCallerQuota;
+  const quotas = new Map<string, Quota>();
+  for (const plan of new Set(rows.map(({ plan: own }) => own))) {
+    for (const quota of quotasFor(policy, { plan, record, nowMs }, counts)) {
+      quotas.set(JSON.stringify([quota.name, quota.per, quota.period, quota.route]), quota);
+    }
+  }
+  return quotas.values();
+}
+
+function counterOf(
+  counters: Map<string, MutableReading>,
+  { nowMs }: TenantReadingsQuery,
+  { row, quota, record }: { row: CallerConsumed; quota: Quota; record: TenantRecord | null },
+): MutableReading | null {
+  const caller = {
+    tenantId: row.tenant_id === anonymousTenant ? null : row.tenant_id,
+    userId: row.user_id === '' ? null : row.user_id,
+    ip: row.client_ip,
+  };
+  const identity = identityOf(quota, caller);
+  if (zoneOf(record) !== null && sharedKinds.has(identity[0])) return null;
+  const key = JSON.stringify([quota.name, quota.period, quota.route, ...identity]);
+  const existing = counters.get(key);
+  if (existing !== undefined) return existing;
+  const { span, zone } = openReading(row.tenant_id, quota, record, nowMs);
+  const counter: MutableReading = { caller, quota, span, zone, consumed: 0, sinceReset: 0 };
+  counters.set(key, counter);
+  return counter;
+}
+
+/** Counters that tenants of several zones may share. */
+const sharedKinds: ReadonlySet<SubjectKind> = new Set(['address', 'global']);
+
+/** The identity that a counter belongs to: callers with the same identity share the counter. */
+function identityOf(quota: Quota, { tenantId, userId, ip }: Caller): [SubjectKind, ...(string | null)[]] {
+  const kind = subjectKind(quota, tenantId !== null, userId !== null);
+  switch (kind) {
+    case 'tenant':
+      return [kind, tenantId];
+    case 'user':
+      return [kind, tenantId, userId];
+    case 'address':
+      return [kind, addressPart(ip)];
+    case 'tenantAddress':
+      return [kind, tenantId, addressPart(ip)];
+    case 'userAddress':
+      return [kind, tenantId, userId, addressPart(ip)];
+    case 'global':
+      return [kind];
+  }
+}
+
+function usedShareOf({ consumed, quota }: CallerReading): number {
+  return (consumed ?? 0) / Math.max(quota.limit, 1);
+}

@@ -1,0 +1,26 @@
+import { TollgateError } from '../../../shared/runtime/errors.ts';
+
+/** Calls in flight at once: enough to hide the round trip, few enough to leave Redis free for checks. */
+const raisesMax = 200;
+
+/**
+ * Raises the counter of each reading. A total that is too large for a counter goes to `onTooLarge`, and all other counters are
+ * still raised. Rejects with any other error.
+ */
+export async function raiseAll<Reading>(
+  readings: readonly Reading[],
+  raise: (reading: Reading) => Promise<void>,
+  onTooLarge: (reading: Reading, error: TollgateError) => void,
+): Promise<void> {
+  const raiseIfItFits = async (reading: Reading): Promise<void> => {
+    try {
+      await raise(reading);
+    } catch (error) {
+      if (!(error instanceof TollgateError) || error.code !== 'REDIS_VALUE_REFUSED') throw error;
+      onTooLarge(reading, error);
+    }
+  };
+  for (let from = 0; from < readings.length; from += raisesMax) {
+    await Promise.all(readings.slice(from, from + raisesMax).map(raiseIfItFits));
+  }
+}
