@@ -155,7 +155,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
       from: unacknowledged,
       onDamaged,
       onLost: (first, last) => drop('unreadable', first, last),
-      isAttached: () => disk.isAttached(),
+      onMissed: () => store.checkFolder(),
     });
     next = Math.max(next, start.first);
     stamp = createStamp(folder.name, folder.openedAtMs, {

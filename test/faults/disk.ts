@@ -27,15 +27,16 @@ export interface FaultDisk {
  * - `no inodes`: files of another program take all the inodes.
  * - `read-only`: ext4 reports an error and refuses all writes, also of open files; it is mounted again to recover, as
  *   an operator does, which takes as long as a process keeps a file open on it.
+ * - `unmounted`: ext4 is unmounted lazily; files that are open go on for as long as they are open.
  * - `frozen`: every write waits, for as long as the fault lasts (ext4).
  * - `device failing`: the device refuses what was written before, so that a sync fails and ext4 turns read-only.
  */
-export type DiskFault = 'full' | 'no inodes' | 'read-only' | 'frozen' | 'device failing';
+export type DiskFault = 'full' | 'no inodes' | 'read-only' | 'unmounted' | 'frozen' | 'device failing';
 
 /** The faults of each kind of disk, for runs that draw them at random. */
 export const diskFaults: Readonly<Record<FaultDisk['kind'], readonly DiskFault[]>> = {
   tmpfs: ['full', 'no inodes'],
-  ext4: ['full', 'no inodes', 'read-only', 'frozen', 'device failing'],
+  ext4: ['full', 'no inodes', 'read-only', 'unmounted', 'frozen', 'device failing'],
 };
 
 const run = promisify(execFile);
@@ -97,6 +98,9 @@ function createDisk(kind: FaultDisk['kind'], { base, mount, store, image }: Plac
     } else if (fault === 'read-only') {
       heal = () => mountAgain(image, mount);
       await writeFile(`/sys/fs/ext4/${basename(await deviceOf(mount))}/trigger_fs_error`, 'a fault');
+    } else if (fault === 'unmounted') {
+      heal = () => mountAgain(image, mount);
+      await unmount(mount);
     } else if (fault === 'frozen') {
       heal = () => run('fsfreeze', ['--unfreeze', mount]);
       await run('fsfreeze', ['--freeze', mount]);

@@ -1,4 +1,4 @@
-import { mkdir, open, rm, truncate } from 'node:fs/promises';
+import { mkdir, open, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSegment } from './active-segment.ts';
 import type { ActiveSegment } from './active-segment.ts';
@@ -29,8 +29,6 @@ export interface Disk {
   /** The name of the folder, or the one it gets if it has none. */
   readonly name: () => string;
   readonly active: () => ActiveSegment | null;
-  /** Whether the folder is open: its segments can be read, and those that are not there are gone. */
-  readonly isAttached: () => boolean;
   /** Opens and locks the folder; throws SPOOL_LOCKED when another process has it, else the error of the disk. */
   attach(): Promise<void>;
   /** Begins the segment whose first record will be `first`, and closes the one before. */
@@ -39,7 +37,10 @@ export interface Disk {
   probe(sync: boolean): Promise<void>;
   /** Closes all files. The active segment counts as far as whole pieces were written. */
   detach(): Promise<void>;
-  /** Throws when the folder is no longer this process's own, or the disk takes no write. */
+  /**
+   * Throws when the folder is no longer this process's own or not at its path, the disk takes no write, or the file of
+   * the active segment is missing. Decides which of the segments that a reader missed are gone.
+   */
   checkOwnership(): Promise<void>;
   writeMark(mark: NumbersMark): Promise<void>;
   writeCursor(unacknowledged: number): Promise<void>;
@@ -68,12 +69,11 @@ export function createDisk(
   return {
     name: () => name,
     active: () => active,
-    isAttached: () => folder !== null,
     attach,
     begin,
     probe: (sync) => probe(join(directory, 'probe'), sync),
     detach,
-    checkOwnership: async () => folder?.lock.renew(),
+    checkOwnership,
     writeMark: async (mark) => folder?.numbers.write(mark),
     writeCursor: async (unacknowledged) => folder?.cursor.write(unacknowledged),
     untilStalled,
@@ -94,19 +94,27 @@ export function createDisk(
   }
 
   async function attach(): Promise<void> {
-    if (folder !== null) return;
+    if (folder !== null) return checkOwnership();
     known ??= { name: null, device: await deviceOf(directory) };
     const opened = await openFolder(directory, { owner, nameIfNone: name, known, onAwaited });
     try {
-      await mkdir(join(directory, damagedFolder), { recursive: true });
+      await mkdir(join(directory, damagedFolder)).catch(ignoreCode('EEXIST'));
       if (found === null) await readFolder(opened);
-      known = { name: opened.name, device: await deviceOf(directory) };
+      known = { name: opened.name, device: opened.device };
       await tidy();
     } catch (error) {
       await opened.close();
       throw error;
     }
     folder = opened;
+  }
+
+  async function checkOwnership(): Promise<void> {
+    if (folder === null) return;
+    await folder.lock.renew();
+    await found?.segments.lookForMissed();
+    // Nothing may be written to a segment that is gone: the reader gives it up.
+    if (active !== null) await stat(active.segment.path);
   }
 
   async function readFolder({ cursor, mark, name: itsName }: OpenFolder): Promise<void> {
@@ -123,7 +131,7 @@ export function createDisk(
   async function tidy(): Promise<void> {
     for (const segment of untidy) {
       // One that is gone is found by the reader.
-      await truncate(segment.path, segment.bytes).catch(ignoreMissing);
+      await truncate(segment.path, segment.bytes).catch(ignoreCode('ENOENT'));
       untidy.delete(segment);
     }
   }
@@ -163,6 +171,8 @@ async function probe(path: string, sync: boolean): Promise<void> {
   }
 }
 
-function ignoreMissing(error: unknown): void {
-  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+function ignoreCode(code: string): (error: unknown) => void {
+  return (error) => {
+    if (!(error instanceof Error && 'code' in error && error.code === code)) throw error;
+  };
 }

@@ -18,6 +18,8 @@ export interface OpenFolder {
   /** Its name was there, and not made now. */
   readonly hadName: boolean;
   readonly name: string;
+  /** Device of the file system that holds it. */
+  readonly device: number;
   close(): Promise<void>;
 }
 
@@ -50,13 +52,14 @@ export async function openFolder(
     name === null
       ? known !== null && (await deviceOf(directory)) !== known.device
       : known !== null && known.name !== null && known.name !== name;
-  if (isOther) {
-    throw new Error(`${directory} is not the folder that was opened: its file system may not be mounted`);
-  }
-  await mkdir(directory, { recursive: true });
+  if (isOther) throw notMounted(directory);
+  // A folder with a name exists. Where its file system is unmounted at this moment, a new one would hide below the mount.
+  if (name === null) await mkdir(directory, { recursive: true });
   const lock = await lockSpool(directory, owner, onAwaited);
   const opened: { close(): Promise<void> }[] = [lock];
   try {
+    const { dev: device } = await stat(directory);
+    if (name === null && known !== null && device !== known.device) throw notMounted(directory);
     const { numbers, mark } = await openNumbers(directory);
     opened.push(numbers);
     const cursor = await openCursor(join(directory, 'cursor'));
@@ -64,11 +67,15 @@ export async function openFolder(
     const hadName = name !== null;
     name ??= nameIfNone;
     if (!hadName) await writeFolderName(directory, name);
-    return { lock, numbers, mark, cursor, hadName, name, close: () => closeAll(opened) };
+    return { lock, numbers, mark, cursor, hadName, name, device, close: () => closeAll(opened) };
   } catch (error) {
     await closeAll(opened);
     throw error;
   }
+}
+
+function notMounted(directory: string): Error {
+  return new Error(`${directory} is not the folder that was opened: its file system may not be mounted`);
 }
 
 async function closeAll(opened: readonly { close(): Promise<void> }[]): Promise<void> {

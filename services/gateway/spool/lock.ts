@@ -53,9 +53,9 @@ export async function lockSpool(
     const other = file.isNew ? null : await readOwner(file);
     if (file.isNew) await file.write(mine);
     else if (other?.token !== mine.token) await takeOver(path, file, other, mine, onAwaited);
-    const { ino } = await file.handle.stat();
+    const { dev, ino } = await file.handle.stat();
     return {
-      renew: () => renew(path, file, ino, mine),
+      renew: () => renew(path, file, { dev, ino }, mine),
       async release() {
         if (ownerIn(await file.read())?.token === mine.token) await file.write({ ...mine, token: '' });
         await file.handle.close();
@@ -96,10 +96,15 @@ async function takeOver(
   if (owner !== null && owner.token !== mine.token) throw lockedBy(path, owner);
 }
 
-async function renew(path: string, file: InPlaceFile, ino: number, mine: LockOwner): Promise<void> {
+async function renew(
+  path: string,
+  file: InPlaceFile,
+  { dev, ino }: { readonly dev: number; readonly ino: number },
+  mine: LockOwner,
+): Promise<void> {
   const now = await stat(path);
   // Another file: the folder was removed or replaced. Whose it is now shows when it is locked anew.
-  if (now.ino !== ino) throw new Error(`${path} was replaced`);
+  if (now.dev !== dev || now.ino !== ino) throw new Error(`${path} was replaced`);
   const owner = ownerIn(await file.read());
   if (owner !== null && owner.token !== mine.token) throw lockedBy(path, owner);
   await file.handle.utimes(new Date(), new Date());

@@ -22,8 +22,8 @@ export interface SpoolReaderOptions {
   readonly onDamaged: (bytes: number) => void;
   /** Events that were on the disk and cannot be read: all numbers from `first` to `last`. */
   readonly onLost: (first: number, last: number) => void;
-  /** Whether the folder is there: only then a file that is missing is lost, and not out of reach. */
-  readonly isAttached: () => boolean;
+  /** A file could not be found: a check of the folder shows whether it is gone, or the folder is out of reach. */
+  readonly onMissed: () => void;
 }
 
 /** Damage is looked for in steps of this size, so that a long stretch of it does not fill the memory. */
@@ -34,7 +34,7 @@ const searchBytes = 4 * 1024 * 1024;
  * `damaged/` and goes on: one bad sector never stops the events behind it. Numbers that miss are reported.
  */
 export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
-  const { directory, segments, from, onDamaged, isAttached } = options;
+  const { directory, segments, from, onDamaged } = options;
   let segment: Segment | null = segments.list.findLast(({ first }) => first <= from) ?? firstOf(segments);
   let at = 0;
   /** The next sequence of the segment; null before its first record. */
@@ -51,8 +51,13 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
       if (current === null) return [];
       const records = await readSegment(current, recordsMax, bytesMax).catch((error: unknown) => {
         if (!segments.list.includes(current)) return [];
-        if (!isAttached() || !isMissing(error)) throw error;
-        // Its file is gone for good: what was not read of it is lost.
+        if (!isMissing(error)) throw error;
+        if (current.file !== 'gone') {
+          current.file = 'missed';
+          options.onMissed();
+          throw error;
+        }
+        // Nothing is written to it any more: what was not read of it is lost.
         segments.forget(current);
         reportLost(current, lastIn(current));
         return [];
@@ -61,7 +66,6 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
       if (!segments.list.includes(current) || at < current.bytes) continue;
       const following = segments.list[segments.list.indexOf(current) + 1];
       if (following === undefined) return [];
-      if (current.own) reportLost(current, current.last);
       await moveTo(following);
     }
   }
@@ -87,7 +91,9 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
 
   function reportLost(current: Segment, last: number): void {
     const first = Math.max(expected ?? current.begins, from);
-    if (first <= last) options.onLost(first, last);
+    if (first > last) return;
+    expected = last + 1;
+    options.onLost(first, last);
   }
 
   /** Some records of the segment from `at` on, at least one unless it is read to its end or only damage was passed. */
@@ -112,6 +118,8 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
       }
     }
     at += position;
+    // At once: when Kafka has the events behind it, the segment goes without another read.
+    if (current.own && at >= current.bytes) reportLost(current, current.last);
     return records;
   }
 

@@ -1,5 +1,5 @@
-import { mkdir, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { headerBytes, nextRecordAfter, readRecord } from './record.ts';
 
 export interface Segment {
@@ -14,6 +14,8 @@ export interface Segment {
   last: number;
   /** Written since the spool was opened: it has every number from its first to its last. */
   readonly own: boolean;
+  /** `missed`: it could not be opened. `gone`: a listing of the folder did not have it after that. */
+  file: 'present' | 'missed' | 'gone';
 }
 
 const suffix = '.seg';
@@ -42,7 +44,7 @@ export class Segments {
   /** A segment without events, to be added to the list once its file is there. */
   make(first: number, own: boolean): Segment {
     const path = join(this.#directory, nameOf(first));
-    return { first, path, bytes: 0, begins: first, last: first - 1, own };
+    return { first, path, bytes: 0, begins: first, last: first - 1, own, file: 'present' };
   }
 
   /** Forgets the oldest segment; its file goes with the next `removeFiles`. */
@@ -62,6 +64,15 @@ export class Segments {
   forget(segment: Segment): void {
     const index = this.list.indexOf(segment);
     if (index !== -1) this.list.splice(index, 1);
+  }
+
+  /** Decides which of the missed files are gone. To be called when the folder was just found at its path. */
+  async lookForMissed(): Promise<void> {
+    const missed = this.list.filter(({ file }) => file === 'missed');
+    if (missed.length === 0) return;
+    // Not by a call for each file: where the folder went away meanwhile, a listing fails.
+    const names = new Set(await readdir(this.#directory));
+    for (const segment of missed) segment.file = names.has(basename(segment.path)) ? 'present' : 'gone';
   }
 
   get hasRemovable(): boolean {
@@ -87,7 +98,6 @@ export interface FoundSegments {
 
 /** Reads what the folder holds, and cuts off what the last write left unfinished. */
 export async function findSegments(directory: string): Promise<FoundSegments> {
-  await mkdir(join(directory, damagedFolder), { recursive: true });
   const segments = new Segments(directory);
   const names = (await readdir(directory)).filter((name) => name.endsWith(suffix)).toSorted();
   for (const name of names) {
@@ -104,8 +114,8 @@ export async function findSegments(directory: string): Promise<FoundSegments> {
 }
 
 /** Sequence of the last event that the segment can hold. */
-export function lastIn({ begins, last, bytes }: Segment): number {
-  return Math.min(last, begins + Math.floor(bytes / headerBytes));
+export function lastIn({ begins, last, bytes, own }: Segment): number {
+  return own ? last : Math.min(last, begins + Math.floor(bytes / headerBytes));
 }
 
 /** Zero-padded, so that names sort as numbers do. */

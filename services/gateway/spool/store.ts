@@ -32,6 +32,8 @@ export interface Store {
   acknowledged(unacknowledged: number): void;
   /** When the disk took the last write, as Unix milliseconds. */
   writtenAtMs(): number | null;
+  /** A file is missing: the next call to the disk checks the folder. */
+  checkFolder(): void;
   /** Writes what is left if the disk takes it, within a bound, and closes all files. */
   close(): Promise<void>;
 }
@@ -103,6 +105,7 @@ export function createStore(options: StoreOptions): Store {
       proceed();
     },
     writtenAtMs: () => writtenAtMs,
+    checkFolder: () => void (ownershipAt = 0),
     close,
   };
 
@@ -131,10 +134,7 @@ export function createStore(options: StoreOptions): Store {
     const chore = nextChore();
     if (chore !== null) {
       line.begin();
-      chore().then(
-        () => finish(null),
-        (error: unknown) => finish(error),
-      );
+      chore().then(() => finish(null), finish);
       return;
     }
     const active = disk.active();
@@ -241,9 +241,8 @@ export function createStore(options: StoreOptions): Store {
   }
 
   function look(): void {
-    if (line.isStalled(options.stallMs) && state !== 'memory-only') {
+    if (line.isStalled(options.stallMs) && state !== 'memory-only')
       keepInMemory('the disk does not answer', undefined);
-    }
     proceed();
   }
 

@@ -136,6 +136,25 @@ test('a spool that fills its own small volume goes on once Kafka is back, and wh
   );
 });
 
+test('segments out of reach while their file system is unmounted are not given up: all events arrive', async () => {
+  const disk = await mounted('ext4');
+  const node = await nodeOn(disk);
+  node.kafka.isAway = true;
+  await answersMore(node, 600);
+  await disk.cause('unmounted');
+  // The sender comes to segments that it cannot open before the store has missed the folder.
+  node.kafka.isAway = false;
+  await inTrouble(node);
+  await answersMore(node);
+  await disk.recover();
+  await isHealthy(node);
+  await answersMore(node);
+  await node.rest();
+  await allArrived(node);
+  expect(await lost(node)).toBe(0);
+  expect(auditedMissing(node.kafka)).toBe(0);
+});
+
 test('a spool folder that is removed under traffic is made anew, and what it held is counted', async () => {
   const disk = await mounted();
   const node = await nodeOn(disk);

@@ -1,0 +1,132 @@
+// Goal: files of the spool that are missing or too short never cost an event that is not counted.
+// Method: files are removed, cut off or moved at a known point between two steps of the spool.
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { openFolder } from '../../../services/gateway/spool/folder.ts';
+import { newLockOwner } from '../../../services/gateway/spool/lock.ts';
+import { createSpoolReader } from '../../../services/gateway/spool/reader.ts';
+import { Segments } from '../../../services/gateway/spool/segments.ts';
+import type { Spool } from '../../../services/gateway/spool.ts';
+import { eventOf, metricOf, newFolder, openIn, removeFolder, segmentPaths } from './folder.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = newFolder();
+});
+afterEach(() => {
+  removeFolder(directory);
+});
+
+async function appendFlushed(spool: Spool, count: number): Promise<void> {
+  for (let index = 0; index < count; index += 1) {
+    spool.append(eventOf('acme', 'x'));
+    await spool.flushed();
+  }
+}
+
+test('events of a segment that is removed while it is written to are all counted, and later ones arrive', async () => {
+  const { spool, registry } = await openIn(directory);
+  const received = new Set<number>();
+  const receive = async (): Promise<void> => {
+    // A read fails while the file is missing; the sender tries again.
+    for (const { sequence } of await spool.take(50, 20_000).catch(() => [])) {
+      received.add(sequence);
+      spool.acknowledge(sequence);
+    }
+  };
+  await appendFlushed(spool, 5);
+  for (const path of segmentPaths(directory)) rmSync(path);
+  await receive();
+  // These go to the removed file as well, until the spool checks its folder.
+  await appendFlushed(spool, 40);
+  await vi.waitFor(async () => {
+    await appendFlushed(spool, 1);
+    await receive();
+    expect(received.size).toBeGreaterThan(0);
+    expect(spool.trouble()).toBeNull();
+  });
+  const appended = await metricOf(registry, 'tollgate_spool_appended_total');
+  await vi.waitFor(async () => {
+    await receive();
+    expect(received.has(appended)).toBe(true);
+  });
+  expect(await metricOf(registry, 'tollgate_spool_dropped_total')).toBe(appended - received.size);
+  await spool.close();
+});
+
+test('numbers cut off at the end of a segment are reported when the reader is there', async () => {
+  const { spool } = await openIn(directory);
+  await appendFlushed(spool, 10);
+  await spool.close();
+  const [path] = segmentPaths(directory);
+  const segments = new Segments(directory);
+  const segment = segments.make(1, true);
+  expect(segment.path).toBe(path);
+  Object.assign(segment, { bytes: statSync(segment.path).size, last: 10 });
+  segments.list.push(segment);
+  truncateSync(segment.path, Math.floor(segment.bytes / 2));
+  const lost: number[][] = [];
+  const reader = createSpoolReader({
+    directory,
+    segments,
+    from: 1,
+    onDamaged: () => undefined,
+    onLost: (first, last) => lost.push([first, last]),
+    onMissed: () => undefined,
+  });
+  const records = await reader.read(50, 20_000);
+  expect(records.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5]);
+  // The sender goes on from memory now, and what it acknowledges frees the segment.
+  segments.dropOldest();
+  expect(await reader.read(50, 20_000)).toEqual([]);
+  expect(lost).toEqual([[6, 10]]);
+  await reader.release();
+});
+
+test('a folder that goes away while it is opened is not made anew in its place', async () => {
+  const { spool } = await openIn(directory);
+  await spool.close();
+  const path = join(directory, 'name');
+  const name = readFileSync(path, 'utf8');
+  const away = `${directory}-away`;
+  // The name can be read only once it is written to the pipe: in between the folder is moved away, as by `umount`.
+  rmSync(path);
+  execFileSync('mkfifo', [path]);
+  const opening = openFolder(directory, {
+    owner: newLockOwner(),
+    nameIfNone: 'other',
+    known: { name, device: statSync(directory).dev },
+    onAwaited: () => undefined,
+  });
+  const outcome = expect(opening).rejects.toMatchObject({ code: 'ENOENT' });
+  const pipe = await open(path, 'w');
+  renameSync(directory, away);
+  await pipe.writeFile(name);
+  await pipe.close();
+  await outcome;
+  expect(existsSync(directory)).toBe(false);
+  removeFolder(away);
+});
+
+test('one segment that is removed costs its own events, and the spool goes on without a failure', async () => {
+  const { spool, registry } = await openIn(directory, { segmentBytes: 2_000 });
+  await appendFlushed(spool, 60);
+  const [, second] = segmentPaths(directory);
+  expect(second).toBeDefined();
+  const numbers = readFileSync(second ?? '')
+    .toString()
+    .match(/"event-\d+"/g)?.length;
+  rmSync(second ?? '');
+  const received = new Set<number>();
+  await vi.waitFor(async () => {
+    for (const { sequence } of await spool.take(50, 20_000)) received.add(sequence);
+    expect(received.has(60)).toBe(true);
+  });
+  expect(received.size).toBe(60 - (numbers ?? 0));
+  expect(await metricOf(registry, 'tollgate_spool_dropped_total')).toBe(numbers);
+  expect(await metricOf(registry, 'tollgate_spool_write_failures_total')).toBe(0);
+  await spool.close();
+});
