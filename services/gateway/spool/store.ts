@@ -214,6 +214,7 @@ export function createStore(options: StoreOptions): Store {
     state = 'healthy';
     cause = null;
     storedThrough = (pending.first ?? next()) - 1;
+    options.onAvailable();
   }
 
   async function checkOwnership(): Promise<void> {

@@ -1,7 +1,16 @@
 // Goal: files of the spool that are missing or too short never cost an event that is not counted.
 // Method: files are removed, cut off or moved at a known point between two steps of the spool.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+} from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -109,6 +118,21 @@ test('a folder that goes away while it is opened is not made anew in its place',
   await outcome;
   expect(existsSync(directory)).toBe(false);
   removeFolder(away);
+});
+
+test('the sender is called when the disk can be used again, also where no event comes', async () => {
+  const { spool } = await openIn(directory);
+  await appendFlushed(spool, 5);
+  const lock = join(directory, 'lock');
+  rmSync(lock);
+  mkdirSync(lock);
+  await vi.waitFor(() => expect(spool.trouble()).not.toBeNull(), { timeout: 5_000 });
+  let calls = 0;
+  spool.onWritten(() => (calls += 1));
+  rmdirSync(lock);
+  await vi.waitFor(() => expect(spool.trouble()).toBeNull(), { timeout: 5_000 });
+  expect(calls).toBeGreaterThan(0);
+  await spool.close();
 });
 
 test('one segment that is removed costs its own events, and the spool goes on without a failure', async () => {
