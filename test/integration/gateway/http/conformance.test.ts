@@ -175,15 +175,17 @@ async function throughRls(tenant: string, { user, plan, request: [method, path] 
     path,
     remote_address: '203.0.113.1',
   });
-  const answer = await shouldRateLimit({
+  const response = await shouldRateLimit({
     domain: 'api',
     descriptors: [{ entries: entries.map(([key, value]) => ({ key, value })) }],
   });
   const header = (name: string): string | undefined =>
-    answer.response_headers_to_add.find(({ key }) => key === name)?.value;
+    response.response_headers_to_add.find(({ key }) => key === name)?.value;
   const body =
-    answer.raw_body.length === 0 ? {} : (JSON.parse(answer.raw_body.toString()) as Record<string, unknown>);
-  return observed(answer.overall_code === 'OK', header, body['violated-policies']);
+    response.raw_body.length === 0
+      ? {}
+      : (JSON.parse(response.raw_body.toString()) as Record<string, unknown>);
+  return observed(response.overall_code === 'OK', header, body['violated-policies']);
 }
 
 function shouldRateLimit(request: object): Promise<RlsResponse> {
@@ -194,12 +196,12 @@ function shouldRateLimit(request: object): Promise<RlsResponse> {
         (
           request: object,
           metadata: Metadata,
-          done: (error: Error | null, answer: RlsResponse) => void,
+          done: (error: Error | null, response: RlsResponse) => void,
         ) => void
       >
     )['ShouldRateLimit'];
-    method?.call(rlsClient, request, new Metadata(), (error, answer) => {
-      if (error === null) resolve(answer);
+    method?.call(rlsClient, request, new Metadata(), (error, response) => {
+      if (error === null) resolve(response);
       else reject(error);
     });
   });
@@ -265,8 +267,8 @@ describe('Envoy', () => {
     const entries = [[{ key: 'tenant', value: tenant }], [{ key: 'path', value: '/' }]].map((list) => ({
       entries: list,
     }));
-    const answer = await shouldRateLimit({ domain: 'api', descriptors: entries, hits_addend: 5 });
-    expect(answer).toMatchObject({
+    const response = await shouldRateLimit({ domain: 'api', descriptors: entries, hits_addend: 5 });
+    expect(response).toMatchObject({
       overall_code: 'OK',
       statuses: [
         {

@@ -123,9 +123,9 @@ describe('F4: only Tollgate sets the identity and the address of a caller', () =
   });
 
   test('x-forwarded-host is the host of an absolute-form target', async () => {
-    expect(await received([], 'GET http://asked.example:81/x')).toMatchObject({
+    expect(await received([], 'GET http://named.example:81/x')).toMatchObject({
       host: new URL(upstream.url).host,
-      'x-forwarded-host': 'asked.example:81',
+      'x-forwarded-host': 'named.example:81',
     });
   });
 

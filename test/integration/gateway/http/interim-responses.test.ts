@@ -10,7 +10,7 @@ import type { TestGateway } from '../gateway.ts';
 import { openRaw } from './raw-connection.ts';
 
 const plans = '{ free: { limits: [{ name: minute, per: tenant, limit: 100000, window: 1m }] } }';
-const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello';
+const finalResponse = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello';
 const continued = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 let gateway: TestGateway;
@@ -58,7 +58,7 @@ describe('unexpected interim responses of the upstream', () => {
   test.each(interims)(
     '%s: the final response is forwarded, however it is split into packets',
     async (_name, interim) => {
-      const text = interim + answer;
+      const text = interim + finalResponse;
       for (const length of [text.length, 1, 7, interim.length, interim.length - 1, interim.length + 3]) {
         serve = (socket) => void writePieces(socket, text, length);
         const response = await fetch(gateway.proxyUrl);
@@ -100,7 +100,7 @@ describe('a client that ends its side of the connection after its request', () =
     connection.write(request(version));
     connection.end();
     await eventually(() => waiting.length === 1);
-    waiting[0]?.write(answer);
+    waiting[0]?.write(finalResponse);
     await connection.closed;
     expect(connection.text()).toMatch(/^HTTP\/1\.1 200 OK/);
     expect(connection.responses()).toMatchObject([{ status: 200, body: 'hello' }]);
@@ -108,7 +108,7 @@ describe('a client that ends its side of the connection after its request', () =
   });
 
   test('gets all responses in order, also on the api listener', async () => {
-    serve = (socket) => socket.write(answer);
+    serve = (socket) => socket.write(finalResponse);
     for (const [url, status] of [
       [gateway.proxyUrl, 200],
       [gateway.apiUrl, 401],

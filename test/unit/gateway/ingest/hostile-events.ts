@@ -97,7 +97,7 @@ const data = fc.oneof(
 
 /** Valid to hostile events, as objects that can be written as JSON. */
 export function hostileEvents(nowMs: number): fc.Arbitrary<Record<string, unknown>> {
-  const known = fc.record(
+  const core = fc.record(
     {
       specversion: mostly('1.0'),
       id: mostly('e1', 'größer', 'x'.repeat(256), '"quoted"'),
@@ -123,7 +123,7 @@ export function hostileEvents(nowMs: number): fc.Arbitrary<Record<string, unknow
       .map((count) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`x${i}`, i]))),
     fc.record({ data: fc.constant(undefined), data_base64: data.map(base64) }),
   );
-  return fc.tuple(known, extended).map(([event, extra]) => ({ ...event, ...extra }));
+  return fc.tuple(core, extended).map(([event, extra]) => ({ ...event, ...extra }));
 }
 
 function base64(value: unknown): string {
