@@ -5,7 +5,7 @@ import type { Producer } from '../../shared/kafka/producer/producer.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
 import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
-import { readAlert } from './alert-record.ts';
+import { readAlert } from '../../shared/domain/topics/alert.ts';
 import { createAlertHistory } from './evaluate/history.ts';
 import type { AlertHistory } from './evaluate/history.ts';
 

@@ -2,9 +2,9 @@ import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import type { RejectedMessage } from '../../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
-import { alertIdOf } from '../alert-record.ts';
-import { readDelivery } from './delivery.ts';
-import type { Delivery } from './delivery.ts';
+import { alertIdOf } from '../alert-id.ts';
+import { readDelivery } from '../../../shared/domain/topics/delivery.ts';
+import type { Delivery } from '../../../shared/domain/topics/delivery.ts';
 
 /**
  * Copies delivery states into ClickHouse for users and analysts: a row for each alert, target and attempt, of which the

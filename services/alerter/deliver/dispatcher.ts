@@ -3,11 +3,11 @@ import type { RejectedMessage } from '../../../shared/kafka/consumer/handling.ts
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
-import { readAlert } from '../alert-record.ts';
+import { readAlert } from '../../../shared/domain/topics/alert.ts';
 import type { Heartbeat } from '../heartbeat.ts';
 import type { DeliveryWorker } from './delivery-worker.ts';
-import { deliveryKeyOf } from './delivery.ts';
-import type { Delivery } from './delivery.ts';
+import { deliveryKeyOf } from '../../../shared/domain/topics/delivery.ts';
+import type { Delivery } from '../../../shared/domain/topics/delivery.ts';
 import type { DeliveryState } from './state.ts';
 import { targetsOf } from './targets.ts';
 

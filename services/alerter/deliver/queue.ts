@@ -1,6 +1,6 @@
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
-import type { Delivery } from './delivery.ts';
-import { deliveryKeyOf } from './delivery.ts';
+import type { Delivery } from '../../../shared/domain/topics/delivery.ts';
+import { deliveryKeyOf } from '../../../shared/domain/topics/delivery.ts';
 
 /** Deliveries that wait for the time of their next attempt, for their target and for one of `activeMax` attempts. */
 export interface DeliveryQueue {

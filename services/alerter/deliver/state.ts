@@ -3,8 +3,8 @@ import type { Producer } from '../../../shared/kafka/producer/producer.ts';
 import { readTable } from '../../../shared/kafka/tables/table.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
-import { deliveryKeyOf, readDelivery } from './delivery.ts';
-import type { Delivery } from './delivery.ts';
+import { deliveryKeyOf, readDelivery } from '../../../shared/domain/topics/delivery.ts';
+import type { Delivery } from '../../../shared/domain/topics/delivery.ts';
 
 /** The deliveries topic: the state of each delivery. */
 export interface DeliveryState {

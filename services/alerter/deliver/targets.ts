@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import type { NotificationSettings } from '../../../shared/domain/tenant.ts';
-import type { Channel } from './delivery.ts';
+import type { Channel } from '../../../shared/domain/topics/delivery.ts';
 
 /** A target of an alert. `address` is a URL, an e-mail address, or empty for the log. */
 export interface Target {

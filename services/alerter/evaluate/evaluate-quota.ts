@@ -1,7 +1,7 @@
 import type { PeriodSpan } from '../../../shared/domain/time/calendar.ts';
 import type { AlertEvent, AlertKind } from '../../../shared/domain/topics/alert.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
-import { alertIdOf } from '../alert-record.ts';
+import { alertIdOf } from '../alert-id.ts';
 import type { Growth } from './growth-rates.ts';
 import { isExceeded, isThresholdSent, rearmed, activeThresholds } from './sent-alerts.ts';
 import type { SentAlerts } from './sent-alerts.ts';

@@ -1,6 +1,6 @@
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
-import { alertIdOf } from '../alert-record.ts';
+import { alertIdOf } from '../alert-id.ts';
 import type { Growth } from './growth-rates.ts';
 
 /** Fewer refused requests in a minute send no alert: a client that reaches its limit now and then is normal. */

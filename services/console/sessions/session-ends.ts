@@ -1,3 +1,5 @@
+import { idKey, ownerKey, readSessionEnd, versionOfEnd } from '../../../shared/domain/topics/session-end.ts';
+import type { SessionEnd } from '../../../shared/domain/topics/session-end.ts';
 import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import type { Producer } from '../../../shared/kafka/producer/producer.ts';
 import { readTable } from '../../../shared/kafka/tables/table.ts';
@@ -33,11 +35,6 @@ export interface SessionEndsOptions {
   readonly registry: Registry;
 }
 
-/** `untilMs`: when the token expires by itself. `validFromMs`: what began until then has ended. */
-type End =
-  | { readonly owner: string; readonly untilMs: number }
-  | { readonly owner: string; readonly validFromMs: number };
-
 /** Of one owner: beyond it everything of the owner ends, so that sign-outs cannot fill the memory. */
 const idsOfOwnerMax = 1_000;
 /** Expired entries that are deleted with each new one, so that the topic holds about what is still needed. */
@@ -48,12 +45,12 @@ const pendingMax = 500;
 export function createSessionEnds(options: SessionEndsOptions): SessionEnds {
   const { kafka, topics, producer, clock, registry } = options;
   /** Ends that this process was asked for and Kafka may not have. */
-  const local = new Map<string, End>();
-  const table = readTable<End>(kafka, {
+  const local = new Map<string, SessionEnd>();
+  const table = readTable<SessionEnd>(kafka, {
     topic: topics.sessionEnds,
     name: 'session-ends',
-    decode,
-    versionOf,
+    decode: readSessionEnd,
+    versionOf: versionOfEnd,
     registry,
   });
   return {
@@ -72,7 +69,7 @@ export function createSessionEnds(options: SessionEndsOptions): SessionEnds {
     close: () => table.close(),
   };
 
-  function find(key: string): End | undefined {
+  function find(key: string): SessionEnd | undefined {
     return local.get(key) ?? table.get(key);
   }
 
@@ -81,10 +78,10 @@ export function createSessionEnds(options: SessionEndsOptions): SessionEnds {
   }
 
   /** With it goes what an earlier call could not write, and the deletion of some that are expired. */
-  async function write(key: string, end: End): Promise<void> {
+  async function write(key: string, end: SessionEnd): Promise<void> {
     for (const expired of expiredIn(local)) local.delete(expired);
     local.set(key, end);
-    const changes: [string, End | null][] = [
+    const changes: [string, SessionEnd | null][] = [
       ...[...local].slice(-pendingMax),
       ...expiredIn(table.entries())
         .slice(0, sweptMax)
@@ -96,12 +93,12 @@ export function createSessionEnds(options: SessionEndsOptions): SessionEnds {
     );
     for (const [index, [name, value]] of changes.entries()) {
       const place = places[index];
-      if (place !== undefined) table.applyOwn(name, value, { version: versionOf(value), ...place });
+      if (place !== undefined) table.applyOwn(name, value, { version: versionOfEnd(value), ...place });
       if (value !== null && local.get(name) === value) local.delete(name);
     }
   }
 
-  function expiredIn(ends: ReadonlyMap<string, End>): string[] {
+  function expiredIn(ends: ReadonlyMap<string, SessionEnd>): string[] {
     return [...ends].filter(([, end]) => 'untilMs' in end && end.untilMs <= clock.now()).map(([key]) => key);
   }
 
@@ -109,35 +106,5 @@ export function createSessionEnds(options: SessionEndsOptions): SessionEnds {
     let count = 0;
     for (const [, end] of table.entries()) if ('untilMs' in end && end.owner === owner) count += 1;
     return count;
-  }
-}
-
-/** The later “everything of this owner” wins, in whichever partition it is. Ids have one end only. */
-function versionOf(end: End | null): number {
-  return end !== null && 'validFromMs' in end ? end.validFromMs : 0;
-}
-
-function idKey(id: string): string {
-  return `id ${id}`;
-}
-
-function ownerKey(owner: string): string {
-  return `all ${owner}`;
-}
-
-function decode(value: Buffer): End | undefined {
-  try {
-    const end = JSON.parse(value.toString()) as Partial<{
-      owner: string;
-      untilMs: number;
-      validFromMs: number;
-    }>;
-    if (typeof end.owner !== 'string') return undefined;
-    if (typeof end.untilMs === 'number') return { owner: end.owner, untilMs: end.untilMs };
-    return typeof end.validFromMs === 'number'
-      ? { owner: end.owner, validFromMs: end.validFromMs }
-      : undefined;
-  } catch {
-    return undefined;
   }
 }

@@ -1,3 +1,8 @@
+import { idLengthMax } from '../identity.ts';
+import { readInstant } from '../time/instant.ts';
+import { hasShape, integerFrom, isFiniteNumber, listOf, nullable, oneOf, optional, textOf } from './shape.ts';
+import type { Check } from './shape.ts';
+
 /**
  * - `threshold`: usage reached a share of a quota below 1. `exceeded`: usage reached the full quota.
  * - `forecast`: at the recent rate the quota will be used up before its period ends.
@@ -42,4 +47,58 @@ export interface AlertEvent {
   /** For `test`: the only target of the alert, as in the tenant's record; absent: all targets. */
   readonly only_target?: string;
   readonly at: string;
+}
+
+const alertKinds: readonly AlertKind[] = [
+  'threshold',
+  'exceeded',
+  'forecast',
+  'recovered',
+  'rearmed',
+  'rejections',
+  'test',
+];
+const instantLengthMax = 64;
+const textLengthMax = 2_000;
+const alsoCrossedMax = 1_000;
+
+/** Reads a value of the alerts topic; null where it is not a valid alert. */
+export function readAlert(value: Buffer): AlertEvent | null {
+  try {
+    const alert: unknown = JSON.parse(value.toString());
+    return isAlert(alert) ? alert : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A valid time in UTC. */
+const isInstant: Check = (time) =>
+  typeof time === 'string' &&
+  time.length <= instantLengthMax &&
+  time.endsWith('Z') &&
+  readInstant(time) !== null;
+const isText = textOf(0, textLengthMax);
+
+export function isAlert(value: unknown): value is AlertEvent {
+  return hasShape<AlertEvent>(value, {
+    id: textOf(1, 128),
+    kind: oneOf(alertKinds),
+    tenant_id: textOf(1, idLengthMax),
+    plan: isText,
+    limit_name: isText,
+    threshold: isFiniteNumber,
+    period: isInstant,
+    period_ends_at: optional(isInstant),
+    limit: isFiniteNumber,
+    used: isFiniteNumber,
+    exhausted_at: nullable(isInstant),
+    also_crossed: optional(listOf(isFiniteNumber, alsoCrossedMax)),
+    generation: optional(integerFrom(0)),
+    rearmed_above: optional(isFiniteNumber),
+    reset_at: optional(isInstant),
+    as_of: optional(isInstant),
+    only_target: optional(isText),
+    at: isInstant,
+  });
 }

@@ -44,3 +44,7 @@ export function textOf(lengthMin: number, lengthMax: number): Check {
     value.length <= lengthMax &&
     value.isWellFormed();
 }
+
+export function listOf(check: Check, lengthMax: number): Check {
+  return (value) => Array.isArray(value) && value.length <= lengthMax && value.every(check);
+}

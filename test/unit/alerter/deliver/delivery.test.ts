@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { afterAttempt, defaultRetryPlan } from '../../../../services/alerter/deliver/delivery.ts';
-import type { AttemptOutcome, Delivery } from '../../../../services/alerter/deliver/delivery.ts';
+import type { Delivery } from '../../../../shared/domain/topics/delivery.ts';
+import type { AttemptOutcome } from '../../../../services/alerter/deliver/delivery.ts';
 import { alertOf } from './alert-of.ts';
 
 const pending: Delivery = {

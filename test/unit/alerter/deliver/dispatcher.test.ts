@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { deliveryKeyOf } from '../../../../services/alerter/deliver/delivery.ts';
-import type { Delivery } from '../../../../services/alerter/deliver/delivery.ts';
+import { deliveryKeyOf } from '../../../../shared/domain/topics/delivery.ts';
+import type { Delivery } from '../../../../shared/domain/topics/delivery.ts';
 import { createDispatcher } from '../../../../services/alerter/deliver/dispatcher.ts';
 import { alertOf } from './alert-of.ts';
 

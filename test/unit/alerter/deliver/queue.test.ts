@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createDeliveryQueue } from '../../../../services/alerter/deliver/queue.ts';
-import type { Delivery } from '../../../../services/alerter/deliver/delivery.ts';
+import type { Delivery } from '../../../../shared/domain/topics/delivery.ts';
 import { alertOf } from './alert-of.ts';
 
 beforeEach(() => {
