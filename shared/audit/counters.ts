@@ -5,9 +5,8 @@ import { periodAt } from '../domain/time/calendar.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
 import { anonymousTenant } from '../domain/usage-event.ts';
-import { openReading } from '../policy/quota-readings.ts';
+import { openReading, quotasFor } from '../policy/quota-readings.ts';
 import type { QuotaReading } from '../policy/quota-readings.ts';
-import { quotasFor } from '../policy/quotas.ts';
 import type { Limiter } from '../redis/decision/limiter.ts';
 
 /** A quota counter in Redis that is ahead of what ClickHouse counts, though everything had time to arrive. */

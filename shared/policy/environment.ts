@@ -6,4 +6,7 @@ export const policyVariables = {
     default: 'policies/default.yaml',
     description: 'Path of the policy file. Changes take effect without a restart.',
   }),
+  TOLLGATE_UPSTREAM: Type.Optional(
+    Type.String({ description: 'URL of the API to protect. Absent: `upstream` of the policy.' }),
+  ),
 };

@@ -4,13 +4,13 @@ import type { Limit } from '../domain/limit.ts';
 import type { Policy } from '../domain/policy.ts';
 
 /**
- * Shows the running policy's limits as a metric, so that a dashboard can draw usage against what the plan allows
- * without knowing the file. Read at each scrape: an edit of the policy shows at once, and a removed limit goes.
+ * Exports the limits of the running policy as a metric, so that dashboards can draw usage against limits without the
+ * file. Each scrape reads the current policy: an edit appears at once, and a removed limit disappears.
  */
 export function registerLimitGauge(registry: Registry, current: () => Policy): void {
   new Gauge({
     name: 'tollgate_policy_limit_units',
-    help: 'Units that each limit of the running policy allows in its window, bursts not included; plan or route is empty where the limit has none.',
+    help: 'Units that each limit of the running policy allows in its window, bursts not included; plan or route is empty if the limit has none.',
     labelNames: ['plan', 'route', 'limit', 'type', 'window_seconds'],
     registers: [registry],
     collect() {

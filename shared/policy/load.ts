@@ -9,38 +9,38 @@ import type { Logger } from '../runtime/logger.ts';
 import { compilePolicy } from './file/compile.ts';
 import { crosscheck } from './file/crosscheck.ts';
 import { registerLimitGauge } from './limit-gauge.ts';
-import { readDocument } from './file/mistakes.ts';
+import { readDocument } from './file/violations.ts';
 import { validateFile } from './file/validate.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface LoadOptions {
-  /** `optional` lets a policy load without its secrets, to check the file alone; nothing then verifies. */
+  /** `optional`: the policy loads without its secrets, to check the file only; no credential is then valid. */
   readonly secrets?: 'required' | 'optional';
 }
 
-/** Reads and compiles a policy file. Throws POLICY_INVALID with line, column, field and advice for every mistake. */
+/** Reads and compiles a policy file. Throws POLICY_INVALID with line, column, field and advice for every violation. */
 export async function loadPolicy(path: string, env: Environment, options: LoadOptions = {}): Promise<Policy> {
   return parsePolicy(path, await readPolicyFile(path), env, options);
 }
 
-/** The same for a text at hand; `path` is how mistakes name it. */
+/** The same for a text; `path` is the name of the file in messages. */
 export function parsePolicy(path: string, text: string, env: Environment, options: LoadOptions = {}): Policy {
-  const { value, mistakes } = readDocument(path, text);
-  const file = validateFile(value, mistakes);
-  mistakes.throwIfAny();
-  // Unreachable but for a schema that fails without saying why.
+  const { value, violations } = readDocument(path, text);
+  const file = validateFile(value, violations);
+  violations.throwIfAny();
+  // Reached only if the schema fails without an error.
   if (file === null) throw new TollgateError('POLICY_INVALID', `${path}: does not fit the schema`);
-  crosscheck(file, mistakes);
-  mistakes.throwIfAny();
-  const policy = compilePolicy(text, file, { env, required: options.secrets !== 'optional' }, mistakes);
-  mistakes.throwIfAny();
+  crosscheck(file, violations);
+  violations.throwIfAny();
+  const policy = compilePolicy(text, file, { env, required: options.secrets !== 'optional' }, violations);
+  violations.throwIfAny();
   return policy;
 }
 
 export interface PolicyWatch {
   current(): Policy;
-  /** Called after each accepted edit. Returns how to stop being called. */
+  /** Calls the listener after each accepted edit. Returns a function that removes the listener. */
   onChange(listener: (policy: Policy) => void): () => void;
   close(): Promise<void>;
 }
@@ -48,15 +48,15 @@ export interface PolicyWatch {
 export interface WatchOptions {
   readonly logger: Logger;
   readonly registry: Registry;
-  /** How often the file is looked at where the file system tells nothing. */
+  /** Time between two checks of the file, for file systems without change events. */
   readonly pollIntervalMs?: number;
 }
 
 /**
- * Loads a policy and follows its file: an accepted edit takes effect at once, a bad one is logged, counted and
- * refused while the running policy stays. The folder is watched, not the file, because editors and configuration
- * tools replace files by renaming; a poll stands behind it for file systems that tell nothing. Throws
- * POLICY_INVALID where there is no good policy to begin with.
+ * Loads a policy and watches its file: an accepted edit takes effect at once; an invalid edit is logged, counted and
+ * refused, and the running policy stays. The directory is watched, not the file, because editors and configuration tools
+ * replace files by renaming. Polling covers file systems without change events. Throws POLICY_INVALID if the first
+ * version is invalid.
  */
 export async function watchPolicy(
   path: string,
@@ -68,8 +68,8 @@ export async function watchPolicy(
   let text = await readPolicyFile(path);
   let policy = parsePolicy(path, text, env);
   let refusedText: string | null = null;
-  let seen = await stampOf(path);
-  let reading: Promise<void> = Promise.resolve();
+  let version = await versionOf(path);
+  let reloading: Promise<void> = Promise.resolve();
   const listeners = new Set<(policy: Policy) => void>();
   metrics.loadedAt.setToCurrentTime();
   registerLimitGauge(registry, () => policy);
@@ -93,13 +93,13 @@ export async function watchPolicy(
       );
     }
   };
-  const look = (): void => void (reading = reading.then(reload));
-  const watcher = watchFolder(path, look, logger);
+  const scheduleReload = (): void => void (reloading = reloading.then(reload));
+  const watcher = watchDirectory(path, scheduleReload, logger);
   const poll = setInterval(() => {
-    void stampOf(path).then((stamp) => {
-      if (stamp === seen) return;
-      seen = stamp;
-      look();
+    void versionOf(path).then((current) => {
+      if (current === version) return;
+      version = current;
+      scheduleReload();
     });
   }, pollIntervalMs).unref();
   return {
@@ -111,25 +111,25 @@ export async function watchPolicy(
     close: async () => {
       watcher.close();
       clearInterval(poll);
-      await reading;
+      await reloading;
     },
   };
 }
 
-/** Events come in bursts while an editor writes: one look when it has been quiet for a moment. */
-function watchFolder(path: string, changed: () => void, logger: Logger): { close: () => void } {
+/** Editors cause bursts of events: `changed` is called once after a short time without events. */
+function watchDirectory(path: string, changed: () => void, logger: Logger): { close: () => void } {
   const settleMs = 50;
   let timer: NodeJS.Timeout | undefined;
   const close = (): void => clearTimeout(timer);
   try {
     const watcher = watch(dirname(path), { persistent: false }, (_event, name) => {
-      // A mounted Kubernetes volume swaps a link beside the file (`..data`), so other names count as well.
+      // A mounted Kubernetes volume replaces a link beside the file (`..data`), so such names count as well.
       if (name !== null && name !== basename(path) && !name.startsWith('..')) return;
       clearTimeout(timer);
       timer = setTimeout(changed, settleMs).unref();
     });
     watcher.on('error', (error) =>
-      logger.warn({ err: error }, 'policy folder no longer watched; polling goes on'),
+      logger.warn({ err: error }, 'policy directory no longer watched; polling continues'),
     );
     return {
       close: () => {
@@ -138,7 +138,7 @@ function watchFolder(path: string, changed: () => void, logger: Logger): { close
       },
     };
   } catch (error) {
-    logger.warn({ err: error }, 'policy folder cannot be watched; polling');
+    logger.warn({ err: error }, 'policy directory cannot be watched; polling');
     return { close };
   }
 }
@@ -151,8 +151,8 @@ async function readPolicyFile(path: string): Promise<string> {
   }
 }
 
-/** Changes whenever the file was written or replaced; empty where it is missing. */
-async function stampOf(path: string): Promise<string> {
+/** Changes whenever the file is written or replaced; empty if the file is missing. */
+async function versionOf(path: string): Promise<string> {
   try {
     const { mtimeMs, ino, size } = await stat(path);
     return `${mtimeMs}.${ino}.${size}`;

@@ -4,14 +4,14 @@ import type { Boost, TenantRecord } from '../domain/tenant.ts';
 import type { Segments, Target } from '../domain/request/target.ts';
 import { parsePattern } from './file/pattern.ts';
 
-/** What `routeFor` answers where servers could serve a request as one route or another. */
+/** Result of `routeFor` if servers could serve a request as different routes. */
 export const ambiguous = Symbol('ambiguous');
 
 /**
- * The most specific route for a request, or null. Segment by segment from the left a literal beats `*` and `*` beats
- * `**`; then the method itself beats `*`. The order in the file never decides. HEAD is read as GET where no route
- * names HEAD. A limit must hold however the upstream reads the target: where its readings lead to different routes
- * none is right. `rewritten` says that the upstream gets the normal form, so that how the path came does not matter.
+ * The most specific route of a request, or null. Segment by segment from the left, a literal has precedence over `*` and
+ * `*` over `**`; then the method has precedence over `*`. The order in the file does not matter. HEAD matches as GET if no
+ * route names HEAD. A limit must hold however the upstream reads the target: if readings lead to different routes, the
+ * result is `ambiguous`. `rewritten`: the upstream receives the normal form, so the spelling of the path does not matter.
  */
 export function routeFor(
   policy: Policy,
@@ -25,15 +25,15 @@ export function routeFor(
   const found = routeIn(routes, segments, method);
   const folded = routes.capitals || capitals ? routes.folded : null;
   if (folded !== null && routeIn(folded, segments, method) !== found) return ambiguous;
-  for (const reading of otherReadings) if (!leadsTo(found, routes, folded, reading, method)) return ambiguous;
+  for (const reading of otherReadings) if (!readsAs(found, routes, folded, reading, method)) return ambiguous;
   if (!rewritten)
     for (const reading of writtenReadings)
-      if (!leadsTo(found, routes, folded, reading, method)) return ambiguous;
+      if (!readsAs(found, routes, folded, reading, method)) return ambiguous;
   return found;
 }
 
-/** Whether another reading of the target leads to the same route, whatever its letter case means. */
-function leadsTo(
+/** Whether another reading of the target leads to the same route, with and without regard to letter case. */
+function readsAs(
   route: Route | null,
   routes: PolicyRoutes,
   folded: Routes | null,
@@ -46,37 +46,37 @@ function leadsTo(
   );
 }
 
-export interface LimitsQuestion {
-  /** The plan a verified token or a trusted caller names; the record's plan has precedence. */
+export interface LimitsQuery {
+  /** Plan named by a verified token or a trusted caller; the plan of the record has precedence. */
   readonly plan: string | null;
   readonly record: TenantRecord | null;
   readonly route: Route | null;
   readonly nowMs: number;
 }
 
-/** `limits` is the same array for the same question while nothing changes, so that callers can keep what they derive from it. */
+/** `limits` is the same array for the same query until something changes, so that callers can cache values derived from it. */
 export interface ApplicableLimits {
   readonly plan: Plan;
   readonly limits: readonly Limit[];
 }
 
 /**
- * Every limit that applies to a request, in policy order (plan, route, windows of the platform), with the tenant's overrides and the
- * boosts that run at `nowMs`. An override replaces the value; boosts then raise it, and of several the largest result
- * counts. A boost never lowers a limit, and it ends by itself. A plan the policy does not know is the default plan.
+ * Every limit of a request, in policy order (plan, route, windows of the platform), with the tenant's overrides and the
+ * boosts in force at `nowMs`. An override replaces the value; boosts then raise it, and of several boosts the largest
+ * result counts. A boost never lowers a limit. A plan that the policy does not define becomes the default plan.
  */
-export function limitsFor(policy: Policy, { plan, record, route, nowMs }: LimitsQuestion): ApplicableLimits {
+export function limitsFor(policy: Policy, { plan, record, route, nowMs }: LimitsQuery): ApplicableLimits {
   return withRecord(baseLimits(policy, record?.plan ?? plan, route), record, nowMs);
 }
 
 /**
- * The limit of a kind of work on the api listener, with overrides and boosts of the tenant as for any other limit; their
- * names are `api.requests`, `api.events` and `api.event_bytes`.
+ * The limit of one kind of call on the API listener (`api.requests`, `api.events`, `api.event_bytes`), with overrides and
+ * boosts of the tenant as for any other limit.
  */
 export function apiLimitsFor(
   policy: Policy,
   kind: keyof ApiLimits,
-  { plan, record, nowMs }: Omit<LimitsQuestion, 'route'>,
+  { plan, record, nowMs }: Omit<LimitsQuery, 'route'>,
 ): ApplicableLimits {
   return withRecord(apiBase(baseLimits(policy, record?.plan ?? plan, null).plan, kind), record, nowMs);
 }
@@ -85,11 +85,11 @@ function withRecord(base: ApplicableLimits, record: TenantRecord | null, nowMs: 
   if (record === null || (record.overrides === undefined && !record.boosts?.length)) return base;
   let adjusted = adjustedOf.get(record);
   if (adjusted === undefined) adjustedOf.set(record, (adjusted = new WeakMap()));
-  const known = adjusted.get(base);
-  if (known !== undefined && nowMs >= known.fromMs && nowMs < known.untilMs) return known.applicable;
-  const made = adjust(base, record, nowMs);
-  adjusted.set(base, made);
-  return made.applicable;
+  const cached = adjusted.get(base);
+  if (cached !== undefined && nowMs >= cached.fromMs && nowMs < cached.untilMs) return cached.applicable;
+  const fresh = adjust(base, record, nowMs);
+  adjusted.set(base, fresh);
+  return fresh.applicable;
 }
 
 /** Whether an operator has blocked the tenant at `nowMs`. */
@@ -101,9 +101,9 @@ export function isBlocked(record: TenantRecord | null, nowMs: number): boolean {
 interface Node {
   readonly literals: Map<string, Node>;
   any: Node | null;
-  /** Routes that end here, by method. */
+  /** Routes whose pattern ends here, by method. */
   readonly ends: Map<string, Route>;
-  /** Routes with `**` from here on, by method. */
+  /** Routes whose pattern ends here with `**`, by method. */
   readonly rest: Map<string, Route>;
 }
 
@@ -114,13 +114,13 @@ interface Routes {
 }
 
 interface PolicyRoutes extends Routes {
-  /** The same routes without regard to case; null where case is settled, by `requests` or by routes that differ in it alone. */
+  /** The routes without regard to letter case; null if `requests` states how case is read, or if routes differ in case only. */
   readonly folded: Routes | null;
-  /** Whether a literal has capitals. */
+  /** Whether a literal has upper-case letters. */
   readonly capitals: boolean;
 }
 
-/** What was compiled for a policy, record or set of limits goes with it when it is replaced. */
+/** Weak maps: compiled values are collected together with the policy, record or limits that they belong to. */
 const routesOf = new WeakMap<Policy, PolicyRoutes>();
 const bases = new WeakMap<Policy, Map<string, WeakMap<object, ApplicableLimits>>>();
 const adjustedOf = new WeakMap<TenantRecord, WeakMap<ApplicableLimits, Adjusted>>();
@@ -137,7 +137,7 @@ function compileRoutes({ routes, requests }: Policy): PolicyRoutes {
   };
 }
 
-/** `distinct` is false where two routes have the same pattern. */
+/** `distinct` is false if two routes have the same pattern. */
 function treeOf(routes: readonly Route[], foldCase: boolean): { root: Node; distinct: boolean } {
   const root = emptyNode();
   let distinct = true;
@@ -173,7 +173,7 @@ function routeIn({ root, foldCase }: Routes, segments: Segments, method: string)
   return find(root, compared, 0, method) ?? (method === 'HEAD' ? find(root, compared, 0, 'GET') : null);
 }
 
-/** Depth first, most specific branch first; a branch whose methods do not fit is left for the next one. */
+/** Searches depth first, the most specific branch first. A branch without a matching method is skipped. */
 function find(node: Node, segments: Segments, depth: number, method: string): Route | null {
   const segment = segments[depth];
   if (segment === undefined) {
@@ -200,7 +200,7 @@ function baseLimits(policy: Policy, planName: string | null, route: Route | null
   let base = byRoute.get(route ?? noRoute);
   if (base === undefined) {
     const ofRoute = route?.limitsByPlan?.get(plan.name) ?? route?.limits ?? [];
-    // Concurrent limits of the platform are leases that the entrypoints hold; its windows count like any other.
+    // Concurrent limits of the platform are leases, which the entrypoints hold. Its windows are limits like any other.
     const ofPlatform = policy.platform.filter(({ type }) => type !== 'concurrent');
     byRoute.set(route ?? noRoute, (base = { plan, limits: [...plan.limits, ...ofRoute, ...ofPlatform] }));
   }
@@ -209,7 +209,7 @@ function baseLimits(policy: Policy, planName: string | null, route: Route | null
 
 const apiBases = new WeakMap<readonly Limit[], ApplicableLimits>();
 
-/** Once for each kind of a plan. Nothing slows down work on the api listener. */
+/** Computed once for each plan and kind. Calls on the API listener are never delayed. */
 function apiBase(plan: Plan, kind: keyof ApiLimits): ApplicableLimits {
   const limits = plan.api[kind];
   let base = apiBases.get(limits);
@@ -220,7 +220,7 @@ function apiBase(plan: Plan, kind: keyof ApiLimits): ApplicableLimits {
 
 interface Adjusted {
   readonly applicable: ApplicableLimits;
-  /** From and until when the same boosts run. */
+  /** Time in which the same boosts are in force. */
   readonly fromMs: number;
   readonly untilMs: number;
 }
@@ -230,11 +230,11 @@ function adjust({ plan, limits }: ApplicableLimits, record: TenantRecord, nowMs:
   const running = boosts.filter(
     ({ starts_at, ends_at }) => Date.parse(starts_at) <= nowMs && nowMs < Date.parse(ends_at),
   );
-  const turns = boosts.flatMap(({ starts_at, ends_at }) => [Date.parse(starts_at), Date.parse(ends_at)]);
+  const changes = boosts.flatMap(({ starts_at, ends_at }) => [Date.parse(starts_at), Date.parse(ends_at)]);
   return {
     applicable: { plan, limits: limits.map((limit) => adjustLimit(limit, record, running)) },
-    fromMs: Math.max(-Infinity, ...turns.filter((turn) => turn <= nowMs)),
-    untilMs: Math.min(Infinity, ...turns.filter((turn) => turn > nowMs)),
+    fromMs: Math.max(-Infinity, ...changes.filter((changeMs) => changeMs <= nowMs)),
+    untilMs: Math.min(Infinity, ...changes.filter((changeMs) => changeMs > nowMs)),
   };
 }
 

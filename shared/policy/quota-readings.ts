@@ -1,27 +1,28 @@
 import { periodAt } from '../domain/time/calendar.ts';
 import type { PeriodSpan } from '../domain/time/calendar.ts';
+import type { Limit } from '../domain/limit.ts';
 import type { Policy } from '../domain/policy.ts';
-import { consumedIn, zoneOf } from '../domain/quota.ts';
+import { consumedIn, isTenantQuota, zoneOf } from '../domain/quota.ts';
 import type { Quota } from '../domain/quota.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
 import type { TenantTotals } from '../domain/topics/totals.ts';
 import { anonymousTenant } from '../domain/usage-event.ts';
-import { quotasFor } from './quotas.ts';
+import { limitsFor } from './match.ts';
 
-/** One tenant's quota in one period, and what is known of its consumption. */
+/** One tenant's quota in one period, with its consumption if it is known. */
 export interface QuotaReading {
   readonly tenantId: string;
   readonly quota: Quota;
   readonly span: PeriodSpan;
   /** IANA zone of the span; null for UTC. */
   readonly zone: string | null;
-  /** Units consumed in the span; null: ask ClickHouse. */
+  /** Units consumed in the span; null: the caller has to query ClickHouse. */
   readonly consumed: number | null;
-  /** Unix ms of a reset within the span, from which counting began anew; null for none. */
+  /** Unix milliseconds of a reset within the span, after which counting restarted; null for none. */
   readonly resetAtMs: number | null;
 }
 
-/** What an announcement says about the tenant's quotas in the periods that hold `atMs`; nothing about other periods. */
+/** Readings of the tenant's quotas from announced totals, for the periods that contain `atMs` only. */
 export function readingsOf(
   totals: TenantTotals,
   policy: Policy,
@@ -40,7 +41,7 @@ export function readingsOf(
   return readings;
 }
 
-/** A quota in the period that holds `atMs`, its consumption not known yet. */
+/** A quota in the period that contains `atMs`, without its consumption. */
 export function openReading(
   tenantId: string,
   quota: Quota,
@@ -58,4 +59,20 @@ export function openReading(
     consumed: null,
     resetAtMs: resetAtMs > span.startMs && resetAtMs < span.endMs ? resetAtMs : null,
   };
+}
+
+/**
+ * Every quota of a plan and of routes, with overrides and boosts: the quotas that count a whole tenant, or the limits
+ * that `counts` selects.
+ */
+export function quotasFor(
+  policy: Policy,
+  { plan, record, nowMs }: { plan: string | null; record: TenantRecord | null; nowMs: number },
+  counts: (limit: Limit) => limit is Quota = isTenantQuota,
+): Quota[] {
+  const ofPlan = limitsFor(policy, { plan, record, route: null, nowMs }).limits;
+  const ofRoutes = policy.routes
+    .filter((route) => route.limits.some(counts))
+    .flatMap((route) => limitsFor(policy, { plan, record, route, nowMs }).limits.slice(ofPlan.length));
+  return [...ofPlan, ...ofRoutes].filter(counts);
 }

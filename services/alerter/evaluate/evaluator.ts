@@ -13,9 +13,8 @@ import type { RejectedMessage } from '../../../shared/kafka/consumer/handling.ts
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import { notTotals, readTotals } from '../../../shared/domain/topics/totals.ts';
-import { openReading, readingsOf } from '../../../shared/policy/quota-readings.ts';
+import { openReading, quotasFor, readingsOf } from '../../../shared/policy/quota-readings.ts';
 import type { QuotaReading } from '../../../shared/policy/quota-readings.ts';
-import { quotasFor } from '../../../shared/policy/quotas.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import type { AlertLog } from '../alert-log.ts';

@@ -10,9 +10,8 @@ import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { readConsumed } from '../../../shared/clickhouse/queries/consumed.ts';
 import type { Consumed } from '../../../shared/clickhouse/queries/consumed.ts';
-import { openReading } from '../../../shared/policy/quota-readings.ts';
+import { openReading, quotasFor } from '../../../shared/policy/quota-readings.ts';
 import type { QuotaReading } from '../../../shared/policy/quota-readings.ts';
-import { quotasFor } from '../../../shared/policy/quotas.ts';
 
 /** Which quota counters of tenants to read, and where from. */
 export interface TenantReadingsQuery {

@@ -2,7 +2,8 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { Limit } from '../../domain/limit.ts';
 import type { ApiLimits } from '../../domain/policy.ts';
-import { durationMs, durationPattern } from '../../domain/time/duration.ts';
+import { durationMs } from '../../domain/time/duration.ts';
+import { closed, duration } from './schema-parts.ts';
 
 const amountFile = (what: string, limitMin: number) =>
   Type.Object(
@@ -12,22 +13,19 @@ const amountFile = (what: string, limitMin: number) =>
         maximum: 1_000_000_000,
         description: `a whole number of ${what}, ${limitMin} or more`,
       }),
-      window: Type.String({
-        pattern: durationPattern,
-        description: 'a duration: a whole number and ms, s, m, h, d, w or mo, e.g. 1m',
-      }),
+      window: duration('1m'),
     },
-    { additionalProperties: false, description: `{ limit, window } of ${what}` },
+    { ...closed, description: `{ limit, window } of ${what}` },
   );
 
-/** Limits of a tenant's own work on the api listener, for all plans or for one. */
+/** Limits of a tenant's calls on the API listener, for all plans or for one plan. */
 export const apiFile = Type.Object(
   {
     requests: Type.Optional(amountFile('calls that read or manage', 1)),
     events: Type.Optional(amountFile('published events', 1)),
     event_bytes: Type.Optional(amountFile('bytes of published events', 1_048_576)),
   },
-  { additionalProperties: false, description: '{ requests?, events?, event_bytes? }' },
+  { ...closed, description: '{ requests?, events?, event_bytes? }' },
 );
 
 type ApiFile = Static<typeof apiFile>;
@@ -40,7 +38,7 @@ const defaults: Readonly<Record<Kind, { limit: number; windowMs: number }>> = {
   event_bytes: { limit: 32 * 1_048_576, windowMs: minuteMs },
 };
 
-/** What a plan says goes before what the policy says for all plans, and that before the defaults. */
+/** The values of a plan have precedence over those for all plans, and these over the defaults. */
 export function compileApiLimits(general: ApiFile | undefined, own: ApiFile | undefined): ApiLimits {
   const limit = (kind: Kind): readonly Limit[] => {
     const file = own?.[kind] ?? general?.[kind];
@@ -50,7 +48,7 @@ export function compileApiLimits(general: ApiFile | undefined, own: ApiFile | un
         : { limit: file.limit, windowMs: durationMs(file.window) ?? minuteMs };
     return [
       {
-        // No limit of a policy can have a dot in its name.
+        // Names of limits in a policy have no dot, so this name is unique.
         name: `api.${kind}`,
         per: ['tenant'],
         type: 'sliding',

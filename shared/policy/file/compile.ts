@@ -15,19 +15,24 @@ import { compileApiLimits } from './api-limits.ts';
 import { compileCors, compilePreflightLimit } from './cors.ts';
 import { calendarPeriod, durationMs } from '../../domain/time/duration.ts';
 import { compileMeters } from './meters.ts';
-import type { FieldPath, Mistakes } from './mistakes.ts';
+import type { FieldPath, Violations } from './violations.ts';
 import { compileRequests } from './requests.ts';
 import type { LimitFile, PolicyFile } from './schema.ts';
 import { compileShares } from './shares.ts';
 
-/** Where secrets come from, and whether a policy may do without them (a check of the file alone has none). */
+/** Source of secrets, and whether they are required; a check of the file alone has none. */
 export interface Secrets {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly required: boolean;
 }
 
-/** Turns a checked file into the policy services use. Missing or weak secrets are added to `mistakes`. */
-export function compilePolicy(text: string, file: PolicyFile, secrets: Secrets, mistakes: Mistakes): Policy {
+/** Compiles a valid file. Adds missing and weak secrets to `violations`. */
+export function compilePolicy(
+  text: string,
+  file: PolicyFile,
+  secrets: Secrets,
+  violations: Violations,
+): Policy {
   const mode = file.mode ?? 'enforce';
   const plans = Object.entries(file.plans).map(([name, plan]): Plan => {
     const slowDown = plan.slow_down;
@@ -48,7 +53,7 @@ export function compilePolicy(text: string, file: PolicyFile, secrets: Secrets, 
     links: file.links,
     upstream: upstream === undefined || upstream === '' ? (file.upstream ?? null) : upstream,
     requests: compileRequests(file.requests),
-    identity: compileIdentity(file, secrets, mistakes),
+    identity: compileIdentity(file, secrets, violations),
     defaultPlan: file.default_plan,
     plans: new Map(plans.map((plan) => [plan.name, plan])),
     routes: (file.routes ?? []).map((route) => compileRoute(route, Object.keys(file.plans), mode)),
@@ -70,7 +75,7 @@ export function compilePolicy(text: string, file: PolicyFile, secrets: Secrets, 
               serviceTokenBytesMin,
               ['services', index, 'token_env'],
               secrets,
-              mistakes,
+              violations,
             ),
           )
           .digest('hex'),
@@ -125,76 +130,76 @@ function compileSession(name: string, file: SessionFile): SessionKind {
   };
 }
 
-function compileIdentity(file: PolicyFile, secrets: Secrets, mistakes: Mistakes): IdentityPolicy {
+function compileIdentity(file: PolicyFile, secrets: Secrets, violations: Violations): IdentityPolicy {
   const { identity } = file;
   const { limit, window } = identity?.refused ?? refusedDefault;
   const perAddress = (name: RefusalReason): [Limit] => [
     compileLimit({ name, per: 'ip', limit, window }, null, file.mode ?? 'enforce', null),
   ];
   return {
-    jwt: identity?.jwt === undefined ? null : compileJwt(identity.jwt, secrets, mistakes),
+    jwt: identity?.jwt === undefined ? null : compileJwt(identity.jwt, secrets, violations),
     anonymous: identity?.anonymous ?? 'ip',
     trustedProxies: identity?.trusted_proxies ?? [],
-    // Each is named by the reason it counts, which no limit of a plan or route can be.
+    // Each is named after the reason that it counts; these names are reserved.
     refused: perAddress('unauthenticated'),
     invalid: perAddress('invalid'),
   };
 }
 
-/** Bad credentials that an address may present, and requests that cannot be served. */
+/** Limit of bad credentials, and of requests that cannot be served, of one address. */
 const refusedDefault = { limit: 60, window: '1m' };
 const leewayDefault = '30s';
 const staleDefault = '1d';
 
 type JwtFile = NonNullable<NonNullable<PolicyFile['identity']>['jwt']>;
 
-function compileJwt(file: JwtFile, secrets: Secrets, mistakes: Mistakes): JwtPolicy {
+function compileJwt(file: JwtFile, secrets: Secrets, violations: Violations): JwtPolicy {
   const tenant = file.tenant ?? 'tenant_id';
   return {
-    keys: compileKeys(file, secrets, mistakes),
+    keys: compileKeys(file, secrets, violations),
     algorithms: file.algorithms,
     issuer: file.issuer ?? null,
     audience: file.audience ?? null,
     tenantClaims: Array.isArray(tenant) ? tenant : [tenant],
     userClaim: file.user ?? 'sub',
     planClaim: file.plan ?? 'plan',
-    // 0s is no duration that a window could have.
+    // durationMs returns null for 0s, which only this field allows.
     leewayMs: durationMs(file.leeway ?? leewayDefault) ?? 0,
     expiry: file.expiry ?? 'required',
   };
 }
 
-function compileKeys(file: JwtFile, secrets: Secrets, mistakes: Mistakes): JwtKeys {
+function compileKeys(file: JwtFile, secrets: Secrets, violations: Violations): JwtKeys {
   if (file.jwks_url !== undefined) {
     const staleMsMax = durationMs(file.jwks_max_stale ?? staleDefault) ?? 0;
     return { kind: 'jwks', url: file.jwks_url, staleMsMax };
   }
   const bytesMin = Math.max(...file.algorithms.map((algorithm) => hmacBytes[algorithm] ?? 0));
   const at = ['identity', 'jwt', 'secret_env'];
-  return { kind: 'secret', secret: secretOf(file.secret_env ?? '', bytesMin, at, secrets, mistakes) };
+  return { kind: 'secret', secret: secretOf(file.secret_env ?? '', bytesMin, at, secrets, violations) };
 }
 
-/** An HMAC key is at least as long as its hash (RFC 7518, section 3.2): a shorter one can be found by trying. */
+/** An HMAC key is at least as long as its hash (RFC 7518, section 3.2): a shorter key can be found by brute force. */
 const hmacBytes: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
 const serviceTokenBytesMin = 32;
 
-/** Where secrets may be missing a random one stands in: it verifies nothing, which an empty one would. */
+/** An optional secret that is missing is replaced by a random one: no credential matches it, whereas an empty secret could match. */
 function secretOf(
   variable: string,
   bytesMin: number,
   at: FieldPath,
   { env, required }: Secrets,
-  mistakes: Mistakes,
+  violations: Violations,
 ): Uint8Array {
   const secret = new TextEncoder().encode(env[variable] ?? '');
   if (secret.length === 0) {
     if (!required) return randomBytes(bytesMin);
-    mistakes.add(
+    violations.add(
       at,
       `the environment variable ${variable} is not set; set it to a random secret of ${bytesMin} bytes or more`,
     );
   } else if (secret.length < bytesMin) {
-    mistakes.add(
+    violations.add(
       at,
       `the secret in ${variable} has ${secret.length} bytes; use ${bytesMin} or more random ones (openssl rand -base64 48)`,
     );

@@ -3,7 +3,7 @@ import type { Static } from 'typebox';
 import type { CorsPolicy } from '../../domain/policy.ts';
 import type { Limit, Mode } from '../../domain/limit.ts';
 import { durationMs } from '../../domain/time/duration.ts';
-import type { Mistakes } from './mistakes.ts';
+import type { Violations } from './violations.ts';
 import { closed, duration } from './schema-parts.ts';
 
 /** The key `cors` of a policy file. */
@@ -14,13 +14,19 @@ export const corsFile = Type.Object(
       { minItems: 1, uniqueItems: true, description: 'a list of origins, e.g. [https://app.example.com]' },
     ),
     credentials: Type.Optional(
-      Type.Boolean({ description: 'true where pages send cookies or client certificates, else false' }),
+      Type.Boolean({ description: 'true if pages send cookies or client certificates, else false' }),
     ),
     max_age: Type.Optional(duration('10m')),
     exposed_headers: Type.Optional(
       Type.Array(
-        Type.String({ pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$", description: 'the name of a field' }),
-        { uniqueItems: true, description: 'a list of fields that pages may read beside the limit headers' },
+        Type.String({
+          pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$",
+          description: 'the name of a header field',
+        }),
+        {
+          uniqueItems: true,
+          description: 'a list of header fields that pages may read besides the limit headers',
+        },
       ),
     ),
     preflights: Type.Optional(
@@ -38,7 +44,7 @@ type CorsFile = Static<typeof corsFile>;
 
 const maxAgeDefault = '10m';
 const preflightsDefault = 600;
-/** What tells a page how its limits stand. */
+/** Headers with which a page reads the state of its limits. */
 const limitHeaders = [
   'x-ratelimit-limit',
   'x-ratelimit-remaining',
@@ -49,19 +55,19 @@ const limitHeaders = [
   'x-tollgate-decision',
 ];
 
-export function checkCors(file: CorsFile | undefined, mistakes: Mistakes): void {
+export function checkCors(file: CorsFile | undefined, violations: Violations): void {
   for (const [index, origin] of (file?.origins ?? []).entries()) {
     if (origin === '*') {
       if (file?.credentials === true) {
-        mistakes.add(
+        violations.add(
           ['cors', 'origins', index],
-          'does not go with credentials: true, which browsers allow for named origins only',
+          'cannot be combined with credentials: true, which browsers allow for named origins only',
         );
       }
     } else if (!isOrigin(origin)) {
-      mistakes.add(
+      violations.add(
         ['cors', 'origins', index],
-        `"${origin}" is not an origin; write scheme, host and port alone, in lower case, e.g. https://app.example.com`,
+        `"${origin}" is not an origin; write only scheme, host and port, in lower case, e.g. https://app.example.com`,
       );
     }
   }
@@ -82,7 +88,7 @@ export function compileCors(file: CorsFile | undefined): CorsPolicy | null {
   };
 }
 
-/** Preflights cost nothing of any other limit, and this bounds them. */
+/** Limit of preflights, which no other limit counts. */
 export function compilePreflightLimit(file: CorsFile | undefined, mode: Mode): Limit {
   const limit = file?.preflights ?? preflightsDefault;
   const common = { type: 'sliding' as const, period: null, burst: 0, route: null };

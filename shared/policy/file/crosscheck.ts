@@ -6,24 +6,24 @@ import { isUnreadable, percentEncoded, readTarget } from '../../domain/request/r
 import { checkCors } from './cors.ts';
 import { calendarPeriod, durationMs } from '../../domain/time/duration.ts';
 import { checkMeters } from './meters.ts';
-import type { FieldPath, Mistakes } from './mistakes.ts';
+import type { FieldPath, Violations } from './violations.ts';
 import { parsePattern } from './pattern.ts';
 import { compileRequests } from './requests.ts';
 import type { LimitFile, PolicyFile } from './schema.ts';
 import { shareNames } from './shares.ts';
 
-/** What a schema cannot say: which parts of a policy file must fit together. Adds every mistake to `mistakes`. */
-export function crosscheck(file: PolicyFile, mistakes: Mistakes): void {
-  checkIdentity(file, mistakes);
-  checkPlans(file, mistakes);
-  checkRoutes(file, mistakes);
-  checkPlatform(file, mistakes);
-  checkServices(file, mistakes);
-  checkMeters(file.meters, mistakes);
-  checkCors(file.cors, mistakes);
+/** Checks the rules of a policy file that a schema cannot express: the parts must agree. Adds every violation to `violations`. */
+export function crosscheck(file: PolicyFile, violations: Violations): void {
+  checkIdentity(file, violations);
+  checkPlans(file, violations);
+  checkRoutes(file, violations);
+  checkPlatform(file, violations);
+  checkServices(file, violations);
+  checkMeters(file.meters, violations);
+  checkCors(file.cors, violations);
 }
 
-/** These stand beside limit names in an event's `limited_by`. */
+/** Other values of `limited_by` in events, and names of limits that the gateway adds. */
 const reservedNames = new Set([
   'blocked',
   'unauthenticated',
@@ -36,10 +36,10 @@ const longestLeewayMs = 5 * 60_000;
 const shortestWindowMs = 1_000;
 const longestWindowMs = 366 * 86_400_000;
 
-function checkIdentity({ identity }: PolicyFile, mistakes: Mistakes): void {
+function checkIdentity({ identity }: PolicyFile, violations: Violations): void {
   for (const [index, block] of (identity?.trusted_proxies ?? []).entries()) {
     if (!isAddressBlock(block)) {
-      mistakes.add(
+      violations.add(
         ['identity', 'trusted_proxies', index],
         `"${block}" is not an address or CIDR block; write one like 10.0.0.0/8 or ::1/128`,
       );
@@ -47,44 +47,47 @@ function checkIdentity({ identity }: PolicyFile, mistakes: Mistakes): void {
   }
   const { refused, jwt } = identity ?? {};
   if (refused !== undefined && !isInRange(refused.window)) {
-    mistakes.add(['identity', 'refused', 'window'], outOfRange(refused.window));
+    violations.add(['identity', 'refused', 'window'], outOfRange(refused.window));
   }
   if (jwt === undefined) return;
   const at = ['identity', 'jwt'];
   if ((jwt.secret_env === undefined) === (jwt.jwks_url === undefined)) {
-    mistakes.add(at, 'must have exactly one of secret_env (a shared secret) and jwks_url (public keys)');
+    violations.add(at, 'must have exactly one of secret_env (a shared secret) and jwks_url (public keys)');
   }
   if (jwt.leeway !== undefined && (durationMs(jwt.leeway) ?? 0) > longestLeewayMs) {
-    mistakes.add([...at, 'leeway'], `"${jwt.leeway}" is out of range; clocks may be 0s to 5m apart`);
+    violations.add([...at, 'leeway'], `"${jwt.leeway}" is out of range; clocks may be 0s to 5m apart`);
   }
   if (jwt.jwks_max_stale !== undefined && jwt.jwks_url === undefined) {
-    mistakes.add([...at, 'jwks_max_stale'], 'goes with jwks_url', 'key');
+    violations.add([...at, 'jwks_max_stale'], 'is allowed with jwks_url only', 'key');
   }
-  // A public key used as an HMAC secret is the classic forgery: the two families never mix.
+  // A policy never mixes HMAC and public keys: an attacker could sign a token with the public key as HMAC secret.
   for (const [index, algorithm] of jwt.algorithms.entries()) {
     const symmetric = algorithm.startsWith('HS');
     if (symmetric && jwt.jwks_url !== undefined) {
-      mistakes.add(
+      violations.add(
         [...at, 'algorithms', index],
         `${algorithm} needs a shared secret (secret_env), not jwks_url`,
       );
     } else if (!symmetric && jwt.secret_env !== undefined) {
-      mistakes.add([...at, 'algorithms', index], `${algorithm} needs public keys (jwks_url), not secret_env`);
+      violations.add(
+        [...at, 'algorithms', index],
+        `${algorithm} needs public keys (jwks_url), not secret_env`,
+      );
     }
   }
 }
 
-function checkPlans(file: PolicyFile, mistakes: Mistakes): void {
+function checkPlans(file: PolicyFile, violations: Violations): void {
   if (file.plans[file.default_plan] === undefined) {
-    const known = Object.keys(file.plans).join(', ');
-    mistakes.add(['default_plan'], `"${file.default_plan}" is not one of the plans: ${known}`);
+    const planNames = Object.keys(file.plans).join(', ');
+    violations.add(['default_plan'], `"${file.default_plan}" is not one of the plans: ${planNames}`);
   }
   for (const [name, plan] of Object.entries(file.plans)) {
     const at = ['plans', name];
-    checkLimits(plan.limits, [...at, 'limits'], mistakes);
+    checkLimits(plan.limits, [...at, 'limits'], violations);
     for (const [index, limit] of plan.limits.entries()) {
       if (limit.by_plan !== undefined) {
-        mistakes.add(
+        violations.add(
           [...at, 'limits', index, 'by_plan'],
           'belongs on a route; here, write the plan\'s own "limit"',
           'key',
@@ -94,34 +97,37 @@ function checkPlans(file: PolicyFile, mistakes: Mistakes): void {
   }
 }
 
-function checkRoutes(file: PolicyFile, mistakes: Mistakes): void {
+function checkRoutes(file: PolicyFile, violations: Violations): void {
   const seen = new Map<string, number>();
   const reading = compileRequests(file.requests);
   for (const [index, route] of (file.routes ?? []).entries()) {
     const at = ['routes', index];
     const pattern = parsePattern(route.match);
     if (typeof pattern === 'string') {
-      mistakes.add([...at, 'match'], `"${route.match}" ${pattern}`);
+      violations.add([...at, 'match'], `"${route.match}" ${pattern}`);
     } else {
       const unreachable = problemOfPath(route.match, reading);
-      if (unreachable !== null) mistakes.add([...at, 'match'], `"${route.match}" ${unreachable}`);
+      if (unreachable !== null) violations.add([...at, 'match'], `"${route.match}" ${unreachable}`);
       const path = pattern.segments.join('/');
       const same = `${pattern.method} /${reading.letterCase === 'insensitive' ? path.toLowerCase() : path}`;
       const first = seen.get(same);
       if (first !== undefined)
-        mistakes.add([...at, 'match'], `"${route.match}" is routes[${first}] again; join the two`);
+        violations.add([...at, 'match'], `"${route.match}" is routes[${first}] again; merge the two`);
       seen.set(same, first ?? index);
     }
     if (route.price !== undefined && route.price > 0 && moneyOf(route.price) === 0n)
-      mistakes.add([...at, 'price'], 'is too small; prices have up to 12 decimals, so choose a larger unit');
+      violations.add(
+        [...at, 'price'],
+        'is too small; prices have up to 12 decimals, so choose a larger unit',
+      );
     const limits = route.limits ?? [];
-    checkLimits(limits, [...at, 'limits'], mistakes);
+    checkLimits(limits, [...at, 'limits'], violations);
     for (const [position, limit] of limits.entries())
-      checkRouteLimit(file, limit, [...at, 'limits', position], mistakes);
+      checkRouteLimit(file, limit, [...at, 'limits', position], violations);
   }
 }
 
-/** Why no request could be served by a pattern as `requests` has it; null where one can. */
+/** Why no request can match a pattern under the settings of `requests`; null if one can. */
 function problemOfPath(match: string, reading: RequestReading): string | null {
   const path = match.slice(match.indexOf('/'));
   const target = readTarget(percentEncoded(path), reading);
@@ -130,11 +136,11 @@ function problemOfPath(match: string, reading: RequestReading): string | null {
   return 'has a ";"; set requests.parameters to text, or write the path without parameters';
 }
 
-/** Overrides and boosts name a limit, so a name must mean one limit for any request. */
-function checkRouteLimit(file: PolicyFile, limit: LimitFile, at: FieldPath, mistakes: Mistakes): void {
+/** Overrides and boosts refer to limits by name, so a name must identify one limit for every request. */
+function checkRouteLimit(file: PolicyFile, limit: LimitFile, at: FieldPath, violations: Violations): void {
   for (const [plan, { limits }] of Object.entries(file.plans)) {
     if (limits.some(({ name }) => name === limit.name)) {
-      mistakes.add(
+      violations.add(
         [...at, 'name'],
         `"${limit.name}" is also a limit of plan ${plan}; give the route's limit another name`,
       );
@@ -142,79 +148,82 @@ function checkRouteLimit(file: PolicyFile, limit: LimitFile, at: FieldPath, mist
   }
   for (const plan of Object.keys(limit.by_plan ?? {})) {
     if (file.plans[plan] === undefined) {
-      const known = Object.keys(file.plans).join(', ');
-      mistakes.add([...at, 'by_plan', plan], `"${plan}" is not one of the plans: ${known}`, 'key');
+      const planNames = Object.keys(file.plans).join(', ');
+      violations.add([...at, 'by_plan', plan], `"${plan}" is not one of the plans: ${planNames}`, 'key');
     }
   }
 }
 
-function checkPlatform({ platform, plans, routes }: PolicyFile, mistakes: Mistakes): void {
+function checkPlatform({ platform, plans, routes }: PolicyFile, violations: Violations): void {
   const limits = platform?.limits ?? [];
-  checkLimits(limits, ['platform', 'limits'], mistakes);
+  checkLimits(limits, ['platform', 'limits'], violations);
   const others = [...Object.values(plans), ...(routes ?? [])].flatMap((part) => part.limits ?? []);
   for (const [index, limit] of limits.entries()) {
     const at = ['platform', 'limits', index];
     if (limit.per !== 'global' && !(Array.isArray(limit.per) && limit.per.join() === 'global')) {
-      mistakes.add([...at, 'per'], 'must be global: the platform is counted as a whole');
+      violations.add([...at, 'per'], 'must be global: the platform is counted as a whole');
     }
-    if (limit.by_plan !== undefined) mistakes.add([...at, 'by_plan'], 'belongs on a route', 'key');
+    if (limit.by_plan !== undefined) violations.add([...at, 'by_plan'], 'belongs on a route', 'key');
     if (others.some(({ name }) => name === limit.name)) {
-      mistakes.add(
+      violations.add(
         [...at, 'name'],
         `"${limit.name}" is also a limit of a plan or route; give it another name`,
       );
     }
     const same = [...others, ...limits].find(({ name }) => shareNames(limit.name).includes(name));
     if (limit.type === 'concurrent' && same !== undefined) {
-      mistakes.add(
+      violations.add(
         [...at, 'name'],
-        `its share is called "${same.name}", as another limit is; give one of them another name`,
+        `its share has the name of another limit, "${same.name}"; rename one of them`,
       );
     }
   }
 }
 
-function checkLimits(limits: readonly LimitFile[], at: FieldPath, mistakes: Mistakes): void {
+function checkLimits(limits: readonly LimitFile[], at: FieldPath, violations: Violations): void {
   const seen = new Set<string>();
   for (const [index, limit] of limits.entries()) {
     const here = [...at, index];
     if (reservedNames.has(limit.name))
-      mistakes.add([...here, 'name'], `"${limit.name}" is reserved; choose another name`);
+      violations.add([...here, 'name'], `"${limit.name}" is reserved; choose another name`);
     if (seen.has(limit.name)) {
-      mistakes.add(
+      violations.add(
         [...here, 'name'],
-        `"${limit.name}" stands twice in this list; names are unique within a plan or route`,
+        `"${limit.name}" is in this list twice; names are unique within a plan or route`,
       );
     }
     seen.add(limit.name);
     if (Array.isArray(limit.per) && limit.per.length > 1 && limit.per.includes('global')) {
-      mistakes.add(
+      violations.add(
         [...here, 'per'],
-        'may not combine global with others: global already counts everyone together',
+        'may not combine global with others: global already counts all callers together',
       );
     }
-    checkWindow(limit, here, mistakes);
+    checkWindow(limit, here, violations);
   }
 }
 
-function checkWindow(limit: LimitFile, at: FieldPath, mistakes: Mistakes): void {
+function checkWindow(limit: LimitFile, at: FieldPath, violations: Violations): void {
   const { window, type = 'sliding' } = limit;
   if (type !== 'sliding' && (limit.burst ?? 0) > 0) {
-    mistakes.add([...at, 'burst'], `goes with type sliding, not ${type}`);
+    violations.add([...at, 'burst'], `is allowed with type sliding, not ${type}`);
   }
   if (type === 'concurrent') {
     if (window !== undefined)
-      mistakes.add([...at, 'window'], 'does not go with type concurrent, which has no window');
+      violations.add([...at, 'window'], 'is not allowed with type concurrent, which has no window');
     return;
   }
   if (window === undefined) {
-    mistakes.add([...at, 'window'], 'is missing; write how long the limit counts, e.g. 1m');
+    violations.add([...at, 'window'], 'is missing; write how long the limit counts, e.g. 1m');
     return;
   }
   if (type === 'quota' && calendarPeriod(window) === null) {
-    mistakes.add([...at, 'window'], `"${window}" is no calendar period; a quota takes 1h, 1d, 1w or 1mo`);
+    violations.add(
+      [...at, 'window'],
+      `"${window}" is no calendar period; the window of a quota is 1h, 1d, 1w or 1mo`,
+    );
   }
-  if (!isInRange(window)) mistakes.add([...at, 'window'], outOfRange(window));
+  if (!isInRange(window)) violations.add([...at, 'window'], outOfRange(window));
 }
 
 function isInRange(window: string): boolean {
@@ -226,15 +235,15 @@ function outOfRange(window: string): string {
   return `"${window}" is out of range; windows last from 1s to 366d`;
 }
 
-function checkServices({ services }: PolicyFile, mistakes: Mistakes): void {
+function checkServices({ services }: PolicyFile, violations: Violations): void {
   const seen = new Set<string>();
   for (const [index, service] of (services ?? []).entries()) {
     const at = ['services', index];
     if ((service.token_sha256 === undefined) === (service.token_env === undefined)) {
-      mistakes.add(at, 'must have exactly one of token_sha256 and token_env');
+      violations.add(at, 'must have exactly one of token_sha256 and token_env');
     }
     if (seen.has(service.name))
-      mistakes.add([...at, 'name'], `"${service.name}" stands twice; names are unique`);
+      violations.add([...at, 'name'], `"${service.name}" is in the list twice; names are unique`);
     seen.add(service.name);
   }
 }

@@ -2,18 +2,18 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { meterAggregations } from '../../domain/meter.ts';
 import type { MeterDefinition } from '../../domain/meter.ts';
-import type { Mistakes } from './mistakes.ts';
+import type { Violations } from './violations.ts';
 
 const groupsMax = 8;
 
-/** No comma: a query names the fields it groups by in a list with commas. */
+/** Without a comma, because queries list the fields to group by separated by commas. */
 const field = (description: string) => Type.String({ pattern: '^[^,\\u0000-\\u001f]{1,128}$', description });
 
 const meterFile = Type.Object(
   {
     name: Type.String({
       pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$',
-      description: 'a name for the meter: up to 64 letters, digits, "-" or "_"; queries go by it',
+      description: 'a name for the meter: up to 64 letters, digits, "-" or "_"; queries use it',
     }),
     event_type: Type.String({
       minLength: 1,
@@ -55,26 +55,29 @@ export function compileMeters(file: MetersFile = []): ReadonlyMap<string, MeterD
   );
 }
 
-/** Adds to `mistakes` which names stand twice, and which meters have no value or one too many. */
-export function checkMeters(file: MetersFile = [], mistakes: Mistakes): void {
+/** Adds repeated names and missing or superfluous values to `violations`. */
+export function checkMeters(file: MetersFile = [], violations: Violations): void {
   const seen = new Set<string>();
   for (const [index, { name, aggregation, value }] of file.entries()) {
     const at = ['meters', index];
     if (seen.has(name)) {
-      mistakes.add([...at, 'name'], `"${name}" stands twice; names of meters are unique, choose another`);
+      violations.add(
+        [...at, 'name'],
+        `"${name}" is in the list twice; names of meters are unique, choose another`,
+      );
     }
     seen.add(name);
     if (aggregation === 'count' && value !== undefined) {
-      mistakes.add(
+      violations.add(
         [...at, 'value'],
-        'does not go with aggregation count, which counts events; remove it, or choose unique or sum',
+        'is not allowed with aggregation count, which counts events; remove it, or choose unique or sum',
         'key',
       );
     }
     if (aggregation !== 'count' && value === undefined) {
-      mistakes.add(
+      violations.add(
         [...at, 'value'],
-        `is missing; write the field of the event's data that ${aggregation} is taken of, or choose count`,
+        `is missing; write the field of the event's data that ${aggregation} aggregates, or choose count`,
       );
     }
   }

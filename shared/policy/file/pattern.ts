@@ -1,33 +1,35 @@
 import { isMethod } from '../../domain/request/request-method.ts';
 
-/** A `match` of the policy, taken apart. `method` is upper case or `*`; `**` stands only as the last segment. */
+/** Parsed `match` of the policy. `method` is in upper case or `*`; `**` occurs only as the last segment. */
 export interface Pattern {
   readonly method: string;
   readonly segments: readonly string[];
 }
 
-/** `METHOD /path` with `*` for any method or one segment and `**` for the rest; a sentence about what is wrong otherwise. */
+/** Parses `METHOD /path`: `*` is any method or one segment, a final `**` matches zero or more segments. Returns the reason for an invalid pattern. */
 export function parsePattern(match: string): Pattern | string {
   const parts = /^(\S+) +(\/\S*)$/.exec(match.trim());
   const [, method, path] = parts ?? [];
   if (method === undefined || path === undefined) {
     return 'must be a method, a space and a path that begins with "/", e.g. "POST /agent/chat"';
   }
-  if (method !== '*' && !isMethod(method)) return `has the method "${method}"; write it in capitals, or "*"`;
-  if (/[?#]/.test(path)) return 'must be a path without "?" or "#": queries take no part in matching';
+  if (method !== '*' && !isMethod(method))
+    return `has the method "${method}"; write it in upper case, or "*"`;
+  if (/[?#]/.test(path)) return 'must be a path without "?" or "#": queries are not matched';
   const segments = segmentsOf(path);
-  if (segments === null) return 'has a "%" that begins no escape of UTF-8; write %25 for the sign itself';
+  if (segments === null)
+    return 'has a "%" that is not part of an escape of UTF-8; write %25 for a percent sign';
   for (const [index, segment] of segments.entries()) {
     if (segment === '**' && index !== segments.length - 1) return 'may have "**" only at its end';
     if (segment.includes('*') && segment !== '*' && segment !== '**') {
-      return `has "${segment}"; "*" stands for a whole segment, "**" for the rest`;
+      return `has "${segment}"; "*" is one whole segment, a final "**" any number of segments`;
     }
     if (segment === '.' || segment === '..') return 'may not have "." or ".." segments';
   }
   return { method, segments };
 }
 
-/** Decoded as a request's are; null where an escape is none. */
+/** Segments decoded like those of a request; null for an invalid escape. */
 function segmentsOf(path: string): string[] | null {
   try {
     return path

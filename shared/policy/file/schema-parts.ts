@@ -1,10 +1,10 @@
 import { Type } from 'typebox';
 import { durationPattern } from '../../domain/time/duration.ts';
 
-/** For objects: unknown keys are refused. */
+/** Option of objects: unknown keys are refused. */
 export const closed = { additionalProperties: false };
 
-/** Every description completes the sentence "… must be …": it is what an error tells the author of a bad line to write. */
+/** Every description completes the sentence "… must be …" of an error message. */
 export const duration = (example: string) =>
   Type.String({
     pattern: durationPattern,

@@ -93,7 +93,7 @@ const routeFile = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: 1_000_000_000,
-        description: 'the units a call takes: a whole number from 1',
+        description: 'the units of one call: a whole number from 1',
       }),
     ),
     websocket: Type.Optional(
@@ -102,7 +102,7 @@ const routeFile = Type.Object(
           message_cost: Type.Integer({
             minimum: 1,
             maximum: 1_000_000_000,
-            description: 'the units that each message of a client takes: a whole number from 1',
+            description: 'the units of each message from the client: a whole number from 1',
           }),
         },
         { ...closed, description: '{ message_cost }' },

@@ -26,8 +26,8 @@ const subjects = [
 ] as const;
 
 /**
- * What one tenant and one address may hold of each concurrent limit of the platform, so that neither can hold all of
- * it. At least one request; a share of 1 needs no limit of its own.
+ * Limits of the part of each concurrent platform limit that one tenant or one address may hold, so that neither can hold
+ * the whole limit. A share is at least one request. A share of 1 needs no limit of its own.
  */
 export function compileShares(platform: readonly Limit[], file: SharesFile = {}): Limit[] {
   return platform

@@ -1,6 +1,6 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { ErrorObject } from 'ajv';
-import type { FieldPath, Mistakes } from './mistakes.ts';
+import type { FieldPath, Violations } from './violations.ts';
 import { policyFileSchema } from './schema.ts';
 import type { PolicyFile } from './schema.ts';
 
@@ -8,46 +8,48 @@ const conforms = new Ajv2020({ allErrors: true, verbose: true, strict: false }).
   policyFileSchema,
 );
 
-/** Holds a file against the schema: the typed file, or null with every difference added to `mistakes`. */
-export function validateFile(value: unknown, mistakes: Mistakes): PolicyFile | null {
+/** Validates a file against the schema. Returns the typed file, or null after adding every violation. */
+export function validateFile(value: unknown, violations: Violations): PolicyFile | null {
   if (conforms(value)) return value;
   const errors = conforms.errors ?? [];
   const unions = errors.filter(({ keyword }) => keyword === 'anyOf').map(({ instancePath }) => instancePath);
   for (const error of errors) {
-    // A union reports each branch it is not; the one sentence about the union itself is what helps.
+    // A union reports an error for each of its branches; only the error of the union itself is useful.
     const branch =
       error.schemaPath.includes('/anyOf/') && unions.some((at) => error.instancePath.startsWith(at));
-    if (!branch) explain(error, value, mistakes);
+    if (!branch) explain(error, value, violations);
   }
   return null;
 }
 
-function explain(error: ErrorObject, file: unknown, mistakes: Mistakes): void {
+function explain(error: ErrorObject, file: unknown, violations: Violations): void {
   const path = pathOf(error.instancePath, file);
   const params = error.params as Record<string, unknown>;
   const description = (error.parentSchema as { description?: string } | undefined)?.description;
   if (error.keyword === 'additionalProperties') {
     const key = String(params['additionalProperty']);
-    const known = Object.keys((error.parentSchema as { properties?: object } | undefined)?.properties ?? {});
+    const allowed = Object.keys(
+      (error.parentSchema as { properties?: object } | undefined)?.properties ?? {},
+    );
     const advice =
-      known.length === 0
+      allowed.length === 0
         ? 'is not a usable name; use up to 64 letters, digits, "-" or "_"'
-        : `is not a known key${nearest(key, known)}; remove it or write one of: ${known.join(', ')}`;
-    mistakes.add([...path, key], advice, 'key');
+        : `is not a known key${nearest(key, allowed)}; remove it or write one of: ${allowed.join(', ')}`;
+    violations.add([...path, key], advice, 'key');
   } else if (error.keyword === 'required') {
     const key = String(params['missingProperty']);
     const properties = (
       error.parentSchema as { properties?: Record<string, { description?: string }> } | undefined
     )?.properties;
     const expected = properties?.[key]?.description;
-    mistakes.add([...path, key], `is missing${expected === undefined ? '' : `; it must be ${expected}`}`);
+    violations.add([...path, key], `is missing${expected === undefined ? '' : `; it must be ${expected}`}`);
   } else {
     const expected = description ?? error.message ?? 'something else';
-    mistakes.add(path, `is ${shown(error.data)}, but must be ${expected}`);
+    violations.add(path, `is ${shown(error.data)}, but must be ${expected}`);
   }
 }
 
-/** JSON pointer to path; a step is an index where the file has a list there. */
+/** Converts a JSON pointer to a path. A step is an index if the file has a list there. */
 function pathOf(pointer: string, file: unknown): FieldPath {
   const path: (string | number)[] = [];
   let value = file;
@@ -68,9 +70,9 @@ function shown(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
-/** ` (did you mean "limit"?)` where a known key differs by little. */
-function nearest(key: string, known: readonly string[]): string {
-  const close = known.find(
+/** ` (did you mean "limit"?)` if an allowed key is similar. */
+function nearest(key: string, allowed: readonly string[]): string {
+  const close = allowed.find(
     (candidate) => distance(key.toLowerCase(), candidate) <= Math.max(1, key.length / 3),
   );
   return close === undefined ? '' : ` (did you mean "${close}"?)`;

@@ -13,7 +13,7 @@ import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import { isQuota } from '../../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
-import { quotasFor } from '../../../shared/policy/quotas.ts';
+import { quotasFor } from '../../../shared/policy/quota-readings.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
 import { createLimiter } from '../../../shared/redis/decision/limiter.ts';

@@ -11,7 +11,7 @@ import { createGenerations } from '../../../shared/clickhouse/queries/counter-ge
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
-import { quotasFor } from '../../../shared/policy/quotas.ts';
+import { quotasFor } from '../../../shared/policy/quota-readings.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
 import { createLimiter } from '../../../shared/redis/decision/limiter.ts';

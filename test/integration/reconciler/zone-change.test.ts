@@ -12,7 +12,7 @@ import { createTenantDirectory } from '../../../shared/kafka/tables/tenant-direc
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
-import { quotasFor } from '../../../shared/policy/quotas.ts';
+import { quotasFor } from '../../../shared/policy/quota-readings.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
 import { createLimiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';

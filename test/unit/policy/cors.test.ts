@@ -2,13 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { policyOf } from './text.ts';
 
 describe('F3: the CORS policy', () => {
-  test('has no page read anything by default, and bounds preflights all the same', () => {
+  test('without the key no page may read responses, and preflights are still limited', () => {
     const { cors, preflight } = policyOf();
     expect(cors).toBeNull();
     expect(preflight).toMatchObject({ name: 'preflight', per: ['ip'], limit: 600, windowMs: 60_000 });
   });
 
-  test('exposes the limit headers, and others by their name in lower case, once', () => {
+  test('exposes the limit headers and the named headers, in lower case and once each', () => {
     const { cors } = policyOf({
       cors: '{ origins: [https://a.example], exposed_headers: [X-Page, RateLimit] }',
     });
@@ -20,13 +20,13 @@ describe('F3: the CORS policy', () => {
 
   test.each([
     ['a path in an origin', '{ origins: [https://a.example/] }', /"https:\/\/a\.example\/" is not an origin/],
-    ['capitals in an origin', '{ origins: [https://A.example] }', /is not an origin/],
+    ['upper case in an origin', '{ origins: [https://A.example] }', /is not an origin/],
     ['the origin null', '{ origins: ["null"] }', /is not an origin/],
     ['a pattern', '{ origins: ["https://*.example"] }', /is not an origin/],
     [
       'every origin with credentials',
       '{ origins: ["*"], credentials: true }',
-      /does not go with credentials/,
+      /cannot be combined with credentials/,
     ],
     ['no origin', '{ origins: [] }', /origins/],
     ['a field that is none', '{ origins: ["*"], exposed_headers: ["a b"] }', /exposed_headers/],

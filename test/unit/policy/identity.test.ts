@@ -1,10 +1,10 @@
-// Goal: a policy cannot be loaded with an identity part that would accept more than its author means.
+// A policy with an identity part that accepts more credentials than intended is refused.
 import { describe, expect, test } from 'vitest';
 import type { JwtPolicy } from '../../../shared/domain/policy.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
 import { policyEnv, policyOf, policyText } from './text.ts';
 
-function mistakesOf(parts: Record<string, string>, env: Record<string, string> = policyEnv): string {
+function violationsOf(parts: Record<string, string>, env: Record<string, string> = policyEnv): string {
   try {
     parsePolicy('policy.yaml', policyText(parts), env);
   } catch (error) {
@@ -24,7 +24,7 @@ function compiled(text: string): JwtPolicy {
   return policy;
 }
 
-describe('secrets are as long as what they protect needs, in bytes', () => {
+describe('secrets have at least the bytes that their algorithm needs', () => {
   const tokens = (algorithms: string) => jwt(`algorithms: [${algorithms}], secret_env: A_SECRET`);
   const services = { services: '[{ name: billing, token_env: A_SECRET }]' };
 
@@ -35,16 +35,16 @@ describe('secrets are as long as what they protect needs, in bytes', () => {
     ['the longest of several hashes', tokens('HS256, HS512'), 64],
     ['a service token', services, 32],
   ])('%s', (_what, parts, bytes) => {
-    const mistakesWith = (secret: string) => mistakesOf(parts, { A_SECRET: secret });
-    expect(mistakesWith('x'.repeat(bytes - 1))).toContain(`has ${bytes - 1} bytes; use ${bytes} or more`);
-    expect(mistakesWith('x'.repeat(bytes))).toBe('');
-    expect(mistakesWith('é'.repeat(bytes / 2))).toBe('');
-    expect(mistakesWith('é'.repeat(bytes / 2 - 1))).toContain(`has ${bytes - 2} bytes`);
-    expect(mistakesWith('')).toContain(`random secret of ${bytes} bytes or more`);
+    const violationsWith = (secret: string) => violationsOf(parts, { A_SECRET: secret });
+    expect(violationsWith('x'.repeat(bytes - 1))).toContain(`has ${bytes - 1} bytes; use ${bytes} or more`);
+    expect(violationsWith('x'.repeat(bytes))).toBe('');
+    expect(violationsWith('é'.repeat(bytes / 2))).toBe('');
+    expect(violationsWith('é'.repeat(bytes / 2 - 1))).toContain(`has ${bytes - 2} bytes`);
+    expect(violationsWith('')).toContain(`random secret of ${bytes} bytes or more`);
   });
 });
 
-describe('algorithms and keys go together', () => {
+describe('algorithms and keys must be of the same kind', () => {
   test.each([
     [
       'a shared secret with public-key algorithms',
@@ -61,24 +61,28 @@ describe('algorithms and keys go together', () => {
     ['no algorithm', 'algorithms: [], secret_env: TOLLGATE_JWT_SECRET', /algorithms: is an empty list/],
     ['none', 'algorithms: [none], secret_env: TOLLGATE_JWT_SECRET', /is "none"/],
     ['None', 'algorithms: [None], secret_env: TOLLGATE_JWT_SECRET', /is "None"/],
-    ['staleness of a shared secret', `${shared}, jwks_max_stale: 1d`, /jwks_max_stale: goes with jwks_url/],
-  ])('%s is refused', (_what, text, mistake) => {
-    expect(mistakesOf(jwt(text))).toMatch(mistake);
+    [
+      'staleness of a shared secret',
+      `${shared}, jwks_max_stale: 1d`,
+      /jwks_max_stale: is allowed with jwks_url only/,
+    ],
+  ])('%s is refused', (_what, text, violation) => {
+    expect(violationsOf(jwt(text))).toMatch(violation);
   });
 });
 
 describe('bad credentials', () => {
-  test('60 a minute of an address, unless the policy says otherwise', () => {
+  test('an address may present 60 a minute unless the policy sets a limit', () => {
     const refused = (identity: string) => policyOf({ identity }).identity.refused[0];
     expect(refused(`{ jwt: { ${shared} } }`)).toMatchObject({ per: ['ip'], limit: 60, windowMs: 60_000 });
     expect(refused('{ refused: { limit: 5, window: 1h } }')).toMatchObject({ limit: 5, windowMs: 3_600_000 });
     for (const bad of ['{ limit: 0, window: 1m }', '{ limit: 1 }', '{ limit: 1, window: 100ms }', '5'])
-      expect(mistakesOf({ identity: `{ refused: ${bad} }` })).toMatch(/identity\.refused/);
+      expect(violationsOf({ identity: `{ refused: ${bad} }` })).toMatch(/identity\.refused/);
   });
 });
 
 describe('time', () => {
-  test('leeway is 30 s, expiry is required and keys may be a day old, unless the policy says otherwise', () => {
+  test('by default leeway is 30 s, expiry is required and keys may be a day old', () => {
     expect(compiled(shared)).toMatchObject({ leewayMs: 30_000, expiry: 'required' });
     expect(compiled(published).keys).toMatchObject({ kind: 'jwks', staleMsMax: 86_400_000 });
     expect(compiled(`${shared}, leeway: 0s, expiry: optional`)).toMatchObject({
@@ -94,7 +98,7 @@ describe('time', () => {
     ['1h', /out of range/],
     ['-1s', /how far clocks may be apart/],
     ['30', /how far clocks may be apart/],
-  ])('a leeway of %s is refused', (leeway, mistake) => {
-    expect(mistakesOf(jwt(`${shared}, leeway: ${leeway}`))).toMatch(mistake);
+  ])('a leeway of %s is refused', (leeway, violation) => {
+    expect(violationsOf(jwt(`${shared}, leeway: ${leeway}`))).toMatch(violation);
   });
 });

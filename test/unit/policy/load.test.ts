@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { loadPolicy, parsePolicy } from '../../../shared/policy/load.ts';
 import { policyEnv, policyOf, policyText } from './text.ts';
 
-/** The mistakes a policy is refused for, one a line. */
-function mistakesOf(parts: Record<string, string>, env: Record<string, string> = policyEnv): string[] {
+/** The violations of a refused policy, one on each line. */
+function violationsOf(parts: Record<string, string>, env: Record<string, string> = policyEnv): string[] {
   try {
     parsePolicy('policy.yaml', policyText(parts), env);
   } catch (error) {
@@ -54,12 +54,12 @@ const bad: readonly (readonly [string, Record<string, string>, RegExp])[] = [
   [
     'a window for what runs at once',
     plan('{ name: x, per: tenant, limit: 1, window: 1m, type: concurrent }'),
-    /does not go with type concurrent/,
+    /is not allowed with type concurrent/,
   ],
   [
     'a burst on a quota',
     plan('{ name: x, per: tenant, limit: 1, window: 1d, type: quota, burst: 1 }'),
-    /burst: goes with type sliding/,
+    /burst: is allowed with type sliding/,
   ],
   ['a reserved name', plan('{ name: blocked, per: tenant, limit: 1, window: 1m }'), /"blocked" is reserved/],
   [
@@ -112,7 +112,7 @@ const bad: readonly (readonly [string, Record<string, string>, RegExp])[] = [
   [
     'a cost of 0',
     { routes: '[{ match: GET /a, cost: 0 }]' },
-    /cost: is 0, but must be the units a call takes/,
+    /cost: is 0, but must be the units of one call/,
   ],
   [
     'the algorithm none',
@@ -127,12 +127,12 @@ const bad: readonly (readonly [string, Record<string, string>, RegExp])[] = [
   [
     'a meter without a value',
     { meters: '[{ name: a, event_type: x, aggregation: sum }]' },
-    /:5:10: meters\[0\]\.value: is missing; write the field of the event's data that sum is taken of, or choose count/,
+    /:5:10: meters\[0\]\.value: is missing; write the field of the event's data that sum aggregates, or choose count/,
   ],
   [
     'a count of a value',
     { meters: '[{ name: a, event_type: x, aggregation: count, value: tokens }]' },
-    /:5:56: meters\[0\]\.value: does not go with aggregation count, which counts events; remove it/,
+    /:5:56: meters\[0\]\.value: is not allowed with aggregation count, which counts events; remove it/,
   ],
   [
     'two meters of one name',
@@ -140,7 +140,7 @@ const bad: readonly (readonly [string, Record<string, string>, RegExp])[] = [
       meters:
         '[{ name: a, event_type: x, aggregation: count }, { name: a, event_type: y, aggregation: count }]',
     },
-    /:5:66: meters\[1\]\.name: "a" stands twice; names of meters are unique/,
+    /:5:66: meters\[1\]\.name: "a" is in the list twice; names of meters are unique/,
   ],
   [
     'an aggregation there is none of',
@@ -190,17 +190,17 @@ const bad: readonly (readonly [string, Record<string, string>, RegExp])[] = [
   ['a service without a token', { services: '[{ name: a }]' }, /exactly one of token_sha256 and token_env/],
 ];
 
-describe('a bad policy is refused, naming line, column, field and what to write', () => {
+describe('an invalid policy is refused with line, column, field and advice', () => {
   test.each(bad)('%s', (_what, parts, message) => {
-    expect(mistakesOf(parts).join('\n')).toMatch(message);
+    expect(violationsOf(parts).join('\n')).toMatch(message);
   });
 
-  test('every mistake of a file is told at once, in the order of the lines', () => {
-    const mistakes = mistakesOf({
+  test('all violations of a file are reported at once, in the order of the lines', () => {
+    const violations = violationsOf({
       ...plan('{ name: a b, per: tenant, limit: -1, window: 1x }'),
       mode: 'off',
     });
-    expect(mistakes.map((line) => line.split(':')[1])).toEqual(['7', '7', '7', '8']);
+    expect(violations.map((line) => line.split(':')[1])).toEqual(['7', '7', '7', '8']);
   });
 
   test('text that is not YAML is refused with its line', () => {
@@ -209,7 +209,7 @@ describe('a bad policy is refused, naming line, column, field and what to write'
     expect(() => parsePolicy('p.yaml', 'a: 1\na: 2\n', {})).toThrow(/p\.yaml:2:1: /);
   });
 
-  test('aliases that expand without end are refused, not expanded', () => {
+  test('aliases that expand exponentially are refused and not expanded', () => {
     const rows = Array.from(
       { length: 9 },
       (_, i) => `a${i + 1}: &a${i + 1} [${Array(10).fill(`*a${i}`).join(', ')}]`,
@@ -217,7 +217,7 @@ describe('a bad policy is refused, naming line, column, field and what to write'
     expect(() => parsePolicy('p.yaml', ['a0: &a0 [x]', ...rows].join('\n'), {})).toThrow();
   });
 
-  test('a file that is not there is named', async () => {
+  test('a missing file is named', async () => {
     await expect(loadPolicy('/nowhere/policy.yaml', {})).rejects.toThrow(
       /\/nowhere\/policy\.yaml: cannot be read/,
     );
@@ -225,15 +225,15 @@ describe('a bad policy is refused, naming line, column, field and what to write'
 
   test('a missing or short secret names its variable, never its value', () => {
     const identity = { identity: '{ jwt: { algorithms: [HS256], secret_env: A_SECRET } }' };
-    expect(mistakesOf(identity, {}).join()).toMatch(/environment variable A_SECRET is not set/);
-    const short = mistakesOf(identity, { A_SECRET: 'hunter2' }).join();
+    expect(violationsOf(identity, {}).join()).toMatch(/environment variable A_SECRET is not set/);
+    const short = violationsOf(identity, { A_SECRET: 'hunter2' }).join();
     expect(short).toMatch(/the secret in A_SECRET has 7 bytes; use 32 or more/);
     expect(short).not.toContain('hunter2');
     expect(parsePolicy('p', policyText(identity), {}, { secrets: 'optional' }).identity.jwt).not.toBeNull();
   });
 });
 
-describe('a good policy is compiled with its defaults filled in', () => {
+describe('a valid policy is compiled with its defaults', () => {
   test('limits, durations, calendar periods', () => {
     const { plans } = policyOf({
       plans: `
@@ -263,7 +263,7 @@ describe('a good policy is compiled with its defaults filled in', () => {
     ]);
   });
 
-  test('shadow mode of the policy is shadow mode of every limit', () => {
+  test('shadow mode of the policy applies to every limit', () => {
     const policy = policyOf({
       mode: 'shadow',
       platform: '{ limits: [{ name: p, per: global, type: concurrent, limit: 1 }] }',
@@ -272,7 +272,7 @@ describe('a good policy is compiled with its defaults filled in', () => {
     expect(policy.platform[0]?.mode).toBe('shadow');
   });
 
-  test('meters by name, without value and groups where none are written', () => {
+  test('meters by name, with no value and no groups by default', () => {
     const meters =
       '[{ name: calls, event_type: x, aggregation: count }, { name: tokens, event_type: y, aggregation: sum, value: n, group_by: [m] }]';
     expect([...policyOf({ meters }).meters]).toEqual([
@@ -290,7 +290,7 @@ describe('a good policy is compiled with its defaults filled in', () => {
     );
   });
 
-  test('a token from the environment becomes its digest', () => {
+  test('a token from the environment is stored as its digest', () => {
     const { services } = policyOf({ services: '[{ name: billing, token_env: TOLLGATE_SERVICE_TOKEN }]' });
     expect(services[0]?.tokenSha256).toMatch(/^[0-9a-f]{64}$/);
   });

@@ -19,7 +19,7 @@ const policy = policyOf({
   pro: { limits: [{ name: minute, per: tenant, limit: 50, window: 1m }] }`,
 });
 
-describe('the most specific route is found, whatever the order in the file', () => {
+describe('the most specific route matches, in any order of the file', () => {
   test.each([
     ['GET', '/files/readme', 'GET /files/readme'],
     ['PUT', '/files/readme', '* /files/*'],
@@ -36,7 +36,7 @@ describe('the most specific route is found, whatever the order in the file', () 
     expect(routeOf(policy, method, path)?.match).toBe(match);
   });
 
-  test('HEAD is read as GET where no route is for it', () => {
+  test('HEAD matches as GET if no route names HEAD', () => {
     const one = policyOf({ routes: '[{ match: GET /health }]' });
     expect(routeOf(one, 'HEAD', '/health')?.match).toBe('GET /health');
     expect(routeOf(one, 'POST', '/health')).toBeNull();
@@ -76,7 +76,7 @@ describe('the most specific route is found, whatever the order in the file', () 
     },
   );
 
-  test('letter case is what the policy says it is', () => {
+  test('letter case matters as the policy states', () => {
     const routes = '[{ match: POST /Agent/chat }]';
     const chat = (requests: string, path: string): string | undefined =>
       routeOf(policyOf({ routes, requests }), 'POST', path)?.match;
@@ -91,14 +91,14 @@ describe('the most specific route is found, whatever the order in the file', () 
     ]);
   });
 
-  test('a path that is passed on as it came has a route only where its dot segments and slashes do not matter', () => {
+  test('a path that is forwarded unchanged has a route only if its dot segments and slashes do not change it', () => {
     for (const path of ['//agent/chat', '/x/../agent/chat', '/agents//runs', '/files/../agent/chat']) {
       expect(() => routeOf(policy, 'POST', path, false), path).toThrow(/different routes/);
     }
     expect(routeOf(policy, 'POST', '//other/./x', false)?.match).toBe('* /**');
   });
 
-  test('a path of 8,000 segments is matched in no time', () => {
+  test('a path of 8,000 segments is matched in bounded time', () => {
     const started = performance.now();
     expect(routeOf(policy, 'GET', '/a'.repeat(8_000))?.match).toBe('* /**');
     expect(performance.now() - started).toBeLessThan(1_000);
@@ -129,12 +129,12 @@ const ask = (
 };
 
 describe('A3: limits are chosen per request from plan, route and record', () => {
-  test('by plan, on the route too', () => {
+  test('limits depend on the plan, also on a route', () => {
     expect(ask(null)).toEqual({ minute: 5, chat: 10 });
     expect(ask(null, 'pro')).toEqual({ minute: 50, chat: 50 });
   });
 
-  test("the record's plan has precedence over the claimed one; an unknown plan is the default", () => {
+  test('the plan of the record has precedence over the claimed plan; an unknown plan becomes the default plan', () => {
     expect(ask({ plan: 'free' }, 'pro')).toEqual({ minute: 5, chat: 10 });
     expect(ask(null, 'platinum')).toEqual({ minute: 5, chat: 10 });
   });
@@ -143,7 +143,7 @@ describe('A3: limits are chosen per request from plan, route and record', () => 
     expect(ask({ overrides: { minute: 9, chat: 0 } })).toEqual({ minute: 9, chat: 0 });
   });
 
-  test('the same question gets the same array, so that what is derived from it is kept', () => {
+  test('the same query returns the same array, so that callers can cache derived values', () => {
     const question = { plan: null, record: record({ overrides: { minute: 9 } }), route: chat, nowMs: at };
     expect(limitsFor(policy, question).limits).toBe(
       limitsFor(policy, { ...question, nowMs: at + 5_000 }).limits,
@@ -151,7 +151,7 @@ describe('A3: limits are chosen per request from plan, route and record', () => 
   });
 });
 
-describe('B12: boosts raise a limit for a time and end by themselves', () => {
+describe('B12: boosts raise a limit from their start to their end', () => {
   const boost = {
     id: 'b',
     limit: 'minute',
@@ -164,11 +164,11 @@ describe('B12: boosts raise a limit for a time and end by themselves', () => {
   const minuteAt = (nowMs: number): number | undefined =>
     limitsFor(policy, { plan: null, record: boosted, route: null, nowMs }).limits[0]?.limit;
 
-  test('from its start until just before its end', () => {
+  test('a boost is in force from its start until just before its end', () => {
     expect([at - 1, at, at + 3_599_999, at + 3_600_000].map(minuteAt)).toEqual([5, 15, 15, 5]);
   });
 
-  test('over an override; the largest of several counts; never below', () => {
+  test('a boost applies to the override, the largest of several counts, and none lowers a limit', () => {
     expect(ask({ overrides: { minute: 20 }, boosts: [{ ...boost, multiply: 2 }] })).toMatchObject({
       minute: 40,
     });
@@ -184,7 +184,7 @@ describe('B12: boosts raise a limit for a time and end by themselves', () => {
   });
 });
 
-test('C3: a block holds until its time, or until further notice', () => {
+test('C3: a block holds until its end, or without an end', () => {
   const block = { reason: 'abuse', actor: 'ops' };
   expect(isBlocked(record({ block: { ...block, until: null } }), at)).toBe(true);
   expect(isBlocked(record({ block: { ...block, until: '2026-11-21T12:00:01Z' } }), at)).toBe(true);

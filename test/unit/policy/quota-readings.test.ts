@@ -44,21 +44,21 @@ function consumedOf(changes: Partial<TenantTotals> = {}, record: Partial<TenantR
 }
 
 describe('readings of announced totals', () => {
-  test('are of quotas that count the whole tenant; what totals do not hold is open', () => {
+  test('cover quotas that count the whole tenant; consumption that totals do not hold is null', () => {
     expect(consumedOf()).toEqual({ hour: null, day: 30, month: 300, chat: 7 });
   });
 
-  test('say nothing about a day that is not this one, and what they say of the month stays', () => {
+  test('leave out another day, and keep the month', () => {
     expect(consumedOf({ day: { ...totals.day, start: '2026-03-09' } })).toEqual({ hour: null, month: 300 });
   });
 
-  test("of the tenant's own zone hold for the tenant's own day", () => {
+  test("in the tenant's zone apply to the tenant's day", () => {
     const record = { time_zone: 'Asia/Tokyo' };
     const tokyo = { time_zone: 'Asia/Tokyo', day: { ...totals.day, start: '2026-03-11' } };
     expect(consumedOf(tokyo, record)).toEqual({ hour: null, day: 30, month: 300, chat: 7 });
   });
 
-  test('are open while the zone of the record is another one', () => {
+  test('are null while the record has another zone', () => {
     expect(consumedOf({}, { time_zone: 'Asia/Tokyo' })).toEqual({
       hour: null,
       day: null,
@@ -67,7 +67,7 @@ describe('readings of announced totals', () => {
     });
   });
 
-  test('are open for the quotas of routes where there are too many routes to be announced', () => {
+  test('are null for quotas of routes if there are too many routes to announce', () => {
     const others = structuredClone<Partial<TenantTotals>>(totals);
     Reflect.deleteProperty(others, 'day_by_route');
     const readings = readingsOf(others as TenantTotals, policy, null, nowMs);
@@ -79,7 +79,7 @@ describe('readings of announced totals', () => {
     });
   });
 
-  test('carry a reset that lies within the period', () => {
+  test('hold a reset within the period', () => {
     const atMs = Date.parse('2026-03-05T00:00:00Z');
     const reset = { at_ms: atMs, actor: 'x', day_units: 0, month_units: 0 };
     const record: TenantRecord = { tenant_id: 'acme', updated_at: '', updated_by: '', reset };
@@ -92,7 +92,7 @@ describe('readings of announced totals', () => {
     ]);
   });
 
-  test('of nobody are none', () => {
+  test('do not exist for the anonymous tenant', () => {
     expect(consumedOf({ tenant_id: 'anonymous' })).toEqual({});
   });
 });

@@ -9,14 +9,14 @@ const sharesOf = (parts: Record<string, string>): [string, readonly string[], nu
   policyOf(parts).shares.map(({ name, per, limit }) => [name, per, limit]);
 
 describe('F6: shares of the platform', () => {
-  test('one tenant and one address hold a quarter of it by default', () => {
+  test('one tenant and one address may hold a quarter of a limit by default', () => {
     expect(sharesOf(platform(atOnce(1_000)))).toEqual([
       ['all-tenant', ['tenant'], 250],
       ['all-address', ['ip'], 250],
     ]);
   });
 
-  test('a share is what the policy says, at least one request, and nothing where it is the whole', () => {
+  test('a share is set by the policy, is at least one request, and adds no limit if it is 1', () => {
     expect(sharesOf(platform(atOnce(1_000), '{ tenant: 0.5, address: 1 }'))).toEqual([
       ['all-tenant', ['tenant'], 500],
     ]);
@@ -26,7 +26,7 @@ describe('F6: shares of the platform', () => {
     ]);
   });
 
-  test('windows of the platform have none, and a platform in shadow refuses nobody', () => {
+  test('windows of the platform have no shares, and shares of a shadow limit refuse no request', () => {
     expect(sharesOf(platform('{ name: hour, per: global, limit: 1000, window: 1h }'))).toEqual([]);
     const shadow = platform('{ name: all, per: global, type: concurrent, limit: 8, mode: shadow }');
     expect(policyOf(shadow).shares.map(({ mode }) => mode)).toEqual(['shadow', 'shadow']);
@@ -41,7 +41,7 @@ describe('F6: shares of the platform', () => {
         ...platform(atOnce(8)),
         plans: '{ free: { limits: [{ name: all-tenant, per: tenant, limit: 5, window: 1m }] } }',
       },
-      /its share is called "all-tenant"/,
+      /its share has the name of another limit, "all-tenant"/,
     ],
   ])('%s is refused', (_what, parts, message) => {
     expect(() => policyOf(parts)).toThrow(message);

@@ -6,7 +6,7 @@ import { limitsFor } from '../../../shared/policy/match.ts';
 import { publishedSchema } from '../../../shared/policy/file/schema.ts';
 import { policyEnv, routeOf } from './text.ts';
 
-/** `name limit/window` of every limit of a request, as chosen by a policy that ships. */
+/** `name limit/window` of every limit of a request under a shipped policy. */
 async function limitsIn(file: string, request: string, plan: string | null = null): Promise<string[]> {
   const policy = await loadPolicy(`policies/${file}`, policyEnv);
   const [method = '', path = ''] = request.split(' ');
@@ -21,8 +21,8 @@ async function limitsIn(file: string, request: string, plan: string | null = nul
   );
 }
 
-test('the published JSON Schema is the one that policies are held against', async () => {
-  // `npx vitest run --project unit test/unit/policy/shipped.test.ts -u` writes it anew.
+test('the published JSON Schema is the schema that validates policies', async () => {
+  // `npx vitest run --project unit test/unit/policy/shipped.test.ts -u` writes it.
   const text = await format(JSON.stringify(publishedSchema()), { parser: 'json', printWidth: 110 });
   await expect(text).toMatchFileSnapshot('../../../policies/schema.json');
 });
@@ -92,7 +92,7 @@ test.each(['story-3.5.yaml', 'default.yaml'])(
   },
 );
 
-test('E6: cost reports have a price to count with', async () => {
+test('E6: cost reports have prices', async () => {
   for (const file of ['vaultmind.yaml', 'coretrack.yaml', 'default.yaml']) {
     const policy = await loadPolicy(`policies/${file}`, policyEnv);
     expect(routeOf(policy, 'POST', '/agent/chat')?.price).toBeGreaterThan(0);

@@ -7,7 +7,7 @@ export const policyEnv = {
   TOLLGATE_SERVICE_TOKEN: 'a-service-token-that-only-tests-know',
 };
 
-/** A policy file with the given parts in place of, or beside, the least one. */
+/** Text of a minimal policy file; `parts` replaces or adds keys. */
 export function policyText(parts: Readonly<Record<string, string>> = {}): string {
   const all: Record<string, string> = {
     version: '1',

@@ -6,37 +6,37 @@ import { TollgateError } from '../../runtime/errors.ts';
 export type FieldPath = readonly (string | number)[];
 
 /**
- * What is wrong with one policy file, each mistake with the line and column where it stands. Mistakes are gathered,
- * so that an author sees all of them at once.
+ * Violations of the rules of a policy file, each with its line and column. They are collected, so that the author gets all
+ * of them at once.
  */
-export interface Mistakes {
-  /** `at: 'key'` points at the key itself instead of its value, for keys that should not be there. */
+export interface Violations {
+  /** `at: 'key'` reports the position of the key instead of its value, for keys that are not allowed. */
   add(path: FieldPath, text: string, at?: 'key' | 'value'): void;
-  /** Throws POLICY_INVALID with every mistake, in the order of the lines; returns where there is none. */
+  /** Throws POLICY_INVALID with every violation in the order of the lines. Returns if there is none. */
   throwIfAny(): void;
 }
 
 export interface PolicyDocument {
   readonly value: unknown;
-  readonly mistakes: Mistakes;
+  readonly violations: Violations;
 }
 
-/** Reads YAML 1.2 and keeps positions. Throws POLICY_INVALID where the text is not YAML at all. */
+/** Reads YAML 1.2 with positions. Throws POLICY_INVALID if the text is not YAML. */
 export function readDocument(path: string, text: string): PolicyDocument {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const mistakes = gather(path, document, lines);
-  for (const error of document.errors) mistakes.addAt(error.pos[0], '', firstLineOf(error.message));
-  mistakes.throwIfAny();
-  // Aliases are how a few bytes become gigabytes; a policy has no use for more than a handful.
-  return { value: document.toJS({ maxAliasCount: 50 }) as unknown, mistakes };
+  const violations = gather(path, document, lines);
+  for (const error of document.errors) violations.addAt(error.pos[0], '', firstLineOf(error.message));
+  violations.throwIfAny();
+  // The bound prevents that aliases expand a few bytes to gigabytes.
+  return { value: document.toJS({ maxAliasCount: 50 }) as unknown, violations };
 }
 
-interface PositionedMistakes extends Mistakes {
+interface PositionedViolations extends Violations {
   addAt(offset: number, field: string, text: string): void;
 }
 
-function gather(path: string, document: Document.Parsed, lines: LineCounter): PositionedMistakes {
+function gather(path: string, document: Document.Parsed, lines: LineCounter): PositionedViolations {
   const found = new Map<string, number>();
   const addAt = (offset: number, field: string, text: string): void => {
     const { line, col } = lines.linePos(offset);
@@ -47,13 +47,13 @@ function gather(path: string, document: Document.Parsed, lines: LineCounter): Po
     add: (fieldPath, text, at = 'value') => addAt(offsetOf(document, fieldPath, at), spell(fieldPath), text),
     throwIfAny: () => {
       if (found.size === 0) return;
-      const inOrder = [...found].sort((a, b) => a[1] - b[1]).map(([mistake]) => mistake);
+      const inOrder = [...found].sort((a, b) => a[1] - b[1]).map(([violation]) => violation);
       throw new TollgateError('POLICY_INVALID', inOrder.join('\n'));
     },
   };
 }
 
-/** Where a value begins; for one that is missing, where the nearest thing around it begins. */
+/** Offset of a value; for a missing value the offset of the nearest collection around it. */
 function offsetOf(document: Document.Parsed, path: FieldPath, at: 'key' | 'value'): number {
   let node: unknown = document.contents;
   let offset = startOf(node, 0);
