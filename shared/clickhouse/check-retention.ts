@@ -2,10 +2,9 @@ import { TollgateError } from '../runtime/errors.ts';
 import type { ClickHouseReader } from './client.ts';
 
 /**
- * Compares how long this process believes that raw events are kept with what the tables do. They are told once, when a
- * migration makes them, and every process once more by its environment: events accepted by a longer one would compute
- * minutes from what is left of them. Rejects with CONFIG_INVALID where they differ. Before the tables are made there is
- * nothing to compare.
+ * Compares the configured retention of raw events with the TTL of the tables, and rejects with CONFIG_INVALID where they
+ * differ. The TTL is set once, when a migration creates a table. A process with a longer retention would accept events
+ * whose minute has partly expired, and computing that minute again would lower its total. Resolves before the tables exist.
  */
 export async function checkRetention(clickhouse: ClickHouseReader, days: number): Promise<void> {
   const tables = await clickhouse.query<{ name: string; days: number }>(
@@ -19,8 +18,8 @@ export async function checkRetention(clickhouse: ClickHouseReader, days: number)
   const kept = others.map((table) => `${table.name} for ${table.days}`).join(', ');
   throw new TollgateError(
     'CONFIG_INVALID',
-    `TOLLGATE_RAW_RETENTION_DAYS is ${days}, and ClickHouse keeps ${kept} days. Set the variable to that, on every ` +
-      `gateway and aggregator alike, or change the tables: ALTER TABLE ${others[0]?.name ?? ''} MODIFY TTL ` +
-      `toDateTime(time) + INTERVAL ${days} DAY, and so each of them.`,
+    `TOLLGATE_RAW_RETENTION_DAYS is ${days}, and ClickHouse keeps ${kept} days. Set the variable to the retention of the ` +
+      `tables on every gateway and aggregator, or change each of these tables: ALTER TABLE ${others[0]?.name ?? ''} ` +
+      `MODIFY TTL toDateTime(time) + INTERVAL ${days} DAY.`,
   );
 }

@@ -12,35 +12,36 @@ export interface ClickHouseOptions {
   readonly database: string;
   readonly username?: string;
   readonly password?: string;
-  /** After this a call fails with CLICKHOUSE_UNAVAILABLE; whether it took effect is then unknown. */
+  /** After this time a call rejects with CLICKHOUSE_UNAVAILABLE; it may have taken effect even so. */
   readonly requestTimeoutMs?: number;
   readonly connectionsMax?: number;
   readonly settings?: ClickHouseSettings;
 }
 
 export interface QueryOptions {
-  /** Aborting it ends the query, in ClickHouse too where that is asked to by `cancel_http_readonly_queries_on_client_close`. */
+  /** Aborting it ends the query; in ClickHouse only with the setting `cancel_http_readonly_queries_on_client_close`. */
   readonly signal?: AbortSignal;
 }
 
-/** What reads, and nothing else. */
+/** The part of the client that only reads. */
 export type ClickHouseReader = Pick<ClickHouse, 'query'>;
 
 export type Params = Readonly<Record<string, unknown>>;
 
 /**
- * The one way to ClickHouse. Values reach SQL as typed parameters (`{name:Type}`) only. Every failure is a
- * TollgateError: CLICKHOUSE_UNAVAILABLE when trying again later may help (no connection, timeout, overload),
- * CLICKHOUSE_DATA_REFUSED when an insert holds a value that its column cannot, so that other rows may still be stored, and
- * CLICKHOUSE_QUERY_FAILED when trying again will not help. Nothing is retried here: the caller knows what may be repeated.
+ * The only client of ClickHouse. Values are passed to SQL only as typed parameters (`{name:Type}`). Every failure is a
+ * TollgateError: CLICKHOUSE_UNAVAILABLE when a retry may succeed (no connection, timeout, overload),
+ * CLICKHOUSE_DATA_REFUSED when a value of an insert does not fit its column, so that other rows can still be stored, and
+ * CLICKHOUSE_QUERY_FAILED when a retry cannot succeed. The client does not retry: only the caller can decide whether a
+ * statement is repeatable.
  */
 export interface ClickHouse {
   readonly options: ClickHouseOptions;
-  /** 64-bit integers come as numbers, times as ISO 8601 in UTC. */
+  /** 64-bit integers are returned as numbers, times as ISO 8601 in UTC. */
   query<Row>(sql: string, params?: Params, options?: QueryOptions): Promise<Row[]>;
   /** Rows are objects, or arrays in the order of `columns`. Resolves once the whole block is stored. */
   insert(table: string, rows: readonly object[], columns?: readonly string[]): Promise<void>;
-  /** The same for large blocks, at a third of what rows cost either side. Values must be in their columns' ranges. */
+  /** The same for large blocks, at a third of the CPU time on both sides. Values must be within their columns' ranges. */
   insertColumns<Row>(
     table: string,
     rows: readonly Row[],
@@ -66,7 +67,7 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
       output_format_json_quote_64bit_integers: 0,
       date_time_output_format: 'iso',
       date_time_input_format: 'best_effort',
-      // An error in the middle of a result would otherwise arrive as the end of a shorter one.
+      // Without it, an error in the middle of a result looks like the end of a shorter result.
       wait_end_of_query: 1,
       ...options.settings,
     },
@@ -111,9 +112,9 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
   };
 }
 
-/** Codes of ClickHouse by which it says "not now" rather than "not this". */
+/** Error codes of ClickHouse after which a retry may succeed. */
 const transientCodes = new Set([
-  '33', // CANNOT_READ_ALL_DATA: the rest of what was sent did not arrive
+  '33', // CANNOT_READ_ALL_DATA: the request was cut off
   '159', // TIMEOUT_EXCEEDED
   '164', // READONLY, while a replica recovers
   '198', // DNS_ERROR
@@ -134,7 +135,7 @@ const transientCodes = new Set([
   '999', // KEEPER_EXCEPTION
 ]);
 
-/** Codes by which ClickHouse says of an insert that a value in the data cannot be what its column holds. */
+/** Error codes of ClickHouse for an insert with a value that does not fit its column. */
 const badDataCodes = new Set([
   '6',
   '25',
@@ -160,10 +161,10 @@ async function guarded<Result>(
   try {
     return await call();
   } catch (error) {
-    const refused = error instanceof ClickHouseError && !transientCodes.has(error.code);
+    const isRefused = error instanceof ClickHouseError && !transientCodes.has(error.code);
     throw new TollgateError(
-      refused ? codeOf(error) : 'CLICKHOUSE_UNAVAILABLE',
-      `ClickHouse ${refused ? 'refused' : 'did not answer'}: ${messageOf(error).slice(0, 500)}`,
+      isRefused ? codeOf(error) : 'CLICKHOUSE_UNAVAILABLE',
+      `ClickHouse ${isRefused ? 'refused' : 'did not answer'}: ${messageOf(error).slice(0, 500)}`,
       { cause: error },
     );
   }

@@ -1,7 +1,7 @@
 import { chunksOfIds } from './client.ts';
 import type { ClickHouse } from './client.ts';
 
-/** What a block of events touched. */
+/** The totals that a block of events changes. */
 export interface TouchedCells {
   readonly tenantIds: ReadonlySet<string>;
   /** Starts of minutes, Unix milliseconds. */
@@ -9,16 +9,16 @@ export interface TouchedCells {
 }
 
 /**
- * Computes the totals of every touched (minute, tenant) anew from the events, then the hours and days above them from
- * the level below. May be repeated, by anyone, at any time.
+ * Computes the totals of every touched (minute, tenant) again from the events, then the hours and days from the level
+ * below. Idempotent: any process may repeat it at any time.
  *
- * Why a slow writer never wins. Each statement reads one snapshot and writes, for each group of a cell, how many
- * distinct events it saw plus the sum of their revisions. Events are never taken away, a revision only rises and
- * leaves the group's keys alone; so of two snapshots the later has at least the earlier one's version, and equal
- * versions are equal contents. Whoever stores an event last computes its cells after that, from a snapshot with
- * everything in it; a zombie's row, however late it comes, has at most that version. The same holds one level up, as
- * versions of minutes only rise. (With replicas, a reader must see what was acknowledged before: the aggregator's
- * user gets insert_quorum and select_sequential_consistency, docs/decisions/040.)
+ * Why an outdated writer never overwrites newer totals: each statement reads one snapshot and writes, for each group of
+ * a cell, the number of distinct events plus the sum of their revisions as the row's version. Events are never removed,
+ * a revision only rises, and a correction leaves the keys of the group unchanged. So a later snapshot has an equal or
+ * higher version, and equal versions have equal contents. The process that stores an event last computes its cells
+ * after that, from a snapshot with all events; the row of an outdated process has at most that version. The same holds
+ * for hours and days, because versions of minutes only rise. (With replicas, a read must include all acknowledged
+ * writes: the aggregator's user has insert_quorum and select_sequential_consistency, docs/decisions/040.)
  */
 export async function deriveTotals(clickhouse: ClickHouse, touched: TouchedCells): Promise<void> {
   const minutes = [...touched.minutes].sort((a, b) => a - b);
@@ -30,7 +30,7 @@ export async function deriveTotals(clickhouse: ClickHouse, touched: TouchedCells
       { sql: hoursFromMinutes, cells: hours, spanMs: hourMs },
       { sql: daysFromHours, cells: days, spanMs: dayMs },
     ]) {
-      for (const cells of stretches(level.cells)) {
+      for (const cells of cellLists(level.cells)) {
         await clickhouse.command(level.sql, {
           tenants,
           cells: cells.map((startMs) => startMs / 1000),
@@ -47,7 +47,7 @@ const dayMs = 24 * hourMs;
 
 const groups = 'tenant_id, plan, route, type, decision';
 
-/** The range of time excludes partitions, the list of minutes excludes granules. */
+/** The time range prunes partitions, the list of minutes prunes granules. */
 const minutesFromEvents = `
 INSERT INTO stored_minutes (minute, ${groups}, requests, errors, units, cost_exact, latency, version)
 SELECT
@@ -86,26 +86,26 @@ WHERE t.hour >= toDateTime({from:UInt32}, 'UTC') AND t.hour < toDateTime({to:UIn
 GROUP BY day, ${groups}
 SETTINGS do_not_merge_across_partitions_select_final = 1`;
 
-/** Starts of the coarser periods that hold these instants, each once, in order. */
+/** Starts of the coarser periods that contain these instants, each once, in order. */
 function starts(sortedMs: readonly number[], lengthMs: number): number[] {
   return [...new Set(sortedMs.map((ms) => Math.floor(ms / lengthMs) * lengthMs))];
 }
 
-const stretchCellsMax = 300;
-/** Bounds the monthly partitions that one statement writes to. */
-const stretchSpanMsMax = 366 * dayMs;
+const listCellsMax = 300;
+/** Limits the number of monthly partitions that one statement writes to. */
+const listSpanMsMax = 366 * dayMs;
 
 /**
- * Cuts sorted cells so that each list fits into a request. Cells of one list may be months apart: the primary key leads to
- * the granules of each, and what lies between is not read. One statement for each distant cell would let a single
- * tenant delay the totals of all others by events whose times are spread over a year.
+ * Cuts sorted cells into lists that fit into a request. Cells of one list may be months apart: the primary key selects
+ * the granules of each cell, and the time between is not read. With one statement for each distant cell, a single tenant
+ * with events spread over a year could delay the totals of all other tenants.
  */
-function stretches(sortedMs: readonly number[]): number[][] {
+function cellLists(sortedMs: readonly number[]): number[][] {
   const pieces: number[][] = [];
   for (const ms of sortedMs) {
     const last = pieces.at(-1);
-    const fits = last !== undefined && ms - (last[0] ?? ms) < stretchSpanMsMax;
-    if (fits && last.length < stretchCellsMax) last.push(ms);
+    const fits = last !== undefined && ms - (last[0] ?? ms) < listSpanMsMax;
+    if (fits && last.length < listCellsMax) last.push(ms);
     else pieces.push([ms]);
   }
   return pieces;

@@ -1,6 +1,6 @@
 /**
- * ClickHouse's Native format, written column by column: the server takes it nearly as it is, where rows of JSON cost
- * it more than all else an insert does. Described in ClickHouse's documentation of formats and of LowCardinality.
+ * ClickHouse's Native format, written column by column. The server stores it almost unchanged, while parsing JSON rows
+ * costs it more than all other work of an insert. See ClickHouse's documentation of formats and of LowCardinality.
  */
 export type NativeColumn<Row> = {
   readonly [Type in keyof NativeValues]: {
@@ -10,7 +10,7 @@ export type NativeColumn<Row> = {
   };
 }[keyof NativeValues];
 
-/** What a value of each type is here. Numbers must be in the type's range: nothing is checked, they would wrap. */
+/** The JavaScript type of each column type. Numbers must be within the type's range: they are not checked and would wrap. */
 export interface NativeValues {
   Bool: boolean;
   UInt16: number;
@@ -20,7 +20,7 @@ export interface NativeValues {
   Float64: number;
   /** A number up to 2⁵³, or a bigint. */
   UInt64: number | bigint;
-  /** A whole number of 10⁻¹², as `Money` is. */
+  /** An integer multiple of 10⁻¹², as in `Money`. */
   'Decimal(38, 12)': bigint;
   /** Unix milliseconds. */
   "DateTime64(3, 'UTC')": number;
@@ -75,15 +75,15 @@ function encodeColumn<Row>(column: NativeColumn<Row>, rows: readonly Row[]): Uin
   }
 }
 
-/** 64 bits each; a multiplication is quicker than a bigint, and most are numbers. */
+/** 64 bits each. Most values are numbers, for which arithmetic is faster than bigints. */
 function words<Row>(rows: readonly Row[], of: (row: Row) => number | bigint): Uint8Array {
   const halves = new Uint32Array(rows.length * 2);
-  const whole = new BigUint64Array(halves.buffer);
+  const words64 = new BigUint64Array(halves.buffer);
   let at = 0;
   for (const row of rows) {
     const value = of(row);
     if (typeof value === 'bigint') {
-      whole[at] = value;
+      words64[at] = value;
     } else {
       halves[at * 2] = value % 2 ** 32;
       halves[at * 2 + 1] = Math.floor(value / 2 ** 32);
@@ -99,7 +99,7 @@ function wideWords<Row>(rows: readonly Row[], of: (row: Row) => bigint): Uint8Ar
   let at = 0;
   for (const row of rows) {
     const value = of(row);
-    // Most costs are nothing, and memory is zeros already.
+    // Most costs are 0, and new memory is zeros already.
     if (value !== 0n) {
       halves[at] = BigInt.asIntN(64, value);
       halves[at + 1] = value >> 64n;
@@ -110,22 +110,22 @@ function wideWords<Row>(rows: readonly Row[], of: (row: Row) => bigint): Uint8Ar
 }
 
 function strings(values: readonly string[]): Uint8Array {
-  // Empty strings, the usual content of a rare column, are one zero each.
+  // An empty string is one zero byte; a rarely used column has only empty strings.
   if (values.every((value) => value === '')) return new Uint8Array(values.length);
   return Buffer.concat(values.map(text));
 }
 
-/** Where each row's elements end. */
+/** The end offset of each row's elements. */
 function ends(lists: readonly (readonly unknown[])[]): Uint8Array {
   let end = 0;
   return words(lists, (list) => (end += list.length));
 }
 
-/** Of a LowCardinality column's state: dictionaries travel with their blocks. */
+/** State prefix of a LowCardinality column: each block contains its own dictionary. */
 const dictionaryVersion = bytesOf(Uint32Array.of(1, 0));
 const keysHere = 0x600;
 
-/** The different values, then which of them each row has. Nothing at all for no rows. */
+/** The distinct values, then the index of each row's value. Empty without rows. */
 function dictionary(values: readonly string[]): Uint8Array[] {
   if (values.length === 0) return [];
   const indexes = new Map<string, number>();
@@ -162,13 +162,13 @@ function text(value: string): Buffer {
 
 function varint(value: number): Uint8Array {
   const bytes: number[] = [];
-  let rest = value;
-  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128);
-  bytes.push(rest);
+  let remaining = value;
+  for (; remaining > 127; remaining = Math.floor(remaining / 128)) bytes.push((remaining % 128) | 128);
+  bytes.push(remaining);
   return Uint8Array.from(bytes);
 }
 
-/** Little-endian, as is every machine that Node runs on but mainframes. */
+/** Little-endian, as every machine that Node supports except mainframes. */
 function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
   return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 }

@@ -5,8 +5,8 @@ import type { ClickHouseReader } from './client.ts';
 
 export interface QueryShares {
   /**
-   * A reader whose queries count as the tenant's. A query waits for its turn, and rejects with CLICKHOUSE_QUERIES_FULL
-   * where too many of this tenant wait already. An aborted signal ends a query that waits or runs.
+   * A reader whose queries count as the tenant's. A query waits until it may run, and rejects with
+   * CLICKHOUSE_QUERIES_FULL if too many queries of this tenant wait already. Aborting the signal ends a waiting or running query.
    */
   of(tenantId: string, signal?: AbortSignal): ClickHouseReader;
 }
@@ -14,13 +14,13 @@ export interface QueryShares {
 export interface QuerySharesOptions {
   readonly clickhouse: ClickHouseReader;
   readonly registry: Registry;
-  /** Queries at once of all tenants; leave some of the client's connections for what belongs to no tenant. */
+  /** Concurrent queries of all tenants; fewer than the client's connections, so that queries without a tenant have some. */
   readonly concurrentMax: number;
   readonly concurrentOfTenantMax: number;
   readonly waitingOfTenantMax: number;
 }
 
-interface Turn {
+interface WaitingQuery {
   readonly start: () => void;
   readonly tenant: Tenant;
 }
@@ -28,12 +28,12 @@ interface Turn {
 interface Tenant {
   readonly id: string;
   running: number;
-  readonly waiting: Turn[];
+  readonly waiting: WaitingQuery[];
 }
 
 /**
- * Shares ClickHouse between tenants: each has a bounded number of queries running and waiting, and turns go round the
- * tenants, so that many queries of one tenant delay another's by one query at most.
+ * Shares ClickHouse between tenants. Each tenant has a bounded number of running and waiting queries, and waiting
+ * queries start round robin over tenants, so that many queries of one tenant delay another tenant's by at most one query.
  */
 export function createQueryShares(options: QuerySharesOptions): QueryShares {
   const { clickhouse, concurrentMax, concurrentOfTenantMax, waitingOfTenantMax } = options;
@@ -46,36 +46,38 @@ export function createQueryShares(options: QuerySharesOptions): QueryShares {
   );
   return {
     of: (tenantId, signal) => ({
-      query: async (sql, params, given) => {
-        const end = await turn(tenantId, signal);
+      query: async (sql, params, options) => {
+        const release = await acquire(tenantId, signal);
         try {
-          return await clickhouse.query(sql, params, signal === undefined ? given : { ...given, signal });
+          return await clickhouse.query(sql, params, signal === undefined ? options : { ...options, signal });
         } finally {
-          end();
+          release();
         }
       },
     }),
   };
 
-  /** Resolves with how to end the turn. */
-  function turn(tenantId: string, signal: AbortSignal | undefined): Promise<() => void> {
+  /** Waits until a query of the tenant may run; resolves with a function that must be called at its end. */
+  function acquire(tenantId: string, signal: AbortSignal | undefined): Promise<() => void> {
     const tenant = tenants.get(tenantId) ?? { id: tenantId, running: 0, waiting: [] };
     if (tenant.waiting.length >= waitingOfTenantMax) return Promise.reject(queriesFull());
     tenants.set(tenantId, tenant);
     return new Promise((resolve, reject) => {
-      const one: Turn = {
+      const one: WaitingQuery = {
         tenant,
         start: () => {
           signal?.removeEventListener('abort', leave);
           running += 1;
           tenant.running += 1;
-          resolve(() => end(tenant));
+          resolve(() => release(tenant));
         },
       };
       const leave = (): void => {
         tenant.waiting.splice(tenant.waiting.indexOf(one), 1);
         forget(tenant);
-        reject(new TollgateError('CLICKHOUSE_UNAVAILABLE', 'The caller left before its query began.'));
+        reject(
+          new TollgateError('CLICKHOUSE_UNAVAILABLE', 'The caller disconnected before its query started.'),
+        );
       };
       if (signal?.aborted === true) {
         tenant.waiting.push(one);
@@ -88,14 +90,14 @@ export function createQueryShares(options: QuerySharesOptions): QueryShares {
     });
   }
 
-  function end(tenant: Tenant): void {
+  function release(tenant: Tenant): void {
     running -= 1;
     tenant.running -= 1;
     forget(tenant);
     startNext();
   }
 
-  /** A tenant that got a turn goes to the end of the round. */
+  /** Starts a waiting query. The tenant of a started query goes to the end of the order. */
   function startNext(): void {
     if (running >= concurrentMax) return;
     for (const tenant of tenants.values()) {
@@ -117,7 +119,7 @@ export function createQueryShares(options: QuerySharesOptions): QueryShares {
 function queriesFull(): TollgateError {
   return new TollgateError(
     'CLICKHOUSE_QUERIES_FULL',
-    'Too many queries of this tenant are under way; wait for their answers, then try again.',
+    'Too many queries of this tenant are running or waiting; wait for their responses, then try again.',
   );
 }
 
@@ -130,7 +132,7 @@ function waitingOf(tenants: Iterable<Tenant>): number {
 function reportQueries(registry: Registry, running: () => number, waiting: () => number): void {
   new Gauge({
     name: 'tollgate_tenant_queries',
-    help: 'Queries of tenants to ClickHouse on this node, by state: running or waiting for a turn.',
+    help: 'Queries of tenants to ClickHouse on this node, by state: running, or waiting to start.',
     labelNames: ['state'],
     registers: [registry],
     collect() {

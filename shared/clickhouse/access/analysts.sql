@@ -1,15 +1,15 @@
 -- Read-only access for analysts, on a real ClickHouse server (the local engine has no users). Run it as an administrator,
 -- after the migrations: `clickhouse-client --multiquery < analysts.sql`. It may be run again.
 --
--- The grant is on the database: a view reads its tables in the name of whoever asks, so that row policies (tenants.sql)
--- hold through it. No secret is in any table: keys and webhook secrets never reach ClickHouse.
+-- The grant is on the database: a view reads its tables with the rights of the user who queries it, so that row policies
+-- (tenants.sql) apply through views. No table contains a secret: keys and webhook secrets are not stored in ClickHouse.
 
 CREATE ROLE IF NOT EXISTS tollgate_analyst;
 
 GRANT SELECT ON tollgate.* TO tollgate_analyst;
 
--- A query that somebody forgot must not take the machine from the aggregator. `readonly = 2` lets a client choose its
--- formats and lets nobody write.
+-- A forgotten query must not take CPU and memory from the aggregator. `readonly = 2` permits a client to set formats, and
+-- no writes.
 CREATE SETTINGS PROFILE IF NOT EXISTS tollgate_analyst SETTINGS
     readonly = 2,
     max_execution_time = 60 MIN 1 MAX 300,
@@ -20,5 +20,5 @@ TO tollgate_analyst;
 
 CREATE QUOTA IF NOT EXISTS tollgate_analyst FOR INTERVAL 1 hour MAX queries = 2000, execution_time = 1800 TO tollgate_analyst;
 
--- A person:  CREATE USER ada IDENTIFIED WITH sha256_password BY '…' DEFAULT ROLE tollgate_analyst;
---            GRANT tollgate_analyst TO ada;
+-- A user:  CREATE USER ada IDENTIFIED WITH sha256_password BY '…' DEFAULT ROLE tollgate_analyst;
+--          GRANT tollgate_analyst TO ada;

@@ -1,4 +1,4 @@
--- Access for Grafana, on a real ClickHouse server, after analysts.sql: what analysts read, and how the pipeline stands.
+-- Access for Grafana, on a real ClickHouse server, after analysts.sql: the rights of analysts, and the parts of tables.
 
 CREATE ROLE IF NOT EXISTS tollgate_dashboards;
 

@@ -1,9 +1,9 @@
 -- Direct access of a customer to its own rows, on a real ClickHouse server, after the migrations.
 --
--- The policies stand on the stored tables: a view reads them in the name of whoever asks, so they hold through every
--- view. They depend on the sort key only, so a policy never changes which of two copies of a row is the newer one.
--- A user reads the tenant of its own name with the prefix taken off: user `tenant_acme` sees tenant `acme`. The second
--- policy of each pair says that everybody else sees all, on servers of any version.
+-- The policies are on the stored tables: a view reads them with the rights of the user who queries it, so they apply
+-- through every view. They depend on the sort key only, so a policy never hides the newer of two copies of a row.
+-- A user reads the tenant of its name without the prefix: user `tenant_acme` reads tenant `acme`. The second policy of
+-- each pair gives all other users all rows, on servers of any version.
 
 CREATE ROLE IF NOT EXISTS tollgate_tenant;
 
@@ -27,11 +27,11 @@ CREATE ROW POLICY IF NOT EXISTS own ON tollgate.stored_hours   USING tenant_id =
 CREATE ROW POLICY IF NOT EXISTS own ON tollgate.stored_days    USING tenant_id = substring(currentUser(), 8) TO tollgate_tenant;
 CREATE ROW POLICY IF NOT EXISTS own ON tollgate.stored_alerts  USING tenant_id = substring(currentUser(), 8) TO tollgate_tenant;
 
-CREATE ROW POLICY IF NOT EXISTS everybody ON tollgate.stored_events  USING 1 TO ALL EXCEPT tollgate_tenant;
-CREATE ROW POLICY IF NOT EXISTS everybody ON tollgate.stored_minutes USING 1 TO ALL EXCEPT tollgate_tenant;
-CREATE ROW POLICY IF NOT EXISTS everybody ON tollgate.stored_hours   USING 1 TO ALL EXCEPT tollgate_tenant;
-CREATE ROW POLICY IF NOT EXISTS everybody ON tollgate.stored_days    USING 1 TO ALL EXCEPT tollgate_tenant;
-CREATE ROW POLICY IF NOT EXISTS everybody ON tollgate.stored_alerts  USING 1 TO ALL EXCEPT tollgate_tenant;
+CREATE ROW POLICY IF NOT EXISTS unrestricted ON tollgate.stored_events  USING 1 TO ALL EXCEPT tollgate_tenant;
+CREATE ROW POLICY IF NOT EXISTS unrestricted ON tollgate.stored_minutes USING 1 TO ALL EXCEPT tollgate_tenant;
+CREATE ROW POLICY IF NOT EXISTS unrestricted ON tollgate.stored_hours   USING 1 TO ALL EXCEPT tollgate_tenant;
+CREATE ROW POLICY IF NOT EXISTS unrestricted ON tollgate.stored_days    USING 1 TO ALL EXCEPT tollgate_tenant;
+CREATE ROW POLICY IF NOT EXISTS unrestricted ON tollgate.stored_alerts  USING 1 TO ALL EXCEPT tollgate_tenant;
 
 CREATE SETTINGS PROFILE IF NOT EXISTS tollgate_tenant SETTINGS
     readonly = 1, max_execution_time = 10, max_memory_usage = 1000000000, max_threads = 2

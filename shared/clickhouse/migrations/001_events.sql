@@ -1,18 +1,18 @@
--- The raw events. Everything else is derived from this table, so a row is written only once it can be kept for good.
+-- The raw events. All totals are computed from this table.
 --
--- Identity. An event is its time and 74 further bits (id_a, id_b): those of the UUIDv7 where the id is one, else of a
--- hash of (tenant, source, id), and then the id as sent stands in external_id. A UUIDv7's millisecond is kept as its
--- distance from the time, which is nearly nothing; so a request's id costs under 10 bytes instead of 16.
+-- Identity: an event is identified by its time and 74 more bits (id_a, id_b). For a request these are bits of its UUIDv7;
+-- for other events, bits of a hash of (tenant, source, id), and external_id holds the id as sent. The millisecond of a
+-- UUIDv7 is stored as its difference from the time, usually 0, so a request's id takes less than 10 bytes instead of 16.
 --
--- Order. Minute first: recomputing the current minutes reads one short contiguous range, whatever the history.
--- Tenant second: a tenant's minute is contiguous, and columns that depend on the tenant compress to little.
--- The rest is the identity, in order of time, so that times and offsets are small steps.
--- The minute is a function of the identity: two copies of an event always meet in one part and become one row.
--- (The millisecond is spelled as an expression: as a plain column it would keep conditions on time from the index.)
+-- Sort key: minute first, so that computing the current minutes again reads one short contiguous range. Tenant second,
+-- so that a tenant's minute is contiguous and columns that depend on the tenant compress well. Then the identity in
+-- order of time, so that times and offsets have small differences. The minute is a function of the identity: two copies
+-- of an event have the same key and are merged into one row. (The millisecond is an expression: as a plain column it
+-- would prevent conditions on time from using the index.)
 --
--- A correction is the same key with a higher revision: the Kafka offset of the correction plus one.
--- Bytes are why each codec was chosen; test/bench/pipeline.ts measures them. Latencies arrive rounded to 9 binary
--- digits (0.2 %), which nobody can tell from the network's noise and which halves their size.
+-- A correction is a row with the same key and a higher revision: the Kafka offset of the correction plus 1.
+-- Codecs are chosen by size, which test/bench/pipeline.ts measures. Latencies are rounded to 9 binary digits (0.2 %),
+-- less than the network's variation, which halves their size.
 CREATE TABLE IF NOT EXISTS {database}.stored_events {on_cluster}
 (
     time            DateTime64(3, 'UTC')               CODEC(Delta(8), ZSTD(1)),
@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS {database}.stored_events {on_cluster}
     id_skew_ms      Int32                              CODEC(T64, ZSTD(1)),
     id_a            UInt16                             CODEC(T64, ZSTD(1)),
     id_b            UInt64                             CODEC(NONE),
-    external_id      String                             CODEC(ZSTD(1)),
+    external_id     String                             CODEC(ZSTD(1)),
     revision        UInt64                             CODEC(ZSTD(1)),
     voided          Bool                               CODEC(ZSTD(1)),
     type            LowCardinality(String)             CODEC(ZSTD(1)),
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS {database}.stored_events {on_cluster}
     degraded        Bool                               CODEC(ZSTD(1)),
     client_ip       LowCardinality(String)             CODEC(ZSTD(3)),
     service         LowCardinality(String)             CODEC(ZSTD(1)),
-    entrypoint            LowCardinality(String)             CODEC(ZSTD(1)),
+    entrypoint      LowCardinality(String)             CODEC(ZSTD(1)),
     properties      Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     ingested_at     DateTime64(3, 'UTC')               CODEC(Delta(8), ZSTD(1)),
     kafka_partition UInt16                             CODEC(ZSTD(1)),
@@ -54,9 +54,9 @@ ORDER BY (toStartOfMinute(time), tenant_id, toUnixTimestamp64Milli(time), id_a, 
 TTL toDateTime(time) + INTERVAL {raw_retention_days} DAY
 SETTINGS ttl_only_drop_parts = 1;
 
--- Where each external id was first seen. A client that sends an id again may give it another time; the event keeps the
--- time it had at the lowest Kafka offset, and a later correction finds the original here. Requests need no entry:
--- their id carries its time.
+-- The first Kafka offset of each external id, and the event's time there. A client may send an id again with another
+-- time: the event keeps its time of the lowest offset, and a later correction finds that row here. Requests need no
+-- entry: their id contains the time.
 CREATE TABLE IF NOT EXISTS {database}.stored_ids {on_cluster}
 (
     id              UUID                   CODEC(NONE),
@@ -69,7 +69,7 @@ ORDER BY (id, kafka_partition, kafka_offset)
 TTL toDateTime(time) + INTERVAL {raw_retention_days} DAY
 SETTINGS index_granularity = 512;
 
--- What analysts read: one row an event, at any moment. Conditions on time and tenant reach the index.
+-- For analysts: one row for each event, also before a merge. Conditions on time and tenant use the index.
 CREATE OR REPLACE VIEW {database}.usage_events {on_cluster} AS
 SELECT
     if(external_id != '', external_id, toString(reinterpretAsUUID(bitOr(

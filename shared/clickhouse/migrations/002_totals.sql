@@ -1,12 +1,12 @@
--- Totals, each level computed anew from the level below it, never incremented.
+-- Totals. Each level is computed again from the level below it, never incremented.
 --
--- A row's version is the number of events behind its whole (minute, tenant) cell, plus the revisions of those that
--- were corrected; hours sum the versions of their minutes, days of their hours. Events are only ever added and a
--- correction only raises a revision, so of two readings of a cell the higher version is the newer one, and equal
--- versions are equal readings. A writer that was paused for an hour can therefore finish late and change nothing.
--- Nor can a group vanish: a voided event keeps its plan, route, type and decision, and its group shows zeros.
+-- A row's version is the number of events in its group plus their revisions; hours sum the versions of their minutes,
+-- days those of their hours. Events are never removed and a correction only raises a revision, so of two rows of a group
+-- the one with the higher version is the newer one, and equal versions have equal contents. A writer that was paused for
+-- an hour can therefore finish late without any effect. A group cannot vanish: a voided event keeps its plan, route,
+-- type and decision, and its group shows zeros.
 
--- Hour first, then tenant: the minutes of one tenant's hour, which make its row one level up, lie side by side.
+-- Hour first, then tenant: the minutes of a tenant's hour, which are summed for stored_hours, are contiguous.
 CREATE TABLE IF NOT EXISTS {database}.stored_minutes {on_cluster}
 (
     minute    DateTime('UTC')        CODEC(Delta(4), ZSTD(1)),
@@ -26,7 +26,7 @@ ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(minute)
 ORDER BY (toStartOfHour(minute), tenant_id, minute, plan, route, type, decision);
 
--- Tenant first: a tenant's month of hours is one short read however many tenants there are.
+-- Tenant first: the hours of a tenant's month are one short read, independent of the number of tenants.
 CREATE TABLE IF NOT EXISTS {database}.stored_hours {on_cluster}
 (
     hour      DateTime('UTC')        CODEC(Delta(4), ZSTD(1)),
@@ -65,8 +65,8 @@ ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(day)
 ORDER BY (tenant_id, day, plan, route, type, decision);
 
--- requests counts events of every type; allowed are those that passed under the limits (shadow_limited too), errors
--- answered 500 and above. Latency is in milliseconds; latency_state merges over rows:
+-- `requests` counts events of every type; `allowed` those that passed the limits (also shadow_limited), `errors` those with
+-- a status of 500 or above. Latencies are in milliseconds; latency_state can be merged over rows:
 -- quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state).
 CREATE OR REPLACE VIEW {database}.usage_by_minute {on_cluster} AS
 SELECT

@@ -1,17 +1,17 @@
--- Up to when each partition of the usage topic is known to be in the tables above. A claim, once true, stays true,
--- so the latest instant wins whoever wrote it.
+-- The instant up to which each partition of the usage topic is stored and included in the totals. A row stays true for
+-- ever, so the row with the latest instant is correct, whichever process wrote it.
 CREATE TABLE IF NOT EXISTS {database}.pipeline_progress {on_cluster}
 (
     topic            LowCardinality(String),
     kafka_partition  UInt16,
     complete_through DateTime64(3, 'UTC'),
-    kafka_offset     UInt64 COMMENT 'the next offset to be read'
+    kafka_offset     UInt64 COMMENT 'Next offset to read'
 )
 ENGINE = {replicated}ReplacingMergeTree(complete_through)
 ORDER BY (topic, kafka_partition);
 
--- The newest record of each tenant, as it stood on the tenants topic. Offsets of a key only grow.
--- Secrets (webhook secrets, key hashes) stay out; boosts are JSON text, read by people.
+-- The newest record of each tenant on the tenants topic. Secrets (webhook secrets, key hashes) are not stored; boosts
+-- are JSON text for people.
 CREATE TABLE IF NOT EXISTS {database}.stored_tenants {on_cluster}
 (
     tenant_id     String,
@@ -37,7 +37,7 @@ SELECT tenant_id, plan, display_name, time_zone, overrides, boosts, blocked, blo
 FROM {database}.stored_tenants FINAL
 WHERE NOT removed;
 
--- Each notification and how its delivery went: the row with the most attempts is the newest.
+-- Notifications and the state of their deliveries: the row with the most attempts is the newest.
 CREATE TABLE IF NOT EXISTS {database}.stored_alerts {on_cluster}
 (
     alert_id     String,

@@ -1,3 +1,4 @@
--- Which opening of which gateway's spool numbered the event. Numbers are contiguous within it, for requests and for
--- events of API servers alike; the loss audit reads it. It changes only when a gateway starts, so it costs nearly no bytes.
+-- Run id of the gateway's spool: each start of a gateway begins a run. Sequence numbers are contiguous within a run, for
+-- requests and for events of API servers; the loss audit compares them. It changes only when a gateway starts, so it
+-- compresses to almost nothing.
 ALTER TABLE {database}.stored_events {on_cluster} ADD COLUMN IF NOT EXISTS spool LowCardinality(String) CODEC(ZSTD(1));

@@ -1,6 +1,6 @@
--- Views that every client can read whole. The state of the latencies, which few drivers know, has views of its own, with
--- the same rows: it merges over any of them, quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state), where quantiles cannot
--- be averaged.
+-- Views of which every driver can read all columns. The aggregate state of the latencies, a type that few drivers
+-- support, moves to separate views (`_states`) with the same rows. Quantiles cannot be averaged, but states can be merged
+-- over any rows: quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state).
 CREATE OR REPLACE VIEW {database}.usage_events {on_cluster} AS
 SELECT
     if(external_id != '', external_id, toString(reinterpretAsUUID(bitOr(

@@ -1,6 +1,6 @@
 import type { ClickHouse } from '../client.ts';
 
-/** The highest generation of the counters of each Redis server. A row a rebuild, which are rare. */
+/** The highest generation of the counters of each Redis server, by its marker key. Each rebuild writes a row; rebuilds are rare. */
 export function createGenerations(clickhouse: ClickHouse): {
   read(markerKey: string): Promise<number>;
   write(markerKey: string, generation: number): Promise<void>;

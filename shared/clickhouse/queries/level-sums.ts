@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ClickHouseReader } from '../client.ts';
 
-/** How many events each level counts on a day of UTC. */
+/** Number of events that each level counts on a day of UTC. */
 export interface LevelSums {
   readonly day: string;
   readonly events: number;
@@ -10,40 +10,41 @@ export interface LevelSums {
   readonly by_day: number;
 }
 
-export interface LevelsAnswer {
+export interface LevelComparison {
   readonly events: number;
-  /** Days on which two levels disagreed each time they were looked at. */
+  /** Days on which two levels disagreed in every comparison. */
   readonly disagreements: readonly LevelSums[];
 }
 
-const looksMax = 8;
-const lookIntervalMs = 250;
+const attemptsMax = 8;
+const attemptIntervalMs = 250;
 
 /**
- * Compares the sums of the levels on the days that two instants touch. An event is stored a moment before it is in the
- * totals, so a difference counts only when it is there at every look of two seconds.
+ * Compares the sums of the levels on the days between two instants. An event is stored a moment before it is included
+ * in the totals, so only a difference that persists for two seconds is reported.
  */
 export async function compareLevels(
   clickhouse: ClickHouseReader,
   { sinceMs, untilMs }: { readonly sinceMs: number; readonly untilMs: number },
-): Promise<LevelsAnswer> {
-  let standing: readonly string[] = [];
-  for (let look = 1; ; look += 1) {
+): Promise<LevelComparison> {
+  let persistent: readonly string[] = [];
+  for (let attempt = 1; ; attempt += 1) {
     const levels = await clickhouse.query<LevelSums>(levelsSql, { since: sinceMs, until: untilMs });
     const differing = levels.flatMap(differencesOf);
-    standing = look === 1 ? differing : standing.filter((difference) => differing.includes(difference));
-    if (standing.length === 0 || look === looksMax) {
-      const days = new Set(standing.map((difference) => difference.split(' ')[0]));
+    persistent =
+      attempt === 1 ? differing : persistent.filter((difference) => differing.includes(difference));
+    if (persistent.length === 0 || attempt === attemptsMax) {
+      const days = new Set(persistent.map((difference) => difference.split(' ')[0]));
       return {
         events: levels.reduce((sum, { events }) => sum + events, 0),
         disagreements: levels.filter(({ day }) => days.has(day)),
       };
     }
-    await wait(lookIntervalMs);
+    await wait(attemptIntervalMs);
   }
 }
 
-/** Raw events leave by retention, totals stay: a day without events left is compared between its totals only. */
+/** Raw events expire, totals do not: on a day without events, only the totals are compared. */
 function differencesOf({ day, events, by_minute, by_hour, by_day }: LevelSums): string[] {
   return [
     ...(events > 0 && events !== by_minute ? [`${day} events`] : []),

@@ -9,34 +9,34 @@ import { completeThrough } from './usage.ts';
 
 export interface MeterQuery {
   readonly tenantId: string;
-  /** Unix milliseconds; `toMs` does not belong to it. */
+  /** Unix milliseconds; `toMs` is excluded. */
   readonly fromMs: number;
   readonly toMs: number;
   /** Null: one row for the whole span. */
   readonly window: MeterWindow | null;
   /** IANA zone in which days and months begin. */
   readonly timeZone: string;
-  /** Fields of `definition.groupBy`; others are refused by whoever takes the query. */
+  /** Fields of `definition.groupBy`; the caller must have refused others. */
   readonly groupBy: readonly string[];
   /** Only events with these values. */
   readonly filter: Readonly<Record<string, string>>;
 }
 
 export interface MeterRow {
-  /** ISO 8601 in UTC. A window that the span cuts is named whole. */
+  /** ISO 8601 in UTC. The full window, also where the span covers a part of it. */
   readonly window_start: string;
   readonly window_end: string;
   readonly group: Readonly<Record<string, string>>;
-  /** Null where no event of the window has a value. Money where `cost` is measured, but for averages and counts. */
+  /** Null where no event of the window has a value. Money where `cost` is measured, except for averages and counts. */
   readonly value: number | Money | null;
 }
 
-export interface MeterAnswer {
-  /** Ordered by window, then group. Windows without events are left out. */
+export interface MeterResult {
+  /** Ordered by window, then group. Windows without events are omitted. */
   readonly rows: readonly MeterRow[];
-  /** Read before the rows, so the rows are complete up to here. */
+  /** Read before the rows, so the rows include all events up to this time. */
   readonly complete_through: string | null;
-  /** True when there were more rows than an answer holds. */
+  /** True when there are more rows than `rowsMax`. */
   readonly cut: boolean;
 }
 
@@ -46,16 +46,16 @@ interface MeasuredRow {
   readonly start: number;
   readonly end: number;
   readonly groups: readonly string[];
-  /** Money as text. */
+  /** Money is text. */
   readonly value: number | string | null;
 }
 
-/** Measures one tenant's events. Values of others never enter: the tenant is a condition of every read. */
+/** Measures the events of one tenant: every read is restricted to it. */
 export async function queryMeter(
   clickhouse: ClickHouseReader,
   definition: MeterDefinition,
   query: MeterQuery,
-): Promise<MeterAnswer> {
+): Promise<MeterResult> {
   const through = await completeThrough(clickhouse);
   const names: Record<string, string> = { value: definition.value ?? '' };
   const groups = query.groupBy.map((field, index) => fieldSql(definition, field, `group${index}`, names));
@@ -79,7 +79,7 @@ export async function queryMeter(
       type: definition.eventType,
       from: query.fromMs,
       to: query.toMs,
-      ...stretchParams(query),
+      ...intervalParams(query),
       rowsMax: rowsMax + 1,
     },
   );
@@ -95,7 +95,7 @@ export async function queryMeter(
   };
 }
 
-/** RFC 4180, one column a group. */
+/** CSV (RFC 4180) with one column for each group. */
 export function meterCsv(rows: readonly MeterRow[], groupBy: readonly string[]): string {
   const lines = rows.map((row) => [
     row.window_start,
@@ -117,16 +117,16 @@ function csvCell(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Fields of the data that have a column of their own, by that name; all others are properties. */
+/** Fields of the data with a column of the same name; all other fields are properties. */
 const columns: ReadonlySet<string> = new Set(['units', 'cost', 'user_id', 'plan', 'route']);
-/** These have one in the gateway's own events only; where somebody else's data says `status`, it is a property. */
+/** Fields with a column in the gateway's own events only; in events of API servers, `status` is a property. */
 const requestColumns: ReadonlySet<string> = new Set(['latency_ms', 'status', 'method', 'path', 'decision']);
 
 function isColumn({ eventType }: MeterDefinition, field: string): boolean {
   return columns.has(field) || (eventType === requestEventType && requestColumns.has(field));
 }
 
-/** The field as text. A property's name is a parameter, never SQL. */
+/** The field as text. The name of a property is a parameter, never part of the SQL. */
 function fieldSql(
   definition: MeterDefinition,
   field: string,
@@ -151,13 +151,13 @@ function valueSql(definition: MeterDefinition): string {
     min: `minOrNull(${numberOf(text)})`,
     max: `maxOrNull(${numberOf(text)})`,
     average: `avgOrNull(${numberOf(text)})`,
-    // Of two events of the same millisecond the one with the larger id, so that the answer stays the same.
+    // The event id decides between two events of the same millisecond, so that the result is stable.
     latest: `argMaxOrNull(${numberOf(text)}, (time, event_id))`,
   };
   return sql[aggregation];
 }
 
-/** What is a decimal when `cost` is measured; other fields are Float64. */
+/** Aggregations of `cost`, which stay decimals; other fields are Float64. */
 const moneySql: Partial<Record<MeterAggregation, string>> = {
   sum: 'toString(sumOrNull(cost))',
   min: 'toString(minOrNull(cost))',
@@ -165,7 +165,7 @@ const moneySql: Partial<Record<MeterAggregation, string>> = {
   latest: 'toString(argMaxOrNull(cost, (time, event_id)))',
 };
 
-/** Infinity and NaN are numbers to ClickHouse and to nobody else. */
+/** ClickHouse parses Infinity and NaN as numbers; JSON cannot represent them. */
 function numberOf(text: string): string {
   return `if(isFinite(toFloat64OrNull(${text})), toFloat64OrNull(${text}), NULL)`;
 }
@@ -173,16 +173,16 @@ function numberOf(text: string): string {
 const wholeSpan = '{from:Int64} AS start, {to:Int64} AS end';
 
 /**
- * The windows are our calendar's, not ClickHouse's: its functions of time zones give a day that begins after a skipped
- * midnight another start and end, and its list of zones may be older.
+ * Windows are computed by `domain/time`, not by ClickHouse: its time zone functions return other bounds for a day whose
+ * midnight is skipped, and its list of zones may be older.
  */
 const windowOfEvent = `toUnixTimestamp64Milli(time) AS at,
-    roundDown(at, {starts:Array(Int64)}) AS stretch,
-    transform(stretch, {starts:Array(Int64)}, {lengths:Array(Int64)}, toInt64(0)) AS length,
-    stretch + intDiv(at - stretch, length) * length AS start,
+    roundDown(at, {starts:Array(Int64)}) AS interval_start,
+    transform(interval_start, {starts:Array(Int64)}, {lengths:Array(Int64)}, toInt64(0)) AS length,
+    interval_start + intDiv(at - interval_start, length) * length AS start,
     start + length AS end`;
 
-function stretchParams({ window: name, timeZone, fromMs, toMs }: MeterQuery): Params {
+function intervalParams({ window: name, timeZone, fromMs, toMs }: MeterQuery): Params {
   if (name === null) return {};
   const stretches = calendarIntervals(name, timeZone, fromMs, toMs);
   return {

@@ -1,53 +1,50 @@
 import type { ClickHouse } from '../client.ts';
 import { requestEventType } from '../../domain/usage-event.ts';
 
-/** Whole numbers from `from` to `to`, both missing. */
+/** The missing integers from `from` to `to`, both included. */
 export interface MissingRange {
   readonly from: number;
   readonly to: number;
 }
 
-/** Numbers of one series that a look found, by bucket. */
+/** Stored numbers of one series. */
 export interface SeriesNumbers {
   readonly series: string;
   readonly node: string;
   readonly lowest: number;
-  /** The buckets with any row reach from here … */
+  /** First number of the buckets with any row. */
   readonly bucketsFrom: number;
-  /** … to here, which is outside. */
+  /** End of the buckets with any row, excluded. */
   readonly bucketsTo: number;
-  /** The highest number of an event that was stored before `settledMs`; 0 when there is none. */
+  /** Highest number of an event stored before `settledMs`; 0 when there is none. */
   readonly settled: number;
-  /** Ranges that no row has, within the buckets that have any row; ordered, ends of buckets not joined. */
+  /** Missing ranges within the buckets with any row; ordered, not joined across buckets. */
   readonly gaps: readonly MissingRange[];
 }
 
-export interface NumbersQuestion {
-  /** `offset`: Kafka's numbers by partition. `sequence`: a spool's by run, or by node where no run is named. */
+export interface NumbersQuery {
+  /** `offset`: Kafka offsets by partition. `sequence`: sequence numbers of a spool by run id, or by node where the event has no run id. */
   readonly kind: 'offset' | 'sequence';
-  /** Only rows of these places of the log; the lowest offset of each partition. */
+  /** Lowest Kafka offset of each partition; only rows from there on. */
   readonly fromOffsets: ReadonlyMap<number, number>;
-  /** Only rows of a partition that were stored at this time or later; absent: whenever they were. */
+  /** By partition: only rows stored at this Unix ms or later; absent: all rows. */
   readonly storedFromMs?: ReadonlyMap<number, number>;
-  /** Only events of this time and later, which is what keeps a look cheap; 0 looks at all there are. */
+  /** Unix ms: only events from this time on, so that few partitions are read; 0: all events. */
   readonly timeFromMs: number;
   /** Only these series; null: all. */
   readonly series: readonly string[] | null;
   readonly settledMs: number;
 }
 
-/** Numbers are gathered as bitmaps of so many: contiguous ones cost a bit each, however many there are. */
+/** Numbers in one bitmap: each costs one bit. */
 export const bucketNumbers = 65_536;
 
 /**
- * Which numbers of each series are stored, and which are missing between them. Voided events have their numbers too, and
- * so have corrections, so the stored tables are read, not the view; rows that were stored twice change nothing.
+ * Returns which numbers of each series are stored and which are missing between them. Reads the stored tables, not the
+ * view, because voided events and corrections have numbers too; rows stored twice change nothing.
  */
-export async function storedNumbers(
-  clickhouse: ClickHouse,
-  question: NumbersQuestion,
-): Promise<SeriesNumbers[]> {
-  const { kind, fromOffsets, storedFromMs, timeFromMs, series, settledMs } = question;
+export async function storedNumbers(clickhouse: ClickHouse, query: NumbersQuery): Promise<SeriesNumbers[]> {
+  const { kind, fromOffsets, storedFromMs, timeFromMs, series, settledMs } = query;
   const isOffset = kind === 'offset';
   const rows = await clickhouse.query<BucketRow>(
     `SELECT ${isOffset ? 'toString(kafka_partition)' : "if(spool != '', toString(spool), toString(node))"} AS series,
@@ -85,7 +82,7 @@ export async function storedNumbers(
       ...(series === null ? {} : { series }),
     },
   );
-  return [...Map.groupBy(rows, (row) => row.series).values()].map(joined);
+  return [...Map.groupBy(rows, (row) => row.series).values()].map(joinBuckets);
 }
 
 interface BucketRow {
@@ -97,7 +94,7 @@ interface BucketRow {
   readonly gaps: readonly (readonly [number, number])[];
 }
 
-function joined(buckets: readonly BucketRow[]): SeriesNumbers {
+function joinBuckets(buckets: readonly BucketRow[]): SeriesNumbers {
   const gaps: MissingRange[] = [];
   let next = buckets[0]?.bucket ?? 0;
   for (const { bucket, gaps: own } of buckets) {
@@ -118,8 +115,8 @@ function joined(buckets: readonly BucketRow[]): SeriesNumbers {
 }
 
 /**
- * What is missing from `first` to `last`, both included: the gaps cut to that span, and joined where they touch. Where
- * nothing is stored (null) all of it is.
+ * The missing numbers from `first` to `last`, both included: the gaps within that span, joined where they touch. All of
+ * them where nothing is stored (null).
  */
 export function missingBetween(
   numbers: Pick<SeriesNumbers, 'gaps' | 'bucketsFrom' | 'bucketsTo'> | null,
@@ -141,28 +138,28 @@ export function missingBetween(
   return ranges;
 }
 
-/** How many numbers the ranges of all series name. */
+/** Number of missing numbers in the ranges of all series. */
 export function missingCount(bySeries: Readonly<Record<string, readonly MissingRange[]>>): number {
   return Object.values(bySeries)
     .flat()
     .reduce((sum, { from, to }) => sum + to - from + 1, 0);
 }
 
-/** The ranges without some numbers. */
+/** The ranges without the numbers in `numbers`. */
 export function withoutNumbers(
   ranges: readonly MissingRange[],
   numbers: ReadonlySet<number>,
 ): MissingRange[] {
   const inside = [...numbers].sort((a, b) => a - b);
   return ranges.flatMap(({ from, to }) => {
-    const left: MissingRange[] = [];
+    const remaining: MissingRange[] = [];
     let next = from;
     for (const number of inside) {
       if (number < next || number > to) continue;
-      if (number > next) left.push({ from: next, to: number - 1 });
+      if (number > next) remaining.push({ from: next, to: number - 1 });
       next = number + 1;
     }
-    if (next <= to) left.push({ from: next, to });
-    return left;
+    if (next <= to) remaining.push({ from: next, to });
+    return remaining;
   });
 }

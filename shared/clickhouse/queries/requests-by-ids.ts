@@ -3,35 +3,35 @@ import type { ClickHouseReader } from '../client.ts';
 import { requestIdentity } from './event-identity.ts';
 import { uuidTimeMs } from '../../runtime/uuid-time.ts';
 
-/** A stored request, as far as its id leads to it. */
-export interface RequestPlace {
+/** The tenant, user and time of a stored request. */
+export interface StoredRequest {
   readonly id: string;
   readonly tenantId: string;
   readonly userId: string;
   readonly timeMs: number;
 }
 
-export interface RequestsQuestion {
-  /** Null: of all tenants. */
+export interface RequestsQuery {
+  /** Null: all tenants. */
   readonly tenantId: string | null;
-  /** How the request came in. */
+  /** Entrypoints of the requests. */
   readonly entrypoints: readonly string[];
-  /** Unix milliseconds: a later request does not exist yet, and no query asks for it. */
+  /** Unix milliseconds: ids of a later time are not queried, because their requests cannot exist yet. */
   readonly nowMs: number;
 }
 
-/** The id of a decision is made when its event's time is fixed; the clocks of two threads may differ a little. */
+/** Largest difference between the time in a decision id and the time of its event: clocks of two threads may differ a little. */
 const slackMs = 60_000;
-/** A query reads what lies between the earliest and the latest of its requests. */
+/** A query reads the events between its earliest and its latest request: at most this span. */
 const spanMsMax = 3_600_000;
 
-/** The stored requests with these ids, UUIDv7s in lower case; what is no such id is none. */
+/** The stored requests with these ids. Ids that are no UUIDv7 in lower case are ignored. */
 export async function requestsByIds(
   clickhouse: ClickHouseReader,
   ids: readonly string[],
-  { tenantId, entrypoints, nowMs }: RequestsQuestion,
-): Promise<RequestPlace[]> {
-  const found: RequestPlace[] = [];
+  { tenantId, entrypoints, nowMs }: RequestsQuery,
+): Promise<StoredRequest[]> {
+  const found: StoredRequest[] = [];
   for (const some of inSpans(ids, nowMs + slackMs)) {
     const rows = await clickhouse.query<RequestRow>(
       `SELECT DISTINCT toString(tenant_id) AS tenantId, toString(user_id) AS userId,
@@ -49,16 +49,16 @@ export async function requestsByIds(
         ...(tenantId === null ? {} : { tenant: tenantId }),
       },
     );
-    const byName = new Map(some.map((one) => [nameOf(one), one.id]));
+    const idByKey = new Map(some.map((one) => [keyOf(one), one.id]));
     for (const { timeMs, idSkewMs, idA, idB, ...row } of rows) {
-      const id = byName.get(nameOf({ ms: timeMs + idSkewMs, idA, idB }));
+      const id = idByKey.get(keyOf({ ms: timeMs + idSkewMs, idA, idB }));
       if (id !== undefined) found.push({ ...row, id, timeMs });
     }
   }
   return found;
 }
 
-interface RequestRow extends Omit<RequestPlace, 'id'> {
+interface RequestRow extends Omit<StoredRequest, 'id'> {
   readonly idSkewMs: number;
   readonly idA: number;
   readonly idB: string;
@@ -71,7 +71,7 @@ interface Wanted {
   readonly idB: string;
 }
 
-/** In order of time, near to one another. */
+/** Groups the ids by time, so that each group spans at most `spanMsMax`. */
 function* inSpans(ids: readonly string[], latestMs: number): Generator<readonly Wanted[]> {
   let some: Wanted[] = [];
   const wanted = ids.flatMap(wantedOf).filter(({ ms }) => ms <= latestMs);
@@ -92,6 +92,6 @@ function wantedOf(id: string): Wanted[] {
   return ms === null || identity === null ? [] : [{ id, ms, idA: identity.idA, idB: identity.idB }];
 }
 
-function nameOf({ ms, idA, idB }: Omit<Wanted, 'id'>): string {
+function keyOf({ ms, idA, idB }: Omit<Wanted, 'id'>): string {
   return `${ms} ${idA} ${idB}`;
 }

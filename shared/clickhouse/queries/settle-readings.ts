@@ -8,13 +8,13 @@ import type { Consumed } from './consumed.ts';
 export interface SettledReading extends QuotaReading {
   /** Units consumed in the span. */
   readonly consumed: Amount;
-  /** Units consumed since the reset; `consumed` where there was none. */
+  /** Units consumed since the reset; equal to `consumed` without a reset. */
   readonly sinceReset: Amount;
 }
 
 /**
- * Completes readings from ClickHouse: the whole span where it is not known, and what came after a reset. It is asked once
- * for all tenants with the same start, and not at all when nothing is open, which is the usual case.
+ * Completes readings from ClickHouse: the units of the span where the announced totals do not contain them, and the units
+ * since a reset. One query for all tenants with the same start; usually all readings are complete and there is no query.
  */
 export async function settleReadings(
   clickhouse: ClickHouse,
@@ -25,7 +25,7 @@ export async function settleReadings(
     const rows = await readConsumed(clickhouse, { fromMs, tenantIds: [...tenantIds] });
     for (const row of rows) addTo(units, fromMs, row);
   }
-  // Where no row came back nothing was consumed.
+  // A tenant without a row has consumed nothing.
   const unitsOf = ({ tenantId, quota }: QuotaReading, fromMs: number): Amount => {
     const found = units.get(keyOf(fromMs, tenantId, quota.route));
     return found === undefined ? 0 : found;
@@ -50,8 +50,8 @@ function tenantsByStart(readings: readonly QuotaReading[]): Map<number, Set<stri
 function addTo(units: Map<string, Amount>, fromMs: number, row: Consumed): void {
   for (const route of [null, row.route]) {
     const key = keyOf(fromMs, row.tenant_id, route);
-    const known = units.get(key);
-    units.set(key, known === undefined ? row.units : addAmounts(known, row.units));
+    const sum = units.get(key);
+    units.set(key, sum === undefined ? row.units : addAmounts(sum, row.units));
   }
 }
 

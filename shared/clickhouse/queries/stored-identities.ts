@@ -1,6 +1,6 @@
 import type { ClickHouse } from '../client.ts';
 
-/** What an event is known by in the stored table. */
+/** The key of an event in `stored_events`, besides its time. */
 export interface IdentityKey {
   readonly tenantId: string;
   readonly idA: number;
@@ -9,14 +9,14 @@ export interface IdentityKey {
 
 export interface StoredIdentityRow extends IdentityKey {
   readonly timeMs: number;
-  /** The highest of its copies: 0 as first sent, a correction's offset plus one. */
+  /** Highest revision of its rows: 0 as first sent, then the Kafka offset of its last correction plus 1. */
   readonly revision: number;
 }
 
-/** Names that stand in the URL are kept few. */
+/** Keys are part of the URL, whose length is limited. */
 const keysPerQuery = 300;
 
-/** Which of these identities have a row between two instants, at which time and how often corrected. */
+/** The stored rows of these identities between two instants: their times and revisions. */
 export async function storedIdentities(
   clickhouse: ClickHouse,
   keys: readonly IdentityKey[],
@@ -46,7 +46,7 @@ export async function storedIdentities(
   return found;
 }
 
-/** Where each id of an API server was first seen, as `partition:offset`, by `externalKey`. Keys are UUIDs. */
+/** The Kafka place (`partition:offset`) at which each external id was first stored, by `externalKey`. */
 export async function firstPlaces(
   clickhouse: ClickHouse,
   keys: readonly string[],

@@ -9,7 +9,7 @@ import type { Money } from '../../domain/money.ts';
 import { requestEventType } from '../../domain/usage-event.ts';
 import { uuidTimeMs } from '../../runtime/uuid-time.ts';
 
-/** What a usage answer says of today; zeros when ClickHouse answered that there were no events. */
+/** Usage of a day; zeros when there are no events. A failed read rejects, so it never becomes a zero. */
 export interface TodayTotals {
   readonly requests: number;
   readonly allowed: number;
@@ -18,7 +18,7 @@ export interface TodayTotals {
   readonly cost: Money;
 }
 
-/** Totals of one tenant in a day of its own (`periodAt('day', zone, nowMs)`). */
+/** Totals of one tenant in a day of the tenant's zone (`periodAt('day', zone, nowMs)`). */
 export async function todayTotals(
   clickhouse: ClickHouseReader,
   tenantId: string,
@@ -30,8 +30,9 @@ export async function todayTotals(
 }
 
 /**
- * Every event that Kafka had before this instant is in ClickHouse and in all totals. ISO 8601 in UTC; null before
- * anything was read. Events still in a gateway's spool are not known to Kafka: its spool age says how old they may be.
+ * The instant up to which all events in Kafka are stored and included in all totals. ISO 8601 in UTC; null before the
+ * first event was read. Events that are still in a gateway's spool are not in Kafka yet: the age of the spool limits how
+ * old they can be.
  */
 export async function completeThrough(clickhouse: ClickHouseReader): Promise<string | null> {
   const rows = await clickhouse.query<{ complete_through: string | null }>(`
@@ -45,9 +46,9 @@ export async function completeThrough(clickhouse: ClickHouseReader): Promise<str
   return rows[0]?.complete_through ?? null;
 }
 
-/** One point of a series. Empty points are left out. */
+/** One point of a series. Points without events are omitted. */
 export interface UsagePoint {
-  /** Start of the hour or day, ISO 8601 in UTC. */
+  /** Start of the minute, hour or day, ISO 8601 in UTC. */
   readonly at: string;
   readonly requests: number;
   readonly allowed: number;
@@ -84,7 +85,7 @@ export async function usageSeries(
   return rows.map((row) => withMoney<UsagePoint>(row));
 }
 
-/** One event as analysts see it. */
+/** A row of the view `usage_events`. */
 export interface UsageEventRow {
   readonly event_id: string;
   readonly time: string;
@@ -100,7 +101,7 @@ export interface UsageEventRow {
   readonly decision: string;
   readonly limited_by: readonly string[];
   readonly units: Amount;
-  /** For `JSON.stringify`, with all its digits: see `jsonMoney`. */
+  /** A number that `JSON.stringify` writes with all its digits: see `jsonMoney`. */
   readonly cost: number;
   readonly latency_ms: number;
   readonly check_us: number;
@@ -119,8 +120,8 @@ export interface UsageEventRow {
 const decisionSlackMs = 60_000;
 
 /**
- * The event of a decision. Its id, a UUIDv7, carries the time, so that only two minutes are read however long the
- * history. Null when there is none (yet), or when the id is not a UUIDv7.
+ * The event of a decision. The id, a UUIDv7, contains the time, so only two minutes of events are read. Null when the
+ * event is not stored (yet), or when the id is no UUIDv7.
  */
 export async function decisionById(clickhouse: ClickHouseReader, id: string): Promise<UsageEventRow | null> {
   const lowerId = id.toLowerCase();
@@ -153,7 +154,7 @@ async function readEvents(
   return rows.map((row) => ({ ...row, cost: jsonMoney(parseMoney(row.cost)) }));
 }
 
-/** A tenant's newest refusals (also those that shadow mode let pass), newest first. */
+/** A tenant's latest requests over a limit, refused or served in shadow mode, the newest first. */
 export function recentRefusals(
   clickhouse: ClickHouseReader,
   tenantId: string,

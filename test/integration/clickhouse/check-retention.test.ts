@@ -1,4 +1,4 @@
-// Goal: no process accepts events by another retention than that of the tables.
+// Goal: no process accepts events with another retention than that of the tables.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import { policyEnv } from '../../unit/policy/text.ts';
 
 const open = (database: string) => createClickHouse({ url: servers().clickhouseUrl, database });
 
-test('the retention of the tables is accepted, any other is refused with what to change', async () => {
+test('the retention of the tables is accepted, any other is refused with an error that says what to change', async () => {
   const clickhouse = open(uniqueNamespace().database);
   await migrate(clickhouse, { rawRetentionDays: 30 });
   await expect(checkRetention(clickhouse, 30)).resolves.toBeUndefined();
@@ -31,7 +31,7 @@ test('the retention of the tables is accepted, any other is refused with what to
   await clickhouse.close();
 });
 
-test('before the tables are made there is nothing to compare', async () => {
+test('before the tables exist, every retention is accepted', async () => {
   const clickhouse = open('default');
   const { database } = uniqueNamespace();
   await clickhouse.command(`CREATE DATABASE ${database}`);

@@ -1,4 +1,4 @@
-// Goal: events of one tenant whose times are spread over a year do not delay the totals of the others.
+// Goal: events of one tenant with times spread over a year do not delay the totals of other tenants.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
@@ -9,7 +9,7 @@ import { servers, uniqueNamespace } from '../../support/servers.ts';
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
 const days = 360;
-/** More than a day apart, each in a day of its own. */
+/** More than a day apart, each on another day. */
 const gapMs = dayMs + 7 * minuteMs;
 const firstMs = Math.floor((Date.now() - days * gapMs - dayMs) / minuteMs) * minuteMs;
 let clickhouse: ClickHouse;
@@ -33,7 +33,7 @@ async function insertEvents(tenant: string, count: number, stepMs: number): Prom
 }
 
 describe('the totals of a block', () => {
-  test('C2: cells on hundreds of days cost a few statements, and every level counts each event once', async () => {
+  test('C2: cells on hundreds of days need a few statements, and every level counts each event once', async () => {
     await insertEvents('spread', days, gapMs);
     await insertEvents('other', 2_000_000, 15_000);
     const minutes = new Set(Array.from({ length: days }, (_, index) => firstMs + index * gapMs));
@@ -53,8 +53,8 @@ describe('the totals of a block', () => {
     expect(totals).toEqual({ minutes: days, hours: days, days, days_with_events: days });
   });
 
-  test('a list of distant minutes reads the granules of these minutes and not those between', async () => {
-    // About one in each monthly partition, of which each has some twenty granules.
+  test('a list of distant minutes reads the granules of these minutes and none between them', async () => {
+    // About one granule in each monthly partition, which has about 20.
     const cells = Array.from({ length: 13 }, (_, index) => (firstMs + index * 27 * gapMs) / 1_000);
     const explained = await clickhouse.query<{ explain: string }>(
       `EXPLAIN indexes = 1 SELECT count() FROM stored_events AS e FINAL

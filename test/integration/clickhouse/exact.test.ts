@@ -1,4 +1,4 @@
-// Goal: views are exact at any moment, fast by time and tenant, and no late writer can turn a total back.
+// Goal: views are exact at any time, fast by time and tenant, and no late writer can lower a total.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
@@ -41,8 +41,8 @@ async function numbers(): Promise<Record<string, number>> {
   return row!;
 }
 
-describe('the stored truth', () => {
-  test('rows stored twice and not yet merged count once, in events and in every total, also across months', async () => {
+describe('stored events and totals', () => {
+  test('rows stored twice and not merged yet count once, in events and in every total, also across months', async () => {
     await deriveTotals(clickhouse, { tenantIds, minutes });
     await deriveTotals(clickhouse, { tenantIds, minutes });
     expect(await numbers()).toEqual({
@@ -72,7 +72,7 @@ describe('the stored truth', () => {
     expect(await numbers()).toEqual(before);
   });
 
-  test('a condition on time and tenant reads the granules it needs', async () => {
+  test('a condition on time and tenant reads only the granules it needs', async () => {
     const plan = async (condition: string): Promise<number> => {
       const rows = await clickhouse.query<{ explain: string }>(
         `EXPLAIN indexes = 1 SELECT count() FROM usage_events WHERE ${condition}`,
@@ -89,7 +89,7 @@ describe('the stored truth', () => {
     expect(month).toBeLessThanOrEqual(all / 2 + 2);
   });
 
-  test('the totals of a span agree with the events in it, whatever the zone cuts off', async () => {
+  test('the totals of a span equal the events in it, for zones with any offset', async () => {
     for (const span of [
       { startMs: startMs - 23 * 3_600_000, endMs: startMs + 3_600_000 },
       { startMs: startMs + 30 * 60_000, endMs: startMs + 105 * 60_000 },

@@ -1,4 +1,4 @@
-// Goal: a meter says what its events say, by window, zone and group; text in them is never SQL.
+// Goal: a meter measures its events by window, zone and group; text in them is never SQL.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -85,7 +85,7 @@ describe('meters', () => {
     expect(await values(meter(aggregation))).toEqual([expected]);
   });
 
-  test('windows begin in the zone that is asked for, also when the clocks change', async () => {
+  test('windows begin in the zone of the query, also when its clocks change', async () => {
     // Berlin, 25 October 2026, has 25 hours: 22:00 UTC of the day before to 23:00 UTC.
     const { rows } = await queryMeter(clickhouse, meter('sum'), {
       ...whole,
@@ -102,7 +102,7 @@ describe('meters', () => {
     expect(await values(meter('count', null), { window: 'minute' })).toEqual([1, 1, 1, 1, 1, 1]);
   });
 
-  test('windows are those of the calendar that quotas have, in every zone and at every change of its clocks', async () => {
+  test('windows equal the periods of quotas, in every zone and at every change of its clocks', async () => {
     const seed = Date.now() % 1_000_000;
     console.log(`meter windows: fast-check seed ${seed}`);
     const fromMs = Date.UTC(2026, 0, 1);
@@ -190,7 +190,7 @@ describe('meters', () => {
     expect(meterCsv(rows, ['model']).split('\r\n')[1]).toMatch(/,"large, ""new""",27.5$/);
   });
 
-  test('a field named like a column of requests is a property in the events of others', async () => {
+  test('a field named like a column of requests is a property in events of API servers', async () => {
     const other = {
       time: new Date(day).toISOString(),
       tenant_id: 'columns',
@@ -219,7 +219,7 @@ describe('meters', () => {
     expect(await groups('tollgate.request.v1')).toEqual([['200', 7]]);
   });
 
-  test('names and values that look like SQL are names and values', async () => {
+  test('names and values that look like SQL are used as names and values', async () => {
     const odd = `x'] FROM usage_events --`;
     expect(
       await values(meter('sum', odd), { groupBy: [odd, 'constructor'], filter: { [odd]: `' OR 1=1` } }),

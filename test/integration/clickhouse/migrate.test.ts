@@ -1,4 +1,4 @@
-// Goal: migrations run once, in order, by anyone at any time, and never change behind anybody's back.
+// Goal: migrations run once and in order, by any process at any time; a migration that has run cannot be changed silently.
 import { cp, mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ async function columnsOf(clickhouse: ClickHouse, table: string): Promise<string[
 }
 
 describe('migrate', () => {
-  test('runs each file once and makes the names analysts read', async () => {
+  test('runs each file once and creates the views that analysts read', async () => {
     const clickhouse = open();
     const first = await migrate(clickhouse);
     expect(first).toContain('001_events.sql');
@@ -90,7 +90,7 @@ describe('migrate', () => {
     await clickhouse.close();
   });
 
-  test('what a database of the version before holds is there after the newest migration, its money in decimals', async () => {
+  test('data of the previous version is kept by the newest migration, with money in decimals', async () => {
     const clickhouse = open();
     const folder = await mkdtemp(join(tmpdir(), 'tollgate-migrations-'));
     for (const name of await readdir(migrations)) {
@@ -111,7 +111,7 @@ describe('migrate', () => {
     await clickhouse.close();
   });
 
-  test('every table, view and column says in a comment what it holds', async () => {
+  test('every table, view and column has a comment', async () => {
     const clickhouse = open();
     await migrate(clickhouse);
     const silent = await clickhouse.query<{ place: string }>(
@@ -148,7 +148,7 @@ describe('migrate', () => {
     await clickhouse.close();
   });
 
-  test('on a cluster every statement that makes something names it, with replicated engines', async () => {
+  test('on a cluster every statement runs ON CLUSTER with replicated engines', async () => {
     const fill = fillerFor('tollgate', { cluster: 'main' });
     const names = (await readdir(migrations)).filter((name) => name.endsWith('.sql'));
     const texts = await Promise.all(names.map((name) => readFile(join(migrations, name), 'utf8')));
@@ -161,7 +161,7 @@ describe('migrate', () => {
     }
   });
 
-  test('a database name that is no plain word never reaches SQL', async () => {
+  test('a database name with other characters than letters, digits and _ never reaches SQL', async () => {
     await expect(migrate(open('x; DROP DATABASE y'))).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
 });

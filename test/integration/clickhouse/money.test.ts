@@ -1,4 +1,4 @@
-// Goal: money adds up to the last decimal on every level, whatever it is made of, also in a database from before.
+// Goal: sums of money are exact to the last decimal on every level, also in a database of the previous version.
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
@@ -73,7 +73,7 @@ test.each([
   }
 });
 
-test('E6: any costs add up on every level as whole numbers do', async () => {
+test('E6: sums of any costs are exact on every level', async () => {
   const seed = Date.now() % 1_000_000;
   console.log(`sums of money: fast-check seed ${seed}`);
   let run = 0;
@@ -100,7 +100,7 @@ test('E6: any costs add up on every level as whole numbers do', async () => {
   );
 });
 
-test('the type of money is a decimal wherever analysts see it', async () => {
+test('money is a decimal in every view', async () => {
   const rows = await clickhouse.query<{ view: string; type: string }>(
     `SELECT table AS view, type FROM system.columns
     WHERE database = currentDatabase() AND name = 'cost' AND table LIKE 'usage%' ORDER BY table`,

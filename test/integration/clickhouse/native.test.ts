@@ -30,7 +30,7 @@ interface Row {
   readonly single: number;
   readonly real: number;
   readonly large: number;
-  /** As text: JSON has no digits enough. */
+  /** Text, because a JSON number has too few digits. */
   readonly money: string;
   readonly bits: string;
   readonly at: number;
@@ -87,7 +87,7 @@ const kind = fc.record({
   entries: fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), words, { maxKeys: 4, noNullPrototype: true }),
 });
 
-test('what was inserted by columns is read back as it was, every type and any text', async () => {
+test('values inserted by columns are read back unchanged, of every type and with any text', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(kind, { minLength: 1, maxLength: 30 }), async (kinds) => {
       const rows = kinds.map((values, n) => ({ n, ...values }));
@@ -97,13 +97,16 @@ test('what was inserted by columns is read back as it was, every type and any te
   );
 });
 
-test.each([256, 257, 65_536, 65_537])('a dictionary of %i words keeps every row’s word', async (count) => {
-  const [values] = fc.sample(kind, { numRuns: 1, seed: 7 });
-  if (values === undefined) throw new Error('no sample');
-  const rows = Array.from({ length: count }, (_, n) => ({ ...values, n, label: `word ${n}`, words: '' }));
-  await insertAndRead(rows);
-  const found = await clickhouse.query<{ rows: number; right: number }>(
-    `SELECT count() AS rows, countIf(label = concat('word ', toString(n)) AND words = '') AS right FROM kinds`,
-  );
-  expect(found).toEqual([{ rows: count, right: count }]);
-});
+test.each([256, 257, 65_536, 65_537])(
+  'with a dictionary of %i words every row keeps its word',
+  async (count) => {
+    const [values] = fc.sample(kind, { numRuns: 1, seed: 7 });
+    if (values === undefined) throw new Error('no sample');
+    const rows = Array.from({ length: count }, (_, n) => ({ ...values, n, label: `word ${n}`, words: '' }));
+    await insertAndRead(rows);
+    const found = await clickhouse.query<{ rows: number; right: number }>(
+      `SELECT count() AS rows, countIf(label = concat('word ', toString(n)) AND words = '') AS right FROM kinds`,
+    );
+    expect(found).toEqual([{ rows: count, right: count }]);
+  },
+);

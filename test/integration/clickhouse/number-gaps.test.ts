@@ -1,4 +1,4 @@
-// Goal: numbers that are missing are named exactly, whatever their place, and sums that disagree are found.
+// Goal: all missing numbers are found exactly, at any place, and so are sums that disagree.
 import { afterEach, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
@@ -18,7 +18,7 @@ const span = { sinceMs: startMs, untilMs: startMs + 3_600_000 };
 let clickhouse: ClickHouse;
 afterEach(() => clickhouse.close());
 
-/** 300,000 events of two nodes over three partitions, without those whose number the condition names. */
+/** 300,000 events of two nodes over three partitions, without those selected by the condition. */
 async function storeAll(except = '0'): Promise<void> {
   clickhouse = createClickHouse({ url: servers().clickhouseUrl, database: uniqueNamespace().database });
   await migrate(clickhouse);
@@ -31,7 +31,7 @@ async function storeAll(except = '0'): Promise<void> {
   );
 }
 
-/** What is missing between the first and the last number of each series, or of the span that is given. */
+/** The numbers missing between the first and the last number of each series, or within `span`. */
 async function missing(
   kind: 'offset' | 'sequence',
   bounds: readonly [number, number],
@@ -50,14 +50,14 @@ async function missing(
   );
 }
 
-test('nothing is missing where nothing is, whatever was stored twice', async () => {
+test('without gaps nothing is reported, also with rows stored twice', async () => {
   await storeAll();
   await clickhouse.command('INSERT INTO stored_events SELECT * FROM stored_events LIMIT 500');
   expect(await missing('offset', [90, 100_089])).toEqual({});
   expect(await missing('sequence', [500, 150_499])).toEqual({});
 });
 
-test('it names each number that is missing, by partition and by node, across bucket ends too', async () => {
+test('each missing number is reported, by partition and by node, also across buckets', async () => {
   const [low, high] = [bucketNumbers - 500 - 2, bucketNumbers - 500 + 1];
   await storeAll(`number = 3000 OR number % 2 = 1 AND intDiv(number, 2) BETWEEN ${low} AND ${high}`);
   expect(await missing('sequence', [500, 150_499])).toEqual({
@@ -67,7 +67,7 @@ test('it names each number that is missing, by partition and by node, across buc
   expect((await missing('offset', [90, 100_089]))['0']).toContainEqual({ from: 1090, to: 1090 });
 });
 
-test('numbers before the first stored one and behind the last one are missing where they are expected', async () => {
+test('expected numbers before the first and after the last stored one are reported', async () => {
   await storeAll('number % 3 = 2');
   const ends = [
     { from: 0, to: 89 },
@@ -77,7 +77,7 @@ test('numbers before the first stored one and behind the last one are missing wh
   expect(missingBetween(null, 7, 9)).toEqual([{ from: 7, to: 9 }]);
 });
 
-test('it finds events that the totals lack', async () => {
+test('events that are missing from the totals are found', async () => {
   await storeAll('number >= 10000');
   const minutes = new Set(Array.from({ length: 60 }, (_, index) => startMs + index * 60_000));
   await deriveTotals(clickhouse, { tenantIds: new Set(['acme']), minutes });

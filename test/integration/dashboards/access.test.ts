@@ -56,7 +56,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-/** What a user reads. */
+/** Rows that a user reads. */
 async function readAs<Row>(user: keyof typeof users, sql: string): Promise<Row[]> {
   await clickhouse.command(
     `CREATE OR REPLACE VIEW asked.it DEFINER = ${user} SQL SECURITY DEFINER AS ${sql}`,
@@ -65,7 +65,7 @@ async function readAs<Row>(user: keyof typeof users, sql: string): Promise<Row[]
 }
 
 describe.each(accessFiles)('%s', (file) => {
-  test('every statement is understood, and comes out of the formatter as it went in', async () => {
+  test('every statement is parsed, and the formatter returns it unchanged', async () => {
     for (const statement of statementsOf(file)) {
       await expect(clickhouse.query(`EXPLAIN AST ${statement}`), statement).resolves.not.toEqual([]);
       const format = async (sql: string): Promise<string | null> =>
@@ -77,12 +77,12 @@ describe.each(accessFiles)('%s', (file) => {
       const formatted = await format(statement);
       expect(formatted, statement).not.toBeNull();
       expect(await format(formatted ?? '')).toBe(formatted);
-      // The parser does look: a statement cut short is none.
+      // The parser is strict: an incomplete statement is refused.
       expect(await format(statement.replace(/\s\S+\s*$/, ' TO TO')), statement).toBeNull();
     }
   });
 
-  test('what a profile sets are settings that the engine has', async () => {
+  test('profiles contain only settings of the engine', async () => {
     for (const statement of statementsOf(file)) {
       const settings = /^CREATE SETTINGS PROFILE [\s\S]*? SETTINGS\s+([\s\S]+?)\s+TO \w+$/.exec(
         statement,
@@ -145,13 +145,13 @@ describe('an analyst', () => {
     await expect(readAs('ada', 'SELECT * FROM tollgate.tenants')).resolves.toEqual([]);
   });
 
-  test('is refused what lies outside the database', async () => {
+  test('cannot read outside the database', async () => {
     await clickhouse.command('CREATE TABLE asked.other (x UInt8) ENGINE = Memory');
     await expect(readAs('ada', 'SELECT * FROM asked.other')).rejects.toThrow(/Not enough privileges/);
   });
 });
 
-test('dashboards read what analysts read, and how the tables are stored', async () => {
+test('dashboards read the same as analysts, and the parts of tables', async () => {
   const usage = 'SELECT count() AS events FROM tollgate.usage_events';
   expect(await readAs('grafana', usage)).toEqual([{ events: 3 }]);
   const parts = 'SELECT sum(rows) AS stored FROM system.parts WHERE active';

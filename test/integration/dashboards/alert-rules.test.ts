@@ -11,20 +11,20 @@ import { needProgram } from '../../../dev/packages.ts';
 
 const run = promisify(execFile);
 
-/** Samples a minute apart, in promtool's notation, over 30 minutes; judged after 25. */
+/** Samples a minute apart, in promtool's notation, over 30 minutes; evaluated after 25. */
 interface Case {
   readonly fires: Readonly<Record<string, string>>;
   readonly quiet: Readonly<Record<string, string>>;
-  /** What on-call reads. */
+  /** The summary that on-call reads. */
   readonly summary: string;
-  /** Labels of the alert beyond its severity. */
+  /** Labels of the alert besides its severity. */
   readonly labels?: Readonly<Record<string, string>>;
 }
 
 const gateway = 'instance="a:8090"';
 const down = 'job="tollgate-gateway",instance="a:8090"';
 
-/** For each rule the series that must set it off, and the nearest that must not. */
+/** For each rule: series that must fire it, and the closest series that must not. */
 const cases: Readonly<Record<string, Case>> = {
   TollgateRejectionSpike: {
     summary: '40% of all requests are being refused',
@@ -188,7 +188,7 @@ test('B8: Prometheus accepts its configuration and its rules', async () => {
   }
 });
 
-describe('B8: an alert fires where it should, says why, and is quiet where it should be', () => {
+describe('B8: an alert fires above its threshold with its value in the summary, and does not fire below it', () => {
   test.each(alertRules)('$name', async ({ name, severity }) => {
     const { fires, quiet, summary, labels } = cases[name] ?? { fires: {}, quiet: {}, summary: 'no case' };
     const firing = { exp_labels: { severity, ...labels }, exp_annotations: annotationsOf(name, summary) };
@@ -199,7 +199,7 @@ describe('B8: an alert fires where it should, says why, and is quiet where it sh
   });
 });
 
-test('B8: with nothing to see only the heartbeat speaks', async () => {
+test('B8: without any series only the heartbeat alert fires', async () => {
   const summary = 'No heartbeat came through for +Inf';
   for (const { name, severity, whenAbsent } of alertRules) {
     const alerts = [{ exp_labels: { severity }, exp_annotations: annotationsOf(name, summary) }];
@@ -212,7 +212,7 @@ interface Judgement {
   readonly alerts: readonly object[];
 }
 
-/** Has promtool evaluate the rules every 15 s over the series, and compare the alerts after 25 minutes. */
+/** Runs promtool, which evaluates the rules every 15 s over the series and compares the alerts after 25 minutes. */
 async function judge(name: string, judgements: readonly Judgement[]): Promise<void> {
   const path = join(dir, `${name}.test.yml`);
   const tests = judgements.map(({ series, alerts }) => ({
@@ -233,7 +233,7 @@ interface RulesFile {
   }[];
 }
 
-/** All annotations as the rules file has them, with the summary as its template is to come out. */
+/** The annotations of the rules file, with the expected text of the summary. */
 function annotationsOf(name: string, summary: string): Readonly<Record<string, string>> {
   const file = parse(renderAll().get('prometheus/rules.yml') ?? '') as RulesFile;
   const rule = file.groups.flatMap(({ rules }) => rules).find(({ alert }) => alert === name);

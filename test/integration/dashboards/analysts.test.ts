@@ -102,7 +102,7 @@ afterAll(async () => {
   await clickhouse.close();
 });
 
-/** Some rows that each example must answer with. */
+/** Some rows that each example must return. */
 const expected: Readonly<Record<string, readonly object[]>> = {
   'The busiest tenants of the month': [
     { tenant_id: 'acme', plan: 'pro', refused: 4 },
@@ -134,13 +134,13 @@ const expected: Readonly<Record<string, readonly object[]>> = {
   ],
 };
 
-test.each([...examples])('C7, E6: the guide’s example “%s” answers what was stored', async (title, sql) => {
+test.each([...examples])('C7, E6: the guide’s example “%s” returns the stored usage', async (title, sql) => {
   const rows = await clickhouse.query(sql);
   const wanted = expected[title] ?? [{ missing: title }];
   expect(rows).toEqual(expect.arrayContaining(wanted.map((row): unknown => expect.objectContaining(row))));
 });
 
-test('events of API servers give no example a row without a plan', async () => {
+test('no example returns a row without a plan because of events of API servers', async () => {
   for (const title of [
     'The busiest tenants of the month',
     'Cohorts: how tenants of a plan grow after their first week',
@@ -162,7 +162,7 @@ test('every example has an expectation, and the guide names every view', async (
   for (const { name } of views) expect(guide, name).toContain(`\`${name}\``);
 });
 
-test('a policy stands on every table that a tenant may read', async () => {
+test('every table that a tenant may read has a row policy', async () => {
   const tables = await clickhouse.query<{ name: string; engine: string }>(
     'SELECT name, engine FROM system.tables WHERE database = {database:String}',
     { database },

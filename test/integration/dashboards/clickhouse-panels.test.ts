@@ -13,13 +13,13 @@ const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;
 const now = Date.now();
-/** Within today even just after midnight, and in the past. */
+/** Within today also just after midnight, and in the past. */
 const recently = Math.max(now - minuteMs, now - (now % dayMs));
 
 const { database } = uniqueNamespace();
 let clickhouse: ClickHouse;
 
-/** acme (pro): 6 served, 3 refused, 1 bypassed, 1 let through in shadow mode. tiny (free): refused on 4 days. */
+/** acme (pro): 6 served, 3 refused, 1 bypassed, 1 served over its limit in shadow mode. tiny (free): refused on 4 days. */
 const events: StoredEvent[] = [
   ...repeat(6, { timeMs: recently, tenant: 'acme', plan: 'pro', cost: 0.5, latencyMs: 20 }),
   ...repeat(3, {
@@ -123,7 +123,7 @@ afterAll(async () => {
   await clickhouse.close();
 });
 
-/** What each panel answers about the events above: some of its rows, as far as they are fixed. */
+/** Some rows that each panel must return for the events above. */
 const expected: Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>> = {
   'tenant/Plan': [{ plan: 'pro' }],
   'tenant/Requests today': [{ requests: 11 }],
@@ -195,7 +195,7 @@ const queries: Query[] = [...builtDashboards()].flatMap(([name, dashboard]) =>
   ),
 );
 
-describe('B8, C7: every ClickHouse panel answers what was stored', () => {
+describe('B8, C7: every ClickHouse panel returns the stored usage', () => {
   const view: View = {
     fromMs: now - 10 * dayMs,
     toMs: now + minuteMs,
@@ -212,7 +212,7 @@ describe('B8, C7: every ClickHouse panel answers what was stored', () => {
     );
   });
 
-  test('a plan is taken from rows that have one: events of API servers mostly have none', () => {
+  test('a plan is read from rows with a plan: most events of API servers have none', () => {
     const variables = builtDashboards().get('tenant')?.templating.list ?? [];
     const all = [
       ...queries.map(({ rawSql }) => rawSql),
@@ -239,7 +239,7 @@ describe('B8, C7: every ClickHouse panel answers what was stored', () => {
     ]);
   });
 
-  test('series come ordered by time, which Grafana needs to make lines of them', async () => {
+  test('series are ordered by time, as Grafana requires', async () => {
     for (const { key, rawSql } of queries.filter(
       ({ rawSql: sql }) => /\bAS time\b/.test(sql) && sql.includes('GROUP BY'),
     )) {

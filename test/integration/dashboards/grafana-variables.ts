@@ -1,4 +1,4 @@
-/** The span and the values a dashboard is opened with. */
+/** The time range and the variables with which a dashboard is opened. */
 export interface View {
   readonly fromMs: number;
   readonly toMs: number;
@@ -6,7 +6,7 @@ export interface View {
   readonly variables: Readonly<Record<string, string>>;
 }
 
-/** Replaces dashboard variables as Grafana does before a query leaves the browser. Unknown ones stay, and fail. */
+/** Replaces dashboard variables as Grafana does in the browser. Unknown variables stay, so that the query fails. */
 export function interpolate(text: string, { variables, intervalMs }: View): string {
   return text
     .replaceAll('$__rate_interval', `${Math.max(intervalMs / 1000, 20)}s`)

@@ -39,7 +39,7 @@ const settled = async (): Promise<void> => {
   for (let turn = 0; turn < 8; turn += 1) await Promise.resolve();
 };
 
-test('C2: queries of one tenant never take all places, and another tenant waits for one query at most', async () => {
+test('C2: queries of one tenant never use all connections, and another tenant waits for at most one query', async () => {
   const store = heldStore();
   const shares = sharesOf(store.reader);
   for (let n = 0; n < 12; n += 1) void shares.of('flood').query(`flood ${n}`);
@@ -54,7 +54,7 @@ test('C2: queries of one tenant never take all places, and another tenant waits 
   expect(store.begun).toContain('calm');
 });
 
-test('C2: a tenant with too many waiting queries is told so at once, others are served', async () => {
+test('C2: a tenant with too many waiting queries gets an error at once, others are served', async () => {
   const store = heldStore();
   const shares = sharesOf(store.reader);
   const flood = Array.from({ length: 13 }, (_, n) => shares.of('flood').query(`flood ${n}`));
@@ -66,7 +66,7 @@ test('C2: a tenant with too many waiting queries is told so at once, others are 
   expect(store.begun).toContain('calm');
 });
 
-test('a query whose caller left gives up its place, whether it waits or has not asked yet', async () => {
+test('a query whose caller disconnected is removed, whether it waits or has not started to wait', async () => {
   const store = heldStore();
   const shares = sharesOf(store.reader);
   for (let n = 0; n < 2; n += 1) void shares.of('a').query(`a ${n}`);
@@ -83,7 +83,7 @@ test('a query whose caller left gives up its place, whether it waits or has not 
   expect(await after).toEqual([]);
 });
 
-test('a failed query gives up its place', async () => {
+test('a failed query lets the next one start', async () => {
   const failing: ClickHouseReader = { query: () => Promise.reject(new Error('down')) };
   const shares = sharesOf(failing);
   for (let n = 0; n < 30; n += 1) await expect(shares.of('a').query('x')).rejects.toThrow('down');

@@ -25,14 +25,14 @@ const dashboards = [...builtDashboards()].map(([name, dashboard]) => ({
 describe.each(dashboards)('B8: the dashboard $name', ({ dashboard, panels }) => {
   const shown = panels.filter(({ type }) => type !== 'row');
 
-  test('says of every panel what it means, and in which unit it speaks', () => {
+  test('every panel has a description and a unit', () => {
     for (const { title, description, type, fieldConfig } of shown) {
       expect((description ?? '').length, title).toBeGreaterThan(20);
       if (type !== 'table') expect(fieldConfig?.defaults.unit, title).toBeDefined();
     }
   });
 
-  test('numbers its panels and queries uniquely', () => {
+  test('panels and queries have unique ids', () => {
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     for (const { targets = [], title } of shown) {
       expect(targets.length, title).toBeGreaterThan(0);
@@ -40,7 +40,7 @@ describe.each(dashboards)('B8: the dashboard $name', ({ dashboard, panels }) => 
     }
   });
 
-  test('lays no panel over another', () => {
+  test('no panels overlap', () => {
     for (const [index, { gridPos: a }] of shown.entries()) {
       expect(a.x + a.w).toBeLessThanOrEqual(24);
       for (const { gridPos: b, title } of shown.slice(index + 1)) {
@@ -50,7 +50,7 @@ describe.each(dashboards)('B8: the dashboard $name', ({ dashboard, panels }) => 
     }
   });
 
-  test('reaches its data by variables that default to the provisioned sources', () => {
+  test('data sources are variables that default to the provisioned sources', () => {
     const variables = dashboard.templating.list ?? [];
     const defaults = new Map(variables.map(({ name, current }) => [name, current?.value]));
     expect(defaults.get('prometheus')).toBe('tollgate-prometheus');
@@ -61,14 +61,14 @@ describe.each(dashboards)('B8: the dashboard $name', ({ dashboard, panels }) => 
     }
   });
 
-  test('links to dashboards that exist', () => {
+  test('links lead to existing dashboards', () => {
     const linked = [...JSON.stringify(dashboard).matchAll(/\/d\/([\w-]+)/g)].map(([, uid]) => uid);
     for (const uid of linked) expect(Object.values(uids)).toContain(uid);
   });
 });
 
 describe.each(alertRules)('B8: the alert $name', ({ runbook, dashboard, panel, query, summary }) => {
-  test('links to a panel that shows what it watches', () => {
+  test('links to a panel that shows its query', () => {
     const found = dashboards
       .find(({ name }) => name === dashboard)
       ?.panels.find(({ title }) => title === panel);
@@ -85,12 +85,12 @@ describe.each(alertRules)('B8: the alert $name', ({ runbook, dashboard, panel, q
     expect(text).toMatch(/^```/m);
   });
 
-  test('says its value in the summary', () => {
+  test('has its value in the summary', () => {
     expect(summary).toContain('VALUE');
   });
 });
 
-test('every runbook belongs to an alert, and every link between documents leads somewhere', () => {
+test('every runbook belongs to an alert, and every link between documents has a target', () => {
   const folder = join(import.meta.dirname, '../../../docs/runbooks');
   expect(runbookNames()).toEqual([...new Set(alertRules.map(({ runbook }) => runbook))].toSorted());
   for (const name of runbookNames()) {

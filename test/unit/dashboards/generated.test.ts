@@ -6,7 +6,7 @@ import { renderAll } from '../../../dashboards/render.ts';
 const generatedDir = join(import.meta.dirname, '../../../dashboards/generated');
 const advice = 'run `npm run dashboards` and commit what it writes';
 
-test('the committed files are what the generator writes', () => {
+test('the committed files equal the output of the generator', () => {
   const committed = readdirSync(generatedDir, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(generatedDir.length + 1));

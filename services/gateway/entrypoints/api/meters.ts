@@ -3,7 +3,7 @@ import type { Static } from 'typebox';
 import { disconnectSignal } from '../../../../shared/runtime/http/disconnect-signal.ts';
 import type { FastifyReply } from 'fastify';
 import { meterCsv, queryMeter, rowsMax } from '../../../../shared/clickhouse/queries/meters.ts';
-import type { MeterAnswer, MeterQuery } from '../../../../shared/clickhouse/queries/meters.ts';
+import type { MeterResult, MeterQuery } from '../../../../shared/clickhouse/queries/meters.ts';
 import { jsonMoney } from '../../../../shared/domain/money.ts';
 import type { MeterDefinition } from '../../../../shared/domain/meter.ts';
 import type { ApiOptions, ApiServer } from './api-server.ts';
@@ -99,7 +99,7 @@ export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions
       const caller = { tenantId, timeZone: zone, nowMs: enforcer.clock.now() };
       const query = meterQueryOf(definition, request.query, caller);
       if (typeof query === 'string') return refuse(reply, 400, query);
-      let answer: MeterAnswer;
+      let answer: MeterResult;
       try {
         answer = await queryMeter(queries.of(tenantId, disconnectSignal(reply)), definition, query);
       } catch (error) {
@@ -135,7 +135,7 @@ function bodyOf(
   { name }: MeterDefinition,
   { tenantId, window }: MeterQuery,
   timeZone: string,
-  { rows, complete_through }: MeterAnswer,
+  { rows, complete_through }: MeterResult,
 ): Static<typeof answerSchema> {
   return {
     meter: name,
@@ -154,7 +154,7 @@ function bodyOf(
 /** A table has no place for how complete it is, so a header says it. */
 function sendCsv(
   reply: FastifyReply,
-  { rows, complete_through }: MeterAnswer,
+  { rows, complete_through }: MeterResult,
   query: MeterQuery,
 ): FastifyReply {
   if (complete_through !== null) reply.header('x-tollgate-complete-through', complete_through);
