@@ -75,7 +75,7 @@ test('a query whose caller disconnected is removed, whether it waits or has not 
   const after = shares.of('a').query('after');
   leaving.abort();
   await expect(left).rejects.toMatchObject({ code: 'CLICKHOUSE_UNAVAILABLE' });
-  await expect(shares.of('b', leaving.signal).query('never')).rejects.toThrow('left');
+  await expect(shares.of('b', leaving.signal).query('never')).rejects.toThrow('disconnected');
   await store.finishOne();
   expect(store.begun).toEqual(['a 0', 'a 1', 'after']);
   await store.finishOne();
