@@ -39,8 +39,8 @@ import { Enforcer } from './enforcer/enforcer.ts';
 import { createEventGroups } from './ingest/event-groups.ts';
 import { createIngestShare } from './ingest/ingest-share.ts';
 import { startPublisher } from './metering/publish.ts';
-import { openSpool } from './spool.ts';
-import type { Spool } from './spool.ts';
+import { openSpool } from './spool/spool.ts';
+import type { Spool } from './spool/spool.ts';
 import { transportBounds } from './transport/bounds.ts';
 
 type Config = Static<typeof environment>;
@@ -76,7 +76,7 @@ await runService(logger, async (lifecycle, fail) => {
   let isReady = false;
   const unready = (): string[] => [
     ...(isReady ? [] : ['start']),
-    ...(spool.trouble() === null ? [] : [`spool: ${spool.trouble() ?? ''}`]),
+    ...(spool.diskFailure() === null ? [] : [`spool: ${spool.diskFailure() ?? ''}`]),
   ];
   const ops = await listenOps(config.HOST, config.OPS_PORT, {
     registry,

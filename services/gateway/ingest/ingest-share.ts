@@ -9,7 +9,7 @@ export interface SpoolRoom {
   acknowledged(): number;
   readonly bytesMax: number;
   /** Why the disk does not store events now; null when it does. */
-  trouble(): string | null;
+  diskFailure(): string | null;
 }
 
 export interface IngestShare {
@@ -44,7 +44,7 @@ export function createIngestShare(spool: SpoolRoom): IngestShare {
   const byPublisher = new Map<string, number>();
   const unsent: Unsent[] = [];
   let head = 0;
-  return { isDurable: () => spool.trouble() === null, admits, appended, unsentBytes };
+  return { isDurable: () => spool.diskFailure() === null, admits, appended, unsentBytes };
 
   function admits(publisher: string, bytes: number): boolean {
     removeAcknowledged();

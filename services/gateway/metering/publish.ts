@@ -7,8 +7,8 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
-import type { Spool } from '../spool.ts';
-import type { SpoolRecord } from '../spool/record.ts';
+import type { Spool } from '../spool/spool.ts';
+import type { SpoolRecord } from '../spool/segments/record.ts';
 
 export interface Publisher {
   /** Sends what the spool still has, for at most `drainMsMax`, and stops; the rest waits in the spool for the next start. */
@@ -51,7 +51,7 @@ export function startPublisher(options: PublisherOptions): Publisher {
   });
   let closing = false;
   let wake: () => void = () => undefined;
-  spool.onWritten(() => wake());
+  spool.onAvailable(() => wake());
   const running = run();
 
   return { close };
@@ -76,7 +76,7 @@ export function startPublisher(options: PublisherOptions): Publisher {
   async function take(): Promise<readonly SpoolRecord[]> {
     for (;;) {
       try {
-        return await spool.take(batchRecordsMax, batchBytesMax);
+        return await spool.readBatch(batchRecordsMax, batchBytesMax);
       } catch (error) {
         logger.error({ err: error }, `the spool could not be read: ${messageOf(error)}`);
         if (closing) return [];

@@ -1,15 +1,15 @@
 import { mkdir, open, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createSegment } from './active-segment.ts';
-import type { ActiveSegment } from './active-segment.ts';
-import { deviceOf, openFolder } from './folder.ts';
-import type { KnownFolder, OpenFolder } from './folder.ts';
-import { newLockOwner } from './lock.ts';
-import { runStart } from './numbers.ts';
-import type { NumbersMark, RunStart } from './numbers.ts';
-import { newFolderName, openingTime } from './run-name.ts';
-import { damagedFolder, findSegments } from './segments.ts';
-import type { FoundSegments, Segment } from './segments.ts';
+import { createSegment } from './segments/active-segment.ts';
+import type { ActiveSegment } from './segments/active-segment.ts';
+import { deviceOf, openFolder } from './folder/folder.ts';
+import type { EarlierFolder, OpenFolder } from './folder/folder.ts';
+import { newLockOwner } from './folder/lock.ts';
+import { runStart } from './folder/sequence-mark.ts';
+import type { SequenceMark, RunStart } from './folder/sequence-mark.ts';
+import { newFolderName, openingTime } from './folder/run-id.ts';
+import { damagedFolder, findSegments } from './segments/segments.ts';
+import type { FoundSegments, Segment } from './segments/segments.ts';
 
 /** What the folder held when it could be read for the first time. */
 export interface FoundFolder extends FoundSegments {
@@ -42,7 +42,7 @@ export interface Disk {
    * the active segment is missing. Decides which of the segments that a reader missed are gone.
    */
   checkOwnership(): Promise<void>;
-  writeMark(mark: NumbersMark): Promise<void>;
+  writeMark(mark: SequenceMark): Promise<void>;
   writeCursor(unacknowledged: number): Promise<void>;
   /** Resolves after `timeoutMs` in which nothing but the disk was waited for. */
   untilStalled(timeoutMs: number): Promise<null>;
@@ -58,7 +58,7 @@ export function createDisk(
   const owner = newLockOwner();
   let name = newFolderName();
   let folder: OpenFolder | null = null;
-  let known: KnownFolder | null = null;
+  let known: EarlierFolder | null = null;
   let found: FoundFolder | null = null;
   let active: ActiveSegment | null = null;
   /** An owner of the folder on another host may show that it lives. */
@@ -83,7 +83,7 @@ export function createDisk(
     },
   };
 
-  function onAwaited(isNow: boolean): void {
+  function onOwnerAwaited(isNow: boolean): void {
     isAwaited = isNow;
   }
 
@@ -96,7 +96,7 @@ export function createDisk(
   async function attach(): Promise<void> {
     if (folder !== null) return checkOwnership();
     known ??= { name: null, device: await deviceOf(directory) };
-    const opened = await openFolder(directory, { owner, nameIfNone: name, known, onAwaited });
+    const opened = await openFolder(directory, { owner, nameIfNone: name, known, onOwnerAwaited });
     try {
       await mkdir(join(directory, damagedFolder)).catch(ignoreCode('EEXIST'));
       if (found === null) await readFolder(opened);
@@ -112,7 +112,7 @@ export function createDisk(
   async function checkOwnership(): Promise<void> {
     if (folder === null) return;
     await folder.lock.renew();
-    await found?.segments.lookForMissed();
+    await found?.segments.checkMissing();
     // Nothing may be written to a segment that is gone: the reader gives it up.
     if (active !== null) await stat(active.segment.path);
   }

@@ -1,14 +1,14 @@
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
-import { Acknowledged } from './acknowledged.ts';
-import { CallLine } from './call-line.ts';
-import { writePiece } from './active-segment.ts';
+import { Retention } from './retention.ts';
+import { CallQueue } from './call-queue.ts';
+import { writePiece } from './segments/active-segment.ts';
 import type { Disk } from './disk.ts';
 import type { SpoolMetrics } from './metrics.ts';
-import type { PendingEvents, Piece } from './pending.ts';
-import type { Segment, Segments } from './segments.ts';
-import { Turns } from './turns.ts';
+import type { PendingEvents, Piece } from './pending-events.ts';
+import type { Segment, Segments } from './segments/segments.ts';
+import { Iterations } from './iterations.ts';
 
 /**
  * How the store stands to its disk:
@@ -69,7 +69,7 @@ const retryIntervalMs = 200;
 const openTimeoutMs = 2_000;
 const ownershipIntervalMs = 1_000;
 const closeTimeoutMs = 2_000;
-/** Numbers that may be given in memory until the next mark, beside four times as many as since the last one. */
+/** SequenceMarkFile that may be given in memory until the next mark, beside four times as many as since the last one. */
 const numbersAhead = 1_000;
 
 /**
@@ -79,9 +79,9 @@ const numbersAhead = 1_000;
  */
 export function createStore(options: StoreOptions): Store {
   const { disk, pending, next, clock, metrics, logger } = options;
-  const turns = new Turns();
-  const line = new CallLine();
-  const sent = new Acknowledged(disk, options.segments);
+  const iterations = new Iterations();
+  const calls = new CallQueue();
+  const retention = new Retention(disk, options.segments);
   let state: StoreState = 'memory-only';
   let cause: string | null = 'the folder is not open yet';
   let closing = false;
@@ -96,12 +96,12 @@ export function createStore(options: StoreOptions): Store {
 
   return {
     append,
-    flushed: () => (state === 'healthy' ? turns.newest : answered),
+    flushed: () => (state === 'healthy' ? iterations.newest : answered),
     state: () => state,
     cause: () => cause,
     open,
     acknowledged: (unacknowledged) => {
-      sent.advance(unacknowledged);
+      retention.advance(unacknowledged);
       proceed();
     },
     writtenAtMs: () => writtenAtMs,
@@ -112,29 +112,29 @@ export function createStore(options: StoreOptions): Store {
   function append(sequence: number, key: string, value: string): void {
     pending.append(sequence, clock.now(), key, value);
     if (state !== 'healthy') metrics.unstored.inc();
-    if (turns.add(sequence)) setImmediate(endTurn);
+    if (iterations.add(sequence)) setImmediate(endIteration);
   }
 
-  function endTurn(): void {
-    turns.end();
-    if (state === 'healthy') turns.resolveThrough(storedThrough);
+  function endIteration(): void {
+    iterations.end();
+    if (state === 'healthy') iterations.resolveThrough(storedThrough);
     else release();
     proceed();
   }
 
   /** Responses do not wait for the disk, and the sender takes the events from memory. */
   function release(): void {
-    turns.resolveThrough(Infinity);
+    iterations.resolveThrough(Infinity);
     options.onAvailable();
   }
 
   /** Begins the next call to the disk, unless one is under way. */
   function proceed(): void {
-    if (line.isBusy || closing) return;
-    const chore = nextChore();
-    if (chore !== null) {
-      line.begin();
-      chore().then(() => finish(null), finish);
+    if (calls.isBusy || closing) return;
+    const task = nextTask();
+    if (task !== null) {
+      calls.begin();
+      task().then(() => finish(null), finish);
       return;
     }
     const active = disk.active();
@@ -148,7 +148,7 @@ export function createStore(options: StoreOptions): Store {
       proceed();
       return;
     }
-    line.begin();
+    calls.begin();
     active.write(piece, options.sync, (error) => {
       if (error === null) written(piece, active.segment);
       else pending.refused();
@@ -159,7 +159,7 @@ export function createStore(options: StoreOptions): Store {
 
   /** The call has ended; answers what it took. */
   function finish(error: unknown): number {
-    const tookMs = line.end();
+    const tookMs = calls.end();
     if (error !== null) fail(error);
     proceed();
     return tookMs;
@@ -171,14 +171,14 @@ export function createStore(options: StoreOptions): Store {
     segment.last = storedThrough = piece.last;
     pending.stored(piece);
     writtenAtMs = clock.now();
-    if (state === 'healthy') turns.resolveThrough(storedThrough);
+    if (state === 'healthy') iterations.resolveThrough(storedThrough);
     if (segment.bytes >= options.segmentBytes) rotateDue = true;
-    for (const { first, last } of sent.makeRoom(options.bytesMax)) options.onDropped(first, last);
+    for (const { first, last } of retention.makeRoom(options.bytesMax)) options.onDropped(first, last);
     options.onAvailable();
   }
 
   /** What is to be done before the next write, if anything is. */
-  function nextChore(): (() => Promise<void>) | null {
+  function nextTask(): (() => Promise<void>) | null {
     if (detachDue) {
       detachDue = false;
       return () => disk.detach();
@@ -188,7 +188,7 @@ export function createStore(options: StoreOptions): Store {
       rotateDue = false;
       return begin;
     }
-    if (sent.isDue) return () => sent.keep();
+    if (retention.isDue) return () => retention.keep();
     if (state === 'recovering') return pending.first === null ? becomeHealthy : null;
     return performance.now() >= ownershipAt ? checkOwnership : null;
   }
@@ -197,7 +197,7 @@ export function createStore(options: StoreOptions): Store {
     retryAt = performance.now() + retryIntervalMs;
     await disk.attach();
     // What Kafka has makes room for the rest.
-    await sent.keep();
+    await retention.keep();
     const given = next() - 1;
     const through = given + numbersAhead + 4 * Math.max(0, given - markedThrough);
     await disk.writeMark({ state: 'memory', through, atMs: clock.now() }).catch(ignore);
@@ -242,13 +242,13 @@ export function createStore(options: StoreOptions): Store {
   }
 
   function look(): void {
-    if (line.isStalled(options.stallMs) && state !== 'memory-only')
+    if (calls.isStalled(options.stallMs) && state !== 'memory-only')
       keepInMemory('the disk does not answer', undefined);
     proceed();
   }
 
   async function open(): Promise<void> {
-    line.begin();
+    calls.begin();
     const opened = reattach().then(
       () => finish(null),
       (error: unknown) => {
@@ -258,12 +258,12 @@ export function createStore(options: StoreOptions): Store {
     );
     const error = await Promise.race([opened, disk.untilStalled(openTimeoutMs)]);
     if (error instanceof TollgateError && error.code === 'SPOOL_LOCKED') throw error;
-    while (state === 'recovering') await line.ended();
+    while (state === 'recovering') await calls.ended();
   }
 
   async function begin(): Promise<void> {
     await disk.begin(pending.first ?? next());
-    sent.freeSegments();
+    retention.freeSegments();
   }
 
   async function close(): Promise<void> {
@@ -274,20 +274,20 @@ export function createStore(options: StoreOptions): Store {
   }
 
   async function endDisk(): Promise<void> {
-    while (line.isBusy) await line.ended();
+    while (calls.isBusy) await calls.ended();
     try {
       if (detachDue) await disk.detach();
       if (disk.active() === null) await reattach();
-      await writeRest();
+      await writePending();
     } catch (error) {
       logger.error({ err: error }, `the spool could not be written at its end: ${messageOf(error)}`);
     }
-    await sent.keep().catch(ignore);
+    await retention.keep().catch(ignore);
     await disk.writeMark({ state: 'ended', through: next() - 1, atMs: clock.now() }).catch(ignore);
     await disk.close();
   }
 
-  async function writeRest(): Promise<void> {
+  async function writePending(): Promise<void> {
     for (let piece = pending.nextPiece(); piece !== null; piece = pending.nextPiece()) {
       written(piece, await writePiece(disk.active(), piece, options.sync));
     }

@@ -6,7 +6,7 @@ import { Enforcer } from '../../../services/gateway/enforcer/enforcer.ts';
 import type { EnforcerOptions } from '../../../services/gateway/enforcer/enforcer.ts';
 import { tollgate } from '../../../services/gateway/entrypoints/plugin.ts';
 import { startPublisher } from '../../../services/gateway/metering/publish.ts';
-import { openSpool } from '../../../services/gateway/spool.ts';
+import { openSpool } from '../../../services/gateway/spool/spool.ts';
 import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';

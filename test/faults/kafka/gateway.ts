@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { startPublisher } from '../../../services/gateway/metering/publish.ts';
-import { openSpool } from '../../../services/gateway/spool.ts';
+import { openSpool } from '../../../services/gateway/spool/spool.ts';
 import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { eventOf } from '../../unit/spool/folder.ts';

@@ -36,9 +36,9 @@ const answersMore = async (node: SpoolNode, count = 200): Promise<void> => {
   await vi.waitFor(() => expect(node.answered.size).toBeGreaterThan(target), soon);
 };
 const isHealthy = (node: SpoolNode): Promise<void> =>
-  vi.waitFor(() => expect(node.spool.trouble()).toBeNull(), soon);
+  vi.waitFor(() => expect(node.spool.diskFailure()).toBeNull(), soon);
 const inTrouble = (node: SpoolNode): Promise<void> =>
-  vi.waitFor(() => expect(node.spool.trouble()).not.toBeNull(), soon);
+  vi.waitFor(() => expect(node.spool.diskFailure()).not.toBeNull(), soon);
 const allArrived = (node: SpoolNode): Promise<void> =>
   vi.waitFor(() => expect(missing(node)).toHaveLength(0), soon);
 const lost = (node: SpoolNode): Promise<number> => metricOf(node.registry, 'tollgate_spool_dropped_total');

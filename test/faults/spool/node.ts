@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { openSpool } from '../../../services/gateway/spool.ts';
-import type { Spool, SpoolOptions } from '../../../services/gateway/spool.ts';
+import { openSpool } from '../../../services/gateway/spool/spool.ts';
+import type { Spool, SpoolOptions } from '../../../services/gateway/spool/spool.ts';
 import { readSpoolRun } from '../../../shared/domain/spool-run.ts';
 import type { SpoolRun } from '../../../shared/domain/spool-run.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
@@ -71,7 +71,7 @@ export async function startNode(directory: string, options: NodeOptions = {}): P
 
   async function send(): Promise<void> {
     while (isSending) {
-      const records = kafka.isAway ? [] : await spool.take(500, 200_000).catch(() => []);
+      const records = kafka.isAway ? [] : await spool.readBatch(500, 200_000).catch(() => []);
       for (const { value } of records) {
         const { spool: run = '', spoolsequence = 0 } = JSON.parse(value.toString()) as UsageCloudEvent;
         kafka.received.set(run, (kafka.received.get(run) ?? new Set()).add(spoolsequence));

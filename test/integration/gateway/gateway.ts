@@ -78,7 +78,7 @@ const roomySpool = {
   usedShare: () => 0,
   acknowledged: () => Infinity,
   bytesMax: Infinity,
-  trouble: () => null,
+  diskFailure: () => null,
 };
 const queryShares = { concurrentMax: 4, concurrentOfTenantMax: 2, waitingOfTenantMax: 4 };
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { openSpool } from '../../../services/gateway/spool.ts';
-import type { Spool, SpoolOptions } from '../../../services/gateway/spool.ts';
+import { openSpool } from '../../../services/gateway/spool/spool.ts';
+import type { Spool, SpoolOptions } from '../../../services/gateway/spool/spool.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 
 export interface OpenedSpool {
@@ -65,10 +65,10 @@ export function eventOf(tenant: string, payload: string): (sequence: number) => 
 }
 
 /** Everything the spool has to send, from where it stands. */
-export async function takeAll(spool: Spool): Promise<{ sequence: number; payload: string; key: string }[]> {
+export async function readAll(spool: Spool): Promise<{ sequence: number; payload: string; key: string }[]> {
   const all: { sequence: number; payload: string; key: string }[] = [];
   for (;;) {
-    const records = await spool.take(50, 2_000);
+    const records = await spool.readBatch(50, 2_000);
     if (records.length === 0) return all;
     for (const { sequence, key, value } of records) {
       const event = JSON.parse(value.toString()) as UsageCloudEvent<{ sequence: number; payload: string }>;

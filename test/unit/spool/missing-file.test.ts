@@ -14,11 +14,11 @@ import {
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { openFolder } from '../../../services/gateway/spool/folder.ts';
-import { newLockOwner } from '../../../services/gateway/spool/lock.ts';
-import { createSpoolReader } from '../../../services/gateway/spool/reader.ts';
-import { Segments } from '../../../services/gateway/spool/segments.ts';
-import type { Spool } from '../../../services/gateway/spool.ts';
+import { openFolder } from '../../../services/gateway/spool/folder/folder.ts';
+import { newLockOwner } from '../../../services/gateway/spool/folder/lock.ts';
+import { createSpoolReader } from '../../../services/gateway/spool/segments/reader.ts';
+import { Segments } from '../../../services/gateway/spool/segments/segments.ts';
+import type { Spool } from '../../../services/gateway/spool/spool.ts';
 import { eventOf, metricOf, newFolder, openIn, removeFolder, segmentPaths } from './folder.ts';
 
 let directory: string;
@@ -41,7 +41,7 @@ test('events of a segment that is removed while it is written to are all counted
   const received = new Set<number>();
   const receive = async (): Promise<void> => {
     // A read fails while the file is missing; the sender tries again.
-    for (const { sequence } of await spool.take(50, 20_000).catch(() => [])) {
+    for (const { sequence } of await spool.readBatch(50, 20_000).catch(() => [])) {
       received.add(sequence);
       spool.acknowledge(sequence);
     }
@@ -55,7 +55,7 @@ test('events of a segment that is removed while it is written to are all counted
     await appendFlushed(spool, 1);
     await receive();
     expect(received.size).toBeGreaterThan(0);
-    expect(spool.trouble()).toBeNull();
+    expect(spool.diskFailure()).toBeNull();
   });
   const appended = await metricOf(registry, 'tollgate_spool_appended_total');
   await vi.waitFor(async () => {
@@ -84,7 +84,7 @@ test('numbers cut off at the end of a segment are reported when the reader is th
     from: 1,
     onDamaged: () => undefined,
     onLost: (first, last) => lost.push([first, last]),
-    onMissed: () => undefined,
+    onMissing: () => undefined,
   });
   const records = await reader.read(50, 20_000);
   expect(records.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5]);
@@ -108,7 +108,7 @@ test('a folder that goes away while it is opened is not made anew in its place',
     owner: newLockOwner(),
     nameIfNone: 'other',
     known: { name, device: statSync(directory).dev },
-    onAwaited: () => undefined,
+    onOwnerAwaited: () => undefined,
   });
   const outcome = expect(opening).rejects.toMatchObject({ code: 'ENOENT' });
   const pipe = await open(path, 'w');
@@ -126,11 +126,11 @@ test('the sender is called when the disk can be used again, also where no event 
   const lock = join(directory, 'lock');
   rmSync(lock);
   mkdirSync(lock);
-  await vi.waitFor(() => expect(spool.trouble()).not.toBeNull(), { timeout: 5_000 });
+  await vi.waitFor(() => expect(spool.diskFailure()).not.toBeNull(), { timeout: 5_000 });
   let calls = 0;
-  spool.onWritten(() => (calls += 1));
+  spool.onAvailable(() => (calls += 1));
   rmdirSync(lock);
-  await vi.waitFor(() => expect(spool.trouble()).toBeNull(), { timeout: 5_000 });
+  await vi.waitFor(() => expect(spool.diskFailure()).toBeNull(), { timeout: 5_000 });
   expect(calls).toBeGreaterThan(0);
   await spool.close();
 });
@@ -146,7 +146,7 @@ test('one segment that is removed costs its own events, and the spool goes on wi
   rmSync(second ?? '');
   const received = new Set<number>();
   await vi.waitFor(async () => {
-    for (const { sequence } of await spool.take(50, 20_000)) received.add(sequence);
+    for (const { sequence } of await spool.readBatch(50, 20_000)) received.add(sequence);
     expect(received.has(60)).toBe(true);
   });
   expect(received.size).toBe(60 - (numbers ?? 0));

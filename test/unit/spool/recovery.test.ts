@@ -2,7 +2,7 @@ import { readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { copyAsCrashed, eventOf, newFolder, openIn, removeFolder, segmentPaths, takeAll } from './folder.ts';
+import { copyAsCrashed, eventOf, newFolder, openIn, removeFolder, segmentPaths, readAll } from './folder.ts';
 
 /** Payloads of all lengths and alphabets, with the bytes of the record marker among them. */
 const payloads = fc.array(
@@ -46,7 +46,7 @@ test('cut off at any byte, the spool gives back every whole record and the seque
         const { spool } = await openIn(crashed, { segmentBytes: 3_000 });
         const next = spool.append(eventOf('after', 'after the crash'));
         await spool.flushed();
-        const found = await takeAll(spool);
+        const found = await readAll(spool);
         await spool.close();
 
         const whole = texts.slice(0, texts.length - lost);
@@ -73,7 +73,7 @@ test('damage anywhere costs the record it is in, which is put aside, and never t
         writeFileSync(path, bytes);
 
         const { spool } = await openIn(crashed, { segmentBytes: 3_000 });
-        const found = await takeAll(spool);
+        const found = await readAll(spool);
         await spool.close();
 
         const sequences = new Set(found.map(({ sequence }) => sequence));
@@ -94,7 +94,7 @@ test('what was acknowledged before a crash is not sent again, and all the rest i
         const { spool } = await openIn(directory, { segmentBytes: 3_000 });
         for (const text of texts) spool.append(eventOf('acme', text));
         await spool.flushed();
-        await takeAll(spool);
+        await readAll(spool);
         const acknowledged = place % (texts.length + 1);
         if (acknowledged > 0) spool.acknowledge(acknowledged);
         // Written after the acknowledgement; a crash in between costs a redelivery.
@@ -104,7 +104,7 @@ test('what was acknowledged before a crash is not sent again, and all the rest i
         await spool.close();
 
         const again = await openIn(crashed);
-        const found = await takeAll(again.spool);
+        const found = await readAll(again.spool);
         await again.spool.close();
         expect(found.map(({ payload }) => payload)).toEqual(texts.slice(acknowledged));
         return [crashed];
@@ -119,7 +119,7 @@ test('an unreadable cursor costs a redelivery, not an event', async () => {
   await write(directory, ['a', 'b', 'c']);
   writeFileSync(join(directory, 'cursor'), 'nonsense');
   const { spool } = await openIn(directory);
-  expect((await takeAll(spool)).map(({ payload }) => payload)).toEqual(['a', 'b', 'c']);
+  expect((await readAll(spool)).map(({ payload }) => payload)).toEqual(['a', 'b', 'c']);
   await spool.close();
   removeFolder(directory);
 });
@@ -128,7 +128,7 @@ test('the sequence goes on after everything was acknowledged and every segment d
   const directory = newFolder();
   await write(directory, ['a', 'b', 'c']);
   const first = await openIn(directory);
-  await takeAll(first.spool);
+  await readAll(first.spool);
   first.spool.acknowledge(3);
   await first.spool.close();
   const second = await openIn(directory);
@@ -143,7 +143,7 @@ test('bytes at the end that are no beginning of a record are kept for whoever wa
   const last = segmentPaths(directory).at(-1)!;
   writeFileSync(last, Buffer.concat([readFileSync(last), Buffer.from('garbage that is no record')]));
   const { spool } = await openIn(directory);
-  expect((await takeAll(spool)).map(({ payload }) => payload)).toEqual(['a', 'b']);
+  expect((await readAll(spool)).map(({ payload }) => payload)).toEqual(['a', 'b']);
   await spool.close();
   const kept = readdirSync(join(directory, 'damaged')).map((name) =>
     readFileSync(join(directory, 'damaged', name), 'utf8'),

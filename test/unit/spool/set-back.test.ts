@@ -3,7 +3,7 @@
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import type { SpoolOptions } from '../../../services/gateway/spool.ts';
+import type { SpoolOptions } from '../../../services/gateway/spool/spool.ts';
 import { readSpoolRun } from '../../../shared/domain/spool-run.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { copyAsCrashed, eventOf, newFolder, openIn, removeFolder } from './folder.ts';
@@ -28,7 +28,11 @@ async function run(
   for (let index = 0; index < count; index += 1) spool.append(eventOf('acme', 'x'));
   await spool.flushed();
   const records = [];
-  for (let some = await spool.take(100, 100_000); some.length > 0; some = await spool.take(100, 100_000))
+  for (
+    let some = await spool.readBatch(100, 100_000);
+    some.length > 0;
+    some = await spool.readBatch(100, 100_000)
+  )
     records.push(...some);
   const last = records.at(-1);
   if (acknowledge && last !== undefined) spool.acknowledge(last.sequence);

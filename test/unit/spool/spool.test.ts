@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { eventOf, metricOf, newFolder, openIn, removeFolder, segmentPaths, takeAll } from './folder.ts';
+import { eventOf, metricOf, newFolder, openIn, removeFolder, segmentPaths, readAll } from './folder.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -26,7 +26,7 @@ test('everything a process was told is durable survives its SIGKILL, and its loc
   }
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   const { spool } = await openIn(directory);
-  const found = await takeAll(spool);
+  const found = await readAll(spool);
   expect(found.length).toBeGreaterThanOrEqual(told);
   expect(found.map(({ sequence }) => sequence)).toEqual(found.map((_, index) => index + 1));
   await spool.close();
@@ -66,7 +66,7 @@ test('with durability "power" a turn is done when the disk has it', async () => 
     spool.append(eventOf('acme', 'y'));
     await spool.flushed();
   }
-  expect(await takeAll(spool)).toHaveLength(60);
+  expect(await readAll(spool)).toHaveLength(60);
   await spool.close();
 });
 
@@ -77,7 +77,7 @@ test('a full spool drops its oldest events, counts each of them, and takes new o
     if (index % 5 === 0) await spool.flushed();
   }
   await spool.flushed();
-  const kept = await takeAll(spool);
+  const kept = await readAll(spool);
   expect(kept.at(-1)?.sequence).toBe(300);
   expect(await metricOf(registry, 'tollgate_spool_dropped_total')).toBe(300 - kept.length);
   expect(await metricOf(registry, 'tollgate_spool_bytes')).toBeLessThanOrEqual(20_000);
@@ -89,14 +89,14 @@ test('a sender that stands in the segment which is dropped goes on at the oldest
   const { spool } = await openIn(directory, { bytesMax: 20_000, segmentBytes: 2_000 });
   for (let index = 0; index < 20; index += 1) spool.append(eventOf('acme', 'x'.repeat(100)));
   await spool.flushed();
-  const [first] = await spool.take(1, 500);
+  const [first] = await spool.readBatch(1, 500);
   expect(first?.sequence).toBe(1);
   for (let index = 0; index < 300; index += 1) {
     spool.append(eventOf('acme', 'x'.repeat(100)));
     if (index % 5 === 0) await spool.flushed();
   }
   await spool.flushed();
-  const rest = await takeAll(spool);
+  const rest = await readAll(spool);
   expect(rest.at(-1)?.sequence).toBe(320);
   expect(rest.map(({ sequence }) => sequence)).toEqual(rest.map((_, index) => 321 - rest.length + index));
   await spool.close();
@@ -111,7 +111,7 @@ test('acknowledged segments are deleted and the age of the oldest event falls to
   }
   await spool.flushed();
   const before = segmentPaths(directory).length;
-  await takeAll(spool);
+  await readAll(spool);
   nowMs += 5_000;
   expect(await metricOf(registry, 'tollgate_spool_oldest_age_seconds')).toBe(5);
   spool.acknowledge(60);
@@ -137,6 +137,6 @@ test('events larger than a read of the sender come through whole', async () => {
   const giant = 'ü'.repeat(3_000_000);
   for (const payload of ['small', giant, 'small again']) spool.append(eventOf('acme', payload));
   await spool.flushed();
-  expect((await takeAll(spool)).map(({ payload }) => payload)).toEqual(['small', giant, 'small again']);
+  expect((await readAll(spool)).map(({ payload }) => payload)).toEqual(['small', giant, 'small again']);
   await spool.close();
 });

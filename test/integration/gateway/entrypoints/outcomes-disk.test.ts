@@ -10,8 +10,8 @@ let gateway: TestGateway;
 let troubles: (string | null)[] = [null];
 
 beforeAll(async () => {
-  const trouble = (): string | null => (troubles.length > 1 ? troubles.shift() : troubles[0]) ?? null;
-  const room = { usedShare: () => 0, acknowledged: () => Infinity, bytesMax: Infinity, trouble };
+  const diskFailure = (): string | null => (troubles.length > 1 ? troubles.shift() : troubles[0]) ?? null;
+  const room = { usedShare: () => 0, acknowledged: () => Infinity, bytesMax: Infinity, diskFailure };
   gateway = await startGateway({ policy, spoolRoom: room });
 });
 afterAll(() => gateway.close());

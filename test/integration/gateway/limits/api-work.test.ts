@@ -227,7 +227,7 @@ test('F6: what is read is charged, so that batches which are refused are soon re
 test('C2: while Kafka is behind, a publisher whose share of the spool is full is told to come back, another is not', async () => {
   const behind = await startGateway({
     policy: { services: policy.services },
-    spoolRoom: { usedShare: () => 0.2, acknowledged: () => 0, bytesMax: 160_000, trouble: () => null },
+    spoolRoom: { usedShare: () => 0.2, acknowledged: () => 0, bytesMax: 160_000, diskFailure: () => null },
   });
   try {
     const send = async (tenant: string): Promise<Response> =>

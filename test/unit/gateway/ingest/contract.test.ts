@@ -8,7 +8,7 @@ import { storedEventColumns } from '../../../../services/aggregator/events/store
 import { eventsOf } from '../../../../services/gateway/ingest/http-binding.ts';
 import { createEventGroups } from '../../../../services/gateway/ingest/event-groups.ts';
 import { judgeEvents, writeEvents } from '../../../../services/gateway/ingest/publish-events.ts';
-import { createStamp } from '../../../../services/gateway/spool/stamp.ts';
+import { createEventEncoder } from '../../../../services/gateway/spool/folder/run-id.ts';
 import { encodeNative } from '../../../../shared/clickhouse/native.ts';
 import { publishedTimeBounds, storedTimeBounds } from '../../../../shared/domain/events/bounds.ts';
 import type { UsageCloudEvent } from '../../../../shared/domain/usage-event.ts';
@@ -16,7 +16,7 @@ import { hostileEvents } from './hostile-events.ts';
 
 const nowMs = Date.UTC(2026, 10, 21, 12);
 const seed = Number(process.env['SEED'] ?? 1);
-const stamp = createStamp('a1b2c3d4e5f6', nowMs, { first: 1, follows: 1 });
+const encode = createEventEncoder('a1b2c3d4e5f6', nowMs, { first: 1, follows: 1 });
 const acme = {
   tenantId: 'acme',
   userId: null,
@@ -100,7 +100,7 @@ async function spooledTexts(judgements: Awaited<ReturnType<typeof judgeEvents>>)
   const values: Buffer[] = [];
   const log = {
     append: (eventAt: (sequence: number) => UsageCloudEvent) =>
-      values.push(Buffer.from(stamp(eventAt(values.length + 1), values.length + 1))),
+      values.push(Buffer.from(encode(eventAt(values.length + 1), values.length + 1))),
     flushed: () => Promise.resolve(),
   };
   const results = await writeEvents(judgements, log, logger);

@@ -11,7 +11,7 @@ function spoolOf(): {
   bytesMax: number;
   usedShare(): number;
   acknowledged(): number;
-  trouble(): null;
+  diskFailure(): null;
 } {
   return {
     used: 0,
@@ -23,7 +23,7 @@ function spoolOf(): {
     acknowledged() {
       return this.acknowledgedSequence;
     },
-    trouble: () => null,
+    diskFailure: () => null,
   };
 }
 

@@ -1,21 +1,21 @@
-import type { UsageCloudEvent } from '../../shared/domain/usage-event.ts';
-import type { Clock } from '../../shared/runtime/time/clock.ts';
-import { TollgateError } from '../../shared/runtime/errors.ts';
-import type { Logger } from '../../shared/runtime/logger.ts';
-import type { Registry } from '../../shared/runtime/http/ops.ts';
-import { createDisk } from './spool/disk.ts';
-import type { FoundFolder } from './spool/disk.ts';
-import { spoolMetrics } from './spool/metrics.ts';
-import type { DropReason, SpoolMetrics } from './spool/metrics.ts';
-import { createOutlet } from './spool/outlet.ts';
-import type { Outlet } from './spool/outlet.ts';
-import { PendingEvents } from './spool/pending.ts';
-import { createSpoolReader } from './spool/reader.ts';
-import type { SpoolReader } from './spool/reader.ts';
-import type { SpoolRecord } from './spool/record.ts';
-import { createStamp } from './spool/stamp.ts';
-import type { Stamp } from './spool/stamp.ts';
-import { createStore } from './spool/store.ts';
+import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import { TollgateError } from '../../../shared/runtime/errors.ts';
+import type { Logger } from '../../../shared/runtime/logger.ts';
+import type { Registry } from '../../../shared/runtime/http/ops.ts';
+import { createDisk } from './disk.ts';
+import type { FoundFolder } from './disk.ts';
+import { spoolMetrics } from './metrics.ts';
+import type { DropReason, SpoolMetrics } from './metrics.ts';
+import { createBatchSource } from './batch-source.ts';
+import type { BatchSource } from './batch-source.ts';
+import { PendingEvents } from './pending-events.ts';
+import { createSpoolReader } from './segments/reader.ts';
+import type { SpoolReader } from './segments/reader.ts';
+import type { SpoolRecord } from './segments/record.ts';
+import { createEventEncoder } from './folder/run-id.ts';
+import type { EventEncoder } from './folder/run-id.ts';
+import { createStore } from './store.ts';
 
 /**
  * Events of this node between the decision and Kafka, in append-only files; in memory while the disk fails.
@@ -24,7 +24,7 @@ import { createStore } from './spool/store.ts';
  * - `process`: once `flushed()` resolved, the event survives SIGKILL of this process (the kernel has it).
  * - `power`: once `flushed()` resolved, it survives a power cut as well (the disk has it).
  *
- * While `trouble()` is not null the disk takes no events: `flushed()` resolves at once, and an event survives a crash
+ * While `diskFailure()` is not null the disk takes no events: `flushed()` resolves at once, and an event survives a crash
  * only once Kafka has it, to which it is sent from memory. All by itself the spool returns to its disk.
  *
  * Nothing here makes a request wait for Kafka, fail, or wait for room. When `bytesMax` is reached the oldest segment
@@ -41,7 +41,7 @@ export interface Spool {
   /** Resolves, and never rejects, when all that was appended so far is durable; at once when nothing waits. */
   flushed(): Promise<void>;
   /** For the sender: the next records in order, empty when none are left. Reads on even without acknowledgements. */
-  take(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
+  readBatch(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
   /** For the sender: Kafka has every record up to and with this sequence. Survives a restart; frees their segments. */
   acknowledge(sequence: number): void;
   /** Bytes on disk divided by what the spool may hold; above 1 the oldest events go. */
@@ -50,9 +50,9 @@ export interface Spool {
   acknowledged(): number;
   readonly bytesMax: number;
   /** Why the disk takes no events now; null when it does. */
-  trouble(): string | null;
+  diskFailure(): string | null;
   /** For the sender: called when there may be something to take. */
-  onWritten(listener: () => void): void;
+  onAvailable(listener: () => void): void;
   /** What neither the disk nor Kafka takes within a bound is counted as lost. */
   close(): Promise<void>;
 }
@@ -74,7 +74,7 @@ export interface SpoolOptions {
 const mebibyte = 1024 * 1024;
 /** A write that takes longer holds up no response any more; a sync of a disk under load may take longer than a write. */
 const stallMs = { process: 250, power: 1_000 };
-/** Numbers of a spool whose folder could not be read begin here times the Unix milliseconds, above all it can hold. */
+/** SequenceMarkFile of a spool whose folder could not be read begin here times the Unix milliseconds, above all it can hold. */
 const numbersPerMs = 16;
 
 /**
@@ -87,7 +87,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const { bytesMax = 1024 * mebibyte, memoryBytesMax = 64 * mebibyte } = options;
   const { segmentBytes = Math.min(16 * mebibyte, Math.ceil(bytesMax / 8)) } = options;
   let next = 0;
-  let stamp = closedStamp;
+  let encode = closedEncoder;
   let found = null as FoundFolder | null;
   let reader: SpoolReader | null = null;
   let listener: () => void = () => undefined;
@@ -113,31 +113,31 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     metrics,
     logger,
     onAvailable: () => listener(),
-    onFailed: () => void outlet.release(),
+    onFailed: () => void batchSource.release(),
     onDropped: (first, last) => drop('full', first, last),
     onLocked: (error) => options.onLost?.(error),
   });
-  const outlet: Outlet = createOutlet({ reader: () => reader, pending, store });
+  const batchSource: BatchSource = createBatchSource({ reader: () => reader, pending, store });
   await store.open();
-  if (found === null) beginBlind();
+  if (found === null) beginWithoutFolder();
 
   return {
     append,
     flushed: () => store.flushed(),
-    take: (recordsMax, bytesMaxOfBatch) => outlet.take(recordsMax, bytesMaxOfBatch),
-    acknowledge: (sequence) => outlet.acknowledge(sequence),
+    readBatch: (recordsMax, bytesMaxOfBatch) => batchSource.readBatch(recordsMax, bytesMaxOfBatch),
+    acknowledge: (sequence) => batchSource.acknowledge(sequence),
     usedShare: () => (found?.segments.bytesTotal ?? 0) / bytesMax,
-    acknowledged: () => outlet.acknowledged(),
+    acknowledged: () => batchSource.acknowledged(),
     bytesMax,
-    trouble: () => store.cause(),
-    onWritten: (call) => void (listener = call),
+    diskFailure: () => store.cause(),
+    onAvailable: (call) => void (listener = call),
     close,
   };
 
   function append(eventAt: (sequence: number) => UsageCloudEvent): number {
     const sequence = next;
     const event = eventAt(sequence);
-    const text = stamp(event, sequence);
+    const text = encode(event, sequence);
     next += 1;
     metrics.appended.inc();
     store.append(sequence, event.subject, text);
@@ -148,17 +148,17 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   function onFound(folder: FoundFolder): void {
     found = folder;
     const { segments, unacknowledged, start } = folder;
-    outlet.begin(unacknowledged);
+    batchSource.begin(unacknowledged);
     reader = createSpoolReader({
       directory,
       segments,
       from: unacknowledged,
       onDamaged,
       onLost: (first, last) => drop('unreadable', first, last),
-      onMissed: () => store.checkFolder(),
+      onMissing: () => store.checkFolder(),
     });
     next = Math.max(next, start.first);
-    stamp = createStamp(folder.name, folder.openedAtMs, {
+    encode = createEventEncoder(folder.name, folder.openedAtMs, {
       first: next,
       follows: Math.min(next, start.follows),
     });
@@ -174,9 +174,9 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     );
   }
 
-  function beginBlind(): void {
+  function beginWithoutFolder(): void {
     next = clock.now() * numbersPerMs;
-    stamp = createStamp(disk.name(), clock.now(), { first: next, follows: next });
+    encode = createEventEncoder(disk.name(), clock.now(), { first: next, follows: next });
   }
 
   function onDamaged(bytes: number): void {
@@ -195,19 +195,19 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   function oldestAgeSeconds(): number {
     const unreadAtMs = (reader?.unreadBytes() ?? 0) > 0 ? store.writtenAtMs() : null;
     const pendingAtMs = store.state() === 'healthy' ? null : pending.oldestAtMs();
-    const oldestMs = outlet.oldestAtMs() ?? unreadAtMs ?? pendingAtMs;
+    const oldestMs = batchSource.oldestAtMs() ?? unreadAtMs ?? pendingAtMs;
     return oldestMs === null ? 0 : Math.max(0, clock.now() - oldestMs) / 1000;
   }
 
   async function close(): Promise<void> {
-    stamp = closedStamp;
+    encode = closedEncoder;
     await store.close();
     for (const { first, last } of pending.left()) drop('stopped', first, last);
-    await outlet.release();
+    await batchSource.release();
   }
 }
 
 /** Before the spool is open, and after its end. */
-const closedStamp: Stamp = () => {
+const closedEncoder: EventEncoder = () => {
   throw new TollgateError('SPOOL_CLOSED', 'The spool is closed');
 };

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { syncFolder } from './active-segment.ts';
-import { readSpoolRun } from '../../../shared/domain/spool-run.ts';
+import type { RunStart } from './sequence-mark.ts';
+import { syncFolder } from '../segments/active-segment.ts';
+import { readSpoolRun, spoolRunName } from '../../../../shared/domain/spool-run.ts';
 
 /** A name for a folder that has none, or that cannot be read. */
 export function newFolderName(): string {
@@ -47,4 +48,22 @@ async function writeWhole(path: string, text: string): Promise<void> {
 
 function nameFile(directory: string): string {
   return join(directory, 'name');
+}
+
+/** The text of an event with the run and the number it got, as its first two attributes. */
+export type EventEncoder = (event: object, sequence: number) => string;
+
+/**
+ * Names this run of the folder. The folder's own name is made with it and kept in it: whoever loses the folder loses
+ * the name too, and its numbers, which begin at 1 again, belong to another series.
+ */
+export function createEventEncoder(
+  folder: string,
+  openedAtMs: number,
+  { first, follows }: RunStart,
+): EventEncoder {
+  const run = spoolRunName({ folder, openedAtMs, salt: randomBytes(2).toString('hex'), first, follows });
+  // In front, so that a dead letter that holds only the beginning of its event still tells which one it was.
+  const head = `{"spool":"${run}","spoolsequence":`;
+  return (event, sequence) => `${head}${sequence},${JSON.stringify(event).slice(1)}`;
 }

@@ -2,7 +2,7 @@ import { close, fdatasync, open, write } from 'node:fs';
 import { open as openHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import type { Piece } from './pending.ts';
+import type { Piece } from '../pending-events.ts';
 import type { Segment } from './segments.ts';
 
 /**

@@ -67,7 +67,7 @@ export class Segments {
   }
 
   /** Decides which of the missed files are gone. To be called when the folder was just found at its path. */
-  async lookForMissed(): Promise<void> {
+  async checkMissing(): Promise<void> {
     const missed = this.list.filter(({ file }) => file === 'missed');
     if (missed.length === 0) return;
     // Not by a call for each file: where the folder went away meanwhile, a listing fails.
@@ -146,13 +146,13 @@ async function cutTail(
   segment.bytes = end;
   if (tail.length === 0) return { tornBytes: 0, damagedBytes: 0 };
   const torn = readRecord(bytes, end).kind === 'more' || tail.every((byte) => byte === 0);
-  if (!torn) await keepDamaged(directory, segment.first, end, tail);
+  if (!torn) await saveDamagedBytes(directory, segment.first, end, tail);
   await truncate(segment.path, end);
   return { tornBytes: torn ? tail.length : 0, damagedBytes: torn ? 0 : tail.length };
 }
 
 /** Keeps damaged bytes in a file named by where they stood, if the disk takes it: an inspection needs them, no event. */
-export async function keepDamaged(
+export async function saveDamagedBytes(
   directory: string,
   first: number,
   at: number,

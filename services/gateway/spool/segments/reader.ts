@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { headerBytes, nextRecordAfter, readRecord } from './record.ts';
 import type { SpoolRecord } from './record.ts';
-import { keepDamaged, lastIn } from './segments.ts';
+import { saveDamagedBytes, lastIn } from './segments.ts';
 import type { Segment, Segments } from './segments.ts';
 
 export interface SpoolReader {
@@ -23,7 +23,7 @@ export interface SpoolReaderOptions {
   /** Events that were on the disk and cannot be read: all numbers from `first` to `last`. */
   readonly onLost: (first: number, last: number) => void;
   /** A file could not be found: a check of the folder shows whether it is gone, or the folder is out of reach. */
-  readonly onMissed: () => void;
+  readonly onMissing: () => void;
 }
 
 /** Damage is looked for in steps of this size, so that a long stretch of it does not fill the memory. */
@@ -31,7 +31,7 @@ const searchBytes = 4 * 1024 * 1024;
 
 /**
  * Reads the segments in order. Where bytes are no record it looks for the next one, keeps what lies between in
- * `damaged/` and goes on: one bad sector never stops the events behind it. Numbers that miss are reported.
+ * `damaged/` and goes on: one bad sector never stops the events behind it. SequenceMarkFile that miss are reported.
  */
 export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
   const { directory, segments, from, onDamaged } = options;
@@ -54,7 +54,7 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
         if (!isMissing(error)) throw error;
         if (current.file !== 'gone') {
           current.file = 'missed';
-          options.onMissed();
+          options.onMissing();
           throw error;
         }
         // Nothing is written to it any more: what was not read of it is lost.
@@ -133,7 +133,7 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
       const reachesEnd = at + position + damaged + chunk.length >= current.bytes;
       // A record may begin in this chunk and end in the next: half of it is looked at again.
       const passed = next !== -1 ? next : reachesEnd ? chunk.length : Math.ceil(chunk.length / 2);
-      await keepDamaged(directory, current.first, at + position + damaged, chunk.subarray(0, passed));
+      await saveDamagedBytes(directory, current.first, at + position + damaged, chunk.subarray(0, passed));
       damaged += passed;
       if (next !== -1) break;
     }

@@ -1,5 +1,5 @@
 /** The appends of one turn of the event loop, whose responses wait for one promise. */
-interface Turn {
+interface Iteration {
   /** Sequence of its last append so far. */
   last: number;
   ended: boolean;
@@ -7,9 +7,9 @@ interface Turn {
   readonly resolve: () => void;
 }
 
-/** Turns whose events are not durable yet, oldest first. */
-export class Turns {
-  readonly #waiting: Turn[] = [];
+/** Iterations whose events are not durable yet, oldest first. */
+export class Iterations {
+  readonly #waiting: Iteration[] = [];
 
   /** Notes an append, and answers whether it is the first of its turn. */
   add(sequence: number): boolean {
@@ -29,15 +29,15 @@ export class Turns {
     if (open !== undefined) open.ended = true;
   }
 
-  /** Resolves the turns that are over and whose events all have a sequence up to `sequence`. */
+  /** Resolves the iterations that are over and whose events all have a sequence up to `sequence`. */
   resolveThrough(sequence: number): void {
     for (
-      let turn = this.#waiting[0];
-      turn?.ended === true && turn.last <= sequence;
-      turn = this.#waiting[0]
+      let iteration = this.#waiting[0];
+      iteration?.ended === true && iteration.last <= sequence;
+      iteration = this.#waiting[0]
     ) {
       this.#waiting.shift();
-      turn.resolve();
+      iteration.resolve();
     }
   }
 

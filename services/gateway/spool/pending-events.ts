@@ -1,5 +1,12 @@
-import { readRecord, recordBytesAt, recordBytesMax, sequenceOf, timeOf, writeRecord } from './record.ts';
-import type { SpoolRecord } from './record.ts';
+import {
+  readRecord,
+  recordBytesAt,
+  recordBytesMax,
+  sequenceOf,
+  timeOf,
+  writeRecord,
+} from './segments/record.ts';
+import type { SpoolRecord } from './segments/record.ts';
 
 /** Consecutive events as records in one buffer. What is on the disk (`stored`) or in Kafka (`sent`) is a beginning of it. */
 interface Chunk {
@@ -21,7 +28,7 @@ export interface Piece {
   readonly last: number;
 }
 
-/** Numbers of events that were dropped, all between `first` and `last`. */
+/** SequenceMarkFile of events that were dropped, all between `first` and `last`. */
 export interface DroppedEvents {
   readonly first: number;
   readonly last: number;
@@ -42,7 +49,7 @@ export class PendingEvents {
   readonly #onDropped: (dropped: DroppedEvents) => void;
   readonly #chunks: Chunk[] = [];
   #writing: Chunk | null = null;
-  #taken: Chunk | null = null;
+  #sending: Chunk | null = null;
   #spare: Buffer | null = null;
   #allocatedBytes = 0;
 
@@ -97,10 +104,10 @@ export class PendingEvents {
   }
 
   /** The oldest events, for a sender that does not wait for the disk. They stay until `sent` or `stored`. */
-  take(recordsMax: number, bytesMax: number): SpoolRecord[] {
+  readBatch(recordsMax: number, bytesMax: number): SpoolRecord[] {
     const chunk = this.#chunks.find((one) => beginOf(one) < one.used);
     if (chunk === undefined) return [];
-    this.#taken = chunk;
+    this.#sending = chunk;
     const records: SpoolRecord[] = [];
     const from = beginOf(chunk);
     for (let at = from; at < chunk.used && records.length < recordsMax && at - from < bytesMax;) {
@@ -114,8 +121,8 @@ export class PendingEvents {
 
   /** Kafka has what was taken, up to and with this sequence. */
   sent(sequence: number): void {
-    const chunk = this.#taken;
-    this.#taken = null;
+    const chunk = this.#sending;
+    this.#sending = null;
     if (chunk === null) return;
     while (chunk.sent < chunk.used && sequenceOf(chunk.buffer, chunk.sent) <= sequence) {
       chunk.sent += recordBytesAt(chunk.buffer, chunk.sent);
@@ -149,7 +156,7 @@ export class PendingEvents {
     for (;;) {
       const [chunk] = this.#chunks;
       if (chunk === undefined || beginOf(chunk) < chunk.used) return;
-      if (chunk === this.#writing || chunk === this.#taken) return;
+      if (chunk === this.#writing || chunk === this.#sending) return;
       this.#chunks.shift();
       this.#allocatedBytes -= chunk.buffer.length;
       if (chunk.buffer.length === chunkBytes) this.#spare = chunk.buffer;
@@ -158,7 +165,7 @@ export class PendingEvents {
 
   /** Drops the oldest chunk that is neither being written nor being sent. */
   #dropOldest(): boolean {
-    const index = this.#chunks.findIndex((one) => one !== this.#writing && one !== this.#taken);
+    const index = this.#chunks.findIndex((one) => one !== this.#writing && one !== this.#sending);
     const [chunk] = index === -1 ? [] : this.#chunks.splice(index, 1);
     if (chunk === undefined) return false;
     this.#allocatedBytes -= chunk.buffer.length;

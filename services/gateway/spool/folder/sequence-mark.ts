@@ -8,14 +8,14 @@ import { openInPlace } from './in-place-file.ts';
  * - `memory`: events are kept in memory, with numbers up to `through` at the most.
  * - `ended`: the run was closed; `through` is the last number it gave.
  */
-export interface NumbersMark {
+export interface SequenceMark {
   readonly state: 'running' | 'memory' | 'ended';
   readonly through: number;
   readonly atMs: number;
 }
 
-export interface Numbers {
-  write(mark: NumbersMark): Promise<void>;
+export interface SequenceMarkFile {
+  write(mark: SequenceMark): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -26,9 +26,9 @@ export interface RunStart {
   readonly follows: number;
 }
 
-export async function openNumbers(
+export async function openSequenceMark(
   directory: string,
-): Promise<{ numbers: Numbers; mark: NumbersMark | null }> {
+): Promise<{ numbers: SequenceMarkFile; mark: SequenceMark | null }> {
   const file = await openInPlace(join(directory, 'numbers'));
   return {
     mark: markOf(await file.read()),
@@ -39,25 +39,25 @@ export async function openNumbers(
 /** A run marks that it works about once a second; after this time it may have worked without the disk. */
 const markAgeMsMax = 3_000;
 /** More numbers than a run gives while the disk takes no marks. */
-const numbersPassedOver = 10_000_000_000;
+const skippedSequences = 10_000_000_000;
 
 /**
  * The numbers of the next run. Where the last one ended without a word, and not just now, it may have given numbers
  * that the disk never saw: the next run begins so far above that none is given twice. `above` is where the records end.
  */
-export function runStart(mark: NumbersMark | null, above: number, nowMs: number): RunStart {
+export function runStart(mark: SequenceMark | null, above: number, nowMs: number): RunStart {
   if (mark === null) return { first: above, follows: above };
   if (mark.state !== 'running') {
     const first = Math.max(above, mark.through + 1);
     return { first, follows: first };
   }
   const isCertain = Math.abs(nowMs - mark.atMs) <= markAgeMsMax;
-  return { first: isCertain ? above : above + numbersPassedOver, follows: above };
+  return { first: isCertain ? above : above + skippedSequences, follows: above };
 }
 
-function markOf(value: unknown): NumbersMark | null {
+function markOf(value: unknown): SequenceMark | null {
   if (typeof value !== 'object' || value === null) return null;
-  const { state, through, atMs } = value as Partial<NumbersMark>;
+  const { state, through, atMs } = value as Partial<SequenceMark>;
   if (state !== 'running' && state !== 'memory' && state !== 'ended') return null;
   if (!Number.isSafeInteger(through) || !Number.isSafeInteger(atMs)) return null;
   return { state, through: through ?? 0, atMs: atMs ?? 0 };

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { TollgateError } from '../../../shared/runtime/errors.ts';
+import { TollgateError } from '../../../../shared/runtime/errors.ts';
 import { openInPlace } from './in-place-file.ts';
 import type { InPlaceFile } from './in-place-file.ts';
 
@@ -27,7 +27,7 @@ export interface SpoolLock {
 }
 
 /** An owner on another machine cannot be asked; it counts as dead when its lock has not been touched for this long. */
-const foreignStaleAfterMs = 15_000;
+const remoteStaleAfterMs = 15_000;
 /** Two who take over the same dead lock write within this span; the later write wins and the other sees it. */
 const settleMs = 50;
 
@@ -38,21 +38,21 @@ export function newLockOwner(): LockOwner {
 
 /**
  * Makes this process the only one that writes to the folder. The lock of a process that is gone is taken over at once,
- * and the own one is kept; `onAwaited` tells while an owner on another host may show that it lives. Throws SPOOL_LOCKED when a living process has it, and the error of the disk when the lock
+ * and the own one is kept; `onOwnerAwaited` tells while an owner on another host may show that it lives. Throws SPOOL_LOCKED when a living process has it, and the error of the disk when the lock
  * cannot be read or written: that says nothing about other processes. The file is written in place, so that a full
  * disk keeps no process from its own spool.
  */
 export async function lockSpool(
   directory: string,
   mine: LockOwner,
-  onAwaited: (isAwaited: boolean) => void,
+  onOwnerAwaited: (isAwaited: boolean) => void,
 ): Promise<SpoolLock> {
   const path = join(directory, 'lock');
   const file = await openInPlace(path);
   try {
     const other = file.isNew ? null : await readOwner(file);
     if (file.isNew) await file.write(mine);
-    else if (other?.token !== mine.token) await takeOver(path, file, other, mine, onAwaited);
+    else if (other?.token !== mine.token) await takeOver(path, file, other, mine, onOwnerAwaited);
     const { dev, ino } = await file.handle.stat();
     return {
       renew: () => renew(path, file, { dev, ino }, mine),
@@ -81,12 +81,12 @@ async function takeOver(
   file: InPlaceFile,
   other: LockOwner | null,
   mine: LockOwner,
-  onAwaited: (isAwaited: boolean) => void,
+  onOwnerAwaited: (isAwaited: boolean) => void,
 ): Promise<void> {
   if (other !== null && other.token !== '') {
-    onAwaited(true);
+    onOwnerAwaited(true);
     const lives = await isAlive(path, other).finally(() => {
-      onAwaited(false);
+      onOwnerAwaited(false);
     });
     if (lives) throw lockedBy(path, other);
   }
@@ -129,7 +129,7 @@ async function isAlive(path: string, owner: LockOwner): Promise<boolean> {
     return ticks !== null && isSame && exists(owner.pid);
   }
   const { mtimeMs } = await stat(path);
-  const remainingMs = mtimeMs + foreignStaleAfterMs - Date.now();
+  const remainingMs = mtimeMs + remoteStaleAfterMs - Date.now();
   if (remainingMs <= 0) return false;
   await wait(remainingMs);
   return (await stat(path)).mtimeMs !== mtimeMs;

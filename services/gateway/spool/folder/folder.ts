@@ -4,17 +4,17 @@ import { openCursor } from './cursor.ts';
 import type { Cursor } from './cursor.ts';
 import { lockSpool } from './lock.ts';
 import type { LockOwner, SpoolLock } from './lock.ts';
-import { openNumbers } from './numbers.ts';
-import type { Numbers, NumbersMark } from './numbers.ts';
-import { readFolderName, writeFolderName } from './run-name.ts';
+import { openSequenceMark } from './sequence-mark.ts';
+import type { SequenceMarkFile, SequenceMark } from './sequence-mark.ts';
+import { readFolderName, writeFolderName } from './run-id.ts';
 
 /** The folder of a spool, locked, with its small files open. */
 export interface OpenFolder {
   readonly lock: SpoolLock;
   readonly cursor: Cursor;
-  readonly numbers: Numbers;
+  readonly numbers: SequenceMarkFile;
   /** The last word of the run before, if it left one. */
-  readonly mark: NumbersMark | null;
+  readonly mark: SequenceMark | null;
   /** Its name was there, and not made now. */
   readonly hadName: boolean;
   readonly name: string;
@@ -24,7 +24,7 @@ export interface OpenFolder {
 }
 
 /** What this process knows of the folder from an earlier try to open it. */
-export interface KnownFolder {
+export interface EarlierFolder {
   /** Null until it was opened. */
   readonly name: string | null;
   /** Device of the file system that holds it. */
@@ -35,8 +35,8 @@ export interface FolderClaim {
   readonly owner: LockOwner;
   readonly nameIfNone: string;
   /** Null on the first try. */
-  readonly known: KnownFolder | null;
-  readonly onAwaited: (isAwaited: boolean) => void;
+  readonly known: EarlierFolder | null;
+  readonly onOwnerAwaited: (isAwaited: boolean) => void;
 }
 
 /**
@@ -45,7 +45,7 @@ export interface FolderClaim {
  */
 export async function openFolder(
   directory: string,
-  { owner, nameIfNone, known, onAwaited }: FolderClaim,
+  { owner, nameIfNone, known, onOwnerAwaited }: FolderClaim,
 ): Promise<OpenFolder> {
   let name = await readFolderName(directory);
   const isOther =
@@ -55,12 +55,12 @@ export async function openFolder(
   if (isOther) throw notMounted(directory);
   // A folder with a name exists. Where its file system is unmounted at this moment, a new one would hide below the mount.
   if (name === null) await mkdir(directory, { recursive: true });
-  const lock = await lockSpool(directory, owner, onAwaited);
+  const lock = await lockSpool(directory, owner, onOwnerAwaited);
   const opened: { close(): Promise<void> }[] = [lock];
   try {
     const { dev: device } = await stat(directory);
     if (name === null && known !== null && device !== known.device) throw notMounted(directory);
-    const { numbers, mark } = await openNumbers(directory);
+    const { numbers, mark } = await openSequenceMark(directory);
     opened.push(numbers);
     const cursor = await openCursor(join(directory, 'cursor'));
     opened.push(cursor);

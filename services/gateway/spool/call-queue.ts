@@ -1,5 +1,5 @@
 /** One call to the disk at a time, and how long the one under way takes. */
-export class CallLine {
+export class CallQueue {
   /** When the call began; 0 when there is none. */
   #since = 0;
   /** The call that was under way at the last look. */

@@ -1,9 +1,9 @@
 import type { Disk } from './disk.ts';
-import { lastIn } from './segments.ts';
-import type { Segments } from './segments.ts';
+import { lastIn } from './segments/segments.ts';
+import type { Segments } from './segments/segments.ts';
 
 /** What Kafka has of the events on the disk: it moves the cursor and frees segments. */
-export class Acknowledged {
+export class Retention {
   readonly #disk: Disk;
   readonly #segments: () => Segments | null;
   #unacknowledged = 0;

@@ -1,10 +1,10 @@
 import { withinOr } from '../../../shared/runtime/within.ts';
-import type { PendingEvents } from './pending.ts';
-import type { SpoolReader } from './reader.ts';
-import type { SpoolRecord } from './record.ts';
+import type { PendingEvents } from './pending-events.ts';
+import type { SpoolReader } from './segments/reader.ts';
+import type { SpoolRecord } from './segments/record.ts';
 import type { Store } from './store.ts';
 
-export interface OutletOptions {
+export interface BatchSourceOptions {
   /** Null until the folder was read. */
   readonly reader: () => SpoolReader | null;
   readonly pending: PendingEvents;
@@ -12,8 +12,8 @@ export interface OutletOptions {
 }
 
 /** The side of the sender, which takes one batch after the other: from the disk, and from memory while that fails. */
-export interface Outlet {
-  take(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
+export interface BatchSource {
+  readBatch(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
   /** Kafka has the batch that was taken, up to and with this sequence. */
   acknowledge(sequence: number): void;
   /** The folder was read: Kafka has what is below this sequence. */
@@ -29,14 +29,14 @@ export interface Outlet {
 /** What the sender waits for a read before it goes on with what is in memory. */
 const readTimeoutMs = 1_000;
 
-export function createOutlet({ reader, pending, store }: OutletOptions): Outlet {
+export function createBatchSource({ reader, pending, store }: BatchSourceOptions): BatchSource {
   let reading: Promise<readonly SpoolRecord[]> | null = null;
   let batch: { readonly isFromMemory: boolean; readonly oldestAtMs: number } | null = null;
 
   let highest = 0;
 
   return {
-    take,
+    readBatch,
     acknowledge,
     begin: (unacknowledged) => void (highest = Math.max(highest, unacknowledged - 1)),
     acknowledged: () => highest,
@@ -44,17 +44,17 @@ export function createOutlet({ reader, pending, store }: OutletOptions): Outlet 
     release,
   };
 
-  async function take(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]> {
-    const onDisk = await takeFromDisk(recordsMax, bytesMax);
+  async function readBatch(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]> {
+    const onDisk = await readFromDisk(recordsMax, bytesMax);
     const isFromMemory = onDisk.length === 0 && store.state() !== 'healthy';
-    const records = isFromMemory ? pending.take(recordsMax, bytesMax) : onDisk;
+    const records = isFromMemory ? pending.readBatch(recordsMax, bytesMax) : onDisk;
     const [oldest] = records;
     if (oldest !== undefined) batch = { isFromMemory, oldestAtMs: oldest.appendedAtMs };
     return records;
   }
 
   /** What is on the disk; nothing when it does not answer, while there are events in memory to go on with. */
-  async function takeFromDisk(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]> {
+  async function readFromDisk(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]> {
     const source = reader();
     if (source === null || (reading === null && source.unreadBytes() === 0)) return [];
     reading ??= source.read(recordsMax, bytesMax);
