@@ -4,15 +4,15 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * The environment that lets a service take its compiled code from an earlier start; empty before there is any. A
- * service that began without the cache would write its own when it ends, which takes seconds that nobody expects there.
+ * Environment with which a service reads compiled code of an earlier start; empty until the cache exists. Without this
+ * check a service would write a cache of its own when it stops, which takes seconds.
  */
 export function compileCacheEnvironment(localDir: string): Record<string, string> {
   const dir = cacheDir(localDir);
   return existsSync(dir) ? { NODE_COMPILE_CACHE: dir } : {};
 }
 
-/** Makes the cache in the background, at the lowest priority, where it is missing. Answers how to give that up. */
+/** Creates a missing cache in the background, at the lowest priority. Returns a function that stops this. */
 export function warmCompileCache(localDir: string): () => Promise<void> {
   const target = cacheDir(localDir);
   if (existsSync(target)) return () => Promise.resolve();
@@ -25,7 +25,7 @@ export function warmCompileCache(localDir: string): () => Promise<void> {
       stdio: 'ignore',
     },
   );
-  // Without `nice`, or when a module does not load, the next start compiles again: slower, and right.
+  // If `nice` is missing or a module does not load, the next start compiles again.
   const ended = new Promise<void>(
     (resolve) => void child.once('exit', () => resolve()).once('error', () => resolve()),
   );

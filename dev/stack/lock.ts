@@ -1,9 +1,10 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { endLeftover } from '../servers/server-process.ts';
 
 /**
- * One stack for each checkout, since its servers hold their data folders. Answers the pid of the start that runs
- * already, or null after taking the lock. A lock whose process is gone, or is another program by now, counts for nothing.
+ * Locks the checkout: only one stack may run in it, since its servers lock their data directories. Returns the pid of the
+ * start that is running, or null after taking the lock. The lock of a process that has ended does not count.
  */
 export async function takeLock(localDir: string): Promise<number | null> {
   const file = lockFile(localDir);
@@ -16,6 +17,16 @@ export async function takeLock(localDir: string): Promise<number | null> {
 
 export async function releaseLock(localDir: string): Promise<void> {
   await rm(lockFile(localDir), { force: true });
+}
+
+/** Stops the processes that a killed start left running: they would hold ports, data directories and the spool. */
+export async function endLeftovers(localDir: string): Promise<void> {
+  const run = join(localDir, 'run');
+  const services = await readdir(run).catch(() => []);
+  // Services stop before the servers that they use, as in a regular stop.
+  for (const name of services) await endLeftover(join(run, name));
+  for (const name of ['prometheus', 'alertmanager', 'clickhouse', 'kafka', 'redis'])
+    await endLeftover(join(localDir, name));
 }
 
 async function isStart(pid: number): Promise<boolean> {

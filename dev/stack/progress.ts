@@ -1,4 +1,4 @@
-/** Says what is being done, and keeps saying so while it takes longer than a second. */
+/** Prints the steps of a start. A step that takes longer than a second is printed repeatedly with its duration. */
 export interface Progress {
   say(line: string): void;
   step<Result>(name: string, work: () => Promise<Result>): Promise<Result>;

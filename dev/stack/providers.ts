@@ -1,6 +1,6 @@
 import { TollgateError } from '../../shared/runtime/errors.ts';
 
-/** How a server of the stack is had: started from its package, in a container, or there already. */
+/** Source of a server of the stack: a package of this machine, a container, or a running server. */
 export type Provider = 'native' | 'containers' | 'external';
 export type ServerName = 'redis' | 'kafka' | 'clickhouse';
 
@@ -13,26 +13,26 @@ export const serverUrlVariables = {
 export type Providers = Readonly<Record<ServerName, Provider>>;
 
 /**
- * `STACK` chooses for all three servers, a server's own URL makes it external whatever `STACK` says. Without either:
- * containers where an engine answers, native elsewhere. Throws `CONFIG_INVALID` for an unknown `STACK`, or for an
- * external one that lacks an address.
+ * `STACK` chooses the provider of all three servers; the URL of a server makes that server external in any case. Without
+ * both: containers if an engine responds, else native. Throws `CONFIG_INVALID` for an unknown `STACK`, and for
+ * `STACK=external` without all addresses.
  */
 export async function chooseProviders(
   env: NodeJS.ProcessEnv,
   engineAnswers: () => Promise<boolean>,
 ): Promise<Providers> {
   const named = names.filter((name) => (env[serverUrlVariables[name]] ?? '') !== '');
-  const rest =
+  const others =
     named.length === names.length ? 'external' : await providerOf(env['STACK'] ?? '', engineAnswers);
   const absent = names.filter((name) => !named.includes(name));
-  if (rest === 'external' && absent.length > 0) {
+  if (others === 'external' && absent.length > 0) {
     const variables = absent.map((name) => serverUrlVariables[name]).join(', ');
     throw new TollgateError(
       'CONFIG_INVALID',
       `STACK=external needs the address of every server: set ${variables}`,
     );
   }
-  const choose = (name: ServerName): Provider => (named.includes(name) ? 'external' : rest);
+  const choose = (name: ServerName): Provider => (named.includes(name) ? 'external' : others);
   return { redis: choose('redis'), kafka: choose('kafka'), clickhouse: choose('clickhouse') };
 }
 

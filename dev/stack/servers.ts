@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { startClickHouseServer } from '../servers/clickhouse.ts';
 import { startKafkaServer } from '../servers/kafka.ts';
 import { startRedisServer } from '../servers/redis.ts';
-import { allOrNone } from './all-or-none.ts';
+import { allOrNone } from '../servers/all-or-none.ts';
 import type { Progress } from './progress.ts';
 import type { Provider, Providers, ServerName } from './providers.ts';
 import { serverUrlVariables } from './providers.ts';

@@ -7,7 +7,7 @@ import type { Program } from '../../dev/packages.ts';
 import { startClickHouseServer } from '../../dev/servers/clickhouse.ts';
 import { startKafkaServer } from '../../dev/servers/kafka.ts';
 import { startRedisServer } from '../../dev/servers/redis.ts';
-import { allOrNone } from '../../dev/stack/all-or-none.ts';
+import { allOrNone } from '../../dev/servers/all-or-none.ts';
 import type { ServerProcess } from '../../dev/servers/server-process.ts';
 import type { Servers } from './servers.ts';
 

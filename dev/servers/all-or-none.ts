@@ -1,6 +1,6 @@
 /**
- * Waits for all, and throws the first failure. At that failure the others are told to give up through `failure`, and
- * are still waited for, so that whatever did start is known to whoever has to end it.
+ * Waits for all starts. If one fails, aborts `failure`, so that the others stop starting, waits for them too, and throws
+ * the first reason: every process that did start is then known to the code that has to stop it.
  */
 export async function allOrNone<Values extends readonly unknown[]>(
   failure: AbortController,
@@ -10,7 +10,7 @@ export async function allOrNone<Values extends readonly unknown[]>(
   const watch = (start: Promise<unknown>): Promise<unknown> =>
     start.catch((reason: unknown) => {
       reasons.push(reason);
-      failure.abort(new Error('something else did not start'));
+      failure.abort(new Error('another process did not start'));
     });
   const values = await Promise.all(starts.map(watch));
   if (reasons.length > 0) throw reasons[0];
