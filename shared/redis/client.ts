@@ -4,12 +4,12 @@ import type { Logger } from '../runtime/logger.ts';
 import type { ClockSource } from '../runtime/time/agreed-clock.ts';
 import { within } from '../runtime/within.ts';
 
-/** One server or a cluster: everything above this file takes either. */
+/** One server or a cluster: all code outside this folder uses either. */
 export type RedisClient = Redis | Cluster;
 
 /**
- * Nothing is queued while the connection is away and nothing is sent twice: a decision that does not arrive in time
- * is made locally, and a script that counts must not run again on reconnect.
+ * Commands are neither queued while the connection is down nor sent twice: a decision without a reply in time is made locally,
+ * and a script that counts must not run again after a reconnect.
  */
 const connectionOptions = {
   enableOfflineQueue: false,
@@ -22,7 +22,7 @@ const connectionOptions = {
 
 const reconnectDelayMsMax = 250;
 
-/** How long a decision waits for Redis by default: with the remaining work a request is delayed by less than 50 ms. */
+/** How long a decision waits for Redis by default: with all other work it delays a request by less than 50 ms. */
 export const callTimeoutMsDefault = 35;
 
 /**
@@ -37,7 +37,7 @@ export function connectRedis(url: string, logger: Logger): RedisClient {
   const client = urls.length > 1 ? connectCluster(urls) : connectOne(urls[0] ?? url);
   let lastMessage = '';
   client.on('error', (error: Error) => {
-    // A server that is away repeats itself every quarter of a second; one line says it.
+    // The error repeats at every reconnect, each quarter of a second: it is logged once.
     if (error.message !== lastMessage) logger.warn({ err: error }, 'redis connection');
     lastMessage = error.message;
   });

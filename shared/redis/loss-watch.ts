@@ -4,40 +4,40 @@ import type { RedisClient } from './client.ts';
 import { readScript, runScript } from './scripts.ts';
 import { nameOf, serverNameOf } from './cluster/topology.ts';
 
-/** A server whose counters are not known to be right. */
+/** A server whose counters may be incomplete. */
 export interface LostServer {
   readonly name: string;
   readonly runId: string;
   readonly markerKey: string;
-  /** The generation that a rebuild brings: above every one known of this server. */
+  /** The generation after a rebuild: above every known generation of this server. */
   readonly generation: number;
 }
 
 /**
- * Detects a loss of counters: data wiped (FLUSHALL, a new disk), a server restarted with what it had saved last, a
- * promoted replica that lags, or an older copy in use again. The first three show as a marker that does not name the
- * server's current run, the last as a marker of a generation below the highest known.
+ * Detects a loss of counters: deleted data (FLUSHALL, a new disk), a server that restarted with its last saved data, a promoted
+ * replica that lagged, or an older copy in use again. In the first three cases the marker does not name the server's current
+ * run; in the last its generation is below the highest known one.
  */
 export interface LossWatch {
-  /** Servers that hold counters and cannot be trusted. Rejects with REDIS_UNAVAILABLE when one does not answer. */
+  /** Servers that lost counters. Rejects with REDIS_UNAVAILABLE when a server does not answer. */
   lost(): Promise<LostServer[]>;
   /**
-   * Takes on the rebuild of a server. `taken`: another process rebuilds it. A claim ends by itself after `claimMs`, so
-   * that a rebuilder that died is replaced. The new generation is stored before this resolves: from then on the copy
-   * that was in use before is known to be older.
+   * Claims the rebuild of a server. `claimed_elsewhere`: another process rebuilds it. A claim ends by itself after `claimMs`,
+   * so that another process takes over from one that died. The new generation is stored before this resolves: from then on
+   * the copy that was in use before counts as older.
    */
-  claim(server: LostServer): Promise<'claimed' | 'taken' | 'trusted'>;
-  /** Makes a claim last. One that was lost together with the data is not made anew: `complete` has to notice. */
+  claim(server: LostServer): Promise<'claimed' | 'claimed_elsewhere' | 'trusted'>;
+  /** Extends a claim. A claim that was lost with the data is not created again, so that `complete` detects the loss. */
   renew(server: LostServer): Promise<'claimed' | 'lost'>;
-  /** Declares a server's counters right. `lost`: its data was lost once more in between, so nothing is declared. */
+  /** Marks a server's counters as complete. `lost`: its data was lost again in between, so they are not marked. */
   complete(server: LostServer): Promise<'trusted' | 'lost'>;
 }
 
-/** The highest generation of each server's counters, kept outside Redis: Redis cannot say that it is an older copy. */
+/** The highest generation of each server's counters, stored outside Redis: an older copy of Redis cannot detect that it is one. */
 export interface Generations {
-  /** Zero where none was stored. */
+  /** Zero where no generation is stored. */
   read(markerKey: string): Promise<number>;
-  /** The highest stands, whatever the order of writes. */
+  /** The highest generation stays, in whatever order writes arrive. */
   write(markerKey: string, generation: number): Promise<void>;
 }
 
@@ -52,66 +52,67 @@ export interface LossWatchOptions {
 }
 
 const script = readScript('marker');
-/** A marker that runs out costs a rebuild that finds nothing to raise. */
+/** A marker that expires costs one rebuild that raises no counter. */
 const markerTtlMs = 7 * 86_400_000;
-/** Tags tried until every server of a cluster has one in its slots; a server with no slot of these has hardly any. */
+/** Number of tags that are tried until each server of a cluster owns the slot of one. A server without any of them owns hardly any slots. */
 const tagsMax = 1024;
 
 export function createLossWatch(options: LossWatchOptions): LossWatch {
   const { redis, keyPrefix, token, generations, claimMs = 5_000, timeoutMs = 1_000 } = options;
-  /** The highest generation seen or stored, by marker. As many as there are servers. */
-  const known = new Map<string, number>();
+  /** The highest generation read or stored, by marker. Bounded by the number of servers. */
+  const highestByMarker = new Map<string, number>();
   return {
     async lost() {
       const servers = serversOf(redis, keyPrefix);
-      for (const { markerKey } of servers) if (!known.has(markerKey)) await readStored(markerKey);
+      for (const { markerKey } of servers) if (!highestByMarker.has(markerKey)) await readStored(markerKey);
       const marks = await replyWithin(Promise.all(servers.map(readMark)), timeoutMs);
       return marks.map(lostServer).filter((server) => server !== null);
     },
     async claim(server) {
-      const answer = await run<'claimed' | 'taken' | 'trusted'>('claim', server, claimMs);
-      if (answer === 'claimed') {
+      const reply = await run<'claimed' | 'claimed_elsewhere' | 'trusted'>('claim', server, claimMs);
+      if (reply === 'claimed') {
         await generations.write(server.markerKey, server.generation);
-        raiseKnown(server.markerKey, server.generation);
-      } else if (answer === 'taken') {
-        // Should that process die, this one knows what it stored.
+        raiseHighest(server.markerKey, server.generation);
+      } else if (reply === 'claimed_elsewhere') {
+        // If that process dies, this one needs the generation that it stored.
         await readStored(server.markerKey);
       }
-      return answer;
+      return reply;
     },
     renew: async (server) => await run<'claimed' | 'lost'>('renew', server, claimMs),
     complete: async (server) => await run<'trusted' | 'lost'>('complete', server, markerTtlMs),
   };
 
-  /** Later ones are seen in the server's marker, by every process that looks. */
+  /** Later generations are in the server's marker, which every process reads. */
   async function readStored(markerKey: string): Promise<void> {
-    raiseKnown(markerKey, await generations.read(markerKey));
+    raiseHighest(markerKey, await generations.read(markerKey));
   }
 
-  function raiseKnown(markerKey: string, generation: number): number {
-    const highest = Math.max(known.get(markerKey) ?? 0, generation);
-    known.set(markerKey, highest);
+  function raiseHighest(markerKey: string, generation: number): number {
+    const highest = Math.max(highestByMarker.get(markerKey) ?? 0, generation);
+    highestByMarker.set(markerKey, highest);
     return highest;
   }
 
   function lostServer({ name, markerKey, runId, mark }: Mark): LostServer | null {
-    const highest = raiseKnown(markerKey, mark?.generation ?? 0);
+    const highest = raiseHighest(markerKey, mark?.generation ?? 0);
     if (mark?.runId === runId && mark.generation === highest) return null;
     return { name, runId, markerKey, generation: highest + 1 };
   }
 
-  async function run<Answer extends string>(op: string, server: LostServer, ms: number): Promise<Answer> {
+  async function run<Reply extends string>(op: string, server: LostServer, ms: number): Promise<Reply> {
     const { markerKey, runId, generation } = server;
-    const answer = runScript(redis, script, [markerKey], [op, token, runId, generation, ms]);
-    return (await replyWithin(answer, timeoutMs)) as Answer;
+    const call = runScript(redis, script, [markerKey], [op, token, runId, generation, ms]);
+    return (await replyWithin(call, timeoutMs)) as Reply;
   }
 }
 
+/** The marker of a server and the server's current run. */
 interface Mark {
   readonly name: string;
   readonly markerKey: string;
   readonly runId: string;
-  /** Null: none, or one of a rebuild that runs. */
+  /** Null without a marker, or during a rebuild. */
   readonly mark: { readonly runId: string; readonly generation: number } | null;
 }
 
@@ -129,7 +130,7 @@ interface Server {
   readonly markerKey: string;
 }
 
-/** Every server that holds counters, with a key that lives on it. */
+/** Every server that holds counters, with a key in one of its slots. */
 function serversOf(redis: RedisClient, keyPrefix: string): Server[] {
   const tagOf = (number: number) => `{=alive.${number}}`;
   if (!isCluster(redis)) return [{ name: 'redis', node: redis, markerKey: `${keyPrefix}:${tagOf(0)}` }];

@@ -11,7 +11,7 @@ export interface Script {
 
 type Argument = string | number | Buffer;
 
-/** A script made of parts of `scripts/`, in order: later parts use what earlier ones define. */
+/** A script joined from files of `scripts/`, in order: later files use the definitions of earlier ones. */
 export function readScript(...parts: readonly string[]): Script {
   const source = parts
     .map((part) => readFileSync(new URL(`./scripts/${part}.lua`, import.meta.url), 'utf8'))
@@ -20,8 +20,8 @@ export function readScript(...parts: readonly string[]): Script {
 }
 
 /**
- * Runs a script by its hash. Redis that has forgotten it (restart, SCRIPT FLUSH, another node of a cluster) is given the
- * source once: NOSCRIPT means that nothing ran, so running it again counts nothing twice.
+ * Runs a script by its hash. If Redis does not have it (after a restart or SCRIPT FLUSH, on another server of a cluster), the
+ * source is sent once: NOSCRIPT means that nothing ran, so no unit is counted twice.
  */
 export function runScript(
   redis: RedisClient,
@@ -29,26 +29,26 @@ export function runScript(
   keys: readonly string[],
   args: readonly Argument[],
 ): Promise<unknown> {
-  return sparingSource(
+  return runByHashFirst(
     () => redis.evalsha(script.sha, keys.length, ...keys, ...args),
     () => redis.eval(script.source, keys.length, ...keys, ...args),
   );
 }
 
-/** The same for a script that answers bytes. */
+/** The same for a script that replies with bytes. */
 export function runScriptForBytes(
   redis: RedisClient,
   script: Script,
   keys: readonly string[],
   args: readonly Argument[],
 ): Promise<unknown> {
-  return sparingSource(
+  return runByHashFirst(
     () => redis.callBuffer('EVALSHA', script.sha, keys.length, ...keys, ...args),
     () => redis.callBuffer('EVAL', script.source, keys.length, ...keys, ...args),
   );
 }
 
-async function sparingSource(
+async function runByHashFirst(
   byHash: () => Promise<unknown>,
   bySource: () => Promise<unknown>,
 ): Promise<unknown> {
@@ -61,8 +61,8 @@ async function sparingSource(
 }
 
 /**
- * Gives every server the script before traffic needs it, now and after each reconnect, so that no first check pays for
- * its compilation. What fails here is made up for by `runScript`. Answers how to stop.
+ * Loads the script on every server before traffic needs it, now and after each reconnect, so that no first check waits for its
+ * compilation. If a load fails, `runScript` sends the source. Returns the function that stops it.
  */
 export function keepLoaded(redis: RedisClient, script: Script): () => void {
   const load = (server: Redis): void => {
@@ -77,7 +77,7 @@ export function keepLoaded(redis: RedisClient, script: Script): () => void {
   const follow = (server: Redis): void => {
     if (server.status === 'ready') load(server);
     else server.once('ready', () => load(server));
-    // A cluster connects to a node when the first command needs it: that must not be a check.
+    // A cluster client connects to a server at its first command: that command must not be a check.
     if (server.status === 'wait') server.connect().catch(() => undefined);
   };
   for (const server of redis.nodes('master')) follow(server);

@@ -1,65 +1,68 @@
 import type { LimitState } from '../../domain/limit.ts';
 import { isCost } from '../decision/check.ts';
-import type { Answer } from '../decision/dispatch.ts';
+import type { DecidedCheck } from '../decision/dispatch.ts';
 import type { PendingCheck } from '../decision/batch.ts';
 import type { Subject } from '../decision/subjects.ts';
 import type { Shape } from '../decision/windows.ts';
 
 /**
- * On a cluster one script cannot touch a tenant's slot and an address's. Such a check is decided in two steps:
+ * On a cluster one script cannot write to the slot of a tenant and to that of an address. A check of both is decided in two
+ * steps:
  *
- * 1. Look at all parts at once; where one has no room, nothing is taken anywhere.
- * 2. Take from all parts at once. Where one has lost its room since (a race), give back what the others took.
+ * 1. Peek at all parts in parallel. If one has no room, no part is charged.
+ * 2. Charge all parts in parallel. If one has lost its room in between, return the units of the others.
  *
- * Never over, since what is taken is taken under each part's own limit. Between take and return others may be refused.
+ * No limit is ever exceeded, since each part is charged under its own limits. Between charge and return, requests of others may
+ * be refused.
  */
 export async function decideInParts(
   check: PendingCheck,
-  ask: (part: PendingCheck) => Promise<Answer>,
-  giveBack: (part: PendingCheck, answer: Answer) => void,
-): Promise<Answer> {
+  decide: (part: PendingCheck) => Promise<DecidedCheck>,
+  returnUnits: (part: PendingCheck, decided: DecidedCheck) => void,
+): Promise<DecidedCheck> {
   const parts = partsOf(check);
-  const looked = await Promise.all(
-    parts.map(({ part }) => ask({ ...part, request: { ...part.request, peek: true } })),
+  const peeked = await Promise.all(
+    parts.map(({ part }) => decide({ ...part, request: { ...part.request, peek: true } })),
   );
-  if (check.request.peek || !isCost(check.request.cost) || !looked.every(passes))
-    return join(check, parts, looked);
-  const taken = await Promise.all(parts.map(({ part }) => ask(part)));
-  if (taken.every(passes)) return join(check, parts, taken);
-  const answers = taken.map((answer, index) => {
-    const before = looked[index];
+  if (check.request.peek || !isCost(check.request.cost) || !peeked.every(passes))
+    return join(check, parts, peeked);
+  const charged = await Promise.all(parts.map(({ part }) => decide(part)));
+  if (charged.every(passes)) return join(check, parts, charged);
+  const decisions = charged.map((decided, index) => {
+    const before = peeked[index];
     const part = parts[index]?.part;
-    if (!passes(answer) || before === undefined || part === undefined) return answer;
-    giveBack(part, answer);
+    if (!passes(decided) || before === undefined || part === undefined) return decided;
+    returnUnits(part, decided);
     return before;
   });
-  return join(check, parts, answers);
+  return join(check, parts, decisions);
 }
 
-/** True when the check's subjects do not share a slot. */
+/** True when the subjects of a check are not all in one slot. */
 export function spansSlots({ subjects }: PendingCheck): boolean {
   const tag = subjects[0]?.tag;
   return subjects.some((subject) => subject.tag !== tag);
 }
 
+/** The windows of a check in one slot, as a check of their own. */
 interface Part {
   readonly part: PendingCheck;
-  /** For each window of the part, its place in the whole check. */
-  readonly places: readonly number[];
+  /** For each window of the part, its index in the whole check. */
+  readonly indexes: readonly number[];
 }
 
 function partsOf({ request, shape, subjects }: PendingCheck): Part[] {
   const tags = [...new Set(subjects.map(({ tag }) => tag))];
   return tags.map((tag) => {
-    const places = shape.windows.map((_, index) => index).filter((index) => subjectAt(index)?.tag === tag);
+    const indexes = shape.windows.map((_, index) => index).filter((index) => subjectAt(index)?.tag === tag);
     const own = subjects.filter((subject) => subject.tag === tag);
     const partShape: Shape = {
-      windows: shape.windows.filter((_, index) => places.includes(index)),
+      windows: shape.windows.filter((_, index) => indexes.includes(index)),
       subjects: shape.subjects.filter((_, index) => subjects[index]?.tag === tag),
-      subjectOf: places.map((place) => own.findIndex((subject) => subject === subjectAt(place))),
-      timeZones: shape.timeZones.filter((_, index) => places.includes(index)),
+      subjectOf: indexes.map((index) => own.findIndex((subject) => subject === subjectAt(index))),
+      timeZones: shape.timeZones.filter((_, index) => indexes.includes(index)),
     };
-    return { part: { request, shape: partShape, subjects: own }, places };
+    return { part: { request, shape: partShape, subjects: own }, indexes };
   });
 
   function subjectAt(windowIndex: number): Subject | undefined {
@@ -67,18 +70,18 @@ function partsOf({ request, shape, subjects }: PendingCheck): Part[] {
   }
 }
 
-function passes({ states }: Answer): boolean {
+function passes({ states }: DecidedCheck): boolean {
   return states.every(({ violated, mode }) => !violated || mode === 'shadow');
 }
 
-function join(check: PendingCheck, parts: readonly Part[], answers: readonly Answer[]): Answer {
+function join(check: PendingCheck, parts: readonly Part[], decisions: readonly DecidedCheck[]): DecidedCheck {
   const states: LimitState[] = [];
-  parts.forEach(({ places }, index) => {
-    places.forEach((place, at) => {
-      const state = answers[index]?.states[at];
-      if (state !== undefined) states[place] = state;
+  parts.forEach(({ indexes }, part) => {
+    indexes.forEach((index, at) => {
+      const state = decisions[part]?.states[at];
+      if (state !== undefined) states[index] = state;
     });
   });
-  if (states.length !== check.shape.windows.length) throw new Error('A part of a check was not answered');
-  return { states, degraded: answers.some(({ degraded }) => degraded), stampMs: 0 };
+  if (states.length !== check.shape.windows.length) throw new Error('A part of a check was not decided');
+  return { states, degraded: decisions.some(({ degraded }) => degraded), countedAtMs: 0 };
 }

@@ -2,11 +2,11 @@ import type { LimitState } from '../../domain/limit.ts';
 import { isCost, stateOf } from './check.ts';
 import type { CheckRequest } from './check.ts';
 import type { PeriodCache } from './periods.ts';
-import { shapeBytes } from './shape-bytes.ts';
+import { encodeShape } from './shape-bytes.ts';
 import type { Subject } from './subjects.ts';
 import type { Shape } from './windows.ts';
 
-/** A check on its way: what was asked, and of whom (one subject for each of the shape's). */
+/** A check before its decision. `subjects` has one subject for each of the shape's kinds. */
 export interface PendingCheck {
   readonly request: CheckRequest;
   readonly shape: Shape;
@@ -19,10 +19,10 @@ export interface EncodedBatch {
 }
 
 export interface BatchOptions {
-  /** Empty in production; tests give Redis's time. */
+  /** Redis's time in tests; empty in production. */
   readonly timeMs: number | '';
   readonly epochMs: number;
-  /** This node's time, near enough to find the calendar periods around Redis's. */
+  /** This node's time, accurate enough to choose the calendar periods around Redis's time. */
   readonly nowMs: number;
   readonly periods: PeriodCache;
 }
@@ -31,8 +31,8 @@ const checkBytes = 6;
 const subjectBytes = 4;
 
 /**
- * Arguments of `decide.lua`: keys and shapes once per batch, the checks as bytes in one argument. Each argument of its
- * own would be written, parsed and turned into a number one by one, on both sides.
+ * Encodes the arguments of `decide.lua`: keys and shapes once per batch, all checks as bytes in one argument. One argument for
+ * each number would cost both sides more: it is written, parsed and converted on its own.
  */
 export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptions): EncodedBatch {
   const keys: string[] = [];
@@ -41,7 +41,7 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
   for (const { subjects } of checks) size += checkBytes + subjectBytes * subjects.length;
   const bytes = Buffer.allocUnsafe(size);
   let at = 0;
-  // A fresh object marks this batch, so that a subject knows its place in it without a map.
+  // A new object identifies this batch, so that a subject stores its index in it without a map.
   const batch = {};
   for (const { request, shape, subjects } of checks) {
     let index = shapes.indexOf(shape);
@@ -50,14 +50,14 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
     at = bytes.writeUInt16LE((index + 1) * 2 + (request.peek || !valid ? 1 : 0), at);
     at = bytes.writeUInt32LE(valid ? request.cost : 1, at);
     for (const subject of subjects) {
-      at = bytes.writeUInt16LE(place(subject), at);
-      at = bytes.writeUInt16LE(subject.owner === null ? 0 : place(subject.owner), at);
+      at = bytes.writeUInt16LE(keyIndexOf(subject), at);
+      at = bytes.writeUInt16LE(subject.owner === null ? 0 : keyIndexOf(subject.owner), at);
     }
   }
-  const packed = shapes.map((shape) => shapeBytes(shape, options.periods, options.nowMs));
+  const packed = shapes.map((shape) => encodeShape(shape, options.periods, options.nowMs));
   return { keys, args: [options.timeMs, options.epochMs, bytes, ...packed] };
 
-  function place(subject: Subject): number {
+  function keyIndexOf(subject: Subject): number {
     if (subject.batch !== batch) {
       subject.batch = batch;
       subject.index = keys.push(subject.key);
@@ -71,21 +71,21 @@ const headNumbers = 3;
 const windowNumbers = 3;
 
 export interface DecodedBatch {
-  /** Under which the units were counted. */
-  readonly stampMs: number;
-  /** Windows whose stamps were ahead of Redis's clock and were moved to now. */
+  /** The timestamp under which the units were counted. */
+  readonly countedAtMs: number;
+  /** Windows whose timestamps were ahead of Redis's clock and were moved to now. */
   readonly correctedWindows: number;
   readonly states: readonly LimitState[][];
 }
 
-/** What the script said, check by check. Throws where the reply is not of the shape that was asked for. */
+/** Decodes the reply of `decide.lua`, check by check. Throws where its length does not fit the checks. */
 export function decodeBatch(reply: unknown, checks: readonly PendingCheck[]): DecodedBatch {
   const windows = checks.reduce((sum, { shape }) => sum + shape.windows.length, 0);
   if (!Buffer.isBuffer(reply) || reply.length !== (headNumbers + windows * windowNumbers) * numberBytes) {
-    throw new Error('decide.lua answered out of shape');
+    throw new Error('decide.lua replied in a wrong shape');
   }
   const nowMs = reply.readUIntLE(0, numberBytes);
-  const stampMs = reply.readUIntLE(numberBytes, numberBytes);
+  const countedAtMs = reply.readUIntLE(numberBytes, numberBytes);
   const correctedWindows = reply.readUIntLE(2 * numberBytes, numberBytes);
   let at = headNumbers * numberBytes;
   const states = checks.map(({ shape }) =>
@@ -97,5 +97,5 @@ export function decodeBatch(reply: unknown, checks: readonly PendingCheck[]): De
       return stateOf(limit, nowMs, { remaining, resetInMs, waitMs });
     }),
   );
-  return { stampMs, correctedWindows, states };
+  return { countedAtMs, correctedWindows, states };
 }

@@ -6,29 +6,29 @@ export interface CheckRequest {
   readonly userId: string | null;
   readonly ip: string;
   /**
-   * Already chosen for plan and route, overrides and boosts applied. Pass the same array for the same choice: what the
-   * script needs of it is compiled once per array.
+   * The limits of the plan and route, with overrides and boosts applied. Pass the same array for the same limits: it is
+   * compiled once per array.
    */
   readonly limits: readonly Limit[];
   /** Whole units, 1 to 1e9. */
   readonly cost: number;
-  /** True to look without taking. */
+  /** True for a check that consumes nothing. */
   readonly peek: boolean;
-  /** IANA zone of the tenant's calendar quotas; absent or unknown: UTC. */
+  /** IANA time zone of the tenant's calendar quotas; UTC where it is absent or unknown. */
   readonly timeZone?: string;
-  /** Milliseconds after which a late Redis is given up on; absent: the limiter's own `callTimeoutMs`. */
+  /** A reply of Redis later than this opens the circuit breaker; absent: the limiter's own `callTimeoutMs`. */
   readonly waitMsMax?: number;
 }
 
 export interface CheckResult {
-  /** One per limit of the request but for `concurrent` ones, in order. */
+  /** One per limit of the request except `concurrent` ones, in order. */
   readonly states: readonly LimitState[];
   readonly passed: boolean;
-  /** Why not: `limit`, `cost_too_high` (no wait will help) or `invalid` (the cost is not a whole number above 0). */
+  /** Why it did not pass: `limit`, `cost_too_high` (no wait helps) or `invalid` (the cost is not a whole number above 0). */
   readonly reason: RefusalReason | null;
-  /** True when this node decided by itself, without Redis. */
+  /** True when this node decided without Redis. */
   readonly degraded: boolean;
-  /** Microseconds from asking to knowing. */
+  /** Microseconds from the call to the result. */
   readonly checkMicros: number;
 }
 
@@ -38,28 +38,29 @@ export function isCost(cost: number): boolean {
   return Number.isInteger(cost) && cost >= 1 && cost <= costMax;
 }
 
-/** What the script or the local limiter says of one window: units left, ms to the reset, ms to room (0 now, -1 never). */
-export interface WindowAnswer {
+/** What the script or the local limiter computed for one window. */
+export interface WindowOutcome {
   readonly remaining: number;
   readonly resetInMs: number;
+  /** Time until the cost fits; 0 now, -1 never. */
   readonly waitMs: number;
 }
 
-export function stateOf(limit: Limit, nowMs: number, answer: WindowAnswer): LimitState {
+export function stateOf(limit: Limit, nowMs: number, outcome: WindowOutcome): LimitState {
   return {
     name: limit.name,
     limit: limit.limit,
-    remaining: answer.remaining,
-    resetAtMs: nowMs + answer.resetInMs,
+    remaining: outcome.remaining,
+    resetAtMs: nowMs + outcome.resetInMs,
     windowMs: limit.windowMs,
     burst: limit.burst,
-    violated: answer.waitMs !== 0,
-    retryAfterMs: answer.waitMs < 0 ? null : answer.waitMs,
+    violated: outcome.waitMs !== 0,
+    retryAfterMs: outcome.waitMs < 0 ? null : outcome.waitMs,
     mode: limit.mode,
   };
 }
 
-/** Sums the states up; `costValid` false refuses whatever they say. */
+/** The result of all windows; `costValid` false refuses in any case. */
 export function resultOf(
   states: readonly LimitState[],
   costValid: boolean,

@@ -13,29 +13,30 @@ import type { LimiterMetrics } from './metrics.ts';
 import type { PeriodCache } from './periods.ts';
 import { keepLoaded, readScript, runScriptForBytes } from '../scripts.ts';
 
-/** States of one check's windows, and the stamp under which its units were counted (0 when decided locally). */
-export interface Answer {
+/** The decision on one check. */
+export interface DecidedCheck {
   readonly states: LimitState[];
   readonly degraded: boolean;
-  readonly stampMs: number;
+  /** The timestamp under which its units were counted in Redis; 0 when decided locally. */
+  readonly countedAtMs: number;
 }
 
-/** A check whose subjects share a slot, and where its answer goes. */
-export interface Queued extends PendingCheck {
-  /** Must not throw: those of the same call are answered one after the other. */
-  readonly answer: (answer: Answer) => void;
+/** A check whose subjects share a slot. */
+export interface QueuedCheck extends PendingCheck {
+  /** Must not throw: the checks of one call receive their decisions one after the other. */
+  readonly onDecided: (decided: DecidedCheck) => void;
 }
 
 export interface Dispatch {
-  /** Sends the check with everything else that is queued in this turn of the event loop. */
-  enqueue(check: Queued): void;
+  /** Sends the check with all others that are queued in this event-loop iteration. */
+  enqueue(check: QueuedCheck): void;
   close(): void;
 }
 
 export interface DispatchOptions {
   readonly redis: RedisClient;
   readonly breakerOf: ServerBreakers['of'];
-  /** Decides while a server is away. */
+  /** Decides while a server is unavailable. */
   readonly local: LocalLimiter;
   readonly periods: PeriodCache;
   readonly clock: Clock;
@@ -46,13 +47,13 @@ export interface DispatchOptions {
 }
 
 /**
- * A call decides at most this many checks, and leaves as soon as it is full: Redis then works on it while this process
- * still reads the next requests. With larger batches the two wait for each other in turns; with smaller ones each check
- * pays more of a call.
+ * A call decides at most this many checks, and is sent as soon as it is full: Redis then works while this process reads the next
+ * requests. With larger batches the two processes wait for each other in turns; with smaller ones the cost of a call is shared by
+ * fewer checks.
  */
 const batchChecksMax = 16;
 
-/** Corrections with less than this between them belong to one fault. */
+/** Corrections with less time than this between them belong to one wrong clock. */
 const correctedSilenceMs = 600_000;
 
 const decideScript = readScript('clock', 'sliding', 'quota', 'decide');
@@ -61,14 +62,14 @@ export function createDispatch(options: DispatchOptions): Dispatch {
   const { redis, breakerOf, local, clock, redisTime, metrics, logger } = options;
   const cluster = isCluster(redis);
   const stopLoading = keepLoaded(redis, decideScript);
-  let queue: Queued[] = [];
+  let queue: QueuedCheck[] = [];
   let correctedAt = -Infinity;
 
   return {
     close: stopLoading,
     enqueue: (check) => {
       queue.push(check);
-      // The poll phase hands over everything that has arrived; this runs right after it. No timer is involved.
+      // The poll phase reads all requests that have arrived; `setImmediate` runs right after it, without a timer.
       if (queue.length >= batchChecksMax) flush();
       else if (queue.length === 1) setImmediate(flush);
     },
@@ -85,11 +86,11 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     for (const [, group] of Map.groupBy(checks, ({ subjects }) => subjects[0]?.tag ?? '')) sendAll(group);
   }
 
-  function sendAll(checks: Queued[]): void {
+  function sendAll(checks: QueuedCheck[]): void {
     void send(breakerOf(checks[0]?.subjects[0]?.tag ?? '{}'), checks);
   }
 
-  async function send(breaker: CircuitBreaker, checks: readonly Queued[]): Promise<void> {
+  async function send(breaker: CircuitBreaker, checks: readonly QueuedCheck[]): Promise<void> {
     const startedAt = performance.now();
     let decoded: DecodedBatch;
     try {
@@ -104,40 +105,40 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       }, waitMsMaxOf(checks));
       decoded = decodeBatch(reply, checks);
     } catch (error) {
-      logger.debug({ reason: messageOf(error) }, 'deciding locally');
+      logger.debug({ reason: messageOf(error) }, 'checks are decided locally');
       metrics.degraded(checks.length);
       for (const check of checks) {
-        check.answer({ states: local.decide(check, clock.now()), degraded: true, stampMs: 0 });
+        check.onDecided({ states: local.decide(check, clock.now()), degraded: true, countedAtMs: 0 });
       }
       return;
     }
     metrics.batch(checks.length, (performance.now() - startedAt) / 1000);
-    const { stampMs, states, correctedWindows } = decoded;
+    const { countedAtMs, states, correctedWindows } = decoded;
     if (correctedWindows > 0) reportCorrected(correctedWindows);
     for (let index = 0; index < checks.length; index += 1) {
       const check = checks[index];
       if (check === undefined) continue;
       const own = states[index] ?? [];
-      remember(check, own);
-      check.answer({ states: own, degraded: false, stampMs });
+      storeUsage(check, own);
+      check.onDecided({ states: own, degraded: false, countedAtMs });
     }
   }
 
-  /** Each window is corrected when it is next used: one line for all windows of one fault. */
+  /** Each window is corrected at its next use: one log line for all windows of one wrong clock. */
   function reportCorrected(windows: number): void {
-    metrics.stampsCorrected(windows);
+    metrics.timestampsCorrected(windows);
     const now = performance.now();
     const isNew = now - correctedAt > correctedSilenceMs;
     correctedAt = now;
     if (!isNew) return;
     logger.error(
-      'windows in Redis have stamps ahead of the clock of Redis, which was ahead or was set back: the stamps are moved to now',
+      'windows in Redis have timestamps ahead of the clock of Redis, which was ahead or was set back: they are moved to now',
     );
   }
 }
 
-/** The shortest wait of a batch; undefined where no check names one. */
-function waitMsMaxOf(checks: readonly Queued[]): number | undefined {
+/** The shortest `waitMsMax` of a batch; undefined where no check has one. */
+function waitMsMaxOf(checks: readonly QueuedCheck[]): number | undefined {
   let shortest: number | undefined;
   for (const { request } of checks) {
     const { waitMsMax } = request;
@@ -146,20 +147,20 @@ function waitMsMaxOf(checks: readonly Queued[]): number | undefined {
   return shortest;
 }
 
-/** What the local limiter starts from if Redis is lost next. */
-function remember({ shape, subjects }: PendingCheck, states: readonly LimitState[]): void {
+/** Stores the usage from which the local limiter starts if Redis becomes unavailable. */
+function storeUsage({ shape, subjects }: PendingCheck, states: readonly LimitState[]): void {
   for (let index = 0; index < states.length; index += 1) {
     const state = states[index];
     const window = shape.windows[index];
     const subject = subjects[shape.subjectOf[index] ?? 0];
     if (state === undefined || window === undefined || subject === undefined) continue;
     const used = window.units - state.remaining;
-    const seen = subject.seen.get(window.field);
-    if (seen === undefined) {
-      subject.seen.set(window.field, { used, resetAtMs: state.resetAtMs });
+    const usage = subject.usageByField.get(window.field);
+    if (usage === undefined) {
+      subject.usageByField.set(window.field, { used, resetAtMs: state.resetAtMs });
     } else {
-      seen.used = used;
-      seen.resetAtMs = state.resetAtMs;
+      usage.used = used;
+      usage.resetAtMs = state.resetAtMs;
     }
   }
 }

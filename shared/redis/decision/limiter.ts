@@ -10,7 +10,7 @@ import { callTimeoutMsDefault, isCluster, replyWithin } from '../client.ts';
 import type { RedisClient } from '../client.ts';
 import { createBackfill } from '../fallback/backfill.ts';
 import { createDispatch } from './dispatch.ts';
-import type { Answer, Queued } from './dispatch.ts';
+import type { DecidedCheck, QueuedCheck } from './dispatch.ts';
 import { createLocalLedger } from '../fallback/local-ledger.ts';
 import { createLocalLimiter } from '../fallback/local-limiter.ts';
 import { createLimiterMetrics } from './metrics.ts';
@@ -32,13 +32,13 @@ export interface LimiterOptions {
   readonly registry: Registry;
   readonly logger: Logger;
   /**
-   * Name of this node among those that grant requests; unique per process. Without one the limiter only follows the
-   * epoch and does not count as a node (a console, a reconciler).
+   * Name of this node among those that grant requests; unique per process. A limiter without a name does not count as a node
+   * and only follows the global epoch (a console, a reconciler).
    */
   readonly node?: string;
-  /** Nodes to share limits with while Redis has never been heard; at least 1. */
+  /** Nodes that share the limits until Redis has replied for the first time; at least 1. */
   readonly nodesLeast?: number;
-  /** A call without an answer for this long is decided locally, and Redis is given up on until a probe succeeds. */
+  /** A call without a reply for this long is decided locally and opens the circuit breaker. */
   readonly callTimeoutMs?: number;
   /** Redis's time, in tests only. */
   readonly redisTime?: Clock;
@@ -47,23 +47,23 @@ export interface LimiterOptions {
 export interface Limiter {
   /** Decides all sliding windows and quotas of a request, all-or-nothing. Never rejects. */
   check(request: CheckRequest): Promise<CheckResult>;
-  /** The same without a promise. `answer` is called once, maybe at once, and must not throw. */
-  checkWith(request: CheckRequest, answer: (result: CheckResult) => void): void;
+  /** The same without a promise. `onResult` is called once, possibly before this returns, and must not throw. */
+  checkWith(request: CheckRequest, onResult: (result: CheckResult) => void): void;
   /**
-   * Returns units to the windows that a check of this request would take them from, oldest first; `peek` means nothing
-   * here. `metered`: the events of the units were written, so that totals in ClickHouse hold them. Resolves with the
-   * units that were returned, at most those that the fullest of the windows held; all of them where no window counts
-   * the caller. Without an answer from Redis nothing is returned: too strict, never over. Never rejects.
+   * Returns units to the windows that a check of this request charges, oldest units first; `peek` is ignored. `metered`: the
+   * events of the units were written, so totals in ClickHouse include them. Resolves with the number of returned units: at
+   * most those that the fullest of the windows held; all of them where no window counts the caller. Without a reply from
+   * Redis no unit is returned: too strict, never above the limit. Never rejects.
    */
   refund(request: CheckRequest, metered: boolean): Promise<number>;
   /** Empties all windows of a tenant and its users. Rejects when Redis does not answer. */
   reset(tenantId: string): Promise<void>;
-  /** Empties all windows of everybody; the other nodes follow within a second. */
+  /** Empties all windows of all tenants; the other nodes follow within a second. */
   resetAll(): Promise<void>;
   /**
-   * `used = max(used, consumed - baseline)` of a quota; `leastBaseline` is what a recorded reset had counted. The counter
-   * is the tenant's own, or the one that a check of `caller` would look at. Rejects with REDIS_VALUE_REFUSED, and changes
-   * nothing, where `consumed` is more than a counter holds.
+   * Sets `used = max(used, consumed - baseline)` of a quota; `leastBaseline` is the usage before a recorded reset. The counter
+   * is the tenant's own, or the one that a check of `caller` reads. Rejects with REDIS_VALUE_REFUSED and changes nothing
+   * where `consumed` is too large for a counter.
    */
   raiseQuota(
     tenantId: string,
@@ -79,16 +79,16 @@ export interface Limiter {
   close(): Promise<void>;
 }
 
-/** Operators' calls wait longer than checks: they are few and must not be decided locally. */
+/** Calls of operators wait longer than checks and bypass the circuit breaker: they are few and cannot be decided locally. */
 const operatorTimeoutMs = 2000;
-/** Six bytes of a quota's field (`scripts/quota.lua`). */
+/** Six bytes in a quota's field (`scripts/quota.lua`). */
 const quotaUnitsMax = 2 ** 48 - 1;
 
-/** A batch of local units without an answer for this long waits for the next time. */
+/** A backfill batch without a reply for this long is sent again later. */
 const backfillTimeoutMs = 250;
-/** Checks wait for a backfill no longer than this; the rest follows in the background. */
+/** The circuit breaker waits for a backfill no longer than this; remaining units follow in the background. */
 const catchUpMsMax = 500;
-const upkeepIntervalMs = 1_000;
+const maintenanceIntervalMs = 1_000;
 
 const resetScript = readScript('clock', 'reset');
 const raiseScript = readScript('clock', 'quota', 'raised', 'raise');
@@ -114,8 +114,8 @@ export function createLimiter(options: LimiterOptions): Limiter {
   });
   const breakers = createServerBreakers({ redis, keyPrefix, callTimeoutMs, catchUp, metrics, logger });
   const dispatch = createDispatch({ ...shared, breakerOf: breakers.of, local });
-  const upkeep = setInterval(keepUp, upkeepIntervalMs);
-  upkeep.unref();
+  const maintenance = setInterval(maintain, maintenanceIntervalMs);
+  maintenance.unref();
   const cluster = isCluster(redis);
 
   return {
@@ -130,45 +130,50 @@ export function createLimiter(options: LimiterOptions): Limiter {
     close,
   };
 
-  function checkWith(request: CheckRequest, answer: (result: CheckResult) => void): void {
+  function checkWith(request: CheckRequest, onResult: (result: CheckResult) => void): void {
     const startedAt = performance.now();
     const { tenantId, userId, limits, timeZone = 'UTC' } = request;
     const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
     const own = shape.subjects.map((kind) => subjects.of(kind, request));
-    const settle = ({ states, degraded }: Answer): void =>
-      answer(resultOf(states, isCost(request.cost), degraded, microsSince(startedAt)));
-    const queued: Queued = { request, shape, subjects: own, answer: settle };
-    if (shape.windows.length === 0) settle({ states: [], degraded: false, stampMs: 0 });
-    else if (cluster && spansSlots(queued)) void decideInParts(queued, askPart, giveBack).then(settle);
+    const onDecided = ({ states, degraded }: DecidedCheck): void =>
+      onResult(resultOf(states, isCost(request.cost), degraded, microsSince(startedAt)));
+    const queued: QueuedCheck = { request, shape, subjects: own, onDecided };
+    if (shape.windows.length === 0) onDecided({ states: [], degraded: false, countedAtMs: 0 });
+    else if (cluster && spansSlots(queued))
+      void decideInParts(queued, decidePart, returnUnits).then(onDecided);
     else dispatch.enqueue(queued);
   }
 
-  function askPart(part: PendingCheck): Promise<Answer> {
-    return new Promise((resolve) => dispatch.enqueue({ ...part, answer: resolve }));
+  function decidePart(part: PendingCheck): Promise<DecidedCheck> {
+    return new Promise((resolve) => dispatch.enqueue({ ...part, onDecided: resolve }));
   }
 
-  function giveBack(
+  function returnUnits(
     { request, shape, subjects: own }: PendingCheck,
-    { states, stampMs, degraded }: Answer,
+    { states, countedAtMs, degraded }: DecidedCheck,
   ): void {
-    if (stampMs === 0) {
-      if (degraded) local.giveBack({ request, shape, subjects: own }, states, clock.now());
+    if (countedAtMs === 0) {
+      if (degraded) local.returnUnits({ request, shape, subjects: own }, states, clock.now());
       return;
     }
-    const taken = shape.windows.map((_, index) => index).filter((index) => states[index]?.violated === false);
-    const keys = taken.map((index) => own[shape.subjectOf[index] ?? 0]?.key ?? '');
-    const fields = taken.flatMap((index) => {
+    const charged = shape.windows
+      .map((_, index) => index)
+      .filter((index) => states[index]?.violated === false);
+    const keys = charged.map((index) => own[shape.subjectOf[index] ?? 0]?.key ?? '');
+    const fields = charged.flatMap((index) => {
       const window = shape.windows[index];
       return window === undefined ? [] : [window.field, window.period === null ? 0 : 1];
     });
-    const args = [timeArgument(), nodes.epochMs(), stampMs, request.cost, ...fields];
+    const args = [timeArgument(), nodes.epochMs(), countedAtMs, request.cost, ...fields];
     breakers
       .of(own[0]?.tag ?? '{}')
       .run(() => runScript(redis, returnScript, keys, args))
-      .catch((error: unknown) => logger.debug({ reason: messageOf(error) }, 'could not give back'));
+      .catch((error: unknown) =>
+        logger.debug({ reason: messageOf(error) }, 'units of a refused check could not be returned'),
+      );
   }
 
-  /** A call for each subject: they may live in different slots, and nothing has to be equal across them. */
+  /** One call for each subject: subjects may be in different slots, and need not be changed together. */
   async function refund(request: CheckRequest, metered: boolean): Promise<number> {
     const { tenantId, userId, limits, timeZone = 'UTC' } = request;
     const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
@@ -186,7 +191,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
           .run(() => runScript(redis, refundScript, keys, args))
           .then(Number)
           .catch((error: unknown) => {
-            logger.warn({ reason: messageOf(error) }, 'units not returned');
+            logger.warn({ reason: messageOf(error) }, 'units could not be returned');
             return 0;
           });
       }),
@@ -219,7 +224,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
       caller,
     }: { leastBaseline?: number; timeZone?: string; caller?: Caller } = {},
   ): Promise<{ before: number; after: number }> {
-    // Beyond what its field holds the counter would say anything.
+    // A larger number would overflow the bytes of the field.
     if (!(Math.abs(consumed) <= quotaUnitsMax)) {
       throw new TollgateError('REDIS_VALUE_REFUSED', `a quota counter cannot hold ${consumed} units`);
     }
@@ -243,18 +248,18 @@ export function createLimiter(options: LimiterOptions): Limiter {
     return redisTime?.now() ?? '';
   }
 
-  /** Before checks go to a server again, it gets what this node admitted without it. */
-  async function catchUp(served: (tag: string) => boolean): Promise<void> {
-    // The epoch first: what a reset of all cleared meanwhile must not be counted. It may live on a server that is away.
+  /** Counts into a server the units that this node admitted without it, before checks go there again. */
+  async function catchUp(isServed: (tag: string) => boolean): Promise<void> {
+    // The epoch first: units that a global reset has cleared must not be counted. Its server may be unavailable.
     await replyWithin(nodes.refresh(), backfillTimeoutMs).catch(() => undefined);
-    await backfill.run(served, catchUpMsMax);
+    await backfill.run(isServed, catchUpMsMax);
   }
 
-  /** What was left when checks went to Redis again, and what has left its window. */
-  function keepUp(): void {
+  /** Counts remaining units into Redis, and drops windows that have expired. */
+  function maintain(): void {
     ledger.sweep(clock.now());
     void backfillAvailable().catch((error: unknown) =>
-      logger.debug({ reason: messageOf(error) }, 'local units wait for Redis'),
+      logger.debug({ reason: messageOf(error) }, 'units admitted without redis wait to be counted'),
     );
   }
 
@@ -263,7 +268,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   }
 
   async function close(): Promise<void> {
-    clearInterval(upkeep);
+    clearInterval(maintenance);
     await replyWithin(backfillAvailable(), catchUpMsMax).catch(() => undefined);
     await nodes.close();
     dispatch.close();

@@ -1,7 +1,7 @@
 import { periodAt, zoneNamed } from '../../domain/time/calendar.ts';
 import type { CalendarPeriod } from '../../domain/limit.ts';
 
-/** Four boundaries around a moment: the period holding it is `[start, finish)`. Unix milliseconds. */
+/** Four boundaries around a moment, which is in the period `[start, finish)`. Unix milliseconds. */
 export interface Periods {
   readonly before: number;
   readonly start: number;
@@ -9,7 +9,7 @@ export interface Periods {
   readonly after: number;
 }
 
-/** Remembers the period of each kind and zone until it is over. */
+/** Caches the period of each kind and time zone until it is over. */
 export interface PeriodCache {
   around(period: CalendarPeriod, timeZone: string, atMs: number): Periods;
 }
@@ -17,23 +17,23 @@ export interface PeriodCache {
 const periodsMax = 1000;
 
 export function createPeriodCache(): PeriodCache {
-  const known = new Map<string, Periods>();
+  const periodsByName = new Map<string, Periods>();
   return {
     around: (period, timeZone, atMs) => {
       const name = `${period} ${timeZone}`;
-      const cached = known.get(name);
+      const cached = periodsByName.get(name);
       if (cached !== undefined && atMs >= cached.start && atMs < cached.finish) return cached;
-      if (known.size >= periodsMax) known.clear();
+      if (periodsByName.size >= periodsMax) periodsByName.clear();
       const periods = periodsAround(period, timeZone, atMs);
-      known.set(name, periods);
+      periodsByName.set(name, periods);
       return periods;
     },
   };
 }
 
 /**
- * The period of `timeZone` that holds `atMs`, with the one before and the one after: Redis's clock decides which of
- * them it is in. A zone that does not exist counts as UTC.
+ * The period of `timeZone` that holds `atMs`, with the bounds of the periods before and after it: the script chooses among them
+ * by Redis's clock. A time zone that does not exist counts as UTC.
  */
 export function periodsAround(period: CalendarPeriod, timeZone: string, atMs: number): Periods {
   const zone = zoneNamed(timeZone);

@@ -1,14 +1,14 @@
 import type { PeriodCache } from './periods.ts';
 import type { Shape } from './windows.ts';
 
-/** A shape as `decide.lua` unpacks it; good until one of its calendar periods is over. */
+/** A shape as `decide.lua` unpacks it; valid until one of its calendar periods is over. */
 interface ShapeBytes {
   readonly bytes: Buffer;
   readonly fromMs: number;
   readonly untilMs: number;
 }
 
-const written = new WeakMap<Shape, ShapeBytes>();
+const cache = new WeakMap<Shape, ShapeBytes>();
 
 const numberBytes = 6;
 const numberMax = 2 ** 48 - 1;
@@ -18,10 +18,10 @@ const windowBytes = 2 + 8 * numberBytes + 1;
 const quotaBit = 1;
 const shadowBit = 2;
 
-/** Written once per shape and period, and sent as one argument: what does not change costs a call next to nothing. */
-export function shapeBytes(shape: Shape, periods: PeriodCache, nowMs: number): Buffer {
-  const known = written.get(shape);
-  if (known !== undefined && nowMs >= known.fromMs && nowMs < known.untilMs) return known.bytes;
+/** Encodes a shape as one argument, once per shape and period: an unchanged shape costs a call almost nothing. */
+export function encodeShape(shape: Shape, periods: PeriodCache, nowMs: number): Buffer {
+  const cached = cache.get(shape);
+  if (cached !== undefined && nowMs >= cached.fromMs && nowMs < cached.untilMs) return cached.bytes;
   const fields = shape.windows.map(({ field }) => Buffer.from(field));
   const size = fields.reduce((sum, field) => sum + windowBytes + field.length, headBytes);
   const bytes = Buffer.alloc(size);
@@ -43,6 +43,6 @@ export function shapeBytes(shape: Shape, periods: PeriodCache, nowMs: number): B
     at = bytes.writeUInt8(field.length, at);
     at += field.copy(bytes, at);
   }
-  written.set(shape, { bytes, fromMs, untilMs });
+  cache.set(shape, { bytes, fromMs, untilMs });
   return bytes;
 }

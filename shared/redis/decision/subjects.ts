@@ -3,22 +3,23 @@ import { LRUCache } from 'lru-cache';
 import { addressPart, idPart, tags } from '../keys.ts';
 import type { SubjectKind } from './windows.ts';
 
-/** Whom windows belong to: one hash in Redis, and what this node last heard of it. */
+/** The tenant, user or address that windows belong to: one hash in Redis, and the usage that Redis last replied for it. */
 export interface Subject {
   readonly key: string;
   /** The hash tag: subjects of one tag share a slot. */
   readonly tag: string;
-  /** The hash that holds its epoch: the tenant's (a tenant's own is itself). Null for what belongs to no tenant. */
+  /** The subject whose hash holds the epoch: the tenant (of a tenant, itself). Null without a tenant. */
   owner: Subject | null;
-  /** Units used and the moment all of them are gone, by window; seeds the local limiter when Redis is lost. */
-  readonly seen: Map<string, Seen>;
-  /** Where it stands among the keys of the batch being written; scratch of the encoder. */
+  /** The last usage from Redis by window field: the local limiter starts from it when Redis is unavailable. */
+  readonly usageByField: Map<string, WindowUsage>;
+  /** The batch that the encoder last wrote the key to, and the index of the key in it. Used by the encoder only. */
   batch: object | null;
   index: number;
 }
 
-export interface Seen {
+export interface WindowUsage {
   used: number;
+  /** When all of the used units have expired. */
   resetAtMs: number;
 }
 
@@ -34,21 +35,21 @@ export interface Subjects {
   size(): number;
 }
 
-/** Of tenants, and of all others together. */
+/** For tenants, and again for all other subjects together. */
 const subjectsMax = 50_000;
-/** Shorter than the text of a SHA-512, so that a name and the hash of a longer one are never the same. */
+/** Shorter than the text of a SHA-512, so that a name never equals the hash of a longer name. */
 const nameLengthMax = 127;
 
-/** Remembers the keys of recent callers, so that an id is checked or hashed once and not per request. Bounded. */
+/** Caches the subjects of recent callers, so that an id is checked or hashed once and not per request. Bounded. */
 export function createSubjects(keyPrefix: string): Subjects {
   const tenants = new LRUCache<string, Subject>({ max: subjectsMax });
   const others = new LRUCache<string, Subject>({ max: subjectsMax });
   return { of, tenant, size: () => tenants.size + others.size };
 
-  /** Found by the id itself, the same string with every request of a tenant: nothing is put together or hashed. */
+  /** Looked up by the id itself: no string is built or hashed per request. */
   function tenant(tenantId: string): Subject {
-    return remember(tenants, tenantId, () => {
-      const subject = make(tags.tenant(tenantId), '', null);
+    return cached(tenants, tenantId, () => {
+      const subject = create(tags.tenant(tenantId), '', null);
       subject.owner = subject;
       return subject;
     });
@@ -58,9 +59,9 @@ export function createSubjects(keyPrefix: string): Subjects {
     const { tenantId, userId, ip } = caller;
     switch (kind) {
       case 'global':
-        return remember(others, 'g', () => make(tags.global, '', null));
+        return cached(others, 'g', () => create(tags.global, '', null));
       case 'address':
-        return remember(others, `a${ip}`, () => make(tags.address(ip), '', null));
+        return cached(others, `a${ip}`, () => create(tags.address(ip), '', null));
       case 'tenant':
         return tenantId === null ? of('address', caller) : tenant(tenantId);
       case 'user':
@@ -84,24 +85,31 @@ export function createSubjects(keyPrefix: string): Subjects {
     userId: string | null,
   ): Subject {
     if (tenantId === null) {
-      return remember(others, `x${name}`, () => make(tags.user(userId ?? ''), suffix(), null));
+      return cached(others, `x${name}`, () => create(tags.user(userId ?? ''), suffix(), null));
     }
-    const build = (): Subject => make(tags.tenant(tenantId), suffix(), tenant(tenantId));
-    return remember(others, `s${tenantId}\n${name}`, build);
+    const build = (): Subject => create(tags.tenant(tenantId), suffix(), tenant(tenantId));
+    return cached(others, `s${tenantId}\n${name}`, build);
   }
 
-  function remember(byName: LRUCache<string, Subject>, name: string, build: () => Subject): Subject {
-    // Names are kept as keys of these maps: a giant id is kept by its hash, which no other name can be.
+  function cached(byName: LRUCache<string, Subject>, name: string, build: () => Subject): Subject {
+    // Names are the keys of these maps: a very long id is replaced by its hash, which equals no other name.
     const short = name.length <= nameLengthMax ? name : hash('sha512', name, 'hex');
-    const known = byName.get(short);
-    if (known !== undefined) return known;
+    const existing = byName.get(short);
+    if (existing !== undefined) return existing;
     const subject = build();
     byName.set(short, subject);
     return subject;
   }
 
-  function make(tag: string, suffix: string, owner: Subject | null): Subject {
-    return { key: `${keyPrefix}:${tag}${suffix}`, tag, owner, seen: new Map(), batch: null, index: 0 };
+  function create(tag: string, suffix: string, owner: Subject | null): Subject {
+    return {
+      key: `${keyPrefix}:${tag}${suffix}`,
+      tag,
+      owner,
+      usageByField: new Map(),
+      batch: null,
+      index: 0,
+    };
   }
 }
 

@@ -1,21 +1,23 @@
 import type { CalendarPeriod, Limit } from '../../domain/limit.ts';
 import { windowField } from '../keys.ts';
 
-/** Limits up to this many units (their burst included: twice as many) are counted exactly, one entry a millisecond. */
+/** Limits up to this many units (with their burst twice as many) are counted exactly, one entry a millisecond. */
 export const exactUnitsMax = 1000;
-/** Above, the entries of a window are merged so that there are about this many: a refusal errs by W/64 at most. */
+/** For larger limits entries are merged to about this many: a refusal lasts at most window ÷ 64 too long. */
 const entriesPerWindow = 64;
 
-/** Whose hash a window lives in. `tenantAddress` and `userAddress` stand in the tenant's slot, `address` in its own. */
+/** The kind of subject whose hash holds a window. `tenantAddress` and `userAddress` are in the tenant's slot, `address` in its own. */
 export type SubjectKind = 'tenant' | 'user' | 'address' | 'tenantAddress' | 'userAddress' | 'global';
 
-/** A limit as the script takes it. */
+/** A limit in the form that the scripts use. */
 export interface Window {
   readonly limit: Limit;
+  /** Its field in the subject's hash. */
   readonly field: string;
   readonly units: number;
   readonly burst: number;
   readonly spanMs: number;
+  /** Units that arrive within this time share an entry; 0: only units of the same millisecond. */
   readonly grainMs: number;
   readonly period: CalendarPeriod | null;
   readonly shadow: boolean;
@@ -27,7 +29,7 @@ export interface Shape {
   readonly subjects: readonly SubjectKind[];
   /** For each window, the index of its subject. */
   readonly subjectOf: readonly number[];
-  /** For each window, the zone of its calendar periods. Counters that tenants share are in UTC: their zones differ. */
+  /** For each window, the time zone of its calendar periods. Counters that tenants share are in UTC, since tenants have different zones. */
   readonly timeZones: readonly string[];
 }
 
@@ -36,8 +38,8 @@ const shapes = new WeakMap<readonly Limit[], Map<string, Shape>>();
 const zonesMax = 500;
 
 export function windowOf(limit: Limit): Window {
-  const known = windows.get(limit);
-  if (known !== undefined) return known;
+  const cached = windows.get(limit);
+  if (cached !== undefined) return cached;
   const units = Math.max(0, Math.floor(limit.limit));
   const burst = limit.type === 'sliding' ? Math.max(0, Math.floor(limit.burst)) : 0;
   const exact = units <= exactUnitsMax && units + burst <= 2 * exactUnitsMax;
@@ -57,8 +59,8 @@ export function windowOf(limit: Limit): Window {
 }
 
 /**
- * Compiled once per list of limits, kind of caller and zone, and found again by the list's identity: callers that pass
- * the same array for the same plan and route pay nothing here. `concurrent` limits are left out: they are leases.
+ * The shape of a list of limits, compiled once per list, kind of caller and time zone. The cache is keyed by the identity of the
+ * array: pass the same array for the same plan and route. `concurrent` limits are left out: they are leases.
  */
 export function shapeOf(
   limits: readonly Limit[],
@@ -69,8 +71,8 @@ export function shapeOf(
   const variant = (hasTenant ? 't' : '') + (hasUser ? 'u' : '') + timeZone;
   let variants = shapes.get(limits);
   if (variants === undefined) shapes.set(limits, (variants = new Map<string, Shape>()));
-  const known = variants.get(variant);
-  if (known !== undefined) return known;
+  const cached = variants.get(variant);
+  if (cached !== undefined) return cached;
   if (variants.size >= zonesMax) variants.clear();
   const shape = compile(limits, hasTenant, hasUser, timeZone);
   variants.set(variant, shape);
@@ -82,15 +84,15 @@ function compile(limits: readonly Limit[], hasTenant: boolean, hasUser: boolean,
   const subjectOf: number[] = [];
   const counted: Window[] = [];
   const timeZones: string[] = [];
-  const taken = new Set<string>();
+  const used = new Set<string>();
   for (const limit of limits) {
     if (limit.type === 'concurrent') continue;
     const kind = subjectKind(limit, hasTenant, hasUser);
     if (!subjects.includes(kind)) subjects.push(kind);
-    // The same window twice in one list would be looked at twice before it is taken from: each gets its own.
+    // One window twice in a list would be read twice before it is charged: the second gets a field of its own.
     let window = windowOf(limit);
-    while (taken.has(`${kind} ${window.field}`)) window = { ...window, field: `${window.field}+` };
-    taken.add(`${kind} ${window.field}`);
+    while (used.has(`${kind} ${window.field}`)) window = { ...window, field: `${window.field}+` };
+    used.add(`${kind} ${window.field}`);
     subjectOf.push(subjects.indexOf(kind));
     counted.push(window);
     timeZones.push(kind === 'address' || kind === 'global' ? 'UTC' : timeZone);

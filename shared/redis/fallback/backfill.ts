@@ -9,13 +9,13 @@ import type { Account, Batch, BatchPart, LocalLedger } from './local-ledger.ts';
 import type { PeriodCache } from '../decision/periods.ts';
 import { readScript, runScript } from '../scripts.ts';
 
-/** Counts into Redis what this node admitted without it: each unit at its own time, and once. */
+/** Counts into Redis the units that this node admitted without it: each unit once, at its own time. */
 export interface Backfill {
   /**
-   * Resolves when Redis has everything of the subjects whose tag is `served`, or after `budgetMs`. Rejects with
-   * REDIS_UNAVAILABLE when Redis does not answer; what it acknowledged by then is done, the rest is sent again.
+   * Resolves when Redis has all units of the subjects whose tag `isServed` accepts, or after `budgetMs`. Rejects with
+   * REDIS_UNAVAILABLE when Redis does not answer; batches that it did not acknowledge are sent again later.
    */
-  run(served: (tag: string) => boolean, budgetMs: number): Promise<void>;
+  run(isServed: (tag: string) => boolean, budgetMs: number): Promise<void>;
 }
 
 export interface BackfillOptions {
@@ -25,65 +25,68 @@ export interface BackfillOptions {
   readonly clock: Clock;
   readonly redisTime: Clock | undefined;
   readonly epochMs: () => number;
-  /** What to add to this node's time for Redis's: rather a little too much than too little. */
+  /** Redis's time minus this node's: never too little, a little too much at most. */
   readonly offsetMs: () => number;
   readonly timeoutMs: number;
   readonly onDropped: () => void;
   readonly logger: Logger;
 }
 
-/** Few, so that the checks between them are not late. */
+/** Few, so that checks between them are not late. */
 const batchesInFlight = 8;
 const backfillScript = readScript('clock', 'sliding', 'quota', 'raised', 'backfill');
 
 export function createBackfill(options: BackfillOptions): Backfill {
   const { redis, ledger, periods, clock, redisTime, offsetMs, timeoutMs, logger } = options;
-  /** A start of the process begins a new sequence under a new name. */
+  /** Each start of the process numbers its batches from 1 under a new name. */
   const processName = randomBytes(9).toString('base64url');
-  const busy = new Set<Account>();
+  const sending = new Set<Account>();
   let sequence = 0;
   return { run };
 
-  async function run(served: (tag: string) => boolean, budgetMs: number): Promise<void> {
+  async function run(isServed: (tag: string) => boolean, budgetMs: number): Promise<void> {
     const until = performance.now() + budgetMs;
-    // Units that are admitted meanwhile are counted in the next pass.
+    // Units admitted during one pass are counted in the next.
     while (performance.now() < until) {
       const accounts = [...ledger.unsent].filter(
-        (account) => !busy.has(account) && served(account.subject.tag),
+        (account) => !sending.has(account) && isServed(account.subject.tag),
       );
       if (accounts.length === 0) return;
       for (let from = 0; from < accounts.length && performance.now() < until; from += batchesInFlight) {
-        await Promise.all(accounts.slice(from, from + batchesInFlight).map(count));
+        await Promise.all(accounts.slice(from, from + batchesInFlight).map(sendUnits));
       }
     }
   }
 
-  async function count(account: Account): Promise<void> {
+  async function sendUnits(account: Account): Promise<void> {
     const batch = (account.batch ??= batchOf(account));
     if (batch === null) {
-      ledger.settled(account);
+      ledger.clearUnsent(account);
       return;
     }
-    busy.add(account);
+    sending.add(account);
     try {
       acknowledge(account, batch, await send(account, batch));
     } catch (error) {
       if (!(error instanceof TollgateError) || meansUnavailable(error)) throw error;
       options.onDropped();
-      logger.error({ key: account.subject.key, reason: messageOf(error) }, 'local units were not counted');
+      logger.error(
+        { key: account.subject.key, reason: messageOf(error) },
+        'units admitted without redis could not be counted into it',
+      );
     } finally {
-      busy.delete(account);
+      sending.delete(account);
     }
     account.batch = null;
-    ledger.settled(account);
-    ledger.changed(account, clock.now());
+    ledger.clearUnsent(account);
+    ledger.update(account, clock.now());
   }
 
   function batchOf({ rows }: Account): Batch | null {
     const parts: BatchPart[] = [];
     for (const row of rows.values()) {
       if (!row.local.hasUnsent()) continue;
-      parts.push({ row, window: row.window, timeZone: row.timeZone, entries: row.local.send() });
+      parts.push({ row, window: row.window, timeZone: row.timeZone, entries: row.local.beginSending() });
     }
     return parts.length === 0 ? null : { sequence: (sequence += 1), parts };
   }
@@ -98,7 +101,7 @@ export function createBackfill(options: BackfillOptions): Backfill {
 
   function argumentsOf({ window, timeZone, entries }: BatchPart, offset: number): (string | number)[] {
     const { field, period, spanMs, grainMs } = window;
-    const stamps = entries.flatMap(({ firstMs, lastMs, units }) => [
+    const entryArguments = entries.flatMap(({ firstMs, lastMs, units }) => [
       firstMs + offset,
       lastMs + offset,
       units,
@@ -115,18 +118,18 @@ export function createBackfill(options: BackfillOptions): Backfill {
       start,
       finish,
       entries.length,
-      ...stamps,
+      ...entryArguments,
     ];
   }
 
-  /** The answer says what Redis counts now: what the next outage begins with. */
+  /** The reply holds the usage in Redis, from which decisions of the next outage start. */
   function acknowledge({ subject }: Account, { parts }: Batch, reply: readonly number[]): void {
     parts.forEach(({ row, window }, index) => {
       const [used = 0, resetAtMs = 0] = reply.slice(1 + 2 * index, 3 + 2 * index);
-      row.local.sent();
-      row.local.hear({ used, goneAtMs: resetAtMs - offsetMs() });
-      [row.heardUsed, row.heardResetAtMs] = [used, resetAtMs];
-      subject.seen.set(window.field, { used, resetAtMs });
+      row.local.confirmSent();
+      row.local.observeRedis({ used, goneAtMs: resetAtMs - offsetMs() });
+      [row.observedUsed, row.observedResetAtMs] = [used, resetAtMs];
+      subject.usageByField.set(window.field, { used, resetAtMs });
     });
   }
 }

@@ -2,14 +2,14 @@ import type { Logger } from '../../runtime/logger.ts';
 import { TollgateError, messageOf } from '../../runtime/errors.ts';
 
 /**
- * Stands before one Redis server. Lets calls through while it answers in time; from the first call that does not, or
- * that the server cannot serve, every call fails at once until a probe succeeds again.
+ * Circuit breaker for one Redis server. While it is closed, calls go to the server. The first late call, or the first call
+ * that the server cannot serve, opens it: every call then fails at once until a probe succeeds.
  */
 export interface CircuitBreaker {
   isOpen(): boolean;
   /**
-   * Rejects with REDIS_UNAVAILABLE at once while closed to calls, and at the latest after `waitMsMax`, which is
-   * `callTimeoutMs` where it is absent or longer.
+   * Rejects with REDIS_UNAVAILABLE at once while the breaker is open, and otherwise after `waitMsMax`, which is `callTimeoutMs`
+   * where it is absent or longer.
    */
   run<T>(call: () => Promise<T>, waitMsMax?: number): Promise<T>;
   close(): void;
@@ -17,12 +17,12 @@ export interface CircuitBreaker {
 
 export interface CircuitBreakerOptions {
   readonly callTimeoutMs: number;
-  /** A small write; succeeds only where checks would. */
+  /** A small write: it succeeds only if checks would. */
   readonly probe: () => Promise<unknown>;
-  /** Drops connections that may be dead; called again and again while nothing answers. */
+  /** Drops connections that may be dead. Called once a second while the server does not answer. */
   readonly reconnect: () => void;
   /**
-   * Runs when the server answers again, before calls go there. What it cannot do leaves the breaker as it is, to be probed
+   * Runs when the server answers again, before the breaker closes. If it rejects, the breaker stays open and is probed
    * again.
    */
   readonly catchUp: () => Promise<void>;
@@ -37,9 +37,9 @@ interface InFlight {
 }
 
 const probeIntervalMs = 100;
-/** A connection that has been tried for this long without an answer is dropped and made anew. */
+/** A connection without a reply for this long is dropped and opened again. */
 const reconnectIntervalMs = 1000;
-/** A timer this late says that this process stood still, not Redis: answers may lie in the socket unread. */
+/** A timer this late means that this process was blocked, not Redis: replies may be in the socket unread. */
 const stallMs = 5;
 
 export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
@@ -49,7 +49,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   let closed = false;
   let timer: NodeJS.Timeout | null = null;
   let timerDueAt = Infinity;
-  let waitsAgain = false;
+  let waitsOnceMore = false;
   let probeTimer: NodeJS.Timeout | null = null;
   let reconnectedAt = 0;
   return { isOpen: () => !available, run, close };
@@ -70,7 +70,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
         (error: unknown) => {
           inFlight.delete(entry);
           reject(unavailable(messageOf(error), error));
-          if (meansUnavailable(error)) trip(messageOf(error));
+          if (meansUnavailable(error)) open(messageOf(error));
         },
       );
     });
@@ -90,19 +90,19 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     for (const entry of inFlight) if (first === null || entry.dueAt < first.dueAt) first = entry;
     if (first === null) return;
     const isDue = first.dueAt <= performance.now();
-    // Once: what lay in the socket is read before the next timer, however late that one is.
-    waitsAgain = isDue && lateMs > stallMs && !waitsAgain;
+    // Only once: replies in the socket are read before the next timer, however late that timer is.
+    waitsOnceMore = isDue && lateMs > stallMs && !waitsOnceMore;
     if (!isDue) expireAt(first.dueAt);
-    else if (waitsAgain) expireAt(performance.now() + 1);
-    else trip(`no answer within ${first.waitMs} ms`);
+    else if (waitsOnceMore) expireAt(performance.now() + 1);
+    else open(`no answer within ${first.waitMs} ms`);
   }
 
-  function trip(reason: string): void {
+  function open(reason: string): void {
     if (!available || closed) return;
     available = false;
     reconnectedAt = performance.now();
     onChange(false, reason);
-    logger.warn({ reason }, 'redis is unavailable: deciding locally');
+    logger.warn({ reason }, 'redis is unavailable: requests are decided locally');
     failAll(reason);
     probeTimer = setTimeout(probe, probeIntervalMs);
   }
@@ -114,37 +114,37 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
 
   function probe(): void {
     const startedAt = performance.now();
-    let settled = false;
-    const settle = (outcome: 'answered' | 'refused' | 'silent'): void => {
-      if (settled || closed) return;
-      settled = true;
+    let isOver = false;
+    const finish = (outcome: 'answered' | 'refused' | 'silent'): void => {
+      if (isOver || closed) return;
+      isOver = true;
       if (outcome === 'answered' && performance.now() - startedAt <= callTimeoutMs + stallMs) {
-        options.catchUp().then(resume, again);
+        options.catchUp().then(closeAgain, probeLater);
         return;
       }
       if (outcome === 'silent' && performance.now() - reconnectedAt >= reconnectIntervalMs) {
         reconnectedAt = performance.now();
         options.reconnect();
       }
-      again();
+      probeLater();
     };
-    setTimeout(settle, callTimeoutMs * 2, 'silent');
+    setTimeout(finish, callTimeoutMs * 2, 'silent');
     options.probe().then(
-      () => settle('answered'),
-      // A server that says why it cannot serve is reached well; one that was demoted may have a successor by now.
-      (error: unknown) => settle(/^(OOM|LOADING|MISCONF|BUSY)/.test(messageOf(error)) ? 'refused' : 'silent'),
+      () => finish('answered'),
+      // A server that names why it cannot serve needs no new connection. A demoted one does: it may have a successor.
+      (error: unknown) => finish(/^(OOM|LOADING|MISCONF|BUSY)/.test(messageOf(error)) ? 'refused' : 'silent'),
     );
   }
 
-  function again(): void {
+  function probeLater(): void {
     if (!closed) probeTimer = setTimeout(probe, probeIntervalMs);
   }
 
-  function resume(): void {
+  function closeAgain(): void {
     if (closed) return;
     available = true;
     onChange(true, '');
-    logger.info('redis answers again');
+    logger.info('redis answers again: requests are decided there');
   }
 
   function close(): void {
@@ -155,7 +155,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   }
 }
 
-/** A call that throws before it is sent fails like any other. */
+/** Makes a call that throws before it is sent reject like any other. */
 async function attempt<T>(call: () => Promise<T>): Promise<T> {
   return await call();
 }
@@ -165,8 +165,8 @@ function unavailable(reason: string, cause?: unknown): TollgateError {
 }
 
 /**
- * An error that the script itself raised says nothing about the server: one broken key must not send every tenant to
- * the local limiter. Everything else (no connection, OOM, READONLY, LOADING, CLUSTERDOWN, …) does.
+ * Whether an error opens the breaker. An error that the script itself raised does not: one broken key must not have the
+ * requests of every tenant decided locally. All others do (no connection, OOM, READONLY, LOADING, CLUSTERDOWN, …).
  */
 export function meansUnavailable(error: unknown): boolean {
   return !/^(ERR|WRONGTYPE|decide\.lua)/.test(messageOf(error));

@@ -4,27 +4,28 @@ import type { LocalEntry, LocalWindow } from './local-window.ts';
 import type { Subject } from '../decision/subjects.ts';
 import type { Window } from '../decision/windows.ts';
 
-/** What this node admitted without Redis, by subject, for as long as its windows last. Bounded. */
+/** The units that this node admitted without Redis, by subject, for as long as their windows last. Bounded. */
 export interface LocalLedger {
-  /** The account of a subject; a new one where none is kept. */
-  of(subject: Subject): Account;
+  /** The account of a subject; creates one where there is none. */
+  accountOf(subject: Subject): Account;
   /** Accounts with units that Redis does not have. */
   readonly unsent: ReadonlySet<Account>;
-  changed(account: Account, nowMs: number): void;
-  /** Takes the account out of `unsent`. */
-  settled(account: Account): void;
-  /** Forgets a few accounts whose windows are empty by now. Called now and then. */
+  /** Updates the entry count and `unsent` after the account's windows changed. */
+  update(account: Account, nowMs: number): void;
+  /** Removes the account from `unsent`. */
+  clearUnsent(account: Account): void;
+  /** Deletes some accounts whose windows are empty. Called each second. */
   sweep(nowMs: number): void;
-  /** Entries held by all windows. */
+  /** Entries of all windows together. */
   entries(): number;
 }
 
 /** The local windows of one subject. */
 export interface Account {
-  /** The one that was last asked for: a subject that was forgotten meanwhile is another object. */
+  /** The object of the last check: an evicted subject comes back as a new object. */
   subject: Subject;
   readonly rows: Map<string, Row>;
-  /** Sent and not acknowledged yet: sent again as it is. */
+  /** Sent to Redis and not acknowledged: it is sent again unchanged. */
   batch: Batch | null;
   entries: number;
 }
@@ -33,9 +34,9 @@ export interface Row {
   readonly local: LocalWindow;
   window: Window;
   timeZone: string;
-  /** What was heard last, to notice what is new. */
-  heardUsed: number;
-  heardResetAtMs: number;
+  /** The last usage from Redis that the window received, to detect a newer one. */
+  observedUsed: number;
+  observedResetAtMs: number;
 }
 
 export interface Batch {
@@ -52,7 +53,7 @@ export interface BatchPart {
 
 export interface LocalLedgerOptions {
   readonly accountsMax?: number;
-  /** An account with units that never reached Redis is forgotten. */
+  /** Called when an account is evicted whose units never reached Redis. */
   readonly onDropped: () => void;
 }
 
@@ -63,31 +64,31 @@ export function createLocalLedger({
   accountsMax = accountsMaxDefault,
   onDropped,
 }: LocalLedgerOptions): LocalLedger {
-  /** By the subject's key. The one unused longest is first. */
+  /** By the subject's key, least recently used first. */
   const accounts = new Map<string, Account>();
   const unsent = new Set<Account>();
   let entries = 0;
   let sweeping = accounts.values();
   return {
-    of,
+    accountOf,
     unsent,
-    changed,
-    settled: (account) => void unsent.delete(account),
+    update,
+    clearUnsent: (account) => void unsent.delete(account),
     sweep,
     entries: () => entries,
   };
 
-  function of(subject: Subject): Account {
-    const known = accounts.get(subject.key);
-    const account = known ?? { subject, rows: new Map<string, Row>(), batch: null, entries: 0 };
+  function accountOf(subject: Subject): Account {
+    const existing = accounts.get(subject.key);
+    const account = existing ?? { subject, rows: new Map<string, Row>(), batch: null, entries: 0 };
     account.subject = subject;
     accounts.delete(subject.key);
     accounts.set(subject.key, account);
-    if (known === undefined && accounts.size > accountsMax) forgetOldest();
+    if (existing === undefined && accounts.size > accountsMax) evictOldest();
     return account;
   }
 
-  function changed(account: Account, nowMs: number): void {
+  function update(account: Account, nowMs: number): void {
     if (accounts.get(account.subject.key) !== account) return;
     let [size, isUnsent] = [0, account.batch !== null];
     for (const { local, window } of account.rows.values()) {
@@ -106,12 +107,12 @@ export function createLocalLedger({
         sweeping = accounts.values();
         return;
       }
-      changed(account, nowMs);
+      update(account, nowMs);
       if (account.entries === 0 && !unsent.has(account)) accounts.delete(account.subject.key);
     }
   }
 
-  function forgetOldest(): void {
+  function evictOldest(): void {
     for (const [key, account] of accounts) {
       accounts.delete(key);
       entries -= account.entries;
@@ -121,12 +122,12 @@ export function createLocalLedger({
   }
 }
 
-/** The row of a window; a new one where the account has none. */
+/** The row of a window; creates one where the account has none. */
 export function rowOf({ rows }: Account, window: Window, timeZone: string): Row {
   let row = rows.get(window.field);
   if (row === undefined) {
     const local = window.period === null ? createSlidingWindow() : createQuotaWindow();
-    row = { local, window, timeZone, heardUsed: 0, heardResetAtMs: 0 };
+    row = { local, window, timeZone, observedUsed: 0, observedResetAtMs: 0 };
     rows.set(window.field, row);
   }
   row.window = window;

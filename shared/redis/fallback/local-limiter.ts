@@ -9,20 +9,20 @@ import type { PeriodCache } from '../decision/periods.ts';
 import type { Window } from '../decision/windows.ts';
 
 /**
- * Decides without Redis: limit ÷ live nodes (at least 1) in any window, over all outages together, starting from what
- * this node last heard of each window.
+ * Decides without Redis: a node grants its share of the limit in any window, over all outages together, starting from the usage
+ * that Redis last replied for each window.
  */
 export interface LocalLimiter {
   decide(check: PendingCheck, nowMs: number): LimitState[];
-  /** Returns what `decide` took of the windows that had room. */
-  giveBack(check: PendingCheck, states: readonly LimitState[], nowMs: number): void;
+  /** Returns the units that `decide` charged to the windows with room. */
+  returnUnits(check: PendingCheck, states: readonly LimitState[], nowMs: number): void;
 }
 
 export interface LocalLimiterOptions {
   readonly ledger: LocalLedger;
   readonly nodes: () => number;
   readonly periods: PeriodCache;
-  /** Above this many entries in all, new ones are merged as those of large limits are: never over, a little coarser. */
+  /** Above this many entries in all, new ones are merged as for large limits: never above the limit, a little stricter. */
   readonly exactEntriesMax?: number;
 }
 
@@ -33,56 +33,57 @@ interface Counted {
   readonly room: boolean;
 }
 
-/** How long a cost that this node's share can never hold is told to wait: by then Redis may be back. */
+/** The wait for a cost that never fits into this node's share: Redis may be available again by then. */
 const shareTooSmallWaitMs = 1000;
 
 export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
   const { ledger, nodes, periods, exactEntriesMax = 1_000_000 } = options;
-  return { decide, giveBack };
+  return { decide, returnUnits };
 
   function decide(check: PendingCheck, nowMs: number): LimitState[] {
     const { request, shape } = check;
     const cost = isCost(request.cost) ? request.cost : 1;
-    const accounts = check.subjects.map((subject) => ledger.of(subject));
+    const accounts = check.subjects.map((subject) => ledger.accountOf(subject));
     const counted = shape.windows.map((window, index): Counted => {
       const timeZone = shape.timeZones[index] ?? 'UTC';
       const rules = rulesOf(window, timeZone, nowMs);
       const row = rowOf(accountAt(accounts, check, index), window, timeZone);
-      hear(row, check, index, nowMs);
+      observeRedis(row, check, index, nowMs);
       return { window, rules, row, room: row.local.hasRoom(rules, cost, nowMs) };
     });
     const passes = counted.every(({ window, room }) => room || window.shadow);
     if (passes && !request.peek && isCost(request.cost)) {
-      for (const { row, rules, room } of counted) if (room) row.local.take(rules, cost, nowMs);
+      for (const { row, rules, room } of counted) if (room) row.local.charge(rules, cost, nowMs);
     }
-    for (const account of accounts) ledger.changed(account, nowMs);
+    for (const account of accounts) ledger.update(account, nowMs);
     return counted.map(({ window, rules, row, room }) => {
-      const answer = row.local.answer(rules, cost, room, nowMs);
-      const waitMs = room ? 0 : waitOf(window, rules, cost, answer.waitMs);
-      return stateOf(window.limit, nowMs, { ...answer, waitMs });
+      const outcome = row.local.outcome(rules, cost, room, nowMs);
+      const waitMs = room ? 0 : waitOf(window, rules, cost, outcome.waitMs);
+      return stateOf(window.limit, nowMs, { ...outcome, waitMs });
     });
   }
 
-  function giveBack(check: PendingCheck, states: readonly LimitState[], nowMs: number): void {
-    const accounts = check.subjects.map((subject) => ledger.of(subject));
+  function returnUnits(check: PendingCheck, states: readonly LimitState[], nowMs: number): void {
+    const accounts = check.subjects.map((subject) => ledger.accountOf(subject));
     check.shape.windows.forEach((window, index) => {
       if (states[index]?.violated !== false) return;
       const row = accountAt(accounts, check, index).rows.get(window.field);
-      row?.local.giveBack(check.request.cost);
+      row?.local.returnUnits(check.request.cost);
     });
-    for (const account of accounts) ledger.changed(account, nowMs);
+    for (const account of accounts) ledger.update(account, nowMs);
   }
 
   function rulesOf(window: Window, timeZone: string, nowMs: number): WindowRules {
     const coarse = ledger.entries() > exactEntriesMax;
-    const share = Math.max(1, nodes());
+    const nodeCount = Math.max(1, nodes());
     return {
-      units: nodeShare(window.units, share),
-      burst: Math.floor(window.burst / share),
+      units: nodeShare(window.units, nodeCount),
+      // Not `nodeShare`: a small burst may round down to none.
+      burst: Math.floor(window.burst / nodeCount),
       spanMs: window.spanMs,
       grainMs: coarse ? Math.max(window.grainMs, Math.floor(window.spanMs / 64)) : window.grainMs,
       periods: window.period === null ? null : periods.around(window.period, timeZone, nowMs),
-      nodes: share,
+      nodes: nodeCount,
     };
   }
 }
@@ -93,15 +94,15 @@ function accountAt(accounts: readonly Account[], { shape }: PendingCheck, window
   return account;
 }
 
-/** What Redis said of the window since the last local decision. */
-function hear(row: Row, { shape, subjects }: PendingCheck, windowIndex: number, nowMs: number): void {
-  const seen = subjects[shape.subjectOf[windowIndex] ?? 0]?.seen.get(row.window.field);
-  if (seen === undefined) return;
-  if (seen.used === row.heardUsed && seen.resetAtMs === row.heardResetAtMs) return;
-  [row.heardUsed, row.heardResetAtMs] = [seen.used, seen.resetAtMs];
-  // Redis's clock may be ahead of this node's: no unit stays longer than its window.
+/** Passes the usage that Redis replied since the last local decision on to the window. */
+function observeRedis(row: Row, { shape, subjects }: PendingCheck, windowIndex: number, nowMs: number): void {
+  const usage = subjects[shape.subjectOf[windowIndex] ?? 0]?.usageByField.get(row.window.field);
+  if (usage === undefined) return;
+  if (usage.used === row.observedUsed && usage.resetAtMs === row.observedResetAtMs) return;
+  [row.observedUsed, row.observedResetAtMs] = [usage.used, usage.resetAtMs];
+  // Redis's clock may be ahead of this node's: no unit counts longer than its window lasts.
   const longestMs = row.window.period === null ? nowMs + row.window.spanMs : Infinity;
-  row.local.hear({ used: seen.used, goneAtMs: Math.min(seen.resetAtMs, longestMs) });
+  row.local.observeRedis({ used: usage.used, goneAtMs: Math.min(usage.resetAtMs, longestMs) });
 }
 
 function waitOf(window: Window, rules: WindowRules, cost: number, waitMs: number): number {

@@ -1,26 +1,25 @@
-import type { WindowAnswer } from '../decision/check.ts';
+import type { WindowOutcome } from '../decision/check.ts';
 import type { Periods } from '../decision/periods.ts';
 
 /**
- * What a node admitted without Redis in one window, and what it last heard of Redis: the same algorithm as `sliding.lua`
- * and `quota.lua`, in memory. Charged are the units that Redis does not have, and of those that it has the larger of the
- * node's own and its share of all.
+ * The units that a node admitted without Redis in one window, and the usage that Redis last replied: the algorithm of
+ * `sliding.lua` and `quota.lua` in memory. Counted against the node's share are all units that Redis lacks; of the units that
+ * Redis has, the larger of the node's own and the node's share of all.
  */
 export interface LocalWindow {
-  /** Whether `cost` fits now. Changes nothing but the expiry of what has left. */
+  /** Whether `cost` fits now. Changes nothing except that expired entries are dropped. */
   hasRoom(rules: WindowRules, cost: number, nowMs: number): boolean;
-  take(rules: WindowRules, cost: number, nowMs: number): void;
-  /** Returns units that were just taken, as far as they are not on their way to Redis. */
-  giveBack(cost: number): void;
-  answer(rules: WindowRules, cost: number, room: boolean, nowMs: number): WindowAnswer;
-  /** What Redis counted, and when all of it is gone. */
-  hear(heard: Heard): void;
-  /** The units that Redis does not have, from now on those on their way. Never called while there are some. */
-  send(): readonly LocalEntry[];
-  /** Redis has those that were on their way. */
-  sent(): void;
+  charge(rules: WindowRules, cost: number, nowMs: number): void;
+  /** Returns units that were just charged, except those in flight to Redis. */
+  returnUnits(cost: number): void;
+  outcome(rules: WindowRules, cost: number, room: boolean, nowMs: number): WindowOutcome;
+  observeRedis(usage: RedisUsage): void;
+  /** Returns the entries that Redis lacks and marks them as in flight. Never called while entries are in flight. */
+  beginSending(): readonly LocalEntry[];
+  /** Redis has the entries that were in flight. */
+  confirmSent(): void;
   hasUnsent(): boolean;
-  /** Entries held, for the bound on memory; 0 where nothing is left to remember. */
+  /** Number of entries, for the bound on memory; 0 when the window is empty. */
   size(spanMs: number, nowMs: number): number;
 }
 
@@ -35,14 +34,15 @@ export interface WindowRules {
   readonly nodes: number;
 }
 
-/** Units of one moment, or of several that are counted in full until the last of them is gone. */
+/** Units of one moment, or of a short time: all of them count until the last one expires. */
 export interface LocalEntry {
   readonly firstMs: number;
   readonly lastMs: number;
   readonly units: number;
 }
 
-export interface Heard {
+/** The used units of all nodes that Redis replied, and when the last of them expires. */
+export interface RedisUsage {
   readonly used: number;
   readonly goneAtMs: number;
 }
@@ -53,31 +53,44 @@ interface Entry {
   units: number;
 }
 
-/** As in `clock.lua`: a stamp further ahead than this is moved to now. */
+/** As in `clock.lua`: a timestamp further ahead than this is moved to now. */
 const aheadMsMax = 1000;
 
 export function createSlidingWindow(): LocalWindow {
-  /** In the order of time: out of the window, then in Redis, then on their way, then unsent. */
+  /** In the order of time: first expired entries, then those in Redis, then those in flight, then unsent ones. */
   let entries: Entry[] = [];
+  /** Index of the first entry that has not expired. */
   let head = 0;
+  /** Entries below this index are in Redis. */
   let inRedis = 0;
-  let onTheirWay = 0;
+  /** Entries from `inRedis` to below this index are in flight. */
+  let inFlight = 0;
   let sum = 0;
   let sumInRedis = 0;
   let debt = 0;
   let debtAtMs = 0;
-  let heard: Heard = { used: 0, goneAtMs: 0 };
+  let usage: RedisUsage = { used: 0, goneAtMs: 0 };
 
-  return { hasRoom, take, giveBack, answer, hear, send, sent, hasUnsent, size };
+  return {
+    hasRoom,
+    charge,
+    returnUnits,
+    outcome,
+    observeRedis: (next) => void (usage = next),
+    beginSending,
+    confirmSent,
+    hasUnsent,
+    size,
+  };
 
   function hasRoom(rules: WindowRules, cost: number, nowMs: number): boolean {
-    const now = settle(rules.spanMs, nowMs);
+    const now = dropExpired(rules.spanMs, nowMs);
     const over = charged(rules, now) + cost - rules.units;
     return over <= 0 || (over <= rules.burst && poolReadyAt(rules, Math.min(over, cost), now) <= now);
   }
 
-  function take(rules: WindowRules, cost: number, nowMs: number): void {
-    const now = settle(rules.spanMs, nowMs);
+  function charge(rules: WindowRules, cost: number, nowMs: number): void {
+    const now = dropExpired(rules.spanMs, nowMs);
     if (rules.burst > 0) {
       const need = Math.min(cost, Math.max(0, charged(rules, now) + cost - rules.units));
       debt = Math.max(0, debt - Math.max(0, now - debtAtMs) * rules.burst) + need * rules.spanMs * 10;
@@ -93,7 +106,7 @@ export function createSlidingWindow(): LocalWindow {
     sum += cost;
   }
 
-  function giveBack(cost: number): void {
+  function returnUnits(cost: number): void {
     for (let left = cost; left > 0 && hasUnsent();) {
       const newest = entries.at(-1);
       if (newest === undefined) return;
@@ -105,11 +118,11 @@ export function createSlidingWindow(): LocalWindow {
     }
   }
 
-  function answer(rules: WindowRules, cost: number, room: boolean, nowMs: number): WindowAnswer {
-    const now = settle(rules.spanMs, nowMs);
+  function outcome(rules: WindowRules, cost: number, room: boolean, nowMs: number): WindowOutcome {
+    const now = dropExpired(rules.spanMs, nowMs);
     const used = charged(rules, now);
     const newestMs = sum > 0 ? (entries.at(-1)?.lastMs ?? 0) + rules.spanMs : 0;
-    const goneAtMs = Math.max(newestMs, heard.used > 0 ? heard.goneAtMs : 0);
+    const goneAtMs = Math.max(newestMs, usage.used > 0 ? usage.goneAtMs : 0);
     return {
       remaining: Math.max(0, rules.units - used),
       resetInMs: used > 0 ? Math.max(0, goneAtMs - nowMs) : 0,
@@ -117,38 +130,34 @@ export function createSlidingWindow(): LocalWindow {
     };
   }
 
-  function hear(next: Heard): void {
-    heard = next;
-  }
-
-  function send(): readonly LocalEntry[] {
-    const first = Math.max(onTheirWay, head);
-    onTheirWay = entries.length;
+  function beginSending(): readonly LocalEntry[] {
+    const first = Math.max(inFlight, head);
+    inFlight = entries.length;
     return entries.slice(first);
   }
 
-  function sent(): void {
-    for (let index = Math.max(inRedis, head); index < onTheirWay; index += 1)
+  function confirmSent(): void {
+    for (let index = Math.max(inRedis, head); index < inFlight; index += 1)
       sumInRedis += entries[index]?.units ?? 0;
-    inRedis = onTheirWay;
+    inRedis = inFlight;
   }
 
   function hasUnsent(): boolean {
-    return entries.length > Math.max(head, onTheirWay);
+    return entries.length > Math.max(head, inFlight);
   }
 
   function size(spanMs: number, nowMs: number): number {
-    settle(spanMs, nowMs);
+    dropExpired(spanMs, nowMs);
     return entries.length - head;
   }
 
   function charged({ nodes }: WindowRules, now: number): number {
-    return sum - sumInRedis + Math.max(sumInRedis, shareOfHeard(heard, nodes, now));
+    return sum - sumInRedis + Math.max(sumInRedis, shareOfUsage(usage, nodes, now));
   }
 
-  /** Drops what has left the window; answers the time to decide by, which never runs backwards. */
-  function settle(spanMs: number, nowMs: number): number {
-    if ((entries.at(-1)?.lastMs ?? 0) > nowMs + aheadMsMax) correctStamps(nowMs);
+  /** Drops the entries that have left the window. Returns the time of the decision, which never runs backwards. */
+  function dropExpired(spanMs: number, nowMs: number): number {
+    if ((entries.at(-1)?.lastMs ?? 0) > nowMs + aheadMsMax) correctTimestamps(nowMs);
     const now = Math.max(nowMs, entries.at(-1)?.lastMs ?? 0);
     for (let entry = entries[head]; entry !== undefined; entry = entries[head]) {
       if (entry.lastMs + spanMs > now) break;
@@ -159,14 +168,14 @@ export function createSlidingWindow(): LocalWindow {
     if (head > 64 && head * 2 > entries.length) {
       entries = entries.slice(head);
       inRedis = Math.max(0, inRedis - head);
-      onTheirWay = Math.max(0, onTheirWay - head);
+      inFlight = Math.max(0, inFlight - head);
       head = 0;
     }
     return now;
   }
 
-  /** The clock was ahead when these were written, or was set back since. */
-  function correctStamps(nowMs: number): void {
+  /** The clock was ahead when these entries were written, or was set back later. */
+  function correctTimestamps(nowMs: number): void {
     for (const entry of entries) {
       entry.firstMs = Math.min(entry.firstMs, nowMs);
       entry.lastMs = Math.min(entry.lastMs, nowMs);
@@ -179,16 +188,16 @@ export function createSlidingWindow(): LocalWindow {
     return excess <= 0 ? now : debtAtMs + Math.ceil(excess / rules.burst);
   }
 
-  /** The first moment with room: entries leave one by one, and between two of them the burst pool refills. */
+  /** The first moment with room: entries expire one by one, and between two of them the burst pool refills. */
   function roomAt(rules: WindowRules, cost: number, now: number): number {
     let [own, ownInRedis, index, at] = [sum, sumInRedis, head, now];
     for (;;) {
       const entry = entries[index];
-      const share = shareOfHeard(heard, rules.nodes, at);
+      const share = shareOfUsage(usage, rules.nodes, at);
       const over = own - ownInRedis + Math.max(ownInRedis, share) + cost - rules.units;
       if (over <= 0) return at;
       const entryLeavesAt = entry === undefined ? Infinity : entry.lastMs + rules.spanMs;
-      const leavesAt = share > 0 ? Math.min(entryLeavesAt, heard.goneAtMs) : entryLeavesAt;
+      const leavesAt = share > 0 ? Math.min(entryLeavesAt, usage.goneAtMs) : entryLeavesAt;
       if (over <= rules.burst) {
         const ready = Math.max(at, poolReadyAt(rules, Math.min(over, cost), now));
         if (ready <= leavesAt) return ready;
@@ -203,7 +212,10 @@ export function createSlidingWindow(): LocalWindow {
   }
 }
 
-/** This node's part of what Redis counted, for as long as any of it may be in the window. */
-export function shareOfHeard({ used, goneAtMs }: Heard, nodes: number, nowMs: number): number {
+/**
+ * This node's part of the units in Redis until all of them have expired. Rounded up, unlike `nodeShare`: these units are charged
+ * to the node and not granted.
+ */
+export function shareOfUsage({ used, goneAtMs }: RedisUsage, nodes: number, nowMs: number): number {
   return goneAtMs > nowMs ? Math.ceil(used / nodes) : 0;
 }

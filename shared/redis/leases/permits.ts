@@ -99,7 +99,7 @@ export class SharePermit implements Permit {
   }
 }
 
-/** What one concurrent limit granted or refused. `live`: its requests in flight, as this node knows them. */
+/** What one concurrent limit granted or refused. `live`: its requests in flight, as of the last reply to this node. */
 export interface Grant {
   readonly limit: Limit;
   readonly granted: boolean;

@@ -1,17 +1,18 @@
--- Counts units that a node admitted by itself while it was without Redis, each at its own time, and once.
--- KEYS[1] the subject's hash, KEYS[2] the number of the last batch of this process that was counted, KEYS[3] the hash
--- that holds the epoch (absent: none).
--- ARGV as in clock.lua, then the batch's number, and for each window: field, kind (0 sliding, 1 quota), span, grain, three
--- bounds of the calendar period (0 for sliding windows): start of the one before, start, end; the number of entries, and
--- for each, oldest first: its first and its last stamp, its units.
---
--- Answers 1 where the batch was counted now, 0 where it had been before, then for each window: units used, when all of
--- them are gone.
+-- Counts the units that a node admitted without Redis: each unit once, at its own time.
+-- KEYS[1]  the subject's hash.
+-- KEYS[2]  the sequence number of the last batch of this process that was counted.
+-- KEYS[3]  the hash that holds the epoch; absent for a subject without a tenant.
+-- ARGV     as in clock.lua, then the batch's sequence number, and for each window: field, kind (0 sliding, 1 quota), span and
+--          grain (milliseconds), three bounds of the calendar period (Unix milliseconds, 0 for a sliding window): start of the
+--          period before, start, end; then the number of entries and for each entry, oldest first: its first and its last
+--          timestamp (Unix milliseconds) and its units.
+-- Reply: 1 if the batch was counted now, 0 if it had been counted before; then for each window the used units and when all of
+-- them have expired (Unix milliseconds).
 local sequence = number()
 local key = KEYS[1]
 local ownEpoch = tonumber(KEYS[3] and call('HGET', KEYS[3], 'e') or 0)
 local epoch = epochOfAll + ownEpoch
--- An epoch is the moment of its reset: what was admitted before it does not count.
+-- An epoch is the time of its reset: units admitted before it do not count.
 local resetAt = max(ownEpoch, epochOfAll)
 local isNew = tonumber(call('GET', KEYS[2]) or 0) < sequence
 local ttl = tonumber(call('HGET', key, 't') or 0)
@@ -28,7 +29,7 @@ local function readEntries()
   return entries
 end
 
--- Stored entries and added ones in the order of their time, joined where they are closer than the window's grain.
+-- Merges stored and added entries in the order of time, and joins those closer together than the window's grain.
 local function mergeEntries(state, added, grain)
   local merged, a = {}, 1
   local function append(at, units)
@@ -52,7 +53,7 @@ local function mergeEntries(state, added, grain)
   return merged
 end
 
--- The newest entry is the open one, all others are the list.
+-- Stores the newest entry as the open one and all others as the list.
 local function storeMerged(state, merged, span)
   local list, values, sum = state.key .. ':' .. state.field, {}, 0
   call('UNLINK', list)
@@ -81,8 +82,8 @@ local function backfillSliding(field, span, grain, entries)
   local state, inWindow = {}, {}
   loadSliding(state, key, field, call('HGET', key, field), span, epoch)
   for _, entry in ipairs(entries) do
-    -- The clocks differ a little: nothing is counted in the future.
-    entry.last = min(entry.last, state.stamp)
+    -- The clocks differ a little: no unit is counted in the future.
+    entry.last = min(entry.last, state.timestamp)
     if entry.last + span > state.now then
       inWindow[#inWindow + 1] = entry
     end
@@ -90,7 +91,7 @@ local function backfillSliding(field, span, grain, entries)
   if #inWindow > 0 then
     storeMerged(state, mergeEntries(state, inWindow, grain), span)
     call('HSET', key, field, writeSliding(state, span))
-    reachMax = max(reachMax, state.stamp + 2 * span)
+    reachMax = max(reachMax, state.timestamp + 2 * span)
   end
   return state.sum, state.sum > 0 and state.last + span or 0
 end
@@ -107,9 +108,9 @@ local function backfillQuota(field, before, start, finish, entries)
   local raised, raisedAt = loadRaised(key, field, start, seen)
   local counted = 0
   for _, entry in ipairs(entries) do
-    local known = entry.first <= raisedAt and min(entry.units, raised) or 0
-    raised = raised - known
-    used = used + entry.units - known
+    local alreadyRaised = entry.first <= raisedAt and min(entry.units, raised) or 0
+    raised = raised - alreadyRaised
+    used = used + entry.units - alreadyRaised
     counted = counted + entry.units
   end
   if counted > 0 then
@@ -135,7 +136,7 @@ while position < #ARGV do
   reply[#reply + 1] = goneAt
 end
 if isNew then
-  -- Outlives the windows of the batch: after them a repetition counts nothing anyway.
+  -- Outlives the windows of the batch: after them a repeated batch counts no units.
   call('SET', KEYS[2], sequence, 'PX', string.format('%.0f', reachMax - nowMs + TTL_SLACK_MS))
   if reachMax > ttl then
     ttl = reachMax + TTL_SLACK_MS

@@ -1,11 +1,14 @@
--- First part of every script that counts: arguments and time. Times are Unix milliseconds.
+-- First file of every script that counts: arguments and time. Times are Unix milliseconds, all units are whole numbers.
+-- ARGV[1]  the time, in tests only; '' in production: Redis's own time.
+-- ARGV[2]  the global epoch. Further arguments are read with `text()` and `number()`, in order.
 
 local call = redis.call
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 local pack, unpackFrom = struct.pack, struct.unpack
 local TTL_SLACK_MS = 60000
--- A stored time further ahead of the server's clock than this was written while that clock was wrong, and is corrected.
--- Up to it the clock stands still instead: a failover to a server that is a little behind changes nothing stored.
+-- A stored timestamp further ahead of the server's clock than this was written while that clock was wrong, and is corrected.
+-- For a smaller difference the decision uses the stored timestamp as its time: a failover to a server that is a little behind
+-- changes no stored value.
 local AHEAD_MS_MAX = 1000
 local correctedWindows = 0
 
@@ -19,17 +22,17 @@ local function number()
   return tonumber(ARGV[position])
 end
 
--- What is counted is stamped late and what is decided uses the earlier time, so that a unit never leaves
--- its window before the full span has passed, to the microsecond.
-local nowMs, stampMs
-local given = text()
-if given ~= '' then
-  nowMs = tonumber(given)
-  stampMs = nowMs
+-- Decisions use the time rounded down (`nowMs`), stored timestamps are rounded up (`timestampMs`), so that no unit leaves its
+-- window before the full span has passed, to the microsecond.
+local nowMs, timestampMs
+local testTime = text()
+if testTime ~= '' then
+  nowMs = tonumber(testTime)
+  timestampMs = nowMs
 else
   local time = call('TIME')
   local micros = time[1] * 1000000 + time[2]
   nowMs = floor(micros / 1000)
-  stampMs = ceil(micros / 1000)
+  timestampMs = ceil(micros / 1000)
 end
 local epochOfAll = number()

@@ -1,27 +1,28 @@
 -- Decides a batch of checks, each against all of its windows, all-or-nothing.
 --
--- Times are Unix milliseconds, costs and limits whole units. All keys share one hash tag on a cluster.
--- KEYS     the hashes of the subjects (a tenant, a user, an address) that the batch touches; the list of a window's
---          older entries stands beside its hash as `<hash>:<field>` and so in the same slot.
--- ARGV[1]  '' in production; tests give the time.
--- ARGV[2]  the epoch of all. The sum of it and the tenant's own only grows, with each reset of either: windows written
---          under a smaller sum count as empty.
--- ARGV[3]  the checks, one after the other: twice the shape (plus one to peek) 2, cost 4, then for each subject of the
---          shape its hash (index of KEYS) 2 and the hash that holds its epoch (0 for none) 2.
--- ARGV[4]  and on: the shapes. A shape is a list of windows shared by many checks:
---            number of windows 2, number of subjects 2, then for each window
---            subject 1, kind (1 quota, 2 shadow, 3 both) 1, limit, span, burst, grain, four period bounds 6 each,
---            length of the field 1, field
--- Both are packed, lowest byte first: one argument each, and unpacked by few calls. Numbers above are their bytes.
+-- Times are Unix milliseconds, costs and limits are whole units. On a cluster all keys share one hash tag.
+-- KEYS     the hashes of the subjects (a tenant, a user, an address) of the batch, in the order in which its checks first name
+--          them: a subject that many checks share is sent once. The list of a window's older entries has the key
+--          `<hash>:<field>`, and so is in the same slot.
+-- ARGV[1]  the time, in tests only; '' in production.
+-- ARGV[2]  the global epoch. The sum of the global epoch and the tenant's own grows with each reset of either: a window written
+--          under a smaller sum counts as empty.
+-- ARGV[3]  the checks, one after the other. A check is: 2 x shape (+ 1 for a peek) [2], cost [4], then for each subject of the
+--          shape the index of its hash in KEYS [2] and the index of the hash that holds its epoch (0 for none) [2].
+-- ARGV[4]  and following: the shapes. A shape is a list of windows that many checks share:
+--            number of windows [2], number of subjects [2], then for each window
+--            subject [1], kind (1 quota, 2 shadow, 3 both) [1], limit, span, burst, grain, four period bounds [6 each],
+--            length of the field [1], field
+-- [n] is the number of bytes, lowest byte first. Packed arguments are unpacked with few calls.
 --
--- Answers unsigned numbers of six bytes, lowest first, in one string, which costs both sides less than a list: now, the
--- stamp of what was counted, the number of windows whose stamps were corrected, then for each window of each check
--- remaining, milliseconds to the reset, milliseconds until there is room plus one (1 now, 0 never).
+-- Reply: one string of unsigned numbers of six bytes each, lowest byte first, which costs both sides less than a list: the
+-- time, the timestamp of the counted units, the number of windows whose timestamps were corrected, then for each window of each
+-- check: remaining units, milliseconds to the reset, and 1 + milliseconds until there is room (1: now, 0: never).
 --
--- Check by check:
--- 1. Load its windows, drop in memory what has left them.
--- 2. Look at all of them.
--- 3. If all enforced ones have room, take, and write what changed. A peek or a refusal has nothing to write.
+-- For each check:
+-- 1. Load its windows and drop expired entries in memory.
+-- 2. Test all windows for room.
+-- 3. If all enforced windows have room, charge those with room and write them. A peek or a refusal writes nothing.
 
 local WINDOW = '<I1I1I6I6I6I6I6I6I6I6I1c0'
 
@@ -44,7 +45,7 @@ local function readShape(packed)
   return shape
 end
 
--- Reused by every check, per window and per subject.
+-- Reused by every check, by window and by subject, so that a batch creates little garbage.
 local states, room, indexes, ttls, values, answers = {}, {}, {}, {}, {}, {}
 local epochs = {}
 
@@ -64,7 +65,7 @@ local function stateAt(w)
     -- All fields at once, so that the table is never grown.
     state = {
       key = '', field = '', sum = 0, oldest = 0, first = 0, last = 0, units = 0, debt = 0, debtAt = 0, epoch = 0,
-      ttlAt = 0, dropped = 0, now = 0, stamp = 0, cleared = false, closedAt = false, closedUnits = 0,
+      ttlAt = 0, dropped = 0, now = 0, timestamp = 0, cleared = false, closedAt = false, closedUnits = 0,
       used = 0, baseline = 0, start = 0, finish = 0,
     }
     states[w] = state
@@ -111,15 +112,15 @@ local function millisUntilRoom(state, window, cost)
   return max(1, roomAt(state, window, cost) - nowMs)
 end
 
-local function take(state, window, cost)
+local function charge(state, window, cost)
   if window.quota then
     state.used = state.used + cost
   else
-    slidingTake(state, window, cost)
+    chargeSliding(state, window, cost)
   end
 end
 
--- Writes what a check took from one subject's windows.
+-- Writes the windows of one subject that a check has charged.
 local function writeSubject(shape, subject)
   local count, held = 0, ttls[subject]
   local ttl = held
@@ -158,7 +159,7 @@ end
 
 local reply = { '' }
 
--- The w-th window's part of a check's answer.
+-- The w-th window's part of the reply to a check.
 local function report(w, window, state, wait)
   local left, resetIn = window.limit, 0
   if window.quota then
@@ -174,7 +175,7 @@ local function report(w, window, state, wait)
   answers[w * 3] = wait + 1
 end
 
--- Reads the check's subjects at `at` and answers where the next check begins.
+-- Decides the check whose subjects are at position `at`. Returns the position of the next check.
 local function decide(shape, cost, peek, checks, at)
   local passes = not peek
   for s = 1, #shape.subjects do
@@ -193,7 +194,7 @@ local function decide(shape, cost, peek, checks, at)
     local window, state = shape[w], states[w]
     local wait = room[w] and 0 or millisUntilRoom(state, window, cost)
     if passes and room[w] then
-      take(state, window, cost)
+      charge(state, window, cost)
     end
     report(w, window, state, wait)
   end
@@ -216,5 +217,5 @@ while at <= #checks do
   local peek = both % 2
   at = decide(shapes[(both - peek) / 2], cost, peek == 1, checks, subjectsAt)
 end
-reply[1] = pack('<I6I6I6', nowMs, stampMs, correctedWindows)
+reply[1] = pack('<I6I6I6', nowMs, timestampMs, correctedWindows)
 return table.concat(reply)

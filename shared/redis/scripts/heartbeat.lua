@@ -1,8 +1,11 @@
--- Renews a node's lease, counts the live nodes and exchanges the epoch of all: the later one wins on both sides.
--- KEYS[1] leases: node by the moment it ends (Unix milliseconds). KEYS[2] the epoch.
--- ARGV[1] the node, '' to listen only; ARGV[2] milliseconds to hold the lease, 0 to give it up; ARGV[3] the epoch known;
--- ARGV[4] 1 to begin a new epoch, which empties every window.
--- Answers the number of live nodes, the epoch, and the time, rounded up.
+-- Renews a node's lease, counts the live nodes and exchanges the global epoch: the later one wins on both sides.
+-- KEYS[1]  sorted set of nodes, scored by the end of their lease (Unix milliseconds).
+-- KEYS[2]  the global epoch (Unix milliseconds).
+-- ARGV[1]  the node; '' for a process that only reads.
+-- ARGV[2]  length of the lease in milliseconds; 0 ends it.
+-- ARGV[3]  the epoch of the caller.
+-- ARGV[4]  1 to start a new epoch, which empties every window; otherwise 0.
+-- Reply: the number of live nodes, the epoch, and the time in Unix milliseconds, rounded up.
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 local holdMs, epoch = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -14,7 +17,7 @@ elseif ARGV[1] ~= '' then
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', nowMs)
 if holdMs > 0 then
-  -- Ends later than any lease can: written while the server's clock was ahead. A node that lives renews it in a second.
+  -- Ends later than any lease can: written while the server's clock was ahead. A live node renews its lease within a second.
   redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', nowMs + holdMs + 1000), '+inf')
 end
 local stored = tonumber(redis.call('GET', KEYS[2]) or 0)

@@ -1,20 +1,24 @@
 -- Leases by id: widget sessions, and requests under a concurrent limit of a tenant or user.
--- KEYS[1] ids by the moment their lease ends (Unix milliseconds).
--- ARGV: what (`acquire`, `renew`, `release`, `count`), lease in milliseconds, limit, then ids.
--- Answers how many ids it was done for, how many leases are live, and the moment the first of them ends (0: none).
+-- KEYS[1]  sorted set of ids, scored by the end of their lease (Unix milliseconds).
+-- ARGV[1]  the operation: `acquire`, `renew`, `release`, `count`.
+-- ARGV[2]  length of a lease in milliseconds.
+-- ARGV[3]  the limit of live leases.
+-- ARGV[4]  and following: ids.
+-- Reply: the number of ids for which the operation was done, the number of live leases, and when the first of them ends (Unix
+-- milliseconds; 0 without a live lease).
 --
--- To acquire what is held renews it; to release what is not held does nothing: both may be repeated at will.
+-- Idempotent: to acquire a lease that is held renews it; to release a lease that is not held does nothing.
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
-local what, leaseMs, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local operation, leaseMs, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local key = KEYS[1]
 
-if what ~= 'count' then
+if operation ~= 'count' then
   redis.call('ZREMRANGEBYSCORE', key, '-inf', nowMs)
 end
 local live = redis.call('ZCOUNT', key, '(' .. string.format('%.0f', nowMs), '+inf')
-if what == 'acquire' and live >= limit then
-  -- Ends later than any lease of today: written while the server's clock was ahead, or under a longer lease.
+if operation == 'acquire' and live >= limit then
+  -- Ends later than any lease can: written while the server's clock was ahead, or under a longer lease.
   local latest = string.format('%.0f', nowMs + leaseMs)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. latest, '+inf')) do
     redis.call('ZADD', key, latest, id)
@@ -23,15 +27,15 @@ end
 local done = 0
 for i = 4, #ARGV do
   local held = redis.call('ZSCORE', key, ARGV[i])
-  if what == 'release' then
+  if operation == 'release' then
     done = done + redis.call('ZREM', key, ARGV[i])
-  elseif held or (what == 'acquire' and live < limit) then
+  elseif held or (operation == 'acquire' and live < limit) then
     redis.call('ZADD', key, nowMs + leaseMs, ARGV[i])
     live = held and live or live + 1
     done = done + 1
   end
 end
-if what == 'release' then
+if operation == 'release' then
   live = live - done
 elseif done > 0 then
   redis.call('PEXPIRE', key, leaseMs * 2)

@@ -1,9 +1,13 @@
--- Shares a concurrent limit among nodes: each holds a number of permits as a lease and hands them out by itself.
--- KEYS[1] node -> `permits until` (until: Unix milliseconds). ARGV: node, permits wanted in all (0 gives the lease up), limit,
--- lease in milliseconds. Answers the permits granted and those held by all nodes together.
+-- Shares a concurrent limit among nodes: each node holds a number of permits as one lease, and grants them to its requests.
+-- KEYS[1]  hash: node -> `<permits> <end of its lease>` (Unix milliseconds).
+-- ARGV[1]  the node.
+-- ARGV[2]  permits that the node requests in all, including those in use; 0 ends its lease.
+-- ARGV[3]  the limit.
+-- ARGV[4]  length of a lease in milliseconds.
+-- Reply: the permits granted to the node, and the permits that all nodes hold together.
 --
--- What a node asks for includes what it has in use, and leases that ended are dropped first: the sum of all
--- leases never exceeds the limit, unless the limit itself was lowered below what is in use.
+-- Expired leases are dropped first. The sum of all leases never exceeds the limit, unless the limit was lowered below the number
+-- of permits in use.
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 local node, wanted, limit, leaseMs = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -1,13 +1,14 @@
--- A calendar quota: the period's start and what it used, in the subject's hash.
+-- A calendar quota: the start of the period and the units used in it, in the subject's hash.
 
 -- start of the period, used, used before the last reset, epoch
 local QUOTA = '<I6I6I6I6'
 
--- What a stored quota says of the period [start, finish), which follows [before, start): start, used, baseline, epoch.
--- An earlier period has used nothing of this one. A later one answers its own start: periods only move forward,
--- whatever the clocks say. A start between the bounds of these two periods belongs to another zone: the tenant's was
--- changed, and the two periods share time. What was used then stays counted to the end of the new period.
--- A start ahead of the clock was written while the clock was wrong: what was used since then is used of this period.
+-- Reads a stored quota for the period [start, finish), which follows [before, start). Returns start, used, baseline, epoch.
+-- * Stored in an earlier period: nothing is used in this one.
+-- * Stored in a later period: returns that period's start. Periods only move forward, whatever the clocks say.
+-- * A start between the bounds of these two periods belongs to another time zone: the tenant's was changed, and the periods
+--   overlap. The units stay counted to the end of the new period.
+-- * A start ahead of the clock was written while the clock was wrong: its units count in this period.
 local function quotaIn(packed, before, start, finish, epoch)
   local stored, used, baseline, seen = unpackFrom(QUOTA, packed)
   if stored <= before then
@@ -27,7 +28,7 @@ local function loadQuota(state, packed, window, epoch)
   if nowMs >= finish then
     before, start, finish = start, finish, window.after
   elseif nowMs < start then
-    -- Nothing is known of the period before: whatever began earlier is over.
+    -- The start of the period before is not an argument: any period that started earlier is over.
     before, start, finish = before - 1, before, start
   end
   state.used, state.baseline, state.epoch = 0, 0, epoch

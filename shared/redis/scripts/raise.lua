@@ -1,8 +1,10 @@
--- Raises a quota to what is known to be consumed: used = max(used, consumed - baseline). Never lowers it, so it may be
--- repeated at will and run beside the checks.
--- KEYS[1] the subject's hash, KEYS[2] its tenant's, which holds the epoch; absent for what belongs to no tenant.
--- ARGV as in clock.lua, then field, start of the period before, start and end of the period, consumed, least baseline.
--- Answers used before and after; both the same when the period is over.
+-- Raises a quota to the consumed units: used = max(used, consumed - baseline). Never lowers it, so it may be repeated and run
+-- beside checks.
+-- KEYS[1]  the subject's hash.
+-- KEYS[2]  the tenant's hash, which holds the epoch; absent for a subject without a tenant.
+-- ARGV     as in clock.lua, then field, start of the period before, start and end of the period (Unix milliseconds), consumed
+--          units, least baseline (units).
+-- Reply: used units before and after; both the same when the period is over.
 local field, previous, start, finish = text(), number(), number(), number()
 local consumed, leastBaseline = number(), number()
 
@@ -17,10 +19,10 @@ if values[2] then
     return { used, used }
   end
 end
-local before, known = used, baseline
+local before, baselineBefore = used, baseline
 baseline = max(baseline, leastBaseline)
 used = max(used, consumed - baseline)
-if (used == before and baseline == known) or nowMs >= finish then
+if (used == before and baseline == baselineBefore) or nowMs >= finish then
   return { before, before }
 end
 call('HSET', KEYS[1], field, writeQuota({ start = start, used = used, baseline = baseline, epoch = seen }))

@@ -1,5 +1,5 @@
--- The part of a quota's used units that totals of ClickHouse added and no script counted. Units that a node admitted
--- without Redis may be among them: when they are counted after all, they are taken from here first.
+-- The units that `raise.lua` added to a quota from ClickHouse's totals. Units that a node admitted without Redis may be among
+-- them: when the node counts them later, they are subtracted here instead of being counted twice.
 
 -- start of the period, units, time of the last raise, epoch
 local RAISED = '<I6I6I6I6'
@@ -8,7 +8,7 @@ local function raisedField(field)
   return field .. '/raised'
 end
 
--- Units and the time of the raise; nothing of another period or from before a reset.
+-- Returns the units and the time of the raise; zeros for another period or from before a reset.
 local function loadRaised(key, field, start, epoch)
   local packed = call('HGET', key, raisedField(field))
   if packed then

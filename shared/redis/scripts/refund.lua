@@ -1,15 +1,17 @@
--- Returns units of one subject to its windows, oldest first: what stays counted then leaves its window last, so that a
+-- Returns units of one subject to its windows, oldest units first: the units that stay counted leave the window last, so a
 -- refund never lets more than the limit pass in any span.
--- KEYS[1] the subject's hash, KEYS[2] the hash that holds its epoch (absent: none).
--- ARGV as in clock.lua, then the units, 1 where totals in ClickHouse hold them, and for each window field, kind (0 sliding, 1 quota), span, and four bounds
--- of the calendar periods (0 for sliding windows): start of the one before, start, end, end of the one after.
--- Answers the units that were returned to the window that held the most of them.
+-- KEYS[1]  the subject's hash.
+-- KEYS[2]  the hash that holds its epoch; absent for a subject without a tenant.
+-- ARGV     as in clock.lua, then the units, 1 if ClickHouse's totals include them (0 if not), and for each window: field, kind
+--          (0 sliding, 1 quota), span (milliseconds), and four bounds of the calendar periods (Unix milliseconds, 0 for a sliding
+--          window): start of the period before, start, end, end of the period after.
+-- Reply: the largest number of units that were returned to one window.
 local units, metered = number(), number() == 1
 local key = KEYS[1]
 local epoch = epochOfAll + tonumber(KEYS[2] and call('HGET', KEYS[2], 'e') or 0)
 
--- Drops whole entries from the head of the list and lowers the entry that is larger than what is left to return.
--- Answers the units that the list did not hold.
+-- Drops complete entries from the head of the list and lowers the first entry that is larger than the units to return.
+-- Returns the units that the list did not hold.
 local function refundList(state, left)
   local list = state.key .. ':' .. state.field
   while left > 0 do
@@ -48,7 +50,7 @@ local function refundSliding(field, packed, span)
   return units - (left - open)
 end
 
--- Metered units join the baseline: an announced total that holds them must not raise the quota again.
+-- Metered units are added to the baseline: an announced total that includes them must not raise the quota again.
 local function refundQuota(field, packed, window)
   local state = {}
   loadQuota(state, packed, window, epoch)

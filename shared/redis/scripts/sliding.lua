@@ -1,12 +1,12 @@
--- A strict sliding window: a running sum in the subject's hash, older entries (stamp, units) in a list beside it.
+-- A strict sliding window: a running sum in the subject's hash, older entries (timestamp, units) in a list beside it.
 
--- sum, stamp of the oldest list entry (0: no list), first and last stamp and units of the open entry,
--- burst debt (units x ten spans) and its stamp, epoch, stamp at which the list's TTL was set. 54 bytes: a hash
--- whose values stay within 64 bytes is stored as a compact listpack.
+-- sum, timestamp of the oldest list entry (0: no list), first and last timestamp and units of the open entry, burst debt
+-- (units x ten spans) and its timestamp, epoch, time at which the list's TTL was set. 54 bytes: Redis stores a hash whose values
+-- have at most 64 bytes as a compact listpack.
 local SLIDING = '<I5I6I6I6I5I8I6I6I6'
 
--- Walks the list from its head and forgets what has left the window. Amortised: an entry is walked past once
--- per write that follows. Where a list is gone before its time, what it held is gone too.
+-- Reads the list from its head and drops the entries that have left the window from the state. Amortised: each entry is read
+-- once for each write that follows. If the list was lost before its time, its units are lost too.
 local function dropExpired(state, span)
   local size, list = 8, state.key .. ':' .. state.field
   while true do
@@ -30,16 +30,16 @@ local function dropExpired(state, span)
   end
 end
 
--- Moves every stamp that is ahead of the clock to now. Units become younger than they are and never older, so no span
--- ever holds more than the limit, and the last of them leaves its window one span from now. Written at once, also by a
--- peek or a refusal: otherwise the span would begin again with each of them.
-local function correctStamps(key, field, packed)
-  local sum, oldest, first, last, units, debt, debtStamp, epoch = unpackFrom(SLIDING, packed)
+-- Moves every timestamp that is ahead of the clock to now. Units become younger than they are and never older, so no span holds
+-- more than the limit, and the last unit leaves its window one span from now. Written at once, also by a peek or a refusal:
+-- otherwise the span would start again with each of them.
+local function correctTimestamps(key, field, packed)
+  local sum, oldest, first, last, units, debt, debtAt, epoch = unpackFrom(SLIDING, packed)
   local list = key .. ':' .. field
   while oldest ~= 0 do
     local tail = call('LRANGE', list, -128, -1)
     local kept = #tail
-    while kept > 0 and tonumber(tail[kept - 1]) > stampMs do
+    while kept > 0 and tonumber(tail[kept - 1]) > timestampMs do
       units = units + tail[kept]
       kept = kept - 2
     end
@@ -54,26 +54,26 @@ local function correctStamps(key, field, packed)
   end
   correctedWindows = correctedWindows + 1
   -- The list's TTL is set again by the next entry.
-  local corrected = pack(SLIDING, sum, oldest, stampMs, stampMs, units, debt, min(debtStamp, stampMs), epoch, 0)
+  local corrected = pack(SLIDING, sum, oldest, timestampMs, timestampMs, units, debt, min(debtAt, timestampMs), epoch, 0)
   call('HSET', key, field, corrected)
   return corrected
 end
 
--- Into a table that serves one window after another: a batch makes no garbage. `cleared`: the list is to be deleted
--- before it is written to; also where the hash is new, since a list may outlive it.
+-- Loads a window into a table that is reused for one window after another. `cleared`: the list must be deleted before it is
+-- written, also where the hash is new, since a list may outlive its hash.
 local function loadSliding(state, key, field, packed, span, epoch)
-  local sum, oldest, first, last, units, debt, debtStamp, seen, ttlAt = 0, 0, 0, 0, 0, 0, 0, epoch, 0
+  local sum, oldest, first, last, units, debt, debtAt, seen, ttlAt = 0, 0, 0, 0, 0, 0, 0, epoch, 0
   if packed then
-    sum, oldest, first, last, units, debt, debtStamp, seen, ttlAt = unpackFrom(SLIDING, packed)
+    sum, oldest, first, last, units, debt, debtAt, seen, ttlAt = unpackFrom(SLIDING, packed)
   end
-  if last > stampMs + AHEAD_MS_MAX then
-    packed = correctStamps(key, field, packed)
-    sum, oldest, first, last, units, debt, debtStamp, seen, ttlAt = unpackFrom(SLIDING, packed)
+  if last > timestampMs + AHEAD_MS_MAX then
+    packed = correctTimestamps(key, field, packed)
+    sum, oldest, first, last, units, debt, debtAt, seen, ttlAt = unpackFrom(SLIDING, packed)
   end
-  -- A clock that ran backwards (a failover) stands still here until it has caught up.
-  local now, stamp = nowMs, stampMs
-  if last > stampMs then
-    now, stamp = last, last
+  -- After the clock ran backwards (a failover) this window keeps its newest timestamp as the time until the clock has caught up.
+  local now, timestamp = nowMs, timestampMs
+  if last > timestampMs then
+    now, timestamp = last, last
   end
   local cleared = not packed
   if seen < epoch then
@@ -82,19 +82,19 @@ local function loadSliding(state, key, field, packed, span, epoch)
     cleared, sum, oldest, units = oldest ~= 0, 0, 0, 0
   end
   state.key, state.field, state.sum, state.oldest, state.first = key, field, sum, oldest, first
-  state.last, state.units, state.debt, state.debtAt, state.epoch = last, units, debt, debtStamp, seen
-  state.ttlAt, state.dropped, state.now, state.stamp, state.cleared = ttlAt, 0, now, stamp, cleared
+  state.last, state.units, state.debt, state.debtAt, state.epoch = last, units, debt, debtAt, seen
+  state.ttlAt, state.dropped, state.now, state.timestamp, state.cleared = ttlAt, 0, now, timestamp, cleared
   state.closedAt = false
   if oldest ~= 0 and oldest + span <= now then
     dropExpired(state, span)
   end
 end
 
-local function debtAt(state, burst, at)
+local function remainingDebt(state, burst, at)
   return max(0, state.debt - max(0, at - state.debtAt) * burst)
 end
 
--- When the burst pool has `need` units: its debt shrinks by `burst` a millisecond, each unit weighs ten spans.
+-- The time at which the burst pool has `need` units. Its debt shrinks by `burst` each millisecond, and a unit counts ten spans.
 local function poolReadyAt(state, window, need)
   local excess = state.debt + (need - window.burst) * window.span * 10
   return excess <= 0 and state.now or state.debtAt + ceil(excess / window.burst)
@@ -108,7 +108,7 @@ local function slidingHasRoom(state, window, cost)
   return over <= window.burst and poolReadyAt(state, window, min(over, cost)) <= state.now
 end
 
--- Entries of a window, oldest first: the list, then the open one.
+-- Iterates the entries of a window, oldest first: the list, then the open entry.
 local function entriesOf(state)
   local index, chunk, i, stage = state.dropped, nil, 1, state.oldest ~= 0 and 0 or 1
   return function()
@@ -131,7 +131,7 @@ local function entriesOf(state)
   end
 end
 
--- The first moment with room: entries leave one by one, and between two of them the burst pool refills.
+-- The first moment with room: entries expire one by one, and between two of them the burst pool refills.
 local function roomAt(state, window, cost)
   local at, used = state.now, state.sum
   local over = used + cost - window.limit
@@ -157,29 +157,29 @@ local function roomAt(state, window, cost)
   return at
 end
 
-local function slidingTake(state, window, cost)
+local function chargeSliding(state, window, cost)
   if window.burst > 0 then
     local need = min(cost, max(0, state.sum + cost - window.limit))
-    state.debt = debtAt(state, window.burst, state.stamp) + need * window.span * 10
-    state.debtAt = state.stamp
+    state.debt = remainingDebt(state, window.burst, state.timestamp) + need * window.span * 10
+    state.debtAt = state.timestamp
   end
-  local stamp = state.stamp
+  local timestamp = state.timestamp
   if state.units == 0 then
-    state.first, state.units = stamp, cost
-  elseif stamp == state.last or stamp - state.first < window.grain then
+    state.first, state.units = timestamp, cost
+  elseif timestamp == state.last or timestamp - state.first < window.grain then
     state.units = state.units + cost
   else
     state.closedAt, state.closedUnits = state.last, state.units
     if state.oldest == 0 then
       state.oldest = state.last
     end
-    state.first, state.units = stamp, cost
+    state.first, state.units = timestamp, cost
   end
-  state.last = stamp
+  state.last = timestamp
   state.sum = state.sum + cost
 end
 
--- The list first, then its running sum: both in this script, so nobody sees one without the other.
+-- Writes the list; the hash with the running sum follows in the same script, so no other call sees one without the other.
 local function writeList(state, span)
   local list = state.key .. ':' .. state.field
   if state.cleared then
@@ -204,8 +204,8 @@ local function writeSliding(state, span)
     state.debt, state.debtAt, state.epoch, state.ttlAt)
 end
 
--- Until when the subject's hash must live, and how much longer to let it so that this is set once a span.
+-- Returns the time until which the subject's hash must live, and how much longer its TTL is set so that it is set once a span.
 local function slidingReach(state, window)
   local reach = window.burst > 0 and window.span * 10 or window.span
-  return state.stamp + reach, reach
+  return state.timestamp + reach, reach
 end

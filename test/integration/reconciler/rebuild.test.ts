@@ -186,7 +186,10 @@ describe('counters are rebuilt from ClickHouse', () => {
       createLossWatch({ redis, keyPrefix: 'other', token, generations: createGenerations(clickhouse) }),
     );
     const [lost] = await first!.lost();
-    expect(await Promise.all([first!.claim(lost!), second!.claim(lost!)])).toEqual(['claimed', 'taken']);
+    expect(await Promise.all([first!.claim(lost!), second!.claim(lost!)])).toEqual([
+      'claimed',
+      'claimed_elsewhere',
+    ]);
     expect(await second!.complete(lost!)).toBe('lost');
     expect(await first!.complete(lost!)).toBe('trusted');
     expect(await second!.lost()).toEqual([]);

@@ -3,7 +3,7 @@ import { createBackfill } from '../../../shared/redis/fallback/backfill.ts';
 import type { CheckRequest } from '../../../shared/redis/decision/check.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
 import { createDispatch } from '../../../shared/redis/decision/dispatch.ts';
-import type { Answer } from '../../../shared/redis/decision/dispatch.ts';
+import type { DecidedCheck } from '../../../shared/redis/decision/dispatch.ts';
 import { createLocalLedger } from '../../../shared/redis/fallback/local-ledger.ts';
 import { createLocalLimiter } from '../../../shared/redis/fallback/local-limiter.ts';
 import { createLimiterMetrics } from '../../../shared/redis/decision/metrics.ts';
@@ -14,14 +14,14 @@ import { TollgateError } from '../../../shared/runtime/errors.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { logger } from './limiters.ts';
 
-/** `up`; `down`: nothing arrives; `mute`: what is sent runs, and its answer is lost. */
+/** `up`; `down`: no call arrives; `mute`: calls run and their replies are lost. */
 export type Link = 'up' | 'down' | 'mute';
 
-/** A node whose path to a real Redis is cut and mended by the test, step by step and without any timer. */
+/** A node whose connection to a real Redis the test cuts and restores, step by step and without timers. */
 export interface CutOffNode {
   link: Link;
-  check(request: CheckRequest): Promise<Answer>;
-  /** What the circuit breaker does when a probe was answered: backfill, then let checks through. */
+  check(request: CheckRequest): Promise<DecidedCheck>;
+  /** Does what the circuit breaker does after a successful probe: backfill, then close. */
   reconnect(): Promise<boolean>;
   close(): void;
 }
@@ -31,11 +31,11 @@ export interface NodeOptions {
   readonly prefix: string;
   readonly clock: Clock;
   readonly nodes: number;
-  /** Whether checks that are sent on a mute link run as well, and are counted twice therefore. */
-  readonly checksRunUnheard: boolean;
+  /** Whether checks on a mute link run too, so that they are counted twice. */
+  readonly checksRunOnMute: boolean;
 }
 
-export function createCutOffNode({ redis, prefix, clock, nodes, checksRunUnheard }: NodeOptions): CutOffNode {
+export function createCutOffNode({ redis, prefix, clock, nodes, checksRunOnMute }: NodeOptions): CutOffNode {
   const metrics = createLimiterMetrics(new Registry(), () => nodes);
   const periods = createPeriodCache();
   const subjects = createSubjects(prefix);
@@ -62,7 +62,7 @@ export function createCutOffNode({ redis, prefix, clock, nodes, checksRunUnheard
     isOpen: () => !available,
     run: async <T>(call: () => Promise<T>): Promise<T> => {
       if (available && node.link === 'up') return call();
-      if (available && node.link === 'mute' && checksRunUnheard) await call();
+      if (available && node.link === 'mute' && checksRunOnMute) await call();
       available = false;
       throw new TollgateError('REDIS_UNAVAILABLE', 'cut off');
     },
@@ -76,15 +76,15 @@ export function createCutOffNode({ redis, prefix, clock, nodes, checksRunUnheard
   return node;
 
   async function overLink(call: () => Promise<unknown>): Promise<unknown> {
-    const answer = node.link === 'down' ? null : await call();
+    const reply = node.link === 'down' ? null : await call();
     if (node.link !== 'up') throw new Error('Connection is closed.');
-    return answer;
+    return reply;
   }
 
-  function check(request: CheckRequest): Promise<Answer> {
+  function check(request: CheckRequest): Promise<DecidedCheck> {
     const shape = shapeOf(request.limits, request.tenantId !== null, request.userId !== null, 'UTC');
     const own = shape.subjects.map((kind) => subjects.of(kind, request));
-    return new Promise((answer) => dispatch.enqueue({ request, shape, subjects: own, answer }));
+    return new Promise((onDecided) => dispatch.enqueue({ request, shape, subjects: own, onDecided }));
   }
 
   async function reconnect(): Promise<boolean> {

@@ -46,23 +46,23 @@ export class Walk {
   readonly limits: readonly Limit[];
   readonly nodeCount: number;
   /** Whether a check whose answer was lost has run all the same. */
-  readonly checksRunUnheard: boolean;
+  readonly checksRunOnMute: boolean;
   readonly nodes: CutOffNode[];
   readonly reader: Limiter;
 
-  constructor(redis: RedisClient, limit: Limit, nodeCount: number, checksRunUnheard: boolean) {
+  constructor(redis: RedisClient, limit: Limit, nodeCount: number, checksRunOnMute: boolean) {
     this.redis = redis;
     this.limit = limit;
     this.limits = [limit];
     this.nodeCount = nodeCount;
-    this.checksRunUnheard = checksRunUnheard;
+    this.checksRunOnMute = checksRunOnMute;
     this.nodes = Array.from({ length: nodeCount }, () => this.newNode());
     this.reader = limiterOn(this.redis, this.prefix, { clock: this.clock, redisTime: this.clock });
   }
 
   newNode(): CutOffNode {
-    const { redis, prefix, clock, nodeCount, checksRunUnheard } = this;
-    return createCutOffNode({ redis, prefix, clock, nodes: nodeCount, checksRunUnheard });
+    const { redis, prefix, clock, nodeCount, checksRunOnMute } = this;
+    return createCutOffNode({ redis, prefix, clock, nodes: nodeCount, checksRunOnMute });
   }
 
   async run(step: Step): Promise<void> {
@@ -143,7 +143,7 @@ async function setLink(node: CutOffNode, link: Link): Promise<void> {
   if (link !== 'down') await node.reconnect();
 }
 
-export function expectBounds({ admitted, limit, nodeCount, checksRunUnheard }: Walk): void {
+export function expectBounds({ admitted, limit, nodeCount, checksRunOnMute }: Walk): void {
   const spanMs = limit.type === 'quota' ? hourMs : limit.windowMs;
   const share = limit.limit === 0 ? 0 : Math.max(1, Math.floor(limit.limit / nodeCount));
   for (let at = 0; at < nodeCount; at += 1) {
@@ -151,6 +151,6 @@ export function expectBounds({ admitted, limit, nodeCount, checksRunUnheard }: W
     expect(mostInAnySpan(own, spanMs)).toBeLessThanOrEqual(share);
   }
   // A node that decides everything knows everything, but for what it was not told of.
-  const alone = nodeCount === 1 && !checksRunUnheard;
+  const alone = nodeCount === 1 && !checksRunOnMute;
   expect(mostInAnySpan(admitted, spanMs)).toBeLessThanOrEqual(limit.limit + (alone ? 0 : nodeCount * share));
 }

@@ -41,9 +41,9 @@ const remaining = (local: LocalLimiter, tenantId: string, atMs = nowMs): number[
 /** What a backfill does to an account. */
 function acknowledge({ rows }: Account, used: number): void {
   for (const { local } of rows.values()) {
-    local.send();
-    local.sent();
-    local.hear({ used, goneAtMs: nowMs + 60_000 });
+    local.beginSending();
+    local.confirmSent();
+    local.observeRedis({ used, goneAtMs: nowMs + 60_000 });
   }
 }
 
@@ -52,9 +52,11 @@ test('units that are given back are free again, and are not sent to Redis', () =
   local.decide(checkOf('acme', 2), nowMs);
   const check = checkOf('acme', 3);
   const states = local.decide(check, nowMs + 5);
-  local.giveBack(check, states, nowMs + 5);
+  local.returnUnits(check, states, nowMs + 5);
   expect(remaining(local, 'acme', nowMs + 5)).toEqual([8, 8]);
-  const sent = [...ledger.unsent].flatMap(({ rows }) => [...rows.values()].map((row) => row.local.send()));
+  const sent = [...ledger.unsent].flatMap(({ rows }) =>
+    [...rows.values()].map((row) => row.local.beginSending()),
+  );
   expect(sent).toEqual([
     [{ firstMs: nowMs, lastMs: nowMs, units: 2 }],
     [{ firstMs: nowMs, lastMs: nowMs + 5, units: 2 }],
@@ -64,7 +66,7 @@ test('units that are given back are free again, and are not sent to Redis', () =
 test('of what Redis has, the larger of the own units and the share of all is charged', () => {
   const { ledger, local } = limiterWith({ nodes: 2 });
   local.decide(checkOf('acme', 4), nowMs);
-  const account = ledger.of(checkOf('acme', 1).subjects[0]!);
+  const account = ledger.accountOf(checkOf('acme', 1).subjects[0]!);
   acknowledge(account, 4);
   expect(remaining(local, 'acme')).toEqual([1, 1]);
   acknowledge(account, 10);
@@ -74,8 +76,8 @@ test('of what Redis has, the larger of the own units and the share of all is cha
 test('a subject is remembered until its windows are over, and then forgotten', () => {
   const { ledger, local } = limiterWith();
   local.decide(checkOf('acme', 1), nowMs);
-  acknowledge(ledger.of(checkOf('acme', 1).subjects[0]!), 1);
-  for (const account of ledger.unsent) ledger.settled(account);
+  acknowledge(ledger.accountOf(checkOf('acme', 1).subjects[0]!), 1);
+  for (const account of ledger.unsent) ledger.clearUnsent(account);
   ledger.sweep(nowMs + 60_000);
   expect(ledger.entries()).toBe(1);
   ledger.sweep(nowMs + 86_400_000);
