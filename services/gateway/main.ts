@@ -46,12 +46,12 @@ import { transportBounds } from './transport/bounds.ts';
 type Config = Static<typeof environment>;
 
 const startWaitMs = 5_000;
-const startLookMs = 25;
+const startProbeMs = 25;
 const retentionWaitMs = 1_000;
-/** New connections that may wait for their turn; the system's own bound, `net.core.somaxconn`, stands above it. */
+/** New connections that wait to be accepted. The kernel applies its own bound, `net.core.somaxconn`, too. */
 const backlogMax = 4_096;
 
-/** Queries of tenants to ClickHouse on this node: at once, at once of one tenant, and waiting of one tenant. */
+/** Bounds of the tenants' queries to ClickHouse on this node. */
 const queryShares = { concurrentMax: 10, concurrentOfTenantMax: 3, waitingOfTenantMax: 20 };
 
 const logger = createLogger('gateway', process.env['LOG_LEVEL'] ?? 'info');
@@ -72,7 +72,7 @@ await runService(logger, async (lifecycle, fail) => {
   lifecycle.onClose('tenants', () => tenants.close());
 
   const spool = await openEvents(config, clock, registry, fail);
-  // Before all that closes later: what is lost at the end is counted while it can still be scraped.
+  // Closes after everything that opens later, so that events lost at the end are counted while metrics can be scraped.
   let isReady = false;
   const unready = (): string[] => [
     ...(isReady ? [] : ['start']),
@@ -209,12 +209,12 @@ function openEvents(
 function openQueries(config: Config, registry: Registry, lifecycle: Lifecycle) {
   const clickhouse = createClickHouse({
     ...clickHouseServer(config),
-    // A developer waits for it; requests never do.
+    // Developers wait for these queries; requests never do.
     requestTimeoutMs: 5_000,
     connectionsMax: queryShares.concurrentMax,
     settings: {
       max_execution_time: 5,
-      // What a developer no longer waits for is not computed either.
+      // A query whose client left is cancelled.
       cancel_http_readonly_queries_on_client_close: 1,
     },
   });
@@ -223,8 +223,8 @@ function openQueries(config: Config, registry: Registry, lifecycle: Lifecycle) {
 }
 
 /**
- * The aggregator's tables say how old a published event may be. A gateway starts without ClickHouse, and then it is not
- * compared.
+ * Compares the retention of raw events with the aggregator's tables. A gateway starts without ClickHouse; then nothing
+ * is compared.
  */
 async function checkRetentionOnceUp(queries: QueryShares, days: number): Promise<void> {
   try {
@@ -236,12 +236,12 @@ async function checkRetentionOnceUp(queries: QueryShares, days: number): Promise
 }
 
 /**
- * Without Redis limits are decided here alone, and without records tenants are served by the plan of their token. Both
- * beat not being served, so the wait is short; begun too early the first requests would pay for nothing.
+ * Waits until the parts are ready, for at most `startWaitMs`. Without Redis this node decides alone, and without
+ * records tenants have the plan of their token. Both are better than no service, so the wait is short.
  */
 async function untilReady(parts: Readonly<Record<string, () => boolean>>): Promise<void> {
   const deadline = performance.now() + startWaitMs;
   const missing = (): string[] => Object.keys(parts).filter((name) => parts[name]?.() !== true);
-  while (missing().length > 0 && performance.now() < deadline) await pause(startLookMs);
+  while (missing().length > 0 && performance.now() < deadline) await pause(startProbeMs);
   if (missing().length > 0) logger.warn({ missing: missing() }, 'starting without what is not there yet');
 }

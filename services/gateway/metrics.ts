@@ -3,7 +3,10 @@ import type { Registry } from 'prom-client';
 import { createTally } from '../../shared/runtime/tally.ts';
 import type { Verdict } from './enforcer/verdict.ts';
 
-/** What the gateway counts. Labels are bounded: plans and limits are names of the policy, the rest words of the code. */
+/**
+ * The gateway's metrics. Labels are bounded: plans and limits are names of the policy, all other values are constants
+ * here.
+ */
 export interface GatewayMetrics {
   countDecision(verdict: Verdict): void;
   countResponse(entrypoint: string, status: number): void;
@@ -26,7 +29,7 @@ export function createGatewayMetrics(registry: Registry): GatewayMetrics {
   const registers = [registry];
   const checkSeconds = createTally({
     name: 'tollgate_check_duration_seconds',
-    help: 'Time from asking the limiter to knowing.',
+    help: 'Time from calling the limiter to its result.',
     buckets: [0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05],
     registry,
   });
@@ -45,12 +48,15 @@ export function createGatewayMetrics(registry: Registry): GatewayMetrics {
   };
 }
 
-/** What nearly all requests are is counted aside and handed over when somebody looks: a label costs a request more. */
+/**
+ * Nearly all decisions are `allowed`: these are counted in a map and moved to the counter at a scrape, because a label
+ * costs a request more.
+ */
 function decisionCounter(registers: Registry[]): (verdict: Verdict) => void {
   const allowed = new Map<string, number>();
   const checks = new Counter({
     name: 'tollgate_checks_total',
-    help: 'Decisions, by outcome, plan and the first limit without room (empty where none was).',
+    help: 'Decisions, by outcome, plan and the first limit without room (empty where all limits had room).',
     labelNames: ['decision', 'plan', 'limit'],
     registers,
     collect() {
@@ -64,14 +70,14 @@ function decisionCounter(registers: Registry[]): (verdict: Verdict) => void {
   };
 }
 
-/** Classes of status, 1xx to 5xx; 0 is for what is none. */
+/** Classes of status, 1xx to 5xx; 0 is for any other number. */
 const statusClasses = 6;
 
 function responseCounter(registers: Registry[]): (entrypoint: string, status: number) => void {
   const byEntrypoint = new Map<string, number[]>();
   new Counter({
     name: 'tollgate_responses_total',
-    help: 'Answered requests, by the entrypoint they came through and the class of the status.',
+    help: 'Requests by entrypoint and class of the status of their response.',
     labelNames: ['entrypoint', 'status'],
     registers,
     collect() {
@@ -108,13 +114,13 @@ function durationHistograms(registers: Registry[]): Pick<GatewayMetrics, 'delayS
   return {
     delaySeconds: new Histogram({
       name: 'tollgate_slow_down_delay_seconds',
-      help: 'How long requests near their limit were held back.',
+      help: 'Time by which requests near their limit were delayed.',
       buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
       registers,
     }),
     upstreamSeconds: new Histogram({
       name: 'tollgate_upstream_duration_seconds',
-      help: 'Time from forwarding a request to the first byte of the answer.',
+      help: 'Time from forwarding a request to the first byte of the response.',
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
       registers,
     }),
@@ -130,23 +136,23 @@ function lossCounters(
   return {
     eventsLost: new Counter({
       name: 'tollgate_events_unwritten_total',
-      help: 'Usage events that the spool refused: usage that was served and will not be counted.',
+      help: 'Usage events that the spool refused: requests that were served and will not be counted.',
       registers,
     }),
     connectionsEnded: new Counter({
       name: 'tollgate_connections_ended_total',
-      help: 'Connections that the gateway refused or cut, by listener and reason: too many, too slow, or too long.',
+      help: 'Connections that the gateway refused or closed, by listener and reason: too many, too slow, or too long.',
       labelNames: ['entrypoint', 'reason'],
       registers,
     }),
     logsSuppressed: new Counter({
       name: 'tollgate_gateway_logs_suppressed_total',
-      help: 'Limit hits and failures of the upstream without a log line of their own, because lines are bounded.',
+      help: 'Limit hits and upstream failures without a log line of their own, because the lines of a second are bounded.',
       registers,
     }),
     apiEvents: new Counter({
       name: 'tollgate_api_events_total',
-      help: 'Usage events offered to POST /v1/events, by result.',
+      help: 'Usage events sent to POST /v1/events, by result.',
       labelNames: ['result'],
       registers,
     }),
@@ -171,13 +177,13 @@ function refusalCounters(
   return {
     credentialsRefused: new Counter({
       name: 'tollgate_credentials_refused_total',
-      help: 'Refused credentials on every listener, by the status answered: 401, 429 (too many from one address) or 503.',
+      help: 'Refused credentials on every listener, by status of the response: 401, 429 (too many from one address) or 503.',
       labelNames: ['status'],
       registers,
     }),
     eventsSampledOut: new Counter({
       name: 'tollgate_events_sampled_out_total',
-      help: 'Refused credentials and requests that cannot be served of which no event was written: another event of them stands for these too.',
+      help: 'Requests with bad credentials and requests that cannot be served without an event of their own: the weight of a sampled event includes them.',
       registers,
     }),
   };

@@ -23,9 +23,9 @@ const addressesMax = 20_000;
 const graceMs = 1_000;
 
 /**
- * A limit of what an address may send, beside the limits of plans. It counts in Redis, in a window of its own per address
- * (IPv6: /64), so that all nodes count together and the limits of plans stay untouched. Requests of an address over the
- * limit are refused from memory until `untilMs`.
+ * A limit of what an address may send, beside the limits of plans. It counts in Redis, in a window of its own per
+ * address (IPv6: /64), so that all nodes count together and the limits of plans stay untouched. Requests of an address
+ * over the limit are refused from memory until `untilMs`.
  */
 export class AddressLimit {
   readonly #limits: () => readonly [Limit];

@@ -20,7 +20,10 @@ export interface BadCredentialLimitOptions {
   readonly metrics: Pick<GatewayMetrics, 'credentialsRefused'>;
 }
 
-/** Signatures verified for an address over its limit, by the claims of their tokens, in the second that began at `secondMs`. */
+/**
+ * Signatures verified for an address over its limit, by the claims of their tokens, in the second that began at
+ * `secondMs`.
+ */
 interface Verifications {
   secondMs: number;
   readonly byClaims: Map<string, number>;
@@ -38,8 +41,8 @@ const verificationsOfClaimsMax = 2;
 
 /**
  * Bounds what bad credentials cost: each is charged to its address, and beyond the limit no signature of the address is
- * verified. API keys, service tokens, shared-secret tokens and tokens that were verified before are examined always: that
- * costs next to nothing, and a good one works whatever else the address sent.
+ * verified. API keys, service tokens, shared-secret tokens and tokens that were verified before are examined always:
+ * that costs next to nothing, and a good one works whatever else the address sent.
  */
 export class BadCredentialLimit {
   readonly #limit: AddressLimit;

@@ -20,7 +20,6 @@ type OnVerdict = (verdict: Verdict) => void;
 
 /**
  * Decides about a request under a policy; the same for every entrypoint. The first of these rules that applies decides:
- *
  * 1. An address that sent too many bad credentials is refused, without a call to Redis.
  * 2. A request that cannot be read is refused, whatever its caller, and charged to its address.
  * 3. A service passes; no limit holds for it.
@@ -30,8 +29,8 @@ type OnVerdict = (verdict: Verdict) => void;
  *
  * Rules 2, 4 and 5 read the limits without charging them, so that the response can state them.
  *
- * `onVerdict` is called once, possibly before this function returns, and must not throw. Callbacks all the way to Redis:
- * a promise for each step would cost more than the decision.
+ * `onVerdict` is called once, possibly before this function returns, and must not throw. Callbacks all the way to
+ * Redis: a promise for each step would cost more than the decision.
  */
 export function decide(
   dependencies: DecisionDependencies,

@@ -1,18 +1,18 @@
 import { randomFillSync } from 'node:crypto';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
-/** 48 bits of time, 12 of a counter, 62 of chance. */
+/** An id has 48 bits of time, 12 of a counter, 62 of randomness. */
 const counterMax = 0xfff;
 const wordsPerId = 2;
 const poolIds = 512;
 
-/** Three hexadecimal digits each: an id is put together from few pieces. */
+/** Three hexadecimal digits each: an id is joined from few pieces. */
 const hex = Array.from({ length: 4096 }, (_, value) => value.toString(16).padStart(3, '0'));
 
 /**
- * Makes UUIDv7s (RFC 9562, method 1) that sort in the order they were made on this node: the counter runs within a
- * millisecond, and where it is used up the next millisecond is borrowed. Randomness is drawn in blocks, which makes
- * an id cost a fraction of a microsecond.
+ * Returns a generator of UUIDv7s (RFC 9562, method 1). The ids of a node sort in the order of their generation: the
+ * counter counts within a millisecond, and beyond its last value the time of the id is one millisecond later. Random
+ * numbers are generated in blocks, so that an id costs a fraction of a microsecond.
  */
 export function createDecisionIds(clock: Clock): () => string {
   const pool = new Uint32Array(poolIds * wordsPerId);

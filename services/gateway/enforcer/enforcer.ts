@@ -39,8 +39,8 @@ export interface EnforcerOptions {
 }
 
 /**
- * The one core behind every entrypoint. An entrypoint calls, in this order: `identify` (who is the caller), `decideWith`
- * or `decide` (may the request pass), and `meter` (write its event) before the response leaves.
+ * The one core behind every entrypoint. An entrypoint calls, in this order: `identify` (who is the caller),
+ * `decideWith` or `decide` (may the request pass), and `meter` (write its event) before the response leaves.
  *
  * The path to Redis: `decideWith` → `decide` (decide.ts, the rules) → `Limiter.checkWith` → Redis.
  */
@@ -143,7 +143,9 @@ export class Enforcer {
       this.recent.remember(verdict);
   }
 
-  /** Writes the event of a request. Resolves when the event is safe: only then may the response leave. Never rejects. */
+  /**
+   * Writes the event of a request. Resolves when the event is safe: only then may the response leave. Never rejects.
+   */
   meter(verdict: Verdict, response: MeteredResponse): Promise<void> {
     return this.#meter.writeRequest(verdict, response);
   }

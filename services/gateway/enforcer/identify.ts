@@ -17,13 +17,17 @@ export interface TenantRecords extends KeyDirectory {
   get(tenantId: string): TenantRecord | null | undefined;
 }
 
-/** The caller of a request. With a `rejection` its credentials were not accepted: `identity` is then its bare address. */
+/**
+ * The caller of a request. With a `rejection` its credentials were not accepted: `identity` is then its bare address.
+ */
 export interface Identified {
   readonly identity: Identity;
   readonly rejection: CredentialRefusal | null;
 }
 
-/** Identifies callers under one policy. A reload makes a new one, and tokens verified under the old one are forgotten. */
+/**
+ * Identifies callers under one policy. A reload makes a new one, and tokens verified under the old one are forgotten.
+ */
 export class Identifier {
   readonly policy: Policy;
   readonly #addresses: ClientAddresses;

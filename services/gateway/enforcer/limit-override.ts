@@ -1,7 +1,7 @@
 import type { Limit, Per } from '../../../shared/domain/limit.ts';
 import type { ApplicableLimits } from '../../../shared/policy/match.ts';
 
-/** A limit that a trusted caller sends along with a request: it stands in place of the limits of the plan. */
+/** A limit that a trusted caller sends with a request. It replaces the limits of the plan. */
 export interface LimitOverride {
   readonly per: Per;
   /** Units in any span of `windowMs`. */
@@ -11,28 +11,29 @@ export interface LimitOverride {
 
 /** No limit of a policy can have this name, since names there hold no dots: the two never share a window. */
 const overrideName = 'envoy.override';
-/** Overrides kept for one set of limits. Each new one costs the compilation of its windows. */
+/** Overrides cached for one set of limits. Each new one costs the compilation of its windows. */
 const overridesMax = 200;
 
-const overridden = new WeakMap<readonly Limit[], Map<string, ApplicableLimits>>();
+const overriddenOf = new WeakMap<readonly Limit[], Map<string, ApplicableLimits>>();
 
 /**
  * The limits of a request with the plan's replaced by one sliding window. Limits of the route and of the platform stay.
- * The same object for the same override of the same limits, so that what is compiled from it is compiled once.
+ * Returns the same object for the same override of the same limits, so that its windows are compiled once.
  */
 export function withOverride(base: ApplicableLimits, override: LimitOverride): ApplicableLimits {
   const key = `${override.per} ${override.limit} ${override.windowMs}`;
-  let known = overridden.get(base.limits);
-  if (known === undefined) overridden.set(base.limits, (known = new Map<string, ApplicableLimits>()));
-  let made = known.get(key);
-  if (made === undefined) {
-    if (known.size >= overridesMax) known.clear();
-    known.set(key, (made = replaced(base, override)));
+  let overridden = overriddenOf.get(base.limits);
+  if (overridden === undefined)
+    overriddenOf.set(base.limits, (overridden = new Map<string, ApplicableLimits>()));
+  let applicable = overridden.get(key);
+  if (applicable === undefined) {
+    if (overridden.size >= overridesMax) overridden.clear();
+    overridden.set(key, (applicable = replacePlanLimits(base, override)));
   }
-  return made;
+  return applicable;
 }
 
-function replaced(
+function replacePlanLimits(
   { plan, limits }: ApplicableLimits,
   { per, limit, windowMs }: LimitOverride,
 ): ApplicableLimits {

@@ -7,18 +7,18 @@ import type { Target, Unreadable } from '../../../shared/domain/request/target.t
 import { ambiguous, routeFor } from '../../../shared/policy/match.ts';
 import type { Fault } from '../transport/fault.ts';
 
-/** A request as it came. */
+/** A request as the client or a proxy sent it. */
 export interface RawRequest {
   readonly method: string;
   /** The request-target; see `readTarget`. */
   readonly url: string;
-  /** True where the upstream gets the target in its normal form, whatever it came as. */
+  /** True where the upstream gets the target in its normal form, whatever form the client sent. */
   readonly rewritten?: boolean;
-  /** Why the rest of the request cannot be read. */
+  /** Why the request cannot be read or served, where that is detected before its target is read. */
   readonly unreadable?: Fault | null;
 }
 
-/** The one reading of a request: it is decided about, forwarded and stored as this. */
+/** The one reading of a request: decision, forwarding and event all use it. */
 export interface RequestReadings {
   /** Null where the request cannot be read. */
   readonly target: Target | null;
@@ -32,20 +32,20 @@ const unclear: Unreadable = {
     'Servers could read this path as different routes: send it without ";", "//", dot segments and needless escapes, in the letter case of the documentation.',
 };
 
-/** Of a request with header fields, in which another method may be named. */
+/** The raw request behind a request with header fields, which may name another method. */
 export function receivedRequest(
   method: string,
   url: string,
   headers: IncomingHttpHeaders,
   reading: RequestReading,
 ): RawRequest {
-  const read = readMethod(method, headers, reading);
-  return typeof read === 'string'
-    ? { method: read, url, unreadable: null }
-    : { method, url, unreadable: read };
+  const methodOrFault = readMethod(method, headers, reading);
+  return typeof methodOrFault === 'string'
+    ? { method: methodOrFault, url, unreadable: null }
+    : { method, url, unreadable: methodOrFault };
 }
 
-const asterisk: Unreadable = { status: 400, detail: 'Only OPTIONS may ask about "*".' };
+const asterisk: Unreadable = { status: 400, detail: 'Only OPTIONS may have the target "*".' };
 
 export function readRequest(policy: Policy, request: RawRequest): RequestReadings {
   const { unreadable: fault = null } = request;
@@ -58,11 +58,13 @@ export function readRequest(policy: Policy, request: RawRequest): RequestReading
   return route === ambiguous ? unreadable(unclear) : { target, route, unreadable: null };
 }
 
-function unreadable(why: Fault): RequestReadings {
-  return { target: null, route: null, unreadable: why };
+function unreadable(fault: Fault): RequestReadings {
+  return { target: null, route: null, unreadable: fault };
 }
 
-/** What is kept of a target that cannot be read: as it came, without what may be a secret. */
+/**
+ * The path to store of a target that cannot be read: unchanged, without query and fragment, which may hold a secret.
+ */
 export function writtenPath(url: string): string {
   return url.startsWith('/') ? (url.split(/[?#]/, 1)[0] ?? '') : '';
 }

@@ -13,12 +13,12 @@ declare module 'fastify' {
   }
 }
 
-const settled = Promise.resolve();
+const nothingToWrite = Promise.resolve();
 
-/** Nginx's number for a client that left before it was answered. */
+/** Nginx's number for a client that closed its connection before the response. */
 const clientLeft = 499;
 
-/** One request on its way through: decided once, metered once, released once. */
+/** One request under a decision: one verdict, one event, and one release of its permit. */
 export class GuardedRequest implements Exchange {
   readonly enforcer: Enforcer;
   readonly entrypoint: string;
@@ -27,16 +27,18 @@ export class GuardedRequest implements Exchange {
   verdict: Verdict | null = null;
   /** Why the request is not served further, although it was allowed. */
   fault: Fault | null = null;
-  /** Ends what waits for the request, when it is over or fails. What it ends answers a request that failed. */
+  /**
+   * Aborts the work that is under way for the request: a delay, a call of the upstream. Called when the request is over
+   * or fails; after a failure the aborted work sends the response with the fault.
+   */
   end: (() => void) | null = null;
-  /** False once the upstream, or the API behind the plugin, answers. */
+  /** True while the response is Tollgate's own; false once the upstream, or the API behind the plugin, responds. */
   own: boolean;
-  /** Tollgate's own answer is begun: nothing that happens to the request later is answered too. */
+  /** True once Tollgate's own response has begun: a later fault of the request gets no second response. */
   answering = false;
   metered = false;
   ended = false;
 
-  /** `own`: whether the answer is Tollgate's as long as no other is begun. */
   constructor(enforcer: Enforcer, entrypoint: string, reply: FastifyReply, own: boolean) {
     this.enforcer = enforcer;
     this.entrypoint = entrypoint;
@@ -44,7 +46,7 @@ export class GuardedRequest implements Exchange {
     this.own = own;
     enforcer.metrics.openRequest();
     setExchange(reply.raw, this);
-    // `close` follows every response that reached its connection, answered or not, exactly once.
+    // `close` follows every response that reached its connection, complete or not, exactly once.
     reply.raw.on('close', onClose);
   }
 
@@ -54,11 +56,13 @@ export class GuardedRequest implements Exchange {
     const { reply, verdict, end } = this;
     if (reply.sent || this.answering) breakOff(reply);
     else if (end !== null) end();
-    // Before the decision is made there is nothing to put into the headers: it looks for a fault when it comes.
+    // Without a verdict there are no limit headers yet: the plugin checks `fault` when the verdict arrives.
     else if (verdict !== null) sendFault(reply, fault);
   }
 
-  /** The response is over, or the client left: whatever was held for it is let go, exactly once. */
+  /**
+   * The response is over, or the client left: aborts the work for the request, releases its permit and meters it, once.
+   */
   leave(): void {
     if (!this.ended) {
       this.ended = true;
@@ -70,7 +74,7 @@ export class GuardedRequest implements Exchange {
   }
 
   meter(status: number): Promise<void> {
-    if (this.metered || this.verdict === null) return settled;
+    if (this.metered || this.verdict === null) return nothingToWrite;
     this.metered = true;
     const { entrypoint, startedAt } = this;
     return this.enforcer.meter(this.verdict, {
@@ -81,18 +85,18 @@ export class GuardedRequest implements Exchange {
   }
 }
 
-/** One listener serves every response: a closure and a wrapper for each would be garbage for each. */
+/** One function for all responses: a closure for each would be garbage for each. */
 function onClose(this: ServerResponse): void {
   exchangeOf(this)?.leave();
 }
 
-/** The response is on its way already: one that has begun is cut, one that has not is the last of its connection. */
+/** Ends a response that was sent already: destroys one whose headers have left, else closes the connection after it. */
 export function breakOff(reply: FastifyReply): void {
   if (reply.raw.headersSent) reply.raw.destroy();
   else reply.header('connection', 'close');
 }
 
-/** Says that Tollgate answers now, where another answer was expected. */
+/** Marks the response as Tollgate's own, in place of one of the upstream or of the API behind the plugin. */
 export function markOwn({ request }: FastifyReply): void {
   const guarded = request.tollgate ?? null;
   if (guarded === null) return;
@@ -100,7 +104,7 @@ export function markOwn({ request }: FastifyReply): void {
   guarded.answering = true;
 }
 
-/** Answers a request that cannot be served as it came. What is left of it is not read. */
+/** Answers a request that cannot be served, and closes its connection: the unread bytes of its body are discarded. */
 export function sendFault(reply: FastifyReply, { status, detail }: Fault): FastifyReply {
   markOwn(reply);
   return reply

@@ -2,8 +2,9 @@ import type { ResponseHeaders } from '../responses/headers.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
 /**
- * Header fields that name the caller to the upstream, for proxies that copy them from an answer to the request. All of
- * them, empty where there is nothing to say, so that none can be left over from the client.
+ * Header fields that name the caller to the upstream, for proxies that copy them from a response to the request. All
+ * fields are set, with an empty value for a part that the identity does not have, so that no field of the client
+ * reaches the upstream.
  */
 export function identityHeaders(verdict: Verdict): ResponseHeaders {
   const headers: ResponseHeaders = {};
@@ -11,7 +12,7 @@ export function identityHeaders(verdict: Verdict): ResponseHeaders {
   return headers;
 }
 
-/** The same, into headers that are at hand. */
+/** The same, into existing headers. */
 export function writeIdentityHeaders(
   { identity, plan }: Verdict,
   headers: Record<string, string | string[]>,
@@ -23,7 +24,7 @@ export function writeIdentityHeaders(
   headers['x-tollgate-service'] = service ?? '';
 }
 
-/** The name as CGI and WSGI read it: they cannot tell `_` from `-`. */
+/** The name as CGI and WSGI read it: for them `_` and `-` are the same. */
 export function foldedName(name: string): string {
   return name.toLowerCase().replaceAll('_', '-');
 }

@@ -2,17 +2,17 @@ import type { ApiDescription } from '../../../shared/runtime/http/openapi.ts';
 
 const credentials = [{ bearer: [] }, { apiKey: [] }, { serviceToken: [] }];
 
-/** What `GET /openapi.json` says besides what the routes say. */
+/** The parts of `GET /openapi.json` that do not come from the routes. */
 export const apiDescription: ApiDescription = {
   title: 'Tollgate',
   description:
     'Decide about requests, publish usage events, and read limits, usage and decisions. Every response carries the ' +
-    "caller's limit headers; every refusal and fault is a problem (RFC 9457) with a detail that says what to do.",
+    "caller's limit headers; every refused or failed request gets a problem (RFC 9457) whose detail says how to correct it.",
   tags: [
-    { name: 'Decisions', description: 'May this request pass, why not, and what became of it.' },
-    { name: 'Events', description: 'Usage that an API server measured itself, as CloudEvents.' },
-    { name: 'Usage', description: 'How limits stand, what has been used, and what meters say.' },
-    { name: 'Sessions', description: 'Limits of what is open at once, with a heartbeat.' },
+    { name: 'Decisions', description: 'Whether a request may pass, why not, and its outcome.' },
+    { name: 'Events', description: 'Usage that an API server measured, as CloudEvents.' },
+    { name: 'Usage', description: 'State of the limits, usage, and values of meters.' },
+    { name: 'Sessions', description: 'Limits of sessions open at once, with a heartbeat.' },
   ],
   securitySchemes: {
     bearer: {
@@ -24,16 +24,16 @@ export const apiDescription: ApiDescription = {
     serviceToken: { type: 'apiKey', in: 'header', name: 'X-Service-Token' },
   },
   security: { credential: credentials, decision: [{}, ...credentials] },
-  // Malformed or outside HTTP/1.1, too slow, headers too large: what a server answers whatever the route is.
+  // Malformed or outside HTTP/1.1, too slow, headers too large: possible on every route.
   problems: [400, 401, 408, 417, 429, 431, 501, 503, 505],
   responseHeaders: {
     'X-RateLimit-Limit': {
       description: 'Units per window, of the limit closest to exhaustion.',
       schema: { type: 'integer' },
     },
-    'X-RateLimit-Remaining': { description: 'Units left of it.', schema: { type: 'integer' } },
+    'X-RateLimit-Remaining': { description: 'Units left of that limit.', schema: { type: 'integer' } },
     'X-RateLimit-Reset': {
-      description: 'Unix seconds at which the whole of it is available again.',
+      description: 'Unix seconds at which the full limit is available again.',
       schema: { type: 'integer' },
     },
     'RateLimit-Policy': {
@@ -41,11 +41,11 @@ export const apiDescription: ApiDescription = {
       schema: { type: 'string' },
     },
     RateLimit: {
-      description: 'How they stand, e.g. "minute";r=12;t=7.',
+      description: 'State of all limits, e.g. "minute";r=12;t=7.',
       schema: { type: 'string' },
     },
     'X-Tollgate-Decision': {
-      description: 'Id of the decision, where one was made.',
+      description: 'Id of the decision; absent where nothing was decided.',
       schema: { type: 'string' },
     },
   },

@@ -13,7 +13,7 @@ import { respondToFault } from '../entrypoints/api/charging.ts';
 import { problemOf, sendProblem } from '../responses/problem.ts';
 import { passes } from '../enforcer/verdict.ts';
 
-/** The first hook of the listener, and a synchronous one: the parser may fail in the body of a request at once. */
+/** The first hook of the listener. It is synchronous: the parser may fail in the body of a request at once. */
 export function trackRequests(app: ApiServer, enforcer: Enforcer): void {
   app.addHook('onRequest', (request, reply, next) => {
     setExchange(reply.raw, new ApiExchange(enforcer, request, reply));
@@ -21,7 +21,10 @@ export function trackRequests(app: ApiServer, enforcer: Enforcer): void {
   });
 }
 
-/** Refuses what is no proper HTTP/1.1 before it is authorised or charged. Follows the hook that finds the caller. */
+/**
+ * Refuses requests that violate HTTP/1.1 before they are authorised or charged. Follows the hook that identifies the
+ * caller.
+ */
 export function refuseFaults(app: ApiServer): void {
   app.addHook('onRequest', async (request, reply) => {
     const exchange = exchangeOf(reply.raw) as ApiExchange;
@@ -31,8 +34,8 @@ export function refuseFaults(app: ApiServer): void {
 }
 
 /**
- * Answers preflights before a caller is looked for: they have none. They cost their address nothing but its preflights.
- * Without `cors` in the policy nothing here is for browsers of other origins.
+ * Answers preflights before the caller is identified: they have no credentials. They are charged to the preflight limit
+ * of their address only. Without `cors` in the policy they are a 404.
  */
 export function answerPreflights(app: ApiServer, enforcer: Enforcer): void {
   app.addHook('onRequest', async (request, reply) => {
@@ -63,8 +66,8 @@ export function answerPreflights(app: ApiServer, enforcer: Enforcer): void {
   });
 }
 
-/** Asks a client that expects `100 Continue` for its body, where its request gets as far as its route. The last hook. */
-export function askForBodies(app: ApiServer): void {
+/** Sends `100 Continue` to a client that waits for it, once its request has reached its route. The last hook. */
+export function acceptBodies(app: ApiServer): void {
   app.addHook('onRequest', (request, reply, next) => {
     if (request.is404 && awaitsContinue(request.raw)) reply.callNotFound();
     else {
@@ -84,8 +87,8 @@ class ApiExchange implements Exchange {
   readonly reply: FastifyReply;
   #begun = false;
   #answering = false;
-  /** Found before the caller was. */
-  #early: Fault | null = null;
+  /** A fault from before the caller was identified. */
+  #earlyFault: Fault | null = null;
 
   constructor(enforcer: Enforcer, request: FastifyRequest, reply: FastifyReply) {
     this.enforcer = enforcer;
@@ -95,17 +98,17 @@ class ApiExchange implements Exchange {
 
   begin(): Fault | null {
     this.#begun = true;
-    return this.#early;
+    return this.#earlyFault;
   }
 
   fail(fault: Fault): void {
-    if (!this.#begun) this.#early ??= fault;
+    if (!this.#begun) this.#earlyFault ??= fault;
     else if (this.reply.sent || this.#answering) breakOff(this.reply);
     else void this.answer(fault);
   }
 
   leave(): void {
-    // An API request holds nothing.
+    // An API request holds no permit.
   }
 
   answer(fault: Fault): Promise<FastifyReply> {

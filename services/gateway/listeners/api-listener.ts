@@ -6,7 +6,7 @@ import { declareAccess, guardRoutes } from '../../../shared/runtime/http/access.
 import { BodyError, acceptJson } from '../../../shared/runtime/http/json-body.ts';
 import { describeApi } from '../../../shared/runtime/http/openapi.ts';
 import { apiDescription } from './api-description.ts';
-import { answerPreflights, askForBodies, refuseFaults, trackRequests } from './api-hooks.ts';
+import { answerPreflights, acceptBodies, refuseFaults, trackRequests } from './api-hooks.ts';
 import { bodyBytesMax } from '../entrypoints/api/api-server.ts';
 import type { ApiOptions, ApiServer } from '../entrypoints/api/api-server.ts';
 import {
@@ -35,21 +35,24 @@ import { anonymous } from '../enforcer/identify.ts';
 import { decodeBody } from '../ingest/content-coding.ts';
 import { plainProblem, problemOf, sendProblem } from '../responses/problem.ts';
 
-/** Longer than what any route takes, so that its schema says what is wrong. */
+/** Longer than the parameters of any route, so that the route's schema describes the violation. */
 const paramLengthMax = 2_000;
-/** The only routes that need no credential: a proxy sends its client's to authz, which decides about it. */
+/**
+ * The only routes that need no credential of the caller: a proxy sends its client's credential to authz, which decides
+ * about it.
+ */
 const openRoutes = ['GET /v1/authz', '* /v1/ext-authz', '* /v1/ext-authz/*', 'GET /openapi.json'];
 
-/** The listener that answers about limits: what API servers, proxies and tenants ask instead of sending traffic through. */
+/** The listener for API servers, proxies and tenants that send questions about requests instead of the requests. */
 export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   const { enforcer } = options;
   const app = fastify({
     ...serverOptions(enforcer, 'api', options.bounds),
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: paramLengthMax },
-    // A number sent as text or an unknown key is a mistake of the caller's, and is told so.
+    // A number sent as text and an unknown member are violations: they are reported, not corrected.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
-    // The router's own errors pass no hook, so the headers are written here.
+    // The router's own errors reach no hook, so the headers are written here.
     frameworkErrors: (error, request, reply) => {
       const fault = { status: error.statusCode ?? 400, detail: `${error.message}.` };
       void chargeFault(enforcer, request, reply, fault).then((verdict) => {
@@ -74,13 +77,13 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   declareAccess(app, 'credential');
   chargeApiRequests(app, enforcer);
   chargeUndecided(app, enforcer);
-  askForBodies(app);
+  acceptBodies(app);
   addLimitHeaders(app, enforcer);
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500;
     if (status >= 500) enforcer.logger.error({ err: error }, `request failed: ${error.message}`);
     const detail = status >= 500 ? 'Something went wrong here.' : detailOf(error);
-    // Where the decision would have charged the caller, a request that does not get as far is charged like any unreadable one.
+    // A request for a decision that fails before it is decided is charged like any unreadable one.
     if (status < 500 && request.routeOptions.config.access === 'decision')
       return respondToFault(enforcer, request, reply, { status, detail });
     sendProblem(reply, plainProblem(status, detail));
@@ -117,18 +120,23 @@ function registerJsonBody(app: ApiServer): void {
   });
 }
 
-/** Of WebDAV and others, without a body in Fastify's eyes: Envoy asks about a request by the method of the request. */
+/**
+ * Adds methods of WebDAV and others, for which Fastify reads no body: Envoy calls with the method of the client's
+ * request.
+ */
 function addMethods(app: ApiServer): void {
   for (const method of METHODS) {
     if (method !== 'CONNECT' && !app.supportedMethods.includes(method)) app.addHttpMethod(method);
   }
 }
 
-/** Every answer, errors included, says how its caller's limits stand; where no decision was made it looks them up. */
+/**
+ * Every response, errors included, has the limit headers of its caller; without a decision the limits are read for it.
+ */
 function addLimitHeaders(app: ApiServer, enforcer: Enforcer): void {
   app.addHook('onSend', async (request, reply, payload) => {
     reply.headers(
-      request.verdict === null ? await headersOf(enforcer, request) : limitHeaders(request.verdict),
+      request.verdict === null ? await headersOfPeek(enforcer, request) : limitHeaders(request.verdict),
     );
     const { cors } = enforcer.policy();
     if (cors !== null) writeOwnCors(cors, reply);
@@ -136,8 +144,8 @@ function addLimitHeaders(app: ApiServer, enforcer: Enforcer): void {
   });
 }
 
-/** Of a peek: nothing was decided, so there is no decision to look up and nothing to wait for. */
-async function headersOf(
+/** Limit headers without a decision: no decision id, and no time to wait for. */
+async function headersOfPeek(
   enforcer: Enforcer,
   { caller, headers, socket }: FastifyRequest,
 ): Promise<ResponseHeaders> {
@@ -146,23 +154,23 @@ async function headersOf(
     rejection: null,
   };
   const peek = { method: '', url: '/', cost: null, peek: true, hold: false, plan: null };
-  const found = limitHeaders(await enforcer.decide({ caller: identified, ...peek }));
-  delete found['x-tollgate-decision'];
-  delete found['retry-after'];
-  return found;
+  const peekHeaders = limitHeaders(await enforcer.decide({ caller: identified, ...peek }));
+  delete peekHeaders['x-tollgate-decision'];
+  delete peekHeaders['retry-after'];
+  return peekHeaders;
 }
 
-/** `body/cost must be >= 1` and `Unexpected token …` in the words of the field. */
+/** A sentence with the name of the field, of `body/cost must be >= 1` and of `Unexpected token …`. */
 function detailOf(error: FastifyError): string {
   const [first] = error.validation ?? [];
   if (first === undefined) return error.message.endsWith('.') ? error.message : `${error.message}.`;
   const field = first.instancePath.slice(1).replaceAll('/', '.');
   const extra = first.params['additionalProperty'];
   const allowed = first.params['allowedValues'];
-  const what = Array.isArray(allowed)
+  const violation = Array.isArray(allowed)
     ? `must be one of: ${allowed.join(', ')}`
     : typeof extra === 'string'
       ? `must not have "${extra}"`
       : (first.message ?? 'is not valid');
-  return `${field === '' ? (error.validationContext ?? 'The request') : field} ${what}.`;
+  return `${field === '' ? (error.validationContext ?? 'The request') : field} ${violation}.`;
 }

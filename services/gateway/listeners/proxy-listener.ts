@@ -9,15 +9,15 @@ import type { ProxyOptions } from '../entrypoints/proxy/proxy.ts';
 import type { TransportBounds } from '../transport/bounds.ts';
 import { createListener } from '../transport/listener.ts';
 
-/** The listener that checks every path and passes it on. */
+/** The listener of the reverse proxy: decides about every request and forwards it. */
 export function createProxyServer(options: ProxyOptions): FastifyInstance {
   const app = fastify({
     ...serverOptions(options.enforcer, 'proxy', options.bounds, true),
-    // One route serves everything: the router would only lose what it cannot read, and the upstream decides that.
+    // One route serves every path: whether a path exists is decided by the upstream, not by the router.
     rewriteUrl: () => '/',
     exposeHeadRoutes: false,
   });
-  // Bodies are passed on as they come: without one in its eyes, Fastify reads and judges none of them.
+  // Bodies are forwarded as streams: for methods without a body Fastify reads and checks none.
   for (const method of METHODS) {
     if (method !== 'CONNECT') app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   }
@@ -36,7 +36,7 @@ export function serverOptions(
     serverFactory: (serve) => createListener(enforcer, entrypoint, bounds, serve, upgrades),
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    // `createListener` answers client errors.
+    // `createListener` handles client errors.
     clientErrorHandler: () => undefined,
   };
 }

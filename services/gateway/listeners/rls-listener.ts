@@ -13,7 +13,7 @@ export interface EnvoyOptions {
   readonly enforcer: Enforcer;
   readonly host: string;
   readonly port: number;
-  /** What a call of the rate limit service waits for Redis before this node decides by itself. */
+  /** Time that a call of the rate limit service waits for Redis before this node decides alone. */
   readonly rateLimitWaitMsMax: number;
 }
 
@@ -28,9 +28,9 @@ const messageBytesMax = 256 * 1024;
 const closeGraceMs = 2_000;
 
 /**
- * Envoy's two gRPC services on one port: `envoy.service.ratelimit.v3.RateLimitService`, where Envoy vouches for what its
- * descriptors say, and `envoy.service.auth.v3.Authorization`, where the client's own credentials are verified here.
- * For private networks: whoever reaches the port can spend any tenant's units.
+ * Envoy's two gRPC services on one port: `envoy.service.ratelimit.v3.RateLimitService`, whose descriptors are trusted,
+ * and `envoy.service.auth.v3.Authorization`, which verifies the client's own credentials. For private networks only:
+ * every client that reaches the port can spend the units of any tenant.
  */
 export async function listenEnvoy(options: EnvoyOptions): Promise<EnvoyServer> {
   const { enforcer, host, port, rateLimitWaitMsMax } = options;
@@ -53,15 +53,18 @@ export async function listenEnvoy(options: EnvoyOptions): Promise<EnvoyServer> {
 }
 
 function unary<Request>(enforcer: Enforcer, handle: Handler<Request>) {
-  return (call: ServerUnaryCall<Request, object>, answer: sendUnaryData<object>): void => {
+  return (call: ServerUnaryCall<Request, object>, respond: sendUnaryData<object>): void => {
     handle(call.request).then(
-      (made) => {
-        if ('message' in made) answer(null, made.message);
-        else answer(made);
+      (response) => {
+        if ('message' in response) respond(null, response.message);
+        else respond(response);
       },
       (error: unknown) => {
         enforcer.logger.error({ err: error }, `a call of Envoy failed: ${messageOf(error)}`);
-        answer({ code: status.INTERNAL, details: 'The decision failed; the log of the gateway says why.' });
+        respond({
+          code: status.INTERNAL,
+          details: 'The decision failed; the log of the gateway has the reason.',
+        });
       },
     );
   };
@@ -79,7 +82,7 @@ function serviceOf(file: string, path: readonly string[]): ServiceDefinition {
   return (node as { service: ServiceDefinition }).service;
 }
 
-/** Calls under way finish; connections that do not end by themselves are cut. */
+/** Calls under way finish; after `closeGraceMs` open connections are closed. */
 async function closeServer(server: Server): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => {

@@ -28,7 +28,10 @@ export function createBoundedLog(logger: Logger, clock: Clock, onSuppressed: () 
   };
 }
 
-/** Logs a limit hit: caller, address, route and the decision's id. Every hit has an event, also where no line is written. */
+/**
+ * Logs a limit hit: caller, address, route and the decision's id. Every hit has an event, also where no line is
+ * written.
+ */
 export function logLimitHit(log: BoundedLog, { decision, identity, plan, route, method }: Verdict): void {
   log(
     () => ({

@@ -7,10 +7,10 @@ export const sampledOneIn = 100;
 const fullPerSecondMax = 50;
 
 /**
- * Keeps floods of bad credentials and of invalid requests out of spool, Kafka and ClickHouse. Sampled are the requests of
- * an address beyond its limit, and those of other addresses while the node refuses many at once. The random bits of the
- * decision's id select the sample: for any subset of the events (a route, an address, an hour) the sum of their weights
- * estimates its size.
+ * Keeps floods of bad credentials and of invalid requests out of spool, Kafka and ClickHouse. Sampled are the requests
+ * of an address beyond its limit, and those of other addresses while the node refuses many at once. The random bits of
+ * the decision's id select the sample: for any subset of the events (a route, an address, an hour) the sum of their
+ * weights estimates its size.
  */
 export class EventSampling {
   readonly #badCredentials: SecondCounter;

@@ -49,9 +49,9 @@ export class Meter {
    * Writes the one event of a request: after the status is known, before the response leaves. Id and time are the
    * decision's. Resolves when the event is safe; never rejects.
    *
-   * A crash before the append costs a response that the client never got; a crash after it costs nothing. An event that the
-   * spool refuses is counted and logged, and the request is served. Of a flood of bad credentials or invalid requests a
-   * sample is written.
+   * A crash before the append costs a response that the client never got; a crash after it costs nothing. An event that
+   * the spool refuses is counted and logged, and the request is served. Of a flood of bad credentials or invalid
+   * requests a sample is written.
    */
   writeRequest(verdict: Verdict, response: MeteredResponse): Promise<void> {
     const { events, node, metrics, sampling } = this.#options;
@@ -71,8 +71,9 @@ export class Meter {
   }
 
   /**
-   * Writes the number of units of a decision that were returned. Resolves when the event is safe; never rejects. A crash
-   * before it leaves the units returned in Redis and used in ClickHouse: too much usage of the caller, never too little.
+   * Writes the number of units of a decision that were returned. Resolves when the event is safe; never rejects. A
+   * crash before it leaves the units returned in Redis and used in ClickHouse: too much usage of the caller, never too
+   * little.
    */
   writeRefund(verdict: Verdict, units: number): Promise<void> {
     const { events } = this.#options;

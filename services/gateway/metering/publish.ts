@@ -11,7 +11,10 @@ import type { Spool } from '../spool/spool.ts';
 import type { SpoolRecord } from '../spool/segments/record.ts';
 
 export interface Publisher {
-  /** Sends what the spool still has, for at most `drainMsMax`, and stops; the rest waits in the spool for the next start. */
+  /**
+   * Sends the events that the spool still has, for at most `drainMsMax`, and stops. Unsent events stay in the spool for
+   * the next start.
+   */
   close(drainMsMax?: number): Promise<void>;
 }
 
@@ -22,36 +25,36 @@ export interface PublisherOptions {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** What the brokers take at most (`message.max.bytes`), less some room for what surrounds a value. */
+  /** Largest value that is sent: the brokers' `message.max.bytes` less the size of headers around it. */
   readonly valueBytesMax?: number;
 }
 
 const batchRecordsMax = 2_000;
-/** Below a broker's default `message.max.bytes`, which bounds a batch: it may all be for one partition. */
+/** Below a broker's default `message.max.bytes`, which bounds a batch: all records may be for one partition. */
 const batchBytesMax = 900_000;
-/** Two sends begin at least this far apart while events keep coming; the first one after a pause waits for nothing. */
-const groupMs = 20;
+/** Two sends begin at least this far apart while events keep coming; the first one after a pause begins at once. */
+const sendIntervalMs = 20;
 const readRetryMs = 1_000;
 
 /**
- * The one sender of a node: takes events from the spool in order, sends them, and lets the spool advance once every
+ * The one sender of a node: reads events from the spool in order, sends them, and advances the spool once every
  * partition's acknowledgement was verified. A crash in between sends them again; they keep their ids.
  *
- * Kafka down, refusing, silent or slow makes this wait, and nothing else: requests end at the spool. What Kafka will
- * never take goes to the dead letters, so that one event cannot hold up those behind it.
+ * While Kafka is down, refusing, silent or slow, only the publisher waits: requests end at the spool. An event that
+ * Kafka will never accept is written to the dead-letter topic, so that it cannot block the events behind it.
  */
 export function startPublisher(options: PublisherOptions): Publisher {
   const { kafka, topics, spool, clock, registry, logger, valueBytesMax = 950_000 } = options;
   const producer = createProducer(kafka, { registry, deliveryTimeoutMs: Infinity });
   const deadLetters = createDeadLetterWriter({ producer, topics, clock, registry, logger });
-  const buried = new Counter({
+  const deadLettersWritten = new Counter({
     name: 'tollgate_publish_dead_letters_total',
-    help: 'Events that Kafka would never take and that went to the dead letters instead.',
+    help: 'Events that Kafka will never accept, written to the dead-letter topic.',
     registers: [registry],
   });
   let closing = false;
-  let wake: () => void = () => undefined;
-  spool.onAvailable(() => wake());
+  let onAvailable: () => void = () => undefined;
+  spool.onAvailable(() => onAvailable());
   const running = run();
 
   return { close };
@@ -59,21 +62,21 @@ export function startPublisher(options: PublisherOptions): Publisher {
   async function run(): Promise<void> {
     for (;;) {
       const startedAt = performance.now();
-      const records = await take();
+      const records = await readBatch();
       const last = records.at(-1);
       if (last === undefined) {
         if (closing) return;
         await nextWrite();
         continue;
       }
-      await deliver(records);
+      await sendBatch(records);
       spool.acknowledge(last.sequence);
-      const restMs = startedAt + groupMs - performance.now();
-      if (restMs > 0 && records.length < batchRecordsMax / 2 && !closing) await pause(restMs);
+      const pauseMs = startedAt + sendIntervalMs - performance.now();
+      if (pauseMs > 0 && records.length < batchRecordsMax / 2 && !closing) await pause(pauseMs);
     }
   }
 
-  async function take(): Promise<readonly SpoolRecord[]> {
+  async function readBatch(): Promise<readonly SpoolRecord[]> {
     for (;;) {
       try {
         return await spool.readBatch(batchRecordsMax, batchBytesMax);
@@ -85,44 +88,45 @@ export function startPublisher(options: PublisherOptions): Publisher {
     }
   }
 
-  /** Resolves when Kafka has each record, on its topic or among the dead letters. */
-  async function deliver(records: readonly SpoolRecord[]): Promise<void> {
-    const giants = records.filter(({ value }) => value.length > valueBytesMax);
-    for (const giant of giants) await bury(giant, `${giant.value.length} bytes are more than Kafka takes`);
+  /** Resolves when Kafka has every record, on its topic or on the dead-letter topic. */
+  async function sendBatch(records: readonly SpoolRecord[]): Promise<void> {
+    const tooLarge = records.filter(({ value }) => value.length > valueBytesMax);
+    for (const record of tooLarge)
+      await writeDeadLetter(record, `${record.value.length} bytes are more than Kafka accepts`);
     const fitting =
-      giants.length === 0 ? records : records.filter(({ value }) => value.length <= valueBytesMax);
+      tooLarge.length === 0 ? records : records.filter(({ value }) => value.length <= valueBytesMax);
     try {
       await producer.send(topics.usage, fitting);
     } catch (error) {
       if (!(error instanceof TollgateError) || error.code !== 'KAFKA_RECORD_REFUSED') throw error;
       const [only] = fitting;
       if (fitting.length === 1 && only !== undefined) {
-        await bury(only, error.message);
+        await writeDeadLetter(only, error.message);
         return;
       }
-      // One of them is the reason: halving finds it in a few steps, and the others pass.
+      // One of the records is the reason: halving the batch isolates it in a few steps, and the others are sent.
       const middle = Math.ceil(fitting.length / 2);
-      await deliver(fitting.slice(0, middle));
-      await deliver(fitting.slice(middle));
+      await sendBatch(fitting.slice(0, middle));
+      await sendBatch(fitting.slice(middle));
     }
   }
 
-  async function bury({ key, value, sequence }: SpoolRecord, reason: string): Promise<void> {
-    buried.inc();
-    logger.error({ sequence, bytes: value.length, reason }, 'an event went to the dead letters');
+  async function writeDeadLetter({ key, value, sequence }: SpoolRecord, reason: string): Promise<void> {
+    deadLettersWritten.inc();
+    logger.error({ sequence, bytes: value.length, reason }, 'an event was written to the dead-letter topic');
     try {
       await deadLetters.write([{ reason, topic: topics.usage, partition: null, offset: null, key, value }]);
     } catch (error) {
       if (!(error instanceof TollgateError) || error.code !== 'KAFKA_RECORD_REFUSED') throw error;
       logger.error(
         { err: error, sequence },
-        'a dead letter was refused as well; the event is only in this log',
+        'Kafka refused the dead letter too; the event is only in this log',
       );
     }
   }
 
   function nextWrite(): Promise<void> {
-    return new Promise((resolve) => (wake = resolve));
+    return new Promise((resolve) => (onAvailable = resolve));
   }
 
   function pause(ms: number): Promise<void> {
@@ -131,11 +135,11 @@ export function startPublisher(options: PublisherOptions): Publisher {
 
   async function close(drainMsMax = 3_000): Promise<void> {
     closing = true;
-    wake();
+    onAvailable();
     await Promise.race([running.catch(() => undefined), pause(drainMsMax)]);
     await producer.close(0);
     await running.catch((error: unknown) =>
-      logger.debug({ err: error }, 'the sender stopped with events left'),
+      logger.debug({ err: error }, 'the publisher stopped with unsent events'),
     );
   }
 }

@@ -8,7 +8,7 @@ import { plainProblem, problemType } from './problem.ts';
 import { passes } from '../enforcer/verdict.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** A browser asks in this form before it sends a request that a form could not send (Fetch standard, CORS protocol). */
+/** A browser sends a preflight before a request that an HTML form cannot send (Fetch standard, CORS protocol). */
 export function isPreflight(method: string, headers: IncomingHttpHeaders): boolean {
   return (
     method === 'OPTIONS' &&
@@ -17,18 +17,18 @@ export function isPreflight(method: string, headers: IncomingHttpHeaders): boole
   );
 }
 
-const applicable = new WeakMap<Policy, ApplicableLimits>();
+const preflightLimitsOf = new WeakMap<Policy, ApplicableLimits>();
 
-/** A preflight carries no credentials and takes nothing of any plan: its address may send so many of them. */
+/** The limit of preflights, by address: they have no credentials and are charged to no plan. */
 export function preflightLimits(policy: Policy): ApplicableLimits {
-  let found = applicable.get(policy);
-  if (found === undefined) {
+  let applicable = preflightLimitsOf.get(policy);
+  if (applicable === undefined) {
     const plan = policy.plans.get(policy.defaultPlan);
     if (plan === undefined) throw new Error(`The policy has no plan ${policy.defaultPlan}.`);
-    found = { plan: { ...plan, limits: [], slowDown: null }, limits: [policy.preflight] };
-    applicable.set(policy, found);
+    applicable = { plan: { ...plan, limits: [], slowDown: null }, limits: [policy.preflight] };
+    preflightLimitsOf.set(policy, applicable);
   }
-  return found;
+  return applicable;
 }
 
 /** The verdict that the event of a preflight is written from: it has no units. */
@@ -36,7 +36,7 @@ export function withoutUnits(verdict: Verdict): Verdict {
   return { ...verdict, units: passes(verdict) ? 0 : verdict.units };
 }
 
-/** Answers a preflight in place of the upstream: any method and any fields, from the origins of the policy. */
+/** Answers a preflight in place of the upstream: the origins of the policy may send any method and any fields. */
 export function answerPreflight(reply: FastifyReply, cors: CorsPolicy): FastifyReply {
   const { headers } = reply.request;
   markOwn(reply);
@@ -52,13 +52,13 @@ export function answerPreflight(reply: FastifyReply, cors: CorsPolicy): FastifyR
   return reply.code(204).send();
 }
 
-/** Names of methods or fields, as the browser sent them, and nothing else. */
+/** The names of methods or fields that the browser sent; empty where the header has other characters. */
 function listIn(header: string | string[] | undefined): string {
   const text = String(header ?? '');
   return /^[\w!#$%&'*+.^`|~, -]{1,4096}$/.test(text) ? text : '';
 }
 
-/** Lets a page of an allowed origin read an answer that Tollgate makes itself. */
+/** Lets a page of an allowed origin read a response of Tollgate's own. */
 export function writeOwnCors(cors: CorsPolicy, reply: FastifyReply): void {
   const { origin } = reply.request.headers;
   if (cors.origins !== null) addVary(reply, ['Origin']);
@@ -69,16 +69,16 @@ export function writeOwnCors(cors: CorsPolicy, reply: FastifyReply): void {
 }
 
 /**
- * Adds the limit headers to what a page may read of an answer of the upstream, where the upstream lets it read the
- * answer at all. Its own fields stay as they are.
+ * Adds the limit headers to the fields of an upstream's response that a page may read, where the upstream lets the page
+ * read the response. The upstream's own fields do not change.
  */
 export function exposeLimits(cors: CorsPolicy, reply: FastifyReply): void {
   const { origin } = reply.request.headers;
   if (origin === undefined || !isAllowed(cors, origin)) return;
   if (reply.getHeader('access-control-allow-origin') === undefined) return;
   const exposed = fieldsOf(reply, 'access-control-expose-headers');
-  const known = new Set(exposed.map((name) => name.toLowerCase()));
-  const missing = cors.exposedHeaders.filter((name) => !known.has(name));
+  const names = new Set(exposed.map((name) => name.toLowerCase()));
+  const missing = cors.exposedHeaders.filter((name) => !names.has(name));
   reply.header('access-control-expose-headers', [...exposed, ...missing].join(', '));
   if (cors.origins !== null) addVary(reply, ['Origin']);
 }

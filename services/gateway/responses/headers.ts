@@ -5,7 +5,7 @@ import type { Verdict } from '../enforcer/verdict.ts';
 /** Field names in lower case, as HTTP/2 and Fastify write them. */
 export type ResponseHeaders = Record<string, string>;
 
-/** Every field Tollgate owns: an upstream's own are replaced, never joined. */
+/** Fields that Tollgate owns: it replaces those of an upstream and never joins them. */
 export const limitHeaderNames: ReadonlySet<string> = new Set([
   'x-ratelimit-limit',
   'x-ratelimit-remaining',
@@ -15,14 +15,15 @@ export const limitHeaderNames: ReadonlySet<string> = new Set([
   'x-tollgate-decision',
 ]);
 
-/** Where header fields are written: a reply, or a plain object behind it. */
+/** Writes header fields, e.g. a reply. */
 export interface HeaderTarget {
   header(name: string, value: string): unknown;
 }
 
 /**
- * The limit headers of a response: X-RateLimit-* for the window closest to exhaustion (`Reset` in Unix seconds),
- * the IETF fields (draft-ietf-httpapi-ratelimit-headers) for all windows, and `Retry-After` on a refusal that ends.
+ * The limit headers of a response: X-RateLimit-* for the window closest to exhaustion (`Reset` in Unix seconds), the
+ * IETF fields (draft-ietf-httpapi-ratelimit-headers) for all windows, and `Retry-After` where a refused request passes
+ * later.
  */
 export function limitHeaders(verdict: Verdict): ResponseHeaders {
   const headers: ResponseHeaders = {};
@@ -31,7 +32,7 @@ export function limitHeaders(verdict: Verdict): ResponseHeaders {
   return headers;
 }
 
-/** The same, without an object in between. */
+/** The same, without an object for the fields. */
 export function writeLimitHeaders(verdict: Verdict, target: HeaderTarget): void {
   const { decision, limits, policy, decidedAtMs } = verdict;
   target.header('x-tollgate-decision', decision.id);
@@ -43,7 +44,7 @@ export function writeLimitHeaders(verdict: Verdict, target: HeaderTarget): void 
     target.header('ratelimit-policy', policyField(limits, decision.limits));
     target.header('ratelimit', stateField(decision.limits, closest.mode === 'shadow', decidedAtMs));
   } else if (policy.platform[0] !== undefined) {
-    // A plan without windows still stands under the platform's limit, so that clients always find the fields.
+    // A plan without windows is still under the platform's limit: clients always get the fields.
     target.header('x-ratelimit-limit', String(policy.platform[0].limit));
     target.header('x-ratelimit-remaining', String(policy.platform[0].limit));
     target.header('x-ratelimit-reset', String(Math.ceil(decidedAtMs / 1000)));
@@ -57,7 +58,7 @@ export function retryAfterSeconds(retryAfterMs: number | null): number | null {
   return retryAfterMs === null ? null : Math.max(1, Math.ceil(retryAfterMs / 1000));
 }
 
-/** The same for every request under the same limits, so it is written once for them. */
+/** By limits: the field is the same for every request under the same limits. */
 const policyFields = new WeakMap<readonly Limit[], string>();
 
 function policyField(limits: readonly Limit[], states: readonly LimitState[]): string {
@@ -68,7 +69,7 @@ function policyField(limits: readonly Limit[], states: readonly LimitState[]): s
     field = (enforced.length === 0 ? windows : enforced).map(policyItem).join(', ');
     policyFields.set(limits, field);
   }
-  // A full concurrent limit is reported although it has no window: it is why the request was refused.
+  // A full concurrent limit is reported although it has no window: it is the reason for the 429.
   for (const state of states) {
     if (state.windowMs !== 0) continue;
     const item = `"${state.name}";q=${state.limit};qu="concurrent-requests"`;
@@ -81,7 +82,7 @@ function policyItem({ name, limit, windowMs, burst }: Limit): string {
   return `"${name}";q=${limit};w=${Math.ceil(windowMs / 1000)}${burst === 0 ? '' : `;burst=${burst}`}`;
 }
 
-/** A window ends a millisecond after its newest unit left it; that should not read as a second. */
+/** A window is empty a millisecond after its newest unit expired; that must not round up to a second. */
 const roundingMs = 2;
 
 function stateField(states: readonly LimitState[], shadow: boolean, nowMs: number): string {

@@ -11,7 +11,7 @@ import type { Verdict } from '../enforcer/verdict.ts';
 
 export const problemType = 'application/problem+json';
 
-/** A refusal as clients read it (RFC 9457). Fields beyond the first four depend on the kind of refusal. */
+/** A problem as clients read it (RFC 9457). Fields beyond the first four depend on the kind of problem. */
 export interface Problem {
   readonly type: string;
   readonly title: string;
@@ -20,11 +20,11 @@ export interface Problem {
   readonly [extension: string]: unknown;
 }
 
-const registered = 'https://iana.org/assignments/http-problem-types#';
+const registeredTypes = 'https://iana.org/assignments/http-problem-types#';
 
 /**
- * The answer to a refused request: 429 where its address sent too many that are refused like it, its fault where it
- * cannot be served as it is, 401 or 503 for its credentials, 429 for everything else.
+ * The problem of a refused request: 429 where its address is over a limit of its own, the status of the fault where the
+ * request cannot be served, 401 or 503 for its credentials, and 429 where a limit or a block refuses.
  */
 export function problemOf(verdict: Verdict): Problem {
   const { decision, credentialRejection, addressRejection, unreadable, plan, policy } = verdict;
@@ -41,7 +41,7 @@ export function problemOf(verdict: Verdict): Problem {
     return { ...credentialProblem(credentialRejection, policy), decision_id: decision.id };
   switch (decision.reason) {
     case 'blocked':
-      return refusal(verdict, 'abnormal-usage-detected', blockDetail(verdict.block));
+      return limitedProblem(verdict, 'abnormal-usage-detected', blockDetail(verdict.block));
     case 'invalid':
       return {
         ...plainProblem(400, 'The cost must be a whole number from 1 to 1000000000.'),
@@ -52,15 +52,15 @@ export function problemOf(verdict: Verdict): Problem {
   }
 }
 
-/** The answer to a refused credential where nothing was decided. */
-export function credentialProblem(refusal: CredentialRefusal, { links }: Policy): Problem {
-  const { status, detail } = refusal;
+/** The problem of a credential that was not accepted, where there is no decision. */
+export function credentialProblem(rejection: CredentialRefusal, { links }: Policy): Problem {
+  const { status, detail } = rejection;
   const plain = { ...plainProblem(status, detail), documentation_url: links.documentation };
-  if (refusal.status !== 429) return plain;
-  const { name, limit, windowMs, resetAtMs, retryAfterMs } = refusal.state;
+  if (rejection.status !== 429) return plain;
+  const { name, limit, windowMs, resetAtMs, retryAfterMs } = rejection.state;
   return {
     ...plain,
-    type: `${registered}quota-exceeded`,
+    type: `${registeredTypes}quota-exceeded`,
     error: detail,
     'violated-policies': [name],
     limit,
@@ -73,7 +73,7 @@ export function credentialProblem(refusal: CredentialRefusal, { links }: Policy)
   };
 }
 
-/** A problem that needs no decision to be told. */
+/** A problem with no fields but the first four. */
 export function plainProblem(status: number, detail: string): Problem {
   return { type: 'about:blank', title: problemTitles[status] ?? 'Error', status, detail };
 }
@@ -83,7 +83,7 @@ function limitProblem(verdict: Verdict): Problem {
   const state = closestLimit(decision.limits);
   const limit = [...limits, ...policy.platform, ...policy.shares].find(({ name }) => name === state?.name);
   if (state === null || limit === undefined)
-    return refusal(verdict, 'quota-exceeded', 'The request was refused.');
+    return limitedProblem(verdict, 'quota-exceeded', 'The request was refused.');
   const effective = { ...limit, limit: state.limit };
   const short = `${state.limit} ${limit.type === 'concurrent' ? 'at once' : `per ${durationInWords(limit.windowMs)}`}`;
   const kind = limit.type === 'concurrent' ? 'temporary-reduced-capacity' : 'quota-exceeded';
@@ -92,7 +92,7 @@ function limitProblem(verdict: Verdict): Problem {
       ? `This call costs ${units} units, more than the limit of ${short} can ever allow; send less at once`
       : `${allowance(effective, units, identity)}; ${waitOf(decision.retryAfterMs)}`;
   return {
-    ...refusal(verdict, kind, detail),
+    ...limitedProblem(verdict, kind, detail),
     error: `Rate limit exceeded: ${short}`,
     'violated-policies': decision.limitedBy,
     limit: state.limit,
@@ -102,11 +102,15 @@ function limitProblem(verdict: Verdict): Problem {
   };
 }
 
-/** What every 429 carries; the limit's own fields come on top. */
-function refusal({ decision, identity, plan, policy }: Verdict, kind: string, detail: string): Problem {
+/** The fields that every 429 of a limit or block has; `limitProblem` adds those of the limit. */
+function limitedProblem(
+  { decision, identity, plan, policy }: Verdict,
+  kind: string,
+  detail: string,
+): Problem {
   const seconds = retryAfterSeconds(decision.retryAfterMs);
   return {
-    type: `${registered}${kind}`,
+    type: `${registeredTypes}${kind}`,
     title: 'Too many requests',
     status: 429,
     detail,
@@ -133,12 +137,12 @@ function allowance(
   const noun = units === 1 ? 'request' : 'unit';
   const amount = `${limit.limit} ${noun}${limit.limit === 1 ? '' : 's'}`;
   const span = limit.type === 'concurrent' ? 'at once' : `per ${durationInWords(limit.windowMs)}`;
-  const place = limit.route === null ? '' : ` on ${limit.route}`;
-  return `${amount} ${span} allowed for ${whose(limit, caller)}${place}`;
+  const onRoute = limit.route === null ? '' : ` on ${limit.route}`;
+  return `${amount} ${span} allowed for ${subjectOf(limit, caller)}${onRoute}`;
 }
 
-/** Says whose usage is full. A part of the identity the caller does not have was counted by address. */
-function whose(
+/** Names the subject of the limit. A caller without that part of the identity was counted by address. */
+function subjectOf(
   { per }: Limit,
   { tenantId, userId }: { tenantId: string | null; userId: string | null },
 ): string {
@@ -162,22 +166,24 @@ export function blockDetail(block: Verdict['block']): string {
 
 export function sendProblem(reply: FastifyReply, problem: Problem): void {
   if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
-  // As bytes: to an object Fastify would add a charset, which this media type does not have and some clients do not expect.
+  // As bytes: Fastify adds a charset to the media type of an object, which this media type does not define.
   void reply
     .code(problem.status)
     .type(problemType)
     .send(Buffer.from(JSON.stringify(problem)));
 }
 
-/** Answers a failed read of ClickHouse: 429 where the caller's own queries are too many, 503 where it did not answer. */
-export function sendReadFailure(reply: FastifyReply, error: unknown, what: string): FastifyReply {
+/**
+ * Answers after a failed read of ClickHouse: 429 where the caller has too many queries, 503 where ClickHouse failed.
+ */
+export function sendReadFailure(reply: FastifyReply, error: unknown, subject: string): FastifyReply {
   const full = error instanceof TollgateError && error.code === 'CLICKHOUSE_QUERIES_FULL';
   void reply.header('retry-after', '1');
   sendProblem(
     reply,
     full
       ? plainProblem(429, messageOf(error))
-      : plainProblem(503, `${what} cannot be read now; try again: ${messageOf(error)}`),
+      : plainProblem(503, `${subject} cannot be read now; try again: ${messageOf(error)}`),
   );
   return reply;
 }

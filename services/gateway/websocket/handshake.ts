@@ -173,7 +173,7 @@ function handshakeTo(
     agent: false,
     timeout: upstreamTimeoutMs,
   });
-  outgoing.on('timeout', () => outgoing.destroy(new TimeoutError('The upstream did not answer in time.')));
+  outgoing.on('timeout', () => outgoing.destroy(new TimeoutError('The upstream did not respond in time.')));
   return outgoing.end();
 }
 
@@ -215,6 +215,6 @@ function switchingProtocols({ headers }: IncomingMessage, verdict: Verdict): str
 
 function faultOf(error: unknown): Fault {
   return error instanceof TimeoutError
-    ? { status: 504, detail: 'The API behind this address did not answer in time.' }
+    ? { status: 504, detail: 'The API behind this address did not respond in time.' }
     : { status: 502, detail: 'The API behind this address cannot be reached.' };
 }

@@ -10,10 +10,10 @@ import type { IngestShare } from '../../ingest/ingest-share.ts';
 import type { EventLog } from '../../metering/meter.ts';
 import type { TransportBounds } from '../../transport/bounds.ts';
 
-/** Of a body on the api listener, as sent and as decoded. */
+/** Largest body on the api listener, before and after decoding. */
 export const bodyBytesMax = 1_048_576;
 
-/** What the entrypoints of the api listener are registered on: schemas give the types. */
+/** The server on which entrypoints of the api listener register their routes; types follow from schemas. */
 export type ApiServer = FastifyInstance<
   RawServerDefault,
   IncomingMessage,

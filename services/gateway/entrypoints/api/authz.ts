@@ -14,12 +14,12 @@ const querySchema = Type.Object({
   source: Type.Optional(
     Type.Enum([...sources], {
       description:
-        'Which fields describe the request: original (X-Original-Method, -URI; nginx) or forwarded (X-Forwarded-Method, -Uri; Traefik, Caddy). Set by the configuration of the proxy.',
+        'Which fields describe the request: original (X-Original-Method, -URI; nginx) or forwarded (X-Forwarded-Method, -Uri; Traefik, Caddy). Set it in the configuration of the proxy.',
     }),
   ),
   refuse: Type.Optional(
     Type.Enum(['403'] as const, {
-      description: 'Refuse with 403 where the proxy understands no 429 (nginx).',
+      description: 'Refuse with 403 where the proxy does not support 429 (nginx).',
     }),
   ),
 });
@@ -45,10 +45,10 @@ const refusedFields = {
 };
 
 /**
- * `GET /v1/authz` for proxies that ask before they pass a request on: nginx `auth_request`, Traefik and Caddy forward
- * authentication. The proxy describes the request (see `originalRequest`), and the client's own credentials come along.
- * Nginx understands only 2xx, 401 and 403 here: with `?refuse=403` every other refusal is a 403, and X-Tollgate-Status
- * and X-Tollgate-Problem say what to answer the client.
+ * `GET /v1/authz` for proxies that send a subrequest before they forward a request: nginx `auth_request`, Traefik and
+ * Caddy forward authentication. The proxy describes the request (see `originalRequest`) and passes the client's
+ * credentials on. Nginx supports only 2xx, 401 and 403 here: with `?refuse=403` any other status is a 403, and
+ * X-Tollgate-Status and X-Tollgate-Problem have the status and the problem for the client.
  */
 export function registerAuthz(app: ApiServer, enforcer: Enforcer): void {
   app.get(
@@ -72,7 +72,7 @@ export function registerAuthz(app: ApiServer, enforcer: Enforcer): void {
       const startedAt = performance.now();
       const { source, refuse } = request.query;
       const { caller } = request;
-      if (caller === null) throw new TypeError('A handler runs after its caller is known.');
+      if (caller === null) throw new TypeError('A handler runs after the caller is identified.');
       const verdict = await enforcer.decide({
         caller,
         ...originalRequest(request.headers, source, enforcer.policy().requests),
@@ -91,13 +91,13 @@ export function registerAuthz(app: ApiServer, enforcer: Enforcer): void {
         entrypoint: 'authz',
       });
       enforcer.checked.remember(verdict);
-      if (problem !== null) return sendRefusal(reply, problem, refuse === '403');
+      if (problem !== null) return sendRejection(reply, problem, refuse === '403');
       return reply.headers(identityHeaders(verdict)).code(200).send();
     },
   );
 }
 
-function sendRefusal(reply: FastifyReply, problem: Problem, as403: boolean): FastifyReply {
+function sendRejection(reply: FastifyReply, problem: Problem, as403: boolean): FastifyReply {
   if (!as403) {
     sendProblem(reply, problem);
     return reply;
@@ -107,7 +107,7 @@ function sendRefusal(reply: FastifyReply, problem: Problem, as403: boolean): Fas
   return reply;
 }
 
-/** JSON that fits into a header field: everything beyond ASCII as an escape. */
+/** JSON for a header field: characters beyond ASCII are escaped. */
 function ascii(problem: Problem): string {
   return JSON.stringify(problem).replaceAll(
     /[^\u0020-\u007e]/g,

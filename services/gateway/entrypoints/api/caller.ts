@@ -13,19 +13,19 @@ import type { Verdict } from '../../enforcer/verdict.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who calls the API; set before any handler runs. */
+    /** The caller of the API; set before any handler runs. */
     caller: Identified | null;
-    /** What the answer's limit headers speak of, where the handler decided something. */
+    /** The verdict behind the response's limit headers; null where the handler decided nothing. */
     verdict: Verdict | null;
   }
 }
 
-/** Guard of the API: sends the answer where the caller has no verified credential. */
+/** Guard of the API: answers a caller without a verified credential with a 401. */
 export function requireCredential(enforcer: Enforcer): Guard {
   return (request, reply) => {
     const { caller } = request;
-    if (caller === null) throw new TypeError('A guard runs after its caller is known.');
-    if (caller.rejection !== null) return sendRefused(reply, caller.rejection, enforcer);
+    if (caller === null) throw new TypeError('A guard runs after the caller is identified.');
+    if (caller.rejection !== null) return sendRejection(reply, caller.rejection, enforcer);
     return caller.identity.method === 'anonymous' ? refuseAnonymous(request, reply, enforcer) : undefined;
   };
 }
@@ -37,62 +37,64 @@ async function refuseAnonymous(
 ): Promise<FastifyReply> {
   const detail = 'Credentials are needed: a bearer token, an API key or a service token.';
   request.caller = await enforcer.rejectAnonymous(callerOf(request).ip, detail);
-  return sendRefused(reply, request.caller.rejection ?? badCredential(detail), enforcer);
+  return sendRejection(reply, request.caller.rejection ?? badCredential(detail), enforcer);
 }
 
-function sendRefused(reply: FastifyReply, refusal: CredentialRefusal, enforcer: Enforcer): FastifyReply {
-  const problem = credentialProblem(refusal, enforcer.policy());
-  const seconds = refusal.status === 429 ? retryAfterSeconds(refusal.state.retryAfterMs) : null;
+function sendRejection(reply: FastifyReply, rejection: CredentialRefusal, enforcer: Enforcer): FastifyReply {
+  const problem = credentialProblem(rejection, enforcer.policy());
+  const seconds = rejection.status === 429 ? retryAfterSeconds(rejection.state.retryAfterMs) : null;
   if (seconds !== null) void reply.header('retry-after', String(seconds));
   sendProblem(reply, problem);
   return reply;
 }
 
-/** The verified identity that the guard found. */
+/** The verified identity of the caller; only for routes behind the guard. */
 export function callerOf({ caller }: FastifyRequest): Identity {
   if (caller === null) throw new Error('a route for callers was reached without its guard');
   return caller.identity;
 }
 
 /**
- * The tenant a caller speaks for: its own, or for a service the one it names. Null where the answer is sent: 403 for
- * another tenant, 400 for a service that names none.
+ * The tenant of a call: the caller's own, or for a service the one that it names. Null where a problem was sent: 403
+ * for another tenant, 400 for a service that names none.
  */
 export function tenantOf(
   request: FastifyRequest,
   reply: FastifyReply,
-  asked: string | undefined,
+  namedTenantId: string | undefined,
 ): string | null {
   const identity = callerOf(request);
-  const tenantId = identity.service === null ? identity.tenantId : (asked ?? identity.tenantId);
-  const problem = problemOfTenant(identity, tenantId, asked);
+  const tenantId = identity.service === null ? identity.tenantId : (namedTenantId ?? identity.tenantId);
+  const problem = problemOfTenant(identity, tenantId, namedTenantId);
   if (problem === null) return tenantId;
   sendProblem(reply, problem);
   return null;
 }
 
 /**
- * Why the caller may not name this user, or null. A service names any. A tenant's own credential (an API key, or a token
- * without a user) names the users of its tenant, whose counters are kept within that tenant. A token with a user names
- * that user only; so does a token without a tenant, because its users are shared by all callers without one.
+ * The problem where the caller may not name this user, else null. A service names any. A tenant's own credential (an
+ * API key, or a token without a user) names the users of its tenant, whose counters are kept within that tenant. A
+ * token with a user names that user only; so does a token without a tenant, because its users are shared by all callers
+ * without one.
  */
-export function problemOfUser({ service, tenantId, userId }: Identity, asked: string): Problem | null {
-  if (service !== null || asked === userId) return null;
+export function problemOfUser({ service, tenantId, userId }: Identity, namedUserId: string): Problem | null {
+  if (service !== null || namedUserId === userId) return null;
   if (userId === null && tenantId !== null) return null;
-  return plainProblem(403, 'This user is not yours: your token speaks for its own user only.');
+  return plainProblem(403, 'This user is not yours: your token may name its own user only.');
 }
 
 function problemOfTenant(
   { service }: Identity,
   tenantId: string | null,
-  asked: string | undefined,
+  namedTenantId: string | undefined,
 ): Problem | null {
   if (tenantId === null) {
     return service === null
       ? plainProblem(403, 'Your credentials name no tenant.')
-      : plainProblem(400, 'A service must say which tenant it asks for: add tenant_id.');
+      : plainProblem(400, 'A service must name a tenant: add tenant_id.');
   }
-  if (asked !== undefined && asked !== tenantId) return plainProblem(403, 'This tenant is not yours.');
+  if (namedTenantId !== undefined && namedTenantId !== tenantId)
+    return plainProblem(403, 'This tenant is not yours.');
   const wrong = problemOfTenantId(tenantId);
   return wrong === null ? null : plainProblem(400, `tenant_id ${wrong}.`);
 }

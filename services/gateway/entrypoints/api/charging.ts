@@ -16,8 +16,8 @@ import type { Verdict } from '../../enforcer/verdict.ts';
 declare module 'fastify' {
   interface FastifyContextConfig {
     /**
-     * `decision`: the call is charged to the limits it asks about (see `chargeUndecided`). `events`: its events are charged too, when they are
-     * known. Absent: a call like any other.
+     * `decision`: the call is charged to the limits that decide about it (see `chargeUndecided`). `events`: its events
+     * are charged too, once they are read. Absent: one request.
      */
     work?: 'decision' | 'events';
   }
@@ -29,22 +29,23 @@ export interface Work {
   readonly units: number;
 }
 
-/** A call like any other. */
 export const oneRequest: Work = { kind: 'requests', units: 1 };
 
-/** Callers of whom this node keeps that they are over their limit: a few megabytes. */
+/** Callers over their limit that this node remembers: a few megabytes. */
 const overMax = 10_000;
-/** A body that can never fit must not shut out smaller ones for good. */
-const tooLargeKnownMs = 60_000;
+/** A body that can never fit must not keep out smaller ones for good. */
+const tooLargeKeptMs = 60_000;
 
 /**
- * Charges every call of the api listener to its caller before its body is read, unknown paths included: a tenant, or the
- * address where there is none. A block of the tenant refuses here too. Services are the operator's own and pass; bad
- * credentials are refused before. A body that was read and did not fit costs nothing, so its size is kept: the next of that
- * caller whose size is not known in advance (chunked or compressed) is refused unread until there is room for as much.
+ * Charges every call of the api listener to its caller before its body is read, unknown paths included: to the tenant,
+ * or to the address of a caller without one. A blocked tenant is refused here too. Services belong to the operator and
+ * pass; bad credentials were refused before.
+ *
+ * A body that was read and had no room in the limit costs nothing, so its size is remembered: the caller's next body of
+ * unknown size (chunked or compressed) is refused unread until there is room for as many bytes.
  */
 export function chargeApiRequests(app: ApiServer, enforcer: Enforcer): void {
-  const tooLarge = new LRUCache<string, number>({ max: overMax, ttl: tooLargeKnownMs });
+  const tooLarge = new LRUCache<string, number>({ max: overMax, ttl: tooLargeKeptMs });
   app.addHook('onRequest', async (request, reply) => {
     const { work } = request.routeOptions.config;
     if (work === 'decision') return;
@@ -64,19 +65,19 @@ export function chargeApiRequests(app: ApiServer, enforcer: Enforcer): void {
   });
 }
 
-/** Of a body that was read and then refused for its bytes. */
+/** The size of a body that was read and then refused for its bytes; else null. */
 function refusedBytesOf({ verdict, body, routeOptions: { config } }: FastifyRequest): number | null {
   if (config.work !== 'events' || body === undefined || verdict === null || passes(verdict)) return null;
   return verdict.limits.some(({ name }) => name === 'api.event_bytes') ? verdict.units : null;
 }
 
-/** Whether the header section says how many bytes the body has when it is decoded. */
+/** Whether the header section states the number of bytes of the decoded body. */
 function isSizeKnown({ headers }: FastifyRequest): boolean {
   const coding = headers['content-encoding'] ?? 'identity';
   return headers['transfer-encoding'] === undefined && coding.trim().toLowerCase() === 'identity';
 }
 
-/** What a call that publishes asks for at the least, before its body is read. */
+/** The least work of a call that publishes events, before its body is read. */
 function leastWorkOf({ headers }: FastifyRequest, bytesMin: number): readonly Work[] {
   const bytes = Math.max(1, bytesMin, Number(headers['content-length'] ?? 1));
   return [
@@ -86,20 +87,20 @@ function leastWorkOf({ headers }: FastifyRequest, bytesMin: number): readonly Wo
 }
 
 /**
- * Charges a call for a decision that ends without one: its body was read, and no limit it asks about has paid for that. A
- * caller that is over its limit of such calls is refused before its next body is read, until there is room again.
+ * Charges a call for a decision that ends without a verdict: its body was read, and no limit was charged for that. A
+ * caller over its limit of these calls is refused before its next body is read, until there is room again.
  */
 export function chargeUndecided(app: ApiServer, enforcer: Enforcer): void {
   const over = new LRUCache<string, true>({ max: overMax });
   app.addHook('onRequest', async (request, reply) => {
-    if (over.size === 0 || !asksForDecision(request)) return;
+    if (over.size === 0 || !isDecisionCall(request)) return;
     const caller = callerKey(request);
     if (caller === null || !over.has(caller)) return;
     if (!(await hasRoom(enforcer, request, reply, [oneRequest]))) return reply;
     over.delete(caller);
   });
   app.addHook('onResponse', async (request) => {
-    if (request.verdict !== null || !asksForDecision(request)) return;
+    if (request.verdict !== null || !isDecisionCall(request)) return;
     const caller = chargeable(request);
     const key = callerKey(request);
     if (caller === null || key === null) return;
@@ -109,17 +110,17 @@ export function chargeUndecided(app: ApiServer, enforcer: Enforcer): void {
   });
 }
 
-function asksForDecision({ routeOptions: { config } }: FastifyRequest): boolean {
+function isDecisionCall({ routeOptions: { config } }: FastifyRequest): boolean {
   return config.work === 'decision' && config.access === 'credential';
 }
 
-/** Whom `requests` is counted for. */
+/** Name of the caller that the work is counted for. */
 function callerKey(request: FastifyRequest): string | null {
   const identity = chargeable(request)?.identity;
   return identity === undefined ? null : (identity.tenantId ?? `address ${addressPart(identity.ip)}`);
 }
 
-/** False where the answer is sent: the caller is over the limit of such work, or blocked. */
+/** False where a problem was sent: the caller is over its limit of this work, or blocked. */
 export async function chargeWork(
   enforcer: Enforcer,
   request: FastifyRequest,
@@ -131,11 +132,14 @@ export async function chargeWork(
   const verdict = await decideWork(enforcer, caller, work, false);
   const passed = passes(verdict);
   enforcer.metrics.apiWork.inc({ kind: work.kind, result: passed ? 'allowed' : 'limited' }, work.units);
-  if (!passed) refuse(request, reply, verdict);
+  if (!passed) sendRejection(request, reply, verdict);
   return passed;
 }
 
-/** Looks without taking. A caller without room is refused before its body is read. False where the answer is sent. */
+/**
+ * Reads the limits without charging them: a caller without room is refused before its body is read. False where a
+ * problem was sent.
+ */
 async function hasRoom(
   enforcer: Enforcer,
   request: FastifyRequest,
@@ -144,20 +148,21 @@ async function hasRoom(
 ): Promise<boolean> {
   const caller = chargeable(request);
   if (caller === null) return true;
-  const verdicts = await Promise.all(work.map((one) => decideWork(enforcer, caller, one, true)));
-  const at = verdicts.findIndex((verdict) => !passes(verdict));
-  const [refusal, refused] = [verdicts[at], work[at]];
-  if (refusal === undefined || refused === undefined) return true;
-  enforcer.metrics.apiWork.inc({ kind: refused.kind, result: 'limited' }, refused.units);
-  refuse(request, reply, refusal);
+  const verdicts = await Promise.all(work.map((part) => decideWork(enforcer, caller, part, true)));
+  const index = verdicts.findIndex((verdict) => !passes(verdict));
+  const [verdict, refusedWork] = [verdicts[index], work[index]];
+  if (verdict === undefined || refusedWork === undefined) return true;
+  enforcer.metrics.apiWork.inc({ kind: refusedWork.kind, result: 'limited' }, refusedWork.units);
+  sendRejection(request, reply, verdict);
   return false;
 }
 
+/** The caller where the limits of the api listener hold for it; else null. */
 function chargeable({ caller }: FastifyRequest): Identified | null {
   return caller === null || caller.rejection !== null || caller.identity.service !== null ? null : caller;
 }
 
-function refuse(request: FastifyRequest, reply: FastifyReply, verdict: Verdict): void {
+function sendRejection(request: FastifyRequest, reply: FastifyReply, verdict: Verdict): void {
   request.verdict = verdict;
   sendProblem(reply, problemOf(verdict));
 }
@@ -179,7 +184,7 @@ function decideWork(
   return enforcer.decide({ caller, ...decisionRequest, applicable });
 }
 
-/** Answers a request that cannot be served. What is left of it is not read. */
+/** Answers a request that cannot be served, and closes its connection: unread bytes of its body are discarded. */
 export async function respondToFault(
   enforcer: Enforcer,
   request: FastifyRequest,
@@ -200,7 +205,7 @@ export async function chargeFault(
 ): Promise<Verdict> {
   const { method, originalUrl: url, headers, socket } = request;
   const ip = enforcer.addressOf(headers, socket.remoteAddress ?? '');
-  // A request that the router could not read was not asked for its caller.
+  // A request that the router cannot read fails before its caller is identified.
   const identified: Identified | null | undefined = request.caller;
   const caller = identified ?? { identity: anonymous(ip), rejection: null };
   const decisionRequest = { caller, method, url, cost: null, peek: true, hold: false, plan: null };

@@ -16,15 +16,15 @@ import { passes } from '../../enforcer/verdict.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';
 import { limitViewSchema, limitViews } from './response-schemas.ts';
 
-/** Null means the same as a field that is absent: many clients write one for the other. */
+/** Null means the same as an absent member: many clients send one for the other. */
 const optional = <Schema extends TSchema>(schema: Schema) => Type.Optional(Type.Union([schema, Type.Null()]));
 
 const bodySchema = Type.Object(
   {
-    tenant_id: optional(Type.String({ description: 'Whose request it is; a tenant may leave it out.' })),
+    tenant_id: optional(Type.String({ description: 'Tenant of the request; a tenant may omit it.' })),
     user: optional(
       Type.String({
-        description: "A tenant's API key names users of its tenant; a user's token its own user only.",
+        description: "A tenant's API key may name users of its tenant; a user's token its own user only.",
       }),
     ),
     ip: optional(
@@ -43,10 +43,10 @@ const bodySchema = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: 1_000_000_000,
-        description: 'Units; absent: what the route costs.',
+        description: 'Units; absent: the cost of the route.',
       }),
     ),
-    peek: optional(Type.Boolean({ description: 'Look without taking.' })),
+    peek: optional(Type.Boolean({ description: 'Read the limits without charging them.' })),
   },
   {
     additionalProperties: false,
@@ -61,17 +61,20 @@ const answerSchema = Type.Object({
   limited_by: Type.Array(Type.String()),
   limits: Type.Array(limitViewSchema),
   retry_after_seconds: Type.Optional(Type.Integer()),
-  delay_ms: Type.Integer({ description: 'How long to hold the request back before serving it.' }),
+  delay_ms: Type.Integer({ description: 'Delay before the request is to be served.' }),
   degraded: Type.Boolean({ description: 'Decided without Redis.' }),
   headers: Type.Record(Type.String(), Type.String(), {
-    description: 'To be set on the response to the client.',
+    description: 'Set these on the response to the client.',
   }),
   problem: Type.Optional(
-    Type.Object({}, { additionalProperties: true, description: 'The body to answer with, and its status.' }),
+    Type.Object(
+      {},
+      { additionalProperties: true, description: 'Body and status of the response to the client.' },
+    ),
   ),
 });
 
-/** `POST /v1/check`: decides about a request that somebody else serves. A refusal is a value here: the status is 200. */
+/** `POST /v1/check`: decides about a request that the caller serves. A refusal is a value here: the status is 200. */
 export function registerCheck(app: ApiServer, enforcer: Enforcer): void {
   app.post(
     '/v1/check',
@@ -93,7 +96,7 @@ export function registerCheck(app: ApiServer, enforcer: Enforcer): void {
       const { body } = request;
       const identity = checkedIdentity(request, reply, body);
       if (identity === null) return reply;
-      // What takes nothing from a limit of the plan is work like any other call.
+      // A peek charges no limit of the plan, so it is charged as a call.
       if (body.peek === true && !(await chargeWork(enforcer, request, reply, oneRequest))) return reply;
       const verdict = await enforcer.decide({
         caller: { identity, rejection: null },
@@ -120,9 +123,9 @@ export function registerCheck(app: ApiServer, enforcer: Enforcer): void {
 }
 
 /**
- * Whose limits count. What is decided consumes, so a caller may spend only what is its own: a tenant's credential names
- * its tenant and users of it, a user's token that user. `ip` and `plan` are for services: addresses are shared by all
- * tenants, and a plan is what a tenant has, not what it says.
+ * The identity whose limits are charged. A decision consumes units, so a caller may spend its own units only: a
+ * tenant's credential names its tenant and users of that tenant, a user's token its user. `ip` and `plan` are for
+ * services: addresses are shared by all tenants, and the plan of a tenant comes from its record or token.
  */
 function checkedIdentity(
   request: FastifyRequest,
@@ -141,17 +144,18 @@ function checkedIdentity(
   if (own) {
     if (tenantId !== caller.tenantId) return refuse(403, 'This tenant is not yours.');
     if (ip !== null) return refuse(403, 'ip is for services: an address is shared by all tenants.');
-    if (typeof body.plan === 'string') return refuse(403, 'plan is for services: your plan is known.');
+    if (typeof body.plan === 'string')
+      return refuse(403, 'plan is for services: your plan comes from your record or token.');
   }
-  const foreign = userId === null ? null : problemOfUser(caller, userId);
-  if (foreign !== null) return refuse(foreign.status, foreign.detail);
+  const userProblem = userId === null ? null : problemOfUser(caller, userId);
+  if (userProblem !== null) return refuse(userProblem.status, userProblem.detail);
   const wrongTenant = tenantId === null ? null : problemOfTenantId(tenantId);
   if (wrongTenant !== null) return refuse(400, `tenant_id ${wrongTenant}.`);
   const wrongUser = userId === null ? null : problemOfId(userId);
   if (wrongUser !== null) return refuse(400, `user ${wrongUser}.`);
   if (ip !== null && isIP(ip) === 0) return refuse(400, 'ip is not an address.');
   if (tenantId === null && userId === null && ip === null) {
-    return refuse(400, 'Say whose request it is: add tenant_id, user or ip.');
+    return refuse(400, 'Name the caller of the request: add tenant_id, user or ip.');
   }
   const address = ip === null ? caller.ip : ipaddr.process(ip).toString();
   return { ...caller, tenantId, userId, ip: address, service: null };

@@ -9,16 +9,16 @@ import { callerOf } from './caller.ts';
 import type { Enforcer } from '../../enforcer/enforcer.ts';
 import { plainProblem, problemOf, sendProblem, sendReadFailure } from '../../responses/problem.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';
-import { decisionAnswer } from './response-schemas.ts';
+import { decisionResponse } from './response-schemas.ts';
 import { limitViews } from './response-schemas.ts';
 import { limitRule } from './limits.ts';
 
 const paramsSchema = Type.Object({ id: Type.String({ maxLength: 64 }) });
 
 /**
- * `GET /v1/decisions/{id}`: why a request was answered as it was: the event, the counters and the rules. A tenant
- * finds its own decisions, a service all. The counters are those of the decision where this node made it a moment
- * ago, and today's otherwise; the answer says which.
+ * `GET /v1/decisions/{id}` explains a decision: its event, counters and rules. A tenant finds its own decisions, a
+ * service all. The counters are those of the decision where this node made it recently, else the current ones; `as_of`
+ * says which.
  */
 export function registerDecisions(app: ApiServer, { enforcer, queries }: ApiOptions): void {
   app.get(
@@ -28,15 +28,15 @@ export function registerDecisions(app: ApiServer, { enforcer, queries }: ApiOpti
         operationId: 'getDecision',
         tags: ['Decisions'],
         summary: 'Explain a decision',
-        description: 'Why a request was answered as it was: the event, the counters and the rules.',
+        description: 'The event, the counters and the rules behind a decision.',
         params: paramsSchema,
-        response: { 200: decisionAnswer },
+        response: { 200: decisionResponse },
       },
     },
     async (request, reply) => {
       const caller = callerOf(request);
       const { id } = request.params;
-      const mine = (tenantId: string | null): boolean =>
+      const mayRead = (tenantId: string | null): boolean =>
         caller.service !== null || (tenantId !== null && tenantId === caller.tenantId);
       const verdict = enforcer.recent.find(id);
       let event: UsageEventRow | null = null;
@@ -46,8 +46,8 @@ export function registerDecisions(app: ApiServer, { enforcer, queries }: ApiOpti
       } catch (error) {
         failure = error;
       }
-      if (verdict !== null && mine(verdict.identity.tenantId)) return explainVerdict(verdict, event);
-      if (event !== null && mine(event.tenant_id)) return explainEvent(enforcer, event);
+      if (verdict !== null && mayRead(verdict.identity.tenantId)) return explainVerdict(verdict, event);
+      if (event !== null && mayRead(event.tenant_id)) return explainEvent(enforcer, event);
       if (failure !== null) return sendReadFailure(reply, failure, 'The history');
       sendProblem(
         reply,
@@ -79,13 +79,13 @@ function explainVerdict(verdict: Verdict, event: UsageEventRow | null): object {
     limited_by: decision.limitedBy,
     degraded: decision.degraded,
     counters: { as_of: 'decision', limits: limitViews(decision.limits) },
-    rules: rulesBehind(limits, ofPlatform(policy), decision.limitedBy),
+    rules: rulesBehind(limits, platformLimits(policy), decision.limitedBy),
     policy_revision: policy.revision,
     event,
   };
 }
 
-/** From the stored event: counters and rules are those of now, since both may have changed since. */
+/** From the stored event. Counters and rules are the current ones; both may have changed after the decision. */
 async function explainEvent(enforcer: Enforcer, event: UsageEventRow): Promise<object> {
   const identity = {
     tenantId: event.tenant_id,
@@ -104,7 +104,7 @@ async function explainEvent(enforcer: Enforcer, event: UsageEventRow): Promise<o
     hold: false,
     plan: event.plan,
   };
-  const now = await enforcer.decide({ caller: { identity, rejection: null }, ...decisionRequest });
+  const current = await enforcer.decide({ caller: { identity, rejection: null }, ...decisionRequest });
   return {
     decision_id: event.event_id,
     at: event.time,
@@ -123,14 +123,14 @@ async function explainEvent(enforcer: Enforcer, event: UsageEventRow): Promise<o
     explanation: explanationOf(event),
     limited_by: event.limited_by,
     degraded: event.degraded,
-    counters: { as_of: 'now', limits: limitViews(now.decision.limits) },
-    rules: rulesBehind(now.limits, ofPlatform(now.policy), event.limited_by),
-    policy_revision: now.policy.revision,
+    counters: { as_of: 'now', limits: limitViews(current.decision.limits) },
+    rules: rulesBehind(current.limits, platformLimits(current.policy), event.limited_by),
+    policy_revision: current.policy.revision,
     event,
   };
 }
 
-function ofPlatform({ platform, shares }: Policy): readonly Limit[] {
+function platformLimits({ platform, shares }: Policy): readonly Limit[] {
   return [...platform.filter(({ type }) => type === 'concurrent'), ...shares];
 }
 

@@ -19,7 +19,7 @@ const resultSchema = Type.Object({
   id: Type.Union([Type.String(), Type.Null()]),
   status: Type.String({
     description:
-      'accepted, duplicate (of an earlier event of the batch), rejected (never will be) or unavailable (send it again)',
+      'accepted, duplicate (of an earlier event of the batch), rejected (do not send it again) or unavailable (send it again)',
   }),
   reason: Type.Optional(Type.String()),
 });
@@ -36,8 +36,8 @@ const answerSchema = Type.Object({
  * compressed. `POST /api/v1/events`: the same for the SDKs of OpenMeter.
  *
  * 202 means that every accepted event is in the spool, survives a crash of this process, and will be counted. 400 where
- * every event is rejected, 503 where the spool could take none; the result of each event says which may be sent again.
- * Sending again is safe always: (source, id) is counted once.
+ * every event is rejected, 503 where the spool accepted none; the result of each event says whether to send it again.
+ * Sending again is always safe: (source, id) is counted once.
  */
 export function registerEvents(app: ApiServer, options: ApiOptions): void {
   // In a scope of its own: here any type of body arrives as bytes, also without a Content-Type.
@@ -61,12 +61,12 @@ function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
         tags: ['Events'],
         summary: 'Publish usage events (CloudEvents 1.0)',
         description:
-          'Binary, structured or a batch, also compressed. 202 means that what is called accepted survives a crash. ' +
+          'Binary, structured or a batch, also compressed. 202 means that every accepted event survives a crash. ' +
           'Sending again is always safe: an event is counted once by source and id.',
         documentedBody: eventsBody,
         response: { 202: answerSchema, 400: answerSchema, 503: answerSchema },
       },
-      // Problems and results share the statuses; each is written as what it is.
+      // Problems and results have the same statuses, so neither can have a serializer of its own.
       serializerCompiler: () => (data) => JSON.stringify(data),
     },
     async (request, reply) => {
@@ -96,8 +96,8 @@ function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
 }
 
 /**
- * An SDK of OpenMeter points here by its base URL. Its answer has no place for single events, so a batch is taken as a
- * whole or not at all: what was sent again under new ids would otherwise be counted twice.
+ * For SDKs of OpenMeter, by their base URL. Their protocol has no results of single events, so a batch is accepted
+ * completely or not at all: events that an SDK sends again under new ids would otherwise be counted twice.
  */
 function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
   const { enforcer } = options;
@@ -109,7 +109,7 @@ function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
         operationId: 'publishEventsOpenMeter',
         tags: ['Events'],
         summary: 'Publish usage events with an SDK of OpenMeter',
-        description: 'A batch is accepted as a whole or not at all.',
+        description: 'A batch is accepted completely or not at all.',
         documentedBody: eventsBody,
         response: { 204: Type.Null({ description: 'All events are safe.' }) },
       },
@@ -153,8 +153,8 @@ interface Members {
 }
 
 /**
- * The events of the decoded body, charged to the caller and with room in its share of the spool; null where the answer
- * is sent. What was read costs its bytes, also where its events are refused: reading is most of the work.
+ * The events of the decoded body, charged to the caller and with room in its share of the spool; null where a problem
+ * was sent. A body that was read is charged its bytes also where its events are refused: reading is most of the work.
  */
 async function membersOf(
   request: FastifyRequest,
@@ -162,19 +162,19 @@ async function membersOf(
   { enforcer, ingestShare }: ApiOptions,
   read: (body: Buffer) => RequestEvents,
 ): Promise<Members | null> {
-  const given = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   const coding = request.headers['content-encoding'] ?? '';
-  const decoded = await decodeBody(coding, given, bodyBytesMax);
-  const bytes = bytesOf(decoded, given);
+  const decoded = await decodeBody(coding, body, bodyBytesMax);
+  const bytes = bytesOf(decoded, body);
   if (!(await chargeWork(enforcer, request, reply, { kind: 'eventBytes', units: Math.max(1, bytes) })))
     return null;
-  const found = 'status' in decoded ? decoded : read(decoded.body);
-  if ('status' in found) {
-    if (found === decoded && found.status === 415) reply.header('accept-encoding', acceptedCodings);
-    sendProblem(reply, plainProblem(found.status, found.detail));
+  const events = 'status' in decoded ? decoded : read(decoded.body);
+  if ('status' in events) {
+    if (events === decoded && events.status === 415) reply.header('accept-encoding', acceptedCodings);
+    sendProblem(reply, plainProblem(events.status, events.detail));
     return null;
   }
-  const list = found.members;
+  const list = events.members;
   if (!(await chargeWork(enforcer, request, reply, { kind: 'events', units: list.length }))) return null;
   const isDurable = ingestShare.isDurable();
   if (isDurable && ingestShare.admits(shareOf(callerOf(request)), bytes)) return { list, bytes };
@@ -185,19 +185,19 @@ async function membersOf(
       503,
       isDurable
         ? 'Kafka is behind and your share of the space for waiting events is full; send them again.'
-        : 'The disk of this node takes no events now; send them again.',
+        : 'The disk of this node accepts no events now; send them again.',
     ),
   );
   return null;
 }
 
-/** What decoding made, or tried to. */
-function bytesOf(decoded: DecodedBody, given: Buffer): number {
+/** Bytes to charge: those of the decoded body, or those that the decoder tried to read. */
+function bytesOf(decoded: DecodedBody, body: Buffer): number {
   if ('body' in decoded) return decoded.body.length;
-  return decoded.status === 413 ? bodyBytesMax : given.length;
+  return decoded.status === 413 ? bodyBytesMax : body.length;
 }
 
-/** Writes what was accepted, and counts its bytes as the publisher's until Kafka has it. */
+/** Writes the accepted events, and counts their bytes for the publisher until Kafka has them. */
 async function writeShared(
   judgements: readonly Judgement[],
   request: FastifyRequest,
@@ -208,7 +208,7 @@ async function writeShared(
     writeEvents(judgements, log, options.enforcer.logger),
   );
   if (options.ingestShare.isDurable()) return results;
-  // The disk failed meanwhile: they may be lost with this process, and sent again they still count once.
+  // The disk failed meanwhile: the events may be lost with this process. Sent again they still count once.
   return results.map((result) =>
     result.status === 'rejected'
       ? result

@@ -4,11 +4,11 @@ import { limitsFor } from '../../../../shared/policy/match.ts';
 import type { ApiServer } from './api-server.ts';
 import { tenantOf } from './caller.ts';
 import type { Enforcer } from '../../enforcer/enforcer.ts';
-import { limitsAnswer } from './response-schemas.ts';
+import { limitsResponse } from './response-schemas.ts';
 
 const querySchema = Type.Object({ tenant_id: Type.Optional(Type.String()) });
 
-/** `GET /v1/limits`: the caller's limits as they hold now, overrides and running boosts applied; nothing is counted. */
+/** `GET /v1/limits`: the limits in force for the caller, overrides and running boosts applied; nothing is charged. */
 export function registerLimits(app: ApiServer, enforcer: Enforcer): void {
   app.get(
     '/v1/limits',
@@ -16,10 +16,10 @@ export function registerLimits(app: ApiServer, enforcer: Enforcer): void {
       schema: {
         operationId: 'getLimits',
         tags: ['Usage'],
-        summary: 'The limits that hold for the caller',
-        description: 'Overrides and running boosts applied; nothing is counted.',
+        summary: 'The limits in force for the caller',
+        description: 'Overrides and running boosts applied; nothing is charged.',
         querystring: querySchema,
-        response: { 200: limitsAnswer },
+        response: { 200: limitsResponse },
         problems: [403],
       },
     },
@@ -73,7 +73,7 @@ export function registerLimits(app: ApiServer, enforcer: Enforcer): void {
   );
 }
 
-/** A limit as its rule stands in the policy, with the value that holds for this tenant. */
+/** The rule of the policy behind a limit, with the value in force for this tenant. */
 export function limitRule({ name, per, type, limit, windowMs, period, burst, mode, route }: Limit): object {
   return {
     name,

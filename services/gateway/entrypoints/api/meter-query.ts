@@ -8,9 +8,9 @@ import type { MeterDefinition } from '../../../../shared/domain/meter.ts';
 
 export const meterQuerySchema = Type.Object(
   {
-    from: Type.String({ description: 'RFC 3339; events of this instant belong to the answer.' }),
+    from: Type.String({ description: 'RFC 3339; events of this instant are included.' }),
     to: Type.Optional(
-      Type.String({ description: 'RFC 3339; events of this instant do not belong to it. Absent: now.' }),
+      Type.String({ description: 'RFC 3339; events of this instant are excluded. Absent: now.' }),
     ),
     window: Type.Optional(
       Type.Enum([...meterWindows], { description: 'One row a window. Absent: one row for the whole span.' }),
@@ -37,19 +37,19 @@ export type MeterQueryText = Static<typeof meterQuerySchema>;
 
 export interface MeterCaller {
   readonly tenantId: string;
-  /** As asked for, else of the tenant's record. */
+  /** Of the query, else of the tenant's record. */
   readonly timeZone: string;
   readonly nowMs: number;
 }
 
-/** ClickHouse's times end in 2299; nobody means a year before 2000. */
+/** ClickHouse's times end in 2299, and years before 2000 are typing errors. */
 const earliestMs = Date.UTC(2000, 0, 1);
 const latestMs = Date.UTC(2200, 0, 1);
 const aheadMsMax = 366 * 86_400_000;
 
-/** Reads a query as its caller wrote it, or says in a sentence what to write instead. */
+/** The query of a call, or a sentence that describes its violation. */
 export function meterQueryOf(
-  { name, groupBy: known }: MeterDefinition,
+  { name, groupBy: definedGroups }: MeterDefinition,
   text: MeterQueryText,
   { tenantId, timeZone, nowMs }: MeterCaller,
 ): MeterQuery | string {
@@ -60,14 +60,14 @@ export function meterQueryOf(
   if (fromMs >= toMs) return 'from must be before to, which is now where it is absent.';
   if (!isTimeZone(timeZone)) return 'time_zone must be an IANA time zone, e.g. Europe/Berlin, or UTC.';
   const groupBy = groupsOf(text.group_by);
-  const unknown = groupBy.find((field) => !known.includes(field));
+  const unknown = groupBy.find((field) => !definedGroups.includes(field));
   if (unknown !== undefined) {
-    return known.length === 0
-      ? `group_by: the meter ${name} has no groups; leave group_by out.`
-      : `group_by: the meter ${name} has no group "${unknown.slice(0, 128)}"; its groups are: ${known.join(', ')}.`;
+    return definedGroups.length === 0
+      ? `group_by: the meter ${name} has no groups; omit group_by.`
+      : `group_by: the meter ${name} has no group "${unknown.slice(0, 128)}"; its groups are: ${definedGroups.join(', ')}.`;
   }
   const window = text.window ?? null;
-  // Windows are named whole, and no event is that late: it bounds the windows that have to be found.
+  // No event is later than this: the bound limits the number of windows to compute.
   const endMs = window === null ? toMs : Math.max(fromMs + 1, Math.min(toMs, nowMs + aheadMsMax));
   return { tenantId, fromMs, toMs: endMs, window, timeZone, groupBy, filter: {} };
 }
@@ -77,14 +77,14 @@ function timeOf(text: string): number | null {
   return timeMs !== null && timeMs >= earliestMs && timeMs < latestMs ? timeMs : null;
 }
 
-/** A `+` that was not escaped arrives as a space, which looks right to whoever wrote it. */
+/** A `+` that was not escaped arrives as a space: the message names this cause, which is hard to see in the query. */
 function badTime(field: string, text: string): string {
   const advice = / \d{2}:\d{2}$/.test(text) ? '; write the + of an offset as %2B' : '';
   return `${field} must be an RFC 3339 time from the years 2000 to 2199, e.g. ${instantExample}${advice}.`;
 }
 
-/** Each field once, in the order in which they are asked for. */
-function groupsOf(given: string | readonly string[] | undefined): string[] {
-  const fields = [given ?? []].flat().flatMap((part) => part.split(','));
+/** Each field once, in the order of the query. */
+function groupsOf(groupBy: string | readonly string[] | undefined): string[] {
+  const fields = [groupBy ?? []].flat().flatMap((part) => part.split(','));
   return [...new Set(fields.filter((field) => field !== ''))];
 }

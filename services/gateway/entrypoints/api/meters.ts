@@ -36,15 +36,15 @@ const answerSchema = Type.Object({
   tenant_id: Type.String(),
   window: Type.Union([Type.String(), Type.Null()]),
   time_zone: Type.String(),
-  rows: Type.Array(rowSchema, { description: 'By window, then group; windows without events are left out.' }),
+  rows: Type.Array(rowSchema, { description: 'By window, then group; windows without events are omitted.' }),
   complete_through: Type.Union([Type.String(), Type.Null()], {
     description: 'Every event that was published before this time is in the rows.',
   }),
 });
 
 /**
- * `GET /v1/meters` and `GET /v1/meters/{name}/query`: what the policy measures, and what a tenant's events have come
- * to. An answer is whole or a problem: more rows than it holds is a 400, a ClickHouse that fails a 503, never a zero.
+ * `GET /v1/meters` and `GET /v1/meters/{name}/query`: the meters of the policy, and their values for a tenant. A
+ * response is complete or a problem: too many rows are a 400, a failure of ClickHouse is a 503, never a zero.
  */
 export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions): void {
   app.get(
@@ -66,7 +66,7 @@ export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions
         operationId: 'queryMeter',
         tags: ['Usage'],
         summary: 'Query a meter',
-        description: 'An answer is whole or a problem: more rows than it holds is a 400.',
+        description: 'A response is complete or a problem: too many rows are a 400.',
         params: paramsSchema,
         querystring: meterQuerySchema,
         response: {
@@ -86,7 +86,7 @@ export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions
         },
         problems: [403],
       },
-      // The serializer made of the schema would round money to a double.
+      // A serializer compiled from the schema rounds money to a double.
       serializerCompiler: () => (data) => JSON.stringify(data),
     },
     async (request, reply) => {
@@ -94,18 +94,18 @@ export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions
       if (tenantId === null) return reply;
       const { meters } = enforcer.policy();
       const definition = meters.get(request.params.name);
-      if (definition === undefined) return refuse(reply, 404, unknownMeter([...meters.keys()]));
+      if (definition === undefined) return sendPlainProblem(reply, 404, unknownMeter([...meters.keys()]));
       const zone = request.query.time_zone ?? enforcer.records.get(tenantId)?.time_zone ?? 'UTC';
       const caller = { tenantId, timeZone: zone, nowMs: enforcer.clock.now() };
       const query = meterQueryOf(definition, request.query, caller);
-      if (typeof query === 'string') return refuse(reply, 400, query);
+      if (typeof query === 'string') return sendPlainProblem(reply, 400, query);
       let answer: MeterResult;
       try {
         answer = await queryMeter(queries.of(tenantId, disconnectSignal(reply)), definition, query);
       } catch (error) {
         return sendReadFailure(reply, error, 'The meter');
       }
-      if (answer.cut) return refuse(reply, 400, tooManyRows);
+      if (answer.cut) return sendPlainProblem(reply, 400, tooManyRows);
       return wantsCsv(request.query.format, request.headers.accept)
         ? sendCsv(reply, answer, query)
         : reply.send(bodyOf(definition, query, zone, answer));
@@ -151,7 +151,7 @@ function bodyOf(
   };
 }
 
-/** A table has no place for how complete it is, so a header says it. */
+/** A CSV table has no member for `complete_through`, so a header has it. */
 function sendCsv(
   reply: FastifyReply,
   { rows, complete_through }: MeterResult,
@@ -161,14 +161,14 @@ function sendCsv(
   return reply.type('text/csv; charset=utf-8').send(meterCsv(rows, query.groupBy));
 }
 
-/** Of the two types the one that Accept names first; where it names neither, JSON. */
+/** The query's `format`, else the one of the two types that Accept names first, else JSON. */
 function wantsCsv(format: MeterQueryText['format'], accept = ''): boolean {
   if (format !== undefined) return format === 'csv';
   const types = accept.split(',').map((range) => range.split(';', 1)[0]?.trim().toLowerCase());
   return types.find((type) => type === 'text/csv' || type === 'application/json') === 'text/csv';
 }
 
-function refuse(reply: FastifyReply, status: number, detail: string): FastifyReply {
+function sendPlainProblem(reply: FastifyReply, status: number, detail: string): FastifyReply {
   sendProblem(reply, plainProblem(status, detail));
   return reply;
 }

@@ -4,7 +4,7 @@ import { isUnreadable, readTarget } from '../../../../shared/domain/request/requ
 import { receivedRequest } from '../../enforcer/read-request.ts';
 import type { RawRequest } from '../../enforcer/read-request.ts';
 
-/** The two families of fields in which proxies describe the request they ask about. */
+/** The two families of fields in which proxies describe the original request. */
 export const sources = ['original', 'forwarded'] as const;
 export type Source = (typeof sources)[number];
 
@@ -21,9 +21,9 @@ const methods = Object.values(families).map(({ method }) => method);
 const targets = Object.values(families).flatMap((family) => family.targets);
 
 /**
- * The request that a proxy asks about, from one family of fields: the one the proxy's own configuration names, else
- * the one that is there. The proxy passes on what the client sent, so the other family may be the client's: what it
- * says has to be the same, or the request is refused.
+ * The request that a proxy describes, from one family of fields: the family that the proxy's configuration names, else
+ * the one that is present. The proxy forwards the client's fields, so the other family may come from the client: both
+ * must describe the same request, or it is refused.
  */
 export function originalRequest(
   headers: IncomingHttpHeaders,
@@ -34,18 +34,20 @@ export function originalRequest(
     twoThatDiffer(headers, methods, (one, other) => one === other) ??
     twoThatDiffer(headers, targets, (one, other) => sameTarget(one, other, reading));
   if (contradiction !== null)
-    return refused(`${contradiction.join(' and ')} describe different requests; the proxy sets one of them.`);
+    return unreadable(
+      `${contradiction.join(' and ')} describe different requests; the proxy sets one of them.`,
+    );
   const original = families.original.targets.some((name) => valueOf(headers, name) !== undefined);
   const family = families[named ?? (original ? 'original' : 'forwarded')];
   const method = valueOf(headers, family.method);
   const url = family.targets.map((name) => valueOf(headers, name)).find((value) => value !== undefined);
   if (method === undefined || url === undefined) {
-    return refused(`${family.method} and ${family.targets[0] ?? ''} must say which request is asked about.`);
+    return unreadable(`${family.method} and ${family.targets[0] ?? ''} must describe the request.`);
   }
   return receivedRequest(method, url, headers, reading);
 }
 
-/** The names of two fields with different values; null where all that are there agree. */
+/** The names of two fields with different values; null where all present fields agree. */
 function twoThatDiffer(
   headers: IncomingHttpHeaders,
   names: readonly string[],
@@ -58,19 +60,19 @@ function twoThatDiffer(
   return different === undefined ? null : [first, different];
 }
 
-/** Some proxies give the whole address, others the path alone. */
+/** Some proxies send the full URL, others the path alone. */
 function sameTarget(one: string, other: string, reading: RequestReading): boolean {
   if (one === other) return true;
-  const [read, otherRead] = [readTarget(one, reading), readTarget(other, reading)];
-  return !isUnreadable(read) && !isUnreadable(otherRead) && read.text === otherRead.text;
+  const [target, otherTarget] = [readTarget(one, reading), readTarget(other, reading)];
+  return !isUnreadable(target) && !isUnreadable(otherTarget) && target.text === otherTarget.text;
 }
 
-/** Several fields of a name are joined, and then neither a target nor a method; an empty one says nothing. */
+/** Several fields of one name are joined, which makes no valid target or method. An empty field counts as absent. */
 function valueOf(headers: IncomingHttpHeaders, name: string): string | undefined {
   const value = headers[name];
   return value === undefined || value.length === 0 ? undefined : String(value);
 }
 
-function refused(detail: string): RawRequest {
+function unreadable(detail: string): RawRequest {
   return { method: '', url: '', unreadable: { status: 400, detail } };
 }

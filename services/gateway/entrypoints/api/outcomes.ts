@@ -14,11 +14,11 @@ import { plainProblem, sendProblem, sendReadFailure } from '../../responses/prob
 const closed = { additionalProperties: false };
 const idSchema = Type.String({ maxLength: 64 });
 const fields = {
-  status: Type.Integer({ minimum: 100, maximum: 599, description: 'What the client was answered.' }),
+  status: Type.Integer({ minimum: 100, maximum: 599, description: 'Status of the response to the client.' }),
   latency_ms: Type.Number({
     minimum: 0,
     maximum: eventBounds.latencyMsMax,
-    description: 'From the request to its answer.',
+    description: 'From the request to its response.',
   }),
 };
 const outcomeBody = Type.Object(fields, { ...closed, examples: [{ status: 200, latency_ms: 41.5 }] });
@@ -60,13 +60,13 @@ const resultsAnswer = Type.Object(
 );
 
 const unknownDetail =
-  'No decision of yours about a request that you answer has this id. One that another node made can be found within two ' +
+  'No decision of yours about a request that you serve has this id. One that another node made can be found within two ' +
   'seconds: send the outcome again then.';
 
 /**
- * What became of requests that applications answer themselves, after `POST /v1/check`: analysts then see the status and
- * the latency of the application in place of the check's own. Sending an outcome again changes nothing; of several the
- * last one holds.
+ * Outcomes of requests that applications serve after `POST /v1/check`: analysts then see the status and the latency of
+ * the application in place of the check's own. Sending an outcome again changes nothing; of several the last one
+ * counts.
  */
 export function registerOutcomes(app: ApiServer, options: ApiOptions): void {
   registerOne(app, options);
@@ -81,7 +81,7 @@ function registerOne(app: ApiServer, options: ApiOptions): void {
       schema: {
         operationId: 'reportOutcome',
         tags: ['Decisions'],
-        summary: 'Report what became of a checked request',
+        summary: 'Report the outcome of a checked request',
         description: `202 means that the outcome survives a crash. Sending it again is always safe. Outcomes are accepted for ${outcomeHoursMax} hours.`,
         params: Type.Object({ id: idSchema }),
         body: outcomeBody,
@@ -98,7 +98,7 @@ function registerOne(app: ApiServer, options: ApiOptions): void {
       if (result === 'unavailable') {
         return sendReadFailure(
           reply,
-          reported.failure ?? new Error('the spool takes no events'),
+          reported.failure ?? new Error('the spool accepts no events'),
           'The decision',
         );
       }
@@ -121,9 +121,9 @@ function registerMany(app: ApiServer, options: ApiOptions): void {
       schema: {
         operationId: 'reportOutcomes',
         tags: ['Decisions'],
-        summary: 'Report what became of many checked requests',
+        summary: 'Report the outcomes of many checked requests',
         description:
-          'What is called accepted survives a crash. 400 where nothing of it ever will be, 503 where all may be sent again.',
+          'Accepted outcomes survive a crash. 400 where every outcome is refused for good, 503 where all may be sent again.',
         body: outcomesBody,
         response: { 202: resultsAnswer, 400: resultsAnswer, 503: resultsAnswer },
       },
@@ -137,7 +137,7 @@ function registerMany(app: ApiServer, options: ApiOptions): void {
       const reported = await report(request, reply, options, outcomes);
       if (reported === null) return reply;
       const { statuses } = reported;
-      const count = (wanted: OutcomeStatus): number => statuses.filter((one) => one === wanted).length;
+      const count = (wanted: OutcomeStatus): number => statuses.filter((status) => status === wanted).length;
       const [accepted, unavailable] = [count('accepted'), count('unavailable')];
       if (unavailable > 0) void reply.header('retry-after', '1');
       const results = outcomes.map(({ id }, index) => ({
@@ -152,17 +152,20 @@ function registerMany(app: ApiServer, options: ApiOptions): void {
 
 interface Reported {
   readonly statuses: readonly OutcomeStatus[];
-  /** Why decisions could not be looked up; null where they could. */
+  /** Why stored decisions could not be read; null where they could. */
   readonly failure: unknown;
 }
 
 const shareFull = 'Kafka is behind and your share of the waiting events is full; send it again.';
-const diskFails = 'The disk of this node takes no events now; send it again.';
+const diskFails = 'The disk of this node accepts no events now; send it again.';
 
-/** Of JSON in Kafka, about. */
+/** Approximate size of an outcome's event in Kafka. */
 const outcomeBytes = 400;
 
-/** Charged like published events, with room in the caller's share of the spool; null where the answer is sent. */
+/**
+ * Writes outcomes that are charged like published events and have room in the caller's share of the spool; null where a
+ * problem was sent.
+ */
 async function report(
   request: FastifyRequest,
   reply: FastifyReply,

@@ -2,15 +2,15 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { LimitState } from '../../../../shared/domain/limit.ts';
 
-/** How an answer shows a limit and how it stands. */
+/** A limit and its state in a response. */
 export const limitViewSchema = Type.Object({
   name: Type.String(),
   limit: Type.Number({ description: 'Units per window.' }),
   remaining: Type.Number({ description: 'Units left.' }),
   reset: Type.Integer({ description: 'Unix seconds at which the whole limit is available again.' }),
-  window_seconds: Type.Integer({ description: '0 for limits of what runs at once.' }),
+  window_seconds: Type.Integer({ description: '0 for concurrent limits.' }),
   mode: Type.String({ description: 'enforce, or shadow (decides and records, never refuses).' }),
-  exceeded: Type.Boolean({ description: 'No room for the cost asked for.' }),
+  exceeded: Type.Boolean({ description: 'No room for the cost of the request.' }),
 });
 
 export type LimitView = Static<typeof limitViewSchema>;
@@ -27,7 +27,7 @@ export function limitViews(states: readonly LimitState[]): LimitView[] {
   }));
 }
 
-/** What the routes of the api listener answer, for its document: types follow from the code that answers. */
+/** Schemas of responses for the OpenAPI document: their types follow from the code of the routes. */
 const text = Type.String();
 const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] });
 const closed = { additionalProperties: false };
@@ -37,17 +37,17 @@ const ruleSchema = Type.Object(
     name: text,
     per: Type.Array(text),
     type: Type.String({ description: 'sliding, quota or concurrent' }),
-    limit: Type.Number({ description: 'Units per window, as it holds for the tenant.' }),
+    limit: Type.Number({ description: 'Units per window, as in force for the tenant.' }),
     window_seconds: Type.Integer(),
     period: Type.Optional(Type.String({ description: 'Calendar period of a quota.' })),
     burst: Type.Optional(Type.Number()),
     mode: Type.String({ description: 'enforce or shadow' }),
     route: Type.Optional(text),
   },
-  { ...closed, description: 'A limit as the policy has it, with the value that holds for the tenant.' },
+  { ...closed, description: 'A limit of the policy, with the value in force for the tenant.' },
 );
 
-export const limitsAnswer: object = Type.Object(
+export const limitsResponse: object = Type.Object(
   {
     tenant_id: text,
     plan: text,
@@ -89,14 +89,14 @@ export const limitsAnswer: object = Type.Object(
   closed,
 );
 
-export const sessionAnswer: object = Type.Object(
+export const sessionResponse: object = Type.Object(
   {
     session_id: text,
     kind: text,
     active: Type.Integer({ description: 'Sessions open now, this one included.' }),
     limit: Type.Integer(),
     expires_at: Type.String({ format: 'date-time' }),
-    heartbeat_seconds: Type.Integer({ description: 'Send a heartbeat at least as often.' }),
+    heartbeat_seconds: Type.Integer({ description: 'Send a heartbeat at least this often.' }),
     degraded: Type.Boolean({ description: 'Decided without Redis.' }),
   },
   closed,
@@ -110,7 +110,7 @@ const eventSchema = Type.Unsafe<object | null>({
     event_id: { type: 'string' },
     time: { type: 'string', format: 'date-time' },
     tenant_id: { type: 'string' },
-    status: { type: 'integer', description: 'Of the application, once it reported an outcome.' },
+    status: { type: 'integer', description: 'Status of the application, once it reported an outcome.' },
     decision: { type: 'string' },
     units: { type: 'number' },
     cost: { type: 'number' },
@@ -118,7 +118,7 @@ const eventSchema = Type.Unsafe<object | null>({
   },
 });
 
-export const decisionAnswer: object = Type.Object(
+export const decisionResponse: object = Type.Object(
   {
     decision_id: text,
     at: Type.String({ format: 'date-time' }),
@@ -145,12 +145,12 @@ export const decisionAnswer: object = Type.Object(
   closed,
 );
 
-/** Of an answer without a body. */
+/** Schema of a response without a body. */
 export function noBody(description: string): object {
   return Type.Null({ description });
 }
 
-/** Bodies of `POST /v1/events`: read by the contract of events, not by a schema. */
+/** Bodies of `POST /v1/events`, for the document only: the contract of events reads them. */
 const cloudEvent = {
   type: 'object',
   description: 'A CloudEvent 1.0 in JSON format. docs/events.md has its bounds.',

@@ -9,13 +9,13 @@ import type { ApiOptions, ApiServer } from './api-server.ts';
 import { problemOfUser, tenantOf } from './caller.ts';
 import type { Enforcer } from '../../enforcer/enforcer.ts';
 import { plainProblem, sendProblem } from '../../responses/problem.ts';
-import { noBody, sessionAnswer } from './response-schemas.ts';
+import { noBody, sessionResponse } from './response-schemas.ts';
 
 const options = {
   kind: Type.Optional(
     Type.String({ description: "Kind of session; absent: the policy's only or first one." }),
   ),
-  tenant_id: Type.Optional(Type.String({ description: 'For services: whose session it is.' })),
+  tenant_id: Type.Optional(Type.String({ description: 'For services: tenant of the session.' })),
   user: Type.Optional(Type.String({ description: 'For kinds that count per user.' })),
 };
 
@@ -27,7 +27,7 @@ const bodySchema = Type.Object(
 const querySchema = Type.Object(options);
 const paramsSchema = Type.Object({ id: sessionId });
 
-type Asked = Static<typeof querySchema>;
+type SessionOptions = Static<typeof querySchema>;
 
 interface Holder {
   readonly kind: SessionKind;
@@ -36,8 +36,8 @@ interface Holder {
 
 /**
  * Widget sessions: `POST /v1/sessions` opens one (the same id again renews it), `PUT` is its heartbeat, `DELETE` ends
- * it. A session whose heartbeat stays away is free again after its kind's `ttl`. Sessions are counted apart from
- * requests and consume none.
+ * it. A session without a heartbeat ends after the `ttl` of its kind. Sessions are counted apart from requests and
+ * consume none.
  */
 export function registerSessions(app: ApiServer, { enforcer, sessions }: ApiOptions): void {
   app.post(
@@ -49,7 +49,7 @@ export function registerSessions(app: ApiServer, { enforcer, sessions }: ApiOpti
         summary: 'Open a session',
         description: 'The same id again renews it. One too many is a 429 with Retry-After.',
         body: bodySchema,
-        response: { 201: sessionAnswer },
+        response: { 201: sessionResponse },
         responseHeaders: { 201: { Location: { description: 'The session.', schema: { type: 'string' } } } },
         problems: [403],
       },
@@ -59,7 +59,7 @@ export function registerSessions(app: ApiServer, { enforcer, sessions }: ApiOpti
       if (holder === null) return reply;
       const id = request.body.session_id ?? randomUUID();
       const answer = await sessions.acquire(holder.kind, holder.caller, id);
-      if (!answer.done) return refuse(enforcer, reply, holder, answer);
+      if (!answer.done) return sendLimitProblem(enforcer, reply, holder, answer);
       return reply
         .code(201)
         .header('location', `/v1/sessions/${id}`)
@@ -76,7 +76,7 @@ export function registerSessions(app: ApiServer, { enforcer, sessions }: ApiOpti
         summary: 'Heartbeat of a session',
         params: paramsSchema,
         querystring: querySchema,
-        response: { 200: sessionAnswer },
+        response: { 200: sessionResponse },
         problems: [403],
       },
     },
@@ -100,7 +100,7 @@ export function registerSessions(app: ApiServer, { enforcer, sessions }: ApiOpti
         summary: 'End a session',
         params: paramsSchema,
         querystring: querySchema,
-        response: { 204: noBody('It is not open any more.') },
+        response: { 204: noBody('The session has ended.') },
         problems: [403],
       },
     },
@@ -113,30 +113,30 @@ export function registerSessions(app: ApiServer, { enforcer, sessions }: ApiOpti
   );
 }
 
-/** Whose session of which kind; null where the answer is sent. */
+/** Holder and kind of a session; null where a problem was sent. */
 function holderOf(
   enforcer: Enforcer,
   request: FastifyRequest,
   reply: FastifyReply,
-  asked: Asked,
+  { kind: kindName, tenant_id: namedTenantId, user }: SessionOptions,
 ): Holder | null {
-  const tenantId = tenantOf(request, reply, asked.tenant_id);
+  const tenantId = tenantOf(request, reply, namedTenantId);
   if (tenantId === null || request.caller === null) return null;
   const { sessions } = enforcer.policy();
-  const kind = asked.kind === undefined ? sessions.values().next().value : sessions.get(asked.kind);
+  const kind = kindName === undefined ? sessions.values().next().value : sessions.get(kindName);
   if (kind === undefined) {
-    const known = [...sessions.keys()].join(', ');
+    const kinds = [...sessions.keys()].join(', ');
     sendProblem(
       reply,
-      plainProblem(400, `kind must be one of: ${known === '' ? '(the policy has none)' : known}.`),
+      plainProblem(400, `kind must be one of: ${kinds === '' ? '(the policy has none)' : kinds}.`),
     );
     return null;
   }
   const { identity } = request.caller;
-  const userId = asked.user ?? (identity.service === null ? identity.userId : null);
-  const foreign = userId === null ? null : problemOfUser(identity, userId);
-  if (foreign !== null) {
-    sendProblem(reply, foreign);
+  const userId = user ?? (identity.service === null ? identity.userId : null);
+  const userProblem = userId === null ? null : problemOfUser(identity, userId);
+  if (userProblem !== null) {
+    sendProblem(reply, userProblem);
     return null;
   }
   const wrong = userId === null ? null : problemOfId(userId);
@@ -159,7 +159,7 @@ function viewOf(kind: SessionKind, id: string, answer: SessionAnswer): object {
   };
 }
 
-function refuse(
+function sendLimitProblem(
   enforcer: Enforcer,
   reply: FastifyReply,
   { kind, caller }: Holder,
@@ -167,12 +167,12 @@ function refuse(
 ): FastifyReply {
   const seconds = Math.max(1, Math.ceil((answer.retryAfterMs ?? kind.ttlMs) / 1000));
   const { links } = enforcer.policy();
-  const whose = kind.per.includes('user') ? 'this user' : 'this tenant';
+  const subject = kind.per.includes('user') ? 'this user' : 'this tenant';
   void reply.header('retry-after', String(seconds));
   sendProblem(reply, {
     ...plainProblem(
       429,
-      `${kind.limit} ${kind.name} sessions at once allowed for ${whose}; try again in ${seconds} s`,
+      `${kind.limit} ${kind.name} sessions at once allowed for ${subject}; try again in ${seconds} s`,
     ),
     type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
     error: `Session limit exceeded: ${kind.limit} at once`,

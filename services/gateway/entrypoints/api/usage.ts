@@ -17,7 +17,7 @@ const todaySchema = Type.Object({
   allowed: Type.Number(),
   limited: Type.Number(),
   units: Type.Union([Type.Number(), Type.Null()], {
-    description: 'Null where what is stored adds up to no number.',
+    description: 'Null where the stored units have no sum.',
   }),
   cost: Type.Number({
     description: 'Exact: a decimal with all its digits, up to 12 of them behind the point.',
@@ -27,10 +27,12 @@ const todaySchema = Type.Object({
 const answerSchema = Type.Object({
   tenant_id: Type.String(),
   plan: Type.String(),
-  limits: Type.Array(limitViewSchema, { description: 'As Redis has them now.' }),
-  degraded: Type.Boolean({ description: 'Redis did not answer: the limits are what this node knows.' }),
+  limits: Type.Array(limitViewSchema, { description: 'Their current state in Redis.' }),
+  degraded: Type.Boolean({
+    description: 'Redis did not respond: the limits are those that this node counts.',
+  }),
   today: Type.Union([todaySchema, Type.Null()], {
-    description: "As ClickHouse has it; null where it didn't answer.",
+    description: "Totals of ClickHouse; null where it didn't respond.",
   }),
   complete_through: Type.Union([Type.String(), Type.Null()], {
     description: 'Every event that was published before this time is counted in today.',
@@ -40,11 +42,11 @@ const answerSchema = Type.Object({
 
 type Today = Pick<Static<typeof answerSchema>, 'today' | 'complete_through' | 'today_unavailable'>;
 
-/** A dashboard that polls costs one query a second and tenant, however many look. */
+/** Dashboards that poll cost one query a second and tenant, however many there are. */
 const cacheAgeMs = 1_000;
 const cachedTenantsMax = 1_000;
 
-/** `GET /v1/usage`: how the caller's limits stand now, and what today has come to. A failed read is said, never a zero. */
+/** `GET /v1/usage`: state of the caller's limits, and today's totals. A failed read is reported, never a zero. */
 export function registerUsage(app: ApiServer, { enforcer, queries }: ApiOptions): void {
   const recent = new LRUCache<string, Promise<Today>>({ max: cachedTenantsMax, ttl: cacheAgeMs });
   app.get(
@@ -54,7 +56,7 @@ export function registerUsage(app: ApiServer, { enforcer, queries }: ApiOptions)
         operationId: 'getUsage',
         tags: ['Usage'],
         summary: "The caller's usage",
-        description: 'How the limits stand, and what today has come to. A failed read is said, never a zero.',
+        description: "State of the limits, and today's totals. A failed read is reported, never a zero.",
         querystring: querySchema,
         response: { 200: answerSchema },
         problems: [403],
@@ -92,7 +94,7 @@ async function readToday(
   nowMs: number,
 ): Promise<Today> {
   try {
-    // Read before the totals, so that it never promises more than they hold.
+    // Read before the totals, so that they hold every event up to this time.
     const through = await completeThrough(clickhouse);
     const today = await todayTotals(clickhouse, tenantId, periodAt('day', zone, nowMs));
     return { today: withJsonCost(today), complete_through: through };
@@ -100,7 +102,7 @@ async function readToday(
     return {
       today: null,
       complete_through: null,
-      today_unavailable: `ClickHouse did not answer: ${messageOf(error)}`,
+      today_unavailable: `ClickHouse did not respond: ${messageOf(error)}`,
     };
   }
 }

@@ -11,16 +11,17 @@ import { identityHeaders } from '../identity-headers.ts';
 const prefix = '/v1/ext-authz';
 
 /**
- * Envoy's `ext_authz` filter over HTTP with `path_prefix: /v1/ext-authz`: the original method, and the original target
- * behind the prefix. 200 lets the request pass; any other status, with its fields and body, is the client's answer. A
- * body is never read.
+ * Envoy's `ext_authz` filter over HTTP with `path_prefix: /v1/ext-authz`: the call has the original method, and the
+ * original target after the prefix. A 200 lets the request pass; Envoy sends any other status, with its fields and
+ * body, to the client. A body is never read.
  */
 export function registerEnvoyAuthorization(app: ApiServer, enforcer: Enforcer): void {
   const options = {
     config: { access: 'decision', work: 'decision' } as const,
     schema: { hide: true },
   };
-  // In a scope of its own: the fields are the client's, so its type of body, which may be none, says nothing of what arrives.
+  // In a scope of its own: the fields are those of the client's request, so its Content-Type does not describe this
+  // body.
   void app.register((scope: ApiServer, _none: object, done: () => void) => {
     scope.addHook('onRequest', (request, _reply, next) => {
       request.raw.headers['content-type'] = 'application/octet-stream';
@@ -40,7 +41,7 @@ async function authorize(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const startedAt = performance.now();
-  // The router matches decoded paths; what is decided about is the target as it was sent.
+  // The router matches decoded paths; the decision needs the target that was sent.
   const target = request.raw.url ?? '';
   if (!target.startsWith(prefix) || request.caller === null) {
     return respondToFault(enforcer, request, reply, {
@@ -48,8 +49,8 @@ async function authorize(
       detail: `The target must begin with ${prefix}.`,
     });
   }
-  const rest = target.slice(prefix.length);
-  const original = rest.startsWith('/') ? rest : `/${rest}`;
+  const suffix = target.slice(prefix.length);
+  const original = suffix.startsWith('/') ? suffix : `/${suffix}`;
   const verdict = await enforcer.decide({
     caller: request.caller,
     ...receivedRequest(request.method, original, request.headers, enforcer.policy().requests),

@@ -13,9 +13,9 @@ import { identityHeaders, foldedName } from '../identity-headers.ts';
 import type { CheckRequest, GrpcResponse, HttpRequest } from './messages.ts';
 
 /**
- * `envoy.service.auth.v3.Authorization/Check`: the client's credentials are verified here, the request is decided about
- * and counted, and Envoy is told which header fields the upstream and the client get. Header fields of the client that
- * name an identity are removed in every spelling.
+ * `envoy.service.auth.v3.Authorization/Check`: verifies the client's credentials, decides about the request, and
+ * responds with the header fields for the upstream and for the client. Header fields of the client that name an
+ * identity are removed in every spelling.
  */
 export async function authorize(enforcer: Enforcer, { attributes }: CheckRequest): Promise<GrpcResponse> {
   const startedAt = performance.now();
@@ -38,10 +38,10 @@ export async function authorize(enforcer: Enforcer, { attributes }: CheckRequest
     latencyMs: performance.now() - startedAt,
     entrypoint: 'ext_authz',
   });
-  return { message: passes(verdict) ? allowed(verdict, headers) : denied(verdict) };
+  return { message: passes(verdict) ? allowedResponse(verdict, headers) : deniedResponse(verdict) };
 }
 
-/** Fields that stand several times are joined, as HTTP reads them. */
+/** Fields of the same name are joined, as HTTP defines. */
 function headersOf({ headers, header_map }: HttpRequest): IncomingHttpHeaders {
   if (header_map === null) return headers;
   const joined: Record<string, string> = {};
@@ -53,14 +53,14 @@ function headersOf({ headers, header_map }: HttpRequest): IncomingHttpHeaders {
   return joined;
 }
 
-function allowed(verdict: Verdict, given: IncomingHttpHeaders): object {
+function allowedResponse(verdict: Verdict, received: IncomingHttpHeaders): object {
   const own = identityHeaders(verdict);
   const kept = new Set(Object.keys(own));
   return {
     status: { code: status.OK },
     ok_response: {
       headers: overwriting(own),
-      headers_to_remove: Object.keys(given).filter((name) => isIdentity(name) && !kept.has(name)),
+      headers_to_remove: Object.keys(received).filter((name) => isIdentity(name) && !kept.has(name)),
       response_headers_to_add: overwriting(limitHeaders(verdict)),
     },
   };
@@ -71,7 +71,7 @@ function isIdentity(name: string): boolean {
   return folded.startsWith('x-tollgate-') || folded === 'x-service-token';
 }
 
-function denied(verdict: Verdict): object {
+function deniedResponse(verdict: Verdict): object {
   const problem = problemOf(verdict);
   const challenge: ResponseHeaders = problem.status === 401 ? { 'www-authenticate': 'Bearer' } : {};
   const headers = { ...limitHeaders(verdict), ...challenge, 'content-type': problemType };

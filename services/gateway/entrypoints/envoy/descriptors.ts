@@ -9,7 +9,7 @@ import { isMethod } from '../../../../shared/domain/request/request-method.ts';
 export interface DescribedRequest {
   readonly tenantId: string | null;
   readonly userId: string | null;
-  /** Empty where no address is named. */
+  /** Empty where the descriptors name no address. */
   readonly ip: string;
   readonly method: string;
   readonly path: string;
@@ -19,13 +19,13 @@ export interface DescribedRequest {
   /** True where the units are to be returned. */
   readonly returns: boolean;
   readonly override: LimitOverride | null;
-  /** Indexes into the call's descriptors. */
+  /** Indexes of the call's descriptors that describe the request. */
   readonly descriptors: readonly number[];
 }
 
 const descriptorsMax = 64;
-/** Keys that mean something here. Others, such as `generic_key`, only tell descriptors apart for other services. */
-const knownKeys = ['tenant_id', 'user', 'remote_address', 'method', 'path', 'plan'] as const;
+/** Keys with a meaning for Tollgate. Others, such as `generic_key`, are ignored. */
+const meaningfulKeys = ['tenant_id', 'user', 'remote_address', 'method', 'path', 'plan'] as const;
 const aliases: Readonly<Record<string, string>> = { tenant: 'tenant_id' };
 
 const unitMs: ReadonlyMap<string, number> = new Map([
@@ -40,7 +40,7 @@ const unitMs: ReadonlyMap<string, number> = new Map([
 
 interface Group {
   readonly values: Map<string, string>;
-  /** What else has to be equal for descriptors to describe the same request. */
+  /** Must be equal for descriptors to describe the same request. */
   readonly terms: Terms;
   readonly indexes: number[];
 }
@@ -53,8 +53,8 @@ interface Terms {
 }
 
 /**
- * The requests that a call describes, or a sentence about what is wrong. Descriptors describe the same request where no
- * key has two values and number, sign and limit are equal; otherwise each is a request of its own, in their order.
+ * The requests that a call describes, or a sentence about its violation. Descriptors describe the same request where no
+ * key has two values and their hits, sign and limit are equal; otherwise each is a request of its own, in their order.
  */
 export function describedRequests(request: RateLimitRequest): readonly DescribedRequest[] | string {
   const { descriptors } = request;
@@ -86,9 +86,9 @@ function valuesOf({ entries }: Descriptor): ReadonlyMap<string, string> | string
   const values = new Map<string, string>();
   for (const entry of entries) {
     const key = aliases[entry.key] ?? entry.key;
-    if (entry.value === '' || !(knownKeys as readonly string[]).includes(key)) continue;
-    const known = values.get(key);
-    if (known !== undefined && known !== entry.value) return `A descriptor has two values for ${key}`;
+    if (entry.value === '' || !(meaningfulKeys as readonly string[]).includes(key)) continue;
+    const other = values.get(key);
+    if (other !== undefined && other !== entry.value) return `A descriptor has two values for ${key}`;
     values.set(key, entry.value);
   }
   return values;
@@ -118,7 +118,7 @@ function problemOfCaller(values: ReadonlyMap<string, string>): string | null {
   const tenantId = values.get('tenant_id');
   const userId = values.get('user');
   if (tenantId === undefined && userId === undefined && address === undefined) {
-    return 'A descriptor must say whose request it is: tenant_id, user or remote_address';
+    return 'A descriptor must name the caller of the request: tenant_id, user or remote_address';
   }
   if (address !== undefined && isIP(address) === 0) return 'remote_address is not an address';
   const wrongTenant = tenantId === undefined ? null : problemOfTenantId(tenantId);
@@ -127,7 +127,7 @@ function problemOfCaller(values: ReadonlyMap<string, string>): string | null {
   return wrongUser === null ? null : `user ${wrongUser}`;
 }
 
-/** As `GET` or `M-SEARCH`, in capitals or not: what a request through the other entrypoints may have. */
+/** A method that the other entrypoints accept, in upper or lower case. */
 function problemOfMethod(values: ReadonlyMap<string, string>): string | null {
   const method = values.get('method');
   return method === undefined || isMethod(method.toUpperCase()) ? null : 'method is not a method of HTTP';

@@ -12,20 +12,20 @@ import type { GrpcResponse, RateLimitRequest } from './messages.ts';
 
 const uint32Max = 0xffff_ffff;
 
-interface Decided {
+interface DecidedRequest {
   readonly request: DescribedRequest;
   readonly verdict: Verdict;
-  /** True where units were taken. */
+  /** True where units were charged. */
   readonly charged: boolean;
 }
 
 /**
- * `ShouldRateLimit`. Descriptors that describe the same request are decided about once, and each of them gets that
- * answer. A call of several requests is all-or-nothing: where one is refused, those before it get their units back and
- * those after it are only looked at.
+ * `ShouldRateLimit`. Descriptors that describe the same request get one decision, and each of them its status. A call
+ * of several requests is all-or-nothing: where one is refused, the units of the requests before it are returned, and
+ * the limits of the requests after it are read without a charge.
  *
- * A number of 0 checks whether the next unit would pass and takes nothing; its refusal is recorded like any other.
- * Negative numbers return units and always pass; a negative 0 returns nothing.
+ * Hits of 0 check whether the next unit would pass and charge nothing; a refusal is recorded like any other. Negative
+ * hits return units and always pass; a negative 0 returns nothing.
  */
 export async function limitRate(
   enforcer: Enforcer,
@@ -35,21 +35,21 @@ export async function limitRate(
   const startedAt = performance.now();
   const requests = describedRequests(call);
   if (typeof requests === 'string') return { code: status.INVALID_ARGUMENT, details: requests };
-  const decided: Decided[] = [];
-  let refusal: Decided | null = null;
+  const decided: DecidedRequest[] = [];
+  let refused: DecidedRequest | null = null;
   for (const request of requests) {
-    const charged: boolean = refusal === null && request.hits !== 0 && !request.returns;
-    const verdict = await decide(enforcer, request, !charged, waitMsMax);
-    const one: Decided = { request, verdict, charged };
-    decided.push(one);
-    if (refusal === null && !request.returns && !passes(verdict)) refusal = one;
+    const charged: boolean = refused === null && request.hits !== 0 && !request.returns;
+    const verdict = await decideDescribed(enforcer, request, !charged, waitMsMax);
+    const current: DecidedRequest = { request, verdict, charged };
+    decided.push(current);
+    if (refused === null && !request.returns && !passes(verdict)) refused = current;
   }
-  if (refusal === null) await settle(enforcer, decided, startedAt);
-  else await withdraw(enforcer, decided, refusal, startedAt);
-  return { message: responseOf(decided, refusal, call.descriptors.length) };
+  if (refused === null) await recordAllowed(enforcer, decided, startedAt);
+  else await recordRefused(enforcer, decided, refused, startedAt);
+  return { message: responseOf(decided, refused, call.descriptors.length) };
 }
 
-function decide(
+function decideDescribed(
   enforcer: Enforcer,
   request: DescribedRequest,
   peek: boolean,
@@ -72,8 +72,12 @@ function decide(
   });
 }
 
-/** All pass: what was charged is recorded, what is to be returned is returned. */
-async function settle(enforcer: Enforcer, decided: readonly Decided[], startedAt: number): Promise<void> {
+/** All requests pass: writes the events of charged requests and returns the units of negative hits. */
+async function recordAllowed(
+  enforcer: Enforcer,
+  decided: readonly DecidedRequest[],
+  startedAt: number,
+): Promise<void> {
   await Promise.all(
     decided.map(async ({ request, verdict, charged }) => {
       if (charged) await meter(enforcer, verdict, startedAt);
@@ -82,17 +86,17 @@ async function settle(enforcer: Enforcer, decided: readonly Decided[], startedAt
   );
 }
 
-/** One is refused: it is recorded, and those that had passed before it have consumed nothing. */
-async function withdraw(
+/** One request is refused: writes its event, and returns the units of the requests that passed before it. */
+async function recordRefused(
   enforcer: Enforcer,
-  decided: readonly Decided[],
-  refusal: Decided,
+  decided: readonly DecidedRequest[],
+  refused: DecidedRequest,
   startedAt: number,
 ): Promise<void> {
-  if (!refusal.charged) enforcer.recordDecision(refusal.verdict);
+  if (!refused.charged) enforcer.recordDecision(refused.verdict);
   const passed = decided.filter(({ verdict, charged }) => charged && passes(verdict));
   await Promise.all([
-    meter(enforcer, refusal.verdict, startedAt),
+    meter(enforcer, refused.verdict, startedAt),
     ...passed.map(({ verdict }) => enforcer.undo(verdict)),
   ]);
 }
@@ -106,19 +110,23 @@ function meter(enforcer: Enforcer, verdict: Verdict, startedAt: number): Promise
   });
 }
 
-function responseOf(decided: readonly Decided[], refusal: Decided | null, descriptors: number): object {
+function responseOf(
+  decided: readonly DecidedRequest[],
+  refused: DecidedRequest | null,
+  descriptors: number,
+): object {
   const statuses = Array.from({ length: descriptors }, (): object => ({ code: 'OK' }));
   for (const { request, verdict } of decided) {
     for (const index of request.descriptors) statuses[index] = statusOf(request, verdict);
   }
-  const spoken = refusal?.verdict ?? closestOf(decided);
-  const headers = Object.entries(limitHeaders(spoken)).map(([key, value]) => ({ key, value }));
+  const reported = refused?.verdict ?? closestOf(decided);
+  const headers = Object.entries(limitHeaders(reported)).map(([key, value]) => ({ key, value }));
   return {
-    overall_code: refusal === null ? 'OK' : 'OVER_LIMIT',
+    overall_code: refused === null ? 'OK' : 'OVER_LIMIT',
     statuses,
     response_headers_to_add:
-      refusal === null ? headers : [...headers, { key: 'content-type', value: problemType }],
-    raw_body: refusal === null ? Buffer.alloc(0) : Buffer.from(JSON.stringify(problemOf(spoken))),
+      refused === null ? headers : [...headers, { key: 'content-type', value: problemType }],
+    raw_body: refused === null ? Buffer.alloc(0) : Buffer.from(JSON.stringify(problemOf(reported))),
   };
 }
 
@@ -128,10 +136,10 @@ function statusOf({ returns }: DescribedRequest, verdict: Verdict): object {
   return closest === null ? { code } : { code, ...windowOf(closest, verdict.decidedAtMs) };
 }
 
-/** Of several requests that pass, the headers are those of the one with the smallest share left. */
-function closestOf(decided: readonly Decided[]): Verdict {
+/** Of several requests that pass, the verdict with the smallest share left; the headers are its limit headers. */
+function closestOf(decided: readonly DecidedRequest[]): Verdict {
   const [first, ...others] = decided.map(({ verdict }) => verdict);
-  if (first === undefined) throw new TypeError('A call without a request is refused before it is decided.');
+  if (first === undefined) throw new TypeError('A call without a request is refused before its decision.');
   const share = ({ decision }: Verdict): number => {
     const closest = closestLimit(decision.limits);
     return closest === null || closest.limit === 0 ? Infinity : closest.remaining / closest.limit;

@@ -11,9 +11,9 @@ import { createTreatments, hopByHop } from './request-fields.ts';
 export type ForwardedHeaders = Record<string, string | string[]>;
 
 /**
- * The fields of a request as the upstream gets them. Who the caller is, where it is and how it asked comes from
- * Tollgate alone, whole families at a time, empty where there is nothing to say: what a client writes there is gone.
- * What only a proxy can know is passed on from a trusted one.
+ * The fields of a request as the upstream gets them. Identity, address and original form of the request come from
+ * Tollgate alone, in complete families of fields: those that a client sent are removed, and a field without a value is
+ * empty. Fields that only a proxy can set are forwarded where a trusted proxy sent them.
  */
 export function upstreamHeaders(
   enforcer: Enforcer,
@@ -22,17 +22,17 @@ export function upstreamHeaders(
   verdict: Verdict,
 ): ForwardedHeaders {
   const headers: ForwardedHeaders = {};
-  const { headers: given, socket } = request;
-  const named = connectionNames(given);
+  const { headers: received, socket } = request;
+  const connectionFields = connectionNames(received);
   const { identity, policy, decision } = verdict;
   const treatmentOf = treatments[policy.requests.underscoreHeaders];
-  // The token of a service that acts for no tenant opens Tollgate, nothing behind it.
-  const tokenOfService = identity.service !== null && identity.tenantId === null;
-  for (const name in given) {
+  // The token of a service that acts for no tenant is a credential for Tollgate, not for the upstream.
+  const isServiceToken = identity.service !== null && identity.tenantId === null;
+  for (const name in received) {
     const treatment = treatmentOf(name);
-    if (treatment === 'drop' || (named !== none && named.has(name))) continue;
+    if (treatment === 'drop' || (connectionFields !== none && connectionFields.has(name))) continue;
     if (treatment === 'trusted' && !enforcer.trusts(socket.remoteAddress ?? '')) continue;
-    if (!tokenOfService || name !== 'authorization') headers[name] = given[name] ?? '';
+    if (!isServiceToken || name !== 'authorization') headers[name] = received[name] ?? '';
   }
   headers['host'] = upstream.host;
   describeClient(enforcer, headers, request, verdict);
@@ -47,34 +47,42 @@ const treatments: Record<RequestReading['underscoreHeaders'], ReturnType<typeof 
   pass: createTreatments(true),
 };
 
-/** What a trusted proxy said of the client is passed on as far as it is verified; what the client said of itself is not. */
+/**
+ * Forwards what a trusted proxy states about the client, as far as it is verified; statements of the client itself are
+ * replaced.
+ */
 function describeClient(
   enforcer: Enforcer,
   headers: ForwardedHeaders,
-  { headers: given, socket, protocol }: FastifyRequest,
+  { headers: received, socket, protocol }: FastifyRequest,
   { identity, target }: Verdict,
 ): void {
   const peer = socket.remoteAddress ?? '';
   const remote = remoteAddress(peer);
-  const chain = given['x-forwarded-for'];
-  const host = given['x-forwarded-host'];
-  const proto = given['x-forwarded-proto'];
-  const said = chain !== undefined || host !== undefined || proto !== undefined;
-  const trusted = said && enforcer.trusts(peer);
+  const chain = received['x-forwarded-for'];
+  const host = received['x-forwarded-host'];
+  const proto = received['x-forwarded-proto'];
+  const isDescribed = chain !== undefined || host !== undefined || proto !== undefined;
+  const trusted = isDescribed && enforcer.trusts(peer);
   const verified = trusted && chain !== undefined ? verifiedChain(String(chain), identity.ip) : '';
   headers['x-forwarded-for'] = verified === '' ? remote : `${verified}, ${remote}`;
-  headers['x-forwarded-host'] = (trusted ? host : undefined) ?? target?.authority ?? given.host ?? '';
+  headers['x-forwarded-host'] = (trusted ? host : undefined) ?? target?.authority ?? received.host ?? '';
   headers['x-forwarded-proto'] = (trusted ? proto : undefined) ?? protocol;
   headers['x-real-ip'] = identity.ip;
 }
 
-/** The fields of the upstream's answer as the client gets them; the limit headers are Tollgate's. */
-export function clientHeaders(given: IncomingHttpHeaders): ForwardedHeaders {
+/** The fields of the upstream's response as the client gets them; the limit headers are Tollgate's. */
+export function clientHeaders(received: IncomingHttpHeaders): ForwardedHeaders {
   const headers: ForwardedHeaders = {};
-  const named = connectionNames(given);
-  for (const name in given) {
-    const value = given[name];
-    if (value !== undefined && !hopByHop.has(name) && !named.has(name) && !limitHeaderNames.has(name))
+  const connectionFields = connectionNames(received);
+  for (const name in received) {
+    const value = received[name];
+    if (
+      value !== undefined &&
+      !hopByHop.has(name) &&
+      !connectionFields.has(name) &&
+      !limitHeaderNames.has(name)
+    )
       headers[name] = value;
   }
   return headers;

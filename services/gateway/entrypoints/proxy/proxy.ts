@@ -23,33 +23,37 @@ import { clientHeaders, upstreamHeaders } from './forwarded-headers.ts';
 export interface ProxyOptions {
   readonly enforcer: Enforcer;
   readonly bodyBytesMax: number;
-  /** Until the upstream begins to answer. */
+  /** Until the upstream begins to respond. */
   readonly upstreamTimeoutMs: number;
   readonly bounds: TransportBounds;
 }
 
 const connectTimeoutMs = 5_000;
-/** Above the platform's usual limit of 1,000 requests at once: requests wait for the upstream, not for a connection. */
+/**
+ * Above the platform's usual limit of 1,000 concurrent requests: requests wait for the upstream, not for a connection.
+ */
 const connectionsMax = 2_048;
 
 /**
- * The reverse proxy: every path is decided about, then streamed to the upstream and back. Nothing is retried: a
- * request reaches the upstream once or not at all. The upstream may change with the policy; requests under way finish.
+ * The reverse proxy: decides about every request, then streams it to the upstream and the response back. Nothing is
+ * retried: a request reaches the upstream once or not at all. The upstream may change with the policy; requests under
+ * way finish.
  */
 export function registerProxy(app: FastifyInstance, options: ProxyOptions): void {
   const { enforcer } = options;
   const pools = new Map<string, Pool>();
-  const failed = createBoundedLog(enforcer.logger, enforcer.clock, () =>
+  const logFailure = createBoundedLog(enforcer.logger, enforcer.clock, () =>
     enforcer.metrics.logsSuppressed.inc(),
   );
-  const forwarding = { ...options, failed };
+  const forwarding = { ...options, logFailure };
   const webSockets = createWebSockets({
     enforcer,
     upstreamTimeoutMs: options.upstreamTimeoutMs,
     idleTimeoutMs: options.bounds.websocketIdleTimeoutMs,
-    onFailed: (reason, { path }) => failed(() => ({ reason, path: path.slice(0, 256) }), 'upstream failed'),
+    onFailed: (reason, { path }) =>
+      logFailure(() => ({ reason, path: path.slice(0, 256) }), 'upstream failed'),
   });
-  // Sockets that switched protocols are none of the server's: without this it would wait for them to end.
+  // The server does not end sockets that switched protocols: without this it would wait for them.
   app.addHook('preClose', (done) => {
     webSockets.close();
     done();
@@ -57,14 +61,16 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
   app.addHook('onClose', async () => {
     await Promise.all([...pools.values()].map((pool) => pool.destroy()));
   });
-  app.setErrorHandler((error: Error, request, reply) => answerBrokenOff(error, request, reply, failed));
+  app.setErrorHandler((error: Error, request, reply) =>
+    answerAbortedResponse(error, request, reply, logFailure),
+  );
   const faultOf = (request: IncomingMessage): Fault | null => proxyFault(request, options.bodyBytesMax);
   void app.register(tollgate, { enforcer, entrypoint: 'proxy', rewritten: true, faultOf });
   app.all('/*', { config: { access: 'decision' } }, async (request, reply) => {
     const verdict = request.tollgate?.verdict ?? null;
-    // Without a verdict nothing was decided about, so there is nothing to forward.
+    // Without a verdict the request was not decided, so it is not forwarded.
     if (verdict === null || verdict.target === null) return fail(reply, 400, 'This request cannot be read.');
-    // `OPTIONS *` asks about this server; none of the upstream's paths is meant.
+    // `OPTIONS *` is about this server, not about a path of the upstream.
     if (verdict.target.path === '*') return reply.code(204).send();
     const { upstream } = enforcer.policy();
     if (upstream === null) {
@@ -97,10 +103,10 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
   }
 }
 
-/** A request that cannot be served takes no permit and no unit. */
+/** Why a request cannot be served, or null. A request with a fault gets no permit and is charged no unit. */
 function proxyFault(request: IncomingMessage, bodyBytesMax: number): Fault | null {
   const { headers, method } = request;
-  // The upstream would answer with the headers it was sent, those of Tollgate included.
+  // The upstream's response would contain the request's headers, those of Tollgate included.
   if (method === 'TRACE') return { status: 405, detail: 'TRACE is not served here.', allow: allowedMethods };
   if (Number(headers['content-length'] ?? 0) > bodyBytesMax) return tooLarge(bodyBytesMax);
   return requestFault(request);
@@ -112,7 +118,7 @@ async function forward(
   verdict: Verdict,
   request: FastifyRequest,
   reply: FastifyReply,
-  { enforcer, bodyBytesMax, failed }: ProxyOptions & { readonly failed: BoundedLog },
+  { enforcer, bodyBytesMax, logFailure }: ProxyOptions & { readonly logFailure: BoundedLog },
 ): Promise<FastifyReply> {
   const guarded = request.tollgate;
   const abort = new AbortController();
@@ -120,7 +126,7 @@ async function forward(
   const startedAt = performance.now();
   const body = bodyOf(request, bodyBytesMax);
   try {
-    const answer = await pool.request({
+    const response = await pool.request({
       method: request.method,
       path: `${upstream.pathname.replace(/\/$/, '')}${verdict.target?.text ?? '/'}`,
       headers: upstreamHeaders(enforcer, request, upstream, verdict),
@@ -129,52 +135,57 @@ async function forward(
     });
     enforcer.metrics.upstreamSeconds.observe((performance.now() - startedAt) / 1000);
     if (guarded !== null) guarded.own = false;
-    reply.code(answer.statusCode).headers(clientHeaders(answer.headers));
-    if (isEventStream(answer.headers)) reply.raw.once('pipe', () => reply.raw.flushHeaders());
-    return await (answer.statusCode === 304 ? sendWithoutBody(reply, answer.body) : reply.send(answer.body));
+    reply.code(response.statusCode).headers(clientHeaders(response.headers));
+    if (isEventStream(response.headers)) reply.raw.once('pipe', () => reply.raw.flushHeaders());
+    return await (response.statusCode === 304
+      ? sendWithoutBody(reply, response.body)
+      : reply.send(response.body));
   } catch (error) {
     if (body instanceof BoundedBody && body.exceeded) return sendFault(reply, tooLarge(bodyBytesMax));
     if (guarded !== null && guarded.fault !== null) return sendFault(reply, guarded.fault);
     if (abort.signal.aborted) return reply;
-    failed(() => ({ reason: messageOf(error), path: verdict.path.slice(0, 256) }), 'upstream failed');
+    logFailure(() => ({ reason: messageOf(error), path: verdict.path.slice(0, 256) }), 'upstream failed');
     return error instanceof errors.HeadersTimeoutError || error instanceof errors.ConnectTimeoutError
-      ? fail(reply, 504, 'The API behind this address did not answer in time.')
+      ? fail(reply, 504, 'The API behind this address did not respond in time.')
       : fail(reply, 502, 'The API behind this address cannot be reached.');
   }
 }
 
-/** The headers of an event stream leave at once, and not with its first event: a client knows that it is connected. */
+/** The headers of an event stream leave at once, not with its first event, so that the client sees the connection. */
 function isEventStream({ 'content-type': type }: IncomingHttpHeaders): boolean {
   return type?.startsWith('text/event-stream') === true;
 }
 
-/** A 304 may have the length of the body that it stands for, which is not sent: undici takes that for a body cut off. */
+/** A 304 may have the length of a body that it does not send: undici reports an aborted body for it. */
 function sendWithoutBody(reply: FastifyReply, body: Readable): FastifyReply {
   body.on('error', () => undefined).resume();
   return reply.send();
 }
 
-/** The upstream broke off between its headers and its body: nothing was sent yet, so nothing it said is passed on. */
-function answerBrokenOff(
+/**
+ * The upstream aborted its response before the body: no byte was sent, so the client gets a 502 without the upstream's
+ * headers.
+ */
+function answerAbortedResponse(
   error: Error,
   request: FastifyRequest,
   reply: FastifyReply,
-  failed: BoundedLog,
+  logFailure: BoundedLog,
 ): void {
   const guarded = request.tollgate;
   if (guarded === null || guarded.own) {
-    failed(() => ({ err: error }), `request failed: ${messageOf(error)}`);
+    logFailure(() => ({ err: error }), `request failed: ${messageOf(error)}`);
     void fail(reply, 500, 'Something went wrong here.');
     return;
   }
   guarded.own = true;
   for (const name of Object.keys(reply.getHeaders())) if (name !== 'connection') reply.removeHeader(name);
   if (!guarded.ended)
-    failed(
+    logFailure(
       () => ({ reason: messageOf(error), path: guarded.verdict?.path.slice(0, 256) }),
       'upstream failed',
     );
-  void fail(reply, 502, 'The API behind this address broke off its answer.');
+  void fail(reply, 502, 'The API behind this address aborted its response.');
 }
 
 function bodyOf(request: FastifyRequest, bytesMax: number): Readable | null {
@@ -183,7 +194,7 @@ function bodyOf(request: FastifyRequest, bytesMax: number): Readable | null {
   return Number(headers['content-length'] ?? 0) > 0 ? raw : null;
 }
 
-/** A body of unknown length is counted as it streams. */
+/** Counts the bytes of a body of unknown length while it streams. */
 class BoundedBody extends Transform {
   readonly bytesMax: number;
   bytes = 0;

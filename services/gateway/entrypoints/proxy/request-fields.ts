@@ -1,12 +1,12 @@
 import { foldedName } from '../identity-headers.ts';
 
 /**
- * What becomes of a field of the client's request: it is passed on, dropped, or passed on where a trusted proxy sent
- * it, since only such a proxy can know what the field says.
+ * Treatment of a field of the client's request: forwarded, dropped, or forwarded only where a trusted proxy sent it,
+ * because a client could forge it.
  */
 export type Treatment = 'pass' | 'drop' | 'trusted';
 
-/** These speak of one connection (RFC 9110, 7.6.1), not of the message; those of `Connection` come on top. */
+/** Fields of one connection, not of the message (RFC 9110, 7.6.1). `Connection` may name further ones. */
 export const hopByHop: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -19,7 +19,7 @@ export const hopByHop: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** Written by Tollgate for each request, or not at all. Some describe another request than the one that is forwarded. */
+/** Fields that Tollgate sets, or removes because they describe another request than the forwarded one. */
 const own = new Set([
   'expect',
   'forwarded',
@@ -32,12 +32,12 @@ const own = new Set([
   'x-forwarded-uri',
   'x-forwarded-url',
   'x-real-ip',
-  // Opens Tollgate, nothing behind it.
+  // A credential for Tollgate, not for the upstream.
   'x-service-token',
 ]);
 const ownFamilies = ['x-original-', 'x-rewrite-', 'x-tollgate-'];
 
-/** The address or the user as a proxy found them out. */
+/** Address or user as a proxy determined them. */
 const fromProxies = new Set([
   'cf-connecting-ip',
   'cf-connecting-ipv6',
@@ -67,25 +67,25 @@ const familiesFromProxies = [
   'x-webauth-',
 ];
 
-/** Some WSGI servers take the path from these, which no client of HTTP means to send. */
+/** Some WSGI servers read the path from these; no HTTP client has a reason to send them. */
 const variables = new Set(['path-info', 'script-name']);
-/** What is known under its own name is known: a second spelling could say something else to the upstream. */
+/** Fields with one spelling only: a second spelling could have another value for the upstream. */
 const spelledOnce = new Set(['authorization', 'content-length', 'content-type', 'cookie', 'x-api-key']);
 
-/** Header names that are remembered: clients choose them, so their number is bounded. */
+/** Header names that are cached: clients choose them, so their number is bounded. */
 const namesMax = 1_000;
 
 /**
- * CGI and WSGI cannot tell `_` from `-`, so a name with an underscore is dropped, as nginx does; `passUnderscores`
- * leaves those that could not be taken for a field of another meaning.
+ * For CGI and WSGI `_` and `-` are the same, so a name with an underscore is dropped, as nginx does. `passUnderscores`
+ * forwards those that cannot be read as a field of another meaning.
  */
 export function createTreatments(passUnderscores: boolean): (name: string) => Treatment {
-  const known = new Map<string, Treatment>();
+  const treatments = new Map<string, Treatment>();
   return (name) => {
-    let treatment = known.get(name);
+    let treatment = treatments.get(name);
     if (treatment === undefined) {
       treatment = name.includes('_') ? treatUnderscored(foldedName(name), passUnderscores) : treat(name);
-      if (known.size < namesMax) known.set(name, treatment);
+      if (treatments.size < namesMax) treatments.set(name, treatment);
     }
     return treatment;
   };

@@ -110,7 +110,7 @@ describe('E3: a client cannot describe another request than the one its proxy as
     const response = await ask(original, '?source=forwarded');
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({
-      detail: 'x-forwarded-method and x-forwarded-uri must say which request is asked about.',
+      detail: 'x-forwarded-method and x-forwarded-uri must describe the request.',
     });
     expect((await ask({ 'x-original-uri': '/free' })).status).toBe(400);
     expect((await ask(forwarded, '?source=other')).status).toBe(400);

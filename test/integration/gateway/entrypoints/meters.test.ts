@@ -172,7 +172,7 @@ describe('GET /v1/meters/{name}/query', () => {
       'a meter without groups',
       `requests/query?${span}&group_by=route`,
       400,
-      /has no groups; leave group_by out\.$/,
+      /has no groups; omit group_by\.$/,
     ],
     ['a mistyped parameter', `tokens/query?${span}&windw=day`, 400, /must not have "windw"\.$/],
   ])('%s is a problem that says what to do, with the limit headers', async (_what, path, status, detail) => {

@@ -75,7 +75,7 @@ test('an upstream that breaks off before its body is a 502, and nothing that it 
   expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json\b/);
   expect(['content-encoding', 'set-cookie'].filter((name) => response.headers.has(name))).toEqual([]);
   expect(await response.json()).toMatchObject({
-    detail: 'The API behind this address broke off its answer.',
+    detail: 'The API behind this address aborted its response.',
   });
 });
 
