@@ -37,7 +37,7 @@ export function datasources(place: Place): unknown {
   };
 }
 
-/** `provisioning/dashboards`: where Grafana finds the JSON files. */
+/** `provisioning/dashboards`: the folders with the JSON files. */
 export function dashboardProviders(path: string): unknown {
   const provider = {
     orgId: 1,

@@ -1,25 +1,25 @@
 /**
- * What an installation changes before it generates: addresses that stand in alerts and configuration.
- * `npm run dashboards` writes everything below `generated/` anew.
+ * Settings of an installation: addresses in alerts and configuration. After a change, `npm run dashboards` writes all
+ * files in `generated/` again.
  */
 export const settings = {
-  /** Where on-call people reach Grafana: links in alerts begin with it. */
+  /** URL of Grafana for on-call: links in alerts begin with it. */
   grafanaUrl: 'http://localhost:3000',
   /** Grafana's contact points. */
   onCallEmail: 'on-call@example.com',
   teamEmail: 'team@example.com',
 } as const;
 
-/** What Alertmanager notifies, in its webhook format: of critical alerts, and of the others. */
+/** Webhooks of Alertmanager: on-call receives critical alerts, the team all others. */
 export const receivers = {
   onCallUrl: 'http://localhost:9098/on-call',
   teamUrl: 'http://localhost:9098/team',
 } as const;
 
-/** The folder in Grafana of dashboards and rules. */
+/** Folder of dashboards and rules in Grafana. */
 export const folder = 'Tollgate';
 
-/** Where a process finds the others: beside `npm start`, and among the containers of docker-compose.yml. */
+/** Addresses of the other processes: of `npm start`, or of the containers of docker-compose.yml. */
 export interface Place {
   readonly prometheusUrl: string;
   readonly alertmanager: string;

@@ -2,7 +2,7 @@ import { clockRules } from './clock-rules.ts';
 import type { AlertRule } from './rule.ts';
 import { spoolRules } from './spool-rules.ts';
 
-/** Every alert that wakes or bothers somebody. One source for Grafana and for Prometheus. */
+/** All alerts for on-call and for the team. Grafana's and Prometheus's rules are generated from them. */
 export const alertRules: readonly AlertRule[] = [
   {
     name: 'TollgateRejectionSpike',
@@ -12,10 +12,12 @@ export const alertRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 0.3,
     forMinutes: 5,
-    summary: 'VALUE of all requests are being refused',
+    summary: 'VALUE of all requests are refused',
     format: 'percentage',
     impact:
-      'Customers receive 429 far more often than usual: an attack, a client in a loop, or a limit set wrong.',
+      'Customers receive 429 far more often than usual: an attack, a client in a loop, or a limit that is set too low.',
+    action:
+      'Find the limit and the tenant that refuse most. Boost a limit, block a tenant, or restore the policy.',
     runbook: 'rejection-spike',
     dashboard: 'fleet',
     panel: 'Share refused',
@@ -30,7 +32,9 @@ export const alertRules: readonly AlertRule[] = [
     forMinutes: 1,
     summary: 'VALUE of checks are decided without Redis',
     format: 'percentage',
-    impact: 'Limits are kept by each node alone: a tenant may pass at most its limit on the fleet, unevenly.',
+    impact:
+      'Requests are served. Each gateway enforces its share of every limit alone, so tenants may be refused a little early or get a little more.',
+    action: 'Start Redis or fail over. Nothing else has to be repaired.',
     runbook: 'redis-failing',
     dashboard: 'fleet',
     panel: 'Degraded checks',
@@ -45,10 +49,11 @@ export const alertRules: readonly AlertRule[] = [
     forMinutes: 1,
     summary: '{{ .Labels.instance }} decides without VALUE of its Redis servers',
     format: 'number',
-    impact: 'This node limits by itself; its tenants see their share of the limit instead of the whole.',
+    impact: 'This gateway enforces only its share of every limit, without the counts of other gateways.',
+    action: 'Check its network to Redis and its CPU. If unsure, restart the gateway with SIGTERM.',
     runbook: 'node-degraded',
     dashboard: 'fleet',
-    panel: 'Redis servers away',
+    panel: 'Redis servers unavailable',
     whenAbsent: 'quiet',
   },
   {
@@ -59,9 +64,11 @@ export const alertRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 0.001,
     forMinutes: 5,
-    summary: 'The p99 of a check is VALUE',
+    summary: 'The p99 latency of a check is VALUE',
     format: 'duration',
-    impact: 'Every request of every customer pays for it.',
+    impact: 'Every request of every customer waits that long.',
+    action:
+      'Compare the latency of the Redis call with that of the check: a slow Redis call means Redis, otherwise the gateway needs CPU.',
     runbook: 'check-slow',
     dashboard: 'fleet',
     panel: 'Latency of a check',
@@ -77,7 +84,9 @@ export const alertRules: readonly AlertRule[] = [
     summary: 'The public keys of {{ .Labels.instance }} were fetched VALUE ago',
     format: 'duration',
     impact:
-      'Tokens of known keys are accepted as before. A new key is not known, and a removed key still opens, until a fetch succeeds.',
+      'Tokens of fetched keys are accepted. Tokens of a new key get 503, and a removed key is still accepted, until a fetch succeeds.',
+    action:
+      'Check that the issuer answers from this node. Do not restart gateways: they hold the keys in memory.',
     runbook: 'jwks-stale',
     dashboard: 'fleet',
     panel: 'Age of public keys',
@@ -94,7 +103,9 @@ export const alertRules: readonly AlertRule[] = [
     summary: '{{ .Labels.group }} is VALUE behind',
     format: 'duration',
     impact:
-      'Usage, quotas of other nodes and notifications are late by that much. Nothing is lost while Kafka keeps it.',
+      'Usage, restored quotas and notifications are late by that time. Nothing is lost while Kafka keeps the records.',
+    action:
+      'Read the log of this consumer. If it fails, repair ClickHouse; if it does nothing, restart it; if it is too slow, add a process.',
     runbook: 'lag',
     dashboard: 'pipeline',
     panel: 'Lag in seconds',
@@ -109,7 +120,9 @@ export const alertRules: readonly AlertRule[] = [
     forMinutes: 2,
     summary: 'Totals are VALUE old',
     format: 'duration',
-    impact: 'Usage answers, dashboards and notifications are late, and say so. Enforcement is not affected.',
+    impact:
+      'Usage responses, dashboards and notifications are late, and state up to which time they are complete. Limits are enforced as usual.',
+    action: 'Find the first slow step: the age of the spool, the lag of the consumers, then each partition.',
     runbook: 'freshness',
     dashboard: 'fleet',
     panel: 'Freshness',
@@ -122,10 +135,11 @@ export const alertRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
-    summary: 'VALUE records of {{ .Labels.topic }} could not be read or handled in 15 minutes',
+    summary: 'VALUE records of {{ .Labels.topic }} became dead letters in 15 minutes',
     format: 'number',
     impact:
-      'Each record of the usage topic is usage that is not counted until it is replayed. Other tenants are not affected.',
+      'Each record of the usage topic is usage that is not counted until it is replayed. Other records are not affected.',
+    action: 'Read the reasons with `tollgate dead-letters list`, remove the cause, then replay.',
     runbook: 'dead-letters',
     dashboard: 'pipeline',
     panel: 'Dead letters',
@@ -138,10 +152,12 @@ export const alertRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
-    summary: '{{ .Labels.group }} failed VALUE times in 5 minutes in its own code',
+    summary: '{{ .Labels.group }} failed VALUE times in 5 minutes by errors in its own code',
     format: 'number',
     impact:
-      'The records are tried again and keep their place. A record that alone causes it becomes a dead letter and is not counted until it is replayed.',
+      'The records are retried and no offset is committed. A record that alone causes the error becomes a dead letter, and is not counted until it is replayed.',
+    action:
+      'If it began with a deployment, go back to the previous release. Otherwise report the stack in its log as a bug.',
     runbook: 'processing-fails',
     dashboard: 'pipeline',
     panel: 'Unexpected failures',
@@ -156,10 +172,12 @@ export const alertRules: readonly AlertRule[] = [
     threshold: 500,
     forMinutes: 10,
     summary:
-      'A counter in Redis and its total in ClickHouse are VALUE units apart: Redis is {{ .Labels.direction }}',
+      'A counter in Redis and its total in ClickHouse differ by VALUE units: Redis is {{ .Labels.direction }}',
     format: 'number',
     impact:
-      'Quotas and bills disagree: ahead means events are missing or late, behind that counters are not healed.',
+      'Quotas and bills disagree. Redis ahead: events are missing or late. Redis behind: counters are not restored.',
+    action:
+      'Run `tollgate audit`. Redis ahead: check the spool and the lag. Redis behind: check the reconciler.',
     runbook: 'drift',
     dashboard: 'pipeline',
     panel: 'Drift',
@@ -171,11 +189,12 @@ export const alertRules: readonly AlertRule[] = [
     query: 'max by (kind) (tollgate_audit_missing_events)',
     fires: 'above',
     threshold: 0,
-    // Longer than the audit's interval: two looks in a row say so.
+    // Longer than the interval of the audit, so that two audits in a row must find it.
     forMinutes: 6,
     summary: 'The audit misses VALUE by {{ .Labels.kind }}',
     format: 'number',
-    impact: 'Usage that was decided about is in no total: bills and quotas are short by it.',
+    impact: 'Requests were decided and are in no total: bills and quotas are too low by them.',
+    action: 'Run `tollgate audit` for tenants, ids and offsets. What Kafka still has can be read again.',
     runbook: 'loss-found',
     dashboard: 'pipeline',
     panel: 'Losses found',
@@ -188,9 +207,10 @@ export const alertRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 180,
     forMinutes: 1,
-    summary: 'No heartbeat came through for VALUE',
+    summary: 'No heartbeat arrived for VALUE',
     format: 'duration',
-    impact: 'Some part of the way from a request to its alert is broken, whatever the other figures say.',
+    impact: 'A step between the usage topic and the alerts is broken, even if all other metrics are normal.',
+    action: 'Find the first step without the heartbeat: event, total, or alert. Restart that service.',
     runbook: 'heartbeat-missing',
     dashboard: 'pipeline',
     panel: 'Heartbeat',
@@ -205,7 +225,8 @@ export const alertRules: readonly AlertRule[] = [
     forMinutes: 0,
     summary: 'VALUE quotas went over 90 % in 15 minutes',
     format: 'number',
-    impact: 'Their tenants are about to be refused: the moment to talk to them.',
+    impact: 'These tenants are about to be refused, and have been notified.',
+    action: 'Find them on the Business dashboard and contact them; boost a limit if it is a single busy day.',
     runbook: 'tenant-over-90',
     dashboard: 'pipeline',
     panel: 'Quotas over 90 %',
@@ -220,7 +241,8 @@ export const alertRules: readonly AlertRule[] = [
     forMinutes: 1,
     summary: '{{ .Labels.job }} at {{ .Labels.instance }} does not answer (up is VALUE)',
     format: 'number',
-    impact: 'Its work waits or goes to the others; nothing is lost.',
+    impact: 'Its work waits or is done by other processes. Nothing is lost.',
+    action: 'Start it again. If it stops by itself, the last line of its log is the reason.',
     runbook: 'service-down',
     dashboard: 'fleet',
     panel: 'Services up',
@@ -235,7 +257,9 @@ export const alertRules: readonly AlertRule[] = [
     forMinutes: 0,
     summary: 'VALUE notifications by {{ .Labels.channel }} were given up in 15 minutes',
     format: 'number',
-    impact: 'Tenants were not told of what they asked to be told of.',
+    impact: 'Tenants did not receive notifications that they have set up.',
+    action:
+      'Find the targets and errors in `tollgate.alerts`. One tenant: inform them. All: check the network or the mail server.',
     runbook: 'deliveries-failing',
     dashboard: 'pipeline',
     panel: 'Deliveries',

@@ -1,6 +1,6 @@
 import type { AlertRule } from './rule.ts';
 
-/** Alerts about clocks by which decisions are made and events are dated. */
+/** Alerts about the clocks that date decisions and events. */
 export const clockRules: readonly AlertRule[] = [
   {
     name: 'TollgateClockWrong',
@@ -9,10 +9,11 @@ export const clockRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 5,
     forMinutes: 1,
-    summary: 'As {{ .Labels.instance }} sees it, the clock of {{ .Labels.clock }} is VALUE off',
+    summary: '{{ .Labels.instance }} measures that the clock of {{ .Labels.clock }} is VALUE off',
     format: 'duration',
     impact:
-      'Where two clocks agree their time is used and nothing is wrong yet; one clock less is left to tell. Redis goes by its own.',
+      'Nothing is wrong yet while two other clocks agree: their time is used. Redis decides by its own clock.',
+    action: 'Set this clock by NTP. Services notice it within seconds and need no restart.',
     runbook: 'clock-wrong',
     dashboard: 'fleet',
     panel: 'Clock difference',
@@ -25,13 +26,14 @@ export const clockRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
-    summary: 'VALUE windows in Redis had stamps ahead of its clock',
+    summary: 'VALUE windows in Redis had timestamps ahead of its clock',
     format: 'number',
     impact:
-      'The clock of Redis was wrong for a while. A window that was full then refuses for up to one span more, and tenants may have passed one limit more.',
+      'The clock of Redis was wrong for a while. A window that was full refuses for up to one more window length, and each tenant may have passed one more limit per window.',
+    action: 'Set the clock of Redis by NTP. Reset a tenant that must not wait.',
     runbook: 'clock-wrong',
     dashboard: 'fleet',
-    panel: 'Stamps corrected in Redis',
+    panel: 'Timestamps corrected in Redis',
     whenAbsent: 'quiet',
   },
 ];

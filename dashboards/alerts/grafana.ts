@@ -1,4 +1,5 @@
 import { prometheusUid, runbookUid, uids } from '../boards/sources.ts';
+import { descriptionOf } from './rule.ts';
 import type { AlertRule } from './rule.ts';
 import { panelOf } from './prometheus.ts';
 import { folder, settings } from '../settings.ts';
@@ -11,8 +12,8 @@ const formats = {
 } as const;
 
 /**
- * `provisioning/alerting`, rules. Each has the query (A) and the condition over it (C). Where the query finds
- * nothing Grafana itself decides, so the PromQL needs no `absent`.
+ * `provisioning/alerting`, rules. Each has the query (A) and the condition on it (C). Grafana has its own setting for a
+ * query without series, so the PromQL needs no `absent`.
  */
 export function alertRuleGroups(rules: readonly AlertRule[], panelIds: ReadonlyMap<string, number>): unknown {
   return {
@@ -71,7 +72,7 @@ function grafanaRule(rule: AlertRule, panelIds: ReadonlyMap<string, number>): un
     for: `${rule.forMinutes}m`,
     annotations: {
       summary: rule.summary.replace('VALUE', formats[rule.format]),
-      description: rule.impact,
+      description: descriptionOf(rule),
       runbook_url: `${settings.grafanaUrl}/d/${runbookUid(rule.runbook)}`,
       __dashboardUid__: uids[rule.dashboard],
       __panelId__: String(panelId),

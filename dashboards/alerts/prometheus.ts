@@ -2,7 +2,7 @@ import { prometheusDuration } from '../../shared/domain/time/format-duration.ts'
 import { productionTiming } from './timing.ts';
 import type { AlertTiming } from './timing.ts';
 import { runbookUid, uids } from '../boards/sources.ts';
-import { conditionOf } from './rule.ts';
+import { conditionOf, descriptionOf } from './rule.ts';
 import type { AlertRule } from './rule.ts';
 import { settings } from '../settings.ts';
 import type { Place } from '../settings.ts';
@@ -32,7 +32,7 @@ export function prometheusRules(
           labels: { severity: rule.severity },
           annotations: {
             summary: rule.summary.replace('VALUE', formats[rule.format]),
-            description: rule.impact,
+            description: descriptionOf(rule),
             runbook_url: `${settings.grafanaUrl}/d/${runbookUid(rule.runbook)}`,
             dashboard_url: `${settings.grafanaUrl}/d/${uids[rule.dashboard]}?viewPanel=panel-${panelOf(rule, panelIds)}`,
           },
@@ -42,10 +42,10 @@ export function prometheusRules(
   };
 }
 
-/** Ids of panels by `dashboard/title`. */
+/** Id of the panel that a rule links to. */
 export function panelOf(rule: AlertRule, panelIds: ReadonlyMap<string, number>): number {
   const id = panelIds.get(`${rule.dashboard}/${rule.panel}`);
-  if (id === undefined) throw new Error(`${rule.name} names a panel that is not there: ${rule.panel}`);
+  if (id === undefined) throw new Error(`${rule.name} names a panel that does not exist: ${rule.panel}`);
   return id;
 }
 
@@ -64,7 +64,7 @@ export function prometheusConfig(place: Place, timing: AlertTiming = productionT
   };
 }
 
-/** Where notifications go, in Alertmanager's webhook format. */
+/** URLs that receive notifications in Alertmanager's webhook format. */
 export interface Receivers {
   readonly onCallUrl: string;
   readonly teamUrl: string;
@@ -83,7 +83,7 @@ export function alertmanagerConfig(
       repeat_interval: '4h',
       routes: [{ receiver: 'on-call', matchers: ['severity="critical"'], repeat_interval: '1h' }],
     },
-    // When the whole of Redis is away, that every node decides by itself is no news.
+    // When Redis is unavailable to most nodes, an alert for each node adds nothing.
     inhibit_rules: [
       {
         source_matchers: ['alertname="TollgateRedisFailing"'],

@@ -2,30 +2,29 @@ import { withTiming, productionTiming } from './timing.ts';
 import type { AlertTiming } from './timing.ts';
 import type { DashboardName } from '../boards/sources.ts';
 
-/** An alert for on-call, from which both Grafana's and Prometheus's rules are made. */
+/** An alert for on-call, from which both Grafana's and Prometheus's rules are generated. */
 export interface AlertRule {
   /** `TollgateRedisFailing`; also its uid in Grafana, in lower case. */
   readonly name: string;
   readonly severity: 'critical' | 'warning';
-  /** PromQL that says how bad it is: one number, or one for each thing that can be bad by itself. */
+  /** PromQL of the value that is compared with the threshold: one series, or one for each part that can fail by itself. */
   readonly query: string;
   readonly fires: 'above' | 'below';
   readonly threshold: number;
   readonly forMinutes: number;
-  /**
-   * One line. May name labels (`{{ .Labels.service }}`) and VALUE, the query's value as text; VALUE is followed by
-   * its unit in the text.
-   */
+  /** What happens, in one line. May contain labels (`{{ .Labels.service }}`) and VALUE, the value of the query with its unit. */
   readonly summary: string;
   readonly format: 'number' | 'percentage' | 'duration' | 'bytes';
-  /** What it means for customers, one sentence. */
+  /** What it means for customers. */
   readonly impact: string;
+  /** What on-call does first; the runbook has the details. */
+  readonly action: string;
   /** File in docs/runbooks, without its ending. */
   readonly runbook: string;
   readonly dashboard: DashboardName;
-  /** Title of the panel on that dashboard which shows the query. */
+  /** Title of the panel on that dashboard that shows the query. */
   readonly panel: string;
-  /** When the query finds no series at all: nothing to say, or itself the trouble. */
+  /** Whether the alert fires when the query returns no series. */
   readonly whenAbsent: 'quiet' | 'fires';
 }
 
@@ -35,4 +34,9 @@ export function conditionOf(rule: AlertRule, timing: AlertTiming = productionTim
   const condition = `(${query}) ${rule.fires === 'above' ? '>' : '<'} ${rule.threshold}`;
   if (rule.whenAbsent === 'quiet') return condition;
   return `(${condition}) or (absent(${query}) * ${rule.fires === 'above' ? 'Inf' : '0'})`;
+}
+
+/** The text below the summary: what it means, then what to do. */
+export function descriptionOf({ impact, action }: AlertRule): string {
+  return `${impact} ${action}`;
 }

@@ -1,6 +1,6 @@
 import type { AlertRule } from './rule.ts';
 
-/** Rules about events on their way from a gateway to Kafka. */
+/** Alerts about events that a gateway has not sent to Kafka yet. */
 export const spoolRules: readonly AlertRule[] = [
   {
     name: 'TollgateSpoolFilling',
@@ -9,9 +9,11 @@ export const spoolRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 60,
     forMinutes: 1,
-    summary: '{{ .Labels.instance }} holds events that are VALUE old',
+    summary: '{{ .Labels.instance }} has events that are VALUE old',
     format: 'duration',
-    impact: 'Requests are not affected; usage waits on this node until Kafka takes it, or the spool is full.',
+    impact:
+      'Requests are not affected. Their usage waits on this node until Kafka accepts it; when the spool is full, the oldest events are dropped.',
+    action: 'Check that Kafka accepts records and that every partition has a leader.',
     runbook: 'spool-filling',
     dashboard: 'pipeline',
     panel: 'Age of the spool',
@@ -24,10 +26,11 @@ export const spoolRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 0,
     forMinutes: 1,
-    summary: 'The disk of the spool on {{ .Labels.instance }} takes no events (VALUE)',
+    summary: 'The disk of the spool on {{ .Labels.instance }} accepts no events (VALUE)',
     format: 'number',
     impact:
-      'Requests are answered and their events go to Kafka from memory: a crash loses what Kafka does not have yet.',
+      'Requests are served and their events go to Kafka from memory: a crash loses the events that Kafka does not have yet.',
+    action: 'Repair the disk and keep the gateway running. Never delete files of the spool.',
     runbook: 'spool-disk',
     dashboard: 'pipeline',
     panel: 'Events in memory only',
@@ -42,7 +45,9 @@ export const spoolRules: readonly AlertRule[] = [
     forMinutes: 0,
     summary: '{{ .Labels.instance }} dropped VALUE usage events',
     format: 'number',
-    impact: 'Requests were served that no total will ever show.',
+    impact: 'These requests were served and will not be in any total.',
+    action:
+      'Find the reason by metric: full spool, disk, or stopped process. Send the missing sequence numbers to finance.',
     runbook: 'events-lost',
     dashboard: 'pipeline',
     panel: 'Events lost',

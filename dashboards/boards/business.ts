@@ -6,9 +6,9 @@ import type { Column } from './panels.ts';
 import { sqlSeries, sqlTable } from './queries.ts';
 import { dashboard, uids } from './sources.ts';
 
-/** Callers without a tenant are counted, but they are nobody's customer. */
+/** Excludes callers without a tenant: they are counted, but are no customers. */
 const customers = `tenant_id != 'anonymous'`;
-/** Columns are named in full (`u.cost`): an alias of the same name would otherwise take their place in ClickHouse. */
+/** Columns are qualified (`u.cost`), because ClickHouse would otherwise use an alias of the same name. */
 const servedCost = `sumIf(u.cost, ${served})`;
 const refusedCost = `sumIf(u.cost, ${refused})`;
 const inRange = `FROM \${database}.usage_by_hour AS u WHERE ${customers} AND $__timeFilter(hour)`;
@@ -21,7 +21,7 @@ const tenantColumn: Column = {
 };
 const money: Column = { unit: 'currencyUSD', decimals: 2 };
 
-/** Who uses most, who is outgrowing a plan, what it costs, what limiting saves. */
+/** Heaviest tenants, tenants that outgrow their plan, costs, and what limits save. */
 export function businessDashboard(): ClassicDashboard {
   const builder = dashboard(
     'business',
@@ -57,22 +57,22 @@ function figures(): ReturnType<typeof stat>[] {
       unit: 'short',
     }),
     stat({
-      title: 'Cost of what was served',
-      description: 'Units × the route’s price, of everything that was not refused.',
+      title: 'Cost of served requests',
+      description: 'Units × price of the route, of all events that were not refused.',
       queries: [sqlTable(`SELECT ${servedCost} AS cost ${inRange}`)],
       unit: 'currencyUSD',
       decimals: 2,
     }),
     stat({
       title: 'Money saved by limiting',
-      description: 'What the refused requests would have cost, had they been served.',
+      description: 'The cost that the refused requests would have had.',
       queries: [sqlTable(`SELECT ${refusedCost} AS saved ${inRange}`)],
       unit: 'currencyUSD',
       decimals: 2,
     }),
     stat({
       title: 'Tenants refused at least once',
-      description: 'Tenants who met a 429 in the time range: the conversation to have.',
+      description: 'Tenants with at least one 429 in the time range.',
       queries: [sqlTable(`SELECT uniqExactIf(tenant_id, limited > 0) AS tenants ${inRange}`)],
       unit: 'short',
     }),
@@ -92,7 +92,7 @@ function tenantTables(): ReturnType<typeof table>[] {
       {
         title: 'Heaviest tenants',
         description:
-          'By requests; growth compares with the span of equal length before. Empty growth: new in this span.',
+          'By requests. Growth: compared with the previous time range of the same length; empty for tenants that are new in this one.',
         queries: [
           sqlTable(`
 SELECT tenant_id AS tenant, argMaxIf(u.plan, hour, u.plan != '') AS plan,
@@ -116,7 +116,7 @@ GROUP BY tenant_id HAVING requests > 0 OR cost > 0 ORDER BY requests DESC LIMIT 
       {
         title: 'Close to their limits',
         description:
-          'The highest share of a limit that each tenant was notified of in the last day, and what they were refused since. Forecast: when the limit runs out at the recent rate.',
+          'The latest share of each limit with a notification in the last day. Forecast: time at which the limit is used up at the recent rate.',
         queries: [
           sqlTable(`
 SELECT tenant_id AS tenant, limit_name, argMax(a.used, time) / nullIf(argMax(a.limit, time), 0) AS share,
@@ -137,7 +137,7 @@ GROUP BY tenant_id, limit_name ORDER BY share DESC LIMIT 50`),
       {
         title: 'Upsell candidates',
         description:
-          'Tenants below enterprise who were refused on three days or more of the last 30, or more than 1 % of the time: their plan has become too small.',
+          'Tenants below enterprise that were refused on at least three of the last 30 days, or in more than 1 % of their requests: their plan has become too small.',
         queries: [
           sqlTable(`
 SELECT tenant_id AS tenant, argMaxIf(u.plan, day, u.plan != '') AS plan, uniqExactIf(day, limited > 0) AS days_refused,
@@ -159,7 +159,7 @@ ORDER BY days_refused DESC, refused DESC LIMIT 50`),
     table(
       {
         title: 'Plans',
-        description: 'Each plan: how many tenants are active on it, what one of them uses and costs.',
+        description: 'For each plan: active tenants, their usage, and cost per tenant.',
         queries: [
           sqlTable(`
 WITH latest AS (SELECT tenant_id, argMaxIf(u.plan, hour, u.plan != '') AS latest_plan ${inRange} GROUP BY tenant_id)
@@ -182,11 +182,11 @@ function moneyPanels(): ReturnType<typeof series>[] {
   return [
     series({
       title: 'Cost per tenant',
-      description: 'The ten tenants that cost most in the time range; everybody else together.',
+      description: 'The ten tenants with the highest cost in the time range; all other tenants together.',
       queries: [
         sqlSeries(`
 WITH top AS (SELECT tenant_id ${inRange} GROUP BY tenant_id ORDER BY ${servedCost} DESC LIMIT 10)
-SELECT $__timeInterval(hour) AS time, if(tenant_id IN top, tenant_id, 'everybody else') AS tenant, ${servedCost} AS cost
+SELECT $__timeInterval(hour) AS time, if(tenant_id IN top, tenant_id, 'all others') AS tenant, ${servedCost} AS cost
 ${inRange} GROUP BY time, tenant ORDER BY time, tenant`),
       ],
       unit: 'currencyUSD',
@@ -196,7 +196,7 @@ ${inRange} GROUP BY time, tenant ORDER BY time, tenant`),
       .displayName('${__field.labels.tenant}'),
     series({
       title: 'Served and saved',
-      description: 'Cost of what was served, and what limiting refused.',
+      description: 'Cost of served requests, and the cost that refused requests would have had.',
       queries: [
         sqlSeries(`
 SELECT $__timeInterval(hour) AS time, ${servedCost} AS served, ${refusedCost} AS saved

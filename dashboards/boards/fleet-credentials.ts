@@ -2,7 +2,7 @@ import { rate, series } from './panels.ts';
 import type { Panels } from './panels.ts';
 import { promql } from './queries.ts';
 
-/** How credentials fare: the keys that verify tokens, and the tokens. `node` selects gateways. */
+/** Keys that verify tokens, and refused credentials. `node` selects gateways. */
 export function credentialPanels(node: string): Panels {
   return [
     series({
@@ -16,14 +16,14 @@ export function credentialPanels(node: string): Panels {
     }),
     series({
       title: 'Fetches of public keys',
-      description: 'By result. Anything but ok leaves the keys before in use.',
+      description: 'By result. After any result but ok, the previous keys stay in use.',
       queries: [promql(`sum by (result) (rate(tollgate_jwks_fetches_total[${rate}]))`, '{{result}}')],
       unit: 'reqps',
     }),
     series({
       title: 'Refused credentials',
       description:
-        'By the status answered: 401 bad, 429 too many bad ones from its address, 503 keys or records missing. Events of 429s are sampled.',
+        'By response status: 401 invalid, 429 too many invalid ones from the address, 503 keys or tenant records missing. Events of 429s are sampled.',
       queries: [
         promql(`sum by (status) (rate(tollgate_credentials_refused_total{${node}}[${rate}]))`, '{{status}}'),
         promql(`sum(rate(tollgate_events_sampled_out_total{${node}}[${rate}]))`, 'events not written'),
@@ -33,7 +33,7 @@ export function credentialPanels(node: string): Panels {
     series({
       title: 'Tokens verified',
       description:
-        'Tokens not seen before, by result; those seen before cost no signature. Postponed ones came from an address that sends too many bad ones.',
+        'Verifications of new tokens, by result; a token that was verified before is cached. Postponed: the address sends too many invalid tokens.',
       queries: [
         promql(`sum by (result) (rate(tollgate_token_verifications_total{${node}}[${rate}]))`, '{{result}}'),
       ],

@@ -9,12 +9,12 @@ import { dashboard, prometheus } from './sources.ts';
 
 const node = 'instance=~"$node"';
 
-/** Is every request being decided, quickly, by Redis, and does the truth follow? The first look of whoever is on call. */
+/** Health of the gateways: are requests decided by Redis in time, and are the totals current? The first page for on-call. */
 export function fleetDashboard(): ClassicDashboard {
   const builder = dashboard(
     'fleet',
     'Tollgate / Fleet',
-    'Health of all gateways: checks, passes, rejections, latency of the decision, degraded nodes, lag and freshness behind them.',
+    'Health of all gateways: checks, refused requests, latency of decisions, degraded nodes, lag and freshness.',
   )
     .time({ from: 'now-1h', to: 'now' })
     .refresh('10s')
@@ -37,7 +37,7 @@ export function fleetDashboard(): ClassicDashboard {
     ['Redis', redis()],
     ['Credentials', credentialPanels(node)],
     ['Clocks', clockPanels(node)],
-    ['Behind the gateways', behind()],
+    ['Services behind the gateways', backend()],
   ];
   for (const [title, panels] of sections) {
     builder.withRow(new RowBuilder(title));
@@ -57,7 +57,7 @@ function figures(): Panels {
     stat({
       title: 'Refused',
       description:
-        'Share of decisions that refused. A spike is an incident or an attack: see which limit and plan.',
+        'Share of refused requests. A spike is an incident or an attack: check which limit and plan.',
       queries: [
         promql(
           `sum(rate(tollgate_checks_total{decision="limited",${node}}[${rate}])) / sum(rate(tollgate_checks_total{${node}}[${rate}]))`,
@@ -71,7 +71,7 @@ function figures(): Panels {
     }),
     stat({
       title: 'p99 of a check',
-      description: '99 of 100 decisions are known within this time. The promise is 1 ms.',
+      description: '99 % of decisions take at most this time. The promise is 1 ms.',
       queries: [promql(quantile(0.99, 'tollgate_check_duration_seconds', node), 'p99')],
       unit: 's',
       warnAt: 0.001,
@@ -79,14 +79,14 @@ function figures(): Panels {
     }),
     stat({
       title: 'Degraded nodes',
-      description: 'Gateways that decide by themselves because a Redis server does not answer. Should be 0.',
+      description: 'Gateways that decide alone because a Redis server does not answer. Should be 0.',
       queries: [promql(`sum(tollgate_redis_servers_away{${node}} > bool 0)`, 'degraded')],
       unit: 'short',
       badAt: 1,
     }),
     stat({
       title: 'Freshness',
-      description: 'Age of the newest moment up to which ClickHouse is complete. The aim is under 1 s.',
+      description: 'Age of the time up to which ClickHouse is complete. The target is below 1 s.',
       queries: [promql('max(tollgate_aggregator_lag_seconds)', 'freshness')],
       unit: 's',
       warnAt: 5,
@@ -108,14 +108,14 @@ function decisions(): Panels {
     series({
       title: 'Checks by decision',
       description:
-        'allowed passed, limited was refused, bypassed had a service token, shadow_limited passed and would not have.',
+        'allowed: served. limited: refused. bypassed: service token, not checked. shadow_limited: over a limit in shadow mode, served.',
       queries: [promql(`sum by (decision) (rate(tollgate_checks_total{${node}}[${rate}]))`, '{{decision}}')],
       unit: 'reqps',
       stacked: true,
     }),
     series({
       title: 'Share refused',
-      description: 'Refused decisions of all. The alert fires above 30 % for 5 minutes.',
+      description: 'Refused requests ÷ all requests. The alert fires above 30 % for 5 minutes.',
       queries: [
         promql(
           `sum(rate(tollgate_checks_total{decision="limited",${node}}[${rate}])) / sum(rate(tollgate_checks_total{${node}}[${rate}]))`,
@@ -128,7 +128,7 @@ function decisions(): Panels {
     }),
     series({
       title: 'Refusals by limit',
-      description: 'Which limit had no room first. `platform` means the platform itself is full.',
+      description: 'The first limit that was exceeded. `platform`: the limit of the whole platform.',
       queries: [
         promql(
           `sum by (limit) (rate(tollgate_checks_total{decision="limited",${node}}[${rate}]))`,
@@ -146,8 +146,8 @@ function decisions(): Panels {
       stacked: true,
     }),
     series({
-      title: 'Answers by entrypoint and status',
-      description: 'Answered requests by the entrypoint they came through and their status class.',
+      title: 'Responses by entrypoint and status',
+      description: 'Responses by entrypoint and status class.',
       queries: [
         promql(
           `sum by (entrypoint, status) (rate(tollgate_responses_total{${node}}[${rate}]))`,
@@ -159,7 +159,7 @@ function decisions(): Panels {
     series({
       title: 'Requests in flight',
       description:
-        'Requests being served, streaming ones included, on each node. The platform limit counts all nodes.',
+        'Running requests on each node, streaming ones included. The platform limit counts all nodes.',
       queries: [promql(`sum by (instance) (tollgate_requests_open{${node}})`, '{{instance}}')],
       unit: 'short',
       stacked: true,
@@ -171,7 +171,7 @@ function latency(): Panels {
   return [
     series({
       title: 'Latency of a check',
-      description: 'Time from asking the limiter to knowing. The promise is a p99 under 1 ms.',
+      description: 'Duration of a check against the limits. The promise is a p99 below 1 ms.',
       queries: [
         promql(quantile(0.5, 'tollgate_check_duration_seconds', node), 'p50'),
         promql(quantile(0.95, 'tollgate_check_duration_seconds', node), 'p95'),
@@ -182,7 +182,7 @@ function latency(): Panels {
     }),
     series({
       title: 'p99 of a check by node',
-      description: 'One node that stands out has a problem of its own: its CPU, or its way to Redis.',
+      description: 'If a single node is slower, check its CPU and its network to Redis.',
       queries: [
         promql(
           `histogram_quantile(0.99, sum by (le, instance) (rate(tollgate_check_duration_seconds_bucket{${node}}[${rate}])))`,
@@ -194,17 +194,16 @@ function latency(): Panels {
     }),
     series({
       title: 'Event loop delay',
-      description: 'p99 of how late timers fire in each process. Above 10 ms the process is short of CPU.',
+      description: 'p99 delay of timers in each process. Above 10 ms the process needs more CPU.',
       queries: [promql('nodejs_eventloop_lag_p99_seconds{job=~"tollgate-.*"}', '{{service}} {{instance}}')],
       unit: 's',
     }),
     series({
       title: 'Upstream and slow-down',
-      description:
-        'p99 of the upstream’s first byte, and p99 of how long requests near a limit were held back.',
+      description: 'p99 time to the first byte of the upstream, and p99 delay of requests near a limit.',
       queries: [
         promql(quantile(0.99, 'tollgate_upstream_duration_seconds', node), 'upstream'),
-        promql(quantile(0.99, 'tollgate_slow_down_delay_seconds', node), 'held back'),
+        promql(quantile(0.99, 'tollgate_slow_down_delay_seconds', node), 'delayed'),
       ],
       unit: 's',
     }),
@@ -215,7 +214,7 @@ function redis(): Panels {
   return [
     series({
       title: 'Degraded checks',
-      description: 'Decisions a node made by itself because Redis did not answer in time. 0 in health.',
+      description: 'Decisions that a node made alone because Redis did not answer in time. Should be 0.',
       queries: [
         promql(`sum by (instance) (rate(tollgate_checks_degraded_total{${node}}[${rate}]))`, '{{instance}}'),
       ],
@@ -223,20 +222,21 @@ function redis(): Panels {
       badAt: 0.1,
     }),
     series({
-      title: 'Redis servers away',
-      description: 'Redis servers that a node decides without, and how often a node gave one up, by reason.',
+      title: 'Redis servers unavailable',
+      description:
+        'Redis servers without which a node decides, and how often its circuit breaker opened, by reason.',
       queries: [
-        promql(`sum by (instance) (tollgate_redis_servers_away{${node}})`, 'away from {{instance}}'),
+        promql(`sum by (instance) (tollgate_redis_servers_away{${node}})`, 'unavailable to {{instance}}'),
         promql(
           `sum by (reason) (increase(tollgate_redis_breaker_opened_total{${node}}[${rate}]))`,
-          'given up: {{reason}}',
+          'breaker opened: {{reason}}',
         ),
       ],
       unit: 'short',
     }),
     series({
       title: 'Latency of a Redis call',
-      description: 'Time from sending a batch of checks to its answer, as a node sees it.',
+      description: 'Time from sending a batch of checks to its response, measured by the node.',
       queries: [
         promql(quantile(0.5, 'tollgate_redis_call_duration_seconds', node), 'p50'),
         promql(quantile(0.99, 'tollgate_redis_call_duration_seconds', node), 'p99'),
@@ -246,7 +246,7 @@ function redis(): Panels {
     }),
     series({
       title: 'Checks per Redis call',
-      description: 'How many checks of one event-loop turn travelled together. More under load is good.',
+      description: 'Checks of one event-loop iteration in one call. It should rise under load.',
       queries: [
         promql(
           `sum(rate(tollgate_redis_batch_checks_sum{${node}}[${rate}])) / sum(rate(tollgate_redis_batch_checks_count{${node}}[${rate}]))`,
@@ -257,24 +257,24 @@ function redis(): Panels {
     }),
     series({
       title: 'Live nodes',
-      description: 'Nodes that share the limits, as each node sees it. They should agree.',
+      description: 'Number of nodes that share the limits, according to each node. All should be equal.',
       queries: [promql(`tollgate_nodes_live{${node}}`, '{{instance}}')],
       unit: 'short',
     }),
     series({
       title: 'Policy',
-      description: 'Time since each process loaded its policy, and edits of the file that were refused.',
+      description: 'Time since each process loaded its policy.',
       queries: [promql('time() - tollgate_policy_loaded_timestamp_seconds', '{{service}}')],
       unit: 's',
     }),
   ];
 }
 
-function behind(): Panels {
+function backend(): Panels {
   return [
     series({
       title: 'Lag by consumer',
-      description: 'Age of the oldest record not committed yet. The Pipeline dashboard goes on from here.',
+      description: 'Age of the oldest uncommitted record. The Pipeline dashboard has the details.',
       queries: [promql('max by (group) (tollgate_kafka_lag_seconds)', '{{group}}')],
       unit: 's',
       warnAt: 10,
@@ -282,7 +282,7 @@ function behind(): Panels {
     }),
     series({
       title: 'Memory',
-      description: 'Resident memory of each process. It should be flat.',
+      description: 'Resident memory of each process. It should be constant.',
       queries: [promql('process_resident_memory_bytes{job=~"tollgate-.*"}', '{{service}} {{instance}}')],
       unit: 'bytes',
     }),

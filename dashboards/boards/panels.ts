@@ -33,19 +33,19 @@ const decisionColors = {
 
 export type Panels = readonly (StatBuilder | TableBuilder | TimeseriesBuilder)[];
 
-/** `rate()` windows of panels: four scrapes at the least, wider when the panel shows more time. */
+/** `rate()` window of panels: at least four scrapes, wider when the panel shows more time. */
 export const rate = '$__rate_interval';
 
 interface Panel {
   readonly title: string;
-  /** What it says, and when to worry: the (i) of the panel. */
+  /** What it shows, and which values are bad: the (i) of the panel. */
   readonly description: string;
   readonly queries: readonly Builder<Dataquery>[];
   /** Grafana's unit id: `reqps`, `s`, `percentunit`, `bytes`, `short`, … */
   readonly unit: string;
   readonly warnAt?: number;
   readonly badAt?: number;
-  /** Of 24. */
+  /** Width in columns, of 24. */
   readonly width?: number;
 }
 
@@ -56,12 +56,12 @@ export interface SeriesPanel extends Panel {
 }
 
 export interface StatPanel extends Panel {
-  /** Below `badAt` is bad, for figures that should be high. */
+  /** Values below `badAt` are bad. */
   readonly lowIsBad?: boolean;
   readonly decimals?: number;
-  /** Text to show where there is no value. */
+  /** Text shown without a value. */
   readonly empty?: string;
-  /** The value is text: show the field itself. */
+  /** The value is text. */
   readonly text?: boolean;
 }
 
@@ -188,7 +188,7 @@ function thresholdsOf({
     .steps(steps.toSorted((a, b) => (a.value ?? -Infinity) - (b.value ?? -Infinity)));
 }
 
-/** The one source of all queries, or the mixed one. */
+/** The common data source of the queries, or the mixed one. */
 function sourceOf(queries: readonly Builder<Dataquery>[]): DataSourceRef {
   const sources = queries.map(
     (query) => (query.build() as unknown as { datasource: DataSourceRef }).datasource,

@@ -2,12 +2,12 @@ import { rate, series, table } from './panels.ts';
 import type { Panels } from './panels.ts';
 import { promql, quantile, sqlSeries, sqlTable } from './queries.ts';
 
-/** The second half of the Pipeline dashboard: from Kafka to the truth, and from the truth to the counters. */
+/** The second half of the Pipeline dashboard: from Kafka to the totals, and from the totals to the counters. */
 export function aggregator(): Panels {
   return [
     series({
       title: 'Rows and repeats',
-      description: 'Rows inserted, events whose id had been seen before, records that became dead letters.',
+      description: 'Inserted rows, repeated events, records that became dead letters.',
       queries: [
         promql(`sum(rate(tollgate_aggregator_rows_total[${rate}]))`, 'rows'),
         promql(`sum(rate(tollgate_aggregator_repeats_total[${rate}]))`, 'repeats'),
@@ -18,7 +18,7 @@ export function aggregator(): Panels {
     series({
       title: 'Age of the totals',
       description:
-        'Age of the instant up to which every partition is counted, and p99 of the age of events when counted.',
+        'Age of the time up to which every partition is counted, and p99 age of events when they are counted.',
       queries: [
         promql('max(tollgate_aggregator_lag_seconds)', 'counted through'),
         promql(quantile(0.99, 'tollgate_aggregator_freshness_seconds', ''), 'p99 of an event'),
@@ -29,7 +29,7 @@ export function aggregator(): Panels {
     }),
     series({
       title: 'Time of each step',
-      description: 'Mean time of each step of a block, failed attempts included.',
+      description: 'Mean duration of each step of a block, failed attempts included.',
       queries: [
         promql(
           `sum by (step) (rate(tollgate_aggregator_step_seconds_sum[${rate}])) / sum by (step) (rate(tollgate_aggregator_step_seconds_count[${rate}]))`,
@@ -41,7 +41,7 @@ export function aggregator(): Panels {
     }),
     series({
       title: 'Blocks',
-      description: 'Rows in a block on average, blocks per second, and attempts of a step that failed.',
+      description: 'Mean rows of a block, blocks per second, and failed attempts by step.',
       queries: [
         promql(
           `sum(rate(tollgate_aggregator_block_rows_sum[${rate}])) / sum(rate(tollgate_aggregator_block_rows_count[${rate}]))`,
@@ -62,7 +62,7 @@ export function clickhousePanels(): Panels {
   return [
     series({
       title: 'From event to row',
-      description: 'Time between an event and its row in ClickHouse, by the events of each interval.',
+      description: 'Time from an event to its row in ClickHouse, for the events of each interval.',
       queries: [
         sqlSeries(`
 SELECT bucket AS time, q[1] AS p50, q[2] AS p99
@@ -76,7 +76,7 @@ ORDER BY time`),
     }),
     series({
       title: 'Rows per second',
-      description: 'Distinct events by the second they were stored.',
+      description: 'Distinct events by the time at which they were stored.',
       queries: [
         sqlSeries(`
 SELECT $__timeInterval(ingested_at) AS time, count() / $__interval_s AS events
@@ -107,7 +107,7 @@ GROUP BY table ORDER BY bytes DESC`),
     table(
       {
         title: 'Progress by partition',
-        description: 'Up to where each partition of the usage topic is complete in ClickHouse.',
+        description: 'Time up to which each partition of the usage topic is stored in ClickHouse.',
         queries: [
           sqlTable(`
 SELECT topic, kafka_partition AS partition, complete_through, kafka_offset AS next_offset,
@@ -123,19 +123,19 @@ FROM \${database}.pipeline_progress FINAL ORDER BY topic, partition`),
   ];
 }
 
-export function healing(): Panels {
+export function restoration(): Panels {
   return [
     series({
       title: 'Drift',
       description:
-        'Largest difference between a quota counter in Redis and its total in ClickHouse. A little ahead is normal: events in flight.',
+        'Largest difference between a quota counter in Redis and its total in ClickHouse. Slightly ahead is normal: events on their way to ClickHouse.',
       queries: [promql('max by (direction) (tollgate_drift_max_units)', 'Redis {{direction}}')],
       unit: 'short',
       badAt: 500,
     }),
     series({
-      title: 'Healing',
-      description: 'Counters compared, by whether they had to be raised, and the units they were raised by.',
+      title: 'Restored counters',
+      description: 'Compared counters by result, and the units by which counters were raised.',
       queries: [
         promql(`sum by (result) (rate(tollgate_quota_comparisons_total[${rate}]))`, '{{result}}'),
         promql(`sum(rate(tollgate_quota_raised_units_total[${rate}]))`, 'units raised'),
@@ -145,18 +145,18 @@ export function healing(): Panels {
     series({
       title: 'Trust and rebuilds',
       description:
-        'Trust is 1 while Redis answers and no lost counter waits; rebuilds of all counters; rounds that failed.',
+        'Trust: 1 while Redis answers and no counter is lost. Rebuilds of all counters. Failed comparisons.',
       queries: [
         promql('min(tollgate_counters_trusted)', 'trusted'),
         promql(`sum(increase(tollgate_rebuilds_total[${rate}]))`, 'rebuilds'),
-        promql(`sum(increase(tollgate_counter_checks_failed_total[${rate}]))`, 'failed rounds'),
+        promql(`sum(increase(tollgate_counter_checks_failed_total[${rate}]))`, 'failed comparisons'),
       ],
       unit: 'short',
     }),
     series({
       title: 'Losses found',
       description:
-        'What the last audit missed: records of Kafka that are not in ClickHouse, numbers that gateways gave and nobody has, units that only Redis counted; days whose totals disagree with their events; spools set back to an older copy.',
+        'Results of the last audit. offset: records of Kafka that are not in ClickHouse. sequence: events of gateways that neither Kafka nor ClickHouse has. counter: units that only Redis counted. Days whose totals differ from their events. Spools restored from an older copy.',
       queries: [
         promql('max by (kind) (tollgate_audit_missing_events)', 'missing by {{kind}}'),
         promql('max(tollgate_audit_disagreeing_days)', 'days that disagree'),
@@ -167,14 +167,14 @@ export function healing(): Panels {
     }),
     series({
       title: 'Age of the audit',
-      description: 'Since an audit last came to an end. It runs every five minutes unless told otherwise.',
+      description: 'Time since the last completed audit. By default it runs every five minutes.',
       queries: [promql('time() - (max(tollgate_audit_last_success_timestamp_seconds) > 0)', 'last audit')],
       unit: 's',
       badAt: 1_800,
     }),
     series({
       title: 'Time to rebuild',
-      description: 'From noticing that counters were lost until all were right again.',
+      description: 'Time from the detection of lost counters until all are restored.',
       queries: [promql(quantile(0.99, 'tollgate_rebuild_seconds', ''), 'p99')],
       unit: 's',
       badAt: 3,
@@ -193,7 +193,7 @@ export function notifications(): Panels {
     }),
     series({
       title: 'Quotas over 90 %',
-      description: 'Quotas that went over 90 % in 15 minutes. The Business dashboard names their tenants.',
+      description: 'Quotas that went over 90 % in 15 minutes. The Business dashboard lists their tenants.',
       queries: [promql('sum(increase(tollgate_quotas_over_90_total[15m]))', 'quotas')],
       unit: 'short',
       warnAt: 1,
@@ -201,7 +201,7 @@ export function notifications(): Panels {
     series({
       title: 'Deliveries',
       description:
-        'Finished deliveries by channel and status; dead were given up. Pending ones wait for a retry.',
+        'Finished deliveries by channel and status; dead: given up. Pending ones wait for a retry.',
       queries: [
         promql(
           `sum by (channel, status) (increase(tollgate_deliveries_total[${rate}]))`,
@@ -213,7 +213,7 @@ export function notifications(): Panels {
     }),
     series({
       title: 'Attempts',
-      description: 'Attempts to deliver by outcome.',
+      description: 'Delivery attempts by channel and outcome.',
       queries: [
         promql(
           `sum by (channel, outcome) (increase(tollgate_delivery_attempts_total[${rate}]))`,
@@ -225,7 +225,7 @@ export function notifications(): Panels {
     series({
       title: 'From total to alert to delivery',
       description:
-        'p99 from the announcement of a total to its alert, from the alert to its delivery, and of one attempt.',
+        'p99 from announced totals to their alert, from the alert to its delivery, and of one attempt.',
       queries: [
         promql(quantile(0.99, 'tollgate_evaluation_age_seconds', ''), 'total to alert'),
         promql(quantile(0.99, 'tollgate_delivery_age_seconds', ''), 'alert to delivery'),
@@ -235,9 +235,8 @@ export function notifications(): Panels {
       warnAt: 2,
     }),
     series({
-      title: 'Unreadable announcements',
-      description:
-        'Announcements of totals that could not be read and were passed over, by service. Must be 0.',
+      title: 'Unreadable totals',
+      description: 'Records of the totals topic that could not be read, by service. Must be 0.',
       queries: [
         promql(`sum by (service) (increase(tollgate_totals_unreadable_total[${rate}]))`, '{{service}}'),
       ],

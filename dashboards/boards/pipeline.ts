@@ -2,16 +2,16 @@ import type { ClassicDashboard } from './sources.ts';
 import { RowBuilder } from '@grafana/grafana-foundation-sdk/dashboard';
 import { rate, series, stat } from './panels.ts';
 import type { Panels } from './panels.ts';
-import { aggregator, clickhousePanels, healing, notifications } from './pipeline-totals.ts';
+import { aggregator, clickhousePanels, restoration, notifications } from './pipeline-totals.ts';
 import { promql, quantile, sqlTable } from './queries.ts';
 import { dashboard } from './sources.ts';
 
-/** The way of an event from the gateway's disk to a total, and of the total back to the counters. */
+/** The path of an event from the gateway's disk to the totals, and of the totals back to the counters. */
 export function pipelineDashboard(): ClassicDashboard {
   const builder = dashboard(
     'pipeline',
     'Tollgate / Pipeline',
-    'The way of a usage event: spool, Kafka, aggregator, ClickHouse, and back to the counters. Nothing may be lost here; everything may wait.',
+    'The path of a usage event: spool, Kafka, aggregator, ClickHouse, and back to the counters. Events may wait at each step, and must not be lost.',
   )
     .time({ from: 'now-1h', to: 'now' })
     .refresh('10s');
@@ -21,7 +21,7 @@ export function pipelineDashboard(): ClassicDashboard {
     ['Kafka', kafka()],
     ['Aggregator', aggregator()],
     ['ClickHouse', clickhousePanels()],
-    ['Truth and counters', healing()],
+    ['Totals and counters', restoration()],
     ['Notifications', notifications()],
   ];
   for (const [title, panels] of sections) {
@@ -35,7 +35,7 @@ function figures(): Panels {
   return [
     stat({
       title: 'Complete through',
-      description: 'Age of the moment up to which every partition is known to be in ClickHouse.',
+      description: 'Age of the time up to which every partition is stored in ClickHouse.',
       queries: [
         sqlTable(
           `SELECT dateDiff('millisecond', min(complete_through), now64(3)) / 1000 AS age FROM \${database}.pipeline_progress FINAL`,
@@ -48,7 +48,7 @@ function figures(): Panels {
     }),
     stat({
       title: 'Event to total, p99',
-      description: 'Age of an event when it is first visible in the totals. The aim is under 1 s.',
+      description: 'Age of an event when it is first included in the totals. The target is below 1 s.',
       queries: [promql(quantile(0.99, 'tollgate_aggregator_freshness_seconds', ''), 'p99')],
       unit: 's',
       warnAt: 1,
@@ -65,7 +65,7 @@ function figures(): Panels {
     stat({
       title: 'Dead letters',
       description:
-        'Records of the last hour, of any topic, that could not be read or handled. Of the usage topic each is usage that is not counted.',
+        'Records of the last hour, of any topic, that could not be read or handled. Each one of the usage topic is usage that is not counted.',
       queries: [promql('sum(increase(tollgate_dead_letters_total[1h]))', 'records')],
       unit: 'short',
       warnAt: 1,
@@ -75,7 +75,7 @@ function figures(): Panels {
     stat({
       title: 'Events lost',
       description:
-        'Events that a spool dropped or refused in the last hour: usage that will never be counted. Must be 0.',
+        'Events that a spool dropped or refused in the last hour: this usage is never counted. Must be 0.',
       queries: [
         promql(
           'sum(increase(tollgate_spool_dropped_total[1h])) + sum(increase(tollgate_events_unwritten_total[1h]))',
@@ -88,7 +88,7 @@ function figures(): Panels {
     stat({
       title: 'Heartbeat',
       description:
-        'Seconds since a heartbeat last came through from request to alert. It beats once a minute.',
+        'Time since the last heartbeat passed from the usage topic to an alert. One is sent each minute.',
       queries: [promql('time() - max(tollgate_heartbeat_last_success_timestamp_seconds)', 'ago')],
       unit: 's',
       warnAt: 120,
@@ -102,7 +102,7 @@ function unexpectedFailures(): Panels[number] {
   return stat({
     title: 'Unexpected failures',
     description:
-      'Attempts of consumers in the last hour that ended in an error of their own code, and were repeated. Must be 0.',
+      'Attempts of consumers in the last hour that failed by an error in their own code and were retried. Must be 0.',
     queries: [promql('sum by (group) (increase(tollgate_kafka_unexpected_failures_total[1h]))', '{{group}}')],
     unit: 'short',
     badAt: 1,
@@ -113,7 +113,7 @@ function spool(): Panels {
   return [
     series({
       title: 'Age of the spool',
-      description: 'Age of the oldest event that Kafka has not acknowledged, by gateway. Near 0 in health.',
+      description: 'Age of the oldest event that Kafka has not acknowledged, by gateway. Should be near 0.',
       queries: [promql('max by (instance) (tollgate_spool_oldest_age_seconds)', '{{instance}}')],
       unit: 's',
       warnAt: 10,
@@ -122,16 +122,16 @@ function spool(): Panels {
     series({
       title: 'Bytes of the spool',
       description:
-        'Bytes of the files that hold events on their way to Kafka. Growing: Kafka takes less than comes.',
+        'Bytes of the files with events that Kafka does not have yet. They grow while Kafka accepts less than gateways write.',
       queries: [promql('sum by (instance) (tollgate_spool_bytes)', '{{instance}}')],
       unit: 'bytes',
     }),
     series({
       title: 'Events into the spool',
       description:
-        'Events taken by the spool; dropped ones by reason, which must be none; writes that the disk refused.',
+        'Appended events; dropped events by reason, which must be 0; writes that the disk refused.',
       queries: [
-        promql(`sum(rate(tollgate_spool_appended_total[${rate}]))`, 'taken'),
+        promql(`sum(rate(tollgate_spool_appended_total[${rate}]))`, 'appended'),
         promql(`sum by (reason) (rate(tollgate_spool_dropped_total[${rate}]))`, 'dropped: {{reason}}'),
         promql(`sum(rate(tollgate_spool_write_failures_total[${rate}]))`, 'refused by the disk'),
       ],
@@ -140,7 +140,7 @@ function spool(): Panels {
     series({
       title: 'Events in memory only',
       description:
-        'Bytes of events that neither the disk nor Kafka has, and answers that left before the disk had their event. Near 0 while the disk works.',
+        'Bytes of events that neither the disk nor Kafka has, and responses sent before their event was on disk. Near 0 while the disk works.',
       queries: [
         promql('sum by (instance) (tollgate_spool_memory_bytes)', 'bytes: {{instance}}'),
         promql(`sum by (instance) (rate(tollgate_spool_unstored_total[${rate}]))`, 'events/s: {{instance}}'),
@@ -150,8 +150,7 @@ function spool(): Panels {
     }),
     series({
       title: 'Time to write',
-      description:
-        'Time of one write, which serves all events that waited for it; it stands between a decision and its answer.',
+      description: 'Duration of one write, for all events that waited for it. Responses wait for it.',
       queries: [
         promql(quantile(0.5, 'tollgate_spool_write_seconds', ''), 'p50'),
         promql(quantile(0.99, 'tollgate_spool_write_seconds', ''), 'p99'),
@@ -192,8 +191,7 @@ function kafka(): Panels {
     }),
     series({
       title: 'Time to acknowledge',
-      description:
-        'Time from handing a batch to Kafka until its last partition was acknowledged; sends that wait.',
+      description: 'Time from sending a batch to Kafka until its last partition was acknowledged.',
       queries: [
         promql(quantile(0.5, 'tollgate_kafka_produce_seconds', ''), 'p50'),
         promql(quantile(0.99, 'tollgate_kafka_produce_seconds', ''), 'p99'),
@@ -202,8 +200,7 @@ function kafka(): Panels {
     }),
     series({
       title: 'Produce failures',
-      description:
-        'Sends that failed, that Kafka acknowledged only in part, or refused for good; and sends that wait.',
+      description: 'Sends that failed, were acknowledged only in part, or were refused; and waiting sends.',
       queries: [
         promql(
           `sum by (topic, kind) (increase(tollgate_kafka_produce_failures_total[${rate}]))`,

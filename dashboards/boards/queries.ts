@@ -2,24 +2,24 @@ import type { Builder, Dataquery } from '@grafana/grafana-foundation-sdk/cog';
 import { DataqueryBuilder } from '@grafana/grafana-foundation-sdk/prometheus';
 import { clickhouse, clickhousePluginVersion, prometheus } from './sources.ts';
 
-/** A PromQL range query; `legend` may name labels: `{{service}}`. */
+/** A PromQL range query; `legend` may contain labels: `{{service}}`. */
 export function promql(expr: string, legend: string): DataqueryBuilder {
   return new DataqueryBuilder().datasource(prometheus).expr(expr).legendFormat(legend).range();
 }
 
-/** What grafana-clickhouse-datasource stores for a query written as SQL. The Foundation SDK has no type for it. */
+/** A SQL query in the format of grafana-clickhouse-datasource. The Foundation SDK has no type for it. */
 export interface ClickHouseQuery extends Dataquery {
   readonly datasource: typeof clickhouse;
   readonly pluginVersion: string;
   readonly editorType: 'sql';
   readonly queryType: 'table' | 'timeseries';
-  /** The plugin's number for the query type: 0 makes series of the rows, 1 leaves a table. */
+  /** The plugin's number of the query type: 0 for series, 1 for a table. */
   readonly format: 0 | 1;
   readonly rawSql: string;
   refId?: string;
 }
 
-/** Rows become series: the first column is the time, text columns become labels, the others values. Order by time. */
+/** Rows become series: the first column is the time, text columns are labels, other columns values. Rows must be ordered by time. */
 export function sqlSeries(rawSql: string): Builder<Dataquery> {
   return sql(rawSql, 'timeseries');
 }
@@ -40,7 +40,7 @@ function sql(rawSql: string, queryType: 'table' | 'timeseries'): Builder<Dataque
   return { build: () => query as ClickHouseQuery };
 }
 
-/** PromQL of a quantile of a histogram over everything selected. */
+/** PromQL of a quantile of a histogram over all selected series. */
 export function quantile(q: number, histogram: string, selector: string): string {
   return `histogram_quantile(${q}, sum by (le) (rate(${histogram}_bucket{${selector}}[$__rate_interval])))`;
 }

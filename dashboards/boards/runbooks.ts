@@ -6,7 +6,7 @@ import { runbookUid } from './sources.ts';
 
 const runbookDir = join(import.meta.dirname, '../../docs/runbooks');
 
-/** Names of the runbooks: files of docs/runbooks without their ending. */
+/** Names of the runbooks: the files of docs/runbooks without extension. */
 export function runbookNames(): string[] {
   return readdirSync(runbookDir)
     .filter((file) => file.endsWith('.md') && file !== 'README.md')
@@ -14,7 +14,7 @@ export function runbookNames(): string[] {
     .toSorted();
 }
 
-/** Each runbook as a page in Grafana itself, so that an alert's link opens wherever Grafana runs. */
+/** A runbook as a dashboard, so that the link of an alert opens in any Grafana. */
 export function runbookDashboard(name: string): ClassicDashboard {
   const markdown = readFileSync(join(runbookDir, `${name}.md`), 'utf8');
   const title = /^# (.+)$/m.exec(markdown)?.[1] ?? name;
@@ -23,7 +23,7 @@ export function runbookDashboard(name: string): ClassicDashboard {
     .tags(['tollgate-runbook'])
     .readonly()
     .withPanel(
-      // Grafana would take `${…}` for a variable of the dashboard.
+      // Grafana would replace `${…}` by a variable of the dashboard.
       new TextBuilder().title(title).mode(TextMode.Markdown).content(markdown).span(24).height(28),
     );
 }

@@ -9,18 +9,18 @@ import {
 } from '@grafana/grafana-foundation-sdk/dashboard';
 import type { DataSourceRef } from '@grafana/grafana-foundation-sdk/common';
 
-/** The data sources as they are provisioned. Alert rules name them; dashboards default to them. */
+/** The provisioned data sources. Alert rules use them; dashboards use them by default. */
 export const prometheusUid = 'tollgate-prometheus';
 export const clickhouseUid = 'tollgate-clickhouse';
 export const clickhouseType = 'grafana-clickhouse-datasource';
 export const clickhousePluginVersion = '4.14.0';
 
-/** Dashboards refer to data sources by a variable, so that they also work beside data sources of another name. */
+/** Dashboards refer to data sources by a variable, so that they also work with data sources of another name. */
 export const prometheus: DataSourceRef = { type: 'prometheus', uid: '${prometheus}' };
 export const clickhouse: DataSourceRef = { type: clickhouseType, uid: '${clickhouse}' };
 export const mixed: DataSourceRef = { type: 'datasource', uid: '-- Mixed --' };
 
-/** A dashboard's uid is its address: links, alerts and bookmarks keep it. */
+/** The uid of a dashboard is part of its URL, which links, alerts and bookmarks contain. */
 export const uids = {
   fleet: 'tollgate-fleet',
   tenant: 'tollgate-tenant',
@@ -33,15 +33,15 @@ export type DashboardName = keyof typeof uids;
 export const runbookUid = (name: string): string => `tollgate-runbook-${name}`;
 
 /**
- * Grafana's classic dashboard schema: the one that file provisioning takes in every Grafana in use. The SDK prefers
- * the second version, which Grafana 12 takes only behind its resource API.
+ * Grafana's classic dashboard schema, which file provisioning supports in every version of Grafana. The SDK prefers
+ * version 2, which Grafana 12 accepts only by its resource API.
  */
 // eslint-disable-next-line @typescript-eslint/no-deprecated -- see above
 export class ClassicDashboard extends DashboardBuilder {}
 
 export type Classic = ReturnType<ClassicDashboard['build']>;
 
-/** What all four dashboards share: sources, links to each other, time, refresh. */
+/** The common part of the four dashboards: data sources and links to each other. */
 export function dashboard(name: DashboardName, title: string, description: string): ClassicDashboard {
   return new ClassicDashboard(title)
     .uid(uids[name])

@@ -12,8 +12,7 @@ export function refusalPanels(): Panels {
     table(
       {
         title: 'Why: by limit and route',
-        description:
-          'Which limit had no room, on which route, how often. A request may lack room in several.',
+        description: 'Exceeded limits by route. A request can exceed several limits.',
         queries: [
           sqlTable(`
 SELECT arrayJoin(limited_by) AS limit, route, count() AS refused, uniqExact(user_id) AS users, max(time) AS latest
@@ -27,7 +26,7 @@ GROUP BY limit, route ORDER BY refused DESC LIMIT 50`),
       {
         title: 'Latest refusals',
         description:
-          'Each refusal with its decision id, as the caller was told it; GET /v1/decisions/{id} explains it.',
+          'Refused requests with the decision id that the caller received; GET /v1/decisions/{id} explains it.',
         queries: [
           sqlTable(`
 SELECT time, method, path, arrayStringConcat(limited_by, ', ') AS limits, user_id, client_ip, event_id AS decision_id
@@ -45,8 +44,7 @@ export function routePanels(): Panels {
     table(
       {
         title: 'Routes',
-        description:
-          'What the tenant calls, how much of it was refused or failed, and how slow it was (p99).',
+        description: 'Requests by route: share refused, share failed, units, cost, and p99 latency.',
         width: 14,
         queries: [
           sqlTable(`
@@ -68,7 +66,7 @@ GROUP BY route ORDER BY requests DESC LIMIT 50`),
     table(
       {
         title: 'Users',
-        description: 'The tenant’s busiest users, and how much of their traffic was refused.',
+        description: 'The tenant’s busiest users, and the share of their requests that was refused.',
         width: 10,
         queries: [
           sqlTable(`
@@ -91,7 +89,8 @@ export function costPanels(): Panels {
   return [
     series({
       title: 'Cost per day',
-      description: 'Units × price of what was served, and what limiting refused, by day, over 30 days.',
+      description:
+        'Cost of served requests, and the cost that refused requests would have had, by day, over 30 days.',
       width: 8,
       queries: [
         sqlSeries(`
@@ -107,7 +106,7 @@ GROUP BY time ORDER BY time`),
       {
         title: 'Own limits',
         description:
-          'The tenant’s record: overrides by limit name, boosts, block. Empty: the plan’s limits hold.',
+          'The tenant’s record: overrides by limit name, boosts, block. Empty: the plan’s limits apply.',
         width: 8,
         queries: [
           sqlTable(`
@@ -120,7 +119,7 @@ FROM \${database}.tenants WHERE ${ofTenant}`),
     table(
       {
         title: 'Notifications',
-        description: 'What the tenant was told, and whether it arrived.',
+        description: 'Notifications to the tenant and the state of their delivery.',
         width: 8,
         queries: [
           sqlTable(`

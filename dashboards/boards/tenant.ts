@@ -16,22 +16,22 @@ import { costPanels, ofTenant, refusalPanels, routePanels } from './tenant-table
 import { promql, sqlSeries, sqlTable } from './queries.ts';
 import { clickhouse, dashboard } from './sources.ts';
 
-/** Units that passed under a limit: what quotas and windows count. */
+/** Units of requests that passed the limits, less refunds. */
 const consumed = `sumIf(units, ${passedLimits})`;
 
-/** One customer: what they use, what they may use, what was refused and why, what it costs. */
+/** One tenant: usage against limits, refused requests and why, cost. */
 export function tenantDashboard(): ClassicDashboard {
   const builder = dashboard(
     'tenant',
     'Tollgate / Tenant',
-    'One tenant: usage against limits, routes, refusals, cost. Days are UTC. History is ClickHouse; plan limits are the running policy.',
+    'One tenant: usage against limits, routes, refused requests, cost. Days are UTC. Usage is from ClickHouse, plan limits are from the running policy.',
   )
     .time({ from: 'now-3h', to: 'now' })
     .refresh('30s')
     .withVariable(
       new QueryVariableBuilder('tenant')
         .label('Tenant')
-        .description('Tenants seen in the last 31 days, busiest first.')
+        .description('Tenants of the last 31 days, busiest first.')
         .datasource(clickhouse)
         .query(
           'SELECT tenant_id FROM ${database}.usage_by_day WHERE day >= today() - 31 GROUP BY tenant_id ORDER BY sum(requests) DESC LIMIT 1000',
@@ -67,7 +67,7 @@ function todayPanels(): ReturnType<typeof stat>[] {
   return [
     stat({
       title: 'Plan',
-      description: 'The plan that decided this tenant’s latest request.',
+      description: 'The plan that applied to this tenant’s latest request.',
       queries: [
         sqlTable(
           `SELECT argMaxIf(plan, minute, plan != '') AS plan FROM \${database}.usage_by_minute WHERE ${ofTenant} AND minute >= now() - INTERVAL 31 DAY`,
@@ -84,13 +84,13 @@ function todayPanels(): ReturnType<typeof stat>[] {
     }),
     stat({
       title: 'Units consumed today',
-      description: 'Units of requests that passed under a limit: what a day quota counts.',
+      description: 'Units of requests that passed the limits: what a day quota counts.',
       queries: [sqlTable(`SELECT ${consumed} AS units ${today}`)],
       unit: 'short',
     }),
     stat({
       title: 'Refused today',
-      description: 'Share of today’s requests that were answered 429. Above 1 % a customer notices.',
+      description: 'Share of today’s requests with response 429. Customers notice it above 1 %.',
       queries: [
         sqlTable(`SELECT sum(limited) / greatest(sum(requests), 1) AS refused ${today} AND ${isRequest}`),
       ],
@@ -100,14 +100,15 @@ function todayPanels(): ReturnType<typeof stat>[] {
     }),
     stat({
       title: 'Cost today',
-      description: 'Units × price of what was served today.',
+      description: 'Units × price of today’s served requests.',
       queries: [sqlTable(`SELECT sumIf(cost, ${served}) AS cost ${today}`)],
       unit: 'currencyUSD',
       decimals: 4,
     }),
     stat({
       title: 'Latest event',
-      description: 'Age of the newest event of this tenant. Old means quiet, or that the pipeline is behind.',
+      description:
+        'Age of the newest event of this tenant. If it is old, the tenant is idle or the pipeline is behind.',
       queries: [
         sqlTable(
           `SELECT if(count() = 0, NULL, dateDiff('second', max(time), now64(3))) AS age FROM \${database}.usage_events WHERE ${ofTenant} AND time >= now() - INTERVAL 1 DAY`,
@@ -123,8 +124,7 @@ function usagePanels(): ReturnType<typeof series>[] {
   return [
     series({
       title: 'Requests per minute by decision',
-      description:
-        'Requests per minute. Red was refused; orange would have been refused outside shadow mode.',
+      description: 'Requests per minute. Red: refused. Orange: over a limit in shadow mode, served.',
       queries: [
         sqlSeries(`
 SELECT $__timeInterval(minute) AS time,
@@ -142,7 +142,7 @@ GROUP BY time ORDER BY time WITH FILL STEP $__interval_s`),
     series({
       title: 'Units per minute against the plan’s minute limits',
       description:
-        'Units consumed in each calendar minute, the highest of each interval, and the limits of one minute that the plan has. A tenant’s own overrides stand in “Own limits”.',
+        'Units consumed in each calendar minute, the highest of each interval, and the minute limits of the plan. Overrides of the tenant are in “Own limits”.',
       queries: [
         sqlSeries(`
 SELECT $__timeInterval(minute) AS time, max(units) AS units
@@ -158,7 +158,7 @@ GROUP BY time ORDER BY time WITH FILL STEP $__interval_s`),
     }).interval('1m'),
     series({
       title: 'Units of the day against the plan’s day quota',
-      description: 'Units consumed since midnight UTC, added up, and the plan’s day quota.',
+      description: 'Units consumed since midnight UTC, and the plan’s day quota.',
       queries: [
         sqlSeries(`
 SELECT time, sum(units) OVER (PARTITION BY toDate(time) ORDER BY time) AS units

@@ -27,7 +27,7 @@ const down = 'job="tollgate-gateway",instance="a:8090"';
 /** For each rule: series that must fire it, and the closest series that must not. */
 const cases: Readonly<Record<string, Case>> = {
   TollgateRejectionSpike: {
-    summary: '40% of all requests are being refused',
+    summary: '40% of all requests are refused',
     fires: {
       'tollgate_checks_total{decision="limited"}': '0+400x30',
       'tollgate_checks_total{decision="allowed"}': '0+600x30',
@@ -49,18 +49,18 @@ const cases: Readonly<Record<string, Case>> = {
     labels: { instance: 'a:8090' },
   },
   TollgateCheckSlow: {
-    summary: 'The p99 of a check is 1.5ms',
+    summary: 'The p99 latency of a check is 1.5ms',
     fires: checkBuckets({ upTo1ms: 980, all: 1000 }),
     quiet: checkBuckets({ upTo1ms: 995, all: 1000 }),
   },
   TollgateClockWrong: {
-    summary: 'As a:8090 sees it, the clock of node is 15m 0s off',
+    summary: 'a:8090 measures that the clock of node is 15m 0s off',
     fires: { [`tollgate_clock_difference_seconds{${gateway},clock="node"}`]: '-900x30' },
     quiet: { [`tollgate_clock_difference_seconds{${gateway},clock="node"}`]: '-4x30' },
     labels: { instance: 'a:8090', clock: 'node' },
   },
   TollgateRedisClockSetBack: {
-    summary: '12 windows in Redis had stamps ahead of its clock',
+    summary: '12 windows in Redis had timestamps ahead of its clock',
     fires: { [`tollgate_redis_stamps_corrected_total{${gateway}}`]: '0x20 12x10' },
     quiet: { [`tollgate_redis_stamps_corrected_total{${gateway}}`]: '0x5 12x25' },
   },
@@ -82,7 +82,7 @@ const cases: Readonly<Record<string, Case>> = {
     quiet: { tollgate_aggregator_lag_seconds: '59x30' },
   },
   TollgateDeadLetters: {
-    summary: '1 records of tollgate.totals.v1 could not be read or handled in 15 minutes',
+    summary: '1 records of tollgate.totals.v1 became dead letters in 15 minutes',
     fires: {
       'tollgate_dead_letters_total{topic="tollgate.totals.v1"}': '0x20 1x10',
       'tollgate_dead_letters_total{topic="tollgate.usage.v1"}': '7x30',
@@ -91,19 +91,19 @@ const cases: Readonly<Record<string, Case>> = {
     labels: { topic: 'tollgate.totals.v1' },
   },
   TollgateProcessingFails: {
-    summary: 'aggregator failed 3 times in 5 minutes in its own code',
+    summary: 'aggregator failed 3 times in 5 minutes by errors in its own code',
     fires: { 'tollgate_kafka_unexpected_failures_total{group="aggregator"}': '0x22 3x8' },
     quiet: { 'tollgate_kafka_unexpected_failures_total{group="aggregator"}': '3x30' },
     labels: { group: 'aggregator' },
   },
   TollgateSpoolFilling: {
-    summary: 'a:8090 holds events that are 25m 0s old',
+    summary: 'a:8090 has events that are 25m 0s old',
     fires: { [`tollgate_spool_oldest_age_seconds{${gateway}}`]: '0+60x30' },
     quiet: { [`tollgate_spool_oldest_age_seconds{${gateway}}`]: '59x30' },
     labels: { instance: 'a:8090' },
   },
   TollgateSpoolMemoryOnly: {
-    summary: 'The disk of the spool on a:8090 takes no events (1)',
+    summary: 'The disk of the spool on a:8090 accepts no events (1)',
     fires: { [`tollgate_spool_memory_only{${gateway}}`]: '1x30' },
     quiet: { [`tollgate_spool_memory_only{${gateway}}`]: '0x30' },
     labels: { instance: 'a:8090' },
@@ -115,7 +115,7 @@ const cases: Readonly<Record<string, Case>> = {
     labels: { instance: 'a:8090' },
   },
   TollgateDrift: {
-    summary: 'A counter in Redis and its total in ClickHouse are 501 units apart: Redis is behind',
+    summary: 'A counter in Redis and its total in ClickHouse differ by 501 units: Redis is behind',
     fires: { 'tollgate_drift_max_units{direction="behind"}': '501x30' },
     quiet: { 'tollgate_drift_max_units{direction="behind"}': '501x20 3x10' },
     labels: { direction: 'behind' },
@@ -127,7 +127,7 @@ const cases: Readonly<Record<string, Case>> = {
     labels: { kind: 'offset' },
   },
   TollgateHeartbeatMissing: {
-    summary: 'No heartbeat came through for 5m 0s',
+    summary: 'No heartbeat arrived for 5m 0s',
     fires: { tollgate_heartbeat_last_success_timestamp_seconds: '0+60x20 1200x10' },
     quiet: { tollgate_heartbeat_last_success_timestamp_seconds: '0+60x30' },
   },
@@ -200,7 +200,7 @@ describe('B8: an alert fires above its threshold with its value in the summary, 
 });
 
 test('B8: without any series only the heartbeat alert fires', async () => {
-  const summary = 'No heartbeat came through for +Inf';
+  const summary = 'No heartbeat arrived for +Inf';
   for (const { name, severity, whenAbsent } of alertRules) {
     const alerts = [{ exp_labels: { severity }, exp_annotations: annotationsOf(name, summary) }];
     await judge(`${name}-absent`, [{ series: {}, alerts: whenAbsent === 'fires' ? alerts : [] }]);

@@ -153,7 +153,7 @@ const expected: Readonly<Record<string, readonly Readonly<Record<string, unknown
   'tenant/Notifications': [{ kind: 'threshold', limit_name: 'minute', used: 5, status: 'delivered' }],
   'business/Active tenants': [{ tenants: 2 }],
   'business/Requests': [{ requests: 27 }],
-  'business/Cost of what was served': [{ cost: 5 }],
+  'business/Cost of served requests': [{ cost: 5 }],
   'business/Money saved by limiting': [{ saved: 2.5 }],
   'business/Tenants refused at least once': [{ tenants: 2 }],
   'business/Cost per active tenant': [{ cost: 2.5 }],

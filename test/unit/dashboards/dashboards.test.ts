@@ -67,7 +67,7 @@ describe.each(dashboards)('B8: the dashboard $name', ({ dashboard, panels }) => 
   });
 });
 
-describe.each(alertRules)('B8: the alert $name', ({ runbook, dashboard, panel, query, summary }) => {
+describe.each(alertRules)('B8: the alert $name', ({ runbook, dashboard, panel, query, summary, action }) => {
   test('links to a panel that shows its query', () => {
     const found = dashboards
       .find(({ name }) => name === dashboard)
@@ -85,8 +85,9 @@ describe.each(alertRules)('B8: the alert $name', ({ runbook, dashboard, panel, q
     expect(text).toMatch(/^```/m);
   });
 
-  test('has its value in the summary', () => {
+  test('has its value in the summary, and says what to do', () => {
     expect(summary).toContain('VALUE');
+    expect(action).toMatch(/^[A-Z].*\.$/);
   });
 });
 
