@@ -1,5 +1,6 @@
 /**
- * The direction of imports: domain <- runtime, policy <- tenants <- identity, redis, kafka, clickhouse <- services.
+ * The direction of imports: domain <- runtime, policy <- tenants/record <- identity, redis, kafka, clickhouse <- tenants,
+ * sessions <- services.
  * `dev`, `test` and `dashboards` stand above and may import anything; nothing below may import them.
  * Each comment says what to do about a finding.
  */
@@ -29,13 +30,31 @@ module.exports = {
       'shared/runtime carries every service: move what is special to one of them there.',
     ),
     never(
-      'tenants-know-domain-runtime-and-policy',
-      { path: '^shared/tenants/' },
+      'tenant-record-knows-domain-runtime-and-policy',
+      { path: '^shared/tenants/record/' },
       {
         path: '^(shared|services|dashboards|dev|tools|test)/',
-        pathNot: '^shared/(domain|runtime|policy|tenants)/',
+        pathNot: '^shared/(domain|runtime|policy|tenants/record)/',
       },
-      'shared/tenants says what a tenant record is: let the caller fetch the rest.',
+      'The contract of a record is read by the stores: move what needs a store one folder up.',
+    ),
+    never(
+      'tenants-stand-on-the-stores',
+      { path: '^shared/tenants/', pathNot: '^shared/tenants/record/' },
+      {
+        path: '^(shared|services|dashboards|dev|tools|test)/',
+        pathNot: '^shared/(domain|runtime|policy|identity|redis|kafka|clickhouse|tenants)/',
+      },
+      'shared/tenants reads and changes tenants for every service: keep answers and pages in the services.',
+    ),
+    never(
+      'sessions-stand-on-kafka',
+      { path: '^shared/sessions/' },
+      {
+        path: '^(shared|services|dashboards|dev|tools|test)/',
+        pathNot: '^shared/(domain|runtime|kafka|sessions)/',
+      },
+      'shared/sessions signs tokens and stores which have ended: cookies and pages belong to the console.',
     ),
     never(
       'policy-knows-domain-and-runtime',
@@ -54,8 +73,8 @@ module.exports = {
     ),
     never(
       'jose-verifies-tenants-tokens-in-one-place',
-      // The console signs and reads its own links and sessions.
-      { path: '^(services|shared)/', pathNot: '^(shared/identity/|services/console/sessions/tokens.ts$)' },
+      // Links and sessions are tokens of Tollgate's own, with keys of their own.
+      { path: '^(services|shared)/', pathNot: '^(shared/identity/|shared/sessions/tokens.ts$)' },
       { path: '(^|/)node_modules/jose/' },
       'A token is read by shared/identity, so that it is the same caller everywhere.',
     ),
@@ -64,7 +83,7 @@ module.exports = {
       { path: '^shared/(redis|kafka|clickhouse)/' },
       {
         path: '^(shared|services|dashboards|dev|tools|test)/',
-        pathNot: '^shared/(domain|runtime|policy|tenants|$1)/',
+        pathNot: '^shared/(domain|runtime|policy|tenants/record|$1)/',
       },
       'A service joins two stores; a store knows only what lies below it.',
     ),
@@ -73,6 +92,24 @@ module.exports = {
       { path: '^services/([^/]+)/' },
       { path: '^services/', pathNot: '^services/$1/' },
       'Services meet in Kafka, Redis and ClickHouse. Shared logic goes to shared/.',
+    ),
+    never(
+      'portal-does-not-know-operator',
+      { path: '^services/console/portal/' },
+      { path: '^services/console/operator/' },
+      'A tenant must not reach what operators see: move what both show to services/console/components.',
+    ),
+    never(
+      'operator-does-not-know-portal',
+      { path: '^services/console/operator/' },
+      { path: '^services/console/portal/' },
+      'Move what both show to services/console/components.',
+    ),
+    never(
+      'components-know-no-page',
+      { path: '^services/console/(components|sessions)/' },
+      { path: '^services/console/(portal|operator)/' },
+      'Components and sessions serve both consoles: pass them what they need.',
     ),
     never(
       'services-stand-on-shared-only',

@@ -1,4 +1,4 @@
-# One image for all services: `docker compose` runs it five times, each with another command.
+# One image for all services: `docker compose` runs it once for each, with another command.
 FROM node:24-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./

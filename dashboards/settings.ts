@@ -40,7 +40,8 @@ export const loopback: Place = {
     aggregator: '127.0.0.1:8091',
     reconciler: '127.0.0.1:8092',
     alerter: '127.0.0.1:8093',
-    console: '127.0.0.1:8082',
+    admin: '127.0.0.1:8082',
+    console: '127.0.0.1:8094',
   },
   rulesFile: 'rules.yml',
 };
@@ -55,7 +56,8 @@ export const containers: Place = {
     aggregator: 'aggregator:8091',
     reconciler: 'reconciler:8092',
     alerter: 'alerter:8093',
-    console: 'console:8082',
+    admin: 'admin:8082',
+    console: 'console:8094',
   },
   rulesFile: 'rules.yml',
 };

@@ -1,6 +1,6 @@
 import { freePort } from '../servers/free-port.ts';
 
-/** Listeners of the services and of the sample API, with the port each has when nobody else does. */
+/** Listeners of the services and of the sample API, with the port that each prefers. */
 export const preferredPorts = {
   gateway: 8080,
   api: 8081,
@@ -11,6 +11,7 @@ export const preferredPorts = {
   aggregatorOps: 8091,
   reconcilerOps: 8092,
   alerterOps: 8093,
+  consoleOps: 8094,
   upstream: 9000,
 } as const;
 

@@ -112,7 +112,7 @@ interface ServicesPlan {
   readonly pids: Record<string, number>;
 }
 
-/** The sample API, then the five services side by side. */
+/** The sample API, then all services side by side. */
 async function startServices(options: StackOptions, plan: ServicesPlan): Promise<void> {
   const { ports, pids } = plan;
   const failure = new AbortController();
@@ -201,7 +201,7 @@ async function startMonitors(
 }
 
 function opsPort(name: ServiceName, ports: Ports): number {
-  return name === 'console' ? ports.admin : ports[`${name}Ops`];
+  return name === 'admin' ? ports.admin : ports[`${name}Ops`];
 }
 
 function urlsOf(ports: Ports): Record<string, string> {
@@ -216,6 +216,7 @@ function urlsOf(ports: Ports): Record<string, string> {
     aggregator_ops: at(ports.aggregatorOps),
     reconciler_ops: at(ports.reconcilerOps),
     alerter_ops: at(ports.alerterOps),
+    console_ops: at(ports.consoleOps),
   };
 }
 

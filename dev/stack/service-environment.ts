@@ -27,6 +27,7 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
     TOLLGATE_SERVICE_TOKEN: secrets.serviceToken,
     TOLLGATE_ADMIN_TOKEN: secrets.adminToken,
     TOLLGATE_PORTAL_SECRET: secrets.portalSecret,
+    TOLLGATE_CONSOLE_URL: env['TOLLGATE_CONSOLE_URL'] ?? `http://127.0.0.1:${ports.console}`,
     // A name that lasts: sequence numbers of one spool belong to one node.
     TOLLGATE_NODE: env['TOLLGATE_NODE'] ?? 'local',
     TOLLGATE_SPOOL_DIR: join(localDir, 'spool'),
@@ -52,8 +53,10 @@ function listeners(name: ServiceName, ports: Ports): Record<string, string> {
         RLS_PORT: String(ports.rls),
         OPS_PORT: String(ports.gatewayOps),
       };
+    case 'admin':
+      return { ADMIN_PORT: String(ports.admin) };
     case 'console':
-      return { ADMIN_PORT: String(ports.admin), CONSOLE_PORT: String(ports.console) };
+      return { CONSOLE_PORT: String(ports.console), OPS_PORT: String(ports.consoleOps) };
     case 'aggregator':
       return { OPS_PORT: String(ports.aggregatorOps) };
     case 'reconciler':

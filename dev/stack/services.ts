@@ -3,7 +3,8 @@ import { compileCacheEnvironment } from './compile-cache.ts';
 import { startServerProcess } from '../servers/server-process.ts';
 import type { ServerProcess } from '../servers/server-process.ts';
 
-export const serviceNames = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'] as const;
+/** Folders of `services/` that run as processes. */
+export const serviceNames = ['gateway', 'aggregator', 'reconciler', 'alerter', 'admin', 'console'] as const;
 export type ServiceName = (typeof serviceNames)[number];
 
 export interface NodeProcessOptions {

@@ -4,7 +4,7 @@ import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import { readTenantRecord, versionMax } from '../../shared/domain/topics/tenant-record.ts';
-import { violationsInRecord } from '../../shared/tenants/record-faults.ts';
+import { violationsInRecord } from '../../shared/tenants/record/faults.ts';
 
 /**
  * Copies tenant records into ClickHouse for analysts, each with its order among the tenant's records: one that comes again,

@@ -1,8 +1,11 @@
-import { Type } from 'typebox';
+import type { Static } from 'typebox';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
+import { clickHouseServer } from '../../shared/clickhouse/environment.ts';
 import { clickHouseTime } from '../../shared/clickhouse/server-time.ts';
-import { kafkaCluster, kafkaVariables } from '../../shared/kafka/environment.ts';
+import { createCredentials } from '../../shared/identity/credentials.ts';
+import { createDeadLetterService } from '../../shared/kafka/dead-letters/dead-letter-service.ts';
+import { kafkaCluster } from '../../shared/kafka/environment.ts';
 import { brokerTime } from '../../shared/kafka/kafkajs/broker-time.ts';
 import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { createProducer } from '../../shared/kafka/producer/producer.ts';
@@ -11,73 +14,50 @@ import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
 import { connectRedis, redisTime } from '../../shared/redis/client.ts';
 import { createLimiter } from '../../shared/redis/decision/limiter.ts';
-import { createAgreedClock } from '../../shared/runtime/time/agreed-clock.ts';
-import { readConfig, secretVariable, serviceVariables } from '../../shared/runtime/config.ts';
+import { readConfig } from '../../shared/runtime/config.ts';
+import { listenOn } from '../../shared/runtime/http/listen-address.ts';
+import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
-import { listenOn } from '../../shared/runtime/http/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
-import { createRegistry } from '../../shared/runtime/http/ops.ts';
-import { secretLengthMax } from './admin/authenticate.ts';
-import { createConsole } from './console.ts';
-import { createDeadLetterDesk } from './dead-letter-desk.ts';
-import { createLossAuditor } from './loss-auditor.ts';
-import { createSessionEnds } from './sessions/session-ends.ts';
-import { createTestMessages } from './test-messages.ts';
-import { createUsageReader } from './usage-reader.ts';
+import { createStoreReads } from '../../shared/runtime/store-reads.ts';
+import { createAgreedClock } from '../../shared/runtime/time/agreed-clock.ts';
+import { createEndedSessions } from '../../shared/sessions/ended-sessions.ts';
+import { createPortalLinks, withoutSlashes } from '../../shared/sessions/portal-links.ts';
+import { createSessions } from '../../shared/sessions/sessions.ts';
+import { createTokens } from '../../shared/sessions/tokens.ts';
+import { createTenantRecords } from '../../shared/tenants/records.ts';
+import { createResets } from '../../shared/tenants/reset.ts';
+import { createUsageReader } from '../../shared/tenants/usage-reader.ts';
+import { createConsoleApp } from './app.ts';
+import { environment } from './environment.ts';
+import { createTestMessages } from './portal/test-messages.ts';
+import { createSignInCounter } from './sessions/sign-in-throttle.ts';
 
-const port = (fallback: number): ReturnType<typeof Type.Integer> =>
-  Type.Integer({ minimum: 0, maximum: 65_535, default: fallback });
-
-const config = readConfig(
-  Type.Object({
-    REDIS_URL: Type.String({ default: 'redis://127.0.0.1:6379' }),
-    ...kafkaVariables,
-    CLICKHOUSE_URL: Type.String({ default: 'http://127.0.0.1:8123' }),
-    CLICKHOUSE_DATABASE: Type.String({ default: 'tollgate' }),
-    CLICKHOUSE_USER: Type.String({ default: 'default' }),
-    CLICKHOUSE_PASSWORD: Type.String({ default: '' }),
-    TOLLGATE_POLICY: Type.String({ default: 'policies/default.yaml' }),
-    TOLLGATE_ADMIN_TOKEN: secretVariable(
-      'Token that opens the admin API and the operator console.',
-      secretLengthMax,
-    ),
-    TOLLGATE_PORTAL_SECRET: secretVariable('Signs portal links and sessions.'),
-    TOLLGATE_KEY_PREFIX: Type.String({ default: 'tg' }),
-    TOLLGATE_CONSOLE_URL: Type.String({ default: '' }),
-    ...serviceVariables,
-    ADMIN_PORT: port(8082),
-    CONSOLE_PORT: port(8083),
-  }),
-  process.env,
-);
-const logger = createLogger('console', config.LOG_LEVEL);
-/** Nothing is decided here, so a busy Redis may take its time; a gateway gives it milliseconds. */
+/** The console decides no request, so a busy Redis may take longer than the milliseconds that a gateway allows. */
 const redisTimeoutMs = 1_500;
-/** A page waits for ClickHouse no longer than a person does. */
+/** A visitor waits no longer for a page. */
 const clickHouseTimeoutMs = 5_000;
+const deliveryTimeoutMs = 10_000;
+
+const config = readConfig(environment, process.env);
+const logger = createLogger('console', config.LOG_LEVEL);
 
 await runService(logger, async (lifecycle) => {
   const registry = createRegistry('console');
   const clock = createAgreedClock({ registry, logger, lifecycle });
   const watch = await watchPolicy(config.TOLLGATE_POLICY, process.env, { logger, registry });
   lifecycle.onClose('policy', () => watch.close());
+  const policy = (): ReturnType<typeof watch.current> => watch.current();
   const redis = connectRedis(config.REDIS_URL, logger);
   lifecycle.onClose('redis', async () => {
     redis.disconnect();
     return Promise.resolve();
   });
   const keyPrefix = config.TOLLGATE_KEY_PREFIX;
-  const limiter = createLimiter({
-    redis,
-    keyPrefix,
-    clock,
-    registry,
-    logger,
-    callTimeoutMs: redisTimeoutMs,
-  });
+  const limiter = createLimiter({ redis, keyPrefix, clock, registry, logger, callTimeoutMs: redisTimeoutMs });
   lifecycle.onClose('limiter', () => limiter.close());
-  const clickhouse = openClickHouse(lifecycle);
+  const clickhouse = openClickHouse(config, lifecycle);
   const kafka = createKafka({
     ...kafkaCluster(config),
     clientId: 'tollgate-console',
@@ -88,53 +68,53 @@ await runService(logger, async (lifecycle) => {
   clock.compareWith([redisTime(redis), brokerTime(kafka, topics, lifecycle), clickHouseTime(clickhouse)]);
   const directory = createTenantDirectory({ kafka, topics, registry });
   lifecycle.onClose('tenant records', () => directory.close());
-  const producer = createProducer(kafka, { registry, deliveryTimeoutMs: 10_000 });
+  const producer = createProducer(kafka, { registry, deliveryTimeoutMs });
   lifecycle.onClose('producer', () => producer.close());
-  const sessionEnds = createSessionEnds({ kafka, topics, producer, clock, registry });
-  lifecycle.onClose('ended sessions', () => sessionEnds.close());
-
-  let publicUrl = config.TOLLGATE_CONSOLE_URL.replace(/(?<!\/)\/+$/, '');
-  const pages = await createConsole({
-    notes: () => clock.notes(),
-    policy: () => watch.current(),
-    directory,
-    limiter,
-    usage: createUsageReader({ clickhouse, policy: () => watch.current(), registry }),
-    deadLetters: createDeadLetterDesk({ kafka, producer, topic: topics.deadLetters }),
-    lossAuditor: createLossAuditor({
-      kafka,
-      topics,
-      groupId: `${config.TOLLGATE_TOPIC_PREFIX}aggregator`,
-      clickhouse,
-      limiter,
-      policy: () => watch.current(),
-      records: () => directory.all(),
-      clock,
-    }),
-    testMessages: createTestMessages(producer, topics.alerts),
-    sessionEnds,
-    adminToken: config.TOLLGATE_ADMIN_TOKEN,
-    portalSecret: config.TOLLGATE_PORTAL_SECRET,
-    publicUrl: () => publicUrl,
-    clock,
-    logger,
-    registry,
+  const ended = createEndedSessions({ kafka, topics, producer, clock, registry });
+  lifecycle.onClose('ended sessions', () => ended.close());
+  const credentials = createCredentials({ policy, directory, clock, logger, registry });
+  lifecycle.onClose('credentials', async () => {
+    credentials.close();
+    return Promise.resolve();
   });
-  lifecycle.onClose('listeners', () => pages.close());
-  const admin = await listenOn(pages.admin, config.HOST, config.ADMIN_PORT);
-  const web = await listenOn(pages.web, config.HOST, config.CONSOLE_PORT);
-  if (publicUrl === '') publicUrl = web;
-  logger.info({ admin, console: web, policy: watch.current().revision }, 'console ready');
+
+  let publicUrl = withoutSlashes(config.TOLLGATE_CONSOLE_URL);
+  const records = createTenantRecords({ directory, clock, logger, registry });
+  const usage = createUsageReader({ clickhouse, policy, registry });
+  const tokens = createTokens(config.TOLLGATE_PORTAL_SECRET, config.TOLLGATE_ADMIN_TOKEN, clock);
+  const app = await createConsoleApp({
+    ...{ policy, directory, limiter, usage, records, credentials, clock, logger, registry },
+    resets: createResets({ records, limiter, usage, policy, clock, logger }),
+    reads: createStoreReads({ registry, logger }),
+    deadLetters: createDeadLetterService({ kafka, producer, topic: topics.deadLetters }),
+    testMessages: createTestMessages(producer, topics.alerts),
+    sessions: createSessions({ tokens, ended, directory, clock }),
+    portalLinks: createPortalLinks({ tokens, ended, consoleUrl: () => publicUrl, clock, logger }),
+    signIns: createSignInCounter(registry),
+    adminToken: config.TOLLGATE_ADMIN_TOKEN,
+    publicUrl: () => publicUrl,
+  });
+  lifecycle.onClose('listener', () => app.close());
+  const url = await listenOn(app, config.HOST, config.CONSOLE_PORT);
+  if (publicUrl === '') publicUrl = url;
+  // Last, so that a ready console is one that serves pages.
+  const ops = await listenOps(config.HOST, config.OPS_PORT, {
+    registry,
+    unready: () => [
+      ...(directory.ready() ? [] : ['tenant records']),
+      ...(ended.ready() ? [] : ['ended sessions']),
+    ],
+    notes: () => clock.notes(),
+  });
+  lifecycle.onClose('ops', () => ops.close());
+  logger.info({ console: url, opsPort: config.OPS_PORT, policy: policy().revision }, 'console ready');
 });
 
-function openClickHouse(lifecycle: Lifecycle): ClickHouse {
+function openClickHouse(settings: Static<typeof environment>, lifecycle: Lifecycle): ClickHouse {
   const clickhouse = createClickHouse({
-    url: config.CLICKHOUSE_URL,
-    database: config.CLICKHOUSE_DATABASE,
-    username: config.CLICKHOUSE_USER,
-    password: config.CLICKHOUSE_PASSWORD,
+    ...clickHouseServer(settings),
     requestTimeoutMs: clickHouseTimeoutMs,
-    // What a visitor no longer waits for is not computed either.
+    // ClickHouse stops a query whose visitor has left.
     settings: { cancel_http_readonly_queries_on_client_close: 1 },
   });
   lifecycle.onClose('clickhouse', () => clickhouse.close());

@@ -1,3 +1,4 @@
+import { boostTransitionsMs, runningBoosts } from '../domain/boost.ts';
 import type { Limit } from '../domain/limit.ts';
 import type { ApiLimits, Plan, Policy, Route } from '../domain/policy.ts';
 import type { Boost, TenantRecord } from '../domain/tenant.ts';
@@ -226,11 +227,8 @@ interface Adjusted {
 }
 
 function adjust({ plan, limits }: ApplicableLimits, record: TenantRecord, nowMs: number): Adjusted {
-  const boosts = record.boosts ?? [];
-  const running = boosts.filter(
-    ({ starts_at, ends_at }) => Date.parse(starts_at) <= nowMs && nowMs < Date.parse(ends_at),
-  );
-  const changes = boosts.flatMap(({ starts_at, ends_at }) => [Date.parse(starts_at), Date.parse(ends_at)]);
+  const running = runningBoosts(record, nowMs);
+  const changes = boostTransitionsMs(record);
   return {
     applicable: { plan, limits: limits.map((limit) => adjustLimit(limit, record, running)) },
     fromMs: Math.max(-Infinity, ...changes.filter((changeMs) => changeMs <= nowMs)),

@@ -8,14 +8,15 @@ import { prepareAlerting, totalsOf } from '../integration/alerter/alerting.ts';
 import type { Alerting } from '../integration/alerter/alerting.ts';
 import { eventually, servers, uniqueName } from '../support/servers.ts';
 import { startServices } from '../support/services.ts';
-import type { Installation, ServiceName } from '../support/services.ts';
+import type { Installation } from '../support/services.ts';
 import { alertOf } from '../unit/alerter/deliver/alert-of.ts';
 import { invalidRecordKinds } from './invalid-records.ts';
 import type { InvalidRecordKind, Fate, GoodRecord, TopicName } from './invalid-records.ts';
 import { produceExternally } from './external-producer.ts';
 import type { ExternalJob, RecordMetadata } from './external-producer.ts';
+import type { ServiceName } from '../../dev/stack/services.ts';
+import { serviceNames } from '../../dev/stack/services.ts';
 
-const serviceNames: readonly ServiceName[] = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'];
 const topicNames: readonly TopicName[] = ['usage', 'totals', 'tenants', 'alerts', 'deliveries'];
 const adminToken = 'not-an-admin-token-0123456789abcdef';
 

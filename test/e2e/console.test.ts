@@ -12,7 +12,7 @@ let browser: Browser;
 let url: string;
 beforeAll(async () => {
   fixture = await createFixture();
-  url = await fixture.console.web.listen({ host: '127.0.0.1', port: 0 });
+  url = await fixture.consoleApp.listen({ host: '127.0.0.1', port: 0 });
   browser = await chromium.launch({
     executablePath: await needProgram('chromium', () => undefined),
     args: [

@@ -6,7 +6,7 @@ import { eventually, uniqueName } from '../support/servers.ts';
 
 let run: PolicyRun;
 beforeAll(async () => {
-  run = await runPolicy('default', { services: ['gateway', 'console', 'aggregator'] });
+  run = await runPolicy('default', { services: ['gateway', 'admin', 'aggregator'] });
 });
 afterAll(() => run.stop());
 

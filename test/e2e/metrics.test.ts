@@ -9,13 +9,12 @@ import type { PolicyRun } from '../support/policy-run.ts';
 import { startPrometheus } from '../support/prometheus.ts';
 import type { RunningPrometheus } from '../support/prometheus.ts';
 import { eventually, uniqueName } from '../support/servers.ts';
-import type { ServiceName } from '../support/services.ts';
+import { serviceNames } from '../../dev/stack/services.ts';
 
 /**
  * Goal: every metric that a dashboard, an alert, a runbook or a document names is exported, and every exported metric is
  * documented. Method: run all services with traffic, let a real Prometheus scrape them, and run every query.
  */
-const names: readonly ServiceName[] = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'];
 let run: PolicyRun;
 let prometheus: RunningPrometheus;
 /** Tollgate's own metrics of all services, by name. */
@@ -25,10 +24,13 @@ let exported: ReadonlyMap<
 >;
 
 beforeAll(async () => {
-  run = await runPolicy('default', { services: names });
+  run = await runPolicy('default', { services: serviceNames });
   prometheus = await startPrometheus(
     Object.fromEntries(
-      names.map((name) => [`tollgate-${name}`, run.installation.service(name).opsUrl.replace('http://', '')]),
+      serviceNames.map((name) => [
+        `tollgate-${name}`,
+        run.installation.service(name).opsUrl.replace('http://', ''),
+      ]),
     ),
   );
   exported = await readExported();
@@ -42,7 +44,7 @@ afterAll(async () => {
 /** `# HELP name text` and `# TYPE name kind` of every service. */
 async function readExported(): Promise<typeof exported> {
   const found = new Map<string, { type: string; help: string; by: string[] }>();
-  for (const service of names) {
+  for (const service of serviceNames) {
     const text = await (await fetch(`${run.installation.service(service).opsUrl}/metrics`)).text();
     for (const [, name = '', help = '', type = ''] of text.matchAll(
       /^# HELP (tollgate_\w+) (.*)\n# TYPE \w+ (\w+)$/gm,

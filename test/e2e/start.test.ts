@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { alertRules } from '../../dashboards/alerts/alert-rules.ts';
+import { serviceNames } from '../../dev/stack/services.ts';
 import { copyCheckout } from '../support/checkout.ts';
 import type { Checkout, StackFile, StartedStack } from '../support/checkout.ts';
 import { eventually } from '../support/servers.ts';
@@ -63,8 +64,7 @@ const quietTenant = (plan: string): StackFile['tenants'][number] =>
 
 test('the first start brings up all services and servers and prints their addresses', async () => {
   await startAndWait(['--no-traffic']);
-  const services = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'];
-  for (const name of [...services, 'redis', 'kafka', 'clickhouse'])
+  for (const name of [...serviceNames, 'redis', 'kafka', 'clickhouse'])
     expect(stack.pids[name], name).toBeGreaterThan(1);
   for (const name of ['gateway', 'api', 'admin', 'console'])
     expect(stack.urls[name], name).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
@@ -108,7 +108,9 @@ test('B8: Prometheus scrapes every service, has all alert rules and sends to Ale
   await eventually(
     async () => {
       const { activeTargets } = await query<{ activeTargets: readonly { health: string }[] }>('targets');
-      return activeTargets.length === 5 && activeTargets.every(({ health }) => health === 'up');
+      return (
+        activeTargets.length === serviceNames.length && activeTargets.every(({ health }) => health === 'up')
+      );
     },
     { timeoutMs: 20_000 },
   );
@@ -143,6 +145,23 @@ test('alerts of Alertmanager are written to the log of the on-call receiver', as
     timeoutMs: 25_000,
   });
   expect(JSON.parse(line)).toMatchObject({ to: 'on-call', status: 'firing', summary: 'a trial' });
+});
+
+test('B4: a portal link of the admin API opens the console, which is another process', async () => {
+  const { tenant_id: tenantId } = quietTenant('pro');
+  const answer = await fetch(`${stack.urls['admin']!}/admin/v1/portal-links`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${stack.admin_token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ tenant_id: tenantId }),
+  });
+  const { url } = (await answer.json()) as { readonly url: string };
+  expect(new URL(url).origin).toBe(stack.urls['console']);
+  const signedIn = await fetch(url, { redirect: 'manual' });
+  expect(signedIn.headers.get('location')).toBe('/usage');
+  const cookie = signedIn.headers.getSetCookie()[0]!.split(';')[0]!;
+  const page = await fetch(`${stack.urls['console']!}/usage`, { headers: { cookie } });
+  expect(await page.text()).toContain('Usage now');
+  expect(stack.pids['admin']).not.toBe(stack.pids['console']);
 });
 
 test('the gateway accepts an API key of the sample tenants', async () => {

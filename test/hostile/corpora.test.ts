@@ -21,7 +21,7 @@ let fixture: Fixture;
 let adminUrl: string;
 beforeAll(async () => {
   fixture = await createFixture();
-  adminUrl = await fixture.console.admin.listen({ host: '127.0.0.1', port: 0 });
+  adminUrl = await fixture.adminApp.listen({ host: '127.0.0.1', port: 0 });
 });
 afterAll(() => fixture.dispose());
 

@@ -13,7 +13,7 @@ import { passing } from '../faults/whole-path/faults.ts';
 import { eventually, servers, uniqueNamespace } from '../support/servers.ts';
 import type { Namespace } from '../support/servers.ts';
 import { launchService } from '../support/services.ts';
-import type { ServiceName } from '../support/services.ts';
+import type { ServiceName } from '../../dev/stack/services.ts';
 
 type ServerName = 'redis' | 'kafka' | 'clickhouse';
 
@@ -26,6 +26,7 @@ const uses: Readonly<Record<ServiceName, readonly ServerName[]>> = {
   aggregator: ['kafka', 'clickhouse'],
   reconciler: ['redis', 'kafka', 'clickhouse'],
   alerter: ['kafka', 'clickhouse'],
+  admin: ['redis', 'kafka', 'clickhouse'],
   console: ['redis', 'kafka', 'clickhouse'],
 };
 const table = Object.entries(uses).flatMap(([service, used]) =>

@@ -16,7 +16,8 @@ import { topicsWith } from '../../shared/kafka/topics.ts';
 import { servers, uniqueNamespace } from './servers.ts';
 import type { Servers } from './servers.ts';
 import { startServices } from './services.ts';
-import type { Installation, ServiceName } from './services.ts';
+import type { ServiceName } from '../../dev/stack/services.ts';
+import type { Installation } from './services.ts';
 
 /** A response as a client sees it. `body` is empty if the response is not a JSON object. */
 export interface CallResponse {
@@ -105,7 +106,7 @@ export async function runPolicy(name: string, options: RunOptions = {}): Promise
     TOLLGATE_PORTAL_SECRET: secrets.portal,
     ...options.env,
   };
-  const names = options.services ?? ['gateway', 'aggregator', 'console'];
+  const names = options.services ?? ['gateway', 'aggregator', 'admin'];
   const installation = await startServices(names, env, options.envOf);
   const clickhouse = createClickHouse({ url: clickhouseUrl, database });
   const { gateway, api, admin } = installation.urls;

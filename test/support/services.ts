@@ -5,8 +5,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../dev/servers/free-port.ts';
-
-export type ServiceName = 'gateway' | 'aggregator' | 'reconciler' | 'alerter' | 'console';
+import type { ServiceName } from '../../dev/stack/services.ts';
 
 /** One service in its own process, as in production. */
 export interface RunningService {
@@ -45,7 +44,7 @@ const readyTimeoutMs = 60_000;
 const logBytesMax = 64_000;
 /** All starts share compiled code, which makes a start three times as fast. */
 const compileCache = join(tmpdir(), 'tollgate-compile-cache');
-const portsNeeded = 9;
+const portsNeeded = 10;
 
 /**
  * Starts services on free ports and waits until they are ready. `common` is their environment: REDIS_URL, KAFKA_BROKERS,
@@ -57,10 +56,22 @@ export async function startServices(
   envOf: Partial<Readonly<Record<ServiceName, Readonly<Record<string, string>>>>> = {},
 ): Promise<Installation> {
   const ports = await freePorts(portsNeeded);
-  const [proxy, api, rls, gatewayOps, aggregatorOps, reconcilerOps, alerterOps, admin, consolePort] =
-    ports.map(String) as [string, string, string, string, string, string, string, string, string];
+  const [
+    proxy,
+    api,
+    rls,
+    gatewayOps,
+    aggregatorOps,
+    reconcilerOps,
+    alerterOps,
+    admin,
+    consolePort,
+    consoleOps,
+  ] = ports.map(String) as [string, string, string, string, string, string, string, string, string, string];
+  const at = (port: string): string => `http://127.0.0.1:${port}`;
   const env: Record<string, string> = {
     TOLLGATE_SPOOL_DIR: mkdtempSync(join(tmpdir(), 'tollgate-spool-')),
+    TOLLGATE_CONSOLE_URL: at(consolePort),
     LOG_LEVEL: 'info',
     ...common,
   };
@@ -69,7 +80,8 @@ export async function startServices(
     aggregator: { OPS_PORT: aggregatorOps },
     reconciler: { OPS_PORT: reconcilerOps },
     alerter: { OPS_PORT: alerterOps },
-    console: { ADMIN_PORT: admin, CONSOLE_PORT: consolePort },
+    admin: { ADMIN_PORT: admin },
+    console: { CONSOLE_PORT: consolePort, OPS_PORT: consoleOps },
   };
   const services = new Map<ServiceName, RunningService>();
   try {
@@ -89,7 +101,6 @@ export async function startServices(
     await Promise.all([...services.values()].map((service) => service.stop()));
     throw error;
   }
-  const at = (port: string): string => `http://127.0.0.1:${port}`;
   return {
     env,
     urls: {

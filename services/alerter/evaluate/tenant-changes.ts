@@ -1,4 +1,5 @@
-import type { Boost, TenantRecord } from '../../../shared/domain/tenant.ts';
+import { boostTransitionsMs } from '../../../shared/domain/boost.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
@@ -75,9 +76,7 @@ export function followTenantChanges(options: TenantChangesOptions): TenantChange
 
   function scheduleBoostChange(tenantId: string, record: TenantRecord | null): void {
     const nowMs = clock.now();
-    const next = Math.min(
-      ...(record?.boosts ?? []).flatMap(boostTimes).filter((changeMs) => changeMs > nowMs),
-    );
+    const next = Math.min(...boostTransitionsMs(record).filter((changeMs) => changeMs > nowMs));
     if (next === Infinity) boostChanges.delete(tenantId);
     else boostChanges.set(tenantId, next);
   }
@@ -123,8 +122,4 @@ export function followTenantChanges(options: TenantChangesOptions): TenantChange
       }
     }
   }
-}
-
-function boostTimes({ starts_at, ends_at }: Boost): number[] {
-  return [Date.parse(starts_at), Date.parse(ends_at)];
 }

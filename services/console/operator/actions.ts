@@ -1,20 +1,30 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { ConsoleParts } from '../console.ts';
-import { html } from '../pages/html.ts';
-import { formOf } from '../portal/sign-in.ts';
-import { done as success, refused } from '../problem.ts';
-import type { Outcome } from '../problem.ts';
-import { removeKey } from '../tenants/api-keys.ts';
-import { block, unblock } from '../tenants/block.ts';
-import type { BlockRequest } from '../tenants/block.ts';
-import { addBoost, endBoost } from '../tenants/boosts.ts';
-import type { BoostRequest } from '../tenants/boosts.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { PortalLinks } from '../../../shared/sessions/portal-links.ts';
+import { removeKey } from '../../../shared/tenants/api-keys.ts';
+import { block, unblock } from '../../../shared/tenants/block.ts';
+import { addBoost, endBoost } from '../../../shared/tenants/boosts.ts';
+import { rejection, success } from '../../../shared/tenants/outcome.ts';
+import type { Outcome } from '../../../shared/tenants/outcome.ts';
+import type { TenantRecords } from '../../../shared/tenants/records.ts';
+import type { Resets } from '../../../shared/tenants/reset.ts';
+import { formOf } from '../components/form-body.ts';
+import { html } from '../components/html.ts';
+import { blockFrom, boostFrom, planFrom } from './read-forms.ts';
 import { actionForOperator, sendOperatorPage } from './signed-in.ts';
-import { planFrom } from './plan-form.ts';
-import { spanEnd } from './span-end.ts';
+
+export interface ActionOptions {
+  readonly records: TenantRecords;
+  readonly resets: Resets;
+  readonly portalLinks: PortalLinks;
+  readonly policy: () => Policy;
+  readonly clock: Clock;
+}
 
 interface Action {
   readonly id: string;
+  /** Name of the operator. */
   readonly name: string;
   readonly form: URLSearchParams;
   readonly params: Readonly<Record<string, string>>;
@@ -22,13 +32,13 @@ interface Action {
 
 const base = '/operator/tenants/:id';
 
-/** What the forms of a tenant's page do: the same edits as the admin API's. */
-export function registerActions(app: FastifyInstance, parts: ConsoleParts): void {
-  const { records, resets, sessions, policy, clock } = parts;
-  const on = (path: string, done: string, act: (action: Action) => Promise<Outcome<unknown>>): void => {
+/** The forms of a tenant's page: the same edits as the admin API's. */
+export function registerActions(app: FastifyInstance, options: ActionOptions): void {
+  const { records, resets, portalLinks, policy, clock } = options;
+  const on = (path: string, notice: string, act: (action: Action) => Promise<Outcome<unknown>>): void => {
     app.post(
       `${base}${path}`,
-      actionForOperator((name, request, reply) => run(name, request, reply, done, act)),
+      actionForOperator((name, request, reply) => run(name, request, reply, notice, act)),
     );
   };
   on('/plan', 'saved', ({ id, name, form }) =>
@@ -49,10 +59,10 @@ export function registerActions(app: FastifyInstance, parts: ConsoleParts): void
   on('/reset', 'reset', ({ id, name, form }) =>
     (form.get('confirm') ?? '').trim() === id
       ? resets.tenant(id, name, form.get('reason') ?? '')
-      : Promise.resolve(refused(422, 'Not reset', 'The id you typed is not this tenant’s.')),
+      : Promise.resolve(rejection(422, 'Not reset', 'The id you typed is not this tenant’s.')),
   );
   on('/sessions/end', 'sessions-ended', async ({ id, name }) => {
-    await sessions.endAllOf(id, name);
+    await portalLinks.endAllOf(id, name);
     return success(null);
   });
   on('/api-keys/:hash/delete', 'key-deleted', ({ id, name, params }) =>
@@ -64,41 +74,19 @@ async function run(
   name: string,
   request: FastifyRequest,
   reply: FastifyReply,
-  done: string,
+  notice: string,
   act: (action: Action) => Promise<Outcome<unknown>>,
 ): Promise<FastifyReply> {
   const params = request.params as Record<string, string>;
   const id = params['id'] ?? '';
   const outcome = await act({ id, name, form: formOf(request), params });
   const back = `/operator/tenants/${encodeURIComponent(id)}`;
-  if (outcome.ok) return reply.redirect(`${back}?done=${done}`, 303);
+  if (outcome.ok) return reply.redirect(`${back}?done=${notice}`, 303);
+  const { title, detail, status } = outcome;
   const body = html`<section class="card narrow stack">
-    <h1>${outcome.title}</h1>
-    <p>${outcome.detail}</p>
+    <h1>${title}</h1>
+    <p>${detail}</p>
     <p><a href="${back}">Back to the tenant</a></p>
   </section>`;
-  return sendOperatorPage(
-    reply,
-    name,
-    '/operator/tenants',
-    { title: outcome.title, body, status: outcome.status },
-    null,
-  );
-}
-
-function boostFrom(form: URLSearchParams, actor: string, nowMs: number): BoostRequest {
-  const text = (form.get('value') ?? '').trim();
-  // `Number` reads an empty field as 0, which would refuse all requests.
-  const value = text === '' ? Number.NaN : Number(text);
-  return {
-    limit: form.get('limit') ?? '',
-    ...(form.get('how') === 'set_to' ? { set_to: value } : { multiply: value }),
-    ends_at: spanEnd(form, nowMs) ?? '',
-    reason: (form.get('reason') ?? '').trim(),
-    actor,
-  };
-}
-
-function blockFrom(form: URLSearchParams, nowMs: number): BlockRequest {
-  return { until: spanEnd(form, nowMs), reason: (form.get('reason') ?? '').trim() };
+  return sendOperatorPage(reply, name, '/operator/tenants', { title, body, status });
 }

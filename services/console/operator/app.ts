@@ -1,51 +1,70 @@
 import type { FastifyInstance } from 'fastify';
 import { declareAccess } from '../../../shared/runtime/http/access.ts';
-import type { ConsoleParts } from '../console.ts';
 import { registerActions } from './actions.ts';
+import type { ActionOptions } from './actions.ts';
 import { auditPage } from './audit-page.ts';
+import type { AuditSources } from './audit-page.ts';
 import { registerTenantData } from './data.ts';
 import { deadLettersPage, registerReplay } from './dead-letters-page.ts';
+import type { DeadLetterOptions } from './dead-letters-page.ts';
 import { growthPage } from './growth-page.ts';
+import type { GrowthSources } from './growth-page.ts';
 import { pipelinePage } from './pipeline-page.ts';
+import type { PipelineSources } from './pipeline-page.ts';
 import { registerShownOnce } from './shown-once.ts';
+import type { ShownOnceOptions } from './shown-once.ts';
 import { registerOperatorSignIn } from './sign-in.ts';
-import { tenantPage } from './tenant-page.ts';
-import { tenantsPage } from './tenants-page.ts';
+import type { OperatorSignInOptions } from './sign-in.ts';
 import { forOperator } from './signed-in.ts';
+import { tenantPage } from './tenant-page.ts';
+import type { SnapshotSources } from '../components/snapshot.ts';
+import { tenantsPage } from './tenants-page.ts';
+import type { TenantsSources } from './tenants-page.ts';
 
-export function registerOperator(app: FastifyInstance, parts: ConsoleParts): void {
-  registerOperatorSignIn(app, parts);
-  void app.register((scope) => registerPages(scope, parts));
+export type OperatorOptions = ActionOptions &
+  AuditSources &
+  DeadLetterOptions &
+  GrowthSources &
+  OperatorSignInOptions &
+  PipelineSources &
+  ShownOnceOptions &
+  SnapshotSources &
+  TenantsSources;
+
+/** The operator console: the sign-in, and the pages of a signed-in operator. */
+export function registerOperator(app: FastifyInstance, options: OperatorOptions): void {
+  registerOperatorSignIn(app, options);
+  void app.register((scope) => registerPages(scope, options));
 }
 
-function registerPages(app: FastifyInstance, parts: ConsoleParts): void {
+function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   declareAccess(app, 'operator-session');
-  registerActions(app, parts);
-  registerShownOnce(app, parts);
-  registerTenantData(app, parts);
-  registerReplay(app, parts);
+  registerActions(app, options);
+  registerShownOnce(app, options);
+  registerTenantData(app, options);
+  registerReplay(app, options);
   app.get(
     '/operator/tenants',
-    forOperator('/operator/tenants', (_name, request) => tenantsPage(parts, request)),
+    forOperator('/operator/tenants', (_name, request) => tenantsPage(options, request)),
   );
   app.get(
     '/operator/tenants/:id',
-    forOperator('/operator/tenants', (_name, request) => tenantPage(parts, request)),
+    forOperator('/operator/tenants', (_name, request) => tenantPage(options, request)),
   );
   app.get(
     '/operator/growth',
-    forOperator('/operator/growth', (_name, request) => growthPage(parts, request)),
+    forOperator('/operator/growth', (_name, request) => growthPage(options, request)),
   );
   app.get(
     '/operator/pipeline',
-    forOperator('/operator/pipeline', () => pipelinePage(parts)),
+    forOperator('/operator/pipeline', () => pipelinePage(options)),
   );
   app.get(
     '/operator/dead-letters',
-    forOperator('/operator/dead-letters', () => deadLettersPage(parts)),
+    forOperator('/operator/dead-letters', () => deadLettersPage(options)),
   );
   app.get(
     '/operator/audit',
-    forOperator('/operator/audit', (_name, request) => auditPage(parts, request)),
+    forOperator('/operator/audit', (_name, request) => auditPage(options, request)),
   );
 }

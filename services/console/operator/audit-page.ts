@@ -1,14 +1,18 @@
 import type { FastifyRequest } from 'fastify';
-import type { ConsoleParts } from '../console.ts';
-import { stamp } from '../pages/format.ts';
-import { html } from '../pages/html.ts';
-import { emptyState } from '../pages/layout.ts';
-import type { PageContent } from '../portal/visitor.ts';
-import { recentChanges } from '../tenants/audit-trail.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
+import { recentChanges } from '../../../shared/tenants/records.ts';
+import { html } from '../components/html.ts';
+import { emptyState } from '../components/layout.ts';
+import type { PageContent } from '../components/layout.ts';
+
+export interface AuditSources {
+  readonly directory: Pick<TenantDirectory, 'all'>;
+}
 
 const shownMax = 200;
 
-export function auditPage({ directory }: ConsoleParts, request: FastifyRequest): PageContent {
+export function auditPage({ directory }: AuditSources, request: FastifyRequest): PageContent {
   const search = ((request.query as { search?: string }).search ?? '').trim();
   const wanted = search.toLowerCase();
   const changes = recentChanges([...directory.all()], {})
@@ -56,7 +60,7 @@ export function auditPage({ directory }: ConsoleParts, request: FastifyRequest):
                   ${changes.map(
                     (change) =>
                       html`<tr>
-                        <td class="time">${stamp(change.at)}</td>
+                        <td class="time">${formatTime(change.at)}</td>
                         <td>${change.actor}</td>
                         <td>
                           <a href="/operator/tenants/${encodeURIComponent(change.tenant_id)}"

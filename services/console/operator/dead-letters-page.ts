@@ -1,20 +1,30 @@
 import type { FastifyInstance } from 'fastify';
-import type { ConsoleParts } from '../console.ts';
-import { count, stamp } from '../pages/format.ts';
-import { html } from '../pages/html.ts';
-import type { Html } from '../pages/html.ts';
-import { emptyState, failedState } from '../pages/layout.ts';
-import type { DeadLetter } from '../dead-letter-desk.ts';
-import type { PageContent } from '../portal/visitor.ts';
-import { readOrNull } from '../read-or-null.ts';
+import type {
+  DeadLetterService,
+  ShownDeadLetter,
+} from '../../../shared/kafka/dead-letters/dead-letter-service.ts';
+import type { Logger } from '../../../shared/runtime/logger.ts';
+import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import { count } from '../components/format.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import { emptyState, failedState } from '../components/layout.ts';
+import type { PageContent } from '../components/layout.ts';
 import { actionForOperator } from './signed-in.ts';
+
+export interface DeadLetterOptions {
+  readonly deadLetters: DeadLetterService;
+  readonly reads: StoreReads;
+  readonly logger: Logger;
+}
 
 const shownMax = 50;
 const notices = { sent: 'replayed', missing: 'letter-gone', incomplete: 'letter-cut' } as const;
 
-/** What could not be read, why, and a button to send it again once the reason is gone. */
-export async function deadLettersPage(parts: ConsoleParts): Promise<PageContent> {
-  const letters = await readOrNull(parts, parts.deadLetters.list(shownMax));
+/** Messages that could not be read, why, and a button to send each again once its reason is gone. */
+export async function deadLettersPage({ deadLetters, reads }: DeadLetterOptions): Promise<PageContent> {
+  const letters = await reads.orNull(deadLetters.list(shownMax));
   const body = html`<div class="page-head">
       <div>
         <h1>Dead letters</h1>
@@ -30,7 +40,7 @@ export async function deadLettersPage(parts: ConsoleParts): Promise<PageContent>
   return { title: 'Dead letters', body };
 }
 
-function list(letters: readonly DeadLetter[]): Html {
+function list(letters: readonly ShownDeadLetter[]): Html {
   if (letters.length === 0) return emptyState('None', 'Every message could be read.');
   return html`<ul class="list">
     ${letters.map(
@@ -41,7 +51,8 @@ function list(letters: readonly DeadLetter[]): Html {
             <button class="quiet" type="submit">Send again</button>
           </form>
           <br /><span class="soft small"
-            >${stamp(letter.at)} · from ${letter.from} · ${count(letter.bytes)} bytes · ${letter.id}</span
+            >${formatTime(letter.at)} · from ${letter.from} · ${count(letter.bytes)} bytes ·
+            ${letter.id}</span
           >
           <details class="fold small">
             <summary>Content</summary>
@@ -52,15 +63,15 @@ function list(letters: readonly DeadLetter[]): Html {
   </ul>`;
 }
 
-export function registerReplay(app: FastifyInstance, parts: ConsoleParts): void {
+export function registerReplay(app: FastifyInstance, { deadLetters, logger }: DeadLetterOptions): void {
   app.post(
     '/operator/dead-letters/:letterId/replay',
     actionForOperator(async (name, request, reply) => {
       const { letterId } = request.params as { letterId: string };
-      const replay = await parts.deadLetters.replay(letterId);
-      parts.logger.info(
+      const replay = await deadLetters.replay(letterId);
+      logger.info(
         { audit: true, actor: name, action: 'dead-letter-replay', letter_id: letterId, replay },
-        'replay',
+        'dead letter replayed',
       );
       return reply.redirect(`/operator/dead-letters?done=${notices[replay]}`, 303);
     }),

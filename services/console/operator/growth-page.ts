@@ -1,14 +1,22 @@
 import type { FastifyRequest } from 'fastify';
 import type { Money } from '../../../shared/domain/money.ts';
-import type { ConsoleParts } from '../console.ts';
-import { count, money, percent, share, title } from '../pages/format.ts';
-import { html } from '../pages/html.ts';
-import type { Html } from '../pages/html.ts';
-import { emptyState, failedState } from '../pages/layout.ts';
-import { freshness } from '../portal/usage-page.ts';
-import type { PageContent } from '../portal/visitor.ts';
-import { readOrNull } from '../read-or-null.ts';
-import type { TenantUse } from '../usage-reader.ts';
+import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
+import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { TenantUse, UsageReader } from '../../../shared/tenants/usage-reader.ts';
+import { count, money, percent, share, title } from '../components/format.ts';
+import { freshnessLine, readFreshness } from '../components/freshness.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import { emptyState, failedState } from '../components/layout.ts';
+import type { PageContent } from '../components/layout.ts';
+
+export interface GrowthSources {
+  readonly usage: UsageReader;
+  readonly directory: Pick<TenantDirectory, 'get'>;
+  readonly reads: StoreReads;
+  readonly clock: Clock;
+}
 
 const spans = { '1': 'Today', '7': '7 days', '30': '30 days' } as const;
 const tenantsMax = 100;
@@ -16,16 +24,14 @@ const tenantsMax = 100;
 const outgrownShare = 0.05;
 
 /** Who uses most (C7), what each costs, and what limiting saved (E6). */
-export async function growthPage(parts: ConsoleParts, request: FastifyRequest): Promise<PageContent> {
-  const asked = (request.query as { days?: string }).days ?? '';
-  const days = asked === '1' || asked === '30' ? asked : '7';
-  const nowMs = parts.clock.now();
-  const [use, through] = await Promise.all([
-    readOrNull(parts, parts.usage.heaviest(nowMs - (Number(days) - 1) * 86_400_000, tenantsMax)),
-    readOrNull(
-      parts,
-      parts.usage.completeThrough().then((at) => ({ at })),
-    ),
+export async function growthPage(sources: GrowthSources, request: FastifyRequest): Promise<PageContent> {
+  const { usage, reads, clock, directory } = sources;
+  const wanted = (request.query as { days?: string }).days ?? '';
+  const days = wanted === '1' || wanted === '30' ? wanted : '7';
+  const sinceMs = clock.now() - (Number(days) - 1) * 86_400_000;
+  const [use, freshness] = await Promise.all([
+    reads.orNull(usage.heaviest(sinceMs, tenantsMax)),
+    readFreshness(sources),
   ]);
   const body = html`<div class="page-head">
       <div>
@@ -43,12 +49,12 @@ export async function growthPage(parts: ConsoleParts, request: FastifyRequest): 
         )}
       </nav>
     </div>
-    ${use === null ? html`<div class="card">${failedState('Usage by tenant')}</div>` : content(use, parts)}
-    <p>${freshness({ complete_through: through?.at ?? null, freshness_known: through !== null })}</p>`;
+    ${use === null ? html`<div class="card">${failedState('Usage by tenant')}</div>` : content(use, directory)}
+    <p>${freshnessLine(freshness)}</p>`;
   return { title: 'Growth and cost', body };
 }
 
-function content(use: readonly TenantUse[], parts: ConsoleParts): Html {
+function content(use: readonly TenantUse[], directory: GrowthSources['directory']): Html {
   if (use.length === 0)
     return html`<div class="card">
       ${emptyState('No usage in this time', 'Choose a longer span, or send a first request.')}
@@ -90,7 +96,7 @@ function content(use: readonly TenantUse[], parts: ConsoleParts): Html {
               ${outgrown.map(
                 (one) =>
                   html`<li>
-                    ${tenantLink(one, parts)}
+                    ${tenantLink(one, directory)}
                     <span class="badge warn">${percent(share(one.limited, one.requests))} refused</span>
                     <span class="soft"
                       >on ${title(one.plan)}: a higher plan, or a limit raised for a time, would serve
@@ -120,7 +126,7 @@ function content(use: readonly TenantUse[], parts: ConsoleParts): Html {
             ${use.map(
               (one) =>
                 html`<tr>
-                  <th scope="row">${tenantLink(one, parts)}</th>
+                  <th scope="row">${tenantLink(one, directory)}</th>
                   <td>${title(one.plan)}</td>
                   <td class="right">${count(one.requests)}</td>
                   <td class="right">${percent(share(one.requests, requests))}</td>
@@ -135,7 +141,7 @@ function content(use: readonly TenantUse[], parts: ConsoleParts): Html {
     </section>`;
 }
 
-function tenantLink({ tenant_id: id }: TenantUse, { directory }: ConsoleParts): Html {
+function tenantLink({ tenant_id: id }: TenantUse, directory: GrowthSources['directory']): Html {
   return html`<a href="/operator/tenants/${encodeURIComponent(id)}"
     >${directory.get(id)?.display_name ?? id}</a
   >`;

@@ -1,21 +1,31 @@
-import type { ConsoleParts } from '../console.ts';
-import { span, stamp } from '../pages/format.ts';
-import { html } from '../pages/html.ts';
-import { failedState } from '../pages/layout.ts';
-import type { PageContent } from '../portal/visitor.ts';
-import { readOrNull } from '../read-or-null.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import { durationForReading } from '../../../shared/domain/time/format-duration.ts';
+import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import { readFreshness } from '../components/freshness.ts';
+import type { FreshnessSources } from '../components/freshness.ts';
+import { html } from '../components/html.ts';
+import { failedState } from '../components/layout.ts';
+import type { PageContent } from '../components/layout.ts';
+
+export interface PipelineSources extends FreshnessSources {
+  readonly limiter: Pick<Limiter, 'state'>;
+  readonly directory: Pick<TenantDirectory, 'ready' | 'size'>;
+  readonly policy: () => Policy;
+  readonly clock: Clock;
+}
 
 const freshMs = 10_000;
 
-/** How far behind the truth is, and what does not answer. The Grafana dashboards say why. */
-export async function pipelinePage(parts: ConsoleParts): Promise<PageContent> {
-  const nowMs = parts.clock.now();
-  const through = await readOrNull(
-    parts,
-    parts.usage.completeThrough().then((at) => ({ at })),
-  );
-  const redisAway = parts.limiter.state().serversUnavailable > 0;
-  const behindMs = through === null || through.at === null ? null : nowMs - Date.parse(through.at);
+/** How far the stored events are behind, and which store does not answer. The Grafana dashboards show the cause. */
+export async function pipelinePage(sources: PipelineSources): Promise<PageContent> {
+  const { limiter, directory, policy, clock } = sources;
+  const nowMs = clock.now();
+  const { complete_through: through, freshness_known: known } = await readFreshness(sources);
+  const redisAway = limiter.state().serversUnavailable > 0;
+  const behindMs = through === null ? null : nowMs - Date.parse(through);
   const body = html`<div class="page-head">
       <div>
         <h1>Pipeline</h1>
@@ -25,13 +35,15 @@ export async function pipelinePage(parts: ConsoleParts): Promise<PageContent> {
     <section class="card">
       <h2 class="card-head">Freshness</h2>
       ${
-        through === null
+        !known
           ? failedState('Freshness')
           : behindMs === null
             ? html`<p>Nothing has been recorded yet. Send a first request.</p>`
             : html`<p>
-                <span class="badge ${behindMs <= freshMs ? 'good' : 'warn'}">${span(behindMs)} behind</span>
-                Every event that Kafka had before ${stamp(through.at ?? '')} is in all totals.
+                <span class="badge ${behindMs <= freshMs ? 'good' : 'warn'}"
+                  >${durationForReading(behindMs)} behind</span
+                >
+                Every event that Kafka had before ${formatTime(through ?? '')} is in all totals.
                 ${behindMs <= freshMs ? null : html`If this grows, see the runbooks on lag and freshness.`}
               </p>`
       }
@@ -43,14 +55,12 @@ export async function pipelinePage(parts: ConsoleParts): Promise<PageContent> {
         <dd>${badge(!redisAway, 'answers', 'does not answer: gateways decide by themselves')}</dd>
         <dt>ClickHouse</dt>
         <dd>
-          ${badge(through !== null, 'answers', 'does not answer: totals and history are missing, nothing is lost')}
+          ${badge(known, 'answers', 'does not answer: totals and history are missing, nothing is lost')}
         </dd>
         <dt>Tenant records</dt>
-        <dd>
-          ${badge(parts.directory.ready(), `${parts.directory.size()} read from Kafka`, 'not read from Kafka yet')}
-        </dd>
+        <dd>${badge(directory.ready(), `${directory.size()} read from Kafka`, 'not read from Kafka yet')}</dd>
         <dt>Policy</dt>
-        <dd>revision <code>${parts.policy().revision}</code></dd>
+        <dd>revision <code>${policy().revision}</code></dd>
       </dl>
     </section>`;
   return { title: 'Pipeline', body };

@@ -1,14 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ConsoleParts } from '../console.ts';
-import { page } from '../pages/layout.ts';
-import type { NavItem, Notice } from '../pages/layout.ts';
-import type { PageContent } from '../portal/visitor.ts';
-import { sessionOf } from '../sessions/cookies.ts';
-import { sendSignedOut, sessionsUnread } from '../sessions/signed-out.ts';
+import type { Sessions } from '../../../shared/sessions/sessions.ts';
+import { sendPage } from '../components/layout.ts';
+import type { NavItem, Notice, PageContent } from '../components/layout.ts';
+import { sendSignedOut, sessionToken, sessionsUnread } from '../sessions/cookies.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Name of the signed-in operator; set by the guard of routes for `operator-session`. */
+    /** Name of the signed-in operator; set by the guard of routes with the access `operator-session`. */
     operator: string | null;
   }
 }
@@ -21,19 +19,19 @@ const nav: readonly NavItem[] = [
   { href: '/operator/audit', label: 'Audit' },
 ];
 
-/** A page for a signed-in operator; `make` gets the name the operator gave. */
+/** Handler of a page for a signed-in operator; `makeContent` gets the name of the operator. */
 export function forOperator(
   here: string,
-  make: (name: string, request: FastifyRequest) => PageContent | Promise<PageContent>,
+  makeContent: (name: string, request: FastifyRequest) => PageContent | Promise<PageContent>,
 ) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const name = guardedOperator(request);
-    const content = await make(name, request);
-    return sendOperatorPage(reply, name, here, content, noticeOf(request));
+    const content = await makeContent(name, request);
+    return sendOperatorPage(reply, name, here, { notice: noticeOf(request), ...content });
   };
 }
 
-/** An action of a form: does it, then shows the page it came from with what happened. */
+/** Handler of a form's action; it redirects to the page of the form with a notice. */
 export function actionForOperator(
   act: (name: string, request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>,
 ) {
@@ -47,22 +45,17 @@ export function sendOperatorPage(
   name: string,
   here: string,
   content: PageContent,
-  notice: Notice | null,
 ): FastifyReply {
-  return reply
-    .code(content.status ?? 200)
-    .header('cache-control', 'no-store')
-    .type('text/html')
-    .send(page({ ...content, area: 'operator', nav, here, who: name, notice: content.notice ?? notice }));
+  return sendPage(reply, { ...content, area: 'operator', nav, here, who: name });
 }
 
-/** Guard of the operator console: without a session pages lead to the sign-in, and what scripts fetch answers 401. */
+/** Guard of the operator console: without a session pages redirect to the sign-in, and data requests are answered with 401. */
 export async function requireOperator(
-  parts: ConsoleParts,
+  { sessions }: { readonly sessions: Pick<Sessions, 'readOperator'> },
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply | undefined> {
-  const reading = await parts.sessions.readOperator(sessionOf(request, 'tollgate_operator'));
+  const reading = await sessions.readOperator(sessionToken(request, 'tollgate_operator'));
   if (reading.kind === 'unknown') throw sessionsUnread();
   request.operator = reading.kind === 'valid' ? reading.value.name : null;
   if (request.operator !== null) return undefined;
@@ -70,13 +63,13 @@ export async function requireOperator(
   return reply.redirect('/operator?reason=signed-out', 303);
 }
 
-/** The name of the operator that the guard found. */
+/** The name of the operator that the guard has set. */
 function guardedOperator({ operator }: FastifyRequest): string {
   if (operator === null) throw new Error('a route for operators was reached without its guard');
   return operator;
 }
 
-/** What an action did travels to the next page in its address, as one of these words only. */
+/** The redirect after an action names its notice in the query, by one of these keys only. */
 const notices = new Map<unknown, string>(
   Object.entries({
     saved: 'Saved. Gateways follow within seconds.',

@@ -1,13 +1,16 @@
+import { boostPhase } from '../../../shared/domain/boost.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { apiKeysOf } from '../../../shared/domain/tenant.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import { limitNames } from '../../../shared/tenants/policy-faults.ts';
-import { span, stamp, title } from '../pages/format.ts';
-import { html } from '../pages/html.ts';
-import type { Html } from '../pages/html.ts';
-import { isExpired } from '../tenants/api-keys.ts';
-import { phaseOf, sizeOf } from '../tenants/boosts.ts';
-import { blockNow } from '../tenants/block.ts';
+import { limitNames } from '../../../shared/tenants/record/policy-faults.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import { durationForReading } from '../../../shared/domain/time/format-duration.ts';
+import { title } from '../components/format.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import { isExpired } from '../../../shared/tenants/api-keys.ts';
+import { boostSize } from '../../../shared/tenants/boosts.ts';
+import { blockNow } from '../../../shared/tenants/block.ts';
 
 export interface TenantForms {
   readonly id: string;
@@ -60,13 +63,13 @@ export function boostSection({ path, record, policy, nowMs }: TenantForms): Html
         ? html`<p class="soft">None. A raised limit ends by itself.</p>`
         : html`<ul class="list">
             ${boosts.map((boost) => {
-              const phase = phaseOf(boost, nowMs);
+              const phase = boostPhase(boost, nowMs);
               return html`<li>
-                <strong>${title(boost.limit)}</strong> ${sizeOf(boost)}
+                <strong>${title(boost.limit)}</strong> ${boostSize(boost)}
                 <span class="badge ${phase === 'running' ? 'good' : 'plain'}">${phase}</span>
-                ${phase === 'running' ? html`<span class="soft">ends in ${span(Date.parse(boost.ends_at) - nowMs)}</span>` : null}<br />
+                ${phase === 'running' ? html`<span class="soft">ends in ${durationForReading(Date.parse(boost.ends_at) - nowMs)}</span>` : null}<br />
                 <span class="soft small"
-                  >${stamp(boost.starts_at)} to ${stamp(boost.ends_at)} · ${boost.actor}:
+                  >${formatTime(boost.starts_at)} to ${formatTime(boost.ends_at)} · ${boost.actor}:
                   ${boost.reason}</span
                 >
                 ${
@@ -127,7 +130,7 @@ export function blockSection({ path, record, nowMs }: TenantForms): Html {
     return html`<section class="card stack">
       <h2>Blocked</h2>
       <p>
-        ${held.until === null ? 'Until lifted' : `Until ${stamp(held.until)}`}: ${held.reason}
+        ${held.until === null ? 'Until lifted' : `Until ${formatTime(held.until)}`}: ${held.reason}
         <span class="soft small">(${held.actor})</span>
       </p>
       <form method="post" action="${path}/unblock"><button type="submit">Lift the block</button></form>
@@ -156,7 +159,7 @@ export function blockSection({ path, record, nowMs }: TenantForms): Html {
 export function resetSection({ path, id, record }: TenantForms): Html {
   return html`<section class="card">
     <h2 class="card-head">Reset counters</h2>
-    ${record?.reset === undefined ? null : html`<p class="soft small">Last reset by ${record.reset.actor}, ${stamp(record.reset.at_ms)}</p>`}
+    ${record?.reset === undefined ? null : html`<p class="soft small">Last reset by ${record.reset.actor}, ${formatTime(record.reset.at_ms)}</p>`}
     <form method="post" action="${path}/reset">
       <div class="field">
         <label for="reset-confirm">Type the tenant’s id to confirm</label>
@@ -224,14 +227,15 @@ export function keySection({ path, record, nowMs }: TenantForms): Html {
 function keyEnd(end: string, expired: boolean): Html {
   return expired
     ? html`<span class="badge plain">expired</span>`
-    : html`<span class="soft small">until ${stamp(end)}</span>`;
+    : html`<span class="soft small">until ${formatTime(end)}</span>`;
 }
 
 export function portalSection({ path }: TenantForms): Html {
   return html`<section class="card stack">
     <h2>Portal link</h2>
     <p class="soft">
-      Opens the tenant’s own portal without a key. Whoever has the link is in until it expires or is ended.
+      Opens the tenant’s own portal without a key. Every holder of the link can sign in until it expires or is
+      ended.
     </p>
     <form method="post" action="${path}/portal-link">
       <button class="second" type="submit">Make a link for 24 hours</button>

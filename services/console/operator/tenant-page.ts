@@ -1,19 +1,21 @@
 import type { FastifyRequest } from 'fastify';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { Money } from '../../../shared/domain/money.ts';
-import type { ConsoleParts } from '../console.ts';
-import { count, money, stamp, title } from '../pages/format.ts';
-import { graph } from '../pages/graph.ts';
-import { html } from '../pages/html.ts';
-import type { Html } from '../pages/html.ts';
-import { emptyState, failedState } from '../pages/layout.ts';
-import type { PageContent } from '../portal/visitor.ts';
-import { limitTable } from '../portal/limits-page.ts';
-import { snapshotOf } from '../portal/snapshot.ts';
-import { freshness, limitCards } from '../portal/usage-page.ts';
-import { readOrNull } from '../read-or-null.ts';
-import { recentChanges } from '../tenants/audit-trail.ts';
-import { limitsOfTenant } from '../tenants/limits.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
+import { recentChanges } from '../../../shared/tenants/records.ts';
+import type { UsageEventRow } from '../../../shared/clickhouse/queries/usage.ts';
+import { count, money, title } from '../components/format.ts';
+import { freshnessLine } from '../components/freshness.ts';
+import { graph } from '../components/graph.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import { emptyState, failedState } from '../components/layout.ts';
+import type { PageContent } from '../components/layout.ts';
+import { limitCards } from '../components/limit-cards.ts';
+import { limitTable } from '../components/limit-table.ts';
+import { readSnapshot } from '../components/snapshot.ts';
+import type { SnapshotSources } from '../components/snapshot.ts';
 import {
   blockSection,
   boostSection,
@@ -25,18 +27,17 @@ import {
 
 const refusalsMax = 10;
 
-export async function tenantPage(parts: ConsoleParts, request: FastifyRequest): Promise<PageContent> {
-  const asked = (request.params as { id: string }).id;
-  const id = asked === 'open' ? ((request.query as { id?: string }).id ?? '').trim() : asked;
-  const { usage, clock, directory, policy } = parts;
+export async function tenantPage(sources: SnapshotSources, request: FastifyRequest): Promise<PageContent> {
+  const id = requestedId(request);
+  const { usage, clock, directory, policy, reads } = sources;
   const nowMs = clock.now();
   const record = directory.get(id) ?? null;
   const [now, points, refusals] = await Promise.all([
-    snapshotOf(parts, id),
-    readOrNull(parts, usage.series(id, '24h', nowMs)),
-    readOrNull(parts, usage.refusals(id, nowMs - 86_400_000, refusalsMax)),
+    readSnapshot(sources, id),
+    reads.orNull(usage.series(id, '24h', nowMs)),
+    reads.orNull(usage.refusals(id, nowMs - 86_400_000, refusalsMax)),
   ]);
-  const held = limitsOfTenant(policy(), record, now.plan, nowMs);
+  const limits = limitsOfTenant(policy(), record, now.plan, nowMs);
   const path = `/operator/tenants/${encodeURIComponent(id)}`;
   const forms = { id, path, record, policy: policy(), nowMs };
   const body = html`<div class="page-head">
@@ -50,7 +51,7 @@ export async function tenantPage(parts: ConsoleParts, request: FastifyRequest): 
       </div>
       <p>
         <span class="badge">${title(now.plan)} plan</span>
-        ${now.block === null ? null : html`<span class="badge bad">blocked ${now.block.until === null ? '' : `until ${stamp(now.block.until)}`}</span>`}
+        ${now.block === null ? null : html`<span class="badge bad">blocked ${now.block.until === null ? '' : `until ${formatTime(now.block.until)}`}</span>`}
       </p>
     </div>
     <div data-live="/operator/data/tenants/${encodeURIComponent(id)}">
@@ -62,7 +63,7 @@ export async function tenantPage(parts: ConsoleParts, request: FastifyRequest): 
         <section class="card">
           <div class="card-head">
             <h2>Last 24 hours</h2>
-            ${freshness(now)}
+            ${freshnessLine(now)}
           </div>
           ${graph(points, '24h', `/operator/data/tenants/${encodeURIComponent(id)}/series?span=24h`)}
           ${todayLine(now.today)}
@@ -70,29 +71,13 @@ export async function tenantPage(parts: ConsoleParts, request: FastifyRequest): 
         ${boostSection(forms)}
         <section class="card">
           <h2 class="card-head">Limits as they hold now</h2>
-          ${limitTable([...held.shared, ...held.apart], 'The policy has no limits for this plan.')}
+          ${limitTable([...limits.shared, ...limits.individual], 'The policy has no limits for this plan.')}
         </section>
         <section class="card">
           <h2 class="card-head">Latest refusals</h2>
-          ${
-            refusals === null
-              ? failedState('The list of refusals')
-              : refusals.length === 0
-                ? emptyState('Nothing was refused', 'In the last 24 hours every request had room.')
-                : html`<ul class="list">
-                    ${refusals.map(
-                      (event) =>
-                        html`<li>
-                          <code>${event.method} ${event.path}</code> ${event.limited_by.join(', ')}
-                          <span class="soft small"
-                            >${stamp(event.time)} · <span class="mono">${event.event_id}</span></span
-                          >
-                        </li>`,
-                    )}
-                  </ul>`
-          }
+          ${refusalList(refusals)}
         </section>
-        ${trail(record)}
+        ${changeList(record)}
       </div>
       <div class="stack">
         ${planSection(forms)} ${blockSection(forms)} ${resetSection(forms)} ${keySection(forms)}
@@ -102,6 +87,29 @@ export async function tenantPage(parts: ConsoleParts, request: FastifyRequest): 
   return { title: record?.display_name ?? id, body, scripts: ['live.js', 'graph.js'] };
 }
 
+/** The tenant of the path; the form “Open a tenant” sends `/open` with the id in its query. */
+function requestedId({ params, query }: FastifyRequest): string {
+  const { id } = params as { id: string };
+  return id === 'open' ? ((query as { id?: string }).id ?? '').trim() : id;
+}
+
+function refusalList(refusals: readonly UsageEventRow[] | null): Html {
+  if (refusals === null) return failedState('The list of refusals');
+  if (refusals.length === 0)
+    return emptyState('Nothing was refused', 'In the last 24 hours every request had room.');
+  return html`<ul class="list">
+    ${refusals.map(
+      (event) =>
+        html`<li>
+          <code>${event.method} ${event.path}</code> ${event.limited_by.join(', ')}
+          <span class="soft small"
+            >${formatTime(event.time)} · <span class="mono">${event.event_id}</span></span
+          >
+        </li>`,
+    )}
+  </ul>`;
+}
+
 function todayLine(today: { requests: number; limited: number; cost: Money } | null): Html {
   if (today === null) return failedState("Today's totals");
   return html`<p class="soft number">
@@ -109,7 +117,7 @@ function todayLine(today: { requests: number; limited: number; cost: Money } | n
   </p>`;
 }
 
-function trail(record: TenantRecord | null): Html {
+function changeList(record: TenantRecord | null): Html {
   const changes = record === null ? [] : recentChanges([record], {});
   return html`<section class="card">
     <h2 class="card-head">History of changes</h2>
@@ -120,7 +128,9 @@ function trail(record: TenantRecord | null): Html {
             ${changes.map(
               (change) =>
                 html`<li>
-                  ${change.detail}<br /><span class="soft small">${change.actor}, ${stamp(change.at)}</span>
+                  ${change.detail}<br /><span class="soft small"
+                    >${change.actor}, ${formatTime(change.at)}</span
+                  >
                 </li>`,
             )}
           </ul>`

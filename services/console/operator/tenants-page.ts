@@ -1,36 +1,49 @@
 import type { FastifyRequest } from 'fastify';
-import type { ConsoleParts } from '../console.ts';
-import { bar } from '../pages/bars.ts';
-import { count, money, title } from '../pages/format.ts';
-import { html } from '../pages/html.ts';
-import type { Html } from '../pages/html.ts';
-import { emptyState, failedState } from '../pages/layout.ts';
-import type { PageContent } from '../portal/visitor.ts';
-import { listTenants } from '../tenants/list.ts';
-import type { ListedTenant } from '../tenants/list.ts';
-import { limitsOfTenant } from '../tenants/limits.ts';
-import { liveUsage } from '../tenants/status.ts';
-import type { LimitStatus } from '../tenants/status.ts';
-import { todaysUse } from '../tenants/todays-use.ts';
+import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
+import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
+import { listTenants, readUseToday } from '../../../shared/tenants/list.ts';
+import type { ListedTenant } from '../../../shared/tenants/list.ts';
+import { readLiveUsage } from '../../../shared/tenants/live-usage.ts';
+import type { LimitStatus } from '../../../shared/tenants/live-usage.ts';
+import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
+import { bar } from '../components/bars.ts';
+import { count, money, title } from '../components/format.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import { emptyState, failedState } from '../components/layout.ts';
+import type { PageContent } from '../components/layout.ts';
+
+export interface TenantsSources {
+  readonly directory: Pick<TenantDirectory, 'all' | 'get'>;
+  readonly limiter: Pick<Limiter, 'check'>;
+  readonly usage: UsageReader;
+  readonly policy: () => Policy;
+  readonly reads: StoreReads;
+  readonly clock: Clock;
+}
 
 const pageSize = 50;
 
 interface Row {
   readonly tenant: ListedTenant;
-  /** The limit of the whole tenant that is fullest now; null when there is none, undefined when Redis is silent. */
+  /** The limit of the whole tenant that is fullest now; null without such a limit, undefined when Redis did not answer. */
   readonly fullest: LimitStatus | null | undefined;
 }
 
-export async function tenantsPage(parts: ConsoleParts, request: FastifyRequest): Promise<PageContent> {
+export async function tenantsPage(sources: TenantsSources, request: FastifyRequest): Promise<PageContent> {
   const { search = '', plan = '', offset = '0' } = request.query as Record<string, string | undefined>;
-  const policy = parts.policy();
-  const use = await todaysUse(parts);
-  const all = listTenants([...parts.directory.all()], use, policy, { search, plan }, parts.clock.now());
+  const policy = sources.policy();
+  const use = await readUseToday(sources);
+  const all = listTenants([...sources.directory.all()], use, policy, { search, plan }, sources.clock.now());
   const from = Math.min(Math.max(0, Math.trunc(Number(offset)) || 0), Math.max(0, all.length - 1));
   const rows = await Promise.all(
     all
       .slice(from, from + pageSize)
-      .map(async (tenant) => ({ tenant, fullest: await fullestOf(parts, tenant) })),
+      .map(async (tenant) => ({ tenant, fullest: await fullestOf(sources, tenant) })),
   );
   const body = html`<div class="page-head">
       <div>
@@ -62,11 +75,21 @@ export async function tenantsPage(parts: ConsoleParts, request: FastifyRequest):
   return { title: 'Tenants', body };
 }
 
-async function fullestOf(parts: ConsoleParts, tenant: ListedTenant): Promise<LimitStatus | null | undefined> {
-  const record = parts.directory.get(tenant.tenant_id) ?? null;
-  const nowMs = parts.clock.now();
-  if (limitsOfTenant(parts.policy(), record, tenant.plan, nowMs).shared.length === 0) return null;
-  const live = await liveUsage(parts.limiter, parts.policy(), record, tenant.tenant_id, tenant.plan, nowMs);
+async function fullestOf(
+  sources: TenantsSources,
+  tenant: ListedTenant,
+): Promise<LimitStatus | null | undefined> {
+  const record = sources.directory.get(tenant.tenant_id) ?? null;
+  const nowMs = sources.clock.now();
+  if (limitsOfTenant(sources.policy(), record, tenant.plan, nowMs).shared.length === 0) return null;
+  const live = await readLiveUsage(
+    sources.limiter,
+    sources.policy(),
+    record,
+    tenant.tenant_id,
+    tenant.plan,
+    nowMs,
+  );
   if (live === null) return undefined;
   const share = (limit: LimitStatus): number => (limit.limit === 0 ? 1 : limit.used / limit.limit);
   return live.live.limits.toSorted((a, b) => share(b) - share(a))[0] ?? null;

@@ -1,47 +1,64 @@
 import type { FastifyInstance } from 'fastify';
 import { declareAccess } from '../../../shared/runtime/http/access.ts';
-import type { ConsoleParts } from '../console.ts';
 import { registerData } from './data.ts';
 import { guidePage } from './guide-page.ts';
+import type { GuideSources } from './guide-page.ts';
 import { historyPage } from './history-page.ts';
+import type { HistorySources } from './history-page.ts';
 import { limitsPage } from './limits-page.ts';
+import type { LimitsSources } from './limits-page.ts';
 import { registerNotifications } from './notifications-page.ts';
+import type { NotificationSources } from './notifications-page.ts';
 import { refusalPage, refusalsPage } from './refusals-page.ts';
+import type { RefusalSources } from './refusals-page.ts';
 import { registerSignIn } from './sign-in.ts';
+import type { SignInOptions } from './sign-in.ts';
 import { usagePage } from './usage-page.ts';
+import type { UsageSources } from './usage-page.ts';
 import { forTenant } from './visitor.ts';
+import type { VisitorSources } from './visitor.ts';
 
-export function registerPortal(app: FastifyInstance, parts: ConsoleParts): void {
-  registerSignIn(app, parts);
-  void app.register((scope) => registerPages(scope, parts));
+export type PortalOptions = GuideSources &
+  HistorySources &
+  LimitsSources &
+  NotificationSources &
+  RefusalSources &
+  SignInOptions &
+  UsageSources &
+  VisitorSources;
+
+/** The tenants' portal: the sign-in, and the pages of a signed-in tenant. */
+export function registerPortal(app: FastifyInstance, options: PortalOptions): void {
+  registerSignIn(app, options);
+  void app.register((scope) => registerPages(scope, options));
 }
 
-function registerPages(app: FastifyInstance, parts: ConsoleParts): void {
+function registerPages(app: FastifyInstance, options: PortalOptions): void {
   declareAccess(app, 'portal-session');
-  registerData(app, parts);
-  registerNotifications(app, parts);
+  registerData(app, options);
+  registerNotifications(app, options);
   app.get(
     '/usage',
-    forTenant('/usage', (visitor) => usagePage(parts, visitor)),
+    forTenant('/usage', (visitor) => usagePage(options, visitor)),
   );
   app.get(
     '/history',
-    forTenant('/history', (visitor, request) => historyPage(parts, visitor, request)),
+    forTenant('/history', (visitor, request) => historyPage(options, visitor, request)),
   );
   app.get(
     '/refusals',
-    forTenant('/refusals', (visitor) => refusalsPage(parts, visitor)),
+    forTenant('/refusals', (visitor) => refusalsPage(options, visitor)),
   );
   app.get(
     '/refusals/:id',
-    forTenant('/refusals', (visitor, request) => refusalPage(parts, visitor, request)),
+    forTenant('/refusals', (visitor, request) => refusalPage(options, visitor, request)),
   );
   app.get(
     '/limits',
-    forTenant('/limits', (visitor) => limitsPage(parts, visitor)),
+    forTenant('/limits', (visitor) => limitsPage(options, visitor)),
   );
   app.get(
     '/guide',
-    forTenant('/guide', (visitor) => guidePage(parts, visitor)),
+    forTenant('/guide', (visitor) => guidePage(options, visitor)),
   );
 }

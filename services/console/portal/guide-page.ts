@@ -1,12 +1,17 @@
-import type { ConsoleParts } from '../console.ts';
-import { html } from '../pages/html.ts';
-import type { Html } from '../pages/html.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import type { PageContent } from '../components/layout.ts';
 import { samples } from './guide-samples.ts';
-import type { PageContent, Visitor } from './visitor.ts';
+import type { Visitor } from './visitor.ts';
+
+export interface GuideSources {
+  readonly policy: () => Policy;
+}
 
 /** What a 429 means and how a client handles it (E5), with samples to copy. */
-export function guidePage(parts: ConsoleParts, { tenantId, record }: Visitor): PageContent {
-  const { links } = parts.policy();
+export function guidePage({ policy }: GuideSources, { tenantId, record }: Visitor): PageContent {
+  const { links, defaultPlan } = policy();
   const body = html`<div class="page-head">
       <div>
         <h1>Handling 429 in your client</h1>
@@ -70,7 +75,7 @@ export function guidePage(parts: ConsoleParts, { tenantId, record }: Visitor): P
     </section>
     <section class="card stack">
       <h2>A 429 in full</h2>
-      ${sample('http', exampleOf(tenantId, record?.plan ?? parts.policy().defaultPlan, links))}
+      ${sample('http', exampleOf(tenantId, record?.plan ?? defaultPlan, links))}
       <p class="soft small">
         <code>violated-policies</code> names the limits; <code>decision_id</code> leads to the explanation
         under <a href="/refusals">Refusals</a>. If <code>Retry-After</code> is missing, waiting does not help:

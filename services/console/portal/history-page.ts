@@ -1,27 +1,30 @@
 import type { FastifyRequest } from 'fastify';
 import { addAmounts } from '../../../shared/domain/amount.ts';
 import type { Amount } from '../../../shared/domain/amount.ts';
-import type { ConsoleParts } from '../console.ts';
-import { count, money, percent, share } from '../pages/format.ts';
-import { graph } from '../pages/graph.ts';
-import { html } from '../pages/html.ts';
-import { readOrNull } from '../read-or-null.ts';
-import type { PageContent, Visitor } from './visitor.ts';
-import { freshness } from './usage-page.ts';
+import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import { count, money, percent, share } from '../components/format.ts';
+import { freshnessLine, readFreshness } from '../components/freshness.ts';
+import { graph } from '../components/graph.ts';
+import { html } from '../components/html.ts';
+import type { PageContent } from '../components/layout.ts';
+import type { Visitor } from './visitor.ts';
+
+export interface HistorySources {
+  readonly reads: StoreReads;
+  readonly clock: Clock;
+}
 
 export async function historyPage(
-  parts: ConsoleParts,
+  { reads, clock }: HistorySources,
   { tenantId, usage }: Visitor,
   request: FastifyRequest,
 ): Promise<PageContent> {
   const wanted = (request.query as { span?: string }).span;
   const span = wanted === '24h' ? '24h' : '30d';
-  const [points, through] = await Promise.all([
-    readOrNull(parts, usage.series(tenantId, span, parts.clock.now())),
-    readOrNull(
-      parts,
-      usage.completeThrough().then((at) => ({ at })),
-    ),
+  const [points, freshness] = await Promise.all([
+    reads.orNull(usage.series(tenantId, span, clock.now())),
+    readFreshness({ usage, reads }),
   ]);
   const total = (pick: (point: NonNullable<typeof points>[number]) => number): number =>
     (points ?? []).reduce((sum, point) => sum + pick(point), 0);
@@ -44,7 +47,7 @@ export async function historyPage(
     <section class="card" aria-labelledby="graph">
       <div class="card-head">
         <h2 id="graph">${span === '24h' ? 'Requests in 15 minutes' : 'Requests a day'}</h2>
-        ${freshness({ complete_through: through?.at ?? null, freshness_known: through !== null })}
+        ${freshnessLine(freshness)}
       </div>
       ${graph(points, span, `/data/series?span=${span}`)}
     </section>

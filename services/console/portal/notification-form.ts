@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { NotificationSettings, TenantRecord } from '../../../shared/domain/tenant.ts';
-import { faultsInSettings } from '../../../shared/tenants/record-faults.ts';
-import { done, refusedFor } from '../problem.ts';
-import type { Outcome } from '../problem.ts';
-import type { Edit } from '../tenants/records.ts';
+import { faultsInSettings } from '../../../shared/tenants/record/faults.ts';
+import { contractRejection, success } from '../../../shared/tenants/outcome.ts';
+import type { Outcome } from '../../../shared/tenants/outcome.ts';
+import type { Edit } from '../../../shared/tenants/records.ts';
 
 /** The settings as the form shows them. */
 export interface NotificationTexts {
@@ -60,9 +60,9 @@ export function notificationsFrom(form: URLSearchParams, record: TenantRecord): 
     emails: lines('emails'),
   };
   const faults = faultsInSettings({ notifications });
-  if (faults.length > 0) return refusedFor(faults, 'Notifications not saved');
+  if (faults.length > 0) return contractRejection(faults, 'Notifications not saved');
   const { webhooks = [], slack = [], emails = [], thresholds = [] } = notifications;
-  return done({
+  return success({
     record: { ...record, notifications },
     action: 'notifications',
     detail: `Notifications at ${thresholds.join(', ') || 'no threshold'} to ${webhooks.length} webhooks, ${slack.length} Slack addresses, ${emails.length} e-mail addresses`,

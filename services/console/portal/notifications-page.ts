@@ -1,32 +1,43 @@
 import type { FastifyInstance } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
-import type { ConsoleParts } from '../console.ts';
-import { html } from '../pages/html.ts';
-import type { Html } from '../pages/html.ts';
-import { emptyState, failedState } from '../pages/layout.ts';
-import type { Notice } from '../pages/layout.ts';
-import { percent, stamp, title } from '../pages/format.ts';
-import { readOrNull } from '../read-or-null.ts';
-import type { DeliveredAlert } from '../usage-reader.ts';
-import { createTestMessageRate } from './test-message-rate.ts';
-import type { TestMessageRate } from './test-message-rate.ts';
-import { forTenant } from './visitor.ts';
-import type { PageContent, Visitor } from './visitor.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { TenantRecords } from '../../../shared/tenants/records.ts';
+import type { DeliveredAlert } from '../../../shared/tenants/usage-reader.ts';
+import { formOf } from '../components/form-body.ts';
+import { percent, title } from '../components/format.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import { emptyState, failedState } from '../components/layout.ts';
+import type { Notice, PageContent } from '../components/layout.ts';
 import { notificationsFrom, textsOf } from './notification-form.ts';
 import type { NotificationTexts } from './notification-form.ts';
-import { formOf } from './sign-in.ts';
+import { createTestMessageRate } from './test-messages.ts';
+import type { TestMessageRate, TestMessages } from './test-messages.ts';
+import { forTenant } from './visitor.ts';
+import type { Visitor } from './visitor.ts';
+
+export interface NotificationSources {
+  readonly records: TenantRecords;
+  readonly testMessages: TestMessages;
+  readonly policy: () => Policy;
+  readonly reads: StoreReads;
+  readonly clock: Clock;
+}
 
 const shownMax = 20;
 const offered = [0.5, 0.8, 0.9, 1];
 
-/** Where a tenant says at which share of a limit it wants to hear, and how. Saved to its record; the alerter reads it there. */
-export function registerNotifications(app: FastifyInstance, parts: ConsoleParts): void {
+/** The tenant's notification settings: thresholds and targets. They are saved to its record, where the alerter reads them. */
+export function registerNotifications(app: FastifyInstance, sources: NotificationSources): void {
   const here = '/notifications';
-  const rate = createTestMessageRate(parts.clock);
+  const rate = createTestMessageRate(sources.clock);
   app.get(
     here,
     forTenant(here, (visitor, request) =>
-      content(parts, visitor, textsOf(visitor.record?.notifications, parts.policy().alertThresholds), {
+      content(sources, visitor, textsOf(visitor.record?.notifications, sources.policy().alertThresholds), {
         notice: noticeFor((request.query as { done?: string }).done),
       }),
     ),
@@ -35,11 +46,11 @@ export function registerNotifications(app: FastifyInstance, parts: ConsoleParts)
     here,
     forTenant(here, async (visitor, request, reply) => {
       const form = formOf(request);
-      const outcome = await parts.records.change(visitor.tenantId, 'the tenant itself', (record) =>
+      const outcome = await sources.records.change(visitor.tenantId, 'the tenant itself', (record) =>
         notificationsFrom(form, record),
       );
       if (!outcome.ok)
-        return content(parts, visitor, textsOf(form), {
+        return content(sources, visitor, textsOf(form), {
           status: 422,
           notice: { tone: 'bad', text: `Not saved. ${outcome.detail}` },
         });
@@ -50,7 +61,7 @@ export function registerNotifications(app: FastifyInstance, parts: ConsoleParts)
   app.post(
     `${here}/test`,
     forTenant(here, async (visitor, _request, reply) => {
-      const sent = await sendTest(parts, visitor, rate);
+      const sent = await sendTest(sources, visitor, rate);
       await reply.redirect(`${here}?done=${sent}`, 303);
       return null;
     }),
@@ -58,19 +69,19 @@ export function registerNotifications(app: FastifyInstance, parts: ConsoleParts)
 }
 
 async function sendTest(
-  parts: ConsoleParts,
+  sources: NotificationSources,
   { tenantId, record }: Visitor,
   rate: TestMessageRate,
 ): Promise<string> {
   const { webhooks = [], slack = [], emails = [] } = record?.notifications ?? {};
   if (webhooks.length + slack.length + emails.length === 0) return 'no-target';
-  if (!rate.takes(tenantId)) return 'too-many';
-  const at = new Date(parts.clock.now()).toISOString();
-  await parts.testMessages.send({
+  if (!rate.accepts(tenantId)) return 'too-many';
+  const at = new Date(sources.clock.now()).toISOString();
+  await sources.testMessages.send({
     id: uuidv7(),
     kind: 'test',
     tenant_id: tenantId,
-    plan: record?.plan ?? parts.policy().defaultPlan,
+    plan: record?.plan ?? sources.policy().defaultPlan,
     limit_name: 'test',
     threshold: 0,
     period: at,
@@ -99,12 +110,12 @@ function noticeFor(done: string | undefined): Notice | null {
 }
 
 async function content(
-  parts: ConsoleParts,
+  sources: NotificationSources,
   { tenantId, usage }: Visitor,
   texts: NotificationTexts,
   { notice = null, status = 200 }: { notice?: Notice | null; status?: number },
 ): Promise<PageContent> {
-  const alerts = await readOrNull(parts, usage.alerts(tenantId, shownMax));
+  const alerts = await sources.reads.orNull(usage.alerts(tenantId, shownMax));
   const body = html`<div class="page-head">
       <div>
         <h1>Notifications</h1>
@@ -133,7 +144,7 @@ async function content(
 function settingsForm(texts: NotificationTexts): Html {
   return html`<form method="post" action="/notifications">
     <fieldset>
-      <legend>Tell me when this much of a limit is used</legend>
+      <legend>Notify me when this much of a limit is used</legend>
       <div class="checks">
         ${offered.map(
           (threshold) =>
@@ -201,7 +212,7 @@ function deliveries(alerts: readonly DeliveredAlert[]): Html {
         ${alerts.map(
           (alert) =>
             html`<tr>
-              <td class="time">${stamp(alert.time)}</td>
+              <td class="time">${formatTime(alert.time)}</td>
               <td>
                 ${title(alert.kind)}${alert.kind === 'test' ? null : html`: ${alert.limit_name} at ${percent(alert.threshold)}`}
               </td>

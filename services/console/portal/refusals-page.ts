@@ -1,20 +1,30 @@
 import type { FastifyRequest } from 'fastify';
 import type { UsageEventRow } from '../../../shared/clickhouse/queries/usage.ts';
-import type { ConsoleParts } from '../console.ts';
-import { count, span, stamp } from '../pages/format.ts';
-import { html } from '../pages/html.ts';
-import type { Html } from '../pages/html.ts';
-import { emptyState, failedState } from '../pages/layout.ts';
-import { readOrNull } from '../read-or-null.ts';
-import { explain } from '../refusals/explain.ts';
-import type { PageContent, Visitor } from './visitor.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import { durationForReading } from '../../../shared/domain/time/format-duration.ts';
+import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import { count } from '../components/format.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import { emptyState, failedState } from '../components/layout.ts';
+import type { PageContent } from '../components/layout.ts';
+import { explainRefusal } from './explain-refusal.ts';
+import type { Visitor } from './visitor.ts';
+
+export interface RefusalSources {
+  readonly policy: () => Policy;
+  readonly reads: StoreReads;
+  readonly clock: Clock;
+}
 
 const dayMs = 86_400_000;
 const shownMax = 50;
 
-export async function refusalsPage(parts: ConsoleParts, visitor: Visitor): Promise<PageContent> {
-  const sinceMs = parts.clock.now() - 7 * dayMs;
-  const events = await readOrNull(parts, visitor.usage.refusals(visitor.tenantId, sinceMs, shownMax));
+export async function refusalsPage(sources: RefusalSources, visitor: Visitor): Promise<PageContent> {
+  const sinceMs = sources.clock.now() - 7 * dayMs;
+  const events = await sources.reads.orNull(visitor.usage.refusals(visitor.tenantId, sinceMs, shownMax));
   const body = html`<div class="page-head">
       <div>
         <h1>Refusals</h1>
@@ -26,7 +36,7 @@ export async function refusalsPage(parts: ConsoleParts, visitor: Visitor): Promi
     </div>
     <section class="card">
       ${decisionForm()}
-      ${events === null ? failedState('The list of refusals') : list(events, parts, visitor)}
+      ${events === null ? failedState('The list of refusals') : list(events, sources, visitor)}
     </section>`;
   return { title: 'Refusals', body };
 }
@@ -40,7 +50,7 @@ function decisionForm(): Html {
   </form>`;
 }
 
-function list(events: readonly UsageEventRow[], parts: ConsoleParts, { record }: Visitor): Html {
+function list(events: readonly UsageEventRow[], sources: RefusalSources, { record }: Visitor): Html {
   if (events.length === 0)
     return emptyState('Nothing was refused', 'In the last seven days every request had room in all limits.');
   return html`<div class="scroll">
@@ -57,10 +67,10 @@ function list(events: readonly UsageEventRow[], parts: ConsoleParts, { record }:
         ${events.map(
           (event) =>
             html`<tr>
-              <td class="time">${stamp(event.time)}</td>
+              <td class="time">${formatTime(event.time)}</td>
               <td><code>${event.method} ${event.path}</code></td>
               <td>
-                ${explain(event, parts.policy(), record).reason}
+                ${explainRefusal(event, sources.policy(), record).reason}
                 ${event.decision === 'shadow_limited' ? html`<span class="badge plain">let pass: not enforced</span>` : null}
               </td>
               <td class="right"><a href="/refusals/${encodeURIComponent(event.event_id)}">Details</a></td>
@@ -73,16 +83,13 @@ function list(events: readonly UsageEventRow[], parts: ConsoleParts, { record }:
 
 /** One decision. Another tenant's is answered exactly like one that does not exist. */
 export async function refusalPage(
-  parts: ConsoleParts,
+  sources: RefusalSources,
   visitor: Visitor,
   request: FastifyRequest,
 ): Promise<PageContent> {
   const asked = (request.params as { id: string }).id;
   const id = asked === 'find' ? ((request.query as { id?: string }).id ?? '').trim() : asked;
-  const answer = await readOrNull(
-    parts,
-    visitor.usage.decision(id).then((event) => ({ event })),
-  );
+  const answer = await sources.reads.orNull(visitor.usage.decision(id).then((event) => ({ event })));
   if (answer === null)
     return {
       title: 'Decision',
@@ -99,12 +106,12 @@ export async function refusalPage(
       </div>`,
     };
   }
-  return { title: 'Decision', body: decision(event, parts, visitor) };
+  return { title: 'Decision', body: decision(event, sources, visitor) };
 }
 
-function decision(event: UsageEventRow, parts: ConsoleParts, { record }: Visitor): Html {
+function decision(event: UsageEventRow, sources: RefusalSources, { record }: Visitor): Html {
   const refusedNow = event.decision === 'limited' || event.decision === 'shadow_limited';
-  const why = refusedNow ? explain(event, parts.policy(), record) : null;
+  const why = refusedNow ? explainRefusal(event, sources.policy(), record) : null;
   return html`<div class="page-head">
       <div>
         <h1>${event.decision === 'limited' ? 'Why this was refused' : 'A decision'}</h1>
@@ -125,7 +132,7 @@ function decision(event: UsageEventRow, parts: ConsoleParts, { record }: Visitor
       <h2 class="card-head">The request</h2>
       <dl class="facts">
         <dt>Time</dt>
-        <dd>${stamp(event.time)}</dd>
+        <dd>${formatTime(event.time)}</dd>
         <dt>Answer</dt>
         <dd>${event.status}</dd>
         <dt>Rule of the route</dt>
@@ -152,6 +159,6 @@ function decision(event: UsageEventRow, parts: ConsoleParts, { record }: Visitor
 
 function passText(event: UsageEventRow, latestPassMs: number | null): string {
   if (latestPassMs === null) return 'Waiting would not have changed the answer.';
-  const wait = span(latestPassMs - Date.parse(event.time));
-  return `It would have passed at the latest ${wait} later, at ${stamp(latestPassMs)}; its Retry-After header named the exact time.`;
+  const wait = durationForReading(latestPassMs - Date.parse(event.time));
+  return `It would have passed at the latest ${wait} later, at ${formatTime(latestPassMs)}; its Retry-After header named the exact time.`;
 }

@@ -1,87 +1,106 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { problemOfTenantId } from '../../../shared/domain/identity.ts';
-import type { ConsoleParts } from '../console.ts';
-import { html } from '../pages/html.ts';
-import { page } from '../pages/layout.ts';
-import type { Notice } from '../pages/layout.ts';
-import { clearSession, sessionOf, setSession } from '../sessions/cookies.ts';
-import type { SessionSource } from '../sessions/signed.ts';
-import { sessionsUnread } from '../sessions/signed-out.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import type { Credentials } from '../../../shared/identity/credentials.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { SessionSource } from '../../../shared/sessions/claims.ts';
+import type { Sessions } from '../../../shared/sessions/sessions.ts';
+import { formOf } from '../components/form-body.ts';
+import { html } from '../components/html.ts';
+import { sendPage } from '../components/layout.ts';
+import type { Notice } from '../components/layout.ts';
+import { clearSession, sessionToken, sessionsUnread, setSession } from '../sessions/cookies.ts';
 import { createSignInThrottle, tooManyFailures } from '../sessions/sign-in-throttle.ts';
+import type { SignInCounter } from '../sessions/sign-in-throttle.ts';
 import { readCredential } from '../sessions/tenant-credential.ts';
-import { hasSession } from './visitor.ts';
 
-const notWhole = 'This link is not complete or was changed. Copy the whole address, or ask for a new link.';
-const refusals = {
-  expired: 'This link has expired. Ask whoever sent it for a new one, or sign in with your API key.',
-  ended: 'This link was ended. Ask whoever sent it for a new one, or sign in with your API key.',
-  invalid: notWhole,
-  valid: notWhole,
+export interface SignInOptions {
+  readonly sessions: Sessions;
+  readonly credentials: Credentials;
+  readonly policy: () => Policy;
+  readonly clock: Clock;
+  readonly signIns: SignInCounter;
+  readonly publicUrl: () => string;
+}
+
+const incompleteLink =
+  'This link is not complete or was changed. Copy the whole address, or ask for a new link.';
+const linkNotices = {
+  expired: 'This link has expired. Ask its sender for a new one, or sign in with your API key.',
+  ended: 'This link was ended. Ask its sender for a new one, or sign in with your API key.',
+  invalid: incompleteLink,
+  // The signature is valid, but the tenant id is not.
+  valid: incompleteLink,
 } as const;
 
-/** Two ways in: a signed link, or the tenant's own API key or JWT. The session ends with the one it came from. */
-export function registerSignIn(app: FastifyInstance, parts: ConsoleParts): void {
-  const throttle = createSignInThrottle(parts.policy, parts.clock);
+/** Two ways to sign in: a signed link, or the tenant's own API key or JWT. The session ends with its source. */
+export function registerSignIn(app: FastifyInstance, options: SignInOptions): void {
   const config = { access: 'public' } as const;
 
   app.get<{ Querystring: { reason?: string } }>('/', { config }, async (request, reply) => {
-    if (await hasSession(parts, request)) return reply.redirect('/usage', 303);
-    return sendPage(reply, 200, noticeFor(request.query.reason));
+    const reading = await options.sessions.readTenant(sessionToken(request, 'tollgate_portal'));
+    if (reading.kind === 'valid') return reply.redirect('/usage', 303);
+    return sendSignIn(reply, 200, noticeFor(request.query.reason));
   });
 
-  app.get<{ Querystring: { token?: string } }>('/sign-in', { config }, async (request, reply) => {
-    const reading = await parts.sessions.readLink(request.query.token ?? '');
-    if (reading.kind === 'unknown') throw sessionsUnread();
-    if (reading.kind !== 'valid' || problemOfTenantId(reading.value.tenantId) !== null) {
-      parts.metrics.signIns.inc({ method: 'link', result: 'refused' });
-      return sendPage(reply, 401, { tone: 'bad', text: refusals[reading.kind] });
-    }
-    const { id, tenantId, expiresAtMs, sessionTtlMs } = reading.value;
-    const endsAtMs = Math.min(expiresAtMs, parts.clock.now() + sessionTtlMs);
-    await signIn(reply, parts, tenantId, { via: 'link', linkId: id }, endsAtMs);
-    return reply.redirect('/usage', 303);
-  });
-
-  app.post('/sign-in', { config }, async (request, reply) => {
-    const credential = await readCredential(
-      formOf(request).get('credential') ?? '',
-      parts.credentials.under(parts.policy()),
-      throttle.addressOf(request),
-    );
-    if (credential.kind === 'refused') {
-      const waitSeconds = credential.status === 401 ? throttle.failed(request) : null;
-      const result = waitSeconds === null ? 'refused' : 'throttled';
-      parts.metrics.signIns.inc({ method: 'credential', result });
-      if (waitSeconds !== null)
-        return sendPage(reply.header('retry-after', waitSeconds), 429, tooManyFailures);
-      return sendPage(reply, credential.status, { tone: 'bad', text: credential.reason });
-    }
-    await signIn(reply, parts, credential.tenantId, credential.source, credential.expiresAtMs);
-    return reply.redirect('/usage', 303);
-  });
+  registerLinkSignIn(app, options);
+  registerCredentialSignIn(app, options);
 
   app.post('/sign-out', { config }, async (request, reply) => {
-    await parts.sessions.signOutTenant(sessionOf(request, 'tollgate_portal'));
+    await options.sessions.signOutTenant(sessionToken(request, 'tollgate_portal'));
     clearSession(reply, 'tollgate_portal');
     return reply.redirect('/?reason=bye', 303);
   });
 }
 
-async function signIn(
+function registerLinkSignIn(app: FastifyInstance, options: SignInOptions): void {
+  const { sessions, signIns, clock } = options;
+  const config = { access: 'public' } as const;
+  app.get<{ Querystring: { token?: string } }>('/sign-in', { config }, async (request, reply) => {
+    const reading = await sessions.readLink(request.query.token ?? '');
+    if (reading.kind === 'unknown') throw sessionsUnread();
+    if (reading.kind !== 'valid' || problemOfTenantId(reading.value.tenantId) !== null) {
+      signIns.inc({ method: 'link', result: 'refused' });
+      return sendSignIn(reply, 401, { tone: 'bad', text: linkNotices[reading.kind] });
+    }
+    const { id, tenantId, expiresAtMs, sessionTtlMs } = reading.value;
+    const endsAtMs = Math.min(expiresAtMs, clock.now() + sessionTtlMs);
+    await openSession(reply, options, tenantId, { via: 'link', linkId: id }, endsAtMs);
+    return reply.redirect('/usage', 303);
+  });
+}
+
+function registerCredentialSignIn(app: FastifyInstance, options: SignInOptions): void {
+  const { credentials, policy, clock, signIns } = options;
+  const throttle = createSignInThrottle(policy, clock);
+  app.post('/sign-in', { config: { access: 'public' } }, async (request, reply) => {
+    const credential = await readCredential(
+      formOf(request).get('credential') ?? '',
+      credentials.under(policy()),
+      throttle.addressOf(request),
+    );
+    if (credential.kind === 'refused') {
+      const waitSeconds = credential.status === 401 ? throttle.failed(request) : null;
+      signIns.inc({ method: 'credential', result: waitSeconds === null ? 'refused' : 'throttled' });
+      if (waitSeconds !== null)
+        return sendSignIn(reply.header('retry-after', waitSeconds), 429, tooManyFailures);
+      return sendSignIn(reply, credential.status, { tone: 'bad', text: credential.reason });
+    }
+    await openSession(reply, options, credential.tenantId, credential.source, credential.expiresAtMs);
+    return reply.redirect('/usage', 303);
+  });
+}
+
+async function openSession(
   reply: FastifyReply,
-  parts: ConsoleParts,
+  { sessions, signIns, publicUrl }: SignInOptions,
   tenantId: string,
   source: SessionSource,
   endsAtMs: number,
 ): Promise<void> {
-  parts.metrics.signIns.inc({ method: source.via, result: 'accepted' });
-  const session = await parts.sessions.openTenant(tenantId, source, endsAtMs);
-  setSession(reply, 'tollgate_portal', session, parts);
-}
-
-/** The fields of a posted form; empty when there was no form. */
-export function formOf(request: FastifyRequest): URLSearchParams {
-  return request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
+  signIns.inc({ method: source.via, result: 'accepted' });
+  const session = await sessions.openTenant(tenantId, source, endsAtMs);
+  setSession(reply, 'tollgate_portal', session, publicUrl());
 }
 
 function noticeFor(reason: string | undefined): Notice | null {
@@ -90,7 +109,7 @@ function noticeFor(reason: string | undefined): Notice | null {
   return null;
 }
 
-function sendPage(reply: FastifyReply, status: number, notice: Notice | null): FastifyReply {
+function sendSignIn(reply: FastifyReply, status: number, notice: Notice | null): FastifyReply {
   const body = html`<section class="card narrow">
     <h1>See your API usage</h1>
     <p class="soft">Usage against your limits, history, and why a call was refused.</p>
@@ -116,9 +135,14 @@ function sendPage(reply: FastifyReply, status: number, notice: Notice | null): F
     </form>
     <p class="soft small">Got a portal link? Just open it: it signs you in by itself.</p>
   </section>`;
-  return reply
-    .code(status)
-    .header('cache-control', 'no-store')
-    .type('text/html')
-    .send(page({ title: 'Sign in', area: 'portal', nav: [], here: '', who: null, body, notice }));
+  return sendPage(reply, {
+    title: 'Sign in',
+    area: 'portal',
+    nav: [],
+    here: '',
+    who: null,
+    body,
+    notice,
+    status,
+  });
 }

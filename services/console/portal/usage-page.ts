@@ -1,20 +1,23 @@
-import type { ConsoleParts } from '../console.ts';
-import { bar } from '../pages/bars.ts';
-import { count, money, span, stamp, title, windowName } from '../pages/format.ts';
-import { graph } from '../pages/graph.ts';
-import { html } from '../pages/html.ts';
-import type { Html } from '../pages/html.ts';
-import { emptyState, failedState } from '../pages/layout.ts';
-import { readOrNull } from '../read-or-null.ts';
-import type { PageContent, Visitor } from './visitor.ts';
-import { snapshotOf } from './snapshot.ts';
-import type { ShownLimit, Snapshot } from './snapshot.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import { count, money, title } from '../components/format.ts';
+import { freshnessLine } from '../components/freshness.ts';
+import { graph } from '../components/graph.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import { emptyState, failedState } from '../components/layout.ts';
+import type { PageContent } from '../components/layout.ts';
+import { limitCards } from '../components/limit-cards.ts';
+import { readSnapshot } from '../components/snapshot.ts';
+import type { Snapshot, SnapshotSources } from '../components/snapshot.ts';
+import type { Visitor } from './visitor.ts';
 
-/** The first page: what is used and left of every limit now, today in figures, the last 24 hours. */
-export async function usagePage(parts: ConsoleParts, visitor: Visitor): Promise<PageContent> {
+export type UsageSources = Omit<SnapshotSources, 'usage'>;
+
+/** The first page: used and remaining units of every limit now, today in figures, the last 24 hours. */
+export async function usagePage(sources: UsageSources, { tenantId, usage }: Visitor): Promise<PageContent> {
   const [now, points] = await Promise.all([
-    snapshotOf({ ...parts, usage: visitor.usage }, visitor.tenantId),
-    readOrNull(parts, visitor.usage.series(visitor.tenantId, '24h', parts.clock.now())),
+    readSnapshot({ ...sources, usage }, tenantId),
+    sources.reads.orNull(usage.series(tenantId, '24h', sources.clock.now())),
   ]);
   const body = html`<div class="page-head">
       <div>
@@ -31,7 +34,7 @@ export async function usagePage(parts: ConsoleParts, visitor: Visitor): Promise<
     <section class="card" aria-labelledby="today">
       <div class="card-head">
         <h2 id="today">Today</h2>
-        ${freshness(now)}
+        ${freshnessLine(now)}
       </div>
       ${todayTiles(now)}
     </section>
@@ -48,61 +51,10 @@ export async function usagePage(parts: ConsoleParts, visitor: Visitor): Promise<
 function blockNotice({ block }: Snapshot): Html | null {
   if (block === null) return null;
   return html`<p class="notice bad" role="alert">
-    Your access is blocked ${block.until === null ? 'until further notice' : `until ${stamp(block.until)}`}:
-    ${block.reason}. Contact support if this surprises you.
+    Your access is blocked
+    ${block.until === null ? 'until further notice' : `until ${formatTime(block.until)}`}: ${block.reason}.
+    Contact support if this surprises you.
   </p>`;
-}
-
-export function limitCards({ limits, as_of_ms: nowMs }: Snapshot): Html {
-  if (limits === null) return html`<div class="card">${failedState('Live usage')}</div>`;
-  if (limits.length === 0)
-    return html`<div class="card">
-      ${emptyState('No limit for your whole account', 'Your plan limits single users or addresses only; see “Limits and plan”.')}
-    </div>`;
-  return html`<div class="limits">${limits.map((limit) => limitCard(limit, nowMs))}</div>`;
-}
-
-function limitCard(limit: ShownLimit, nowMs: number): Html {
-  const name = limit.route === null ? `Per ${windowName(limit.window_ms)}` : title(limit.name);
-  return html`<section class="card" data-limit="${limit.key}" aria-label="${name}">
-    <div class="card-head">
-      <h2>${name}</h2>
-      <span data-slot="state">${stateBadge(limit)}</span>
-    </div>
-    <p class="limit-figure">
-      <span data-slot="used">${count(limit.used)}</span>
-      <small>of <span data-slot="limit">${count(limit.limit)}</span> used</small>
-    </p>
-    ${bar(name, limit.used, limit.limit)}
-    <div class="limit-line soft small number">
-      <span><span data-slot="remaining">${count(limit.remaining)}</span> left</span>
-      <span data-slot="reset" data-reset-at="${limit.reset_at_ms}" data-calendar="${limit.calendar ?? ''}"
-        >${resetText(limit, nowMs)}</span
-      >
-    </div>
-    ${limitNotes(limit)}
-  </section>`;
-}
-
-function stateBadge(limit: ShownLimit): Html | null {
-  if (limit.shadow) return html`<span class="badge plain">not enforced</span>`;
-  if (limit.retry_after_ms !== 0) return html`<span class="badge bad">limit reached</span>`;
-  if (limit.used >= 0.8 * limit.limit) return html`<span class="badge warn">close to the limit</span>`;
-  return null;
-}
-
-function resetText(limit: ShownLimit, nowMs: number): string {
-  if (limit.used === 0 && limit.calendar === null) return 'all available';
-  return `${limit.calendar === null ? 'all available again' : 'starts anew'} in ${span(limit.reset_at_ms - nowMs)}`;
-}
-
-function limitNotes(limit: ShownLimit): Html | null {
-  const notes = [
-    ...(limit.route === null ? [] : [html`Counts <code>${limit.route}</code> only.`]),
-    ...(limit.burst > 0 ? [html`Bursts up to ${count(limit.limit + limit.burst)} now and then.`] : []),
-    ...(limit.boosted_until === null ? [] : [html`Raised for a time, until ${stamp(limit.boosted_until)}.`]),
-  ];
-  return notes.length === 0 ? null : html`<p class="soft small">${notes.map((note) => html`${note} `)}</p>`;
 }
 
 function todayTiles({ today }: Snapshot): Html {
@@ -135,15 +87,4 @@ function todayTiles({ today }: Snapshot): Html {
       <dd data-slot="cost">${money(today.cost)}</dd>
     </div>
   </dl>`;
-}
-
-/** Up to when totals and graphs are complete; every page with totals shows it. */
-export function freshness(now: Pick<Snapshot, 'complete_through' | 'freshness_known'>): Html {
-  if (!now.freshness_known)
-    return html`<span class="soft small">Freshness unknown: the usage log does not answer</span>`;
-  if (now.complete_through === null)
-    return html`<span class="soft small" data-fresh>Nothing recorded yet</span>`;
-  return html`<span class="soft small number" data-fresh
-    >Complete through <time datetime="${now.complete_through}">${stamp(now.complete_through)}</time></span
-  >`;
 }

@@ -1,39 +1,30 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import { disconnectSignal } from '../../../shared/runtime/http/disconnect-signal.ts';
-import type { ConsoleParts } from '../console.ts';
-import type { UsageReader } from '../usage-reader.ts';
-import type { HtmlValue } from '../pages/html.ts';
-import { page } from '../pages/layout.ts';
-import type { NavItem, Notice } from '../pages/layout.ts';
-import type { TenantSession } from '../sessions/signed.ts';
-import { sendSignedOut, sessionsUnread } from '../sessions/signed-out.ts';
-import { sessionOf } from '../sessions/cookies.ts';
+import type { TenantSession } from '../../../shared/sessions/claims.ts';
+import type { Sessions } from '../../../shared/sessions/sessions.ts';
+import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
+import { sendPage } from '../components/layout.ts';
+import type { NavItem, PageContent } from '../components/layout.ts';
+import { sendSignedOut, sessionToken, sessionsUnread } from '../sessions/cookies.ts';
 
 /**
- * Who looks at the portal. `tenantId` comes from the signed session and from nowhere else: no page or endpoint of the
- * portal takes a tenant from its path, query or form, so a visitor cannot ask for another's data.
+ * The signed-in tenant of a request. `tenantId` comes from the signed session only: no page or endpoint of the portal
+ * takes a tenant from its path, query or form, so a visitor cannot request the data of another tenant.
  */
 export interface Visitor {
   readonly tenantId: string;
   readonly record: TenantRecord | null;
-  /** Its queries to ClickHouse are its tenant's. */
+  /** Reads ClickHouse within the tenant's share of queries. */
   readonly usage: UsageReader;
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by the guard of routes for `portal-session`. */
+    /** Set by the guard of routes with the access `portal-session`. */
     visitor: Visitor | null;
   }
-}
-
-export interface PageContent {
-  readonly title: string;
-  readonly body: HtmlValue;
-  readonly scripts?: readonly string[];
-  readonly status?: number;
-  readonly notice?: Notice | null;
 }
 
 const nav: readonly NavItem[] = [
@@ -45,61 +36,51 @@ const nav: readonly NavItem[] = [
   { href: '/guide', label: 'Handling 429' },
 ];
 
-export type PageMaker = (
-  visitor: Visitor,
-  request: FastifyRequest,
-  reply: FastifyReply,
-) => PageContent | null | Promise<PageContent | null>;
+export interface VisitorSources {
+  readonly sessions: Pick<Sessions, 'readTenant'>;
+  readonly directory: Pick<TenantDirectory, 'get'>;
+  readonly usage: UsageReader;
+}
 
-/** Guard of the portal: without a session pages lead to the sign-in, and what scripts fetch answers 401. */
+/** Guard of the portal: without a session pages redirect to the sign-in, and data requests are answered with 401. */
 export async function requireVisitor(
-  parts: ConsoleParts,
+  sources: VisitorSources,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply | undefined> {
-  const reading = await parts.sessions.readTenant(sessionOf(request, 'tollgate_portal'));
+  const reading = await sources.sessions.readTenant(sessionToken(request, 'tollgate_portal'));
   if (reading.kind === 'unknown') throw sessionsUnread();
-  request.visitor = reading.kind === 'valid' ? visitorFrom(parts, reading.value, reply) : null;
+  request.visitor = reading.kind === 'valid' ? visitorOf(sources, reading.value, reply) : null;
   if (request.visitor !== null) return undefined;
   if (request.routeOptions.url?.startsWith('/data/') === true) return sendSignedOut(reply);
   return reply.redirect('/?reason=signed-out', 303);
 }
 
-/** The visitor that the guard found. */
+/** The visitor that the guard has set. */
 export function guardedVisitor({ visitor }: FastifyRequest): Visitor {
   if (visitor === null) throw new Error('a route for visitors was reached without its guard');
   return visitor;
 }
 
-/** A page for the visitor. A maker that answered by itself returns null. */
-export function forTenant(here: string, make: PageMaker) {
+type ContentMaker = (
+  visitor: Visitor,
+  request: FastifyRequest,
+  reply: FastifyReply,
+) => PageContent | null | Promise<PageContent | null>;
+
+/** Handler of a page for the visitor. `makeContent` returns null where it has sent another answer itself. */
+export function forTenant(here: string, makeContent: ContentMaker) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const visitor = guardedVisitor(request);
-    const content = await make(visitor, request, reply);
+    const content = await makeContent(visitor, request, reply);
     if (content === null) return reply;
-    return reply
-      .code(content.status ?? 200)
-      .header('cache-control', 'no-store')
-      .type('text/html')
-      .send(
-        page({
-          ...content,
-          area: 'portal',
-          nav,
-          here,
-          who: visitor.record?.display_name ?? visitor.tenantId,
-        }),
-      );
+    const who = visitor.record?.display_name ?? visitor.tenantId;
+    return sendPage(reply, { ...content, area: 'portal', nav, here, who });
   };
 }
 
-/** For the sign-in, which needs no session. */
-export async function hasSession({ sessions }: ConsoleParts, request: FastifyRequest): Promise<boolean> {
-  return (await sessions.readTenant(sessionOf(request, 'tollgate_portal'))).kind === 'valid';
-}
-
-function visitorFrom(
-  { directory, usage }: ConsoleParts,
+function visitorOf(
+  { directory, usage }: VisitorSources,
   { tenantId }: TenantSession,
   reply: FastifyReply,
 ): Visitor {

@@ -1,24 +1,26 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Signed } from './signed.ts';
-import type { Made } from './tokens.ts';
+import { TollgateError } from '../../../shared/runtime/errors.ts';
+import { sendProblem } from '../../../shared/runtime/http/problem.ts';
+import type { Signed } from '../../../shared/sessions/claims.ts';
+import type { SignedToken } from '../../../shared/sessions/tokens.ts';
 
 export type CookieName = 'tollgate_portal' | 'tollgate_operator';
 
 /**
- * Out of reach of scripts, and not sent with what other sites start: Lax still lets a portal link in an e-mail open
- * the portal; the operator's is Strict.
+ * Sets a session cookie that scripts cannot read and that browsers do not send with requests of other sites. `Lax` still
+ * lets a portal link in an e-mail open the portal; the operator's cookie is `Strict`.
  */
 export function setSession(
   reply: FastifyReply,
   name: CookieName,
-  { token, value: { startedAtMs, expiresAtMs } }: Made<Signed>,
-  { publicUrl }: { readonly publicUrl: () => string },
+  { token, value: { startedAtMs, expiresAtMs } }: SignedToken<Signed>,
+  publicUrl: string,
 ): void {
   void reply.setCookie(name, token, {
     path: name === 'tollgate_operator' ? '/operator' : '/',
     httpOnly: true,
     sameSite: name === 'tollgate_operator' ? 'strict' : 'lax',
-    secure: publicUrl().startsWith('https:'),
+    secure: publicUrl.startsWith('https:'),
     maxAge: Math.ceil((expiresAtMs - startedAtMs) / 1000),
   });
 }
@@ -27,6 +29,20 @@ export function clearSession(reply: FastifyReply, name: CookieName): void {
   void reply.clearCookie(name, { path: name === 'tollgate_operator' ? '/operator' : '/' });
 }
 
-export function sessionOf(request: FastifyRequest, name: CookieName): string {
+/** The token of the cookie, or an empty text. */
+export function sessionToken(request: FastifyRequest, name: CookieName): string {
   return request.cookies[name] ?? '';
+}
+
+/** Answers a script that fetches data without a session. */
+export function sendSignedOut(reply: FastifyReply): FastifyReply {
+  return sendProblem(reply, 401, 'Signed out', 'Sign in again to go on.');
+}
+
+/** Error for a session that may have been ended: it opens nothing until the ended sessions were read once. */
+export function sessionsUnread(): TollgateError {
+  return new TollgateError(
+    'KAFKA_UNAVAILABLE',
+    'which sessions have ended is not known until Kafka was read once',
+  );
 }

@@ -1,20 +1,22 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { LRUCache } from 'lru-cache';
+import { Counter } from 'prom-client';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { createClientAddresses } from '../../../shared/identity/client-address.ts';
 import type { ClientAddresses } from '../../../shared/identity/client-address.ts';
 import { addressPart } from '../../../shared/redis/keys.ts';
+import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
 /**
- * Counts failed sign-ins by client address: behind trusted proxies the address that they name, and of IPv6 the /64, which
- * one host has for itself. Only failures are throttled. The secret is compared first, and the right one always signs in,
- * so that nobody can lock out the users behind an address; what protects a secret is its length.
+ * Counts failed sign-ins by client address: the address that trusted proxies name, and of IPv6 the /64, which one host
+ * has for itself. Only failures are throttled. The secret is compared first and the right secret always signs in, so that
+ * an attacker cannot lock out the users behind an address; the length of a secret protects it from guessing.
  */
 export interface SignInThrottle {
-  /** Notes a failure. Seconds after which a failure is answered as one again; null while it is. */
+  /** Counts a failure. Returns the seconds until failures are answered as usual again; null while they are. */
   failed(request: SignInRequest): number | null;
-  /** The client's address, as the policy's trusted proxies let it be known. */
+  /** The client's address under the policy's trusted proxies. */
   addressOf(request: SignInRequest): string;
 }
 
@@ -23,7 +25,7 @@ export interface SignInRequest {
   readonly socket: { readonly remoteAddress?: string | undefined };
 }
 
-/** What a page says then. */
+/** Notice on the sign-in page for a throttled failure. */
 export const tooManyFailures = {
   tone: 'bad',
   text: 'This is not right either. After so many failed attempts wait ten minutes; the right one signs in at any time.',
@@ -31,7 +33,7 @@ export const tooManyFailures = {
 
 const failuresMax = 20;
 const memoryMs = 10 * 60_000;
-/** Addresses of which failures are remembered: a few megabytes. The ones that failed longest ago go first. */
+/** Addresses with remembered failures: a few megabytes. The address with the oldest failure is forgotten first. */
 const addressesMax = 10_000;
 
 export function createSignInThrottle(policy: () => Policy, clock: Clock): SignInThrottle {
@@ -53,9 +55,21 @@ export function createSignInThrottle(policy: () => Policy, clock: Clock): SignIn
     return addressesUnder(policy()).addressFor(socket.remoteAddress ?? '', headers['x-forwarded-for']);
   }
 
-  function addressesUnder(now: Policy): ClientAddresses {
-    if (addresses?.policy !== now)
-      addresses = { policy: now, read: createClientAddresses(now.identity.trustedProxies) };
+  function addressesUnder(running: Policy): ClientAddresses {
+    if (addresses?.policy !== running)
+      addresses = { policy: running, read: createClientAddresses(running.identity.trustedProxies) };
     return addresses.read;
   }
+}
+
+/** By method (link, credential, api_key, jwt, operator) and result (accepted, refused, throttled). */
+export type SignInCounter = Pick<Counter<'method' | 'result'>, 'inc'>;
+
+export function createSignInCounter(registry: Registry): SignInCounter {
+  return new Counter({
+    name: 'tollgate_console_sign_ins_total',
+    help: 'Attempts to sign in to the portal or the operator console, by method and result.',
+    labelNames: ['method', 'result'],
+    registers: [registry],
+  });
 }

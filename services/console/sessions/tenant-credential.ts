@@ -1,23 +1,24 @@
 import { hashApiKey } from '../../../shared/identity/api-keys.ts';
 import type { CredentialReader } from '../../../shared/identity/credentials.ts';
-import type { SessionSource } from './signed.ts';
+import type { SessionSource } from '../../../shared/sessions/claims.ts';
 
-export type Credential =
+/** The tenant of an API key or a JWT, or why it opens no session. */
+export type CredentialReading =
   | {
       readonly kind: 'tenant';
       readonly tenantId: string;
       readonly source: SessionSource;
       readonly expiresAtMs: number;
     }
-  /** `status` 503 where it could not be found out whose it is. */
+  /** `status` is 503 where the credential could not be verified. */
   | { readonly kind: 'refused'; readonly status: 401 | 503; readonly reason: string };
 
-/** Whose API key or JWT this is, as the gateways read it. A session never outlives the credential it began with. */
+/** Reads an API key or a JWT as the gateways do. A session never outlives the credential that opened it. */
 export async function readCredential(
   text: string,
   reader: CredentialReader,
   address: string,
-): Promise<Credential> {
+): Promise<CredentialReading> {
   const credential = text.trim().replace(/^Bearer +/i, '');
   const reading = await reader.read(credential, address);
   switch (reading.kind) {
@@ -28,10 +29,10 @@ export async function readCredential(
         reason: reading.refusal.detail,
       };
     case 'service':
-      return refusedFor('This is the token of a service, which belongs to no tenant.');
+      return refused('This is the token of a service, which belongs to no tenant.');
     case 'caller': {
       const { tenantId } = reading.claims;
-      if (tenantId === null) return refusedFor('This token is valid, but it names no tenant.');
+      if (tenantId === null) return refused('This token is valid, but it names no tenant.');
       const source: SessionSource =
         reading.method === 'api_key' ? { via: 'api_key', keySha256: hashApiKey(credential) } : { via: 'jwt' };
       return { kind: 'tenant', tenantId, source, expiresAtMs: reading.untilMs };
@@ -39,6 +40,6 @@ export async function readCredential(
   }
 }
 
-function refusedFor(reason: string): Credential {
+function refused(reason: string): CredentialReading {
   return { kind: 'refused', status: 401, reason };
 }

@@ -4,7 +4,7 @@ import type { KeyHolder, TenantRecord } from '../../domain/tenant.ts';
 import { systemClock } from '../../runtime/time/clock.ts';
 import type { Clock } from '../../runtime/time/clock.ts';
 import { TollgateError } from '../../runtime/errors.ts';
-import { violationsInRecord } from '../../tenants/record-faults.ts';
+import { violationsInRecord } from '../../tenants/record/faults.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { createProducer } from '../producer/producer.ts';
 import { readTable } from './table.ts';
@@ -20,7 +20,7 @@ import type { Topics } from '../topics.ts';
 
 /**
  * The records of all tenants, in memory, as the compacted tenant topic has them: no request waits for a look-up.
- * About 1 kB a record with the usual fields; a record is at most some 100 kB (`record-schema.ts` bounds its lists).
+ * About 1 kB a record with the usual fields; a record is at most some 100 kB (`record/schema.ts` bounds its lists).
  */
 export interface TenantDirectory {
   get(tenantId: string): TenantRecord | undefined;

@@ -12,13 +12,13 @@ import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 import { startUpstream } from '../../faults/whole-path/load.ts';
+import { serviceNames } from '../../../dev/stack/services.ts';
 import { startServices } from '../../support/services.ts';
 import { countRequests } from './drain.ts';
 import { startLoad } from './load.ts';
 import type { Load } from './load.ts';
 
 const database = 'whole_path';
-const services = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'] as const;
 /** So many tenants of the largest plan that no request is refused. */
 const tenants = Array.from({ length: 100 }, (_, index) => `big-${index}`);
 
@@ -46,7 +46,7 @@ export async function startWholePath(dir: string, say: (line: string) => void): 
       partitions: 6,
     },
   );
-  const installation = await startServices(services, {
+  const installation = await startServices(serviceNames, {
     ...{ REDIS_URL: redis.url, KAFKA_BROKERS: kafka.brokers },
     ...{ CLICKHOUSE_URL: server.url, CLICKHOUSE_DATABASE: database },
     ...{ TOLLGATE_POLICY: 'policies/default.yaml', TOLLGATE_UPSTREAM: upstream.url },
@@ -63,7 +63,7 @@ export async function startWholePath(dir: string, say: (line: string) => void): 
   return {
     clickhouse,
     processes: new Map([
-      ...services.map((name) => [name, installation.service(name).pid()] as const),
+      ...serviceNames.map((name) => [name, installation.service(name).pid()] as const),
       ...running.map(([name, { pid }]) => [name, pid] as const),
     ]),
     load: (requestsPerSecond) =>

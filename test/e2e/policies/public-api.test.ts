@@ -7,7 +7,7 @@ import { eventually, uniqueName } from '../../support/servers.ts';
 let run: PolicyRun;
 
 beforeAll(async () => {
-  run = await runPolicy('public-api', { services: ['gateway', 'aggregator', 'console', 'alerter'] });
+  run = await runPolicy('public-api', { services: ['gateway', 'aggregator', 'admin', 'console', 'alerter'] });
 });
 
 afterAll(() => run.stop());

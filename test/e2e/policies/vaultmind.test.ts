@@ -17,7 +17,7 @@ let run: PolicyRun;
 let lastAddress = 0;
 
 beforeAll(async () => {
-  run = await runPolicy('vaultmind');
+  run = await runPolicy('vaultmind', { services: ['gateway', 'aggregator', 'admin', 'console'] });
 });
 
 afterAll(() => run.stop());

@@ -18,13 +18,14 @@ import { runPolicy } from '../../support/policy-run.ts';
 import type { PolicyRun } from '../../support/policy-run.ts';
 import { eventually, startClickHouse, startKafka, startRedis } from '../../support/servers.ts';
 import { startServices } from '../../support/services.ts';
-import type { Installation, ServiceName } from '../../support/services.ts';
+import type { Installation } from '../../support/services.ts';
 import { createSettableClock } from '../clocks/set-clock.ts';
 import type { SettableClock } from '../clocks/set-clock.ts';
 import { startProxy } from '../redis/proxy.ts';
 import type { Proxy } from '../redis/proxy.ts';
 import { startOnCall } from './on-call.ts';
 import type { OnCall } from './on-call.ts';
+import { serviceNames } from '../../../dev/stack/services.ts';
 
 /** A whole installation that is watched: two gateways, everything behind them, and who tells on-call. */
 export interface AlertFixture {
@@ -44,8 +45,6 @@ export interface AlertFixture {
   restartEnded(): Promise<void>;
   stop(): Promise<void>;
 }
-
-const services: readonly ServiceName[] = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'];
 
 const policyText = `version: 1
 links: { documentation: https://docs.example.com/limits, upgrade: https://example.com/pricing }
@@ -72,7 +71,7 @@ export async function startAlertFixture(times: number): Promise<AlertFixture> {
     startOnCall(),
   ]);
   const run = await runPolicy('default', {
-    services,
+    services: serviceNames,
     edit: () => policyText,
     envOf: { gateway: gatewayClock.env },
     servers: { redisUrl: redis.url, kafkaBrokers: kafka.brokers, clickhouseUrl: clickhouse.url },
@@ -135,7 +134,7 @@ async function startMonitors(
     config: stringify(alertmanagerConfig(urls, timing)),
   });
   const host = (url: string): string => new URL(url).host;
-  const scraped: [string, string][] = services.map((name) => [
+  const scraped: [string, string][] = serviceNames.map((name) => [
     name,
     host(run.installation.service(name).opsUrl),
   ]);
@@ -182,7 +181,7 @@ async function firingOf({ url }: RunningMonitor): Promise<string[]> {
 }
 
 async function restartEnded(installation: Installation): Promise<void> {
-  for (const name of services) {
+  for (const name of serviceNames) {
     const service = installation.service(name);
     const alive = await fetch(`${service.opsUrl}/healthz`).then(
       () => true,

@@ -119,7 +119,7 @@ function put(document: unknown, [name, ...rest]: readonly string[], inner: unkno
 }
 
 test('every route that takes a body is tried', () => {
-  const { routeAccess } = fixture.console.admin;
+  const { routeAccess } = fixture.adminApp;
   const changing = routeAccess.filter(({ method }) => ['PUT', 'PATCH', 'POST'].includes(method));
   const withoutBody = /(api-keys|replay|loss-audit)$/;
   expect(

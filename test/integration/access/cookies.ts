@@ -1,4 +1,4 @@
-import type { Tokens } from '../../../services/console/sessions/tokens.ts';
+import type { Tokens } from '../../../shared/sessions/tokens.ts';
 
 /** Cookies as a browser sends them. */
 export async function portalCookie(tokens: Tokens, tenantId: string, ttlMs = 600_000): Promise<string> {

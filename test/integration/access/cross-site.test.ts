@@ -28,7 +28,7 @@ const listeners = [
   [
     'admin',
     () => ({
-      app: fixture.console.admin,
+      app: fixture.adminApp,
       samples: adminSamples,
       type: 'application/json',
       signedIn: () => bearer,
@@ -37,7 +37,7 @@ const listeners = [
   [
     'console',
     () => ({
-      app: fixture.console.web,
+      app: fixture.consoleApp,
       samples: consoleSamples('tgk_none'),
       type: 'application/x-www-form-urlencoded',
       signedIn: cookies,
@@ -112,7 +112,7 @@ describe('what changes something is refused to a page of another site', () => {
   });
 
   test('a console behind a proxy that writes another Host knows its pages by its public address', async () => {
-    const client = await clientOf(fixture.console.web);
+    const client = await clientOf(fixture.consoleApp);
     const send = (origin: string): Promise<number> =>
       client.send({ method: 'POST', target: '/sign-out', body: null, headers: { origin } });
     expect(await send('http://console.test')).toBe(303);
@@ -127,7 +127,7 @@ test.each([
   'multipart/form-data; boundary=x',
   'text/json',
 ])('the admin listener takes no body of type %s', async (type) => {
-  const client = await clientOf(fixture.console.admin);
+  const client = await clientOf(fixture.adminApp);
   for (const name of changing(adminSamples)) {
     const [method = ''] = name.split(' ');
     const { path } = adminSamples[name]?.() ?? { path: '/' };
@@ -142,7 +142,7 @@ describe('a private listener on a loopback address', () => {
   let admin: Client;
   let ops: Client;
   beforeAll(async () => {
-    admin = await clientOf(fixture.console.admin);
+    admin = await clientOf(fixture.adminApp);
     ops = await clientOf(await listenOps('127.0.0.1', 0, { registry: new Registry(), unready: () => [] }));
   });
 
@@ -166,7 +166,7 @@ describe('a private listener on a loopback address', () => {
         expect(await client.send({ method: 'GET', target: '/metrics', body: null, headers: { host } })).toBe(
           200,
         );
-    const { port } = fixture.console.admin.server.address() as AddressInfo;
+    const { port } = fixture.adminApp.server.address() as AddressInfo;
     const answer = await new Promise<string>((resolve) => {
       const socket = connect(port, '127.0.0.1', () => socket.write('GET /healthz HTTP/1.0\r\n\r\n'));
       socket.once('data', (data) => {

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTokens } from '../../../services/console/sessions/tokens.ts';
-import type { Tokens } from '../../../services/console/sessions/tokens.ts';
+import { createTokens } from '../../../shared/sessions/tokens.ts';
+import type { Tokens } from '../../../shared/sessions/tokens.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { listenOps } from '../../../shared/runtime/http/ops.ts';
 import { uniqueName } from '../../support/servers.ts';
@@ -131,7 +131,7 @@ async function sessionCredentials(): Promise<Credential[]> {
 async function endedSessions(): Promise<string[]> {
   const cookies = [await portalCookie(fixture.tokens, tenantId), await operatorCookie(fixture.tokens)];
   for (const url of ['/sign-out', '/operator/sign-out'])
-    await fixture.console.web.inject({ method: 'POST', url, headers: { cookie: cookies.join('; ') } });
+    await fixture.consoleApp.inject({ method: 'POST', url, headers: { cookie: cookies.join('; ') } });
   return cookies;
 }
 
@@ -171,7 +171,7 @@ const listeners: readonly (readonly [string, () => Promise<Omit<Listener, 'name'
   [
     'admin',
     async () => ({
-      app: fixture.console.admin,
+      app: fixture.adminApp,
       samples: adminSamples,
       credentials: await adminCredentials(),
       contentType: 'application/json',
@@ -182,7 +182,7 @@ const listeners: readonly (readonly [string, () => Promise<Omit<Listener, 'name'
   [
     'console',
     async () => ({
-      app: fixture.console.web,
+      app: fixture.consoleApp,
       samples: consoleSamples(apiKey),
       credentials: await sessionCredentials(),
       contentType: 'application/x-www-form-urlencoded',

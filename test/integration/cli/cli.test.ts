@@ -16,7 +16,7 @@ let adminUrl: string;
 beforeAll(async () => {
   fixture = await createFixture();
   await ageTopic(fixture.kafka, fixture.topics.usage, Date.now() - 3_600_000);
-  adminUrl = await fixture.console.admin.listen({ host: '127.0.0.1', port: 0 });
+  adminUrl = await fixture.adminApp.listen({ host: '127.0.0.1', port: 0 });
 });
 afterAll(() => fixture.dispose());
 

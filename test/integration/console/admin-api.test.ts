@@ -23,7 +23,7 @@ describe('the token', () => {
   test.each(paths)('%s answers 401 without it, as a problem', async (url) => {
     for (const authorization of [undefined, 'Bearer wrong', 'Bearer ', 'Basic YTpi', adminToken]) {
       const headers = authorization === undefined ? {} : { authorization };
-      const answer = await fixture.console.admin.inject({ method: 'GET', url, headers });
+      const answer = await fixture.adminApp.inject({ method: 'GET', url, headers });
       expect(answer.statusCode).toBe(401);
       expect(answer.headers['content-type']).toContain('application/problem+json');
       expect(answer.headers['www-authenticate']).toContain('Bearer');
@@ -31,10 +31,10 @@ describe('the token', () => {
   });
 
   test('metrics and health need none, since the listener is private', async () => {
-    const metrics = await fixture.console.admin.inject('/metrics');
+    const metrics = await fixture.adminApp.inject('/metrics');
     expect(metrics.statusCode).toBe(200);
-    expect(metrics.body).toContain('tollgate_console_requests_total');
-    expect((await fixture.console.admin.inject('/readyz')).json()).toEqual({ ready: true, waiting_for: [] });
+    expect(metrics.body).toContain('tollgate_listener_requests_total');
+    expect((await fixture.adminApp.inject('/readyz')).json()).toEqual({ ready: true, waiting_for: [] });
   });
 });
 
@@ -45,7 +45,7 @@ describe('a member that a body has twice', () => {
     ['deeper', '{"overrides":{"minute":1,"day":2,"minute":3}}', 'minute'],
   ])('%s is refused and named: programs differ in which one they take', async (_where, payload, name) => {
     for (const method of ['PUT', 'PATCH'] as const) {
-      const answer = await fixture.console.admin.inject({
+      const answer = await fixture.adminApp.inject({
         method,
         url: `/admin/v1/tenants/${uniqueName('twice')}`,
         headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },

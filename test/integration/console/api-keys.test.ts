@@ -38,7 +38,7 @@ describe('a key with a name and an end', () => {
         expired: false,
       }),
     ]);
-    expect(fixture.directory.get(id)?.history?.[0]?.detail).toMatch(/“CI” created, good until/);
+    expect(fixture.directory.get(id)?.history?.[0]?.detail).toMatch(/“CI” created, valid until/);
     expect(fixture.directory.byApiKeyHash(String(made.body['sha256']))?.expiresAtMs).toBe(
       Date.parse(expires),
     );

@@ -11,7 +11,7 @@ export interface Page {
 }
 
 export async function get(on: Fixture, url: string, cookie = ''): Promise<Page> {
-  return read(await on.console.web.inject({ method: 'GET', url, headers: { cookie } }));
+  return read(await on.consoleApp.inject({ method: 'GET', url, headers: { cookie } }));
 }
 
 export async function post(
@@ -23,7 +23,7 @@ export async function post(
 ): Promise<Page> {
   const payload = new URLSearchParams(form).toString();
   return read(
-    await on.console.web.inject({
+    await on.consoleApp.inject({
       method: 'POST',
       url,
       payload,

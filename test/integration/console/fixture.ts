@@ -1,19 +1,22 @@
-import type { InjectOptions } from 'fastify';
+import type { FastifyInstance, InjectOptions } from 'fastify';
 import { SignJWT } from 'jose';
-import type { AuditSources } from '../../../shared/audit/audit.ts';
+import { Registry } from 'prom-client';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
 import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
+import { createDeadLetterService } from '../../../shared/kafka/dead-letters/dead-letter-service.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import type { Producer } from '../../../shared/kafka/producer/producer.ts';
 import { createTenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
+import { createCredentials } from '../../../shared/identity/credentials.ts';
 import { loadPolicy } from '../../../shared/policy/load.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
 import { createLimiter } from '../../../shared/redis/decision/limiter.ts';
@@ -21,15 +24,19 @@ import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 import { createRegistry } from '../../../shared/runtime/http/ops.ts';
-import { createConsole } from '../../../services/console/console.ts';
-import type { Console } from '../../../services/console/console.ts';
-import { createDeadLetterDesk } from '../../../services/console/dead-letter-desk.ts';
-import { createLossAuditor } from '../../../services/console/loss-auditor.ts';
-import type { LossAuditor } from '../../../services/console/loss-auditor.ts';
-import { createSessionEnds } from '../../../services/console/sessions/session-ends.ts';
-import { createTokens } from '../../../services/console/sessions/tokens.ts';
-import type { Tokens } from '../../../services/console/sessions/tokens.ts';
-import { createUsageReader } from '../../../services/console/usage-reader.ts';
+import { createStoreReads } from '../../../shared/runtime/store-reads.ts';
+import { createEndedSessions } from '../../../shared/sessions/ended-sessions.ts';
+import type { EndedSessions } from '../../../shared/sessions/ended-sessions.ts';
+import { createPortalLinks } from '../../../shared/sessions/portal-links.ts';
+import { createSessions } from '../../../shared/sessions/sessions.ts';
+import { createTokens } from '../../../shared/sessions/tokens.ts';
+import type { Tokens } from '../../../shared/sessions/tokens.ts';
+import { createTenantRecords } from '../../../shared/tenants/records.ts';
+import { createResets } from '../../../shared/tenants/reset.ts';
+import { createUsageReader } from '../../../shared/tenants/usage-reader.ts';
+import { createAdminApp } from '../../../services/admin/app.ts';
+import { createConsoleApp } from '../../../services/console/app.ts';
+import { createSignInCounter } from '../../../services/console/sessions/sign-in-throttle.ts';
 import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
 import type { Namespace } from '../../support/servers.ts';
 
@@ -43,7 +50,10 @@ const policyEnv = {
 
 export interface Fixture {
   readonly namespace: Namespace;
-  readonly console: Console;
+  /** The admin listener; it also answers /metrics for both. */
+  readonly adminApp: FastifyInstance;
+  /** The public listener. */
+  readonly consoleApp: FastifyInstance;
   readonly clickhouse: ClickHouse;
   readonly directory: TenantDirectory;
   readonly limiter: Limiter;
@@ -56,7 +66,7 @@ export interface Fixture {
   readonly topics: Topics;
   /** Calls the admin API with its token; the body of an answer without one is undefined. */
   admin(what: string, body?: object, headers?: Record<string, string>): Promise<Answer>;
-  /** Takes `count` units of the whole tenant's limits, as a gateway would. */
+  /** Charges `count` units to the whole tenant's limits, as a gateway would. */
   spend(tenantId: string, count: number, plan?: string): Promise<void>;
   jwt(claims: Record<string, string>, lifetime?: string): Promise<string>;
   dispose(): Promise<void>;
@@ -69,15 +79,15 @@ export interface Answer {
 }
 
 export interface FixtureOptions {
-  /** Names of another console, to be a second process of the same installation. */
+  /** Names of another fixture, to be further processes of the same installation. */
   readonly namespace?: Namespace;
   readonly clickhouseUrl?: string;
   readonly redisUrl?: string;
-  /** Brokers of the tenants' records; where nobody answers the console goes on without having read them. */
+  /** Brokers of the tenants' records; where they do not answer, both services go on without having read the records. */
   readonly recordBrokers?: string;
 }
 
-/** A console on the real servers, with names of its own, in this process. */
+/** Admin API and console on the real servers, with names of their own, in this process. */
 export async function createFixture(options: FixtureOptions = {}): Promise<Fixture> {
   const logger = createLogger('test', 'silent');
   const registry = createRegistry('console');
@@ -100,42 +110,20 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
   const { clickhouseUrl: url = servers().clickhouseUrl } = options;
   const read = createClickHouse({ url, database, requestTimeoutMs: 5_000 });
   const producer = createProducer(kafka, { registry });
-  const sessionEnds = createSessionEnds({ kafka, topics, producer, clock: systemClock, registry });
+  const ended = createEndedSessions({ kafka, topics, producer, clock: systemClock, registry });
   const testMessages: AlertEvent[] = [];
   const tokens = createTokens(portalSecret, adminToken, systemClock);
-  const pages = await createConsole({
-    policy: () => policy,
-    directory,
-    limiter,
-    usage: createUsageReader({ clickhouse: read, policy: () => policy, registry }),
-    deadLetters: createDeadLetterDesk({ kafka, producer, topic: topics.deadLetters }),
-    lossAuditor: auditorOf({
-      policy: () => policy,
-      limiter,
-      clock: systemClock,
-      kafka,
-      topics,
-      clickhouse,
-      records: () => directory.all(),
-    }),
-    testMessages: {
-      send: (event) => {
-        testMessages.push(event);
-        return Promise.resolve();
-      },
-    },
-    sessionEnds,
-    adminToken,
-    portalSecret,
-    publicUrl: () => 'http://console.test',
-    ...common,
+  const services = await createServices({
+    ...{ policy, directory, limiter, read, clickhouse, kafka, producer, topics, tokens, ended, registry },
+    testMessages,
   });
   const unread = options.recordBrokers !== undefined;
-  await eventually(() => (unread || directory.ready()) && sessionEnds.ready(), { timeoutMs: 30_000 });
+  await eventually(() => (unread || directory.ready()) && ended.ready(), { timeoutMs: 30_000 });
   if (options.redisUrl === undefined) await eventually(() => redis.status === 'ready');
   return {
     namespace,
-    console: pages,
+    adminApp: services.adminApp,
+    consoleApp: services.consoleApp,
     clickhouse,
     directory,
     limiter,
@@ -145,7 +133,7 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
     kafka,
     producer,
     topics,
-    admin: (what, body, headers) => callAdmin(pages, what, body, headers),
+    admin: (what, body, headers) => callAdmin(services.adminApp, what, body, headers),
     async spend(tenantId, count, plan = 'free') {
       const limits = policy.plans.get(plan)?.limits ?? [];
       const request = { tenantId, userId: null, ip: '127.0.0.1', limits, cost: count, peek: false };
@@ -153,17 +141,85 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
     },
     jwt: signJwt,
     async dispose() {
-      await pages.close();
-      await Promise.all([
-        directory.close(),
-        sessionEnds.close(),
-        producer.close(),
-        limiter.close(),
-        read.close(),
-      ]);
+      await services.close();
+      await Promise.all([directory.close(), ended.close(), producer.close(), limiter.close(), read.close()]);
       redis.disconnect();
       if (options.namespace === undefined) await clickhouse.command(`DROP DATABASE IF EXISTS ${database}`);
       await clickhouse.close();
+    },
+  };
+}
+
+interface Stores {
+  readonly policy: Policy;
+  readonly directory: TenantDirectory;
+  readonly limiter: Limiter;
+  /** What the services read by; `clickhouse` is the real one. */
+  readonly read: ClickHouse;
+  readonly clickhouse: ClickHouse;
+  readonly kafka: Kafka;
+  readonly producer: Producer;
+  readonly topics: Topics;
+  readonly tokens: Tokens;
+  readonly ended: EndedSessions;
+  readonly registry: Registry;
+  readonly testMessages: AlertEvent[];
+}
+
+interface Services {
+  readonly adminApp: FastifyInstance;
+  readonly consoleApp: FastifyInstance;
+  close(): Promise<void>;
+}
+
+/** The listeners of both services over the same stores, records and ended sessions. */
+async function createServices(stores: Stores): Promise<Services> {
+  const { directory, limiter, clickhouse, kafka, producer, topics, tokens, ended, registry } = stores;
+  const policy = (): Policy => stores.policy;
+  const common = { clock: systemClock, registry, logger: createLogger('test', 'silent') };
+  const records = createTenantRecords({ ...common, directory });
+  const usage = createUsageReader({ clickhouse: stores.read, policy, registry });
+  const consoleUrl = (): string => 'http://console.test';
+  const both = {
+    ...{ ...common, policy, directory, limiter, usage, records, adminToken },
+    resets: createResets({ ...common, records, limiter, usage, policy }),
+    reads: createStoreReads(common),
+    deadLetters: createDeadLetterService({ kafka, producer, topic: topics.deadLetters }),
+    portalLinks: createPortalLinks({ ...common, tokens, ended, consoleUrl }),
+  };
+  const adminApp = await createAdminApp({
+    ...both,
+    ended,
+    // The consumer group commits nothing, so the audit waits only shortly for its offsets.
+    auditSources: {
+      ...{ policy, limiter, clock: systemClock, kafka, topics, clickhouse },
+      records: () => directory.all(),
+      groupId: `${topics.usage}-none`,
+      patienceMs: 100,
+    },
+  });
+  const credentials = createCredentials({ ...common, policy, directory });
+  const consoleApp = await createConsoleApp({
+    ...both,
+    credentials,
+    testMessages: {
+      send: (event) => {
+        stores.testMessages.push(event);
+        return Promise.resolve();
+      },
+    },
+    sessions: createSessions({ tokens, ended, directory, clock: systemClock }),
+    signIns: createSignInCounter(registry),
+    publicUrl: consoleUrl,
+    // Its request metrics have the same names as those of the admin listener.
+    registry: new Registry(),
+  });
+  return {
+    adminApp,
+    consoleApp,
+    close: async () => {
+      credentials.close();
+      await Promise.all([adminApp.close(), consoleApp.close()]);
     },
   };
 }
@@ -184,13 +240,8 @@ function signJwt(claims: Record<string, string>, lifetime = '10m'): Promise<stri
     .sign(new TextEncoder().encode(jwtSecret));
 }
 
-/** Asks as the console does, and does not wait for a pipeline that is not there. */
-function auditorOf(sources: Omit<AuditSources, 'groupId'>): LossAuditor {
-  return createLossAuditor({ ...sources, groupId: `${sources.topics.usage}-nobody`, patienceMs: 100 });
-}
-
 async function callAdmin(
-  pages: Console,
+  app: FastifyInstance,
   what: string,
   body?: object,
   headers: Record<string, string> = {},
@@ -202,7 +253,7 @@ async function callAdmin(
     headers: { authorization: `Bearer ${adminToken}`, ...headers },
     ...(body === undefined ? {} : { payload: body }),
   };
-  const response = await pages.admin.inject(request);
+  const response = await app.inject(request);
   const text = response.body;
   return {
     status: response.statusCode,

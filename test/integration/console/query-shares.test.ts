@@ -33,14 +33,14 @@ test('C2 F6: a tenant has three queries at once, and other tenants and operators
   const [busy, other] = [await visit(fixture, uniqueName('busy')), await visit(fixture, uniqueName('other'))];
   const answers: Promise<unknown>[] = [];
   const read = (url: string, headers: Record<string, string>): void =>
-    void answers.push(fixture.console.web.inject({ method: 'GET', url, headers }));
+    void answers.push(fixture.consoleApp.inject({ method: 'GET', url, headers }));
   for (const url of [...pages, ...pages, ...pages]) read(url, { cookie: busy });
   await eventually(() => open.size === 3);
   read('/history', { cookie: other });
   await eventually(() => open.size === 5);
   answers.push(fixture.admin(`GET /admin/v1/tenants/${uniqueName('acme')}/status`));
   await eventually(() => open.size > 5);
-  const metrics = await fixture.console.admin.inject('/metrics');
+  const metrics = await fixture.adminApp.inject('/metrics');
   expect(metrics.body).toMatch(/tollgate_tenant_queries\{[^}]*state="running"[^}]*\} 5/);
   for (const socket of open) socket.destroy();
   silent.on('connection', (socket: Socket) => socket.destroy());

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createSessionEnds } from '../../../services/console/sessions/session-ends.ts';
-import type { SessionEnds } from '../../../services/console/sessions/session-ends.ts';
+import { createEndedSessions } from '../../../shared/sessions/ended-sessions.ts';
+import type { EndedSessions } from '../../../shared/sessions/ended-sessions.ts';
 import type { Producer } from '../../../shared/kafka/producer/producer.ts';
 import { TollgateError } from '../../../shared/runtime/errors.ts';
 import { createRegistry } from '../../../shared/runtime/http/ops.ts';
@@ -9,7 +9,7 @@ import { createFixture } from './fixture.ts';
 import type { Fixture } from './fixture.ts';
 
 let fixture: Fixture;
-const opened: SessionEnds[] = [];
+const opened: EndedSessions[] = [];
 beforeAll(async () => {
   fixture = await createFixture();
 });
@@ -21,9 +21,9 @@ afterAll(async () => {
 const clock = { nowMs: 1_800_000_000_000, now: () => clock.nowMs };
 const hourMs = 3_600_000;
 
-async function open(producer: Producer = fixture.producer): Promise<SessionEnds> {
+async function open(producer: Producer = fixture.producer): Promise<EndedSessions> {
   const { kafka, topics } = fixture;
-  const ends = createSessionEnds({ kafka, topics, producer, clock, registry: createRegistry('test') });
+  const ends = createEndedSessions({ kafka, topics, producer, clock, registry: createRegistry('test') });
   opened.push(ends);
   await eventually(() => ends.ready(), { timeoutMs: 20_000 });
   return ends;

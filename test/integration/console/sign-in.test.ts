@@ -44,7 +44,7 @@ describe('what a browser does not send', () => {
   test.each(['/%', '/%ff', '/usage/%zz', '/operator/tenants/%e0%a4', '/%00'])(
     'an address that cannot be decoded is answered with a page of the console, and its policy: %s',
     async (url) => {
-      const { statusCode, headers, body } = await fixture.console.web.inject({ method: 'GET', url });
+      const { statusCode, headers, body } = await fixture.consoleApp.inject({ method: 'GET', url });
       expect([statusCode, headers['content-type']]).toEqual([404, expect.stringContaining('text/html')]);
       expect(headers['content-security-policy']).toContain("default-src 'none'");
       expect(body).toContain('No such page');
@@ -57,7 +57,7 @@ describe('what a browser does not send', () => {
     ['application/x-www-form-urlencoded; charset=utf-8; charset=utf-7', 415],
     ['application/x-www-form-urlencoded; charset=UTF-8', 303],
   ])('a form as %s is answered with %i', async (type, status) => {
-    const response = await fixture.console.web.inject({
+    const response = await fixture.consoleApp.inject({
       method: 'POST',
       url: '/sign-in',
       payload: new URLSearchParams({ credential: key }).toString(),
@@ -70,7 +70,7 @@ describe('what a browser does not send', () => {
   });
 
   test('a form that is not UTF-8 is a mistake', async () => {
-    const response = await fixture.console.web.inject({
+    const response = await fixture.consoleApp.inject({
       method: 'POST',
       url: '/sign-in',
       payload: Buffer.from([0x63, 0x3d, 0xff, 0xfe]),
@@ -85,7 +85,7 @@ async function signIn(
   form: Record<string, string>,
   { remoteAddress, forwarded }: Client,
 ): Promise<{ status: number; retryAfter: number; signedIn: boolean }> {
-  const response = await fixture.console.web.inject({
+  const response = await fixture.consoleApp.inject({
     method: 'POST',
     url,
     remoteAddress,

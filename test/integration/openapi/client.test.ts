@@ -21,7 +21,7 @@ let dir: string;
 
 beforeAll(async () => {
   fixture = await createFixture();
-  adminUrl = await fixture.console.admin.listen({ host: '127.0.0.1', port: 0 });
+  adminUrl = await fixture.adminApp.listen({ host: '127.0.0.1', port: 0 });
   await mkdir('.local', { recursive: true });
   // Inside the checkout, so that the example finds its packages.
   dir = await mkdtemp(resolve('.local/openapi-client-'));

@@ -34,7 +34,7 @@ const listeners: Readonly<Record<string, () => Promise<Listener>>> = {
   }),
   'the admin listener': async () => ({
     document: (await fixture.admin('GET /admin/openapi.json')).body as unknown as OpenApiDocument,
-    routes: fixture.console.admin.routeAccess,
+    routes: fixture.adminApp.routeAccess,
   }),
 };
 

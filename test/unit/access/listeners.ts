@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import { Registry } from 'prom-client';
-import { createAdminApp } from '../../../services/console/admin/app.ts';
-import type { ConsoleParts } from '../../../services/console/console.ts';
-import { createWebApp } from '../../../services/console/web-app.ts';
+import { createAdminApp } from '../../../services/admin/app.ts';
+import type { AdminOptions } from '../../../services/admin/app.ts';
+import { createConsoleApp } from '../../../services/console/app.ts';
+import type { ConsoleOptions } from '../../../services/console/app.ts';
 import { createApiServer } from '../../../services/gateway/listeners/api-listener.ts';
 import type { ApiOptions } from '../../../services/gateway/entrypoints/api/api-server.ts';
 import { createProxyServer } from '../../../services/gateway/listeners/proxy-listener.ts';
@@ -10,8 +11,9 @@ import { boundsDefault } from '../../../services/gateway/transport/bounds.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { createOpsServer } from '../../../shared/runtime/http/ops.ts';
 
-/** Parts that no route needs before its first request. */
-const parts = { clock: systemClock, registry: new Registry(), metrics: {} } as unknown as ConsoleParts;
+/** Routes need only these options before their first request. */
+const consoleOptions = { clock: systemClock, registry: new Registry() } as unknown as ConsoleOptions;
+const adminOptions = { registry: new Registry() } as unknown as AdminOptions;
 const enforcer = { clock: systemClock, metrics: {} };
 const options = { enforcer, bounds: boundsDefault } as unknown as ApiOptions;
 const proxy = { ...options, bodyBytesMax: 1, upstreamTimeoutMs: 1 };
@@ -22,7 +24,7 @@ export const listeners: Readonly<
 > = {
   gateway: () => Promise.resolve(createProxyServer(proxy)),
   api: () => createApiServer(options),
-  admin: () => createAdminApp(parts),
-  console: () => createWebApp(parts),
+  admin: () => createAdminApp(adminOptions),
+  console: () => createConsoleApp(consoleOptions),
   ops: () => Promise.resolve(createOpsServer({ registry: new Registry(), unready: () => [] })),
 };

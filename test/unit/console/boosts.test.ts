@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { boostPhase } from '../../../shared/domain/boost.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { loadPolicy } from '../../../shared/policy/load.ts';
-import { block, blockNow, unblock } from '../../../services/console/tenants/block.ts';
-import { addBoost, endBoost, phaseOf } from '../../../services/console/tenants/boosts.ts';
+import { block, blockNow, unblock } from '../../../shared/tenants/block.ts';
+import { addBoost, endBoost } from '../../../shared/tenants/boosts.ts';
 
 const policy = await loadPolicy('policies/default.yaml', {}, { secrets: 'optional' });
 const nowMs = Date.parse('2026-03-10T12:00:00Z');
@@ -21,10 +22,10 @@ describe('B12: boosts', () => {
   test('B12: one without a start runs from now to its end, and is over at that instant', () => {
     const [boost] = granted(bare).boosts ?? [];
     expect(boost).toMatchObject({ starts_at: at(0), ends_at: at(7), reason: 'launch', actor: 'kim' });
-    expect(phaseOf(boost!, nowMs)).toBe('running');
-    expect(phaseOf(boost!, nowMs + 7 * dayMs - 1)).toBe('running');
-    expect(phaseOf(boost!, nowMs + 7 * dayMs)).toBe('ended');
-    expect(phaseOf(boost!, nowMs - 1)).toBe('planned');
+    expect(boostPhase(boost!, nowMs)).toBe('running');
+    expect(boostPhase(boost!, nowMs + 7 * dayMs - 1)).toBe('running');
+    expect(boostPhase(boost!, nowMs + 7 * dayMs)).toBe('ended');
+    expect(boostPhase(boost!, nowMs - 1)).toBe('planned');
   });
 
   test('B12: ending one that runs keeps it with its end cut; ending a planned one takes it out', () => {

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { bar } from '../../../services/console/pages/bars.ts';
-import { money, percent, span, windowName } from '../../../services/console/pages/format.ts';
-import { html } from '../../../services/console/pages/html.ts';
+import { bar } from '../../../services/console/components/bars.ts';
+import { money, percent } from '../../../services/console/components/format.ts';
+import { html } from '../../../services/console/components/html.ts';
+import { durationForReading, windowName } from '../../../shared/domain/time/format-duration.ts';
 
 describe('markup', () => {
   test('no text, whatever it is, can open a tag or leave an attribute', () => {
@@ -37,7 +38,7 @@ describe('figures', () => {
     [47 * 3_600_000 + 60_000, '47 h 1 min'],
     [7 * 86_400_000, '7 days'],
     [-5, '0 s'],
-  ])('%i ms reads as %s', (ms, text) => expect(span(ms)).toBe(text));
+  ])('%i ms reads as %s', (ms, text) => expect(durationForReading(ms)).toBe(text));
 
   test('small money keeps the digits that say something', () => {
     expect([0, 12.345, 0.000075, 0.5].map(money)).toEqual(['0.00', '12.35', '0.0000750', '0.500']);

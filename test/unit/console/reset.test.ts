@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Limit, LimitState } from '../../../shared/domain/limit.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import { baseline } from '../../../services/console/tenants/reset.ts';
+import { baseline } from '../../../shared/tenants/reset.ts';
 
 const nowMs = Date.parse('2026-03-10T12:00:00Z');
 const record = (resetAt?: string, dayUnits = 0): TenantRecord => ({

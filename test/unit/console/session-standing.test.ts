@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { createSessions } from '../../../services/console/sessions/sessions.ts';
-import type { Sessions } from '../../../services/console/sessions/sessions.ts';
-import { createTokens } from '../../../services/console/sessions/tokens.ts';
-import { createLogger } from '../../../shared/runtime/logger.ts';
+import { createSessions } from '../../../shared/sessions/sessions.ts';
+import type { Sessions } from '../../../shared/sessions/sessions.ts';
+import { createTokens } from '../../../shared/sessions/tokens.ts';
 
 const clock = { nowMs: 1_800_000_000_000, now: () => clock.nowMs };
 const tokens = createTokens('portal-secret-1234', 'admin-token-1234', clock);
@@ -20,7 +19,7 @@ interface Known {
 function sessionsWith({ ended = [], endsReady = true, recordsReady = true, holder }: Known): Sessions {
   return createSessions({
     tokens,
-    ends: {
+    ended: {
       has: ({ id }) => ended.includes(id),
       end: () => Promise.resolve(),
       endAll: () => Promise.resolve(),
@@ -29,7 +28,6 @@ function sessionsWith({ ended = [], endsReady = true, recordsReady = true, holde
     },
     directory: { byApiKeyHash: () => holder, ready: () => recordsReady },
     clock,
-    logger: createLogger('test', 'silent'),
   });
 }
 

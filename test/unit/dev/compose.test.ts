@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { serviceNames } from '../../../dev/stack/services.ts';
 
 /** The compose file cannot run where these tests do; what can be known without an engine is held here. */
 interface Compose {
@@ -23,7 +24,6 @@ const repository = join(import.meta.dirname, '..', '..', '..');
 const read = (path: string): string => readFileSync(join(repository, path), 'utf8');
 const compose = parse(read('docker-compose.yml'), { merge: true }) as Compose;
 const services = Object.entries(compose.services);
-const own = ['gateway', 'aggregator', 'reconciler', 'alerter', 'console'];
 const secrets = [
   'TOLLGATE_JWT_SECRET',
   'TOLLGATE_SERVICE_TOKEN',
@@ -32,9 +32,9 @@ const secrets = [
 ];
 
 describe('docker-compose.yml', () => {
-  test('runs the five services, their servers and the watchers', () => {
+  test('runs all services, their servers and the monitoring', () => {
     const servers = ['redis', 'kafka', 'clickhouse', 'prometheus', 'alertmanager', 'grafana'];
-    expect(Object.keys(compose.services)).toEqual(expect.arrayContaining([...own, ...servers]));
+    expect(Object.keys(compose.services)).toEqual(expect.arrayContaining([...serviceNames, ...servers]));
   });
 
   test('starts every service by a file that exists', () => {
@@ -50,7 +50,7 @@ describe('docker-compose.yml', () => {
         .match(/`[A-Z][A-Z_]+`/g)
         ?.map((word) => word.slice(1, -1)),
     );
-    for (const name of own) {
+    for (const name of serviceNames) {
       const variables = Object.keys(compose.services[name]?.environment ?? {});
       expect(
         variables.filter((variable) => !documented.has(variable)),

@@ -2,15 +2,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decode, decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
-import { block } from '../../../services/console/tenants/block.ts';
-import { addBoost } from '../../../services/console/tenants/boosts.ts';
+import { block } from '../../../shared/tenants/block.ts';
+import { addBoost } from '../../../shared/tenants/boosts.ts';
 import { meterQueryOf } from '../../../services/gateway/entrypoints/api/meter-query.ts';
 import { acceptEvent } from '../../../services/gateway/ingest/accept-event.ts';
 import { publishedTimeBounds } from '../../../shared/domain/events/bounds.ts';
 import { readInstant } from '../../../shared/domain/time/instant.ts';
 
 import { loadPolicy } from '../../../shared/policy/load.ts';
-import { faultsInRecord } from '../../../shared/tenants/record-faults.ts';
+import { faultsInRecord } from '../../../shared/tenants/record/faults.ts';
 
 /** Each within the bounds of every reader but for what is wrong with it; `Date.parse` takes many of them. */
 const impossible = [

@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { runningBoosts } from '../../../../shared/domain/boost.ts';
 import type { Limit } from '../../../../shared/domain/limit.ts';
 import { limitsFor } from '../../../../shared/policy/match.ts';
 import type { ApiServer } from './api-server.ts';
@@ -31,9 +32,6 @@ export function registerLimits(app: ApiServer, enforcer: Enforcer): void {
       const nowMs = enforcer.clock.now();
       const plan = request.caller?.identity.service === null ? request.caller.identity.planClaim : null;
       const base = limitsFor(policy, { plan, record, route: null, nowMs });
-      const running = (record?.boosts ?? []).filter(
-        ({ starts_at, ends_at }) => Date.parse(starts_at) <= nowMs && nowMs < Date.parse(ends_at),
-      );
       return {
         tenant_id: tenantId,
         plan: base.plan.name,
@@ -59,7 +57,7 @@ export function registerLimits(app: ApiServer, enforcer: Enforcer): void {
           base.plan.slowDown === null
             ? null
             : { from: base.plan.slowDown.from, max_delay_ms: base.plan.slowDown.maxDelayMs },
-        boosts: running.map(({ limit, multiply, set_to, ends_at, reason }) => ({
+        boosts: runningBoosts(record, nowMs).map(({ limit, multiply, set_to, ends_at, reason }) => ({
           limit,
           multiply,
           set_to,

@@ -1,0 +1,197 @@
+import { Type } from 'typebox';
+import type { TSchema } from 'typebox';
+import {
+  apiKeySchema,
+  blockSchema,
+  boostSchema,
+  historySchema,
+  resetSchema,
+  tenantRecordSchema,
+} from '../../shared/tenants/record/schema.ts';
+
+/** What the admin API answers, for its document: types follow from the code that answers. */
+const text = Type.String();
+const time = Type.String({ format: 'date-time' });
+const count = Type.Integer({ minimum: 0 });
+const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] });
+const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' });
+const numberOrNull = Type.Unsafe<number | null>({ type: ['number', 'null'] });
+
+/** Closed objects: a field that is not described here shows as a difference between document and answer. */
+const answer = (properties: Readonly<Record<string, TSchema>>, description?: string) =>
+  Type.Object(properties, {
+    additionalProperties: false,
+    ...(description === undefined ? {} : { description }),
+  });
+
+const orNull = (schema: TSchema) => Type.Union([schema, Type.Null()]);
+
+export const recordAnswer = tenantRecordSchema;
+
+export const tenantsAnswer = answer({
+  tenants: Type.Array(
+    answer({
+      tenant_id: text,
+      display_name: textOrNull,
+      plan: text,
+      has_record: Type.Boolean({ description: 'False for tenants known only by their requests.' }),
+      blocked: Type.Boolean(),
+      boosts: count,
+      requests_today: Type.Unsafe<number | null>({
+        ...numberOrNull,
+        description: 'Null where the usage log did not answer.',
+      }),
+      limited_today: numberOrNull,
+      cost_today: numberOrNull,
+      updated_at: timeOrNull,
+    }),
+  ),
+  total: count,
+  offset: count,
+  limit: count,
+  usage_known: Type.Boolean({
+    description: 'False: the list lacks tenants that have no record, and all usage.',
+  }),
+});
+
+const heldLimit = answer({
+  name: text,
+  per: Type.Array(text),
+  route: textOrNull,
+  type: text,
+  limit: Type.Number(),
+  window_seconds: Type.Number(),
+  burst: Type.Number(),
+  mode: text,
+  of_policy: Type.Unsafe<number | null>({ ...numberOrNull, description: 'What the policy alone says.' }),
+  override: numberOrNull,
+  boost_id: textOrNull,
+});
+
+export const tenantAnswer = answer({
+  tenant_id: text,
+  record: orNull(recordAnswer),
+  seen_plan: Type.Unsafe<string | null>({ ...textOrNull, description: 'Plan of its last request.' }),
+  plan: text,
+  limits: Type.Array(heldLimit),
+});
+
+const liveLimit = answer({
+  name: text,
+  route: textOrNull,
+  limit: Type.Number(),
+  used: Type.Number(),
+  remaining: Type.Number(),
+  reset: Type.Integer({ description: 'Unix seconds.' }),
+  window_seconds: Type.Number(),
+  burst: Type.Number(),
+  blocked: Type.Boolean(),
+  retry_after_seconds: numberOrNull,
+  mode: text,
+});
+
+export const statusAnswer = answer({
+  tenant_id: text,
+  requests_this_minute: Type.Number(),
+  requests_today: Type.Number(),
+  plan: text,
+  limits: Type.Array(liveLimit),
+  blocked: Type.Boolean(),
+  blocked_until: timeOrNull,
+  blocked_by: Type.Array(Type.String({ description: 'operator, or names of limits.' })),
+  resets: Type.Record(Type.String(), time, { description: 'By limit: when it is whole again.' }),
+  boosts: Type.Array(boostSchema),
+  complete_through: timeOrNull,
+  as_of: time,
+});
+
+export const resetAnswer = answer({ tenant_id: text, reset: resetSchema });
+export const resetAllAnswer = answer({
+  tenants: Type.Integer({ description: 'Tenants with usage this month.' }),
+});
+export const blockAnswer = answer({ tenant_id: text, block: blockSchema });
+
+export const boostAnswer = boostSchema;
+const phase = Type.String({ description: 'planned, running or ended' });
+export const boostsAnswer = answer({
+  boosts: Type.Array(answer({ ...boostSchema.properties, phase })),
+});
+
+const expired = Type.Boolean();
+export const keysAnswer = answer({
+  api_keys: Type.Array(answer({ ...apiKeySchema.properties, expired })),
+});
+export const newKeyAnswer = answer({
+  api_key: Type.String({ description: 'The key. Only its hash is kept.' }),
+  ...apiKeySchema.properties,
+});
+
+export const linkAnswer = answer({
+  tenant_id: text,
+  link_id: Type.String({ description: 'Ends the link before its time.' }),
+  url: text,
+  expires_at: time,
+  session_ttl_seconds: Type.Number(),
+});
+
+export const changesAnswer = answer({
+  changes: Type.Array(answer({ tenant_id: text, ...historySchema.items.properties })),
+});
+
+export const letterAnswer = answer({
+  id: Type.String({ description: 'Partition and offset on the dead-letter topic.' }),
+  at: time,
+  reason: text,
+  from: text,
+  text: Type.String({ description: 'The original value, cut where it is long.' }),
+  bytes: count,
+});
+export const lettersAnswer = answer({ dead_letters: Type.Array(letterAnswer) });
+export const replayAnswer = answer({ id: text, replayed: Type.Boolean() });
+
+export const replaysAnswer = answer({
+  dry_run: Type.Boolean(),
+  matched: count,
+  sent: count,
+  incomplete: Type.Integer({
+    minimum: 0,
+    description: 'Letters that hold only the beginning of their record.',
+  }),
+  without_time: count,
+  more: Type.Boolean({ description: 'There are more than were looked at.' }),
+  by_reason: Type.Record(Type.String(), count),
+});
+
+const range = answer({ from: Type.Integer(), to: Type.Integer() });
+const level = answer({
+  day: text,
+  events: Type.Number(),
+  by_minute: Type.Number(),
+  by_hour: Type.Number(),
+  by_day: Type.Number(),
+});
+export const lossAnswer = answer({
+  lost: count,
+  lostRecords: Type.Array(
+    answer({ partition: count, offset: count, tenant_id: textOrNull, event_id: textOrNull }),
+  ),
+  missingSequences: Type.Record(Type.String(), Type.Array(range)),
+  setBack: Type.Array(text),
+  counters: orNull(
+    Type.Array(
+      answer({
+        tenant_id: text,
+        quota: text,
+        route: textOrNull,
+        redis: Type.Number(),
+        clickhouse: Type.Number(),
+      }),
+    ),
+  ),
+  disagreements: Type.Array(level),
+  explained: answer({ deadLetters: count, repeats: count, corrections: count }),
+  events: Type.Number(),
+  since: time,
+  until: time,
+  cut: Type.Boolean({ description: 'There is at least as much lost as is said.' }),
+});

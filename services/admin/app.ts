@@ -1,0 +1,194 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { Ajv } from 'ajv';
+import type { ValidateFunction } from 'ajv';
+import { fastify } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifySchemaCompiler } from 'fastify';
+import type { TSchema } from 'typebox';
+import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
+import { messageOf } from '../../shared/runtime/errors.ts';
+import { declareAccess, guardRoutes } from '../../shared/runtime/http/access.ts';
+import type { Guard } from '../../shared/runtime/http/access.ts';
+import { answerClientError } from '../../shared/runtime/http/client-error.ts';
+import { isCrossSiteChange } from '../../shared/runtime/http/cross-site.ts';
+import { acceptJson } from '../../shared/runtime/http/json-body.ts';
+import { refuseForeignHosts } from '../../shared/runtime/http/loopback-host.ts';
+import { describeApi } from '../../shared/runtime/http/openapi.ts';
+import type { ApiDescription } from '../../shared/runtime/http/openapi.ts';
+import { opsRoutes, registerOps } from '../../shared/runtime/http/ops.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
+import { sendProblem } from '../../shared/runtime/http/problem.ts';
+import { measureRequests } from '../../shared/runtime/http/request-metrics.ts';
+import { faultsIn, textOfFaults } from '../../shared/runtime/http/schema-faults.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import { storeOf } from '../../shared/runtime/store-reads.ts';
+import type { StoreReads } from '../../shared/runtime/store-reads.ts';
+import type { EndedSessions } from '../../shared/sessions/ended-sessions.ts';
+import { recordFormats } from '../../shared/tenants/record/faults.ts';
+import type { AdminApp } from './answer.ts';
+import { registerApiKeys } from './api-keys.ts';
+import { requireToken } from './authenticate.ts';
+import { registerControls } from './controls.ts';
+import type { ControlOptions } from './controls.ts';
+import { registerInstallation } from './installation.ts';
+import type { InstallationOptions } from './installation.ts';
+import { mergePatchType } from './operations.ts';
+import { registerPortalAccess } from './portal-access.ts';
+import type { PortalAccessOptions } from './portal-access.ts';
+import { registerTenants } from './tenants.ts';
+import type { TenantOptions } from './tenants.ts';
+
+export interface AdminOptions
+  extends TenantOptions, ControlOptions, InstallationOptions, PortalAccessOptions, ErrorOptions {
+  readonly directory: Pick<TenantDirectory, 'all' | 'get' | 'ready'>;
+  readonly ended: Pick<EndedSessions, 'ready'>;
+  readonly adminToken: string;
+  readonly registry: Registry;
+  /** Disturbances that do not keep the process from its work, in words, for `/readyz`. */
+  readonly notes?: () => readonly string[];
+}
+
+interface ErrorOptions {
+  readonly logger: Logger;
+  readonly reads: StoreReads;
+}
+
+const bodyBytesMax = 256 * 1024;
+
+/** The only routes of the admin listener that need no token. */
+const openRoutes = [...opsRoutes, 'GET /admin/openapi.json'];
+
+/**
+ * The admin API, with the metrics and the health of its process. Private by its address and closed by a token: every
+ * request outside `openRoutes` is answered with 401 without it, also one that matches no route.
+ */
+export async function createAdminApp(options: AdminOptions): Promise<FastifyInstance> {
+  const { adminToken, registry, directory, ended, notes = () => [] } = options;
+  const app = fastify({
+    bodyLimit: bodyBytesMax,
+    routerOptions: { maxParamLength: 2000 },
+    clientErrorHandler: answerClientError,
+    // Errors of the router reach no hook, so the token is checked here.
+    frameworkErrors: (error, request, reply) => {
+      if (requireToken(adminToken, request, reply) === undefined)
+        void sendProblem(reply, error.statusCode ?? 400, 'Request not understood', error.message);
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  // JSON only: the page of another site can send text or a form without a preflight, but not JSON.
+  app.removeContentTypeParser('text/plain');
+  acceptJson(app, ['application/json', mergePatchType]);
+  app.setValidatorCompiler(validatorFor);
+  measureRequests(app, 'admin', registry);
+  answerWithProblems(app, options);
+  refuseForeignHosts(app);
+  refuseCrossSiteChanges(app);
+  const admin: Guard = (request, reply) => requireToken(adminToken, request, reply);
+  guardRoutes(app, { listener: 'admin', openRoutes, guards: { admin }, unmatched: admin });
+  registerOps(app, {
+    registry,
+    unready: () => [
+      ...(directory.ready() ? [] : ['tenant records']),
+      ...(ended.ready() ? [] : ['ended sessions']),
+    ],
+    notes,
+  });
+  await describeApi(app, apiDescription);
+  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
+  await app.register((scope) => {
+    const api = scope.withTypeProvider<TypeBoxTypeProvider>();
+    declareAccess(api, 'admin');
+    registerTenants(api, options);
+    registerControls(api, options);
+    registerApiKeys(api, options);
+    registerInstallation(api, options);
+    registerPortalAccess(api, options);
+    api.get('/admin/openapi.json', { schema: { hide: true }, config: { access: 'public' } }, () =>
+      app.swagger(),
+    );
+  });
+  return app;
+}
+
+/** Parts of `GET /admin/openapi.json` that describe no single operation. */
+const apiDescription: ApiDescription = {
+  title: 'Tollgate admin API',
+  description:
+    'Tenants, their limits, blocks, boosts and keys. Every answer that is not a success is a problem (RFC 9457) with a ' +
+    'detail that says what to do.',
+  tags: [
+    { name: 'Tenants', description: 'Records and status of tenants.' },
+    { name: 'Controls', description: 'Resets, blocks and temporary increases.' },
+    { name: 'Credentials', description: 'API keys and portal links.' },
+    { name: 'Installation', description: 'Operations on all tenants: history, dead letters, losses.' },
+  ],
+  securitySchemes: {
+    admin: { type: 'http', scheme: 'bearer', description: 'The admin token (TOLLGATE_ADMIN_TOKEN).' },
+  },
+  security: { admin: [{ admin: [] }] },
+  problems: [400, 401, 403, 408, 421, 431, 503],
+  responseHeaders: {},
+};
+
+const validation = { allErrors: true, verbose: true, allowUnionTypes: true, formats: { ...recordFormats } };
+/** Values of a body are not converted: a client reads back what it wrote. */
+const bodies = new Ajv(validation);
+/** Parameters arrive as text and are converted to the type of their schema. */
+const parameters = new Ajv({ ...validation, coerceTypes: 'array', useDefaults: true });
+
+const validatorFor: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }): ValidateFunction =>
+  (httpPart === 'body' ? bodies : parameters).compile(schema);
+
+function refuseCrossSiteChanges(app: Pick<AdminApp, 'addHook'>): void {
+  app.addHook('onRequest', (request, reply, next) => {
+    if (isCrossSiteChange(request))
+      void sendProblem(reply, 403, 'Not from here', 'A page of another site sent this; nothing was done.');
+    else next();
+  });
+}
+
+function answerWithProblems(
+  app: Pick<AdminApp, 'setErrorHandler' | 'setNotFoundHandler'>,
+  { logger, reads }: ErrorOptions,
+): void {
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      reply,
+      404,
+      'No such endpoint',
+      `${request.method} ${request.url.split('?')[0] ?? ''} is not part of the admin API.`,
+    ),
+  );
+  app.setErrorHandler((error, request, reply) => {
+    const store = storeOf(error);
+    if (store !== null) {
+      reads.countFailure(store);
+      logger.warn({ err: error, url: request.url }, 'a store did not answer');
+      return sendProblem(
+        reply,
+        503,
+        `${store} does not answer`,
+        `${messageOf(error)}. Try again in a moment.`,
+      );
+    }
+    const status = (error as { statusCode?: number }).statusCode ?? 500;
+    if (status < 500)
+      return sendMisunderstood(reply, status, error as FastifyError, request.routeOptions.config.document);
+    logger.error({ err: error, url: request.url }, 'admin request failed');
+    return sendProblem(reply, 500, 'Failed', 'This is a fault of the admin API; its log says more.');
+  });
+}
+
+/** Answers 422 for a JSON document that violates its contract, and 400 or the like for any other mistake. */
+function sendMisunderstood(
+  reply: FastifyReply,
+  status: number,
+  error: FastifyError,
+  isDocument = false,
+): FastifyReply {
+  const { validation: found, validationContext = 'request', message } = error;
+  const title = 'Request not understood';
+  if (found === undefined) return sendProblem(reply, status, title, message);
+  const faults = faultsIn(found);
+  const ofBody = validationContext === 'body';
+  const detail = textOfFaults(faults, ofBody ? 'The body' : validationContext);
+  return sendProblem(reply, ofBody && isDocument ? 422 : status, title, detail, faults);
+}

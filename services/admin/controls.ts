@@ -1,0 +1,87 @@
+import { boostPhase } from '../../shared/domain/boost.ts';
+import { block, unblock } from '../../shared/tenants/block.ts';
+import { addBoost, endBoost } from '../../shared/tenants/boosts.ts';
+import type { TenantRecords } from '../../shared/tenants/records.ts';
+import type { Resets } from '../../shared/tenants/reset.ts';
+import { tenantStatus } from '../../shared/tenants/status.ts';
+import type { StatusSources } from '../../shared/tenants/status.ts';
+import { asDocument, sendOutcome } from './answer.ts';
+import type { AdminApp } from './answer.ts';
+import { actorOf } from './authenticate.ts';
+import { operations } from './operations.ts';
+
+export interface ControlOptions extends StatusSources {
+  readonly records: TenantRecords;
+  readonly resets: Resets;
+}
+
+/** Operations of an operator on one tenant: read its status, reset, block, boost. */
+export function registerControls(app: AdminApp, options: ControlOptions): void {
+  registerStatus(app, options);
+  registerBlock(app, options);
+  registerBoosts(app, options);
+}
+
+function registerStatus(app: AdminApp, options: ControlOptions): void {
+  app.get('/admin/v1/tenants/:id/status', { schema: operations.getTenantStatus }, async (request, reply) =>
+    sendOutcome(reply, await tenantStatus(options, request.params.id)),
+  );
+  app.post('/admin/v1/tenants/:id/reset', { schema: operations.resetTenant }, async (request, reply) => {
+    const { id } = request.params;
+    const outcome = await options.resets.tenant(id, actorOf(request), request.body?.reason ?? '');
+    if (!outcome.ok) return sendOutcome(reply, outcome);
+    return { tenant_id: id, reset: outcome.value.reset };
+  });
+}
+
+function registerBlock(app: AdminApp, { records, clock }: ControlOptions): void {
+  app.post(
+    '/admin/v1/tenants/:id/block',
+    { config: asDocument, schema: operations.blockTenant },
+    async (request, reply) => {
+      const actor = actorOf(request);
+      const { until = null, reason } = request.body;
+      const outcome = await records.change(request.params.id, actor, (record) =>
+        block(record, { until, reason }, actor, clock.now()),
+      );
+      if (!outcome.ok) return sendOutcome(reply, outcome);
+      return { tenant_id: request.params.id, block: outcome.value.block };
+    },
+  );
+  app.delete('/admin/v1/tenants/:id/block', { schema: operations.unblockTenant }, async (request, reply) => {
+    const outcome = await records.change(request.params.id, actorOf(request), unblock);
+    return outcome.ok ? reply.code(204).send() : sendOutcome(reply, outcome);
+  });
+}
+
+function registerBoosts(app: AdminApp, { records, policy, clock }: ControlOptions): void {
+  app.get('/admin/v1/tenants/:id/boosts', { schema: operations.listBoosts }, (request) => ({
+    boosts: (records.of(request.params.id).boosts ?? []).map((boost) => ({
+      ...boost,
+      phase: boostPhase(boost, clock.now()),
+    })),
+  }));
+  app.post(
+    '/admin/v1/tenants/:id/boosts',
+    { config: asDocument, schema: operations.addBoost },
+    async (request, reply) => {
+      const actor = actorOf(request);
+      const outcome = await records.change(request.params.id, actor, (record) =>
+        addBoost(record, { ...request.body, actor: request.body.actor ?? actor }, policy(), clock.now()),
+      );
+      if (!outcome.ok) return sendOutcome(reply, outcome);
+      return reply.code(201).send(outcome.value.boosts?.at(-1));
+    },
+  );
+  app.delete(
+    '/admin/v1/tenants/:id/boosts/:boostId',
+    { schema: operations.endBoost },
+    async (request, reply) => {
+      const { id, boostId } = request.params;
+      const outcome = await records.change(id, actorOf(request), (record) =>
+        endBoost(record, boostId, clock.now()),
+      );
+      return outcome.ok ? reply.code(204).send() : sendOutcome(reply, outcome);
+    },
+  );
+}

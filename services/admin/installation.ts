@@ -1,0 +1,31 @@
+import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
+import { recentChanges } from '../../shared/tenants/records.ts';
+import type { Resets } from '../../shared/tenants/reset.ts';
+import { sendOutcome } from './answer.ts';
+import type { AdminApp } from './answer.ts';
+import { actorOf } from './authenticate.ts';
+import { registerDeadLetters } from './dead-letters.ts';
+import type { DeadLetterOptions } from './dead-letters.ts';
+import { registerLossAudit } from './loss-audit.ts';
+import type { LossAuditOptions } from './loss-audit.ts';
+import { operations } from './operations.ts';
+
+export interface InstallationOptions extends DeadLetterOptions, LossAuditOptions {
+  readonly resets: Resets;
+  readonly directory: Pick<TenantDirectory, 'all'>;
+}
+
+/** Operations on the whole installation: emergency reset, audit trail, dead letters, loss audit. */
+export function registerInstallation(app: AdminApp, options: InstallationOptions): void {
+  const { resets, directory } = options;
+  app.post('/admin/v1/reset', { schema: operations.resetAllTenants }, async (request, reply) => {
+    const outcome = await resets.all(actorOf(request));
+    return outcome.ok ? outcome.value : sendOutcome(reply, outcome);
+  });
+  app.get('/admin/v1/audit', { schema: operations.listChanges }, (request) => {
+    const { tenant_id: tenantId, actor, limit = 100 } = request.query;
+    return { changes: recentChanges([...directory.all()], { tenantId, actor }).slice(0, limit) };
+  });
+  registerDeadLetters(app, options);
+  registerLossAudit(app, options);
+}

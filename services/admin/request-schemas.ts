@@ -1,0 +1,144 @@
+import { Type } from 'typebox';
+import { idLengthMax } from '../../shared/domain/identity.ts';
+import { shiftPattern, spanPattern } from '../../shared/domain/time/duration.ts';
+import {
+  apiKeySchema,
+  blockSchema,
+  boostSchema,
+  boostSizes,
+  closed,
+  limitNameSchema,
+  reasonSchema,
+  settings,
+  timeSchema,
+} from '../../shared/tenants/record/schema.ts';
+
+export const TenantParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: idLengthMax }) });
+
+export const ListQuery = Type.Object({
+  search: Type.Optional(Type.String({ maxLength: 256, description: 'Part of the id or the name.' })),
+  plan: Type.Optional(Type.String({ maxLength: 100 })),
+  offset: Type.Optional(Type.Integer({ minimum: 0, description: 'Default 0.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, description: 'Default 50.' })),
+});
+
+/** Body of PUT: a record as GET answers it, whose `reset`, `history`, `version` and `updated_*` are passed over. */
+export const TenantBody = closed(
+  Type.Object(
+    {
+      tenant_id: Type.Optional(Type.String({ description: 'As in the path.' })),
+      ...settings,
+      reset: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
+      history: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
+      version: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
+      updated_at: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
+      updated_by: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
+    },
+    { examples: [{ plan: 'pro', display_name: 'Acme', overrides: { minute: 500 } }] },
+  ),
+);
+
+/** Body of PATCH. It is the merged record that has to hold to the contract, so nothing more is asked of a patch. */
+export const TenantPatch = Type.Unsafe<object>({ type: 'object' });
+
+export const BlockBody = Type.Object(
+  { until: Type.Optional(blockSchema.properties.until), reason: reasonSchema },
+  { additionalProperties: false, examples: [{ until: '2099-01-31T12:00:00Z', reason: 'abuse, ticket 812' }] },
+);
+
+export const BoostBody = Type.Object(
+  {
+    limit: limitNameSchema,
+    ...boostSizes,
+    starts_at: Type.Optional(timeSchema),
+    ends_at: timeSchema,
+    reason: reasonSchema,
+    actor: Type.Optional(boostSchema.properties.actor),
+  },
+  {
+    additionalProperties: false,
+    examples: [{ limit: 'minute', multiply: 2, ends_at: '2099-01-31T12:00:00Z', reason: 'launch week' }],
+  },
+);
+
+export const ApiKeyBody = Type.Object(
+  { name: apiKeySchema.properties.name, expires_at: apiKeySchema.properties.expires_at },
+  { additionalProperties: false, examples: [{ name: 'build server', expires_at: '2099-01-31T12:00:00Z' }] },
+);
+
+export const ResetAllBody = Type.Object(
+  {
+    confirm: Type.Literal('reset all tenants', {
+      description: 'The words “reset all tenants”: nothing else starts it.',
+    }),
+  },
+  { additionalProperties: false, examples: [{ confirm: 'reset all tenants' }] },
+);
+
+export const PortalLinkBody = Type.Object(
+  {
+    tenant_id: Type.String({ minLength: 1, maxLength: idLengthMax }),
+    ttl: Type.Optional(
+      Type.String({
+        pattern: spanPattern,
+        description: 'How long the link opens, e.g. 15m, 24h; default 1h, at most 30d.',
+      }),
+    ),
+    session_ttl: Type.Optional(
+      Type.String({
+        pattern: spanPattern,
+        description:
+          'How long a session lasts that it opens, never longer than the link; default 1h, at most 8h.',
+      }),
+    ),
+  },
+  { additionalProperties: false, examples: [{ tenant_id: 'acme', ttl: '24h' }] },
+);
+
+export const AuditQuery = Type.Object({
+  tenant_id: Type.Optional(Type.String({ maxLength: idLengthMax })),
+  actor: Type.Optional(Type.String({ maxLength: 200 })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Default 100.' })),
+});
+
+export const ReasonBody = Type.Object(
+  { reason: Type.Optional(Type.String({ maxLength: 500, description: 'Why; kept in the history.' })) },
+  { additionalProperties: false, examples: [{ reason: 'double charge, ticket 812' }] },
+);
+
+export const LossQuery = Type.Object({
+  hours: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 24 * 31, description: 'How far back. Default 24.' }),
+  ),
+});
+
+export const LetterParams = Type.Object({ letterId: Type.String({ pattern: '^[0-9]{1,9}-[0-9]{1,15}$' }) });
+
+export const LettersQuery = Type.Object({
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Default 50.' })),
+});
+
+export const ReplayBody = Type.Object(
+  {
+    reason: Type.Optional(Type.String({ minLength: 1, description: 'Text that the reason contains.' })),
+    tenant_id: Type.Optional(Type.String({ minLength: 1 })),
+    since: Type.Optional(Type.String({ description: 'RFC 3339: letters written from then on.' })),
+    shift: Type.Optional(
+      Type.String({
+        pattern: shiftPattern,
+        description: 'Added to the time of each event, e.g. +15m: for those of a node with a wrong clock.',
+      }),
+    ),
+    dry_run: Type.Optional(Type.Boolean({ description: 'Count only; the default.' })),
+  },
+  // One of them has to be there: all letters of 90 days are not what anybody means.
+  {
+    additionalProperties: false,
+    anyOf: ['reason', 'tenant_id', 'since'].map((name) => ({ required: [name] })),
+  },
+);
+
+export const LinkParams = Type.Object({
+  id: Type.String({ minLength: 1, maxLength: idLengthMax }),
+  linkId: Type.String({ pattern: '^[0-9a-f-]{36}$', description: '`link_id` of the link when it was made.' }),
+});

@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { jsonMoney } from '../../shared/domain/money.ts';
+import type { Policy } from '../../shared/domain/policy.ts';
+import type { TenantRecord } from '../../shared/domain/tenant.ts';
+import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
+import { sendProblem } from '../../shared/runtime/http/problem.ts';
+import type { StoreReads } from '../../shared/runtime/store-reads.ts';
+import type { Clock } from '../../shared/runtime/time/clock.ts';
+import { limitsOfTenant } from '../../shared/tenants/limits.ts';
+import { listTenants, readUseToday } from '../../shared/tenants/list.ts';
+import type { ListedTenant } from '../../shared/tenants/list.ts';
+import { rejection } from '../../shared/tenants/outcome.ts';
+import type { TenantRecords } from '../../shared/tenants/records.ts';
+import { patchSettings, replaceSettings } from '../../shared/tenants/settings.ts';
+import type { UsageReader } from '../../shared/tenants/usage-reader.ts';
+import { asDocument, sendOutcome } from './answer.ts';
+import type { AdminApp } from './answer.ts';
+import { actorOf } from './authenticate.ts';
+import { operations } from './operations.ts';
+
+export interface TenantOptions {
+  readonly directory: Pick<TenantDirectory, 'all' | 'get'>;
+  readonly records: TenantRecords;
+  readonly policy: () => Policy;
+  readonly usage: UsageReader;
+  readonly reads: StoreReads;
+  readonly clock: Clock;
+}
+
+/** Lists, reads, writes and deletes tenants. */
+export function registerTenants(app: AdminApp, options: TenantOptions): void {
+  const { directory, records, policy, clock, usage } = options;
+
+  app.get('/admin/v1/tenants', { schema: operations.listTenants }, async (request) => {
+    const { search = '', plan = '', offset = 0, limit = 50 } = request.query;
+    const use = await readUseToday(options);
+    const all = listTenants([...directory.all()], use, policy(), { search, plan }, clock.now());
+    return {
+      tenants: all.slice(offset, offset + limit).map(jsonTenant),
+      total: all.length,
+      offset,
+      limit,
+      usage_known: use !== null,
+    };
+  });
+
+  app.get('/admin/v1/tenants/:id', { schema: operations.getTenant }, async (request, reply) => {
+    const { id } = request.params;
+    const record = directory.get(id) ?? null;
+    const seenPlan = record === null ? await usage.seenPlan(id, clock.now()) : null;
+    if (record === null && seenPlan === null)
+      return sendProblem(
+        reply,
+        404,
+        'No such tenant',
+        'It has no record, and no usage was ever recorded for it.',
+      );
+    void reply.header('etag', entityTag(record));
+    return { tenant_id: id, record, seen_plan: seenPlan, ...effective(options, record, seenPlan) };
+  });
+
+  app.put(
+    '/admin/v1/tenants/:id',
+    { config: asDocument, schema: operations.replaceTenant },
+    (request, reply) => write(request, reply, replaceSettings, options),
+  );
+
+  app.patch(
+    '/admin/v1/tenants/:id',
+    { config: asDocument, schema: operations.patchTenant },
+    (request, reply) => write(request, reply, patchSettings, options),
+  );
+
+  app.delete('/admin/v1/tenants/:id', { schema: operations.deleteTenant }, async (request, reply) => {
+    const removed = await records.remove(request.params.id, actorOf(request));
+    if (!removed.ok) return sendOutcome(reply, removed);
+    if (!removed.value)
+      return sendProblem(reply, 404, 'No such record', 'This tenant has no record to delete.');
+    return reply.code(204).send();
+  });
+}
+
+/** With money as JSON: `JSON.stringify` throws for a bigint. */
+function jsonTenant(tenant: ListedTenant): object {
+  const { cost_today: cost } = tenant;
+  return { ...tenant, cost_today: cost === null ? null : jsonMoney(cost) };
+}
+
+/** The tenant's plan and limits with overrides and boosts. */
+function effective(
+  { policy, clock }: Pick<TenantOptions, 'policy' | 'clock'>,
+  record: TenantRecord | null,
+  seenPlan: string | null,
+): object {
+  const { plan, shared, individual } = limitsOfTenant(policy(), record, seenPlan, clock.now());
+  return {
+    plan,
+    limits: [...shared, ...individual].map(({ limit, ofPolicy, override, boost }) => ({
+      name: limit.name,
+      per: limit.per,
+      route: limit.route,
+      type: limit.type,
+      limit: limit.limit,
+      window_seconds: limit.windowMs / 1000,
+      burst: limit.burst,
+      mode: limit.mode,
+      of_policy: ofPolicy,
+      override,
+      boost_id: boost?.id ?? null,
+    })),
+  };
+}
+
+/** Writes the edited record, unless it was changed since the caller read it (If-Match). */
+async function write(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  edit: typeof replaceSettings,
+  { records, directory, policy }: Pick<TenantOptions, 'records' | 'directory' | 'policy'>,
+): Promise<FastifyReply> {
+  const { id } = request.params as { id: string };
+  const outcome = await records.change(id, actorOf(request), (before) =>
+    ifMatchHolds(request.headers['if-match'], directory.get(id) ?? null)
+      ? edit(before, request.body as Readonly<Record<string, unknown>>, policy())
+      : changedMeanwhile,
+  );
+  if (outcome.ok) void reply.header('etag', entityTag(outcome.value));
+  return sendOutcome(reply, outcome);
+}
+
+const changedMeanwhile = rejection(
+  412,
+  'Changed meanwhile',
+  'This record was changed since you read it; read it again.',
+);
+
+/** Entity tag of a record, or of its absence. */
+function entityTag(record: TenantRecord | null): string {
+  return `"${createHash('sha256').update(JSON.stringify(record)).digest('hex').slice(0, 16)}"`;
+}
+
+/** If-Match (RFC 9110, 13.1.1): `*` matches any record, a list matches where it names the tag of the record. */
+function ifMatchHolds(header: string | undefined, record: TenantRecord | null): boolean {
+  if (header === undefined) return true;
+  const named = header.split(',').map((tag) => tag.trim());
+  return named.includes('*') ? record !== null : named.includes(entityTag(record));
+}

@@ -1,0 +1,184 @@
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import cookie from '@fastify/cookie';
+import helmet from '@fastify/helmet';
+import serveStatic from '@fastify/static';
+import { fastify } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import { messageOf } from '../../shared/runtime/errors.ts';
+import { declareAccess, guardRoutes } from '../../shared/runtime/http/access.ts';
+import { answerClientError } from '../../shared/runtime/http/client-error.ts';
+import { isCrossSiteChange } from '../../shared/runtime/http/cross-site.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
+import { measureRequests } from '../../shared/runtime/http/request-metrics.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import { storeOf } from '../../shared/runtime/store-reads.ts';
+import type { StoreReads } from '../../shared/runtime/store-reads.ts';
+import { acceptForms, readQuery } from './components/form-body.ts';
+import { html } from './components/html.ts';
+import { emptyState, failedState, page } from './components/layout.ts';
+import { registerOperator } from './operator/app.ts';
+import type { OperatorOptions } from './operator/app.ts';
+import { requireOperator } from './operator/signed-in.ts';
+import { registerPortal } from './portal/app.ts';
+import type { PortalOptions } from './portal/app.ts';
+import { requireVisitor } from './portal/visitor.ts';
+
+export type ConsoleOptions = PortalOptions & OperatorOptions & ListenerOptions;
+
+interface ListenerOptions {
+  /** Where browsers reach the console; no slash at the end. */
+  readonly publicUrl: () => string;
+  readonly registry: Registry;
+  readonly reads: StoreReads;
+  readonly logger: Logger;
+}
+
+const bodyBytesMax = 64 * 1024;
+const assetsFolder = fileURLToPath(new URL('./assets', import.meta.url));
+
+/** The only routes that need no session: the two sign-ins, and the files that every page loads. */
+const openRoutes = [
+  'GET /',
+  'GET /sign-in',
+  'POST /sign-in',
+  'POST /sign-out',
+  'GET /operator',
+  'POST /operator/sign-in',
+  'POST /operator/sign-out',
+  'GET /healthz',
+  'GET /assets/*',
+  'GET /vendor/uplot/*',
+];
+
+/**
+ * The public listener: the portal at `/`, the operator console under `/operator`. Pages are rendered here and work
+ * without scripts; scripts only keep figures live and draw graphs. The content security policy allows no inline script or
+ * style, no frame and no other origin.
+ */
+export async function createConsoleApp(options: ConsoleOptions): Promise<FastifyInstance> {
+  const app = fastify({
+    bodyLimit: bodyBytesMax,
+    routerOptions: { maxParamLength: 2000, querystringParser: readQuery },
+    clientErrorHandler: answerClientError,
+    // Errors of the router reach no hook and get no content security policy: an undecodable path becomes a 404.
+    rewriteUrl: ({ url = '/' }) => (isDecodable(url) ? url : undecodablePath),
+  });
+  measureRequests(app, 'console', options.registry);
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'"],
+        connectSrc: ["'self'"],
+        formAction: ["'self'"],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+    referrerPolicy: { policy: 'no-referrer' },
+    // The proxy that terminates TLS for the console decides whether browsers must use HTTPS from then on.
+    strictTransportSecurity: false,
+  });
+  await app.register(cookie);
+  refuseCrossSiteChanges(app, options);
+  guardSessions(app, options);
+  await app.register(registerAssets);
+  acceptForms(app);
+  answerWithPages(app, options);
+  app.get('/healthz', { config: { access: 'public' } }, () => ({ status: 'ok' }));
+  registerPortal(app, options);
+  registerOperator(app, options);
+  return app;
+}
+
+const undecodablePath = '/undecodable';
+
+function isDecodable(url: string): boolean {
+  try {
+    decodeURIComponent(url.split('?', 1)[0] ?? '');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A second protection beside `SameSite`, with which browsers keep session cookies from requests of other sites. */
+function refuseCrossSiteChanges(
+  app: FastifyInstance,
+  { publicUrl }: Pick<ConsoleOptions, 'publicUrl'>,
+): void {
+  app.addHook('onRequest', (request, reply, next) => {
+    if (!isCrossSiteChange(request, publicUrl())) {
+      next();
+      return;
+    }
+    void reply
+      .code(403)
+      .type('text/html')
+      .send(plainPage('Not from here', 'This form was sent by another site, so nothing was done.'));
+  });
+}
+
+function guardSessions(app: FastifyInstance, options: ConsoleOptions): void {
+  app.decorateRequest('visitor', null);
+  app.decorateRequest('operator', null);
+  guardRoutes(app, {
+    listener: 'console',
+    openRoutes,
+    guards: {
+      'portal-session': (request, reply) => requireVisitor(options, request, reply),
+      'operator-session': (request, reply) => requireOperator(options, request, reply),
+    },
+  });
+}
+
+/** Files that pages load: none is about a tenant. */
+async function registerAssets(scope: FastifyInstance): Promise<void> {
+  declareAccess(scope, 'public');
+  await scope.register(serveStatic, { root: assetsFolder, prefix: '/assets/', maxAge: 60_000 });
+  await scope.register(serveStatic, {
+    root: dirname(fileURLToPath(import.meta.resolve('uplot/dist/uPlot.esm.js'))),
+    prefix: '/vendor/uplot/',
+    decorateReply: false,
+    maxAge: 3_600_000,
+    allowedPath: (path) => /^\/?uPlot\.(esm\.js|min\.css)$/.test(path),
+  });
+}
+
+function answerWithPages(
+  app: FastifyInstance,
+  { logger, reads }: Pick<ConsoleOptions, 'logger' | 'reads'>,
+): void {
+  app.setNotFoundHandler((_request, reply) =>
+    reply
+      .code(404)
+      .type('text/html')
+      .send(plainPage('No such page', 'The address may be mistyped or out of date.')),
+  );
+  app.setErrorHandler((error, request, reply) => {
+    const store = storeOf(error);
+    const status = store === null ? ((error as { statusCode?: number }).statusCode ?? 500) : 503;
+    if (store !== null) reads.countFailure(store);
+    logger[status < 500 ? 'info' : 'error']({ err: error, url: request.url.split('?')[0] }, messageOf(error));
+    const body =
+      status < 500
+        ? emptyState('That did not work', messageOf(error))
+        : html`<div class="card">${failedState('This page')}</div>`;
+    return reply
+      .code(status)
+      .type('text/html')
+      .send(page({ title: 'Something is wrong', area: 'portal', nav: [], here: '', who: null, body }));
+  });
+}
+
+function plainPage(title: string, text: string): string {
+  const body = html`<div class="card narrow">
+    ${emptyState(title, text)}
+    <p><a href="/">Go to the start</a></p>
+  </div>`;
+  return page({ title, area: 'portal', nav: [], here: '', who: null, body });
+}

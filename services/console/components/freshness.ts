@@ -1,0 +1,32 @@
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
+import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
+import { html } from './html.ts';
+import type { Html } from './html.ts';
+
+/** Time up to which totals and graphs are complete. */
+export interface Freshness {
+  /** ISO 8601; null before the first event. */
+  readonly complete_through: string | null;
+  /** False when ClickHouse did not answer. */
+  readonly freshness_known: boolean;
+}
+
+export interface FreshnessSources {
+  readonly usage: Pick<UsageReader, 'completeThrough'>;
+  readonly reads: StoreReads;
+}
+
+export async function readFreshness({ usage, reads }: FreshnessSources): Promise<Freshness> {
+  const reading = await reads.orNull(usage.completeThrough().then((through) => ({ through })));
+  return { complete_through: reading?.through ?? null, freshness_known: reading !== null };
+}
+
+/** One line; every page with totals shows it. */
+export function freshnessLine({ complete_through: through, freshness_known: known }: Freshness): Html {
+  if (!known) return html`<span class="soft small">Freshness unknown: the usage log does not answer</span>`;
+  if (through === null) return html`<span class="soft small" data-fresh>Nothing recorded yet</span>`;
+  return html`<span class="soft small number" data-fresh
+    >Complete through <time datetime="${through}">${formatTime(through)}</time></span
+  >`;
+}

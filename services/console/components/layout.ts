@@ -1,0 +1,141 @@
+import type { FastifyReply } from 'fastify';
+import { html } from './html.ts';
+import type { Html, HtmlValue } from './html.ts';
+
+export interface NavItem {
+  readonly href: string;
+  readonly label: string;
+}
+
+/** What one page puts into the frame that all pages share. */
+export interface PageContent {
+  readonly title: string;
+  readonly body: HtmlValue;
+  /** Modules of `/assets` that this page runs. */
+  readonly scripts?: readonly string[];
+  /** Status of the answer; absent: 200. */
+  readonly status?: number;
+  /** Result of the last action, shown once above the page. */
+  readonly notice?: Notice | null;
+}
+
+export interface PageFrame extends PageContent {
+  /** Decides the title and the colour of the header. */
+  readonly area: 'portal' | 'operator';
+  readonly nav: readonly NavItem[];
+  /** `href` of the item that is open. */
+  readonly here: string;
+  /** Name of the signed-in tenant or operator; null on pages before the sign-in. */
+  readonly who: string | null;
+}
+
+export interface Notice {
+  readonly tone: 'good' | 'bad';
+  readonly text: string;
+}
+
+const sheets = ['base.css', 'layout.css', 'parts.css', 'forms.css', 'graph.css'];
+
+/** Sends a page that no cache may store, since it is about one tenant or for one operator. */
+export function sendPage(reply: FastifyReply, frame: PageFrame): FastifyReply {
+  return reply
+    .code(frame.status ?? 200)
+    .header('cache-control', 'no-store')
+    .type('text/html')
+    .send(page(frame));
+}
+
+/** A complete page. It has no inline script or style: the content security policy refuses them. */
+export function page(frame: PageFrame): string {
+  const { title, area, nav, here, who, body, scripts = [], notice = null } = frame;
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <meta name="referrer" content="no-referrer" />
+        <title>${title} · Tollgate</title>
+        <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
+        ${sheets.map((sheet) => html`<link rel="stylesheet" href="/assets/${sheet}" />`)}
+        ${scripts.map((script) => html`<script type="module" src="/assets/${script}"></script>`)}
+      </head>
+      <body class="${area}">
+        <a class="skip" href="#content">Skip to content</a>
+        ${header(area, nav, here, who)}
+        <main id="content" tabindex="-1">
+          ${
+            notice === null
+              ? null
+              : html`<p class="notice ${notice.tone}" role="${notice.tone === 'bad' ? 'alert' : 'status'}">
+                  ${notice.text}
+                </p>`
+          }
+          ${body}
+        </main>
+        <footer class="foot">
+          <p>
+            All times are UTC unless they say otherwise. Limits are live from the rate limiter; totals and
+            history come from the usage log.
+          </p>
+        </footer>
+      </body>
+    </html>`.markup;
+}
+
+function header(area: PageFrame['area'], nav: readonly NavItem[], here: string, who: string | null): Html {
+  const base = area === 'portal' ? '' : '/operator';
+  return html`<header class="top">
+    <div class="top-row">
+      <a class="brand" href="${base === '' ? '/' : base}">
+        <svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="true">
+          <rect class="brand-post" x="3" y="9" width="6" height="20" rx="2" />
+          <rect class="brand-bar" x="8" y="11" width="22" height="6" rx="3" />
+          <path class="brand-stripe" d="M14 11h4l-3 6h-4zM22 11h4l-3 6h-4z" />
+          <circle class="brand-lamp" cx="6" cy="6" r="3" />
+        </svg>
+        <span>Tollgate</span>
+        ${area === 'operator' ? html`<span class="area">Operator</span>` : null}
+      </a>
+      ${
+        who === null
+          ? null
+          : html`<div class="who">
+              <span class="who-name" title="${who}">${who}</span>
+              <form method="post" action="${base}/sign-out">
+                <button class="quiet" type="submit">Sign out</button>
+              </form>
+            </div>`
+      }
+    </div>
+    ${
+      nav.length === 0 || who === null
+        ? null
+        : html`<nav class="tabs" aria-label="Sections">
+            ${nav.map(
+              ({ href, label }) =>
+                html`<a href="${href}" ${href === here ? html`aria-current="page"` : null}>${label}</a>`,
+            )}
+          </nav>`
+    }
+  </header>`;
+}
+
+/** A block in place of an empty list: what is empty, and what to do. */
+export function emptyState(title: string, text: HtmlValue): Html {
+  return html`<div class="empty">
+    <h3>${title}</h3>
+    <p>${text}</p>
+  </div>`;
+}
+
+/** A block in place of a part that could not be read. */
+export function failedState(what: string): Html {
+  return html`<div class="empty failed" role="alert">
+    <h3>${what} cannot be shown right now</h3>
+    <p>
+      The store behind it did not answer, so there is no figure to show, not even a zero. Your requests are
+      not affected. Reload in a moment.
+    </p>
+  </div>`;
+}

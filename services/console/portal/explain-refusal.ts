@@ -1,0 +1,104 @@
+import { windowName } from '../../../shared/domain/time/format-duration.ts';
+import { periodAt } from '../../../shared/domain/time/calendar.ts';
+import type { Limit } from '../../../shared/domain/limit.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import { zoneOfLimit } from '../../../shared/domain/quota.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import type { UsageEventRow } from '../../../shared/clickhouse/queries/usage.ts';
+import { limitsFor } from '../../../shared/policy/match.ts';
+import { count } from '../components/format.ts';
+
+export interface Explanation {
+  /** A sentence for a list: which rule, in people's words. */
+  readonly reason: string;
+  /** The limits behind it that the policy still has. */
+  readonly limits: readonly Limit[];
+  /** When it could pass at the latest, Unix ms; null when no wait helps or nobody can say. */
+  readonly latestPassMs: number | null;
+  /** What the caller can do. */
+  readonly advice: string;
+}
+
+const otherReasons: Readonly<Record<string, readonly [reason: string, advice: string]>> = {
+  blocked: ['An operator had blocked this account.', 'Contact support.'],
+  unauthenticated: ['The request carried no valid credential.', 'Check the API key or token that was sent.'],
+  cost_too_high: [
+    'The request asked for more units than the limit could ever grant.',
+    'Split it into smaller requests; waiting does not help.',
+  ],
+  invalid: [
+    'The request could not be served as it was sent: its form, its size or its cost was not valid.',
+    'Correct the request; its answer said what was wrong.',
+  ],
+  platform: [
+    'The platform as a whole was serving as many requests at once as it may.',
+    'Try again at once; this is not about your own limits.',
+  ],
+};
+
+/**
+ * Why a recorded request was refused, by the rules as they are today for this tenant (boosts and overrides as they
+ * stood when it was refused, where the record still knows them).
+ */
+export function explainRefusal(
+  event: UsageEventRow,
+  policy: Policy,
+  record: TenantRecord | null,
+): Explanation {
+  const atMs = Date.parse(event.time);
+  const route = policy.routes.find((candidate) => candidate.match === event.route) ?? null;
+  const applicable = limitsFor(policy, { plan: event.plan, record, route, nowMs: atMs }).limits;
+  const limits = applicable.filter((limit) => event.limited_by.includes(limit.name));
+  const first = limits[0];
+  if (first === undefined) return withoutLimit(event, policy);
+  const ends = limits.map((limit) =>
+    limit.period === null
+      ? atMs + limit.windowMs
+      : periodAt(limit.period, zoneOfLimit(limit, record), atMs).endMs,
+  );
+  return {
+    reason: limits.map((limit) => sentence(limit)).join(' '),
+    limits,
+    latestPassMs: Math.max(...ends),
+    advice:
+      first.period === null
+        ? 'Wait as long as Retry-After said and try again, or spread the requests out.'
+        : 'Wait for the next period, or ask for a higher limit.',
+  };
+}
+
+/** `The limit “minute” allows 100 requests in any minute for your whole account; they were used up.` */
+function sentence(limit: Limit): string {
+  const amount = `${count(limit.limit)} ${limit.limit === 1 ? 'request' : 'requests'}`;
+  const time = limit.period === null ? `in any ${windowName(limit.windowMs)}` : `a calendar ${limit.period}`;
+  const scope = limit.per.includes('user')
+    ? 'for each user'
+    : limit.per.includes('ip')
+      ? 'for each address'
+      : 'for your whole account';
+  const where = limit.route === null ? '' : ` on ${limit.route}`;
+  return `The limit “${limit.name}” allows ${amount} ${time} ${scope}${where}; they were used up.`;
+}
+
+function withoutLimit(event: UsageEventRow, { shares }: Policy): Explanation {
+  const share = shares.find(({ name }) => event.limited_by.includes(name));
+  if (share !== undefined) {
+    return {
+      reason: `${count(share.limit)} requests of ${share.per.includes('tenant') ? 'your account' : 'your address'} were running at once, which is the most it may hold of the platform.`,
+      limits: [],
+      latestPassMs: null,
+      advice: 'Send fewer requests at once, and wait for some of them to end.',
+    };
+  }
+  for (const name of event.limited_by) {
+    const known = otherReasons[name];
+    if (known !== undefined) return { reason: known[0], limits: [], latestPassMs: null, advice: known[1] };
+  }
+  const names = event.limited_by.map((name) => `“${name}”`).join(', ') || 'a limit';
+  return {
+    reason: `It had no room in ${names}, which today's rules no longer have.`,
+    limits: [],
+    latestPassMs: null,
+    advice: 'Try again: the rule that refused it is gone.',
+  };
+}

@@ -1,0 +1,15 @@
+const timeFormat = new Intl.DateTimeFormat('en-GB', {
+  timeZone: 'UTC',
+  day: 'numeric',
+  month: 'short',
+  year: 'numeric',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+});
+
+/** `21 Nov 2026, 11:04:09 UTC`; a text that is no time is returned unchanged. */
+export function formatTime(time: string | number): string {
+  const at = new Date(time);
+  return Number.isNaN(at.getTime()) ? String(time) : `${timeFormat.format(at)} UTC`;
+}

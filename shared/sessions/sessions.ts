@@ -1,0 +1,80 @@
+import type { KeyHolder } from '../domain/tenant.ts';
+import type { Clock } from '../runtime/time/clock.ts';
+import type { Link, OperatorSession, SessionSource, Signed, TenantSession } from './claims.ts';
+import type { EndedSessions } from './ended-sessions.ts';
+import type { SignedToken, TokenReading, Tokens } from './tokens.ts';
+
+/** `unknown`: Kafka has not been read since the start, so the session may have been ended. */
+export type SessionReading<Value> = TokenReading<Value> | { readonly kind: 'ended' | 'unknown' };
+
+/** Sessions of the portal and of the operator console. The state of a session is in its cookie and in `EndedSessions`. */
+export interface Sessions {
+  /** Opens a session of eight hours, or until its source expires. */
+  openTenant(
+    tenantId: string,
+    source: SessionSource,
+    sourceEndsAtMs: number,
+  ): Promise<SignedToken<TenantSession>>;
+  /** Valid only while its source is valid: the API key is in the record and not expired, the link is not ended. */
+  readTenant(token: string): Promise<SessionReading<TenantSession>>;
+  openOperator(name: string): Promise<SignedToken<OperatorSession>>;
+  readOperator(token: string): Promise<SessionReading<OperatorSession>>;
+  readLink(token: string): Promise<SessionReading<Link>>;
+  /** Ends the session of this cookie in every process. Rejects when Kafka does not store the end. */
+  signOutTenant(token: string): Promise<void>;
+  signOutOperator(token: string): Promise<void>;
+}
+
+export interface SessionsOptions {
+  readonly tokens: Tokens;
+  readonly ended: EndedSessions;
+  readonly directory: {
+    byApiKeyHash(sha256Hex: string): KeyHolder | undefined;
+    ready(): boolean;
+  };
+  readonly clock: Clock;
+}
+
+export const sessionTtlMsMax = 8 * 3_600_000;
+
+export function createSessions({ tokens, ended, directory, clock }: SessionsOptions): Sessions {
+  return {
+    openTenant: (tenantId, source, sourceEndsAtMs) =>
+      tokens.signTenant(tenantId, source, Math.min(sessionTtlMsMax, sourceEndsAtMs - clock.now())),
+    readTenant: async (token) => withState(await tokens.readTenant(token), stateOfTenant),
+    openOperator: (name) => tokens.signOperator(name, sessionTtlMsMax),
+    readOperator: async (token) => withState(await tokens.readOperator(token), stateOf),
+    readLink: async (token) => withState(await tokens.readLink(token), stateOf),
+    signOutTenant: async (token) => signOut(await tokens.readTenant(token)),
+    signOutOperator: async (token) => signOut(await tokens.readOperator(token)),
+  };
+
+  function withState<Value>(
+    reading: TokenReading<Value>,
+    stateOfValue: (value: Value) => 'ended' | 'unknown' | null,
+  ): SessionReading<Value> {
+    const state = reading.kind === 'valid' ? stateOfValue(reading.value) : null;
+    return state === null ? reading : { kind: state };
+  }
+
+  function stateOf(signed: Signed): 'ended' | 'unknown' | null {
+    if (ended.has(signed)) return 'ended';
+    return ended.ready() ? null : 'unknown';
+  }
+
+  function stateOfTenant(session: TenantSession): 'ended' | 'unknown' | null {
+    const { source, tenantId } = session;
+    if (source.via === 'link' && ended.has({ ...session, id: source.linkId })) return 'ended';
+    if (source.via === 'api_key') {
+      const holder = directory.byApiKeyHash(source.keySha256);
+      if (holder === undefined && !directory.ready()) return 'unknown';
+      if (holder?.record.tenant_id !== tenantId || holder.expiresAtMs <= clock.now()) return 'ended';
+    }
+    return stateOf(session);
+  }
+
+  /** An ended session may be ended again: a sign-out that Kafka did not store can be repeated. */
+  async function signOut(reading: TokenReading<Signed>): Promise<void> {
+    if (reading.kind === 'valid') await ended.end(reading.value);
+  }
+}

@@ -1,0 +1,77 @@
+import { createHmac, randomUUID } from 'node:crypto';
+import { SignJWT, jwtVerify } from 'jose';
+import type { Clock } from '../runtime/time/clock.ts';
+import { claimsOf, linkOf, operatorSessionOf, tenantSessionOf } from './claims.ts';
+import type { Claims, Link, OperatorSession, SessionSource, Signed, TenantSession } from './claims.ts';
+
+/** `expired`: the token was valid until its end. Any other token that cannot be used is `invalid`. */
+export type TokenReading<Value> =
+  { readonly kind: 'valid'; readonly value: Value } | { readonly kind: 'expired' | 'invalid' };
+
+/** A token with the value that it carries. */
+export interface SignedToken<Value> {
+  readonly token: string;
+  readonly value: Value;
+}
+
+/**
+ * Signs and reads the tokens of links that open the portal for one tenant, and of the cookies that keep a browser signed
+ * in. Each kind has a key of its own, derived from the portal secret, so that a link cannot be used as a session, nor a
+ * tenant's session as an operator's. The operators' key also depends on the admin token: a new token signs all
+ * operators out. A token that is valid here can have been ended before its time: `sessions.ts` checks that.
+ */
+export interface Tokens {
+  signLink(tenantId: string, ttlMs: number, sessionTtlMs: number): Promise<SignedToken<Link>>;
+  readLink(token: string): Promise<TokenReading<Link>>;
+  signTenant(tenantId: string, source: SessionSource, ttlMs: number): Promise<SignedToken<TenantSession>>;
+  readTenant(token: string): Promise<TokenReading<TenantSession>>;
+  signOperator(name: string, ttlMs: number): Promise<SignedToken<OperatorSession>>;
+  readOperator(token: string): Promise<TokenReading<OperatorSession>>;
+}
+
+export function createTokens(portalSecret: string, adminToken: string, clock: Clock): Tokens {
+  const key = (purpose: string): Uint8Array => createHmac('sha256', portalSecret).update(purpose).digest();
+  const link = createKind(key('tollgate portal link'), linkOf, clock);
+  const tenant = createKind(key('tollgate portal session'), tenantSessionOf, clock);
+  const operator = createKind(key(`tollgate operator session ${adminToken}`), operatorSessionOf, clock);
+  return {
+    signLink: (tenantId, ttlMs, sessionTtlMs) => link.sign(tenantId, ttlMs, { session_ttl_ms: sessionTtlMs }),
+    readLink: link.read,
+    signTenant: (tenantId, source, ttlMs) => tenant.sign(tenantId, ttlMs, claimsOf(source)),
+    readTenant: tenant.read,
+    signOperator: (name, ttlMs) => operator.sign(name, ttlMs, {}),
+    readOperator: operator.read,
+  };
+}
+
+/** One kind of token, with its key. */
+interface Kind<Value> {
+  readonly sign: (subject: string, ttlMs: number, claims: Claims) => Promise<SignedToken<Value>>;
+  readonly read: (token: string) => Promise<TokenReading<Value>>;
+}
+
+function createKind<Value extends Signed>(
+  secret: Uint8Array,
+  valueOf: (claims: Claims) => Value | null,
+  clock: Clock,
+): Kind<Value> {
+  return {
+    async sign(subject, ttlMs, more) {
+      const nowMs = clock.now();
+      const claims = { ...more, jti: randomUUID(), sub: subject, start_ms: nowMs, end_ms: nowMs + ttlMs };
+      const value = valueOf(claims);
+      if (value === null) throw new Error('the claims of a new token cannot be read');
+      return { token: await new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(secret), value };
+    },
+    async read(token) {
+      try {
+        const { payload } = await jwtVerify(token, secret, { algorithms: ['HS256'] });
+        const value = valueOf(payload);
+        if (value === null) return { kind: 'invalid' };
+        return clock.now() < value.expiresAtMs ? { kind: 'valid', value } : { kind: 'expired' };
+      } catch {
+        return { kind: 'invalid' };
+      }
+    },
+  };
+}

@@ -1,0 +1,112 @@
+import { randomBytes } from 'node:crypto';
+import { apiKeysOf, keyEndMs } from '../domain/tenant.ts';
+import type { ApiKey, TenantRecord } from '../domain/tenant.ts';
+import { instantExample, readInstant } from '../domain/time/instant.ts';
+import { formatTime } from '../domain/time/format-time.ts';
+import { apiKeyPrefix, hashApiKey } from '../identity/api-keys.ts';
+import { rejection, success } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
+import { apiKeysMax } from './record/schema.ts';
+import type { Edit } from './records.ts';
+
+/** Fewest hexadecimal digits that name a key: short enough to type, long enough to match one key only. */
+const hashPrefixLengthMin = 8;
+
+export interface NewKey {
+  /** `tgk_…`; shown once, never stored. */
+  readonly key: string;
+  readonly sha256: string;
+}
+
+export interface KeyRequest {
+  /** What the key is for. */
+  readonly name?: string;
+  /** RFC 3339; absent: the key never expires. */
+  readonly expires_at?: string;
+}
+
+export function newKey(): NewKey {
+  const key = `${apiKeyPrefix}${randomBytes(24).toString('base64url')}`;
+  return { key, sha256: hashApiKey(key) };
+}
+
+/**
+ * Adds a key. A key with a name or an end is described in `api_keys`; any other is listed in `api_keys_sha256`, which
+ * gateways of earlier versions read too. At the maximum of keys the key that expired first is removed for the new one.
+ */
+export function addKey(
+  record: TenantRecord,
+  sha256: string,
+  { name, expires_at: end }: KeyRequest,
+  nowMs: number,
+): Outcome<Edit> {
+  const endMs = end === undefined ? Infinity : readInstant(end);
+  if (endMs === null)
+    return rejection(
+      422,
+      'Key not created',
+      `expires_at is not an RFC 3339 time; write it as ${instantExample}.`,
+    );
+  if (endMs <= nowMs) return rejection(422, 'Key not created', 'expires_at is already past.');
+  const kept = withRoom(record, nowMs);
+  if (kept === null)
+    return rejection(409, 'Key not created', `This tenant already has ${apiKeysMax} keys; delete one first.`);
+  const described = name !== undefined || end !== undefined;
+  const apiKey: ApiKey = {
+    sha256,
+    ...(name === undefined ? {} : { name }),
+    created_at: new Date(nowMs).toISOString(),
+    ...(end === undefined ? {} : { expires_at: new Date(endMs).toISOString() }),
+  };
+  const until = apiKey.expires_at === undefined ? '' : `, valid until ${formatTime(apiKey.expires_at)}`;
+  return success({
+    record: described
+      ? { ...kept, api_keys: [...(kept.api_keys ?? []), apiKey] }
+      : { ...kept, api_keys_sha256: [...(kept.api_keys_sha256 ?? []), sha256] },
+    action: 'api-key',
+    detail: `API key ${sha256.slice(0, 12)}…${name === undefined ? '' : ` “${name}”`} created${until}`,
+  });
+}
+
+export function removeKey(record: TenantRecord, hashPrefix: string): Outcome<Edit> {
+  const prefix = hashPrefix.toLowerCase();
+  if (!/^[0-9a-f]+$/.test(prefix) || prefix.length < hashPrefixLengthMin)
+    return rejection(
+      422,
+      'Which key?',
+      `Give at least ${hashPrefixLengthMin} hexadecimal digits of the key's SHA-256.`,
+    );
+  const matching = apiKeysOf(record).filter(({ sha256 }) => sha256.startsWith(prefix));
+  const [found] = matching;
+  if (found === undefined)
+    return rejection(404, 'No such key', `No key of this tenant begins with ${prefix}.`);
+  if (matching.length > 1)
+    return rejection(409, 'Which key?', `Several keys begin with ${prefix}; give more digits.`);
+  return success({
+    record: withoutKey(record, found.sha256),
+    action: 'api-key-delete',
+    detail: `API key ${prefix.slice(0, 12)}… deleted`,
+  });
+}
+
+export function isExpired(key: ApiKey, nowMs: number): boolean {
+  return keyEndMs(key) <= nowMs;
+}
+
+/** The record with room for one more key; null where it has the maximum of keys and none has expired. */
+function withRoom(record: TenantRecord, nowMs: number): TenantRecord | null {
+  const keys = apiKeysOf(record);
+  if (keys.length < apiKeysMax) return record;
+  const expired = keys.filter((key) => isExpired(key, nowMs));
+  const [first] = expired.toSorted((a, b) => keyEndMs(a) - keyEndMs(b));
+  return first === undefined ? null : withoutKey(record, first.sha256);
+}
+
+function withoutKey(record: TenantRecord, sha256: string): TenantRecord {
+  const { api_keys: keys, api_keys_sha256: hashes } = record;
+  return {
+    ...record,
+    ...(keys === undefined ? {} : { api_keys: keys.filter((key) => key.sha256 !== sha256) }),
+    ...(hashes === undefined ? {} : { api_keys_sha256: hashes.filter((hash) => hash !== sha256) }),
+  };
+}

@@ -1,0 +1,50 @@
+import type { TenantRecord } from '../domain/tenant.ts';
+import { instantExample, readInstant } from '../domain/time/instant.ts';
+import { formatTime } from '../domain/time/format-time.ts';
+import { isBlocked } from '../policy/match.ts';
+import { rejection, success } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
+import type { Edit } from './records.ts';
+
+export interface BlockRequest {
+  /** RFC 3339; null: until an operator lifts the block. */
+  readonly until: string | null;
+  readonly reason: string;
+}
+
+export function block(
+  record: TenantRecord,
+  request: BlockRequest,
+  actor: string,
+  nowMs: number,
+): Outcome<Edit> {
+  if (request.reason === '') return rejection(422, 'Not blocked', 'Give a reason: the history keeps it.');
+  const untilMs = request.until === null ? null : readInstant(request.until);
+  if (request.until !== null && untilMs === null)
+    return rejection(422, 'Not blocked', `until is not an RFC 3339 time; write ${instantExample}, or null.`);
+  if (untilMs !== null && untilMs <= nowMs) return rejection(422, 'Not blocked', 'until is already past.');
+  const until = untilMs === null ? null : new Date(untilMs).toISOString();
+  return success({
+    record: { ...record, block: { until, reason: request.reason, actor } },
+    action: 'block',
+    detail: `Blocked until ${until === null ? 'lifted' : formatTime(until)}: ${request.reason}`,
+  });
+}
+
+export function unblock(record: TenantRecord): Outcome<Edit> {
+  const { block: lifted, ...unblocked } = record;
+  if (lifted === undefined)
+    return rejection(404, 'Not blocked', 'This tenant is not blocked by an operator.');
+  return success({
+    record: unblocked,
+    action: 'unblock',
+    detail: `Block lifted; it was: ${lifted.reason}`,
+  });
+}
+
+type Block = NonNullable<TenantRecord['block']>;
+
+/** The operator's block where it holds at `nowMs`. */
+export function blockNow(record: TenantRecord | null, nowMs: number): Block | null {
+  return isBlocked(record, nowMs) ? (record?.block ?? null) : null;
+}

@@ -1,0 +1,102 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { Policy } from '../domain/policy.ts';
+import type { Boost, TenantRecord } from '../domain/tenant.ts';
+import { instantExample, readInstant } from '../domain/time/instant.ts';
+import { formatTime } from '../domain/time/format-time.ts';
+import { rejection, success } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
+import { limitNames } from './record/policy-faults.ts';
+import type { Edit } from './records.ts';
+
+export interface BoostRequest {
+  readonly limit: string;
+  readonly multiply?: number;
+  readonly set_to?: number;
+  /** RFC 3339; absent: now. */
+  readonly starts_at?: string;
+  readonly ends_at: string;
+  readonly reason: string;
+  readonly actor: string;
+}
+
+/** Planned and running boosts of one tenant. A tenant that needs more needs another plan. */
+const boostsMax = 20;
+/** How long ended boosts stay in the record, so that operators can see why a limit was higher last week. */
+const endedKeptMs = 30 * 86_400_000;
+
+export function addBoost(
+  record: TenantRecord,
+  request: BoostRequest,
+  policy: Policy,
+  nowMs: number,
+): Outcome<Edit & { readonly boost: Boost }> {
+  const violation = violationIn(request, policy);
+  if (violation !== null) return rejection(422, 'Boost not granted', violation);
+  const times = readTimes(request, nowMs);
+  if (typeof times === 'string') return rejection(422, 'Boost not granted', times);
+  const { startsMs, endsMs } = times;
+  const kept = (record.boosts ?? []).filter((boost) => Date.parse(boost.ends_at) > nowMs - endedKeptMs);
+  if (kept.filter((boost) => Date.parse(boost.ends_at) > nowMs).length >= boostsMax)
+    return rejection(409, 'Boost not granted', `This tenant already has ${boostsMax} boosts; end one first.`);
+  const boost: Boost = {
+    id: uuidv7(),
+    limit: request.limit,
+    ...(request.multiply === undefined ? {} : { multiply: request.multiply }),
+    ...(request.set_to === undefined ? {} : { set_to: request.set_to }),
+    starts_at: new Date(startsMs).toISOString(),
+    ends_at: new Date(endsMs).toISOString(),
+    reason: request.reason,
+    actor: request.actor,
+  };
+  const start = startsMs > nowMs ? ` from ${formatTime(boost.starts_at)} on` : '';
+  const detail = `Limit “${boost.limit}” ${boostSize(boost)} until ${formatTime(boost.ends_at)}${start}: ${boost.reason}`;
+  return success({ boost, record: { ...record, boosts: [...kept, boost] }, action: 'boost', detail });
+}
+
+/** Ends a boost now. A planned boost is removed; a running one stays in the record with `nowMs` as its end. */
+export function endBoost(record: TenantRecord, boostId: string, nowMs: number): Outcome<Edit> {
+  const boosts = record.boosts ?? [];
+  const boost = boosts.find((candidate) => candidate.id === boostId);
+  if (boost === undefined || Date.parse(boost.ends_at) <= nowMs)
+    return rejection(404, 'No such boost', 'The tenant has no running or planned boost with this id.');
+  const begun = Date.parse(boost.starts_at) < nowMs;
+  const ended = { ...boost, ends_at: new Date(nowMs).toISOString() };
+  const others = boosts.filter((candidate) => candidate.id !== boostId);
+  return success({
+    record: { ...record, boosts: begun ? [...others, ended] : others },
+    action: 'boost-end',
+    detail: `Boost of limit “${boost.limit}” (${boostSize(boost)}) ended; it would have run until ${formatTime(boost.ends_at)}`,
+  });
+}
+
+/** `× 2` or `set to 500`. */
+export function boostSize(boost: Boost): string {
+  return boost.multiply === undefined ? `set to ${String(boost.set_to)}` : `× ${boost.multiply}`;
+}
+
+/** A sentence about the first thing that is wrong besides the times; null where there is none. */
+function violationIn(request: BoostRequest, policy: Policy): string | null {
+  const known = limitNames(policy);
+  if (!known.includes(request.limit))
+    return `The policy has no limit “${request.limit}”. It has: ${known.join(', ')}.`;
+  if ((request.multiply === undefined) === (request.set_to === undefined))
+    return 'Give either multiply or set_to.';
+  const size = request.multiply ?? request.set_to ?? Number.NaN;
+  if (!(size >= 0) || !Number.isFinite(size) || request.multiply === 0) return 'Give a number above 0.';
+  if (request.reason === '') return 'Give a reason: the history keeps it.';
+  return null;
+}
+
+/** Start and end of the boost, or a sentence about what is wrong with them. */
+function readTimes(
+  request: BoostRequest,
+  nowMs: number,
+): { readonly startsMs: number; readonly endsMs: number } | string {
+  const startsMs = request.starts_at === undefined ? nowMs : readInstant(request.starts_at);
+  const endsMs = readInstant(request.ends_at);
+  if (startsMs === null) return `starts_at is not an RFC 3339 time; write it as ${instantExample}.`;
+  if (endsMs === null) return `ends_at is not an RFC 3339 time; write it as ${instantExample}.`;
+  if (endsMs <= startsMs) return 'ends_at must be after starts_at.';
+  if (endsMs <= nowMs) return 'ends_at is already past.';
+  return { startsMs, endsMs };
+}

@@ -1,0 +1,70 @@
+import { runningBoosts } from '../domain/boost.ts';
+import type { Limit, LimitState } from '../domain/limit.ts';
+import type { Policy } from '../domain/policy.ts';
+import type { Boost, TenantRecord } from '../domain/tenant.ts';
+import { limitsFor } from '../policy/match.ts';
+
+/** A limit that holds for one tenant now, with the reasons for its value. */
+export interface TenantLimit {
+  readonly limit: Limit;
+  /** Value that the policy alone has; null for a limit that only the tenant's record causes. */
+  readonly ofPolicy: number | null;
+  readonly override: number | null;
+  readonly boost: Boost | null;
+}
+
+export interface TenantLimits {
+  readonly plan: string;
+  /** Limits that count the whole tenant: its usage pages show them live. */
+  readonly shared: readonly TenantLimit[];
+  /** Limits of each user, address or combination of them: equal for each, counted separately. */
+  readonly individual: readonly TenantLimit[];
+}
+
+/** All limits that a request of the tenant can meet: those of its plan, then of each route, with overrides and boosts. */
+export function limitsOfTenant(
+  policy: Policy,
+  record: TenantRecord | null,
+  seenPlan: string | null,
+  nowMs: number,
+): TenantLimits {
+  const named = record?.plan ?? seenPlan;
+  const plan = named !== null && policy.plans.has(named) ? named : policy.defaultPlan;
+  const found = new Map<string, TenantLimit>();
+  for (const route of [null, ...policy.routes]) {
+    const effective = limitsFor(policy, { plan, record, route, nowMs }).limits;
+    const ofPolicy = limitsFor(policy, { plan, record: null, route, nowMs }).limits;
+    for (const limit of effective) {
+      const key = JSON.stringify([limit.name, limit.route, limit.per]);
+      const before = ofPolicy.find((other) => other.name === limit.name && other.route === limit.route);
+      if (!found.has(key)) found.set(key, explainLimit(limit, before ?? null, record, nowMs));
+    }
+  }
+  const all = [...found.values()].filter(({ limit }) => limit.type !== 'concurrent');
+  const isShared = ({ limit }: TenantLimit): boolean => limit.per.length === 1 && limit.per[0] === 'tenant';
+  return {
+    plan,
+    shared: all.filter(isShared),
+    individual: all.filter((one) => !isShared(one) && !one.limit.per.includes('global')),
+  };
+}
+
+/** Units used of a limit; a burst counts above the limit. */
+export function unitsUsed(state: LimitState): number {
+  return Math.max(0, state.limit - state.remaining);
+}
+
+function explainLimit(
+  limit: Limit,
+  ofPolicy: Limit | null,
+  record: TenantRecord | null,
+  nowMs: number,
+): TenantLimit {
+  const boosts = runningBoosts(record, nowMs).filter((boost) => boost.limit === limit.name);
+  return {
+    limit,
+    ofPolicy: ofPolicy?.limit ?? null,
+    override: record?.overrides?.[limit.name] ?? null,
+    boost: boosts.toSorted((a, b) => b.ends_at.localeCompare(a.ends_at))[0] ?? null,
+  };
+}

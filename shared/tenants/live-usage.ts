@@ -1,0 +1,117 @@
+import type { LimitState } from '../domain/limit.ts';
+import type { Policy } from '../domain/policy.ts';
+import type { TenantRecord } from '../domain/tenant.ts';
+import type { Limiter } from '../redis/decision/limiter.ts';
+import { blockNow } from './block.ts';
+import { limitsOfTenant, unitsUsed } from './limits.ts';
+import type { TenantLimit, TenantLimits } from './limits.ts';
+
+/** A limit of the whole tenant with its state in Redis. */
+export interface LimitStatus {
+  readonly name: string;
+  readonly route: string | null;
+  readonly limit: number;
+  readonly used: number;
+  readonly remaining: number;
+  /** Unix seconds at which the complete limit is available again. */
+  readonly reset: number;
+  readonly window_seconds: number;
+  readonly burst: number;
+  readonly blocked: boolean;
+  readonly retry_after_seconds: number | null;
+  readonly mode: string;
+}
+
+export interface LiveStatus {
+  readonly plan: string;
+  readonly limits: readonly LimitStatus[];
+  /** True when an operator's block or an enforced limit of the whole tenant would refuse a request now. */
+  readonly blocked: boolean;
+  /** ISO 8601; null when not blocked, and when the end is unknown. */
+  readonly blocked_until: string | null;
+  /** `operator`, or names of limits. */
+  readonly blocked_by: readonly string[];
+}
+
+export interface LiveUsage {
+  readonly live: LiveStatus;
+  readonly limits: TenantLimits;
+  /** The shared limits with their states in Redis, in the order of `limits.shared`. */
+  readonly states: readonly SharedLimitState[];
+}
+
+export interface SharedLimitState {
+  readonly held: TenantLimit;
+  readonly state: LimitState;
+}
+
+/**
+ * Reads every limit of the whole tenant by a peek, which consumes nothing. Null when Redis did not answer: a gateway
+ * would decide by itself then, but an answer about usage has nothing to report.
+ */
+export async function readLiveUsage(
+  limiter: Pick<Limiter, 'check'>,
+  policy: Policy,
+  record: TenantRecord | null,
+  tenantId: string,
+  seenPlan: string | null,
+  nowMs: number,
+): Promise<LiveUsage | null> {
+  const limits = limitsOfTenant(policy, record, seenPlan, nowMs);
+  const result = await limiter.check({
+    tenantId,
+    userId: null,
+    ip: '127.0.0.1',
+    limits: limits.shared.map(({ limit }) => limit),
+    cost: 1,
+    peek: true,
+    ...(record?.time_zone === undefined ? {} : { timeZone: record.time_zone }),
+  });
+  if (result.degraded) return null;
+  const states = limits.shared.flatMap((held, index) => {
+    const state = result.states[index];
+    return state === undefined ? [] : [{ held, state }];
+  });
+  return { live: summarize(limits.plan, states, record, nowMs), limits, states };
+}
+
+function summarize(
+  plan: string,
+  states: LiveUsage['states'],
+  record: TenantRecord | null,
+  nowMs: number,
+): LiveStatus {
+  const byOperator = blockNow(record, nowMs);
+  // A limit of one route refuses that route only and does not block the whole tenant.
+  const full = states.filter(
+    ({ held, state }) => state.violated && state.mode === 'enforce' && held.limit.route === null,
+  );
+  const ends = full.map(({ state }) => (state.retryAfterMs === null ? null : nowMs + state.retryAfterMs));
+  if (byOperator !== null) ends.push(byOperator.until === null ? null : Date.parse(byOperator.until));
+  const blocked = ends.length > 0;
+  const known = ends.filter((end) => end !== null);
+  return {
+    plan,
+    limits: states.map(limitStatus),
+    blocked,
+    blocked_until:
+      blocked && known.length === ends.length ? new Date(Math.max(...known)).toISOString() : null,
+    blocked_by: [...(byOperator === null ? [] : ['operator']), ...full.map(({ state }) => state.name)],
+  };
+}
+
+function limitStatus({ held, state }: SharedLimitState): LimitStatus {
+  return {
+    name: state.name,
+    route: held.limit.route,
+    limit: state.limit,
+    used: unitsUsed(state),
+    remaining: state.remaining,
+    reset: Math.ceil(state.resetAtMs / 1000),
+    window_seconds: state.windowMs / 1000,
+    burst: state.burst,
+    blocked: state.violated && state.mode === 'enforce',
+    retry_after_seconds: state.retryAfterMs === null ? null : Math.ceil(state.retryAfterMs / 1000),
+    mode: state.mode,
+  };
+}

@@ -1,0 +1,74 @@
+import { Ajv } from 'ajv';
+import type { ValidateFunction } from 'ajv';
+import { Type } from 'typebox';
+import type { TSchema } from 'typebox';
+import { isTimeZone } from '../../domain/time/calendar.ts';
+import { readInstant } from '../../domain/time/instant.ts';
+import { isEmailAddress, isWebAddress } from '../../domain/notification-target.ts';
+import type { TenantRecord } from '../../domain/tenant.ts';
+import { faultsIn, textOfFaults } from '../../runtime/http/schema-faults.ts';
+import type { Fault } from '../../runtime/http/schema-faults.ts';
+import { closed, settings, tenantRecordSchema } from './schema.ts';
+
+/** The formats of `schema.ts`, for any ajv that validates a part of it. */
+export const recordFormats: Readonly<Record<string, (text: string) => boolean>> = {
+  'date-time': isTime,
+  'time-zone': isTimeZone,
+  email: isEmailAddress,
+  uri: isWebAddress,
+};
+
+/** What is wrong with a value as a tenant's record; empty when nothing is. A record with a fault is never used in part. */
+export function faultsInRecord(value: unknown): readonly Fault[] {
+  return faultsUnder(recordValidator, value);
+}
+
+/** The same for what a caller sets of a record: here a name that is not known is a fault too. */
+export function faultsInSettings(value: unknown): readonly Fault[] {
+  return faultsUnder(settingsValidator, value);
+}
+
+/** The same as one text; empty when the value is valid. */
+export function violationsInRecord(value: unknown): string {
+  return textOfFaults(faultsInRecord(value), 'record');
+}
+
+type Settings = Partial<TenantRecord>;
+
+const ajv = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true, formats: { ...recordFormats } });
+const recordValidator = compiled(tenantRecordSchema);
+const settingsValidator = compiled(closed(Type.Object(settings)));
+
+function compiled(schema: TSchema): ValidateFunction<Settings> {
+  return ajv.compile<Settings>(schema);
+}
+
+function faultsUnder(validate: ValidateFunction<Settings>, value: unknown): readonly Fault[] {
+  return validate(value)
+    ? [...faultsInBoosts(value), ...faultsInTexts(value)]
+    : faultsIn(validate.errors ?? []);
+}
+
+function faultsInBoosts({ boosts = [] }: Settings): readonly Fault[] {
+  return boosts.flatMap(({ multiply, set_to: setTo }, index) =>
+    (multiply === undefined) === (setTo === undefined)
+      ? [{ field: `boosts.${index}`, reason: 'needs either multiply or set_to' }]
+      : [],
+  );
+}
+
+/** ClickHouse, where records go too, takes no text with half a surrogate pair. */
+function faultsInTexts(value: unknown, field = ''): readonly Fault[] {
+  if (typeof value === 'string')
+    return value.isWellFormed() ? [] : [{ field, reason: 'is not well-formed Unicode' }];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, inner]) => {
+    const path = `${field === '' ? '' : `${field}.`}${name.toWellFormed()}`;
+    return [...faultsInTexts(name, path), ...faultsInTexts(inner, path)];
+  });
+}
+
+/** Where many read a stored time, it has to be one that all of them read alike: a leap second is not. */
+function isTime(text: string): boolean {
+  return readInstant(text) === Date.parse(text);
+}

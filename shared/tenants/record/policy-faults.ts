@@ -1,0 +1,50 @@
+import type { Limit } from '../../domain/limit.ts';
+import type { Policy } from '../../domain/policy.ts';
+import type { TenantRecord } from '../../domain/tenant.ts';
+import type { Fault } from '../../runtime/http/schema-faults.ts';
+
+/** Names that an override or a boost may speak of. */
+export function limitNames(policy: Policy): readonly string[] {
+  return [...new Set(limitsOf(policy).map((limit) => limit.name))];
+}
+
+/**
+ * What a record says that the policy does not know, for whoever writes it. Readers do not ask: a policy may change, and a
+ * record must not be lost for it.
+ */
+export function faultsUnderPolicy(
+  { plan, overrides = {}, boosts = [] }: Partial<TenantRecord>,
+  policy: Policy,
+): readonly Fault[] {
+  const known = limitNames(policy);
+  const limits = [
+    ...Object.keys(overrides).map((name) => ({ field: `overrides.${name}`, name })),
+    ...boosts.map(({ limit }, index) => ({ field: `boosts.${index}.limit`, name: limit })),
+  ];
+  const unknown = limits.filter(({ name }) => !known.includes(name));
+  return [
+    ...(plan === undefined || policy.plans.has(plan)
+      ? []
+      : [
+          {
+            field: 'plan',
+            reason: `the policy has no plan “${plan}”; it has: ${[...policy.plans.keys()].join(', ')}`,
+          },
+        ]),
+    ...unknown.map(({ field, name }) => ({
+      field,
+      reason: `the policy has no limit “${name}”; it has: ${known.join(', ')}`,
+    })),
+  ];
+}
+
+/** All limits of the policy that count something, by plan, then route. */
+function limitsOf(policy: Policy): readonly Limit[] {
+  return [
+    ...[...policy.plans.values()].flatMap((plan) => plan.limits),
+    ...policy.routes.flatMap((route) => [
+      ...route.limits,
+      ...[...(route.limitsByPlan?.values() ?? [])].flat(),
+    ]),
+  ];
+}

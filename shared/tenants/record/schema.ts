@@ -1,0 +1,180 @@
+import { Type } from 'typebox';
+import type { TSchema } from 'typebox';
+import { idLengthMax } from '../../domain/identity.ts';
+import { webAddressLengthMax, emailLengthMax } from '../../domain/notification-target.ts';
+import { historyEntriesMax } from '../../domain/tenant.ts';
+import { versionMax } from '../../domain/topics/tenant-record.ts';
+
+/**
+ * The one contract of a tenant's record: what the admin API and the console's forms accept, what is written to
+ * `tollgate.tenants.v1`, and what its readers take from there. Formats are those of `violations.ts`.
+ */
+export const timeSchema = Type.String({ format: 'date-time', maxLength: 40, description: 'RFC 3339' });
+const timeOrNull = Type.Unsafe<string | null>({ ...timeSchema, type: ['string', 'null'] });
+const actor = Type.String({ minLength: 1, maxLength: 200, description: 'Who did it.' });
+export const reasonSchema = Type.String({
+  minLength: 1,
+  maxLength: 500,
+  description: 'Why; kept in the history.',
+});
+const amount = Type.Number({ minimum: 0, maximum: 1e15 });
+const webAddress = Type.String({ format: 'uri', minLength: 1, maxLength: webAddressLengthMax });
+
+/** As the policy names limits: a record may not speak of one that no policy can have. */
+export const limitNameSchema = Type.String({
+  pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$',
+  description: 'Name of a limit of the policy.',
+});
+
+/** Bounds of a record's lists: a record is in the memory of every gateway. */
+const boostsMax = 100;
+export const apiKeysMax = 20;
+
+export const boostSizes = {
+  multiply: Type.Optional(
+    Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000, description: 'Factor; or give set_to.' }),
+  ),
+  set_to: Type.Optional(
+    Type.Number({ ...amount, description: 'Units in place of the limit; or give multiply.' }),
+  ),
+};
+
+export const boostSchema = Type.Object(
+  {
+    id: Type.String({ minLength: 1, maxLength: 100 }),
+    limit: limitNameSchema,
+    ...boostSizes,
+    starts_at: timeSchema,
+    ends_at: timeSchema,
+    reason: reasonSchema,
+    actor,
+  },
+  { description: 'Raises one limit from its start to its end. Has either multiply or set_to.' },
+);
+
+export const blockSchema = Type.Object(
+  { until: timeOrNull, reason: reasonSchema, actor },
+  { description: 'Refuses every request. until: null holds until it is lifted.' },
+);
+
+export const notificationsSchema = Type.Object({
+  thresholds: Type.Optional(
+    Type.Array(Type.Number({ exclusiveMinimum: 0, maximum: 1 }), {
+      maxItems: 10,
+      description: 'Shares of a limit, 1 for all of it.',
+    }),
+  ),
+  webhooks: Type.Optional(
+    Type.Array(
+      Type.Object({
+        url: webAddress,
+        secrets: Type.Array(Type.String({ minLength: 8, maxLength: 200 }), { minItems: 1, maxItems: 2 }),
+      }),
+      { maxItems: 5 },
+    ),
+  ),
+  slack: Type.Optional(Type.Array(webAddress, { maxItems: 5 })),
+  emails: Type.Optional(
+    Type.Array(Type.String({ format: 'email', maxLength: emailLengthMax }), { maxItems: 10 }),
+  ),
+});
+
+const sha256 = Type.String({
+  pattern: '^[0-9a-f]{64}$',
+  description: 'Lower-case hexadecimal SHA-256 of the key.',
+});
+
+export const apiKeySchema = Type.Object({
+  sha256,
+  name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'What it is for.' })),
+  created_at: Type.Optional(timeSchema),
+  expires_at: Type.Optional({ ...timeSchema, description: 'From then on it is refused; absent: never.' }),
+});
+
+const overrides = Type.Unsafe<Record<string, number>>({
+  type: 'object',
+  propertyNames: limitNameSchema,
+  additionalProperties: amount,
+  maxProperties: 100,
+  description: 'Limits of its own, by name.',
+});
+
+/** What a caller may set. */
+export const settings = {
+  plan: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
+  display_name: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+  overrides: Type.Optional(overrides),
+  boosts: Type.Optional(Type.Array(boostSchema, { maxItems: boostsMax })),
+  block: Type.Optional(blockSchema),
+  api_keys_sha256: Type.Optional(
+    Type.Array(sha256, { maxItems: apiKeysMax, description: 'API keys that have no more to say of them.' }),
+  ),
+  api_keys: Type.Optional(Type.Array(apiKeySchema, { maxItems: apiKeysMax })),
+  notifications: Type.Optional(notificationsSchema),
+  time_zone: Type.Optional(
+    Type.String({ format: 'time-zone', maxLength: 64, description: 'IANA zone of calendar quotas.' }),
+  ),
+};
+
+export const historySchema = Type.Array(
+  Type.Object({
+    at: timeSchema,
+    actor,
+    action: Type.String({ minLength: 1, maxLength: 100 }),
+    detail: Type.String({ maxLength: 2_000 }),
+  }),
+  { maxItems: historyEntriesMax },
+);
+
+export const resetSchema = Type.Object({
+  at_ms: Type.Number({ ...amount, description: 'Unix milliseconds.' }),
+  actor,
+  day_units: amount,
+  month_units: amount,
+});
+
+const tenantId = Type.String({ minLength: 1, maxLength: idLengthMax });
+
+/** Fields that are not named are kept and ignored, so that an older node passes on what a newer one wrote. */
+export const tenantRecordSchema = Type.Object({
+  tenant_id: tenantId,
+  ...settings,
+  reset: Type.Optional(resetSchema),
+  history: Type.Optional(historySchema),
+  version: Type.Optional(
+    Type.Integer({ minimum: 0, maximum: versionMax, description: 'Of two records the higher stands.' }),
+  ),
+  updated_at: timeSchema,
+  updated_by: actor,
+});
+
+/** Names of the fields that a caller may set. */
+export const settingNames = Object.keys(settings) as readonly (keyof typeof settings)[];
+
+/** The schema with no further fields in any of its objects: a caller is told of every name that means nothing. */
+export function closed<Schema extends TSchema>(schema: Schema): Schema {
+  return closedValue(schema) as Schema;
+}
+
+/** What a merge patch of the schema's objects may hold: any of the fields, and null to remove one. */
+export function patchOf(schema: object): object {
+  const { type, properties } = schema as {
+    readonly type?: string;
+    readonly properties?: Readonly<Record<string, object>>;
+  };
+  if (type !== 'object' || properties === undefined) return schema;
+  const patches = Object.entries(properties).map(([name, inner]): [string, object] => [
+    name,
+    { anyOf: [patchOf(inner), { type: 'null' }] },
+  ]);
+  return { type, properties: Object.fromEntries(patches), additionalProperties: false };
+}
+
+function closedValue(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(closedValue);
+  if (typeof value !== 'object' || value === null) return value;
+  const inner = Object.fromEntries(Object.entries(value).map(([name, part]) => [name, closedValue(part)]));
+  return inner['type'] === 'object' && inner['properties'] !== undefined
+    ? { ...inner, additionalProperties: false }
+    : inner;
+}

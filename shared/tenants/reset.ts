@@ -1,0 +1,136 @@
+import { problemOfTenantId } from '../domain/identity.ts';
+import type { Policy } from '../domain/policy.ts';
+import type { TenantRecord } from '../domain/tenant.ts';
+import { periodAt } from '../domain/time/calendar.ts';
+import type { Limiter } from '../redis/decision/limiter.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { Clock } from '../runtime/time/clock.ts';
+import { unitsUsed } from './limits.ts';
+import { readLiveUsage } from './live-usage.ts';
+import type { LiveUsage } from './live-usage.ts';
+import { rejection, success } from './outcome.ts';
+import type { ChangeRejection, Outcome } from './outcome.ts';
+import type { TenantRecords } from './records.ts';
+import type { UsageReader } from './usage-reader.ts';
+
+export interface ResetOptions {
+  readonly records: TenantRecords;
+  readonly limiter: Pick<Limiter, 'check' | 'reset' | 'resetAll'>;
+  readonly usage: UsageReader;
+  readonly policy: () => Policy;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface Resets {
+  tenant(tenantId: string, actor: string, reason: string): Promise<Outcome<TenantRecord>>;
+  /** Emergency reset of all tenants with usage this month. */
+  all(actor: string): Promise<Outcome<{ readonly tenants: number }>>;
+}
+
+/** Tenants with usage this month whose baseline an emergency reset stores. */
+const tenantsMax = 100_000;
+
+/**
+ * Empties counters. The units that the day and the month had counted are first stored in the tenant's record as the
+ * baseline: ClickHouse still has those units, and without the baseline the reconciler would restore them.
+ *
+ * A crash between the record and the counters leaves a recorded reset that did not happen: the counters are unchanged,
+ * and an operator who repeats the reset completes it.
+ */
+export function createResets({ records, limiter, usage, policy, clock, logger }: ResetOptions): Resets {
+  return { tenant, all };
+
+  async function tenant(tenantId: string, actor: string, reason: string): Promise<Outcome<TenantRecord>> {
+    const nowMs = clock.now();
+    const before = records.of(tenantId);
+    const live = await readLiveUsage(limiter, policy(), before, tenantId, null, nowMs);
+    if (live === null) return redisUnavailable;
+    const { day, month } = await usage.totals(tenantId, before.time_zone ?? 'UTC', nowMs);
+    const counted = baseline(before, live, { day: day.consumed ?? 0, month: month.consumed ?? 0 }, nowMs);
+    const outcome = await records.change(tenantId, actor, (record) =>
+      success({
+        record: { ...record, reset: { at_ms: nowMs, actor, ...counted } },
+        action: 'reset',
+        detail:
+          `Counters reset; the day had ${counted.day_units} units, the month ${counted.month_units}. ${reason}`.trim(),
+      }),
+    );
+    if (outcome.ok) await limiter.reset(tenantId);
+    return outcome;
+  }
+
+  /** Writes the records of all tenants, then empties the counters: if one record fails, no counter is changed. */
+  async function all(actor: string): Promise<Outcome<{ readonly tenants: number }>> {
+    const nowMs = clock.now();
+    const monthStart = Date.UTC(new Date(nowMs).getUTCFullYear(), new Date(nowMs).getUTCMonth(), 1);
+    const heaviest = await usage.heaviest(monthStart, tenantsMax);
+    // A tenant id that was stored under earlier rules for ids cannot have a record: nothing is restored for it.
+    const active = heaviest
+      .map(({ tenant_id: tenantId }) => tenantId)
+      .filter((tenantId) => problemOfTenantId(tenantId) === null);
+    const [first] = active;
+    if (
+      first !== undefined &&
+      (await readLiveUsage(limiter, policy(), records.of(first), first, null, nowMs)) === null
+    )
+      return redisUnavailable;
+    logger.warn(
+      { audit: true, actor, action: 'reset-all', tenants: active.length },
+      'emergency reset begins',
+    );
+    for (const [written, tenantId] of active.entries()) {
+      const outcome = await recordReset(tenantId, actor, nowMs);
+      if (!outcome.ok) return incompleteReset(outcome, written, active.length);
+    }
+    await limiter.resetAll();
+    logger.warn({ audit: true, actor, action: 'reset-all', tenants: active.length }, 'emergency reset done');
+    return success({ tenants: active.length });
+  }
+
+  async function recordReset(tenantId: string, actor: string, nowMs: number): Promise<Outcome<TenantRecord>> {
+    const { day, month } = await usage.totals(tenantId, records.of(tenantId).time_zone ?? 'UTC', nowMs);
+    const counted = { day_units: day.consumed ?? 0, month_units: month.consumed ?? 0 };
+    return records.change(tenantId, actor, (record) =>
+      success({
+        record: { ...record, reset: { at_ms: nowMs, actor, ...counted } },
+        action: 'reset',
+        detail: 'Counters reset with those of all tenants',
+      }),
+    );
+  }
+
+  function incompleteReset(cause: ChangeRejection, written: number, of: number): ChangeRejection {
+    logger.warn({ audit: true, action: 'reset-all', written, of }, 'emergency reset refused');
+    const progress = `${written} of ${of} tenants had been recorded as reset; no counter was reset. Repeat it then.`;
+    return { ...cause, title: 'Not reset', detail: `${cause.detail} ${progress}` };
+  }
+}
+
+const redisUnavailable = rejection(
+  503,
+  'Not reset',
+  'Redis does not answer, so nothing was reset. Gateways decide by themselves until it is back; try again then.',
+);
+
+/**
+ * Units that each period had counted. Redis is ahead of ClickHouse by the events still in flight, so the larger figure
+ * counts: the stored total, or the quota's counter plus the units that an earlier reset of the same period removed.
+ */
+export function baseline(
+  record: TenantRecord,
+  live: Pick<LiveUsage, 'states'>,
+  stored: { readonly day: number; readonly month: number },
+  nowMs: number,
+): { readonly day_units: number; readonly month_units: number } {
+  const unitsOf = (period: 'day' | 'month', storedUnits: number): number => {
+    const { startMs } = periodAt(period, record.time_zone ?? null, nowMs);
+    const earlier =
+      record.reset !== undefined && record.reset.at_ms >= startMs ? record.reset[`${period}_units`] : 0;
+    const counters = live.states
+      .filter(({ held }) => held.limit.period === period && held.limit.route === null)
+      .map(({ state }) => earlier + unitsUsed(state));
+    return Math.max(storedUnits, ...counters);
+  };
+  return { day_units: unitsOf('day', stored.day), month_units: unitsOf('month', stored.month) };
+}

@@ -1,0 +1,104 @@
+import { mergePatch } from '../domain/merge-patch.ts';
+import type { Policy } from '../domain/policy.ts';
+import type { TenantRecord } from '../domain/tenant.ts';
+import type { Fault } from '../runtime/http/schema-faults.ts';
+import { contractRejection, success } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
+import { faultsInSettings } from './record/faults.ts';
+import { faultsUnderPolicy } from './record/policy-faults.ts';
+import { settingNames } from './record/schema.ts';
+import type { Edit } from './records.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Settings with endpoints of their own: a PUT that does not name one leaves it unchanged. */
+const keptNames = ['boosts', 'block', 'api_keys_sha256', 'api_keys'] as const;
+/** Fields that the server writes: a PUT ignores them, so that a client can send back the answer of GET. */
+const serverNames: ReadonlySet<string> = new Set(['reset', 'history', 'version', 'updated_at', 'updated_by']);
+
+/** PUT: the settings become those of the body. Settings that the body does not name are removed, except `keptNames`. */
+export function replaceSettings(before: TenantRecord, body: Json, policy: Policy): Outcome<Edit> {
+  const { tenant_id: tenantId, ...fields } = body;
+  const named = Object.fromEntries(Object.entries(fields).filter(([name]) => !serverNames.has(name)));
+  const settings = { ...picked(before, keptNames), ...named };
+  return edited(before, settings, 'put', policy, otherTenant(before, tenantId));
+}
+
+/** PATCH: a JSON merge patch (RFC 7396) of the settings. Settings that it does not name stay; null removes one. */
+export function patchSettings(before: TenantRecord, patch: Json, policy: Policy): Outcome<Edit> {
+  const { tenant_id: tenantId, ...fields } = patch;
+  const current = picked(before, settingNames);
+  const settings = withUntil(mergePatch(current, fields) as Json);
+  const faults = [...otherTenant(before, tenantId), ...unknownRemovals(current, fields)];
+  return edited(before, settings, 'patch', policy, faults);
+}
+
+/** `block.until` is the one null of a record. A merge patch removes nulls, so an absent `until` is read as null. */
+function withUntil(settings: Json): Json {
+  const { block } = settings;
+  return typeof block === 'object' && block !== null && !('until' in block)
+    ? { ...settings, block: { until: null, ...block } }
+    : settings;
+}
+
+function edited(
+  before: TenantRecord,
+  settings: Json,
+  action: 'put' | 'patch',
+  policy: Policy,
+  found: readonly Fault[],
+): Outcome<Edit> {
+  const inSettings = faultsInSettings(settings);
+  const faults = [...found, ...inSettings];
+  // Stored settings may name plans and limits that the policy no longer has; only changed settings are checked.
+  if (inSettings.length === 0) faults.push(...faultsUnderPolicy(changedIn(before, settings), policy));
+  if (faults.length > 0) return contractRejection(faults, 'Record not written');
+  const others = Object.entries(before).filter(
+    ([name]) => !(settingNames as readonly string[]).includes(name),
+  );
+  const record = { ...Object.fromEntries(others), ...settings } as unknown as TenantRecord;
+  return success({ record, action, detail: describeChange(before, record) });
+}
+
+function changedIn(before: TenantRecord, settings: Json): Partial<TenantRecord> {
+  const text = (value: unknown): string | undefined => JSON.stringify(value);
+  const names = settingNames.filter((name) => text(before[name]) !== text(settings[name]));
+  return Object.fromEntries(names.map((name) => [name, settings[name]]));
+}
+
+function picked(record: TenantRecord, names: readonly (keyof TenantRecord)[]): Json {
+  return Object.fromEntries(
+    names.flatMap((name) => (record[name] === undefined ? [] : [[name, record[name]]])),
+  );
+}
+
+function otherTenant({ tenant_id: id }: TenantRecord, named: unknown): readonly Fault[] {
+  if (named === undefined || named === id) return [];
+  const other = typeof named === 'string' ? `“${named.slice(0, 100)}”` : 'something else';
+  return [{ field: 'tenant_id', reason: `the body says ${other}, the path “${id}”` }];
+}
+
+/** Nulls for names that are no settings: they would remove nothing, so they are a mistake of the caller. */
+function unknownRemovals(current: Json, patch: Json): readonly Fault[] {
+  const known: readonly string[] = settingNames;
+  return Object.entries(patch)
+    .filter(([name, value]) => value === null && !known.includes(name) && !(name in current))
+    .map(([name]) => ({
+      field: name.slice(0, 100),
+      reason: serverNames.has(name) ? 'is kept by the server' : 'there is no such field',
+    }));
+}
+
+const shownNames = ['plan', 'display_name', 'overrides', 'time_zone'] as const;
+
+/** What changed, for the history: the values of short fields, the names of the other fields. */
+function describeChange(before: TenantRecord, after: TenantRecord): string {
+  const text = (value: unknown): string => (value === undefined ? 'none' : JSON.stringify(value));
+  const values = shownNames
+    .filter((name) => text(before[name]) !== text(after[name]))
+    .map((name) => `${name}: ${text(before[name])} → ${text(after[name])}`);
+  const others = (['notifications', ...keptNames] as const)
+    .filter((name) => text(before[name]) !== text(after[name]))
+    .map((name) => `${name} ${after[name] === undefined ? 'removed' : 'changed'}`);
+  return [...values, ...others].join('; ') || 'Written without a change';
+}

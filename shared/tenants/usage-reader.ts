@@ -1,0 +1,225 @@
+import { addAmounts } from '../domain/amount.ts';
+import type { Amount } from '../domain/amount.ts';
+import { periodAt } from '../domain/time/calendar.ts';
+import { moneyOf } from '../domain/money.ts';
+import type { Money } from '../domain/money.ts';
+import type { Policy } from '../domain/policy.ts';
+import { anonymousTenant, requestEventType } from '../domain/usage-event.ts';
+import type { ClickHouseReader } from '../clickhouse/client.ts';
+import { periodTotals, withMoney } from '../clickhouse/queries/period-totals.ts';
+import type { MoneyAsText, TenantTotalsRow } from '../clickhouse/queries/period-totals.ts';
+import { served } from '../clickhouse/queries/predicates.ts';
+import { levelRange } from '../clickhouse/queries/usage-levels.ts';
+import { createQueryShares } from '../clickhouse/query-shares.ts';
+import type { QueryShares } from '../clickhouse/query-shares.ts';
+import type { Registry } from '../runtime/http/ops.ts';
+import { completeThrough, decisionById, recentRefusals, usageSeries } from '../clickhouse/queries/usage.ts';
+import type { UsageEventRow, UsagePoint } from '../clickhouse/queries/usage.ts';
+
+export type GraphSpan = '24h' | '30d';
+
+export type PeriodUse = Omit<TenantTotalsRow, 'tenant_id' | 'plan' | 'consumed_by_route'>;
+
+/** One tenant over a span of days, for growth and finance. */
+export interface TenantUse {
+  readonly tenant_id: string;
+  readonly plan: string;
+  readonly requests: number;
+  readonly allowed: number;
+  readonly limited: number;
+  readonly units: Amount;
+  /** Of requests that were served. */
+  readonly cost: Money;
+  /** What the refused requests would have cost at the policy's prices: money that limiting saved. */
+  readonly saved: Money;
+}
+
+export interface DeliveredAlert {
+  readonly time: string;
+  readonly kind: string;
+  readonly limit_name: string;
+  readonly threshold: number;
+  readonly channel: string;
+  readonly target: string;
+  readonly status: string;
+  readonly error: string;
+}
+
+/** Queries of tenants at once, at once of one tenant, and waiting of one tenant: a page asks half a dozen. */
+const portalQueries = { concurrentMax: 6, concurrentOfTenantMax: 3, waitingOfTenantMax: 20 };
+
+/** What the console reads of ClickHouse. Every call rejects when ClickHouse does not answer: a page then says so. */
+export interface UsageReader {
+  /**
+   * The same for a visitor of the portal: its queries are its tenant's, and take turns with those of other tenants. They end
+   * when the visitor leaves.
+   */
+  ofTenant(tenantId: string, signal: AbortSignal): UsageReader;
+  /** The tenant's day and month that hold `nowMs`, in its zone; zeros where nothing was recorded. */
+  totals(
+    tenantId: string,
+    zone: string,
+    nowMs: number,
+  ): Promise<{ readonly day: PeriodUse; readonly month: PeriodUse }>;
+  /** Requests of the last 60 seconds, as far as they are recorded. */
+  lastMinute(tenantId: string, nowMs: number): Promise<number>;
+  /** Quarter hours of the last day, or days of the last 30, oldest first, empty ones as zeros. */
+  series(tenantId: string, span: GraphSpan, nowMs: number): Promise<readonly UsagePoint[]>;
+  refusals(tenantId: string, sinceMs: number, countMax: number): Promise<readonly UsageEventRow[]>;
+  decision(eventId: string): Promise<UsageEventRow | null>;
+  /** Tenants by requests since the UTC day of `sinceMs`, heaviest first. */
+  heaviest(sinceMs: number, countMax: number): Promise<readonly TenantUse[]>;
+  /** Plan a tenant was last seen with in the last month, or null when it was not seen. */
+  seenPlan(tenantId: string, nowMs: number): Promise<string | null>;
+  alerts(tenantId: string, countMax: number): Promise<readonly DeliveredAlert[]>;
+  /** Up to when usage is complete, ISO 8601; null before anything was recorded. */
+  completeThrough(): Promise<string | null>;
+}
+
+const quarterMs = 15 * 60_000;
+const dayMs = 86_400_000;
+
+export interface UsageReaderOptions {
+  readonly clickhouse: ClickHouseReader;
+  readonly policy: () => Policy;
+  readonly registry: Registry;
+}
+
+/** Reads for operators, who wait for no tenant; see `ofTenant`. */
+export function createUsageReader({ clickhouse, policy, registry }: UsageReaderOptions): UsageReader {
+  return readerBy(clickhouse, createQueryShares({ clickhouse, registry, ...portalQueries }), policy);
+}
+
+function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: () => Policy): UsageReader {
+  return {
+    ofTenant: (tenantId, signal) => readerBy(tenants.of(tenantId, signal), tenants, policy),
+    async totals(tenantId, zone, nowMs) {
+      const [day, month] = await Promise.all(
+        (['day', 'month'] as const).map((period) =>
+          periodTotals(clickhouse, [tenantId], periodAt(period, zone, nowMs)),
+        ),
+      );
+      return { day: day?.get(tenantId) ?? unused, month: month?.get(tenantId) ?? unused };
+    },
+    lastMinute: (tenantId, nowMs) => lastMinute(clickhouse, tenantId, nowMs),
+    series: (tenantId, span, nowMs) => series(clickhouse, tenantId, span, nowMs),
+    refusals: (tenantId, sinceMs, countMax) => recentRefusals(clickhouse, tenantId, sinceMs, countMax),
+    decision: (eventId) => decisionById(clickhouse, eventId),
+    heaviest: (sinceMs, countMax) => heaviest(clickhouse, policy(), sinceMs, countMax),
+    seenPlan: (tenantId, nowMs) => seenPlan(clickhouse, tenantId, nowMs),
+    alerts: (tenantId, countMax) =>
+      clickhouse.query<DeliveredAlert>(
+        `SELECT time, kind, limit_name, threshold, channel, target, status, error FROM alerts
+         WHERE tenant_id = {tenant:String} ORDER BY time DESC LIMIT {countMax:UInt32}`,
+        { tenant: tenantId, countMax },
+      ),
+    completeThrough: () => completeThrough(clickhouse),
+  };
+}
+
+const unused: PeriodUse = {
+  requests: 0,
+  allowed: 0,
+  limited: 0,
+  bypassed: 0,
+  errors: 0,
+  units: 0,
+  consumed: 0,
+  cost: 0n,
+};
+
+const summed = ['requests', 'allowed', 'limited', 'bypassed', 'errors'] as const;
+const noPoint = { requests: 0, allowed: 0, limited: 0, bypassed: 0, errors: 0, units: 0, cost: 0n };
+
+type Bucket = { -readonly [Name in keyof UsagePoint]: UsagePoint[Name] };
+
+async function lastMinute(clickhouse: ClickHouseReader, tenantId: string, nowMs: number): Promise<number> {
+  const rows = await clickhouse.query<{ requests: number }>(
+    `SELECT count() AS requests FROM usage_events
+     WHERE tenant_id = {tenant:String} AND type = {requestType:String}
+       AND time > fromUnixTimestamp64Milli({since:Int64}, 'UTC')`,
+    { tenant: tenantId, requestType: requestEventType, since: nowMs - 60_000 },
+  );
+  return rows[0]?.requests ?? 0;
+}
+
+async function series(
+  clickhouse: ClickHouseReader,
+  tenantId: string,
+  span: GraphSpan,
+  nowMs: number,
+): Promise<readonly UsagePoint[]> {
+  const [by, stepMs, count] =
+    span === '24h' ? (['minute', quarterMs, 96] as const) : (['day', dayMs, 30] as const);
+  const endMs = Math.floor(nowMs / stepMs) * stepMs + stepMs;
+  const startMs = endMs - count * stepMs;
+  const points = await usageSeries(clickhouse, tenantId, by, { startMs, endMs });
+  const buckets = Array.from({ length: count }, (_, index): Bucket => ({
+    at: new Date(startMs + index * stepMs).toISOString(),
+    ...noPoint,
+  }));
+  for (const point of points) {
+    const bucket = buckets[Math.floor((Date.parse(point.at) - startMs) / stepMs)];
+    if (bucket === undefined) continue;
+    for (const name of summed) bucket[name] += point[name];
+    bucket.units = addAmounts(bucket.units, point.units);
+    bucket.cost += point.cost;
+  }
+  return buckets;
+}
+
+async function heaviest(
+  clickhouse: ClickHouseReader,
+  policy: Policy,
+  sinceMs: number,
+  countMax: number,
+): Promise<readonly TenantUse[]> {
+  type Row = Omit<TenantUse, 'saved'> & { readonly limited_routes: Readonly<Record<string, number>> };
+  const rows = await clickhouse.query<MoneyAsText<Row>>(
+    `SELECT
+        tenant_id,
+        argMax(plan, (plan != '', day)) AS plan,
+        sumIf(u.requests, type = {requestType:String}) AS requests,
+        sumIf(u.allowed, type = {requestType:String}) AS allowed,
+        sumIf(u.limited, type = {requestType:String}) AS limited,
+        sum(u.units) AS units,
+        toString(sumIf(u.cost, ${served})) AS cost,
+        sumMapIf(map(route, u.limited), u.limited > 0) AS limited_routes
+    FROM usage_by_day AS u
+    WHERE ${levelRange('day', 'since', null)} AND tenant_id != {anonymous:String}
+    GROUP BY tenant_id
+    ORDER BY requests DESC, tenant_id
+    LIMIT {countMax:UInt32}`,
+    {
+      since: sinceMs,
+      countMax,
+      requestType: requestEventType,
+      anonymous: anonymousTenant,
+    },
+  );
+  const prices = new Map(
+    policy.routes.map((route) => [route.match, moneyOf(route.price) * BigInt(route.cost)]),
+  );
+  return rows.map((read) => {
+    const { limited_routes: routes, ...row } = withMoney<Row>(read);
+    const saved = Object.entries(routes).reduce(
+      (sum, [route, refused]) => sum + BigInt(refused) * (prices.get(route) ?? 0n),
+      0n,
+    );
+    return { ...row, saved };
+  });
+}
+
+async function seenPlan(
+  clickhouse: ClickHouseReader,
+  tenantId: string,
+  nowMs: number,
+): Promise<string | null> {
+  const rows = await clickhouse.query<{ plan: string }>(
+    `SELECT plan FROM usage_by_day
+     WHERE tenant_id = {tenant:String} AND ${levelRange('day', 'since', null)}
+     ORDER BY day DESC, plan DESC LIMIT 1`,
+    { tenant: tenantId, since: nowMs - 30 * dayMs },
+  );
+  return rows[0]?.plan ?? null;
+}
