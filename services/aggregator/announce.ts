@@ -5,6 +5,7 @@ import type { Amount } from '../../shared/domain/amount.ts';
 import { dateAt, periodAt } from '../../shared/domain/time/calendar.ts';
 import { jsonMoney } from '../../shared/domain/money.ts';
 import type { PeriodTotals, TenantTotals } from '../../shared/domain/topics/totals.ts';
+import type { StoredEvent } from './events/stored-event.ts';
 import type { DeadLetterWriter } from '../../shared/kafka/dead-letters/writer.ts';
 import type { Producer } from '../../shared/kafka/producer/producer.ts';
 import { sendInPieces } from '../../shared/kafka/producer/send-in-pieces.ts';
@@ -13,16 +14,16 @@ import { TollgateError } from '../../shared/runtime/errors.ts';
 
 export interface Announcer {
   /**
-   * Puts the totals of these tenants on the totals topic. Totals that Kafka refuses become a dead letter of their tenant,
-   * and stop no other's. Safe to repeat.
+   * Sends the totals of these tenants to the totals topic. Totals that Kafka refuses become a dead letter of their tenant;
+   * the totals of other tenants are sent. Safe to repeat.
    */
   announce(tenants: ReadonlyMap<string, TouchedTenant>): Promise<void>;
 }
 
-/** What a block says of a tenant. */
+/** A tenant with events in a block. */
 export interface TouchedTenant {
   readonly partition: number;
-  /** The first of its requests that passed a node without Redis; null: none. */
+  /** Time of its first request that a gateway decided without Redis and did not refuse; null: none. */
   readonly degradedSinceMs: number | null;
 }
 
@@ -34,11 +35,11 @@ export interface AnnouncerOptions {
   readonly clock: Clock;
   /** IANA zone of a tenant's calendar; null is UTC. */
   readonly zoneOf: (tenantId: string) => string | null;
-  /** Up to when a partition is complete, Unix milliseconds. */
+  /** The instant up to which a partition is complete, Unix milliseconds. */
   readonly completeThroughMs: (partition: number) => number;
 }
 
-/** Announces what ClickHouse holds now, day and month of each tenant's own calendar. */
+/** Announces the current totals in ClickHouse, for the day and the month of each tenant's own calendar. */
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
   const { clickhouse, clock, zoneOf, completeThroughMs } = options;
   return {
@@ -47,7 +48,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
       const byZone = Map.groupBy(tenants.keys(), (tenantId) => zoneOf(tenantId));
       for (const [zone, tenantIds] of byZone) {
         const spans = { day: periodAt('day', zone, nowMs), month: periodAt('month', zone, nowMs) };
-        // One after the other: the day read first is then never ahead of the month.
+        // The day is read before the month, so that it never has more than the month.
         const day = await periodTotals(clickhouse, tenantIds, spans.day);
         const month = await periodTotals(clickhouse, tenantIds, spans.month);
         const records = tenantIds.map((tenantId) => {
@@ -72,12 +73,26 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
   };
 }
 
+/** Returns the tenants of a block's events. */
+export function touchedTenants(events: readonly StoredEvent[]): ReadonlyMap<string, TouchedTenant> {
+  const tenants = new Map<string, { partition: number; degradedSinceMs: number | null }>();
+  for (const { tenantId, partition, degraded, decision, timeMs } of events) {
+    let tenant = tenants.get(tenantId);
+    if (tenant === undefined) tenants.set(tenantId, (tenant = { partition, degradedSinceMs: null }));
+    tenant.partition = partition;
+    // A refused request consumes nothing.
+    if (!degraded || decision === 'limited') continue;
+    tenant.degradedSinceMs = Math.min(tenant.degradedSinceMs ?? Infinity, timeMs);
+  }
+  return tenants;
+}
+
 function degradedSince(tenant: TouchedTenant | undefined): Pick<TenantTotals, 'degraded_since'> {
   const sinceMs = tenant?.degradedSinceMs ?? null;
   return sinceMs === null ? {} : { degraded_since: new Date(sinceMs).toISOString() };
 }
 
-/** A tenant's own events may name any number of routes, and a record has to fit. */
+/** Bound of the routes in one record: the events of a tenant may name any number of them. */
 const routesLengthMax = 128 * 1024;
 
 function routesOf(consumed: Readonly<Record<string, Amount>>): Pick<TenantTotals, 'day_by_route'> {

@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 import type { StoredEvent } from './events/stored-event.ts';
 
-export type Step = 'decode' | 'resolve' | 'insert' | 'bury' | 'derive' | 'announce';
+export type Step = 'decode' | 'resolve' | 'insert' | 'dead_letters' | 'derive' | 'announce';
 
 export interface AggregatorMetrics {
   timed<Result>(step: Step, work: () => Result | Promise<Result>): Promise<Result>;
@@ -11,9 +11,9 @@ export interface AggregatorMetrics {
     other: { readonly dead: number; readonly repeats: number },
     nowMs: number,
   ): void;
-  /** False while the block in work has failed and is being tried again. */
+  /** False while a block that has failed is retried. */
   lastBlockWorked(): boolean;
-  /** Seconds since the instant up to which everything is counted. */
+  /** Sets the seconds since the instant up to which every partition is complete. */
   behind(seconds: number): void;
 }
 
@@ -26,25 +26,25 @@ export function aggregatorMetrics(registry: Registry): AggregatorMetrics {
   });
   const blocks = new Counter({
     name: 'tollgate_aggregator_blocks_total',
-    help: 'Blocks of events that went through every step.',
+    help: 'Blocks of events for which every step succeeded.',
     registers,
   });
   const blockRows = new Histogram({
     name: 'tollgate_aggregator_block_rows',
-    help: 'Rows of each block that went through every step.',
+    help: 'Rows of each block for which every step succeeded.',
     buckets: [1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000],
     registers,
   });
   const steps = new Histogram({
     name: 'tollgate_aggregator_step_seconds',
-    help: 'Time that one step of a block took, failed attempts included.',
+    help: 'Duration of one step of a block, failed attempts included.',
     labelNames: ['step'],
     buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
   });
   const failures = new Counter({
     name: 'tollgate_aggregator_step_failures_total',
-    help: 'Attempts of a step that failed; the block is kept and tried again.',
+    help: 'Failed attempts of a step. The block is retried.',
     labelNames: ['step'],
     registers,
   });
@@ -56,17 +56,17 @@ export function aggregatorMetrics(registry: Registry): AggregatorMetrics {
   });
   const dead = new Counter({
     name: 'tollgate_aggregator_dead_letters_total',
-    help: 'Records that could not become an event and went to the dead letters.',
+    help: 'Records of the usage topic that became dead letters.',
     registers,
   });
   const repeats = new Counter({
     name: 'tollgate_aggregator_repeats_total',
-    help: 'Events of API servers whose id had been seen before; nothing is stored for them.',
+    help: 'Events of external producers whose id was stored before; nothing is stored for them.',
     registers,
   });
   const lag = new Gauge({
     name: 'tollgate_aggregator_lag_seconds',
-    help: 'Age of the instant up to which every partition of the usage topic is counted.',
+    help: 'Age of the instant up to which every partition of the usage topic is complete.',
     registers,
   });
   let worked = true;

@@ -1,6 +1,7 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { TimeBounds } from '../../shared/domain/events/bounds.ts';
 import { runConsumer } from '../../shared/kafka/consumer/consumer.ts';
+import { letterOf } from '../../shared/kafka/consumer/handling.ts';
 import { createDeadLetterWriter } from '../../shared/kafka/dead-letters/writer.ts';
 import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { createLogEnds } from '../../shared/kafka/offsets/topic-offsets.ts';
@@ -12,7 +13,6 @@ import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { createAggregator } from './aggregator.ts';
-import type { BuriedMessage } from './aggregator.ts';
 import { createAnnouncer } from './announce.ts';
 import { createEventStore } from './events/event-store.ts';
 import { aggregatorMetrics } from './metrics.ts';
@@ -32,17 +32,17 @@ export interface ServiceOptions {
   readonly logger: Logger;
   readonly registry: Registry;
   readonly lifecycle: Lifecycle;
-  /** Called when the process cannot go on and has to start anew. */
+  /** Called when the process must exit and be started again. */
   readonly fail: (error: unknown) => void;
 }
 
-/** The consumer holds about two blocks: this bounds the memory of a drain. */
+/** The consumer buffers about two blocks: this bounds the memory while a backlog is processed. */
 const blockBytesMax = 32 * 1024 * 1024;
 
-/** The shortest a broker grants by default: for so long a killed aggregator's partitions wait for the next one. */
+/** The minimum that brokers allow by default: after a kill, the partitions wait this long for another aggregator. */
 const sessionTimeoutMs = 6_000;
 
-/** Puts the parts together and runs them. Answers the names of what is not ready. */
+/** Connects the parts and runs them. Returns a function that names the dependencies that are not ready. */
 export function runAggregator(options: ServiceOptions): () => readonly string[] {
   const { kafka, clickhouse, topics, groupId, clock, logger, registry, lifecycle, fail } = options;
   const metrics = aggregatorMetrics(registry);
@@ -80,7 +80,8 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     store: createEventStore(clickhouse, clock),
     announcer,
     progress,
-    bury,
+    writeDeadLetters: (rejected) =>
+      deadLetters.write(rejected.map(({ message, reason }) => letterOf(message, reason, 'aggregator'))),
     clock,
     bounds: options.bounds,
     metrics,
@@ -118,16 +119,4 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     ...(tenants.ready() ? [] : ['tenant records']),
     ...(report.healthy() && metrics.lastBlockWorked() ? [] : ['clickhouse']),
   ];
-
-  function bury(buried: readonly BuriedMessage[]): Promise<void> {
-    return deadLetters.write(
-      buried.map(({ message: { key, keyBytes, value, ...message }, reason }) => ({
-        ...message,
-        key: keyBytes ?? key,
-        value: value ?? Buffer.alloc(0),
-        reason,
-        group: 'aggregator',
-      })),
-    );
-  }
 }

@@ -7,10 +7,9 @@ import { readTenantRecord, versionMax } from '../../shared/domain/topics/tenant-
 import { violationsInRecord } from '../../shared/tenants/record/faults.ts';
 
 /**
- * Copies tenant records into ClickHouse for analysts, each with its order among the tenant's records: one that comes again,
- * or late, or from a partition that the tenant's key has left, never replaces a newer one. Secrets and key hashes are left
- * out. Answers what is no record: the directory (`tenant-directory.ts`) passes over the same, and the record before it
- * stays in both.
+ * Copies tenant records into ClickHouse for analysts, without secrets and key hashes. Each has its order among the records
+ * of the tenant: a record that comes again, late, or from a partition that the key has left never replaces a newer one.
+ * Returns the invalid records. The directory (`tenant-directory.ts`) ignores the same ones, so both keep the record before.
  */
 export async function storeTenantRecords(
   clickhouse: ClickHouse,
@@ -33,7 +32,7 @@ export async function storeTenantRecords(
   return rejected;
 }
 
-/** Producers choose the time of a record; one that is no time, or after the year 2286, is as good as none. */
+/** Producers set the time of a record, so it may be impossible; a time after the year 2286 becomes 0. */
 function timeOf({ timestampMs }: ConsumedMessage): string {
   const atMs = timestampMs ?? 0;
   return new Date(atMs >= 0 && atMs <= versionMax ? atMs : 0).toISOString();
@@ -42,8 +41,8 @@ function timeOf({ timestampMs }: ConsumedMessage): string {
 const offsetBits = 20n;
 
 /**
- * The order as one number, as its column needs it: the version, and of equal versions the offset, as the directory has it.
- * Above every offset, which is what older releases wrote there.
+ * Returns the order of the directory as one number for its column: the version, then the offset. It is greater than every
+ * offset, because older releases wrote the offset alone.
  */
 function orderOf(version: number, offset: number): string {
   return String((BigInt(version) << offsetBits) | (BigInt(offset) & ((1n << offsetBits) - 1n)));

@@ -13,17 +13,17 @@ export type CorrectionOutcome =
 const propertiesMax = eventBounds.propertiesMax + eventBounds.extensionsMax;
 
 /**
- * The named event as it is after the correction. Its revision is the correction's offset plus one, so that of several
- * the last in the log holds, and a correction that is read again finds itself superseded or writes the same row.
+ * Returns the named event with the correction applied. Its revision is the offset of the correction plus one, so that the
+ * last of several corrections in the log counts, and a correction that is read again is superseded or writes the same row.
  */
 export function applyCorrection(correction: Correction, events: CorrectableEvents): CorrectionOutcome {
   const event = events.find(correction);
   const revision = correction.place.offset + 1;
-  // What stands behind the correction in the log was not there to be corrected: read again, or by a zombie, the same
-  // correction has to come to the same end.
-  const isLater = event !== null && event.revision < revision && standsBehind(event, correction);
+  // An event that is later in the log than its correction cannot be corrected by it. A repeated read of the correction, also
+  // by a member whose partition has moved, must have the same outcome as the first.
+  const isLater = event !== null && event.revision < revision && isAfter(event, correction);
   if (event === null || isLater) {
-    return { kind: 'rejected', reason: `the event to correct, ${correction.data.event_id}, is not known` };
+    return { kind: 'rejected', reason: `the event to correct, ${correction.data.event_id}, does not exist` };
   }
   if (event.revision > revision) return { kind: 'superseded' };
   if (correction.voids) {
@@ -42,7 +42,7 @@ function amended(event: StoredEvent, { data }: Correction, revision: number): Co
       reason: `the corrected event would have more than ${propertiesMax} properties`,
     };
   }
-  // What became of a request says nothing about whether it counts: only new usage brings a voided event back.
+  // An outcome does not change whether a request counts: only a correction of usage restores a voided event.
   const isUsage =
     data.units !== undefined || data.cost !== undefined || Object.keys(data.properties).length > 0;
   const voided = event.voided && !isUsage;
@@ -53,6 +53,6 @@ function amended(event: StoredEvent, { data }: Correction, revision: number): Co
   };
 }
 
-function standsBehind(event: StoredEvent, { place }: Correction): boolean {
+function isAfter(event: StoredEvent, { place }: Correction): boolean {
   return event.partition === place.partition && event.offset > place.offset;
 }

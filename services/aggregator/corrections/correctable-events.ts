@@ -9,44 +9,44 @@ import type { Correction } from '../events/decode.ts';
 import type { EventStore, WantedEvent } from '../events/event-store.ts';
 import type { StoredEvent } from '../events/stored-event.ts';
 
-/** The events that corrections of a block name, as they stand while the block is gone through. */
+/** The events that the corrections of a block name, in their newest revision. */
 export interface CorrectableEvents {
-  /** An event of the block, or one as it is after a correction: the next correction finds it so. */
+  /** Adds an event of the block, or the result of a correction: the next correction finds this revision. */
   note(event: StoredEvent): void;
-  /** Null where no such event stands before the correction. */
+  /** Returns null when the log has no such event before the correction. */
   find(correction: Correction): StoredEvent | null;
 }
 
-/** A request's time may differ from its id's by the length of the request. */
+/** The time of a request may differ from the time in its id by the duration of the request. */
 const requestSlackMs = 15 * 60_000;
 
 /**
- * Reads all events that the corrections may mean in a few queries, however many corrections there are: services report
- * the outcome of each request that they asked about, so there may be as many as there are requests.
+ * Reads all events that the corrections may name in a few queries, whatever the number of corrections: an application may
+ * report the outcome of each request, so there may be as many corrections as requests.
  */
 export async function correctableEvents(
   corrections: readonly Correction[],
   store: EventStore,
 ): Promise<CorrectableEvents> {
-  const known = new Map<string, StoredEvent[]>();
+  const events = new Map<string, StoredEvent[]>();
   const places = new Map<string, number>();
   if (corrections.length > 0) {
     const keys = new Set(corrections.filter(mayBeExternal).map(externalKeyOf));
     if (keys.size > 0) {
-      for (const { key, timeMs } of await store.sightings([...keys])) places.set(key, timeMs);
+      for (const { key, timeMs } of await store.firstPlaces([...keys])) places.set(key, timeMs);
     }
-    for (const event of await store.find(corrections.flatMap(candidatesOf))) note(event);
+    for (const event of await store.findEvents(corrections.flatMap(candidatesOf))) note(event);
   }
   return { note, find };
 
   function note(event: StoredEvent): void {
-    const others = known.get(nameOf(event))?.filter(({ timeMs }) => timeMs !== event.timeMs) ?? [];
-    known.set(nameOf(event), [...others, event]);
+    const others = events.get(nameOf(event))?.filter(({ timeMs }) => timeMs !== event.timeMs) ?? [];
+    events.set(nameOf(event), [...others, event]);
   }
 
   function find(correction: Correction): StoredEvent | null {
     for (const wanted of candidatesOf(correction)) {
-      const event = known
+      const event = events
         .get(nameOf(wanted))
         ?.find(({ timeMs }) => timeMs >= wanted.fromMs && timeMs <= wanted.toMs);
       if (event !== undefined) return event;
@@ -54,7 +54,7 @@ export async function correctableEvents(
     return null;
   }
 
-  /** Where the event may be: as a request, whose id says when it was, else where its id was first seen. */
+  /** The identities that the event may have: a request, whose id contains its time, or an external event. */
   function candidatesOf(correction: Correction): WantedEvent[] {
     const request = requestNamed(correction);
     if (request !== null && !mayBeExternal(correction)) return [request];
@@ -79,7 +79,7 @@ function requestNamed({ tenantId, data }: Correction): WantedEvent | null {
     : { tenantId, idA, idB, fromMs: timeMs, toMs: timeMs };
 }
 
-/** False where the id can only be a request's: its source is given and is a gateway. */
+/** False where the id must be a request's: the correction names a gateway as its source. */
 function mayBeExternal({ data }: Correction): boolean {
   return (
     data.event_source === undefined ||

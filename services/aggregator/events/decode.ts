@@ -13,7 +13,7 @@ import { eventOf } from '../../../shared/domain/topics/cloud-event.ts';
 import type { EventRecord } from '../../../shared/domain/topics/cloud-event.ts';
 import type { StoredEvent } from './stored-event.ts';
 
-/** One record of the usage topic, as read. */
+/** One record of the usage topic. */
 export interface LogRecord extends EventRecord {
   readonly partition: number;
   readonly offset: number;
@@ -22,7 +22,7 @@ export interface LogRecord extends EventRecord {
 export type Decoded =
   /** A request: its id carries its time, so it can be stored at once. */
   | { readonly kind: 'request'; readonly event: StoredEvent }
-  /** An event of somebody else: `key` tells whether its id was seen before. */
+  /** An event of an external producer: `key` finds the first place of its id. */
   | { readonly kind: 'external'; readonly event: StoredEvent; readonly key: string }
   | { readonly kind: 'correction'; readonly correction: Correction }
   | { readonly kind: 'dead'; readonly reason: string };
@@ -47,8 +47,8 @@ export interface StoredCorrection {
 export const decodeBoundsDefault: TimeBounds = storedTimeBounds(rawRetentionDaysDefault);
 
 /**
- * Reads one record by the contract of events. Never throws: what cannot be read is `dead`, with a reason an operator
- * can act on.
+ * Reads one record by the contract of events. Never throws: a record that is no valid event is `dead`, with a reason that
+ * an operator can act on.
  */
 export function decode(record: LogRecord, nowMs: number, bounds: TimeBounds): Decoded {
   const bytes = record.value?.length ?? 0;

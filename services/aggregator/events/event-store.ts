@@ -9,8 +9,8 @@ import type { StoredCorrection } from './decode.ts';
 import { storedEventColumns } from './stored-event.ts';
 import type { StoredEvent } from './stored-event.ts';
 
-/** Where an id of somebody else was first seen. */
-export interface Sighting {
+/** The first place of an external id in the log. */
+export interface FirstPlace {
   /** `externalKey` of the id. */
   readonly key: string;
   readonly timeMs: number;
@@ -23,16 +23,16 @@ export interface RefusedEvent {
   readonly reason: string;
 }
 
-/** What the aggregator needs of ClickHouse. Every call may be repeated, by several processes at once. */
+/** The events in ClickHouse. Every call may be repeated, by several processes at once. */
 export interface EventStore {
-  /** All sightings of these ids that are on record. */
-  sightings(keys: readonly string[]): Promise<readonly Sighting[]>;
-  remember(sightings: readonly Sighting[]): Promise<void>;
-  /** The events with these identities, each between two instants, as last corrected; those that are there. */
-  find(wanted: readonly WantedEvent[]): Promise<readonly StoredEvent[]>;
-  /** Stores a block. Answers the events ClickHouse will never take; all others are stored. */
+  /** Returns the stored first places of these ids. */
+  firstPlaces(keys: readonly string[]): Promise<readonly FirstPlace[]>;
+  storeFirstPlaces(places: readonly FirstPlace[]): Promise<void>;
+  /** Returns the stored events with these identities, each between two instants, in their newest revision. */
+  findEvents(wanted: readonly WantedEvent[]): Promise<readonly StoredEvent[]>;
+  /** Stores events. Returns the events that ClickHouse refuses for good; all others are stored. */
   insert(events: readonly StoredEvent[]): Promise<readonly RefusedEvent[]>;
-  /** Notes corrections that were applied, once the events they name are stored as corrected. */
+  /** Stores the corrections that were applied. Called after the corrected events are stored. */
   noteCorrections(corrections: readonly StoredCorrection[]): Promise<void>;
   derive(touched: TouchedCells): Promise<void>;
 }
@@ -47,14 +47,14 @@ export interface WantedEvent {
 
 export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventStore {
   return {
-    sightings: (keys) => readSightings(clickhouse, keys),
-    remember: (sightings) =>
+    firstPlaces: (keys) => readFirstPlaces(clickhouse, keys),
+    storeFirstPlaces: (places) =>
       clickhouse.insert(
         'stored_ids',
-        sightings.map(({ key, timeMs, partition, offset }) => [key, timeMs, partition, offset]),
+        places.map(({ key, timeMs, partition, offset }) => [key, timeMs, partition, offset]),
         ['id', 'time', 'kafka_partition', 'kafka_offset'],
       ),
-    find: (wanted) => findEvents(clickhouse, wanted),
+    findEvents: (wanted) => findEvents(clickhouse, wanted),
     insert: (events) => insertBlock(clickhouse, events, clock.now()),
     noteCorrections: (corrections) =>
       clickhouse.insert(
@@ -74,8 +74,8 @@ export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventSto
 }
 
 /**
- * One insert a block. When ClickHouse refuses a value (decoding should have), the block is halved until the row is
- * found: one bad row must not hold up all that come after it. Any other failure is thrown and the block kept.
+ * Inserts the events in one statement. When ClickHouse refuses a value that decoding let pass, the events are halved until
+ * the row is found: one bad row must not delay the rows after it. Throws any other failure; the block then comes again.
  */
 async function insertBlock(
   clickhouse: ClickHouse,
@@ -98,12 +98,15 @@ async function insertBlock(
 const keysPerQuery = 4_000;
 const keyShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** Keys are hashes made here, checked, and too many for parameters, which travel in the URL: they stand in the SQL. */
-async function readSightings(clickhouse: ClickHouse, keys: readonly string[]): Promise<readonly Sighting[]> {
-  const found: Sighting[] = [];
+/** The keys are part of the SQL: parameters are sent in the URL, which has no room for so many. Their shape is checked. */
+async function readFirstPlaces(
+  clickhouse: ClickHouse,
+  keys: readonly string[],
+): Promise<readonly FirstPlace[]> {
+  const found: FirstPlace[] = [];
   for (let start = 0; start < keys.length; start += keysPerQuery) {
     const list = keys.slice(start, start + keysPerQuery).filter((key) => keyShape.test(key));
-    const rows = await clickhouse.query<Sighting>(
+    const rows = await clickhouse.query<FirstPlace>(
       `SELECT id AS key, toUnixTimestamp64Milli(time) AS timeMs, kafka_partition AS partition, kafka_offset AS offset
       FROM stored_ids WHERE id IN ('${list.join("','")}')`,
     );
@@ -112,10 +115,10 @@ async function readSightings(clickhouse: ClickHouse, keys: readonly string[]): P
   return found;
 }
 
-/** Numbers stand in the SQL, which travels in the body; names in the URL, where they are kept few. */
+/** Numbers are part of the SQL, which is sent in the body; names are parameters in the URL, so there may be only a few. */
 const wantedPerQuery = 4_000;
 const tenantsNamedMax = 200;
-/** A query reads what lies between the earliest and the latest of its events. */
+/** A query reads the rows between the earliest and the latest of its events. */
 const spanMsMax = 2 * 3_600_000;
 
 async function findEvents(
@@ -147,7 +150,7 @@ async function findEvents(
   return found;
 }
 
-/** Few enough for a query, and near to one another in time. */
+/** Groups the wanted events by time, with few enough in a group for one query. */
 function* inSpans(wanted: readonly WantedEvent[]): Generator<readonly WantedEvent[]> {
   let some: WantedEvent[] = [];
   for (const one of wanted.toSorted((a, b) => a.fromMs - b.fromMs)) {

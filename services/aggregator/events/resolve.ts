@@ -1,11 +1,11 @@
 import { applyCorrection } from '../corrections/correct.ts';
 import { correctableEvents } from '../corrections/correctable-events.ts';
 import type { Decoded, LogRecord, StoredCorrection } from './decode.ts';
-import type { EventStore, Sighting } from './event-store.ts';
+import type { EventStore, FirstPlace } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';
 
-/** What cannot become a row, and where its record stands. */
-export interface Burial {
+/** A record that makes no row, with its place in the log. It becomes a dead letter. */
+export interface RecordRejection {
   readonly partition: number;
   readonly offset: number;
   readonly reason: string;
@@ -13,10 +13,10 @@ export interface Burial {
 
 export interface Resolved {
   readonly events: readonly StoredEvent[];
-  readonly burials: readonly Burial[];
-  /** Corrections that hold, or that a later one replaced. */
+  readonly rejections: readonly RecordRejection[];
+  /** Corrections that were applied, or that a later one has replaced. */
   readonly corrections: readonly StoredCorrection[];
-  /** Events whose id had been seen before, at another place of the log: nothing is stored for them. */
+  /** Events whose id has its first place elsewhere in the log: nothing is stored for them. */
   readonly repeats: number;
 }
 
@@ -28,27 +28,27 @@ export interface DecodedRecord {
 /**
  * Turns decoded records into rows, in the order of the log.
  *
- * An id of somebody else counts once, with the content and time of its first place in the log, whatever a client
- * sends with it later. That place is on record before the event is stored, and offsets are committed after both: so
- * whoever reads a repeat finds the first place, and whoever reads the first place again finds himself.
+ * An external id counts once, with the content and time of its first place in the log, whatever a client sends with it
+ * later. The place is stored before the event, and offsets are committed after both. So a reader of a repeat always finds
+ * the first place, and a reader of the first record again finds the place of this record.
  */
 export async function resolve(records: readonly DecodedRecord[], store: EventStore): Promise<Resolved> {
-  const firstPlaces = await rememberFirstPlaces(records, store);
+  const firstPlaces = await storeFirstPlaces(records, store);
   const corrections = records.flatMap(({ decoded }) =>
     decoded.kind === 'correction' ? [decoded.correction] : [],
   );
   const correctable = await correctableEvents(corrections, store);
   const events: StoredEvent[] = [];
-  const burials: Burial[] = [];
+  const rejections: RecordRejection[] = [];
   const applied: StoredCorrection[] = [];
   let repeats = 0;
   for (const { record, decoded } of records) {
     const { partition, offset } = record;
     if (decoded.kind === 'dead') {
-      burials.push({ partition, offset, reason: decoded.reason });
+      rejections.push({ partition, offset, reason: decoded.reason });
     } else if (decoded.kind === 'correction') {
       const outcome = applyCorrection(decoded.correction, correctable);
-      if (outcome.kind === 'rejected') burials.push({ partition, offset, reason: outcome.reason });
+      if (outcome.kind === 'rejected') rejections.push({ partition, offset, reason: outcome.reason });
       else applied.push(decoded.correction.place);
       if (outcome.kind === 'corrected') add(outcome.event);
     } else if (decoded.kind === 'request' || firstPlaces.get(decoded.key) === placeOf(record)) {
@@ -58,7 +58,7 @@ export async function resolve(records: readonly DecodedRecord[], store: EventSto
     }
   }
   const rows = corrections.length > 0 ? newestOnly(events) : events;
-  return { events: rows, burials, corrections: applied, repeats };
+  return { events: rows, rejections, corrections: applied, repeats };
 
   function add(event: StoredEvent): void {
     events.push(event);
@@ -66,28 +66,28 @@ export async function resolve(records: readonly DecodedRecord[], store: EventSto
   }
 }
 
-/** The place that counts for each external id of the block, by key. */
-async function rememberFirstPlaces(
+/** Returns the first place of each external id of the block, by key, after storing those that are new. */
+async function storeFirstPlaces(
   records: readonly DecodedRecord[],
   store: EventStore,
 ): Promise<ReadonlyMap<string, string>> {
-  const sightings: Sighting[] = [];
+  const candidates: FirstPlace[] = [];
   for (const { record, decoded } of records) {
     if (decoded.kind !== 'external') continue;
     const { partition, offset } = record;
-    sightings.push({ key: decoded.key, timeMs: decoded.event.timeMs, partition, offset });
+    candidates.push({ key: decoded.key, timeMs: decoded.event.timeMs, partition, offset });
   }
-  if (sightings.length === 0) return new Map();
-  const keys = [...new Set(sightings.map(({ key }) => key))];
+  if (candidates.length === 0) return new Map();
+  const keys = [...new Set(candidates.map(({ key }) => key))];
   const places = new Map<string, string>();
-  for (const known of await store.sightings(keys)) places.set(known.key, placeOf(known));
-  const fresh: Sighting[] = [];
-  for (const sighting of sightings) {
-    if (places.has(sighting.key)) continue;
-    places.set(sighting.key, placeOf(sighting));
-    fresh.push(sighting);
+  for (const first of await store.firstPlaces(keys)) places.set(first.key, placeOf(first));
+  const added: FirstPlace[] = [];
+  for (const candidate of candidates) {
+    if (places.has(candidate.key)) continue;
+    places.set(candidate.key, placeOf(candidate));
+    added.push(candidate);
   }
-  if (fresh.length > 0) await store.remember(fresh);
+  if (added.length > 0) await store.storeFirstPlaces(added);
   return places;
 }
 
@@ -95,13 +95,13 @@ function placeOf({ partition, offset }: { partition: number; offset: number }): 
   return `${partition}:${offset}`;
 }
 
-/** An event and its correction in one block are one row: the highest revision. */
+/** An event and its corrections in one block are one row, with the highest revision. */
 function newestOnly(events: readonly StoredEvent[]): StoredEvent[] {
   const newest = new Map<string, StoredEvent>();
   for (const event of events) {
     const key = `${event.timeMs}:${event.idA}:${event.idB}:${event.tenantId}`;
-    const known = newest.get(key);
-    if (known === undefined || event.revision >= known.revision) newest.set(key, event);
+    const before = newest.get(key);
+    if (before === undefined || event.revision >= before.revision) newest.set(key, event);
   }
   return [...newest.values()];
 }

@@ -6,9 +6,9 @@ import type { NativeColumn } from '../../../shared/clickhouse/native.ts';
 export interface StoredEvent extends StoredIdentity, UsageFields {
   readonly timeMs: number;
   readonly tenantId: string;
-  /** 0 as first sent; a correction's Kafka offset plus one. */
+  /** 0 for the original event; for a correction its Kafka offset plus one. */
   readonly revision: number;
-  /** The last revision that changed units, cost or whether the event counts. */
+  /** The newest revision that changed units, cost, or whether the event counts. */
   readonly usageRevision: number;
   readonly voided: boolean;
   readonly type: string;

@@ -1,7 +1,7 @@
 import type { TouchedCells } from '../../../shared/clickhouse/derive.ts';
 import type { StoredEvent } from './stored-event.ts';
 
-/** Nearly every tenant of a block: events of today, and of yesterday around midnight. */
+/** Days of nearly every tenant of a block: today, and yesterday around midnight. */
 const usualDaysMax = 3;
 const minuteMs = 60_000;
 const dayMs = 86_400_000;

@@ -1,42 +1,42 @@
 import type { LogEnd } from '../../../shared/kafka/offsets/topic-offsets.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
-/** Up to when one partition is known to be in ClickHouse. */
+/** The part of one partition that is in ClickHouse. */
 export interface PartitionProgress {
   readonly partition: number;
-  /** Unix milliseconds: every record that Kafka had in this partition before is stored and counted. 0: not known. */
+  /** Unix milliseconds: every record that the partition had by then is stored and counted. 0: not determined yet. */
   readonly completeThroughMs: number;
-  /** Next offset to be read. */
+  /** Offset of the next record to read. */
   readonly offset: number;
 }
 
 export interface Progress {
-  /** Asks Kafka how long each partition is, and takes note together with the instant before asking. */
+  /** Reads the end of each partition from Kafka, and notes it with the time before the request. */
   sample(): Promise<void>;
-  /** Records below these offsets are stored and counted. */
+  /** Notes that the records below this offset are stored and counted. */
   advance(partition: number, nextOffset: number): void;
-  /** What was known before this process started. */
-  restore(known: readonly PartitionProgress[]): void;
+  /** Adds the progress that an earlier process has stored. */
+  restore(before: readonly PartitionProgress[]): void;
   of(partition: number): PartitionProgress;
   all(): readonly PartitionProgress[];
 }
 
 interface Partition {
-  /** Instants and how long the partition was then, oldest first. */
+  /** Ends of the partition with their time, oldest first. */
   samples: { readonly atMs: number; readonly end: number }[];
   completeThroughMs: number;
   offset: number;
 }
 
-/** Five minutes of samples at two a second; of a longer backlog every other one is forgotten. */
+/** Five minutes of samples, two a second. In a longer backlog every other sample is dropped. */
 const samplesMax = 600;
 
 /**
- * When the records below a partition's length of 12:00:00 are all stored, it is complete through 12:00:00. This
- * trusts neither timestamps of records nor the clocks of those who write them, and it moves on by itself where
- * nothing is written. What was committed, by whichever member, is stored too: offsets are committed last.
+ * When all records below the end that a partition had at 12:00:00 are stored, the partition is complete through 12:00:00.
+ * This relies neither on timestamps of records nor on the clocks of producers, and idle partitions advance too. Records
+ * below a committed offset are stored, whichever member has committed it: offsets are committed last.
  *
- * A claim, once true, stays true, so a paused process that goes on later claims nothing wrong.
+ * Progress never becomes false later, so a process that was paused may continue to report it.
  */
 export function createProgress(readEnds: () => Promise<readonly LogEnd[]>, clock: Clock): Progress {
   const partitions = new Map<number, Partition>();
@@ -45,43 +45,43 @@ export function createProgress(readEnds: () => Promise<readonly LogEnd[]>, clock
     async sample() {
       const atMs = clock.now();
       for (const { partition, end, committed } of await readEnds()) {
-        const known = knownOf(partition);
-        known.samples.push({ atMs, end });
-        if (known.samples.length > samplesMax)
-          known.samples = known.samples.filter((_, index) => index % 2 === 1);
-        settle(known, committed);
+        const state = stateOf(partition);
+        state.samples.push({ atMs, end });
+        if (state.samples.length > samplesMax)
+          state.samples = state.samples.filter((_, index) => index % 2 === 1);
+        advanceTo(state, committed);
       }
     },
-    advance: (partition, nextOffset) => settle(knownOf(partition), nextOffset),
+    advance: (partition, nextOffset) => advanceTo(stateOf(partition), nextOffset),
     restore(before) {
       for (const { partition, completeThroughMs, offset } of before) {
-        const known = knownOf(partition);
-        known.completeThroughMs = Math.max(known.completeThroughMs, completeThroughMs);
-        settle(known, offset);
+        const state = stateOf(partition);
+        state.completeThroughMs = Math.max(state.completeThroughMs, completeThroughMs);
+        advanceTo(state, offset);
       }
     },
-    of: (partition) => report(partition, knownOf(partition)),
-    all: () => [...partitions].map(([partition, known]) => report(partition, known)),
+    of: (partition) => report(partition, stateOf(partition)),
+    all: () => [...partitions].map(([partition, state]) => report(partition, state)),
   };
 
-  function knownOf(partition: number): Partition {
-    const known = partitions.get(partition) ?? { samples: [], completeThroughMs: 0, offset: 0 };
-    partitions.set(partition, known);
-    return known;
+  function stateOf(partition: number): Partition {
+    const state = partitions.get(partition) ?? { samples: [], completeThroughMs: 0, offset: 0 };
+    partitions.set(partition, state);
+    return state;
   }
 }
 
-function settle(known: Partition, offset: number): void {
-  known.offset = Math.max(known.offset, offset);
+function advanceTo(state: Partition, offset: number): void {
+  state.offset = Math.max(state.offset, offset);
   let passed = 0;
-  for (const { atMs, end } of known.samples) {
-    if (end > known.offset) break;
-    known.completeThroughMs = Math.max(known.completeThroughMs, atMs);
+  for (const { atMs, end } of state.samples) {
+    if (end > state.offset) break;
+    state.completeThroughMs = Math.max(state.completeThroughMs, atMs);
     passed += 1;
   }
-  known.samples.splice(0, passed);
+  state.samples.splice(0, passed);
 }
 
-function report(partition: number, known: Partition): PartitionProgress {
-  return { partition, completeThroughMs: known.completeThroughMs, offset: known.offset };
+function report(partition: number, state: Partition): PartitionProgress {
+  return { partition, completeThroughMs: state.completeThroughMs, offset: state.offset };
 }

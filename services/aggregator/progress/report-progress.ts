@@ -5,7 +5,7 @@ import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { PartitionProgress, Progress } from './progress.ts';
 
 export interface ProgressReport {
-  /** True when the last report reached ClickHouse. */
+  /** True when ClickHouse accepted the last report. */
   readonly healthy: () => boolean;
   close(): Promise<void>;
 }
@@ -20,22 +20,22 @@ export interface ReportOptions {
 }
 
 const sampleIntervalMs = 250;
-/** Rows a second into a table of a few partitions: ClickHouse merges as many without noticing. */
+/** One row a second and partition: a small load for the merges of ClickHouse. */
 const writeEverySamples = 4;
 
 /**
- * Samples how long the topic is and writes up to when each partition is complete, busy or idle. A failure is logged
- * once and tried again at the next turn; what was written stays true meanwhile.
+ * Reads the ends of the topic regularly, and writes the instant up to which each partition is complete, also while it is
+ * idle. A failure is logged once and retried with the next sample; the progress that was written stays true meanwhile.
  */
 export function reportProgress(options: ReportOptions): ProgressReport {
   const { progress, clickhouse, topic, clock, logger, onBehind } = options;
   let healthy = false;
   let closed = false;
   let restored = false;
-  let turns = 0;
+  let samples = 0;
   let written = '';
   let running: Promise<void> = Promise.resolve();
-  let timer = setTimeout(turn, 0);
+  let timer = setTimeout(run, 0);
 
   return {
     healthy: () => healthy,
@@ -46,21 +46,21 @@ export function reportProgress(options: ReportOptions): ProgressReport {
     },
   };
 
-  function turn(): void {
-    running = step().finally(() => {
-      if (!closed) timer = setTimeout(turn, sampleIntervalMs);
+  function run(): void {
+    running = sample().finally(() => {
+      if (!closed) timer = setTimeout(run, sampleIntervalMs);
     });
   }
 
-  async function step(): Promise<void> {
+  async function sample(): Promise<void> {
     try {
       if (!restored) progress.restore(await readProgress(clickhouse, topic));
       restored = true;
       await progress.sample();
       onBehind(secondsBehind());
-      if (turns++ % writeEverySamples === 0) await write();
+      if (samples++ % writeEverySamples === 0) await write();
     } catch (error) {
-      if (healthy) logger.warn({ err: error }, `progress is not reported: ${messageOf(error)}`);
+      if (healthy) logger.warn({ err: error }, `progress could not be reported: ${messageOf(error)}`);
       healthy = false;
     }
   }
@@ -78,12 +78,13 @@ export function reportProgress(options: ReportOptions): ProgressReport {
     healthy = true;
   }
 
-  /** A partition of which nothing is known yet, as in the first moments of a new topic, is left out. */
+  /** Partitions without progress, as in the first moments of a new topic, are not considered. */
   function secondsBehind(): number {
-    const known = progress.all().filter(({ completeThroughMs }) => completeThroughMs > 0);
-    if (known.length === 0) return 0;
+    const partitions = progress.all().filter(({ completeThroughMs }) => completeThroughMs > 0);
+    if (partitions.length === 0) return 0;
     return (
-      Math.max(0, clock.now() - Math.min(...known.map(({ completeThroughMs }) => completeThroughMs))) / 1000
+      Math.max(0, clock.now() - Math.min(...partitions.map(({ completeThroughMs }) => completeThroughMs))) /
+      1000
     );
   }
 }

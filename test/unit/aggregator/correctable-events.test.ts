@@ -32,8 +32,8 @@ test('a thousand corrections of stored events ask the store as often as one does
   }));
   const costOf = async (count: number): Promise<number> => {
     asked = 0;
-    const { events, burials } = await resolve(decoded(corrections.slice(0, count), 5_000), store);
-    expect(burials).toEqual([]);
+    const { events, rejections } = await resolve(decoded(corrections.slice(0, count), 5_000), store);
+    expect(rejections).toEqual([]);
     expect(events.map(({ status }) => status)).toEqual(Array.from({ length: count }, () => 502));
     return asked;
   };

@@ -126,10 +126,10 @@ async function finish(
 interface State {
   readonly requests: readonly number[];
   readonly units: readonly number[];
-  readonly buried: readonly number[];
+  readonly deadOffsets: readonly number[];
 }
 
-function stateOf({ store, buried }: ReturnType<typeof createModel>): State {
+function stateOf({ store, deadOffsets }: ReturnType<typeof createModel>): State {
   const live = [...store.events.values()].filter(({ voided }) => !voided);
   const sums = store.levels.map((level) => [...level.values()]);
   return {
@@ -138,7 +138,7 @@ function stateOf({ store, buried }: ReturnType<typeof createModel>): State {
       live.reduce((sum, { units }) => sum + units, 0),
       ...sums.map((cells) => cells.reduce((sum, { units }) => sum + units, 0)),
     ],
-    buried: [...buried].sort((a, b) => a - b),
+    deadOffsets: [...deadOffsets].sort((a, b) => a - b),
   };
 }
 
@@ -146,21 +146,21 @@ function stateOf({ store, buried }: ReturnType<typeof createModel>): State {
 function expectedOf(log: readonly Sent[]): State {
   const events = new Map<string, number>();
   const known = new Set<string>();
-  const buried: number[] = [];
+  const deadOffsets: number[] = [];
   log.forEach((item, offset) => {
-    if (item.kind === 'broken') buried.push(offset);
+    if (item.kind === 'broken') deadOffsets.push(offset);
     if (item.kind === 'request') events.set(`r${item.id}`, 1);
     if (item.kind === 'meter' && !known.has(`m${item.id}`)) {
       known.add(`m${item.id}`);
       events.set(`m${item.id}`, item.units);
     }
     if (item.kind !== 'amend' && item.kind !== 'void') return;
-    if (!known.has(`m${item.id}`)) buried.push(offset);
+    if (!known.has(`m${item.id}`)) deadOffsets.push(offset);
     else if (item.kind === 'void') events.delete(`m${item.id}`);
     else events.set(`m${item.id}`, item.units);
   });
   const units = [...events.values()].reduce((sum, value) => sum + value, 0);
-  return { requests: Array<number>(4).fill(events.size), units: Array<number>(4).fill(units), buried };
+  return { requests: Array<number>(4).fill(events.size), units: Array<number>(4).fill(units), deadOffsets };
 }
 
 function messageOf(item: Sent, offset: number): ConsumedMessage {

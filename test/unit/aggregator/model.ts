@@ -1,7 +1,7 @@
 import { createAggregator } from '../../../services/aggregator/aggregator.ts';
-import type { BuriedMessage } from '../../../services/aggregator/aggregator.ts';
+import type { RejectedMessage } from '../../../shared/kafka/consumer/handling.ts';
 import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
-import type { EventStore, Sighting } from '../../../services/aggregator/events/event-store.ts';
+import type { EventStore, FirstPlace } from '../../../services/aggregator/events/event-store.ts';
 import { aggregatorMetrics } from '../../../services/aggregator/metrics.ts';
 import type { StoredEvent } from '../../../services/aggregator/events/stored-event.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
@@ -26,11 +26,11 @@ class Crash extends Error {}
 export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
   const waiting: Waiting[] = [];
   const store = createStoreModel(flaw);
-  const buried = new Set<number>();
+  const deadOffsets = new Set<number>();
   let committed = 0;
   let generation = 0;
 
-  return { waiting, store, buried, startWorker, committed: () => committed };
+  return { waiting, store, deadOffsets, startWorker, committed: () => committed };
 
   /** A rebalance: the new worker owns the partition from what is committed, whatever the old one is doing. */
   function startWorker(blockSize: number): void {
@@ -42,18 +42,18 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
 
   async function work(worker: number, blockSize: number): Promise<void> {
     const step = async <Result>(effect: () => Result): Promise<Result> => {
-      await enforcer(worker);
+      await scheduled(worker);
       const result = effect();
-      await enforcer(worker);
+      await scheduled(worker);
       return result;
     };
     const aggregator = createAggregator({
       store: store.seenBy(step),
       announcer: { announce: () => step(() => undefined) },
       progress: { sample: noSample, advance: noop, restore: noop, of: noProgress, all: () => [] },
-      bury: (letters: readonly BuriedMessage[]) =>
+      writeDeadLetters: (letters: readonly RejectedMessage[]) =>
         step(() => {
-          for (const { message } of letters) buried.add(message.offset);
+          for (const { message } of letters) deadOffsets.add(message.offset);
         }),
       clock: { now: () => nowMs },
       bounds: decodeBoundsDefault,
@@ -72,7 +72,7 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
     }
   }
 
-  function enforcer(worker: number): Promise<void> {
+  function scheduled(worker: number): Promise<void> {
     return new Promise((resolve, reject) => {
       waiting.push({ worker, go: resolve, crash: () => reject(new Crash()) });
     });
@@ -92,7 +92,7 @@ interface Cell {
 /** Tables that keep, of rows with one key, the one with the highest version: what FINAL reads. */
 export function createStoreModel(flaw: Flaw) {
   const events = new Map<string, StoredEvent>();
-  const ids: Sighting[] = [];
+  const ids: FirstPlace[] = [];
   const levels = [new Map<string, Cell>(), new Map<string, Cell>(), new Map<string, Cell>()] as const;
   let clock = 0;
 
@@ -116,9 +116,9 @@ export function createStoreModel(flaw: Flaw) {
     };
     let early: readonly StoredEvent[] = [];
     return {
-      sightings: (keys) => step(() => ids.filter(({ key }) => keys.includes(key))),
-      remember: (sightings) => step(() => void ids.push(...sightings)),
-      find: (wanted) =>
+      firstPlaces: (keys) => step(() => ids.filter(({ key }) => keys.includes(key))),
+      storeFirstPlaces: (firstPlaces) => step(() => void ids.push(...firstPlaces)),
+      findEvents: (wanted) =>
         step(() =>
           [...events.values()].filter((event) =>
             wanted.some(

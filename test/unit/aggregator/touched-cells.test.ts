@@ -20,9 +20,9 @@ async function derivedFor(sent: readonly Sent[]): Promise<TouchedCells[]> {
   const derived: TouchedCells[] = [];
   const aggregator = createAggregator({
     store: {
-      sightings: () => Promise.resolve([]),
-      remember: () => Promise.resolve(),
-      find: () => Promise.resolve([]),
+      firstPlaces: () => Promise.resolve([]),
+      storeFirstPlaces: () => Promise.resolve(),
+      findEvents: () => Promise.resolve([]),
       insert: () => Promise.resolve([]),
       noteCorrections: () => Promise.resolve(),
       derive: (touched) => {
@@ -38,7 +38,7 @@ async function derivedFor(sent: readonly Sent[]): Promise<TouchedCells[]> {
       of: (partition) => ({ partition, completeThroughMs: 0, offset: 0 }),
       all: () => [],
     },
-    bury: () => Promise.resolve(),
+    writeDeadLetters: () => Promise.resolve(),
     clock: { now: () => nowMs },
     bounds: decodeBoundsDefault,
     metrics: aggregatorMetrics(new Registry()),
