@@ -7,8 +7,8 @@ import type { Kafka, KafkaConnection } from './kafka.ts';
 import type { Topics } from '../topics.ts';
 
 /**
- * The clock of a broker, which stamps the records of a topic with `message.timestamp.type=LogAppendTime`. A reading writes
- * one empty record, over a connection of its own, opened when needed and thrown away when a reading fails.
+ * The clock of a broker: it sets the timestamps of the records in a topic with `message.timestamp.type=LogAppendTime`. A
+ * reading writes one empty record over a connection of its own, which is destroyed when a reading fails.
  */
 export function brokerTime(kafka: Kafka, { clock: topic }: Topics, lifecycle: Lifecycle): ClockSource {
   let connection: KafkaConnection | null = null;
@@ -23,9 +23,10 @@ export function brokerTime(kafka: Kafka, { clock: topic }: Topics, lifecycle: Li
     try {
       producer ??= await open();
       const sending = producer.send({ topic, acks: 1, messages: [{ key: null, value: '', partition: 0 }] });
-      const [answer] = await within(sending, kafka.requestTimeoutMs, 'KAFKA_UNAVAILABLE', 'reading the time');
-      const atMs = Number(answer?.logAppendTime ?? -1);
-      if (atMs <= 0) throw new TollgateError('CLOCK_UNREADABLE', `${topic} has no times of its broker`);
+      const [result] = await within(sending, kafka.requestTimeoutMs, 'KAFKA_UNAVAILABLE', 'reading the time');
+      const atMs = Number(result?.logAppendTime ?? -1);
+      if (atMs <= 0)
+        throw new TollgateError('CLOCK_UNREADABLE', `${topic} does not have the timestamps of its broker`);
       return atMs;
     } catch (error) {
       close();

@@ -1,9 +1,9 @@
-/** The Castagnoli polynomial, its bits reversed. */
+/** The Castagnoli polynomial with reversed bits. */
 const polynomial = 0x82f63b78;
 const stride = 8;
 const bytes256 = 256;
 
-/** `tables[k * 256 + byte]`: what a byte does to the checksum k bytes later. */
+/** `tables[k * 256 + byte]`: the effect of a byte on the checksum k bytes later. */
 const tables = new Int32Array(stride * bytes256);
 for (let byte = 0; byte < bytes256; byte += 1) {
   let crc = byte;

@@ -14,42 +14,42 @@ import { hastenProduce, stampProducedBy } from './patches/produce-encoding.ts';
 import { quietRequestQueue } from './patches/request-queue.ts';
 
 export interface KafkaOptions {
-  /** `host:port`, several separated by commas or as a list. */
+  /** `host:port`; several as a list or separated by commas. */
   readonly brokers: string | readonly string[];
   readonly clientId: string;
   readonly logger: Logger;
-  /** Absent: in the clear and without a name. */
+  /** Absent: no encryption and no authentication. */
   readonly security?: KafkaSecurity;
-  /** Bound of opening a socket. */
+  /** Bound of opening a connection. */
   readonly connectionTimeoutMs?: number;
-  /** Bound of one request and its answer. */
+  /** Bound of one request with its response. */
   readonly requestTimeoutMs?: number;
-  /** Stamps what is sent; this machine's where it is absent. A broker refuses stamps that are more than an hour ahead. */
+  /** Clock of the timestamps of sent records; absent: the system clock. A broker refuses timestamps more than an hour ahead. */
   readonly clock?: Clock;
 }
 
-/** The way to one Kafka cluster. Opens nothing by itself. */
+/** One Kafka cluster. Opens no connection by itself. */
 export interface Kafka {
   readonly clientId: string;
   readonly logger: Logger;
   readonly requestTimeoutMs: number;
   readonly clock: Clock;
-  /** A client with sockets of its own, so that it can be thrown away without touching any other. */
+  /** Returns a client with sockets of its own, so that they can be destroyed without an effect on other clients. */
   open(): KafkaConnection;
 }
 
 export interface KafkaConnection {
   readonly client: KafkaJs;
-  /** Cuts every socket at once and opens no more: whatever is in flight fails now, and nothing of it is sent again. */
+  /** Destroys every socket and opens no more: requests in flight fail at once, and kafkajs cannot send them again. */
   destroy(): void;
 }
 
 /**
- * Describes a cluster. Never connects and never throws because of the network.
+ * Describes a cluster. Does not connect, and never throws because of the network.
  *
- * kafkajs is used through throwaway connections, because it has states it does not come out of: requests on a
- * connection that is closing lose their timeout, and a socket that ends before it connected settles nothing.
- * Every caller bounds its calls by its own clock, destroys the connection when the bound is passed, and opens another.
+ * kafkajs has states that it never leaves: requests on a closing connection lose their timeout, and a socket that ends
+ * before it is connected never settles its promise. So every caller bounds its calls with its own timer, destroys the
+ * connection after a timeout, and opens another.
  */
 export function createKafka(options: KafkaOptions): Kafka {
   quietRequestQueue();
@@ -58,7 +58,7 @@ export function createKafka(options: KafkaOptions): Kafka {
   askForLogEnds();
   const { clientId, logger, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
   const { clock = systemClock } = options;
-  // One for all connections: each of those that are opened while a broker is away says the same.
+  // Shared by all connections: during an outage each of them logs the same line.
   const logCreator = bridgeLogs(logger);
   if (options.clock !== undefined) stampProducedBy(clock);
   const brokers = typeof options.brokers === 'string' ? options.brokers.split(',') : [...options.brokers];
@@ -72,7 +72,7 @@ export function createKafka(options: KafkaOptions): Kafka {
       clientId,
       connectionTimeout: connectionTimeoutMs,
       requestTimeout: requestTimeoutMs,
-      // Explicit, since kafkajs takes other defaults where NODE_ENV is "test".
+      // Explicit, because kafkajs has other defaults where NODE_ENV is "test".
       retry: { retries: 3, initialRetryTime: 100, maxRetryTime: 1_000, factor: 0.2, multiplier: 2 },
       ...(sasl === null ? {} : { sasl: sasl as SASLOptions }),
       socketFactory: ({ host, port, onConnect }) => sockets.connect(host, port, onConnect),
@@ -84,7 +84,7 @@ export function createKafka(options: KafkaOptions): Kafka {
 
 const keepAliveDelayMs = 60_000;
 
-/** The sockets of one connection. Destroying one with an error is what makes kafkajs reject the requests on it. */
+/** The sockets of one connection. kafkajs rejects the requests on a socket when the socket is destroyed with an error. */
 function createSockets(tls: KafkaSecurity['tls']): {
   connect(host: string, port: number, onConnect: () => void): Socket;
   destroy(): void;
@@ -93,7 +93,7 @@ function createSockets(tls: KafkaSecurity['tls']): {
   let destroyed = false;
   return {
     connect(host, port, onConnect) {
-      if (destroyed) throw new Error('The connection was given up');
+      if (destroyed) throw new Error('The connection was destroyed');
       const address = {
         host,
         port,
@@ -101,7 +101,7 @@ function createSockets(tls: KafkaSecurity['tls']): {
         keepAlive: true,
         keepAliveInitialDelay: keepAliveDelayMs,
       };
-      // A name is asked for only where there is one: an address has no place in that field.
+      // Server Name Indication allows host names only, no addresses.
       const socket =
         tls === null
           ? connect(address)
@@ -113,7 +113,7 @@ function createSockets(tls: KafkaSecurity['tls']): {
     },
     destroy() {
       destroyed = true;
-      for (const socket of open) socket.destroy(new Error('The connection was given up'));
+      for (const socket of open) socket.destroy(new Error('The connection was destroyed'));
     },
   };
 }

@@ -2,16 +2,16 @@ import { logLevel } from 'kafkajs';
 import type { LogEntry } from 'kafkajs';
 import type { Logger } from '../../runtime/logger.ts';
 
-/** The same line of kafkajs is written again after a pause of this long: while a broker is away it comes ten times a second. */
+/** A repeated line is logged again after this pause: during an outage kafkajs logs the same line ten times a second. */
 const repeatAfterMs = 60_000;
 const rememberedLinesMax = 200;
 
-/** Advice that does not hold here (the producer verifies and resends by itself, so its retries may be bounded), and our own doing. */
-const unwanted = /Limiting retries for the idempotent producer|The connection was given up/;
+/** Advice that does not apply (the producer verifies and retries by itself), and the effect of `destroy`. */
+const unwanted = /Limiting retries for the idempotent producer|The connection was destroyed/;
 
 /**
- * Sends kafkajs's lines to pino, one level lower than it rates them: its errors are attempts that failed and are
- * tried again; what really failed reaches the caller as an error.
+ * Sends the log of kafkajs to pino, one level lower: its errors are attempts that are retried. A real failure reaches the
+ * caller as an error.
  */
 export function bridgeLogs(logger: Logger): () => (entry: LogEntry) => void {
   const lastSeenMs = new Map<string, number>();

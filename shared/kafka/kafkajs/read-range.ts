@@ -6,7 +6,7 @@ import type { Kafka } from './kafka.ts';
 import { consumedMessage } from '../message.ts';
 import type { ConsumedMessage } from '../message.ts';
 
-/** Offsets of one partition: `from` belongs to it, `to` does not. */
+/** Offsets of one partition, from `from` inclusive to `to` exclusive. */
 export interface OffsetRange {
   readonly partition: number;
   readonly from: number;
@@ -15,14 +15,14 @@ export interface OffsetRange {
 
 export interface ReadRangeOptions {
   readonly timeoutMs?: number;
-  /** Leaves out what a transaction aborted. The ranges must then end before any open transaction. */
+  /** Skips records of aborted transactions. The ranges must then end before any open transaction. */
   readonly committedOnly?: boolean;
 }
 
 /**
- * Reads these records of a topic and nothing else, once, in no particular order of partitions. Ranges have to lie
- * within what the topic holds (`readTopicEnds`); offsets that compaction took, and batches that cannot be decoded, are
- * passed over. Rejects with KAFKA_UNAVAILABLE after `timeoutMs`. For tools: a group of one that commits nothing.
+ * Reads exactly these records of a topic once, without an order among partitions. The ranges must be within the offsets of
+ * the topic (`readTopicEnds`); compacted offsets and batches that cannot be decoded are skipped. Rejects with
+ * KAFKA_UNAVAILABLE after `timeoutMs`. The consumer group has one member and commits nothing.
  */
 export async function readRange(
   kafka: Kafka,
@@ -42,7 +42,7 @@ export async function readRange(
   });
   const { promise: done, resolve, reject } = Promise.withResolvers<undefined>();
   consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
-  // Also of a fetch without a record in it, which is not handed over.
+  // kafkajs emits this event also for a fetch without records, for which it does not call eachBatch.
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload: { partition, lastOffset } }) => {
     if (Number(lastOffset) >= (left.get(partition)?.to ?? Infinity) - 1) left.delete(partition);
     if (left.size === 0) resolve(undefined);
@@ -54,7 +54,7 @@ export async function readRange(
       autoCommit: false,
       eachBatch: ({ batch }) => {
         const range = left.get(batch.partition);
-        if (range !== undefined) passOn(batch, range, onMessage);
+        if (range !== undefined) deliver(batch, range, onMessage);
         return Promise.resolve();
       },
     });
@@ -70,12 +70,12 @@ export async function readRange(
   }
 }
 
-function passOn(
+function deliver(
   { topic, partition, messages }: Batch,
   { from, to }: OffsetRange,
   onMessage: (message: ConsumedMessage) => void,
 ): void {
-  // They come from our own decoder (`fetch-decoding.ts`).
+  // kafkajs passes on what `decoding/fetch-response.ts` returns.
   for (const entry of messages as unknown as readonly LogEntry[]) {
     const offset = Number(entry.offset);
     if (entry.kind === 'record' && offset >= from && offset < to)

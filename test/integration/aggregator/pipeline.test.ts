@@ -108,7 +108,7 @@ describe('what the aggregator counts', () => {
         'time is more than 60 minutes in the future',
         'time must be an RFC 3339 time, e.g. 2026-11-01T00:00:00Z',
         'the event has 300,… bytes, more than 262144',
-        'the event to correct, never-seen, is not known',
+        'the event to correct, never-seen, does not exist',
       ].sort(),
     );
     const notJson = letters.find(({ reason }) => reason === 'the event is not JSON');

@@ -1,10 +1,10 @@
-/** Bytes that do not follow Kafka's record format. */
+/** Bytes that are not valid in Kafka's record format. */
 export class MalformedRecords extends Error {}
 
-/** Above this many bits a number is not exact. */
+/** Integers of more bits are not exact as a number. */
 const exactBits = 53;
 
-/** Reads the primitive types of Kafka's protocol, big-endian, from `at` on. Throws MalformedRecords behind the end. */
+/** Reads the primitive types of Kafka's protocol, big-endian, from `at` on. Throws MalformedRecords at the end of the bytes. */
 export class ByteReader {
   readonly bytes: Buffer;
   readonly end: number;
@@ -44,7 +44,7 @@ export class ByteReader {
     return this.take(this.int16()).toString();
   }
 
-  /** Zigzag varint of up to 64 bits; NaN beyond 53 bits, which only impossible timestamps need. */
+  /** ZigZag varint of up to 64 bits; NaN beyond 53 bits, which only impossible timestamps have. */
   varint(): number {
     let scale = 1;
     let value = 0;
@@ -72,7 +72,7 @@ export class ByteReader {
     return length === -1 ? null : this.take(length);
   }
 
-  /** The next bytes, not copied. */
+  /** Returns the next bytes without a copy. */
   take(length: number): Buffer {
     const from = this.advance(length);
     return this.bytes.subarray(from, this.at);

@@ -13,7 +13,7 @@ interface Codec {
   readonly decompress: (bytes: Buffer, bytesMax: number) => Buffer | Promise<Buffer>;
 }
 
-/** By the lowest three bits of a batch's attributes. */
+/** The lowest three bits of a batch's attributes are the index. */
 const codecs: readonly (Codec | null)[] = [
   null,
   { name: 'gzip', decompress: (bytes, bytesMax) => gunzipAsync(bytes, { maxOutputLength: bytesMax }) },
@@ -33,7 +33,7 @@ const codecs: readonly (Codec | null)[] = [
 const zstdWindowLogMax = 25;
 const codecMask = 0x7;
 
-/** The bytes as they were before compression. Throws MalformedRecords when there are more than `bytesMax`. */
+/** Throws MalformedRecords when the decompressed bytes are more than `bytesMax`. */
 export async function decompress(attributes: number, bytes: Buffer, bytesMax: number): Promise<Buffer> {
   const id = attributes & codecMask;
   const codec = codecs[id];

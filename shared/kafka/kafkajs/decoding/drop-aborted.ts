@@ -1,16 +1,16 @@
 import { gap } from './log-entry.ts';
 import type { LogEntry } from './log-entry.ts';
 
-/** A transaction that was aborted, as the broker lists them with what a reader of committed records fetches. */
+/** An aborted transaction, from the list in a fetch response for `read_committed` consumers. */
 export interface AbortedTransaction {
   readonly producerId: bigint;
   readonly firstOffset: number;
 }
 
 /**
- * Leaves out the records of aborted transactions. kafkajs has a filter of its own, which lets a record of the second of
- * two such transactions through when both began before the fetch, and takes a record with the key 00 00 00 00 for the end
- * of a transaction.
+ * Replaces the records of aborted transactions by gaps. The filter of kafkajs 2.2.4 has two defects: when two aborted
+ * transactions began before the fetch, a record of the second passes; and a record with the key 00 00 00 00 counts as the
+ * end of a transaction.
  */
 export function dropAborted(
   entries: readonly LogEntry[],

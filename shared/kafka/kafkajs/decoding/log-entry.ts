@@ -1,10 +1,10 @@
-/** What one offset, or a run of offsets, of a partition holds. */
+/** The content of one offset, or of several consecutive offsets, of a partition. */
 export type LogEntry = RecordEntry | UnreadableEntry | MarkerEntry | GapEntry;
 
 interface Entry {
-  /** Decimal, as kafkajs wants it; of several offsets the last. */
+  /** The last offset of the entry, in decimal form as kafkajs requires. */
   readonly offset: string;
-  /** True for what kafkajs is to pass over. */
+  /** True where kafkajs must not deliver the entry. */
   readonly isControlRecord: boolean;
 }
 
@@ -13,21 +13,21 @@ export interface RecordEntry extends Entry {
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers: readonly RecordHeader[];
-  /** Unix milliseconds; null where the producer gave none or an impossible one. */
+  /** Unix milliseconds; null where the producer set no time or an impossible one. */
   readonly timestampMs: number | null;
-  /** The producer whose transaction the record belongs to; null for none. */
+  /** Producer id of the transaction of the record; null where it has none. */
   readonly transaction: bigint | null;
 }
 
 export type RecordHeader = readonly [name: string, value: Buffer | null];
 
-/** A batch, or the rest of one, that cannot be decoded. */
+/** A batch, or the remaining records of a batch, that cannot be decoded. */
 export interface UnreadableEntry extends Entry {
   readonly kind: 'unreadable';
   readonly firstOffset: number;
   readonly lastOffset: number;
   readonly reason: string;
-  /** The whole batch as it stands in the log, its header included. */
+  /** The complete batch in the log, with its header. */
   readonly bytes: Buffer;
 }
 
@@ -38,7 +38,7 @@ export interface MarkerEntry extends Entry {
   readonly committed: boolean;
 }
 
-/** Offsets without a record: compaction took it, or it concerns brokers only. Tells kafkajs where to read on. */
+/** Offsets without a record for consumers: compacted, or a control record. Moves the fetch position of kafkajs past them. */
 export interface GapEntry extends Entry {
   readonly kind: 'gap';
 }
@@ -54,7 +54,7 @@ export function unreadable(entry: Omit<UnreadableEntry, 'kind' | 'offset' | 'isC
 /** The largest time that a Date can hold. */
 const timeMsMax = 8.64e15;
 
-/** -1 is Kafka's way to say that a record has no timestamp. */
+/** A record without a timestamp has -1. */
 export function possibleTime(timestampMs: number): number | null {
   return timestampMs >= 0 && timestampMs <= timeMsMax ? timestampMs : null;
 }

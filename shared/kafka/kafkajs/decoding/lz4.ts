@@ -8,7 +8,7 @@ const lengthMask = 0xf;
 
 /**
  * Decompresses an LZ4 frame (github.com/lz4/lz4, doc/lz4_Frame_format.md) with linked or independent blocks. Checksums
- * are passed over: Kafka's CRC-32C covers the frame. Stops as soon as the output has more than `bytesMax` bytes.
+ * are not verified: Kafka's CRC-32C covers the frame. Stops as soon as the output has more than `bytesMax` bytes.
  */
 export function decompressLz4(source: Buffer, bytesMax: number): Buffer {
   if (source.length < headBytesMin || source.readUInt32LE(0) !== frameMagic) {
@@ -24,7 +24,7 @@ export function decompressLz4(source: Buffer, bytesMax: number): Buffer {
     if (at + 4 > source.length) throw new MalformedRecords('the LZ4 frame is cut off');
     const head = source.readUInt32LE(at);
     at += 4;
-    if (head === 0) return output.taken();
+    if (head === 0) return output.bytes();
     const length = head & ~uncompressedFlag;
     if (at + length > source.length) throw new MalformedRecords('the LZ4 frame is cut off');
     if (head >= uncompressedFlag) output.literals(source, at, length);
@@ -64,16 +64,17 @@ function decompressBlock(source: Buffer, from: number, end: number, output: Outp
 
 interface Output {
   literals(source: Buffer, at: number, length: number): void;
-  /** Repeats `length` bytes of the output, from `distance` bytes back; they may overlap what they write. */
+  /** Copies `length` bytes from `distance` bytes before the end of the output; source and destination may overlap. */
   match(distance: number, length: number): void;
-  taken(): Buffer;
+  bytes(): Buffer;
 }
 
 function createOutput(bytesMax: number, firstBytes: number): Output {
   let bytes = Buffer.allocUnsafe(Math.min(bytesMax, Math.max(firstBytes, 1024)));
   let size = 0;
   const reserve = (length: number): void => {
-    if (size + length > bytesMax) throw new MalformedRecords(`more than ${bytesMax} bytes come out of it`);
+    if (size + length > bytesMax)
+      throw new MalformedRecords(`it decompresses to more than ${bytesMax} bytes`);
     if (size + length <= bytes.length) return;
     const larger = Buffer.allocUnsafe(Math.min(bytesMax, Math.max(bytes.length * 2, size + length)));
     bytes.copy(larger, 0, 0, size);
@@ -89,7 +90,7 @@ function createOutput(bytesMax: number, firstBytes: number): Output {
       if (distance === 0 || distance > size)
         throw new MalformedRecords('an LZ4 match begins before the output');
       reserve(length);
-      // Each pass repeats what the passes before it have written, so that it doubles.
+      // Each pass copies all bytes that the passes before it have written, so that their length doubles.
       for (let done = 0; done < length;) {
         const step = Math.min(length - done, distance + done);
         bytes.copyWithin(size + done, size - distance, size - distance + step);
@@ -97,6 +98,6 @@ function createOutput(bytesMax: number, firstBytes: number): Output {
       }
       size += length;
     },
-    taken: () => bytes.subarray(0, size),
+    bytes: () => bytes.subarray(0, size),
   };
 }

@@ -4,11 +4,11 @@ import { decompress } from './codecs.ts';
 import { gap, possibleTime, unreadable } from './log-entry.ts';
 import type { LogEntry, RecordEntry, RecordHeader } from './log-entry.ts';
 
-/** Where the bytes of a batch stand, and what is known of its surroundings. */
+/** The bytes of a batch, with its offset and that of the batch after it. */
 export interface BatchBytes {
   readonly bytes: Buffer;
   readonly baseOffset: number;
-  /** Offset of the batch behind it; null where it is not known. */
+  /** Offset of the next batch; null for the last batch of a fetch. */
   readonly nextOffset: number | null;
 }
 
@@ -24,14 +24,14 @@ const logAppendTime = 0x8;
 const transactional = 0x10;
 const control = 0x20;
 
-/** The largest batch that is decompressed: about 20 times what a broker takes unless told otherwise. */
+/** Bound of a decompressed batch: about 30 times the default `message.max.bytes` of a broker. */
 export const plainBytesMax = 32 * 1024 * 1024;
-/** Records of one batch: at some hundred bytes of memory each this bounds what a batch of tiny records takes. */
+/** Bound of the records in one batch: a small record needs some hundred bytes of memory. */
 export const batchRecordsMax = 250_000;
 
 /**
- * Decodes a batch of message format 2. Never rejects: a batch that cannot be decoded is one `unreadable` entry, and of a
- * batch with a malformed record in it the records before that one are kept.
+ * Decodes a batch of message format 2. Never rejects: a batch that cannot be decoded is one `unreadable` entry. In a batch
+ * with a malformed record, the records before it are valid entries.
  */
 export async function decodeBatch(batch: BatchBytes): Promise<DecodedBatch> {
   const { bytes, baseOffset } = batch;
@@ -44,11 +44,11 @@ export async function decodeBatch(batch: BatchBytes): Promise<DecodedBatch> {
     const crc = head.uint32();
     const context = readContext(head);
     const { attributes } = context;
-    const isWhole = crc32c(bytes, attributesAt) === crc;
-    lastOffset = isWhole ? baseOffset + Math.max(0, context.lastOffsetDelta) : likelyLast(batch, context);
-    if (!isWhole) throw new MalformedRecords('its checksum is wrong');
+    const isIntact = crc32c(bytes, attributesAt) === crc;
+    lastOffset = isIntact ? baseOffset + Math.max(0, context.lastOffsetDelta) : likelyLast(batch, context);
+    if (!isIntact) throw new MalformedRecords('its checksum is wrong');
     if (!(context.count >= 0 && context.count <= batchRecordsMax)) {
-      throw new MalformedRecords(`it says to have ${context.count} records`);
+      throw new MalformedRecords(`its header states ${context.count} records`);
     }
     const plain = await decompress(attributes, bytes.subarray(head.at), plainBytesMax);
     plainBytes = plain.length;
@@ -86,14 +86,14 @@ function readContext(head: ByteReader): Context {
   const firstTimestamp = Number(head.int64());
   const maxTimestamp = Number(head.int64());
   const producerId = head.int64();
-  // Epoch of the producer and its first sequence number: the broker's concern.
+  // producerEpoch and baseSequence, which only brokers use.
   head.take(2 + 4);
   return { attributes, lastOffsetDelta, firstTimestamp, maxTimestamp, producerId, count: head.int32() };
 }
 
 /**
- * Last offset of a batch whose header cannot be trusted. Too small a number costs fetching it again, one offset further,
- * until it is passed; too large a one would pass over records that can be read.
+ * Estimates the last offset of a batch with a wrong checksum, whose header may be wrong too. Too small an offset costs more
+ * fetches, each one offset further, until the batch is passed; too large an offset would skip valid records.
  */
 function likelyLast({ baseOffset, nextOffset }: BatchBytes, { lastOffsetDelta, count }: Context): number {
   if (nextOffset !== null) return Math.max(baseOffset, nextOffset - 1);
@@ -117,7 +117,7 @@ function readRecord(
   const key = reader.varintBytes();
   const value = reader.varintBytes();
   const headers = readHeaders(reader);
-  if (reader.at > end) throw new MalformedRecords('a record is longer than it says');
+  if (reader.at > end) throw new MalformedRecords('a record is longer than its stated length');
   reader.at = end;
   const offset = String(baseOffset + offsetDelta);
   if ((attributes & control) !== 0) return { offsetDelta, entry: markerOf(offset, key, producerId) };
@@ -140,7 +140,7 @@ const noHeaders: readonly RecordHeader[] = [];
 function readHeaders(reader: ByteReader): readonly RecordHeader[] {
   const count = reader.varint();
   if (count === 0) return noHeaders;
-  // Two bytes is the least that a header takes.
+  // A header has at least two bytes.
   if (!(count > 0 && count * 2 <= reader.left)) throw new MalformedRecords('a record has too many headers');
   const headers: RecordHeader[] = [];
   for (let index = 0; index < count; index += 1) {
@@ -150,7 +150,7 @@ function readHeaders(reader: ByteReader): readonly RecordHeader[] {
   return headers;
 }
 
-/** The key of a control record: version and type, of which 0 aborts and 1 commits. Others concern brokers. */
+/** The key of a control record has a version and a type: 0 aborts, 1 commits, and other types are for brokers. */
 function markerOf(offset: string, key: Buffer | null, transaction: bigint): LogEntry {
   const type = key !== null && key.length >= 4 ? key.readInt16BE(2) : -1;
   if (type !== 0 && type !== 1) return gap(Number(offset));

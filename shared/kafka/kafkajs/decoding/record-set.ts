@@ -4,19 +4,19 @@ import { decodeMessage } from './message-set.ts';
 import { decodeBatch } from './record-batch.ts';
 import type { BatchBytes, DecodedBatch } from './record-batch.ts';
 
-/** Offset and length. */
+/** baseOffset and batchLength. */
 const outerBytes = 8 + 4;
-/** In every format the version is at the same place. */
+/** Position of the format version, the same in all formats. */
 const magicAt = 16;
 const batchBytesMin = 61;
 const messageBytesMin = outerBytes + 4 + 1 + 1 + 4 + 4;
 
-/** A partition of a fetch is decoded until it has given this much; the rest is fetched again. */
+/** Bound of the decompressed bytes of one partition in a fetch; the batches behind it are fetched again. */
 export const partitionPlainBytesMax = 16 * 1024 * 1024;
 
 /**
- * Decodes what a fetch brought of a partition, batch by batch: one that cannot be decoded costs its own records and no
- * others. The last batch may be cut off, which is how a broker keeps to the size that was asked for.
+ * Decodes the batches of one partition in a fetch. A batch that cannot be decoded has no effect on the others. The last
+ * batch may be incomplete: a broker cuts the response at the requested size.
  */
 export async function decodeRecordSet(bytes: Buffer): Promise<LogEntry[]> {
   const entries: LogEntry[] = [];
@@ -24,8 +24,9 @@ export async function decodeRecordSet(bytes: Buffer): Promise<LogEntry[]> {
   for (let at = 0; at < bytes.length && plainBytes < partitionPlainBytesMax;) {
     const batch = batchAt(bytes, at);
     if (batch === null) {
-      // Of what comes first the broker sends the whole: it cannot be found out where the next batch would begin.
-      if (entries.length === 0 && bytes.length - at >= outerBytes) entries.push(lostBatch(bytes, at));
+      // A broker always sends the first batch completely, so its length is wrong, and the start of the next one is unknown.
+      if (entries.length === 0 && bytes.length - at >= outerBytes)
+        entries.push(batchOfWrongLength(bytes, at));
       break;
     }
     const decoded = await decodeAny(batch);
@@ -36,7 +37,7 @@ export async function decodeRecordSet(bytes: Buffer): Promise<LogEntry[]> {
   return entries;
 }
 
-/** Null where it is not there as a whole. */
+/** Returns null where the batch is incomplete. */
 function batchAt(bytes: Buffer, at: number): BatchBytes | null {
   const end = endOfBatch(bytes, at);
   if (end === null) return null;
@@ -70,7 +71,7 @@ async function decodeAny(batch: BatchBytes): Promise<DecodedBatch> {
   };
 }
 
-function lostBatch(bytes: Buffer, at: number): LogEntry {
+function batchOfWrongLength(bytes: Buffer, at: number): LogEntry {
   const offset = offsetAt(bytes, at);
   return unreadable({
     firstOffset: offset,

@@ -4,9 +4,9 @@ type Grouped = Record<string, Message[]>;
 type Group = (result: Grouped, message: Message) => Grouped;
 
 /**
- * Messages for kafkajs 2.2.4, which groups them by partition with `reduce` and copies a group for each message that joins
- * it: 2,000 events of one tenant take 20 ms of a gateway's event loop. Here `reduce` gives each message to kafkajs alone,
- * and joins what it answers: the same groups in linear time.
+ * Defect of kafkajs 2.2.4: it groups messages by partition with `reduce` and copies the group for each message. Symptom:
+ * 2,000 events of one tenant block the event loop of a gateway for 20 ms. Here `reduce` calls kafkajs with one message at a
+ * time and joins the results: the same groups in linear time.
  */
 export class LinearlyGrouped extends Array<Message> {
   static override get [Symbol.species](): ArrayConstructor {

@@ -4,8 +4,9 @@ const moduleName = 'kafkajs/src/protocol/requests/listOffsets/v2/request.js';
 const readUncommitted = 0;
 
 /**
- * Makes the end of a partition the end of its log. kafkajs's admin asks for the end of what is committed, which stands
- * still while any producer has a transaction open: readers would take themselves to have read all there is.
+ * Defect of kafkajs 2.2.4: its admin client reads the last stable offset as the end of a partition. Symptom: while a
+ * producer has an open transaction, a consumer appears to be at the end although records wait. Here the request reads the
+ * end of the log.
  */
 export function askForLogEnds(): void {
   const load = createRequire(import.meta.url);
@@ -13,7 +14,7 @@ export function askForLogEnds(): void {
   const module = load.cache[load.resolve(moduleName)];
   if (asked || module === undefined) return;
   asked = true;
-  // Version 3 is built from version 2, and both are loaded with the first request.
+  // kafkajs loads versions 2 and 3 with the first request, and builds version 3 from version 2.
   module.exports = (request: ListOffsetsRequest) => describe({ ...request, isolationLevel: readUncommitted });
 }
 

@@ -13,12 +13,12 @@ interface Batch {
   readonly messages: readonly OutgoingRecord[];
 }
 
-/** What kafkajs wants to have written. */
+/** The argument of the encoder of kafkajs. */
 export interface ProduceRequest {
   readonly acks: number;
   readonly timeout: number;
   readonly transactionalId?: string | null;
-  /** Whatever reads as a whole number of 64 bits. */
+  /** An integer of 64 bits in decimal form. */
   readonly producerId?: { toString(): string };
   readonly producerEpoch?: number;
   readonly compression?: number;
@@ -28,20 +28,20 @@ export interface ProduceRequest {
 const requestHeadBytes = 2 + 2 + 4 + 4;
 const topicHeadBytes = 2 + 4;
 const partitionHeadBytes = 4 + 4;
-/** First offset and length. */
+/** baseOffset, batchLength */
 const batchOuterBytes = 8 + 4;
-/** Epoch of the leader, version of the format, checksum. */
+/** partitionLeaderEpoch, magic, crc */
 const batchPlainBytes = 4 + 1 + 4;
-/** Attributes to the number of records: what the checksum covers, with the records. */
+/** From attributes to the number of records. The checksum covers these fields and the records. */
 const batchHeadBytes = 2 + 4 + 8 + 8 + 8 + 2 + 4 + 4;
 const formatVersion = 2;
-/** Attributes, difference of the timestamp to the batch's, number of headers: all zero. */
+/** attributes, timestampDelta, number of headers: all zero. */
 const recordZeroBytes = 3;
-/** With its length, its place and the lengths of key and value, five bytes each at most. */
+/** With the varints length, offsetDelta, keyLength and valueLength: at most five bytes each. */
 const recordFixedBytesMax = recordZeroBytes + 4 * 5;
 const utf8BytesMax = 3;
 
-/** The body of a produce request whose records have neither headers nor timestamps of their own. */
+/** Encodes the body of a produce request whose records have neither headers nor own timestamps. */
 export function encodeProduce(request: ProduceRequest, nowMs: number): Buffer {
   const { acks, timeout, topicData } = request;
   const room = topicData.reduce((sum, topic) => sum + topicBytesMax(topic), requestHeadBytes);
@@ -69,7 +69,7 @@ function topicBytesMax({ topic, partitions }: ProduceRequest['topicData'][number
   return sum;
 }
 
-/** What it can take at most, before a text is encoded: each is measured once, where it is written. */
+/** Upper bound of the encoded length, without encoding the text: that happens once, when it is written. */
 function bytesMax(bytes: Buffer | string | null): number {
   if (bytes === null) return 0;
   return typeof bytes === 'string' ? bytes.length * utf8BytesMax : bytes.length;
@@ -143,7 +143,7 @@ function writeField(out: Buffer, from: number, bytes: Buffer | string | null, le
 
 const digit = 0x80;
 
-/** Signed numbers interleaved, so that small ones are short: 0, -1, 1, -2, … Here they are lengths and places. */
+/** ZigZag encoding of the protocol: it maps 0, -1, 1, -2, … to 0, 1, 2, 3, … */
 function zigzag(value: number): number {
   return ((value << 1) ^ (value >> 31)) >>> 0;
 }

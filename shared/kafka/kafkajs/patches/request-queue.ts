@@ -7,14 +7,14 @@ interface RequestQueue {
   checkPendingRequests(): void;
 }
 
-/** How often a queue that is full, but not throttled, looks for room. Answers wake it too; this is the net below. */
+/** Interval at which a full queue that is not throttled checks for room. A response triggers the check too. */
 const pendingCheckIntervalMs = 10;
 
 /**
- * kafkajs schedules the next look at its pending requests after every answer, also when nothing is pending, at
- * `throttledUntil - now`. Unthrottled that is minus the Unix time: Node prints a TimeoutNegativeWarning and runs
- * the timer after 1 ms, which schedules the next one, on every connection for as long as it lives.
- * The replacement sets a timer only while something waits, and never a negative one.
+ * Defect of kafkajs 2.2.4: after every response it schedules the next check of its pending requests at
+ * `throttledUntil - now`, also when none is pending. Without throttling that is minus the Unix time. Symptom: Node prints a
+ * TimeoutNegativeWarning and runs the timer after 1 ms, and the timer schedules the next one, as long as the connection
+ * exists. Here a timer is set only while a request waits, and never a negative one.
  */
 export function quietRequestQueue(): void {
   const load = createRequire(import.meta.url);

@@ -45,12 +45,12 @@ describe('between two good batches', () => {
     [
       'more records than memory is for',
       batchOf({ ...good, count: batchRecordsMax + 1, lastOffsetDelta: 2 }),
-      `2-4 it says to have ${batchRecordsMax + 1} records`,
+      `2-4 its header states ${batchRecordsMax + 1} records`,
     ],
     [
       'a negative number of records',
       batchOf({ ...good, count: -1, lastOffsetDelta: 2 }),
-      '2-4 it says to have -1 records',
+      '2-4 its header states -1 records',
     ],
     [
       'a decompression bomb',
