@@ -6,16 +6,16 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { needProgram } from '../../../dev/packages.ts';
 
-/** The wall clock of one process, or of several, as something to set. Their monotonic clocks go on undisturbed. */
+/** The wall clock of one or more processes, which a test can set. Their monotonic clocks are not affected. */
 export interface SettableClock {
-  /** Environment of the processes that run by this clock. */
+  /** Environment of the processes that use this clock. */
   readonly env: Readonly<Record<string, string>>;
-  /** How far the clock is ahead of this machine's; negative: behind. Holds at once, in running processes too. */
+  /** Sets how far the clock is ahead of this machine's (negative: behind). Takes effect at once in running processes. */
   set(aheadMs: number): void;
   dispose(): void;
 }
 
-/** A small library between the process and its C library: the real server or service, with a wrong clock. */
+/** Builds a small library that is loaded before the C library, so that a real server or service runs with a wrong clock. */
 export async function createSettableClock(aheadMs = 0): Promise<SettableClock> {
   const dir = mkdtempSync(join(tmpdir(), 'tollgate-clock-'));
   const library = join(dir, 'wall-clock.so');

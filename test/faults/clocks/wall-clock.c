@@ -1,6 +1,6 @@
-// Preloaded into a process: its wall clock is this machine's plus the milliseconds that a file holds (WALL_CLOCK_FILE,
-// one 64-bit number). The monotonic clocks stay as they are. It allocates nothing and asks the kernel itself, since
-// an allocator may ask for the time before anything else of the process works.
+// Preloaded into a process: its wall clock is this machine's plus the milliseconds in a file (WALL_CLOCK_FILE, one 64-bit
+// number). The monotonic clocks are not affected. It allocates no memory and calls the kernel directly, since an allocator may
+// read the time before other parts of the process work.
 
 #define _GNU_SOURCE
 #include <fcntl.h>

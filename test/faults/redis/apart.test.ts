@@ -1,4 +1,4 @@
-// Goal: trouble stays where it is: with one tenant, one server of a cluster, one node.
+// Goal: a failure affects only its tenant, its server of a cluster, its node.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
@@ -36,7 +36,7 @@ test('A6: one key of a wrong type degrades its own tenant only', async () => {
   redis.disconnect();
 });
 
-test('what a node last heard of a tenant is where its local count begins', async () => {
+test('local decisions start from the usage that Redis last replied for the tenant', async () => {
   const own = await startRedis();
   const redis = await connected(own.url);
   const limiter = limiterOn(redis, uniqueName('seed'), { node: 'only', callTimeoutMs: 35 });
@@ -62,7 +62,7 @@ test('what a node last heard of a tenant is where its local count begins', async
   await own.dispose();
 });
 
-test('C2: one master of a cluster away degrades its own tenants only', async () => {
+test('C2: an unavailable master of a cluster degrades its own tenants only', async () => {
   const cluster = await startCluster();
   const redis = await connected(cluster.url);
   const limiter = limiterOn(redis, uniqueName('masters'), { callTimeoutMs: 35 });
@@ -70,20 +70,21 @@ test('C2: one master of a cluster away degrades its own tenants only', async () 
   const tenants = Array.from({ length: 30 }, (_, index) => `tenant-${index}`);
   const onFirst = (tenantId: string): boolean => slotOf(`{${tenantId}}`) < 5461;
   const limits = [limitOf({ limit: 1000 })];
-  const ask = () => Promise.all(tenants.map((tenantId) => limiter.check(requestOf(limits, { tenantId }))));
-  await eventually(async () => (await ask()).every(({ degraded }) => !degraded));
+  const checkAll = () =>
+    Promise.all(tenants.map((tenantId) => limiter.check(requestOf(limits, { tenantId }))));
+  await eventually(async () => (await checkAll()).every(({ degraded }) => !degraded));
   cluster.servers[0]?.pause();
-  await ask();
-  const answers = await ask();
-  expect(answers.map(({ degraded }) => degraded)).toEqual(tenants.map(onFirst));
+  await checkAll();
+  const results = await checkAll();
+  expect(results.map(({ degraded }) => degraded)).toEqual(tenants.map(onFirst));
   cluster.servers[0]?.resume();
-  await eventually(async () => (await ask()).every(({ degraded }) => !degraded));
+  await eventually(async () => (await checkAll()).every(({ degraded }) => !degraded));
   await limiter.close();
   redis.disconnect();
   await cluster.dispose();
 });
 
-test('units that a node with a wrong clock admitted by itself are counted at the time of Redis', async () => {
+test('units that a node with a wrong clock admitted without Redis are counted at the time of Redis', async () => {
   const own = await startRedis();
   const redis = await connected(own.url);
   const slow = { now: () => Date.now() - 600_000 };
@@ -99,18 +100,18 @@ test('units that a node with a wrong clock admitted by itself are counted at the
     const result = await limiter.check({ ...request, peek: true });
     return result.degraded ? null : result;
   });
-  // The first calls were in the socket and ran as well.
+  // The first calls were in the socket and ran too.
   expect(states[0]?.remaining).toBeLessThanOrEqual(90);
   expect(states[0]?.remaining).toBeGreaterThanOrEqual(80);
-  const leavesInMs = (states[0]?.resetAtMs ?? 0) - Date.now();
-  expect(leavesInMs).toBeGreaterThan(290_000);
-  expect(leavesInMs).toBeLessThanOrEqual(300_100);
+  const expiresInMs = (states[0]?.resetAtMs ?? 0) - Date.now();
+  expect(expiresInMs).toBeGreaterThan(290_000);
+  expect(expiresInMs).toBeLessThanOrEqual(300_100);
   await limiter.close();
   redis.disconnect();
   await own.dispose();
 });
 
-test('on a cluster a unit that a node admitted with one master away is counted in both slots, and one that was refused in none', async () => {
+test('on a cluster a unit that a node admitted without one master is counted in both slots, and a refused one in none', async () => {
   const cluster = await startCluster();
   const redis = await connected(cluster.url);
   const limiter = limiterOn(redis, uniqueName('slots'), { node: 'only', callTimeoutMs: 35 });
@@ -131,7 +132,7 @@ test('on a cluster a unit that a node admitted with one master away is counted i
   let passed = 0;
   for (let round = 0; round < 3; round += 1) {
     cluster.servers[0]?.pause();
-    // All at once: parts are looked at together, so that some are taken from one slot and refused by the other.
+    // Concurrent: the parts are peeked at together, so some checks charge one slot and are refused by the other.
     const results = await Promise.all(Array.from({ length: 7 }, () => limiter.check(request)));
     passed += results.filter((result) => result.passed).length;
     cluster.servers[0]?.resume();
@@ -140,7 +141,7 @@ test('on a cluster a unit that a node admitted with one master away is counted i
   expect(passed).toBe(12);
   const remaining = async (): Promise<number[]> =>
     (await limiter.check({ ...request, peek: true })).states.map((state) => state.remaining);
-  // The very first calls may have run on the stopped master after it went on: counted twice, never not at all.
+  // The first calls may have run on the paused master after it resumed: counted twice, never not at all.
   const [ofTenant = 0, ofAddress = 0] = await remaining();
   expect(ofTenant).toBeLessThanOrEqual(100 - passed);
   expect(ofTenant).toBeGreaterThanOrEqual(100 - passed - 21);
@@ -176,7 +177,7 @@ test('A7: the permits of a node that died are free again within six seconds, and
   redis.disconnect();
 });
 
-test('A7: a Redis that stalls for a moment refuses nobody while the platform has room', async () => {
+test('A7: a short stall of Redis refuses no request while the platform has room', async () => {
   const server = await startRedis();
   const redis = await connected(server.url);
   const limits = [
@@ -190,15 +191,15 @@ test('A7: a Redis that stalls for a moment refuses nobody while the platform has
     await concurrency.acquire(limits, caller);
     server.pause();
     const resumed = pause(stallMs).then(() => server.resume());
-    // More than the node has to spare, some while it asks, and far fewer than the limit.
-    const coming: Promise<{ granted: boolean }>[] = [];
-    while (coming.length < 600) {
+    // More than the spare permits, some of them during a call, and far fewer than the limit.
+    const arriving: Promise<{ granted: boolean }>[] = [];
+    while (arriving.length < 600) {
       for (let count = 0; count < 6; count += 1) {
-        coming.push(Promise.resolve(concurrency.acquire(limits, caller)));
+        arriving.push(Promise.resolve(concurrency.acquire(limits, caller)));
       }
       await pause(1);
     }
-    const refused = (await Promise.all(coming)).filter(({ granted }) => !granted);
+    const refused = (await Promise.all(arriving)).filter(({ granted }) => !granted);
     expect(refused, `${refused.length} of 600 at a stall of ${stallMs} ms`).toEqual([]);
     await resumed;
     await concurrency.close();
@@ -209,7 +210,7 @@ test('A7: a Redis that stalls for a moment refuses nobody while the platform has
   await server.dispose();
 });
 
-test('requests in flight of a tenant exceed the limit by the nodes’ shares at most, however often Redis is away', async () => {
+test('requests in flight of a tenant exceed the limit by the nodes’ shares at most, however often Redis is unavailable', async () => {
   const server = await startRedis();
   const keyPrefix = uniqueName('series');
   const clients = await Promise.all([connected(server.url), connected(server.url)]);
@@ -222,17 +223,17 @@ test('requests in flight of a tenant exceed the limit by the nodes’ shares at 
   );
   const limits = [limitOf({ name: 'at once', type: 'concurrent', limit: 10, windowMs: 0 })];
   let inFlight = 0;
-  const askAll = async (): Promise<void> => {
+  const acquireAll = async (): Promise<void> => {
     for (const node of nodes) {
       const permits = await Promise.all(Array.from({ length: 20 }, async () => node.acquire(limits, caller)));
       inFlight += permits.filter(({ granted }) => granted).length;
     }
   };
-  await askAll();
+  await acquireAll();
   expect(inFlight).toBe(10);
   for (let outage = 0; outage < 3; outage += 1) {
     server.pause();
-    await askAll();
+    await acquireAll();
     server.resume();
     const probe = async (): Promise<boolean> => {
       const permit = await nodes[1]!.acquire(limits, { ...caller, tenantId: uniqueName('probe') });
@@ -240,7 +241,7 @@ test('requests in flight of a tenant exceed the limit by the nodes’ shares at 
       return !permit.degraded;
     };
     await eventually(probe);
-    await askAll();
+    await acquireAll();
   }
   expect(inFlight).toBeGreaterThan(10);
   expect(inFlight).toBeLessThanOrEqual(20);

@@ -2,17 +2,17 @@ import { eventually, startRedis } from '../../support/servers.ts';
 import { operator } from './load.ts';
 import { startProxy } from './proxy.ts';
 
-/** A primary and its replica behind one address, as a load balancer or a virtual address offers them. */
+/** A primary and its replica behind one address, as behind a load balancer or a virtual address. */
 export interface Pair {
-  /** The address that clients know. */
+  /** The address that clients use. */
   readonly url: string;
   /** Resolves when the replica holds everything that the primary has. */
   inSync(): Promise<void>;
-  /** Promotes the replica and leads the address to it. The former primary runs on with the counters it had. */
+  /** Promotes the replica and points the address to it. The former primary keeps running with its counters. */
   failOver(): Promise<void>;
-  /** Leads the address to the former primary again: same process, same run id, older counters. */
+  /** Points the address to the former primary again: same process, same run id, older counters. */
   failBack(): Promise<void>;
-  /** Makes the replica a copy of the primary again, so that the series may be repeated. */
+  /** Makes the replica a copy of the primary again, so that the test can be repeated. */
   replicate(): Promise<void>;
   dispose(): Promise<void>;
 }

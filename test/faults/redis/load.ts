@@ -4,26 +4,26 @@ import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { eventually } from '../../support/servers.ts';
 import { connected, limitOf, limiterOn, requestOf } from '../../integration/redis/limiters.ts';
 
-/** Nodes that ask faster than the limit allows, all the time, and a record of what each was answered and how soon. */
+/** Nodes that constantly send more checks than the limit allows, and a record of the results and their times. */
 export interface Load {
   readonly limiters: readonly Limiter[];
   readonly limit: number;
-  /** The check that took longest in the time of this process. */
+  /** The check that took longest, measured in the time of this process. */
   longest(): Timed;
   /**
-   * Most units admitted in any window, by all nodes together, however they decided. A unit is taken somewhere between
-   * question and answer, and this process may stand still before it reads the answer: it is in a window if both are.
+   * The largest number of units admitted in any window, by all nodes together, with or without Redis. A unit is charged between
+   * call and result, and this process may be blocked before it reads the result: it is in a window if both are.
    */
   mostAdmitted(): number;
   degraded(): number;
-  /** Resolves when every node decides with Redis again; answers how long that took. */
+  /** Resolves when every node decides with Redis again, with the time that it took. */
   normalAgain(): Promise<number>;
   stop(): Promise<void>;
 }
 
 export interface Timed {
   readonly checkMs: number;
-  /** Without what this process stood still meanwhile, which is not the doing of the check. */
+  /** Without the time in which this process was blocked, which the check did not cause. */
   readonly ownMs: number;
 }
 
@@ -54,19 +54,19 @@ export async function startLoad(
   const pending = new Set<Promise<void>>();
   const timer = setInterval(() => {
     limiters.forEach((limiter, index) => {
-      const call = ask(limiter, index).finally(() => pending.delete(call));
+      const call = check(limiter, index).finally(() => pending.delete(call));
       pending.add(call);
     });
   }, tickMs);
 
-  async function ask(limiter: Limiter, index: number): Promise<void> {
+  async function check(limiter: Limiter, index: number): Promise<void> {
     const [startedAt, ownStartedAt] = [performance.now(), ownTime.nowMs()];
     const result = await limiter.check(requestOf(limits, { tenantId: 'acme' }));
     const timed = { checkMs: performance.now() - startedAt, ownMs: ownTime.nowMs() - ownStartedAt };
     if (timed.ownMs > longest.ownMs) longest = timed;
     lastDegraded[index] = result.degraded;
     if (result.degraded) degraded += 1;
-    if (result.passed) admitted.push({ askedMs: startedAt, answeredMs: performance.now() });
+    if (result.passed) admitted.push({ sentAtMs: startedAt, decidedAtMs: performance.now() });
   }
 
   return {
@@ -90,10 +90,10 @@ export async function startLoad(
   };
 }
 
-/** Of a stall, so much counts: a clock that ticks every millisecond is late by less on an idle machine. */
+/** The part of a stall that counts: on an idle machine a timer of one millisecond is late by less. */
 const stallMsMax = 5;
 
-/** A clock that stands still while this process does. */
+/** A clock that stops while this process is blocked. */
 function startOwnTime(): { nowMs(): number; stop(): void } {
   let ownMs = 0;
   let tickedAt = performance.now();
@@ -106,24 +106,25 @@ function startOwnTime(): { nowMs(): number; stop(): void } {
 }
 
 interface Admitted {
-  readonly askedMs: number;
-  readonly answeredMs: number;
+  readonly sentAtMs: number;
+  readonly decidedAtMs: number;
 }
 
 function mostInAnyWindow(admitted: readonly Admitted[]): number {
   const inWindow = (fromMs: number): number =>
-    admitted.filter(({ askedMs, answeredMs }) => askedMs >= fromMs && answeredMs < fromMs + windowMs).length;
-  return Math.max(0, ...admitted.map(({ askedMs }) => inWindow(askedMs)));
+    admitted.filter(({ sentAtMs, decidedAtMs }) => sentAtMs >= fromMs && decidedAtMs < fromMs + windowMs)
+      .length;
+  return Math.max(0, ...admitted.map(({ sentAtMs }) => inWindow(sentAtMs)));
 }
 
-/** A connection of the test's own, to cause trouble with. */
+/** A connection of the test, to inject failures with. */
 export function operator(url: string): Redis {
   const redis = new Redis(url, { maxRetriesPerRequest: null });
   redis.on('error', () => undefined);
   return redis;
 }
 
-/** Bare commands, one after the other: what they take is Redis's doing, and the machine's. Answers the longest in ms. */
+/** Sends bare commands one after the other: their time is that of Redis and the machine. `stop` resolves with the longest, in ms. */
 export function startPings(url: string): { stop(): Promise<number> } {
   const redis = operator(url);
   let longestMs = 0;

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** What an outage does to a server, and undoes. */
+/** An outage of a server that a test starts and ends. */
 export interface Outage {
   readonly begin: () => Promise<void>;
   readonly end: () => Promise<void>;
@@ -15,7 +15,7 @@ interface Stoppable {
 
 export type OutageKind = 'SIGSTOP' | 'SIGKILL';
 
-/** SIGSTOP: connections stay, nothing answers, what was sent runs after SIGCONT. SIGKILL: connections are refused. */
+/** SIGSTOP: connections stay open without replies, and calls that were sent run after SIGCONT. SIGKILL: connections are refused. */
 export function outageOf(server: Stoppable, kind: OutageKind): Outage {
   if (kind === 'SIGKILL') {
     return {

@@ -1,7 +1,7 @@
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** `swallow`: connections stay open and nothing goes through; what was sent meanwhile is lost, as on a dead path. */
+/** `swallow`: connections stay open and no data passes; data that is sent is lost, as on a dead network path. */
 export type ProxyMode =
   | { readonly kind: 'pass' }
   | { readonly kind: 'swallow' }
@@ -10,18 +10,18 @@ export type ProxyMode =
 export interface Proxy {
   readonly url: string;
   set(mode: ProxyMode): void;
-  /** Leads to another server from now on, as an address does after a failover; what was connected is cut. */
+  /** Connects to another server from now on, as an address does after a failover; open connections are cut. */
   retarget(port: number): void;
   close(): void;
 }
 
-/** A path to a server that can be made dead or slow. */
+/** A network path to a server that a test can make dead or slow. */
 export async function startProxy(targetPort: number): Promise<Proxy> {
   let mode: ProxyMode = { kind: 'pass' };
   let port = targetPort;
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
-    // A path that is dead while a connection is made never carries that connection.
+    // A connection that is opened on a dead path never carries data.
     const dead = mode.kind === 'swallow';
     const upstream = connect(port, '127.0.0.1');
     for (const [from, to] of [

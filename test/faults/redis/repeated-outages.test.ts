@@ -1,7 +1,7 @@
-// Goal: however often Redis goes away within a window, a limit is exceeded by the nodes' shares once, and not once for
-// each outage. Method: a real server that stops, or is killed and started again, five times; nodes that ask faster than
-// the limits allow all the time; what was admitted is counted by the test. What is counted is compared with Redis at the
-// end. A node that decides everything never exceeds a limit at all.
+// Goal: however often Redis is unavailable within a window, a limit is exceeded by the nodes' shares once, and not once for each
+// outage. A single node never exceeds a limit. Method: a real server that is paused, or killed and restarted, five times; nodes
+// that constantly send more checks than the limits allow. The test counts the admitted units and compares them with Redis at the
+// end.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { CheckRequest } from '../../../shared/redis/decision/check.ts';
@@ -32,7 +32,7 @@ const quota = { type: 'quota', period: 'day', windowMs: dayMs } as const;
 const cases: readonly Case[] = [
   caseOf(limitOf({ ...quota, name: 'day', limit: 400 }), 'by-day'),
   caseOf(limitOf({ ...quota, name: 'user day', limit: 300, per: ['user'] }), 'by-user'),
-  // Longer than the whole run, so that no unit leaves it.
+  // Longer than the test, so that no unit expires.
   caseOf(limitOf({ name: 'minutes', limit: 200, windowMs: 300_000 }), 'by-window'),
 ];
 
@@ -64,12 +64,12 @@ async function stopRun({ server, clients, limiters }: Run): Promise<void> {
   await server.dispose();
 }
 
-/** Asks for each case at each node, all the time. Answers the units admitted by case. */
-function startAsking(limiters: readonly Limiter[]): { stop(): Promise<number[]>; degraded(): number } {
+/** Sends checks of each case at each node continuously. `stop` resolves with the admitted units by case. */
+function startLoad(limiters: readonly Limiter[]): { stop(): Promise<number[]>; degraded(): number } {
   const admitted = cases.map(() => 0);
   const pending = new Set<Promise<void>>();
   let degraded = 0;
-  const ask = async (limiter: Limiter, index: number): Promise<void> => {
+  const check = async (limiter: Limiter, index: number): Promise<void> => {
     const request = cases[index]?.request;
     if (request === undefined) return;
     const result = await limiter.check(request);
@@ -79,7 +79,7 @@ function startAsking(limiters: readonly Limiter[]): { stop(): Promise<number[]>;
   const timer = setInterval(() => {
     for (const limiter of limiters) {
       cases.forEach((_, index) => {
-        const call = ask(limiter, index).finally(() => pending.delete(call));
+        const call = check(limiter, index).finally(() => pending.delete(call));
         pending.add(call);
       });
     }
@@ -94,12 +94,12 @@ function startAsking(limiters: readonly Limiter[]): { stop(): Promise<number[]>;
   };
 }
 
-/** Units that Redis counts of each case; a peek takes nothing. */
+/** Used units of each case in Redis; a peek consumes nothing. */
 async function countedBy({ limiters }: Run): Promise<number[]> {
   return Promise.all(
     cases.map(({ request, limits }) =>
       eventually(async () => {
-        // A larger limit of the same window shows what is counted beyond the smaller one.
+        // A larger limit with the same window shows units above the smaller limit.
         const wide = limits.map((limit) => ({ ...limit, limit: 1_000_000 }));
         const result = await limiters[0]?.check({ ...request, limits: wide, peek: true });
         if (result === undefined || result.degraded) return null;
@@ -113,22 +113,22 @@ describe.each<[OutageKind, number]>([
   ['SIGSTOP', 1],
   ['SIGSTOP', 3],
   ['SIGKILL', 2],
-])('%s in series, %i nodes', (kind, nodes) => {
+])('repeated %s, %i nodes', (kind, nodes) => {
   let run: Run;
   beforeAll(async () => void (run = await startRun(nodes)));
   afterAll(() => stopRun(run));
 
   test(`D1: ${series.count} outages exceed each limit by the nodes' shares at most, once`, async () => {
-    const asking = startAsking(run.limiters);
+    const load = startLoad(run.limiters);
     await runOutages(outageOf(run.server, kind), series);
-    const admitted = await asking.stop();
+    const admitted = await load.stop();
     const counted = await countedBy(run);
     console.log(
       `${kind}, ${nodes} nodes, ${series.count} outages: ${cases
         .map(({ name }, index) => `admitted ${admitted[index]}, in Redis ${counted[index]} (${name})`)
-        .join('; ')}; ${asking.degraded()} checks decided locally`,
+        .join('; ')}; ${load.degraded()} checks decided locally`,
     );
-    expect(asking.degraded()).toBeGreaterThan(100);
+    expect(load.degraded()).toBeGreaterThan(100);
     cases.forEach(({ limits }, index) => {
       const limit = limits[0]?.limit ?? 0;
       const shares = nodes === 1 ? 0 : nodes * Math.floor(limit / nodes);

@@ -1,6 +1,6 @@
-// Goal: whatever Redis does, no check waits for it longer than 50 ms of this process's own time, what is admitted stays within the stated bound,
-// and everything is normal within two seconds of Redis being well again.
-// Method: two nodes under steady overload on a Redis of their own; each trouble in turn.
+// Goal: in any failure of Redis no check waits longer than 50 ms of this process's own time, admitted units stay within the stated
+// bound, and checks are decided by Redis again within two seconds of its recovery.
+// Method: two nodes under constant overload on a Redis of their own; one failure after the other.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startRedis, uniqueName } from '../../support/servers.ts';
 import { operator, startLoad, startPings, windowMs } from './load.ts';
@@ -9,7 +9,7 @@ import { startProxy } from './proxy.ts';
 import type { Proxy } from './proxy.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
-const troubleMs = long ? 10_000 : 1200;
+const failureMs = long ? 10_000 : 1200;
 const checkMsMax = 50;
 const normalMsMax = 2000;
 
@@ -19,15 +19,15 @@ let load: Load;
 
 beforeAll(async () => void (server = await startRedis()));
 afterAll(() => server.dispose());
-/** Two nodes under load, each with a path of its own to Redis. */
+/** Two nodes under load, each with a network path of its own to Redis. */
 async function begin(callTimeoutMs: number): Promise<void> {
   proxies = await Promise.all([startProxy(server.port), startProxy(server.port)]);
   load = await startLoad(
     proxies.map(({ url }) => url),
-    uniqueName('trouble'),
+    uniqueName('failures'),
     callTimeoutMs,
   );
-  await settle(windowMs);
+  await passTime(windowMs);
 }
 
 afterEach(async () => {
@@ -36,14 +36,13 @@ afterEach(async () => {
 });
 
 /** Lets time pass under load. */
-function settle(ms: number): Promise<void> {
+function passTime(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /**
- * The bound: a window that lies on an edge of the trouble may hold the limit twice, once counted by Redis and once by
- * the nodes. `times` is how often the trouble makes all counters start anew; `controlMs` is what a bare command took
- * meanwhile, where Redis is there and is waited for.
+ * The bound: a window at an edge of the failure may hold the limit twice, once counted by Redis and once by the nodes. `times` is
+ * how often the limit may be admitted in a window; `controlMs` is the time of a bare command, where checks wait for Redis.
  */
 function expectBounds(name: string, normalMs: number, times = 2, controlMs = 0): void {
   const { checkMs, ownMs } = load.longest();
@@ -57,12 +56,12 @@ function expectBounds(name: string, normalMs: number, times = 2, controlMs = 0):
   expect(most).toBeLessThanOrEqual(load.limit * times);
 }
 
-describe('Redis does not answer, or refuses', () => {
+describe('Redis does not answer, or refuses commands', () => {
   beforeEach(() => begin(35));
 
   test('D1: Redis killed and started again', async () => {
     await server.kill();
-    await settle(troubleMs);
+    await passTime(failureMs);
     expect(load.degraded()).toBeGreaterThan(100);
     await server.restart();
     expectBounds('killed', await load.normalAgain());
@@ -70,30 +69,30 @@ describe('Redis does not answer, or refuses', () => {
 
   test('Redis stopped with SIGSTOP and continued', async () => {
     server.pause();
-    await settle(troubleMs);
+    await passTime(failureMs);
     expect(load.degraded()).toBeGreaterThan(100);
     server.resume();
     expectBounds('SIGSTOP', await load.normalAgain());
   });
 
-  test('the path to Redis dead: connections open, nothing comes through', async () => {
+  test('a dead network path to Redis: connections stay open and no data passes', async () => {
     for (const proxy of proxies) proxy.set({ kind: 'swallow' });
-    await settle(troubleMs);
+    await passTime(failureMs);
     expect(load.degraded()).toBeGreaterThan(100);
     for (const proxy of proxies) proxy.set({ kind: 'pass' });
     expectBounds('black hole', await load.normalAgain());
   });
 
-  test('one node cut off: it keeps to its share, the other decides with Redis', async () => {
+  test('one node cut off: it grants its share, and the other node decides with Redis', async () => {
     proxies[0]?.set({ kind: 'swallow' });
-    await settle(troubleMs);
+    await passTime(failureMs);
     proxies[0]?.set({ kind: 'pass' });
     expectBounds('one node cut off', await load.normalAgain());
   });
 
-  test('Redis slower than a check may wait', async () => {
+  test('Redis replies later than a check may wait', async () => {
     for (const proxy of proxies) proxy.set({ kind: 'slow', delayMs: 60 });
-    await settle(troubleMs);
+    await passTime(failureMs);
     expect(load.degraded()).toBeGreaterThan(100);
     for (const proxy of proxies) proxy.set({ kind: 'pass' });
     expectBounds('slow', await load.normalAgain());
@@ -103,7 +102,7 @@ describe('Redis does not answer, or refuses', () => {
     const redis = operator(server.url);
     await redis.config('SET', 'maxmemory-policy', 'noeviction');
     await redis.config('SET', 'maxmemory', '1mb');
-    await settle(troubleMs);
+    await passTime(failureMs);
     expect(load.degraded()).toBeGreaterThan(100);
     await redis.config('SET', 'maxmemory', '0');
     const normalMs = await load.normalAgain();
@@ -114,7 +113,7 @@ describe('Redis does not answer, or refuses', () => {
   test('Redis demoted to a replica: every write is refused', async () => {
     const redis = operator(server.url);
     await redis.replicaof('127.0.0.1', 1);
-    await settle(troubleMs);
+    await passTime(failureMs);
     expect(load.degraded()).toBeGreaterThan(100);
     await redis.replicaof('NO', 'ONE');
     const normalMs = await load.normalAgain();
@@ -123,8 +122,8 @@ describe('Redis does not answer, or refuses', () => {
   });
 });
 
-// Nothing here makes Redis late, so that no call may be given up on, however busy this machine is.
-describe('Redis forgets', () => {
+// Redis is never late here, so no call may time out, however busy this machine is.
+describe('Redis loses data or scripts', () => {
   beforeEach(() => begin(5000));
 
   test('FLUSHALL: no check fails, and a window holds at most the limit twice', async () => {
@@ -132,18 +131,18 @@ describe('Redis forgets', () => {
     const control = startPings(server.url);
     await redis.flushall();
     const normalMs = await load.normalAgain();
-    await settle(windowMs);
+    await passTime(windowMs);
     redis.disconnect();
     expect(load.degraded()).toBe(0);
     expectBounds('FLUSHALL', normalMs, 2, await control.stop());
   });
 
-  test('SCRIPT FLUSH: nobody notices, nothing is admitted twice', async () => {
+  test('SCRIPT FLUSH: no check is degraded, no unit is admitted twice', async () => {
     const redis = operator(server.url);
     const control = startPings(server.url);
     for (let round = 0; round < 5; round += 1) {
       await redis.script('FLUSH');
-      await settle(100);
+      await passTime(100);
     }
     redis.disconnect();
     expect(load.degraded()).toBe(0);

@@ -38,7 +38,7 @@ plans:
       - { name: mine, per: user, limit: 1000, window: 1d, type: quota }
       - { name: month, per: [tenant, user], limit: 1000, window: 1mo, type: quota }
       - { name: place, per: [tenant, ip], limit: 1000, window: 1d, type: quota }
-      - { name: desk, per: [user, ip], limit: 1000, window: 1d, type: quota }
+      - { name: device, per: [user, ip], limit: 1000, window: 1d, type: quota }
       - { name: address, per: ip, limit: 1000, window: 1d, type: quota }
       - { name: whole, per: tenant, limit: 1000, window: 1d, type: quota }
 routes:
@@ -133,27 +133,27 @@ const ada: Caller = { tenantId: 'acme', userId: 'ada', ip: '192.0.2.1' };
 describe('after FLUSHALL quotas of users and addresses hold what ClickHouse counts', () => {
   test.each<[string, Caller, Record<string, number>]>([
     [
-      'a user, by route, place and desk',
+      'a user, by route, place and device',
       ada,
-      { mine: 3, month: 3, chats: 1, place: 5, desk: 1, address: 133 },
+      { mine: 3, month: 3, chats: 1, place: 5, device: 1, address: 133 },
     ],
     [
       'the same user at another address',
       { ...ada, ip: '192.0.2.2' },
-      { mine: 3, place: 2, desk: 2, address: 2 },
+      { mine: 3, place: 2, device: 2, address: 2 },
     ],
-    ['a user who changed plans', { ...ada, userId: 'bob' }, { mine: 4, month: 4, chats: 0, desk: 4 }],
+    ['a user who changed plans', { ...ada, userId: 'bob' }, { mine: 4, month: 4, chats: 0, device: 4 }],
     ['a user of the same name at another tenant', { ...ada, tenantId: 'other' }, { mine: 128, place: 128 }],
     [
       'a caller without a user',
       { ...ada, userId: null, ip: '192.0.2.9' },
       { mine: 64, place: 64, address: 64 },
     ],
-    ['a day in the time zone of Tokyo', { ...ada, tenantId: 'tokyo' }, { mine: 1, place: 1, desk: 1 }],
+    ['a day in the time zone of Tokyo', { ...ada, tenantId: 'tokyo' }, { mine: 1, place: 1, device: 1 }],
     [
       'units since a reset',
       { tenantId: 'reset', userId: 'ada', ip: '192.0.2.7' },
-      { mine: 5, month: 5, desk: 5 },
+      { mine: 5, month: 5, device: 5 },
     ],
     ['an anonymous /64', { tenantId: null, userId: null, ip: '2001:db8::abcd' }, { mine: 13, whole: 13 }],
   ])('%s', async (_, caller, used) => {
@@ -177,9 +177,9 @@ describe('after FLUSHALL quotas of users and addresses hold what ClickHouse coun
   test('a reset of the tenant after the loss empties the quotas of its users', async () => {
     await restorer.restore();
     await limiter.reset('acme');
-    expect(await usedBy(ada)).toMatchObject({ mine: 0, desk: 0 });
+    expect(await usedBy(ada)).toMatchObject({ mine: 0, device: 0 });
     await restorer.restore();
-    expect(await usedBy(ada)).toMatchObject({ mine: 0, desk: 0 });
+    expect(await usedBy(ada)).toMatchObject({ mine: 0, device: 0 });
   });
 });
 
@@ -256,7 +256,7 @@ describe('after decisions without Redis and without a loss', () => {
     [
       'a user in another time zone',
       { tenantId: 'tokyo', userId: 'rin', ip: '198.51.100.9' },
-      { mine: 6, desk: 6 },
+      { mine: 6, device: 6 },
     ],
     ['an anonymous /64', { tenantId: null, userId: null, ip: '2001:db8:5::9' }, { mine: 6, whole: 6 }],
   ];

@@ -1,6 +1,6 @@
-// Goal: a Redis whose clock was wrong for a moment costs a tenant at most one window, never an hour, and never lets more
-// than a limit pass in the span that follows.
-// Method: a real redis-server whose wall clock is set while limiters, permits and leases use it.
+// Goal: after a moment with a wrong clock of Redis a tenant is refused for at most one window, never for an hour, and never more
+// than the limit passes in the span that follows.
+// Method: a real redis-server whose wall clock is changed while limiters, permits and leases use it.
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -77,20 +77,20 @@ describe('sliding windows', () => {
     'B5: $title that filled while the clock of Redis was an hour ahead has room one span later, and not before',
     async ({ limit, cost }) => {
       const { limiter, lines, corrected } = watchedLimiter();
-      const ask = (peek = false) => limiter.check(requestOf([limit], { cost, peek }));
+      const check = (peek = false) => limiter.check(requestOf([limit], { cost, peek }));
       const calls = (limit.limit + limit.burst) / cost;
       for (let call = 0; call < calls; call += 1) {
         clock.set(hourMs + call);
-        expect((await ask()).passed).toBe(true);
+        expect((await check()).passed).toBe(true);
       }
       const filledAt = performance.now();
-      expect((await ask()).passed).toBe(false);
+      expect((await check()).passed).toBe(false);
       clock.set(0);
-      // However it is looked at meanwhile, the span is not begun again.
-      const [first] = (await ask(true)).states;
+      // Peeks and refusals in between do not start the span again.
+      const [first] = (await check(true)).states;
       expect(first).toMatchObject({ violated: true, remaining: 0 });
       expect(first?.retryAfterMs).toBeLessThanOrEqual(spanMs + 1);
-      await eventually(async () => (await ask()).passed, { timeoutMs: spanMs + 1_000, intervalMs: 10 });
+      await eventually(async () => (await check()).passed, { timeoutMs: spanMs + 1_000, intervalMs: 10 });
       expect(performance.now() - filledAt).toBeGreaterThanOrEqual(spanMs - 1);
       expect(await corrected()).toBe(1);
       expect(lines.filter((line) => line.includes('ahead of the clock'))).toHaveLength(1);
@@ -111,7 +111,7 @@ describe('sliding windows', () => {
     await limiter.close();
   });
 
-  test('what was counted before the clock of Redis was ahead keeps its stamps', async () => {
+  test('units counted before the clock of Redis was ahead keep their timestamps', async () => {
     const { limiter, corrected } = watchedLimiter();
     const limit = limitOf({ limit: 4, windowMs: 2 * hourMs });
     const take = () => limiter.check(requestOf([limit]));
@@ -124,7 +124,7 @@ describe('sliding windows', () => {
     const { states } = await take();
     expect(states[0]).toMatchObject({ remaining: 0 });
     expect(await corrected()).toBe(1);
-    // The first two leave when they would have left, the other two a span after the clock was set right.
+    // The first two expire at their normal time, the other two one span after the clock was corrected.
     clock.set(0.6 * hourMs);
     expect((await limiter.check(requestOf([limit], { peek: true }))).states[0]?.remaining).toBe(2);
     clock.set(1.9 * hourMs);
@@ -134,7 +134,7 @@ describe('sliding windows', () => {
     await limiter.close();
   });
 
-  test('a clock of Redis that is set back by less than a second stands still, and nothing is corrected', async () => {
+  test('after the clock of Redis is set back by less than a second, no timestamp is corrected', async () => {
     const { limiter, corrected } = watchedLimiter();
     const limit = limitOf({ limit: 2, windowMs: spanMs });
     clock.set(800);
@@ -146,7 +146,7 @@ describe('sliding windows', () => {
   });
 });
 
-test('C1: a daily quota counts on in its own day after the clock of Redis was a day ahead, and is restored in it', async () => {
+test('C1: a daily quota continues in its own day after the clock of Redis was a day ahead, and is restored in it', async () => {
   const { limiter } = watchedLimiter();
   const day = limitOf({ name: 'day', type: 'quota', period: 'day', windowMs: 24 * hourMs, limit: 10 });
   const take = () => limiter.check(requestOf([day]));
@@ -189,11 +189,11 @@ describe('leases', () => {
 
   test('a node that died while the clock of Redis was ahead no longer shares the limits', async () => {
     const script = readScript('heartbeat');
-    const beat = (node: string) =>
+    const heartbeat = (node: string) =>
       runScript(redis, script, [`${prefix}:nodes`, `${prefix}:epoch`], [node, leaseMs, 0, 0]);
     clock.set(hourMs);
-    await beat('dead');
+    await heartbeat('dead');
     clock.set(0);
-    expect(await beat('next')).toMatchObject([1, 0, expect.any(Number)]);
+    expect(await heartbeat('next')).toMatchObject([1, 0, expect.any(Number)]);
   });
 });

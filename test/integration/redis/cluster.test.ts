@@ -1,5 +1,5 @@
-// Goal: a cluster decides as one server does.
-// Method: three real masters on loopback; tenants, users and addresses fall into slots of all of them.
+// Goal: a cluster decides as a single server does.
+// Method: three real masters on loopback; tenants, users and addresses are in slots of all of them.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { Registry } from 'prom-client';
@@ -51,7 +51,7 @@ test('C6: many tenants at once, each by its own limit, on all masters', async ()
   await limiter.close();
 });
 
-test('a check over several slots is all-or-nothing: what is refused there is not consumed here', async () => {
+test('a check over several slots is all-or-nothing: a refusal in one slot consumes nothing in the others', async () => {
   const limiter = limiterOn(redis, prefix);
   const limits = [perTenant, perIp, perUser, overall];
   const check = (changes = {}) => limiter.check(requestOf(limits, changes));
@@ -65,7 +65,7 @@ test('a check over several slots is all-or-nothing: what is refused there is not
   await limiter.close();
 });
 
-test('racing checks over several slots never exceed any limit, and give back what they took in vain', async () => {
+test('concurrent checks over several slots never exceed a limit, and return the units of refused checks', async () => {
   const limiter = limiterOn(redis, prefix);
   const limits = [limitOf({ limit: 1000 }), limitOf({ name: 'ip', per: ['ip'], limit: 7 })];
   const results = await Promise.all(Array.from({ length: 40 }, () => limiter.check(requestOf(limits))));
@@ -78,7 +78,7 @@ test('racing checks over several slots never exceed any limit, and give back wha
   await limiter.close();
 });
 
-test('reset of one and of all, quota healing, permits and sessions work on a cluster', async () => {
+test('resets, restoration of quotas, permits and sessions work on a cluster', async () => {
   const limiter = limiterOn(redis, prefix);
   const request = requestOf([limitOf({ limit: 1 })]);
   await limiter.check(request);
@@ -106,7 +106,7 @@ test('reset of one and of all, quota healing, permits and sessions work on a clu
   await Promise.all([concurrency.close(), limiter.close()]);
 });
 
-test('a slot that moves to another master takes its counters along', async () => {
+test('a slot that moves to another master keeps its counters', async () => {
   const limiter = limiterOn(redis, prefix);
   const limits = [limitOf({ limit: 10 })];
   await Promise.all(Array.from({ length: 4 }, () => limiter.check(requestOf(limits))));

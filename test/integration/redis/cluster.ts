@@ -12,7 +12,7 @@ export interface RunningCluster {
   dispose(): Promise<void>;
 }
 
-/** Three masters on loopback, all slots covered. */
+/** Starts three masters on loopback that serve all slots. */
 export async function startCluster(): Promise<RunningCluster> {
   const servers: Server[] = [];
   for (let index = 0; index < 3; index += 1) {

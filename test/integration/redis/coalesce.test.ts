@@ -13,7 +13,7 @@ beforeEach(() => void (prefix = uniqueName('coalesce')));
 
 const minute = limitOf({ limit: 3 });
 
-test('checks of one turn travel in calls of at most 16, and are decided in order', async () => {
+test('checks of one event-loop iteration are sent in calls of at most 16, and are decided in order', async () => {
   const limiter = limiterOn(redis, prefix);
   await limiter.check(requestOf([minute], { tenantId: 'warm' }));
   const calls = vi.spyOn(redis as Redis, 'callBuffer');
@@ -28,7 +28,7 @@ test('checks of one turn travel in calls of at most 16, and are decided in order
   await limiter.close();
 });
 
-test('one tenant’s refusal in a batch leaves the others as they are', async () => {
+test('the refusal of one tenant in a batch does not affect the other tenants', async () => {
   const limiter = limiterOn(redis, prefix);
   const tenants = Array.from({ length: 40 }, (_, index) => `t${index % 20}`);
   const limit = [limitOf({ limit: 1 })];

@@ -50,7 +50,7 @@ describe('requests in flight across the platform', () => {
     await Promise.all(nodes.map((each) => each.close()));
   });
 
-  test('A7: a burst of requests in one turn gets exactly the limit', async () => {
+  test('A7: concurrent requests of one event-loop iteration get exactly the limit', async () => {
     const solo = node('solo', 1);
     const permits = await Promise.all(
       Array.from({ length: 60 }, async () => solo.acquire(concurrent(50), caller)),
@@ -60,7 +60,7 @@ describe('requests in flight across the platform', () => {
     await solo.close();
   });
 
-  test('a permit is given back once, however often it is released', async () => {
+  test('a permit is released once, however often `release` is called', async () => {
     const solo = node('solo', 1);
     const permit = await solo.acquire(concurrent(5), caller);
     permit.release();
@@ -69,14 +69,14 @@ describe('requests in flight across the platform', () => {
     await solo.close();
   });
 
-  test('spare permits are handed out without waiting', async () => {
+  test('spare permits are granted without waiting', async () => {
     const solo = node('solo', 1);
     (await solo.acquire(concurrent(1000), caller)).release();
     expect(solo.acquire(concurrent(1000), caller)).not.toBeInstanceOf(Promise);
     await solo.close();
   });
 
-  test('a node that closes leaves its permits to the others at once', async () => {
+  test('a node that closes releases its permits to the others at once', async () => {
     const [one, two] = [node('one', 2), node('two', 2)];
     const limits = concurrent(3);
     await Promise.all([1, 2, 3].map(async () => one.acquire(limits, caller)));
@@ -86,7 +86,7 @@ describe('requests in flight across the platform', () => {
     await two.close();
   });
 
-  test('in shadow mode a full platform lets requests pass and says so', async () => {
+  test('in shadow mode a full platform limit lets requests pass and reports the violation', async () => {
     const solo = node('solo', 1);
     const permit = await solo.acquire(concurrent(0, { mode: 'shadow' }), caller);
     expect(permit).toMatchObject({ granted: true, states: [{ violated: true, mode: 'shadow' }] });
@@ -95,7 +95,7 @@ describe('requests in flight across the platform', () => {
 });
 
 describe('requests in flight of a tenant', () => {
-  test('never more than the limit across nodes; places return when requests end', async () => {
+  test('never more than the limit across nodes; permits are free again when requests end', async () => {
     const [one, two] = [node('one', 2), node('two', 2)];
     const limits = concurrent(3, { name: 'parallel', per: ['tenant'] });
     const permits = await Promise.all(
@@ -108,7 +108,7 @@ describe('requests in flight of a tenant', () => {
     await Promise.all([one.close(), two.close()]);
   });
 
-  test('all-or-nothing: a place refused by one limit is not held under the other', async () => {
+  test('all-or-nothing: a request refused by one limit holds no permit of the other', async () => {
     const solo = node('solo', 1);
     const limits = [...concurrent(10), ...concurrent(0, { name: 'parallel', per: ['tenant'] })];
     expect((await solo.acquire(limits, caller)).granted).toBe(false);
@@ -124,7 +124,7 @@ describe('widget sessions', () => {
     return createSessions({ redis, breakerOf, keyPrefix: prefix, nodes: () => 1, clock, logger });
   };
 
-  test('A8: at most the limit at once, per tenant; the same id again is no second session', async () => {
+  test('A8: at most the limit of live sessions per tenant; the same id again is no second session', async () => {
     const sessions = sessionsOf();
     for (const id of ['a', 'b', 'a', 'c', 'a']) {
       expect(await sessions.acquire(widget, caller, id)).toMatchObject({ done: true, reason: null });
@@ -137,7 +137,7 @@ describe('widget sessions', () => {
     expect((await sessions.list(widget, caller)).map(({ id }) => id).sort()).toEqual(['a', 'b', 'c']);
   });
 
-  test('a release is idempotent and frees one place', async () => {
+  test('a release is idempotent and frees one session', async () => {
     const sessions = sessionsOf();
     for (const id of ['a', 'b', 'c']) await sessions.acquire(widget, caller, id);
     expect(await sessions.release(widget, caller, 'b')).toMatchObject({ done: true, active: 2 });
@@ -146,7 +146,7 @@ describe('widget sessions', () => {
     expect((await sessions.acquire(widget, caller, 'e')).done).toBe(false);
   });
 
-  test('a session without a heartbeat is free again at its ttl, one with it lives on', async () => {
+  test('a session without a heartbeat ends at its ttl, one with heartbeats lives on', async () => {
     const sessions = sessionsOf();
     const short: SessionKind = { ...widget, limit: 2, ttlMs: 300 };
     await sessions.acquire(short, caller, 'kept');
@@ -158,7 +158,7 @@ describe('widget sessions', () => {
     expect((await sessions.heartbeat(short, caller, 'left')).done).toBe(false);
   });
 
-  test('a lowered limit ends nobody’s session and admits nobody until there is room', async () => {
+  test('a lowered limit ends no session and admits none until there is room', async () => {
     const sessions = sessionsOf();
     for (const id of ['a', 'b', 'c']) await sessions.acquire(widget, caller, id);
     const lower = { ...widget, limit: 1 };

@@ -16,7 +16,7 @@ beforeEach(() => {
   nowMs = Date.UTC(2026, 5, 1, 12);
 });
 
-/** Everything stored under the test's prefix, byte for byte. */
+/** All keys of the test's prefix with their values, byte for byte. */
 async function stored(): Promise<Map<string, string>> {
   const keys = (await redis.keys(`${prefix}:*`)).filter((key) => !key.includes('{=nodes}')).sort();
   const dumps = await Promise.all(keys.map((key) => (redis as Redis).dumpBuffer(key)));
@@ -29,7 +29,7 @@ const day = limitOf({ name: 'day', type: 'quota', period: 'day', windowMs: 86_40
 const limits = [minute, day, chat];
 
 describe('what is written', () => {
-  test('a peek writes nothing, whatever it sees', async () => {
+  test('a peek writes nothing, in any state of the windows', async () => {
     const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
     await limiter.check(requestOf(limits));
     nowMs += 500;
@@ -43,7 +43,7 @@ describe('what is written', () => {
     await limiter.close();
   });
 
-  test('a refusal consumes nothing of any window', async () => {
+  test('a refused request consumes nothing in any window', async () => {
     const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
     await limiter.check(requestOf(limits, { cost: 2 }));
     const before = await stored();
@@ -92,7 +92,7 @@ describe('limits that change', () => {
     await limiter.close();
   });
 
-  test('C2: tenants, users and addresses count apart', async () => {
+  test('C2: tenants, users and addresses are counted separately', async () => {
     const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
     const one = limitOf({ limit: 1 });
     const perUser = limitOf({ name: 'u', per: ['user'], limit: 1 });
@@ -114,7 +114,7 @@ describe('limits that change', () => {
     await limiter.close();
   });
 
-  test('a shadow limit without room refuses nothing and consumes nothing, the others consume', async () => {
+  test('a shadow limit without room refuses nothing and consumes nothing; the other limits consume', async () => {
     const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
     const shadowed = [
       limitOf({ limit: 1, mode: 'shadow' }),
@@ -131,8 +131,8 @@ describe('limits that change', () => {
   });
 });
 
-describe('what Redis lost of a window', () => {
-  /** Five units, some of them in the list, then either half of the window is gone. */
+describe('a window of which Redis lost a part', () => {
+  /** Charges five units, some of them in the list, then deletes either half of the window. */
   async function fillAndLose(key: string): Promise<number[]> {
     const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
     const request = requestOf([limitOf({ limit: 5, windowMs: 1000 })]);
@@ -166,7 +166,7 @@ describe('what Redis lost of a window', () => {
 });
 
 describe('reset', () => {
-  test('C4: a reset empties all windows of the tenant and its users, and of nobody else', async () => {
+  test('C4: a reset empties all windows of the tenant and its users, and no others', async () => {
     const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
     const remaining = async (tenantId: string): Promise<number[]> =>
       (await limiter.check(requestOf(limits, { tenantId, peek: true }))).states.map(
@@ -185,7 +185,7 @@ describe('reset', () => {
     await limiter.close();
   });
 
-  test('C4: a reset of all reaches the node that asked at once and every other within two seconds', async () => {
+  test('C4: a reset of all tenants reaches the node that sent it at once and every other within two seconds', async () => {
     const [one, two] = [limiterOn(redis, prefix), limiterOn(redis, prefix)];
     const request = requestOf([limitOf({ limit: 1, windowMs: 3_600_000 })]);
     await one.check(request);
@@ -197,7 +197,7 @@ describe('reset', () => {
     await Promise.all([one.close(), two.close()]);
   });
 
-  test('an epoch of all survives the loss of all data', async () => {
+  test('the global epoch survives the loss of all data', async () => {
     const limiter = limiterOn(redis, prefix);
     await limiter.resetAll();
     await redis.del(`${prefix}:{=nodes}:epoch`);
@@ -206,8 +206,8 @@ describe('reset', () => {
   });
 });
 
-describe('healing of quotas', () => {
-  test('a quota is raised to what is known, never lowered, and a reset is respected', async () => {
+describe('restoration of quotas', () => {
+  test('a quota is raised to the consumed units, never lowered, and a reset is respected', async () => {
     const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
     const start = Date.UTC(2026, 5, 1);
     const raise = (consumed: number, options = {}) =>
@@ -226,7 +226,7 @@ describe('healing of quotas', () => {
     await limiter.close();
   });
 
-  test('after the loss of the counters, what a recorded reset had counted is not brought back', async () => {
+  test('after the loss of the counters, units from before a recorded reset stay excluded', async () => {
     const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
     const start = Date.UTC(2026, 5, 1);
     const raised = await limiter.raiseQuota('acme', day, start, 7, { leastBaseline: 4 });
@@ -234,7 +234,7 @@ describe('healing of quotas', () => {
     await limiter.close();
   });
 
-  test('quotas follow the calendar of the tenant’s zone', async () => {
+  test('quotas follow the calendar of the tenant’s time zone', async () => {
     const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
     const { states } = await limiter.check(requestOf([day], { timeZone: 'Asia/Kolkata' }));
     expect(states[0]?.resetAtMs).toBe(Date.UTC(2026, 5, 1, 18, 30));
@@ -244,7 +244,7 @@ describe('healing of quotas', () => {
   });
 });
 
-describe('what callers send', () => {
+describe('input of callers', () => {
   test.each([
     ['braces', 'a}{b'],
     ['newlines', 'a\r\nSET x 1\r\n'],
@@ -279,7 +279,7 @@ describe('what callers send', () => {
     },
   );
 
-  test('a cost above the limit is refused at once and for good; a limit of 0 refuses everything', async () => {
+  test('a cost above the limit is refused without a time to wait; a limit of 0 refuses every request', async () => {
     const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
     const dear = await limiter.check(requestOf([minute, day], { cost: 4 }));
     expect(dear).toMatchObject({ passed: false, reason: 'cost_too_high' });
@@ -292,7 +292,7 @@ describe('what callers send', () => {
     await limiter.close();
   });
 
-  test('no limits: passes, without asking Redis', async () => {
+  test('a request without limits passes without a call to Redis', async () => {
     const limiter = limiterOn(redis, prefix);
     expect(await limiter.check(requestOf([]))).toMatchObject({ passed: true, states: [], degraded: false });
     await limiter.close();

@@ -1,5 +1,5 @@
-// Goal: what a node decides by itself while Redis is away is what the script would decide.
-// Method: the same random walk through both, for one node, answers compared to the letter.
+// Goal: a node without Redis decides exactly as the script does.
+// Method: the same random sequence of checks through both, for one node; all results are compared.
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Limit } from '../../../shared/domain/limit.ts';

@@ -7,8 +7,8 @@ interface Admitted {
 }
 
 /**
- * One window as its definition says, and nothing cleverer: a plain list of everything ever admitted. A burst pool is
- * filled millisecond by millisecond. Knows nothing of the code under test.
+ * One window by its definition: a plain list of all admitted units, and a burst pool that is filled millisecond by millisecond.
+ * Shares no code with the implementation.
  */
 export class WindowModel {
   readonly limit: Limit;
@@ -40,7 +40,7 @@ export class WindowModel {
     return this.poolAt(nowMs) >= Math.min(over, cost) * this.limit.windowMs * 10;
   }
 
-  take(cost: number, nowMs: number): void {
+  charge(cost: number, nowMs: number): void {
     const over = Math.max(0, this.used(nowMs) + cost - this.limit.limit);
     this.pool = this.poolAt(nowMs) - Math.min(over, cost) * this.limit.windowMs * 10;
     this.poolAtMs = nowMs;
@@ -56,7 +56,7 @@ export class WindowModel {
     for (let at = nowMs; ; at += 1) if (this.used(at) === 0) return at;
   }
 
-  /** By trying every millisecond; null when none within eleven windows (a full pool and an empty window) has room. */
+  /** Tries every millisecond; null if there is no room within eleven windows (the pool is full and the window empty by then). */
   retryAfterMs(cost: number, nowMs: number): number | null {
     if (cost > this.limit.limit + this.limit.burst) return null;
     if (this.limit.type === 'quota') return this.resetAtMs(nowMs) - nowMs;
@@ -74,7 +74,7 @@ export class WindowModel {
   }
 }
 
-/** The most units in any span of `windowMs`, from what was admitted when. */
+/** The largest number of units that were admitted in any span of `windowMs`. */
 export function mostInAnySpan(admitted: readonly Admitted[], windowMs: number): number {
   let most = 0;
   for (const { atMs } of admitted) {

@@ -10,7 +10,7 @@ import { limiterOn, requestOf } from './limiters.ts';
 import { mostInAnySpan } from './model.ts';
 
 export const hourMs = 3_600_000;
-/** In the middle of an hour, so that no period ends on the way. */
+/** In the middle of an hour, so that no period ends during a walk. */
 const startMs = Date.UTC(2026, 0, 31, 10, 20);
 
 export interface Admitted {
@@ -35,7 +35,7 @@ export type Step =
   | { readonly kind: 'raise' | 'flush' }
   | { readonly kind: 'restart'; readonly node: number };
 
-/** One walk: the nodes, the model, and a limiter of the test's own that always reaches Redis. */
+/** One random sequence of steps: the nodes, the model, and a limiter of the test that always reaches Redis. */
 export class Walk {
   nowMs = startMs;
   readonly clock = { now: () => this.nowMs };
@@ -45,7 +45,7 @@ export class Walk {
   readonly limit: Limit;
   readonly limits: readonly Limit[];
   readonly nodeCount: number;
-  /** Whether a check whose answer was lost has run all the same. */
+  /** Whether a check ran although its reply was lost. */
   readonly checksRunOnMute: boolean;
   readonly nodes: CutOffNode[];
   readonly reader: Limiter;
@@ -82,17 +82,17 @@ export class Walk {
   }
 
   async checkOnce(at: number, cost: number, delayMs: number): Promise<void> {
-    const answer = await this.nodes[at]?.check(this.request({ cost }));
-    if (answer === undefined || answer.states.some(({ violated }) => violated)) return;
+    const decided = await this.nodes[at]?.check(this.request({ cost }));
+    if (decided === undefined || decided.states.some(({ violated }) => violated)) return;
     const storedMs = this.nowMs + delayMs;
-    this.admitted.push({ atMs: this.nowMs, units: cost, node: at, isLocal: answer.degraded, storedMs });
+    this.admitted.push({ atMs: this.nowMs, units: cost, node: at, isLocal: decided.degraded, storedMs });
   }
 
   request(changes: Partial<CheckRequest>): CheckRequest {
     return requestOf(this.limits, { tenantId: 'acme', ...changes });
   }
 
-  /** What the reconciler does when a total is announced. */
+  /** Does what the reconciler does when a total is announced. */
   async raise(): Promise<void> {
     const stored = this.admitted.filter(({ storedMs }) => storedMs <= this.nowMs);
     const consumed = stored.reduce((sum, { units }) => sum + units, 0);
@@ -110,22 +110,22 @@ export class Walk {
     this.nodes[at] = Object.assign(this.newNode(), { link });
   }
 
-  /** Every path is mended, and every node has counted what it has. */
-  async settle(): Promise<void> {
+  /** Restores every connection, and has every node count its units into Redis. */
+  async reconnectAll(): Promise<void> {
     for (const each of this.nodes) {
       each.link = 'up';
       expect(await each.reconnect()).toBe(true);
     }
   }
 
-  /** Units that Redis counts now, also beyond the limit. */
+  /** Used units in Redis, which may be above the limit. */
   async counted(): Promise<number> {
     const wide = [{ ...this.limit, limit: 1_000 }];
     const { states } = await this.reader.check({ ...this.request({ peek: true }), limits: wide });
     return 1_000 - (states[0]?.remaining ?? 0);
   }
 
-  /** Units admitted in the window that ends now, by the plain definition. */
+  /** Units admitted in the window that ends now, by the definition. */
   used(): number {
     const fromMs = this.limit.type === 'quota' ? 0 : this.nowMs - this.limit.windowMs;
     return this.admitted.filter(({ atMs }) => atMs > fromMs).reduce((sum, { units }) => sum + units, 0);
@@ -137,7 +137,7 @@ export class Walk {
   }
 }
 
-/** A path that is mended, or half mended, is noticed by the next probe. */
+/** Changes the link. The next probe detects a link that is up or mute. */
 async function setLink(node: CutOffNode, link: Link): Promise<void> {
   node.link = link;
   if (link !== 'down') await node.reconnect();
@@ -150,7 +150,7 @@ export function expectBounds({ admitted, limit, nodeCount, checksRunOnMute }: Wa
     const own = admitted.filter(({ node: by, isLocal }) => by === at && isLocal);
     expect(mostInAnySpan(own, spanMs)).toBeLessThanOrEqual(share);
   }
-  // A node that decides everything knows everything, but for what it was not told of.
+  // A single node has a record of all units, except of checks whose reply was lost.
   const alone = nodeCount === 1 && !checksRunOnMute;
   expect(mostInAnySpan(admitted, spanMs)).toBeLessThanOrEqual(limit.limit + (alone ? 0 : nodeCount * share));
 }

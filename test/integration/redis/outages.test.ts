@@ -1,6 +1,6 @@
-// Goal: what nodes admit without Redis is bounded over any number of outages, and is counted in Redis once, at its own
-// time. Method: random walks of nodes whose paths to a real Redis are cut, mended and made mute, on a clock of the test;
-// a plain list of everything admitted is the model, which shares no code with the implementation.
+// Goal: the units that nodes admit without Redis are bounded over any number of outages, and are counted in Redis once, at their
+// own time. Method: random sequences of checks by nodes whose connections to a real Redis are cut, restored and made mute, on a
+// clock of the test; the model is a plain list of all admitted units, which shares no code with the implementation.
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RedisClient } from '../../../shared/redis/client.ts';
@@ -82,7 +82,7 @@ function boundsHold(current: Walk): Promise<void> {
   return Promise.resolve();
 }
 
-/** Each run is some hundred calls of a real Redis. */
+/** Each run makes some hundred calls to a real Redis. */
 const runs = process.env['TOLLGATE_FAULTS'] === 'long' ? 300 : 25;
 const nodeCounts = fc.integer({ min: 1, max: 3 });
 const seed = Number(process.env['TOLLGATE_SEED'] ?? Date.now() % 1_000_000);
@@ -102,7 +102,7 @@ test('D1: over any number of outages nodes add their shares once, and Redis then
           steps,
           check,
           async (current) => {
-            await current.settle();
+            await current.reconnectAll();
             for (const waitMs of waits) {
               expect(await current.counted()).toBe(current.used());
               current.nowMs += waitMs;
@@ -115,7 +115,7 @@ test('D1: over any number of outages nodes add their shares once, and Redis then
   );
 });
 
-test('a call without an answer that ran all the same makes a limit stricter, never wider', async () => {
+test('a call that ran although its reply was lost makes a limit stricter, never wider', async () => {
   await fc.assert(
     fc.asyncProperty(limitArb, nodeCounts, stepsOf(...walk), async (changes, nodeCount, steps) => {
       const check = (current: Walk): Promise<void> => boundsHold(current);
@@ -124,7 +124,7 @@ test('a call without an answer that ran all the same makes a limit stricter, nev
         steps,
         check,
         async (current) => {
-          await current.settle();
+          await current.reconnectAll();
           expect(await current.counted()).toBeGreaterThanOrEqual(current.used());
         },
       );
@@ -133,7 +133,7 @@ test('a call without an answer that ran all the same makes a limit stricter, nev
   );
 });
 
-test('a quota that both the nodes and the reconciler bring back counts no unit twice, also when Redis or a node forgets everything in between', async () => {
+test('a quota that both the nodes and the reconciler restore counts no unit twice, also when Redis or a node loses its data in between', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1, max: 40 }),
@@ -148,7 +148,7 @@ test('a quota that both the nodes and the reconciler bring back counts no unit t
           steps,
           check,
           async (current) => {
-            await current.settle();
+            await current.reconnectAll();
             current.nowMs += 1_000;
             await current.raise();
             expect(await current.counted()).toBe(current.used());

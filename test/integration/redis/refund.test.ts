@@ -25,14 +25,14 @@ const steps = fc.array(
   { minLength: 1, maxLength: 40 },
 );
 
-/** The definition: units leave the window's record in the order in which they came. */
+/** The definition: units are removed in the order in which they were charged. */
 function refund(model: WindowModel, units: number, nowMs: number): void {
   let left = Math.min(units, model.used(nowMs));
   const inWindow = model.admitted.filter(({ atMs }) => atMs > nowMs - model.limit.windowMs && atMs <= nowMs);
   model.admitted = inWindow.flatMap(({ atMs, units: held }) => {
-    const taken = Math.min(held, left);
-    left -= taken;
-    return held === taken ? [] : [{ atMs, units: held - taken }];
+    const removed = Math.min(held, left);
+    left -= removed;
+    return held === removed ? [] : [{ atMs, units: held - removed }];
   });
 }
 
@@ -61,7 +61,7 @@ test('a refund returns the oldest units of every window, and no span ever holds 
             const result = await limiter.check(requestOf(limits, { cost: step.cost }));
             const expected = models.every((model) => model.hasRoom(step.cost, nowMs));
             expect(result.passed).toBe(expected);
-            if (expected) for (const model of models) model.take(step.cost, nowMs);
+            if (expected) for (const model of models) model.charge(step.cost, nowMs);
             expect(result.states.map(({ remaining }) => remaining)).toEqual(
               models.map((model) => model.remaining(nowMs)),
             );
@@ -75,7 +75,7 @@ test('a refund returns the oldest units of every window, and no span ever holds 
   );
 });
 
-test('a refund of a quota lowers it, and an announced total that still contains the units does not raise it again', async () => {
+test('a refund lowers a quota, and an announced total that still includes the units does not raise it again', async () => {
   const limiter = limiterOn(redis, uniqueNamespace().keyPrefix);
   const quota = limitOf({ name: 'day', type: 'quota', period: 'day', limit: 100, windowMs: 86_400_000 });
   try {
@@ -91,7 +91,7 @@ test('a refund of a quota lowers it, and an announced total that still contains 
   }
 });
 
-test('a refund of units that no event holds leaves the healing of a quota as it was', async () => {
+test('a refund of units without an event does not change how a quota is restored', async () => {
   const limiter = limiterOn(redis, uniqueNamespace().keyPrefix);
   const quota = limitOf({ name: 'day', type: 'quota', period: 'day', limit: 100, windowMs: 86_400_000 });
   try {

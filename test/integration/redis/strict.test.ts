@@ -1,6 +1,6 @@
-// Goal: the script decides as the definition says, to the millisecond and the unit.
-// Method: random walks through time that favour the edges of every window, by one to four limiters with skewed clocks
-// on one Redis, compared step by step with a model that keeps a plain list.
+// Goal: the script decides as the definition requires, to the millisecond and the unit.
+// Method: random sequences of checks that favour the edges of every window, by one to four limiters with skewed clocks on one
+// Redis, compared step by step with a model that keeps a plain list.
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Limit } from '../../../shared/domain/limit.ts';
@@ -14,7 +14,7 @@ let redis: RedisClient;
 beforeAll(async () => void (redis = await connected(servers().redisUrl)));
 afterAll(() => redis.disconnect());
 
-/** Just before midnight UTC, so that walks cross the end of an hour, a day and a month. */
+/** Just before midnight UTC, so that the sequences cross the end of an hour, a day and a month. */
 const startMs = Date.UTC(2026, 0, 31, 23, 59, 59, 900);
 
 const limitArb = fc.record({
@@ -102,7 +102,7 @@ async function step(
   const rooms = models.map((model) => model.hasRoom(cost, nowMs));
   const retries = models.map((model, index) => (rooms[index] === true ? 0 : model.retryAfterMs(cost, nowMs)));
   const passes = limits.every((limit, index) => rooms[index] === true || limit.mode === 'shadow');
-  if (passes && !peek) models.forEach((model, index) => rooms[index] === true && model.take(cost, nowMs));
+  if (passes && !peek) models.forEach((model, index) => rooms[index] === true && model.charge(cost, nowMs));
 
   const result = await limiter.check(requestOf(limits, { cost, peek }));
   expect(result).toMatchObject({ passed: passes, degraded: false });
@@ -155,8 +155,8 @@ test('B5: above 1,000 units a window never holds more than its limit, and refuse
         if (passed) expect(strict.hasRoom(cost, nowMs)).toBe(true);
         else expect(lenient.hasRoom(cost, nowMs)).toBe(false);
         if (!passed) continue;
-        strict.take(cost, nowMs);
-        lenient.take(cost, nowMs);
+        strict.charge(cost, nowMs);
+        lenient.charge(cost, nowMs);
       }
       expect(mostInAnySpan(strict.admitted, 1000)).toBeLessThanOrEqual(2000);
       await limiter.close();

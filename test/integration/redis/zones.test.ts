@@ -1,4 +1,4 @@
-// Goal: a quota keeps what was used when the tenant's time zone is changed, and ends with the new zone's period.
+// Goal: a quota keeps its used units when the tenant's time zone is changed, and ends with the period of the new zone.
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
@@ -50,39 +50,39 @@ test.each([
   expect(await left(zone)).toBe(100);
 });
 
-test('nodes that hear of the change at different times lose nothing of each other', async () => {
+test('nodes that receive the change at different times do not lose units of each other', async () => {
   await take('UTC', 20);
   for (const zone of ['Asia/Tokyo', 'UTC', 'America/Los_Angeles', 'UTC', 'Asia/Tokyo']) await take(zone, 5);
   expect(await left('Asia/Tokyo')).toBe(55);
 });
 
-test('a period that was over before the new one began is forgotten', async () => {
+test('a period that was over before the new one began does not count', async () => {
   await take('UTC', 60);
   nowMs += 2 * 86_400_000;
   expect(await left('America/Los_Angeles')).toBe(100);
   expect(await left('Asia/Tokyo')).toBe(100);
 });
 
-test('a heal for the new zone raises to what was used before the old day began, and lowers nothing', async () => {
+test('a restoration in the new zone adds the units from before the old day, and never lowers the counter', async () => {
   await take('UTC', 60);
   const tokyo = periodAt('day', 'Asia/Tokyo', nowMs).startMs;
-  const heal = (consumed: number) =>
+  const raise = (consumed: number) =>
     limiter.raiseQuota('acme', day, tokyo, consumed, { timeZone: 'Asia/Tokyo' });
-  expect(await heal(85)).toEqual({ before: 60, after: 85 });
-  expect(await heal(10)).toEqual({ before: 85, after: 85 });
+  expect(await raise(85)).toEqual({ before: 60, after: 85 });
+  expect(await raise(10)).toEqual({ before: 85, after: 85 });
   const angeles = periodAt('day', 'America/Los_Angeles', nowMs).startMs;
   await limiter.raiseQuota('acme', day, angeles, 30, { timeZone: 'America/Los_Angeles' });
   expect(await left('America/Los_Angeles')).toBe(15);
 });
 
-test('a reset stays one when the zone is changed after it', async () => {
+test('a reset stays in effect when the zone is changed after it', async () => {
   await take('UTC', 60);
   await limiter.reset('acme');
   await take('UTC', 5);
   expect(await left('America/Los_Angeles')).toBe(95);
 });
 
-test('a counter that tenants share has the days of UTC, whatever zones they have', async () => {
+test('a counter that tenants share has UTC days, in whatever time zones the tenants are', async () => {
   const shared = limitOf({ ...day, name: 'shared', per: ['global'] });
   const used = async (timeZone: string, cost: number): Promise<number> => {
     const { states } = await limiter.check(requestOf([shared], { timeZone, cost }));
@@ -97,7 +97,7 @@ test('a counter that tenants share has the days of UTC, whatever zones they have
   expect(await used('Asia/Tokyo', 10)).toBe(20);
 });
 
-test('whatever the zones and times, no period forgets what was used while one period followed from another', async () => {
+test('for any time zones and times, no period loses the units of an overlapping period before it', async () => {
   const seed = Date.now() % 1_000_000;
   console.log(`zones: fast-check seed ${seed}`);
   const zones = [
@@ -126,7 +126,7 @@ test('whatever the zones and times, no period forgets what was used while one pe
         const subjects = createSubjects(prefix);
         nowMs = Date.UTC(2026, 8, 4);
         let last = { startMs: 0, endMs: 0 };
-        /** Taken since a period began that shared no time with the one before. */
+        /** Units charged since the start of a period that did not overlap with the one before. */
         let kept: number[] = [];
         for (const { zone, waitMs } of steps) {
           nowMs += waitMs;
@@ -150,7 +150,7 @@ test('whatever the zones and times, no period forgets what was used while one pe
   );
 });
 
-test('D1: without Redis too, the use of the day stays when the zone is changed', () => {
+test('D1: without Redis too, the used units of the day stay when the zone is changed', () => {
   const local = createLocalLimiter({
     ledger: createLocalLedger({ onDropped: () => undefined }),
     nodes: () => 1,

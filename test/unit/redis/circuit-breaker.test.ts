@@ -31,7 +31,7 @@ afterEach(() => {
 
 const never = () => new Promise<never>(() => undefined);
 
-test('a call that is late fails together with all others in flight, and later ones fail at once', async () => {
+test('a late call fails together with all others in flight, and later calls fail at once', async () => {
   probe = never;
   const calls = [breaker.run(never), breaker.run(never)].map((call) => call.catch(String));
   await vi.advanceTimersByTimeAsync(36);
@@ -43,23 +43,23 @@ test('a call that is late fails together with all others in flight, and later on
   expect(changes).toEqual(['no answer within 35 ms']);
 });
 
-test('a call with a shorter wait of its own is late before the others', async () => {
+test('a call with a shorter wait of its own opens the breaker earlier', async () => {
   probe = never;
   const patient = breaker.run(never).catch(String);
-  const hasty = breaker.run(never, 15).catch(String);
+  const impatient = breaker.run(never, 15).catch(String);
   await vi.advanceTimersByTimeAsync(16);
-  expect(await hasty).toContain('15 ms');
+  expect(await impatient).toContain('15 ms');
   expect(await patient).toContain('15 ms');
 });
 
-test('a call with a longer wait than all calls have is not waited for longer', async () => {
+test('a call cannot wait longer than the time limit of all calls', async () => {
   probe = never;
   const call = breaker.run(never, 500).catch(String);
   await vi.advanceTimersByTimeAsync(36);
   expect(await call).toContain('35 ms');
 });
 
-test('a probe that succeeds lets calls through again', async () => {
+test('a successful probe closes the breaker', async () => {
   await expect(breaker.run(() => Promise.reject(new Error('OOM command not allowed')))).rejects.toThrow(
     'OOM',
   );
@@ -69,14 +69,14 @@ test('a probe that succeeds lets calls through again', async () => {
   expect(await breaker.run(() => Promise.resolve(7))).toBe(7);
 });
 
-test('an error of the script itself is the call’s alone', async () => {
+test('an error of the script itself does not open the breaker', async () => {
   await expect(breaker.run(() => Promise.reject(new Error('WRONGTYPE Operation')))).rejects.toThrow(
     'WRONGTYPE',
   );
   expect(breaker.isOpen()).toBe(false);
 });
 
-test('while nothing answers the connection is made anew, about once a second', async () => {
+test('without any reply the connection is opened again about once a second', async () => {
   probe = never;
   await breaker.run(() => Promise.reject(new Error('Connection is closed.'))).catch(String);
   await vi.advanceTimersByTimeAsync(5000);
@@ -84,7 +84,7 @@ test('while nothing answers the connection is made anew, about once a second', a
   expect(reconnects).toBeLessThanOrEqual(5);
 });
 
-test('a server that says why it cannot serve is not reconnected to', async () => {
+test('a server that names why it cannot serve keeps its connection', async () => {
   probe = () => Promise.reject(new Error('OOM command not allowed'));
   await breaker.run(() => Promise.reject(new Error('OOM command not allowed'))).catch(String);
   await vi.advanceTimersByTimeAsync(5000);
@@ -92,13 +92,13 @@ test('a server that says why it cannot serve is not reconnected to', async () =>
   expect(breaker.isOpen()).toBe(true);
 });
 
-test('calls go through only when what the server missed is counted; what fails is tried with the next probe', async () => {
+test('the breaker closes only after the catch-up; a failed catch-up is repeated after the next probe', async () => {
   probe = never;
   breaker.run(never).catch(() => undefined);
   await vi.advanceTimersByTimeAsync(36);
   const caughtUp = Promise.withResolvers<undefined>();
-  const attempts = [() => Promise.reject(new Error('away again')), () => caughtUp.promise];
-  catchUp = () => attempts.shift()?.() ?? Promise.reject(new Error('asked too often'));
+  const attempts = [() => Promise.reject(new Error('unavailable again')), () => caughtUp.promise];
+  catchUp = () => attempts.shift()?.() ?? Promise.reject(new Error('called too often'));
   probe = () => Promise.resolve('OK');
   await vi.advanceTimersByTimeAsync(500);
   expect(attempts).toEqual([]);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { addressPart, idPart, tags, windowField } from '../../../shared/redis/keys.ts';
 
-test('an id part holds nothing that a key could trip over, and differs for different ids', () => {
+test('an id part contains no character with a meaning in keys, and differs for different ids', () => {
   const seed = Date.now() % 1_000_000;
   console.log(`ids: fast-check seed ${seed}`);
   const id = fc.oneof(
@@ -20,7 +20,7 @@ test('an id part holds nothing that a key could trip over, and differs for diffe
   );
 });
 
-test('ordinary ids stay readable', () => {
+test('plain ids are used unchanged', () => {
   expect(tags.tenant('acme-corp.eu_1@x')).toBe('{acme-corp.eu_1@x}');
 });
 
@@ -33,12 +33,12 @@ test.each([
   ['fe80::1%eth0', 'fe80-0-0-0_64'],
 ])('E1: %s counts as %s', (ip, part) => expect(addressPart(ip)).toBe(part));
 
-test('what is no address is an id like any other', () => {
+test('a text that is no address is treated as an id', () => {
   expect(addressPart('unknown')).toBe('unknown');
   expect(addressPart('1.2.3.4, {evil}')).toMatch(/^~/);
 });
 
-test('a window is named by limit, span and route, never by how much it allows', () => {
+test('the field of a window depends on name, span and route, and not on the number of units', () => {
   expect(windowField('minute', '60000', null)).toBe('minute:60000');
   expect(windowField('chat', '60000', 'POST /a')).not.toBe(windowField('chat', '60000', 'POST /b'));
 });

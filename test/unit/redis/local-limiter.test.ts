@@ -38,7 +38,7 @@ function checkOf(tenantId: string, cost: number, peek = false): PendingCheck {
 const remaining = (local: LocalLimiter, tenantId: string, atMs = nowMs): number[] =>
   local.decide(checkOf(tenantId, 1, true), atMs).map((state) => state.remaining);
 
-/** What a backfill does to an account. */
+/** Does what a backfill does to an account. */
 function acknowledge({ rows }: Account, used: number): void {
   for (const { local } of rows.values()) {
     local.beginSending();
@@ -47,7 +47,7 @@ function acknowledge({ rows }: Account, used: number): void {
   }
 }
 
-test('units that are given back are free again, and are not sent to Redis', () => {
+test('returned units are free again, and are not sent to Redis', () => {
   const { ledger, local } = limiterWith();
   local.decide(checkOf('acme', 2), nowMs);
   const check = checkOf('acme', 3);
@@ -63,7 +63,7 @@ test('units that are given back are free again, and are not sent to Redis', () =
   ]);
 });
 
-test('of what Redis has, the larger of the own units and the share of all is charged', () => {
+test('of the units in Redis, the larger of the node’s own and its share of all counts', () => {
   const { ledger, local } = limiterWith({ nodes: 2 });
   local.decide(checkOf('acme', 4), nowMs);
   const account = ledger.accountOf(checkOf('acme', 1).subjects[0]!);
@@ -73,7 +73,7 @@ test('of what Redis has, the larger of the own units and the share of all is cha
   expect(remaining(local, 'acme')).toEqual([0, 0]);
 });
 
-test('a subject is remembered until its windows are over, and then forgotten', () => {
+test('a subject is kept until its windows are over, and then deleted', () => {
   const { ledger, local } = limiterWith();
   local.decide(checkOf('acme', 1), nowMs);
   acknowledge(ledger.accountOf(checkOf('acme', 1).subjects[0]!), 1);
@@ -85,7 +85,7 @@ test('a subject is remembered until its windows are over, and then forgotten', (
   expect(ledger.entries()).toBe(0);
 });
 
-test('above the bound the subject unused longest is forgotten, and units of it that Redis does not have are counted as dropped', () => {
+test('above the bound the least recently used subject is evicted, and its units that Redis lacks are counted as dropped', () => {
   const { ledger, local, dropped } = limiterWith({ accountsMax: 2 });
   for (const tenantId of ['first', 'second', 'first', 'third']) local.decide(checkOf(tenantId, 1), nowMs);
   expect([...ledger.unsent].map(({ subject }) => subject.key)).toEqual(['tg:{first}', 'tg:{third}']);

@@ -12,8 +12,8 @@ const address = limitOf({ name: 'a', per: ['ip'], type: 'concurrent', limit: 3, 
 const limits = [tenant, address];
 const caller = (tenantId: string | null, ip: string) => ({ tenantId, userId: null, ip });
 
-describe('permits that a node counts alone', () => {
-  test('one request too many of a tenant or of an address is refused, and takes nothing of the other', () => {
+describe('permits that each node counts alone', () => {
+  test('a request above the limit of its tenant or its address is refused, and holds no permit of the other', () => {
     const permits = createNodePermits(() => 1);
     for (const ip of ['192.0.2.1', '192.0.2.1', '192.0.2.1', '192.0.2.2']) {
       expect(permits.acquire(limits, caller('acme', ip)).full).toEqual([]);
@@ -24,7 +24,7 @@ describe('permits that a node counts alone', () => {
     permits.close();
   });
 
-  test('a caller without a tenant counts by its address, and IPv6 by the network', () => {
+  test('a caller without a tenant is counted by its address, IPv6 by the /64', () => {
     const permits = createNodePermits(() => 1);
     for (const host of ['1', '2', '3']) permits.acquire(limits, caller(null, `2001:db8::${host}`));
     expect(permits.acquire(limits, caller(null, '2001:db8::4')).full).toEqual([address]);
@@ -32,27 +32,27 @@ describe('permits that a node counts alone', () => {
     permits.close();
   });
 
-  test('a node grants its part of a limit, and one request at the least', () => {
+  test('a node grants its share of a limit, and at least one request', () => {
     const permits = createNodePermits(() => 2);
-    const who = caller('acme', '192.0.2.1');
-    for (const full of [[], [], [tenant]]) expect(permits.acquire([tenant], who).full).toEqual(full);
+    const same = caller('acme', '192.0.2.1');
+    for (const full of [[], [], [tenant]]) expect(permits.acquire([tenant], same).full).toEqual(full);
     const one = { ...tenant, name: 'one', limit: 1 };
-    for (const full of [[], [one]]) expect(permits.acquire([one], who).full).toEqual(full);
+    for (const full of [[], [one]]) expect(permits.acquire([one], same).full).toEqual(full);
     permits.close();
   });
 
-  test('a full limit in shadow is named and counted, and refuses nobody', () => {
+  test('a full shadow limit is reported and counted, and refuses no request', () => {
     const shadow = { ...tenant, limit: 1, mode: 'shadow' as const };
     const permits = createNodePermits(() => 1);
     expect(permits.acquire([shadow], caller('acme', '192.0.2.1')).full).toEqual([]);
-    const second = take(permits, caller('acme', '192.0.2.1'), [shadow]);
+    const second = acquire(permits, caller('acme', '192.0.2.1'), [shadow]);
     expect(second.full).toEqual([shadow]);
     second.permit.release();
     expect(permits.acquire([shadow], caller('acme', '192.0.2.1')).full).toEqual([shadow]);
     permits.close();
   });
 
-  test('whatever comes and goes: never more than the limit in flight, and all is free in the end', () => {
+  test('for any sequence of requests: never more than the limit in flight, and all permits are free at the end', () => {
     const subject = fc.record({
       tenantId: fc.constantFrom('a', 'b', null),
       userId: fc.constant(null),
@@ -61,24 +61,24 @@ describe('permits that a node counts alone', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(subject, fc.boolean())), (steps) => {
         const permits = createNodePermits(() => 1);
-        let flying: { who: Caller; permit: Permit }[] = [];
-        for (const [who, comes] of steps) {
-          if (!comes) {
-            const [first, ...rest] = flying;
+        let inFlight: { who: Caller; permit: Permit }[] = [];
+        for (const [who, isNew] of steps) {
+          if (!isNew) {
+            const [first, ...others] = inFlight;
             first?.permit.release();
-            flying = rest;
+            inFlight = others;
           } else {
-            const { permit, full } = take(permits, who);
-            if (full.length === 0) flying = [...flying, { who, permit }];
+            const { permit, full } = acquire(permits, who);
+            if (full.length === 0) inFlight = [...inFlight, { who, permit }];
           }
           for (const id of ['a', 'b']) {
-            expect(flying.filter(({ who: { tenantId } }) => tenantId === id).length).toBeLessThanOrEqual(4);
+            expect(inFlight.filter(({ who: { tenantId } }) => tenantId === id).length).toBeLessThanOrEqual(4);
           }
           for (const at of ['192.0.2.1', '192.0.2.2', '2001:db8::1']) {
-            expect(flying.filter(({ who: { ip } }) => ip === at).length).toBeLessThanOrEqual(3);
+            expect(inFlight.filter(({ who: { ip } }) => ip === at).length).toBeLessThanOrEqual(3);
           }
         }
-        for (const { permit } of flying) permit.release();
+        for (const { permit } of inFlight) permit.release();
         for (let i = 0; i < 3; i += 1)
           expect(permits.acquire(limits, caller('a', '192.0.2.1')).full).toEqual([]);
         permits.close();
@@ -87,7 +87,7 @@ describe('permits that a node counts alone', () => {
   });
 });
 
-const elsewhere: Permit = {
+const sharedPermit: Permit = {
   granted: true,
   states: [],
   full: [],
@@ -95,7 +95,11 @@ const elsewhere: Permit = {
   release: () => undefined,
 };
 
-function take(permits: NodePermits, who: Caller, of = limits): { permit: Permit; full: readonly unknown[] } {
-  const { counted, full } = permits.acquire(of, who);
-  return { permit: new SharePermit(elsewhere, counted, []), full };
+function acquire(
+  permits: NodePermits,
+  from: Caller,
+  of = limits,
+): { permit: Permit; full: readonly unknown[] } {
+  const { counted, full } = permits.acquire(of, from);
+  return { permit: new SharePermit(sharedPermit, counted, []), full };
 }
