@@ -62,7 +62,6 @@ const open: readonly string[] = [
   'shared/clickhouse/',
   'shared/identity/',
   'shared/kafka/',
-  'shared/redis/',
   'shared/runtime/',
   'shared/tenants/',
   'test/',
