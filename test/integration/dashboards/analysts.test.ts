@@ -110,18 +110,18 @@ const expected: Readonly<Record<string, readonly object[]>> = {
       ? [{ tenant_id: 'meters', plan: 'enterprise', requests: 4, refused: 1, refused_share: 0.25 }]
       : []),
   ],
-  'What each customer costs, and what limiting saved': [
+  'Cost of each tenant, and what limits saved': [
     { tenant_id: 'acme', cost: 37.5, saved: 2 },
     { tenant_id: 'tiny', cost: 0, saved: 3 },
     { tenant_id: 'meters', cost: 0.5, saved: 1000000 },
   ],
   'Latency of a route, by hour': [{ p50_p95_p99: [30, 30, 30] }],
-  'Cohorts: how tenants of a plan grow after their first week': [
+  'Cohorts: growth of the tenants of a plan by week': [
     { plan: 'pro', week: 0, tenants: 1, requests_per_tenant: 14 },
     { plan: 'pro', week: 1, tenants: 1, requests_per_tenant: 66 },
     { plan: 'enterprise', week: 0, tenants: 1, requests_per_tenant: 4 },
   ],
-  'Anomalies: tenants far from their own usual': [
+  'Anomalies: tenants far from their usual usage': [
     { tenant_id: 'acme', today_requests: 60, usual: 2, deviations: 58 },
   ],
   'Why a tenant was refused': [
@@ -129,7 +129,7 @@ const expected: Readonly<Record<string, readonly object[]>> = {
   ],
   'Candidates for the next plan': [{ tenant_id: 'tiny', plan: 'free', days_refused: 3, refused: 3 }],
   'What a limit in shadow mode would have refused': [{ limit: 'trial', tenants: 1, requests: 1 }],
-  'Who was told what, and did it arrive': [
+  'Notifications by tenant, and how many were delivered': [
     { tenant_id: 'acme', kind: 'threshold', share: 0.8, delivered: 1, sent: 1 },
   ],
 };
@@ -143,7 +143,7 @@ test.each([...examples])('C7, E6: the guide’s example “%s” returns the sto
 test('no example returns a row without a plan because of events of API servers', async () => {
   for (const title of [
     'The busiest tenants of the month',
-    'Cohorts: how tenants of a plan grow after their first week',
+    'Cohorts: growth of the tenants of a plan by week',
   ]) {
     const rows = await clickhouse.query<{ plan: string }>(examples.get(title) ?? '');
     expect(
