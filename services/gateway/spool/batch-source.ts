@@ -11,28 +11,27 @@ export interface BatchSourceOptions {
   readonly store: Pick<Store, 'state' | 'acknowledged'>;
 }
 
-/** The side of the sender, which takes one batch after the other: from the disk, and from memory while that fails. */
+/** Batches for the sender, one after the other: from the disk, or from memory while the disk fails. */
 export interface BatchSource {
   readBatch(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
-  /** Kafka has the batch that was taken, up to and with this sequence. */
+  /** Kafka has the current batch, up to this sequence number. */
   acknowledge(sequence: number): void;
-  /** The folder was read: Kafka has what is below this sequence. */
+  /** Starts with the cursor of the folder: Kafka has the events below this sequence number. */
   begin(unacknowledged: number): void;
-  /** The highest sequence that Kafka has. */
+  /** The highest sequence number that Kafka has acknowledged. */
   acknowledged(): number;
-  /** When the oldest event of the batch under way was appended, as Unix milliseconds; null when none is. */
+  /** Unix milliseconds at which the oldest event of the current batch was appended; null without a batch. */
   oldestAtMs(): number | null;
-  /** Closes the file that is open for reading: a broken file system can be repaired once no file is open on it. */
+  /** Closes the file that is open for reading, because a failed file system can be repaired only without open files. */
   release(): Promise<void>;
 }
 
-/** What the sender waits for a read before it goes on with what is in memory. */
+/** Time after which the sender stops waiting for a read and continues with the events in memory. */
 const readTimeoutMs = 1_000;
 
 export function createBatchSource({ reader, pending, store }: BatchSourceOptions): BatchSource {
   let reading: Promise<readonly SpoolRecord[]> | null = null;
   let batch: { readonly isFromMemory: boolean; readonly oldestAtMs: number } | null = null;
-
   let highest = 0;
 
   return {
@@ -53,7 +52,7 @@ export function createBatchSource({ reader, pending, store }: BatchSourceOptions
     return records;
   }
 
-  /** What is on the disk; nothing when it does not answer, while there are events in memory to go on with. */
+  /** Reads from the disk. Returns no records if the read hangs, and if it fails while events are sent from memory. */
   async function readFromDisk(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]> {
     const source = reader();
     if (source === null || (reading === null && source.unreadBytes() === 0)) return [];
@@ -77,15 +76,15 @@ export function createBatchSource({ reader, pending, store }: BatchSourceOptions
     batch = null;
     highest = Math.max(highest, sequence);
     if (isFromMemory) {
-      pending.sent(sequence);
-      // What is on the disk and could not be read comes before what was sent from memory.
+      pending.markSent(sequence);
+      // The cursor must not pass events on the disk that were not read: they are older than the batch from memory.
       const source = reader();
       if (source === null || reading !== null || source.unreadBytes() > 0) return;
     }
     store.acknowledged(sequence + 1);
   }
 
-  /** A read that is under way closes its file at its end. */
+  /** A read in progress closes its file when it ends. */
   async function release(): Promise<void> {
     if (reading === null)
       await reader()

@@ -1,9 +1,9 @@
-/** One call to the disk at a time, and how long the one under way takes. */
+/** Serializes calls to the disk, and measures how long the current one takes. */
 export class CallQueue {
-  /** When the call began; 0 when there is none. */
+  /** Start of the current call; 0 when there is none. */
   #since = 0;
-  /** The call that was under way at the last look. */
-  #sinceAtLook = 0;
+  /** Start of the call that was current at the last check for a stall. */
+  #sinceAtCheck = 0;
   #onIdle: (() => void)[] = [];
 
   get isBusy(): boolean {
@@ -14,7 +14,7 @@ export class CallQueue {
     this.#since = performance.now();
   }
 
-  /** Answers what the call took in ms. */
+  /** Returns the duration of the call in milliseconds. */
   end(): number {
     const tookMs = performance.now() - this.#since;
     this.#since = 0;
@@ -22,15 +22,18 @@ export class CallQueue {
     return tookMs;
   }
 
-  /** To be asked at intervals: a call that ended while the event loop was busy is no stall, so it takes two looks. */
+  /**
+   * True if the current call takes longer than the limit. Has to be called at intervals: a call counts as stalled only at
+   * the second check, because it may have ended while the event loop was blocked.
+   */
   isStalled(limitMs: number): boolean {
-    const isOld =
-      this.isBusy && performance.now() - this.#since > limitMs && this.#sinceAtLook === this.#since;
-    this.#sinceAtLook = this.#since;
-    return isOld;
+    const isStalled =
+      this.isBusy && performance.now() - this.#since > limitMs && this.#sinceAtCheck === this.#since;
+    this.#sinceAtCheck = this.#since;
+    return isStalled;
   }
 
-  /** Resolves when the call under way has ended. */
+  /** Resolves when the current call has ended. */
   ended(): Promise<void> {
     return new Promise((resolve) => this.#onIdle.push(resolve));
   }

@@ -11,40 +11,40 @@ import { newFolderName, openingTime } from './folder/run-id.ts';
 import { damagedFolder, findSegments } from './segments/segments.ts';
 import type { FoundSegments, Segment } from './segments/segments.ts';
 
-/** What the folder held when it could be read for the first time. */
+/** The content of the folder when it was read for the first time. */
 export interface FoundFolder extends FoundSegments {
   readonly name: string;
-  /** Later than every opening before. */
+  /** Later than at every earlier opening. */
   readonly openedAtMs: number;
   readonly start: RunStart;
-  /** First sequence that Kafka has not acknowledged. */
+  /** The first sequence number that Kafka has not acknowledged. */
   readonly unacknowledged: number;
 }
 
 /**
- * The folder and all its open files. Nothing is kept open after an error: `detach` closes everything, so that the file
- * system can be repaired, and `attach` opens it anew. Calls do not overlap, and none blocks the event loop.
+ * The folder and all of its open files. After an error `detach` closes all files, so that the file system can be repaired,
+ * and `attach` opens them again. Calls must not overlap. No call blocks the event loop.
  */
 export interface Disk {
-  /** The name of the folder, or the one it gets if it has none. */
+  /** The name of the folder, or the name that a folder without one gets. */
   readonly name: () => string;
   readonly active: () => ActiveSegment | null;
-  /** Opens and locks the folder; throws SPOOL_LOCKED when another process has it, else the error of the disk. */
+  /** Opens and locks the folder. Throws SPOOL_LOCKED if another process has the lock, or the error of the disk. */
   attach(): Promise<void>;
-  /** Begins the segment whose first record will be `first`, and closes the one before. */
-  begin(first: number): Promise<void>;
-  /** Throws unless the disk takes a turn of events, so that a disk that is full does not pass for one that works. */
+  /** Creates the segment whose first record will be `first`, and closes the previous one. */
+  beginSegment(first: number): Promise<void>;
+  /** Writes and removes a test file. Throws if the disk cannot store the events of one iteration, for example if it is full. */
   probe(sync: boolean): Promise<void>;
-  /** Closes all files. The active segment counts as far as whole pieces were written. */
+  /** Closes all files. Of the active segment, the pieces that were written completely count. */
   detach(): Promise<void>;
   /**
-   * Throws when the folder is no longer this process's own or not at its path, the disk takes no write, or the file of
-   * the active segment is missing. Decides which of the segments that a reader missed are gone.
+   * Throws if this process no longer owns the folder, the folder is not at its path, the disk fails, or the file of the
+   * active segment is missing. Finds out which of the segments that a reader could not open were removed.
    */
   checkOwnership(): Promise<void>;
   writeMark(mark: SequenceMark): Promise<void>;
   writeCursor(unacknowledged: number): Promise<void>;
-  /** Resolves after `timeoutMs` in which nothing but the disk was waited for. */
+  /** Resolves after `timeoutMs`, not counting a wait for the owner of the lock on another host. */
   untilStalled(timeoutMs: number): Promise<null>;
   /** Releases the lock and closes all files. */
   close(): Promise<void>;
@@ -58,23 +58,23 @@ export function createDisk(
   const owner = newLockOwner();
   let name = newFolderName();
   let folder: OpenFolder | null = null;
-  let known: EarlierFolder | null = null;
+  let earlier: EarlierFolder | null = null;
   let found: FoundFolder | null = null;
   let active: ActiveSegment | null = null;
-  /** An owner of the folder on another host may show that it lives. */
-  let isAwaited = false;
-  /** Segments behind whose last whole record a part of another may stand. */
-  const untidy = new Set<Segment>();
+  /** True while an owner on another host has time to renew its lock. */
+  let isOwnerAwaited = false;
+  /** Segments that may end with an incomplete record. */
+  const uncut = new Set<Segment>();
 
   return {
     name: () => name,
     active: () => active,
     attach,
-    begin,
+    beginSegment,
     probe: (sync) => probe(join(directory, 'probe'), sync),
     detach,
     checkOwnership,
-    writeMark: async (mark) => folder?.numbers.write(mark),
+    writeMark: async (mark) => folder?.markFile.write(mark),
     writeCursor: async (unacknowledged) => folder?.cursor.write(unacknowledged),
     untilStalled,
     async close() {
@@ -83,25 +83,25 @@ export function createDisk(
     },
   };
 
-  function onOwnerAwaited(isNow: boolean): void {
-    isAwaited = isNow;
+  function onOwnerAwaited(isAwaited: boolean): void {
+    isOwnerAwaited = isAwaited;
   }
 
   async function untilStalled(timeoutMs: number): Promise<null> {
     do await new Promise((resolve) => setTimeout(resolve, timeoutMs).unref());
-    while (isAwaited);
+    while (isOwnerAwaited);
     return null;
   }
 
   async function attach(): Promise<void> {
     if (folder !== null) return checkOwnership();
-    known ??= { name: null, device: await deviceOf(directory) };
-    const opened = await openFolder(directory, { owner, nameIfNone: name, known, onOwnerAwaited });
+    earlier ??= { name: null, device: await deviceOf(directory) };
+    const opened = await openFolder(directory, { owner, nameIfNone: name, earlier, onOwnerAwaited });
     try {
       await mkdir(join(directory, damagedFolder)).catch(ignoreCode('EEXIST'));
       if (found === null) await readFolder(opened);
-      known = { name: opened.name, device: opened.device };
-      await tidy();
+      earlier = { name: opened.name, device: opened.device };
+      await cutIncompleteRecords();
     } catch (error) {
       await opened.close();
       throw error;
@@ -113,7 +113,7 @@ export function createDisk(
     if (folder === null) return;
     await folder.lock.renew();
     await found?.segments.checkMissing();
-    // Nothing may be written to a segment that is gone: the reader gives it up.
+    // Nothing may be written to a segment whose file was removed, because the reader drops it.
     if (active !== null) await stat(active.segment.path);
   }
 
@@ -128,22 +128,22 @@ export function createDisk(
     onFound(found);
   }
 
-  async function tidy(): Promise<void> {
-    for (const segment of untidy) {
-      // One that is gone is found by the reader.
+  async function cutIncompleteRecords(): Promise<void> {
+    for (const segment of uncut) {
+      // The reader handles a segment whose file is missing.
       await truncate(segment.path, segment.bytes).catch(ignoreCode('ENOENT'));
-      untidy.delete(segment);
+      uncut.delete(segment);
     }
   }
 
-  async function begin(first: number): Promise<void> {
+  async function beginSegment(first: number): Promise<void> {
     if (found === null) throw new Error('The folder is not attached');
     const { segments } = found;
     const before = active;
-    const segment = segments.make(first, true);
+    const segment = segments.newSegment(first, true);
     const created = await createSegment(segment);
     for (const empty of segments.list.filter(({ bytes }) => bytes === 0)) segments.discard(empty);
-    // In the list only as the active one: another that has no event would be free to go.
+    // Added together with `active`: a segment without events that is not the active one may be removed.
     segments.list.push(segment);
     active = created;
     await before?.close();
@@ -153,7 +153,7 @@ export function createDisk(
     const [closing, writing] = [folder, active];
     folder = null;
     active = null;
-    if (writing !== null) untidy.add(writing.segment);
+    if (writing !== null) uncut.add(writing.segment);
     await Promise.allSettled([writing?.close(), closing?.close()]);
   }
 }

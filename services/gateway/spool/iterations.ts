@@ -1,17 +1,17 @@
-/** The appends of one turn of the event loop, whose responses wait for one promise. */
+/** The appends of one event-loop iteration, whose responses wait for one promise. */
 interface Iteration {
-  /** Sequence of its last append so far. */
+  /** Sequence number of its last append so far. */
   last: number;
   ended: boolean;
   readonly promise: Promise<void>;
   readonly resolve: () => void;
 }
 
-/** Iterations whose events are not durable yet, oldest first. */
+/** Event-loop iterations whose events are not durable yet, oldest first. */
 export class Iterations {
   readonly #waiting: Iteration[] = [];
 
-  /** Notes an append, and answers whether it is the first of its turn. */
+  /** Adds an append. Returns true if it is the first of its iteration. */
   add(sequence: number): boolean {
     const open = this.#waiting.at(-1);
     if (open?.ended === false) {
@@ -23,13 +23,13 @@ export class Iterations {
     return true;
   }
 
-  /** The newest turn is over: nothing is added to it any more. */
+  /** Ends the newest iteration, to which nothing is added any more. */
   end(): void {
     const open = this.#waiting.at(-1);
     if (open !== undefined) open.ended = true;
   }
 
-  /** Resolves the iterations that are over and whose events all have a sequence up to `sequence`. */
+  /** Resolves the ended iterations whose sequence numbers are all at most `sequence`. */
   resolveThrough(sequence: number): void {
     for (
       let iteration = this.#waiting[0];
@@ -41,10 +41,10 @@ export class Iterations {
     }
   }
 
-  /** Resolves once all that was appended so far is durable. */
+  /** Resolves when all events appended so far are durable. */
   get newest(): Promise<void> {
-    return this.#waiting.at(-1)?.promise ?? nothingWaits;
+    return this.#waiting.at(-1)?.promise ?? resolved;
   }
 }
 
-const nothingWaits = Promise.resolve();
+const resolved = Promise.resolve();

@@ -4,7 +4,7 @@ import type { Registry } from 'prom-client';
 export interface SpoolMetrics {
   readonly appended: Counter;
   readonly dropped: Counter<'reason'>;
-  /** Appended while the disk did not take them. */
+  /** Events appended while the disk fails. */
   readonly unstored: Counter;
   readonly damagedBytes: Counter;
   readonly writeFailures: Counter;
@@ -15,7 +15,7 @@ export type DropReason = (typeof dropReasons)[number];
 
 const dropReasons = ['full', 'unwritable', 'unreadable', 'stopped'] as const;
 
-/** Read with each scrape. */
+/** Values that are read with each scrape. */
 export interface SpoolGauges {
   readonly bytes: () => number;
   readonly memoryBytes: () => number;
@@ -27,7 +27,7 @@ export function spoolMetrics(registry: Registry, gauges: SpoolGauges): SpoolMetr
   const registers = [registry];
   new Gauge({
     name: 'tollgate_spool_bytes',
-    help: 'Bytes of the files that hold events on their way to Kafka.',
+    help: 'Bytes of the files with events that Kafka does not have.',
     registers,
     collect() {
       this.set(gauges.bytes());
@@ -35,7 +35,7 @@ export function spoolMetrics(registry: Registry, gauges: SpoolGauges): SpoolMetr
   });
   new Gauge({
     name: 'tollgate_spool_oldest_age_seconds',
-    help: 'Age of the oldest event that Kafka has not acknowledged; 0 when it has all.',
+    help: 'Age of the oldest event that Kafka has not acknowledged; 0 when Kafka has all events.',
     registers,
     collect() {
       this.set(gauges.oldestAgeSeconds());
@@ -51,7 +51,7 @@ export function spoolMetrics(registry: Registry, gauges: SpoolGauges): SpoolMetr
   });
   new Gauge({
     name: 'tollgate_spool_memory_only',
-    help: '1 while the disk of the spool takes no events and they are sent to Kafka from memory, else 0.',
+    help: '1 while the disk of the spool fails and events are sent to Kafka from memory, else 0.',
     registers,
     collect() {
       this.set(gauges.isMemoryOnly() ? 1 : 0);
@@ -59,22 +59,22 @@ export function spoolMetrics(registry: Registry, gauges: SpoolGauges): SpoolMetr
   });
   const dropped = new Counter({
     name: 'tollgate_spool_dropped_total',
-    help: 'Events lost, by reason: full (the spool), unwritable (the memory, while the disk took nothing), unreadable (damaged or removed on the disk), stopped (in memory when the gateway ended).',
+    help: 'Events lost, by reason: full (the spool exceeded its bound), unwritable (the memory exceeded its bound while the disk failed), unreadable (damaged or removed on the disk), stopped (in memory when the gateway ended).',
     labelNames: ['reason'],
     registers,
   });
-  // A series that is born above zero shows no increase: the first loss would raise no alert.
+  // Without a series at zero, the first loss would be no increase and raise no alert.
   for (const reason of dropReasons) dropped.inc({ reason }, 0);
   return {
     appended: new Counter({
       name: 'tollgate_spool_appended_total',
-      help: 'Events taken by the spool.',
+      help: 'Events appended to the spool.',
       registers,
     }),
     dropped,
     unstored: new Counter({
       name: 'tollgate_spool_unstored_total',
-      help: 'Events whose response left although the disk did not have them: a crash before Kafka has them loses them.',
+      help: 'Events whose response was sent before the disk had them; a crash before Kafka has them loses them.',
       registers,
     }),
     damagedBytes: new Counter({
@@ -84,12 +84,12 @@ export function spoolMetrics(registry: Registry, gauges: SpoolGauges): SpoolMetr
     }),
     writeFailures: new Counter({
       name: 'tollgate_spool_write_failures_total',
-      help: 'Calls that the disk of the spool refused; the events stay in memory and are tried again.',
+      help: 'Failed calls to the disk of the spool; the events stay in memory and the write is retried.',
       registers,
     }),
     writeSeconds: new Histogram({
       name: 'tollgate_spool_write_seconds',
-      help: 'Time of one write, which serves all appends that waited for it.',
+      help: 'Duration of one write, which stores all appends that waited for it.',
       buckets: [0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.001, 0.01, 0.1],
       registers,
     }),

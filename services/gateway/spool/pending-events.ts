@@ -8,7 +8,7 @@ import {
 } from './segments/record.ts';
 import type { SpoolRecord } from './segments/record.ts';
 
-/** Consecutive events as records in one buffer. What is on the disk (`stored`) or in Kafka (`sent`) is a beginning of it. */
+/** Consecutive records in one buffer. `used`, `stored` (on the disk) and `sent` (in Kafka) are offsets from its start. */
 interface Chunk {
   readonly buffer: Buffer;
   readonly first: number;
@@ -18,17 +18,17 @@ interface Chunk {
   sent: number;
 }
 
-/** Bytes of a chunk that are to be written next: whole records. */
+/** The bytes of a chunk that are written next. They are complete records. */
 export interface Piece {
   readonly buffer: Buffer;
   readonly from: number;
   readonly to: number;
-  /** Sequence of the first and of the last record. */
+  /** Sequence numbers of the first and the last record. */
   readonly first: number;
   readonly last: number;
 }
 
-/** SequenceMarkFile of events that were dropped, all between `first` and `last`. */
+/** A range of events that were dropped or are lost. */
 export interface DroppedEvents {
   readonly first: number;
   readonly last: number;
@@ -38,11 +38,10 @@ export interface DroppedEvents {
 const chunkBytes = 1024 * 1024;
 
 /**
- * Events that were appended and are neither on the disk nor in Kafka, oldest first. While the disk works it holds
- * those of a turn or two, and its one buffer is used again and again.
+ * Events in memory that are neither on the disk nor in Kafka, oldest first. While the disk works, these are the events of
+ * one or two event-loop iterations, and one buffer is reused.
  *
- * A piece that is being written and a batch that is being sent keep their chunk in place: it is never overwritten nor
- * dropped in the meantime.
+ * A chunk is neither overwritten nor dropped while a piece of it is being written or a batch of it is being sent.
  */
 export class PendingEvents {
   readonly #bytesMax: number;
@@ -73,7 +72,7 @@ export class PendingEvents {
     chunk.last = sequence;
   }
 
-  /** What is to be written next, null when nothing is. To be followed by `stored` or `refused`. */
+  /** Returns the next piece to write, or null. The caller has to call `markStored` or `markUnstored` afterwards. */
   nextPiece(): Piece | null {
     const chunk = this.#chunks.find((one) => beginOf(one) < one.used);
     if (chunk === undefined) return null;
@@ -88,8 +87,8 @@ export class PendingEvents {
     };
   }
 
-  /** The piece is on the disk. */
-  stored({ to }: Piece): void {
+  /** The disk has the piece. */
+  markStored({ to }: Piece): void {
     const chunk = this.#writing;
     this.#writing = null;
     if (chunk === null) return;
@@ -97,13 +96,13 @@ export class PendingEvents {
     this.#release();
   }
 
-  /** The disk did not take the piece: it stays. */
-  refused(): void {
+  /** The write of the piece failed: the piece stays pending. */
+  markUnstored(): void {
     this.#writing = null;
     this.#release();
   }
 
-  /** The oldest events, for a sender that does not wait for the disk. They stay until `sent` or `stored`. */
+  /** Returns the oldest events, for a sender that does not wait for the disk. They stay until they are stored or sent. */
   readBatch(recordsMax: number, bytesMax: number): SpoolRecord[] {
     const chunk = this.#chunks.find((one) => beginOf(one) < one.used);
     if (chunk === undefined) return [];
@@ -119,8 +118,8 @@ export class PendingEvents {
     return records;
   }
 
-  /** Kafka has what was taken, up to and with this sequence. */
-  sent(sequence: number): void {
+  /** Kafka has the events of the last batch, up to this sequence number. */
+  markSent(sequence: number): void {
     const chunk = this.#sending;
     this.#sending = null;
     if (chunk === null) return;
@@ -130,8 +129,8 @@ export class PendingEvents {
     this.#release();
   }
 
-  /** All events that are left, by chunk, for an account of them. */
-  left(): DroppedEvents[] {
+  /** The ranges of all events that are still pending. */
+  remaining(): DroppedEvents[] {
     return this.#chunks.filter((chunk) => beginOf(chunk) < chunk.used).map(rangeOf);
   }
 
@@ -139,19 +138,19 @@ export class PendingEvents {
     return this.#chunks.reduce((sum, chunk) => sum + chunk.used - beginOf(chunk), 0);
   }
 
-  /** Sequence of the oldest event; null when there is none. */
+  /** Sequence number of the oldest event; null when there is none. */
   get first(): number | null {
     const chunk = this.#chunks.find((one) => beginOf(one) < one.used);
     return chunk === undefined ? null : sequenceOf(chunk.buffer, beginOf(chunk));
   }
 
-  /** When the oldest event was appended, as Unix milliseconds. */
+  /** Unix milliseconds at which the oldest event was appended; null when there is none. */
   oldestAtMs(): number | null {
     const chunk = this.#chunks.find((one) => beginOf(one) < one.used);
     return chunk === undefined ? null : timeOf(chunk.buffer, beginOf(chunk));
   }
 
-  /** Chunks whose events are all stored or sent go; the last buffer is kept for what comes. */
+  /** Removes chunks whose events are all stored or sent. The last buffer is kept for reuse. */
   #release(): void {
     for (;;) {
       const [chunk] = this.#chunks;

@@ -2,7 +2,7 @@ import type { Disk } from './disk.ts';
 import { lastIn } from './segments/segments.ts';
 import type { Segments } from './segments/segments.ts';
 
-/** What Kafka has of the events on the disk: it moves the cursor and frees segments. */
+/** Removes segments that Kafka has or that exceed the bound of the spool, and writes the cursor. */
 export class Retention {
   readonly #disk: Disk;
   readonly #segments: () => Segments | null;
@@ -14,14 +14,14 @@ export class Retention {
     this.#segments = segments;
   }
 
-  /** Kafka has all events on the disk below this sequence. */
+  /** Kafka has all events on the disk below this sequence number. */
   advance(unacknowledged: number): void {
     this.#unacknowledged = unacknowledged;
     this.#cursorDue = true;
     this.freeSegments();
   }
 
-  /** Segments that Kafka has go, all but the one that is written to. */
+  /** Drops the segments whose events Kafka has, except the active one. */
   freeSegments(): void {
     const all = this.#segments();
     const active = this.#disk.active()?.segment;
@@ -31,7 +31,7 @@ export class Retention {
     }
   }
 
-  /** The stated policy of a full spool: the oldest segments go. Answers the events that Kafka does not have. */
+  /** Drops the oldest segments of a full spool. Returns the ranges of dropped events that Kafka does not have. */
   makeRoom(bytesMax: number): { readonly first: number; readonly last: number }[] {
     const all = this.#segments();
     const dropped = [];
@@ -48,7 +48,7 @@ export class Retention {
   }
 
   /** Writes the cursor and removes the files that are no longer needed. */
-  async keep(): Promise<void> {
+  async apply(): Promise<void> {
     const isDue = this.#cursorDue;
     this.#cursorDue = false;
     if (isDue) await this.#disk.writeCursor(this.#unacknowledged);

@@ -18,42 +18,42 @@ import type { EventEncoder } from './folder/run-id.ts';
 import { createStore } from './store.ts';
 
 /**
- * Events of this node between the decision and Kafka, in append-only files; in memory while the disk fails.
+ * The events of this node between the decision and Kafka, in append-only files, or in memory while the disk fails.
  *
- * What a caller relies on, per `durability`:
- * - `process`: once `flushed()` resolved, the event survives SIGKILL of this process (the kernel has it).
- * - `power`: once `flushed()` resolved, it survives a power cut as well (the disk has it).
+ * Guarantee of `flushed()`, by `durability`:
+ * - `process`: the events survive a SIGKILL of this process, because the kernel has them.
+ * - `power`: the events also survive a power cut, because the disk has them.
  *
- * While `diskFailure()` is not null the disk takes no events: `flushed()` resolves at once, and an event survives a crash
- * only once Kafka has it, to which it is sent from memory. All by itself the spool returns to its disk.
+ * While `diskFailure()` is not null, `flushed()` resolves at once, and events are sent to Kafka from memory: a crash loses
+ * those that Kafka does not have yet. The spool returns to its disk without help when the disk works again.
  *
- * Nothing here makes a request wait for Kafka, fail, or wait for room. When `bytesMax` is reached the oldest segment
- * is dropped, and in memory the oldest events beyond `memoryBytesMax`. What is lost is counted in
- * `tollgate_spool_dropped_total` and logged with its numbers, and the node's sequence numbers show the gap.
+ * A request never fails and never waits because of Kafka or a full spool. Above `bytesMax` the oldest segment is dropped,
+ * in memory the oldest events above `memoryBytesMax`. Every lost event is counted in `tollgate_spool_dropped_total` and
+ * logged with its sequence number, and leaves a gap in the sequence numbers of the node.
  */
 export interface Spool {
   /**
-   * Gives the next sequence number to `eventAt`, and takes the event it returns. Durable once `flushed()` resolves,
-   * which all appends of one turn of the event loop share: one write for the whole turn, made before any of their
-   * responses leaves. Returns the sequence number. Throws only what `eventAt` throws, and when the spool is closed.
+   * Calls `eventAt` with the next sequence number, appends the event that it returns, and returns the sequence number. All
+   * appends of one event-loop iteration share one write and become durable together. Throws only what `eventAt` throws,
+   * and SPOOL_CLOSED.
    */
   append(eventAt: (sequence: number) => UsageCloudEvent): number;
-  /** Resolves, and never rejects, when all that was appended so far is durable; at once when nothing waits. */
+  /** Resolves when all events appended so far are durable, or at once if they are. Never rejects. */
   flushed(): Promise<void>;
-  /** For the sender: the next records in order, empty when none are left. Reads on even without acknowledgements. */
+  /** For the sender. Returns the next records in order, or none. Does not wait for the acknowledgement of earlier ones. */
   readBatch(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
-  /** For the sender: Kafka has every record up to and with this sequence. Survives a restart; frees their segments. */
+  /** For the sender: Kafka has every record up to this sequence number. Survives a restart and frees segments. */
   acknowledge(sequence: number): void;
-  /** Bytes on disk divided by what the spool may hold; above 1 the oldest events go. */
+  /** Bytes on disk divided by `bytesMax`. Above 1, the oldest events are dropped. */
   usedShare(): number;
-  /** The last sequence that Kafka has. */
+  /** The highest sequence number that Kafka has acknowledged. */
   acknowledged(): number;
   readonly bytesMax: number;
-  /** Why the disk takes no events now; null when it does. */
+  /** Why the disk does not store events now; null when it does. */
   diskFailure(): string | null;
-  /** For the sender: called when there may be something to take. */
+  /** For the sender. Sets the listener that is called when a batch may be available. */
   onAvailable(listener: () => void): void;
-  /** What neither the disk nor Kafka takes within a bound is counted as lost. */
+  /** Writes the remaining events within a bound. Events that neither the disk nor Kafka has then are counted as lost. */
   close(): Promise<void>;
 }
 
@@ -62,25 +62,28 @@ export interface SpoolOptions {
   readonly durability?: 'process' | 'power';
   readonly bytesMax?: number;
   readonly segmentBytes?: number;
-  /** Events that are kept in memory while the disk takes none and Kafka is away. */
+  /** Bound of the events in memory while the disk fails. */
   readonly memoryBytesMax?: number;
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** The folder was taken over by another process while this one stood still. The process has to end. */
+  /** Called when another process took over the folder while this process was suspended. This process has to end. */
   readonly onLost?: (error: TollgateError) => void;
 }
 
 const mebibyte = 1024 * 1024;
-/** A write that takes longer holds up no response any more; a sync of a disk under load may take longer than a write. */
+/** After this time of one write, responses no longer wait for it. A sync under load takes longer than a write. */
 const stallMs = { process: 250, power: 1_000 };
-/** SequenceMarkFile of a spool whose folder could not be read begin here times the Unix milliseconds, above all it can hold. */
-const numbersPerMs = 16;
+/**
+ * If the folder cannot be read, sequence numbers begin at the Unix milliseconds times this factor, which is above every
+ * number that the folder may hold.
+ */
+const sequencesPerMs = 16;
 
 /**
- * Opens the folder and makes it this process's own; throws SPOOL_LOCKED when a living process has it. A record that
- * was being written when the process died is cut off, all others are there again, and the sequence goes on. Where the
- * disk fails, the spool works from memory until the folder can be opened.
+ * Opens and locks the folder. Throws SPOOL_LOCKED if a running process has the lock. The incomplete record of a crashed
+ * process is cut off, all other records are kept, and the sequence continues. If the disk fails, the spool works in memory
+ * until the folder can be opened.
  */
 export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const { directory, clock, registry, logger, durability = 'process' } = options;
@@ -144,7 +147,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     return sequence;
   }
 
-  /** The folder could be read: its numbers go on, above those that were given without it. */
+  /** The folder was read: its sequence continues, above the numbers that were assigned without the folder. */
   function onFound(folder: FoundFolder): void {
     found = folder;
     const { segments, unacknowledged, start } = folder;
@@ -175,13 +178,13 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   }
 
   function beginWithoutFolder(): void {
-    next = clock.now() * numbersPerMs;
+    next = clock.now() * sequencesPerMs;
     encode = createEventEncoder(disk.name(), clock.now(), { first: next, follows: next });
   }
 
   function onDamaged(bytes: number): void {
     metrics.damagedBytes.inc(bytes);
-    logger.error({ directory, bytes }, 'damaged bytes of the spool were moved away');
+    logger.error({ directory, bytes }, 'corrupt bytes of the spool were moved to damaged/');
   }
 
   function drop(reason: DropReason, first: number, last: number): void {
@@ -191,7 +194,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     logger.error({ reason, events, first_sequence: first, last_sequence: last }, 'events were lost');
   }
 
-  /** Age of the oldest event that Kafka does not have, as far as it was read: 0 when Kafka has all. */
+  /** Age of the oldest event that Kafka does not have, as far as it is known; 0 when Kafka has all events. */
   function oldestAgeSeconds(): number {
     const unreadAtMs = (reader?.unreadBytes() ?? 0) > 0 ? store.writtenAtMs() : null;
     const pendingAtMs = store.state() === 'healthy' ? null : pending.oldestAtMs();
@@ -202,12 +205,12 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   async function close(): Promise<void> {
     encode = closedEncoder;
     await store.close();
-    for (const { first, last } of pending.left()) drop('stopped', first, last);
+    for (const { first, last } of pending.remaining()) drop('stopped', first, last);
     await batchSource.release();
   }
 }
 
-/** Before the spool is open, and after its end. */
+/** The encoder before the spool is open and after it is closed. */
 const closedEncoder: EventEncoder = () => {
   throw new TollgateError('SPOOL_CLOSED', 'The spool is closed');
 };

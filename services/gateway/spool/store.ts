@@ -1,5 +1,6 @@
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
+import { withinOr } from '../../../shared/runtime/within.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import { Retention } from './retention.ts';
 import { CallQueue } from './call-queue.ts';
@@ -11,12 +12,10 @@ import type { Segment, Segments } from './segments/segments.ts';
 import { Iterations } from './iterations.ts';
 
 /**
- * How the store stands to its disk:
- *
- * - `healthy`: a turn of the event loop is over for its responses when the disk has its events.
- * - `memory-only`: the disk refused or holds up a write. Responses leave at once; events stay in memory, from where the
- *   sender takes them too. All files are closed, and the folder is opened anew every `retryIntervalMs`.
- * - `recovering`: the folder is open again, and what stayed in memory is being written.
+ * - `healthy`: the responses of an event-loop iteration are sent when the disk has its events.
+ * - `memory-only`: a call to the disk failed or hangs. Responses are sent at once, and the sender reads events from memory.
+ *   All files are closed, and every `retryIntervalMs` the folder is opened again.
+ * - `recovering`: the folder is open again, and the events in memory are being written.
  */
 export type StoreState = 'healthy' | 'memory-only' | 'recovering';
 
@@ -26,15 +25,15 @@ export interface Store {
   state(): StoreState;
   /** Why the store is not healthy; null when it is. */
   cause(): string | null;
-  /** First try to open the folder: resolves when it is open, failed, or takes too long; rejects with SPOOL_LOCKED. */
+  /** Opens the folder for the first time. Resolves when it is open, failed or hangs. Rejects with SPOOL_LOCKED. */
   open(): Promise<void>;
-  /** Kafka has all events on the disk below this sequence. */
+  /** Kafka has all events on the disk below this sequence number. */
   acknowledged(unacknowledged: number): void;
-  /** When the disk took the last write, as Unix milliseconds. */
+  /** Unix milliseconds of the last successful write; null before it. */
   writtenAtMs(): number | null;
-  /** A file is missing: the next call to the disk checks the folder. */
+  /** Lets the next call to the disk check the folder, because a file is missing. */
   checkFolder(): void;
-  /** Writes what is left if the disk takes it, within a bound, and closes all files. */
+  /** Writes the pending events within a bound, and closes all files. */
   close(): Promise<void>;
 }
 
@@ -43,39 +42,38 @@ export interface StoreOptions {
   /** Null until the folder was read. */
   readonly segments: () => Segments | null;
   readonly pending: PendingEvents;
-  /** The sequence that the next append will get. */
+  /** The sequence number of the next append. */
   readonly next: () => number;
   readonly segmentBytes: number;
   readonly bytesMax: number;
   readonly sync: boolean;
-  /** A write that takes longer is no longer waited for. */
+  /** After this time of one call, responses no longer wait for the disk. */
   readonly stallMs: number;
   readonly clock: Clock;
   readonly metrics: SpoolMetrics;
   readonly logger: Logger;
-  /** There is something for the sender to take. */
+  /** A batch may be available for the sender. */
   readonly onAvailable: () => void;
-  /** The disk failed: files that are open for reading are to be closed. */
+  /** The disk failed: the reader has to close its file. */
   readonly onFailed: () => void;
-  /** Events on the disk, from `first` to `last`, were dropped because the spool is full. */
+  /** A range of events was dropped from the disk because the spool is full. */
   readonly onDropped: (first: number, last: number) => void;
-  /** Another process has the folder. */
+  /** Another process has the lock of the folder. */
   readonly onLocked: (error: TollgateError) => void;
 }
 
-const lookIntervalMs = 100;
+const stallCheckIntervalMs = 100;
 const retryIntervalMs = 200;
-/** What a start waits for the disk before the gateway serves without it. */
+/** Time after which the start of the gateway no longer waits for the disk. */
 const openTimeoutMs = 2_000;
 const ownershipIntervalMs = 1_000;
 const closeTimeoutMs = 2_000;
-/** SequenceMarkFile that may be given in memory until the next mark, beside four times as many as since the last one. */
-const numbersAhead = 1_000;
+/** Sequence numbers reserved in memory until the next mark, in addition to four times those since the last mark. */
+const sequencesAhead = 1_000;
 
 /**
- * Brings events to the disk, in the order of their numbers, with one call to the disk at a time: while a turn is being
- * written the next ones gather, and one write serves them all. What the disk does not take stays in memory. A call
- * that hangs holds up no response and no other call than those of the disk.
+ * Writes events to the disk in order, with one call at a time: events that arrive during a write share the next write. Events
+ * that the disk does not store stay in memory. A call that hangs delays other calls to the disk, and no response.
  */
 export function createStore(options: StoreOptions): Store {
   const { disk, pending, next, clock, metrics, logger } = options;
@@ -92,11 +90,11 @@ export function createStore(options: StoreOptions): Store {
   let storedThrough = 0;
   let markedThrough = 0;
   let writtenAtMs: number | null = null;
-  const timer = setInterval(look, lookIntervalMs).unref();
+  const timer = setInterval(checkStall, stallCheckIntervalMs).unref();
 
   return {
     append,
-    flushed: () => (state === 'healthy' ? iterations.newest : answered),
+    flushed: () => (state === 'healthy' ? iterations.newest : resolved),
     state: () => state,
     cause: () => cause,
     open,
@@ -122,19 +120,19 @@ export function createStore(options: StoreOptions): Store {
     proceed();
   }
 
-  /** Responses do not wait for the disk, and the sender takes the events from memory. */
+  /** Sends all responses without waiting for the disk; the sender reads their events from memory. */
   function release(): void {
     iterations.resolveThrough(Infinity);
     options.onAvailable();
   }
 
-  /** Begins the next call to the disk, unless one is under way. */
+  /** Begins the next call to the disk, unless a call is in progress. */
   function proceed(): void {
     if (calls.isBusy || closing) return;
     const task = nextTask();
     if (task !== null) {
       calls.begin();
-      task().then(() => finish(null), finish);
+      task().then(() => endCall(null), endCall);
       return;
     }
     const active = disk.active();
@@ -142,34 +140,34 @@ export function createStore(options: StoreOptions): Store {
     const piece = pending.nextPiece();
     if (piece === null) return;
     if (active.segment.bytes > 0 && piece.first !== active.segment.last + 1) {
-      // A segment has every number from its first to its last: what misses in it is damage.
-      pending.refused();
+      // After a gap in the sequence a new segment begins: a gap within a segment counts as corruption.
+      pending.markUnstored();
       rotateDue = true;
       proceed();
       return;
     }
     calls.begin();
     active.write(piece, options.sync, (error) => {
-      if (error === null) written(piece, active.segment);
-      else pending.refused();
-      const tookMs = finish(error);
+      if (error === null) endWrite(piece, active.segment);
+      else pending.markUnstored();
+      const tookMs = endCall(error);
       if (error === null) metrics.writeSeconds.observe(tookMs / 1000);
     });
   }
 
-  /** The call has ended; answers what it took. */
-  function finish(error: unknown): number {
+  /** Ends the current call and begins the next one. Returns the duration of the ended call in milliseconds. */
+  function endCall(error: unknown): number {
     const tookMs = calls.end();
     if (error !== null) fail(error);
     proceed();
     return tookMs;
   }
 
-  function written(piece: Piece, segment: Segment): void {
+  function endWrite(piece: Piece, segment: Segment): void {
     if (segment.bytes === 0) segment.begins = piece.first;
     segment.bytes += piece.to - piece.from;
     segment.last = storedThrough = piece.last;
-    pending.stored(piece);
+    pending.markStored(piece);
     writtenAtMs = clock.now();
     if (state === 'healthy') iterations.resolveThrough(storedThrough);
     if (segment.bytes >= options.segmentBytes) rotateDue = true;
@@ -177,7 +175,7 @@ export function createStore(options: StoreOptions): Store {
     options.onAvailable();
   }
 
-  /** What is to be done before the next write, if anything is. */
+  /** The task that has to run before the next write, or null. */
   function nextTask(): (() => Promise<void>) | null {
     if (detachDue) {
       detachDue = false;
@@ -186,9 +184,9 @@ export function createStore(options: StoreOptions): Store {
     if (state === 'memory-only') return performance.now() >= retryAt ? reattach : null;
     if (rotateDue) {
       rotateDue = false;
-      return begin;
+      return beginSegment;
     }
-    if (retention.isDue) return () => retention.keep();
+    if (retention.isDue) return () => retention.apply();
     if (state === 'recovering') return pending.first === null ? becomeHealthy : null;
     return performance.now() >= ownershipAt ? checkOwnership : null;
   }
@@ -196,21 +194,21 @@ export function createStore(options: StoreOptions): Store {
   async function reattach(): Promise<void> {
     retryAt = performance.now() + retryIntervalMs;
     await disk.attach();
-    // What Kafka has makes room for the rest.
-    await retention.keep();
-    const given = next() - 1;
-    const through = given + numbersAhead + 4 * Math.max(0, given - markedThrough);
+    // Removes acknowledged segments first, which frees space on a full disk.
+    await retention.apply();
+    const assigned = next() - 1;
+    const through = assigned + sequencesAhead + 4 * Math.max(0, assigned - markedThrough);
     await disk.writeMark({ state: 'memory', through, atMs: clock.now() }).catch(ignore);
-    markedThrough = given;
+    markedThrough = assigned;
     await disk.probe(options.sync);
-    await begin();
+    await beginSegment();
     rotateDue = false;
     state = 'recovering';
   }
 
   async function becomeHealthy(): Promise<void> {
     await checkOwnership();
-    logger.info({ after: cause }, 'the spool writes to its disk');
+    logger.info({ after: cause }, 'the disk of the spool stores events again');
     state = 'healthy';
     cause = null;
     storedThrough = (pending.first ?? next()) - 1;
@@ -233,7 +231,7 @@ export function createStore(options: StoreOptions): Store {
 
   function keepInMemory(reason: string, error: unknown): void {
     if (cause !== reason)
-      logger.error({ err: error }, `events stay in memory, the spool's disk fails: ${reason}`);
+      logger.error({ err: error }, `the disk of the spool fails, events stay in memory: ${reason}`);
     if (state === 'healthy') metrics.unstored.inc(next() - 1 - storedThrough);
     state = 'memory-only';
     cause = reason;
@@ -241,18 +239,18 @@ export function createStore(options: StoreOptions): Store {
     release();
   }
 
-  function look(): void {
+  function checkStall(): void {
     if (calls.isStalled(options.stallMs) && state !== 'memory-only')
-      keepInMemory('the disk does not answer', undefined);
+      keepInMemory('a call to the disk hangs', undefined);
     proceed();
   }
 
   async function open(): Promise<void> {
     calls.begin();
     const opened = reattach().then(
-      () => finish(null),
+      () => endCall(null),
       (error: unknown) => {
-        finish(error);
+        endCall(error);
         return error;
       },
     );
@@ -261,40 +259,42 @@ export function createStore(options: StoreOptions): Store {
     while (state === 'recovering') await calls.ended();
   }
 
-  async function begin(): Promise<void> {
-    await disk.begin(pending.first ?? next());
+  async function beginSegment(): Promise<void> {
+    await disk.beginSegment(pending.first ?? next());
     retention.freeSegments();
   }
 
   async function close(): Promise<void> {
     clearInterval(timer);
     closing = true;
-    const ended = endDisk();
-    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, closeTimeoutMs).unref())]);
+    await withinOr(closeDisk(), closeTimeoutMs, undefined);
   }
 
-  async function endDisk(): Promise<void> {
+  async function closeDisk(): Promise<void> {
     while (calls.isBusy) await calls.ended();
     try {
       if (detachDue) await disk.detach();
       if (disk.active() === null) await reattach();
       await writePending();
     } catch (error) {
-      logger.error({ err: error }, `the spool could not be written at its end: ${messageOf(error)}`);
+      logger.error(
+        { err: error },
+        `pending events could not be written when the spool closed: ${messageOf(error)}`,
+      );
     }
-    await retention.keep().catch(ignore);
+    await retention.apply().catch(ignore);
     await disk.writeMark({ state: 'ended', through: next() - 1, atMs: clock.now() }).catch(ignore);
     await disk.close();
   }
 
   async function writePending(): Promise<void> {
     for (let piece = pending.nextPiece(); piece !== null; piece = pending.nextPiece()) {
-      written(piece, await writePiece(disk.active(), piece, options.sync));
+      endWrite(piece, await writePiece(disk.active(), piece, options.sync));
     }
   }
 }
 
-const answered = Promise.resolve();
+const resolved = Promise.resolve();
 
-/** What it would have kept is known in memory, and costs a redelivery or a number passed over. */
+/** A failed write of a mark or of the cursor costs a redelivery or skipped sequence numbers, and never an event. */
 const ignore = (): void => undefined;

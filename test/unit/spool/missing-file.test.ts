@@ -72,7 +72,7 @@ test('numbers cut off at the end of a segment are reported when the reader is th
   await spool.close();
   const [path] = segmentPaths(directory);
   const segments = new Segments(directory);
-  const segment = segments.make(1, true);
+  const segment = segments.newSegment(1, true);
   expect(segment.path).toBe(path);
   Object.assign(segment, { bytes: statSync(segment.path).size, last: 10 });
   segments.list.push(segment);
@@ -107,7 +107,7 @@ test('a folder that goes away while it is opened is not made anew in its place',
   const opening = openFolder(directory, {
     owner: newLockOwner(),
     nameIfNone: 'other',
-    known: { name, device: statSync(directory).dev },
+    earlier: { name, device: statSync(directory).dev },
     onOwnerAwaited: () => undefined,
   });
   const outcome = expect(opening).rejects.toMatchObject({ code: 'ENOENT' });

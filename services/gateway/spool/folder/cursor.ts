@@ -2,11 +2,11 @@ import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 
-/** The sequence of the first record that Kafka has not acknowledged, in a file of its own. */
+/** The file with the sequence number of the first record that Kafka has not acknowledged. */
 export interface Cursor {
-  /** As it was on opening; null when there is none that can be read: then everything in the spool is sent again. */
+  /** The value when the file was opened. Null if it is missing or corrupt: then all records of the spool are sent again. */
   readonly start: number | null;
-  /** Losing this write costs a redelivery, never an event, so it is not synced to the disk. */
+  /** Not synced: losing this write in a crash costs a redelivery and never an event. */
   write(sequence: number): Promise<void>;
   close(): Promise<void>;
 }

@@ -8,66 +8,64 @@ import { openSequenceMark } from './sequence-mark.ts';
 import type { SequenceMarkFile, SequenceMark } from './sequence-mark.ts';
 import { readFolderName, writeFolderName } from './run-id.ts';
 
-/** The folder of a spool, locked, with its small files open. */
+/** The locked folder of a spool and its open files, without the segments. */
 export interface OpenFolder {
   readonly lock: SpoolLock;
   readonly cursor: Cursor;
-  readonly numbers: SequenceMarkFile;
-  /** The last word of the run before, if it left one. */
+  readonly markFile: SequenceMarkFile;
+  /** The last mark of the previous run, if there is one. */
   readonly mark: SequenceMark | null;
-  /** Its name was there, and not made now. */
-  readonly hadName: boolean;
   readonly name: string;
-  /** Device of the file system that holds it. */
+  /** Device of its file system. */
   readonly device: number;
   close(): Promise<void>;
 }
 
-/** What this process knows of the folder from an earlier try to open it. */
+/** The folder at an earlier attempt of this process to open it. */
 export interface EarlierFolder {
-  /** Null until it was opened. */
+  /** Null if it was never opened. */
   readonly name: string | null;
-  /** Device of the file system that holds it. */
+  /** Device of its file system, or of that in which it would be created. */
   readonly device: number;
 }
 
 export interface FolderClaim {
   readonly owner: LockOwner;
+  /** The name that is written to a folder without a name. */
   readonly nameIfNone: string;
-  /** Null on the first try. */
-  readonly known: EarlierFolder | null;
+  /** Null at the first attempt. */
+  readonly earlier: EarlierFolder | null;
+  /** See `lockSpool`. */
   readonly onOwnerAwaited: (isAwaited: boolean) => void;
 }
 
 /**
- * Makes the folder if it is missing, locks it, and opens its files. A folder is only made on
- * the file system where it was looked for first: the mount point of one that is not mounted now is not a spool.
+ * Creates the folder if it is missing, locks it, and opens its files. The folder is created only on the file system of the
+ * first attempt: after an `umount`, a new folder below the mount point would not be the spool.
  */
 export async function openFolder(
   directory: string,
-  { owner, nameIfNone, known, onOwnerAwaited }: FolderClaim,
+  { owner, nameIfNone, earlier, onOwnerAwaited }: FolderClaim,
 ): Promise<OpenFolder> {
-  let name = await readFolderName(directory);
+  const name = await readFolderName(directory);
   const isOther =
     name === null
-      ? known !== null && (await deviceOf(directory)) !== known.device
-      : known !== null && known.name !== null && known.name !== name;
+      ? earlier !== null && (await deviceOf(directory)) !== earlier.device
+      : earlier !== null && earlier.name !== null && earlier.name !== name;
   if (isOther) throw notMounted(directory);
-  // A folder with a name exists. Where its file system is unmounted at this moment, a new one would hide below the mount.
+  // A folder with a name exists. If its file system is unmounted at this moment, mkdir would create one below the mount point.
   if (name === null) await mkdir(directory, { recursive: true });
   const lock = await lockSpool(directory, owner, onOwnerAwaited);
   const opened: { close(): Promise<void> }[] = [lock];
   try {
     const { dev: device } = await stat(directory);
-    if (name === null && known !== null && device !== known.device) throw notMounted(directory);
-    const { numbers, mark } = await openSequenceMark(directory);
-    opened.push(numbers);
+    if (name === null && earlier !== null && device !== earlier.device) throw notMounted(directory);
+    const { markFile, mark } = await openSequenceMark(directory);
+    opened.push(markFile);
     const cursor = await openCursor(join(directory, 'cursor'));
     opened.push(cursor);
-    const hadName = name !== null;
-    name ??= nameIfNone;
-    if (!hadName) await writeFolderName(directory, name);
-    return { lock, numbers, mark, cursor, hadName, name, device, close: () => closeAll(opened) };
+    if (name === null) await writeFolderName(directory, nameIfNone);
+    return { lock, markFile, mark, cursor, name: name ?? nameIfNone, device, close: () => closeAll(opened) };
   } catch (error) {
     await closeAll(opened);
     throw error;
@@ -75,14 +73,16 @@ export async function openFolder(
 }
 
 function notMounted(directory: string): Error {
-  return new Error(`${directory} is not the folder that was opened: its file system may not be mounted`);
+  return new Error(
+    `${directory} is not the folder that was opened before: its file system may not be mounted`,
+  );
 }
 
 async function closeAll(opened: readonly { close(): Promise<void> }[]): Promise<void> {
   await Promise.allSettled(opened.map((file) => file.close()));
 }
 
-/** Device of the folder, or of the nearest folder above it that exists. */
+/** Device of the folder, or of the nearest ancestor that exists. */
 export async function deviceOf(directory: string): Promise<number> {
   for (let path = resolve(directory); ; path = dirname(path)) {
     try {

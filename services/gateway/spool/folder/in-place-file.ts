@@ -1,22 +1,19 @@
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 
-/**
- * A small JSON value in a file of a fixed size, written in place: where the file exists already, that needs no room on
- * the disk, so that it works on a disk that is full.
- */
+/** A small JSON value in a file of a fixed size that is written in place, so that a write also succeeds on a full disk. */
 export interface InPlaceFile {
   readonly handle: FileHandle;
-  /** It was missing, and this call alone created it. */
+  /** True if this call created the file. */
   readonly isNew: boolean;
-  /** Undefined where there is no value that can be read. */
+  /** Returns undefined if there is no valid JSON. */
   read(): Promise<unknown>;
   write(value: object): Promise<void>;
 }
 
 const fileBytes = 512;
 
-/** Opens the file, and creates it where it is missing. */
+/** Opens the file, and creates it if it is missing. */
 export async function openInPlace(path: string): Promise<InPlaceFile> {
   const created = await open(path, 'wx+').catch((error: unknown) => {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return null;

@@ -8,27 +8,30 @@ import { TollgateError } from '../../../../shared/runtime/errors.ts';
 import { openInPlace } from './in-place-file.ts';
 import type { InPlaceFile } from './in-place-file.ts';
 
-/** This process's claim on a spool folder, the same for as long as the spool is open. */
+/** Identity of the process that holds the lock of a spool folder. It stays the same while the spool is open. */
 export interface LockOwner {
   readonly pid: number;
-  /** Start of the process in clock ticks since boot, so that a number used again is not taken for the same process. */
+  /** Start of the process in clock ticks since boot, which distinguishes processes with a reused process id. */
   readonly startTicks: string;
   readonly host: string;
-  /** Empty in the lock of a folder that was released. */
+  /** Empty in a released lock. */
   readonly token: string;
 }
 
 export interface SpoolLock {
-  /** Shows other hosts that the owner lives. Throws SPOOL_LOCKED when another process has the lock. */
+  /**
+   * Sets the modification time of the lock, which shows other hosts that the owner is alive. Throws SPOOL_LOCKED if
+   * another process has the lock, and the error of the disk.
+   */
   renew(): Promise<void>;
   release(): Promise<void>;
-  /** Closes the file and keeps the lock. */
+  /** Closes the file without releasing the lock. */
   close(): Promise<void>;
 }
 
-/** An owner on another machine cannot be asked; it counts as dead when its lock has not been touched for this long. */
+/** An owner on another host counts as dead if its lock was not renewed for this time. */
 const remoteStaleAfterMs = 15_000;
-/** Two who take over the same dead lock write within this span; the later write wins and the other sees it. */
+/** Two processes that take over the same stale lock both write within this time. The later write wins. */
 const settleMs = 50;
 
 export function newLockOwner(): LockOwner {
@@ -37,10 +40,10 @@ export function newLockOwner(): LockOwner {
 }
 
 /**
- * Makes this process the only one that writes to the folder. The lock of a process that is gone is taken over at once,
- * and the own one is kept; `onOwnerAwaited` tells while an owner on another host may show that it lives. Throws SPOOL_LOCKED when a living process has it, and the error of the disk when the lock
- * cannot be read or written: that says nothing about other processes. The file is written in place, so that a full
- * disk keeps no process from its own spool.
+ * Locks the folder, so that only this process writes to it. Takes over the lock of a dead process at once. An owner on
+ * another host gets time to renew its lock; `onOwnerAwaited` is called with true before and with false after that wait.
+ * Throws SPOOL_LOCKED if a running process has the lock, and the error of the disk if the lock cannot be read or written.
+ * The file is written in place, so that a process can lock its spool on a full disk.
  */
 export async function lockSpool(
   directory: string,
@@ -68,7 +71,7 @@ export async function lockSpool(
   }
 }
 
-/** Who created the file writes it at once: until then it is empty. */
+/** Reads twice: the process that created the file may not have written it yet. */
 async function readOwner(file: InPlaceFile): Promise<LockOwner | null> {
   const owner = ownerIn(await file.read());
   if (owner !== null) return owner;
@@ -85,10 +88,10 @@ async function takeOver(
 ): Promise<void> {
   if (other !== null && other.token !== '') {
     onOwnerAwaited(true);
-    const lives = await isAlive(path, other).finally(() => {
+    const isOwned = await isAlive(path, other).finally(() => {
       onOwnerAwaited(false);
     });
-    if (lives) throw lockedBy(path, other);
+    if (isOwned) throw lockedBy(path, other);
   }
   await file.write(mine);
   await wait(settleMs);
@@ -103,7 +106,7 @@ async function renew(
   mine: LockOwner,
 ): Promise<void> {
   const now = await stat(path);
-  // Another file: the folder was removed or replaced. Whose it is now shows when it is locked anew.
+  // The folder was removed or replaced. The next attempt to lock it finds out whether it has another owner.
   if (now.dev !== dev || now.ino !== ino) throw new Error(`${path} was replaced`);
   const owner = ownerIn(await file.read());
   if (owner !== null && owner.token !== mine.token) throw lockedBy(path, owner);
@@ -114,7 +117,7 @@ function lockedBy(path: string, { pid, host }: LockOwner): TollgateError {
   return new TollgateError('SPOOL_LOCKED', `${path} belongs to process ${pid} on ${host}`);
 }
 
-/** The owner written in the lock, or null when there is none that can be read. */
+/** The owner in the lock file, or null if there is no valid one. */
 function ownerIn(value: unknown): LockOwner | null {
   const owner = (typeof value === 'object' ? value : null) as Partial<LockOwner> | null;
   if (owner?.pid === undefined || owner.host === undefined) return null;
@@ -124,7 +127,7 @@ function ownerIn(value: unknown): LockOwner | null {
 async function isAlive(path: string, owner: LockOwner): Promise<boolean> {
   if (owner.host === hostname()) {
     const ticks = startTicksOf(owner.pid);
-    // Where the start cannot be read, the number alone decides: waiting in vain loses nothing.
+    // If the start cannot be read, the process id alone decides: a needless wait loses nothing.
     const isSame = ticks === '' || owner.startTicks === '' || ticks === owner.startTicks;
     return ticks !== null && isSame && exists(owner.pid);
   }
@@ -144,17 +147,14 @@ function exists(pid: number): boolean {
   }
 }
 
-/**
- * Field 22 of /proc/pid/stat; empty where there is no such file system, null when there is no such process (one that
- * was killed and not waited for yet counts as gone).
- */
+/** Field 22 of /proc/<pid>/stat. Empty on systems without /proc; null if there is no process, or only a zombie. */
 function startTicksOf(pid: number): string | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' ? null : (fields[19] ?? '');
   } catch (error) {
-    const gone = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    return gone && process.platform === 'linux' ? null : '';
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    return isMissing && process.platform === 'linux' ? null : '';
   }
 }

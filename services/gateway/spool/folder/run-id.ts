@@ -5,12 +5,12 @@ import type { RunStart } from './sequence-mark.ts';
 import { syncFolder } from '../segments/active-segment.ts';
 import { readSpoolRun, spoolRunName } from '../../../../shared/domain/spool-run.ts';
 
-/** A name for a folder that has none, or that cannot be read. */
+/** A random name for a folder without a valid name. */
 export function newFolderName(): string {
   return randomBytes(6).toString('hex');
 }
 
-/** Null for a folder without a name that can be read; throws when the disk does not answer. */
+/** Returns null if the folder has no valid name. Throws the error of the disk. */
 export async function readFolderName(directory: string): Promise<string | null> {
   const text = await readFile(nameFile(directory), 'utf8').catch((error: unknown) => {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
@@ -19,28 +19,28 @@ export async function readFolderName(directory: string): Promise<string | null> 
   return readSpoolRun(`${text}.0.0.0`) === null ? null : text;
 }
 
-/** Synced, so that a power cut leaves the folder its name. */
+/** Writes the name and syncs it, so that it survives a power cut. */
 export async function writeFolderName(directory: string, name: string): Promise<void> {
-  await writeWhole(nameFile(directory), name);
+  await replaceFile(nameFile(directory), name);
   // The folder may be new as well.
   await syncFolder(dirname(directory));
 }
 
 /**
- * When the folder is opened, later than every opening before it, whatever the clock was set to since: the loss audit
- * orders openings by it. A copy of the folder that is opened again stays in its order too.
+ * The time of this opening, which is later than that of every earlier opening even if the clock was set back: the loss
+ * audit sorts runs by it.
  */
 export async function openingTime(directory: string, nowMs: number): Promise<number> {
   const path = join(directory, 'opened');
   const beforeMs = Number(await readFile(path, 'utf8').catch(() => ''));
   const openedAtMs = Number.isSafeInteger(beforeMs) && beforeMs >= nowMs ? beforeMs + 1 : nowMs;
-  // Where the disk takes nothing, the next opening goes by the clock alone.
-  await writeWhole(path, String(openedAtMs)).catch(() => undefined);
+  // If the write fails, the next opening uses the clock only.
+  await replaceFile(path, String(openedAtMs)).catch(() => undefined);
   return openedAtMs;
 }
 
-/** Renamed into place: a crash leaves no half of it. */
-async function writeWhole(path: string, text: string): Promise<void> {
+/** Writes a file atomically by a rename: a crash leaves the old or the new content. */
+async function replaceFile(path: string, text: string): Promise<void> {
   await writeFile(`${path}.new`, text, { flush: true });
   await rename(`${path}.new`, path);
   await syncFolder(dirname(path));
@@ -50,12 +50,12 @@ function nameFile(directory: string): string {
   return join(directory, 'name');
 }
 
-/** The text of an event with the run and the number it got, as its first two attributes. */
+/** Returns the JSON text of an event, with the run id and the sequence number as its first two attributes. */
 export type EventEncoder = (event: object, sequence: number) => string;
 
 /**
- * Names this run of the folder. The folder's own name is made with it and kept in it: whoever loses the folder loses
- * the name too, and its numbers, which begin at 1 again, belong to another series.
+ * Creates the encoder of a run. Its run id contains the name of the folder, which is stored in the folder itself: after the
+ * loss of the folder, sequence numbers begin at 1 again, under another name.
  */
 export function createEventEncoder(
   folder: string,
@@ -63,7 +63,7 @@ export function createEventEncoder(
   { first, follows }: RunStart,
 ): EventEncoder {
   const run = spoolRunName({ folder, openedAtMs, salt: randomBytes(2).toString('hex'), first, follows });
-  // In front, so that a dead letter that holds only the beginning of its event still tells which one it was.
+  // At the front, so that a dead letter with only the beginning of an event still identifies the event.
   const head = `{"spool":"${run}","spoolsequence":`;
   return (event, sequence) => `${head}${sequence},${JSON.stringify(event).slice(1)}`;
 }

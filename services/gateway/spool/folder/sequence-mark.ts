@@ -2,11 +2,12 @@ import { join } from 'node:path';
 import { openInPlace } from './in-place-file.ts';
 
 /**
- * What is known of the numbers that a run of the spool gave, in the file `numbers`, so that none is given twice:
+ * Which sequence numbers a run of the spool has assigned, in the file `numbers`, so that the next run assigns none of them
+ * again:
  *
- * - `running`: the disk had all events at `atMs`: the last record tells the last number.
- * - `memory`: events are kept in memory, with numbers up to `through` at the most.
- * - `ended`: the run was closed; `through` is the last number it gave.
+ * - `running`: at `atMs` the disk had all events, so the last record has the last number.
+ * - `memory`: events are in memory, with numbers up to `through` at most.
+ * - `ended`: the run was closed, and `through` is the last number.
  */
 export interface SequenceMark {
   readonly state: 'running' | 'memory' | 'ended';
@@ -19,31 +20,32 @@ export interface SequenceMarkFile {
   close(): Promise<void>;
 }
 
-/** Where a run begins. */
+/** The start of a run. */
 export interface RunStart {
+  /** Sequence number of the first event. */
   readonly first: number;
-  /** One above the last number that the run before is known to have given: below `first` where that is not certain. */
+  /** One above the last number that the previous run certainly assigned. Below `first` if it may have assigned more. */
   readonly follows: number;
 }
 
 export async function openSequenceMark(
   directory: string,
-): Promise<{ numbers: SequenceMarkFile; mark: SequenceMark | null }> {
+): Promise<{ markFile: SequenceMarkFile; mark: SequenceMark | null }> {
   const file = await openInPlace(join(directory, 'numbers'));
   return {
     mark: markOf(await file.read()),
-    numbers: { write: (mark) => file.write(mark), close: () => file.handle.close() },
+    markFile: { write: (mark) => file.write(mark), close: () => file.handle.close() },
   };
 }
 
-/** A run marks that it works about once a second; after this time it may have worked without the disk. */
+/** A run writes its mark about once a second. If the mark is older than this, the run may have worked without the disk. */
 const markAgeMsMax = 3_000;
-/** More numbers than a run gives while the disk takes no marks. */
+/** More sequence numbers than a run can assign while the disk fails. */
 const skippedSequences = 10_000_000_000;
 
 /**
- * The numbers of the next run. Where the last one ended without a word, and not just now, it may have given numbers
- * that the disk never saw: the next run begins so far above that none is given twice. `above` is where the records end.
+ * The start of the next run. If the previous run crashed some time after its last mark, it may have assigned numbers that
+ * are not on the disk, so the next run skips more numbers than that. `above` is one above the last record.
  */
 export function runStart(mark: SequenceMark | null, above: number, nowMs: number): RunStart {
   if (mark === null) return { first: above, follows: above };

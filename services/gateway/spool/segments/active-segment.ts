@@ -6,12 +6,12 @@ import type { Piece } from '../pending-events.ts';
 import type { Segment } from './segments.ts';
 
 /**
- * The segment that is written to. After any error it is closed and never written to again: a part of a record may stand
- * at its end, and what a failed sync has dropped is not known. One call at a time; none blocks the event loop.
+ * The segment that is written to. After any error it is closed and never written to again: it may end with an incomplete
+ * record, and which data a failed sync lost is undefined. Calls must not overlap. No call blocks the event loop.
  */
 export interface ActiveSegment {
   readonly segment: Segment;
-  /** Writes all bytes of the piece, then syncs them if asked. */
+  /** Writes all bytes of the piece, and then syncs them if `sync` is true. */
   write(piece: Piece, sync: boolean, done: (error: Error | null) => void): void;
   close(): Promise<void>;
 }
@@ -19,7 +19,7 @@ export interface ActiveSegment {
 const openFile = promisify(open);
 const closeFile = promisify(close);
 
-/** Creates the file, or empties one that never got a whole record. */
+/** Creates the file, or truncates the file of a segment without a complete record. */
 export async function createSegment(segment: Segment): Promise<ActiveSegment> {
   let descriptor = await openFile(segment.path, 'w');
   await syncFolder(dirname(segment.path)).catch(async (error: unknown) => {
@@ -42,14 +42,14 @@ export async function createSegment(segment: Segment): Promise<ActiveSegment> {
     },
     async close() {
       const closing = descriptor;
-      // A number that was closed may come to stand for another file.
+      // The system may reuse the number of a closed descriptor for another file.
       descriptor = -1;
       if (closing !== -1) await closeFile(closing);
     },
   };
 }
 
-/** Resolves with the segment when all bytes of the piece are written, and synced if asked. */
+/** Resolves with the segment when all bytes of the piece are written, and synced if `sync` is true. */
 export function writePiece(active: ActiveSegment | null, piece: Piece, sync: boolean): Promise<Segment> {
   return new Promise((resolve, reject) => {
     if (active === null) reject(new Error('No segment is open'));
@@ -57,7 +57,7 @@ export function writePiece(active: ActiveSegment | null, piece: Piece, sync: boo
   });
 }
 
-/** A file's name survives a power cut only when its folder is on the disk. */
+/** Syncs a folder: without that, a new file in it does not survive a power cut. */
 export async function syncFolder(directory: string): Promise<void> {
   const handle = await openHandle(directory, 'r');
   try {

@@ -6,38 +6,38 @@ import { saveDamagedBytes, lastIn } from './segments.ts';
 import type { Segment, Segments } from './segments.ts';
 
 export interface SpoolReader {
-  /** Reads on from where the last call ended; empty when everything written was read. */
+  /** Returns the records that follow those of the last call, or none if all were read. */
   read(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
-  /** Bytes written and not read. */
+  /** Bytes that are written and not read. */
   unreadBytes(): number;
-  /** Closes its file; the next read opens it again. */
+  /** Closes the file. The next read opens it again. */
   release(): Promise<void>;
 }
 
 export interface SpoolReaderOptions {
   readonly directory: string;
   readonly segments: Segments;
-  /** Records below are passed over: Kafka has them. */
+  /** Records with lower sequence numbers are skipped, because Kafka has them. */
   readonly from: number;
   readonly onDamaged: (bytes: number) => void;
-  /** Events that were on the disk and cannot be read: all numbers from `first` to `last`. */
+  /** Called for a range of events that were on the disk and cannot be read. */
   readonly onLost: (first: number, last: number) => void;
-  /** A file could not be found: a check of the folder shows whether it is gone, or the folder is out of reach. */
+  /** Called when a file is missing. A check of the folder shows whether it was removed, or the folder is not mounted. */
   readonly onMissing: () => void;
 }
 
-/** Damage is looked for in steps of this size, so that a long stretch of it does not fill the memory. */
+/** Corrupt bytes are searched for the next record in steps of this size, which bounds memory. */
 const searchBytes = 4 * 1024 * 1024;
 
 /**
- * Reads the segments in order. Where bytes are no record it looks for the next one, keeps what lies between in
- * `damaged/` and goes on: one bad sector never stops the events behind it. SequenceMarkFile that miss are reported.
+ * Reads the segments in order. Corrupt bytes are saved in `damaged/`, and reading continues with the next record, so that
+ * one bad sector does not block the events after it. Missing sequence numbers are reported as lost.
  */
 export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
   const { directory, segments, from, onDamaged } = options;
   let segment: Segment | null = segments.list.findLast(({ first }) => first <= from) ?? firstOf(segments);
   let at = 0;
-  /** The next sequence of the segment; null before its first record. */
+  /** The next sequence number of the segment; null before its first record. */
   let expected: number | null = null;
   let file: FileHandle | null = null;
 
@@ -45,19 +45,19 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
 
   async function read(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]> {
     for (;;) {
-      // A segment that is full or sent is dropped, and it may be the one being read.
+      // The segment that is being read may have been dropped, because the spool is full or Kafka has its events.
       if (segment === null || !segments.list.includes(segment)) await moveTo(firstOf(segments));
       const current = segment;
       if (current === null) return [];
       const records = await readSegment(current, recordsMax, bytesMax).catch((error: unknown) => {
         if (!segments.list.includes(current)) return [];
         if (!isMissing(error)) throw error;
-        if (current.file !== 'gone') {
-          current.file = 'missed';
+        if (current.file !== 'removed') {
+          current.file = 'missing';
           options.onMissing();
           throw error;
         }
-        // Nothing is written to it any more: what was not read of it is lost.
+        // Nothing is written to a removed segment any more: its unread events are lost.
         segments.forget(current);
         reportLost(current, lastIn(current));
         return [];
@@ -96,7 +96,7 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
     options.onLost(first, last);
   }
 
-  /** Some records of the segment from `at` on, at least one unless it is read to its end or only damage was passed. */
+  /** Reads records of the segment from `at` on. Returns none at the end of the segment or after corrupt bytes only. */
   async function readSegment(current: Segment, recordsMax: number, bytesMax: number): Promise<SpoolRecord[]> {
     let chunk = await bytesAt(current, Math.max(bytesMax, headerBytes));
     const records: SpoolRecord[] = [];
@@ -110,7 +110,7 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
         if (sequence >= from) records.push(outcome.record);
         position = outcome.end;
       } else if (outcome.kind === 'more' && at + position + outcome.bytes <= current.bytes) {
-        // The record goes on behind the chunk: hand out what is there, or fetch the whole of it when it is the first.
+        // The record continues after the chunk. If it is the first one, a chunk of its length is read.
         if (position > 0) break;
         chunk = await bytesAt(current, outcome.bytes);
       } else {
@@ -118,20 +118,20 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
       }
     }
     at += position;
-    // At once: when Kafka has the events behind it, the segment goes without another read.
+    // Reported now, because the segment may be dropped before another read.
     if (current.own && at >= current.bytes) reportLost(current, current.last);
     return records;
   }
 
-  /** How many bytes from `position` on belong to no record. */
+  /** Saves the corrupt bytes from `position` on. Returns their number. */
   async function passDamage(current: Segment, position: number): Promise<number> {
     let damaged = 0;
     while (at + position + damaged < current.bytes) {
       const chunk = await bytesAt(current, searchBytes, position + damaged);
-      // The first byte of all is known to begin no record; that of a later chunk may.
+      // No record begins at the first corrupt byte. One may begin at the first byte of a later chunk.
       const next = nextRecordAfter(chunk, damaged === 0 ? 0 : -1);
       const reachesEnd = at + position + damaged + chunk.length >= current.bytes;
-      // A record may begin in this chunk and end in the next: half of it is looked at again.
+      // A record may begin in this chunk and end in the next one, so half of the chunk is searched again.
       const passed = next !== -1 ? next : reachesEnd ? chunk.length : Math.ceil(chunk.length / 2);
       await saveDamagedBytes(directory, current.first, at + position + damaged, chunk.subarray(0, passed));
       damaged += passed;
@@ -146,7 +146,7 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
     const wanted = Math.min(length, current.bytes - at - offset);
     const buffer = Buffer.allocUnsafe(Math.max(0, wanted));
     const { bytesRead } = await opened.read(buffer, 0, buffer.length, at + offset);
-    // The file was shortened: what is not there any more is not waited for.
+    // The file was truncated: the reader must not wait for the missing bytes.
     if (bytesRead < buffer.length) current.bytes = at + offset + bytesRead;
     return buffer.subarray(0, bytesRead);
   }

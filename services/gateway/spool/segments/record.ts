@@ -1,18 +1,18 @@
 import { crc32 } from 'node:zlib';
 
 /**
- * A record of the spool, all numbers little-endian:
+ * A record of the spool. All numbers are little-endian.
  *
- * | bytes | what |
+ * | bytes | field |
  * | --- | --- |
- * | 4 | marker, where a reader that lost its place looks for the next record |
+ * | 4 | marker, for which a reader searches after corrupt bytes |
  * | 4 | length of the body |
- * | 4 | CRC-32 (the IEEE polynomial of zlib) of all that follows |
- * | 6 | sequence |
+ * | 4 | CRC-32 (the IEEE polynomial of zlib) of all following bytes |
+ * | 6 | sequence number |
  * | 6 | time of the append, Unix milliseconds |
  * | 2 | length of the key |
  * | … | key, UTF-8 |
- * | … | value, as it goes to Kafka |
+ * | … | value, which is sent to Kafka |
  */
 export interface SpoolRecord {
   readonly sequence: number;
@@ -28,15 +28,15 @@ const sequenceAt = 12;
 const timeAt = 18;
 export const headerBytes = 24;
 const keyLengthBytes = 2;
-/** A length above this is damage, not a record. */
+/** Bytes with a larger length field are corrupt. */
 export const bodyBytesMax = 64 * 1024 * 1024;
 
-/** Bytes that a record with this key and value can take at most, before either is encoded. */
+/** Upper bound of the bytes of a record, without encoding key and value. */
 export function recordBytesMax(key: string, value: string): number {
   return headerBytes + keyLengthBytes + (key.length + value.length) * 3;
 }
 
-/** Writes a record at `at`, where `recordBytesMax` bytes are free, and answers where it ends. */
+/** Writes a record at `at`, where `recordBytesMax` bytes must be free. Returns the offset of its end. */
 export function writeRecord(
   buffer: Buffer,
   at: number,
@@ -58,25 +58,25 @@ export function writeRecord(
   return end;
 }
 
-/** Sequence of the record that begins at `at`. */
+/** Sequence number of the record that begins at `at`. */
 export function sequenceOf(buffer: Buffer, at: number): number {
   return buffer.readUIntLE(at + sequenceAt, 6);
 }
 
-/** When the record that begins at `at` was appended, as Unix milliseconds. */
+/** Unix milliseconds at which the record that begins at `at` was appended. */
 export function timeOf(buffer: Buffer, at: number): number {
   return buffer.readUIntLE(at + timeAt, 6);
 }
 
-/** Bytes of the whole record that begins at `at`. */
+/** Length in bytes of the record that begins at `at`. */
 export function recordBytesAt(buffer: Buffer, at: number): number {
   return headerBytes + buffer.readUInt32LE(at + lengthAt);
 }
 
 /**
- * - `record`: a whole record, and where it ends.
- * - `more`: what is there could be the beginning of a record of `bytes` bytes.
- * - `damaged`: no record begins here.
+ * - `record`: a complete record, and the offset of its end.
+ * - `more`: the bytes may be the beginning of a record of `bytes` bytes.
+ * - `damaged`: no record begins at this offset.
  */
 export type ReadOutcome =
   | { readonly kind: 'record'; readonly record: SpoolRecord; readonly end: number }
@@ -107,7 +107,7 @@ export function readRecord(buffer: Buffer, at: number): ReadOutcome {
   return { kind: 'record', record, end };
 }
 
-/** Where, after `at`, the next whole record begins; -1 when none does. */
+/** Offset of the next complete record that begins after `at`; -1 if there is none. */
 export function nextRecordAfter(buffer: Buffer, at: number): number {
   for (let next = buffer.indexOf(marker, at + 1); next !== -1; next = buffer.indexOf(marker, next + 1)) {
     if (readRecord(buffer, next).kind === 'record') return next;

@@ -3,29 +3,29 @@ import { basename, join } from 'node:path';
 import { headerBytes, nextRecordAfter, readRecord } from './record.ts';
 
 export interface Segment {
-  /** Sequence of its first record; also its name. */
+  /** Lower bound of its first sequence number, and the name of its file. */
   readonly first: number;
   readonly path: string;
-  /** Bytes of whole records. */
+  /** Bytes of complete records. */
   bytes: number;
-  /** Sequence of its first record as far as it is known: not below `first`. */
+  /** Its first sequence number; `first` until its first record is written. */
   begins: number;
-  /** Sequence of its last record, below `first` when it has none; of one that was found on opening, at the most. */
+  /** Its last sequence number; `first - 1` without records. An upper bound if an earlier run wrote the segment. */
   last: number;
-  /** Written since the spool was opened: it has every number from its first to its last. */
+  /** True if this run wrote the segment: then it has every number from `begins` to `last`. */
   readonly own: boolean;
-  /** `missed`: it could not be opened. `gone`: a listing of the folder did not have it after that. */
-  file: 'present' | 'missed' | 'gone';
+  /** `missing`: the file could not be opened. `removed`: after that, a listing of the folder did not contain it. */
+  file: 'present' | 'missing' | 'removed';
 }
 
 const suffix = '.seg';
-/** Where damaged bytes are moved to, for an inspection. */
+/** The folder that corrupt bytes are moved to, for an inspection. */
 export const damagedFolder = 'damaged';
 
-/** The files of a spool as far as they have whole records, oldest first; the store may be writing to the last one. */
+/** The segments of a spool, oldest first. The last one may be the active segment. */
 export class Segments {
   readonly list: Segment[] = [];
-  /** Files that are no longer needed. */
+  /** Paths of files that are no longer needed. */
   readonly #removable: string[] = [];
   readonly #directory: string;
 
@@ -41,38 +41,38 @@ export class Segments {
     return this.list.at(-1)?.last ?? 0;
   }
 
-  /** A segment without events, to be added to the list once its file is there. */
-  make(first: number, own: boolean): Segment {
+  /** Returns a segment without events. The caller adds it to the list when its file exists. */
+  newSegment(first: number, own: boolean): Segment {
     const path = join(this.#directory, nameOf(first));
     return { first, path, bytes: 0, begins: first, last: first - 1, own, file: 'present' };
   }
 
-  /** Forgets the oldest segment; its file goes with the next `removeFiles`. */
+  /** Removes the oldest segment from the list. The next `removeFiles` removes its file. */
   dropOldest(): Segment | null {
     const oldest = this.list.shift();
     if (oldest !== undefined) this.#removable.push(oldest.path);
     return oldest ?? null;
   }
 
-  /** Forgets a segment that has no event. */
+  /** Removes a segment without events from the list. The next `removeFiles` removes its file. */
   discard(segment: Segment): void {
     this.forget(segment);
     this.#removable.push(segment.path);
   }
 
-  /** Forgets a segment whose file is gone. */
+  /** Removes a segment from the list whose file is removed already. */
   forget(segment: Segment): void {
     const index = this.list.indexOf(segment);
     if (index !== -1) this.list.splice(index, 1);
   }
 
-  /** Decides which of the missed files are gone. To be called when the folder was just found at its path. */
+  /** Finds out which of the missing files were removed. The caller has just found the folder at its path. */
   async checkMissing(): Promise<void> {
-    const missed = this.list.filter(({ file }) => file === 'missed');
-    if (missed.length === 0) return;
-    // Not by a call for each file: where the folder went away meanwhile, a listing fails.
+    const missing = this.list.filter(({ file }) => file === 'missing');
+    if (missing.length === 0) return;
+    // A listing fails if the folder disappears meanwhile; a stat of each file would report the file as missing.
     const names = new Set(await readdir(this.#directory));
-    for (const segment of missed) segment.file = names.has(basename(segment.path)) ? 'present' : 'gone';
+    for (const segment of missing) segment.file = names.has(basename(segment.path)) ? 'present' : 'removed';
   }
 
   get hasRemovable(): boolean {
@@ -81,7 +81,7 @@ export class Segments {
 
   async removeFiles(): Promise<void> {
     for (let path = this.#removable[0]; path !== undefined; path = this.#removable[0]) {
-      // The number may be in use again, for a segment that took the place of an empty one.
+      // The name may be in use again, for a segment that replaced an empty one.
       if (!this.list.some((segment) => segment.path === path)) await rm(path, { force: true });
       this.#removable.shift();
     }
@@ -90,18 +90,18 @@ export class Segments {
 
 export interface FoundSegments {
   readonly segments: Segments;
-  /** Bytes of a record that was being written when the process died; its response had not left. */
+  /** Bytes of an incomplete record at the end, which was being written in a crash. Its response was not sent. */
   readonly tornBytes: number;
-  /** Bytes at the end that are no beginning of a record; moved to `damaged/`. */
+  /** Bytes at the end that are not the beginning of a record, and were moved to `damaged/`. */
   readonly damagedBytes: number;
 }
 
-/** Reads what the folder holds, and cuts off what the last write left unfinished. */
+/** Finds the segments of the folder, and cuts off the incomplete record of a crash. */
 export async function findSegments(directory: string): Promise<FoundSegments> {
   const segments = new Segments(directory);
   const names = (await readdir(directory)).filter((name) => name.endsWith(suffix)).toSorted();
   for (const name of names) {
-    const segment = segments.make(Number(name.slice(0, -suffix.length)), false);
+    const segment = segments.newSegment(Number(name.slice(0, -suffix.length)), false);
     segment.bytes = (await stat(segment.path)).size;
     segments.list.push(segment);
   }
@@ -113,12 +113,12 @@ export async function findSegments(directory: string): Promise<FoundSegments> {
   return { segments, tornBytes: tail?.tornBytes ?? 0, damagedBytes: tail?.damagedBytes ?? 0 };
 }
 
-/** Sequence of the last event that the segment can hold. */
+/** The last sequence number that the segment can have; an earlier run's segment is bounded by its size. */
 export function lastIn({ begins, last, bytes, own }: Segment): number {
   return own ? last : Math.min(last, begins + Math.floor(bytes / headerBytes));
 }
 
-/** Zero-padded, so that names sort as numbers do. */
+/** Zero-padded, so that the order of names is the order of numbers. */
 function nameOf(first: number): string {
   return `${String(first).padStart(16, '0')}${suffix}`;
 }
@@ -137,7 +137,7 @@ async function cutTail(
       at = end = outcome.end;
       continue;
     }
-    // Damage in the middle stays where it is: the reader steps over it when it comes there.
+    // Corrupt bytes before a later record stay in place: the reader skips them.
     const next = nextRecordAfter(bytes, at);
     if (next === -1) break;
     at = next;
@@ -151,7 +151,7 @@ async function cutTail(
   return { tornBytes: torn ? tail.length : 0, damagedBytes: torn ? 0 : tail.length };
 }
 
-/** Keeps damaged bytes in a file named by where they stood, if the disk takes it: an inspection needs them, no event. */
+/** Saves corrupt bytes in a file named by segment and offset, for an inspection. A failed write is ignored. */
 export async function saveDamagedBytes(
   directory: string,
   first: number,
