@@ -3,7 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { TollgateError } from '../shared/runtime/errors.ts';
 
-/** Programs of the local stack and of the tests, and the Debian package each comes in. */
+/** Programs of the local stack and of the tests, with the Debian package of each. */
 export const debianPackages = {
   'redis-server': 'redis-server',
   'redis-cli': 'redis-tools',
@@ -22,10 +22,10 @@ export const debianPackages = {
 
 export type Program = keyof typeof debianPackages;
 
-/** Tells a person what takes long. */
+/** Reports a slow step to the user. */
 export type Say = (line: string) => void;
 
-/** The program's absolute path, or null. */
+/** Absolute path of the program, or null. */
 export function findProgram(program: string): string | null {
   for (const folder of (process.env['PATH'] ?? '').split(delimiter).concat('/usr/sbin', '/usr/local/bin')) {
     const path = join(folder, program);
@@ -40,19 +40,19 @@ export function findProgram(program: string): string | null {
 }
 
 /**
- * The program's path, installing its Debian package first where it is missing and this is root on Debian.
- * Throws `SERVER_MISSING` with the command to run otherwise.
+ * Path of the program. A missing program is installed from its Debian package if this process is root on Debian;
+ * otherwise throws `SERVER_MISSING` with the command to run.
  */
 export async function needProgram(program: Program, say: Say): Promise<string> {
   const found = findProgram(program);
   if (found !== null) return found;
   await installPrograms([program], say);
   const installed = findProgram(program);
-  if (installed === null) throw missing([program], 'its package was installed, yet it is not in PATH');
+  if (installed === null) throw missing([program], 'its package was installed, but it is not in PATH');
   return installed;
 }
 
-/** Installs what is missing of the given programs in one go. */
+/** Installs the missing programs with one command. */
 export async function installPrograms(programs: readonly Program[], say: Say): Promise<void> {
   const absent = programs.filter((program) => findProgram(program) === null);
   if (absent.length === 0) return;
@@ -70,7 +70,7 @@ function packagesOf(programs: readonly Program[]): string[] {
 
 async function apt(args: readonly string[], programs: readonly Program[]): Promise<void> {
   const child = spawn('apt-get', ['-q', '-o', 'DPkg::Lock::Timeout=300', ...args], {
-    // The run level keeps Debian from starting the packages' own services: this stack runs its own.
+    // The run level prevents that Debian starts the services of the packages.
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,5 +1,5 @@
-# Installs the packages where they are missing or no longer those of package-lock.json, and lets `node` be the Node 24
-# among them. Needs bash and any Node 20 or newer with npm. Run by npm before what needs it, or sourced by a script:
+# Installs the packages if they are missing or differ from package-lock.json, and makes `node` the Node 24 among them.
+# Needs bash and any Node 20 or newer with npm. npm runs it before other scripts; a script may source it:
 #   . dev/prepare.sh
 
 tollgate_prepare() {
@@ -31,7 +31,7 @@ tollgate_install() {
   done
   if ! wait "$installer"; then
     tail -n 40 "$log" >&2
-    echo "npm install failed; its whole output is in $log" >&2
+    echo "npm install failed; its output is in $log" >&2
     return 1
   fi
   echo "packages installed in $((SECONDS - started)) s" >&2

@@ -9,14 +9,14 @@ import { runStack } from './stack/run-stack.ts';
 import type { Closer, RunningStack } from './stack/run-stack.ts';
 
 /**
- * `npm start`: runs the whole of Tollgate on this machine until Ctrl-C or SIGTERM, then ends in reverse what it started.
- * Exits 0 after a clean stop and 1 when the start failed.
+ * `npm start`: runs all processes of Tollgate on this machine until Ctrl-C or SIGTERM, then stops them in reverse order.
+ * Exits 0 after a clean stop and 1 if the start failed.
  */
 const startedAt = performance.now();
 const repository = join(import.meta.dirname, '..');
 const localDir = join(repository, '.local');
 const options = readOptions();
-const giveUp = new AbortController();
+const aborting = new AbortController();
 const closers: Closer[] = [];
 const keepAliveMs = 60_000;
 let running = false;
@@ -34,7 +34,7 @@ async function start(): Promise<void> {
   await mkdir(localDir, { recursive: true });
   const other = await takeLock(localDir);
   if (other !== null) {
-    console.error(`Tollgate runs already here (pid ${other}); its addresses are in .local/stack.json.`);
+    console.error(`Tollgate is already running here (pid ${other}); its addresses are in .local/stack.json.`);
     process.exit(1);
   }
   closers.push({ group: 'lock', name: 'lock', close: () => releaseLock(localDir) });
@@ -47,18 +47,18 @@ async function start(): Promise<void> {
       localDir,
       traffic: options.traffic,
       progress: createProgress((line) => console.log(line)),
-      signal: giveUp.signal,
+      signal: aborting.signal,
       onClose: (closer) => void closers.push(closer),
       onDeath: (name, log) => {
-        if (!ending) console.error(`\n✗ ${name} has ended by itself. The end of its log:\n${log}\n`);
+        if (!ending) console.error(`\n✗ ${name} has stopped unexpectedly. The end of its log:\n${log}\n`);
       },
     });
     running = true;
-    // The children hold no handle of this process, so that nothing but a signal decides when it ends.
+    // Child processes hold no handle of this process; the timer keeps it running until a signal.
     setInterval(() => undefined, keepAliveMs);
     if (!ending) greet(stack);
   } catch (error) {
-    // After Ctrl-C the start gives up by throwing, which is no failure.
+    // After Ctrl-C the start throws, which is not a failure.
     if (!ending) {
       console.error(`\n✗ Tollgate did not start: ${messageOf(error)}\n`);
       exitCode = 1;
@@ -76,12 +76,12 @@ function greet({ file, movedPorts }: RunningStack): void {
   );
 }
 
-/** While the start is under way it is only told to give up: it then ends what it has begun, and nothing is missed. */
+/** During the start only aborts it: the start then stops every process that it has started. */
 function end(): void {
   if (ending) return;
   ending = true;
-  console.log('Ending what was started …');
-  giveUp.abort(new Error('the start was given up'));
+  console.log('Stopping …');
+  aborting.abort(new Error('the start was aborted'));
   if (running) void closeAndExit();
 }
 
@@ -98,7 +98,7 @@ async function closeAndExit(): Promise<void> {
   process.exit(exitCode);
 }
 
-/** npm hands signals to the shell it runs, which may go without telling this process: an orphan ends too. */
+/** npm sends signals to its shell, which may exit without a signal to this process: without its parent this process stops too. */
 function endWithNpm(): void {
   const parent = process.ppid;
   const check = (): void => {
@@ -107,7 +107,7 @@ function endWithNpm(): void {
   setInterval(check, 500).unref();
 }
 
-/** Everything a start left, but not the lock, nor the installation's log that may still be written. */
+/** Deletes all files of earlier starts except the lock and the log of the package installation, which may still be open. */
 async function wipe(): Promise<void> {
   for (const entry of await readdir(localDir)) {
     if (entry !== 'start.pid' && entry !== 'prepare.lock')

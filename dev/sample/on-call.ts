@@ -2,8 +2,8 @@ import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
 
 /**
- * Whom Alertmanager notifies beside `npm start`: one line for each alert that fires or is over, with what on-call would
- * read. Listens on `HOST` and `PORT`.
+ * Receiver of notifications from Alertmanager under `npm start`: writes one line for each alert that fires or is resolved,
+ * with its summary. Listens on `HOST` and `PORT`.
  */
 interface Notification {
   readonly alerts: readonly {

@@ -7,12 +7,12 @@ export interface SampleTenant {
   readonly tenantId: string;
   readonly plan: 'free' | 'pro' | 'enterprise';
   readonly displayName: string;
-  /** Calls a second that the sample traffic makes for it; 0 leaves it to the reader's own calls. */
+  /** Calls a second of the sample traffic; 0: none. */
   readonly trafficPerSecond: number;
   readonly overrides?: Readonly<Record<string, number>>;
 }
 
-/** One quiet and one busy tenant of each plan; Sparrow goes up to its minute limit and over it, Wren uses up its day. */
+/** A quiet and a busy tenant of each plan. Sparrow exceeds its minute limit, Wren uses up its day. */
 export const sampleTenants: readonly SampleTenant[] = [
   { tenantId: 'acme', plan: 'pro', displayName: 'Acme', trafficPerSecond: 0 },
   { tenantId: 'initech', plan: 'free', displayName: 'Initech', trafficPerSecond: 0 },
@@ -31,7 +31,7 @@ export const sampleTenants: readonly SampleTenant[] = [
 
 const tokenLifetime = '365d';
 
-/** A token as the tenant's own login would issue it. */
+/** A token like those that the tenant's login issues. */
 export function signTenantToken(secret: string, tenant: SampleTenant, user: string): Promise<string> {
   return new SignJWT({ tenant_id: tenant.tenantId, tier: tenant.plan })
     .setProtectedHeader({ alg: 'HS256' })
@@ -41,7 +41,7 @@ export function signTenantToken(secret: string, tenant: SampleTenant, user: stri
     .sign(new TextEncoder().encode(secret));
 }
 
-/** What the first start publishes for the tenant; later changes are the operator's. */
+/** Record that the first start publishes; later changes are made by the operator. */
 export function sampleRecord(tenant: SampleTenant, secrets: Secrets, now: Date): TenantRecord {
   const apiKey = secrets.apiKeys[tenant.tenantId] ?? '';
   return {

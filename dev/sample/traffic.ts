@@ -4,8 +4,8 @@ import { sampleTenants } from './tenants.ts';
 import type { SampleTenant } from './tenants.ts';
 
 /**
- * Live calls of the busy sample tenants through the gateway, until it is told to stop. `STACK_FILE` names the file
- * with the gateway's address and the tokens. A call that fails is a call less: the next one is tried all the same.
+ * Sends calls of the busy sample tenants through the gateway until it is stopped. `STACK_FILE` names the file with the
+ * address of the gateway and the tokens. A call that fails is not repeated.
  */
 interface StackFile {
   readonly urls: { readonly gateway: string };
@@ -33,19 +33,19 @@ let inFlight = 0;
 let calls = 0;
 
 for (const tenant of sampleTenants) if (tenant.trafficPerSecond > 0) void runTenant(tenant);
-void runStrangers();
+void runUnknownClients();
 
 async function runTenant(tenant: SampleTenant): Promise<void> {
   for (;;) {
-    // Up and down by half within five minutes: graphs have a shape, and Sparrow's peaks cross its limit.
+    // The rate varies by half within five minutes, so that graphs have a shape and Sparrow exceeds its limit.
     const swing = 1 + 0.5 * Math.sin((Date.now() / 300_000) * 2 * Math.PI);
     await wait(exponential(1000 / (tenant.trafficPerSecond * swing)));
     void callAs(tenant, pick(tenantCalls));
   }
 }
 
-/** Callers without a token, and with a bad one: limited by address, and refused. */
-async function runStrangers(): Promise<void> {
+/** Callers without a token, limited by address, and with an invalid token, refused. */
+async function runUnknownClients(): Promise<void> {
   for (;;) {
     await wait(exponential(2_000));
     const bad = Math.random() < 0.2;
@@ -90,7 +90,7 @@ async function send(call: Call, headers: Readonly<Record<string, string>>): Prom
   }
 }
 
-// Weights by repetition: mostly small reads, some chats, now and then something that fails.
+// Repetition is weight: mostly small reads, some chats, a few calls that fail.
 const tenantCalls: readonly Call[] = [
   { method: 'GET', path: '/v1/customers' },
   { method: 'GET', path: '/v1/customers' },
@@ -110,12 +110,12 @@ function pick<Item>(items: readonly Item[]): Item {
   return items[Math.floor(Math.random() * items.length)]!;
 }
 
-/** Addresses kept for documentation (TEST-NET-2 and -3): no real caller shares their limits. */
+/** Addresses reserved for documentation (TEST-NET-2 and -3): no real caller shares their limits. */
 function address(net: 198 | 203, host: number): string {
   return net === 198 ? `198.51.100.${Math.floor(host) + 1}` : `203.0.113.${Math.floor(host) + 1}`;
 }
 
-/** Gaps of a Poisson process: independent callers arrive like this. */
+/** Gaps of a Poisson process, which independent callers form. */
 function exponential(meanMs: number): number {
   return Math.min(-Math.log(1 - Math.random()) * meanMs, meanMs * 10);
 }

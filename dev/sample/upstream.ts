@@ -3,8 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 
 /**
- * The sample API behind the gateway: the endpoints of an agent platform, with small realistic delays.
- * Listens on `HOST` and `PORT`. It limits nothing, so that every 429 seen is the gateway's.
+ * Sample API behind the gateway: endpoints of an agent platform with small realistic delays. Listens on `HOST` and `PORT`.
+ * It has no limits, so every 429 comes from the gateway.
  */
 type Handler = (request: IncomingMessage, response: ServerResponse, path: string) => Promise<void>;
 
@@ -46,9 +46,11 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
 }
 
 async function chat(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const asked = asObject(await body(request));
-  const words = `You said: ${typeof asked['message'] === 'string' ? asked['message'] : 'nothing'}`.split(' ');
-  if (asked['stream'] !== true) {
+  const fields = asObject(await body(request));
+  const words = `You said: ${typeof fields['message'] === 'string' ? fields['message'] : 'nothing'}`.split(
+    ' ',
+  );
+  if (fields['stream'] !== true) {
     await wait(delayMs(20, 60));
     await json(response, 200, { reply: words.join(' '), tokens: words.length });
     return;
@@ -62,11 +64,11 @@ async function chat(request: IncomingMessage, response: ServerResponse): Promise
 }
 
 async function calendar(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const asked = asObject(await body(request));
+  const fields = asObject(await body(request));
   await wait(delayMs(10, 30));
   await json(response, 201, {
     id: `evt_${Date.now()}`,
-    title: asked['title'] ?? 'Untitled',
+    title: fields['title'] ?? 'Untitled',
     status: 'booked',
   });
 }
@@ -92,7 +94,7 @@ async function listRuns(_request: IncomingMessage, response: ServerResponse, pat
   await json(response, 200, { agent: path.split('/')[2], runs: [] });
 }
 
-/** Fails every third call, as real dependencies do. */
+/** Fails every third call, like a real dependency. */
 let unstableCalls = 0;
 async function unstable(_request: IncomingMessage, response: ServerResponse): Promise<void> {
   await wait(delayMs(30, 90));
@@ -103,9 +105,9 @@ async function unstable(_request: IncomingMessage, response: ServerResponse): Pr
 const slowMsMax = 30_000;
 
 async function slow(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const asked = Number(new URL(request.url ?? '/', 'http://upstream').searchParams.get('ms') ?? 1_000);
-  await wait(Math.min(Math.max(Number.isFinite(asked) ? asked : 0, 0), slowMsMax));
-  await json(response, 200, { waited_ms: asked });
+  const waitMs = Number(new URL(request.url ?? '/', 'http://upstream').searchParams.get('ms') ?? 1_000);
+  await wait(Math.min(Math.max(Number.isFinite(waitMs) ? waitMs : 0, 0), slowMsMax));
+  await json(response, 200, { waited_ms: waitMs });
 }
 
 async function resource(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {

@@ -5,14 +5,14 @@ import { processOptions, startServerProcess } from './server-process.ts';
 import type { ServerProcess } from './server-process.ts';
 
 export interface ClickHouseOptions {
-  /** Absolute folder for its data; one process at a time may open it. */
+  /** Absolute data directory; one process at a time may open it. */
   readonly dir: string;
   readonly say: Say;
   readonly port?: number;
-  /** The engine's own configuration file, for users and roles: it has one user otherwise. */
+  /** Configuration file of the engine, for users and roles; absent: one user. */
   readonly configFile?: string;
   readonly dieWithParent?: boolean;
-  /** Gives the start up. */
+  /** Aborts the start. */
   readonly signal?: AbortSignal;
 }
 
@@ -21,10 +21,10 @@ export interface RunningClickHouse extends ServerProcess {
   readonly port: number;
 }
 
-/** As many queries may run beside one another as there are threads to wait for them. */
+/** Number of threads, each of which waits for one query: the bound of concurrent queries. */
 const concurrentQueriesMax = 48;
 
-/** The embedded engine behind ClickHouse's HTTP protocol (`tools/clickhouse-local`), on loopback. */
+/** Starts the embedded engine with ClickHouse's HTTP protocol (`tools/clickhouse-local`) on loopback. */
 export async function startClickHouseServer(options: ClickHouseOptions): Promise<RunningClickHouse> {
   const port = await freePort(options.port);
   const url = `http://127.0.0.1:${port}`;

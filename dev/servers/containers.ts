@@ -3,7 +3,7 @@ import { GenericContainer, Wait } from 'testcontainers';
 import { freePort } from './free-port.ts';
 
 export interface ContainerServer {
-  /** As the services' environment takes it. */
+  /** Value of the environment variable of the services. */
   readonly address: string;
   stop(): Promise<void>;
 }
@@ -11,7 +11,7 @@ export interface ContainerServer {
 interface Image {
   readonly image: string;
   readonly port: number;
-  /** Where the image keeps its data. */
+  /** Data directory in the image. */
   readonly data: string;
   readonly ready: string;
   readonly env: (hostPort: number) => Record<string, string>;
@@ -51,8 +51,8 @@ const images: Readonly<Record<'redis' | 'kafka' | 'clickhouse', Image>> = {
 };
 
 /**
- * The server's official image on a loopback port, its data in the given folder. Throws what the container engine says.
- * For machines with such an engine; elsewhere the same servers run natively.
+ * Starts the official image of a server on a loopback port, with its data in `dir`. Throws the error of the container
+ * engine. On machines without a container engine the servers run natively.
  */
 export async function startContainer(
   name: keyof typeof images,
@@ -61,7 +61,7 @@ export async function startContainer(
   const { image, port: inside, data, ready, env, command, address } = images[name];
   const hostPort = await freePort(port);
   await mkdir(dir, { recursive: true });
-  // The images run as users of their own, whose ids this machine does not know.
+  // The images run as users that do not exist on this machine.
   await chmod(dir, 0o777);
   let container = new GenericContainer(image)
     .withEnvironment(env(hostPort))
@@ -81,7 +81,7 @@ export async function startContainer(
 
 const startTimeoutMs = 300_000;
 
-/** The broker names itself by the address clients use, so it has to know the port on the host. */
+/** The broker advertises the address that clients use, so its configuration needs the port on the host. */
 function kafkaEnvironment(hostPort: number): Record<string, string> {
   return {
     CLUSTER_ID: 'dG9sbGdhdGUtbG9jYWwtMQ',

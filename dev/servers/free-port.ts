@@ -3,20 +3,20 @@ import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
 /**
- * Below what Linux and macOS hand out to outgoing connections: a port found here is not taken by one of those while
- * the server that is to have it still starts.
+ * Below the ephemeral ports of Linux and macOS, so that no outgoing connection uses a port between the moment it is found
+ * and the start of its server.
  */
 const lowest = 10_000;
 const highest = 32_000;
 const attemptsMax = 100;
 
-/** Ports of this process. */
+/** Ports that this process has reserved. */
 const claimed = new Set<number>();
 
 /**
- * A loopback port nobody listens on: the preferred one where it is free, any other otherwise. It stays this process's own
- * until it ends, also before a server listens on it and between two that do: stacks and tests that start at one moment
- * never get the same. A process may ask again for a port that it has.
+ * Reserves a free loopback port: the preferred port if it is free, else another one. The reservation holds until this
+ * process ends, also while no server listens, so that stacks and tests that start at once never share a port. A process may
+ * reserve its own port again.
  */
 export async function freePort(preferred?: number): Promise<number> {
   if (preferred !== undefined && (await isFree(preferred)) && (await claim(preferred))) return preferred;
@@ -35,7 +35,7 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** By the UDP port of the same number, which no server here uses: the system frees it with the process, however that ends. */
+/** Reserves by binding the UDP port of the same number, which no server here uses. The system releases it when the process ends. */
 function claim(port: number): Promise<boolean> {
   if (claimed.has(port)) return Promise.resolve(true);
   claimed.add(port);

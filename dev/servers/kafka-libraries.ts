@@ -13,10 +13,10 @@ const folder = join(import.meta.dirname, 'kafka');
 
 export const loggingConfig = join(folder, 'log4j2.properties');
 
-/** One id for every local broker: it only has to be equal in the files of one data folder. */
+/** Cluster id of every local broker: it only has to be equal in the files of one data directory. */
 const clusterId = 'dG9sbGdhdGUtbG9jYWwtMQ';
 
-/** Where the broker's jars are, downloaded by Maven once a version into the user's cache. */
+/** Class path of the broker. Maven downloads the jars once for each version into the user's cache. */
 export async function kafkaClassPath(say: Say): Promise<string> {
   const home = await cacheFolder();
   const libraries = join(home, 'libs');
@@ -28,7 +28,7 @@ export async function kafkaClassPath(say: Say): Promise<string> {
   return join(libraries, '*');
 }
 
-/** A freshly formatted data folder to copy from, which saves each new broker the start of a second Java. */
+/** A formatted data directory to copy, which saves each new broker the start of a second JVM. */
 export async function formattedLog(java: string, say: Say): Promise<string> {
   const home = await cacheFolder();
   const template = join(home, 'formatted');
@@ -48,7 +48,7 @@ async function cacheFolder(): Promise<string> {
   return join(cache, 'tollgate', `kafka-${version}`);
 }
 
-/** Makes a folder elsewhere and moves it into place in one step, so that a start that is cut off leaves no half of it. */
+/** Creates a directory under another name and renames it, so that an interrupted start leaves no incomplete directory. */
 async function intoPlace(target: string, make: (draft: string) => Promise<void>): Promise<void> {
   await mkdir(dirname(target), { recursive: true });
   const draft = await mkdtemp(`${target}-draft-`);
@@ -57,7 +57,7 @@ async function intoPlace(target: string, make: (draft: string) => Promise<void>)
     await rename(draft, target);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
-    // Another start at the same moment was first: its folder is as good.
+    // Another start created the same directory first.
     if (!existsSync(target)) throw error;
   }
 }

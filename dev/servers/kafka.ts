@@ -10,14 +10,14 @@ import { processOptions, startServerProcess } from './server-process.ts';
 import type { ServerProcess } from './server-process.ts';
 
 export interface KafkaOptions {
-  /** Absolute folder for its data. */
+  /** Absolute data directory. */
   readonly dir: string;
   readonly say: Say;
   readonly port?: number;
-  /** More broker properties, over those of this module. */
+  /** Broker properties that override those of this module. */
   readonly properties?: Readonly<Record<string, string | number>>;
   readonly dieWithParent?: boolean;
-  /** Gives the start up. */
+  /** Aborts the start. */
   readonly signal?: AbortSignal;
 }
 
@@ -26,7 +26,7 @@ export interface RunningKafka extends ServerProcess {
   readonly port: number;
 }
 
-/** One Kafka broker, its own controller (KRaft), on loopback. */
+/** Starts one Kafka broker, which is its own controller (KRaft), on loopback. */
 export async function startKafkaServer(options: KafkaOptions): Promise<RunningKafka> {
   const java = await needProgram('java', options.say);
   const classPath = await kafkaClassPath(options.say);
@@ -47,14 +47,14 @@ export async function startKafkaServer(options: KafkaOptions): Promise<RunningKa
     args: [...javaOptions, '-cp', classPath, 'kafka.Kafka', config],
     dir: options.dir,
     logFile: join(options.dir, 'kafka.log'),
-    ready: () => answersApiVersions(port),
+    ready: () => respondsToApiVersions(port),
     readyTimeoutMs: 60_000,
     ...processOptions(options),
   });
   return { ...started, port, brokers: `127.0.0.1:${port}` };
 }
 
-// A small heap and the quick compiler: the broker is up in about two seconds and leaves the cores to the rest.
+// A small heap and the C1 compiler: the broker starts in about two seconds and uses little CPU time.
 const javaOptions = [
   '-Xms128m',
   '-Xmx400m',
@@ -79,7 +79,7 @@ function brokerProperties(
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
     'log.dirs': logDir,
-    // One broker: every internal topic has one copy, and few partitions to open at a start.
+    // One broker: internal topics have one replica, and few partitions to open at a start.
     'offsets.topic.replication.factor': 1,
     'offsets.topic.num.partitions': 8,
     'transaction.state.log.replication.factor': 1,
@@ -87,11 +87,11 @@ function brokerProperties(
     'transaction.state.log.num.partitions': 4,
     'share.coordinator.state.topic.replication.factor': 1,
     'share.coordinator.state.topic.min.isr': 1,
-    // A consumer alone in its group need not wait for others.
+    // The first consumer of a group does not wait for others.
     'group.initial.rebalance.delay.ms': 0,
-    // Topics are made on purpose, with their partitions; a misspelt name must not make one.
+    // Topics are created explicitly; a misspelt name must not create one.
     'auto.create.topics.enable': 'false',
-    // After a kill the controller holds the broker's old registration for this long before it takes the new one.
+    // After a kill the controller keeps the broker's old registration for this long before it accepts the new one.
     'broker.session.timeout.ms': 2_000,
     'broker.heartbeat.interval.ms': 400,
     'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
@@ -107,10 +107,10 @@ function propertiesText(properties: Readonly<Record<string, string | number>>): 
 
 const apiVersionsKey = 18;
 
-/** The broker answers ApiVersions only when it is registered and takes requests; its port opens earlier. */
-function answersApiVersions(port: number): Promise<boolean> {
+/** Whether the broker responds to ApiVersions: it does once it is registered; its port opens earlier. */
+function respondsToApiVersions(port: number): Promise<boolean> {
   const request = Buffer.alloc(14);
-  request.writeInt32BE(10, 0); // bytes that follow
+  request.writeInt32BE(10, 0); // length of the request
   request.writeInt16BE(apiVersionsKey, 4);
   request.writeInt16BE(0, 6); // version
   request.writeInt32BE(1, 8); // correlation id

@@ -5,10 +5,10 @@ import { processOptions, startServerProcess } from './server-process.ts';
 import type { ServerProcess } from './server-process.ts';
 
 export interface MonitorOptions {
-  /** The program's absolute path. */
+  /** Absolute path of the program. */
   readonly command: string;
   readonly dir: string;
-  /** Text of its configuration file, and of others that this one names by a path relative to itself. */
+  /** Texts of the configuration file and of the files that it names by relative paths. */
   readonly config: string;
   readonly files?: Readonly<Record<string, string>>;
   readonly port?: number;
@@ -21,7 +21,7 @@ export interface RunningMonitor extends ServerProcess {
 
 const readyTimeoutMs = 30_000;
 
-/** Prometheus on loopback. */
+/** Starts Prometheus on loopback. */
 export async function startPrometheusServer(options: MonitorOptions): Promise<RunningMonitor> {
   return startMonitor('prometheus', options, (port, config) => [
     `--config.file=${config}`,
@@ -31,7 +31,7 @@ export async function startPrometheusServer(options: MonitorOptions): Promise<Ru
   ]);
 }
 
-/** Alertmanager on loopback, alone: it looks for no others to share its work with. */
+/** Starts one Alertmanager on loopback, without a cluster. */
 export async function startAlertmanagerServer(options: MonitorOptions): Promise<RunningMonitor> {
   return startMonitor('alertmanager', options, (port, config) => [
     `--config.file=${config}`,

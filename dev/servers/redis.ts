@@ -7,17 +7,17 @@ import { processOptions, startServerProcess } from './server-process.ts';
 import type { ServerProcess } from './server-process.ts';
 
 export interface RedisOptions {
-  /** Absolute folder for its data. */
+  /** Absolute data directory. */
   readonly dir: string;
   readonly say: Say;
   readonly port?: number;
-  /** Keeps an append-only file, so that a stop loses at most a second. Off: nothing is ever written to disk. */
+  /** Writes an append-only file, so that a stop loses at most a second. False: no data on disk. */
   readonly durable?: boolean;
-  /** More directives as `redis-server` takes them, e.g. `['--maxmemory', '8mb']`. */
+  /** Further arguments of `redis-server`, e.g. `['--maxmemory', '8mb']`. */
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
   readonly dieWithParent?: boolean;
-  /** Gives the start up. */
+  /** Aborts the start. */
   readonly signal?: AbortSignal;
 }
 
@@ -26,7 +26,7 @@ export interface RunningRedis extends ServerProcess {
   readonly port: number;
 }
 
-/** Debian's `redis-server` on loopback. */
+/** Starts Debian's `redis-server` on loopback. */
 export async function startRedisServer(options: RedisOptions): Promise<RunningRedis> {
   const command = await needProgram('redis-server', options.say);
   const port = await freePort(options.port);
@@ -48,7 +48,7 @@ export async function startRedisServer(options: RedisOptions): Promise<RunningRe
   return { ...started, port, url: `redis://127.0.0.1:${port}` };
 }
 
-/** True once Redis answers PONG, which it refuses while it still loads its file. */
+/** True once Redis responds PONG; while it loads its file it responds with an error. */
 function answersPing(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));

@@ -10,38 +10,38 @@ export interface ServerCommand {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  /** Holds the server's data, and `server.pid` beside it, by which a later start finds what an earlier one left. */
+  /** Directory of the data and of `server.pid`, by which a later start finds a process that was left running. */
   readonly dir: string;
   readonly logFile: string;
-  /** Resolves true once the server answers; a throw counts as not yet. */
+  /** Resolves with true once the server responds; an error means not yet. */
   readonly ready: () => Promise<boolean>;
   readonly readyTimeoutMs: number;
-  /** Where it runs; absent: its `dir`. */
+  /** Working directory; absent: `dir`. */
   readonly workingDir?: string;
-  /** False lets the server outlive this process. */
+  /** False: the server may outlive this process. */
   readonly dieWithParent?: boolean;
-  /** Gives the start up: the server is ended and the start throws. */
+  /** Aborts the start: the server is stopped and the start throws. */
   readonly signal?: AbortSignal;
 }
 
-/** A server this process started. Every method that ends it may be called again without harm. */
+/** A server that this process started. Methods that stop it may be called repeatedly. */
 export interface ServerProcess {
   readonly name: string;
   readonly pid: number;
   readonly logFile: string;
-  /** Resolves with the exit code (null after a signal) when the process is gone, whoever ended it. */
+  /** Resolves with the exit code (null after a signal) when the process has exited for any reason. */
   readonly exited: Promise<number | null>;
   alive(): boolean;
-  /** SIGTERM, then SIGKILL when it has not gone after `graceMs`. */
+  /** Sends SIGTERM, and SIGKILL if the process has not exited after `graceMs`. */
   stop(graceMs?: number): Promise<void>;
-  /** SIGKILL. */
+  /** Sends SIGKILL. */
   kill(): Promise<void>;
-  /** SIGSTOP: the sockets stay open and answer nothing. */
+  /** Sends SIGSTOP: sockets stay open without responses. */
   pause(): void;
   resume(): void;
 }
 
-/** What the starters of servers hand through when it is given. */
+/** The options of a process that are set. */
 export function processOptions(options: {
   readonly dieWithParent?: boolean;
   readonly signal?: AbortSignal;
@@ -55,7 +55,7 @@ export function processOptions(options: {
 const readyPollMs = 50;
 const logTailBytes = 2_000;
 
-/** Starts a server, waits until it answers, and throws with the end of its log when it does not. */
+/** Starts a server and waits until it responds; otherwise throws with the end of its log. */
 export async function startServerProcess(server: ServerCommand): Promise<ServerProcess> {
   server.signal?.throwIfAborted();
   await mkdir(server.dir, { recursive: true });
@@ -73,8 +73,8 @@ export async function startServerProcess(server: ServerCommand): Promise<ServerP
 }
 
 /**
- * Ends the server that an earlier, killed start left on this data folder, which would hold its lock.
- * The pid counts only while its process still runs and names the folder, since pids are reused.
+ * Stops the server that a killed start left on this data directory, whose lock it would hold. The pid counts only if its
+ * process runs with this directory, because pids are reused.
  */
 export async function endLeftover(dir: string): Promise<void> {
   const pid = Number(await readFile(pidFile(dir), 'utf8').catch(() => ''));
@@ -91,7 +91,7 @@ export async function endLeftover(dir: string): Promise<void> {
 }
 
 async function spawnServer(server: ServerCommand): Promise<ServerProcess> {
-  // One earlier log is kept, so that logs do not grow from start to start.
+  // Only one earlier log is kept, so that logs do not grow without bound.
   await rename(server.logFile, `${server.logFile}.previous`).catch(() => undefined);
   const log = await open(server.logFile, 'a');
   const [command, args] = withParentsDeath(server);
@@ -99,7 +99,7 @@ async function spawnServer(server: ServerCommand): Promise<ServerProcess> {
     cwd: server.workingDir ?? server.dir,
     env: { ...process.env, ...server.env, TOLLGATE_SERVER_DIR: server.dir },
     stdio: ['ignore', log.fd, log.fd],
-    // Its own group: Ctrl-C reaches only whoever started it, which then stops the servers in order.
+    // A process group of its own: Ctrl-C reaches only this process, which then stops the servers in order.
     detached: true,
   });
   const exited = new Promise<number | null>((resolve) => void child.once('exit', resolve));
@@ -110,7 +110,7 @@ async function spawnServer(server: ServerCommand): Promise<ServerProcess> {
   void exited.then(() => (gone = true));
   child.unref();
   const kill = async (): Promise<void> => {
-    // While nobody waits for its end a server must not keep this process running; now somebody does.
+    // A server does not keep this process running, except while this process waits for its exit.
     if (!gone) child.ref();
     if (!gone) signal(pid, 'SIGKILL');
     await exited;
@@ -138,7 +138,7 @@ async function spawnServer(server: ServerCommand): Promise<ServerProcess> {
   };
 }
 
-/** Where Linux offers it, the kernel ends the server when its parent is killed: nothing is left behind. */
+/** On Linux the kernel kills the server when its parent is killed. */
 function withParentsDeath({ command, args, dieWithParent }: ServerCommand): [string, string[]] {
   const setpriv = '/usr/bin/setpriv';
   if (dieWithParent === false || !existsSync(setpriv)) return [command, [...args]];
@@ -162,7 +162,7 @@ async function waitUntilReady(server: ServerCommand, started: ServerProcess): Pr
   );
 }
 
-/** The last lines of a log, for an error a person reads. */
+/** The last lines of a log, for an error message. */
 export async function tailOf(logFile: string): Promise<string> {
   const text = await readFile(logFile, 'utf8').catch(() => '');
   return text.slice(-logTailBytes).trim();
@@ -176,6 +176,6 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {
-    // It is gone already, which is what a signal to a server in these methods is after.
+    // The process has already exited.
   }
 }

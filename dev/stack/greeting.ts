@@ -3,13 +3,13 @@ import type { StackFile, StackTenant } from './stack-file.ts';
 export interface GreetingOptions {
   readonly stack: StackFile;
   readonly stackPath: string;
-  /** Preferred ports that were taken, e.g. `gateway 8080 → 40123`. */
+  /** Ports that were in use, e.g. `gateway 8080 → 40123`. */
   readonly moved: readonly string[];
   readonly secondsToReady: number;
   readonly traffic: boolean;
 }
 
-/** What `npm start` prints when everything runs: one table, and lines to paste. */
+/** Text of `npm start` when all processes run: a table of addresses, and commands to paste. */
 export function greeting({ stack, stackPath, moved, secondsToReady, traffic }: GreetingOptions): string {
   return [
     '',
@@ -41,7 +41,13 @@ function table({ urls, admin_token, service_token, tenants }: StackFile): string
       : [['prometheus', urls['prometheus'], 'with the alert rules'] as [string, string, string]]),
     ...(urls['alertmanager'] === undefined
       ? []
-      : [['alertmanager', urls['alertmanager'], 'tells .local/log/on-call.log'] as [string, string, string]]),
+      : [
+          ['alertmanager', urls['alertmanager'], 'notifies .local/log/on-call.log'] as [
+            string,
+            string,
+            string,
+          ],
+        ]),
     ['service token', '', service_token],
     ...tenants.map((tenant): [string, string, string] => [
       tenant.tenant_id,
@@ -55,7 +61,7 @@ function table({ urls, admin_token, service_token, tenants }: StackFile): string
   );
 }
 
-/** Quiet tenants, so that a reader sees the calls made here and no others. */
+/** Tenants without sample traffic: pages show only the calls of the user. */
 function pasteable({ urls, tenants, admin_token }: StackFile): string[] {
   const pro = quiet(tenants, 'pro');
   const chat = `curl -s -X POST ${urls['gateway']}/agent/chat -H 'Authorization: Bearer ${pro.jwt}' -H 'Content-Type: application/json' -d '{"message":"hello"}'`;

@@ -8,16 +8,16 @@ import { startNodeProcess } from './services.ts';
 
 export interface MonitoringOptions {
   readonly localDir: string;
-  /** host:port as the generated configuration has it, and where it is in this run. */
+  /** `host:port` in the generated configuration, and the address in this run. */
   readonly addresses: ReadonlyMap<string, string>;
   readonly signal: AbortSignal;
 }
 
-/** Ports of the three when nobody else has them, as the generated configuration has them. */
+/** Ports in the generated configuration, used if they are free. */
 const preferredPorts = { prometheus: 9090, alertmanager: 9093, onCall: 9098 } as const;
 const generated = join(import.meta.dirname, '..', '..', 'dashboards', 'generated');
 
-/** Prometheus with the generated rules, where it is installed; null where it is not. */
+/** Prometheus with the generated rules; null if it is not installed. */
 export async function startPrometheus(options: MonitoringOptions): Promise<RunningMonitor | null> {
   const command = findProgram('prometheus');
   if (command === null) return null;
@@ -31,7 +31,7 @@ export async function startPrometheus(options: MonitoringOptions): Promise<Runni
   });
 }
 
-/** Alertmanager with the generated routes, where it is installed (Debian gives it another name); null where it is not. */
+/** Alertmanager with the generated routes (Debian uses another program name); null if it is not installed. */
 export async function startAlertmanager(options: MonitoringOptions): Promise<RunningMonitor | null> {
   const command = alertmanagerProgram();
   if (command === null) return null;
@@ -44,7 +44,7 @@ export async function startAlertmanager(options: MonitoringOptions): Promise<Run
   });
 }
 
-/** Whom Alertmanager notifies on one machine: a process that writes each notification to `log/on-call.log`. */
+/** Receiver of notifications from Alertmanager: a process that writes them to `log/on-call.log`. */
 export async function startOnCall({ localDir, signal }: MonitoringOptions): Promise<RunningMonitor | null> {
   if (alertmanagerProgram() === null) return null;
   const port = await freePort(preferredPorts.onCall);
@@ -60,7 +60,7 @@ export async function startOnCall({ localDir, signal }: MonitoringOptions): Prom
   return { ...server, url };
 }
 
-/** What the generated configuration calls each, and where it runs. */
+/** Replaces the addresses of the generated configuration by those of this run. */
 export function monitorAddress(
   name: keyof typeof preferredPorts,
   { url }: { readonly url: string },

@@ -25,11 +25,11 @@ export interface StackOptions {
   readonly localDir: string;
   readonly traffic: boolean;
   readonly progress: Progress;
-  /** Gives the start up. */
+  /** Aborts the start. */
   readonly signal: AbortSignal;
-  /** Registers the end of something that runs: the last registered ends first, neighbours of one group at once. */
+  /** Registers how to stop a process. The last registered stops first; neighbours of one group stop together. */
   readonly onClose: (closer: Closer) => void;
-  /** Told when something of the stack ends that was not asked to, with the end of its log. */
+  /** Called with the end of the log if a process of the stack stops unexpectedly. */
   readonly onDeath: (name: string, log: string) => void;
 }
 
@@ -46,8 +46,8 @@ export interface RunningStack {
 }
 
 /**
- * Servers, then tables, topics and tenants, then the sample API and the services, then `stack.json`, then what only
- * looks on: Prometheus and the sample traffic. Whatever it started by the time it throws is registered with `onClose`.
+ * Starts the servers, creates tables, topics and tenants, starts the sample API and the services, writes `stack.json`, and
+ * starts Prometheus and the sample traffic. Every started process is registered with `onClose`, also if this throws.
  */
 export async function runStack(options: StackOptions): Promise<RunningStack> {
   const { env, localDir, progress } = options;
@@ -112,14 +112,14 @@ interface ServicesPlan {
   readonly pids: Record<string, number>;
 }
 
-/** The sample API, then all services side by side. */
+/** Starts the sample API, then all services at once. */
 async function startServices(options: StackOptions, plan: ServicesPlan): Promise<void> {
   const { ports, pids } = plan;
   const failure = new AbortController();
-  const given = { ...options, signal: AbortSignal.any([options.signal, failure.signal]) };
+  const abortable = { ...options, signal: AbortSignal.any([options.signal, failure.signal]) };
   const upstream = (): Promise<{ server: ServerProcess }> =>
     scriptProcess(
-      given,
+      abortable,
       'upstream',
       'dev/sample/upstream.ts',
       { PORT: String(ports.upstream) },
@@ -127,16 +127,22 @@ async function startServices(options: StackOptions, plan: ServicesPlan): Promise
     );
   const service = (name: ServiceName) => async (): Promise<{ server: ServerProcess }> => {
     const env = serviceEnvironment(name, { ...plan, localDir: options.localDir, env: options.env });
-    return scriptProcess(given, name, `services/${name}/main.ts`, env, `${at(opsPort(name, ports))}/readyz`);
+    return scriptProcess(
+      abortable,
+      name,
+      `services/${name}/main.ts`,
+      env,
+      `${at(opsPort(name, ports))}/readyz`,
+    );
   };
-  await watched(given, pids, 'upstream', upstream);
+  await watched(abortable, pids, 'upstream', upstream);
   await allOrNone<unknown[]>(
     failure,
-    serviceNames.map((name) => watched(given, pids, name, service(name))),
+    serviceNames.map((name) => watched(abortable, pids, name, service(name))),
   );
 }
 
-/** Starts a process with progress shown, and registers its end and its unasked death. */
+/** Starts a process with progress, and registers its stop and its unexpected end. */
 async function watched<Started extends { readonly server: ServerProcess } | null>(
   options: StackOptions,
   pids: Record<string, number>,
@@ -171,7 +177,7 @@ async function scriptProcess(
   return { server: await startNodeProcess({ name, script, env, readyUrl, localDir, signal }) };
 }
 
-/** Who watches, where it is installed: whom alerts are told to first, so that each finds the next. Answers their urls. */
+/** Starts the installed monitoring programs. Receivers of alerts start first, so that each sender finds its receiver. Returns their URLs. */
 async function startMonitors(
   options: StackOptions,
   ports: Ports,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** The secrets of one local installation, made at its first start and kept. */
+/** Secrets of the local installation, created at its first start. */
 export interface Secrets {
   readonly jwt: string;
   readonly serviceToken: string;
@@ -12,7 +12,7 @@ export interface Secrets {
   readonly apiKeys: Readonly<Record<string, string>>;
 }
 
-/** Reads the file, adds what it lacks, and leaves it readable by its owner alone. */
+/** Reads the file, adds missing secrets, and makes it readable by its owner only. */
 export async function loadSecrets(file: string, tenantIds: readonly string[]): Promise<Secrets> {
   const kept = await readKept(file);
   const apiKeys = Object.fromEntries(tenantIds.map((id) => [id, kept.apiKeys?.[id] ?? `tgk_${random(24)}`]));

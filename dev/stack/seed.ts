@@ -26,10 +26,10 @@ export interface SeedOptions {
   readonly progress: Progress;
 }
 
-/** Few, since one machine reads them all; a start opens and a rebalance hands out each. */
+/** Few, because one machine reads all of them, and each costs time at a start and at a rebalance. */
 const partitions = 6;
 
-/** Brings the database, the topics and the sample tenants' records to where the services expect them. Safe to repeat. */
+/** Creates the tables, the topics and the records of the sample tenants. Safe to repeat. */
 export async function seed(options: SeedOptions): Promise<void> {
   const kafka = createKafka({
     brokers: options.kafkaBrokers,
@@ -56,7 +56,7 @@ async function migrateDatabase(connection: SeedOptions['clickhouse']): Promise<v
 
 const directoryTimeoutMs = 30_000;
 
-/** Only the tenants that have no record yet: what an operator changed stays. */
+/** Publishes records of tenants without a record, so that changes by an operator stay. */
 async function publishTenants(kafka: Kafka, topics: Topics, secrets: Secrets): Promise<void> {
   const directory = createTenantDirectory({ kafka, topics, registry: new Registry() });
   try {

@@ -10,12 +10,12 @@ import { serverUrlVariables } from './providers.ts';
 export interface StackServer {
   readonly name: ServerName;
   readonly provider: Provider;
-  /** As the services' environment takes it: a URL, or brokers. */
+  /** Value of the environment variable of the services: a URL, or brokers. */
   readonly address: string;
-  /** Null where the server is no process of this machine's. */
+  /** Null if the server is not a process of this machine. */
   readonly pid: number | null;
   readonly logFile: string | null;
-  /** Resolves when a server this stack started is gone; never for others. */
+  /** Resolves when a server that this stack started has exited; never for external servers. */
   readonly exited: Promise<unknown>;
   stop(): Promise<void>;
 }
@@ -27,13 +27,13 @@ export interface StackServersOptions {
   readonly localDir: string;
   readonly progress: Progress;
   readonly signal: AbortSignal;
-  /** Told of each server as soon as it runs, so that a start that fails later still ends it. */
+  /** Called with each server as soon as it runs, so that a start that fails later stops it. */
   readonly onStarted: (server: StackServer) => void;
 }
 
 const preferredPorts = { redis: 6379, kafka: 9092, clickhouse: 8123 } as const;
 
-/** Redis, Kafka and ClickHouse, side by side; waits for all before it fails. */
+/** Starts Redis, Kafka and ClickHouse at once. If one fails, waits for the others before it throws. */
 export async function startStackServers(
   options: StackServersOptions,
 ): Promise<Record<ServerName, StackServer>> {
@@ -116,7 +116,7 @@ async function startNative(name: ServerName, common: Parameters<typeof startClic
 }
 
 async function inContainer(name: ServerName, options: StackServersOptions): Promise<StackServer> {
-  // Only here: the library looks for an engine as soon as it is loaded.
+  // Imported here, because the library searches for an engine when it is loaded.
   const { startContainer } = await import('../servers/containers.ts');
   const container = await startContainer(name, {
     dir: join(options.localDir, 'containers', name),

@@ -8,11 +8,11 @@ export interface ServicePlace {
   readonly ports: Ports;
   readonly addresses: Readonly<Record<'redis' | 'kafka' | 'clickhouse', string>>;
   readonly localDir: string;
-  /** What the person who starts has set, which has precedence over everything that is not an address or a secret. */
+  /** Environment of the start. It has precedence over every variable that is not an address or a secret. */
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** The environment of one service, by the names of docs/design.md. */
+/** Environment of one service; docs/design.md lists the variables. */
 export function serviceEnvironment(name: ServiceName, place: ServicePlace): Record<string, string> {
   const { secrets, ports, addresses, localDir, env } = place;
   return {
@@ -28,10 +28,10 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
     TOLLGATE_ADMIN_TOKEN: secrets.adminToken,
     TOLLGATE_PORTAL_SECRET: secrets.portalSecret,
     TOLLGATE_CONSOLE_URL: env['TOLLGATE_CONSOLE_URL'] ?? `http://127.0.0.1:${ports.console}`,
-    // A name that lasts: sequence numbers of one spool belong to one node.
+    // The name is constant, because sequence numbers of one spool belong to one node.
     TOLLGATE_NODE: env['TOLLGATE_NODE'] ?? 'local',
     TOLLGATE_SPOOL_DIR: join(localDir, 'spool'),
-    // A receiver on this machine is what a webhook is tried out with here.
+    // Receivers of test webhooks run on this machine.
     TOLLGATE_WEBHOOK_ALLOW_PRIVATE: env['TOLLGATE_WEBHOOK_ALLOW_PRIVATE'] ?? 'true',
     ...asSet(env, ['SMTP_URL', 'TOLLGATE_HEARTBEAT_MS', 'TOLLGATE_REDIS_TIMEOUT_MS']),
     LOG_LEVEL: env['LOG_LEVEL'] ?? 'info',
@@ -39,7 +39,7 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
   };
 }
 
-/** Those of the names that are set. */
+/** The variables of this list that are set. */
 function asSet(env: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {
   return Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
 }

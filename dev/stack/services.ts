@@ -9,10 +9,10 @@ export type ServiceName = (typeof serviceNames)[number];
 
 export interface NodeProcessOptions {
   readonly name: string;
-  /** The script, relative to the repository. */
+  /** Script, relative to the repository. */
   readonly script: string;
   readonly env: Readonly<Record<string, string>>;
-  /** Answers 200 when it is ready; null for what has no such address. */
+  /** URL that returns 200 when the process is ready; null: none. */
   readonly readyUrl: string | null;
   readonly localDir: string;
   readonly signal: AbortSignal;
@@ -21,7 +21,7 @@ export interface NodeProcessOptions {
 const readyTimeoutMs = 60_000;
 const repository = join(import.meta.dirname, '..', '..');
 
-/** One process of the stack that is the repository's own code. Its log is `.local/log/<name>.log`. */
+/** Starts a script of this repository as a process. Its log is `.local/log/<name>.log`. */
 export function startNodeProcess(options: NodeProcessOptions): Promise<ServerProcess> {
   const { name, script, env, readyUrl, localDir, signal } = options;
   return startServerProcess({
@@ -32,13 +32,13 @@ export function startNodeProcess(options: NodeProcessOptions): Promise<ServerPro
     env: { ...compileCacheEnvironment(localDir), ...env },
     dir: join(localDir, 'run', name),
     logFile: join(localDir, 'log', `${name}.log`),
-    ready: () => (readyUrl === null ? Promise.resolve(true) : answersOk(readyUrl)),
+    ready: () => (readyUrl === null ? Promise.resolve(true) : respondsOk(readyUrl)),
     readyTimeoutMs,
     signal,
   });
 }
 
-async function answersOk(url: string): Promise<boolean> {
+async function respondsOk(url: string): Promise<boolean> {
   const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
   await response.arrayBuffer();
   return response.ok;

@@ -2,7 +2,7 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { sampleTenants, signTenantToken } from '../sample/tenants.ts';
 import type { Secrets } from './secrets.ts';
 
-/** Names of `urls` and `pids` that every reader may rely on; more may follow. */
+/** Keys of `urls` and `pids` that are always present; others may be added. */
 export interface StackFile {
   readonly urls: Readonly<Record<string, string>>;
   readonly admin_token: string;
@@ -14,11 +14,11 @@ export interface StackFile {
 export interface StackTenant {
   readonly tenant_id: string;
   readonly plan: string;
-  /** The first user's token; `jwts` has those of all its sample users. */
+  /** Token of the first user; `jwts` has the tokens of all sample users. */
   readonly jwt: string;
   readonly jwts: readonly string[];
   readonly api_key: string;
-  /** True where the sample traffic calls too; a quiet tenant shows its reader's own calls alone. */
+  /** Whether the sample traffic calls for this tenant. */
   readonly busy: boolean;
 }
 
@@ -44,7 +44,7 @@ export function stackTenants(secrets: Secrets): Promise<StackTenant[]> {
   );
 }
 
-/** Readable by its owner alone, since it holds tokens; complete or absent, never half-written. */
+/** Readable by its owner only, because it holds tokens. Renamed into place, so that readers never see a part of it. */
 export async function writeStackFile(path: string, stack: StackFile): Promise<void> {
   await writeFile(`${path}.draft`, `${JSON.stringify(stack, null, 2)}\n`, { mode: 0o600 });
   await rename(`${path}.draft`, path);

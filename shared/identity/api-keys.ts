@@ -2,17 +2,16 @@ import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { KeyHolder } from '../domain/tenant.ts';
 import type { Clock } from '../runtime/time/clock.ts';
-import type { CallerReading, RefusedReading } from './reading.ts';
-import { badCredential, undecidedCredential } from './refusal.ts';
-import type { CredentialRefusal } from './refusal.ts';
+import type { CallerReading, CredentialRejection, RefusedReading } from './credential-reading.ts';
+import { badCredential, undecidedCredential } from './credential-reading.ts';
 
-/** Every API key begins with it. */
+/** Prefix of every API key. */
 export const apiKeyPrefix = 'tgk_';
 
-/** The tenants' keys as this process knows them: no lookup leaves it. */
+/** API keys of all tenants in the memory of this process. */
 export interface KeyDirectory {
   byApiKeyHash(sha256Hex: string): KeyHolder | undefined;
-  /** False while records may still be missing. */
+  /** False while the records are still being read. */
   ready(): boolean;
 }
 
@@ -20,39 +19,39 @@ export interface ApiKeys {
   read(key: string): CallerReading | RefusedReading;
 }
 
-/** Digests of known keys that are kept, each of a key of at most so many characters: a few megabytes. */
+/** Bounds of the cache of digests: number of keys and length of each key; a few megabytes. */
 const digestsMax = 20_000;
 const digestKeyLengthMax = 128;
 
-interface Seen {
+interface CachedKey {
   readonly digest: string;
   readonly holder: KeyHolder;
   readonly reading: CallerReading;
 }
 
-/** A returning key costs no digest. Whose it is is looked up each time, so that a revoked key is unknown at once. */
+/** Caches the digest of a key. The holder is looked up for each request, so that a revoked key is refused at once. */
 export function createApiKeys(directory: KeyDirectory, clock: Clock): ApiKeys {
-  const seenKeys = new LRUCache<string, Seen>({ max: digestsMax });
+  const cachedKeys = new LRUCache<string, CachedKey>({ max: digestsMax });
   return { read };
 
   function read(key: string): CallerReading | RefusedReading {
-    const seen = seenKeys.get(key);
-    const digest = seen?.digest ?? hashApiKey(key);
+    const cached = cachedKeys.get(key);
+    const digest = cached?.digest ?? hashApiKey(key);
     const holder = directory.byApiKeyHash(digest);
-    if (holder === undefined) return { kind: 'refused', refusal: unknownKey() };
+    if (holder === undefined) return { kind: 'refused', rejection: unknownKey() };
     const { expiresAtMs } = holder;
     if (expiresAtMs !== Infinity && expiresAtMs <= clock.now())
-      return { kind: 'refused', refusal: expiredKey(expiresAtMs) };
-    if (seen?.holder === holder) return seen.reading;
+      return { kind: 'refused', rejection: expiredKey(expiresAtMs) };
+    if (cached?.holder === holder) return cached.reading;
     const reading = readingOf(holder);
-    // Only known keys are kept: a flood of guesses drives none of them out.
-    if (key.length <= digestKeyLengthMax) seenKeys.set(key, { digest, holder, reading });
+    // Only valid keys are cached, so a flood of guesses evicts none of them.
+    if (key.length <= digestKeyLengthMax) cachedKeys.set(key, { digest, holder, reading });
     return reading;
   }
 
-  function unknownKey(): CredentialRefusal {
+  function unknownKey(): CredentialRejection {
     return directory.ready()
-      ? badCredential('The API key is not known.')
+      ? badCredential('The API key is unknown.')
       : undecidedCredential('The API key cannot be looked up yet; try again in a moment.');
   }
 }
@@ -62,11 +61,11 @@ function readingOf({ record, expiresAtMs }: KeyHolder): CallerReading {
   return { kind: 'caller', method: 'api_key', claims, untilMs: expiresAtMs };
 }
 
-/** As records hold it. */
+/** Hash of a key in the form that records store. */
 export function hashApiKey(key: string): string {
   return hash('sha256', key);
 }
 
-function expiredKey(expiresAtMs: number): CredentialRefusal {
+function expiredKey(expiresAtMs: number): CredentialRejection {
   return badCredential(`The API key expired at ${new Date(expiresAtMs).toISOString()}; create a new one.`);
 }

@@ -1,7 +1,7 @@
 import { problemOfId, problemOfTenantId } from '../domain/identity.ts';
 import type { JwtPolicy } from '../domain/policy.ts';
 
-/** What a verified token says of its holder. */
+/** Claims of a verified token about its holder. */
 export interface Claims {
   readonly tenantId: string | null;
   readonly userId: string | null;
@@ -11,12 +11,12 @@ export interface Claims {
 export type ClaimsReading = { readonly claims: Claims } | { readonly problem: string };
 
 /**
- * Reads the claims that the policy names. The one reading of them: gateway and console use it, so a token is the same
- * tenant everywhere.
+ * Reads the claims that the policy names. Gateway and console use this function, so a token belongs to the same tenant
+ * everywhere.
  *
- * The first tenant claim that is there decides; one that cannot be an id is refused, never passed over for the next. A
- * claim that is null counts as absent. An id is text or a whole number; a number that JSON readers round (a fraction,
- * or beyond 2^53) is refused, because two tenants could become one. A plan claim that is no text names no plan.
+ * The first tenant claim that is present counts; if its value is not a valid id, the token is refused and no other claim
+ * is read. A claim that is null counts as absent. An id is a text or a whole number; a number that JSON readers round (a
+ * fraction, or beyond 2^53) is refused, because two tenants could become one. A plan claim that is not a text names no plan.
  */
 export function readClaims(payload: Readonly<Record<string, unknown>>, policy: JwtPolicy): ClaimsReading {
   const { tenantClaims, userClaim, planClaim } = policy;
@@ -39,7 +39,7 @@ export function readClaims(payload: Readonly<Record<string, unknown>>, policy: J
 
 const notAnId = 'is neither text nor a whole number';
 
-/** Own properties only: a claim named `constructor` is not there by itself. */
+/** Own properties only: every object inherits a property named `constructor`. */
 function claimOf(payload: Readonly<Record<string, unknown>>, name: string): unknown {
   return Object.hasOwn(payload, name) ? (payload[name] ?? null) : null;
 }

@@ -5,21 +5,21 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6;
 type Block = [Address, number];
 
 export interface ClientAddresses {
-  /** The caller's address as the policy lets it be known. `forwarded` is the X-Forwarded-For header. */
+  /** Address of the client. `forwarded` is the X-Forwarded-For header. */
   readonly addressFor: (remote: string, forwarded: string | readonly string[] | undefined) => string;
-  /** Whether a peer is a trusted proxy, in whichever form its address is written. */
+  /** Whether a peer is a trusted proxy, in any notation of its address. */
   readonly trusts: (remote: string) => boolean;
 }
 
-/** Longer chains than this are not read further: what lies beyond was written by the caller. */
+/** Only this many entries are read, from the right. */
 const hopsMax = 20;
-/** Peers of which it is remembered whether they are trusted. */
+/** Bound of the cache of peers. */
 const peersMax = 1_000;
 
 /**
- * Reads X-Forwarded-For from the right, through trusted proxies only: the first address that is not a trusted proxy
- * is the caller, whatever stands to its left. A header from an untrusted peer is ignored, so an address cannot be
- * claimed. IPv4 written as IPv6 is read as IPv4.
+ * Reads X-Forwarded-For from the right, through trusted proxies only: the first address that is not a trusted proxy is
+ * the client; the client may have written the entries to its left. The header of an untrusted peer is ignored, so a client
+ * cannot choose its address. IPv4-mapped IPv6 is read as IPv4.
  */
 export function createClientAddresses(trustedProxies: readonly string[]): ClientAddresses {
   const blocks = trustedProxies.map(blockOf);
@@ -43,15 +43,15 @@ export function createClientAddresses(trustedProxies: readonly string[]): Client
     const peer = parse(remote);
     if (peer === null || !isTrusted(peer)) return peer?.toString() ?? remote;
     const hops = (typeof forwarded === 'string' ? forwarded : forwarded.join(',')).split(',').slice(-hopsMax);
-    let known = peer;
+    let client = peer;
     for (const hop of hops.reverse()) {
       const address = parse(withoutPort(hop.trim()));
-      // A trusted proxy wrote something unreadable: what is known so far is all there is to believe.
+      // A trusted proxy wrote an unreadable entry: the entries to its left cannot be trusted.
       if (address === null) break;
-      known = address;
+      client = address;
       if (!isTrusted(address)) break;
     }
-    return known.toString();
+    return client.toString();
   }
 
   function isTrusted(address: Address): boolean {
@@ -66,15 +66,15 @@ function blockOf(text: string): Block {
 }
 
 /**
- * A socket's remote address in its shortest form. On a listener that serves both families an IPv4 client is
- * `::ffff:192.0.2.1`. The common case, a plain IPv4 address, is not parsed.
+ * Remote address of a socket in its shortest form. On a listener for both families an IPv4 client is `::ffff:192.0.2.1`.
+ * The common case, a plain IPv4 address, is not parsed.
  */
 export function remoteAddress(remote: string): string {
   if (!remote.includes(':')) return remote;
   return parse(remote)?.toString() ?? remote;
 }
 
-/** What a chain of X-Forwarded-For says from the caller's own address on; what stands left of it the caller wrote. */
+/** The part of X-Forwarded-For from the address of the client on. The client may have written the part before it. */
 export function verifiedChain(forwarded: string, ip: string): string {
   if (forwarded === ip) return forwarded;
   const hops = forwarded.split(',').slice(-hopsMax);
@@ -90,12 +90,12 @@ export function verifiedChain(forwarded: string, ip: string): string {
 }
 
 function parse(text: string): Address | null {
-  // A scope (`fe80::1%eth0`) names an interface of this machine, not a caller.
+  // The scope in `fe80::1%eth0` names an interface of this machine.
   const [address = ''] = text.split('%', 1);
   return isIP(address) === 0 ? null : ipaddr.process(address);
 }
 
-/** `1.2.3.4:5678` and `[::1]:5678` are addresses as some proxies write them. */
+/** Some proxies write addresses with ports: `1.2.3.4:5678`, `[::1]:5678`. */
 function withoutPort(text: string): string {
   const bracketed = /^\[([^\]]+)\](?::\d+)?$/.exec(text);
   if (bracketed?.[1] !== undefined) return bracketed[1];

@@ -6,8 +6,8 @@ import { apiKeyPrefix, createApiKeys } from './api-keys.ts';
 import type { KeyDirectory } from './api-keys.ts';
 import { createKeySets } from './key-sets.ts';
 import { createIdentityMetrics, registerKeyGauges } from './metrics.ts';
-import type { CredentialReading, RefusedReading } from './reading.ts';
-import { badCredential } from './refusal.ts';
+import type { CredentialReading, RefusedReading } from './credential-reading.ts';
+import { badCredential } from './credential-reading.ts';
 import { createFindService } from './service-tokens.ts';
 import type { FindService } from './service-tokens.ts';
 import { createTokens } from './tokens.ts';
@@ -15,34 +15,34 @@ import type { Admission, Tokens } from './tokens.ts';
 
 /** Reads credentials under one policy. */
 export interface CredentialReader {
-  /** A JWT, an API key or a service token, sent from `address`. Answers at once unless a token has to be verified anew. */
+  /** Reads a JWT, an API key or a service token from `address`. Returns a promise only if a signature has to be verified. */
   read(credential: string, address: string): CredentialReading | Promise<CredentialReading>;
   findService: FindService;
 }
 
-/** What reads credentials in one process; the keys it has fetched outlive a change of the policy. */
+/** Credential readers of one process. Fetched keys outlive a change of the policy. */
 export interface Credentials {
-  /** The same reader for the same policy; a new policy forgets what was verified under the one before. */
+  /** The reader for a policy. A new policy starts with an empty cache of verified tokens. */
   under(policy: Policy): CredentialReader;
-  /** Fetches no keys any more. */
+  /** Stops fetching keys. */
   close(): void;
 }
 
 export interface CredentialsOptions {
-  /** The running policy: its keys are fetched from the start, and after an edit before a credential asks for them. */
+  /** The running policy. Its keys are fetched at the start and after an edit, before a credential needs them. */
   readonly policy: () => Policy;
   readonly directory: KeyDirectory;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly registry: Registry;
-  /** Absent: every signature is checked. */
+  /** Absent: every signature is verified. */
   readonly admission?: Admission;
 }
 
 const credentialLengthMax = 8_192;
 const admitAll: Admission = () => null;
 
-/** The one way to read a credential: the gateway's entrypoints and the portal's sign-in use it. */
+/** Used by the entrypoints of the gateway and the sign-in of the portal, so that a credential is the same caller in both. */
 export function createCredentials(options: CredentialsOptions): Credentials {
   const { policy: running, directory, clock, logger, registry, admission = admitAll } = options;
   const metrics = createIdentityMetrics(registry);
@@ -54,7 +54,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     under(running());
     return keySets.current();
   });
-  return { under, close: () => keySets.rest() };
+  return { under, close: () => keySets.pause() };
 
   function under(policy: Policy): CredentialReader {
     if (latest?.policy !== policy) latest = { policy, reader: createReader(policy) };
@@ -71,8 +71,8 @@ export function createCredentials(options: CredentialsOptions): Credentials {
       read: (credential, address) => {
         if (credential.length > credentialLengthMax) return tooLong;
         if (credential.startsWith(apiKeyPrefix)) return apiKeys.read(credential);
-        const known = tokens?.known(credential) ?? null;
-        if (known !== null) return known;
+        const verified = tokens?.verified(credential) ?? null;
+        if (verified !== null) return verified;
         const name = serviceOf(credential);
         if (name !== null) return { kind: 'service', name };
         return tokens === null ? notAccepted : tokens.read(credential, address);
@@ -81,7 +81,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   }
 
   function noTokens(): null {
-    keySets.rest();
+    keySets.pause();
     return null;
   }
 
@@ -89,16 +89,16 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     const { keys, algorithms } = policy;
     const common = { policy, admission, clock, metrics };
     if (keys.kind === 'jwks') return createTokens({ ...common, keySet: keySets.use(keys, algorithms) });
-    keySets.rest();
+    keySets.pause();
     return createTokens({ ...common, keySet: null });
   }
 }
 
 const tooLong: RefusedReading = {
   kind: 'refused',
-  refusal: badCredential(`The credential is longer than ${credentialLengthMax} characters.`),
+  rejection: badCredential(`The credential is longer than ${credentialLengthMax} characters.`),
 };
 const notAccepted: RefusedReading = {
   kind: 'refused',
-  refusal: badCredential('Tokens are not accepted here; use an API key.'),
+  rejection: badCredential('Tokens are not accepted here; use an API key.'),
 };

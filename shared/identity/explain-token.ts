@@ -1,10 +1,10 @@
 import { errors } from 'jose';
 import type { JwtPolicy } from '../domain/policy.ts';
-import { badCredential } from './refusal.ts';
-import type { CredentialRefusal } from './refusal.ts';
+import { badCredential } from './credential-reading.ts';
+import type { CredentialRejection } from './credential-reading.ts';
 
-/** What was wrong with a token, in a sentence for its holder. Whatever it was, the token is refused. */
-export function explainToken(error: unknown, policy: JwtPolicy): CredentialRefusal {
+/** Explains to the holder why a token was refused. */
+export function explainToken(error: unknown, policy: JwtPolicy): CredentialRejection {
   if (error instanceof errors.JWTExpired) return badCredential('The token has expired; obtain a new one.');
   if (error instanceof errors.JWTClaimValidationFailed) return badCredential(explainClaim(error, policy));
   if (error instanceof errors.JOSEAlgNotAllowed) {
@@ -13,8 +13,7 @@ export function explainToken(error: unknown, policy: JwtPolicy): CredentialRefus
   }
   if (error instanceof errors.JWSSignatureVerificationFailed)
     return badCredential("The token's signature does not verify.");
-  if (error instanceof errors.JWKSNoMatchingKey)
-    return badCredential('The token names a key that is not known.');
+  if (error instanceof errors.JWKSNoMatchingKey) return badCredential('The token names an unknown key.');
   if (error instanceof errors.JOSENotSupported)
     return badCredential('The token uses a JOSE extension (crit) that is not supported.');
   return badCredential('The token cannot be read as a JWT.');

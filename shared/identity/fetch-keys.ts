@@ -2,18 +2,18 @@ import { calculateJwkThumbprint, createLocalJWKSet } from 'jose';
 import type { CryptoKey, FlattenedJWSInput, JWK, JWSHeaderParameters } from 'jose';
 import { messageOf } from '../runtime/errors.ts';
 
-/** Finds the key of one JWK for a token's header; rejects where the JWK is not for it. */
+/** Imports the key of one JWK for the header of a token; rejects if the JWK does not fit the header. */
 type ResolveKey = (header: JWSHeaderParameters, token?: FlattenedJWSInput) => Promise<CryptoKey>;
 
-/** A public key as published. */
+/** A published public key. */
 export interface PublishedKey {
-  /** The same for the same key, however its JWK is written. */
+  /** Equal for equal keys, in any notation of the JWK. */
   readonly identity: string;
   readonly kid: string | null;
   readonly resolve: ResolveKey;
 }
 
-/** Why a set of keys could not be had, as the label of a metric. */
+/** Why keys could not be fetched; a label of a metric. */
 export type FetchFailure = 'unreachable' | 'timeout' | 'status' | 'too_large' | 'invalid';
 
 export type FetchedKeys =
@@ -22,12 +22,12 @@ export type FetchedKeys =
 const timeoutMs = 3_000;
 const bytesMax = 512 * 1024;
 const keysMax = 100;
-/** Longer key ids are never known. */
+/** A longer key id is never looked up. */
 export const kidLengthMax = 256;
 
 /**
- * Fetches a JWKS within a bound of time and of bytes. An answer without one key that verifies a token of `algorithms` is
- * a failure: a broken endpoint must never look like a revocation of every key. Redirects are not followed.
+ * Fetches a JWKS with bounds of time and bytes. A response without a usable key for `algorithms` is a failure, because a
+ * broken endpoint must not look like a revocation of all keys. Redirects are not followed.
  */
 export async function fetchKeys(url: string, algorithms: readonly string[]): Promise<FetchedKeys> {
   let text: string;
@@ -39,19 +39,19 @@ export async function fetchKeys(url: string, algorithms: readonly string[]): Pro
     });
     if (response.status !== 200) {
       await response.body?.cancel();
-      return { failure: 'status', detail: `answered ${response.status}` };
+      return { failure: 'status', detail: `responded with ${response.status}` };
     }
     const read = await readBounded(response);
     if (read === null) return { failure: 'too_large', detail: `sent more than ${bytesMax} bytes` };
     text = read;
   } catch (error) {
     return error instanceof Error && error.name === 'TimeoutError'
-      ? { failure: 'timeout', detail: `did not answer within ${timeoutMs} ms` }
+      ? { failure: 'timeout', detail: `did not respond within ${timeoutMs} ms` }
       : { failure: 'unreachable', detail: reasonOf(error) };
   }
   const keys = await readKeys(text, algorithms);
   return keys.length === 0
-    ? { failure: 'invalid', detail: `answered without a key for ${algorithms.join(', ')}` }
+    ? { failure: 'invalid', detail: `responded without a key for ${algorithms.join(', ')}` }
     : { keys };
 }
 
@@ -66,7 +66,7 @@ async function readBounded(response: Response): Promise<string | null> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** The usable keys among what was answered; none where it is no JWKS at all. */
+/** The usable keys of a response; none if it is not a JWKS. */
 async function readKeys(text: string, algorithms: readonly string[]): Promise<PublishedKey[]> {
   const jwks = parse(text);
   const found = await Promise.all(jwks.slice(0, keysMax).map((jwk) => readKey(jwk, algorithms)));
@@ -82,7 +82,7 @@ function parse(text: string): readonly unknown[] {
   }
 }
 
-/** Null for what cannot verify a token: another use, another kind of key, a private or a shared one, a broken one. */
+/** Null for a JWK that cannot verify tokens: another use or type, a private or symmetric key, an invalid key. */
 async function readKey(jwk: unknown, algorithms: readonly string[]): Promise<PublishedKey | null> {
   if (typeof jwk !== 'object' || jwk === null || 'd' in jwk || 'k' in jwk) return null;
   const { kid, alg, use } = jwk as JWK;
@@ -110,7 +110,7 @@ function strong({ algorithm }: CryptoKey): boolean {
   return !('modulusLength' in algorithm) || Number(algorithm.modulusLength) >= rsaBitsMin;
 }
 
-/** What `fetch` says is "fetch failed"; the reason is its cause. */
+/** The message of `fetch` is only "fetch failed"; its cause has the reason. */
 function reasonOf(error: unknown): string {
   return messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
 }

@@ -6,13 +6,13 @@ import { fetchKeys, kidLengthMax } from './fetch-keys.ts';
 import type { PublishedKey } from './fetch-keys.ts';
 import type { IdentityMetrics } from './metrics.ts';
 
-/** A key that may have signed a token. Not `live` any more once its issuer has removed it: tokens it verified end too. */
+/** A key that may have signed a token. `live` is false once the issuer has removed it: tokens that it verified are refused too. */
 export interface VerificationKey {
   readonly live: boolean;
   resolve(header: JWSHeaderParameters): Promise<CryptoKey>;
 }
 
-/** `unknown`: the issuer has no such key. `unavailable`: the issuer does not say. */
+/** `unknown`: the issuer does not publish the key. `unavailable`: keys could not be fetched. */
 export type KeySearch =
   | { readonly kind: 'found'; readonly keys: readonly VerificationKey[] }
   | { readonly kind: 'unknown' }
@@ -20,9 +20,9 @@ export type KeySearch =
 
 /** The public keys at one URL. */
 export interface KeySet {
-  /** Answers from memory; fetches first where the token names a key that is not there. Never rejects. */
+  /** Finds keys in memory; fetches first if the token names a key that is not in memory. Never rejects. */
   find(header: JWSHeaderParameters): KeySearch | Promise<KeySearch>;
-  /** Fetches in the background until `pause`. `algorithms`: what a key must be good for. */
+  /** Fetches in the background until `pause`. A key must be usable for one of `algorithms`. */
   keepFresh(algorithms: readonly string[], staleMsMax: number): void;
   pause(): void;
   ageSeconds(): number;
@@ -36,16 +36,16 @@ export interface KeySetOptions {
   readonly metrics: Pick<IdentityMetrics, 'fetches'>;
 }
 
-/** A removed key is accepted for at most this long, and a fetch. */
+/** A removed key is accepted for at most this time plus the duration of a fetch. */
 const refreshMs = 60_000;
-/** Two fetches begin at least this far apart, whatever tokens arrive: also how long a new key may wait. */
+/** Shortest time between the starts of two fetches, and the longest time until a new key is accepted. */
 const spacingMs = 1_000;
 const retryMsMax = 30_000;
-/** A key id that no fetch brought is looked for again each second, after so many fetches more rarely. */
-const quickLooksMax = 5;
-const slowLookMs = 10_000;
+/** An unknown key id causes a fetch each second at first, and more rarely after this many fetches. */
+const quickFetchesMax = 5;
+const slowFetchMs = 10_000;
 const unknownKidsMax = 1_000;
-/** Tokens that wait for one fetch; the others are asked to come back. */
+/** Tokens that may wait for one fetch; further tokens get a 503. */
 const waitingMax = 1_000;
 
 interface HeldKey extends VerificationKey {
@@ -54,9 +54,9 @@ interface HeldKey extends VerificationKey {
 }
 
 /**
- * Keeps the last keys that could be fetched, for `staleMsMax` without a fetch, and replaces them each minute. Only a
- * complete answer with usable keys replaces them. A token with an unknown `kid` causes a fetch at once, at most one a
- * second in all: a flood of invented ids costs the issuer no more than that, and tokens of known keys wait for nothing.
+ * Fetches the keys each minute and keeps the last ones for up to `staleMsMax` while fetching fails. Only a complete response
+ * with usable keys replaces them. A token with an unknown `kid` causes a fetch at once, at most one each second: a flood
+ * of invented ids causes no more requests to the issuer, and tokens of keys in memory never wait.
  */
 export function createKeySet({ url, clock, logger, metrics }: KeySetOptions): KeySet {
   const createdMs = clock.now();
@@ -112,7 +112,10 @@ export function createKeySet({ url, clock, logger, metrics }: KeySetOptions): Ke
   function rememberUnknown(kid: unknown): void {
     if (typeof kid !== 'string') return;
     const misses = (unknownKids.get(kid)?.misses ?? 0) + 1;
-    unknownKids.set(kid, { misses, untilMs: startedMs + (misses > quickLooksMax ? slowLookMs : spacingMs) });
+    unknownKids.set(kid, {
+      misses,
+      untilMs: startedMs + (misses > quickFetchesMax ? slowFetchMs : spacingMs),
+    });
   }
 
   function keepFresh(algorithms: readonly string[], staleMsMax: number): void {
@@ -128,7 +131,7 @@ export function createKeySet({ url, clock, logger, metrics }: KeySetOptions): Ke
     bounds = null;
   }
 
-  /** One fetch at a time, whoever asks. */
+  /** Runs one fetch at a time; concurrent callers share it. */
   function refresh(): Promise<void> {
     fetching ??= fetchOnce().finally(() => {
       fetching = null;
@@ -158,16 +161,16 @@ export function createKeySet({ url, clock, logger, metrics }: KeySetOptions): Ke
     failure = fetched.detail;
     dropStale();
     const fields = { url, reason: fetched.failure, age_seconds: Math.round(ageSeconds()), keys: held.length };
-    logger.warn(fields, `the keys that verify tokens could not be fetched: ${failure}`);
+    logger.warn(fields, `public keys for tokens could not be fetched: ${failure}`);
   }
 
-  /** A key that stays keeps its place, and with it the tokens it has verified. */
+  /** A key that is still published keeps its object, so that tokens that it verified stay valid. */
   function replace(keys: readonly PublishedKey[]): void {
     const before = new Map(held.map((key) => [key.published.identity, key]));
     held = keys.map((published) => {
-      const known = before.get(published.identity);
+      const unchanged = before.get(published.identity);
       before.delete(published.identity);
-      return known ?? { live: true, published, resolve: (header) => published.resolve(header) };
+      return unchanged ?? { live: true, published, resolve: (header) => published.resolve(header) };
     });
     for (const removed of before.values()) removed.live = false;
   }

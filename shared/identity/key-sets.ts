@@ -6,12 +6,12 @@ import { createKeySet } from './key-set.ts';
 import type { KeySet } from './key-set.ts';
 import type { IdentityMetrics } from './metrics.ts';
 
-/** Key sets by URL. They outlive the policies that name them: an edit of the policy fetches nothing anew. */
+/** Key sets by URL. They outlive policies: an edit that keeps the URL causes no fetch. */
 export interface KeySets {
-  /** Makes this the one set that is kept fresh. */
+  /** Keeps this set fresh, and no other. */
   use(keys: Extract<JwtKeys, { kind: 'jwks' }>, algorithms: readonly string[]): KeySet;
-  /** Keeps no set fresh: the policy names none. */
-  rest(): void;
+  /** Keeps no set fresh, because the policy names no URL. */
+  pause(): void;
   current(): KeySet | null;
 }
 
@@ -21,13 +21,13 @@ export interface KeySetsOptions {
   readonly metrics: Pick<IdentityMetrics, 'fetches'>;
 }
 
-/** Sets whose keys are remembered after the policy has changed to another URL. */
+/** Sets that are cached, so that a change back to an earlier URL finds its keys. */
 const setsMax = 4;
 
 export function createKeySets({ clock, logger, metrics }: KeySetsOptions): KeySets {
   const byUrl = new LRUCache<string, KeySet>({ max: setsMax });
   let current: KeySet | null = null;
-  return { use, rest, current: () => current };
+  return { use, pause, current: () => current };
 
   function use(
     { url, staleMsMax }: Extract<JwtKeys, { kind: 'jwks' }>,
@@ -35,13 +35,13 @@ export function createKeySets({ clock, logger, metrics }: KeySetsOptions): KeySe
   ): KeySet {
     const set = byUrl.get(url) ?? createKeySet({ url, clock, logger, metrics });
     byUrl.set(url, set);
-    if (set !== current) rest();
+    if (set !== current) pause();
     current = set;
     set.keepFresh(algorithms, staleMsMax);
     return set;
   }
 
-  function rest(): void {
+  function pause(): void {
     current?.pause();
     current = null;
   }

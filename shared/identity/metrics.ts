@@ -11,13 +11,13 @@ export function createIdentityMetrics(registry: Registry): IdentityMetrics {
   return {
     fetches: new Counter({
       name: 'tollgate_jwks_fetches_total',
-      help: 'Fetches of the public keys, by result: ok, or why the keys before stay in use (unreachable, timeout, status, too_large, invalid).',
+      help: 'Fetches of the public keys, by result: ok, or why the previous keys stay in use (unreachable, timeout, status, too_large, invalid).',
       labelNames: ['result'],
       registers,
     }),
     verifications: new Counter({
       name: 'tollgate_token_verifications_total',
-      help: 'Tokens not seen before, by result: valid, invalid, or postponed: not examined, because too many bad credentials came from their address.',
+      help: 'Verifications of tokens that were not in the cache, by result: valid, invalid, or postponed (not verified, because too many bad credentials came from the address).',
       labelNames: ['result'],
       registers,
     }),
@@ -29,11 +29,11 @@ export interface KeyFigures {
   size(): number;
 }
 
-/** `current` answers null where the policy names no JWKS. */
+/** `current` returns null if the policy names no JWKS. */
 export function registerKeyGauges(registry: Registry, current: () => KeyFigures | null): void {
   new Gauge({
     name: 'tollgate_jwks_age_seconds',
-    help: 'Seconds since the public keys that verify tokens were last fetched; 0 where the policy names no jwks_url.',
+    help: 'Seconds since the public keys that verify tokens were last fetched; 0 if the policy names no jwks_url.',
     registers: [registry],
     collect() {
       this.set(current()?.ageSeconds() ?? 0);

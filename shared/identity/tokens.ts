@@ -9,29 +9,28 @@ import { readClaims } from './claims.ts';
 import { explainToken } from './explain-token.ts';
 import type { KeySearch, KeySet, VerificationKey } from './key-set.ts';
 import type { IdentityMetrics } from './metrics.ts';
-import type { CallerReading, RefusedReading } from './reading.ts';
-import { badCredential, undecidedCredential } from './refusal.ts';
-import type { CredentialRefusal } from './refusal.ts';
+import type { CallerReading, CredentialRejection, RefusedReading } from './credential-reading.ts';
+import { badCredential, undecidedCredential } from './credential-reading.ts';
 
 /**
- * Asked before a signature is checked with a public key, which costs: a refusal is what the reading then says. `claimed`
- * is what the token says of itself, as text: the same for the same claims.
+ * Called before a signature is verified with a public key, which is expensive. Returns a rejection to refuse the token
+ * without verification. `claimed` is the encoded payload of the token: equal for equal claims.
  */
-export type Admission = (address: string, claimed: string) => CredentialRefusal | null;
+export type Admission = (address: string, claimed: string) => CredentialRejection | null;
 
 export interface Tokens {
-  /** The reading of a token verified before, whose key is still published and which has not expired since. */
-  known(token: string): CallerReading | null;
+  /** The cached reading of a verified token, if its key is still published and the token has not expired. */
+  verified(token: string): CallerReading | null;
   read(token: string, address: string): Promise<CallerReading | RefusedReading>;
 }
 
-/** Characters of verified tokens kept; a token is verified anew after this long in any case. */
+/** Bounds of the cache of verified tokens: characters, and the time after which a token is verified again. */
 const cacheCharactersMax = 8_000_000;
 const cacheAgeMsMax = 300_000;
-/** Tokens whose signature did not verify are remembered this long. */
+/** Time for which a token with an invalid signature is refused without verification. */
 const forgedMs = 10_000;
 const forgedCharactersMax = 1_000_000;
-/** Keys tried for a token that names none. */
+/** Keys that are tried for a token without a key id. */
 const keysTriedMax = 4;
 
 interface Verified {
@@ -42,7 +41,7 @@ interface Verified {
 
 export interface TokensOptions {
   readonly policy: JwtPolicy;
-  /** Null where the policy has a shared secret. */
+  /** Null if the policy has a shared secret. */
   readonly keySet: KeySet | null;
   readonly admission: Admission;
   readonly clock: Clock;
@@ -50,12 +49,12 @@ export interface TokensOptions {
 }
 
 /**
- * Verifies JWTs as the policy says: only its algorithms, its keys, its issuer and audience, and only in their time. Keys
- * and addresses of keys that a token carries itself (`jwk`, `jku`, `x5u`) are never used. What needs no signature is
- * looked at first, so that an expired or unreadable token costs neither a fetch nor a verification.
+ * Verifies JWTs by the policy: algorithms, keys, issuer, audience and validity period. Keys and URLs of keys inside a token
+ * (`jwk`, `jku`, `x5u`) are never used. Checks that need no signature come first, so that an expired or unreadable token
+ * causes neither a fetch nor a verification.
  */
 export function createTokens({ policy, keySet, admission, clock, metrics }: TokensOptions): Tokens {
-  const verified = new LRUCache<string, Verified>({
+  const cache = new LRUCache<string, Verified>({
     maxSize: cacheCharactersMax,
     sizeCalculation: (_entry, token) => token.length + 200,
   });
@@ -65,13 +64,13 @@ export function createTokens({ policy, keySet, admission, clock, metrics }: Toke
   });
   const algorithms = new Set(policy.algorithms);
   const secret = policy.keys.kind === 'secret' ? sharedKey(policy.keys.secret) : null;
-  return { known, read };
+  return { verified, read };
 
-  function known(token: string): CallerReading | null {
-    const entry = verified.get(token);
+  function verified(token: string): CallerReading | null {
+    const entry = cache.get(token);
     if (entry === undefined) return null;
     if (entry.key.live && clock.now() < entry.untilMs) return entry.reading;
-    verified.delete(token);
+    cache.delete(token);
     return null;
   }
 
@@ -92,7 +91,7 @@ export function createTokens({ policy, keySet, admission, clock, metrics }: Toke
     }
   }
 
-  /** The very token that was refused a moment ago is refused again without a look: a client in a loop costs nothing. */
+  /** Refuses a token that failed verification a moment ago without verifying it again, so that a client in a loop costs little. */
   async function admitted(
     token: string,
     header: JWSHeaderParameters,
@@ -101,10 +100,10 @@ export function createTokens({ policy, keySet, admission, clock, metrics }: Toke
     nowMs: number,
   ): Promise<CallerReading | RefusedReading> {
     if ((forged.get(token) ?? 0) > nowMs) throw new errors.JWSSignatureVerificationFailed();
-    const refusal = admission(address, token.slice(token.indexOf('.') + 1, token.lastIndexOf('.')));
-    if (refusal !== null) {
+    const rejection = admission(address, token.slice(token.indexOf('.') + 1, token.lastIndexOf('.')));
+    if (rejection !== null) {
       metrics.verifications.inc({ result: 'postponed' });
-      return refused(refusal);
+      return refused(rejection);
     }
     try {
       return await tryKeys(token, header, keys, nowMs);
@@ -164,8 +163,8 @@ export function createTokens({ policy, keySet, admission, clock, metrics }: Toke
     if ('problem' in read) return refused(badCredential(read.problem));
     const untilMs = endOf(payload);
     const reading: CallerReading = { kind: 'caller', method: 'jwt', claims: read.claims, untilMs };
-    // Its key may have been removed while the signature was checked: such a token is not kept.
-    if (key.live) verified.set(token, { reading, key, untilMs: Math.min(nowMs + cacheAgeMsMax, untilMs) });
+    // The issuer may have removed the key during the verification; the token is then not cached.
+    if (key.live) cache.set(token, { reading, key, untilMs: Math.min(nowMs + cacheAgeMsMax, untilMs) });
     return reading;
   }
 
@@ -179,7 +178,7 @@ export function createTokens({ policy, keySet, admission, clock, metrics }: Toke
     return endOf({ exp }) <= nowMs ? 'The token has expired; obtain a new one.' : null;
   }
 
-  /** When the token is refused, by its own word; never where it has no expiry. */
+  /** Unix milliseconds from which the token is refused; a very large number without expiry. */
   function endOf({ exp }: JWTPayload): number {
     return exp === undefined ? Number.MAX_SAFE_INTEGER : exp * 1000 + policy.leewayMs;
   }
@@ -189,12 +188,12 @@ function sharedKey(secret: Uint8Array): { readonly live: true; readonly key: Key
   return { live: true, key: createSecretKey(secret) };
 }
 
-function refused(refusal: CredentialRefusal): RefusedReading {
-  return { kind: 'refused', refusal };
+function refused(rejection: CredentialRejection): RefusedReading {
+  return { kind: 'refused', rejection };
 }
 
-function notFound(search: Exclude<KeySearch, { kind: 'found' }>): CredentialRefusal {
+function notFound(search: Exclude<KeySearch, { kind: 'found' }>): CredentialRejection {
   return search.kind === 'unknown'
-    ? badCredential('The token names a key that is not known.')
+    ? badCredential('The token names an unknown key.')
     : undecidedCredential(`The token cannot be verified now: keys unavailable (${search.reason}).`);
 }

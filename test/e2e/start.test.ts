@@ -175,7 +175,7 @@ test('the gateway accepts an API key of the sample tenants', async () => {
 test('a second start beside a running one ends with an error and changes nothing', async () => {
   const second = checkout.start(['--no-traffic']);
   expect(await second.exited).toBe(1);
-  expect(second.output()).toMatch(/runs already here/);
+  expect(second.output()).toMatch(/is already running here/);
   expect((await checkout.stackFile())?.pids).toEqual(stack.pids);
 });
 

@@ -25,8 +25,8 @@ export async function readCredential(
     case 'refused':
       return {
         kind: 'refused',
-        status: reading.refusal.status === 503 ? 503 : 401,
-        reason: reading.refusal.detail,
+        status: reading.rejection.status === 503 ? 503 : 401,
+        reason: reading.rejection.detail,
       };
     case 'service':
       return refused('This is the token of a service, which belongs to no tenant.');

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Limit, LimitState } from '../../../shared/domain/limit.ts';
-import type { RefusalOfAddress } from '../../../shared/identity/refusal.ts';
+import type { AddressRejection } from '../../../shared/identity/credential-reading.ts';
 import { addressPart } from '../../../shared/redis/keys.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
@@ -71,7 +71,7 @@ export class AddressLimit {
 }
 
 /** The rejection of an address over its limit. */
-export function addressRejection(state: LimitState, waitMs: number, detail: string): RefusalOfAddress {
+export function addressRejection(state: LimitState, waitMs: number, detail: string): AddressRejection {
   return { status: 429, detail, state: { ...state, remaining: 0, violated: true, retryAfterMs: waitMs } };
 }
 

@@ -2,8 +2,8 @@ import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { LimitState } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
-import { badCredential } from '../../../shared/identity/refusal.ts';
-import type { CredentialRefusal, RefusalOfAddress } from '../../../shared/identity/refusal.ts';
+import { badCredential } from '../../../shared/identity/credential-reading.ts';
+import type { CredentialRejection, AddressRejection } from '../../../shared/identity/credential-reading.ts';
 import { durationInWords } from '../../../shared/domain/time/format-duration.ts';
 import { addressPart } from '../../../shared/redis/keys.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
@@ -79,7 +79,7 @@ export class BadCredentialLimit {
   }
 
   /** Null where a signature from this address may be verified now, else the rejection. */
-  admit(ip: string, claims: string): CredentialRefusal | null {
+  admit(ip: string, claims: string): CredentialRejection | null {
     const exhausted = this.#limit.find(ip);
     if (exhausted === null) return null;
     const nowMs = this.#clock.now();
@@ -112,17 +112,17 @@ export class BadCredentialLimit {
   }
 }
 
-function rejectedAt(ip: string, rejection: CredentialRefusal): Identified {
+function rejectedAt(ip: string, rejection: CredentialRejection): Identified {
   return { identity: anonymous(ip), rejection };
 }
 
-function tooManyRejection(state: LimitState, waitMs: number): RefusalOfAddress {
+function tooManyRejection(state: LimitState, waitMs: number): AddressRejection {
   const allowed = `${state.limit} bad credentials per ${durationInWords(state.windowMs)} allowed for this address`;
   const detail = `${allowed}; send a good one, or try again in ${waitSeconds(waitMs)} s`;
   return addressRejection(state, waitMs, detail);
 }
 
-function notExaminedRejection(state: LimitState, waitMs: number): RefusalOfAddress {
+function notExaminedRejection(state: LimitState, waitMs: number): AddressRejection {
   const why = 'Too many bad credentials came from this address, so this one was not examined';
   return addressRejection(state, waitMs, `${why}; try again in ${waitSeconds(waitMs)} s`);
 }

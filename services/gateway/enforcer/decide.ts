@@ -1,6 +1,6 @@
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
-import type { CredentialRefusal } from '../../../shared/identity/refusal.ts';
+import type { CredentialRejection } from '../../../shared/identity/credential-reading.ts';
 import type { CheckResult } from '../../../shared/redis/decision/check.ts';
 import type { Permit } from '../../../shared/redis/leases/permits.ts';
 import type { Fault } from '../transport/fault.ts';
@@ -77,7 +77,11 @@ function refuseUnreadable(inputs: DecisionInputs, { status }: Fault, onVerdict: 
 }
 
 /** A credential that cannot be verified now (503) belongs to an unknown caller, so there are no limits to read. */
-function refuseCredential(inputs: DecisionInputs, rejection: CredentialRefusal, onVerdict: OnVerdict): void {
+function refuseCredential(
+  inputs: DecisionInputs,
+  rejection: CredentialRejection,
+  onVerdict: OnVerdict,
+): void {
   if (rejection.status === 503)
     onVerdict(credentialRejectedVerdict(inputs, untouchedLimits(inputs), rejection));
   else readLimits(inputs, (result) => onVerdict(credentialRejectedVerdict(inputs, result, rejection)));

@@ -6,9 +6,8 @@ import { apiKeyPrefix } from '../../../shared/identity/api-keys.ts';
 import type { KeyDirectory } from '../../../shared/identity/api-keys.ts';
 import type { Claims } from '../../../shared/identity/claims.ts';
 import type { CredentialReader, Credentials } from '../../../shared/identity/credentials.ts';
-import type { CredentialReading } from '../../../shared/identity/reading.ts';
-import { badCredential } from '../../../shared/identity/refusal.ts';
-import type { CredentialRefusal } from '../../../shared/identity/refusal.ts';
+import type { CredentialReading, CredentialRejection } from '../../../shared/identity/credential-reading.ts';
+import { badCredential } from '../../../shared/identity/credential-reading.ts';
 import { createClientAddresses } from '../../../shared/identity/client-address.ts';
 import type { ClientAddresses } from '../../../shared/identity/client-address.ts';
 
@@ -22,7 +21,7 @@ export interface TenantRecords extends KeyDirectory {
  */
 export interface Identified {
   readonly identity: Identity;
-  readonly rejection: CredentialRefusal | null;
+  readonly rejection: CredentialRejection | null;
 }
 
 /**
@@ -92,7 +91,7 @@ function identifiedHolder(reading: CredentialReading, ip: string): Identified {
     case 'service':
       return identifiedService(anonymous(ip), reading.name);
     case 'refused':
-      return { identity: anonymous(ip), rejection: reading.refusal };
+      return { identity: anonymous(ip), rejection: reading.rejection };
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Identity } from '../../../shared/domain/identity.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
-import type { RefusalOfAddress } from '../../../shared/identity/refusal.ts';
+import type { AddressRejection } from '../../../shared/identity/credential-reading.ts';
 import { durationInWords } from '../../../shared/domain/time/format-duration.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
@@ -27,7 +27,7 @@ export class InvalidRequestLimit {
   }
 
   /** Calls `onCharged` once, possibly before it returns: with null where there was room, else with the rejection. */
-  charge(caller: Identity, onCharged: (rejection: RefusalOfAddress | null) => void): void {
+  charge(caller: Identity, onCharged: (rejection: AddressRejection | null) => void): void {
     this.#limit.charge(chargedAddress(caller), (exhausted) =>
       onCharged(exhausted === null ? null : rejectionOf(exhausted, exhausted.untilMs - this.#clock.now())),
     );
@@ -41,7 +41,7 @@ function chargedAddress({ ip, tenantId, userId }: Identity): string {
   return ip === '' ? `caller ${tenantId ?? ''}\n${tenantId === null ? (userId ?? '') : ''}` : ip;
 }
 
-function rejectionOf({ state }: ExhaustedAddress, waitMs: number): RefusalOfAddress {
+function rejectionOf({ state }: ExhaustedAddress, waitMs: number): AddressRejection {
   const allowed = `${state.limit} requests that cannot be served per ${durationInWords(state.windowMs)} allowed for this address`;
   const detail = `${allowed}; correct them, or try again in ${waitSeconds(waitMs)} s`;
   return addressRejection(state, waitMs, detail);

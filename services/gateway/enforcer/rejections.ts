@@ -1,6 +1,6 @@
 import type { RefusalReason } from '../../../shared/domain/decision.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import type { CredentialRefusal, RefusalOfAddress } from '../../../shared/identity/refusal.ts';
+import type { CredentialRejection, AddressRejection } from '../../../shared/identity/credential-reading.ts';
 import { isBlocked } from '../../../shared/policy/match.ts';
 import { releaseNothing, verdictOf } from './build-verdict.ts';
 import type { LimitsReading } from './build-verdict.ts';
@@ -16,7 +16,7 @@ export function invalidVerdict(inputs: DecisionInputs, reading: LimitsReading): 
 export function credentialRejectedVerdict(
   inputs: DecisionInputs,
   reading: LimitsReading,
-  credentialRejection: CredentialRefusal,
+  credentialRejection: CredentialRejection,
 ): Verdict {
   return { ...rejectedVerdict(inputs, reading, 'unauthenticated', null), credentialRejection };
 }
@@ -27,7 +27,7 @@ export function credentialRejectedVerdict(
  */
 export function addressRejectedVerdict(
   inputs: DecisionInputs,
-  addressRejection: RefusalOfAddress,
+  addressRejection: AddressRejection,
   reason: 'unauthenticated' | 'invalid',
 ): Verdict {
   const { state } = addressRejection;

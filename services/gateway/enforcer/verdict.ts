@@ -3,7 +3,7 @@ import type { Identity } from '../../../shared/domain/identity.ts';
 import type { Limit, LimitState } from '../../../shared/domain/limit.ts';
 import type { Plan, Policy, Route } from '../../../shared/domain/policy.ts';
 import type { Target } from '../../../shared/domain/request/target.ts';
-import type { CredentialRefusal, RefusalOfAddress } from '../../../shared/identity/refusal.ts';
+import type { CredentialRejection, AddressRejection } from '../../../shared/identity/credential-reading.ts';
 import type { Fault } from '../transport/fault.ts';
 
 /** A decision with its inputs. Headers, response body, event and log line of a request are written from it. */
@@ -28,9 +28,9 @@ export interface Verdict {
   /** Set where the request cannot be read as one request, or cannot be served in the form it was sent in. */
   readonly unreadable: Fault | null;
   /** Set where the credentials were not accepted. */
-  readonly credentialRejection: CredentialRefusal | null;
+  readonly credentialRejection: CredentialRejection | null;
   /** Set where the address is over its limit of bad credentials or of requests that cannot be served. */
-  readonly addressRejection: RefusalOfAddress | null;
+  readonly addressRejection: AddressRejection | null;
   /** Set where the tenant is blocked. */
   readonly block: Block | null;
   /** Releases the permit that the request holds under concurrent limits. The second call does nothing. */

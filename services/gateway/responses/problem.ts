@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
-import type { CredentialRefusal } from '../../../shared/identity/refusal.ts';
+import type { CredentialRejection } from '../../../shared/identity/credential-reading.ts';
 import { durationInWords } from '../../../shared/domain/time/format-duration.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
 import { problemTitles } from '../../../shared/runtime/http/problem-schema.ts';
@@ -53,7 +53,7 @@ export function problemOf(verdict: Verdict): Problem {
 }
 
 /** The problem of a credential that was not accepted, where there is no decision. */
-export function credentialProblem(rejection: CredentialRefusal, { links }: Policy): Problem {
+export function credentialProblem(rejection: CredentialRejection, { links }: Policy): Problem {
   const { status, detail } = rejection;
   const plain = { ...plainProblem(status, detail), documentation_url: links.documentation };
   if (rejection.status !== 429) return plain;

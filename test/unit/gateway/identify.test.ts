@@ -209,7 +209,7 @@ describe('API keys', () => {
   });
 
   test('an unknown key is refused; while records are still being read it is not known whether it is known', async () => {
-    expect(await refusalOf('tgk_other')).toMatch(/^401 The API key is not known/);
+    expect(await refusalOf('tgk_other')).toMatch(/^401 The API key is unknown/);
     ready = false;
     expect(await refusalOf('tgk_other')).toMatch(/^503 /);
     ready = true;

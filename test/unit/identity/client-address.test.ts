@@ -23,7 +23,7 @@ test.each([
   expect(addressFor(remote, forwarded)).toBe(expected);
 });
 
-test('without trusted proxies no header is believed, not even from this machine', () => {
+test('without trusted proxies no header is trusted, not even from this machine', () => {
   expect(createClientAddresses([]).addressFor('127.0.0.1', '1.1.1.1')).toBe('127.0.0.1');
 });
 

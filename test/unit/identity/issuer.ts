@@ -4,17 +4,17 @@ import type { AddressInfo } from 'node:net';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
 import type { CryptoKey, JWK, JWTHeaderParameters } from 'jose';
 
-/** How the issuer answers: well, or as issuers in trouble do. */
+/** How the issuer responds: correctly, or with a fault. */
 export type Behaviour =
   'ok' | 'fails' | 'hangs' | 'drips' | 'huge' | 'garbage' | 'empty' | 'resets' | 'redirects';
 
-/** An issuer of tokens with its JWKS on a real server on loopback. */
+/** An issuer of tokens, with its JWKS on a real server on loopback. */
 export interface Issuer {
   readonly url: string;
-  /** Requests of its keys so far. */
+  /** Number of requests for its keys. */
   requests(): number;
   behave(behaviour: Behaviour): void;
-  /** Makes a key pair; its public key is published at once unless told otherwise. */
+  /** Creates a key pair and publishes the public key, unless the options prevent that. */
   addKey(kid: string, options?: { readonly published?: boolean; readonly alg?: string }): Promise<void>;
   publish(kid: string): void;
   withdraw(kid: string): void;

@@ -1,4 +1,4 @@
-// Goal: an issuer in trouble costs no caller whose key was known, and nothing a caller sends troubles the issuer.
+// An outage of the issuer affects no caller whose key is in memory, and no request of a caller overloads the issuer.
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Policy } from '../../../shared/domain/policy.ts';
@@ -30,16 +30,16 @@ function policyOf(more = ''): Policy {
 }
 
 let serial = 0;
-/** A token never seen before, good for a day. */
+/** A new token, valid for a day. */
 function token(kid: string, header = {}): Promise<string> {
   serial += 1;
   return issuer.sign(kid, { tenant_id: `t${serial}`, exp: clock.nowMs / 1000 + 86_400 }, header);
 }
 
-/** The status that a caller with this token would get: 200, or that of the refusal. */
+/** Status for a caller with this token: 200, or the status of the rejection. */
 async function statusOf(credential: string): Promise<number> {
   const reading = await credentials.under(policy).read(credential, '1.1.1.1');
-  return reading.kind === 'refused' ? reading.refusal.status : 200;
+  return reading.kind === 'refused' ? reading.rejection.status : 200;
 }
 
 describe('an outage of the issuer', () => {
@@ -56,13 +56,13 @@ describe('an outage of the issuer', () => {
         if (minute === 30) policy = policyOf(', leeway: 10s');
         expect(await statusOf(before)).toBe(200);
         expect(await statusOf(await token('a'))).toBe(200);
-        // What looks for an unknown key fetches, and finds the trouble.
+        // An unknown key causes a fetch, which fails.
         expect(await statusOf(await token('a', { kid: `never-${minute}` }))).toBe(503);
       }
     },
   );
 
-  test('keys are used for as long as the policy says, and not a moment longer', async () => {
+  test('keys are used for the time that the policy sets, and no longer', async () => {
     policy = policyOf(', jwks_max_stale: 2h');
     const seen = await token('a');
     expect(await statusOf(seen)).toBe(200);
@@ -77,17 +77,17 @@ describe('an outage of the issuer', () => {
     expect(await statusOf(seen)).toBe(200);
   });
 
-  test('at the start is a 503 with the reason, and over with the next token a second later', async () => {
+  test('at the start gives a 503 with the reason, and ends with the next token a second later', async () => {
     issuer.behave('fails');
     expect(await credentials.under(policy).read(await token('a'), '1.1.1.1')).toMatchObject({
-      refusal: { status: 503, detail: expect.stringContaining('answered 503') as string },
+      rejection: { status: 503, detail: expect.stringContaining('answered 503') as string },
     });
     issuer.behave('ok');
     clock.nowMs += 1_000;
     expect(await statusOf(await token('a'))).toBe(200);
   });
 
-  test('a token of a key that is not known is a 503, not a 401: the issuer may have just made it', async () => {
+  test('a token of an unknown key gets a 503, not a 401, because the issuer may have just created the key', async () => {
     expect(await statusOf(await token('a'))).toBe(200);
     issuer.behave('fails');
     clock.nowMs += 1_000;
@@ -109,7 +109,7 @@ describe('an outage of the issuer', () => {
     },
   );
 
-  test('is told: the age grows and failures are counted by kind', async () => {
+  test('shows in metrics: the age grows and failures are counted by kind', async () => {
     expect(await statusOf(await token('a'))).toBe(200);
     issuer.behave('garbage');
     clock.nowMs += 90_000;
@@ -123,7 +123,7 @@ describe('an outage of the issuer', () => {
 });
 
 describe('a new key', () => {
-  test('works with the first token that names it', async () => {
+  test('is accepted with the first token that names it', async () => {
     expect(await statusOf(await token('a'))).toBe(200);
     await issuer.addKey('b');
     clock.nowMs += 1_000;
@@ -131,7 +131,7 @@ describe('a new key', () => {
     expect(issuer.requests()).toBe(2);
   });
 
-  test('that was used before it was published works within a second of its publication', async () => {
+  test('that was used before its publication is accepted within a second after it', async () => {
     expect(await statusOf(await token('a'))).toBe(200);
     await issuer.addKey('b', { published: false });
     clock.nowMs += 1_000;
@@ -143,7 +143,7 @@ describe('a new key', () => {
     expect(await statusOf(await token('b'))).toBe(200);
   });
 
-  test('works within a second while a flood of invented keys goes on, and known keys never wait', async () => {
+  test('is accepted within a second during a flood of invented keys, and keys in memory never wait', async () => {
     expect(await statusOf(await token('a'))).toBe(200);
     await issuer.addKey('b', { published: false });
     const requestsBefore = issuer.requests();
@@ -162,7 +162,7 @@ describe('a new key', () => {
     expect(await statusOf(await token('b'))).toBe(200);
   });
 
-  test('that never comes is looked for ever more rarely', async () => {
+  test('that is never published is looked up more and more rarely', async () => {
     expect(await statusOf(await token('a'))).toBe(200);
     const requestsBefore = issuer.requests();
     for (let second = 0; second < 60; second += 1) {
@@ -172,7 +172,7 @@ describe('a new key', () => {
     expect(issuer.requests() - requestsBefore).toBeLessThanOrEqual(12);
   });
 
-  test('with a name of 5,000 characters is none, and fetches nothing', async () => {
+  test('with a name of 5,000 characters is refused without a fetch', async () => {
     expect(await statusOf(await token('a'))).toBe(200);
     clock.nowMs += 1_000;
     expect(await statusOf(await token('a', { kid: 'x'.repeat(5_000) }))).toBe(401);
@@ -181,7 +181,7 @@ describe('a new key', () => {
 });
 
 describe('a key that was removed', () => {
-  test('is not accepted after the next fetch, and neither are the tokens it verified before', async () => {
+  test('is refused after the next fetch, and so are the tokens that it verified before', async () => {
     await issuer.addKey('b', { published: false });
     const [seen, unseen] = [await token('a'), await token('a')];
     expect(await statusOf(seen)).toBe(200);
@@ -193,7 +193,7 @@ describe('a key that was removed', () => {
     expect(await statusOf(unseen)).toBe(401);
   });
 
-  test('costs other keys nothing: what they verified stays verified', async () => {
+  test('does not affect other keys: tokens that they verified stay valid', async () => {
     await issuer.addKey('b');
     await issuer.addKey('c', { published: false });
     clock.nowMs += 1_000;
@@ -206,7 +206,7 @@ describe('a key that was removed', () => {
     expect(credentials.under(policy).read(ofB, '1.1.1.1')).not.toBeInstanceOf(Promise);
   });
 
-  test('is noticed within a minute without any token that asks for it', async () => {
+  test('is noticed within a minute without any token that names it', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
       const seen = await token('a');
@@ -223,7 +223,7 @@ describe('a key that was removed', () => {
   });
 });
 
-test('an edit of the policy is followed without any token: new keys are fetched, and old ones no more', async () => {
+test('an edit of the policy takes effect without any token: new keys are fetched, old keys are not', async () => {
   const other = await startIssuer();
   await other.addKey('o');
   policy = policyWith(`algorithms: [ES256], jwks_url: "${other.url}"`);

@@ -1,4 +1,4 @@
-// Goal: a credential is the same caller at the gateway and at the portal, whatever it holds and whatever the policy says.
+// A credential is the same caller at the gateway and at the portal, for every credential and every policy.
 import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -25,7 +25,7 @@ function policyReading(tenant = 'tenant_id, workspace_id', user = 'sub', plan = 
   );
 }
 
-/** A signed token with exactly this JSON text as its payload. */
+/** A signed token with exactly this JSON text as payload. */
 function tokenOf(payload: string): string {
   const part = (text: string): string => Buffer.from(text).toString('base64url');
   const signed = `${part('{"alg":"HS256"}')}.${part(payload)}`;
@@ -37,10 +37,10 @@ interface Said {
   readonly tenant: string | null;
   readonly user: string | null;
   readonly plan: string | null;
-  readonly refusal: string | null;
+  readonly rejection: string | null;
 }
 
-/** What the gateway makes of a token; the portal must make the same of it. */
+/** Reading of a token by the gateway; the portal must return the same. */
 async function readBy(policy: Policy, payload: string): Promise<Said> {
   const token = tokenOf(payload);
   const identifier = new Identifier(policy, gateway);
@@ -53,11 +53,11 @@ async function readBy(policy: Policy, payload: string): Promise<Said> {
     tenant: identity.tenantId,
     user: identity.userId,
     plan: identity.planClaim,
-    refusal: rejection?.detail ?? null,
+    rejection: rejection?.detail ?? null,
   };
 }
 
-describe('the first tenant claim that is there decides', () => {
+describe('the first tenant claim that is present counts', () => {
   test.each([
     ['{"tenant_id":"acme","workspace_id":"globex"}', 'acme'],
     ['{"workspace_id":"globex"}', 'globex'],
@@ -66,12 +66,12 @@ describe('the first tenant claim that is there decides', () => {
     ['{"tenant_id":5.0}', '5'],
     ['{"tenant_id":-0}', '0'],
     ['{"tenant_id":9007199254740991}', '9007199254740991'],
-    // Of a name that stands twice JSON readers take the last (RFC 7519, section 4).
+    // Of a repeated name JSON readers return the last value (RFC 7519, section 4).
     ['{"tenant_id":"acme","tenant_id":"globex"}', 'globex'],
     ['{"tenant_id":"caf\\u00e9"}', 'café'],
     ['{"sub":"ada"}', null],
   ])('%s', async (payload, tenant) => {
-    expect(await readBy(policyReading(), payload)).toMatchObject({ tenant, refusal: null });
+    expect(await readBy(policyReading(), payload)).toMatchObject({ tenant, rejection: null });
   });
 
   test.each([
@@ -93,14 +93,14 @@ describe('the first tenant claim that is there decides', () => {
     ['["acme"]', /neither text nor a whole number/],
     ['{"id":"acme"}', /neither text nor a whole number/],
     [`"${'x'.repeat(257)}"`, /longer than 256/],
-  ])('%s is refused, and the claim behind it is not asked', async (value, problem) => {
+  ])('%s is refused, and the next claim is not read', async (value, problem) => {
     const said = await readBy(policyReading(), `{"tenant_id":${value},"workspace_id":"globex"}`);
-    expect(said).toMatchObject({ tenant: null, refusal: expect.stringMatching(problem) as string });
+    expect(said).toMatchObject({ tenant: null, rejection: expect.stringMatching(problem) as string });
   });
 
-  test('a claim that every object has by itself is there only if the token has it', async () => {
+  test('a claim with the name of an inherited property is present only if the token has it', async () => {
     const policy = policyReading('constructor, __proto__, toString');
-    expect(await readBy(policy, '{}')).toMatchObject({ tenant: null, refusal: null });
+    expect(await readBy(policy, '{}')).toMatchObject({ tenant: null, rejection: null });
     expect(await readBy(policy, '{"__proto__":"acme"}')).toMatchObject({ tenant: 'acme' });
   });
 });
@@ -111,19 +111,19 @@ describe('user and plan', () => {
     ['{"tenant_id":"acme","sub":null}', null],
     ['{"tenant_id":"acme","sub":"anonymous"}', 'anonymous'],
   ])('%s', async (payload, user) => {
-    expect(await readBy(policyReading(), payload)).toMatchObject({ tenant: 'acme', user, refusal: null });
+    expect(await readBy(policyReading(), payload)).toMatchObject({ tenant: 'acme', user, rejection: null });
   });
 
   test.each(['{}', '[]', 'true', '""', '1.5', '" ada"'])('a user of %s refuses the token', async (user) => {
     const said = await readBy(policyReading(), `{"tenant_id":"acme","sub":${user}}`);
-    expect(said).toMatchObject({ tenant: null, refusal: expect.stringMatching(/"sub"/) as string });
+    expect(said).toMatchObject({ tenant: null, rejection: expect.stringMatching(/"sub"/) as string });
   });
 
   test.each(['5', 'true', '{"name":"pro"}', '["pro"]', 'null'])(
     'a plan of %s names no plan: the default holds',
     async (plan) => {
       const said = await readBy(policyReading(), `{"tenant_id":"acme","tier":${plan}}`);
-      expect(said).toMatchObject({ tenant: 'acme', plan: null, refusal: null });
+      expect(said).toMatchObject({ tenant: 'acme', plan: null, rejection: null });
     },
   );
 });
@@ -138,7 +138,7 @@ const claimValue: fc.Arbitrary<unknown> = fc.oneof(
 );
 const payload = fc
   .array(fc.tuple(fc.constantFrom(...claimNames), claimValue), { maxLength: 8 })
-  // Written by hand, so that names may stand twice.
+  // Built as text, so that names may be repeated.
   .map(
     (pairs) =>
       `{${pairs.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`,
@@ -173,7 +173,7 @@ test('for any payload and any policy the gateway and the portal read the same te
   );
 });
 
-test('text that is no credential is refused by both, whatever it is', async () => {
+test('any text that is not a credential is refused by both', async () => {
   const policy = policyReading();
   const text = fc.oneof(
     fc.string(),

@@ -7,7 +7,7 @@ import { createCredentials } from '../../../shared/identity/credentials.ts';
 import type { Credentials } from '../../../shared/identity/credentials.ts';
 import { policyOf } from '../policy/text.ts';
 
-/** A clock that a test turns. */
+/** A clock that a test sets. */
 export interface TestClock {
   nowMs: number;
   now(): number;
@@ -37,7 +37,7 @@ export function credentialsOf(
   return credentials;
 }
 
-/** A policy whose `jwt` part is the text. */
+/** A policy with this text as its `jwt` part. */
 export function policyWith(jwt: string, parts: Readonly<Record<string, string>> = {}): Policy {
   return policyOf({ identity: `{ jwt: { ${jwt} } }`, ...parts });
 }

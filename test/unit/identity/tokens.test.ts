@@ -1,4 +1,4 @@
-// Goal: only tokens that the policy means are accepted, each in its time, and by keys of the policy alone.
+// Only tokens that match the policy are accepted, within their validity, and only with keys of the policy.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SignJWT, UnsecuredJWT, exportJWK, generateKeyPair } from 'jose';
@@ -29,12 +29,12 @@ function signed(claims: object, header: object = {}): Promise<string> {
     .sign(secret, { crit: { exotic: true } });
 }
 
-/** `accepted`, or why not. */
+/** `accepted`, or the reason for the rejection. */
 async function outcome(jwt: string, token: string | Promise<string>): Promise<string> {
   const reading = await credentialsOf(clock)
     .under(policyWith(jwt))
     .read(await token, '1.1.1.1');
-  return reading.kind === 'refused' ? `${reading.refusal.status} ${reading.refusal.detail}` : 'accepted';
+  return reading.kind === 'refused' ? `${reading.rejection.status} ${reading.rejection.detail}` : 'accepted';
 }
 
 describe('time', () => {
@@ -50,7 +50,7 @@ describe('time', () => {
     expect(await outcome(jwt, signed({ ...whole, ...bad }))).toMatch(/^401 .*(expired|not valid yet)/);
   });
 
-  test('a token without exp is refused unless the policy says otherwise', async () => {
+  test('a token without exp is refused unless the policy allows it', async () => {
     expect(await outcome(shared, signed({}))).toMatch(/^401 .*no expiry \(exp\)/);
     expect(await outcome(`${shared}, expiry: optional`, signed({}))).toBe('accepted');
   });
@@ -77,9 +77,9 @@ describe('headers', () => {
   test('keys and addresses of keys in a token (jwk, jku, x5u, x5c) are never used', async () => {
     const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
     const own = { ...(await exportJWK(publicKey)), kid: 'own' };
-    let asked = 0;
+    let requests = 0;
     const server = createServer((_request, response) => {
-      asked += 1;
+      requests += 1;
       response.end(JSON.stringify({ keys: [own] }));
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -92,7 +92,7 @@ describe('headers', () => {
       const withSecret = await signed({ exp: nowSeconds + 60 }, { jku, jwk: own });
       expect(await outcome(shared, withSecret)).toBe('accepted');
     }
-    expect(asked).toBe(0);
+    expect(requests).toBe(0);
     await new Promise((resolve) => server.close(resolve));
   });
 
@@ -140,7 +140,7 @@ describe('public keys', () => {
     await many.close();
   });
 
-  test('a kid of another kind of key, a wrong signature and a stranger are 401, never 503', async () => {
+  test('a kid of another type of key, a wrong signature and an unknown issuer get 401, never 503', async () => {
     await issuer.addKey('hidden', { published: false });
     for (const kid of ['rs', 'es', 'unknown'])
       expect(await outcome(published, issuer.sign('hidden', claims, { kid }))).toMatch(/^401 /);

@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { problemOfTenantId } from '../../../../shared/domain/identity.ts';
 import type { Identity } from '../../../../shared/domain/identity.ts';
-import { badCredential } from '../../../../shared/identity/refusal.ts';
-import type { CredentialRefusal } from '../../../../shared/identity/refusal.ts';
+import { badCredential } from '../../../../shared/identity/credential-reading.ts';
+import type { CredentialRejection } from '../../../../shared/identity/credential-reading.ts';
 import type { Guard } from '../../../../shared/runtime/http/access.ts';
 import type { Enforcer } from '../../enforcer/enforcer.ts';
 import { retryAfterSeconds } from '../../responses/headers.ts';
@@ -40,7 +40,11 @@ async function refuseAnonymous(
   return sendRejection(reply, request.caller.rejection ?? badCredential(detail), enforcer);
 }
 
-function sendRejection(reply: FastifyReply, rejection: CredentialRefusal, enforcer: Enforcer): FastifyReply {
+function sendRejection(
+  reply: FastifyReply,
+  rejection: CredentialRejection,
+  enforcer: Enforcer,
+): FastifyReply {
   const problem = credentialProblem(rejection, enforcer.policy());
   const seconds = rejection.status === 429 ? retryAfterSeconds(rejection.state.retryAfterMs) : null;
   if (seconds !== null) void reply.header('retry-after', String(seconds));
