@@ -80,7 +80,7 @@ describe('an outage of the issuer', () => {
   test('at the start gives a 503 with the reason, and ends with the next token a second later', async () => {
     issuer.behave('fails');
     expect(await credentials.under(policy).read(await token('a'), '1.1.1.1')).toMatchObject({
-      rejection: { status: 503, detail: expect.stringContaining('answered 503') as string },
+      rejection: { status: 503, detail: expect.stringContaining('responded with 503') as string },
     });
     issuer.behave('ok');
     clock.nowMs += 1_000;
