@@ -27,5 +27,5 @@ export const asDocument = { access: 'admin', document: true } as const;
 export function sendOutcome<Value>(reply: FastifyReply, outcome: Outcome<Value>): FastifyReply {
   return outcome.ok
     ? reply.send(outcome.value)
-    : sendProblem(reply, outcome.status, outcome.title, outcome.detail, outcome.faults);
+    : sendProblem(reply, outcome.status, outcome.title, outcome.detail, outcome.violations);
 }

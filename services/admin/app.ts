@@ -18,12 +18,12 @@ import { opsRoutes, registerOps } from '../../shared/runtime/http/ops.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { sendProblem } from '../../shared/runtime/http/problem.ts';
 import { measureRequests } from '../../shared/runtime/http/request-metrics.ts';
-import { faultsIn, textOfFaults } from '../../shared/runtime/http/schema-faults.ts';
+import { violationsFrom, textOfViolations } from '../../shared/runtime/http/schema-violations.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { storeOf } from '../../shared/runtime/store-reads.ts';
 import type { StoreReads } from '../../shared/runtime/store-reads.ts';
 import type { EndedSessions } from '../../shared/sessions/ended-sessions.ts';
-import { recordFormats } from '../../shared/tenants/record/faults.ts';
+import { recordFormats } from '../../shared/tenants/record/violations.ts';
 import type { AdminApp } from './answer.ts';
 import { registerApiKeys } from './api-keys.ts';
 import { requireToken } from './authenticate.ts';
@@ -173,7 +173,7 @@ function answerWithProblems(
     if (status < 500)
       return sendMisunderstood(reply, status, error as FastifyError, request.routeOptions.config.document);
     logger.error({ err: error, url: request.url }, 'admin request failed');
-    return sendProblem(reply, 500, 'Failed', 'This is a fault of the admin API; its log says more.');
+    return sendProblem(reply, 500, 'Failed', 'The admin API has an error; its log has the details.');
   });
 }
 
@@ -187,8 +187,8 @@ function sendMisunderstood(
   const { validation: found, validationContext = 'request', message } = error;
   const title = 'Request not understood';
   if (found === undefined) return sendProblem(reply, status, title, message);
-  const faults = faultsIn(found);
+  const violations = violationsFrom(found);
   const ofBody = validationContext === 'body';
-  const detail = textOfFaults(faults, ofBody ? 'The body' : validationContext);
-  return sendProblem(reply, ofBody && isDocument ? 422 : status, title, detail, faults);
+  const detail = textOfViolations(violations, ofBody ? 'The body' : validationContext);
+  return sendProblem(reply, ofBody && isDocument ? 422 : status, title, detail, violations);
 }

@@ -4,7 +4,7 @@ import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import { readTenantRecord, versionMax } from '../../shared/domain/topics/tenant-record.ts';
-import { violationsInRecord } from '../../shared/tenants/record/faults.ts';
+import { recordViolationText } from '../../shared/tenants/record/violations.ts';
 
 /**
  * Copies tenant records into ClickHouse for analysts, without secrets and key hashes. Each has its order among the records
@@ -18,7 +18,7 @@ export async function storeTenantRecords(
   const rows: object[] = [];
   const rejected: RejectedMessage[] = [];
   for (const message of messages) {
-    const read = readTenantRecord(message, violationsInRecord);
+    const read = readTenantRecord(message, recordViolationText);
     if ('violations' in read) {
       rejected.push({ message, reason: `is no tenant record: ${read.violations}` });
       continue;

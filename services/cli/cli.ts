@@ -2,13 +2,31 @@ import { parseArgs } from 'node:util';
 import type { ParseArgsOptionDescriptor } from 'node:util';
 import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
 import { createAdminClient } from './admin-client.ts';
-import { commands } from './commands.ts';
 import type { Command, Invocation, Method } from './command.ts';
-import { UsageMistake } from './command.ts';
+import { UsageError } from './command.ts';
 import type { KafkaConfig } from './environment.ts';
 import { CliFailure } from './installation.ts';
 import { printableAnswer, printableJson, printableLines } from './printable.ts';
 import type { Installation } from './installation.ts';
+import { auditCommands } from './commands/audit.ts';
+import { deadLetterCommands } from './commands/dead-letters.ts';
+import { policyCommands } from './commands/policy.ts';
+import { settingsCommand } from './commands/settings.ts';
+import { portalCommands } from './commands/portal.ts';
+import { tenantCommands } from './commands/tenants.ts';
+import { tenantControls } from './commands/tenant-controls.ts';
+import { topicsCommand } from './commands/topics.ts';
+
+const commands: readonly Command[] = [
+  ...policyCommands,
+  ...tenantCommands,
+  settingsCommand,
+  ...tenantControls,
+  ...portalCommands,
+  ...deadLetterCommands,
+  ...auditCommands,
+  topicsCommand,
+];
 
 export interface CliOptions {
   readonly args: readonly string[];
@@ -39,7 +57,7 @@ export async function runCli(options: CliOptions): Promise<0 | 1 | 2> {
   try {
     return await run(command, options);
   } catch (error) {
-    if (error instanceof UsageMistake) {
+    if (error instanceof UsageError) {
       err(`${error.message}\n\n${helpOf(command)}`);
       return 2;
     }
@@ -60,7 +78,7 @@ async function run(command: Command, options: CliOptions): Promise<0 | 1> {
   }
   const [least, most] = command.operands;
   if (parsed.positionals.length < least || parsed.positionals.length > most)
-    throw new UsageMistake(
+    throw new UsageError(
       `“${command.name}” takes ${least === most ? least : `${least} to ${most}`} words after it.`,
     );
   let client: ReturnType<typeof createAdminClient> | null = null;
@@ -94,7 +112,7 @@ function parse(
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
     return { values: values as Invocation['flags'], positionals };
   } catch (error) {
-    throw new UsageMistake(messageOf(error));
+    throw new UsageError(messageOf(error));
   }
 }
 

@@ -39,12 +39,12 @@ export interface Command {
 }
 
 /** The command line was not understood: exit code 2, with the command's help. */
-export class UsageMistake extends Error {}
+export class UsageError extends Error {}
 
-/** A flag's text; throws UsageMistake when it is missing. */
+/** A flag's text; throws UsageError when it is missing. */
 export function needed(invocation: Invocation, name: string): string {
   const value = invocation.flags[name];
-  if (typeof value !== 'string' || value === '') throw new UsageMistake(`--${name} is missing.`);
+  if (typeof value !== 'string' || value === '') throw new UsageError(`--${name} is missing.`);
   return value;
 }
 
@@ -63,7 +63,7 @@ const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_
 export function endAfter(span: string, nowMs: number): string {
   const [, count, unit] = /^([1-9]\d{0,5})([smhd])$/.exec(span) ?? [];
   if (count === undefined || unit === undefined)
-    throw new UsageMistake(`“${span}” is no length of time; write 30m, 12h or 7d.`);
+    throw new UsageError(`“${span}” is no length of time; write 30m, 12h or 7d.`);
   return new Date(nowMs + Number(count) * (unitMs[unit] ?? 0)).toISOString();
 }
 

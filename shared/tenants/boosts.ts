@@ -5,7 +5,7 @@ import { instantExample, readInstant } from '../domain/time/instant.ts';
 import { formatTime } from '../domain/time/format-time.ts';
 import { rejection, success } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
-import { limitNames } from './record/policy-faults.ts';
+import { limitNames } from './record/policy-violations.ts';
 import type { Edit } from './records.ts';
 
 export interface BoostRequest {

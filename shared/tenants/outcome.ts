@@ -1,5 +1,5 @@
-import { textOfFaults } from '../runtime/http/schema-faults.ts';
-import type { Fault } from '../runtime/http/schema-faults.ts';
+import { textOfViolations } from '../runtime/http/schema-violations.ts';
+import type { Violation } from '../runtime/http/schema-violations.ts';
 
 /** Why a tenant was not changed or read, as a value. The admin API answers it as a problem, the console as a page. */
 export interface ChangeRejection {
@@ -9,7 +9,7 @@ export interface ChangeRejection {
   /** A sentence that says what to do about it. */
   readonly detail: string;
   /** Violations of the record's contract, each with its field. */
-  readonly faults?: readonly Fault[];
+  readonly violations?: readonly Violation[];
 }
 
 export interface Success<Value> {
@@ -28,6 +28,6 @@ export function rejection(status: ChangeRejection['status'], title: string, deta
 }
 
 /** The rejection of a document that violates its contract. */
-export function contractRejection(faults: readonly Fault[], title: string): ChangeRejection {
-  return { ok: false, status: 422, title, detail: textOfFaults(faults, 'The body'), faults };
+export function contractRejection(violations: readonly Violation[], title: string): ChangeRejection {
+  return { ok: false, status: 422, title, detail: textOfViolations(violations, 'The body'), violations };
 }

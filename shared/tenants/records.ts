@@ -8,7 +8,7 @@ import type { Logger } from '../runtime/logger.ts';
 import type { Registry } from '../runtime/http/ops.ts';
 import { contractRejection, rejection, success } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
-import { faultsInRecord } from './record/faults.ts';
+import { violationsOfRecord } from './record/violations.ts';
 
 /** Result of an edit: the record to store, and its entry for the history. */
 export interface Edit {
@@ -91,8 +91,8 @@ export function createTenantRecords({
       updated_by: actor,
     };
     // Every edit is checked here, so that only valid records reach the topic.
-    const faults = faultsInRecord(changed);
-    if (faults.length > 0) return contractRejection(faults, 'Record not written');
+    const violations = violationsOfRecord(changed);
+    if (violations.length > 0) return contractRejection(violations, 'Record not written');
     const stored = await directory.put(changed);
     logChange(tenantId, actor, action, detail);
     return success(stored);

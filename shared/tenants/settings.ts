@@ -1,11 +1,11 @@
 import { mergePatch } from '../domain/merge-patch.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
-import type { Fault } from '../runtime/http/schema-faults.ts';
+import type { Violation } from '../runtime/http/schema-violations.ts';
 import { contractRejection, success } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
-import { faultsInSettings } from './record/faults.ts';
-import { faultsUnderPolicy } from './record/policy-faults.ts';
+import { violationsOfSettings } from './record/violations.ts';
+import { violationsOfPolicy } from './record/policy-violations.ts';
 import { settingNames } from './record/schema.ts';
 import type { Edit } from './records.ts';
 
@@ -29,8 +29,8 @@ export function patchSettings(before: TenantRecord, patch: Json, policy: Policy)
   const { tenant_id: tenantId, ...fields } = patch;
   const current = picked(before, settingNames);
   const settings = withUntil(mergePatch(current, fields) as Json);
-  const faults = [...otherTenant(before, tenantId), ...unknownRemovals(current, fields)];
-  return edited(before, settings, 'patch', policy, faults);
+  const violations = [...otherTenant(before, tenantId), ...unknownRemovals(current, fields)];
+  return edited(before, settings, 'patch', policy, violations);
 }
 
 /** `block.until` is the one null of a record. A merge patch removes nulls, so an absent `until` is read as null. */
@@ -46,13 +46,13 @@ function edited(
   settings: Json,
   action: 'put' | 'patch',
   policy: Policy,
-  found: readonly Fault[],
+  found: readonly Violation[],
 ): Outcome<Edit> {
-  const inSettings = faultsInSettings(settings);
-  const faults = [...found, ...inSettings];
+  const inSettings = violationsOfSettings(settings);
+  const violations = [...found, ...inSettings];
   // Stored settings may name plans and limits that the policy no longer has; only changed settings are checked.
-  if (inSettings.length === 0) faults.push(...faultsUnderPolicy(changedIn(before, settings), policy));
-  if (faults.length > 0) return contractRejection(faults, 'Record not written');
+  if (inSettings.length === 0) violations.push(...violationsOfPolicy(changedIn(before, settings), policy));
+  if (violations.length > 0) return contractRejection(violations, 'Record not written');
   const others = Object.entries(before).filter(
     ([name]) => !(settingNames as readonly string[]).includes(name),
   );
@@ -72,14 +72,14 @@ function picked(record: TenantRecord, names: readonly (keyof TenantRecord)[]): J
   );
 }
 
-function otherTenant({ tenant_id: id }: TenantRecord, named: unknown): readonly Fault[] {
+function otherTenant({ tenant_id: id }: TenantRecord, named: unknown): readonly Violation[] {
   if (named === undefined || named === id) return [];
   const other = typeof named === 'string' ? `“${named.slice(0, 100)}”` : 'something else';
   return [{ field: 'tenant_id', reason: `the body says ${other}, the path “${id}”` }];
 }
 
 /** Nulls for names that are no settings: they would remove nothing, so they are a mistake of the caller. */
-function unknownRemovals(current: Json, patch: Json): readonly Fault[] {
+function unknownRemovals(current: Json, patch: Json): readonly Violation[] {
   const known: readonly string[] = settingNames;
   return Object.entries(patch)
     .filter(([name, value]) => value === null && !known.includes(name) && !(name in current))

@@ -2,7 +2,7 @@ import { boostPhase } from '../../../shared/domain/boost.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { apiKeysOf } from '../../../shared/domain/tenant.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import { limitNames } from '../../../shared/tenants/record/policy-faults.ts';
+import { limitNames } from '../../../shared/tenants/record/policy-violations.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { durationForReading } from '../../../shared/domain/time/format-duration.ts';
 import { title } from '../components/format.ts';

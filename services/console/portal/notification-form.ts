@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { NotificationSettings, TenantRecord } from '../../../shared/domain/tenant.ts';
-import { faultsInSettings } from '../../../shared/tenants/record/faults.ts';
+import { violationsOfSettings } from '../../../shared/tenants/record/violations.ts';
 import { contractRejection, success } from '../../../shared/tenants/outcome.ts';
 import type { Outcome } from '../../../shared/tenants/outcome.ts';
 import type { Edit } from '../../../shared/tenants/records.ts';
@@ -59,8 +59,8 @@ export function notificationsFrom(form: URLSearchParams, record: TenantRecord): 
     slack: lines('slack'),
     emails: lines('emails'),
   };
-  const faults = faultsInSettings({ notifications });
-  if (faults.length > 0) return contractRejection(faults, 'Notifications not saved');
+  const violations = violationsOfSettings({ notifications });
+  if (violations.length > 0) return contractRejection(violations, 'Notifications not saved');
   const { webhooks = [], slack = [], emails = [], thresholds = [] } = notifications;
   return success({
     record: { ...record, notifications },

@@ -4,7 +4,7 @@ import type { KeyHolder, TenantRecord } from '../../domain/tenant.ts';
 import { systemClock } from '../../runtime/time/clock.ts';
 import type { Clock } from '../../runtime/time/clock.ts';
 import { TollgateError } from '../../runtime/errors.ts';
-import { violationsInRecord } from '../../tenants/record/faults.ts';
+import { recordViolationText } from '../../tenants/record/violations.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { createProducer } from '../producer/producer.ts';
 import { readTable } from './table.ts';
@@ -84,7 +84,7 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
     get: (tenantId) => table.get(tenantId),
     byApiKeyHash: (sha256Hex) => holderOfKey.get(sha256Hex),
     async put(record) {
-      const violations = violationsInRecord(record);
+      const violations = recordViolationText(record);
       if (violations !== '') throw new TollgateError('TENANT_RECORD_INVALID', violations);
       const stored = { ...record, version: nextVersion(record.tenant_id) };
       const value = JSON.stringify(stored);
@@ -137,6 +137,6 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
 }
 
 function decodeRecord(value: Buffer, key: string): TenantRecord | undefined {
-  const read = readTenantRecord({ key, value, headers: {}, timestampMs: null }, violationsInRecord);
+  const read = readTenantRecord({ key, value, headers: {}, timestampMs: null }, recordViolationText);
   return 'record' in read && read.record !== null ? read.record : undefined;
 }

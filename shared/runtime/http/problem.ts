@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { problemMedia } from './problem-schema.ts';
-import type { Fault } from './schema-faults.ts';
+import type { Violation } from './schema-violations.ts';
 
 /** Body of an answer that is not a success (RFC 9457), as `problemSchema` describes it. */
 interface Problem {
@@ -18,7 +18,7 @@ export function sendProblem(
   status: number,
   title: string,
   detail: string,
-  violations: readonly Fault[] = [],
+  violations: readonly Violation[] = [],
 ): FastifyReply {
   const errors = violations.map(({ field, reason }) => ({ field, detail: reason }));
   const problem: Problem = {

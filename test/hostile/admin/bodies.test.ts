@@ -9,7 +9,7 @@ import type { Fixture } from '../../integration/console/fixture.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 
 /**
- * Goal: no JSON is a fault of the server, and what is accepted is what is stored. Method: every route of the admin API
+ * Goal: no JSON causes an error of the server, and what is accepted is what is stored. Method: every route of the admin API
  * that takes a body gets arbitrary JSON, and valid bodies of which some fields are arbitrary; what a write answers with
  * 200 is read back from the API and, at the end, by another reader of the topic.
  */

@@ -19,7 +19,7 @@ const withoutAmount = {
   ends_at: '2099-11-22T11:00:00Z',
 };
 
-describe('faults', () => {
+describe('violations', () => {
   const named: readonly [string, object, string][] = [
     ['a block without an actor', { block: { until: null, reason: 'x', actor: '' } }, 'block.actor'],
     ['a boost without an amount', { boosts: [withoutAmount] }, 'boosts.0'],

@@ -10,7 +10,7 @@ import { publishedTimeBounds } from '../../../shared/domain/events/bounds.ts';
 import { readInstant } from '../../../shared/domain/time/instant.ts';
 
 import { loadPolicy } from '../../../shared/policy/load.ts';
-import { faultsInRecord } from '../../../shared/tenants/record/faults.ts';
+import { violationsOfRecord } from '../../../shared/tenants/record/violations.ts';
 
 /** Each within the bounds of every reader but for what is wrong with it; `Date.parse` takes many of them. */
 const impossible = [
@@ -83,7 +83,7 @@ const readers: Readonly<Record<string, (text: string) => boolean>> = {
     addBoost(bare, { ...boost, ends_at: text }, policy, Date.UTC(2026, 0, 1)).ok,
   'until of a block': (text) => block(bare, { until: text, reason: 'x' }, 'kim', Date.UTC(2026, 0, 1)).ok,
   'the tenants topic': (text) =>
-    faultsInRecord({ ...bare, updated_at: text, updated_by: 'kim' }).length === 0,
+    violationsOfRecord({ ...bare, updated_at: text, updated_by: 'kim' }).length === 0,
 };
 
 describe.each(Object.entries(readers))('%s', (_, takes) => {

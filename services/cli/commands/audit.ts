@@ -1,5 +1,5 @@
-import type { Command } from './command.ts';
-import { optional, table } from './command.ts';
+import type { Command } from '../command.ts';
+import { optional, table } from '../command.ts';
 
 interface LossAnswer {
   readonly lost: number;

@@ -1,5 +1,5 @@
-import type { Command, Invocation, Report } from './command.ts';
-import { endAfter, operand, optional, table, UsageMistake } from './command.ts';
+import type { Command, Invocation, Report } from '../command.ts';
+import { endAfter, operand, optional, table, UsageError } from '../command.ts';
 
 interface Letter {
   readonly id: string;
@@ -86,13 +86,13 @@ interface ReplayReport {
 async function replayAll(invocation: Invocation): Promise<Report> {
   const { flags } = invocation;
   if (flags['yes'] === true && flags['dry-run'] === true) {
-    throw new UsageMistake('--yes and --dry-run exclude each other.');
+    throw new UsageError('--yes and --dry-run exclude each other.');
   }
   const [reason, tenant, since, shift] = ['reason', 'tenant', 'since', 'shift'].map((name) =>
     optional(invocation, name),
   );
   if (reason === undefined && tenant === undefined && since === undefined) {
-    throw new UsageMistake('Name a letter, or select by --reason, --tenant or --since.');
+    throw new UsageError('Name a letter, or select by --reason, --tenant or --since.');
   }
   const data = await invocation.call<ReplayReport>('POST', '/admin/v1/dead-letters/replay', {
     ...(reason === undefined ? {} : { reason }),

@@ -1,6 +1,6 @@
-import { loadPolicy } from '../../shared/policy/load.ts';
-import type { Command } from './command.ts';
-import { operand } from './command.ts';
+import { loadPolicy } from '../../../shared/policy/load.ts';
+import type { Command } from '../command.ts';
+import { operand } from '../command.ts';
 
 export const policyCommands: readonly Command[] = [
   {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
-import { faultsInRecord, faultsInSettings } from '../../../../shared/tenants/record/faults.ts';
+import { violationsOfRecord, violationsOfSettings } from '../../../../shared/tenants/record/violations.ts';
 
 const times = { starts_at: '2026-11-21T11:00:00Z', ends_at: '2026-11-22T11:00:00Z' };
 const boost = { id: 'b1', limit: 'minute', multiply: 2, reason: 'launch', actor: 'kim', ...times };
@@ -25,9 +25,9 @@ const full: TenantRecord = {
   updated_by: 'kim',
 };
 
-test('a whole record has no fault, nor has one with fields that a newer version wrote', () => {
-  expect(faultsInRecord(full)).toEqual([]);
-  expect(faultsInRecord({ ...full, colour: 'red', block: { ...full.block, kind: 'soft' } })).toEqual([]);
+test('a whole record has no violation, nor has one with fields that a newer version wrote', () => {
+  expect(violationsOfRecord(full)).toEqual([]);
+  expect(violationsOfRecord({ ...full, colour: 'red', block: { ...full.block, kind: 'soft' } })).toEqual([]);
 });
 
 /** Settings, the field that is told of, and words of the reason. */
@@ -60,22 +60,22 @@ const bad: readonly (readonly [object, string, string])[] = [
 
 describe('one contract for whoever writes and whoever reads', () => {
   test.each(bad)('%j: %s', (settings, field, reason) => {
-    expect(faultsInSettings(settings)).toContainEqual({
+    expect(violationsOfSettings(settings)).toContainEqual({
       field,
       reason: expect.stringContaining(reason) as string,
     });
-    // What a reader may not know it keeps; all else is a fault for it too.
-    if (!reason.startsWith('no field')) expect(faultsInRecord({ ...full, ...settings })).not.toEqual([]);
+    // What a reader may not know it keeps; all else is a violation for it too.
+    if (!reason.startsWith('no field')) expect(violationsOfRecord({ ...full, ...settings })).not.toEqual([]);
   });
 
   test.each([null, 1, 'text', [], [full], {}, { tenant_id: 'acme' }])('%j is no record', (value) => {
-    expect(faultsInRecord(value)).not.toEqual([]);
+    expect(violationsOfRecord(value)).not.toEqual([]);
   });
 
-  test('of thousands of faults the first few are told, and no secret is repeated', () => {
+  test('of thousands of violations the first few are told, and no secret is repeated', () => {
     const emails = Array.from({ length: 10_000 }, () => 'x');
-    expect(faultsInSettings({ notifications: { emails } }).length).toBeLessThanOrEqual(20);
+    expect(violationsOfSettings({ notifications: { emails } }).length).toBeLessThanOrEqual(20);
     const webhooks = [{ url: 'https://a.b', secrets: ['secret'] }];
-    expect(JSON.stringify(faultsInSettings({ notifications: { webhooks } }))).not.toContain('“secret');
+    expect(JSON.stringify(violationsOfSettings({ notifications: { webhooks } }))).not.toContain('“secret');
   });
 });

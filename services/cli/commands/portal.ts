@@ -1,6 +1,6 @@
-import type { Command } from './command.ts';
-import { operand, optional } from './command.ts';
-import { pathOf } from './tenant-commands.ts';
+import type { Command } from '../command.ts';
+import { operand, optional } from '../command.ts';
+import { pathOf } from './tenants.ts';
 
 /** Who gets into a tenant's portal. */
 export const portalCommands: readonly Command[] = [

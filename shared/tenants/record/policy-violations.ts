@@ -1,7 +1,7 @@
 import type { Limit } from '../../domain/limit.ts';
 import type { Policy } from '../../domain/policy.ts';
 import type { TenantRecord } from '../../domain/tenant.ts';
-import type { Fault } from '../../runtime/http/schema-faults.ts';
+import type { Violation } from '../../runtime/http/schema-violations.ts';
 
 /** Names that an override or a boost may speak of. */
 export function limitNames(policy: Policy): readonly string[] {
@@ -12,10 +12,10 @@ export function limitNames(policy: Policy): readonly string[] {
  * What a record says that the policy does not know, for whoever writes it. Readers do not ask: a policy may change, and a
  * record must not be lost for it.
  */
-export function faultsUnderPolicy(
+export function violationsOfPolicy(
   { plan, overrides = {}, boosts = [] }: Partial<TenantRecord>,
   policy: Policy,
-): readonly Fault[] {
+): readonly Violation[] {
   const known = limitNames(policy);
   const limits = [
     ...Object.keys(overrides).map((name) => ({ field: `overrides.${name}`, name })),

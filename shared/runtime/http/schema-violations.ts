@@ -1,5 +1,5 @@
 /** One thing that is wrong with a document: where, and the end of a sentence about it. */
-export interface Fault {
+export interface Violation {
   /** Path with dots, e.g. `boosts.0.reason`; empty for the document itself. */
   readonly field: string;
   readonly reason: string;
@@ -15,10 +15,10 @@ export interface SchemaError {
   readonly data?: unknown;
 }
 
-const faultsMax = 20;
+const violationsMax = 20;
 
-/** What ajv found, in words. A document may have thousands of faults, which would help nobody: the first few are told. */
-export function faultsIn(errors: readonly SchemaError[]): readonly Fault[] {
+/** What ajv found, in words. A document may have thousands of violations, which would help nobody: the first few are told. */
+export function violationsFrom(errors: readonly SchemaError[]): readonly Violation[] {
   const unions = new Set(
     errors.filter(({ keyword }) => keyword === 'anyOf').map(({ instancePath }) => instancePath),
   );
@@ -28,21 +28,21 @@ export function faultsIn(errors: readonly SchemaError[]): readonly Fault[] {
       .filter(
         ({ schemaPath, instancePath }) => !(schemaPath.includes('/anyOf/') && isWithin(instancePath, unions)),
       )
-      .slice(0, faultsMax)
-      .map(faultOf)
+      .slice(0, violationsMax)
+      .map(violationOf)
   );
 }
 
-/** All of it as one text; `whole` names the document where the fault is its own. */
-export function textOfFaults(faults: readonly Fault[], whole: string): string {
-  return faults.map(({ field, reason }) => `${field === '' ? whole : field}: ${reason}.`).join(' ');
+/** All of it as one text; `whole` names the document where the violation is its own. */
+export function textOfViolations(violations: readonly Violation[], whole: string): string {
+  return violations.map(({ field, reason }) => `${field === '' ? whole : field}: ${reason}.`).join(' ');
 }
 
 function isWithin(path: string, outer: ReadonlySet<string>): boolean {
   return [...outer].some((start) => path.startsWith(start));
 }
 
-function faultOf(error: SchemaError): Fault {
+function violationOf(error: SchemaError): Violation {
   const steps = error.instancePath.split('/').slice(1).map(unescaped);
   const missing = error.params['missingProperty'];
   if (error.keyword === 'required' && typeof missing === 'string') steps.push(missing);

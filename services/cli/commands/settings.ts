@@ -1,6 +1,6 @@
-import type { Command, Invocation, Report } from './command.ts';
-import { UsageMistake, operand, optional } from './command.ts';
-import { pathOf } from './tenant-commands.ts';
+import type { Command, Invocation, Report } from '../command.ts';
+import { UsageError, operand, optional } from '../command.ts';
+import { pathOf } from './tenants.ts';
 
 /** Changes what is named and keeps the rest; the admin API says which field is wrong. */
 export const settingsCommand: Command = {
@@ -27,8 +27,7 @@ async function set(invocation: Invocation): Promise<Report> {
     time_zone: valueOf(optional(invocation, 'time-zone')),
     overrides: limits === undefined || limits === 'none' ? valueOf(limits) : overridesOf(limits),
   };
-  if (Object.values(patch).every((value) => value === undefined))
-    throw new UsageMistake('Say what to change.');
+  if (Object.values(patch).every((value) => value === undefined)) throw new UsageError('Say what to change.');
   const data = await invocation.call<object>('PATCH', pathOf(id), patch);
   return { data, text: `Changed ${id}.` };
 }
@@ -43,7 +42,7 @@ function overridesOf(text: string): Record<string, number | null> {
     const [name = '', value = ''] = pair.split('=');
     const units = value === 'none' ? null : Number(value);
     if (name === '' || value === '' || Number.isNaN(units))
-      throw new UsageMistake(`“${pair}” is no limit; write minute=500 or minute=none.`);
+      throw new UsageError(`“${pair}” is no limit; write minute=500 or minute=none.`);
     return [name, units] as const;
   });
   return Object.fromEntries(pairs);

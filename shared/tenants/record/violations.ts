@@ -6,8 +6,8 @@ import { isTimeZone } from '../../domain/time/calendar.ts';
 import { readInstant } from '../../domain/time/instant.ts';
 import { isEmailAddress, isWebAddress } from '../../domain/notification-target.ts';
 import type { TenantRecord } from '../../domain/tenant.ts';
-import { faultsIn, textOfFaults } from '../../runtime/http/schema-faults.ts';
-import type { Fault } from '../../runtime/http/schema-faults.ts';
+import { violationsFrom, textOfViolations } from '../../runtime/http/schema-violations.ts';
+import type { Violation } from '../../runtime/http/schema-violations.ts';
 import { closed, settings, tenantRecordSchema } from './schema.ts';
 
 /** The formats of `schema.ts`, for any ajv that validates a part of it. */
@@ -18,19 +18,19 @@ export const recordFormats: Readonly<Record<string, (text: string) => boolean>> 
   uri: isWebAddress,
 };
 
-/** What is wrong with a value as a tenant's record; empty when nothing is. A record with a fault is never used in part. */
-export function faultsInRecord(value: unknown): readonly Fault[] {
-  return faultsUnder(recordValidator, value);
+/** What is wrong with a value as a tenant's record; empty when nothing is. A record with a violation is never used in part. */
+export function violationsOfRecord(value: unknown): readonly Violation[] {
+  return violationsUnder(recordValidator, value);
 }
 
-/** The same for what a caller sets of a record: here a name that is not known is a fault too. */
-export function faultsInSettings(value: unknown): readonly Fault[] {
-  return faultsUnder(settingsValidator, value);
+/** The same for what a caller sets of a record: here a name that is not known is a violation too. */
+export function violationsOfSettings(value: unknown): readonly Violation[] {
+  return violationsUnder(settingsValidator, value);
 }
 
 /** The same as one text; empty when the value is valid. */
-export function violationsInRecord(value: unknown): string {
-  return textOfFaults(faultsInRecord(value), 'record');
+export function recordViolationText(value: unknown): string {
+  return textOfViolations(violationsOfRecord(value), 'record');
 }
 
 type Settings = Partial<TenantRecord>;
@@ -43,13 +43,13 @@ function compiled(schema: TSchema): ValidateFunction<Settings> {
   return ajv.compile<Settings>(schema);
 }
 
-function faultsUnder(validate: ValidateFunction<Settings>, value: unknown): readonly Fault[] {
+function violationsUnder(validate: ValidateFunction<Settings>, value: unknown): readonly Violation[] {
   return validate(value)
-    ? [...faultsInBoosts(value), ...faultsInTexts(value)]
-    : faultsIn(validate.errors ?? []);
+    ? [...violationsOfBoosts(value), ...violationsOfTexts(value)]
+    : violationsFrom(validate.errors ?? []);
 }
 
-function faultsInBoosts({ boosts = [] }: Settings): readonly Fault[] {
+function violationsOfBoosts({ boosts = [] }: Settings): readonly Violation[] {
   return boosts.flatMap(({ multiply, set_to: setTo }, index) =>
     (multiply === undefined) === (setTo === undefined)
       ? [{ field: `boosts.${index}`, reason: 'needs either multiply or set_to' }]
@@ -58,13 +58,13 @@ function faultsInBoosts({ boosts = [] }: Settings): readonly Fault[] {
 }
 
 /** ClickHouse, where records go too, takes no text with half a surrogate pair. */
-function faultsInTexts(value: unknown, field = ''): readonly Fault[] {
+function violationsOfTexts(value: unknown, field = ''): readonly Violation[] {
   if (typeof value === 'string')
     return value.isWellFormed() ? [] : [{ field, reason: 'is not well-formed Unicode' }];
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([name, inner]) => {
     const path = `${field === '' ? '' : `${field}.`}${name.toWellFormed()}`;
-    return [...faultsInTexts(name, path), ...faultsInTexts(inner, path)];
+    return [...violationsOfTexts(name, path), ...violationsOfTexts(inner, path)];
   });
 }
 

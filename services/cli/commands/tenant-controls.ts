@@ -1,7 +1,7 @@
-import type { Command, Invocation, Report } from './command.ts';
-import { instantExample, readInstant } from '../../shared/domain/time/instant.ts';
-import { UsageMistake, endAfter, needed, operand, optional } from './command.ts';
-import { pathOf } from './tenant-commands.ts';
+import type { Command, Invocation, Report } from '../command.ts';
+import { instantExample, readInstant } from '../../../shared/domain/time/instant.ts';
+import { UsageError, endAfter, needed, operand, optional } from '../command.ts';
+import { pathOf } from './tenants.ts';
 
 /** What changes a tenant. */
 export const tenantControls: readonly Command[] = [
@@ -120,16 +120,16 @@ async function createKey(invocation: Invocation): Promise<Report> {
 
 async function resetOne(invocation: Invocation): Promise<Report> {
   const id = operand(invocation, 0);
-  if (id === '') throw new UsageMistake('Name a tenant, or give --all --yes.');
+  if (id === '') throw new UsageError('Name a tenant, or give --all --yes.');
   const reason = optional(invocation, 'reason');
   const data = await invocation.call('POST', `${pathOf(id)}/reset`, reason === undefined ? {} : { reason });
   return { data, text: `Reset the counters of ${id}.` };
 }
 
 async function resetAll(invocation: Invocation): Promise<Report> {
-  if (operand(invocation, 0) !== '') throw new UsageMistake('Give either a tenant or --all.');
+  if (operand(invocation, 0) !== '') throw new UsageError('Give either a tenant or --all.');
   if (invocation.flags['yes'] !== true)
-    throw new UsageMistake('This empties the counters of every tenant. Add --yes to do it.');
+    throw new UsageError('This empties the counters of every tenant. Add --yes to do it.');
   const data = await invocation.call<{ tenants: number }>('POST', '/admin/v1/reset', {
     confirm: 'reset all tenants',
   });
@@ -140,11 +140,11 @@ async function boost(invocation: Invocation): Promise<Report> {
   const id = operand(invocation, 0);
   const [multiply, setTo] = [optional(invocation, 'multiply'), optional(invocation, 'set')];
   if ((multiply === undefined) === (setTo === undefined))
-    throw new UsageMistake('Give either --multiply or --set.');
+    throw new UsageError('Give either --multiply or --set.');
   const from = optional(invocation, 'from');
   const startMs = from === undefined ? invocation.nowMs : readInstant(from);
   if (startMs === null)
-    throw new UsageMistake(`“${from ?? ''}” is not an RFC 3339 time; write ${instantExample}.`);
+    throw new UsageError(`“${from ?? ''}” is not an RFC 3339 time; write ${instantExample}.`);
   const body = {
     limit: needed(invocation, 'limit'),
     ...(multiply === undefined ? {} : { multiply: amount('multiply', multiply) }),
@@ -159,7 +159,6 @@ async function boost(invocation: Invocation): Promise<Report> {
 
 function amount(flag: string, text: string): number {
   const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value))
-    throw new UsageMistake(`--${flag} is no number: ${text}`);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new UsageError(`--${flag} is no number: ${text}`);
   return value;
 }

@@ -1,5 +1,5 @@
-import type { Command } from './command.ts';
-import { operand, optional, table } from './command.ts';
+import type { Command } from '../command.ts';
+import { operand, optional, table } from '../command.ts';
 
 interface Listed {
   readonly tenant_id: string;

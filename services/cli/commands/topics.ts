@@ -1,10 +1,10 @@
-import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
-import { kafkaCluster } from '../../shared/kafka/environment.ts';
-import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
-import { topicsWith } from '../../shared/kafka/topics.ts';
-import { createLogger } from '../../shared/runtime/logger.ts';
-import type { Command, Invocation } from './command.ts';
-import { UsageMistake, optional } from './command.ts';
+import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { kafkaCluster } from '../../../shared/kafka/environment.ts';
+import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
+import type { Command, Invocation } from '../command.ts';
+import { UsageError, optional } from '../command.ts';
 
 const partitionsDefault = 12;
 const replicationFactorDefault = 3;
@@ -53,6 +53,6 @@ function count(invocation: Invocation, flag: string, byDefault: number): number 
   const text = optional(invocation, flag);
   if (text === undefined) return byDefault;
   if (!/^[1-9][0-9]{0,3}$/.test(text))
-    throw new UsageMistake(`--${flag} is a whole number from 1 to 9999, not “${text}”.`);
+    throw new UsageError(`--${flag} is a whole number from 1 to 9999, not “${text}”.`);
   return Number(text);
 }
