@@ -1,5 +1,5 @@
-// Package limitheaders is a Traefik middleware behind forwardAuth: the limit headers, which forwardAuth copies from
-// Tollgate's answer to the request, it sets on the response. Traefik has no option for that.
+// Package limitheaders is a Traefik middleware that follows forwardAuth. forwardAuth copies the limit headers from
+// Tollgate's response to the request; this middleware copies them to the response. Traefik has no option for that.
 package limitheaders
 
 import (
@@ -22,8 +22,8 @@ func New(_ context.Context, next http.Handler, _ *Config, _ string) (http.Handle
 		for name, values := range request.Header {
 			lower := strings.ToLower(name)
 			if strings.HasPrefix(lower, "x-ratelimit-") || strings.HasPrefix(lower, "ratelimit") || lower == "x-tollgate-decision" {
-				// In lower case they are apart from the API's own, which the middleware limits-of-api removes.
-				// The writer is passed on as it is: behind one of our own, answers would not stream.
+				// The lower case distinguishes them from the API's own headers, which the middleware limits-of-api removes.
+				// The response writer is not wrapped, because a wrapped writer would prevent streaming.
 				response.Header()[lower] = values
 			}
 		}
