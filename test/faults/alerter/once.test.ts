@@ -11,9 +11,9 @@ import { startServices } from '../../support/services.ts';
 import type { Installation } from '../../support/services.ts';
 
 /**
- * Goal: one notification for each tenant, limit, period and threshold, whatever dies. Method: tenants climb through
- * their thresholds while two alerters are killed and paused at seeded moments, rebalancing each time; a receiver with
- * an independent library counts what arrives.
+ * Goal: one notification for each tenant, limit, period and threshold, despite crashes. Method: tenants cross their
+ * thresholds while two alerters are killed and paused at seeded times, with a rebalance each time; a receiver with an
+ * independent library counts the messages.
  */
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
 const faults = long ? 100 : 6;
@@ -53,13 +53,13 @@ afterAll(async () => {
 });
 
 test(
-  `${faults} kills and pauses of two alerters: each threshold is told, and told under one id`,
+  `${faults} kills and pauses of two alerters: each threshold is notified, under one id`,
   { timeout: faults * 20_000 + 60_000 },
   async () => {
     process.stderr.write(`seed ${seed} (TOLLGATE_SEED)\n`);
     const [plan] = fc.sample(fc.array(fault, { minLength: faults, maxLength: faults }), { numRuns: 1, seed });
     let isOver = false;
-    const breaking = breakThings(plan ?? []).finally(() => (isOver = true));
+    const injecting = injectFaults(plan ?? []).finally(() => (isOver = true));
     const latencies: number[] = [];
     // Tenants one after the other, several at a time, for as long as faults are injected.
     const climbing = Array.from({ length: 4 }, async (_, lane) => {
@@ -71,21 +71,21 @@ test(
       }
       return climbed;
     });
-    await breaking;
+    await injecting;
     const tenants = (await Promise.all(climbing)).flat();
 
     // ClickHouse has no usage of these tenants, so an alerter that starts again sends recoveries.
     const crossings = receiver.received.filter(({ alert }) => alert.kind !== 'recovered');
-    const told = Map.groupBy(crossings, ({ alert }) => `${alert.tenant_id} ${alert.threshold}`);
+    const byThreshold = Map.groupBy(crossings, ({ alert }) => `${alert.tenant_id} ${alert.threshold}`);
     const expected = tenants.flatMap((tenantId) => thresholds.map((threshold) => `${tenantId} ${threshold}`));
-    expect(new Set(told.keys())).toEqual(new Set(expected));
-    const manyIds = [...told].filter(([, all]) => new Set(all.map(({ id }) => id)).size !== 1);
+    expect(new Set(byThreshold.keys())).toEqual(new Set(expected));
+    const manyIds = [...byThreshold].filter(([, all]) => new Set(all.map(({ id }) => id)).size !== 1);
     expect(manyIds).toEqual([]);
     expect(receiver.rejected).toEqual([]);
-    const repeats = crossings.length - told.size;
+    const repeats = crossings.length - byThreshold.size;
     latencies.sort((a, b) => a - b);
     process.stderr.write(
-      `${told.size} thresholds of ${tenants.length} tenants told, ${repeats} of them repeated under the same id; ` +
+      `${byThreshold.size} thresholds of ${tenants.length} tenants notified, ${repeats} of them repeated under the same id; ` +
         `announced to received p50 ${latencies[Math.floor(latencies.length / 2)]} ms, longest ${latencies.at(-1)} ms\n`,
     );
     // Only an attempt killed before its outcome was stored may be repeated: at most one for each lane.
@@ -93,7 +93,7 @@ test(
   },
 );
 
-/** Announces each threshold when the one before was received; answers how long each took, in ms. */
+/** Announces each threshold after the previous one was received; returns how long each took, in ms. */
 async function climb(tenantId: string): Promise<number[]> {
   await alerting.putRecord(tenantId, {
     notifications: { webhooks: [{ url: `${receiver.url}/${tenantId}`, secrets: [secret] }] },
@@ -111,7 +111,9 @@ async function climb(tenantId: string): Promise<number[]> {
           tenantId,
         },
       );
-      throw new Error(`${threshold} of ${tenantId} was not told: ${JSON.stringify(rows)}`, { cause: error });
+      throw new Error(`${threshold} of ${tenantId} was not received: ${JSON.stringify(rows)}`, {
+        cause: error,
+      });
     });
     latencies.push(received.atMs - announcedAtMs);
     // Sent already: repeating the totals and older ones must not send again.
@@ -122,7 +124,7 @@ async function climb(tenantId: string): Promise<number[]> {
   return latencies;
 }
 
-async function breakThings(plan: readonly Fault[]): Promise<void> {
+async function injectFaults(plan: readonly Fault[]): Promise<void> {
   for (const { alerter, kind, afterMs } of plan) {
     await wait(afterMs);
     const service = alerters[alerter]?.service('alerter');

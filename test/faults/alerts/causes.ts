@@ -9,15 +9,14 @@ import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { startIssuer } from '../../unit/identity/issuer.ts';
-import { asks } from './asks.ts';
 import { bulkyEvents, damageSegments } from './damaged-spool.ts';
 import type { AlertFixture } from './fixture.ts';
-import { keepDoing } from './keep-doing.ts';
+import { callsOfNewTenant, repeatWork } from './load.ts';
 
-/** A fault that really happens, and how it is ended. What `cause` answers is called to heal it. */
+/** A fault that is injected. `cause` resolves with a function that ends it. */
 export interface Cause {
   readonly title: string;
-  /** Alerts that it must set off. */
+  /** Alerts that must fire. */
   readonly alerts: readonly string[];
   readonly cause: (fixture: AlertFixture) => Promise<() => Promise<void>>;
   /** Seconds of real time in the thresholds of its alerts. */
@@ -31,8 +30,8 @@ export const causes: readonly Cause[] = [
     title: 'a node that is cut off from Redis',
     alerts: ['TollgateNodeDegraded'],
     cause: async (fixture) => {
-      const { main, second } = await asks(fixture, 'large');
-      const loads = [keepDoing(10, main), keepDoing(2, second)];
+      const { main, second } = await callsOfNewTenant(fixture, 'large');
+      const loads = [repeatWork(10, main), repeatWork(2, second)];
       fixture.path.set({ kind: 'swallow' });
       return async () => {
         fixture.path.set({ kind: 'pass' });
@@ -71,7 +70,7 @@ export const causes: readonly Cause[] = [
     title: 'a client in a loop above its limit',
     alerts: ['TollgateRejectionSpike'],
     cause: async (fixture) => {
-      const load = keepDoing(20, (await asks(fixture, 'tight')).main);
+      const load = repeatWork(20, (await callsOfNewTenant(fixture, 'tight')).main);
       return () => load.stop();
     },
   },
@@ -93,8 +92,8 @@ export const causes: readonly Cause[] = [
       };
       await eventually(async () => (await answerTo()) === 200);
       issuer.behave('fails');
-      // Known keys go on all the while.
-      if ((await answerTo()) !== 200) throw new Error('a token of a known key was refused');
+      // Tokens of fetched keys stay valid.
+      if ((await answerTo()) !== 200) throw new Error('a token of a fetched key was refused');
       return async () => {
         issuer.behave('ok');
         await eventually(async () => !(await fixture.firing()).includes('TollgateJwksStale'), {
@@ -108,7 +107,7 @@ export const causes: readonly Cause[] = [
     },
   },
   {
-    title: 'records that nobody can read',
+    title: 'records that cannot be read',
     alerts: ['TollgateDeadLetters'],
     cause: async ({ run: { installation }, kafka }) => {
       const producer = createProducer(
@@ -116,7 +115,7 @@ export const causes: readonly Cause[] = [
         { registry: new Registry() },
       );
       const { usage } = topicsWith(installation.env['TOLLGATE_TOPIC_PREFIX'] ?? '');
-      await producer.send(usage, [{ key: 'somebody', value: 'no event at all' }]);
+      await producer.send(usage, [{ key: 'unreadable', value: 'no event at all' }]);
       await producer.close();
       return () => Promise.resolve();
     },
@@ -125,7 +124,7 @@ export const causes: readonly Cause[] = [
     title: 'a Redis that answers late',
     alerts: ['TollgateCheckSlow'],
     cause: async (fixture) => {
-      const load = keepDoing(10, (await asks(fixture, 'large')).second);
+      const load = repeatWork(10, (await callsOfNewTenant(fixture, 'large')).second);
       fixture.path.set({ kind: 'slow', delayMs: 4 });
       return async () => {
         fixture.path.set({ kind: 'pass' });
@@ -148,8 +147,8 @@ export const causes: readonly Cause[] = [
     title: 'a Redis whose clock is an hour ahead for a moment, again and again',
     alerts: ['TollgateRedisClockSetBack'],
     cause: async (fixture) => {
-      const { main } = await asks(fixture, 'tight');
-      const load = keepDoing(1, async () => {
+      const { main } = await callsOfNewTenant(fixture, 'tight');
+      const load = repeatWork(1, async () => {
         fixture.redisClock.set(3_600_000);
         await main();
         fixture.redisClock.set(0);
@@ -162,7 +161,7 @@ export const causes: readonly Cause[] = [
     title: 'a Redis that is dead',
     alerts: ['TollgateRedisFailing'],
     cause: async (fixture) => {
-      const load = keepDoing(10, (await asks(fixture, 'large')).main);
+      const load = repeatWork(10, (await callsOfNewTenant(fixture, 'large')).main);
       await fixture.redis.kill();
       return async () => {
         await fixture.redis.restart();
@@ -195,11 +194,11 @@ export const causes: readonly Cause[] = [
     },
   },
   {
-    title: 'a disk that takes no more events',
+    title: 'a disk that accepts no more events',
     alerts: ['TollgateSpoolMemoryOnly'],
     cause: async (fixture) => {
       const gateway = fixture.run.installation.service('gateway');
-      // The files of this process may not grow any more: what it writes is refused, as by a full disk.
+      // Files of this process may not grow any more: its writes are refused, as by a full disk.
       const fileBytesMax = (bytes: string) =>
         run('prlimit', ['--pid', String(gateway.pid()), `--fsize=${bytes}:`]);
       await fileBytesMax('1');
@@ -209,12 +208,12 @@ export const causes: readonly Cause[] = [
     },
   },
   {
-    title: 'an aggregator on a runtime that lacks a function of the language',
+    title: 'an aggregator on a runtime without a function of the language',
     alerts: ['TollgateProcessingFails'],
     cause: async (fixture) => {
       const aggregator = fixture.run.installation.service('aggregator');
       const token = await fixture.run.token({ tenant_id: uniqueName('handled'), tier: 'large' });
-      const load = keepDoing(5, () => fixture.run.call('GET /things', { token }));
+      const load = repeatWork(5, () => fixture.run.call('GET /things', { token }));
       await aggregator.restart({ NODE_OPTIONS: '--import=data:text/javascript,delete%20Map.groupBy' });
       return async () => {
         await aggregator.restart();
@@ -229,7 +228,7 @@ export const causes: readonly Cause[] = [
       const { installation } = fixture.run;
       const token = await fixture.run.token({ tenant_id: uniqueName('damaged'), tier: 'large' });
       fixture.kafka.pause();
-      // More than is on its way to Kafka from memory.
+      // More than is being sent to Kafka from memory.
       for (let batch = 0; batch < 8; batch += 1) {
         const headers = { 'content-type': 'application/cloudevents-batch+json' };
         await fixture.run.api('POST /v1/events', { token, headers, body: bulkyEvents() });
@@ -257,8 +256,8 @@ export const causes: readonly Cause[] = [
       await rm(installation.env['TOLLGATE_SPOOL_DIR'] ?? '', { recursive: true, force: true });
       fixture.kafka.resume();
       await installation.service('gateway').restart();
-      // Counters are compared when totals are announced, and a comparison counts for a minute.
-      const load = keepDoing(1, () => fixture.run.call('GET /things', { token }));
+      // Counters are compared when totals are announced, and the metric covers the comparisons of a minute.
+      const load = repeatWork(1, () => fixture.run.call('GET /things', { token }));
       return async () => {
         await fixture.run.admin(`POST /admin/v1/tenants/${tenantId}/reset`, { reason: 'events were lost' });
         await eventually(async () => !(await fixture.firing()).includes('TollgateDrift'), {
@@ -269,11 +268,11 @@ export const causes: readonly Cause[] = [
     },
   },
   {
-    title: 'a Kafka that answers nobody',
+    title: 'a Kafka that does not respond',
     alerts: ['TollgateSpoolFilling'],
     thresholdSeconds: 60,
     cause: async (fixture) => {
-      const load = keepDoing(2, (await asks(fixture, 'large')).main);
+      const load = repeatWork(2, (await callsOfNewTenant(fixture, 'large')).main);
       fixture.kafka.pause();
       return async () => {
         fixture.kafka.resume();
@@ -287,7 +286,7 @@ export const causes: readonly Cause[] = [
     alerts: ['TollgateLag', 'TollgateFreshness', 'TollgateHeartbeatMissing'],
     thresholdSeconds: 180,
     cause: async (fixture) => {
-      const load = keepDoing(2, (await asks(fixture, 'large')).main);
+      const load = repeatWork(2, (await callsOfNewTenant(fixture, 'large')).main);
       await fixture.clickhouse.kill();
       return async () => {
         await fixture.clickhouse.restart();

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Half a megabyte of them. */
+/** Events of 500 kB together. */
 export function bulkyEvents(): object[] {
   return Array.from({ length: 500 }, () => ({
     specversion: '1.0',
@@ -13,7 +13,7 @@ export function bulkyEvents(): object[] {
   }));
 }
 
-/** Overwrites a piece in the last quarter of each. */
+/** Overwrites 4 KiB in the last quarter of each segment. */
 export async function damageSegments(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     const path = join(folder, name);

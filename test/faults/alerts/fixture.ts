@@ -27,10 +27,10 @@ import { startOnCall } from './on-call.ts';
 import type { OnCall } from './on-call.ts';
 import { serviceNames } from '../../../dev/stack/services.ts';
 
-/** A whole installation that is watched: two gateways, everything behind them, and who tells on-call. */
+/** An installation with monitoring: two gateways, all other services, Prometheus, Alertmanager and its receiver. */
 export interface AlertFixture {
   readonly run: PolicyRun;
-  /** A second gateway, which reaches Redis by a path of its own. */
+  /** A second gateway, which reaches Redis through `path`. */
   readonly second: Installation;
   readonly path: Proxy;
   readonly redis: Awaited<ReturnType<typeof startRedis>>;
@@ -39,9 +39,9 @@ export interface AlertFixture {
   readonly kafka: Awaited<ReturnType<typeof startKafka>>;
   readonly clickhouse: Awaited<ReturnType<typeof startClickHouse>>;
   readonly onCall: OnCall;
-  /** Prometheus's own word of which alerts fire now. */
+  /** Names of the alerts that fire now, according to Prometheus. */
   firing(): Promise<string[]>;
-  /** What a process manager does: starts services that ended by themselves again. */
+  /** Restarts services that have stopped, as a process manager does. */
   restartEnded(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -109,7 +109,7 @@ export async function startAlertFixture(times: number): Promise<AlertFixture> {
   };
 }
 
-/** Before it the installation rightly counts as one without a heartbeat. */
+/** Waits for the first heartbeat: until then the alert on a missing heartbeat fires. */
 async function firstHeartbeat(run: PolicyRun): Promise<void> {
   await eventually(
     async () => {
@@ -159,7 +159,7 @@ async function startMonitors(
   };
 }
 
-/** A counter that rises before its first scrape shows no increase. */
+/** Waits until every target was scraped: `increase()` does not count a rise before the first scrape. */
 async function firstScrapes({ url }: RunningMonitor, targets: number): Promise<void> {
   await eventually(
     async () => {

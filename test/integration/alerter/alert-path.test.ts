@@ -43,11 +43,11 @@ test('B7: a request that crosses 80 % of a quota is a signed webhook, once, from
     await run.call('GET /things', { token });
     crossedAtMs.set(tenantId, Date.now());
   }
-  const told = () => receiver.received.filter(({ alert }) => alert.threshold === 0.8);
-  await eventually(() => told().length >= tenants.length, { timeoutMs: 30_000 });
-  expect(new Set(told().map(({ id }) => id)).size).toBe(tenants.length);
+  const received = () => receiver.received.filter(({ alert }) => alert.threshold === 0.8);
+  await eventually(() => received().length >= tenants.length, { timeoutMs: 30_000 });
+  expect(new Set(received().map(({ id }) => id)).size).toBe(tenants.length);
   expect(receiver.rejected).toEqual([]);
-  const latencies = told()
+  const latencies = received()
     .map(({ alert, atMs }) => atMs - (crossedAtMs.get(alert.tenant_id) ?? 0))
     .sort((a, b) => a - b);
   const at = (share: number) =>

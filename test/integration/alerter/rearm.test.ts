@@ -51,12 +51,12 @@ function at(tenantId: string): Received[] {
   return [...new Map(own.toReversed().map((one) => [one.id, one])).values()].toReversed();
 }
 
-const said = (tenantId: string): string[] =>
+const kindsOf = (tenantId: string): string[] =>
   at(tenantId).map(({ alert }) => `${alert.kind} ${alert.threshold} of ${alert.limit}`);
 
 async function expectSaid(tenantId: string, expected: readonly string[]): Promise<void> {
   await eventually(() => at(tenantId).length >= expected.length, { timeoutMs: 20_000 });
-  expect(said(tenantId)).toEqual(expected);
+  expect(kindsOf(tenantId)).toEqual(expected);
 }
 
 test('a reset sends a recovery without any traffic, and thresholds that are crossed again are sent again', async () => {

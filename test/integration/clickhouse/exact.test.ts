@@ -100,9 +100,9 @@ describe('stored events and totals', () => {
         AND time >= fromUnixTimestamp64Milli({from:Int64}) AND time < fromUnixTimestamp64Milli({to:Int64})`,
         { from: span.startMs, to: span.endMs },
       );
-      const totals = await periodTotals(clickhouse, ['tenant-1', 'nobody'], span);
+      const totals = await periodTotals(clickhouse, ['tenant-1', 'tenant-none'], span);
       expect(totals.get('tenant-1')?.requests).toBe(row?.requests);
-      expect(totals.has('nobody')).toBe(false);
+      expect(totals.has('tenant-none')).toBe(false);
     }
   });
 });

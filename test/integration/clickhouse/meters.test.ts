@@ -176,7 +176,7 @@ describe('meters', () => {
     expect(await costs('min')).toBe('0.1');
     expect(await costs('latest')).toBe('1000000.000000000001');
     expect(await costs('average')).toBeCloseTo(333_333.43, 2);
-    expect(await values(meter('sum', 'cost'), { tenantId: 'nobody' })).toEqual([]);
+    expect(await values(meter('sum', 'cost'), { tenantId: 'none' })).toEqual([]);
   });
 
   test('groups and filters by property and by column', async () => {

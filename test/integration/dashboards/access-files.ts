@@ -15,9 +15,9 @@ export function statementsOf(file: (typeof accessFiles)[number]): string[] {
 }
 
 /**
- * The grants and row policies of the access files as the engine's file of users, which is the one place the embedded
- * engine takes them from. Grants and conditions are copied word for word; only `currentUser()` becomes the user's name,
- * since the engine answers it with the one that asks, here always `default`.
+ * The grants and row policies of the access files as the engine's file of users, the only source of them for the embedded
+ * engine. Grants and conditions are copied unchanged, except that `currentUser()` is replaced by the user's name: in this
+ * engine it always returns `default`, the user of the session.
  */
 export function usersFile(users: Readonly<Record<string, string>>): string {
   const statements = accessFiles.flatMap(statementsOf);

@@ -1,7 +1,7 @@
 /**
- * Goal: the access files give analysts and customers what they say, and nothing else. Method: every statement goes
- * through the engine's parser; grants and row policies run in an engine that has them in its file of users, asked
- * through views that run in the name of such a user.
+ * Goal: the access files give analysts and customers the documented access and no other. Method: the engine's parser reads
+ * every statement; grants and row policies run in an engine with them in its file of users, by views with the rights of
+ * a user.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -47,7 +47,7 @@ beforeAll(async () => {
     { alert_id: 'a', tenant_id: 'acme', ...alert },
     { alert_id: 'b', tenant_id: 'tiny', ...alert },
   ]);
-  await clickhouse.command('CREATE DATABASE asked');
+  await clickhouse.command('CREATE DATABASE run_as');
 });
 
 afterAll(async () => {
@@ -59,9 +59,9 @@ afterAll(async () => {
 /** Rows that a user reads. */
 async function readAs<Row>(user: keyof typeof users, sql: string): Promise<Row[]> {
   await clickhouse.command(
-    `CREATE OR REPLACE VIEW asked.it DEFINER = ${user} SQL SECURITY DEFINER AS ${sql}`,
+    `CREATE OR REPLACE VIEW run_as.view DEFINER = ${user} SQL SECURITY DEFINER AS ${sql}`,
   );
-  return clickhouse.query<Row>('SELECT * FROM asked.it');
+  return clickhouse.query<Row>('SELECT * FROM run_as.view');
 }
 
 describe.each(accessFiles)('%s', (file) => {
@@ -146,8 +146,8 @@ describe('an analyst', () => {
   });
 
   test('cannot read outside the database', async () => {
-    await clickhouse.command('CREATE TABLE asked.other (x UInt8) ENGINE = Memory');
-    await expect(readAs('ada', 'SELECT * FROM asked.other')).rejects.toThrow(/Not enough privileges/);
+    await clickhouse.command('CREATE TABLE run_as.other (x UInt8) ENGINE = Memory');
+    await expect(readAs('ada', 'SELECT * FROM run_as.other')).rejects.toThrow(/Not enough privileges/);
   });
 });
 

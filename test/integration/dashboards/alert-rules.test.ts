@@ -192,7 +192,7 @@ describe('B8: an alert fires above its threshold with its value in the summary, 
   test.each(alertRules)('$name', async ({ name, severity }) => {
     const { fires, quiet, summary, labels } = cases[name] ?? { fires: {}, quiet: {}, summary: 'no case' };
     const firing = { exp_labels: { severity, ...labels }, exp_annotations: annotationsOf(name, summary) };
-    await judge(name, [
+    await runPromtool(name, [
       { series: fires, alerts: [firing] },
       { series: quiet, alerts: [] },
     ]);
@@ -203,19 +203,19 @@ test('B8: without any series only the heartbeat alert fires', async () => {
   const summary = 'No heartbeat arrived for +Inf';
   for (const { name, severity, whenAbsent } of alertRules) {
     const alerts = [{ exp_labels: { severity }, exp_annotations: annotationsOf(name, summary) }];
-    await judge(`${name}-absent`, [{ series: {}, alerts: whenAbsent === 'fires' ? alerts : [] }]);
+    await runPromtool(`${name}-absent`, [{ series: {}, alerts: whenAbsent === 'fires' ? alerts : [] }]);
   }
 });
 
-interface Judgement {
+interface Scenario {
   readonly series: Readonly<Record<string, string>>;
   readonly alerts: readonly object[];
 }
 
 /** Runs promtool, which evaluates the rules every 15 s over the series and compares the alerts after 25 minutes. */
-async function judge(name: string, judgements: readonly Judgement[]): Promise<void> {
+async function runPromtool(name: string, scenarios: readonly Scenario[]): Promise<void> {
   const path = join(dir, `${name}.test.yml`);
-  const tests = judgements.map(({ series, alerts }) => ({
+  const tests = scenarios.map(({ series, alerts }) => ({
     interval: '1m',
     input_series: Object.entries(series).map(([key, values]) => ({ series: key, values })),
     alert_rule_test: [{ eval_time: '25m', alertname: name.replace('-absent', ''), exp_alerts: alerts }],

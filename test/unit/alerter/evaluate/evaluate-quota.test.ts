@@ -41,10 +41,10 @@ function usage(used: number, atMs = startMs + hourMs, changes: Partial<QuotaUsag
   };
 }
 
-/** Judges a reading as the alerter does: what is told is remembered. */
+/** Evaluates a reading as the alerter does, and adds the alerts to the history. */
 function evaluateReading(history: AlertHistory, reading: QuotaUsage, shares = thresholds): AlertEvent[] {
-  const told = history.of(reading.tenantId, reading.limit.name, new Date(reading.span.startMs).toISOString());
-  const events = evaluateQuota(reading, shares, told, reading.asOfMs);
+  const sent = history.of(reading.tenantId, reading.limit.name, new Date(reading.span.startMs).toISOString());
+  const events = evaluateQuota(reading, shares, sent, reading.asOfMs);
   events.forEach((event) => history.add(event));
   return events;
 }
@@ -56,8 +56,8 @@ describe('B7: thresholds', () => {
 
   test('each is sent when it is reached, 100 % as `exceeded`', () => {
     const history = createAlertHistory();
-    const told = [50, 79, 80, 85, 95, 100, 100].flatMap((used) => evaluateReading(history, usage(used)));
-    expect(told.map(({ kind, threshold, used }) => [kind, threshold, used])).toEqual([
+    const sent = [50, 79, 80, 85, 95, 100, 100].flatMap((used) => evaluateReading(history, usage(used)));
+    expect(sent.map(({ kind, threshold, used }) => [kind, threshold, used])).toEqual([
       ['threshold', 0.5, 50],
       ['threshold', 0.8, 80],
       ['threshold', 0.9, 95],
@@ -146,12 +146,12 @@ describe('once for each tenant, limit, period and threshold', () => {
         for (const reading of all.map(read)) {
           const reached =
             thresholds.filter((share) => reading.used / reading.limit.limit >= share).at(-1) ?? 0;
-          const told = history.of(
+          const sent = history.of(
             reading.tenantId,
             reading.limit.name,
             new Date(reading.span.startMs).toISOString(),
           );
-          const highest = Math.max(0, ...(told?.sentThresholds ?? []).map(({ threshold }) => threshold));
+          const highest = Math.max(0, ...(sent?.sentThresholds ?? []).map(({ threshold }) => threshold));
           expect(highest).toBeGreaterThanOrEqual(reached);
         }
         for (const { used, limit, threshold, kind } of events) {
@@ -186,9 +186,9 @@ describe('a recovery', () => {
     evaluateReading(history, usage(90, startMs + hourMs, { tenantId: 'beta' }));
     const over = startMs + 24 * hourMs;
     expect(history.exceededAndOver(over - 1)).toEqual([]);
-    const [told, ...others] = history.exceededAndOver(over);
+    const [sent, ...others] = history.exceededAndOver(over);
     expect(others).toEqual([]);
-    history.add(recovered(told!, told!.limit, 0, over, over));
+    history.add(recovered(sent!, sent!.limit, 0, over, over));
     expect(history.exceededAndOver(over)).toEqual([]);
   });
 });

@@ -23,7 +23,7 @@ interface Reading {
   readonly atMs?: number;
 }
 
-/** Judges a reading twice, as a crash would have it, and remembers what the first time told. */
+/** Evaluates a reading twice, as after a crash, and adds the alerts of the first evaluation to the history. */
 function evaluateReading(
   history: AlertHistory,
   { used, limit = 100, resetAtMs = null, atMs }: Reading,
@@ -41,26 +41,27 @@ function evaluateReading(
       growth: null,
     },
   };
-  const told = history.of('acme', 'day', new Date(startMs).toISOString());
-  const events = evaluateQuota(usage, thresholds, told, asOfMs);
-  expect(evaluateQuota(usage, thresholds, told, asOfMs + 1).map(({ id }) => id)).toEqual(
+  const sent = history.of('acme', 'day', new Date(startMs).toISOString());
+  const events = evaluateQuota(usage, thresholds, sent, asOfMs);
+  expect(evaluateQuota(usage, thresholds, sent, asOfMs + 1).map(({ id }) => id)).toEqual(
     events.map(({ id }) => id),
   );
   for (const event of [...events, ...events.toReversed()]) history.add(event);
   return events;
 }
 
-const said = (events: readonly AlertEvent[]) => events.map(({ kind, threshold }) => `${kind} ${threshold}`);
+const kindsOf = (events: readonly AlertEvent[]) =>
+  events.map(({ kind, threshold }) => `${kind} ${threshold}`);
 
 describe('a raised limit', () => {
   test('sends a recovery and the thresholds crossed of the new limit, with new ids', () => {
     const history = createAlertHistory();
     const before = [50, 80, 100].flatMap((used) => evaluateReading(history, { used }));
-    expect(said(before)).toEqual(['threshold 0.5', 'threshold 0.8', 'exceeded 1']);
+    expect(kindsOf(before)).toEqual(['threshold 0.5', 'threshold 0.8', 'exceeded 1']);
     const raised = [100, 120, 160, 199, 200, 200].flatMap((used) =>
       evaluateReading(history, { used, limit: 200 }),
     );
-    expect(said(raised)).toEqual(['recovered 1', 'threshold 0.8', 'exceeded 1']);
+    expect(kindsOf(raised)).toEqual(['recovered 1', 'threshold 0.8', 'exceeded 1']);
     const ids = [...before, ...raised].map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
   });
@@ -68,9 +69,9 @@ describe('a raised limit', () => {
   test('of a quota that was not used up rearms the thresholds above the share in use, without a notification', () => {
     const history = createAlertHistory();
     evaluateReading(history, { used: 85 });
-    expect(said(evaluateReading(history, { used: 85, limit: 120 }))).toEqual(['rearmed 1']);
-    expect(said(evaluateReading(history, { used: 90, limit: 120 }))).toEqual([]);
-    expect(said(evaluateReading(history, { used: 96, limit: 120 }))).toEqual(['threshold 0.8']);
+    expect(kindsOf(evaluateReading(history, { used: 85, limit: 120 }))).toEqual(['rearmed 1']);
+    expect(kindsOf(evaluateReading(history, { used: 90, limit: 120 }))).toEqual([]);
+    expect(kindsOf(evaluateReading(history, { used: 96, limit: 120 }))).toEqual(['threshold 0.8']);
   });
 
   test('so small that the threshold stays crossed sends nothing', () => {
@@ -82,21 +83,24 @@ describe('a raised limit', () => {
 
   test('that ends again sends the thresholds of the old limit again', () => {
     const history = createAlertHistory();
-    const told = [
+    const sent = [
       ...evaluateReading(history, { used: 100 }),
       ...evaluateReading(history, { used: 100, limit: 300 }),
       ...evaluateReading(history, { used: 110, limit: 100 }),
       ...evaluateReading(history, { used: 110, limit: 300 }),
       ...evaluateReading(history, { used: 110, limit: 100 }),
     ];
-    expect(said(told)).toEqual(['exceeded 1', 'recovered 1', 'exceeded 1', 'recovered 1', 'exceeded 1']);
-    expect(new Set(told.map(({ id }) => id)).size).toBe(5);
+    expect(kindsOf(sent)).toEqual(['exceeded 1', 'recovered 1', 'exceeded 1', 'recovered 1', 'exceeded 1']);
+    expect(new Set(sent.map(({ id }) => id)).size).toBe(5);
   });
 
   test('that is crossed before the next reading sends its thresholds even so', () => {
     const history = createAlertHistory();
     evaluateReading(history, { used: 80 });
-    expect(said(evaluateReading(history, { used: 180, limit: 200 }))).toEqual(['rearmed 1', 'threshold 0.8']);
+    expect(kindsOf(evaluateReading(history, { used: 180, limit: 200 }))).toEqual([
+      'rearmed 1',
+      'threshold 0.8',
+    ]);
   });
 });
 
@@ -109,13 +113,13 @@ describe('a reset', () => {
     const after = [0, 49, 50, 80, 100].flatMap((used) =>
       evaluateReading(history, { used, resetAtMs, atMs: resetAtMs + used }),
     );
-    expect(said(after)).toEqual(['recovered 1', 'threshold 0.5', 'threshold 0.8', 'exceeded 1']);
+    expect(kindsOf(after)).toEqual(['recovered 1', 'threshold 0.5', 'threshold 0.8', 'exceeded 1']);
   });
 
   test('after which the quota is used up before the next reading sends `exceeded` again', () => {
     const history = createAlertHistory();
     evaluateReading(history, { used: 100 });
-    expect(said(evaluateReading(history, { used: 100, resetAtMs, atMs: resetAtMs }))).toEqual([
+    expect(kindsOf(evaluateReading(history, { used: 100, resetAtMs, atMs: resetAtMs }))).toEqual([
       'rearmed 1',
       'exceeded 1',
     ]);
@@ -143,7 +147,7 @@ test('any history sends each crossing once: after a restart, in any order, with 
       const topic: AlertEvent[] = [];
       let [used, limit, atMs] = [0, 100, startMs + hourMs];
       let resetAtMs: number | null = null;
-      /** The thresholds that stand, by definition: told, and not below the share since. */
+      /** The active thresholds: sent, and the share has not been below them since. */
       let activeThresholds = new Set<number>();
       for (const one of steps) {
         atMs += 1_000;
@@ -164,8 +168,8 @@ test('any history sends each crossing once: after a restart, in any order, with 
         );
         // A threshold below an active one was sent with it.
         const fresh = crossed.filter((threshold) => threshold > Math.max(0, ...activeThresholds));
-        const told = events.find(({ kind }) => kind === 'threshold' || kind === 'exceeded');
-        expect(told?.threshold, said(events).join()).toBe(fresh.at(-1));
+        const sent = events.find(({ kind }) => kind === 'threshold' || kind === 'exceeded');
+        expect(sent?.threshold, kindsOf(events).join()).toBe(fresh.at(-1));
         expect(events.some(({ kind }) => kind === 'recovered')).toBe(wasExceeded && share < 1);
         for (const threshold of crossed) activeThresholds.add(threshold);
       }
