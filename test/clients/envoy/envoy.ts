@@ -8,7 +8,7 @@ import { policyEnv } from '../../unit/policy/text.ts';
 
 export interface Envoy {
   readonly url: string;
-  /** A counter of Envoy's statistics by its whole name; 0 where it was never touched. */
+  /** A counter of Envoy's statistics by its full name; 0 where it was never incremented. */
   stat(name: string): Promise<number>;
   stop(): Promise<void>;
 }
@@ -18,7 +18,7 @@ export interface EnvoyTargets {
   readonly tollgate: string;
 }
 
-/** A real Envoy with a file of `examples/envoy`, changed in nothing but its ports and, where given, by `change`. */
+/** A real Envoy with a file of `examples/envoy`; only the ports differ, and the parts that `change` edits. */
 export async function startEnvoy(
   file: string,
   { api, tollgate }: EnvoyTargets,

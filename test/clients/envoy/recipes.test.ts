@@ -54,7 +54,7 @@ describe.each(['ext-authz-grpc.yaml', 'ext-authz-http.yaml', 'rate-limit.yaml'])
     const chat = (headers: Record<string, string>): Promise<Response> =>
       fetch(`${envoy.url}/agent/chat?x=1`, { method: 'POST', headers, body: '{}' });
 
-    test('A4, A5: three calls pass with their limit headers, the fourth is a whole 429', async () => {
+    test('A4, A5: three calls pass with their limit headers, the fourth is a complete 429', async () => {
       const headers = await as(uniqueName('acme'));
       for (const remaining of [2, 1, 0]) {
         const response = await chat(headers);
@@ -70,7 +70,7 @@ describe.each(['ext-authz-grpc.yaml', 'ext-authz-http.yaml', 'rate-limit.yaml'])
       expect(await refused.json()).toMatchObject({ status: 429, 'violated-policies': ['chat'] });
     });
 
-    test('A2: the API never sees an identity that the client claims', async () => {
+    test('A2: no identity that the client claims reaches the API', async () => {
       const tenant = uniqueName('acme');
       const headers = await as(tenant);
       upstream.seen.length = 0;
@@ -101,7 +101,7 @@ describe.each(['ext-authz-grpc.yaml', 'ext-authz-http.yaml', 'rate-limit.yaml'])
   },
 );
 
-/** This process and Envoy share two cores with others: a call may be late by itself, most may not. */
+/** This process and Envoy share two cores with others: single calls may be late, most may not. */
 const outages = 9;
 
 test('D1: the call that finds Redis stopped is decided within the 20 ms that Envoy waits by default', async () => {
@@ -145,7 +145,7 @@ test.each([
   ['ext-authz-grpc.yaml', 'failure_mode_allow: false', 403],
   ['ext-authz-http.yaml', 'failure_mode_allow: false', 403],
   ['rate-limit.yaml', 'failure_mode_deny: false', 200],
-])('without Tollgate %s does what its option says (%s)', async (file, _option, status) => {
+])('without Tollgate %s behaves as its option configures (%s)', async (file, _option, status) => {
   const envoy = await startEnvoy(file, { api: upstream.url, tollgate: '127.0.0.1:1' });
   try {
     const headers = await as(uniqueName('acme'));
@@ -155,7 +155,7 @@ test.each([
   }
 });
 
-/** Sends the target as it is: fetch would normalise it. */
+/** Sends the target unchanged: fetch would normalise it. */
 async function rawStatus(url: string, target: string, headers: Record<string, string>): Promise<number> {
   const { hostname, port } = new URL(url);
   const sent = httpRequest({ hostname, port, path: target, method: 'POST', headers });

@@ -15,7 +15,7 @@ const policy = {
   - { match: POST /free }`,
 };
 
-/** Which of its routes an upstream says it served, by the route that must have been charged for it. */
+/** The routes of an upstream, with the route of the policy that must have been charged. */
 const routes: Readonly<Record<string, string>> = {
   chat: 'POST /agent/chat',
   files: 'POST /files/**',
@@ -23,7 +23,7 @@ const routes: Readonly<Record<string, string>> = {
   other: '*',
 };
 
-/** Spellings that were found to be read differently, each around a limited path. */
+/** Spellings that servers read differently, each around a limited path. */
 const corpus: readonly string[] = [
   '/agent/chat',
   '/agent/chat?x=/../free',
@@ -156,7 +156,7 @@ const piece = fc.constantFrom(
   ],
 );
 
-/** A path of the API with up to three pieces put in somewhere, or in place of what stands there. */
+/** A path of the API with up to three pieces inserted anywhere or replacing a part. */
 const spelling = fc
   .record({
     path: fc.constantFrom('/agent/chat', '/AGENT/chat', '/files/x', '/free', '/other/x'),
@@ -184,7 +184,7 @@ describe.each(upstreamKinds)('$name', ({ start, requests }) => {
     await upstream.close();
   });
 
-  /** Sends one spelling and holds what the upstream served against what was charged. */
+  /** Sends one spelling and compares the route that the upstream served with the route that was charged. */
   async function holds(target: string): Promise<string> {
     gateway.events.length = 0;
     const { status, head } = await sendRaw(gateway.proxyUrl, rawRequest(`POST ${target}`));
@@ -195,7 +195,7 @@ describe.each(upstreamKinds)('$name', ({ start, requests }) => {
     if (served === null) return story;
     expect(charged?.decision, story).toBe('allowed');
     const route = routes[served];
-    // A slash at the end makes no difference to a limit, and `**` stands for nothing too: at most too much is charged.
+    // A final slash makes no difference to a limit, and `**` also matches zero segments: at most too much is charged.
     const mayDiffer = /^\/files\/?(;|$)|\/(;|$)/i.test(charged?.path ?? '');
     if (served !== 'other' || !mayDiffer) expect(charged?.route, story).toBe(route);
     return story;
@@ -214,7 +214,7 @@ describe.each(upstreamKinds)('$name', ({ start, requests }) => {
     },
   );
 
-  test('F4: what the upstream serves is what was charged, for every spelling of the corpus', async () => {
+  test('F4: the route that the upstream serves is the route that was charged, for every spelling of the corpus', async () => {
     for (const reading of ['{}', requests]) {
       gateway.usePolicy({ ...policy, requests: reading });
       const stories: string[] = [];
@@ -223,7 +223,7 @@ describe.each(upstreamKinds)('$name', ({ start, requests }) => {
     }
   });
 
-  test(`F4: and for any spelling made of their pieces (seed ${seed})`, async () => {
+  test(`F4: the same for any spelling made of their pieces (seed ${seed})`, async () => {
     for (const reading of ['{}', requests]) {
       gateway.usePolicy({ ...policy, requests: reading });
       const property = fc.asyncProperty(spelling, async (target) => {
@@ -234,7 +234,7 @@ describe.each(upstreamKinds)('$name', ({ start, requests }) => {
   });
 });
 
-test('F4: a WSGI server, which reads "_" as "-", hears who the caller is from Tollgate alone', async () => {
+test('F4: a WSGI server, which reads "_" as "-", gets the identity of the caller from Tollgate alone', async () => {
   const kind = upstreamKinds.find(({ name }) => name === 'Python, WSGI');
   const upstream = await kind?.start();
   const gateway = await startGateway({ policy, upstream: upstream?.url ?? '' });

@@ -14,8 +14,8 @@ import { freePort } from '../../../dev/servers/free-port.ts';
 import { startServerProcess } from '../../../dev/servers/server-process.ts';
 
 /**
- * An API with the routes `POST /agent/chat`, `POST /files/**` and `POST /free`; every answer says in `X-Served` which of
- * them served it: chat, files, free or other.
+ * An API with the routes `POST /agent/chat`, `POST /files/**` and `POST /free`. `X-Served` of every response names the
+ * route that served it: chat, files, free or other.
  */
 export interface Upstream {
   readonly url: string;
@@ -24,7 +24,7 @@ export interface Upstream {
 
 export interface UpstreamKind {
   readonly name: string;
-  /** `requests` of a policy that says how this server reads requests. */
+  /** `requests` of a policy that describes how this server reads requests. */
   readonly requests: string;
   readonly start: () => Promise<Upstream>;
 }

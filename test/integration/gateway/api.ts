@@ -27,7 +27,7 @@ export interface TestApi {
   readonly gateway: TestGateway;
   readonly database: string;
   readonly policy: Readonly<Record<string, string>>;
-  /** Of this test alone. */
+  /** A tenant of this test alone. */
   readonly tenant: string;
   call(
     method: string,

@@ -36,15 +36,15 @@ import { policyEnv, policyText } from '../../unit/policy/text.ts';
 export const serviceToken = policyEnv.TOLLGATE_SERVICE_TOKEN;
 
 /**
- * The parts of a policy that these tests share; each test names its plans, routes and so on. Some send more bad
- * credentials from one address than is allowed by default.
+ * The parts of a policy that these tests share; each test adds its plans, routes and so on. Some tests send more bad
+ * credentials from one address than the default allows.
  */
 const identityPart =
   '{ jwt: { algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET, plan: plan }, trusted_proxies: [127.0.0.0/8], refused: { limit: 1000000, window: 1m } }';
 
 export interface TestGateway {
   readonly enforcer: Enforcer;
-  /** The events written so far; requests of the entrypoints, and what was published. */
+  /** The events written so far: of requests and of publishers. */
   readonly events: UsageCloudEvent[];
   readonly requests: () => RequestEvent[];
   readonly records: Map<string, TenantRecord>;
@@ -73,7 +73,7 @@ export interface TestGatewayOptions {
   readonly database?: string;
 }
 
-/** The events of these tests stay in memory, where there is always room. */
+/** The events of these tests stay in memory: there is always room. */
 const roomySpool = {
   usedShare: () => 0,
   acknowledged: () => Infinity,
@@ -169,7 +169,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   };
 }
 
-/** As the tenant directory finds it. */
+/** The holder of an API key, as the tenant directory returns it. */
 export function holderOf(sha256: string, records: readonly TenantRecord[]): KeyHolder | undefined {
   for (const record of records) {
     const key = apiKeysOf(record).find((one) => one.sha256 === sha256);
@@ -180,7 +180,7 @@ export function holderOf(sha256: string, records: readonly TenantRecord[]): KeyH
 
 export interface TestUpstream {
   readonly url: string;
-  /** Requests it has seen, in order. */
+  /** Requests received so far, in order. */
   readonly seen: IncomingMessage[];
   close(): Promise<void>;
 }
@@ -218,7 +218,7 @@ export async function as(
   return { authorization: `Bearer ${await tokenOf({ tenant_id: tenant, sub: 'u1', ...claims })}` };
 }
 
-/** A5: what every response has to carry, whatever its status. */
+/** A5: the limit headers that every response has, whatever its status. */
 export function limitHeadersOf(response: Response): { limit: number; remaining: number; reset: number } {
   const number = (name: string): number => Number(response.headers.get(name) ?? 'NaN');
   return {

@@ -20,7 +20,7 @@ export interface TestProxy {
   get(path: string, headers?: Record<string, string>): Promise<Response>;
 }
 
-/** A proxy before an upstream that answers well, badly, slowly or never, for the tests of one file. */
+/** A proxy before an upstream that responds well, badly, slowly or never, for the tests of one file. */
 export function useProxy(): TestProxy {
   let upstream: TestUpstream;
   let gateway: TestGateway;

@@ -7,7 +7,7 @@ test('ids are UUIDv7s of their time', () => {
   expect(id).toMatch(/^01234567-89ab-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
 });
 
-test('ids never repeat and sort in the order they were made, with a clock that stands still or runs backwards', () => {
+test('ids never repeat and sort in the order of their generation, with a clock that stands still or runs backwards', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: -3, max: 3 }), { minLength: 100, maxLength: 9_000 }), (steps) => {
       let now = 1_800_000_000_000;

@@ -28,7 +28,7 @@ const frame = fc.record({
 });
 
 describe('frames', () => {
-  test('cut anywhere, their headers are found, and put together again they are the same bytes', () => {
+  test('headers are found wherever the bytes are split, and joined again the bytes are the same', () => {
     const cuts = fc.array(fc.integer({ min: 1, max: 40_000 }), { minLength: 1, maxLength: 20 });
     fc.assert(
       fc.property(fc.array(frame, { maxLength: 8 }), cuts, (frames, sizes) => {
@@ -59,7 +59,7 @@ describe('frames', () => {
     expect(begins).toEqual([1, 2]);
   });
 
-  test.each([true, false])('a close frame is what RFC 6455 says (masked: %s)', (masked) => {
+  test.each([true, false])('a close frame follows RFC 6455 (masked: %s)', (masked) => {
     for (const reason of ['', 'enough', 'é'.repeat(80)]) {
       const bytes = closeFrame(1_008, reason, masked);
       const { end, header } = new FrameReader().next(bytes, 0);

@@ -59,14 +59,14 @@ async function bearer(token: string, from = identifier): Promise<Identified> {
   return from.identify({ authorization: `Bearer ${token}` }, '203.0.113.9');
 }
 
-async function refusalOf(token: string, from = identifier): Promise<string | undefined> {
+async function rejectionOf(token: string, from = identifier): Promise<string | undefined> {
   const { identity, rejection } = await bearer(token, from);
   expect(identity).toMatchObject({ tenantId: null, userId: null, service: null, ip: '203.0.113.9' });
   return rejection === null ? undefined : `${rejection.status} ${rejection.detail}`;
 }
 
 describe('A2: the tenant comes from the verified token', () => {
-  test('tenant, user and plan are read by the names the policy gives', async () => {
+  test('tenant, user and plan are read from the claims that the policy names', async () => {
     const { identity } = await bearer(await sign({ tenant_id: 'acme', sub: 'u1', tier: 'pro' }));
     expect(identity).toEqual({
       tenantId: 'acme',
@@ -92,7 +92,7 @@ describe('A2: the tenant comes from the verified token', () => {
   });
 });
 
-describe('a bad token is refused with the reason, and nothing of it is believed', () => {
+describe('a bad token is refused with the reason, and none of its claims is used', () => {
   test.each([
     ['unreadable', () => 'not.a.jwt', /^401 .*cannot be read/],
     ['plain text', () => 'hello', /^401 .*cannot be read/],
@@ -136,16 +136,16 @@ describe('a bad token is refused with the reason, and nothing of it is believed'
     ],
     ['longer than 8 kB', () => 'x'.repeat(9_000), /^401 The credential is longer/],
   ])('%s', async (_what, make, expected) => {
-    expect(await refusalOf(await make())).toMatch(expected);
+    expect(await rejectionOf(await make())).toMatch(expected);
   });
 
   test('with the payload of one token and the signature of another', async () => {
     const [head, , signature] = (await sign({ tenant_id: 'acme' })).split('.');
     const [, payload] = (await sign({ tenant_id: 'evil' })).split('.');
-    expect(await refusalOf([head, payload, signature].join('.'))).toMatch(/signature does not verify/);
+    expect(await rejectionOf([head, payload, signature].join('.'))).toMatch(/signature does not verify/);
   });
 
-  test('ids with braces and Unicode are ids like any other', async () => {
+  test('ids may contain braces and Unicode', async () => {
     expect((await bearer(await sign({ tenant_id: '{a}:✓' }))).identity.tenantId).toBe('{a}:✓');
   });
 
@@ -156,7 +156,7 @@ describe('a bad token is refused with the reason, and nothing of it is believed'
     now += 39_999;
     expect((await bearer(token)).rejection).toBeNull();
     now += 1;
-    expect(await refusalOf(token)).toMatch(/expired/);
+    expect(await rejectionOf(token)).toMatch(/expired/);
   });
 });
 
@@ -183,13 +183,13 @@ describe('B6: service tokens bypass, with no false positive', () => {
     sha256(token),
     '\0',
     'x'.repeat(9_000),
-  ])('anything else is refused: %j', async (wrong) => {
+  ])('any other token is refused: %j', async (wrong) => {
     const { identity, rejection } = await identifier.identify({ 'x-service-token': wrong }, '1.1.1.1');
     expect(identity.service).toBeNull();
     expect(rejection?.status).toBe(401);
   });
 
-  test("a service that acts for a tenant is a service, and the usage is the tenant's", async () => {
+  test("a service that acts for a tenant passes as a service, and the usage is the tenant's", async () => {
     const headers = {
       'x-service-token': token,
       authorization: `Bearer ${await sign({ tenant_id: 'acme' })}`,
@@ -201,27 +201,27 @@ describe('B6: service tokens bypass, with no false positive', () => {
 });
 
 describe('API keys', () => {
-  test('a known key is its tenant, in either header', async () => {
+  test('a known key identifies its tenant, in either header', async () => {
     expect(await identifier.identify({ 'x-api-key': key }, '1.1.1.1')).toMatchObject({
       identity: { tenantId: 'acme', method: 'api_key' },
     });
     expect(await bearer(key)).toMatchObject({ identity: { tenantId: 'acme' }, rejection: null });
   });
 
-  test('an unknown key is refused; while records are still being read it is not known whether it is known', async () => {
-    expect(await refusalOf('tgk_other')).toMatch(/^401 The API key is unknown/);
+  test('an unknown key is refused with 401, and with 503 while records are still being read', async () => {
+    expect(await rejectionOf('tgk_other')).toMatch(/^401 The API key is unknown/);
     ready = false;
-    expect(await refusalOf('tgk_other')).toMatch(/^503 /);
+    expect(await rejectionOf('tgk_other')).toMatch(/^503 /);
     ready = true;
   });
 });
 
 describe('API keys that expire', () => {
-  test('a key is refused from the moment it expires, and says so', async () => {
+  test('a key is refused from the moment it expires, with that reason', async () => {
     keyEndMs = now + 1;
     expect((await bearer(key)).rejection).toBeNull();
     now += 1;
-    expect(await refusalOf(key)).toBe(
+    expect(await rejectionOf(key)).toBe(
       `401 The API key expired at ${new Date(keyEndMs).toISOString()}; create a new one.`,
     );
     keyEndMs = Infinity;
@@ -229,7 +229,7 @@ describe('API keys that expire', () => {
 });
 
 describe('callers without credentials', () => {
-  test('are their address, or refused where the policy says so', async () => {
+  test('are identified by address, or refused where the policy rejects them', async () => {
     expect(await identifier.identify({}, '203.0.113.9')).toMatchObject({
       identity: { method: 'anonymous', ip: '203.0.113.9' },
       rejection: null,

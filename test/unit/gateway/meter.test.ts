@@ -1,4 +1,4 @@
-// Goal: a request that was answered is counted. Method: whatever a verdict holds, the contract reads the event of it.
+// Goal: every request with a response is counted. Method: the event contract reads the event of any verdict.
 import fc from 'fast-check';
 import { Registry } from 'prom-client';
 import { pino } from 'pino';

@@ -11,7 +11,7 @@ describe('POST /v1/events', () => {
   const event = { specversion: '1.0', id: 'e1', source: '/app', type: 'tokens', data: { units: 5 } };
   const batch = 'application/cloudevents-batch+json';
 
-  test('structured, binary and batch; a result for each event; what is accepted is in the spool', async () => {
+  test('structured, binary and batch events get a result each, and accepted events are in the spool', async () => {
     const own = await as(api.tenant);
     expect(await api.call('POST', '/v1/events', own, event, 'application/cloudevents+json')).toMatchObject({
       status: 202,
@@ -77,7 +77,7 @@ describe('POST /v1/events', () => {
 });
 
 describe('GET /v1/usage, /v1/limits', () => {
-  test('limits as Redis has them, today as ClickHouse has it, and up to when that is complete', async () => {
+  test('usage has the limits of Redis, today of ClickHouse, and the time up to which today is complete', async () => {
     const own = await as(api.tenant);
     await api.check(own, chat);
     const { status, json } = await api.call('GET', '/v1/usage', own);
@@ -94,7 +94,7 @@ describe('GET /v1/usage, /v1/limits', () => {
     });
   });
 
-  test('a ClickHouse that does not answer is said, never a zero', async () => {
+  test('a ClickHouse that does not respond is reported, never a zero', async () => {
     const blind = await startGateway({ policy, database: 'no_such_database' });
     const response = await fetch(`${blind.apiUrl}/v1/usage`, { headers: await as(api.tenant) });
     expect(await response.json()).toMatchObject({
@@ -106,7 +106,7 @@ describe('GET /v1/usage, /v1/limits', () => {
     await blind.close();
   });
 
-  test('by API key; by a service for a tenant it names; by nobody else', async () => {
+  test('a tenant is read by its API key and by a service that names it, and by no other caller', async () => {
     const key = `tgk_${api.tenant}`;
     api.gateway.records.set(api.tenant, {
       tenant_id: api.tenant,
@@ -158,7 +158,7 @@ describe('GET /v1/usage, /v1/limits', () => {
 });
 
 describe('GET /v1/decisions/{id}', () => {
-  test('a refusal leads to its counters and rules; another tenant does not find it', async () => {
+  test('a refused request is explained by its counters and rules, and no other tenant can read it', async () => {
     const own = await as(api.tenant);
     let id = '';
     for (let i = 0; i < 4; i += 1) id = String((await api.check(own, chat)).json['decision_id']);
@@ -185,7 +185,7 @@ describe('GET /v1/decisions/{id}', () => {
 });
 
 describe('A8: widget sessions', () => {
-  test('as many as the policy says at once, freed by DELETE, renewed by PUT, apart from request limits', async () => {
+  test('the policy limits sessions open at once; DELETE ends one, PUT renews one, and none consumes a request limit', async () => {
     const own = await as(api.tenant);
     const open = (id?: string) =>
       api.call('POST', '/v1/sessions', own, id === undefined ? {} : { session_id: id });

@@ -29,16 +29,16 @@ type Fields = Record<string, string>;
 
 const original: Fields = { 'x-original-method': 'POST', 'x-original-uri': '/agent/chat?x=1' };
 const forwarded: Fields = { 'x-forwarded-method': 'POST', 'x-forwarded-uri': '/agent/chat?x=1' };
-const ask = (fields: Fields, query = ''): Promise<Response> =>
+const authorize = (fields: Fields, query = ''): Promise<Response> =>
   fetch(`${gateway.apiUrl}/v1/authz${query}`, { headers: { ...caller, ...fields } });
 
 async function statusesOf(times: number, fields: Fields, query: string): Promise<number[]> {
   const statuses: number[] = [];
-  for (let i = 0; i < times; i += 1) statuses.push((await ask(fields, query)).status);
+  for (let i = 0; i < times; i += 1) statuses.push((await authorize(fields, query)).status);
   return statuses;
 }
 
-describe('Envoy asks by HTTP about any request of its client', () => {
+describe('Envoy checks any request of its client over HTTP', () => {
   test.each([
     ['POST', 'application/json', ''],
     ['POST', 'application/json', '{"cut":'],
@@ -60,13 +60,13 @@ describe('Envoy asks by HTTP about any request of its client', () => {
   });
 });
 
-describe('E3: a client cannot describe another request than the one its proxy asks about', () => {
+describe('E3: a client cannot describe another request than the one that its proxy describes', () => {
   test.each([
     ['nginx', '?source=original', original],
     ['Caddy and Traefik', '?source=forwarded', forwarded],
     ['a proxy that names no source', '', original],
     ['a proxy that names no source', '', forwarded],
-  ])('%s %s: ten calls pass, the rest do not', async (_proxy, query, fields) => {
+  ])('%s %s: ten calls pass, further ones do not', async (_proxy, query, fields) => {
     expect(await statusesOf(11, fields, query)).toEqual([...Array<number>(10).fill(200), 429]);
     expect(gateway.requests()[0]?.data).toMatchObject({
       method: 'POST',
@@ -87,36 +87,37 @@ describe('E3: a client cannot describe another request than the one its proxy as
     ['', forwarded, { 'x-original-method': 'GET' }],
     ['', original, { 'x-forwarded-uri': '/agent%2Fchat' }],
     ['', original, { 'x-http-method-override': 'GET' }],
-  ])('%s %o with %o of the client: refused, and nothing is taken', async (query, fields, added) => {
-    const response = await ask({ ...fields, ...added }, query);
+  ])('%s %o with %o of the client is refused and consumes nothing', async (query, fields, added) => {
+    const response = await authorize({ ...fields, ...added }, query);
     expect(response.status).toBe(400);
     expect(limitHeadersOf(response)).toMatchObject({ limit: 50, remaining: 50 });
     expect(await response.json()).toMatchObject({
       detail: expect.stringMatching(/describe different requests|names another method/) as unknown,
     });
     expect(gateway.requests()).toMatchObject([{ data: { status: 400, limited_by: ['invalid'] } }]);
-    const asked = await ask({ ...fields, ...added }, `${query === '' ? '?' : `${query}&`}refuse=403`);
-    expect(asked.status).toBe(403);
-    expect(asked.headers.get('x-tollgate-status')).toBe('400');
+    const with403 = `${query === '' ? '?' : `${query}&`}refuse=403`;
+    const refused = await authorize({ ...fields, ...added }, with403);
+    expect(refused.status).toBe(403);
+    expect(refused.headers.get('x-tollgate-status')).toBe('400');
   });
 
-  test('the other family may say the same, as a whole address too', async () => {
+  test('the other family may describe the same request, as a full URL too', async () => {
     const both = { ...original, ...forwarded, 'x-original-url': 'https://any.example/agent/chat?x=1' };
-    expect((await ask(both, '?source=forwarded')).status).toBe(200);
-    expect((await ask(both)).status).toBe(200);
+    expect((await authorize(both, '?source=forwarded')).status).toBe(200);
+    expect((await authorize(both)).status).toBe(200);
   });
 
-  test('a source that is named and missing, or half described, is a mistake that is told', async () => {
-    const response = await ask(original, '?source=forwarded');
+  test('a named source without fields and an incomplete description are refused with the reason', async () => {
+    const response = await authorize(original, '?source=forwarded');
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({
       detail: 'x-forwarded-method and x-forwarded-uri must describe the request.',
     });
-    expect((await ask({ 'x-original-uri': '/free' })).status).toBe(400);
-    expect((await ask(forwarded, '?source=other')).status).toBe(400);
+    expect((await authorize({ 'x-original-uri': '/free' })).status).toBe(400);
+    expect((await authorize(forwarded, '?source=other')).status).toBe(400);
   });
 
-  test('a path that the proxy may pass on as it came is refused where its spelling decides about a limit', async () => {
+  test('a path that the proxy may forward unchanged is refused where its spelling decides about a limit', async () => {
     for (const path of [
       '//agent/chat',
       '/x/../agent/chat',
@@ -124,16 +125,16 @@ describe('E3: a client cannot describe another request than the one its proxy as
       '/agent/chat;x',
       '/Agent/chat',
     ]) {
-      expect((await ask({ ...forwarded, 'x-forwarded-uri': path })).status, path).toBe(400);
+      expect((await authorize({ ...forwarded, 'x-forwarded-uri': path })).status, path).toBe(400);
     }
-    expect((await ask({ ...forwarded, 'x-forwarded-uri': '//other/./x' })).status).toBe(200);
+    expect((await authorize({ ...forwarded, 'x-forwarded-uri': '//other/./x' })).status).toBe(200);
   });
 });
 
-test('who a caller is stands in every answer, and is empty for an anonymous one', async () => {
+test('every response names the caller, with empty values for an anonymous one', async () => {
   const anonymous = await fetch(`${gateway.apiUrl}/v1/authz`, { headers: forwarded });
   const names = ['x-tollgate-tenant', 'x-tollgate-user', 'x-tollgate-service', 'x-tollgate-plan'];
   expect(names.map((name) => anonymous.headers.get(name))).toEqual(['', '', '', 'free']);
-  const known = await ask(forwarded);
+  const known = await authorize(forwarded);
   expect(known.headers.get('x-tollgate-user')).toBe('u1');
 });

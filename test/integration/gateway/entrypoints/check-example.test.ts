@@ -1,4 +1,4 @@
-// Goal: the example of docs/api.md does what the text around it says.
+// Goal: the example of docs/api.md behaves as its text describes.
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { amendEventType } from '../../../../shared/domain/correction.ts';
@@ -36,7 +36,7 @@ const chat = { user: 'u1', method: 'POST', path: '/agent/chat' };
 const serve = () => Promise.resolve({ status: 201, body: 'served' });
 const answer = (status: number, headers: object, body: unknown) => ({ status, headers, body });
 
-test('E5: it serves, refuses with the problem and its headers, and reports the outcomes of what it served', async () => {
+test('E5: the example serves, refuses with the problem and its headers, and reports the outcomes of served requests', async () => {
   const answers = [];
   for (let i = 0; i < 4; i += 1) {
     answers.push(await example.handle({ ...chat, tenantId: api.tenant }, serve, answer));
@@ -50,7 +50,7 @@ test('E5: it serves, refuses with the problem and its headers, and reports the o
   expect(amends.map(({ data }) => (data as { status: number }).status)).toEqual([201, 201, 201]);
 });
 
-test('it serves when Tollgate does not answer', async () => {
+test('the example serves when Tollgate does not respond', async () => {
   expect(await away.handle({ ...chat, tenantId: api.tenant }, serve, answer)).toMatchObject({ status: 201 });
   await away.reportOutcomes();
 });

@@ -7,7 +7,7 @@ const api = useApi();
 const chat = { method: 'POST', path: '/agent/chat' };
 
 describe('POST /v1/check', () => {
-  test('decides and consumes for whom it is told, with headers to send on', async () => {
+  test('a check decides about the named caller and consumes its units, and responds with headers to forward', async () => {
     const answers = [];
     for (let i = 0; i < 4; i += 1)
       answers.push(await api.check(service, { tenant_id: api.tenant, user: 'u1', ...chat }));
@@ -37,7 +37,7 @@ describe('POST /v1/check', () => {
     ).toEqual([...Array<unknown>(3).fill([api.tenant, 200, 'check']), [api.tenant, 429, 'check']]);
   });
 
-  test('a peek takes nothing and leaves no event', async () => {
+  test('a peek consumes nothing and writes no event', async () => {
     for (let i = 0; i < 5; i += 1)
       expect(
         (await api.check(service, { tenant_id: api.tenant, user: 'u', ...chat, peek: true })).json['allowed'],
@@ -45,14 +45,14 @@ describe('POST /v1/check', () => {
     expect(api.gateway.events).toHaveLength(0);
   });
 
-  test('D2 D5: without tenant and user the address is who is limited', async () => {
+  test('D2 D5: without tenant and user the address is limited', async () => {
     const ip = `2001:db8:${randomInt(0x1000, 0xffff).toString(16)}::1`;
     for (let i = 0; i < 3; i += 1)
       expect((await api.check(service, { ip, ...chat })).json['allowed']).toBe(true);
     expect((await api.check(service, { ip: ip.replace('::1', '::2'), ...chat })).json['allowed']).toBe(false);
   });
 
-  test('the plan a service names counts where no record says otherwise', async () => {
+  test('the plan that a service names counts where no record names another', async () => {
     const peek = { tenant_id: api.tenant, plan: 'pro', method: 'GET', path: '/', peek: true };
     expect((await api.check(service, peek)).json['limits']).toMatchObject([{ limit: 500 }]);
     api.gateway.records.set(api.tenant, {
@@ -88,7 +88,7 @@ describe('POST /v1/check', () => {
     expect(limitHeadersOf(response).limit).toBeGreaterThan(0);
   });
 
-  test('NaN and other broken JSON are a 400; nobody named is a 400', async () => {
+  test('NaN, other malformed JSON and a body without a caller are a 400', async () => {
     expect(await api.call('POST', '/v1/check', service, '{"cost": NaN}')).toMatchObject({
       status: 400,
       json: { detail: expect.stringContaining('not valid JSON') as unknown },
@@ -99,7 +99,7 @@ describe('POST /v1/check', () => {
     });
   });
 
-  test('a cost above the limit is refused at once, without a Retry-After that never comes', async () => {
+  test('a cost above the limit is refused without a Retry-After, because no wait helps', async () => {
     const { json } = await api.check(service, { tenant_id: api.tenant, user: 'u', ...chat, cost: 4 });
     expect(json).toMatchObject({
       allowed: false,
@@ -111,7 +111,7 @@ describe('POST /v1/check', () => {
     expect(json).not.toHaveProperty('retry_after_seconds');
   });
 
-  test('C2: a tenant speaks for itself only; without credentials nobody spends anything', async () => {
+  test('C2: a tenant spends its own units only, and a caller without credentials none', async () => {
     const own = await as(api.tenant);
     expect((await api.check(own, chat)).json).toMatchObject({ allowed: true });
     expect(api.gateway.requests()[0]).toMatchObject({ subject: api.tenant, data: { user_id: 'u1' } });
@@ -126,10 +126,10 @@ describe('POST /v1/check', () => {
 });
 
 describe('GET /v1/authz', () => {
-  const asked = { 'x-original-method': 'POST', 'x-original-uri': '/agent/chat?x=1' };
+  const describedRequest = { 'x-original-method': 'POST', 'x-original-uri': '/agent/chat?x=1' };
 
-  test('E3: answers 200 with whom it is, then 429 with everything a client needs', async () => {
-    const headers = { ...(await as(api.tenant)), ...asked };
+  test('E3: responds with 200 and the caller, then with 429 and everything that a client needs', async () => {
+    const headers = { ...(await as(api.tenant)), ...describedRequest };
     const first = await api.call('GET', '/v1/authz', headers);
     expect(first.status).toBe(200);
     expect(first.response.headers.get('x-tollgate-tenant')).toBe(api.tenant);
@@ -166,8 +166,10 @@ describe('GET /v1/authz', () => {
     });
   });
 
-  test('a bad token is a 401, a request nobody described a 400', async () => {
-    expect(await api.call('GET', '/v1/authz', { ...asked, authorization: 'Bearer x' })).toMatchObject({
+  test('a bad token is a 401, a call without a described request a 400', async () => {
+    expect(
+      await api.call('GET', '/v1/authz', { ...describedRequest, authorization: 'Bearer x' }),
+    ).toMatchObject({
       status: 401,
     });
     expect(await api.call('GET', '/v1/authz', await as(api.tenant))).toMatchObject({ status: 400 });

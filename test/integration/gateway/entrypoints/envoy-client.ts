@@ -2,11 +2,11 @@ import { credentials, loadPackageDefinition } from '@grpc/grpc-js';
 import type { Client, ServiceClientConstructor, ServiceError } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
-/** Asks the two services of the Envoy listener, as Envoy does. */
+/** Calls the two services of the Envoy listener, as Envoy does. */
 export interface EnvoyClient {
-  /** `Authorization/Check`: the status that the client of Envoy is told; 200 where the request passes. */
+  /** `Authorization/Check`: the status of the response to Envoy's client; 200 where the request passes. */
   authorize(address: string, method: string, path: string): Promise<number>;
-  /** `RateLimitService/ShouldRateLimit` with one descriptor, likewise. */
+  /** `RateLimitService/ShouldRateLimit` with one descriptor: the same. */
   limit(entries: Readonly<Record<string, string>>): Promise<number>;
   close(): void;
 }
@@ -57,9 +57,9 @@ function clientOf(port: number, file: string, path: readonly string[]): Client {
 type Unary<Answer> = (message: object, done: (error: ServiceError | null, answer: Answer) => void) => void;
 
 function call<Answer>(client: Client, method: string, message: object): Promise<Answer> {
-  const ask = (client as never as Record<string, Unary<Answer>>)[method];
+  const invoke = (client as never as Record<string, Unary<Answer>>)[method];
   return new Promise((resolve, reject) => {
-    ask?.call(client, message, (error, answer) => {
+    invoke?.call(client, message, (error, answer) => {
       if (error === null) resolve(answer);
       else reject(error);
     });

@@ -22,7 +22,7 @@ afterAll(async () => {
   await upstream.close();
 });
 
-test('F4: no byte of an event stream waits for the next: the headers arrive before any event, and each event by itself', async () => {
+test('F4: no byte of an event stream waits for the next one: the headers arrive before any event, and each event alone', async () => {
   const response = await fetch(`${gateway.proxyUrl}/events`, { headers: await as(uniqueName('acme')) });
   expect(response.headers.get('content-type')).toBe('text/event-stream');
   expect(limitHeadersOf(response)).toMatchObject({ limit: 5, remaining: 4 });

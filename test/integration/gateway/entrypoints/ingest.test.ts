@@ -1,4 +1,4 @@
-// Goal: POST /v1/events takes CloudEvents in each encoding, refuses what the contract refuses, and never fails.
+// Goal: POST /v1/events accepts CloudEvents in each encoding, refuses violations of the contract, and never fails.
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { service, useApi } from '../api.ts';
@@ -69,7 +69,7 @@ describe('nested JSON', () => {
   });
 });
 
-test('a body of JSON is read in each coding, and in UTF-8 only, at every endpoint', async () => {
+test('a JSON body is read in each content coding, and in UTF-8 only, at every endpoint', async () => {
   const check = Buffer.from(JSON.stringify({ method: 'POST', path: '/agent/chat' }));
   const type = { 'content-type': 'application/json' };
   expect(await post(gzipSync(check), { ...type, 'content-encoding': 'gzip' }, '/v1/check')).toMatchObject({
@@ -87,7 +87,7 @@ test('a body of JSON is read in each coding, and in UTF-8 only, at every endpoin
   });
 });
 
-test('one bad event leaves the others of its batch, and the answer says which it was', async () => {
+test('the other events of a batch are accepted beside an invalid one, which the response names', async () => {
   const large = {
     ...event,
     id: 'large',
@@ -127,7 +127,7 @@ test('one bad event leaves the others of its batch, and the answer says which it
   expect(api.gateway.events.map(({ id }) => id)).toEqual(['first', 'last']);
 });
 
-test('routes with ids in them are rejected beyond 1,000 a day, and the other events of the batch are accepted', async () => {
+test('routes that contain ids are rejected beyond 1,000 a day, and the other events of the batch are accepted', async () => {
   const routes = (count: number, first = 0) =>
     Array.from({ length: count }, (_, n) => ({
       ...event,
@@ -156,7 +156,7 @@ test('routes with ids in them are rejected beyond 1,000 a day, and the other eve
   expect(sdk).toMatchObject({ status: 400, json: { events: [{ index: 0 }, { index: 1 }] } });
 });
 
-test('binary events need no Content-Type, and no body', async () => {
+test('binary events need neither a Content-Type nor a body', async () => {
   const attributes = {
     'ce-specversion': '1.0',
     'ce-id': '"order 7"',
@@ -205,7 +205,7 @@ describe('POST /api/v1/events, for the SDKs of OpenMeter', () => {
     expect(api.gateway.events.map(({ id }) => id)).toEqual(['e1', 'e1', 'e2', 'e3', 'e4']);
   });
 
-  test('a batch is taken as a whole or not at all, and the problem says which events are wrong', async () => {
+  test('a batch is accepted completely or not at all, and the problem names the invalid events', async () => {
     const events = [event, { ...event, id: 'e2', data: { units: -1 } }, 5];
     const { status, response, json } = await post(JSON.stringify(events), { 'content-type': batch }, path);
     expect(status).toBe(400);

@@ -1,4 +1,4 @@
-// Goal: a meter's windows are the days people have, in every zone, and each is a question that can be asked again.
+// Goal: a meter's windows are the calendar days of every zone, and the ends of each window are a valid query.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { ClickHouse } from '../../../../shared/clickhouse/client.ts';
 import { uniqueName } from '../../../support/servers.ts';
@@ -53,17 +53,17 @@ test.each([
   ['America/Santiago', '2026-04-04T03:00', '2026-04-05T04:00', '2026-04-06T04:00', '2026-04-07T04:00'],
   ['Asia/Beirut', '2026-03-27T22:00', '2026-03-28T22:00', '2026-03-29T21:00', '2026-03-30T21:00'],
   ['Asia/Kolkata', '2026-03-27T18:30', '2026-03-28T18:30', '2026-03-29T18:30', '2026-03-30T18:30'],
-])('days of %s meet, and the end of one is the start of the next question', async (zone, ...starts) => {
+])('days of %s meet: the end of one is the start of the next query', async (zone, ...starts) => {
   const days = starts.map((minute) => `${minute}:00.000Z`);
   const [first = '', , , last = ''] = days;
   await storeUsage(
     clickhouse,
     days.flatMap((start) => [-1, 0, 1].map((ms) => ({ timeMs: Date.parse(start) + ms, tenant }))),
   );
-  const asked = (from: string, to: string) => rows(`from=${from}&to=${to}&window=day&time_zone=${zone}`);
+  const daysOf = (from: string, to: string) => rows(`from=${from}&to=${to}&window=day&time_zone=${zone}`);
   const expected = days.slice(0, -1).map((start, index) => [start, days[index + 1], 3]);
-  expect(await asked(first, last)).toEqual(expected);
-  for (const row of expected) expect(await asked(String(row[0]), String(row[1]))).toEqual([row]);
+  expect(await daysOf(first, last)).toEqual(expected);
+  for (const row of expected) expect(await daysOf(String(row[0]), String(row[1]))).toEqual([row]);
 });
 
 test.each([
@@ -73,7 +73,7 @@ test.each([
   'Europe/Kyiv',
   'Pacific/Kanton',
   'America/Coyhaique',
-])('the zone %s is a name of the IANA database, so it is taken', async (zone) => {
+])('the zone %s is a name of the IANA database, so it is accepted', async (zone) => {
   await storeUsage(clickhouse, [{ timeMs: Date.UTC(2026, 9, 25), tenant }]);
   const [row] = await rows(`from=2026-10-01T12:00:00Z&window=month&time_zone=${zone}`);
   expect(row?.[2]).toBe(1);

@@ -1,4 +1,5 @@
-// Goal: what a tenant publishes is what its meters say, in JSON and CSV, to it alone; a read that fails is said.
+// Goal: meters have the sums of the events that a tenant published, in JSON and CSV, for this tenant alone; a failed
+// read is reported.
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ClickHouse } from '../../../../shared/clickhouse/client.ts';
 import { uniqueName } from '../../../support/servers.ts';
@@ -38,7 +39,7 @@ beforeEach(() => {
 });
 
 describe('GET /v1/meters/{name}/query', () => {
-  test('published events, through the pipeline, by window, zone and group; of this tenant only', async () => {
+  test('published events are summed through the pipeline by window, zone and group, for this tenant only', async () => {
     const other = uniqueName('other');
     await publish(tenant, [
       { hour: 0.5, data: { tokens: 10, model: 'small', user_id: 'ada' } },
@@ -60,8 +61,8 @@ describe('GET /v1/meters/{name}/query', () => {
     );
     await aggregator.stop();
 
-    const asked = `&window=day&time_zone=Europe/Berlin&group_by=model`;
-    const json = await get(`tokens/query?${span}${asked}`, await as(tenant));
+    const byModel = `&window=day&time_zone=Europe/Berlin&group_by=model`;
+    const json = await get(`tokens/query?${span}${byModel}`, await as(tenant));
     expect(json.status).toBe(200);
     expect(limitHeadersOf(json.response)).toMatchObject({ limit: 100, remaining: 100 });
     // Berlin's clocks change that night, so its day has 25 hours.
@@ -91,7 +92,7 @@ describe('GET /v1/meters/{name}/query', () => {
       ['&format=csv', '*/*'],
       ['', 'text/csv, application/json;q=0.5'],
     ] as const) {
-      const csv = await get(`tokens/query?${span}${asked}${query}`, { ...(await as(tenant)), accept });
+      const csv = await get(`tokens/query?${span}${byModel}${query}`, { ...(await as(tenant)), accept });
       expect(csv.response.headers.get('content-type')).toBe('text/csv; charset=utf-8');
       expect(csv.response.headers.get('x-tollgate-complete-through')).toMatch(/^\d{4}-.*Z$/);
       expect(limitHeadersOf(csv.response).limit).toBe(100);
@@ -99,7 +100,7 @@ describe('GET /v1/meters/{name}/query', () => {
     }
   });
 
-  test('requests are measured too; days are those of the tenant, unless another zone is asked for', async () => {
+  test('requests are measured too; days are those of the tenant, unless the query names another zone', async () => {
     await storeUsage(
       fixture.clickhouse,
       [-1, 1, 2].map((hour) => ({ timeMs: day + hour * 3_600_000, tenant })),
@@ -119,7 +120,7 @@ describe('GET /v1/meters/{name}/query', () => {
     expect(await values(tenant, '&window=hour&time_zone=Asia/Kolkata', 'requests')).toEqual([1, 1, 1]);
   });
 
-  test('a service asks for a tenant it names, a tenant for nobody but itself', async () => {
+  test('a service queries any tenant, a tenant itself only', async () => {
     await storeUsage(fixture.clickhouse, [{ timeMs: day, tenant }]);
     expect((await get(`requests/query?${span}&tenant_id=${tenant}`, service)).body).toMatchObject({
       tenant_id: tenant,
@@ -127,9 +128,9 @@ describe('GET /v1/meters/{name}/query', () => {
       rows: [{ window_start: iso(-24), window_end: iso(48), group: {}, value: 1 }],
     });
     expect((await get(`requests/query?${span}`, service)).status).toBe(400);
-    const stranger = await as(uniqueName('stranger'));
-    expect((await get(`requests/query?${span}&tenant_id=${tenant}`, stranger)).status).toBe(403);
-    expect((await get(`requests/query?${span}`, stranger)).body).toMatchObject({ rows: [] });
+    const otherTenant = await as(uniqueName('other'));
+    expect((await get(`requests/query?${span}&tenant_id=${tenant}`, otherTenant)).status).toBe(403);
+    expect((await get(`requests/query?${span}`, otherTenant)).body).toMatchObject({ rows: [] });
     expect((await get(`requests/query?${span}`)).status).toBe(401);
   });
 
@@ -175,28 +176,31 @@ describe('GET /v1/meters/{name}/query', () => {
       /has no groups; omit group_by\.$/,
     ],
     ['a mistyped parameter', `tokens/query?${span}&windw=day`, 400, /must not have "windw"\.$/],
-  ])('%s is a problem that says what to do, with the limit headers', async (_what, path, status, detail) => {
-    const answer = await get(path, await as(tenant));
-    expect(answer).toMatchObject({
-      status,
-      body: { status, detail: expect.stringMatching(detail) as unknown },
-    });
-    expect(answer.response.headers.get('content-type')).toMatch(/^application\/problem\+json/);
-    expect(limitHeadersOf(answer.response)).toMatchObject({ limit: 100, remaining: 100 });
-  });
+  ])(
+    '%s is a problem that describes the violation, with the limit headers',
+    async (_what, path, status, detail) => {
+      const answer = await get(path, await as(tenant));
+      expect(answer).toMatchObject({
+        status,
+        body: { status, detail: expect.stringMatching(detail) as unknown },
+      });
+      expect(answer.response.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+      expect(limitHeadersOf(answer.response)).toMatchObject({ limit: 100, remaining: 100 });
+    },
+  );
 
-  test('more rows than an answer holds are refused, never cut', async () => {
+  test('too many rows are refused, never truncated', async () => {
     const minutes = Array.from({ length: 10_001 }, (_, index) => ({ timeMs: day + index * 60_000, tenant }));
     await storeUsage(fixture.clickhouse, minutes);
-    const asked = `requests/query?from=${iso(0)}&to=${iso(240)}`;
-    expect(await get(`${asked}&window=minute`, await as(tenant))).toMatchObject({
+    const query = `requests/query?from=${iso(0)}&to=${iso(240)}`;
+    expect(await get(`${query}&window=minute`, await as(tenant))).toMatchObject({
       status: 400,
       body: { detail: expect.stringMatching(/more than 10000 rows: ask for a shorter span/) as unknown },
     });
-    expect((await get(asked, await as(tenant))).body).toMatchObject({ rows: [{ value: 10_001 }] });
+    expect((await get(query, await as(tenant))).body).toMatchObject({ rows: [{ value: 10_001 }] });
   });
 
-  test('a ClickHouse that does not answer is a 503, never a zero', async () => {
+  test('a ClickHouse that does not respond is a 503, never a zero', async () => {
     const blind = await startGateway({ policy, database: 'no_such_database' });
     const response = await fetch(`${blind.apiUrl}/v1/meters/tokens/query?${span}`, {
       headers: await as(tenant),
@@ -210,7 +214,7 @@ describe('GET /v1/meters/{name}/query', () => {
   });
 });
 
-test('GET /v1/meters lists what the policy measures, to whoever has credentials', async () => {
+test('GET /v1/meters lists the meters of the policy to every caller with credentials', async () => {
   const { status, response, body } = await get('', await as(tenant));
   expect(status).toBe(200);
   expect(limitHeadersOf(response).limit).toBe(100);
@@ -249,8 +253,8 @@ async function get(
   return { status: response.status, response, body: isJson ? (JSON.parse(text) as unknown) : text };
 }
 
-async function values(of: string, asked: string, meter = 'tokens'): Promise<(number | null)[]> {
-  const { body } = await get(`${meter}/query?${span}${asked}`, await as(of));
+async function values(of: string, query: string, meter = 'tokens'): Promise<(number | null)[]> {
+  const { body } = await get(`${meter}/query?${span}${query}`, await as(of));
   return (body as { rows: { value: number | null }[] }).rows.map(({ value }) => value);
 }
 

@@ -1,4 +1,4 @@
-// Goal: an outcome that is called accepted survives a crash, also while the disk of the spool fails.
+// Goal: an accepted outcome survives a crash, also while the disk of the spool fails.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { amendEventType } from '../../../../shared/domain/correction.ts';
 import { startGateway } from '../gateway.ts';
@@ -6,7 +6,7 @@ import type { TestGateway } from '../gateway.ts';
 import { policy, service } from '../api.ts';
 
 let gateway: TestGateway;
-/** What the spool says of its disk, at each time it is asked; the last of these holds from then on. */
+/** The state of the disk that the spool reports, by call; the last one is repeated. */
 let troubles: (string | null)[] = [null];
 
 beforeAll(async () => {
@@ -42,7 +42,7 @@ describe.each([
   ['one', (id: string) => post(`/v1/decisions/${id}/outcome`, outcome)],
   ['a batch', (id: string) => post('/v1/outcomes', { outcomes: [{ decision_id: id, ...outcome }] })],
 ])('reported as %s', (_name, report) => {
-  test('an outcome is refused with 503 while the disk takes no events', async () => {
+  test('an outcome is refused with 503 while the disk accepts no events', async () => {
     const [id, before] = [await decide(), amends()];
     troubles = ['ENOSPC'];
     const refused = await report(id);
@@ -53,7 +53,7 @@ describe.each([
     expect(amends()).toBe(before);
   });
 
-  test('an outcome during which the disk fails is not accepted, and is written when it is sent again', async () => {
+  test('an outcome is not accepted where the disk fails meanwhile, and is written when it is sent again', async () => {
     const [id, before] = [await decide(), amends()];
     troubles = [null, 'ENOSPC'];
     expect((await report(id)).status).toBe(503);

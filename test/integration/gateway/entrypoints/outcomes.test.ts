@@ -1,4 +1,4 @@
-// Goal: an application that answers checked requests itself reports what became of them, for its own decisions only.
+// Goal: an application that serves checked requests reports their outcomes, of its own decisions only.
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createEventStore } from '../../../../services/aggregator/events/event-store.ts';
@@ -31,7 +31,7 @@ async function checked(headers: Record<string, string>, body: object = {}): Prom
   return json['decision_id'] as string;
 }
 
-/** As an aggregator stores it, of a decision of another node. */
+/** Stores the event of another node's decision, as an aggregator does. */
 async function stored(tenant: string, data: object = {}): Promise<string> {
   const event = requestEvent(tenant, { data: { entrypoint: 'check', ...data } });
   const record = {
@@ -48,7 +48,7 @@ async function stored(tenant: string, data: object = {}): Promise<string> {
 }
 
 describe('POST /v1/decisions/{id}/outcome', () => {
-  test('A5: the outcome follows the event of the decision through the spool, and the answer carries the limit headers', async () => {
+  test('A5: the outcome follows the event of the decision through the spool, and the response has the limit headers', async () => {
     const id = await checked(service, { tenant_id: api.tenant, user: 'u1' });
     const answer = await report(service, id);
     expect([answer.status, answer.json]).toEqual([202, { decision_id: id, status: 'accepted' }]);
@@ -71,26 +71,29 @@ describe('POST /v1/decisions/{id}/outcome', () => {
     expect(amends().map(({ data }) => (data as { status: number }).status)).toEqual([503, 200]);
   });
 
-  test('C2: a decision of another tenant, of another user, or of a request that Tollgate answered is answered like an unknown one', async () => {
-    const [foreign, foreignStored] = [await checked(await as(`${api.tenant}-other`)), await stored('other')];
+  test('C2: a decision of another tenant, of another user, or of a request that Tollgate served is a 404 like an unknown one', async () => {
+    const [otherTenants, otherTenantsStored] = [
+      await checked(await as(`${api.tenant}-other`)),
+      await stored('other'),
+    ];
     const ofOtherUser = await checked(await as(api.tenant, { sub: 'u2' }));
     const proxied = await stored(api.tenant, { entrypoint: 'proxy' });
     const own = await as(api.tenant);
-    const ids = [v7(), foreign, foreignStored, ofOtherUser, proxied, 'none', '%00'];
+    const ids = [v7(), otherTenants, otherTenantsStored, ofOtherUser, proxied, 'none', '%00'];
     const answers = await Promise.all(ids.map((id) => report(own, id)));
     expect(answers.map(({ status }) => status)).toEqual(ids.map(() => 404));
     expect(new Set(answers.map(({ json }) => JSON.stringify(json))).size).toBe(1);
     expect(amends()).toHaveLength(0);
   });
 
-  test('a decision that another node made is found as soon as it is stored', async () => {
+  test('a decision of another node is found as soon as it is stored', async () => {
     const id = await stored(api.tenant, { user_id: 'u1' });
     expect((await report(await as(api.tenant), id)).status).toBe(202);
     expect((await report(service, await stored(api.tenant))).status).toBe(202);
     expect(amends().map(({ subject }) => subject)).toEqual([api.tenant, api.tenant]);
   });
 
-  test('a request that could not be read has no outcome: of many of these only a sample has an event', async () => {
+  test('an unreadable request has no outcome, because only a sample of them has events', async () => {
     const id = await checked(service, { tenant_id: api.tenant, path: '/a/%2e%2e/%2f' });
     expect((await report(service, id)).status).toBe(404);
     expect(amends()).toHaveLength(0);
@@ -122,12 +125,12 @@ describe('POST /v1/outcomes', () => {
       outcomes: ids.map((id) => ({ decision_id: id, ...outcome })),
     });
 
-  test('each outcome has a result of its own, in order', async () => {
+  test('each outcome has its own result, in order', async () => {
     const own = await as(api.tenant);
     const [first, second] = [await checked(own), await checked(own)];
-    const foreign = await checked(await as(`${api.tenant}-other`));
+    const otherTenants = await checked(await as(`${api.tenant}-other`));
     const old = v7({ msecs: Date.now() - 25 * 3_600_000 });
-    const { status, json } = await many(own, [first, foreign, v7(), old, second, first]);
+    const { status, json } = await many(own, [first, otherTenants, v7(), old, second, first]);
     expect(status).toBe(202);
     expect(json['accepted']).toBe(3);
     expect((json['results'] as { status: string }[]).map((one) => one.status)).toEqual([
@@ -141,7 +144,7 @@ describe('POST /v1/outcomes', () => {
     expect(amends()).toHaveLength(2);
   });
 
-  test('at most a thousand at once, and at least one', async () => {
+  test('a call has at most a thousand outcomes and at least one', async () => {
     expect(
       (
         await many(
@@ -161,7 +164,7 @@ describe('POST /v1/outcomes', () => {
     ).toBe(400);
   });
 
-  test('F6: ids of the future are unknown and cost ClickHouse no query, however far they are apart', async () => {
+  test('F6: ids of the future are unknown and cost no query to ClickHouse, however far they are apart', async () => {
     const own = await as(api.tenant);
     const id = await stored(api.tenant, { user_id: 'u1' });
     const nowMs = Date.now();
@@ -172,9 +175,9 @@ describe('POST /v1/outcomes', () => {
     expect(results).toEqual(['accepted', ...ahead.map(() => 'unknown')]);
     let queries = 0;
     const counting: ClickHouseReader = {
-      query: (sql, params, given) => {
+      query: (sql, params, options) => {
         queries += 1;
-        return clickhouse.query(sql, params, given);
+        return clickhouse.query(sql, params, options);
       },
     };
     const question = { tenantId: api.tenant, entrypoints: ['check'], nowMs };
@@ -182,7 +185,7 @@ describe('POST /v1/outcomes', () => {
     expect([found.map((one) => one.id), queries]).toEqual([[id], 1]);
   });
 
-  test('F6: outcomes are charged to the events of their tenant, each as one', async () => {
+  test('F6: each outcome is charged to its tenant as one event', async () => {
     api.gateway.usePolicy({ ...api.policy, api: '{ events: { limit: 5, window: 1m } }' });
     try {
       const own = await as(api.tenant);

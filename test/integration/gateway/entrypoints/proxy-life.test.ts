@@ -7,7 +7,7 @@ import { policy, useProxy } from '../proxy.ts';
 const proxy = useProxy();
 
 describe('a client that leaves', () => {
-  test('before the answer: the upstream request is ended, one event with status 499, the place is free', async () => {
+  test('before the response: the upstream request is aborted, one event has status 499, and the permit is released', async () => {
     const headers = await as(uniqueName('acme'));
     const request = httpRequest(`${proxy.gateway.proxyUrl}/never`, { headers });
     request.on('error', () => undefined).end();
@@ -21,12 +21,12 @@ describe('a client that leaves', () => {
       },
     );
     expect(proxy.gateway.requests()[0]?.data).toMatchObject({ status: 499, decision: 'allowed' });
-    // Whatever else would be written is written before a later request is.
+    // Any further event of the request would be written before the event of a later request.
     await proxy.get('/fine', headers);
     expect(proxy.gateway.requests().map(({ data }) => data.status)).toEqual([499, 200]);
   });
 
-  test('in the middle of an answer: metered once, with the status it began with', async () => {
+  test('in the middle of a response: metered once, with the status that was sent', async () => {
     const headers = await as(uniqueName('acme'));
     const controller = new AbortController();
     const response = await fetch(`${proxy.gateway.proxyUrl}/drip`, {
@@ -42,7 +42,7 @@ describe('a client that leaves', () => {
 });
 
 describe('A7: requests in flight are bounded across the platform while they stream', () => {
-  test('the one too many is refused and consumes nothing; a place is free as soon as one ends', async () => {
+  test('one request too many is refused and consumes nothing; a permit is free as soon as one request ends', async () => {
     const tenant = uniqueName('acme');
     const headers = await as(tenant);
     const controllers = [1, 2, 3].map(() => new AbortController());
@@ -68,7 +68,7 @@ describe('A7: requests in flight are bounded across the platform while they stre
     fetch(proxy.gateway.proxyUrl + path, { headers, signal });
 });
 
-test('an upstream that breaks off before its body is a 502, and nothing that it said is passed on', async () => {
+test('an upstream that aborts its response before the body is a 502 without the headers of the upstream', async () => {
   const response = await proxy.get('/headers-only', await as(uniqueName('acme')));
   expect(response.status).toBe(502);
   expect(limitHeadersOf(response).remaining).toBe(99);
@@ -79,7 +79,7 @@ test('an upstream that breaks off before its body is a 502, and nothing that it 
   });
 });
 
-test('a 304 that has the length of the body it stands for is passed on', async () => {
+test('a 304 with the length of the body that it does not send is forwarded', async () => {
   const response = await proxy.get('/not-modified', await as(uniqueName('acme')));
   expect(response.status).toBe(304);
   expect(response.headers.get('etag')).toBe('"a"');
@@ -96,7 +96,7 @@ test('an upstream that is down is a 502 with the limit headers', async () => {
   await down.close();
 });
 
-test('D1: with Redis gone requests are answered all the same, with limits and marked degraded', async () => {
+test('D1: without Redis requests are served, with limits and marked degraded', async () => {
   const alone = await startGateway({ policy, upstream: proxy.upstream.url, redisUrl: 'redis://127.0.0.1:1' });
   const headers = await as(uniqueName('acme'));
   const statuses: number[] = [];
@@ -111,7 +111,7 @@ test('D1: with Redis gone requests are answered all the same, with limits and ma
   await alone.close();
 });
 
-test('D1: a permit that a node grants by itself is marked degraded, where no window says so', async () => {
+test('D1: a permit that a node grants alone is marked degraded, also where no window is', async () => {
   const parts = {
     plans: '{ free: { limits: [] } }',
     platform: '{ limits: [{ name: platform, per: global, type: concurrent, limit: 100 }] }',
@@ -122,13 +122,13 @@ test('D1: a permit that a node grants by itself is marked degraded, where no win
     redisUrl: 'redis://127.0.0.1:1',
   });
   const headers = await as(uniqueName('acme'));
-  // The first request finds out that Redis does not answer.
+  // The first request detects that Redis does not respond.
   for (let i = 0; i < 2; i += 1) expect((await fetch(`${alone.proxyUrl}/x`, { headers })).status).toBe(200);
   expect(alone.requests().map(({ data }) => data.degraded)).toEqual([true, true]);
   await alone.close();
 });
 
-test('B11: near its limit a request is held back before it is served, more the nearer', async () => {
+test('B11: near its limit a request is delayed before it is served, the nearer the longer', async () => {
   const slow = await startGateway({
     policy: {
       plans:
@@ -149,7 +149,7 @@ test('B11: near its limit a request is held back before it is served, more the n
   await slow.close();
 });
 
-test('a policy that is reloaded holds from the next request on, and the usage stays', async () => {
+test('a reloaded policy applies from the next request on, and the usage stays', async () => {
   const reloaded = await startGateway({ policy, upstream: proxy.upstream.url });
   const headers = await as(uniqueName('acme'));
   expect(limitHeadersOf(await fetch(`${reloaded.proxyUrl}/x`, { headers }))).toMatchObject({

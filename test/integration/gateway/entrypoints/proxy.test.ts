@@ -30,7 +30,7 @@ describe('A5: the limit headers are on every response', () => {
     ['an unreadable token', () => 'nonsense', /cannot be read/],
     ['an expired token', () => tokenOf({ tenant_id: 'x' }, -60), /expired/],
     ['alg: none', () => 'eyJhbGciOiJub25lIn0.eyJ0ZW5hbnRfaWQiOiJhY21lIn0.', /algorithm is not accepted/],
-  ])("a 401 for %s, with the address's limits untouched", async (_what, token, detail) => {
+  ])('a 401 for %s, and the limits of the address are untouched', async (_what, token, detail) => {
     const ip = `203.0.113.${randomInt(1, 250)}`;
     for (let i = 0; i < 2; i += 1) {
       const response = await proxy.get('/fine', {
@@ -87,12 +87,12 @@ describe('A5: the limit headers are on every response', () => {
     expect((await proxy.get('/fine')).status).toBe(200);
   });
 
-  test('a 400 for what is no HTTP', async () => {
+  test('a 400 for bytes that are not HTTP', async () => {
     const [head] = await raw('hello\r\n\r\n');
     expect(head).toMatch(/^HTTP\/1\.1 400 [^]*x-ratelimit-remaining: \d+/);
   });
 
-  test('a 400 for a path that cannot be read, which takes nothing and reaches nobody', async () => {
+  test('a 400 for a path that cannot be read, which consumes nothing and is not forwarded', async () => {
     const headers = await as(uniqueName('acme'));
     const response = await proxy.get('/%zz?secret', headers);
     expect(response.status).toBe(400);
@@ -120,7 +120,7 @@ describe('A5: the limit headers are on every response', () => {
   }
 });
 
-test('E7 A4 B3: eleven calls at 10 a minute give ten answers and one refusal that explains itself', async () => {
+test('E7 A4 B3: of eleven calls at 10 a minute ten are served and one is refused with an explanation', async () => {
   const tenant = uniqueName('acme');
   const headers = await as(tenant);
   const statuses: number[] = [];
@@ -160,7 +160,7 @@ test('E7 A4 B3: eleven calls at 10 a minute give ten answers and one refusal tha
     id: last?.headers.get('x-tollgate-decision'),
     data: { limited_by: ['chat'], route: 'POST /agent/chat', user_id: 'u1', cost: 0.000075 },
   });
-  // E4: the hit is logged with who and where.
+  // E4: the hit is logged with caller and address.
   const line = proxy.gateway.logLines
     .map((text) => JSON.parse(text) as Record<string, unknown>)
     .find((entry) => entry['tenant'] === tenant);
@@ -173,7 +173,7 @@ test('E7 A4 B3: eleven calls at 10 a minute give ten answers and one refusal tha
   });
 });
 
-test('B6: a service token passes a limit that is full and a platform that is full, and takes nothing', async () => {
+test('B6: a service token passes a full limit and a full platform, and consumes nothing', async () => {
   const tenant = uniqueName('acme');
   const headers = { ...(await as(tenant)), 'x-service-token': serviceToken };
   for (let i = 0; i < 12; i += 1) {
@@ -189,7 +189,7 @@ test('B6: a service token passes a limit that is full and a platform that is ful
   expect(limitHeadersOf(await proxy.get('/fine', await as(tenant))).remaining).toBe(99);
 });
 
-test('cost: a call takes what its route costs, and one that costs more than is left takes nothing', async () => {
+test('cost: a call consumes the cost of its route, and a call that costs more than is left consumes nothing', async () => {
   const headers = await as(uniqueName('acme'));
   const first = await fetch(`${proxy.gateway.proxyUrl}/heavy`, { method: 'POST', headers });
   expect(limitHeadersOf(first).remaining).toBe(40);
@@ -199,7 +199,7 @@ test('cost: a call takes what its route costs, and one that costs more than is l
   expect(proxy.gateway.requests()[0]?.data).toMatchObject({ units: 60, cost: 30 });
 });
 
-test('shadow: a limit in shadow refuses nobody and is recorded', async () => {
+test('shadow: a limit in shadow refuses no request and is recorded', async () => {
   const headers = await as(uniqueName('acme'));
   expect([
     (await proxy.get('/secret', headers)).status,
@@ -211,7 +211,7 @@ test('shadow: a limit in shadow refuses nobody and is recorded', async () => {
   ]);
 });
 
-test('C3: a blocked tenant is refused with until when and why', async () => {
+test('C3: a blocked tenant is refused with the end of the block and its reason', async () => {
   const tenant = uniqueName('acme');
   const until = new Date(Date.now() + 30_000).toISOString();
   proxy.gateway.records.set(tenant, {
@@ -230,8 +230,8 @@ test('C3: a blocked tenant is refused with until when and why', async () => {
   });
 });
 
-describe('the request goes through unharmed', () => {
-  test('path, query and headers; what speaks of the connection or claims to be Tollgate is dropped', async () => {
+describe('the request is forwarded unchanged', () => {
+  test('path, query and headers; fields of the connection and fields that only Tollgate sets are dropped', async () => {
     const tenant = uniqueName('ac/me');
     const headers = {
       ...(await as(tenant)),
@@ -261,7 +261,7 @@ describe('the request goes through unharmed', () => {
     expect(await response.text()).toBe('no such thing');
   });
 
-  test('bodies stream both ways: the first piece arrives before the last is sent', async () => {
+  test('bodies stream both ways: the first chunk arrives before the last one is sent', async () => {
     const started = performance.now();
     const response = await proxy.get('/drip', await as(uniqueName('acme')));
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
@@ -277,7 +277,7 @@ describe('the request goes through unharmed', () => {
     expect(await echoed.text()).toHaveLength(9_000);
   });
 
-  test('an answer that breaks off upstream breaks off here, and is metered once', async () => {
+  test('a response that the upstream aborts is aborted here, and is metered once', async () => {
     const response = await proxy.get('/cut', await as(uniqueName('acme')));
     await expect(response.text()).rejects.toThrow();
     expect(proxy.gateway.requests()).toHaveLength(1);

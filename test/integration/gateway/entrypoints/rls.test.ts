@@ -50,7 +50,7 @@ beforeEach(() => {
   gateway.events.length = 0;
 });
 
-interface Answered {
+interface CallResult {
   readonly overall_code: 'OK' | 'OVER_LIMIT';
   readonly statuses: readonly {
     readonly code: string;
@@ -67,13 +67,16 @@ function described(entries: Readonly<Record<string, string>>, terms: object = {}
   return { entries: Object.entries(entries).map(([key, value]) => ({ key, value })), ...terms };
 }
 
-function call(...descriptors: readonly object[]): Promise<Answered> {
+function call(...descriptors: readonly object[]): Promise<CallResult> {
   return callWith({ descriptors });
 }
 
-function callWith(request: object): Promise<Answered> {
+function callWith(request: object): Promise<CallResult> {
   const { shouldRateLimit } = client as never as {
-    shouldRateLimit: (message: object, done: (error: ServiceError | null, answer: Answered) => void) => void;
+    shouldRateLimit: (
+      message: object,
+      done: (error: ServiceError | null, answer: CallResult) => void,
+    ) => void;
   };
   return new Promise((resolve, reject) => {
     shouldRateLimit.call(client, { domain: 'test', ...request }, (error, answer) => {
@@ -83,23 +86,23 @@ function callWith(request: object): Promise<Answered> {
   });
 }
 
-/** What is left, without taking anything. */
-async function left(of: string): Promise<number> {
+/** Remaining units, read without a charge. */
+async function remaining(of: string): Promise<number> {
   const answer = await call(described({ tenant_id: of }, { hits_addend: { value: 0 } }));
   return answer.statuses[0]?.limit_remaining ?? -1;
 }
 
-test('the number of a descriptor goes before the number of the call', async () => {
+test('hits of a descriptor have precedence over hits of the call', async () => {
   await callWith({
     hits_addend: 2,
     descriptors: [described({ tenant_id: tenant }, { hits_addend: { value: 7 } })],
   });
-  expect(await left(tenant)).toBe(3);
+  expect(await remaining(tenant)).toBe(3);
   await callWith({ hits_addend: 2, descriptors: [described({ tenant_id: tenant })] });
-  expect(await left(tenant)).toBe(1);
+  expect(await remaining(tenant)).toBe(1);
 });
 
-test('a number of 0 takes nothing, and its refusal is recorded', async () => {
+test('hits of 0 consume nothing, and their refusal is recorded', async () => {
   const check = described({ tenant_id: tenant }, { hits_addend: { value: 0 } });
   for (let round = 0; round < 12; round += 1) expect((await call(check)).overall_code).toBe('OK');
   expect(gateway.events).toEqual([]);
@@ -115,11 +118,11 @@ test('a call that describes two tenants charges both, or neither', async () => {
     described({ tenant_id: other }, { hits_addend: { value: 6 } }),
   ];
   expect((await call(...both)).overall_code).toBe('OK');
-  expect([await left(tenant), await left(other)]).toEqual([6, 4]);
+  expect([await remaining(tenant), await remaining(other)]).toEqual([6, 4]);
   const refused = await call(...both);
   expect(refused.overall_code).toBe('OVER_LIMIT');
   expect(refused.statuses.map(({ code }) => code)).toEqual(['OK', 'OVER_LIMIT']);
-  expect([await left(tenant), await left(other)]).toEqual([6, 4]);
+  expect([await remaining(tenant), await remaining(other)]).toEqual([6, 4]);
   expect(gateway.requests().map(({ subject, data }) => [subject, data.decision])).toEqual([
     [tenant, 'allowed'],
     [other, 'allowed'],
@@ -127,12 +130,12 @@ test('a call that describes two tenants charges both, or neither', async () => {
   ]);
 });
 
-test('negative numbers return units, and say so in an event', async () => {
+test('negative hits return units and write an event of them', async () => {
   await call(described({ tenant_id: tenant }, { hits_addend: { value: 9 } }));
-  expect(await left(tenant)).toBe(1);
+  expect(await remaining(tenant)).toBe(1);
   const refund = described({ tenant_id: tenant }, { hits_addend: { value: 4 }, is_negative_hits: true });
   expect((await call(refund)).overall_code).toBe('OK');
-  expect(await left(tenant)).toBe(5);
+  expect(await remaining(tenant)).toBe(5);
   const [, event] = gateway.events;
   expect(event).toMatchObject({
     type: 'tollgate.refund.v1',
@@ -143,11 +146,11 @@ test('negative numbers return units, and say so in an event', async () => {
   expect(read).toMatchObject({ kind: 'meter', fields: { units: -4 } });
 });
 
-test('of a return that is larger than what was taken, the event holds what was really returned', async () => {
+test('where more units are to be returned than were consumed, the event has the units that were returned', async () => {
   const refund = described({ tenant_id: tenant }, { hits_addend: { value: 1_000 }, is_negative_hits: true });
   await call(described({ tenant_id: tenant }, { hits_addend: { value: 6 } }));
   expect((await call(refund)).overall_code).toBe('OK');
-  expect(await left(tenant)).toBe(10);
+  expect(await remaining(tenant)).toBe(10);
   expect(gateway.events.map(({ type, data }) => [type, (data as { units: number }).units])).toEqual([
     ['tollgate.request.v1', 6],
     ['tollgate.refund.v1', 6],
@@ -156,13 +159,17 @@ test('of a return that is larger than what was taken, the event holds what was r
   expect(gateway.events).toHaveLength(2);
 });
 
-test('a method is one of HTTP, as long as one and of its letters', async () => {
-  const asking = (method: string): Promise<Answered> => call(described({ tenant_id: tenant, method }));
+test('a method is a token of HTTP, of its characters and length', async () => {
+  const callWithMethod = (method: string): Promise<CallResult> =>
+    call(described({ tenant_id: tenant, method }));
   for (const bad of ['GET /x', 'POST\r\n', 'été', '-', '1', 'G'.repeat(33), 'G'.repeat(100_000), '日本'])
-    await expect(asking(bad)).rejects.toMatchObject({ code: 3, details: 'method is not a method of HTTP' });
+    await expect(callWithMethod(bad)).rejects.toMatchObject({
+      code: 3,
+      details: 'method is not a method of HTTP',
+    });
   expect(gateway.events).toEqual([]);
-  expect(await left(tenant)).toBe(10);
-  for (const good of ['GET', 'post', 'M-SEARCH', 'G'.repeat(32)]) await asking(good);
+  expect(await remaining(tenant)).toBe(10);
+  for (const good of ['GET', 'post', 'M-SEARCH', 'G'.repeat(32)]) await callWithMethod(good);
   expect(gateway.requests().map(({ data }) => data.method)).toEqual([
     'GET',
     'POST',
@@ -175,7 +182,7 @@ test('a negative 0 returns nothing', async () => {
   await call(described({ tenant_id: tenant }, { hits_addend: { value: 9 } }));
   const nothing = described({ tenant_id: tenant }, { hits_addend: { value: 0 }, is_negative_hits: true });
   expect((await call(nothing)).overall_code).toBe('OK');
-  expect(await left(tenant)).toBe(1);
+  expect(await remaining(tenant)).toBe(1);
   expect(gateway.events).toHaveLength(1);
 });
 
@@ -185,18 +192,18 @@ test('descriptors that do not contradict each other describe one request', async
     described({ path: '/x', method: 'POST' }),
     described({ user: 'ann' }),
   );
-  expect(await left(tenant)).toBe(9);
+  expect(await remaining(tenant)).toBe(9);
   expect(gateway.requests()[0]?.data).toMatchObject({ user_id: 'ann', path: '/x', method: 'POST' });
 });
 
-test('the limit of a descriptor stands in place of the limits of the plan', async () => {
+test('the limit of a descriptor replaces the limits of the plan', async () => {
   const limited = described({ tenant_id: tenant }, { limit: { requests_per_unit: 2, unit: 'HOUR' } });
   const codes: string[] = [];
   for (let round = 0; round < 3; round += 1) codes.push((await call(limited)).overall_code);
   expect(codes).toEqual(['OK', 'OK', 'OVER_LIMIT']);
   const [status] = (await call(limited)).statuses;
   expect(status?.current_limit).toMatchObject({ requests_per_unit: 2, unit: 'HOUR' });
-  expect(await left(tenant)).toBe(10);
+  expect(await remaining(tenant)).toBe(10);
 });
 
 test.each([
@@ -204,7 +211,7 @@ test.each([
   ['no caller', [{ path: '/x' }]],
   ['an address that is none', [{ remote_address: 'here' }]],
   ['the tenant of callers without one', [{ tenant_id: 'anonymous' }]],
-])('a call with %s is refused with a sentence that says so', async (_name, entries) => {
+])('a call with %s is refused with a sentence about it', async (_name, entries) => {
   await expect(call(...entries.map((entry) => described(entry)))).rejects.toMatchObject({ code: 3 });
 });
 
@@ -220,5 +227,5 @@ test('two values for one key, an unknown unit and too many descriptors are refus
   await expect(call(timeless)).rejects.toThrow('no unit of time');
   const many = Array.from({ length: 65 }, () => described({ tenant_id: tenant }));
   await expect(call(...many)).rejects.toThrow('64 descriptors');
-  expect(await left(tenant)).toBe(10);
+  expect(await remaining(tenant)).toBe(10);
 });

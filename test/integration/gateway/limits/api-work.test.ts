@@ -51,7 +51,7 @@ test('F6: every call of a tenant on the api listener is charged, unknown paths i
   expect(refusedOf(await statusesOf(10, '/v1/limits', { headers: pro }))).toBe(2);
 });
 
-test('F6: a refused call says which limit of the api it met, and when to come back', async () => {
+test('F6: a refused call names the limit of the api that refused it, and when to retry', async () => {
   const headers = await as(uniqueName('acme'));
   await statusesOf(5, '/v1/limits', { headers });
   const refused = await fetch(`${gateway.apiUrl}/v1/limits`, { headers });
@@ -72,7 +72,7 @@ test('F6: callers without a tenant are charged by their address', async () => {
   expect(refusedOf(await statusesOf(1, '/openapi.json', from('203.0.113.51')))).toBe(0);
 });
 
-test('F6: a call for a decision that gets none is charged, and refused beyond the limit before its body is read', async () => {
+test('F6: a call for a decision that ends without one is charged, and beyond the limit refused before its body is read', async () => {
   const headers = { ...(await as(uniqueName('acme'))), 'content-type': 'application/json' };
   const check = (body: object): Promise<number[]> =>
     statusesOf(1, '/v1/check', { method: 'POST', headers, body: JSON.stringify(body) });
@@ -87,7 +87,7 @@ test('F6: a call for a decision that gets none is charged, and refused beyond th
   expect(other).toBe(200);
 });
 
-test('a decision is charged to what it asks about, a peek is work', async () => {
+test('a decision is charged to the limits that it checks, a peek as a call', async () => {
   const headers = { ...(await as(uniqueName('acme'))), 'content-type': 'application/json' };
   const check = (peek: boolean): RequestInit => ({
     method: 'POST',
@@ -106,7 +106,7 @@ test('a DELETE without a body may name a content type', async () => {
   expect([status]).toEqual(await statusesOf(1, path, { method: 'DELETE', headers: plain }));
 });
 
-test('services are the operator’s own: their calls are not charged to a tenant', async () => {
+test('services belong to the operator: their calls are charged to no tenant', async () => {
   const init = { headers: { 'x-service-token': serviceToken } };
   const tenant = uniqueName('acme');
   expect(refusedOf(await statusesOf(12, `/v1/limits?tenant_id=${tenant}`, init))).toBe(0);
@@ -120,7 +120,7 @@ test.each([
   ['POST', '/v1/sessions', '{}'],
   ['POST', '/v1/events', '[]'],
   ['DELETE', '/v1/sessions/x', undefined],
-])('C3: a block holds on %s %s', async (method, path, body) => {
+])('C3: a block applies to %s %s', async (method, path, body) => {
   const tenant = uniqueName('acme');
   gateway.records.set(tenant, {
     tenant_id: tenant,
@@ -161,7 +161,7 @@ function publish(body: string, headers: Record<string, string>): Promise<Respons
   });
 }
 
-test('F6: events are charged by their number; a batch that does not fit is refused as a whole and takes nothing', async () => {
+test('F6: events are charged by their number; a batch without room is refused completely and consumes nothing', async () => {
   const tenant = uniqueName('acme');
   const headers = await as(tenant);
   expect((await publish(batchOf(tenant, 8), headers)).status).toBe(202);
@@ -178,7 +178,7 @@ test('F6: events are charged by their number; a batch that does not fit is refus
   });
 });
 
-test('F6: events are charged by their decoded bytes, and what is refused for bytes takes no events', async () => {
+test('F6: events are charged by their decoded bytes, and a batch refused for its bytes consumes no events', async () => {
   const tenant = uniqueName('acme');
   const plan =
     '{ limits: [], api: { event_bytes: { limit: 1048576, window: 1m }, events: { limit: 20, window: 1m } } }';
@@ -201,7 +201,7 @@ test('F6: events are charged by their decoded bytes, and what is refused for byt
   }
 });
 
-test('F6: what is read is charged, so that batches which are refused are soon refused unread', async () => {
+test('F6: a body that is read is charged, so that batches that are refused are soon refused unread', async () => {
   const plan =
     '{ limits: [], api: { event_bytes: { limit: 1048576, window: 1m }, events: { limit: 10, window: 1m } } }';
   const limited = await startGateway({ policy: { plans: `\n  free: ${plan}` } });
@@ -224,7 +224,7 @@ test('F6: what is read is charged, so that batches which are refused are soon re
   expect(refusedBy.slice(unread)).toEqual(Array(6 - unread).fill('api.event_bytes'));
 });
 
-test('C2: while Kafka is behind, a publisher whose share of the spool is full is told to come back, another is not', async () => {
+test('C2: while Kafka is behind, a publisher whose share of the spool is full gets a 503, and no other publisher does', async () => {
   const behind = await startGateway({
     policy: { services: policy.services },
     spoolRoom: { usedShare: () => 0.2, acknowledged: () => 0, bytesMax: 160_000, diskFailure: () => null },

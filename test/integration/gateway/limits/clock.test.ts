@@ -1,4 +1,4 @@
-// Goal: a gateway or an aggregator whose clock is wrong says so, and what it decides and writes carries the right time.
+// Goal: a gateway or an aggregator with a wrong clock reports it, and its decisions and events have the right time.
 // Method: real services with a settable wall clock on the shared servers, whose clocks agree.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { clockErrorsMs } from '../../../faults/clocks/faults.ts';
@@ -28,7 +28,10 @@ afterAll(async () => {
   aggregatorClock.dispose();
 });
 
-/** How far the stored time of a tenant's one event is from now, once it is stored; the time it took is part of it. */
+/**
+ * Milliseconds between the stored time of a tenant's one event and now, once it is stored; the delay of the pipeline
+ * included.
+ */
 async function offTime(tenant: string): Promise<number> {
   const row = await eventually(
     async () =>
@@ -64,17 +67,17 @@ async function call(tenant: string) {
   return run.call('GET /things', { token: await run.token({ tenant_id: tenant }) });
 }
 
-test('a gateway that starts 15 minutes behind decides and writes by the right time, and says that its clock is wrong', async () => {
+test('a gateway that starts 15 minutes behind decides and writes by the right time, and reports its wrong clock', async () => {
   const tenant = uniqueName('behind');
   const answer = await call(tenant);
   expect(answer.status).toBe(200);
   expect(await offTime(tenant)).toBeLessThan(20_000);
-  // ClickHouse can be asked once the aggregator has made the database.
-  const isSaid = /node is -(899|900|901) s off.*redis and kafka and clickhouse/;
+  // ClickHouse can be queried once the aggregator has created the database.
+  const isReported = /node is -(899|900|901) s off.*redis and kafka and clickhouse/;
   const { status } = await eventually(
     async () => {
       const now = await readiness('gateway');
-      return isSaid.test(now.notes.join()) ? now : null;
+      return isReported.test(now.notes.join()) ? now : null;
     },
     { timeoutMs: 15_000 },
   );
@@ -84,7 +87,7 @@ test('a gateway that starts 15 minutes behind decides and writes by the right ti
   expect(lines.filter((line) => line.includes('clocks: node is'))).toHaveLength(1);
 });
 
-test('an aggregator that is two hours behind takes no event for one of the future', async () => {
+test('an aggregator that is two hours behind treats no event as one of the future', async () => {
   expect((await readiness('aggregator')).notes.join()).toMatch(/node is -7\d+ s off.*kafka and clickhouse/);
   const tenant = uniqueName('judged');
   await call(tenant);

@@ -1,5 +1,6 @@
-// Goal: every request is charged to a limit, also one that cannot be read or served. Method: of each kind that the
-// listeners and the Envoy server refuse, many from one address; what they are told, what Redis is asked, what is stored.
+// Goal: every request is charged to a limit, also one that cannot be read or served. Method: send many of each kind
+// that the listeners and the Envoy server refuse from one address; check the responses, the calls of Redis and the
+// stored events.
 import { randomInt } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { listenEnvoy } from '../../../../services/gateway/listeners/rls-listener.ts';
@@ -47,7 +48,7 @@ afterEach(async () => {
   await gateway.close();
 });
 
-/** Sends one, and answers the status that its client is told. */
+/** Sends one request and returns the status of its response. */
 type Send = () => Promise<number>;
 type Kind = readonly [name: string, status: number, send: Send];
 
@@ -103,7 +104,7 @@ async function metric(pattern: RegExp): Promise<number> {
   return Number(pattern.exec(await gateway.registry.metrics())?.[1] ?? 0);
 }
 
-/** Checks that Redis was asked to make, of all requests together. */
+/** Checks that Redis made, of all requests together. */
 const checks = (): Promise<number> => metric(/^tollgate_redis_batch_checks_sum\S* (\d+)$/m);
 
 describe('requests that cannot be served are charged to their address', () => {
@@ -116,7 +117,7 @@ describe('requests that cannot be served are charged to their address', () => {
       ...Array<number>(allowed).fill(status),
       ...Array<number>(total - allowed).fill(429),
     ]);
-    // Within the limit one to charge it and one to say how the limits of the plan stand; then one that finds it full.
+    // Within the limit one check charges it and one reads the limits of the plan; the last one finds the limit full.
     expect((await checks()) - before).toBeLessThanOrEqual(2 * allowed + 1);
     const events = gateway.requests();
     const full = events.filter(({ data }) => data.sample_weight === undefined);
@@ -124,17 +125,17 @@ describe('requests that cannot be served are charged to their address', () => {
     expect(full.map(({ data }) => data.limited_by)).toEqual(Array<string[]>(allowed).fill(['invalid']));
     for (const { data } of events.slice(allowed))
       expect(data).toMatchObject({ status: 429, limited_by: ['invalid'], sample_weight: 100 });
-    // 1.15 are expected of 115: beyond this lies one run in ten million.
+    // 1.15 of 115 are expected: more than this happens in one run in ten million.
     expect(events.length).toBeLessThanOrEqual(allowed + 10);
     expect(events.length + (await metric(/^tollgate_events_sampled_out_total (\d+)$/m))).toBe(total);
   });
 });
 
-describe('an address that sends more of them than it may', () => {
+describe('an address over its limit of requests that cannot be served', () => {
   const bad = (from = address): Promise<Response> =>
     fetch(`${gateway.proxyUrl}/%zz`, { headers: { 'x-forwarded-for': from } });
 
-  test('is told the limit, and when it will be read again', async () => {
+  test('gets a problem with the limit and the time until its requests are read again', async () => {
     for (let round = 0; round < allowed; round += 1) {
       const response = await bad();
       expect(response.status).toBe(400);
@@ -161,7 +162,7 @@ describe('an address that sends more of them than it may', () => {
     expect((await bad(`198.51.100.${randomInt(256)}`)).status).toBe(400);
   });
 
-  test('is served all the same: good requests pass, and bad credentials are counted apart', async () => {
+  test('is still served: good requests pass, and bad credentials are counted apart', async () => {
     for (let round = 0; round < 2 * allowed; round += 1) await bad();
     const call = async (headers: Record<string, string>): Promise<number> =>
       (await fetch(gateway.proxyUrl, { headers: { 'x-forwarded-for': address, ...headers } })).status;
@@ -183,7 +184,7 @@ describe('an address that sends more of them than it may', () => {
     expect((await bad()).status).toBe(400);
   });
 
-  test('is no service: its requests that cannot be read are a 400 without a limit, and are sampled', async () => {
+  test('may be a service without such a limit: its unreadable requests are a 400, and are sampled', async () => {
     const before = await checks();
     const headers = { 'x-forwarded-for': address, 'x-service-token': serviceToken };
     for (let round = 0; round < total; round += 1)
@@ -192,8 +193,8 @@ describe('an address that sends more of them than it may', () => {
   });
 });
 
-describe('what is refused by no limit of the caller asks Redis nothing, and its events are sampled', () => {
-  /** At most 50 a second in full, and one in a hundred of the rest. */
+describe('requests refused by no limit of the caller cost no call of Redis, and their events are sampled', () => {
+  /** At most 50 a second in full, and one in a hundred of the others. */
   async function expectSampled(sent: number, startedAt: number): Promise<void> {
     const seconds = Math.ceil((performance.now() - startedAt) / 1000) + 1;
     const full = gateway.requests().filter(({ data }) => data.sample_weight === undefined);
@@ -242,7 +243,7 @@ describe('what is refused by no limit of the caller asks Redis nothing, and its 
   });
 });
 
-test('events of many addresses at once are sampled, and their weights say so', async () => {
+test('events of many addresses at once are sampled and have weights', async () => {
   const startedAt = performance.now();
   for (let round = 0; round < 400; round += 1) {
     const headers = { 'x-forwarded-for': `198.18.${round >> 8}.${round & 255}` };

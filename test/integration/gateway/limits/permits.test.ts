@@ -61,7 +61,7 @@ afterEach(() => {
 
 interface Sent {
   readonly connection: RawConnection;
-  /** Until so many requests have reached the upstream. */
+  /** Resolves when this many requests have reached the upstream. */
   reached(count?: number): Promise<unknown>;
 }
 
@@ -72,7 +72,7 @@ interface Way {
   readonly plan?: string;
   readonly fields?: string;
   readonly body?: string;
-  /** Sent at once, as often. */
+  /** Number of requests sent at once. */
   readonly times?: number;
   readonly end?: (sent: Sent) => unknown;
   readonly statuses: readonly number[];
@@ -153,18 +153,21 @@ const ways: readonly Way[] = [
   { what: 'the body is malformed', method: 'POST', fields: chunked, body: 'zz\r\n', statuses: [400] },
 ];
 
-test.each(ways)('A7: the permit is free when $what, and there is one event for each request', async (way) => {
-  for (let round = 0; round < 3; round += 1) await send(way);
-  await eventually(() => gateway.requests().length >= 3 * way.statuses.length);
-  expect(gateway.requests().map(({ data }) => data.status)).toEqual([
-    ...way.statuses,
-    ...way.statuses,
-    ...way.statuses,
-  ]);
-  await eventually(() => gateway.concurrency.inUse() === 0);
-});
+test.each(ways)(
+  'A7: the permit is released when $what, and there is one event for each request',
+  async (way) => {
+    for (let round = 0; round < 3; round += 1) await send(way);
+    await eventually(() => gateway.requests().length >= 3 * way.statuses.length);
+    expect(gateway.requests().map(({ data }) => data.status)).toEqual([
+      ...way.statuses,
+      ...way.statuses,
+      ...way.statuses,
+    ]);
+    await eventually(() => gateway.concurrency.inUse() === 0);
+  },
+);
 
-test('A7: the permit is free when the client leaves while it is held back', async () => {
+test('A7: the permit is released when the client leaves during its delay', async () => {
   const headers = await as(uniqueName('slow'), { plan: 'slow' });
   await (await fetch(`${gateway.proxyUrl}/x`, { headers })).text();
   const connection = await openRaw(gateway.proxyUrl);
@@ -175,7 +178,7 @@ test('A7: the permit is free when the client leaves while it is held back', asyn
   expect(gateway.requests().map(({ data }) => data.status)).toEqual([200, 499]);
 });
 
-test('A7: the permit is held until the last byte of the answer has left', async () => {
+test('A7: the permit is held until the last byte of the response has left', async () => {
   const connection = await openRaw(gateway.proxyUrl);
   const { authorization } = await as(uniqueName('acme'));
   connection.write(`GET /begun HTTP/1.1\r\nHost: h\r\nAuthorization: ${authorization}\r\n\r\n`);

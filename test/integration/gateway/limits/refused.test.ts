@@ -1,4 +1,4 @@
-// Goal: bad credentials cost their address, and nobody else; a flood of them costs the platform next to nothing.
+// Goal: bad credentials are charged to their address alone; a flood of them costs the platform next to nothing.
 import { randomBytes, randomInt } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { hashApiKey } from '../../../../shared/identity/api-keys.ts';
@@ -39,7 +39,7 @@ function call(headers: Headers, from = address, url = gateway.proxyUrl): Promise
   return fetch(url, { headers: { 'x-forwarded-for': from, ...headers } });
 }
 
-/** How many answers had each status, of calls at most 40 at a time. */
+/** The number of responses by status, of calls at most 40 at a time. */
 async function flood(count: number, one: () => Promise<Response>): Promise<Record<number, number>> {
   const tally: Record<number, number> = {};
   let left = count;
@@ -58,8 +58,8 @@ async function metric(pattern: RegExp): Promise<number> {
   return Number(pattern.exec(await gateway.registry.metrics())?.[1] ?? 0);
 }
 
-describe('an address that presents bad credentials', () => {
-  test('may present 60 a minute; further ones are 429, with a Retry-After, and its plan is untouched', async () => {
+describe('an address that sends bad credentials', () => {
+  test('may send 60 a minute; further ones are a 429 with a Retry-After, and its plan is untouched', async () => {
     await start();
     expect(await flood(200, () => call(garbage()))).toEqual({ 401: 60, 429: 140 });
     const response = await call(garbage());
@@ -87,7 +87,7 @@ describe('an address that presents bad credentials', () => {
     expect(plain.headers.get('x-ratelimit-remaining')).toBe('999999');
   });
 
-  test('locks out nobody: good tokens, keys and service tokens from it work all the while', async () => {
+  test('locks out no other caller: good tokens, keys and service tokens from it work all the time', async () => {
     await start();
     const key = uniqueName('tgk_');
     const record = { tenant_id: 'keyed', api_keys_sha256: [hashApiKey(key)], updated_at: '', updated_by: '' };
@@ -106,7 +106,7 @@ describe('an address that presents bad credentials', () => {
     expect((await noise)[429]).toBeGreaterThan(1_400);
   });
 
-  test('is no other address, and an IPv6 network of 64 bits is one', async () => {
+  test('is counted apart from other addresses, and an IPv6 network of 64 bits is one address', async () => {
     await start();
     await flood(80, () => call(garbage()));
     expect((await call(garbage(), '198.51.100.7')).status).toBe(401);
@@ -127,7 +127,7 @@ describe('an address that presents bad credentials', () => {
     expect((await call(garbage())).status).toBe(401);
   });
 
-  test('is charged on every entrypoint of the api listener too, for no credentials where they are needed as well', async () => {
+  test('is charged on every entrypoint of the api listener too, also for missing credentials where they are needed', async () => {
     await start(`${jwt}, refused: { limit: 5, window: 1m }`);
     const api = (path: string, headers: Headers) => call(headers, address, gateway.apiUrl + path);
     const calls = [
@@ -154,7 +154,7 @@ describe('an address that presents bad credentials', () => {
     expect((await call(bearer(await tokenOf({ tenant_id: 'fine' })))).status).toBe(200);
   });
 
-  test('is told 401 without an end while the policy only looks (shadow)', async () => {
+  test('gets a 401 without a limit while the policy is in shadow mode', async () => {
     await start(`${jwt}, refused: { limit: 4, window: 1m }`, { mode: 'shadow' });
     expect(await flood(20, () => call(garbage()))).toEqual({ 401: 20 });
   });
@@ -171,7 +171,7 @@ describe('public keys', () => {
 
   const exp = Math.floor(Date.now() / 1000) + 600;
   const good = (tenant: string): Promise<string> => issuer.sign('a', { tenant_id: tenant, exp });
-  /** A token with the given claims and an invented signature. */
+  /** A token of the tenant with an invented signature. */
   async function forged(tenant: string): Promise<Headers> {
     const token = await good(tenant);
     return bearer(token.slice(0, token.lastIndexOf('.') + 1) + randomBytes(64).toString('base64url'));
@@ -184,13 +184,13 @@ describe('public keys', () => {
     const tally = await flood(1_000, () => forged('victim').then((headers) => call(headers)));
     const seconds = Math.ceil((performance.now() - startedAt) / 1000) + 1;
     expect(Object.keys(tally).map(Number)).toEqual([401, 429]);
-    // The limit, what was under way when it was reached, and two a second of the same claims.
+    // The limit, the requests under way when it was reached, and two a second of the same claims.
     expect(await invalid()).toBeLessThanOrEqual(60 + 40 + 2 * seconds + seconds);
     for (const tenant of ['ada', 'bob', 'eve'])
       expect((await call(bearer(await good(tenant)))).status).toBe(200);
   });
 
-  test('forgeries of ever new claims cost at most fifty signatures a second, and good tokens get in', async () => {
+  test('forgeries with new claims each cost at most fifty signatures a second, and good tokens get in', async () => {
     const startedAt = performance.now();
     await flood(1_000, () => forged(uniqueName('claim')).then((headers) => call(headers)));
     const seconds = Math.ceil((performance.now() - startedAt) / 1000) + 1;
@@ -204,14 +204,14 @@ describe('public keys', () => {
     });
   });
 
-  test('a token seen before works whatever comes from its address, and one bad token again costs no signature', async () => {
+  test('a token verified before works whatever its address sends, and a repeated bad token costs no signature', async () => {
     const seen = bearer(await good('seen'));
     expect((await call(seen)).status).toBe(200);
     const bad = await forged('loop');
     const noise = flood(500, () => call(bad));
     expect(await flood(100, () => call(seen))).toEqual({ 200: 100 });
     await noise;
-    // Those that came before the first of them was examined.
+    // The requests that arrived before the first of them was verified.
     const checked = await invalid();
     expect(checked).toBeGreaterThan(0);
     expect(checked).toBeLessThanOrEqual(40);
@@ -219,7 +219,7 @@ describe('public keys', () => {
 });
 
 describe('events of refused credentials', () => {
-  test('are sampled beyond the limit and say so; weights add up, and counters are exact', async () => {
+  test('are sampled beyond the limit with a weight; weights add up, and counters are exact', async () => {
     await start();
     const total = 6_000;
     await flood(total, () => call(garbage()));
@@ -230,7 +230,7 @@ describe('events of refused credentials', () => {
     const sampled = events.filter(({ data }) => data.sample_weight !== undefined);
     expect(new Set(sampled.map(({ data }) => data.sample_weight))).toEqual(new Set([100]));
     expect(sampled[0]?.data).toMatchObject({ decision: 'limited', limited_by: ['unauthenticated'] });
-    // 60 are expected of 5,940: outside of this lies one run in a million.
+    // 60 of 5,940 are expected: a number outside of this happens in one run in a million.
     expect(sampled.length).toBeGreaterThan(22);
     expect(sampled.length).toBeLessThan(103);
     expect(events.length + (await metric(/^tollgate_events_sampled_out_total (\d+)$/m))).toBe(total);
@@ -243,7 +243,7 @@ describe('events of refused credentials', () => {
     expect(await metric(/^tollgate_credentials_refused_total\{status="429"\} (\d+)$/m)).toBe(total - 60);
   });
 
-  test('are sampled on a node that refuses many addresses at once, each within its limit', async () => {
+  test('are sampled on a node that refuses many addresses at once, each of them within its limit', async () => {
     await start();
     const addresses = Array.from({ length: 1_500 }, (_, index) => `198.18.${index >> 8}.${index & 255}`);
     const startedAt = performance.now();
@@ -257,7 +257,7 @@ describe('events of refused credentials', () => {
     expect(events.length + (await metric(/^tollgate_events_sampled_out_total (\d+)$/m))).toBe(1_500);
   });
 
-  test('of good credentials are all written, also while a flood goes on', async () => {
+  test('of good credentials are all written, also during a flood', async () => {
     await start();
     const noise = flood(2_000, () => call(garbage()));
     const tenant = uniqueName('whole');

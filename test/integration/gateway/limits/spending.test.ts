@@ -57,7 +57,7 @@ const fields: Readonly<Record<string, () => object>> = {
   nothing: () => ({}),
 };
 
-/** What `POST /v1/check` answers to each credential that names each of the fields above. */
+/** Status of `POST /v1/check` for each credential that names each of the fields above. */
 const table: readonly (readonly [Credential, string, number])[] = [
   ['tenant key', 'its own user', 200],
   ['tenant key', 'another user', 200],
@@ -141,9 +141,9 @@ describe('C2: POST /v1/check spends only what is the caller’s own', () => {
       expect((await api.check(service, { ...chat, ...body })).json).toMatchObject({ allowed: true });
   });
 
-  test('a user of one tenant has nothing in common with a user of the same id elsewhere', async () => {
-    const spend = (who: object): Promise<Answer> =>
-      api.check(service, { ...chat, user: joe, cost: 3, ...who });
+  test('a user of one tenant shares no limit with a user of the same id in another tenant', async () => {
+    const spend = (fields: object): Promise<Answer> =>
+      api.check(service, { ...chat, user: joe, cost: 3, ...fields });
     expect((await spend({ tenant_id: api.tenant })).json['allowed']).toBe(true);
     expect((await spend({ tenant_id: other })).json['allowed']).toBe(true);
     expect((await spend({})).json['allowed']).toBe(true);
@@ -151,7 +151,7 @@ describe('C2: POST /v1/check spends only what is the caller’s own', () => {
   });
 });
 
-describe('C2: the other routes name no more than that', () => {
+describe('C2: on the other routes a caller may name no more than that', () => {
   const named: readonly (readonly [Credential, 'joe' | 'ann', boolean])[] = [
     ['tenant key', 'ann', true],
     ['user token', 'joe', true],
