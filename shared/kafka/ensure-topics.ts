@@ -9,7 +9,7 @@ export interface TopicPlan {
   /** Partitions of the topics that carry many events. */
   readonly partitions?: number;
   readonly replicationFactor?: number;
-  /** How long events stay readable in Kafka. ClickHouse keeps them longer. */
+  /** Retention of events in Kafka. ClickHouse keeps them longer. */
   readonly retentionMs?: number;
   readonly timeoutMs?: number;
 }
@@ -17,9 +17,8 @@ export interface TopicPlan {
 const dayMs = 86_400_000;
 
 /**
- * Creates the topics that do not exist yet; those that exist are left as they are, whoever made them. Safe to repeat
- * and to run at the same time elsewhere. Resolves with the names of the topics that were missing. Rejects when Kafka
- * cannot be reached within `timeoutMs`.
+ * Creates the topics that do not exist; existing topics do not change. Safe to repeat, and safe to run in several processes
+ * at once. Resolves with the names of the topics that were missing. Rejects when Kafka cannot be reached within `timeoutMs`.
  */
 export async function ensureTopics(
   kafka: Kafka,
@@ -28,27 +27,27 @@ export async function ensureTopics(
 ): Promise<readonly string[]> {
   const { partitions = 12, replicationFactor = 1, retentionMs = 7 * dayMs, timeoutMs = 30_000 } = plan;
   const common = [
-    // An acknowledged event is on all in-sync replicas; below this many, Kafka refuses rather than risk it.
+    // An acknowledged event is on all in-sync replicas; with fewer of them Kafka refuses writes.
     { name: 'min.insync.replicas', value: String(Math.max(1, replicationFactor - 1)) },
-    // As its producer compressed it, whatever the broker's default is: every codec is read, and the broker has no work.
+    // Overrides the default of the broker: consumers read every codec, so the broker need not compress again.
     { name: 'compression.type', value: 'producer' },
   ];
   const log = [...common, { name: 'retention.ms', value: String(retentionMs) }];
   const compacted = [
     ...common,
     { name: 'cleanup.policy', value: 'compact' },
-    // Compacts soon, so that a reader who starts anew has little to read.
+    // Compacts early, so that a process that starts has little to read.
     { name: 'min.cleanable.dirty.ratio', value: '0.1' },
     { name: 'segment.ms', value: String(dayMs / 24) },
   ];
-  const kept = [...common, { name: 'retention.ms', value: String(90 * dayMs) }];
-  const forgotten = [
+  const durable = [...common, { name: 'retention.ms', value: String(90 * dayMs) }];
+  const compactedAndDeleted = [
     ...compacted.filter(({ name }) => name !== 'cleanup.policy'),
     { name: 'cleanup.policy', value: 'compact,delete' },
     { name: 'retention.ms', value: String(90 * dayMs) },
   ];
-  // Records of this topic carry the broker's time, and are worth nothing once they were answered.
-  const stamped = [
+  // The timestamps of this topic are read from the acknowledgement; the records themselves are never read.
+  const brokerTimestamps = [
     ...common,
     { name: 'message.timestamp.type', value: 'LogAppendTime' },
     { name: 'retention.ms', value: String(dayMs / 24) },
@@ -67,11 +66,11 @@ export async function ensureTopics(
       topic(topics.usage, partitions, log),
       topic(topics.totals, partitions, compacted),
       topic(topics.tenants, 1, compacted),
-      topic(topics.alerts, Math.min(3, partitions), kept),
-      topic(topics.deliveries, Math.min(3, partitions), forgotten),
-      topic(topics.sessionEnds, 1, forgotten),
-      topic(topics.clock, 1, stamped),
-      topic(topics.deadLetters, Math.min(3, partitions), kept),
+      topic(topics.alerts, Math.min(3, partitions), durable),
+      topic(topics.deliveries, Math.min(3, partitions), compactedAndDeleted),
+      topic(topics.sessionEnds, 1, compactedAndDeleted),
+      topic(topics.clock, 1, brokerTimestamps),
+      topic(topics.deadLetters, Math.min(3, partitions), durable),
     ].filter(({ topic: name }) => !existing.has(name));
     if (wanted.length > 0) {
       await admin.call('counting brokers', timeoutMs, (client) => requireBrokers(client, replicationFactor));
@@ -86,7 +85,7 @@ export async function ensureTopics(
   }
 }
 
-/** Without this check Kafka refuses every topic, and kafkajs names no reason. */
+/** Without this check Kafka refuses every topic, and the error of kafkajs has no reason. */
 async function requireBrokers(client: KafkaAdmin, replicationFactor: number): Promise<void> {
   const { brokers } = await client.describeCluster();
   if (brokers.length >= replicationFactor) return;
@@ -98,7 +97,7 @@ async function requireBrokers(client: KafkaAdmin, replicationFactor: number): Pr
 
 const leaderPollMs = 50;
 
-/** Whoever made the topics, this process or another a moment ago: they can be written to when this resolves. */
+/** Resolves when every partition has a leader and accepts records, also where another process has just created the topic. */
 async function leadersOf(client: KafkaAdmin, topics: string[], timeoutMs: number): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs;
   while (performance.now() < deadlineMs) {

@@ -8,7 +8,7 @@ export interface ProducerMetrics {
   readonly seconds: Histogram;
 }
 
-/** Several producers of a process share these; a registry takes each name only once. */
+/** Shared by the producers of a process: a registry accepts each name once. */
 export function producerMetrics(registry: Registry): ProducerMetrics {
   return {
     records: counter(
@@ -20,15 +20,20 @@ export function producerMetrics(registry: Registry): ProducerMetrics {
     failures: counter(
       registry,
       'tollgate_kafka_produce_failures_total',
-      'Attempts to send that failed (error), were acknowledged only in part (unverified), or were refused for good (refused).',
+      'Failed attempts to send: error (retried), unverified (only some partitions acknowledged), refused (Kafka never accepts the record).',
       ['topic', 'kind'],
     ),
-    waiting: gauge(registry, 'tollgate_kafka_produce_waiting', 'Sends that wait for the one in flight.', []),
+    waiting: gauge(
+      registry,
+      'tollgate_kafka_produce_waiting',
+      'Sends that wait for the send in progress.',
+      [],
+    ),
     seconds:
       (registry.getSingleMetric('tollgate_kafka_produce_seconds') as Histogram | undefined) ??
       new Histogram({
         name: 'tollgate_kafka_produce_seconds',
-        help: 'Time from handing a batch to Kafka until its last partition was acknowledged.',
+        help: 'Time from the start of a send to the acknowledgement of its last partition, retries included.',
         buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
         registers: [registry],
       }),
@@ -48,42 +53,44 @@ export interface ConsumerMetrics {
 }
 
 export function consumerMetrics(registry: Registry): ConsumerMetrics {
-  const name = (rest: string): string => `tollgate_kafka_${rest}`;
+  const name = (suffix: string): string => `tollgate_kafka_${suffix}`;
   return {
     records: counter(registry, name('consumed_records_total'), 'Records handled and committed.', ['group']),
     batches: counter(
       registry,
       name('consumed_batches_total'),
-      'Batches by outcome: committed, failed (tried again), abandoned (its partitions moved elsewhere).',
+      'Batches by outcome: committed, failed (retried), abandoned (its partitions moved to another member).',
       ['group', 'outcome'],
     ),
     unexpected: counter(
       registry,
       name('unexpected_failures_total'),
-      'Attempts to handle records that ended in an error which is neither an outage nor about their content: an error of our own code.',
+      'Attempts to handle records that failed with an error of Tollgate itself, neither an outage nor the content of a record.',
       ['group'],
     ),
     rebalances: counter(registry, name('rebalances_total'), 'Assignments this member received.', ['group']),
     restarts: counter(
       registry,
       name('consumer_restarts_total'),
-      'Times the consumer was thrown away and built anew after an error.',
+      'Times that the consumer was replaced after an error.',
       ['group'],
     ),
     lagMessages: gauge(
       registry,
       name('lag_messages'),
-      'Records on the assigned partitions not committed yet.',
+      'Records on the assigned partitions that are not committed.',
       ['group'],
     ),
-    lagSeconds: gauge(registry, name('lag_seconds'), 'Age of the oldest record that is not committed yet.', [
+    lagSeconds: gauge(registry, name('lag_seconds'), 'Age of the oldest record that is not committed.', [
       'group',
     ]),
-    buffered: gauge(registry, name('buffered_records'), 'Records fetched and not handled yet.', ['group']),
+    buffered: gauge(registry, name('buffered_records'), 'Records that are fetched and not handled.', [
+      'group',
+    ]),
     overflows: counter(
       registry,
       name('transaction_overflow_records_total'),
-      'Records of transactions too large to be held back until they end, which were handled before.',
+      'Records of open transactions that were handled before the end of the transaction, because the transaction was too large to hold.',
       ['group'],
     ),
   };
@@ -98,7 +105,7 @@ export function deadLetterMetrics(registry: Registry): DeadLetterMetrics {
     letters: counter(
       registry,
       'tollgate_dead_letters_total',
-      'Dead letters written, by the topic that the record stood on or was meant for. A batch that cannot be decoded is one.',
+      'Dead letters written, by the topic of the record. A batch that cannot be decoded counts as one.',
       ['topic'],
     ),
   };
@@ -112,14 +119,12 @@ export interface TableMetrics {
 
 export function tableMetrics(registry: Registry): TableMetrics {
   return {
-    ready: gauge(registry, 'tollgate_kafka_table_ready', 'Whether the table was read to its end once.', [
-      'table',
-    ]),
-    keys: gauge(registry, 'tollgate_kafka_table_keys', 'Keys of the table.', ['table']),
+    ready: gauge(registry, 'tollgate_kafka_table_ready', '1 once the table was read to its end.', ['table']),
+    keys: gauge(registry, 'tollgate_kafka_table_keys', 'Keys in the table.', ['table']),
     unreadable: counter(
       registry,
       'tollgate_kafka_table_unreadable_total',
-      'Records of the table that could not be used; the value before stays.',
+      'Invalid records of the table; the value before stays.',
       ['table'],
     ),
   };
@@ -131,8 +136,8 @@ function counter<Label extends string>(
   help: string,
   labelNames: Label[],
 ): Counter<Label> {
-  const known = registry.getSingleMetric(name);
-  if (known instanceof Counter) return known;
+  const registered = registry.getSingleMetric(name);
+  if (registered instanceof Counter) return registered;
   return new Counter({ name, help, labelNames, registers: [registry] });
 }
 
@@ -142,7 +147,7 @@ function gauge<Label extends string>(
   help: string,
   labelNames: Label[],
 ): Gauge<Label> {
-  const known = registry.getSingleMetric(name);
-  if (known instanceof Gauge) return known;
+  const registered = registry.getSingleMetric(name);
+  if (registered instanceof Gauge) return registered;
   return new Gauge({ name, help, labelNames, registers: [registry] });
 }

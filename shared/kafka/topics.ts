@@ -1,6 +1,6 @@
-/** Topics of one installation. A prefix keeps several apart on one cluster; the product's own is `tollgate.`. */
+/** Topics of one installation. Installations on one cluster have different prefixes; the default is `tollgate.`. */
 export interface Topics {
-  /** Key tenant_id; CloudEvents: decisions and the API servers' own meter events. */
+  /** Key tenant_id; CloudEvents: decisions, and events of external producers. */
   readonly usage: string;
   /** Compacted; key tenant_id: `TenantTotals`. */
   readonly totals: string;
@@ -8,13 +8,13 @@ export interface Topics {
   readonly tenants: string;
   /** Key tenant_id: `AlertEvent`. */
   readonly alerts: string;
-  /** Compacted; the state of each alert on its way to each target. */
+  /** Compacted; the state of each delivery of an alert to a target. */
   readonly deliveries: string;
-  /** Compacted; what ended portal links and sessions of the console before their time. */
+  /** Compacted; portal links and sessions of the console that ended before their time. */
   readonly sessionEnds: string;
-  /** Empty records that brokers stamp with their time: services compare their clocks with it. */
+  /** Empty records with the time of the broker: services compare their clocks with it. */
   readonly clock: string;
-  /** What could not be read, with the reason and where it stood. */
+  /** Records that could not be read or handled, with the reason and their place. */
   readonly deadLetters: string;
 }
 
@@ -32,8 +32,8 @@ export function topicsWith(prefix: string): Topics {
 }
 
 /**
- * Whether a dead letter may go back to a topic: to those of its own installation only. A letter names where it came from in
- * a header that any writer of its topic may set.
+ * True where a dead letter may be replayed to the topic: one of the same installation. The topic is in a header of the dead
+ * letter, which any client with write access can set.
  */
 export function takesReplays(topic: string, deadLetters: string): boolean {
   const topics = topicsWith(deadLetters.replace(/dead-letters\.v1$/, ''));

@@ -1,9 +1,9 @@
 import { TollgateError } from '../../runtime/errors.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import type { Producer } from '../producer/producer.ts';
-import { getDeadLetter, listDeadLetters, replayDeadLetter } from './dead-letters.ts';
-import type { FiledDeadLetter } from './dead-letters.ts';
-import { replayDeadLetters } from './replay.ts';
+import { getDeadLetter, listDeadLetters } from './dead-letters.ts';
+import type { StoredDeadLetter } from './dead-letters.ts';
+import { replayDeadLetter, replayDeadLetters } from './replay.ts';
 import type { ReplayReport, ReplaySelection } from './replay.ts';
 
 /** A dead letter as the admin API and the operator console show it. */
@@ -66,7 +66,7 @@ export function createDeadLetterService({
   };
 }
 
-function shown(letter: FiledDeadLetter): ShownDeadLetter {
+function shown(letter: StoredDeadLetter): ShownDeadLetter {
   const position =
     letter.partition === null ? 'before it reached Kafka' : `${letter.partition}-${letter.offset ?? '?'}`;
   return {

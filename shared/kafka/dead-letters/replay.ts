@@ -1,21 +1,49 @@
 import { readInstant } from '../../domain/time/instant.ts';
-import { readOffsetsAt } from '../offsets/topic-offsets.ts';
-import { filed } from './dead-letters.ts';
-import type { FiledDeadLetter } from './dead-letters.ts';
+import { TollgateError } from '../../runtime/errors.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
-import type { Producer } from '../producer/producer.ts';
-import { readRange } from '../kafkajs/read-range.ts';
+import { readOffsetsAt, readTopicEnds } from '../offsets/topic-offsets.ts';
+import type { Producer, ProducerRecord } from '../producer/producer.ts';
 import { sendInPieces } from '../producer/send-in-pieces.ts';
 import { takesReplays } from '../topics.ts';
-import { readTopicEnds } from '../offsets/topic-offsets.ts';
+import { forEachDeadLetter, getDeadLetter, originOf } from './dead-letters.ts';
+import type { StoredDeadLetter } from './dead-letters.ts';
+
+export interface ReplayOptions {
+  readonly kafka: Kafka;
+  readonly producer: Producer;
+  /** The dead-letter topic. */
+  readonly topic: string;
+}
+
+/**
+ * Sends the original bytes to the topic they came from, with their key and their headers. Returns false when there is no
+ * dead letter with this id. Safe to repeat: an event is recognised by its id, and a record that still cannot be read becomes
+ * a dead letter again. Rejects with KAFKA_RECORD_REFUSED when the dead letter has only the beginning of its record, or names
+ * a topic that is not of this installation.
+ */
+export async function replayDeadLetter(
+  { kafka, producer, topic }: ReplayOptions,
+  id: string,
+): Promise<boolean> {
+  const letter = await getDeadLetter(kafka, topic, id);
+  if (letter === null) return false;
+  if (!isReplayable(letter, topic)) {
+    throw new TollgateError(
+      'KAFKA_RECORD_REFUSED',
+      `dead letter ${id} does not hold its whole record, or names another topic`,
+    );
+  }
+  await producer.send(letter.topic, [replayOf(letter)]);
+  return true;
+}
 
 export interface ReplaySelection {
-  /** Text that the reason contains, whatever its case. */
+  /** Text that the reason contains, in lower or upper case. */
   readonly reason?: string;
   readonly tenantId?: string;
-  /** Letters written at or after this instant. */
+  /** Dead letters written at or after this instant. */
   readonly sinceMs?: number;
-  /** Added to the time of each event, for those of a node whose clock was wrong. */
+  /** Added to the time of each event, for the events of a gateway whose clock was wrong. */
   readonly shiftMs: number;
   /** Only count. */
   readonly dryRun: boolean;
@@ -24,11 +52,11 @@ export interface ReplaySelection {
 export interface ReplayReport {
   readonly matched: number;
   readonly sent: number;
-  /** Letters that hold a part of their record or a batch that cannot be divided, or that name a topic of others. */
+  /** Dead letters with a part of their record, with a complete batch, or with a topic that is not of this installation. */
   readonly incomplete: number;
-  /** Letters whose time cannot be corrected: they are no events with a time. */
+  /** Dead letters whose time cannot be shifted, because they are no events with a time. */
   readonly withoutTime: number;
-  /** There are more letters than one call takes: repeat it with a later `since`, or for fewer. */
+  /** True where more dead letters match than one call replays: repeat it with a later `since`, or with a narrower selection. */
   readonly more: boolean;
   readonly byReason: Readonly<Record<string, number>>;
 }
@@ -37,48 +65,46 @@ const lettersMax = 20_000;
 const bytesMax = 128 * 1024 * 1024;
 
 /**
- * Puts all selected dead letters back on the topics they came from, one for each place they came from. Safe to repeat:
- * events are recognised by their id, older announcements and records do not replace newer ones.
+ * Replays all selected dead letters, one for each original record. Safe to repeat: events are recognised by their id, and
+ * older announcements and tenant records do not replace newer ones.
  */
 export async function replayDeadLetters(
-  { kafka, producer, topic }: { readonly kafka: Kafka; readonly producer: Producer; readonly topic: string },
+  { kafka, producer, topic }: ReplayOptions,
   selection: ReplaySelection,
 ): Promise<ReplayReport> {
   const { letters, more } = await select(kafka, topic, selection);
-  const whole = letters.filter(
-    ({ cut, holds, topic: origin }) => !cut && holds === 'record' && takesReplays(origin, topic),
-  );
-  const corrected = whole.flatMap((letter) => withShiftedTime(letter, selection.shiftMs) ?? []);
+  const replayable = letters.filter((letter) => isReplayable(letter, topic));
+  const shifted = replayable.flatMap((letter) => withShiftedTime(letter, selection.shiftMs) ?? []);
   if (!selection.dryRun) {
-    for (const [origin, own] of Map.groupBy(corrected, ({ topic: to }) => to)) {
-      await sendInPieces(
-        producer,
-        origin,
-        own.map(({ id, key, value, headers }) => ({
-          key,
-          value,
-          headers: { ...headers, 'tollgate-replay': id },
-        })),
-      );
+    for (const [origin, own] of Map.groupBy(shifted, (letter) => letter.topic)) {
+      await sendInPieces(producer, origin, own.map(replayOf));
     }
   }
   const byReason: Record<string, number> = {};
   for (const { reason } of letters) byReason[reason] = (byReason[reason] ?? 0) + 1;
   return {
     matched: letters.length,
-    sent: selection.dryRun ? 0 : corrected.length,
-    incomplete: letters.length - whole.length,
-    withoutTime: whole.length - corrected.length,
+    sent: selection.dryRun ? 0 : shifted.length,
+    incomplete: letters.length - replayable.length,
+    withoutTime: replayable.length - shifted.length,
     more,
     byReason,
   };
+}
+
+function isReplayable({ cut, holds, topic: origin }: StoredDeadLetter, topic: string): boolean {
+  return !cut && holds === 'record' && takesReplays(origin, topic);
+}
+
+function replayOf({ id, key, value, headers }: StoredDeadLetter): ProducerRecord {
+  return { key, value, headers: { ...headers, 'tollgate-replay': id } };
 }
 
 async function select(
   kafka: Kafka,
   topic: string,
   { reason = '', tenantId, sinceMs = 0 }: ReplaySelection,
-): Promise<{ readonly letters: readonly FiledDeadLetter[]; readonly more: boolean }> {
+): Promise<{ readonly letters: readonly StoredDeadLetter[]; readonly more: boolean }> {
   const [ends, since] = await Promise.all([
     readTopicEnds(kafka, topic),
     readOffsetsAt(kafka, topic, sinceMs),
@@ -88,23 +114,21 @@ async function select(
     from: Math.max(low, Math.min(since.get(partition) ?? high, high)),
     to: high,
   }));
-  const byOrigin = new Map<string, FiledDeadLetter>();
+  const byOrigin = new Map<string, StoredDeadLetter>();
   let bytes = 0;
   let more = false;
-  await readRange(kafka, topic, ranges, (message) => {
-    const letter = filed(message);
+  await forEachDeadLetter(kafka, topic, ranges, (letter) => {
     if (letter.atMs < sinceMs || (tenantId !== undefined && letter.tenantId !== tenantId)) return;
     if (!letter.reason.toLowerCase().includes(reason.toLowerCase())) return;
     bytes += letter.value.length;
     more ||= byOrigin.size >= lettersMax || bytes > bytesMax;
-    const { id, topic: origin, partition, offset } = letter;
-    if (!more) byOrigin.set(offset === null ? id : `${origin} ${String(partition)} ${offset}`, letter);
+    if (!more) byOrigin.set(originOf(letter), letter);
   });
   return { letters: [...byOrigin.values()], more };
 }
 
-/** Null where the record has no time of its own. Of the binary form of CloudEvents it is a header. */
-function withShiftedTime(letter: FiledDeadLetter, shiftMs: number): FiledDeadLetter | null {
+/** Returns null where the record has no time of its own. An event in the binary form of CloudEvents has it in a header. */
+function withShiftedTime(letter: StoredDeadLetter, shiftMs: number): StoredDeadLetter | null {
   if (shiftMs === 0) return letter;
   const header = shifted(letter.headers['ce_time'], shiftMs);
   if (header !== null) return { ...letter, headers: { ...letter.headers, ce_time: header } };

@@ -11,8 +11,8 @@ import type { Topics } from '../topics.ts';
 
 export interface DeadLetterWriter {
   /**
-   * Resolves when Kafka has the letters; from then on their records may be passed over. Rejects, and may then have
-   * written some of them, when Kafka cannot be reached.
+   * Resolves when Kafka has the dead letters: the offsets of their records may then be committed. Rejects when Kafka cannot
+   * be reached; some of them may be written then.
    */
   write(letters: readonly Omit<NewDeadLetter, 'atMs'>[]): Promise<void>;
 }
@@ -25,22 +25,22 @@ export interface DeadLetterWriterOptions {
   readonly logger: Logger;
 }
 
-/** How much of a value is kept where Kafka refuses the letter, in this order. */
+/** Bounds of the value, tried in this order when Kafka refuses a dead letter. */
 const cutBytes = [64 * 1024, 0];
 const logLinesMax = 20;
 
-/** The one way to the dead-letter topic: every letter is counted by its topic, logged, and cut until Kafka takes it. */
+/** The only writer of the dead-letter topic. Counts each dead letter by its topic, logs it, and cuts it until Kafka accepts it. */
 export function createDeadLetterWriter(options: DeadLetterWriterOptions): DeadLetterWriter {
   const { producer, topics, clock, registry, logger } = options;
   const topic = topics.deadLetters;
   const { letters: counted } = deadLetterMetrics(registry);
-  // From zero on, so that an alert sees the first letter as a rise.
+  // Starts at zero, so that an alert sees the first dead letter as an increase.
   for (const name of Object.values<string>({ ...topics })) counted.inc({ topic: name }, 0);
   return { write };
 
-  async function write(given: readonly Omit<NewDeadLetter, 'atMs'>[]): Promise<void> {
-    if (given.length === 0) return;
-    const letters = given.map((letter) => ({ ...letter, atMs: clock.now() }));
+  async function write(written: readonly Omit<NewDeadLetter, 'atMs'>[]): Promise<void> {
+    if (written.length === 0) return;
+    const letters = written.map((letter) => ({ ...letter, atMs: clock.now() }));
     try {
       await sendInPieces(
         producer,

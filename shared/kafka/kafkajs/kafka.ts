@@ -7,11 +7,11 @@ import { systemClock } from '../../runtime/time/clock.ts';
 import type { Clock } from '../../runtime/time/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { KafkaSecurity } from '../environment.ts';
-import { replaceFetchDecoder } from './decoding/fetch-response.ts';
+import { patchFetchDecoding } from './decoding/fetch-response.ts';
 import { bridgeLogs } from './log-bridge.ts';
-import { askForLogEnds } from './patches/log-end-request.ts';
-import { hastenProduce, stampProducedBy } from './patches/produce-encoding.ts';
-import { quietRequestQueue } from './patches/request-queue.ts';
+import { patchLogEndRequest } from './patches/log-end-request.ts';
+import { patchProduceEncoding, setProduceClock } from './patches/produce-encoding.ts';
+import { patchRequestQueue } from './patches/request-queue.ts';
 
 export interface KafkaOptions {
   /** `host:port`; several as a list or separated by commas. */
@@ -52,15 +52,15 @@ export interface KafkaConnection {
  * connection after a timeout, and opens another.
  */
 export function createKafka(options: KafkaOptions): Kafka {
-  quietRequestQueue();
-  hastenProduce();
-  replaceFetchDecoder();
-  askForLogEnds();
+  patchRequestQueue();
+  patchProduceEncoding();
+  patchFetchDecoding();
+  patchLogEndRequest();
   const { clientId, logger, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
   const { clock = systemClock } = options;
   // Shared by all connections: during an outage each of them logs the same line.
   const logCreator = bridgeLogs(logger);
-  if (options.clock !== undefined) stampProducedBy(clock);
+  if (options.clock !== undefined) setProduceClock(clock);
   const brokers = typeof options.brokers === 'string' ? options.brokers.split(',') : [...options.brokers];
   const { tls = null, sasl = null } = options.security ?? {};
   return { clientId, logger, requestTimeoutMs, clock, open };

@@ -14,34 +14,34 @@ export interface FollowOptions {
   readonly topic: string;
   /** Name of the reader in metrics. */
   readonly name: string;
-  /** Takes a record; false for one that cannot be used: it is counted and logged, and reading goes on. */
+  /** Returns false for an invalid record: it is counted and logged, and reading continues. */
   readonly onRecord: (message: ConsumedMessage) => boolean;
-  /** The topic was deleted and made anew: what was read came from another one, and reading begins again. */
-  readonly onForgotten?: () => void;
+  /** Called when the topic was deleted and created again. It is then read from its beginning. */
+  readonly onRecreated?: () => void;
   readonly registry: Registry;
 }
 
-/** A topic that is read to its end by every process that follows it, and then followed. */
+/** A topic of which every process reads all records, from the first one on. */
 export interface FollowedTopic {
-  /** True once everything was read that the topic held when it was first reached; it stays true. */
+  /** True once all records were read that the topic had when it was first reached; it stays true. */
   ready(): boolean;
   /**
-   * Resolves once everything was read that the topic held at the time of the call, whoever wrote it. Rejects with
-   * KAFKA_UNAVAILABLE when that takes longer than `timeoutMs`.
+   * Resolves once all records were read that the topic has at the time of the call. Rejects with KAFKA_UNAVAILABLE after
+   * `timeoutMs`.
    */
   catchUp(timeoutMs?: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** How often the way to an end is looked at; half of it is added to a rebalance. */
+/** Interval of the checks in `catchUp`; on average half of it is added to its duration. */
 const catchUpPollMs = 10;
-/** So soon a partition that was added is read, where no `catchUp` asks for it. */
+/** An added partition is read after at most this time, without a call of `catchUp`. */
 const metadataMaxAgeMs = 5_000;
 
-/** Lives through Kafka being away, at the start too: it says so by `ready()`, and tries again. */
+/** Survives outages of Kafka, also at the start: `ready()` is then false, and it retries. */
 export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic {
   const { topic, name, registry, onRecord } = options;
-  /** Partition to the offset behind the last record taken. */
+  /** Offset behind the last record that was read, by partition. */
   const positions = new Map<number, number>();
   let assigned: ReadonlySet<number> | null = null;
   let ends: ReadonlyMap<number, number> | null = null;
@@ -52,7 +52,7 @@ export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic
   const supervisor = superviseConsumer(
     kafka,
     {
-      // A group of one: kafkajs reads only in groups, and this one commits nothing, so it leaves nothing behind.
+      // kafkajs reads only in groups. This one has one member and commits nothing, so Kafka stores nothing for it.
       groupId: `${kafka.clientId}.${name}.${randomUUID()}`,
       groupLabel: name,
       topics: [topic],
@@ -77,43 +77,43 @@ export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic
   function onFetched({ partition, messages, unreadable, nextOffset }: Fetched): void {
     const position = positions.get(partition) ?? 0;
     for (const { firstOffset, lastOffset, reason } of unreadable) {
-      if (lastOffset >= position) noteUnusable({ partition, offset: firstOffset, lastOffset, reason });
+      if (lastOffset >= position) noteInvalid({ partition, offset: firstOffset, lastOffset, reason });
     }
     for (const message of messages) {
       const { offset, key } = message;
-      if (offset >= position && !isUsed(message)) noteUnusable({ partition, offset, key });
+      if (offset >= position && !apply(message)) noteInvalid({ partition, offset, key });
     }
     positions.set(partition, Math.max(position, nextOffset));
     noteReady();
   }
 
-  /** One record that its reader cannot bear must not end the reading of all that follow. */
-  function isUsed(message: ConsumedMessage): boolean {
+  /** A record on which `onRecord` throws must not end the reading of those after it. */
+  function apply(message: ConsumedMessage): boolean {
     try {
       return onRecord(message);
     } catch (error) {
-      kafka.logger.error({ err: error, topic }, 'taking a record failed');
+      kafka.logger.error({ err: error, topic }, 'applying a record failed');
       return false;
     }
   }
 
-  function noteUnusable(record: object): void {
+  function noteInvalid(record: object): void {
     metrics.unreadable.inc({ table: name });
-    kafka.logger.error({ topic, ...record }, 'a record cannot be used; what was known before stays');
+    kafka.logger.error({ topic, ...record }, 'a record is invalid; the value before it stays');
   }
 
-  /** Where the topic ends now, asked before reading: whoever has read that far has seen all there was. */
+  /** Reads the ends before the session starts. The table is ready once it was read up to them. */
   async function readEnds(): Promise<void> {
-    const now = await readTopicEnds(kafka, topic);
-    if (now.some(({ partition, high }) => high < (positions.get(partition) ?? 0))) forget();
-    ends ??= endsToReach(now);
+    const current = await readTopicEnds(kafka, topic);
+    if (current.some(({ partition, high }) => high < (positions.get(partition) ?? 0))) readAgain();
+    ends ??= endsToReach(current);
     noteReady();
   }
 
   async function catchUp(timeoutMs = 10_000): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs;
     const toReach = endsToReach(await readTopicEnds(kafka, topic));
-    // Joining again is how kafkajs comes to read a partition that was added.
+    // kafkajs reads an added partition only after it has joined the group again.
     const isNew = (partition: number): boolean => assigned?.has(partition) === false;
     if ([...toReach].some(([partition, end]) => end > 0 && isNew(partition))) supervisor.restart();
     while (!hasReached(toReach)) {
@@ -131,10 +131,10 @@ export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic
     return [...toReach].every(([partition, end]) => (positions.get(partition) ?? 0) >= end);
   }
 
-  function forget(): void {
-    kafka.logger.warn({ topic }, 'the topic was made anew; its content is read again');
+  function readAgain(): void {
+    kafka.logger.warn({ topic }, 'the topic was created again; it is read from its beginning');
     positions.clear();
-    options.onForgotten?.();
+    options.onRecreated?.();
   }
 
   function noteReady(): void {
@@ -144,7 +144,7 @@ export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic
   }
 }
 
-/** A partition without records has its end reached, whatever its offsets say. */
+/** The end of a partition without records counts as reached, whatever its offsets are. */
 function endsToReach(ends: readonly TopicEnd[]): ReadonlyMap<number, number> {
   return new Map(ends.map(({ partition, low, high }) => [partition, high === low ? 0 : high]));
 }

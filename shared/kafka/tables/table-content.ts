@@ -1,9 +1,9 @@
 import { LRUCache } from 'lru-cache';
 
 /**
- * Where a value stands among the values of its key. The version counts, also between partitions: when partitions are
- * added a key's next value goes to another one, and offsets of two partitions say nothing about each other. Values of
- * one version follow each other as in the log; every reader comes to the same order.
+ * The order of a value among the values of its key. The version counts first, because offsets of different partitions
+ * cannot be compared, and the next value of a key is in another partition after partitions were added. Values of one version
+ * are ordered as in the log. Every reader computes the same order.
  */
 export interface ValueOrder {
   readonly version: number;
@@ -14,20 +14,20 @@ export interface ValueOrder {
 export interface TableContent<Value> {
   get(key: string): Value | undefined;
   entries(): ReadonlyMap<string, Value>;
-  /** The order of the key's newest value, or of its deletion; null where nothing is known of it. */
+  /** Returns the order of the newest value of the key, or of its deletion; null where there was neither. */
   orderOf(key: string): ValueOrder | null;
-  /** Takes a value, null for a deletion, unless a newer one is here: in whatever order they come. */
+  /** Stores a value, null for a deletion, unless a newer one is stored. */
   put(key: string, value: Value | null, order: ValueOrder): void;
-  /** Empties the table: its topic is another one now. */
-  forget(): void;
+  /** Empties the table, because its topic was created again. */
+  clear(): void;
 }
 
-/** Deletions that are remembered, so that an older value of another partition does not bring a key back. */
+/** Bound of the stored deletions: they prevent an older value in another partition from restoring a key. */
 const deletionsMax = 100_000;
 
 /**
- * The newest value of every key. Neither reading the topic again after a reconnect nor an own write shown early ever puts
- * an older value over a newer one.
+ * The newest value of every key. An older value never replaces a newer one, also when the topic is read again after a
+ * reconnect, and when an own write was applied before it is read.
  */
 export function createTableContent<Value>(
   onChange: (key: string, value: Value | null, before: Value | null) => void,
@@ -41,12 +41,12 @@ export function createTableContent<Value>(
     entries: () => values,
     orderOf,
     put,
-    forget() {
-      const forgotten = [...values];
+    clear() {
+      const removed = [...values];
       values.clear();
       orders.clear();
       deletions.clear();
-      for (const [key, value] of forgotten) onChange(key, null, value);
+      for (const [key, value] of removed) onChange(key, null, value);
     },
   };
 
@@ -55,8 +55,8 @@ export function createTableContent<Value>(
   }
 
   function put(key: string, value: Value | null, order: ValueOrder): void {
-    const known = orderOf(key);
-    if (known !== null && compareOrders(order, known) <= 0) return;
+    const current = orderOf(key);
+    if (current !== null && compareOrders(order, current) <= 0) return;
     const before = values.get(key) ?? null;
     if (value === null) {
       values.delete(key);

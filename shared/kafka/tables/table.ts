@@ -11,28 +11,28 @@ export interface TableOptions<Value> {
   readonly topic: string;
   /** Name of the table in metrics. */
   readonly name: string;
-  /** Undefined for a value that cannot be used: it is counted, and the value before stays. */
+  /** Returns undefined for an invalid value: it is counted, and the value before stays. */
   readonly decode: (value: Buffer, key: string) => Value | undefined;
   /**
-   * Version of a value, or of a deletion: of a key's values the one with the highest stands, whichever partition it is
-   * in. Absent: the one that is last in the log, for keys that stay in their partition.
+   * Version of a value, or of a deletion. The value of a key with the highest version counts, in any partition. Absent: the
+   * last value in the log counts, for keys that never change their partition.
    */
   readonly versionOf?: (value: Value | null, message: ConsumedMessage) => number;
-  /** Called for every change, null when the key was deleted; also while the topic is read for the first time. */
+  /** Called for every change, with null for a deletion; also while the topic is read for the first time. */
   readonly onChange?: (key: string, value: Value | null, before: Value | null) => void;
   readonly registry: Registry;
 }
 
 /**
- * A compacted topic in memory: the newest value of every key. Its size is that of the topic after compaction, and about
- * 150 bytes a key. Empty or as last seen while Kafka is away.
+ * A compacted topic in memory: the newest value of every key. Its size is the size of the topic after compaction and about
+ * 150 bytes a key. During an outage of Kafka it has the content from before, or none after a start.
  */
 export interface Table<Value> extends FollowedTopic {
   get(key: string): Value | undefined;
   entries(): ReadonlyMap<string, Value>;
-  /** The order of the key's newest value, or of its deletion; null where nothing is known of it. */
+  /** Returns the order of the newest value of the key, or of its deletion; null where there was neither. */
   orderOf(key: string): ValueOrder | null;
-  /** Shows a value that this process wrote and Kafka acknowledged, without waiting for it to come back. */
+  /** Applies a value that this process wrote and Kafka acknowledged, before it is read from the topic. */
   applyOwn(key: string, value: Value | null, order: ValueOrder): void;
 }
 
@@ -47,7 +47,7 @@ export function readTable<Value>(kafka: Kafka, options: TableOptions<Value>): Ta
     topic,
     name,
     onRecord,
-    onForgotten: () => content.forget(),
+    onRecreated: () => content.clear(),
     registry,
   });
   return {
@@ -60,7 +60,7 @@ export function readTable<Value>(kafka: Kafka, options: TableOptions<Value>): Ta
 
   function onRecord(message: ConsumedMessage): boolean {
     const { key, keyBytes, value, partition, offset } = message;
-    // Bytes that are no text name no key: two of them would be taken for one.
+    // Keys that are not UTF-8 are ignored: different ones could become the same text.
     if (key === null || keyBytes !== undefined) return false;
     const decoded = value === null ? null : decode(value, key);
     if (decoded === undefined) return false;

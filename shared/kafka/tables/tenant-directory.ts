@@ -19,37 +19,36 @@ import { readTopicEnds } from '../offsets/topic-offsets.ts';
 import type { Topics } from '../topics.ts';
 
 /**
- * The records of all tenants, in memory, as the compacted tenant topic has them: no request waits for a look-up.
- * About 1 kB a record with the usual fields; a record is at most some 100 kB (`record/schema.ts` bounds its lists).
+ * The records of all tenants of the compacted tenants topic, in memory, so that no request waits for a look-up. A record
+ * with the usual fields has about 1 kB, and at most about 100 kB (`record/schema.ts` bounds its lists).
  */
 export interface TenantDirectory {
   get(tenantId: string): TenantRecord | undefined;
   /**
-   * By lower-case hex SHA-256 of the key, expired keys included. Of two tenants with the same key the one written last
-   * has it.
+   * Returns the tenant of an API key by its SHA-256 in lower-case hexadecimal, expired keys included. When two tenants have
+   * the same key, the record written last counts.
    */
   byApiKeyHash(sha256Hex: string): KeyHolder | undefined;
   /**
-   * Replaces the record, whatever version it says. Resolves when Kafka has it, with the record as it is there, under a
-   * version above that of all records known here; from then on `get` answers it here, and elsewhere within moments. Of
-   * two processes that replace a record at the same time one wins, and everywhere the same.
-   * Rejects with TENANT_RECORD_INVALID, KAFKA_UNAVAILABLE or KAFKA_PRODUCE_UNVERIFIED.
+   * Replaces the record, and ignores its version. Resolves with the stored record when Kafka has it; its version is above
+   * that of all records in this directory. `get` then returns it, in other processes a moment later. When two processes
+   * replace a record at the same time, all processes end with the same one of them. Rejects with TENANT_RECORD_INVALID, KAFKA_UNAVAILABLE or KAFKA_PRODUCE_UNVERIFIED.
    */
   put(record: TenantRecord): Promise<TenantRecord>;
   remove(tenantId: string): Promise<void>;
   all(): IterableIterator<TenantRecord>;
   size(): number;
   /**
-   * True once the topic was read to its end. Until then, and while Kafka is away, records may be missing or old:
-   * a gateway serves such tenants by the plan their token claims.
+   * True once the topic was read to its end. Before that, and during an outage of Kafka, records may be missing or old: a
+   * gateway then uses the plan that the token of the tenant claims.
    */
   ready(): boolean;
   /**
-   * Resolves once every record is here that was written before the call, whoever wrote it. Rejects with
-   * KAFKA_UNAVAILABLE when that takes longer than some seconds.
+   * Resolves once the directory has every record that any process wrote before the call. Rejects with KAFKA_UNAVAILABLE after
+   * some seconds.
    */
   catchUp(): Promise<void>;
-  /** Called after each change with the new record, null when it was removed. Returns how to stop. */
+  /** The listener is called after each change, with null for a removed record. Returns a function that removes the listener. */
   onChange(listener: TenantListener): () => void;
   close(): Promise<void>;
 }
@@ -60,12 +59,12 @@ export interface TenantDirectoryOptions {
   readonly kafka: Kafka;
   readonly topics: Topics;
   readonly registry: Registry;
-  /** Bound of one `put`. An operator waits for it. */
+  /** Bound of one `put`, for which an operator waits. */
   readonly putTimeoutMs?: number;
   readonly clock?: Clock;
 }
 
-/** Opens at once and reads in the background; never throws because of Kafka. */
+/** Returns at once and reads in the background; never throws because of Kafka. */
 export function createTenantDirectory(options: TenantDirectoryOptions): TenantDirectory {
   const { kafka, topics, registry, putTimeoutMs = 10_000, clock = systemClock } = options;
   const holderOfKey = new Map<string, KeyHolder>();
@@ -111,7 +110,7 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
     return versionAfter(table.orderOf(tenantId)?.version ?? 0, clock.now());
   }
 
-  /** In every partition: where partitions were added an older record may stand in one that the key has left. */
+  /** Writes a tombstone to every partition: an older record may be in a partition that the key had before partitions were added. */
   async function remove(tenantId: string): Promise<void> {
     const version = nextVersion(tenantId);
     const headers = { [versionHeader]: String(version) };

@@ -2,7 +2,8 @@
 // Method: a real aggregator between real Kafka and the real ClickHouse engine.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { amendEventType } from '../../../shared/domain/correction.ts';
-import { listDeadLetters, replayDeadLetter } from '../../../shared/kafka/dead-letters/dead-letters.ts';
+import { listDeadLetters } from '../../../shared/kafka/dead-letters/dead-letters.ts';
+import { replayDeadLetter } from '../../../shared/kafka/dead-letters/replay.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import { eventually } from '../../support/servers.ts';

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { crc32c } from '../../../shared/kafka/kafkajs/crc32c.ts';
-import { hastenProduce } from '../../../shared/kafka/kafkajs/patches/produce-encoding.ts';
+import { patchProduceEncoding } from '../../../shared/kafka/kafkajs/patches/produce-encoding.ts';
 import type { Described } from '../../../shared/kafka/kafkajs/patches/produce-encoding.ts';
 import type { ProduceRequest } from '../../../shared/kafka/kafkajs/patches/produce-request.ts';
 
@@ -10,13 +10,13 @@ type Describe = (request: ProduceRequest) => Described & { readonly apiVersion: 
 
 const load = createRequire(import.meta.url);
 const kafkaJs = load('kafkajs/src/protocol/requests/produce/v3/request.js') as Describe;
-let hastened: Describe;
+let isPatched: Describe;
 
 // Both take the time by themselves.
 beforeAll(() => {
   vi.useFakeTimers({ toFake: ['Date'] });
-  hastenProduce();
-  hastened = load('kafkajs/src/protocol/requests/produce/v7/request.js') as Describe;
+  patchProduceEncoding();
+  isPatched = load('kafkajs/src/protocol/requests/produce/v7/request.js') as Describe;
 });
 afterAll(() => {
   vi.useRealTimers();
@@ -51,7 +51,7 @@ const requestsOf = (record: fc.Arbitrary<object>): fc.Arbitrary<ProduceRequest> 
   }) as fc.Arbitrary<ProduceRequest>;
 
 async function expectSameBytes(request: ProduceRequest): Promise<void> {
-  const [ours, theirs] = [await hastened(request).encode(), await kafkaJs(request).encode()];
+  const [ours, theirs] = [await isPatched(request).encode(), await kafkaJs(request).encode()];
   expect(ours.size()).toBe(theirs.size());
   expect(ours.buffer.equals(theirs.buffer)).toBe(true);
 }

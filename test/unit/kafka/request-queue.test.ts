@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { quietRequestQueue } from '../../../shared/kafka/kafkajs/patches/request-queue.ts';
+import { patchRequestQueue } from '../../../shared/kafka/kafkajs/patches/request-queue.ts';
 
 interface Queue {
   pending: unknown[];
@@ -21,7 +21,7 @@ function newQueue(): Queue {
 }
 
 beforeEach(() => {
-  quietRequestQueue();
+  patchRequestQueue();
   vi.useFakeTimers();
 });
 afterEach(() => {

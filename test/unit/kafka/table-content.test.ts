@@ -105,7 +105,7 @@ test('a deletion is not undone by an older value, whichever partition that comes
 test('forgetting tells of every key that is gone', () => {
   const { content, changes } = newContent();
   content.put('a', '1', place(0, 7));
-  content.forget();
+  content.clear();
   content.put('a', '2', place(0, 0));
   expect(changes).toEqual(['a - 1', 'a 1 -', 'a - 2']);
 });

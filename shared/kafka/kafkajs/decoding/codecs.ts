@@ -29,7 +29,7 @@ const codecs: readonly (Codec | null)[] = [
   },
 ];
 
-/** 32 MiB; a frame that asks for a larger window is refused before the window is allocated. */
+/** 32 MiB; a frame with a larger window is refused before the window is allocated. */
 const zstdWindowLogMax = 25;
 const codecMask = 0x7;
 

@@ -44,7 +44,7 @@ interface ResponseModule {
  * the fetch with a RangeError (`push(...records)`); a record with a wrong checksum is delivered as if it were valid. Here
  * such a batch becomes one `unreadable` entry, and the fetch continues behind it.
  */
-export function replaceFetchDecoder(): void {
+export function patchFetchDecoding(): void {
   const load = createRequire(import.meta.url);
   for (const version of fetchVersions) {
     const module = load(`kafkajs/src/protocol/requests/fetch/v${version}/response.js`) as ResponseModule;

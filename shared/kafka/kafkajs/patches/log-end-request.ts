@@ -8,17 +8,17 @@ const readUncommitted = 0;
  * producer has an open transaction, a consumer appears to be at the end although records wait. Here the request reads the
  * end of the log.
  */
-export function askForLogEnds(): void {
+export function patchLogEndRequest(): void {
   const load = createRequire(import.meta.url);
   const describe = load(moduleName) as ListOffsets;
   const module = load.cache[load.resolve(moduleName)];
-  if (asked || module === undefined) return;
-  asked = true;
+  if (isPatched || module === undefined) return;
+  isPatched = true;
   // kafkajs loads versions 2 and 3 with the first request, and builds version 3 from version 2.
   module.exports = (request: ListOffsetsRequest) => describe({ ...request, isolationLevel: readUncommitted });
 }
 
-let asked = false;
+let isPatched = false;
 
 interface ListOffsetsRequest {
   readonly isolationLevel: number;

@@ -25,9 +25,9 @@ const moduleName = 'kafkajs/src/protocol/requests/produce/v3/request.js';
  * gateway, and most of its garbage. Here the same bytes are written once, into one buffer. Requests that Tollgate rarely
  * sends (headers, own timestamps, compression, transactions) are encoded by kafkajs.
  */
-export function hastenProduce(): void {
-  if (hastened) return;
-  hastened = true;
+export function patchProduceEncoding(): void {
+  if (isPatched) return;
+  isPatched = true;
   const load = createRequire(import.meta.url);
   const describe = load(moduleName) as (request: ProduceRequest) => Described;
   const module = load.cache[load.resolve(moduleName)];
@@ -43,12 +43,12 @@ export function hastenProduce(): void {
   }
 }
 
-let hastened = false;
+let isPatched = false;
 let clock = systemClock;
 
 /** Sets the clock of the timestamps, for the whole process: the replaced module exists once in a process, too. */
-export function stampProducedBy(used: Clock): void {
-  clock = used;
+export function setProduceClock(newClock: Clock): void {
+  clock = newClock;
 }
 
 function isPlain({ transactionalId = null, compression = 0, topicData }: ProduceRequest): boolean {

@@ -16,7 +16,7 @@ const pendingCheckIntervalMs = 10;
  * TimeoutNegativeWarning and runs the timer after 1 ms, and the timer schedules the next one, as long as the connection
  * exists. Here a timer is set only while a request waits, and never a negative one.
  */
-export function quietRequestQueue(): void {
+export function patchRequestQueue(): void {
   const load = createRequire(import.meta.url);
   const queue = load('kafkajs/src/network/requestQueue/index.js') as { prototype: Record<string, unknown> };
   queue.prototype['scheduleCheckPendingRequests'] = scheduleCheckPendingRequests;
