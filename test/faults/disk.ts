@@ -6,16 +6,16 @@ import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 
 /**
- * A small file system on which faults are caused for real. Mounting needs root. `tmpfs` fills and runs out
- * of inodes in milliseconds; `ext4` on a loop device has `errors=remount-ro` and can be frozen, and its image is sparse
- * on a tmpfs, so that its device can fail as well.
+ * A small file system on which real faults are injected. Mounting needs root. A `tmpfs` fills and runs out of inodes in
+ * milliseconds. An `ext4` on a loop device has `errors=remount-ro` and can be frozen; its image is a sparse file on a tmpfs,
+ * so that its device can fail too.
  */
 export interface FaultDisk {
-  /** A folder on it. */
+  /** A folder on the file system. */
   readonly path: string;
   readonly kind: 'tmpfs' | 'ext4';
-  /** Causes the fault and resolves once it lasts. One at a time. */
-  cause(fault: DiskFault): Promise<void>;
+  /** Injects the fault, and resolves when it is in effect. Ends the previous fault first. */
+  inject(fault: DiskFault): Promise<void>;
   /** Ends the fault. */
   recover(): Promise<void>;
   /** Ends the fault and unmounts. */
@@ -23,17 +23,17 @@ export interface FaultDisk {
 }
 
 /**
- * - `full`: a file of another program takes all the room.
- * - `no inodes`: files of another program take all the inodes.
- * - `read-only`: ext4 reports an error and refuses all writes, also of open files; it is mounted again to recover, as
- *   an operator does, which takes as long as a process keeps a file open on it.
- * - `unmounted`: ext4 is unmounted lazily; files that are open go on for as long as they are open.
- * - `frozen`: every write waits, for as long as the fault lasts (ext4).
- * - `device failing`: the device refuses what was written before, so that a sync fails and ext4 turns read-only.
+ * - `full`: a file of another program uses all space.
+ * - `no inodes`: files of another program use all inodes.
+ * - `read-only`: ext4 reports an error and rejects all writes, also to open files. To recover, it is mounted again as by an
+ *   operator, which has to wait until no process has an open file on it.
+ * - `unmounted`: ext4 is unmounted lazily. Open files work until they are closed.
+ * - `frozen`: every write hangs until the fault ends (ext4).
+ * - `device failing`: the device rejects earlier writes, so that a sync fails and ext4 turns read-only.
  */
 export type DiskFault = 'full' | 'no inodes' | 'read-only' | 'unmounted' | 'frozen' | 'device failing';
 
-/** The faults of each kind of disk, for runs that draw them at random. */
+/** The faults that each kind of file system supports. */
 export const diskFaults: Readonly<Record<FaultDisk['kind'], readonly DiskFault[]>> = {
   tmpfs: ['full', 'no inodes'],
   ext4: ['full', 'no inodes', 'read-only', 'unmounted', 'frozen', 'device failing'],
@@ -42,7 +42,7 @@ export const diskFaults: Readonly<Record<FaultDisk['kind'], readonly DiskFault[]
 const run = promisify(execFile);
 const mebibyte = 1024 * 1024;
 
-/** A tmpfs with room for `bytes` and for `inodes` files and folders. */
+/** Mounts a tmpfs with `bytes` of space and `inodes` inodes. */
 export async function mountTmpfs({ bytes = 8 * mebibyte, inodes = 200 } = {}): Promise<FaultDisk> {
   const base = mkdtempSync(join(tmpdir(), 'tollgate-disk-'));
   const mount = join(base, 'mount');
@@ -51,7 +51,7 @@ export async function mountTmpfs({ bytes = 8 * mebibyte, inodes = 200 } = {}): P
   return createDisk('tmpfs', { base, mount, store: null, image: null });
 }
 
-/** An ext4 on a loop device, whose image is sparse on a tmpfs that it alone uses. */
+/** Mounts an ext4 on a loop device, whose image is a sparse file on a separate tmpfs. */
 export async function mountExt4({ bytes = 16 * mebibyte, inodes = 128 } = {}): Promise<FaultDisk> {
   const base = mkdtempSync(join(tmpdir(), 'tollgate-disk-'));
   const [store, mount] = [join(base, 'store'), join(base, 'mount')];
@@ -59,7 +59,7 @@ export async function mountExt4({ bytes = 16 * mebibyte, inodes = 128 } = {}): P
   await mountAs(['-t', 'tmpfs', '-o', `size=${bytes + 4 * mebibyte}`, 'tmpfs', store]);
   const image = join(store, 'image');
   await run('truncate', ['-s', String(bytes), image]);
-  // No room is set aside for root, so that a full disk is full for everyone.
+  // Without space that is reserved for root, the disk is also full for root.
   await run('mkfs.ext4', ['-q', '-F', '-m', '0', '-N', String(inodes), image]);
   await mountAs(['-o', 'loop,errors=remount-ro', image, mount]);
   const disk = createDisk('ext4', { base, mount, store, image });
@@ -67,64 +67,64 @@ export async function mountExt4({ bytes = 16 * mebibyte, inodes = 128 } = {}): P
   return disk;
 }
 
-interface Places {
+interface Paths {
   readonly base: string;
   readonly mount: string;
-  /** Of ext4 only: the tmpfs with the image, and the image. */
+  /** For ext4 only: the mount point of the tmpfs with the image, and the image. */
   readonly store: string | null;
   readonly image: string | null;
 }
 
-function createDisk(kind: FaultDisk['kind'], { base, mount, store, image }: Places): FaultDisk {
+function createDisk(kind: FaultDisk['kind'], { base, mount, store, image }: Paths): FaultDisk {
   const path = join(mount, 'own');
   mkdirSync(path);
-  let heal: () => Promise<unknown> = () => Promise.resolve();
-  return { path, kind, cause, recover, dispose };
+  let endFault: () => Promise<unknown> = () => Promise.resolve();
+  return { path, kind, inject, recover, dispose };
 
-  async function cause(fault: DiskFault): Promise<void> {
+  async function inject(fault: DiskFault): Promise<void> {
     await recover();
     const filling = join(mount, 'filling');
     const removal = (at: string) => () => rm(at, { recursive: true, force: true });
-    // A file system that was repaired may have forgotten that it was removed.
+    // The repair of a file system may bring back a removed file.
     await removal(filling)();
     if (fault === 'full') {
-      heal = removal(filling);
+      endFault = removal(filling);
       fillWith(filling);
     } else if (fault === 'no inodes') {
-      heal = removal(filling);
-      takeInodes(filling);
+      endFault = removal(filling);
+      useUpInodes(filling);
     } else if (image === null || store === null) {
       throw new Error(`${kind} cannot be ${fault}`);
     } else if (fault === 'read-only') {
-      heal = () => mountAgain(image, mount);
+      endFault = () => mountAgain(image, mount);
       await writeFile(`/sys/fs/ext4/${basename(await deviceOf(mount))}/trigger_fs_error`, 'a fault');
     } else if (fault === 'unmounted') {
-      heal = () => mountAgain(image, mount);
+      endFault = () => mountAgain(image, mount);
       await unmount(mount);
     } else if (fault === 'frozen') {
-      heal = () => run('fsfreeze', ['--unfreeze', mount]);
+      endFault = () => run('fsfreeze', ['--unfreeze', mount]);
       await run('fsfreeze', ['--freeze', mount]);
     } else {
       const other = join(store, 'filling');
-      heal = async () => {
+      endFault = async () => {
         rmSync(other, { force: true });
         await mountAgain(image, mount);
       };
-      // What the image holds already could be written again: blocks that are free give their room back first.
+      // Frees the unused blocks of the image first, because the device could still write to them.
       await run('fstrim', [mount]);
       fillWith(other);
     }
   }
 
   async function recover(): Promise<void> {
-    const healing = heal;
-    heal = () => Promise.resolve();
-    await healing();
+    const ending = endFault;
+    endFault = () => Promise.resolve();
+    await ending();
   }
 
   async function dispose(): Promise<void> {
     await recover().catch(() => undefined);
-    // Lazily, so that a file that a failed test left open does not keep the mount in place.
+    // A lazy unmount also succeeds if a failed test left a file open.
     for (const mounted of [mount, store]) if (mounted !== null) await unmount(mounted);
     rmSync(base, { recursive: true, force: true });
   }
@@ -134,7 +134,7 @@ async function mountAs(args: readonly string[]): Promise<void> {
   try {
     await run('mount', args);
   } catch (error) {
-    throw new Error('These tests mount file systems of their own: run them as root.', { cause: error });
+    throw new Error('These tests mount file systems: run them as root.', { cause: error });
   }
 }
 
@@ -148,7 +148,7 @@ async function deviceOf(mount: string): Promise<string> {
 
 const closedTimeoutMs = 10_000;
 
-/** Unmounts, waits until the last file is closed, repairs and mounts again. */
+/** Unmounts the file system, waits until its last file is closed, repairs it and mounts it again. */
 async function mountAgain(image: string, mount: string): Promise<void> {
   await unmount(mount);
   const deadline = performance.now() + closedTimeoutMs;
@@ -156,7 +156,7 @@ async function mountAgain(image: string, mount: string): Promise<void> {
     if (performance.now() > deadline) throw new Error('A file on the broken file system was kept open.');
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  // It answers 1 when it repaired something.
+  // e2fsck exits with 1 after a repair.
   await run('e2fsck', ['-p', image]).catch(() => undefined);
   await mountAs(['-o', 'loop,errors=remount-ro', image, mount]);
 }
@@ -177,7 +177,7 @@ function fillWith(path: string): void {
   }
 }
 
-function takeInodes(folder: string): void {
+function useUpInodes(folder: string): void {
   try {
     mkdirSync(folder);
     for (let index = 0; ; index += 1) writeFileSync(join(folder, String(index)), '');

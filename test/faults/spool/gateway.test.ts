@@ -1,5 +1,5 @@
-// Goal: a real gateway loses no event of an answered request, and no process, to its spool's disk or its descriptors.
-// Method: gateway and aggregator under load on a small disk of its own; what clients saw is compared with ClickHouse.
+// Goal: a real gateway without disk space or file descriptors keeps running and loses no event of a request that got a
+// response. Method: gateway and aggregator under load on a small disk; the responses are compared with ClickHouse.
 import { randomBytes } from 'node:crypto';
 import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -69,11 +69,11 @@ async function createFixture(): Promise<Fixture> {
 }
 
 async function readiness({ installation }: Fixture): Promise<{ status: number; text: string }> {
-  const answer = await fetch(`${installation.service('gateway').opsUrl}/readyz`);
-  return { status: answer.status, text: await answer.text() };
+  const response = await fetch(`${installation.service('gateway').opsUrl}/readyz`);
+  return { status: response.status, text: await response.text() };
 }
 
-/** Each response of the loads is one event in ClickHouse. */
+/** Waits until each response of the loads is exactly one event in ClickHouse. */
 async function allStored({ database }: Fixture, ledgers: readonly Ledger[]): Promise<void> {
   const received = new Map<string, Set<string>>();
   for (const ledger of ledgers)
@@ -95,11 +95,11 @@ async function allStored({ database }: Fixture, ledgers: readonly Ledger[]): Pro
   expect(broken).toEqual([]);
 }
 
-test('a disk that is full until after the end of the gateway loses no answered event', async () => {
+test('a disk that stays full until the gateway ends loses no event of a response', async () => {
   const fixture = await createFixture();
   const first = await fixture.load();
   await eventually(() => first.responses() > 100);
-  await fixture.disk.cause('full');
+  await fixture.disk.inject('full');
   await eventually(async () => /ENOSPC/.test((await readiness(fixture)).text));
   expect((await readiness(fixture)).status).toBe(503);
   const before = first.responses();
@@ -115,7 +115,7 @@ test('a disk that is full until after the end of the gateway loses no answered e
   await allStored(fixture, [first, second]);
 }, 60_000);
 
-test('a gateway without descriptors goes on, and keeps its spool', async () => {
+test('a gateway without free file descriptors keeps responding and keeps its spool', async () => {
   const fixture = await createFixture();
   const ledger = await fixture.load();
   await eventually(() => ledger.responses() > 100);

@@ -12,11 +12,11 @@ const log = createLogger('test', 'info');
 for (let line = 0; line < 20; line += 1) log.info('x'.repeat(10_000));
 setTimeout(() => { log.info('the end'); process.exit(7); }, 20);`;
 
-test('a log on a disk that is full neither ends a service nor keeps it from ending', async () => {
+test('a log on a full disk neither ends a service nor prevents its end', async () => {
   const disk = await mountTmpfs({ bytes: 256 * 1024 });
   onTestFinished(() => disk.dispose());
   const output = openSync(join(disk.path, 'log'), 'a');
-  await disk.cause('full');
+  await disk.inject('full');
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['ignore', output, 'inherit'],
     timeout: 10_000,

@@ -7,71 +7,72 @@ import type { SpoolRun } from '../../../shared/domain/spool-run.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { eventOf } from '../../unit/spool/folder.ts';
 
-/** What a gateway does with its events, in this process: requests that are answered, and a sender. */
+/** The spool of a gateway in this process, with traffic that appends events and a sender that reads them. */
 export interface SpoolNode {
   readonly spool: Spool;
   readonly registry: Registry;
-  /** Where the sender brings events to; while `isAway` it takes none. */
+  /** The receiver of the sender's events. */
   readonly kafka: Kafka;
-  /** Numbers of events whose response left. */
-  readonly answered: Set<number>;
-  /** The longest time in ms that a response waited since the last call. */
+  /** Sequence numbers of events whose response was sent. */
+  readonly responded: Set<number>;
+  /** The longest time in milliseconds that a response waited since the last call. */
   slowestMs(): number;
-  /** Ends the traffic; the sender goes on. */
-  rest(): Promise<void>;
+  /** Ends the traffic. The sender continues. */
+  stopTraffic(): Promise<void>;
   /** Ends the traffic, the sender and the spool as a gateway does. */
   stop(): Promise<void>;
 }
 
 export interface Kafka {
-  isAway: boolean;
-  /** Runs by name, each with its numbers. */
+  /** While true, no event is received. */
+  isDown: boolean;
+  /** Received sequence numbers by run id. */
   readonly received: Map<string, Set<number>>;
 }
 
-export function newKafka(): Kafka {
-  return { isAway: false, received: new Map() };
+export function createKafka(): Kafka {
+  return { isDown: false, received: new Map() };
 }
 
 const drainMsMax = 1_000;
 
 export interface NodeOptions extends Partial<SpoolOptions> {
   readonly kafka?: Kafka;
-  /** Of each event; large ones fill a disk sooner. */
+  /** Size of each event's payload. Large payloads fill a disk sooner. */
   readonly payloadBytes?: number;
 }
 
-/** Opens the spool and answers some requests every few milliseconds. */
+/** Opens the spool, and appends a few events every few milliseconds. */
 export async function startNode(directory: string, options: NodeOptions = {}): Promise<SpoolNode> {
-  const { kafka = newKafka(), payloadBytes = 200, ...own } = options;
+  const { kafka = createKafka(), payloadBytes = 200, ...own } = options;
   const registry = new Registry();
   const clock = { now: () => Date.now() };
   const logger = pino({ level: process.env['LOG_LEVEL'] ?? 'silent' });
   const spool = await openSpool({ directory, clock, registry, logger, segmentBytes: 100_000, ...own });
-  const answered = new Set<number>();
+  const responded = new Set<number>();
   let slowest = 0;
   let isSending = true;
-  const answer = async (): Promise<void> => {
+  const respond = async (): Promise<void> => {
     const startedAt = performance.now();
     const sequences = Array.from({ length: 5 }, () =>
       spool.append(eventOf('acme', 'x'.repeat(payloadBytes))),
     );
     await spool.flushed();
     slowest = Math.max(slowest, performance.now() - startedAt);
-    for (const sequence of sequences) answered.add(sequence);
+    for (const sequence of sequences) responded.add(sequence);
   };
   const open = new Set<Promise<void>>();
   const traffic = setInterval(() => {
-    const one = answer().finally(() => open.delete(one));
+    const one = respond().finally(() => open.delete(one));
     open.add(one);
   }, 4);
   const sending = send();
 
-  return { spool, registry, kafka, answered, slowestMs, rest, stop };
+  return { spool, registry, kafka, responded, slowestMs, stopTraffic, stop };
 
   async function send(): Promise<void> {
     while (isSending) {
-      const records = kafka.isAway ? [] : await spool.readBatch(500, 200_000).catch(() => []);
+      const records = kafka.isDown ? [] : await spool.readBatch(500, 200_000).catch(() => []);
       for (const { value } of records) {
         const { spool: run = '', spoolsequence = 0 } = JSON.parse(value.toString()) as UsageCloudEvent;
         kafka.received.set(run, (kafka.received.get(run) ?? new Set()).add(spoolsequence));
@@ -88,15 +89,15 @@ export async function startNode(directory: string, options: NodeOptions = {}): P
     return found;
   }
 
-  async function rest(): Promise<void> {
+  async function stopTraffic(): Promise<void> {
     clearInterval(traffic);
     await Promise.all(open);
   }
 
   async function stop(): Promise<void> {
-    await rest();
+    await stopTraffic();
     const deadline = performance.now() + drainMsMax;
-    while (!kafka.isAway && missing({ answered, kafka }).length > 0 && performance.now() < deadline)
+    while (!kafka.isDown && unreceived({ responded, kafka }).length > 0 && performance.now() < deadline)
       await new Promise((resolve) => setTimeout(resolve, 5));
     isSending = false;
     await sending;
@@ -104,14 +105,14 @@ export async function startNode(directory: string, options: NodeOptions = {}): P
   }
 }
 
-/** Numbers whose response left and that Kafka has of no run. */
-export function missing({ answered, kafka }: Pick<SpoolNode, 'answered' | 'kafka'>): number[] {
+/** Sequence numbers of sent responses that Kafka has from no run. */
+export function unreceived({ responded, kafka }: Pick<SpoolNode, 'responded' | 'kafka'>): number[] {
   const received = new Set([...kafka.received.values()].flatMap((numbers) => [...numbers]));
-  return [...answered].filter((sequence) => !received.has(sequence));
+  return [...responded].filter((sequence) => !received.has(sequence));
 }
 
-/** Numbers that the audit would call missing: gaps of runs, and between a run of a folder and what the next one follows. */
-export function auditedMissing({ received }: Kafka): number {
+/** The number of events that the loss audit would report: gaps within runs, and between a run and the `follows` of the next. */
+export function missingForAudit({ received }: Kafka): number {
   const runs = [...received].flatMap(([name, numbers]) => {
     const run = readSpoolRun(name);
     return run === null ? [] : [{ ...run, numbers }];

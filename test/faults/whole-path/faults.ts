@@ -67,7 +67,7 @@ export async function inject(fault: FaultName, downMs: number, targets: Targets)
   }
   const [deed, what = ''] = fault.split(/ (.*)/);
   if (deed === 'disk') {
-    await targets.disk.cause(what as DiskFault);
+    await targets.disk.inject(what as DiskFault);
     await passing(downMs);
     await targets.disk.recover();
     return;

@@ -35,7 +35,7 @@ export async function openIn(directory: string, options: Partial<SpoolOptions> =
 
 const nowMs = 1_795_248_983_000;
 
-/** What a killed process leaves behind: the same files, no lock of a living process, and no word of an end. */
+/** A copy of the folder as after a crash: the same files, without a lock of a running process, with the mark `running`. */
 export function copyAsCrashed(directory: string): string {
   const copy = newFolder();
   cpSync(directory, copy, { recursive: true });
@@ -64,7 +64,7 @@ export function eventOf(tenant: string, payload: string): (sequence: number) => 
   });
 }
 
-/** Everything the spool has to send, from where it stands. */
+/** Reads all records that the spool has not returned yet. */
 export async function readAll(spool: Spool): Promise<{ sequence: number; payload: string; key: string }[]> {
   const all: { sequence: number; payload: string; key: string }[] = [];
   for (;;) {

@@ -1,5 +1,5 @@
-// Goal: files of the spool that are missing or too short never cost an event that is not counted.
-// Method: files are removed, cut off or moved at a known point between two steps of the spool.
+// Goal: every event that is lost with a missing or truncated file of the spool is counted.
+// Method: remove, truncate or move files at a defined point between two steps of the spool.
 import { execFileSync } from 'node:child_process';
 import {
   existsSync,
@@ -36,11 +36,11 @@ async function appendFlushed(spool: Spool, count: number): Promise<void> {
   }
 }
 
-test('events of a segment that is removed while it is written to are all counted, and later ones arrive', async () => {
+test('all events of a segment that is removed while it is active are counted, and later events arrive', async () => {
   const { spool, registry } = await openIn(directory);
   const received = new Set<number>();
   const receive = async (): Promise<void> => {
-    // A read fails while the file is missing; the sender tries again.
+    // A read fails while the file is missing, and the sender retries.
     for (const { sequence } of await spool.readBatch(50, 20_000).catch(() => [])) {
       received.add(sequence);
       spool.acknowledge(sequence);
@@ -49,7 +49,7 @@ test('events of a segment that is removed while it is written to are all counted
   await appendFlushed(spool, 5);
   for (const path of segmentPaths(directory)) rmSync(path);
   await receive();
-  // These go to the removed file as well, until the spool checks its folder.
+  // These are written to the removed file too, until the spool checks its folder.
   await appendFlushed(spool, 40);
   await vi.waitFor(async () => {
     await appendFlushed(spool, 1);
@@ -66,7 +66,7 @@ test('events of a segment that is removed while it is written to are all counted
   await spool.close();
 });
 
-test('numbers cut off at the end of a segment are reported when the reader is there', async () => {
+test('the events of a truncated segment are reported as lost when the reader reaches its end', async () => {
   const { spool } = await openIn(directory);
   await appendFlushed(spool, 10);
   await spool.close();
@@ -88,20 +88,20 @@ test('numbers cut off at the end of a segment are reported when the reader is th
   });
   const records = await reader.read(50, 20_000);
   expect(records.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5]);
-  // The sender goes on from memory now, and what it acknowledges frees the segment.
+  // The sender continues in memory, and its acknowledgement drops the segment.
   segments.dropOldest();
   expect(await reader.read(50, 20_000)).toEqual([]);
   expect(lost).toEqual([[6, 10]]);
   await reader.release();
 });
 
-test('a folder that goes away while it is opened is not made anew in its place', async () => {
+test('a folder that disappears while it is opened is not created again', async () => {
   const { spool } = await openIn(directory);
   await spool.close();
   const path = join(directory, 'name');
   const name = readFileSync(path, 'utf8');
   const away = `${directory}-away`;
-  // The name can be read only once it is written to the pipe: in between the folder is moved away, as by `umount`.
+  // Reading the name waits for a write to the pipe. Meanwhile the folder is moved, like by `umount`.
   rmSync(path);
   execFileSync('mkfifo', [path]);
   const opening = openFolder(directory, {
@@ -120,7 +120,7 @@ test('a folder that goes away while it is opened is not made anew in its place',
   removeFolder(away);
 });
 
-test('the sender is called when the disk can be used again, also where no event comes', async () => {
+test('the sender is called when the disk works again, even without a new event', async () => {
   const { spool } = await openIn(directory);
   await appendFlushed(spool, 5);
   const lock = join(directory, 'lock');
@@ -135,7 +135,7 @@ test('the sender is called when the disk can be used again, also where no event 
   await spool.close();
 });
 
-test('one segment that is removed costs its own events, and the spool goes on without a failure', async () => {
+test('a removed segment costs only its own events, and the spool continues without a failed call', async () => {
   const { spool, registry } = await openIn(directory, { segmentBytes: 2_000 });
   await appendFlushed(spool, 60);
   const [, second] = segmentPaths(directory);

@@ -15,7 +15,7 @@ const payloads = fc.array(
 );
 const runs = { numRuns: 40 };
 
-/** Appends in turns of three, into small segments, so that a few dozen events span several files. */
+/** Appends three events per iteration into small segments, so that a few dozen events span several files. */
 async function write(directory: string, texts: readonly string[]): Promise<void> {
   const { spool } = await openIn(directory, { segmentBytes: 3_000 });
   for (const [index, text] of texts.entries()) {
@@ -31,7 +31,7 @@ async function withFolders(check: (directory: string) => Promise<string[]>): Pro
   for (const folder of [directory, ...others]) removeFolder(folder);
 }
 
-test('cut off at any byte, the spool gives back every whole record and the sequence goes on', async () => {
+test('after a truncation at any byte, the spool returns every complete record and continues the sequence', async () => {
   await fc.assert(
     fc.asyncProperty(payloads, fc.double({ min: 0, max: 1, noNaN: true }), async (texts, share) => {
       await withFolders(async (directory) => {
@@ -49,10 +49,10 @@ test('cut off at any byte, the spool gives back every whole record and the seque
         const found = await readAll(spool);
         await spool.close();
 
-        const whole = texts.slice(0, texts.length - lost);
-        expect(found.map(({ payload }) => payload)).toEqual([...whole, 'after the crash']);
+        const complete = texts.slice(0, texts.length - lost);
+        expect(found.map(({ payload }) => payload)).toEqual([...complete, 'after the crash']);
         expect(found.map(({ sequence }) => sequence)).toEqual(found.map((_, index) => index + 1));
-        expect(next).toBe(whole.length + 1);
+        expect(next).toBe(complete.length + 1);
         return [crashed];
       });
     }),
@@ -60,15 +60,15 @@ test('cut off at any byte, the spool gives back every whole record and the seque
   );
 });
 
-test('damage anywhere costs the record it is in, which is put aside, and never the ones behind it', async () => {
+test('a corrupt byte costs only its own record, which is moved to damaged/', async () => {
   await fc.assert(
-    fc.asyncProperty(payloads, fc.nat(), fc.integer({ min: 1, max: 255 }), async (texts, place, flip) => {
+    fc.asyncProperty(payloads, fc.nat(), fc.integer({ min: 1, max: 255 }), async (texts, position, flip) => {
       await withFolders(async (directory) => {
         await write(directory, texts);
         const crashed = copyAsCrashed(directory);
         const path = segmentPaths(crashed)[0]!;
         const bytes = readFileSync(path);
-        const at = place % bytes.length;
+        const at = position % bytes.length;
         bytes[at] = (bytes[at] ?? 0) ^ flip;
         writeFileSync(path, bytes);
 
@@ -87,17 +87,17 @@ test('damage anywhere costs the record it is in, which is put aside, and never t
   );
 });
 
-test('what was acknowledged before a crash is not sent again, and all the rest is', async () => {
+test('after a crash, exactly the records that were not acknowledged are returned again', async () => {
   await fc.assert(
-    fc.asyncProperty(payloads, fc.nat(), async (texts, place) => {
+    fc.asyncProperty(payloads, fc.nat(), async (texts, position) => {
       await withFolders(async (directory) => {
         const { spool } = await openIn(directory, { segmentBytes: 3_000 });
         for (const text of texts) spool.append(eventOf('acme', text));
         await spool.flushed();
         await readAll(spool);
-        const acknowledged = place % (texts.length + 1);
+        const acknowledged = position % (texts.length + 1);
         if (acknowledged > 0) spool.acknowledge(acknowledged);
-        // Written after the acknowledgement; a crash in between costs a redelivery.
+        // The cursor is written after the acknowledgement. A crash in between costs a redelivery.
         const cursorAt = (): number => readFileSync(join(directory, 'cursor')).readDoubleLE(0);
         if (acknowledged > 0) await vi.waitFor(() => expect(cursorAt()).toBe(acknowledged + 1));
         const crashed = copyAsCrashed(directory);
@@ -124,7 +124,7 @@ test('an unreadable cursor costs a redelivery, not an event', async () => {
   removeFolder(directory);
 });
 
-test('the sequence goes on after everything was acknowledged and every segment deleted', async () => {
+test('the sequence continues after all records were acknowledged and all segments removed', async () => {
   const directory = newFolder();
   await write(directory, ['a', 'b', 'c']);
   const first = await openIn(directory);
@@ -137,7 +137,7 @@ test('the sequence goes on after everything was acknowledged and every segment d
   removeFolder(directory);
 });
 
-test('bytes at the end that are no beginning of a record are kept for whoever wants to look', async () => {
+test('corrupt bytes at the end of the last segment are moved to damaged/', async () => {
   const directory = newFolder();
   await write(directory, ['a', 'b']);
   const last = segmentPaths(directory).at(-1)!;
@@ -152,7 +152,7 @@ test('bytes at the end that are no beginning of a record are kept for whoever wa
   removeFolder(directory);
 });
 
-/** Whole records in these bytes, counted by their lengths. */
+/** The number of complete records in these bytes, by their length fields. */
 function countIn(bytes: Buffer): number {
   let count = 0;
   for (let at = 0; at + 24 <= bytes.length; count += 1) {

@@ -15,24 +15,24 @@ afterEach(() => {
   removeFolder(directory);
 });
 
-test('everything a process was told is durable survives its SIGKILL, and its lock is taken over', async () => {
+test('all durable events survive a SIGKILL of the process, and its lock can be taken over', async () => {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'appender.ts'), directory], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  let told = 0;
+  let durable = 0;
   for await (const line of createInterface({ input: child.stdout })) {
-    told = Number(line);
-    if (told >= 5_000 && child.exitCode === null) child.kill('SIGKILL');
+    durable = Number(line);
+    if (durable >= 5_000 && child.exitCode === null) child.kill('SIGKILL');
   }
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   const { spool } = await openIn(directory);
   const found = await readAll(spool);
-  expect(found.length).toBeGreaterThanOrEqual(told);
+  expect(found.length).toBeGreaterThanOrEqual(durable);
   expect(found.map(({ sequence }) => sequence)).toEqual(found.map((_, index) => index + 1));
   await spool.close();
 });
 
-test('two processes never use one folder', async () => {
+test('only one process can open a folder at a time', async () => {
   const { spool } = await openIn(directory);
   await expect(openIn(directory)).rejects.toMatchObject({ code: 'SPOOL_LOCKED' });
   await spool.close();
@@ -40,14 +40,14 @@ test('two processes never use one folder', async () => {
   await next.close();
 });
 
-test('a lock whose process number now belongs to another process is stale', async () => {
+test('a lock whose process id was reused by another process is stale', async () => {
   const stale = { pid: process.pid, startTicks: '1', host: hostname(), token: 'x' };
   writeFileSync(join(directory, 'lock'), JSON.stringify(stale));
   const { spool } = await openIn(directory);
   await spool.close();
 });
 
-test('all appends of a turn are written by one write', async () => {
+test('all appends of an event-loop iteration share one write', async () => {
   const { spool, registry } = await openIn(directory);
   for (let index = 0; index < 100; index += 1) spool.append(eventOf('acme', 'x'));
   await Promise.all(Array.from({ length: 100 }, () => spool.flushed()));
@@ -55,13 +55,13 @@ test('all appends of a turn are written by one write', async () => {
   await spool.close();
 });
 
-test('with durability "power" a turn is done when the disk has it', async () => {
+test('with durability "power", flushed resolves for every append, across segments', async () => {
   const { spool } = await openIn(directory, { durability: 'power', segmentBytes: 2_000 });
-  const turns = Array.from({ length: 30 }, async (_, index) => {
+  const flushes = Array.from({ length: 30 }, async (_, index) => {
     spool.append(eventOf('acme', 'x'.repeat(index * 10)));
     await spool.flushed();
   });
-  await Promise.all(turns);
+  await Promise.all(flushes);
   for (let index = 0; index < 30; index += 1) {
     spool.append(eventOf('acme', 'y'));
     await spool.flushed();
@@ -70,7 +70,7 @@ test('with durability "power" a turn is done when the disk has it', async () => 
   await spool.close();
 });
 
-test('a full spool drops its oldest events, counts each of them, and takes new ones', async () => {
+test('a full spool drops its oldest events, counts each of them, and stores new ones', async () => {
   const { spool, registry } = await openIn(directory, { bytesMax: 20_000, segmentBytes: 2_000 });
   for (let index = 0; index < 300; index += 1) {
     spool.append(eventOf('acme', 'x'.repeat(100)));
@@ -85,24 +85,24 @@ test('a full spool drops its oldest events, counts each of them, and takes new o
   await spool.close();
 });
 
-test('a sender that stands in the segment which is dropped goes on at the oldest one left', async () => {
+test('a sender whose segment is dropped continues with the oldest segment that remains', async () => {
   const { spool } = await openIn(directory, { bytesMax: 20_000, segmentBytes: 2_000 });
   for (let index = 0; index < 20; index += 1) spool.append(eventOf('acme', 'x'.repeat(100)));
   await spool.flushed();
-  const [first] = await spool.readBatch(1, 500);
-  expect(first?.sequence).toBe(1);
+  const [oldest] = await spool.readBatch(1, 500);
+  expect(oldest?.sequence).toBe(1);
   for (let index = 0; index < 300; index += 1) {
     spool.append(eventOf('acme', 'x'.repeat(100)));
     if (index % 5 === 0) await spool.flushed();
   }
   await spool.flushed();
-  const rest = await readAll(spool);
-  expect(rest.at(-1)?.sequence).toBe(320);
-  expect(rest.map(({ sequence }) => sequence)).toEqual(rest.map((_, index) => 321 - rest.length + index));
+  const remaining = await readAll(spool);
+  const first = 321 - remaining.length;
+  expect(remaining.map(({ sequence }) => sequence)).toEqual(remaining.map((_, index) => first + index));
   await spool.close();
 });
 
-test('acknowledged segments are deleted and the age of the oldest event falls to zero', async () => {
+test('acknowledged segments are removed, and the age of the oldest event becomes zero', async () => {
   let nowMs = 1_795_248_983_000;
   const { spool, registry } = await openIn(directory, { segmentBytes: 2_000, clock: { now: () => nowMs } });
   for (let index = 0; index < 60; index += 1) {
@@ -121,7 +121,7 @@ test('acknowledged segments are deleted and the age of the oldest event falls to
   await spool.close();
 });
 
-test('an event that cannot be built takes no sequence number', async () => {
+test('an event that cannot be built uses no sequence number', async () => {
   const { spool } = await openIn(directory);
   expect(() =>
     spool.append(() => {
@@ -132,7 +132,7 @@ test('an event that cannot be built takes no sequence number', async () => {
   await spool.close();
 });
 
-test('events larger than a read of the sender come through whole', async () => {
+test('an event that is larger than the sender’s batch is returned completely', async () => {
   const { spool } = await openIn(directory);
   const giant = 'ü'.repeat(3_000_000);
   for (const payload of ['small', giant, 'small again']) spool.append(eventOf('acme', payload));

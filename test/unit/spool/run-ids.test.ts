@@ -1,5 +1,5 @@
-// Goal: whatever happens to a gateway's disk, no event passes for another, and the numbers tell what happened.
-// Method: each case opens the folder as its host would find it, and reads the stamps that would reach Kafka.
+// Goal: after any loss, copy or restore of a gateway's disk, no two events have the same run id and sequence number, and run
+// ids show what happened. Method: open the folder as it would be found, and read the run ids that would reach Kafka.
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -18,7 +18,7 @@ function folder(path: string = newFolder()): string {
   return path;
 }
 
-/** Appends so many events, takes all that is unsent, acknowledges it if asked, and answers the stamps. */
+/** Opens the spool, appends `count` events, reads all unsent ones and returns their run ids and sequence numbers. */
 async function run(
   directory: string,
   count: number,
@@ -28,12 +28,8 @@ async function run(
   for (let index = 0; index < count; index += 1) spool.append(eventOf('acme', 'x'));
   await spool.flushed();
   const records = [];
-  for (
-    let some = await spool.readBatch(100, 100_000);
-    some.length > 0;
-    some = await spool.readBatch(100, 100_000)
-  )
-    records.push(...some);
+  let batch = await spool.readBatch(100, 100_000);
+  for (; batch.length > 0; batch = await spool.readBatch(100, 100_000)) records.push(...batch);
   const last = records.at(-1);
   if (acknowledge && last !== undefined) spool.acknowledge(last.sequence);
   await spool.close();
@@ -43,7 +39,7 @@ async function run(
   });
 }
 
-test('a restart goes on in the same series, where the run before it ended', async () => {
+test('after a restart the sequence continues where the previous run ended', async () => {
   const directory = folder();
   const before = await run(directory, 3);
   const after = await run(directory, 2);
@@ -53,7 +49,7 @@ test('a restart goes on in the same series, where the run before it ended', asyn
   expect(after[0]!.name).not.toBe(before[0]!.name);
 });
 
-test('openings are stamped in their order, also where the clock was set back between them', async () => {
+test('opening times increase with each opening, also if the clock was set back', async () => {
   const directory = folder();
   const before = await run(directory, 1, { clock: { now: () => 1_790_000_000_000 } });
   const after = await run(directory, 1, { clock: { now: () => 1_780_000_000_000 } });
@@ -62,7 +58,7 @@ test('openings are stamped in their order, also where the clock was set back bet
   expect(opened).toEqual([1_790_000_000_000, 1_790_000_000_001, 1_790_000_000_002]);
 });
 
-test('what was appended and not sent keeps the run that numbered it', async () => {
+test('an event that is sent by a later run keeps the id of the run that appended it', async () => {
   const directory = folder();
   const before = await run(directory, 3, { acknowledge: false });
   const after = await run(directory, 1);
@@ -70,7 +66,7 @@ test('what was appended and not sent keeps the run that numbered it', async () =
   expect(after.at(-1)!.name).not.toBe(before[0]!.name);
 });
 
-test('a node whose disk was lost begins a new series: its numbers are never taken for the old ones', async () => {
+test('after the loss of the disk, sequence numbers begin at 1 under another folder name', async () => {
   const directory = folder();
   const before = await run(directory, 5);
   rmSync(directory, { recursive: true });
@@ -79,7 +75,7 @@ test('a node whose disk was lost begins a new series: its numbers are never take
   expect(after[0]!.run.folder).not.toBe(before[0]!.run.folder);
 });
 
-test('a folder set back to an older copy begins a run below the end of the one before', async () => {
+test('a folder that is restored from an older copy begins a run below the end of the previous run', async () => {
   const directory = folder();
   await run(directory, 3);
   const copy = folder(copyAsCrashed(directory));
@@ -90,7 +86,7 @@ test('a folder set back to an older copy begins a run below the end of the one b
   expect(again[0]!.name).not.toBe(lost[0]!.name);
 });
 
-test('two nodes of one name with disks of their own, or on copies of one disk, are told apart', async () => {
+test('two nodes with the same name, on two disks or on two copies of one disk, have different run ids', async () => {
   const [one, other] = [folder(), folder()];
   expect((await run(one, 1))[0]!.name).not.toBe((await run(other, 1))[0]!.name);
   const clone = folder();
@@ -98,7 +94,7 @@ test('two nodes of one name with disks of their own, or on copies of one disk, a
   expect((await run(one, 1))[0]!.name).not.toBe((await run(clone, 1))[0]!.name);
 });
 
-test('a name that cannot be read is made anew: the series ends, no event does', async () => {
+test('a corrupt folder name is replaced by a new one, and no event is lost', async () => {
   const directory = folder();
   const before = await run(directory, 2, { acknowledge: false });
   writeFileSync(join(directory, 'name'), 'half a\u0000');
