@@ -79,7 +79,7 @@ test.each(cases)(
   },
 );
 
-test('an end on a full disk hands memory to Kafka, and the next run gives no number again', async () => {
+test('a stop on a full disk sends the events in memory to Kafka, and the next run repeats no sequence number', async () => {
   const disk = await mounted();
   const kafka = createKafka();
   const node = await nodeOn(disk, { kafka });
