@@ -9,7 +9,7 @@ import {
   tenantRecordSchema,
 } from '../../shared/tenants/record/schema.ts';
 
-/** What the admin API answers, for its document: types follow from the code that answers. */
+/** Schemas of the answers, for the OpenAPI document; the types of answers follow from the code that sends them. */
 const text = Type.String();
 const time = Type.String({ format: 'date-time' });
 const count = Type.Integer({ minimum: 0 });
@@ -17,7 +17,7 @@ const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] });
 const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' });
 const numberOrNull = Type.Unsafe<number | null>({ type: ['number', 'null'] });
 
-/** Closed objects: a field that is not described here shows as a difference between document and answer. */
+/** A closed object: a field that is not described here shows as a difference between the document and an answer. */
 const answer = (properties: Readonly<Record<string, TSchema>>, description?: string) =>
   Type.Object(properties, {
     additionalProperties: false,
@@ -34,12 +34,12 @@ export const tenantsAnswer = answer({
       tenant_id: text,
       display_name: textOrNull,
       plan: text,
-      has_record: Type.Boolean({ description: 'False for tenants known only by their requests.' }),
+      has_record: Type.Boolean({ description: 'False for tenants that only appear in recorded requests.' }),
       blocked: Type.Boolean(),
       boosts: count,
       requests_today: Type.Unsafe<number | null>({
         ...numberOrNull,
-        description: 'Null where the usage log did not answer.',
+        description: 'Null when ClickHouse did not answer.',
       }),
       limited_today: numberOrNull,
       cost_today: numberOrNull,
@@ -50,7 +50,8 @@ export const tenantsAnswer = answer({
   offset: count,
   limit: count,
   usage_known: Type.Boolean({
-    description: 'False: the list lacks tenants that have no record, and all usage.',
+    description:
+      'False when ClickHouse did not answer: the list then lacks usage, and tenants without a record.',
   }),
 });
 
@@ -63,7 +64,7 @@ const heldLimit = answer({
   window_seconds: Type.Number(),
   burst: Type.Number(),
   mode: text,
-  of_policy: Type.Unsafe<number | null>({ ...numberOrNull, description: 'What the policy alone says.' }),
+  of_policy: Type.Unsafe<number | null>({ ...numberOrNull, description: 'Value that the policy alone has.' }),
   override: numberOrNull,
   boost_id: textOrNull,
 });
@@ -99,7 +100,9 @@ export const statusAnswer = answer({
   blocked: Type.Boolean(),
   blocked_until: timeOrNull,
   blocked_by: Type.Array(Type.String({ description: 'operator, or names of limits.' })),
-  resets: Type.Record(Type.String(), time, { description: 'By limit: when it is whole again.' }),
+  resets: Type.Record(Type.String(), time, {
+    description: 'By limit: when the complete limit is available again.',
+  }),
   boosts: Type.Array(boostSchema),
   complete_through: timeOrNull,
   as_of: time,
@@ -155,10 +158,11 @@ export const replaysAnswer = answer({
   sent: count,
   incomplete: Type.Integer({
     minimum: 0,
-    description: 'Letters that hold only the beginning of their record.',
+    description:
+      'Letters that hold only the beginning of their record, or name a topic that is not Tollgate’s.',
   }),
   without_time: count,
-  more: Type.Boolean({ description: 'There are more than were looked at.' }),
+  more: Type.Boolean({ description: 'There are more letters than one call reads.' }),
   by_reason: Type.Record(Type.String(), count),
 });
 
@@ -193,5 +197,5 @@ export const lossAnswer = answer({
   events: Type.Number(),
   since: time,
   until: time,
-  cut: Type.Boolean({ description: 'There is at least as much lost as is said.' }),
+  cut: Type.Boolean({ description: 'The report is cut: at least `lost` events are lost.' }),
 });

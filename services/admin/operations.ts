@@ -21,7 +21,7 @@ import {
   TenantPatch,
 } from './request-schemas.ts';
 
-/** Of JSON merge patches. */
+/** Media type of JSON merge patches. */
 export const mergePatchType = 'application/merge-patch+json';
 
 const entityTag = {
@@ -35,12 +35,12 @@ const ifMatch = {
 };
 const actor = {
   'X-Actor': {
-    description: 'Who acts: up to 100 printable ASCII characters, kept in the history.',
+    description: 'Actor for the history: up to 100 printable ASCII characters.',
     schema: { type: 'string' },
   },
 };
 const id = Type.String({ minLength: 1, maxLength: idLengthMax });
-const none = Type.Null({ description: 'Done.' }) as object;
+const noBody = Type.Null({ description: 'Done.' }) as object;
 
 const patchSchema = {
   ...patchOf(Type.Object(settings)),
@@ -48,20 +48,20 @@ const patchSchema = {
   examples: [{ plan: 'pro', display_name: null, overrides: { minute: 500 } }],
 };
 
-/** The operations of the admin API as its document describes them; schemas of what comes in also validate it. */
+/** The operations as the OpenAPI document describes them. The schemas of parameters and bodies also validate requests. */
 export const operations = {
   listTenants: {
     operationId: 'listTenants',
     tags: ['Tenants'],
     summary: 'List tenants',
-    description: 'Those with a record and those that sent a request today, busiest first.',
+    description: 'Tenants with a record and tenants that sent a request today, busiest first.',
     querystring: ListQuery,
     response: { 200: answers.tenantsAnswer as object },
   },
   getTenant: {
     operationId: 'getTenant',
     tags: ['Tenants'],
-    summary: 'A tenant: its record, and the limits that hold for it',
+    summary: 'Get the record of a tenant and its limits',
     params: TenantParams,
     response: { 200: answers.tenantAnswer as object },
     responseHeaders: { 200: entityTag },
@@ -72,7 +72,7 @@ export const operations = {
     summary: 'Replace the settings of a tenant',
     description:
       'Settings that the body does not name are removed; PATCH keeps them. Boosts, the block and API keys have ' +
-      'endpoints of their own and stay where the body does not name them.',
+      'endpoints of their own and stay unless the body names them.',
     params: TenantParams,
     body: TenantBody,
     requestHeaders: { ...actor, ...ifMatch },
@@ -85,7 +85,7 @@ export const operations = {
     tags: ['Tenants'],
     summary: 'Change settings of a tenant',
     description:
-      'A JSON merge patch (RFC 7396): settings that it does not name stay, null removes one, a list is replaced.',
+      'A JSON merge patch (RFC 7396): settings that it does not name stay, null removes a setting, a list is replaced.',
     params: TenantParams,
     body: TenantPatch,
     documentedBody: {
@@ -102,12 +102,12 @@ export const operations = {
     summary: "Delete a tenant's record",
     params: TenantParams,
     requestHeaders: actor,
-    response: { 204: none },
+    response: { 204: noBody },
   },
   getTenantStatus: {
     operationId: 'getTenantStatus',
     tags: ['Tenants'],
-    summary: 'Requests, resets and blocks of a tenant now',
+    summary: 'Get requests, resets and blocks of a tenant now',
     params: TenantParams,
     response: { 200: answers.statusAnswer as object },
   },
@@ -137,13 +137,13 @@ export const operations = {
     summary: 'Lift a block',
     params: TenantParams,
     requestHeaders: actor,
-    response: { 204: none },
+    response: { 204: noBody },
     problems: [422],
   },
   listBoosts: {
     operationId: 'listBoosts',
     tags: ['Controls'],
-    summary: 'Boosts: running, planned, and ended in the last 30 days',
+    summary: 'List boosts: running, planned, and ended in the last 30 days',
     params: TenantParams,
     response: { 200: answers.boostsAnswer as object },
   },
@@ -163,13 +163,13 @@ export const operations = {
     summary: 'End a boost now',
     params: Type.Object({ id, boostId: Type.String({ minLength: 1, maxLength: 100 }) }),
     requestHeaders: actor,
-    response: { 204: none },
+    response: { 204: noBody },
     problems: [422],
   },
   listApiKeys: {
     operationId: 'listApiKeys',
     tags: ['Credentials'],
-    summary: 'API keys of a tenant, by their hashes',
+    summary: 'List API keys of a tenant, by their hashes',
     params: TenantParams,
     response: { 200: answers.keysAnswer as object },
   },
@@ -189,13 +189,13 @@ export const operations = {
     summary: 'Delete an API key by the first digits of its SHA-256',
     params: Type.Object({ id, hashPrefix: Type.String({ minLength: 1, maxLength: 64 }) }),
     requestHeaders: actor,
-    response: { 204: none },
+    response: { 204: noBody },
     problems: [409, 422],
   },
   createPortalLink: {
     operationId: 'createPortalLink',
     tags: ['Credentials'],
-    summary: 'A signed link that opens the portal for one tenant',
+    summary: 'Issue a signed link that opens the portal for one tenant',
     body: PortalLinkBody,
     requestHeaders: actor,
     response: { 201: answers.linkAnswer as object },
@@ -207,7 +207,7 @@ export const operations = {
     summary: 'End a portal link and the sessions that it opened',
     params: LinkParams,
     requestHeaders: actor,
-    response: { 204: none },
+    response: { 204: noBody },
   },
   endPortalSessions: {
     operationId: 'endPortalSessions',
@@ -215,7 +215,7 @@ export const operations = {
     summary: "End all of a tenant's portal links and sessions",
     params: TenantParams,
     requestHeaders: actor,
-    response: { 204: none },
+    response: { 204: noBody },
   },
   resetAllTenants: {
     operationId: 'resetAllTenants',
@@ -228,28 +228,28 @@ export const operations = {
   listChanges: {
     operationId: 'listChanges',
     tags: ['Installation'],
-    summary: 'Who changed what, newest first',
+    summary: 'List changes with their actors, newest first',
     querystring: AuditQuery,
     response: { 200: answers.changesAnswer as object },
   },
   listDeadLetters: {
     operationId: 'listDeadLetters',
     tags: ['Installation'],
-    summary: 'Dead letters, newest first',
+    summary: 'List dead letters, newest first',
     querystring: LettersQuery,
     response: { 200: answers.lettersAnswer as object },
   },
   getDeadLetter: {
     operationId: 'getDeadLetter',
     tags: ['Installation'],
-    summary: 'A dead letter',
+    summary: 'Get a dead letter',
     params: LetterParams,
     response: { 200: answers.letterAnswer as object },
   },
   replayDeadLetters: {
     operationId: 'replayDeadLetters',
     tags: ['Installation'],
-    summary: 'Send all that are selected again; counts only, unless dry_run is false',
+    summary: 'Replay all selected dead letters; only counts them unless dry_run is false',
     body: ReplayBody,
     requestHeaders: actor,
     response: { 200: answers.replaysAnswer as object },
@@ -258,7 +258,7 @@ export const operations = {
   replayDeadLetter: {
     operationId: 'replayDeadLetter',
     tags: ['Installation'],
-    summary: 'Send a dead letter again',
+    summary: 'Replay a dead letter',
     params: LetterParams,
     requestHeaders: actor,
     response: { 200: answers.replayAnswer as object },

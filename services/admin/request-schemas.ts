@@ -22,23 +22,23 @@ export const ListQuery = Type.Object({
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, description: 'Default 50.' })),
 });
 
-/** Body of PUT: a record as GET answers it, whose `reset`, `history`, `version` and `updated_*` are passed over. */
+/** Body of PUT: a record as GET answers it; its `reset`, `history`, `version` and `updated_*` are ignored. */
 export const TenantBody = closed(
   Type.Object(
     {
-      tenant_id: Type.Optional(Type.String({ description: 'As in the path.' })),
+      tenant_id: Type.Optional(Type.String({ description: 'Must equal the id of the path.' })),
       ...settings,
-      reset: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
-      history: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
-      version: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
-      updated_at: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
-      updated_by: Type.Optional(Type.Unknown({ description: 'Passed over.' })),
+      reset: Type.Optional(Type.Unknown({ description: 'Ignored.' })),
+      history: Type.Optional(Type.Unknown({ description: 'Ignored.' })),
+      version: Type.Optional(Type.Unknown({ description: 'Ignored.' })),
+      updated_at: Type.Optional(Type.Unknown({ description: 'Ignored.' })),
+      updated_by: Type.Optional(Type.Unknown({ description: 'Ignored.' })),
     },
     { examples: [{ plan: 'pro', display_name: 'Acme', overrides: { minute: 500 } }] },
   ),
 );
 
-/** Body of PATCH. It is the merged record that has to hold to the contract, so nothing more is asked of a patch. */
+/** Body of PATCH: any object. The merged record is checked against the contract, not the patch. */
 export const TenantPatch = Type.Unsafe<object>({ type: 'object' });
 
 export const BlockBody = Type.Object(
@@ -69,7 +69,7 @@ export const ApiKeyBody = Type.Object(
 export const ResetAllBody = Type.Object(
   {
     confirm: Type.Literal('reset all tenants', {
-      description: 'The words “reset all tenants”: nothing else starts it.',
+      description: 'The words “reset all tenants”: no other value starts the reset.',
     }),
   },
   { additionalProperties: false, examples: [{ confirm: 'reset all tenants' }] },
@@ -81,14 +81,14 @@ export const PortalLinkBody = Type.Object(
     ttl: Type.Optional(
       Type.String({
         pattern: spanPattern,
-        description: 'How long the link opens, e.g. 15m, 24h; default 1h, at most 30d.',
+        description: 'How long the link opens the portal, e.g. 15m, 24h; default 1h, at most 30d.',
       }),
     ),
     session_ttl: Type.Optional(
       Type.String({
         pattern: spanPattern,
         description:
-          'How long a session lasts that it opens, never longer than the link; default 1h, at most 8h.',
+          'Duration of a session that the link opens, never longer than the link; default 1h, at most 8h.',
       }),
     ),
   },
@@ -102,13 +102,17 @@ export const AuditQuery = Type.Object({
 });
 
 export const ReasonBody = Type.Object(
-  { reason: Type.Optional(Type.String({ maxLength: 500, description: 'Why; kept in the history.' })) },
+  { reason: Type.Optional(Type.String({ maxLength: 500, description: 'Reason; kept in the history.' })) },
   { additionalProperties: false, examples: [{ reason: 'double charge, ticket 812' }] },
 );
 
 export const LossQuery = Type.Object({
   hours: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: 24 * 31, description: 'How far back. Default 24.' }),
+    Type.Integer({
+      minimum: 1,
+      maximum: 24 * 31,
+      description: 'Hours before now that the audit covers. Default 24.',
+    }),
   ),
 });
 
@@ -122,16 +126,16 @@ export const ReplayBody = Type.Object(
   {
     reason: Type.Optional(Type.String({ minLength: 1, description: 'Text that the reason contains.' })),
     tenant_id: Type.Optional(Type.String({ minLength: 1 })),
-    since: Type.Optional(Type.String({ description: 'RFC 3339: letters written from then on.' })),
+    since: Type.Optional(Type.String({ description: 'RFC 3339: letters written at or after this time.' })),
     shift: Type.Optional(
       Type.String({
         pattern: shiftPattern,
-        description: 'Added to the time of each event, e.g. +15m: for those of a node with a wrong clock.',
+        description: 'Added to the time of each event, e.g. +15m: for events of a node with a wrong clock.',
       }),
     ),
     dry_run: Type.Optional(Type.Boolean({ description: 'Count only; the default.' })),
   },
-  // One of them has to be there: all letters of 90 days are not what anybody means.
+  // One selection is required, so that no call replays all letters of 90 days by mistake.
   {
     additionalProperties: false,
     anyOf: ['reason', 'tenant_id', 'since'].map((name) => ({ required: [name] })),
@@ -140,5 +144,8 @@ export const ReplayBody = Type.Object(
 
 export const LinkParams = Type.Object({
   id: Type.String({ minLength: 1, maxLength: idLengthMax }),
-  linkId: Type.String({ pattern: '^[0-9a-f-]{36}$', description: '`link_id` of the link when it was made.' }),
+  linkId: Type.String({
+    pattern: '^[0-9a-f-]{36}$',
+    description: '`link_id` of the answer that issued the link.',
+  }),
 });

@@ -2,20 +2,20 @@ import { CliFailure } from './installation.ts';
 import type { Installation } from './installation.ts';
 
 export interface AdminClient {
-  /** Answers the body; undefined for an empty one. Throws CliFailure with the server's own words. */
+  /** Resolves with the body; undefined for an empty one. Throws CliFailure with the server's message. */
   call<Answer>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: object): Promise<Answer>;
 }
 
-/** An emergency reset of many tenants, or a loss audit over a long log, takes its time. */
+/** An emergency reset of many tenants and a loss audit of a long log take minutes. */
 const timeoutMs = 120_000;
 
 export function createAdminClient({ adminUrl, adminToken }: Installation, actor: string): AdminClient {
   const base = adminUrl.replace(/(?<!\/)\/+$/, '');
   return {
     async call<Answer>(method: string, path: string, body?: object): Promise<Answer> {
-      // `fetch` resolves them: "reset .." would arrive as the emergency reset of all tenants.
-      if (/\/\.{1,2}(?:[/?]|$)/.test(path)) throw new CliFailure('“.” and “..” name nothing.');
-      const response = await reach(`${base}${path}`, {
+      // `fetch` resolves dot segments: "reset .." would become the emergency reset of all tenants.
+      if (/\/\.{1,2}(?:[/?]|$)/.test(path)) throw new CliFailure('“.” and “..” are not ids.');
+      const response = await send(`${base}${path}`, {
         method,
         headers: {
           authorization: `Bearer ${adminToken}`,
@@ -26,23 +26,26 @@ export function createAdminClient({ adminUrl, adminToken }: Installation, actor:
         signal: AbortSignal.timeout(timeoutMs),
       });
       const text = await response.text();
-      if (!response.ok) throw new CliFailure(complaint(response.status, text, base));
+      if (!response.ok) throw new CliFailure(failureText(response.status, text, base));
       return (text === '' ? undefined : JSON.parse(text)) as Answer;
     },
   };
 }
 
-async function reach(url: string, init: RequestInit): Promise<Response> {
+async function send(url: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(url, init);
   } catch (cause) {
-    throw new CliFailure(`The admin API at ${new URL(url).origin} does not answer. Is the console running?`, {
-      cause,
-    });
+    throw new CliFailure(
+      `The admin API at ${new URL(url).origin} does not answer. Is the admin service running?`,
+      {
+        cause,
+      },
+    );
   }
 }
 
-function complaint(status: number, text: string, base: string): string {
+function failureText(status: number, text: string, base: string): string {
   if (status === 401) return `The admin API at ${base} does not accept this token (TOLLGATE_ADMIN_TOKEN).`;
   try {
     const { title = '', detail = '' } = JSON.parse(text) as { title?: string; detail?: string };

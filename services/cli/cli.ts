@@ -33,14 +33,14 @@ export interface CliOptions {
   readonly installation: () => Promise<Installation>;
   /** Reads the variables of the connection to Kafka; throws CONFIG_INVALID. */
   readonly kafka: () => KafkaConfig;
-  /** Who acts, for the audit trail. */
+  /** Actor for the audit trail. */
   readonly actor: string;
   readonly nowMs: number;
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
 }
 
-/** Runs one command; answers the exit code. */
+/** Runs one command; resolves with the exit code: 0 done, 1 refused or failed, 2 not a valid command line. */
 export async function runCli(options: CliOptions): Promise<0 | 1 | 2> {
   const { args, out } = options;
   const err = (text: string): void => options.err(printableLines(text));
@@ -79,7 +79,7 @@ async function run(command: Command, options: CliOptions): Promise<0 | 1> {
   const [least, most] = command.operands;
   if (parsed.positionals.length < least || parsed.positionals.length > most)
     throw new UsageError(
-      `“${command.name}” takes ${least === most ? least : `${least} to ${most}`} words after it.`,
+      `“${command.name}” takes ${least === most ? least : `${least} to ${most}`} operands.`,
     );
   let client: ReturnType<typeof createAdminClient> | null = null;
   const asJson = parsed.values['json'] === true;
@@ -116,7 +116,7 @@ function parse(
   }
 }
 
-/** Commands have one or two words; the longer name is tried first. */
+/** The command that the first words name; a name of two words has precedence. */
 function commandFor(args: readonly string[]): Command | null {
   const named = (length: number): Command | undefined =>
     commands.find((command) => command.name === args.slice(0, length).join(' '));
@@ -131,12 +131,12 @@ function overview(): string {
     ...commands.map((command) => `  ${synopsis(command).padEnd(width)}  ${command.summary}`),
     '',
     'TOLLGATE_ADMIN_URL and TOLLGATE_ADMIN_TOKEN name the installation; without them the local stack of this folder',
-    'is used. TOLLGATE_ACTOR is who the audit trail says did it (default: your user name).',
+    'is used. TOLLGATE_ACTOR is the actor in the audit trail (default: your user name).',
   ].join('\n');
 }
 
-function synopsis({ name, synopsis: rest }: Command): string {
-  return rest === '' ? name : `${name} ${rest}`;
+function synopsis({ name, synopsis: operands }: Command): string {
+  return operands === '' ? name : `${name} ${operands}`;
 }
 
 function helpOf(command: Command): string {

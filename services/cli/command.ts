@@ -1,3 +1,4 @@
+import { spanMs } from '../../shared/domain/time/duration.ts';
 import type { KafkaConfig } from './environment.ts';
 
 export interface Flag {
@@ -19,30 +20,30 @@ export interface Invocation {
 export interface Report {
   /** For `--json`. */
   readonly data: unknown;
-  /** For people. */
+  /** For the terminal. */
   readonly text: string;
-  /** True when the command ran and what it found is bad: exit code 1. */
+  /** True when the command ran and found a fault: exit code 1. */
   readonly failed?: boolean;
 }
 
 export interface Command {
   /** One or two words. */
   readonly name: string;
-  /** What follows the name, e.g. `ID --limit NAME`. */
+  /** Operands and flags, e.g. `ID --limit NAME`. */
   readonly synopsis: string;
   readonly summary: string;
-  /** Fewest and most words after the name. */
+  /** Least and greatest number of operands. */
   readonly operands: readonly [number, number];
   readonly flags?: Readonly<Record<string, Flag>>;
   readonly example?: string;
   run(invocation: Invocation): Promise<Report>;
 }
 
-/** The command line was not understood: exit code 2, with the command's help. */
+/** The command line is not valid: exit code 2, with the command's help. */
 export class UsageError extends Error {}
 
-/** A flag's text; throws UsageError when it is missing. */
-export function needed(invocation: Invocation, name: string): string {
+/** Text of a required flag; throws UsageError where it is missing. */
+export function required(invocation: Invocation, name: string): string {
   const value = invocation.flags[name];
   if (typeof value !== 'string' || value === '') throw new UsageError(`--${name} is missing.`);
   return value;
@@ -57,17 +58,14 @@ export function operand(invocation: Invocation, index: number): string {
   return invocation.operands[index] ?? '';
 }
 
-const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
 /** `7d` from now, as ISO 8601. */
 export function endAfter(span: string, nowMs: number): string {
-  const [, count, unit] = /^([1-9]\d{0,5})([smhd])$/.exec(span) ?? [];
-  if (count === undefined || unit === undefined)
-    throw new UsageError(`“${span}” is no length of time; write 30m, 12h or 7d.`);
-  return new Date(nowMs + Number(count) * (unitMs[unit] ?? 0)).toISOString();
+  const durationMs = spanMs(span);
+  if (durationMs === null) throw new UsageError(`“${span}” is not a duration; write 30m, 12h or 7d.`);
+  return new Date(nowMs + durationMs).toISOString();
 }
 
-/** A plain table; the columns are as wide as they need to be. */
+/** A plain table; each column is as wide as its longest cell. */
 export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const all = [head, ...rows].map((row) => row.map(String));
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));

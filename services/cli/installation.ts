@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** Where the admin API is, and the token that opens it. */
+/** Address of the admin API, and the token that opens it. */
 export interface Installation {
   readonly adminUrl: string;
   readonly adminToken: string;
@@ -10,14 +10,14 @@ export interface Installation {
 export interface InstallationHints {
   readonly adminUrl: string | undefined;
   readonly adminToken: string | undefined;
-  /** A running local stack is looked for here and in the folders above. */
+  /** A running local stack is searched for in this folder and in those above. */
   readonly folder: string;
 }
 
-/** Thrown with a sentence that says what to do; the process then exits 1. */
+/** A failure with a sentence that says what to do; the exit code is 1. */
 export class CliFailure extends Error {}
 
-/** What the environment names; what it leaves open comes from the local stack's file. */
+/** The installation that the environment names; missing values are read from the file of the local stack. */
 export async function findInstallation({
   adminUrl,
   adminToken,
@@ -29,7 +29,7 @@ export async function findInstallation({
   const token = adminToken ?? stack?.admin_token;
   if (url === undefined || token === undefined)
     throw new CliFailure(
-      'No installation to talk to. Set TOLLGATE_ADMIN_URL and TOLLGATE_ADMIN_TOKEN, or run this in a folder whose local stack is running (npm start).',
+      'There is no installation to call. Set TOLLGATE_ADMIN_URL and TOLLGATE_ADMIN_TOKEN, or run this in a folder whose local stack is running (npm start).',
     );
   return { adminUrl: url, adminToken: token };
 }

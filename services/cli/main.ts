@@ -7,7 +7,6 @@ import { findInstallation } from './installation.ts';
 
 const config = readConfig(environment, process.env);
 
-/** Exit codes: 0 done, 1 refused or failed, 2 not understood. */
 process.exitCode = await runCli({
   args: process.argv.slice(2),
   installation: () =>

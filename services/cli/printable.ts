@@ -1,11 +1,11 @@
 /**
- * Control characters (C0, C1), those that change the direction of text, separators of lines, and halves of characters. In
- * a terminal they move the cursor, hide or rewrite what stands there, or make text look like other text.
+ * Control characters (C0, C1), characters that change the direction of text, line separators and lone surrogates. In a
+ * terminal they move the cursor, hide or overwrite text, or make text look like other text.
  */
 const unprintable =
   /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/gu;
 
-/** Text of others on one line: what a terminal would act upon is shown as `\u001b`. */
+/** Text of other sources on one line: characters that a terminal would interpret are shown as `\u001b`. */
 export function printable(text: string): string {
   return text.replace(
     unprintable,
@@ -13,7 +13,7 @@ export function printable(text: string): string {
   );
 }
 
-/** An answer with all of its texts printable: whatever a command writes of it is safe to show. */
+/** An answer with all of its texts printable, so that a command may show any part of it. */
 export function printableAnswer(answer: unknown): unknown {
   if (typeof answer === 'string') return printable(answer);
   if (Array.isArray(answer)) return answer.map(printableAnswer);
@@ -23,12 +23,12 @@ export function printableAnswer(answer: unknown): unknown {
   );
 }
 
-/** Lines of our own around texts of others, e.g. a message: every line by itself. */
+/** Several lines, each made printable; the line breaks between them stay. */
 export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n');
 }
 
-/** The same JSON: escapes mean what they stand for. */
+/** The value as JSON; a JSON parser reads the escapes as the original characters. */
 export function printableJson(value: unknown): string {
   return printableLines(JSON.stringify(value, null, 2));
 }

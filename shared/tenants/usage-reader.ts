@@ -20,7 +20,7 @@ export type GraphSpan = '24h' | '30d';
 
 export type PeriodUse = Omit<TenantTotalsRow, 'tenant_id' | 'plan' | 'consumed_by_route'>;
 
-/** One tenant over a span of days, for growth and finance. */
+/** Usage of one tenant in a period of days, for growth and finance. */
 export interface TenantUse {
   readonly tenant_id: string;
   readonly plan: string;
@@ -28,9 +28,9 @@ export interface TenantUse {
   readonly allowed: number;
   readonly limited: number;
   readonly units: Amount;
-  /** Of requests that were served. */
+  /** Cost of the served requests. */
   readonly cost: Money;
-  /** What the refused requests would have cost at the policy's prices: money that limiting saved. */
+  /** Cost of the refused requests at the policy's prices: money that limiting saved. */
   readonly saved: Money;
 }
 
@@ -45,17 +45,17 @@ export interface DeliveredAlert {
   readonly error: string;
 }
 
-/** Queries of tenants at once, at once of one tenant, and waiting of one tenant: a page asks half a dozen. */
+/** Running queries of all tenants, running queries of one tenant, waiting queries of one tenant. A page sends about six. */
 const portalQueries = { concurrentMax: 6, concurrentOfTenantMax: 3, waitingOfTenantMax: 20 };
 
-/** What the console reads of ClickHouse. Every call rejects when ClickHouse does not answer: a page then says so. */
+/** Reads of the admin API and the console from ClickHouse. Every call rejects when ClickHouse does not answer. */
 export interface UsageReader {
   /**
-   * The same for a visitor of the portal: its queries are its tenant's, and take turns with those of other tenants. They end
-   * when the visitor leaves.
+   * The same reads for a visitor of the portal: its queries count against the tenant's share and end when the visitor
+   * leaves.
    */
   ofTenant(tenantId: string, signal: AbortSignal): UsageReader;
-  /** The tenant's day and month that hold `nowMs`, in its zone; zeros where nothing was recorded. */
+  /** Totals of the day and the month that contain `nowMs` in the tenant's zone; zeros where nothing was recorded. */
   totals(
     tenantId: string,
     zone: string,
@@ -69,10 +69,10 @@ export interface UsageReader {
   decision(eventId: string): Promise<UsageEventRow | null>;
   /** Tenants by requests since the UTC day of `sinceMs`, heaviest first. */
   heaviest(sinceMs: number, countMax: number): Promise<readonly TenantUse[]>;
-  /** Plan a tenant was last seen with in the last month, or null when it was not seen. */
+  /** Plan of the tenant's latest request in the last month; null without a request. */
   seenPlan(tenantId: string, nowMs: number): Promise<string | null>;
   alerts(tenantId: string, countMax: number): Promise<readonly DeliveredAlert[]>;
-  /** Up to when usage is complete, ISO 8601; null before anything was recorded. */
+  /** ISO 8601 time up to which usage is complete; null before the first event. */
   completeThrough(): Promise<string | null>;
 }
 
@@ -85,7 +85,7 @@ export interface UsageReaderOptions {
   readonly registry: Registry;
 }
 
-/** Reads for operators, who wait for no tenant; see `ofTenant`. */
+/** Reads for operators, outside the tenants' shares; see `ofTenant`. */
 export function createUsageReader({ clickhouse, policy, registry }: UsageReaderOptions): UsageReader {
   return readerBy(clickhouse, createQueryShares({ clickhouse, registry, ...portalQueries }), policy);
 }

@@ -25,9 +25,9 @@ export const auditCommands: readonly Command[] = [
   {
     name: 'audit',
     synopsis: '[--hours N]',
-    summary: 'Look for lost events: compare what was sent with what is stored.',
+    summary: 'Find lost events: compare the events that were sent with those that are stored.',
     operands: [0, 0],
-    flags: { hours: { type: 'string', help: 'How far back (default 24).' } },
+    flags: { hours: { type: 'string', help: 'Hours before now that the audit covers (default 24).' } },
     async run(invocation) {
       const query = new URLSearchParams({ hours: optional(invocation, 'hours') ?? '24' }).toString();
       const data = await invocation.call<LossAnswer>('POST', `/admin/v1/loss-audit?${query}`);
@@ -40,11 +40,11 @@ export const auditCommands: readonly Command[] = [
   {
     name: 'changes',
     synopsis: '[--tenant ID] [--actor NAME]',
-    summary: 'Who changed what, newest first.',
+    summary: 'List changes of tenants with their actors, newest first.',
     operands: [0, 0],
     flags: {
       tenant: { type: 'string', help: 'Only this tenant.' },
-      actor: { type: 'string', help: 'Only this person.' },
+      actor: { type: 'string', help: 'Only this actor.' },
     },
     async run(invocation) {
       const query = new URLSearchParams();
@@ -67,7 +67,7 @@ function findings(data: LossAnswer): string[] {
   const counted =
     ahead === 0
       ? 'Redis counts nothing that ClickHouse lacks.'
-      : `Redis counts ${ahead} units that ClickHouse lacks. Answers that a crash cut off do that too.`;
+      : `Redis counts ${ahead} units that ClickHouse lacks. Responses that a crash interrupted have the same effect.`;
   return [
     lost === 0 ? 'No event is lost.' : `${data.cut ? 'At least ' : ''}${lost} events are lost.`,
     disagreements.length === 0
@@ -75,7 +75,7 @@ function findings(data: LossAnswer): string[] {
       : `Totals of ${disagreements.length} days do not agree.`,
     counters === null ? 'Redis was not compared: the pipeline is behind.' : counted,
     ...setBack.map((run) => `The spool of ${run} was set back to an older copy, or is used by two nodes.`),
-    `${data.events} events were looked at, from ${data.since} to ${data.until}.`,
-    `Without a row of their own: ${explained.repeats} repeats, ${explained.corrections} corrections, ${explained.deadLetters} dead letters.`,
+    `${data.events} events were audited, from ${data.since} to ${data.until}.`,
+    `Records without a row of their own: ${explained.repeats} repeats, ${explained.corrections} corrections, ${explained.deadLetters} dead letters.`,
   ];
 }

@@ -1,5 +1,6 @@
+import { spanMs } from '../../../shared/domain/time/duration.ts';
 import type { Command, Invocation, Report } from '../command.ts';
-import { endAfter, operand, optional, table, UsageError } from '../command.ts';
+import { operand, optional, table, UsageError } from '../command.ts';
 
 interface Letter {
   readonly id: string;
@@ -14,7 +15,7 @@ export const deadLetterCommands: readonly Command[] = [
   {
     name: 'dead-letters list',
     synopsis: '[--limit N]',
-    summary: 'What could not be read, newest first.',
+    summary: 'List the messages that could not be read, newest first.',
     operands: [0, 0],
     flags: { limit: { type: 'string', help: 'How many at most (default 50).' } },
     async run(invocation) {
@@ -30,7 +31,7 @@ export const deadLetterCommands: readonly Command[] = [
   {
     name: 'dead-letters show',
     synopsis: 'LETTER_ID',
-    summary: 'Show one with its original content.',
+    summary: 'Show a dead letter with its original content.',
     operands: [1, 1],
     async run(invocation) {
       const data = await invocation.call<Letter>(
@@ -47,21 +48,21 @@ export const deadLetterCommands: readonly Command[] = [
     name: 'dead-letters replay',
     synopsis: 'LETTER_ID | --reason TEXT --tenant ID --since TIME [--shift=+15m] [--yes]',
     summary:
-      'Send one again, or all that are selected. Safe to repeat: an event that did arrive is counted once.',
+      'Replay one dead letter, or all that are selected. Safe to repeat: an event that was stored is counted once.',
     operands: [0, 1],
     flags: {
-      reason: { type: 'string', help: 'Those whose reason contains this text.' },
-      tenant: { type: 'string', help: 'Those of this tenant.' },
+      reason: { type: 'string', help: 'Letters whose reason contains this text.' },
+      tenant: { type: 'string', help: 'Letters of this tenant.' },
       since: {
         type: 'string',
-        help: 'Those written at or after this time, or so long ago: 2026-11-21T11:00:00Z, 2h.',
+        help: 'Letters written since this time, or in this duration before now: 2026-11-21T11:00:00Z, 2h.',
       },
       shift: {
         type: 'string',
-        help: 'Add this to the time of each event: --shift=+15m, --shift=-1h. For a node with a wrong clock.',
+        help: 'Added to the time of each event: --shift=+15m, --shift=-1h. For a node with a wrong clock.',
       },
       'dry-run': { type: 'boolean', help: 'Only count; the default without --yes.' },
-      yes: { type: 'boolean', help: 'Send them.' },
+      yes: { type: 'boolean', help: 'Send the letters.' },
     },
     example: 'tollgate dead-letters replay --reason "in the future" --since 2h --shift=-15m --yes',
     async run(invocation) {
@@ -107,7 +108,7 @@ async function replayAll(invocation: Invocation): Promise<Report> {
       : `Sent ${data.sent} of ${data.matched} again.`,
     ...(data.incomplete === 0
       ? []
-      : [`${data.incomplete} do not hold their whole record and cannot be sent.`]),
+      : [`${data.incomplete} do not hold their complete record and cannot be sent.`]),
     ...(data.without_time === 0 ? [] : [`${data.without_time} have no time that could be corrected.`]),
     ...(data.more ? ['There are more than one call takes: repeat it with a later --since.'] : []),
     ...Object.entries(data.by_reason).map(([text, count]) => `${String(count).padStart(7)}  ${text}`),
@@ -115,8 +116,8 @@ async function replayAll(invocation: Invocation): Promise<Report> {
   return { data, text: lines.join('\n') };
 }
 
-/** A time, or how long ago it was. */
+/** A duration before now as a time; any other text unchanged, for the admin API to check. */
 function instantOf(text: string, nowMs: number): string {
-  if (!/^[1-9][0-9]{0,5}[smhd]$/.test(text)) return text;
-  return new Date(2 * nowMs - Date.parse(endAfter(text, nowMs))).toISOString();
+  const agoMs = spanMs(text);
+  return agoMs === null ? text : new Date(nowMs - agoMs).toISOString();
 }

@@ -6,7 +6,7 @@ export const policyCommands: readonly Command[] = [
   {
     name: 'policy check',
     synopsis: 'FILE',
-    summary: 'Check a policy file; every mistake is named with its line and field.',
+    summary: 'Check a policy file; every violation is named with its line and field.',
     operands: [1, 1],
     example: 'policy check policies/default.yaml',
     async run(invocation) {

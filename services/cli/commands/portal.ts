@@ -2,18 +2,21 @@ import type { Command } from '../command.ts';
 import { operand, optional } from '../command.ts';
 import { pathOf } from './tenants.ts';
 
-/** Who gets into a tenant's portal. */
+/** Access to a tenant's portal. */
 export const portalCommands: readonly Command[] = [
   {
     name: 'portal-link',
     synopsis: 'ID [--ttl 24h] [--session-ttl 8h]',
-    summary: "Make a signed link that opens a tenant's portal.",
+    summary: "Issue a signed link that opens a tenant's portal.",
     operands: [1, 1],
     flags: {
-      ttl: { type: 'string', help: 'How long it opens: 15m, 24h, 30d at most (default 1h).' },
+      ttl: {
+        type: 'string',
+        help: 'How long the link opens the portal: 15m, 24h, 30d at most (default 1h).',
+      },
       'session-ttl': {
         type: 'string',
-        help: 'How long a session lasts that it opens: 8h at most (default 1h).',
+        help: 'Duration of a session that the link opens: 8h at most (default 1h).',
       },
     },
     async run(invocation) {

@@ -1,9 +1,9 @@
 import type { Command, Invocation, Report } from '../command.ts';
 import { instantExample, readInstant } from '../../../shared/domain/time/instant.ts';
-import { UsageError, endAfter, needed, operand, optional } from '../command.ts';
+import { UsageError, endAfter, operand, optional, required } from '../command.ts';
 import { pathOf } from './tenants.ts';
 
-/** What changes a tenant. */
+/** Commands that change a tenant. */
 export const tenantControls: readonly Command[] = [
   {
     name: 'reset',
@@ -13,7 +13,7 @@ export const tenantControls: readonly Command[] = [
     flags: {
       all: { type: 'boolean', help: 'All tenants.' },
       yes: { type: 'boolean', help: 'Needed with --all.' },
-      reason: { type: 'string', help: 'Why; kept in the history.' },
+      reason: { type: 'string', help: 'Reason; kept in the history.' },
     },
     example: 'reset acme --reason "double charge, ticket 812"',
     run: (invocation) => (invocation.flags['all'] === true ? resetAll(invocation) : resetOne(invocation)),
@@ -29,7 +29,7 @@ export const tenantControls: readonly Command[] = [
       set: { type: 'string', help: 'New value.' },
       for: { type: 'string', help: 'How long: 30m, 12h, 7d.' },
       from: { type: 'string', help: 'Start, e.g. 2026-12-24T00:00:00Z (default: now).' },
-      reason: { type: 'string', help: 'Why; kept in the history.' },
+      reason: { type: 'string', help: 'Reason; kept in the history.' },
     },
     example: 'boost acme --limit minute --multiply 2 --for 7d --reason "launch week"',
     run: boost,
@@ -52,7 +52,7 @@ export const tenantControls: readonly Command[] = [
     operands: [1, 1],
     flags: {
       for: { type: 'string', help: 'How long: 30m, 12h, 7d (default: until lifted).' },
-      reason: { type: 'string', help: 'Why; kept in the history.' },
+      reason: { type: 'string', help: 'Reason; kept in the history.' },
     },
     async run(invocation) {
       const id = operand(invocation, 0);
@@ -60,7 +60,7 @@ export const tenantControls: readonly Command[] = [
       const until = span === undefined ? null : endAfter(span, invocation.nowMs);
       const data = await invocation.call('POST', `${pathOf(id)}/block`, {
         until,
-        reason: needed(invocation, 'reason'),
+        reason: required(invocation, 'reason'),
       });
       return { data, text: `Blocked ${id} until ${until ?? 'lifted'}.` };
     },
@@ -82,8 +82,8 @@ export const tenantControls: readonly Command[] = [
     summary: 'Create an API key. It is shown once.',
     operands: [1, 1],
     flags: {
-      for: { type: 'string', help: 'How long it is good: 30m, 12h, 90d (default: until deleted).' },
-      name: { type: 'string', help: 'What it is for.' },
+      for: { type: 'string', help: 'Validity: 30m, 12h, 90d (default: until deleted).' },
+      name: { type: 'string', help: 'What the key is for.' },
     },
     example: 'api-key acme --for 90d --name "CI"',
     run: createKey,
@@ -113,7 +113,7 @@ async function createKey(invocation: Invocation): Promise<Report> {
     `${pathOf(operand(invocation, 0))}/api-keys`,
     body,
   );
-  const until = data.expires_at === undefined ? '' : ` It is good until ${data.expires_at}.`;
+  const until = data.expires_at === undefined ? '' : ` It is valid until ${data.expires_at}.`;
   const kept = `Only its hash is kept (${data.sha256.slice(0, 12)}…): copy it now.`;
   return { data, text: `${data.api_key}\n${kept}${until}` };
 }
@@ -146,12 +146,12 @@ async function boost(invocation: Invocation): Promise<Report> {
   if (startMs === null)
     throw new UsageError(`“${from ?? ''}” is not an RFC 3339 time; write ${instantExample}.`);
   const body = {
-    limit: needed(invocation, 'limit'),
+    limit: required(invocation, 'limit'),
     ...(multiply === undefined ? {} : { multiply: amount('multiply', multiply) }),
     ...(setTo === undefined ? {} : { set_to: amount('set', setTo) }),
     ...(from === undefined ? {} : { starts_at: new Date(startMs).toISOString() }),
-    ends_at: endAfter(needed(invocation, 'for'), startMs),
-    reason: needed(invocation, 'reason'),
+    ends_at: endAfter(required(invocation, 'for'), startMs),
+    reason: required(invocation, 'reason'),
   };
   const data = await invocation.call<{ id: string; ends_at: string }>('POST', `${pathOf(id)}/boosts`, body);
   return { data, text: `Raised “${body.limit}” of ${id} until ${data.ends_at} (boost ${data.id}).` };
@@ -159,6 +159,7 @@ async function boost(invocation: Invocation): Promise<Report> {
 
 function amount(flag: string, text: string): number {
   const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new UsageError(`--${flag} is no number: ${text}`);
+  if (text.trim() === '' || !Number.isFinite(value))
+    throw new UsageError(`--${flag} is not a number: ${text}`);
   return value;
 }

@@ -59,7 +59,7 @@ interface ListedKey {
   readonly expired: boolean;
 }
 
-/** Looking: nothing here changes anything. */
+/** Commands that only read. */
 export const tenantCommands: readonly Command[] = [
   {
     name: 'tenants',
@@ -68,7 +68,7 @@ export const tenantCommands: readonly Command[] = [
     operands: [0, 1],
     flags: {
       plan: { type: 'string', help: 'Only this plan.' },
-      limit: { type: 'string', help: 'How many at most (default 50).' },
+      limit: { type: 'string', help: 'Greatest number of tenants (default 50).' },
     },
     async run(invocation) {
       const query = new URLSearchParams({
@@ -84,7 +84,7 @@ export const tenantCommands: readonly Command[] = [
   {
     name: 'tenant',
     synopsis: 'ID',
-    summary: 'Show a tenant: its record and the limits that hold for it now.',
+    summary: 'Show a tenant: its record and its limits with overrides and boosts.',
     operands: [1, 1],
     async run(invocation) {
       const answer = await invocation.call<TenantAnswer>('GET', pathOf(operand(invocation, 0)));
@@ -130,7 +130,7 @@ export function pathOf(tenantId: string): string {
 }
 
 function listText({ tenants, total, usage_known: known }: ListAnswer): string {
-  if (total === 0) return 'No tenant fits.';
+  if (total === 0) return 'No tenant matches.';
   const rows = tenants.map((one) => [
     one.tenant_id,
     one.display_name ?? '',
@@ -179,7 +179,7 @@ function statusText(status: StatusAnswer): string {
     `${status.tenant_id}, plan ${status.plan}: ${blocked}`,
     `${status.requests_this_minute} requests this minute, ${status.requests_today} today`,
     '',
-    table(['LIMIT', 'USED', 'LEFT', 'WHOLE AGAIN'], rows),
+    table(['LIMIT', 'USED', 'LEFT', 'FULL AT'], rows),
     '',
     `Totals are complete through ${status.complete_through ?? 'nothing yet'}.`,
   ].join('\n');

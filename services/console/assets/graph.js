@@ -1,4 +1,4 @@
-/** Draws served and refused requests as stacked bars and keeps them fresh. The table beside it has the same figures. */
+/** Draws served and refused requests as stacked bars and refreshes them. A table below has the same figures. */
 import uPlot from '/vendor/uplot/uPlot.esm.js';
 
 const refreshEveryMs = 15_000;
@@ -25,7 +25,7 @@ async function run(element) {
           else plot.setData(series(points));
         }
       } catch {
-        // The graph stays as it was; the line that says how fresh the page is tells the rest.
+        // The graph keeps its last state; the line about freshness shows how old it is.
       }
     }
     setTimeout(load, refreshEveryMs);
@@ -35,7 +35,7 @@ async function run(element) {
   new ResizeObserver(() => plot?.setSize(sizeOf(element))).observe(element);
 }
 
-/** Refused stands on top of served: the first series is their sum, and served is drawn over it. */
+/** Refused requests stand on top of served ones: the first series is their sum, and served is drawn over it. */
 function series(points) {
   return [
     points.map((point) => Date.parse(point.at) / 1000),

@@ -1,9 +1,9 @@
-/** Keeps the limit cards live: fetches every two seconds while the page is visible, counts down in between. */
+/** Refreshes the limit cards: fetches every two seconds while the page is visible, counts down in between. */
 const fetchEveryMs = 2000;
 const root = document.querySelector('[data-live]');
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
 
-/** How far the server's clock is ahead of this one, so that countdowns are right on a machine whose clock is not. */
+/** Milliseconds by which the server's clock is ahead, so that countdowns are right where the visitor's clock is wrong. */
 let aheadMs = 0;
 let failures = 0;
 
@@ -65,7 +65,7 @@ function show(snapshot) {
   }
 }
 
-/** The page was drawn before there was anything to show. The server draws it anew, but not where somebody fills in a form. */
+/** Reloads a page that was rendered before the first figures, unless the visitor is filling in a form. */
 function drawAnew() {
   if (root.dataset.live === '/data/usage') location.reload();
 }

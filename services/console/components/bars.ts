@@ -4,14 +4,14 @@ import { count, percent, share } from './format.ts';
 
 const nearShare = 0.8;
 
-/** How full a limit is, as a class: colour never speaks alone, the figures stand beside it. */
+/** CSS class of a limit's fullness. The figures stand beside the bar: colour is never the only sign. */
 export function fullness(used: number, limit: number): '' | 'near' | 'full' {
   const part = share(used, limit);
   if (part >= 1 || limit === 0) return 'full';
   return part >= nearShare ? 'near' : '';
 }
 
-/** A bar drawn as SVG, since the content security policy allows no inline style. */
+/** A bar as SVG, since the content security policy allows no inline style. */
 export function bar(name: string, used: number, limit: number, kind: '' | 'thin' = ''): Html {
   const width = Math.min(100, Math.round(share(used, limit) * 1000) / 10);
   return html`<svg

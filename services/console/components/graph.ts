@@ -7,8 +7,8 @@ import type { Html } from './html.ts';
 import { emptyState, failedState } from './layout.ts';
 
 /**
- * Allowed and refused requests over time. `graph.js` draws it and keeps it fresh from `source`; the same figures stand
- * in a table below, for screen readers and for browsers without scripts. Null points: the read failed.
+ * Served and refused requests over time. `graph.js` draws the graph and refreshes it from `source`; a table below has the
+ * same figures for screen readers and for browsers without scripts. Null points: the read failed.
  */
 export function graph(points: readonly UsagePoint[] | null, span: GraphSpan, source: string): Html {
   if (points === null) return failedState('The graph');

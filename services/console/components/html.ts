@@ -1,6 +1,6 @@
 /**
- * Server-rendered pages without a template engine. Every value put into `html` is escaped, unless it is itself the
- * result of `html`: text from tenants, paths and error messages cannot become markup.
+ * Markup of server-rendered pages. `html` escapes every value unless the value is a result of `html`: text from tenants,
+ * paths and error messages cannot become markup.
  */
 export class Html {
   readonly markup: string;
@@ -16,7 +16,7 @@ export class Html {
 
 export type HtmlValue = Html | string | number | null | undefined | false | readonly HtmlValue[];
 
-/** Tagged template: `html\`<b>${name}</b>\``. Null, undefined and false render nothing, lists are joined. */
+/** Tagged template: `html\`<b>${name}</b>\``. Null, undefined and false render nothing; lists are joined. */
 export function html(parts: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
   let markup = parts[0] ?? '';
   values.forEach((value, index) => {

@@ -20,10 +20,10 @@ export interface GrowthSources {
 
 const spans = { '1': 'Today', '7': '7 days', '30': '30 days' } as const;
 const tenantsMax = 100;
-/** From this share of refused requests on a tenant has outgrown its plan. */
+/** A tenant with at least this share of refused requests has outgrown its plan. */
 const outgrownShare = 0.05;
 
-/** Who uses most (C7), what each costs, and what limiting saved (E6). */
+/** The heaviest tenants (C7), the cost of each, and the cost that limiting saved (E6). */
 export async function growthPage(sources: GrowthSources, request: FastifyRequest): Promise<PageContent> {
   const { usage, reads, clock, directory } = sources;
   const wanted = (request.query as { days?: string }).days ?? '';

@@ -9,13 +9,13 @@ import { limitsFor } from '../../../shared/policy/match.ts';
 import { count } from '../components/format.ts';
 
 export interface Explanation {
-  /** A sentence for a list: which rule, in people's words. */
+  /** A sentence for a list: the rule in plain words. */
   readonly reason: string;
-  /** The limits behind it that the policy still has. */
+  /** The refusing limits that the policy still has. */
   readonly limits: readonly Limit[];
-  /** When it could pass at the latest, Unix ms; null when no wait helps or nobody can say. */
+  /** Unix milliseconds from which the request would pass at the latest; null when waiting does not help or the time is unknown. */
   readonly latestPassMs: number | null;
-  /** What the caller can do. */
+  /** What the client can do. */
   readonly advice: string;
 }
 
@@ -23,7 +23,7 @@ const otherReasons: Readonly<Record<string, readonly [reason: string, advice: st
   blocked: ['An operator had blocked this account.', 'Contact support.'],
   unauthenticated: ['The request carried no valid credential.', 'Check the API key or token that was sent.'],
   cost_too_high: [
-    'The request asked for more units than the limit could ever grant.',
+    'The request needed more units than the limit can ever grant.',
     'Split it into smaller requests; waiting does not help.',
   ],
   invalid: [
@@ -37,8 +37,8 @@ const otherReasons: Readonly<Record<string, readonly [reason: string, advice: st
 };
 
 /**
- * Why a recorded request was refused, by the rules as they are today for this tenant (boosts and overrides as they
- * stood when it was refused, where the record still knows them).
+ * Explains why a recorded request was refused, by today's policy with the tenant's overrides and boosts at the time of the
+ * request, as far as the record still has them.
  */
 export function explainRefusal(
   event: UsageEventRow,
@@ -63,7 +63,7 @@ export function explainRefusal(
     advice:
       first.period === null
         ? 'Wait as long as Retry-After said and try again, or spread the requests out.'
-        : 'Wait for the next period, or ask for a higher limit.',
+        : 'Wait for the next period, or request a higher limit.',
   };
 }
 

@@ -9,7 +9,7 @@ export interface GuideSources {
   readonly policy: () => Policy;
 }
 
-/** What a 429 means and how a client handles it (E5), with samples to copy. */
+/** Meaning of a 429 and how a client handles it (E5), with samples to copy. */
 export function guidePage({ policy }: GuideSources, { tenantId, record }: Visitor): PageContent {
   const { links, defaultPlan } = policy();
   const body = html`<div class="page-head">
@@ -55,7 +55,7 @@ export function guidePage({ policy }: GuideSources, { tenantId, record }: Visito
             </tr>
             <tr>
               <td><code>X-RateLimit-Remaining</code></td>
-              <td>What is left of it.</td>
+              <td>Requests that remain of it.</td>
             </tr>
             <tr>
               <td><code>X-RateLimit-Reset</code></td>
@@ -79,7 +79,7 @@ export function guidePage({ policy }: GuideSources, { tenantId, record }: Visito
       <p class="soft small">
         <code>violated-policies</code> names the limits; <code>decision_id</code> leads to the explanation
         under <a href="/refusals">Refusals</a>. If <code>Retry-After</code> is missing, waiting does not help:
-        the request asks for more than the limit.
+        the request needs more than the limit.
       </p>
     </section>
     ${samples.map(

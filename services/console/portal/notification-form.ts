@@ -14,7 +14,7 @@ export interface NotificationTexts {
   readonly secrets: readonly { readonly url: string; readonly secret: string }[];
 }
 
-/** From a record's settings (thresholds of the policy where it has none), or from a form that was just sent. */
+/** Texts of a record's settings, with the policy's thresholds where it has none, or of a form that was just sent. */
 export function textsOf(
   source: NotificationSettings | URLSearchParams | undefined,
   policyThresholds: readonly number[] = [],
@@ -40,7 +40,7 @@ export function textsOf(
   };
 }
 
-/** The record with what the form says; a webhook that stays keeps its secrets, a new one gets one. */
+/** The record with the settings of the form. A webhook that stays keeps its secrets; a new webhook gets one secret. */
 export function notificationsFrom(form: URLSearchParams, record: TenantRecord): Outcome<Edit> {
   const lines = (name: string): string[] => [
     ...new Set(

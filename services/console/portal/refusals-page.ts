@@ -41,7 +41,7 @@ export async function refusalsPage(sources: RefusalSources, visitor: Visitor): P
   return { title: 'Refusals', body };
 }
 
-/** A 429 names its decision id; here it can be looked up. */
+/** Looks a decision up by the id that a 429 names. */
 function decisionForm(): Html {
   return html`<form class="search" method="get" action="/refusals/find">
     <label class="hidden" for="decision">Decision id</label>
@@ -81,14 +81,13 @@ function list(events: readonly UsageEventRow[], sources: RefusalSources, { recor
   </div>`;
 }
 
-/** One decision. Another tenant's is answered exactly like one that does not exist. */
+/** One decision. A decision of another tenant is answered exactly like one that does not exist. */
 export async function refusalPage(
   sources: RefusalSources,
   visitor: Visitor,
   request: FastifyRequest,
 ): Promise<PageContent> {
-  const asked = (request.params as { id: string }).id;
-  const id = asked === 'find' ? ((request.query as { id?: string }).id ?? '').trim() : asked;
+  const id = requestedId(request);
   const answer = await sources.reads.orNull(visitor.usage.decision(id).then((event) => ({ event })));
   if (answer === null)
     return {
@@ -107,6 +106,12 @@ export async function refusalPage(
     };
   }
   return { title: 'Decision', body: decision(event, sources, visitor) };
+}
+
+/** The id of the path; the form “Look up” sends `/find` with the id in its query. */
+function requestedId({ params, query }: FastifyRequest): string {
+  const { id } = params as { id: string };
+  return id === 'find' ? ((query as { id?: string }).id ?? '').trim() : id;
 }
 
 function decision(event: UsageEventRow, sources: RefusalSources, { record }: Visitor): Html {
@@ -145,7 +150,7 @@ function decision(event: UsageEventRow, sources: RefusalSources, { record }: Vis
         <dd>${event.client_ip || 'unknown'}</dd>
         <dt>Plan then</dt>
         <dd>${event.plan}</dd>
-        <dt>Units asked for</dt>
+        <dt>Units requested</dt>
         <dd>${count(event.units)}</dd>
         <dt>Decided</dt>
         <dd>

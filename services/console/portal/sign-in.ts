@@ -24,10 +24,10 @@ export interface SignInOptions {
 }
 
 const incompleteLink =
-  'This link is not complete or was changed. Copy the whole address, or ask for a new link.';
+  'This link is not complete or was changed. Copy the whole address, or request a new link.';
 const linkNotices = {
-  expired: 'This link has expired. Ask its sender for a new one, or sign in with your API key.',
-  ended: 'This link was ended. Ask its sender for a new one, or sign in with your API key.',
+  expired: 'This link has expired. Request a new one from its sender, or sign in with your API key.',
+  ended: 'This link was ended. Request a new one from its sender, or sign in with your API key.',
   invalid: incompleteLink,
   // The signature is valid, but the tenant id is not.
   valid: incompleteLink,

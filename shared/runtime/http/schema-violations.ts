@@ -1,11 +1,11 @@
-/** One thing that is wrong with a document: where, and the end of a sentence about it. */
+/** One violation of a document's contract: the field, and the end of a sentence about it. */
 export interface Violation {
   /** Path with dots, e.g. `boosts.0.reason`; empty for the document itself. */
   readonly field: string;
   readonly reason: string;
 }
 
-/** What ajv reports, as far as it is used here. `data` is there where ajv is told to be verbose. */
+/** The part of ajv's error that is used here. `data` is present where ajv runs with `verbose`. */
 export interface SchemaError {
   readonly keyword: string;
   readonly instancePath: string;
@@ -17,7 +17,7 @@ export interface SchemaError {
 
 const violationsMax = 20;
 
-/** What ajv found, in words. A document may have thousands of violations, which would help nobody: the first few are told. */
+/** The errors of ajv in words. A document may have thousands of violations; only the first are reported. */
 export function violationsFrom(errors: readonly SchemaError[]): readonly Violation[] {
   const unions = new Set(
     errors.filter(({ keyword }) => keyword === 'anyOf').map(({ instancePath }) => instancePath),
@@ -33,7 +33,7 @@ export function violationsFrom(errors: readonly SchemaError[]): readonly Violati
   );
 }
 
-/** All of it as one text; `whole` names the document where the violation is its own. */
+/** All violations as one text; `whole` names the document in a violation without a field. */
 export function textOfViolations(violations: readonly Violation[], whole: string): string {
   return violations.map(({ field, reason }) => `${field === '' ? whole : field}: ${reason}.`).join(' ');
 }

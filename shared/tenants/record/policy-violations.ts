@@ -3,14 +3,14 @@ import type { Policy } from '../../domain/policy.ts';
 import type { TenantRecord } from '../../domain/tenant.ts';
 import type { Violation } from '../../runtime/http/schema-violations.ts';
 
-/** Names that an override or a boost may speak of. */
+/** Names of limits that an override or a boost may have. */
 export function limitNames(policy: Policy): readonly string[] {
   return [...new Set(limitsOf(policy).map((limit) => limit.name))];
 }
 
 /**
- * What a record says that the policy does not know, for whoever writes it. Readers do not ask: a policy may change, and a
- * record must not be lost for it.
+ * Plans and limits of a record that the policy does not have, for the writers of records. Readers do not check this: a
+ * policy may change, and no record may become unreadable by that.
  */
 export function violationsOfPolicy(
   { plan, overrides = {}, boosts = [] }: Partial<TenantRecord>,

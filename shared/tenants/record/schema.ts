@@ -6,27 +6,27 @@ import { historyEntriesMax } from '../../domain/tenant.ts';
 import { versionMax } from '../../domain/topics/tenant-record.ts';
 
 /**
- * The one contract of a tenant's record: what the admin API and the console's forms accept, what is written to
- * `tollgate.tenants.v1`, and what its readers take from there. Formats are those of `violations.ts`.
+ * The one contract of a tenant's record: for the admin API, for the forms of the console, and for writers and readers of
+ * `tollgate.tenants.v1`. `violations.ts` implements the formats.
  */
 export const timeSchema = Type.String({ format: 'date-time', maxLength: 40, description: 'RFC 3339' });
 const timeOrNull = Type.Unsafe<string | null>({ ...timeSchema, type: ['string', 'null'] });
-const actor = Type.String({ minLength: 1, maxLength: 200, description: 'Who did it.' });
+const actor = Type.String({ minLength: 1, maxLength: 200, description: 'Who made the change.' });
 export const reasonSchema = Type.String({
   minLength: 1,
   maxLength: 500,
-  description: 'Why; kept in the history.',
+  description: 'Reason; kept in the history.',
 });
 const amount = Type.Number({ minimum: 0, maximum: 1e15 });
 const webAddress = Type.String({ format: 'uri', minLength: 1, maxLength: webAddressLengthMax });
 
-/** As the policy names limits: a record may not speak of one that no policy can have. */
+/** The names that a policy can give to limits: a record may name no other. */
 export const limitNameSchema = Type.String({
   pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$',
   description: 'Name of a limit of the policy.',
 });
 
-/** Bounds of a record's lists: a record is in the memory of every gateway. */
+/** Bounds of a record's lists: every gateway holds all records in memory. */
 const boostsMax = 100;
 export const apiKeysMax = 20;
 
@@ -86,9 +86,12 @@ const sha256 = Type.String({
 
 export const apiKeySchema = Type.Object({
   sha256,
-  name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'What it is for.' })),
+  name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'What the key is for.' })),
   created_at: Type.Optional(timeSchema),
-  expires_at: Type.Optional({ ...timeSchema, description: 'From then on it is refused; absent: never.' }),
+  expires_at: Type.Optional({
+    ...timeSchema,
+    description: 'From this time on the key is refused; absent: never.',
+  }),
 });
 
 const overrides = Type.Unsafe<Record<string, number>>({
@@ -99,7 +102,7 @@ const overrides = Type.Unsafe<Record<string, number>>({
   description: 'Limits of its own, by name.',
 });
 
-/** What a caller may set. */
+/** Fields that a caller may set. */
 export const settings = {
   plan: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   display_name: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
@@ -107,7 +110,7 @@ export const settings = {
   boosts: Type.Optional(Type.Array(boostSchema, { maxItems: boostsMax })),
   block: Type.Optional(blockSchema),
   api_keys_sha256: Type.Optional(
-    Type.Array(sha256, { maxItems: apiKeysMax, description: 'API keys that have no more to say of them.' }),
+    Type.Array(sha256, { maxItems: apiKeysMax, description: 'API keys without a name and an end.' }),
   ),
   api_keys: Type.Optional(Type.Array(apiKeySchema, { maxItems: apiKeysMax })),
   notifications: Type.Optional(notificationsSchema),
@@ -135,14 +138,18 @@ export const resetSchema = Type.Object({
 
 const tenantId = Type.String({ minLength: 1, maxLength: idLengthMax });
 
-/** Fields that are not named are kept and ignored, so that an older node passes on what a newer one wrote. */
+/** Unknown fields are kept and ignored, so that an older node does not lose the fields that a newer one wrote. */
 export const tenantRecordSchema = Type.Object({
   tenant_id: tenantId,
   ...settings,
   reset: Type.Optional(resetSchema),
   history: Type.Optional(historySchema),
   version: Type.Optional(
-    Type.Integer({ minimum: 0, maximum: versionMax, description: 'Of two records the higher stands.' }),
+    Type.Integer({
+      minimum: 0,
+      maximum: versionMax,
+      description: 'Of two records the one with the higher version stands.',
+    }),
   ),
   updated_at: timeSchema,
   updated_by: actor,
@@ -151,12 +158,12 @@ export const tenantRecordSchema = Type.Object({
 /** Names of the fields that a caller may set. */
 export const settingNames = Object.keys(settings) as readonly (keyof typeof settings)[];
 
-/** The schema with no further fields in any of its objects: a caller is told of every name that means nothing. */
+/** The schema without further fields in any of its objects: every unknown name of a caller is a violation. */
 export function closed<Schema extends TSchema>(schema: Schema): Schema {
   return closedValue(schema) as Schema;
 }
 
-/** What a merge patch of the schema's objects may hold: any of the fields, and null to remove one. */
+/** Schema of a merge patch of the schema's objects: any of the fields, and null to remove one. */
 export function patchOf(schema: object): object {
   const { type, properties } = schema as {
     readonly type?: string;

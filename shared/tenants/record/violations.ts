@@ -18,12 +18,12 @@ export const recordFormats: Readonly<Record<string, (text: string) => boolean>> 
   uri: isWebAddress,
 };
 
-/** What is wrong with a value as a tenant's record; empty when nothing is. A record with a violation is never used in part. */
+/** Violations of the record's contract by a value; empty for a valid record. A record with a violation is not used at all. */
 export function violationsOfRecord(value: unknown): readonly Violation[] {
   return violationsUnder(recordValidator, value);
 }
 
-/** The same for what a caller sets of a record: here a name that is not known is a violation too. */
+/** The same for the settings that a caller sends: an unknown name is a violation too. */
 export function violationsOfSettings(value: unknown): readonly Violation[] {
   return violationsUnder(settingsValidator, value);
 }
@@ -57,7 +57,7 @@ function violationsOfBoosts({ boosts = [] }: Settings): readonly Violation[] {
   );
 }
 
-/** ClickHouse, where records go too, takes no text with half a surrogate pair. */
+/** ClickHouse, which stores records too, rejects a text with half a surrogate pair. */
 function violationsOfTexts(value: unknown, field = ''): readonly Violation[] {
   if (typeof value === 'string')
     return value.isWellFormed() ? [] : [{ field, reason: 'is not well-formed Unicode' }];
@@ -68,7 +68,7 @@ function violationsOfTexts(value: unknown, field = ''): readonly Violation[] {
   });
 }
 
-/** Where many read a stored time, it has to be one that all of them read alike: a leap second is not. */
+/** Every reader must read a stored time alike: a leap second is refused, since `Date.parse` cannot read it. */
 function isTime(text: string): boolean {
   return readInstant(text) === Date.parse(text);
 }

@@ -111,7 +111,7 @@ describe('tollgate', () => {
     expect((await tollgate(['status', id])).out).toContain('0 requests this minute');
     expect((await tollgate(['portal-link', id])).out).toContain('/sign-in?token=');
     expect((await tollgate(['api-key', id])).out).toMatch(/^tgk_/);
-    expect((await tollgate(['api-key', id, '--for', '90d', '--name', 'CI'])).out).toMatch(/good until 2/);
+    expect((await tollgate(['api-key', id, '--for', '90d', '--name', 'CI'])).out).toMatch(/valid until 2/);
     const listed = (await tollgate(['api-keys', id])).out;
     expect(listed).toMatch(/^HASH .*EXPIRES\n[0-9a-f]{12} +CI .*\n[0-9a-f]{12} +never\n$/);
     const hash = listed.split('\n')[1]?.slice(0, 12) ?? '';
@@ -246,7 +246,7 @@ describe('tollgate', () => {
     [
       ['boost', 'acme', '--limit', 'minute', '--multiply', '2', '--for', 'ever', '--reason', 'x'],
       2,
-      'no length of time',
+      'not a duration',
     ],
     [
       ['boost', 'acme', '--limit', 'nope', '--multiply', '2', '--for', '7d', '--reason', 'x'],
