@@ -29,7 +29,7 @@ afterAll(async () => {
   await fixture.dispose();
 });
 
-/** A page of a fresh browser profile; what it complained of is in `complaints`. */
+/** A page of a new browser profile; its errors and warnings are in `complaints`. */
 async function open(options: BrowserContextOptions = {}): Promise<{ page: Page; complaints: string[] }> {
   const context = await browser.newContext(options);
   const page = await context.newPage();
@@ -55,7 +55,7 @@ const drawnColours = `(() => {
   return [...seen];
 })()`;
 
-/** Runs in the page. Width of its content, number of main headings, form fields that nothing names. */
+/** Runs in the page. Width of its content, number of main headings, form fields without a label. */
 const layout = `({
   wide: document.documentElement.scrollWidth,
   heads: document.querySelectorAll('h1').length,
@@ -63,7 +63,7 @@ const layout = `({
 })`;
 
 describe('the portal in a browser', () => {
-  test('B4: a link signs in, usage is there, follows what is spent without a reload, and the graph is drawn', async () => {
+  test('B4: a link signs in, usage is shown and refreshed without a reload, and the graph is drawn', async () => {
     const id = uniqueName('browser');
     await fixture.spend(id, 30);
     await storeUsage(fixture.clickhouse, [
@@ -107,7 +107,7 @@ describe('the portal in a browser', () => {
     await expect.poll(seconds, { timeout: 8000 }).toBeLessThan(first);
   });
 
-  test('an expired link says so, and leads nowhere', async () => {
+  test('an expired link is refused with its reason', async () => {
     const { page } = await open();
     const answer = await page.goto(await linkTo('acme', -5000));
     expect(answer?.status()).toBe(401);
@@ -116,7 +116,7 @@ describe('the portal in a browser', () => {
     await page.getByLabel('API key or access token').waitFor();
   });
 
-  test('B10: an API key signs in by keyboard alone', async () => {
+  test('B10: an API key signs in by the keyboard only', async () => {
     const { body } = await fixture.admin(`POST /admin/v1/tenants/${uniqueName('keyboard')}/api-keys`);
     const { page } = await open();
     await page.goto(url);
@@ -128,7 +128,7 @@ describe('the portal in a browser', () => {
     expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to content');
   });
 
-  test('every page fits a phone, works in the dark, and breaks no rule of its security policy', async () => {
+  test('every page fits a phone, has dark colours, and obeys its content security policy', async () => {
     const id = uniqueName('phone');
     await storeUsage(fixture.clickhouse, [
       { timeMs: Date.now() - 1000, tenant: id },
@@ -150,7 +150,7 @@ describe('the portal in a browser', () => {
 });
 
 describe('the operator console in a browser', () => {
-  test('B12: an operator raises a limit for a week, and it shows to operator and tenant', async () => {
+  test('B12: an operator raises a limit for a week, and operator and tenant see it', async () => {
     const id = uniqueName('raised');
     await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free', display_name: `Raised ${id}` });
     const { page, complaints } = await open();

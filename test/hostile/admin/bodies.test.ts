@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterAll(() => fixture.dispose());
 
 const runs = 300;
-/** A reset asks three stores: fewer. */
+/** Fewer runs, since a reset calls three stores. */
 const resetRuns = 40;
 const seed = Number(process.env['TOLLGATE_FUZZ_SEED'] ?? Date.now() % 1_000_000_007);
 process.stderr.write(`[hostile] bodies of the admin API: TOLLGATE_FUZZ_SEED=${seed}\n`);
@@ -43,7 +43,7 @@ const settings = {
   time_zone: 'Europe/Zurich',
 };
 
-/** A body that each route accepts; `{…}` stands for parameters. */
+/** A body that each route accepts; `{…}` is replaced by parameters. */
 const accepted: Readonly<Record<string, object>> = {
   'PUT /admin/v1/tenants/:id': settings,
   'PATCH /admin/v1/tenants/:id': settings,
@@ -54,7 +54,7 @@ const accepted: Readonly<Record<string, object>> = {
   'POST /admin/v1/portal-links': { tenant_id: 'acme', ttl: '1h' },
 };
 
-/** Values that are nearly right, beside arbitrary JSON. */
+/** Almost valid values, mixed with arbitrary JSON. */
 const nearly: readonly unknown[] = [
   null,
   '',
@@ -89,7 +89,7 @@ const value = fc.oneof(
   fc.string({ unit: 'binary' }),
 );
 
-/** The valid body with a change or two, anywhere in it: a place holds something else, or nothing. */
+/** The valid body with one or two values replaced or removed. */
 function changed(valid: object): fc.Arbitrary<unknown> {
   const edit = fc.tuple(fc.constantFrom(...placesIn(valid)), fc.option(value, { nil: undefined, freq: 6 }));
   return fc
@@ -97,7 +97,7 @@ function changed(valid: object): fc.Arbitrary<unknown> {
     .map((edits) => edits.reduce<unknown>((body, [place, inner]) => put(body, place, inner), valid));
 }
 
-/** Path of every value in a document, and of one field more in each object. */
+/** Path of every value in a document, and of one unknown field in each object. */
 function placesIn(document: unknown): (readonly string[])[] {
   if (typeof document !== 'object' || document === null) return [];
   const inner = Object.entries(document).flatMap(([name, part]) => [
@@ -118,7 +118,7 @@ function put(document: unknown, [name, ...rest]: readonly string[], inner: unkno
   return copy;
 }
 
-test('every route that takes a body is tried', () => {
+test('every route with a body is tested', () => {
   const { routeAccess } = fixture.adminApp;
   const changing = routeAccess.filter(({ method }) => ['PUT', 'PATCH', 'POST'].includes(method));
   const withoutBody = /(api-keys|replay|loss-audit)$/;
@@ -154,17 +154,17 @@ test.each(Object.entries(accepted))('%s: no JSON is a 5xx', async (route, valid)
   expect(passed).toBeGreaterThan(0);
 });
 
-/** Every setting of the body is what the answer, a later GET and this process's own table say. */
+/** The answer, a later GET and the table of this process must have every setting of the body. */
 async function expectStored(route: string, id: string, body: object, answer: object): Promise<void> {
   const ignored = new Set(['history', 'reset', 'updated_at', 'updated_by']);
   const meant = route.startsWith('PATCH') ? (mergePatch({}, body) as object) : body;
-  const given = Object.entries(meant).filter(([name]) => !ignored.has(name));
+  const expected = Object.entries(meant).filter(([name]) => !ignored.has(name));
   const { record } = (await fixture.admin(`GET /admin/v1/tenants/${id}`)).body as { record: object };
   for (const stored of [answer, record, fixture.directory.get(id)])
-    expect(stored).toMatchObject(Object.fromEntries(given));
+    expect(stored).toMatchObject(Object.fromEntries(expected));
 }
 
-test('another reader of the topic has every record that was accepted', async () => {
+test('another reader of the topic has every accepted record', async () => {
   const { kafka, topics } = fixture;
   const reader = createTenantDirectory({ kafka, topics, registry: new Registry() });
   try {

@@ -5,8 +5,8 @@ import { post, visit } from '../../integration/console/browser.ts';
 import { uniqueName } from '../../support/servers.ts';
 
 /**
- * Goal: no form blocks the console. Method: each hostile form is sent beside a harmless one of the same size; whatever
- * the machine does at the moment, the hostile one may not take many times as long.
+ * Goal: no form blocks the console. Method: each hostile form is sent beside a harmless one of the same size and must not
+ * take many times as long, so that the load of the machine does not matter.
  */
 let fixture: Fixture;
 beforeAll(async () => {

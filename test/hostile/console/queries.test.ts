@@ -4,7 +4,7 @@ import type { Fixture } from '../../integration/console/fixture.ts';
 import { get, post, visit } from '../../integration/console/browser.ts';
 import { uniqueName } from '../../support/servers.ts';
 
-/** Goal: no query string and no field of a form makes a page fail, or does what an empty or wrong field does not say. */
+/** Goal: no query string makes a page fail, and an empty or wrong field of a form changes nothing. */
 let fixture: Fixture;
 let operator: string;
 beforeAll(async () => {
@@ -68,7 +68,7 @@ describe('a field of an operator’s form that is empty or wrong is refused, and
     expect(fixture.directory.get(id)).toBeUndefined();
   });
 
-  test.each(['%00', 'anonymous', '%20a'])('a portal link for %s, which is no tenant', async (id) => {
+  test.each(['%00', 'anonymous', '%20a'])('a portal link for %s, which is not a tenant id', async (id) => {
     expect((await post(fixture, `/operator/tenants/${id}/portal-link`, {}, operator)).status).toBe(422);
   });
 });

@@ -20,7 +20,7 @@ export interface Client {
 const agent = (): Agent => new Agent({ keepAlive: true, maxSockets: 8 });
 const timeoutMs = 20_000;
 
-/** Sends requests whose target no library tidies up first. */
+/** Sends requests whose target no library normalizes. */
 export async function clientOf(app: FastifyInstance): Promise<Client> {
   if (!app.server.listening) await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;

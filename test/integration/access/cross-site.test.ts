@@ -45,7 +45,7 @@ const listeners = [
   ],
 ] as const;
 
-/** What browsers say of a request that a page of another site makes. */
+/** Headers of browsers in a request of another site's page. */
 const foreign: readonly Record<string, string>[] = [
   { 'sec-fetch-site': 'cross-site' },
   { 'sec-fetch-site': 'same-site' },
@@ -58,15 +58,15 @@ function changing(samples: Samples): string[] {
   return Object.keys(samples).filter((name) => !/^(GET|HEAD) /.test(name));
 }
 
-describe('what changes something is refused to a page of another site', () => {
+describe('a change sent by a page of another site is refused', () => {
   test.each(listeners)(
-    'on every such route of the %s listener, with and without a body',
+    'on every changing route of the %s listener, with and without a body',
     async (_name, of) => {
       const { app, samples, type, signedIn } = of();
       const client = await clientOf(app);
       const headers = await signedIn();
       const passed: string[] = [];
-      let asked = 0;
+      let sent = 0;
       for (const name of changing(samples)) {
         const [method = '', url = ''] = name.split(' ');
         for (const context of foreign) {
@@ -74,44 +74,47 @@ describe('what changes something is refused to a page of another site', () => {
             const { path } = samples[name]?.() ?? { path: url };
             const content = body === null ? {} : { 'content-type': type };
             const call = { method, target: path, body, headers: { ...headers, ...context, ...content } };
-            asked += 1;
+            sent += 1;
             if ((await client.send(call)) !== 403) passed.push(`${name} ${JSON.stringify(context)}`);
           }
         }
       }
       client.close();
-      console.log(`${asked} requests of other sites`);
+      console.log(`${sent} requests of other sites`);
       expect(passed).toEqual([]);
     },
   );
 
-  test.each(listeners)('and the %s listener’s own pages and programs may', async (_name, of) => {
-    const { app, samples, type, signedIn } = of();
-    const client = await clientOf(app);
-    const headers = await signedIn();
-    for (const context of [
-      {},
-      { 'sec-fetch-site': 'same-origin' },
-      { 'sec-fetch-site': 'none' },
-      { origin: client.origin },
-    ]) {
-      for (const name of changing(samples)) {
-        const [method = ''] = name.split(' ');
-        const { path, body = null } = samples[name]?.() ?? { path: '/' };
-        const content = body === null ? {} : { 'content-type': type };
-        const status = await client.send({
-          method,
-          target: path,
-          body,
-          headers: { ...headers, ...context, ...content },
-        });
-        expect([name, status]).not.toEqual([name, 403]);
+  test.each(listeners)(
+    'the %s listener accepts changes of its own pages and of programs',
+    async (_name, of) => {
+      const { app, samples, type, signedIn } = of();
+      const client = await clientOf(app);
+      const headers = await signedIn();
+      for (const context of [
+        {},
+        { 'sec-fetch-site': 'same-origin' },
+        { 'sec-fetch-site': 'none' },
+        { origin: client.origin },
+      ]) {
+        for (const name of changing(samples)) {
+          const [method = ''] = name.split(' ');
+          const { path, body = null } = samples[name]?.() ?? { path: '/' };
+          const content = body === null ? {} : { 'content-type': type };
+          const status = await client.send({
+            method,
+            target: path,
+            body,
+            headers: { ...headers, ...context, ...content },
+          });
+          expect([name, status]).not.toEqual([name, 403]);
+        }
       }
-    }
-    client.close();
-  });
+      client.close();
+    },
+  );
 
-  test('a console behind a proxy that writes another Host knows its pages by its public address', async () => {
+  test('behind a proxy that writes another Host the console accepts forms of its public address', async () => {
     const client = await clientOf(fixture.consoleApp);
     const send = (origin: string): Promise<number> =>
       client.send({ method: 'POST', target: '/sign-out', body: null, headers: { origin } });
@@ -146,7 +149,7 @@ describe('a private listener on a loopback address', () => {
     ops = await clientOf(await listenOps('127.0.0.1', 0, { registry: new Registry(), unready: () => [] }));
   });
 
-  test('refuses a host name that could be a stranger’s, on every route', async () => {
+  test('refuses a host name that another party could own, on every route', async () => {
     for (const client of [admin, ops])
       for (const target of ['/metrics', '/healthz', '/nowhere', '/admin/openapi.json', '/admin/v1/tenants'])
         for (const host of ['rebound.example', 'rebound.example:8082', '127.0.0.1.rebound.example']) {
@@ -160,7 +163,7 @@ describe('a private listener on a loopback address', () => {
         }
   });
 
-  test('answers to addresses, local names, and HTTP/1.0 without a name', async () => {
+  test('accepts addresses, local names, and HTTP/1.0 without a host', async () => {
     for (const client of [admin, ops])
       for (const host of ['127.0.0.1', 'localhost:1', '[::1]', 'console:8082', '192.0.2.7'])
         expect(await client.send({ method: 'GET', target: '/metrics', body: null, headers: { host } })).toBe(

@@ -19,7 +19,7 @@ import type { Credential, Listener } from './walk.ts';
 
 const tenantId = uniqueName('acme');
 const apiKey = `tgk_${uniqueName('key')}`;
-/** As the table of routes names them. */
+/** Names of the credentials in the table of routes. */
 const [portalSession, operatorSession] = ['portal session', 'operator session'];
 
 let fixture: Fixture;
@@ -92,7 +92,7 @@ async function apiCredentials(): Promise<Credential[]> {
 
 async function sessionCredentials(): Promise<Credential[]> {
   const { tokens } = fixture;
-  const stranger = createTokens('another-portal-secret', adminToken, systemClock);
+  const forger = createTokens('another-portal-secret', adminToken, systemClock);
   const formerly = createTokens(portalSecret, 'the-former-admin-token', systemClock);
   const cookie = (name: string, cookies: string[], opens: Credential['opens'] = []): Credential => ({
     name,
@@ -111,7 +111,7 @@ async function sessionCredentials(): Promise<Credential[]> {
     cookie('another tenant’s', [await portalCookie(tokens, uniqueName('globex'))], ['portal-session']),
     cookie(operatorSession, [operator], ['operator-session']),
     cookie('expired sessions', await both(tokens, -1000)),
-    cookie('forged sessions', await both(stranger)),
+    cookie('forged sessions', await both(forger)),
     cookie('ended sessions', await endedSessions()),
     cookie('an operator session of the former token', [await operatorCookie(formerly)]),
     cookie('sessions in each other’s cookies', [
@@ -127,7 +127,7 @@ async function sessionCredentials(): Promise<Credential[]> {
   ];
 }
 
-/** Cookies that were signed out, and that a browser sends all the same. */
+/** Cookies of signed-out sessions. */
 async function endedSessions(): Promise<string[]> {
   const cookies = [await portalCookie(fixture.tokens, tenantId), await operatorCookie(fixture.tokens)];
   for (const url of ['/sign-out', '/operator/sign-out'])
@@ -135,7 +135,7 @@ async function endedSessions(): Promise<string[]> {
   return cookies;
 }
 
-/** The console's credentials open nothing on the admin listener, and the API's neither. */
+/** The credentials of the console and of the API must open nothing on the admin listener. */
 async function adminCredentials(): Promise<Credential[]> {
   const others = [...(await apiCredentials()), ...(await sessionCredentials())];
   return [
@@ -153,7 +153,7 @@ async function adminCredentials(): Promise<Credential[]> {
   ];
 }
 
-/** What servers read differently. */
+/** Spellings that servers read differently. */
 const unclear = [
   'a fragment',
   'a NUL behind the first segment',
@@ -161,7 +161,7 @@ const unclear = [
   'a backslash',
   ...overrides,
 ];
-/** The prefix has one spelling, so that what is behind it is certain. */
+/** Spellings of the ext-authz prefix; it has one valid spelling, so that the path behind it is unambiguous. */
 const behindPrefix = [
   ...spellings.filter(({ name }) => /encoded|absolute/.test(name)).map(({ name }) => name),
   ...unclear,

@@ -1,7 +1,7 @@
 import { uniqueName } from '../../support/servers.ts';
 import { adminToken } from '../console/fixture.ts';
 
-/** A request to a route that its credential opens, and what it then answers. */
+/** A request to a route, and the status of its answer with the credential of the route. */
 export interface Sample {
   readonly path: string;
   readonly body?: string;
@@ -9,7 +9,7 @@ export interface Sample {
   readonly status: number | Readonly<Record<string, number>>;
 }
 
-/** Made anew for each request: some samples write. */
+/** Created for each request, since some samples write. */
 export type Samples = Readonly<Record<string, () => Sample>>;
 
 const json = (value: object): string => JSON.stringify(value);
@@ -164,10 +164,10 @@ export function consoleSamples(apiKey: string): Samples {
   };
 }
 
-/** This method means nothing without content. */
+/** This method needs content. */
 const query = (path: string) => (): Sample => ({ path, body: '{}', status: 200 });
 
-/** One route for every method and path: what it is asked for is the upstream's business. */
+/** One route for every method and path: the upstream answers them. */
 export const gatewaySamples: Samples = {
   '* /*': show('/any/path'),
   'QUERY /*': query('/any/path'),

@@ -8,7 +8,7 @@ export interface Spelling {
 
 const firstSegment = /^\/[^/?]+/;
 
-/** Every way that is known to get past a guard that reads the text of the target. */
+/** Every known spelling that bypasses a guard which compares the text of the target. */
 export const spellings: readonly Spelling[] = [
   { name: 'as registered', same: true, write: (path) => path },
   { name: 'first letter encoded', same: true, write: (path) => path.replace(/[a-z]/, encodeLetter) },

@@ -25,16 +25,16 @@ export interface Listener {
   readonly headers?: Readonly<Record<string, string>>;
   /** Status of a credential that does not open a route. */
   readonly denied: (access: Access, url: string) => number;
-  /** Status of what a route refuses from anybody, because it decides about the request as it was sent; else null. */
+  /** Status of a spelling that a route refuses with every credential; null where it refuses none. */
   readonly refused?: (route: RouteAccess, what: string) => number | null;
-  /** Status of what matches no route, with a credential. */
+  /** Status of a target that matches no route, by credential. */
   readonly unmatched: (credential: Credential) => number;
 }
 
 export interface Walk {
   readonly routes: number;
   readonly cells: number;
-  /** Cells whose answer is not the one that the table says. */
+  /** Combinations whose answer differs from the table. */
   readonly wrong: readonly string[];
 }
 
@@ -43,7 +43,7 @@ export const overrides = ['x-http-method-override', 'x-http-method', 'x-method-o
 const inFlightMax = 8;
 const wrongShownMax = 40;
 
-/** Asks every route of a running listener in every spelling with every credential. */
+/** Sends a request to every route of a running listener in every spelling with every credential. */
 export async function walk(listener: Listener): Promise<Walk> {
   const { app, credentials } = listener;
   const client = await clientOf(app);
@@ -62,7 +62,7 @@ export async function walk(listener: Listener): Promise<Walk> {
       for (const spelling of spellings) {
         const path = sampleOf().path;
         if (spelling.name !== 'as registered' && spelling.write(path, '') === path) continue;
-        // A wildcard takes it for a part of the file's name.
+        // A wildcard route reads it as a part of the file's name.
         if (spelling.name === 'two slashes inside' && route.url.endsWith('*')) continue;
         add(spelling.name, expectedOf(listener, route, spelling, credential, sampleOf()), (sample) => ({
           target: spelling.write(sample.path, client.origin),
@@ -101,7 +101,7 @@ function goneFrom({ app, samples }: Listener): string[] {
   return Object.keys(samples).filter((name) => !found.has(name));
 }
 
-/** A route that was added and is not in the table fails here. */
+/** Fails for a route that is not in the table. */
 function sampleFor({ name, samples }: Listener, { method, url }: RouteAccess): () => Sample {
   const names = [`${method} ${url}`, ...(method === 'HEAD' ? [`GET ${url}`] : []), `* ${url}`];
   const sample = names.map((one) => samples[one]).find((one) => one !== undefined);

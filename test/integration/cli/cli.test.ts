@@ -26,7 +26,7 @@ interface Ran {
   readonly err: string;
 }
 
-/** The command line as a person runs it: a process of its own. */
+/** Runs the command line in a process of its own. */
 async function tollgate(
   args: readonly string[],
   env: Record<string, string> = {},
@@ -50,7 +50,7 @@ async function tollgate(
 }
 
 describe('tollgate', () => {
-  test('a limit is raised for a week, shows, and is in the trail with who did it', async () => {
+  test('a limit is raised for a week, is shown, and is in the audit trail with its actor', async () => {
     const id = uniqueName('cli');
     const boost = await tollgate([
       'boost',
@@ -74,7 +74,7 @@ describe('tollgate', () => {
     expect(json.limits[0]).toMatchObject({ name: 'minute', limit: 200 });
   });
 
-  test('set changes what it names and keeps the rest; a mistake names its field', async () => {
+  test('set changes the settings that it names and keeps the others; a violation names its field', async () => {
     const id = uniqueName('cli');
     const ran = await tollgate([
       'set',
@@ -101,7 +101,7 @@ describe('tollgate', () => {
     expect((await tollgate(['set', id])).code).toBe(2);
   });
 
-  test('block, unblock, reset, portal-link, api-key and tenants do what they say', async () => {
+  test('block, unblock, reset, portal-link, api-key and tenants change and show a tenant', async () => {
     const id = uniqueName('cli');
     await fixture.spend(id, 50);
     expect((await tollgate(['block', id, '--for', '1h', '--reason', 'abuse'])).code).toBe(0);
@@ -121,7 +121,7 @@ describe('tollgate', () => {
     expect((await tollgate(['tenant', id])).out).toContain('POST /agent/chat');
   });
 
-  test('audit finds a lost event, says where, and fails; without a loss it says so', async () => {
+  test('audit finds a lost event, names it and fails; without a loss it succeeds', async () => {
     const events = Array.from({ length: 9 }, (_, at) => ({
       timeMs: Date.now() - 600_000 + at,
       tenant: 'cli',
@@ -177,7 +177,7 @@ describe('tollgate', () => {
     }
   });
 
-  test('text of others cannot act upon the terminal, and is the same in JSON', async () => {
+  test('text of other sources cannot control the terminal, and JSON keeps its value', async () => {
     const evil = '\u001b]0;owned\u0007\u001b[2Jfoo\rbar\u009b31m\u202egnp.exe\nTENANT  PLAN';
     const letter = {
       reason: `${uniqueName('odd')} ${evil}`,
@@ -201,7 +201,7 @@ describe('tollgate', () => {
     expect(acting.exec((await tollgate(['dead-letters', 'show', evil])).err)).toBeNull();
   });
 
-  test('policy check accepts the shipped policy, and names the line of a mistake in a bad one', async () => {
+  test('policy check accepts the shipped policy and names the line of a violation', async () => {
     expect(await tollgate(['policy', 'check', 'policies/default.yaml'])).toMatchObject({ code: 0, err: '' });
     const folder = await mkdtemp(join(tmpdir(), 'tollgate-cli-'));
     try {
@@ -218,7 +218,7 @@ describe('tollgate', () => {
     }
   });
 
-  test('without the environment it finds the running local stack, also from a folder below', async () => {
+  test('without environment variables the running local stack is used, also from a folder below', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'tollgate-cli-'));
     try {
       await mkdir(join(folder, '.local'));
@@ -256,17 +256,17 @@ describe('tollgate', () => {
     [['reset', '--all'], 2, 'Add --yes'],
     [['status'], 2, 'takes 1 words'],
     [['tenants', '--colour'], 2, '--colour'],
-    [['tenant', 'nobody-ever'], 1, 'No such tenant'],
+    [['tenant', 'no-such-tenant'], 1, 'No such tenant'],
     [['dead-letters', 'show', '7-7'], 1, 'No such dead letter'],
   ];
-  test.each(wrong)('%j exits %i and says why', async (args, code, message) => {
+  test.each(wrong)('%j exits with %i and a reason', async (args, code, message) => {
     const ran = await tollgate(args);
     expect(ran).toMatchObject({ code, out: '' });
     expect(ran.err).toContain(message);
     expect(ran.err).not.toMatch(/\n {4}at /);
   });
 
-  test('a wrong token and an absent server are told apart', async () => {
+  test('a wrong token and an absent server have different messages', async () => {
     expect((await tollgate(['tenants'], { TOLLGATE_ADMIN_TOKEN: 'wrong' })).err).toContain(
       'does not accept this token',
     );
@@ -275,7 +275,7 @@ describe('tollgate', () => {
     );
   });
 
-  test('help is complete: every command has one, and asking for it is no mistake', async () => {
+  test('every command has help, and --help exits with 0', async () => {
     const { out, code } = await tollgate(['--help']);
     expect(code).toBe(0);
     for (const name of ['policy check', 'tenants', 'reset', 'boost', 'dead-letters replay', 'audit'])

@@ -21,7 +21,7 @@ describe('signing in', () => {
     expect(page.cookie).toMatch(/SameSite=Lax/);
   });
 
-  test('an expired or changed link says so and signs nobody in', async () => {
+  test('an expired or changed link is refused with its reason and opens no session', async () => {
     const expired = await get(fixture, `/sign-in?token=${await fixture.link('acme', -5000)}`);
     const token = await fixture.link('acme', 60_000);
     const changed = await get(fixture, `/sign-in?token=${token.slice(0, -4)}AAAA`);
@@ -58,14 +58,14 @@ describe('signing in', () => {
     ['an unsigned token', 'eyJhbGciOiJub25lIn0.eyJ0ZW5hbnRfaWQiOiJhIn0.'],
     ['nothing', ''],
   ];
-  test.each(wrong)('%s signs nobody in, and the page says why', async (_what, credential) => {
+  test.each(wrong)('%s opens no session, and the page states the reason', async (_what, credential) => {
     const page = await post(fixture, '/sign-in', { credential });
     expect(page.status).toBe(401);
     expect(page.cookie).toBe('');
     expect(page.text).toContain('role="alert"');
   });
 
-  test('signing out ends the session of this browser', async () => {
+  test('a sign-out ends the session of this browser', async () => {
     const page = await post(fixture, '/sign-out', {}, await visit(fixture, uniqueName('out')));
     expect(page.status).toBe(303);
     expect(page.cookie).toMatch(/tollgate_portal=;/);
@@ -94,7 +94,7 @@ describe('isolation', () => {
     expect((await post(fixture, '/notifications', {})).location).toBe('/?reason=signed-out');
   });
 
-  test('C2: a tenant never sees another, by whatever it puts into paths and queries', async () => {
+  test('C2: no path and no query shows a tenant the data of another', async () => {
     const [mine, theirs] = [uniqueName('mine'), uniqueName('theirs')];
     await storeUsage(fixture.clickhouse, [
       { timeMs: Date.now() - 60_000, tenant: mine, user: 'ada' },
@@ -112,10 +112,10 @@ describe('isolation', () => {
       { tenant: theirs },
     );
     const cookie = await visit(fixture, mine);
-    const asked = [...pages, '/data/usage', '/data/series', '/refusals/find'].map(
+    const urls = [...pages, '/data/usage', '/data/series', '/refusals/find'].map(
       (url) => `${url}?tenant_id=${theirs}&tenant=${theirs}&id=${event?.event_id ?? ''}`,
     );
-    for (const url of [...asked, `/refusals/${event?.event_id ?? ''}`]) {
+    for (const url of [...urls, `/refusals/${event?.event_id ?? ''}`]) {
       const page = await get(fixture, url, cookie);
       for (const secret of [theirs, 'Their Name', 'their-user', '4,321', '4321'])
         expect(page.text).not.toContain(secret);
@@ -126,7 +126,7 @@ describe('isolation', () => {
     ).toBe(200);
   });
 
-  test('a link is no session, and a tenant’s session is no operator’s', async () => {
+  test('a link is not accepted as a session, nor a tenant’s session as an operator’s', async () => {
     const id = uniqueName('swap');
     const link = await fixture.link(id, 60_000);
     expect((await get(fixture, '/usage', `tollgate_portal=${link}`)).status).toBe(303);

@@ -14,7 +14,7 @@ afterAll(() => fixture.dispose());
 const hourMs = 3_600_000;
 
 describe('pages', () => {
-  test('B4: the usage page shows each limit with what is used and left', async () => {
+  test('B4: the usage page shows used and remaining units of each limit', async () => {
     const id = uniqueName('usage');
     await fixture.spend(id, 85);
     const { text, headers } = await get(fixture, '/usage', await visit(fixture, id));
@@ -32,7 +32,7 @@ describe('pages', () => {
     ]);
   });
 
-  test('B4: history has every request of the span, served and refused', async () => {
+  test('B4: the history has every served and refused request of the period', async () => {
     const id = uniqueName('history');
     const now = Date.now();
     await storeUsage(fixture.clickhouse, [
@@ -55,7 +55,7 @@ describe('pages', () => {
     expect((await get(fixture, '/history?span=30d', cookie)).text).toContain('Requests a day');
   });
 
-  test('a refusal is explained: limit, window, route, when it would have passed', async () => {
+  test('a refusal is explained by limit, window, route and the time at which it would have passed', async () => {
     const id = uniqueName('why');
     await storeUsage(fixture.clickhouse, [
       {
@@ -76,7 +76,7 @@ describe('pages', () => {
     expect(detail.text).toContain('at the latest 1 min later');
   });
 
-  test('no data says so on every page, and shows no graph', async () => {
+  test('without data every page states that and shows no graph', async () => {
     const cookie = await visit(fixture, uniqueName('new'));
     expect((await get(fixture, '/usage', cookie)).text).toContain('No requests yet today');
     expect((await get(fixture, '/usage', cookie)).text).toContain('No requests in the last 24 hours');
@@ -103,14 +103,14 @@ describe('pages', () => {
     const bad = await post(
       fixture,
       '/notifications',
-      { emails: 'nobody', webhooks: 'ftp://x', slack: '' },
+      { emails: 'dev', webhooks: 'ftp://x', slack: '' },
       cookie,
     );
     expect(bad.status).toBe(422);
-    expect(bad.text).toContain('“nobody” is no e-mail address');
+    expect(bad.text).toContain('“dev” is no e-mail address');
   });
 
-  test('C8: a test message needs a target, and is asked for once', async () => {
+  test('C8: a test message needs a target and is requested once', async () => {
     const id = uniqueName('test-message');
     const cookie = await visit(fixture, id);
     expect((await post(fixture, '/notifications/test', {}, cookie)).location).toContain('no-target');
@@ -119,7 +119,7 @@ describe('pages', () => {
     expect(fixture.testMessages.filter((event) => event.tenant_id === id)).toMatchObject([{ kind: 'test' }]);
   });
 
-  test('C8: a tenant has five test messages in ten minutes, whatever its targets', async () => {
+  test('C8: a tenant can send five test messages in ten minutes, to any number of targets', async () => {
     const id = uniqueName('test-messages');
     const cookie = await visit(fixture, id);
     await post(fixture, '/notifications', { emails: 'dev@example.com', webhooks: '', slack: '' }, cookie);
@@ -143,7 +143,7 @@ describe('pages', () => {
 });
 
 describe('a store that does not answer', () => {
-  test('without ClickHouse the live limits still show, and missing totals say so: never a zero', async () => {
+  test('without ClickHouse the live limits are shown, and missing totals are marked, never shown as zero', async () => {
     const lame = await createFixture({ clickhouseUrl: 'http://127.0.0.1:9' });
     try {
       const id = uniqueName('no-clickhouse');
@@ -167,7 +167,7 @@ describe('a store that does not answer', () => {
     }
   });
 
-  test('without Redis history still shows, and live usage says it is missing', async () => {
+  test('without Redis the history is shown, and live usage is marked as missing', async () => {
     const lame = await createFixture({ redisUrl: 'redis://127.0.0.1:9' });
     try {
       const id = uniqueName('no-redis');

@@ -1,5 +1,5 @@
-// Goal: visitors of one tenant's portal cannot take ClickHouse from other tenants, or from operators.
-// Method: a console whose ClickHouse accepts connections and answers nothing; each query under way is one connection.
+// Goal: visitors of one tenant's portal cannot block queries of other tenants or of operators.
+// Method: the console's ClickHouse accepts connections and never answers, so each running query is one connection.
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -29,7 +29,7 @@ afterAll(async () => {
 
 const pages = ['/usage', '/history', '/refusals', '/limits', '/notifications', '/data/usage', '/data/series'];
 
-test('C2 F6: a tenant has three queries at once, and other tenants and operators still get theirs', async () => {
+test('C2 F6: a tenant has three running queries, and queries of other tenants and of operators still run', async () => {
   const [busy, other] = [await visit(fixture, uniqueName('busy')), await visit(fixture, uniqueName('other'))];
   const answers: Promise<unknown>[] = [];
   const read = (url: string, headers: Record<string, string>): void =>

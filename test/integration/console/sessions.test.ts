@@ -20,7 +20,7 @@ afterAll(async () => {
 const cookieOf = ({ cookie }: Page): string => cookie.split(';')[0] ?? '';
 const isIn = async (on: Fixture, cookie: string, path = '/usage'): Promise<boolean> =>
   (await get(on, path, cookie)).status === 200;
-/** The other process follows within moments. */
+/** The other process reads the end within moments. */
 const outEverywhere = async (cookie: string, path = '/usage'): Promise<void> => {
   expect(await isIn(fixture, cookie, path)).toBe(false);
   await eventually(async () => !(await isIn(other, cookie, path)), { timeoutMs: 10_000 });
@@ -49,8 +49,8 @@ async function makeLink(tenantId: string, body: object = {}): Promise<{ id: stri
   return { id: String(made.body['link_id']), token: String(made.body['url']).split('token=')[1] ?? '' };
 }
 
-describe('a session of the portal ends at once, in every console process', () => {
-  test('with its sign-out, and the copied cookie opens nothing any more', async () => {
+describe('a session of the portal ends at once, in every process', () => {
+  test('with its sign-out: a copied cookie opens nothing', async () => {
     const cookie = await signInBy((await keyOf(uniqueName('out'))).key);
     const second = await openLink((await makeLink(uniqueName('stays'))).token);
     expect(await isIn(fixture, cookie)).toBe(true);
@@ -65,7 +65,7 @@ describe('a session of the portal ends at once, in every console process', () =>
     expect(await isIn(fixture, second)).toBe(true);
   });
 
-  test('with the deletion of the key that opened it, and with no other', async () => {
+  test('with the deletion of the key that opened it, not of another key', async () => {
     const id = uniqueName('keyed');
     const [gone, kept] = [await keyOf(id), await keyOf(id)];
     const [first, second] = [await signInBy(gone.key), await signInBy(kept.key)];
@@ -100,7 +100,7 @@ describe('a session of the portal ends at once, in every console process', () =>
     await eventually(async () => !(await isIn(fixture, cookie)), { timeoutMs: 5_000 });
   });
 
-  test('with its link: a link of one second gives one second', async () => {
+  test('with its link: a link of one second gives a session of one second', async () => {
     const { token } = await makeLink(uniqueName('second'), { ttl: '1s', session_ttl: '8h' });
     const startedAtMs = Date.now();
     const page = await get(fixture, `/sign-in?token=${token}`);
@@ -110,7 +110,7 @@ describe('a session of the portal ends at once, in every console process', () =>
     expect((await get(fixture, `/sign-in?token=${token}`)).text).toContain('This link has expired');
   });
 
-  test('after the session time that the link gives, while the link can be opened again', async () => {
+  test('after the session duration of the link, and the link can be opened again', async () => {
     const { token } = await makeLink(uniqueName('again'), { ttl: '1h', session_ttl: '1s' });
     const cookie = await openLink(token);
     await eventually(async () => !(await isIn(fixture, cookie)), { timeoutMs: 5_000 });
@@ -118,7 +118,7 @@ describe('a session of the portal ends at once, in every console process', () =>
     expect(await isIn(fixture, await openLink((await makeLink(uniqueName('default'))).token))).toBe(true);
   });
 
-  test('with the revocation of its link; sessions from elsewhere stay', async () => {
+  test('with the revocation of its link; sessions of other sources stay', async () => {
     const id = uniqueName('revoked');
     const [link, second] = [await makeLink(id), await makeLink(id)];
     const [cookie, kept] = [await openLink(link.token), await openLink(second.token)];
@@ -131,21 +131,21 @@ describe('a session of the portal ends at once, in every console process', () =>
     expect(await isIn(fixture, kept)).toBe(true);
   });
 
-  test('when an operator ends all of its tenant, links too; others stay, and a new sign-in works', async () => {
+  test('when an operator ends all sessions and links of its tenant; other tenants stay signed in, and a new sign-in works', async () => {
     const id = uniqueName('all');
     const { key } = await keyOf(id);
     const [byKey, link] = [await signInBy(key), await makeLink(id)];
     const byLink = await openLink(link.token);
     const byJwt = await signInBy(await fixture.jwt({ tenant_id: id }));
-    const stranger = await openLink((await makeLink(uniqueName('stranger'))).token);
+    const other = await openLink((await makeLink(uniqueName('other'))).token);
     expect((await fixture.admin(`DELETE /admin/v1/tenants/${id}/sessions`)).status).toBe(204);
     for (const cookie of [byKey, byLink, byJwt]) await outEverywhere(cookie);
     expect((await get(fixture, `/sign-in?token=${link.token}`)).status).toBe(401);
-    expect(await isIn(fixture, stranger)).toBe(true);
+    expect(await isIn(fixture, other)).toBe(true);
     await eventually(async () => isIn(fixture, await signInBy(key)));
   });
 
-  test('and stays ended in a console that starts later', async () => {
+  test('and stays ended in a process that starts later', async () => {
     const cookie = await openLink((await makeLink(uniqueName('later'))).token);
     await post(fixture, '/sign-out', {}, cookie);
     const later = await createFixture({ namespace: fixture.namespace });
@@ -158,7 +158,7 @@ describe('an operator’s session', () => {
   const signIn = async (): Promise<string> =>
     cookieOf(await post(fixture, '/operator/sign-in', { token: adminToken, name: 'robin' }));
 
-  test('ends with its sign-out, everywhere, and another of the same name goes on', async () => {
+  test('ends with its sign-out in every process; another session of the same name stays', async () => {
     const [first, second] = [await signIn(), await signIn()];
     for (const cookie of [first, second]) expect(await isIn(other, cookie, '/operator/audit')).toBe(true);
     await post(fixture, '/operator/sign-out', {}, first);
@@ -179,7 +179,7 @@ describe('an operator’s session', () => {
   });
 });
 
-test('a thousand sign-outs of one tenant end all of its sessions, and none of another', async () => {
+test('after a thousand sign-outs of one tenant all of its sessions end, and none of another tenant', async () => {
   const id = uniqueName('flood');
   const bystander = await openLink((await makeLink(uniqueName('bystander'))).token);
   const kept = await openLink((await makeLink(id)).token);
@@ -197,7 +197,7 @@ test('a thousand sign-outs of one tenant end all of its sessions, and none of an
   expect(await isIn(fixture, bystander)).toBe(true);
 });
 
-test('a link lasts at most 30 days, and a session of it at most eight hours', async () => {
+test('a link lasts at most 30 days, a session of it at most eight hours', async () => {
   for (const body of [{ ttl: '31d' }, { session_ttl: '9h' }, { session_ttl: '0s' }])
     expect([400, 422]).toContain(
       (await fixture.admin('POST /admin/v1/portal-links', { tenant_id: 'acme', ...body })).status,

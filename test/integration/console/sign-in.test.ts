@@ -28,21 +28,21 @@ interface SignInMethod {
 const methods: readonly (readonly [string, SignInMethod])[] = [
   [
     'the portal',
-    { url: '/sign-in', right: () => ({ credential: key }), wrong: { credential: 'tgk_a-guess-of-somebody' } },
+    { url: '/sign-in', right: () => ({ credential: key }), wrong: { credential: 'tgk_a-wrong-guess' } },
   ],
   [
     'the operator console',
     {
       url: '/operator/sign-in',
       right: () => ({ token: adminToken, name: 'robin' }),
-      wrong: { token: 'a-guess-of-somebody', name: 'robin' },
+      wrong: { token: 'a-wrong-guess', name: 'robin' },
     },
   ],
 ];
 
-describe('what a browser does not send', () => {
+describe('requests that no browser sends', () => {
   test.each(['/%', '/%ff', '/usage/%zz', '/operator/tenants/%e0%a4', '/%00'])(
-    'an address that cannot be decoded is answered with a page of the console, and its policy: %s',
+    'an undecodable path is answered with a page and its content security policy: %s',
     async (url) => {
       const { statusCode, headers, body } = await fixture.consoleApp.inject({ method: 'GET', url });
       expect([statusCode, headers['content-type']]).toEqual([404, expect.stringContaining('text/html')]);
@@ -69,7 +69,7 @@ describe('what a browser does not send', () => {
     ]);
   });
 
-  test('a form that is not UTF-8 is a mistake', async () => {
+  test('a form that is not UTF-8 is refused', async () => {
     const response = await fixture.consoleApp.inject({
       method: 'POST',
       url: '/sign-in',
@@ -130,7 +130,7 @@ describe.each(methods)('failed sign-ins of %s', (_name, method) => {
     expect((await signIn(method.url, method.wrong, spoofed)).status).toBe(429);
   });
 
-  test('from another peer count for the peer, whatever it writes', async () => {
+  test('from an untrusted peer count for the peer, not for its X-Forwarded-For', async () => {
     const peer = { remoteAddress: '198.51.100.77' };
     await exhaust(method, peer);
     expect((await signIn(method.url, method.wrong, { ...peer, forwarded: '192.0.2.55' })).status).toBe(429);
@@ -143,7 +143,7 @@ describe.each(methods)('failed sign-ins of %s', (_name, method) => {
     expect((await signIn(method.url, method.wrong, { remoteAddress: '2001:db8:0:8::1' })).status).toBe(401);
   });
 
-  test('with a text of 60 kB are failures like others', async () => {
+  test('with a text of 60 kB count like others', async () => {
     const long = Object.fromEntries(
       Object.entries(method.wrong).map(([name, text]) => [name, name === 'name' ? text : 'x'.repeat(60_000)]),
     );

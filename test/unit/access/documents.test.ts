@@ -7,7 +7,7 @@ interface Row {
   readonly listener: string;
   /** Routes named one by one; empty for “every other route”. */
   readonly named: readonly string[];
-  /** Where “every other route” is said of a part of the listener. */
+  /** Where “every other route” means a part of the listener. */
   readonly prefix: string;
   readonly access: Access;
 }
@@ -24,7 +24,7 @@ const meanings: readonly (readonly [RegExp, Access])[] = [
 const rows = readRows();
 
 test.each(Object.keys(listeners))(
-  'docs/api.md says what opens each route of the %s listener',
+  'docs/api.md states the credential of each route of the %s listener',
   async (name) => {
     const app = await listeners[name]!();
     await app.ready();
@@ -56,7 +56,7 @@ function readRows(): Row[] {
       const quoted = [...route.matchAll(/`([^`]+)`/g)].map(([, text = '']) => text);
       const isRest = /^every /.test(route);
       const access = meanings.find(([words]) => words.test(credential))?.[1];
-      if (access === undefined) throw new Error(`docs/api.md: no credential is called “${credential}”`);
+      if (access === undefined) throw new Error(`docs/api.md: unknown credential “${credential}”`);
       return { listener, named: isRest ? [] : quoted, prefix: isRest ? (quoted[0] ?? '') : '', access };
     });
 }

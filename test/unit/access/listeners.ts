@@ -18,7 +18,7 @@ const enforcer = { clock: systemClock, metrics: {} };
 const options = { enforcer, bounds: boundsDefault } as unknown as ApiOptions;
 const proxy = { ...options, bodyBytesMax: 1, upstreamTimeoutMs: 1 };
 
-/** Every listener with all its routes, for what can be said of them before they answer. */
+/** Every listener with all its routes, for tests that send no request. */
 export const listeners: Readonly<
   Record<string, () => Promise<Pick<FastifyInstance, 'ready' | 'close' | 'routeAccess'>>>
 > = {

@@ -6,7 +6,7 @@ import { html } from '../../../services/console/components/html.ts';
 import { durationForReading, windowName } from '../../../shared/domain/time/format-duration.ts';
 
 describe('markup', () => {
-  test('no text, whatever it is, can open a tag or leave an attribute', () => {
+  test('no text can open a tag or leave an attribute', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (text) => {
         const { markup } = html`<p title="${text}">${[text, null, false, undefined]}</p>`;
@@ -16,11 +16,11 @@ describe('markup', () => {
     );
   });
 
-  test('nested markup stays as it is, and nothing renders as “null”', () => {
+  test('nested markup is not escaped again, and null, undefined and false render nothing', () => {
     expect(html`<b>${html`<i>${1}</i>`}${null}${undefined}${false}</b>`.markup).toBe('<b><i>1</i></b>');
   });
 
-  test('a bar never leaves its track, and says in words what it shows', () => {
+  test('a bar stays within its track and states its figures in words', () => {
     expect(bar('Minute', 120, 100).markup).toMatch(/class="fill" width="100"/);
     expect(bar('Minute', 80, 100).markup).toContain('near');
     expect(bar('Minute', 0, 0).markup).toContain('full');
@@ -40,11 +40,11 @@ describe('figures', () => {
     [-5, '0 s'],
   ])('%i ms reads as %s', (ms, text) => expect(durationForReading(ms)).toBe(text));
 
-  test('small money keeps the digits that say something', () => {
+  test('small sums have more decimals', () => {
     expect([0, 12.345, 0.000075, 0.5].map(money)).toEqual(['0.00', '12.35', '0.0000750', '0.500']);
   });
 
-  test('windows have the names people use', () => {
+  test('windows have the names of their units', () => {
     expect([60_000, 86_400_000, 10_000].map(windowName)).toEqual(['minute', 'day', '10 s']);
     expect(percent(0.1234)).toBe('12.3 %');
   });

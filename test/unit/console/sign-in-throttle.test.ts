@@ -17,7 +17,7 @@ function failOften(throttle: SignInThrottle, request: SignInRequest): void {
 }
 
 describe('failures of one client address', () => {
-  test('are throttled from the 21st on, for ten minutes, and say for how long', () => {
+  test('are throttled from the 21st on for ten minutes, with the time that remains', () => {
     const throttle = createSignInThrottle(() => policy, clock);
     const request = requestFrom('203.0.113.9');
     failOften(throttle, request);

@@ -25,12 +25,12 @@ const full: TenantRecord = {
   updated_by: 'kim',
 };
 
-test('a whole record has no violation, nor has one with fields that a newer version wrote', () => {
+test('a complete record is valid, also with fields of a newer version', () => {
   expect(violationsOfRecord(full)).toEqual([]);
   expect(violationsOfRecord({ ...full, colour: 'red', block: { ...full.block, kind: 'soft' } })).toEqual([]);
 });
 
-/** Settings, the field that is told of, and words of the reason. */
+/** Settings, the field of the violation, and words of its reason. */
 const bad: readonly (readonly [object, string, string])[] = [
   [{ plan: '' }, 'plan', 'must not be empty'],
   [{ plan: null }, 'plan', 'must be a text'],
@@ -58,21 +58,21 @@ const bad: readonly (readonly [object, string, string])[] = [
   [{ display_name: 'half \ud800' }, 'display_name', 'not well-formed Unicode'],
 ];
 
-describe('one contract for whoever writes and whoever reads', () => {
+describe('writers and readers have one contract', () => {
   test.each(bad)('%j: %s', (settings, field, reason) => {
     expect(violationsOfSettings(settings)).toContainEqual({
       field,
       reason: expect.stringContaining(reason) as string,
     });
-    // What a reader may not know it keeps; all else is a violation for it too.
+    // A reader keeps unknown fields; every other violation is one for a reader too.
     if (!reason.startsWith('no field')) expect(violationsOfRecord({ ...full, ...settings })).not.toEqual([]);
   });
 
-  test.each([null, 1, 'text', [], [full], {}, { tenant_id: 'acme' }])('%j is no record', (value) => {
+  test.each([null, 1, 'text', [], [full], {}, { tenant_id: 'acme' }])('%j is not a record', (value) => {
     expect(violationsOfRecord(value)).not.toEqual([]);
   });
 
-  test('of thousands of violations the first few are told, and no secret is repeated', () => {
+  test('of thousands of violations the first are reported, and no secret is repeated', () => {
     const emails = Array.from({ length: 10_000 }, () => 'x');
     expect(violationsOfSettings({ notifications: { emails } }).length).toBeLessThanOrEqual(20);
     const webhooks = [{ url: 'https://a.b', secrets: ['secret'] }];

@@ -9,7 +9,7 @@ const hourMs = 3_600_000;
 describe('tokens', () => {
   const tokens = createTokens('portal-secret-1234', 'admin-token-1234', clock);
 
-  test('each kind is read by its own reader only', async () => {
+  test('a token of one kind is invalid for the readers of the others', async () => {
     const signed = {
       link: (await tokens.signLink('acme', 60_000, hourMs)).token,
       tenant: (await tokens.signTenant('acme', { via: 'jwt' }, 60_000)).token,
@@ -22,7 +22,7 @@ describe('tokens', () => {
     }
   });
 
-  test('a token is good until its end, to the millisecond, and expired from then on', async () => {
+  test('a token is valid until its end, to the millisecond, and expired from then on', async () => {
     const { token, value } = await tokens.signLink('acme', 1_500, hourMs);
     const endMs = clock.nowMs + 1_500;
     clock.nowMs = endMs - 1;
@@ -32,7 +32,7 @@ describe('tokens', () => {
     expect(await tokens.readLink(token)).toEqual({ kind: 'expired' });
   });
 
-  test('a session says what it came from, and each has an id of its own', async () => {
+  test('a session carries its source, and every session has another id', async () => {
     const sources = [
       { via: 'api_key', keySha256: 'ab'.repeat(32) },
       { via: 'link', linkId: 'l1' },
@@ -48,7 +48,7 @@ describe('tokens', () => {
     expect(ids.size).toBe(3);
   });
 
-  test('a new admin token signs operators out and leaves tenants in', async () => {
+  test('a new admin token signs operators out and leaves tenants signed in', async () => {
     const after = createTokens('portal-secret-1234', 'another-token-1234', clock);
     const operator = await tokens.signOperator('kim', 60_000);
     const tenant = await tokens.signTenant('acme', { via: 'jwt' }, 60_000);
@@ -58,7 +58,7 @@ describe('tokens', () => {
 });
 
 describe('the admin token', () => {
-  test('is compared as a whole, and an empty one never fits', () => {
+  test('only the exact token matches, and an empty expected token matches nothing', () => {
     expect(isSameSecret('secret', 'secret')).toBe(true);
     for (const other of ['Secret', 'secre', 'secrets', '', ' secret'])
       expect(isSameSecret(other, 'secret')).toBe(false);
@@ -74,7 +74,7 @@ describe('the admin token', () => {
       expect(bearerOf(header)).toBe('');
   });
 
-  test('an actor’s name cannot break a line of the trail', () => {
+  test('an actor’s name with control characters is replaced by “admin”', () => {
     expect(actorOf({ headers: { 'x-actor': ' robin ' } })).toBe('robin');
     for (const name of [undefined, '', 'a\nb', 'x'.repeat(101), ['a', 'b']])
       expect(actorOf({ headers: { 'x-actor': name } })).toBe('admin');

@@ -19,7 +19,7 @@ function granted(record: TenantRecord, request = week): TenantRecord {
 }
 
 describe('B12: boosts', () => {
-  test('B12: one without a start runs from now to its end, and is over at that instant', () => {
+  test('B12: a boost without a start runs from now until its end, which is excluded', () => {
     const [boost] = granted(bare).boosts ?? [];
     expect(boost).toMatchObject({ starts_at: at(0), ends_at: at(7), reason: 'launch', actor: 'kim' });
     expect(boostPhase(boost!, nowMs)).toBe('running');
@@ -28,18 +28,18 @@ describe('B12: boosts', () => {
     expect(boostPhase(boost!, nowMs - 1)).toBe('planned');
   });
 
-  test('B12: ending one that runs keeps it with its end cut; ending a planned one takes it out', () => {
+  test('B12: ending a running boost keeps it with its end set to now; ending a planned one removes it', () => {
     const running = granted(bare);
     const id = running.boosts?.[0]?.id ?? '';
     const ended = endBoost(running, id, nowMs + dayMs);
     expect(ended.ok && ended.value.record.boosts).toMatchObject([{ id, ends_at: at(1) }]);
     const planned = granted(bare, { ...week, starts_at: at(3) } as typeof week);
-    const taken = endBoost(planned, planned.boosts?.[0]?.id ?? '', nowMs);
-    expect(taken.ok && taken.value.record.boosts).toEqual([]);
+    const removed = endBoost(planned, planned.boosts?.[0]?.id ?? '', nowMs);
+    expect(removed.ok && removed.value.record.boosts).toEqual([]);
     expect(endBoost(running, 'no-such', nowMs)).toMatchObject({ ok: false, status: 404 });
   });
 
-  test('ended ones are kept for a month, so that a record stays bounded', () => {
+  test('ended boosts stay in the record for a month', () => {
     const old = { ...week, id: 'old', starts_at: at(-40), ends_at: at(-31) };
     const recent = { ...week, id: 'recent', starts_at: at(-40), ends_at: at(-5) };
     const ids = granted({ ...bare, boosts: [old, recent] }).boosts?.map((boost) => boost.id);
@@ -47,7 +47,7 @@ describe('B12: boosts', () => {
     expect(ids).toContain('recent');
   });
 
-  test('more than twenty at once are refused', () => {
+  test('a boost beyond twenty planned or running ones is refused', () => {
     let record = bare;
     for (let count = 0; count < 20; count += 1) record = granted(record);
     expect(addBoost(record, week, policy, nowMs)).toMatchObject({ ok: false, status: 409 });
@@ -71,7 +71,7 @@ describe('B12: boosts', () => {
 });
 
 describe('C3: blocks', () => {
-  test('C3: a block ends by itself at its time, and one without a time when it is lifted', () => {
+  test('C3: a block ends at its time; a block without a time ends when it is lifted', () => {
     const timed = block(bare, { until: at(1), reason: 'abuse' }, 'kim', nowMs);
     const record = timed.ok ? timed.value.record : bare;
     expect(blockNow(record, nowMs + dayMs - 1)).toMatchObject({ reason: 'abuse', actor: 'kim' });

@@ -4,8 +4,8 @@ import { readTopicEnds } from '../../../shared/kafka/offsets/topic-offsets.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { ageTopic } from '../../support/topic-age.ts';
-import { createFixture } from './fixture.ts';
-import type { Fixture } from './fixture.ts';
+import { createFixture } from '../console/fixture.ts';
+import type { Fixture } from '../console/fixture.ts';
 
 let fixture: Fixture;
 beforeAll(async () => {
@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => fixture.dispose());
 
-/** Files a letter and answers its id. */
+/** Writes a dead letter and resolves with its id. */
 async function file(value: Buffer, reason: string): Promise<string> {
   const letter = {
     reason,
@@ -35,7 +35,7 @@ async function usageRecords(): Promise<number> {
 }
 
 describe('dead letters', () => {
-  test('are listed with their reason, shown with their content, and sent again as often as wanted', async () => {
+  test('are listed with their reason, shown with their content, and can be replayed repeatedly', async () => {
     const reason = uniqueName('not JSON');
     const id = await file(Buffer.from('{"half":'), reason);
     const list = await fixture.admin('GET /admin/v1/dead-letters');
@@ -52,7 +52,7 @@ describe('dead letters', () => {
     }
   });
 
-  test('one that is not there is 404, an id that is none is 400, one that was cut is not sent', async () => {
+  test('an absent letter is 404, an invalid id is 400, and a truncated letter is not sent', async () => {
     expect((await fixture.admin('GET /admin/v1/dead-letters/0-999999')).status).toBe(404);
     expect((await fixture.admin('POST /admin/v1/dead-letters/0-999999/replay')).status).toBe(404);
     expect((await fixture.admin('GET /admin/v1/dead-letters/nonsense')).status).toBe(400);
@@ -61,7 +61,7 @@ describe('dead letters', () => {
   });
 });
 
-test('the loss audit finds an event that is missing between two others, and nothing where none is', async () => {
+test('the loss audit finds an event that is missing between two others, and reports no loss where none is missing', async () => {
   const tenant = uniqueName('lost');
   const events = Array.from({ length: 12 }, (_, at) => ({ timeMs: Date.now() - 600_000 + at, tenant }));
   await storeUsage(fixture.clickhouse, events);

@@ -1,10 +1,10 @@
-// Goal: a key is good exactly as long as whoever made it said, in every place that reads keys.
+// Goal: a key is valid exactly until its end, for every reader of keys.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { uniqueName } from '../../support/servers.ts';
-import { createFixture } from './fixture.ts';
-import type { Answer, Fixture } from './fixture.ts';
-import { get, post } from './browser.ts';
+import { createFixture } from '../console/fixture.ts';
+import type { Answer, Fixture } from '../console/fixture.ts';
+import { get, post } from '../console/browser.ts';
 
 let fixture: Fixture;
 beforeAll(async () => {
@@ -25,7 +25,7 @@ async function listed(id: string): Promise<readonly Record<string, unknown>[]> {
 }
 
 describe('a key with a name and an end', () => {
-  test('says both when it is made and when it is listed, and the history says so too', async () => {
+  test('has both in the answer to its creation, in the list and in the history', async () => {
     const id = uniqueName('key');
     const expires = inSeconds(3600);
     const made = await create(id, { name: 'CI', expires_at: expires });
@@ -44,7 +44,7 @@ describe('a key with a name and an end', () => {
     );
   });
 
-  test('the time may be in any zone; a time that is past, or none, is refused', async () => {
+  test('the end may have any zone offset; a past or invalid time is refused', async () => {
     const id = uniqueName('key');
     expect((await create(id, { expires_at: '2099-01-01T00:00:00+02:00' })).body['expires_at']).toBe(
       '2098-12-31T22:00:00.000Z',
@@ -56,7 +56,7 @@ describe('a key with a name and an end', () => {
     expect(await listed(id)).toHaveLength(1);
   });
 
-  test('signs in to the portal while it is good, for no longer than it is good', async () => {
+  test('signs in to the portal while it is valid, and the session ends with it', async () => {
     const id = uniqueName('key');
     const made = await create(id, { expires_at: inSeconds(600) });
     const page = await post(fixture, '/sign-in', { credential: String(made.body['api_key']) });
@@ -71,7 +71,7 @@ describe('a key with a name and an end', () => {
 });
 
 describe('records', () => {
-  test('both lists of keys open the tenant, and a key in both is as good as the newer list says', async () => {
+  test('keys of both lists are accepted; for a key in both the end in api_keys counts', async () => {
     const id = uniqueName('key');
     const [old, both] = ['a'.repeat(64), 'b'.repeat(64)];
     const put = await fixture.admin(`PUT /admin/v1/tenants/${id}`, {
@@ -88,7 +88,7 @@ describe('records', () => {
     expect(fixture.directory.byApiKeyHash(old)).toBeDefined();
   });
 
-  test('a PUT without keys leaves them; the record as GET answers it can be PUT back', async () => {
+  test('a PUT without keys keeps them, and the record of GET can be sent back by PUT', async () => {
     const id = uniqueName('key');
     await create(id, { name: 'kept', expires_at: inSeconds(60) });
     await create(id);
@@ -102,7 +102,7 @@ describe('records', () => {
     expect(await listed(id)).toEqual(before);
   });
 
-  test('a tenant has 20 keys; one that has expired makes room, one that is good does not', async () => {
+  test('a tenant has at most 20 keys; a new key replaces an expired one, never a valid one', async () => {
     const id = uniqueName('key');
     for (let made = 0; made < 20; made += 1) expect((await create(id, { name: `${made}` })).status).toBe(201);
     expect((await create(id, { name: 'one more' })).status).toBe(409);

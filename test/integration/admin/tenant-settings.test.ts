@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
-import { createFixture } from './fixture.ts';
-import type { Fixture } from './fixture.ts';
+import { createFixture } from '../console/fixture.ts';
+import type { Fixture } from '../console/fixture.ts';
 
 let fixture: Fixture;
 beforeAll(async () => {
@@ -25,7 +25,7 @@ describe('violations', () => {
     ['a boost without an amount', { boosts: [withoutAmount] }, 'boosts.0'],
     ['a boost with two amounts', { boosts: [{ ...withoutAmount, multiply: 2, set_to: 5 }] }, 'boosts.0'],
     [
-      'an end that is no time',
+      'an end that is not a time',
       { boosts: [{ ...withoutAmount, multiply: 2, ends_at: 'soon' }] },
       'boosts.0.ends_at',
     ],
@@ -46,7 +46,7 @@ describe('violations', () => {
 });
 
 describe('PUT and PATCH', () => {
-  test('a PUT removes settings that it does not name, and the history says which', async () => {
+  test('a PUT removes settings that it does not name, and the history lists them', async () => {
     const id = uniqueName('replaced');
     await fixture.admin(`PUT /admin/v1/tenants/${id}`, {
       plan: 'pro',
@@ -61,7 +61,7 @@ describe('PUT and PATCH', () => {
     );
   });
 
-  test('a PATCH changes what it names, removes what it sets to null, and keeps the rest', async () => {
+  test('a PATCH changes settings that it names, removes those that it sets to null, and keeps the others', async () => {
     const id = uniqueName('patched');
     const path = `/admin/v1/tenants/${id}`;
     await fixture.admin(`PUT ${path}`, {
@@ -85,7 +85,7 @@ describe('PUT and PATCH', () => {
     expect(kept).toMatchObject({ history: [{ action: 'patch' }, { action: 'put' }] });
   });
 
-  test('a PATCH of a name that means nothing is refused, also where it would remove it', async () => {
+  test('a PATCH of an unknown name is refused, also with null', async () => {
     const path = `/admin/v1/tenants/${uniqueName('slip')}`;
     for (const patch of [{ planned: 'pro' }, { planned: null }, { history: null }, { updated_by: 'me' }])
       expect((await fixture.admin(`PATCH ${path}`, patch)).status).toBe(422);
@@ -93,7 +93,7 @@ describe('PUT and PATCH', () => {
       expect((await fixture.admin(`PATCH ${path}`, JSON.stringify(patch) as never, asJson)).status).toBe(422);
   });
 
-  test('If-Match holds for PATCH as for PUT: a list of tags, and * where there is a record', async () => {
+  test('If-Match works for PATCH as for PUT: with a list of tags, and with * for any record', async () => {
     const path = `/admin/v1/tenants/${uniqueName('matched')}`;
     const patch = (match: string) => fixture.admin(`PATCH ${path}`, { plan: 'pro' }, { 'if-match': match });
     expect((await patch('*')).status).toBe(412);

@@ -12,7 +12,7 @@ interface Known {
   readonly ended?: readonly string[];
   readonly endsReady?: boolean;
   readonly recordsReady?: boolean;
-  /** Of the one key; absent: it is not known. */
+  /** Holder of the one API key; absent: the key is in no record. */
   readonly holder?: { readonly record: typeof record; readonly expiresAtMs: number };
 }
 
@@ -41,17 +41,17 @@ const table: readonly (readonly [string, Known, string])[] = [
     'ended',
   ],
   ['with an expired key', { holder: { ...live, expiresAtMs: clock.nowMs } }, 'ended'],
-  ['while records are not read', { recordsReady: false }, 'unknown'],
-  ['while ends are not read', { holder: live, endsReady: false }, 'unknown'],
+  ['before the records were read', { recordsReady: false }, 'unknown'],
+  ['before the ended sessions were read', { holder: live, endsReady: false }, 'unknown'],
 ];
 
-describe('a session opens pages only while it is known to stand', () => {
+describe('a session is valid only while neither it nor its source has ended', () => {
   test.each(table)('of an API key: %s', async (_what, known, kind) => {
     const { token } = await tokens.signTenant('acme', { via: 'api_key', keySha256 }, 60_000);
     expect((await sessionsWith(known).readTenant(token)).kind).toBe(kind);
   });
 
-  test('of a link: not when the link or the session was ended, nor before that is known', async () => {
+  test('of a link: not after the link or the session was ended, and not before ended sessions were read', async () => {
     const { token, value } = await tokens.signTenant('acme', { via: 'link', linkId: 'l1' }, 60_000);
     expect((await sessionsWith({}).readTenant(token)).kind).toBe('valid');
     for (const id of ['l1', value.id])
@@ -72,7 +72,7 @@ describe('a session opens pages only while it is known to stand', () => {
     expect((await sessionsWith({ endsReady: false }).readOperator(operator.token)).kind).toBe('unknown');
   });
 
-  test('is never longer than eight hours, nor than what it came from', async () => {
+  test('lasts at most eight hours and no longer than its source', async () => {
     const sessions = sessionsWith({ holder: live });
     const lasts = async (sourceEndsAtMs: number): Promise<number> =>
       (await sessions.openTenant('acme', { via: 'jwt' }, sourceEndsAtMs)).value.expiresAtMs - clock.nowMs;

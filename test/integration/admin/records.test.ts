@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
-import { adminToken, createFixture } from './fixture.ts';
-import type { Fixture } from './fixture.ts';
+import { adminToken, createFixture } from '../console/fixture.ts';
+import type { Fixture } from '../console/fixture.ts';
 
 let fixture: Fixture;
 beforeAll(async () => {
@@ -20,7 +20,7 @@ describe('the token', () => {
     '/admin/v1/audit',
     '/admin/v1/no-such-thing',
   ];
-  test.each(paths)('%s answers 401 without it, as a problem', async (url) => {
+  test.each(paths)('%s answers 401 without the token, as a problem', async (url) => {
     for (const authorization of [undefined, 'Bearer wrong', 'Bearer ', 'Basic YTpi', adminToken]) {
       const headers = authorization === undefined ? {} : { authorization };
       const answer = await fixture.adminApp.inject({ method: 'GET', url, headers });
@@ -30,7 +30,7 @@ describe('the token', () => {
     }
   });
 
-  test('metrics and health need none, since the listener is private', async () => {
+  test('metrics and health need no token, since the listener is private', async () => {
     const metrics = await fixture.adminApp.inject('/metrics');
     expect(metrics.statusCode).toBe(200);
     expect(metrics.body).toContain('tollgate_listener_requests_total');
@@ -38,7 +38,7 @@ describe('the token', () => {
   });
 });
 
-describe('a member that a body has twice', () => {
+describe('a repeated member of a body', () => {
   test.each([
     ['in the record', '{"plan":"pro","plan":"free"}', 'plan'],
     ['written another way', '{"plan":"pro","pl\\u0061n":"free"}', 'plan'],
@@ -89,7 +89,7 @@ describe('tenant ids', () => {
   );
 });
 describe('records', () => {
-  test('a written record is read back, with who wrote it', async () => {
+  test('a written record is read back with its writer', async () => {
     const id = uniqueName('acme/ü {x}');
     const path = `/admin/v1/tenants/${encodeURIComponent(id)}`;
     const record = {
@@ -154,10 +154,10 @@ describe('records', () => {
       { boosts: [{ ...boosted, starts_at: '0000-01-01T00:00:00Z' }] },
       'starts_at',
     ],
-    ['another tenant in the body', { tenant_id: 'somebody' }, 'somebody'],
+    ['another tenant in the body', { tenant_id: 'globex' }, 'globex'],
     ['a key that is no hash', { api_keys_sha256: ['tgk_secret'] }, 'api_keys_sha256'],
   ];
-  test.each(bad)('%s is refused, and the answer names it', async (_what, body, named) => {
+  test.each(bad)('%s is refused, and the answer names the field', async (_what, body, named) => {
     const id = uniqueName('bad');
     const answer = await fixture.admin(`PUT /admin/v1/tenants/${id}`, body);
     expect([400, 422]).toContain(answer.status);
@@ -181,7 +181,7 @@ describe('records', () => {
     expect(record?.history?.map((change) => change.action)).toEqual(['put', 'boost', 'api-key']);
   });
 
-  test('If-Match refuses an edit of what somebody else changed meanwhile', async () => {
+  test('If-Match refuses to overwrite a change made meanwhile', async () => {
     const path = `/admin/v1/tenants/${uniqueName('raced')}`;
     const first = await fixture.admin(`PUT ${path}`, { plan: 'free' });
     const etag = String(first.headers['etag']);
@@ -189,7 +189,7 @@ describe('records', () => {
     expect((await fixture.admin(`PUT ${path}`, { plan: 'free' }, { 'if-match': etag })).status).toBe(412);
   });
 
-  test('changes of one tenant at once all stay', async () => {
+  test('concurrent changes of one tenant are all stored', async () => {
     const id = uniqueName('busy');
     await Promise.all(
       Array.from({ length: 8 }, () => fixture.admin(`POST /admin/v1/tenants/${id}/api-keys`)),
@@ -214,7 +214,7 @@ describe('records', () => {
 });
 
 describe('the list', () => {
-  test('C5: has tenants that only sent requests, busiest first, and finds by part of a name', async () => {
+  test('C5: lists tenants that only sent requests, busiest first, and searches by a part of the name', async () => {
     const stem = uniqueName('list');
     await storeUsage(
       fixture.clickhouse,

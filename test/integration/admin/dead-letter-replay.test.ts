@@ -1,5 +1,5 @@
-// Goal: dead letters are sent again in bulk, by reason, tenant and time, counted before they are sent, with their times
-// corrected where a clock was wrong.
+// Goal: dead letters are replayed in bulk, selected by reason, tenant and time, after a dry run, with corrected times where a
+// clock was wrong.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { deadLetterRecord } from '../../../shared/domain/topics/dead-letter.ts';
 import type { NewDeadLetter } from '../../../shared/domain/topics/dead-letter.ts';
@@ -7,8 +7,8 @@ import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { readRange } from '../../../shared/kafka/kafkajs/read-range.ts';
 import { readTopicEnds } from '../../../shared/kafka/offsets/topic-offsets.ts';
 import { uniqueName } from '../../support/servers.ts';
-import { createFixture } from './fixture.ts';
-import type { Fixture } from './fixture.ts';
+import { createFixture } from '../console/fixture.ts';
+import type { Fixture } from '../console/fixture.ts';
 
 let fixture: Fixture;
 beforeAll(async () => {
@@ -46,7 +46,7 @@ async function usage(): Promise<ConsumedMessage[]> {
 
 const replay = (body: object) => fixture.admin('POST /admin/v1/dead-letters/replay', body);
 
-test('only what is selected is sent, each record once, and nothing before dry_run is false', async () => {
+test('only selected letters are sent, each record once, and nothing unless dry_run is false', async () => {
   const reason = uniqueName('time is in the future');
   const tenant = uniqueName('acme');
   const value = (id: string) => Buffer.from(JSON.stringify({ id, subject: tenant }));
@@ -54,10 +54,10 @@ test('only what is selected is sent, each record once, and nothing before dry_ru
     { reason, value: value('one') },
     { reason: 'another', value: value('two') },
     { reason, value: value('old'), atMs: Date.now() - 7_200_000 },
-    { reason, value: Buffer.from('{"subject":"somebody-else"}') },
+    { reason, value: Buffer.from('{"subject":"globex"}') },
     { reason, value: Buffer.alloc(1_000_000), tenantId: tenant },
     { reason, value: value('batch'), holds: 'batch', tenantId: tenant },
-    // Two letters of one record, as a block that was handled twice leaves them.
+    // Two letters of one record, as after a block that was processed twice.
     { reason, value: value('twice'), offset: 900_000 },
     { reason, value: value('twice'), offset: 900_000 },
   );
@@ -81,7 +81,7 @@ test('only what is selected is sent, each record once, and nothing before dry_ru
   }
 });
 
-test('the times of events are corrected, in both forms of CloudEvents; what has none is said and not sent', async () => {
+test('the times of events are corrected in both forms of CloudEvents; letters without a time are counted and not sent', async () => {
   const reason = uniqueName('wrong clock');
   const time = '2026-11-21T11:00:00.000Z';
   await file(
@@ -114,9 +114,9 @@ test.each([
   expect((await replay(body)).status).toBe(status);
 });
 
-test('a letter that names a topic of others is not sent, and holds up no other letter', async () => {
+test('a letter with the topic of another installation is not sent and does not stop the other letters', async () => {
   const reason = uniqueName('forged');
-  const foreign = { reason, topic: uniqueName('somebody-elses-topic') };
+  const foreign = { reason, topic: uniqueName('topic-of-another-installation') };
   await file(
     foreign,
     { reason, topic: 'no topic!' },

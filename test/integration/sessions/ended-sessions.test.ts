@@ -5,8 +5,8 @@ import type { Producer } from '../../../shared/kafka/producer/producer.ts';
 import { TollgateError } from '../../../shared/runtime/errors.ts';
 import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
-import { createFixture } from './fixture.ts';
-import type { Fixture } from './fixture.ts';
+import { createFixture } from '../console/fixture.ts';
+import type { Fixture } from '../console/fixture.ts';
 
 let fixture: Fixture;
 const opened: EndedSessions[] = [];
@@ -33,7 +33,7 @@ function session(owner: string): { id: string; owner: string; startedAtMs: numbe
   return { id: uniqueName('session'), owner, startedAtMs: clock.nowMs, expiresAtMs: clock.nowMs + hourMs };
 }
 
-test('a sign-out that Kafka does not take holds in this process, says so, and goes out with the next one', async () => {
+test('a sign-out that Kafka does not store rejects, holds in this process, and is written with the next one', async () => {
   let failures = 1;
   const producer: Producer = {
     ...fixture.producer,
@@ -52,7 +52,7 @@ test('a sign-out that Kafka does not take holds in this process, says so, and go
   await eventually(() => elsewhere.has(next) && elsewhere.has(lost));
 });
 
-test('everything of an owner ends but what begins later, and nothing of another', async () => {
+test('ending all sessions of an owner ends those that started before, no later one, and none of another owner', async () => {
   const ends = await open();
   const owner = uniqueName('tenant');
   const [old, other] = [session(owner), session(uniqueName('tenant'))];
@@ -65,7 +65,7 @@ test('everything of an owner ends but what begins later, and nothing of another'
   expect([later.has(old), later.has(other)]).toEqual([true, false]);
 });
 
-test('ends of sessions that have expired by themselves leave the topic', async () => {
+test('ends of expired sessions are deleted from the topic', async () => {
   const ends = await open();
   const gone = session(uniqueName('tenant'));
   await ends.end(gone);

@@ -41,17 +41,17 @@ function counted(used: number): Parameters<typeof baseline>[1] {
 }
 
 test.each([
-  ['the log is behind the counter: the counter counts', record(), 60, 40, 60],
-  ['the counter lost something: the log counts', record(), 10, 40, 40],
-  ['a reset earlier today took some out: it is added', record('2026-03-10T09:00:00Z', 500), 30, 520, 530],
-  ['a reset of yesterday counts no more', record('2026-03-09T23:59:59Z', 500), 30, 20, 30],
-])('C4: what the day had counted, when %s', (_when, before, used, logged, expected) => {
+  ['the stored total is behind the counter: the counter is used', record(), 60, 40, 60],
+  ['the counter lost units: the stored total is used', record(), 10, 40, 40],
+  ['a reset earlier today removed units: they are added', record('2026-03-10T09:00:00Z', 500), 30, 520, 530],
+  ['a reset of yesterday is ignored', record('2026-03-09T23:59:59Z', 500), 30, 20, 30],
+])('C4: baseline of the day when %s', (_when, before, used, logged, expected) => {
   expect(baseline(before, counted(used), { day: logged, month: 7 }, nowMs)).toMatchObject({
     day_units: expected,
   });
 });
 
-test('C4: without a quota of the period the log counts alone', () => {
+test('C4: without a quota of the period the stored total is the baseline', () => {
   expect(baseline(record(), { states: [] }, { day: 3, month: 7 }, nowMs)).toEqual({
     day_units: 3,
     month_units: 7,

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
-import { createFixture } from './fixture.ts';
-import type { Fixture, FixtureOptions } from './fixture.ts';
+import { createFixture } from '../console/fixture.ts';
+import type { Fixture, FixtureOptions } from '../console/fixture.ts';
 
 let fixture: Fixture;
 beforeAll(async () => {
@@ -14,7 +14,7 @@ const dayMs = 86_400_000;
 const inAWeek = (): string => new Date(Date.now() + 7 * dayMs).toISOString();
 
 describe('control', () => {
-  test('C3: status says requests this minute and today, resets, and blocked until when', async () => {
+  test('C3: the status has requests this minute and today, resets, and the end of a block', async () => {
     const id = uniqueName('status');
     await fixture.spend(id, 40);
     const open = await fixture.admin(`GET /admin/v1/tenants/${id}/status`);
@@ -33,7 +33,7 @@ describe('control', () => {
     expect(until).toBeLessThanOrEqual(60_000);
   });
 
-  test('C3: looking at a status takes nothing', async () => {
+  test('C3: reading a status consumes nothing', async () => {
     const id = uniqueName('peek');
     await fixture.spend(id, 1);
     for (let look = 0; look < 3; look += 1) {
@@ -42,7 +42,7 @@ describe('control', () => {
     }
   });
 
-  test('C4, A9: a reset empties the counters and records what they had', async () => {
+  test('C4, A9: a reset empties the counters and records their units', async () => {
     const id = uniqueName('reset');
     await fixture.spend(id, 60);
     const reset = await fixture.admin(
@@ -58,7 +58,7 @@ describe('control', () => {
     expect(again.body['reset'], 'what the first reset took out counts too').toMatchObject({ day_units: 65 });
   });
 
-  test('C4: the reset of all needs its words, and empties everybody', async () => {
+  test('C4: the emergency reset needs its confirmation and empties the counters of all tenants', async () => {
     const id = uniqueName('all');
     await fixture.spend(id, 30);
     await storeUsage(fixture.clickhouse, [{ timeMs: Date.now() - 1000, tenant: id, units: 30 }]);
@@ -91,7 +91,7 @@ describe('control', () => {
     expect(body['requests_this_minute']).toBe(30);
   });
 
-  test('C3: a block holds until its time, or until it is lifted', async () => {
+  test('C3: a block holds until its time or until it is lifted', async () => {
     const id = uniqueName('block');
     const until = new Date(Date.now() + 3_600_000).toISOString();
     expect(
@@ -109,7 +109,7 @@ describe('control', () => {
     expect(past.status).toBe(422);
   });
 
-  test('B12: a boost raises the limit now, names who and why, and ends when it is told to', async () => {
+  test('B12: a boost raises the limit now, has its actor and reason, and can be ended early', async () => {
     const id = uniqueName('boost');
     const made = await fixture.admin(
       `POST /admin/v1/tenants/${id}/boosts`,
@@ -154,7 +154,7 @@ describe('control', () => {
     expect(fixture.directory.get(id)).toBeUndefined();
   });
 
-  test('an API key is shown once, works by its hash, and is deleted by the first digits of it', async () => {
+  test('an API key is shown once, is found by its hash, and is deleted by the first digits of the hash', async () => {
     const id = uniqueName('keys');
     const made = await fixture.admin(`POST /admin/v1/tenants/${id}/api-keys`);
     expect(made.body['api_key']).toMatch(/^tgk_[\w-]{32}$/);
@@ -167,7 +167,7 @@ describe('control', () => {
     expect(fixture.directory.byApiKeyHash(sha256)).toBeUndefined();
   });
 
-  test('a portal link names its end, and a link longer than 30 days is refused', async () => {
+  test('a portal link has its end, and a link of more than 30 days is refused', async () => {
     const made = await fixture.admin('POST /admin/v1/portal-links', { tenant_id: 'acme', ttl: '15m' });
     expect(made.status).toBe(201);
     expect(made.body['url']).toMatch(/^http:\/\/console\.test\/sign-in\?token=/);

@@ -1,5 +1,5 @@
-// Goal: events of a node whose clock was far ahead, which became dead letters, are counted once they are sent again with
-// their times corrected, as the runbook says.
+// Goal: events of a node whose clock was far ahead became dead letters; a replay with corrected times, as in the runbook,
+// stores them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { replayDeadLetters } from '../../../shared/kafka/dead-letters/replay.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
