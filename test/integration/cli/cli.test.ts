@@ -241,7 +241,7 @@ describe('tollgate', () => {
     [
       ['boost', 'acme', '--limit', 'minute', '--multiply', 'two', '--for', '7d', '--reason', 'x'],
       2,
-      'no number',
+      'not a number',
     ],
     [
       ['boost', 'acme', '--limit', 'minute', '--multiply', '2', '--for', 'ever', '--reason', 'x'],
@@ -254,7 +254,7 @@ describe('tollgate', () => {
       'no limit “nope”',
     ],
     [['reset', '--all'], 2, 'Add --yes'],
-    [['status'], 2, 'takes 1 words'],
+    [['status'], 2, 'takes 1 operands'],
     [['tenants', '--colour'], 2, '--colour'],
     [['tenant', 'no-such-tenant'], 1, 'No such tenant'],
     [['dead-letters', 'show', '7-7'], 1, 'No such dead letter'],
