@@ -33,7 +33,7 @@ const addressesMax = 20_000;
 const claimsNameLength = 16;
 /**
  * Signatures verified each second for an address over its limit: of so many different claims, so many of each. Callers
- * behind one address cannot be told apart before the verification, and the good ones among them must get in. Many
+ * behind one address cannot be distinguished before the verification, and the good ones among them must get in. Many
  * forgeries of one token use up no verification of other tokens, and a token that was verified before needs none.
  */
 const claimsPerSecondMax = 50;

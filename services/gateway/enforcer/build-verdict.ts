@@ -45,7 +45,7 @@ export function checkedVerdict(inputs: DecisionInputs, result: CheckResult, perm
   return verdictOf(inputs, decision, permit === null ? releaseNothing : () => permit.release());
 }
 
-/** The verdict for a service. No limit holds for it, so its limits are untouched and Redis is not called. */
+/** The verdict for a service. No limit applies to it, so its limits are untouched and Redis is not called. */
 export function bypassedVerdict(inputs: DecisionInputs): Verdict {
   const { states, degraded, checkMicros } = untouchedLimits(inputs);
   const decision: Decision = {

@@ -22,7 +22,7 @@ type OnVerdict = (verdict: Verdict) => void;
  * Decides about a request under a policy; the same for every entrypoint. The first of these rules that applies decides:
  * 1. An address that sent too many bad credentials is refused, without a call to Redis.
  * 2. A request that cannot be read is refused, whatever its caller, and charged to its address.
- * 3. A service passes; no limit holds for it.
+ * 3. A service passes; no limit applies to it.
  * 4. Bad credentials are refused.
  * 5. A blocked tenant is refused.
  * 6. The limits decide: the concurrent ones first where the request is to hold a permit, then those that count units.
@@ -63,7 +63,10 @@ export function decide(
   else checkLimits(inputs, request.peek, (result) => onVerdict(checkedVerdict(inputs, result, null)));
 }
 
-/** One connection too many (429, 503) has been refused by a limit of its own, and no limit holds for a service. */
+/**
+ * One connection too many (429, 503) is refused by a limit of connections, and no limit applies to a service: such a
+ * request is charged to no address, and so its refusal must not cost a call of Redis.
+ */
 function refuseUnreadable(inputs: DecisionInputs, { status }: Fault, onVerdict: OnVerdict): void {
   const { identity } = inputs.request.caller;
   if (status === 429 || status === 503 || identity.service !== null) {
@@ -76,7 +79,10 @@ function refuseUnreadable(inputs: DecisionInputs, { status }: Fault, onVerdict: 
   });
 }
 
-/** A credential that cannot be verified now (503) belongs to an unknown caller, so there are no limits to read. */
+/**
+ * A credential that cannot be verified now (503) is charged to no address, so its refusal must not cost a call of
+ * Redis.
+ */
 function refuseCredential(
   inputs: DecisionInputs,
   rejection: CredentialRejection,

@@ -53,8 +53,8 @@ export class Identifier {
     const serviceToken = singleValue(headers['x-service-token']);
     if (serviceToken === undefined) return this.#identifyCaller(headers, ip);
     const service = this.#reader.findService(serviceToken);
-    if (service === null) return rejected(ip, 'The service token is not known.');
-    // A service may act for a tenant: the tenant's own credential then says whose usage this is.
+    if (service === null) return rejected(ip, 'The service token is unknown.');
+    // A service may act for a tenant: the tenant's own credential then names the tenant of the usage.
     const caller = this.#identifyCaller(headers, ip);
     return caller instanceof Promise
       ? caller.then(({ identity }) => identifiedService(identity, service))
@@ -67,7 +67,7 @@ export class Identifier {
       const bearer = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
       // Other schemes are the upstream's business.
       if (bearer !== undefined) return this.#identifyCredential(bearer, ip);
-      if (/^bearer\b/i.test(authorization)) return rejected(ip, 'The Authorization header holds no token.');
+      if (/^bearer\b/i.test(authorization)) return rejected(ip, 'The Authorization header has no token.');
     }
     const apiKey = singleValue(headers['x-api-key']);
     if (apiKey?.startsWith(apiKeyPrefix) === true) return this.#identifyCredential(apiKey, ip);

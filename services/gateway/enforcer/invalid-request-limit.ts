@@ -35,7 +35,8 @@ export class InvalidRequestLimit {
 }
 
 /**
- * Envoy may name a tenant or a user without an address. That name then stands for it, in a form that no address has.
+ * Envoy may name a tenant or a user without an address. The name is then charged in its place, in a form that no
+ * address has.
  */
 function chargedAddress({ ip, tenantId, userId }: Identity): string {
   return ip === '' ? `caller ${tenantId ?? ''}\n${tenantId === null ? (userId ?? '') : ''}` : ip;

@@ -37,7 +37,7 @@ function replacePlanLimits(
   { plan, limits }: ApplicableLimits,
   { per, limit, windowMs }: LimitOverride,
 ): ApplicableLimits {
-  const own: Limit = {
+  const window: Limit = {
     name: overrideName,
     per: [per],
     type: 'sliding',
@@ -48,5 +48,5 @@ function replacePlanLimits(
     mode: 'enforce',
     route: null,
   };
-  return { plan: { ...plan, limits: [own] }, limits: [own, ...limits.slice(plan.limits.length)] };
+  return { plan: { ...plan, limits: [window] }, limits: [window, ...limits.slice(plan.limits.length)] };
 }

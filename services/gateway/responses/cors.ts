@@ -89,9 +89,9 @@ function isAllowed({ origins }: CorsPolicy, origin: string | undefined): boolean
 
 function addVary(reply: FastifyReply, names: readonly string[]): void {
   const present = fieldsOf(reply, 'vary');
-  const known = new Set(present.map((name) => name.toLowerCase()));
-  if (known.has('*')) return;
-  const missing = names.filter((name) => !known.has(name.toLowerCase()));
+  const listed = new Set(present.map((name) => name.toLowerCase()));
+  if (listed.has('*')) return;
+  const missing = names.filter((name) => !listed.has(name.toLowerCase()));
   if (missing.length > 0) reply.header('vary', [...present, ...missing].join(', '));
 }
 

@@ -40,8 +40,8 @@ const passedFields = {
 };
 
 const refusedFields = {
-  'X-Tollgate-Status': field('Status to answer the client with (refuse=403).'),
-  'X-Tollgate-Problem': field('Problem to answer the client with, as JSON (refuse=403).'),
+  'X-Tollgate-Status': field('Status of the response to the client (refuse=403).'),
+  'X-Tollgate-Problem': field('Problem for the client, as JSON (refuse=403).'),
 };
 
 /**

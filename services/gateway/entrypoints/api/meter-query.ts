@@ -28,7 +28,7 @@ export const meterQuerySchema = Type.Object(
     format: Type.Optional(
       Type.Enum(['json', 'csv'] as const, { description: 'Absent: what Accept prefers, else json.' }),
     ),
-    tenant_id: Type.Optional(Type.String({ description: 'For services: whose events.' })),
+    tenant_id: Type.Optional(Type.String({ description: 'For services: tenant of the events.' })),
   },
   { additionalProperties: false },
 );

@@ -99,21 +99,21 @@ export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions
       const caller = { tenantId, timeZone: zone, nowMs: enforcer.clock.now() };
       const query = meterQueryOf(definition, request.query, caller);
       if (typeof query === 'string') return sendPlainProblem(reply, 400, query);
-      let answer: MeterResult;
+      let result: MeterResult;
       try {
-        answer = await queryMeter(queries.of(tenantId, disconnectSignal(reply)), definition, query);
+        result = await queryMeter(queries.of(tenantId, disconnectSignal(reply)), definition, query);
       } catch (error) {
         return sendReadFailure(reply, error, 'The meter');
       }
-      if (answer.cut) return sendPlainProblem(reply, 400, tooManyRows);
+      if (result.cut) return sendPlainProblem(reply, 400, tooManyRows);
       return wantsCsv(request.query.format, request.headers.accept)
-        ? sendCsv(reply, answer, query)
-        : reply.send(bodyOf(definition, query, zone, answer));
+        ? sendCsv(reply, result, query)
+        : reply.send(bodyOf(definition, query, zone, result));
     },
   );
 }
 
-const tooManyRows = `The answer has more than ${rowsMax} rows: ask for a shorter span, a longer window or fewer groups.`;
+const tooManyRows = `The response would have more than ${rowsMax} rows: use a shorter span, a longer window or fewer groups.`;
 
 function viewOf({
   name,
@@ -128,7 +128,7 @@ function viewOf({
 function unknownMeter(names: readonly string[]): string {
   return names.length === 0
     ? 'The policy defines no meters.'
-    : `There is no such meter; GET /v1/meters lists them: ${names.join(', ')}.`;
+    : `This meter does not exist; GET /v1/meters lists them: ${names.join(', ')}.`;
 }
 
 function bodyOf(

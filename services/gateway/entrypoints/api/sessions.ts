@@ -86,7 +86,7 @@ export function registerSessions(app: ApiServer, { enforcer, sessions }: ApiOpti
       const { id } = request.params;
       const answer = await sessions.heartbeat(holder.kind, holder.caller, id);
       if (answer.done) return viewOf(holder.kind, id, answer);
-      sendProblem(reply, plainProblem(404, 'There is no such session: it has ended. Open a new one.'));
+      sendProblem(reply, plainProblem(404, 'The session has ended or never existed. Open a new one.'));
       return reply;
     },
   );

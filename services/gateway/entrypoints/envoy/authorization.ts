@@ -54,13 +54,13 @@ function headersOf({ headers, header_map }: HttpRequest): IncomingHttpHeaders {
 }
 
 function allowedResponse(verdict: Verdict, received: IncomingHttpHeaders): object {
-  const own = identityHeaders(verdict);
-  const kept = new Set(Object.keys(own));
+  const identityFields = identityHeaders(verdict);
+  const overwritten = new Set(Object.keys(identityFields));
   return {
     status: { code: status.OK },
     ok_response: {
-      headers: overwriting(own),
-      headers_to_remove: Object.keys(received).filter((name) => isIdentity(name) && !kept.has(name)),
+      headers: overwriting(identityFields),
+      headers_to_remove: Object.keys(received).filter((name) => isIdentity(name) && !overwritten.has(name)),
       response_headers_to_add: overwriting(limitHeaders(verdict)),
     },
   };

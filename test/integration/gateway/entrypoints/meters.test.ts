@@ -195,7 +195,7 @@ describe('GET /v1/meters/{name}/query', () => {
     const query = `requests/query?from=${iso(0)}&to=${iso(240)}`;
     expect(await get(`${query}&window=minute`, await as(tenant))).toMatchObject({
       status: 400,
-      body: { detail: expect.stringMatching(/more than 10000 rows: ask for a shorter span/) as unknown },
+      body: { detail: expect.stringMatching(/more than 10000 rows: use a shorter span/) as unknown },
     });
     expect((await get(query, await as(tenant))).body).toMatchObject({ rows: [{ value: 10_001 }] });
   });
