@@ -103,7 +103,7 @@ test('an event that Kafka never takes goes to the dead letters, and those around
   const events = newConsumer(kafka, { topic: topics.usage, groupId: uniqueName('group') });
   const letters = newConsumer(kafka, { topic: topics.deadLetters, groupId: uniqueName('group') });
   await eventually(() => events.seen.length === 2 && letters.seen.length === 1, { timeoutMs: 20_000 });
-  expect(letters.seen[0]?.headers['tollgate-reason']).toMatch(/more than Kafka takes/);
+  expect(letters.seen[0]?.headers['tollgate-reason']).toMatch(/more than Kafka accepts/);
   expect(letters.seen[0]?.headers['tollgate-topic']).toBe(topics.usage);
 });
 
