@@ -212,7 +212,7 @@ function kafka(): Panels {
     }),
     series({
       title: 'Batches and rebalances',
-      description: 'Batches by outcome, assignments received, consumers built anew.',
+      description: 'Batches by outcome, assignments received, and consumers restarted.',
       queries: [
         promql(
           `sum by (group, outcome) (rate(tollgate_kafka_consumed_batches_total[${rate}]))`,

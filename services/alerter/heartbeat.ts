@@ -10,8 +10,8 @@ import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 
 /**
- * An event that passes through the whole pipeline: usage topic → aggregator → ClickHouse → totals topic → evaluate → alerts topic →
- * dispatch, where it ends without a notification.
+ * An event that passes through all steps of the pipeline: usage topic → aggregator → ClickHouse → totals topic →
+ * evaluate → alerts topic → dispatch, where it ends without a notification.
  */
 export interface Heartbeat {
   /** Sends the event. */
@@ -71,7 +71,7 @@ export function createHeartbeat(options: {
 
   function arrived({ tenant_id, at }: AlertEvent): boolean {
     if (tenant_id !== heartbeatTenant) return false;
-    // A backlog contains old heartbeats: they say nothing about the present.
+    // After an outage, old heartbeats arrive late: only the newest one is relevant.
     newestMs = Math.max(newestMs, Date.parse(at));
     lastSuccess.set(newestMs / 1000);
     return true;

@@ -1,6 +1,6 @@
 import type { ClickHouse } from '../clickhouse/client.ts';
 import { readConsumed } from '../clickhouse/queries/consumed.ts';
-import { settleReadings } from '../clickhouse/queries/settle-readings.ts';
+import { completeReadings } from '../clickhouse/queries/complete-readings.ts';
 import { periodAt } from '../domain/time/calendar.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
@@ -84,7 +84,7 @@ export async function compareCounters(
 ): Promise<CounterDifference[]> {
   const ahead: CounterDifference[] = [];
   let fromMs = Infinity;
-  for (const reading of await settleReadings(clickhouse, counters)) {
+  for (const reading of await completeReadings(clickhouse, counters)) {
     const { used } = reading as typeof reading & CounterReading;
     if (reading.sinceReset === null || used <= reading.sinceReset) continue;
     fromMs = Math.min(fromMs, reading.span.startMs);

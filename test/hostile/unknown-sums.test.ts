@@ -9,7 +9,7 @@ import { createQuotaRestorer } from '../../services/reconciler/restore/quota-res
 import { readTenantQuotas } from '../../services/reconciler/restore/tenant-readings.ts';
 import { readConsumed } from '../../shared/clickhouse/queries/consumed.ts';
 import { periodTotals } from '../../shared/clickhouse/queries/period-totals.ts';
-import { settleReadings } from '../../shared/clickhouse/queries/settle-readings.ts';
+import { completeReadings } from '../../shared/clickhouse/queries/complete-readings.ts';
 import { periodAt } from '../../shared/domain/time/calendar.ts';
 import type { TenantTotals } from '../../shared/domain/topics/totals.ts';
 import { readTotals } from '../../shared/domain/topics/totals.ts';
@@ -132,7 +132,7 @@ test('totals are announced with unknown units, read again, and restore nothing',
   } as unknown as Parameters<typeof createQuotaRestorer>[0]);
   const readings = readingsOf(totals as TenantTotals, policy, null, nowMs);
   expect(readings).not.toHaveLength(0);
-  expect(await settleReadings(clickhouse, readings)).toMatchObject(
+  expect(await completeReadings(clickhouse, readings)).toMatchObject(
     readings.map(() => ({ sinceReset: null })),
   );
   expect(await restorer.restore(readings)).toEqual([]);

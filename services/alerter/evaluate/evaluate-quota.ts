@@ -29,7 +29,7 @@ export const forecastFromShare = 0.25;
  * Returns the alerts that are due for a reading of a quota, by the alerts sent before. Pure: the same arguments return
  * the same ids, so an evaluation repeated after a crash writes no second alert. Of several thresholds crossed at once
  * the highest is sent and lists the others. A reset or a raised limit rearms the thresholds above the share that is
- * used then: the first alert says so (`recovered` where the quota was used up), and a second one names the thresholds
+ * used then: the first alert states it (`recovered` where the quota was used up), and a second one names the thresholds
  * that are crossed even so.
  */
 export function evaluateQuota(

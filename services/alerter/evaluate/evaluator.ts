@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import { Counter, Histogram } from 'prom-client';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
-import { settleReadings } from '../../../shared/clickhouse/queries/settle-readings.ts';
-import type { SettledReading } from '../../../shared/clickhouse/queries/settle-readings.ts';
+import { completeReadings } from '../../../shared/clickhouse/queries/complete-readings.ts';
+import type { CompleteReading } from '../../../shared/clickhouse/queries/complete-readings.ts';
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
@@ -89,11 +89,11 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
       const record = tenants.get(totals.tenant_id) ?? null;
       return readingsOf(totals, policy(), record, Date.parse(totals.announced_at));
     });
-    const settled = await settleReadings(clickhouse, readings.flat());
+    const complete = await completeReadings(clickhouse, readings.flat());
     const alerts: AlertEvent[] = [];
     let from = 0;
     for (const [index, totals] of announced.entries()) {
-      const own = settled.slice(from, (from += readings[index]?.length ?? 0));
+      const own = complete.slice(from, (from += readings[index]?.length ?? 0));
       alerts.push(...own.flatMap((reading) => evaluateAnnounced(totals, reading)));
       const refused = await evaluateRejections(totals, own);
       if (refused !== null) alerts.push(refused);
@@ -113,8 +113,8 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     const nowMs = clock.now();
     const plans = new Map([...tenantIds].map((tenantId) => [tenantId, planOf(tenantId)]));
     const readings = [...plans].flatMap(([tenantId, plan]) => readingsNow(tenantId, plan, nowMs));
-    const settled = await settleReadings(clickhouse, readings);
-    const alerts = settled.flatMap((reading) => {
+    const complete = await completeReadings(clickhouse, readings);
+    const alerts = complete.flatMap((reading) => {
       // This reading is newer than all alerts sent before, also where the clock of another alerter is ahead.
       const sent = sentAlertsOf(reading);
       const asOfMs = Math.max(nowMs, (sent?.asOfMs ?? 0) + 1);
@@ -156,7 +156,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     return tenants.get(tenantId)?.plan ?? latest.get(tenantId)?.plan ?? planOfAlert ?? null;
   }
 
-  function evaluateAnnounced(totals: TenantTotals, reading: SettledReading): AlertEvent[] {
+  function evaluateAnnounced(totals: TenantTotals, reading: CompleteReading): AlertEvent[] {
     if (reading.sinceReset === null) return [];
     const asOfMs = Date.parse(totals.announced_at);
     const usageKey = JSON.stringify([reading.tenantId, reading.quota.name, reading.quota.route]);
@@ -166,7 +166,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
   }
 
   function evaluateReading(
-    reading: SettledReading,
+    reading: CompleteReading,
     {
       plan,
       asOfMs,
@@ -183,7 +183,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     );
   }
 
-  function sentAlertsOf({ tenantId, quota, span }: SettledReading): SentAlerts | null {
+  function sentAlertsOf({ tenantId, quota, span }: CompleteReading): SentAlerts | null {
     return log.history.of(tenantId, quota.name, new Date(span.startMs).toISOString());
   }
 
@@ -194,7 +194,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     }
   }
 
-  async function evaluateRejections(totals: TenantTotals, quotas: readonly SettledReading[]) {
+  async function evaluateRejections(totals: TenantTotals, quotas: readonly CompleteReading[]) {
     const { tenant_id: tenantId, plan, day, announced_at } = totals;
     if (tenantId === anonymousTenant || tenantId === heartbeatTenant) return null;
     const asOfMs = Date.parse(announced_at);

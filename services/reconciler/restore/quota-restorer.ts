@@ -1,7 +1,7 @@
 import { Counter } from 'prom-client';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
-import { settleReadings } from '../../../shared/clickhouse/queries/settle-readings.ts';
-import type { SettledReading } from '../../../shared/clickhouse/queries/settle-readings.ts';
+import { completeReadings } from '../../../shared/clickhouse/queries/complete-readings.ts';
+import type { CompleteReading } from '../../../shared/clickhouse/queries/complete-readings.ts';
 import type { QuotaReading } from '../../../shared/policy/quota-readings.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
@@ -49,9 +49,9 @@ export function createQuotaRestorer({
   return { restore };
 
   async function restore(readings: readonly QuotaReading[]): Promise<readonly UnrestoredReading[]> {
-    const settled = await settleReadings(clickhouse, readings);
+    const complete = await completeReadings(clickhouse, readings);
     const unrestored: UnrestoredReading[] = [];
-    await raiseAll(settled, raise, (reading, error) => {
+    await raiseAll(complete, raise, (reading, error) => {
       compared.inc({ result: 'too_large' });
       unrestored.push({
         tenantId: reading.tenantId,
@@ -61,7 +61,14 @@ export function createQuotaRestorer({
     return unrestored;
   }
 
-  async function raise({ tenantId, quota, span, zone, consumed, sinceReset }: SettledReading): Promise<void> {
+  async function raise({
+    tenantId,
+    quota,
+    span,
+    zone,
+    consumed,
+    sinceReset,
+  }: CompleteReading): Promise<void> {
     if (consumed === null || sinceReset === null) {
       compared.inc({ result: 'unknown' });
       return;

@@ -27,7 +27,7 @@ export interface CallerConsumed {
   readonly units: Amount;
 }
 
-/** The network of an address, as the keys in Redis group addresses: IPv4 whole, IPv6 by /64. */
+/** The network of an address, as the keys in Redis group addresses: IPv4 by address, IPv6 by /64. */
 const networkOf = (address: string): string =>
   `if(isIPv4String(${address}), ${address}, toString(IPv6CIDRToRange(toIPv6OrDefault(${address}), 64).1))`;
 

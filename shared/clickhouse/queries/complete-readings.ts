@@ -5,7 +5,7 @@ import type { ClickHouse } from '../client.ts';
 import { readConsumed } from './consumed.ts';
 import type { Consumed } from './consumed.ts';
 
-export interface SettledReading extends QuotaReading {
+export interface CompleteReading extends QuotaReading {
   /** Units consumed in the span. */
   readonly consumed: Amount;
   /** Units consumed since the reset; equal to `consumed` without a reset. */
@@ -16,10 +16,10 @@ export interface SettledReading extends QuotaReading {
  * Completes readings from ClickHouse: the units of the span where the announced totals do not contain them, and the units
  * since a reset. One query for all tenants with the same start; usually all readings are complete and there is no query.
  */
-export async function settleReadings(
+export async function completeReadings(
   clickhouse: ClickHouse,
   readings: readonly QuotaReading[],
-): Promise<SettledReading[]> {
+): Promise<CompleteReading[]> {
   const units = new Map<string, Amount>();
   for (const [fromMs, tenantIds] of tenantsByStart(readings)) {
     const rows = await readConsumed(clickhouse, { fromMs, tenantIds: [...tenantIds] });
