@@ -9,7 +9,7 @@ import { respondOnSocket, unknownRequest } from './socket-response.ts';
 
 export type AdmissionBounds = Pick<TransportBounds, 'connectionsMax' | 'connectionsPerAddressMax'>;
 
-/** Refused connections that may wait for their response at once. Beyond it, a connection is closed without a response. */
+/** Refused connections that may wait for their response at the same time. Others are closed without a response. */
 const pendingRefusalsMax = 256;
 
 /**
