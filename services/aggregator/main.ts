@@ -58,7 +58,7 @@ await runService(logger, async (lifecycle, fail) => {
   });
   const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
   clock.compareWith([brokerTime(kafka, topics, lifecycle), clickHouseTime(clickhouse)]);
-  // What is read while the clock is wrong would be judged too old or in the future.
+  // With a wrong clock valid events would count as too old or as in the future.
   await clock.untilAgreed(clockWaitMs);
   unready = runAggregator({
     kafka,
@@ -78,8 +78,8 @@ await runService(logger, async (lifecycle, fail) => {
 });
 
 /**
- * Waits for ClickHouse as long as it takes, unready meanwhile; a migration that was changed, or another retention than the
- * tables have, ends the process.
+ * Waits for ClickHouse without a bound; the aggregator is not ready meanwhile. Throws when a migration was changed, or when
+ * the tables have another retention: the process then exits.
  */
 async function migrateOnceUp(clickhouse: ClickHouse, options: MigrateOptions): Promise<void> {
   const outage = createOutageLog(logger);

@@ -19,7 +19,7 @@ import type { OffsetFindings } from './offsets.ts';
 import { findRecreations } from './recreations.ts';
 import { auditSequences } from './sequences.ts';
 
-/** An event that Kafka has, the aggregator committed, and ClickHouse lacks. */
+/** An event in Kafka that the aggregator has committed and that is not in ClickHouse. */
 export interface LostRecord {
   readonly partition: number;
   readonly offset: number;
@@ -28,29 +28,29 @@ export interface LostRecord {
 }
 
 export interface LossReport {
-  /** Events that were taken and are in no table: `lostRecords`, and all numbers of `missingSequences`. */
+  /** Accepted events that are in no table: `lostRecords`, and all sequence numbers of `missingSequences`. */
   readonly lost: number;
   readonly lostRecords: readonly LostRecord[];
-  /** Numbers that reached neither Kafka nor ClickHouse, by run of a gateway's spool. */
+  /** Sequence numbers that are neither in Kafka nor in ClickHouse, by spool run of a gateway. */
   readonly missingSequences: Readonly<Record<string, readonly MissingRange[]>>;
-  /** Runs of a spool that gave numbers which an earlier run had given: the folder was set back or copied. */
+  /** Spool runs with sequence numbers of an earlier run: the spool folder was restored from a backup, or copied. */
   readonly setBack: readonly string[];
-  /** Quota counters that Redis has above ClickHouse; null: Redis was not compared, because the pipeline lags. */
+  /** Quota counters that are higher in Redis than in ClickHouse; null: not compared, because the pipeline lags. */
   readonly counters: readonly CounterDifference[] | null;
-  /** Days on which the levels of totals do not add up to the same. */
+  /** Days on which the levels of totals have different sums. */
   readonly disagreements: readonly LevelSums[];
-  /** Records that rightly have no row of their own. */
+  /** Records for which it is correct to have no row of their own. */
   readonly explained: {
     readonly deadLetters: number;
     readonly repeats: number;
     readonly corrections: number;
   };
-  /** Events stored on the days looked at. */
+  /** Stored events of the audited days. */
   readonly events: number;
   readonly since: string;
-  /** Younger events may still be on their way and were not looked at. */
+  /** Younger events were not audited: they may still be in the pipeline. */
   readonly until: string;
-  /** More was missing than is looked at: there is at least as much lost as is said. */
+  /** True where more is missing than the audit reads: the numbers are then lower bounds. */
   readonly cut: boolean;
 }
 
@@ -64,28 +64,27 @@ export interface AuditSources {
   readonly policy: () => Policy;
   readonly records: () => Iterable<TenantRecord>;
   readonly clock: Clock;
-  /** Events stored in so short a time may have neighbours that wait for another partition's leader. */
+  /** Events that were stored within this time are not audited: events before them may wait for the leader of another partition. */
   readonly settleMs?: number;
-  /** How long Redis's counts wait for the pipeline to come to where they were read. */
+  /** Bound of the wait until the pipeline is complete through the time at which the counters were read. */
   readonly patienceMs?: number;
 }
 
 const settleMsDefault = 60_000;
-/** Events of the window may be older than it by so much. */
+/** Events in the window may be older than the window by at most this time. */
 const lateMs = 86_400_000;
 const listedMax = 1_000;
 
 /**
- * Looks for losses between the decision and the totals, over the last `hours`:
+ * Finds losses between the decision and the totals, over the last `hours`:
  *
- * 1. Redis's counts are read, to be compared at the end.
- * 2. Offsets: each record that was committed has a row, or a reason for having none.
- * 3. Sequences: each number that a spool gave is stored, or stands in a record of step 2.
- * 4. Levels: the totals of a day agree with the events.
- * 5. Counters: what Redis counted has arrived by now.
+ * 1. Reads the counters of Redis, to compare them at the end.
+ * 2. Offsets: each committed record has a row, or a reason for having none.
+ * 3. Sequence numbers: each number of a spool is stored, or is in a record of step 2.
+ * 4. Levels: the totals of a day equal the sums of its events.
+ * 5. Counters: the units counted in Redis are in ClickHouse by now.
  *
- * Nothing is written. Rejects when Kafka, ClickHouse or Redis does not answer: a store that could not be asked is
- * never a clean answer.
+ * Writes nothing. Rejects when Kafka, ClickHouse or Redis does not respond: without one of them there is no result.
  */
 export async function auditLosses(sources: AuditSources, hours: number): Promise<LossReport> {
   const { kafka, topics, groupId, clickhouse, clock, settleMs = settleMsDefault } = sources;
@@ -106,7 +105,7 @@ export async function auditLosses(sources: AuditSources, hours: number): Promise
     recreations,
     sinceMs,
     settledMs: untilMs,
-    accounted: offsets.stamps,
+    accounted: offsets.spoolNumbers,
   });
   const { events, disagreements } = await compareLevels(clickhouse, { sinceMs, untilMs });
   const lostRecords = lostOf(offsets);
@@ -126,8 +125,8 @@ export async function auditLosses(sources: AuditSources, hours: number): Promise
 }
 
 const patienceMsDefault = 15_000;
-const lookIntervalMs = 250;
-/** An event is in the spool, and from there in Kafka, well within this: Kafka is complete for what was decided before. */
+const pollIntervalMs = 250;
+/** Time from a decision until its event is in Kafka, spool included: the usual time is much shorter. */
 const spoolMs = 1_000;
 
 async function differences(
@@ -139,7 +138,7 @@ async function differences(
     const through = await completeThrough(clickhouse);
     if (through !== null && Date.parse(through) >= readAtMs + spoolMs) break;
     if (clock.now() >= deadline) return null;
-    await wait(lookIntervalMs);
+    await wait(pollIntervalMs);
   }
   return (await compareCounters(clickhouse, counters)).slice(0, listedMax);
 }

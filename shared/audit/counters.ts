@@ -9,7 +9,7 @@ import { openReading, quotasFor } from '../policy/quota-readings.ts';
 import type { QuotaReading } from '../policy/quota-readings.ts';
 import type { Limiter } from '../redis/decision/limiter.ts';
 
-/** A quota counter in Redis that is ahead of what ClickHouse counts, though everything had time to arrive. */
+/** A quota counter that is higher in Redis than in ClickHouse, although the pipeline is complete. */
 export interface CounterDifference {
   readonly tenant_id: string;
   readonly quota: string;
@@ -34,8 +34,8 @@ const countersMax = 20_000;
 const readsInFlight = 200;
 
 /**
- * What Redis counts now: quotas of every tenant that has a record or used something today. To be compared once the
- * pipeline has taken all that was decided up to now.
+ * Reads the quota counters of every tenant that has a record or usage today. They are compared once the pipeline is complete
+ * through the time of this call.
  */
 export async function readCounters(sources: CounterSources): Promise<CounterReading[]> {
   const { clickhouse, limiter, policy, nowMs } = sources;
@@ -56,13 +56,13 @@ export async function readCounters(sources: CounterSources): Promise<CounterRead
   });
   const counters: CounterReading[] = [];
   for (let from = 0; from < Math.min(readings.length, countersMax); from += readsInFlight) {
-    const some = readings.slice(from, from + readsInFlight);
-    counters.push(...(await Promise.all(some.map((reading) => withUsed(limiter, reading)))));
+    const batch = readings.slice(from, from + readsInFlight);
+    counters.push(...(await Promise.all(batch.map((reading) => withUsed(limiter, reading)))));
   }
   return counters.filter(({ used }) => used > 0);
 }
 
-/** Raising to nothing changes nothing and answers what is counted. */
+/** Raising a counter to 0 does not change it, and returns its value. */
 async function withUsed(
   limiter: Pick<Limiter, 'raiseQuota'>,
   reading: QuotaReading,
@@ -74,9 +74,9 @@ async function withUsed(
 }
 
 /**
- * The counters that are ahead of ClickHouse. Behind is not told: a counter that is behind is raised by the reconciler,
- * and has `tollgate_drift_units`. Tenants with events whose usage was corrected, or that were decided
- * locally, are left out: theirs may differ.
+ * Returns the counters that are higher than ClickHouse's totals. Lower counters are not reported: the reconciler raises them,
+ * and `tollgate_drift_units` shows them. Tenants with corrected usage or with degraded decisions are excluded, because their
+ * counters may differ.
  */
 export async function compareCounters(
   clickhouse: ClickHouse,
@@ -102,6 +102,6 @@ export async function compareCounters(
     WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND (usage_revision > 0 OR degraded)`,
     { from: fromMs },
   );
-  const excused = new Set(rows.map(({ tenant_id }) => tenant_id));
-  return ahead.filter(({ tenant_id }) => !excused.has(tenant_id));
+  const excluded = new Set(rows.map(({ tenant_id }) => tenant_id));
+  return ahead.filter(({ tenant_id }) => !excluded.has(tenant_id));
 }

@@ -3,14 +3,14 @@ import { firstPlaces, storedIdentities } from '../clickhouse/queries/stored-iden
 import type { IdentityKey, StoredIdentityRow } from '../clickhouse/queries/stored-identities.ts';
 import type { LogRecord } from './log-record.ts';
 
-/** Why a record of the log has no row under its own offset; `lost` where nothing says why. */
+/** Why a record of the log has no row with its offset; `lost` where there is no reason. */
 export type Explanation = 'dead letter' | 'repeat' | 'correction' | 'lost';
 
 const everMs = { fromMs: 0, toMs: Date.UTC(2200, 0) };
 
 /**
- * Explains records without a row. A repeat of a request was stored under another offset; of somebody else's event the
- * first place counts, and is looked at by itself; a correction shows as a revision of the event it names.
+ * Explains records without a row. A repeat of a request was stored with another offset. A repeat of an external event has
+ * its first place elsewhere in the log. A correction is a later revision of the event that it names.
  */
 export async function explain(
   clickhouse: ClickHouse,
@@ -23,7 +23,7 @@ export async function explain(
     await firstPlaces(clickhouse, keysOf(open)),
     await storedTargets(clickhouse, open),
   ];
-  const judge = (record: LogRecord): Explanation => {
+  const explainOne = (record: LogRecord): Explanation => {
     const { event } = record;
     if (deadLetterPlaces.has(placeOf(record))) return 'dead letter';
     if (event?.kind === 'request')
@@ -32,10 +32,10 @@ export async function explain(
       const first = places.get(event.firstKey);
       return first === undefined || first === placeOf(record) ? 'lost' : 'repeat';
     }
-    const isDone = event?.targets.some((target) => (corrected.get(nameOf(target)) ?? 0) > record.offset);
-    return isDone === true ? 'correction' : 'lost';
+    const isApplied = event?.targets.some((target) => (corrected.get(nameOf(target)) ?? 0) > record.offset);
+    return isApplied === true ? 'correction' : 'lost';
   };
-  return new Map(records.map((record) => [record, judge(record)]));
+  return new Map(records.map((record) => [record, explainOne(record)]));
 }
 
 export function placeOf({ partition, offset }: { partition: number; offset: number }): string {
@@ -58,7 +58,7 @@ async function storedRequests(
   return new Set(rows.map((row) => timedName(row, row.timeMs)));
 }
 
-/** The highest revision of each event that a correction may mean, whenever that event was. */
+/** Returns the highest stored revision of each event that a correction may name, of any time. */
 async function storedTargets(
   clickhouse: ClickHouse,
   records: readonly LogRecord[],

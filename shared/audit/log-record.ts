@@ -7,14 +7,15 @@ import type { IdentityKey } from '../clickhouse/queries/stored-identities.ts';
 import { eventOf } from '../domain/topics/cloud-event.ts';
 import type { ConsumedMessage } from '../kafka/message.ts';
 
-/** A record of the usage topic as far as the audit needs it; null where the event cannot be read that far. */
+/** The parts of a record of the usage topic that the audit needs; `event` is null where the identity cannot be read. */
 export interface LogRecord {
   readonly partition: number;
   readonly offset: number;
   readonly event: LogEvent | null;
-  readonly stamp: SpoolNumber | null;
+  readonly spoolNumber: SpoolNumber | null;
 }
 
+/** Sequence number of an event within its spool run. */
 export interface SpoolNumber {
   readonly run: string;
   readonly number: number;
@@ -23,7 +24,7 @@ export interface SpoolNumber {
 export type LogEvent = EventHead &
   (
     | { readonly kind: 'request'; readonly key: IdentityKey; readonly timeMs: number }
-    /** `firstKey` finds where the id was first seen. */
+    /** `firstKey` finds the first place of the id. */
     | { readonly kind: 'external'; readonly firstKey: string }
     | { readonly kind: 'correction'; readonly targets: readonly IdentityKey[] }
   );
@@ -33,20 +34,20 @@ interface EventHead {
   readonly id: string;
 }
 
-/** Never throws: the aggregator judges what an event is worth, here only its identity counts. */
+/** Never throws: the audit needs only the identity of the event; the aggregator validates its content. */
 export function readLogRecord(record: ConsumedMessage): LogRecord {
   const { partition, offset, value } = record;
-  return { partition, offset, event: identified(record), stamp: stampIn(value) };
+  return { partition, offset, event: identityOf(record), spoolNumber: spoolNumberIn(value) };
 }
 
-/** Read from the first bytes, so that it is found in what is cut or is no JSON. */
-export function stampIn(value: Buffer | null): SpoolNumber | null {
+/** Reads the first bytes only, so that the number is also found in a cut value or in one that is not JSON. */
+export function spoolNumberIn(value: Buffer | null): SpoolNumber | null {
   const head = value?.subarray(0, 200).toString('latin1') ?? '';
   const [, run = '', number = ''] = /^\{"spool":"([0-9a-z.]+)","spoolsequence":(\d{1,16}),/.exec(head) ?? [];
   return run === '' ? null : { run, number: Number(number) };
 }
 
-function identified(record: ConsumedMessage): LogEvent | null {
+function identityOf(record: ConsumedMessage): LogEvent | null {
   const found = eventOf(record);
   if ('violation' in found) return null;
   const fields = found.event;
@@ -64,7 +65,7 @@ function identified(record: ConsumedMessage): LogEvent | null {
   return { kind: 'request', tenantId, id, key: { tenantId, idA, idB }, timeMs };
 }
 
-/** The identities that a correction may mean: a request is named by its id alone, other events by source and id. */
+/** Returns the identities that a correction may name: a request by its id alone, other events by source and id. */
 function targetsOf(tenantId: string, source: string, data: unknown): IdentityKey[] {
   const fields = typeof data === 'object' && data !== null ? (data as Record<string, unknown>) : {};
   const id = textIn(fields, 'event_id');

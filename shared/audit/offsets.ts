@@ -9,26 +9,26 @@ import type { OffsetRange } from '../kafka/kafkajs/read-range.ts';
 import { readTopicEnds } from '../kafka/offsets/topic-offsets.ts';
 import { explain, placeOf } from './explain.ts';
 import type { Explanation } from './explain.ts';
-import { readLogRecord, stampIn } from './log-record.ts';
+import { readLogRecord, spoolNumberIn } from './log-record.ts';
 import type { LogRecord, SpoolNumber } from './log-record.ts';
 import type { Recreations } from './recreations.ts';
 
 export interface OffsetFindings {
   readonly records: ReadonlyMap<LogRecord, Explanation>;
-  /** Numbers of spools whose events are accounted for, or counted as lost, by what Kafka holds. */
-  readonly stamps: readonly SpoolNumber[];
-  /** More was missing than is looked at: what is said is the least of it. */
+  /** Sequence numbers whose events are explained, or counted as lost, by records in Kafka. */
+  readonly spoolNumbers: readonly SpoolNumber[];
+  /** True where more is missing than was read: the findings are then lower bounds. */
   readonly cut: boolean;
 }
 
-/** Records that are read to explain missing offsets; at 600 bytes each a few seconds of reading. */
+/** Bound of the records that are read to explain missing offsets: with 600 bytes each a few seconds. */
 const recordsReadMax = 200_000;
 const deadLettersReadMax = 20_000;
 const recordsExplainedMax = 20_000;
 
 /**
- * Every record that the aggregator committed has a row under its offset, or a reason for having none. Offsets without
- * a row are read from Kafka again and explained one by one.
+ * Checks that every record that the aggregator has committed has a row with its offset, or a reason for having none. Reads
+ * the records of offsets without a row from Kafka, and explains each.
  */
 export async function auditOffsets(
   { kafka, clickhouse, topics }: OffsetSources,
@@ -40,10 +40,10 @@ export async function auditOffsets(
   const letters = await readDeadLetters(kafka, topics, sinceMs);
   const read = await readMissing(kafka, topics.usage, missing);
   const records = read.records.slice(0, recordsExplainedMax);
-  const stamps = [...records.map(({ stamp }) => stamp), ...letters.stamps].filter((stamp) => stamp !== null);
+  const numbers = [...records.map(({ spoolNumber }) => spoolNumber), ...letters.spoolNumbers];
   return {
     records: await explain(clickhouse, records, letters.places),
-    stamps,
+    spoolNumbers: numbers.filter((number) => number !== null),
     cut: read.cut || letters.cut || records.length < read.records.length,
   };
 }
@@ -57,12 +57,12 @@ export interface OffsetSources {
 const dayMs = 86_400_000;
 
 /**
- * A record's time is its gateway's, a row's the aggregator's. Rows that were stored this long before the first record of a
- * topic count as of this topic: they hide a loss rather than make one up.
+ * The time of a record is set by a gateway, and the time of a row by the aggregator. Rows stored up to this long before the
+ * first record of a topic count as rows of this topic: that may hide a loss, but never reports a false one.
  */
 const clockSkewMs = 1_000;
 
-/** Looked at twice where anything is missing: first at recent events only, then, with late ones, at all there are. */
+/** Reads recent events first, and where an offset is missing all events, which include late ones. */
 async function missingOffsets(
   clickhouse: ClickHouse,
   window: readonly OffsetRange[],
@@ -120,20 +120,20 @@ async function readMissing(
   return { records, cut: spans.some(({ from, to }) => to - from > spanMax) };
 }
 
-/** Where dead letters came from, and which numbers of a spool went there without ever being on the topic. */
+/** Reads the places of dead letters, and the sequence numbers of events that were written there directly. */
 async function readDeadLetters(
   kafka: Kafka,
   { usage, deadLetters: topic }: OffsetSources['topics'],
   sinceMs: number,
 ): Promise<{
   readonly places: ReadonlySet<string>;
-  readonly stamps: readonly (SpoolNumber | null)[];
+  readonly spoolNumbers: readonly (SpoolNumber | null)[];
   readonly cut: boolean;
 }> {
   const from = await readOffsetsAt(kafka, topic, sinceMs);
   const ends = await readTopicEnds(kafka, topic);
   const places = new Set<string>();
-  const stamps: (SpoolNumber | null)[] = [];
+  const spoolNumbers: (SpoolNumber | null)[] = [];
   const ranges = ends.map(({ partition, high }) => ({
     partition,
     from: Math.max(Math.min(from.get(partition) ?? high, high), high - deadLettersReadMax),
@@ -142,11 +142,11 @@ async function readDeadLetters(
   await readRange(kafka, topic, ranges, (message) => {
     const { topic: origin, partition, offset, lastOffset, value } = readDeadLetter(message);
     if (origin !== usage) return;
-    stamps.push(stampIn(value));
+    spoolNumbers.push(spoolNumberIn(value));
     if (partition === null || offset === null) return;
-    // A batch that cannot be decoded stands for all of its offsets.
+    // A batch that cannot be decoded is the dead letter of all its offsets.
     const last = Math.min(lastOffset ?? offset, offset + recordsReadMax);
     for (let each = offset; each <= last; each += 1) places.add(placeOf({ partition, offset: each }));
   });
-  return { places, stamps, cut: ranges.some((range) => range.from > (from.get(range.partition) ?? 0)) };
+  return { places, spoolNumbers, cut: ranges.some((range) => range.from > (from.get(range.partition) ?? 0)) };
 }

@@ -2,8 +2,8 @@ import type { ClickHouse } from '../clickhouse/client.ts';
 import type { ConsumedRange } from '../kafka/offsets/consumed-window.ts';
 
 /**
- * When the topic was created again, by partition: where rows were stored before the first record of the topic was made,
- * they are of an earlier topic of the same name. Its records are gone, so what explained its numbers is gone too.
+ * The time at which the topic was created again, by partition. Rows that were stored before the first record of the topic
+ * belong to an earlier topic with the same name, whose records are deleted and can explain nothing any more.
  */
 export type Recreations = ReadonlyMap<number, number>;
 

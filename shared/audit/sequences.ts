@@ -8,76 +8,82 @@ import type { SpoolNumber } from './log-record.ts';
 import type { Recreations } from './recreations.ts';
 
 export interface SequenceFindings {
-  /** Numbers without an event, by run of a spool: each is an event that a client was answered for and nobody stored. */
+  /** Sequence numbers without an event, by spool run: a client has the response, and no row exists. */
   readonly missing: Readonly<Record<string, readonly MissingRange[]>>;
-  /** Runs that began below the end of the run before: the folder was set back, or two nodes share copies of one. */
+  /** Runs that began below the end of the run before: the folder was restored from a backup, or two gateways use copies of it. */
   readonly setBack: readonly string[];
 }
 
-export interface SequenceQuestion {
+export interface SequenceAuditOptions {
   readonly window: readonly OffsetRange[];
   readonly recreations: Recreations;
   readonly sinceMs: number;
-  /** Events stored later may have neighbours that are still on their way. */
+  /** Events that were stored later are not audited: events before them may still be in the pipeline. */
   readonly settledMs: number;
-  /** Numbers that are accounted for without a row. */
+  /** Sequence numbers that are explained without a row. */
   readonly accounted: readonly SpoolNumber[];
 }
 
 const dayMs = 86_400_000;
 
 /**
- * Numbers of a run are contiguous, from its first on where it began within the window; and a run follows where the one
- * before ended. What misses at the very end of the newest run is not seen until the next event: that is the spool's age.
+ * Checks that the sequence numbers of a run have no gap, from its first number on where the run began within the window, and
+ * that a run begins where the one before ended. A loss at the end of the newest run is found after the next event; until
+ * then the spool's age shows it.
  */
 export async function auditSequences(
   clickhouse: ClickHouse,
-  { window, recreations, sinceMs, settledMs, accounted }: SequenceQuestion,
+  { window, recreations, sinceMs, settledMs, accounted }: SequenceAuditOptions,
 ): Promise<SequenceFindings> {
   const fromOffsets = new Map(window.map(({ partition, from }) => [partition, from]));
-  const look = (timeFromMs: number, series: readonly string[] | null): Promise<SeriesNumbers[]> =>
+  const readNumbers = (timeFromMs: number, series: readonly string[] | null): Promise<SeriesNumbers[]> =>
     storedNumbers(clickhouse, {
       kind: 'sequence',
       fromOffsets: series === null ? fromOffsets : new Map([...fromOffsets.keys()].map((key) => [key, 0])),
-      // Why a number of an earlier topic has no row stood in records that were deleted with it: none is expected.
+      // The records that explain numbers of an earlier topic were deleted with it, so their rows are not expected.
       ...(series === null ? { storedFromMs: recreations } : {}),
       timeFromMs,
       series,
       settledMs,
     });
-  const recent = await look(Math.max(0, sinceMs - dayMs), null);
+  const recent = await readNumbers(Math.max(0, sinceMs - dayMs), null);
   const { spans, setBack } = spansOf(recent, Math.max(sinceMs, ...recreations.values()));
-  const holed = spans.filter(({ numbers, first, last }) => missingBetween(numbers, first, last).length > 0);
-  if (holed.length === 0) return { missing: {}, setBack };
-  // Late events, and those below the window's edge, are found by looking at all there are.
+  const incomplete = spans.filter(
+    ({ numbers, first, last }) => missingBetween(numbers, first, last).length > 0,
+  );
+  if (incomplete.length === 0) return { missing: {}, setBack };
+  // Late events, and events before the window, are found in all events.
   const all = new Map(
     (
-      await look(
+      await readNumbers(
         0,
-        holed.map(({ numbers }) => numbers.series),
+        incomplete.map(({ numbers }) => numbers.series),
       )
     ).map((one) => [one.series, one]),
   );
-  const known = Map.groupBy(accounted, ({ run }) => run);
+  const explained = Map.groupBy(accounted, ({ run }) => run);
   const missing: Record<string, readonly MissingRange[]> = {};
-  for (const { numbers, first, last } of holed) {
+  for (const { numbers, first, last } of incomplete) {
     const ranges = missingBetween(all.get(numbers.series) ?? numbers, first, last);
-    const seen = new Set(known.get(numbers.series)?.map(({ number }) => number));
-    const left = withoutNumbers(ranges, seen);
-    if (left.length > 0) missing[nameOf(numbers)] = left;
+    const seen = new Set(explained.get(numbers.series)?.map(({ number }) => number));
+    const missingRanges = withoutNumbers(ranges, seen);
+    if (missingRanges.length > 0) missing[nameOf(numbers)] = missingRanges;
   }
   return { missing, setBack };
 }
 
-/** What has to be there of one series: every number from `first` to `last`. */
+/** The numbers that one series must have: all from `first` to `last`. */
 interface Span {
   readonly numbers: SeriesNumbers;
   readonly first: number;
   readonly last: number;
 }
 
-/** A run that was opened since `knownFromMs` has to be there from its first number on. */
-function spansOf(found: readonly SeriesNumbers[], knownFromMs: number): { spans: Span[]; setBack: string[] } {
+/** A run that was opened since `completeFromMs` must be complete from its first number on. */
+function spansOf(
+  found: readonly SeriesNumbers[],
+  completeFromMs: number,
+): { spans: Span[]; setBack: string[] } {
   const runs = found.map((numbers) => ({ numbers, run: readSpoolRun(numbers.series) }));
   const spans: Span[] = [];
   const setBack: string[] = [];
@@ -85,7 +91,7 @@ function spansOf(found: readonly SeriesNumbers[], knownFromMs: number): { spans:
   for (const folder of folders.values()) {
     const ordered = inOrder(folder);
     for (const [index, { numbers, run }] of ordered.entries()) {
-      // Only a run that has come through tells how far the one before it must have come.
+      // The run before must reach the start of the next run that has settled events.
       const following = ordered.slice(index + 1).find((later) => later.numbers.settled > 0);
       const next = following?.run?.first ?? null;
       const follows = following?.run?.follows ?? null;
@@ -93,7 +99,7 @@ function spansOf(found: readonly SeriesNumbers[], knownFromMs: number): { spans:
       if (beginsBelow && following !== undefined) setBack.push(nameOf(following.numbers));
       spans.push({
         numbers,
-        first: startOf(run, numbers, knownFromMs),
+        first: startOf(run, numbers, completeFromMs),
         last: follows === null || beginsBelow ? numbers.settled : Math.max(follows - 1, numbers.settled),
       });
     }
@@ -107,9 +113,9 @@ interface Run {
 }
 
 /**
- * Runs of a folder in the order they were opened. Their numbers only grow, so where each begins above the end of the one
- * before, that is the order, whatever the clock of the node said. Else the folder was set back, and the stamps of the
- * openings decide, which grow too (`openStamp`).
+ * Returns the runs of a folder in the order in which they were opened. Numbers only grow, so where each run begins above the
+ * end of the one before, the numbers are the order, whatever the clock of the gateway was. Otherwise the folder was restored
+ * from a backup, and the timestamps of the openings, which only grow too, are the order.
  */
 function inOrder(runs: readonly Run[]): readonly Run[] {
   const byNumber = runs.toSorted((a, b) => (a.run?.first ?? 0) - (b.run?.first ?? 0));
@@ -121,8 +127,10 @@ function inOrder(runs: readonly Run[]): readonly Run[] {
   return runs.toSorted((a, b) => (a.run?.openedAtMs ?? 0) - (b.run?.openedAtMs ?? 0));
 }
 
-function startOf(run: SpoolRun | null, numbers: SeriesNumbers, knownFromMs: number): number {
-  return run !== null && run.openedAtMs >= knownFromMs ? Math.min(run.first, numbers.lowest) : numbers.lowest;
+function startOf(run: SpoolRun | null, numbers: SeriesNumbers, completeFromMs: number): number {
+  return run !== null && run.openedAtMs >= completeFromMs
+    ? Math.min(run.first, numbers.lowest)
+    : numbers.lowest;
 }
 
 function nameOf({ node, series }: SeriesNumbers): string {

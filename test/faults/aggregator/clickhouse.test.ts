@@ -1,5 +1,5 @@
-// Goal: whatever a real engine does to an insert, the aggregator keeps its block and every event counts once.
-// Method: an engine of the test's own under steady load; each trouble in turn, then every level is counted.
+// Goal: after every failure of an insert the aggregator retries its block, and every event counts once.
+// Method: an engine that only this test uses, under steady load; each failure in turn, then every level is counted.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { allEqual, counts, createFixture } from '../../integration/aggregator/fixture.ts';
 import type { Fixture, RunningAggregator } from '../../integration/aggregator/fixture.ts';
@@ -27,7 +27,7 @@ async function send(count: number): Promise<void> {
   sent += count;
 }
 
-/** Sends a few events every 50 ms for as long as `trouble` lasts. */
+/** Sends a few events every 50 ms until `trouble` resolves. */
 async function under(trouble: Promise<unknown>): Promise<void> {
   const over = trouble.then(() => true);
   do await send(20);
@@ -57,7 +57,7 @@ async function failures(): Promise<number> {
 const setting = (value: number): Promise<void> =>
   fixture.clickhouse.command(`ALTER TABLE stored_events MODIFY SETTING parts_to_throw_insert = ${value}`);
 
-test('too many parts: it is unready and tries again at growing intervals, and nothing is lost', async () => {
+test('too many parts: the aggregator is not ready, retries at growing intervals, and loses nothing', async () => {
   await send(100);
   await allCounted();
   await fixture.clickhouse.command('SYSTEM STOP MERGES stored_events');
@@ -72,20 +72,20 @@ test('too many parts: it is unready and tries again at growing intervals, and no
   await eventually(() => aggregator.unready().includes('clickhouse'), { timeoutMs: 20_000 });
   const before = await failures();
   await under(pause(4_000));
-  // From 0.1 s doubling to 5 s: hammering a server that is behind would keep it behind.
+  // From 0.1 s doubling to 5 s: frequent retries would keep an overloaded server overloaded.
   expect((await failures()) - before).toBeLessThan(10);
   await setting(3_000);
   await fixture.clickhouse.command('SYSTEM START MERGES stored_events');
   await allCounted();
 });
 
-test('stopped for longer than a request may take, then on: what was inserted after all counts once', async () => {
+test('paused for longer than a request may take, then resumed: a late insert counts once', async () => {
   await send(100);
   const stopped = (async () => {
     for (let round = 0; round < 2; round += 1) {
       await pause(300);
       server.pause();
-      // The aggregator of these tests gives a request 3 s.
+      // The aggregator of these tests has a request timeout of 3 s.
       await pause(4_500);
       server.resume();
     }
@@ -95,7 +95,7 @@ test('stopped for longer than a request may take, then on: what was inserted aft
   await allCounted();
 });
 
-test('so slow that it stands still nine tenths of the time: late, and complete', async () => {
+test('paused nine tenths of the time: the totals are late and complete', async () => {
   const slow = (async () => {
     for (let round = 0; round < 12; round += 1) {
       server.pause();

@@ -1,6 +1,6 @@
 // Goal: events sent = distinct ids stored = sums at every level, with aggregators killed and paused at random.
-// Method: two aggregator processes in one group under steady load; a seeded adversary. Pauses may outlast the session,
-// so that a zombie wakes up with a block whose partitions are another's.
+// Method: two aggregator processes in one group under steady load, with seeded faults. Pauses may be longer than the
+// session, so that a zombie resumes with a block whose partitions have moved.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { startServices } from '../../support/services.ts';
@@ -19,7 +19,7 @@ test(
   `nothing lost and nothing twice through ${faultCount} kills and pauses of aggregators (seed ${seed})`,
   async () => {
     const fixture = await createFixture();
-    const given = {
+    const environment = {
       KAFKA_BROKERS: servers().kafkaBrokers,
       CLICKHOUSE_URL: servers().clickhouseUrl,
       CLICKHOUSE_DATABASE: fixture.database,
@@ -27,8 +27,8 @@ test(
       LOG_LEVEL: 'warn',
     };
     const installations = await Promise.all([
-      startServices(['aggregator'], given),
-      startServices(['aggregator'], given),
+      startServices(['aggregator'], environment),
+      startServices(['aggregator'], environment),
     ]);
     const services = installations.map((installation) => installation.service('aggregator'));
     const recoveries: Promise<void>[] = [];
@@ -38,7 +38,7 @@ test(
         seed,
         numRuns: 1,
       });
-      // The last one is always the nastiest, however few there are.
+      // The last fault is always the hardest kind, also where there are few.
       const planned = [...(faults ?? []).slice(1), { kind: 'zombie' as const, which: 0, ms: 0 }];
       for (const { kind, which, ms } of planned) {
         await pause(ms % 700);
@@ -54,7 +54,7 @@ test(
           expect(allEqual(row, sent), `${JSON.stringify(row)}, sent ${sent}`).toBe(true);
           return true;
         },
-        // Two aggregators that are hit every second store little; the backlog of the long form is minutes long.
+        // Two aggregators with a fault every second store little; the backlog of the long form is minutes long.
         { timeoutMs: long ? 400_000 : 60_000, intervalMs: 250 },
       );
     } finally {
@@ -76,7 +76,7 @@ const fault = fc.record({
   ms: fc.integer({ min: 100, max: 1_500 }),
 });
 
-/** The consumer's session lasts 6 s: a zombie sleeps longer, and its partitions move meanwhile. */
+/** The consumer session lasts 6 s: a zombie is paused for longer, and its partitions move meanwhile. */
 const zombieSleepMs = 8_000;
 
 async function strike(service: RunningService, kind: 'kill' | 'pause' | 'zombie', ms: number): Promise<void> {
@@ -90,7 +90,7 @@ async function strike(service: RunningService, kind: 'kill' | 'pause' | 'zombie'
   service.resume();
 }
 
-/** A steady load of distinct events, a tenth of which is sent twice. */
+/** A steady load of distinct events, of which a tenth is sent twice. */
 function startLoad(produce: (records: { tenant: string; value: unknown }[]) => Promise<void>): {
   stop: () => Promise<number>;
 } {

@@ -10,7 +10,7 @@ import { startCluster } from './cluster.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
 const partitions = 6;
-/** Printed with a failure, so that the same faults can be had again: `TOLLGATE_SEED`. */
+/** Printed with a failure; `TOLLGATE_SEED` repeats the same faults. */
 const seed = Number(process.env['TOLLGATE_SEED'] ?? Date.now() % 1_000_000);
 
 let cluster: KafkaCluster;
@@ -35,7 +35,7 @@ function recordsOf(prefix: string): { key: string; value: string }[] {
   }));
 }
 
-/** Every value on the topic, read until Kafka says that nothing is left. */
+/** Every value on the topic, read up to its end. */
 async function readAll(topic: string): Promise<Set<string>> {
   const quickly = { stalledAfterMs: 1_200, onStalled: () => undefined };
   const consumer = newConsumer(kafka, { topic, groupId: uniqueName('reader'), ...quickly });
@@ -44,7 +44,7 @@ async function readAll(topic: string): Promise<Set<string>> {
 }
 
 describe('a leader moves between two sends', () => {
-  test('kafkajs alone resolves a send of which a partition is nowhere (negative control)', async () => {
+  test('kafkajs alone resolves a send although the records of a partition are lost (negative control)', async () => {
     const topic = await newTopic();
     const raw = kafka.open();
     const producer = raw.client.producer({
@@ -64,7 +64,7 @@ describe('a leader moves between two sends', () => {
     expect((await readAll(topic)).size).toBeLessThan(resolved * messages(0).length);
   });
 
-  test('nothing that send acknowledged is missing, and what was skipped is counted as unverified', async () => {
+  test('every acknowledged record is in Kafka, and skipped partitions are counted as unverified', async () => {
     const topic = await newTopic();
     const registry = new Registry();
     const producer = createProducer(kafka, { registry, deliveryTimeoutMs: 20_000 });
@@ -119,7 +119,7 @@ describe('brokers fail while a producer sends and a consumer reads', () => {
           ] as const)) {
         await suffer(fault, node, topic);
       }
-      // While a replica that is gone counts as in sync nothing is acknowledged: the producer has to come back, and go on.
+      // While a dead replica counts as in sync, Kafka acknowledges nothing: the producer must recover and continue.
       await eventually(() => sent.length > 1_000, { timeoutMs: 60_000 });
       ending.abort();
       await load;

@@ -8,7 +8,7 @@ import type { RunningKafka } from '../../../dev/servers/kafka.ts';
 import { eventually } from '../../support/servers.ts';
 import { kafkaAt } from '../../integration/kafka/connection.ts';
 
-/** Three brokers on loopback, each also a controller: what a single broker never shows happens between them. */
+/** Three brokers on loopback, each also a controller, for failures that a single broker never has. */
 export interface KafkaCluster {
   readonly brokers: string;
   /** A topic with a copy of every partition on each broker; two copies make an acknowledgement. */
@@ -74,7 +74,7 @@ export async function startCluster(): Promise<KafkaCluster> {
         'offsets.topic.replication.factor': 3,
         'min.insync.replicas': 2,
         'auto.leader.rebalance.enable': 'false',
-        // A broker that stands still is noticed within seconds, so that a test need not wait for minutes.
+        // A paused broker is detected within seconds, so that a test need not wait for minutes.
         'broker.heartbeat.interval.ms': 500,
         'broker.session.timeout.ms': 3_000,
         'replica.lag.time.max.ms': 3_000,
@@ -122,7 +122,7 @@ async function formatNode(dir: string, node: number): Promise<void> {
   await cp(await formattedLog('java', () => undefined), log, { recursive: true });
   const path = join(log, 'meta.properties');
   const meta = await readFile(path, 'utf8');
-  // The template is node 1's; each folder has a name of its own, which must differ too.
+  // The template is for node 1; the name of the folder must differ too.
   const renamed = meta
     .replace(/^node\.id=.*$/m, `node.id=${node}`)
     .replace(/^directory\.id=.*$/m, `directory.id=tollgateTestFolder00${node}A`);

@@ -22,17 +22,17 @@ test(`a gateway killed again and again loses no event whose response left (seed 
   const directory = mkdtempSync(join(tmpdir(), 'tollgate-spool-'));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   const lives = fc.sample(fc.integer({ min: 20, max: 150 }), { numRuns: kills, seed });
-  const told: number[] = [];
+  const acknowledged: number[] = [];
   for (const lines of lives)
-    told.push(...(await lifeOf([servers().kafkaBrokers, topicPrefix, directory], lines)));
-  expect(new Set(told).size).toBe(told.length);
+    acknowledged.push(...(await lifeOf([servers().kafkaBrokers, topicPrefix, directory], lines)));
+  expect(new Set(acknowledged).size).toBe(acknowledged.length);
 
-  // One more life sends what the others left.
+  // A last process sends the events that the killed ones left in the spool.
   const last = spawnGateway([servers().kafkaBrokers, topicPrefix, directory]);
   const consumer = newConsumer(kafka, { topic: topics.usage, groupId: uniqueName('group') });
   const missing = (): number[] => {
     const found = new Set(consumer.seen.map(sequenceOf));
-    return told.filter((sequence) => !found.has(sequence));
+    return acknowledged.filter((sequence) => !found.has(sequence));
   };
   await eventually(() => missing().length === 0, { timeoutMs: 30_000, intervalMs: 200 }).finally(() =>
     last.kill('SIGKILL'),
@@ -40,19 +40,19 @@ test(`a gateway killed again and again loses no event whose response left (seed 
   expect(missing()).toEqual([]);
 }, 300_000);
 
-/** Runs a gateway until it has said `lines` lines, kills it, and answers the sequences it said. */
+/** Runs a gateway until it has printed `lines` lines, kills it, and returns the sequence numbers that it printed. */
 async function lifeOf(args: readonly string[], lines: number): Promise<number[]> {
   const child = spawnGateway(args);
-  const told: number[] = [];
-  let heard = 0;
+  const acknowledged: number[] = [];
+  let linesRead = 0;
   for await (const line of createInterface({ input: child.stdout })) {
-    told.push(...line.split(' ').map(Number));
-    heard += 1;
-    if (heard === lines) child.kill('SIGKILL');
+    acknowledged.push(...line.split(' ').map(Number));
+    linesRead += 1;
+    if (linesRead === lines) child.kill('SIGKILL');
   }
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-  expect(heard).toBeGreaterThanOrEqual(lines);
-  return told;
+  expect(linesRead).toBeGreaterThanOrEqual(lines);
+  return acknowledged;
 }
 
 function spawnGateway(args: readonly string[]) {

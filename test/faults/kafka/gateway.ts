@@ -6,7 +6,7 @@ import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { eventOf } from '../../unit/spool/folder.ts';
 
-/** What a gateway does with its events, as a process to be killed: it says the sequences whose responses would leave. */
+/** The event path of a gateway, as a process to kill: it prints the sequence numbers whose responses would be sent. */
 const [brokers = '', topicPrefix = '', directory = ''] = process.argv.slice(2);
 const logger = pino({ level: 'silent' });
 const registry = new Registry();

@@ -14,7 +14,7 @@ import { eventually, startKafka, uniqueName, uniqueNamespace } from '../../suppo
 import { eventOf, metricOf } from '../../unit/spool/folder.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
-/** Below every timeout of the way to Kafka: an append that took part in any of its waiting would be slower. */
+/** Below every timeout of the path to Kafka: an append that waits for Kafka would be slower. */
 const appendMsMax = 1_000;
 
 let server: Awaited<ReturnType<typeof startKafka>>;
@@ -41,7 +41,7 @@ async function newGateway() {
   return { topics, spool, registry };
 }
 
-/** About 1,000 events a second until `signal`; answers how many, and the longest that one turn of appends took. */
+/** Appends about 1,000 events a second until `signal`. Returns their number and the longest duration of one round of appends. */
 async function load(spool: Spool, signal: AbortSignal): Promise<{ appended: number; slowestMs: number }> {
   let slowestMs = 0;
   let appended = 0;
@@ -97,7 +97,7 @@ test.each(Object.entries(troubles))(
   long ? 180_000 : 60_000,
 );
 
-test('an event that Kafka never takes goes to the dead letters, and those around it arrive', async () => {
+test('an event that Kafka refuses for good becomes a dead letter, and the events around it arrive', async () => {
   const { topics, spool } = await newGateway();
   for (const payload of ['before', 'x'.repeat(1_100_000), 'after']) spool.append(eventOf('acme', payload));
   const events = newConsumer(kafka, { topic: topics.usage, groupId: uniqueName('group') });

@@ -1,7 +1,7 @@
 import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { eventually } from '../../support/servers.ts';
 
-/** Deletes a topic with all its records and creates it again under the same name: its offsets begin at 0 once more. */
+/** Deletes a topic with all its records and creates it again with the same name: its offsets begin at 0 again. */
 export async function recreateTopic(kafka: Kafka, topic: string, partitions: number): Promise<void> {
   const connection = kafka.open();
   const admin = connection.client.admin();

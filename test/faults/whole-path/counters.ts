@@ -1,7 +1,7 @@
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { signToken } from './load.ts';
 
-/** Of a quota that the load uses up, and of one that it does not. */
+/** Counters of a quota that the load uses up, and of one that it does not. */
 export const cappedLimit = 300;
 export const bigLimit = 10_000_000;
 

@@ -8,7 +8,7 @@ import { diskFaults } from '../disk.ts';
 import type { DiskFault, FaultDisk } from '../disk.ts';
 import { outageOf, runOutages } from '../redis/outages.ts';
 
-/** What can be killed, paused and brought back: services and servers alike. */
+/** A service or a server that can be killed, paused and started again. */
 export interface Target {
   kill(): Promise<unknown>;
   pause(): void;
@@ -54,14 +54,14 @@ export const faultNames: readonly FaultName[] = [
 const partitionsMax = 24;
 const clockErrorMs = 600_000;
 
-/** Does it, and undoes it after `downMs`. Resolves when all runs again. */
+/** Causes the fault and ends it after `downMs`. Resolves when everything runs again. */
 export async function inject(fault: FaultName, downMs: number, targets: Targets): Promise<void> {
   if (fault === 'cut redis connections') return cutRedisConnections(targets.redis.url);
   if (fault === 'set redis clock ahead') return setClockFor(targets.redisClock, clockErrorMs, downMs);
   if (fault === 'set redis clock back') return setClockFor(targets.redisClock, -clockErrorMs, downMs);
   if (fault === 'add a partition') return addPartition(targets.kafka.brokers, targets.topic);
   if (fault === 'stop redis in series') {
-    // As long as one outage, in three.
+    // Three outages, together as long as one.
     const third = Math.ceil(downMs / 3);
     return runOutages(outageOf(targets.redis, 'SIGSTOP'), { count: 3, downMs: third, upMs: 300 });
   }
@@ -99,7 +99,7 @@ async function addPartition(brokers: string, topic: string): Promise<void> {
   try {
     const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
     const partitions = topics[0]?.partitions.length ?? 0;
-    // Each is a file handle or more of everybody: enough is enough.
+    // Each partition needs file handles in every process, so their number is bounded.
     if (partitions >= partitionsMax) return;
     await admin.createPartitions({ topicPartitions: [{ topic, count: partitions + 1 }] });
   } finally {
@@ -113,12 +113,12 @@ async function cutRedisConnections(url: string): Promise<void> {
   redis.disconnect();
 }
 
-/** How long a fault lasts is part of the fault, not a wait for something to happen. */
+/** The duration of a fault is part of the fault, not a wait for an event. */
 export function passing(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Numbers in [0, 1) that a seed repeats (Mulberry32). */
+/** Pseudorandom numbers in [0, 1) from a seed (Mulberry32). */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -19,7 +19,7 @@ import type { Verdict } from './invariants.ts';
 import { startUpstream } from './load.ts';
 import type { Ledger } from './load.ts';
 
-/** Servers that only these tests use, so that they can die, and an upstream. */
+/** Servers that only these tests use, so that they can be killed, and an upstream. */
 export interface Fixture {
   readonly redis: Awaited<ReturnType<typeof startRedis>>;
   readonly redisClock: SettableClock;
@@ -37,7 +37,7 @@ export interface Installed {
   readonly topics: Topics;
 }
 
-/** Its plans are what the tenants of the load are named for, before the dash. */
+/** The names of the load's tenants begin with the name of their plan. */
 const policyText = `version: 1
 links: { documentation: https://docs.example.com/limits, upgrade: https://example.com/pricing }
 identity:
@@ -108,7 +108,7 @@ export async function makeFixture(): Promise<Fixture> {
   }
 }
 
-/** The last verdict, once it is clean or the deadline has passed. */
+/** Returns the last verdict, when it has no violation or the deadline has passed. */
 export async function settled(clickhouseUrl: string, database: string, ledger: Ledger): Promise<Verdict> {
   const deadline = Date.now() + settleTimeoutMs;
   for (;;) {

@@ -1,7 +1,7 @@
 import { createClient } from '@clickhouse/client';
 import type { Ledger } from './load.ts';
 
-/** Where the stored truth differs from what clients saw, in sentences; empty when it does not. */
+/** Describes each difference between the stored events and the responses that clients received; empty for none. */
 export interface Verdict {
   readonly broken: readonly string[];
   readonly stored: number;

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { SignJWT } from 'jose';
 import { Pool } from 'undici';
 
-/** What clients saw: the ids of the decisions behind every response that reached them, by tenant and decision. */
+/** The decision ids of all responses that clients received, by tenant and decision. */
 export interface Ledger {
   /** `<tenant> <decision>` to the decision ids received. */
   readonly received: ReadonlyMap<string, ReadonlySet<string>>;
@@ -78,7 +78,7 @@ export async function startLoad(options: LoadOptions): Promise<Ledger> {
   };
 }
 
-/** A tenant is named for its plan: `free-a`. */
+/** The name of a tenant begins with its plan: `free-a`. */
 export function signToken(tenant: string, secret: string): Promise<string> {
   return new SignJWT({ tenant_id: tenant, tier: tenant.split('-', 1)[0] })
     .setProtectedHeader({ alg: 'HS256' })
@@ -88,7 +88,7 @@ export function signToken(tenant: string, secret: string): Promise<string> {
     .sign(new TextEncoder().encode(secret));
 }
 
-/** An upstream that answers at once. */
+/** An upstream that responds at once. */
 export async function startUpstream(): Promise<{ url: string; close: () => void }> {
   const server = createServer((_request, response) => response.end('{"ok":true}'));
   server.listen(0, '127.0.0.1');

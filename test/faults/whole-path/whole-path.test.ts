@@ -110,7 +110,7 @@ test(
   },
 );
 
-/** What is wrong with the counters, once nothing is or the deadline has passed. */
+/** Returns the violations of the counters, when there are none or the deadline has passed. */
 async function settledCounters(
   { urls }: Installation,
   database: string,
@@ -130,7 +130,7 @@ async function settledCounters(
   }
 }
 
-/** Every kind of fault equally often, in random order. */
+/** Draws every kind of fault equally often, in random order. */
 function schedule(count: number, random: () => number): (typeof faultNames)[number][] {
   return Array.from({ length: count }, (_, index) => ({
     fault: faultNames[index % faultNames.length] ?? 'kill gateway',

@@ -1,4 +1,4 @@
-// Goal: what analysts see of a checked request is what the application reports of it, however and whenever it arrives.
+// Goal: analysts see a checked request with the outcome that the application reports, whenever the report arrives.
 // Method: the events of a real gateway's api listener go through Kafka to a real aggregator and ClickHouse.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createLogEnds } from '../../../shared/kafka/offsets/topic-offsets.ts';
@@ -36,13 +36,13 @@ async function check(): Promise<string> {
   return answer['decision_id'] as string;
 }
 
-/** What the gateway wrote since the last call goes to Kafka, in the order of its spool. */
+/** Sends the events that the gateway wrote since the last call to Kafka, in the order of its spool. */
 function publish(): Promise<void> {
   const events = gateway.events.splice(0);
   return fixture.produce(events.map((event) => ({ tenant: event.subject, value: event })));
 }
 
-/** Requests, errors and the median of latencies, alike on every level. */
+/** Requests, errors and median latency, equal on every level. */
 async function untilTotals(expected: object): Promise<void> {
   await eventually(
     async () => {
@@ -73,14 +73,14 @@ test('an outcome reported before its event was stored, and twice, counts once on
   expect(await post(`/v1/decisions/${id}/outcome`, outcome)).toMatchObject({ code: 202 });
   const written = [...gateway.events];
   await publish();
-  // As another node writes it, which does not remember that it was written before.
+  // As another gateway writes it, which has no record of the first write.
   await fixture.produce(written.slice(1).map((event) => ({ tenant: event.subject, value: event })));
   const aggregator = fixture.start({ blockRowsMax: 1 });
   await untilTotals({ requests: 1, errors: 1, median: 256 });
   await aggregator.stop();
 });
 
-test('an outcome reported after its event was stored replaces what the check said, and the last one holds', async () => {
+test('an outcome reported after its event was stored replaces status and latency, and the last outcome counts', async () => {
   fixture.start();
   const ids = [await check(), await check()];
   await publish();
@@ -117,14 +117,14 @@ test('the totals are the same after ClickHouse was emptied and the log read agai
   const second = fixture.start();
   await untilTotals(totals);
   await second.stop();
-  // Once more, where all of it is stored already.
+  // Once more, with all events stored already.
   await readAgain();
   fixture.start({ blockRowsMax: 1 });
   await drained();
   await untilTotals(totals);
 });
 
-/** Until all that was sent is committed. */
+/** Resolves when every record is committed. */
 async function drained(): Promise<void> {
   const log = createLogEnds(fixture.kafka, fixture.topics.usage, groupId());
   await eventually(async () => (await log.read()).every(({ end, committed }) => end === committed), {

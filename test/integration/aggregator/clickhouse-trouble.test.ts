@@ -1,10 +1,10 @@
-// Goal: whatever ClickHouse does, the aggregator lives, keeps its block and loses nothing.
+// Goal: the aggregator survives every failure of ClickHouse, retries its block and loses nothing.
 import { expect, test } from 'vitest';
 import { eventually, startClickHouse } from '../../support/servers.ts';
 import { allEqual, counts, createFixture } from './fixture.ts';
 import { requestEvent } from './events.ts';
 
-test('ClickHouse killed under load and back: unready meanwhile, then every event counted once', async () => {
+test('ClickHouse killed under load and started again: not ready meanwhile, then every event is counted once', async () => {
   const server = await startClickHouse();
   const fixture = await createFixture(server.url);
   try {

@@ -3,7 +3,7 @@ import { v7 } from 'uuid';
 import { requestEventType } from '../../../shared/domain/usage-event.ts';
 import type { RequestData, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 
-/** A request event as a gateway writes it. */
+/** The event of a request, as a gateway writes it. */
 export function requestEvent(
   tenant: string,
   change: { readonly timeMs?: number; readonly id?: string; readonly data?: Partial<RequestData> } = {},
@@ -41,7 +41,7 @@ export function requestEvent(
   };
 }
 
-/** An event of an API server's own. */
+/** An event of an external producer. */
 export function meterEvent(
   tenant: string,
   change: {

@@ -41,7 +41,7 @@ export interface Fixture {
 
 const logger = createLogger('test', 'silent');
 
-/** Topics and a database of this test's own, and aggregators that run in this process. */
+/** Topics and a database that only this test uses, with aggregators in this process. */
 export async function createFixture(clickhouseUrl: string = servers().clickhouseUrl): Promise<Fixture> {
   const { topicPrefix, database } = uniqueNamespace();
   const topics = topicsWith(topicPrefix);
@@ -116,7 +116,7 @@ export interface Counts {
   readonly units_by_day: number;
 }
 
-/** What every level says, at this moment, without waiting for any merge. */
+/** Reads every level at this moment, without waiting for a merge. */
 export async function counts(clickhouse: ClickHouse): Promise<Counts> {
   const [row] = await clickhouse.query<Counts>(`
     SELECT count() AS events, uniqExact(tenant_id, source, event_id) AS ids, sum(e.units) AS units,

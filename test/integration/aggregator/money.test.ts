@@ -1,4 +1,4 @@
-// Goal: what an event says it costs is what every total says, to the last decimal, from Kafka to the answer of the API.
+// Goal: the cost of an event is in every total to the last decimal, from Kafka to the response of the API.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { costOf, moneyText, priceOf, statedMoney } from '../../../shared/domain/money.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
@@ -50,7 +50,7 @@ async function expectSum(tenant: string, expected: string): Promise<void> {
   );
 }
 
-test('E6: costs of any price and units add up on every level as whole numbers do', async () => {
+test('E6: the sums of costs are exact on every level, for any price and any units', async () => {
   const seed = Date.now() % 1_000_000;
   console.log(`money in the pipeline: seed ${seed}`);
   let state = seed;
@@ -96,7 +96,7 @@ test('a cost may be a number or a decimal text, and a correction replaces it', a
   await expectSum(tenant, '0.300000000002');
 });
 
-test('units that are returned return what they cost', async () => {
+test('returned units return their cost', async () => {
   const tenant = uniqueName('returned');
   await publish(tenant, [
     requestEvent(tenant, { data: { units: 3, cost: 0.3 } }),
@@ -122,7 +122,7 @@ test.each(['1e3', '-1', '1,5', '', '1000000000.1', '0.1.2'])(
   },
 );
 
-test('GET /v1/usage says the cost of today with all its digits', async () => {
+test('GET /v1/usage returns the cost of today with all its digits', async () => {
   const tenant = uniqueName('usage');
   const costs = [0.1, 0.2, '100000000.000000000001'] as const;
   await publish(
@@ -131,11 +131,11 @@ test('GET /v1/usage says the cost of today with all its digits', async () => {
   );
   const sum = moneyText(costs.reduce((all, cost) => all + (statedMoney(cost) ?? 0n), 0n));
   await expectSum(tenant, sum);
-  const answer = await fetch(`${gateway.apiUrl}/v1/usage`, { headers: await as(tenant) });
-  const body = await answer.text();
-  expect(answer.headers.get('content-type')).toContain('application/json');
+  const response = await fetch(`${gateway.apiUrl}/v1/usage`, { headers: await as(tenant) });
+  const body = await response.text();
+  expect(response.headers.get('content-type')).toContain('application/json');
   expect(body).toContain(`"cost":${sum}`);
   expect(JSON.parse(body)).toMatchObject({ tenant_id: tenant, today: { requests: 3, cost: 100_000_000.3 } });
-  const asked = await fetch(`${gateway.apiUrl}/v1/usage?tenant_id=${tenant}`, { headers: service });
-  expect(await asked.text()).toContain(`"cost":${sum}`);
+  const ofService = await fetch(`${gateway.apiUrl}/v1/usage?tenant_id=${tenant}`, { headers: service });
+  expect(await ofService.text()).toContain(`"cost":${sum}`);
 });

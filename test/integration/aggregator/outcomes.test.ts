@@ -1,4 +1,4 @@
-// Goal: what an application reports of its requests is what analysts see, also of very many requests at once.
+// Goal: analysts see the outcomes that an application reports, also for very many requests at once.
 // Method: a real aggregator between real Kafka and the real ClickHouse engine.
 import { afterEach, expect, test } from 'vitest';
 import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
@@ -52,7 +52,7 @@ test('an outcome changes status and latency, and the errors of every level follo
   ]);
 });
 
-test('an outcome does not bring a voided event back, and one of another tenant finds nothing', async () => {
+test('an outcome does not restore a voided event, and an outcome of another tenant changes nothing', async () => {
   fixture = await createFixture();
   fixture.start();
   const [voided, other] = [requestEvent('acme'), requestEvent('other')];

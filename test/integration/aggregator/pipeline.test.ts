@@ -1,4 +1,4 @@
-// Goal: every event counts once, at every level, however it got onto the topic.
+// Goal: every event counts once, at every level, however it was written to the topic.
 // Method: a real aggregator between real Kafka and the real ClickHouse engine.
 import { afterEach, describe, expect, test } from 'vitest';
 import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
@@ -65,14 +65,14 @@ describe('what the aggregator counts', () => {
     await fixture.produce(records.slice(0, 250));
     await untilCounted(501);
     await aggregator.stop();
-    // A second group's worth of redelivery, in blocks of another size.
+    // A second group reads all records again, in blocks of another size.
     await fixture.produce(records.toReversed());
     fixture.start({ blockRowsMax: 37 });
     await fixture.produce([{ tenant: 'tenant-0', value: requestEvent('tenant-0') }]);
     await untilCounted(502);
   });
 
-  test('bad events become dead letters with a reason, and the rest of their block is stored', async () => {
+  test('invalid events become dead letters with a reason, and the other events of their block are stored', async () => {
     fixture = await createFixture();
     const now = Date.now();
     const noDecision = requestEvent('acme');
@@ -120,7 +120,7 @@ describe('what the aggregator counts', () => {
     });
   });
 
-  test('a dead letter that was mended by time is replayed, as often as one likes, and counts once', async () => {
+  test('a dead letter that has become valid counts once, also after several replays', async () => {
     fixture = await createFixture();
     fixture.start();
     const order = meterEvent('acme', { id: 'order-1', data: { units: 10 } });
@@ -141,7 +141,7 @@ describe('what the aggregator counts', () => {
     await untilCounted(1);
   });
 
-  test('an id of somebody else counts once although it comes again with another time and content', async () => {
+  test('an external id counts once, also when it comes again with another time and content', async () => {
     fixture = await createFixture();
     fixture.start({ blockRowsMax: 2 });
     const first = meterEvent('acme', { id: 'order-1', timeMs: Date.now() - 7_200_000, data: { units: 5 } });
@@ -165,7 +165,7 @@ describe('what the aggregator counts', () => {
     ]);
   });
 
-  test('an amended event changes the totals, a voided one leaves them, and both may come again', async () => {
+  test('an amended event changes the totals, a voided one is removed from them, and repeats change nothing', async () => {
     fixture = await createFixture();
     fixture.start({ blockRowsMax: 3 });
     const request = requestEvent('acme', { data: { units: 3 } });
@@ -186,7 +186,7 @@ describe('what the aggregator counts', () => {
     expect([row.units, row.units_by_day]).toEqual([7, 7]);
   });
 
-  test('totals are announced as ClickHouse has them, and say up to when they are complete', async () => {
+  test('announced totals equal those in ClickHouse, with the instant up to which they are complete', async () => {
     fixture = await createFixture();
     fixture.start();
     const before = Date.now();
@@ -238,7 +238,7 @@ describe('what the aggregator counts', () => {
     });
   });
 
-  test('C2: a tenant whose totals are too large for a record has them without routes, and stops no other', async () => {
+  test('C2: totals that are too large for a record are announced without routes, and delay no other tenant', async () => {
     fixture = await createFixture();
     fixture.start();
     const wide = Array.from({ length: 2_400 }, (_, index) =>
@@ -260,7 +260,7 @@ describe('what the aggregator counts', () => {
     expect(announced.find(({ tenant_id }) => tenant_id === 'other')).toHaveProperty('day_by_route');
   });
 
-  test('C2: totals that Kafka refuses are a dead letter of their tenant, and those of others are announced', async () => {
+  test('C2: totals that Kafka refuses become a dead letter of their tenant, and those of other tenants are announced', async () => {
     fixture = await createFixture();
     await limitRecords(fixture.topics.totals, 1_000);
     fixture.start();

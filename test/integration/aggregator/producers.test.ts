@@ -1,4 +1,4 @@
-// Goal: events that other producers write to the usage topic are counted once, whatever their form, key or bytes.
+// Goal: events that external producers write to the usage topic are counted once, in any form and with any key.
 // Method: a real aggregator between real Kafka and the real ClickHouse engine.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { amendEventType } from '../../../shared/domain/correction.ts';
@@ -49,7 +49,7 @@ async function lettersOf(expected: number) {
   });
 }
 
-test('structured and binary events of one tenant are its usage, with attributes, extensions and data', async () => {
+test('structured and binary events count for their tenant, with attributes, extensions and data', async () => {
   fixture.start();
   const event = meterEvent('acme', { id: 's1', data: { units: 2, model: 'small' } });
   await fixture.produce([
@@ -86,7 +86,7 @@ test('structured and binary events of one tenant are its usage, with attributes,
   ]);
 });
 
-test('an event is counted once for its subject, whatever keys and partitions its copies have', async () => {
+test('an event is counted once for its subject, also when its copies have different keys and partitions', async () => {
   const keys = Array.from({ length: 40 }, (_, index) => `key-${index}`);
   const event = meterEvent('acme', { id: 'order-1', data: { units: 5 } });
   const headers = binary('order-2');
@@ -106,7 +106,7 @@ test('an event is counted once for its subject, whatever keys and partitions its
   expect(tenants).toEqual([{ tenant_id: 'acme' }]);
 });
 
-test('what no reader survives is a dead letter, and the records behind it are counted', async () => {
+test('records that break JSON readers become dead letters, and the records behind them are counted', async () => {
   fixture.start();
   const deep = '['.repeat(20_000) + ']'.repeat(20_000);
   const event = JSON.stringify(meterEvent('acme', { data: { deep: '?' } }));
@@ -130,7 +130,7 @@ test('what no reader survives is a dead letter, and the records behind it are co
   ]);
   await untilCounted(2);
   const letters = await lettersOf(bad.length + 2);
-  // The depth is judged before anything else, as over HTTP: also of data and of events that are lists.
+  // The depth is checked first, as over HTTP, also for data and for events that are lists.
   expect(letters.filter(({ reason }) => reason === 'the event is nested deeper than 32 levels')).toHaveLength(
     5,
   );

@@ -1,5 +1,5 @@
-// Goal: partitions added to a topic in use change nothing but where records go: every edit takes effect, everywhere, and
-// every event is counted.
+// Goal: adding partitions to a topic in use loses nothing: every edit takes effect in every process, and every event is
+// counted.
 import { Registry } from 'prom-client';
 import { expect, onTestFinished, test } from 'vitest';
 import { storeTenantRecords } from '../../../services/aggregator/tenant-records.ts';
@@ -29,7 +29,7 @@ async function addPartitions(kafka: Kafka, topic: string, count: number): Promis
   const admin = connection.client.admin();
   await admin.connect();
   await admin.createPartitions({ topicPartitions: [{ topic, count }] });
-  // The broker names new partitions a moment before it serves them.
+  // The broker lists new partitions a moment before it serves them.
   await eventually(async () => {
     const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
     const served = topics[0]?.partitions.filter(({ leader }) => leader >= 0) ?? [];
@@ -44,10 +44,10 @@ function plansOf(directory: TenantDirectory): (string | undefined)[] {
 
 const all = (plan: string): string[] => tenants.map(() => plan);
 
-test('to the tenants topic: twelve edits after it have effect in every process, also in one that starts later', async () => {
+test('to the tenants topic: twelve later edits have effect in every process, also in one that starts later', async () => {
   const { kafka, topics } = await newTopics();
   const [first, second] = [openDirectory(kafka, topics), openDirectory(kafka, topics)];
-  // More than one record each: the offsets of the one partition are beyond those of the new ones for long.
+  // Several records each: the offsets of the old partition stay above those of the new ones for long.
   for (const plan of ['free', 'free', 'pro']) {
     for (const tenant of tenants) await first.put(recordOf(tenant, plan));
   }
@@ -65,7 +65,7 @@ test('to the tenants topic: twelve edits after it have effect in every process, 
   }
 });
 
-test('to the tenants topic: a follower that nobody asks to catch up sees the edits within seconds', async () => {
+test('to the tenants topic: a process that never calls catchUp has the edits within seconds', async () => {
   const { kafka, topics } = await newTopics();
   const [writer, follower] = [openDirectory(kafka, topics), openDirectory(kafka, topics)];
   for (const tenant of tenants) await writer.put(recordOf(tenant, 'pro'));
@@ -77,7 +77,7 @@ test('to the tenants topic: a follower that nobody asks to catch up sees the edi
   await eventually(() => plansOf(follower).every((plan) => plan === 'enterprise'), { timeoutMs: 15_000 });
 });
 
-test('a tenant that is deleted afterwards stays deleted, whatever stands in the partition its key has left', async () => {
+test('a tenant deleted afterwards stays deleted, with older records in the former partition of its key', async () => {
   const { kafka, topics } = await newTopics();
   const writer = openDirectory(kafka, topics);
   for (const tenant of tenants) await writer.put(recordOf(tenant, 'pro'));
@@ -88,13 +88,13 @@ test('a tenant that is deleted afterwards stays deleted, whatever stands in the 
   const later = openDirectory(kafka, topics);
   await eventually(() => later.ready());
   expect([console.size(), later.size()]).toEqual([0, 0]);
-  // And can be made anew.
+  // It can be created again.
   await console.put(recordOf('tenant-3', 'free'));
   await later.catchUp();
   expect(later.get('tenant-3')?.plan).toBe('free');
 });
 
-test('ClickHouse has the records of the highest version, in whatever order they come', async () => {
+test('ClickHouse has the records of the highest version, in any order of arrival', async () => {
   const { kafka, topics } = await newTopics();
   const clickhouse = await freshDatabase();
   onTestFinished(async () => {
@@ -111,7 +111,7 @@ test('ClickHouse has the records of the highest version, in whatever order they 
   const consumer = newConsumer(kafka, { topic: topics.tenants, groupId: uniqueName('group') });
   // A tombstone for each of the six partitions.
   await eventually(() => consumer.seen.length === 12 + 11 + 6);
-  // What an older release wrote into the column: an offset.
+  // Older releases wrote an offset into the column.
   await clickhouse.insert('stored_tenants', [
     { tenant_id: 'tenant-0', plan: 'free', updated_at: 0, kafka_offset: 1_000_000 },
   ]);
@@ -129,7 +129,7 @@ test('ClickHouse has the records of the highest version, in whatever order they 
   }
 });
 
-test('of two consoles that edit at the same time one wins, and everywhere the same, also with clocks apart', async () => {
+test('when two consoles edit at the same time, all processes end with the same record, also with different clocks', async () => {
   const { kafka, topics } = await newTopics();
   const ahead = { now: () => Date.now() + 3_600_000 };
   const consoles = [ahead, undefined].map((clock) => {
@@ -152,7 +152,7 @@ test('of two consoles that edit at the same time one wins, and everywhere the sa
   await eventually(() => reader.ready());
   await Promise.all(consoles.map((directory) => directory.catchUp()));
   for (const directory of consoles) expect(plansOf(directory)).toEqual(plansOf(reader));
-  // What is edited next stands, whosever clock was ahead before.
+  // The next edit counts, whichever clock was ahead before.
   for (const tenant of tenants) await consoles[1]?.put(recordOf(tenant, 'next'));
   await Promise.all([reader, ...consoles].map((directory) => directory.catchUp()));
   for (const directory of [reader, ...consoles]) expect(plansOf(directory)).toEqual(all('next'));
@@ -179,7 +179,7 @@ test('records of an older release, without versions, are read and edited', async
   await eventually(() => directory.get('acme') === undefined);
 });
 
-test('to the usage topic: a consumer reads them, too', async () => {
+test('to the usage topic: a consumer reads the new partitions too', async () => {
   const { kafka, topics } = await newTopics(1);
   const consumer = newConsumer(kafka, { topic: topics.usage, groupId: uniqueName('group') });
   await newProducer(kafka).send(topics.usage, [{ key: 'a', value: 'before' }]);

@@ -1,4 +1,4 @@
-// Goal: one record that cannot be read or handled stops nothing; it is a dead letter, and those around it are handled.
+// Goal: a record that cannot be decoded or handled becomes a dead letter, and the records around it are handled.
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
@@ -24,7 +24,7 @@ import {
   textsOf,
 } from './connection.ts';
 
-/** Writes records as they are given, past our own producer. */
+/** Writes exactly these records, without Tollgate's producer. */
 async function writeForeign(
   kafka: Kafka,
   topic: string,
@@ -43,7 +43,7 @@ function writerFor(kafka: Kafka, topics: Topics, registry = new Registry()) {
   return createDeadLetterWriter({ producer, topics, clock: systemClock, registry, logger: silent });
 }
 
-test('any name is a name of a header', async () => {
+test('a header may have any name', async () => {
   const { kafka, topics } = await newTopics(1);
   const headers = { ['__proto__']: 'x', constructor: 'y' };
   await writeForeign(kafka, topics.usage, [{ value: 'with', headers }, { value: 'after' }]);
@@ -55,7 +55,7 @@ test('any name is a name of a header', async () => {
   ]);
 });
 
-test('a batch that a disk has damaged is a dead letter by its offsets, and those around it are handled', async () => {
+test('a batch that a disk has damaged becomes a dead letter with its offsets, and the batches around it are handled', async () => {
   const server = await startKafka();
   onTestFinished(() => server.dispose());
   const kafka = kafkaAt(server.brokers);
@@ -86,7 +86,7 @@ test('a batch that a disk has damaged is a dead letter by its offsets, and those
   expect(await registry.metrics()).toContain(`tollgate_dead_letters_total{topic="${topics.usage}"} 1`);
 });
 
-/** Changes one byte of the log as a disk would, under the running broker. */
+/** Changes one byte of the log on disk while the broker runs. */
 async function damage(path: string, text: string): Promise<void> {
   const at = (await readFile(path)).indexOf(text);
   expect(at).toBeGreaterThan(0);
@@ -173,7 +173,7 @@ test.each([
   expect(consumer.letters).toEqual([]);
 });
 
-test('an outage in the middle of halving is waited for where it is', async () => {
+test('an outage during halving is retried without a dead letter', async () => {
   const { kafka, topics } = await newTopics(1);
   await newProducer(kafka).send(
     topics.usage,
@@ -197,7 +197,7 @@ test('an outage in the middle of halving is waited for where it is', async () =>
   expect(new Set(textsOf(consumer.seen)).size).toBe(99);
 });
 
-test('nothing is passed over before its dead letter is safe', async () => {
+test('no offset is committed before its dead letter is written', async () => {
   const { kafka, topics } = await newTopics(1);
   await newProducer(kafka).send(topics.usage, [{ key: 'acme', value: 'event-77' }]);
   const groupId = uniqueName('group');

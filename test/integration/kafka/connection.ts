@@ -26,7 +26,7 @@ export function kafkaAt(brokers: string, requestTimeoutMs = 5_000): Kafka {
   });
 }
 
-/** The run's Kafka, and topics that no other test has. */
+/** The Kafka of this test run, with topics that no other test uses. */
 export async function newTopics(partitions = 4): Promise<{ kafka: Kafka; topics: Topics }> {
   const kafka = kafkaAt(servers().kafkaBrokers);
   const topics = topicsWith(uniqueNamespace().topicPrefix);
@@ -47,7 +47,7 @@ export interface TestConsumer extends Consumer {
   readonly registry: Registry;
 }
 
-/** A consumer that keeps what it gets, after `before` has let it. */
+/** A consumer that stores its records after `before` has resolved. */
 export function newConsumer(
   kafka: Kafka,
   options: Omit<ConsumerOptions, 'onBatch' | 'registry' | 'onStalled' | 'deadLetters'> &

@@ -48,7 +48,7 @@ test('a batch whose handler fails comes again until it succeeds, and nothing is 
   expect(textsOf(consumer.seen)).toEqual(numbered('event', 50));
 });
 
-test('a second consumer takes over half the partitions while the first is in a slow handler; nothing is lost', async () => {
+test('a second consumer gets half the partitions during a slow handler of the first, and nothing is lost', async () => {
   const { kafka, topics } = await newTopics(6);
   const producer = newProducer(kafka);
   const groupId = uniqueName('group');
@@ -76,7 +76,7 @@ test('a second consumer takes over half the partitions while the first is in a s
   expect(second.seen.length).toBeGreaterThan(0);
 });
 
-test('a consumer that closes hands over at once: the next one reads on where it committed', async () => {
+test('after a consumer has closed, the next one continues at once from the committed offsets', async () => {
   const { kafka, topics } = await newTopics();
   const producer = newProducer(kafka);
   const groupId = uniqueName('group');
@@ -90,7 +90,7 @@ test('a consumer that closes hands over at once: the next one reads on where it 
   expect(textsOf(second.seen)).toEqual(['after']);
 });
 
-test('the lag is known from Kafka itself, in records and in seconds', async () => {
+test('the lag is read from Kafka, in records and in seconds', async () => {
   const { kafka, topics } = await newTopics();
   const producer = newProducer(kafka);
   const { promise: held, resolve: letGo } = Promise.withResolvers<undefined>();
@@ -131,7 +131,7 @@ test('a handler that never ends is reported as KAFKA_STALLED', async () => {
   letGo(undefined);
 });
 
-test('a handler that fails and is tried again is no stall, and neither is an idle topic', async () => {
+test('a handler that fails and is retried is no stall, and neither is an idle topic', async () => {
   const { kafka, topics } = await newTopics();
   const onStalled = vi.fn<(error: Error) => void>();
   let attempts = 0;
@@ -156,7 +156,7 @@ test('a handler that fails and is tried again is no stall, and neither is an idl
   expect(onStalled).not.toHaveBeenCalled();
 });
 
-test('headers, tombstones and absent keys arrive as they were sent', async () => {
+test('headers, tombstones and absent keys arrive unchanged', async () => {
   const { kafka, topics } = await newTopics(1);
   await newProducer(kafka).send(topics.usage, [
     { key: null, value: 'no key' },

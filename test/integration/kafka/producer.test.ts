@@ -5,7 +5,7 @@ import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { kafkaAt, newConsumer, newProducer, newTopics, numbered, textsOf } from './connection.ts';
 
-test('send answers where each record stands, and there it is read', async () => {
+test('send returns the place of each record, where a consumer reads it', async () => {
   const { kafka, topics } = await newTopics();
   const producer = newProducer(kafka);
   const records = numbered('event', 200).map((value, index) => ({ key: `tenant-${index % 17}`, value }));
@@ -18,7 +18,7 @@ test('send answers where each record stands, and there it is read', async () => 
   }
 });
 
-test('a key goes to the partition that the default partitioner of other clients chooses', async () => {
+test('a key selects the same partition as the default partitioner of other clients', async () => {
   const { kafka, topics } = await newTopics(12);
   const places = await newProducer(kafka).send(
     topics.usage,
@@ -39,7 +39,7 @@ test('records without a key are spread over all partitions', async () => {
   expect([...counts.values()].map((group) => group.length)).toEqual([10, 10, 10, 10]);
 });
 
-test('sends asked for at the same time go one after the other and all arrive, in order within a key', async () => {
+test('concurrent sends run one after the other, and all records arrive in order within a key', async () => {
   const { kafka, topics } = await newTopics();
   const producer = newProducer(kafka);
   await Promise.all(

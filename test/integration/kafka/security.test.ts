@@ -1,5 +1,5 @@
-// Goal: a broker that asks for TLS, a name and a password lets the services in, and nobody who lacks one of them.
-// Method: a real broker with SASL behind a socket of ours that speaks TLS and is the address the broker tells.
+// Goal: services connect to a broker that requires TLS, a user name and a password; without one of them they cannot.
+// Method: a real broker with SASL behind a TLS socket of the test, whose address the broker advertises.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -54,7 +54,7 @@ beforeAll(async () => {
     ] as const)
       one.on('error', () => other.destroy()).on('close', () => other.destroy());
   });
-  // Who does not trust the certificate hangs up; that is theirs to report.
+  // A client that does not trust the certificate closes the connection and reports the error itself.
   front.on('tlsClientError', () => undefined);
   await new Promise<void>((resolve) => void front.listen(frontPort, '127.0.0.1', resolve));
 });
@@ -77,7 +77,7 @@ function kafkaWith(security: KafkaSecurity) {
 
 const sasl = { mechanism: 'plain', username: 'ada', password: 'secret' } as const;
 
-test('with TLS and the right name and password topics are made, and records sent and counted', async () => {
+test('with TLS, user name and password topics are created, and records are sent and read', async () => {
   const kafka = kafkaWith({ tls: { ca }, sasl });
   const topics = topicsWith(uniqueNamespace().topicPrefix);
   await ensureTopics(kafka, topics, { partitions: 1 });
@@ -89,9 +89,9 @@ test('with TLS and the right name and password topics are made, and records sent
 
 test.each<[string, () => KafkaSecurity]>([
   ['a wrong password', () => ({ tls: { ca }, sasl: { ...sasl, password: 'wrong' } })],
-  ['no name', () => ({ tls: { ca }, sasl: null })],
-  ['a certificate that nobody known signed', () => ({ tls: {}, sasl })],
+  ['no user name', () => ({ tls: { ca }, sasl: null })],
+  ['a certificate of an unknown authority', () => ({ tls: {}, sasl })],
   ['no TLS', () => ({ tls: null, sasl })],
-])('%s is not let in, and says so in bounded time', async (_, security) => {
+])('a connection with %s is rejected in bounded time', async (_, security) => {
   await expect(readTopicEnds(kafkaWith(security()), 'any')).rejects.toThrow();
 });

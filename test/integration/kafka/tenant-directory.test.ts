@@ -21,7 +21,7 @@ function openDirectory(kafka: Kafka, topics: Topics): TenantDirectory {
 
 const keyHash = (key: string): string => createHash('sha256').update(key).digest('hex');
 
-test('a record is seen here when put resolves, and elsewhere within moments', async () => {
+test('a record is in this directory when put resolves, and in other processes a moment later', async () => {
   const { kafka, topics } = await newTopics();
   const [here, elsewhere] = [openDirectory(kafka, topics), openDirectory(kafka, topics)];
   await eventually(() => here.ready() && elsewhere.ready());
@@ -31,7 +31,7 @@ test('a record is seen here when put resolves, and elsewhere within moments', as
   await eventually(() => elsewhere.byApiKeyHash(keyHash('tgk_1'))?.record.plan === 'pro');
 });
 
-test('a directory that opens later reads everything before it is ready', async () => {
+test('a directory that opens later has every record when it is ready', async () => {
   const { kafka, topics } = await newTopics();
   const writer = openDirectory(kafka, topics);
   for (let index = 0; index < 30; index += 1) await writer.put(recordOf(`tenant-${index}`, { plan: 'old' }));
@@ -44,7 +44,7 @@ test('a directory that opens later reads everything before it is ready', async (
   expect(reader.get('tenant-4')).toBeUndefined();
 });
 
-test('a key that was taken from a tenant opens nothing any more', async () => {
+test('a removed API key identifies no tenant any more', async () => {
   const { kafka, topics } = await newTopics();
   const directory = openDirectory(kafka, topics);
   await directory.put(recordOf('acme', { api_keys_sha256: [keyHash('old'), keyHash('kept')] }));
@@ -55,7 +55,7 @@ test('a key that was taken from a tenant opens nothing any more', async () => {
   expect(directory.byApiKeyHash(keyHash('kept'))).toBeUndefined();
 });
 
-test('a record that breaks the rules is refused with the fields named, and is not written', async () => {
+test('an invalid record is refused with the names of its fields, and is not written', async () => {
   const { kafka, topics } = await newTopics();
   const directory = openDirectory(kafka, topics);
   const boost = { id: 'b1', limit: 'minute', reason: '', actor: 'ops', starts_at: 'now', ends_at: 'later' };
@@ -65,7 +65,7 @@ test('a record that breaks the rules is refused with the fields named, and is no
   expect(directory.get('acme')).toBeUndefined();
 });
 
-test('a record on the topic that cannot be read leaves the one before in place', async () => {
+test('an invalid record on the topic does not replace the record before it', async () => {
   const { kafka, topics } = await newTopics();
   const directory = openDirectory(kafka, topics);
   await directory.put(recordOf('acme', { plan: 'pro' }));
@@ -80,7 +80,7 @@ test('a record on the topic that cannot be read leaves the one before in place',
   expect(directory.get('other')).toBeUndefined();
 });
 
-test('listeners hear every change once, and nothing after they stop', async () => {
+test('listeners are called once for every change, and not after they are removed', async () => {
   const { kafka, topics } = await newTopics();
   const directory = openDirectory(kafka, topics);
   const heard = vi.fn<(tenantId: string, record: TenantRecord | null) => void>();
@@ -98,7 +98,7 @@ test('listeners hear every change once, and nothing after they stop', async () =
   ]);
 });
 
-test('without Kafka the directory opens, is not ready, answers nothing, and refuses to put in bounded time', async () => {
+test('without Kafka the directory opens empty, is not ready, and put rejects in bounded time', async () => {
   const { topics } = await newTopics();
   const directory = openDirectory(kafkaAt('127.0.0.1:1'), topics);
   expect(directory.ready()).toBe(false);

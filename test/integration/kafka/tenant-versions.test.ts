@@ -7,7 +7,7 @@ import { newProducer, newTopics } from './connection.ts';
 
 const updated = { updated_at: new Date().toISOString(), updated_by: 'another program' };
 
-/** What another program may write of a tenant: each is a record or a deletion, with a version that is none of ours. */
+/** Records and deletions that another program may write for a tenant, with versions that Tollgate never writes. */
 const written = [
   { tenantId: 'after-2286', value: { ...updated, updated_at: '9999-12-31T23:59:59Z' } },
   { tenantId: 'before-1970', value: { ...updated, updated_at: '0001-01-01T00:00:00Z' } },
@@ -15,7 +15,7 @@ const written = [
   { tenantId: 'deleted', value: null, headers: { [versionHeader]: String(Number.MAX_SAFE_INTEGER) } },
 ];
 
-test('a tenant can be changed after any record of another program: every reader takes the change', async () => {
+test('a tenant can be changed after any record of another program, and every reader has the change', async () => {
   const { kafka, topics } = await newTopics();
   const producer = newProducer(kafka);
   for (const { tenantId, value, headers = {} } of written) {

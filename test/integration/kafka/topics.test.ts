@@ -4,10 +4,10 @@ import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 import { kafkaAt } from './connection.ts';
 
-/** Kafka's own number for a topic among the things that have settings. */
+/** Kafka's `ConfigResource.Type.TOPIC`. */
 const topicResource = 2;
 
-test('the topics are there as promised, made by several starters at once, and a second time changes nothing', async () => {
+test('several processes create the topics at once with the documented settings, and a repetition changes nothing', async () => {
   const kafka = kafkaAt(servers().kafkaBrokers);
   const topics = topicsWith(uniqueNamespace().topicPrefix);
   const names = Object.values<string>({ ...topics });
@@ -55,7 +55,7 @@ test('the topics are there as promised, made by several starters at once, and a 
   });
 });
 
-test('no Kafka is an error in bounded time', async () => {
+test('without Kafka it rejects in bounded time', async () => {
   const topics = topicsWith(uniqueNamespace().topicPrefix);
   await expect(ensureTopics(kafkaAt('127.0.0.1:1'), topics, { timeoutMs: 2_000 })).rejects.toThrow();
 });

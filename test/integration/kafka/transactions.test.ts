@@ -1,5 +1,5 @@
-// Goal: usage of an aborted transaction is never handled, and an open one holds up nothing but itself.
-// Method: real transactional producers, on one partition with records of others around theirs.
+// Goal: records of an aborted transaction are never handled, and an open transaction delays only its own records.
+// Method: real transactional producers, on one partition with records of other producers between theirs.
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { createLogEnds } from '../../../shared/kafka/offsets/topic-offsets.ts';
@@ -39,7 +39,7 @@ async function beginTransaction(kafka: Kafka, topic: string): Promise<Transactio
   };
 }
 
-/** A topic with one partition, and a way to write to it without a transaction. */
+/** A topic with one partition, and a function that writes to it without a transaction. */
 async function onePartition() {
   const { kafka, topics } = await newTopics(1);
   const producer = newProducer(kafka);
@@ -50,7 +50,7 @@ async function onePartition() {
   return { kafka, topic: topics.usage, plain, begin };
 }
 
-test('records behind an open transaction are handled at once, its own when it is committed, of an aborted one none', async () => {
+test('records behind an open transaction are handled at once, its own after the commit, and none of an aborted one', async () => {
   const { kafka, topic, plain, begin } = await onePartition();
   const groupId = uniqueName('group');
   const consumer = newConsumer(kafka, { topic, groupId });
@@ -74,13 +74,13 @@ test('records behind an open transaction are handled at once, its own when it is
     'kept 2',
     'after',
   ]);
-  // The markers are records of the log, too: behind them nothing is left to read.
+  // The markers are records of the log too; no record follows them.
   await eventually(
     async () => (await readTopicEnds(kafka, topic))[0]?.high === (await committedSum(kafka, groupId, topic)),
   );
 });
 
-test('what waits for its transaction is read again after a restart, and handled once it is committed', async () => {
+test('held records are fetched again after a restart, and handled after the commit of their transaction', async () => {
   const { kafka, topic, plain, begin } = await onePartition();
   const groupId = uniqueName('group');
   const first = newConsumer(kafka, { topic, groupId });
@@ -98,7 +98,7 @@ test('what waits for its transaction is read again after a restart, and handled 
   expect(second.seen.map(({ value }) => value?.toString())).toEqual(['behind', 'kept']);
 });
 
-test('a transaction that stays open is no stall, and the end of the log is behind it', async () => {
+test('a transaction that stays open is no stall, and the end of the log includes it', async () => {
   const { kafka, topic, plain, begin } = await onePartition();
   const groupId = uniqueName('group');
   const onStalled = vi.fn<(error: Error) => void>();

@@ -16,10 +16,10 @@ function decoded(values: readonly object[], from: number): DecodedRecord[] {
   });
 }
 
-test('a thousand corrections of stored events ask the store as often as one does', async () => {
-  let asked = 0;
+test('a thousand corrections of stored events need as many queries as one', async () => {
+  let queries = 0;
   const store = createStoreModel('none').seenBy((effect) => {
-    asked += 1;
+    queries += 1;
     return Promise.resolve(effect());
   });
   const requests = Array.from({ length: 1_000 }, () => requestEvent('acme', { timeMs: nowMs }));
@@ -31,11 +31,11 @@ test('a thousand corrections of stored events ask the store as often as one does
     data: { event_id: id, status: 502 },
   }));
   const costOf = async (count: number): Promise<number> => {
-    asked = 0;
+    queries = 0;
     const { events, rejections } = await resolve(decoded(corrections.slice(0, count), 5_000), store);
     expect(rejections).toEqual([]);
     expect(events.map(({ status }) => status)).toEqual(Array.from({ length: count }, () => 502));
-    return asked;
+    return queries;
   };
   expect(await costOf(1_000)).toBe(await costOf(1));
 });

@@ -1,4 +1,4 @@
-// Goal: what can be read is read exactly, what cannot is a dead letter with a reason; nothing ever throws.
+// Goal: a valid record is read exactly, an invalid one becomes a dead letter with a reason, and decoding never throws.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decode, decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
@@ -40,7 +40,7 @@ describe('decode', () => {
     });
   });
 
-  test('an event that stands for several requests keeps its weight among its properties', () => {
+  test('the weight of a sampled event is one of its properties', () => {
     const weighed = (data: object) => read(requestEvent('anonymous', { timeMs: nowMs, data }));
     expect(weighed({ sample_weight: 100 })).toMatchObject({
       event: { properties: { sample_weight: '100' } },
@@ -49,14 +49,14 @@ describe('decode', () => {
     expect(weighed({ sample_weight: 'many' })).toMatchObject({ kind: 'dead' });
   });
 
-  test('only a gateway says that an event stands for several', () => {
+  test('only events of a gateway have a sample weight', () => {
     const request = requestEvent('acme', { timeMs: nowMs, data: { sample_weight: 100 } });
     const meter = meterEvent('acme', { timeMs: nowMs, data: { sample_weight: 1_000_000 } });
     const amend = {
       ...meterEvent('acme', { timeMs: nowMs, type: 'tollgate.amend.v1' }),
       data: { event_id: 'e1', properties: { sample_weight: 5 } },
     };
-    for (const event of [{ ...request, source: 'somebody' }, meter, amend]) {
+    for (const event of [{ ...request, source: 'external' }, meter, amend]) {
       expect(read(event)).toMatchObject({
         kind: 'dead',
         reason: expect.stringContaining('sample_weight') as unknown,
@@ -64,14 +64,14 @@ describe('decode', () => {
     }
   });
 
-  test('an id that is no UUIDv7 is kept as it was sent', () => {
+  test('an id that is no UUIDv7 is stored unchanged', () => {
     expect(read(requestEvent('acme', { timeMs: nowMs, id: 'Request 1' }))).toMatchObject({
       kind: 'request',
       event: { externalId: 'Request 1', idSkewMs: 0 },
     });
   });
 
-  test('identity is tenant, source and id: any of them apart, and the events are apart', () => {
+  test('events are distinct when their tenant, source or id differs', () => {
     const base = { ...meterEvent('acme', { id: 'x', timeMs: nowMs }) };
     const keys = [base, { ...base, subject: 'other' }, { ...base, source: 'b' }, { ...base, id: 'y' }].map(
       (event) => {
@@ -83,7 +83,7 @@ describe('decode', () => {
     expect(read({ ...base, data: { units: 7 } })).toMatchObject({ key: keys[0] });
   });
 
-  test('fields of a meter event without a column become texts; units and cost are 0 where it says nothing', () => {
+  test('fields of a meter event without a column become texts, and absent units and cost are 0', () => {
     const data = { tokens: 12, model: 'small', cached: true, tags: ['a'], none: null, user_id: 'u1' };
     expect(read(meterEvent('acme', { timeMs: nowMs, data }))).toMatchObject({
       event: {
@@ -128,7 +128,7 @@ describe('decode', () => {
     expect(reasonOf(value)).toBe(reason);
   });
 
-  test('clock nonsense is dead, and the bounds themselves are not', () => {
+  test('a time outside the bounds makes a dead letter, and the bounds themselves do not', () => {
     const at = (timeMs: number) => reasonOf(requestEvent('a', { timeMs, id: 'x' }));
     expect(at(0)).toMatch('more than 399 days ago');
     expect(at(Date.UTC(2100, 0, 1))).toMatch('more than 60 minutes in the future');
@@ -138,11 +138,11 @@ describe('decode', () => {
     expect(at(nowMs - 399 * 86_400_000 - 1)).not.toMatch('not dead');
   });
 
-  test('a giant event is dead before it is parsed', () => {
+  test('an event that is too large becomes a dead letter before it is parsed', () => {
     expect(reasonOf(Buffer.alloc(256 * 1024 + 1, 0x20))).toMatch('bytes, more than 262144');
   });
 
-  test('no bytes and no change of a good event make it throw', () => {
+  test('decoding never throws, for arbitrary bytes and for changed valid events', () => {
     const good = requestEvent('acme', { timeMs: nowMs });
     const field = fc.constantFrom(
       ...Object.keys(good),

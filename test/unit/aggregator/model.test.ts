@@ -1,6 +1,6 @@
-// Goal: whatever dies, pauses or is redelivered, once all is quiet every level says exactly what was sent.
-// Method: the real aggregator over a model of log and store; an adversary chooses which worker takes its next step,
-// crashes workers, starts new ones and lets zombies go on, even after everything was committed.
+// Goal: after any crash, pause or repeated delivery every level ends with exactly the totals of the sent events.
+// Method: the real aggregator over a model of log and store. A scheduler chooses the worker that takes the next step,
+// crashes workers, starts new ones, and resumes zombies, also after everything was committed.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
@@ -48,7 +48,7 @@ const sent: fc.Arbitrary<Sent> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: 'broken' as const }) },
 );
 
-/** What the adversary does next: a worker's next step, its crash, or a new worker. */
+/** The next action of the scheduler: a worker's next step, its crash, or a new worker. */
 const move = fc.record({
   what: fc.oneof(
     { weight: 12, arbitrary: fc.constant('go' as const) },
@@ -65,7 +65,7 @@ const scenario = fc.record({
 });
 
 describe('the protocol', () => {
-  test('totals equal the distinct events at every level once all is quiet, with zombies going on after that', async () => {
+  test('the totals of every level end equal to the distinct events, also when zombies resume afterwards', async () => {
     await fc.assert(property('none'), {
       numRuns: Number(process.env['RUNS'] ?? 500),
       seed: Number(process.env['SEED'] ?? 20261121),
@@ -99,7 +99,7 @@ function property(flaw: Flaw) {
   });
 }
 
-/** A worker that nothing happens to reads to the end; then the zombies that are left go on for some steps, in any order. */
+/** A worker reads to the end without a fault; then the remaining zombies resume for some steps, in any order. */
 async function finish(
   model: ReturnType<typeof createModel>,
   blockSize: number,
@@ -116,7 +116,7 @@ async function finish(
   for (let turn = 0; model.waiting.length > 0; turn += 1) {
     const choice = ends[turn % ends.length] ?? 0;
     const [chosen] = model.waiting.splice(choice % model.waiting.length, 1);
-    // One that went on for ever would compute everything anew and hide what it spoilt.
+    // A zombie that runs to its end would compute all totals again and hide its damage.
     if (choice % 3 === 0) chosen?.crash();
     else chosen?.go();
     await settled();
@@ -142,7 +142,7 @@ function stateOf({ store, deadOffsets }: ReturnType<typeof createModel>): State 
   };
 }
 
-/** Read once, in order, by somebody who never fails. */
+/** The result of one read in order without a fault. */
 function expectedOf(log: readonly Sent[]): State {
   const events = new Map<string, number>();
   const known = new Set<string>();
@@ -194,7 +194,7 @@ function messageOf(item: Sent, offset: number): ConsumedMessage {
   }
 }
 
-/** The same request is always the same: its id, time and content were fixed once, at the gateway. */
+/** A repeated request is identical: the gateway sets id, time and content once. */
 function requestOf(number: number, time: string): object {
   const stamp = Date.parse(time).toString(16).padStart(12, '0');
   return {
@@ -228,7 +228,7 @@ function requestOf(number: number, time: string): object {
   };
 }
 
-/** Until every worker waits for the adversary again: it takes a turn of the loop for each piece of a block, and one. */
+/** Resolves when every worker waits for the scheduler again: one event-loop iteration for each piece of a block, and one. */
 async function settled(): Promise<void> {
   for (let turn = 0; turn < 4; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }

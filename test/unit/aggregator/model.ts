@@ -7,10 +7,10 @@ import type { StoredEvent } from '../../../services/aggregator/events/stored-eve
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { Registry } from 'prom-client';
 
-/** How the protocol is made unsafe on purpose, to see that the model notices. */
+/** Deliberate defects of the protocol, to show that the model detects them. */
 export type Flaw = 'none' | 'commit first' | 'versions by clock' | 'derive before insert';
 
-/** A worker's step that waits for the adversary: it may go on now, much later, or never. */
+/** A step of a worker that waits for the scheduler: it may continue now, much later, or never. */
 interface Waiting {
   readonly worker: number;
   readonly go: () => void;
@@ -89,7 +89,7 @@ interface Cell {
   readonly version: number;
 }
 
-/** Tables that keep, of rows with one key, the one with the highest version: what FINAL reads. */
+/** Tables that keep the row with the highest version of each key, as FINAL reads them. */
 export function createStoreModel(flaw: Flaw) {
   const events = new Map<string, StoredEvent>();
   const ids: FirstPlace[] = [];
@@ -109,7 +109,7 @@ export function createStoreModel(flaw: Flaw) {
         return [];
       });
     const derive = async () => {
-      // The snapshot is read at one moment and written at another: between them others may do anything.
+      // The snapshot is read and written at different moments: other workers may act between them.
       await replace(levels[0], await step(readMinutes), step);
       await replace(levels[1], await step(() => readAbove(levels[0], 'minute')), step);
       await replace(levels[2], await step(() => readAbove(levels[1], 'hour')), step);

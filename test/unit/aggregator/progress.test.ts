@@ -1,4 +1,4 @@
-// Goal: "complete through" never claims what is not stored, and moves on where nothing happens.
+// Goal: "complete through" never covers a record that is not stored, and advances on idle partitions.
 import { expect, test } from 'vitest';
 import { createProgress } from '../../../services/aggregator/progress/progress.ts';
 import type { LogEnd } from '../../../shared/kafka/offsets/topic-offsets.ts';
@@ -28,7 +28,7 @@ test('a partition is complete through the last instant whose records are all sto
   expect(progress.of(0).completeThroughMs).toBe(2_000);
 });
 
-test('an idle partition moves on by itself, also after a restart that knows only what was committed', async () => {
+test('an idle partition advances, also after a restart that reads only the committed offset', async () => {
   const { progress, sampleAt } = createBench();
   await sampleAt(5_000, 42, 42);
   expect(progress.of(0)).toEqual({ partition: 0, completeThroughMs: 5_000, offset: 42 });
@@ -36,7 +36,7 @@ test('an idle partition moves on by itself, also after a restart that knows only
   expect(progress.of(0).completeThroughMs).toBe(6_000);
 });
 
-test('it never goes back, whatever is heard later', async () => {
+test('it never decreases', async () => {
   const { progress, sampleAt } = createBench();
   await sampleAt(5_000, 10, 10);
   await sampleAt(6_000, 30, 5);
@@ -44,7 +44,7 @@ test('it never goes back, whatever is heard later', async () => {
   expect(progress.of(0)).toEqual({ partition: 0, completeThroughMs: 5_000, offset: 10 });
 });
 
-test('a long backlog keeps a bounded number of samples and still ends at the last one', async () => {
+test('the samples of a long backlog are bounded, and its progress ends at the last one', async () => {
   const { progress, sampleAt } = createBench();
   for (let second = 1; second <= 5_000; second += 1) await sampleAt(second * 1_000, second * 10);
   progress.advance(0, 50_000);

@@ -1,4 +1,4 @@
-// Goal: an error that nobody foresaw makes a dead letter only of the record that is to blame, and stops nothing for ever.
+// Goal: an unexpected error makes a dead letter only of the record that causes it, and never stops a consumer for ever.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
@@ -33,7 +33,7 @@ function message(offset: number): ConsumedMessage {
   };
 }
 
-/** Handles a block of so many records by a handler that throws for some of them. */
+/** Handles a block of `count` records with a handler that throws for some of them. */
 function start(count: number, fail: (offset: number) => Error | null) {
   const block: ConsumerBlock = {
     messages: Array.from({ length: count }, (_, index) => message(index)),
@@ -77,7 +77,7 @@ function start(count: number, fail: (offset: number) => Error | null) {
 const reasonsOf = (letters: readonly { readonly offset: number | null; readonly reason: string }[]) =>
   letters.map(({ offset, reason }) => [offset, reason]);
 
-describe('why a handler failed', () => {
+describe('the kind of a failure', () => {
   test.each([
     new TypeError('x'),
     new RangeError('x'),
@@ -89,14 +89,14 @@ describe('why a handler failed', () => {
     expect(failureOf(error)).toBe('unexpected');
   });
 
-  test('content is a closed list of codes; what else Tollgate throws on purpose is waited for', () => {
+  test('content is a closed list of codes; every other error with a code is an outage', () => {
     expect(failureOf(new TollgateError('REDIS_VALUE_REFUSED', 'x'))).toBe('content');
     expect(failureOf(new TollgateError('CLICKHOUSE_QUERY_FAILED', 'x'))).toBe('outage');
   });
 });
 
-describe('an error of our own code', () => {
-  test('that passes by itself makes no dead letter', async () => {
+describe('an unexpected error', () => {
+  test('that ends by itself makes no dead letter', async () => {
     let failing = true;
     const { letters, handled, state } = start(100, () => (failing ? new TypeError('x') : null));
     await vi.advanceTimersByTimeAsync(5 * minute);
@@ -106,7 +106,7 @@ describe('an error of our own code', () => {
     expect([letters.length, handled.size, state.isDone]).toEqual([0, 100, true]);
   });
 
-  test('that one record always causes holds the others up for seconds, and is said in the letter', async () => {
+  test('of one record delays the others for seconds, and the dead letter states it', async () => {
     const bad = new Set([7]);
     const { letters, handled, state } = start(100, (offset) =>
       bad.has(offset) ? new TypeError('cannot read x') : null,
@@ -118,7 +118,7 @@ describe('an error of our own code', () => {
     expect(reasonsOf(letters)).toEqual([[7, 'processing-failed: cannot read x']]);
   });
 
-  test('that one record causes for a while, while others are handled, is no dead letter', async () => {
+  test('of one record that ends after a while makes no dead letter', async () => {
     let failing = true;
     const { letters, handled, state } = start(10, (offset) =>
       failing && offset === 0 ? new TypeError('x') : null,
@@ -129,7 +129,7 @@ describe('an error of our own code', () => {
     expect([letters.length, handled.size, state.isDone]).toEqual([0, 10, true]);
   });
 
-  test('is not blamed on a record when the handler has stopped working for all', async () => {
+  test('makes no dead letter while the handler fails for every record', async () => {
     let isBroken = false;
     const { letters, handled, state } = start(10, (offset) =>
       isBroken || offset === 3 ? new TypeError('x') : null,
@@ -144,7 +144,7 @@ describe('an error of our own code', () => {
     expect([reasonsOf(letters), state.isDone]).toEqual([[[3, 'processing-failed: x']], true]);
   });
 
-  test('of many records at once, others handled, is tried for minutes before they are dead letters', async () => {
+  test('of many records is retried for minutes before they become dead letters', async () => {
     const { letters, state } = start(100, (offset) => (offset < 30 ? new TypeError('x') : null));
     await vi.advanceTimersByTimeAsync(4 * minute);
     expect(letters).toEqual([]);
@@ -152,7 +152,7 @@ describe('an error of our own code', () => {
     expect([letters.length, state.isDone]).toEqual([30, true]);
   });
 
-  test('where no other record is handled costs one record in a quarter of an hour', async () => {
+  test('of every record makes one dead letter in a quarter of an hour', async () => {
     const { letters, calls } = start(1_000, () => new TypeError('x'));
     await vi.advanceTimersByTimeAsync(14 * minute);
     expect(letters).toEqual([]);
@@ -160,17 +160,17 @@ describe('an error of our own code', () => {
     expect(letters).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(13 * minute);
     expect(letters).toHaveLength(1);
-    // Some forty attempts a round, not two thousand.
+    // About forty attempts a round, not two thousand.
     expect(calls()).toBeLessThan(400 * 60);
   });
 
-  test('of the only record there is does not stop it for ever', async () => {
+  test('of the only record does not stop the consumer for ever', async () => {
     const { letters, state } = start(1, () => new TypeError('x'));
     await vi.advanceTimersByTimeAsync(16 * minute);
     expect([reasonsOf(letters), state.isDone]).toEqual([[[0, 'processing-failed: x']], true]);
   });
 
-  test('is counted, from zero on, so that an alert sees the first', async () => {
+  test('is counted from zero on, so that an alert sees the first one', async () => {
     const { registry } = start(1, () => new TypeError('x'));
     const counted = async () => registry.getSingleMetricAsString('tollgate_kafka_unexpected_failures_total');
     await vi.advanceTimersByTimeAsync(0);
@@ -178,7 +178,7 @@ describe('an error of our own code', () => {
     expect(await start(1, () => null).registry.metrics()).toContain('unexpected_failures_total{group="g"} 0');
   });
 
-  test('ends with the consumer', async () => {
+  test('is not retried after the consumer has closed', async () => {
     const { letters, closing, state, calls } = start(10, () => new TypeError('x'));
     await vi.advanceTimersByTimeAsync(minute);
     closing.abort();
@@ -188,7 +188,7 @@ describe('an error of our own code', () => {
   });
 });
 
-test('a record that fails by its content is a dead letter at once', async () => {
+test('a record whose content fails becomes a dead letter at once', async () => {
   const { letters, handled, state } = start(100, (offset) =>
     offset === 7 ? new TollgateError('REDIS_VALUE_REFUSED', 'too large') : null,
   );

@@ -7,11 +7,11 @@ interface Message {
   readonly key: string;
   readonly value: string;
 }
-type GroupPerPartition = (question: {
+type GroupPerPartition = (request: {
   readonly topic: string;
   readonly partitionMetadata: readonly object[];
   readonly messages: readonly Message[];
-  readonly partitioner: (asked: { readonly message: Message }) => number;
+  readonly partitioner: (candidate: { readonly message: Message }) => number;
 }) => unknown;
 
 const load = createRequire(import.meta.url);
@@ -22,7 +22,7 @@ function grouped(messages: readonly Message[]): unknown {
   return groupPerPartition({ topic: 'usage', partitionMetadata: [{}, {}, {}], messages, partitioner });
 }
 
-test('kafkajs makes the same groups of the messages, in the same order', () => {
+test('kafkajs groups the messages as before, in the same order', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(20)), (keys) => {
       const messages = keys.map((key, at) => ({ key: String(key), value: String(at) }));

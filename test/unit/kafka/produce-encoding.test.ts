@@ -12,7 +12,7 @@ const load = createRequire(import.meta.url);
 const kafkaJs = load('kafkajs/src/protocol/requests/produce/v3/request.js') as Describe;
 let isPatched: Describe;
 
-// Both take the time by themselves.
+// Both encoders read the clock.
 beforeAll(() => {
   vi.useFakeTimers({ toFake: ['Date'] });
   patchProduceEncoding();
@@ -56,11 +56,11 @@ async function expectSameBytes(request: ProduceRequest): Promise<void> {
   expect(ours.buffer.equals(theirs.buffer)).toBe(true);
 }
 
-test('a produce request has the very bytes that kafkajs writes', async () => {
+test('a produce request has exactly the bytes that kafkajs encodes', async () => {
   await fc.assert(fc.asyncProperty(requestsOf(bare), expectSameBytes));
 });
 
-test('headers, timestamps and tombstones arrive as kafkajs writes them', async () => {
+test('headers, timestamps and tombstones have the bytes that kafkajs encodes', async () => {
   const rich = fc.record(
     {
       value: fc.option(bytes),
@@ -72,7 +72,7 @@ test('headers, timestamps and tombstones arrive as kafkajs writes them', async (
   await fc.assert(fc.asyncProperty(requestsOf(rich), expectSameBytes));
 });
 
-test('what the checksum of iSCSI (RFC 3720, B.4) says of 32 zeros, ones and rising bytes', () => {
+test('the checksums of 32 zeros, ones and rising bytes are those of iSCSI (RFC 3720, B.4)', () => {
   expect(crc32c(Buffer.alloc(32))).toBe(0x8a9136aa);
   expect(crc32c(Buffer.alloc(32, 0xff))).toBe(0x62a8ab43);
   expect(crc32c(Buffer.from(Array.from({ length: 32 }, (_, index) => index)))).toBe(0x46dd794e);

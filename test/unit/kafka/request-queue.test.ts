@@ -33,7 +33,7 @@ test('a connection with nothing pending sets no timer', () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('a throttled request is looked at when the throttling ends, and not before', () => {
+test('a throttled request is checked when the throttling ends, and not before', () => {
   const queue = newQueue();
   queue.throttledUntil = Date.now() + 400;
   queue.pending.push({});

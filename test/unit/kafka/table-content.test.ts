@@ -15,7 +15,7 @@ interface Placed {
   readonly order: ValueOrder;
 }
 
-/** A history of one partition whose records have no versions: each record's place is its offset. */
+/** Records of one partition without versions: the offset is the order. */
 const histories = fc
   .array(some, { maxLength: 30 })
   .map((history): Placed[] => history.map((one, offset) => ({ ...one, order: place(0, offset) })));
@@ -40,13 +40,13 @@ function lastValues(history: readonly Placed[]): [string, string][] {
   return [...last].filter((entry): entry is [string, string] => entry[1] !== null).toSorted();
 }
 
-test('however often a topic is read again, and whatever own writes were shown early, the last value stands', () => {
+test('the last value counts, also after repeated reads of the topic and with own writes applied early', () => {
   fc.assert(
     fc.property(histories, fc.array(fc.nat()), fc.nat(), (history, own, cut) => {
       const { content, putAll } = newContent();
       const readTo = history.length === 0 ? 0 : cut % history.length;
       putAll(history.slice(0, readTo));
-      // Some of what is still to come was written by this process and is shown before it comes back.
+      // Some of the later records were written by this process and are applied before they are read.
       const left = Math.max(1, history.length - readTo);
       const early = own.toSorted((a, b) => a - b).flatMap((at) => history[readTo + (at % left)] ?? []);
       putAll(early);
@@ -56,7 +56,7 @@ test('however often a topic is read again, and whatever own writes were shown ea
   );
 });
 
-test('in whatever order partitions are read, every reader ends with the value of the highest version', () => {
+test('every reader ends with the value of the highest version, in any order of the partitions', () => {
   const placed = fc.record({
     key: fc.constantFrom(...keys),
     value: fc.option(fc.integer({ min: 0, max: 9 }).map(String)),
@@ -71,7 +71,7 @@ test('in whatever order partitions are read, every reader ends with the value of
         ends.set(partition, offset + 1);
         return { key, value, order: place(version, offset, partition) };
       });
-      // A reader takes from any partition next, and of one partition in its order.
+      // A reader reads the partitions in any order, and each partition in its own order.
       const queues = [...Map.groupBy(records, ({ order }) => order.partition).values()];
       const { content, putAll } = newContent();
       while (queues.some(({ length }) => length > 0)) {
@@ -87,7 +87,7 @@ test('in whatever order partitions are read, every reader ends with the value of
   );
 });
 
-test('a deletion is not undone by an older value, whichever partition that comes from', () => {
+test('an older value from any partition does not undo a deletion', () => {
   const { content, changes, putAll } = newContent();
   putAll([
     { key: 'a', value: 'new', order: place(4, 0) },
@@ -102,7 +102,7 @@ test('a deletion is not undone by an older value, whichever partition that comes
   expect(content.get('a')).toBe('again');
 });
 
-test('forgetting tells of every key that is gone', () => {
+test('clearing the table reports every key as deleted', () => {
   const { content, changes } = newContent();
   content.put('a', '1', place(0, 7));
   content.clear();

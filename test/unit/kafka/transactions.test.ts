@@ -34,20 +34,20 @@ test('a transaction is held back until it is committed, in its partition only', 
   expect([hold.heldFrom('1'), hold.isEmpty()]).toEqual([null, true]);
 });
 
-test('the next transaction of the same producer is another one', () => {
+test('a committed transaction does not release the next one of its producer', () => {
   const hold = createTransactionHold(() => undefined);
   const entries = [record(0, 7n), marker(1, 7n, false), record(2, 7n), marker(3, 7n, true), record(4, 7n)];
   expect(offsetsOf(hold.release('0', entries))).toEqual([2]);
   expect(hold.heldFrom('0')).toBe(4);
 });
 
-test('the end of a transaction that began before the reading is passed over', () => {
+test('the end of a transaction that began before the first fetch is ignored', () => {
   expect(
     createTransactionHold(() => undefined).release('0', [marker(0, 7n, true), marker(1, 8n, false)]),
   ).toEqual([]);
 });
 
-test('beyond its bound the largest transaction is let through, all of it and to its end; others wait on', () => {
+test('above the bound the largest transaction is released completely, and the others stay held', () => {
   const overflows: number[] = [];
   const hold = createTransactionHold((records) => overflows.push(records), 3 * 300 + 1);
   expect(hold.release('0', [record(0, 1n), record(1, 2n), record(2, 1n)])).toEqual([]);
@@ -60,7 +60,7 @@ test('beyond its bound the largest transaction is let through, all of it and to 
   expect(hold.heldFrom('0')).toBe(6);
 });
 
-test('of aborted transactions that began before the fetch not one record is left', () => {
+test('every record of aborted transactions that began before the fetch is dropped', () => {
   const aborted = [
     { producerId: 2n, firstOffset: 1 },
     { producerId: 1n, firstOffset: 0 },

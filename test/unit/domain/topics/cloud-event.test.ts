@@ -1,4 +1,4 @@
-// Goal: the Kafka protocol binding of CloudEvents, as other people's producers write it.
+// Goal: events in every form of the CloudEvents Kafka protocol binding are read.
 import { describe, expect, test } from 'vitest';
 import { eventOf } from '../../../../shared/domain/topics/cloud-event.ts';
 
@@ -45,7 +45,7 @@ describe('structured', () => {
   });
 });
 
-describe('what HTTP refuses as ambiguous is refused here with the same reason', () => {
+describe('JSON that HTTP refuses as ambiguous is refused with the same reason', () => {
   const type = { 'content-type': 'application/json' };
   test.each([
     [
@@ -79,11 +79,11 @@ describe('binary', () => {
     });
   });
 
-  test('values are UTF-8 as they are, not percent-encoded', () => {
+  test('header values are UTF-8 without percent-encoding', () => {
     expect(read({ ...attributes, ce_id: 'größer %41' }, '{}')).toMatchObject({ event: { id: 'größer %41' } });
   });
 
-  test.each([null, ''])('no value (%j) is no data', (value) => {
+  test.each([null, ''])('a record without a value (%j) has no data', (value) => {
     expect(read(attributes, value)).toEqual({ event: { ...event, data: undefined } });
   });
 
@@ -97,7 +97,7 @@ describe('binary', () => {
   });
 });
 
-test('an event without a time has that of its record', () => {
+test('an event without a time has the time of its record', () => {
   const time = new Date(timestampMs).toISOString();
   expect(read({}, JSON.stringify({ ...event, time: undefined }))).toEqual({ event: { ...event, time } });
   const untimed = Object.entries(attributes).filter(([name]) => name !== 'ce_time');

@@ -20,7 +20,7 @@ function read(record: ReturnType<typeof deadLetterRecord>) {
   });
 }
 
-test('a dead letter says its reason, its original bytes and where they stood', () => {
+test('a dead letter has its reason, the original bytes and their place', () => {
   expect(read(deadLetterRecord(letter))).toEqual({
     ...letter,
     lastOffset: 42,
@@ -33,25 +33,25 @@ test('a dead letter says its reason, its original bytes and where they stood', (
   });
 });
 
-test('what never reached the topic has no partition and no offset', () => {
+test('a record that never reached its topic has no partition and no offset', () => {
   expect(read(deadLetterRecord({ ...letter, partition: null, offset: null }))).toMatchObject({
     partition: null,
     offset: null,
   });
 });
 
-test('a giant is cut to what Kafka takes, and says how long it was', () => {
+test('a value that is too large is cut, and its original length is stored', () => {
   const giant = read(deadLetterRecord({ ...letter, value: Buffer.alloc(2_000_000, 1) }));
   expect(giant).toMatchObject({ bytes: 2_000_000, cut: true });
   expect(giant.value.length).toBeLessThan(1_000_000);
 });
 
-test('a record that no Tollgate wrote is read as bytes without a reason', () => {
+test('a record of another writer is read as bytes without a reason', () => {
   const foreign = readDeadLetter({ key: null, value: Buffer.from('x'), headers: {}, timestampMs: 7 });
   expect(foreign).toMatchObject({ reason: '', topic: '', bytes: 1, cut: false, atMs: 7 });
 });
 
-test('the headers of a record stay its own, without those of an earlier letter', () => {
+test('the headers of the record are stored, without those of an earlier dead letter', () => {
   const headers = { ce_id: 'e1', ce_source: 'größer', 'content-type': 'application/json' };
   const kept = read(deadLetterRecord({ ...letter, headers: { ...headers, 'tollgate-replay': '0-1' } }));
   expect(kept).toMatchObject({ headers, reason: 'not JSON', cut: false });
@@ -64,14 +64,14 @@ test.each([
   ['the subject of an event', '{"subject":"acme"}', 'key', 'acme'],
   ['the tenant_id of a record', '{"tenant_id":"acme"}', 'key', 'acme'],
   ['the key where the value names none', '{"subject":7}', 'key', 'key'],
-  ['the key of what is no JSON', 'x', 'key', 'key'],
-  ['nobody where there is neither', 'null', null, null],
-  ['nobody where the key is longer than any id', 'x', 'k'.repeat(300), null],
+  ['the key where the value is not JSON', 'x', 'key', 'key'],
+  ['null where there is neither', 'null', null, null],
+  ['null where the key is longer than any id', 'x', 'k'.repeat(300), null],
 ])('a dead letter names its tenant: %s', (_, value, key, tenantId) => {
   expect(read(deadLetterRecord({ ...letter, key, value: Buffer.from(value) })).tenantId).toBe(tenantId);
 });
 
-test('a key beyond all bounds is left out rather than the whole letter', () => {
+test('a key that is too large is left out, and the dead letter is written', () => {
   expect(deadLetterRecord({ ...letter, key: 'k'.repeat(20_000) }).key).toBeNull();
 });
 
@@ -108,7 +108,7 @@ test.each(['9'.repeat(400), String(2 ** 53), String(2 ** 31)])(
   },
 );
 
-test('a place that no record has is none', () => {
+test('an impossible place is read as no place', () => {
   const record = deadLetterRecord(letter);
   const forged = { ...record, headers: { ...record.headers, 'tollgate-offset': '9'.repeat(30) } };
   expect(read(forged)).toMatchObject({ offset: null, lastOffset: null });

@@ -12,7 +12,7 @@ export interface BatchOptions {
   readonly records: Buffer;
 }
 
-/** A record batch of message format 2, put together field by field as Kafka's documentation has them. */
+/** A record batch of message format 2, built field by field from Kafka's documentation. */
 export function batchOf(options: BatchOptions): Buffer {
   const { baseOffset = 0, attributes = 0, magic = 2, count = 1, lastOffsetDelta = count - 1 } = options;
   const { firstTimestamp = 1_700_000_000_000n, producerId = -1n, records } = options;
@@ -55,7 +55,7 @@ export function recordOf(options: RecordOptions): Buffer {
   return Buffer.concat([varint(BigInt(body.length)), body]);
 }
 
-/** Records with these values, one behind the other. */
+/** Consecutive records with these values. */
 export function recordsOf(values: readonly string[]): Buffer {
   return Buffer.concat(values.map((value, offsetDelta) => recordOf({ offsetDelta, key: 'k', value })));
 }

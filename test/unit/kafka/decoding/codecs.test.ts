@@ -1,4 +1,4 @@
-// Goal: every codec of Kafka's is read, in every framing its clients write, and no input takes more than its bound.
+// Goal: every codec of Kafka is decoded, in every framing of its clients, and no input needs more than its bound.
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { compress as lz4 } from 'lz4js';
@@ -10,7 +10,7 @@ import { MalformedRecords } from '../../../../shared/kafka/kafkajs/decoding/byte
 const [gzipId, snappyId, lz4Id, zstdId] = [1, 2, 3, 4];
 const bytesMax = 1024 * 1024;
 
-/** As snappy-java frames it: magic, two versions, then each block behind its length. */
+/** The framing of snappy-java: magic, two versions, then each block after its length. */
 function xerial(bytes: Buffer, blockBytes: number): Buffer {
   const parts: Buffer[] = [
     Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]),
@@ -24,7 +24,7 @@ function xerial(bytes: Buffer, blockBytes: number): Buffer {
   return Buffer.concat(parts);
 }
 
-/** An LZ4 frame with the flags given, of blocks that are not compressed. */
+/** An LZ4 frame with these flags, of blocks that are not compressed. */
 function plainLz4(bytes: Buffer, { flags, extra = 0 }: { flags: number; extra?: number }): Buffer {
   const length = Buffer.alloc(4);
   length.writeUInt32LE((0x80000000 | bytes.length) >>> 0);
@@ -52,16 +52,16 @@ const codecs: readonly (readonly [string, number, (bytes: Buffer) => Buffer])[] 
   ['zstd', zstdId, (bytes) => zstdCompressSync(bytes)],
 ];
 
-test('what is not compressed stays as it is', async () => {
+test('uncompressed bytes do not change', async () => {
   const bytes = Buffer.from('plain');
   expect(await decompress(0, bytes, bytesMax)).toBe(bytes);
 });
 
 describe.each(codecs)('%s', (_, id, compress) => {
-  test('what was compressed comes back byte for byte', async () => {
+  test('compressed bytes are decompressed exactly', async () => {
     const some = fc.oneof(
       fc.uint8Array({ maxLength: 3_000 }),
-      // Repetitions, near and far, that overlap themselves.
+      // Near and far repetitions, some of which overlap themselves.
       fc
         .array(fc.tuple(fc.string({ maxLength: 20 }), fc.nat(40)), { maxLength: 40 })
         .map((parts) => Buffer.from(parts.map(([text, times]) => text.repeat(times)).join(''))),
@@ -74,14 +74,14 @@ describe.each(codecs)('%s', (_, id, compress) => {
     );
   });
 
-  test('what would be more than its bound is refused in a moment', async () => {
+  test('output above the bound is refused at once', async () => {
     const bomb = compress(Buffer.alloc(bytesMax * 16));
     const startedAt = performance.now();
     await expect(decompress(id, bomb, bytesMax)).rejects.toThrow(MalformedRecords);
     expect(performance.now() - startedAt).toBeLessThan(2_000);
   });
 
-  test('broken bytes are refused or read as others, and never anything else', async () => {
+  test('changed bytes are refused or decode to other bytes, and never cause another error', async () => {
     const good = compress(Buffer.from('some text, some text, some more text, and text'.repeat(20)));
     const damage = fc.record({ at: fc.nat(good.length - 1), byte: fc.nat(255), keep: fc.nat(good.length) });
     await fc.assert(
@@ -99,7 +99,7 @@ describe.each(codecs)('%s', (_, id, compress) => {
 
 test('an LZ4 block that would repeat a byte for ever ends at the bound', async () => {
   const head = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x40, 0x70, 0]);
-  // One literal, then a match one byte back whose length goes on and on.
+  // One literal, then a match one byte back with a very large length.
   const block = Buffer.concat([
     Buffer.from([0x1f, 0x61, 1, 0]),
     Buffer.alloc(900_000, 0xff),

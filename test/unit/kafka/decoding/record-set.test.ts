@@ -1,4 +1,4 @@
-// Goal: a batch that cannot be decoded costs its own records, and reading goes on behind it, whatever the bytes are.
+// Goal: a batch that cannot be decoded costs only its own records, and reading continues behind it, for any bytes.
 import { createRequire } from 'node:module';
 import { crc32, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
@@ -11,7 +11,7 @@ import {
 } from '../../../../shared/kafka/kafkajs/decoding/record-set.ts';
 import { batchOf, recordOf, recordsOf, varint } from './batches.ts';
 
-/** What is there, in short: a record by its value, the rest by what it is. */
+/** Short descriptions of entries: a record by its value, other entries by their kind. */
 function shortOf(entries: readonly LogEntry[]): string[] {
   return entries.map((entry) => {
     if (entry.kind === 'record') return `${entry.offset} ${entry.value?.toString() ?? 'null'}`;
@@ -28,7 +28,7 @@ async function between(bad: Buffer): Promise<string[]> {
   return shortOf(await decodeRecordSet(Buffer.concat([first, bad, last])));
 }
 
-describe('between two good batches', () => {
+describe('between two valid batches', () => {
   const good = { baseOffset: 2, records: recordsOf(['c', 'd', 'e']), count: 3 };
 
   test.each<[string, Buffer, string]>([
@@ -76,7 +76,7 @@ describe('between two good batches', () => {
     ]);
   });
 
-  test('offsets that run backwards are not believed', async () => {
+  test('a batch with descending offsets is unreadable', async () => {
     const records = Buffer.concat([recordOf({ offsetDelta: 1, value: 'c' }), recordOf({ value: 'd' })]);
     expect(await between(batchOf({ ...good, records, count: 2, lastOffsetDelta: 2 }))).toEqual([
       '0 a',
@@ -87,14 +87,14 @@ describe('between two good batches', () => {
     ]);
   });
 
-  test('of what compaction took the last offset stays known', async () => {
+  test('the last offset of a compacted batch is an entry', async () => {
     expect(
       await between(batchOf({ baseOffset: 2, records: Buffer.alloc(0), count: 0, lastOffsetDelta: 7 })),
     ).toEqual(['0 a', '1 b', '9 gap', '10 z']);
   });
 });
 
-test('a batch in pieces that compress well is decoded up to a bound, and the rest is fetched again', async () => {
+test('a fetch of highly compressed batches is decoded up to a bound, and the other batches are fetched again', async () => {
   const value = 'x'.repeat(partitionPlainBytesMax);
   const large = (baseOffset: number): Buffer =>
     batchOf({ baseOffset, attributes: 1, records: gzipSync(recordsOf([value])) });
@@ -102,7 +102,7 @@ test('a batch in pieces that compress well is decoded up to a bound, and the res
   expect(entries.map(({ offset }) => offset)).toEqual(['0']);
 });
 
-test('a batch that is cut off at the end of a fetch is left for the next', async () => {
+test('an incomplete batch at the end of a fetch is left for the next fetch', async () => {
   for (let cut = 1; cut < last.length; cut += 1) {
     expect(shortOf(await decodeRecordSet(Buffer.concat([first, last.subarray(0, cut)])))).toEqual([
       '0 a',
@@ -111,13 +111,13 @@ test('a batch that is cut off at the end of a fetch is left for the next', async
   }
 });
 
-test('where the first batch has no end the next fetch begins one offset further', async () => {
+test('when the length of the first batch is wrong, the next fetch begins one offset further', async () => {
   const endless = Buffer.from(last);
   endless.writeInt32BE(0x7fffffff, 8);
   expect(shortOf(await decodeRecordSet(endless))).toEqual(['10-10 its length is wrong']);
 });
 
-test('of a damaged batch at the end no record behind it can be passed over', async () => {
+test('a damaged batch at the end never skips a record behind it', async () => {
   const damaged = batchOf({ records: recordsOf(['a', 'b']), count: 2, lastOffsetDelta: 1_000 });
   expect(shortOf(await decodeRecordSet(flipped(damaged, 70)))).toEqual(['0-0 its checksum is wrong']);
   const twoRecords = flipped(first, 70);
@@ -132,7 +132,7 @@ describe('a record', () => {
       )
     )[0];
 
-  test('keeps its key, its value and its headers byte for byte, null and empty apart', async () => {
+  test('has its key, value and headers byte for byte, and null differs from empty', async () => {
     const headers = [
       ['name', Buffer.from([0xff, 0])],
       ['name', null],
@@ -162,7 +162,7 @@ describe('a record', () => {
     },
   );
 
-  test('of a topic that notes the time of arrival has that time', async () => {
+  test('of a topic with LogAppendTime has the time of the broker', async () => {
     const [entry] = await decodeRecordSet(
       batchOf({ attributes: 0x8, records: recordOf({ timestampDelta: 99n }) }),
     );
@@ -170,7 +170,7 @@ describe('a record', () => {
   });
 });
 
-test('control records end a transaction, and what else they are is passed over', async () => {
+test('control records end a transaction, and other control records are gaps', async () => {
   const control = (baseOffset: number, type: number): Buffer =>
     batchOf({
       baseOffset,
@@ -184,7 +184,7 @@ test('control records end a transaction, and what else they are is passed over',
   expect(of[2]).toMatchObject({ isControlRecord: true });
 });
 
-test('any bytes at all are entries in rising order, and never an error', async () => {
+test('arbitrary bytes decode to entries in rising order, and never to an error', async () => {
   const seed = Buffer.concat([
     first,
     batchOf({ baseOffset: 2, attributes: 3, records: recordsOf(['c']) }),
@@ -221,7 +221,7 @@ describe('formats 0 and 1', () => {
     return Buffer.concat([outer, body]);
   }
 
-  test.each([0, 1])('of version %i are read, compressed or not, beside format 2', async (magic) => {
+  test.each([0, 1])('of version %i are decoded, compressed or not, next to format 2', async (magic) => {
     const inner = [0, 1].map((index) =>
       message(magic === 0 ? 5 + index : index, { magic, value: Buffer.from(`in ${index}`) }),
     );
@@ -230,7 +230,7 @@ describe('formats 0 and 1', () => {
     expect(shortOf(await decodeRecordSet(bytes))).toEqual(['4 v', '5 in 0', '6 in 1', '10 z']);
   });
 
-  test('a damaged one costs itself alone', async () => {
+  test('a damaged message costs only itself', async () => {
     const bytes = Buffer.concat([flipped(message(4, {}), 33), message(5, {}), message(6, { attributes: 1 })]);
     expect(shortOf(await decodeRecordSet(bytes))).toEqual([
       '4-4 its checksum is wrong',
@@ -240,8 +240,8 @@ describe('formats 0 and 1', () => {
   });
 });
 
-/** kafkajs writes batches by itself: ours are not read against our own writing only. */
-test('what kafkajs encodes is read', async () => {
+/** An encoder that is independent of the batches of these tests. */
+test('batches of the encoder of kafkajs are decoded', async () => {
   const load = createRequire(import.meta.url);
   const { RecordBatch } = load('kafkajs/src/protocol/recordBatch/v0/index.js') as {
     readonly RecordBatch: (batch: object) => Promise<{ buffer: Buffer }>;
