@@ -20,6 +20,7 @@ type OnVerdict = (verdict: Verdict) => void;
 
 /**
  * Decides about a request under a policy; the same for every entrypoint. The first of these rules that applies decides:
+ *
  * 1. An address that sent too many bad credentials is refused, without a call to Redis.
  * 2. A request that cannot be read is refused, whatever its caller, and charged to its address.
  * 3. A service passes; no limit applies to it.
@@ -104,7 +105,7 @@ function acquirePermit(inputs: DecisionInputs, onVerdict: OnVerdict): void {
 
 /**
  * Acquire the concurrency permit before charging the rate limits; release it if a limit refuses. A request without a
- * permit consumes no units, and a request without units holds no permit.
+ * permit consumes no units, and a request that a limit refuses holds no permit.
  */
 function chargeUnderPermit(inputs: DecisionInputs, permit: Permit, onVerdict: OnVerdict): void {
   checkLimits(inputs, !permit.granted, (result) => {
