@@ -13,7 +13,7 @@ module.exports = {
     never(
       'no-cycles',
       {},
-      // Types may point back: they are gone when the code runs.
+      // Types may point back: they do not exist at run time.
       { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
       'Move what both need into a third file that imports neither.',
     ),
@@ -21,16 +21,16 @@ module.exports = {
       'domain-is-pure',
       { path: '^shared/domain/' },
       { pathNot: '^shared/domain/' },
-      'The domain has no I/O and no dependencies: pass what it needs as an argument.',
+      'The domain has no I/O and no dependencies: pass data as an argument.',
     ),
     never(
-      'runtime-knows-the-domain-only',
+      'runtime-imports-the-domain-only',
       { path: '^shared/runtime/' },
       { path: '^(shared|services|dashboards|dev|tools|test)/', pathNot: '^shared/(domain|runtime)/' },
-      'shared/runtime carries every service: move what is special to one of them there.',
+      'Every service uses shared/runtime: move code of one service to that service.',
     ),
     never(
-      'tenant-record-knows-domain-runtime-and-policy',
+      'tenant-record-imports-domain-runtime-and-policy',
       { path: '^shared/tenants/record/' },
       {
         path: '^(shared|services|dashboards|dev|tools|test)/',
@@ -39,7 +39,7 @@ module.exports = {
       'The contract of a record is read by the stores: move what needs a store one folder up.',
     ),
     never(
-      'tenants-stand-on-the-stores',
+      'tenants-import-the-stores',
       { path: '^shared/tenants/', pathNot: '^shared/tenants/record/' },
       {
         path: '^(shared|services|dashboards|dev|tools|test)/',
@@ -48,7 +48,7 @@ module.exports = {
       'shared/tenants reads and changes tenants for every service: keep answers and pages in the services.',
     ),
     never(
-      'sessions-stand-on-kafka',
+      'sessions-import-kafka-only',
       { path: '^shared/sessions/' },
       {
         path: '^(shared|services|dashboards|dev|tools|test)/',
@@ -57,65 +57,65 @@ module.exports = {
       'shared/sessions signs tokens and stores which have ended: cookies and pages belong to the console.',
     ),
     never(
-      'policy-knows-domain-and-runtime',
+      'policy-imports-domain-and-runtime',
       { path: '^shared/policy/' },
       { path: '^(shared|services|dashboards|dev|tools|test)/', pathNot: '^shared/(domain|runtime|policy)/' },
-      'shared/policy reads a file and answers questions about it: let the caller fetch the rest.',
+      'shared/policy reads the policy file: the caller passes everything else as an argument.',
     ),
     never(
-      'identity-knows-domain-runtime-and-policy',
+      'identity-imports-domain-runtime-and-policy',
       { path: '^shared/identity/' },
       {
         path: '^(shared|services|dashboards|dev|tools|test)/',
         pathNot: '^shared/(domain|runtime|policy|identity)/',
       },
-      'shared/identity reads credentials: what it looks them up in is passed to it.',
+      'shared/identity reads credentials: the tables for it are arguments.',
     ),
     never(
       'jose-verifies-tenants-tokens-in-one-place',
       // Links and sessions are tokens of Tollgate's own, with keys of their own.
       { path: '^(services|shared)/', pathNot: '^(shared/identity/|shared/sessions/tokens.ts$)' },
       { path: '(^|/)node_modules/jose/' },
-      'A token is read by shared/identity, so that it is the same caller everywhere.',
+      'Tokens are read by shared/identity, so that every service finds the same caller.',
     ),
     never(
-      'stores-do-not-know-each-other',
+      'stores-do-not-import-each-other',
       { path: '^shared/(redis|kafka|clickhouse)/' },
       {
         path: '^(shared|services|dashboards|dev|tools|test)/',
         pathNot: '^shared/(domain|runtime|policy|tenants/record|$1)/',
       },
-      'A service joins two stores; a store knows only what lies below it.',
+      'Only a service or shared/tenants combines two stores.',
     ),
     never(
-      'services-do-not-know-each-other',
+      'services-do-not-import-each-other',
       { path: '^services/([^/]+)/' },
       { path: '^services/', pathNot: '^services/$1/' },
       'Services meet in Kafka, Redis and ClickHouse. Shared logic goes to shared/.',
     ),
     never(
-      'portal-does-not-know-operator',
+      'portal-does-not-import-operator',
       { path: '^services/console/portal/' },
       { path: '^services/console/operator/' },
       'A tenant must not reach what operators see: move what both show to services/console/components.',
     ),
     never(
-      'operator-does-not-know-portal',
+      'operator-does-not-import-portal',
       { path: '^services/console/operator/' },
       { path: '^services/console/portal/' },
       'Move what both show to services/console/components.',
     ),
     never(
-      'components-know-no-page',
+      'components-import-no-page',
       { path: '^services/console/(components|sessions)/' },
       { path: '^services/console/(portal|operator)/' },
       'Components and sessions serve both consoles: pass them what they need.',
     ),
     never(
-      'services-stand-on-shared-only',
+      'services-import-shared-only',
       { path: '^(services|shared)/' },
       { path: '^(dashboards|dev|tools|test)/' },
-      'What ships may not need what only builds, tests or starts it.',
+      'Shipped code must not need code that only builds, tests or starts it.',
     ),
     never(
       'kafkajs-in-one-folder',
