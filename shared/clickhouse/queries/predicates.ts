@@ -9,8 +9,8 @@ import { refundEventType, requestEventType } from '../../domain/usage-event.ts';
 export const passedLimits = `decision IN ('allowed', 'shadow_limited')`;
 
 /**
- * What quotas count. Refunds are excluded: `refund.lua` has already returned their units to the counter in Redis, and the
- * total would return them a second time.
+ * What quotas count. Refunds are excluded: `refund.lua` has already returned their units to the counter in Redis and added
+ * them to its baseline, so negative units in the total would return them a second time.
  */
 export const countedByQuotas = `${passedLimits} AND type != '${refundEventType}'`;
 
