@@ -1,7 +1,9 @@
+import { prometheusDuration } from '../../shared/domain/time/format-duration.ts';
 import { prometheusUid, runbookUid, uids } from '../boards/sources.ts';
 import { descriptionOf } from './rule.ts';
 import type { AlertRule } from './rule.ts';
 import { panelOf } from './prometheus.ts';
+import { productionTiming } from './timing.ts';
 import { folder, settings } from '../settings.ts';
 
 const formats = {
@@ -23,7 +25,7 @@ export function alertRuleGroups(rules: readonly AlertRule[], panelIds: ReadonlyM
         orgId: 1,
         name: 'tollgate',
         folder,
-        interval: '15s',
+        interval: prometheusDuration(productionTiming.evaluateSeconds),
         rules: rules.map((rule) => grafanaRule(rule, panelIds)),
       },
     ],

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ClassicDashboard } from './sources.ts';
 import { PanelBuilder as TextBuilder, TextMode } from '@grafana/grafana-foundation-sdk/text';
 import { runbookUid } from './sources.ts';
+import { settings } from '../settings.ts';
 
 const runbookDir = join(import.meta.dirname, '../../docs/runbooks');
 
@@ -23,7 +24,20 @@ export function runbookDashboard(name: string): ClassicDashboard {
     .tags(['tollgate-runbook'])
     .readonly()
     .withPanel(
-      // Grafana would replace `${…}` by a variable of the dashboard.
-      new TextBuilder().title(title).mode(TextMode.Markdown).content(markdown).span(24).height(28),
+      new TextBuilder()
+        .title(title)
+        .description('What the alert means, what to check first, and how to repair it.')
+        .mode(TextMode.Markdown)
+        .content(withGrafanaLinks(markdown))
+        .span(24)
+        .height(28),
     );
+}
+
+/** Links between runbooks as links between their dashboards: Grafana has no files. */
+function withGrafanaLinks(markdown: string): string {
+  return markdown.replaceAll(
+    /\]\(([\w-]+)\.md\)/g,
+    (_, name: string) => `](${settings.grafanaUrl}/d/${runbookUid(name)})`,
+  );
 }

@@ -212,7 +212,7 @@ interface Scenario {
   readonly alerts: readonly object[];
 }
 
-/** Runs promtool, which evaluates the rules every 15 s over the series and compares the alerts after 25 minutes. */
+/** Runs promtool, which evaluates the rules every 10 s over the series and compares the alerts after 25 minutes. */
 async function runPromtool(name: string, scenarios: readonly Scenario[]): Promise<void> {
   const path = join(dir, `${name}.test.yml`);
   const tests = scenarios.map(({ series, alerts }) => ({
@@ -220,7 +220,7 @@ async function runPromtool(name: string, scenarios: readonly Scenario[]): Promis
     input_series: Object.entries(series).map(([key, values]) => ({ series: key, values })),
     alert_rule_test: [{ eval_time: '25m', alertname: name.replace('-absent', ''), exp_alerts: alerts }],
   }));
-  await writeFile(path, stringify({ rule_files: ['rules.yml'], evaluation_interval: '15s', tests }));
+  await writeFile(path, stringify({ rule_files: ['rules.yml'], evaluation_interval: '10s', tests }));
   await run(promtool, ['test', 'rules', path]);
 }
 

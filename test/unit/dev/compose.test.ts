@@ -89,6 +89,16 @@ describe('docker-compose.yml', () => {
     }
   });
 
+  test('Grafana has a mail server for its e-mail contact points, and .env.example names it', () => {
+    const contactPoints = read('dashboards/generated/grafana/provisioning/alerting/contact-points.yaml');
+    expect(contactPoints).toContain('type: email');
+    const { environment = {} } = compose.services['grafana'] ?? {};
+    expect(environment['GF_SMTP_ENABLED']).toBe('true');
+    expect(environment['GF_SMTP_HOST']).toMatch(/^\$\{GRAFANA_SMTP_HOST:\?/);
+    expect(environment).toHaveProperty('GF_SMTP_FROM_ADDRESS');
+    expect(read('.env.example')).toMatch(/^GRAFANA_SMTP_HOST=\S+:\d+$/m);
+  });
+
   test('pins every image', () => {
     for (const [name, { image }] of services) expect(image, name).toMatch(/:(?!latest)[\w.]+$/);
   });
