@@ -5,13 +5,12 @@ import { series, stat, table } from './panels.ts';
 import type { Column } from './panels.ts';
 import { sqlSeries, sqlTable } from './queries.ts';
 import { dashboard, uids } from './sources.ts';
+import { customers, shownUsage, usageBefore } from './usage-ranges.ts';
 
-/** Excludes callers without a tenant: they are counted, but are no customers. */
-const customers = `tenant_id != 'anonymous'`;
 /** Columns are qualified (`u.cost`), because ClickHouse would otherwise use an alias of the same name. */
 const servedCost = `sumIf(u.cost, ${served})`;
 const refusedCost = `sumIf(u.cost, ${refused})`;
-const inRange = `FROM \${database}.usage_by_hour AS u WHERE ${customers} AND $__timeFilter(hour)`;
+const inRange = `FROM ${shownUsage} AS u`;
 
 const tenantColumn: Column = {
   link: {
@@ -26,7 +25,7 @@ export function businessDashboard(): ClassicDashboard {
   const builder = dashboard(
     'business',
     'Tollgate / Business',
-    'Heaviest tenants, tenants close to their limits, upsell candidates, cost per tenant, money saved by limiting. From ClickHouse; hours are UTC.',
+    'Heaviest tenants, tenants close to their limits, upsell candidates, cost per tenant, money saved by limiting. From ClickHouse, exact to the minute.',
   )
     .time({ from: 'now-30d', to: 'now' })
     .refresh('5m');
@@ -53,7 +52,7 @@ function figures(): ReturnType<typeof stat>[] {
     stat({
       title: 'Requests',
       description: 'Requests of all customers in the time range.',
-      queries: [sqlTable(`SELECT sum(u.requests) AS requests ${inRange} AND ${isRequest}`)],
+      queries: [sqlTable(`SELECT sum(u.requests) AS requests ${inRange} WHERE ${isRequest}`)],
       unit: 'short',
     }),
     stat({
@@ -95,14 +94,13 @@ function tenantTables(): ReturnType<typeof table>[] {
           'By requests. Growth: compared with the previous time range of the same length; empty for tenants that are new in this one.',
         queries: [
           sqlTable(`
-SELECT tenant_id AS tenant, argMaxIf(u.plan, hour, u.plan != '') AS plan,
-       sumIf(u.requests, hour >= $__fromTime AND ${isRequest}) AS requests,
+SELECT u.tenant_id AS tenant, argMaxIf(u.plan, u.time, u.plan != '' AND shown) AS plan,
+       sumIf(u.requests, shown AND ${isRequest}) AS requests,
        requests / sum(requests) OVER () AS share,
-       requests / nullIf(sumIf(u.requests, hour < $__fromTime AND ${isRequest}), 0) - 1 AS growth,
-       sumIf(u.cost, ${served} AND hour >= $__fromTime) AS cost
-FROM (SELECT tenant_id, plan, hour, type, decision, requests, cost FROM \${database}.usage_by_hour
-      WHERE ${customers} AND hour >= $__fromTime - ($__toTime - $__fromTime) AND hour <= $__toTime) AS u
-GROUP BY tenant_id HAVING requests > 0 OR cost > 0 ORDER BY requests DESC LIMIT 50`),
+       requests / nullIf(sumIf(u.requests, NOT shown AND ${isRequest}), 0) - 1 AS growth,
+       sumIf(u.cost, shown AND ${served}) AS cost
+FROM (SELECT *, true AS shown FROM ${shownUsage} UNION ALL SELECT *, false AS shown FROM ${usageBefore}) AS u
+GROUP BY tenant HAVING requests > 0 OR cost > 0 ORDER BY requests DESC LIMIT 50`),
         ],
       },
       {
@@ -116,14 +114,14 @@ GROUP BY tenant_id HAVING requests > 0 OR cost > 0 ORDER BY requests DESC LIMIT 
       {
         title: 'Close to their limits',
         description:
-          'The latest share of each limit with a notification in the last day. Forecast: time at which the limit is used up at the recent rate.',
+          'The latest share of each quota with a notification in the last day; quotas with units again are left out. Forecast: time at which the quota is used up at the recent rate.',
         queries: [
           sqlTable(`
 SELECT tenant_id AS tenant, limit_name, argMax(a.used, time) / nullIf(argMax(a.limit, time), 0) AS share,
        argMax(a.used, time) AS used, argMax(a.limit, time) AS limit, argMax(a.exhausted_at, time) AS exhausted_at, max(time) AS noticed
 FROM \${database}.alerts AS a
-WHERE time >= now() - INTERVAL 1 DAY AND kind != 'recovered'
-GROUP BY tenant_id, limit_name ORDER BY share DESC LIMIT 50`),
+WHERE time >= now() - INTERVAL 1 DAY AND kind IN ('threshold', 'exceeded', 'forecast', 'recovered')
+GROUP BY tenant_id, limit_name HAVING argMax(a.kind, time) != 'recovered' ORDER BY share DESC LIMIT 50`),
         ],
       },
       {
@@ -162,10 +160,10 @@ ORDER BY days_refused DESC, refused DESC LIMIT 50`),
         description: 'For each plan: active tenants, their usage, and cost per tenant.',
         queries: [
           sqlTable(`
-WITH latest AS (SELECT tenant_id, argMaxIf(u.plan, hour, u.plan != '') AS latest_plan ${inRange} GROUP BY tenant_id)
+WITH latest AS (SELECT tenant_id, argMaxIf(u.plan, u.time, u.plan != '') AS latest_plan ${inRange} GROUP BY tenant_id)
 SELECT if(u.plan = '', latest_plan, u.plan) AS plan, uniqExact(tenant_id) AS tenants, sumIf(u.requests, ${isRequest}) AS requests,
        sum(limited) / greatest(requests, 1) AS refused, ${servedCost} AS cost, cost / tenants AS cost_per_tenant
-FROM \${database}.usage_by_hour AS u JOIN latest USING (tenant_id) WHERE ${customers} AND $__timeFilter(hour)
+${inRange} JOIN latest USING (tenant_id)
 GROUP BY plan ORDER BY requests DESC`),
         ],
       },
@@ -186,7 +184,7 @@ function moneyPanels(): ReturnType<typeof series>[] {
       queries: [
         sqlSeries(`
 WITH top AS (SELECT tenant_id ${inRange} GROUP BY tenant_id ORDER BY ${servedCost} DESC LIMIT 10)
-SELECT $__timeInterval(hour) AS time, if(tenant_id IN top, tenant_id, 'all others') AS tenant, ${servedCost} AS cost
+SELECT $__timeInterval(u.time) AS time, if(tenant_id IN top, tenant_id, 'all others') AS tenant, ${servedCost} AS cost
 ${inRange} GROUP BY time, tenant ORDER BY time, tenant`),
       ],
       unit: 'currencyUSD',
@@ -199,7 +197,7 @@ ${inRange} GROUP BY time, tenant ORDER BY time, tenant`),
       description: 'Cost of served requests, and the cost that refused requests would have had.',
       queries: [
         sqlSeries(`
-SELECT $__timeInterval(hour) AS time, ${servedCost} AS served, ${refusedCost} AS saved
+SELECT $__timeInterval(u.time) AS time, ${servedCost} AS served, ${refusedCost} AS saved
 ${inRange} GROUP BY time ORDER BY time`),
       ],
       unit: 'currencyUSD',

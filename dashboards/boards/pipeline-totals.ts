@@ -1,6 +1,7 @@
 import { rate, series, table } from './panels.ts';
 import type { Panels } from './panels.ts';
 import { promql, quantile, sqlSeries, sqlTable } from './queries.ts';
+import { isComplete } from './usage-ranges.ts';
 
 /** The second half of the Pipeline dashboard: from Kafka to the totals, and from the totals to the counters. */
 export function aggregator(): Panels {
@@ -80,7 +81,8 @@ ORDER BY time`),
       queries: [
         sqlSeries(`
 SELECT $__timeInterval(ingested_at) AS time, count() / $__interval_s AS events
-FROM \${database}.usage_events WHERE $__timeFilter(time) GROUP BY time ORDER BY time WITH FILL STEP $__interval_s`),
+FROM \${database}.usage_events WHERE $__timeFilter(time) AND ${isComplete('$__timeInterval(ingested_at)')}
+GROUP BY time ORDER BY time WITH FILL STEP $__interval_s`),
       ],
       unit: 'wps',
     }),

@@ -15,6 +15,8 @@ import { series, stat } from './panels.ts';
 import { costPanels, ofTenant, refusalPanels, routePanels } from './tenant-tables.ts';
 import { promql, sqlSeries, sqlTable } from './queries.ts';
 import { clickhouse, dashboard } from './sources.ts';
+import { isComplete } from './usage-ranges.ts';
+import { heartbeatTenant } from '../../shared/domain/identity.ts';
 
 /** Units of requests that passed the limits, less refunds. */
 const consumed = `sumIf(units, ${passedLimits})`;
@@ -34,7 +36,7 @@ export function tenantDashboard(): ClassicDashboard {
         .description('Tenants of the last 31 days, busiest first.')
         .datasource(clickhouse)
         .query(
-          'SELECT tenant_id FROM ${database}.usage_by_day WHERE day >= today() - 31 GROUP BY tenant_id ORDER BY sum(requests) DESC LIMIT 1000',
+          `SELECT tenant_id FROM \${database}.usage_by_day WHERE day >= today() - 31 AND tenant_id != '${heartbeatTenant}' GROUP BY tenant_id ORDER BY sum(requests) DESC LIMIT 1000`,
         )
         .refresh(VariableRefresh.OnTimeRangeChanged),
     )
@@ -120,21 +122,29 @@ function todayPanels(): ReturnType<typeof stat>[] {
   ];
 }
 
+/** A column without values where it is 0 in the whole range: a stacked series of zeros draws a line over the others. */
+function hiddenIfZero(column: string): string {
+  return `if(max(${column}) OVER () = 0, NULL, ${column}) AS ${column}`;
+}
+
 function usagePanels(): ReturnType<typeof series>[] {
   return [
     series({
       title: 'Requests per minute by decision',
-      description: 'Requests per minute. Red: refused. Orange: over a limit in shadow mode, served.',
+      description:
+        'Requests per minute of each complete interval. Red: refused. Orange: over a limit in shadow mode, served.',
       queries: [
         sqlSeries(`
-SELECT $__timeInterval(minute) AS time,
-       sum(allowed) * 60 / $__interval_s - sumIf(requests, ${overShadowLimit}) * 60 / $__interval_s AS allowed,
-       sum(limited) * 60 / $__interval_s AS limited,
-       sum(bypassed) * 60 / $__interval_s AS bypassed,
-       sumIf(requests, ${overShadowLimit}) * 60 / $__interval_s AS shadow_limited
-FROM \${database}.usage_by_minute
-WHERE ${ofTenant} AND ${isRequest} AND $__timeFilter(minute)
-GROUP BY time ORDER BY time WITH FILL STEP $__interval_s`),
+SELECT time, allowed, ${hiddenIfZero('limited')}, ${hiddenIfZero('bypassed')}, ${hiddenIfZero('shadow_limited')}
+FROM (SELECT $__timeInterval(minute) AS time,
+             (sum(u.allowed) - sumIf(requests, ${overShadowLimit})) * 60 / $__interval_s AS allowed,
+             sum(u.limited) * 60 / $__interval_s AS limited,
+             sum(u.bypassed) * 60 / $__interval_s AS bypassed,
+             sumIf(requests, ${overShadowLimit}) * 60 / $__interval_s AS shadow_limited
+      FROM \${database}.usage_by_minute AS u
+      WHERE ${ofTenant} AND ${isRequest} AND $__timeFilter(minute) AND ${isComplete('$__timeInterval(minute)')}
+      GROUP BY time ORDER BY time WITH FILL STEP $__interval_s)
+ORDER BY time`),
       ],
       unit: 'reqpm',
       stacked: true,
@@ -148,6 +158,7 @@ GROUP BY time ORDER BY time WITH FILL STEP $__interval_s`),
 SELECT $__timeInterval(minute) AS time, max(units) AS units
 FROM (SELECT minute, ${consumed} AS units FROM \${database}.usage_by_minute
       WHERE ${ofTenant} AND $__timeFilter(minute) GROUP BY minute)
+WHERE ${isComplete('$__timeInterval(minute)')}
 GROUP BY time ORDER BY time WITH FILL STEP $__interval_s`),
         promql(
           'max by (limit) (tollgate_policy_limit_units{plan="$plan",route="",type="sliding",window_seconds="60"})',
@@ -158,12 +169,14 @@ GROUP BY time ORDER BY time WITH FILL STEP $__interval_s`),
     }).interval('1m'),
     series({
       title: 'Units of the day against the plan’s day quota',
-      description: 'Units consumed since midnight UTC, and the plan’s day quota.',
+      description:
+        'Units consumed since midnight UTC, also before the shown range, and the plan’s day quota.',
       queries: [
         sqlSeries(`
-SELECT time, sum(units) OVER (PARTITION BY toDate(time) ORDER BY time) AS units
-FROM (SELECT $__timeInterval(minute) AS time, ${consumed} AS units FROM \${database}.usage_by_minute
-      WHERE ${ofTenant} AND minute >= toStartOfDay($__fromTime) AND minute <= $__toTime GROUP BY time)
+SELECT time, units
+FROM (SELECT time, sum(consumed) OVER (PARTITION BY toDate(time, 'UTC') ORDER BY time) AS units
+      FROM (SELECT $__timeInterval(minute) AS time, ${consumed} AS consumed FROM \${database}.usage_by_minute
+            WHERE ${ofTenant} AND minute >= toStartOfDay($__fromTime, 'UTC') AND minute <= $__toTime GROUP BY time))
 WHERE time >= $__fromTime ORDER BY time`),
         promql(
           'max by (limit) (tollgate_policy_limit_units{plan="$plan",route="",type="quota",window_seconds="86400"})',

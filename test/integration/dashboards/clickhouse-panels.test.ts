@@ -72,7 +72,8 @@ beforeAll(async () => {
     {
       topic: 'usage',
       kafka_partition: 0,
-      complete_through: new Date(now - 3_000).toISOString(),
+      // After every interval, so that panels show all of them.
+      complete_through: new Date(now + 2 * minuteMs).toISOString(),
       kafka_offset: 42,
     },
   ]);

@@ -30,7 +30,7 @@ export function expandMacros(sql: string, { fromMs, toMs, intervalMs }: View): s
       (_, column: string) => `${column} >= ${time(fromMs)} AND ${column} <= ${time(toMs)}`,
     )
     .replace(
-      /\$__timeInterval\((\w+)\)/g,
+      /\$__timeInterval\(([\w.]+)\)/g,
       (_, column: string) => `toStartOfInterval(toDateTime(${column}), INTERVAL ${seconds} second)`,
     )
     .replaceAll('$__fromTime', time(fromMs))

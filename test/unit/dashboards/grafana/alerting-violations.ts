@@ -139,7 +139,7 @@ function policyViolations({ policies, contactPoints }: Provisioned): string[] {
 }
 
 /** Seconds of a duration such as `1m30s`; null for any other text. */
-export function durationSeconds(duration: string): number | null {
+function durationSeconds(duration: string): number | null {
   if (!/^(?:\d+(?:ms|[smhdwy]))+$/.test(duration)) return duration === '0' ? 0 : null;
   const seconds: Readonly<Record<string, number>> = {
     ms: 0.001,
