@@ -5,7 +5,7 @@
  * Each comment says what to do about a finding.
  */
 
-/** Nothing in `from` may import what matches `to`. */
+/** Files that match `from` may not import files that match `to`. */
 const never = (name, from, to, comment) => ({ name, severity: 'error', comment, from, to });
 
 module.exports = {

@@ -42,7 +42,7 @@ export const environment = Type.Object({
   TOLLGATE_HEARTBEAT_MS: Type.Integer({
     minimum: 100,
     default: 60_000,
-    description: 'Time between two heartbeats to the URL of the policy.',
+    description: 'Time between two heartbeat events, which measure the pipeline from Kafka to alerts.',
   }),
   TOLLGATE_SESSION_TIMEOUT_MS: Type.Integer({
     minimum: 6_000,

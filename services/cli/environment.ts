@@ -9,7 +9,7 @@ export const environment = Type.Object({
   ),
   TOLLGATE_ADMIN_TOKEN: Type.Optional(
     Type.String({
-      description: 'Token that opens the admin API and the operator console; 32 bytes or more.',
+      description: 'Token that opens the admin API and the operator console.',
     }),
   ),
   TOLLGATE_ACTOR: Type.Optional(

@@ -1,4 +1,4 @@
-import { amendEventType, voidEventType } from '../domain/correction.ts';
+import { amendEventType, voidEventType } from '../domain/events/correction.ts';
 import { readInstant } from '../domain/time/instant.ts';
 import { requestEventType } from '../domain/usage-event.ts';
 import { externalIdentity, externalKey, requestIdentity } from '../clickhouse/queries/event-identity.ts';

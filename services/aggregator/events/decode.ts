@@ -4,7 +4,7 @@ import {
   requestIdentity,
 } from '../../../shared/clickhouse/queries/event-identity.ts';
 import { rawRetentionDaysDefault } from '../../../shared/clickhouse/migrate.ts';
-import { voidEventType } from '../../../shared/domain/correction.ts';
+import { voidEventType } from '../../../shared/domain/events/correction.ts';
 import { eventBounds, storedTimeBounds } from '../../../shared/domain/events/bounds.ts';
 import type { TimeBounds } from '../../../shared/domain/events/bounds.ts';
 import type { CorrectionFields } from '../../../shared/domain/events/correction-fields.ts';

@@ -1,4 +1,4 @@
-import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
+import { amendEventType, voidEventType } from '../../../shared/domain/events/correction.ts';
 import { eventBounds } from '../../../shared/domain/events/bounds.ts';
 import type { TimeBounds } from '../../../shared/domain/events/bounds.ts';
 import type { Json } from '../../../shared/domain/events/fields.ts';

@@ -1,4 +1,4 @@
-import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
+import { amendEventType, voidEventType } from '../../../shared/domain/events/correction.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import { mapInSlices } from '../../../shared/runtime/map-in-slices.ts';

@@ -1,6 +1,6 @@
 import { uuidTimeMs } from '../../../shared/runtime/uuid-time.ts';
-import { amendEventType } from '../../../shared/domain/correction.ts';
-import type { CorrectionData } from '../../../shared/domain/correction.ts';
+import { amendEventType } from '../../../shared/domain/events/correction.ts';
+import type { CorrectionData } from '../../../shared/domain/events/correction.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';

@@ -1,4 +1,4 @@
-import type { CorrectionData } from '../correction.ts';
+import type { CorrectionData } from './correction.ts';
 import { idLengthMax } from '../identity.ts';
 import { instantExample, readInstant } from '../time/instant.ts';
 import { eventBounds } from './bounds.ts';

@@ -1,4 +1,4 @@
-import { amendEventType, voidEventType } from '../correction.ts';
+import { amendEventType, voidEventType } from './correction.ts';
 import { outcomes } from '../decision.ts';
 import type { Outcome } from '../decision.ts';
 import { idLengthMax, problemOfId } from '../identity.ts';

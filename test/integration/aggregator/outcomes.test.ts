@@ -1,7 +1,7 @@
 // Goal: analysts see the outcomes that an application reports, also for very many requests at once.
 // Method: a real aggregator between real Kafka and the real ClickHouse engine.
 import { afterEach, expect, test } from 'vitest';
-import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
+import { amendEventType, voidEventType } from '../../../shared/domain/events/correction.ts';
 import { eventually } from '../../support/servers.ts';
 import { createFixture } from './fixture.ts';
 import type { Fixture } from './fixture.ts';

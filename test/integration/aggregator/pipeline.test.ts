@@ -1,7 +1,7 @@
 // Goal: every event counts once, at every level, however it was written to the topic.
 // Method: a real aggregator between real Kafka and the real ClickHouse engine.
 import { afterEach, describe, expect, test } from 'vitest';
-import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
+import { amendEventType, voidEventType } from '../../../shared/domain/events/correction.ts';
 import { moneyOf } from '../../../shared/domain/money.ts';
 import type { TenantTotals } from '../../../shared/domain/topics/totals.ts';
 import { listDeadLetters } from '../../../shared/kafka/dead-letters/dead-letters.ts';

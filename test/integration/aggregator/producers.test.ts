@@ -1,7 +1,7 @@
 // Goal: events that external producers write to the usage topic are counted once, in any form and with any key.
 // Method: a real aggregator between real Kafka and the real ClickHouse engine.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { amendEventType } from '../../../shared/domain/correction.ts';
+import { amendEventType } from '../../../shared/domain/events/correction.ts';
 import { listDeadLetters } from '../../../shared/kafka/dead-letters/dead-letters.ts';
 import { replayDeadLetter } from '../../../shared/kafka/dead-letters/replay.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { startLossAudit } from '../../../services/reconciler/loss/loss-audit.ts';
-import { voidEventType } from '../../../shared/domain/correction.ts';
+import { voidEventType } from '../../../shared/domain/events/correction.ts';
 import { spoolRunName } from '../../../shared/domain/spool-run.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { eventually } from '../../support/servers.ts';

@@ -1,7 +1,7 @@
 // Goal: the loss audit accounts for every correction, however many there are, and still finds a lost one.
 // Method: a real aggregator applies 50,000 numbered outcomes of requests; one of them is not sent, and one record is skipped.
 import { expect, test } from 'vitest';
-import { amendEventType } from '../../../shared/domain/correction.ts';
+import { amendEventType } from '../../../shared/domain/events/correction.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { policyOf } from '../../unit/policy/text.ts';
 import { meterEvent, requestEvent } from '../aggregator/events.ts';

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { decode, decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { resolve } from '../../../services/aggregator/events/resolve.ts';
 import type { DecodedRecord } from '../../../services/aggregator/events/resolve.ts';
-import { amendEventType } from '../../../shared/domain/correction.ts';
+import { amendEventType } from '../../../shared/domain/events/correction.ts';
 import { meterEvent, requestEvent } from '../../integration/aggregator/events.ts';
 import { createStoreModel } from './model.ts';
 

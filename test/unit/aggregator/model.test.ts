@@ -3,7 +3,7 @@
 // crashes workers, starts new ones, and resumes zombies, also after everything was committed.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { amendEventType, voidEventType } from '../../../shared/domain/correction.ts';
+import { amendEventType, voidEventType } from '../../../shared/domain/events/correction.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { createModel, nowMs } from './model.ts';
 import type { Flaw } from './model.ts';

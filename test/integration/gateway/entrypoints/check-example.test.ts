@@ -1,7 +1,7 @@
 // Goal: the example of docs/api.md behaves as its text describes.
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { amendEventType } from '../../../../shared/domain/correction.ts';
+import { amendEventType } from '../../../../shared/domain/events/correction.ts';
 import { policyEnv } from '../../../unit/policy/text.ts';
 import { useApi } from '../api.ts';
 

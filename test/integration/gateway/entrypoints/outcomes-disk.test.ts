@@ -1,6 +1,6 @@
 // Goal: an accepted outcome survives a crash, also while the disk of the spool fails.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { amendEventType } from '../../../../shared/domain/correction.ts';
+import { amendEventType } from '../../../../shared/domain/events/correction.ts';
 import { startGateway } from '../gateway.ts';
 import type { TestGateway } from '../gateway.ts';
 import { policy, service } from '../api.ts';

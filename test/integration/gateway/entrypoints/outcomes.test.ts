@@ -6,7 +6,7 @@ import { decode, decodeBoundsDefault } from '../../../../services/aggregator/eve
 import { createClickHouse } from '../../../../shared/clickhouse/client.ts';
 import type { ClickHouse, ClickHouseReader } from '../../../../shared/clickhouse/client.ts';
 import { requestsByIds } from '../../../../shared/clickhouse/queries/requests-by-ids.ts';
-import { amendEventType } from '../../../../shared/domain/correction.ts';
+import { amendEventType } from '../../../../shared/domain/events/correction.ts';
 import { systemClock } from '../../../../shared/runtime/time/clock.ts';
 import { servers } from '../../../support/servers.ts';
 import { requestEvent } from '../../aggregator/events.ts';
