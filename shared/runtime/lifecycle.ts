@@ -1,7 +1,7 @@
 import type { Logger } from './logger.ts';
 import { messageOf } from './errors.ts';
 
-/** Closes what was opened, in reverse, each with a bound. */
+/** Shutdown of a process: closes its parts in reverse order, each with a time limit. */
 export interface Lifecycle {
   /** Registers a step of the shutdown; the last registered closes first. */
   onClose(name: string, close: () => Promise<unknown>): void;

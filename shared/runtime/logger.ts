@@ -3,10 +3,10 @@ import type { Logger, LoggerOptions } from 'pino';
 
 export type { Logger } from 'pino';
 
-/** Lines that standard output does not take are kept up to this size; beyond it the newest are dropped. */
+/** Bound of the lines that wait for standard output; beyond it the newest lines are dropped. */
 const waitingBytesMax = 1024 * 1024;
 
-/** JSON lines on standard output. Tokens and keys never reach a line. A full disk below it ends no service. */
+/** Writes JSON lines to standard output, without tokens and keys. A failure of standard output does not stop the service. */
 export function createLogger(service: string, level: string): Logger {
   const output = pino.destination({ fd: 1, sync: true, maxLength: waitingBytesMax });
   output.on('error', () => undefined);

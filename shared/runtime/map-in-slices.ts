@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /**
- * Maps a list in order, with a turn of the event loop after each `sliceMax` items: whatever else the process does waits
- * for one slice, not for the whole list.
+ * Maps a list in order and yields to the event loop after each `sliceMax` items, so that other work waits for one slice
+ * only.
  */
 export async function mapInSlices<Item, Result>(
   items: readonly Item[],

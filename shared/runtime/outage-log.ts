@@ -1,21 +1,21 @@
 import { messageOf } from './errors.ts';
 import type { Logger } from './logger.ts';
 
-/** What fails again and again until it works: one line when it begins, or fails in another way, and none for each attempt. */
+/** Logs repeated failures of one kind once: a line when the failure begins or its message changes, none for each attempt. */
 export interface OutageLog {
   failed(error: unknown, text: string, fields?: Readonly<Record<string, unknown>>): void;
   worked(): void;
 }
 
 export function createOutageLog(logger: Logger): OutageLog {
-  let said = '';
+  let lastLine = '';
   return {
     failed: (error, text, fields = {}) => {
       const line = `${text}: ${messageOf(error)}`;
-      if (line === said) logger.debug(fields, line);
+      if (line === lastLine) logger.debug(fields, line);
       else logger.warn({ ...fields, err: error }, line);
-      said = line;
+      lastLine = line;
     },
-    worked: () => (said = ''),
+    worked: () => (lastLine = ''),
   };
 }

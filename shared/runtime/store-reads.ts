@@ -5,9 +5,9 @@ import type { Logger } from './logger.ts';
 
 export type Store = 'redis' | 'kafka' | 'clickhouse';
 
-/** Reads of which an answer can do without: the answer then says which part is missing, and never shows a zero for it. */
+/** Optional reads for a response: a failed one is null, so that the response states which part is missing and never shows a zero. */
 export interface StoreReads {
-  /** The value, or null when the store did not answer; that is counted and logged. Any other error is thrown. */
+  /** The value, or null if the store did not respond, which is counted and logged. Any other error is thrown. */
   orNull<Value>(read: Promise<Value>): Promise<Value | null>;
   /** Counts a failed read. */
   countFailure(store: Store): void;

@@ -1,6 +1,6 @@
 import type { Metric, MetricValueWithName, Registry } from 'prom-client';
 
-/** A histogram without labels, for what is observed with every request. */
+/** A histogram without labels for values that are observed with every request. */
 export interface Tally {
   observe(value: number): void;
 }
@@ -14,8 +14,8 @@ export interface TallyOptions {
 }
 
 /**
- * Exposes what prom-client's histogram would, and counts in an array: the library finds a bucket by the text of its
- * bound, which costs a request more than its decision id and its route together.
+ * Exports the same values as a histogram of prom-client, and counts in an array: the library finds a bucket by the text of
+ * its bound, which takes longer than the decision id and the route of a request together.
  */
 export function createTally({ name, help, buckets, registry }: TallyOptions): Tally {
   const counts = new Float64Array(buckets.length + 1);
@@ -26,7 +26,7 @@ export function createTally({ name, help, buckets, registry }: TallyOptions): Ta
     get: () =>
       Promise.resolve({ name, help, type: 'histogram', values: valuesOf(name, buckets, counts, sum) }),
   };
-  // A registry asks a metric for its name and its values, and nothing else.
+  // The registry uses only the name and the values of a metric.
   registry.registerMetric(metric as unknown as Metric);
   return {
     observe: (value) => {

@@ -1,7 +1,7 @@
 import { validate, version } from 'uuid';
 
 /**
- * Unix milliseconds at which a UUIDv7 was made; null for any other text. Upper case is refused: an id is stored as its
+ * Creation time of a UUIDv7 in Unix milliseconds; null for any other text. Upper case is refused: an id is stored as its
  * bits, and reading it back in lower case would return another id.
  */
 export function uuidTimeMs(id: string): number | null {

@@ -2,10 +2,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import { TollgateError } from '../errors.ts';
 
 /**
- * Which credential opens a route. Every route names one in its `config`, or the scope that registers it does.
+ * The credential that a route requires. Every route names it in its `config`, or the scope that registers the route does.
  *
  * - `public`: none is needed.
- * - `decision`: the rate limit decision reads the credential and answers a bad one.
+ * - `decision`: the decision of the rate limits reads the credential and responds to an invalid one.
  * - `credential`: a verified credential of a tenant or of a service.
  * - `admin`: the admin token.
  * - `portal-session`, `operator-session`: the session cookie of the portal or of the operator console.
@@ -24,12 +24,12 @@ declare module 'fastify' {
 
 export interface RouteAccess {
   readonly method: string;
-  /** The pattern as registered, e.g. `/admin/v1/tenants/:id`. */
+  /** Registered pattern, e.g. `/admin/v1/tenants/:id`. */
   readonly url: string;
   readonly access: Access | undefined;
 }
 
-/** Sends the answer where the credential does not open the route; else does nothing. */
+/** Sends a response if the credential does not give access to the route. */
 export type Guard = (
   request: FastifyRequest,
   reply: FastifyReply,
@@ -38,10 +38,10 @@ export type Guard = (
 export interface RouteGuards {
   /** Name of the listener, for the error. */
   readonly listener: string;
-  /** The only routes without a guard, as `GET /healthz`; `*` stands for any method. */
+  /** The only routes without a guard, e.g. `GET /healthz`; `*` is any method. */
   readonly openRoutes: readonly string[];
   readonly guards: Partial<Readonly<Record<Access, Guard>>>;
-  /** Guard of requests that match no route. Absent: they are answered with 404. */
+  /** Guard of requests that match no route. Absent: they get 404. */
   readonly unmatched?: Guard;
 }
 
@@ -53,16 +53,18 @@ export interface RouteGuards {
 export function guardRoutes(app: FastifyInstance, options: RouteGuards): void {
   const { guards, unmatched } = options;
   const found: RouteOptions[] = [];
-  // Read when all hooks have run: the scope of a route may declare its access.
+  // Evaluated after all hooks, because the scope of a route may declare its access.
   app.decorate('routeAccess', { getter: () => found.flatMap(accessOf) });
   app.addHook('onRoute', (route) => {
     found.push(route);
   });
   app.addHook('onReady', (done) => {
-    const mistakes = app.routeAccess.flatMap((route) => mistakeIn(route, options));
-    done(mistakes.length === 0 ? undefined : new TollgateError('ROUTE_ACCESS_INVALID', mistakes.join('\n')));
+    const violations = app.routeAccess.flatMap((route) => violationsOf(route, options));
+    done(
+      violations.length === 0 ? undefined : new TollgateError('ROUTE_ACCESS_INVALID', violations.join('\n')),
+    );
   });
-  // Without guards there is nothing to run for each request.
+  // Without guards no hook is needed.
   if (Object.keys(guards).length === 0 && unmatched === undefined) return;
   app.addHook('onRequest', (request, reply, next) => {
     const guard = request.is404 ? unmatched : guards[request.routeOptions.config.access];
@@ -76,7 +78,7 @@ export function guardRoutes(app: FastifyInstance, options: RouteGuards): void {
   });
 }
 
-/** Gives every route of the scope this access, unless the route declares another. */
+/** Sets the access of every route of the scope that declares none. */
 export function declareAccess(scope: Pick<FastifyInstance, 'addHook'>, access: Access): void {
   scope.addHook('onRoute', (route) => {
     route.config = { access, ...route.config };
@@ -87,7 +89,7 @@ function accessOf({ method, url, config }: RouteOptions): RouteAccess[] {
   return [method].flat().map((one) => ({ method: one, url, access: config?.access }));
 }
 
-function mistakeIn(
+function violationsOf(
   { method, url, access }: RouteAccess,
   { listener, openRoutes, guards }: RouteGuards,
 ): string[] {

@@ -2,8 +2,8 @@ import type { Socket } from 'node:net';
 import { problemMedia, problemTitles } from './problem-schema.ts';
 
 /**
- * Answers what Node's parser gives up on, as a problem: headers too large (431), too slow (408), malformed (400). For
- * private listeners; the gateway's have limit headers on these too.
+ * Responds with a problem to requests that Node's parser refuses: headers too large (431), too slow (408), malformed (400).
+ * For private listeners; the listeners of the gateway add limit headers.
  */
 export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 
-/** Aborted when the client leaves before it is answered: nobody reads what is still being looked up. */
+/** Signal that is aborted when the client disconnects before its response, so that its queries are cancelled. */
 export function disconnectSignal({ raw }: FastifyReply): AbortSignal {
   const controller = new AbortController();
   raw.once('close', () => {

@@ -2,10 +2,10 @@ import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { isDeeper, repeatedName } from '../../domain/json-bytes.ts';
 
-/** Nothing that is asked of a listener needs more; see `isDeeper`. */
+/** No request needs more; see `isDeeper`. */
 const depthMax = 32;
 
-/** Why a body is not read; Fastify's error handler answers it. */
+/** Reason for refusing a body; Fastify's error handler responds with it. */
 export class BodyError extends Error {
   readonly statusCode: number;
 
@@ -15,7 +15,7 @@ export class BodyError extends Error {
   }
 }
 
-/** The body as it was before it was compressed. */
+/** Decompresses a body. */
 export type BodyDecoder = (request: FastifyRequest, body: Buffer) => Promise<Buffer>;
 
 type Listener = Pick<
@@ -23,17 +23,17 @@ type Listener = Pick<
   'getDefaultJsonParser' | 'removeContentTypeParser' | 'addContentTypeParser'
 >;
 
-/** Reads bodies of these types as JSON: in UTF-8 only, no deeper than what works on them can go, and no name twice. */
+/** Reads bodies of these media types as JSON: UTF-8, bounded nesting, no repeated names. */
 export function acceptJson(app: Listener, types: readonly string[], decode?: BodyDecoder): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeContentTypeParser('application/json');
   app.addContentTypeParser(
     [...types],
     { parseAs: 'buffer' },
-    async (request: FastifyRequest, given: Buffer): Promise<unknown> => {
-      // Many clients name a content type with every request: a DELETE of no bytes has no body.
-      if (given.length === 0 && request.method === 'DELETE') return undefined;
-      const body = decode === undefined ? given : await decode(request, given);
+    async (request: FastifyRequest, received: Buffer): Promise<unknown> => {
+      // Many clients send a content type with every request: an empty body of DELETE counts as no body.
+      if (received.length === 0 && request.method === 'DELETE') return undefined;
+      const body = decode === undefined ? received : await decode(request, received);
       if (!isUtf8(body)) throw new BodyError(400, 'The body is not UTF-8.');
       const text = body.toString('utf8');
       const value = await parsed(request, text);

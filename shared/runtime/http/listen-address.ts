@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
-/** Resolves with the URL under which this machine reaches the listener. */
+/** Binds the listener. Resolves with the URL by which this machine reaches it. */
 export async function listenOn(
   app: Pick<FastifyInstance, 'listen' | 'server'>,
   host: string,
@@ -14,19 +14,19 @@ export async function listenOn(
   return localUrl(bound.address, bound.port);
 }
 
-/** `host:port` as URLs and gRPC write it: an IPv6 address stands in brackets. */
+/** `host:port` for URLs and gRPC, with brackets around an IPv6 address. */
 export function authorityOf(host: string, port: number): string {
   const address = bindAddress(host);
   return `${isIPv6(address) ? `[${address}]` : address}:${port}`;
 }
 
-/** `[::1]`, as a URL writes it, is accepted as `::1`, the form that `listen` takes. */
+/** Removes the brackets of an IPv6 address, because `listen` needs `::1`. */
 function bindAddress(host: string): string {
   const address = /^\[(.*)\]$/.exec(host)?.[1];
   return address !== undefined && isIPv6(address) ? address : host;
 }
 
-/** A wildcard address is no destination, and with `::` both families answer. */
+/** URL of a listener. A wildcard address is not a destination, so it becomes localhost. */
 export function localUrl(address: string, port: number): string {
   const isWildcard = address === '::' || address === '0.0.0.0';
   return `http://${authorityOf(isWildcard ? 'localhost' : address, port)}`;

@@ -2,10 +2,10 @@ import { isIP } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
 /**
- * Refuses requests that reach a loopback address under a foreign host name. A web page can point its own name at
- * 127.0.0.1 (DNS rebinding) and then read what this machine serves as if it were its own. Addresses, `localhost` and
- * names without a dot are accepted: none of them is a name that a stranger can register. Listeners on other addresses
- * are reached under names that only the operator knows, and are not checked.
+ * Refuses requests to a loopback address with a host name of the Internet. The owner of a domain can let it resolve to
+ * 127.0.0.1 (DNS rebinding); pages of that domain could then read responses of this machine. Addresses, `localhost` and
+ * names without a dot are accepted, because they cannot be registered. Listeners on other addresses are not checked: only
+ * the operator can state their names.
  */
 export function refuseForeignHosts(app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, next) => {
@@ -26,7 +26,7 @@ function isLoopback(address: string | undefined): boolean {
   return address !== undefined && /^(127\.|::1$|::ffff:127\.)/.test(address);
 }
 
-/** Exported for its test. HTTP/1.0 sends no Host at all. */
+/** Exported for its test. HTTP/1.0 requests have no Host. */
 export function isLocalName(host: string | undefined): boolean {
   if (host === undefined || host === '') return true;
   const bracketed = /^\[([^\]]*)\](:\d*)?$/.exec(host)?.[1];

@@ -5,7 +5,7 @@ import { problemMedia, problemSchema, problemTitles } from './problem-schema.ts'
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** A header field as the document describes it. */
+/** Description of a header field. */
 export interface HeaderDescription {
   readonly description: string;
   readonly schema: Json;
@@ -15,37 +15,37 @@ export type HeaderDescriptions = Readonly<Record<string, HeaderDescription>>;
 
 declare module 'fastify' {
   interface FastifySchema {
-    /** Statuses of problems that the route answers besides those of every route. For the document only. */
+    /** Statuses of problems of the route besides those of every route. For the document only. */
     problems?: readonly number[];
-    /** The body of a route that reads it without a schema. For the document only. */
+    /** Body of a route that reads it without a schema. For the document only. */
     documentedBody?: object;
-    /** Fields that the route reads. For the document only: they are not validated. */
+    /** Header fields that the route reads. For the document only: they are not validated. */
     requestHeaders?: HeaderDescriptions;
-    /** Fields of a response besides those of every response, by status. For the document only. */
+    /** Header fields of responses besides those of every response, by status. For the document only. */
     responseHeaders?: Readonly<Record<number, HeaderDescriptions>>;
   }
 }
 
-/** What the document of a listener says besides what its routes say. */
+/** Parts of the document of a listener that its routes do not define. */
 export interface ApiDescription {
   readonly title: string;
   readonly description: string;
   readonly tags: readonly { readonly name: string; readonly description: string }[];
   readonly securitySchemes: Json;
-  /** How each access is obtained: any one of these. */
+  /** Security schemes of each access; any one of them suffices. */
   readonly security: Partial<
     Readonly<Record<Access, readonly Readonly<Record<string, readonly string[]>>[]>>
   >;
-  /** Statuses of problems that any route may answer. */
+  /** Statuses of problems of every route. */
   readonly problems: readonly number[];
-  /** Fields that every response carries. */
+  /** Header fields of every response. */
   readonly responseHeaders: HeaderDescriptions;
 }
 
 /**
- * Describes the listener as OpenAPI 3.1, by `app.swagger()`. A route says in its schema: `operationId`, `tags`, `summary`,
- * `response` for what it answers where it succeeds, and `problems` for the statuses where it does not. Security follows
- * from the route's access. Call it before any route is registered.
+ * Describes the listener as OpenAPI 3.1, returned by `app.swagger()`. The schema of a route has `operationId`, `tags`,
+ * `summary`, `response` for successful responses, and `problems` for the statuses of the others. Security follows from the
+ * access of the route. Must be called before any route is registered.
  */
 export async function describeApi(app: FastifyInstance, api: ApiDescription): Promise<void> {
   app.addSchema(problemSchema);
@@ -58,7 +58,7 @@ export async function describeApi(app: FastifyInstance, api: ApiDescription): Pr
         description: api.description,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
-      servers: [{ url: '/', description: 'The listener that answers this document.' }],
+      servers: [{ url: '/', description: 'The listener that serves this document.' }],
       tags: api.tags.map((tag) => ({ ...tag })),
       components: { securitySchemes: api.securitySchemes as never, headers: componentHeaders(api) as never },
     },
@@ -69,7 +69,7 @@ export async function describeApi(app: FastifyInstance, api: ApiDescription): Pr
   });
 }
 
-/** What each operation of the document is left out of the route's own schema, and what follows from its access. */
+/** Completes an operation: removes the document-only parts of its schema and adds security and problems. */
 function documented(
   schema: FastifySchema | undefined,
   route: RouteOptions,
@@ -107,7 +107,7 @@ function documented(
   };
 }
 
-/** Problems that follow from what a route reads: a body, and parameters of its path. */
+/** Problems of every route that reads a body or parameters of its path. */
 function problemsOf({ method, url }: RouteOptions): readonly number[] {
   const hasBody = [method].flat().some((one) => one !== 'GET' && one !== 'HEAD');
   return [...(hasBody ? [413, 415] : []), ...(url.includes(':') ? [404] : [])];
@@ -120,14 +120,14 @@ interface Response {
   readonly headers?: object;
 }
 
-/** A schema, or media types with theirs, as a response of the document. */
+/** A response of the document from a schema, or from media types with schemas. */
 function asResponse(own: Partial<Response>): Response {
-  const { description = 'The answer.' } = own;
+  const { description = 'The response.' } = own;
   if (own.content !== undefined || own.type === 'null') return { ...own, description };
   return { description, content: { 'application/json': { schema: own } } };
 }
 
-/** The problem, beside what the route itself answers with this status. */
+/** The problem of a status, merged with the response of the route of that status. */
 function withProblem(status: number, own: Response | undefined): Response {
   const problem = { [problemMedia]: { schema: { $ref: `${problemSchema.$id}#` } } };
   return {
@@ -140,7 +140,7 @@ function headersSchema(headers: HeaderDescriptions): object {
   return { type: 'object', properties: flattened(headers) };
 }
 
-/** As @fastify/swagger takes them: the schema of each, with the description in it. */
+/** Header fields in the form of @fastify/swagger: the description is part of each schema. */
 function flattened(headers: HeaderDescriptions): Readonly<Record<string, object>> {
   return Object.fromEntries(
     Object.entries(headers).map(([name, { description, schema }]): [string, object] => [
@@ -176,7 +176,7 @@ interface ApiDocument {
   readonly paths: Record<string, Record<string, Operation>>;
 }
 
-/** What @fastify/swagger has no words for. */
+/** Adds the parts that @fastify/swagger cannot express. */
 function completed(document: ApiDocument, api: ApiDescription): object {
   for (const operation of Object.values(document.paths).flatMap((path) => Object.values(path))) {
     nameHeaders(operation, Object.keys(api.responseHeaders));
@@ -185,7 +185,7 @@ function completed(document: ApiDocument, api: ApiDescription): object {
   return document;
 }
 
-/** Every response names the fields it carries: those of all of them, those of its status, and its own. */
+/** Adds header fields to a response: those of all responses, of its status, and of its route. */
 function nameHeaders({ responses }: Operation, everywhere: readonly string[]): void {
   for (const [status, response] of Object.entries(responses)) {
     const names = [...everywhere, ...(statusHeaders[status] ?? [])];
@@ -194,7 +194,7 @@ function nameHeaders({ responses }: Operation, everywhere: readonly string[]): v
   }
 }
 
-/** A body that may be null may be absent: that is how the routes read it. */
+/** A body that may be null may also be absent. */
 function leaveOutNull({ requestBody }: Operation): void {
   for (const media of Object.values(requestBody?.content ?? {})) {
     const [schema, other] = media.schema?.anyOf ?? [];

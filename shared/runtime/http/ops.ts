@@ -16,16 +16,16 @@ export function createRegistry(service: string): Registry {
 
 export interface OpsOptions {
   readonly registry: Registry;
-  /** Names of what is not ready yet; empty when the service can do its work. */
+  /** Names of the parts that are not ready; empty if the service is ready. */
   readonly unready: () => readonly string[];
-  /** What is wrong and does not keep the service from its work, e.g. a clock; in words. */
+  /** Messages about faults that do not make the service unready, e.g. a wrong clock. */
   readonly notes?: () => readonly string[];
 }
 
-/** The routes of `registerOps`: open, because probes and Prometheus send no credential. */
+/** Routes of `registerOps`, without access control because probes and Prometheus send no credential. */
 export const opsRoutes = ['GET /healthz', 'GET /readyz', 'GET /metrics'];
 
-/** `/metrics`, `/healthz` (the process lives) and `/readyz` (it can do its work), on a private listener. */
+/** Serves `/metrics`, `/healthz` (the process runs) and `/readyz` (it is ready) on a private listener. */
 export function registerOps(app: FastifyInstance, { registry, unready, notes = () => [] }: OpsOptions): void {
   const config = { access: 'public' } as const;
   app.get('/healthz', { config }, () => ({ status: 'ok' }));

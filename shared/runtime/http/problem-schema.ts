@@ -29,7 +29,7 @@ export const problemTitles: Readonly<Record<number, string>> = {
   505: 'HTTP version not supported',
 };
 
-/** The body of every answer that is not a success (RFC 9457), for the documents of all listeners. */
+/** Body of every response that is not a success (RFC 9457), for the documents of all listeners. */
 export const problemSchema = {
   $id: 'Problem',
   type: 'object',
@@ -38,30 +38,37 @@ export const problemSchema = {
   properties: {
     type: {
       type: 'string',
-      description: 'URI of the kind of problem; about:blank where the status says it all.',
+      description: 'URI of the kind of problem; about:blank if the status explains the problem.',
     },
     title: { type: 'string' },
     status: {
       type: 'integer',
-      description: 'As of the response; of the refusal where the client is a proxy.',
+      description: 'Status of the response, or of the refused request if the client is a proxy.',
     },
-    detail: { type: 'string', description: 'A sentence that says what to do.' },
-    decision_id: { type: 'string', description: 'Leads to the event of a refusal: GET /v1/decisions/{id}.' },
+    detail: { type: 'string', description: 'Explanation and advice.' },
+    decision_id: {
+      type: 'string',
+      description: 'Id of the event of the refused request: GET /v1/decisions/{id}.',
+    },
     retry_after_seconds: {
       type: 'integer',
       minimum: 1,
-      description: 'A client that waits so long succeeds.',
+      description: 'Seconds after which the request may succeed.',
     },
-    'violated-policies': { type: 'array', items: { type: 'string' }, description: 'Limits without room.' },
+    'violated-policies': {
+      type: 'array',
+      items: { type: 'string' },
+      description: 'Limits that the request exceeds.',
+    },
     limit: { type: 'number' },
     remaining: { type: 'number' },
-    window_seconds: { type: 'integer', description: '0 for limits of what runs at once.' },
-    reset: { type: 'integer', description: 'Unix seconds at which the whole limit is available again.' },
+    window_seconds: { type: 'integer', description: '0 for concurrent limits.' },
+    reset: { type: 'integer', description: 'Unix seconds at which the full limit is available again.' },
     documentation_url: { type: 'string' },
     upgrade_url: { type: 'string' },
     errors: {
       type: 'array',
-      description: 'Each fault of the body.',
+      description: 'Each violation of the body.',
       items: {
         type: 'object',
         required: ['field', 'detail'],

@@ -24,7 +24,7 @@ export function violationsFrom(errors: readonly SchemaError[]): readonly Violati
   );
   return (
     errors
-      // A union reports each branch that it is not; what helps is the one sentence about the union itself.
+      // A union reports an error for each of its branches; only the error of the union itself is useful.
       .filter(
         ({ schemaPath, instancePath }) => !(schemaPath.includes('/anyOf/') && isWithin(instancePath, unions)),
       )

@@ -1,27 +1,27 @@
-/** A clock that was read: Unix milliseconds at the zero of this process's monotonic clock. Clocks that agree have equal bases. */
+/** One reading of a clock: Unix milliseconds at the zero of this process's monotonic clock. Clocks that agree have equal bases. */
 export interface ClockReading {
   readonly name: string;
   readonly baseMs: number;
 }
 
 export interface Agreement {
-  /** The clock to go by; null where no two agree. */
+  /** Clock to use; null if no two clocks agree. */
   readonly believed: ClockReading | null;
   /** Names of clocks that agree with it, itself included. */
   readonly agreeing: readonly string[];
-  /** Names of clocks that do not. */
+  /** Names of clocks that disagree with it. */
   readonly wrong: readonly string[];
 }
 
-/** Clocks of machines that keep time differ by much less. */
+/** Correct clocks differ by much less. */
 export const agreeMsMax = 5_000;
-/** A clock that was wrong is right again within this, so that one at the edge does not change sides with every look. */
+/** A clock that was wrong counts as right only within this smaller difference, so that its state does not alternate. */
 export const rightAgainMsMax = 1_000;
 
 /**
- * The largest group of clocks that agree is believed, if it has two or more. Earlier readings come first: of two groups of
- * one size the one with the earlier reading is believed, and of a group its earliest. So the node's own clock, read
- * first, is corrected only where more clocks agree against it than with it.
+ * Uses the largest group of clocks that agree, if it has two or more. Of two groups of equal size the one with the earlier
+ * reading counts, and of a group its first reading. So the clock of the node, which is read first, is corrected only if
+ * more clocks agree against it than with it.
  */
 export function agreeOnTime(readings: readonly ClockReading[], wrongBefore: readonly string[]): Agreement {
   let best: readonly ClockReading[] = [];

@@ -10,25 +10,25 @@ import type { Logger } from '../logger.ts';
 import type { Registry } from '../http/ops.ts';
 import { within } from '../within.ts';
 
-/** The clock of a server, to compare with. */
+/** Clock of a server. */
 export interface ClockSource {
   readonly name: string;
-  /** Unix milliseconds. Rejects where the server does not answer. */
+  /** Unix milliseconds. Rejects if the server does not respond. */
   readonly read: () => Promise<number>;
 }
 
 /**
- * The time that most clocks agree on: this node's and those of the servers it uses. Between two comparisons it goes on by the
- * monotonic clock, so a node's clock that is set, right or wrong, changes nothing until the servers confirm it.
+ * The time on which most clocks agree: the node's clock and those of the servers that it uses. Between two comparisons it
+ * advances with the monotonic clock, so that a change of the node's clock has no effect until the servers confirm it.
  */
 export interface AgreedClock extends Clock {
-  /** Compares now and from now on. In order of trust where groups of equal size disagree; the node itself comes first. */
+  /** Compares now and repeatedly. The order decides between groups of equal size; the node comes first. */
   compareWith(sources: readonly ClockSource[]): void;
   /** Whether two clocks have agreed since the start. */
   agreed(): boolean;
   /** Resolves when two clocks have agreed, or after `waitMsMax`. */
   untilAgreed(waitMsMax: number): Promise<void>;
-  /** What is wrong, in words for an operator: clocks that disagree, and servers that do not answer. */
+  /** Messages for operators: clocks that disagree, and servers that do not respond. */
   notes(): readonly string[];
 }
 
@@ -41,11 +41,11 @@ export interface AgreedClockOptions {
 }
 
 const readTimeoutMs = 2_000;
-/** While no two clocks agree, or one cannot be read, the next comparison comes sooner. */
+/** Shorter interval while no two clocks agree or a clock cannot be read. */
 const undecidedIntervalMs = 1_000;
-/** What the way to a server and back hides. */
+/** Error of a reading, caused by the round trip to the server. */
 const jitterMs = 50;
-/** The first comparison after a start may come before the connections: what fails so often in a row is said. */
+/** Failures in a row after which a failed reading is reported: the first comparison may precede the connections. */
 const patience = 2;
 const lookMs = 25;
 const nodeName = 'node';
@@ -59,7 +59,7 @@ export function createAgreedClock(options: AgreedClockOptions): AgreedClock {
   let said = '';
   let undecided = 0;
   const failures = new Map<string, number>();
-  /** Why a server's clock could not be read, by server. */
+  /** Reasons why clocks could not be read, by server. */
   const unread = new Map<string, string>();
   let agreed = false;
   let timer: NodeJS.Timeout | undefined;
@@ -88,11 +88,11 @@ export function createAgreedClock(options: AgreedClockOptions): AgreedClock {
     const node = { name: nodeName, baseMs: own.now() - performance.now() };
     const readings = [node, ...read.filter((reading) => reading !== null)];
     const { believed, agreeing, wrong: disagreeing } = agreeOnTime(readings, wrong);
-    // Nobody to ask: the node's clock is as good as it was, whatever it was set to since.
+    // No server could be read: the time before is kept, whatever the node's clock was set to since.
     if (believed !== null && Math.abs(believed.baseMs - baseMs) > jitterMs) baseMs = believed.baseMs;
     if (believed?.name === nodeName) baseMs = believed.baseMs;
     wrong = believed === null ? wrong : disagreeing;
-    // What is wrong is said once for each change of it; how far the clocks are apart is in the metric.
+    // A message is logged once for each change; the metric has the differences.
     undecided = believed === null ? undecided + 1 : 0;
     if (readings.length > 1 && (believed !== null || undecided >= patience)) {
       say(noteOf(readings, agreeing, disagreeing), [believed === null, ...disagreeing].join());

@@ -1,4 +1,4 @@
-/** Wall time in Unix milliseconds. Given to everything that decides by time, so that tests can turn it. */
+/** Wall time in Unix milliseconds, an argument of all code that depends on time, so that tests can set it. */
 export interface Clock {
   now(): number;
 }
