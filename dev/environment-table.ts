@@ -100,8 +100,8 @@ function merged(uses: readonly Use[], valueOf: (use: Use) => string, separator: 
 }
 
 function defaultOf(schema: TObject, name: string, variable: TSchema): string {
-  const { default: byDefault } = variable as { readonly default?: unknown };
-  if (byDefault === undefined) return schema.required?.includes(name) === true ? 'required' : 'none';
+  const { default: byDefault } = variable as { readonly default?: string | number | boolean };
+  if (byDefault === undefined) return schema.required.includes(name) ? 'required' : 'none';
   return byDefault === '' ? 'empty' : `\`${String(byDefault)}\``;
 }
 
