@@ -101,7 +101,9 @@ function merged(uses: readonly Use[], valueOf: (use: Use) => string, separator: 
 
 function defaultOf(schema: TObject, name: string, variable: TSchema): string {
   const { default: byDefault } = variable as { readonly default?: string | number | boolean };
-  if (byDefault === undefined) return schema.required.includes(name) ? 'required' : 'none';
+  // A schema of optional variables has no `required`.
+  const { required = [] } = schema as { readonly required?: readonly string[] };
+  if (byDefault === undefined) return required.includes(name) ? 'required' : 'none';
   return byDefault === '' ? 'empty' : `\`${String(byDefault)}\``;
 }
 
