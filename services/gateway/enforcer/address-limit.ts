@@ -5,10 +5,10 @@ import { addressPart } from '../../../shared/redis/keys.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
-/** An address over its limit, as of the latest response of Redis. */
+/** State of an address that is over its limit, as Redis last returned it. */
 export interface ExhaustedAddress {
   readonly state: LimitState;
-  /** Unix milliseconds; until then Redis is not called for the address. */
+  /** Unix milliseconds. Until this time, requests of the address are refused without a call to Redis. */
   readonly untilMs: number;
 }
 
@@ -19,13 +19,16 @@ export interface AddressLimitOptions {
 }
 
 const addressesMax = 20_000;
-/** An address stays listed for this long after `untilMs`, so that one request a second cannot reopen the limit. */
+/**
+ * `find` returns an address for this long after `untilMs`, so that the verification of its signatures stays bounded if
+ * its next invalid credential arrives soon after the wait.
+ */
 const graceMs = 1_000;
 
 /**
- * A limit of what an address may send, beside the limits of plans. It counts in Redis, in a window of its own per
- * address (IPv6: /64), so that all nodes count together and the limits of plans stay untouched. Requests of an address
- * over the limit are refused from memory until `untilMs`.
+ * A limit per client address, in addition to the limits of plans. Each address (IPv6: each /64 network) has its own
+ * window in Redis: all nodes count together, and the limits of plans are not charged. When an address is over its
+ * limit, this node refuses its requests without a call to Redis until `untilMs`.
  */
 export class AddressLimit {
   readonly #limits: () => readonly [Limit];
@@ -39,7 +42,10 @@ export class AddressLimit {
     this.#clock = clock;
   }
 
-  /** Charges one unit. Calls `onCharged` once, possibly before it returns: with null where there was room. */
+  /**
+   * Charges one unit to the address. Calls `onCharged` once, possibly before this method returns: with null if the
+   * limit had room for the unit, else with the state of the exhausted address.
+   */
   charge(ip: string, onCharged: (exhausted: ExhaustedAddress | null) => void): void {
     const known = this.find(ip);
     if (known !== null && this.#clock.now() < known.untilMs) {
@@ -58,7 +64,7 @@ export class AddressLimit {
     });
   }
 
-  /** The address where it is over the limit or was until a moment ago; else null. */
+  /** Returns the state of an address that is over its limit, or was within the last `graceMs`; else null. */
   find(ip: string): ExhaustedAddress | null {
     if (this.#exhausted.size === 0) return null;
     const name = addressPart(ip);
@@ -70,12 +76,12 @@ export class AddressLimit {
   }
 }
 
-/** The rejection of an address over its limit. */
+/** Builds the 429 for an address that is over its limit. */
 export function addressRejection(state: LimitState, waitMs: number, detail: string): AddressRejection {
   return { status: 429, detail, state: { ...state, remaining: 0, violated: true, retryAfterMs: waitMs } };
 }
 
-/** Whole seconds to wait, at least 1. */
+/** Converts a wait to whole seconds, at least 1. */
 export function waitSeconds(waitMs: number): number {
   return Math.max(1, Math.ceil(waitMs / 1000));
 }

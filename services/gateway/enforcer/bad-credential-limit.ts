@@ -21,8 +21,8 @@ export interface BadCredentialLimitOptions {
 }
 
 /**
- * Signatures verified for an address over its limit, by the claims of their tokens, in the second that began at
- * `secondMs`.
+ * Numbers of signatures that were verified for one address over its limit, keyed by the claims of the tokens. They
+ * count the second that began at `secondMs`.
  */
 interface Verifications {
   secondMs: number;
@@ -32,17 +32,20 @@ interface Verifications {
 const addressesMax = 20_000;
 const claimsNameLength = 16;
 /**
- * Signatures verified each second for an address over its limit: of so many different claims, so many of each. Callers
- * behind one address cannot be distinguished before the verification, and the good ones among them must get in. Many
- * forgeries of one token use up no verification of other tokens, and a token that was verified before needs none.
+ * Bounds of the signatures that are verified each second for an address over its limit: tokens with at most
+ * `claimsPerSecondMax` different claims, and for equal claims at most `verificationsOfClaimsMax` tokens. Callers with
+ * valid tokens may share the address, and only a verification distinguishes them from the others. Because of the second
+ * bound, many forgeries of one token leave verifications for other tokens. A token that was verified before needs no
+ * verification.
  */
 const claimsPerSecondMax = 50;
 const verificationsOfClaimsMax = 2;
 
 /**
- * Bounds what bad credentials cost: each is charged to its address, and beyond the limit no signature of the address is
- * verified. API keys, service tokens, shared-secret tokens and tokens that were verified before are examined always:
- * that costs next to nothing, and a good one works whatever else the address sent.
+ * Bounds the work that invalid credentials cause. Each invalid credential is charged to its address. When an address is
+ * over its limit, the signatures of its tokens are verified only within the bounds above. API keys, service tokens,
+ * shared-secret tokens and tokens that were verified before are always checked, because that costs little: a valid one
+ * is accepted even if the address is over its limit.
  */
 export class BadCredentialLimit {
   readonly #limit: AddressLimit;
@@ -56,7 +59,10 @@ export class BadCredentialLimit {
     this.#metrics = metrics;
   }
 
-  /** Charges a 401 to its address. Beyond the limit it becomes a 429; good credentials pass unchanged. */
+  /**
+   * Charges a caller that was rejected with 401 to its address. If the address is over its limit, the 401 becomes a
+   * 429. A caller without a rejection is returned unchanged and charged nothing.
+   */
   charge(identified: Identified): Identified | Promise<Identified> {
     const { rejection } = identified;
     if (rejection === null) return identified;
@@ -73,12 +79,12 @@ export class BadCredentialLimit {
     });
   }
 
-  /** Rejects a caller without credentials where they are needed, and charges the address. */
+  /** Rejects a caller without credentials on a route that needs them, and charges its address. */
   rejectAnonymous(ip: string, detail: string): Identified | Promise<Identified> {
     return this.charge(rejectedAt(ip, badCredential(detail)));
   }
 
-  /** Null where a signature from this address may be verified now, else the rejection. */
+  /** Returns null if a signature from this address may be verified now, else the rejection of the token. */
   admit(ip: string, claims: string): CredentialRejection | null {
     const exhausted = this.#limit.find(ip);
     if (exhausted === null) return null;

@@ -8,17 +8,18 @@ import { slowDownDelayMs } from './slow-down.ts';
 import { untouchedState } from './verdict.ts';
 import type { Verdict } from './verdict.ts';
 
-/** State of the limits that a verdict reports. */
+/** States of the limits as a verdict reports them, with the effort of reading them. */
 export type LimitsReading = Pick<CheckResult, 'states' | 'degraded' | 'checkMicros'>;
 
 const noNames: readonly string[] = [];
 const noStates: readonly LimitState[] = [];
 
-/** The verdict where the limits decide. `permit` is null for a request that holds none. */
+/** Builds the verdict of a request that its limits decide. `permit` is null if the request needs no permit. */
 export function checkedVerdict(inputs: DecisionInputs, result: CheckResult, permit: Permit | null): Verdict {
   const full = permit === null ? noStates : permit.full;
   const withoutPermit = permit?.granted === false;
-  // Without a permit the windows were read but not charged: a window without room is then no reason for the refusal.
+  // If no permit was granted, the windows were read but not charged: the concurrent limits are then the only
+  // reason for the refusal, even if a window has no room.
   const deciding = withoutPermit ? full : full.length === 0 ? result.states : [...full, ...result.states];
   let limitedBy: readonly string[] = noNames;
   let retryAfterMs: number | null = 0;
@@ -45,7 +46,10 @@ export function checkedVerdict(inputs: DecisionInputs, result: CheckResult, perm
   return verdictOf(inputs, decision, permit === null ? releaseNothing : () => permit.release());
 }
 
-/** The verdict for a service. No limit applies to it, so its limits are untouched and Redis is not called. */
+/**
+ * Builds the verdict of a request from a service. No limit applies to a service: Redis is not called, and the verdict
+ * reports the limits as unused.
+ */
 export function bypassedVerdict(inputs: DecisionInputs): Verdict {
   const { states, degraded, checkMicros } = untouchedLimits(inputs);
   const decision: Decision = {
@@ -62,7 +66,7 @@ export function bypassedVerdict(inputs: DecisionInputs): Verdict {
   return verdictOf(inputs, decision, releaseNothing);
 }
 
-/** The limits of a request of which no unit is used, for verdicts that are made without Redis. */
+/** Reports the limits of a request as unused, for verdicts that are built without a call to Redis. */
 export function untouchedLimits({ limits, atMs }: DecisionInputs): LimitsReading {
   const windows = limits.filter(({ type }) => type !== 'concurrent');
   return { states: windows.map((limit) => untouchedState(limit, atMs)), degraded: false, checkMicros: 0 };
@@ -70,7 +74,7 @@ export function untouchedLimits({ limits, atMs }: DecisionInputs): LimitsReading
 
 export const releaseNothing = (): void => undefined;
 
-/** Joins a decision with the inputs behind it. `release` releases the permit of the request. */
+/** Combines a decision with its inputs. `release` releases the permit of the request. */
 export function verdictOf(
   { dependencies, request, policy, plan, readings, limits, units, atMs }: DecisionInputs,
   decision: Decision,

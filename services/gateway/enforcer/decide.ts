@@ -19,19 +19,21 @@ import type { Verdict } from './verdict.ts';
 type OnVerdict = (verdict: Verdict) => void;
 
 /**
- * Decides about a request under a policy; the same for every entrypoint. The first of these rules that applies decides:
+ * Decides about a request under a policy, in the same way for every entrypoint. The first of these rules that applies
+ * decides:
  *
- * 1. An address that sent too many bad credentials is refused, without a call to Redis.
- * 2. A request that cannot be read is refused, whatever its caller, and charged to its address.
- * 3. A service passes; no limit applies to it.
- * 4. Bad credentials are refused.
+ * 1. An address over its limit of invalid credentials is refused, without a call to Redis.
+ * 2. A request that cannot be read is refused, regardless of its caller, and charged to its address.
+ * 3. A request from a service passes; no limit applies to it.
+ * 4. An invalid credential is refused.
  * 5. A blocked tenant is refused.
- * 6. The limits decide: the concurrent ones first where the request is to hold a permit, then those that count units.
+ * 6. The limits decide. If the request needs a permit, the concurrent limits decide first, then the limits that count
+ *    units.
  *
  * Rules 2, 4 and 5 read the limits without charging them, so that the response can state them.
  *
- * `onVerdict` is called once, possibly before this function returns, and must not throw. Callbacks all the way to
- * Redis: a promise for each step would cost more than the decision.
+ * `onVerdict` is called once, possibly before this function returns, and must not throw. The whole path to Redis uses
+ * callbacks, because a promise for each step would cost more time than the decision.
  */
 export function decide(
   dependencies: DecisionDependencies,
@@ -65,8 +67,9 @@ export function decide(
 }
 
 /**
- * One connection too many (429, 503) is refused by a limit of connections, and no limit applies to a service: such a
- * request is charged to no address, and so its refusal must not cost a call of Redis.
+ * Two kinds of unreadable requests are charged to no address, so their refusal makes no call to Redis: requests on a
+ * connection beyond the bound of open connections (429 or 503), and requests of a service, because no limit applies to
+ * services.
  */
 function refuseUnreadable(inputs: DecisionInputs, { status }: Fault, onVerdict: OnVerdict): void {
   const { identity } = inputs.request.caller;
@@ -81,7 +84,7 @@ function refuseUnreadable(inputs: DecisionInputs, { status }: Fault, onVerdict: 
 }
 
 /**
- * A credential that cannot be verified now (503) is charged to no address, so its refusal must not cost a call of
+ * A credential that cannot be verified at this moment (503) is charged to no address, so its refusal makes no call to
  * Redis.
  */
 function refuseCredential(
@@ -94,7 +97,10 @@ function refuseCredential(
   else readLimits(inputs, (result) => onVerdict(credentialRejectedVerdict(inputs, result, rejection)));
 }
 
-/** Permits of this node are granted at once; a promise is only returned where Redis has to grant one. */
+/**
+ * `acquire` returns a permit from this node's lease synchronously; it returns a promise only if Redis has to grant the
+ * permit.
+ */
 function acquirePermit(inputs: DecisionInputs, onVerdict: OnVerdict): void {
   const { policy, limits, request, dependencies } = inputs;
   const permit = dependencies.concurrency.acquire(concurrentLimits(policy, limits), request.caller.identity);
@@ -104,8 +110,8 @@ function acquirePermit(inputs: DecisionInputs, onVerdict: OnVerdict): void {
 }
 
 /**
- * Acquire the concurrency permit before charging the rate limits; release it if a limit refuses. A request without a
- * permit consumes no units, and a request that a limit refuses holds no permit.
+ * Charges the rate limits after the permit was acquired, and releases the permit if a limit refuses. A request without
+ * a permit consumes no units, and a request that a limit refuses holds no permit.
  */
 function chargeUnderPermit(inputs: DecisionInputs, permit: Permit, onVerdict: OnVerdict): void {
   checkLimits(inputs, !permit.granted, (result) => {
@@ -120,7 +126,7 @@ function readLimits(inputs: DecisionInputs, onResult: (result: CheckResult) => v
   checkLimits(inputs, true, onResult);
 }
 
-/** Calls the limiter with the windows and quotas of the request. `peek` charges nothing. */
+/** Calls the limiter with all limits of the request that count units. With `peek`, nothing is charged. */
 function checkLimits(
   { request, record, limits, units, dependencies: { limiter } }: DecisionInputs,
   peek: boolean,
@@ -146,8 +152,8 @@ function checkLimits(
 const concurrentOf = new WeakMap<readonly Limit[], readonly Limit[]>();
 
 /**
- * Concurrent limits of the platform and of the request. The same limits give the same array: `Concurrency` compiles
- * what it needs once per array.
+ * Returns the concurrent limits of the platform and of the request. The same `limits` array always gives the same
+ * result array, because `Concurrency` compiles limits once per array.
  */
 function concurrentLimits(policy: Policy, limits: readonly Limit[]): readonly Limit[] {
   let concurrent = concurrentOf.get(limits);

@@ -1,18 +1,19 @@
 import { randomFillSync } from 'node:crypto';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
-/** An id has 48 bits of time, 12 of a counter, 62 of randomness. */
+/** A UUIDv7 has 48 bits of time, here followed by a counter of 12 bits and 62 random bits. */
 const counterMax = 0xfff;
 const wordsPerId = 2;
 const poolIds = 512;
 
-/** Three hexadecimal digits each: an id is joined from few pieces. */
+/** Text of each number of 12 bits, as three hexadecimal digits. An id is joined from a few of these texts. */
 const hex = Array.from({ length: 4096 }, (_, value) => value.toString(16).padStart(3, '0'));
 
 /**
- * Returns a generator of UUIDv7s (RFC 9562, method 1). The ids of a node sort in the order of their generation: the
- * counter counts within a millisecond, and beyond its last value the time of the id is one millisecond later. Random
- * numbers are generated in blocks, so that an id costs a fraction of a microsecond.
+ * Returns a function that generates UUIDv7s (RFC 9562, method 1). The ids of a node sort in the order in which they
+ * were generated: ids of the same millisecond differ in the counter, and when the counter is at its maximum, the next
+ * id has a time one millisecond later. Random numbers are generated for 512 ids at a time, so that an id costs a
+ * fraction of a microsecond.
  */
 export function createDecisionIds(clock: Clock): () => string {
   const pool = new Uint32Array(poolIds * wordsPerId);
@@ -47,13 +48,13 @@ export function createDecisionIds(clock: Clock): () => string {
 
 const variants = ['8', '9', 'a', 'b'] as const;
 
-/** `xxxxxxxx-xxxx`: the same for all ids of a millisecond. */
+/** Returns the beginning of an id, `xxxxxxxx-xxxx`, which all ids of one millisecond share. */
 function timePart(ms: number): string {
   const digits = ms.toString(16).padStart(12, '0');
   return `${digits.slice(0, 8)}-${digits.slice(8)}`;
 }
 
-/** The lowest twelve bits. */
+/** Returns the lowest 12 bits of a number as three hexadecimal digits. */
 function three(value: number): string {
   return hex[value & 0xfff] ?? '000';
 }

@@ -13,26 +13,32 @@ import type { LimitOverride } from './limit-override.ts';
 import { readRequest } from './read-request.ts';
 import type { RawRequest, RequestReadings } from './read-request.ts';
 
-/** One request to decide about. */
+/** A request that the enforcer has to decide about. */
 export interface DecisionRequest extends RawRequest {
   readonly caller: Identified;
-  /** Units to charge; null: the cost of the route. */
+  /** Units to charge. If null, the cost of the route is charged. */
   readonly cost: number | null;
   /** True to read the state of the limits without charging them. */
   readonly peek: boolean;
-  /** True to hold a permit under the concurrent limits until `Verdict.release` is called. */
+  /**
+   * True if the request needs a permit under the concurrent limits. It holds the permit until `Verdict.release` is
+   * called.
+   */
   readonly hold: boolean;
-  /** A plan named by a trusted caller; the plan of the tenant's record has precedence. */
+  /** Plan that a trusted caller names. A plan in the tenant's record has precedence. */
   readonly plan: string | null;
-  /** Limits to decide by; absent: those of plan, route and platform. */
+  /** Limits that decide about the request. If absent, the limits of plan, route and platform decide. */
   readonly applicable?: ApplicableLimits;
   /** A limit that a trusted caller sends in place of the plan's limits. */
   readonly override?: LimitOverride;
-  /** Milliseconds after which this node decides without Redis; absent: the limiter's own timeout. */
+  /**
+   * Longest wait for Redis in milliseconds; after it, this node decides without Redis. If absent, the limiter's own
+   * timeout applies.
+   */
   readonly waitMsMax?: number;
 }
 
-/** What decisions depend on: one object for all decisions of an enforcer. */
+/** Services and data that `decide` uses; one object for all decisions of an enforcer. */
 export interface DecisionDependencies {
   readonly limiter: Pick<Limiter, 'checkWith'>;
   readonly concurrency: Pick<Concurrency, 'acquire'>;
@@ -56,7 +62,7 @@ export interface DecisionInputs {
   readonly atMs: number;
 }
 
-/** Resolves record, route, limits and units of a request from memory: nothing here waits for another process. */
+/** Resolves record, route, limits and units of a request from memory, without a call to another process. */
 export function resolveInputs(
   dependencies: DecisionDependencies,
   policy: Policy,

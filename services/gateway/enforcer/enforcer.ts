@@ -39,10 +39,11 @@ export interface EnforcerOptions {
 }
 
 /**
- * The one core behind every entrypoint. An entrypoint calls, in this order: `identify` (who is the caller),
- * `decideWith` or `decide` (may the request pass), and `meter` (write its event) before the response leaves.
+ * The component behind every entrypoint that decides about requests. An entrypoint calls, in this order: `identify`
+ * (who is the caller), `decideWith` or `decide` (may the request pass), and `meter` (write the usage event) before it
+ * sends the response.
  *
- * The path to Redis: `decideWith` → `decide` (decide.ts, the rules) → `Limiter.checkWith` → Redis.
+ * The path of a decision to Redis: `decideWith` → `decide` (decide.ts, the rules) → `Limiter.checkWith` → Redis.
  */
 export class Enforcer {
   /** The policy in force. */
@@ -95,14 +96,14 @@ export class Enforcer {
     this.#identifier = new Identifier(policy(), this.#credentials);
   }
 
-  /** Identifies the caller. A bad credential is charged to its address. */
+  /** Identifies the caller. An invalid credential is charged to its address. */
   identify(headers: IncomingHttpHeaders, remoteAddress: string): Identified | Promise<Identified> {
     const identified = this.#currentIdentifier().identify(headers, remoteAddress);
     if (identified instanceof Promise) return identified.then((one) => this.#badCredentials.charge(one));
     return identified.rejection === null ? identified : this.#badCredentials.charge(identified);
   }
 
-  /** Rejects a caller without credentials where they are needed, and charges its address. */
+  /** Rejects a caller without credentials on a route that needs them, and charges its address. */
   rejectAnonymous(ip: string, detail: string): Identified | Promise<Identified> {
     return this.#badCredentials.rejectAnonymous(ip, detail);
   }
@@ -111,57 +112,63 @@ export class Enforcer {
     return this.#currentIdentifier().addressOf(headers, remoteAddress);
   }
 
-  /** Whether a peer is one of the policy's trusted proxies. */
+  /** Returns true if a connection with this remote address comes from one of the policy's trusted proxies. */
   trusts(remoteAddress: string): boolean {
     return this.#currentIdentifier().trusts(remoteAddress);
   }
 
-  /** Decides about a request, and records the decision unless the request only peeks. */
+  /** Decides about a request. The decision is counted and a limit hit is logged, unless the request is a peek. */
   decide(request: DecisionRequest): Promise<Verdict> {
     return new Promise((resolve) => this.decideWith(request, resolve));
   }
 
   /**
-   * The same without a promise, for entrypoints that every request comes through. `onVerdict` may be called before this
-   * method returns, and must not throw.
+   * Like `decide`, but with a callback in place of a promise, for the entrypoints on the path of every request.
+   * `onVerdict` may be called before this method returns, and must not throw.
    */
   decideWith(request: DecisionRequest, onVerdict: (verdict: Verdict) => void): void {
     decide(this.#dependencies, this.policy(), request, (verdict) => {
-      // Work on the api listener is no request to the protected API: it has a metric of its own.
+      // A decision with `applicable` limits the work of the API listener. It has a metric of its own and is
+      // not counted as a request to the protected API.
       if (!request.peek && request.applicable === undefined) this.recordDecision(verdict);
       onVerdict(verdict);
     });
   }
 
-  /** Counts a decision and logs a limit hit. To be called for a peek only where it decides a response. */
+  /** Counts a decision and logs a limit hit. For a peek, call this only if the peek decides the response. */
   recordDecision(verdict: Verdict): void {
     this.metrics.countDecision(verdict);
     if (verdict.decision.limitedBy.length === 0) return;
     logLimitHit(this.#limitHits, verdict);
-    // A flood of bad credentials or invalid requests would displace the decisions that tenants look up.
+    // Refused credentials and addresses over their limit are not stored: a flood of them would evict the
+    // decisions that tenants look up.
     if (verdict.credentialRejection === null && verdict.addressRejection === null)
       this.recent.remember(verdict);
   }
 
   /**
-   * Writes the event of a request. Resolves when the event is safe: only then may the response leave. Never rejects.
+   * Writes the usage event of a request. Resolves when the event is durable; only then may the response be sent. Never
+   * rejects.
    */
   meter(verdict: Verdict, response: MeteredResponse): Promise<void> {
     return this.#meter.writeRequest(verdict, response);
   }
 
-  /** Returns the units of a decision whose event was not written. Never rejects. */
+  /** Returns the units of a decision to its limits. For a decision without a usage event. Never rejects. */
   async undo(verdict: Verdict): Promise<void> {
     await this.#returnUnits(verdict, false);
   }
 
-  /** Returns units whose events were written, and writes an event of the units that Redis returned. Never rejects. */
+  /**
+   * Returns units to their limits that a usage event has counted, and writes an event with the number of units that
+   * Redis returned. Never rejects.
+   */
   async refund(verdict: Verdict): Promise<void> {
     const units = await this.#returnUnits(verdict, true);
     if (units > 0) await this.#meter.writeRefund(verdict, units);
   }
 
-  /** Stops fetching the keys that verify tokens. */
+  /** Stops fetching the keys with which tokens are verified. */
   close(): void {
     this.#credentials.close();
   }

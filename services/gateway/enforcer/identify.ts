@@ -11,13 +11,14 @@ import { badCredential } from '../../../shared/identity/credential-reading.ts';
 import { createClientAddresses } from '../../../shared/identity/client-address.ts';
 import type { ClientAddresses } from '../../../shared/identity/client-address.ts';
 
-/** The tenants' records in this node's memory: no lookup leaves the process. */
+/** The tenants' records in the memory of this node. A lookup calls no other process. */
 export interface TenantRecords extends KeyDirectory {
   get(tenantId: string): TenantRecord | null | undefined;
 }
 
 /**
- * The caller of a request. With a `rejection` its credentials were not accepted: `identity` is then its bare address.
+ * The caller of a request. If `rejection` is set, its credentials were not accepted, and `identity` has only its
+ * address.
  */
 export interface Identified {
   readonly identity: Identity;
@@ -25,7 +26,8 @@ export interface Identified {
 }
 
 /**
- * Identifies callers under one policy. A reload makes a new one, and tokens verified under the old one are forgotten.
+ * Identifies callers under one policy. A reload of the policy creates another identifier, which verifies every token
+ * again.
  */
 export class Identifier {
   readonly policy: Policy;
@@ -42,7 +44,7 @@ export class Identifier {
     return this.#addresses.addressFor(remoteAddress, headers['x-forwarded-for']);
   }
 
-  /** Whether a peer is a trusted proxy. */
+  /** Returns true if a connection with this remote address comes from a trusted proxy. */
   trusts(remoteAddress: string): boolean {
     return this.#addresses.trusts(remoteAddress);
   }
@@ -54,7 +56,8 @@ export class Identifier {
     if (serviceToken === undefined) return this.#identifyCaller(headers, ip);
     const service = this.#reader.findService(serviceToken);
     if (service === null) return rejected(ip, 'The service token is unknown.');
-    // A service may act for a tenant: the tenant's own credential then names the tenant of the usage.
+    // A service may act for a tenant by sending the tenant's own credential as well: the usage event then
+    // names this tenant.
     const caller = this.#identifyCaller(headers, ip);
     return caller instanceof Promise
       ? caller.then(({ identity }) => identifiedService(identity, service))
@@ -65,7 +68,7 @@ export class Identifier {
     const { authorization } = headers;
     if (authorization !== undefined) {
       const bearer = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
-      // Other schemes are the upstream's business.
+      // Only Bearer credentials are for Tollgate. Other schemes are ignored and forwarded to the upstream.
       if (bearer !== undefined) return this.#identifyCredential(bearer, ip);
       if (/^bearer\b/i.test(authorization)) return rejected(ip, 'The Authorization header has no token.');
     }
@@ -111,7 +114,7 @@ function rejected(ip: string, detail: string): Identified {
   return { identity: anonymous(ip), rejection: badCredential(detail) };
 }
 
-/** A header sent twice is no credential: choosing one of the two values would be a guess. */
+/** Returns undefined for a header that was sent twice, because choosing one of the two values would be a guess. */
 function singleValue(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' ? header : undefined;
 }

@@ -14,8 +14,8 @@ export interface InvalidRequestLimitOptions {
 }
 
 /**
- * Charges requests that cannot be read or served to their address. They are counted apart from bad credentials: a flood
- * of one kind must not use up the limit of the other.
+ * Charges requests that cannot be read or served to their address. They are counted apart from invalid credentials, so
+ * that a flood of one kind does not use up the limit of the other.
  */
 export class InvalidRequestLimit {
   readonly #limit: AddressLimit;
@@ -26,7 +26,10 @@ export class InvalidRequestLimit {
     this.#clock = clock;
   }
 
-  /** Calls `onCharged` once, possibly before it returns: with null where there was room, else with the rejection. */
+  /**
+   * Charges one request. Calls `onCharged` once, possibly before this method returns: with null if the limit had room,
+   * else with the rejection.
+   */
   charge(caller: Identity, onCharged: (rejection: AddressRejection | null) => void): void {
     this.#limit.charge(chargedAddress(caller), (exhausted) =>
       onCharged(exhausted === null ? null : rejectionOf(exhausted, exhausted.untilMs - this.#clock.now())),
@@ -35,8 +38,8 @@ export class InvalidRequestLimit {
 }
 
 /**
- * Envoy may name a tenant or a user without an address. The name is then charged in its place, in a form that no
- * address has.
+ * Returns the address that is charged. A call of Envoy may name a tenant or a user and no address: then the name is
+ * charged, in a form that differs from every address.
  */
 function chargedAddress({ ip, tenantId, userId }: Identity): string {
   return ip === '' ? `caller ${tenantId ?? ''}\n${tenantId === null ? (userId ?? '') : ''}` : ip;

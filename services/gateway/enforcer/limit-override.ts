@@ -4,20 +4,22 @@ import type { ApplicableLimits } from '../../../shared/policy/match.ts';
 /** A limit that a trusted caller sends with a request. It replaces the limits of the plan. */
 export interface LimitOverride {
   readonly per: Per;
-  /** Units in any span of `windowMs`. */
+  /** Units allowed in any span of `windowMs`. */
   readonly limit: number;
   readonly windowMs: number;
 }
 
-/** No limit of a policy can have this name, since names there hold no dots: the two never share a window. */
+/**
+ * Name of an overriding limit. Names of limits in a policy contain no dot, so an override shares no window with them.
+ */
 const overrideName = 'envoy.override';
-/** Overrides cached for one set of limits. Each new one costs the compilation of its windows. */
+/** Most overrides cached for one set of limits. An override that is not cached costs the compilation of its windows. */
 const overridesMax = 200;
 
 const overriddenOf = new WeakMap<readonly Limit[], Map<string, ApplicableLimits>>();
 
 /**
- * The limits of a request with the plan's replaced by one sliding window. Limits of the route and of the platform stay.
+ * Replaces the plan's limits of a request with one sliding window; the limits of the route and of the platform stay.
  * Returns the same object for the same override of the same limits, so that its windows are compiled once.
  */
 export function withOverride(base: ApplicableLimits, override: LimitOverride): ApplicableLimits {

@@ -10,15 +10,15 @@ import type { Fault } from '../transport/fault.ts';
 /** A request as the client or a proxy sent it. */
 export interface RawRequest {
   readonly method: string;
-  /** The request-target; see `readTarget`. */
+  /** The request-target as it was sent; see `readTarget`. */
   readonly url: string;
-  /** True where the upstream gets the target in its normal form, whatever form the client sent. */
+  /** True if the request is forwarded with its target in normal form, and not in the form that the client sent. */
   readonly rewritten?: boolean;
-  /** Why the request cannot be read or served, where that is detected before its target is read. */
+  /** Why the request cannot be read or served, if that was detected before its target was read. */
   readonly unreadable?: Fault | null;
 }
 
-/** The one reading of a request: decision, forwarding and event all use it. */
+/** What was read from a request. Decision, forwarding and usage event all use this one result. */
 export interface RequestReadings {
   /** Null where the request cannot be read. */
   readonly target: Target | null;
@@ -32,7 +32,10 @@ const unclear: Unreadable = {
     'Servers could read this path as different routes: send it without ";", "//", dot segments and needless escapes, in the letter case of the documentation.',
 };
 
-/** The raw request behind a request with header fields, which may name another method. */
+/**
+ * Builds the raw request from method, target and header fields. A header field may name a method that overrides the
+ * request's own.
+ */
 export function receivedRequest(
   method: string,
   url: string,
@@ -63,7 +66,8 @@ function unreadable(fault: Fault): RequestReadings {
 }
 
 /**
- * The path to store of a target that cannot be read: unchanged, without query and fragment, which may hold a secret.
+ * Returns the path that is stored for a target that cannot be read: the text that was sent, without query and fragment,
+ * because these may contain a secret.
  */
 export function writtenPath(url: string): string {
   return url.startsWith('/') ? (url.split(/[?#]/, 1)[0] ?? '') : '';

@@ -1,19 +1,19 @@
 import { LRUCache } from 'lru-cache';
 import type { Verdict } from './verdict.ts';
 
-/** Enough for a developer who looks up a refusal right away. */
+/** Most refusals that are stored: enough for a developer who looks up a refusal within minutes. */
 const decisionsMax = 2_000;
 const pathLengthMax = 256;
 
 /**
- * The latest refusals of this node with the state of their limits. The stored event does not have that state, and it
- * reaches ClickHouse later. Bounded; a crash here costs only the detail.
+ * The latest refusals of this node, with the states of their limits. The usage event in ClickHouse has no such states
+ * and arrives later. A restart of the node loses only this detail.
  */
 export class RecentDecisions {
   readonly #byId = new LRUCache<string, Verdict>({ max: decisionsMax });
 
   remember(verdict: Verdict): void {
-    // A copy with a short path: two thousand of the longest targets would use 30 MB.
+    // The copy has a shortened path, because two thousand targets of maximum length would use 30 MB.
     const path = verdict.path.slice(0, pathLengthMax);
     this.#byId.set(verdict.decision.id, { ...verdict, path, target: null });
   }

@@ -7,12 +7,12 @@ import type { LimitsReading } from './build-verdict.ts';
 import type { DecisionInputs } from './decision-inputs.ts';
 import type { Block, Verdict } from './verdict.ts';
 
-/** The verdict about a request that cannot be read or served. */
+/** Builds the verdict of a request that cannot be read or served. */
 export function invalidVerdict(inputs: DecisionInputs, reading: LimitsReading): Verdict {
   return rejectedVerdict(inputs, reading, 'invalid', null);
 }
 
-/** The verdict about a caller whose credential was not accepted. */
+/** Builds the verdict of a caller whose credential was not accepted. */
 export function credentialRejectedVerdict(
   inputs: DecisionInputs,
   reading: LimitsReading,
@@ -22,8 +22,8 @@ export function credentialRejectedVerdict(
 }
 
 /**
- * The verdict about an address that sent too many bad credentials or requests that cannot be served. Redis is not
- * called: the rejection has the state of the limit.
+ * Builds the verdict of an address that is over its limit of invalid credentials or of requests that cannot be served.
+ * Redis is not called, because the rejection already has the state of the limit.
  */
 export function addressRejectedVerdict(
   inputs: DecisionInputs,
@@ -39,13 +39,13 @@ export function addressRejectedVerdict(
     : { ...verdict, addressRejection, credentialRejection: addressRejection, limits: refused };
 }
 
-/** The verdict about a tenant that an operator blocked. */
+/** Builds the verdict of a tenant that an operator blocked. */
 export function blockedVerdict(inputs: DecisionInputs, reading: LimitsReading, block: Block): Verdict {
   const retryAfterMs = block.untilMs === null ? null : block.untilMs - inputs.atMs;
   return { ...rejectedVerdict(inputs, reading, 'blocked', retryAfterMs), block };
 }
 
-/** The block of a tenant that holds at `nowMs`, or null. */
+/** Returns the block that applies to a tenant at `nowMs`, or null. */
 export function blockOf(record: TenantRecord | null, nowMs: number): Block | null {
   const block = record?.block;
   if (block === undefined || !isBlocked(record, nowMs)) return null;

@@ -4,8 +4,9 @@ import type { GatewayMetrics } from '../metrics.ts';
 import type { Verdict } from './verdict.ts';
 
 /**
- * Delay of a request by graduated throttling: it grows linearly from 0 where the share `from` of a limit of the plan is
- * used to `maxDelayMs` at the limit. Of several enforced limits the one with the largest share used decides.
+ * Returns the delay of a request by slow-down. The delay is 0 while less than the share `from` of each plan limit is
+ * used, and grows linearly to `maxDelayMs` at a fully used limit. The enforced limit with the largest used share
+ * decides.
  */
 export function slowDownDelayMs(
   slowDown: SlowDown | null,
@@ -13,7 +14,8 @@ export function slowDownDelayMs(
   states: readonly LimitState[],
 ): number {
   if (slowDown === null) return 0;
-  // States are in the order of the limits: those of the plan first, without the concurrent ones.
+  // `states` are in the order of the request's limits, in which those of the plan come first; concurrent
+  // limits have no state here.
   const planStates = limits.reduce((count, { type }) => count + (type === 'concurrent' ? 0 : 1), 0);
   let share = 0;
   for (const [index, state] of states.entries()) {
@@ -25,7 +27,8 @@ export function slowDownDelayMs(
 }
 
 /**
- * Waits for the delay of the decision (slow-down) and records it in the metrics. Without a delay it resolves at once.
+ * Waits for the delay that slow-down added to the decision, and records it in the metrics. Without a delay, resolves at
+ * once.
  */
 export async function delayRequest(
   { metrics }: { readonly metrics: Pick<GatewayMetrics, 'delaySeconds'> },

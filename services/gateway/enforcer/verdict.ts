@@ -6,32 +6,35 @@ import type { Target } from '../../../shared/domain/request/target.ts';
 import type { CredentialRejection, AddressRejection } from '../../../shared/identity/credential-reading.ts';
 import type { Fault } from '../transport/fault.ts';
 
-/** A decision with its inputs. Headers, response body, event and log line of a request are written from it. */
+/**
+ * A decision with its inputs. Limit headers, response body, usage event and log line of a request are all written from
+ * it.
+ */
 export interface Verdict {
   readonly decision: Decision;
   readonly identity: Identity;
   readonly policy: Policy;
   readonly plan: Plan;
   readonly route: Route | null;
-  /** The limits behind `decision.limits`, overrides and boosts applied. */
+  /** The limits whose states are in `decision.limits`, with the tenant's overrides and boosts applied. */
   readonly limits: readonly Limit[];
   readonly units: number;
   readonly method: string;
-  /** In normal form, without the query; unchanged where it cannot be read. */
+  /** Path in normal form without the query. If it cannot be read, the path as it was sent. */
   readonly path: string;
   /** The target to forward; null where the request cannot be read. */
   readonly target: Target | null;
-  /** Unix milliseconds; the event's time. */
+  /** Unix milliseconds at which the decision began; also the time of the usage event. */
   readonly atMs: number;
-  /** Unix milliseconds at which the limits were in the state of `decision.limits`. */
+  /** Unix milliseconds at which the states in `decision.limits` were read. */
   readonly decidedAtMs: number;
-  /** Set where the request cannot be read as one request, or cannot be served in the form it was sent in. */
+  /** Set if the request cannot be read unambiguously, or cannot be served in the form in which it was sent. */
   readonly unreadable: Fault | null;
-  /** Set where the credentials were not accepted. */
+  /** Set if the credentials were not accepted. */
   readonly credentialRejection: CredentialRejection | null;
-  /** Set where the address is over its limit of bad credentials or of requests that cannot be served. */
+  /** Set if the address is over its limit of invalid credentials or of requests that cannot be served. */
   readonly addressRejection: AddressRejection | null;
-  /** Set where the tenant is blocked. */
+  /** Set if the tenant is blocked. */
   readonly block: Block | null;
   /** Releases the permit that the request holds under concurrent limits. The second call does nothing. */
   readonly release: () => void;
@@ -39,20 +42,20 @@ export interface Verdict {
 
 /** Why a tenant is blocked, and until when. */
 export interface Block {
-  /** Unix milliseconds; null: until further notice. */
+  /** Unix milliseconds; null if the block has no end. */
   readonly untilMs: number | null;
   readonly reason: string;
 }
 
-/** True where the request may be served. */
+/** Returns true if the request may be served. */
 export function passes({ decision }: Verdict): boolean {
   return decision.outcome !== 'limited';
 }
 
 /**
- * The window that X-RateLimit-* describe. Of windows that refuse: the one with the longest wait. Else the one with the
- * smallest share left, and of equal shares the one with the fewest units. Shadow limits refuse no request, so they are
- * named only where there is no other limit.
+ * Returns the window that the X-RateLimit fields describe. If any window refuses, this is the refusing window with the
+ * longest wait. Otherwise it is the window with the smallest remaining share; of equal shares, the one with the fewest
+ * remaining units. Shadow limits refuse no request, so a shadow limit is returned only if there is no enforced limit.
  */
 export function closestLimit(states: readonly LimitState[]): LimitState | null {
   let closest: LimitState | null = null;
@@ -74,7 +77,7 @@ function remainingShare({ limit, remaining }: LimitState): number {
   return limit === 0 ? 0 : remaining / limit;
 }
 
-/** A window of which no unit is used. */
+/** Returns the state of a window in which no unit is used. */
 export function untouchedState(limit: Limit, nowMs: number): LimitState {
   const { name, windowMs, burst, mode } = limit;
   const room = { limit: limit.limit, remaining: limit.limit, resetAtMs: nowMs };
