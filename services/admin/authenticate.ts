@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { sendProblem } from '../../shared/runtime/http/problem.ts';
-import { isSameSecret } from '../../shared/sessions/admin-token.ts';
+import { isSameSecret } from '../../shared/sessions/secrets.ts';
 
 /** Guard of the admin API. Returns undefined where the token is right; else sends the 401 and returns it. */
 export function requireToken(

@@ -4,7 +4,7 @@ import { kafkaVariables } from '../../shared/kafka/environment.ts';
 import { policyVariables } from '../../shared/policy/environment.ts';
 import { redisVariables } from '../../shared/redis/environment.ts';
 import { portVariable, serviceVariables } from '../../shared/runtime/config.ts';
-import { sessionVariables } from '../../shared/sessions/environment.ts';
+import { sessionVariables } from '../../shared/sessions/secrets.ts';
 
 /** Environment variables of the admin API. */
 export const environment = Type.Object({

@@ -1,3 +1,5 @@
+import { auditLosses } from '../../shared/audit/audit.ts';
+import type { AuditSources, LossReport } from '../../shared/audit/audit.ts';
 import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
 import { recentChanges } from '../../shared/tenants/records.ts';
 import type { Resets } from '../../shared/tenants/reset.ts';
@@ -6,11 +8,10 @@ import type { AdminApp } from './answer.ts';
 import { actorOf } from './authenticate.ts';
 import { registerDeadLetters } from './dead-letters.ts';
 import type { DeadLetterOptions } from './dead-letters.ts';
-import { registerLossAudit } from './loss-audit.ts';
-import type { LossAuditOptions } from './loss-audit.ts';
 import { operations } from './operations.ts';
 
-export interface InstallationOptions extends DeadLetterOptions, LossAuditOptions {
+export interface InstallationOptions extends DeadLetterOptions {
+  readonly auditSources: AuditSources;
   readonly resets: Resets;
   readonly directory: Pick<TenantDirectory, 'all'>;
 }
@@ -28,4 +29,17 @@ export function registerInstallation(app: AdminApp, options: InstallationOptions
   });
   registerDeadLetters(app, options);
   registerLossAudit(app, options);
+}
+
+/** Runs a loss audit on demand. Requests for the same period share one run, so that repeating a request adds no work. */
+function registerLossAudit(app: AdminApp, { auditSources }: InstallationOptions): void {
+  const running = new Map<number, Promise<LossReport>>();
+  app.post('/admin/v1/loss-audit', { schema: operations.auditLosses }, (request) => {
+    const hours = request.query.hours ?? 24;
+    const known = running.get(hours);
+    if (known !== undefined) return known;
+    const started = auditLosses(auditSources, hours).finally(() => running.delete(hours));
+    running.set(hours, started);
+    return started;
+  });
 }

@@ -1,10 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import { declareAccess } from '../../../shared/runtime/http/access.ts';
+import { sendSeries, sendSnapshot } from '../components/data.ts';
+import { readSnapshot } from '../components/snapshot.ts';
+import type { SnapshotSources } from '../components/snapshot.ts';
 import { registerActions } from './actions.ts';
 import type { ActionOptions } from './actions.ts';
 import { auditPage } from './audit-page.ts';
 import type { AuditSources } from './audit-page.ts';
-import { registerTenantData } from './data.ts';
 import { deadLettersPage, registerReplay } from './dead-letters-page.ts';
 import type { DeadLetterOptions } from './dead-letters-page.ts';
 import { growthPage } from './growth-page.ts';
@@ -17,7 +19,6 @@ import { registerOperatorSignIn } from './sign-in.ts';
 import type { OperatorSignInOptions } from './sign-in.ts';
 import { forOperator } from './signed-in.ts';
 import { tenantPage } from './tenant-page.ts';
-import type { SnapshotSources } from '../components/snapshot.ts';
 import { tenantsPage } from './tenants-page.ts';
 import type { TenantsSources } from './tenants-page.ts';
 
@@ -66,5 +67,17 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   app.get(
     '/operator/audit',
     forOperator('/operator/audit', (_name, request) => auditPage(options, request)),
+  );
+}
+
+/** Data that the scripts of a tenant's page fetch. Below `/operator`, where browsers send the operator's cookie. */
+function registerTenantData(app: FastifyInstance, sources: SnapshotSources): void {
+  app.get<{ Params: { id: string } }>('/operator/data/tenants/:id', async (request, reply) =>
+    sendSnapshot(reply, await readSnapshot(sources, request.params.id)),
+  );
+
+  app.get<{ Params: { id: string }; Querystring: { span?: string } }>(
+    '/operator/data/tenants/:id/series',
+    (request, reply) => sendSeries(reply, sources, request.params.id, request.query.span),
   );
 }

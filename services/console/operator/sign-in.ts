@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
-import { isSameSecret } from '../../../shared/sessions/admin-token.ts';
+import { isSameSecret } from '../../../shared/sessions/secrets.ts';
 import type { Sessions } from '../../../shared/sessions/sessions.ts';
 import { formOf } from '../components/form-body.ts';
 import { html } from '../components/html.ts';

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { declareAccess } from '../../../shared/runtime/http/access.ts';
-import { registerData } from './data.ts';
+import { sendSeries, sendSnapshot } from '../components/data.ts';
+import { readSnapshot } from '../components/snapshot.ts';
 import { guidePage } from './guide-page.ts';
 import type { GuideSources } from './guide-page.ts';
 import { historyPage } from './history-page.ts';
@@ -15,7 +16,7 @@ import { registerSignIn } from './sign-in.ts';
 import type { SignInOptions } from './sign-in.ts';
 import { usagePage } from './usage-page.ts';
 import type { UsageSources } from './usage-page.ts';
-import { forTenant } from './visitor.ts';
+import { forTenant, guardedVisitor } from './visitor.ts';
 import type { VisitorSources } from './visitor.ts';
 
 export type PortalOptions = GuideSources &
@@ -61,4 +62,17 @@ function registerPages(app: FastifyInstance, options: PortalOptions): void {
     '/guide',
     forTenant('/guide', (visitor) => guidePage(options, visitor)),
   );
+}
+
+/** Data that the scripts of the pages fetch, for the tenant of the session. */
+function registerData(app: FastifyInstance, sources: UsageSources): void {
+  app.get('/data/usage', async (request, reply) => {
+    const { tenantId, usage } = guardedVisitor(request);
+    return sendSnapshot(reply, await readSnapshot({ ...sources, usage }, tenantId));
+  });
+
+  app.get<{ Querystring: { span?: string } }>('/data/series', (request, reply) => {
+    const { tenantId, usage } = guardedVisitor(request);
+    return sendSeries(reply, { ...sources, usage }, tenantId, request.query.span);
+  });
 }

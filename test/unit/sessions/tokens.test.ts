@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { actorOf, bearerOf } from '../../../services/admin/authenticate.ts';
-import { isSameSecret, secretLengthMax } from '../../../shared/sessions/admin-token.ts';
+import { isSameSecret, secretLengthMax } from '../../../shared/sessions/secrets.ts';
 import { createTokens } from '../../../shared/sessions/tokens.ts';
 
 const clock = { nowMs: 1_800_000_000_000, now: () => clock.nowMs };

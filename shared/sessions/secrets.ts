@@ -1,7 +1,17 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { secretVariable } from '../runtime/config.ts';
 
 /** No configured secret is longer: longer texts are refused without hashing them. */
 export const secretLengthMax = 4_096;
+
+/** Environment variables of the processes that sign or read portal links and sessions. */
+export const sessionVariables = {
+  TOLLGATE_ADMIN_TOKEN: secretVariable(
+    'Token that opens the admin API and the operator console.',
+    secretLengthMax,
+  ),
+  TOLLGATE_PORTAL_SECRET: secretVariable('Signs portal links and sessions.'),
+};
 
 /**
  * Compares a presented secret with the expected one in constant time. Both are hashed first, so that the duration
