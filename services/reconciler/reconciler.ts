@@ -42,19 +42,19 @@ export interface ReconcilerOptions {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** Consuming has stopped for good: the process has to exit. */
+  /** Called when the consumer has stopped for good: the process has to exit. */
   readonly onStalled: (error: unknown) => void;
 }
 
 export interface Reconciler {
-  /** What the counters still depend on, for `/readyz`; empty when they are right. */
+  /** Names of the parts that are not ready, for `/readyz`; empty when all counters are complete. */
   unready(): string[];
   close(): Promise<void>;
 }
 
 /**
- * Raises quota counters in Redis to ClickHouse's totals: all of them after Redis lost its data, and those of a tenant whenever
- * its totals are announced. Offsets are committed after Redis has the values.
+ * Raises quota counters in Redis to ClickHouse's totals: all counters after Redis lost its data, and the counters of one tenant
+ * whenever its totals are announced. Offsets are committed after Redis has stored the values.
  */
 export function runReconciler(options: ReconcilerOptions): Reconciler {
   const { kafka, topics, tenants, clickhouse, policy, clock, registry, logger } = options;
@@ -126,7 +126,7 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
     for (const { tenantId, reason } of unrestored) {
       const message = latest.get(tenantId)?.message;
       if (message !== undefined) rejected.push({ message, reason });
-      // One dead letter for each announcement, however many of its quotas failed.
+      // Removed, so that an announcement becomes one dead letter even if several of its quotas failed.
       latest.delete(tenantId);
     }
     return rejected;
@@ -141,7 +141,7 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
     requireRecords();
     const readings = await readTenantQuotas(query());
     await restoreOrLog(readings);
-    // Tenants first: they have more counters, which are faster to read.
+    // Tenants come before users and addresses: they have more counters, and reading them is faster.
     return { counters: readings.length + (await callers.restore()) };
   }
 

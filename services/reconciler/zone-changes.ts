@@ -6,16 +6,17 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 
 export interface ZoneChangesOptions {
   readonly tenants: TenantDirectory;
-  /** Raises the quota counters of these tenants to what ClickHouse counts in the current periods. */
+  /** Raises the quota counters of these tenants to the units that ClickHouse counts in the current periods. */
   readonly restore: (tenantIds: ReadonlySet<string>) => Promise<void>;
   readonly logger: Logger;
   readonly retryMs?: number;
 }
 
 /**
- * Raises the counters of a tenant whose time zone was changed. Its periods then begin at other times, and Redis lacks the units
- * from before the old period: only ClickHouse has them, and a tenant without traffic is not announced. Retries until it
- * succeeds. A change made while no reconciler runs waits for the tenant's next announcement.
+ * Raises the counters of a tenant whose time zone was changed. The tenant's periods then begin at other times, and a new period
+ * may begin before the old one: only ClickHouse has the units from before the old period. An announcement of totals would raise
+ * the counters too, but a tenant without traffic has none. Retries until it succeeds. A change made while no reconciler runs
+ * waits for the tenant's next announcement.
  */
 export function followZoneChanges({ tenants, restore, logger, retryMs = 1_000 }: ZoneChangesOptions): {
   close(): Promise<void>;
@@ -28,7 +29,7 @@ export function followZoneChanges({ tenants, restore, logger, retryMs = 1_000 }:
   let busy = false;
   for (const record of tenants.all()) setZone(record.tenant_id, zoneOf(record));
   const stop = tenants.onChange((tenantId, record) => {
-    // Records that are read while the directory fills are no changes.
+    // Records that are read while the directory is being filled after a start are not changes.
     if (!setZone(tenantId, zoneOf(record)) || !tenants.ready()) return;
     changed.add(tenantId);
     if (!busy) restoring = restoreChanged();

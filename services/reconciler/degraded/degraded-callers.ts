@@ -9,8 +9,8 @@ import type { DegradedSpan } from './degraded-tenants.ts';
 import type { TenantReadingsQuery } from '../restore/tenant-readings.ts';
 
 /**
- * Raises the quotas of users and addresses whose requests passed without Redis. An announcement names a tenant and since when
- * some of its requests were decided without Redis; only the stored events name the callers.
+ * Raises the quotas of users and addresses whose requests passed without Redis. An announcement of totals names the tenant and
+ * the time since which some of its requests were decided without Redis. The users and addresses are read from the stored events.
  */
 export interface DegradedCallers {
   add(tenantId: string, sinceMs: number): void;
@@ -21,18 +21,21 @@ export interface DegradedCallersOptions {
   readonly restoreCallers: CallerRestorer;
   readonly clickhouse: ClickHouse;
   readonly query: () => TenantReadingsQuery;
-  /** Whether the tenant records are read, which hold plans, zones and resets. */
+  /** Returns true once the tenant records, which hold plans, time zones and resets, are read. */
   readonly ready: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly pauseMs?: number;
 }
 
-/** Above this, callers with the least usage are left out. */
+/** Most groups of callers that one comparison reads: it leaves out callers with the least usage. */
 const rowsMax = 100_000;
 /** One comparison at a time, then a pause nine times as long: comparisons take a tenth of the time at most. */
 const pauseFactor = 9;
-/** A former reconciler may have stopped before it compared tenants that were announced within this time. */
+/**
+ * At its start the reconciler reads the tenants with degraded requests within this time: the process before it may have stopped
+ * without comparing them.
+ */
 const lookBackMs = 24 * 3_600_000;
 
 export function followDegradedCallers(options: DegradedCallersOptions): DegradedCallers {
@@ -74,7 +77,7 @@ export function followDegradedCallers(options: DegradedCallersOptions): Degraded
     } catch (error) {
       outage.failed(error, 'quotas of users and addresses could not be compared; the comparison is repeated');
       for (const tenantId of span?.tenantIds ?? []) degraded.add(tenantId, span?.sinceMs ?? 0);
-      // There were too many tenants to keep: they are read from ClickHouse again.
+      // The ids of too many tenants are not kept, so the next comparison reads the tenants from ClickHouse.
       if (span !== null && span.tenantIds === undefined) hasReadRecent = false;
     }
   }

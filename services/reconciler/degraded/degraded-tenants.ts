@@ -2,16 +2,16 @@ import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { passedLimits } from '../../../shared/clickhouse/queries/predicates.ts';
 import { requestEventType } from '../../../shared/domain/usage-event.ts';
 
-/** Tenants with requests that passed without Redis and callers that are not compared yet. Bounded. */
+/** Tenants whose requests passed without Redis and whose users and addresses are not compared with ClickHouse yet. Bounded. */
 export interface DegradedTenants {
   add(tenantId: string, sinceMs: number): void;
-  /** Removes and returns all tenants added so far; null without any. */
+  /** Removes and returns all added tenants; returns null when there is none. */
   drain(): DegradedSpan | null;
 }
 
 export interface DegradedSpan {
   readonly sinceMs: number;
-  /** Absent: there are too many tenants to keep, so all tenants are meant. */
+  /** Absent when more tenants were added than are kept: the span then stands for all tenants. */
   readonly tenantIds?: ReadonlySet<string>;
 }
 
@@ -23,7 +23,7 @@ export function createDegradedTenants(tenantsMax = tenantsMaxDefault): DegradedT
   return {
     add(tenantId, atMs) {
       sinceMs = Math.min(sinceMs, atMs);
-      // One more than the maximum marks that there are too many.
+      // The set may hold one tenant above the maximum: its size then shows that there are too many.
       if (tenantIds.size <= tenantsMax) tenantIds.add(tenantId);
     },
     drain() {
@@ -35,7 +35,10 @@ export function createDegradedTenants(tenantsMax = tenantsMaxDefault): DegradedT
   };
 }
 
-/** Tenants with requests that passed without Redis, and when each did first: a reconciler that died may not have compared them. */
+/**
+ * Reads the tenants with requests that passed without Redis since `fromMs`, with the time of the first of these requests. Used at
+ * the start of the reconciler: the process before it may have died without comparing these tenants.
+ */
 export async function readDegradedTenants(
   clickhouse: ClickHouse,
   fromMs: number,

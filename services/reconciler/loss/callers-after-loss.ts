@@ -7,13 +7,16 @@ import { createOutageLog } from '../../../shared/runtime/outage-log.ts';
 import type { CallerRestorer } from '../restore/caller-restorer.ts';
 import type { TenantReadingsQuery } from '../restore/tenant-readings.ts';
 
-/** Restores the quota counters of users and addresses after a loss: announcements of totals name tenants only. */
+/**
+ * Restores the quota counters of users and addresses after Redis lost its data. Announcements of totals cannot restore them,
+ * because they name tenants only.
+ */
 export interface CallersAfterLoss {
   /**
-   * Raises all of these counters to what ClickHouse counts, and resolves with the number of counters compared. For events
-   * that were in flight, it then repeats the comparison in the background: each second until ClickHouse has everything from
-   * before the call, and a few times later, since the counter of a caller with constant traffic always lacks the events in
-   * flight.
+   * Raises all of these counters to the units that ClickHouse counts, and resolves with the number of compared counters. It then
+   * repeats the comparison in the background, so that events in flight are counted: each second until ClickHouse has all events
+   * from before the call, and a few times later, because the counter of a caller with constant traffic lacks the events in flight
+   * after every comparison.
    */
   restore(): Promise<number>;
   close(): Promise<void>;
@@ -26,13 +29,19 @@ export interface CallersAfterLossOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly repeatMs?: number;
-  /** Pauses before the later comparisons. */
+  /** Pauses before the comparisons that follow once ClickHouse has all events from before the loss. */
   readonly laterMs?: readonly number[];
 }
 
-/** Above this, callers with the least usage are left out: a counter far below its limit admits nothing that it should not. */
+/**
+ * Most groups of callers that one comparison reads. It leaves out the callers with the least usage: their usage is far below the
+ * limit, so their requests would pass anyway.
+ */
 const rowsMax = 500_000;
-/** Events that arrive even later wait in a spool for Kafka, which has an alert of its own. */
+/**
+ * After a loss, comparisons run each second for at most this time. An event that arrives even later has waited in a gateway's
+ * spool because Kafka was unavailable, and an alert reports that.
+ */
 const followMsMax = 60_000;
 const laterMsDefault = [10_000, 60_000, 600_000, 3_600_000];
 
@@ -62,7 +71,7 @@ export function createCallersAfterLoss(options: CallersAfterLossOptions): Caller
     return options.restoreCallers({ ...query(), rowsMax });
   }
 
-  /** A failed comparison is left to the next one. If the process dies here, events in flight stay uncounted. */
+  /** A failed comparison is not retried: the next one covers it. If the process dies here, events in flight stay uncounted. */
   async function follow(ownRound: number, lostAtMs: number): Promise<void> {
     let isComplete = false;
     while (!isComplete && clock.now() < lostAtMs + followMsMax)
@@ -70,7 +79,7 @@ export function createCallersAfterLoss(options: CallersAfterLossOptions): Caller
     for (const pauseMs of laterMs) await compareAfter(pauseMs, ownRound, lostAtMs);
   }
 
-  /** Returns true when everything from before the loss is counted, or when a newer loss has taken over. */
+  /** Returns true when all events from before the loss are counted, or when a newer loss has started its own comparisons. */
   async function compareAfter(pauseMs: number, ownRound: number, lostAtMs: number): Promise<boolean> {
     const isOver = (): boolean => closing.signal.aborted || ownRound !== round;
     if (isOver()) return true;

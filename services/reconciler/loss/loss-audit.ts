@@ -7,9 +7,9 @@ import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
 
 export interface LossAuditOptions {
-  /** Audits once. Rejects when a store does not answer. */
+  /** Runs one audit. Rejects when Kafka, ClickHouse or Redis does not answer. */
   readonly audit: () => Promise<LossReport>;
-  /** From the end of one audit to the start of the next: two never run at once. */
+  /** Time from the end of one audit to the start of the next, so two audits never run at once. */
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly registry: Registry;
@@ -21,8 +21,8 @@ export interface LossAudit {
 }
 
 /**
- * Repeats the loss audit, and reports losses in metrics and, with their places, in the log. A failed audit keeps the figures
- * of the last one, whose time shows their age: it never counts as clean.
+ * Repeats the loss audit. Reports losses in metrics, and in the log with the position of each lost record. After a failed audit,
+ * the metrics keep the figures and the time of the last successful audit. A failed audit never counts as clean.
  */
 export function startLossAudit(options: LossAuditOptions): LossAudit {
   const { audit, intervalMs, clock, logger } = options;
@@ -64,7 +64,7 @@ export function startLossAudit(options: LossAuditOptions): LossAudit {
     const sequences = missingCount(missingSequences);
     metrics.missing.set({ kind: 'offset' }, report.lost - sequences);
     metrics.missing.set({ kind: 'sequence' }, sequences);
-    // Without a comparison the figure of the last one stays: it is not zero.
+    // If the counters were not compared, the gauge keeps its last value: zero would mean that no unit is missing.
     if (counters !== null) metrics.missing.set({ kind: 'counter' }, unitsAhead(counters));
     metrics.days.set(disagreements.length);
     metrics.setBack.set(setBack.length);

@@ -5,16 +5,16 @@ import { createOutageLog } from '../../../shared/runtime/outage-log.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import type { LossWatch, LostServer } from '../../../shared/redis/loss-watch.ts';
 
-/** Detects lost counters continuously, and has them rebuilt. */
+/** Detects lost counters in Redis continuously, and starts their rebuild. */
 export interface LossMonitor {
-  /** True while Redis answers and the marker of every server names its current run. */
+  /** True while Redis answers and the marker of every server shows that its counters are complete. */
   trusted(): boolean;
   close(): Promise<void>;
 }
 
 export interface LossMonitorOptions {
   readonly watch: LossWatch;
-  /** Raises every counter to what ClickHouse counts. Rejects when that fails. */
+  /** Raises every counter to the units that ClickHouse counts. Rejects when it fails. */
   readonly rebuild: () => Promise<{ readonly counters: number }>;
   readonly registry: Registry;
   readonly logger: Logger;
@@ -66,7 +66,7 @@ export function startLossMonitor(options: LossMonitorOptions): LossMonitor {
     for (const server of lost) if ((await watch.claim(server)) === 'claimed') claimed.push(server);
     if (claimed.length === 0) return lost.length === 0;
     const names = claimed.map(({ name }) => name);
-    // The round repeats four times a second while a store is unavailable: one line is enough.
+    // While a store is unavailable, the round is repeated four times a second: only its first time is logged.
     if (names.join() !== rebuilding)
       logger.warn({ servers: names }, 'counters were lost and are being rebuilt');
     rebuilding = names.join();

@@ -17,9 +17,11 @@ import type { SubjectKind } from '../../../shared/redis/decision/windows.ts';
 import { zonesOf } from './tenant-readings.ts';
 import type { TenantReadingsQuery } from './tenant-readings.ts';
 
-/** One quota counter of a user, of an address or of all requests (`per: global`), and what ClickHouse counts for it. */
+/**
+ * One quota counter of a user, of an address or of all requests (`per: global`), with the units that ClickHouse counts for it.
+ */
 export interface CallerReading {
-  /** A caller whose check reads this counter. */
+  /** One of the callers whose checks read this counter. */
   readonly caller: Caller;
   readonly quota: Quota;
   readonly span: PeriodSpan;
@@ -29,18 +31,21 @@ export interface CallerReading {
 }
 
 export interface CallerReadingsQuery extends TenantReadingsQuery {
-  /** At most so many groups of callers are read: those with the most usage. */
+  /** Most groups of callers to read from ClickHouse: the groups with the most usage. */
   readonly rowsMax: number;
-  /** Reads only callers whose requests passed without Redis since then, of `tenantIds`; absent: all callers. */
+  /**
+   * Unix milliseconds: reads only the callers of `tenantIds` with requests that passed without Redis since this time. Absent:
+   * reads all callers.
+   */
   readonly degradedSinceMs?: number;
 }
 
 type MutableReading = CallerReading & { consumed: Amount; sinceReset: Amount };
 
 /**
- * Reads every quota counter of callers that has units in a current period. Reads nothing where the policy has no such quota.
- * A counter that tenants share (of an address, of all requests) has UTC's periods and sums the tenants in UTC only. `cut`:
- * callers with little usage were left out.
+ * Reads the units of every quota counter of users and addresses that has units in a current period. Reads nothing if the policy
+ * has no quota of this kind. A counter that tenants share (of an address, or of all requests) has periods in UTC and sums only
+ * the tenants in UTC. `cut` is true when callers with little usage were left out.
  */
 export async function readCallerQuotas(
   query: CallerReadingsQuery,
@@ -67,7 +72,7 @@ export async function readCallerQuotas(
 function periodsOf({ policy }: TenantReadingsQuery): Set<CalendarPeriod> {
   const limits = [...policy.plans.values(), ...policy.routes].flatMap(({ limits: own }) => own);
   const quotas = [...limits, ...policy.platform].filter(isQuota);
-  // Tenant quotas too: for a caller without a tenant they count its address.
+  // Quotas per tenant are included: for a caller without a tenant they count its address.
   return new Set(quotas.map(({ period }) => period));
 }
 
@@ -78,7 +83,7 @@ async function rowsOf(
   const limits = [...policy.plans.values(), ...policy.routes].flatMap(({ limits: own }) => own);
   const ofCallers = [...limits, ...policy.platform].filter(isCallerQuota);
   const inZone = [...records.values()].filter((record) => zoneOf(record) === zone);
-  // The counter of an address that tenants share, or of all requests, sums more tenants than those of the query.
+  // The counter of an address or of all requests is shared by tenants, so it also sums tenants that are not in `tenantIds`.
   const isShared = ofCallers.some(({ per }) => !per.includes('tenant') && !per.includes('user'));
   const queried = tenantIds === undefined || isShared ? null : [...tenantIds];
   // Null reads all tenants.
@@ -88,7 +93,7 @@ async function rowsOf(
   const isOfAllRequests = ofCallers.some(({ per }) => per.every((part) => part === 'global'));
   return readConsumedByCaller(clickhouse, {
     fromMs: periodAt(period, zone, nowMs).startMs,
-    // Where all quotas are per tenant, only callers without a tenant are counted by address.
+    // If all quotas are per tenant, only the callers without a tenant have a counter per address.
     tenantIds: ofCallers.length === 0 ? [anonymousTenant] : tenantsToRead,
     degradedSinceMs: isOfAllRequests ? null : (degradedSinceMs ?? null),
     byAddress: ofCallers.some(({ per }) => per.includes('ip')),
@@ -100,7 +105,9 @@ function isCallerQuota(limit: Limit): limit is Quota {
   return isQuota(limit) && !isTenantQuota(limit);
 }
 
-/** What the tenant's callers consumed since a reset within the period; null without a reset in it. */
+/**
+ * Reads the units that the tenant's callers consumed since a reset within the period. Returns null when the period has no reset.
+ */
 async function rowsAfterReset(
   { clickhouse, nowMs }: TenantReadingsQuery,
   { tenantId, record, period, rowsMax }: TenantPeriod,
@@ -146,7 +153,10 @@ function addTenant(
   for (const row of afterReset ?? []) add(row, 'sinceReset');
 }
 
-/** As in a check, plans share a window that counts the same. */
+/**
+ * Returns the quotas of all plans in `rows`. As in a check, equal quotas of several plans share one counter, so each counter
+ * appears once.
+ */
 function quotasOf(
   rows: readonly CallerConsumed[],
   { policy, nowMs }: TenantReadingsQuery,
@@ -183,7 +193,7 @@ function counterOf(
   return counter;
 }
 
-/** Counters that tenants of several zones may share. */
+/** Kinds of counters that tenants of different time zones may share. */
 const sharedKinds: ReadonlySet<SubjectKind> = new Set(['address', 'global']);
 
 /** The identity that a counter belongs to: callers with the same identity share the counter. */

@@ -8,7 +8,10 @@ import type { CallerReadingsQuery, CallerReading } from './caller-readings.ts';
 import type { Drift } from './drift.ts';
 import { raiseAll } from './raise-all.ts';
 
-/** Raises quota counters of users and addresses to what ClickHouse counts. Resolves with the number of counters compared. */
+/**
+ * Raises quota counters of users and addresses to the units that ClickHouse counts. Resolves with the number of compared
+ * counters.
+ */
 export type CallerRestorer = (query: CallerReadingsQuery) => Promise<number>;
 
 export interface CallerRestorerOptions {
@@ -59,7 +62,7 @@ export function createCallerRestorer({
     });
     if (after === before) return;
     raised.inc();
-    // Only counters that were behind: a reading may lack units that its counter rightly has.
+    // Drift is recorded only for raised counters: a counter may correctly have units that its reading lacks.
     const { userId, ip } = caller;
     drift.record(
       JSON.stringify([caller.tenantId, quota.name, quota.route, userId, addressPart(ip)]),

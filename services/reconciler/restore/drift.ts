@@ -3,9 +3,11 @@ import { Gauge } from 'prom-client';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
 
-/** The difference between Redis and ClickHouse of the counters compared in the last minute, as metrics by direction. */
+/**
+ * Metrics of the difference between Redis and ClickHouse, over the counters that were compared in the last minute, by direction.
+ */
 export interface Drift {
-  /** `units`: positive where Redis is ahead (normally by the events in flight), negative where it was behind. */
+  /** `units` is the counter in Redis minus the total in ClickHouse: normally positive, because of the events in flight. */
   record(counter: string, units: number): void;
 }
 

@@ -11,12 +11,13 @@ import { raiseAll } from './raise-all.ts';
 export interface QuotaRestorer {
   /**
    * Sets `counter = max(counter, total)` for each reading and returns the readings whose total is too large for a counter.
-   * Rejects when Redis or ClickHouse does not answer; counters raised by then stay raised, and the call may be repeated.
+   * Rejects when Redis or ClickHouse does not answer. Counters that were raised before the error stay raised, and the call may be
+   * repeated.
    */
   restore(readings: readonly QuotaReading[]): Promise<readonly UnrestoredReading[]>;
 }
 
-/** A counter that stays as it is, because its total is too large for a counter. */
+/** A quota whose counter was not raised, because its total is too large for a counter. */
 export interface UnrestoredReading {
   readonly tenantId: string;
   readonly reason: string;
@@ -74,7 +75,8 @@ export function createQuotaRestorer({
       return;
     }
     const { before, after } = await limiter.raiseQuota(tenantId, quota, span.startMs, consumed, {
-      // Units from before a reset do not count. Redis stores them as the baseline, unless it lost its data.
+      // Units from before a reset do not count. Redis stores these units as the baseline; this value replaces a baseline that was
+      // lost.
       leastBaseline: Math.max(0, consumed - sinceReset),
       ...(zone === null ? {} : { timeZone: zone }),
     });

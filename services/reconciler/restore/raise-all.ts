@@ -4,8 +4,8 @@ import { TollgateError } from '../../../shared/runtime/errors.ts';
 const raisesMax = 200;
 
 /**
- * Raises the counter of each reading. A total that is too large for a counter goes to `onTooLarge`, and all other counters are
- * still raised. Rejects with any other error.
+ * Raises the counter of each reading. Calls `onTooLarge` for a reading whose total is too large for a counter, and still raises
+ * all other counters. Rejects with any other error.
  */
 export async function raiseAll<Reading>(
   readings: readonly Reading[],

@@ -13,7 +13,7 @@ import type { Consumed } from '../../../shared/clickhouse/queries/consumed.ts';
 import { openReading, quotasFor } from '../../../shared/policy/quota-readings.ts';
 import type { QuotaReading } from '../../../shared/policy/quota-readings.ts';
 
-/** Which quota counters of tenants to read, and where from. */
+/** Selects the quota counters of tenants whose units are read from ClickHouse. */
 export interface TenantReadingsQuery {
   readonly clickhouse: ClickHouse;
   readonly policy: Policy;
@@ -24,9 +24,9 @@ export interface TenantReadingsQuery {
 }
 
 /**
- * Reads what ClickHouse counts for every quota counter of every tenant with usage in a current period. One query for each
- * period and zone in use, whatever the number of tenants. Counters closest to their limit come first: a lost counter lets
- * their requests pass soonest.
+ * Reads the units that ClickHouse counts for every quota counter of every tenant with usage in a current period. Sends one query
+ * for each period and time zone in use, whatever the number of tenants. Returns the counters closest to their limit first: while
+ * these counters are lost, requests above the limit pass soonest.
  */
 export async function readTenantQuotas(query: TenantReadingsQuery): Promise<QuotaReading[]> {
   const { policy } = query;
@@ -47,7 +47,7 @@ async function readPeriod(
   const inZone = [...(tenantIds ?? records.keys())].filter((id) => zoneOf(records.get(id) ?? null) === zone);
   const rows = await readConsumed(clickhouse, {
     fromMs: periodAt(period, zone, nowMs).startMs,
-    // Most tenants in UTC have no record, so all tenants are read.
+    // Most tenants in UTC have no record, so their ids are not known here and all tenants are read.
     tenantIds: zone === null && tenantIds === undefined ? null : inZone,
   });
   const readings: QuotaReading[] = [];
@@ -64,7 +64,10 @@ async function readPeriod(
   return readings;
 }
 
-/** A tenant may have changed plans within the period; a counter that plans share is read once. */
+/**
+ * Returns the quotas of all plans that a tenant had within the period. Equal quotas of several plans share one counter, so each
+ * counter appears once.
+ */
 function quotasOfPlans(
   plans: ReadonlySet<string>,
   { policy, record, nowMs }: { policy: Policy; record: TenantRecord | null; nowMs: number },
