@@ -19,7 +19,7 @@ import type { OffsetFindings } from './offsets.ts';
 import { findRecreations } from './recreations.ts';
 import { auditSequences } from './sequences.ts';
 
-/** An event in Kafka that the aggregator has committed and that is not in ClickHouse. */
+/** An event in Kafka that is not in ClickHouse although the aggregator has committed its offset. */
 export interface LostRecord {
   readonly partition: number;
   readonly offset: number;
@@ -28,63 +28,68 @@ export interface LostRecord {
 }
 
 export interface LossReport {
-  /** Accepted events that are in no table: `lostRecords`, and all sequence numbers of `missingSequences`. */
+  /** Number of accepted events that are in no table: the lost records and the missing sequence numbers. */
   readonly lost: number;
   readonly lostRecords: readonly LostRecord[];
-  /** Sequence numbers that are neither in Kafka nor in ClickHouse, by spool run of a gateway. */
+  /** Sequence numbers that are neither in Kafka nor in ClickHouse, by run id of a gateway's spool. */
   readonly missingSequences: Readonly<Record<string, readonly MissingRange[]>>;
-  /** Spool runs with sequence numbers of an earlier run: the spool folder was restored from a backup, or copied. */
+  /** Run ids whose sequence numbers an earlier run had used: the spool folder was restored from a backup, or copied. */
   readonly setBack: readonly string[];
-  /** Quota counters that are higher in Redis than in ClickHouse; null: not compared, because the pipeline lags. */
+  /**
+   * Quota counters that are higher in Redis than in ClickHouse; null when they were not compared, because the pipeline was late.
+   */
   readonly counters: readonly CounterDifference[] | null;
-  /** Days on which the levels of totals have different sums. */
+  /** Days on which the sums of the stored events, minutes, hours and days differ. */
   readonly disagreements: readonly LevelSums[];
-  /** Records for which it is correct to have no row of their own. */
+  /** Number of records in Kafka that correctly have no row of their own, by reason. */
   readonly explained: {
     readonly deadLetters: number;
     readonly repeats: number;
     readonly corrections: number;
   };
-  /** Stored events of the audited days. */
+  /** Number of stored events of the audited days. */
   readonly events: number;
   readonly since: string;
-  /** Younger events were not audited: they may still be in the pipeline. */
+  /** Events after this time were not audited, because they may still be in the pipeline. */
   readonly until: string;
-  /** True where more is missing than the audit reads: the numbers are then lower bounds. */
+  /** True when more records are missing than the audit reads; the counts of losses are then lower bounds. */
   readonly cut: boolean;
 }
 
 export interface AuditSources {
   readonly kafka: Kafka;
   readonly topics: Topics;
-  /** The aggregators' consumer group. */
+  /** Consumer group of the aggregators. */
   readonly groupId: string;
   readonly clickhouse: ClickHouse;
   readonly limiter: Pick<Limiter, 'raiseQuota'>;
   readonly policy: () => Policy;
   readonly records: () => Iterable<TenantRecord>;
   readonly clock: Clock;
-  /** Events that were stored within this time are not audited: events before them may wait for the leader of another partition. */
+  /**
+   * Events stored within this time before the audit are not audited, because an event with a lower sequence number may still wait
+   * for the leader of another partition.
+   */
   readonly settleMs?: number;
-  /** Bound of the wait until the pipeline is complete through the time at which the counters were read. */
+  /** Longest wait until ClickHouse has all events from before the time at which the counters were read. */
   readonly patienceMs?: number;
 }
 
 const settleMsDefault = 60_000;
-/** Events in the window may be older than the window by at most this time. */
+/** A record of the audited window may contain an event that is older than the window by at most this time. */
 const lateMs = 86_400_000;
 const listedMax = 1_000;
 
 /**
- * Finds losses between the decision and the totals, over the last `hours`:
+ * Finds events and units that were lost between the decision and the totals within the last `hours`, in five steps:
  *
  * 1. Reads the counters of Redis, to compare them at the end.
- * 2. Offsets: each committed record has a row, or a reason for having none.
- * 3. Sequence numbers: each number of a spool is stored, or is in a record of step 2.
- * 4. Levels: the totals of a day equal the sums of its events.
- * 5. Counters: the units counted in Redis are in ClickHouse by now.
+ * 2. Offsets: each record in Kafka that the aggregator committed has a row in ClickHouse, or a reason to have none.
+ * 3. Sequence numbers: each number that a gateway's spool assigned is stored, or is in a record of step 2.
+ * 4. Levels: the totals of each day equal the sums of its events.
+ * 5. Counters: the units that step 1 read are in ClickHouse.
  *
- * Writes nothing. Rejects when Kafka, ClickHouse or Redis does not respond: without one of them there is no result.
+ * Only reads. Rejects when Kafka, ClickHouse or Redis does not respond.
  */
 export async function auditLosses(sources: AuditSources, hours: number): Promise<LossReport> {
   const { kafka, topics, groupId, clickhouse, clock, settleMs = settleMsDefault } = sources;
@@ -126,7 +131,9 @@ export async function auditLosses(sources: AuditSources, hours: number): Promise
 
 const patienceMsDefault = 15_000;
 const pollIntervalMs = 250;
-/** Time from a decision until its event is in Kafka, spool included: the usual time is much shorter. */
+/**
+ * Assumed longest time from a decision until its event is in Kafka, including the time in the spool. Usually it is much shorter.
+ */
 const spoolMs = 1_000;
 
 async function differences(

@@ -9,7 +9,7 @@ import { openReading, quotasFor } from '../policy/quota-readings.ts';
 import type { QuotaReading } from '../policy/quota-readings.ts';
 import type { Limiter } from '../redis/decision/limiter.ts';
 
-/** A quota counter that is higher in Redis than in ClickHouse, although the pipeline is complete. */
+/** A quota counter that is higher in Redis than in ClickHouse, although ClickHouse has all events of its units. */
 export interface CounterDifference {
   readonly tenant_id: string;
   readonly quota: string;
@@ -34,8 +34,8 @@ const countersMax = 20_000;
 const readsInFlight = 200;
 
 /**
- * Reads the quota counters of every tenant that has a record or usage today. They are compared once the pipeline is complete
- * through the time of this call.
+ * Reads from Redis the quota counters of every tenant that has a record or usage today. Compare them only when ClickHouse has all
+ * events from before this call.
  */
 export async function readCounters(sources: CounterSources): Promise<CounterReading[]> {
   const { clickhouse, limiter, policy, nowMs } = sources;
@@ -62,7 +62,7 @@ export async function readCounters(sources: CounterSources): Promise<CounterRead
   return counters.filter(({ used }) => used > 0);
 }
 
-/** Raising a counter to 0 does not change it, and returns its value. */
+/** Reads the counter by raising it to 0, which returns its value and does not change it. */
 async function withUsed(
   limiter: Pick<Limiter, 'raiseQuota'>,
   reading: QuotaReading,
@@ -74,9 +74,9 @@ async function withUsed(
 }
 
 /**
- * Returns the counters that are higher than ClickHouse's totals. Lower counters are not reported: the reconciler raises them,
- * and `tollgate_drift_units` shows them. Tenants with corrected usage or with degraded decisions are excluded, because their
- * counters may differ.
+ * Returns the counters that are higher than ClickHouse's totals. Does not report lower counters: the reconciler raises them, and
+ * `tollgate_drift_units` shows them. Excludes tenants with corrected usage or degraded decisions, because their counters may
+ * correctly differ from the totals.
  */
 export async function compareCounters(
   clickhouse: ClickHouse,

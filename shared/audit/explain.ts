@@ -3,14 +3,15 @@ import { firstPlaces, storedIdentities } from '../clickhouse/queries/stored-iden
 import type { IdentityKey, StoredIdentityRow } from '../clickhouse/queries/stored-identities.ts';
 import type { LogRecord } from './log-record.ts';
 
-/** Why a record of the log has no row with its offset; `lost` where there is no reason. */
+/** The reason why a record in Kafka has no row with its offset; `lost` when there is no reason. */
 export type Explanation = 'dead letter' | 'repeat' | 'correction' | 'lost';
 
 const everMs = { fromMs: 0, toMs: Date.UTC(2200, 0) };
 
 /**
- * Explains records without a row. A repeat of a request was stored with another offset. A repeat of an external event has
- * its first place elsewhere in the log. A correction is a later revision of the event that it names.
+ * Finds the reason why each of these records has no row with its offset. A repeated request is stored with the offset of another
+ * record. A repeated external event was first received at another offset. A correction changed the row of the event that it
+ * names.
  */
 export async function explain(
   clickhouse: ClickHouse,
@@ -58,7 +59,7 @@ async function storedRequests(
   return new Set(rows.map((row) => timedName(row, row.timeMs)));
 }
 
-/** Returns the highest stored revision of each event that a correction may name, of any time. */
+/** Returns the highest stored revision of each event that a correction may name, whatever the time of the event. */
 async function storedTargets(
   clickhouse: ClickHouse,
   records: readonly LogRecord[],

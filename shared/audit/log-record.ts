@@ -7,7 +7,10 @@ import type { IdentityKey } from '../clickhouse/queries/stored-identities.ts';
 import { eventOf } from '../domain/topics/cloud-event.ts';
 import type { ConsumedMessage } from '../kafka/message.ts';
 
-/** The parts of a record of the usage topic that the audit needs; `event` is null where the identity cannot be read. */
+/**
+ * The parts of a record of the usage topic that the audit needs. `event` is null when the record contains no readable event
+ * identity.
+ */
 export interface LogRecord {
   readonly partition: number;
   readonly offset: number;
@@ -15,7 +18,7 @@ export interface LogRecord {
   readonly spoolNumber: SpoolNumber | null;
 }
 
-/** Sequence number of an event within its spool run. */
+/** Sequence number that a gateway's spool assigned to an event, and the run id of the spool. */
 export interface SpoolNumber {
   readonly run: string;
   readonly number: number;
@@ -24,7 +27,7 @@ export interface SpoolNumber {
 export type LogEvent = EventHead &
   (
     | { readonly kind: 'request'; readonly key: IdentityKey; readonly timeMs: number }
-    /** `firstKey` finds the first place of the id. */
+    /** `firstKey` is the key in `stored_ids` of the first Kafka offset of the event's id. */
     | { readonly kind: 'external'; readonly firstKey: string }
     | { readonly kind: 'correction'; readonly targets: readonly IdentityKey[] }
   );
@@ -34,13 +37,13 @@ interface EventHead {
   readonly id: string;
 }
 
-/** Never throws: the audit needs only the identity of the event; the aggregator validates its content. */
+/** Reads the identity of a record's event. Never throws, and does not validate the event's content: the aggregator does. */
 export function readLogRecord(record: ConsumedMessage): LogRecord {
   const { partition, offset, value } = record;
   return { partition, offset, event: identityOf(record), spoolNumber: spoolNumberIn(value) };
 }
 
-/** Reads the first bytes only, so that the number is also found in a cut value or in one that is not JSON. */
+/** Reads only the first bytes of a value, so that the sequence number is also found in a truncated value or in invalid JSON. */
 export function spoolNumberIn(value: Buffer | null): SpoolNumber | null {
   const head = value?.subarray(0, 200).toString('latin1') ?? '';
   const [, run = '', number = ''] = /^\{"spool":"([0-9a-z.]+)","spoolsequence":(\d{1,16}),/.exec(head) ?? [];
@@ -65,7 +68,10 @@ function identityOf(record: ConsumedMessage): LogEvent | null {
   return { kind: 'request', tenantId, id, key: { tenantId, idA, idB }, timeMs };
 }
 
-/** Returns the identities that a correction may name: a request by its id alone, other events by source and id. */
+/**
+ * Returns the identities of the events that a correction may name: of a request with this id, and of another event with this
+ * source and id.
+ */
 function targetsOf(tenantId: string, source: string, data: unknown): IdentityKey[] {
   const fields = typeof data === 'object' && data !== null ? (data as Record<string, unknown>) : {};
   const id = textIn(fields, 'event_id');

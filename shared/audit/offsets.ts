@@ -15,20 +15,20 @@ import type { Recreations } from './recreations.ts';
 
 export interface OffsetFindings {
   readonly records: ReadonlyMap<LogRecord, Explanation>;
-  /** Sequence numbers whose events are explained, or counted as lost, by records in Kafka. */
+  /** Sequence numbers of the records above and of the dead letters: their events are already explained, or counted as lost. */
   readonly spoolNumbers: readonly SpoolNumber[];
-  /** True where more is missing than was read: the findings are then lower bounds. */
+  /** True when more records are missing than were read; the numbers of findings are then lower bounds. */
   readonly cut: boolean;
 }
 
-/** Bound of the records that are read to explain missing offsets: with 600 bytes each a few seconds. */
+/** Most records that are read from Kafka to explain missing offsets: at 600 bytes each, this takes a few seconds. */
 const recordsReadMax = 200_000;
 const deadLettersReadMax = 20_000;
 const recordsExplainedMax = 20_000;
 
 /**
- * Checks that every record that the aggregator has committed has a row with its offset, or a reason for having none. Reads
- * the records of offsets without a row from Kafka, and explains each.
+ * Checks that every record that the aggregator has committed has a row with its offset in ClickHouse, or a reason to have none.
+ * Reads the records without a row from Kafka, and finds the reason for each.
  */
 export async function auditOffsets(
   { kafka, clickhouse, topics }: OffsetSources,
@@ -57,12 +57,16 @@ export interface OffsetSources {
 const dayMs = 86_400_000;
 
 /**
- * The time of a record is set by a gateway, and the time of a row by the aggregator. Rows stored up to this long before the
- * first record of a topic count as rows of this topic: that may hide a loss, but never reports a false one.
+ * Largest assumed difference between the clocks of a gateway, which sets the time of a record, and of the aggregator, which sets
+ * the time of a row. Rows stored within this time before the first record of a topic count as rows of this topic. This may hide a
+ * loss, but never reports a false loss.
  */
 const clockSkewMs = 1_000;
 
-/** Reads recent events first, and where an offset is missing all events, which include late ones. */
+/**
+ * Searches the offsets in recent events first. For partitions with a missing offset it then searches all events, because an event
+ * may be late.
+ */
 async function missingOffsets(
   clickhouse: ClickHouse,
   window: readonly OffsetRange[],
@@ -120,7 +124,10 @@ async function readMissing(
   return { records, cut: spans.some(({ from, to }) => to - from > spanMax) };
 }
 
-/** Reads the places of dead letters, and the sequence numbers of events that were written there directly. */
+/**
+ * Reads the partitions and offsets of the records that are dead letters, and the sequence numbers of events that the gateway
+ * wrote to the dead-letter topic directly.
+ */
 async function readDeadLetters(
   kafka: Kafka,
   { usage, deadLetters: topic }: OffsetSources['topics'],
@@ -144,7 +151,7 @@ async function readDeadLetters(
     if (origin !== usage) return;
     spoolNumbers.push(spoolNumberIn(value));
     if (partition === null || offset === null) return;
-    // A batch that cannot be decoded is the dead letter of all its offsets.
+    // A Kafka batch that cannot be decoded has one dead letter for all of its offsets.
     const last = Math.min(lastOffset ?? offset, offset + recordsReadMax);
     for (let each = offset; each <= last; each += 1) places.add(placeOf({ partition, offset: each }));
   });

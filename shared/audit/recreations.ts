@@ -2,8 +2,8 @@ import type { ClickHouse } from '../clickhouse/client.ts';
 import type { ConsumedRange } from '../kafka/offsets/consumed-window.ts';
 
 /**
- * The time at which the topic was created again, by partition. Rows that were stored before the first record of the topic
- * belong to an earlier topic with the same name, whose records are deleted and can explain nothing any more.
+ * Time of the first record of a topic that was deleted and created again, by partition. Rows that were stored before this time
+ * belong to the earlier topic with the same name. Its records are deleted, so they can no longer explain missing rows.
  */
 export type Recreations = ReadonlyMap<number, number>;
 

@@ -8,9 +8,14 @@ import type { SpoolNumber } from './log-record.ts';
 import type { Recreations } from './recreations.ts';
 
 export interface SequenceFindings {
-  /** Sequence numbers without an event, by spool run: a client has the response, and no row exists. */
+  /**
+   * Sequence numbers without a stored event, by run id of the spool: the client received a response, but the event has no row.
+   */
   readonly missing: Readonly<Record<string, readonly MissingRange[]>>;
-  /** Runs that began below the end of the run before: the folder was restored from a backup, or two gateways use copies of it. */
+  /**
+   * Runs whose first sequence number is not above the last number of the run before: the spool folder was restored from a backup,
+   * or two gateways use copies of it.
+   */
   readonly setBack: readonly string[];
 }
 
@@ -18,18 +23,21 @@ export interface SequenceAuditOptions {
   readonly window: readonly OffsetRange[];
   readonly recreations: Recreations;
   readonly sinceMs: number;
-  /** Events that were stored later are not audited: events before them may still be in the pipeline. */
+  /**
+   * Unix milliseconds: events stored after this time are not audited, because events with lower sequence numbers may still be in
+   * the pipeline.
+   */
   readonly settledMs: number;
-  /** Sequence numbers that are explained without a row. */
+  /** Sequence numbers without a row for which the audit of offsets has found a reason or a loss. */
   readonly accounted: readonly SpoolNumber[];
 }
 
 const dayMs = 86_400_000;
 
 /**
- * Checks that the sequence numbers of a run have no gap, from its first number on where the run began within the window, and
- * that a run begins where the one before ended. A loss at the end of the newest run is found after the next event; until
- * then the spool's age shows it.
+ * Checks that the sequence numbers of each run (one start of a gateway's spool) have no gap, and that each run begins where the
+ * run before it ended. A run that began within the window is checked from its first number. A loss at the end of the newest run
+ * is found only after the next event; until then the metric of the spool's age shows it.
  */
 export async function auditSequences(
   clickhouse: ClickHouse,
@@ -40,7 +48,8 @@ export async function auditSequences(
     storedNumbers(clickhouse, {
       kind: 'sequence',
       fromOffsets: series === null ? fromOffsets : new Map([...fromOffsets.keys()].map((key) => [key, 0])),
-      // The records that explain numbers of an earlier topic were deleted with it, so their rows are not expected.
+      // Numbers from an earlier topic with the same name are not checked: the records that could explain them were deleted with
+      // the topic.
       ...(series === null ? { storedFromMs: recreations } : {}),
       timeFromMs,
       series,
@@ -52,7 +61,7 @@ export async function auditSequences(
     ({ numbers, first, last }) => missingBetween(numbers, first, last).length > 0,
   );
   if (incomplete.length === 0) return { missing: {}, setBack };
-  // Late events, and events before the window, are found in all events.
+  // The missing numbers are searched again in all events, because their events may be late or from before the window.
   const all = new Map(
     (
       await readNumbers(
@@ -72,14 +81,17 @@ export async function auditSequences(
   return { missing, setBack };
 }
 
-/** The numbers that one series must have: all from `first` to `last`. */
+/** The sequence numbers that one run must have: all numbers from `first` to `last`. */
 interface Span {
   readonly numbers: SeriesNumbers;
   readonly first: number;
   readonly last: number;
 }
 
-/** A run that was opened since `completeFromMs` must be complete from its first number on. */
+/**
+ * Returns the numbers that each run must have. A run that began at `completeFromMs` or later must have all numbers from its first
+ * one.
+ */
 function spansOf(
   found: readonly SeriesNumbers[],
   completeFromMs: number,
@@ -91,7 +103,7 @@ function spansOf(
   for (const folder of folders.values()) {
     const ordered = inOrder(folder);
     for (const [index, { numbers, run }] of ordered.entries()) {
-      // The run before must reach the start of the next run that has settled events.
+      // This run must have all numbers up to the start of the next run with settled events.
       const following = ordered.slice(index + 1).find((later) => later.numbers.settled > 0);
       const next = following?.run?.first ?? null;
       const follows = following?.run?.follows ?? null;
@@ -113,9 +125,9 @@ interface Run {
 }
 
 /**
- * Returns the runs of a folder in the order in which they were opened. Numbers only grow, so where each run begins above the
- * end of the one before, the numbers are the order, whatever the clock of the gateway was. Otherwise the folder was restored
- * from a backup, and the timestamps of the openings, which only grow too, are the order.
+ * Returns the runs of a spool folder in the order in which they were started. Sequence numbers only grow. If each run begins
+ * above the last number of the run before, the runs are ordered by their numbers, so the gateway's clock has no effect. Otherwise
+ * the folder was restored from a backup, and the runs are ordered by the times at which they were started.
  */
 function inOrder(runs: readonly Run[]): readonly Run[] {
   const byNumber = runs.toSorted((a, b) => (a.run?.first ?? 0) - (b.run?.first ?? 0));
