@@ -16,7 +16,7 @@ const eventsPerSecond = 1_000;
 const batchIntervalMs = 50;
 
 test(
-  `nothing lost and nothing twice through ${faultCount} kills and pauses of aggregators (seed ${seed})`,
+  `no event is lost or counted twice through ${faultCount} kills and pauses of aggregators (seed ${seed})`,
   async () => {
     const fixture = await createFixture();
     const environment = {

@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => fixture.dispose());
 
 test.for(['process', 'power'])(
-  `nothing is lost or counted twice when everything is killed at once, ${crashes} times, with durability %s`,
+  `no event is lost or counted twice when all processes are killed at once, ${crashes} times, with durability %s`,
   { timeout: 180_000 + crashes * 30_000 },
   async (durability) => {
     const { installation, database } = await fixture.install({ TOLLGATE_DURABILITY: durability });

@@ -36,7 +36,7 @@ beforeAll(async () => {
 afterAll(() => fixture.dispose());
 
 test(
-  `nothing is lost and nothing counted twice through ${faultCount} faults`,
+  `no event is lost or counted twice through ${faultCount} faults`,
   { timeout: 240_000 + faultCount * 30_000 },
   async () => {
     console.log(`seed ${seed}: repeat with TOLLGATE_SEED=${seed}`);

@@ -106,7 +106,7 @@ test('returned units return their cost', async () => {
 });
 
 test.each(['1e3', '-1', '1,5', '', '1000000000.1', '0.1.2'])(
-  'a cost of “%s” is a dead letter',
+  'a cost of “%s” makes a dead letter',
   async (cost) => {
     const tenant = uniqueName('odd');
     await publish(tenant, [

@@ -107,7 +107,7 @@ test.each([
     'processing-failed: cannot read that',
   ],
 ])(
-  'the one record that makes a handler fail is a dead letter, and all others are handled: %s',
+  'the record that makes a handler fail becomes a dead letter, and all others are handled: %s',
   async (_, fail, said) => {
     const { kafka, topics } = await newTopics(3);
     await newProducer(kafka).send(
@@ -153,7 +153,7 @@ test.each([
   'CLICKHOUSE_QUERY_FAILED',
   'REDIS_UNAVAILABLE',
   'KAFKA_UNAVAILABLE',
-] as const)('an outage is waited for and never makes a dead letter: %s', async (code) => {
+] as const)('an outage is retried and never makes a dead letter: %s', async (code) => {
   const { kafka, topics } = await newTopics(1);
   await newProducer(kafka).send(
     topics.usage,

@@ -124,7 +124,7 @@ describe('decode', () => {
       requestEvent('a', { timeMs: nowMs, data: { status: undefined as never } }),
       'data.status is missing',
     ],
-  ])('%s is dead, with the reason', (_name, value, reason) => {
+  ])('%s makes a dead letter with the reason', (_name, value, reason) => {
     expect(reasonOf(value)).toBe(reason);
   });
 

@@ -73,7 +73,7 @@ describe('the protocol', () => {
   });
 
   test.each(['commit first', 'versions by clock', 'derive before insert'] as const)(
-    'the model finds the flaw when it is built in: %s',
+    'the model detects a deliberate defect: %s',
     async (flaw) => {
       const found = await fc.check(property(flaw), { numRuns: 3_000, seed: 7, endOnFailure: true });
       expect(found.failed).toBe(true);

@@ -85,7 +85,7 @@ describe('the kind of a failure', () => {
     new Error('x'),
     'text',
     new DOMException('x'),
-  ])('an error of our own code is not about the content of records: %o', (error) => {
+  ])('an error without a code is unexpected: %o', (error) => {
     expect(failureOf(error)).toBe('unexpected');
   });
 

@@ -9,7 +9,7 @@ test.each([
   ['a-little-bit-longer-string', -1486304829],
   ['lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8', -58897971],
   ['abc', 479470107],
-])('murmur2 of %j is what the Java client computes', (text, hash) => {
+])('murmur2 of %j equals the hash of the Java client', (text, hash) => {
   expect(murmur2(Buffer.from(text))).toBe(hash);
 });
 

@@ -38,7 +38,7 @@ describe('structured', () => {
     'application/cloudevents-batch+json',
     'application/cloudevents+avro',
     'application/cloudevents',
-  ])('%s is not read', (type) => {
+  ])('%s is rejected', (type) => {
     expect(read({ 'content-type': type }, '[]')).toMatchObject({
       violation: expect.stringContaining(type) as unknown,
     });
@@ -72,7 +72,7 @@ describe('binary', () => {
     ['JSON', 'application/json'],
     ['a +json type', 'application/vnd.acme+json; charset=utf-8'],
     ['no content-type', undefined],
-  ])('headers hold the attributes, the value the data: %s', (_what, type) => {
+  ])('the headers are the attributes, and the value is the data: %s', (_what, type) => {
     const headers = type === undefined ? attributes : { ...attributes, 'content-type': type };
     expect(read({ ...headers, ce_traceparent: '00-ab', other: 'x' }, '{"units":3}')).toEqual({
       event: { ...event, traceparent: '00-ab' },
@@ -92,7 +92,7 @@ describe('binary', () => {
     ['bad UTF-8 in the value', attributes, Buffer.from([0x7b, 0xff, 0x7d]), /data is not UTF-8/],
     ['no JSON', attributes, '{', /data is not JSON/],
     ['text', { ...attributes, 'content-type': 'text/plain' }, 'hi', /content-type text\/plain/],
-  ])('%s is not read', (_what, headers, value, violation) => {
+  ])('%s is rejected', (_what, headers, value, violation) => {
     expect(read(headers, value)).toEqual({ violation: expect.stringMatching(violation) as unknown });
   });
 });
@@ -109,6 +109,6 @@ test.each([
   ['no UTF-8', Buffer.from([0xff]), 'the event is not UTF-8'],
   ['no JSON', '{', 'the event is not JSON'],
   ['a list', '[]', 'the event is not a JSON object'],
-])('%s is a violation, never a throw', (_what, value, violation) => {
+])('%s is a violation and never throws', (_what, value, violation) => {
   expect(read({}, value)).toEqual({ violation });
 });

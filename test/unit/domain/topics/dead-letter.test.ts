@@ -80,14 +80,14 @@ test.each([
   ['the far past', '1970-01-01T00:00:00Z'],
   ['the end of what a date can be', '+275760-09-13T00:00:00.000Z'],
   ['no time at all', 'soon'],
-])('a letter that says it was written in %s stands where Kafka took it', (_when, at) => {
+])('a dead letter with a stated time in %s has the timestamp of Kafka', (_when, at) => {
   const record = deadLetterRecord(letter);
   const forged = { ...record, headers: { ...record.headers, 'tollgate-at': at } };
   expect(read(forged).atMs).toBe(letter.atMs + 5);
 });
 
 test.each([[null], [-1], [Number.MAX_SAFE_INTEGER]])(
-  'a time of Kafka that is none (%s) is the earliest, and can be shown',
+  'an impossible timestamp of Kafka (%s) is read as the earliest time',
   (timestampMs) => {
     const { atMs } = readDeadLetter({
       key: null,
@@ -100,7 +100,7 @@ test.each([[null], [-1], [Number.MAX_SAFE_INTEGER]])(
 );
 
 test.each(['9'.repeat(400), String(2 ** 53), String(2 ** 31)])(
-  'a size that no record has says nothing: %s',
+  'an impossible size is ignored: %s',
   (bytes) => {
     const record = deadLetterRecord(letter);
     const forged = { ...record, headers: { ...record.headers, 'tollgate-bytes': bytes } };
