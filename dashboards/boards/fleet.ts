@@ -171,7 +171,8 @@ function latency(): Panels {
   return [
     series({
       title: 'Latency of a check',
-      description: 'Duration of a check against the limits. The promise is a p99 below 1 ms.',
+      description:
+        'Duration of a check against the limits. The promise is a p99 below 1 ms. Checks that a node decides without Redis are fast: compare with “Degraded checks”.',
       queries: [
         promql(quantile(0.5, 'tollgate_check_duration_seconds', node), 'p50'),
         promql(quantile(0.95, 'tollgate_check_duration_seconds', node), 'p95'),
@@ -264,8 +265,17 @@ function redis(): Panels {
     series({
       title: 'Policy',
       description: 'Time since each process loaded its policy.',
+      width: 6,
       queries: [promql('time() - tollgate_policy_loaded_timestamp_seconds', '{{service}}')],
       unit: 's',
+    }),
+    series({
+      title: 'Edits of the policy',
+      description:
+        'Edits of the policy file by result. After a refused edit the previous policy stays in use; the log has the reason.',
+      width: 6,
+      queries: [promql(`sum by (result) (increase(tollgate_policy_reloads_total[${rate}]))`, '{{result}}')],
+      unit: 'short',
     }),
   ];
 }

@@ -122,7 +122,7 @@ function spool(): Panels {
     series({
       title: 'Bytes of the spool',
       description:
-        'Bytes of the files with events that Kafka does not have yet. They grow while Kafka accepts less than gateways write.',
+        'Bytes of the files with events that Kafka does not have yet. A file is removed when Kafka has all of its events, so the size of one file is normal; “Age of the spool” shows whether Kafka is behind.',
       queries: [promql('sum by (instance) (tollgate_spool_bytes)', '{{instance}}')],
       unit: 'bytes',
     }),

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 import type { StoredEvent } from './events/stored-event.ts';
+import { startAtZero } from '../../shared/runtime/zero-counters.ts';
 
 export type Step = 'decode' | 'resolve' | 'insert' | 'dead_letters' | 'derive' | 'announce';
 
@@ -42,12 +43,15 @@ export function aggregatorMetrics(registry: Registry): AggregatorMetrics {
     buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
   });
-  const failures = new Counter({
-    name: 'tollgate_aggregator_step_failures_total',
-    help: 'Failed attempts of a step. The block is retried.',
-    labelNames: ['step'],
-    registers,
-  });
+  const failures = startAtZero(
+    new Counter({
+      name: 'tollgate_aggregator_step_failures_total',
+      help: 'Failed attempts of a step. The block is retried.',
+      labelNames: ['step'],
+      registers,
+    }),
+    { step: ['decode', 'resolve', 'insert', 'dead_letters', 'derive', 'announce'] },
+  );
   const freshness = new Histogram({
     name: 'tollgate_aggregator_freshness_seconds',
     help: 'Age of an event when it is first visible in the totals, from its own time.',

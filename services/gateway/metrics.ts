@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { createTally } from '../../shared/runtime/tally.ts';
 import type { Verdict } from './enforcer/verdict.ts';
+import { startAtZero } from '../../shared/runtime/zero-counters.ts';
 
 /**
  * The gateway's metrics. Labels are bounded: plans and limits are names of the policy, all other values are constants
@@ -30,7 +31,10 @@ export function createGatewayMetrics(registry: Registry): GatewayMetrics {
   const checkSeconds = createTally({
     name: 'tollgate_check_duration_seconds',
     help: 'Time from calling the limiter to its result.',
-    buckets: [0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05],
+    buckets: [
+      0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+      1, 5,
+    ],
     registry,
   });
   const countOutcome = decisionCounter(registers);
@@ -175,12 +179,15 @@ function refusalCounters(
   registers: Registry[],
 ): Pick<GatewayMetrics, 'credentialsRefused' | 'eventsSampledOut'> {
   return {
-    credentialsRefused: new Counter({
-      name: 'tollgate_credentials_refused_total',
-      help: 'Refused credentials on every listener, by status of the response: 401, 429 (too many from one address) or 503.',
-      labelNames: ['status'],
-      registers,
-    }),
+    credentialsRefused: startAtZero(
+      new Counter({
+        name: 'tollgate_credentials_refused_total',
+        help: 'Refused credentials on every listener, by status of the response: 401, 429 (too many from one address) or 503.',
+        labelNames: ['status'],
+        registers,
+      }),
+      { status: ['401', '429', '503'] },
+    ),
     eventsSampledOut: new Counter({
       name: 'tollgate_events_sampled_out_total',
       help: 'Requests with bad credentials and requests that cannot be served without an event of their own: the weight of a sampled event includes them.',

@@ -1,5 +1,6 @@
 import { Counter, Gauge } from 'prom-client';
 import type { Registry } from '../runtime/http/ops.ts';
+import { startAtZero } from '../runtime/zero-counters.ts';
 
 export interface IdentityMetrics {
   readonly fetches: Counter<'result'>;
@@ -9,18 +10,24 @@ export interface IdentityMetrics {
 export function createIdentityMetrics(registry: Registry): IdentityMetrics {
   const registers = [registry];
   return {
-    fetches: new Counter({
-      name: 'tollgate_jwks_fetches_total',
-      help: 'Fetches of the public keys, by result: ok, or why the previous keys stay in use (unreachable, timeout, status, too_large, invalid).',
-      labelNames: ['result'],
-      registers,
-    }),
-    verifications: new Counter({
-      name: 'tollgate_token_verifications_total',
-      help: 'Verifications of tokens that were not in the cache, by result: valid, invalid, or postponed (not verified, because too many bad credentials came from the address).',
-      labelNames: ['result'],
-      registers,
-    }),
+    fetches: startAtZero(
+      new Counter({
+        name: 'tollgate_jwks_fetches_total',
+        help: 'Fetches of the public keys, by result: ok, or why the previous keys stay in use (unreachable, timeout, status, too_large, invalid).',
+        labelNames: ['result'],
+        registers,
+      }),
+      { result: ['ok', 'unreachable', 'timeout', 'status', 'too_large', 'invalid'] },
+    ),
+    verifications: startAtZero(
+      new Counter({
+        name: 'tollgate_token_verifications_total',
+        help: 'Verifications of tokens that were not in the cache, by result: valid, invalid, or postponed (not verified, because too many bad credentials came from the address).',
+        labelNames: ['result'],
+        registers,
+      }),
+      { result: ['valid', 'invalid', 'postponed'] },
+    ),
   };
 }
 

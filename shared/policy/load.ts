@@ -11,6 +11,7 @@ import { crosscheck } from './file/crosscheck.ts';
 import { registerLimitGauge } from './limit-gauge.ts';
 import { readDocument } from './file/violations.ts';
 import { validateFile } from './file/validate.ts';
+import { startAtZero } from '../runtime/zero-counters.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -161,14 +162,17 @@ async function versionOf(path: string): Promise<string> {
   }
 }
 
-function reloadMetrics(registry: Registry): { reloads: Counter<'result'>; loadedAt: Gauge } {
+export function reloadMetrics(registry: Registry): { reloads: Counter<'result'>; loadedAt: Gauge } {
   return {
-    reloads: new Counter({
-      name: 'tollgate_policy_reloads_total',
-      help: 'Edits of the policy file, by whether they were accepted or refused.',
-      labelNames: ['result'],
-      registers: [registry],
-    }),
+    reloads: startAtZero(
+      new Counter({
+        name: 'tollgate_policy_reloads_total',
+        help: 'Edits of the policy file, by whether they were accepted or refused.',
+        labelNames: ['result'],
+        registers: [registry],
+      }),
+      { result: ['accepted', 'refused'] },
+    ),
     loadedAt: new Gauge({
       name: 'tollgate_policy_loaded_timestamp_seconds',
       help: 'Unix time at which the running policy was loaded.',

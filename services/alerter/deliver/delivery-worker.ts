@@ -17,6 +17,7 @@ import { targetsOf } from './targets.ts';
 import type { Target } from './targets.ts';
 import { postWebhook } from './webhook.ts';
 import { wordingOf } from './wording.ts';
+import { startAtZero } from '../../../shared/runtime/zero-counters.ts';
 
 /** Sends deliveries to their targets, one attempt at a time for each target, until they are finished. */
 export interface DeliveryWorker {
@@ -52,7 +53,7 @@ export function createDeliveryWorker(options: DeliveryWorkerOptions): DeliveryWo
   const { state, tenants, post, mailer, retryPlan, clock, random, logger } = options;
   const closing = new AbortController();
   const queue = createDeliveryQueue({ attempt, clock });
-  const metrics = createMetrics(options.registry, () => queue.size());
+  const metrics = deliveryMetrics(options.registry, () => queue.size());
   return {
     add: (deliveries) => {
       for (const delivery of deliveries) queue.add(delivery);
@@ -132,7 +133,9 @@ export function createDeliveryWorker(options: DeliveryWorkerOptions): DeliveryWo
   }
 }
 
-function createMetrics(registry: Registry, size: () => { waiting: number; active: number }) {
+const channels = ['webhook', 'slack', 'email', 'log'];
+
+export function deliveryMetrics(registry: Registry, size: () => { waiting: number; active: number }) {
   new Gauge({
     name: 'tollgate_deliveries_pending',
     help: 'Unfinished deliveries of this alerter, by state: waiting, or active (an attempt is running).',
@@ -144,21 +147,25 @@ function createMetrics(registry: Registry, size: () => { waiting: number; active
       this.set({ state: 'active' }, active);
     },
   });
-  const finished = new Counter({
-    name: 'tollgate_deliveries_total',
-    help: 'Deliveries that are finished, by channel and status: delivered, dead (given up) or dropped (target removed or disabled).',
-    labelNames: ['channel', 'status'],
-    registers: [registry],
-  });
-  // `increase()` does not count a series' first value: without this zero, the first dead delivery would fire no alert.
-  for (const channel of ['webhook', 'slack', 'email', 'log']) finished.inc({ channel, status: 'dead' }, 0);
-  return {
-    attempts: new Counter({
-      name: 'tollgate_delivery_attempts_total',
-      help: 'Attempts to deliver an alert, by channel and outcome.',
-      labelNames: ['channel', 'outcome'],
+  const finished = startAtZero(
+    new Counter({
+      name: 'tollgate_deliveries_total',
+      help: 'Deliveries that are finished, by channel and status: delivered, dead (given up) or dropped (target removed or disabled).',
+      labelNames: ['channel', 'status'],
       registers: [registry],
     }),
+    { channel: channels, status: ['delivered', 'dead', 'dropped'] },
+  );
+  return {
+    attempts: startAtZero(
+      new Counter({
+        name: 'tollgate_delivery_attempts_total',
+        help: 'Attempts to deliver an alert, by channel and outcome.',
+        labelNames: ['channel', 'outcome'],
+        registers: [registry],
+      }),
+      { channel: channels, outcome: ['delivered', 'failed', 'gone', 'refused'] },
+    ),
     finished,
     seconds: new Histogram({
       name: 'tollgate_delivery_attempt_seconds',

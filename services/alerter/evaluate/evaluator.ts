@@ -26,6 +26,7 @@ import { heavyRejections, rejectionsAlert } from './rejections.ts';
 import { findRefusingLimit } from './refusing-limits.ts';
 import { isExceeded } from './sent-alerts.ts';
 import type { SentAlerts } from './sent-alerts.ts';
+import { startAtZero } from '../../../shared/runtime/zero-counters.ts';
 
 export interface Evaluator {
   /** Evaluates announced totals and writes the alerts that are due to the alerts topic; returns unreadable messages. Safe to repeat. */
@@ -64,7 +65,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
   const minutes = createGrowthRates({ windowMs: minuteMs, readingsMax: 6, keysMax: 2 * tenantsMax });
   /** By tenant: the hour of its last alert about refused requests, so that ClickHouse is not queried again in that hour. */
   const rejectionsAlertHour = new LRUCache<string, string>({ max: tenantsMax });
-  const metrics = createMetrics(registry);
+  const metrics = evaluationMetrics(registry);
   /** Newest announced totals by tenant, for evaluations between two announcements. */
   const latest = new LRUCache<string, TenantTotals>({ max: totalsMax });
   let lastWork: Promise<unknown> = Promise.resolve();
@@ -240,14 +241,17 @@ function latestOf(messages: readonly ConsumedMessage[]) {
   return { announced: [...latest.values()], rejected };
 }
 
-function createMetrics(registry: Registry) {
+export function evaluationMetrics(registry: Registry) {
   return {
-    alerts: new Counter({
-      name: 'tollgate_alerts_total',
-      help: 'Alerts written to the alerts topic, by kind.',
-      labelNames: ['kind'],
-      registers: [registry],
-    }),
+    alerts: startAtZero(
+      new Counter({
+        name: 'tollgate_alerts_total',
+        help: 'Alerts written to the alerts topic, by kind.',
+        labelNames: ['kind'],
+        registers: [registry],
+      }),
+      { kind: ['threshold', 'exceeded', 'recovered', 'forecast', 'rejections'] },
+    ),
     nearlyUsedUp: new Counter({
       name: 'tollgate_quotas_over_90_total',
       help: 'Alerts about a quota of which 90 % or more is used.',

@@ -90,7 +90,7 @@ export function spoolMetrics(registry: Registry, gauges: SpoolGauges): SpoolMetr
     writeSeconds: new Histogram({
       name: 'tollgate_spool_write_seconds',
       help: 'Duration of one write, which stores all appends that waited for it.',
-      buckets: [0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.001, 0.01, 0.1],
+      buckets: [0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.001, 0.01, 0.1, 0.5, 1, 5],
       registers,
     }),
   };

@@ -1,6 +1,7 @@
 import { Counter, Gauge } from 'prom-client';
 import type { Registry } from '../../runtime/http/ops.ts';
 import { createTally } from '../../runtime/tally.ts';
+import { startAtZero } from '../../runtime/zero-counters.ts';
 
 /** Metrics of the limiter. Bounded: no tenant, limit or address is a label. */
 export interface LimiterMetrics {
@@ -17,7 +18,7 @@ export function createLimiterMetrics(registry: Registry, liveNodes: () => number
   const seconds = createTally({
     name: 'tollgate_redis_call_duration_seconds',
     help: 'Time from sending a batch of checks to Redis to its reply.',
-    buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05],
+    buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
     registry,
   });
   const size = createTally({
@@ -31,12 +32,15 @@ export function createLimiterMetrics(registry: Registry, liveNodes: () => number
     help: 'Checks that this node decided without Redis because Redis did not answer in time.',
     registers,
   });
-  const opened = new Counter({
-    name: 'tollgate_redis_breaker_opened_total',
-    help: 'Times the circuit breaker of a Redis server opened, by reason.',
-    labelNames: ['reason'],
-    registers,
-  });
+  const opened = startAtZero(
+    new Counter({
+      name: 'tollgate_redis_breaker_opened_total',
+      help: 'Times the circuit breaker of a Redis server opened, by reason.',
+      labelNames: ['reason'],
+      registers,
+    }),
+    { reason: ['timeout', 'connection'] },
+  );
   const corrected = new Counter({
     name: 'tollgate_redis_stamps_corrected_total',
     help: 'Windows in Redis with timestamps more than a second ahead of the clock of Redis, which were moved to now.',
