@@ -13,9 +13,8 @@ module.exports = {
     never(
       'no-cycles',
       {},
-      // Types may point back: they do not exist at run time.
-      { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
-      'Move what both need into a third file that imports neither.',
+      { circular: true },
+      'Move the shared declarations into a third file that imports neither. Imports of types count.',
     ),
     never(
       'domain-is-pure',

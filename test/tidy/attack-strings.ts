@@ -26,12 +26,12 @@ export function attacksOn(expression: RegExp): readonly Attack[] {
   const add = (attack: Attack): void =>
     void attacks.set(JSON.stringify([attack.prefix, attack.pump, attack.suffix]), attack);
   for (const { element, lead, tail } of repetitions(parse(expression), sampler.sampleOf)) {
-    const taken = alphabet.filter((character) => sampler.takes(element, character));
-    const left = ['\u0000', '\n', ...alphabet].filter((character) => !taken.includes(character));
+    const accepted = alphabet.filter((character) => sampler.takes(element, character));
+    const left = ['\u0000', '\n', ...alphabet].filter((character) => !accepted.includes(character));
     const suffixes = ['', '\u0000', ...left.slice(0, suffixesMax)];
     const pumps = [
-      ...taken,
-      ...taken.slice(0, 6).flatMap((one) => taken.slice(0, 6).map((two) => one + two)),
+      ...accepted,
+      ...accepted.slice(0, 6).flatMap((one) => accepted.slice(0, 6).map((two) => one + two)),
     ];
     for (const pump of [
       ...new Set([...pumps, sampler.sampleOf(element), lead + sampler.sampleOf(element)]),

@@ -41,7 +41,7 @@ export const connectionArgs: readonly string[] = ['--implicit_select=0'];
 export function loadAddon(): Addon {
   const require = createRequire(import.meta.url);
   const home = dirname(require.resolve('chdb/package.json'));
-  // The package's own loader: it knows the platforms. The classes above it refuse binary formats and share parameters
+  // The package's own loader: it supports all platforms. The classes above it refuse binary formats and share parameters
   // between connections, so that parameterized queries had to wait for one another.
   const loader = require(join(home, 'dist', 'loader.js')) as { loadNative(): Addon };
   return loader.loadNative();

@@ -33,7 +33,7 @@ export function decodedBody(request: IncomingMessage): Readable {
   const coding = request.headers['content-encoding'] ?? '';
   if (coding === '' || coding === 'identity') return request;
   const decompress = decompressor(coding);
-  // An abort of the request must reach whoever reads the decompressed side.
+  // An abort of the request must reach the reader of the decompressed stream.
   request.once('error', (error) => decompress.destroy(error));
   return request.pipe(decompress);
 }

@@ -31,7 +31,7 @@ export interface EngineSession {
 export interface Engine {
   /** About 0.3 ms. */
   open(): EngineSession;
-  /** The result block by block, held back until it is asked for. Only for formats whose blocks may be joined. */
+  /** The result block by block, each produced when it is requested. Only for formats whose blocks may be joined. */
   stream(request: StreamRequest): AsyncGenerator<Buffer, void>;
 }
 

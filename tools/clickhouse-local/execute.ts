@@ -98,7 +98,7 @@ async function killQuery(engine: Engine, mark: string): Promise<void> {
   try {
     await session.run(`KILL QUERY WHERE endsWith(query, '-- ${mark}') ASYNC`, 'Null');
   } catch {
-    // The query ended by itself in the meantime, or will: nobody waits for either.
+    // The query has ended or will end; no request waits for it.
   } finally {
     session.close();
   }

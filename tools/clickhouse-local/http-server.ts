@@ -19,7 +19,7 @@ export interface ClickHouseHttpOptions extends Executor {
 
 /** ClickHouse's HTTP interface over the embedded engine. What it leaves out is in this folder's README. */
 export function createClickHouseHttp(options: ClickHouseHttpOptions): Server {
-  // Parameters travel in the URL; ClickHouse takes a URL of 1 MiB unless told otherwise (http_max_uri_size).
+  // Parameters travel in the URL; ClickHouse accepts a URL of 1 MiB by default (http_max_uri_size).
   const server = createServer(
     { maxHeaderSize: 1024 * 1024 },
     (request, response) => void answer(options, request, response),
@@ -54,7 +54,7 @@ async function answer(
   } catch (error) {
     const exception = exceptionOf(error, options.version);
     if (!response.headersSent) response.setHeader('X-ClickHouse-Exception-Code', String(exception.code));
-    // What is left of the body is read and dropped, so that a client still sending it gets to read the answer.
+    // The remaining body is read and dropped, so that a client that is still sending can read the response.
     request.resume();
     plain(response, exception.status, exception.text);
   }

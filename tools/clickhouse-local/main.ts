@@ -4,7 +4,7 @@ import { createSessions } from './sessions.ts';
 
 /**
  * The local ClickHouse server: `PORT`, `HOST`, `CLICKHOUSE_DIR` and `CLICKHOUSE_CONFIG` from the environment.
- * Whoever starts it sets `UV_THREADPOOL_SIZE`: as many queries run at once as libuv has threads.
+ * `UV_THREADPOOL_SIZE` must be set at the start: as many queries run at once as libuv has threads.
  */
 const dir = process.env['CLICKHOUSE_DIR'];
 if (dir === undefined) throw new Error('CLICKHOUSE_DIR names the data folder');

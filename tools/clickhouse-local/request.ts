@@ -17,9 +17,9 @@ export interface QueryRequest {
   readonly sessionTimeoutMs: number;
   /** GET may only read, as in ClickHouse. */
   readonly readOnly: boolean;
-  /** Coding of the response body, where the client asked for one and takes it. */
+  /** Coding of the response body, if the client requests and accepts one. */
   readonly coding: Coding | null;
-  /** The client wants the status to tell of every error, so nothing is sent before the end. */
+  /** The status must report every error, so no data is sent before the end of the query. */
   readonly waitsForEnd: boolean;
 }
 

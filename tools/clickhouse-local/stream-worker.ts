@@ -10,7 +10,7 @@ export interface StreamRequest {
   readonly format: string;
 }
 
-/** From the server: `start` and each `next` ask for one block, `cancel` gives the stream up. */
+/** From the server: `start` and each `next` request one block, `cancel` ends the stream. */
 export type StreamCommand =
   | { readonly id: number; readonly do: 'start'; readonly request: StreamRequest }
   | { readonly id: number; readonly do: 'next' | 'cancel' };
@@ -28,7 +28,7 @@ interface Running {
 }
 
 // A stream's query is analysed on the thread that opens it, which may take as long as its scalar subqueries do:
-// a thread of its own keeps that from everybody else.
+// with a thread of its own it does not delay other requests.
 const addon = loadAddon();
 const { dir } = workerData as { dir: string };
 const running = new Map<number, Running>();

@@ -27,11 +27,11 @@ export function createStreams(dir: string): Streams {
     let ended = false;
     thread.streams++;
     try {
-      let answer = await ask(thread, { id, do: 'start', request });
+      let answer = await send(thread, { id, do: 'start', request });
       while ('block' in answer) {
         const { buffer, byteOffset, byteLength } = answer.block;
         yield Buffer.from(buffer, byteOffset, byteLength);
-        answer = await ask(thread, { id, do: 'next' });
+        answer = await send(thread, { id, do: 'next' });
       }
       ended = true;
       if (answer.error !== undefined) throw new Error(answer.error);
@@ -65,7 +65,7 @@ function startThread(dir: string): Thread {
   return { worker, waiting, streams: 0 };
 }
 
-function ask(thread: Thread, command: StreamCommand): Promise<StreamAnswer> {
+function send(thread: Thread, command: StreamCommand): Promise<StreamAnswer> {
   return new Promise((resolve) => {
     thread.waiting.set(command.id, resolve);
     thread.worker.postMessage(command);

@@ -184,9 +184,9 @@ const windowOfEvent = `toUnixTimestamp64Milli(time) AS at,
 
 function intervalParams({ window: name, timeZone, fromMs, toMs }: MeterQuery): Params {
   if (name === null) return {};
-  const stretches = calendarIntervals(name, timeZone, fromMs, toMs);
+  const intervals = calendarIntervals(name, timeZone, fromMs, toMs);
   return {
-    starts: stretches.map(({ startMs }) => startMs),
-    lengths: stretches.map(({ lengthMs }) => lengthMs),
+    starts: intervals.map(({ startMs }) => startMs),
+    lengths: intervals.map(({ lengthMs }) => lengthMs),
   };
 }

@@ -57,14 +57,14 @@ test('B7: a request that crosses 80 % of a quota is a signed webhook, once, from
 
 test('a heartbeat passes through the whole pipeline, and its time is a metric', async () => {
   const startedAtSeconds = Date.now() / 1000;
-  const lastBeat = async (): Promise<number> => {
+  const lastHeartbeat = async (): Promise<number> => {
     const answer = await fetch(`${run.installation.service('alerter').opsUrl}/metrics`);
     const line = /^tollgate_heartbeat_last_success_timestamp_seconds\{[^}]*\} (\S+)$/m.exec(
       await answer.text(),
     );
     return Number(line?.[1]);
   };
-  await eventually(async () => (await lastBeat()) > startedAtSeconds, { timeoutMs: 15_000 });
+  await eventually(async () => (await lastHeartbeat()) > startedAtSeconds, { timeoutMs: 15_000 });
   const rows = await run.clickhouse.query('SELECT 1 FROM alerts WHERE tenant_id = {tenant:String}', {
     tenant: 'tollgate-heartbeat',
   });

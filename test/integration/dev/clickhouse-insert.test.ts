@@ -60,8 +60,8 @@ describe('an insert', () => {
   ])('takes blank lines inside %s for the data they are', async (format, source) => {
     await text('CREATE OR REPLACE TABLE blank (n UInt64, s String) ENGINE = MergeTree ORDER BY n');
     const rows = `SELECT number AS n, 'one\\n\\ntwo; SELECT 1' AS s FROM ${source}`;
-    const given = Buffer.from(await (await send({ body: `${rows} FORMAT ${format}` })).arrayBuffer());
-    const body = format === 'JSONEachRow' ? Buffer.from(given.toString().replaceAll('\n', '\n\n')) : given;
+    const data = Buffer.from(await (await send({ body: `${rows} FORMAT ${format}` })).arrayBuffer());
+    const body = format === 'JSONEachRow' ? Buffer.from(data.toString().replaceAll('\n', '\n\n')) : data;
     const query = `INSERT INTO blank (n, s) SETTINGS max_insert_threads = 1 FORMAT ${format}`;
     const response = await send({ parameters: { query }, body });
     expect(response.status, await response.text()).toBe(200);

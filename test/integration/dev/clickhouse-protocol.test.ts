@@ -197,9 +197,9 @@ describe('side by side', () => {
       .toBe('1\n');
   });
 
-  test('a whole result whose client leaves ends its query', async () => {
+  test('the query of a complete result ends when its client disconnects', async () => {
     const leave = new AbortController();
-    const asked = fetch(server.url, {
+    const response = fetch(server.url, {
       method: 'POST',
       body: 'SELECT sum(sleepEachRow(0.1)) FROM numbers(400) SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 100000000 FORMAT JSON',
       signal: leave.signal,
@@ -208,12 +208,12 @@ describe('side by side', () => {
       text("SELECT count() FROM system.processes WHERE query LIKE 'SELECT sum(sleep%'");
     await expect.poll(running, { timeout: 10_000 }).toBe('1\n');
     leave.abort();
-    await expect(asked).rejects.toThrow();
+    await expect(response).rejects.toThrow();
     await expect.poll(running, { timeout: 10_000 }).toBe('0\n');
   });
 });
 
-test('gunzip of an answer is what was asked, byte for byte', async () => {
+test('gunzip of a response is the result, byte for byte', async () => {
   const url = `${server.url}/?enable_http_compression=1`;
   const raw = await new Promise<Buffer>((resolve, reject) => {
     void import('node:http').then(({ request }) => {

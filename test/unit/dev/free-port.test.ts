@@ -23,7 +23,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((one) => one.stop()));
 });
 
-/** A process that asks for these ports, one after the other, and keeps what it got until it is stopped. */
+/** A process that reserves these ports, one after the other, and holds them until it is stopped. */
 async function startChooser(preferred: readonly number[]): Promise<Chooser> {
   const module = new URL('../../../dev/servers/free-port.ts', import.meta.url).href;
   const args = ['--input-type=module', '--eval', chooser, module, ...preferred.map(String)];
@@ -40,7 +40,7 @@ async function startChooser(preferred: readonly number[]): Promise<Chooser> {
 }
 
 test('processes that choose at one moment get different ports, and the one that was first gets those it prefers', async () => {
-  // Of this process, and given up: nobody else had them a moment ago.
+  // Ports that this process has released: they were free a moment ago.
   const preferred = await Promise.all(Array.from({ length: 3 }, unclaimedPort));
   const choosers = await Promise.all(Array.from({ length: 5 }, () => startChooser(preferred)));
   const ports = choosers.flatMap((one) => one.ports);
@@ -58,7 +58,7 @@ test('a port is free again when its process has ended', async () => {
   expect((await startChooser(preferred)).ports).toEqual(preferred);
 });
 
-test('a process may ask again for a port that it has, while nothing listens on it', async () => {
+test('a process may reserve its own port again while no server listens on it', async () => {
   const port = await freePort();
   expect(await freePort(port)).toBe(port);
   const server = createServer().listen(port, '127.0.0.1');
@@ -72,7 +72,7 @@ test('many ports of one process are different', async () => {
   expect(new Set(ports).size).toBe(50);
 });
 
-/** Free and nobody's: an outgoing range of the system, of which this process lets go at once. */
+/** Free ephemeral ports, which this process releases at once. */
 async function unclaimedPort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -59,7 +59,7 @@ const tenant = {
   method: 'api_key',
 } as const;
 
-/** Everything that reads a time of somebody else's: true where it took the text. */
+/** All readers of times in input: true if the reader accepts the text. */
 const readers: Readonly<Record<string, (text: string) => boolean>> = {
   readInstant: (text) => readInstant(text) !== null,
   'POST /v1/events': (text) =>

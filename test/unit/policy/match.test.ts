@@ -114,7 +114,7 @@ const record = (fields: Partial<TenantRecord>): TenantRecord => ({
 
 const at = Date.parse('2026-11-21T12:00:00Z');
 const chat = routeOf(policy, 'POST', '/agent/chat');
-const ask = (
+const limitsOf = (
   fields: Partial<TenantRecord> | null,
   plan: string | null = null,
   nowMs = at,
@@ -130,17 +130,17 @@ const ask = (
 
 describe('A3: limits are chosen per request from plan, route and record', () => {
   test('limits depend on the plan, also on a route', () => {
-    expect(ask(null)).toEqual({ minute: 5, chat: 10 });
-    expect(ask(null, 'pro')).toEqual({ minute: 50, chat: 50 });
+    expect(limitsOf(null)).toEqual({ minute: 5, chat: 10 });
+    expect(limitsOf(null, 'pro')).toEqual({ minute: 50, chat: 50 });
   });
 
   test('the plan of the record has precedence over the claimed plan; an unknown plan becomes the default plan', () => {
-    expect(ask({ plan: 'free' }, 'pro')).toEqual({ minute: 5, chat: 10 });
-    expect(ask(null, 'platinum')).toEqual({ minute: 5, chat: 10 });
+    expect(limitsOf({ plan: 'free' }, 'pro')).toEqual({ minute: 5, chat: 10 });
+    expect(limitsOf(null, 'platinum')).toEqual({ minute: 5, chat: 10 });
   });
 
   test('B1: overrides replace values by name', () => {
-    expect(ask({ overrides: { minute: 9, chat: 0 } })).toEqual({ minute: 9, chat: 0 });
+    expect(limitsOf({ overrides: { minute: 9, chat: 0 } })).toEqual({ minute: 9, chat: 0 });
   });
 
   test('the same query returns the same array, so that callers can cache derived values', () => {
@@ -169,18 +169,18 @@ describe('B12: boosts raise a limit from their start to their end', () => {
   });
 
   test('a boost applies to the override, the largest of several counts, and none lowers a limit', () => {
-    expect(ask({ overrides: { minute: 20 }, boosts: [{ ...boost, multiply: 2 }] })).toMatchObject({
+    expect(limitsOf({ overrides: { minute: 20 }, boosts: [{ ...boost, multiply: 2 }] })).toMatchObject({
       minute: 40,
     });
     expect(
-      ask({
+      limitsOf({
         boosts: [
           { ...boost, set_to: 11 },
           { ...boost, multiply: 2 },
         ],
       }),
     ).toMatchObject({ minute: 11 });
-    expect(ask({ boosts: [{ ...boost, set_to: 1 }] })).toMatchObject({ minute: 5 });
+    expect(limitsOf({ boosts: [{ ...boost, set_to: 1 }] })).toMatchObject({ minute: 5 });
   });
 });
 

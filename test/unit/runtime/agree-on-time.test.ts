@@ -1,4 +1,4 @@
-// Goal: which clock wins when clocks disagree is the same wherever it is asked, and never a clock that stands alone.
+// When clocks disagree, every process selects the same clock, and never a clock with which no other agrees.
 import { Registry } from 'prom-client';
 import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';

@@ -30,7 +30,9 @@ async function smtp(refuse: boolean): Promise<{ url: string; messages: string[] 
       const command = text.slice(0, 4).toUpperCase();
       text = '';
       inData = command === 'DATA';
-      socket.write(inData ? '354 go on\r\n' : refuse && command === 'RCPT' ? '550 nobody\r\n' : '250 ok\r\n');
+      socket.write(
+        inData ? '354 go on\r\n' : refuse && command === 'RCPT' ? '550 unknown\r\n' : '250 ok\r\n',
+      );
     });
   });
   servers.push(server);
