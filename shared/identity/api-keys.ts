@@ -8,7 +8,7 @@ import { badCredential, undecidedCredential } from './credential-reading.ts';
 /** Prefix of every API key. */
 export const apiKeyPrefix = 'tgk_';
 
-/** API keys of all tenants in the memory of this process. */
+/** The API keys of all tenants, in the memory of this process. */
 export interface KeyDirectory {
   byApiKeyHash(sha256Hex: string): KeyHolder | undefined;
   /** False while the records are still being read. */
@@ -19,7 +19,7 @@ export interface ApiKeys {
   read(key: string): CallerReading | RefusedReading;
 }
 
-/** Bounds of the cache of digests: number of keys and length of each key; a few megabytes. */
+/** Bounds of the cache of digests: number of keys, and length of a key. Together they allow a few megabytes. */
 const digestsMax = 20_000;
 const digestKeyLengthMax = 128;
 
@@ -29,7 +29,10 @@ interface CachedKey {
   readonly reading: CallerReading;
 }
 
-/** Caches the digest of a key. The holder is looked up for each request, so that a revoked key is refused at once. */
+/**
+ * Caches the SHA-256 digest of each key. The tenant of the key is read from the directory for each request, so that a
+ * revoked key is refused at once.
+ */
 export function createApiKeys(directory: KeyDirectory, clock: Clock): ApiKeys {
   const cachedKeys = new LRUCache<string, CachedKey>({ max: digestsMax });
   return { read };
@@ -44,7 +47,7 @@ export function createApiKeys(directory: KeyDirectory, clock: Clock): ApiKeys {
       return { kind: 'refused', rejection: expiredKey(expiresAtMs) };
     if (cached?.holder === holder) return cached.reading;
     const reading = readingOf(holder);
-    // Only valid keys are cached, so a flood of guesses evicts none of them.
+    // Only valid keys are cached, so a flood of guessed keys evicts no valid key.
     if (key.length <= digestKeyLengthMax) cachedKeys.set(key, { digest, holder, reading });
     return reading;
   }
@@ -61,7 +64,7 @@ function readingOf({ record, expiresAtMs }: KeyHolder): CallerReading {
   return { kind: 'caller', method: 'api_key', claims, untilMs: expiresAtMs };
 }
 
-/** Hash of a key in the form that records store. */
+/** Returns the hash of a key in the form in which tenant records store it. */
 export function hashApiKey(key: string): string {
   return hash('sha256', key);
 }

@@ -11,12 +11,11 @@ export interface Claims {
 export type ClaimsReading = { readonly claims: Claims } | { readonly problem: string };
 
 /**
- * Reads the claims that the policy names. Gateway and console use this function, so a token belongs to the same tenant
- * everywhere.
- *
- * The first tenant claim that is present counts; if its value is not a valid id, the token is refused and no other claim
- * is read. A claim that is null counts as absent. An id is a text or a whole number; a number that JSON readers round (a
- * fraction, or beyond 2^53) is refused, because two tenants could become one. A plan claim that is not a text names no plan.
+ * Reads the claims that the policy names. The gateway and the portal use this function, so a token belongs to the same
+ * tenant in both. The first tenant claim that is present counts; if its value is not a valid id, the token is refused
+ * and no other claim is read. A claim that is null counts as absent. An id is a text or a whole number. A number that
+ * JSON readers round (a fraction, or beyond 2^53) is refused, because two tenants could become one. A plan claim that
+ * is not a text is ignored.
  */
 export function readClaims(payload: Readonly<Record<string, unknown>>, policy: JwtPolicy): ClaimsReading {
   const { tenantClaims, userClaim, planClaim } = policy;
@@ -39,7 +38,7 @@ export function readClaims(payload: Readonly<Record<string, unknown>>, policy: J
 
 const notAnId = 'is neither text nor a whole number';
 
-/** Own properties only: every object inherits a property named `constructor`. */
+/** Reads own properties only: every object inherits a property named `constructor`. */
 function claimOf(payload: Readonly<Record<string, unknown>>, name: string): unknown {
   return Object.hasOwn(payload, name) ? (payload[name] ?? null) : null;
 }

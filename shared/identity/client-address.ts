@@ -5,15 +5,15 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6;
 type Block = [Address, number];
 
 export interface ClientAddresses {
-  /** Address of the client. `forwarded` is the X-Forwarded-For header. */
+  /** Returns the address of the client. `forwarded` is the X-Forwarded-For header. */
   readonly addressFor: (remote: string, forwarded: string | readonly string[] | undefined) => string;
-  /** Whether a peer is a trusted proxy, in any notation of its address. */
+  /** True if a peer is a trusted proxy, in any notation of its address. */
   readonly trusts: (remote: string) => boolean;
 }
 
-/** Only this many entries are read, from the right. */
+/** Largest number of X-Forwarded-For entries that are read, counted from the right. */
 const hopsMax = 20;
-/** Bound of the cache of peers. */
+/** Largest number of peers in the cache. */
 const peersMax = 1_000;
 
 /**
@@ -66,15 +66,18 @@ function blockOf(text: string): Block {
 }
 
 /**
- * Remote address of a socket in its shortest form. On a listener for both families an IPv4 client is `::ffff:192.0.2.1`.
- * The common case, a plain IPv4 address, is not parsed.
+ * Returns the remote address of a socket in its shortest form. On a listener for both families, an IPv4 client has the
+ * address `::ffff:192.0.2.1`. The most frequent form, a plain IPv4 address, is returned without parsing.
  */
 export function remoteAddress(remote: string): string {
   if (!remote.includes(':')) return remote;
   return parse(remote)?.toString() ?? remote;
 }
 
-/** The part of X-Forwarded-For from the address of the client on. The client may have written the part before it. */
+/**
+ * Returns the part of X-Forwarded-For from the client's address to the end. The client may have written the part before
+ * its address.
+ */
 export function verifiedChain(forwarded: string, ip: string): string {
   if (forwarded === ip) return forwarded;
   const hops = forwarded.split(',').slice(-hopsMax);
@@ -90,7 +93,7 @@ export function verifiedChain(forwarded: string, ip: string): string {
 }
 
 function parse(text: string): Address | null {
-  // The scope in `fe80::1%eth0` names an interface of this machine.
+  // The scope (`%eth0` in `fe80::1%eth0`) names a network interface of this machine and is not part of the address.
   const [address = ''] = text.split('%', 1);
   return isIP(address) === 0 ? null : ipaddr.process(address);
 }

@@ -8,7 +8,7 @@ export interface CallerReading {
   readonly kind: 'caller';
   readonly method: 'jwt' | 'api_key';
   readonly claims: Claims;
-  /** Unix milliseconds from which the credential is refused; Infinity or a very large number: never. */
+  /** Unix milliseconds from which the credential is refused. Infinity or a very large number means never. */
   readonly untilMs: number;
 }
 
@@ -25,9 +25,10 @@ export interface RefusedReading {
 /**
  * Why a credential was refused.
  *
- * - 401: it is invalid.
- * - 503: it could not be verified at the moment.
- * - 429: too many invalid credentials came from its address. It is invalid too, or was not verified.
+ * - 401: the credential is invalid.
+ * - 503: the credential could not be verified at the moment.
+ * - 429: too many invalid credentials came from the client's address. This credential is invalid too, or was not
+ *   verified.
  */
 export type CredentialRejection = PlainRejection | AddressRejection;
 
@@ -39,7 +40,10 @@ export interface PlainRejection {
 export interface AddressRejection {
   readonly status: 429;
   readonly detail: string;
-  /** State of the limit of bad credentials; `retryAfterMs` is the time until a credential is verified again. */
+  /**
+   * State of the limit of invalid credentials. `retryAfterMs` is the time after which credentials from the address are
+   * verified again.
+   */
   readonly state: LimitState & { readonly retryAfterMs: number };
 }
 

@@ -15,34 +15,42 @@ import type { Admission, Tokens } from './tokens.ts';
 
 /** Reads credentials under one policy. */
 export interface CredentialReader {
-  /** Reads a JWT, an API key or a service token from `address`. Returns a promise only if a signature has to be verified. */
+  /**
+   * Reads a JWT, an API key or a service token that came from `address`. Returns a promise only if a signature has to
+   * be verified.
+   */
   read(credential: string, address: string): CredentialReading | Promise<CredentialReading>;
   findService: FindService;
 }
 
-/** Credential readers of one process. Fetched keys outlive a change of the policy. */
+/** Credential readers of one process. When the policy changes, fetched keys stay in memory. */
 export interface Credentials {
-  /** The reader for a policy. A new policy starts with an empty cache of verified tokens. */
+  /** Returns the reader for a policy. A new policy starts with an empty cache of verified tokens. */
   under(policy: Policy): CredentialReader;
   /** Stops fetching keys. */
   close(): void;
 }
 
 export interface CredentialsOptions {
-  /** The running policy. Its keys are fetched at the start and after an edit, before a credential needs them. */
+  /**
+   * The policy in force. Its public keys are fetched at the start and after each edit, before a credential needs them.
+   */
   readonly policy: () => Policy;
   readonly directory: KeyDirectory;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly registry: Registry;
-  /** Absent: every signature is verified. */
+  /** Decides whether a signature may be verified. If it is absent, every signature is verified. */
   readonly admission?: Admission;
 }
 
 const credentialLengthMax = 8_192;
 const admitAll: Admission = () => null;
 
-/** Used by the entrypoints of the gateway and the sign-in of the portal, so that a credential is the same caller in both. */
+/**
+ * Creates the credential readers. The gateway and the sign-in of the portal both use them, so that a credential is the
+ * same caller in both.
+ */
 export function createCredentials(options: CredentialsOptions): Credentials {
   const { policy: running, directory, clock, logger, registry, admission = admitAll } = options;
   const metrics = createIdentityMetrics(registry);

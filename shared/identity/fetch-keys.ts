@@ -5,15 +5,15 @@ import { messageOf } from '../runtime/errors.ts';
 /** Imports the key of one JWK for the header of a token; rejects if the JWK does not fit the header. */
 type ResolveKey = (header: JWSHeaderParameters, token?: FlattenedJWSInput) => Promise<CryptoKey>;
 
-/** A published public key. */
+/** A public key that the issuer publishes. */
 export interface PublishedKey {
-  /** Equal for equal keys, in any notation of the JWK. */
+  /** A text that is equal for equal keys, in any notation of the JWK. */
   readonly identity: string;
   readonly kid: string | null;
   readonly resolve: ResolveKey;
 }
 
-/** Why keys could not be fetched; a label of a metric. */
+/** Why keys could not be fetched. The value is a label of a metric. */
 export type FetchFailure = 'unreachable' | 'timeout' | 'status' | 'too_large' | 'invalid';
 
 export type FetchedKeys =
@@ -22,12 +22,12 @@ export type FetchedKeys =
 const timeoutMs = 3_000;
 const bytesMax = 512 * 1024;
 const keysMax = 100;
-/** A longer key id is never looked up. */
+/** Longest key id that is searched for. */
 export const kidLengthMax = 256;
 
 /**
- * Fetches a JWKS with bounds of time and bytes. A response without a usable key for `algorithms` is a failure, because a
- * broken endpoint must not look like a revocation of all keys. Redirects are not followed.
+ * Fetches a JWKS within bounds of time and bytes. A response without a usable key for `algorithms` is a failure:
+ * otherwise a broken endpoint would have the effect of revoking all keys. Redirects are not followed.
  */
 export async function fetchKeys(url: string, algorithms: readonly string[]): Promise<FetchedKeys> {
   let text: string;
@@ -66,7 +66,7 @@ async function readBounded(response: Response): Promise<string | null> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** The usable keys of a response; none if it is not a JWKS. */
+/** Returns the usable keys of a response; none if the response is not a JWKS. */
 async function readKeys(text: string, algorithms: readonly string[]): Promise<PublishedKey[]> {
   const jwks = parse(text);
   const found = await Promise.all(jwks.slice(0, keysMax).map((jwk) => readKey(jwk, algorithms)));
@@ -82,7 +82,10 @@ function parse(text: string): readonly unknown[] {
   }
 }
 
-/** Null for a JWK that cannot verify tokens: another use or type, a private or symmetric key, an invalid key. */
+/**
+ * Returns null for a JWK that cannot verify tokens: a key for another use, of another type, private, symmetric, or
+ * invalid.
+ */
 async function readKey(jwk: unknown, algorithms: readonly string[]): Promise<PublishedKey | null> {
   if (typeof jwk !== 'object' || jwk === null || 'd' in jwk || 'k' in jwk) return null;
   const { kid, alg, use } = jwk as JWK;
@@ -110,7 +113,7 @@ function strong({ algorithm }: CryptoKey): boolean {
   return !('modulusLength' in algorithm) || Number(algorithm.modulusLength) >= rsaBitsMin;
 }
 
-/** The message of `fetch` is only "fetch failed"; its cause has the reason. */
+/** The message of an error of `fetch` is only "fetch failed"; the reason is in its cause. */
 function reasonOf(error: unknown): string {
   return messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
 }

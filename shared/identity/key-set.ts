@@ -6,7 +6,10 @@ import { fetchKeys, kidLengthMax } from './fetch-keys.ts';
 import type { PublishedKey } from './fetch-keys.ts';
 import type { IdentityMetrics } from './metrics.ts';
 
-/** A key that may have signed a token. `live` is false once the issuer has removed it: tokens that it verified are refused too. */
+/**
+ * A key that may have signed a token. `live` is false once the issuer has removed the key; then cached tokens that it
+ * verified are refused too.
+ */
 export interface VerificationKey {
   readonly live: boolean;
   resolve(header: JWSHeaderParameters): Promise<CryptoKey>;
@@ -18,11 +21,13 @@ export type KeySearch =
   | { readonly kind: 'unknown' }
   | { readonly kind: 'unavailable'; readonly reason: string };
 
-/** The public keys at one URL. */
+/** The public keys that are published at one URL. */
 export interface KeySet {
-  /** Finds keys in memory; fetches first if the token names a key that is not in memory. Never rejects. */
+  /** Finds keys in memory. If the token names a key that is not in memory, fetches the keys first. Never rejects. */
   find(header: JWSHeaderParameters): KeySearch | Promise<KeySearch>;
-  /** Fetches in the background until `pause`. A key must be usable for one of `algorithms`. */
+  /**
+   * Fetches keys in the background until `pause` is called. Only keys that are usable for one of `algorithms` are kept.
+   */
   keepFresh(algorithms: readonly string[], staleMsMax: number): void;
   pause(): void;
   ageSeconds(): number;
@@ -36,16 +41,19 @@ export interface KeySetOptions {
   readonly metrics: Pick<IdentityMetrics, 'fetches'>;
 }
 
-/** A removed key is accepted for at most this time plus the duration of a fetch. */
+/** Interval of the fetches. A removed key is accepted for at most this time plus the duration of a fetch. */
 const refreshMs = 60_000;
-/** Shortest time between the starts of two fetches, and the longest time until a new key is accepted. */
+/** Shortest time between the starts of two fetches. A new key is accepted after at most this time. */
 const spacingMs = 1_000;
 const retryMsMax = 30_000;
-/** An unknown key id causes a fetch each second at first, and more rarely after this many fetches. */
+/**
+ * Unknown key ids cause a fetch each second at first. After this many fetches in a row, they cause one every
+ * `slowFetchMs`.
+ */
 const quickFetchesMax = 5;
 const slowFetchMs = 10_000;
 const unknownKidsMax = 1_000;
-/** Tokens that may wait for one fetch; further tokens get a 503. */
+/** Largest number of tokens that wait for one fetch. Further tokens get a 503. */
 const waitingMax = 1_000;
 
 interface HeldKey extends VerificationKey {
@@ -54,9 +62,10 @@ interface HeldKey extends VerificationKey {
 }
 
 /**
- * Fetches the keys each minute and keeps the last ones for up to `staleMsMax` while fetching fails. Only a complete response
- * with usable keys replaces them. A token with an unknown `kid` causes a fetch at once, at most one each second: a flood
- * of invented ids causes no more requests to the issuer, and tokens of keys in memory never wait.
+ * Fetches the keys each minute. While fetching fails, keeps the last keys for up to `staleMsMax`. Only a complete
+ * response with usable keys replaces them. A token with an unknown `kid` causes a fetch at once, but at most one each
+ * second, so a flood of invented ids cannot overload the issuer. Tokens that were signed with a key in memory never
+ * wait.
  */
 export function createKeySet({ url, clock, logger, metrics }: KeySetOptions): KeySet {
   const createdMs = clock.now();
@@ -131,7 +140,7 @@ export function createKeySet({ url, clock, logger, metrics }: KeySetOptions): Ke
     bounds = null;
   }
 
-  /** Runs one fetch at a time; concurrent callers share it. */
+  /** Runs one fetch at a time. Concurrent calls share its result. */
   function refresh(): Promise<void> {
     fetching ??= fetchOnce().finally(() => {
       fetching = null;
@@ -164,7 +173,7 @@ export function createKeySet({ url, clock, logger, metrics }: KeySetOptions): Ke
     logger.warn(fields, `public keys for tokens could not be fetched: ${failure}`);
   }
 
-  /** A key that is still published keeps its object, so that tokens that it verified stay valid. */
+  /** A key that is still published keeps its object, so that cached tokens that it verified stay valid. */
   function replace(keys: readonly PublishedKey[]): void {
     const before = new Map(held.map((key) => [key.published.identity, key]));
     held = keys.map((published) => {

@@ -6,11 +6,11 @@ import { createKeySet } from './key-set.ts';
 import type { KeySet } from './key-set.ts';
 import type { IdentityMetrics } from './metrics.ts';
 
-/** Key sets by URL. They outlive policies: an edit that keeps the URL causes no fetch. */
+/** Key sets by URL. They are independent of policies: an edit that keeps the URL causes no fetch. */
 export interface KeySets {
-  /** Keeps this set fresh, and no other. */
+  /** Returns the key set of this URL and refreshes only this set from now on. */
   use(keys: Extract<JwtKeys, { kind: 'jwks' }>, algorithms: readonly string[]): KeySet;
-  /** Keeps no set fresh, because the policy names no URL. */
+  /** Stops refreshing, because the policy names no URL. */
   pause(): void;
   current(): KeySet | null;
 }
@@ -21,7 +21,7 @@ export interface KeySetsOptions {
   readonly metrics: Pick<IdentityMetrics, 'fetches'>;
 }
 
-/** Sets that are cached, so that a change back to an earlier URL finds its keys. */
+/** Number of sets in the cache. After a change back to an earlier URL, its keys are still there. */
 const setsMax = 4;
 
 export function createKeySets({ clock, logger, metrics }: KeySetsOptions): KeySets {

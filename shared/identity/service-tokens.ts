@@ -1,10 +1,13 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Policy } from '../domain/policy.ts';
 
-/** Returns the name of the service that has the token, or null. */
+/** Returns the name of the service to which the token belongs, or null. */
 export type FindService = (token: string) => string | null;
 
-/** Compares all digests in constant time, so that the duration reveals neither a match nor its position. */
+/**
+ * Compares the token with the digests of all services in constant time, so that the duration reveals neither a match
+ * nor its position.
+ */
 export function createFindService(services: Policy['services']): FindService {
   const digests = services.map(({ name, tokenSha256 }) => ({
     name,

@@ -14,23 +14,29 @@ import { badCredential, undecidedCredential } from './credential-reading.ts';
 
 /**
  * Called before a signature is verified with a public key, which is expensive. Returns a rejection to refuse the token
- * without verification. `claimed` is the encoded payload of the token: equal for equal claims.
+ * without verification. `claimed` is the encoded payload of the token, so tokens with equal claims have the same
+ * `claimed`.
  */
 export type Admission = (address: string, claimed: string) => CredentialRejection | null;
 
 export interface Tokens {
-  /** The cached reading of a verified token, if its key is still published and the token has not expired. */
+  /**
+   * Returns the cached result for a verified token if its key is still published and the token has not expired;
+   * otherwise null.
+   */
   verified(token: string): CallerReading | null;
   read(token: string, address: string): Promise<CallerReading | RefusedReading>;
 }
 
-/** Bounds of the cache of verified tokens: characters, and the time after which a token is verified again. */
+/**
+ * Bounds of the cache of verified tokens: the sum of their lengths, and the time after which a token is verified again.
+ */
 const cacheCharactersMax = 8_000_000;
 const cacheAgeMsMax = 300_000;
 /** Time for which a token with an invalid signature is refused without verification. */
 const forgedMs = 10_000;
 const forgedCharactersMax = 1_000_000;
-/** Keys that are tried for a token without a key id. */
+/** Largest number of keys that are tried for a token without a key id. */
 const keysTriedMax = 4;
 
 interface Verified {
@@ -49,9 +55,9 @@ export interface TokensOptions {
 }
 
 /**
- * Verifies JWTs by the policy: algorithms, keys, issuer, audience and validity period. Keys and URLs of keys inside a token
- * (`jwk`, `jku`, `x5u`) are never used. Checks that need no signature come first, so that an expired or unreadable token
- * causes neither a fetch nor a verification.
+ * Verifies that a JWT meets the policy: algorithm, key, issuer, audience and validity period. A key, or the URL of a
+ * key, inside a token (`jwk`, `jku`, `x5u`) is never used. Checks that need no signature come first, so that an expired
+ * or unreadable token causes neither a fetch nor a verification.
  */
 export function createTokens({ policy, keySet, admission, clock, metrics }: TokensOptions): Tokens {
   const cache = new LRUCache<string, Verified>({
@@ -91,7 +97,10 @@ export function createTokens({ policy, keySet, admission, clock, metrics }: Toke
     }
   }
 
-  /** Refuses a token that failed verification a moment ago without verifying it again, so that a client in a loop costs little. */
+  /**
+   * Refuses a token whose verification failed a moment ago without verifying it again, so that a client in a loop costs
+   * little CPU time.
+   */
   async function admitted(
     token: string,
     header: JWSHeaderParameters,
@@ -163,7 +172,7 @@ export function createTokens({ policy, keySet, admission, clock, metrics }: Toke
     if ('problem' in read) return refused(badCredential(read.problem));
     const untilMs = endOf(payload);
     const reading: CallerReading = { kind: 'caller', method: 'jwt', claims: read.claims, untilMs };
-    // The issuer may have removed the key during the verification; the token is then not cached.
+    // If the issuer removed the key during the verification, the token is not cached.
     if (key.live) cache.set(token, { reading, key, untilMs: Math.min(nowMs + cacheAgeMsMax, untilMs) });
     return reading;
   }
@@ -178,7 +187,7 @@ export function createTokens({ policy, keySet, admission, clock, metrics }: Toke
     return endOf({ exp }) <= nowMs ? 'The token has expired; obtain a new one.' : null;
   }
 
-  /** Unix milliseconds from which the token is refused; a very large number without expiry. */
+  /** Unix milliseconds from which the token is refused; a very large number if the token has no expiry. */
   function endOf({ exp }: JWTPayload): number {
     return exp === undefined ? Number.MAX_SAFE_INTEGER : exp * 1000 + policy.leewayMs;
   }

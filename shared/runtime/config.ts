@@ -25,7 +25,7 @@ export function opsPortVariable(port: number) {
   return portVariable(port, 'Port of `/healthz`, `/readyz` and `/metrics`.');
 }
 
-/** A secret has 32 bytes or more, as the secrets that the policy names. */
+/** A secret has at least 32 bytes, like every secret that the policy names. */
 export function secretVariable(description: string, lengthMax = 4_096) {
   return Type.String({ secret: true, maxLength: lengthMax, description });
 }

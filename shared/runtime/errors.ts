@@ -1,4 +1,7 @@
-/** The errors that Tollgate throws. Outcomes that the domain expects (a refused request, an invalid event) are values. */
+/**
+ * The errors that Tollgate throws. Outcomes that the domain expects (a refused request, an invalid event) are return
+ * values.
+ */
 export type ErrorCode =
   | 'CONFIG_INVALID'
   | 'POLICY_INVALID'

@@ -1,9 +1,9 @@
 import type { Logger } from './logger.ts';
 import { messageOf } from './errors.ts';
 
-/** Shutdown of a process: closes its parts in reverse order, each with a time limit. */
+/** Runs the steps of a shutdown in the reverse order of their registration, each with a time limit. */
 export interface Lifecycle {
-  /** Registers a step of the shutdown; the last registered closes first. */
+  /** Registers a step of the shutdown. The step that was registered last runs first. */
   onClose(name: string, close: () => Promise<unknown>): void;
   close(): Promise<void>;
 }
@@ -33,8 +33,8 @@ export function createLifecycle(logger: Logger): Lifecycle {
 }
 
 /**
- * Runs a service until SIGTERM or SIGINT, or until it fails, and exits: 0 after a clean stop, 1 otherwise.
- * Called by `main.ts` only.
+ * Runs a service until SIGTERM, SIGINT or a failure. Then exits with code 0 after a clean stop and with code 1
+ * otherwise. Called by `main.ts` only.
  */
 export async function runService(
   logger: Logger,

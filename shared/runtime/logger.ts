@@ -3,10 +3,13 @@ import type { Logger, LoggerOptions } from 'pino';
 
 export type { Logger } from 'pino';
 
-/** Bound of the lines that wait for standard output; beyond it the newest lines are dropped. */
+/** Largest size of the log lines in memory while standard output accepts none. Further lines are dropped. */
 const waitingBytesMax = 1024 * 1024;
 
-/** Writes JSON lines to standard output, without tokens and keys. A failure of standard output does not stop the service. */
+/**
+ * Logs JSON lines to standard output, without tokens and keys. A failure of standard output, such as a full disk, does
+ * not end the service.
+ */
 export function createLogger(service: string, level: string): Logger {
   const output = pino.destination({ fd: 1, sync: true, maxLength: waitingBytesMax });
   output.on('error', () => undefined);

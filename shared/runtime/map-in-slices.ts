@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /**
- * Maps a list in order and yields to the event loop after each `sliceMax` items, so that other work waits for one slice
- * only.
+ * Maps a list in order, with an event-loop iteration after each `sliceMax` items: other work of the process waits for
+ * one slice, not for the whole list.
  */
 export async function mapInSlices<Item, Result>(
   items: readonly Item[],

@@ -1,7 +1,10 @@
 import { messageOf } from './errors.ts';
 import type { Logger } from './logger.ts';
 
-/** Logs repeated failures of one kind once: a line when the failure begins or its message changes, none for each attempt. */
+/**
+ * Logs an operation that fails at every attempt until it works again: one line when it begins to fail, one line when
+ * the error changes, and none for other attempts.
+ */
 export interface OutageLog {
   failed(error: unknown, text: string, fields?: Readonly<Record<string, unknown>>): void;
   worked(): void;

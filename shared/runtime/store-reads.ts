@@ -5,9 +5,14 @@ import type { Logger } from './logger.ts';
 
 export type Store = 'redis' | 'kafka' | 'clickhouse';
 
-/** Optional reads for a response: a failed one is null, so that the response states which part is missing and never shows a zero. */
+/**
+ * Reads without which a response is still useful. The response then states which part is missing, and never shows zero
+ * for that part.
+ */
 export interface StoreReads {
-  /** The value, or null if the store did not respond, which is counted and logged. Any other error is thrown. */
+  /**
+   * Returns the value, or null when the store did not respond. Counts and logs that failure. Throws any other error.
+   */
   orNull<Value>(read: Promise<Value>): Promise<Value | null>;
   /** Counts a failed read. */
   countFailure(store: Store): void;

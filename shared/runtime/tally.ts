@@ -1,6 +1,6 @@
 import type { Metric, MetricValueWithName, Registry } from 'prom-client';
 
-/** A histogram without labels for values that are observed with every request. */
+/** A histogram without labels, for values that are observed in every request. */
 export interface Tally {
   observe(value: number): void;
 }
@@ -14,8 +14,8 @@ export interface TallyOptions {
 }
 
 /**
- * Exports the same values as a histogram of prom-client, and counts in an array: the library finds a bucket by the text of
- * its bound, which takes longer than the decision id and the route of a request together.
+ * Exposes the same series as prom-client's histogram, but counts in an array. The library finds a bucket by the text of
+ * its bound, which costs more CPU time in a request than its decision id and its route together.
  */
 export function createTally({ name, help, buckets, registry }: TallyOptions): Tally {
   const counts = new Float64Array(buckets.length + 1);
@@ -26,7 +26,7 @@ export function createTally({ name, help, buckets, registry }: TallyOptions): Ta
     get: () =>
       Promise.resolve({ name, help, type: 'histogram', values: valuesOf(name, buckets, counts, sum) }),
   };
-  // The registry uses only the name and the values of a metric.
+  // A registry reads only the name and the values of a metric.
   registry.registerMetric(metric as unknown as Metric);
   return {
     observe: (value) => {

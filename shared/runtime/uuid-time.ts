@@ -1,8 +1,8 @@
 import { validate, version } from 'uuid';
 
 /**
- * Creation time of a UUIDv7 in Unix milliseconds; null for any other text. Upper case is refused: an id is stored as its
- * bits, and reading it back in lower case would return another id.
+ * Returns the Unix milliseconds at which a UUIDv7 was created; null for any other text. An id in upper case is refused:
+ * ids are stored as bits and read back in lower case, so the client would receive a different text.
  */
 export function uuidTimeMs(id: string): number | null {
   if (!validate(id) || version(id) !== 7 || id !== id.toLowerCase()) return null;

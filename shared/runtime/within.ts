@@ -4,8 +4,8 @@ import type { ErrorCode } from './errors.ts';
 const late = Symbol('late');
 
 /**
- * The outcome of a promise, or an error of this code after `timeoutMs`. `work` names what took too long. The work itself
- * is not cancelled: it may still finish, and its later outcome is ignored.
+ * Returns the outcome of a promise, or throws an error with this code after `timeoutMs`. `work` names the operation in
+ * the error message. The operation itself is not cancelled: it may still finish, and its later outcome is ignored.
  */
 export async function within<T>(
   promise: Promise<T>,
@@ -18,7 +18,7 @@ export async function within<T>(
   return outcome;
 }
 
-/** The outcome of a promise, or `fallback` after `timeoutMs`. The work itself is not cancelled. */
+/** Returns the outcome of a promise, or `fallback` after `timeoutMs`. The operation itself is not cancelled. */
 export async function withinOr<T, Fallback>(
   promise: Promise<T>,
   timeoutMs: number,

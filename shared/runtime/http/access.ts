@@ -2,10 +2,11 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import { TollgateError } from '../errors.ts';
 
 /**
- * The credential that a route requires. Every route names it in its `config`, or the scope that registers the route does.
+ * Which credential opens a route. Every route declares its access in its `config`, or its scope declares it for the
+ * route.
  *
- * - `public`: none is needed.
- * - `decision`: the decision of the rate limits reads the credential and responds to an invalid one.
+ * - `public`: no credential is needed.
+ * - `decision`: the rate limit decision reads the credential and responds to an invalid one.
  * - `credential`: a verified credential of a tenant or of a service.
  * - `admin`: the admin token.
  * - `portal-session`, `operator-session`: the session cookie of the portal or of the operator console.
@@ -17,7 +18,7 @@ declare module 'fastify' {
     access: Access;
   }
   interface FastifyInstance {
-    /** Every route of this listener with its access; complete once the server is ready. */
+    /** Every route of this listener with its access. The list is complete once the server is ready. */
     routeAccess: readonly RouteAccess[];
   }
 }
@@ -29,31 +30,31 @@ export interface RouteAccess {
   readonly access: Access | undefined;
 }
 
-/** Sends a response if the credential does not give access to the route. */
+/** Sends the response if the credential does not open the route; otherwise does nothing. */
 export type Guard = (
   request: FastifyRequest,
   reply: FastifyReply,
 ) => FastifyReply | undefined | Promise<FastifyReply | undefined>;
 
 export interface RouteGuards {
-  /** Name of the listener, for the error. */
+  /** Name of the listener in error messages. */
   readonly listener: string;
-  /** The only routes without a guard, e.g. `GET /healthz`; `*` is any method. */
+  /** The only routes that need no guard, e.g. `GET /healthz`; `*` stands for any method. */
   readonly openRoutes: readonly string[];
   readonly guards: Partial<Readonly<Record<Access, Guard>>>;
-  /** Guard of requests that match no route. Absent: they get 404. */
+  /** Guard of requests that match no route. If it is absent, the response to these requests is a 404. */
   readonly unmatched?: Guard;
 }
 
 /**
- * Authorises each request by the route that the router matched, never by the text of its target, so that no spelling of
- * a target passes a guard. Call it before any route is registered. The server does not start with a route that declares
- * no access, that has no guard here, or that is open and not listed.
+ * Authorises each request by the route that the router matched, never by the text of the request target, so that no
+ * spelling of a target bypasses a guard. Call it before any route is registered. The server does not start if a route
+ * declares no access, if no guard is set for its access, or if it needs no guard and is not listed in `openRoutes`.
  */
 export function guardRoutes(app: FastifyInstance, options: RouteGuards): void {
   const { guards, unmatched } = options;
   const found: RouteOptions[] = [];
-  // Evaluated after all hooks, because the scope of a route may declare its access.
+  // Evaluated only after all hooks have run, because the scope of a route may declare its access in a hook.
   app.decorate('routeAccess', { getter: () => found.flatMap(accessOf) });
   app.addHook('onRoute', (route) => {
     found.push(route);
@@ -64,7 +65,7 @@ export function guardRoutes(app: FastifyInstance, options: RouteGuards): void {
       violations.length === 0 ? undefined : new TollgateError('ROUTE_ACCESS_INVALID', violations.join('\n')),
     );
   });
-  // Without guards no hook is needed.
+  // Without guards, requests need no hook.
   if (Object.keys(guards).length === 0 && unmatched === undefined) return;
   app.addHook('onRequest', (request, reply, next) => {
     const guard = request.is404 ? unmatched : guards[request.routeOptions.config.access];
@@ -78,7 +79,7 @@ export function guardRoutes(app: FastifyInstance, options: RouteGuards): void {
   });
 }
 
-/** Sets the access of every route of the scope that declares none. */
+/** Sets this access for every route of the scope that declares no access itself. */
 export function declareAccess(scope: Pick<FastifyInstance, 'addHook'>, access: Access): void {
   scope.addHook('onRoute', (route) => {
     route.config = { access, ...route.config };

@@ -2,8 +2,9 @@ import type { Socket } from 'node:net';
 import { problemMedia, problemTitles } from './problem-schema.ts';
 
 /**
- * Responds with a problem to requests that Node's parser refuses: headers too large (431), too slow (408), malformed (400).
- * For private listeners; the listeners of the gateway add limit headers.
+ * Responds with a problem to a request that Node's HTTP parser rejects: headers too large (431), request too slow
+ * (408), request malformed (400). For private listeners. The gateway has its own function, because its responses also
+ * need limit headers.
  */
 export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {

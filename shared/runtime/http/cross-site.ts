@@ -3,9 +3,10 @@ import type { FastifyRequest } from 'fastify';
 const readingMethods = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * True for a request that would change something and that a browser sends on behalf of another site. Browsers name the
- * site in Sec-Fetch-Site, older ones in Origin; a client that is not a browser sends neither. The host of `ownUrl` is
- * accepted beside the host that the request names, for a proxy that writes another Host.
+ * True for a request that would change something and that a browser sends on behalf of another site. Current browsers
+ * name that site in Sec-Fetch-Site, older browsers in Origin; clients other than browsers send neither header. An Origin
+ * with the request's Host or with the host of `ownUrl` is not another site: behind a proxy that rewrites Host, only
+ * `ownUrl` has the right host.
  */
 export function isCrossSiteChange(
   { method, headers }: Pick<FastifyRequest, 'method' | 'headers'>,

@@ -1,6 +1,9 @@
 import type { FastifyReply } from 'fastify';
 
-/** Signal that is aborted when the client disconnects before its response, so that its queries are cancelled. */
+/**
+ * Returns a signal that is aborted when the client disconnects before the response is sent. Queries for the response
+ * can then stop.
+ */
 export function disconnectSignal({ raw }: FastifyReply): AbortSignal {
   const controller = new AbortController();
   raw.once('close', () => {

@@ -2,10 +2,10 @@ import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { isDeeper, repeatedName } from '../../domain/json-bytes.ts';
 
-/** No request needs more; see `isDeeper`. */
+/** Deepest nesting of a JSON body. No request to a listener needs more; see `isDeeper`. */
 const depthMax = 32;
 
-/** Reason for refusing a body; Fastify's error handler responds with it. */
+/** Reason for which a body is refused. Fastify's error handler sends it as the response. */
 export class BodyError extends Error {
   readonly statusCode: number;
 
@@ -15,7 +15,7 @@ export class BodyError extends Error {
   }
 }
 
-/** Decompresses a body. */
+/** Returns the decompressed body. */
 export type BodyDecoder = (request: FastifyRequest, body: Buffer) => Promise<Buffer>;
 
 type Listener = Pick<
@@ -23,7 +23,10 @@ type Listener = Pick<
   'getDefaultJsonParser' | 'removeContentTypeParser' | 'addContentTypeParser'
 >;
 
-/** Reads bodies of these media types as JSON: UTF-8, bounded nesting, no repeated names. */
+/**
+ * Parses bodies of these content types as JSON. Refuses a body that is not UTF-8, that is nested deeper than
+ * `depthMax`, or in which an object has the same name twice.
+ */
 export function acceptJson(app: Listener, types: readonly string[], decode?: BodyDecoder): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeContentTypeParser('application/json');

@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
-/** Binds the listener. Resolves with the URL by which this machine reaches it. */
+/** Starts the listener. Resolves with the URL under which this machine reaches it. */
 export async function listenOn(
   app: Pick<FastifyInstance, 'listen' | 'server'>,
   host: string,
@@ -14,19 +14,22 @@ export async function listenOn(
   return localUrl(bound.address, bound.port);
 }
 
-/** `host:port` for URLs and gRPC, with brackets around an IPv6 address. */
+/** Returns `host:port` in the form of URLs and gRPC, with an IPv6 address in brackets. */
 export function authorityOf(host: string, port: number): string {
   const address = bindAddress(host);
   return `${isIPv6(address) ? `[${address}]` : address}:${port}`;
 }
 
-/** Removes the brackets of an IPv6 address, because `listen` needs `::1`. */
+/** Returns `::1` for `[::1]`: `listen` does not accept the brackets that URLs need. */
 function bindAddress(host: string): string {
   const address = /^\[(.*)\]$/.exec(host)?.[1];
   return address !== undefined && isIPv6(address) ? address : host;
 }
 
-/** URL of a listener. A wildcard address is not a destination, so it becomes localhost. */
+/**
+ * Returns `localhost` in place of a wildcard address, which clients cannot connect to. A listener on `::` also accepts
+ * IPv4.
+ */
 export function localUrl(address: string, port: number): string {
   const isWildcard = address === '::' || address === '0.0.0.0';
   return `http://${authorityOf(isWildcard ? 'localhost' : address, port)}`;

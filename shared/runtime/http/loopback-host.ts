@@ -2,10 +2,10 @@ import { isIP } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
 /**
- * Refuses requests to a loopback address with a host name of the Internet. The owner of a domain can let it resolve to
- * 127.0.0.1 (DNS rebinding); pages of that domain could then read responses of this machine. Addresses, `localhost` and
- * names without a dot are accepted, because they cannot be registered. Listeners on other addresses are not checked: only
- * the operator can state their names.
+ * Refuses requests to a loopback address whose Host header has another host name. A web page can point its own name at
+ * 127.0.0.1 (DNS rebinding) and then read the responses of this machine as if they came from its own site. Addresses,
+ * `localhost` and names without a dot are accepted, because an attacker cannot register them. Listeners on other
+ * addresses are not checked: only the operator has the list of their names.
  */
 export function refuseForeignHosts(app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, next) => {
@@ -26,7 +26,7 @@ function isLoopback(address: string | undefined): boolean {
   return address !== undefined && /^(127\.|::1$|::ffff:127\.)/.test(address);
 }
 
-/** Exported for its test. HTTP/1.0 requests have no Host. */
+/** Exported for its test. An HTTP/1.0 request has no Host header. */
 export function isLocalName(host: string | undefined): boolean {
   if (host === undefined || host === '') return true;
   const bracketed = /^\[([^\]]*)\](:\d*)?$/.exec(host)?.[1];

@@ -5,7 +5,7 @@ import { problemMedia, problemSchema, problemTitles } from './problem-schema.ts'
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Description of a header field. */
+/** Description of a header field in the OpenAPI document. */
 export interface HeaderDescription {
   readonly description: string;
   readonly schema: Json;
@@ -15,37 +15,40 @@ export type HeaderDescriptions = Readonly<Record<string, HeaderDescription>>;
 
 declare module 'fastify' {
   interface FastifySchema {
-    /** Statuses of problems of the route besides those of every route. For the document only. */
+    /**
+     * Statuses of the route's problem responses, besides the statuses that every route may send. Only for the OpenAPI
+     * document.
+     */
     problems?: readonly number[];
-    /** Body of a route that reads it without a schema. For the document only. */
+    /** Schema of the body, for a route that does not validate its body with a schema. Only for the OpenAPI document. */
     documentedBody?: object;
-    /** Header fields that the route reads. For the document only: they are not validated. */
+    /** Request headers that the route reads. Only for the OpenAPI document: they are not validated. */
     requestHeaders?: HeaderDescriptions;
-    /** Header fields of responses besides those of every response, by status. For the document only. */
+    /** Response headers by status, besides the headers that every response has. Only for the OpenAPI document. */
     responseHeaders?: Readonly<Record<number, HeaderDescriptions>>;
   }
 }
 
-/** Parts of the document of a listener that its routes do not define. */
+/** The parts of a listener's OpenAPI document that its routes do not declare. */
 export interface ApiDescription {
   readonly title: string;
   readonly description: string;
   readonly tags: readonly { readonly name: string; readonly description: string }[];
   readonly securitySchemes: Json;
-  /** Security schemes of each access; any one of them suffices. */
+  /** Alternative security requirements for each access: a request must meet one of them. */
   readonly security: Partial<
     Readonly<Record<Access, readonly Readonly<Record<string, readonly string[]>>[]>>
   >;
-  /** Statuses of problems of every route. */
+  /** Statuses of the problem responses that every route may send. */
   readonly problems: readonly number[];
-  /** Header fields of every response. */
+  /** Headers of every response. */
   readonly responseHeaders: HeaderDescriptions;
 }
 
 /**
- * Describes the listener as OpenAPI 3.1, returned by `app.swagger()`. The schema of a route has `operationId`, `tags`,
- * `summary`, `response` for successful responses, and `problems` for the statuses of the others. Security follows from the
- * access of the route. Must be called before any route is registered.
+ * Describes the listener as an OpenAPI 3.1 document, which `app.swagger()` returns. A route's schema has `operationId`,
+ * `tags`, `summary`, `response` for its successful responses, and `problems` for the statuses of its error responses.
+ * The security requirements follow from the route's access. Call this function before any route is registered.
  */
 export async function describeApi(app: FastifyInstance, api: ApiDescription): Promise<void> {
   app.addSchema(problemSchema);
@@ -69,7 +72,10 @@ export async function describeApi(app: FastifyInstance, api: ApiDescription): Pr
   });
 }
 
-/** Completes an operation: removes the document-only parts of its schema and adds security and problems. */
+/**
+ * Adds to a route's schema what only the document needs: problem responses, headers, and the security requirements of
+ * its access.
+ */
 function documented(
   schema: FastifySchema | undefined,
   route: RouteOptions,
@@ -107,7 +113,7 @@ function documented(
   };
 }
 
-/** Problems of every route that reads a body or parameters of its path. */
+/** Statuses of the problem responses that follow from the inputs of a route: a body, and parameters in its path. */
 function problemsOf({ method, url }: RouteOptions): readonly number[] {
   const hasBody = [method].flat().some((one) => one !== 'GET' && one !== 'HEAD');
   return [...(hasBody ? [413, 415] : []), ...(url.includes(':') ? [404] : [])];
@@ -120,14 +126,14 @@ interface Response {
   readonly headers?: object;
 }
 
-/** A response of the document from a schema, or from media types with schemas. */
+/** Converts a schema, or schemas by media type, to a response of the document. */
 function asResponse(own: Partial<Response>): Response {
   const { description = 'The response.' } = own;
   if (own.content !== undefined || own.type === 'null') return { ...own, description };
   return { description, content: { 'application/json': { schema: own } } };
 }
 
-/** The problem of a status, merged with the response of the route of that status. */
+/** Adds the problem body to the body that the route itself declares for this status. */
 function withProblem(status: number, own: Response | undefined): Response {
   const problem = { [problemMedia]: { schema: { $ref: `${problemSchema.$id}#` } } };
   return {
@@ -140,7 +146,7 @@ function headersSchema(headers: HeaderDescriptions): object {
   return { type: 'object', properties: flattened(headers) };
 }
 
-/** Header fields in the form of @fastify/swagger: the description is part of each schema. */
+/** Converts header descriptions to the form of @fastify/swagger: the schema of each header contains its description. */
 function flattened(headers: HeaderDescriptions): Readonly<Record<string, object>> {
   return Object.fromEntries(
     Object.entries(headers).map(([name, { description, schema }]): [string, object] => [
@@ -176,7 +182,7 @@ interface ApiDocument {
   readonly paths: Record<string, Record<string, Operation>>;
 }
 
-/** Adds the parts that @fastify/swagger cannot express. */
+/** Adds to the document what @fastify/swagger cannot express. */
 function completed(document: ApiDocument, api: ApiDescription): object {
   for (const operation of Object.values(document.paths).flatMap((path) => Object.values(path))) {
     nameHeaders(operation, Object.keys(api.responseHeaders));
@@ -185,7 +191,9 @@ function completed(document: ApiDocument, api: ApiDescription): object {
   return document;
 }
 
-/** Adds header fields to a response: those of all responses, of its status, and of its route. */
+/**
+ * Names in every response its headers: the headers of all responses, the headers of its status, and its own headers.
+ */
 function nameHeaders({ responses }: Operation, everywhere: readonly string[]): void {
   for (const [status, response] of Object.entries(responses)) {
     const names = [...everywhere, ...(statusHeaders[status] ?? [])];
@@ -194,7 +202,7 @@ function nameHeaders({ responses }: Operation, everywhere: readonly string[]): v
   }
 }
 
-/** A body that may be null may also be absent. */
+/** Marks a body that may be null as optional, because the routes read a missing body as null. */
 function leaveOutNull({ requestBody }: Operation): void {
   for (const media of Object.values(requestBody?.content ?? {})) {
     const [schema, other] = media.schema?.anyOf ?? [];

@@ -16,16 +16,21 @@ export function createRegistry(service: string): Registry {
 
 export interface OpsOptions {
   readonly registry: Registry;
-  /** Names of the parts that are not ready; empty if the service is ready. */
+  /** Names of the dependencies that are not ready; empty when the service can do its work. */
   readonly unready: () => readonly string[];
-  /** Messages about faults that do not make the service unready, e.g. a wrong clock. */
+  /**
+   * Warnings for an operator, as text, about a defect with which the service can still work: for example a wrong clock.
+   */
   readonly notes?: () => readonly string[];
 }
 
-/** Routes of `registerOps`, without access control because probes and Prometheus send no credential. */
+/** The routes of `registerOps`. They are public, because probes and Prometheus send no credential. */
 export const opsRoutes = ['GET /healthz', 'GET /readyz', 'GET /metrics'];
 
-/** Serves `/metrics`, `/healthz` (the process runs) and `/readyz` (it is ready) on a private listener. */
+/**
+ * Registers `/metrics`, `/healthz` (the process runs) and `/readyz` (the process can do its work), on a private
+ * listener.
+ */
 export function registerOps(app: FastifyInstance, { registry, unready, notes = () => [] }: OpsOptions): void {
   const config = { access: 'public' } as const;
   app.get('/healthz', { config }, () => ({ status: 'ok' }));

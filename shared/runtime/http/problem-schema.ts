@@ -1,7 +1,7 @@
-/** Media type of a problem. */
+/** Media type of a problem body (RFC 9457). */
 export const problemMedia = 'application/problem+json';
 
-/** Titles by status, of problems that have no type of their own (RFC 9457, 4.2.1). */
+/** Titles by status, for problems without a type of their own (RFC 9457, section 4.2.1). */
 export const problemTitles: Readonly<Record<number, string>> = {
   400: 'Bad request',
   401: 'Unauthorized',
@@ -29,7 +29,7 @@ export const problemTitles: Readonly<Record<number, string>> = {
   505: 'HTTP version not supported',
 };
 
-/** Body of every response that is not a success (RFC 9457), for the documents of all listeners. */
+/** Schema of the body of every error response (RFC 9457), for the OpenAPI documents of all listeners. */
 export const problemSchema = {
   $id: 'Problem',
   type: 'object',

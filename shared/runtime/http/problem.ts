@@ -2,17 +2,17 @@ import type { FastifyReply } from 'fastify';
 import { problemMedia } from './problem-schema.ts';
 import type { Violation } from './schema-violations.ts';
 
-/** Body of an answer that is not a success (RFC 9457), as `problemSchema` describes it. */
+/** Body of an error response (RFC 9457). Its schema is `problemSchema`. */
 interface Problem {
   readonly type: string;
   readonly title: string;
   readonly status: number;
   readonly detail: string;
-  /** Each violation of the body's contract, with its field. */
+  /** Every violation of the schema by the request's body, with the field. */
   readonly errors?: readonly { readonly field: string; readonly detail: string }[];
 }
 
-/** Sends a problem that has no type of its own. `detail` is a sentence that says what to do. */
+/** Sends a problem without a type of its own. `detail` is a sentence that states what the client must do. */
 export function sendProblem(
   reply: FastifyReply,
   status: number,

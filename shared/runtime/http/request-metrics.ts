@@ -8,7 +8,10 @@ interface Hookable {
   ): unknown;
 }
 
-/** Counts and times every request of a listener that is not on the decision path: the admin API and the console. */
+/**
+ * Counts every request of a listener and measures its duration. For the admin API and the console: the decision path
+ * has its own metrics.
+ */
 export function measureRequests(app: Hookable, listener: 'admin' | 'console', registry: Registry): void {
   const registers = [registry];
   const requests = new Counter({

@@ -1,11 +1,14 @@
-/** One violation of a document's contract: the field, and the end of a sentence about it. */
+/**
+ * One violation of a schema by a document: the field, and a reason that completes a sentence which begins with the
+ * field.
+ */
 export interface Violation {
   /** Path with dots, e.g. `boosts.0.reason`; empty for the document itself. */
   readonly field: string;
   readonly reason: string;
 }
 
-/** The part of ajv's error that is used here. `data` is present where ajv runs with `verbose`. */
+/** The fields of an ajv error that are read here. `data` is present only if ajv runs with `verbose`. */
 export interface SchemaError {
   readonly keyword: string;
   readonly instancePath: string;
@@ -17,14 +20,16 @@ export interface SchemaError {
 
 const violationsMax = 20;
 
-/** The errors of ajv in words. A document may have thousands of violations; only the first are reported. */
+/**
+ * Converts the errors of ajv to violations. Returns only the first violations, because a document may have thousands.
+ */
 export function violationsFrom(errors: readonly SchemaError[]): readonly Violation[] {
   const unions = new Set(
     errors.filter(({ keyword }) => keyword === 'anyOf').map(({ instancePath }) => instancePath),
   );
   return (
     errors
-      // A union reports an error for each of its branches; only the error of the union itself is useful.
+      // For a union, ajv reports an error for each of its branches. Only the error of the union itself is useful.
       .filter(
         ({ schemaPath, instancePath }) => !(schemaPath.includes('/anyOf/') && isWithin(instancePath, unions)),
       )
@@ -33,7 +38,7 @@ export function violationsFrom(errors: readonly SchemaError[]): readonly Violati
   );
 }
 
-/** All violations as one text; `whole` names the document in a violation without a field. */
+/** Returns all violations as one text. `whole` is the name of the document, for a violation without a field. */
 export function textOfViolations(violations: readonly Violation[], whole: string): string {
   return violations.map(({ field, reason }) => `${field === '' ? whole : field}: ${reason}.`).join(' ');
 }
@@ -49,7 +54,7 @@ function violationOf(error: SchemaError): Violation {
   return { field: steps.map((step) => shortened(step)).join('.'), reason: reasonOf(error) };
 }
 
-/** A step of a JSON pointer. */
+/** Decodes the escapes in one step of a JSON pointer. */
 function unescaped(step: string): string {
   return step.replaceAll('~1', '/').replaceAll('~0', '~');
 }

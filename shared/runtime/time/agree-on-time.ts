@@ -1,27 +1,33 @@
-/** One reading of a clock: Unix milliseconds at the zero of this process's monotonic clock. Clocks that agree have equal bases. */
+/**
+ * A reading of a clock: the Unix milliseconds that the clock shows when this process's monotonic clock is zero. Clocks
+ * that agree have equal bases, at whatever moment each was read.
+ */
 export interface ClockReading {
   readonly name: string;
   readonly baseMs: number;
 }
 
 export interface Agreement {
-  /** Clock to use; null if no two clocks agree. */
+  /** The clock whose time is used; null where no two clocks agree. */
   readonly believed: ClockReading | null;
-  /** Names of clocks that agree with it, itself included. */
+  /** Names of the clocks that agree with `believed`, which is one of them. */
   readonly agreeing: readonly string[];
-  /** Names of clocks that disagree with it. */
+  /** Names of the clocks that do not agree with `believed`. */
   readonly wrong: readonly string[];
 }
 
-/** Correct clocks differ by much less. */
+/** Largest difference at which two clocks agree. Clocks that are kept in time differ by much less. */
 export const agreeMsMax = 5_000;
-/** A clock that was wrong counts as right only within this smaller difference, so that its state does not alternate. */
+/**
+ * The smaller bound for a clock that was wrong, so that a clock close to the bound does not change between right and
+ * wrong at every comparison.
+ */
 export const rightAgainMsMax = 1_000;
 
 /**
- * Uses the largest group of clocks that agree, if it has two or more. Of two groups of equal size the one with the earlier
- * reading counts, and of a group its first reading. So the clock of the node, which is read first, is corrected only if
- * more clocks agree against it than with it.
+ * Uses the largest group of clocks that agree, if it has two or more clocks. The readings are in order of trust: of two
+ * groups of equal size, the group with the earlier reading is used, and within a group its earliest reading. The node's
+ * own clock comes first, so it is corrected only where more clocks contradict it than agree with it.
  */
 export function agreeOnTime(readings: readonly ClockReading[], wrongBefore: readonly string[]): Agreement {
   let best: readonly ClockReading[] = [];

@@ -10,25 +10,29 @@ import type { Logger } from '../logger.ts';
 import type { Registry } from '../http/ops.ts';
 import { within } from '../within.ts';
 
-/** Clock of a server. */
+/** The clock of a server, with which this node compares its own clock. */
 export interface ClockSource {
   readonly name: string;
-  /** Unix milliseconds. Rejects if the server does not respond. */
+  /** Returns Unix milliseconds. Rejects when the server does not respond. */
   readonly read: () => Promise<number>;
 }
 
 /**
- * The time on which most clocks agree: the node's clock and those of the servers that it uses. Between two comparisons it
- * advances with the monotonic clock, so that a change of the node's clock has no effect until the servers confirm it.
+ * The time on which most clocks agree: the clock of this node and the clocks of the servers it uses. Between two
+ * comparisons the time advances with the monotonic clock. So a change of the node's clock, right or wrong, has no
+ * effect until the servers confirm it.
  */
 export interface AgreedClock extends Clock {
-  /** Compares now and repeatedly. The order decides between groups of equal size; the node comes first. */
+  /**
+   * Compares the clocks at once and then regularly. `sources` is in order of trust, which decides between groups of
+   * equal size; the node itself comes first.
+   */
   compareWith(sources: readonly ClockSource[]): void;
-  /** Whether two clocks have agreed since the start. */
+  /** True once two clocks have agreed since the start. */
   agreed(): boolean;
   /** Resolves when two clocks have agreed, or after `waitMsMax`. */
   untilAgreed(waitMsMax: number): Promise<void>;
-  /** Messages for operators: clocks that disagree, and servers that do not respond. */
+  /** Warnings for an operator, as text: clocks that disagree, and servers that do not respond. */
   notes(): readonly string[];
 }
 
@@ -41,11 +45,14 @@ export interface AgreedClockOptions {
 }
 
 const readTimeoutMs = 2_000;
-/** Shorter interval while no two clocks agree or a clock cannot be read. */
+/** Interval of the comparisons while no two clocks agree, or while a clock cannot be read. */
 const undecidedIntervalMs = 1_000;
-/** Error of a reading, caused by the round trip to the server. */
+/** Differences up to this bound are ignored: the network delay of a reading may cause them. */
 const jitterMs = 50;
-/** Failures in a row after which a failed reading is reported: the first comparison may precede the connections. */
+/**
+ * Number of failed comparisons in a row before a failure is logged. The first comparison after a start may come before
+ * the connections are open.
+ */
 const patience = 2;
 const lookMs = 25;
 const nodeName = 'node';
@@ -59,7 +66,7 @@ export function createAgreedClock(options: AgreedClockOptions): AgreedClock {
   let said = '';
   let undecided = 0;
   const failures = new Map<string, number>();
-  /** Reasons why clocks could not be read, by server. */
+  /** By server: why its clock could not be read. */
   const unread = new Map<string, string>();
   let agreed = false;
   let timer: NodeJS.Timeout | undefined;
@@ -88,11 +95,11 @@ export function createAgreedClock(options: AgreedClockOptions): AgreedClock {
     const node = { name: nodeName, baseMs: own.now() - performance.now() };
     const readings = [node, ...read.filter((reading) => reading !== null)];
     const { believed, agreeing, wrong: disagreeing } = agreeOnTime(readings, wrong);
-    // No server could be read: the time before is kept, whatever the node's clock was set to since.
+    // While no clocks agree, the time before continues, also when the node's own clock was set in the meantime.
     if (believed !== null && Math.abs(believed.baseMs - baseMs) > jitterMs) baseMs = believed.baseMs;
     if (believed?.name === nodeName) baseMs = believed.baseMs;
     wrong = believed === null ? wrong : disagreeing;
-    // A message is logged once for each change; the metric has the differences.
+    // A disagreement is logged once, and again when other clocks disagree. The metric shows the differences.
     undecided = believed === null ? undecided + 1 : 0;
     if (readings.length > 1 && (believed !== null || undecided >= patience)) {
       say(noteOf(readings, agreeing, disagreeing), [believed === null, ...disagreeing].join());

@@ -1,4 +1,7 @@
-/** Wall time in Unix milliseconds, an argument of all code that depends on time, so that tests can set it. */
+/**
+ * Wall time in Unix milliseconds. Code that depends on the time receives a clock as an argument, so that tests can set
+ * the time.
+ */
 export interface Clock {
   now(): number;
 }
