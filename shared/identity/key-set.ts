@@ -47,8 +47,8 @@ const refreshMs = 60_000;
 const spacingMs = 1_000;
 const retryMsMax = 30_000;
 /**
- * Unknown key ids cause a fetch each second at first. After this many fetches in a row, they cause one every
- * `slowFetchMs`.
+ * An unknown key id causes at most one fetch each second. After this many fetches that did not find it, it causes at
+ * most one every `slowFetchMs`.
  */
 const quickFetchesMax = 5;
 const slowFetchMs = 10_000;
