@@ -15,26 +15,32 @@ declare module 'fastify' {
 
 const nothingToWrite = Promise.resolve();
 
-/** Nginx's number for a client that closed its connection before the response. */
+/** The status that nginx logs if a client closes its connection before the response. */
 const clientLeft = 499;
 
-/** One request under a decision: one verdict, one event, and one release of its permit. */
+/**
+ * A request of the proxy or the plugin from its arrival to its end. It gets one verdict and one event, and its permit
+ * is released once.
+ */
 export class GuardedRequest implements Exchange {
   readonly enforcer: Enforcer;
   readonly entrypoint: string;
   readonly reply: FastifyReply;
   readonly startedAt = performance.now();
   verdict: Verdict | null = null;
-  /** Why the request is not served further, although it was allowed. */
+  /** Why an allowed request is no longer served; null while it is. */
   fault: Fault | null = null;
   /**
-   * Aborts the work that is under way for the request: a delay, a call of the upstream. Called when the request is over
-   * or fails; after a failure the aborted work sends the response with the fault.
+   * Aborts the current work for the request: the slow-down delay or the call of the upstream. Called when the request
+   * has ended or failed. After a failure, the aborted work sends the response with the fault.
    */
   end: (() => void) | null = null;
-  /** True while the response is Tollgate's own; false once the upstream, or the API behind the plugin, responds. */
+  /**
+   * True if Tollgate itself sends the response; false after the upstream, or the API behind the plugin, began to
+   * respond.
+   */
   own: boolean;
-  /** True once Tollgate's own response has begun: a later fault of the request gets no second response. */
+  /** True after Tollgate's own response has begun. A later fault then gets no second response. */
   answering = false;
   metered = false;
   ended = false;
@@ -46,7 +52,7 @@ export class GuardedRequest implements Exchange {
     this.own = own;
     enforcer.metrics.openRequest();
     setExchange(reply.raw, this);
-    // `close` follows every response that reached its connection, complete or not, exactly once.
+    // Node emits `close` exactly once for every response on a connection, complete or not.
     reply.raw.on('close', onClose);
   }
 
@@ -56,12 +62,14 @@ export class GuardedRequest implements Exchange {
     const { reply, verdict, end } = this;
     if (reply.sent || this.answering) breakOff(reply);
     else if (end !== null) end();
-    // Without a verdict there are no limit headers yet: the plugin checks `fault` when the verdict arrives.
+    // Before the verdict there are no limit headers for a response, so the plugin sends the fault when the
+    // verdict arrives.
     else if (verdict !== null) sendFault(reply, fault);
   }
 
   /**
-   * The response is over, or the client left: aborts the work for the request, releases its permit and meters it, once.
+   * Called when the response has ended or the client has disconnected. Aborts the work for the request, releases its
+   * permit and writes its event. A second call does nothing.
    */
   leave(): void {
     if (!this.ended) {
@@ -85,18 +93,21 @@ export class GuardedRequest implements Exchange {
   }
 }
 
-/** One function for all responses: a closure for each would be garbage for each. */
+/** All responses share this function, because a closure for each response would cost memory and garbage collection. */
 function onClose(this: ServerResponse): void {
   exchangeOf(this)?.leave();
 }
 
-/** Ends a response that was sent already: destroys one whose headers have left, else closes the connection after it. */
+/**
+ * Ends a response that Fastify has already accepted. If its headers were sent, the connection is destroyed; else it is
+ * closed after the response.
+ */
 export function breakOff(reply: FastifyReply): void {
   if (reply.raw.headersSent) reply.raw.destroy();
   else reply.header('connection', 'close');
 }
 
-/** Marks the response as Tollgate's own, in place of one of the upstream or of the API behind the plugin. */
+/** Marks the response as Tollgate's own, as opposed to a response of the upstream or of the API behind the plugin. */
 export function markOwn({ request }: FastifyReply): void {
   const guarded = request.tollgate ?? null;
   if (guarded === null) return;
@@ -104,7 +115,10 @@ export function markOwn({ request }: FastifyReply): void {
   guarded.answering = true;
 }
 
-/** Answers a request that cannot be served, and closes its connection: the unread bytes of its body are discarded. */
+/**
+ * Responds to a request that cannot be served and closes its connection, because the unread bytes of its body are
+ * discarded.
+ */
 export function sendFault(reply: FastifyReply, { status, detail }: Fault): FastifyReply {
   markOwn(reply);
   return reply

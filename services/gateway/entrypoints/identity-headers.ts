@@ -2,9 +2,9 @@ import type { ResponseHeaders } from '../responses/headers.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
 /**
- * Header fields that name the caller to the upstream, for proxies that copy them from a response to the request. All
- * fields are set, with an empty value for a part that the identity does not have, so that no field of the client
- * reaches the upstream.
+ * Returns the header fields that name the caller to the upstream, for proxies that copy them from this response into
+ * the request. A part that the identity does not have is an empty field: the proxy then overwrites all of these fields,
+ * and none that the client sent reaches the upstream.
  */
 export function identityHeaders(verdict: Verdict): ResponseHeaders {
   const headers: ResponseHeaders = {};
@@ -12,7 +12,7 @@ export function identityHeaders(verdict: Verdict): ResponseHeaders {
   return headers;
 }
 
-/** The same, into existing headers. */
+/** Writes the fields of `identityHeaders` into existing headers. */
 export function writeIdentityHeaders(
   { identity, plan }: Verdict,
   headers: Record<string, string | string[]>,
@@ -24,7 +24,7 @@ export function writeIdentityHeaders(
   headers['x-tollgate-service'] = service ?? '';
 }
 
-/** The name as CGI and WSGI read it: for them `_` and `-` are the same. */
+/** Returns a field name in the form that CGI and WSGI servers compare, in which `_` and `-` are equal. */
 export function foldedName(name: string): string {
   return name.toLowerCase().replaceAll('_', '-');
 }

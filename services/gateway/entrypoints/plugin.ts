@@ -25,20 +25,24 @@ import { GuardedRequest, markOwn, sendFault } from './guarded-request.ts';
 
 export interface TollgateOptions {
   readonly enforcer: Enforcer;
-  /** Named in events; an API that uses the plugin in its own process omits it. */
+  /** The `entrypoint` in usage events; by default `plugin`. */
   readonly entrypoint?: string;
-  /** True where the handler serves `verdict.target`, the normal form, and not the target that the client sent. */
+  /**
+   * True if the handler serves `verdict.target`, the target in normal form, and not the target as the client sent it.
+   */
   readonly rewritten?: boolean;
-  /** Returns why a request cannot be served; by default where HTTP/1.1 does not allow it. */
+  /**
+   * Returns why a request cannot be served, or null. By default, the violations of HTTP/1.1 that `requestFault` finds.
+   */
   readonly faultOf?: (request: IncomingMessage) => Fault | null;
 }
 
 type Next = (error?: Error) => void;
 
 /**
- * Puts Tollgate in front of every route of a Fastify server, unknown ones included: decides before the body is read,
- * answers requests that are refused, delays requests that are slowed down, sets the limit headers on every response and
- * writes one event for each. Register it first and at the root.
+ * Fastify plugin that applies Tollgate to every route of a server, also to unknown routes. It decides before the body
+ * is read, responds to refused requests, delays requests by slow-down, sets the limit headers on every response, and
+ * writes one event per request. Register it first and at the root.
  */
 export const tollgate = fastifyPlugin<TollgateOptions>(
   (app, { enforcer, entrypoint = 'plugin', rewritten = false, faultOf = requestFault }, done) => {
@@ -67,7 +71,8 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
       writeLimitHeaders(guarded.verdict, reply);
       const { cors } = guarded.verdict.policy;
       if (cors !== null) (guarded.own ? writeOwnCors : exposeLimits)(cors, reply);
-      // The event is safe before the response leaves: no response that a client received is without an event.
+      // The response is sent after its event is durable, so that every response that a client received has an
+      // event.
       void guarded.meter(reply.statusCode).then(() => next(null, payload));
     });
     done();
@@ -99,13 +104,13 @@ function decideGuarded(decisionRequest: DecisionRequest, guarded: GuardedRequest
   }
 }
 
-/** A preflight is decided by the preflight limits alone, and its event has no units. */
+/** Decides about a preflight by the preflight limits alone. Its event has no units. */
 function decidePreflight(decisionRequest: DecisionRequest, guarded: GuardedRequest, next: Next): void {
   const { enforcer } = guarded;
   const { cors } = enforcer.policy();
   const applicable = preflightLimits(enforcer.policy());
   try {
-    // A preflight that is answered here needs no permit.
+    // With `cors` in the policy, the preflight is answered here and needs no permit.
     enforcer.decideWith({ ...decisionRequest, applicable, hold: cors === null }, (verdict) => {
       if (!passes(verdict)) enforcer.recordDecision(verdict);
       applyVerdict(withoutUnits(verdict), guarded, () => {
@@ -118,19 +123,20 @@ function decidePreflight(decisionRequest: DecisionRequest, guarded: GuardedReque
   }
 }
 
-/** Serves, delays or refuses the request. */
+/** Serves, delays or refuses the request as its verdict states. */
 function applyVerdict(verdict: Verdict, guarded: GuardedRequest, next: Next): void {
   const { reply } = guarded;
   try {
     guarded.verdict = verdict;
-    // The client left during the decision: nothing else releases the permit of the verdict.
+    // The client disconnected during the decision, so the permit of the verdict has to be released here.
     if (guarded.ended) guarded.leave();
     else if (guarded.fault !== null) sendFault(reply, guarded.fault);
     else if (!passes(verdict)) sendRejection(reply, verdict);
     else if (verdict.decision.delayMs === 0) serve(reply, next);
     else serveDelayed(guarded, verdict.decision.delayMs, next);
   } catch (error) {
-    // The same call to Redis decided about other requests: an error of this response must not reach them.
+    // One response of Redis decides about several requests: an error of this request must not reach the
+    // others.
     next(asError(error));
   }
 }
@@ -152,7 +158,7 @@ function serve(reply: FastifyReply, next: Next): void {
   next();
 }
 
-/** Answers a refused request; `onSend` adds the limit headers as to any other response. */
+/** Sends the problem of a refused request. `onSend` adds the limit headers, as to every other response. */
 function sendRejection(reply: FastifyReply, verdict: Verdict): void {
   const problem = problemOf(verdict);
   markOwn(reply);

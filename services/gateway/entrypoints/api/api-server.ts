@@ -10,10 +10,13 @@ import type { IngestShare } from '../../ingest/ingest-share.ts';
 import type { EventLog } from '../../metering/meter.ts';
 import type { TransportBounds } from '../../transport/bounds.ts';
 
-/** Largest body on the api listener, before and after decoding. */
+/** Largest body that the API listener accepts; the bound applies before and after the body is decompressed. */
 export const bodyBytesMax = 1_048_576;
 
-/** The server on which entrypoints of the api listener register their routes; types follow from schemas. */
+/**
+ * The Fastify server of the API listener, on which each entrypoint registers its routes. The types of requests and
+ * responses follow from the schemas of the routes.
+ */
 export type ApiServer = FastifyInstance<
   RawServerDefault,
   IncomingMessage,
@@ -30,6 +33,6 @@ export interface ApiOptions {
   readonly eventGroups: EventGroups;
   readonly queries: QueryShares;
   readonly sessions: Sessions;
-  /** How far from now published events may be: `publishedTimeBounds`. */
+  /** How far the time of a published event may be from the current time; see `publishedTimeBounds`. */
   readonly eventTimes: TimeBounds;
 }

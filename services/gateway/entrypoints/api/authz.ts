@@ -45,10 +45,13 @@ const refusedFields = {
 };
 
 /**
- * `GET /v1/authz` for proxies that send a subrequest before they forward a request: nginx `auth_request`, Traefik and
- * Caddy forward authentication. The proxy describes the request (see `originalRequest`) and passes the client's
- * credentials on. Nginx supports only 2xx, 401 and 403 here: with `?refuse=403` any other status is a 403, and
- * X-Tollgate-Status and X-Tollgate-Problem have the status and the problem for the client.
+ * `GET /v1/authz` for proxies that send a subrequest before they forward a request: nginx `auth_request`, and the
+ * forward authentication of Traefik and Caddy. The subrequest describes the request in header fields (see
+ * `originalRequest`) and has the client's credentials.
+ *
+ * Nginx accepts only 2xx, 401 and 403 as responses to a subrequest. With `?refuse=403` every refusal except a 401 is
+ * therefore sent as a 403, and the fields X-Tollgate-Status and X-Tollgate-Problem contain the status and the problem
+ * for the client.
  */
 export function registerAuthz(app: ApiServer, enforcer: Enforcer): void {
   app.get(
@@ -107,7 +110,7 @@ function sendRejection(reply: FastifyReply, problem: Problem, as403: boolean): F
   return reply;
 }
 
-/** JSON for a header field: characters beyond ASCII are escaped. */
+/** Writes a problem as JSON for a header field: characters outside ASCII are escaped. */
 function ascii(problem: Problem): string {
   return JSON.stringify(problem).replaceAll(
     /[^\u0020-\u007e]/g,

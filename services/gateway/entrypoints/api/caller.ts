@@ -13,14 +13,14 @@ import type { Verdict } from '../../enforcer/verdict.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The caller of the API; set before any handler runs. */
+    /** The caller of the API; set before a handler runs. */
     caller: Identified | null;
-    /** The verdict behind the response's limit headers; null where the handler decided nothing. */
+    /** The verdict that the limit headers of the response are written from; null if the handler made no decision. */
     verdict: Verdict | null;
   }
 }
 
-/** Guard of the API: answers a caller without a verified credential with a 401. */
+/** Route guard of the API: responds with a 401 to a caller without a verified credential. */
 export function requireCredential(enforcer: Enforcer): Guard {
   return (request, reply) => {
     const { caller } = request;
@@ -52,15 +52,15 @@ function sendRejection(
   return reply;
 }
 
-/** The verified identity of the caller; only for routes behind the guard. */
+/** Returns the verified identity of the caller. Only for routes with the guard `requireCredential`. */
 export function callerOf({ caller }: FastifyRequest): Identity {
   if (caller === null) throw new Error('a route for callers was reached without its guard');
   return caller.identity;
 }
 
 /**
- * The tenant of a call: the caller's own, or for a service the one that it names. Null where a problem was sent: 403
- * for another tenant, 400 for a service that names none.
+ * Returns the tenant that a call is about: the caller's own tenant, or the tenant that a service names. Sends a problem
+ * and returns null if the call names another tenant than its own (403), or if a service names none (400).
  */
 export function tenantOf(
   request: FastifyRequest,
@@ -76,10 +76,10 @@ export function tenantOf(
 }
 
 /**
- * The problem where the caller may not name this user, else null. A service names any. A tenant's own credential (an
- * API key, or a token without a user) names the users of its tenant, whose counters are kept within that tenant. A
- * token with a user names that user only; so does a token without a tenant, because its users are shared by all callers
- * without one.
+ * Returns the problem of a caller that may not name this user, else null. A service may name any user. A tenant's own
+ * credential (an API key, or a token without a user) may name the users of its tenant, whose counters are kept within
+ * that tenant. A token with a user may name this user only. A token without a tenant may name only its own user too,
+ * because all callers without a tenant share their users.
  */
 export function problemOfUser({ service, tenantId, userId }: Identity, namedUserId: string): Problem | null {
   if (service !== null || namedUserId === userId) return null;

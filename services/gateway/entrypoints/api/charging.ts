@@ -16,14 +16,14 @@ import type { Verdict } from '../../enforcer/verdict.ts';
 declare module 'fastify' {
   interface FastifyContextConfig {
     /**
-     * `decision`: the call is charged to the limits that decide about it (see `chargeUndecided`). `events`: its events
-     * are charged too, once they are read. Absent: one request.
+     * How a call of the route is charged. `decision`: to the limits that decide about it (see `chargeUndecided`).
+     * `events`: as one request, and in addition for its events after they are read. Absent: as one request.
      */
     work?: 'decision' | 'events';
   }
 }
 
-/** Units of one kind of work. */
+/** An amount of work of one kind, in the units of the limits of the API listener. */
 export interface Work {
   readonly kind: keyof ApiLimits;
   readonly units: number;
@@ -31,18 +31,22 @@ export interface Work {
 
 export const oneRequest: Work = { kind: 'requests', units: 1 };
 
-/** Callers over their limit that this node remembers: a few megabytes. */
+/** Most callers over their limit whose state is cached on this node, which bounds the memory to a few megabytes. */
 const overMax = 10_000;
-/** A body that can never fit must not keep out smaller ones for good. */
+/**
+ * The size of a refused body is stored for at most this long, because a body larger than the whole limit would
+ * otherwise block the caller's smaller bodies forever.
+ */
 const tooLargeKeptMs = 60_000;
 
 /**
- * Charges every call of the api listener to its caller before its body is read, unknown paths included: to the tenant,
- * or to the address of a caller without one. A blocked tenant is refused here too. Services belong to the operator and
- * pass; bad credentials were refused before.
+ * Charges every call of the API listener before its body is read, also calls of unknown paths. A call is charged to the
+ * caller's tenant, or to the address of a caller without a tenant. Calls of a blocked tenant are refused here too.
+ * Services belong to the operator and are charged nothing. Invalid credentials were refused before.
  *
- * A body that was read and had no room in the limit costs nothing, so its size is remembered: the caller's next body of
- * unknown size (chunked or compressed) is refused unread until there is room for as many bytes.
+ * A body of events that was read and then exceeded the limit is charged nothing, so its size is stored. The caller's
+ * next body of unknown size (chunked or compressed) is refused without being read until the limit has room for the
+ * stored size.
  */
 export function chargeApiRequests(app: ApiServer, enforcer: Enforcer): void {
   const tooLarge = new LRUCache<string, number>({ max: overMax, ttl: tooLargeKeptMs });
@@ -65,19 +69,19 @@ export function chargeApiRequests(app: ApiServer, enforcer: Enforcer): void {
   });
 }
 
-/** The size of a body that was read and then refused for its bytes; else null. */
+/** Returns the size of a body that was read and then refused because of the limit of bytes; else null. */
 function refusedBytesOf({ verdict, body, routeOptions: { config } }: FastifyRequest): number | null {
   if (config.work !== 'events' || body === undefined || verdict === null || passes(verdict)) return null;
   return verdict.limits.some(({ name }) => name === 'api.event_bytes') ? verdict.units : null;
 }
 
-/** Whether the header section states the number of bytes of the decoded body. */
+/** True if the header fields state the size of the decompressed body. */
 function isSizeKnown({ headers }: FastifyRequest): boolean {
   const coding = headers['content-encoding'] ?? 'identity';
   return headers['transfer-encoding'] === undefined && coding.trim().toLowerCase() === 'identity';
 }
 
-/** The least work of a call that publishes events, before its body is read. */
+/** Returns the work that a call that publishes events certainly causes, as known before its body is read. */
 function leastWorkOf({ headers }: FastifyRequest, bytesMin: number): readonly Work[] {
   const bytes = Math.max(1, bytesMin, Number(headers['content-length'] ?? 1));
   return [
@@ -87,8 +91,8 @@ function leastWorkOf({ headers }: FastifyRequest, bytesMin: number): readonly Wo
 }
 
 /**
- * Charges a call for a decision that ends without a verdict: its body was read, and no limit was charged for that. A
- * caller over its limit of these calls is refused before its next body is read, until there is room again.
+ * Charges one request for a call that has read its body but failed before a decision charged any limit. A caller that
+ * exceeds the limit in this way is refused before its next body is read, until the limit has room again.
  */
 export function chargeUndecided(app: ApiServer, enforcer: Enforcer): void {
   const over = new LRUCache<string, true>({ max: overMax });
@@ -114,13 +118,19 @@ function isDecisionCall({ routeOptions: { config } }: FastifyRequest): boolean {
   return config.work === 'decision' && config.access === 'credential';
 }
 
-/** Name of the caller that the work is counted for. */
+/**
+ * Returns the key under which a caller's state is cached: its tenant, or else its address. Null if the caller is
+ * charged nothing.
+ */
 function callerKey(request: FastifyRequest): string | null {
   const identity = chargeable(request)?.identity;
   return identity === undefined ? null : (identity.tenantId ?? `address ${addressPart(identity.ip)}`);
 }
 
-/** False where a problem was sent: the caller is over its limit of this work, or blocked. */
+/**
+ * Charges work to the caller. Returns false if the caller is blocked or over its limit of this work; then a problem was
+ * sent.
+ */
 export async function chargeWork(
   enforcer: Enforcer,
   request: FastifyRequest,
@@ -137,8 +147,8 @@ export async function chargeWork(
 }
 
 /**
- * Reads the limits without charging them: a caller without room is refused before its body is read. False where a
- * problem was sent.
+ * Reads the limits without charging them, so that a caller over a limit is refused before its body is read. Returns
+ * false if a limit has no room; then a problem was sent.
  */
 async function hasRoom(
   enforcer: Enforcer,
@@ -157,7 +167,7 @@ async function hasRoom(
   return false;
 }
 
-/** The caller where the limits of the api listener hold for it; else null. */
+/** Returns the caller if the limits of the API listener apply to it; else null. */
 function chargeable({ caller }: FastifyRequest): Identified | null {
   return caller === null || caller.rejection !== null || caller.identity.service !== null ? null : caller;
 }
@@ -184,7 +194,10 @@ function decideWork(
   return enforcer.decide({ caller, ...decisionRequest, applicable });
 }
 
-/** Answers a request that cannot be served, and closes its connection: unread bytes of its body are discarded. */
+/**
+ * Responds to a request that cannot be served and closes its connection, because the unread bytes of its body are
+ * discarded.
+ */
 export async function respondToFault(
   enforcer: Enforcer,
   request: FastifyRequest,
@@ -196,7 +209,7 @@ export async function respondToFault(
   return reply;
 }
 
-/** Charges a request that cannot be served to its address; its event is written before the response leaves. */
+/** Charges a request that cannot be served to its address. The usage event is written before the response is sent. */
 export async function chargeFault(
   enforcer: Enforcer,
   request: FastifyRequest,
@@ -205,7 +218,7 @@ export async function chargeFault(
 ): Promise<Verdict> {
   const { method, originalUrl: url, headers, socket } = request;
   const ip = enforcer.addressOf(headers, socket.remoteAddress ?? '');
-  // A request that the router cannot read fails before its caller is identified.
+  // If the router cannot read a request, the request fails before its caller is identified.
   const identified: Identified | null | undefined = request.caller;
   const caller = identified ?? { identity: anonymous(ip), rejection: null };
   const decisionRequest = { caller, method, url, cost: null, peek: true, hold: false, plan: null };

@@ -16,7 +16,10 @@ import { passes } from '../../enforcer/verdict.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';
 import { limitViewSchema, limitViews } from './response-schemas.ts';
 
-/** Null means the same as an absent member: many clients send one for the other. */
+/**
+ * Schema of a member that may be absent or null. Both mean the same, because many clients send null for an absent
+ * value.
+ */
 const optional = <Schema extends TSchema>(schema: Schema) => Type.Optional(Type.Union([schema, Type.Null()]));
 
 const bodySchema = Type.Object(
@@ -74,7 +77,10 @@ const answerSchema = Type.Object({
   ),
 });
 
-/** `POST /v1/check`: decides about a request that the caller serves. A refusal is a value here: the status is 200. */
+/**
+ * `POST /v1/check`: decides about a request that the calling application serves. The response to a refused request also
+ * has the status 200; its body contains the refusal.
+ */
 export function registerCheck(app: ApiServer, enforcer: Enforcer): void {
   app.post(
     '/v1/check',
@@ -96,7 +102,7 @@ export function registerCheck(app: ApiServer, enforcer: Enforcer): void {
       const { body } = request;
       const identity = checkedIdentity(request, reply, body);
       if (identity === null) return reply;
-      // A peek charges no limit of the plan, so it is charged as a call.
+      // A peek is charged as one call of the API listener, because it charges no limit of the plan.
       if (body.peek === true && !(await chargeWork(enforcer, request, reply, oneRequest))) return reply;
       const verdict = await enforcer.decide({
         caller: { identity, rejection: null },
@@ -123,9 +129,10 @@ export function registerCheck(app: ApiServer, enforcer: Enforcer): void {
 }
 
 /**
- * The identity whose limits are charged. A decision consumes units, so a caller may spend its own units only: a
- * tenant's credential names its tenant and users of that tenant, a user's token its user. `ip` and `plan` are for
- * services: addresses are shared by all tenants, and the plan of a tenant comes from its record or token.
+ * Returns the identity whose limits are charged, or null after a problem was sent. Because a decision consumes units, a
+ * caller may charge its own limits only: a tenant's credential may name its tenant and the users of this tenant, and a
+ * user's token may name its user. Only services may send `ip` and `plan`: all tenants share addresses, and a tenant's
+ * plan comes from its record or token.
  */
 function checkedIdentity(
   request: FastifyRequest,

@@ -16,9 +16,9 @@ import { limitRule } from './limits.ts';
 const paramsSchema = Type.Object({ id: Type.String({ maxLength: 64 }) });
 
 /**
- * `GET /v1/decisions/{id}` explains a decision: its event, counters and rules. A tenant finds its own decisions, a
- * service all. The counters are those of the decision where this node made it recently, else the current ones; `as_of`
- * says which.
+ * `GET /v1/decisions/{id}` explains a decision by its event, counters and rules. A tenant may read its own decisions, a
+ * service may read all. If this node made the decision recently, the counters are those of the decision; else they are
+ * the current counters. The member `as_of` states which.
  */
 export function registerDecisions(app: ApiServer, { enforcer, queries }: ApiOptions): void {
   app.get(
@@ -85,7 +85,10 @@ function explainVerdict(verdict: Verdict, event: UsageEventRow | null): object {
   };
 }
 
-/** From the stored event. Counters and rules are the current ones; both may have changed after the decision. */
+/**
+ * Explains a decision from its stored event. Counters and rules are the current ones, which may differ from those at
+ * the time of the decision.
+ */
 async function explainEvent(enforcer: Enforcer, event: UsageEventRow): Promise<object> {
   const identity = {
     tenantId: event.tenant_id,

@@ -32,15 +32,17 @@ const answerSchema = Type.Object({
 });
 
 /**
- * `POST /v1/events`: usage events of API servers, as CloudEvents 1.0 over HTTP: binary, structured or a batch, also
- * compressed. `POST /api/v1/events`: the same for the SDKs of OpenMeter.
+ * `POST /v1/events`: usage events of API servers, as CloudEvents 1.0 over HTTP in binary, structured or batched mode,
+ * optionally compressed. `POST /api/v1/events`: the same for the SDKs of OpenMeter.
  *
- * 202 means that every accepted event is in the spool, survives a crash of this process, and will be counted. 400 where
- * every event is rejected, 503 where the spool accepted none; the result of each event says whether to send it again.
- * Sending again is always safe: (source, id) is counted once.
+ * The response has a result for each event, which states whether the client should send the event again. Its status is
+ * 202 if at least one event is accepted: every accepted event is in the spool, survives a crash of this process, and
+ * will be counted. The status is 503 if no event is accepted and at least one may be sent again, and 400 if all are
+ * rejected. Sending an event again is always safe, because events with the same source and id are counted once.
  */
 export function registerEvents(app: ApiServer, options: ApiOptions): void {
-  // In a scope of its own: here any type of body arrives as bytes, also without a Content-Type.
+  // The routes of events have their own Fastify scope, whose parser returns a body of any or no Content-Type
+  // as bytes.
   void app.register((scope: ApiServer, _none: object, done: () => void) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, parsed) => parsed(null, body));
@@ -66,7 +68,8 @@ function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
         documentedBody: eventsBody,
         response: { 202: answerSchema, 400: answerSchema, 503: answerSchema },
       },
-      // Problems and results have the same statuses, so neither can have a serializer of its own.
+      // A response of one status may be a problem or a list of results, so no serializer compiled from a
+      // schema fits both.
       serializerCompiler: () => (data) => JSON.stringify(data),
     },
     async (request, reply) => {
@@ -96,8 +99,9 @@ function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
 }
 
 /**
- * For SDKs of OpenMeter, by their base URL. Their protocol has no results of single events, so a batch is accepted
- * completely or not at all: events that an SDK sends again under new ids would otherwise be counted twice.
+ * For SDKs of OpenMeter that are configured with Tollgate's base URL. Their protocol has no result per event, so a
+ * batch is accepted completely or rejected completely. If a part were accepted, an SDK that sends the whole batch again
+ * under new ids would cause events to be counted twice.
  */
 function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
   const { enforcer } = options;
@@ -148,13 +152,14 @@ function publisherOf(request: FastifyRequest, { enforcer, eventTimes: times }: A
 
 interface Members {
   readonly list: readonly Member[];
-  /** Of the decoded body. */
+  /** Size of the decoded body. */
   readonly bytes: number;
 }
 
 /**
- * The events of the decoded body, charged to the caller and with room in its share of the spool; null where a problem
- * was sent. A body that was read is charged its bytes also where its events are refused: reading is most of the work.
+ * Decodes the body, charges it to the caller, and returns its events if the caller's share of the spool has room for
+ * them. Returns null after a problem was sent. The bytes of a body are charged even if its events are refused, because
+ * reading the body is most of the work.
  */
 async function membersOf(
   request: FastifyRequest,
@@ -191,13 +196,19 @@ async function membersOf(
   return null;
 }
 
-/** Bytes to charge: those of the decoded body, or those that the decoder tried to read. */
+/**
+ * Returns the number of bytes to charge: the size of the decoded body, or the size up to which the decoder tried to
+ * read it.
+ */
 function bytesOf(decoded: DecodedBody, body: Buffer): number {
   if ('body' in decoded) return decoded.body.length;
   return decoded.status === 413 ? bodyBytesMax : body.length;
 }
 
-/** Writes the accepted events, and counts their bytes for the publisher until Kafka has them. */
+/**
+ * Writes the accepted events to the spool, and counts their bytes in the publisher's share until Kafka has acknowledged
+ * them.
+ */
 async function writeShared(
   judgements: readonly Judgement[],
   request: FastifyRequest,
@@ -208,7 +219,8 @@ async function writeShared(
     writeEvents(judgements, log, options.enforcer.logger),
   );
   if (options.ingestShare.isDurable()) return results;
-  // The disk failed meanwhile: the events may be lost with this process. Sent again they still count once.
+  // The disk failed during the write, so a crash of this process may lose the events. If the client sends
+  // them again, each is still counted once.
   return results.map((result) =>
     result.status === 'rejected'
       ? result

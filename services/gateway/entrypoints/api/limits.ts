@@ -9,7 +9,10 @@ import { limitsResponse } from './response-schemas.ts';
 
 const querySchema = Type.Object({ tenant_id: Type.Optional(Type.String()) });
 
-/** `GET /v1/limits`: the limits in force for the caller, overrides and running boosts applied; nothing is charged. */
+/**
+ * `GET /v1/limits`: the limits that apply to the caller, including its overrides and running boosts. Nothing is
+ * charged.
+ */
 export function registerLimits(app: ApiServer, enforcer: Enforcer): void {
   app.get(
     '/v1/limits',
@@ -71,7 +74,7 @@ export function registerLimits(app: ApiServer, enforcer: Enforcer): void {
   );
 }
 
-/** The rule of the policy behind a limit, with the value in force for this tenant. */
+/** Returns the policy's rule for a limit, with the value that applies to this tenant. */
 export function limitRule({ name, per, type, limit, windowMs, period, burst, mode, route }: Limit): object {
   return {
     name,

@@ -37,17 +37,17 @@ export type MeterQueryText = Static<typeof meterQuerySchema>;
 
 export interface MeterCaller {
   readonly tenantId: string;
-  /** Of the query, else of the tenant's record. */
+  /** The time zone of the query; if absent, the time zone of the tenant's record. */
   readonly timeZone: string;
   readonly nowMs: number;
 }
 
-/** ClickHouse's times end in 2299, and years before 2000 are typing errors. */
+/** Bounds of the times in a query. ClickHouse's times end in 2299, and a year before 2000 is a typing error. */
 const earliestMs = Date.UTC(2000, 0, 1);
 const latestMs = Date.UTC(2200, 0, 1);
 const aheadMsMax = 366 * 86_400_000;
 
-/** The query of a call, or a sentence that describes its violation. */
+/** Returns the meter query of a call, or a sentence that describes the violation in its parameters. */
 export function meterQueryOf(
   { name, groupBy: definedGroups }: MeterDefinition,
   text: MeterQueryText,
@@ -67,7 +67,7 @@ export function meterQueryOf(
       : `group_by: the meter ${name} has no group "${unknown.slice(0, 128)}"; its groups are: ${definedGroups.join(', ')}.`;
   }
   const window = text.window ?? null;
-  // No event is later than this: the bound limits the number of windows to compute.
+  // Windows are computed up to the latest time that an event can have, which bounds their number.
   const endMs = window === null ? toMs : Math.max(fromMs + 1, Math.min(toMs, nowMs + aheadMsMax));
   return { tenantId, fromMs, toMs: endMs, window, timeZone, groupBy, filter: {} };
 }
@@ -77,13 +77,16 @@ function timeOf(text: string): number | null {
   return timeMs !== null && timeMs >= earliestMs && timeMs < latestMs ? timeMs : null;
 }
 
-/** A `+` that was not escaped arrives as a space: the message names this cause, which is hard to see in the query. */
+/**
+ * Returns the message for a time that cannot be read. If a `+` in a URL is not escaped, the server reads a space; the
+ * message names this cause, because it is hard to see in the URL.
+ */
 function badTime(field: string, text: string): string {
   const advice = / \d{2}:\d{2}$/.test(text) ? '; write the + of an offset as %2B' : '';
   return `${field} must be an RFC 3339 time from the years 2000 to 2199, e.g. ${instantExample}${advice}.`;
 }
 
-/** Each field once, in the order of the query. */
+/** Returns each field of `group_by` once, in the order of the query. */
 function groupsOf(groupBy: string | readonly string[] | undefined): string[] {
   const fields = [groupBy ?? []].flat().flatMap((part) => part.split(','));
   return [...new Set(fields.filter((field) => field !== ''))];

@@ -43,8 +43,9 @@ const answerSchema = Type.Object({
 });
 
 /**
- * `GET /v1/meters` and `GET /v1/meters/{name}/query`: the meters of the policy, and their values for a tenant. A
- * response is complete or a problem: too many rows are a 400, a failure of ClickHouse is a 503, never a zero.
+ * `GET /v1/meters` lists the meters of the policy; `GET /v1/meters/{name}/query` returns a meter's values for a tenant.
+ * A response is either complete or a problem: 400 for too many rows, and 503 if ClickHouse fails. A failed read never
+ * appears as zero.
  */
 export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions): void {
   app.get(
@@ -86,7 +87,8 @@ export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions
         },
         problems: [403],
       },
-      // A serializer compiled from the schema rounds money to a double.
+      // Money needs more digits than a double has, and a serializer compiled from the schema would convert it
+      // to a double.
       serializerCompiler: () => (data) => JSON.stringify(data),
     },
     async (request, reply) => {
@@ -151,7 +153,7 @@ function bodyOf(
   };
 }
 
-/** A CSV table has no member for `complete_through`, so a header has it. */
+/** Sends the rows as CSV. A CSV table has no place for `complete_through`, so a header field contains it. */
 function sendCsv(
   reply: FastifyReply,
   { rows, complete_through }: MeterResult,
@@ -161,7 +163,9 @@ function sendCsv(
   return reply.type('text/csv; charset=utf-8').send(meterCsv(rows, query.groupBy));
 }
 
-/** The query's `format`, else the one of the two types that Accept names first, else JSON. */
+/**
+ * True if the response is CSV. The query's `format` decides; if absent, the type that Accept names first; else JSON.
+ */
 function wantsCsv(format: MeterQueryText['format'], accept = ''): boolean {
   if (format !== undefined) return format === 'csv';
   const types = accept.split(',').map((range) => range.split(';', 1)[0]?.trim().toLowerCase());

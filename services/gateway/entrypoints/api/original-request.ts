@@ -4,7 +4,10 @@ import { isUnreadable, readTarget } from '../../../../shared/domain/request/requ
 import { receivedRequest } from '../../enforcer/read-request.ts';
 import type { RawRequest } from '../../enforcer/read-request.ts';
 
-/** The two families of fields in which proxies describe the original request. */
+/**
+ * Names of the two families of header fields in which proxies describe the original request: `X-Original-*` and
+ * `X-Forwarded-*`.
+ */
 export const sources = ['original', 'forwarded'] as const;
 export type Source = (typeof sources)[number];
 
@@ -21,9 +24,9 @@ const methods = Object.values(families).map(({ method }) => method);
 const targets = Object.values(families).flatMap((family) => family.targets);
 
 /**
- * The request that a proxy describes, from one family of fields: the family that the proxy's configuration names, else
- * the one that is present. The proxy forwards the client's fields, so the other family may come from the client: both
- * must describe the same request, or it is refused.
+ * Returns the request that a proxy describes. It is read from the family of fields that the proxy's configuration
+ * names, or else from the family that is present. A proxy also forwards the client's own fields, so fields of the other
+ * family may come from the client: if the two families describe different requests, the request is refused.
  */
 export function originalRequest(
   headers: IncomingHttpHeaders,
@@ -47,7 +50,7 @@ export function originalRequest(
   return receivedRequest(method, url, headers, reading);
 }
 
-/** The names of two fields with different values; null where all present fields agree. */
+/** Returns the names of two fields with different values; null if the values of all present fields agree. */
 function twoThatDiffer(
   headers: IncomingHttpHeaders,
   names: readonly string[],
@@ -60,14 +63,17 @@ function twoThatDiffer(
   return different === undefined ? null : [first, different];
 }
 
-/** Some proxies send the full URL, others the path alone. */
+/** True if two fields describe the same target: some proxies send the full URL, others only the path and query. */
 function sameTarget(one: string, other: string, reading: RequestReading): boolean {
   if (one === other) return true;
   const [target, otherTarget] = [readTarget(one, reading), readTarget(other, reading)];
   return !isUnreadable(target) && !isUnreadable(otherTarget) && target.text === otherTarget.text;
 }
 
-/** Several fields of one name are joined, which makes no valid target or method. An empty field counts as absent. */
+/**
+ * Returns the value of a field; undefined if it is absent or empty. Node joins several fields of the same name, and the
+ * result is not a valid target or method.
+ */
 function valueOf(headers: IncomingHttpHeaders, name: string): string | undefined {
   const value = headers[name];
   return value === undefined || value.length === 0 ? undefined : String(value);

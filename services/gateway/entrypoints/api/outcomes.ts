@@ -64,9 +64,9 @@ const unknownDetail =
   'seconds: send the outcome again then.';
 
 /**
- * Outcomes of requests that applications serve after `POST /v1/check`: analysts then see the status and the latency of
- * the application in place of the check's own. Sending an outcome again changes nothing; of several the last one
- * counts.
+ * Accepts outcomes of requests that an application served after `POST /v1/check`. Analyses then use the status and the
+ * latency of the application's response, and not those of the check. Sending the same outcome again changes nothing; of
+ * several outcomes for one decision, the last one is stored.
  */
 export function registerOutcomes(app: ApiServer, options: ApiOptions): void {
   registerOne(app, options);
@@ -152,19 +152,19 @@ function registerMany(app: ApiServer, options: ApiOptions): void {
 
 interface Reported {
   readonly statuses: readonly OutcomeStatus[];
-  /** Why stored decisions could not be read; null where they could. */
+  /** The error of reading stored decisions; null if there was none. */
   readonly failure: unknown;
 }
 
 const shareFull = 'Kafka is behind and your share of the waiting events is full; send it again.';
 const diskFails = 'The disk of this node accepts no events now; send it again.';
 
-/** Approximate size of an outcome's event in Kafka. */
+/** Approximate size in bytes of an outcome's event in Kafka. */
 const outcomeBytes = 400;
 
 /**
- * Writes outcomes that are charged like published events and have room in the caller's share of the spool; null where a
- * problem was sent.
+ * Charges the outcomes like published events and writes them if the caller's share of the spool has room. Returns null
+ * after a problem was sent.
  */
 async function report(
   request: FastifyRequest,

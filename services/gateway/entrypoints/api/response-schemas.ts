@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { LimitState } from '../../../../shared/domain/limit.ts';
 
-/** A limit and its state in a response. */
+/** Schema of a limit and its state. */
 export const limitViewSchema = Type.Object({
   name: Type.String(),
   limit: Type.Number({ description: 'Units per window.' }),
@@ -27,7 +27,7 @@ export function limitViews(states: readonly LimitState[]): LimitView[] {
   }));
 }
 
-/** Schemas of responses for the OpenAPI document: their types follow from the code of the routes. */
+/** Response schemas for the OpenAPI document only: the types of these responses follow from the code of the routes. */
 const text = Type.String();
 const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] });
 const closed = { additionalProperties: false };
@@ -150,7 +150,9 @@ export function noBody(description: string): object {
   return Type.Null({ description });
 }
 
-/** Bodies of `POST /v1/events`, for the document only: the contract of events reads them. */
+/**
+ * Schema of the body of `POST /v1/events`, for the OpenAPI document only; `shared/domain/events` validates the events.
+ */
 const cloudEvent = {
   type: 'object',
   description: 'A CloudEvent 1.0 in JSON format. docs/events.md has its bounds.',

@@ -35,9 +35,9 @@ interface Holder {
 }
 
 /**
- * Widget sessions: `POST /v1/sessions` opens one (the same id again renews it), `PUT` is its heartbeat, `DELETE` ends
- * it. A session without a heartbeat ends after the `ttl` of its kind. Sessions are counted apart from requests and
- * consume none.
+ * Widget sessions: `POST /v1/sessions` opens a session (with the id of an open session, it renews that session), `PUT`
+ * sends a heartbeat, and `DELETE` ends the session. A session without a heartbeat ends after the `ttl` of its kind.
+ * Sessions have their own limits and consume no units of the limits of requests.
  */
 export function registerSessions(app: ApiServer, { enforcer, sessions }: ApiOptions): void {
   app.post(
@@ -113,7 +113,7 @@ export function registerSessions(app: ApiServer, { enforcer, sessions }: ApiOpti
   );
 }
 
-/** Holder and kind of a session; null where a problem was sent. */
+/** Returns the caller and the kind of a session; null after a problem was sent. */
 function holderOf(
   enforcer: Enforcer,
   request: FastifyRequest,

@@ -42,11 +42,17 @@ const answerSchema = Type.Object({
 
 type Today = Pick<Static<typeof answerSchema>, 'today' | 'complete_through' | 'today_unavailable'>;
 
-/** Dashboards that poll cost one query a second and tenant, however many there are. */
+/**
+ * Totals of a tenant are cached for one second, so that all dashboards of the tenant together cost one query per
+ * second.
+ */
 const cacheAgeMs = 1_000;
 const cachedTenantsMax = 1_000;
 
-/** `GET /v1/usage`: state of the caller's limits, and today's totals. A failed read is reported, never a zero. */
+/**
+ * `GET /v1/usage`: the state of the caller's limits, and the totals of the current day. A failed read of the totals is
+ * reported as an error, never as zero.
+ */
 export function registerUsage(app: ApiServer, { enforcer, queries }: ApiOptions): void {
   const recent = new LRUCache<string, Promise<Today>>({ max: cachedTenantsMax, ttl: cacheAgeMs });
   app.get(
@@ -94,7 +100,7 @@ async function readToday(
   nowMs: number,
 ): Promise<Today> {
   try {
-    // Read before the totals, so that they hold every event up to this time.
+    // `complete_through` is read before the totals, so that the totals include every event up to that time.
     const through = await completeThrough(clickhouse);
     const today = await todayTotals(clickhouse, tenantId, periodAt('day', zone, nowMs));
     return { today: withJsonCost(today), complete_through: through };

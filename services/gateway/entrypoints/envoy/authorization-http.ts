@@ -11,17 +11,17 @@ import { identityHeaders } from '../identity-headers.ts';
 const prefix = '/v1/ext-authz';
 
 /**
- * Envoy's `ext_authz` filter over HTTP with `path_prefix: /v1/ext-authz`: the call has the original method, and the
- * original target after the prefix. A 200 lets the request pass; Envoy sends any other status, with its fields and
- * body, to the client. A body is never read.
+ * Envoy's `ext_authz` filter over HTTP with `path_prefix: /v1/ext-authz`. Envoy calls with the method of the client's
+ * request, and with its target after the prefix. After a 200, Envoy lets the request pass; any other response is sent
+ * to the client with its status, fields and body. The body of a call is never read.
  */
 export function registerEnvoyAuthorization(app: ApiServer, enforcer: Enforcer): void {
   const options = {
     config: { access: 'decision', work: 'decision' } as const,
     schema: { hide: true },
   };
-  // In a scope of its own: the fields are those of the client's request, so its Content-Type does not describe this
-  // body.
+  // These routes have their own Fastify scope: the Content-Type of a call is that of the client's request and
+  // does not describe the body of the call.
   void app.register((scope: ApiServer, _none: object, done: () => void) => {
     scope.addHook('onRequest', (request, _reply, next) => {
       request.raw.headers['content-type'] = 'application/octet-stream';
@@ -41,7 +41,7 @@ async function authorize(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const startedAt = performance.now();
-  // The router matches decoded paths; the decision needs the target that was sent.
+  // The router matches the decoded path, but the decision needs the target exactly as Envoy sent it.
   const target = request.raw.url ?? '';
   if (!target.startsWith(prefix) || request.caller === null) {
     return respondToFault(enforcer, request, reply, {

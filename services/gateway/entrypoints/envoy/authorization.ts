@@ -14,8 +14,8 @@ import type { CheckRequest, GrpcResponse, HttpRequest } from './messages.ts';
 
 /**
  * `envoy.service.auth.v3.Authorization/Check`: verifies the client's credentials, decides about the request, and
- * responds with the header fields for the upstream and for the client. Header fields of the client that name an
- * identity are removed in every spelling.
+ * returns the header fields for the upstream and for the client. Envoy is instructed to remove every field of the
+ * client that names an identity, in each spelling that an upstream may read as the same name.
  */
 export async function authorize(enforcer: Enforcer, { attributes }: CheckRequest): Promise<GrpcResponse> {
   const startedAt = performance.now();
@@ -41,7 +41,7 @@ export async function authorize(enforcer: Enforcer, { attributes }: CheckRequest
   return { message: passes(verdict) ? allowedResponse(verdict, headers) : deniedResponse(verdict) };
 }
 
-/** Fields of the same name are joined, as HTTP defines. */
+/** Joins fields of the same name, as HTTP defines. */
 function headersOf({ headers, header_map }: HttpRequest): IncomingHttpHeaders {
   if (header_map === null) return headers;
   const joined: Record<string, string> = {};
@@ -91,7 +91,7 @@ const rpcCodes: ReadonlyMap<number, status> = new Map([
   [503, status.UNAVAILABLE],
 ]);
 
-/** Envoy reads `append` where it is set and `append_action` elsewhere, by version. */
+/** Depending on its version, Envoy reads either `append` or `append_action`, so both are set. */
 function overwriting(headers: Readonly<Record<string, string>>): object[] {
   return Object.entries(headers).map(([key, value]) => ({
     header: { key, value },

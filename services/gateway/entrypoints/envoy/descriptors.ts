@@ -5,18 +5,18 @@ import { problemOfId, problemOfTenantId } from '../../../../shared/domain/identi
 import type { Descriptor, RateLimitRequest } from './messages.ts';
 import { isMethod } from '../../../../shared/domain/request/request-method.ts';
 
-/** One request to decide about, and the descriptors that describe it. */
+/** One request that the enforcer has to decide about, and the descriptors that describe it. */
 export interface DescribedRequest {
   readonly tenantId: string | null;
   readonly userId: string | null;
-  /** Empty where the descriptors name no address. */
+  /** The client's address; empty if the descriptors name none. */
   readonly ip: string;
   readonly method: string;
   readonly path: string;
   readonly plan: string | null;
-  /** Units; null: the cost of the route; 0: check without a cost. */
+  /** Units to charge. Null: the cost of the route. 0: nothing, the limits are only read. */
   readonly hits: number | null;
-  /** True where the units are to be returned. */
+  /** True if the units are returned to the limits (negative hits). */
   readonly returns: boolean;
   readonly override: LimitOverride | null;
   /** Indexes of the call's descriptors that describe the request. */
@@ -24,7 +24,7 @@ export interface DescribedRequest {
 }
 
 const descriptorsMax = 64;
-/** Keys with a meaning for Tollgate. Others, such as `generic_key`, are ignored. */
+/** Keys of descriptors that Tollgate evaluates. Others, for example `generic_key`, are ignored. */
 const meaningfulKeys = ['tenant_id', 'user', 'remote_address', 'method', 'path', 'plan'] as const;
 const aliases: Readonly<Record<string, string>> = { tenant: 'tenant_id' };
 
@@ -40,7 +40,7 @@ const unitMs: ReadonlyMap<string, number> = new Map([
 
 interface Group {
   readonly values: Map<string, string>;
-  /** Must be equal for descriptors to describe the same request. */
+  /** Hits, sign and limit, which must be equal in all descriptors of one request. */
   readonly terms: Terms;
   readonly indexes: number[];
 }
@@ -53,8 +53,9 @@ interface Terms {
 }
 
 /**
- * The requests that a call describes, or a sentence about its violation. Descriptors describe the same request where no
- * key has two values and their hits, sign and limit are equal; otherwise each is a request of its own, in their order.
+ * Returns the requests that a call describes, or a sentence that describes the call's violation. Two descriptors
+ * describe the same request if they have no key with different values and if their hits, sign and limit are equal.
+ * Otherwise they describe different requests, which are decided in the order of the descriptors.
  */
 export function describedRequests(request: RateLimitRequest): readonly DescribedRequest[] | string {
   const { descriptors } = request;
@@ -127,7 +128,10 @@ function problemOfCaller(values: ReadonlyMap<string, string>): string | null {
   return wrongUser === null ? null : `user ${wrongUser}`;
 }
 
-/** A method that the other entrypoints accept, in upper or lower case. */
+/**
+ * Returns the violation of a method that the other entrypoints would refuse too, or null. Upper and lower case are
+ * equal.
+ */
 function problemOfMethod(values: ReadonlyMap<string, string>): string | null {
   const method = values.get('method');
   return method === undefined || isMethod(method.toUpperCase()) ? null : 'method is not a method of HTTP';

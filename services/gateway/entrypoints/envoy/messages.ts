@@ -1,8 +1,11 @@
 import type { status } from '@grpc/grpc-js';
 
-/** Messages of Envoy's services as the protobuf loader delivers them: absent messages and wrapped numbers are null. */
+/**
+ * Messages of Envoy's services as the protobuf loader returns them: absent messages and absent wrapped numbers are
+ * null.
+ */
 
-/** `RateLimitRequest`. */
+/** The message `RateLimitRequest`. */
 export interface RateLimitRequest {
   readonly domain: string;
   readonly descriptors: readonly Descriptor[];

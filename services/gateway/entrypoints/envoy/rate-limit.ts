@@ -15,17 +15,17 @@ const uint32Max = 0xffff_ffff;
 interface DecidedRequest {
   readonly request: DescribedRequest;
   readonly verdict: Verdict;
-  /** True where units were charged. */
+  /** True if units were charged for the request. */
   readonly charged: boolean;
 }
 
 /**
- * `ShouldRateLimit`. Descriptors that describe the same request get one decision, and each of them its status. A call
- * of several requests is all-or-nothing: where one is refused, the units of the requests before it are returned, and
- * the limits of the requests after it are read without a charge.
+ * Envoy's `ShouldRateLimit`. All descriptors that describe the same request get the status of one decision. A call with
+ * several requests passes completely or not at all: if one request is refused, the units of the requests before it are
+ * returned, and the limits of the requests after it are read without a charge.
  *
- * Hits of 0 check whether the next unit would pass and charge nothing; a refusal is recorded like any other. Negative
- * hits return units and always pass; a negative 0 returns nothing.
+ * Hits of 0 charge nothing and check whether one more unit would pass; a refusal is recorded like any other. Negative
+ * hits return units and always pass. A descriptor with `is_negative_hits` and 0 hits returns nothing.
  */
 export async function limitRate(
   enforcer: Enforcer,
@@ -72,7 +72,10 @@ function decideDescribed(
   });
 }
 
-/** All requests pass: writes the events of charged requests and returns the units of negative hits. */
+/**
+ * For a call whose requests all pass: writes the events of the charged requests, and returns the units of requests with
+ * negative hits.
+ */
 async function recordAllowed(
   enforcer: Enforcer,
   decided: readonly DecidedRequest[],
@@ -86,7 +89,10 @@ async function recordAllowed(
   );
 }
 
-/** One request is refused: writes its event, and returns the units of the requests that passed before it. */
+/**
+ * For a call with a refused request: writes the event of this request, and returns the units of the requests that
+ * passed before it.
+ */
 async function recordRefused(
   enforcer: Enforcer,
   decided: readonly DecidedRequest[],
@@ -136,7 +142,9 @@ function statusOf({ returns }: DescribedRequest, verdict: Verdict): object {
   return closest === null ? { code } : { code, ...windowOf(closest, verdict.decidedAtMs) };
 }
 
-/** Of several requests that pass, the verdict with the smallest share left; the headers are its limit headers. */
+/**
+ * If all requests of a call pass, the response has the limit headers of the verdict with the smallest remaining share.
+ */
 function closestOf(decided: readonly DecidedRequest[]): Verdict {
   const [first, ...others] = decided.map(({ verdict }) => verdict);
   if (first === undefined) throw new TypeError('A call without a request is refused before its decision.');

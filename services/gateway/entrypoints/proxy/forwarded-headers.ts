@@ -11,9 +11,9 @@ import { createTreatments, hopByHop } from './request-fields.ts';
 export type ForwardedHeaders = Record<string, string | string[]>;
 
 /**
- * The fields of a request as the upstream gets them. Identity, address and original form of the request come from
- * Tollgate alone, in complete families of fields: those that a client sent are removed, and a field without a value is
- * empty. Fields that only a proxy can set are forwarded where a trusted proxy sent them.
+ * Returns the header fields of a request that the upstream receives. Tollgate itself sets all fields that state the
+ * client's identity, its address and the original request: it removes the client's fields of these names, and a field
+ * without a value is sent empty. A field that only a proxy may set is forwarded if a trusted proxy sent it.
  */
 export function upstreamHeaders(
   enforcer: Enforcer,
@@ -26,7 +26,8 @@ export function upstreamHeaders(
   const connectionFields = connectionNames(received);
   const { identity, policy, decision } = verdict;
   const treatmentOf = treatments[policy.requests.underscoreHeaders];
-  // The token of a service that acts for no tenant is a credential for Tollgate, not for the upstream.
+  // The token of a service that acts for no tenant is a credential for Tollgate and is not forwarded to the
+  // upstream.
   const isServiceToken = identity.service !== null && identity.tenantId === null;
   for (const name in received) {
     const treatment = treatmentOf(name);
@@ -48,8 +49,8 @@ const treatments: Record<RequestReading['underscoreHeaders'], ReturnType<typeof 
 };
 
 /**
- * Forwards what a trusted proxy states about the client, as far as it is verified; statements of the client itself are
- * replaced.
+ * Writes the fields that describe the client. What a trusted proxy states is forwarded as far as it can be verified;
+ * what the client itself states is replaced.
  */
 function describeClient(
   enforcer: Enforcer,
@@ -71,7 +72,10 @@ function describeClient(
   headers['x-real-ip'] = identity.ip;
 }
 
-/** The fields of the upstream's response as the client gets them; the limit headers are Tollgate's. */
+/**
+ * Returns the fields of the upstream's response that the client receives. The upstream's limit headers are removed,
+ * because Tollgate sets its own.
+ */
 export function clientHeaders(received: IncomingHttpHeaders): ForwardedHeaders {
   const headers: ForwardedHeaders = {};
   const connectionFields = connectionNames(received);

@@ -23,21 +23,22 @@ import { clientHeaders, upstreamHeaders } from './forwarded-headers.ts';
 export interface ProxyOptions {
   readonly enforcer: Enforcer;
   readonly bodyBytesMax: number;
-  /** Until the upstream begins to respond. */
+  /** Longest wait in milliseconds until the upstream begins to respond. */
   readonly upstreamTimeoutMs: number;
   readonly bounds: TransportBounds;
 }
 
 const connectTimeoutMs = 5_000;
 /**
- * Above the platform's usual limit of 1,000 concurrent requests: requests wait for the upstream, not for a connection.
+ * Most connections to an upstream. This is above the usual platform limit of 1,000 concurrent requests, so that no
+ * request waits for a free connection.
  */
 const connectionsMax = 2_048;
 
 /**
- * The reverse proxy: decides about every request, then streams it to the upstream and the response back. Nothing is
- * retried: a request reaches the upstream once or not at all. The upstream may change with the policy; requests under
- * way finish.
+ * The reverse proxy: decides about every request, streams it to the upstream, and streams the response back. A request
+ * is never retried: it reaches the upstream at most once. The upstream may change with the policy; requests in progress
+ * continue with the previous one.
  */
 export function registerProxy(app: FastifyInstance, options: ProxyOptions): void {
   const { enforcer } = options;
@@ -53,7 +54,7 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
     onFailed: (reason, { path }) =>
       logFailure(() => ({ reason, path: path.slice(0, 256) }), 'upstream failed'),
   });
-  // The server does not end sockets that switched protocols: without this it would wait for them.
+  // WebSocket connections are closed here, because the server waits for them but does not close them itself.
   app.addHook('preClose', (done) => {
     webSockets.close();
     done();
@@ -106,7 +107,8 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
 /** Why a request cannot be served, or null. A request with a fault gets no permit and is charged no unit. */
 function proxyFault(request: IncomingMessage, bodyBytesMax: number): Fault | null {
   const { headers, method } = request;
-  // The upstream's response would contain the request's headers, those of Tollgate included.
+  // The upstream's response to TRACE would contain the request's headers, including those that Tollgate
+  // added.
   if (method === 'TRACE') return { status: 405, detail: 'TRACE is not served here.', allow: allowedMethods };
   if (Number(headers['content-length'] ?? 0) > bodyBytesMax) return tooLarge(bodyBytesMax);
   return requestFault(request);
@@ -151,20 +153,26 @@ async function forward(
   }
 }
 
-/** The headers of an event stream leave at once, not with its first event, so that the client sees the connection. */
+/**
+ * True for an event stream. Its response headers are sent at once and not with the first event, so that the client
+ * detects the connection.
+ */
 function isEventStream({ 'content-type': type }: IncomingHttpHeaders): boolean {
   return type?.startsWith('text/event-stream') === true;
 }
 
-/** A 304 may have the length of a body that it does not send: undici reports an aborted body for it. */
+/**
+ * Sends a 304 without its body. A 304 may state the length of a body that it does not contain; undici then reports an
+ * aborted body, which is ignored.
+ */
 function sendWithoutBody(reply: FastifyReply, body: Readable): FastifyReply {
   body.on('error', () => undefined).resume();
   return reply.send();
 }
 
 /**
- * The upstream aborted its response before the body: no byte was sent, so the client gets a 502 without the upstream's
- * headers.
+ * Responds if an error ended a request before a byte of its response was sent. If the upstream aborted its response,
+ * the client gets a 502 without the upstream's headers.
  */
 function answerAbortedResponse(
   error: Error,
@@ -194,7 +202,7 @@ function bodyOf(request: FastifyRequest, bytesMax: number): Readable | null {
   return Number(headers['content-length'] ?? 0) > 0 ? raw : null;
 }
 
-/** Counts the bytes of a body of unknown length while it streams. */
+/** Counts the bytes of a body of unknown length while it is streamed, and fails above the bound. */
 class BoundedBody extends Transform {
   readonly bytesMax: number;
   bytes = 0;

@@ -1,12 +1,14 @@
 import { foldedName } from '../identity-headers.ts';
 
 /**
- * Treatment of a field of the client's request: forwarded, dropped, or forwarded only where a trusted proxy sent it,
- * because a client could forge it.
+ * What happens to a header field of the client's request: `pass` forwards it, `drop` removes it, and `trusted` forwards
+ * it only if a trusted proxy sent it, because a client could forge it.
  */
 export type Treatment = 'pass' | 'drop' | 'trusted';
 
-/** Fields of one connection, not of the message (RFC 9110, 7.6.1). `Connection` may name further ones. */
+/**
+ * Fields that apply to one connection and not to the message (RFC 9110, 7.6.1). `Connection` may name additional ones.
+ */
 export const hopByHop: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -19,7 +21,10 @@ export const hopByHop: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** Fields that Tollgate sets, or removes because they describe another request than the forwarded one. */
+/**
+ * Fields that Tollgate sets itself, and fields that it removes because they may describe another request than the
+ * forwarded one.
+ */
 const own = new Set([
   'expect',
   'forwarded',
@@ -32,12 +37,12 @@ const own = new Set([
   'x-forwarded-uri',
   'x-forwarded-url',
   'x-real-ip',
-  // A credential for Tollgate, not for the upstream.
+  // Credential for Tollgate, which the upstream must not get.
   'x-service-token',
 ]);
 const ownFamilies = ['x-original-', 'x-rewrite-', 'x-tollgate-'];
 
-/** Address or user as a proxy determined them. */
+/** Fields in which proxies state the client's address or user. */
 const fromProxies = new Set([
   'cf-connecting-ip',
   'cf-connecting-ipv6',
@@ -67,17 +72,21 @@ const familiesFromProxies = [
   'x-webauth-',
 ];
 
-/** Some WSGI servers read the path from these; no HTTP client has a reason to send them. */
+/** Some WSGI servers read the path from these fields. HTTP clients have no reason to send them. */
 const variables = new Set(['path-info', 'script-name']);
-/** Fields with one spelling only: a second spelling could have another value for the upstream. */
+/**
+ * Fields that are forwarded in their usual spelling only: a field with `_` in place of `-` could give the upstream a
+ * second value.
+ */
 const spelledOnce = new Set(['authorization', 'content-length', 'content-type', 'cookie', 'x-api-key']);
 
-/** Header names that are cached: clients choose them, so their number is bounded. */
+/** Most field names whose treatment is cached. Clients choose the names, so their number has to be bounded. */
 const namesMax = 1_000;
 
 /**
- * For CGI and WSGI `_` and `-` are the same, so a name with an underscore is dropped, as nginx does. `passUnderscores`
- * forwards those that cannot be read as a field of another meaning.
+ * Creates a function that returns the treatment of a field name. CGI and WSGI servers treat `_` and `-` as equal, so by
+ * default every name with an underscore is dropped, as nginx does. With `passUnderscores`, a name with an underscore is
+ * forwarded if it cannot be confused with a field that has a meaning for security.
  */
 export function createTreatments(passUnderscores: boolean): (name: string) => Treatment {
   const treatments = new Map<string, Treatment>();
