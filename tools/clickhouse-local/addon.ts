@@ -1,7 +1,10 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-/** What the embedded engine's addon offers and this server uses. Calls that end in `Async` run on libuv's threads. */
+/**
+ * The functions of the embedded engine's addon that this server uses. Functions that end in `AsyncConnection` run on
+ * threads of libuv's pool.
+ */
 export interface Addon {
   CreateConnection(dir: string, args?: readonly string[]): Connection;
   CloseConnection(connection: Connection): void;
@@ -12,9 +15,9 @@ export interface Addon {
     data: Buffer,
     countLines: boolean,
   ): Promise<InsertResult>;
-  /** Analyses the query on the calling thread, scalar subqueries and all. */
+  /** Analyses the query, scalar subqueries included, on the calling thread. */
   StreamQuery(connection: Connection, sql: string, format: string): StreamHandle;
-  /** One block at a time, each formatted as a document of its own. */
+  /** Returns the next block of the result. Each block is formatted as a document of its own. */
   StreamFetch(stream: StreamHandle): Promise<{ readonly done: boolean; readonly bytes: Buffer }>;
   StreamCancel(stream: StreamHandle): void;
 }
@@ -35,14 +38,15 @@ export interface InsertResult {
   readonly bytesWritten: number;
 }
 
-/** The embedded engine takes a bare expression for a SELECT; a server calls it a syntax error. */
+/** The embedded engine accepts a bare expression as a SELECT; a ClickHouse server answers it with a syntax error. */
 export const connectionArgs: readonly string[] = ['--implicit_select=0'];
 
 export function loadAddon(): Addon {
   const require = createRequire(import.meta.url);
   const home = dirname(require.resolve('chdb/package.json'));
-  // The package's own loader: it supports all platforms. The classes above it refuse binary formats and share parameters
-  // between connections, so that parameterized queries had to wait for one another.
+  // The loader of the package, which chooses the file for the platform. The package's own classes are not used: they
+  // refuse binary formats, and their connections share parameters, so that a query with parameters would wait for the
+  // others.
   const loader = require(join(home, 'dist', 'loader.js')) as { loadNative(): Addon };
   return loader.loadNative();
 }

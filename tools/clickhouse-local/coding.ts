@@ -18,7 +18,7 @@ import {
 } from 'node:zlib';
 import { protocolError } from './exceptions.ts';
 
-/** Content codings of both directions, the preferred one first. */
+/** Content codings for requests and responses, the preferred coding first. */
 export type Coding = 'gzip' | 'zstd' | 'br' | 'deflate';
 
 const preference: readonly Coding[] = ['gzip', 'zstd', 'br', 'deflate'];
@@ -28,12 +28,13 @@ export function acceptedCoding(acceptEncoding: string): Coding | null {
   return preference.find((coding) => accepted.includes(coding)) ?? null;
 }
 
-/** The request's body, decompressed. Throws ClickHouse's exception for a coding it does not know. */
+/** The request's body, decompressed. Throws ClickHouse's exception for an unknown coding. */
 export function decodedBody(request: IncomingMessage): Readable {
   const coding = request.headers['content-encoding'] ?? '';
   if (coding === '' || coding === 'identity') return request;
   const decompress = decompressor(coding);
-  // An abort of the request must reach the reader of the decompressed stream.
+  // `pipe` forwards no errors: without this line the reader of the decompressed stream would not see that the request
+  // was aborted.
   request.once('error', (error) => decompress.destroy(error));
   return request.pipe(decompress);
 }
@@ -46,7 +47,9 @@ function decompressor(coding: string): Transform {
   throw protocolError(89, 'UNKNOWN_COMPRESSION_METHOD', `Unknown compression method: ${coding}`);
 }
 
-/** Compresses a stream, each block at once: a reader of a slow query is not kept waiting by a full buffer. */
+/**
+ * Compresses a stream and flushes after each block, so that the client of a slow query receives each block at once.
+ */
 export function compressor(coding: Coding): Transform {
   if (coding === 'gzip') return createGzip({ level: 1, flush: constants.Z_SYNC_FLUSH });
   if (coding === 'zstd') return createZstdCompress({ flush: constants.ZSTD_e_flush });

@@ -19,11 +19,11 @@ export interface EngineResult {
   readonly summary: Summary;
 }
 
-/** One request's own connection: its settings, parameters and database touch no other request. */
+/** The connection of one request. Its settings, parameters and database affect no other request. */
 export interface EngineSession {
-  /** Errors are thrown with the engine's own text, `Code: 62. DB::Exception: …`. */
+  /** Throws errors with the engine's own text: `Code: 62. DB::Exception: …`. */
   run(sql: string, format: string): Promise<EngineResult>;
-  /** `prefix` is the INSERT up to its format; the engine reads the data from the buffer, or from a file. */
+  /** `prefix` is the INSERT statement up to its format. The engine reads the data from the buffer, or from a file. */
   insert(prefix: string, data: Buffer): Promise<EngineResult>;
   close(): void;
 }
@@ -31,18 +31,22 @@ export interface EngineSession {
 export interface Engine {
   /** About 0.3 ms. */
   open(): EngineSession;
-  /** The result block by block, each produced when it is requested. Only for formats whose blocks may be joined. */
+  /**
+   * Yields the result block by block. The engine computes a block only when the caller requests it. Only for formats
+   * whose blocks can be concatenated.
+   */
   stream(request: StreamRequest): AsyncGenerator<Buffer, void>;
 }
 
 /**
- * The embedded ClickHouse engine on one data folder. One process may open a folder; within it, connections share
- * the engine and run beside one another on the threads of libuv's pool. A configuration file may name the users' file.
+ * Opens the embedded ClickHouse engine on a data folder. Only one process at a time may open the folder. Within the
+ * process all connections share the engine, and their queries run concurrently on the threads of libuv's pool. The
+ * configuration file may name a file of users.
  */
 export function openEngine(dir: string, configFile: string | null = null): Engine {
   const addon = loadAddon();
   const path = resolve(dir);
-  // Kept to the end: the engine shuts down with its last connection.
+  // This connection stays open, because the engine shuts down when its last connection is closed.
   addon.CreateConnection(path, configFile === null ? [] : [`--config-file=${configFile}`]);
   const streams = createStreams(path);
   const handover = createFileHandover(`${path}.incoming`);
@@ -94,7 +98,7 @@ function openSession(addon: Addon, connection: Connection, handover: FileHandove
     close() {
       if (closing) return;
       closing = true;
-      // A connection closed under a running query takes the whole engine down; the last query closes it instead.
+      // Closing a connection while its query runs crashes the engine, so the last query closes the connection.
       if (running === 0) addon.CloseConnection(connection);
     },
   };

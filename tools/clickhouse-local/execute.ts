@@ -14,14 +14,15 @@ export interface Executor {
   readonly bounds: BodyBounds;
 }
 
-/** A whole result, or one that is still being made. */
+/** Result of a statement: `whole` if it is complete, `stream` if the engine still computes it. */
 export type Outcome =
   | { readonly kind: 'whole'; readonly format: string; readonly result: EngineResult }
   | { readonly kind: 'stream'; readonly format: string; readonly blocks: AsyncGenerator<Buffer, void> };
 
 /**
- * Runs the request's statement: an insert whose data is the body, a SELECT whose blocks are sent as they come, or
- * anything else whole. Null when the request holds no statement.
+ * Runs the request's statement. An INSERT reads its data from the body; a SELECT is streamed block by block where the
+ * format permits; the result of any other statement is sent when it is complete. Returns null if the request contains
+ * no statement.
  */
 export async function execute(
   executor: Executor,
@@ -44,7 +45,7 @@ export async function execute(
   const sql = [query.urlQuery, bytes.toString('utf8')].filter((part) => part !== '').join('\n');
   if (sql.trim() === '') return null;
   const statement = statementOf(sql, query.defaultFormat);
-  // Streams have connections of their own, which a named session's temporary tables are not on.
+  // A stream opens a connection of its own, which does not have the temporary tables of a named session.
   if (streams(statement) && query.sessionId === null && !query.waitsForEnd) {
     const prepare = prepareStatements(query);
     const blocks = executor.engine.stream({ prepare, sql, format: query.defaultFormat });
@@ -74,7 +75,10 @@ async function whole(
   }
 }
 
-/** A SELECT that ends in the engine too when its client goes away, found among the running ones by a mark in its text. */
+/**
+ * A SELECT that is cancelled in the engine when its client disconnects. A comment with a unique text at the end of
+ * the query identifies it for KILL QUERY.
+ */
 function cancellable(
   engine: Engine,
   sql: string,

@@ -4,20 +4,20 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * The engine takes an insert's data behind its statement, as its command line does, and there a blank line ends it:
- * what follows is left out, or run as SQL. Text formats have no blank lines inside; nearly every binary body has.
- * Such data goes by a file.
+ * Whether the data of an INSERT must be passed to the engine in a file. Otherwise the data follows the statement, and
+ * there the engine treats a blank line as the end of the data: it drops the bytes after the blank line, or runs them
+ * as SQL. Text formats contain no blank lines, but nearly every binary body does.
  */
 export function needsFile(data: Buffer): boolean {
   return data.includes('\n\n') || data.includes('\n\r\n');
 }
 
 export interface FileHandover {
-  /** Runs `work` with the statement that reads the data from a file, and takes the file away. */
+  /** Runs `work` with a statement that reads the data from a temporary file, then deletes the file. */
   through<Result>(prefix: string, data: Buffer, work: (sql: string) => Promise<Result>): Promise<Result>;
 }
 
-/** @param dir is emptied: what a killed server left behind was never acknowledged. */
+/** @param dir is emptied: its files are data of inserts that a killed server never acknowledged. */
 export function createFileHandover(dir: string): FileHandover {
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(dir, { recursive: true });

@@ -13,18 +13,19 @@ import type { QueryRequest } from './request.ts';
 import { contentTypeOf } from './statement.ts';
 
 export interface ClickHouseHttpOptions extends Executor {
-  /** The engine's version, as errors and headers name it. */
+  /** Version of the engine, for error texts. */
   readonly version: string;
 }
 
-/** ClickHouse's HTTP interface over the embedded engine. What it leaves out is in this folder's README. */
+/** ClickHouse's HTTP interface for the embedded engine. The README of this folder lists what it does not support. */
 export function createClickHouseHttp(options: ClickHouseHttpOptions): Server {
-  // Parameters travel in the URL; ClickHouse accepts a URL of 1 MiB by default (http_max_uri_size).
+  // Query parameters are in the URL, for which ClickHouse allows 1 MiB by default (http_max_uri_size).
   const server = createServer(
     { maxHeaderSize: 1024 * 1024 },
     (request, response) => void answer(options, request, response),
   );
-  // Clients keep idle connections in pools; closing first would race with their next request.
+  // Clients keep idle connections in pools. If the server closed an idle connection first, the client's next request
+  // on it could fail.
   server.keepAliveTimeout = 30_000;
   server.requestTimeout = 0;
   return server;
@@ -54,7 +55,7 @@ async function answer(
   } catch (error) {
     const exception = exceptionOf(error, options.version);
     if (!response.headersSent) response.setHeader('X-ClickHouse-Exception-Code', String(exception.code));
-    // The remaining body is read and dropped, so that a client that is still sending can read the response.
+    // Reads and drops the unread part of the body, so that a client that is still sending can read the response.
     request.resume();
     plain(response, exception.status, exception.text);
   }
@@ -77,7 +78,7 @@ async function send(
   response.end(sent);
 }
 
-/** Waits for the first block before the head, so that a query that fails at once still fails by its status. */
+/** Waits for the first block before it sends the headers, so that a query that fails at once gets an error status. */
 async function sendStream(
   options: ClickHouseHttpOptions,
   query: QueryRequest,
@@ -93,7 +94,7 @@ async function sendStream(
     objectMode: false,
   });
   const steps = query.coding === null ? [readable] : [readable, compressor(query.coding)];
-  // A client that goes away ends the pipeline, which ends the query.
+  // If the client disconnects, the pipeline ends, and with it the query.
   await pipeline([...steps, response]).catch(() => response.destroy());
 }
 
@@ -109,7 +110,8 @@ async function* blocksThenException(
       yield* blocks;
     }
   } catch (error) {
-    // The status is out already: ClickHouse marks the end of such a body with the tag its head announced.
+    // The status has already been sent. As in ClickHouse, the exception follows at the end of the body, marked with
+    // the tag of the header X-ClickHouse-Exception-Tag.
     const { text } = exceptionOf(error, version);
     const length = Buffer.byteLength(text);
     yield Buffer.from(`\r\n__exception__\r\n${tag}\r\n${text}${length} ${tag}\r\n__exception__\r\n`);
@@ -152,7 +154,7 @@ function refuseMultipart(request: IncomingMessage): void {
   }
 }
 
-/** Aborts when the client goes away before it has its answer. */
+/** A signal that aborts if the client disconnects before the response is complete. */
 function goneSignal(response: ServerResponse): AbortSignal {
   const controller = new AbortController();
   response.once('close', () => {

@@ -2,7 +2,9 @@ import type { Readable } from 'node:stream';
 import type { EngineResult, EngineSession } from './engine.ts';
 import { protocolError } from './exceptions.ts';
 
-/** Where a body over one piece may be cut: after the first byte of the mark. */
+/**
+ * By format: the text between two rows. A body larger than `pieceBytes` is split after the first byte of this text.
+ */
 const cutMarks: Readonly<Record<string, string>> = {
   JSONEachRow: '}\n{',
   JSONLines: '}\n{',
@@ -16,15 +18,15 @@ const cutMarks: Readonly<Record<string, string>> = {
 };
 
 export interface BodyBounds {
-  /** Of a body held in memory whole. */
+  /** Largest body that is held in memory as a whole. */
   readonly bodyBytesMax: number;
-  /** Of what is handed to the engine at once, where the format lets a body be cut. */
+  /** Size of the pieces that the engine inserts one by one, for formats whose body can be split. */
   readonly pieceBytes: number;
 }
 
 /**
- * Inserts a body as it arrives, piece by piece where the format has a place to cut, whole otherwise.
- * As in ClickHouse, pieces before an error stay inserted.
+ * Inserts a body while it arrives, in pieces if the format allows a split between rows, otherwise as a whole. If a
+ * piece fails, the earlier pieces stay inserted, as in ClickHouse.
  */
 export async function insertBody(
   session: EngineSession,
@@ -57,7 +59,7 @@ export async function insertBody(
   return sum(total, await session.insert(prefix, Buffer.concat(held, heldBytes)));
 }
 
-/** The whole body in memory, within the bound. */
+/** Reads the whole body into memory. Throws if the body exceeds `bodyBytesMax`. */
 export async function readBody(body: Readable, bounds: BodyBounds): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;

@@ -3,8 +3,8 @@ import { createClickHouseHttp } from './http-server.ts';
 import { createSessions } from './sessions.ts';
 
 /**
- * The local ClickHouse server: `PORT`, `HOST`, `CLICKHOUSE_DIR` and `CLICKHOUSE_CONFIG` from the environment.
- * `UV_THREADPOOL_SIZE` must be set at the start: as many queries run at once as libuv has threads.
+ * The local ClickHouse server. Environment variables: `PORT`, `HOST`, `CLICKHOUSE_DIR` and `CLICKHOUSE_CONFIG`. The
+ * process that starts it also sets `UV_THREADPOOL_SIZE`, the number of queries that run at once.
  */
 const dir = process.env['CLICKHOUSE_DIR'];
 if (dir === undefined) throw new Error('CLICKHOUSE_DIR names the data folder');
@@ -23,7 +23,7 @@ const server = createClickHouseHttp({
 server.listen(Number(process.env['PORT'] ?? 8123), process.env['HOST'] ?? '127.0.0.1');
 for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, stop);
 
-/** Lets running queries end, for a bounded time, then goes at once: the engine's data survives that by design. */
+/** Waits at most five seconds for running queries, then kills the process: the engine's data survives a kill. */
 function stop(): void {
   const leave = (): void => void process.kill(process.pid, 'SIGKILL');
   setTimeout(leave, 5_000);

@@ -3,21 +3,21 @@ import { acceptedCoding } from './coding.ts';
 import type { Coding } from './coding.ts';
 import { protocolError } from './exceptions.ts';
 
-/** One request as ClickHouse's HTTP interface takes it, before its body is read. */
+/** A request to ClickHouse's HTTP interface without its body. */
 export interface QueryRequest {
-  /** The part of the SQL that stands in the URL; the body, if any, follows it on a new line. */
+  /** The part of the SQL that is in the URL. The body, if there is one, continues the SQL on a new line. */
   readonly urlQuery: string;
-  /** Settings and `param_*` of the URL, in the order in which they are to be set. */
+  /** Settings and `param_*` of the URL, in the order in which the SET statement lists them. */
   readonly settings: readonly (readonly [name: string, value: string])[];
   readonly database: string | null;
-  /** For a query without a FORMAT of its own. */
+  /** Format of the result of a query that has no FORMAT clause. */
   readonly defaultFormat: string;
   readonly queryId: string | null;
   readonly sessionId: string | null;
   readonly sessionTimeoutMs: number;
-  /** GET may only read, as in ClickHouse. */
+  /** True for a GET request, which may only read, as in ClickHouse. */
   readonly readOnly: boolean;
-  /** Coding of the response body, if the client requests and accepts one. */
+  /** Coding of the response body; null if the client did not enable compression or accepts no supported coding. */
   readonly coding: Coding | null;
   /** The status must report every error, so no data is sent before the end of the query. */
   readonly waitsForEnd: boolean;
@@ -51,12 +51,12 @@ export function queryRequest(request: IncomingMessage, url: URL): QueryRequest {
   };
 }
 
-/** The statements that give a connection the request's database, settings and parameters. */
+/** Statements that apply the request's database, settings and parameters to a connection. */
 export function prepareStatements(query: QueryRequest): string[] {
   const statements: string[] = [];
   if (query.database !== null) statements.push(`USE ${identifier(query.database)}`);
   const settings = [...query.settings];
-  // A session's connection serves later requests too, which may write.
+  // The connection of a named session stays writable, because later requests of the session may write.
   if (query.readOnly && query.sessionId === null && !settings.some(([name]) => name === 'readonly')) {
     settings.push(['readonly', '2']);
   }
@@ -74,7 +74,8 @@ function quoted(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }
 
-// Read by the server itself, or without meaning in one process with one user and no asynchronous inserts.
+// URL parameters that are not settings of the engine: the server reads them itself, or they have no effect in one
+// process with one user and without asynchronous inserts.
 const notSettings = new Set([
   ...['query', 'database', 'default_format', 'query_id', 'session_id', 'session_timeout', 'session_check'],
   ...[
@@ -109,7 +110,7 @@ function settingsOf(parameters: URLSearchParams): [string, string][] {
     if (!/^\w+$/.test(name)) throw protocolError(115, 'UNKNOWN_SETTING', `Unknown setting '${name}'`);
     settings.push([name, value]);
   }
-  // Once read-only is on, nothing more may be set.
+  // `readonly` comes last, because no setting can be changed after it.
   return settings.sort(([a], [b]) => Number(a === 'readonly') - Number(b === 'readonly'));
 }
 

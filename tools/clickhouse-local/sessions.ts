@@ -8,7 +8,10 @@ interface Named {
 }
 
 export interface Sessions {
-  /** The session of that id, kept for `timeoutMs` after its last use; without an id, one for this request alone. */
+  /**
+   * Returns the session with this id, which is kept for `timeoutMs` after its last use. With null: a session for this
+   * request only.
+   */
   acquire(
     id: string | null,
     timeoutMs: number,
@@ -18,7 +21,10 @@ export interface Sessions {
 const sessionsMax = 100;
 const timeoutMsMax = 3_600_000;
 
-/** HTTP sessions by `session_id`: temporary tables and SET outlive a request in them, one request at a time. */
+/**
+ * HTTP sessions by `session_id`. Temporary tables and settings stay for later requests of the session. A session
+ * serves one request at a time.
+ */
 export function createSessions(engine: Engine): Sessions {
   const named = new Map<string, Named>();
   return { acquire };

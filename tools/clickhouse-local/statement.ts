@@ -1,7 +1,7 @@
-/** What the server has to know of a statement before it gives it to the engine, which alone parses SQL. */
+/** The properties of a statement that the server needs before the engine runs it. Only the engine parses SQL. */
 export interface Statement {
   readonly kind: 'insert' | 'select' | 'other';
-  /** The format its result comes in, or its data is in. */
+  /** Format of the result, or of the data of an INSERT. */
   readonly format: string;
 }
 
@@ -16,7 +16,7 @@ export function statementOf(sql: string, defaultFormat: string): Statement {
   return { kind: 'other', format };
 }
 
-// Formats without head or foot: their blocks joined are one document.
+// Formats without a header or footer: concatenated blocks form one document.
 const joinable = new Set([
   ...[
     'JSONEachRow',
@@ -29,12 +29,15 @@ const joinable = new Set([
   ...['TabSeparated', 'TSV', 'TabSeparatedRaw', 'TSVRaw', 'CSV', 'RowBinary', 'Native', 'LineAsString'],
 ]);
 
-/** Whether the result may be sent block by block as the engine makes it. */
+/** Whether the result may be streamed, each block as soon as the engine computes it. */
 export function streams(statement: Statement): boolean {
   return statement.kind === 'select' && joinable.has(statement.format);
 }
 
-/** Cuts `INSERT … FORMAT X` from the data that follows it in one body; null when the body holds no such data. */
+/**
+ * Separates `INSERT … FORMAT X` from the data that follows it in the same body. Null if the body has no data after
+ * the statement.
+ */
 export function splitInsert(body: Buffer): { prefix: string; format: string; data: Buffer } | null {
   const head = body.subarray(0, insertHeadBytes).toString('latin1');
   if (!/^INSERT\b/i.test(head.replace(comments, ''))) return null;

@@ -3,19 +3,19 @@ import { connectionArgs, loadAddon } from './addon.ts';
 import type { Connection, StreamHandle } from './addon.ts';
 
 export interface StreamRequest {
-  /** Statements the connection runs first: its database, settings and parameters. */
+  /** Statements that the connection runs first: they set its database, settings and parameters. */
   readonly prepare: readonly string[];
   readonly sql: string;
-  /** For a query that names none. */
+  /** Format of the result if the query names none. */
   readonly format: string;
 }
 
-/** From the server: `start` and each `next` request one block, `cancel` ends the stream. */
+/** Messages from the server. `start` and `next` each request one block; `cancel` ends the stream. */
 export type StreamCommand =
   | { readonly id: number; readonly do: 'start'; readonly request: StreamRequest }
   | { readonly id: number; readonly do: 'next' | 'cancel' };
 
-/** To the server: one answer to each `start` and `next`. */
+/** Messages to the server: one response to each `start` and `next`. */
 export type StreamAnswer =
   | { readonly id: number; readonly block: Uint8Array }
   | { readonly id: number; readonly end: true; readonly error?: string };
@@ -27,8 +27,8 @@ interface Running {
   cancelled: boolean;
 }
 
-// A stream's query is analysed on the thread that opens it, which may take as long as its scalar subqueries do:
-// with a thread of its own it does not delay other requests.
+// The engine analyses a streamed query, scalar subqueries included, on the thread that opens it. That can take long,
+// so it runs on this worker thread and does not delay other requests.
 const addon = loadAddon();
 const { dir } = workerData as { dir: string };
 const running = new Map<number, Running>();
@@ -78,7 +78,7 @@ async function fetchBlock(id: number): Promise<void> {
   }
 }
 
-/** Only while no fetch runs: the engine reads the handle without a lock. */
+/** Called only while no fetch runs, because the engine reads the handle without a lock. */
 function end(id: number, stream: Running, finished: boolean): void {
   running.delete(id);
   if (!finished) addon.StreamCancel(stream.handle);

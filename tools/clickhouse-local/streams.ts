@@ -12,10 +12,13 @@ interface Thread {
   streams: number;
 }
 
-/** More streams than threads share them: a thread is busy only while it analyses a query. */
+/**
+ * Most worker threads. More streams than that share them: a stream occupies its thread only while the engine analyses
+ * the query.
+ */
 const threadsMax = 4;
 
-/** Streamed results, opened on worker threads, started when first needed and kept. */
+/** Opens streamed results on worker threads. A thread is started when the first stream needs it and is then kept. */
 export function createStreams(dir: string): Streams {
   const threads: Thread[] = [];
   let lastId = 0;
@@ -37,7 +40,7 @@ export function createStreams(dir: string): Streams {
       if (answer.error !== undefined) throw new Error(answer.error);
     } finally {
       thread.streams--;
-      // The reader went away before the end.
+      // The reader stopped before the end of the stream.
       if (!ended) thread.worker.postMessage({ id, do: 'cancel' } satisfies StreamCommand);
     }
   }
