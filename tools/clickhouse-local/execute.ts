@@ -3,6 +3,7 @@ import { decodedBody } from './coding.ts';
 import type { Engine, EngineResult, EngineSession } from './engine.ts';
 import { insertBody, readBody } from './insert.ts';
 import type { BodyBounds } from './insert.ts';
+import { blocksOfRevision } from './native/blocks.ts';
 import { prepareStatements } from './request.ts';
 import type { QueryRequest } from './request.ts';
 import type { Sessions } from './sessions.ts';
@@ -49,15 +50,23 @@ export async function execute(
   if (streams(statement) && query.sessionId === null && !query.waitsForEnd) {
     const prepare = prepareStatements(query);
     const blocks = executor.engine.stream({ prepare, sql, format: query.defaultFormat });
-    return { kind: 'stream', format: statement.format, blocks };
+    return { kind: 'stream', format: statement.format, blocks: forClient(blocks, query, statement.format) };
   }
   const run = statement.kind === 'select' ? cancellable(executor.engine, sql, query, gone) : null;
-  return whole(
-    executor,
-    query,
-    statement.format,
-    run ?? ((session) => session.run(sql, query.defaultFormat)),
-  );
+  return whole(executor, query, statement.format, async (session) => {
+    const result = await (run === null ? session.run(sql, query.defaultFormat) : run(session));
+    if (statement.format !== 'Native') return result;
+    return { ...result, body: blocksOfRevision(result.body, query.clientRevision) };
+  });
+}
+
+async function* forClient(
+  blocks: AsyncGenerator<Buffer, void>,
+  { clientRevision }: QueryRequest,
+  format: string,
+): AsyncGenerator<Buffer, void> {
+  for await (const block of blocks)
+    yield format === 'Native' ? blocksOfRevision(block, clientRevision) : block;
 }
 
 async function whole(

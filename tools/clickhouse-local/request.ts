@@ -21,6 +21,8 @@ export interface QueryRequest {
   readonly coding: Coding | null;
   /** The status must report every error, so no data is sent before the end of the query. */
   readonly waitsForEnd: boolean;
+  /** Revision of the client for which blocks of the Native format are written; 0 where it names none. */
+  readonly clientRevision: number;
 }
 
 export function queryRequest(request: IncomingMessage, url: URL): QueryRequest {
@@ -48,6 +50,7 @@ export function queryRequest(request: IncomingMessage, url: URL): QueryRequest {
       ? acceptedCoding(header(request, 'accept-encoding') ?? '')
       : null,
     waitsForEnd: isOn(parameters.get('wait_end_of_query')),
+    clientRevision: Number(parameters.get('client_protocol_version') ?? 0) || 0,
   };
 }
 

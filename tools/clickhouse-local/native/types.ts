@@ -1,0 +1,92 @@
+import { protocolError } from '../exceptions.ts';
+
+/** A type of ClickHouse, as the header of a Native column names it. */
+export interface NativeType {
+  readonly name: string;
+  /** Text of the arguments, e.g. `['3', "'UTC'"]` of DateTime64. */
+  readonly args: readonly string[];
+}
+
+/** Bytes of one value. */
+const fixedBytes: Readonly<Record<string, number>> = {
+  ...{ UInt8: 1, UInt16: 2, UInt32: 4, UInt64: 8, UInt128: 16, UInt256: 32 },
+  ...{ Int8: 1, Int16: 2, Int32: 4, Int64: 8, Int128: 16, Int256: 32 },
+  ...{ Float32: 4, Float64: 8, BFloat16: 2, Bool: 1, Nothing: 1, Enum8: 1, Enum16: 2 },
+  ...{ Date: 2, Date32: 4, DateTime: 4, DateTime64: 8, Time: 4, Time64: 8 },
+  ...{ UUID: 16, IPv4: 4, IPv6: 16, Decimal32: 4, Decimal64: 8, Decimal128: 16, Decimal256: 32 },
+};
+
+/** Types that are stored as another one. */
+const aliases: Readonly<Record<string, string>> = {
+  Point: 'Tuple(Float64, Float64)',
+  Ring: 'Array(Point)',
+  LineString: 'Array(Point)',
+  MultiLineString: 'Array(LineString)',
+  Polygon: 'Array(Ring)',
+  MultiPolygon: 'Array(Polygon)',
+};
+
+/** Digits up to which a Decimal has that many bytes. */
+const decimalBytes = [
+  [9, 4],
+  [18, 8],
+  [38, 16],
+  [76, 32],
+] as const;
+
+export function nativeType(text: string): NativeType {
+  const open = text.indexOf('(');
+  const name = open < 0 ? text : text.slice(0, open);
+  const alias = aliases[name];
+  if (alias !== undefined) return nativeType(alias);
+  const args = open < 0 ? [] : splitTopLevel(text.slice(open + 1, -1), ',').map((arg) => arg.trim());
+  // `SimpleAggregateFunction(sum, UInt64)` holds plain values of its last type.
+  if (name === 'SimpleAggregateFunction') return nativeType(args.slice(1).join(', '));
+  // `Nested(a String, b UInt8)` is an array of tuples.
+  if (name === 'Nested') return { name: 'Array', args: [`Tuple(${args.join(', ')})`] };
+  if (name === 'Map') return { name: 'Array', args: [`Tuple(${args.join(', ')})`] };
+  return { name, args };
+}
+
+/** Bytes of one value of the type; null where they vary or the type is made of others. */
+export function bytesOfValue({ name, args }: NativeType): number | null {
+  if (name === 'FixedString') return Number(args[0]);
+  if (name === 'Decimal') return decimalBytes.find(([digits]) => Number(args[0]) <= digits)?.[1] ?? null;
+  if (name.startsWith('Interval')) return 8;
+  return fixedBytes[name] ?? null;
+}
+
+/** Type of an element of a tuple, which may have a name: `a UInt8`. */
+export function elementType(element: string): NativeType {
+  return nativeType(splitTopLevel(element, ' ').at(-1) ?? '');
+}
+
+export function unsupported({ name }: NativeType): Error {
+  return protocolError(
+    48,
+    'NOT_IMPLEMENTED',
+    `The local server cannot send ${name} in Native format to clients with client_protocol_version: convert it to a String`,
+  );
+}
+
+/** Splits at separators outside parentheses and quotes. */
+function splitTopLevel(text: string, separator: string): string[] {
+  const parts: string[] = [];
+  let depth = 0;
+  let quote = '';
+  let start = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const character = text.charAt(index);
+    if (quote !== '') {
+      if (character === '\\') index += 1;
+      else if (character === quote) quote = '';
+    } else if (character === "'" || character === '`') quote = character;
+    else if (character === '(') depth += 1;
+    else if (character === ')') depth -= 1;
+    else if (character === separator && depth === 0) {
+      parts.push(text.slice(start, index));
+      start = index + 1;
+    }
+  }
+  return [...parts, text.slice(start)];
+}
