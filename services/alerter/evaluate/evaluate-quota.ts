@@ -3,7 +3,7 @@ import type { AlertEvent, AlertKind } from '../../../shared/domain/topics/alert.
 import type { Limit } from '../../../shared/domain/limit.ts';
 import { alertIdOf } from '../alert-id.ts';
 import type { Growth } from './growth-rates.ts';
-import { isExceeded, isThresholdSent, rearmed, activeThresholds } from './sent-alerts.ts';
+import { isExceeded, isSentBefore, isThresholdSent, rearmed, activeThresholds } from './sent-alerts.ts';
 import type { SentAlerts } from './sent-alerts.ts';
 
 /** One quota of a tenant and the units of it that ClickHouse counts as used. */
@@ -96,16 +96,20 @@ export function exhaustionOf(
 /**
  * The share above which thresholds may be sent again; null where there was no reset or raise since the active
  * thresholds were sent. An enforced quota never exceeds its limit, so the share just after a raise was at most
- * old limit ÷ new limit, also where that moment was not observed.
+ * old limit ÷ new limit, also where that moment was not observed. The old limit is the one of the last alert, which
+ * may be newer than the alert of the threshold. A raise in two steps without an alert between them looks like one step:
+ * a threshold that stayed crossed may then be sent a second time.
  */
 function rearmedAbove({ limit, resetAtMs }: QuotaUsage, sent: SentAlerts, share: number): number | null {
   const resetAt = resetAtMs === null ? null : new Date(resetAtMs).toISOString();
   let above: number | null = null;
   for (const sentThreshold of activeThresholds(sent)) {
-    const shareAfterRaise =
-      sentThreshold.resetAt === resetAt ? Math.max(sentThreshold.limit, sentThreshold.used) / limit.limit : 0;
-    const lowestShare = Math.min(share, shareAfterRaise);
+    const later = sent.sentThresholds.filter(
+      (one) => one.resetAt === resetAt && !isSentBefore(one, sentThreshold),
+    );
+    const unitsAtMost = Math.max(...later.map((one) => Math.max(one.limit, one.used)));
     const isReset = sentThreshold.resetAt !== resetAt;
+    const lowestShare = Math.min(share, unitsAtMost / limit.limit);
     const isRaised = limit.limit > sentThreshold.limit && sentThreshold.threshold > lowestShare;
     if (isReset || isRaised) above = Math.min(above ?? Infinity, isReset ? 0 : lowestShare);
   }

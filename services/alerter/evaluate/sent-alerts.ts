@@ -55,6 +55,11 @@ export function activeThresholds(sent: SentAlerts): readonly SentThreshold[] {
   );
 }
 
+/** Usage only grows within a generation, so more used means sent later. */
+export function isSentBefore(one: SentThreshold, other: SentThreshold): boolean {
+  return one.generation === other.generation ? one.used < other.used : one.generation < other.generation;
+}
+
 /** True when an `exceeded` alert was sent and no recovery after it. */
 export function isExceeded(sent: SentAlerts): boolean {
   return activeThresholds(sent).some(

@@ -81,6 +81,15 @@ describe('a raised limit', () => {
     expect(evaluateReading(history, { used: 88, limit: 105 })).toEqual([]);
   });
 
+  test('after a small raise keeps a threshold that the limit before the raise had crossed', () => {
+    const history = createAlertHistory();
+    evaluateReading(history, { used: 91 });
+    expect(kindsOf(evaluateReading(history, { used: 101, limit: 101 }))).toEqual(['exceeded 1']);
+    // 101 of 201 is more than half: `threshold 0.5` was sent and is still crossed.
+    expect(kindsOf(evaluateReading(history, { used: 101, limit: 201 }))).toEqual(['recovered 1']);
+    expect(evaluateReading(history, { used: 101, limit: 201 })).toEqual([]);
+  });
+
   test('that ends again sends the thresholds of the old limit again', () => {
     const history = createAlertHistory();
     const sent = [
@@ -147,11 +156,13 @@ test('any history sends each crossing once: after a restart, in any order, with 
       const topic: AlertEvent[] = [];
       let [used, limit, atMs] = [0, 100, startMs + hourMs];
       let resetAtMs: number | null = null;
+      /** Of the last alert of a threshold: the alerts hold no later raise. */
+      let lastLimit = Infinity;
       /** The active thresholds: sent, and the share has not been below them since. */
       let activeThresholds = new Set<number>();
       for (const one of steps) {
         atMs += 1_000;
-        if ('use' in one) used = Math.min(limit, used + one.use);
+        if ('use' in one) used = Math.max(used, Math.min(limit, used + one.use));
         else if ('limit' in one) limit = one.limit;
         else if ('reset' in one) [used, resetAtMs] = [0, atMs - 1];
         else {
@@ -169,7 +180,10 @@ test('any history sends each crossing once: after a restart, in any order, with 
         // A threshold below an active one was sent with it.
         const fresh = crossed.filter((threshold) => threshold > Math.max(0, ...activeThresholds));
         const sent = events.find(({ kind }) => kind === 'threshold' || kind === 'exceeded');
-        expect(sent?.threshold, kindsOf(events).join()).toBe(fresh.at(-1));
+        // Usage above the last alert's limit can be from before this raise or after it: then both results are right.
+        const repeated = used > lastLimit ? thresholds.filter((one) => one > lastLimit / limit) : [];
+        expect([fresh.at(-1), ...repeated], kindsOf(events).join()).toContain(sent?.threshold);
+        if (sent !== undefined) lastLimit = limit;
         expect(events.some(({ kind }) => kind === 'recovered')).toBe(wasExceeded && share < 1);
         for (const threshold of crossed) activeThresholds.add(threshold);
       }
