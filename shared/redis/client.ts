@@ -4,12 +4,12 @@ import type { Logger } from '../runtime/logger.ts';
 import type { ClockSource } from '../runtime/time/agreed-clock.ts';
 import { within } from '../runtime/within.ts';
 
-/** One server or a cluster: all code outside this folder uses either. */
+/** Client of a single Redis server or of a Redis Cluster. Code outside this folder works with both. */
 export type RedisClient = Redis | Cluster;
 
 /**
- * Commands are neither queued while the connection is down nor sent twice: a decision without a reply in time is made locally,
- * and a script that counts must not run again after a reconnect.
+ * Commands are not queued while the connection is down, because a check without a reply in time is decided locally. Commands are
+ * not sent again after a reconnect, because a script that counts must not run twice.
  */
 const connectionOptions = {
   enableOfflineQueue: false,
@@ -22,7 +22,7 @@ const connectionOptions = {
 
 const reconnectDelayMsMax = 250;
 
-/** How long a decision waits for Redis by default: with all other work it delays a request by less than 50 ms. */
+/** Default time that a check waits for Redis, chosen so that a request is delayed by less than 50 ms in all. */
 export const callTimeoutMsDefault = 35;
 
 /**
@@ -37,7 +37,7 @@ export function connectRedis(url: string, logger: Logger): RedisClient {
   const client = urls.length > 1 ? connectCluster(urls) : connectOne(urls[0] ?? url);
   let lastMessage = '';
   client.on('error', (error: Error) => {
-    // The error repeats at every reconnect, each quarter of a second: it is logged once.
+    // The same error occurs at every reconnect, four times a second: it is logged once.
     if (error.message !== lastMessage) logger.warn({ err: error }, 'redis connection');
     lastMessage = error.message;
   });
@@ -47,7 +47,10 @@ export function connectRedis(url: string, logger: Logger): RedisClient {
   return client;
 }
 
-/** The reply of a call, or REDIS_UNAVAILABLE when it fails or takes longer. A call that is too late may still have run. */
+/**
+ * Resolves with the reply of a call. Rejects with REDIS_UNAVAILABLE when the call fails or takes longer; Redis may have run the
+ * call even so.
+ */
 export async function replyWithin<T>(call: Promise<T>, timeoutMs: number): Promise<T> {
   try {
     return await within(call, timeoutMs, 'REDIS_UNAVAILABLE', 'Redis');
@@ -62,7 +65,7 @@ export function isCluster(client: RedisClient): client is Cluster {
   return client.isCluster;
 }
 
-/** The clock of the Redis server; on a cluster that of any one server. */
+/** Clock of the Redis server; on a cluster, of any of its servers. */
 export function redisTime(redis: RedisClient): ClockSource {
   return {
     name: 'redis',

@@ -2,8 +2,9 @@ import { hash } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
 
 /**
- * Ids that are used in keys unchanged. All others (with braces, which would move the hash tag; with colons, which separate parts;
- * with newlines; longer than 64 characters) are hashed, and a hash starts with `~`, which no plain id contains.
+ * Matches the ids that are used in keys unchanged. Other ids are replaced by a hash: ids with braces, which would change the hash
+ * tag, with colons, which separate the parts of a key, with other characters, or with more than 64 characters. The hash starts
+ * with `~`, which no unchanged id contains.
  */
 const plain = /^[A-Za-z0-9_.@-]{1,64}$/;
 
@@ -11,7 +12,10 @@ export function idPart(id: string): string {
   return plain.test(id) ? id : `~${hash('sha256', id, 'base64url').slice(0, 27)}`;
 }
 
-/** IPv4 unchanged, IPv4 in IPv6 as IPv4, IPv6 by its /64: one household or host usually has a /64 of its own. */
+/**
+ * Returns the part of a key that stands for an address: an IPv4 address (also if it is mapped into IPv6), or the /64 of an IPv6
+ * address, because a household or host usually has its own /64.
+ */
 export function addressPart(ip: string): string {
   if (!ipaddr.isValid(ip)) return idPart(ip);
   const address = ipaddr.process(ip);
@@ -24,7 +28,7 @@ export function addressPart(ip: string): string {
   return address.toString();
 }
 
-/** Hash tags. Those that belong to no tenant start with `=`, which no tenant's part contains. */
+/** Hash tags of keys. A tag that belongs to no tenant starts with `=`, which no tenant's tag contains. */
 export const tags = {
   tenant: (tenantId: string) => `{${idPart(tenantId)}}`,
   user: (userId: string) => `{=u.${idPart(userId)}}`,
@@ -33,7 +37,10 @@ export const tags = {
   nodes: '{=nodes}',
 } as const;
 
-/** The field of a window in its subject's hash. It does not contain the number of units: a changed limit keeps its usage. */
+/**
+ * Returns the name of a window's field in its subject's hash. The name does not contain the limit's number of units, so the usage
+ * stays when this number is changed.
+ */
 export function windowField(name: string, span: string, route: string | null): string {
   const field = `${idPart(name)}:${span}`;
   return route === null ? field : `${field}:${hash('sha256', route, 'base64url').slice(0, 8)}`;

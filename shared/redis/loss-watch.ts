@@ -9,42 +9,56 @@ export interface LostServer {
   readonly name: string;
   readonly runId: string;
   readonly markerKey: string;
-  /** The generation after a rebuild: above every known generation of this server. */
+  /**
+   * Generation that the server gets by the rebuild: one above its highest known generation. A generation is the number of
+   * rebuilds of a server's counters.
+   */
   readonly generation: number;
 }
 
 /**
- * Detects a loss of counters: deleted data (FLUSHALL, a new disk), a server that restarted with its last saved data, a promoted
- * replica that lagged, or an older copy in use again. In the first three cases the marker does not name the server's current
- * run; in the last its generation is below the highest known one.
+ * Detects that a Redis server lost counters, by its marker (a key with the server's run id and generation). Data was deleted
+ * (FLUSHALL, a new disk): there is no marker. The server restarted with its last saved data, or is a promoted replica that was
+ * behind: the marker has another run id. An older copy is in use again: the marker's generation is below the highest known
+ * generation.
  */
 export interface LossWatch {
-  /** Servers that lost counters. Rejects with REDIS_UNAVAILABLE when a server does not answer. */
+  /** Resolves with the servers that lost counters. Rejects with REDIS_UNAVAILABLE when a server does not answer. */
   lost(): Promise<LostServer[]>;
   /**
-   * Claims the rebuild of a server. `claimed_elsewhere`: another process rebuilds it. A claim ends by itself after `claimMs`,
-   * so that another process takes over from one that died. The new generation is stored before this resolves: from then on
-   * the copy that was in use before counts as older.
+   * Claims the rebuild of a server for this process. Resolves with `claimed_elsewhere` if another process rebuilds it, and with
+   * `trusted` if its counters are already complete. A claim expires after `claimMs` unless it is renewed, so that another process
+   * can take over when this one dies. The new generation is stored before this resolves: from then on, any older copy of the
+   * server's data is detected.
    */
   claim(server: LostServer): Promise<'claimed' | 'claimed_elsewhere' | 'trusted'>;
-  /** Extends a claim. A claim that was lost with the data is not created again, so that `complete` detects the loss. */
+  /**
+   * Extends a claim. Resolves with `lost` if the claim was lost together with the server's data, and does not create it again, so
+   * that `complete` detects the loss too.
+   */
   renew(server: LostServer): Promise<'claimed' | 'lost'>;
-  /** Marks a server's counters as complete. `lost`: its data was lost again in between, so they are not marked. */
+  /**
+   * Marks a server's counters as complete after the rebuild. Resolves with `lost` and marks nothing if the server lost its data
+   * again during the rebuild.
+   */
   complete(server: LostServer): Promise<'trusted' | 'lost'>;
 }
 
-/** The highest generation of each server's counters, stored outside Redis: an older copy of Redis cannot detect that it is one. */
+/**
+ * Stores the highest generation of each server's counters outside Redis, because an older copy of Redis's data does not contain
+ * it.
+ */
 export interface Generations {
-  /** Zero where no generation is stored. */
+  /** Resolves with the highest stored generation; zero if none is stored. */
   read(markerKey: string): Promise<number>;
-  /** The highest generation stays, in whatever order writes arrive. */
+  /** Stores a generation. A lower generation that arrives later changes nothing. */
   write(markerKey: string, generation: number): Promise<void>;
 }
 
 export interface LossWatchOptions {
   readonly redis: RedisClient;
   readonly keyPrefix: string;
-  /** Unique per process. */
+  /** Token that identifies this process in a claim; unique per process. */
   readonly token: string;
   readonly generations: Generations;
   readonly claimMs?: number;
@@ -52,14 +66,17 @@ export interface LossWatchOptions {
 }
 
 const script = readScript('marker');
-/** A marker that expires costs one rebuild that raises no counter. */
+/** Time to live of the marker. If it expires although no data was lost, one rebuild runs and raises no counter. */
 const markerTtlMs = 7 * 86_400_000;
-/** Number of tags that are tried until each server of a cluster owns the slot of one. A server without any of them owns hardly any slots. */
+/**
+ * Most hash tags that are tried to find, for each server of a cluster, a marker key in one of the server's slots. A server for
+ * which none is found owns hardly any slots.
+ */
 const tagsMax = 1024;
 
 export function createLossWatch(options: LossWatchOptions): LossWatch {
   const { redis, keyPrefix, token, generations, claimMs = 5_000, timeoutMs = 1_000 } = options;
-  /** The highest generation read or stored, by marker. Bounded by the number of servers. */
+  /** The highest generation that this process has read or stored, by marker key. Bounded by the number of servers. */
   const highestByMarker = new Map<string, number>();
   return {
     async lost() {
@@ -74,7 +91,7 @@ export function createLossWatch(options: LossWatchOptions): LossWatch {
         await generations.write(server.markerKey, server.generation);
         raiseHighest(server.markerKey, server.generation);
       } else if (reply === 'claimed_elsewhere') {
-        // If that process dies, this one needs the generation that it stored.
+        // Reads the generation that the other process stored: if that process dies, this one takes over the rebuild.
         await readStored(server.markerKey);
       }
       return reply;
@@ -83,7 +100,10 @@ export function createLossWatch(options: LossWatchOptions): LossWatch {
     complete: async (server) => await run<'trusted' | 'lost'>('complete', server, markerTtlMs),
   };
 
-  /** Later generations are in the server's marker, which every process reads. */
+  /**
+   * Reads the stored generation, once for each marker. Generations that are stored later appear in the server's marker, which
+   * every process reads.
+   */
   async function readStored(markerKey: string): Promise<void> {
     raiseHighest(markerKey, await generations.read(markerKey));
   }
@@ -107,12 +127,12 @@ export function createLossWatch(options: LossWatchOptions): LossWatch {
   }
 }
 
-/** The marker of a server and the server's current run. */
+/** A server's marker and its current run id. */
 interface Mark {
   readonly name: string;
   readonly markerKey: string;
   readonly runId: string;
-  /** Null without a marker, or during a rebuild. */
+  /** Content of the marker; null if there is no marker, or during a rebuild. */
   readonly mark: { readonly runId: string; readonly generation: number } | null;
 }
 
@@ -130,7 +150,7 @@ interface Server {
   readonly markerKey: string;
 }
 
-/** Every server that holds counters, with a key in one of its slots. */
+/** Returns every server that holds counters, with a marker key in one of its slots. */
 function serversOf(redis: RedisClient, keyPrefix: string): Server[] {
   const tagOf = (number: number) => `{=alive.${number}}`;
   if (!isCluster(redis)) return [{ name: 'redis', node: redis, markerKey: `${keyPrefix}:${tagOf(0)}` }];

@@ -11,7 +11,7 @@ export interface Script {
 
 type Argument = string | number | Buffer;
 
-/** A script joined from files of `scripts/`, in order: later files use the definitions of earlier ones. */
+/** Reads a script that is joined from files of `scripts/`, in order: later files use the definitions of earlier files. */
 export function readScript(...parts: readonly string[]): Script {
   const source = parts
     .map((part) => readFileSync(new URL(`./scripts/${part}.lua`, import.meta.url), 'utf8'))
@@ -20,8 +20,8 @@ export function readScript(...parts: readonly string[]): Script {
 }
 
 /**
- * Runs a script by its hash. If Redis does not have it (after a restart or SCRIPT FLUSH, on another server of a cluster), the
- * source is sent once: NOSCRIPT means that nothing ran, so no unit is counted twice.
+ * Runs a script by its hash. If Redis does not have the script (after a restart or SCRIPT FLUSH, or on a new server of a
+ * cluster), its source is sent once. The error NOSCRIPT means that nothing ran, so no unit is counted twice.
  */
 export function runScript(
   redis: RedisClient,
@@ -35,7 +35,7 @@ export function runScript(
   );
 }
 
-/** The same for a script that replies with bytes. */
+/** The same as `runScript` for a script whose reply is binary. */
 export function runScriptForBytes(
   redis: RedisClient,
   script: Script,
@@ -61,8 +61,8 @@ async function runByHashFirst(
 }
 
 /**
- * Loads the script on every server before traffic needs it, now and after each reconnect, so that no first check waits for its
- * compilation. If a load fails, `runScript` sends the source. Returns the function that stops it.
+ * Loads the script on every server, now and after each reconnect, so that the first check does not wait for its compilation. If a
+ * load fails, `runScript` sends the source later. Returns a function that stops loading.
  */
 export function keepLoaded(redis: RedisClient, script: Script): () => void {
   const load = (server: Redis): void => {
@@ -77,7 +77,8 @@ export function keepLoaded(redis: RedisClient, script: Script): () => void {
   const follow = (server: Redis): void => {
     if (server.status === 'ready') load(server);
     else server.once('ready', () => load(server));
-    // A cluster client connects to a server at its first command: that command must not be a check.
+    // A cluster client connects to a server only at the first command for it. This connects earlier, so that no check waits for
+    // the connection.
     if (server.status === 'wait') server.connect().catch(() => undefined);
   };
   for (const server of redis.nodes('master')) follow(server);

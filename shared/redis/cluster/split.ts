@@ -6,14 +6,14 @@ import type { Subject } from '../decision/subjects.ts';
 import type { Shape } from '../decision/windows.ts';
 
 /**
- * On a cluster one script cannot write to the slot of a tenant and to that of an address. A check of both is decided in two
- * steps:
+ * Decides a check whose windows are in several slots of a cluster, such as a tenant's slot and an address's slot. One script
+ * cannot write to both, so the check has one part for each slot and two steps:
  *
- * 1. Peek at all parts in parallel. If one has no room, no part is charged.
- * 2. Charge all parts in parallel. If one has lost its room in between, return the units of the others.
+ * 1. Peek at all parts in parallel. If one part has no room, no part is charged.
+ * 2. Charge all parts in parallel. If one part has no room any more, return the units of the other parts.
  *
- * No limit is ever exceeded, since each part is charged under its own limits. Between charge and return, requests of others may
- * be refused.
+ * No limit is ever exceeded, because each part is charged only where its own limits have room. Units that are charged and then
+ * returned may cause other requests to be refused in between.
  */
 export async function decideInParts(
   check: PendingCheck,

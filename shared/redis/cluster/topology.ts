@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { isCluster } from '../client.ts';
 import type { RedisClient } from '../client.ts';
 
-/** CRC-16/XMODEM (polynomial 0x1021), as the Redis Cluster specification assigns keys to slots. */
+/** CRC-16/XMODEM (polynomial 0x1021), with which the Redis Cluster specification assigns keys to slots. */
 const crcTable = new Uint16Array(256).map((_, byte) => {
   let crc = byte << 8;
   for (let bit = 0; bit < 8; bit += 1) crc = (crc & 0x8000) !== 0 ? (crc << 1) ^ 0x1021 : crc << 1;
@@ -24,7 +24,7 @@ export function serverNameOf(redis: RedisClient, tag: string): string {
   return isCluster(redis) ? (redis.slots[slotOf(tag)]?.[0] ?? '') : '';
 }
 
-/** `host:port` of a server, as `slots` of a cluster client names it. */
+/** `host:port` of a server, the name of the server in a cluster client's `slots`. */
 export function nameOf({ options }: Redis): string {
   return `${options.host ?? ''}:${options.port ?? 6379}`;
 }

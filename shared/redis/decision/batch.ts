@@ -6,7 +6,7 @@ import { encodeShape } from './shape-bytes.ts';
 import type { Subject } from './subjects.ts';
 import type { Shape } from './windows.ts';
 
-/** A check before its decision. `subjects` has one subject for each of the shape's kinds. */
+/** A check that is not decided yet. `subjects` has one subject (tenant, user or address) for each kind in `shape.subjects`. */
 export interface PendingCheck {
   readonly request: CheckRequest;
   readonly shape: Shape;
@@ -22,7 +22,7 @@ export interface BatchOptions {
   /** Redis's time in tests; empty in production. */
   readonly timeMs: number | '';
   readonly epochMs: number;
-  /** This node's time, accurate enough to choose the calendar periods around Redis's time. */
+  /** This node's time: selects the calendar periods that are sent. The script chooses among them by Redis's time. */
   readonly nowMs: number;
   readonly periods: PeriodCache;
 }
@@ -31,8 +31,9 @@ const checkBytes = 6;
 const subjectBytes = 4;
 
 /**
- * Encodes the arguments of `decide.lua`: keys and shapes once per batch, all checks as bytes in one argument. One argument for
- * each number would cost both sides more: it is written, parsed and converted on its own.
+ * Encodes the arguments of `decide.lua`. Each key and each shape is sent once per batch, and all checks are bytes in one
+ * argument. One argument for each number would cost more CPU here and in Redis, because each argument is written, parsed and
+ * converted separately.
  */
 export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptions): EncodedBatch {
   const keys: string[] = [];
@@ -41,7 +42,8 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
   for (const { subjects } of checks) size += checkBytes + subjectBytes * subjects.length;
   const bytes = Buffer.allocUnsafe(size);
   let at = 0;
-  // A new object identifies this batch, so that a subject stores its index in it without a map.
+  // Identifies this batch. A subject stores it with the index of its key in the batch, so no map from subjects to indexes is
+  // needed.
   const batch = {};
   for (const { request, shape, subjects } of checks) {
     let index = shapes.indexOf(shape);
@@ -71,14 +73,14 @@ const headNumbers = 3;
 const windowNumbers = 3;
 
 export interface DecodedBatch {
-  /** The timestamp under which the units were counted. */
+  /** Timestamp with which the script stored the units, Unix milliseconds. */
   readonly countedAtMs: number;
-  /** Windows whose timestamps were ahead of Redis's clock and were moved to now. */
+  /** Number of windows whose timestamps were ahead of Redis's clock and were set to the current time. */
   readonly correctedWindows: number;
   readonly states: readonly LimitState[][];
 }
 
-/** Decodes the reply of `decide.lua`, check by check. Throws where its length does not fit the checks. */
+/** Decodes the reply of `decide.lua` into the states of each check. Throws if the reply's length does not match the checks. */
 export function decodeBatch(reply: unknown, checks: readonly PendingCheck[]): DecodedBatch {
   const windows = checks.reduce((sum, { shape }) => sum + shape.windows.length, 0);
   if (!Buffer.isBuffer(reply) || reply.length !== (headNumbers + windows * windowNumbers) * numberBytes) {

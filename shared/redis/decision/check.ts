@@ -6,8 +6,8 @@ export interface CheckRequest {
   readonly userId: string | null;
   readonly ip: string;
   /**
-   * The limits of the plan and route, with overrides and boosts applied. Pass the same array for the same limits: it is
-   * compiled once per array.
+   * The limits of the plan and route, with overrides and boosts applied. Pass the same array object for the same limits, because
+   * limits are compiled once per array object.
    */
   readonly limits: readonly Limit[];
   /** Whole units, 1 to 1e9. */
@@ -16,15 +16,20 @@ export interface CheckRequest {
   readonly peek: boolean;
   /** IANA time zone of the tenant's calendar quotas; UTC where it is absent or unknown. */
   readonly timeZone?: string;
-  /** A reply of Redis later than this opens the circuit breaker; absent: the limiter's own `callTimeoutMs`. */
+  /**
+   * Longest wait for Redis's reply to this check: a later reply opens the circuit breaker. Absent: the limiter's `callTimeoutMs`.
+   */
   readonly waitMsMax?: number;
 }
 
 export interface CheckResult {
-  /** One per limit of the request except `concurrent` ones, in order. */
+  /** One state for each limit of the request, in order, without the `concurrent` limits. */
   readonly states: readonly LimitState[];
   readonly passed: boolean;
-  /** Why it did not pass: `limit`, `cost_too_high` (no wait helps) or `invalid` (the cost is not a whole number above 0). */
+  /**
+   * Reason of a refusal: `limit`, `cost_too_high` (the cost never fits, so a retry cannot pass) or `invalid` (the cost is not a
+   * whole number from 1 to `costMax`). Null when the check passed.
+   */
   readonly reason: RefusalReason | null;
   /** True when this node decided without Redis. */
   readonly degraded: boolean;
@@ -42,7 +47,7 @@ export function isCost(cost: number): boolean {
 export interface WindowOutcome {
   readonly remaining: number;
   readonly resetInMs: number;
-  /** Time until the cost fits; 0 now, -1 never. */
+  /** Milliseconds until the cost fits: 0 if it fits now, -1 if it never fits. */
   readonly waitMs: number;
 }
 
@@ -60,7 +65,7 @@ export function stateOf(limit: Limit, nowMs: number, outcome: WindowOutcome): Li
   };
 }
 
-/** The result of all windows; `costValid` false refuses in any case. */
+/** Combines the states of all windows into the result of a check. An invalid cost is always refused. */
 export function resultOf(
   states: readonly LimitState[],
   costValid: boolean,

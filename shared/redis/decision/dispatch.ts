@@ -17,18 +17,18 @@ import { keepLoaded, readScript, runScriptForBytes } from '../scripts.ts';
 export interface DecidedCheck {
   readonly states: LimitState[];
   readonly degraded: boolean;
-  /** The timestamp under which its units were counted in Redis; 0 when decided locally. */
+  /** Timestamp with which Redis stored the units of the check, Unix milliseconds; 0 when the check was decided locally. */
   readonly countedAtMs: number;
 }
 
 /** A check whose subjects share a slot. */
 export interface QueuedCheck extends PendingCheck {
-  /** Must not throw: the checks of one call receive their decisions one after the other. */
+  /** Must not throw, because the next checks of the same call would not get their decisions. */
   readonly onDecided: (decided: DecidedCheck) => void;
 }
 
 export interface Dispatch {
-  /** Sends the check with all others that are queued in this event-loop iteration. */
+  /** Sends the check together with all other checks that are queued in this event-loop iteration. */
   enqueue(check: QueuedCheck): void;
   close(): void;
 }
@@ -36,7 +36,7 @@ export interface Dispatch {
 export interface DispatchOptions {
   readonly redis: RedisClient;
   readonly breakerOf: ServerBreakers['of'];
-  /** Decides while a server is unavailable. */
+  /** Decides the checks of a server that is unavailable. */
   readonly local: LocalLimiter;
   readonly periods: PeriodCache;
   readonly clock: Clock;
@@ -47,13 +47,15 @@ export interface DispatchOptions {
 }
 
 /**
- * A call decides at most this many checks, and is sent as soon as it is full: Redis then works while this process reads the next
- * requests. With larger batches the two processes wait for each other in turns; with smaller ones the cost of a call is shared by
- * fewer checks.
+ * Most checks in one call. A full call is sent at once, so that Redis decides while this process reads the next requests. With
+ * larger batches, Redis and this process would wait for each other more often; with smaller batches, fewer checks would share the
+ * cost of a call.
  */
 const batchChecksMax = 16;
 
-/** Corrections with less time than this between them belong to one wrong clock. */
+/**
+ * Corrections of timestamps that follow each other within this time have the same cause, one wrong clock, and are logged once.
+ */
 const correctedSilenceMs = 600_000;
 
 const decideScript = readScript('clock', 'sliding', 'quota', 'decide');
@@ -69,7 +71,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     close: stopLoading,
     enqueue: (check) => {
       queue.push(check);
-      // The poll phase reads all requests that have arrived; `setImmediate` runs right after it, without a timer.
+      // The event loop's poll phase reads all requests that have arrived. `setImmediate` runs right after that phase.
       if (queue.length >= batchChecksMax) flush();
       else if (queue.length === 1) setImmediate(flush);
     },
@@ -124,7 +126,10 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     }
   }
 
-  /** Each window is corrected at its next use: one log line for all windows of one wrong clock. */
+  /**
+   * Reports windows with corrected timestamps. Each window is corrected at its next use, so a wrong clock causes many
+   * corrections: they are logged once.
+   */
   function reportCorrected(windows: number): void {
     metrics.timestampsCorrected(windows);
     const now = performance.now();
@@ -137,7 +142,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
   }
 }
 
-/** The shortest `waitMsMax` of a batch; undefined where no check has one. */
+/** Returns the shortest `waitMsMax` of the checks; undefined if no check has one. */
 function waitMsMaxOf(checks: readonly QueuedCheck[]): number | undefined {
   let shortest: number | undefined;
   for (const { request } of checks) {
@@ -147,7 +152,7 @@ function waitMsMaxOf(checks: readonly QueuedCheck[]): number | undefined {
   return shortest;
 }
 
-/** Stores the usage from which the local limiter starts if Redis becomes unavailable. */
+/** Stores the usage in Redis's reply, from which the local limiter starts if Redis becomes unavailable. */
 function storeUsage({ shape, subjects }: PendingCheck, states: readonly LimitState[]): void {
   for (let index = 0; index < states.length; index += 1) {
     const state = states[index];

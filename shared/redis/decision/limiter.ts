@@ -32,38 +32,41 @@ export interface LimiterOptions {
   readonly registry: Registry;
   readonly logger: Logger;
   /**
-   * Name of this node among those that grant requests; unique per process. A limiter without a name does not count as a node
-   * and only follows the global epoch (a console, a reconciler).
+   * Name of this gateway node, unique per process. Absent in processes that grant no requests (the console, the reconciler): they
+   * do not count as a node, and only read and send the global epoch.
    */
   readonly node?: string;
-  /** Nodes that share the limits until Redis has replied for the first time; at least 1. */
+  /**
+   * Number of nodes by which limits are divided until Redis has replied for the first time, and the least number later; at least
+   * 1.
+   */
   readonly nodesLeast?: number;
-  /** A call without a reply for this long is decided locally and opens the circuit breaker. */
+  /** Longest wait for Redis's reply: after it, the checks of the call are decided locally, and the circuit breaker opens. */
   readonly callTimeoutMs?: number;
   /** Redis's time, in tests only. */
   readonly redisTime?: Clock;
 }
 
 export interface Limiter {
-  /** Decides all sliding windows and quotas of a request, all-or-nothing. Never rejects. */
+  /** Decides a request under all of its sliding windows and quotas: charges all of them, or none. Never rejects. */
   check(request: CheckRequest): Promise<CheckResult>;
-  /** The same without a promise. `onResult` is called once, possibly before this returns, and must not throw. */
+  /** The same as `check`, without a promise. `onResult` is called once, possibly before this returns, and must not throw. */
   checkWith(request: CheckRequest, onResult: (result: CheckResult) => void): void;
   /**
-   * Returns units to the windows that a check of this request charges, oldest units first; `peek` is ignored. `metered`: the
-   * events of the units were written, so totals in ClickHouse include them. Resolves with the number of returned units: at
-   * most those that the fullest of the windows held; all of them where no window counts the caller. Without a reply from
-   * Redis no unit is returned: too strict, never above the limit. Never rejects.
+   * Returns units to the windows that a check of this request charges, oldest units first; `peek` is ignored. `metered` is true
+   * when events with these units were written, so that ClickHouse's totals include them. Resolves with the largest number of
+   * units returned to one window, or with the whole cost if the request has no window. If Redis does not reply, no unit is
+   * returned, so the windows are too strict but no limit is exceeded. Never rejects.
    */
   refund(request: CheckRequest, metered: boolean): Promise<number>;
   /** Empties all windows of a tenant and its users. Rejects when Redis does not answer. */
   reset(tenantId: string): Promise<void>;
-  /** Empties all windows of all tenants; the other nodes follow within a second. */
+  /** Empties all windows of all tenants. The other nodes have the new epoch within a second. */
   resetAll(): Promise<void>;
   /**
-   * Sets `used = max(used, consumed - baseline)` of a quota; `leastBaseline` is the usage before a recorded reset. The counter
-   * is the tenant's own, or the one that a check of `caller` reads. Rejects with REDIS_VALUE_REFUSED and changes nothing
-   * where `consumed` is too large for a counter.
+   * Sets `used = max(used, consumed - baseline)` in a quota counter. The counter is the tenant's own, or with `caller` the
+   * counter that a check of this caller reads. The baseline is the usage before the last reset, and at least `leastBaseline`.
+   * Rejects with REDIS_VALUE_REFUSED and changes nothing if `consumed` is too large for a counter.
    */
   raiseQuota(
     tenantId: string,
@@ -72,21 +75,29 @@ export interface Limiter {
     consumed: number,
     options?: { leastBaseline?: number; timeZone?: string; caller?: Caller },
   ): Promise<{ before: number; after: number }>;
-  /** Nodes that share the limits, and the Redis servers that this node decides without. */
+  /** Number of nodes that share the limits, and number of Redis servers whose circuit breaker is open. */
   state(): { readonly nodes: number; readonly serversUnavailable: number };
-  /** The circuit breaker of the Redis server that holds a hash tag, for other calls that must not wait for it. */
+  /**
+   * Returns the circuit breaker of the Redis server that holds the keys of a hash tag, for other calls that must not wait for the
+   * server.
+   */
   readonly breakerOf: ServerBreakers['of'];
   close(): Promise<void>;
 }
 
-/** Calls of operators wait longer than checks and bypass the circuit breaker: they are few and cannot be decided locally. */
+/**
+ * Longest wait for Redis of calls by operators (resets, restoration). They wait longer than checks and bypass the circuit
+ * breaker, because they are few and cannot be decided locally.
+ */
 const operatorTimeoutMs = 2000;
-/** Six bytes in a quota's field (`scripts/quota.lua`). */
+/** Most units that a quota can store: `scripts/quota.lua` packs them into six bytes. */
 const quotaUnitsMax = 2 ** 48 - 1;
 
-/** A backfill batch without a reply for this long is sent again later. */
+/** Longest wait for the reply to a backfill batch; after it, the batch is sent again later. */
 const backfillTimeoutMs = 250;
-/** The circuit breaker waits for a backfill no longer than this; remaining units follow in the background. */
+/**
+ * Longest time that a backfill delays the closing of a circuit breaker; remaining units are counted into Redis in the background.
+ */
 const catchUpMsMax = 500;
 const maintenanceIntervalMs = 1_000;
 
@@ -173,7 +184,10 @@ export function createLimiter(options: LimiterOptions): Limiter {
       );
   }
 
-  /** One call for each subject: subjects may be in different slots, and need not be changed together. */
+  /**
+   * Sends one call for each subject, because subjects may be in different slots. A failure of one call does not affect the
+   * others.
+   */
   async function refund(request: CheckRequest, metered: boolean): Promise<number> {
     const { tenantId, userId, limits, timeZone = 'UTC' } = request;
     const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
@@ -224,7 +238,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
       caller,
     }: { leastBaseline?: number; timeZone?: string; caller?: Caller } = {},
   ): Promise<{ before: number; after: number }> {
-    // A larger number would overflow the bytes of the field.
+    // A larger number would not fit into the bytes of the field.
     if (!(Math.abs(consumed) <= quotaUnitsMax)) {
       throw new TollgateError('REDIS_VALUE_REFUSED', `a quota counter cannot hold ${consumed} units`);
     }
@@ -248,9 +262,10 @@ export function createLimiter(options: LimiterOptions): Limiter {
     return redisTime?.now() ?? '';
   }
 
-  /** Counts into a server the units that this node admitted without it, before checks go there again. */
+  /** Counts the units that this node admitted without a Redis server into that server, before it sends checks there again. */
   async function catchUp(isServed: (tag: string) => boolean): Promise<void> {
-    // The epoch first: units that a global reset has cleared must not be counted. Its server may be unavailable.
+    // Reads the global epoch first, because units from before a global reset must not be counted. The read may fail, because the
+    // epoch's server may be unavailable.
     await replyWithin(nodes.refresh(), backfillTimeoutMs).catch(() => undefined);
     await backfill.run(isServed, catchUpMsMax);
   }

@@ -3,12 +3,12 @@ import type { Registry } from '../../runtime/http/ops.ts';
 import { createTally } from '../../runtime/tally.ts';
 import { startAtZero } from '../../runtime/zero-counters.ts';
 
-/** Metrics of the limiter. Bounded: no tenant, limit or address is a label. */
+/** Metrics of the limiter. The number of series is bounded, because no tenant, limit or address is a label. */
 export interface LimiterMetrics {
   batch(checks: number, seconds: number): void;
   degraded(checks: number): void;
   timestampsCorrected(windows: number): void;
-  /** The units of a subject, admitted without Redis, will not be counted into it. */
+  /** Counts a subject whose units were admitted without Redis and will never be counted into Redis. */
   readonly backfillDropped: () => void;
   serversChanged(unavailable: number, available: boolean, reason: string): void;
 }

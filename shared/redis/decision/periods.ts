@@ -1,7 +1,10 @@
 import { periodAt, zoneNamed } from '../../domain/time/calendar.ts';
 import type { CalendarPeriod } from '../../domain/limit.ts';
 
-/** Four boundaries around a moment, which is in the period `[start, finish)`. Unix milliseconds. */
+/**
+ * The bounds of three consecutive calendar periods around a moment: `[before, start)`, `[start, finish)`, which contains the
+ * moment, and `[finish, after)`. Unix milliseconds.
+ */
 export interface Periods {
   readonly before: number;
   readonly start: number;
@@ -9,7 +12,7 @@ export interface Periods {
   readonly after: number;
 }
 
-/** Caches the period of each kind and time zone until it is over. */
+/** Caches the current period of each kind (hour, day, …) and time zone until it is over. */
 export interface PeriodCache {
   around(period: CalendarPeriod, timeZone: string, atMs: number): Periods;
 }
@@ -32,8 +35,8 @@ export function createPeriodCache(): PeriodCache {
 }
 
 /**
- * The period of `timeZone` that holds `atMs`, with the bounds of the periods before and after it: the script chooses among them
- * by Redis's clock. A time zone that does not exist counts as UTC.
+ * Returns the period of `timeZone` that contains `atMs`, and the bounds of the periods before and after it. The script chooses
+ * one of the three by Redis's clock. A time zone that does not exist counts as UTC.
  */
 export function periodsAround(period: CalendarPeriod, timeZone: string, atMs: number): Periods {
   const zone = zoneNamed(timeZone);

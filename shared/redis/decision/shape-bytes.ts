@@ -1,7 +1,7 @@
 import type { PeriodCache } from './periods.ts';
 import type { Shape } from './windows.ts';
 
-/** A shape as `decide.lua` unpacks it; valid until one of its calendar periods is over. */
+/** A shape in the binary form that `decide.lua` unpacks; valid until one of its calendar periods is over. */
 interface ShapeBytes {
   readonly bytes: Buffer;
   readonly fromMs: number;
@@ -13,12 +13,15 @@ const cache = new WeakMap<Shape, ShapeBytes>();
 const numberBytes = 6;
 const numberMax = 2 ** 48 - 1;
 const headBytes = 4;
-/** Subject, kind, eight numbers, length of the field. */
+/** Bytes of one window: subject and kind (one byte each), eight numbers, length of the field's name (one byte). */
 const windowBytes = 2 + 8 * numberBytes + 1;
 const quotaBit = 1;
 const shadowBit = 2;
 
-/** Encodes a shape as one argument, once per shape and period: an unchanged shape costs a call almost nothing. */
+/**
+ * Encodes a shape as one argument of `decide.lua`. Caches the bytes for the current periods, so an unchanged shape is not encoded
+ * again for each call.
+ */
 export function encodeShape(shape: Shape, periods: PeriodCache, nowMs: number): Buffer {
   const cached = cache.get(shape);
   if (cached !== undefined && nowMs >= cached.fromMs && nowMs < cached.untilMs) return cached.bytes;

@@ -3,23 +3,26 @@ import { LRUCache } from 'lru-cache';
 import { addressPart, idPart, tags } from '../keys.ts';
 import type { SubjectKind } from './windows.ts';
 
-/** The tenant, user or address that windows belong to: one hash in Redis, and the usage that Redis last replied for it. */
+/** A tenant, user or address that windows belong to. It has one hash in Redis, and keeps the usage in Redis's last reply. */
 export interface Subject {
   readonly key: string;
-  /** The hash tag: subjects of one tag share a slot. */
+  /** Hash tag of the key: subjects with the same tag are in one slot. */
   readonly tag: string;
-  /** The subject whose hash holds the epoch: the tenant (of a tenant, itself). Null without a tenant. */
+  /**
+   * The subject whose hash holds the epoch: the subject's tenant; for a tenant, the subject itself. Null for a subject without a
+   * tenant.
+   */
   owner: Subject | null;
-  /** The last usage from Redis by window field: the local limiter starts from it when Redis is unavailable. */
+  /** Usage in Redis's last reply, by field of the window. The local limiter starts from it when Redis is unavailable. */
   readonly usageByField: Map<string, WindowUsage>;
-  /** The batch that the encoder last wrote the key to, and the index of the key in it. Used by the encoder only. */
+  /** The last batch that contains this subject's key, and the index of the key in that batch. Used only by `encodeBatch`. */
   batch: object | null;
   index: number;
 }
 
 export interface WindowUsage {
   used: number;
-  /** When all of the used units have expired. */
+  /** Unix milliseconds at which all used units have expired. */
   resetAtMs: number;
 }
 
@@ -35,18 +38,21 @@ export interface Subjects {
   size(): number;
 }
 
-/** For tenants, and again for all other subjects together. */
+/** Most cached tenants, and most cached subjects of all other kinds together. */
 const subjectsMax = 50_000;
-/** Shorter than the text of a SHA-512, so that a name never equals the hash of a longer name. */
+/**
+ * Longest name that is not hashed: one character shorter than a SHA-512 in hexadecimal, so that no name equals the hash of a
+ * longer name.
+ */
 const nameLengthMax = 127;
 
-/** Caches the subjects of recent callers, so that an id is checked or hashed once and not per request. Bounded. */
+/** Caches the subjects of recent callers, so that an id is not validated or hashed again for each request. Bounded. */
 export function createSubjects(keyPrefix: string): Subjects {
   const tenants = new LRUCache<string, Subject>({ max: subjectsMax });
   const others = new LRUCache<string, Subject>({ max: subjectsMax });
   return { of, tenant, size: () => tenants.size + others.size };
 
-  /** Looked up by the id itself: no string is built or hashed per request. */
+  /** The id itself is the key of the cache, so that no string is built or hashed for each request. */
   function tenant(tenantId: string): Subject {
     return cached(tenants, tenantId, () => {
       const subject = create(tags.tenant(tenantId), '', null);
@@ -92,7 +98,7 @@ export function createSubjects(keyPrefix: string): Subjects {
   }
 
   function cached(byName: LRUCache<string, Subject>, name: string, build: () => Subject): Subject {
-    // Names are the keys of these maps: a very long id is replaced by its hash, which equals no other name.
+    // The name is the key of the cache. A very long name is replaced by its hash, which is never equal to another name.
     const short = name.length <= nameLengthMax ? name : hash('sha512', name, 'hex');
     const existing = byName.get(short);
     if (existing !== undefined) return existing;

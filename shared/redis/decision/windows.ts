@@ -1,35 +1,46 @@
 import type { CalendarPeriod, Limit } from '../../domain/limit.ts';
 import { windowField } from '../keys.ts';
 
-/** Limits up to this many units (with their burst twice as many) are counted exactly, one entry a millisecond. */
+/**
+ * Limits of up to this many units (and up to twice as many including the burst) are counted exactly, with one entry per
+ * millisecond.
+ */
 export const exactUnitsMax = 1000;
-/** For larger limits entries are merged to about this many: a refusal lasts at most window ÷ 64 too long. */
+/**
+ * Approximate number of entries to which the units of a larger limit are merged: a refusal lasts at most window ÷ 64 too long.
+ */
 const entriesPerWindow = 64;
 
-/** The kind of subject whose hash holds a window. `tenantAddress` and `userAddress` are in the tenant's slot, `address` in its own. */
+/**
+ * Kind of the subject whose hash holds a window. Subjects of kind `tenantAddress` and `userAddress` are in the tenant's slot; an
+ * `address` has a slot of its own.
+ */
 export type SubjectKind = 'tenant' | 'user' | 'address' | 'tenantAddress' | 'userAddress' | 'global';
 
 /** A limit in the form that the scripts use. */
 export interface Window {
   readonly limit: Limit;
-  /** Its field in the subject's hash. */
+  /** Name of the window's field in the subject's hash. */
   readonly field: string;
   readonly units: number;
   readonly burst: number;
   readonly spanMs: number;
-  /** Units that arrive within this time share an entry; 0: only units of the same millisecond. */
+  /** Milliseconds within which units are counted in one entry; 0: only units of the same millisecond are. */
   readonly grainMs: number;
   readonly period: CalendarPeriod | null;
   readonly shadow: boolean;
 }
 
-/** The windows of a list of limits for one kind of caller, with the subjects they belong to. */
+/** The compiled form of a list of limits: their windows, and the kinds of subjects that the windows belong to. */
 export interface Shape {
   readonly windows: readonly Window[];
   readonly subjects: readonly SubjectKind[];
-  /** For each window, the index of its subject. */
+  /** For each window, the index of its kind in `subjects`. */
   readonly subjectOf: readonly number[];
-  /** For each window, the time zone of its calendar periods. Counters that tenants share are in UTC, since tenants have different zones. */
+  /**
+   * For each window, the time zone of its calendar periods. A counter that tenants share is in UTC, because tenants have
+   * different time zones.
+   */
   readonly timeZones: readonly string[];
 }
 
@@ -59,8 +70,9 @@ export function windowOf(limit: Limit): Window {
 }
 
 /**
- * The shape of a list of limits, compiled once per list, kind of caller and time zone. The cache is keyed by the identity of the
- * array: pass the same array for the same plan and route. `concurrent` limits are left out: they are leases.
+ * Returns the shape of a list of limits. It is compiled once for each array, kind of caller (with or without tenant and user) and
+ * time zone. The array object is the cache key, so pass the same object for the same plan and route. `concurrent` limits are left
+ * out, because they are counted as leases.
  */
 export function shapeOf(
   limits: readonly Limit[],
@@ -89,7 +101,8 @@ function compile(limits: readonly Limit[], hasTenant: boolean, hasUser: boolean,
     if (limit.type === 'concurrent') continue;
     const kind = subjectKind(limit, hasTenant, hasUser);
     if (!subjects.includes(kind)) subjects.push(kind);
-    // One window twice in a list would be read twice before it is charged: the second gets a field of its own.
+    // If two limits of the list had the same window, the script would read it twice before charging it, and one charge would be
+    // lost. The second limit gets a field of its own.
     let window = windowOf(limit);
     while (used.has(`${kind} ${window.field}`)) window = { ...window, field: `${window.field}+` };
     used.add(`${kind} ${window.field}`);
@@ -100,7 +113,10 @@ function compile(limits: readonly Limit[], hasTenant: boolean, hasUser: boolean,
   return { windows: counted, subjects, subjectOf, timeZones };
 }
 
-/** A part of the identity that the caller does not have is replaced by the address. */
+/**
+ * Returns the kind of subject that a limit counts. If the caller has no user or no tenant that the limit counts by, the address
+ * replaces it.
+ */
 export function subjectKind({ per }: Limit, hasTenant: boolean, hasUser: boolean): SubjectKind {
   const wantsUser = per.includes('user');
   const wantsTenant = per.includes('tenant');

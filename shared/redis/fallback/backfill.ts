@@ -9,11 +9,13 @@ import type { Account, Batch, BatchPart, LocalLedger } from './local-ledger.ts';
 import type { PeriodCache } from '../decision/periods.ts';
 import { readScript, runScript } from '../scripts.ts';
 
-/** Counts into Redis the units that this node admitted without it: each unit once, at its own time. */
+/**
+ * Counts the units that this node admitted without Redis into Redis afterwards: each unit once, with the time of its admission.
+ */
 export interface Backfill {
   /**
-   * Resolves when Redis has all units of the subjects whose tag `isServed` accepts, or after `budgetMs`. Rejects with
-   * REDIS_UNAVAILABLE when Redis does not answer; batches that it did not acknowledge are sent again later.
+   * Counts the units of the subjects for whose hash tag `isServed` returns true. Resolves when Redis has all of these units, or
+   * after `budgetMs`. Rejects with REDIS_UNAVAILABLE when Redis does not answer; a batch without a reply is sent again later.
    */
   run(isServed: (tag: string) => boolean, budgetMs: number): Promise<void>;
 }
@@ -25,20 +27,20 @@ export interface BackfillOptions {
   readonly clock: Clock;
   readonly redisTime: Clock | undefined;
   readonly epochMs: () => number;
-  /** Redis's time minus this node's: never too little, a little too much at most. */
+  /** Redis's time minus this node's time in milliseconds: never too small, and too large by one round trip at most. */
   readonly offsetMs: () => number;
   readonly timeoutMs: number;
   readonly onDropped: () => void;
   readonly logger: Logger;
 }
 
-/** Few, so that checks between them are not late. */
+/** Few batches are in flight at once, so that they do not delay checks. */
 const batchesInFlight = 8;
 const backfillScript = readScript('clock', 'sliding', 'quota', 'raised', 'backfill');
 
 export function createBackfill(options: BackfillOptions): Backfill {
   const { redis, ledger, periods, clock, redisTime, offsetMs, timeoutMs, logger } = options;
-  /** Each start of the process numbers its batches from 1 under a new name. */
+  /** Random name of this process: each process numbers its batches from 1, and Redis stores the last number by process name. */
   const processName = randomBytes(9).toString('base64url');
   const sending = new Set<Account>();
   let sequence = 0;
@@ -46,7 +48,7 @@ export function createBackfill(options: BackfillOptions): Backfill {
 
   async function run(isServed: (tag: string) => boolean, budgetMs: number): Promise<void> {
     const until = performance.now() + budgetMs;
-    // Units admitted during one pass are counted in the next.
+    // Units that are admitted while the loop runs are counted in its next iteration.
     while (performance.now() < until) {
       const accounts = [...ledger.unsent].filter(
         (account) => !sending.has(account) && isServed(account.subject.tag),
@@ -122,7 +124,9 @@ export function createBackfill(options: BackfillOptions): Backfill {
     ];
   }
 
-  /** The reply holds the usage in Redis, from which decisions of the next outage start. */
+  /**
+   * Marks the batch's units as counted, and stores the usage in Redis's reply: local decisions of the next outage start from it.
+   */
   function acknowledge({ subject }: Account, { parts }: Batch, reply: readonly number[]): void {
     parts.forEach(({ row, window }, index) => {
       const [used = 0, resetAtMs = 0] = reply.slice(1 + 2 * index, 3 + 2 * index);

@@ -2,14 +2,14 @@ import type { Logger } from '../../runtime/logger.ts';
 import { TollgateError, messageOf } from '../../runtime/errors.ts';
 
 /**
- * Circuit breaker for one Redis server. While it is closed, calls go to the server. The first late call, or the first call
- * that the server cannot serve, opens it: every call then fails at once until a probe succeeds.
+ * Circuit breaker for one Redis server. While it is closed, calls go to the server. The first call that gets no reply in time, or
+ * that the server cannot serve, opens it. While it is open, every call fails at once, until a probe succeeds.
  */
 export interface CircuitBreaker {
   isOpen(): boolean;
   /**
-   * Rejects with REDIS_UNAVAILABLE at once while the breaker is open, and otherwise after `waitMsMax`, which is `callTimeoutMs`
-   * where it is absent or longer.
+   * Runs a call. Rejects with REDIS_UNAVAILABLE at once while the breaker is open, and otherwise when the reply takes longer than
+   * `waitMsMax` or `callTimeoutMs`, whichever is shorter.
    */
   run<T>(call: () => Promise<T>, waitMsMax?: number): Promise<T>;
   close(): void;
@@ -17,12 +17,12 @@ export interface CircuitBreaker {
 
 export interface CircuitBreakerOptions {
   readonly callTimeoutMs: number;
-  /** A small write: it succeeds only if checks would. */
+  /** Sends a small write, which succeeds only if the server could also serve checks. */
   readonly probe: () => Promise<unknown>;
   /** Drops connections that may be dead. Called once a second while the server does not answer. */
   readonly reconnect: () => void;
   /**
-   * Runs when the server answers again, before the breaker closes. If it rejects, the breaker stays open and is probed
+   * Called when a probe has succeeded, before the breaker closes. If it rejects, the breaker stays open and the server is probed
    * again.
    */
   readonly catchUp: () => Promise<void>;
@@ -39,7 +39,7 @@ interface InFlight {
 const probeIntervalMs = 100;
 /** A connection without a reply for this long is dropped and opened again. */
 const reconnectIntervalMs = 1000;
-/** A timer this late means that this process was blocked, not Redis: replies may be in the socket unread. */
+/** If a timer runs this late, this process was blocked and not Redis: replies may have arrived in the socket and be unread. */
 const stallMs = 5;
 
 export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
@@ -76,7 +76,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     });
   }
 
-  /** One timer for all calls, set for the one that is due first. */
+  /** Sets the timer. One timer serves all calls in flight: it is set for the call with the earliest deadline. */
   function expireAt(dueAt: number): void {
     if (timer !== null) clearTimeout(timer);
     timerDueAt = dueAt;
@@ -90,7 +90,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     for (const entry of inFlight) if (first === null || entry.dueAt < first.dueAt) first = entry;
     if (first === null) return;
     const isDue = first.dueAt <= performance.now();
-    // Only once: replies in the socket are read before the next timer, however late that timer is.
+    // Waits once more, and not again: replies in the socket are read before the next timer runs, however late this timer is.
     waitsOnceMore = isDue && lateMs > stallMs && !waitsOnceMore;
     if (!isDue) expireAt(first.dueAt);
     else if (waitsOnceMore) expireAt(performance.now() + 1);
@@ -131,7 +131,8 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     setTimeout(finish, callTimeoutMs * 2, 'silent');
     options.probe().then(
       () => finish('answered'),
-      // A server that names why it cannot serve needs no new connection. A demoted one does: it may have a successor.
+      // A server that replies with one of these errors needs no new connection. Any other error may come from a former primary,
+      // and a new connection then reaches its successor.
       (error: unknown) => finish(/^(OOM|LOADING|MISCONF|BUSY)/.test(messageOf(error)) ? 'refused' : 'silent'),
     );
   }
@@ -155,7 +156,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   }
 }
 
-/** Makes a call that throws before it is sent reject like any other. */
+/** Runs the call, so that an exception that it throws before sending becomes a rejection. */
 async function attempt<T>(call: () => Promise<T>): Promise<T> {
   return await call();
 }
@@ -165,8 +166,9 @@ function unavailable(reason: string, cause?: unknown): TollgateError {
 }
 
 /**
- * Whether an error opens the breaker. An error that the script itself raised does not: one broken key must not have the
- * requests of every tenant decided locally. All others do (no connection, OOM, READONLY, LOADING, CLUSTERDOWN, …).
+ * Returns whether an error opens the breaker. An error that a script raised does not open it: otherwise one key of a wrong type
+ * would cause the requests of all tenants to be decided locally. Any other error opens it (no connection, OOM, READONLY, LOADING,
+ * CLUSTERDOWN, …).
  */
 export function meansUnavailable(error: unknown): boolean {
   return !/^(ERR|WRONGTYPE|decide\.lua)/.test(messageOf(error));

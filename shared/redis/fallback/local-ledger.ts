@@ -4,28 +4,33 @@ import type { LocalEntry, LocalWindow } from './local-window.ts';
 import type { Subject } from '../decision/subjects.ts';
 import type { Window } from '../decision/windows.ts';
 
-/** The units that this node admitted without Redis, by subject, for as long as their windows last. Bounded. */
+/**
+ * The units that this node admitted without Redis, by subject (tenant, user or address). Units are kept until they leave their
+ * window. The number of subjects is bounded.
+ */
 export interface LocalLedger {
-  /** The account of a subject; creates one where there is none. */
+  /** Returns the account of a subject; creates it if it does not exist. */
   accountOf(subject: Subject): Account;
-  /** Accounts with units that Redis does not have. */
+  /** Accounts with units that are not counted in Redis yet. */
   readonly unsent: ReadonlySet<Account>;
-  /** Updates the entry count and `unsent` after the account's windows changed. */
+  /** Updates the number of entries and the set `unsent` after the account's windows have changed. */
   update(account: Account, nowMs: number): void;
   /** Removes the account from `unsent`. */
   clearUnsent(account: Account): void;
   /** Deletes some accounts whose windows are empty. Called each second. */
   sweep(nowMs: number): void;
-  /** Entries of all windows together. */
+  /** Number of entries in all windows together. */
   entries(): number;
 }
 
 /** The local windows of one subject. */
 export interface Account {
-  /** The object of the last check: an evicted subject comes back as a new object. */
+  /**
+   * Subject object of the last check. It may change: a subject that was evicted from its cache is created again as a new object.
+   */
   subject: Subject;
   readonly rows: Map<string, Row>;
-  /** Sent to Redis and not acknowledged: it is sent again unchanged. */
+  /** Backfill batch that was sent and has no reply yet; it is sent again unchanged. Null without one. */
   batch: Batch | null;
   entries: number;
 }
@@ -34,7 +39,7 @@ export interface Row {
   readonly local: LocalWindow;
   window: Window;
   timeZone: string;
-  /** The last usage from Redis that the window received, to detect a newer one. */
+  /** Usage in Redis that was last passed to the window, compared to detect newer usage. */
   observedUsed: number;
   observedResetAtMs: number;
 }
@@ -53,7 +58,7 @@ export interface BatchPart {
 
 export interface LocalLedgerOptions {
   readonly accountsMax?: number;
-  /** Called when an account is evicted whose units never reached Redis. */
+  /** Called when an account is evicted before its units were counted in Redis. */
   readonly onDropped: () => void;
 }
 
@@ -64,7 +69,7 @@ export function createLocalLedger({
   accountsMax = accountsMaxDefault,
   onDropped,
 }: LocalLedgerOptions): LocalLedger {
-  /** By the subject's key, least recently used first. */
+  /** Accounts by the subject's key, least recently used first. */
   const accounts = new Map<string, Account>();
   const unsent = new Set<Account>();
   let entries = 0;
@@ -122,7 +127,7 @@ export function createLocalLedger({
   }
 }
 
-/** The row of a window; creates one where the account has none. */
+/** Returns the account's row for a window; creates it if it does not exist. */
 export function rowOf({ rows }: Account, window: Window, timeZone: string): Row {
   let row = rows.get(window.field);
   if (row === undefined) {

@@ -9,12 +9,12 @@ import type { PeriodCache } from '../decision/periods.ts';
 import type { Window } from '../decision/windows.ts';
 
 /**
- * Decides without Redis: a node grants its share of the limit in any window, over all outages together, starting from the usage
- * that Redis last replied for each window.
+ * Decides without Redis. In any window this node grants at most its share of the limit, over all outages together. It starts from
+ * its share of the usage in Redis's last reply for the window.
  */
 export interface LocalLimiter {
   decide(check: PendingCheck, nowMs: number): LimitState[];
-  /** Returns the units that `decide` charged to the windows with room. */
+  /** Returns the units that `decide` charged. `states` is its result: it charged the windows that had room. */
   returnUnits(check: PendingCheck, states: readonly LimitState[], nowMs: number): void;
 }
 
@@ -22,7 +22,10 @@ export interface LocalLimiterOptions {
   readonly ledger: LocalLedger;
   readonly nodes: () => number;
   readonly periods: PeriodCache;
-  /** Above this many entries in all, new ones are merged as for large limits: never above the limit, a little stricter. */
+  /**
+   * Above this number of entries in all windows together, new entries are merged as for large limits. The limit is still never
+   * exceeded, but requests may be refused a little too long.
+   */
   readonly exactEntriesMax?: number;
 }
 
@@ -33,7 +36,7 @@ interface Counted {
   readonly room: boolean;
 }
 
-/** The wait for a cost that never fits into this node's share: Redis may be available again by then. */
+/** Retry time of a cost above this node's share but not above the limit: by then, Redis may be available again. */
 const shareTooSmallWaitMs = 1000;
 
 export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
@@ -78,7 +81,7 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
     const nodeCount = Math.max(1, nodes());
     return {
       units: nodeShare(window.units, nodeCount),
-      // Not `nodeShare`: a small burst may round down to none.
+      // `nodeShare` would return at least 1; a small burst may round down to 0.
       burst: Math.floor(window.burst / nodeCount),
       spanMs: window.spanMs,
       grainMs: coarse ? Math.max(window.grainMs, Math.floor(window.spanMs / 64)) : window.grainMs,
@@ -94,13 +97,13 @@ function accountAt(accounts: readonly Account[], { shape }: PendingCheck, window
   return account;
 }
 
-/** Passes the usage that Redis replied since the last local decision on to the window. */
+/** Passes the usage in Redis's last reply to the window, if it is newer than the usage that the window has. */
 function observeRedis(row: Row, { shape, subjects }: PendingCheck, windowIndex: number, nowMs: number): void {
   const usage = subjects[shape.subjectOf[windowIndex] ?? 0]?.usageByField.get(row.window.field);
   if (usage === undefined) return;
   if (usage.used === row.observedUsed && usage.resetAtMs === row.observedResetAtMs) return;
   [row.observedUsed, row.observedResetAtMs] = [usage.used, usage.resetAtMs];
-  // Redis's clock may be ahead of this node's: no unit counts longer than its window lasts.
+  // Redis's clock may be ahead of this node's clock. This bound ensures that no unit counts longer than its window lasts.
   const longestMs = row.window.period === null ? nowMs + row.window.spanMs : Infinity;
   row.local.observeRedis({ used: usage.used, goneAtMs: Math.min(usage.resetAtMs, longestMs) });
 }

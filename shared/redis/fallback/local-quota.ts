@@ -1,7 +1,7 @@
 import { shareOfUsage } from './local-window.ts';
 import type { LocalWindow, RedisUsage, WindowRules } from './local-window.ts';
 
-/** A calendar quota in its current period; the start of a period clears the one before. */
+/** Counts a calendar quota in its current period. When a new period starts, the units of the period before are cleared. */
 export function createQuotaWindow(): LocalWindow {
   let finishMs = -Infinity;
   let unsent = 0;
@@ -52,7 +52,8 @@ export function createQuotaWindow(): LocalWindow {
     const [startsMs, endsMs] =
       nowMs >= finish ? [finish, after] : nowMs < start ? [before, start] : [start, finish];
     if (endsMs <= finishMs) return;
-    // Otherwise a period of another time zone overlaps with this one: its used units stay counted.
+    // If the stored period ends later than this one starts, the time zone was changed and both periods overlap: the used units
+    // then stay counted.
     if (finishMs <= startsMs) [unsent, inFlight, inRedis] = [0, 0, 0];
     finishMs = endsMs;
   }

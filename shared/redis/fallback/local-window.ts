@@ -2,28 +2,29 @@ import type { WindowOutcome } from '../decision/check.ts';
 import type { Periods } from '../decision/periods.ts';
 
 /**
- * The units that a node admitted without Redis in one window, and the usage that Redis last replied: the algorithm of
- * `sliding.lua` and `quota.lua` in memory. Counted against the node's share are all units that Redis lacks; of the units that
- * Redis has, the larger of the node's own and the node's share of all.
+ * One window in memory, with the algorithm of `sliding.lua` and `quota.lua`: the units that this node admitted without Redis, and
+ * the usage in Redis's last reply. Two numbers are charged to the node's share of the limit. The first is the node's units that
+ * Redis does not have yet. The second is the larger of two values: the node's units that Redis has, and the node's share of all
+ * units in Redis.
  */
 export interface LocalWindow {
-  /** Whether `cost` fits now. Changes nothing except that expired entries are dropped. */
+  /** Returns whether `cost` fits now. Drops expired entries and changes nothing else. */
   hasRoom(rules: WindowRules, cost: number, nowMs: number): boolean;
   charge(rules: WindowRules, cost: number, nowMs: number): void;
-  /** Returns units that were just charged, except those in flight to Redis. */
+  /** Removes units that were just charged, except units that are in flight to Redis. */
   returnUnits(cost: number): void;
   outcome(rules: WindowRules, cost: number, room: boolean, nowMs: number): WindowOutcome;
   observeRedis(usage: RedisUsage): void;
-  /** Returns the entries that Redis lacks and marks them as in flight. Never called while entries are in flight. */
+  /** Returns the entries that Redis does not have and marks them as in flight. Must not be called while entries are in flight. */
   beginSending(): readonly LocalEntry[];
-  /** Redis has the entries that were in flight. */
+  /** Marks the entries in flight as counted in Redis. */
   confirmSent(): void;
   hasUnsent(): boolean;
   /** Number of entries, for the bound on memory; 0 when the window is empty. */
   size(spanMs: number, nowMs: number): number;
 }
 
-/** The part of a limit that this node may grant. */
+/** The limit of a window as this node applies it without Redis: `units` and `burst` are its share. */
 export interface WindowRules {
   readonly units: number;
   readonly burst: number;
@@ -34,14 +35,14 @@ export interface WindowRules {
   readonly nodes: number;
 }
 
-/** Units of one moment, or of a short time: all of them count until the last one expires. */
+/** Units of one millisecond, or of a short time. All of them count until the last one expires. */
 export interface LocalEntry {
   readonly firstMs: number;
   readonly lastMs: number;
   readonly units: number;
 }
 
-/** The used units of all nodes that Redis replied, and when the last of them expires. */
+/** Usage in Redis's reply: the used units of all nodes, and the time at which the last of them expires. */
 export interface RedisUsage {
   readonly used: number;
   readonly goneAtMs: number;
@@ -53,17 +54,17 @@ interface Entry {
   units: number;
 }
 
-/** As in `clock.lua`: a timestamp further ahead than this is moved to now. */
+/** A timestamp that is ahead of the clock by more than this is set to the current time, as in `clock.lua`. */
 const aheadMsMax = 1000;
 
 export function createSlidingWindow(): LocalWindow {
-  /** In the order of time: first expired entries, then those in Redis, then those in flight, then unsent ones. */
+  /** Ordered by time, in four groups: expired entries, entries in Redis, entries in flight to Redis, and entries not sent yet. */
   let entries: Entry[] = [];
   /** Index of the first entry that has not expired. */
   let head = 0;
-  /** Entries below this index are in Redis. */
+  /** Entries below this index are counted in Redis. */
   let inRedis = 0;
-  /** Entries from `inRedis` to below this index are in flight. */
+  /** Entries from index `inRedis` up to this index (excluded) are in flight to Redis. */
   let inFlight = 0;
   let sum = 0;
   let sumInRedis = 0;
@@ -155,7 +156,10 @@ export function createSlidingWindow(): LocalWindow {
     return sum - sumInRedis + Math.max(sumInRedis, shareOfUsage(usage, nodes, now));
   }
 
-  /** Drops the entries that have left the window. Returns the time of the decision, which never runs backwards. */
+  /**
+   * Drops the entries that have left the window. Returns the time for the decision: at least the newest entry's time, so that it
+   * never runs backwards.
+   */
   function dropExpired(spanMs: number, nowMs: number): number {
     if ((entries.at(-1)?.lastMs ?? 0) > nowMs + aheadMsMax) correctTimestamps(nowMs);
     const now = Math.max(nowMs, entries.at(-1)?.lastMs ?? 0);
@@ -174,7 +178,10 @@ export function createSlidingWindow(): LocalWindow {
     return now;
   }
 
-  /** The clock was ahead when these entries were written, or was set back later. */
+  /**
+   * Sets timestamps that are ahead of the clock to the current time. The clock was ahead when they were written, or was set back
+   * later.
+   */
   function correctTimestamps(nowMs: number): void {
     for (const entry of entries) {
       entry.firstMs = Math.min(entry.firstMs, nowMs);
@@ -188,7 +195,10 @@ export function createSlidingWindow(): LocalWindow {
     return excess <= 0 ? now : debtAtMs + Math.ceil(excess / rules.burst);
   }
 
-  /** The first moment with room: entries expire one by one, and between two of them the burst pool refills. */
+  /**
+   * Returns the first time at which there is room. Goes through the expiries of the entries in order; between two expiries, the
+   * burst pool may refill enough.
+   */
   function roomAt(rules: WindowRules, cost: number, now: number): number {
     let [own, ownInRedis, index, at] = [sum, sumInRedis, head, now];
     for (;;) {
@@ -213,8 +223,8 @@ export function createSlidingWindow(): LocalWindow {
 }
 
 /**
- * This node's part of the units in Redis until all of them have expired. Rounded up, unlike `nodeShare`: these units are charged
- * to the node and not granted.
+ * Returns this node's share of the used units in Redis, and 0 when all of these units have expired. The share is rounded up,
+ * because the node is charged for it; `nodeShare`, which a node grants, is rounded down.
  */
 export function shareOfUsage({ used, goneAtMs }: RedisUsage, nodes: number, nowMs: number): number {
   return goneAtMs > nowMs ? Math.ceil(used / nodes) : 0;

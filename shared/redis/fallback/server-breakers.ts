@@ -6,13 +6,13 @@ import { createCircuitBreaker } from './circuit-breaker.ts';
 import type { CircuitBreaker } from './circuit-breaker.ts';
 
 /**
- * One circuit breaker for each Redis server: the only one, or each master of a cluster. A server that is unavailable leaves
- * the others in use.
+ * One circuit breaker for each Redis server (the single server, or each master of a cluster), so that the other servers stay in
+ * use when one is unavailable.
  */
 export interface ServerBreakers {
-  /** The breaker of the server that holds the keys of this hash tag. */
+  /** Returns the breaker of the server that holds the keys of a hash tag. */
   readonly of: (tag: string) => CircuitBreaker;
-  /** Servers whose breaker is open. */
+  /** Number of servers whose breaker is open. */
   unavailable(): number;
   close(): void;
 }
@@ -21,7 +21,10 @@ export interface ServerBreakersOptions {
   readonly redis: RedisClient;
   readonly keyPrefix: string;
   readonly callTimeoutMs: number;
-  /** Counts into a server what it missed while it was unavailable; `isServed` returns true for the tags of this server. */
+  /**
+   * Counts into a server the units that were admitted while it was unavailable. `isServed` returns true for the hash tags of this
+   * server.
+   */
   readonly catchUp: (isServed: (tag: string) => boolean) => Promise<void>;
   readonly metrics: Pick<LimiterMetrics, 'serversChanged'>;
   readonly logger: Logger;
@@ -46,7 +49,7 @@ export function createServerBreakers(options: ServerBreakersOptions): ServerBrea
     return breaker;
   }
 
-  /** Probes with a key of the tag that was first sent there: a write to a slot that the checks need. */
+  /** Creates the breaker of a server. Its probe writes a key with `tag`, so the key is in a slot that checks use. */
   function create(name: string, tag: string): CircuitBreaker {
     return createCircuitBreaker({
       callTimeoutMs,

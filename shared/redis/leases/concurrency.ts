@@ -20,9 +20,9 @@ export interface ConcurrencyOptions {
   readonly redis: RedisClient;
   readonly breakerOf: ServerBreakers['of'];
   readonly keyPrefix: string;
-  /** Unique among live processes. */
+  /** Name of this node, unique among live processes. */
   readonly node: string;
-  /** Live nodes, as the limiter's `state().nodes`: what limits are divided by while Redis is unavailable. */
+  /** Number of live nodes (the limiter's `state().nodes`), by which limits are divided while Redis is unavailable. */
   readonly nodes: () => number;
   readonly clock: Clock;
   readonly registry: Registry;
@@ -31,20 +31,20 @@ export interface ConcurrencyOptions {
 
 export interface Concurrency {
   /**
-   * Acquires a permit under every `concurrent` limit of the list, or under none. Limits of other types are left out.
-   * Returns without waiting where this node holds spare permits; never rejects.
+   * Acquires a permit under every `concurrent` limit of the list, or under none. Limits of other types are left out. Returns
+   * without waiting if this node holds spare permits. Never rejects.
    */
   acquire(limits: readonly Limit[], caller: Caller): Permit | Promise<Permit>;
-  /** Requests in flight at this node under platform limits. */
+  /** Number of requests in flight at this node under platform limits. */
   inUse(): number;
   close(): Promise<void>;
 }
 
-/** The concurrent limits of a list. */
+/** The `concurrent` limits of a list of limits. */
 interface ConcurrentLimits {
-  /** Counted by each node alone. */
+  /** Limits that each node counts alone, in memory. */
   readonly perNode: readonly Limit[];
-  /** Counted in Redis. */
+  /** Limits that all nodes count together, in Redis. */
   readonly shared: readonly Limit[];
 }
 

@@ -3,11 +3,11 @@ import { readScript, runScript } from '../scripts.ts';
 
 /** The reply of `leases.lua`. */
 export interface LeaseReply {
-  /** Ids for which the operation was done. */
+  /** Number of ids for which the operation was done. */
   readonly done: number;
-  /** Live leases afterwards. */
+  /** Number of live leases after the operation. */
   readonly live: number;
-  /** When the first of them ends unless renewed, Unix milliseconds; 0 without a live lease. */
+  /** Unix milliseconds at which the first live lease ends unless it is renewed; 0 without a live lease. */
   readonly firstEndsAtMs: number;
 }
 
@@ -15,7 +15,7 @@ export type LeaseOperation = 'acquire' | 'renew' | 'release' | 'count';
 
 const script = readScript('leases');
 
-/** Runs one operation on the leases of a key. The caller limits how long it waits. */
+/** Runs one operation on the leases of a key. Has no time limit of its own: the caller must bound the wait. */
 export async function runLeases(
   redis: RedisClient,
   key: string,

@@ -6,18 +6,24 @@ import type { RedisClient } from '../client.ts';
 import { tags } from '../keys.ts';
 import { readScript, runScript } from '../scripts.ts';
 
-/** The gateway nodes that share the limits, each a lease in Redis, and the global epoch that they exchange. */
+/**
+ * The gateway nodes that share the limits, and the global epoch. Each node has a lease in Redis, which its heartbeats renew; a
+ * heartbeat also exchanges the epoch.
+ */
 export interface LiveNodes {
-  /** Live nodes as of the last heartbeat that arrived, at least `nodesLeast`. */
+  /** Number of live nodes in the reply to the last heartbeat, at least `nodesLeast`. */
   count(): number;
   epochMs(): number;
   /**
-   * Redis's time minus this node's, as of the last prompt heartbeat: never too little, and at most one round trip too much.
+   * Redis's time minus this node's time in milliseconds, from the last heartbeat with a prompt reply: never too small, and too
+   * large by one round trip at most.
    */
   offsetMs(): number;
   /** Sends a heartbeat now. Rejects when Redis does not answer. */
   refresh(): Promise<void>;
-  /** Starts a new global epoch: every window written before counts as empty. Rejects when Redis does not answer. */
+  /**
+   * Starts a new global epoch, so that every window that was written earlier counts as empty. Rejects when Redis does not answer.
+   */
   resetAll(): Promise<void>;
   close(): Promise<void>;
 }
@@ -25,7 +31,10 @@ export interface LiveNodes {
 export interface LiveNodesOptions {
   readonly redis: RedisClient;
   readonly keyPrefix: string;
-  /** Null for a process that only reads (a console, a reconciler): it does not count as a node that grants. */
+  /**
+   * Name of this node. Null for a process that grants no requests (the console, the reconciler), so that it does not count as a
+   * node.
+   */
   readonly node: string | null;
   readonly nodesLeast: number;
   readonly clock: Clock;
@@ -33,16 +42,16 @@ export interface LiveNodesOptions {
 }
 
 const heartbeatIntervalMs = 1000;
-/** A node that died leaves the count after this long. */
+/** A node without a heartbeat for this long no longer counts as live. */
 const leaseMs = 3500;
 const heartbeatTimeoutMs = 900;
-/** A slower heartbeat says too little about the difference of the clocks. */
+/** A heartbeat with a longer round trip is not used to measure the difference between the clocks: it would be too inaccurate. */
 const promptMs = 100;
 const script = readScript('heartbeat');
 
 /**
- * Heartbeats do not pass the circuit breaker: the breaker needs a fresh epoch before it closes, and a node keeps its last
- * count while Redis is unavailable.
+ * Heartbeats bypass the circuit breaker, because a heartbeat must read the epoch before the breaker closes. While Redis is
+ * unavailable, a node keeps its last number of live nodes.
  */
 export function createLiveNodes(options: LiveNodesOptions): LiveNodes {
   const { redis, keyPrefix, node, nodesLeast, clock, logger } = options;
@@ -65,7 +74,7 @@ export function createLiveNodes(options: LiveNodesOptions): LiveNodes {
   };
 
   function sendHeartbeat(): void {
-    // One at a time: heartbeats must not pile up at a server that does not answer.
+    // Only one heartbeat is in flight, so that heartbeats do not queue up while a server does not answer.
     if (isInFlight) return;
     isInFlight = true;
     withinOr(exchange(leaseMs), heartbeatTimeoutMs, undefined)
@@ -80,7 +89,7 @@ export function createLiveNodes(options: LiveNodesOptions): LiveNodes {
     const roundTripMs = clock.now() - sentAtMs;
     if (roundTripMs >= 0 && roundTripMs <= promptMs) offsetMs = redisMs - sentAtMs;
     count = Math.max(nodesLeast, live, 1);
-    // Only ever forward: after Redis lost its data this node brings the epoch back.
+    // The epoch is never lowered: after Redis lost its data, this node's heartbeats write the epoch into Redis again.
     epochMs = Math.max(epochMs, epoch);
   }
 

@@ -4,20 +4,23 @@ import type { Caller } from '../decision/subjects.ts';
 import { nodeShare } from '../fallback/node-share.ts';
 import { addressPart } from '../keys.ts';
 
-/** Requests of one subject in flight under one limit. */
+/** Number of requests in flight of one subject (tenant or address) under one limit. */
 export interface InFlight {
   count: number;
 }
 
-/** What a request acquired under the limits of this node. */
+/** Result of a request's acquisition under the limits that this node counts. */
 export interface NodePermit {
-  /** The counts that include the request, to be lowered once when it is over; empty where a full limit refuses it. */
+  /**
+   * The counters that include this request. The caller lowers each once when the request ends. Empty when a full limit refused
+   * the request.
+   */
   readonly counted: readonly InFlight[];
-  /** The limits that are full, shadow ones included. */
+  /** The limits without room, including limits in shadow mode. */
   readonly full: readonly Limit[];
 }
 
-/** Requests in flight on this node, by tenant and by address, under limits that each node counts alone (`perNode`). */
+/** Counts requests in flight on this node by tenant and by address, for limits that each node counts alone (`perNode`). */
 export interface NodePermits {
   /** Acquires a permit of every limit, or of none. */
   acquire(limits: readonly Limit[], caller: Caller): NodePermit;
@@ -28,9 +31,9 @@ const sweepIntervalMs = 1_000;
 const addressesMax = 10_000;
 const none: readonly never[] = [];
 
-/** A node grants its share of each limit, so that all nodes together grant about the limit, however load is balanced. */
+/** A node grants its share of each limit, so that all nodes together grant about the limit. */
 export function createNodePermits(nodes: () => number): NodePermits {
-  /** By limit, then by subject. */
+  /** Counters by the limit's name, then by subject. */
   const counts = new Map<string, Map<string, InFlight>>();
   const networks = new LRUCache<string, string>({ max: addressesMax });
   let nodeCount = nodes();
@@ -56,7 +59,7 @@ export function createNodePermits(nodes: () => number): NodePermits {
     return { counted, full };
   }
 
-  /** Keeps the entry of a subject for its next request: only `sweep` drops entries without a request in flight. */
+  /** Returns the counter of a subject. A counter stays for the subject's next request; `sweep` deletes counters at zero later. */
   function inFlightOf({ name }: Limit, subject: string): InFlight {
     let ofLimit = counts.get(name);
     if (ofLimit === undefined) counts.set(name, (ofLimit = new Map<string, InFlight>()));
@@ -65,10 +68,13 @@ export function createNodePermits(nodes: () => number): NodePermits {
     return inFlight;
   }
 
-  /** The tenant or the address; null for a tenant's limit where the caller has no tenant: its address alone limits it. */
+  /**
+   * Returns the subject that a limit counts: the tenant or the address. Returns null for a limit per tenant if the caller has no
+   * tenant: only the limits per address then apply.
+   */
   function subjectOf({ per }: Limit, { tenantId, ip }: Caller): string | null {
     if (per[0] === 'tenant') return tenantId;
-    // An IPv4 address, the common case, is its own subject.
+    // An IPv4 address, the common case, is used unchanged; an IPv6 address is reduced to its /64.
     return ip.includes(':') ? networkOf(ip) : ip;
   }
 

@@ -6,23 +6,26 @@ import type { CircuitBreaker } from '../fallback/circuit-breaker.ts';
 import { nodeShare } from '../fallback/node-share.ts';
 import { readScript, runScript } from '../scripts.ts';
 
-/** The permits of one platform-wide concurrent limit that this node holds as one lease. */
+/** This node's permits of one platform-wide concurrent limit. The node holds them as one lease in Redis. */
 export interface PermitPool {
-  /** Acquires a permit: at once where the node holds a spare one, otherwise after one call to Redis. */
+  /**
+   * Acquires a permit: at once if the node holds a spare permit, otherwise after one call to Redis. The result is false when the
+   * limit refuses it.
+   */
   acquire(limit: number): boolean | Promise<boolean>;
-  /** Releases one permit. The caller makes sure to call it once for each permit. */
+  /** Releases one permit. Must be called exactly once for each acquired permit. */
   release(): void;
   inUse(): number;
-  /** Permits that all nodes hold, as of the last reply. */
+  /** Number of permits that all nodes hold together, from Redis's last reply. */
   held(): number;
-  /** True while the node grants its share of the limit without a lease. */
+  /** True while the node has no usable lease and grants its share of the limit. */
   degraded(): boolean;
   close(): Promise<void>;
 }
 
 export interface PermitPoolOptions {
   readonly redis: RedisClient;
-  /** The circuit breaker of the server that holds the key. */
+  /** Returns the circuit breaker of the Redis server that holds the key. */
   readonly breaker: () => CircuitBreaker;
   readonly key: string;
   readonly node: string;
@@ -30,18 +33,18 @@ export interface PermitPoolOptions {
   readonly logger: Logger;
 }
 
-/** The lease of a node that died ends after this long. */
+/** Length of a node's lease: the permits of a node that died are free again after this time. */
 export const permitLeaseMs = 5000;
 const renewIntervalMs = 1000;
 const closeTimeoutMs = 500;
-/** The part of the limit that all nodes together keep spare. */
+/** Part of the limit that all nodes together hold as spare permits. */
 const spareShare = 0.05;
 
 const script = readScript('permits');
 
 /**
- * An open circuit breaker does not end the pool: the lease of this node stays good until its own end, and only without a
- * lease, or when it is used up, the node falls back to its share.
+ * While the circuit breaker is open, the node still grants the permits of its lease until the lease ends. When the lease has
+ * ended, or all of its permits are in use, the node grants its share of the limit instead.
  */
 export function createPermitPool(options: PermitPoolOptions): PermitPool {
   const { redis, breaker, key, node, nodes, logger } = options;
@@ -50,7 +53,10 @@ export function createPermitPool(options: PermitPoolOptions): PermitPool {
   let total = 0;
   let using = 0;
   let degraded = false;
-  /** On this node's monotonic clock, measured from before the call: it ends here before it ends in Redis. */
+  /**
+   * End of the lease on this node's monotonic clock. It is measured from before the call to Redis, so the lease ends here before
+   * it ends in Redis.
+   */
   let leaseEndsAt = 0;
   let exchanging: Promise<void> | null = null;
   let waiting: ((granted: boolean) => void)[] = [];
@@ -74,7 +80,7 @@ export function createPermitPool(options: PermitPoolOptions): PermitPool {
     if (degraded) return false;
     return new Promise((resolve) => {
       waiting.push(resolve);
-      // Requests that arrive during a call wait for the next call, which requests permits for them too.
+      // A request that arrives during a call waits for the next call, which acquires permits for all waiting requests.
       exchanging ??= exchangeAll();
     });
   }
@@ -96,13 +102,16 @@ export function createPermitPool(options: PermitPoolOptions): PermitPool {
     exchanging = null;
   }
 
-  /** Returns false where more permits are in use than were requested: the node granted its share during the call. */
+  /**
+   * Requests permits from Redis. Returns false if more permits are in use than Redis granted because the node granted its share
+   * during the call: the exchange must then be repeated.
+   */
   async function exchange(): Promise<boolean> {
     const requests = waiting;
     waiting = [];
     const spare = Math.max(1, nodeShare(limit * spareShare, nodes()));
     const wanted = using + requests.length + spare;
-    // Permits that are being handed back must not be granted during the call.
+    // The call may return spare permits to Redis: these permits must not be granted while it runs.
     granted = Math.min(granted, wanted);
     const startedAt = performance.now();
     let isEnough = true;
@@ -112,7 +121,8 @@ export function createPermitPool(options: PermitPoolOptions): PermitPool {
       );
       [granted = 0, total = 0] = reply as number[];
       leaseEndsAt = startedAt + permitLeaseMs;
-      // Redis granted all that was requested, so it has more: no request is refused for permits that were not requested.
+      // If Redis granted all requested permits and they are too few, Redis may have more. The exchange is repeated, so that no
+      // request is refused only because too few permits were requested.
       isEnough = granted < wanted || using + requests.length <= granted;
       degraded = !isEnough;
     } catch (error) {

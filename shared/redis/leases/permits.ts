@@ -3,25 +3,25 @@ import type { Clock } from '../../runtime/time/clock.ts';
 import type { InFlight } from './node-permits.ts';
 import type { PermitPool } from './permit-pool.ts';
 
-/** A permit of a request in flight, or its refusal. */
+/** Result of acquiring a permit for a request in flight: granted or refused. */
 export interface Permit {
   readonly granted: boolean;
-  /** One per concurrent limit, in order. */
+  /** One state for each concurrent limit, in order. */
   readonly states: readonly LimitState[];
-  /** The states of the limits without a free permit, shadow ones included. */
+  /** States of the limits without a free permit, including limits in shadow mode. */
   readonly full: readonly LimitState[];
-  /** True when a limit was decided without Redis. */
+  /** True when at least one limit was decided without Redis. */
   readonly degraded: boolean;
-  /** Releases the permit when the request is over, however it ended. The second call does nothing. */
+  /** Releases the permit. Call it when the request has ended, also after an error. A second call does nothing. */
   release(): void;
 }
 
-/** The wait that a refused client is advised: no node can predict when a request elsewhere ends. */
+/** Fixed `Retry-After` of a refusal, because no node can predict when another request ends. */
 const retryAfterMs = 1000;
 
 export const noStates: readonly LimitState[] = [];
 
-/** The permit of a request that no concurrent limit counts. */
+/** Permit of a request to which no concurrent limit applies. */
 export const uncountedPermit: Permit = {
   granted: true,
   states: noStates,
@@ -31,8 +31,8 @@ export const uncountedPermit: Permit = {
 };
 
 /**
- * A spare permit of this node's pool: the permit of nearly every request. Its state is computed only when it is read. A
- * class, since an object literal with a getter takes several times as long to create.
+ * A spare permit of this node's pool, which nearly every request gets. Its state is computed only when it is read. It is a class,
+ * because creating an object literal with a getter takes several times as long.
  */
 export class SparePermit implements Permit {
   readonly granted = true;
@@ -61,14 +61,17 @@ export class SparePermit implements Permit {
   }
 }
 
-/** The permit of a request that also counts under its tenant's and its address's share of the platform. */
+/** Permit of a request that also counts in its tenant's share and its address's share of the platform. */
 export class SharePermit implements Permit {
   readonly #inner: Permit;
   readonly #counted: readonly InFlight[];
   readonly #full: readonly LimitState[];
   #held = true;
 
-  /** `full`: the states of the full limits, all in shadow. Releases the share where the inner permit was refused. */
+  /**
+   * `counted`: the counters of the shares, which include the request. `full`: the states of the full shares, all in shadow mode.
+   * Lowers the counters at once if the inner permit was refused.
+   */
   constructor(inner: Permit, counted: readonly InFlight[], full: readonly LimitState[]) {
     this.#inner = inner;
     this.#counted = counted;
@@ -99,7 +102,7 @@ export class SharePermit implements Permit {
   }
 }
 
-/** What one concurrent limit granted or refused. `live`: its requests in flight, as of the last reply to this node. */
+/** Result of one concurrent limit. `live` is the number of its requests in flight, from Redis's last reply to this node. */
 export interface Grant {
   readonly limit: Limit;
   readonly granted: boolean;

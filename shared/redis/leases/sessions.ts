@@ -17,35 +17,35 @@ export interface SessionsOptions {
   readonly redis: RedisClient;
   readonly breakerOf: ServerBreakers['of'];
   readonly keyPrefix: string;
-  /** Live nodes, as the limiter's `state().nodes`. */
+  /** Number of live nodes (the limiter's `state().nodes`). */
   readonly nodes: () => number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 export interface SessionAnswer {
-  /** True when the session was acquired, renewed or released; false without room, or without a session of this id. */
+  /** True when the session was acquired, renewed or released. False when the limit has no room, or no session has this id. */
   readonly done: boolean;
-  /** Why the session was not acquired; null otherwise. */
+  /** Reason why the session was not acquired; null if it was. */
   readonly reason: 'limit' | 'invalid' | null;
-  /** Live sessions of the tenant or user afterwards (this node's own when degraded). */
+  /** Number of live sessions of the tenant or user after the operation; only sessions that this node granted if `degraded`. */
   readonly active: number;
   readonly limit: number;
-  /** When this session ends unless renewed, Unix milliseconds; 0 without a session. */
+  /** Unix milliseconds at which this session ends unless it is renewed; 0 without a session. */
   readonly expiresAtMs: number;
-  /** Time until the first live session ends unless renewed; null where the session was not refused. */
+  /** Milliseconds until the first live session ends unless it is renewed; null if the session was not refused. */
   readonly retryAfterMs: number | null;
   readonly degraded: boolean;
 }
 
-/** Widget sessions: leases with a heartbeat. A session whose client is gone ends after the kind's `ttlMs`. */
+/** Widget sessions: leases with a heartbeat. A session without a heartbeat ends after the `ttlMs` of its kind. */
 export interface Sessions {
-  /** Acquires a session; the id of a live session renews it. Never more than the limit at once. */
+  /** Acquires a session, or renews it if a session with this id is live. The number of live sessions never exceeds the limit. */
   acquire(kind: SessionKind, caller: Caller, sessionId: string): Promise<SessionAnswer>;
   heartbeat(kind: SessionKind, caller: Caller, sessionId: string): Promise<SessionAnswer>;
-  /** Without a session of this id it does nothing. */
+  /** Ends a session. Does nothing if no session has this id. */
   release(kind: SessionKind, caller: Caller, sessionId: string): Promise<SessionAnswer>;
-  /** Rejects with REDIS_UNAVAILABLE. */
+  /** Resolves with the number of live sessions. Rejects with REDIS_UNAVAILABLE when Redis does not answer. */
   count(kind: SessionKind, caller: Caller): Promise<number>;
   /** Live sessions, at most 1,000, in the order in which they end. Rejects with REDIS_UNAVAILABLE. */
   list(kind: SessionKind, caller: Caller): Promise<readonly { id: string; expiresAtMs: number }[]>;
@@ -58,7 +58,7 @@ const subjectsMax = 20_000;
 
 type Operation = 'acquire' | 'renew' | 'release';
 
-/** A list of sessions in Redis: its key and hash tag. */
+/** The sorted set of sessions in Redis: its key and hash tag. */
 interface SessionsKey {
   readonly key: string;
   readonly tag: string;
@@ -67,7 +67,10 @@ interface SessionsKey {
 export function createSessions(options: SessionsOptions): Sessions {
   const { redis, breakerOf, keyPrefix, nodes, clock, logger } = options;
   const subjects = createSubjects(keyPrefix);
-  /** Sessions that this node granted while Redis was unavailable: the end of each by id, by key. */
+  /**
+   * Sessions that this node granted while Redis was unavailable: for each key, the end of each session (Unix milliseconds) by
+   * session id.
+   */
   const local = new LRUCache<string, Map<string, number>>({ max: subjectsMax });
   return {
     acquire: (kind, caller, id) => run('acquire', kind, caller, id),
@@ -105,7 +108,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     id: string,
   ): Promise<LeaseReply> {
     const bounds = { leaseMs: kind.ttlMs, limit: Math.floor(kind.limit) };
-    // Redis does not hold a session that this node granted without it: the heartbeat acquires it there, if there is room.
+    // Redis does not have a session that this node granted during an outage. Its first heartbeat after the outage acquires the
+    // session in Redis, if there is room.
     const isLocal = operation === 'renew' && (local.get(key)?.get(id) ?? 0) > clock.now();
     const reply = await breakerOf(tag).run(() =>
       runLeases(redis, key, isLocal ? 'acquire' : operation, bounds, [id]),
@@ -120,7 +124,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     if (sessions === undefined) local.set(key, (sessions = new Map<string, number>()));
     for (const [other, endsAtMs] of sessions) if (endsAtMs <= nowMs) sessions.delete(other);
     let done = 0;
-    // Whether a session from before the outage is live cannot be checked: its heartbeat is accepted.
+    // A heartbeat of a session from before the outage is accepted, because the node cannot check whether the session is live.
     if (operation === 'release') done = sessions.delete(id) ? 1 : 0;
     else if (
       operation === 'renew' ||

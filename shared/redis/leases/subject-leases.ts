@@ -8,9 +8,15 @@ import type { ServerBreakers } from '../fallback/server-breakers.ts';
 import { runLeases } from './leases.ts';
 import type { LeaseReply } from './leases.ts';
 
-/** Requests in flight under the concurrent limit of one tenant, user or address: one lease each, renewed by this node. */
+/**
+ * Counts the requests in flight under a concurrent limit of a tenant, user or address. Each request has a lease in Redis, which
+ * this node renews.
+ */
 export interface SubjectLeases {
-  /** Never rejects, and resolves within the time of a check: without Redis this node grants its share. */
+  /**
+   * Acquires a lease for one request. Never rejects, and waits for Redis no longer than a check does: without Redis, this node
+   * grants its share of the limit.
+   */
   acquire(subject: Subject, field: string, limit: number): Promise<SubjectLease>;
   close(): void;
 }
@@ -31,20 +37,22 @@ export interface SubjectLeasesOptions {
   readonly logger: Logger;
 }
 
-/** Leases of this node under one key. */
+/** Leases that this node holds under one key. */
 interface Held {
   readonly tag: string;
   readonly ids: Set<string>;
 }
 
-/** The lease of a request whose node died ends after this long. */
+/** Length of a lease: if the node of a request dies, its lease ends after this time. */
 export const requestLeaseMs = 10_000;
 const renewIntervalMs = 3000;
 const keysMax = 20_000;
 
 export function createSubjectLeases(options: SubjectLeasesOptions): SubjectLeases {
   const { redis, breakerOf, node, nodes, logger } = options;
-  /** By key: the leases to renew, and what this node's share is compared with while Redis is unavailable. */
+  /**
+   * This node's leases by key. They are renewed, and while Redis is unavailable their number is compared with this node's share.
+   */
   const heldByKey = new LRUCache<string, Held>({ max: keysMax });
   let sequence = 0;
   const timer = setInterval(renewAll, renewIntervalMs);
@@ -58,7 +66,8 @@ export function createSubjectLeases(options: SubjectLeasesOptions): SubjectLease
       const { done, live } = await call(subject.tag, key, 'acquire', limit, [id]);
       return done === 1 ? hold(subject.tag, key, id, live, false) : refusedLease(live, false);
     } catch (error) {
-      // Redis may have counted the lease all the same: then it counts one too many until that lease ends.
+      // Redis may have acquired the lease although its reply was lost. Redis then counts one lease too many until this lease
+      // ends.
       logDebug(error);
     }
     const own = heldByKey.get(key)?.ids.size ?? 0;
@@ -81,7 +90,7 @@ export function createSubjectLeases(options: SubjectLeasesOptions): SubjectLease
     }
   }
 
-  /** Keeps the leases of long requests, and brings to Redis those that were granted while it was unavailable. */
+  /** Renews the leases of long requests, and adds leases to Redis that this node granted while Redis was unavailable. */
   function renewAll(): void {
     for (const [key, { tag, ids }] of heldByKey.entries()) {
       if (breakerOf(tag).isOpen()) continue;

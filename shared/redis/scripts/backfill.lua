@@ -1,6 +1,6 @@
--- Counts the units that a node admitted without Redis: each unit once, at its own time.
--- KEYS[1]  the subject's hash.
--- KEYS[2]  the sequence number of the last batch of this process that was counted.
+-- Counts a batch of units that a node admitted without Redis: each unit once, with the time of its admission.
+-- KEYS[1]  hash of the subject (a tenant, user or address).
+-- KEYS[2]  sequence number of the last batch of the sending process that was counted.
 -- KEYS[3]  the hash that holds the epoch; absent for a subject without a tenant.
 -- ARGV     as in clock.lua, then the batch's sequence number, and for each window: field, kind (0 sliding, 1 quota), span and
 --          grain (milliseconds), three bounds of the calendar period (Unix milliseconds, 0 for a sliding window): start of the
@@ -12,7 +12,7 @@ local sequence = number()
 local key = KEYS[1]
 local ownEpoch = tonumber(KEYS[3] and call('HGET', KEYS[3], 'e') or 0)
 local epoch = epochOfAll + ownEpoch
--- An epoch is the time of its reset: units admitted before it do not count.
+-- The value of an epoch is the time of the reset: units admitted before it do not count.
 local resetAt = max(ownEpoch, epochOfAll)
 local isNew = tonumber(call('GET', KEYS[2]) or 0) < sequence
 local ttl = tonumber(call('HGET', key, 't') or 0)
@@ -29,7 +29,7 @@ local function readEntries()
   return entries
 end
 
--- Merges stored and added entries in the order of time, and joins those closer together than the window's grain.
+-- Merges stored and added entries in the order of time. Joins entries that are less than the window's grain apart.
 local function mergeEntries(state, added, grain)
   local merged, a = {}, 1
   local function append(at, units)
@@ -53,7 +53,7 @@ local function mergeEntries(state, added, grain)
   return merged
 end
 
--- Stores the newest entry as the open one and all others as the list.
+-- Stores the newest entry as the open entry and all other entries in the list.
 local function storeMerged(state, merged, span)
   local list, values, sum = state.key .. ':' .. state.field, {}, 0
   call('UNLINK', list)
@@ -82,7 +82,7 @@ local function backfillSliding(field, span, grain, entries)
   local state, inWindow = {}, {}
   loadSliding(state, key, field, call('HGET', key, field), span, epoch)
   for _, entry in ipairs(entries) do
-    -- The clocks differ a little: no unit is counted in the future.
+    -- The clocks of the node and of Redis differ a little: no unit gets a timestamp in the future.
     entry.last = min(entry.last, state.timestamp)
     if entry.last + span > state.now then
       inWindow[#inWindow + 1] = entry
@@ -136,7 +136,8 @@ while position < #ARGV do
   reply[#reply + 1] = goneAt
 end
 if isNew then
-  -- Outlives the windows of the batch: after them a repeated batch counts no units.
+  -- The sequence number is kept as long as the batch's windows. A batch that is repeated after that counts no units, because its
+  -- entries have expired.
   call('SET', KEYS[2], sequence, 'PX', string.format('%.0f', reachMax - nowMs + TTL_SLACK_MS))
   if reachMax > ttl then
     ttl = reachMax + TTL_SLACK_MS

@@ -1,14 +1,15 @@
--- First file of every script that counts: arguments and time. Times are Unix milliseconds, all units are whole numbers.
--- ARGV[1]  the time, in tests only; '' in production: Redis's own time.
+-- First file of every script that counts units: reads the arguments and the time. Times are Unix milliseconds; units are whole
+-- numbers.
+-- ARGV[1]  the time, in tests only; '' in production, where Redis's own time is used.
 -- ARGV[2]  the global epoch. Further arguments are read with `text()` and `number()`, in order.
 
 local call = redis.call
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 local pack, unpackFrom = struct.pack, struct.unpack
 local TTL_SLACK_MS = 60000
--- A stored timestamp further ahead of the server's clock than this was written while that clock was wrong, and is corrected.
--- For a smaller difference the decision uses the stored timestamp as its time: a failover to a server that is a little behind
--- changes no stored value.
+-- A stored timestamp that is ahead of the server's clock by more than this was written while the clock was wrong, and is
+-- corrected. If it is ahead by less, the decision uses the stored timestamp as its time, so that a failover to a server whose
+-- clock is a little behind changes no stored value.
 local AHEAD_MS_MAX = 1000
 local correctedWindows = 0
 
@@ -22,8 +23,8 @@ local function number()
   return tonumber(ARGV[position])
 end
 
--- Decisions use the time rounded down (`nowMs`), stored timestamps are rounded up (`timestampMs`), so that no unit leaves its
--- window before the full span has passed, to the microsecond.
+-- Decisions use the time rounded down (`nowMs`), and stored timestamps are rounded up (`timestampMs`), so that no unit leaves its
+-- window even a microsecond before the full span has passed.
 local nowMs, timestampMs
 local testTime = text()
 if testTime ~= '' then

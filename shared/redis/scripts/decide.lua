@@ -1,28 +1,29 @@
--- Decides a batch of checks, each against all of its windows, all-or-nothing.
+-- Decides a batch of checks. Each check charges all of its windows, or none.
 --
 -- Times are Unix milliseconds, costs and limits are whole units. On a cluster all keys share one hash tag.
--- KEYS     the hashes of the subjects (a tenant, a user, an address) of the batch, in the order in which its checks first name
---          them: a subject that many checks share is sent once. The list of a window's older entries has the key
---          `<hash>:<field>`, and so is in the same slot.
--- ARGV[1]  the time, in tests only; '' in production.
--- ARGV[2]  the global epoch. The sum of the global epoch and the tenant's own grows with each reset of either: a window written
---          under a smaller sum counts as empty.
+-- KEYS     the hashes of the subjects (a tenant, a user, an address) of the batch, in the order of their first use by a check. A
+--          subject of several checks is sent once. The list of a window's older entries has the key `<hash>:<field>`, so it is in
+--          the same slot.
+-- ARGV[1]  the time, in tests only; '' in production, where Redis's own time is used.
+-- ARGV[2]  the global epoch. A reset raises the global epoch or a tenant's epoch, and so their sum: a window written under a
+--          smaller sum counts as empty.
 -- ARGV[3]  the checks, one after the other. A check is: 2 x shape (+ 1 for a peek) [2], cost [4], then for each subject of the
 --          shape the index of its hash in KEYS [2] and the index of the hash that holds its epoch (0 for none) [2].
 -- ARGV[4]  and following: the shapes. A shape is a list of windows that many checks share:
 --            number of windows [2], number of subjects [2], then for each window
 --            subject [1], kind (1 quota, 2 shadow, 3 both) [1], limit, span, burst, grain, four period bounds [6 each],
 --            length of the field [1], field
--- [n] is the number of bytes, lowest byte first. Packed arguments are unpacked with few calls.
+-- [n] is the number of bytes of a number, lowest byte first. Arguments are packed because Lua unpacks them with few calls.
 --
--- Reply: one string of unsigned numbers of six bytes each, lowest byte first, which costs both sides less than a list: the
--- time, the timestamp of the counted units, the number of windows whose timestamps were corrected, then for each window of each
--- check: remaining units, milliseconds to the reset, and 1 + milliseconds until there is room (1: now, 0: never).
+-- Reply: one string of unsigned numbers of six bytes each, lowest byte first; Redis and the client process a string faster than a
+-- list. Numbers: the time, the timestamp stored for the charged units, the number of windows whose timestamps were corrected,
+-- then for each window of each check: remaining units, milliseconds to the reset, and 1 + milliseconds until there is room (1:
+-- now, 0: never).
 --
 -- For each check:
 -- 1. Load its windows and drop expired entries in memory.
 -- 2. Test all windows for room.
--- 3. If all enforced windows have room, charge those with room and write them. A peek or a refusal writes nothing.
+-- 3. If all enforced windows have room, charge and write all windows with room. A peek or a refusal charges nothing.
 
 local WINDOW = '<I1I1I6I6I6I6I6I6I6I6I1c0'
 
@@ -45,7 +46,7 @@ local function readShape(packed)
   return shape
 end
 
--- Reused by every check, by window and by subject, so that a batch creates little garbage.
+-- Tables by index of window or subject. Every check reuses them, so that a batch creates little garbage.
 local states, room, indexes, ttls, values, answers = {}, {}, {}, {}, {}, {}
 local epochs = {}
 
@@ -62,7 +63,7 @@ end
 local function stateAt(w)
   local state = states[w]
   if not state then
-    -- All fields at once, so that the table is never grown.
+    -- All fields are set here, so that the table never has to grow.
     state = {
       key = '', field = '', sum = 0, oldest = 0, first = 0, last = 0, units = 0, debt = 0, debtAt = 0, epoch = 0,
       ttlAt = 0, dropped = 0, now = 0, timestamp = 0, cleared = false, closedAt = false, closedUnits = 0,
@@ -120,7 +121,7 @@ local function charge(state, window, cost)
   end
 end
 
--- Writes the windows of one subject that a check has charged.
+-- Writes the windows of a subject that the check has charged.
 local function writeSubject(shape, subject)
   local count, held = 0, ttls[subject]
   local ttl = held
@@ -159,7 +160,7 @@ end
 
 local reply = { '' }
 
--- The w-th window's part of the reply to a check.
+-- Sets the part of the reply for the check's window number `w`.
 local function report(w, window, state, wait)
   local left, resetIn = window.limit, 0
   if window.quota then
@@ -175,7 +176,7 @@ local function report(w, window, state, wait)
   answers[w * 3] = wait + 1
 end
 
--- Decides the check whose subjects are at position `at`. Returns the position of the next check.
+-- Decides the check whose subjects are at position `at` of the string `checks`. Returns the position of the next check.
 local function decide(shape, cost, peek, checks, at)
   local passes = not peek
   for s = 1, #shape.subjects do

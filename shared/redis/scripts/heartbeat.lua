@@ -1,9 +1,9 @@
--- Renews a node's lease, counts the live nodes and exchanges the global epoch: the later one wins on both sides.
+-- Renews a node's lease, counts the live nodes and exchanges the global epoch: Redis and the node keep the higher epoch.
 -- KEYS[1]  sorted set of nodes, scored by the end of their lease (Unix milliseconds).
 -- KEYS[2]  the global epoch (Unix milliseconds).
--- ARGV[1]  the node; '' for a process that only reads.
--- ARGV[2]  length of the lease in milliseconds; 0 ends it.
--- ARGV[3]  the epoch of the caller.
+-- ARGV[1]  name of the node; '' for a process that is not a node and has no lease.
+-- ARGV[2]  length of the lease in milliseconds; 0 ends the lease.
+-- ARGV[3]  the highest epoch that the caller has.
 -- ARGV[4]  1 to start a new epoch, which empties every window; otherwise 0.
 -- Reply: the number of live nodes, the epoch, and the time in Unix milliseconds, rounded up.
 local time = redis.call('TIME')
@@ -17,7 +17,8 @@ elseif ARGV[1] ~= '' then
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', nowMs)
 if holdMs > 0 then
-  -- Ends later than any lease can: written while the server's clock was ahead. A live node renews its lease within a second.
+  -- Drops leases that end later than a lease written now: they were written while the server's clock was ahead. A live node
+  -- renews its lease within a second.
   redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', nowMs + holdMs + 1000), '+inf')
 end
 local stored = tonumber(redis.call('GET', KEYS[2]) or 0)
@@ -25,7 +26,7 @@ if ARGV[4] == '1' then
   epoch = math.max(nowMs, stored + 1, epoch + 1)
 end
 if epoch > stored then
-  -- Outlives the longest window that an older epoch could have left behind.
+  -- The epoch is kept longer than the longest window, because windows that were written under an older epoch must count as empty.
   redis.call('SET', KEYS[2], string.format('%.0f', epoch), 'PX', 400 * 86400000)
   stored = epoch
 end

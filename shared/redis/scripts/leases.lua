@@ -1,13 +1,13 @@
--- Leases by id: widget sessions, and requests under a concurrent limit of a tenant or user.
+-- Counts leases by id. A lease is a widget session, or a request under a concurrent limit of a tenant, user or address.
 -- KEYS[1]  sorted set of ids, scored by the end of their lease (Unix milliseconds).
 -- ARGV[1]  the operation: `acquire`, `renew`, `release`, `count`.
 -- ARGV[2]  length of a lease in milliseconds.
--- ARGV[3]  the limit of live leases.
+-- ARGV[3]  largest number of live leases.
 -- ARGV[4]  and following: ids.
--- Reply: the number of ids for which the operation was done, the number of live leases, and when the first of them ends (Unix
--- milliseconds; 0 without a live lease).
+-- Reply: the number of ids for which the operation was done, the number of live leases after it, and the time at which the first
+-- live lease ends (Unix milliseconds; 0 without a live lease).
 --
--- Idempotent: to acquire a lease that is held renews it; to release a lease that is not held does nothing.
+-- Idempotent: acquiring a lease that is held renews it, and releasing a lease that is not held does nothing.
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 local operation, leaseMs, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -18,7 +18,8 @@ if operation ~= 'count' then
 end
 local live = redis.call('ZCOUNT', key, '(' .. string.format('%.0f', nowMs), '+inf')
 if operation == 'acquire' and live >= limit then
-  -- Ends later than any lease can: written while the server's clock was ahead, or under a longer lease.
+  -- Shortens leases that end later than a lease written now: they were written while the server's clock was ahead, or when leases
+  -- were longer.
   local latest = string.format('%.0f', nowMs + leaseMs)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. latest, '+inf')) do
     redis.call('ZADD', key, latest, id)

@@ -1,14 +1,14 @@
--- The marker of one server: whether its counters are complete.
+-- Changes the marker of one Redis server, which shows whether the server's counters are complete.
 -- KEYS[1]  the marker: `<run id> <generation>` while the counters are complete, `rebuilding:<token>` during a rebuild.
 -- ARGV[1]  the operation: `claim`, `renew` or `complete`.
--- ARGV[2]  the token of the process.
+-- ARGV[2]  token of the calling process.
 -- ARGV[3]  the run id of the server.
--- ARGV[4]  the generation after the rebuild.
+-- ARGV[4]  generation of the counters after the rebuild (the number of rebuilds).
 -- ARGV[5]  time to live of the marker in milliseconds.
 -- Reply: `claimed`, `claimed_elsewhere`, `trusted` or `lost`.
 --
--- A server that lost its data has no marker; one that restarted with old data has the marker of its former run; an older copy of
--- the same run has a generation below the highest known one.
+-- A server that lost its data has no marker. A server that restarted with old data has a marker with its former run id. An older
+-- copy of the data has a generation below the highest known generation.
 local op, token, runId, generation, ms = ARGV[1], 'rebuilding:' .. ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local value = redis.call('GET', KEYS[1])
 
@@ -25,7 +25,7 @@ if op == 'claim' then
   return 'claimed'
 end
 
--- If data was lost again during the rebuild, the claim was lost with the counters: the rebuild does not count.
+-- If the server lost its data again during the rebuild, it lost the claim too: the counters are not marked as complete.
 if value ~= token then
   return 'lost'
 end

@@ -1,13 +1,13 @@
--- Shares a concurrent limit among nodes: each node holds a number of permits as one lease, and grants them to its requests.
+-- Divides a concurrent limit among nodes. Each node holds a number of permits as one lease, and grants them to its requests.
 -- KEYS[1]  hash: node -> `<permits> <end of its lease>` (Unix milliseconds).
--- ARGV[1]  the node.
--- ARGV[2]  permits that the node requests in all, including those in use; 0 ends its lease.
+-- ARGV[1]  name of the node.
+-- ARGV[2]  total number of permits that the node requests, including its permits in use; 0 ends its lease.
 -- ARGV[3]  the limit.
 -- ARGV[4]  length of a lease in milliseconds.
--- Reply: the permits granted to the node, and the permits that all nodes hold together.
+-- Reply: the number of permits that the node now holds, and the number that all nodes hold together.
 --
--- Expired leases are dropped first. The sum of all leases never exceeds the limit, unless the limit was lowered below the number
--- of permits in use.
+-- Expired leases are dropped first. The permits of all nodes together never exceed the limit, unless the limit was lowered below
+-- the number of permits in use.
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 local node, wanted, limit, leaseMs = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -21,7 +21,7 @@ for i = 1, #leases, 2 do
   elseif leases[i] ~= node then
     others = others + tonumber(permits)
     if tonumber(untilMs) > nowMs + leaseMs then
-      -- Written while the server's clock was ahead.
+      -- Shortens a lease that was written while the server's clock was ahead.
       redis.call('HSET', KEYS[1], leases[i], string.format('%s %.0f', permits, nowMs + leaseMs))
     end
   end

@@ -1,14 +1,16 @@
--- A calendar quota: the start of the period and the units used in it, in the subject's hash.
+-- A calendar quota, stored as one field of the subject's hash.
 
--- start of the period, used, used before the last reset, epoch
+-- Packed numbers: start of the period, used units, used units before the last reset (the baseline), epoch.
 local QUOTA = '<I6I6I6I6'
 
--- Reads a stored quota for the period [start, finish), which follows [before, start). Returns start, used, baseline, epoch.
--- * Stored in an earlier period: nothing is used in this one.
--- * Stored in a later period: returns that period's start. Periods only move forward, whatever the clocks say.
--- * A start between the bounds of these two periods belongs to another time zone: the tenant's was changed, and the periods
---   overlap. The units stay counted to the end of the new period.
--- * A start ahead of the clock was written while the clock was wrong: its units count in this period.
+-- Reads a stored quota for the period [start, finish), which follows the period [before, start). Returns start, used, baseline
+-- and epoch, depending on the stored start:
+-- * In an earlier period: no unit is used in this period.
+-- * In a later period: returns the later start and its units. A quota never goes back to an earlier period, even if a clock was
+--   set back.
+-- * Between the bounds of these two periods: the tenant's time zone was changed, and the old period overlaps with this one. The
+--   units stay counted to the end of this period.
+-- * Ahead of the clock by more than AHEAD_MS_MAX: it was written while the clock was wrong. The units count in this period.
 local function quotaIn(packed, before, start, finish, epoch)
   local stored, used, baseline, seen = unpackFrom(QUOTA, packed)
   if stored <= before then
@@ -28,7 +30,8 @@ local function loadQuota(state, packed, window, epoch)
   if nowMs >= finish then
     before, start, finish = start, finish, window.after
   elseif nowMs < start then
-    -- The start of the period before is not an argument: any period that started earlier is over.
+    -- The time is in the period [before, start). The start of the period before that is not an argument. `before - 1` stands for
+    -- it, because any quota with an earlier start is over.
     before, start, finish = before - 1, before, start
   end
   state.used, state.baseline, state.epoch = 0, 0, epoch

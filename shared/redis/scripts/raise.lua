@@ -1,10 +1,10 @@
--- Raises a quota to the consumed units: used = max(used, consumed - baseline). Never lowers it, so it may be repeated and run
--- beside checks.
--- KEYS[1]  the subject's hash.
+-- Raises a quota to the consumed units: used = max(used, consumed - baseline). It never lowers a quota, so it may be repeated and
+-- may run while checks charge the quota.
+-- KEYS[1]  hash of the subject (a tenant, user or address).
 -- KEYS[2]  the tenant's hash, which holds the epoch; absent for a subject without a tenant.
 -- ARGV     as in clock.lua, then field, start of the period before, start and end of the period (Unix milliseconds), consumed
 --          units, least baseline (units).
--- Reply: used units before and after; both the same when the period is over.
+-- Reply: used units before and after; both are equal when the period is over.
 local field, previous, start, finish = text(), number(), number(), number()
 local consumed, leastBaseline = number(), number()
 

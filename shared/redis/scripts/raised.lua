@@ -1,14 +1,15 @@
--- The units that `raise.lua` added to a quota from ClickHouse's totals. Units that a node admitted without Redis may be among
--- them: when the node counts them later, they are subtracted here instead of being counted twice.
+-- Stores how many units `raise.lua` added to a quota from ClickHouse's totals. These units may include units that a node admitted
+-- without Redis. When the node counts its units into Redis later, they are subtracted from this number and not added to the quota
+-- again.
 
--- start of the period, units, time of the last raise, epoch
+-- Packed numbers: start of the period, units, time of the last raise, epoch.
 local RAISED = '<I6I6I6I6'
 
 local function raisedField(field)
   return field .. '/raised'
 end
 
--- Returns the units and the time of the raise; zeros for another period or from before a reset.
+-- Returns the units and the time of the last raise. Returns zeros if they belong to another period, or are from before a reset.
 local function loadRaised(key, field, start, epoch)
   local packed = call('HGET', key, raisedField(field))
   if packed then

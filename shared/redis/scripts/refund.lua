@@ -1,17 +1,17 @@
--- Returns units of one subject to its windows, oldest units first: the units that stay counted leave the window last, so a
--- refund never lets more than the limit pass in any span.
--- KEYS[1]  the subject's hash.
+-- Returns units to the windows of one subject (a tenant, user or address), oldest units first. The newest units stay counted, so
+-- after a refund no span of time has more units than the limit.
+-- KEYS[1]  hash of the subject.
 -- KEYS[2]  the hash that holds its epoch; absent for a subject without a tenant.
--- ARGV     as in clock.lua, then the units, 1 if ClickHouse's totals include them (0 if not), and for each window: field, kind
---          (0 sliding, 1 quota), span (milliseconds), and four bounds of the calendar periods (Unix milliseconds, 0 for a sliding
+-- ARGV     as in clock.lua, then the units, 1 if ClickHouse's totals include them (0 if not), and for each window: field, kind (0
+--          sliding, 1 quota), span (milliseconds), and four bounds of the calendar periods (Unix milliseconds, 0 for a sliding
 --          window): start of the period before, start, end, end of the period after.
 -- Reply: the largest number of units that were returned to one window.
 local units, metered = number(), number() == 1
 local key = KEYS[1]
 local epoch = epochOfAll + tonumber(KEYS[2] and call('HGET', KEYS[2], 'e') or 0)
 
--- Drops complete entries from the head of the list and lowers the first entry that is larger than the units to return.
--- Returns the units that the list did not hold.
+-- Removes units from the list, oldest first: drops entries, and lowers the first entry that is larger than the remaining units.
+-- Returns the number of units that the list did not have.
 local function refundList(state, left)
   local list = state.key .. ':' .. state.field
   while left > 0 do
@@ -50,7 +50,8 @@ local function refundSliding(field, packed, span)
   return units - (left - open)
 end
 
--- Metered units are added to the baseline: an announced total that includes them must not raise the quota again.
+-- Units that are included in ClickHouse's totals are added to the baseline, so that a total with these units does not raise the
+-- quota again.
 local function refundQuota(field, packed, window)
   local state = {}
   loadQuota(state, packed, window, epoch)

@@ -3,7 +3,8 @@
 -- ARGV     as in clock.lua.
 -- Reply: the tenant's new epoch (Unix milliseconds).
 --
--- The epoch outlives the longest window, since a user's hash may live longer than the tenant's own.
+-- The epoch is kept longer than the longest window, because windows of the tenant's users have hashes of their own, which may
+-- expire later than the tenant's other windows.
 local EPOCH_TTL_MS = 400 * 86400000
 
 local epoch = max(timestampMs, tonumber(call('HGET', KEYS[1], 'e') or 0) + 1)

@@ -1,11 +1,12 @@
--- Returns the units that a check charged in this slot when its part in another slot was refused.
--- KEYS     the hash of each window, in the order of the windows in ARGV; a hash appears once for each of its windows.
--- ARGV     as in clock.lua, then the timestamp under which the units were counted (Unix milliseconds), the cost (units), and for
+-- Returns the units that a check charged in this slot, because its part in another slot was refused.
+-- KEYS     for each window in ARGV, in order, the hash that holds it. A hash may appear several times.
+-- ARGV     as in clock.lua, then the timestamp with which the units were stored (Unix milliseconds), the cost (units), and for
 --          each window: field, kind (0 sliding, 1 quota).
--- Reply: the number of windows. Burst debt is not returned: too strict for ten spans at most.
+-- Reply: the number of windows. Burst debt is not returned, so the burst may be too small for ten spans at most.
 local timestamp, cost = number(), number()
 
--- The units are in the first entry whose timestamp is not earlier; it was written moments ago.
+-- The units are in the first entry with this timestamp or a later one. It was written a moment ago, so it is near the end of the
+-- list.
 local function returnFromList(list)
   local tail = call('LRANGE', list, -128, -1)
   for i = 1, #tail, 2 do

@@ -1,12 +1,13 @@
--- A strict sliding window: a running sum in the subject's hash, older entries (timestamp, units) in a list beside it.
+-- A strict sliding window. A field of the subject's hash has the sum of its units and the newest entry (the open entry). A list
+-- has the older entries, as timestamp and units.
 
--- sum, timestamp of the oldest list entry (0: no list), first and last timestamp and units of the open entry, burst debt
--- (units x ten spans) and its timestamp, epoch, time at which the list's TTL was set. 54 bytes: Redis stores a hash whose values
--- have at most 64 bytes as a compact listpack.
+-- Packed numbers: sum; timestamp of the oldest list entry (0: no list); first timestamp, last timestamp and units of the open
+-- entry; burst debt (units x ten spans) and its timestamp; epoch; time at which the list's TTL was set. They need 54 bytes: Redis
+-- stores a hash as a compact listpack if its values have at most 64 bytes.
 local SLIDING = '<I5I6I6I6I5I8I6I6I6'
 
--- Reads the list from its head and drops the entries that have left the window from the state. Amortised: each entry is read
--- once for each write that follows. If the list was lost before its time, its units are lost too.
+-- Reads the list from its head and removes the entries that have left the window from the state in memory. Each entry is read
+-- only once for each write that follows. If the list does not exist any more, its units are lost.
 local function dropExpired(state, span)
   local size, list = 8, state.key .. ':' .. state.field
   while true do
@@ -30,9 +31,9 @@ local function dropExpired(state, span)
   end
 end
 
--- Moves every timestamp that is ahead of the clock to now. Units become younger than they are and never older, so no span holds
--- more than the limit, and the last unit leaves its window one span from now. Written at once, also by a peek or a refusal:
--- otherwise the span would start again with each of them.
+-- Sets every timestamp that is ahead of the clock to the current time. All corrected units then leave the window one span from
+-- now and not earlier, so the limit is not exceeded. The correction is written at once, also by a peek or a refusal: otherwise
+-- each check would correct the timestamps again, to a later time.
 local function correctTimestamps(key, field, packed)
   local sum, oldest, first, last, units, debt, debtAt, epoch = unpackFrom(SLIDING, packed)
   local list = key .. ':' .. field
@@ -53,14 +54,14 @@ local function correctTimestamps(key, field, packed)
     end
   end
   correctedWindows = correctedWindows + 1
-  -- The list's TTL is set again by the next entry.
+  -- The 0 at the end causes the next entry to set the list's TTL again.
   local corrected = pack(SLIDING, sum, oldest, timestampMs, timestampMs, units, debt, min(debtAt, timestampMs), epoch, 0)
   call('HSET', key, field, corrected)
   return corrected
 end
 
--- Loads a window into a table that is reused for one window after another. `cleared`: the list must be deleted before it is
--- written, also where the hash is new, since a list may outlive its hash.
+-- Loads a window into `state`, a table that is reused. `state.cleared` is true if the list must be deleted before it is written.
+-- This includes a window without a field in the hash, because a list may be kept longer than its hash.
 local function loadSliding(state, key, field, packed, span, epoch)
   local sum, oldest, first, last, units, debt, debtAt, seen, ttlAt = 0, 0, 0, 0, 0, 0, 0, epoch, 0
   if packed then
@@ -70,7 +71,7 @@ local function loadSliding(state, key, field, packed, span, epoch)
     packed = correctTimestamps(key, field, packed)
     sum, oldest, first, last, units, debt, debtAt, seen, ttlAt = unpackFrom(SLIDING, packed)
   end
-  -- After the clock ran backwards (a failover) this window keeps its newest timestamp as the time until the clock has caught up.
+  -- If the clock was set back (by a failover), this window uses its newest timestamp as the time, until the clock has passed it.
   local now, timestamp = nowMs, timestampMs
   if last > timestampMs then
     now, timestamp = last, last
@@ -94,7 +95,8 @@ local function remainingDebt(state, burst, at)
   return max(0, state.debt - max(0, at - state.debtAt) * burst)
 end
 
--- The time at which the burst pool has `need` units. Its debt shrinks by `burst` each millisecond, and a unit counts ten spans.
+-- Returns the time at which the burst pool has `need` units. The debt of one unit is ten spans (in milliseconds), and the debt
+-- shrinks by `burst` each millisecond.
 local function poolReadyAt(state, window, need)
   local excess = state.debt + (need - window.burst) * window.span * 10
   return excess <= 0 and state.now or state.debtAt + ceil(excess / window.burst)
@@ -108,7 +110,7 @@ local function slidingHasRoom(state, window, cost)
   return over <= window.burst and poolReadyAt(state, window, min(over, cost)) <= state.now
 end
 
--- Iterates the entries of a window, oldest first: the list, then the open entry.
+-- Returns an iterator over the entries of a window, oldest first: the list, then the open entry.
 local function entriesOf(state)
   local index, chunk, i, stage = state.dropped, nil, 1, state.oldest ~= 0 and 0 or 1
   return function()
@@ -131,7 +133,8 @@ local function entriesOf(state)
   end
 end
 
--- The first moment with room: entries expire one by one, and between two of them the burst pool refills.
+-- Returns the first time at which there is room. Goes through the expiries of the entries in order; between two expiries, the
+-- burst pool may refill enough.
 local function roomAt(state, window, cost)
   local at, used = state.now, state.sum
   local over = used + cost - window.limit
@@ -179,7 +182,7 @@ local function chargeSliding(state, window, cost)
   state.sum = state.sum + cost
 end
 
--- Writes the list; the hash with the running sum follows in the same script, so no other call sees one without the other.
+-- Writes the list. The caller writes the hash with the sum in the same script, so no other call sees only one of the two changes.
 local function writeList(state, span)
   local list = state.key .. ':' .. state.field
   if state.cleared then
@@ -204,7 +207,8 @@ local function writeSliding(state, span)
     state.debt, state.debtAt, state.epoch, state.ttlAt)
 end
 
--- Returns the time until which the subject's hash must live, and how much longer its TTL is set so that it is set once a span.
+-- Returns the time until which the subject's hash must be kept, and an extra time to live: with it, the TTL has to be set only
+-- once per span.
 local function slidingReach(state, window)
   local reach = window.burst > 0 and window.span * 10 or window.span
   return state.timestamp + reach, reach
