@@ -4,10 +4,10 @@ import { v5 } from 'uuid';
 const namespace = '9c1c4b0e-5f4b-4b57-9d0e-6d1a7c0a54c1';
 
 /**
- * The id of an alert. Deterministic: every alerter computes the same id, so that a repeated alert is recognised. `what`
- * is a threshold (a share of the limit), or the kind of an alert without one. A reset or a raised limit begins another
- * generation of the period's alerts, which is part of the id from generation 1 on. The name is JSON, so that two
- * different lists of parts never have the same name.
+ * Returns the id of an alert. Every alerter computes the same id, so that a repeated alert is recognised. `what` is a
+ * threshold (a share of the limit), or the kind of an alert that has no threshold. A reset or a raised limit begins the
+ * next generation of the period's alerts; from generation 1 on, the generation is part of the id. The name is JSON, so
+ * that two different lists of parts never have the same name.
  */
 export function alertIdOf(
   tenantId: string,

@@ -9,15 +9,15 @@ import { readAlert } from '../../shared/domain/topics/alert.ts';
 import { createAlertHistory } from './evaluate/history.ts';
 import type { AlertHistory } from './evaluate/history.ts';
 
-/** The alerts topic: the alerts sent so far, and the only way to add alerts. */
+/** The alerts topic: it holds the alerts sent so far, and all alerts are added through this interface. */
 export interface AlertLog {
-  /** Alerts on the topic, of current and recent periods. */
+  /** The alerts of current and recent periods that are on the topic. */
   readonly history: AlertHistory;
-  /** True once the topic was read to its end. */
+  /** True once the topic has been read to its end. */
   ready(): boolean;
   /** Resolves once the history holds all alerts that any alerter wrote before the call. */
   catchUp(): Promise<void>;
-  /** Resolves when Kafka has stored the alerts. From then on they count as sent, also after a crash. */
+  /** Resolves when Kafka has stored the alerts. From then on the alerts count as sent, also after a crash. */
   append(alerts: readonly AlertEvent[]): Promise<void>;
   close(): Promise<void>;
 }
@@ -30,7 +30,7 @@ export interface AlertLogOptions {
   readonly registry: Registry;
 }
 
-/** Alerts are kept this long after the end of their period: longer than the totals of the period can be late. */
+/** Time for which the alerts of a period are kept after its end. Totals of the period never arrive later than that. */
 const keptMs = 2 * 86_400_000;
 const forgetIntervalMs = 600_000;
 

@@ -32,24 +32,26 @@ export interface AlerterOptions {
   readonly tenants: TenantDirectory;
   readonly clickhouse: ClickHouse;
   readonly policy: () => Policy;
-  /** Called after each reload; returns a function that stops it. */
+  /**
+   * Registers a listener that is called after each reload of the policy. Returns a function that removes the listener.
+   */
   readonly onPolicy: (listener: () => void) => () => void;
   readonly post: Post;
   readonly mailer: Mailer;
   readonly retryPlan: RetryPlan;
   readonly sessionTimeoutMs?: number;
-  /** Pause between two heartbeats. */
+  /** Interval of the heartbeats. */
   readonly heartbeatMs?: number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** Called when consuming has come to a halt: the process has to exit. */
+  /** Called when a consumer has stopped making progress: the process has to exit. */
   readonly onStalled: (error: unknown) => void;
 }
 
 export interface Alerter {
-  /** What this alerter waits for before it can send alerts, for `/readyz`. */
+  /** Names of the dependencies for which this alerter waits before it can send alerts, for `/readyz`. */
   unready(): string[];
   close(): Promise<void>;
 }
@@ -61,7 +63,8 @@ const heartbeatMsDefault = 60_000;
 /**
  * totals → evaluate → alerts topic → dispatch → deliveries topic → delivery worker → target, and deliveries topic →
  * ClickHouse. The result of each step is in Kafka before the offsets of its input are committed, so a crash repeats a
- * step and loses none. Ids make a repetition idempotent, except an attempt whose outcome was not stored yet.
+ * step and loses none. A repeated step changes nothing, because alerts and deliveries have stable ids. The exception is
+ * an attempt whose outcome was not stored yet: its message is sent twice.
  */
 export function runAlerter(options: AlerterOptions): Alerter {
   const { kafka, topics, tenants, clickhouse, clock, registry, logger } = options;
@@ -75,10 +78,15 @@ export function runAlerter(options: AlerterOptions): Alerter {
   const deadLetters = createDeadLetterWriter({ producer, topics, clock, registry, logger });
   const dispatcher = createDispatcher({ state, tenants, deliveryWorker, heartbeat, clock });
 
-  /** Number of the current assignment. The history is current when `historyReadIn` equals it. */
+  /**
+   * Number of the current assignment of partitions. The history is up to date when `historyReadIn` has the same number.
+   */
   let assignment = 0;
   let historyReadIn = -1;
-  /** True for the alerter with the first partition: it sends recoveries and heartbeats and evaluates changed tenants. */
+  /**
+   * True for the alerter with the first partition: only this alerter sends recoveries and heartbeats, and evaluates
+   * changed tenants.
+   */
   let leads = false;
   let adoption: Promise<unknown> = Promise.resolve();
   let generation = 0;
@@ -96,7 +104,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
         assignment += 1;
         leads = partitions?.get(topics.totals)?.includes(0) ?? false;
         if (leads) changes.restart();
-        // At once: an interval without a heartbeat after each start would look like a broken path.
+        // Sent at once: without it, every start would begin with an interval that looks like a broken pipeline.
         void sendHeartbeat();
       },
       onBatch: async ({ messages }) => {
@@ -117,7 +125,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
       },
       onBatch: async ({ messages }) => {
         await adoption;
-        // The tenant's record of the time of the alert must be read first, else a new target would be missed.
+        // The tenant's record must be at least as new as the alert; otherwise a new target would get no delivery.
         await tenants.catchUp();
         return dispatcher.dispatch(messages);
       },
@@ -135,7 +143,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
     return log.history.tenants();
   }
 
-  /** False where another alerter leads. Reads the alerts of other members and changed records first. */
+  /** Returns false if another alerter leads. First reads changed tenant records and the alerts of other members. */
   async function reevaluate(tenantIds: ReadonlySet<string>): Promise<boolean> {
     if (!leads) return false;
     await tenants.catchUp();
@@ -144,7 +152,10 @@ export function runAlerter(options: AlerterOptions): Alerter {
     return true;
   }
 
-  /** Once after each assignment: the previous owner of these tenants may just have written alerts. */
+  /**
+   * Reads the alerts topic once after each assignment: the previous owner of these partitions may have written alerts a
+   * moment ago.
+   */
   async function readHistory(): Promise<void> {
     const readIn = assignment;
     if (historyReadIn === readIn) return;
@@ -152,7 +163,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
     historyReadIn = readIn;
   }
 
-  /** Takes over the pending deliveries of the previous owner; retries until done or until the partitions move again. */
+  /** Continues the pending deliveries of the previous owner. Retries until it succeeds or the partitions move again. */
   async function adopt(assigned: ReadonlySet<number>, adoptedIn: number): Promise<void> {
     while (generation === adoptedIn && !closing.signal.aborted) {
       try {

@@ -10,15 +10,15 @@ import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 
 /**
- * An event that passes through all steps of the pipeline: usage topic → aggregator → ClickHouse → totals topic →
- * evaluate → alerts topic → dispatch, where it ends without a notification.
+ * Sends an event through all steps of the pipeline: usage topic → aggregator → ClickHouse → totals topic → evaluate →
+ * alerts topic → dispatch, where it ends without a notification.
  */
 export interface Heartbeat {
-  /** Sends the event. */
+  /** Sends one heartbeat event. */
   send(): Promise<void>;
-  /** The alert for announced totals of the heartbeat's tenant; null for the totals of other tenants. */
+  /** Returns the alert for announced totals of the heartbeat's tenant; null for the totals of other tenants. */
   alertFor(totals: TenantTotals): AlertEvent | null;
-  /** True for the heartbeat's own alerts: their time is stored in the metric, and they are sent to no target. */
+  /** True for an alert of the heartbeat. Its time is stored in the metric, and the alert is sent to no target. */
   arrived(alert: AlertEvent): boolean;
 }
 

@@ -21,9 +21,9 @@ import { startAtZero } from '../../../shared/runtime/zero-counters.ts';
 
 /** Sends deliveries to their targets, one attempt at a time for each target, until they are finished. */
 export interface DeliveryWorker {
-  /** Adds deliveries that are stored as pending. */
+  /** Adds deliveries whose state on the topic is pending. */
   add(deliveries: Iterable<Delivery>): void;
-  /** Drops the deliveries of other partitions: other members send them. */
+  /** Drops the deliveries of all other partitions: other members send these deliveries. */
   keepOnly(partitions: ReadonlySet<number>): void;
   close(): Promise<void>;
 }
@@ -34,10 +34,10 @@ export interface DeliveryWorkerOptions {
   readonly post: Post;
   readonly mailer: Mailer;
   readonly retryPlan: RetryPlan;
-  /** Called for each delivery that is given up. */
+  /** Called for each delivery that will not be retried any more. */
   readonly onDead: (delivery: Delivery) => Promise<void>;
   readonly clock: Clock;
-  /** In [0, 1): the jitter of retries. */
+  /** Returns a number in [0, 1), for the jitter of retries. */
   readonly random: () => number;
   readonly registry: Registry;
   readonly logger: Logger;
@@ -46,8 +46,8 @@ export interface DeliveryWorkerOptions {
 const storeRetryMs = 1_000;
 
 /**
- * Each attempt is followed by a write of its outcome to Kafka. A crash between the two repeats the attempt with the
- * same id: the only case in which a target receives an alert twice.
+ * After each attempt its outcome is written to Kafka. A crash between the attempt and the write repeats the attempt
+ * with the same id: this is the only case in which a target receives an alert twice.
  */
 export function createDeliveryWorker(options: DeliveryWorkerOptions): DeliveryWorker {
   const { state, tenants, post, mailer, retryPlan, clock, random, logger } = options;
@@ -101,7 +101,10 @@ export function createDeliveryWorker(options: DeliveryWorkerOptions): DeliveryWo
     }
   }
 
-  /** A target that answered 410 gets no alerts until its tenant's record is written again. Test alerts are sent even so. */
+  /**
+   * True for a target that responded with 410: it gets no alerts until its tenant's record is written again. Test
+   * alerts are sent in any case.
+   */
   function isDisabled({ alert, target_id }: Delivery): boolean {
     const goneAtMs = state.goneAtMs(alert.tenant_id, target_id);
     const updatedAtMs = Date.parse(tenants.get(alert.tenant_id)?.updated_at ?? '');
@@ -112,7 +115,10 @@ export function createDeliveryWorker(options: DeliveryWorkerOptions): DeliveryWo
     return { ...delivery, status: 'dropped', updated_ms: clock.now(), error };
   }
 
-  /** Stores the outcome, and retries until Kafka has it: without it, the next owner would send the alert again. */
+  /**
+   * Stores the outcome of an attempt, and retries until Kafka has it. Without the outcome, the next owner of the
+   * partition would send the alert again.
+   */
   async function storeOutcome(delivery: Delivery): Promise<Delivery> {
     for (;;) {
       try {

@@ -1,13 +1,16 @@
 import type { Delivery } from '../../../shared/domain/topics/delivery.ts';
 
-/** Outcome of one attempt. `gone`: the target answered 410. `refused`: no retry can succeed. */
+/** Outcome of one attempt. `gone`: the target responded with 410. `refused`: no retry can succeed. */
 export type AttemptOutcome =
   | { readonly kind: 'delivered' }
   | { readonly kind: 'failed'; readonly error: string; readonly retryAfterMs?: number }
   | { readonly kind: 'gone'; readonly error: string }
   | { readonly kind: 'refused'; readonly error: string };
 
-/** Retry n waits between half of and the full backoff, base × factor^n ms, at most `capMs`. */
+/**
+ * Delays of retries. The backoff of retry n is base × factor^n ms, at most `capMs`; the delay is between half of the
+ * backoff and all of it.
+ */
 export interface RetryPlan {
   readonly attemptsMax: number;
   readonly baseMs: number;
@@ -15,7 +18,7 @@ export interface RetryPlan {
   readonly capMs: number;
 }
 
-/** Retries for about a day: after 5 s, 25 s, 2 min, 10 min, 50 min, then every 4 h. */
+/** Retries for about a day: the delays are 5 s, 25 s, 2 min, 10 min, 50 min, and then always 4 h. */
 export const defaultRetryPlan: RetryPlan = {
   attemptsMax: 11,
   baseMs: 5_000,
@@ -23,7 +26,7 @@ export const defaultRetryPlan: RetryPlan = {
   capMs: 4 * 3_600_000,
 };
 
-/** Returns the delivery after an attempt. `random`, in [0, 1), is the jitter. Pure. */
+/** Returns the state of the delivery after an attempt. `random`, in [0, 1), sets the jitter. Pure. */
 export function afterAttempt(
   delivery: Delivery,
   outcome: AttemptOutcome,
@@ -40,7 +43,7 @@ export function afterAttempt(
   if (outcome.kind === 'gone') return { ...next, status: 'dead', gone: true };
   if (outcome.kind === 'refused' || attempts >= plan.attemptsMax) return { ...next, status: 'dead' };
   const backoffMs = Math.min(plan.capMs, plan.baseMs * plan.factor ** (attempts - 1)) * (0.5 + random / 2);
-  // The target's `Retry-After` is respected up to the longest backoff.
+  // A target's `Retry-After` header is respected, but no longer than the longest backoff.
   const waitMs = Math.max(backoffMs, Math.min(outcome.retryAfterMs ?? 0, plan.capMs));
   return { ...next, next_attempt_ms: nowMs + Math.ceil(waitMs) };
 }

@@ -13,7 +13,10 @@ import { targetsOf } from './targets.ts';
 
 /** Creates a delivery for each target of an alert. */
 export interface Dispatcher {
-  /** Resolves with the unreadable messages once all deliveries are stored; then the offsets may be committed. Safe to repeat. */
+  /**
+   * Resolves once all deliveries are stored, so that the offsets may be committed. Returns the unreadable messages.
+   * Safe to repeat.
+   */
   dispatch(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]>;
 }
 
@@ -25,7 +28,7 @@ export interface DispatcherOptions {
   readonly clock: Clock;
 }
 
-/** A repeated alert has the same id, and a target gets one delivery for each id. */
+/** A repeated alert has the same id, and each target gets one delivery for each alert id. */
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { state, tenants, deliveryWorker, heartbeat, clock } = options;
   return { dispatch };
@@ -45,8 +48,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       .filter(([key]) => state.get(key) === undefined)
       .map(([, delivery]) => delivery);
     await state.store(fresh);
-    // All pending deliveries of these alerts, not only the new ones: the previous owner may have stored some after this
-    // member read the deliveries topic.
+    // Adds all pending deliveries of these alerts, not only the new deliveries: the previous owner of the partition may
+    // have stored some after this member read the deliveries topic.
     deliveryWorker.add([...deliveries.keys()].flatMap((key) => state.get(key) ?? []));
     return rejected;
   }

@@ -11,13 +11,16 @@ export interface Mailer {
 }
 
 export interface MailerOptions {
-  /** `smtp://user:password@host:587`; null when mail is not set up. */
+  /** `smtp://user:password@host:587`; null if no mail server is configured. */
   readonly smtpUrl: string | null;
   readonly from: string;
   readonly timeoutMs: number;
 }
 
-/** Sends e-mail through one SMTP server. Without one, every message is refused with that error in the delivery log. */
+/**
+ * Sends e-mail through one SMTP server. Without a server, every message is refused, and the delivery log states the
+ * reason.
+ */
 export function createMailer({ smtpUrl, from, timeoutMs }: MailerOptions): Mailer {
   if (smtpUrl === null) {
     return {
@@ -43,7 +46,8 @@ export function createMailer({ smtpUrl, from, timeoutMs }: MailerOptions): Maile
         to: target.address,
         subject: title,
         text: [title, '', ...lines].join('\n'),
-        // The same id in every attempt: mail systems drop a message with an id they have already received.
+        // Every attempt has the same message id: mail systems drop a message with an id that they have already
+        // received.
         messageId: `<${alert.id}.${target.id}@tollgate>`,
         headers: { 'auto-submitted': 'auto-generated', 'x-tollgate-alert': alert.kind },
       });

@@ -13,16 +13,16 @@ export interface Post {
 }
 
 export interface PostOptions {
-  /** Allows private addresses. For tests and a stack on one machine. */
+  /** Allows private addresses. For tests, and for installations on one machine. */
   readonly allowPrivate: boolean;
-  /** From the first packet to the headers of the response. */
+  /** Time limit from the first packet to the headers of the response. */
   readonly timeoutMs: number;
 }
 
 /**
- * Tenants choose the addresses of their notifications, so an address is treated as hostile: only http and https, no
- * credentials, no private or reserved network in any spelling (the resolved address is checked again when connecting),
- * no redirects, and of the response only status and headers are read.
+ * Posts JSON to addresses that tenants choose, so every address is treated as hostile. Allowed are only http and https,
+ * without credentials, and to no private or reserved network in any notation; the resolved address is checked again
+ * when connecting. Redirects are not followed. Only the status and the headers of the response are read.
  */
 export function createPost({ allowPrivate, timeoutMs }: PostOptions): Post {
   // Connections are not reused, so that the connected address of each delivery is checked.
@@ -63,14 +63,15 @@ export function createPost({ allowPrivate, timeoutMs }: PostOptions): Post {
   };
 }
 
-/** Why posting to an address is forbidden, checked without resolving its name; null when it is allowed. */
+/** Returns why posting to an address is forbidden, without resolving its host name; null if it is allowed. */
 export function violationOf(address: string, allowPrivate: boolean): string | null {
   if (!URL.canParse(address)) return 'is not a URL';
   const { protocol, hostname, username, password } = new URL(address);
   if (protocol !== 'https:' && protocol !== 'http:') return 'is neither http nor https';
   if (username !== '' || password !== '') return 'contains credentials';
   if (allowPrivate) return null;
-  // The URL parser has normalized every spelling of an IPv4 address (octal, hexadecimal, one number) to four numbers.
+  // The URL parser has already converted every notation of an IPv4 address (octal, hexadecimal, one number) to four
+  // decimal numbers.
   const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
   if (host === 'localhost' || host.endsWith('.localhost')) return 'is this machine';
   if (isIP(host) !== 0 && ipaddr.process(host).range() !== 'unicast')
@@ -91,8 +92,8 @@ function outcomeOf({ statusCode = 0, headers }: IncomingMessage): AttemptOutcome
 
 function failureOf(error: unknown, timeoutMs: number): AttemptOutcome {
   const message = messageOf(error);
-  // The filtering agent's message when a name resolves to a forbidden address. The tenant gets no resolved address:
-  // it would reveal the private network.
+  // True for the filtering agent's error when a host name resolves to a forbidden address. The tenant's error message
+  // omits the resolved address, which would reveal the private network.
   if (/is not allowed\. Because/.test(message)) {
     return { kind: 'refused', error: 'resolves to a private or reserved address' };
   }

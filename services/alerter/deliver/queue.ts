@@ -2,14 +2,17 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Delivery } from '../../../shared/domain/topics/delivery.ts';
 import { deliveryKeyOf } from '../../../shared/domain/topics/delivery.ts';
 
-/** Deliveries that wait for the time of their next attempt, for their target and for one of `activeMax` attempts. */
+/**
+ * Queue of deliveries. A delivery waits for the time of its next attempt, for its target to be free, and for one of
+ * `activeMax` attempts to be free.
+ */
 export interface DeliveryQueue {
-  /** Adds a pending delivery, or replaces the queued one. Ignored while an attempt of it runs. */
+  /** Adds a pending delivery, or replaces it if it is queued. Ignored while an attempt of this delivery runs. */
   add(delivery: Delivery): void;
-  /** Removes the deliveries that `keep` excludes; a running attempt ends and its outcome is stored. */
+  /** Removes the deliveries for which `keep` returns false. A running attempt ends, and its outcome is stored. */
   retain(keep: (delivery: Delivery) => boolean): void;
   size(): { readonly waiting: number; readonly active: number };
-  /** Starts no more attempts, and resolves when the running ones have ended. */
+  /** Starts no more attempts. Resolves when the running attempts have ended. */
   close(): Promise<void>;
 }
 
@@ -17,16 +20,16 @@ export interface DeliveryQueueOptions {
   /** Makes one attempt and stores its outcome; resolves with the updated delivery. Never rejects. */
   readonly attempt: (delivery: Delivery) => Promise<Delivery>;
   readonly clock: Clock;
-  /** Attempts at once, over all targets. */
+  /** Largest number of attempts at once, over all targets. */
   readonly activeMax?: number;
 }
 
-/** Longest delay of a timer; a later delivery is checked again after it. */
+/** Longest delay of a timer. If the next delivery is due later, the queue is checked again after this time. */
 const timerMsMax = 2 ** 31 - 1;
 
 /**
- * Each target has one attempt at a time, and targets are served round robin, so a target that hangs occupies one of
- * `activeMax` attempts and delays only its own alerts. A delivery that waits for its retry occupies none.
+ * Each target has at most one attempt at a time, and targets are served round robin. So a target that hangs occupies
+ * one of `activeMax` attempts and delays only its own alerts. A delivery that waits for its retry occupies no attempt.
  */
 export function createDeliveryQueue({ attempt, clock, activeMax = 64 }: DeliveryQueueOptions): DeliveryQueue {
   const timers = new Map<string, { timer: NodeJS.Timeout; delivery: Delivery }>();
@@ -58,7 +61,10 @@ export function createDeliveryQueue({ attempt, clock, activeMax = 64 }: Delivery
     startNext();
   }
 
-  /** Starts attempts while there is room, round robin over targets: a target that was served goes to the end. */
+  /**
+   * Starts attempts while fewer than `activeMax` run. Targets are served round robin: a target that was served moves to
+   * the end.
+   */
   function startNext(): void {
     for (const [target, waiting] of waitingByTarget) {
       if (closed || active.size >= activeMax) return;

@@ -11,7 +11,7 @@ export function postSlack(post: Post, target: Target, alert: AlertEvent): Promis
   return post(target.address, {}, JSON.stringify({ text }));
 }
 
-/** Slack reads `<…>` and `&` as markup, and a tenant id may contain them. */
+/** Slack interprets `<…>` and `&` as markup, and a tenant id may contain these characters. */
 function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

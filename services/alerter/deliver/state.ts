@@ -8,14 +8,14 @@ import type { Delivery } from '../../../shared/domain/topics/delivery.ts';
 
 /** The deliveries topic: the state of each delivery. */
 export interface DeliveryState {
-  /** The pending delivery; null when it is finished, undefined when there is none. */
+  /** Returns the delivery if it is pending, null if it is finished, and undefined if it does not exist. */
   get(key: string): Delivery | null | undefined;
   /** All pending deliveries. */
   pending(): Iterable<Delivery>;
-  /** Unix ms at which a target last answered 410; null when it never did. */
+  /** Unix ms at which the target last responded with 410; null if it never did. */
   goneAtMs(tenantId: string, targetId: string): number | null;
   ready(): boolean;
-  /** Resolves once all states stored before the call are read. */
+  /** Resolves once all states that were stored before the call have been read. */
   catchUp(): Promise<void>;
   /** Resolves when Kafka has stored the states. */
   store(deliveries: readonly Delivery[]): Promise<void>;
@@ -29,9 +29,12 @@ export interface DeliveryStateOptions {
   readonly registry: Registry;
 }
 
-/** One entry of the table: a pending delivery in full, of a finished one only that it is finished. */
+/**
+ * One entry of the table. It holds a pending delivery in full; for a finished delivery, only the fact that it is
+ * finished.
+ */
 interface Kept {
-  /** Rises with each attempt and with the final state, independently of the alerters' clocks. */
+  /** Increases with each attempt and with the final state, so it does not depend on the clocks of alerters. */
   readonly version: number;
   readonly pending: Delivery | null;
   readonly gone: { readonly target: string; readonly atMs: number } | null;
@@ -65,7 +68,8 @@ export function createDeliveryState(options: DeliveryStateOptions): DeliveryStat
   function onChange(key: string, kept: Kept | null, before: Kept | null): void {
     if (kept?.gone) gone.set(kept.gone.target, kept.gone.atMs);
     const isFinal = before !== null && before.pending === null;
-    // A finished delivery becomes pending again only by a paused member whose partitions had moved: that is ignored.
+    // Only a paused member whose partitions had moved writes a finished delivery as pending again: that record is
+    // ignored.
     if (kept === null || kept.pending === null || isFinal) pending.delete(key);
     else pending.set(key, kept.pending);
   }

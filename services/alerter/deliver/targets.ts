@@ -8,17 +8,17 @@ export interface Target {
   readonly id: string;
   readonly channel: Channel;
   readonly address: string;
-  /** Webhooks only: the secrets to sign with, the newest first. */
+  /** For webhooks only: the secrets to sign with, the newest first. */
   readonly secrets: readonly string[];
-  /** The address as shown to users. */
+  /** The address in the form that users may see. */
   readonly shown: string;
 }
 
 const logTarget: Target = { id: 'log', channel: 'log', address: '', secrets: [], shown: 'log' };
 
 /**
- * The targets of an alert: the service's own log first, then the tenant's. None for `rearmed`, of which tenants are not
- * notified. `only_target` of a test alert selects one of them.
+ * Returns the targets of an alert: the service's own log first, then the targets of the tenant. `rearmed` has no
+ * targets, because tenants are not notified of it. A test alert with `only_target` has only that target.
  */
 export function targetsOf(settings: NotificationSettings | undefined, alert: AlertEvent): Target[] {
   if (alert.kind === 'rearmed') return [];
@@ -46,7 +46,10 @@ function targetAt(channel: Channel, address: string, secrets: readonly string[])
   };
 }
 
-/** Hides credentials: Slack's path is one, a query or user info may contain one. The end of the id distinguishes targets. */
+/**
+ * Hides credentials in a URL: the path of a Slack URL is a credential, and a query or user info may contain one. The
+ * end of the id is shown, so that users can distinguish their targets.
+ */
 function shownUrl(channel: Channel, address: string, id: string): string {
   if (!URL.canParse(address)) return `unreadable (${id.slice(-6)})`;
   const { origin, pathname, search } = new URL(address);

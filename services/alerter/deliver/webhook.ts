@@ -6,8 +6,9 @@ import type { Post } from './post.ts';
 import type { Target } from './targets.ts';
 
 /**
- * One attempt in the format of Standard Webhooks. The id is the alert's id in every attempt, so that a receiver
- * recognises a repetition; timestamp and signature belong to the attempt, so that a late retry is still accepted.
+ * Makes one attempt in the format of Standard Webhooks. The message id is the alert's id in every attempt, so that a
+ * receiver recognises a repetition. Timestamp and signature are new in each attempt, so that receivers accept a late
+ * retry.
  */
 export function postWebhook(
   post: Post,
@@ -31,9 +32,9 @@ export function postWebhook(
 }
 
 /**
- * The `webhook-signature` of Standard Webhooks: `v1,` and the base64 of an HMAC-SHA256 of `id.timestamp.body`, one for
- * each secret, separated by spaces. While a secret is being changed there are two, and a receiver with either secret
- * accepts the message.
+ * Returns the `webhook-signature` header of Standard Webhooks: for each secret `v1,` and the base64 of the HMAC-SHA256
+ * of `id.timestamp.body`, separated by spaces. While a tenant changes its secret there are two secrets, and a receiver
+ * with either secret accepts the message.
  */
 export function signatureOf(
   secrets: readonly string[],

@@ -6,7 +6,7 @@ import type { Growth } from './growth-rates.ts';
 import { isExceeded, isSentBefore, isThresholdSent, rearmed, activeThresholds } from './sent-alerts.ts';
 import type { SentAlerts } from './sent-alerts.ts';
 
-/** One quota of a tenant and the units of it that ClickHouse counts as used. */
+/** One quota of a tenant, with the units that ClickHouse counts as used. */
 export interface QuotaUsage {
   readonly tenantId: string;
   readonly plan: string;
@@ -14,23 +14,25 @@ export interface QuotaUsage {
   readonly span: PeriodSpan;
   /** Units consumed in the period, or since the last reset within it. */
   readonly used: number;
-  /** Unix ms of the last reset within the period; null for none. */
+  /** Unix ms of the last reset within the period; null if there was none. */
   readonly resetAtMs: number | null;
   /** Unix ms at which these totals were announced. */
   readonly asOfMs: number;
-  /** How much `used` grew recently; null before enough readings exist. */
+  /** Recent growth of `used`; null until enough readings exist. */
   readonly growth: Growth | null;
 }
 
-/** Forecasts start at this share of a quota: below it, one busy minute would produce a false forecast. */
+/** Smallest used share of a quota for a forecast. Below it, one busy minute would cause a false forecast. */
 export const forecastFromShare = 0.25;
 
 /**
- * Returns the alerts that are due for a reading of a quota, by the alerts sent before. Pure: the same arguments return
- * the same ids, so an evaluation repeated after a crash writes no second alert. Of several thresholds crossed at once
- * the highest is sent and lists the others. A reset or a raised limit rearms the thresholds above the share that is
- * used then: the first alert states it (`recovered` where the quota was used up), and a second one names the thresholds
- * that are crossed even so.
+ * Returns the alerts that are due for a reading of a quota, considering the alerts sent before. Pure: the same
+ * arguments return the same ids, so an evaluation that is repeated after a crash writes no second alert.
+ *
+ * If several thresholds were crossed at once, one alert names the highest and lists the others. A reset or a raised
+ * limit rearms the thresholds above the share that is used at that moment: they may be sent again. Then the first alert
+ * states the reset or raise (its kind is `recovered` if the quota was used up), and a second alert names the thresholds
+ * that are still crossed.
  */
 export function evaluateQuota(
   usage: QuotaUsage,
@@ -53,7 +55,10 @@ export function evaluateQuota(
   return forecasts(usage, sent, nowMs);
 }
 
-/** The `recovered` alert of a limit: `used` is below `limit` again, or the period in which it was exceeded is over. */
+/**
+ * Returns the `recovered` alert of a limit: `used` is below `limit` again, or the period in which it was exceeded is
+ * over.
+ */
 export function recovered(
   sent: SentAlerts,
   limit: number,
@@ -69,7 +74,7 @@ export function recovered(
   };
 }
 
-/** The `recovered` alert of an exceeded limit that the tenant's plan or the policy no longer has. */
+/** Returns the `recovered` alert of an exceeded limit that the tenant's plan or the policy no longer has. */
 export function lifted(sent: SentAlerts, asOfMs: number, nowMs: number): AlertEvent {
   return {
     ...commonFields(sent, { limit: sent.limit, used: sent.used, asOfMs, nowMs }),
@@ -81,8 +86,8 @@ export function lifted(sent: SentAlerts, asOfMs: number, nowMs: number): AlertEv
 }
 
 /**
- * Unix ms at which the quota is used up if usage goes on at its recent rate; null when that is after the period's end,
- * when nothing was used recently, or when the quota is used up already.
+ * Returns the Unix ms at which the quota will be used up at the recent rate of usage. Returns null if that is after the
+ * end of the period, if nothing was used recently, or if the quota is used up already.
  */
 export function exhaustionOf(
   { limit, used, span, growth }: Pick<QuotaUsage, 'limit' | 'used' | 'span' | 'growth'>,
@@ -94,11 +99,12 @@ export function exhaustionOf(
 }
 
 /**
- * The share above which thresholds may be sent again; null where there was no reset or raise since the active
- * thresholds were sent. An enforced quota never exceeds its limit, so the share just after a raise was at most
- * old limit ÷ new limit, also where that moment was not observed. The old limit is the one of the last alert, which
- * may be newer than the alert of the threshold. A raise in two steps without an alert between them looks like one step:
- * a threshold that stayed crossed may then be sent a second time.
+ * Returns the share above which thresholds may be sent again; null if there was no reset and no raise since the active
+ * thresholds were sent. An enforced quota never exceeds its limit. So the share just after a raise was at most old
+ * limit ÷ new limit, even if no reading was made at that moment.
+ *
+ * The old limit is the limit of the last alert, which may be newer than the alert of the threshold. Two raises without
+ * an alert between them look like one raise: the alert of a threshold that stayed crossed may then be sent twice.
  */
 function rearmedAbove({ limit, resetAtMs }: QuotaUsage, sent: SentAlerts, share: number): number | null {
   const resetAt = resetAtMs === null ? null : new Date(resetAtMs).toISOString();

@@ -29,14 +29,20 @@ import type { SentAlerts } from './sent-alerts.ts';
 import { startAtZero } from '../../../shared/runtime/zero-counters.ts';
 
 export interface Evaluator {
-  /** Evaluates announced totals and writes the alerts that are due to the alerts topic; returns unreadable messages. Safe to repeat. */
+  /**
+   * Evaluates announced totals and writes the alerts that are due to the alerts topic. Returns the unreadable messages.
+   * Safe to repeat.
+   */
   evaluate(messages: readonly ConsumedMessage[]): Promise<readonly RejectedMessage[]>;
   /**
-   * Evaluates tenants again after their record, a boost or the policy changed: without traffic, no totals are announced
-   * for them. Safe to repeat.
+   * Evaluates tenants again after a change of their record, of a boost, or of the policy. The aggregator announces no
+   * totals for such a change. Safe to repeat.
    */
   reevaluate(tenantIds: ReadonlySet<string>): Promise<void>;
-  /** Writes `recovered` alerts for exceeded quotas whose period is over: no totals are announced for that. */
+  /**
+   * Writes `recovered` alerts for exceeded quotas whose period is over. The aggregator announces no totals when a
+   * period ends.
+   */
   sendRecoveries(): Promise<void>;
 }
 
@@ -50,23 +56,26 @@ export interface EvaluatorOptions {
   readonly registry: Registry;
 }
 
-/** A forecast uses the growth of the last 15 minutes, and needs at least 5 minutes of it. */
+/** A forecast uses the readings of the last 15 minutes, and needs readings of at least 5 minutes. */
 const usageWindowMs = 15 * 60_000;
 const forecastMsMin = 5 * 60_000;
 const minuteMs = 60_000;
 const tenantsMax = 50_000;
 const totalsMax = 10_000;
-/** The last events of a period reach the totals a moment after its end. */
+/** Delay of recoveries after the end of a period: its last events reach the totals a moment after its end. */
 const recoveredAfterMs = 5_000;
 
 export function createEvaluator(options: EvaluatorOptions): Evaluator {
   const { log, tenants, clickhouse, policy, heartbeat, clock, registry } = options;
   const usage = createGrowthRates({ windowMs: usageWindowMs, readingsMax: 15, keysMax: tenantsMax });
   const minutes = createGrowthRates({ windowMs: minuteMs, readingsMax: 6, keysMax: 2 * tenantsMax });
-  /** By tenant: the hour of its last alert about refused requests, so that ClickHouse is not queried again in that hour. */
+  /**
+   * By tenant: the hour of its last alert about refused requests. ClickHouse is not queried again for the tenant in
+   * that hour.
+   */
   const rejectionsAlertHour = new LRUCache<string, string>({ max: tenantsMax });
   const metrics = evaluationMetrics(registry);
-  /** Newest announced totals by tenant, for evaluations between two announcements. */
+  /** By tenant: the newest announced totals, for evaluations between two announcements. */
   const latest = new LRUCache<string, TenantTotals>({ max: totalsMax });
   let lastWork: Promise<unknown> = Promise.resolve();
   return {
@@ -75,7 +84,9 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     sendRecoveries: () => serially(sendRecoveries),
   };
 
-  /** Runs one work after the other: each must find in the history the alerts that the one before it wrote. */
+  /**
+   * Runs one evaluation at a time, because each must find in the history the alerts that the previous evaluation wrote.
+   */
   function serially<Result>(work: () => Promise<Result>): Promise<Result> {
     const next = lastWork.then(work, work);
     lastWork = next.catch(() => undefined);
@@ -116,7 +127,8 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     const readings = [...plans].flatMap(([tenantId, plan]) => readingsNow(tenantId, plan, nowMs));
     const complete = await completeReadings(clickhouse, readings);
     const alerts = complete.flatMap((reading) => {
-      // This reading is newer than all alerts sent before, also where the clock of another alerter is ahead.
+      // The time of this reading must be later than the times of all alerts sent before, even if the clock of another
+      // alerter is ahead.
       const sent = sentAlertsOf(reading);
       const asOfMs = Math.max(nowMs, (sent?.asOfMs ?? 0) + 1);
       return evaluateReading(reading, { plan: plans.get(reading.tenantId) ?? '', asOfMs, growth: null });
@@ -126,7 +138,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     count(alerts);
   }
 
-  /** `recovered` alerts for exceeded quotas that the tenant's plan or the policy no longer has. */
+  /** Returns `recovered` alerts for exceeded quotas that the tenant's plan or the policy no longer has. */
   function liftedOf(tenantId: string, plan: string | null, nowMs: number): AlertEvent[] {
     const exceeded = log.history
       .ofTenant(tenantId)
@@ -139,7 +151,10 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
       .map((sent) => lifted(sent, Math.max(nowMs, sent.asOfMs), nowMs));
   }
 
-  /** Readings from the newest announced totals where they cover the quota's period; ClickHouse completes the others. */
+  /**
+   * Returns readings from the newest announced totals where these cover the quota's period. The other readings are
+   * open, and ClickHouse completes them.
+   */
   function readingsNow(tenantId: string, plan: string | null, nowMs: number): QuotaReading[] {
     const record = tenants.get(tenantId) ?? null;
     const totals = latest.get(tenantId);
@@ -205,7 +220,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     const hour = new Date(periodAt('hour', null, asOfMs).startMs).toISOString();
     if (heavy === null || rejectionsAlertHour.get(tenantId) === hour) return null;
     const limitName = await findRefusingLimit(clickhouse, tenantId, asOfMs);
-    // A quota that is used up has its own `exceeded` alert.
+    // A quota that is used up already has an `exceeded` alert.
     const isUsedUpQuota = quotas.some(
       ({ quota, sinceReset }) => quota.name === limitName && sinceReset !== null && sinceReset >= quota.limit,
     );
@@ -228,7 +243,10 @@ function growthOf(rates: GrowthRates, key: string, atMs: number, count: number) 
   return rates.growth(key, minuteMs / 2);
 }
 
-/** The last totals of each tenant and day in a batch: they include all that the earlier ones of the batch count. */
+/**
+ * Returns the last totals of each tenant and day in a batch. They include everything that earlier totals in the batch
+ * count.
+ */
 function latestOf(messages: readonly ConsumedMessage[]) {
   const latest = new Map<string, TenantTotals>();
   const rejected: RejectedMessage[] = [];

@@ -1,18 +1,22 @@
 import { LRUCache } from 'lru-cache';
 
-/** How much a count grew in how many milliseconds. */
+/** Growth of a count (`by`) over a time (`overMs`). */
 export interface Growth {
   readonly by: number;
   readonly overMs: number;
 }
 
 /**
- * Recent growth of counts, from a few stored readings of each. When a count falls (a new period, a reset), its earlier
- * readings are dropped; a reading older than the newest is ignored. The number of counts and of readings is bounded.
+ * Recent growth of counts, from a few stored readings of each count. When a count decreases (in a new period, after a
+ * reset), its earlier readings are dropped. A reading that is older than the newest one is ignored. The number of
+ * counts, and the number of readings of a count, are bounded.
  */
 export interface GrowthRates {
   add(key: string, atMs: number, count: number): void;
-  /** Growth over the window, or over the part of it with readings; null when that part is shorter than `overMsMin`. */
+  /**
+   * Returns the growth between the oldest and the newest reading in the window; null if they are less than `overMsMin`
+   * apart.
+   */
   growth(key: string, overMsMin: number): Growth | null;
 }
 
@@ -37,7 +41,7 @@ export function createGrowthRates({ windowMs, readingsMax, keysMax }: GrowthRate
     const newest = kept.at(-1);
     if (newest !== undefined && atMs < newest.atMs) return;
     if (newest !== undefined && count < newest.count) kept.length = 0;
-    // The newest reading is always kept; earlier readings are at least `apartMs` apart.
+    // The newest reading is always stored. Earlier readings are at least `apartMs` apart.
     const beforeNewest = kept.at(-2);
     if (beforeNewest !== undefined && (kept.at(-1)?.atMs ?? 0) - beforeNewest.atMs < apartMs) kept.pop();
     kept.push({ atMs, count });

@@ -4,16 +4,16 @@ import type { SentAlerts } from './sent-alerts.ts';
 
 /**
  * The alerts sent in current and recent periods, read from the alerts topic. Adding an alert is idempotent and
- * commutative, so every start reads the topic again and gets the same history.
+ * commutative, so a process that reads the topic again after a restart gets the same history.
  */
 export interface AlertHistory {
   add(event: AlertEvent): void;
   of(tenantId: string, limitName: string, period: string): SentAlerts | null;
-  /** One entry for each limit and period of a tenant. */
+  /** Returns one entry for each limit and period of a tenant. */
   ofTenant(tenantId: string): SentAlerts[];
-  /** Tenants with any entry. */
+  /** Returns the tenants that have an entry. */
   tenants(): string[];
-  /** Exceeded limits whose period ended by `nowMs` and for which no recovery was sent. */
+  /** Returns the exceeded limits whose period ended by `nowMs` and for which no `recovered` alert was sent. */
   exceededAndOver(nowMs: number): SentAlerts[];
   /** Deletes the entries of periods that ended before `timeMs`. */
   forgetBefore(timeMs: number): void;

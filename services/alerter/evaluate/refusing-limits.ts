@@ -4,8 +4,8 @@ import { refused } from '../../../shared/clickhouse/queries/predicates.ts';
 const spanMs = 120_000;
 
 /**
- * Name of the limit that refused most of the tenant's requests in the two minutes before `atMs`; null when none was
- * refused. Called only when many requests are refused, so that reading the events of two minutes costs little.
+ * Returns the name of the limit that refused most of the tenant's requests in the two minutes before `atMs`; null if no
+ * request was refused. Called only when many requests are refused: the query reads the tenant's events of two minutes.
  */
 export async function findRefusingLimit(
   clickhouse: ClickHouseReader,

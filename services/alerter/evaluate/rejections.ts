@@ -3,11 +3,17 @@ import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import { alertIdOf } from '../alert-id.ts';
 import type { Growth } from './growth-rates.ts';
 
-/** Fewer refused requests in a minute send no alert: a client that reaches its limit now and then is normal. */
+/**
+ * Smallest number of refused requests in a minute for which an alert is sent. Some refusals are normal for a client
+ * close to its limit.
+ */
 export const refusedMin = 20;
-/** Share of a minute's requests that must be refused before an alert is sent. */
+/** Smallest share of refused requests among the requests of a minute for which an alert is sent. */
 export const refusedShare = 0.2;
-/** Readings further apart are ignored: their growth would be an average over idle time. */
+/**
+ * Longest time between two readings that are compared. A longer time would include idle time, and the average would be
+ * too low.
+ */
 const overMsMax = 120_000;
 
 export interface Rejections {
@@ -15,14 +21,16 @@ export interface Rejections {
   readonly requests: number;
 }
 
-/** Returns the counts of the last minute when enough of its requests were refused to notify the tenant, else null. */
+/**
+ * Returns the counts of the last minute if enough of its requests were refused to notify the tenant; otherwise null.
+ */
 export function heavyRejections(refused: Growth | null, requests: Growth | null): Rejections | null {
   if (refused === null || requests === null || refused.overMs > overMsMax) return null;
   const heavy = refused.by >= refusedMin && refused.by >= requests.by * refusedShare;
   return heavy ? { refused: refused.by, requests: requests.by } : null;
 }
 
-/** At most one alert an hour for each tenant and limit: the hour is its period. */
+/** Returns an alert whose period is the hour, so that each tenant and limit has at most one such alert an hour. */
 export function rejectionsAlert(
   tenant: { readonly tenantId: string; readonly plan: string },
   limitName: string,

@@ -1,24 +1,24 @@
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 
-/** A threshold that an alert named, as its own or among `also_crossed`. */
+/** A threshold that was sent: the threshold of an alert, or one of its `also_crossed`. */
 export interface SentThreshold {
   readonly threshold: number;
   readonly generation: number;
-  /** The last reset before the alert, ISO 8601; null for none. */
+  /** Time of the last reset before the alert, ISO 8601; null if there was none. */
   readonly resetAt: string | null;
   readonly limit: number;
   readonly used: number;
 }
 
-/** From `generation` on, thresholds above the share `above` may be sent again. */
+/** Effect of a reset or a raised limit: from `generation` on, thresholds above the share `above` may be sent again. */
 export interface Rearming {
   readonly generation: number;
   readonly above: number;
 }
 
 /**
- * The alerts sent about one limit of a tenant in one period. Generations order them without clocks: a period begins
- * in generation 0, and each rearming begins the next one.
+ * The alerts sent about one limit of a tenant in one period. Generations order the alerts without clocks: a period
+ * begins in generation 0, and each rearming begins the next generation.
  */
 export interface SentAlerts {
   readonly tenantId: string;
@@ -26,7 +26,7 @@ export interface SentAlerts {
   readonly limitName: string;
   readonly period: string;
   readonly periodEndsAtMs: number;
-  /** One entry for each threshold, of the highest generation in which it was sent. */
+  /** One entry for each threshold: its newest alert, from the highest generation in which the threshold was sent. */
   readonly sentThresholds: readonly SentThreshold[];
   readonly rearmings: readonly Rearming[];
   readonly generation: number;
@@ -36,31 +36,31 @@ export interface SentAlerts {
   readonly exceededAsOfMs: number | null;
   readonly limit: number;
   readonly used: number;
-  /** Generations in which a forecast was sent; `recoveredIn`: in which a recovery was. */
+  /** Generations in which a forecast was sent. `recoveredIn` has the generations in which a recovery was sent. */
   readonly forecastIn: readonly number[];
   readonly recoveredIn: readonly number[];
   readonly rejections: boolean;
 }
 
-/** True when the threshold or a higher one was sent and the threshold was not rearmed since. */
+/** True if the threshold or a higher threshold was sent, and the threshold was not rearmed after that. */
 export function isThresholdSent({ sentThresholds, rearmings }: SentAlerts, threshold: number): boolean {
   const rearmedIn = Math.max(0, ...rearmings.filter(({ above }) => threshold > above).map(generationOf));
   return sentThresholds.some((one) => one.threshold >= threshold && one.generation >= rearmedIn);
 }
 
-/** The sent thresholds that were not rearmed since. */
+/** Returns the sent thresholds that were not rearmed after they were sent. */
 export function activeThresholds(sent: SentAlerts): readonly SentThreshold[] {
   return sent.sentThresholds.filter(({ threshold, generation }) =>
     sent.rearmings.every((one) => threshold <= one.above || generation >= one.generation),
   );
 }
 
-/** Usage only grows within a generation, so more used means sent later. */
+/** True if `one` was sent before `other`. Within a generation usage only grows, so the later alert has more units used. */
 export function isSentBefore(one: SentThreshold, other: SentThreshold): boolean {
   return one.generation === other.generation ? one.used < other.used : one.generation < other.generation;
 }
 
-/** True when an `exceeded` alert was sent and no recovery after it. */
+/** True if an `exceeded` alert was sent and no `recovered` alert after it. */
 export function isExceeded(sent: SentAlerts): boolean {
   return activeThresholds(sent).some(
     ({ threshold, generation }) => threshold >= 1 && sent.recoveredIn.every((one) => one < generation),
@@ -76,7 +76,10 @@ function generationOf({ generation }: Rearming): number {
   return generation;
 }
 
-/** Adds an alert. Idempotent and commutative: neither repetition nor the order of alerts changes the result. */
+/**
+ * Returns the history with an alert added. Idempotent and commutative: neither repetitions nor the order of alerts
+ * change the result.
+ */
 export function withAlert(sent: SentAlerts, event: AlertEvent): SentAlerts {
   const isQuota = event.kind === 'threshold' || event.kind === 'exceeded';
   const asOfMs = Date.parse(event.as_of ?? event.at);
@@ -93,7 +96,7 @@ export function withAlert(sent: SentAlerts, event: AlertEvent): SentAlerts {
       event.kind === 'exceeded' ? Math.max(sent.exceededAsOfMs ?? 0, asOfMs) : sent.exceededAsOfMs,
     limit: Math.max(sent.limit, event.limit),
     used: Math.max(sent.used, event.used),
-    // A threshold alert with a time of exhaustion includes the forecast.
+    // A threshold alert that names a time of exhaustion counts as a forecast too.
     forecastIn:
       event.kind === 'forecast' || (isQuota && event.exhausted_at !== null)
         ? withNumber(sent.forecastIn, generation)
@@ -146,7 +149,10 @@ function withNumber(numbers: readonly number[], added: number): readonly number[
   return [...new Set([...numbers, added])].toSorted((a, b) => a - b);
 }
 
-/** Within one generation the entry with more used wins, so that the order of reading does not matter. */
+/**
+ * True if `one` replaces `other`. Within one generation the entry with more units used wins, so that the order of
+ * reading does not change the result.
+ */
 function isNewer(one: SentThreshold, other: SentThreshold): boolean {
   if (one.generation !== other.generation) return one.generation > other.generation;
   return one.used > other.used || (one.used === other.used && one.limit > other.limit);
@@ -160,7 +166,10 @@ function withRearming(rearmings: readonly Rearming[], added: Rearming): readonly
   return [...others, { generation: added.generation, above }].toSorted((a, b) => a.generation - b.generation);
 }
 
-/** Alerts of older writers may lack the end; a day is then long enough, because entries are kept for two days more. */
+/**
+ * Returns the end of the alert's period. Alerts of older releases may lack it: then one day is assumed, which is long
+ * enough, because entries are kept for two days after the end.
+ */
 function endOf(event: AlertEvent): number {
   return event.period_ends_at === undefined
     ? Date.parse(event.period) + 86_400_000

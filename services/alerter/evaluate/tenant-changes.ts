@@ -5,18 +5,24 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 
-/** Changes of a tenant's quotas that happen without traffic: a new record, a boost that begins or ends, a new policy. */
+/**
+ * Reacts to changes of a tenant's quotas that happen without traffic: a new record, a boost that begins or ends, a new
+ * policy.
+ */
 export interface TenantChanges {
-  /** Evaluates all tenants with alerts again: for a while no alerter may have led. */
+  /**
+   * Evaluates all tenants with alerts again. Called when this alerter begins to lead: changes before that may not have
+   * been evaluated.
+   */
   restart(): void;
   close(): Promise<void>;
 }
 
 export interface TenantChangesOptions {
   readonly tenants: TenantDirectory;
-  /** Tenants to which any alerter has sent an alert by now. */
+  /** Returns the tenants to which any alerter has sent an alert. */
   readonly notifiedTenants: () => Promise<readonly string[]>;
-  /** Evaluates these tenants again; false where another alerter leads. */
+  /** Evaluates these tenants again. Resolves with false if another alerter leads. */
   readonly reevaluate: (tenantIds: ReadonlySet<string>) => Promise<boolean>;
   readonly onPolicy: (listener: () => void) => () => void;
   readonly clock: Clock;
@@ -24,20 +30,23 @@ export interface TenantChangesOptions {
   readonly intervalMs?: number;
 }
 
-/** Tenants evaluated by one query to ClickHouse. */
+/** Largest number of tenants in one query to ClickHouse. */
 const tenantsAtOnceMax = 500;
-/** A second evaluation: another alerter may have used the earlier record, and written its alert after the first one. */
+/**
+ * Delay of a second evaluation after a changed record. In the meantime another alerter may have evaluated with the
+ * earlier record, and may have written an alert after the first evaluation.
+ */
 const againMs = 5_000;
 
 export function followTenantChanges(options: TenantChangesOptions): TenantChanges {
   const { tenants, notifiedTenants, reevaluate, onPolicy, clock, logger, intervalMs = 500 } = options;
-  /** Tenants to evaluate. */
+  /** Tenants that must be evaluated. */
   const due = new Set<string>();
   /** By tenant: Unix ms of the second evaluation. */
   const again = new Map<string, number>();
   /** By tenant: Unix ms at which a boost next begins or ends. */
   const boostChanges = new Map<string, number>();
-  /** True when all tenants with alerts are to be evaluated. */
+  /** True while all tenants with alerts must be evaluated. */
   let allNotifiedDue = false;
   let busy: Promise<void> | null = null;
 
@@ -45,7 +54,7 @@ export function followTenantChanges(options: TenantChangesOptions): TenantChange
   const stops = [
     tenants.onChange((tenantId, record) => {
       scheduleBoostChange(tenantId, record);
-      // Records read while the directory is filled at the start are no changes.
+      // Records that are read while the directory is first filled are not changes.
       if (tenants.ready()) changed([tenantId]);
     }),
     onPolicy(restart),
@@ -110,7 +119,7 @@ export function followTenantChanges(options: TenantChangesOptions): TenantChange
       const tenantIds = new Set([...due].slice(0, tenantsAtOnceMax));
       for (const tenantId of tenantIds) due.delete(tenantId);
       try {
-        // The alerter that leads next begins with all tenants.
+        // Another alerter leads now. It evaluates all tenants with alerts when it begins to lead.
         if (!(await reevaluate(tenantIds))) {
           due.clear();
           return;
