@@ -1,30 +1,34 @@
 import type { LimitState } from './limit.ts';
 
-/** Outcome of a decision. A `shadow_limited` request passed; with its limits enforced it would have been refused. */
+/**
+ * Outcome of a decision. A `shadow_limited` request passed, but would have been refused if the limits in shadow mode
+ * were enforced.
+ */
 export type Outcome = 'allowed' | 'limited' | 'bypassed' | 'shadow_limited';
 
 export const outcomes: readonly Outcome[] = ['allowed', 'limited', 'bypassed', 'shadow_limited'];
 
 /**
- * Why a request was refused: by a `limit`, `blocked` by an operator, `unauthenticated`, `cost_too_high` (more than a
- * limit can ever grant), or `invalid` (the cost is not a positive number).
+ * Why a request was refused. `limit`: it exceeded a limit. `blocked`: an operator has blocked the tenant.
+ * `unauthenticated`: it has no valid credential. `cost_too_high`: it costs more units than a limit can ever grant.
+ * `invalid`: its cost is not a positive number.
  */
 export type RefusalReason = 'limit' | 'blocked' | 'unauthenticated' | 'cost_too_high' | 'invalid';
 
 export interface Decision {
-  /** UUIDv7; also the id of the usage event, by which a refused request is found. */
+  /** UUIDv7 of the decision. The usage event has the same id, so that a refused request can be found by it. */
   readonly id: string;
   readonly outcome: Outcome;
   readonly reason: RefusalReason | null;
-  /** Every limit that applied, in policy order: plan, then route. */
+  /** States of all limits that applied to the request, in policy order: limits of the plan, then of the route. */
   readonly limits: readonly LimitState[];
   /** Names of the limits that the request exceeds, enforced and shadow limits alike. */
   readonly limitedBy: readonly string[];
-  /** Milliseconds until the request would pass; null when it passes or never will. */
+  /** Milliseconds until the request would pass; null if it passes now or can never pass. */
   readonly retryAfterMs: number | null;
-  /** Milliseconds to hold the request back before serving it (slow-down); 0 for none. */
+  /** Milliseconds by which the entrypoint delays the request before it is served (slow-down); 0 for no delay. */
   readonly delayMs: number;
-  /** True if Redis did not respond and the node decided by itself. */
+  /** True if Redis did not respond in time and the node decided without it. */
   readonly degraded: boolean;
   /** Duration of the decision in microseconds. */
   readonly checkMicros: number;

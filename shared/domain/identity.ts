@@ -1,28 +1,35 @@
 import { anonymousTenant } from './usage-event.ts';
 
-/** Verified caller of a request. Anonymous callers have `tenantId` null and are limited by address. */
+/** The verified caller of a request. An anonymous caller has the `tenantId` null and is limited by address. */
 export interface Identity {
   readonly tenantId: string | null;
   readonly userId: string | null;
-  /** Plan named by a verified token, or null. The tenant's record has precedence. */
+  /** The plan that a verified token names; null if it names none. A plan in the tenant's record has precedence. */
   readonly planClaim: string | null;
-  /** Address of the client behind trusted proxies. Limits group IPv6 addresses by /64. */
+  /** Address of the client, behind the trusted proxies. Limits treat all IPv6 addresses of a /64 as one address. */
   readonly ip: string;
-  /** Name of the internal service whose token was presented, or null. A service bypasses all limits. */
+  /**
+   * Name of the internal service that the request's token belongs to; null for other callers. No limit applies to a
+   * service.
+   */
   readonly service: string | null;
   readonly method: 'jwt' | 'api_key' | 'service' | 'anonymous';
 }
 
-/** Longest tenant or user id, in UTF-16 units. A longer id is refused, never truncated. */
+/** Longest tenant or user id, in UTF-16 code units. A longer id is rejected, never truncated. */
 export const idLengthMax = 256;
 
-/** Tenant of the events that the alerter publishes once a minute to measure the pipeline. It is not a customer. */
+/**
+ * Tenant of the events that the alerter publishes every minute to measure the delay of the pipeline. It is not a
+ * customer.
+ */
 export const heartbeatTenant = 'tollgate-heartbeat';
 
 /**
- * Why a text is not a valid id of a tenant or a user, as the end of a sentence; null for a valid id. All sources of ids
- * follow this rule: claims, request bodies, gRPC, events, the admin API. Ids are compared code unit by code unit, so each
- * id has one spelling only: without white space around it, and in Unicode normalization form C.
+ * Returns why a text is not a valid id of a tenant or a user, worded as the end of a sentence; null if it is valid.
+ * Every id is checked by this function, whether it comes from a token, a request body, gRPC, an event or the admin
+ * API. Ids are compared by code units. Therefore an id must have exactly one spelling: no white space at either end,
+ * and Unicode normalization form C.
  */
 export function problemOfId(id: string): string | null {
   if (id === '') return 'is empty';
@@ -34,14 +41,15 @@ export function problemOfId(id: string): string | null {
   return id.normalize('NFC') === id ? null : 'is not in Unicode normalization form C (NFC)';
 }
 
-/** The same for a tenant; some ids are reserved. */
+/** The same check for the id of a tenant. In addition, some ids are reserved. */
 export function problemOfTenantId(id: string): string | null {
   if (id === anonymousTenant) return 'is reserved for callers without a tenant';
   if (id === heartbeatTenant) return 'is reserved for the heartbeat of the pipeline';
-  // HTTP clients resolve dot segments before they send a path, so no URL could name this tenant to block or reset it.
+  // HTTP clients resolve dot segments before they send a path, so an operator could not address a tenant named `.` or
+  // `..` in the admin API.
   if (id === '.' || id === '..') return 'is a dot segment of a path';
   return problemOfId(id);
 }
 
-/** Fast path for nearly every id: printable ASCII without a space at either end. */
+/** Fast path for almost all ids: printable ASCII characters, without a space at either end. */
 const printableAscii = /^[!-~](?:[ -~]*[!-~])?$/;

@@ -1,12 +1,13 @@
 export type JsonReading = { readonly value: unknown } | { readonly problem: string };
 
-/** Keeps a byte order mark, so that JSON.parse refuses it. */
+/** Keeps a byte order mark in the text, so that `JSON.parse` rejects the text. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Reads JSON text in UTF-8, nested at most `depthMax` levels deep, in which no object repeats a name: JSON readers differ
- * in which of two members they return, and Tollgate must store the value that the sender's reader returns. Bytes that are
- * not UTF-8 are refused, because replacement characters would make different texts equal. `problem` ends a sentence.
+ * Parses JSON text in UTF-8 that is nested at most `depthMax` levels deep. Rejects an object that has two members
+ * with the same name: JSON parsers differ in which member they return, so Tollgate could store another value than the
+ * sender meant. Rejects bytes that are not UTF-8: with replacement characters, different texts would become equal.
+ * `problem` is the end of a sentence.
  */
 export function readUniqueJson(bytes: Buffer, depthMax: number): JsonReading {
   let text: string;
@@ -30,8 +31,8 @@ const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x
 const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a];
 
 /**
- * A name that one object of a JSON text has twice, or null. `value` is the parsed text. If a name is repeated, `value` has
- * fewer members than the text has names; this cheap comparison comes first, because repeated names are rare.
+ * Returns a name that occurs twice in one object of a JSON text, or null. `value` is the parsed text. Repeated names
+ * are rare, so a cheap check comes first: with a repeated name, `value` has fewer members than the text has names.
  */
 export function repeatedName(text: string, value: unknown): string | null {
   return namesIn(text) === membersOf(value) ? null : firstRepeated(Buffer.from(text));
@@ -74,7 +75,7 @@ function membersOf(value: unknown): number {
 }
 
 function firstRepeated(bytes: Buffer): string | null {
-  // The names of each open object; null for an open array.
+  // The names in each object that is open at this position; null for an open array.
   const open: (Set<string> | null)[] = [];
   let isName = false;
   for (let at = 0; at < bytes.length; at += 1) {
@@ -105,7 +106,7 @@ function firstRepeated(bytes: Buffer): string | null {
   return null;
 }
 
-/** Index of the quote that closes the string starting at `from`; the length if no quote closes it. */
+/** Index of the quote that ends the string starting at `from`; the length of the text if there is none. */
 export function endOfString(bytes: Buffer, from: number): number {
   for (let at = from + 1; at < bytes.length; at += 1) {
     if (bytes[at] === backslash) at += 1;
@@ -114,7 +115,10 @@ export function endOfString(bytes: Buffer, from: number): number {
   return bytes.length;
 }
 
-/** Whether objects and arrays are nested deeper than `depthMax`. Recursive code, JSON.stringify included, would overflow its stack. */
+/**
+ * Whether objects and arrays are nested deeper than `depthMax`. Deeper nesting would overflow the stack of recursive
+ * code such as `JSON.stringify`.
+ */
 export function isDeeper(value: unknown, depthMax: number): boolean {
   if (typeof value !== 'object' || value === null) return false;
   if (depthMax === 0) return true;

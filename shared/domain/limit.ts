@@ -1,4 +1,6 @@
-/** Whose usage a limit counts. A list is a combination: `['tenant', 'user']` counts each user of each tenant. */
+/**
+ * The unit of counting of a limit. `['tenant', 'user']` means that each user of each tenant has a counter of its own.
+ */
 export type Per = 'tenant' | 'user' | 'ip' | 'global';
 
 /**
@@ -10,52 +12,67 @@ export type LimitType = 'sliding' | 'quota' | 'concurrent';
 
 export type CalendarPeriod = 'hour' | 'day' | 'week' | 'month';
 
-/** `enforce` refuses; `shadow` decides and records, and lets the request pass. */
+/**
+ * `enforce`: the limit refuses requests. `shadow`: the limit is evaluated and its result is recorded, but the request
+ * passes.
+ */
 export type Mode = 'enforce' | 'shadow';
 
-/** One limit of a plan, a route or the platform, compiled from the policy with all defaults filled in. */
+/** One limit of a plan, a route or the platform, compiled from the policy. All defaults are filled in. */
 export interface Limit {
   readonly name: string;
   readonly per: readonly Per[];
   readonly type: LimitType;
   /** Units, 0 or more; 0 refuses every request. */
   readonly limit: number;
-  /** Sliding: the span. Quota: the nominal length, for headers (a month counts 30 days). Concurrent: 0. */
+  /**
+   * Sliding: length of the window. Quota: nominal length of the period, for headers (a month has 30 days).
+   * Concurrent: 0.
+   */
   readonly windowMs: number;
   /** Calendar period of a quota; null for other types. */
   readonly period: CalendarPeriod | null;
   /**
-   * Units above `limit` that a sliding window may hold, from a pool of this size that refills evenly over ten windows; 0
-   * for no burst. Any window then holds at most `limit + burst` units.
+   * Burst of a sliding window: extra units, taken from a pool of this size that refills evenly over ten windows. Any
+   * window then holds at most `limit + burst` units. 0: no burst.
    */
   readonly burst: number;
   readonly mode: Mode;
-  /** Concurrent limits only: each node counts by itself against its part of the limit, without Redis. */
+  /** Concurrent limits only. True: each node counts for itself against its share of the limit, without Redis. */
   readonly perNode?: true;
-  /** Route that the limit counts, as written in the policy (`POST /agent/chat`); null for all routes. */
+  /** The policy's pattern of the route whose requests the limit counts (`POST /agent/chat`); null: all routes. */
   readonly route: string | null;
 }
 
-/** Delays requests gradually from the share `from` of a limit upwards, by `maxDelayMs` at the limit. */
+/**
+ * Slow-down: from the share `from` of a limit upwards, requests are delayed; the delay grows to `maxDelayMs` at the
+ * full limit.
+ */
 export interface SlowDown {
   /** Share of the limit used, 0 to 1. */
   readonly from: number;
   readonly maxDelayMs: number;
 }
 
-/** State of one window after a decision. All windows of a request are reported, also if another window refused it. */
+/**
+ * State of the window of one limit after a decision. A decision reports the states of all its limits, also if one of
+ * them refused the request.
+ */
 export interface LimitState {
   readonly name: string;
   readonly limit: number;
-  /** Units left, 0 or more. A refused request has consumed none of them. */
+  /** Units left, 0 or more. If the request was refused, it consumed none of them. */
   readonly remaining: number;
-  /** Unix milliseconds at which the full limit is available again if no further request arrives. */
+  /** Unix milliseconds at which all units of the limit are available again if no further request arrives. */
   readonly resetAtMs: number;
   readonly windowMs: number;
   readonly burst: number;
-  /** True if this limit had too few units for the cost of the request. */
+  /** True if the cost of the request exceeds the units left. */
   readonly violated: boolean;
-  /** Milliseconds until this limit has units for the cost; 0 if it has them now; null if never (the cost is above the limit). */
+  /**
+   * Milliseconds until this limit has enough units for the cost. 0: it has enough now. Null: never, because the cost
+   * exceeds the limit.
+   */
   readonly retryAfterMs: number | null;
   readonly mode: Mode;
 }

@@ -1,6 +1,7 @@
 /**
- * Applies a JSON merge patch (RFC 7396): members of objects are merged, null removes a member, any other value replaces
- * the old one. Neither argument is changed. The patch must come from a parser that refuses `__proto__`.
+ * Applies a JSON merge patch (RFC 7396): merges the members of objects, removes members that the patch sets to null,
+ * and replaces all other values. Does not change its arguments. The patch must come from a parser that rejects
+ * `__proto__`.
  */
 export function mergePatch(target: unknown, patch: unknown): unknown {
   if (!isObject(patch)) return patch;

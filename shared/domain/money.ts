@@ -1,6 +1,6 @@
 /**
- * Exact amount of money: a whole number of 10⁻¹² of the currency of the policy's prices. Sums never round. The type is
- * bigint, so that money and numbers cannot be mixed.
+ * Exact amount of money: a whole number of 10⁻¹² of the currency of the policy's prices. Sums are never rounded. The
+ * type is bigint, so that the compiler rejects arithmetic that mixes money and numbers.
  */
 export type Money = bigint;
 
@@ -20,20 +20,21 @@ export function readMoney(text: string): Money | null {
   return sign === '-' ? -size : size;
 }
 
-/** The decimal that JSON writes for the number: the shortest of all decimals that read as this number. */
+/** The decimal that JSON writes for the number: the shortest decimal that is parsed to this number. */
 export function moneyOf(value: number): Money {
   const scaled = value * 1e12;
-  // Below 1e15 the error of the product is less than one half, so rounding finds the decimal that was written.
+  // Below 1e15 the error of the product is less than one half, so rounding restores the decimal that the text
+  // contained.
   if (scaled < 1e15 && scaled >= 0) return BigInt(Math.round(scaled));
   return readMoney(String(value)) ?? 0n;
 }
 
-/** Reads money from an event: a number or a decimal text. Null for any other text. */
+/** Reads an event's amount of money: a number or a decimal text. Null for any other value. */
 export function statedMoney(stated: number | string): Money | null {
   return typeof stated === 'number' ? moneyOf(stated) : readMoney(stated);
 }
 
-/** Decimal text without trailing zeros: `0.000075`, `12`, `-3.5`. */
+/** Formats money as a decimal without trailing zeros: `0.000075`, `12`, `-3.5`. */
 export function moneyText(money: Money): string {
   const size = money < 0n ? -money : money;
   const fraction = (size % unit).toString().padStart(moneyDecimals, '0');
@@ -43,8 +44,8 @@ export function moneyText(money: Money): string {
 }
 
 /**
- * A value that `JSON.stringify` writes with all digits: usually a plain number; a `JSON.rawJSON` object if a double cannot
- * hold the digits (more than 15).
+ * Money as a value that `JSON.stringify` writes with all digits: a number if a double can hold the digits (at most
+ * 15), otherwise a `JSON.rawJSON` object.
  */
 export function jsonMoney(money: Money): number {
   const text = moneyText(money);
@@ -52,44 +53,48 @@ export function jsonMoney(money: Money): number {
   return moneyOf(number) === money ? number : (rawJson(text) as unknown as number);
 }
 
-/** The row with its cost as `jsonMoney`. */
+/** The row, with its cost converted by `jsonMoney`. */
 export function withJsonCost<Row extends { readonly cost: Money }>(
   row: Row,
 ): Omit<Row, 'cost'> & { readonly cost: number } {
   return { ...row, cost: jsonMoney(row.cost) };
 }
 
-/** The nearest double, for graphs and displays: its error is in the sixteenth digit. */
+/** The nearest double, for graphs and displays. It differs from the exact amount from the 16th digit on. */
 export function approximateMoney(money: Money): number {
   return Number(moneyText(money));
 }
 
-/** Money per unit as a fraction of whole numbers: a cost is then one multiplication and one division. */
+/**
+ * Price of a unit as a fraction of whole numbers, so that computing a cost takes one multiplication and one division.
+ */
 export interface Price {
   readonly digits: number;
   /** A power of ten. */
   readonly divisor: number;
 }
 
-/** Every double holds this many decimal digits exactly. */
+/** A double holds every decimal with this number of digits exactly. */
 const priceDigitsMax = 15;
 
-/** Rounds a price once to 12 decimal places and 15 digits. Every cost is a multiple of the result. */
+/** Rounds a price to 12 decimal places and 15 digits. All costs are computed from the rounded price. */
 export function priceOf(value: number): Price {
   const text = moneyText(moneyOf(Number(value.toPrecision(priceDigitsMax))));
   const decimals = text.length - 1 - (text + '.').indexOf('.');
   return { digits: Number(text.replace('.', '')), divisor: 10 ** Math.max(0, decimals) };
 }
 
-/** Price of a request without a route, or of a route without a price. */
+/** Price of a request that matches no route, or a route without a price: 0. */
 export const noPrice: Price = { digits: 0, divisor: 1 };
 
-/** Up to here a product of whole numbers and its quotient by a power of ten are exact in all digits that JSON writes. */
+/**
+ * Products of whole numbers up to this value, divided by a power of ten, are exact in all digits that JSON writes.
+ */
 const exactProductMax = 10 ** priceDigitsMax;
 
 /**
- * Exact product of units and price as events state it: a number, or a decimal text if a double cannot hold the digits.
- * Allocates nothing for ordinary amounts.
+ * Exact product of units and price, in the form of an event's cost: a number, or a decimal text if a double cannot
+ * hold the digits. Allocates no memory for ordinary amounts.
  */
 export function costOf(units: number, { digits, divisor }: Price): number | string {
   const product = units * digits;
@@ -99,7 +104,7 @@ export function costOf(units: number, { digits, divisor }: Price): number | stri
   return moneyOf(number) === cost ? number : moneyText(cost);
 }
 
-/** Quotient rounded to the nearest, halves up. Neither argument may be negative. */
+/** Quotient rounded to the nearest whole number, halves rounded up. Both arguments must be 0 or more. */
 function rounded(dividend: bigint, divisor: bigint): bigint {
   return (dividend * 2n + divisor) / (divisor * 2n);
 }

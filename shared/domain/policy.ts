@@ -10,27 +10,30 @@ export interface Plan {
   readonly api: ApiLimits;
 }
 
-/** Limits of a tenant's own calls on the API listener; each list holds one limit. */
+/** Limits of a tenant's own calls on the API listener. Each list holds exactly one limit. */
 export interface ApiLimits {
-  /** Calls other than decisions: usage, meters, sessions, publishing. */
+  /** Limit of all calls except decisions: usage, meters, sessions, publishing. */
   readonly requests: readonly Limit[];
   readonly events: readonly Limit[];
   readonly eventBytes: readonly Limit[];
 }
 
 export interface Route {
-  /** Pattern as written: `METHOD /path`; `*` matches one segment, a final `**` zero or more. Also the `route` of events. */
+  /**
+   * Pattern in the policy file: `METHOD /path`. `*` matches one segment; a final `**` matches zero or more. Events
+   * have this pattern as their `route`.
+   */
   readonly match: string;
   readonly limits: readonly Limit[];
-  /** The limits by plan; set only if a limit of the route varies by plan. */
+  /** The route's limits by plan; set only if a limit of the route differs between plans. */
   readonly limitsByPlan?: ReadonlyMap<string, readonly Limit[]>;
-  /** Units of a call that states no cost. */
+  /** Cost in units of a request that states none. */
   readonly cost: number;
-  /** Units of each WebSocket message from the client; null: messages cost nothing. */
+  /** Cost in units of each WebSocket message that the client sends; null: messages cost nothing. */
   readonly messageCost: number | null;
-  /** Money per unit, for cost reports. */
+  /** Price of a unit, for cost reports. */
   readonly price: number;
-  /** The same price for exact arithmetic. */
+  /** The same price as a fraction, for exact arithmetic. */
   readonly unitPrice: Price;
 }
 
@@ -43,7 +46,7 @@ export interface SessionKind {
 
 export type JwtKeys =
   | { readonly kind: 'secret'; readonly secret: Uint8Array }
-  /** `staleMsMax`: how long fetched keys stay in use while fetching fails. */
+  /** `staleMsMax`: how long keys that were fetched earlier stay in use while new fetches fail. */
   | { readonly kind: 'jwks'; readonly url: string; readonly staleMsMax: number };
 
 export interface JwtPolicy {
@@ -51,13 +54,13 @@ export interface JwtPolicy {
   readonly algorithms: readonly string[];
   readonly issuer: string | null;
   readonly audience: string | null;
-  /** Claims in order of precedence: the first one present counts. */
+  /** Names of claims in order of precedence: the first claim that the token has is used. */
   readonly tenantClaims: readonly string[];
   readonly userClaim: string;
   readonly planClaim: string;
-  /** Clock difference between issuer and gateway that `exp` and `nbf` tolerate. */
+  /** Largest clock difference between issuer and gateway that the checks of `exp` and `nbf` tolerate. */
   readonly leewayMs: number;
-  /** Whether a token without `exp` is refused. */
+  /** Whether a token must have an `exp` claim. */
   readonly expiry: 'required' | 'optional';
 }
 
@@ -66,27 +69,33 @@ export interface IdentityPolicy {
   readonly anonymous: 'ip' | 'reject';
   /** CIDR blocks of proxies whose X-Forwarded-For is trusted. */
   readonly trustedProxies: readonly string[];
-  /** Limit of bad credentials of one address, as a list of one. */
+  /** Limit of invalid credentials from one address. The list has one element. */
   readonly refused: readonly [Limit];
-  /** Limit of requests of one address that cannot be served: the same values, a counter of its own. */
+  /**
+   * Limit of requests from one address that cannot be served. It has the same values as `refused` but its own
+   * counter.
+   */
   readonly invalid: readonly [Limit];
 }
 
-/** Which web pages may read Tollgate's own responses (the CORS protocol of the Fetch standard). */
+/** Which web pages may read Tollgate's own responses: settings of the CORS protocol (Fetch standard). */
 export interface CorsPolicy {
   /** Exact origins, e.g. `https://app.example.com`; null: every origin. */
   readonly origins: ReadonlySet<string> | null;
-  /** Whether pages may read responses to requests with cookies or client certificates. */
+  /** Whether pages may read responses to requests that carry cookies or client certificates. */
   readonly credentials: boolean;
   /** How long a browser may cache the response to a preflight. */
   readonly maxAgeSeconds: number;
-  /** Names in lower case, those of the limit headers first. */
+  /** Names of response headers in lower case; the limit headers come first. */
   readonly exposedHeaders: readonly string[];
 }
 
-/** Compiled policy file: defaults filled in, durations in milliseconds, secrets read. Immutable; a reload creates a new object. */
+/**
+ * Compiled policy file. Defaults are filled in, durations are in milliseconds, and secrets are read. Immutable: a
+ * reload creates a new object.
+ */
 export interface Policy {
-  /** First 12 hex digits of the SHA-256 of the file: identifies the policy that decided. */
+  /** First 12 hex digits of the file's SHA-256. Decisions record it to identify the policy that was in force. */
   readonly revision: string;
   readonly links: { readonly documentation: string; readonly upgrade: string };
   readonly upstream: string | null;
@@ -96,11 +105,11 @@ export interface Policy {
   readonly plans: ReadonlyMap<string, Plan>;
   readonly routes: readonly Route[];
   readonly platform: readonly Limit[];
-  /** Largest part of each concurrent platform limit that one tenant or one address may hold. */
+  /** Limits of the share of each concurrent platform limit that a single tenant or a single address may hold. */
   readonly shares: readonly Limit[];
-  /** Null: the upstream answers preflights, and web pages cannot read responses of Tollgate. */
+  /** Null: the upstream answers preflights, and web pages cannot read Tollgate's own responses. */
   readonly cors: CorsPolicy | null;
-  /** Limit of preflights of one address; no other limit counts preflights. */
+  /** Limit of preflight requests from one address. No other limit counts preflights. */
   readonly preflight: Limit;
   readonly sessions: ReadonlyMap<string, SessionKind>;
   readonly services: readonly { readonly name: string; readonly tokenSha256: string }[];

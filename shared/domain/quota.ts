@@ -4,34 +4,41 @@ import type { CalendarPeriod, Limit } from './limit.ts';
 import type { TenantRecord } from './tenant.ts';
 import type { TenantTotals } from './topics/totals.ts';
 
-/** A calendar quota: a limit with a period. */
+/** A limit that counts units per calendar period. */
 export type Quota = Limit & { readonly type: 'quota'; readonly period: CalendarPeriod };
 
-/** Any quota: of a tenant, a user, an address or the platform. */
+/** A quota of any kind: of a tenant, a user, an address or the platform. */
 export function isQuota(limit: Limit): limit is Quota {
   return limit.type === 'quota' && limit.period !== null;
 }
 
-/** Quotas that count a whole tenant, which the announced totals of the tenant cover. */
+/**
+ * Whether the quota counts all usage of a tenant. The tenant's announced totals contain the consumption of these
+ * quotas.
+ */
 export function isTenantQuota(limit: Limit): limit is Quota {
   return isQuota(limit) && limit.per.length === 1 && limit.per[0] === 'tenant';
 }
 
-/** Zone of the periods of a limit: the tenant's, or UTC (null) for a counter that tenants share (of an address, of the platform). */
+/**
+ * Zone of the calendar periods of a limit. Null means UTC, always for a counter that several tenants share (of an
+ * address or of the platform).
+ */
 export function zoneOfLimit({ per }: Limit, record: TenantRecord | null): string | null {
   return per.includes('tenant') || per.includes('user') ? zoneOf(record) : null;
 }
 
-/** Zone of the tenant's quotas; null for UTC and for a zone that does not exist. */
+/** Zone of the tenant's quotas. Null means UTC, also if the record names a zone that does not exist. */
 export function zoneOf(record: TenantRecord | null): string | null {
   return zoneNamed(record?.time_zone);
 }
 
 /**
- * Units that a tenant consumed of a quota in `span`, a period of `zone`, according to announced totals. Totals cover the
- * day and the month of the tenant's calendar and the day by route. `unknown`: the caller has to query ClickHouse, because
- * the quota is another one (an hour, a week, a route's month), the tenant's zone has changed, or the sum is unknown.
- * `elsewhere`: the announcement is about an earlier or later period.
+ * Units of a quota that a tenant consumed in `span`, a period of `zone`, according to announced totals. The totals
+ * contain the day and the month of the tenant's calendar, and the day by route. Returns `unknown` if the caller has
+ * to query ClickHouse: because the totals do not contain this quota (of an hour, of a week, of a route's month), the
+ * tenant's zone has changed, or the sum is unknown. Returns `elsewhere` if the totals are of an earlier or later
+ * period.
  */
 export function consumedIn(
   totals: TenantTotals,

@@ -1,16 +1,18 @@
 /**
- * Bounds of a usage event. Lengths are UTF-16 units. docs/events.md lists the bounds, and a test compares them.
+ * Bounds of a usage event. Lengths are in UTF-16 code units. docs/events.md lists the bounds, and a test compares the
+ * list with this file.
  *
- * Sums of `units` are Float64. An event has at most 10¹² units: whole numbers stay exact up to a total of 2⁵³ (9 × 10¹⁵), and
- * no number of events comes near the largest Float64 (1.8 × 10³⁰⁸). Sums of `cost` are decimals with 26 digits before the
- * decimal point and 12 after it. An event has at most 10⁹ of money: 10¹⁷ events of that size fit. Meters sum properties
- * that are numbers, so these have a bound too: 2⁶⁴, the range of 64-bit integers.
+ * Sums of `units` are Float64. An event has at most 10¹² units. Whole numbers stay exact up to a total of 2⁵³ (9 ×
+ * 10¹⁵), and no possible number of events reaches the largest Float64 (1.8 × 10³⁰⁸). Sums of `cost` are decimals with
+ * 26 digits before the decimal point and 12 after it. An event costs at most 10⁹, so 10¹⁷ events of that cost fit
+ * into a sum. Meters add up numeric properties, which are therefore bounded too: by 2⁶⁴, the range of 64-bit
+ * integers.
  */
 export const eventBounds = {
-  /** `id`, `source`, `subject`, `data.user_id`, `data.plan`: as `idLengthMax` of identity.ts. */
+  /** Longest `id`, `source`, `subject`, `data.user_id` and `data.plan`; equal to `idLengthMax` of identity.ts. */
   idLengthMax: 256,
   typeLengthMax: 128,
-  /** `data.method` of requests: `isMethod` accepts no longer method. */
+  /** Longest `data.method` of a request: `isMethod` accepts no longer method. */
   methodLengthMax: 32,
   routeLengthMax: 512,
   pathLengthMax: 512,
@@ -19,24 +21,24 @@ export const eventBounds = {
   propertyNumberMax: 2 ** 64,
   /** 366 days. */
   latencyMsMax: 366 * 86_400_000,
-  /** Names of limits in `limited_by`. */
+  /** Most names of limits in `limited_by`. */
   limitsMax: 64,
   propertiesMax: 64,
   propertyNameLengthMax: 128,
   propertyLengthMax: 4_096,
   extensionsMax: 32,
   extensionNameLengthMax: 64,
-  /** Nesting depth of objects and arrays, the event itself included. */
+  /** Deepest nesting of objects and arrays. The event itself is the first level. */
   depthMax: 32,
-  /** JSON of one event accepted over HTTP, as it is written to Kafka. */
+  /** Largest event accepted over HTTP: bytes of its JSON as written to Kafka. */
   publishedBytesMax: 128 * 1024,
-  /** One record of the usage topic: more than `publishedBytesMax`, because the spool adds two attributes. */
+  /** Largest record of the usage topic. Larger than `publishedBytesMax`, because the spool adds two attributes. */
   storedBytesMax: 256 * 1024,
-  /** Events of one batch. */
+  /** Most events in one batch. */
   batchEventsMax: 1_000,
 } as const;
 
-/** Largest difference between the time of an event and the present. */
+/** How far the time of an event may be in the past and in the future. */
 export interface TimeBounds {
   readonly lateMsMax: number;
   readonly aheadMsMax: number;
@@ -46,14 +48,17 @@ const minuteMs = 60_000;
 const dayMs = 86_400_000;
 const publishedLateMsMax = 365 * dayMs;
 const publishedAheadMsMax = 10 * minuteMs;
-/** Largest difference between the clocks of two machines. */
+/** Largest assumed difference between the clocks of two machines. */
 const clockSkewMsMax = 50 * minuteMs;
-/** Longest time that an accepted event waits in a spool and in Kafka: the retention of the topic (7 days) plus a day. */
+/**
+ * Longest assumed time between the acceptance of an event and its storage (waiting in a spool and in Kafka): the
+ * retention of the topic (7 days) plus a day.
+ */
 const waitMsMax = 8 * dayMs;
 
 /**
- * Times of events that the aggregator stores, checked when it decodes. The bound ends a day before raw events expire,
- * because recomputing a partly expired minute would lower its total.
+ * Bounds of the times of events that the aggregator stores; it checks them when it decodes an event. An event may be as old as the retention of raw events minus a day, because recomputing a partly expired minute would lower
+ * its total.
  */
 export function storedTimeBounds(rawRetentionDays: number): TimeBounds {
   return {
@@ -63,8 +68,9 @@ export function storedTimeBounds(rawRetentionDays: number): TimeBounds {
 }
 
 /**
- * Times of events that are accepted over HTTP, checked on arrival. The bound is tighter than the aggregator's by the time
- * that an event may wait on its path, so that waiting never turns an accepted event into a dead letter.
+ * Bounds of the times of events accepted over HTTP, checked when the request arrives. They are narrower than the
+ * aggregator's by the longest wait and the largest clock difference, so that an accepted event never becomes a dead
+ * letter because it waited.
  */
 export function publishedTimeBounds(rawRetentionDays: number): TimeBounds {
   const { lateMsMax } = storedTimeBounds(rawRetentionDays);

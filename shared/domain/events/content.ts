@@ -13,7 +13,10 @@ export function isJsonType(mediaType: string): boolean {
   });
 }
 
-/** Data of an event: the object `data`, or the JSON object in `data_base64`; empty if both are absent. */
+/**
+ * Data of an event: the object `data`, or the JSON object encoded in `data_base64`; an empty object if the event has
+ * neither.
+ */
 export function dataOf(event: Fields): Json {
   const encoded = event.json['data_base64'];
   if (encoded === undefined || encoded === null) return object(event, 'data');
@@ -29,7 +32,7 @@ export function dataOf(event: Fields): Json {
 function parsed(encoded: unknown): unknown {
   if (typeof encoded !== 'string') throw new EventRejection('data_base64 must be a text');
   const bytes = Buffer.from(encoded, 'base64');
-  // Buffer.from ignores characters that are not base64; encoding the bytes again detects them.
+  // `Buffer.from` ignores characters that are not base64, so the result is encoded again and compared with the input.
   if (bytes.toString('base64') !== encoded) throw new EventRejection('data_base64 must be base64 (RFC 4648)');
   const read = readUniqueJson(bytes, eventBounds.depthMax);
   if ('value' in read) return read.value;

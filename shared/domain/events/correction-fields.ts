@@ -7,7 +7,7 @@ import type { Fields } from './fields.ts';
 import { dataProperties } from './properties.ts';
 import type { Properties } from './properties.ts';
 
-/** Fields of a correction, with its properties as they are stored. */
+/** Fields of a correction event, and its properties in the form in which they are stored. */
 export interface CorrectionFields extends CorrectionData {
   readonly properties: Properties;
 }
@@ -29,14 +29,14 @@ export function readCorrection(data: Fields): CorrectionFields {
   };
 }
 
-/** The text of a time, unchanged, with its offset from UTC. */
+/** Reads the time of the corrected event. Returns the text unchanged, including its offset from UTC. */
 function instant(data: Fields, name: string): string {
   const value = requiredText(data, name, instantLengthMax);
   if (readInstant(value) !== null) return value;
   throw new EventRejection(`data.${name} must be an RFC 3339 time, e.g. ${instantExample}`);
 }
 
-/** The cost unchanged: a number or a decimal text. */
+/** Reads the cost, a number or a decimal text, and returns it unchanged. */
 function statedCost(data: Fields): number | string {
   money(data, 'cost', eventBounds.costMax);
   return data.json['cost'] as number | string;

@@ -1,26 +1,27 @@
 /**
- * Corrections of an earlier event are events of their own on `tollgate.usage.v1`. A correction changes the stored values
- * of the event that it names, and the totals with them; it is not counted itself. Of several corrections of one event the
- * last one in the tenant's partition holds. Plan, route, type and decision of the event do not change.
+ * Amend and void events: events on `tollgate.usage.v1` that correct an earlier event. A correction changes the stored
+ * values of the event that it names, and therefore the totals. The correction itself is not counted. If several
+ * corrections name the same event, the last of them in the tenant's partition is valid. A correction cannot change
+ * the plan, route, type or decision of an event.
  */
 export const amendEventType = 'tollgate.amend.v1';
 export const voidEventType = 'tollgate.void.v1';
 
 /** `data` of `tollgate.amend.v1` and `tollgate.void.v1`. */
 export interface CorrectionData {
-  /** Id of the event to correct. */
+  /** Id of the corrected event. */
   readonly event_id: string;
-  /** Source of that event; absent: the source of the correction. Requests are found by their id alone. */
+  /** Source of the corrected event; absent: the source of the correction. A request is found by its id alone. */
   readonly event_source?: string;
-  /** Time of that event to the millisecond, RFC 3339. With the time the event is found without a search. */
+  /** Time of the corrected event to the millisecond, RFC 3339. It makes the search by id unnecessary. */
   readonly event_time?: string;
-  /** Amend only: values that replace the stored ones; an absent value leaves the stored one. */
+  /** Amend only: new values. A field that is absent keeps its stored value. */
   readonly units?: number;
-  /** A number or a decimal string. */
+  /** A number or a decimal text. */
   readonly cost?: number | string;
-  /** Amend only: the status that the client of a request received, and how long the application took. */
+  /** Amend only: the status code that the client received, and the response time of the application. */
   readonly status?: number;
   readonly latency_ms?: number;
-  /** Amend only: each property replaces the stored one of that name. */
+  /** Amend only: new values of single properties, by name. */
   readonly properties?: Readonly<Record<string, string | number | boolean>>;
 }

@@ -3,10 +3,10 @@ import type { Money } from '../money.ts';
 
 export type Json = Readonly<Record<string, unknown>>;
 
-/** Reason for refusing an event. The functions below throw it; `readEvent` catches it and returns it as a value. */
+/** Reason for rejecting an event. The functions below throw it; `readEvent` catches it and returns it as a value. */
 export class EventRejection extends Error {}
 
-/** An object, and the path that precedes the names of its fields in a reason: `data.`. */
+/** An object of the event, and its path as error messages show it before a field name, e.g. `data.`. */
 export interface Fields {
   readonly json: Json;
   readonly path: string;
@@ -16,14 +16,14 @@ export function fieldsOf(json: Json, path = ''): Fields {
   return { json, path };
 }
 
-/** A text that is not empty. */
+/** A text with at least one character. */
 export function requiredText(fields: Fields, name: string, lengthMax: number): string {
   const value = text(fields, name, lengthMax);
   if (value === '') throw new EventRejection(`${fields.path}${name} must be a text that is not empty`);
   return value;
 }
 
-/** A field that is absent or null has the value `absent`; without that argument the field is required. */
+/** Returns `absent` if the field is absent or null. Without the argument `absent` the field is required. */
 export function text({ json, path }: Fields, name: string, lengthMax: number, absent?: string): string {
   const value = json[name] ?? absent;
   if (typeof value !== 'string')
@@ -35,7 +35,7 @@ export function text({ json, path }: Fields, name: string, lengthMax: number, ab
   return value;
 }
 
-/** A number from 0 to `max`: usage is never negative; a correction amends the event instead. */
+/** A number from 0 to `max`. Usage is never negative: an amend event lowers it instead. */
 export function number({ json, path }: Fields, name: string, max: number, absent?: number): number {
   const value = json[name] ?? absent;
   if (typeof value !== 'number' || !(value >= 0 && value <= max)) {
@@ -46,7 +46,7 @@ export function number({ json, path }: Fields, name: string, max: number, absent
 
 const moneyShape = /^\d{1,20}(\.\d{1,30})?$/;
 
-/** A number, or a decimal text with more digits than a number holds. */
+/** A number, or a decimal text for a value with more digits than a number can hold. */
 export function money({ json, path }: Fields, name: string, max: number, absent?: Money): Money {
   const value = json[name];
   if (absent !== undefined && (value === undefined || value === null)) return absent;
@@ -83,7 +83,7 @@ export function texts({ json, path }: Fields, name: string, countMax: number): r
   return value;
 }
 
-/** A nested object; an absent one is empty. */
+/** A nested object; an empty object if the field is absent. */
 export function object({ json, path }: Fields, name: string): Json {
   const value = json[name] ?? {};
   if (typeof value !== 'object' || Array.isArray(value)) {

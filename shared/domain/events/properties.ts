@@ -4,12 +4,17 @@ import type { Fields, Json } from './fields.ts';
 
 export type Properties = Readonly<Record<string, string>>;
 
-/** Prefix of extension attributes that are stored as properties, as in the Kafka protocol binding. */
+/**
+ * Prefix of properties that store extension attributes. The Kafka protocol binding uses the same prefix for headers.
+ */
 export const extensionPrefix = 'ce_';
 
 const none: Properties = Object.freeze({});
 
-/** Attributes that are not extensions. `dataschema` is stored like an extension. */
+/**
+ * Attributes of CloudEvents itself and of Tollgate: all other attributes are extensions. `dataschema` is missing here
+ * because it is stored like an extension.
+ */
 const attributes: ReadonlySet<string> = new Set([
   'specversion',
   'id',
@@ -24,7 +29,7 @@ const attributes: ReadonlySet<string> = new Set([
   'spoolsequence',
 ]);
 
-/** The extension attributes of an event and `dataschema`, unchanged. */
+/** The extension attributes of an event, and `dataschema`, with unchanged names and values. */
 export function extensionsOf(event: Json): Json {
   return Object.fromEntries(Object.entries(event).filter(([name]) => !attributes.has(name)));
 }
@@ -46,7 +51,7 @@ export function extensionProperties(event: Json): Properties {
   return Object.fromEntries(entries);
 }
 
-/** Fields of `data` without a column of their own, as texts. A field that is null counts as absent. */
+/** The fields of `data` that have no column of their own, as texts. A field with the value null is ignored. */
 export function dataProperties(
   { json, path }: Fields,
   columns: ReadonlySet<string>,
@@ -67,11 +72,11 @@ export function dataProperties(
   if (entries.length > eventBounds.propertiesMax) {
     throw new EventRejection(`data has more than ${eventBounds.propertiesMax} properties`);
   }
-  // Object.fromEntries, not assignment: a property may be named __proto__.
+  // `Object.fromEntries` instead of assignments, because a property may be named `__proto__`.
   return entries.length === 0 ? extensions : { ...Object.fromEntries(entries), ...extensions };
 }
 
-/** A value as it is stored: a text unchanged, any other value as JSON. */
+/** The stored form of a value: a text is unchanged, any other value becomes JSON. */
 export function propertyText(path: string, value: unknown): string {
   checkValue(path, value, 2);
   if (typeof value === 'number' && Math.abs(value) > eventBounds.propertyNumberMax) {
@@ -91,7 +96,7 @@ function checkName(what: string, name: string, lengthMax: number): void {
   if (!name.isWellFormed()) throw new EventRejection(`the name of ${what} is not well-formed Unicode`);
 }
 
-/** Checks that JSON and ClickHouse can hold a value, and that it is not nested too deep for recursive code. */
+/** Throws if JSON or ClickHouse cannot hold the value, or if the value is nested too deeply for recursive code. */
 function checkValue(path: string, value: unknown, depth: number): void {
   if (typeof value === 'string') {
     if (!value.isWellFormed()) throw new EventRejection(`${path} is not well-formed Unicode`);

@@ -26,7 +26,7 @@ import type { Fields, Json } from './fields.ts';
 import { dataProperties, extensionProperties } from './properties.ts';
 import type { Properties } from './properties.ts';
 
-/** Stored fields of an event. Fields that the event does not have are empty or 0. */
+/** The fields of an event that are stored. A field that the event does not have is an empty text or 0. */
 export interface UsageFields {
   readonly userId: string;
   readonly plan: string;
@@ -55,27 +55,27 @@ export interface EventHead {
   readonly type: string;
   readonly tenantId: string;
   readonly timeMs: number;
-  /** Id of the spool run that numbered the event; empty if none did. */
+  /** Id of the spool run that assigned the sequence number; empty for an event without a sequence number. */
   readonly spool: string;
 }
 
 export type EventReading =
-  /** Decision about a request, published by a gateway. */
+  /** A request and the decision about it, published by a gateway. */
   | { readonly kind: 'request'; readonly head: EventHead; readonly fields: UsageFields }
-  /** Usage that an API server measured; `data` is the object of which all fields were read. */
+  /** Usage that an API server measured and published. */
   | { readonly kind: 'meter'; readonly head: EventHead; readonly fields: UsageFields; readonly data: Json }
   | {
       readonly kind: 'correction';
       readonly head: EventHead;
       readonly correction: CorrectionFields;
-      /** Sequence number in the spool run; 0 if no spool numbered the event. */
+      /** Sequence number in the spool run; 0 for an event without a sequence number. */
       readonly sequence: number;
     }
   | { readonly kind: 'rejected'; readonly reason: string };
 
 /**
- * The contract of usage events: reads a CloudEvent (JSON format) or returns the reason for refusing it. The gateway
- * publishes only events that this function reads, and the aggregator stores the fields that it returns.
+ * The contract of usage events. Reads a CloudEvent in JSON format, or returns the reason for rejecting it. A gateway
+ * publishes only events that this function accepts, and the aggregator stores the fields that it returns.
  */
 export function readEvent(event: Json, nowMs: number, bounds: TimeBounds): EventReading {
   try {
@@ -113,7 +113,7 @@ function read(event: Fields, nowMs: number, bounds: TimeBounds): EventReading {
   };
 }
 
-/** Sequence number that the spool of a gateway assigned to the event. */
+/** The sequence number that a gateway's spool assigned to the event. */
 function sequenceOf(event: Fields, { spool }: EventHead): number {
   return spool === '' ? 0 : integer(event, 'spoolsequence', Number.MAX_SAFE_INTEGER);
 }
@@ -178,17 +178,23 @@ function requestFields(data: Fields, extensions: Properties, source: string): Us
 
 const sampleWeightMax = 1_000_000;
 
-/** The weight of a sampled event is stored as a property; totals count the event once. Only gateways sample. */
+/**
+ * A sampled event represents several requests. Their number is stored as a property, but totals count the event once.
+ * Only gateways publish sampled events.
+ */
 function sampled(data: Fields, extensions: Properties, source: string): Properties {
   if (data.json['sample_weight'] === undefined) return extensions;
   if (!source.startsWith('tollgate/')) throw new EventRejection('data.sample_weight is for gateways only');
   return { ...extensions, sample_weight: String(integer(data, 'sample_weight', sampleWeightMax)) };
 }
 
-/** Fields of a meter event's `data` that have a column of their own; all other fields are properties. */
+/**
+ * Fields of `data` of an API server's event that have columns of their own; all other fields are stored as
+ * properties.
+ */
 const meterColumns: ReadonlySet<string> = new Set(['units', 'cost', 'user_id', 'plan', 'route']);
 
-/** Fields of an event of an API server; absent units and cost are 0. */
+/** Fields of an event that an API server published. Units and cost are 0 if absent. */
 function meterFields(data: Fields, extensions: Properties, sequence: number): UsageFields {
   return {
     userId: text(data, 'user_id', idLengthMax, ''),

@@ -1,13 +1,16 @@
 import type { RequestReading } from './request-reading.ts';
 import type { Unreadable } from './target.ts';
 
-/** Parts of a path that need normalization: escapes, characters that RFC 3986 does not allow in a path, bytes beyond ASCII. */
+/**
+ * Parts of a path that need normalization: percent-escapes, characters that RFC 3986 does not allow in a path,
+ * non-ASCII characters.
+ */
 const unusual = /%(?:[0-9A-Fa-f]{2})?|[\\"<>[\]^`{|}\u0080-\uffff]/g;
 const unreserved = /[A-Za-z0-9\-._~]/;
 
 /**
- * The path with one spelling for every character: unreserved characters are decoded, characters that need an escape are
- * escaped in upper case. Dot segments and slashes are unchanged.
+ * The path with only one spelling of every character: escapes of unreserved characters are decoded, and characters
+ * that need an escape are escaped in upper case. Dot segments and slashes are unchanged.
  */
 export function normalEscapes(path: string, reading: RequestReading): string | Unreadable {
   let problem: string | null = null;
@@ -18,7 +21,7 @@ export function normalEscapes(path: string, reading: RequestReading): string | U
     const character = String.fromCharCode(code);
     return unreserved.test(character) ? character : `%${code.toString(16).toUpperCase().padStart(2, '0')}`;
   });
-  // A servlet container removes the parameters and resolves dot segments afterwards.
+  // Servlet containers remove path parameters before they resolve dot segments, so `/..;x/` becomes `/../`.
   if (reading.parameters !== 'text' && /\/\.{1,2};/.test(normal))
     problem ??= 'The path holds a dot segment with parameters.';
   if (problem === null && !isUtf8(normal)) problem = 'The path holds escapes that are not UTF-8.';
@@ -44,7 +47,10 @@ function problemOf(code: number, reading: RequestReading): string | null {
   return code > 0xff ? 'The path holds a character that is not escaped.' : null;
 }
 
-/** The path without dot segments (RFC 3986, 5.2.4) and, unless `keepEmpty`, without empty segments. Never above the root. */
+/**
+ * The path without dot segments (RFC 3986, 5.2.4). Empty segments are removed too, unless `keepEmpty` is set. A dot
+ * segment never leads above the root.
+ */
 export function resolveSegments(path: string, keepEmpty: boolean): string {
   const parts = path.split('/');
   const last = parts.length - 1;

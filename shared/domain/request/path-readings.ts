@@ -7,12 +7,18 @@ export function segmentsOf(path: string, stripped: boolean): Segments {
   return decodedSegments(stripped ? stripParameters(path) : path);
 }
 
-/** Escapes of `!$&'()*+,:;=@`, which a path may also hold unescaped. Servers that compare undecoded text treat both spellings as different. */
+/**
+ * Escapes of `!$&'()*+,:;=@`. A path may also contain these characters unescaped, and servers that compare undecoded
+ * text treat the two spellings as different.
+ */
 const reservedEscapes = /%(?:2[146-9A-C]|3[ABD]|40)/g;
 const reservedEscape = new RegExp(reservedEscapes.source);
 const escapedEscape = /%25[0-9A-Fa-f]{2}/;
 
-/** Segments into which some servers split the path differently from `segmentsOf`. Differences that `reading` resolves are left out. */
+/**
+ * The lists of segments that some servers get for the path and that differ from `segmentsOf(path)`. A difference is
+ * left out if `reading` states how the upstream reads it.
+ */
 export function differentReadings(path: string, reading: RequestReading): readonly Segments[] {
   const readings: Segments[] = [];
   if (path.includes(';')) readings.push(...parameterReadings(path, reading).map(decodedSegments));
@@ -30,7 +36,10 @@ export function differentReadings(path: string, reading: RequestReading): readon
   return readings;
 }
 
-/** Segments into which servers split a path whose dot segments and repeated slashes are not resolved: each server resolves both, one or none. */
+/**
+ * The lists of segments that servers get for a path with dot segments and repeated slashes. A server resolves dot
+ * segments and merges slashes, or does only one of the two, or none.
+ */
 export function writtenReadings(written: string): readonly Segments[] {
   const resolved = decodedSegments(resolveSegments(written, true));
   const unresolved = decodedSegments(written);
@@ -51,14 +60,17 @@ function stripParameters(path: string): string {
   return resolveSegments(path.replaceAll(/;[^/]*/g, ''), false);
 }
 
-/** Three readings of `;`: an ordinary character, the start of parameters (servlet containers), the end of the path (some routers). */
+/**
+ * Three readings of `;`: an ordinary character, the start of path parameters (servlet containers), the end of the
+ * path (some routers).
+ */
 function parameterReadings(path: string, { parameters }: RequestReading): string[] {
   if (parameters === 'text') return [path];
   if (parameters === 'strip') return [stripParameters(path)];
   return [path, stripParameters(path), path.split(';', 1)[0] ?? ''];
 }
 
-/** A segment as Caddy and Windows read it: without trailing dots and spaces. */
+/** The segment without trailing dots and spaces, as Caddy and Windows read it. */
 function withoutEnd(segment: string): string {
   let end = segment.length;
   for (;;) {
@@ -68,7 +80,7 @@ function withoutEnd(segment: string): string {
   }
 }
 
-/** The path as decoded by a proxy that forwards decoded paths, and again by the server behind it. */
+/** The path decoded twice: by a proxy that forwards decoded paths, then by the server behind it. */
 function decodedTwice(path: string): string {
   const twice = decodeURIComponent(path).replaceAll(/(?:%[0-9A-Fa-f]{2})+/g, decodedOr);
   const [ended = ''] = twice.split(/[?#]/, 1);

@@ -1,6 +1,6 @@
 import type { Target } from './target.ts';
 
-/** Classes of characters. All characters without a class have several spellings or readings. */
+/** Classes of characters of a request-target. A character without a class can be spelled or read in several ways. */
 const small = 1;
 const capital = 2;
 const slash = 3;
@@ -16,8 +16,8 @@ const strangeInQuery = /[#\u0000-\u0020\u007f]/;
 const none: readonly never[] = [];
 
 /**
- * Fast path for nearly all targets: reads, in one pass, a target that is in normal form and that every server reads the
- * same way. Null for any other target, and for some targets in normal form such as `/.well-known`.
+ * Fast path for almost all requests. Reads a target in one pass if it is in normal form and all servers read it the
+ * same way. Returns null for any other target, and also for a few targets in normal form, such as `/.well-known`.
  */
 export function readPlain(raw: string): Target | null {
   if (classes[raw.charCodeAt(0)] !== slash) return null;

@@ -1,17 +1,18 @@
 import type { RequestReading } from './request-reading.ts';
 import type { Unreadable } from './target.ts';
 
-/** Header fields by which some frameworks let a POST request override its method. */
+/** Header fields with which a POST request can override its method in some frameworks. */
 const overrideNames = ['x-http-method-override', 'x-http-method', 'x-method-override'] as const;
 
-/** Fast path: nearly every request has one of these methods. */
+/** Fast path for the methods that nearly all requests have. */
 const standard: ReadonlySet<string> = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS']);
 
 type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /**
- * The method that the upstream serves, in upper case: some servers read `post` as `POST`, so a limit of `POST` must count
- * both. A header field that names another method is refused unless the policy states that the upstream honours it.
+ * The method that the upstream serves, in upper case. Some servers read `post` as `POST`, so a limit of `POST` must
+ * count both. A request is rejected if a header field names another method, unless the policy states that the
+ * upstream follows the field.
  */
 export function readMethod(method: string, fields: Fields, reading: RequestReading): string | Unreadable {
   const sent = standard.has(method) ? method : method.toUpperCase();
@@ -21,7 +22,7 @@ export function readMethod(method: string, fields: Fields, reading: RequestReadi
     if (field === undefined) continue;
     const named = String(field).toUpperCase();
     if (named === served) continue;
-    // Frameworks override POST only; a request with another method is served with its own method.
+    // Frameworks apply an override to POST only; other requests are served with their own method.
     if (reading.methodOverride === 'refuse' || sent !== 'POST' || served !== sent)
       return refused(`${name} names another method than the request: send the request with that method.`);
     served = named;

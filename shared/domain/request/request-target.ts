@@ -4,14 +4,15 @@ import { readPlain } from './plain-target.ts';
 import type { RequestReading } from './request-reading.ts';
 import type { Target, Unreadable } from './target.ts';
 
-/** Equals the largest header section of a request. */
+/** Longest request-target in bytes: the size limit of a request's header section. */
 const targetLengthMax = 16_384;
 
 /**
- * Reads a request-target into its normal form: absolute form reduced to path and query, dot segments resolved, slashes
- * merged, unreserved characters decoded, other escapes in upper case, characters that need an escape escaped. A target
- * that servers read differently is refused unless `reading` states how the upstream reads it. `raw` has one character for
- * each byte, as in Node's `request.url`; `percentEncoded` converts other text. The time is linear in the length.
+ * Reads a request-target and converts it to its normal form: removes scheme and host of the absolute form, resolves
+ * dot segments, merges slashes, decodes unreserved characters, writes other escapes in upper case, and escapes
+ * characters that need it. Rejects a target that servers read differently, unless `reading` states how the upstream
+ * reads it. `raw` has one character for each byte, as Node's `request.url`; `percentEncoded` converts other texts.
+ * Takes linear time.
  */
 export function readTarget(raw: string, reading: RequestReading): Target | Unreadable {
   if (raw.length > targetLengthMax) {
@@ -24,12 +25,12 @@ export function isUnreadable(value: Target | Unreadable): value is Unreadable {
   return 'detail' in value;
 }
 
-/** The text with all characters beyond ASCII percent-encoded as UTF-8. */
+/** The text with all non-ASCII characters percent-encoded as UTF-8. */
 export function percentEncoded(text: string): string {
   return text.toWellFormed().replaceAll(/[^\u0000-\u007f]+/g, encodeURIComponent);
 }
 
-/** `*` is a request about the server, not about a path; only routes that begin with a wildcard match it. */
+/** The target `*` addresses the server, not a path. Only routes that begin with a wildcard match it. */
 const asterisk: Target = {
   text: '*',
   path: '*',
@@ -41,7 +42,10 @@ const asterisk: Target = {
   authority: null,
 };
 
-/** Absolute form without userinfo, which people mistake for the host. */
+/**
+ * Matches the absolute form. Userinfo (`user@host`) is not accepted, because readers of logs may take it for the
+ * host.
+ */
 const absoluteForm = /^https?:\/\/([A-Za-z0-9\-._~!$&'()*+,;=%:[\]]+)((?:[/?][^]*)?)$/i;
 
 function readUnusual(raw: string, reading: RequestReading): Target | Unreadable {

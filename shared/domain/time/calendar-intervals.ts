@@ -1,7 +1,10 @@
 import { periodAt } from './calendar.ts';
 import type { MeterWindow } from '../meter.ts';
 
-/** Consecutive windows of equal length, from `startMs` until the next interval begins. Unix milliseconds. */
+/**
+ * A sequence of consecutive windows of equal length. It starts at `startMs` (Unix milliseconds) and ends where the
+ * next interval starts.
+ */
 export interface CalendarInterval {
   readonly startMs: number;
   readonly lengthMs: number;
@@ -10,12 +13,16 @@ export interface CalendarInterval {
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;
-/** Shorter than the time between any two changes of a zone's offset; Recife changed twice within a week. */
+/**
+ * Shorter than the time between any two changes of a zone's UTC offset. The two closest changes are those of Recife,
+ * within a week.
+ */
 const strideMs = 3 * dayMs;
 
 /**
- * All calendar windows that a time span touches, as few intervals, with which ClickHouse can compute, although a span may
- * have very many windows. The windows are those of `periodAt`, so a meter's day is a quota's day. `zone` is null for UTC.
+ * All calendar windows that overlap a time span, described by a few intervals. A span can contain very many windows,
+ * so ClickHouse computes the windows from the intervals. The windows equal the periods of `periodAt`, so the day of a
+ * meter is the day of a quota. `zone` null means UTC.
  */
 export function calendarIntervals(
   window: MeterWindow,
@@ -37,8 +44,8 @@ export function calendarIntervals(
 }
 
 /**
- * Start of a later day, with only days of 24 hours between. Without this shortcut a year would take 365 calls of
- * `periodAt`.
+ * Start of a later day, where every day in between has 24 hours. Without this shortcut, a year would need 365 calls
+ * of `periodAt`.
  */
 function skipUsualDays(zone: string | null, dayStartMs: number, toMs: number): number {
   let startMs = dayStartMs;

@@ -1,6 +1,9 @@
 import type { CalendarPeriod } from '../limit.ts';
 
-/** A calendar period: `startMs` is its first instant, `endMs` the first instant of the next period. Unix milliseconds. */
+/**
+ * A calendar period in Unix milliseconds: `startMs` is its first instant, `endMs` the first instant of the next
+ * period.
+ */
 export interface PeriodSpan {
   readonly startMs: number;
   readonly endMs: number;
@@ -10,10 +13,10 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
 /**
- * The calendar period that contains `nowMs`, in an IANA zone (null: UTC). Weeks begin on Monday; an hour is an hour of UTC
- * in every zone. If a zone skips or repeats midnight, the day begins with the first instant that has its date and
- * continues when the clocks return to the previous date, so periods meet without gap or overlap. Throws RangeError for an
- * unknown zone: callers check input with `isTimeZone`.
+ * The calendar period that contains `nowMs` in an IANA zone (null: UTC). Weeks begin on Monday. An hour is an hour of
+ * UTC in every zone. Periods have no gaps and no overlaps: if a change of the clocks skips or repeats midnight, a day
+ * begins at the first instant with its date, and does not end when the clocks return to the previous date. Throws
+ * RangeError for an unknown zone; callers check input with `isTimeZone`.
  */
 export function periodAt(period: CalendarPeriod, zone: string | null, nowMs: number): PeriodSpan {
   if (period === 'hour') {
@@ -23,16 +26,19 @@ export function periodAt(period: CalendarPeriod, zone: string | null, nowMs: num
   const [first, next] = datesAround(period, nowMs + offsetAt(zone, nowMs));
   const endMs = firstInstantOf(zone, next);
   if (endMs > nowMs) return { startMs: firstInstantOf(zone, first), endMs };
-  // The clocks returned to the previous date after midnight.
+  // The clocks were set back to the previous date after midnight.
   return { startMs: endMs, endMs: firstInstantOf(zone, datesAround(period, next)[1]) };
 }
 
-/** The date in a zone: `YYYY-MM-DD`. */
+/** The date of an instant in a zone: `YYYY-MM-DD`. */
 export function dateAt(zone: string | null, atMs: number): string {
   return new Date(atMs + offsetAt(zone, atMs)).toISOString().slice(0, 10);
 }
 
-/** True for every name and link of the IANA database, in any case; false for offsets such as `+05:30`. */
+/**
+ * Whether the text is a name or link of the IANA database, in upper or lower case. Offsets such as `+05:30` are not
+ * accepted.
+ */
 export function isTimeZone(zone: string): boolean {
   if (!/^[A-Za-z]/.test(zone)) return false;
   try {
@@ -43,12 +49,14 @@ export function isTimeZone(zone: string): boolean {
   }
 }
 
-/** The zone as an argument of `periodAt`; null (UTC) for no name and for a zone that does not exist. */
+/** The zone as the argument of `periodAt`; null (UTC) if the name is absent or unknown. */
 export function zoneNamed(name: string | undefined): string | null {
   return name === undefined || name === 'UTC' || !isTimeZone(name) ? null : name;
 }
 
-/** First date of the period and of the next period, each as the UTC midnight of that date. */
+/**
+ * First date of the period and first date of the next period, each as the Unix milliseconds of its midnight in UTC.
+ */
 function datesAround(period: 'day' | 'week' | 'month', localMs: number): [number, number] {
   const midnight = Math.floor(localMs / dayMs) * dayMs;
   if (period === 'day') return [midnight, midnight + dayMs];
@@ -61,7 +69,10 @@ function datesAround(period: 'day' | 'week' | 'month', localMs: number): [number
   return [Date.UTC(year, month, 1), Date.UTC(year, month + 1, 1)];
 }
 
-/** First instant of a date. The offset may change during the night: of the two readings of midnight the earlier one with the right date counts. */
+/**
+ * First instant of a date in a zone. Because the offset may change during the night, midnight is computed with both
+ * offsets; the earlier result that has the right date is used.
+ */
 function firstInstantOf(zone: string | null, date: number): number {
   if (zone === null) return date;
   const readings = [date - offsetAt(zone, date - dayMs), date - offsetAt(zone, date + dayMs)].sort(
@@ -73,7 +84,7 @@ function firstInstantOf(zone: string | null, date: number): number {
   return date - offsetAt(zone, date);
 }
 
-/** Milliseconds by which local time is ahead of UTC at an instant. */
+/** Difference between local time and UTC at an instant, in milliseconds; positive if local time is ahead. */
 function offsetAt(zone: string | null, instantMs: number): number {
   if (zone === null || zone === 'UTC') return 0;
   const text = formatterOf(zone).format(instantMs);
@@ -83,17 +94,23 @@ function offsetAt(zone: string | null, instantMs: number): number {
   return sign === '-' ? -size : size;
 }
 
-/** Matches the end of the formatted text, e.g. `2026, GMT-03:00`; no match for plain `GMT`, which means no offset. */
+/**
+ * Matches the offset at the end of the formatted text, e.g. `2026, GMT-03:00`. Plain `GMT` does not match and means
+ * offset 0.
+ */
 const offsetShape = /GMT([+-])(\d{2}):(\d{2})(?::(\d{2}))?$/;
 
-/** Formatters by zone name in lower case. Creating one takes about 50 µs, using it 1 µs. The number of zones bounds the map. */
+/**
+ * Formatters by zone name in lower case: creating one takes about 50 µs, using it 1 µs. The map cannot grow beyond
+ * the number of zones.
+ */
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
 function formatterOf(zone: string): Intl.DateTimeFormat {
   const name = zone.toLowerCase();
   let formatter = formatters.get(name);
   if (formatter === undefined) {
-    // A format needs a part of the date besides the offset.
+    // The formatter needs at least one part of the date besides the offset.
     formatter = new Intl.DateTimeFormat('en-US', {
       timeZone: zone,
       year: 'numeric',

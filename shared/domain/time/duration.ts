@@ -26,16 +26,19 @@ const periods: Readonly<Record<string, CalendarPeriod>> = {
   '1mo': 'month',
 };
 
-/** A whole number and a unit (`500ms`, `60s`, `1m`, `1h`, `1d`, `1w`, `1mo`), or the name of a unit for one of it. */
+/**
+ * A window of the policy: a whole number and a unit (`500ms`, `60s`, `1m`, `1h`, `1d`, `1w`, `1mo`), or the name of a
+ * unit (`minute`).
+ */
 export const durationPattern = '^([1-9][0-9]{0,8}(ms|s|m|h|d|w|mo)|second|minute|hour|day|week|month)$';
 
-/** The durations of the admin API, the console and the command line: `30s`, `15m`, `12h`, `7d`. */
+/** A duration in the admin API, the console and the command line: `30s`, `15m`, `12h`, `7d`. */
 export const spanPattern = '^[1-9][0-9]{0,5}[smhd]$';
 
 const durationExpression = new RegExp(durationPattern);
 const spanExpression = new RegExp(spanPattern);
 
-/** Milliseconds of a text of `durationPattern`, a month as 30 days; null for any other text. */
+/** Milliseconds of a text that matches `durationPattern` (a month has 30 days); null for any other text. */
 export function durationMs(text: string): number | null {
   const short = words[text] ?? text;
   if (!durationExpression.test(short)) return null;
@@ -44,23 +47,23 @@ export function durationMs(text: string): number | null {
   return unit === undefined ? null : amount * unit;
 }
 
-/** A correction of a time: `+15m`, `-2h`. */
+/** A signed duration, by which a time is corrected: `+15m`, `-2h`. */
 export const shiftPattern = '^[+-][0-9]{1,6}[smhd]$';
 
 const shiftExpression = new RegExp(shiftPattern);
 
-/** Milliseconds of a text of `shiftPattern`; null for any other text. */
+/** Milliseconds of a text that matches `shiftPattern`; null for any other text. */
 export function shiftMs(text: string): number | null {
   const unit = unitsMs[text.slice(-1)];
   return unit !== undefined && shiftExpression.test(text) ? Number(text.slice(0, -1)) * unit : null;
 }
 
-/** Milliseconds of a text of `spanPattern`; null for any other text. */
+/** Milliseconds of a text that matches `spanPattern`; null for any other text. */
 export function spanMs(text: string): number | null {
   return spanExpression.test(text) ? durationMs(text) : null;
 }
 
-/** The calendar period that a quota's window names (`1d`, `24h`, `day`); null where it names none. */
+/** The calendar period that a quota's window denotes (`1d`, `24h`, `day`); null if it denotes none. */
 export function calendarPeriod(text: string): CalendarPeriod | null {
   const named = periods[words[text] ?? text];
   if (named !== undefined) return named;

@@ -8,7 +8,7 @@ const wordsMs: readonly (readonly [string, number])[] = [
 
 const monthMs = 30 * 86_400_000;
 
-/** A duration in words, in the largest unit that divides it: `1 minute`, `90 seconds`, `2 days`. */
+/** A duration in words, in the largest unit in which it is a whole number: `1 minute`, `90 seconds`, `2 days`. */
 export function durationInWords(durationMs: number): string {
   if (durationMs === monthMs) return '1 month';
   for (const [unit, unitMs] of wordsMs) {
@@ -20,7 +20,7 @@ export function durationInWords(durationMs: number): string {
   return `${durationMs} milliseconds`;
 }
 
-/** A duration of any length, rounded up to seconds, for reading: `7 s`, `4 min 10 s`, `3 h 20 min`, `6 days`. */
+/** A duration for display, rounded up to seconds: `7 s`, `4 min 10 s`, `3 h 20 min`, `6 days`. */
 export function durationForReading(durationMs: number): string {
   const seconds = Math.max(0, Math.ceil(durationMs / 1000));
   if (seconds < 60) return `${seconds} s`;
@@ -32,13 +32,13 @@ export function durationForReading(durationMs: number): string {
   return hours % 24 === 0 ? `${days} days` : `${days} days ${hours % 24} h`;
 }
 
-/** A window as a rate names it: `minute`, `day`, `10 s`. */
+/** A window as the denominator of a rate: `minute`, `day`, `10 s`. */
 export function windowName(windowMs: number): string {
   if (windowMs === monthMs) return 'month';
   return wordsMs.find(([, unitMs]) => unitMs === windowMs)?.[0] ?? durationForReading(windowMs);
 }
 
-/** A duration as Prometheus and Alertmanager write it: `5m`, `15s`, `500ms`. */
+/** A duration in the format of Prometheus and Alertmanager: `5m`, `15s`, `500ms`. */
 export function prometheusDuration(seconds: number): string {
   if (seconds % 60 === 0) return `${seconds / 60}m`;
   return Number.isInteger(seconds) ? `${seconds}s` : `${Math.round(seconds * 1000)}ms`;

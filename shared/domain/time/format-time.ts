@@ -8,7 +8,7 @@ const timeFormat = new Intl.DateTimeFormat('en-GB', {
   second: '2-digit',
 });
 
-/** `21 Nov 2026, 11:04:09 UTC`; a text that is no time is returned unchanged. */
+/** Formats an ISO 8601 time: `21 Nov 2026, 11:04:09 UTC`. Returns any other text unchanged. */
 export function formatTime(time: string | number): string {
   const at = new Date(time);
   return Number.isNaN(at.getTime()) ? String(time) : `${timeFormat.format(at)} UTC`;

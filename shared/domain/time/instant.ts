@@ -1,6 +1,6 @@
 const shape = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$/;
 
-/** Example for error messages: a text that `readInstant` accepts. */
+/** A valid time, used as an example in error messages. */
 export const instantExample = '2026-11-01T00:00:00Z';
 
 const minuteMs = 60_000;
@@ -8,9 +8,10 @@ const earliestMs = -62_135_596_800_000; // 0001-01-01T00:00:00.000Z
 const latestMs = 253_402_300_799_999; // 9999-12-31T23:59:59.999Z
 
 /**
- * Reads a date and time of RFC 3339, e.g. `2026-11-21T11:00:00.5+01:00`, as Unix milliseconds. Null for any other text and
- * for dates and times that do not exist (30 February, hour 24, year 0), which `Date.parse` would convert to other times. A
- * leap second is the first instant after it, as in Unix time. Digits beyond the millisecond are truncated.
+ * Reads a date and time of RFC 3339, e.g. `2026-11-21T11:00:00.5+01:00`, and returns Unix milliseconds. Returns null
+ * for any other text and for dates and times that do not exist (30 February, hour 24, year 0), which `Date.parse`
+ * would convert to other times. A leap second is read as the first instant after it, as in Unix time. Digits beyond
+ * the millisecond are truncated.
  */
 export function readInstant(text: string): number | null {
   if (!shape.test(text)) return null;
@@ -29,7 +30,7 @@ export function readInstant(text: string): number | null {
   return instantMs < earliestMs || instantMs > latestMs ? null : instantMs;
 }
 
-/** Milliseconds ahead of UTC; null for an invalid offset. */
+/** Offset from UTC in milliseconds; null if it is invalid. */
 function offsetOf(text: string): number | null {
   const last = text.charCodeAt(text.length - 1);
   if (last === upperZ || last === lowerZ) return 0;
@@ -45,7 +46,7 @@ function millisecondsOf(text: string): number {
   let milliseconds = 0;
   for (let at = 20, worth = 100; worth >= 1; at += 1, worth /= 10) {
     const digit = text.charCodeAt(at) - zero;
-    // The fraction may be shorter: the zone follows it.
+    // The fraction may have fewer than three digits, because the zone follows it directly.
     if (!(digit >= 0 && digit <= 9)) break;
     milliseconds += digit * worth;
   }
@@ -58,7 +59,10 @@ const minus = 45;
 const upperZ = 90;
 const lowerZ = 122;
 
-/** Digits from one position to another as a number. A slice and a conversion would take longer than the rest of the function. */
+/**
+ * The number that the digits between two positions form. `Number(text.slice(…))` would take longer than the rest of
+ * the parsing.
+ */
 function digits(text: string, from: number, to: number): number {
   let value = 0;
   for (let at = from; at < to; at += 1) value = value * 10 + text.charCodeAt(at) - zero;
@@ -70,12 +74,15 @@ function daysIn(year: number, month: number): number {
   return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
 }
 
-/** Adds 400 years, after which the calendar repeats, because `Date.UTC` reads the years 0 to 99 as 1900 to 1999. */
+/**
+ * `Date.UTC` reads the years 0 to 99 as 1900 to 1999. So 400 years, after which the calendar repeats, are added and
+ * their length is subtracted.
+ */
 function utcMs(year: number, month: number, day: number, timeMs: number): number {
   return Date.UTC(year + 400, month - 1, day) - 146_097 * 86_400_000 + timeMs;
 }
 
-/** A leap second is the last second of a month in UTC. */
+/** A leap second is always the last second of a month in UTC. */
 function isMonthStart(atMs: number): boolean {
   return atMs % 86_400_000 === 0 && new Date(atMs).getUTCDate() === 1;
 }

@@ -15,36 +15,49 @@ import type { Check } from './shape.ts';
 export type AlertKind =
   'threshold' | 'exceeded' | 'recovered' | 'rearmed' | 'forecast' | 'rejections' | 'test';
 
-/** Value of `tollgate.alerts.v1`, keyed by tenant_id. `id` is derived from (tenant, limit, period, threshold, generation), so that repeats are recognizable. */
+/**
+ * Value of `tollgate.alerts.v1`, keyed by tenant_id. `id` is derived from tenant, limit, period, threshold and
+ * generation, so an alert that is published again has the same id.
+ */
 export interface AlertEvent {
   readonly id: string;
   readonly kind: AlertKind;
   readonly tenant_id: string;
   readonly plan: string;
   readonly limit_name: string;
-  /** Share of the limit, e.g. 0.8. For `rejections`: the share of refused requests that was reached. */
+  /**
+   * Share of the limit that was reached, e.g. 0.8. For `rejections`: the share of refused requests that was reached.
+   */
   readonly threshold: number;
-  /** Start of the period, ISO 8601. */
+  /** Start of the quota's period, ISO 8601. */
   readonly period: string;
   /** First instant after the period, ISO 8601. */
   readonly period_ends_at?: string;
-  /** Units of the quota; for `rejections` the requests of the last minute. */
+  /** Units of the quota. For `rejections`: number of requests in the last minute. */
   readonly limit: number;
-  /** Units used of the quota; for `rejections` the requests refused in the last minute. */
+  /** Used units of the quota. For `rejections`: number of refused requests in the last minute. */
   readonly used: number;
-  /** ISO 8601; null when the recent rate will not exhaust the limit in this period. */
+  /** Time at which the quota will be used up at the recent rate, ISO 8601; null if not in this period. */
   readonly exhausted_at: string | null;
-  /** Lower thresholds reached at the same moment: recorded as sent, not sent by themselves. */
+  /**
+   * Lower thresholds that were reached at the same moment. They are recorded as sent, but no notification is sent for
+   * them.
+   */
   readonly also_crossed?: readonly number[];
-  /** Number of times that a reset or a raised limit has rearmed thresholds in this period; absent: 0. */
+  /** How many times a reset or a raised limit has rearmed thresholds in this period; absent: 0. */
   readonly generation?: number;
-  /** Set on the event that begins a generation: thresholds above this share of the limit may be sent again. */
+  /**
+   * Set on the `rearmed` event, which begins a new generation: alerts for thresholds above this share of the limit
+   * may be sent again.
+   */
   readonly rearmed_above?: number;
-  /** Time of the reset with which counting began, ISO 8601; absent: no reset in this period. */
+  /** Time of the reset since which units are counted, ISO 8601; absent: no reset in this period. */
   readonly reset_at?: string;
-  /** Time of the announced totals behind this alert, ISO 8601: an older announcement cannot revoke it. */
+  /**
+   * Time of the announced totals that caused this alert, ISO 8601. Totals announced earlier cannot revoke the alert.
+   */
   readonly as_of?: string;
-  /** For `test`: the only target of the alert, as in the tenant's record; absent: all targets. */
+  /** For `test`: the only target that receives the alert, as in the tenant's record; absent: all targets. */
   readonly only_target?: string;
   readonly at: string;
 }
@@ -62,7 +75,7 @@ const instantLengthMax = 64;
 const textLengthMax = 2_000;
 const alsoCrossedMax = 1_000;
 
-/** Reads a value of the alerts topic; null where it is not a valid alert. */
+/** Reads a value of the alerts topic; null if it is not a valid alert. */
 export function readAlert(value: Buffer): AlertEvent | null {
   try {
     const alert: unknown = JSON.parse(value.toString());
@@ -72,7 +85,7 @@ export function readAlert(value: Buffer): AlertEvent | null {
   }
 }
 
-/** A valid time in UTC. */
+/** A valid time of RFC 3339 in UTC. */
 const isInstant: Check = (time) =>
   typeof time === 'string' &&
   time.length <= instantLengthMax &&

@@ -4,7 +4,10 @@ import { eventBounds } from '../events/bounds.ts';
 import { readUniqueJson } from '../json-bytes.ts';
 import type { TopicRecord } from './record.ts';
 
-/** The parts of a record that make an event. The timestamp becomes the time of an event without a time of its own. */
+/**
+ * The parts of a Kafka record from which an event is read. The record's timestamp is the time of an event that has
+ * none.
+ */
 export type EventRecord = Pick<TopicRecord, 'value' | 'headers' | 'timestampMs'>;
 
 export type EventInRecord = { readonly event: Json } | { readonly violation: string };
@@ -13,9 +16,9 @@ const attributePrefix = 'ce_';
 const structuredType = 'application/cloudevents+json';
 
 /**
- * Returns the event of a record of `tollgate.usage.v1` in JSON format, by the CloudEvents Kafka protocol binding 1.0:
- * structured (the value is the event, with or without the header `content-type`) or binary (the headers `ce_…` are the
- * attributes and the value is the data). The key has no meaning here.
+ * Reads a record of `tollgate.usage.v1` and returns the event in JSON format, as the CloudEvents Kafka protocol
+ * binding 1.0 specifies. In structured mode, the value is the event, with or without the header `content-type`. In
+ * binary mode, the headers `ce_…` are the attributes and the value is the data. The record's key is ignored.
  */
 export function eventOf(record: EventRecord): EventInRecord {
   const type = record.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
@@ -45,7 +48,7 @@ function binaryEvent({ value, headers }: EventRecord, type: string): EventInReco
   const attributes: [string, unknown][] = [];
   for (const [name, text] of Object.entries(headers)) {
     if (!name.startsWith(attributePrefix)) continue;
-    // The decoder replaces bytes that are not UTF-8 with this character.
+    // The decoder inserts this character in place of bytes that are not UTF-8.
     if (text.includes('\ufffd')) return { violation: `${name} is not UTF-8` };
     const attribute = name.slice(attributePrefix.length);
     if (attribute !== 'data' && attribute !== 'data_base64') attributes.push([attribute, text]);

@@ -1,41 +1,44 @@
 import type { TopicRecord } from './record.ts';
 
-/** A record that could not be read, handled or sent: a value of `tollgate.dead-letters.v1`. */
+/** Value of `tollgate.dead-letters.v1`: a record that Tollgate could not read, process or send. */
 export interface DeadLetter {
-  /** One sentence for an operator. */
+  /** Why it became a dead letter, as one sentence for an operator. */
   readonly reason: string;
-  /** Topic that the record was read from, or was meant for. */
+  /** Topic that the record was read from, or to which it could not be sent. */
   readonly topic: string;
-  /** Null for a record that never reached the topic. */
+  /** Partition of the record; null if the record never reached the topic. */
   readonly partition: number | null;
   readonly offset: number | null;
-  /** Last offset of a batch; equal to `offset` for a record. */
+  /** Last offset of a record batch; equal to `offset` for a single record. */
   readonly lastOffset: number | null;
-  /** `batch`: the value is a complete record batch with its header, because its records cannot be decoded. */
+  /** `batch`: the value is a complete record batch with its header, because the records in it cannot be decoded. */
   readonly holds: 'record' | 'batch';
-  /** The tenant of the record; null where the record names none. */
+  /** Tenant that the record belongs to; null if the record names none. */
   readonly tenantId: string | null;
-  /** Consumer group that could not handle the record; empty where none was involved. */
+  /** Consumer group that could not process the record; empty if no consumer group was involved. */
   readonly group: string;
   readonly key: Buffer | string | null;
-  /** Headers of the record: they are the attributes of an event in binary form. */
+  /** Headers of the record. For an event in binary mode they are its attributes. */
   readonly headers: Readonly<Record<string, string>>;
-  /** The original bytes, or only their beginning where `cut` is true. */
+  /** The original bytes; only their beginning if `cut` is true. */
   readonly value: Buffer;
-  /** Length of the original value. */
+  /** Length of the original value in bytes. */
   readonly bytes: number;
   readonly cut: boolean;
   readonly atMs: number;
 }
 
-/** Default values: the tenant that key or value name, one offset, no headers. */
+/**
+ * Default values of a dead letter: the tenant that the record's key or value names, `offset` as last offset, no
+ * headers.
+ */
 export type NewDeadLetter = Pick<
   DeadLetter,
   'reason' | 'topic' | 'partition' | 'offset' | 'key' | 'value' | 'atMs'
 > &
   Partial<Pick<DeadLetter, 'lastOffset' | 'holds' | 'tenantId' | 'group' | 'headers'>>;
 
-/** A Kafka record to send. */
+/** A record to send to Kafka. */
 export interface DeadLetterRecord {
   readonly key: Buffer | string | null;
   readonly value: Buffer;
@@ -57,17 +60,23 @@ const header = {
 };
 const ownPrefix = 'tollgate-';
 
-/** A longer value is cut. With key and headers, a dead letter stays below the default `message.max.bytes` (1 MiB). */
+/**
+ * Largest value that a dead letter stores; a longer value is cut. With its key and headers a dead letter then stays
+ * below the default `message.max.bytes` (1 MiB).
+ */
 const valueBytesMaxDefault = 960_000;
 const keyBytesMax = 16_384;
-/** Bound of the headers together. Above it the dead letter has none of them and is marked as cut. */
+/**
+ * Largest total size of the headers. If the record's headers are larger, the dead letter has none of them and `cut`
+ * is true.
+ */
 const headersBytesMax = 64 * 1024;
 const reasonLengthMax = 1_000;
 const tenantLengthMax = 256;
 
 /**
- * Builds the Kafka record of a dead letter. Value and headers of the original record do not change, so that a replay is a
- * copy; the facts about it are in further headers.
+ * Builds the Kafka record of a dead letter. It contains the value and headers of the original record unchanged, so
+ * that a replay sends an exact copy. Additional headers describe the dead letter.
  */
 export function deadLetterRecord(
   letter: NewDeadLetter,
@@ -96,7 +105,10 @@ export function deadLetterRecord(
   };
 }
 
-/** Reads a record that `deadLetterRecord` built. A record of another writer has its bytes and otherwise empty fields. */
+/**
+ * Reads a record that `deadLetterRecord` built. For a record of another writer, returns its bytes and leaves the
+ * other fields empty.
+ */
 export function readDeadLetter(message: TopicRecord): DeadLetter {
   const { key, keyBytes, headers, timestampMs } = message;
   const value = message.value ?? Buffer.alloc(0);
@@ -120,7 +132,10 @@ export function readDeadLetter(message: TopicRecord): DeadLetter {
   };
 }
 
-/** Returns the `subject` or `tenant_id` of the record, else its key, which is the tenant on all topics but one. */
+/**
+ * Returns `subject` or `tenant_id` from the record's value; if it has neither, the record's key, which is the tenant
+ * id on all topics but one.
+ */
 function tenantOf({
   key,
   value,
@@ -133,7 +148,7 @@ function tenantOf({
     const name = [fields?.['subject'], fields?.['tenant_id']].find((field) => typeof field === 'string');
     if (typeof name === 'string' && isTenantId(name)) return name;
   } catch {
-    // A value that is not JSON names no tenant.
+    // The value is not JSON, so it names no tenant.
   }
   const text = key?.toString() ?? '';
   return isTenantId(text) ? text : null;
@@ -143,7 +158,9 @@ function isTenantId(text: string): boolean {
   return text !== '' && text.length <= tenantLengthMax && text.isWellFormed() && !text.includes('\uFFFD');
 }
 
-/** Returns the headers of the original record; null where they are too large. Headers of an earlier replay are removed. */
+/**
+ * Returns the headers of the original record without those that an earlier replay added; null if they are too large.
+ */
 function originalHeaders(headers: DeadLetter['headers']): DeadLetter['headers'] | null {
   const entries = Object.entries(headers).filter(([name]) => !name.startsWith(ownPrefix));
   const bytes = entries.reduce(
@@ -158,7 +175,7 @@ function readNumber(text: string | undefined): number | null {
   return Number.isSafeInteger(number) ? number : null;
 }
 
-/** The largest size that a record in Kafka can have. */
+/** Size limit of a record in Kafka. */
 const recordBytesMax = 2 ** 31 - 1;
 
 function readSize(text: string | undefined): number | null {
@@ -170,8 +187,8 @@ const [earlierMsMax, laterMsMax] = [86_400_000, 60_000];
 const latestMs = Date.UTC(9999, 0);
 
 /**
- * Returns the time in the header where it is close to the timestamp of the record, else that timestamp: any client that may
- * write to the topic can set the header, and the list of dead letters is sorted by time.
+ * Returns the time in the header if it is close to the timestamp of the record, otherwise that timestamp. The list of
+ * dead letters is sorted by this time, and any client that may write to the topic can set the header to any time.
  */
 function timeOf(stated: string | undefined, timestampMs: number | null): number {
   const kafkaMs = timestampMs !== null && timestampMs >= 0 && timestampMs < latestMs ? timestampMs : 0;

@@ -7,27 +7,33 @@ const channels = ['webhook', 'slack', 'email', 'log'] as const;
 export type Channel = (typeof channels)[number];
 
 const statuses = ['pending', 'delivered', 'dead', 'dropped'] as const;
-/** `delivered`, `dead` (given up) and `dropped` (the target was removed from the record, or is disabled) are final. */
+/**
+ * Final states: `delivered`, `dead` (no further attempts) and `dropped` (the target was removed from the record or is
+ * disabled).
+ */
 export type DeliveryStatus = (typeof statuses)[number];
 
-/** The delivery of one alert to one target: a value of `tollgate.deliveries.v1`, keyed by `deliveryKeyOf`. Times are Unix ms. */
+/**
+ * Value of `tollgate.deliveries.v1`, keyed by `deliveryKeyOf`: the delivery of one alert to one target. Times are in
+ * Unix milliseconds.
+ */
 export interface Delivery {
   readonly alert: AlertEvent;
   readonly channel: Channel;
-  /** Identifies the target in the tenant's record without its address. */
+  /** Identifies the target in the tenant's record. Contains no part of the target's address. */
   readonly target_id: string;
-  /** The target as shown to users: without secrets and tokens. */
+  /** The target as pages show it, without secrets and tokens. */
   readonly target: string;
-  /** The alert's partition: its consumer sends the delivery. */
+  /** Partition of the alert in the alerts topic. The consumer of this partition sends the notification. */
   readonly partition: number;
   readonly status: DeliveryStatus;
   readonly attempts: number;
   readonly next_attempt_ms: number;
   readonly created_ms: number;
   readonly updated_ms: number;
-  /** The target answered 410 Gone. */
+  /** True if the target answered 410 Gone. */
   readonly gone?: boolean;
-  /** Error of the last attempt; empty when there was no attempt or it succeeded. */
+  /** Error of the last attempt; empty before the first attempt and after a success. */
   readonly error: string;
 }
 
@@ -36,11 +42,11 @@ export function deliveryKeyOf({ alert, target_id }: Pick<Delivery, 'alert' | 'ta
 }
 
 const attemptsMax = 1_000_000;
-/** The largest time that a Date can hold. */
+/** Largest time in milliseconds that a `Date` can represent. */
 const timeMsMax = 8.64e15;
 const textLengthMax = 10_000;
 
-/** Reads a record of the deliveries topic; null where it is not a valid delivery. */
+/** Reads a value of the deliveries topic; null if it is not a valid delivery. */
 export function readDelivery({ key, value }: Pick<TopicRecord, 'key' | 'value'>): Delivery | null {
   try {
     const delivery: unknown = JSON.parse(value?.toString() ?? '');

@@ -2,31 +2,35 @@ import { hasShape, isFiniteNumber } from './shape.ts';
 import type { Check } from './shape.ts';
 
 /**
- * Value of `tollgate.session-ends.v1`: a portal link or a session that ended before its time, or all of one owner.
- * `untilMs`: when its token expires anyway. `validFromMs`: everything of the owner that began until then has ended.
+ * Value of `tollgate.session-ends.v1`. With `untilMs`: one portal link or session was ended early; its token would
+ * have expired at `untilMs`. With `validFromMs`: all links and sessions of the owner that began until then have
+ * ended.
  */
 export type SessionEnd =
   | { readonly owner: string; readonly untilMs: number }
   | { readonly owner: string; readonly validFromMs: number };
 
-/** Key of the end of one link or session. */
+/** Key of a record that ends one link or session. */
 export function idKey(id: string): string {
   return `id ${id}`;
 }
 
-/** Key of the end of everything that an owner has. */
+/** Key of a record that ends all links and sessions of an owner. */
 export function ownerKey(owner: string): string {
   return `all ${owner}`;
 }
 
-/** The later end of an owner replaces the earlier, also in another partition. An id ends only once. */
+/**
+ * Version of a record. Of two records that end all sessions of an owner, the one with the later `validFromMs` is
+ * used, even if the records are in different partitions. The record of a single link or session is never replaced.
+ */
 export function versionOfEnd(end: SessionEnd | null): number {
   return end !== null && 'validFromMs' in end ? end.validFromMs : 0;
 }
 
 const isText: Check = (value) => typeof value === 'string';
 
-/** Reads a value of the topic; undefined where it is not a valid one. */
+/** Reads a value of the topic; undefined if it is not valid. */
 export function readSessionEnd(value: Buffer): SessionEnd | undefined {
   try {
     const end: unknown = JSON.parse(value.toString());

@@ -1,10 +1,10 @@
-/** Checks of JSON values, for the values of topics. */
+/** Checks for the JSON values of topics. */
 export type Check = (value: unknown) => boolean;
 
-/** One check for each field of a type. */
+/** For each field of a type, the function that checks its value. */
 export type Shape<Type> = { readonly [Field in keyof Type]-?: Check };
 
-/** True where the value is an object whose fields pass their checks. Other fields are allowed and ignored. */
+/** True if the value is an object and each checked field passes. Other fields are ignored. */
 export function hasShape<Type>(value: unknown, shape: Shape<Type>): value is Type {
   if (!isObject(value)) return false;
   return Object.entries<Check>(shape).every(([field, check]) => check(value[field]));
@@ -36,7 +36,7 @@ export function oneOf(values: readonly string[]): Check {
   return (value) => typeof value === 'string' && values.includes(value);
 }
 
-/** Text without unpaired surrogates, which ClickHouse rejects. */
+/** A text without unpaired surrogates. ClickHouse rejects a text that contains one. */
 export function textOf(lengthMin: number, lengthMax: number): Check {
   return (value) =>
     typeof value === 'string' &&

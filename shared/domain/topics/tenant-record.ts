@@ -2,18 +2,24 @@ import type { TenantRecord } from '../tenant.ts';
 import { readInstant } from '../time/instant.ts';
 import type { TopicRecord } from './record.ts';
 
-/** A record of `tollgate.tenants.v1` (null where it deletes the tenant's record), or why it is invalid. */
+/** A record of `tollgate.tenants.v1` (null: the record was deleted), or the reason why it is invalid. */
 export type ReadTenantRecord =
   | { readonly tenantId: string; readonly record: TenantRecord | null; readonly version: number }
   | { readonly violations: string };
 
-/** Header with the version of a deletion, which has no value to carry it. */
+/** Header with the version of a tombstone: a tombstone has no value that could contain the version. */
 export const versionHeader = 'tollgate-version';
 
-/** Unix milliseconds of the year 2286: ClickHouse orders records by a million times as much, in 64 bits. */
+/**
+ * Largest version: the Unix milliseconds of the year 2286. ClickHouse orders records by a million times the version,
+ * which must fit into 64 bits.
+ */
 export const versionMax = 1e13;
 
-/** `violationsIn` describes what is wrong with a value by the schema of tenant records; empty where it is valid. */
+/**
+ * `violationsIn` checks a value against the schema of tenant records and returns the violations as a text; empty if
+ * it is valid.
+ */
 export function readTenantRecord(
   message: TopicRecord,
   violationsIn: (value: unknown) => string,
@@ -34,12 +40,12 @@ export function readTenantRecord(
   return { tenantId: key, record, version: versionOf(record) };
 }
 
-/** Records of older releases have no version: their time of update has the same scale. */
+/** A record of an older release has no version. Its `updated_at` in Unix milliseconds is on the same scale. */
 export function versionOf({ version, updated_at }: TenantRecord): number {
   return boundedVersion(version ?? readInstant(updated_at) ?? 0);
 }
 
-/** Deletions of older releases have no version header: their timestamp has the same scale. */
+/** A tombstone of an older release has no version header. Its timestamp is on the same scale. */
 export function versionOfDeletion({
   headers,
   timestampMs,
@@ -49,14 +55,17 @@ export function versionOfDeletion({
 }
 
 /**
- * Returns the version of the record that replaces one of version `current`. At the highest version, the order in the log
- * decides, so that such a record can still be replaced.
+ * Version of the record that replaces a record of version `current`. At the highest version it stays the same; then
+ * the later record in the log is used, so that such a record can still be replaced.
  */
 export function versionAfter(current: number, nowMs: number): number {
   return boundedVersion(Math.max(current + 1, nowMs));
 }
 
-/** Times before 1970 and after 2286, and versions of other writers, stay within what all readers and ClickHouse can order. */
+/**
+ * Limits a version to the range that all readers and ClickHouse can order. Versions of other writers, and times
+ * before 1970 or after 2286, can be outside that range.
+ */
 function boundedVersion(version: number): number {
   return Math.min(Math.max(version, 0), versionMax);
 }

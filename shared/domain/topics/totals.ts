@@ -4,9 +4,9 @@ import type { TopicRecord } from './record.ts';
 import { hasShape, isFiniteNumber, isObject, nullable, numberFrom, optional } from './shape.ts';
 import type { Check } from './shape.ts';
 
-/** Totals of one tenant in one period, as stored in ClickHouse. */
+/** Totals of a tenant in a day or a month, computed from the stored events. */
 export interface PeriodTotals {
-  /** First day of the period, `YYYY-MM-DD`. */
+  /** First day of the day or month, `YYYY-MM-DD`. */
   readonly start: string;
   readonly requests: number;
   readonly allowed: number;
@@ -14,39 +14,48 @@ export interface PeriodTotals {
   readonly bypassed: number;
   readonly errors: number;
   readonly units: Amount;
-  /** Units of allowed and shadow-limited requests: the consumption that counts for quotas. */
+  /** Units of requests that were allowed or exceeded only limits in shadow mode. Quotas count these units. */
   readonly consumed: Amount;
-  /** A JSON number with all its digits, as `jsonMoney` writes it. A reader of doubles gets the nearest one. */
+  /**
+   * A JSON number with all its digits, written by `jsonMoney`. A reader that parses numbers as doubles gets the
+   * nearest double.
+   */
   readonly cost: number;
 }
 
-/** Value of `tollgate.totals.v1`, keyed by tenant_id, compacted: each announcement replaces the one before. */
+/**
+ * Value of `tollgate.totals.v1`, a compacted topic keyed by tenant_id. Each announcement replaces the tenant's
+ * previous one.
+ */
 export interface TenantTotals {
   readonly tenant_id: string;
   readonly plan: string;
-  /** IANA zone of the day and the month; absent: UTC. */
+  /** IANA zone in which the day and the month are computed; absent: UTC. */
   readonly time_zone?: string;
   readonly day: PeriodTotals;
   readonly month: PeriodTotals;
-  /** Consumed units of the day by route pattern, for quotas of a route; absent: too many routes, query ClickHouse. */
+  /**
+   * Units consumed on the day by each route, keyed by the route's pattern; used for quotas of a route. Absent if
+   * there are too many routes: readers then query ClickHouse.
+   */
   readonly day_by_route?: Readonly<Record<string, Amount>>;
-  /** Every event that reached Kafka before this instant is counted. ISO 8601. */
+  /** The totals contain every event that reached Kafka before this time. ISO 8601. */
   readonly complete_through: string;
   readonly announced_at: string;
   /**
-   * Among the events that caused this announcement, the time of the first that a gateway decided without Redis: counters of
-   * the tenant's users and addresses may lack units since then. Absent: none. ISO 8601.
+   * Set if a gateway decided some of the events behind this announcement without Redis: time of the first such event,
+   * ISO 8601. Since then, counters of the tenant's users and addresses in Redis may lack units.
    */
   readonly degraded_since?: string;
 }
 
 export const notTotals = 'is no announcement of totals, or its key is not its tenant_id';
 
-/** Reads an announcement of totals; null where the record is not a valid one. */
+/** Reads an announcement; null if the record does not contain a valid one. */
 export function readTotals({ key, value }: Pick<TopicRecord, 'key' | 'value'>): TenantTotals | null {
   try {
     const totals: unknown = JSON.parse(value?.toString() ?? '');
-    // The key selects the partition, and with it the order: with another key an older announcement could come last.
+    // The key must be the tenant id: it selects the partition, and only within a partition are announcements ordered.
     return isTotals(totals) && totals.tenant_id === key ? totals : null;
   } catch {
     return null;
@@ -80,7 +89,7 @@ function isPeriod(value: unknown): boolean {
     limited: count,
     bypassed: count,
     errors: count,
-    // Negative where corrections remove more units than the period has.
+    // Can be negative: corrections may remove more units than the period contains.
     units: isAmount,
     consumed: isAmount,
     cost: isFiniteNumber,
