@@ -1,3 +1,4 @@
+import { serviceDown } from './availability-rules.ts';
 import { clockRules } from './clock-rules.ts';
 import type { AlertRule } from './rule.ts';
 import { spoolRules } from './spool-rules.ts';
@@ -28,9 +29,10 @@ export const alertRules: readonly AlertRule[] = [
     severity: 'critical',
     query: 'sum(rate(tollgate_checks_degraded_total[2m])) / (sum(rate(tollgate_checks_total[2m])) > 0)',
     fires: 'above',
-    threshold: 0.5,
-    forMinutes: 1,
-    summary: 'VALUE of checks are decided without Redis',
+    // Half a minute without Redis, so that an outage of a minute is reported while it lasts.
+    threshold: 0.25,
+    forMinutes: 0,
+    summary: 'VALUE of the checks of the last 2 minutes were decided without Redis',
     format: 'percentage',
     impact:
       'Requests are served. Each gateway enforces its share of every limit alone, so tenants may be refused a little early or get a little more.',
@@ -54,7 +56,7 @@ export const alertRules: readonly AlertRule[] = [
     runbook: 'node-degraded',
     dashboard: 'fleet',
     panel: 'Redis servers unavailable',
-    whenAbsent: 'quiet',
+    whenAbsent: 'keeps',
   },
   {
     name: 'TollgateCheckSlow',
@@ -90,7 +92,7 @@ export const alertRules: readonly AlertRule[] = [
     runbook: 'jwks-stale',
     dashboard: 'fleet',
     panel: 'Age of public keys',
-    whenAbsent: 'quiet',
+    whenAbsent: 'keeps',
   },
   ...clockRules,
   {
@@ -109,7 +111,7 @@ export const alertRules: readonly AlertRule[] = [
     runbook: 'lag',
     dashboard: 'pipeline',
     panel: 'Lag in seconds',
-    whenAbsent: 'quiet',
+    whenAbsent: 'keeps',
   },
   {
     name: 'TollgateFreshness',
@@ -126,7 +128,7 @@ export const alertRules: readonly AlertRule[] = [
     runbook: 'freshness',
     dashboard: 'fleet',
     panel: 'Freshness',
-    whenAbsent: 'quiet',
+    whenAbsent: 'keeps',
   },
   {
     name: 'TollgateDeadLetters',
@@ -181,7 +183,7 @@ export const alertRules: readonly AlertRule[] = [
     runbook: 'drift',
     dashboard: 'pipeline',
     panel: 'Drift',
-    whenAbsent: 'quiet',
+    whenAbsent: 'keeps',
   },
   {
     name: 'TollgateLossFound',
@@ -198,7 +200,7 @@ export const alertRules: readonly AlertRule[] = [
     runbook: 'loss-found',
     dashboard: 'pipeline',
     panel: 'Losses found',
-    whenAbsent: 'quiet',
+    whenAbsent: 'keeps',
   },
   {
     name: 'TollgateHeartbeatMissing',
@@ -232,22 +234,7 @@ export const alertRules: readonly AlertRule[] = [
     panel: 'Quotas over 90 %',
     whenAbsent: 'quiet',
   },
-  {
-    name: 'TollgateServiceDown',
-    severity: 'critical',
-    query: 'min by (job, instance) (up{job=~"tollgate-.*"})',
-    fires: 'below',
-    threshold: 1,
-    forMinutes: 1,
-    summary: '{{ .Labels.job }} at {{ .Labels.instance }} does not answer (up is VALUE)',
-    format: 'number',
-    impact: 'Its work waits or is done by other processes. Nothing is lost.',
-    action: 'Start it again. If it stops by itself, the last line of its log is the reason.',
-    runbook: 'service-down',
-    dashboard: 'fleet',
-    panel: 'Services up',
-    whenAbsent: 'quiet',
-  },
+  serviceDown,
   {
     name: 'TollgateDeliveriesFailing',
     severity: 'warning',

@@ -17,7 +17,7 @@ export const clockRules: readonly AlertRule[] = [
     runbook: 'clock-wrong',
     dashboard: 'fleet',
     panel: 'Clock difference',
-    whenAbsent: 'quiet',
+    whenAbsent: 'keeps',
   },
   {
     name: 'TollgateRedisClockSetBack',

@@ -1,17 +1,25 @@
 import { prometheusDuration } from '../../shared/domain/time/format-duration.ts';
 import { prometheusUid, runbookUid, uids } from '../boards/sources.ts';
 import { descriptionOf } from './rule.ts';
+import { prometheusDown } from './availability-rules.ts';
 import type { AlertRule } from './rule.ts';
 import { panelOf } from './prometheus.ts';
 import { productionTiming } from './timing.ts';
 import { folder, settings } from '../settings.ts';
 
 const formats = {
-  number: '{{ humanize .Values.A.Value }}',
-  percentage: '{{ humanizePercentage .Values.A.Value }}',
-  duration: '{{ humanizeDuration .Values.A.Value }}',
-  bytes: '{{ humanize1024 .Values.A.Value }}B',
+  number: valueOr('humanize'),
+  percentage: valueOr('humanizePercentage'),
+  duration: valueOr('humanizeDuration'),
+  bytes: valueOr('humanize1024', 'B'),
 } as const;
+
+/** The value of the query. An alert without one, because Prometheus did not answer, would show the template's text. */
+function valueOr(format: string, unit = ''): string {
+  return `{{ if .Values }}{{ ${format} (index .Values "A").Value }}${unit}{{ else }}an unknown number{{ end }}`;
+}
+
+const noDataStates = { quiet: 'OK', keeps: 'KeepLast', fires: 'Alerting' } as const;
 
 /**
  * `provisioning/alerting`, rules. Each has the query (A) and the condition on it (C). Grafana has its own setting for a
@@ -26,7 +34,7 @@ export function alertRuleGroups(rules: readonly AlertRule[], panelIds: ReadonlyM
         name: 'tollgate',
         folder,
         interval: prometheusDuration(productionTiming.evaluateSeconds),
-        rules: rules.map((rule) => grafanaRule(rule, panelIds)),
+        rules: [...rules, prometheusDown].map((rule) => grafanaRule(rule, panelIds)),
       },
     ],
   };
@@ -69,8 +77,9 @@ function grafanaRule(rule: AlertRule, panelIds: ReadonlyMap<string, number>): un
     ],
     dashboardUid: uids[rule.dashboard],
     panelId,
-    noDataState: rule.whenAbsent === 'fires' ? 'Alerting' : 'OK',
-    execErrState: 'Error',
+    noDataState: noDataStates[rule.whenAbsent],
+    // Without Prometheus every rule would fire at once; one rule reports that, and the others keep their state.
+    execErrState: rule.name === prometheusDown.name ? 'Alerting' : 'KeepLast',
     for: `${rule.forMinutes}m`,
     annotations: {
       summary: rule.summary.replace('VALUE', formats[rule.format]),

@@ -24,15 +24,18 @@ export interface AlertRule {
   readonly dashboard: DashboardName;
   /** Title of the panel on that dashboard that shows the query. */
   readonly panel: string;
-  /** Whether the alert fires when the query returns no series. */
-  readonly whenAbsent: 'quiet' | 'fires';
+  /**
+   * What happens when the query returns no series. `keeps`: in Grafana the alert stays as it is, because the series is gone
+   * with its process, and TollgateServiceDown reports that. `quiet` is for queries that return nothing without a fault.
+   */
+  readonly whenAbsent: 'quiet' | 'keeps' | 'fires';
 }
 
 /** The condition in PromQL. */
 export function conditionOf(rule: AlertRule, timing: AlertTiming = productionTiming): string {
   const query = withTiming(rule.query, timing);
   const condition = `(${query}) ${rule.fires === 'above' ? '>' : '<'} ${rule.threshold}`;
-  if (rule.whenAbsent === 'quiet') return condition;
+  if (rule.whenAbsent !== 'fires') return condition;
   return `(${condition}) or (absent(${query}) * ${rule.fires === 'above' ? 'Inf' : '0'})`;
 }
 

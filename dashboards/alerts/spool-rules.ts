@@ -17,7 +17,7 @@ export const spoolRules: readonly AlertRule[] = [
     runbook: 'spool-filling',
     dashboard: 'pipeline',
     panel: 'Age of the spool',
-    whenAbsent: 'quiet',
+    whenAbsent: 'keeps',
   },
   {
     name: 'TollgateSpoolMemoryOnly',
@@ -34,16 +34,17 @@ export const spoolRules: readonly AlertRule[] = [
     runbook: 'spool-disk',
     dashboard: 'pipeline',
     panel: 'Events in memory only',
-    whenAbsent: 'quiet',
+    whenAbsent: 'keeps',
   },
   {
     name: 'TollgateEventsLost',
     severity: 'critical',
-    query: 'round(sum by (instance) (increase(tollgate_spool_dropped_total[10m])))',
+    query:
+      'round(sum by (instance) (increase(tollgate_spool_dropped_total[10m]) or increase(tollgate_events_unwritten_total[10m])))',
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
-    summary: '{{ .Labels.instance }} dropped VALUE usage events',
+    summary: '{{ .Labels.instance }} lost VALUE usage events',
     format: 'number',
     impact: 'These requests were served and will not be in any total.',
     action:

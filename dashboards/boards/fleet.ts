@@ -86,8 +86,10 @@ function figures(): Panels {
     }),
     stat({
       title: 'Freshness',
-      description: 'Age of the time up to which ClickHouse is complete. The target is below 1 s.',
-      queries: [promql('max(tollgate_aggregator_lag_seconds)', 'freshness')],
+      description:
+        'Age of the time up to which ClickHouse is complete. The target is below 1 s. Infinite: no aggregator answers.',
+      // Without an aggregator the last value would stay on the screen.
+      queries: [promql('max(tollgate_aggregator_lag_seconds) or vector(Inf)', 'freshness')],
       unit: 's',
       warnAt: 5,
       badAt: 60,

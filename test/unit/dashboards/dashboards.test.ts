@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
+import { prometheusDown } from '../../../dashboards/alerts/availability-rules.ts';
 import { builtDashboards } from '../../../dashboards/render.ts';
 import { runbookNames } from '../../../dashboards/boards/runbooks.ts';
 import { uids } from '../../../dashboards/boards/sources.ts';
@@ -93,7 +94,9 @@ describe.each(alertRules)('B8: the alert $name', ({ runbook, dashboard, panel, q
 
 test('every runbook belongs to an alert, and every link between documents has a target', () => {
   const folder = join(import.meta.dirname, '../../../docs/runbooks');
-  expect(runbookNames()).toEqual([...new Set(alertRules.map(({ runbook }) => runbook))].toSorted());
+  expect(runbookNames()).toEqual(
+    [...new Set([...alertRules, prometheusDown].map(({ runbook }) => runbook))].toSorted(),
+  );
   for (const name of runbookNames()) {
     const text = readFileSync(join(folder, `${name}.md`), 'utf8');
     for (const [, target = ''] of text.matchAll(/\]\(([^)#]+)\)/g)) {

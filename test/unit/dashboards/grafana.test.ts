@@ -29,7 +29,7 @@ const rejected: readonly (readonly [path: string, from: RegExp, to: string, viol
   [rules, /type: gt/, 'type: above', /evaluator is not valid/],
   [rules, /panelId: \d+/, 'panelId: 999', /panel does not exist/],
   [rules, /tollgate-runbook-lag/, 'tollgate-runbook-gone', /tollgate-runbook-gone leads to nothing/],
-  [rules, /summary: "/, 'summary: "$value ', /replaces \$value by an environment variable/],
+  [rules, /title: TollgateLag/, 'title: $Lag', /replaces \$Lag by an environment variable/],
   [policy, /receiver: tollgate-team/, 'receiver: nowhere', /contact point nowhere does not exist/],
   [policy, /group_wait: 10s/, 'group_wait: soon', /group_wait is not a duration/],
   [fleet, /"uid": "tollgate-fleet"/, '"uid": "tollgate-tenant"', /tollgate-tenant is not unique/],

@@ -1,0 +1,62 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { parse, stringify } from 'yaml';
+import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
+import { renderAll } from '../../../dashboards/render.ts';
+import { needProgram } from '../../../dev/packages.ts';
+
+/** The generated files of Prometheus in a folder of their own, and promtool. */
+export interface Promtool {
+  /** Standard output of `promtool check`. Rejects when promtool finds a violation. */
+  check(command: 'rules' | 'config', file: string): Promise<string>;
+  /** Evaluates the rules every 10 s over the series of the tests. Rejects when an alert differs. */
+  testRules(tests: readonly object[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openPromtool(): Promise<Promtool> {
+  const run = promisify(execFile);
+  const promtool = await needProgram('promtool', (line) => process.stderr.write(`${line}\n`));
+  const dir = await mkdtemp(join(tmpdir(), 'tollgate-rules-'));
+  for (const [path, text] of renderAll()) {
+    if (path.startsWith('prometheus/')) await writeFile(join(dir, path.slice('prometheus/'.length)), text);
+  }
+  return {
+    check: async (command, file) => (await run(promtool, ['check', command, join(dir, file)])).stdout,
+    testRules: async (tests) => {
+      const path = join(dir, 'test.yml');
+      await writeFile(path, stringify({ rule_files: ['rules.yml'], evaluation_interval: '10s', tests }));
+      await run(promtool, ['test', 'rules', path]);
+    },
+    close: () => rm(dir, { recursive: true, force: true }),
+  };
+}
+
+export function inputSeries(series: Readonly<Record<string, string>>): object[] {
+  return Object.entries(series).map(([key, values]) => ({ series: key, values }));
+}
+
+/** An alert as promtool expects it. */
+export function alertOf(name: string, labels: Readonly<Record<string, string>>, summary: string): object {
+  const severity = alertRules.find((rule) => rule.name === name)?.severity;
+  return { exp_labels: { severity, ...labels }, exp_annotations: annotationsOf(name, summary) };
+}
+
+interface RulesFile {
+  readonly groups: readonly {
+    readonly rules: readonly {
+      readonly alert: string;
+      readonly annotations: Readonly<Record<string, string>>;
+    }[];
+  }[];
+}
+
+/** The annotations of the rules file, with the expected text of the summary. */
+function annotationsOf(name: string, summary: string): Readonly<Record<string, string>> {
+  const file = parse(renderAll().get('prometheus/rules.yml') ?? '') as RulesFile;
+  const rule = file.groups.flatMap(({ rules }) => rules).find(({ alert }) => alert === name);
+  return { ...rule?.annotations, summary };
+}
