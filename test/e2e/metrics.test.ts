@@ -123,14 +123,16 @@ test('B8: every metric is documented', async () => {
     );
   const text = `# Metrics
 
-Every service answers Prometheus on \`/metrics\` of its private port, with the label \`service\`. No tenant, user or address
-is ever a label. Beside these there are prom-client's defaults (\`process_…\`, \`nodejs_…\`).
+Every service exports Prometheus metrics at \`/metrics\` on its private port. Each metric has the label \`service\`. No
+tenant, user or address is ever a label. Services also export the default metrics of prom-client (\`process_…\`,
+\`nodejs_…\`).
 
 | metric | type | exported by | dashboards | meaning |
 | --- | --- | --- | --- | --- |
 ${rows.join('\n')}
 
-This table is written from what the running services export: \`npx vitest run --project e2e test/e2e/metrics.test.ts -u\`.
+This table is generated from the metrics that the running services export: \`npx vitest run --project e2e
+test/e2e/metrics.test.ts -u\`.
 `;
   await expect(text).toMatchFileSnapshot('../../docs/metrics.md');
 });
