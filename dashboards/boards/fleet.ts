@@ -1,6 +1,7 @@
 import type { ClassicDashboard } from './sources.ts';
 import { clockPanels } from './fleet-clocks.ts';
 import { credentialPanels } from './fleet-credentials.ts';
+import { redisPanels } from './fleet-redis.ts';
 import { QueryVariableBuilder, RowBuilder, VariableRefresh } from '@grafana/grafana-foundation-sdk/dashboard';
 import { rate, series, stat } from './panels.ts';
 import type { Panels } from './panels.ts';
@@ -34,7 +35,7 @@ export function fleetDashboard(): ClassicDashboard {
     ['Now', figures()],
     ['Decisions', decisions()],
     ['Latency', latency()],
-    ['Redis', redis()],
+    ['Redis', redisPanels(node)],
     ['Credentials', credentialPanels(node)],
     ['Clocks', clockPanels(node)],
     ['Services behind the gateways', backend()],
@@ -209,75 +210,6 @@ function latency(): Panels {
         promql(quantile(0.99, 'tollgate_slow_down_delay_seconds', node), 'delayed'),
       ],
       unit: 's',
-    }),
-  ];
-}
-
-function redis(): Panels {
-  return [
-    series({
-      title: 'Degraded checks',
-      description: 'Decisions that a node made alone because Redis did not answer in time. Should be 0.',
-      queries: [
-        promql(`sum by (instance) (rate(tollgate_checks_degraded_total{${node}}[${rate}]))`, '{{instance}}'),
-      ],
-      unit: 'reqps',
-      badAt: 0.1,
-    }),
-    series({
-      title: 'Redis servers unavailable',
-      description:
-        'Redis servers without which a node decides, and how often its circuit breaker opened, by reason.',
-      queries: [
-        promql(`sum by (instance) (tollgate_redis_servers_away{${node}})`, 'unavailable to {{instance}}'),
-        promql(
-          `sum by (reason) (increase(tollgate_redis_breaker_opened_total{${node}}[${rate}]))`,
-          'breaker opened: {{reason}}',
-        ),
-      ],
-      unit: 'short',
-    }),
-    series({
-      title: 'Latency of a Redis call',
-      description: 'Time from sending a batch of checks to its response, measured by the node.',
-      queries: [
-        promql(quantile(0.5, 'tollgate_redis_call_duration_seconds', node), 'p50'),
-        promql(quantile(0.99, 'tollgate_redis_call_duration_seconds', node), 'p99'),
-      ],
-      unit: 's',
-      badAt: 0.005,
-    }),
-    series({
-      title: 'Checks per Redis call',
-      description: 'Checks of one event-loop iteration in one call. It should rise under load.',
-      queries: [
-        promql(
-          `sum(rate(tollgate_redis_batch_checks_sum{${node}}[${rate}])) / sum(rate(tollgate_redis_batch_checks_count{${node}}[${rate}]))`,
-          'checks',
-        ),
-      ],
-      unit: 'short',
-    }),
-    series({
-      title: 'Live nodes',
-      description: 'Number of nodes that share the limits, according to each node. All should be equal.',
-      queries: [promql(`tollgate_nodes_live{${node}}`, '{{instance}}')],
-      unit: 'short',
-    }),
-    series({
-      title: 'Policy',
-      description: 'Time since each process loaded its policy.',
-      width: 6,
-      queries: [promql('time() - tollgate_policy_loaded_timestamp_seconds', '{{service}}')],
-      unit: 's',
-    }),
-    series({
-      title: 'Edits of the policy',
-      description:
-        'Edits of the policy file by result. After a refused edit the previous policy stays in use; the log has the reason.',
-      width: 6,
-      queries: [promql(`sum by (result) (increase(tollgate_policy_reloads_total[${rate}]))`, '{{result}}')],
-      unit: 'short',
     }),
   ];
 }
