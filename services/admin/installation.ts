@@ -1,5 +1,5 @@
-import { auditLosses } from '../../shared/audit/audit.ts';
-import type { AuditSources, LossReport } from '../../shared/audit/audit.ts';
+import { auditLosses } from '../../shared/loss-audit/loss-audit.ts';
+import type { AuditSources, LossReport } from '../../shared/loss-audit/loss-audit.ts';
 import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
 import { recentChanges } from '../../shared/tenants/records.ts';
 import type { Resets } from '../../shared/tenants/reset.ts';

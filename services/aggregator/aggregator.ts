@@ -1,4 +1,4 @@
-import type { TouchedCells } from '../../shared/clickhouse/derive.ts';
+import type { TouchedCells } from '../../shared/clickhouse/derive-totals.ts';
 import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import { touchedTenants } from './announce.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Static } from 'typebox';
-import { auditLosses } from '../../shared/audit/audit.ts';
+import { auditLosses } from '../../shared/loss-audit/loss-audit.ts';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import { clickHouseServer } from '../../shared/clickhouse/environment.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
@@ -22,7 +22,7 @@ import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
 import { environment } from './environment.ts';
-import { startLossAudit } from './loss/loss-audit.ts';
+import { startLossAudit } from './loss-audit.ts';
 import { runReconciler } from './reconciler.ts';
 
 const logger = createLogger('reconciler', process.env['LOG_LEVEL'] ?? 'info');

@@ -20,13 +20,13 @@ import { TollgateError } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { createCallerRestorer } from './restore/caller-restorer.ts';
-import { createCallersAfterLoss } from './loss/callers-after-loss.ts';
+import { createCallersAfterLoss } from './redis-loss/callers-after-loss.ts';
 import { followDegradedCallers } from './degraded/degraded-callers.ts';
 import { createDrift } from './restore/drift.ts';
 import { createQuotaRestorer } from './restore/quota-restorer.ts';
 import { readTenantQuotas } from './restore/tenant-readings.ts';
 import type { TenantReadingsQuery } from './restore/tenant-readings.ts';
-import { startLossMonitor } from './loss/loss-monitor.ts';
+import { startLossMonitor } from './redis-loss/loss-monitor.ts';
 import { followZoneChanges } from './zone-changes.ts';
 
 export interface ReconcilerOptions {

@@ -16,6 +16,13 @@ test('every link between documents leads somewhere', () => {
   expect(broken).toEqual([]);
 });
 
+test('every place in docs/contributing.md exists', () => {
+  const [, table = ''] = textOf('docs/contributing.md').split('## Where to find things');
+  const places = [...table.matchAll(/\| `([^`]+)` \|$/gm)].map(([, place = '']) => place);
+  expect(places.length).toBeGreaterThanOrEqual(20);
+  expect(places.filter((place) => !existsSync(join(root, place)))).toEqual([]);
+});
+
 test('the list of decisions names each of them', () => {
   const list = textOf('docs/decisions/README.md');
   const missing = files

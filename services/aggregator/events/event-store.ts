@@ -1,8 +1,8 @@
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
-import { deriveTotals } from '../../../shared/clickhouse/derive.ts';
+import { deriveTotals } from '../../../shared/clickhouse/derive-totals.ts';
 import { withMoney } from '../../../shared/clickhouse/queries/period-totals.ts';
 import type { MoneyAsText } from '../../../shared/clickhouse/queries/period-totals.ts';
-import type { TouchedCells } from '../../../shared/clickhouse/derive.ts';
+import type { TouchedCells } from '../../../shared/clickhouse/derive-totals.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { StoredCorrection } from './decode.ts';

@@ -1,4 +1,4 @@
-import type { TouchedCells } from '../../../shared/clickhouse/derive.ts';
+import type { TouchedCells } from '../../../shared/clickhouse/derive-totals.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 /** Days of nearly every tenant of a block: today, and yesterday around midnight. */

@@ -1,4 +1,4 @@
-import type { ResponseHeaders } from '../responses/headers.ts';
+import type { ResponseHeaders } from '../responses/limit-headers.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
 /**

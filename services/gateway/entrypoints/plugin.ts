@@ -16,7 +16,7 @@ import {
   withoutUnits,
   writeOwnCors,
 } from '../responses/cors.ts';
-import { writeLimitHeaders } from '../responses/headers.ts';
+import { writeLimitHeaders } from '../responses/limit-headers.ts';
 import { problemOf, problemType } from '../responses/problem.ts';
 import { bodyEndsSoon, holdContinue, sendContinue } from '../transport/expectation.ts';
 import type { Fault } from '../transport/fault.ts';

@@ -5,7 +5,7 @@ import type { CredentialRejection } from '../../../shared/identity/credential-re
 import { durationInWords } from '../../../shared/domain/time/format-duration.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
 import { problemTitles } from '../../../shared/runtime/http/problem-schema.ts';
-import { retryAfterSeconds } from './headers.ts';
+import { retryAfterSeconds } from './limit-headers.ts';
 import { closestLimit } from '../enforcer/verdict.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Enforcer } from '../enforcer/enforcer.ts';
-import { limitHeaders } from '../responses/headers.ts';
+import { limitHeaders } from '../responses/limit-headers.ts';
 import { anonymous } from '../enforcer/identify.ts';
 import type { Identified } from '../enforcer/identify.ts';
 import { problemOf, problemType } from '../responses/problem.ts';

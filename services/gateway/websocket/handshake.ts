@@ -9,7 +9,7 @@ import type { ForwardedHeaders } from '../entrypoints/proxy/forwarded-headers.ts
 import { blockOf } from '../enforcer/rejections.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
 import { delayRequest } from '../enforcer/slow-down.ts';
-import { limitHeaders } from '../responses/headers.ts';
+import { limitHeaders } from '../responses/limit-headers.ts';
 import { sendFault } from '../entrypoints/guarded-request.ts';
 import { blockDetail, problemOf } from '../responses/problem.ts';
 import type { Fault } from '../transport/fault.ts';

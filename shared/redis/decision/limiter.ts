@@ -102,8 +102,8 @@ const catchUpMsMax = 500;
 const maintenanceIntervalMs = 1_000;
 
 const resetScript = readScript('clock', 'reset');
-const raiseScript = readScript('clock', 'quota', 'raised', 'raise');
-const returnScript = readScript('clock', 'sliding', 'quota', 'return');
+const raiseScript = readScript('clock', 'quota', 'raised', 'raise-quota');
+const returnScript = readScript('clock', 'sliding', 'quota', 'return-units');
 const refundScript = readScript('clock', 'sliding', 'quota', 'refund');
 
 export function createLimiter(options: LimiterOptions): Limiter {

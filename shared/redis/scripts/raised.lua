@@ -1,4 +1,4 @@
--- Stores how many units `raise.lua` added to a quota from ClickHouse's totals. These units may include units that a node admitted
+-- Stores how many units `raise-quota.lua` added to a quota from ClickHouse's totals. These units may include units that a node admitted
 -- without Redis. When the node counts its units into Redis later, they are subtracted from this number and not added to the quota
 -- again.
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
-import { deriveTotals } from '../../../shared/clickhouse/derive.ts';
+import { deriveTotals } from '../../../shared/clickhouse/derive-totals.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
 import { periodTotals } from '../../../shared/clickhouse/queries/period-totals.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';

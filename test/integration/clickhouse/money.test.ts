@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
-import { deriveTotals } from '../../../shared/clickhouse/derive.ts';
+import { deriveTotals } from '../../../shared/clickhouse/derive-totals.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
 import { periodTotals } from '../../../shared/clickhouse/queries/period-totals.ts';
 import { usageSeries } from '../../../shared/clickhouse/queries/usage.ts';

@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
-import { deriveTotals } from '../../../shared/clickhouse/derive.ts';
+import { deriveTotals } from '../../../shared/clickhouse/derive-totals.ts';
 import { compareLevels } from '../../../shared/clickhouse/queries/level-sums.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
 import {

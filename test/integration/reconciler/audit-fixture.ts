@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { auditLosses } from '../../../shared/audit/audit.ts';
-import type { LossReport } from '../../../shared/audit/audit.ts';
+import { auditLosses } from '../../../shared/loss-audit/loss-audit.ts';
+import type { LossReport } from '../../../shared/loss-audit/loss-audit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { spoolRunName } from '../../../shared/domain/spool-run.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';

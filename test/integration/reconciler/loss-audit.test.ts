@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { startLossAudit } from '../../../services/reconciler/loss/loss-audit.ts';
+import { startLossAudit } from '../../../services/reconciler/loss-audit.ts';
 import { voidEventType } from '../../../shared/domain/events/correction.ts';
 import { spoolRunName } from '../../../shared/domain/spool-run.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { createAggregator } from '../../../services/aggregator/aggregator.ts';
 import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { aggregatorMetrics } from '../../../services/aggregator/metrics.ts';
-import type { TouchedCells } from '../../../shared/clickhouse/derive.ts';
+import type { TouchedCells } from '../../../shared/clickhouse/derive-totals.ts';
 
 const nowMs = Date.UTC(2026, 10, 21, 12, 0, 30);
 const dayMs = 86_400_000;

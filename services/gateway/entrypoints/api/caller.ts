@@ -5,7 +5,7 @@ import { badCredential } from '../../../../shared/identity/credential-reading.ts
 import type { CredentialRejection } from '../../../../shared/identity/credential-reading.ts';
 import type { Guard } from '../../../../shared/runtime/http/access.ts';
 import type { Enforcer } from '../../enforcer/enforcer.ts';
-import { retryAfterSeconds } from '../../responses/headers.ts';
+import { retryAfterSeconds } from '../../responses/limit-headers.ts';
 import type { Identified } from '../../enforcer/identify.ts';
 import { credentialProblem, plainProblem, sendProblem } from '../../responses/problem.ts';
 import type { Problem } from '../../responses/problem.ts';

@@ -10,7 +10,7 @@ import type { ApiServer } from './api-server.ts';
 import { chargeWork, oneRequest } from './charging.ts';
 import { callerOf, problemOfUser } from './caller.ts';
 import type { Enforcer } from '../../enforcer/enforcer.ts';
-import { limitHeaders, retryAfterSeconds } from '../../responses/headers.ts';
+import { limitHeaders, retryAfterSeconds } from '../../responses/limit-headers.ts';
 import { plainProblem, problemOf, sendProblem } from '../../responses/problem.ts';
 import { passes } from '../../enforcer/verdict.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';

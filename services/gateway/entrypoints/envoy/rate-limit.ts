@@ -2,7 +2,7 @@ import { status } from '@grpc/grpc-js';
 import type { LimitState } from '../../../../shared/domain/limit.ts';
 import { percentEncoded } from '../../../../shared/domain/request/request-target.ts';
 import type { Enforcer } from '../../enforcer/enforcer.ts';
-import { limitHeaders } from '../../responses/headers.ts';
+import { limitHeaders } from '../../responses/limit-headers.ts';
 import { problemOf, problemType } from '../../responses/problem.ts';
 import { closestLimit, passes } from '../../enforcer/verdict.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';

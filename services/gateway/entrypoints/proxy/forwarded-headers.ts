@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import type { RequestReading } from '../../../../shared/domain/request/request-reading.ts';
 import { remoteAddress, verifiedChain } from '../../../../shared/identity/client-address.ts';
 import type { Enforcer } from '../../enforcer/enforcer.ts';
-import { limitHeaderNames } from '../../responses/headers.ts';
+import { limitHeaderNames } from '../../responses/limit-headers.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';
 import { writeIdentityHeaders } from '../identity-headers.ts';
 import { createTreatments, hopByHop } from './request-fields.ts';

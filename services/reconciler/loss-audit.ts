@@ -1,10 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Counter, Gauge, Histogram } from 'prom-client';
-import type { LossReport } from '../../../shared/audit/audit.ts';
-import { missingCount } from '../../../shared/clickhouse/queries/number-gaps.ts';
-import type { Clock } from '../../../shared/runtime/time/clock.ts';
-import type { Logger } from '../../../shared/runtime/logger.ts';
-import type { Registry } from '../../../shared/runtime/http/ops.ts';
+import type { LossReport } from '../../shared/loss-audit/loss-audit.ts';
+import { missingCount } from '../../shared/clickhouse/queries/number-gaps.ts';
+import type { Clock } from '../../shared/runtime/time/clock.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import type { Registry } from '../../shared/runtime/http/ops.ts';
 
 export interface LossAuditOptions {
   /** Runs one audit. Rejects when Kafka, ClickHouse or Redis does not answer. */
