@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 
-/** Environment variables of every process that loads the policy. */
+/** Environment variables of all processes that load the policy. */
 export const policyVariables = {
   TOLLGATE_POLICY: Type.String({
     default: 'policies/default.yaml',

@@ -4,8 +4,9 @@ import type { Limit } from '../domain/limit.ts';
 import type { Policy } from '../domain/policy.ts';
 
 /**
- * Exports the limits of the running policy as a metric, so that dashboards can draw usage against limits without the
- * file. Each scrape reads the current policy: an edit appears at once, and a removed limit disappears.
+ * Exports the limits of the running policy as a metric, so that dashboards can show usage against limits without
+ * reading the policy file. Each scrape reads the current policy: a changed limit appears at the next scrape, and a
+ * removed limit disappears.
  */
 export function registerLimitGauge(registry: Registry, current: () => Policy): void {
   new Gauge({

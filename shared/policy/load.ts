@@ -16,21 +16,24 @@ import { startAtZero } from '../runtime/zero-counters.ts';
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface LoadOptions {
-  /** `optional`: the policy loads without its secrets, to check the file only; no credential is then valid. */
+  /** `optional`: the policy is compiled without its secrets, to check the file only. No credential is then valid. */
   readonly secrets?: 'required' | 'optional';
 }
 
-/** Reads and compiles a policy file. Throws POLICY_INVALID with line, column, field and advice for every violation. */
+/**
+ * Reads and compiles a policy file. Throws POLICY_INVALID with all violations, each with line, column, field and
+ * advice.
+ */
 export async function loadPolicy(path: string, env: Environment, options: LoadOptions = {}): Promise<Policy> {
   return parsePolicy(path, await readPolicyFile(path), env, options);
 }
 
-/** The same for a text; `path` is the name of the file in messages. */
+/** Compiles the text of a policy file. `path` is the file name in error messages. */
 export function parsePolicy(path: string, text: string, env: Environment, options: LoadOptions = {}): Policy {
   const { value, violations } = readDocument(path, text);
   const file = validateFile(value, violations);
   violations.throwIfAny();
-  // Reached only if the schema fails without an error.
+  // Unreachable unless the schema rejects a file without reporting an error.
   if (file === null) throw new TollgateError('POLICY_INVALID', `${path}: does not fit the schema`);
   crosscheck(file, violations);
   violations.throwIfAny();
@@ -41,7 +44,7 @@ export function parsePolicy(path: string, text: string, env: Environment, option
 
 export interface PolicyWatch {
   current(): Policy;
-  /** Calls the listener after each accepted edit. Returns a function that removes the listener. */
+  /** Calls the listener after each accepted change of the policy. Returns a function that removes the listener. */
   onChange(listener: (policy: Policy) => void): () => void;
   close(): Promise<void>;
 }
@@ -49,15 +52,15 @@ export interface PolicyWatch {
 export interface WatchOptions {
   readonly logger: Logger;
   readonly registry: Registry;
-  /** Time between two checks of the file, for file systems without change events. */
+  /** Interval at which the file is checked on file systems that send no change events. */
   readonly pollIntervalMs?: number;
 }
 
 /**
- * Loads a policy and watches its file: an accepted edit takes effect at once; an invalid edit is logged, counted and
- * refused, and the running policy stays. The directory is watched, not the file, because editors and configuration tools
- * replace files by renaming. Polling covers file systems without change events. Throws POLICY_INVALID if the first
- * version is invalid.
+ * Loads a policy and watches its file. A valid new version takes effect at once. An invalid new version is logged,
+ * counted and ignored: the previous policy stays in force. The directory is watched instead of the file, because
+ * editors and configuration tools replace files by renaming. The file is also polled, for file systems without change
+ * events. Throws POLICY_INVALID if the first version is invalid.
  */
 export async function watchPolicy(
   path: string,
@@ -117,14 +120,15 @@ export async function watchPolicy(
   };
 }
 
-/** Editors cause bursts of events: `changed` is called once after a short time without events. */
+/** One edit can cause several events, so `changed` is called once, after a short time without further events. */
 function watchDirectory(path: string, changed: () => void, logger: Logger): { close: () => void } {
   const settleMs = 50;
   let timer: NodeJS.Timeout | undefined;
   const close = (): void => clearTimeout(timer);
   try {
     const watcher = watch(dirname(path), { persistent: false }, (_event, name) => {
-      // A mounted Kubernetes volume replaces a link beside the file (`..data`), so such names count as well.
+      // On a mounted Kubernetes volume, the link `..data` beside the file is replaced, so events of this name also
+      // count.
       if (name !== null && name !== basename(path) && !name.startsWith('..')) return;
       clearTimeout(timer);
       timer = setTimeout(changed, settleMs).unref();
@@ -152,7 +156,7 @@ async function readPolicyFile(path: string): Promise<string> {
   }
 }
 
-/** Changes whenever the file is written or replaced; empty if the file is missing. */
+/** Value that changes when the file is written or replaced; empty if the file is missing. */
 async function versionOf(path: string): Promise<string> {
   try {
     const { mtimeMs, ino, size } = await stat(path);

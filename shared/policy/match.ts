@@ -9,10 +9,11 @@ import { parsePattern } from './file/pattern.ts';
 export const ambiguous = Symbol('ambiguous');
 
 /**
- * The most specific route of a request, or null. Segment by segment from the left, a literal has precedence over `*` and
- * `*` over `**`; then the method has precedence over `*`. The order in the file does not matter. HEAD matches as GET if no
- * route names HEAD. A limit must hold however the upstream reads the target: if readings lead to different routes, the
- * result is `ambiguous`. `rewritten`: the upstream receives the normal form, so the spelling of the path does not matter.
+ * The most specific route that matches a request, or null. Segments are compared from left to right: a literal has
+ * precedence over `*`, and `*` over `**`. Among routes with the same path, the method has precedence over `*`. The
+ * order in the file has no effect. If no route for HEAD matches, HEAD is matched as GET. Limits must hold in
+ * whichever way the upstream reads the target, so the result is `ambiguous` if two readings match different routes.
+ * `rewritten`: the upstream receives the target in normal form, so the client's spelling of the path has no effect.
  */
 export function routeFor(
   policy: Policy,
@@ -33,7 +34,7 @@ export function routeFor(
   return found;
 }
 
-/** Whether another reading of the target leads to the same route, with and without regard to letter case. */
+/** Whether another reading of the target matches the same route, both with and without regard to letter case. */
 function readsAs(
   route: Route | null,
   routes: PolicyRoutes,
@@ -48,31 +49,35 @@ function readsAs(
 }
 
 export interface LimitsQuery {
-  /** Plan named by a verified token or a trusted caller; the plan of the record has precedence. */
+  /** Plan that a verified token or a trusted caller names. A plan in the tenant's record has precedence. */
   readonly plan: string | null;
   readonly record: TenantRecord | null;
   readonly route: Route | null;
   readonly nowMs: number;
 }
 
-/** `limits` is the same array for the same query until something changes, so that callers can cache values derived from it. */
+/**
+ * Limits that apply to a request. `limits` is the same array for equal queries until a limit changes, so that callers
+ * can cache values that they compute from it.
+ */
 export interface ApplicableLimits {
   readonly plan: Plan;
   readonly limits: readonly Limit[];
 }
 
 /**
- * Every limit of a request, in policy order (plan, route, windows of the platform), with the tenant's overrides and the
- * boosts in force at `nowMs`. An override replaces the value; boosts then raise it, and of several boosts the largest
- * result counts. A boost never lowers a limit. A plan that the policy does not define becomes the default plan.
+ * All limits that apply to a request, in policy order (plan, route, windows of the platform). The tenant's overrides
+ * and the boosts in force at `nowMs` are applied: an override replaces the value of a limit, then boosts raise it. Of
+ * several boosts the one with the largest result is used, and a boost never lowers a limit. If the policy does not
+ * define the plan, the default plan is used.
  */
 export function limitsFor(policy: Policy, { plan, record, route, nowMs }: LimitsQuery): ApplicableLimits {
   return withRecord(baseLimits(policy, record?.plan ?? plan, route), record, nowMs);
 }
 
 /**
- * The limit of one kind of call on the API listener (`api.requests`, `api.events`, `api.event_bytes`), with overrides and
- * boosts of the tenant as for any other limit.
+ * The limit of one kind of call on the API listener (`api.requests`, `api.events` or `api.event_bytes`). Overrides
+ * and boosts of the tenant apply as for any other limit.
  */
 export function apiLimitsFor(
   policy: Policy,
@@ -102,26 +107,32 @@ export function isBlocked(record: TenantRecord | null, nowMs: number): boolean {
 interface Node {
   readonly literals: Map<string, Node>;
   any: Node | null;
-  /** Routes whose pattern ends here, by method. */
+  /** Routes whose pattern ends at this node, by method. */
   readonly ends: Map<string, Route>;
-  /** Routes whose pattern ends here with `**`, by method. */
+  /** Routes whose pattern ends at this node with `**`, by method. */
   readonly rest: Map<string, Route>;
 }
 
 interface Routes {
   readonly root: Node;
-  /** Whether literals are compared in lower case. */
+  /** Whether literals and segments are compared in lower case. */
   readonly foldCase: boolean;
 }
 
 interface PolicyRoutes extends Routes {
-  /** The routes without regard to letter case; null if `requests` states how case is read, or if routes differ in case only. */
+  /**
+   * The same routes, compared without regard to letter case. Null if `requests` states how the upstream treats case,
+   * or if two routes differ only in case.
+   */
   readonly folded: Routes | null;
-  /** Whether a literal has upper-case letters. */
+  /** Whether a literal of a route contains upper-case letters. */
   readonly capitals: boolean;
 }
 
-/** Weak maps: compiled values are collected together with the policy, record or limits that they belong to. */
+/**
+ * Weak maps: a cached value is garbage-collected together with the policy, record or limits from which it was
+ * computed.
+ */
 const routesOf = new WeakMap<Policy, PolicyRoutes>();
 const bases = new WeakMap<Policy, Map<string, WeakMap<object, ApplicableLimits>>>();
 const adjustedOf = new WeakMap<TenantRecord, WeakMap<ApplicableLimits, Adjusted>>();
@@ -174,7 +185,10 @@ function routeIn({ root, foldCase }: Routes, segments: Segments, method: string)
   return find(root, compared, 0, method) ?? (method === 'HEAD' ? find(root, compared, 0, 'GET') : null);
 }
 
-/** Searches depth first, the most specific branch first. A branch without a matching method is skipped. */
+/**
+ * Depth-first search that tries the most specific branch first. If a branch has no route for the method, the search
+ * continues with the next branch.
+ */
 function find(node: Node, segments: Segments, depth: number, method: string): Route | null {
   const segment = segments[depth];
   if (segment === undefined) {
@@ -201,7 +215,8 @@ function baseLimits(policy: Policy, planName: string | null, route: Route | null
   let base = byRoute.get(route ?? noRoute);
   if (base === undefined) {
     const ofRoute = route?.limitsByPlan?.get(plan.name) ?? route?.limits ?? [];
-    // Concurrent limits of the platform are leases, which the entrypoints hold. Its windows are limits like any other.
+    // Concurrent limits of the platform are not included: entrypoints acquire them as leases. Windows of the platform
+    // are limits like any other.
     const ofPlatform = policy.platform.filter(({ type }) => type !== 'concurrent');
     byRoute.set(route ?? noRoute, (base = { plan, limits: [...plan.limits, ...ofRoute, ...ofPlatform] }));
   }
@@ -210,7 +225,7 @@ function baseLimits(policy: Policy, planName: string | null, route: Route | null
 
 const apiBases = new WeakMap<readonly Limit[], ApplicableLimits>();
 
-/** Computed once for each plan and kind. Calls on the API listener are never delayed. */
+/** The limits of one kind of call, computed once for each plan. Calls on the API listener are never delayed. */
 function apiBase(plan: Plan, kind: keyof ApiLimits): ApplicableLimits {
   const limits = plan.api[kind];
   let base = apiBases.get(limits);
@@ -221,7 +236,7 @@ function apiBase(plan: Plan, kind: keyof ApiLimits): ApplicableLimits {
 
 interface Adjusted {
   readonly applicable: ApplicableLimits;
-  /** Time in which the same boosts are in force. */
+  /** Time range in which no boost begins or ends. */
   readonly fromMs: number;
   readonly untilMs: number;
 }

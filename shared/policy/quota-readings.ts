@@ -9,20 +9,22 @@ import type { TenantTotals } from '../domain/topics/totals.ts';
 import { anonymousTenant } from '../domain/usage-event.ts';
 import { limitsFor } from './match.ts';
 
-/** One tenant's quota in one period, with its consumption if it is known. */
+/** A tenant's quota in one period, with its consumption if that is available. */
 export interface QuotaReading {
   readonly tenantId: string;
   readonly quota: Quota;
   readonly span: PeriodSpan;
   /** IANA zone of the span; null for UTC. */
   readonly zone: string | null;
-  /** Units consumed in the span; null: the caller has to query ClickHouse. */
+  /** Units consumed in the span; null if the caller has to query ClickHouse. */
   readonly consumed: number | null;
-  /** Unix milliseconds of a reset within the span, after which counting restarted; null for none. */
+  /**
+   * Unix milliseconds of a reset within the span, since which units are counted again from 0; null if there was none.
+   */
   readonly resetAtMs: number | null;
 }
 
-/** Readings of the tenant's quotas from announced totals, for the periods that contain `atMs` only. */
+/** Readings of a tenant's quotas, computed from announced totals. Contains only periods that contain `atMs`. */
 export function readingsOf(
   totals: TenantTotals,
   policy: Policy,
@@ -41,7 +43,7 @@ export function readingsOf(
   return readings;
 }
 
-/** A quota in the period that contains `atMs`, without its consumption. */
+/** A reading of a quota for the period that contains `atMs`, with unknown consumption. */
 export function openReading(
   tenantId: string,
   quota: Quota,
@@ -62,8 +64,8 @@ export function openReading(
 }
 
 /**
- * Every quota of a plan and of routes, with overrides and boosts: the quotas that count a whole tenant, or the limits
- * that `counts` selects.
+ * All quotas of a plan and of all routes, with overrides and boosts applied. `counts` selects the limits; by default
+ * the quotas that count a whole tenant.
  */
 export function quotasFor(
   policy: Policy,

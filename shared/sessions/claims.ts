@@ -1,4 +1,4 @@
-/** A link or a session, as its signed token describes it. */
+/** A portal link or a session: the content of its signed token. */
 export interface Signed {
   readonly id: string;
   /** Owner of the token: a tenant, or all operators together. */
@@ -7,14 +7,14 @@ export interface Signed {
   readonly expiresAtMs: number;
 }
 
-/** Opens the portal of a tenant for every holder of the link. */
+/** A link that opens the portal of a tenant. It works for every holder. */
 export interface Link extends Signed {
   readonly tenantId: string;
-  /** Duration of a session that the link opens; the session ends with the link at the latest. */
+  /** Duration of the sessions that the link opens. A session ends no later than the link. */
   readonly sessionTtlMs: number;
 }
 
-/** Origin of a tenant's session: the session is valid only as long as its origin. */
+/** How a tenant's session was opened. The session ends when its API key, link or JWT is no longer valid. */
 export type SessionSource =
   | { readonly via: 'api_key'; readonly keySha256: string }
   | { readonly via: 'link'; readonly linkId: string }
@@ -26,18 +26,24 @@ export interface TenantSession extends Signed {
 }
 
 export interface OperatorSession extends Signed {
-  /** Name that the operator entered at the sign-in; the history names it as the actor. */
+  /** Name that the operator entered at the sign-in. The history shows it as the actor. */
   readonly name: string;
 }
 
-/** Owner of every operator's session. No tenant can have this owner: `tenantOwner` has another prefix. */
+/**
+ * Owner of the sessions of all operators. It differs from the owner of every tenant, because `tenantOwner` adds a
+ * prefix.
+ */
 export const operatorsOwner = 'operators';
 
 export function tenantOwner(tenantId: string): string {
   return `tenant ${tenantId}`;
 }
 
-/** Claims of a token. Times are in milliseconds, because the standard claims have whole seconds only. */
+/**
+ * Claims of a token. Times are in milliseconds in claims of Tollgate's own, because the standard claims have whole
+ * seconds only.
+ */
 export type Claims = Readonly<Record<string, unknown>>;
 
 export function linkOf(claims: Claims): Link | null {

@@ -9,20 +9,24 @@ import type { Clock } from '../runtime/time/clock.ts';
 import type { Signed } from './claims.ts';
 
 /**
- * Links and sessions that were ended before they expired: the sign-outs and revocations of all processes, read from a
- * compacted topic into memory. No page waits for Kafka, and the ends survive the loss of Redis.
+ * Links and sessions that were ended before they expired, by a sign-out or a revocation in any process. A compacted
+ * Kafka topic stores them, and every process reads it into memory. So no page waits for Kafka, and the loss of Redis
+ * loses none of them.
  */
 export interface EndedSessions {
-  /** True for an ended id, and for every id that its owner had when all links and sessions of the owner were ended. */
+  /** True if this link or session was ended, or if all links and sessions of its owner were ended after it began. */
   has(signed: Pick<Signed, 'id' | 'owner' | 'startedAtMs'>): boolean;
   /**
-   * Ends one link or session: in this process at once, in the others within moments of Kafka's acknowledgement, for which
-   * this call waits. Rejects with KAFKA_UNAVAILABLE; the call can be repeated.
+   * Ends one link or session. It ends in this process at once, and in other processes shortly after Kafka's
+   * acknowledgement. The call returns after the acknowledgement. Rejects with KAFKA_UNAVAILABLE; the caller can
+   * repeat the call.
    */
   end(signed: Omit<Signed, 'startedAtMs'>): Promise<void>;
-  /** Ends every link and session that the owner has now. */
+  /** Ends every current link and session of the owner. */
   endAll(owner: string): Promise<void>;
-  /** False until the topic was read to its end once: before that an ended session can look valid. */
+  /**
+   * False until this process has read the topic to its end. Before that, `has` can return false for an ended session.
+   */
   ready(): boolean;
   close(): Promise<void>;
 }
@@ -35,16 +39,19 @@ export interface EndedSessionsOptions {
   readonly registry: Registry;
 }
 
-/** Ended ids of one owner. At the maximum everything of the owner is ended, so that sign-outs cannot fill the memory. */
+/**
+ * Most links and sessions of one owner that can be ended one by one. The next call ends all of the owner's, so that
+ * sign-outs cannot fill the memory.
+ */
 const idsOfOwnerMax = 1_000;
-/** Expired entries that are deleted with each write, so that the topic stays about as large as what is needed. */
+/** Most expired entries that are deleted with each write. The deletions bound the size of the topic. */
 const deletedMax = 10;
-/** Ends that wait for Kafka and are written together. */
+/** Most unacknowledged entries that one write sends to Kafka. */
 const pendingMax = 500;
 
 export function createEndedSessions(options: EndedSessionsOptions): EndedSessions {
   const { kafka, topics, producer, clock, registry } = options;
-  /** Ends of this process that Kafka has not acknowledged. */
+  /** Entries that this process created and Kafka has not acknowledged. */
   const local = new Map<string, SessionEnd>();
   const table = readTable<SessionEnd>(kafka, {
     topic: topics.sessionEnds,
@@ -77,7 +84,10 @@ export function createEndedSessions(options: EndedSessionsOptions): EndedSession
     return write(ownerKey(owner), { owner, validFromMs: clock.now() });
   }
 
-  /** Writes one end, together with the ends that earlier calls could not write and tombstones of some expired entries. */
+  /**
+   * Writes one entry. The same write sends entries whose earlier write failed, and tombstones for some expired
+   * entries.
+   */
   async function write(key: string, end: SessionEnd): Promise<void> {
     for (const expired of expiredIn(local)) local.delete(expired);
     local.set(key, end);

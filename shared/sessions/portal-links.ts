@@ -5,30 +5,30 @@ import type { EndedSessions } from './ended-sessions.ts';
 import type { Tokens } from './tokens.ts';
 
 export interface PortalLink {
-  /** Ends the link before its time. */
+  /** Ends the link before it expires. */
   readonly linkId: string;
   readonly url: string;
   readonly expiresAtMs: number;
 }
 
-/** Issues and revokes access to tenants' portals. Every call is logged with its actor (`"audit": true`). */
+/** Issues and revokes access to tenants' portals. Every call is logged with its actor and `"audit": true`. */
 export interface PortalLinks {
-  /** `ttlMs` and `sessionTtlMs` are at most `linkTtlMsMax` and `sessionTtlMsMax`; the caller checks them. */
+  /** The caller has to check that `ttlMs` and `sessionTtlMs` are at most `linkTtlMsMax` and `sessionTtlMsMax`. */
   issue(
     tenantId: string,
     actor: string,
     ttl: { readonly ttlMs: number; readonly sessionTtlMs: number },
   ): Promise<PortalLink>;
-  /** Ends a link and every session that it opened. Rejects when Kafka does not store the end. */
+  /** Ends a link and every session that it opened. Rejects if Kafka does not store the change. */
   end(tenantId: string, linkId: string, actor: string): Promise<void>;
-  /** Ends every link and session that the tenant has now. */
+  /** Ends every current link and session of the tenant. */
   endAllOf(tenantId: string, actor: string): Promise<void>;
 }
 
 export interface PortalLinksOptions {
   readonly tokens: Pick<Tokens, 'signLink'>;
   readonly ended: Pick<EndedSessions, 'end' | 'endAll'>;
-  /** Where browsers reach the console; no slash at the end. */
+  /** URL of the console for browsers, without a slash at its end. */
   readonly consoleUrl: () => string;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -1,10 +1,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { secretVariable } from '../runtime/config.ts';
 
-/** No configured secret is longer: longer texts are refused without hashing them. */
+/**
+ * Longest text that is hashed, in UTF-16 units. No configured secret is longer, so a longer text is rejected at once.
+ */
 export const secretLengthMax = 4_096;
 
-/** Environment variables of the processes that sign or read portal links and sessions. */
+/** Environment variables of processes that sign or verify tokens of portal links and sessions. */
 export const sessionVariables = {
   TOLLGATE_ADMIN_TOKEN: secretVariable(
     'Token that opens the admin API and the operator console.',
@@ -14,8 +16,9 @@ export const sessionVariables = {
 };
 
 /**
- * Compares a presented secret with the expected one in constant time. Both are hashed first, so that the duration
- * depends neither on the length nor on a common prefix. An empty expected secret matches nothing.
+ * Compares a secret that a client sent with the expected secret. Both are hashed first, so that the duration depends
+ * neither on the length of the secret nor on the length of a common prefix. Returns false if the expected secret is
+ * empty.
  */
 export function isSameSecret(presented: string, expected: string): boolean {
   if (presented.length > secretLengthMax) return false;

@@ -4,23 +4,29 @@ import type { Link, OperatorSession, SessionSource, Signed, TenantSession } from
 import type { EndedSessions } from './ended-sessions.ts';
 import type { SignedToken, TokenReading, Tokens } from './tokens.ts';
 
-/** `unknown`: Kafka has not been read since the start, so the session may have been ended. */
+/** `unknown`: this process has not yet read the ended sessions from Kafka, so the session may have ended. */
 export type SessionReading<Value> = TokenReading<Value> | { readonly kind: 'ended' | 'unknown' };
 
-/** Sessions of the portal and of the operator console. The state of a session is in its cookie and in `EndedSessions`. */
+/**
+ * Sessions of the portal and of the operator console. All state of a session is in its cookie, except whether it was
+ * ended early: `EndedSessions` stores that.
+ */
 export interface Sessions {
-  /** Opens a session of eight hours, or until its source expires. */
+  /** Opens a session. It ends after eight hours, or earlier when its source expires. */
   openTenant(
     tenantId: string,
     source: SessionSource,
     sourceEndsAtMs: number,
   ): Promise<SignedToken<TenantSession>>;
-  /** Valid only while its source is valid: the API key is in the record and not expired, the link is not ended. */
+  /**
+   * Reads a session from its cookie. The session is valid only while its source is valid: its API key must be in the
+   * record and not expired, and its link must not have been ended.
+   */
   readTenant(token: string): Promise<SessionReading<TenantSession>>;
   openOperator(name: string): Promise<SignedToken<OperatorSession>>;
   readOperator(token: string): Promise<SessionReading<OperatorSession>>;
   readLink(token: string): Promise<SessionReading<Link>>;
-  /** Ends the session of this cookie in every process. Rejects when Kafka does not store the end. */
+  /** Ends the session of this cookie in every process. Rejects if Kafka does not store the change. */
   signOutTenant(token: string): Promise<void>;
   signOutOperator(token: string): Promise<void>;
 }
@@ -73,7 +79,7 @@ export function createSessions({ tokens, ended, directory, clock }: SessionsOpti
     return stateOf(session);
   }
 
-  /** An ended session may be ended again: a sign-out that Kafka did not store can be repeated. */
+  /** Ending an ended session is allowed, so that a sign-out that Kafka did not store can be repeated. */
   async function signOut(reading: TokenReading<Signed>): Promise<void> {
     if (reading.kind === 'valid') await ended.end(reading.value);
   }

@@ -4,21 +4,25 @@ import type { Clock } from '../runtime/time/clock.ts';
 import { claimsOf, linkOf, operatorSessionOf, tenantSessionOf } from './claims.ts';
 import type { Claims, Link, OperatorSession, SessionSource, Signed, TenantSession } from './claims.ts';
 
-/** `expired`: the token was valid until its end. Any other token that cannot be used is `invalid`. */
+/**
+ * Result of reading a token. `expired`: the token was valid, but its end has passed. `invalid`: the token is unusable
+ * for any other reason.
+ */
 export type TokenReading<Value> =
   { readonly kind: 'valid'; readonly value: Value } | { readonly kind: 'expired' | 'invalid' };
 
-/** A token with the value that it carries. */
+/** A token and the value that it contains. */
 export interface SignedToken<Value> {
   readonly token: string;
   readonly value: Value;
 }
 
 /**
- * Signs and reads the tokens of links that open the portal for one tenant, and of the cookies that keep a browser signed
- * in. Each kind has a key of its own, derived from the portal secret, so that a link cannot be used as a session, nor a
- * tenant's session as an operator's. The operators' key also depends on the admin token: a new token signs all
- * operators out. A token that is valid here can have been ended before its time: `sessions.ts` checks that.
+ * Signs and verifies tokens: of links that open the portal of one tenant, and of the cookies of sessions. Each kind
+ * of token has its own key, derived from the portal secret. Therefore a link cannot be used as a session, and a
+ * tenant's session cannot be used as an operator's. The key of operators also depends on the admin token, so a new
+ * admin token signs all operators out. A token that these functions accept may have been ended early; `sessions.ts`
+ * checks that.
  */
 export interface Tokens {
   signLink(tenantId: string, ttlMs: number, sessionTtlMs: number): Promise<SignedToken<Link>>;
@@ -44,7 +48,7 @@ export function createTokens(portalSecret: string, adminToken: string, clock: Cl
   };
 }
 
-/** One kind of token, with its key. */
+/** Functions for one kind of token, with the key of that kind. */
 interface Kind<Value> {
   readonly sign: (subject: string, ttlMs: number, claims: Claims) => Promise<SignedToken<Value>>;
   readonly read: (token: string) => Promise<TokenReading<Value>>;

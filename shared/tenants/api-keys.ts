@@ -9,17 +9,20 @@ import type { Outcome } from './outcome.ts';
 import { apiKeysMax } from './record/schema.ts';
 import type { Edit } from './records.ts';
 
-/** Fewest hexadecimal digits that name a key: short enough to type, long enough to match one key only. */
+/**
+ * Fewest hexadecimal digits of a hash by which a caller can name a key. Eight digits are short enough to type, and
+ * two keys of a tenant rarely share them.
+ */
 const hashPrefixLengthMin = 8;
 
 export interface NewKey {
-  /** `tgk_…`; shown once, never stored. */
+  /** The key, `tgk_…`. It is shown once and never stored. */
   readonly key: string;
   readonly sha256: string;
 }
 
 export interface KeyRequest {
-  /** What the key is for. */
+  /** Purpose of the key. */
   readonly name?: string;
   /** RFC 3339; absent: the key never expires. */
   readonly expires_at?: string;
@@ -31,8 +34,9 @@ export function newKey(): NewKey {
 }
 
 /**
- * Adds a key. A key with a name or an end is described in `api_keys`; any other is listed in `api_keys_sha256`, which
- * gateways of earlier versions read too. At the maximum of keys the key that expired first is removed for the new one.
+ * Adds a key. A key with a name or an expiry is added to `api_keys`; other keys are added to `api_keys_sha256`, which
+ * gateways of earlier versions also read. If the record has the maximum of keys, the key that expired first is
+ * removed.
  */
 export function addKey(
   record: TenantRecord,
@@ -93,7 +97,7 @@ export function isExpired(key: ApiKey, nowMs: number): boolean {
   return keyEndMs(key) <= nowMs;
 }
 
-/** The record with room for one more key; null where it has the maximum of keys and none has expired. */
+/** The record with room for one more key; null if it has the maximum of keys and none of them has expired. */
 function withRoom(record: TenantRecord, nowMs: number): TenantRecord | null {
   const keys = apiKeysOf(record);
   if (keys.length < apiKeysMax) return record;

@@ -7,7 +7,7 @@ import type { Outcome } from './outcome.ts';
 import type { Edit } from './records.ts';
 
 export interface BlockRequest {
-  /** RFC 3339; null: until an operator lifts the block. */
+  /** End of the block, RFC 3339; null: the block lasts until an operator lifts it. */
   readonly until: string | null;
   readonly reason: string;
 }
@@ -44,7 +44,7 @@ export function unblock(record: TenantRecord): Outcome<Edit> {
 
 type Block = NonNullable<TenantRecord['block']>;
 
-/** The operator's block where it holds at `nowMs`. */
+/** The block of the tenant if it is in force at `nowMs`. */
 export function blockNow(record: TenantRecord | null, nowMs: number): Block | null {
   return isBlocked(record, nowMs) ? (record?.block ?? null) : null;
 }

@@ -12,16 +12,16 @@ export interface BoostRequest {
   readonly limit: string;
   readonly multiply?: number;
   readonly set_to?: number;
-  /** RFC 3339; absent: now. */
+  /** Start of the boost, RFC 3339; absent: now. */
   readonly starts_at?: string;
   readonly ends_at: string;
   readonly reason: string;
   readonly actor: string;
 }
 
-/** Planned and running boosts of one tenant. A tenant that needs more needs another plan. */
+/** Most boosts of one tenant that are planned or in force. A tenant that needs more needs another plan. */
 const boostsMax = 20;
-/** How long ended boosts stay in the record, so that operators can see why a limit was higher last week. */
+/** How long an ended boost stays in the record. It explains to operators why a limit was higher in the past week. */
 const endedKeptMs = 30 * 86_400_000;
 
 export function addBoost(
@@ -53,7 +53,10 @@ export function addBoost(
   return success({ boost, record: { ...record, boosts: [...kept, boost] }, action: 'boost', detail });
 }
 
-/** Ends a boost now. A planned boost is removed; a running one stays in the record with `nowMs` as its end. */
+/**
+ * Ends a boost now. A planned boost is removed from the record. A boost in force stays in the record and gets `nowMs`
+ * as its end.
+ */
 export function endBoost(record: TenantRecord, boostId: string, nowMs: number): Outcome<Edit> {
   const boosts = record.boosts ?? [];
   const boost = boosts.find((candidate) => candidate.id === boostId);
@@ -69,12 +72,12 @@ export function endBoost(record: TenantRecord, boostId: string, nowMs: number): 
   });
 }
 
-/** `× 2` or `set to 500`. */
+/** Change of the limit in words: `× 2` or `set to 500`. */
 export function boostSize(boost: Boost): string {
   return boost.multiply === undefined ? `set to ${String(boost.set_to)}` : `× ${boost.multiply}`;
 }
 
-/** A sentence about the first thing that is wrong besides the times; null where there is none. */
+/** A sentence about the first violation in the request, apart from its times; null if there is none. */
 function violationIn(request: BoostRequest, policy: Policy): string | null {
   const known = limitNames(policy);
   if (!known.includes(request.limit))
@@ -87,7 +90,7 @@ function violationIn(request: BoostRequest, policy: Policy): string | null {
   return null;
 }
 
-/** Start and end of the boost, or a sentence about what is wrong with them. */
+/** Start and end of the boost, or a sentence about a violation in them. */
 function readTimes(
   request: BoostRequest,
   nowMs: number,

@@ -4,10 +4,10 @@ import type { Policy } from '../domain/policy.ts';
 import type { Boost, TenantRecord } from '../domain/tenant.ts';
 import { limitsFor } from '../policy/match.ts';
 
-/** A limit that holds for one tenant now, with the reasons for its value. */
+/** A limit that applies to a tenant now, and where its value comes from. */
 export interface TenantLimit {
   readonly limit: Limit;
-  /** Value that the policy alone has; null for a limit that only the tenant's record causes. */
+  /** Value in the policy, without the tenant's record; null for a limit that applies only because of the record. */
   readonly ofPolicy: number | null;
   readonly override: number | null;
   readonly boost: Boost | null;
@@ -15,13 +15,16 @@ export interface TenantLimit {
 
 export interface TenantLimits {
   readonly plan: string;
-  /** Limits that count the whole tenant: its usage pages show them live. */
+  /** Limits that count all usage of the tenant. The pages show their current usage. */
   readonly shared: readonly TenantLimit[];
-  /** Limits of each user, address or combination of them: equal for each, counted separately. */
+  /** Limits of which each user or address (or combination) has its own counter. The value is the same for each. */
   readonly individual: readonly TenantLimit[];
 }
 
-/** All limits that a request of the tenant can meet: those of its plan, then of each route, with overrides and boosts. */
+/**
+ * All limits that can apply to requests of the tenant, with overrides and boosts: limits of the plan, then limits of
+ * each route.
+ */
 export function limitsOfTenant(
   policy: Policy,
   record: TenantRecord | null,
@@ -49,7 +52,7 @@ export function limitsOfTenant(
   };
 }
 
-/** Units used of a limit; a burst counts above the limit. */
+/** Used units of a limit. Units of a burst are not included. */
 export function unitsUsed(state: LimitState): number {
   return Math.max(0, state.limit - state.remaining);
 }

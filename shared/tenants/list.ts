@@ -12,11 +12,11 @@ export interface ListedTenant {
   readonly tenant_id: string;
   readonly display_name: string | null;
   readonly plan: string;
-  /** False for tenants that only appear in recorded requests. */
+  /** False for a tenant that has no record and only occurs in recorded requests. */
   readonly has_record: boolean;
   readonly blocked: boolean;
   readonly boosts: number;
-  /** Null when ClickHouse did not answer: unknown is not zero. */
+  /** Null if ClickHouse did not answer: unknown is not the same as zero. */
   readonly requests_today: number | null;
   readonly limited_today: number | null;
   readonly cost_today: Money | null;
@@ -30,7 +30,7 @@ export interface TenantFilter {
 
 const tenantsMax = 100_000;
 
-/** Today's usage of all tenants; null when ClickHouse does not answer. */
+/** Today's usage of all tenants; null if ClickHouse does not answer. */
 export function readUseToday({
   usage,
   clock,
@@ -43,7 +43,9 @@ export function readUseToday({
   return reads.orNull(usage.heaviest(clock.now(), tenantsMax));
 }
 
-/** Every tenant with a record and every tenant in `use` (null: unknown), by today's requests, then by id. */
+/**
+ * All tenants that have a record or occur in `use` (null: usage is unknown), sorted by today's requests, then by id.
+ */
 export function listTenants(
   records: readonly TenantRecord[],
   use: readonly TenantUse[] | null,

@@ -6,14 +6,14 @@ import { blockNow } from './block.ts';
 import { limitsOfTenant, unitsUsed } from './limits.ts';
 import type { TenantLimit, TenantLimits } from './limits.ts';
 
-/** A limit of the whole tenant with its state in Redis. */
+/** A limit that counts all usage of the tenant, with its state in Redis. */
 export interface LimitStatus {
   readonly name: string;
   readonly route: string | null;
   readonly limit: number;
   readonly used: number;
   readonly remaining: number;
-  /** Unix seconds at which the complete limit is available again. */
+  /** Unix seconds at which all units of the limit are available again. */
   readonly reset: number;
   readonly window_seconds: number;
   readonly burst: number;
@@ -25,11 +25,14 @@ export interface LimitStatus {
 export interface LiveStatus {
   readonly plan: string;
   readonly limits: readonly LimitStatus[];
-  /** True when an operator's block or an enforced limit of the whole tenant would refuse a request now. */
+  /**
+   * True if a request would be refused now, by an operator's block or by an enforced limit of all usage of the
+   * tenant.
+   */
   readonly blocked: boolean;
-  /** ISO 8601; null when not blocked, and when the end is unknown. */
+  /** End of the block, ISO 8601; null if the tenant is not blocked or the end is unknown. */
   readonly blocked_until: string | null;
-  /** `operator`, or names of limits. */
+  /** What blocks the tenant: `operator`, or the names of the exceeded limits. */
   readonly blocked_by: readonly string[];
 }
 
@@ -46,8 +49,8 @@ export interface SharedLimitState {
 }
 
 /**
- * Reads every limit of the whole tenant by a peek, which consumes nothing. Null when Redis did not answer: a gateway
- * would decide by itself then, but an answer about usage has nothing to report.
+ * Reads the state of every limit that counts all usage of the tenant. It peeks, so it consumes no units. Returns null
+ * if Redis did not answer: a gateway would then decide without Redis, but usage is unknown.
  */
 export async function readLiveUsage(
   limiter: Pick<Limiter, 'check'>,

@@ -1,14 +1,14 @@
 import { textOfViolations } from '../runtime/http/schema-violations.ts';
 import type { Violation } from '../runtime/http/schema-violations.ts';
 
-/** Why a tenant was not changed or read, as a value. The admin API answers it as a problem, the console as a page. */
+/** Why an operation on a tenant was rejected. The admin API sends it as a problem, the console as a page. */
 export interface ChangeRejection {
   readonly ok: false;
   readonly status: 400 | 404 | 409 | 412 | 422 | 501 | 503;
   readonly title: string;
-  /** A sentence that says what to do about it. */
+  /** A sentence that says how to correct the request. */
   readonly detail: string;
-  /** Violations of the record's contract, each with its field. */
+  /** Violations of the record's contract, each with the name of its field. */
   readonly violations?: readonly Violation[];
 }
 
@@ -27,7 +27,7 @@ export function rejection(status: ChangeRejection['status'], title: string, deta
   return { ok: false, status, title, detail };
 }
 
-/** The rejection of a document that violates its contract. */
+/** The rejection of a record or patch that violates the contract of records. */
 export function contractRejection(violations: readonly Violation[], title: string): ChangeRejection {
   return { ok: false, status: 422, title, detail: textOfViolations(violations, 'The body'), violations };
 }

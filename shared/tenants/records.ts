@@ -10,10 +10,10 @@ import { contractRejection, rejection, success } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
 import { violationsOfRecord } from './record/violations.ts';
 
-/** Result of an edit: the record to store, and its entry for the history. */
+/** Result of an edit: the new record, and the entry for its history. */
 export interface Edit {
   readonly record: TenantRecord;
-  /** One verb of a closed set: it is the label of a metric. */
+  /** A verb from a fixed set, because it is the label of a metric. */
   readonly action: string;
   readonly detail: string;
 }
@@ -21,17 +21,16 @@ export interface Edit {
 export type Editor = (record: TenantRecord) => Outcome<Edit>;
 
 /**
- * The one way to change a tenant's record: read, edit, add to its history, write, log.
- *
- * Changes of one tenant run one after another within this process, so that the changes of two operators both stay. Of
- * changes in two processes at the same moment the record with the higher version stands, in every process the same; a
- * caller that must not overwrite another change sends `If-Match`.
+ * All changes of tenant records use this interface: it reads the record, edits it, adds an entry to its history,
+ * writes it and logs the change. Within a process, changes of a tenant run one after another, so that no change is
+ * lost. If two processes change a tenant at the same moment, all processes use the record with the higher version. A
+ * client that must not overwrite another change sends `If-Match`.
  */
 export interface TenantRecords {
-  /** The record, or an empty one for a tenant without a record. */
+  /** The stored record; a record without settings if the tenant has none. */
   of(tenantId: string): TenantRecord;
   change(tenantId: string, actor: string, edit: Editor): Promise<Outcome<TenantRecord>>;
-  /** False where the tenant had no record. */
+  /** False if the tenant had no record. */
   remove(tenantId: string, actor: string): Promise<Outcome<boolean>>;
 }
 
@@ -44,7 +43,7 @@ export interface TenantRecordsOptions {
 
 const detailLengthMax = 1_900;
 
-/** Before the topic was read to its end, an edit could overwrite a stored record that this process has not read yet. */
+/** Until this process has read the topic to its end, an edit could overwrite a stored record that it has not read. */
 const notRead = rejection(
   503,
   'Tenant records are not read yet',
@@ -90,7 +89,7 @@ export function createTenantRecords({
       updated_at: at,
       updated_by: actor,
     };
-    // Every edit is checked here, so that only valid records reach the topic.
+    // The record is checked after every edit, so that only valid records are written to the topic.
     const violations = violationsOfRecord(changed);
     if (violations.length > 0) return contractRejection(violations, 'Record not written');
     const stored = await directory.put(changed);
@@ -113,7 +112,7 @@ export function createTenantRecords({
     logger.info({ audit: true, tenant_id: tenantId, actor, action, detail }, 'tenant changed');
   }
 
-  /** Starts the work when the tenant's earlier changes have ended, however they ended. */
+  /** Runs the work after the tenant's earlier changes have ended, whether they succeeded or failed. */
   async function inOrder<Value>(tenantId: string, work: () => Promise<Value>): Promise<Value> {
     const result = (lastOfTenant.get(tenantId) ?? Promise.resolve()).then(work, work);
     lastOfTenant.set(tenantId, result);
@@ -134,7 +133,7 @@ export interface ChangeFilter {
   readonly actor?: string | undefined;
 }
 
-/** Audit trail: the changes in the histories of the records, newest first. */
+/** Audit trail: the entries of all records' histories, newest first. */
 export function recentChanges(
   records: readonly TenantRecord[],
   filter: ChangeFilter,

@@ -24,19 +24,18 @@ export interface ResetOptions {
 
 export interface Resets {
   tenant(tenantId: string, actor: string, reason: string): Promise<Outcome<TenantRecord>>;
-  /** Emergency reset of all tenants with usage this month. */
+  /** Emergency reset: empties the counters of all tenants. Stores a baseline for tenants that have usage this month. */
   all(actor: string): Promise<Outcome<{ readonly tenants: number }>>;
 }
 
-/** Tenants with usage this month whose baseline an emergency reset stores. */
+/** Most tenants whose baseline an emergency reset stores. */
 const tenantsMax = 100_000;
 
 /**
- * Empties counters. The units that the day and the month had counted are first stored in the tenant's record as the
- * baseline: ClickHouse still has those units, and without the baseline the reconciler would restore them.
- *
- * A crash between the record and the counters leaves a recorded reset that did not happen: the counters are unchanged,
- * and an operator who repeats the reset completes it.
+ * Resets counters to 0. First it stores in the tenant's record how many units the day and the month had counted (the
+ * baseline). ClickHouse still contains these units, and without the baseline the reconciler would restore them to the
+ * counters. If a crash happens between the two steps, the record says that a reset took place, but the counters are
+ * unchanged. The operator then repeats the reset.
  */
 export function createResets({ records, limiter, usage, policy, clock, logger }: ResetOptions): Resets {
   return { tenant, all };
@@ -60,12 +59,16 @@ export function createResets({ records, limiter, usage, policy, clock, logger }:
     return outcome;
   }
 
-  /** Writes the records of all tenants, then empties the counters: if one record fails, no counter is changed. */
+  /**
+   * Writes the records of all tenants, then empties the counters. If a record cannot be written, no counter is
+   * changed.
+   */
   async function all(actor: string): Promise<Outcome<{ readonly tenants: number }>> {
     const nowMs = clock.now();
     const monthStart = Date.UTC(new Date(nowMs).getUTCFullYear(), new Date(nowMs).getUTCMonth(), 1);
     const heaviest = await usage.heaviest(monthStart, tenantsMax);
-    // A tenant id that was stored under earlier rules for ids cannot have a record: nothing is restored for it.
+    // A tenant id that was accepted under earlier rules but is invalid now cannot have a record. Its counters are
+    // never restored, so it needs no baseline.
     const active = heaviest
       .map(({ tenant_id: tenantId }) => tenantId)
       .filter((tenantId) => problemOfTenantId(tenantId) === null);
@@ -114,8 +117,9 @@ const redisUnavailable = rejection(
 );
 
 /**
- * Units that each period had counted. Redis is ahead of ClickHouse by the events still in flight, so the larger figure
- * counts: the stored total, or the quota's counter plus the units that an earlier reset of the same period removed.
+ * Units that each period had counted. Redis has counted events that are not yet in ClickHouse. Therefore the result
+ * is the larger of two figures: the total in ClickHouse, and the quota's counter plus the units that an earlier reset
+ * in the same period removed.
  */
 export function baseline(
   record: TenantRecord,

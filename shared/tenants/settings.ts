@@ -11,12 +11,15 @@ import type { Edit } from './records.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Settings with endpoints of their own: a PUT that does not name one leaves it unchanged. */
+/** Settings that have their own endpoints. A PUT whose body does not contain one of them leaves it unchanged. */
 const keptNames = ['boosts', 'block', 'api_keys_sha256', 'api_keys'] as const;
-/** Fields that the server writes: a PUT ignores them, so that a client can send back the answer of GET. */
+/** Fields that only the server writes. A PUT ignores them, so that a client can send back the response to a GET. */
 const serverNames: ReadonlySet<string> = new Set(['reset', 'history', 'version', 'updated_at', 'updated_by']);
 
-/** PUT: the settings become those of the body. Settings that the body does not name are removed, except `keptNames`. */
+/**
+ * PUT: replaces the settings by those in the body. Removes settings that the body does not contain, except
+ * `keptNames`.
+ */
 export function replaceSettings(before: TenantRecord, body: Json, policy: Policy): Outcome<Edit> {
   const { tenant_id: tenantId, ...fields } = body;
   const named = Object.fromEntries(Object.entries(fields).filter(([name]) => !serverNames.has(name)));
@@ -24,7 +27,10 @@ export function replaceSettings(before: TenantRecord, body: Json, policy: Policy
   return edited(before, settings, 'put', policy, otherTenant(before, tenantId));
 }
 
-/** PATCH: a JSON merge patch (RFC 7396) of the settings. Settings that it does not name stay; null removes one. */
+/**
+ * PATCH: applies a JSON merge patch (RFC 7396) to the settings. Settings that the patch does not contain are
+ * unchanged; null removes a setting.
+ */
 export function patchSettings(before: TenantRecord, patch: Json, policy: Policy): Outcome<Edit> {
   const { tenant_id: tenantId, ...fields } = patch;
   const current = picked(before, settingNames);
@@ -33,7 +39,10 @@ export function patchSettings(before: TenantRecord, patch: Json, policy: Policy)
   return edited(before, settings, 'patch', policy, violations);
 }
 
-/** `block.until` is the one null of a record. A merge patch removes nulls, so an absent `until` is read as null. */
+/**
+ * `block.until` is the only field of a record that can be null. A merge patch removes nulls, so a block without
+ * `until` gets `until: null`.
+ */
 function withUntil(settings: Json): Json {
   const { block } = settings;
   return typeof block === 'object' && block !== null && !('until' in block)
@@ -50,7 +59,8 @@ function edited(
 ): Outcome<Edit> {
   const inSettings = violationsOfSettings(settings);
   const violations = [...found, ...inSettings];
-  // Stored settings may name plans and limits that the policy no longer has; only changed settings are checked.
+  // Only changed settings are compared with the policy, because stored settings may name plans and limits that it no
+  // longer has.
   if (inSettings.length === 0) violations.push(...violationsOfPolicy(changedIn(before, settings), policy));
   if (violations.length > 0) return contractRejection(violations, 'Record not written');
   const others = Object.entries(before).filter(
@@ -78,7 +88,10 @@ function otherTenant({ tenant_id: id }: TenantRecord, named: unknown): readonly 
   return [{ field: 'tenant_id', reason: `the body says ${other}, the path “${id}”` }];
 }
 
-/** Nulls for names that are no settings: they would remove nothing, so they are a mistake of the caller. */
+/**
+ * Violations for names that the patch sets to null but that are no settings. The null would remove nothing, so the
+ * client has probably misspelt the name.
+ */
 function unknownRemovals(current: Json, patch: Json): readonly Violation[] {
   const known: readonly string[] = settingNames;
   return Object.entries(patch)
@@ -91,7 +104,7 @@ function unknownRemovals(current: Json, patch: Json): readonly Violation[] {
 
 const shownNames = ['plan', 'display_name', 'overrides', 'time_zone'] as const;
 
-/** What changed, for the history: the values of short fields, the names of the other fields. */
+/** Description of a change for the history: old and new values of short fields, only the names of other fields. */
 function describeChange(before: TenantRecord, after: TenantRecord): string {
   const text = (value: unknown): string => (value === undefined ? 'none' : JSON.stringify(value));
   const values = shownNames

@@ -11,11 +11,14 @@ import type { UsageReader } from './usage-reader.ts';
 
 export interface TenantStatus extends LiveStatus {
   readonly tenant_id: string;
-  /** Units in the last minute: of the tenant's one-minute limit; without that limit the recorded requests. */
+  /**
+   * Units in the last minute, according to the tenant's one-minute limit. Without that limit: recorded requests in
+   * the last minute.
+   */
   readonly requests_this_minute: number;
-  /** Recorded requests since midnight, or the counter of the daily quota where it is ahead of the records. */
+  /** The larger of two figures: recorded requests since midnight, and the counter of the daily quota. */
   readonly requests_today: number;
-  /** ISO 8601 by name of the limit: when the complete limit is available again. */
+  /** For each limit, by name: ISO 8601 time at which all its units are available again. */
   readonly resets: Readonly<Record<string, string>>;
   readonly boosts: readonly object[];
   readonly complete_through: string | null;
@@ -30,7 +33,7 @@ export interface StatusSources {
   readonly clock: Clock;
 }
 
-/** C3: status of a tenant. Live figures are from Redis, figures of the day from ClickHouse. */
+/** C3: status of a tenant. Current usage is read from Redis, totals of the day from ClickHouse. */
 export async function tenantStatus(
   { limiter, usage, policy, directory, clock }: StatusSources,
   tenantId: string,

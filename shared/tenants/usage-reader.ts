@@ -20,7 +20,7 @@ export type GraphSpan = '24h' | '30d';
 
 export type PeriodUse = Omit<TenantTotalsRow, 'tenant_id' | 'plan' | 'consumed_by_route'>;
 
-/** Usage of one tenant in a period of days, for growth and finance. */
+/** Usage of one tenant over several days, for reports on growth and cost. */
 export interface TenantUse {
   readonly tenant_id: string;
   readonly plan: string;
@@ -30,7 +30,7 @@ export interface TenantUse {
   readonly units: Amount;
   /** Cost of the served requests. */
   readonly cost: Money;
-  /** Cost of the refused requests at the policy's prices: money that limiting saved. */
+  /** Cost that the refused requests would have had at the policy's prices: the money that limits saved. */
   readonly saved: Money;
 }
 
@@ -45,34 +45,40 @@ export interface DeliveredAlert {
   readonly error: string;
 }
 
-/** Running queries of all tenants, running queries of one tenant, waiting queries of one tenant. A page sends about six. */
+/**
+ * Bounds for portal visitors: running queries of all tenants, running queries of one tenant, waiting queries of one
+ * tenant. One page sends about six queries.
+ */
 const portalQueries = { concurrentMax: 6, concurrentOfTenantMax: 3, waitingOfTenantMax: 20 };
 
-/** Reads of the admin API and the console from ClickHouse. Every call rejects when ClickHouse does not answer. */
+/** Queries of the admin API and the console to ClickHouse. Every function rejects if ClickHouse does not answer. */
 export interface UsageReader {
   /**
-   * The same reads for a visitor of the portal: its queries count against the tenant's share and end when the visitor
-   * leaves.
+   * The same queries for a visitor of the portal. They count against the tenant's share of queries, and are cancelled
+   * when the visitor leaves.
    */
   ofTenant(tenantId: string, signal: AbortSignal): UsageReader;
-  /** Totals of the day and the month that contain `nowMs` in the tenant's zone; zeros where nothing was recorded. */
+  /** Totals of the day and of the month that contain `nowMs` in the tenant's zone; zeros if nothing was recorded. */
   totals(
     tenantId: string,
     zone: string,
     nowMs: number,
   ): Promise<{ readonly day: PeriodUse; readonly month: PeriodUse }>;
-  /** Requests of the last 60 seconds, as far as they are recorded. */
+  /** Number of requests in the last 60 seconds that are already recorded. */
   lastMinute(tenantId: string, nowMs: number): Promise<number>;
-  /** Quarter hours of the last day, or days of the last 30, oldest first, empty ones as zeros. */
+  /**
+   * Usage of each quarter hour of the last day, or of each day of the last 30 days; oldest first. Intervals without
+   * usage have zeros.
+   */
   series(tenantId: string, span: GraphSpan, nowMs: number): Promise<readonly UsagePoint[]>;
   refusals(tenantId: string, sinceMs: number, countMax: number): Promise<readonly UsageEventRow[]>;
   decision(eventId: string): Promise<UsageEventRow | null>;
-  /** Tenants by requests since the UTC day of `sinceMs`, heaviest first. */
+  /** Tenants with their usage since the UTC day of `sinceMs`, most requests first. */
   heaviest(sinceMs: number, countMax: number): Promise<readonly TenantUse[]>;
-  /** Plan of the tenant's latest request in the last month; null without a request. */
+  /** Plan in the tenant's latest request of the last month; null if there was none. */
   seenPlan(tenantId: string, nowMs: number): Promise<string | null>;
   alerts(tenantId: string, countMax: number): Promise<readonly DeliveredAlert[]>;
-  /** ISO 8601 time up to which usage is complete; null before the first event. */
+  /** Time up to which recorded usage is complete, ISO 8601; null before the first event. */
   completeThrough(): Promise<string | null>;
 }
 
@@ -85,7 +91,9 @@ export interface UsageReaderOptions {
   readonly registry: Registry;
 }
 
-/** Reads for operators, outside the tenants' shares; see `ofTenant`. */
+/**
+ * A reader for operators. Its queries count against no tenant's share; `ofTenant` returns a reader for one tenant.
+ */
 export function createUsageReader({ clickhouse, policy, registry }: UsageReaderOptions): UsageReader {
   return readerBy(clickhouse, createQueryShares({ clickhouse, registry, ...portalQueries }), policy);
 }

@@ -18,7 +18,7 @@ const amountFile = (what: string, limitMin: number) =>
     { ...closed, description: `{ limit, window } of ${what}` },
   );
 
-/** Limits of a tenant's calls on the API listener, for all plans or for one plan. */
+/** Limits of a tenant's calls on the API listener, either for all plans or for a single plan. */
 export const apiFile = Type.Object(
   {
     requests: Type.Optional(amountFile('calls that read or manage', 1)),
@@ -38,7 +38,7 @@ const defaults: Readonly<Record<Kind, { limit: number; windowMs: number }>> = {
   event_bytes: { limit: 32 * 1_048_576, windowMs: minuteMs },
 };
 
-/** The values of a plan have precedence over those for all plans, and these over the defaults. */
+/** A value of a plan has precedence over the value for all plans, which has precedence over the default. */
 export function compileApiLimits(general: ApiFile | undefined, own: ApiFile | undefined): ApiLimits {
   const limit = (kind: Kind): readonly Limit[] => {
     const file = own?.[kind] ?? general?.[kind];
@@ -48,7 +48,7 @@ export function compileApiLimits(general: ApiFile | undefined, own: ApiFile | un
         : { limit: file.limit, windowMs: durationMs(file.window) ?? minuteMs };
     return [
       {
-        // Names of limits in a policy have no dot, so this name is unique.
+        // This name is unique, because names of limits in a policy contain no dot.
         name: `api.${kind}`,
         per: ['tenant'],
         type: 'sliding',

@@ -20,13 +20,15 @@ import { compileRequests } from './requests.ts';
 import type { LimitFile, PolicyFile } from './schema.ts';
 import { compileShares } from './shares.ts';
 
-/** Source of secrets, and whether they are required; a check of the file alone has none. */
+/**
+ * Where secrets are read from, and whether a missing secret is a violation. It is not when only the file is checked.
+ */
 export interface Secrets {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly required: boolean;
 }
 
-/** Compiles a valid file. Adds missing and weak secrets to `violations`. */
+/** Compiles a file that the schema accepts. Adds missing and weak secrets to `violations`. */
 export function compilePolicy(
   text: string,
   file: PolicyFile,
@@ -140,13 +142,13 @@ function compileIdentity(file: PolicyFile, secrets: Secrets, violations: Violati
     jwt: identity?.jwt === undefined ? null : compileJwt(identity.jwt, secrets, violations),
     anonymous: identity?.anonymous ?? 'ip',
     trustedProxies: identity?.trusted_proxies ?? [],
-    // Each is named after the reason that it counts; these names are reserved.
+    // The name of each of these limits is the reason of the refusals that it counts. These names are reserved.
     refused: perAddress('unauthenticated'),
     invalid: perAddress('invalid'),
   };
 }
 
-/** Limit of bad credentials, and of requests that cannot be served, of one address. */
+/** Default limit, for each address, of invalid credentials and of requests that cannot be served. */
 const refusedDefault = { limit: 60, window: '1m' };
 const leewayDefault = '30s';
 const staleDefault = '1d';
@@ -163,7 +165,7 @@ function compileJwt(file: JwtFile, secrets: Secrets, violations: Violations): Jw
     tenantClaims: Array.isArray(tenant) ? tenant : [tenant],
     userClaim: file.user ?? 'sub',
     planClaim: file.plan ?? 'plan',
-    // durationMs returns null for 0s, which only this field allows.
+    // Only `leeway` may be 0s, for which durationMs returns null.
     leewayMs: durationMs(file.leeway ?? leewayDefault) ?? 0,
     expiry: file.expiry ?? 'required',
   };
@@ -179,11 +181,17 @@ function compileKeys(file: JwtFile, secrets: Secrets, violations: Violations): J
   return { kind: 'secret', secret: secretOf(file.secret_env ?? '', bytesMin, at, secrets, violations) };
 }
 
-/** An HMAC key is at least as long as its hash (RFC 7518, section 3.2): a shorter key can be found by brute force. */
+/**
+ * Shortest HMAC key in bytes: the length of the hash (RFC 7518, section 3.2). A shorter key could be found by brute
+ * force.
+ */
 const hmacBytes: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
 const serviceTokenBytesMin = 32;
 
-/** An optional secret that is missing is replaced by a random one: no credential matches it, whereas an empty secret could match. */
+/**
+ * If an optional secret is missing, a random secret replaces it, because a credential could match an empty secret but
+ * cannot match a random one.
+ */
 function secretOf(
   variable: string,
   bytesMin: number,

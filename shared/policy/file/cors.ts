@@ -6,7 +6,7 @@ import { durationMs } from '../../domain/time/duration.ts';
 import type { Violations } from './violations.ts';
 import { closed, duration } from './schema-parts.ts';
 
-/** The key `cors` of a policy file. */
+/** The value of `cors` in a policy file. */
 export const corsFile = Type.Object(
   {
     origins: Type.Array(
@@ -44,7 +44,7 @@ type CorsFile = Static<typeof corsFile>;
 
 const maxAgeDefault = '10m';
 const preflightsDefault = 600;
-/** Headers with which a page reads the state of its limits. */
+/** The response headers from which a page reads the state of its limits. */
 const limitHeaders = [
   'x-ratelimit-limit',
   'x-ratelimit-remaining',
@@ -88,7 +88,7 @@ export function compileCors(file: CorsFile | undefined): CorsPolicy | null {
   };
 }
 
-/** Limit of preflights, which no other limit counts. */
+/** Limit of preflight requests, which no other limit counts. */
 export function compilePreflightLimit(file: CorsFile | undefined, mode: Mode): Limit {
   const limit = file?.preflights ?? preflightsDefault;
   const common = { type: 'sliding' as const, period: null, burst: 0, route: null };

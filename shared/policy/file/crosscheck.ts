@@ -12,7 +12,10 @@ import { compileRequests } from './requests.ts';
 import type { LimitFile, PolicyFile } from './schema.ts';
 import { shareNames } from './shares.ts';
 
-/** Checks the rules of a policy file that a schema cannot express: the parts must agree. Adds every violation to `violations`. */
+/**
+ * Checks the rules that a schema cannot express: parts of the policy file must not contradict one another. Adds every
+ * violation to `violations`.
+ */
 export function crosscheck(file: PolicyFile, violations: Violations): void {
   checkIdentity(file, violations);
   checkPlans(file, violations);
@@ -23,7 +26,10 @@ export function crosscheck(file: PolicyFile, violations: Violations): void {
   checkCors(file.cors, violations);
 }
 
-/** Other values of `limited_by` in events, and names of limits that the gateway adds. */
+/**
+ * Names that a limit must not have: other values of `limited_by` in events, and names of limits that the gateway
+ * adds.
+ */
 const reservedNames = new Set([
   'blocked',
   'unauthenticated',
@@ -60,7 +66,8 @@ function checkIdentity({ identity }: PolicyFile, violations: Violations): void {
   if (jwt.jwks_max_stale !== undefined && jwt.jwks_url === undefined) {
     violations.add([...at, 'jwks_max_stale'], 'is allowed with jwks_url only', 'key');
   }
-  // A policy never mixes HMAC and public keys: an attacker could sign a token with the public key as HMAC secret.
+  // A policy must not accept both HMAC and public-key algorithms: an attacker could sign a token with HMAC and use
+  // the public key as the secret.
   for (const [index, algorithm] of jwt.algorithms.entries()) {
     const symmetric = algorithm.startsWith('HS');
     if (symmetric && jwt.jwks_url !== undefined) {
@@ -127,7 +134,7 @@ function checkRoutes(file: PolicyFile, violations: Violations): void {
   }
 }
 
-/** Why no request can match a pattern under the settings of `requests`; null if one can. */
+/** Why no request can match the pattern under the settings of `requests`; null if a request can match it. */
 function problemOfPath(match: string, reading: RequestReading): string | null {
   const path = match.slice(match.indexOf('/'));
   const target = readTarget(percentEncoded(path), reading);
@@ -136,7 +143,10 @@ function problemOfPath(match: string, reading: RequestReading): string | null {
   return 'has a ";"; set requests.parameters to text, or write the path without parameters';
 }
 
-/** Overrides and boosts refer to limits by name, so a name must identify one limit for every request. */
+/**
+ * Overrides and boosts refer to limits by name. Therefore at most one of the limits that apply to a request may have
+ * a given name.
+ */
 function checkRouteLimit(file: PolicyFile, limit: LimitFile, at: FieldPath, violations: Violations): void {
   for (const [plan, { limits }] of Object.entries(file.plans)) {
     if (limits.some(({ name }) => name === limit.name)) {

@@ -82,7 +82,7 @@ const refusedFile = Type.Object(
   },
 );
 
-/** The key `identity` of a policy file. */
+/** The value of `identity` in a policy file. */
 export const identityFile = Type.Object(
   {
     jwt: Type.Optional(jwtFile),

@@ -6,7 +6,7 @@ import type { Violations } from './violations.ts';
 
 const groupsMax = 8;
 
-/** Without a comma, because queries list the fields to group by separated by commas. */
+/** A name contains no comma, because a query lists the fields to group by separated by commas. */
 const field = (description: string) => Type.String({ pattern: '^[^,\\u0000-\\u001f]{1,128}$', description });
 
 const meterFile = Type.Object(
@@ -40,12 +40,12 @@ const meterFile = Type.Object(
   },
 );
 
-/** The key `meters` of a policy file. */
+/** The value of `meters` in a policy file. */
 export const metersFile = Type.Array(meterFile, { description: 'a list of meters' });
 
 type MetersFile = Static<typeof metersFile>;
 
-/** By name, in the order of the file. */
+/** Meters by name, in the order of the file. */
 export function compileMeters(file: MetersFile = []): ReadonlyMap<string, MeterDefinition> {
   return new Map(
     file.map(({ name, event_type, aggregation, value, group_by }) => [
@@ -55,7 +55,7 @@ export function compileMeters(file: MetersFile = []): ReadonlyMap<string, MeterD
   );
 }
 
-/** Adds repeated names and missing or superfluous values to `violations`. */
+/** Adds names that occur twice, and values that are missing or not allowed, to `violations`. */
 export function checkMeters(file: MetersFile = [], violations: Violations): void {
   const seen = new Set<string>();
   for (const [index, { name, aggregation, value }] of file.entries()) {

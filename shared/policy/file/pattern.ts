@@ -1,12 +1,15 @@
 import { isMethod } from '../../domain/request/request-method.ts';
 
-/** Parsed `match` of the policy. `method` is in upper case or `*`; `**` occurs only as the last segment. */
+/** Parsed `match` of a route. `method` is in upper case, or `*`. A segment `**` can only be the last one. */
 export interface Pattern {
   readonly method: string;
   readonly segments: readonly string[];
 }
 
-/** Parses `METHOD /path`: `*` is any method or one segment, a final `**` matches zero or more segments. Returns the reason for an invalid pattern. */
+/**
+ * Parses `METHOD /path`. `*` stands for any method or for one segment; a final `**` matches zero or more segments.
+ * For an invalid pattern, returns the reason.
+ */
 export function parsePattern(match: string): Pattern | string {
   const parts = /^(\S+) +(\/\S*)$/.exec(match.trim());
   const [, method, path] = parts ?? [];
@@ -29,7 +32,7 @@ export function parsePattern(match: string): Pattern | string {
   return { method, segments };
 }
 
-/** Segments decoded like those of a request; null for an invalid escape. */
+/** The segments of the pattern, decoded as the segments of a request are; null if an escape is invalid. */
 function segmentsOf(path: string): string[] | null {
   try {
     return path

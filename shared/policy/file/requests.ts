@@ -6,7 +6,7 @@ import { closed } from './schema-parts.ts';
 const choice = <const Choices extends string[]>(choices: [...Choices], description: string) =>
   Type.Optional(Type.Enum(choices, { description }));
 
-/** The key `requests` of a policy file. */
+/** The value of `requests` in a policy file. */
 export const requestsFile = Type.Object(
   {
     encoded_slash: choice(

@@ -1,10 +1,10 @@
 import { Type } from 'typebox';
 import { durationPattern } from '../../domain/time/duration.ts';
 
-/** Option of objects: unknown keys are refused. */
+/** Schema option of objects that rejects unknown keys. */
 export const closed = { additionalProperties: false };
 
-/** Every description completes the sentence "… must be …" of an error message. */
+/** Each description completes the sentence "… must be …" of an error message. */
 export const duration = (example: string) =>
   Type.String({
     pattern: durationPattern,

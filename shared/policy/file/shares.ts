@@ -11,7 +11,7 @@ const share = (whose: string) =>
     }),
   );
 
-/** The key `platform.shares` of a policy file. */
+/** The value of `platform.shares` in a policy file. */
 export const sharesFile = Type.Object(
   { tenant: share('one tenant'), address: share('one address') },
   { additionalProperties: false, description: '{ tenant?, address? }' },
@@ -26,8 +26,9 @@ const subjects = [
 ] as const;
 
 /**
- * Limits of the part of each concurrent platform limit that one tenant or one address may hold, so that neither can hold
- * the whole limit. A share is at least one request. A share of 1 needs no limit of its own.
+ * For each concurrent platform limit, the limits of the share that a single tenant and a single address may hold.
+ * They prevent one tenant or one address from holding the whole limit. A share is at least one request. For a share
+ * of 1 no limit is needed.
  */
 export function compileShares(platform: readonly Limit[], file: SharesFile = {}): Limit[] {
   return platform
@@ -42,7 +43,7 @@ export function compileShares(platform: readonly Limit[], file: SharesFile = {})
     );
 }
 
-/** Names of the shares of a platform limit: no other limit may have them. */
+/** Names of the share limits of a platform limit. No other limit may have these names. */
 export function shareNames(limit: string): string[] {
   return subjects.map(({ suffix }) => limit + suffix);
 }

@@ -8,13 +8,16 @@ const conforms = new Ajv2020({ allErrors: true, verbose: true, strict: false }).
   policyFileSchema,
 );
 
-/** Validates a file against the schema. Returns the typed file, or null after adding every violation. */
+/**
+ * Validates a file against the schema. Returns the file with its type. For an invalid file, adds all violations to
+ * `violations` and returns null.
+ */
 export function validateFile(value: unknown, violations: Violations): PolicyFile | null {
   if (conforms(value)) return value;
   const errors = conforms.errors ?? [];
   const unions = errors.filter(({ keyword }) => keyword === 'anyOf').map(({ instancePath }) => instancePath);
   for (const error of errors) {
-    // A union reports an error for each of its branches; only the error of the union itself is useful.
+    // For a union the validator reports an error for each branch and one for the union; only the last is useful.
     const branch =
       error.schemaPath.includes('/anyOf/') && unions.some((at) => error.instancePath.startsWith(at));
     if (!branch) explain(error, value, violations);
@@ -49,7 +52,7 @@ function explain(error: ErrorObject, file: unknown, violations: Violations): voi
   }
 }
 
-/** Converts a JSON pointer to a path. A step is an index if the file has a list there. */
+/** Converts a JSON pointer to a path. A part of the pointer is an index if the file has a list at that point. */
 function pathOf(pointer: string, file: unknown): FieldPath {
   const path: (string | number)[] = [];
   let value = file;
@@ -70,7 +73,7 @@ function shown(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
-/** ` (did you mean "limit"?)` if an allowed key is similar. */
+/** The text ` (did you mean "limit"?)` if an allowed key is similar to the unknown key. */
 function nearest(key: string, allowed: readonly string[]): string {
   const close = allowed.find(
     (candidate) => distance(key.toLowerCase(), candidate) <= Math.max(1, key.length / 3),
@@ -78,7 +81,7 @@ function nearest(key: string, allowed: readonly string[]): string {
   return close === undefined ? '' : ` (did you mean "${close}"?)`;
 }
 
-/** Levenshtein distance, one row at a time. */
+/** Levenshtein distance. Only one row of the matrix is in memory. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= Math.min(a.length, 64); i += 1) {

@@ -2,17 +2,20 @@ import { LineCounter, isCollection, isMap, isNode, isScalar, parseDocument } fro
 import type { Document, Node } from 'yaml';
 import { TollgateError } from '../../runtime/errors.ts';
 
-/** Keys and indexes from the top of the file to a value: `['plans', 'free', 'limits', 0, 'limit']`. */
+/** Path of keys and indexes from the top of the file to a value: `['plans', 'free', 'limits', 0, 'limit']`. */
 export type FieldPath = readonly (string | number)[];
 
 /**
- * Violations of the rules of a policy file, each with its line and column. They are collected, so that the author gets all
- * of them at once.
+ * Collects the violations of a policy file, each with its line and column, so that the author gets all of them at
+ * once.
  */
 export interface Violations {
-  /** `at: 'key'` reports the position of the key instead of its value, for keys that are not allowed. */
+  /**
+   * Adds a violation. With `at: 'key'` its position is that of the key, not of the value; used for keys that are not
+   * allowed.
+   */
   add(path: FieldPath, text: string, at?: 'key' | 'value'): void;
-  /** Throws POLICY_INVALID with every violation in the order of the lines. Returns if there is none. */
+  /** Throws POLICY_INVALID with all violations, ordered by line. Does nothing if there are none. */
   throwIfAny(): void;
 }
 
@@ -21,14 +24,14 @@ export interface PolicyDocument {
   readonly violations: Violations;
 }
 
-/** Reads YAML 1.2 with positions. Throws POLICY_INVALID if the text is not YAML. */
+/** Parses YAML 1.2 and keeps the positions. Throws POLICY_INVALID if the text is not YAML. */
 export function readDocument(path: string, text: string): PolicyDocument {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const violations = gather(path, document, lines);
   for (const error of document.errors) violations.addAt(error.pos[0], '', firstLineOf(error.message));
   violations.throwIfAny();
-  // The bound prevents that aliases expand a few bytes to gigabytes.
+  // Most aliases. Without a bound, aliases in a small file could expand to gigabytes.
   return { value: document.toJS({ maxAliasCount: 50 }) as unknown, violations };
 }
 
@@ -53,7 +56,9 @@ function gather(path: string, document: Document.Parsed, lines: LineCounter): Po
   };
 }
 
-/** Offset of a value; for a missing value the offset of the nearest collection around it. */
+/**
+ * Offset of a value in the text. For a missing value: the offset of the innermost existing map or list on its path.
+ */
 function offsetOf(document: Document.Parsed, path: FieldPath, at: 'key' | 'value'): number {
   let node: unknown = document.contents;
   let offset = startOf(node, 0);
@@ -77,7 +82,7 @@ function startOf(node: unknown, otherwise: number): number {
   return (isNode(node) ? (node as Node).range?.[0] : undefined) ?? otherwise;
 }
 
-/** `plans.free.limits[0].limit` */
+/** Formats a path: `plans.free.limits[0].limit` */
 function spell(path: FieldPath): string {
   return path.reduce<string>(
     (text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? step : `${text}.${step}`),

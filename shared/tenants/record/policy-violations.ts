@@ -3,14 +3,14 @@ import type { Policy } from '../../domain/policy.ts';
 import type { TenantRecord } from '../../domain/tenant.ts';
 import type { Violation } from '../../runtime/http/schema-violations.ts';
 
-/** Names of limits that an override or a boost may have. */
+/** Names of limits to which an override or a boost may refer. */
 export function limitNames(policy: Policy): readonly string[] {
   return [...new Set(limitsOf(policy).map((limit) => limit.name))];
 }
 
 /**
- * Plans and limits of a record that the policy does not have, for the writers of records. Readers do not check this: a
- * policy may change, and no record may become unreadable by that.
+ * Plans and limits that a record names and the policy does not define. Only writers of records check this: if readers
+ * did, a change of the policy could make stored records invalid.
  */
 export function violationsOfPolicy(
   { plan, overrides = {}, boosts = [] }: Partial<TenantRecord>,
@@ -38,7 +38,7 @@ export function violationsOfPolicy(
   ];
 }
 
-/** All limits of the policy that count something, by plan, then route. */
+/** All limits of the policy that use a counter: those of plans, then those of routes. */
 function limitsOf(policy: Policy): readonly Limit[] {
   return [
     ...[...policy.plans.values()].flatMap((plan) => plan.limits),

@@ -6,8 +6,8 @@ import { historyEntriesMax } from '../../domain/tenant.ts';
 import { versionMax } from '../../domain/topics/tenant-record.ts';
 
 /**
- * The one contract of a tenant's record: for the admin API, for the forms of the console, and for writers and readers of
- * `tollgate.tenants.v1`. `violations.ts` implements the formats.
+ * The contract of a tenant's record. The admin API, the forms of the console, and all writers and readers of
+ * `tollgate.tenants.v1` use it. `violations.ts` implements the formats.
  */
 export const timeSchema = Type.String({ format: 'date-time', maxLength: 40, description: 'RFC 3339' });
 const timeOrNull = Type.Unsafe<string | null>({ ...timeSchema, type: ['string', 'null'] });
@@ -20,7 +20,7 @@ export const reasonSchema = Type.String({
 const amount = Type.Number({ minimum: 0, maximum: 1e15 });
 const webAddress = Type.String({ format: 'uri', minLength: 1, maxLength: webAddressLengthMax });
 
-/** The names that a policy can give to limits: a record may name no other. */
+/** Pattern of the names of limits. A policy and a record both use it. */
 export const limitNameSchema = Type.String({
   pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$',
   description: 'Name of a limit of the policy.',
@@ -102,7 +102,7 @@ const overrides = Type.Unsafe<Record<string, number>>({
   description: 'Limits of its own, by name.',
 });
 
-/** Fields that a caller may set. */
+/** Fields that a client may set. */
 export const settings = {
   plan: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   display_name: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
@@ -138,7 +138,7 @@ export const resetSchema = Type.Object({
 
 const tenantId = Type.String({ minLength: 1, maxLength: idLengthMax });
 
-/** Unknown fields are kept and ignored, so that an older node does not lose the fields that a newer one wrote. */
+/** Unknown fields are kept but not used, so that an older node does not remove fields that a newer node wrote. */
 export const tenantRecordSchema = Type.Object({
   tenant_id: tenantId,
   ...settings,
@@ -155,15 +155,15 @@ export const tenantRecordSchema = Type.Object({
   updated_by: actor,
 });
 
-/** Names of the fields that a caller may set. */
+/** Names of the fields that a client may set. */
 export const settingNames = Object.keys(settings) as readonly (keyof typeof settings)[];
 
-/** The schema without further fields in any of its objects: every unknown name of a caller is a violation. */
+/** The schema for input of clients: no object may have further fields, so an unknown name is a violation. */
 export function closed<Schema extends TSchema>(schema: Schema): Schema {
   return closedValue(schema) as Schema;
 }
 
-/** Schema of a merge patch of the schema's objects: any of the fields, and null to remove one. */
+/** Schema of a merge patch: every field is optional, and null removes a field. */
 export function patchOf(schema: object): object {
   const { type, properties } = schema as {
     readonly type?: string;

@@ -10,7 +10,7 @@ import { violationsFrom, textOfViolations } from '../../runtime/http/schema-viol
 import type { Violation } from '../../runtime/http/schema-violations.ts';
 import { closed, settings, tenantRecordSchema } from './schema.ts';
 
-/** The formats of `schema.ts`, for any ajv that validates a part of it. */
+/** Implementations of the formats of `schema.ts`, for every ajv instance that validates with a part of it. */
 export const recordFormats: Readonly<Record<string, (text: string) => boolean>> = {
   'date-time': isTime,
   'time-zone': isTimeZone,
@@ -18,17 +18,20 @@ export const recordFormats: Readonly<Record<string, (text: string) => boolean>> 
   uri: isWebAddress,
 };
 
-/** Violations of the record's contract by a value; empty for a valid record. A record with a violation is not used at all. */
+/**
+ * Violations of the record's contract in a value; empty if the record is valid. A record with a violation is not used
+ * at all.
+ */
 export function violationsOfRecord(value: unknown): readonly Violation[] {
   return violationsUnder(recordValidator, value);
 }
 
-/** The same for the settings that a caller sends: an unknown name is a violation too. */
+/** The same for settings that a client sends, where an unknown name is a violation too. */
 export function violationsOfSettings(value: unknown): readonly Violation[] {
   return violationsUnder(settingsValidator, value);
 }
 
-/** The same as one text; empty when the value is valid. */
+/** The violations as one text; empty if the value is valid. */
 export function recordViolationText(value: unknown): string {
   return textOfViolations(violationsOfRecord(value), 'record');
 }
@@ -57,7 +60,7 @@ function violationsOfBoosts({ boosts = [] }: Settings): readonly Violation[] {
   );
 }
 
-/** ClickHouse, which stores records too, rejects a text with half a surrogate pair. */
+/** ClickHouse also stores records, and it rejects a text with an unpaired surrogate. */
 function violationsOfTexts(value: unknown, field = ''): readonly Violation[] {
   if (typeof value === 'string')
     return value.isWellFormed() ? [] : [{ field, reason: 'is not well-formed Unicode' }];
@@ -68,7 +71,10 @@ function violationsOfTexts(value: unknown, field = ''): readonly Violation[] {
   });
 }
 
-/** Every reader must read a stored time alike: a leap second is refused, since `Date.parse` cannot read it. */
+/**
+ * All readers must read a stored time as the same instant. A leap second is therefore rejected: `Date.parse` cannot
+ * read it.
+ */
 function isTime(text: string): boolean {
   return readInstant(text) === Date.parse(text);
 }
