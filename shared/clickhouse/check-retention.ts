@@ -2,9 +2,9 @@ import { TollgateError } from '../runtime/errors.ts';
 import type { ClickHouseReader } from './client.ts';
 
 /**
- * Compares the configured retention of raw events with the TTL of the tables, and rejects with CONFIG_INVALID where they
- * differ. The TTL is set once, when a migration creates a table. A process with a longer retention would accept events
- * whose minute has partly expired, and computing that minute again would lower its total. Resolves before the tables exist.
+ * Compares the configured retention of raw events with the TTL of the tables. Rejects with CONFIG_INVALID if they differ. The TTL
+ * is set once, when a migration creates a table. A process with a longer retention would accept events whose minute has partly
+ * expired, and computing that minute again would lower its total. Resolves if the tables do not exist yet.
  */
 export async function checkRetention(clickhouse: ClickHouseReader, days: number): Promise<void> {
   const tables = await clickhouse.query<{ name: string; days: number }>(

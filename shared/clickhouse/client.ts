@@ -12,42 +12,47 @@ export interface ClickHouseOptions {
   readonly database: string;
   readonly username?: string;
   readonly password?: string;
-  /** After this time a call rejects with CLICKHOUSE_UNAVAILABLE; it may have taken effect even so. */
+  /** Timeout of a call. After it, the call rejects with CLICKHOUSE_UNAVAILABLE, but its statement may still take effect. */
   readonly requestTimeoutMs?: number;
   readonly connectionsMax?: number;
   readonly settings?: ClickHouseSettings;
 }
 
 export interface QueryOptions {
-  /** Aborting it ends the query; in ClickHouse only with the setting `cancel_http_readonly_queries_on_client_close`. */
+  /**
+   * Aborting this signal rejects the query. ClickHouse itself stops the query only with the setting
+   * `cancel_http_readonly_queries_on_client_close`.
+   */
   readonly signal?: AbortSignal;
 }
 
-/** The part of the client that only reads. */
+/** The reading part of the client. */
 export type ClickHouseReader = Pick<ClickHouse, 'query'>;
 
 export type Params = Readonly<Record<string, unknown>>;
 
 /**
  * The only client of ClickHouse. Values are passed to SQL only as typed parameters (`{name:Type}`). Every failure is a
- * TollgateError: CLICKHOUSE_UNAVAILABLE when a retry may succeed (no connection, timeout, overload),
- * CLICKHOUSE_DATA_REFUSED when a value of an insert does not fit its column, so that other rows can still be stored, and
- * CLICKHOUSE_QUERY_FAILED when a retry cannot succeed. The client does not retry: only the caller can decide whether a
- * statement is repeatable.
+ * TollgateError. CLICKHOUSE_UNAVAILABLE: a retry may succeed (no connection, timeout, overload). CLICKHOUSE_DATA_REFUSED: a value
+ * of an insert does not fit its column; an insert of the other rows can succeed. CLICKHOUSE_QUERY_FAILED: a retry cannot succeed.
+ * The client does not retry: only the caller can decide whether a statement is repeatable.
  */
 export interface ClickHouse {
   readonly options: ClickHouseOptions;
-  /** 64-bit integers are returned as numbers, times as ISO 8601 in UTC. */
+  /** Returns the rows of a query. 64-bit integers are numbers, and times are ISO 8601 in UTC. */
   query<Row>(sql: string, params?: Params, options?: QueryOptions): Promise<Row[]>;
-  /** Rows are objects, or arrays in the order of `columns`. Resolves once the whole block is stored. */
+  /** Inserts rows, which are objects, or arrays in the order of `columns`. Resolves when all rows are stored. */
   insert(table: string, rows: readonly object[], columns?: readonly string[]): Promise<void>;
-  /** The same for large blocks, at a third of the CPU time on both sides. Values must be within their columns' ranges. */
+  /**
+   * The same as `insert` for many rows, with a third of the CPU time here and in ClickHouse. Values must be within the range of
+   * their column's type.
+   */
   insertColumns<Row>(
     table: string,
     rows: readonly Row[],
     columns: readonly NativeColumn<Row>[],
   ): Promise<void>;
-  /** Statements without a result: DDL, INSERT … SELECT. */
+  /** Runs a statement without a result: DDL, or INSERT … SELECT. */
   command(sql: string, params?: Params): Promise<void>;
   close(): Promise<void>;
 }
@@ -59,7 +64,7 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
     username: options.username ?? 'default',
     password: options.password ?? '',
     application: 'tollgate',
-    // Errors reach the caller, who logs them once.
+    // The library does not log errors: they reach the caller, which logs them once.
     log: { level: ClickHouseLogLevel.OFF },
     request_timeout: options.requestTimeoutMs ?? 30_000,
     max_open_connections: options.connectionsMax ?? 10,
@@ -67,7 +72,7 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
       output_format_json_quote_64bit_integers: 0,
       date_time_output_format: 'iso',
       date_time_input_format: 'best_effort',
-      // Without it, an error in the middle of a result looks like the end of a shorter result.
+      // Without this setting, a result that ends early because of an error could not be distinguished from a complete one.
       wait_end_of_query: 1,
       ...options.settings,
     },
@@ -135,7 +140,7 @@ const transientCodes = new Set([
   '999', // KEEPER_EXCEPTION
 ]);
 
-/** Error codes of ClickHouse for an insert with a value that does not fit its column. */
+/** Error codes of ClickHouse that mean that a value of an insert does not fit its column. */
 const badDataCodes = new Set([
   '6',
   '25',
@@ -174,10 +179,13 @@ function codeOfInsert({ code }: ClickHouseError): ErrorCode {
   return badDataCodes.has(code) ? 'CLICKHOUSE_DATA_REFUSED' : 'CLICKHOUSE_QUERY_FAILED';
 }
 
-/** Parameters are part of the URL. ClickHouse accepts 1 MiB of URL, and 128 KiB for one parameter. */
+/**
+ * Most bytes of one parameter that this client sends. Parameters are part of the URL: ClickHouse accepts 1 MiB for a URL and 128
+ * KiB for one parameter.
+ */
 const chunkBytesMax = 100_000;
 
-/** Cuts a list of ids into pieces of which each fits into one request as a parameter. */
+/** Divides a list of ids into lists that each fit into one parameter of a request. */
 export function chunksOfIds(ids: readonly string[]): string[][] {
   const chunks: string[][] = [];
   let current: string[] = [];

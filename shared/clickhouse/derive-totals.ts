@@ -1,7 +1,7 @@
 import { chunksOfIds } from './client.ts';
 import type { ClickHouse } from './client.ts';
 
-/** The totals that a block of events changes. */
+/** The minutes and tenants whose totals a batch of events changes. */
 export interface TouchedCells {
   readonly tenantIds: ReadonlySet<string>;
   /** Starts of minutes, Unix milliseconds. */
@@ -9,16 +9,18 @@ export interface TouchedCells {
 }
 
 /**
- * Computes the totals of every touched (minute, tenant) again from the events, then the hours and days from the level
- * below. Idempotent: any process may repeat it at any time.
+ * Computes the totals of minutes, hours and days again for every cell (a minute, hour or day of one tenant) that new events
+ * change. Minutes are computed from the events, hours from the minutes, days from the hours. Idempotent: any process may repeat
+ * it at any time.
  *
- * Why an outdated writer never overwrites newer totals: each statement reads one snapshot and writes, for each group of
- * a cell, the number of distinct events plus the sum of their revisions as the row's version. Events are never removed,
- * a revision only rises, and a correction leaves the keys of the group unchanged. So a later snapshot has an equal or
- * higher version, and equal versions have equal contents. The process that stores an event last computes its cells
- * after that, from a snapshot with all events; the row of an outdated process has at most that version. The same holds
- * for hours and days, because versions of minutes only rise. (With replicas, a read must include all acknowledged
- * writes: the aggregator's user has insert_quorum and select_sequential_consistency, docs/decisions/040.)
+ * A process that reads an old snapshot never overwrites newer totals, for this reason: Each statement reads one snapshot of the
+ * data and writes one row for each group of a cell. The version of the row is the number of distinct events plus the sum of their
+ * revisions. Events are never removed, a revision only rises, and a correction does not move an event to another group. So a
+ * later snapshot has an equal or higher version, and equal versions have equal contents. Every process computes the cells of its
+ * events after it has stored them. The process that stores the last event of a cell therefore reads all events and writes the
+ * highest version; rows from older snapshots have at most this version. The same holds for hours and days, because versions of
+ * minutes only rise. (With replicas, a read must include all acknowledged writes: the aggregator's user has insert_quorum and
+ * select_sequential_consistency, docs/decisions/040.)
  */
 export async function deriveTotals(clickhouse: ClickHouse, touched: TouchedCells): Promise<void> {
   const minutes = [...touched.minutes].sort((a, b) => a - b);
@@ -47,7 +49,7 @@ const dayMs = 24 * hourMs;
 
 const groups = 'tenant_id, plan, route, type, decision';
 
-/** The time range prunes partitions, the list of minutes prunes granules. */
+/** With the time range, ClickHouse skips partitions; with the list of minutes, it skips granules. */
 const minutesFromEvents = `
 INSERT INTO stored_minutes (minute, ${groups}, requests, errors, units, cost_exact, latency, version)
 SELECT
@@ -86,19 +88,19 @@ WHERE t.hour >= toDateTime({from:UInt32}, 'UTC') AND t.hour < toDateTime({to:UIn
 GROUP BY day, ${groups}
 SETTINGS do_not_merge_across_partitions_select_final = 1`;
 
-/** Starts of the coarser periods that contain these instants, each once, in order. */
+/** Returns the starts of the hours or days (of `lengthMs`) that contain these times, each once, in order. */
 function starts(sortedMs: readonly number[], lengthMs: number): number[] {
   return [...new Set(sortedMs.map((ms) => Math.floor(ms / lengthMs) * lengthMs))];
 }
 
 const listCellsMax = 300;
-/** Limits the number of monthly partitions that one statement writes to. */
+/** Longest span of the cells of one statement, to limit the number of monthly partitions that it writes to. */
 const listSpanMsMax = 366 * dayMs;
 
 /**
- * Cuts sorted cells into lists that fit into a request. Cells of one list may be months apart: the primary key selects
- * the granules of each cell, and the time between is not read. With one statement for each distant cell, a single tenant
- * with events spread over a year could delay the totals of all other tenants.
+ * Divides sorted cells into lists that each fit into one statement. The cells of a list may be months apart: ClickHouse selects
+ * the granules of each cell by the primary key, and does not read the time between them. If distant cells needed one statement
+ * each, a single tenant with events spread over a year could delay the totals of all other tenants.
  */
 function cellLists(sortedMs: readonly number[]): number[][] {
   const pieces: number[][] = [];

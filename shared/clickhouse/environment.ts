@@ -15,7 +15,7 @@ export const clickHouseVariables = {
 
 type ClickHouseVariables = Readonly<Record<keyof typeof clickHouseVariables, string>>;
 
-/** The variables as options of `createClickHouse`. */
+/** Returns the variables as options of `createClickHouse`. */
 export function clickHouseServer(
   config: ClickHouseVariables,
 ): Required<Pick<ClickHouseOptions, 'url' | 'database' | 'username' | 'password'>> {
@@ -27,7 +27,7 @@ export function clickHouseServer(
   };
 }
 
-/** Read by the aggregator, which creates the tables, and by the gateway, which refuses events older than that. */
+/** Retention of raw events in days. The aggregator creates the tables with it, and the gateway refuses events that are older. */
 export const retentionVariables = {
   TOLLGATE_RAW_RETENTION_DAYS: Type.Integer({
     minimum: 2,

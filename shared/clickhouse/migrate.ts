@@ -6,9 +6,11 @@ import type { ClickHouse, ClickHouseOptions } from './client.ts';
 import { TollgateError } from '../runtime/errors.ts';
 
 export interface MigrateOptions {
-  /** Name of a cluster: statements run ON CLUSTER with Replicated engines. Null for a single server. */
+  /**
+   * Name of a ClickHouse cluster: statements then run ON CLUSTER, and tables have Replicated engines. Null for a single server.
+   */
   readonly cluster?: string | null;
-  /** Days for which raw events are kept; totals are kept for ever. Used when a table is created. */
+  /** Number of days that raw events are kept; totals are kept forever. It has an effect only when a table is created. */
   readonly rawRetentionDays?: number;
   readonly folder?: string;
 }
@@ -16,9 +18,9 @@ export interface MigrateOptions {
 export const rawRetentionDaysDefault = 400;
 
 /**
- * Runs the migrations that have not run yet and returns their names. Forward only: the statements of a migration that
- * has run may not change (MIGRATION_CHANGED); its comments and white space may. Every statement is repeatable, so a
- * crash half-way, or two processes that migrate at once, lead to the same schema as one run.
+ * Runs the migrations that have not run yet and returns their names. If the statements of a migration have changed since it ran,
+ * rejects with MIGRATION_CHANGED; its comments and white space may change. A migration cannot be undone. Every statement is
+ * repeatable, so the schema is the same as after one run if a process crashes half-way or two processes migrate at once.
  */
 export async function migrate(clickhouse: ClickHouse, options: MigrateOptions = {}): Promise<string[]> {
   const { database } = clickhouse.options;
@@ -90,12 +92,15 @@ async function apply(
   fill: (text: string) => string,
 ): Promise<void> {
   for (const statement of statementsOf(fill(migration.text))) await clickhouse.command(statement);
-  // Written last: a crash before this line repeats the statements.
+  // This row is written last: after a crash before this line, the statements run again.
   const { number, name, checksum } = migration;
   await clickhouse.insert('schema_migrations', [{ number, name, checksum, applied_at: Date.now() }]);
 }
 
-/** Hash of the statements without comments, and with all white space equal: only they decide what a migration did. */
+/**
+ * Returns a hash of the statements. Comments and the kind of white space have no effect on it, because they have none on the
+ * schema.
+ */
 export function checksumOf(text: string): string {
   const statements = statementsOf(text).map((statement) =>
     statement.replaceAll(sqlTokens, (token) => (/^['"`]/.test(token) ? token : ' ')).trim(),
@@ -103,11 +108,17 @@ export function checksumOf(text: string): string {
   return createHash('sha256').update(JSON.stringify(statements)).digest('hex');
 }
 
-/** Quoted text, which may look like a comment, or comments and white space. */
+/**
+ * Matches quoted text, or comments and white space. Quoted text must be matched, because it may contain characters that look like
+ * a comment.
+ */
 const sqlTokens =
   /'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|(?:--[^\n]*|\/\*[\s\S]*?\*\/|\s)+/g;
 
-/** Replaces the placeholders of migrations. Names come from configuration, and SQL has no parameters for names. */
+/**
+ * Returns a function that replaces the placeholders of migrations. The names come from configuration, and SQL parameters cannot
+ * replace all of them.
+ */
 export function fillerFor(database: string, options: MigrateOptions): (text: string) => string {
   const cluster = options.cluster ?? null;
   for (const name of [database, cluster ?? 'none']) {
@@ -122,7 +133,10 @@ export function fillerFor(database: string, options: MigrateOptions): (text: str
   return (text) => text.replaceAll(/\{(\w+)\}/g, (placeholder, name: string) => values[name] ?? placeholder);
 }
 
-/** Splits a file at semicolons that end a line. Lines that are comments are removed first, so they may contain semicolons. */
+/**
+ * Splits a file into statements at the semicolons that end a line. Comment lines are removed first, so they may contain
+ * semicolons.
+ */
 export function statementsOf(text: string): string[] {
   return text
     .replaceAll(/^[ \t]*--.*$/gm, '')

@@ -1,6 +1,7 @@
 /**
- * ClickHouse's Native format, written column by column. The server stores it almost unchanged, while parsing JSON rows
- * costs it more than all other work of an insert. See ClickHouse's documentation of formats and of LowCardinality.
+ * A column of an insert in ClickHouse's Native format, which is written column by column. The server stores this format almost
+ * unchanged; parsing JSON rows would cost the server more than all other work of an insert. See ClickHouse's documentation of
+ * formats and of LowCardinality.
  */
 export type NativeColumn<Row> = {
   readonly [Type in keyof NativeValues]: {
@@ -10,7 +11,10 @@ export type NativeColumn<Row> = {
   };
 }[keyof NativeValues];
 
-/** The JavaScript type of each column type. Numbers must be within the type's range: they are not checked and would wrap. */
+/**
+ * The JavaScript type of each column type. A number must be within the range of its type: the range is not checked, and a larger
+ * number would wrap around.
+ */
 export interface NativeValues {
   Bool: boolean;
   UInt16: number;
@@ -30,7 +34,7 @@ export interface NativeValues {
   'Map(LowCardinality(String), String)': Readonly<Record<string, string>>;
 }
 
-/** One block with all the rows. */
+/** Encodes all rows as one block of the Native format. */
 export function encodeNative<Row>(columns: readonly NativeColumn<Row>[], rows: readonly Row[]): Buffer {
   const parts: Uint8Array[] = [varint(columns.length), varint(rows.length)];
   for (const column of columns) {
@@ -75,7 +79,10 @@ function encodeColumn<Row>(column: NativeColumn<Row>, rows: readonly Row[]): Uin
   }
 }
 
-/** 64 bits each. Most values are numbers, for which arithmetic is faster than bigints. */
+/**
+ * Encodes 64 bits per value. Most values are numbers, which are split arithmetically because converting them to bigints is
+ * slower.
+ */
 function words<Row>(rows: readonly Row[], of: (row: Row) => number | bigint): Uint8Array {
   const halves = new Uint32Array(rows.length * 2);
   const words64 = new BigUint64Array(halves.buffer);
@@ -93,13 +100,13 @@ function words<Row>(rows: readonly Row[], of: (row: Row) => number | bigint): Ui
   return bytesOf(halves);
 }
 
-/** 128 bits each, two's complement. */
+/** Encodes 128 bits per value, in two's complement. */
 function wideWords<Row>(rows: readonly Row[], of: (row: Row) => bigint): Uint8Array {
   const halves = new BigInt64Array(rows.length * 2);
   let at = 0;
   for (const row of rows) {
     const value = of(row);
-    // Most costs are 0, and new memory is zeros already.
+    // Most costs are 0, and new memory already contains zeros.
     if (value !== 0n) {
       halves[at] = BigInt.asIntN(64, value);
       halves[at + 1] = value >> 64n;
@@ -110,22 +117,25 @@ function wideWords<Row>(rows: readonly Row[], of: (row: Row) => bigint): Uint8Ar
 }
 
 function strings(values: readonly string[]): Uint8Array {
-  // An empty string is one zero byte; a rarely used column has only empty strings.
+  // Fast path: a rarely used column has only empty strings, and an empty string is one zero byte.
   if (values.every((value) => value === '')) return new Uint8Array(values.length);
   return Buffer.concat(values.map(text));
 }
 
-/** The end offset of each row's elements. */
+/** Encodes for each row the end of its elements, as an index into the elements of all rows. */
 function ends(lists: readonly (readonly unknown[])[]): Uint8Array {
   let end = 0;
   return words(lists, (list) => (end += list.length));
 }
 
-/** State prefix of a LowCardinality column: each block contains its own dictionary. */
+/** State prefix of a LowCardinality column: version 1, in which each block contains its own dictionary. */
 const dictionaryVersion = bytesOf(Uint32Array.of(1, 0));
 const keysHere = 0x600;
 
-/** The distinct values, then the index of each row's value. Empty without rows. */
+/**
+ * Encodes a LowCardinality column: the distinct values, then for each row the index of its value. Returns nothing if there is no
+ * row.
+ */
 function dictionary(values: readonly string[]): Uint8Array[] {
   if (values.length === 0) return [];
   const indexes = new Map<string, number>();
@@ -168,7 +178,10 @@ function varint(value: number): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
-/** Little-endian, as every machine that Node supports except mainframes. */
+/**
+ * Returns the bytes of a typed array. They are little-endian, as the format requires, on every machine that Node supports except
+ * mainframes.
+ */
 function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
   return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 }

@@ -5,8 +5,9 @@ import type { ClickHouseReader } from './client.ts';
 
 export interface QueryShares {
   /**
-   * A reader whose queries count as the tenant's. A query waits until it may run, and rejects with
-   * CLICKHOUSE_QUERIES_FULL if too many queries of this tenant wait already. Aborting the signal ends a waiting or running query.
+   * Returns a reader whose queries count as queries of this tenant. A query waits until it may run. It rejects with
+   * CLICKHOUSE_QUERIES_FULL if too many queries of the tenant are already waiting. Aborting the signal ends a waiting or running
+   * query.
    */
   of(tenantId: string, signal?: AbortSignal): ClickHouseReader;
 }
@@ -14,7 +15,10 @@ export interface QueryShares {
 export interface QuerySharesOptions {
   readonly clickhouse: ClickHouseReader;
   readonly registry: Registry;
-  /** Concurrent queries of all tenants; fewer than the client's connections, so that queries without a tenant have some. */
+  /**
+   * Most queries of all tenants that run at once. It is less than the number of the client's connections, so that queries without
+   * a tenant always have some connections.
+   */
   readonly concurrentMax: number;
   readonly concurrentOfTenantMax: number;
   readonly waitingOfTenantMax: number;
@@ -32,8 +36,8 @@ interface Tenant {
 }
 
 /**
- * Shares ClickHouse between tenants. Each tenant has a bounded number of running and waiting queries, and waiting
- * queries start round robin over tenants, so that many queries of one tenant delay another tenant's by at most one query.
+ * Shares ClickHouse between tenants. Each tenant has a bounded number of running and waiting queries, and waiting queries start
+ * round robin over tenants, so that many queries of one tenant delay a query of another tenant by at most one query.
  */
 export function createQueryShares(options: QuerySharesOptions): QueryShares {
   const { clickhouse, concurrentMax, concurrentOfTenantMax, waitingOfTenantMax } = options;
@@ -57,7 +61,7 @@ export function createQueryShares(options: QuerySharesOptions): QueryShares {
     }),
   };
 
-  /** Waits until a query of the tenant may run; resolves with a function that must be called at its end. */
+  /** Waits until a query of the tenant may run. Resolves with a function that the caller must call when the query has ended. */
   function acquire(tenantId: string, signal: AbortSignal | undefined): Promise<() => void> {
     const tenant = tenants.get(tenantId) ?? { id: tenantId, running: 0, waiting: [] };
     if (tenant.waiting.length >= waitingOfTenantMax) return Promise.reject(queriesFull());
@@ -97,7 +101,7 @@ export function createQueryShares(options: QuerySharesOptions): QueryShares {
     startNext();
   }
 
-  /** Starts a waiting query. The tenant of a started query goes to the end of the order. */
+  /** Starts a waiting query, if one may run. The tenant of the started query is then the last in the order of tenants. */
   function startNext(): void {
     if (running >= concurrentMax) return;
     for (const tenant of tenants.values()) {

@@ -1,7 +1,7 @@
 import type { ClockSource } from '../runtime/time/agreed-clock.ts';
 import type { ClickHouseReader } from './client.ts';
 
-/** The clock of the ClickHouse server that answers the query. */
+/** Clock of the ClickHouse server that receives the query. */
 export function clickHouseTime(clickhouse: ClickHouseReader): ClockSource {
   return {
     name: 'clickhouse',

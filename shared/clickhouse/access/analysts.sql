@@ -1,15 +1,15 @@
--- Read-only access for analysts, on a real ClickHouse server (the local engine has no users). Run it as an administrator,
--- after the migrations: `clickhouse-client --multiquery < analysts.sql`. It may be run again.
+-- Read-only access for analysts, on a real ClickHouse server (the local engine has no users). Run it as an administrator, after
+-- the migrations: `clickhouse-client --multiquery < analysts.sql`. The file may be run several times.
 --
--- The grant is on the database: a view reads its tables with the rights of the user who queries it, so that row policies
--- (tenants.sql) apply through views. No table contains a secret: keys and webhook secrets are not stored in ClickHouse.
+-- The grant is on the whole database, because a view reads its tables with the rights of the user who queries it. So row policies
+-- (tenants.sql) apply through views too. No table contains a secret: keys and webhook secrets are not stored in ClickHouse.
 
 CREATE ROLE IF NOT EXISTS tollgate_analyst;
 
 GRANT SELECT ON tollgate.* TO tollgate_analyst;
 
--- A forgotten query must not take CPU and memory from the aggregator. `readonly = 2` permits a client to set formats, and
--- no writes.
+-- Limits the time, memory and threads of an analyst's query, so that the aggregator has enough of them. `readonly = 2` forbids
+-- writes, but permits a client to set formats.
 CREATE SETTINGS PROFILE IF NOT EXISTS tollgate_analyst SETTINGS
     readonly = 2,
     max_execution_time = 60 MIN 1 MAX 300,

@@ -1,4 +1,5 @@
--- Access for Grafana, on a real ClickHouse server, after analysts.sql: the rights of analysts, and the parts of tables.
+-- Access for Grafana, on a real ClickHouse server. Run it after analysts.sql: this role has the rights of analysts, and may also
+-- read the list of table parts.
 
 CREATE ROLE IF NOT EXISTS tollgate_dashboards;
 

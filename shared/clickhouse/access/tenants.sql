@@ -1,9 +1,9 @@
--- Direct access of a customer to its own rows, on a real ClickHouse server, after the migrations.
+-- Gives a customer direct access to its own rows, on a real ClickHouse server. Run it after the migrations.
 --
--- The policies are on the stored tables: a view reads them with the rights of the user who queries it, so they apply
--- through every view. They depend on the sort key only, so a policy never hides the newer of two copies of a row.
--- A user reads the tenant of its name without the prefix: user `tenant_acme` reads tenant `acme`. The second policy of
--- each pair gives all other users all rows, on servers of any version.
+-- The row policies are on the stored tables. A view reads the tables with the rights of the user who queries it, so the policies
+-- apply through every view. The conditions use columns of the sort key only, so a policy never hides the newer of two copies of a
+-- row and shows the older one. The name of a user is `tenant_` and the tenant's id: user `tenant_acme` reads the rows of tenant
+-- `acme`. Each table has a second policy, which lets all other users read all rows, on servers of any version.
 
 CREATE ROLE IF NOT EXISTS tollgate_tenant;
 

@@ -1,18 +1,19 @@
 -- The raw events. All totals are computed from this table.
 --
--- Identity: an event is identified by its time and 74 more bits (id_a, id_b). For a request these are bits of its UUIDv7;
--- for other events, bits of a hash of (tenant, source, id), and external_id holds the id as sent. The millisecond of a
--- UUIDv7 is stored as its difference from the time, usually 0, so a request's id takes less than 10 bytes instead of 16.
+-- Identity: an event is identified by its time and 74 more bits (id_a, id_b). For a request these bits are a part of its UUIDv7.
+-- For another event they are a part of a hash of (tenant, source, id), and external_id holds the id that the client sent. The
+-- millisecond of a UUIDv7 is stored as its difference from the event's time, usually 0, so a request's id takes less than 10
+-- bytes instead of 16.
 --
--- Sort key: minute first, so that computing the current minutes again reads one short contiguous range. Tenant second,
--- so that a tenant's minute is contiguous and columns that depend on the tenant compress well. Then the identity in
--- order of time, so that times and offsets have small differences. The minute is a function of the identity: two copies
--- of an event have the same key and are merged into one row. (The millisecond is an expression: as a plain column it
--- would prevent conditions on time from using the index.)
+-- Sort key: the minute is first, so that computing the totals of recent minutes again reads one short contiguous range. The
+-- tenant is second, so that the rows of a tenant's minute are contiguous and columns that depend on the tenant compress well. The
+-- identity is last and ordered by time, so that neighbouring times and offsets have small differences. The identity determines
+-- the minute, so two copies of an event have the same key and are merged into one row. (The millisecond is an expression in the
+-- key: as a plain column it would prevent conditions on time from using the index.)
 --
--- A correction is a row with the same key and a higher revision: the Kafka offset of the correction plus 1.
--- Codecs are chosen by size, which test/bench/pipeline.ts measures. Latencies are rounded to 9 binary digits (0.2 %),
--- less than the network's variation, which halves their size.
+-- A correction is a row with the same key and a higher revision: the Kafka offset of the correction plus 1. Codecs are chosen by
+-- size, which test/bench/pipeline.ts measures. Latencies are rounded to 9 binary digits, which halves their size. The error of
+-- 0.2 % is less than the network's variation.
 CREATE TABLE IF NOT EXISTS {database}.stored_events {on_cluster}
 (
     time            DateTime64(3, 'UTC')               CODEC(Delta(8), ZSTD(1)),
@@ -54,9 +55,9 @@ ORDER BY (toStartOfMinute(time), tenant_id, toUnixTimestamp64Milli(time), id_a, 
 TTL toDateTime(time) + INTERVAL {raw_retention_days} DAY
 SETTINGS ttl_only_drop_parts = 1;
 
--- The first Kafka offset of each external id, and the event's time there. A client may send an id again with another
--- time: the event keeps its time of the lowest offset, and a later correction finds that row here. Requests need no
--- entry: their id contains the time.
+-- The first Kafka offset of each external id, and the time of the event at this offset. If a client sends an id again with
+-- another time, the event keeps the time from its lowest offset. This table also gives a later correction the time of its event.
+-- Requests need no row here, because their id contains the time.
 CREATE TABLE IF NOT EXISTS {database}.stored_ids {on_cluster}
 (
     id              UUID                   CODEC(NONE),
@@ -69,7 +70,8 @@ ORDER BY (id, kafka_partition, kafka_offset)
 TTL toDateTime(time) + INTERVAL {raw_retention_days} DAY
 SETTINGS index_granularity = 512;
 
--- For analysts: one row for each event, also before a merge. Conditions on time and tenant use the index.
+-- View for analysts: it returns one row for each event, also before ClickHouse has merged the rows. Conditions on time and tenant
+-- use the index.
 CREATE OR REPLACE VIEW {database}.usage_events {on_cluster} AS
 SELECT
     if(external_id != '', external_id, toString(reinterpretAsUUID(bitOr(

@@ -1,12 +1,13 @@
--- Totals. Each level is computed again from the level below it, never incremented.
+-- Totals by minute, hour and day. Each level is always computed again from the level below it and never incremented.
 --
--- A row's version is the number of events in its group plus their revisions; hours sum the versions of their minutes,
--- days those of their hours. Events are never removed and a correction only raises a revision, so of two rows of a group
--- the one with the higher version is the newer one, and equal versions have equal contents. A writer that was paused for
--- an hour can therefore finish late without any effect. A group cannot vanish: a voided event keeps its plan, route,
--- type and decision, and its group shows zeros.
+-- The version of a minute's row is the number of events in its group plus the sum of their revisions. The version of an hour is
+-- the sum of its minutes' versions, and the version of a day is the sum of its hours' versions. Events are never removed, and a
+-- correction only raises a revision. So of two rows of a group, the row with the higher version is newer, and equal versions have
+-- equal contents. A writer that was paused for an hour and then finishes therefore changes nothing. A group never disappears: a
+-- voided event keeps its plan, route, type and decision, and its group has zeros.
 
--- Hour first, then tenant: the minutes of a tenant's hour, which are summed for stored_hours, are contiguous.
+-- The sort key begins with the hour and the tenant, so that the minutes of a tenant's hour, which are summed for stored_hours,
+-- are contiguous.
 CREATE TABLE IF NOT EXISTS {database}.stored_minutes {on_cluster}
 (
     minute    DateTime('UTC')        CODEC(Delta(4), ZSTD(1)),
@@ -26,7 +27,8 @@ ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(minute)
 ORDER BY (toStartOfHour(minute), tenant_id, minute, plan, route, type, decision);
 
--- Tenant first: the hours of a tenant's month are one short read, independent of the number of tenants.
+-- The sort key begins with the tenant, so that reading the hours of a tenant's month is short and independent of the number of
+-- tenants.
 CREATE TABLE IF NOT EXISTS {database}.stored_hours {on_cluster}
 (
     hour      DateTime('UTC')        CODEC(Delta(4), ZSTD(1)),
@@ -65,8 +67,8 @@ ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(day)
 ORDER BY (tenant_id, day, plan, route, type, decision);
 
--- `requests` counts events of every type; `allowed` those that passed the limits (also shadow_limited), `errors` those with
--- a status of 500 or above. Latencies are in milliseconds; latency_state can be merged over rows:
+-- `requests` counts events of every type, `allowed` events that passed the limits (including shadow_limited), and `errors` events
+-- with a status of 500 or above. Latencies are in milliseconds. Quantiles over several rows are computed from latency_state:
 -- quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state).
 CREATE OR REPLACE VIEW {database}.usage_by_minute {on_cluster} AS
 SELECT

@@ -1,5 +1,5 @@
--- The instant up to which each partition of the usage topic is stored and included in the totals. A row stays true for
--- ever, so the row with the latest instant is correct, whichever process wrote it.
+-- For each partition of the usage topic, the time up to which its events are stored and included in the totals. A row never
+-- becomes wrong later, so the row with the latest time is correct, whichever process wrote it.
 CREATE TABLE IF NOT EXISTS {database}.pipeline_progress {on_cluster}
 (
     topic            LowCardinality(String),
@@ -10,8 +10,8 @@ CREATE TABLE IF NOT EXISTS {database}.pipeline_progress {on_cluster}
 ENGINE = {replicated}ReplacingMergeTree(complete_through)
 ORDER BY (topic, kafka_partition);
 
--- The newest record of each tenant on the tenants topic. Secrets (webhook secrets, key hashes) are not stored; boosts
--- are JSON text for people.
+-- The newest record of each tenant on the tenants topic. Secrets (webhook secrets, key hashes) are not stored; boosts are stored
+-- as JSON text for display.
 CREATE TABLE IF NOT EXISTS {database}.stored_tenants {on_cluster}
 (
     tenant_id     String,
@@ -37,7 +37,7 @@ SELECT tenant_id, plan, display_name, time_zone, overrides, boosts, blocked, blo
 FROM {database}.stored_tenants FINAL
 WHERE NOT removed;
 
--- Notifications and the state of their deliveries: the row with the most attempts is the newest.
+-- Alerts and the state of their delivery. The row of an alert with the most attempts is the newest.
 CREATE TABLE IF NOT EXISTS {database}.stored_alerts {on_cluster}
 (
     alert_id     String,

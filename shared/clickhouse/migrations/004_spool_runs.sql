@@ -1,4 +1,4 @@
--- Run id of the gateway's spool: each start of a gateway begins a run. Sequence numbers are contiguous within a run, for
--- requests and for events of API servers; the loss audit compares them. It changes only when a gateway starts, so it
--- compresses to almost nothing.
+-- Run id of the gateway's spool: each start of a gateway begins a run. The sequence numbers of a run's events (requests and
+-- events of API servers) are contiguous, so the loss audit finds missing events by gaps. The column changes only when a gateway
+-- starts, so it compresses to almost nothing.
 ALTER TABLE {database}.stored_events {on_cluster} ADD COLUMN IF NOT EXISTS spool LowCardinality(String) CODEC(ZSTD(1));

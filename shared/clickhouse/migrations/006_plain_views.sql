@@ -1,6 +1,6 @@
--- Views of which every driver can read all columns. The aggregate state of the latencies, a type that few drivers
--- support, moves to separate views (`_states`) with the same rows. Quantiles cannot be averaged, but states can be merged
--- over any rows: quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state).
+-- Views without columns of a type that only few drivers can read. The aggregate state of the latencies has this kind of type, so
+-- it moves to separate views (`_states`) with the same rows. Quantiles of several rows must not be averaged; they are computed
+-- from the states: quantilesTDigestMerge(0.5, 0.95, 0.99)(latency_state).
 CREATE OR REPLACE VIEW {database}.usage_events {on_cluster} AS
 SELECT
     if(external_id != '', external_id, toString(reinterpretAsUUID(bitOr(

@@ -1,5 +1,5 @@
--- Comments of every table and column, which clients, BI tools and `DESCRIBE` show. A later migration that replaces a
--- view writes its comments again; a test finds tables, views and columns without a comment.
+-- Comments of every table and column, which clients, BI tools and `DESCRIBE` show. A later migration that replaces a view must
+-- write the view's comments again. A test finds tables, views and columns without a comment.
 ALTER TABLE {database}.stored_events {on_cluster}
     COMMENT COLUMN time 'Time of the event; for a request, of its decision (UTC, milliseconds)',
     COMMENT COLUMN tenant_id 'Tenant. anonymous: callers without a tenant; tollgate-heartbeat: events by which Tollgate tests its own pipeline',

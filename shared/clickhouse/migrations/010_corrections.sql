@@ -1,6 +1,7 @@
--- A correction changes the row of its event and has no other row. To distinguish it from a lost record, the loss audit
--- would have to read it from Kafka again, and applications report the outcome of every request, so there may be as many
--- corrections as requests. This table has the Kafka offset and the sequence number of each applied correction.
+-- This table has the Kafka offset and the sequence number of each applied correction. A correction changes the row of its event
+-- and has no row in stored_events. Without this table, the loss audit would have to read each correction from Kafka to
+-- distinguish it from a lost record. There may be as many corrections as requests, because applications report the outcome of
+-- requests as corrections.
 CREATE TABLE IF NOT EXISTS {database}.stored_corrections {on_cluster}
 (
     time            DateTime64(3, 'UTC')    COMMENT 'Time of the correction itself' CODEC(Delta(8), ZSTD(1)),
@@ -15,7 +16,8 @@ ORDER BY (kafka_partition, kafka_offset)
 TTL toDateTime(time) + INTERVAL {raw_retention_days} DAY
 COMMENT 'Corrections that were applied to their events; the loss audit counts them here';
 
--- The outcome of a request changes no usage: the loss audit still compares Redis and ClickHouse for its tenant.
+-- Revision of the last correction that changed usage. The outcome of a request changes no usage, so the loss audit still compares
+-- Redis and ClickHouse for the request's tenant.
 ALTER TABLE {database}.stored_events {on_cluster}
     ADD COLUMN IF NOT EXISTS usage_revision UInt64 DEFAULT revision
     COMMENT 'Last revision that changed units, cost or voided; 0 without one' CODEC(ZSTD(1));

@@ -1,5 +1,5 @@
--- The highest generation of the counters of each Redis server. A server whose marker has a lower generation was restored
--- from an older copy.
+-- The generation (number of rebuilds) of the counters of each Redis server. If the marker of a server has a lower generation than
+-- stored here, the server's data is an older copy.
 CREATE TABLE IF NOT EXISTS {database}.counter_generations {on_cluster}
 (
     marker_key  String COMMENT 'Key of the marker in Redis; each server with counters has one',

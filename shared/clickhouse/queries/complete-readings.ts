@@ -6,15 +6,16 @@ import { readConsumed } from './consumed.ts';
 import type { Consumed } from './consumed.ts';
 
 export interface CompleteReading extends QuotaReading {
-  /** Units consumed in the span. */
+  /** Units consumed in the quota's current period. */
   readonly consumed: Amount;
-  /** Units consumed since the reset; equal to `consumed` without a reset. */
+  /** Units consumed since the last reset in the period; equal to `consumed` if there was none. */
   readonly sinceReset: Amount;
 }
 
 /**
- * Completes readings from ClickHouse: the units of the span where the announced totals do not contain them, and the units
- * since a reset. One query for all tenants with the same start; usually all readings are complete and there is no query.
+ * Completes quota readings from ClickHouse: reads the units of the period if the announced totals do not contain them, and the
+ * units since a reset if there was one. Sends one query for all tenants with the same start of the span, and none if all readings
+ * are already complete, which is the usual case.
  */
 export async function completeReadings(
   clickhouse: ClickHouse,

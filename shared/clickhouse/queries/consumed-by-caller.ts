@@ -6,13 +6,16 @@ import { passedLimits } from './predicates.ts';
 export interface CallersQuery {
   /** Unix milliseconds; the first instant counted. */
   readonly fromMs: number;
-  /** Null: all tenants, and callers without one. */
+  /** Null: all tenants, and also callers without a tenant. */
   readonly tenantIds: readonly string[] | null;
-  /** Unix milliseconds: only callers, by user or network, with a request decided without Redis since then; null: all. */
+  /**
+   * Unix milliseconds: reads only callers whose user or network had a request that was decided without Redis since this time;
+   * null: all callers.
+   */
   readonly degradedSinceMs: number | null;
-  /** Whether callers with a user are also separated by address. */
+  /** True to group callers with a user also by address. */
   readonly byAddress: boolean;
-  /** At most this many rows, those with the most units. */
+  /** Most rows to return: the rows with the most units. */
   readonly rowsMax: number;
 }
 
@@ -20,14 +23,17 @@ export interface CallerConsumed {
   readonly tenant_id: string;
   /** Empty for requests without a user. */
   readonly user_id: string;
-  /** Empty for callers with a user unless `byAddress`. */
+  /** Empty for callers with a user unless `byAddress` is true. */
   readonly client_ip: string;
   readonly plan: string;
   readonly route: string;
   readonly units: Amount;
 }
 
-/** The network of an address, as the keys in Redis group addresses: IPv4 by address, IPv6 by /64. */
+/**
+ * Returns SQL for the network of an address: an IPv4 address itself, or the /64 of an IPv6 address. Keys in Redis group addresses
+ * in the same way.
+ */
 const networkOf = (address: string): string =>
   `if(isIPv4String(${address}), ${address}, toString(IPv6CIDRToRange(toIPv6OrDefault(${address}), 64).1))`;
 
@@ -36,9 +42,9 @@ const degradedOnly = `
          OR ${networkOf('u.client_ip')} IN (SELECT network FROM degraded))`;
 
 /**
- * Units that passed the limits from `fromMs` until now, by caller. Only events contain users and addresses, so this reads
- * all requests of the span: for rebuilds and after outages, never in the path of a request. Events of API servers are
- * excluded, because no counter of a user counts them. Rejects when ClickHouse does not answer.
+ * Reads the units of requests that passed the limits from `fromMs` until now, by caller. Only events contain users and addresses,
+ * so this reads all requests of the span: use it for rebuilds and after outages, never in the path of a request. Events of API
+ * servers are excluded, because no counter of a user counts them. Rejects when ClickHouse does not answer.
  */
 export async function readConsumedByCaller(
   clickhouse: ClickHouse,

@@ -14,11 +14,11 @@ export interface Consumed {
   readonly tenant_id: string;
   readonly route: string;
   readonly units: Amount;
-  /** A plan under which the units were consumed; the last by name where there were several. */
+  /** A plan under which the units were consumed. If there were several plans, this is the last one by name. */
   readonly plan: string;
 }
 
-/** Units counted by quotas from `fromMs` until now, by tenant and route. Rejects when ClickHouse does not answer. */
+/** Reads the units that quotas count from `fromMs` until now, by tenant and route. Rejects when ClickHouse does not answer. */
 export async function readConsumed(
   clickhouse: ClickHouse,
   { fromMs, tenantIds }: ConsumedQuery,

@@ -1,6 +1,9 @@
 import type { ClickHouse } from '../client.ts';
 
-/** The highest generation of the counters of each Redis server, by its marker key. Each rebuild writes a row; rebuilds are rare. */
+/**
+ * Stores the highest generation of the counters of each Redis server, by the server's marker key. Each rebuild inserts one row;
+ * rebuilds are rare.
+ */
 export function createGenerations(clickhouse: ClickHouse): {
   read(markerKey: string): Promise<number>;
   write(markerKey: string, generation: number): Promise<void>;

@@ -1,20 +1,23 @@
 import { hash } from 'node:crypto';
 import { uuidTimeMs } from '../../runtime/uuid-time.ts';
 
-/** The stored parts of an event id: together with the event's time they are the id. */
+/** The parts of an event id as they are stored. Together with the event's time they identify the event. */
 export interface StoredIdentity {
-  /** Millisecond in a UUIDv7 minus the event's own; 0 for other ids. */
+  /** Milliseconds by which the time in a UUIDv7 is later than the event's time; 0 for other ids. */
   readonly idSkewMs: number;
   readonly idA: number;
-  /** 62 bits as decimal text: more than a number can hold. */
+  /** 62 bits as decimal text, because a JavaScript number cannot hold them exactly. */
   readonly idB: string;
-  /** The id as sent where it is not the UUIDv7 of a request, else empty. */
+  /** The id that the client sent; empty if the id is the UUIDv7 of a request. */
   readonly externalId: string;
 }
 
 const skewMsMax = 2 ** 31 - 1;
 
-/** Identity of a request: the parts of its UUIDv7. Null when the id is no UUIDv7 or its time is far from the event's. */
+/**
+ * Returns the identity of a request: the parts of its UUIDv7. Returns null if the id is not a UUIDv7, or the time in the id
+ * differs from the event's time by more than 24 days.
+ */
 export function requestIdentity(id: string, timeMs: number): StoredIdentity | null {
   const madeMs = uuidTimeMs(id);
   if (madeMs === null) return null;
@@ -24,15 +27,18 @@ export function requestIdentity(id: string, timeMs: number): StoredIdentity | nu
 }
 
 /**
- * Identity of any other event: 74 bits of a hash of (tenant, source, id). Only two events of one tenant with the same
- * 74 bits and the same millisecond would be stored as one.
+ * Returns the identity of any other event: 74 bits of a hash of (tenant, source, id). Two events of one tenant would be stored as
+ * one only if these 74 bits and their milliseconds were equal.
  */
 export function externalIdentity(tenantId: string, source: string, id: string): StoredIdentity {
   const digest = externalKey(tenantId, source, id).replaceAll('-', '');
   return { idSkewMs: 0, ...bitsOf(digest.slice(0, 3), digest.slice(16, 32)), externalId: id };
 }
 
-/** The same hash as a UUID: the key of `stored_ids`, which holds the first Kafka offset of each external id. */
+/**
+ * Returns the hash of (tenant, source, id) in the form of a UUID. It is the key of the table `stored_ids`, which holds the first
+ * Kafka offset of each external id.
+ */
 export function externalKey(tenantId: string, source: string, id: string): string {
   const digest = hash('sha256', JSON.stringify([tenantId, source, id]), 'hex');
   return [

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ClickHouseReader } from '../client.ts';
 
-/** Number of events that each level counts on a day of UTC. */
+/** Number of events that each level (events, minutes, hours, days) counts for one day in UTC. */
 export interface LevelSums {
   readonly day: string;
   readonly events: number;
@@ -12,7 +12,7 @@ export interface LevelSums {
 
 export interface LevelComparison {
   readonly events: number;
-  /** Days on which two levels disagreed in every comparison. */
+  /** Days for which two levels had different numbers in every comparison. */
   readonly disagreements: readonly LevelSums[];
 }
 
@@ -20,7 +20,7 @@ const attemptsMax = 8;
 const attemptIntervalMs = 250;
 
 /**
- * Compares the sums of the levels on the days between two instants. An event is stored a moment before it is included
+ * Compares the numbers of events of the levels for each day between two times. An event is stored a moment before it is included
  * in the totals, so only a difference that persists for two seconds is reported.
  */
 export async function compareLevels(
@@ -44,7 +44,10 @@ export async function compareLevels(
   }
 }
 
-/** Raw events expire, totals do not: on a day without events, only the totals are compared. */
+/**
+ * Returns the pairs of levels that differ on a day. Raw events expire and totals do not, so on a day without events only the
+ * totals are compared.
+ */
 function differencesOf({ day, events, by_minute, by_hour, by_day }: LevelSums): string[] {
   return [
     ...(events > 0 && events !== by_minute ? [`${day} events`] : []),

@@ -12,29 +12,29 @@ export interface MeterQuery {
   /** Unix milliseconds; `toMs` is excluded. */
   readonly fromMs: number;
   readonly toMs: number;
-  /** Null: one row for the whole span. */
+  /** Null: the whole span is one window. */
   readonly window: MeterWindow | null;
-  /** IANA zone in which days and months begin. */
+  /** IANA time zone that determines when days and months begin. */
   readonly timeZone: string;
-  /** Fields of `definition.groupBy`; the caller must have refused others. */
+  /** Fields to group by. The caller must make sure that all of them are in `definition.groupBy`. */
   readonly groupBy: readonly string[];
-  /** Only events with these values. */
+  /** Values by field: only events with these values are measured. */
   readonly filter: Readonly<Record<string, string>>;
 }
 
 export interface MeterRow {
-  /** ISO 8601 in UTC. The full window, also where the span covers a part of it. */
+  /** ISO 8601 in UTC. Start and end are those of the full window, even if the span covers only a part of the window. */
   readonly window_start: string;
   readonly window_end: string;
   readonly group: Readonly<Record<string, string>>;
-  /** Null where no event of the window has a value. Money where `cost` is measured, except for averages and counts. */
+  /** Null if no event of the window has a value. The type is `Money` if `cost` is measured, except for averages and counts. */
   readonly value: number | Money | null;
 }
 
 export interface MeterResult {
   /** Ordered by window, then group. Windows without events are omitted. */
   readonly rows: readonly MeterRow[];
-  /** Read before the rows, so the rows include all events up to this time. */
+  /** The rows include all events up to this time, because it is read before them. */
   readonly complete_through: string | null;
   /** True when there are more rows than `rowsMax`. */
   readonly cut: boolean;
@@ -50,7 +50,7 @@ interface MeasuredRow {
   readonly value: number | string | null;
 }
 
-/** Measures the events of one tenant: every read is restricted to it. */
+/** Measures the events of one tenant. Every query reads the rows of this tenant only. */
 export async function queryMeter(
   clickhouse: ClickHouseReader,
   definition: MeterDefinition,
@@ -95,7 +95,7 @@ export async function queryMeter(
   };
 }
 
-/** CSV (RFC 4180) with one column for each group. */
+/** Returns CSV (RFC 4180) with one column for each field of `groupBy`. */
 export function meterCsv(rows: readonly MeterRow[], groupBy: readonly string[]): string {
   const lines = rows.map((row) => [
     row.window_start,
@@ -117,16 +117,19 @@ function csvCell(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Fields of the data with a column of the same name; all other fields are properties. */
+/** Fields of an event's data that have a column of the same name. All other fields are in the column `properties`. */
 const columns: ReadonlySet<string> = new Set(['units', 'cost', 'user_id', 'plan', 'route']);
-/** Fields with a column in the gateway's own events only; in events of API servers, `status` is a property. */
+/**
+ * Fields that have a column only in the gateway's own events. In events of API servers, a field such as `status` is in
+ * `properties`.
+ */
 const requestColumns: ReadonlySet<string> = new Set(['latency_ms', 'status', 'method', 'path', 'decision']);
 
 function isColumn({ eventType }: MeterDefinition, field: string): boolean {
   return columns.has(field) || (eventType === requestEventType && requestColumns.has(field));
 }
 
-/** The field as text. The name of a property is a parameter, never part of the SQL. */
+/** Returns SQL for the field as text. The name of a property is passed as a parameter and is never part of the SQL. */
 function fieldSql(
   definition: MeterDefinition,
   field: string,
@@ -151,13 +154,13 @@ function valueSql(definition: MeterDefinition): string {
     min: `minOrNull(${numberOf(text)})`,
     max: `maxOrNull(${numberOf(text)})`,
     average: `avgOrNull(${numberOf(text)})`,
-    // The event id decides between two events of the same millisecond, so that the result is stable.
+    // The event id orders events of the same millisecond, so that the result is always the same.
     latest: `argMaxOrNull(${numberOf(text)}, (time, event_id))`,
   };
   return sql[aggregation];
 }
 
-/** Aggregations of `cost`, which stay decimals; other fields are Float64. */
+/** Aggregations of `cost`, whose results are exact decimals. Results for other fields are Float64. */
 const moneySql: Partial<Record<MeterAggregation, string>> = {
   sum: 'toString(sumOrNull(cost))',
   min: 'toString(minOrNull(cost))',
@@ -165,7 +168,10 @@ const moneySql: Partial<Record<MeterAggregation, string>> = {
   latest: 'toString(argMaxOrNull(cost, (time, event_id)))',
 };
 
-/** ClickHouse parses Infinity and NaN as numbers; JSON cannot represent them. */
+/**
+ * Returns SQL for the text as a number, or NULL. Infinity and NaN become NULL, because ClickHouse parses them as numbers but JSON
+ * cannot represent them.
+ */
 function numberOf(text: string): string {
   return `if(isFinite(toFloat64OrNull(${text})), toFloat64OrNull(${text}), NULL)`;
 }
@@ -173,8 +179,8 @@ function numberOf(text: string): string {
 const wholeSpan = '{from:Int64} AS start, {to:Int64} AS end';
 
 /**
- * Windows are computed by `domain/time`, not by ClickHouse: its time zone functions return other bounds for a day whose
- * midnight is skipped, and its list of zones may be older.
+ * Windows are computed by `domain/time` and not by ClickHouse. ClickHouse's time zone functions return other bounds for a day
+ * whose midnight is skipped, and its list of time zones may be older.
  */
 const windowOfEvent = `toUnixTimestamp64Milli(time) AS at,
     roundDown(at, {starts:Array(Int64)}) AS interval_start,

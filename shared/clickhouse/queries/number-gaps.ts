@@ -1,47 +1,59 @@
 import type { ClickHouse } from '../client.ts';
 import { requestEventType } from '../../domain/usage-event.ts';
 
-/** The missing integers from `from` to `to`, both included. */
+/** A range of missing numbers, from `from` to `to`, both included. */
 export interface MissingRange {
   readonly from: number;
   readonly to: number;
 }
 
-/** Stored numbers of one series. */
+/** The stored numbers of one series (a Kafka partition or a spool run). Numbers are read in buckets of `bucketNumbers`. */
 export interface SeriesNumbers {
   readonly series: string;
   readonly node: string;
   readonly lowest: number;
-  /** First number of the buckets with any row. */
+  /** First number of the first bucket that has a row. */
   readonly bucketsFrom: number;
-  /** End of the buckets with any row, excluded. */
+  /** End of the last bucket that has a row (excluded). */
   readonly bucketsTo: number;
-  /** Highest number of an event stored before `settledMs`; 0 when there is none. */
+  /** Highest number of the events that were stored before `settledMs`; 0 if there is none. */
   readonly settled: number;
-  /** Missing ranges within the buckets with any row; ordered, not joined across buckets. */
+  /**
+   * Ranges of missing numbers between `bucketsFrom` and `bucketsTo`, in order. A range ends at the end of its bucket, so two
+   * ranges may adjoin.
+   */
   readonly gaps: readonly MissingRange[];
 }
 
 export interface NumbersQuery {
-  /** `offset`: Kafka offsets by partition. `sequence`: sequence numbers of a spool by run id, or by node where the event has no run id. */
+  /**
+   * `offset`: Kafka offsets, one series for each partition. `sequence`: sequence numbers, one series for each run id of a spool,
+   * or for each node if events have no run id.
+   */
   readonly kind: 'offset' | 'sequence';
-  /** Lowest Kafka offset of each partition; only rows from there on. */
+  /** First Kafka offset by partition: only rows with this offset or a higher one are read. */
   readonly fromOffsets: ReadonlyMap<number, number>;
-  /** By partition: only rows stored at this Unix ms or later; absent: all rows. */
+  /** Unix milliseconds by partition: only rows stored at this time or later are read. Absent: all rows. */
   readonly storedFromMs?: ReadonlyMap<number, number>;
-  /** Unix ms: only events from this time on, so that few partitions are read; 0: all events. */
+  /**
+   * Unix milliseconds: only events with this time or a later one are read, so that ClickHouse reads few partitions. 0: all
+   * events.
+   */
   readonly timeFromMs: number;
-  /** Only these series; null: all. */
+  /** Series to read; null: all series. */
   readonly series: readonly string[] | null;
   readonly settledMs: number;
 }
 
-/** Numbers in one bitmap: each costs one bit. */
+/**
+ * Number of sequence numbers or offsets in one bucket. ClickHouse computes the gaps of a bucket with a bitmap of one bit per
+ * number.
+ */
 export const bucketNumbers = 65_536;
 
 /**
- * Returns which numbers of each series are stored and which are missing between them. Reads the stored tables, not the
- * view, because voided events and corrections have numbers too; rows stored twice change nothing.
+ * Returns which numbers of each series are stored and which are missing between them. Reads the stored tables and not the view,
+ * because voided events and corrections have numbers too. Rows that are stored twice do not change the result.
  */
 export async function storedNumbers(clickhouse: ClickHouse, query: NumbersQuery): Promise<SeriesNumbers[]> {
   const { kind, fromOffsets, storedFromMs, timeFromMs, series, settledMs } = query;
@@ -115,8 +127,8 @@ function joinBuckets(buckets: readonly BucketRow[]): SeriesNumbers {
 }
 
 /**
- * The missing numbers from `first` to `last`, both included: the gaps within that span, joined where they touch. All of
- * them where nothing is stored (null).
+ * Returns the missing numbers from `first` to `last`, both included. Ranges that adjoin are joined. If `numbers` is null, no
+ * number is stored and all are missing.
  */
 export function missingBetween(
   numbers: Pick<SeriesNumbers, 'gaps' | 'bucketsFrom' | 'bucketsTo'> | null,
@@ -138,14 +150,14 @@ export function missingBetween(
   return ranges;
 }
 
-/** Number of missing numbers in the ranges of all series. */
+/** Returns how many numbers are missing in all series together. */
 export function missingCount(bySeries: Readonly<Record<string, readonly MissingRange[]>>): number {
   return Object.values(bySeries)
     .flat()
     .reduce((sum, { from, to }) => sum + to - from + 1, 0);
 }
 
-/** The ranges without the numbers in `numbers`. */
+/** Returns the ranges after removing `numbers` from them. */
 export function withoutNumbers(
   ranges: readonly MissingRange[],
   numbers: ReadonlySet<number>,

@@ -7,19 +7,19 @@ import { requestEventType } from '../../domain/usage-event.ts';
 import { countedByQuotas, served } from './predicates.ts';
 import { usageRows } from './usage-levels.ts';
 
-/** A span of whole minutes: `startMs` belongs to it, `endMs` does not. Unix milliseconds. */
+/** A span of whole minutes, in Unix milliseconds. `startMs` is included, `endMs` is excluded. */
 export interface Span {
   readonly startMs: number;
   readonly endMs: number;
 }
 
 /**
- * Usage of one tenant in a span. `requests`, `allowed`, `limited`, `bypassed` and `errors` count requests. `units`,
- * `consumed` and `cost` count events of every type, because events of API servers also consume, but no refused ones.
+ * Usage of one tenant in a span. `requests`, `allowed`, `limited`, `bypassed` and `errors` count requests. `units`, `consumed`
+ * and `cost` include events of every type, because events of API servers consume units too. They exclude refused events.
  */
 export interface TenantTotalsRow {
   readonly tenant_id: string;
-  /** The plan of the newest rows; empty when all events are without a plan. */
+  /** Plan of the newest events that have a plan; empty if no event has one. */
   readonly plan: string;
   readonly requests: number;
   readonly allowed: number;
@@ -27,14 +27,14 @@ export interface TenantTotalsRow {
   readonly bypassed: number;
   readonly errors: number;
   readonly units: Amount;
-  /** Units that quotas count: see `countedByQuotas`. */
+  /** Units that quotas count (see `countedByQuotas`). */
   readonly consumed: Amount;
   readonly cost: Money;
   /** `consumed` by route. */
   readonly consumed_by_route: Readonly<Record<string, Amount>>;
 }
 
-/** Totals by tenant id; a tenant without events in the span has none. */
+/** Returns the totals by tenant id. A tenant without events in the span has no entry. */
 export async function periodTotals(
   clickhouse: ClickHouseReader,
   tenantIds: readonly string[],
@@ -75,14 +75,14 @@ FROM (
 ) AS u
 GROUP BY tenant_id`;
 
-/** A row as ClickHouse returns it: money is text (`toString(…) AS cost`), because a JSON number would be rounded. */
+/** A row in ClickHouse's reply. Money is text (`toString(…) AS cost`), because a JSON number would be rounded. */
 export type MoneyAsText<Row extends { readonly cost: Money }> = Omit<Row, 'cost'> & { readonly cost: string };
 
 export function withMoney<Row extends { readonly cost: Money }>(row: MoneyAsText<Row>): Row {
   return { ...row, cost: parseMoney(row.cost) } as unknown as Row;
 }
 
-/** Throws where the text is not a decimal: a failed read never becomes a zero. */
+/** Parses money. Throws if the text is not a decimal, so that a failed read is never treated as zero. */
 export function parseMoney(text: string): Money {
   const money = readMoney(text);
   if (money === null) throw new TypeError(`ClickHouse returned no decimal for money: ${text}`);

@@ -16,16 +16,19 @@ export interface RequestsQuery {
   readonly tenantId: string | null;
   /** Entrypoints of the requests. */
   readonly entrypoints: readonly string[];
-  /** Unix milliseconds: ids of a later time are not queried, because their requests cannot exist yet. */
+  /** Unix milliseconds: ids that contain a later time are not queried, because their requests cannot exist yet. */
   readonly nowMs: number;
 }
 
-/** Largest difference between the time in a decision id and the time of its event: clocks of two threads may differ a little. */
+/**
+ * Largest accepted difference between the time in a decision id and the time of its event. The clocks of two threads may differ a
+ * little.
+ */
 const slackMs = 60_000;
-/** A query reads the events between its earliest and its latest request: at most this span. */
+/** Longest span of one query, which reads all events between its earliest and its latest request. */
 const spanMsMax = 3_600_000;
 
-/** The stored requests with these ids. Ids that are no UUIDv7 in lower case are ignored. */
+/** Returns the stored requests with these ids. Ignores ids that are not a UUIDv7 in lower case. */
 export async function requestsByIds(
   clickhouse: ClickHouseReader,
   ids: readonly string[],

@@ -1,6 +1,6 @@
 import type { ClickHouse } from '../client.ts';
 
-/** The key of an event in `stored_events`, besides its time. */
+/** The key of an event in `stored_events`, without its time. */
 export interface IdentityKey {
   readonly tenantId: string;
   readonly idA: number;
@@ -9,14 +9,14 @@ export interface IdentityKey {
 
 export interface StoredIdentityRow extends IdentityKey {
   readonly timeMs: number;
-  /** Highest revision of its rows: 0 as first sent, then the Kafka offset of its last correction plus 1. */
+  /** Highest revision of the event's rows: 0 without a correction, otherwise the Kafka offset of the last correction plus 1. */
   readonly revision: number;
 }
 
-/** Keys are part of the URL, whose length is limited. */
+/** Most keys in one query: they are part of the URL, whose length is limited. */
 const keysPerQuery = 300;
 
-/** The stored rows of these identities between two instants: their times and revisions. */
+/** Returns the times and revisions of the stored events with these keys, between two times. */
 export async function storedIdentities(
   clickhouse: ClickHouse,
   keys: readonly IdentityKey[],
@@ -46,7 +46,7 @@ export async function storedIdentities(
   return found;
 }
 
-/** The Kafka place (`partition:offset`) at which each external id was first stored, by `externalKey`. */
+/** Returns the first Kafka position (`partition:offset`) of each external id, by `externalKey`. */
 export async function firstPlaces(
   clickhouse: ClickHouse,
   keys: readonly string[],

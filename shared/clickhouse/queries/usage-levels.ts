@@ -1,12 +1,15 @@
 import type { Params } from '../client.ts';
 
-/** `startMs` belongs to it, `endMs` does not. Unix milliseconds; null: no end, which includes events of the future. */
+/**
+ * A span in Unix milliseconds. `startMs` is included, `endMs` is excluded. If `endMs` is null, the span has no end and includes
+ * events with a future time.
+ */
 export interface OpenSpan {
   readonly startMs: number;
   readonly endMs: number | null;
 }
 
-/** The totals that ClickHouse keeps, and the events from which they are computed. */
+/** Levels of usage in ClickHouse: events, and the totals by minute, hour and day that are computed from them. */
 export type UsageLevel = 'event' | 'minute' | 'hour' | 'day';
 
 /** Part of a span and the level that it is read from. */
@@ -22,9 +25,9 @@ const levels = [
 ] as const;
 
 /**
- * Cuts a span into parts, each read from the coarsest level that holds it exactly: whole days of UTC from the days, then
- * whole hours, whole minutes, and single events. A month costs some hundred rows a tenant, a start in the middle of a
- * minute (a reset) is exact, and so are days of zones with half hours. In order of time.
+ * Divides a span into parts, in order of time. Each part is read from the coarsest level that covers it exactly: whole days in
+ * UTC from the days, then whole hours, whole minutes, and single events. So a month costs only some hundred rows per tenant. A
+ * span that starts in the middle of a minute (at a reset), and days of time zones with half hours, are exact too.
  */
 export function levelParts({ startMs, endMs }: OpenSpan, coarsest = 0): LevelPart[] {
   const current = levels[coarsest];
@@ -32,7 +35,7 @@ export function levelParts({ startMs, endMs }: OpenSpan, coarsest = 0): LevelPar
   const { level, lengthMs } = current;
   const firstMs = Math.ceil(startMs / lengthMs) * lengthMs;
   const lastMs = endMs === null ? null : Math.floor(endMs / lengthMs) * lengthMs;
-  // No whole day, hour, … lies within the span.
+  // The span contains no whole day (or hour, or minute).
   if (lastMs !== null && firstMs >= lastMs) return levelParts({ startMs, endMs }, coarsest + 1);
   return [
     ...levelParts({ startMs, endMs: firstMs }, coarsest + 1),
@@ -49,8 +52,8 @@ const tables = {
 } as const;
 
 /**
- * A subquery with the rows of a span, from all levels that it needs. `columns` must exist in each of them; `at` is
- * the start of the row's minute, hour or day.
+ * Returns a subquery with the rows of a span from all levels that the span needs. `columns` must exist in every level. The
+ * subquery adds the column `at`, the start of the row's minute, hour or day.
  */
 export function usageRows(
   span: OpenSpan,
@@ -68,7 +71,9 @@ export function usageRows(
   return { sql: selects.join('\nUNION ALL\n'), params };
 }
 
-/** The condition that a level's row lies within a span, whose ends are parameters in Unix milliseconds. */
+/**
+ * Returns the SQL condition that a row of a level is within a span. `from` and `to` are names of parameters in Unix milliseconds.
+ */
 export function levelRange(level: UsageLevel, from: string, to: string | null): string {
   const instant = (name: string): string => `fromUnixTimestamp64Milli({${name}:Int64}, 'UTC')`;
   const bound = (name: string): string => {

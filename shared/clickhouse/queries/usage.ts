@@ -9,7 +9,7 @@ import type { Money } from '../../domain/money.ts';
 import { requestEventType } from '../../domain/usage-event.ts';
 import { uuidTimeMs } from '../../runtime/uuid-time.ts';
 
-/** Usage of a day; zeros when there are no events. A failed read rejects, so it never becomes a zero. */
+/** Usage of one day; zeros if there are no events. A failed read rejects and never returns zeros. */
 export interface TodayTotals {
   readonly requests: number;
   readonly allowed: number;
@@ -18,7 +18,7 @@ export interface TodayTotals {
   readonly cost: Money;
 }
 
-/** Totals of one tenant in a day of the tenant's zone (`periodAt('day', zone, nowMs)`). */
+/** Returns the totals of one tenant for a day in the tenant's time zone (`periodAt('day', zone, nowMs)`). */
 export async function todayTotals(
   clickhouse: ClickHouseReader,
   tenantId: string,
@@ -30,9 +30,9 @@ export async function todayTotals(
 }
 
 /**
- * The instant up to which all events in Kafka are stored and included in all totals. ISO 8601 in UTC; null before the
- * first event was read. Events that are still in a gateway's spool are not in Kafka yet: the age of the spool limits how
- * old they can be.
+ * Returns the time up to which all events in Kafka are stored and included in all totals, as ISO 8601 in UTC. Returns null before
+ * the first event was read. Events that are still in a gateway's spool are not in Kafka and not included; the metric of the
+ * spool's age shows how old they are.
  */
 export async function completeThrough(clickhouse: ClickHouseReader): Promise<string | null> {
   const rows = await clickhouse.query<{ complete_through: string | null }>(`
@@ -46,7 +46,7 @@ export async function completeThrough(clickhouse: ClickHouseReader): Promise<str
   return rows[0]?.complete_through ?? null;
 }
 
-/** One point of a series. Points without events are omitted. */
+/** Usage of one minute, hour or day in a series. A series has no points for times without events. */
 export interface UsagePoint {
   /** Start of the minute, hour or day, ISO 8601 in UTC. */
   readonly at: string;
@@ -59,7 +59,10 @@ export interface UsagePoint {
   readonly cost: Money;
 }
 
-/** A tenant's usage by minute, hour or day of UTC, oldest first. The span must begin and end with one. */
+/**
+ * Returns a tenant's usage by minute, hour or day in UTC, oldest first. The span must begin and end at a full minute, hour or
+ * day.
+ */
 export async function usageSeries(
   clickhouse: ClickHouseReader,
   tenantId: string,
@@ -101,7 +104,7 @@ export interface UsageEventRow {
   readonly decision: string;
   readonly limited_by: readonly string[];
   readonly units: Amount;
-  /** A number that `JSON.stringify` writes with all its digits: see `jsonMoney`. */
+  /** A number that `JSON.stringify` writes with all of its digits (see `jsonMoney`). */
   readonly cost: number;
   readonly latency_ms: number;
   readonly check_us: number;
@@ -120,8 +123,8 @@ export interface UsageEventRow {
 const decisionSlackMs = 60_000;
 
 /**
- * The event of a decision. The id, a UUIDv7, contains the time, so only two minutes of events are read. Null when the
- * event is not stored (yet), or when the id is no UUIDv7.
+ * Returns the event of a decision by its id. The id is a UUIDv7, which contains the time, so only two minutes of events are read.
+ * Returns null if no event with this id is stored (yet), or if the id is not a UUIDv7.
  */
 export async function decisionById(clickhouse: ClickHouseReader, id: string): Promise<UsageEventRow | null> {
   const lowerId = id.toLowerCase();
@@ -154,7 +157,7 @@ async function readEvents(
   return rows.map((row) => ({ ...row, cost: jsonMoney(parseMoney(row.cost)) }));
 }
 
-/** A tenant's latest requests over a limit, refused or served in shadow mode, the newest first. */
+/** Returns a tenant's latest requests over a limit, refused or served in shadow mode, newest first. */
 export function recentRefusals(
   clickhouse: ClickHouseReader,
   tenantId: string,
