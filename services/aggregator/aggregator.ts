@@ -18,26 +18,28 @@ export interface AggregatorOptions extends StoreBlockOptions {
 
 export interface Aggregator {
   /**
-   * Handles one block. When it resolves, the offsets of the block may be committed; when it rejects, the block must come
-   * again. A part of a block does not move the progress: records before it may still wait.
+   * Handles one batch of events (a block). When the promise resolves, the offsets of the block may be committed; when
+   * it rejects, the consumer must deliver the block again. With `isPart` (a part of a block that failed) the progress
+   * does not advance, because records before this part may still wait.
    */
   handle(messages: readonly ConsumedMessage[], isPart?: boolean): Promise<void>;
 }
 
 /**
- * decode → resolve → insert → derive → announce → commit. Every step may run again with the same block, so a crash between
- * two steps costs only repeated work:
+ * decode → resolve → insert → derive → announce → commit. A block is one batch of records. Every step may run again
+ * with the same block, so a crash between two steps costs only repeated work:
  *
- * 1. decode: pure. A record that is no event becomes a dead letter; the other records of the block continue.
- * 2. resolve: finds repeats of external ids and applies corrections. A crash after it leaves first places of ids, which the
- *    same records will find to be their own.
- * 3. insert: a row that is written twice is one row. A crash after it leaves events that the totals lack until the block
- *    comes again (nothing is committed). Corrections are noted after the insert, so that each note stands for a correction
- *    that was applied.
- * 4. dead letters: one that is written twice names the same offset.
- * 5. derive: computes the totals of every touched cell from the stored events.
+ * 1. decode: a pure function. A record that is no event becomes a dead letter; the other records of the block are
+ *    processed.
+ * 2. resolve: finds repeated external ids and applies corrections. After a crash the first places of new ids are stored
+ *    already; when the same records are read again, they find their own places and count as first.
+ * 3. insert: a row that is written twice is one row. After a crash the totals lack these events until the block is read
+ *    again, because nothing is committed. Corrections are stored after the insert, so that each stored correction was
+ *    applied.
+ * 4. dead letters: two dead letters of one record name the same offset.
+ * 5. derive: computes the totals of every touched cell (tenant and minute) from the stored events.
  * 6. announce: sends the totals to Kafka; the newest announcement of a tenant counts.
- * 7. commit: the consumer commits the offsets when this resolves.
+ * 7. commit: the consumer commits the offsets when the promise of this function resolves.
  */
 export function createAggregator(options: AggregatorOptions): Aggregator {
   const { store, announcer, progress, writeDeadLetters, clock, metrics } = options;

@@ -14,8 +14,8 @@ import { TollgateError } from '../../shared/runtime/errors.ts';
 
 export interface Announcer {
   /**
-   * Sends the totals of these tenants to the totals topic. Totals that Kafka refuses become a dead letter of their tenant;
-   * the totals of other tenants are sent. Safe to repeat.
+   * Sends the totals of these tenants to the totals topic. If Kafka refuses the totals of a tenant, they become a dead
+   * letter of that tenant, and the totals of the other tenants are sent. Safe to repeat.
    */
   announce(tenants: ReadonlyMap<string, TouchedTenant>): Promise<void>;
 }
@@ -23,7 +23,9 @@ export interface Announcer {
 /** A tenant with events in a block. */
 export interface TouchedTenant {
   readonly partition: number;
-  /** Time of its first request that a gateway decided without Redis and did not refuse; null: none. */
+  /**
+   * Time of the tenant's first request that a gateway decided without Redis and did not refuse; null if there is none.
+   */
   readonly degradedSinceMs: number | null;
 }
 
@@ -33,13 +35,13 @@ export interface AnnouncerOptions {
   readonly deadLetters: DeadLetterWriter;
   readonly topic: string;
   readonly clock: Clock;
-  /** IANA zone of a tenant's calendar; null is UTC. */
+  /** Returns the IANA time zone of a tenant's calendar; null means UTC. */
   readonly zoneOf: (tenantId: string) => string | null;
-  /** The instant up to which a partition is complete, Unix milliseconds. */
+  /** Returns the instant up to which a partition is complete, in Unix milliseconds. */
   readonly completeThroughMs: (partition: number) => number;
 }
 
-/** Announces the current totals in ClickHouse, for the day and the month of each tenant's own calendar. */
+/** Announces the totals that ClickHouse has now, for the current day and month in each tenant's own calendar. */
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
   const { clickhouse, clock, zoneOf, completeThroughMs } = options;
   return {
@@ -48,7 +50,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
       const byZone = Map.groupBy(tenants.keys(), (tenantId) => zoneOf(tenantId));
       for (const [zone, tenantIds] of byZone) {
         const spans = { day: periodAt('day', zone, nowMs), month: periodAt('month', zone, nowMs) };
-        // The day is read before the month, so that it never has more than the month.
+        // The day is read before the month, so that the day's total never exceeds the month's total.
         const day = await periodTotals(clickhouse, tenantIds, spans.day);
         const month = await periodTotals(clickhouse, tenantIds, spans.month);
         const records = tenantIds.map((tenantId) => {
@@ -73,14 +75,14 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
   };
 }
 
-/** Returns the tenants of a block's events. */
+/** Returns the tenants that have events in a block. */
 export function touchedTenants(events: readonly StoredEvent[]): ReadonlyMap<string, TouchedTenant> {
   const tenants = new Map<string, { partition: number; degradedSinceMs: number | null }>();
   for (const { tenantId, partition, degraded, decision, timeMs } of events) {
     let tenant = tenants.get(tenantId);
     if (tenant === undefined) tenants.set(tenantId, (tenant = { partition, degradedSinceMs: null }));
     tenant.partition = partition;
-    // A refused request consumes nothing.
+    // A refused request consumes nothing, so it does not count as degraded usage.
     if (!degraded || decision === 'limited') continue;
     tenant.degradedSinceMs = Math.min(tenant.degradedSinceMs ?? Infinity, timeMs);
   }
@@ -92,7 +94,7 @@ function degradedSince(tenant: TouchedTenant | undefined): Pick<TenantTotals, 'd
   return sinceMs === null ? {} : { degraded_since: new Date(sinceMs).toISOString() };
 }
 
-/** Bound of the routes in one record: the events of a tenant may name any number of them. */
+/** Largest length of the totals by route in one record, as JSON. A tenant's events may name any number of routes. */
 const routesLengthMax = 128 * 1024;
 
 function routesOf(consumed: Readonly<Record<string, Amount>>): Pick<TenantTotals, 'day_by_route'> {

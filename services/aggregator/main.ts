@@ -58,7 +58,7 @@ await runService(logger, async (lifecycle, fail) => {
   });
   const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
   clock.compareWith([brokerTime(kafka, topics, lifecycle), clickHouseTime(clickhouse)]);
-  // With a wrong clock valid events would count as too old or as in the future.
+  // With a wrong clock, the aggregator would reject valid events as too old or as in the future.
   await clock.untilAgreed(clockWaitMs);
   unready = runAggregator({
     kafka,
@@ -78,8 +78,8 @@ await runService(logger, async (lifecycle, fail) => {
 });
 
 /**
- * Waits for ClickHouse without a bound; the aggregator is not ready meanwhile. Throws when a migration was changed, or when
- * the tables have another retention: the process then exits.
+ * Waits for ClickHouse without a time limit; meanwhile the aggregator is not ready. Throws if an applied migration was
+ * changed, or if the tables have another retention. The process then exits.
  */
 async function migrateOnceUp(clickhouse: ClickHouse, options: MigrateOptions): Promise<void> {
   const outage = createOutageLog(logger);

@@ -12,7 +12,7 @@ export interface AggregatorMetrics {
     other: { readonly dead: number; readonly repeats: number },
     nowMs: number,
   ): void;
-  /** False while a block that has failed is retried. */
+  /** False while a block whose handling failed is retried. */
   lastBlockWorked(): boolean;
   /** Sets the seconds since the instant up to which every partition is complete. */
   behind(seconds: number): void;

@@ -32,17 +32,23 @@ export interface ServiceOptions {
   readonly logger: Logger;
   readonly registry: Registry;
   readonly lifecycle: Lifecycle;
-  /** Called when the process must exit and be started again. */
+  /** Called when the process must exit, so that its supervisor starts it again. */
   readonly fail: (error: unknown) => void;
 }
 
-/** The consumer buffers about two blocks: this bounds the memory while a backlog is processed. */
+/** Largest size of a block. The consumer buffers about two blocks, so this limits the memory while it reads a backlog. */
 const blockBytesMax = 32 * 1024 * 1024;
 
-/** The minimum that brokers allow by default: after a kill, the partitions wait this long for another aggregator. */
+/**
+ * The shortest session timeout that brokers allow by default. When the process is killed, its partitions wait this long
+ * for another aggregator.
+ */
 const sessionTimeoutMs = 6_000;
 
-/** Connects the parts and runs them. Returns a function that names the dependencies that are not ready. */
+/**
+ * Connects and starts the parts of the aggregator. Returns a function that returns the names of the dependencies that
+ * are not ready.
+ */
 export function runAggregator(options: ServiceOptions): () => readonly string[] {
   const { kafka, clickhouse, topics, groupId, clock, logger, registry, lifecycle, fail } = options;
   const metrics = aggregatorMetrics(registry);

@@ -7,9 +7,10 @@ import { readTenantRecord, versionMax } from '../../shared/domain/topics/tenant-
 import { recordViolationText } from '../../shared/tenants/record/violations.ts';
 
 /**
- * Copies tenant records into ClickHouse for analysts, without secrets and key hashes. Each has its order among the records
- * of the tenant: a record that comes again, late, or from a partition that the key has left never replaces a newer one.
- * Returns the invalid records. The directory (`tenant-directory.ts`) ignores the same ones, so both keep the record before.
+ * Copies tenant records into ClickHouse for analysts, without secrets and key hashes. Each row has an order among the
+ * records of its tenant. So a record never replaces a newer one if it is read again, if it is late, or if it is in a
+ * partition to which its key no longer belongs. Returns the invalid records. The directory (`tenant-directory.ts`)
+ * ignores the same records, so both keep the tenant's previous record.
  */
 export async function storeTenantRecords(
   clickhouse: ClickHouse,
@@ -32,7 +33,10 @@ export async function storeTenantRecords(
   return rejected;
 }
 
-/** Producers set the time of a record, so it may be impossible; a time after the year 2286 becomes 0. */
+/**
+ * The time of a record is set by its producer and may be impossible. A negative time, or a time after the year 2286,
+ * becomes 0.
+ */
 function timeOf({ timestampMs }: ConsumedMessage): string {
   const atMs = timestampMs ?? 0;
   return new Date(atMs >= 0 && atMs <= versionMax ? atMs : 0).toISOString();
@@ -41,8 +45,8 @@ function timeOf({ timestampMs }: ConsumedMessage): string {
 const offsetBits = 20n;
 
 /**
- * Returns the order of the directory as one number for its column: the version, then the offset. It is greater than every
- * offset, because older releases wrote the offset alone.
+ * Returns the order that the directory uses, as one number for the column: the version in the high bits, then the
+ * offset. A number with a version is greater than every offset alone, which older releases wrote.
  */
 function orderOf(version: number, offset: number): string {
   return String((BigInt(version) << offsetBits) | (BigInt(offset) & ((1n << offsetBits) - 1n)));

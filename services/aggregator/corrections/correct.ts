@@ -6,21 +6,22 @@ import type { StoredEvent } from '../events/stored-event.ts';
 
 export type CorrectionOutcome =
   | { readonly kind: 'corrected'; readonly event: StoredEvent }
-  /** A later correction of the same event is stored already. */
+  /** A later correction of the same event is already stored. */
   | { readonly kind: 'superseded' }
   | { readonly kind: 'rejected'; readonly reason: string };
 
 const propertiesMax = eventBounds.propertiesMax + eventBounds.extensionsMax;
 
 /**
- * Returns the named event with the correction applied. Its revision is the offset of the correction plus one, so that the
- * last of several corrections in the log counts, and a correction that is read again is superseded or writes the same row.
+ * Returns the named event with the correction applied. Its revision is the offset of the correction plus one. So the
+ * last of several corrections in the log counts, and a correction that is read again is either superseded or writes the
+ * same row.
  */
 export function applyCorrection(correction: Correction, events: CorrectableEvents): CorrectionOutcome {
   const event = events.find(correction);
   const revision = correction.place.offset + 1;
-  // An event that is later in the log than its correction cannot be corrected by it. A repeated read of the correction, also
-  // by a member whose partition has moved, must have the same outcome as the first.
+  // A correction cannot change an event that is later in the log. If the correction is read again, also by a member
+  // whose partition has moved, the outcome must be the same as the first time.
   const isLater = event !== null && event.revision < revision && isAfter(event, correction);
   if (event === null || isLater) {
     return { kind: 'rejected', reason: `the event to correct, ${correction.data.event_id}, does not exist` };
@@ -42,7 +43,8 @@ function amended(event: StoredEvent, { data }: Correction, revision: number): Co
       reason: `the corrected event would have more than ${propertiesMax} properties`,
     };
   }
-  // An outcome does not change whether a request counts: only a correction of usage restores a voided event.
+  // A correction of the outcome (status, latency) does not change whether a request counts: only a correction of usage
+  // restores a voided event.
   const isUsage =
     data.units !== undefined || data.cost !== undefined || Object.keys(data.properties).length > 0;
   const voided = event.voided && !isUsage;

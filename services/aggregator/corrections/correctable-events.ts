@@ -9,20 +9,20 @@ import type { Correction } from '../events/decode.ts';
 import type { EventStore, WantedEvent } from '../events/event-store.ts';
 import type { StoredEvent } from '../events/stored-event.ts';
 
-/** The events that the corrections of a block name, in their newest revision. */
+/** The events that the corrections of a block name, each in its newest revision. */
 export interface CorrectableEvents {
-  /** Adds an event of the block, or the result of a correction: the next correction finds this revision. */
+  /** Adds an event of the block, or an event after a correction, so that the next correction finds this revision. */
   note(event: StoredEvent): void;
-  /** Returns null when the log has no such event before the correction. */
+  /** Returns the event that the correction names; null if the log has no event with this name before the correction. */
   find(correction: Correction): StoredEvent | null;
 }
 
-/** The time of a request may differ from the time in its id by the duration of the request. */
+/** Largest difference between the time of a request and the time in its id: the duration of the request. */
 const requestSlackMs = 15 * 60_000;
 
 /**
- * Reads all events that the corrections may name in a few queries, whatever the number of corrections: an application may
- * report the outcome of each request, so there may be as many corrections as requests.
+ * Reads all events that the corrections may name, in a few queries. An application may report the outcome of each
+ * request, so a block may have as many corrections as requests.
  */
 export async function correctableEvents(
   corrections: readonly Correction[],
@@ -54,7 +54,10 @@ export async function correctableEvents(
     return null;
   }
 
-  /** The identities that the event may have: a request, whose id contains its time, or an external event. */
+  /**
+   * Returns the identities that the named event may have: the identity of a request, whose id contains its time, or the
+   * identity of an external event.
+   */
   function candidatesOf(correction: Correction): WantedEvent[] {
     const request = requestNamed(correction);
     if (request !== null && !mayBeExternal(correction)) return [request];
@@ -79,7 +82,7 @@ function requestNamed({ tenantId, data }: Correction): WantedEvent | null {
     : { tenantId, idA, idB, fromMs: timeMs, toMs: timeMs };
 }
 
-/** False where the id must be a request's: the correction names a gateway as its source. */
+/** False if the correction names a gateway as the source: its `event_id` is then the id of a request. */
 function mayBeExternal({ data }: Correction): boolean {
   return (
     data.event_source === undefined ||

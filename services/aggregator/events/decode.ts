@@ -20,9 +20,9 @@ export interface LogRecord extends EventRecord {
 }
 
 export type Decoded =
-  /** A request: its id carries its time, so it can be stored at once. */
+  /** A request. Its id contains its time, so it can be stored without a lookup. */
   | { readonly kind: 'request'; readonly event: StoredEvent }
-  /** An event of an external producer: `key` finds the first place of its id. */
+  /** An event of an external producer. `key` identifies the first place of its id in the log. */
   | { readonly kind: 'external'; readonly event: StoredEvent; readonly key: string }
   | { readonly kind: 'correction'; readonly correction: Correction }
   | { readonly kind: 'dead'; readonly reason: string };
@@ -47,8 +47,8 @@ export interface StoredCorrection {
 export const decodeBoundsDefault: TimeBounds = storedTimeBounds(rawRetentionDaysDefault);
 
 /**
- * Reads one record by the contract of events. Never throws: a record that is no valid event is `dead`, with a reason that
- * an operator can act on.
+ * Decodes one record according to the contract of events. Never throws: a record that is no valid event becomes `dead`,
+ * with a reason that an operator can act on.
  */
 export function decode(record: LogRecord, nowMs: number, bounds: TimeBounds): Decoded {
   const bytes = record.value?.length ?? 0;

@@ -9,9 +9,9 @@ import type { StoredCorrection } from './decode.ts';
 import { storedEventColumns } from './stored-event.ts';
 import type { StoredEvent } from './stored-event.ts';
 
-/** The first place of an external id in the log. */
+/** The place (partition and offset) in the log of the first record with an external id. */
 export interface FirstPlace {
-  /** `externalKey` of the id. */
+  /** The external id in the form of `externalKey`. */
   readonly key: string;
   readonly timeMs: number;
   readonly partition: number;
@@ -25,12 +25,12 @@ export interface RefusedEvent {
 
 /** The events in ClickHouse. Every call may be repeated, by several processes at once. */
 export interface EventStore {
-  /** Returns the stored first places of these ids. */
+  /** Returns the first places of these ids that are stored. */
   firstPlaces(keys: readonly string[]): Promise<readonly FirstPlace[]>;
   storeFirstPlaces(places: readonly FirstPlace[]): Promise<void>;
-  /** Returns the stored events with these identities, each between two instants, in their newest revision. */
+  /** Returns the stored events with these identities, each within its time range and in its newest revision. */
   findEvents(wanted: readonly WantedEvent[]): Promise<readonly StoredEvent[]>;
-  /** Stores events. Returns the events that ClickHouse refuses for good; all others are stored. */
+  /** Stores events. Returns the events that ClickHouse refuses permanently; all other events are then stored. */
   insert(events: readonly StoredEvent[]): Promise<readonly RefusedEvent[]>;
   /** Stores the corrections that were applied. Called after the corrected events are stored. */
   noteCorrections(corrections: readonly StoredCorrection[]): Promise<void>;
@@ -74,8 +74,9 @@ export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventSto
 }
 
 /**
- * Inserts the events in one statement. When ClickHouse refuses a value that decoding let pass, the events are halved until
- * the row is found: one bad row must not delay the rows after it. Throws any other failure; the block then comes again.
+ * Inserts the events in one statement. When ClickHouse refuses a value that decoding accepted, the events are halved
+ * until that row is found, so that one invalid row does not delay the rows after it. Any other failure is thrown; the
+ * consumer then delivers the block again.
  */
 async function insertBlock(
   clickhouse: ClickHouse,
@@ -98,7 +99,10 @@ async function insertBlock(
 const keysPerQuery = 4_000;
 const keyShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** The keys are part of the SQL: parameters are sent in the URL, which has no room for so many. Their shape is checked. */
+/**
+ * The keys are part of the SQL text, because parameters are sent in the URL, which is too short for thousands of keys.
+ * The shape of each key is checked.
+ */
 async function readFirstPlaces(
   clickhouse: ClickHouse,
   keys: readonly string[],
@@ -115,10 +119,15 @@ async function readFirstPlaces(
   return found;
 }
 
-/** Numbers are part of the SQL, which is sent in the body; names are parameters in the URL, so there may be only a few. */
+/**
+ * Largest number of events and of tenant names in one query. Numbers are part of the SQL text, which is sent in the
+ * body; names are parameters in the URL, so fewer of them are allowed.
+ */
 const wantedPerQuery = 4_000;
 const tenantsNamedMax = 200;
-/** A query reads the rows between the earliest and the latest of its events. */
+/**
+ * Longest time between the earliest and the latest event of one query, because the query reads all rows between them.
+ */
 const spanMsMax = 2 * 3_600_000;
 
 async function findEvents(
@@ -150,7 +159,7 @@ async function findEvents(
   return found;
 }
 
-/** Groups the wanted events by time, with few enough in a group for one query. */
+/** Groups the wanted events by time. Each group is small enough for one query. */
 function* inSpans(wanted: readonly WantedEvent[]): Generator<readonly WantedEvent[]> {
   let some: WantedEvent[] = [];
   for (const one of wanted.toSorted((a, b) => a.fromMs - b.fromMs)) {

@@ -4,7 +4,7 @@ import type { Decoded, LogRecord, StoredCorrection } from './decode.ts';
 import type { EventStore, FirstPlace } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';
 
-/** A record that makes no row, with its place in the log. It becomes a dead letter. */
+/** A record that becomes a dead letter and no row, with its place in the log. */
 export interface RecordRejection {
   readonly partition: number;
   readonly offset: number;
@@ -14,9 +14,9 @@ export interface RecordRejection {
 export interface Resolved {
   readonly events: readonly StoredEvent[];
   readonly rejections: readonly RecordRejection[];
-  /** Corrections that were applied, or that a later one has replaced. */
+  /** Corrections that were applied, and corrections that a later correction had replaced already. */
   readonly corrections: readonly StoredCorrection[];
-  /** Events whose id has its first place elsewhere in the log: nothing is stored for them. */
+  /** Number of events that are repeats: the first place of their id is another record. Nothing is stored for them. */
   readonly repeats: number;
 }
 
@@ -26,11 +26,10 @@ export interface DecodedRecord {
 }
 
 /**
- * Turns decoded records into rows, in the order of the log.
- *
- * An external id counts once, with the content and time of its first place in the log, whatever a client sends with it
- * later. The place is stored before the event, and offsets are committed after both. So a reader of a repeat always finds
- * the first place, and a reader of the first record again finds the place of this record.
+ * Turns decoded records into rows, in the order of the log. An external id counts once, with the content and time of
+ * its first record in the log, whatever a client sends with the same id later. The place of the first record is stored
+ * before the event, and offsets are committed after both. So a process that reads a repeat always finds the first
+ * place, and a process that reads the first record again finds the place of that record.
  */
 export async function resolve(records: readonly DecodedRecord[], store: EventStore): Promise<Resolved> {
   const firstPlaces = await storeFirstPlaces(records, store);
@@ -66,7 +65,7 @@ export async function resolve(records: readonly DecodedRecord[], store: EventSto
   }
 }
 
-/** Returns the first place of each external id of the block, by key, after storing those that are new. */
+/** Returns the first place of each external id of the block, by key. First stores the places of ids that are new. */
 async function storeFirstPlaces(
   records: readonly DecodedRecord[],
   store: EventStore,
@@ -95,7 +94,7 @@ function placeOf({ partition, offset }: { partition: number; offset: number }): 
   return `${partition}:${offset}`;
 }
 
-/** An event and its corrections in one block are one row, with the highest revision. */
+/** An event and its corrections in one block become one row, with the highest revision. */
 function newestOnly(events: readonly StoredEvent[]): StoredEvent[] {
   const newest = new Map<string, StoredEvent>();
   for (const event of events) {

@@ -15,11 +15,11 @@ export interface StoreBlockOptions {
   readonly clock: Clock;
   readonly bounds: TimeBounds;
   readonly metrics: AggregatorMetrics;
-  /** Records of a block that are decoded while those before them are inserted. */
+  /** Number of records in a piece of a block. One piece is decoded while the piece before it is inserted. */
   readonly pieceRecordsMax?: number;
 }
 
-/** The result of a block whose events are in ClickHouse. */
+/** The result of a block after its events are stored in ClickHouse. */
 export interface StoredBlock {
   readonly events: readonly StoredEvent[];
   readonly rejections: readonly RecordRejection[];
@@ -28,9 +28,9 @@ export interface StoredBlock {
 }
 
 /**
- * Decodes, resolves and inserts a block in pieces: the next piece is decoded while ClickHouse processes the one before. One
- * insert is in progress at a time. A piece that reads earlier events from the store (corrections, external ids) waits for
- * the inserts before it, so that it finds the same events as in a block of one piece.
+ * Decodes, resolves and inserts a block in pieces: while ClickHouse processes one piece, the next piece is decoded. One
+ * insert is in progress at a time. A piece that reads earlier events from the store (for corrections or external ids)
+ * waits until all pieces before it are inserted, so that the result is the same as without pieces.
  */
 export async function storeBlock(
   messages: readonly ConsumedMessage[],
@@ -52,9 +52,10 @@ export async function storeBlock(
     for (const correction of resolved.corrections) corrections.push(correction);
     repeats += resolved.repeats;
     inserting = metrics.timed('insert', () => insert(resolved.events, store));
-    // A failure is thrown where this promise is awaited; without a handler until then it would end the process.
+    // The failure is thrown later, where this promise is awaited. Without a handler until then, Node would end the
+    // process.
     inserting.catch(() => undefined);
-    // Lets Node send the insert before the next piece occupies the event loop.
+    // Lets Node send the insert before the decoding of the next piece occupies the event loop.
     if (start + pieceRecordsMax < messages.length) await nextIteration();
   }
   rejections.push(...rejectionsOf(await inserting));

@@ -8,19 +8,19 @@ export interface StoredEvent extends StoredIdentity, UsageFields {
   readonly tenantId: string;
   /** 0 for the original event; for a correction its Kafka offset plus one. */
   readonly revision: number;
-  /** The newest revision that changed units, cost, or whether the event counts. */
+  /** The newest revision that changed units or cost, or changed whether the event counts. */
   readonly usageRevision: number;
   readonly voided: boolean;
   readonly type: string;
-  /** Empty where it is `tollgate/<node>`. */
+  /** The source of the event; empty if the source is `tollgate/<node>`. */
   readonly source: string;
-  /** The spool's run that gave the number; empty where no gateway did. */
+  /** Run id of the spool that assigned the sequence number; empty if the event came from no gateway. */
   readonly spool: string;
   readonly partition: number;
   readonly offset: number;
 }
 
-/** How a row of `stored_events` is written. */
+/** Returns the columns of `stored_events`, with the value of each column in a row. */
 export function storedEventColumns(ingestedAtMs: number): readonly NativeColumn<StoredEvent>[] {
   const time = "DateTime64(3, 'UTC')";
   const label = 'LowCardinality(String)';
@@ -65,7 +65,9 @@ export function storedEventColumns(ingestedAtMs: number): readonly NativeColumn<
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
-/** To 9 significant binary digits, within 0.2 %: the digits after them are noise that does not compress. */
+/**
+ * Rounds to 9 significant binary digits, an error of at most 0.2 %. Further digits are noise that does not compress.
+ */
 function roundedLatency(ms: number): number {
   float[0] = ms;
   bits[0] = ((bits[0] ?? 0) + 0x4000) & 0xffff8000;

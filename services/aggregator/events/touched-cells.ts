@@ -1,15 +1,16 @@
 import type { TouchedCells } from '../../../shared/clickhouse/derive-totals.ts';
 import type { StoredEvent } from './stored-event.ts';
 
-/** Days of nearly every tenant of a block: today, and yesterday around midnight. */
+/** Largest number of days on which a usual tenant has events in a block: today, and yesterday around midnight. */
 const usualDaysMax = 3;
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
 
 /**
- * The cells that events touched, as groups to derive one after the other. A group is derived as all of its tenants times all of
- * its minutes. Tenants whose events are spread over many days therefore form a group of their own: together with the
- * others, one tenant with a year of old events would have the totals of a year recomputed for every tenant of the block.
+ * Returns the cells (tenant and minute) that the events touched, as groups that are derived one after the other.
+ * Deriving a group computes the totals of all of its tenants for all of its minutes. Tenants with events on many days
+ * therefore form a group of their own: in one common group, a single tenant with a year of old events would cause the
+ * totals of a year to be recomputed for every tenant of the block.
  */
 export function touchedBy(events: readonly Pick<StoredEvent, 'tenantId' | 'timeMs'>[]): TouchedCells[] {
   const minutesOf = new Map<string, Set<number>>();

@@ -1,42 +1,44 @@
 import type { LogEnd } from '../../../shared/kafka/offsets/topic-offsets.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
-/** The part of one partition that is in ClickHouse. */
+/** Progress of one partition: which of its records are in ClickHouse. */
 export interface PartitionProgress {
   readonly partition: number;
-  /** Unix milliseconds: every record that the partition had by then is stored and counted. 0: not determined yet. */
+  /**
+   * Unix milliseconds. Every record that the partition had at this time is stored and counted. 0: not determined yet.
+   */
   readonly completeThroughMs: number;
   /** Offset of the next record to read. */
   readonly offset: number;
 }
 
 export interface Progress {
-  /** Reads the end of each partition from Kafka, and notes it with the time before the request. */
+  /** Reads the end of each partition from Kafka, and stores it in memory with the time before the request. */
   sample(): Promise<void>;
   /** Notes that the records below this offset are stored and counted. */
   advance(partition: number, nextOffset: number): void;
-  /** Adds the progress that an earlier process has stored. */
+  /** Adds the progress that an earlier process wrote to ClickHouse. */
   restore(before: readonly PartitionProgress[]): void;
   of(partition: number): PartitionProgress;
   all(): readonly PartitionProgress[];
 }
 
 interface Partition {
-  /** Ends of the partition with their time, oldest first. */
+  /** End offsets of the partition and the times at which they were read, oldest first. */
   samples: { readonly atMs: number; readonly end: number }[];
   completeThroughMs: number;
   offset: number;
 }
 
-/** Five minutes of samples, two a second. In a longer backlog every other sample is dropped. */
+/** Largest number of samples for a partition. When a backlog leads to more samples, every other sample is dropped. */
 const samplesMax = 600;
 
 /**
- * When all records below the end that a partition had at 12:00:00 are stored, the partition is complete through 12:00:00.
- * This relies neither on timestamps of records nor on the clocks of producers, and idle partitions advance too. Records
- * below a committed offset are stored, whichever member has committed it: offsets are committed last.
+ * If all records below the end offset that a partition had at 12:00:00 are stored, the partition is complete through
+ * 12:00:00. This does not depend on timestamps of records or on the clocks of producers, and idle partitions advance
+ * too. Records below a committed offset are stored, whichever member committed it, because offsets are committed last.
  *
- * Progress never becomes false later, so a process that was paused may continue to report it.
+ * A reported progress stays true, so a process that was paused may report it again.
  */
 export function createProgress(readEnds: () => Promise<readonly LogEnd[]>, clock: Clock): Progress {
   const partitions = new Map<number, Partition>();

@@ -20,12 +20,15 @@ export interface ReportOptions {
 }
 
 const sampleIntervalMs = 250;
-/** One row a second and partition: a small load for the merges of ClickHouse. */
+/**
+ * Number of samples for one written row of each partition: one row a second, a small load for the merges of ClickHouse.
+ */
 const writeEverySamples = 4;
 
 /**
- * Reads the ends of the topic regularly, and writes the instant up to which each partition is complete, also while it is
- * idle. A failure is logged once and retried with the next sample; the progress that was written stays true meanwhile.
+ * Reads the ends of the topic regularly, and writes the instant up to which each partition is complete, also for idle
+ * partitions. A failure is logged once, and the next sample is the retry. Meanwhile the progress that was written
+ * before stays true.
  */
 export function reportProgress(options: ReportOptions): ProgressReport {
   const { progress, clickhouse, topic, clock, logger, onBehind } = options;
@@ -78,7 +81,7 @@ export function reportProgress(options: ReportOptions): ProgressReport {
     healthy = true;
   }
 
-  /** Partitions without progress, as in the first moments of a new topic, are not considered. */
+  /** Ignores partitions whose progress is not determined yet, for example in the first moments of a new topic. */
   function secondsBehind(): number {
     const partitions = progress.all().filter(({ completeThroughMs }) => completeThroughMs > 0);
     if (partitions.length === 0) return 0;
