@@ -6,10 +6,10 @@ import type { Kafka } from './kafkajs/kafka.ts';
 import type { Topics } from './topics.ts';
 
 export interface TopicPlan {
-  /** Partitions of the topics that carry many events. */
+  /** Number of partitions of each topic that carries many events. */
   readonly partitions?: number;
   readonly replicationFactor?: number;
-  /** Retention of events in Kafka. ClickHouse keeps them longer. */
+  /** Time for which Kafka keeps events. ClickHouse keeps them longer. */
   readonly retentionMs?: number;
   readonly timeoutMs?: number;
 }
@@ -17,8 +17,9 @@ export interface TopicPlan {
 const dayMs = 86_400_000;
 
 /**
- * Creates the topics that do not exist; existing topics do not change. Safe to repeat, and safe to run in several processes
- * at once. Resolves with the names of the topics that were missing. Rejects when Kafka cannot be reached within `timeoutMs`.
+ * Creates the topics that do not exist; existing topics do not change. Safe to repeat, also in several processes at
+ * once. Resolves with the names of the topics that were missing. Rejects when Kafka cannot be reached within
+ * `timeoutMs`.
  */
 export async function ensureTopics(
   kafka: Kafka,
@@ -27,16 +28,17 @@ export async function ensureTopics(
 ): Promise<readonly string[]> {
   const { partitions = 12, replicationFactor = 1, retentionMs = 7 * dayMs, timeoutMs = 30_000 } = plan;
   const common = [
-    // An acknowledged event is on all in-sync replicas; with fewer of them Kafka refuses writes.
+    // An acknowledged event is on all in-sync replicas. With fewer in-sync replicas than this, Kafka refuses writes.
     { name: 'min.insync.replicas', value: String(Math.max(1, replicationFactor - 1)) },
-    // Overrides the default of the broker: consumers read every codec, so the broker need not compress again.
+    // Keeps the codec of the producer. All consumers can read every codec, so the broker need not compress again with
+    // its default codec.
     { name: 'compression.type', value: 'producer' },
   ];
   const log = [...common, { name: 'retention.ms', value: String(retentionMs) }];
   const compacted = [
     ...common,
     { name: 'cleanup.policy', value: 'compact' },
-    // Compacts early, so that a process that starts has little to read.
+    // Lets Kafka compact early, so that a starting process has little to read.
     { name: 'min.cleanable.dirty.ratio', value: '0.1' },
     { name: 'segment.ms', value: String(dayMs / 24) },
   ];
@@ -46,7 +48,7 @@ export async function ensureTopics(
     { name: 'cleanup.policy', value: 'compact,delete' },
     { name: 'retention.ms', value: String(90 * dayMs) },
   ];
-  // The timestamps of this topic are read from the acknowledgement; the records themselves are never read.
+  // The broker's time is read from the acknowledgement of a write; the records of this topic are never read.
   const brokerTimestamps = [
     ...common,
     { name: 'message.timestamp.type', value: 'LogAppendTime' },
@@ -85,7 +87,10 @@ export async function ensureTopics(
   }
 }
 
-/** Without this check Kafka refuses every topic, and the error of kafkajs has no reason. */
+/**
+ * Checks the number of brokers. Without this check Kafka would refuse every topic, and the error of kafkajs would not
+ * name the reason.
+ */
 async function requireBrokers(client: KafkaAdmin, replicationFactor: number): Promise<void> {
   const { brokers } = await client.describeCluster();
   if (brokers.length >= replicationFactor) return;
@@ -97,7 +102,10 @@ async function requireBrokers(client: KafkaAdmin, replicationFactor: number): Pr
 
 const leaderPollMs = 50;
 
-/** Resolves when every partition has a leader and accepts records, also where another process has just created the topic. */
+/**
+ * Resolves when every partition has a leader and accepts records. This may take a moment, also for a topic that another
+ * process has just created.
+ */
 async function leadersOf(client: KafkaAdmin, topics: string[], timeoutMs: number): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs;
   while (performance.now() < deadlineMs) {

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { Type } from 'typebox';
 import { TollgateError, messageOf } from '../runtime/errors.ts';
 
-/** TLS and authentication of connections to Kafka; null where the connection uses none. */
+/** TLS and authentication of connections to Kafka. A field is null if the connection does not use it. */
 export interface KafkaSecurity {
   readonly tls: {
-    /** PEM; absent: the authorities that Node trusts. */
+    /** CA certificates in PEM. If absent, the certificate authorities that Node trusts are used. */
     readonly ca?: string;
     readonly cert?: string;
     readonly key?: string;
@@ -58,14 +58,14 @@ export type KafkaVariables = Readonly<
   Record<Exclude<keyof typeof kafkaVariables, 'KAFKA_SSL'>, string> & { KAFKA_SSL: boolean }
 >;
 
-/** The variables as options of `createKafka`. Throws CONFIG_INVALID. */
+/** Returns the variables as options of `createKafka`. Throws CONFIG_INVALID. */
 export function kafkaCluster(config: KafkaVariables): { brokers: string; security: KafkaSecurity } {
   return { brokers: config.KAFKA_BROKERS, security: readSecurity(config) };
 }
 
 /**
- * Checks the variables of TLS and SASL against one another and reads the files they name. Throws CONFIG_INVALID with
- * every violation: half a configuration would connect without encryption or not at all.
+ * Checks that the variables of TLS and SASL are consistent, and reads the files that they name. Throws CONFIG_INVALID
+ * with every violation: with an incomplete configuration, a process would connect without encryption or not at all.
  */
 function readSecurity(config: KafkaVariables): KafkaSecurity {
   const violations: string[] = [];

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { TopicRecord } from '../domain/topics/record.ts';
 import type { RecordEntry, RecordHeader } from './kafkajs/decoding/log-entry.ts';
 
-/** A record with its place in the log, as handlers receive it. */
+/** A record with its partition and offset, as handlers receive it. */
 export interface ConsumedMessage extends TopicRecord {
   readonly topic: string;
   readonly partition: number;
@@ -25,9 +25,9 @@ export function consumedMessage(topic: string, partition: number, entry: RecordE
   };
 }
 
-/** The last of several headers with one name counts; a header without a value is empty. */
+/** Of several headers with one name, the last one counts. A header without a value is read as empty. */
 function headersOf(headers: readonly RecordHeader[]): Readonly<Record<string, string>> {
   if (headers.length === 0) return noHeaders;
-  // `fromEntries` also makes a header named `__proto__` an own property.
+  // `fromEntries` creates an own property even for a header named `__proto__`.
   return Object.fromEntries(headers.map(([name, value]) => [name, value?.toString() ?? '']));
 }

@@ -8,7 +8,7 @@ export interface ProducerMetrics {
   readonly seconds: Histogram;
 }
 
-/** Shared by the producers of a process: a registry accepts each name once. */
+/** The metrics are shared by all producers of a process, because a registry accepts each name only once. */
 export function producerMetrics(registry: Registry): ProducerMetrics {
   return {
     records: counter(

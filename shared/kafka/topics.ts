@@ -1,20 +1,23 @@
-/** Topics of one installation. Installations on one cluster have different prefixes; the default is `tollgate.`. */
+/**
+ * Topics of one installation. Installations that share a cluster have different prefixes; the default prefix is
+ * `tollgate.`.
+ */
 export interface Topics {
-  /** Key tenant_id; CloudEvents: decisions, and events of external producers. */
+  /** Key: tenant_id. Values: CloudEvents, which are decisions of gateways and events of external producers. */
   readonly usage: string;
-  /** Compacted; key tenant_id: `TenantTotals`. */
+  /** Compacted. Key: tenant_id. Values: `TenantTotals`. */
   readonly totals: string;
-  /** Compacted; key tenant_id: `TenantRecord`. */
+  /** Compacted. Key: tenant_id. Values: `TenantRecord`. */
   readonly tenants: string;
-  /** Key tenant_id: `AlertEvent`. */
+  /** Key: tenant_id. Values: `AlertEvent`. */
   readonly alerts: string;
-  /** Compacted; the state of each delivery of an alert to a target. */
+  /** Compacted. Values: the state of each delivery of an alert to a target. */
   readonly deliveries: string;
-  /** Compacted; portal links and sessions of the console that ended before their time. */
+  /** Compacted. Values: portal links and console sessions that were ended before their expiry. */
   readonly sessionEnds: string;
-  /** Empty records with the time of the broker: services compare their clocks with it. */
+  /** Empty records whose timestamp the broker sets. Services compare their clocks with it. */
   readonly clock: string;
-  /** Records that could not be read or handled, with the reason and their place. */
+  /** Dead letters: records that could not be read or handled, with the reason and their original place. */
   readonly deadLetters: string;
 }
 
@@ -32,8 +35,8 @@ export function topicsWith(prefix: string): Topics {
 }
 
 /**
- * True where a dead letter may be replayed to the topic: one of the same installation. The topic is in a header of the dead
- * letter, which any client with write access can set.
+ * True if a dead letter may be replayed to the topic: the topic must belong to the same installation. The check is
+ * needed because any client with write access can set the header that names the topic.
  */
 export function takesReplays(topic: string, deadLetters: string): boolean {
   const topics = topicsWith(deadLetters.replace(/dead-letters\.v1$/, ''));

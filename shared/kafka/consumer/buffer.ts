@@ -4,7 +4,9 @@ import { partitionKey } from '../kafkajs/session/fetched.ts';
 import type { Fetched, TopicPartitionOffset } from '../kafkajs/session/fetched.ts';
 import type { ConsumedMessage } from '../message.ts';
 
-/** Records of one generation, and the offsets to commit when they are handled. */
+/**
+ * Records that were fetched in one generation of the consumer group, and the offsets to commit once they are handled.
+ */
 export interface ConsumerBlock {
   readonly messages: readonly ConsumedMessage[];
   readonly unreadable: readonly UnreadableBatch[];
@@ -17,20 +19,26 @@ export interface UnreadableBatch extends UnreadableEntry {
   readonly partition: number;
 }
 
-/** Fetched records that are not handled yet, merged over partitions into blocks. Bounded to about two blocks. */
+/**
+ * Fetched records that are not handled yet. Merges the records of all partitions into blocks (batches), and holds about
+ * two blocks at most.
+ */
 export interface ConsumerBuffer {
   add(fetched: Fetched): void;
-  /** Waits, with heartbeats, while the buffer is full. */
+  /** Waits while the buffer is full, and sends heartbeats meanwhile. */
   waitForRoom(heartbeat: () => Promise<void>): Promise<void>;
-  /** Returns the next block, when it is full or has lingered; null once the signal is aborted. */
+  /**
+   * Returns the next block once it is full or its first record has waited `lingerMs`. Returns null once the signal is
+   * aborted.
+   */
   next(): Promise<ConsumerBlock | null>;
-  /** Notes that the block is handled and committed. */
+  /** Removes a block that is handled and committed. */
   finish(block: ConsumerBlock): void;
-  /** Drops all records: their partitions are revoked, or the records will be fetched again. */
+  /** Drops all records, because their partitions were revoked or because the records will be fetched again. */
   beginGeneration(): void;
   isCurrent(block: ConsumerBlock): boolean;
   records(): number;
-  /** Timestamp of the oldest record that is buffered or being handled; null when there is none. */
+  /** Returns the timestamp of the oldest record that is buffered or being handled; null if there is none. */
   oldestMs(): number | null;
 }
 
@@ -107,7 +115,10 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
     return isFull() ? 0 : first.arrivedAt + lingerMs - performance.now();
   }
 
-  /** Takes complete fetches, at least one, until the block is full. A fetch has at most `partitionBytesMax`, so a block is bounded. */
+  /**
+   * Removes complete fetches from the queue, at least one, until the block is full. A fetch has at most
+   * `partitionBytesMax` bytes, so the size of a block is bounded.
+   */
   function cutBlock(): ConsumerBlock {
     const messages: ConsumedMessage[] = [];
     const unreadable: UnreadableBatch[] = [];

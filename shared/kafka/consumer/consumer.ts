@@ -17,34 +17,38 @@ import type { Lag } from './watchdog.ts';
 export interface ConsumerOptions {
   readonly topic: string | readonly string[];
   readonly groupId: string;
-  /** Name of the group in metrics, where `groupId` is not a constant. */
+  /** Name of the group in metrics, for a `groupId` that is not a constant. */
   readonly groupLabel?: string;
   /**
-   * Handles a batch; batches come one at a time, and a batch may come again, also divided in another way. When the handler
-   * resolves, the records that it rejects become dead letters and the batch is committed. When it rejects, `handling.ts`
-   * retries the batch: the same batch again after an outage (0.1 to 5 s), a halved batch where its content is the cause.
-   * This is the only layer that retries a batch.
+   * Handles a batch. Batches are handled one at a time; the same records may be delivered again, also in other batches.
+   * When the handler resolves, the records that it rejects become dead letters and the batch is committed. When the
+   * handler fails, `handling.ts` retries: the same batch after an outage (every 0.1 to 5 s), or halves of the batch if
+   * its content is the cause. No other layer retries a batch.
    */
   readonly onBatch: BatchHandler;
-  /** Receives the records that cannot be decoded or handled, so that they delay no other. */
+  /** Receives the records that cannot be decoded or handled, so that they do not delay other records. */
   readonly deadLetters: DeadLetterWriter;
   /**
-   * Called with the partitions of this member, by topic, after each rebalance, and with null while it has none. For handlers
-   * with a state by partition: the batches of a new assignment follow the call.
+   * Called after each rebalance with the partitions of this member, by topic; called with null while the member has no
+   * partitions. For handlers that keep state by partition: batches of a new assignment are delivered only after this
+   * call.
    */
   readonly onAssignment?: (partitions: ReadonlyMap<string, readonly number[]> | null) => void;
   readonly registry: Registry;
-  /** A batch is handled when it has this many records, … */
+  /** Largest number of records in a batch. */
   readonly batchRecordsMax?: number;
-  /** … or this many bytes, … */
+  /** Largest number of bytes in a batch. */
   readonly batchBytesMax?: number;
-  /** … or when its first record has waited this long. The next batch is fetched while a batch is handled. */
+  /**
+   * Longest time for which the first record of a batch waits for further records. While a batch is handled, the next
+   * batch is fetched.
+   */
   readonly lingerMs?: number;
-  /** Without a heartbeat for this long, Kafka assigns the partitions of the member to others. */
+  /** After this time without a heartbeat, Kafka assigns the partitions of the member to other members. */
   readonly sessionTimeoutMs?: number;
   /**
-   * Called once with KAFKA_STALLED when records wait, Kafka responds, and for `stalledAfterMs` no offset was committed and
-   * no attempt to handle a batch ended. The process has to exit; its successor starts without the broken state.
+   * Called once with KAFKA_STALLED if records wait and Kafka responds, but for `stalledAfterMs` no offset was committed
+   * and no attempt to handle a batch ended. The process has to exit: a new process starts without the broken state.
    */
   readonly onStalled: (error: TollgateError) => void;
   readonly stalledAfterMs?: number;
@@ -53,9 +57,9 @@ export interface ConsumerOptions {
 export interface Consumer {
   /** True while this member has joined its group. */
   joined(): boolean;
-  /** The lag as last read, a few seconds ago; null before Kafka was reached. */
+  /** The lag at the last reading, which is a few seconds old; null until Kafka was reached. */
   lag(): Lag | null;
-  /** Waits for the batch that is being handled (at most `closeTimeoutMs`), commits it, and leaves the group. */
+  /** Waits until the current batch is handled (at most `closeTimeoutMs`), commits it, and leaves the group. */
   close(): Promise<void>;
 }
 
@@ -63,9 +67,9 @@ const commitAttemptsMax = 5;
 const closeTimeoutMs = 8_000;
 
 /**
- * Consumes until it is closed. It starts without Kafka, waits for it, and joins again after every outage. At least once:
- * offsets are committed after the handler has resolved, and only in the generation that delivered the records, so never for
- * a partition that has moved to another member.
+ * Consumes until it is closed. Starts while Kafka is down, waits for it, and joins again after every outage. Delivers
+ * at least once: offsets are committed after the handler has resolved, and only in the group generation that delivered
+ * the records. So no offset is committed for a partition that has moved to another member.
  */
 export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
   const { groupId, groupLabel: group = groupId, registry } = options;
@@ -170,7 +174,7 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
       }
     }
     metrics.batches.inc({ group, outcome: 'abandoned' });
-    // The next session continues from the committed offsets, so that the block comes again.
+    // The next session continues from the committed offsets and so delivers the block again.
     if (buffer.isCurrent(block)) supervisor.restart();
   }
 

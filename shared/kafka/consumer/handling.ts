@@ -11,18 +11,18 @@ import type { Failure } from './retry-policy.ts';
 
 export interface ConsumedBatch {
   /**
-   * Records of one or many partitions; never empty. They are in order within each partition, except for the records of a
-   * transaction, which follow its commit.
+   * Records of one or more partitions; never empty. Within each partition they are in the order of the log, except for
+   * the records of a transaction: they are delivered when the transaction is committed.
    */
   readonly messages: readonly ConsumedMessage[];
-  /** True for a part of a batch that failed: records before these may still wait. */
+  /** True for a part of a batch whose handling failed: earlier records of the batch may not be handled yet. */
   readonly isPart: boolean;
 }
 
-/** A record that a handler rejected. */
+/** A record that the handler rejected. */
 export interface RejectedMessage {
   readonly message: ConsumedMessage;
-  /** One sentence for an operator. */
+  /** Reason for the rejection: one sentence for an operator. */
   readonly reason: string;
 }
 
@@ -42,18 +42,21 @@ export interface HandlingOptions {
 }
 
 export interface Handling {
-  /** Returns false when the partitions of the block moved, or the consumer closed, before all records were handled. */
+  /**
+   * Handles all records of a block. Returns false if the partitions of the block moved, or the consumer closed, before
+   * all records were handled.
+   */
   handle(block: ConsumerBlock): Promise<boolean>;
 }
 
 /** The state of a block while it is handled. */
 interface Run {
   readonly block: ConsumerBlock;
-  /** Records that failed alone with an unexpected error. */
+  /** Records that were handled alone and failed with an unexpected error. */
   suspects: Suspect[];
-  /** Records that were not handled alone yet, because there are too many suspects. */
+  /** Records that were not handled yet, because too many suspects had failed before them. */
   untried: readonly ConsumedMessage[];
-  /** A record that was handled. Handling it again shows whether the handler works. */
+  /** A record that was handled successfully. Handling it again shows whether the handler works. */
   control: ConsumedMessage | null;
 }
 
@@ -63,15 +66,15 @@ interface Suspect {
 }
 
 /**
- * Handles a block so that no record delays the others. Batches that cannot be decoded and records that the handler rejects
- * become dead letters. A batch whose content makes the handler fail is halved until that record is alone, and that record
- * becomes a dead letter. An outage never makes a dead letter: the batch is retried until it ends. An unexpected error is
- * retried; a record that causes it alone becomes a dead letter only while the handler works for another record, or after a
- * quarter of an hour (docs/decisions/115).
+ * Handles a block so that no record delays the others. Batches that cannot be decoded, and records that the handler
+ * rejects, become dead letters. If the content of a record makes the handler fail, the block is halved until that
+ * record is alone, and the record becomes a dead letter. An outage never makes a dead letter: the block is retried
+ * until the outage ends. An unexpected error is retried. A record that causes an unexpected error alone becomes a dead
+ * letter only if the handler succeeds for another record meanwhile, or after a quarter of an hour (docs/decisions/115).
  */
 export function createHandling(options: HandlingOptions): Handling {
   const { group, onBatch, deadLetters, onAttempt, closing, metrics, logger } = options;
-  // Starts at zero, so that an alert sees the first failure as an increase.
+  // The counter starts at zero, so that Prometheus sees the first failure as an increase and can alert.
   metrics.unexpected.inc({ group }, 0);
 
   return {
@@ -140,13 +143,13 @@ export function createHandling(options: HandlingOptions): Handling {
     );
   }
 
-  /** Retries suspects in rounds with growing delays, until each of them is handled or is a dead letter. */
+  /** Retries suspects in rounds with growing delays, until each suspect is handled or becomes a dead letter. */
   async function retrySuspects(run: Run): Promise<boolean> {
     const { block } = run;
     for (let round = 1; run.suspects.length + run.untried.length > 0; round += 1) {
       await pause(backoffMs(round, retryDelayMsMax), closing);
       const hadControl = run.control !== null;
-      // Untried records come first: one of them may succeed and become the control.
+      // Untried records are handled first: one of them may succeed and become the control.
       const open = [...run.untried, ...run.suspects.map(({ message }) => message)];
       run.suspects = [];
       run.untried = [];
@@ -164,7 +167,10 @@ export function createHandling(options: HandlingOptions): Handling {
     return isWanted(block);
   }
 
-  /** Returns the suspects that become dead letters after this round; one at a time while no record is handled. */
+  /**
+   * Returns the suspects that become dead letters after this round. While no record succeeds, that is at most one
+   * suspect.
+   */
   async function findDead({ block, suspects, control }: Run, round: number): Promise<readonly Suspect[]> {
     if (round >= roundsMax.unproven) return suspects.slice(0, 1);
     const rounds = suspects.length > unprovenMax ? roundsMax.many : roundsMax.few;
@@ -214,7 +220,7 @@ function batchOf(messages: readonly ConsumedMessage[], block: ConsumerBlock): Co
   return { messages, isPart: messages.length < block.messages.length };
 }
 
-/** The dead letter of a record that a consumer group could not handle. */
+/** Returns the dead letter of a record that a consumer group could not handle. */
 export function letterOf(
   { topic, partition, offset, key, keyBytes, headers, value }: ConsumedMessage,
   reason: string,

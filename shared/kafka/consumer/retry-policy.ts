@@ -3,13 +3,17 @@ import type { ErrorCode } from '../../runtime/errors.ts';
 
 /**
  * Why a handler failed.
- * - `content`: a record itself causes the error, and no retry changes that. Only the codes below count as content.
- * - `outage`: a dependency is down or misconfigured. Every record fails alike, so the batch is retried.
- * - `unexpected`: an error of Tollgate's own code, or an error without a code. It may be either of the two.
+ * - `content`: a record itself causes the error, and a retry cannot succeed. Only the codes in `contentCodes` count as
+ *   content.
+ * - `outage`: a dependency is down or misconfigured. Every record fails in the same way, so the batch is retried.
+ * - `unexpected`: an error of Tollgate's own code, or an error without a code. The cause may be the content or an
+ *   outage.
  */
 export type Failure = 'outage' | 'content' | 'unexpected';
 
-/** The complete list: an error with another code does not make a dead letter by itself. */
+/**
+ * All codes of errors that a record itself causes. An error with another code does not by itself make a dead letter.
+ */
 const contentCodes = [
   'KAFKA_RECORD_REFUSED',
   'REDIS_VALUE_REFUSED',
@@ -25,21 +29,30 @@ export function failureOf(error: unknown): Failure {
 
 export const retryDelayMsMax = 5_000;
 
-/** Attempts of a whole batch before it is halved. An unexpected error may end by itself, so it gets more of them. */
+/**
+ * Attempts to handle a complete batch before it is halved. An unexpected error has more attempts, because it may end by
+ * itself.
+ */
 export const attemptsMax = { content: 2, unexpected: 6 } as const;
 
 /**
- * Records that may fail alone while no other record was handled. Beyond this number halving ends: the cause is then not the
- * records.
+ * Largest number of records that are tried alone and fail while no record succeeds. After that the batch is not halved
+ * any further, because the records are then not the cause.
  */
 export const unprovenMax = 20;
 
-/** Rounds in which a record that fails alone with an unexpected error is retried. With the delays between them they take … */
+/**
+ * Number of rounds in which a record is retried that alone causes an unexpected error. Each entry states how long the
+ * rounds take with the delays between them.
+ */
 export const roundsMax = {
-  /** … ten seconds, where few records fail and others are handled, */
+  /** Ten seconds, if few records fail and others succeed. */
   few: 6,
-  /** five minutes, where more than `unprovenMax` records fail: records of one kind, or one part of a dependency, */
+  /**
+   * Five minutes, if more than `unprovenMax` records fail. The cause may be all records of one kind, or a part of a
+   * dependency.
+   */
   many: 60,
-  /** a quarter of an hour, where no other record is handled either. */
+  /** A quarter of an hour, if no other record succeeds. */
   unproven: 182,
 } as const;

@@ -10,7 +10,7 @@ import type { ConsumerSession, SessionOptions } from '../kafkajs/session/session
 export interface Supervisor {
   commit(offsets: readonly TopicPartitionOffset[]): Promise<void>;
   isHolding(): boolean;
-  /** Ends the current session; the supervisor starts another. */
+  /** Ends the current session. The supervisor then starts another session. */
   restart(): void;
   close(): Promise<void>;
 }
@@ -18,17 +18,23 @@ export interface Supervisor {
 export interface SupervisorOptions extends SessionOptions {
   readonly logger: Logger;
   readonly restarts: Counter<'group'>;
-  /** Name of the group in metrics; one of a bounded number. */
+  /** Name of the group in metrics. The number of names must be bounded. */
   readonly groupLabel: string;
-  /** Runs before each session joins. When it rejects, the supervisor retries as after a failed session. */
+  /**
+   * Runs before each session joins the group. When it rejects, the supervisor retries in the same way as after a failed
+   * session.
+   */
   readonly beforeSession?: () => Promise<void>;
 }
 
 const restartDelayMsMax = 5_000;
-/** After a session of this length the delay starts short again. */
+/** A session that lasted this long resets the delay to its shortest value. */
 const goodSessionMs = 30_000;
 
-/** Starts a new session whenever one ends or cannot start, until it is closed. The delay between two is bounded. */
+/**
+ * Starts a new session whenever a session ends or cannot start, until the supervisor is closed. The delay between two
+ * sessions is bounded.
+ */
 export function superviseConsumer(
   kafka: Kafka,
   options: SupervisorOptions,

@@ -4,9 +4,12 @@ import type { KafkaAdmin } from '../kafkajs/admin-queue.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 
 export interface Lag {
-  /** Records that are not committed, on the partitions of this member (of the whole topic before it has joined). */
+  /**
+   * Number of records that are not committed, on the partitions of this member; before the member has joined, on all
+   * partitions of the topic.
+   */
   readonly messages: number;
-  /** Age of the oldest of them. */
+  /** Age of the oldest record that is not committed. */
   readonly seconds: number;
 }
 
@@ -16,7 +19,10 @@ export interface WatchdogOptions {
   readonly stalledAfterMs: number;
   readonly assignment: () => ReadonlyMap<string, readonly number[]> | null;
   readonly oldestWaitingMs: () => number | null;
-  /** True while only records of open transactions wait: they move when their producers end the transactions. */
+  /**
+   * True while only records of open transactions wait. They are delivered when their producers end the transactions, so
+   * the consumer is not stalled.
+   */
   readonly isHolding: () => boolean;
   readonly onLag: (lag: Lag) => void;
   readonly onStalled: (error: TollgateError) => void;
@@ -24,7 +30,7 @@ export interface WatchdogOptions {
 
 export interface Watchdog {
   lag(): Lag | null;
-  /** Notes that an offset was committed or that a handler ended: the consumer is not stalled. */
+  /** Called when an offset was committed or a handler ended, which shows that the consumer is not stalled. */
   noteProgress(): void;
   close(): Promise<void>;
 }
@@ -32,8 +38,8 @@ export interface Watchdog {
 const pollIntervalMsMax = 5_000;
 
 /**
- * Reads the lag of the group from Kafka over a connection of its own: a consumer that has failed without an event still
- * counts as running. An outage of Kafka is no stall, and neither is a handler that fails and is retried.
+ * Reads the lag of the group from Kafka over its own connection, because kafkajs may show a failed consumer as running.
+ * Neither an outage of Kafka nor a handler that fails and is retried counts as a stall.
  */
 export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog {
   const { groupId, topics, stalledAfterMs } = options;
@@ -101,7 +107,10 @@ export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog 
     return { behind, committed };
   }
 
-  /** Uses the timestamp of the oldest buffered record; where none is buffered, the time since the lag was first seen. */
+  /**
+   * Returns the age of the oldest buffered record. If no record is buffered, returns the time since the lag was first
+   * seen.
+   */
   function secondsBehind(behind: number): number {
     const nowMs = Date.now();
     lagSinceMs = behind === 0 ? null : (lagSinceMs ?? nowMs);

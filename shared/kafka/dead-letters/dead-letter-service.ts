@@ -8,19 +8,22 @@ import type { ReplayReport, ReplaySelection } from './replay.ts';
 
 /** A dead letter as the admin API and the operator console show it. */
 export interface ShownDeadLetter {
-  /** `partition-offset` on the dead-letter topic. */
+  /** Its place on the dead-letter topic, as `partition-offset`. */
   readonly id: string;
   readonly at: string;
   readonly reason: string;
   /** Topic, partition and offset of the original record. */
   readonly from: string;
-  /** The original value as text, cut to `textLengthMax`. */
+  /** The original value as text, shortened to `textLengthMax`. */
   readonly text: string;
-  /** Length of the original value. */
+  /** Length of the original value in bytes. */
   readonly bytes: number;
 }
 
-/** `incomplete`: the letter holds only the beginning of its record, or names a topic that is not Tollgate’s. */
+/**
+ * `incomplete`: the dead letter holds only the beginning of its record, or names a topic that does not belong to
+ * Tollgate.
+ */
 export type Replay = 'sent' | 'missing' | 'incomplete';
 
 /** Lists dead letters and replays them. */
@@ -30,7 +33,7 @@ export interface DeadLetterService {
   get(id: string): Promise<ShownDeadLetter | null>;
   /** Sends the original bytes to their original topic. Safe to repeat: events are deduplicated by their id. */
   replay(id: string): Promise<Replay>;
-  /** The same for all selected letters; a dry run only counts them. */
+  /** Replays all selected dead letters in the same way. A dry run only counts them. */
   replayAll(selection: ReplaySelection): Promise<ReplayReport>;
 }
 

@@ -8,13 +8,13 @@ import { readTopicEnds } from '../offsets/topic-offsets.ts';
 
 /** A dead letter with its place on the dead-letter topic. */
 export interface StoredDeadLetter extends DeadLetter {
-  /** `partition-offset` on the dead-letter topic. */
+  /** Its place on the dead-letter topic, as `partition-offset`. */
   readonly id: string;
 }
 
 /**
- * Returns the newest dead letters, newest first, one for each original record: a block that was handled twice leaves two
- * dead letters of one record. Reads about `limit` records of each partition.
+ * Returns the newest dead letters, newest first. Returns one dead letter for each original record, although a record
+ * that was handled twice may have two. Reads about `limit` records of each partition.
  */
 export async function listDeadLetters(
   kafka: Kafka,
@@ -32,7 +32,7 @@ export async function listDeadLetters(
   return [...byOrigin.values()].sort((a, b) => b.atMs - a.atMs).slice(0, limit);
 }
 
-/** Returns one dead letter by its id; null when there is none, or when retention has deleted it. */
+/** Returns one dead letter by its id; null if it does not exist or if retention has deleted it. */
 export async function getDeadLetter(
   kafka: Kafka,
   topic: string,
@@ -56,7 +56,9 @@ export function forEachDeadLetter(
   return readRange(kafka, topic, ranges, (message) => onLetter(storedDeadLetter(message)));
 }
 
-/** Key of the original record; of the dead letter itself where the record never reached its topic. */
+/**
+ * Returns a key for the original record. If that record never reached its topic, the key names the dead letter itself.
+ */
 export function originOf({ id, topic, partition, offset }: StoredDeadLetter): string {
   return offset === null ? id : `${topic} ${String(partition)} ${offset}`;
 }

@@ -16,10 +16,10 @@ export interface ReplayOptions {
 }
 
 /**
- * Sends the original bytes to the topic they came from, with their key and their headers. Returns false when there is no
- * dead letter with this id. Safe to repeat: an event is recognised by its id, and a record that still cannot be read becomes
- * a dead letter again. Rejects with KAFKA_RECORD_REFUSED when the dead letter has only the beginning of its record, or names
- * a topic that is not of this installation.
+ * Sends the original bytes to their original topic, with their key and headers. Returns false if there is no dead
+ * letter with this id. Safe to repeat: an event is recognised by its id, and a record that still cannot be read becomes
+ * a dead letter again. Rejects with KAFKA_RECORD_REFUSED if the dead letter has only the beginning of its record, or
+ * names a topic of another installation.
  */
 export async function replayDeadLetter(
   { kafka, producer, topic }: ReplayOptions,
@@ -38,12 +38,12 @@ export async function replayDeadLetter(
 }
 
 export interface ReplaySelection {
-  /** Text that the reason contains, in lower or upper case. */
+  /** Selects dead letters whose reason contains this text, in lower or upper case. */
   readonly reason?: string;
   readonly tenantId?: string;
-  /** Dead letters written at or after this instant. */
+  /** Selects dead letters that were written at or after this instant. */
   readonly sinceMs?: number;
-  /** Added to the time of each event, for the events of a gateway whose clock was wrong. */
+  /** Milliseconds to add to the time of each event, for events of a gateway whose clock was wrong. */
   readonly shiftMs: number;
   /** Only count. */
   readonly dryRun: boolean;
@@ -52,11 +52,17 @@ export interface ReplaySelection {
 export interface ReplayReport {
   readonly matched: number;
   readonly sent: number;
-  /** Dead letters with a part of their record, with a complete batch, or with a topic that is not of this installation. */
+  /**
+   * Number of dead letters that cannot be replayed: they hold a part of a record or a complete batch, or name a topic
+   * of another installation.
+   */
   readonly incomplete: number;
-  /** Dead letters whose time cannot be shifted, because they are no events with a time. */
+  /** Number of dead letters whose time cannot be shifted, because they are not events with a time. */
   readonly withoutTime: number;
-  /** True where more dead letters match than one call replays: repeat it with a later `since`, or with a narrower selection. */
+  /**
+   * True if more dead letters match than one call replays. Then call again with a later `since` or a narrower
+   * selection.
+   */
   readonly more: boolean;
   readonly byReason: Readonly<Record<string, number>>;
 }
@@ -65,8 +71,8 @@ const lettersMax = 20_000;
 const bytesMax = 128 * 1024 * 1024;
 
 /**
- * Replays all selected dead letters, one for each original record. Safe to repeat: events are recognised by their id, and
- * older announcements and tenant records do not replace newer ones.
+ * Replays all selected dead letters, one for each original record. Safe to repeat: events are recognised by their id,
+ * and older announcements and tenant records do not replace newer ones.
  */
 export async function replayDeadLetters(
   { kafka, producer, topic }: ReplayOptions,
@@ -127,7 +133,10 @@ async function select(
   return { letters: [...byOrigin.values()], more };
 }
 
-/** Returns null where the record has no time of its own. An event in the binary form of CloudEvents has it in a header. */
+/**
+ * Returns the record with its time shifted; null if the record has no time of its own. An event in the binary form of
+ * CloudEvents has its time in a header.
+ */
 function withShiftedTime(letter: StoredDeadLetter, shiftMs: number): StoredDeadLetter | null {
   if (shiftMs === 0) return letter;
   const header = shifted(letter.headers['ce_time'], shiftMs);

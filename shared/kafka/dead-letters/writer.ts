@@ -11,8 +11,8 @@ import type { Topics } from '../topics.ts';
 
 export interface DeadLetterWriter {
   /**
-   * Resolves when Kafka has the dead letters: the offsets of their records may then be committed. Rejects when Kafka cannot
-   * be reached; some of them may be written then.
+   * Resolves when Kafka has the dead letters: then the offsets of their records may be committed. Rejects when Kafka
+   * cannot be reached; some of the dead letters may be written in that case.
    */
   write(letters: readonly Omit<NewDeadLetter, 'atMs'>[]): Promise<void>;
 }
@@ -25,16 +25,19 @@ export interface DeadLetterWriterOptions {
   readonly logger: Logger;
 }
 
-/** Bounds of the value, tried in this order when Kafka refuses a dead letter. */
+/** Largest lengths of the value. When Kafka refuses a dead letter, the next smaller length is tried. */
 const cutBytes = [64 * 1024, 0];
 const logLinesMax = 20;
 
-/** The only writer of the dead-letter topic. Counts each dead letter by its topic, logs it, and cuts it until Kafka accepts it. */
+/**
+ * The only code that writes to the dead-letter topic. Counts each dead letter by its original topic, logs it, and
+ * shortens its value until Kafka accepts it.
+ */
 export function createDeadLetterWriter(options: DeadLetterWriterOptions): DeadLetterWriter {
   const { producer, topics, clock, registry, logger } = options;
   const topic = topics.deadLetters;
   const { letters: counted } = deadLetterMetrics(registry);
-  // Starts at zero, so that an alert sees the first dead letter as an increase.
+  // The counter starts at zero, so that Prometheus sees the first dead letter as an increase and can alert.
   for (const name of Object.values<string>({ ...topics })) counted.inc({ topic: name }, 0);
   return { write };
 

@@ -5,11 +5,14 @@ import type { Kafka, KafkaConnection } from './kafka.ts';
 export type KafkaAdmin = Admin;
 
 /**
- * Admin requests over one connection, one at a time. The connection is opened with the first request and destroyed when
- * one fails, because kafkajs has states that it does not leave by itself; the next request opens another.
+ * Sends admin requests over one connection, one at a time. The first request opens the connection. A failed request
+ * destroys it, because kafkajs has states that it does not leave by itself; the next request opens another connection.
  */
 export interface AdminQueue {
-  /** Rejects with the error of Kafka, or with KAFKA_UNAVAILABLE after `timeoutMs`. `what` names the request in the error. */
+  /**
+   * Rejects with the error of Kafka, or with KAFKA_UNAVAILABLE after `timeoutMs`. `what` names the request in the error
+   * message.
+   */
   call<Result>(
     what: string,
     timeoutMs: number,

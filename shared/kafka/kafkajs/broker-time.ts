@@ -7,8 +7,9 @@ import type { Kafka, KafkaConnection } from './kafka.ts';
 import type { Topics } from '../topics.ts';
 
 /**
- * The clock of a broker: it sets the timestamps of the records in a topic with `message.timestamp.type=LogAppendTime`. A
- * reading writes one empty record over a connection of its own, which is destroyed when a reading fails.
+ * Reads the clock of a broker. In a topic with `message.timestamp.type=LogAppendTime` the broker sets the timestamp of
+ * each record. A reading writes one empty record over its own connection. The connection is destroyed when a reading
+ * fails.
  */
 export function brokerTime(kafka: Kafka, { clock: topic }: Topics, lifecycle: Lifecycle): ClockSource {
   let connection: KafkaConnection | null = null;

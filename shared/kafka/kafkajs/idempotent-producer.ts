@@ -9,24 +9,29 @@ export interface OutgoingMessage {
   readonly key: Buffer | string | null;
   readonly value: Buffer | string | null;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Set for records with headers only: the encoder sets the timestamp of all others. */
+  /** Set only for records with headers; the encoder sets the timestamp of all other records. */
   timestamp?: string;
   partition: number | null;
 }
 
 /**
- * An idempotent producer of kafkajs, connected with the first send. It is destroyed when its sequence numbers are no longer
- * certain, and the next send connects another with a new producer id.
+ * An idempotent producer of kafkajs. The first send connects it. When its sequence numbers are no longer certain, it is
+ * destroyed, and the next send connects another producer with a new producer id.
  */
 export interface IdempotentProducer {
-  /** One attempt. Returns the first offset of each acknowledged partition; the records of other partitions may be missing. */
+  /**
+   * Makes one attempt to send. Returns the first offset of each acknowledged partition. Records of partitions that are
+   * missing in the result may not be stored.
+   */
   send(topic: string, messages: readonly OutgoingMessage[], timeoutMs: number): Promise<Map<number, number>>;
   /** Destroys the producer with its id and its sequence numbers. */
   abandon(): void;
   close(): Promise<void>;
 }
 
-/** Broker and kafkajs have different sequence numbers: only a new producer id helps. */
+/**
+ * Errors after which the broker and kafkajs have different sequence numbers: only a new producer id can end this state.
+ */
 const lostSequence = new Set([
   'OUT_OF_ORDER_SEQUENCE_NUMBER',
   'DUPLICATE_SEQUENCE_NUMBER',
@@ -64,7 +69,7 @@ export function createIdempotentProducer(kafka: Kafka): IdempotentProducer {
       }
       return acknowledged;
     } catch (error) {
-      // After a timeout kafkajs may still retry: destroy its connection, so that it sends nothing later.
+      // After a timeout kafkajs may still retry. Destroying its connection ensures that it sends nothing later.
       if (isTimeout(error) || typesOf(error).some((type) => lostSequence.has(type))) abandon();
       throw error;
     }
@@ -74,7 +79,8 @@ export function createIdempotentProducer(kafka: Kafka): IdempotentProducer {
     connection = kafka.open();
     const opened = connection.client.producer({
       idempotent: true,
-      // The minimum that kafkajs accepts for an idempotent producer: the caller retries, in one layer.
+      // The smallest value that kafkajs accepts for an idempotent producer. All other retries are made by the caller,
+      // in one layer.
       retry: { retries: 1 },
       allowAutoTopicCreation: false,
       metadataMaxAge: 60_000,
@@ -101,7 +107,10 @@ export function createIdempotentProducer(kafka: Kafka): IdempotentProducer {
   }
 }
 
-/** kafkajs calls this at every attempt, for records that have a partition too: the first selection stays. */
+/**
+ * kafkajs calls this function at every attempt, also for records that have a partition already. A record keeps the
+ * partition of its first attempt.
+ */
 function createPartitioner() {
   let keyless = 0;
   return ({

@@ -14,17 +14,20 @@ import { patchProduceEncoding, setProduceClock } from './patches/produce-encodin
 import { patchRequestQueue } from './patches/request-queue.ts';
 
 export interface KafkaOptions {
-  /** `host:port`; several as a list or separated by commas. */
+  /** `host:port` of each broker, as a list or as one text separated by commas. */
   readonly brokers: string | readonly string[];
   readonly clientId: string;
   readonly logger: Logger;
-  /** Absent: no encryption and no authentication. */
+  /** If absent, connections use no encryption and no authentication. */
   readonly security?: KafkaSecurity;
-  /** Bound of opening a connection. */
+  /** Time limit for opening a connection. */
   readonly connectionTimeoutMs?: number;
-  /** Bound of one request with its response. */
+  /** Time limit for one request and its response. */
   readonly requestTimeoutMs?: number;
-  /** Clock of the timestamps of sent records; absent: the system clock. A broker refuses timestamps more than an hour ahead. */
+  /**
+   * Clock for the timestamps of sent records. If absent, the system clock is used. A broker refuses a timestamp that is
+   * more than an hour ahead.
+   */
   readonly clock?: Clock;
 }
 
@@ -34,22 +37,22 @@ export interface Kafka {
   readonly logger: Logger;
   readonly requestTimeoutMs: number;
   readonly clock: Clock;
-  /** Returns a client with sockets of its own, so that they can be destroyed without an effect on other clients. */
+  /** Returns a client with its own sockets, which can be destroyed without an effect on other clients. */
   open(): KafkaConnection;
 }
 
 export interface KafkaConnection {
   readonly client: KafkaJs;
-  /** Destroys every socket and opens no more: requests in flight fail at once, and kafkajs cannot send them again. */
+  /** Destroys every socket and opens no more. Requests in flight fail at once, and kafkajs cannot send them again. */
   destroy(): void;
 }
 
 /**
  * Describes a cluster. Does not connect, and never throws because of the network.
  *
- * kafkajs has states that it never leaves: requests on a closing connection lose their timeout, and a socket that ends
- * before it is connected never settles its promise. So every caller bounds its calls with its own timer, destroys the
- * connection after a timeout, and opens another.
+ * kafkajs has states that it never leaves. Requests on a closing connection have no timeout, and a connection attempt
+ * whose socket ends early never resolves or rejects. So every caller limits its calls with its own timer. After a
+ * timeout it destroys the connection and opens another.
  */
 export function createKafka(options: KafkaOptions): Kafka {
   patchRequestQueue();
@@ -58,7 +61,7 @@ export function createKafka(options: KafkaOptions): Kafka {
   patchLogEndRequest();
   const { clientId, logger, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
   const { clock = systemClock } = options;
-  // Shared by all connections: during an outage each of them logs the same line.
+  // All connections share this log, because during an outage each of them logs the same line.
   const logCreator = bridgeLogs(logger);
   if (options.clock !== undefined) setProduceClock(clock);
   const brokers = typeof options.brokers === 'string' ? options.brokers.split(',') : [...options.brokers];
@@ -72,7 +75,7 @@ export function createKafka(options: KafkaOptions): Kafka {
       clientId,
       connectionTimeout: connectionTimeoutMs,
       requestTimeout: requestTimeoutMs,
-      // Explicit, because kafkajs has other defaults where NODE_ENV is "test".
+      // All settings are explicit, because kafkajs has other defaults if NODE_ENV is "test".
       retry: { retries: 3, initialRetryTime: 100, maxRetryTime: 1_000, factor: 0.2, multiplier: 2 },
       ...(sasl === null ? {} : { sasl: sasl as SASLOptions }),
       socketFactory: ({ host, port, onConnect }) => sockets.connect(host, port, onConnect),

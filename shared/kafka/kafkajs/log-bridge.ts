@@ -2,16 +2,19 @@ import { logLevel } from 'kafkajs';
 import type { LogEntry } from 'kafkajs';
 import type { Logger } from '../../runtime/logger.ts';
 
-/** A repeated line is logged again after this pause: during an outage kafkajs logs the same line ten times a second. */
+/** Time after which a repeated line is logged again. During an outage kafkajs logs the same line ten times a second. */
 const repeatAfterMs = 60_000;
 const rememberedLinesMax = 200;
 
-/** Advice that does not apply (the producer verifies and retries by itself), and the effect of `destroy`. */
+/**
+ * Lines that are not logged: advice that does not apply, because the producer itself verifies and retries; and messages
+ * that `destroy` causes.
+ */
 const unwanted = /Limiting retries for the idempotent producer|The connection was destroyed/;
 
 /**
- * Sends the log of kafkajs to pino, one level lower: its errors are attempts that are retried. A real failure reaches the
- * caller as an error.
+ * Forwards the log of kafkajs to pino, one level lower: errors in it are attempts that are retried. A real failure
+ * reaches the caller as an error.
  */
 export function bridgeLogs(logger: Logger): () => (entry: LogEntry) => void {
   const lastSeenMs = new Map<string, number>();

@@ -1,13 +1,15 @@
 const seed = 0x9747b28c;
 const multiplier = 0x5bd1e995;
 
-/** Returns the partition of a key, as the default partitioner of Kafka's Java client selects it. */
+/** Returns the partition of a key. It is the partition that the default partitioner of Kafka's Java client selects. */
 export function partitionOf(key: Buffer | string, partitions: number): number {
   const bytes = typeof key === 'string' ? Buffer.from(key) : key;
   return (murmur2(bytes) & 0x7fffffff) % partitions;
 }
 
-/** MurmurHash2, 32 bits, with the seed and the final mix of the Java client (`Utils.murmur2`); signed. */
+/**
+ * MurmurHash2 with 32 bits, as a signed integer, with the seed and the final mix of the Java client (`Utils.murmur2`).
+ */
 export function murmur2(data: Buffer): number {
   let hash = seed ^ data.length;
   const wholeWords = data.length & ~3;

@@ -15,14 +15,18 @@ export interface OffsetRange {
 
 export interface ReadRangeOptions {
   readonly timeoutMs?: number;
-  /** Skips records of aborted transactions. The ranges must then end before any open transaction. */
+  /**
+   * If true, records of aborted transactions are skipped. The ranges must then end before the first record of any open
+   * transaction.
+   */
   readonly committedOnly?: boolean;
 }
 
 /**
- * Reads exactly these records of a topic once, without an order among partitions. The ranges must be within the offsets of
- * the topic (`readTopicEnds`); compacted offsets and batches that cannot be decoded are skipped. Rejects with
- * KAFKA_UNAVAILABLE after `timeoutMs`. The consumer group has one member and commits nothing.
+ * Reads exactly these records of a topic, each once; partitions are read in any order. The ranges must be within the
+ * offsets of the topic (`readTopicEnds`). Offsets that compaction has emptied, and batches that cannot be decoded, are
+ * skipped. Rejects with KAFKA_UNAVAILABLE after `timeoutMs`. Uses a consumer group that has one member and commits
+ * nothing.
  */
 export async function readRange(
   kafka: Kafka,
@@ -42,7 +46,7 @@ export async function readRange(
   });
   const { promise: done, resolve, reject } = Promise.withResolvers<undefined>();
   consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
-  // kafkajs emits this event also for a fetch without records, for which it does not call eachBatch.
+  // kafkajs emits this event for every fetch, also for a fetch without records, for which it does not call eachBatch.
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload: { partition, lastOffset } }) => {
     if (Number(lastOffset) >= (left.get(partition)?.to ?? Infinity) - 1) left.delete(partition);
     if (left.size === 0) resolve(undefined);
@@ -75,7 +79,7 @@ function deliver(
   { from, to }: OffsetRange,
   onMessage: (message: ConsumedMessage) => void,
 ): void {
-  // kafkajs passes on what `decoding/fetch-response.ts` returns.
+  // kafkajs delivers the entries that `decoding/fetch-response.ts` returns.
   for (const entry of messages as unknown as readonly LogEntry[]) {
     const offset = Number(entry.offset);
     if (entry.kind === 'record' && offset >= from && offset < to)

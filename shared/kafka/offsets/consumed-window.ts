@@ -3,15 +3,21 @@ import { readRange } from '../kafkajs/read-range.ts';
 import type { OffsetRange } from '../kafkajs/read-range.ts';
 import { createLogEnds, readOffsetsAt, readTopicEnds } from './topic-offsets.ts';
 
-/** The records of one partition that the group has committed, of the topic that exists now. */
+/**
+ * The records of one partition that the group has committed, on the topic that exists now (a topic may be deleted and
+ * created again).
+ */
 export interface ConsumedRange extends OffsetRange {
-  /** Timestamp of the first record where the topic still holds offset 0, else 0; later than any time where it has no record. */
+  /**
+   * Timestamp of the first record if the topic still has offset 0, otherwise 0. If the partition has no record, a time
+   * later than any other.
+   */
   readonly bornMs: number;
 }
 
 /**
- * Returns for each partition the range from the first record since `sinceMs` that Kafka still holds to the offset that the
- * group has committed. Rejects when Kafka does not respond in time.
+ * Returns a range for each partition: from the first record since `sinceMs` that Kafka still has, to the offset that
+ * the group has committed. Rejects when Kafka does not respond in time.
  */
 export async function readConsumedWindow(
   kafka: Kafka,
@@ -25,7 +31,8 @@ export async function readConsumedWindow(
       readBirths(kafka, topic),
     ]);
     return ends.map(({ partition, committed, end }) => {
-      // An offset that the group committed for a deleted topic may be beyond the end of the topic that has its name now.
+      // If the topic was deleted and created again, an offset that the group committed before may be beyond the end of
+      // the topic.
       const to = Math.min(committed, end);
       return {
         partition,
@@ -41,7 +48,7 @@ export async function readConsumedWindow(
 
 const neverMs = Date.UTC(2290, 0);
 
-/** Reads the timestamp of the first record of each partition from which retention has deleted nothing yet. */
+/** Reads the timestamp of the first record of each partition that retention has not shortened yet. */
 async function readBirths(kafka: Kafka, topic: string): Promise<ReadonlyMap<number, number>> {
   const young = (await readTopicEnds(kafka, topic)).filter(({ low }) => low === 0);
   const births = new Map(young.filter(({ high }) => high === 0).map(({ partition }) => [partition, neverMs]));

@@ -10,7 +10,10 @@ export interface TopicEnd {
   readonly high: number;
 }
 
-/** Reads the offsets of each partition over a connection of its own. Rejects when Kafka does not respond in time. */
+/**
+ * Reads the first and the next offset of each partition over its own connection. Rejects when Kafka does not respond in
+ * time.
+ */
 export function readTopicEnds(kafka: Kafka, topic: string): Promise<TopicEnd[]> {
   return callOnce(kafka, async (admin) =>
     (await admin.fetchTopicOffsets(topic)).map(({ partition, low, high }) => ({
@@ -21,7 +24,10 @@ export function readTopicEnds(kafka: Kafka, topic: string): Promise<TopicEnd[]> 
   );
 }
 
-/** Reads the first offset of each partition at or after an instant; the end where no record is that young. */
+/**
+ * Reads for each partition the first offset at or after an instant. If all records are older, this is the end of the
+ * partition.
+ */
 export function readOffsetsAt(
   kafka: Kafka,
   topic: string,
@@ -33,12 +39,14 @@ export function readOffsetsAt(
   });
 }
 
-/** The end of one partition, and the offset that a consumer group has committed. */
+/** The end of one partition, with the offset that a consumer group has committed. */
 export interface LogEnd {
   readonly partition: number;
   /** Offset that the next record will get. */
   readonly end: number;
-  /** Offset at which the group continues; the first record's where the group has committed nothing. */
+  /**
+   * Offset at which the group continues. If the group has committed nothing, this is the offset of the first record.
+   */
   readonly committed: number;
 }
 
@@ -48,7 +56,9 @@ export interface LogEnds {
   close(): void;
 }
 
-/** Reads ends and committed offsets repeatedly, over one connection that is opened again after a failure. */
+/**
+ * Reads ends and committed offsets again and again over one connection. After a failure the connection is opened again.
+ */
 export function createLogEnds(kafka: Kafka, topic: string, groupId: string): LogEnds {
   const admin = createAdminQueue(kafka);
 
@@ -58,7 +68,7 @@ export function createLogEnds(kafka: Kafka, topic: string, groupId: string): Log
   };
 
   async function readEnds(client: KafkaAdmin): Promise<LogEnd[]> {
-    // The committed offsets are read first, so that an end is never older than an offset committed before it.
+    // The committed offsets are read first, so that an end is never smaller than the committed offset of its partition.
     const [group] = await client.fetchOffsets({ groupId, topics: [topic] });
     const committed = new Map(group?.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
     const ends = await client.fetchTopicOffsets(topic);

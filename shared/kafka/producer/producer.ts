@@ -8,16 +8,16 @@ import { producerMetrics } from '../metrics.ts';
 import { createSendQueue } from './send-queue.ts';
 
 export interface ProducerRecord {
-  /** Selects the partition with the hash of the Java client; null spreads records evenly. */
+  /** The key, whose hash selects the partition as in the Java client. With null, records are spread evenly. */
   readonly key: Buffer | string | null;
-  /** Null is a tombstone. */
+  /** The value; null makes the record a tombstone. */
   readonly value: Buffer | string | null;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Absent: the key selects the partition. */
+  /** The partition; if absent, the key selects it. */
   readonly partition?: number;
 }
 
-/** The offset of a record, and its partition. */
+/** The partition and the offset of a stored record. */
 export interface RecordPlace {
   readonly partition: number;
   readonly offset: number;
@@ -25,23 +25,27 @@ export interface RecordPlace {
 
 export interface Producer {
   /**
-   * Resolves with the place of each record when the leader and the in-sync replicas of every partition have all of these
-   * records, within a partition in their order. Rejects with KAFKA_UNAVAILABLE or KAFKA_PRODUCE_UNVERIFIED when that is
-   * not certain after `deliveryTimeoutMs` (Kafka may then have all, some or none of the records), and at once with
-   * KAFKA_RECORD_REFUSED when Kafka refuses a record for good, for example because it is too large.
+   * Resolves with the place of each record when the leader and the in-sync replicas of every partition have all of
+   * these records. Within a partition the records keep their order. Rejects with KAFKA_UNAVAILABLE or
+   * KAFKA_PRODUCE_UNVERIFIED if that is not certain after `deliveryTimeoutMs`; Kafka may then have all, some or none of
+   * the records. Rejects at once with KAFKA_RECORD_REFUSED if Kafka refuses a record permanently, for example because
+   * it is too large.
    */
   send(topic: string, records: readonly ProducerRecord[]): Promise<readonly RecordPlace[]>;
-  /** Waits `graceMs` for the sends in the queue; sends that have not ended then reject, whether Kafka has the records or not. */
+  /**
+   * Waits up to `graceMs` for the sends in the queue. Sends that have not ended by then reject, although Kafka may have
+   * their records.
+   */
   close(graceMs?: number): Promise<void>;
 }
 
 export interface ProducerOptions {
   readonly registry: Registry;
-  /** Bound of one `send` with its retries, from the moment it leaves the queue. */
+  /** Time limit of one `send` with its retries, from the moment at which it leaves the queue. */
   readonly deliveryTimeoutMs?: number;
-  /** Bound of one attempt. */
+  /** Time limit of one attempt. */
   readonly attemptTimeoutMs?: number;
-  /** Number of sends that may wait in the queue; one more is refused. */
+  /** Largest number of sends that wait in the queue. A further send is refused. */
   readonly waitingMax?: number;
 }
 
@@ -49,18 +53,19 @@ const retryDelayMsMax = 2_000;
 const closeGraceMs = 5_000;
 
 /**
- * A producer that verifies every promise of kafkajs.
+ * A producer that verifies the results of kafkajs.
  *
- * 1. One `send` at a time, with all its attempts. With two in flight, an idempotent kafkajs producer rolls its sequence
- *    numbers back when the first fails; the broker then drops the second as a duplicate, and its records are lost.
- * 2. Every record gets its partition before the first attempt and keeps it, so that an attempt repeats the same batches
- *    with the same sequence numbers and the broker recognises those that it has.
- * 3. The acknowledgements are compared with the records. When a leader moves during a send, kafkajs skips its partitions
- *    and resolves; the records of these partitions are sent again.
- * 4. When a send is abandoned, the connection with its producer id is destroyed: a later batch of equal length would have
- *    the sequence numbers of the abandoned one, and the broker would drop it as a duplicate.
+ * 1. One `send` runs at a time, with all its attempts. With two in flight, an idempotent kafkajs producer sets its
+ *    sequence numbers back when the first send fails; the broker then drops the second send as a duplicate, and its
+ *    records are lost.
+ * 2. Every record gets its partition before the first attempt and keeps it. So each attempt repeats the same batches
+ *    with the same sequence numbers, and the broker recognises the batches that it already has.
+ * 3. The acknowledgements are compared with the records. If a leader moves during a send, kafkajs skips the partitions
+ *    of that leader and resolves; the records of these partitions are sent again.
+ * 4. If a send is abandoned, the connection with its producer id is destroyed. Otherwise a later batch of equal length
+ *    would have the sequence numbers of the abandoned batch, and the broker would drop it as a duplicate.
  *
- * A record may be written twice (when a response is lost with its connection); consumers recognise it by its id.
+ * A record may be written twice, if a response is lost with its connection. Consumers recognise the record by its id.
  */
 export function createProducer(kafka: Kafka, options: ProducerOptions): Producer {
   const { registry, deliveryTimeoutMs = 60_000, waitingMax = 1_000 } = options;
@@ -103,7 +108,7 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
     return placesOf(messages, baseOffsets);
   }
 
-  /** Adds the acknowledged partitions to `baseOffsets`. Returns the failure, or null when no record is missing. */
+  /** Adds the acknowledged partitions to `baseOffsets`. Returns the failure; null if every record is acknowledged. */
   async function attemptOnce(
     topic: string,
     missing: readonly OutgoingMessage[],
@@ -142,7 +147,7 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
   }
 }
 
-/** Errors of the broker about the records themselves, which no retry changes. */
+/** Errors of the broker that the records themselves cause, so that no retry can succeed. */
 const refusals = new Set([
   'MESSAGE_TOO_LARGE',
   'RECORD_LIST_TOO_LARGE',
@@ -160,7 +165,7 @@ function asFailure(topic: string, error: unknown): TollgateError {
   return new TollgateError('KAFKA_UNAVAILABLE', `${topic}: ${messageOf(error)}`, { cause: error });
 }
 
-/** The records of a partition are in one batch and in order, so that their offsets are consecutive. */
+/** All records of a partition are in one batch and in order, so their offsets are consecutive. */
 function placesOf(
   messages: readonly OutgoingMessage[],
   baseOffsets: ReadonlyMap<number, number>,

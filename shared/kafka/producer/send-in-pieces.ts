@@ -1,9 +1,12 @@
 import type { Producer, ProducerRecord } from './producer.ts';
 
-/** Half of the default `message.max.bytes` of a broker (1 MiB): all records may go to one partition, in one batch. */
+/**
+ * Largest size of a piece: half of the default `message.max.bytes` of a broker (1 MiB), because all records of a piece
+ * may go to one partition, in one batch.
+ */
 const pieceBytesMax = 512 * 1024;
 
-/** Sends the records in order, in pieces that a broker accepts. Resolves when Kafka has all of them. */
+/** Sends the records in order, in pieces that are small enough for a broker. Resolves when Kafka has all records. */
 export async function sendInPieces(
   producer: Producer,
   topic: string,

@@ -2,7 +2,7 @@ import { TollgateError } from '../../runtime/errors.ts';
 
 /** Runs sends one at a time, in the order of the calls. */
 export interface SendQueue {
-  /** Rejects with KAFKA_UNAVAILABLE when too many sends wait already. */
+  /** Rejects with KAFKA_UNAVAILABLE if too many sends wait already. */
   run<Result>(send: () => Promise<Result>): Promise<Result>;
   /** Resolves when the sends that are in the queue now have ended. */
   idle(): Promise<void>;
@@ -10,7 +10,7 @@ export interface SendQueue {
 
 export interface SendQueueOptions {
   readonly waitingMax: number;
-  /** Called with the number of sends that wait for the one in flight. */
+  /** Called with the number of sends that wait for the current send. */
   readonly onWaiting: (waiting: number) => void;
 }
 

@@ -14,16 +14,16 @@ export interface FollowOptions {
   readonly topic: string;
   /** Name of the reader in metrics. */
   readonly name: string;
-  /** Returns false for an invalid record: it is counted and logged, and reading continues. */
+  /** Returns false if the record is invalid. The record is then counted and logged, and reading continues. */
   readonly onRecord: (message: ConsumedMessage) => boolean;
-  /** Called when the topic was deleted and created again. It is then read from its beginning. */
+  /** Called if the topic was deleted and created again. The topic is then read from its beginning. */
   readonly onRecreated?: () => void;
   readonly registry: Registry;
 }
 
-/** A topic of which every process reads all records, from the first one on. */
+/** Reads all records of a topic in every process, from the first record on. */
 export interface FollowedTopic {
-  /** True once all records were read that the topic had when it was first reached; it stays true. */
+  /** True once all records were read that the topic had at the first connection. From then on it stays true. */
   ready(): boolean;
   /**
    * Resolves once all records were read that the topic has at the time of the call. Rejects with KAFKA_UNAVAILABLE after
@@ -33,15 +33,18 @@ export interface FollowedTopic {
   close(): Promise<void>;
 }
 
-/** Interval of the checks in `catchUp`; on average half of it is added to its duration. */
+/** Interval of the checks in `catchUp`. It adds half of this time to the duration of `catchUp` on average. */
 const catchUpPollMs = 10;
-/** An added partition is read after at most this time, without a call of `catchUp`. */
+/** Longest time until a partition that was added to the topic is read, if `catchUp` is not called. */
 const metadataMaxAgeMs = 5_000;
 
-/** Survives outages of Kafka, also at the start: `ready()` is then false, and it retries. */
+/**
+ * Starts reading, and continues after outages of Kafka. If Kafka is down at the start, it retries, and `ready()` is
+ * false meanwhile.
+ */
 export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic {
   const { topic, name, registry, onRecord } = options;
-  /** Offset behind the last record that was read, by partition. */
+  /** By partition: the offset after the last record that was read. */
   const positions = new Map<number, number>();
   let assigned: ReadonlySet<number> | null = null;
   let ends: ReadonlyMap<number, number> | null = null;
@@ -52,7 +55,8 @@ export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic
   const supervisor = superviseConsumer(
     kafka,
     {
-      // kafkajs reads only in groups. This one has one member and commits nothing, so Kafka stores nothing for it.
+      // kafkajs reads only in consumer groups. This group has one member and commits nothing, so Kafka stores nothing
+      // for it.
       groupId: `${kafka.clientId}.${name}.${randomUUID()}`,
       groupLabel: name,
       topics: [topic],
@@ -87,7 +91,7 @@ export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic
     noteReady();
   }
 
-  /** A record on which `onRecord` throws must not end the reading of those after it. */
+  /** If `onRecord` throws for a record, the records after it must still be read. */
   function apply(message: ConsumedMessage): boolean {
     try {
       return onRecord(message);
@@ -102,7 +106,7 @@ export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic
     kafka.logger.error({ topic, ...record }, 'a record is invalid; the value before it stays');
   }
 
-  /** Reads the ends before the session starts. The table is ready once it was read up to them. */
+  /** Reads the ends of the topic before the session starts. The table is ready once it was read up to these ends. */
   async function readEnds(): Promise<void> {
     const current = await readTopicEnds(kafka, topic);
     if (current.some(({ partition, high }) => high < (positions.get(partition) ?? 0))) readAgain();
@@ -144,7 +148,7 @@ export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic
   }
 }
 
-/** The end of a partition without records counts as reached, whatever its offsets are. */
+/** A partition without records counts as read to its end, whatever its offsets are. */
 function endsToReach(ends: readonly TopicEnd[]): ReadonlyMap<number, number> {
   return new Map(ends.map(({ partition, low, high }) => [partition, high === low ? 0 : high]));
 }

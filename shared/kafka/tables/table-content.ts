@@ -1,9 +1,9 @@
 import { LRUCache } from 'lru-cache';
 
 /**
- * The order of a value among the values of its key. The version counts first, because offsets of different partitions
- * cannot be compared, and the next value of a key is in another partition after partitions were added. Values of one version
- * are ordered as in the log. Every reader computes the same order.
+ * The order of a value among the values of its key. The version is compared first: after partitions were added, a key
+ * may be in another partition, and offsets of different partitions cannot be compared. Values with the same version
+ * have the order of the log. Every reader computes the same order.
  */
 export interface ValueOrder {
   readonly version: number;
@@ -14,20 +14,23 @@ export interface ValueOrder {
 export interface TableContent<Value> {
   get(key: string): Value | undefined;
   entries(): ReadonlyMap<string, Value>;
-  /** Returns the order of the newest value of the key, or of its deletion; null where there was neither. */
+  /** Returns the order of the newest value of the key, or of its deletion; null if the key never had a value. */
   orderOf(key: string): ValueOrder | null;
-  /** Stores a value, null for a deletion, unless a newer one is stored. */
+  /** Stores a value, or a deletion (null), unless a newer one is stored. */
   put(key: string, value: Value | null, order: ValueOrder): void;
-  /** Empties the table, because its topic was created again. */
+  /** Empties the table, because its topic was deleted and created again. */
   clear(): void;
 }
 
-/** Bound of the stored deletions: they prevent an older value in another partition from restoring a key. */
+/**
+ * Largest number of stored deletions. A stored deletion prevents an older value in another partition from restoring its
+ * key.
+ */
 const deletionsMax = 100_000;
 
 /**
- * The newest value of every key. An older value never replaces a newer one, also when the topic is read again after a
- * reconnect, and when an own write was applied before it is read.
+ * The newest value of every key. An older value never replaces a newer one, even if the topic is read again after a
+ * reconnect, or if a value that this process wrote was applied before it is read from the topic.
  */
 export function createTableContent<Value>(
   onChange: (key: string, value: Value | null, before: Value | null) => void,

@@ -11,28 +11,29 @@ export interface TableOptions<Value> {
   readonly topic: string;
   /** Name of the table in metrics. */
   readonly name: string;
-  /** Returns undefined for an invalid value: it is counted, and the value before stays. */
+  /** Returns undefined for an invalid value. The value is then counted, and the key keeps its previous value. */
   readonly decode: (value: Buffer, key: string) => Value | undefined;
   /**
-   * Version of a value, or of a deletion. The value of a key with the highest version counts, in any partition. Absent: the
-   * last value in the log counts, for keys that never change their partition.
+   * Returns the version of a value, or of a deletion (null). The value with the highest version counts, whatever its
+   * partition. If absent, the last value in the log counts: for keys that never change their partition.
    */
   readonly versionOf?: (value: Value | null, message: ConsumedMessage) => number;
-  /** Called for every change, with null for a deletion; also while the topic is read for the first time. */
+  /** Called for every change, with null for a deletion. Also called while the topic is read for the first time. */
   readonly onChange?: (key: string, value: Value | null, before: Value | null) => void;
   readonly registry: Registry;
 }
 
 /**
- * A compacted topic in memory: the newest value of every key. Its size is the size of the topic after compaction and about
- * 150 bytes a key. During an outage of Kafka it has the content from before, or none after a start.
+ * A compacted topic in memory: the newest value of every key. It needs as much memory as the topic after compaction,
+ * plus about 150 bytes for each key. During an outage of Kafka it keeps its content; a process that starts during the
+ * outage has an empty table.
  */
 export interface Table<Value> extends FollowedTopic {
   get(key: string): Value | undefined;
   entries(): ReadonlyMap<string, Value>;
-  /** Returns the order of the newest value of the key, or of its deletion; null where there was neither. */
+  /** Returns the order of the newest value of the key, or of its deletion; null if the key never had a value. */
   orderOf(key: string): ValueOrder | null;
-  /** Applies a value that this process wrote and Kafka acknowledged, before it is read from the topic. */
+  /** Applies a value that this process wrote and that Kafka acknowledged, before the value is read from the topic. */
   applyOwn(key: string, value: Value | null, order: ValueOrder): void;
 }
 
@@ -60,7 +61,7 @@ export function readTable<Value>(kafka: Kafka, options: TableOptions<Value>): Ta
 
   function onRecord(message: ConsumedMessage): boolean {
     const { key, keyBytes, value, partition, offset } = message;
-    // Keys that are not UTF-8 are ignored: different ones could become the same text.
+    // Keys that are not UTF-8 are ignored, because two different keys could become the same text.
     if (key === null || keyBytes !== undefined) return false;
     const decoded = value === null ? null : decode(value, key);
     if (decoded === undefined) return false;

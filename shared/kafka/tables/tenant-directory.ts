@@ -19,33 +19,35 @@ import { readTopicEnds } from '../offsets/topic-offsets.ts';
 import type { Topics } from '../topics.ts';
 
 /**
- * The records of all tenants of the compacted tenants topic, in memory, so that no request waits for a look-up. A record
- * with the usual fields has about 1 kB, and at most about 100 kB (`record/schema.ts` bounds its lists).
+ * The records of all tenants, from the compacted tenants topic, in memory. So no request waits for a query. A record
+ * with the usual fields needs about 1 kB, and at most about 100 kB (`record/schema.ts` limits its lists).
  */
 export interface TenantDirectory {
   get(tenantId: string): TenantRecord | undefined;
   /**
-   * Returns the tenant of an API key by its SHA-256 in lower-case hexadecimal, expired keys included. When two tenants have
-   * the same key, the record written last counts.
+   * Returns the tenant of an API key by the key's SHA-256 in lower-case hexadecimal, also for an expired key. If two
+   * tenants have the same key, the record that was written last counts.
    */
   byApiKeyHash(sha256Hex: string): KeyHolder | undefined;
   /**
-   * Replaces the record, and ignores its version. Resolves with the stored record when Kafka has it; its version is above
-   * that of all records in this directory. `get` then returns it, in other processes a moment later. When two processes
-   * replace a record at the same time, all processes end with the same one of them. Rejects with TENANT_RECORD_INVALID, KAFKA_UNAVAILABLE or KAFKA_PRODUCE_UNVERIFIED.
+   * Replaces the record of a tenant; the version in the argument is ignored. Resolves with the stored record when Kafka
+   * has it. Its version is higher than the versions of all records in this directory. From then on `get` returns the
+   * new record, in other processes a moment later. If two processes replace a record at the same time, all processes
+   * end with the same one of the two records. Rejects with TENANT_RECORD_INVALID, KAFKA_UNAVAILABLE or
+   * KAFKA_PRODUCE_UNVERIFIED.
    */
   put(record: TenantRecord): Promise<TenantRecord>;
   remove(tenantId: string): Promise<void>;
   all(): IterableIterator<TenantRecord>;
   size(): number;
   /**
-   * True once the topic was read to its end. Before that, and during an outage of Kafka, records may be missing or old: a
-   * gateway then uses the plan that the token of the tenant claims.
+   * True once the topic was read to its end. Before that, and during an outage of Kafka, records may be missing or old.
+   * If a record is missing, a gateway uses the plan that the tenant's token claims.
    */
   ready(): boolean;
   /**
-   * Resolves once the directory has every record that any process wrote before the call. Rejects with KAFKA_UNAVAILABLE after
-   * some seconds.
+   * Resolves once the directory has every record that any process wrote before this call. Rejects with
+   * KAFKA_UNAVAILABLE after some seconds.
    */
   catchUp(): Promise<void>;
   /** The listener is called after each change, with null for a removed record. Returns a function that removes the listener. */
@@ -59,7 +61,7 @@ export interface TenantDirectoryOptions {
   readonly kafka: Kafka;
   readonly topics: Topics;
   readonly registry: Registry;
-  /** Bound of one `put`, for which an operator waits. */
+  /** Time limit of one `put`. It is short, because an operator waits for the result. */
   readonly putTimeoutMs?: number;
   readonly clock?: Clock;
 }
@@ -110,7 +112,10 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
     return versionAfter(table.orderOf(tenantId)?.version ?? 0, clock.now());
   }
 
-  /** Writes a tombstone to every partition: an older record may be in a partition that the key had before partitions were added. */
+  /**
+   * Writes a tombstone to every partition. An older record of the key may be in another partition, if partitions were
+   * added after it was written.
+   */
   async function remove(tenantId: string): Promise<void> {
     const version = nextVersion(tenantId);
     const headers = { [versionHeader]: String(version) };

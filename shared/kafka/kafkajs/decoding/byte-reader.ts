@@ -1,10 +1,13 @@
 /** Bytes that are not valid in Kafka's record format. */
 export class MalformedRecords extends Error {}
 
-/** Integers of more bits are not exact as a number. */
+/** Most bits of an integer that a number can hold exactly. */
 const exactBits = 53;
 
-/** Reads the primitive types of Kafka's protocol, big-endian, from `at` on. Throws MalformedRecords at the end of the bytes. */
+/**
+ * Reads the primitive types of Kafka's protocol, which are big-endian, from the position `at` on. Throws
+ * MalformedRecords if too few bytes remain.
+ */
 export class ByteReader {
   readonly bytes: Buffer;
   readonly end: number;
@@ -44,7 +47,9 @@ export class ByteReader {
     return this.take(this.int16()).toString();
   }
 
-  /** ZigZag varint of up to 64 bits; NaN beyond 53 bits, which only impossible timestamps have. */
+  /**
+   * Reads a ZigZag varint of up to 64 bits. Returns NaN for more than 53 bits, which only impossible timestamps need.
+   */
   varint(): number {
     let scale = 1;
     let value = 0;
@@ -60,13 +65,13 @@ export class ByteReader {
     throw new MalformedRecords('a varint has more than 10 bytes');
   }
 
-  /** Null for a length of -1. */
+  /** Returns null if the length is -1. */
   varintBytes(): Buffer | null {
     const length = this.varint();
     return length === -1 ? null : this.take(length);
   }
 
-  /** Null for a length of -1. */
+  /** Returns null if the length is -1. */
   int32Bytes(): Buffer | null {
     const length = this.int32();
     return length === -1 ? null : this.take(length);

@@ -13,7 +13,7 @@ interface Codec {
   readonly decompress: (bytes: Buffer, bytesMax: number) => Buffer | Promise<Buffer>;
 }
 
-/** The lowest three bits of a batch's attributes are the index. */
+/** Codecs by number: the lowest three bits of a batch's attributes are the index. */
 const codecs: readonly (Codec | null)[] = [
   null,
   { name: 'gzip', decompress: (bytes, bytesMax) => gunzipAsync(bytes, { maxOutputLength: bytesMax }) },
@@ -29,11 +29,11 @@ const codecs: readonly (Codec | null)[] = [
   },
 ];
 
-/** 32 MiB; a frame with a larger window is refused before the window is allocated. */
+/** Largest window: 32 MiB (2^25 bytes). A frame with a larger window is refused before memory is allocated for it. */
 const zstdWindowLogMax = 25;
 const codecMask = 0x7;
 
-/** Throws MalformedRecords when the decompressed bytes are more than `bytesMax`. */
+/** Decompresses a batch. Throws MalformedRecords if the decompressed bytes are more than `bytesMax`. */
 export async function decompress(attributes: number, bytes: Buffer, bytesMax: number): Promise<Buffer> {
   const id = attributes & codecMask;
   const codec = codecs[id];

@@ -6,7 +6,7 @@ import type { AbortedTransaction } from './drop-aborted.ts';
 import type { LogEntry } from './log-entry.ts';
 import { decodeRecordSet } from './record-set.ts';
 
-/** A fetch response in the form of kafkajs, with the entries of `log-entry.ts` as messages. */
+/** A fetch response in the form that kafkajs needs. Its messages are the entries of `log-entry.ts`. */
 export interface FetchResponse {
   readonly throttleTime: number;
   readonly clientSideThrottleTime?: number;
@@ -23,7 +23,7 @@ interface PartitionData {
   readonly errorCode: number;
   readonly highWatermark: string;
   readonly lastStableOffset: string;
-  /** Empty: `dropAborted` has applied them already. */
+  /** Always empty: `dropAborted` has already removed the records of these transactions. */
   readonly abortedTransactions: readonly [];
   readonly preferredReadReplica?: number;
   readonly messages: readonly LogEntry[];
@@ -33,16 +33,16 @@ interface PartitionData {
 const fetchVersions = [4, 5, 6, 7, 8, 9, 10, 11] as const;
 type FetchVersion = (typeof fetchVersions)[number];
 
-/** The part of a response module of kafkajs that is replaced. */
+/** The functions of a kafkajs response module that are replaced. */
 interface ResponseModule {
   decode(raw: Buffer): Promise<FetchResponse>;
 }
 
 /**
- * Replaces the decoder of fetch responses in kafkajs 2.2.4. Symptoms without it: one batch that kafkajs cannot decode
- * (Snappy, LZ4, Zstandard, a header without a value) makes it fetch the same offsets for ever; a batch of many records ends
- * the fetch with a RangeError (`push(...records)`); a record with a wrong checksum is delivered as if it were valid. Here
- * such a batch becomes one `unreadable` entry, and the fetch continues behind it.
+ * Replaces the decoder of fetch responses in kafkajs 2.2.4. Without the replacement, kafkajs fetches the same offsets
+ * for ever if it cannot decode a batch (Snappy, LZ4, Zstandard, a header without a value). A batch of many records ends
+ * the fetch with a RangeError (`push(...records)`). A record with a wrong checksum is delivered as valid. With the
+ * replacement, a batch that cannot be decoded becomes one `unreadable` entry, and the fetch continues after it.
  */
 export function patchFetchDecoding(): void {
   const load = createRequire(import.meta.url);
@@ -62,12 +62,12 @@ async function decodeFetchResponse(raw: Buffer, version: FetchVersion): Promise<
     const partitions = [];
     for (let count = reader.int32(); count > 0; count -= 1) {
       partitions.push(await decodePartition(reader, version));
-      // Decompression may take long: lets heartbeats be sent before the next partition.
+      // Decompression may take long, so the event loop can send heartbeats before the next partition is decoded.
       await nextIteration();
     }
     responses.push({ topicName, partitions });
   }
-  // From version 8 on the client applies the throttle time, and the broker responds at once.
+  // From version 8 on, the broker responds at once, and the client itself must wait for the throttle time.
   return version < 8
     ? { throttleTime, ...session, responses }
     : { throttleTime: 0, clientSideThrottleTime: throttleTime, ...session, responses };

@@ -4,7 +4,7 @@ export type LogEntry = RecordEntry | UnreadableEntry | MarkerEntry | GapEntry;
 interface Entry {
   /** The last offset of the entry, in decimal form as kafkajs requires. */
   readonly offset: string;
-  /** True where kafkajs must not deliver the entry. */
+  /** True if kafkajs must not deliver the entry. */
   readonly isControlRecord: boolean;
 }
 
@@ -13,15 +13,15 @@ export interface RecordEntry extends Entry {
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers: readonly RecordHeader[];
-  /** Unix milliseconds; null where the producer set no time or an impossible one. */
+  /** Unix milliseconds; null if the producer set no timestamp or an impossible one. */
   readonly timestampMs: number | null;
-  /** Producer id of the transaction of the record; null where it has none. */
+  /** Producer id of the record's transaction; null if the record belongs to no transaction. */
   readonly transaction: bigint | null;
 }
 
 export type RecordHeader = readonly [name: string, value: Buffer | null];
 
-/** A batch, or the remaining records of a batch, that cannot be decoded. */
+/** A batch that cannot be decoded, or those records of a batch that follow a malformed record. */
 export interface UnreadableEntry extends Entry {
   readonly kind: 'unreadable';
   readonly firstOffset: number;
@@ -38,7 +38,10 @@ export interface MarkerEntry extends Entry {
   readonly committed: boolean;
 }
 
-/** Offsets without a record for consumers: compacted, or a control record. Moves the fetch position of kafkajs past them. */
+/**
+ * Offsets that have no record for consumers: compaction removed the record, or it is a control record. The entry moves
+ * the fetch position of kafkajs past these offsets.
+ */
 export interface GapEntry extends Entry {
   readonly kind: 'gap';
 }
@@ -51,10 +54,10 @@ export function unreadable(entry: Omit<UnreadableEntry, 'kind' | 'offset' | 'isC
   return { kind: 'unreadable', offset: String(entry.lastOffset), isControlRecord: false, ...entry };
 }
 
-/** The largest time that a Date can hold. */
+/** The largest time that a JavaScript Date can hold. */
 const timeMsMax = 8.64e15;
 
-/** A record without a timestamp has -1. */
+/** -1 stands for a missing timestamp. */
 export function possibleTime(timestampMs: number): number | null {
   return timestampMs >= 0 && timestampMs <= timeMsMax ? timestampMs : null;
 }

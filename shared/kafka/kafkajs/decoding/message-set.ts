@@ -10,8 +10,9 @@ const headBytes = 8 + 4;
 const logAppendTime = 0x8;
 
 /**
- * Decodes one message of the formats 0 and 1 of brokers before 0.11: a record, or a compressed set of records with the
- * offset of the last one. Never rejects: a message that cannot be decoded is one `unreadable` entry.
+ * Decodes one message of format 0 or 1, which brokers before 0.11 wrote. The message is a record, or a compressed set
+ * of records with the offset of its last record. Never rejects: a message that cannot be decoded becomes one
+ * `unreadable` entry.
  */
 export async function decodeMessage({ bytes, baseOffset: offset }: BatchBytes): Promise<DecodedBatch> {
   try {
@@ -46,7 +47,7 @@ function readMessage(bytes: Buffer): Message {
   return { magic, attributes, timestamp, key: reader.int32Bytes(), value: reader.int32Bytes() };
 }
 
-/** In format 1 the messages of a set are numbered from 0; in format 0 they have their offsets in the log. */
+/** In format 1 the messages of a set have the offsets 0, 1, 2, …; in format 0 they have their offsets in the log. */
 function readSet(plain: Buffer, wrapper: Message, lastOffset: number): LogEntry[] {
   const reader = new ByteReader(plain);
   const messages: { readonly offset: number; readonly message: Message }[] = [];

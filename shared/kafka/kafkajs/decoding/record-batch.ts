@@ -4,7 +4,7 @@ import { decompress } from './codecs.ts';
 import { gap, possibleTime, unreadable } from './log-entry.ts';
 import type { LogEntry, RecordEntry, RecordHeader } from './log-entry.ts';
 
-/** The bytes of a batch, with its offset and that of the batch after it. */
+/** The bytes of a batch, with its own offset and the offset of the next batch. */
 export interface BatchBytes {
   readonly bytes: Buffer;
   readonly baseOffset: number;
@@ -14,7 +14,7 @@ export interface BatchBytes {
 
 export interface DecodedBatch {
   readonly entries: readonly LogEntry[];
-  /** Bytes after decompression. */
+  /** Number of bytes after decompression. */
   readonly plainBytes: number;
 }
 
@@ -24,14 +24,14 @@ const logAppendTime = 0x8;
 const transactional = 0x10;
 const control = 0x20;
 
-/** Bound of a decompressed batch: about 30 times the default `message.max.bytes` of a broker. */
+/** Largest size of a decompressed batch: about 30 times the default `message.max.bytes` of a broker. */
 export const plainBytesMax = 32 * 1024 * 1024;
-/** Bound of the records in one batch: a small record needs some hundred bytes of memory. */
+/** Largest number of records in one batch: even a small record needs some hundred bytes of memory. */
 export const batchRecordsMax = 250_000;
 
 /**
- * Decodes a batch of message format 2. Never rejects: a batch that cannot be decoded is one `unreadable` entry. In a batch
- * with a malformed record, the records before it are valid entries.
+ * Decodes a batch of message format 2. Never rejects: a batch that cannot be decoded becomes one `unreadable` entry. If
+ * a record of the batch is malformed, the records before it become valid entries.
  */
 export async function decodeBatch(batch: BatchBytes): Promise<DecodedBatch> {
   const { bytes, baseOffset } = batch;
@@ -86,14 +86,15 @@ function readContext(head: ByteReader): Context {
   const firstTimestamp = Number(head.int64());
   const maxTimestamp = Number(head.int64());
   const producerId = head.int64();
-  // producerEpoch and baseSequence, which only brokers use.
+  // Skips producerEpoch and baseSequence, which only brokers use.
   head.take(2 + 4);
   return { attributes, lastOffsetDelta, firstTimestamp, maxTimestamp, producerId, count: head.int32() };
 }
 
 /**
- * Estimates the last offset of a batch with a wrong checksum, whose header may be wrong too. Too small an offset costs more
- * fetches, each one offset further, until the batch is passed; too large an offset would skip valid records.
+ * Estimates the last offset of a batch with a wrong checksum, whose header may be wrong too. If the estimate is too
+ * small, the batch is fetched several times, each time one offset further. If the estimate is too large, valid records
+ * are skipped, so the estimate is never larger than the header or the next batch shows.
  */
 function likelyLast({ baseOffset, nextOffset }: BatchBytes, { lastOffsetDelta, count }: Context): number {
   if (nextOffset !== null) return Math.max(baseOffset, nextOffset - 1);
@@ -140,7 +141,7 @@ const noHeaders: readonly RecordHeader[] = [];
 function readHeaders(reader: ByteReader): readonly RecordHeader[] {
   const count = reader.varint();
   if (count === 0) return noHeaders;
-  // A header has at least two bytes.
+  // Every header of a record has at least two bytes.
   if (!(count > 0 && count * 2 <= reader.left)) throw new MalformedRecords('a record has too many headers');
   const headers: RecordHeader[] = [];
   for (let index = 0; index < count; index += 1) {
@@ -150,7 +151,10 @@ function readHeaders(reader: ByteReader): readonly RecordHeader[] {
   return headers;
 }
 
-/** The key of a control record has a version and a type: 0 aborts, 1 commits, and other types are for brokers. */
+/**
+ * The key of a control record has a version and a type. Type 0 is an abort, type 1 a commit; other types concern only
+ * brokers.
+ */
 function markerOf(offset: string, key: Buffer | null, transaction: bigint): LogEntry {
   const type = key !== null && key.length >= 4 ? key.readInt16BE(2) : -1;
   if (type !== 0 && type !== 1) return gap(Number(offset));

@@ -4,14 +4,14 @@ import { decodeMessage } from './message-set.ts';
 import { decodeBatch } from './record-batch.ts';
 import type { BatchBytes, DecodedBatch } from './record-batch.ts';
 
-/** baseOffset and batchLength. */
+/** Length of the fields baseOffset and batchLength. */
 const outerBytes = 8 + 4;
-/** Position of the format version, the same in all formats. */
+/** Position of the format version, which is the same in all formats. */
 const magicAt = 16;
 const batchBytesMin = 61;
 const messageBytesMin = outerBytes + 4 + 1 + 1 + 4 + 4;
 
-/** Bound of the decompressed bytes of one partition in a fetch; the batches behind it are fetched again. */
+/** Largest number of decompressed bytes of one partition in a fetch. Batches beyond this bound are fetched again. */
 export const partitionPlainBytesMax = 16 * 1024 * 1024;
 
 /**
@@ -24,7 +24,8 @@ export async function decodeRecordSet(bytes: Buffer): Promise<LogEntry[]> {
   for (let at = 0; at < bytes.length && plainBytes < partitionPlainBytesMax;) {
     const batch = batchAt(bytes, at);
     if (batch === null) {
-      // A broker always sends the first batch completely, so its length is wrong, and the start of the next one is unknown.
+      // A broker always sends the first batch completely. If it seems incomplete, its length is wrong, and the start of
+      // the next batch is unknown.
       if (entries.length === 0 && bytes.length - at >= outerBytes)
         entries.push(batchOfWrongLength(bytes, at));
       break;
@@ -37,7 +38,7 @@ export async function decodeRecordSet(bytes: Buffer): Promise<LogEntry[]> {
   return entries;
 }
 
-/** Returns null where the batch is incomplete. */
+/** Returns the next batch; null if it is incomplete. */
 function batchAt(bytes: Buffer, at: number): BatchBytes | null {
   const end = endOfBatch(bytes, at);
   if (end === null) return null;

@@ -1,7 +1,7 @@
 import { uncompress } from 'snappyjs';
 import { MalformedRecords } from './byte-reader.ts';
 
-/** Header of snappy-java, and so of Kafka's Java client: a magic number and two versions. */
+/** Header of the snappy-java format, which Kafka's Java client uses: a magic number and two versions. */
 const framedMagic = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
 const framedHeadBytes = framedMagic.length + 4 + 4;
 

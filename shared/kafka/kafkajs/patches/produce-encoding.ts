@@ -4,7 +4,7 @@ import type { Clock } from '../../../runtime/time/clock.ts';
 import { encodeProduce } from './produce-request.ts';
 import type { OutgoingRecord, ProduceRequest } from './produce-request.ts';
 
-/** The part of an encoder of kafkajs that its connection uses. */
+/** The part of a kafkajs encoder that its connection uses. */
 interface Encoded {
   readonly buf: Buffer;
   readonly buffer: Buffer;
@@ -20,10 +20,11 @@ export interface Described {
 const moduleName = 'kafkajs/src/protocol/requests/produce/v3/request.js';
 
 /**
- * Defect of kafkajs 2.2.4: it encodes every record in a zeroed buffer that is too small, every number in an array and
- * another buffer, and copies the batch through six growing buffers. Symptom: a third of the CPU time of an event in the
- * gateway, and most of its garbage. Here the same bytes are written once, into one buffer. Requests that Tollgate rarely
- * sends (headers, own timestamps, compression, transactions) are encoded by kafkajs.
+ * Defect of kafkajs 2.2.4: it encodes every record in a zeroed buffer that is too small, and every number in an array
+ * and another buffer. Then it copies the batch through six growing buffers. Symptom: this takes a third of the CPU time
+ * of an event in the gateway, and makes most of its garbage. The replacement writes the same bytes once, into one
+ * buffer. kafkajs still encodes the requests that Tollgate rarely sends: requests with headers, own timestamps,
+ * compression or transactions.
  */
 export function patchProduceEncoding(): void {
   if (isPatched) return;
@@ -46,7 +47,7 @@ export function patchProduceEncoding(): void {
 let isPatched = false;
 let clock = systemClock;
 
-/** Sets the clock of the timestamps, for the whole process: the replaced module exists once in a process, too. */
+/** Sets the clock of the timestamps for the whole process, because the replaced module exists once in a process. */
 export function setProduceClock(newClock: Clock): void {
   clock = newClock;
 }

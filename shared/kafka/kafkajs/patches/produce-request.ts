@@ -32,12 +32,12 @@ const partitionHeadBytes = 4 + 4;
 const batchOuterBytes = 8 + 4;
 /** partitionLeaderEpoch, magic, crc */
 const batchPlainBytes = 4 + 1 + 4;
-/** From attributes to the number of records. The checksum covers these fields and the records. */
+/** Length of the fields from attributes to the number of records. The checksum covers these fields and the records. */
 const batchHeadBytes = 2 + 4 + 8 + 8 + 8 + 2 + 4 + 4;
 const formatVersion = 2;
-/** attributes, timestampDelta, number of headers: all zero. */
+/** Length of the fields attributes, timestampDelta and number of headers. All three are zero. */
 const recordZeroBytes = 3;
-/** With the varints length, offsetDelta, keyLength and valueLength: at most five bytes each. */
+/** The same with the varints length, offsetDelta, keyLength and valueLength, of at most five bytes each. */
 const recordFixedBytesMax = recordZeroBytes + 4 * 5;
 const utf8BytesMax = 3;
 
@@ -69,7 +69,7 @@ function topicBytesMax({ topic, partitions }: ProduceRequest['topicData'][number
   return sum;
 }
 
-/** Upper bound of the encoded length, without encoding the text: that happens once, when it is written. */
+/** Returns an upper bound of the encoded length without encoding the text, so that the text is encoded only once. */
 function bytesMax(bytes: Buffer | string | null): number {
   if (bytes === null) return 0;
   return typeof bytes === 'string' ? bytes.length * utf8BytesMax : bytes.length;

@@ -7,14 +7,14 @@ interface RequestQueue {
   checkPendingRequests(): void;
 }
 
-/** Interval at which a full queue that is not throttled checks for room. A response triggers the check too. */
+/** Interval at which a full queue checks for room, if it is not throttled. A response also triggers the check. */
 const pendingCheckIntervalMs = 10;
 
 /**
- * Defect of kafkajs 2.2.4: after every response it schedules the next check of its pending requests at
- * `throttledUntil - now`, also when none is pending. Without throttling that is minus the Unix time. Symptom: Node prints a
- * TimeoutNegativeWarning and runs the timer after 1 ms, and the timer schedules the next one, as long as the connection
- * exists. Here a timer is set only while a request waits, and never a negative one.
+ * Defect of kafkajs 2.2.4: after every response it schedules the next check of its pending requests after
+ * `throttledUntil - now`, even if no request is pending. Without throttling this delay is minus the Unix time. Symptom:
+ * Node prints a TimeoutNegativeWarning and runs the timer after 1 ms, and the timer schedules itself again for as long
+ * as the connection exists. The replacement sets a timer only while a request waits, and never with a negative delay.
  */
 export function patchRequestQueue(): void {
   const load = createRequire(import.meta.url);

@@ -14,21 +14,24 @@ export interface Fetched {
   readonly messages: readonly ConsumedMessage[];
   /** Batches that cannot be decoded. */
   readonly unreadable: readonly UnreadableEntry[];
-  /** Offset of the next fetch: behind the last record, and behind offsets that compaction has emptied. */
+  /** Offset of the next fetch: after the last record, and after offsets that compaction has emptied. */
   readonly nextOffset: number;
-  /** Offset to commit once these records and all before them are handled: `nextOffset`, or the start of an open transaction. */
+  /**
+   * Offset to commit once these records and all records before them are handled: `nextOffset`, or the first offset of
+   * an open transaction.
+   */
   readonly commitOffset: number;
 }
 
 export interface SessionHandlers {
-  /** Partitions by topic. They replace the partitions of the assignment before. */
+  /** Called with the assigned partitions, by topic. They replace the partitions of the previous assignment. */
   readonly onAssigned: (assignment: ReadonlyMap<string, readonly number[]>) => void;
-  /** This member has no partition until the next `onAssigned`. */
+  /** Called when this member loses its partitions; it has none until the next `onAssigned`. */
   readonly onRevoked: () => void;
   readonly onFetched: (fetched: Fetched) => void;
   /**
-   * Resolves when the consumer may fetch more. Must call `heartbeat` while it waits and must not catch its errors: they are
-   * how kafkajs reports a rebalance.
+   * Resolves when the consumer may fetch more. While it waits, it must call `heartbeat` and must not catch the errors
+   * of `heartbeat`: kafkajs reports a rebalance by these errors.
    */
   readonly waitForRoom: (heartbeat: () => Promise<void>) => Promise<void>;
 }

@@ -3,7 +3,10 @@ import { partitionKey } from './fetched.ts';
 import type { Fetched, SessionHandlers } from './fetched.ts';
 
 export interface Generations {
-  /** False when the records do not follow the ones before, or when the session has ended: the caller must drop them. */
+  /**
+   * Returns false if the fetched records do not directly follow the records before them, or if the session has ended.
+   * The caller must then drop the records.
+   */
   follows(
     fetched: Pick<Fetched, 'topic' | 'partition' | 'nextOffset'>,
     /** Offset that the fetch requested. */
@@ -12,11 +15,12 @@ export interface Generations {
 }
 
 /**
- * Checks that each assignment is read without a gap from its committed offsets on.
+ * Checks that each assignment is read without a gap, beginning at its committed offsets.
  *
- * When a fetch finds that its leader has moved, kafkajs joins the group again from within that fetch, while fetches from
- * other brokers continue. Their records belong to the assignment before, and would mark records as read that the new
- * assignment has not delivered. Such a session is ended; the next one continues from the committed offsets.
+ * If a fetch finds that a partition's leader has moved, kafkajs joins the group again from within that fetch, while
+ * fetches from other brokers continue. The records of these other fetches belong to the previous assignment. If they
+ * were accepted, records that the new assignment has not delivered would be marked as read. So the session is ended,
+ * and the next session continues from the committed offsets.
  */
 export function watchGenerations(
   consumer: KafkaJsConsumer,
@@ -40,7 +44,8 @@ export function watchGenerations(
     isFetching = false;
     if (!hasEnded) handlers.onRevoked();
   });
-  // kafkajs does not call eachBatch for a fetch that compaction has emptied, but its offsets must be committed too.
+  // If compaction has removed all records of a fetch, kafkajs does not call eachBatch, but the offsets must still be
+  // committed.
   consumer.on(END_BATCH_PROCESS, ({ payload }) => {
     if (payload.batchSize > 0 || hasEnded) return;
     const { topic, partition, lastOffset } = payload;
@@ -78,7 +83,7 @@ export function watchGenerations(
   }
 }
 
-/** The offset that the fetch requested. kafkajs has it on its batch, but not in its types. */
+/** Returns the offset that the fetch requested. kafkajs stores it in the batch, but its types do not declare it. */
 export function fetchedOffsetOf(batch: Batch): number {
   return 'fetchedOffset' in batch ? Number(batch.fetchedOffset) : -1;
 }

@@ -1,9 +1,9 @@
 import type { Consumer as KafkaJsConsumer } from 'kafkajs';
 import { TollgateError } from '../../../runtime/errors.ts';
 
-/** Signs of life of a kafkajs consumer. */
+/** Watches whether a kafkajs consumer is alive. */
 export interface Heartbeat {
-  /** Notes that the consumer is alive now. */
+  /** Stores that the consumer is alive now. */
   note(): void;
   stop(): void;
 }
@@ -11,8 +11,8 @@ export interface Heartbeat {
 const checkIntervalMs = 1_000;
 
 /**
- * Ends the session when kafkajs reports that its consumer has failed, or when the consumer shows no sign of life for
- * `silenceMsMax`: kafkajs can wait for a response that no timeout bounds.
+ * Ends the session when kafkajs reports that its consumer has failed, or when the consumer did nothing for
+ * `silenceMsMax`: kafkajs may wait without a timeout for a response.
  */
 export function watchHeartbeat(
   consumer: KafkaJsConsumer,

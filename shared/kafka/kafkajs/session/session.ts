@@ -20,13 +20,17 @@ export interface SessionOptions {
   /** A partition that is added to a topic is read after at most this time. */
   readonly metadataMaxAgeMs?: number;
   /**
-   * Holds back the records of a transaction until it is committed, and drops the records of an aborted one. Absent: every
-   * record is delivered at once, for topics that only Tollgate writes, without transactions.
+   * If set, the records of a transaction are held back until it is committed, and the records of an aborted transaction
+   * are dropped. If absent, every record is delivered at once: for topics that only Tollgate writes, without
+   * transactions.
    */
   readonly transactions?: { readonly onOverflow: (records: number) => void };
 }
 
-/** One kafkajs consumer, from joining the group to its first failure. It is never restarted: a new session replaces it. */
+/**
+ * One session of a kafkajs consumer, from joining the group to its first failure. It is never restarted: a new session
+ * replaces it.
+ */
 export interface ConsumerSession {
   /** Resolves with the reason when the consumer has failed or stopped. */
   readonly ended: Promise<Error>;
@@ -38,12 +42,15 @@ export interface ConsumerSession {
 
 const fetchWaitMs = 500;
 const stopTimeoutMs = 3_000;
-/** More than the partitions that a member may have, so that kafkajs delivers all partitions of a fetch together. */
+/**
+ * Larger than the number of partitions of a member, so that kafkajs delivers all partitions of a fetch concurrently.
+ */
 const concurrentPartitionsMax = 1_000;
 
 /**
- * Joins the group. The restart of kafkajs is off: after some crashes it restarts for ever without consuming, and after
- * others it never restarts. `ended` also resolves when the consumer neither fetches nor fails for a while.
+ * Joins the group. The restart of kafkajs is turned off: after some crashes kafkajs restarts for ever without
+ * consuming, and after others it never restarts. `ended` also resolves when the consumer neither fetches nor fails for
+ * some time.
  */
 export async function startSession(
   kafka: Kafka,
@@ -61,7 +68,8 @@ export async function startSession(
     maxWaitTimeInMs: fetchWaitMs,
     metadataMaxAge: options.metadataMaxAgeMs ?? 15_000,
     allowAutoTopicCreation: false,
-    // Reads past open transactions; `transactions.ts` drops the records of aborted ones.
+    // Fetches the records of open transactions too; `transactions.ts` holds them back and drops the records of aborted
+    // transactions.
     readUncommitted: true,
     retry: { retries: 5, restartOnFailure: () => Promise.resolve(false) },
   });
@@ -80,7 +88,7 @@ export async function startSession(
       'KAFKA_UNAVAILABLE',
       'subscribing',
     );
-    // kafkajs also resolves when joining fails; `ended` then resolves with the crash.
+    // This call also resolves when joining the group fails; `ended` then resolves with the failure.
     await within(
       consumer.run({
         autoCommit: false,
@@ -105,7 +113,7 @@ export async function startSession(
     const nextOffset = Number(batch.lastOffset()) + 1;
     if (!generations.follows({ topic, partition, nextOffset }, fetchedOffsetOf(batch))) return;
     commitNow = (offsets) => payload.commitOffsetsIfNecessary(offsets);
-    // kafkajs passes on what `decoding/fetch-response.ts` returns.
+    // kafkajs delivers the entries that `decoding/fetch-response.ts` returns.
     const entries = batch.messages as unknown as readonly LogEntry[];
     const released = hold === null ? entries : hold.release(partitionKey(topic, partition), entries);
     handlers.onFetched({
@@ -118,7 +126,7 @@ export async function startSession(
       nextOffset,
       commitOffset: hold?.heldFrom(partitionKey(topic, partition)) ?? nextOffset,
     });
-    // Moves the fetch position only: offsets are committed later, when the records were handled.
+    // Moves only the fetch position. Offsets are committed later, when the records are handled.
     const last = batch.messages.at(-1);
     if (last !== undefined) payload.resolveOffset(last.offset);
     await handlers.waitForRoom(() => {
@@ -127,7 +135,10 @@ export async function startSession(
     });
   }
 
-  /** Bypasses the retries of kafkajs, which would repeat a commit in a later generation, for partitions of other members. */
+  /**
+   * Bypasses the retries of kafkajs: they could repeat a commit in a later generation, for partitions that then belong
+   * to other members.
+   */
   async function commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
     if (commitNow === null) throw new TollgateError('KAFKA_UNAVAILABLE', 'Nothing was fetched yet');
     const topics = Map.groupBy(offsets, ({ topic }) => topic);
@@ -153,7 +164,7 @@ export async function startSession(
   }
 }
 
-/** Each assignment is read from its committed offsets on, so that held records are fetched again. */
+/** Each assignment is read from its committed offsets on, so that records that were held back are fetched again. */
 function holding(handlers: SessionHandlers, hold: TransactionHold | null): SessionHandlers {
   if (hold === null) return handlers;
   return {

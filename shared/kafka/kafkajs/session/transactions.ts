@@ -1,20 +1,20 @@
 import type { LogEntry, RecordEntry, UnreadableEntry } from '../decoding/log-entry.ts';
 
-/** Records of open transactions, held back until their transaction ends. `partition` is a `partitionKey`. */
+/** Holds back the records of open transactions until their transaction ends. `partition` is a `partitionKey`. */
 export interface TransactionHold {
-  /** Adds the entries of a fetch. Returns the records that may be handled now. */
+  /** Adds the entries of a fetch. Returns the entries that may be handled now. */
   release(partition: string, entries: readonly LogEntry[]): readonly (RecordEntry | UnreadableEntry)[];
-  /** Returns the first held offset of the partition, or null. Neither this offset nor a later one may be committed. */
+  /** Returns the first offset of the partition that is held back, or null. Only offsets before it may be committed. */
   heldFrom(partition: string): number | null;
   isEmpty(): boolean;
-  /** Drops all held records: they will be fetched again. */
+  /** Drops all records that are held back, because they will be fetched again. */
   clear(): void;
 }
 
 interface OpenTransaction {
   readonly records: RecordEntry[];
   bytes: number;
-  /** True where it is too large to be held: its records are released as they are fetched. */
+  /** True if the transaction was too large to be held back: its records are released at once. */
   isReleased: boolean;
 }
 
@@ -22,13 +22,13 @@ const bytesMaxDefault = 64 * 1024 * 1024;
 const recordBytes = 200;
 
 /**
- * Lets a consumer read past an open transaction. A `read_committed` consumer stops in front of it: one producer that leaves
- * a transaction open would delay the records of all others, for as long as Kafka allows
- * (`transaction.max.timeout.ms`, 15 minutes). Here only the records of the transaction wait; the records of an aborted one
- * are never handled.
+ * Lets a consumer read past an open transaction. A `read_committed` consumer stops before it, so one producer that
+ * leaves a transaction open would delay the records of all others, for as long as Kafka allows
+ * (`transaction.max.timeout.ms`, 15 minutes). Here only the records of the transaction wait, and the records of an
+ * aborted transaction are never handled.
  *
- * Bounded: when more than `bytesMax` are held, the largest transaction is treated as committed. Its records count, even if
- * its producer aborts it later.
+ * The memory is bounded: when more than `bytesMax` bytes are held back, the largest transaction is treated as
+ * committed. Its records count, even if its producer aborts it later.
  */
 export function createTransactionHold(
   onOverflow: (records: number) => void,
@@ -84,7 +84,10 @@ export function createTransactionHold(
     return committed ? transaction.records : [];
   }
 
-  /** Of this partition only: a released record must belong to the fetch that is being processed. */
+  /**
+   * Releases the largest transaction of this partition only, because released records must belong to the fetch that is
+   * being processed.
+   */
   function releaseLargest(partition: string): readonly RecordEntry[] {
     const open = [...(partitions.get(partition)?.values() ?? [])];
     const [largest] = open.toSorted((a, b) => b.bytes - a.bytes);
@@ -98,7 +101,7 @@ export function createTransactionHold(
   }
 }
 
-/** A record is a slice of the fetched buffer; without a copy it would keep the whole fetch in memory. */
+/** Copies the bytes: a record is a slice of the fetched buffer and would keep the whole fetch in memory. */
 function copied(bytes: Buffer | null): Buffer | null {
   return bytes === null ? null : Buffer.from(bytes);
 }
