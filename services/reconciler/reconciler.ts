@@ -156,7 +156,10 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
     return { clickhouse, policy: policy(), records, nowMs: clock.now() };
   }
 
-  /** The records hold plans, zones and resets: without them a counter might be raised beyond a reset. */
+  /**
+   * Throws unless the tenant records are read. They hold plans, time zones and resets: without them, a counter might include
+   * units from before a reset.
+   */
   function requireRecords(): void {
     if (!tenants.ready()) throw new TollgateError('KAFKA_UNAVAILABLE', 'The tenant records are not read yet');
   }

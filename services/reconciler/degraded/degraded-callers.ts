@@ -30,7 +30,7 @@ export interface DegradedCallersOptions {
 
 /** Most groups of callers that one comparison reads: it leaves out callers with the least usage. */
 const rowsMax = 100_000;
-/** One comparison at a time, then a pause nine times as long: comparisons take a tenth of the time at most. */
+/** The pause after a comparison is this many times as long as the comparison, so comparisons take at most a tenth of the time. */
 const pauseFactor = 9;
 /**
  * At its start the reconciler reads the tenants with degraded requests within this time: the process before it may have stopped
@@ -77,7 +77,7 @@ export function followDegradedCallers(options: DegradedCallersOptions): Degraded
     } catch (error) {
       outage.failed(error, 'quotas of users and addresses could not be compared; the comparison is repeated');
       for (const tenantId of span?.tenantIds ?? []) degraded.add(tenantId, span?.sinceMs ?? 0);
-      // The ids of too many tenants are not kept, so the next comparison reads the tenants from ClickHouse.
+      // There were too many tenants to keep their ids, so the next comparison reads the tenants from ClickHouse.
       if (span !== null && span.tenantIds === undefined) hasReadRecent = false;
     }
   }

@@ -25,8 +25,9 @@ export interface LossMonitorOptions {
 
 /**
  * Each round: find the servers that lost their counters → claim them → rebuild → mark them as complete. Only the process that
- * holds the claim rebuilds; if a claim expires under a slow rebuild, two processes raise counters to the same values. A failed
- * round is repeated by the next one. A crash at any point leaves the marker missing, so that the rebuild starts again.
+ * holds the claim rebuilds. If a claim expires during a slow rebuild, two processes raise counters to the same values. After a
+ * failed round, the next round does the same work again. After a crash at any point, the marker does not show complete counters,
+ * so the rebuild starts again.
  */
 export function startLossMonitor(options: LossMonitorOptions): LossMonitor {
   const { watch, rebuild, logger, intervalMs = 250, renewMs = 1_000 } = options;
@@ -52,7 +53,7 @@ export function startLossMonitor(options: LossMonitorOptions): LossMonitor {
       } catch (error) {
         trusted = false;
         metrics.failures.inc();
-        // The first round may run before Redis is connected.
+        // The first round may run before Redis is connected, so its failure is not logged.
         if (rounds > 0) outage.failed(error, 'counters could not be checked for a loss');
       }
       metrics.trusted.set(trusted ? 1 : 0);

@@ -1,6 +1,8 @@
 import { TollgateError } from '../../../shared/runtime/errors.ts';
 
-/** Calls in flight at once: enough to hide the round trip, few enough to leave Redis free for checks. */
+/**
+ * Most calls to Redis in flight at once. The number is large enough to hide the round trip, and small enough not to delay checks.
+ */
 const raisesMax = 200;
 
 /**
