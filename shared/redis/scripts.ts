@@ -77,8 +77,8 @@ export function keepLoaded(redis: RedisClient, script: Script): () => void {
   const follow = (server: Redis): void => {
     if (server.status === 'ready') load(server);
     else server.once('ready', () => load(server));
-    // A cluster client connects to a server only at the first command for it. This connects earlier, so that no check waits for
-    // the connection.
+    // A cluster client connects to a server only at the first command for it. `connect` is called here, so that no check waits
+    // for the connection.
     if (server.status === 'wait') server.connect().catch(() => undefined);
   };
   for (const server of redis.nodes('master')) follow(server);

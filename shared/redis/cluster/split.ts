@@ -44,7 +44,7 @@ export function spansSlots({ subjects }: PendingCheck): boolean {
   return subjects.some((subject) => subject.tag !== tag);
 }
 
-/** The windows of a check in one slot, as a check of their own. */
+/** The windows of a check that are in one slot, as a separate check. */
 interface Part {
   readonly part: PendingCheck;
   /** For each window of the part, its index in the whole check. */

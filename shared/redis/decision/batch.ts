@@ -19,7 +19,7 @@ export interface EncodedBatch {
 }
 
 export interface BatchOptions {
-  /** Redis's time in tests; empty in production. */
+  /** Time that replaces Redis's clock in tests; empty in production. */
   readonly timeMs: number | '';
   readonly epochMs: number;
   /** This node's time: selects the calendar periods that are sent. The script chooses among them by Redis's time. */

@@ -21,7 +21,7 @@ export interface DecidedCheck {
   readonly countedAtMs: number;
 }
 
-/** A check whose subjects share a slot. */
+/** A check to send, whose subjects are all in one slot. */
 export interface QueuedCheck extends PendingCheck {
   /** Must not throw, because the next checks of the same call would not get their decisions. */
   readonly onDecided: (decided: DecidedCheck) => void;

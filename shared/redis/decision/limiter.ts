@@ -43,7 +43,7 @@ export interface LimiterOptions {
   readonly nodesLeast?: number;
   /** Longest wait for Redis's reply: after it, the checks of the call are decided locally, and the circuit breaker opens. */
   readonly callTimeoutMs?: number;
-  /** Redis's time, in tests only. */
+  /** Clock that replaces Redis's clock in tests; absent in production. */
   readonly redisTime?: Clock;
 }
 
@@ -270,7 +270,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     await backfill.run(isServed, catchUpMsMax);
   }
 
-  /** Counts remaining units into Redis, and drops windows that have expired. */
+  /** Called each second: counts units that Redis does not have yet into Redis, and drops expired windows. */
   function maintain(): void {
     ledger.sweep(clock.now());
     void backfillAvailable().catch((error: unknown) =>

@@ -25,7 +25,7 @@ export interface Window {
   readonly units: number;
   readonly burst: number;
   readonly spanMs: number;
-  /** Milliseconds within which units are counted in one entry; 0: only units of the same millisecond are. */
+  /** Milliseconds within which units are merged into one entry; 0 merges only units of the same millisecond. */
   readonly grainMs: number;
   readonly period: CalendarPeriod | null;
   readonly shadow: boolean;

@@ -17,7 +17,7 @@ export interface LocalLedger {
   update(account: Account, nowMs: number): void;
   /** Removes the account from `unsent`. */
   clearUnsent(account: Account): void;
-  /** Deletes some accounts whose windows are empty. Called each second. */
+  /** Deletes accounts whose windows are empty. Each call inspects only a part of all accounts. Called each second. */
   sweep(nowMs: number): void;
   /** Number of entries in all windows together. */
   entries(): number;

@@ -47,7 +47,7 @@ export interface Sessions {
   release(kind: SessionKind, caller: Caller, sessionId: string): Promise<SessionAnswer>;
   /** Resolves with the number of live sessions. Rejects with REDIS_UNAVAILABLE when Redis does not answer. */
   count(kind: SessionKind, caller: Caller): Promise<number>;
-  /** Live sessions, at most 1,000, in the order in which they end. Rejects with REDIS_UNAVAILABLE. */
+  /** Resolves with the live sessions, at most 1,000, in the order of their ends. Rejects with REDIS_UNAVAILABLE. */
   list(kind: SessionKind, caller: Caller): Promise<readonly { id: string; expiresAtMs: number }[]>;
 }
 

@@ -6,8 +6,9 @@
 -- stores a hash as a compact listpack if its values have at most 64 bytes.
 local SLIDING = '<I5I6I6I6I5I8I6I6I6'
 
--- Reads the list from its head and removes the entries that have left the window from the state in memory. Each entry is read
--- only once for each write that follows. If the list does not exist any more, its units are lost.
+-- Reads the list from its head and removes the entries that have left the window from the state in memory. A check that writes
+-- nothing leaves these entries in the list, so the next check reads them again; the next write deletes them. If the list does not
+-- exist any more, its units are lost.
 local function dropExpired(state, span)
   local size, list = 8, state.key .. ':' .. state.field
   while true do
