@@ -4,7 +4,7 @@ import type { ClickHouse } from '../client.ts';
 import { passedLimits } from './predicates.ts';
 
 export interface CallersQuery {
-  /** Unix milliseconds; the first instant counted. */
+  /** Unix milliseconds: units from this time on are counted. */
   readonly fromMs: number;
   /** Null: all tenants, and also callers without a tenant. */
   readonly tenantIds: readonly string[] | null;

@@ -4,7 +4,7 @@ import { countedByQuotas } from './predicates.ts';
 import { usageRows } from './usage-levels.ts';
 
 export interface ConsumedQuery {
-  /** Unix milliseconds; the first instant counted. */
+  /** Unix milliseconds: units from this time on are counted. */
   readonly fromMs: number;
   /** Null: all tenants. */
   readonly tenantIds: readonly string[] | null;

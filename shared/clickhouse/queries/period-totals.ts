@@ -30,7 +30,7 @@ export interface TenantTotalsRow {
   /** Units that quotas count (see `countedByQuotas`). */
   readonly consumed: Amount;
   readonly cost: Money;
-  /** `consumed` by route. */
+  /** The units of `consumed`, by route. */
   readonly consumed_by_route: Readonly<Record<string, Amount>>;
 }
 

@@ -14,7 +14,7 @@ export interface StoredRequest {
 export interface RequestsQuery {
   /** Null: all tenants. */
   readonly tenantId: string | null;
-  /** Entrypoints of the requests. */
+  /** Only requests of these entrypoints are returned. */
   readonly entrypoints: readonly string[];
   /** Unix milliseconds: ids that contain a later time are not queried, because their requests cannot exist yet. */
   readonly nowMs: number;
