@@ -48,10 +48,10 @@ type Config = Static<typeof environment>;
 const startWaitMs = 5_000;
 const startProbeMs = 25;
 const retentionWaitMs = 1_000;
-/** New connections that wait to be accepted. The kernel applies its own bound, `net.core.somaxconn`, too. */
+/** Most new connections that wait to be accepted. The kernel's own bound, `net.core.somaxconn`, applies as well. */
 const backlogMax = 4_096;
 
-/** Bounds of the tenants' queries to ClickHouse on this node. */
+/** Bounds of the concurrent queries that this node sends to ClickHouse for tenants. */
 const queryShares = { concurrentMax: 10, concurrentOfTenantMax: 3, waitingOfTenantMax: 20 };
 
 const logger = createLogger('gateway', process.env['LOG_LEVEL'] ?? 'info');
@@ -72,7 +72,8 @@ await runService(logger, async (lifecycle, fail) => {
   lifecycle.onClose('tenants', () => tenants.close());
 
   const spool = await openEvents(config, clock, registry, fail);
-  // Closes after everything that opens later, so that events lost at the end are counted while metrics can be scraped.
+  // The operations listener (metrics, health) opens before the parts below and closes after them, so that a
+  // scrape can still read the number of events that were lost while the gateway stopped.
   let isReady = false;
   const unready = (): string[] => [
     ...(isReady ? [] : ['start']),
@@ -209,12 +210,12 @@ function openEvents(
 function openQueries(config: Config, registry: Registry, lifecycle: Lifecycle) {
   const clickhouse = createClickHouse({
     ...clickHouseServer(config),
-    // Developers wait for these queries; requests never do.
+    // Only queries of developers wait this long. Requests to the protected API make no queries.
     requestTimeoutMs: 5_000,
     connectionsMax: queryShares.concurrentMax,
     settings: {
       max_execution_time: 5,
-      // A query whose client left is cancelled.
+      // ClickHouse cancels a query when its client disconnects.
       cancel_http_readonly_queries_on_client_close: 1,
     },
   });
@@ -223,8 +224,8 @@ function openQueries(config: Config, registry: Registry, lifecycle: Lifecycle) {
 }
 
 /**
- * Compares the retention of raw events with the aggregator's tables. A gateway starts without ClickHouse; then nothing
- * is compared.
+ * Compares the configured retention of raw events with the retention in the aggregator's tables. A gateway also starts
+ * while ClickHouse is unavailable; then nothing is compared.
  */
 async function checkRetentionOnceUp(queries: QueryShares, days: number): Promise<void> {
   try {
@@ -236,8 +237,8 @@ async function checkRetentionOnceUp(queries: QueryShares, days: number): Promise
 }
 
 /**
- * Waits until the parts are ready, for at most `startWaitMs`. Without Redis this node decides alone, and without
- * records tenants have the plan of their token. Both are better than no service, so the wait is short.
+ * Waits until the parts are ready, but at most `startWaitMs`. Without Redis this node decides alone, and without
+ * records a tenant has the plan that its token names. Both are better than no service, so the wait is short.
  */
 async function untilReady(parts: Readonly<Record<string, () => boolean>>): Promise<void> {
   const deadline = performance.now() + startWaitMs;

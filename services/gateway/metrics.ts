@@ -5,13 +5,13 @@ import type { Verdict } from './enforcer/verdict.ts';
 import { startAtZero } from '../../shared/runtime/zero-counters.ts';
 
 /**
- * The gateway's metrics. Labels are bounded: plans and limits are names of the policy, all other values are constants
- * here.
+ * Creates the gateway's metrics. The number of label values is bounded: plans and limits are names of the policy, and
+ * all other values are constants in the code.
  */
 export interface GatewayMetrics {
   countDecision(verdict: Verdict): void;
   countResponse(entrypoint: string, status: number): void;
-  /** Counts a request as being served until `closeRequest`. */
+  /** Counts a request as open until `closeRequest` is called. */
   openRequest(): void;
   closeRequest(): void;
   readonly delaySeconds: Histogram;
@@ -53,8 +53,8 @@ export function createGatewayMetrics(registry: Registry): GatewayMetrics {
 }
 
 /**
- * Nearly all decisions are `allowed`: these are counted in a map and moved to the counter at a scrape, because a label
- * costs a request more.
+ * Nearly all decisions are `allowed`. They are counted in a map that is added to the counter at each scrape, because
+ * incrementing a counter with labels costs more time per request.
  */
 function decisionCounter(registers: Registry[]): (verdict: Verdict) => void {
   const allowed = new Map<string, number>();
@@ -74,7 +74,9 @@ function decisionCounter(registers: Registry[]): (verdict: Verdict) => void {
   };
 }
 
-/** Classes of status, 1xx to 5xx; 0 is for any other number. */
+/**
+ * Number of status classes: the index is the first digit of the status (1xx to 5xx), and 0 is for all other statuses.
+ */
 const statusClasses = 6;
 
 function responseCounter(registers: Registry[]): (entrypoint: string, status: number) => void {

@@ -11,19 +11,20 @@ import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { problemOfUser } from '../entrypoints/api/caller.ts';
 
 export interface Publisher {
-  /** The caller. A tenant publishes events of its own, a service those of any tenant. */
+  /** The caller that publishes the event. A tenant may publish its own events, a service those of any tenant. */
   readonly identity: Identity;
   readonly nowMs: number;
   readonly times: TimeBounds;
 }
 
-/** The event as Tollgate stores it, or why it is rejected. */
+/** The event in the form that Tollgate stores, or the reason for its rejection. */
 export type Acceptance = { readonly event: UsageCloudEvent } | { readonly violation: string };
 
 /**
- * Validates an event that a client publishes. The aggregator stores every event that is accepted here: both validate with
- * `shared/domain/events`, and the bounds of time are narrower here. (subject, source, id) identifies an event, so an event
- * that is sent again is counted once. `time` defaults to now and `subject` to the caller's tenant.
+ * Validates an event that a client publishes. Gateway and aggregator validate with the same module,
+ * `shared/domain/events`, and the gateway allows a narrower range of times: therefore the aggregator stores every event
+ * that is accepted here. (subject, source, id) identifies an event, so an event that is sent again is counted once. An
+ * absent `time` means now, and an absent `subject` means the caller's tenant.
  */
 export function acceptEvent(published: Json, publisher: Publisher): Acceptance {
   const { identity, nowMs, times } = publisher;
@@ -58,7 +59,7 @@ export function acceptEvent(published: Json, publisher: Publisher): Acceptance {
     : { event };
 }
 
-/** The sources, types and spool attributes of Tollgate's own events are reserved. */
+/** Clients may not use the sources, types and spool attributes of the events that Tollgate itself writes. */
 function originViolation({ source, type, spool, spoolsequence }: Json): string | null {
   if (source === 'tollgate' || (typeof source === 'string' && source.startsWith('tollgate/'))) {
     return 'source may not begin with "tollgate/", which is reserved';
@@ -80,7 +81,10 @@ function subjectViolation(subject: unknown, { tenantId, service }: Identity): st
   return problem === null ? null : `subject ${problem}`;
 }
 
-/** A service, the user's tenant, and the user's own token may publish the usage of a user. */
+/**
+ * The usage of a user may be published by a service, with a credential of the user's tenant, and with the user's own
+ * token.
+ */
 function mayName(identity: Identity, userId: string): boolean {
   return userId === '' || problemOfUser(identity, userId) === null;
 }

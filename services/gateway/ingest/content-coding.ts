@@ -16,8 +16,8 @@ export type DecodedBody =
   { readonly body: Buffer } | { readonly status: 400 | 413 | 415; readonly detail: string };
 
 /**
- * Decodes the body by its Content-Encoding (RFC 9110, 8.4). Decoding stops at `bytesMax`, which bounds the memory that a
- * small compressed body can cost.
+ * Decodes the body by its Content-Encoding (RFC 9110, 8.4). Decoding stops after `bytesMax` bytes, so that a small
+ * compressed body cannot use much memory.
  */
 export async function decodeBody(encoding: string, body: Buffer, bytesMax: number): Promise<DecodedBody> {
   const coding = encoding.trim().toLowerCase();

@@ -9,20 +9,24 @@ export interface EventGroups {
 }
 
 /**
- * Totals have a row for each group, and each block of events recomputes all groups of a tenant's day, so this bounds the
- * cost of a block. An API has a few hundred routes at most.
+ * Most groups that a tenant may publish in one day. Stored totals have one row per group, and for each batch of events
+ * the aggregator computes all groups of a tenant's day again, so this bounds the cost of a batch. An API has a few
+ * hundred routes at most.
  */
 export const groupsOfTenantMax = 1_000;
-/** Bounds memory to about 50 MB if many tenants are at their bound. The least recently published tenants are evicted first. */
+/** Most groups in memory, about 50 MB. The tenants that have not published for the longest time are evicted first. */
 const groupsMax = 1_000_000;
-/** Memory of a tenant's entry, as a number of groups. */
+/** Memory that a tenant's entry needs without its groups, expressed as a number of groups. */
 const groupsOfTenantEntry = 10;
 
 const dayMs = 86_400_000;
 
-/** Bounds the groups that published events add to their tenant's totals, also where a service publishes them. */
+/**
+ * Bounds the number of groups that published events add to a tenant's totals, regardless of whether the tenant or a
+ * service publishes them.
+ */
 export function createEventGroups(): EventGroups {
-  // The salt keeps publishers from choosing routes whose short hashes are equal.
+  // Because of this random salt, a publisher cannot choose routes whose short hashes are equal.
   const salt = randomBytes(16).toString('base64');
   const byTenant = new LRUCache<string, Set<number>>({
     maxSize: groupsMax,
@@ -38,14 +42,15 @@ export function createEventGroups(): EventGroups {
     if (groups.has(group)) return null;
     if (groups.size >= groupsOfTenantMax) return tooManyGroups;
     groups.add(group);
-    // The cache computes the size of a new entry only; setting the same value keeps the old size.
+    // The cache computes the size of an entry only when the entry is new, so it is deleted before it is set
+    // again.
     byTenant.delete(event.subject);
     byTenant.set(event.subject, groups);
     return null;
   }
 
   function startDay(today: number): void {
-    // A batch that arrived before midnight may be validated after a batch of the new day.
+    // A batch of events that arrived before midnight may be validated after a batch of the new day.
     if (today === day || today === day - 1) return;
     byTenant.clear();
     day = today;
@@ -57,8 +62,8 @@ const tooManyGroups =
   'more; leave ids out of data.route, e.g. "/users/{id}" for "/users/42", and send them as properties of data';
 
 /**
- * 31 bits of a hash, which V8 stores without a heap object. A group is mistaken for one of a tenant's 1,000 with a
- * probability of at most one in two million.
+ * Returns 31 bits of a hash, which V8 stores without a heap object. The probability that a new group has the same bits
+ * as one of a tenant's 1,000 groups is at most one in two million.
  */
 function groupOf({ type, data }: UsageCloudEvent, salt: string): number {
   const { plan, route } = data as { readonly plan?: unknown; readonly route?: unknown };

@@ -6,7 +6,7 @@ import type { Json } from '../../../shared/domain/events/fields.ts';
 import { readUniqueJson } from '../../../shared/domain/json-bytes.ts';
 import { beginsArray, jsonMembers } from './json-members.ts';
 
-/** One event of a request as JSON, or why it is not readable. */
+/** One event of a request as parsed JSON, or the reason why it cannot be parsed. */
 export type Member = { readonly event: Json } | { readonly violation: string };
 
 export type RequestEvents =
@@ -14,7 +14,7 @@ export type RequestEvents =
 
 export interface EventMessage {
   readonly headers: IncomingHttpHeaders;
-  /** Names and values in alternation. Only here are repeated fields visible. */
+  /** Header names and values in turn, as Node received them. A field that was sent twice appears twice only here. */
   readonly rawHeaders: readonly string[];
   readonly body: Buffer;
 }
@@ -47,7 +47,7 @@ export function eventsOf(message: EventMessage): RequestEvents {
   return { members: [binary(message)] };
 }
 
-/** Reads one event or an array of events, which is what OpenMeter sends as application/json. */
+/** Reads one event or an array of events. OpenMeter sends both as application/json. */
 export function plainEventsOf(body: Buffer): RequestEvents {
   return beginsArray(body) ? batchOf(body) : { members: [structured(body)] };
 }

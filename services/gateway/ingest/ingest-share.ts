@@ -1,29 +1,31 @@
 import type { Identity } from '../../../shared/domain/identity.ts';
 import type { EventLog } from '../metering/meter.ts';
 
-/** The part of `Spool` that the share of published events depends on. */
+/** The methods of `Spool` that this file needs. */
 export interface SpoolRoom {
   /** Bytes on disk divided by `bytesMax`. */
   usedShare(): number;
-  /** The last sequence number that Kafka has acknowledged. Events up to it no longer count. */
+  /** The last sequence number that Kafka has acknowledged. Events up to this number no longer count in a share. */
   acknowledged(): number;
   readonly bytesMax: number;
-  /** Why the disk does not store events now; null when it does. */
+  /** Why the disk does not store events at present; null if it does. */
   diskFailure(): string | null;
 }
 
 export interface IngestShare {
-  /** True while an appended event survives a crash. Only then may its status be `accepted`. */
+  /**
+   * True while appended events survive a crash of this process. Only then may a response report an event as `accepted`.
+   */
   isDurable(): boolean;
   /**
-   * Whether events of these bytes may be appended for a publisher. False where the unsent events of this publisher would
-   * exceed its share of the spool, or those of all publishers theirs. The publisher has to send them again later; no
-   * event is evicted for them.
+   * Returns whether events of this size may be appended for a publisher. False if the publisher's unsent events would
+   * exceed its share of the spool, or if the unsent events of all publishers would exceed their common share. The
+   * publisher then has to send the events again later; no stored event is dropped to make room.
    */
   admits(publisher: string, bytes: number): boolean;
-  /** Counts appended events, of which `sequence` is the last sequence number. */
+  /** Counts events that were appended for a publisher. `sequence` is the sequence number of the last one. */
   appended(publisher: string, bytes: number, sequence: number): void;
-  /** Bytes of a publisher that Kafka has not acknowledged. */
+  /** Bytes of a publisher's events that Kafka has not acknowledged. */
   unsentBytes(publisher: string): number;
 }
 
@@ -33,13 +35,22 @@ interface Unsent {
   sequence: number;
 }
 
-/** The other half of the spool is kept for events of requests that were responded to, which cannot be refused. */
+/**
+ * Published events may use half of the spool. The other half is kept for the events of requests, because a request that
+ * was already served cannot be refused.
+ */
 const publishedShareMax = 0.5;
 const ofPublisherShareMax = 1 / 16;
-/** Successive appends of one publisher share an entry up to this size, which bounds the number of entries. */
+/**
+ * Successive appends of one publisher are counted in one entry of at most this size, which bounds the number of
+ * entries.
+ */
 const entryBytesMax = 256 * 1024;
 
-/** Bounds how much of the spool published events may hold while Kafka is slow or away, in all and for each publisher. */
+/**
+ * Bounds the part of the spool that published events may use while Kafka is slow or unavailable: one bound for all
+ * publishers together, and one for each publisher.
+ */
 export function createIngestShare(spool: SpoolRoom): IngestShare {
   const byPublisher = new Map<string, number>();
   const unsent: Unsent[] = [];
@@ -72,7 +83,10 @@ export function createIngestShare(spool: SpoolRoom): IngestShare {
     return byPublisher.get(publisher) ?? 0;
   }
 
-  /** Removes acknowledged entries at the head. The array is cut when they are half of it. */
+  /**
+   * Removes acknowledged entries from the head of the queue. The array is shortened when more than half of it was
+   * removed.
+   */
   function removeAcknowledged(): void {
     const acknowledged = spool.acknowledged();
     for (;;) {
@@ -90,7 +104,10 @@ export function createIngestShare(spool: SpoolRoom): IngestShare {
   }
 }
 
-/** Name of the publisher whose share a caller's events use. A service has its own share, also for events of tenants. */
+/**
+ * Returns the name of the publisher in whose share a caller's events are counted. A service has its own share, also for
+ * the events that it publishes for tenants.
+ */
 export function shareOf({ service, tenantId }: Identity): string {
   return service === null ? `tenant ${tenantId ?? ''}` : `service ${service}`;
 }

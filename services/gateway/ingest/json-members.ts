@@ -5,7 +5,7 @@ const [openBrace, closeBrace] = [0x7b, 0x7d];
 const [comma, quote] = [0x2c, 0x22];
 
 export interface JsonMembers {
-  /** The texts of the first `countMax` members. */
+  /** The first `countMax` members of the array, each as text. */
   readonly texts: readonly Buffer[];
   readonly count: number;
 }

@@ -12,7 +12,7 @@ import type { Member } from './http-binding.ts';
 /** Result of the validation of one event of a request, before any event is written. */
 export type Judgement =
   | { readonly kind: 'accepted'; readonly id: string; readonly event: UsageCloudEvent }
-  /** An earlier event of the request has the same identity. */
+  /** The request contains the same event (subject, source, id) earlier. */
   | { readonly kind: 'duplicate'; readonly id: string }
   | { readonly kind: 'rejected'; readonly id: string | null; readonly reason: string };
 
@@ -22,10 +22,10 @@ export interface EventResult {
   readonly reason?: string;
 }
 
-/** Events of a batch that are processed without yielding to the event loop, which takes about 2 ms. */
+/** Most events of a request that are validated before other work of the event loop continues; this takes about 2 ms. */
 const sliceEventsMax = 100;
 
-/** Validates each event of a request on its own: a rejected event does not affect the others. */
+/** Validates each event of a request separately: a rejected event does not affect the others. */
 export function judgeEvents(
   members: readonly Member[],
   publisher: Publisher,
@@ -48,7 +48,7 @@ export function judgeEvents(
   });
 }
 
-/** A correction changes an event whose group exists already. */
+/** A correction changes an event that is already counted, so it adds no group. */
 function isCorrection({ type }: UsageCloudEvent): boolean {
   return type === amendEventType || type === voidEventType;
 }
@@ -60,8 +60,8 @@ function idOf(id: unknown): string | null {
 }
 
 /**
- * Writes the accepted events to the spool. Resolves when they survive a crash of this process. After an append that
- * fails, all later events are `unavailable`, because one of them may be a duplicate of the failed event.
+ * Writes the accepted events to the spool. Resolves when they survive a crash of this process. If an append fails, this
+ * event and all later events are `unavailable`, because a later event may be a duplicate of the failed one.
  */
 export async function writeEvents(
   judgements: readonly Judgement[],

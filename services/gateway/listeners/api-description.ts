@@ -2,7 +2,7 @@ import type { ApiDescription } from '../../../shared/runtime/http/openapi.ts';
 
 const credentials = [{ bearer: [] }, { apiKey: [] }, { serviceToken: [] }];
 
-/** The parts of `GET /openapi.json` that do not come from the routes. */
+/** The parts of `GET /openapi.json` that are not derived from the routes. */
 export const apiDescription: ApiDescription = {
   title: 'Tollgate',
   description:
@@ -24,7 +24,8 @@ export const apiDescription: ApiDescription = {
     serviceToken: { type: 'apiKey', in: 'header', name: 'X-Service-Token' },
   },
   security: { credential: credentials, decision: [{}, ...credentials] },
-  // Malformed or outside HTTP/1.1, too slow, headers too large: possible on every route.
+  // Every route may return these problems: the request is malformed, violates HTTP/1.1, arrives too slowly or
+  // has too large headers.
   problems: [400, 401, 408, 417, 429, 431, 501, 503, 505],
   responseHeaders: {
     'X-RateLimit-Limit': {

@@ -13,7 +13,10 @@ import { respondToFault } from '../entrypoints/api/charging.ts';
 import { problemOf, sendProblem } from '../responses/problem.ts';
 import { passes } from '../enforcer/verdict.ts';
 
-/** The first hook of the listener. It is synchronous: the parser may fail in the body of a request at once. */
+/**
+ * Registers the first hook of the listener. The hook is synchronous, because the parser may report an error in the body
+ * immediately after the headers.
+ */
 export function trackRequests(app: ApiServer, enforcer: Enforcer): void {
   app.addHook('onRequest', (request, reply, next) => {
     setExchange(reply.raw, new ApiExchange(enforcer, request, reply));
@@ -22,8 +25,8 @@ export function trackRequests(app: ApiServer, enforcer: Enforcer): void {
 }
 
 /**
- * Refuses requests that violate HTTP/1.1 before they are authorised or charged. Follows the hook that identifies the
- * caller.
+ * Refuses requests that violate HTTP/1.1 before they are authorised or charged. This hook runs after the hook that
+ * identifies the caller.
  */
 export function refuseFaults(app: ApiServer): void {
   app.addHook('onRequest', async (request, reply) => {
@@ -34,8 +37,8 @@ export function refuseFaults(app: ApiServer): void {
 }
 
 /**
- * Answers preflights before the caller is identified: they have no credentials. They are charged to the preflight limit
- * of their address only. Without `cors` in the policy they are a 404.
+ * Answers preflights before the caller is identified, because a preflight has no credentials. A preflight is charged
+ * only to the preflight limit of its address. If the policy has no `cors`, a preflight gets a 404.
  */
 export function answerPreflights(app: ApiServer, enforcer: Enforcer): void {
   app.addHook('onRequest', async (request, reply) => {
@@ -66,7 +69,10 @@ export function answerPreflights(app: ApiServer, enforcer: Enforcer): void {
   });
 }
 
-/** Sends `100 Continue` to a client that waits for it, once its request has reached its route. The last hook. */
+/**
+ * Registers the last hook: it sends `100 Continue` to a client that waits for it, if no earlier hook has refused the
+ * request.
+ */
 export function acceptBodies(app: ApiServer): void {
   app.addHook('onRequest', (request, reply, next) => {
     if (request.is404 && awaitsContinue(request.raw)) reply.callNotFound();
@@ -87,7 +93,7 @@ class ApiExchange implements Exchange {
   readonly reply: FastifyReply;
   #begun = false;
   #answering = false;
-  /** A fault from before the caller was identified. */
+  /** A fault that was detected before the caller was identified. */
   #earlyFault: Fault | null = null;
 
   constructor(enforcer: Enforcer, request: FastifyRequest, reply: FastifyReply) {
@@ -108,7 +114,7 @@ class ApiExchange implements Exchange {
   }
 
   leave(): void {
-    // An API request holds no permit.
+    // A request to the API listener holds no permit, so there is nothing to release.
   }
 
   answer(fault: Fault): Promise<FastifyReply> {

@@ -35,11 +35,14 @@ import { anonymous } from '../enforcer/identify.ts';
 import { decodeBody } from '../ingest/content-coding.ts';
 import { plainProblem, problemOf, sendProblem } from '../responses/problem.ts';
 
-/** Longer than the parameters of any route, so that the route's schema describes the violation. */
+/**
+ * Longest path parameter that the router accepts. It exceeds the bounds in the schemas, so that a schema and not the
+ * router reports a parameter that is too long.
+ */
 const paramLengthMax = 2_000;
 /**
- * The only routes that need no credential of the caller: a proxy sends its client's credential to authz, which decides
- * about it.
+ * The only routes that a caller may use without a credential. In a call of authz, the credential is that of the proxy's
+ * client, and the decision verifies it.
  */
 const openRoutes = ['GET /v1/authz', '* /v1/ext-authz', '* /v1/ext-authz/*', 'GET /openapi.json'];
 
@@ -50,9 +53,9 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
     ...serverOptions(enforcer, 'api', options.bounds),
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: paramLengthMax },
-    // A number sent as text and an unknown member are violations: they are reported, not corrected.
+    // A number that is sent as text and an unknown member are reported as violations and not corrected.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
-    // The router's own errors reach no hook, so the headers are written here.
+    // Errors of the router itself reach no hook, so the limit headers are written here.
     frameworkErrors: (error, request, reply) => {
       const fault = { status: error.statusCode ?? 400, detail: `${error.message}.` };
       void chargeFault(enforcer, request, reply, fault).then((verdict) => {
@@ -83,7 +86,8 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
     const status = error.statusCode ?? 500;
     if (status >= 500) enforcer.logger.error({ err: error }, `request failed: ${error.message}`);
     const detail = status >= 500 ? 'Something went wrong here.' : detailOf(error);
-    // A request for a decision that fails before it is decided is charged like any unreadable one.
+    // If a request for a decision fails before the decision, it is charged like every other request that
+    // cannot be read.
     if (status < 500 && request.routeOptions.config.access === 'decision')
       return respondToFault(enforcer, request, reply, { status, detail });
     sendProblem(reply, plainProblem(status, detail));
@@ -111,7 +115,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   return app;
 }
 
-/** Reads bodies of JSON, also compressed. */
+/** Registers the parser of JSON bodies, which may be compressed. */
 function registerJsonBody(app: ApiServer): void {
   acceptJson(app, ['application/json'], async (request, body) => {
     const decoded = await decodeBody(request.headers['content-encoding'] ?? '', body, bodyBytesMax);
@@ -121,8 +125,8 @@ function registerJsonBody(app: ApiServer): void {
 }
 
 /**
- * Adds methods of WebDAV and others, for which Fastify reads no body: Envoy calls with the method of the client's
- * request.
+ * Adds the methods of WebDAV and others, because Envoy calls with the method of the client's request. Fastify reads no
+ * body for them.
  */
 function addMethods(app: ApiServer): void {
   for (const method of METHODS) {
@@ -131,7 +135,8 @@ function addMethods(app: ApiServer): void {
 }
 
 /**
- * Every response, errors included, has the limit headers of its caller; without a decision the limits are read for it.
+ * Adds the caller's limit headers to every response, also to errors. If the handler made no decision, the limits are
+ * read for the headers.
  */
 function addLimitHeaders(app: ApiServer, enforcer: Enforcer): void {
   app.addHook('onSend', async (request, reply, payload) => {
@@ -144,7 +149,7 @@ function addLimitHeaders(app: ApiServer, enforcer: Enforcer): void {
   });
 }
 
-/** Limit headers without a decision: no decision id, and no time to wait for. */
+/** Returns limit headers for a response without a decision: there is no decision id and no Retry-After. */
 async function headersOfPeek(
   enforcer: Enforcer,
   { caller, headers, socket }: FastifyRequest,
@@ -160,7 +165,10 @@ async function headersOfPeek(
   return peekHeaders;
 }
 
-/** A sentence with the name of the field, of `body/cost must be >= 1` and of `Unexpected token …`. */
+/**
+ * Converts an error to a sentence, for example a schema violation `body/cost must be >= 1` or a JSON error `Unexpected
+ * token …`. The sentence names the field.
+ */
 function detailOf(error: FastifyError): string {
   const [first] = error.validation ?? [];
   if (first === undefined) return error.message.endsWith('.') ? error.message : `${error.message}.`;

@@ -9,15 +9,16 @@ import type { ProxyOptions } from '../entrypoints/proxy/proxy.ts';
 import type { TransportBounds } from '../transport/bounds.ts';
 import { createListener } from '../transport/listener.ts';
 
-/** The listener of the reverse proxy: decides about every request and forwards it. */
+/** Creates the listener of the reverse proxy, which decides about every request and forwards it. */
 export function createProxyServer(options: ProxyOptions): FastifyInstance {
   const app = fastify({
     ...serverOptions(options.enforcer, 'proxy', options.bounds, true),
-    // One route serves every path: whether a path exists is decided by the upstream, not by the router.
+    // One route serves every path, because only the upstream decides whether a path exists.
     rewriteUrl: () => '/',
     exposeHeadRoutes: false,
   });
-  // Bodies are forwarded as streams: for methods without a body Fastify reads and checks none.
+  // Bodies are forwarded as streams, so Fastify must not read them: all methods are registered as methods
+  // without a body.
   for (const method of METHODS) {
     if (method !== 'CONNECT') app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   }
@@ -36,7 +37,7 @@ export function serverOptions(
     serverFactory: (serve) => createListener(enforcer, entrypoint, bounds, serve, upgrades),
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    // `createListener` handles client errors.
+    // `createListener` responds to client errors, so Fastify has nothing to do.
     clientErrorHandler: () => undefined,
   };
 }

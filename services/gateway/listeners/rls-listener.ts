@@ -13,7 +13,7 @@ export interface EnvoyOptions {
   readonly enforcer: Enforcer;
   readonly host: string;
   readonly port: number;
-  /** Time that a call of the rate limit service waits for Redis before this node decides alone. */
+  /** Longest wait of a rate limit call for Redis in milliseconds; after it, this node decides alone. */
   readonly rateLimitWaitMsMax: number;
 }
 
@@ -28,9 +28,10 @@ const messageBytesMax = 256 * 1024;
 const closeGraceMs = 2_000;
 
 /**
- * Envoy's two gRPC services on one port: `envoy.service.ratelimit.v3.RateLimitService`, whose descriptors are trusted,
- * and `envoy.service.auth.v3.Authorization`, which verifies the client's own credentials. For private networks only:
- * every client that reaches the port can spend the units of any tenant.
+ * Starts a gRPC server with two services of Envoy on one port: `envoy.service.ratelimit.v3.RateLimitService`, whose
+ * callers are trusted to name the tenant and the user in descriptors, and `envoy.service.auth.v3.Authorization`, which
+ * verifies the client's own credentials. For private networks only: every process that can connect to the port can
+ * charge units to any tenant.
  */
 export async function listenEnvoy(options: EnvoyOptions): Promise<EnvoyServer> {
   const { enforcer, host, port, rateLimitWaitMsMax } = options;
@@ -82,7 +83,7 @@ function serviceOf(file: string, path: readonly string[]): ServiceDefinition {
   return (node as { service: ServiceDefinition }).service;
 }
 
-/** Calls under way finish; after `closeGraceMs` open connections are closed. */
+/** Lets calls in progress finish; connections that are still open after `closeGraceMs` are closed. */
 async function closeServer(server: Server): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => {

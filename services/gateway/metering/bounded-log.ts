@@ -2,14 +2,18 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** Lines a second of one kind: enough to see what happens, too few to overload a disk in a flood of requests. */
+/**
+ * Most lines per second of one kind. This is enough to see what happens, and few enough that a flood of requests does
+ * not overload the disk.
+ */
 const linesPerSecondMax = 50;
 
 export type BoundedLog = (fields: () => object, text: string) => void;
 
 /**
- * Warns up to a bound a second. Beyond it `onSuppressed` is called for each line that is not written, and the next line
- * has their number. `fields` is only called for a line that is written.
+ * Creates a function that logs warnings, at most `linesPerSecondMax` per second. For each line above this bound
+ * `onSuppressed` is called, and the next written line states their number in `suppressed_before`. `fields` is called
+ * only for lines that are written.
  */
 export function createBoundedLog(logger: Logger, clock: Clock, onSuppressed: () => void): BoundedLog {
   let second = 0;
@@ -29,8 +33,8 @@ export function createBoundedLog(logger: Logger, clock: Clock, onSuppressed: () 
 }
 
 /**
- * Logs a limit hit: caller, address, route and the decision's id. Every hit has an event, also where no line is
- * written.
+ * Logs a limit hit with caller, address, route and decision id. A limit hit also has a usage event, even if its line is
+ * suppressed.
  */
 export function logLimitHit(log: BoundedLog, { decision, identity, plan, route, method }: Verdict): void {
   log(

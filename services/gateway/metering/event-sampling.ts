@@ -1,16 +1,20 @@
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** Beyond the bounds one event in so many is written. */
+/** Above the bounds, one event of this many is written. */
 export const sampledOneIn = 100;
-/** Events a second of either kind that this node writes in full, of all addresses together. */
+/**
+ * Most events per second of each kind (invalid credentials, invalid requests) that this node writes completely, counted
+ * over all addresses.
+ */
 const fullPerSecondMax = 50;
 
 /**
- * Keeps floods of bad credentials and of invalid requests out of spool, Kafka and ClickHouse. Sampled are the requests
- * of an address beyond its limit, and those of other addresses while the node refuses many at once. The random bits of
- * the decision's id select the sample: for any subset of the events (a route, an address, an hour) the sum of their
- * weights estimates its size.
+ * Keeps floods of invalid credentials and of invalid requests out of spool, Kafka and ClickHouse. Only a sample is
+ * written of two groups of requests: those of an address over its limit, and those of other addresses while this node
+ * refuses more than `fullPerSecondMax` per second. Random bits of the decision id select the sample. Therefore the sum
+ * of the weights in any subset of the events (a route, an address, an hour) estimates the number of requests in this
+ * subset.
  */
 export class EventSampling {
   readonly #badCredentials: SecondCounter;
@@ -21,7 +25,7 @@ export class EventSampling {
     this.#invalidRequests = new SecondCounter(clock);
   }
 
-  /** The number of requests that the event of a verdict stands for; 0 where no event is written. */
+  /** Returns the number of requests that the event of a verdict represents; 0 if no event is written. */
   weigh({ credentialRejection, addressRejection, decision }: Verdict): number {
     if (credentialRejection === null && decision.reason !== 'invalid') return 1;
     if (addressRejection === null) {
@@ -41,7 +45,7 @@ class SecondCounter {
     this.#clock = clock;
   }
 
-  /** Returns the count of the current second. */
+  /** Adds one to the count of the current second and returns it. */
   increment(): number {
     const nowSecond = Math.floor(this.#clock.now() / 1000);
     if (nowSecond !== this.#second) [this.#second, this.#count] = [nowSecond, 0];
@@ -49,7 +53,7 @@ class SecondCounter {
   }
 }
 
-/** 24 of the random bits of a UUIDv7. */
+/** Returns 24 of the random bits of a UUIDv7. */
 function randomBitsOf(id: string): number {
   return Number.parseInt(id.slice(-6), 16);
 }

@@ -9,14 +9,17 @@ import type { EventSampling } from './event-sampling.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** The part of the spool that an entrypoint needs; see `Spool`. */
+/** The methods of the spool that entrypoints need; see `Spool`. */
 export interface EventLog {
-  /** Gives the event its sequence number and appends it. It is durable once `flushed()` resolves. */
+  /**
+   * Calls `eventAt` with the next sequence number and appends the event that it returns. The event is durable when
+   * `flushed()` resolves.
+   */
   append(eventAt: (sequence: number) => UsageCloudEvent): number;
   flushed(): Promise<void>;
 }
 
-/** The response to a request, as its event states it. */
+/** What a usage event states about the response. */
 export interface MeteredResponse {
   readonly status: number;
   readonly latencyMs: number;
@@ -46,12 +49,12 @@ export class Meter {
   }
 
   /**
-   * Writes the one event of a request: after the status is known, before the response leaves. Id and time are the
-   * decision's. Resolves when the event is safe; never rejects.
+   * Writes the usage event of a request. Has to be called when the status is known and before the response is sent. The
+   * event has the id and the time of the decision. Resolves when the event is durable; never rejects.
    *
-   * A crash before the append costs a response that the client never got; a crash after it costs nothing. An event that
-   * the spool refuses is counted and logged, and the request is served. Of a flood of bad credentials or invalid
-   * requests a sample is written.
+   * If the process crashes before the append, the client gets no response and the request has no event; a crash after
+   * it loses nothing. If the spool refuses the event, the loss is counted and logged, and the request is still served.
+   * Of a flood of invalid credentials or invalid requests, only a sample is written.
    */
   writeRequest(verdict: Verdict, response: MeteredResponse): Promise<void> {
     const { events, node, metrics, sampling } = this.#options;
@@ -71,9 +74,9 @@ export class Meter {
   }
 
   /**
-   * Writes the number of units of a decision that were returned. Resolves when the event is safe; never rejects. A
-   * crash before it leaves the units returned in Redis and used in ClickHouse: too much usage of the caller, never too
-   * little.
+   * Writes the number of units of a decision that were returned to the limits. Resolves when the event is durable;
+   * never rejects. If the process crashes before the append, the units are returned in Redis but still used in
+   * ClickHouse: the caller's usage is then too high, never too low.
    */
   writeRefund(verdict: Verdict, units: number): Promise<void> {
     const { events } = this.#options;
@@ -120,7 +123,8 @@ function requestEvent(
     data: {
       user_id: identity.userId ?? '',
       plan: plan.name,
-      // The method of an invalid request may be text of any length. A cut may leave half a character.
+      // An invalid request may have a method of any length. Cutting it may leave half a surrogate pair, which
+      // `toWellFormed` replaces.
       method: method.slice(0, methodLengthMax).toWellFormed(),
       route: route?.match ?? '*',
       path: path.slice(0, pathLengthMax).toWellFormed(),
@@ -168,13 +172,16 @@ function refundEvent(
   };
 }
 
-/** The cost within the bounds of the event contract: an event outside of them would not be counted. */
+/**
+ * Returns the cost within the bounds of the event contract, because the aggregator does not count an event outside of
+ * them.
+ */
 function clampedCost(units: number, price: Price): number | string {
   const about = (units * price.digits) / price.divisor;
   return about >= 0 && about <= costMax ? costOf(units, price) : clamp(about, costMax);
 }
 
-/** NaN and negative numbers become 0. */
+/** Returns the value if it is between 0 and `max`, else the nearer bound; for NaN, 0. */
 function clamp(value: number, max: number): number {
   return value >= 0 ? Math.min(value, max) : 0;
 }

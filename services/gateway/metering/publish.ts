@@ -12,8 +12,8 @@ import type { SpoolRecord } from '../spool/segments/record.ts';
 
 export interface Publisher {
   /**
-   * Sends the events that the spool still has, for at most `drainMsMax`, and stops. Unsent events stay in the spool for
-   * the next start.
+   * Sends the remaining events of the spool for at most `drainMsMax` milliseconds, and stops. Events that were not sent
+   * stay in the spool until the next start.
    */
   close(drainMsMax?: number): Promise<void>;
 }
@@ -25,23 +25,34 @@ export interface PublisherOptions {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** Largest value that is sent: the brokers' `message.max.bytes` less the size of headers around it. */
+  /**
+   * Largest event that is sent, in bytes: the brokers' `message.max.bytes` minus the size of the record and batch
+   * headers.
+   */
   readonly valueBytesMax?: number;
 }
 
 const batchRecordsMax = 2_000;
-/** Below a broker's default `message.max.bytes`, which bounds a batch: all records may be for one partition. */
+/**
+ * Most bytes of a batch. This is below the default of a broker's `message.max.bytes`, which bounds a batch per
+ * partition, because all records may be for one partition.
+ */
 const batchBytesMax = 900_000;
-/** Two sends begin at least this far apart while events keep coming; the first one after a pause begins at once. */
+/**
+ * Shortest time between the starts of two sends while events keep arriving. After a pause, the first send starts at
+ * once.
+ */
 const sendIntervalMs = 20;
 const readRetryMs = 1_000;
 
 /**
- * The one sender of a node: reads events from the spool in order, sends them, and advances the spool once every
- * partition's acknowledgement was verified. A crash in between sends them again; they keep their ids.
+ * Starts the only sender of a node. It reads events from the spool in order, sends them, and advances the spool when
+ * every partition has acknowledged them. If the process crashes between send and advance, the events are sent again
+ * with the same ids.
  *
- * While Kafka is down, refusing, silent or slow, only the publisher waits: requests end at the spool. An event that
- * Kafka will never accept is written to the dead-letter topic, so that it cannot block the events behind it.
+ * While Kafka is unavailable, slow or refuses records, only the publisher waits: a request ends when the spool has its
+ * event. An event that Kafka will never accept is written to the dead-letter topic, so that it does not block the
+ * events after it.
  */
 export function startPublisher(options: PublisherOptions): Publisher {
   const { kafka, topics, spool, clock, registry, logger, valueBytesMax = 950_000 } = options;
@@ -88,7 +99,7 @@ export function startPublisher(options: PublisherOptions): Publisher {
     }
   }
 
-  /** Resolves when Kafka has every record, on its topic or on the dead-letter topic. */
+  /** Resolves when Kafka has acknowledged every record on its topic or on the dead-letter topic. */
   async function sendBatch(records: readonly SpoolRecord[]): Promise<void> {
     const tooLarge = records.filter(({ value }) => value.length > valueBytesMax);
     for (const record of tooLarge)
@@ -104,7 +115,8 @@ export function startPublisher(options: PublisherOptions): Publisher {
         await writeDeadLetter(only, error.message);
         return;
       }
-      // One of the records is the reason: halving the batch isolates it in a few steps, and the others are sent.
+      // Kafka refuses the whole batch because of one record. Halving the batch repeatedly isolates this
+      // record, and the others are sent.
       const middle = Math.ceil(fitting.length / 2);
       await sendBatch(fitting.slice(0, middle));
       await sendBatch(fitting.slice(middle));

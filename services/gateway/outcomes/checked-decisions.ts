@@ -2,10 +2,13 @@ import { LRUCache } from 'lru-cache';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** A decision about a request that an application responds to itself: the fields that its outcome needs. */
+/**
+ * The fields of a decision that are needed to write its outcome. The decision is about a request that an application
+ * serves.
+ */
 export interface CheckedDecision {
   readonly id: string;
-  /** The subject of the decision's event. */
+  /** The `subject` of the decision's event: the tenant. */
   readonly tenantId: string;
   /** Empty if the caller has no user. */
   readonly userId: string;
@@ -13,13 +16,14 @@ export interface CheckedDecision {
   readonly timeMs: number;
 }
 
-/** Bounds memory to about 10 MB. */
+/** Most decisions in memory, about 10 MB. */
 const decisionsMax = 50_000;
 
 /**
- * Cache of this node's latest decisions for applications, and of the outcomes it wrote for them. An application reports
- * an outcome before the decision's event is in ClickHouse. After a restart, outcomes of decisions that are not yet in
- * ClickHouse are unknown for a few seconds.
+ * Cache of the latest decisions of this node about requests that applications serve, and of the outcomes that this node
+ * wrote for them. It is needed because an application reports an outcome before ClickHouse has the decision's event.
+ * After a restart of the node the cache is empty: for a few seconds, outcomes of decisions that ClickHouse does not
+ * have yet are answered with `unknown`.
  */
 export interface CheckedDecisions {
   remember(verdict: Verdict): void;
@@ -28,7 +32,7 @@ export interface CheckedDecisions {
   /** True if this outcome is the last one that this node wrote for the decision. */
   isReported(decisionId: string, outcome: string): boolean;
   reported(decisionId: string, outcome: string): void;
-  /** Forgets an outcome that was not written durably, so that it is written when it is sent again. */
+  /** Removes an outcome whose write failed from the cache, so that it is written when the client sends it again. */
   forgetOutcome(decisionId: string): void;
 }
 
@@ -39,7 +43,8 @@ export function createCheckedDecisions(): CheckedDecisions {
   return {
     add,
     remember: ({ decision, identity, atMs, unreadable, credentialRejection }) => {
-      // Only a sample of invalid requests has events, and an outcome corrects an event.
+      // An outcome corrects an event, but of invalid requests only a sample has events. Their decisions are
+      // not stored.
       if (unreadable !== null || credentialRejection !== null) return;
       const { tenantId, userId } = identity;
       add({ id: decision.id, tenantId: tenantId ?? anonymousTenant, userId: userId ?? '', timeMs: atMs });

@@ -8,18 +8,18 @@ import type { CheckedDecision, CheckedDecisions } from './checked-decisions.ts';
 export interface FoundDecisions {
   /** The caller's own decisions by id. */
   readonly own: ReadonlyMap<string, CheckedDecision>;
-  /** Ids that could not be looked up because the query to ClickHouse failed. */
+  /** Ids of decisions that could not be searched because the query to ClickHouse failed. */
   readonly unread: ReadonlySet<string>;
-  /** The error of that query; null if it succeeded or was not needed. */
+  /** The error of the failed query; null if the query succeeded or was not needed. */
   readonly failure: unknown;
 }
 
-/** Entrypoints that decide about requests which an application or another proxy responds to. */
+/** Entrypoints whose requests are served by an application or by another proxy. */
 const checkEntrypoints = ['check', 'authz', 'ext_authz', 'rls'];
 
 /**
- * Finds the caller's own decisions among `ids`: all for a service, those of its tenant for a tenant, those of its user
- * for a token with a user. Looks them up in this node's cache first, and the others in ClickHouse.
+ * Finds the caller's own decisions among `ids`. A service owns all decisions, a tenant those of the tenant, and a token
+ * with a user those of this user. The cache of this node is searched first, and ClickHouse for the remaining ids.
  */
 export async function findDecisions(
   ids: readonly string[],

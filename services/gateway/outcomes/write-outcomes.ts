@@ -21,7 +21,7 @@ export type OutcomeStatus = 'accepted' | 'unknown' | 'expired' | 'unavailable';
 export const outcomeHoursMax = 24;
 const outcomeMsMax = outcomeHoursMax * 3_600_000;
 
-/** True if a decision is too old for an outcome. The id contains the time, so that no lookup is needed. */
+/** True if a decision is too old for an outcome. The time is part of the decision id, so no lookup is needed. */
 export function isExpired(id: string, nowMs: number): boolean {
   const atMs = uuidTimeMs(id);
   return atMs !== null && atMs < nowMs - outcomeMsMax;
@@ -30,17 +30,19 @@ export function isExpired(id: string, nowMs: number): boolean {
 export interface OutcomeWriting {
   readonly enforcer: Enforcer;
   readonly events: EventLog;
-  /** True if flushed events survive a crash of this process. */
+  /** True if events survive a crash of this process after `flushed()` resolved. */
   readonly isDurable: () => boolean;
 }
 
 /**
- * Writes outcomes of the caller's own decisions to the spool, as corrections of their events. Resolves when they survive
- * a crash of this process. If the spool's disk fails meanwhile, no outcome is accepted, because a crash could lose it.
+ * Writes outcomes of the caller's own decisions to the spool, as corrections of the decisions' events. Resolves when
+ * the corrections survive a crash of this process. If the spool's disk fails during the write, no outcome is accepted,
+ * because a crash could lose it.
  *
- * An outcome always follows its event in the log: either this node wrote the event before it responded to the
- * application, and spool and Kafka keep the order, or the event is in ClickHouse already. An outcome that this node wrote
- * before is accepted without another write; a second write by another node stores the same values again.
+ * In Kafka or ClickHouse, a correction always comes after its event. Either this node wrote the event before it
+ * responded to the application, and spool and Kafka keep the order; or ClickHouse already has the event. An outcome
+ * that this node wrote before is accepted without a second write. If another node writes the same outcome again, the
+ * same values are stored again.
  */
 export async function writeOutcomes(
   outcomes: readonly Outcome[],

@@ -8,7 +8,10 @@ import { plainProblem, problemType } from './problem.ts';
 import { passes } from '../enforcer/verdict.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** A browser sends a preflight before a request that an HTML form cannot send (Fetch standard, CORS protocol). */
+/**
+ * True for a CORS preflight (Fetch standard): a browser sends it before each cross-origin request that an HTML form
+ * could not send.
+ */
 export function isPreflight(method: string, headers: IncomingHttpHeaders): boolean {
   return (
     method === 'OPTIONS' &&
@@ -19,7 +22,7 @@ export function isPreflight(method: string, headers: IncomingHttpHeaders): boole
 
 const preflightLimitsOf = new WeakMap<Policy, ApplicableLimits>();
 
-/** The limit of preflights, by address: they have no credentials and are charged to no plan. */
+/** Returns the limit of preflights per address. Preflights have no credentials, so they cannot be charged to a plan. */
 export function preflightLimits(policy: Policy): ApplicableLimits {
   let applicable = preflightLimitsOf.get(policy);
   if (applicable === undefined) {
@@ -31,12 +34,15 @@ export function preflightLimits(policy: Policy): ApplicableLimits {
   return applicable;
 }
 
-/** The verdict that the event of a preflight is written from: it has no units. */
+/** Returns the verdict from which the event of a preflight is written. An allowed preflight has 0 units. */
 export function withoutUnits(verdict: Verdict): Verdict {
   return { ...verdict, units: passes(verdict) ? 0 : verdict.units };
 }
 
-/** Answers a preflight in place of the upstream: the origins of the policy may send any method and any fields. */
+/**
+ * Answers a preflight, which is not forwarded to the upstream. An origin that the policy lists may send every method
+ * and every header field.
+ */
 export function answerPreflight(reply: FastifyReply, cors: CorsPolicy): FastifyReply {
   const { headers } = reply.request;
   markOwn(reply);
@@ -52,13 +58,18 @@ export function answerPreflight(reply: FastifyReply, cors: CorsPolicy): FastifyR
   return reply.code(204).send();
 }
 
-/** The names of methods or fields that the browser sent; empty where the header has other characters. */
+/**
+ * Returns the list of methods or fields that the browser sent; empty if the header contains characters that are not
+ * allowed in such a list.
+ */
 function listIn(header: string | string[] | undefined): string {
   const text = String(header ?? '');
   return /^[\w!#$%&'*+.^`|~, -]{1,4096}$/.test(text) ? text : '';
 }
 
-/** Lets a page of an allowed origin read a response of Tollgate's own. */
+/**
+ * Adds the CORS fields to a response of Tollgate itself, so that a page from an allowed origin can read the response.
+ */
 export function writeOwnCors(cors: CorsPolicy, reply: FastifyReply): void {
   const { origin } = reply.request.headers;
   if (cors.origins !== null) addVary(reply, ['Origin']);
@@ -69,8 +80,8 @@ export function writeOwnCors(cors: CorsPolicy, reply: FastifyReply): void {
 }
 
 /**
- * Adds the limit headers to the fields of an upstream's response that a page may read, where the upstream lets the page
- * read the response. The upstream's own fields do not change.
+ * Adds the limit headers to the fields that a page may read (`Access-Control-Expose-Headers`), if the upstream allows
+ * the page to read its response. The upstream's other CORS fields stay unchanged.
  */
 export function exposeLimits(cors: CorsPolicy, reply: FastifyReply): void {
   const { origin } = reply.request.headers;

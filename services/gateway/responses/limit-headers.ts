@@ -2,10 +2,10 @@ import type { Limit, LimitState } from '../../../shared/domain/limit.ts';
 import { closestLimit } from '../enforcer/verdict.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** Field names in lower case, as HTTP/2 and Fastify write them. */
+/** Header fields by name. Names are in lower case, as in HTTP/2 and Fastify. */
 export type ResponseHeaders = Record<string, string>;
 
-/** Fields that Tollgate owns: it replaces those of an upstream and never joins them. */
+/** Fields that only Tollgate sets: they replace fields of the same name in the upstream's response. */
 export const limitHeaderNames: ReadonlySet<string> = new Set([
   'x-ratelimit-limit',
   'x-ratelimit-remaining',
@@ -15,15 +15,15 @@ export const limitHeaderNames: ReadonlySet<string> = new Set([
   'x-tollgate-decision',
 ]);
 
-/** Writes header fields, e.g. a reply. */
+/** An object that header fields are written to, for example a Fastify reply. */
 export interface HeaderTarget {
   header(name: string, value: string): unknown;
 }
 
 /**
- * The limit headers of a response: X-RateLimit-* for the window closest to exhaustion (`Reset` in Unix seconds), the
- * IETF fields (draft-ietf-httpapi-ratelimit-headers) for all windows, and `Retry-After` where a refused request passes
- * later.
+ * Returns the limit headers of a response. X-RateLimit-* describe the window that is closest to exhaustion (`Reset` in
+ * Unix seconds). The IETF fields (draft-ietf-httpapi-ratelimit-headers) describe all windows. `Retry-After` is added to
+ * a refused request that would pass after a wait.
  */
 export function limitHeaders(verdict: Verdict): ResponseHeaders {
   const headers: ResponseHeaders = {};
@@ -32,7 +32,7 @@ export function limitHeaders(verdict: Verdict): ResponseHeaders {
   return headers;
 }
 
-/** The same, without an object for the fields. */
+/** Writes the fields of `limitHeaders` directly to a target, without an object in between. */
 export function writeLimitHeaders(verdict: Verdict, target: HeaderTarget): void {
   const { decision, limits, policy, decidedAtMs } = verdict;
   target.header('x-tollgate-decision', decision.id);
@@ -44,7 +44,7 @@ export function writeLimitHeaders(verdict: Verdict, target: HeaderTarget): void 
     target.header('ratelimit-policy', policyField(limits, decision.limits));
     target.header('ratelimit', stateField(decision.limits, closest.mode === 'shadow', decidedAtMs));
   } else if (policy.platform[0] !== undefined) {
-    // A plan without windows is still under the platform's limit: clients always get the fields.
+    // If the plan has no windows, the fields describe the platform's limit, so that every response has them.
     target.header('x-ratelimit-limit', String(policy.platform[0].limit));
     target.header('x-ratelimit-remaining', String(policy.platform[0].limit));
     target.header('x-ratelimit-reset', String(Math.ceil(decidedAtMs / 1000)));
@@ -53,12 +53,16 @@ export function writeLimitHeaders(verdict: Verdict, target: HeaderTarget): void 
   if (seconds !== null) target.header('retry-after', String(seconds));
 }
 
-/** Whole seconds after which the request passes, at least 1; null where no wait helps. */
+/**
+ * Returns the whole seconds, at least 1, after which the request would pass; null if it would not pass after any wait.
+ */
 export function retryAfterSeconds(retryAfterMs: number | null): number | null {
   return retryAfterMs === null ? null : Math.max(1, Math.ceil(retryAfterMs / 1000));
 }
 
-/** By limits: the field is the same for every request under the same limits. */
+/**
+ * Values of `RateLimit-Policy`, cached by the array of limits: all requests under the same limits have the same value.
+ */
 const policyFields = new WeakMap<readonly Limit[], string>();
 
 function policyField(limits: readonly Limit[], states: readonly LimitState[]): string {
@@ -69,7 +73,7 @@ function policyField(limits: readonly Limit[], states: readonly LimitState[]): s
     field = (enforced.length === 0 ? windows : enforced).map(policyItem).join(', ');
     policyFields.set(limits, field);
   }
-  // A full concurrent limit is reported although it has no window: it is the reason for the 429.
+  // A full concurrent limit has no window, but it is the reason for the 429, so it is added to the field.
   for (const state of states) {
     if (state.windowMs !== 0) continue;
     const item = `"${state.name}";q=${state.limit};qu="concurrent-requests"`;
@@ -82,7 +86,10 @@ function policyItem({ name, limit, windowMs, burst }: Limit): string {
   return `"${name}";q=${limit};w=${Math.ceil(windowMs / 1000)}${burst === 0 ? '' : `;burst=${burst}`}`;
 }
 
-/** A window is empty a millisecond after its newest unit expired; that must not round up to a second. */
+/**
+ * Milliseconds that are subtracted before a reset is rounded up to seconds: a window is empty one millisecond after its
+ * newest unit expired, and this millisecond must not become a whole second.
+ */
 const roundingMs = 2;
 
 function stateField(states: readonly LimitState[], shadow: boolean, nowMs: number): string {

@@ -11,7 +11,10 @@ import type { Verdict } from '../enforcer/verdict.ts';
 
 export const problemType = 'application/problem+json';
 
-/** A problem as clients read it (RFC 9457). Fields beyond the first four depend on the kind of problem. */
+/**
+ * Body of an error response (RFC 9457). All problems have the first four fields; further fields depend on the kind of
+ * problem.
+ */
 export interface Problem {
   readonly type: string;
   readonly title: string;
@@ -23,8 +26,9 @@ export interface Problem {
 const registeredTypes = 'https://iana.org/assignments/http-problem-types#';
 
 /**
- * The problem of a refused request: 429 where its address is over a limit of its own, the status of the fault where the
- * request cannot be served, 401 or 503 for its credentials, and 429 where a limit or a block refuses.
+ * Returns the problem of a refused request. Its status is 429 if the address is over a limit of addresses; else the
+ * status of the fault, if the request cannot be served; else 401 or 503, if the credential was not accepted; else 429,
+ * because a limit or a block refuses.
  */
 export function problemOf(verdict: Verdict): Problem {
   const { decision, credentialRejection, addressRejection, unreadable, plan, policy } = verdict;
@@ -52,7 +56,7 @@ export function problemOf(verdict: Verdict): Problem {
   }
 }
 
-/** The problem of a credential that was not accepted, where there is no decision. */
+/** Returns the problem of a credential that was not accepted, for a response without a decision. */
 export function credentialProblem(rejection: CredentialRejection, { links }: Policy): Problem {
   const { status, detail } = rejection;
   const plain = { ...plainProblem(status, detail), documentation_url: links.documentation };
@@ -73,7 +77,7 @@ export function credentialProblem(rejection: CredentialRejection, { links }: Pol
   };
 }
 
-/** A problem with no fields but the first four. */
+/** Returns a problem that has only the four fields of every problem. */
 export function plainProblem(status: number, detail: string): Problem {
   return { type: 'about:blank', title: problemTitles[status] ?? 'Error', status, detail };
 }
@@ -102,7 +106,9 @@ function limitProblem(verdict: Verdict): Problem {
   };
 }
 
-/** The fields that every 429 of a limit or block has; `limitProblem` adds those of the limit. */
+/**
+ * Returns the fields that every 429 because of a limit or a block has. `limitProblem` adds the fields about the limit.
+ */
 function limitedProblem(
   { decision, identity, plan, policy }: Verdict,
   kind: string,
@@ -128,7 +134,7 @@ function limitedProblem(
   };
 }
 
-/** `10 requests per 1 minute allowed for this user on POST /agent/chat` */
+/** Returns a text such as `10 requests per 1 minute allowed for this user on POST /agent/chat`. */
 function allowance(
   limit: Limit,
   units: number,
@@ -141,7 +147,10 @@ function allowance(
   return `${amount} ${span} allowed for ${subjectOf(limit, caller)}${onRoute}`;
 }
 
-/** Names the subject of the limit. A caller without that part of the identity was counted by address. */
+/**
+ * Returns a name for the caller as the limit counts it. If the caller lacks the part of the identity that the limit
+ * counts, it was counted by its address.
+ */
 function subjectOf(
   { per }: Limit,
   { tenantId, userId }: { tenantId: string | null; userId: string | null },
@@ -166,7 +175,8 @@ export function blockDetail(block: Verdict['block']): string {
 
 export function sendProblem(reply: FastifyReply, problem: Problem): void {
   if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
-  // As bytes: Fastify adds a charset to the media type of an object, which this media type does not define.
+  // The body is sent as bytes: to an object Fastify would add a charset, which the media type of problems
+  // does not have.
   void reply
     .code(problem.status)
     .type(problemType)
@@ -174,7 +184,8 @@ export function sendProblem(reply: FastifyReply, problem: Problem): void {
 }
 
 /**
- * Answers after a failed read of ClickHouse: 429 where the caller has too many queries, 503 where ClickHouse failed.
+ * Responds after a failed read of ClickHouse: with 429 if the caller has too many queries, with 503 if ClickHouse
+ * failed.
  */
 export function sendReadFailure(reply: FastifyReply, error: unknown, subject: string): FastifyReply {
   const full = error instanceof TollgateError && error.code === 'CLICKHOUSE_QUERIES_FULL';
