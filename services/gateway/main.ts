@@ -72,8 +72,7 @@ await runService(logger, async (lifecycle, fail) => {
   lifecycle.onClose('tenants', () => tenants.close());
 
   const spool = await openEvents(config, clock, registry, fail);
-  // The operations listener (metrics, health) opens before the parts below and closes after them, so that a
-  // scrape can still read the number of events that were lost while the gateway stopped.
+  // Opens before the parts below and closes after them, so that events lost at the stop can still be scraped.
   let isReady = false;
   const unready = (): string[] => [
     ...(isReady ? [] : ['start']),

@@ -49,7 +49,7 @@ export class Identifier {
     return this.#addresses.trusts(remoteAddress);
   }
 
-  /** Returns a promise only where the signature of a token has to be verified. */
+  /** Returns a promise only if the signature of a token has to be verified. */
   identify(headers: IncomingHttpHeaders, remoteAddress: string): Identified | Promise<Identified> {
     const ip = this.addressOf(headers, remoteAddress);
     const serviceToken = singleValue(headers['x-service-token']);

@@ -20,7 +20,7 @@ export interface RawRequest {
 
 /** What was read from a request. Decision, forwarding and usage event all use this one result. */
 export interface RequestReadings {
-  /** Null where the request cannot be read. */
+  /** Null if the request cannot be read. */
   readonly target: Target | null;
   readonly route: Route | null;
   readonly unreadable: Fault | null;

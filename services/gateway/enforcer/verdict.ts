@@ -22,7 +22,7 @@ export interface Verdict {
   readonly method: string;
   /** Path in normal form without the query. If it cannot be read, the path as it was sent. */
   readonly path: string;
-  /** The target to forward; null where the request cannot be read. */
+  /** The target to forward; null if the request cannot be read. */
   readonly target: Target | null;
   /** Unix milliseconds at which the decision began; also the time of the usage event. */
   readonly atMs: number;

@@ -47,7 +47,7 @@ export function jsonMembers(bytes: Buffer, countMax: number): JsonMembers | null
   }
 }
 
-/** True where the first byte that is not whitespace opens a JSON array. */
+/** True if the first byte that is not whitespace opens a JSON array. */
 export function beginsArray(bytes: Buffer): boolean {
   return bytes[skipWhitespace(bytes, 0)] === openBracket;
 }

@@ -5,18 +5,20 @@ import type { SpoolRecord } from './segments/record.ts';
 import type { Store } from './store.ts';
 
 export interface BatchSourceOptions {
-  /** Null until the folder was read. */
+  /** The reader of the folder; null until the folder was read. */
   readonly reader: () => SpoolReader | null;
   readonly pending: PendingEvents;
   readonly store: Pick<Store, 'state' | 'acknowledged'>;
 }
 
-/** Batches for the sender, one after the other: from the disk, or from memory while the disk fails. */
+/**
+ * Returns batches of events to the publisher, one after the other: from the disk, or from memory while the disk fails.
+ */
 export interface BatchSource {
   readBatch(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
-  /** Kafka has the current batch, up to this sequence number. */
+  /** Called when Kafka has acknowledged the current batch, whose last event has this sequence number. */
   acknowledge(sequence: number): void;
-  /** Starts with the cursor of the folder: Kafka has the events below this sequence number. */
+  /** Called when the folder was read: its cursor states that Kafka has all events below this sequence number. */
   begin(unacknowledged: number): void;
   /** The highest sequence number that Kafka has acknowledged. */
   acknowledged(): number;
@@ -26,7 +28,7 @@ export interface BatchSource {
   release(): Promise<void>;
 }
 
-/** Time after which the sender stops waiting for a read and continues with the events in memory. */
+/** Time after which the publisher stops waiting for a read of the disk and continues with the events in memory. */
 const readTimeoutMs = 1_000;
 
 export function createBatchSource({ reader, pending, store }: BatchSourceOptions): BatchSource {
@@ -52,7 +54,10 @@ export function createBatchSource({ reader, pending, store }: BatchSourceOptions
     return records;
   }
 
-  /** Reads from the disk. Returns no records if the read hangs, and if it fails while events are sent from memory. */
+  /**
+   * Reads events from the disk. Returns no events if the read hangs, or if it fails while the store is not healthy;
+   * throws if it fails while the store is healthy.
+   */
   async function readFromDisk(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]> {
     const source = reader();
     if (source === null || (reading === null && source.unreadBytes() === 0)) return [];
@@ -77,14 +82,15 @@ export function createBatchSource({ reader, pending, store }: BatchSourceOptions
     highest = Math.max(highest, sequence);
     if (isFromMemory) {
       pending.markSent(sequence);
-      // The cursor must not pass events on the disk that were not read: they are older than the batch from memory.
+      // Unread events on the disk are older than this batch from memory, so the cursor must not move past
+      // them.
       const source = reader();
       if (source === null || reading !== null || source.unreadBytes() > 0) return;
     }
     store.acknowledged(sequence + 1);
   }
 
-  /** A read in progress closes its file when it ends. */
+  /** If a read is in progress, it closes the file itself when it ends. */
   async function release(): Promise<void> {
     if (reading === null)
       await reader()

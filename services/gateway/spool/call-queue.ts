@@ -1,8 +1,8 @@
-/** Serializes calls to the disk, and measures how long the current one takes. */
+/** Allows one call to the disk at a time, and measures how long the current call takes. */
 export class CallQueue {
-  /** Start of the current call; 0 when there is none. */
+  /** Time at which the current call began; 0 if there is none. */
   #since = 0;
-  /** Start of the call that was current at the last check for a stall. */
+  /** Value of `#since` at the last check for a stalled call. */
   #sinceAtCheck = 0;
   #onIdle: (() => void)[] = [];
 
@@ -14,7 +14,7 @@ export class CallQueue {
     this.#since = performance.now();
   }
 
-  /** Returns the duration of the call in milliseconds. */
+  /** Ends the current call and returns its duration in milliseconds. */
   end(): number {
     const tookMs = performance.now() - this.#since;
     this.#since = 0;
@@ -23,8 +23,8 @@ export class CallQueue {
   }
 
   /**
-   * True if the current call takes longer than the limit. Has to be called at intervals: a call counts as stalled only at
-   * the second check, because it may have ended while the event loop was blocked.
+   * True if the current call takes longer than the limit. Has to be called at intervals: a call counts as stalled only
+   * if two checks find it running, because at the first check it may have ended while the event loop was blocked.
    */
   isStalled(limitMs: number): boolean {
     const isStalled =

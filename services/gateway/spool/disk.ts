@@ -11,10 +11,10 @@ import { newFolderName, openingTime } from './folder/run-id.ts';
 import { damagedFolder, findSegments } from './segments/segments.ts';
 import type { FoundSegments, Segment } from './segments/segments.ts';
 
-/** The content of the folder when it was read for the first time. */
+/** What the folder contained when it was read for the first time. */
 export interface FoundFolder extends FoundSegments {
   readonly name: string;
-  /** Later than at every earlier opening. */
+  /** Time of this opening in Unix milliseconds; later than the time of every earlier opening. */
   readonly openedAtMs: number;
   readonly start: RunStart;
   /** The first sequence number that Kafka has not acknowledged. */
@@ -26,25 +26,34 @@ export interface FoundFolder extends FoundSegments {
  * and `attach` opens them again. Calls must not overlap. No call blocks the event loop.
  */
 export interface Disk {
-  /** The name of the folder, or the name that a folder without one gets. */
+  /** The name in the folder; before the folder is read, the name that it gets if it has none. */
   readonly name: () => string;
   readonly active: () => ActiveSegment | null;
-  /** Opens and locks the folder. Throws SPOOL_LOCKED if another process has the lock, or the error of the disk. */
+  /**
+   * Opens and locks the folder. Throws SPOOL_LOCKED if another process has the lock, or the error that the disk
+   * returned.
+   */
   attach(): Promise<void>;
   /** Creates the segment whose first record will be `first`, and closes the previous one. */
   beginSegment(first: number): Promise<void>;
-  /** Writes and removes a test file. Throws if the disk cannot store the events of one iteration, for example if it is full. */
+  /**
+   * Writes and removes a test file. Throws if the disk cannot store the events of one event-loop iteration, for example
+   * because it is full.
+   */
   probe(sync: boolean): Promise<void>;
-  /** Closes all files. Of the active segment, the pieces that were written completely count. */
+  /** Closes all files. Of the active segment, only the pieces that were written completely are kept. */
   detach(): Promise<void>;
   /**
-   * Throws if this process no longer owns the folder, the folder is not at its path, the disk fails, or the file of the
-   * active segment is missing. Finds out which of the segments that a reader could not open were removed.
+   * Throws if another process owns the folder, the folder is not at its path, the disk fails, or the file of the active
+   * segment is missing. For segments that a reader could not open, it also determines which of their files were
+   * removed.
    */
   checkOwnership(): Promise<void>;
   writeMark(mark: SequenceMark): Promise<void>;
   writeCursor(unacknowledged: number): Promise<void>;
-  /** Resolves after `timeoutMs`, not counting a wait for the owner of the lock on another host. */
+  /**
+   * Resolves after `timeoutMs`; if the lock may belong to a process on another host, only after that wait has ended.
+   */
   untilStalled(timeoutMs: number): Promise<null>;
   /** Releases the lock and closes all files. */
   close(): Promise<void>;
@@ -61,7 +70,7 @@ export function createDisk(
   let earlier: EarlierFolder | null = null;
   let found: FoundFolder | null = null;
   let active: ActiveSegment | null = null;
-  /** True while an owner on another host has time to renew its lock. */
+  /** True during the time in which an owner on another host may still renew its lock. */
   let isOwnerAwaited = false;
   /** Segments that may end with an incomplete record. */
   const uncut = new Set<Segment>();
@@ -113,7 +122,8 @@ export function createDisk(
     if (folder === null) return;
     await folder.lock.renew();
     await found?.segments.checkMissing();
-    // Nothing may be written to a segment whose file was removed, because the reader drops it.
+    // If the file of the active segment was removed, nothing more may be written to it, because the reader
+    // drops this segment.
     if (active !== null) await stat(active.segment.path);
   }
 
@@ -130,7 +140,7 @@ export function createDisk(
 
   async function cutIncompleteRecords(): Promise<void> {
     for (const segment of uncut) {
-      // The reader handles a segment whose file is missing.
+      // A missing file needs no truncation; the reader drops its segment.
       await truncate(segment.path, segment.bytes).catch(ignoreCode('ENOENT'));
       uncut.delete(segment);
     }
@@ -143,7 +153,8 @@ export function createDisk(
     const segment = segments.newSegment(first, true);
     const created = await createSegment(segment);
     for (const empty of segments.list.filter(({ bytes }) => bytes === 0)) segments.discard(empty);
-    // Added together with `active`: a segment without events that is not the active one may be removed.
+    // The segment is added to the list in the same step in which it becomes active: any other segment without
+    // events may be removed.
     segments.list.push(segment);
     active = created;
     await before?.close();

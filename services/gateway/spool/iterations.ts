@@ -1,6 +1,6 @@
-/** The appends of one event-loop iteration, whose responses wait for one promise. */
+/** The events that are appended in one event-loop iteration. Their responses wait for one promise. */
 interface Iteration {
-  /** Sequence number of its last append so far. */
+  /** Sequence number of the latest append. */
   last: number;
   ended: boolean;
   readonly promise: Promise<void>;
@@ -11,7 +11,7 @@ interface Iteration {
 export class Iterations {
   readonly #waiting: Iteration[] = [];
 
-  /** Adds an append. Returns true if it is the first of its iteration. */
+  /** Adds an event. Returns true if it is the first event of its iteration. */
   add(sequence: number): boolean {
     const open = this.#waiting.at(-1);
     if (open?.ended === false) {
@@ -23,13 +23,13 @@ export class Iterations {
     return true;
   }
 
-  /** Ends the newest iteration, to which nothing is added any more. */
+  /** Ends the newest iteration. The next append begins another one. */
   end(): void {
     const open = this.#waiting.at(-1);
     if (open !== undefined) open.ended = true;
   }
 
-  /** Resolves the ended iterations whose sequence numbers are all at most `sequence`. */
+  /** Resolves the promises of all ended iterations whose last sequence number is at most `sequence`. */
   resolveThrough(sequence: number): void {
     for (
       let iteration = this.#waiting[0];

@@ -4,7 +4,7 @@ import type { Registry } from 'prom-client';
 export interface SpoolMetrics {
   readonly appended: Counter;
   readonly dropped: Counter<'reason'>;
-  /** Events appended while the disk fails. */
+  /** Counts events that are appended while the disk fails. */
   readonly unstored: Counter;
   readonly damagedBytes: Counter;
   readonly writeFailures: Counter;
@@ -15,7 +15,7 @@ export type DropReason = (typeof dropReasons)[number];
 
 const dropReasons = ['full', 'unwritable', 'unreadable', 'stopped'] as const;
 
-/** Values that are read with each scrape. */
+/** Functions that return the current values at each scrape. */
 export interface SpoolGauges {
   readonly bytes: () => number;
   readonly memoryBytes: () => number;
@@ -63,7 +63,8 @@ export function spoolMetrics(registry: Registry, gauges: SpoolGauges): SpoolMetr
     labelNames: ['reason'],
     registers,
   });
-  // Without a series at zero, the first loss would be no increase and raise no alert.
+  // The series exist with the value 0 from the start. Otherwise the first loss would not be an increase and
+  // would raise no alert.
   for (const reason of dropReasons) dropped.inc({ reason }, 0);
   return {
     appended: new Counter({

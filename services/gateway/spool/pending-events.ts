@@ -8,7 +8,10 @@ import {
 } from './segments/record.ts';
 import type { SpoolRecord } from './segments/record.ts';
 
-/** Consecutive records in one buffer. `used`, `stored` (on the disk) and `sent` (in Kafka) are offsets from its start. */
+/**
+ * A buffer of consecutive records. `used`, `stored` (bytes that the disk has) and `sent` (bytes that Kafka has) are
+ * offsets from its start.
+ */
 interface Chunk {
   readonly buffer: Buffer;
   readonly first: number;
@@ -18,7 +21,7 @@ interface Chunk {
   sent: number;
 }
 
-/** The bytes of a chunk that are written next. They are complete records. */
+/** The next bytes of a chunk to write. They contain only complete records. */
 export interface Piece {
   readonly buffer: Buffer;
   readonly from: number;
@@ -28,7 +31,7 @@ export interface Piece {
   readonly last: number;
 }
 
-/** A range of events that were dropped or are lost. */
+/** Sequence numbers of the first and the last event of a range that was dropped or lost. */
 export interface DroppedEvents {
   readonly first: number;
   readonly last: number;
@@ -52,7 +55,7 @@ export class PendingEvents {
   #spare: Buffer | null = null;
   #allocatedBytes = 0;
 
-  /** Above `bytesMax` the oldest events are dropped. */
+  /** Bound of the bytes in memory. Above it, the oldest events are dropped. */
   constructor(bytesMax: number, onDropped: (dropped: DroppedEvents) => void) {
     this.#bytesMax = bytesMax;
     this.#onDropped = onDropped;
@@ -87,7 +90,7 @@ export class PendingEvents {
     };
   }
 
-  /** The disk has the piece. */
+  /** Called when the disk has stored the piece. */
   markStored({ to }: Piece): void {
     const chunk = this.#writing;
     this.#writing = null;
@@ -96,13 +99,16 @@ export class PendingEvents {
     this.#release();
   }
 
-  /** The write of the piece failed: the piece stays pending. */
+  /** Called when the write of the piece failed. The piece stays pending. */
   markUnstored(): void {
     this.#writing = null;
     this.#release();
   }
 
-  /** Returns the oldest events, for a sender that does not wait for the disk. They stay until they are stored or sent. */
+  /**
+   * Returns the oldest events for the publisher, which does not wait for the disk. They stay in memory until they are
+   * stored or sent.
+   */
   readBatch(recordsMax: number, bytesMax: number): SpoolRecord[] {
     const chunk = this.#chunks.find((one) => beginOf(one) < one.used);
     if (chunk === undefined) return [];
@@ -118,7 +124,7 @@ export class PendingEvents {
     return records;
   }
 
-  /** Kafka has the events of the last batch, up to this sequence number. */
+  /** Called when Kafka has acknowledged the events of the last batch, up to this sequence number. */
   markSent(sequence: number): void {
     const chunk = this.#sending;
     this.#sending = null;

@@ -2,7 +2,10 @@ import type { Disk } from './disk.ts';
 import { lastIn } from './segments/segments.ts';
 import type { Segments } from './segments/segments.ts';
 
-/** Removes segments that Kafka has or that exceed the bound of the spool, and writes the cursor. */
+/**
+ * Removes the segments that are no longer needed: those whose events Kafka has, and the oldest ones above the bound of
+ * the spool. Also writes the cursor.
+ */
 export class Retention {
   readonly #disk: Disk;
   readonly #segments: () => Segments | null;
@@ -14,14 +17,14 @@ export class Retention {
     this.#segments = segments;
   }
 
-  /** Kafka has all events on the disk below this sequence number. */
+  /** Called when Kafka has all events on the disk below this sequence number. */
   advance(unacknowledged: number): void {
     this.#unacknowledged = unacknowledged;
     this.#cursorDue = true;
     this.freeSegments();
   }
 
-  /** Drops the segments whose events Kafka has, except the active one. */
+  /** Drops every segment whose events Kafka has, except the active segment. */
   freeSegments(): void {
     const all = this.#segments();
     const active = this.#disk.active()?.segment;

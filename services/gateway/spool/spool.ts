@@ -18,18 +18,19 @@ import type { EventEncoder } from './folder/run-id.ts';
 import { createStore } from './store.ts';
 
 /**
- * The events of this node between the decision and Kafka, in append-only files, or in memory while the disk fails.
+ * The events of this node after the decision and before Kafka has them: in append-only files, or in memory while the
+ * disk fails. The option `durability` determines when `flushed()` resolves:
  *
- * Guarantee of `flushed()`, by `durability`:
- * - `process`: the events survive a SIGKILL of this process, because the kernel has them.
- * - `power`: the events also survive a power cut, because the disk has them.
+ * - `process`: when the kernel has the events, so that they survive a SIGKILL of this process.
+ * - `power`: when the disk has the events, so that they also survive a power cut.
  *
- * While `diskFailure()` is not null, `flushed()` resolves at once, and events are sent to Kafka from memory: a crash loses
- * those that Kafka does not have yet. The spool returns to its disk without help when the disk works again.
+ * While `diskFailure()` is not null, `flushed()` resolves at once and events are sent to Kafka from memory: a crash
+ * then loses the events that Kafka does not have yet. The spool uses its disk again as soon as the disk works.
  *
- * A request never fails and never waits because of Kafka or a full spool. Above `bytesMax` the oldest segment is dropped,
- * in memory the oldest events above `memoryBytesMax`. Every lost event is counted in `tollgate_spool_dropped_total` and
- * logged with its sequence number, and leaves a gap in the sequence numbers of the node.
+ * A request never fails and never waits because Kafka is unavailable or the spool is full. If the files exceed
+ * `bytesMax`, the oldest segment is dropped; if the events in memory exceed `memoryBytesMax`, the oldest of them are
+ * dropped. Every lost event is counted in `tollgate_spool_dropped_total` and logged with its sequence number, and the
+ * sequence numbers of the node have a gap.
  */
 export interface Spool {
   /**
@@ -38,22 +39,31 @@ export interface Spool {
    * and SPOOL_CLOSED.
    */
   append(eventAt: (sequence: number) => UsageCloudEvent): number;
-  /** Resolves when all events appended so far are durable, or at once if they are. Never rejects. */
+  /** Resolves when all events appended so far are durable. Never rejects. */
   flushed(): Promise<void>;
-  /** For the sender. Returns the next records in order, or none. Does not wait for the acknowledgement of earlier ones. */
+  /**
+   * For the publisher: returns the next records in order, or none. Does not wait for the acknowledgement of earlier
+   * records.
+   */
   readBatch(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
-  /** For the sender: Kafka has every record up to this sequence number. Survives a restart and frees segments. */
+  /**
+   * For the publisher: reports that Kafka has every record up to this sequence number. A restart keeps this position,
+   * and segments that are no longer needed are removed.
+   */
   acknowledge(sequence: number): void;
-  /** Bytes on disk divided by `bytesMax`. Above 1, the oldest events are dropped. */
+  /** Size on disk divided by `bytesMax`. If it exceeds 1, the oldest events are dropped. */
   usedShare(): number;
   /** The highest sequence number that Kafka has acknowledged. */
   acknowledged(): number;
   readonly bytesMax: number;
-  /** Why the disk does not store events now; null when it does. */
+  /** Why the disk does not store events at present; null if it does. */
   diskFailure(): string | null;
-  /** For the sender. Sets the listener that is called when a batch may be available. */
+  /** For the publisher: sets the function that is called when a batch may be available. */
   onAvailable(listener: () => void): void;
-  /** Writes the remaining events within a bound. Events that neither the disk nor Kafka has then are counted as lost. */
+  /**
+   * Writes the pending events, but waits only for a limited time. Events that neither the disk nor Kafka has afterwards
+   * are counted as lost.
+   */
   close(): Promise<void>;
 }
 
@@ -62,21 +72,26 @@ export interface SpoolOptions {
   readonly durability?: 'process' | 'power';
   readonly bytesMax?: number;
   readonly segmentBytes?: number;
-  /** Bound of the events in memory while the disk fails. */
+  /** Most bytes of events in memory while the disk fails. */
   readonly memoryBytesMax?: number;
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** Called when another process took over the folder while this process was suspended. This process has to end. */
+  /**
+   * Called when another process took over the folder while this process was suspended. This process then has to exit.
+   */
   readonly onLost?: (error: TollgateError) => void;
 }
 
 const mebibyte = 1024 * 1024;
-/** After this time of one write, responses no longer wait for it. A sync under load takes longer than a write. */
+/**
+ * Milliseconds after which responses no longer wait for a write. The limit is higher with `power`, because under load a
+ * sync takes longer than a write.
+ */
 const stallMs = { process: 250, power: 1_000 };
 /**
- * If the folder cannot be read, sequence numbers begin at the Unix milliseconds times this factor, which is above every
- * number that the folder may hold.
+ * If the folder cannot be read, the first sequence number is the Unix time in milliseconds multiplied by this factor.
+ * This is more than every sequence number that the folder may contain.
  */
 const sequencesPerMs = 16;
 
@@ -147,7 +162,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     return sequence;
   }
 
-  /** The folder was read: its sequence continues, above the numbers that were assigned without the folder. */
+  /** Called when the folder was read: its sequence continues, above the numbers that were assigned before. */
   function onFound(folder: FoundFolder): void {
     found = folder;
     const { segments, unacknowledged, start } = folder;
@@ -194,7 +209,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     logger.error({ reason, events, first_sequence: first, last_sequence: last }, 'events were lost');
   }
 
-  /** Age of the oldest event that Kafka does not have, as far as it is known; 0 when Kafka has all events. */
+  /** Returns the approximate age of the oldest event that Kafka does not have; 0 if Kafka has all events. */
   function oldestAgeSeconds(): number {
     const unreadAtMs = (reader?.unreadBytes() ?? 0) > 0 ? store.writtenAtMs() : null;
     const pendingAtMs = store.state() === 'healthy' ? null : pending.oldestAtMs();
@@ -210,7 +225,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   }
 }
 
-/** The encoder before the spool is open and after it is closed. */
+/** Encoder that is used before the spool is open and after it is closed: it always throws. */
 const closedEncoder: EventEncoder = () => {
   throw new TollgateError('SPOOL_CLOSED', 'The spool is closed');
 };

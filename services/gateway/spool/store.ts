@@ -13,7 +13,7 @@ import { Iterations } from './iterations.ts';
 
 /**
  * - `healthy`: the responses of an event-loop iteration are sent when the disk has its events.
- * - `memory-only`: a call to the disk failed or hangs. Responses are sent at once, and the sender reads events from memory.
+ * - `memory-only`: a call to the disk failed or hangs. Responses are sent at once, and the publisher reads events from memory.
  *   All files are closed, and every `retryIntervalMs` the folder is opened again.
  * - `recovering`: the folder is open again, and the events in memory are being written.
  */
@@ -23,23 +23,23 @@ export interface Store {
   append(sequence: number, key: string, value: string): void;
   flushed(): Promise<void>;
   state(): StoreState;
-  /** Why the store is not healthy; null when it is. */
+  /** Why the store is not healthy; null if it is. */
   cause(): string | null;
-  /** Opens the folder for the first time. Resolves when it is open, failed or hangs. Rejects with SPOOL_LOCKED. */
+  /** Opens the folder for the first time. Resolves when it is open, failed or hangs; rejects only with SPOOL_LOCKED. */
   open(): Promise<void>;
-  /** Kafka has all events on the disk below this sequence number. */
+  /** Called when Kafka has all events on the disk below this sequence number. */
   acknowledged(unacknowledged: number): void;
-  /** Unix milliseconds of the last successful write; null before it. */
+  /** Unix milliseconds of the last successful write; null if there was none. */
   writtenAtMs(): number | null;
-  /** Lets the next call to the disk check the folder, because a file is missing. */
+  /** Called when a file is missing: the next call to the disk then checks the folder. */
   checkFolder(): void;
-  /** Writes the pending events within a bound, and closes all files. */
+  /** Writes the pending events, but waits only for a limited time, and closes all files. */
   close(): Promise<void>;
 }
 
 export interface StoreOptions {
   readonly disk: Disk;
-  /** Null until the folder was read. */
+  /** The segments of the folder; null until the folder was read. */
   readonly segments: () => Segments | null;
   readonly pending: PendingEvents;
   /** The sequence number of the next append. */
@@ -47,33 +47,33 @@ export interface StoreOptions {
   readonly segmentBytes: number;
   readonly bytesMax: number;
   readonly sync: boolean;
-  /** After this time of one call, responses no longer wait for the disk. */
+  /** Duration of a call to the disk after which responses no longer wait for the disk. */
   readonly stallMs: number;
   readonly clock: Clock;
   readonly metrics: SpoolMetrics;
   readonly logger: Logger;
-  /** A batch may be available for the sender. */
+  /** Called when a batch may be available for the publisher. */
   readonly onAvailable: () => void;
-  /** The disk failed: the reader has to close its file. */
+  /** Called when the disk failed: the reader then has to close its file. */
   readonly onFailed: () => void;
-  /** A range of events was dropped from the disk because the spool is full. */
+  /** Called when a range of events was dropped from the disk because the spool is full. */
   readonly onDropped: (first: number, last: number) => void;
-  /** Another process has the lock of the folder. */
+  /** Called when another process has the lock of the folder. */
   readonly onLocked: (error: TollgateError) => void;
 }
 
 const stallCheckIntervalMs = 100;
 const retryIntervalMs = 200;
-/** Time after which the start of the gateway no longer waits for the disk. */
+/** Time after which the gateway starts without waiting longer for the disk. */
 const openTimeoutMs = 2_000;
 const ownershipIntervalMs = 1_000;
 const closeTimeoutMs = 2_000;
-/** Sequence numbers reserved in memory until the next mark, in addition to four times those since the last mark. */
+/** Numbers that a `memory` mark reserves, in addition to four times the numbers assigned since the previous mark. */
 const sequencesAhead = 1_000;
 
 /**
  * Writes events to the disk in order, with one call at a time: events that arrive during a write share the next write. Events
- * that the disk does not store stay in memory. A call that hangs delays other calls to the disk, and no response.
+ * that the disk does not store stay in memory. A call that hangs delays other calls to the disk, but no response.
  */
 export function createStore(options: StoreOptions): Store {
   const { disk, pending, next, clock, metrics, logger } = options;
@@ -120,7 +120,7 @@ export function createStore(options: StoreOptions): Store {
     proceed();
   }
 
-  /** Sends all responses without waiting for the disk; the sender reads their events from memory. */
+  /** Lets all responses be sent without waiting for the disk; the publisher reads their events from memory. */
   function release(): void {
     iterations.resolveThrough(Infinity);
     options.onAvailable();
@@ -140,7 +140,7 @@ export function createStore(options: StoreOptions): Store {
     const piece = pending.nextPiece();
     if (piece === null) return;
     if (active.segment.bytes > 0 && piece.first !== active.segment.last + 1) {
-      // After a gap in the sequence a new segment begins: a gap within a segment counts as corruption.
+      // A gap in the sequence numbers needs a new segment: within a segment, a gap means corruption.
       pending.markUnstored();
       rotateDue = true;
       proceed();
@@ -175,7 +175,7 @@ export function createStore(options: StoreOptions): Store {
     options.onAvailable();
   }
 
-  /** The task that has to run before the next write, or null. */
+  /** Returns the task that has to run before the next write, or null. */
   function nextTask(): (() => Promise<void>) | null {
     if (detachDue) {
       detachDue = false;
@@ -194,7 +194,7 @@ export function createStore(options: StoreOptions): Store {
   async function reattach(): Promise<void> {
     retryAt = performance.now() + retryIntervalMs;
     await disk.attach();
-    // Removes acknowledged segments first, which frees space on a full disk.
+    // Acknowledged segments are removed first, which frees space on a full disk.
     await retention.apply();
     const assigned = next() - 1;
     const through = assigned + sequencesAhead + 4 * Math.max(0, assigned - markedThrough);
@@ -296,5 +296,5 @@ export function createStore(options: StoreOptions): Store {
 
 const resolved = Promise.resolve();
 
-/** A failed write of a mark or of the cursor costs a redelivery or skipped sequence numbers, and never an event. */
+/** A failed write of a mark or of the cursor costs resent events or skipped sequence numbers, but loses no event. */
 const ignore = (): void => undefined;

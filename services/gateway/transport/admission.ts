@@ -9,13 +9,16 @@ import { respondOnSocket, unknownRequest } from './socket-response.ts';
 
 export type AdmissionBounds = Pick<TransportBounds, 'connectionsMax' | 'connectionsPerAddressMax'>;
 
-/** Refused connections that may wait for their response at the same time. Others are closed without a response. */
+/**
+ * Most refused connections that wait for their error response at the same time. Further ones are closed without a
+ * response.
+ */
 const pendingRefusalsMax = 256;
 
 /**
- * Bounds the open connections of a listener, in total and per address, idle ones included. A connection beyond a bound
- * gets an error response before its request is read, and is closed. A trusted proxy carries many clients, so the bound
- * per address does not apply to its address.
+ * Bounds the open connections of a listener, in total and per address, including idle ones. A connection above a bound
+ * gets an error response before its request is read, and is closed. The bound per address does not apply to trusted
+ * proxies, because their connections carry requests of many clients.
  */
 export function boundConnections(
   server: Server,

@@ -1,21 +1,24 @@
 import { Type } from 'typebox';
 
-/** Bounds of the connections of a listener. A connection that passes one of them is ended. */
+/** Bounds of the connections of a listener. A connection that violates a bound is closed. */
 export interface TransportBounds {
-  /** Time until all headers of a request have arrived. */
+  /** Longest time until all headers of a request have arrived. */
   readonly headersTimeoutMs: number;
-  /** Time until the body of a request has arrived. */
+  /** Longest time until the body of a request has arrived. */
   readonly requestTimeoutMs: number;
-  /** Time until a response has ended. Event streams (`text/event-stream`) are not bounded. */
+  /** Longest time until a response has ended. It does not apply to event streams (`text/event-stream`). */
   readonly responseTimeoutMs: number;
-  /** Time between two chunks of the upstream's response. */
+  /** Longest time between two chunks of the upstream's response. */
   readonly upstreamIdleTimeoutMs: number;
-  /** Minimum rate at which a client sends a body and reads a response. 0: no minimum. */
+  /** Minimum rate in bytes per second at which a client must send a body and read a response. 0 disables it. */
   readonly bytesPerSecondMin: number;
-  /** Time of waiting for the client over which the minimum rate is measured. */
+  /**
+   * Length of the windows in which the minimum rate is measured. Only time in which the gateway waits for the client
+   * counts.
+   */
   readonly requestWindowMs: number;
   readonly responseWindowMs: number;
-  /** Time in which a WebSocket carries no byte in either direction. */
+  /** Longest time in which a WebSocket may carry no byte in either direction. */
   readonly websocketIdleTimeoutMs: number;
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
@@ -37,7 +40,7 @@ export const boundsDefault: TransportBounds = {
 const atLeast = (minimum: number, value: number, description: string) =>
   Type.Integer({ minimum, default: value, description });
 
-/** The environment variables behind `TransportBounds`. */
+/** The environment variables that set `TransportBounds`. */
 export const transportVariables = {
   TOLLGATE_HEADERS_TIMEOUT_MS: atLeast(
     1,

@@ -40,7 +40,7 @@ export function respondToClientError(
     });
 }
 
-/** True where the client ended the connection in the middle of a body: it does not wait for a response. */
+/** True if the client ended its connection in the middle of a body. Such a client does not wait for a response. */
 function endedWithinBody({ code }: ClientError, socket: Socket): boolean {
   return code === 'HPE_INVALID_EOF_STATE' && connectionOf(socket)?.request?.complete === false;
 }

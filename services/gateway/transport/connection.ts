@@ -3,20 +3,23 @@ import type { Socket } from 'node:net';
 import type { Fault } from './fault.ts';
 import { Progress } from './progress.ts';
 
-/** A request in progress, as its connection sees it. */
+/** A request in progress, with the methods that its connection calls. */
 export interface Exchange {
-  /** Responds with the fault if no response has begun; otherwise cuts the response off. */
+  /** Responds with the fault if no response has begun; otherwise aborts the response. */
   fail(fault: Fault): void;
   /** Releases the request's resources. Called when the response has ended or the client has disconnected. */
   leave(): void;
 }
 
-/** State of one TCP connection of a listener. `request` and `response` are the latest ones: requests may be pipelined. */
+/**
+ * State of one TCP connection of a listener. `request` and `response` are the latest ones: a client may send several
+ * requests before the first response (pipelining).
+ */
 export class Connection {
   readonly socket: Socket;
   request: IncomingMessage | null = null;
   response: ServerResponse | null = null;
-  /** Start of the latest request. 0 until the first check of `pace.ts` after that start. */
+  /** Time of the first check by `pace.ts` after the latest request began; 0 before this check. */
   beganAtMs = 0;
   readonly inbound = new Progress();
   readonly outbound = new Progress();
@@ -44,7 +47,7 @@ interface TrackedResponse extends ServerResponse {
   [exchangeKey]?: Exchange;
 }
 
-/** Keeps a `Connection` for every open socket of a server. Each request costs a few assignments. */
+/** Keeps a `Connection` object for every open socket of a server. This costs each request only a few assignments. */
 export function trackConnections(server: Server): ReadonlySet<Connection> {
   const connections = new Set<Connection>();
   server.on('connection', (socket: TrackedSocket) => {
@@ -63,7 +66,7 @@ export function connectionOf(socket: TrackedSocket): Connection | undefined {
   return socket[connectionKey];
 }
 
-/** Registers the exchange behind a response, so that its connection can end the exchange. */
+/** Stores the exchange to which a response belongs, so that the connection can end the exchange. */
 export function setExchange(response: TrackedResponse, exchange: Exchange): void {
   response[exchangeKey] = exchange;
 }
@@ -82,7 +85,7 @@ export function afterResponse(socket: Socket, respond: () => void): void {
   else response.once('close', respond);
 }
 
-/** Ends the latest request of a connection through its exchange; closes the connection if no request is in progress. */
+/** Ends the latest request of a connection by its exchange. If no request is in progress, closes the connection. */
 export function failRequest({ socket, response }: Connection, fault: Fault): void {
   const exchange = response === null || response.closed ? undefined : exchangeOf(response);
   if (exchange === undefined) socket.destroy();

@@ -7,11 +7,11 @@ interface Expecting extends IncomingMessage {
 }
 
 /**
- * Keeps Node from sending `100 Continue` before the request is decided about: `sendContinue` sends it (RFC 9110, 10.1.1).
- * Requests with other expectations reach the request handler too, which refuses them with 417.
+ * Prevents Node from sending `100 Continue` before the decision about the request: `sendContinue` sends it later (RFC
+ * 9110, 10.1.1). Requests with other expectations also reach the request handler, which refuses them with 417.
  */
 export function holdContinue(server: Server): void {
-  // The application behind the plugin may handle expectations itself.
+  // The application that uses the plugin may have its own listener for expectations, which stays in force.
   if (server.listenerCount('checkContinue') > 0) return;
   server.on('checkContinue', (request: Expecting, response: ServerResponse) => {
     request[awaitingKey] = true;
@@ -22,7 +22,7 @@ export function holdContinue(server: Server): void {
   });
 }
 
-/** True while the client waits for `100 Continue` before it sends its body. */
+/** True if the client waits for `100 Continue` before it sends its body. */
 export function awaitsContinue(request: Expecting): boolean {
   return request[awaitingKey] === true;
 }
@@ -34,12 +34,13 @@ export function sendContinue(request: Expecting, response: ServerResponse): void
   response.writeContinue();
 }
 
-/** An unused body up to this size is read to its end, so that the connection can be used again. */
+/** Up to this size, an unused body is read to its end, so that the connection can be reused. */
 const skippedBytesMax = 65_536;
 
 /**
- * True where the rest of a request's body is short and certain to come. A client that waits for `100 Continue` may send
- * no body (RFC 9110, 10.1.1), and the length of a chunked body is unknown.
+ * True if the unread part of a request's body is short and will certainly arrive. This is not certain if the client
+ * waits for `100 Continue`, because it may then send no body (RFC 9110, 10.1.1); and the length of a chunked body is
+ * unknown.
  */
 export function bodyEndsSoon(request: IncomingMessage): boolean {
   if (request.complete) return true;

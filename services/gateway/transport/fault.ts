@@ -1,6 +1,9 @@
 import type { Unreadable } from '../../../shared/domain/request/target.ts';
 
-/** The error response to a request that cannot be served: its status, its `detail`, and fields that go with the status. */
+/**
+ * The error response to a request that cannot be served: its status, its `detail`, and header fields that belong to the
+ * status.
+ */
 export interface Fault extends Omit<Unreadable, 'status'> {
   readonly status: number;
   /** Value of `Allow`, which a 405 must have (RFC 9110, 15.5.6). */

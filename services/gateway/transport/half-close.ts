@@ -3,29 +3,35 @@ import type { Socket } from 'node:net';
 import { connectionOf } from './connection.ts';
 import { upgradeOf } from './upgrade.ts';
 
-/** Delay of the first probe: most responses begin sooner and need none. */
+/** Delay of the first probe. Most responses begin sooner and need no probe. */
 const firstProbeMs = 100;
-/** Delay of the second probe. If the client has disconnected, the first write provokes a reset and the second one fails. */
+/**
+ * Delay of the second probe. If the client has disconnected, the first probe makes it send a reset, and the second
+ * probe fails.
+ */
 const secondProbeMs = 25;
 const nextProbeMs = 5_000;
-/** A response that sends no byte for this long after its client has ended its side counts as not read. */
+/** If the client has ended its side and the response sends no byte for this long, the client counts as disconnected. */
 const stillMsMax = 500;
 
-/** Not in Node's types. Without this flag a server ends a connection when the client ends its side. */
+/**
+ * A flag of Node's server that its types lack. Without it, the server ends a connection when the client ends its side.
+ */
 interface HalfOpenServer extends Server {
   httpAllowHalfOpen?: boolean;
 }
 
-/** Not in Node's types: the response that Node is sending on this socket. */
+/** A property of Node's sockets that its types lack: the response that is being sent on the socket. */
 interface ServingSocket extends Socket {
   _httpMessage?: ServerResponse | null;
 }
 
 /**
- * Lets a client that has ended its side of the connection still read its response. TCP cannot distinguish such a client from
- * a disconnected one until something is written to it. A request that waits for the upstream is therefore probed with
- * `100 Continue`, which every client of HTTP/1.1 ignores (RFC 9110, 15.2). A response that has begun leaves no room for a
- * probe: if it sends no byte for `stillMsMax` it is cut, even though the client might have gone on reading.
+ * Lets a client that has ended its side of the connection (half-close) still read its response. TCP can distinguish
+ * this client from a disconnected one only when something is written to it. While a request waits for the upstream, the
+ * gateway therefore probes the client by sending `100 Continue`, which every HTTP/1.1 client ignores (RFC 9110, 15.2).
+ * After a response has begun, no probe can be sent: if the response then sends no byte for `stillMsMax`, the connection
+ * is closed, although the client might still have read it.
  */
 export function allowHalfClose(server: HalfOpenServer): void {
   server.httpAllowHalfOpen = true;
@@ -34,13 +40,17 @@ export function allowHalfClose(server: HalfOpenServer): void {
 
 function onEnd(this: Socket): void {
   const { request = null, response = null } = connectionOf(this) ?? {};
-  // Node ends a connection without a pending response, and the relay ends a WebSocket.
+  // Without a pending response, Node itself ends the connection; the connection of a WebSocket is ended by
+  // its relay.
   if (request === null || response === null || response.closed || upgradeOf(request) !== null) return;
   if (response.headersSent) cutWhereStill(this, response);
   else probe(this, response, request.httpVersionMinor > 0, firstProbeMs);
 }
 
-/** Probes until the last response of the connection begins: writing that response shows whether the client is connected. */
+/**
+ * Sends probes until the last response of the connection begins. Writing this response then shows whether the client is
+ * connected.
+ */
 function probe(
   socket: ServingSocket,
   response: ServerResponse,

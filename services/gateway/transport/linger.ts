@@ -1,14 +1,14 @@
 import { Socket } from 'node:net';
 import { connectionOf } from './connection.ts';
 
-/** Bounds of the input that is discarded after the last response of a connection. */
+/** Bounds of the bytes and the time for which input is discarded after the last response of a connection. */
 const discardBytesMax = 16 * 1024 * 1024;
 const discardMsMax = 5_000;
 
 /**
- * Lets a client read its response while it is still sending. Closing a socket with unread input resets the connection,
- * and the reset may destroy the response before the client reads it (RFC 9112, 9.6). Node calls `destroySoon` after the
- * last response of a connection.
+ * Lets a client read its response although the client is still sending. Closing a socket with unread input resets the
+ * connection, and the reset may destroy the response before the client reads it (RFC 9112, 9.6). The hook is
+ * `destroySoon`, which Node calls after the last response of a connection.
  */
 export function lingerOnClose(socket: Socket): void {
   socket.destroySoon = destroyOnceRead;
@@ -28,7 +28,7 @@ export function endAndDiscard(socket: Socket): void {
   socket.end();
 }
 
-/** Detaches the socket from the HTTP parser and discards all further input. */
+/** Detaches the socket from the HTTP parser and discards its further input, up to `discardBytesMax`. */
 export function discard(socket: Socket): void {
   let bytes = 0;
   socket.removeAllListeners('data');

@@ -37,14 +37,16 @@ export function createListener(
       headersTimeout: bounds.headersTimeoutMs,
       connectionsCheckingInterval: Math.ceil(bounds.headersTimeoutMs / 4),
       keepAliveTimeout: keepAliveTimeoutMs,
-      // The minimum rate and the deadline of `pace.ts` bound the body instead.
+      // Node's own timeout of the request is off, because the minimum rate and the deadline in `pace.ts`
+      // bound the body.
       requestTimeout: 0,
       requireHostHeader: false,
       shouldUpgradeCallback: (request) => upgrades && isWebSocketHandshake(request),
     },
     serve,
   );
-  // Node silently drops headers beyond a maximum count. `maxHeaderSize` bounds their number already.
+  // Node's maximum number of headers is off, because Node silently drops the headers above it.
+  // `maxHeaderSize` bounds them.
   server.maxHeadersCount = 0;
   const { connectionsEnded } = enforcer.metrics;
   boundConnections(server, enforcer, entrypoint, bounds, () =>
@@ -85,7 +87,7 @@ function refuseConnect(
     .catch(() => socket.destroy());
 }
 
-/** Narrows Node's type, which allows servers on other streams. */
+/** Narrows the type of the stream: Node's type allows streams that are no sockets. */
 function asSocket(stream: Duplex): Socket {
   if (stream instanceof Socket) return stream;
   throw new TypeError('A listener serves sockets only.');

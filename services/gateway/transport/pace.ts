@@ -15,9 +15,9 @@ export type PaceBounds = Pick<
 export type Slowness = 'request_pace' | 'request_deadline' | 'response_pace' | 'response_deadline';
 
 /**
- * Checks every connection at an interval and ends those that make too little progress, so that a slow client cannot hold
- * a permit. Only time in which the gateway waits for the client counts; a body that the upstream reads slowly and a
- * response that the upstream writes slowly do not count against the client. A request itself does no work for these checks.
+ * Checks all connections at an interval and ends those that make too little progress, so that a slow client cannot hold
+ * a permit. Only time in which the gateway waits for the client counts. If the upstream reads a body slowly or writes a
+ * response slowly, this does not count against the client. The requests themselves do no work for these checks.
  */
 export function keepPace(
   connections: ReadonlySet<Connection>,
@@ -61,7 +61,7 @@ function slownessOf(
 ): Slowness | null {
   const { request, response, socket, outbound, inbound } = connection;
   const { bytesPerSecondMin, requestWindowMs, responseWindowMs } = bounds;
-  // Without bytes that wait for the client, the gateway waits for the upstream.
+  // If no bytes wait to be sent to the client, the gateway waits for the upstream and not for the client.
   if (socket.writableLength === 0) outbound.reset();
   else if (outbound.stalls(elapsedMs, sentBytes(socket), responseWindowMs, bytesPerSecondMin)) {
     return 'response_pace';
@@ -71,7 +71,8 @@ function slownessOf(
   const ageMs = nowMs - connection.beganAtMs;
   if (!request.complete) {
     if (ageMs > bounds.requestTimeoutMs) return 'request_deadline';
-    // While bytes of the body are buffered here, or `100 Continue` is not sent, the client is not the one to wait for.
+    // If bytes of the body are buffered here, or `100 Continue` was not sent yet, the gateway does not wait
+    // for the client.
     if (request.readableLength > 0 || awaitsContinue(request)) inbound.reset();
     else if (inbound.stalls(elapsedMs, socket.bytesRead, requestWindowMs, bytesPerSecondMin)) {
       return 'request_pace';

@@ -5,14 +5,14 @@ export class Progress {
   #waitedMs: number | null = null;
   #bytes = 0;
 
-  /** Ends the current wait. The next call of `stalls` begins another. */
+  /** Ends the current wait. The next call of `stalls` begins a new wait. */
   reset(): void {
     this.#waitedMs = null;
   }
 
   /**
-   * Adds `elapsedMs` of waiting. Returns true when a complete window of waiting moved fewer bytes than the minimum. The
-   * first call of a wait only stores the byte count at its start.
+   * Adds `elapsedMs` to the current wait. Returns true if a complete window has passed and fewer bytes than the minimum
+   * were moved in it. The first call of a wait only stores the current number of bytes.
    */
   stalls(elapsedMs: number, bytesNow: number, windowMs: number, bytesPerSecondMin: number): boolean {
     const waitedMs = this.#waitedMs === null ? 0 : this.#waitedMs + elapsedMs;
@@ -24,12 +24,18 @@ export class Progress {
   }
 }
 
-/** Node's handle of a socket: bytes passed to it, and those of them that the kernel has not accepted yet. */
+/**
+ * Node's internal handle of a socket: the bytes that were passed to it, and how many of them the kernel has not
+ * accepted yet.
+ */
 interface WithHandle extends Socket {
   readonly _handle?: { readonly bytesWritten: number; readonly writeQueueSize: number } | null;
 }
 
-/** Bytes that the kernel accepted. Node's `bytesWritten` also counts queued bytes, and one chunk may be megabytes long. */
+/**
+ * Returns the number of bytes that the kernel has accepted. Node's `bytesWritten` is not precise enough: it includes
+ * queued bytes, and one queued chunk may be megabytes long.
+ */
 export function sentBytes(socket: WithHandle): number {
   const { _handle: handle } = socket;
   return handle === undefined || handle === null

@@ -2,9 +2,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Fault } from './fault.ts';
 
 /**
- * Rejects header sections that Node's parser accepts and the standard forbids: transfer codings (RFC 9112, 6.1 and 6.3),
- * Host (RFC 9112, 3.2), Expect (RFC 9110, 10.1.1). Other servers frame or route such requests differently (request
- * smuggling: RFC 9112, 11.2), and a client with an unknown expectation would wait for a response that never comes.
+ * Returns the fault of header sections that Node's parser accepts and the standard forbids, or null. It checks transfer
+ * codings (RFC 9112, 6.1 and 6.3), Host (RFC 9112, 3.2) and Expect (RFC 9110, 10.1.1). Other servers may frame or route
+ * a request with an invalid transfer coding or Host differently (request smuggling: RFC 9112, 11.2). A client that
+ * sends an unknown expectation would wait for a response that never comes.
  */
 export function requestFault(request: IncomingMessage): Fault | null {
   const { headers, httpVersionMajor, httpVersionMinor } = request;
@@ -25,7 +26,7 @@ export function requestFault(request: IncomingMessage): Fault | null {
 
 const codingInHttp10: Fault = { status: 400, detail: 'HTTP/1.0 has no Transfer-Encoding.' };
 
-/** Counts the Host fields in `rawHeaders`: in `headers` Node keeps only the first one. */
+/** Counts the Host fields in `rawHeaders`, because `headers` contains only the first one. */
 function hostFault({ rawHeaders }: IncomingMessage): Fault | null {
   let hosts = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {

@@ -9,7 +9,7 @@ import type { Verdict } from '../enforcer/verdict.ts';
 import type { Fault } from './fault.ts';
 import { endAndDiscard } from './linger.ts';
 
-/** The readable parts of a request that is not served, and the fault to respond with. */
+/** A request that is not served: the parts of it that could be read, and the fault to respond with. */
 export interface UnservedRequest {
   readonly caller: Identified;
   readonly method: string;
@@ -18,8 +18,9 @@ export interface UnservedRequest {
 }
 
 /**
- * Responds on a socket that the HTTP server has abandoned or never accepted, with limit headers and a problem body, and
- * writes the event. The request is charged to its address only (see `ChargeInvalid`). The connection ends afterwards.
+ * Responds directly on a socket whose request the HTTP server does not handle. The response has limit headers and a
+ * problem as its body, and its event is written. The request is charged to its address only (see `ChargeInvalid`).
+ * Afterwards the connection is closed.
  */
 export function respondOnSocket(
   enforcer: Enforcer,
@@ -43,7 +44,7 @@ export function respondOnSocket(
     .catch(() => socket.destroy());
 }
 
-/** An unreadable request: the address of its connection is all that identifies the caller. */
+/** The headers of the request are unreadable, so only the address of the connection identifies the caller. */
 export function unknownRequest(enforcer: Enforcer, socket: Socket, fault: Fault): UnservedRequest {
   const ip = enforcer.addressOf({}, socket.remoteAddress ?? '');
   return { caller: { identity: anonymous(ip), rejection: null }, method: '', url: '', fault };

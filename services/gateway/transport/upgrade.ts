@@ -3,10 +3,10 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { connectionOf } from './connection.ts';
 
-/** The connection of a request for another protocol. */
+/** The connection of a request that asks to switch to another protocol. */
 export interface Upgrade {
   readonly socket: Socket;
-  /** Bytes that the client sent after its request. */
+  /** Bytes that the client sent directly after its request. */
   readonly head: Buffer;
 }
 
@@ -17,8 +17,8 @@ interface Upgrading extends IncomingMessage {
 }
 
 /**
- * True for the opening handshake of a WebSocket (RFC 6455, 4.1). `Upgrade` to another protocol, and `Upgrade` in HTTP/1.0,
- * is ignored (RFC 9110, 7.8): the request is served as an ordinary one.
+ * True for the opening handshake of a WebSocket (RFC 6455, 4.1). An `Upgrade` to another protocol, and any `Upgrade` in
+ * HTTP/1.0, is ignored (RFC 9110, 7.8): the request is served like a request without it.
  */
 export function isWebSocketHandshake({ method, headers, httpVersion }: IncomingMessage): boolean {
   return (
@@ -31,8 +31,8 @@ export function isWebSocketHandshake({ method, headers, httpVersion }: IncomingM
 }
 
 /**
- * Serves an upgrade as an ordinary request with a response of its own, so that the same code identifies, decides and
- * refuses. To switch protocols, the handler uses the socket directly; see `upgradeOf`.
+ * Passes an upgrade request to the server as an ordinary request with a response, so that the same code identifies its
+ * caller, decides about it and refuses it. To switch protocols, the handler uses the socket directly; see `upgradeOf`.
  */
 export function serveUpgrade(server: Server, request: Upgrading, socket: Socket, head: Buffer): void {
   socket.on('error', () => socket.destroy());
@@ -48,7 +48,7 @@ export function upgradeOf(request: Upgrading): Upgrade | null {
   return request[upgradeKey] ?? null;
 }
 
-/** Removes the request from its connection: the bounds of requests do not apply to the new protocol. */
+/** Detaches the request from its connection, because the bounds of requests do not apply to the new protocol. */
 export function markUpgraded(socket: Socket): void {
   const connection = connectionOf(socket);
   if (connection === undefined) return;

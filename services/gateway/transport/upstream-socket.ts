@@ -2,18 +2,18 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { buildConnector } from 'undici';
 
-/** Largest interim response; the headers of a final response have the same bound. */
+/** Most bytes of an interim response; the headers of a final response have the same bound. */
 const headBytesMax = 16_384;
 const headEnd = '\r\n\r\n';
 const statusLength = 'HTTP/1.1 100'.length;
-/** A 1xx status other than 101, after which the connection carries another protocol (RFC 9110, 15.2). */
+/** Matches a 1xx status except 101. After a 101 the connection carries another protocol (RFC 9110, 15.2). */
 const interimStatus = /^HTTP\/1\.[01] 1(?!01)\d\d$/;
 const continueStatus = /^HTTP\/1\.[01] 100$/;
 
 const awaitingKey = Symbol('tollgate.awaitingResponse');
 
 interface UpstreamSocket extends Socket {
-  /** True when a request was sent and no part of its response except `100 Continue` has arrived. */
+  /** True after a request was sent, until a part of its response other than `100 Continue` arrives. */
   [awaitingKey]?: boolean;
 }
 
@@ -59,17 +59,17 @@ function dropContinue(socket: UpstreamSocket): void {
   };
 }
 
-/** True where the first digit of the status is not 1. This is the fast path of nearly every response. */
+/** True if the first digit of the status is not 1. Nearly every response takes this fast path. */
 function isFinal(bytes: Buffer): boolean {
   return bytes.length >= statusLength && bytes[statusLength - 3] !== 0x31;
 }
 
 interface Interim {
-  /** Interim responses other than `100 Continue`. */
+  /** The interim responses to pass on: all except `100 Continue`. */
   readonly kept: Buffer[];
-  /** Bytes behind the complete interim responses. */
+  /** The bytes after the complete interim responses. */
   readonly remainder: Buffer;
-  /** False where `remainder` is the beginning of another interim response. */
+  /** False if `remainder` is the incomplete beginning of another interim response. */
   readonly complete: boolean;
 }
 
@@ -82,7 +82,7 @@ function interimResponsesIn(bytes: Buffer): Interim {
     if (hasStatus && !interimStatus.test(status)) break;
     const end = bytes.indexOf(headEnd, at, 'latin1');
     if (!hasStatus || end === -1) {
-      // An endless interim response is passed to undici, which fails the request.
+      // An interim response above the bound is passed to undici, which then fails the request.
       const isTooLong = bytes.length - at > headBytesMax;
       return { kept, remainder: bytes.subarray(at), complete: isTooLong };
     }

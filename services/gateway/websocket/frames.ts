@@ -1,16 +1,19 @@
 import { randomBytes } from 'node:crypto';
 
-/** A part of a chunk: bytes of one header, or of one payload. */
+/** A part of a chunk: all its bytes belong to one header or to one payload. */
 export interface Piece {
-  /** Offset of the next piece in the chunk. */
+  /** Offset in the chunk at which the next piece begins. */
   readonly end: number;
-  /** All bytes of a frame's header, if this piece completes it; the first ones may be from earlier chunks. */
+  /** If this piece completes a frame's header, all bytes of this header, including those from earlier chunks. */
   readonly header: Buffer | null;
 }
 
 const headerBytesMax = 14;
 
-/** Finds the boundaries of frames (RFC 6455, 5.2) in chunks that may be cut anywhere. It does not read payloads. */
+/**
+ * Finds the boundaries of frames (RFC 6455, 5.2) in a stream of chunks, which may be cut anywhere. Payloads are not
+ * read.
+ */
 export class FrameReader {
   readonly #header = Buffer.alloc(headerBytesMax);
   #headerBytes = 0;
@@ -21,7 +24,7 @@ export class FrameReader {
     return this.#headerBytes === 0 && this.#payloadLeft === 0;
   }
 
-  /** True in the middle of a header, whose bytes are returned by the piece that completes it. */
+  /** True inside an incomplete header. Its bytes are kept here and returned with the piece that completes it. */
   get inHeader(): boolean {
     return this.#headerBytes > 0;
   }
@@ -69,13 +72,16 @@ export function beginsMessage(header: Buffer): boolean {
   return opcode === 1 || opcode === 2;
 }
 
-/** A control frame holds up to 125 bytes (RFC 6455, 5.5), 2 of which are the code. */
+/**
+ * Most bytes of a close reason: a control frame holds up to 125 bytes (RFC 6455, 5.5), of which the status code takes
+ * 2.
+ */
 const reasonBytesMax = 123;
 
-/** A close frame. Clients mask their frames and servers do not (RFC 6455, 5.1). */
+/** Builds a close frame. Frames of clients are masked, frames of servers are not (RFC 6455, 5.1). */
 export function closeFrame(code: number, reason: string, masked: boolean): Buffer {
   const text = Buffer.from(reason);
-  // The reason must be UTF-8 (RFC 6455, 5.5.1): it is cut between two characters.
+  // The reason must be valid UTF-8 (RFC 6455, 5.5.1), so it is cut between two characters.
   let bytes = Math.min(text.length, reasonBytesMax);
   while (bytes > 0 && bytes < text.length && ((text[bytes] ?? 0) & 0xc0) === 0x80) bytes -= 1;
   const payload = Buffer.alloc(2 + bytes);

@@ -24,12 +24,15 @@ export interface WebSocketOptions {
   readonly enforcer: Enforcer;
   readonly upstreamTimeoutMs: number;
   readonly idleTimeoutMs: number;
-  /** Called when the upstream cannot be reached or does not respond in time. */
+  /** Called if the upstream cannot be reached or does not respond in time. */
   readonly onFailed: (reason: string, verdict: Verdict) => void;
 }
 
 export interface WebSockets {
-  /** Forwards a handshake. If the upstream declines it, its response is sent as that of an ordinary request. */
+  /**
+   * Forwards a handshake. If the upstream declines it, the upstream's response is sent like the response to an ordinary
+   * request.
+   */
   forward(
     upstream: URL,
     verdict: Verdict,
@@ -37,17 +40,17 @@ export interface WebSockets {
     reply: FastifyReply,
     upgrade: Upgrade,
   ): Promise<FastifyReply>;
-  /** Ends every open connection with 1001 (going away), after which clients may connect to another node. */
+  /** Closes every open connection with 1001 (going away). Clients may then connect to another node. */
   close(): void;
 }
 
 const goingAway = 1001;
-/** Interval between checks of all open connections for a block. Each check is one lookup in memory. */
+/** Interval at which open connections are checked for a block of their tenant. Each check is one lookup in memory. */
 const blockCheckMs = 500;
 
 /**
- * WebSocket connections through the gateway. The handshake is decided as an ordinary request, its permit is held until the
- * connection ends, and its event has the status 101. Messages are charged if the route has a `messageCost`.
+ * Forwards WebSocket connections. The enforcer decides about the handshake as about an ordinary request, the permit is
+ * held until the connection ends, and the event has status 101. Messages are charged if the route has a `messageCost`.
  */
 export function createWebSockets(options: WebSocketOptions): WebSockets {
   const { enforcer, idleTimeoutMs, onFailed } = options;
@@ -91,7 +94,7 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
         .headers(clientHeaders(response.headers))
         .send(response);
     }
-    // As for every response, its event is durable before the response is sent.
+    // The event is durable before the 101 is sent, as for every response.
     await guarded?.meter(101);
     if (guarded?.ended === true) {
       socket.destroy();
@@ -110,7 +113,7 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
     return reply;
   }
 
-  /** Ends open connections of tenants that were blocked meanwhile. A block does not apply to services. */
+  /** Closes open connections whose tenant was blocked after the handshake. A block does not apply to services. */
   function refuseBlocked(): void {
     for (const [relay, { identity }] of open) {
       if (identity.tenantId === null || identity.service !== null) continue;
@@ -128,7 +131,7 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
   }
 }
 
-/** Decides and meters one message as a request of its own that costs the units of the route's `messageCost`. */
+/** Decides about one message and writes its event, as for a separate request that costs the route's `messageCost`. */
 async function chargeMessage(
   enforcer: Enforcer,
   { identity, method }: Verdict,
@@ -179,7 +182,7 @@ function handshakeTo(
 
 interface HandshakeResponse {
   readonly response: IncomingMessage;
-  /** Null if the upstream declines the handshake. */
+  /** The upstream's socket; null if the upstream declined the handshake. */
   readonly socket: Socket | null;
   readonly head: Buffer;
 }

@@ -6,22 +6,25 @@ import { FrameReader, beginsMessage, closeFrame } from './frames.ts';
 export interface RelayOptions {
   readonly client: Socket;
   readonly upstream: Socket;
-  /** The connection ends after this time without a byte in either direction. */
+  /** Longest time without a byte in either direction; after it, the connection ends. */
   readonly idleTimeoutMs: number;
-  /** Called before each message of the client is forwarded. Returns why the message is refused, or null. */
+  /** Called before each message of the client is forwarded. Returns the reason for refusing the message, or null. */
   readonly charge: (() => Promise<string | null>) | null;
 }
 
 export interface Relay {
   /** Sends a close frame to the client and ends the connection. */
   close(code: number, reason: string): void;
-  /** Ends the connection with 1008 (policy violation) on both sides: after the current frame no other is forwarded. */
+  /**
+   * Closes the connection with 1008 (policy violation) on both sides. The current frame is completed; no later frame is
+   * forwarded.
+   */
   refuse(reason: string): void;
 }
 
 const goingAway = 1001;
 const policyViolation = 1008;
-/** Time in which one side may still send after the other side has ended. */
+/** Time in which one side may still send after the other side has ended the connection. */
 const endTimeoutMs = 5_000;
 const keepAliveDelayMs = 30_000;
 
@@ -60,7 +63,10 @@ export function startRelay({ client, upstream, idleTimeoutMs, charge }: RelayOpt
     close(policyViolation, reason);
   }
 
-  /** Returns the close frame for the upstream. It follows the charged messages, which may still be in the pipeline. */
+  /**
+   * Returns the close frame for the upstream. It is written after the charged messages that may still be in the
+   * pipeline.
+   */
   function refuseMessage(reason: string): Buffer {
     close(policyViolation, reason);
     return closeFrame(policyViolation, reason, true);
@@ -81,7 +87,9 @@ export function startRelay({ client, upstream, idleTimeoutMs, charge }: RelayOpt
   }
 }
 
-/** Forwards the frames of one side. `endWith` inserts a last frame at the next boundary; later frames are dropped. */
+/**
+ * Forwards the frames of one side. `endWith` inserts a last frame after the current frame; later frames are dropped.
+ */
 class EndableFrames extends Transform {
   readonly #reader = new FrameReader();
   #last: Buffer | null = null;
@@ -117,7 +125,10 @@ class EndableFrames extends Transform {
   }
 }
 
-/** Yields the client's frames and charges each message before its first frame. A refused message ends the frames. */
+/**
+ * Yields the client's frames, and charges each message before its first frame is yielded. If a message is refused, no
+ * further frame is yielded.
+ */
 async function* chargeMessages(
   frames: AsyncIterable<Buffer>,
   charge: () => Promise<string | null>,

@@ -4,9 +4,12 @@ import { crc32 } from 'node:zlib';
 
 /** The file with the sequence number of the first record that Kafka has not acknowledged. */
 export interface Cursor {
-  /** The value when the file was opened. Null if it is missing or corrupt: then all records of the spool are sent again. */
+  /**
+   * The sequence number in the file when it was opened. Null if the file is missing or corrupt: then all records of the
+   * spool are sent again.
+   */
   readonly start: number | null;
-  /** Not synced: losing this write in a crash costs a redelivery and never an event. */
+  /** Writes the cursor without a sync. If a crash loses this write, events are sent again, and none is lost. */
   write(sequence: number): Promise<void>;
   close(): Promise<void>;
 }

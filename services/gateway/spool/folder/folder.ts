@@ -8,24 +8,24 @@ import { openSequenceMark } from './sequence-mark.ts';
 import type { SequenceMarkFile, SequenceMark } from './sequence-mark.ts';
 import { readFolderName, writeFolderName } from './run-id.ts';
 
-/** The locked folder of a spool and its open files, without the segments. */
+/** The locked folder of a spool and its open files, except the files of the segments. */
 export interface OpenFolder {
   readonly lock: SpoolLock;
   readonly cursor: Cursor;
   readonly markFile: SequenceMarkFile;
-  /** The last mark of the previous run, if there is one. */
+  /** The last mark that the previous run wrote; null if there is none. */
   readonly mark: SequenceMark | null;
   readonly name: string;
-  /** Device of its file system. */
+  /** Device number of the file system that contains the folder. */
   readonly device: number;
   close(): Promise<void>;
 }
 
-/** The folder at an earlier attempt of this process to open it. */
+/** What this process found when it opened the folder for the first time. */
 export interface EarlierFolder {
-  /** Null if it was never opened. */
+  /** Name of the folder; null if it was never opened. */
   readonly name: string | null;
-  /** Device of its file system, or of that in which it would be created. */
+  /** Device number of the file system that contains the folder, or in which the folder would be created. */
   readonly device: number;
 }
 
@@ -33,9 +33,9 @@ export interface FolderClaim {
   readonly owner: LockOwner;
   /** The name that is written to a folder without a name. */
   readonly nameIfNone: string;
-  /** Null at the first attempt. */
+  /** The folder as this process found it before; null at the first attempt. */
   readonly earlier: EarlierFolder | null;
-  /** See `lockSpool`. */
+  /** Called before and after the wait for another owner of the lock; see `lockSpool`. */
   readonly onOwnerAwaited: (isAwaited: boolean) => void;
 }
 
@@ -53,7 +53,8 @@ export async function openFolder(
       ? earlier !== null && (await deviceOf(directory)) !== earlier.device
       : earlier !== null && earlier.name !== null && earlier.name !== name;
   if (isOther) throw notMounted(directory);
-  // A folder with a name exists. If its file system is unmounted at this moment, mkdir would create one below the mount point.
+  // The folder was open before, so it exists. If its file system is not mounted at the moment, mkdir would
+  // create another folder below the mount point.
   if (name === null) await mkdir(directory, { recursive: true });
   const lock = await lockSpool(directory, owner, onOwnerAwaited);
   const opened: { close(): Promise<void> }[] = [lock];
@@ -82,7 +83,7 @@ async function closeAll(opened: readonly { close(): Promise<void> }[]): Promise<
   await Promise.allSettled(opened.map((file) => file.close()));
 }
 
-/** Device of the folder, or of the nearest ancestor that exists. */
+/** Returns the device number of the folder, or of its nearest existing ancestor. */
 export async function deviceOf(directory: string): Promise<number> {
   for (let path = resolve(directory); ; path = dirname(path)) {
     try {

@@ -6,7 +6,7 @@ export interface InPlaceFile {
   readonly handle: FileHandle;
   /** True if this call created the file. */
   readonly isNew: boolean;
-  /** Returns undefined if there is no valid JSON. */
+  /** Returns the parsed value, or undefined if the file contains no valid JSON. */
   read(): Promise<unknown>;
   write(value: object): Promise<void>;
 }

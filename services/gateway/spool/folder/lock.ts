@@ -11,17 +11,19 @@ import type { InPlaceFile } from './in-place-file.ts';
 /** Identity of the process that holds the lock of a spool folder. It stays the same while the spool is open. */
 export interface LockOwner {
   readonly pid: number;
-  /** Start of the process in clock ticks since boot, which distinguishes processes with a reused process id. */
+  /**
+   * Start time of the process in clock ticks since boot. It distinguishes two processes that had the same process id.
+   */
   readonly startTicks: string;
   readonly host: string;
-  /** Empty in a released lock. */
+  /** Random text of the owner; empty after the lock was released. */
   readonly token: string;
 }
 
 export interface SpoolLock {
   /**
-   * Sets the modification time of the lock, which shows other hosts that the owner is alive. Throws SPOOL_LOCKED if
-   * another process has the lock, and the error of the disk.
+   * Updates the modification time of the lock file, by which other hosts recognise that the owner is alive. Throws
+   * SPOOL_LOCKED if another process has the lock, or the error that the disk returned.
    */
   renew(): Promise<void>;
   release(): Promise<void>;
@@ -31,7 +33,10 @@ export interface SpoolLock {
 
 /** An owner on another host counts as dead if its lock was not renewed for this time. */
 const remoteStaleAfterMs = 15_000;
-/** Two processes that take over the same stale lock both write within this time. The later write wins. */
+/**
+ * If two processes take over the same stale lock, both write within this time. The process whose write is later gets
+ * the lock.
+ */
 const settleMs = 50;
 
 export function newLockOwner(): LockOwner {
@@ -40,10 +45,11 @@ export function newLockOwner(): LockOwner {
 }
 
 /**
- * Locks the folder, so that only this process writes to it. Takes over the lock of a dead process at once. An owner on
- * another host gets time to renew its lock; `onOwnerAwaited` is called with true before and with false after that wait.
- * Throws SPOOL_LOCKED if a running process has the lock, and the error of the disk if the lock cannot be read or written.
- * The file is written in place, so that a process can lock its spool on a full disk.
+ * Locks the folder, so that only this process writes to it. The lock of a dead process is taken over at once. If the
+ * owner is on another host, this function waits for the time in which a running owner would renew its lock, and calls
+ * `onOwnerAwaited` with true before and with false after the wait. Throws SPOOL_LOCKED if a running process has the
+ * lock, or the error of the disk if the lock cannot be read or written. The lock file is written in place, so that a
+ * process can lock its spool on a full disk.
  */
 export async function lockSpool(
   directory: string,
@@ -71,7 +77,9 @@ export async function lockSpool(
   }
 }
 
-/** Reads twice: the process that created the file may not have written it yet. */
+/**
+ * Reads the owner, if necessary a second time: the process that created the file may not have written its entry yet.
+ */
 async function readOwner(file: InPlaceFile): Promise<LockOwner | null> {
   const owner = ownerIn(await file.read());
   if (owner !== null) return owner;
@@ -106,7 +114,7 @@ async function renew(
   mine: LockOwner,
 ): Promise<void> {
   const now = await stat(path);
-  // The folder was removed or replaced. The next attempt to lock it finds out whether it has another owner.
+  // The folder was removed or replaced. The next attempt to lock it detects whether another process owns it.
   if (now.dev !== dev || now.ino !== ino) throw new Error(`${path} was replaced`);
   const owner = ownerIn(await file.read());
   if (owner !== null && owner.token !== mine.token) throw lockedBy(path, owner);
@@ -117,7 +125,7 @@ function lockedBy(path: string, { pid, host }: LockOwner): TollgateError {
   return new TollgateError('SPOOL_LOCKED', `${path} belongs to process ${pid} on ${host}`);
 }
 
-/** The owner in the lock file, or null if there is no valid one. */
+/** Returns the owner in the lock file, or null if the file contains no valid owner. */
 function ownerIn(value: unknown): LockOwner | null {
   const owner = (typeof value === 'object' ? value : null) as Partial<LockOwner> | null;
   if (owner?.pid === undefined || owner.host === undefined) return null;
@@ -127,7 +135,8 @@ function ownerIn(value: unknown): LockOwner | null {
 async function isAlive(path: string, owner: LockOwner): Promise<boolean> {
   if (owner.host === hostname()) {
     const ticks = startTicksOf(owner.pid);
-    // If the start cannot be read, the process id alone decides: a needless wait loses nothing.
+    // If the start time cannot be read, the process id alone decides. A wrong match only delays the takeover
+    // and loses nothing.
     const isSame = ticks === '' || owner.startTicks === '' || ticks === owner.startTicks;
     return ticks !== null && isSame && exists(owner.pid);
   }
@@ -147,7 +156,10 @@ function exists(pid: number): boolean {
   }
 }
 
-/** Field 22 of /proc/<pid>/stat. Empty on systems without /proc; null if there is no process, or only a zombie. */
+/**
+ * Returns the start time of a process: field 22 of /proc/<pid>/stat. Empty on systems without /proc; null if the
+ * process does not exist or is a zombie.
+ */
 function startTicksOf(pid: number): string | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');

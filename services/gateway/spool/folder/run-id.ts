@@ -5,12 +5,12 @@ import type { RunStart } from './sequence-mark.ts';
 import { syncFolder } from '../segments/active-segment.ts';
 import { readSpoolRun, spoolRunName } from '../../../../shared/domain/spool-run.ts';
 
-/** A random name for a folder without a valid name. */
+/** Returns a random name for a folder that has no valid name. */
 export function newFolderName(): string {
   return randomBytes(6).toString('hex');
 }
 
-/** Returns null if the folder has no valid name. Throws the error of the disk. */
+/** Reads the name of a folder. Returns null if it has no valid name; throws the error of the disk. */
 export async function readFolderName(directory: string): Promise<string | null> {
   const text = await readFile(nameFile(directory), 'utf8').catch((error: unknown) => {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
@@ -22,19 +22,19 @@ export async function readFolderName(directory: string): Promise<string | null> 
 /** Writes the name and syncs it, so that it survives a power cut. */
 export async function writeFolderName(directory: string, name: string): Promise<void> {
   await replaceFile(nameFile(directory), name);
-  // The folder may be new as well.
+  // The folder itself may be new and unsynced, so its parent is synced as well.
   await syncFolder(dirname(directory));
 }
 
 /**
- * The time of this opening, which is later than that of every earlier opening even if the clock was set back: the loss
- * audit sorts runs by it.
+ * Returns the time of this opening. It is later than the time of every earlier opening, even if the clock was set back,
+ * because the loss audit sorts runs by it.
  */
 export async function openingTime(directory: string, nowMs: number): Promise<number> {
   const path = join(directory, 'opened');
   const beforeMs = Number(await readFile(path, 'utf8').catch(() => ''));
   const openedAtMs = Number.isSafeInteger(beforeMs) && beforeMs >= nowMs ? beforeMs + 1 : nowMs;
-  // If the write fails, the next opening uses the clock only.
+  // If this write fails, the next opening cannot compare its time with this one and uses the clock alone.
   await replaceFile(path, String(openedAtMs)).catch(() => undefined);
   return openedAtMs;
 }
@@ -54,8 +54,9 @@ function nameFile(directory: string): string {
 export type EventEncoder = (event: object, sequence: number) => string;
 
 /**
- * Creates the encoder of a run. Its run id contains the name of the folder, which is stored in the folder itself: after the
- * loss of the folder, sequence numbers begin at 1 again, under another name.
+ * Creates the function that encodes the events of a run. The run id contains the name of the folder, which is stored in
+ * the folder itself: if the folder is lost, a new folder has another name, and its sequence numbers may begin at 1
+ * again.
  */
 export function createEventEncoder(
   folder: string,
@@ -63,7 +64,8 @@ export function createEventEncoder(
   { first, follows }: RunStart,
 ): EventEncoder {
   const run = spoolRunName({ folder, openedAtMs, salt: randomBytes(2).toString('hex'), first, follows });
-  // At the front, so that a dead letter with only the beginning of an event still identifies the event.
+  // Both attributes are at the beginning of the text, so that they identify the event in a dead letter that
+  // was cut.
   const head = `{"spool":"${run}","spoolsequence":`;
   return (event, sequence) => `${head}${sequence},${JSON.stringify(event).slice(1)}`;
 }

@@ -2,12 +2,12 @@ import { join } from 'node:path';
 import { openInPlace } from './in-place-file.ts';
 
 /**
- * Which sequence numbers a run of the spool has assigned, in the file `numbers`, so that the next run assigns none of them
- * again:
+ * Content of the file `numbers`: which sequence numbers a run of the spool has assigned. The next run reads it, so that
+ * it assigns none of them again:
  *
- * - `running`: at `atMs` the disk had all events, so the last record has the last number.
- * - `memory`: events are in memory, with numbers up to `through` at most.
- * - `ended`: the run was closed, and `through` is the last number.
+ * - `running`: at the time `atMs` all events were on the disk, so the last record there has the last sequence number.
+ * - `memory`: some events are only in memory; their sequence numbers are at most `through`.
+ * - `ended`: the run was closed, and `through` is the last sequence number.
  */
 export interface SequenceMark {
   readonly state: 'running' | 'memory' | 'ended';
@@ -20,11 +20,14 @@ export interface SequenceMarkFile {
   close(): Promise<void>;
 }
 
-/** The start of a run. */
+/** Where the sequence numbers of a run start. */
 export interface RunStart {
   /** Sequence number of the first event. */
   readonly first: number;
-  /** One above the last number that the previous run certainly assigned. Below `first` if it may have assigned more. */
+  /**
+   * One above the last sequence number that the previous run certainly assigned. It is less than `first` if the
+   * previous run may have assigned more.
+   */
   readonly follows: number;
 }
 
@@ -38,14 +41,21 @@ export async function openSequenceMark(
   };
 }
 
-/** A run writes its mark about once a second. If the mark is older than this, the run may have worked without the disk. */
+/**
+ * A healthy run writes its mark about once a second. If the last mark is older than this, the disk may have failed
+ * before the crash.
+ */
 const markAgeMsMax = 3_000;
-/** More sequence numbers than a run can assign while the disk fails. */
+/**
+ * Sequence numbers that the next run skips if the previous run may have assigned numbers while the disk failed. No run
+ * can assign as many in that time.
+ */
 const skippedSequences = 10_000_000_000;
 
 /**
- * The start of the next run. If the previous run crashed some time after its last mark, it may have assigned numbers that
- * are not on the disk, so the next run skips more numbers than that. `above` is one above the last record.
+ * Returns the start of the next run. If the previous run crashed long after its last mark, events with unknown sequence
+ * numbers may have been only in memory: the next run then skips `skippedSequences` numbers. `above` is one above the
+ * last record on the disk.
  */
 export function runStart(mark: SequenceMark | null, above: number, nowMs: number): RunStart {
   if (mark === null) return { first: above, follows: above };

@@ -6,8 +6,9 @@ import type { Piece } from '../pending-events.ts';
 import type { Segment } from './segments.ts';
 
 /**
- * The segment that is written to. After any error it is closed and never written to again: it may end with an incomplete
- * record, and which data a failed sync lost is undefined. Calls must not overlap. No call blocks the event loop.
+ * The segment to which events are written. After any error it is closed and never written to again, because it may end
+ * with an incomplete record, and because a failed sync does not report which data was lost. Calls must not overlap. No
+ * call blocks the event loop.
  */
 export interface ActiveSegment {
   readonly segment: Segment;
@@ -42,7 +43,7 @@ export async function createSegment(segment: Segment): Promise<ActiveSegment> {
     },
     async close() {
       const closing = descriptor;
-      // The system may reuse the number of a closed descriptor for another file.
+      // The handle is closed only once: the system may already use its descriptor number for another file.
       descriptor = -1;
       if (closing !== -1) await closeFile(closing);
     },
@@ -57,7 +58,7 @@ export function writePiece(active: ActiveSegment | null, piece: Piece, sync: boo
   });
 }
 
-/** Syncs a folder: without that, a new file in it does not survive a power cut. */
+/** Syncs a folder. Without this, a new file in the folder may be lost in a power cut. */
 export async function syncFolder(directory: string): Promise<void> {
   const handle = await openHandle(directory, 'r');
   try {

@@ -6,9 +6,9 @@ import { saveDamagedBytes, lastIn } from './segments.ts';
 import type { Segment, Segments } from './segments.ts';
 
 export interface SpoolReader {
-  /** Returns the records that follow those of the last call, or none if all were read. */
+  /** Returns the next records after those of the last call; none if all records were read. */
   read(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
-  /** Bytes that are written and not read. */
+  /** Number of written bytes that were not read yet. */
   unreadBytes(): number;
   /** Closes the file. The next read opens it again. */
   release(): Promise<void>;
@@ -17,16 +17,19 @@ export interface SpoolReader {
 export interface SpoolReaderOptions {
   readonly directory: string;
   readonly segments: Segments;
-  /** Records with lower sequence numbers are skipped, because Kafka has them. */
+  /** First sequence number to read. Earlier records are skipped, because Kafka has them. */
   readonly from: number;
   readonly onDamaged: (bytes: number) => void;
   /** Called for a range of events that were on the disk and cannot be read. */
   readonly onLost: (first: number, last: number) => void;
-  /** Called when a file is missing. A check of the folder shows whether it was removed, or the folder is not mounted. */
+  /**
+   * Called when the file of a segment is missing. A check of the folder then determines whether the file was removed or
+   * the folder is not mounted.
+   */
   readonly onMissing: () => void;
 }
 
-/** Corrupt bytes are searched for the next record in steps of this size, which bounds memory. */
+/** Number of corrupt bytes that are read at a time to search for the next record; bounds memory. */
 const searchBytes = 4 * 1024 * 1024;
 
 /**
@@ -37,7 +40,7 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
   const { directory, segments, from, onDamaged } = options;
   let segment: Segment | null = segments.list.findLast(({ first }) => first <= from) ?? firstOf(segments);
   let at = 0;
-  /** The next sequence number of the segment; null before its first record. */
+  /** The next expected sequence number in the segment; null before its first record. */
   let expected: number | null = null;
   let file: FileHandle | null = null;
 
@@ -45,7 +48,8 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
 
   async function read(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]> {
     for (;;) {
-      // The segment that is being read may have been dropped, because the spool is full or Kafka has its events.
+      // The segment may have been dropped since the last read, because the spool is full or Kafka has its
+      // events.
       if (segment === null || !segments.list.includes(segment)) await moveTo(firstOf(segments));
       const current = segment;
       if (current === null) return [];
@@ -57,7 +61,7 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
           options.onMissing();
           throw error;
         }
-        // Nothing is written to a removed segment any more: its unread events are lost.
+        // Nothing more is written to a segment whose file was removed, so its unread events are lost.
         segments.forget(current);
         reportLost(current, lastIn(current));
         return [];
@@ -96,7 +100,10 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
     options.onLost(first, last);
   }
 
-  /** Reads records of the segment from `at` on. Returns none at the end of the segment or after corrupt bytes only. */
+  /**
+   * Reads records of the segment from offset `at`. Returns none if the segment has no more records or only corrupt
+   * bytes were read.
+   */
   async function readSegment(current: Segment, recordsMax: number, bytesMax: number): Promise<SpoolRecord[]> {
     let chunk = await bytesAt(current, Math.max(bytesMax, headerBytes));
     const records: SpoolRecord[] = [];
@@ -110,7 +117,8 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
         if (sequence >= from) records.push(outcome.record);
         position = outcome.end;
       } else if (outcome.kind === 'more' && at + position + outcome.bytes <= current.bytes) {
-        // The record continues after the chunk. If it is the first one, a chunk of its length is read.
+        // The record is longer than the remaining chunk. If the chunk begins with this record, a chunk of the
+        // record's length is read.
         if (position > 0) break;
         chunk = await bytesAt(current, outcome.bytes);
       } else {
@@ -118,17 +126,19 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
       }
     }
     at += position;
-    // Reported now, because the segment may be dropped before another read.
+    // A loss at the end of the segment is reported at once, because the segment may be dropped before the
+    // next read.
     if (current.own && at >= current.bytes) reportLost(current, current.last);
     return records;
   }
 
-  /** Saves the corrupt bytes from `position` on. Returns their number. */
+  /** Saves the corrupt bytes from `position` up to the next record, and returns their number. */
   async function passDamage(current: Segment, position: number): Promise<number> {
     let damaged = 0;
     while (at + position + damaged < current.bytes) {
       const chunk = await bytesAt(current, searchBytes, position + damaged);
-      // No record begins at the first corrupt byte. One may begin at the first byte of a later chunk.
+      // In the first chunk the search starts after byte 0, where no record begins. In a later chunk it starts
+      // at byte 0.
       const next = nextRecordAfter(chunk, damaged === 0 ? 0 : -1);
       const reachesEnd = at + position + damaged + chunk.length >= current.bytes;
       // A record may begin in this chunk and end in the next one, so half of the chunk is searched again.
@@ -146,7 +156,8 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
     const wanted = Math.min(length, current.bytes - at - offset);
     const buffer = Buffer.allocUnsafe(Math.max(0, wanted));
     const { bytesRead } = await opened.read(buffer, 0, buffer.length, at + offset);
-    // The file was truncated: the reader must not wait for the missing bytes.
+    // The file is shorter than expected: the segment's size is reduced, so that the reader does not wait for
+    // the missing bytes.
     if (bytesRead < buffer.length) current.bytes = at + offset + bytesRead;
     return buffer.subarray(0, bytesRead);
   }

@@ -28,10 +28,10 @@ const sequenceAt = 12;
 const timeAt = 18;
 export const headerBytes = 24;
 const keyLengthBytes = 2;
-/** Bytes with a larger length field are corrupt. */
+/** Longest body. Bytes that state a greater length are corrupt. */
 export const bodyBytesMax = 64 * 1024 * 1024;
 
-/** Upper bound of the bytes of a record, without encoding key and value. */
+/** Returns an upper bound of a record's size without encoding its key and value. */
 export function recordBytesMax(key: string, value: string): number {
   return headerBytes + keyLengthBytes + (key.length + value.length) * 3;
 }

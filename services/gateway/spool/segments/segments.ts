@@ -3,23 +3,29 @@ import { basename, join } from 'node:path';
 import { headerBytes, nextRecordAfter, readRecord } from './record.ts';
 
 export interface Segment {
-  /** Lower bound of its first sequence number, and the name of its file. */
+  /** A number that is at most the first sequence number of the segment; it is also the name of its file. */
   readonly first: number;
   readonly path: string;
-  /** Bytes of complete records. */
+  /** Total size in bytes of the complete records. */
   bytes: number;
-  /** Its first sequence number; `first` until its first record is written. */
+  /** The first sequence number of the segment; equal to `first` until the first record is written. */
   begins: number;
-  /** Its last sequence number; `first - 1` without records. An upper bound if an earlier run wrote the segment. */
+  /**
+   * The last sequence number of the segment; `first - 1` if it has no records. If an earlier run wrote the segment,
+   * this is an upper bound.
+   */
   last: number;
-  /** True if this run wrote the segment: then it has every number from `begins` to `last`. */
+  /** True if this run wrote the segment. Then the segment has every sequence number from `begins` to `last`. */
   readonly own: boolean;
-  /** `missing`: the file could not be opened. `removed`: after that, a listing of the folder did not contain it. */
+  /**
+   * `missing`: the file could not be opened. `removed`: the file could not be opened, and a later listing of the folder
+   * did not contain it either.
+   */
   file: 'present' | 'missing' | 'removed';
 }
 
 const suffix = '.seg';
-/** The folder that corrupt bytes are moved to, for an inspection. */
+/** Name of the folder for corrupt bytes, which an operator may inspect. */
 export const damagedFolder = 'damaged';
 
 /** The segments of a spool, oldest first. The last one may be the active segment. */
@@ -41,7 +47,7 @@ export class Segments {
     return this.list.at(-1)?.last ?? 0;
   }
 
-  /** Returns a segment without events. The caller adds it to the list when its file exists. */
+  /** Returns a segment without events. The caller adds it to the list after its file was created. */
   newSegment(first: number, own: boolean): Segment {
     const path = join(this.#directory, nameOf(first));
     return { first, path, bytes: 0, begins: first, last: first - 1, own, file: 'present' };
@@ -66,11 +72,15 @@ export class Segments {
     if (index !== -1) this.list.splice(index, 1);
   }
 
-  /** Finds out which of the missing files were removed. The caller has just found the folder at its path. */
+  /**
+   * Determines which of the missing files were removed. The caller must have checked before that the folder is at its
+   * path.
+   */
   async checkMissing(): Promise<void> {
     const missing = this.list.filter(({ file }) => file === 'missing');
     if (missing.length === 0) return;
-    // A listing fails if the folder disappears meanwhile; a stat of each file would report the file as missing.
+    // The folder is listed once, because a listing fails if the folder disappears at this moment. A stat of
+    // each file would then report every file as removed.
     const names = new Set(await readdir(this.#directory));
     for (const segment of missing) segment.file = names.has(basename(segment.path)) ? 'present' : 'removed';
   }
@@ -81,7 +91,7 @@ export class Segments {
 
   async removeFiles(): Promise<void> {
     for (let path = this.#removable[0]; path !== undefined; path = this.#removable[0]) {
-      // The name may be in use again, for a segment that replaced an empty one.
+      // A file is kept if its name is in use again, for a segment that replaced an empty one.
       if (!this.list.some((segment) => segment.path === path)) await rm(path, { force: true });
       this.#removable.shift();
     }
@@ -90,13 +100,18 @@ export class Segments {
 
 export interface FoundSegments {
   readonly segments: Segments;
-  /** Bytes of an incomplete record at the end, which was being written in a crash. Its response was not sent. */
+  /**
+   * Size of the incomplete record at the end, which was being written when the process crashed. The response to its
+   * request was not sent.
+   */
   readonly tornBytes: number;
-  /** Bytes at the end that are not the beginning of a record, and were moved to `damaged/`. */
+  /**
+   * Number of bytes at the end of the segment that cannot be the beginning of a record. They were moved to `damaged/`.
+   */
   readonly damagedBytes: number;
 }
 
-/** Finds the segments of the folder, and cuts off the incomplete record of a crash. */
+/** Finds the segments of the folder, and cuts off an incomplete record that a crash left at the end. */
 export async function findSegments(directory: string): Promise<FoundSegments> {
   const segments = new Segments(directory);
   const names = (await readdir(directory)).filter((name) => name.endsWith(suffix)).toSorted();
@@ -113,12 +128,15 @@ export async function findSegments(directory: string): Promise<FoundSegments> {
   return { segments, tornBytes: tail?.tornBytes ?? 0, damagedBytes: tail?.damagedBytes ?? 0 };
 }
 
-/** The last sequence number that the segment can have; an earlier run's segment is bounded by its size. */
+/**
+ * Returns the last sequence number that the segment may have. For a segment of an earlier run, its size bounds this
+ * number.
+ */
 export function lastIn({ begins, last, bytes, own }: Segment): number {
   return own ? last : Math.min(last, begins + Math.floor(bytes / headerBytes));
 }
 
-/** Zero-padded, so that the order of names is the order of numbers. */
+/** File name of a segment. It is padded with zeros, so that sorting names sorts the numbers. */
 function nameOf(first: number): string {
   return `${String(first).padStart(16, '0')}${suffix}`;
 }
@@ -151,7 +169,10 @@ async function cutTail(
   return { tornBytes: torn ? tail.length : 0, damagedBytes: torn ? 0 : tail.length };
 }
 
-/** Saves corrupt bytes in a file named by segment and offset, for an inspection. A failed write is ignored. */
+/**
+ * Saves corrupt bytes in a file that is named by segment and offset, so that they can be inspected. If the write fails,
+ * the error is ignored.
+ */
 export async function saveDamagedBytes(
   directory: string,
   first: number,
