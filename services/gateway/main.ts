@@ -72,7 +72,8 @@ await runService(logger, async (lifecycle, fail) => {
   lifecycle.onClose('tenants', () => tenants.close());
 
   const spool = await openEvents(config, clock, registry, fail);
-  // Opens before the parts below and closes after them, so that events lost at the stop can still be scraped.
+  // The metrics listener opens before the parts below and closes after them, so that lost events can still be
+  // scraped.
   let isReady = false;
   const unready = (): string[] => [
     ...(isReady ? [] : ['start']),

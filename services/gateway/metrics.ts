@@ -74,9 +74,7 @@ function decisionCounter(registers: Registry[]): (verdict: Verdict) => void {
   };
 }
 
-/**
- * Number of status classes: the index is the first digit of the status (1xx to 5xx), and 0 is for all other statuses.
- */
+/** Number of status classes: one for each first digit of a status (1xx to 5xx), and class 0 for all other statuses. */
 const statusClasses = 6;
 
 function responseCounter(registers: Registry[]): (entrypoint: string, status: number) => void {

@@ -21,8 +21,8 @@ export interface BadCredentialLimitOptions {
 }
 
 /**
- * Numbers of signatures that were verified for one address over its limit, keyed by the claims of the tokens. They
- * count the second that began at `secondMs`.
+ * Signatures that were verified for one address over its limit in the second that began at `secondMs`: their number by
+ * the claims of the tokens.
  */
 interface Verifications {
   secondMs: number;
@@ -43,9 +43,9 @@ const verificationsOfClaimsMax = 2;
 
 /**
  * Bounds the work that invalid credentials cause. Each invalid credential is charged to its address. When an address is
- * over its limit, the signatures of its tokens are verified only within the bounds above. API keys, service tokens,
- * shared-secret tokens and tokens that were verified before are always checked, because that costs little: a valid one
- * is accepted even if the address is over its limit.
+ * over its limit, the signatures of its tokens are verified only up to `claimsPerSecondMax` and
+ * `verificationsOfClaimsMax`. API keys, service tokens, shared-secret tokens and tokens that were verified before are
+ * always checked, because that costs little: a valid one is accepted even if the address is over its limit.
  */
 export class BadCredentialLimit {
   readonly #limit: AddressLimit;

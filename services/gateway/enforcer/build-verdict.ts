@@ -8,7 +8,10 @@ import { slowDownDelayMs } from './slow-down.ts';
 import { untouchedState } from './verdict.ts';
 import type { Verdict } from './verdict.ts';
 
-/** States of the limits as a verdict reports them, with the effort of reading them. */
+/**
+ * States of the limits that a verdict reports, whether they were read without Redis (`degraded`), and the duration of
+ * the check.
+ */
 export type LimitsReading = Pick<CheckResult, 'states' | 'degraded' | 'checkMicros'>;
 
 const noNames: readonly string[] = [];

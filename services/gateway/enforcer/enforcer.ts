@@ -39,7 +39,7 @@ export interface EnforcerOptions {
 }
 
 /**
- * The component behind every entrypoint that decides about requests. An entrypoint calls, in this order: `identify`
+ * The component that decides about requests; every entrypoint uses it. An entrypoint calls, in this order: `identify`
  * (who is the caller), `decideWith` or `decide` (may the request pass), and `meter` (write the usage event) before it
  * sends the response.
  *
@@ -128,8 +128,8 @@ export class Enforcer {
    */
   decideWith(request: DecisionRequest, onVerdict: (verdict: Verdict) => void): void {
     decide(this.#dependencies, this.policy(), request, (verdict) => {
-      // A decision with `applicable` limits the work of the API listener. It has a metric of its own and is
-      // not counted as a request to the protected API.
+      // If `applicable` is set, the decision is about a call of the API listener itself. Such a call has its
+      // own metric and is not counted as a request to the protected API.
       if (!request.peek && request.applicable === undefined) this.recordDecision(verdict);
       onVerdict(verdict);
     });

@@ -4,9 +4,9 @@ import type { GatewayMetrics } from '../metrics.ts';
 import type { Verdict } from './verdict.ts';
 
 /**
- * Returns the delay of a request by slow-down. The delay is 0 while less than the share `from` of each plan limit is
- * used, and grows linearly to `maxDelayMs` at a fully used limit. The enforced limit with the largest used share
- * decides.
+ * Returns the delay that the plan's slow-down adds to a request. The delay is 0 while less than the share `from` of
+ * each plan limit is used, and grows linearly to `maxDelayMs` at a fully used limit. The enforced limit with the
+ * largest used share decides.
  */
 export function slowDownDelayMs(
   slowDown: SlowDown | null,

@@ -82,8 +82,8 @@ function subjectViolation(subject: unknown, { tenantId, service }: Identity): st
 }
 
 /**
- * The usage of a user may be published by a service, with a credential of the user's tenant, and with the user's own
- * token.
+ * True if the caller may publish usage of this user: a service may, and so may a credential of the user's tenant and
+ * the user's own token.
  */
 function mayName(identity: Identity, userId: string): boolean {
   return userId === '' || problemOfUser(identity, userId) === null;

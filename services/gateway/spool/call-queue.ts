@@ -2,7 +2,7 @@
 export class CallQueue {
   /** Time at which the current call began; 0 if there is none. */
   #since = 0;
-  /** Value of `#since` at the last check for a stalled call. */
+  /** Start of the call that was in progress at the previous check for a stalled call. */
   #sinceAtCheck = 0;
   #onIdle: (() => void)[] = [];
 

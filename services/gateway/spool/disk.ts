@@ -52,7 +52,8 @@ export interface Disk {
   writeMark(mark: SequenceMark): Promise<void>;
   writeCursor(unacknowledged: number): Promise<void>;
   /**
-   * Resolves after `timeoutMs`; if the lock may belong to a process on another host, only after that wait has ended.
+   * Resolves after `timeoutMs`. If this process then still waits for the owner of the lock on another host, resolves
+   * after that wait.
    */
   untilStalled(timeoutMs: number): Promise<null>;
   /** Releases the lock and closes all files. */

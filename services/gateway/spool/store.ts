@@ -68,7 +68,7 @@ const retryIntervalMs = 200;
 const openTimeoutMs = 2_000;
 const ownershipIntervalMs = 1_000;
 const closeTimeoutMs = 2_000;
-/** Numbers that a `memory` mark reserves, in addition to four times the numbers assigned since the previous mark. */
+/** Sequence numbers reserved in the file `numbers`, in addition to four times those assigned since its last write. */
 const sequencesAhead = 1_000;
 
 /**

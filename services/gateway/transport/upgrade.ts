@@ -3,7 +3,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { connectionOf } from './connection.ts';
 
-/** The connection of a request that asks to switch to another protocol. */
+/** The connection on which a client requests another protocol. */
 export interface Upgrade {
   readonly socket: Socket;
   /** Bytes that the client sent directly after its request. */

@@ -4,7 +4,9 @@ import { randomBytes } from 'node:crypto';
 export interface Piece {
   /** Offset in the chunk at which the next piece begins. */
   readonly end: number;
-  /** If this piece completes a frame's header, all bytes of this header, including those from earlier chunks. */
+  /**
+   * All bytes of a frame's header if this piece completes the header, including bytes from earlier chunks; else null.
+   */
   readonly header: Buffer | null;
 }
 

@@ -41,8 +41,8 @@ const answerSchema = Type.Object({
  * rejected. Sending an event again is always safe, because events with the same source and id are counted once.
  */
 export function registerEvents(app: ApiServer, options: ApiOptions): void {
-  // The routes of events have their own Fastify scope, whose parser returns a body of any or no Content-Type
-  // as bytes.
+  // The routes of events have their own Fastify scope, whose parser returns every body as bytes, regardless
+  // of its Content-Type.
   void app.register((scope: ApiServer, _none: object, done: () => void) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, parsed) => parsed(null, body));

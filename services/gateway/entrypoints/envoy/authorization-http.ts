@@ -12,8 +12,8 @@ const prefix = '/v1/ext-authz';
 
 /**
  * Envoy's `ext_authz` filter over HTTP with `path_prefix: /v1/ext-authz`. Envoy calls with the method of the client's
- * request, and with its target after the prefix. After a 200, Envoy lets the request pass; any other response is sent
- * to the client with its status, fields and body. The body of a call is never read.
+ * request; the target of the call is the prefix followed by the client's target. After a 200, Envoy lets the request
+ * pass; any other response is sent to the client with its status, fields and body. The body of a call is never read.
  */
 export function registerEnvoyAuthorization(app: ApiServer, enforcer: Enforcer): void {
   const options = {

@@ -143,7 +143,8 @@ function statusOf({ returns }: DescribedRequest, verdict: Verdict): object {
 }
 
 /**
- * If all requests of a call pass, the response has the limit headers of the verdict with the smallest remaining share.
+ * Returns the verdict whose limit headers are sent if all requests of a call pass: the verdict with the smallest
+ * remaining share.
  */
 function closestOf(decided: readonly DecidedRequest[]): Verdict {
   const [first, ...others] = decided.map(({ verdict }) => verdict);
