@@ -72,8 +72,7 @@ await runService(logger, async (lifecycle, fail) => {
   lifecycle.onClose('tenants', () => tenants.close());
 
   const spool = await openEvents(config, clock, registry, fail);
-  // The metrics listener opens before the parts below and closes after them, so that lost events can still be
-  // scraped.
+  // The metrics listener closes after the parts below, so that lost events can still be scraped.
   let isReady = false;
   const unready = (): string[] => [
     ...(isReady ? [] : ['start']),

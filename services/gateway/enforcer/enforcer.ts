@@ -154,13 +154,13 @@ export class Enforcer {
     return this.#meter.writeRequest(verdict, response);
   }
 
-  /** Returns the units of a decision to its limits. For a decision without a usage event. Never rejects. */
+  /** Returns the units of a decision to its limits if no usage event was written for it. Never rejects. */
   async undo(verdict: Verdict): Promise<void> {
     await this.#returnUnits(verdict, false);
   }
 
   /**
-   * Returns units to their limits that a usage event has counted, and writes an event with the number of units that
+   * Returns units to their limits after a usage event has counted them, and writes an event with the number of units that
    * Redis returned. Never rejects.
    */
   async refund(verdict: Verdict): Promise<void> {

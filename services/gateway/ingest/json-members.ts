@@ -12,7 +12,7 @@ export interface JsonMembers {
 
 /**
  * Splits the text of a JSON array into the texts of its members, so that one member that is not JSON does not make the
- * others unreadable. Returns null if the brackets do not match. It works on bytes: brackets, commas and quotes are ASCII,
+ * others unreadable. Returns null if the brackets do not match. The function works on bytes: brackets, commas and quotes are ASCII,
  * and no byte of a longer UTF-8 sequence is in the range of ASCII.
  */
 export function jsonMembers(bytes: Buffer, countMax: number): JsonMembers | null {

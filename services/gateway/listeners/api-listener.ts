@@ -46,7 +46,7 @@ const paramLengthMax = 2_000;
  */
 const openRoutes = ['GET /v1/authz', '* /v1/ext-authz', '* /v1/ext-authz/*', 'GET /openapi.json'];
 
-/** The listener for API servers, proxies and tenants that send questions about requests instead of the requests. */
+/** The listener for API servers, proxies and tenants: they send a description of a request, not the request itself. */
 export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   const { enforcer } = options;
   const app = fastify({

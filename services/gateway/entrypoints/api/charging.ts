@@ -81,7 +81,7 @@ function isSizeKnown({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] === undefined && coding.trim().toLowerCase() === 'identity';
 }
 
-/** Returns the work that a call that publishes events certainly causes, as known before its body is read. */
+/** Returns the least work that a call with events causes, as far as its header fields state it. */
 function leastWorkOf({ headers }: FastifyRequest, bytesMin: number): readonly Work[] {
   const bytes = Math.max(1, bytesMin, Number(headers['content-length'] ?? 1));
   return [

@@ -13,7 +13,7 @@ export interface OpenFolder {
   readonly lock: SpoolLock;
   readonly cursor: Cursor;
   readonly markFile: SequenceMarkFile;
-  /** The last mark that the previous run wrote; null if there is none. */
+  /** Content of the file `numbers` as the previous run wrote it; null if there is none. */
   readonly mark: SequenceMark | null;
   readonly name: string;
   /** Device number of the file system that contains the folder. */
