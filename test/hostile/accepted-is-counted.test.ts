@@ -1,5 +1,6 @@
-// Goal: whatever is answered 202 is counted, once, at every level. Method: events that a publisher may think are fine,
-// and hostile ones, in each encoding, through the real gateway, spool, Kafka and aggregator into ClickHouse.
+// Goal: every event that the gateway answers with 202 is counted once, in the totals of every level. Method: unusual
+// valid events and hostile events are published in each encoding, through the real gateway, spool, Kafka and aggregator
+// into ClickHouse.
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pino } from 'pino';
@@ -27,7 +28,10 @@ const ago = (days: number): string => new Date(Date.now() - days * dayMs).toISOS
 const properties = (count: number): object =>
   Object.fromEntries(Array.from({ length: count }, (_, index) => [`p${index}`, index]));
 
-/** What the two ends once disagreed about, and each bound from both sides. */
+/**
+ * Kinds of events on which the gateway and the aggregator once disagreed, and values just within and just beyond each
+ * bound.
+ */
 const corpus: readonly (readonly [string, Event])[] = [
   ['a plain one', {}],
   ['a property of 4,096 characters', { data: { note: 'x'.repeat(4_096) } }],
@@ -103,7 +107,8 @@ test('of hostile events those that are accepted are counted', async () => {
   for (let start = 0; start < events.length; start += 50) {
     const batch = events.slice(start, start + 50).map((event, index) => ({
       ...event,
-      // Corrections of events that never were are dead letters, and one id counts once: neither is looked for here.
+      // A correction of an unknown event becomes a dead letter, and a repeated id counts once. This test covers neither
+      // case, so it replaces the types of corrections and makes each id unique.
       type: String(event['type']).startsWith('tollgate.') ? 'tokens.used' : event['type'],
       id: typeof event['id'] === 'string' ? `${start + index} ${event['id']}` : event['id'],
       subject: event['subject'] === 'acme' ? tenant : event['subject'],
@@ -123,7 +128,7 @@ function headersOf(attributes: Event): Record<string, string> {
   return Object.fromEntries(texts.map(([name, value]) => [`ce-${name}`, encodeURIComponent(String(value))]));
 }
 
-/** Adds the ids that were accepted. */
+/** Publishes the events and adds the ids of the accepted events to `accepted`. */
 async function publish(
   accepted: Set<string>,
   events: readonly Event[],
@@ -145,7 +150,9 @@ async function publish(
   }
 }
 
-/** Ids in the events, sums at every level, and no dead letter: what was accepted, once each. */
+/**
+ * Waits until ClickHouse stores each accepted event once and the totals of every level have the same number of events.
+ */
 async function untilCounted(accepted: ReadonlySet<string>): Promise<void> {
   await eventually(
     async () => {

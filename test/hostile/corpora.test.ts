@@ -12,9 +12,10 @@ import { hostileHeaders, hostileQueries } from './corpus/fields.ts';
 import type { HostileFields } from './corpus/fields.ts';
 
 /**
- * Goal: what no client should send gets an answer that says so. Method: each hostile body, query and header section is
- * sent to every operation of both documents, on a connection of its own; the answer has to be one of those that are
- * right for the case, be in the document, be a problem where it is no success, and carry the limit headers on the api.
+ * Goal: a request that no client should send gets an error response that states the violation. Method: each hostile
+ * body, query and header section is sent to every operation of both OpenAPI documents, each request on its own
+ * connection. The status must be right for the case and listed in the document, an error must have a problem body, and
+ * responses of the api listener must have the limit headers.
  */
 const api = useApi();
 let fixture: Fixture;
@@ -47,11 +48,11 @@ const listeners: Readonly<Record<string, () => Promise<Listener>>> = {
   }),
 };
 
-/** It waits for the pipeline each time, whatever it is sent. */
+/** This operation is left out: each call waits for the pipeline, also with hostile input. */
 const slow = 'auditLosses';
-/** What a plain request to any operation may be answered with. */
+/** Statuses that an operation may return for a request without hostile input. */
 const plain = [200, 201, 202, 204, 400, 401, 403, 404, 409, 415, 422];
-/** Read by the contract of events, each of which is judged by itself. */
+/** Paths that receive events. They check each event separately, so other statuses are right. */
 const events = /\/events$/;
 
 describe.each(Object.entries(listeners))('%s', (_name, open) => {
@@ -60,7 +61,7 @@ describe.each(Object.entries(listeners))('%s', (_name, open) => {
     for (const one of operationsOf(listener.document)) {
       if (one.operation.requestBody === undefined) continue;
       const headers = { 'content-type': type };
-      // A request without attributes is no event, whatever its body is.
+      // A request without the `ce-` headers is not an event, whatever its body contains.
       const statuses = events.test(one.path) ? [400, 413, 415] : right;
       await expectRight(listener, one, '', { method: one.method, headers, body: bytes }, statuses);
     }
@@ -113,7 +114,7 @@ function expectProblem({ status, headers, text }: Received, what: string): void 
   expect(JSON.parse(text)).toMatchObject({ status, detail: expect.stringMatching(/\w/) as string });
 }
 
-/** Published events have a result each, with the statuses of problems. */
+/** True for a response to published events: it has one result for each event instead of a problem body. */
 function isEventResult({ headers, text }: Received): boolean {
   return String(headers['content-type']).startsWith('application/json') && text.includes('"results"');
 }

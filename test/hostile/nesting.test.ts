@@ -5,8 +5,8 @@ import { service, useApi } from '../integration/gateway/api.ts';
 import { uniqueName } from '../support/servers.ts';
 
 /**
- * Goal: nesting is bounded where JSON enters, so that nothing behind it can run out of stack. Method: every route
- * that takes a body gets one nested far deeper than any stack, as the whole body and inside a field.
+ * Goal: every parser of request bodies bounds the nesting of JSON, so that no later code can overflow the stack.
+ * Method: every route that accepts a body receives JSON with 20,000 levels, as the whole body and inside a field.
  */
 const levels = 20_000;
 const shapes: Readonly<Record<string, string>> = {
@@ -73,7 +73,7 @@ describe('the admin listener', () => {
   });
 });
 
-/** As a problem, or for published events as the result of the one event. */
+/** Checks the error in a problem body or, for published events, in the result of the event. */
 function expectRefused(status: number, body: object): void {
   expect({ status, text: JSON.stringify(body) }).toEqual({
     status: 400,

@@ -1,5 +1,6 @@
-// Goal: values that add up to no number, stored before there were bounds, are shown as unknown; nothing fails of them
-// and nothing is decided by them. Method: two such events of one tenant beside good ones of another, in ClickHouse.
+// Goal: stored values whose sum exceeds a double, written before values were bounded, are shown as unknown. They cause
+// no error and affect no decision. Method: ClickHouse stores events with too large values of one tenant, and valid
+// events of another tenant.
 import { Registry } from 'prom-client';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';

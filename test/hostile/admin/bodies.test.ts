@@ -9,9 +9,10 @@ import type { Fixture } from '../../integration/console/fixture.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 
 /**
- * Goal: no JSON causes an error of the server, and what is accepted is what is stored. Method: every route of the admin API
- * that takes a body gets arbitrary JSON, and valid bodies of which some fields are arbitrary; what a write answers with
- * 200 is read back from the API and, at the end, by another reader of the topic.
+ * Goal: no JSON body causes a 5xx, and the API stores exactly the settings that it accepts. Method: every route of the
+ * admin API that accepts a body receives arbitrary JSON, and valid bodies in which some fields are arbitrary. After
+ * each write with status 200 the settings are read back from the API and, at the end of the test, by another consumer
+ * of the topic.
  */
 let fixture: Fixture;
 beforeAll(async () => {
@@ -43,7 +44,7 @@ const settings = {
   time_zone: 'Europe/Zurich',
 };
 
-/** A body that each route accepts; `{…}` is replaced by parameters. */
+/** A valid body for each route. Each `{…}` in the route is replaced by a parameter. */
 const accepted: Readonly<Record<string, object>> = {
   'PUT /admin/v1/tenants/:id': settings,
   'PATCH /admin/v1/tenants/:id': settings,
@@ -154,7 +155,7 @@ test.each(Object.entries(accepted))('%s: no JSON is a 5xx', async (route, valid)
   expect(passed).toBeGreaterThan(0);
 });
 
-/** The answer, a later GET and the table of this process must have every setting of the body. */
+/** Checks that the response, a later GET and this process's tenant directory have every setting of the body. */
 async function expectStored(route: string, id: string, body: object, answer: object): Promise<void> {
   const ignored = new Set(['history', 'reset', 'updated_at', 'updated_by']);
   const meant = route.startsWith('PATCH') ? (mergePatch({}, body) as object) : body;

@@ -5,8 +5,9 @@ import { post, visit } from '../../integration/console/browser.ts';
 import { uniqueName } from '../../support/servers.ts';
 
 /**
- * Goal: no form blocks the console. Method: each hostile form is sent beside a harmless one of the same size and must not
- * take many times as long, so that the load of the machine does not matter.
+ * Goal: no submitted form blocks the console for long. Method: each hostile form is sent together with a harmless form
+ * of the same size, and must not take many times as long. The comparison makes the result independent of the load of
+ * the machine.
  */
 let fixture: Fixture;
 beforeAll(async () => {

@@ -8,7 +8,7 @@ export interface HostileBody {
 
 const json = 'application/json';
 const manyFields = `{${Array.from({ length: 20_000 }, (_, index) => `"f${index}":1`).join(',')}}`;
-/** Not JSON, or not what any schema takes. */
+/** Statuses: `malformed` for a body that is not JSON, `unfit` for JSON that no schema accepts. */
 const malformed = [400];
 const unfit = [400, 422];
 

@@ -12,7 +12,7 @@ export interface Received {
   readonly text: string;
 }
 
-/** One request on a connection of its own, with fields and targets that `fetch` would refuse or mend. */
+/** Sends one request on its own connection. Unlike `fetch`, it sends invalid header fields and targets unchanged. */
 export function exchange(
   url: string,
   target: string,

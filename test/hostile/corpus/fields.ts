@@ -2,11 +2,11 @@
 export interface HostileFields {
   readonly name: string;
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
-  /** Behind the path, from its `?` on. */
+  /** The query, including its `?`. */
   readonly query?: string;
-  /** Statuses that are right beside those of a plain request; absent: none. */
+  /** Statuses that are right in addition to those of a request without hostile input. */
   readonly also: readonly number[];
-  /** Only these are right: the request is not read at all. */
+  /** The only right statuses, for a request that the server refuses before it reads the request. */
   readonly only?: readonly number[];
 }
 

@@ -5,14 +5,14 @@ import { fuzz } from './schemathesis.ts';
 import type { FuzzTarget } from './schemathesis.ts';
 
 /**
- * Goal: no input is a fault of a server, and every answer is as the documents say. Method: both documents are given to
- * schemathesis, which makes valid and invalid requests of them and judges each answer, against the services as
- * processes of their own. TOLLGATE_FUZZ=long takes ten minutes for each target, TOLLGATE_FUZZ_SEED repeats a run.
+ * Goal: no input causes a 5xx, and every response is as the OpenAPI documents state. Method: schemathesis generates
+ * valid and invalid requests from both documents, sends them to the services, which run as processes, and checks each
+ * response. TOLLGATE_FUZZ=long runs for ten minutes for each target; TOLLGATE_FUZZ_SEED repeats a run.
  */
 const long = process.env['TOLLGATE_FUZZ'] === 'long';
 const seed = Number(process.env['TOLLGATE_FUZZ_SEED'] ?? Date.now() % 1_000_000_007);
 const secondsMax = long ? 600 : 25;
-/** Beyond its own time a run loads the document and finishes what it is doing. */
+/** Includes the time to load the document before the run, and to finish the last requests after it. */
 const testTimeoutMs = (secondsMax + 120) * 1000;
 
 let run: PolicyRun;
@@ -35,7 +35,7 @@ const targets: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
     Promise.resolve({
       documentUrl: `${run.installation.urls.admin}/admin/openapi.json`,
       headers: { Authorization: `Bearer ${run.installation.env['TOLLGATE_ADMIN_TOKEN'] ?? ''}` },
-      // It waits for the pipeline for seconds each time.
+      // The loss audit waits for the pipeline for seconds in each call.
       except: 'loss-audit',
     }),
 };
@@ -49,7 +49,7 @@ test.each(Object.entries(targets))(
       `[fuzz] ${name}: ${requests} requests, ${seen.join(', ')}; TOLLGATE_FUZZ_SEED=${seed}\n`,
     );
     expect(code, text).toBe(0);
-    // A run that only ever met refusals would have shown nothing.
+    // A run in which every request was refused would test nothing.
     expect([...statuses.keys()].some((status) => status >= 200 && status < 300)).toBe(true);
     expect(requests).toBeGreaterThan(20);
   },

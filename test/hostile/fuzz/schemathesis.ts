@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { pythonBin } from '../../../dev/python-packages.ts';
 
 export interface FuzzTarget {
-  /** Where the document is; its operations are below the same origin. */
+  /** URL of the OpenAPI document. Its operations have the same origin. */
   readonly documentUrl: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Paths that are left out, as a regular expression. */
+  /** Regular expression of the paths that are not tested. */
   readonly except?: string;
 }
 
@@ -19,15 +19,15 @@ export interface FuzzBounds {
 }
 
 export interface FuzzReport {
-  /** 0 where nothing was found. */
+  /** Exit code of schemathesis: 0 if no check failed. */
   readonly code: number | null;
   readonly requests: number;
-  /** Of those that were judged: by status. */
+  /** Number of checked responses by status. */
   readonly statuses: ReadonlyMap<number, number>;
   readonly text: string;
 }
 
-/** What every answer is held to: never a 5xx, and status, media type and body as the document has them. */
+/** Checks of every response: no 5xx, and status, media type and body as documented. */
 const checks = [
   'not_a_server_error',
   'status_code_conformance',
@@ -35,7 +35,7 @@ const checks = [
   'response_schema_conformance',
 ];
 
-/** Runs schemathesis, another project's fuzzer, on what a listener says of itself. */
+/** Runs schemathesis, a fuzzer of another project, against the OpenAPI document of a listener. */
 export async function fuzz(
   { documentUrl, headers, except }: FuzzTarget,
   { seconds, seed }: FuzzBounds,
@@ -50,7 +50,7 @@ export async function fuzz(
     ['--max-time', String(seconds)],
     ['--seed', String(seed)],
     ['--request-timeout', '20'],
-    // Slow answers of a busy machine, and schemas that filter much, are no findings.
+    // Without this option slow responses of a busy machine, and schemas with many constraints, would fail the run.
     ['--suppress-health-check', 'all'],
     ['--warnings', 'off'],
     ['--no-color'],
@@ -82,7 +82,7 @@ interface Scenario {
   };
 }
 
-/** How often each status was answered, from the report's lines; 0 stands for no answer. */
+/** Number of responses by status, read from the lines of the report. Status 0 counts requests without a response. */
 function statusesIn(report: string): ReadonlyMap<number, number> {
   const statuses = new Map<number, number>();
   for (const line of report.split('\n')) {

@@ -36,7 +36,7 @@ afterEach(() => {
 });
 
 const plans = '{ free: { limits: [{ name: minute, per: tenant, limit: 10000, window: 1m }] } }';
-/** Fields with which the api listener reads the body of a request, so that errors in the body are found. */
+/** Header fields that make the api listener read the body, so that it detects errors in the body. */
 const authenticated = `Content-Type: application/json\r\nX-Service-Token: ${serviceToken}\r\n`;
 const post = (fields: string, body: string): string =>
   `POST /v1/check HTTP/1.1\r\nHost: h\r\n${authenticated}${fields}\r\n\r\n${body}`;

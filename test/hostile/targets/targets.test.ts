@@ -15,7 +15,7 @@ const policy = {
   - { match: POST /free }`,
 };
 
-/** The routes of an upstream, with the route of the policy that must have been charged. */
+/** For each route of the upstream, the route of the policy that must be charged. */
 const routes: Readonly<Record<string, string>> = {
   chat: 'POST /agent/chat',
   files: 'POST /files/**',
@@ -23,7 +23,7 @@ const routes: Readonly<Record<string, string>> = {
   other: '*',
 };
 
-/** Spellings that servers read differently, each around a limited path. */
+/** Spellings of a limited path that servers interpret differently. */
 const corpus: readonly string[] = [
   '/agent/chat',
   '/agent/chat?x=/../free',
@@ -156,7 +156,7 @@ const piece = fc.constantFrom(
   ],
 );
 
-/** A path of the API with up to three pieces inserted anywhere or replacing a part. */
+/** Generates a path of the API in which up to three hostile pieces are inserted or replace a part of the path. */
 const spelling = fc
   .record({
     path: fc.constantFrom('/agent/chat', '/AGENT/chat', '/files/x', '/free', '/other/x'),
@@ -195,7 +195,8 @@ describe.each(upstreamKinds)('$name', ({ start, requests }) => {
     if (served === null) return story;
     expect(charged?.decision, story).toBe('allowed');
     const route = routes[served];
-    // A final slash makes no difference to a limit, and `**` also matches zero segments: at most too much is charged.
+    // Limits ignore a final slash, and `**` also matches zero segments. So a request may be charged to a limited route
+    // although the upstream serves it by another route, but never the reverse.
     const mayDiffer = /^\/files\/?(;|$)|\/(;|$)/i.test(charged?.path ?? '');
     if (served !== 'other' || !mayDiffer) expect(charged?.route, story).toBe(route);
     return story;

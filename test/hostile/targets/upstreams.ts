@@ -24,7 +24,7 @@ export interface Upstream {
 
 export interface UpstreamKind {
   readonly name: string;
-  /** `requests` of a policy that describes how this server reads requests. */
+  /** The policy setting `requests`, which describes how this upstream interprets request targets. */
   readonly requests: string;
   readonly start: () => Promise<Upstream>;
 }
