@@ -8,10 +8,10 @@ export interface ExternalRecord {
   readonly topic: string;
   readonly partition?: number;
   readonly key?: Buffer | string | null;
-  /** A number means that many zero bytes. */
+  /** A number is the length of a value that consists of zero bytes. */
   readonly value?: Buffer | string | number | null;
   readonly headers?: readonly (readonly [string, Buffer | string | null])[];
-  /** Unix milliseconds. */
+  /** Timestamp of the record in Unix milliseconds. */
   readonly timestamp?: number;
 }
 
@@ -25,7 +25,10 @@ export interface ExternalJob {
 export type RecordMetadata =
   { readonly partition: number; readonly offset: number } | { readonly error: string };
 
-/** Produces with librdkafka through confluent-kafka. The records of a job form one record batch for each partition. */
+/**
+ * Produces with librdkafka through confluent-kafka. The records of one job are sent as one record batch for each
+ * partition.
+ */
 export async function produceExternally(
   brokers: string,
   jobs: readonly ExternalJob[],

@@ -10,14 +10,14 @@ export interface GoodRecord {
 }
 
 /**
- * The result of a record: `processed` like a valid one, written as a `dead letter`, `skipped` because the topic's
- * consumer ignores this kind, or `refused` by the broker.
+ * What happens to a record: it is `processed` like a valid record, written as a `dead letter`, `skipped` because the
+ * topic's consumer ignores records of this kind, or `refused` by the broker.
  */
 export type Fate = 'processed' | 'dead letter' | 'skipped' | 'refused';
 
 export interface InvalidRecordKind {
   readonly name: string;
-  /** Derives the record from a valid one. */
+  /** Derives the invalid record from a valid record. */
   readonly record: (good: GoodRecord) => Omit<ExternalRecord, 'topic'>;
   readonly config?: ExternalJob['config'];
   readonly transaction?: ExternalJob['transaction'];
@@ -152,7 +152,7 @@ interface Fields {
   readonly used?: number;
 }
 
-/** Sets the number of units of a record of any topic; in the record of a tenant, a limit. */
+/** Sets the number of units in a record of any topic. A tenant record has no units, so a limit is set instead. */
 function withUnits(fields: Fields, units: number): object {
   if (fields.data !== undefined) return { ...fields, data: { ...fields.data, units } };
   if (fields.day !== undefined) return { ...fields, day: { ...fields.day, consumed: units } };

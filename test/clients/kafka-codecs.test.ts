@@ -1,6 +1,6 @@
-// Goal: events that a Kafka client compressed with any codec are counted.
-// Method: librdkafka (confluent-kafka and kcat), and the encoders of Kafka's Java client, which the broker uses for a topic
-// with a compression.type; a real aggregator as the consumer.
+// Goal: events are counted, whichever codec a Kafka client compresses them with. Method: a real aggregator consumes
+// events that were compressed by librdkafka (confluent-kafka and kcat) or by the encoders of Kafka's Java client, which
+// the broker uses for topics with a compression.type.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ import { produceExternally } from './external-producer.ts';
 
 const codecs = ['gzip', 'snappy', 'lz4', 'zstd'];
 const eventsPerCodec = 50;
-/** Kafka's ConfigResource.Type for a topic. */
+/** The value of Kafka's ConfigResource.Type for topics. */
 const topicResource = 2;
 
 let fixture: Fixture;
@@ -106,7 +106,8 @@ test('a batch that decompresses to more than the bound is a dead letter, and bat
     config: { 'compression.type': codec },
     records: [{ topic, partition: 0, key: 'bomb', value: 40_000_000 }],
   });
-  // Not Snappy: its ratio is so low that a batch which the broker accepts stays below the bound.
+  // Snappy is not in the list: its compression ratio is so low that no batch that the broker accepts exceeds the bound
+  // of decompressed bytes.
   const bombs = ['gzip', 'lz4', 'zstd'];
   await produceExternally(servers().kafkaBrokers, [event('before'), ...bombs.map(bomb), event('after')]);
   await untilCounted({ before: 1, after: 1 });

@@ -1,7 +1,7 @@
-// Goal: no record of a producer stops a consumer: valid records before and after it are processed, no process restarts, and
-// an unusable record becomes a dead letter with its partition and offset.
-// Method: all five services as processes, librdkafka as the producer, and one table of invalid records for every topic. A
-// valid record of another tenant between every two of them must be processed.
+// Goal: no record stops a consumer: valid records before and after an invalid record are processed, no process
+// restarts, and an unusable record becomes a dead letter with its partition and offset. Method: all services run as
+// processes, and librdkafka writes each kind of invalid record to every topic. Between every two invalid records there
+// is a valid record of another tenant, which must be processed.
 import { beforeAll, afterAll, describe, expect, test } from 'vitest';
 import { meterEvent } from '../integration/aggregator/events.ts';
 import { prepareAlerting, totalsOf } from '../integration/alerter/alerting.ts';
@@ -23,7 +23,10 @@ const adminToken = 'not-an-admin-token-0123456789abcdef';
 let alerting: Alerting;
 let installation: Installation;
 let pids: readonly number[];
-/** Restarts of consumers during the start, when a new broker creates its topics for groups and transactions. */
+/**
+ * Consumers that restarted during the start. These restarts are allowed, because a new broker then creates its internal
+ * topics for groups and transactions.
+ */
 let restartsAtStart: readonly string[];
 
 beforeAll(async () => {
@@ -99,13 +102,14 @@ async function tenantsIn(table: string): Promise<Set<string>> {
   return new Set(rows.map(({ tenant_id }) => tenant_id));
 }
 
-/** Each resolves when every consumer of the topic has processed the records of the tenants. */
+/** Functions that resolve when every consumer of the topic has processed the records of the tenants. */
 const effects: Readonly<Record<TopicName, (tenants: readonly string[]) => Promise<void>>> = {
   usage: (tenants) => untilIn('usage_events', tenants),
   alerts: (tenants) => untilIn('alerts', tenants),
   deliveries: (tenants) => untilIn('alerts', tenants),
   async totals(tenants) {
-    // First the alerter's two consumers, then the reconciler, which raises a counter in Redis.
+    // The effect of the alerter's two consumers is checked first, then the effect of the reconciler, which raises a
+    // counter in Redis.
     await untilIn('alerts', tenants);
     for (const tenant of tenants) {
       await eventually(
@@ -204,7 +208,7 @@ describe.each(topicNames)('on the topic of %s', (name) => {
       .filter(([metadata]) => isDeadLetter(metadata, found, name));
     expect(deadLettersOfValidRecords).toEqual([]);
     await expectAlive();
-    // The alert on dead letters uses this metric and its label.
+    // The alert rule for dead letters uses this metric and its label.
     const metrics = await (await fetch(`${installation.service(writerOf[name]).opsUrl}/metrics`)).text();
     expect(metrics).toMatch(
       new RegExp(`^tollgate_dead_letters_total\\{topic="${alerting.topics[name]}".*\\} [1-9]`, 'm'),
@@ -233,7 +237,10 @@ function from(topic: string, { partition, offset }: { partition: number; offset:
   return `${topic} (${partition}-${offset})`;
 }
 
-/** The observed fate. A record that is neither refused nor a dead letter counts as processed or skipped, as expected. */
+/**
+ * Returns what happened to the record. If it was neither refused nor written as a dead letter, it counts as `processed`
+ * or `skipped`, whichever the test expects.
+ */
 function fateOf(
   metadata: RecordMetadata | undefined,
   found: ReadonlyMap<string, DeadLetter>,

@@ -1,4 +1,5 @@
-// Goal: the usual clients of analysts read every column of every view, and money arrives as an exact decimal.
+// Goal: the ClickHouse clients that analysts commonly use can read every column of every view, and amounts of money are
+// returned as exact decimals.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';

@@ -8,7 +8,7 @@ import { policyEnv } from '../../unit/policy/text.ts';
 
 export interface Envoy {
   readonly url: string;
-  /** A counter of Envoy's statistics by its full name; 0 where it was never incremented. */
+  /** Returns a counter of Envoy's statistics by its full name; 0 if Envoy never incremented it. */
   stat(name: string): Promise<number>;
   stop(): Promise<void>;
 }
@@ -18,7 +18,10 @@ export interface EnvoyTargets {
   readonly tollgate: string;
 }
 
-/** A real Envoy with a file of `examples/envoy`; only the ports differ, and the parts that `change` edits. */
+/**
+ * Starts a real Envoy with a configuration file of `examples/envoy`. Only the ports and the parts that `change` edits
+ * differ from the file.
+ */
 export async function startEnvoy(
   file: string,
   { api, tollgate }: EnvoyTargets,

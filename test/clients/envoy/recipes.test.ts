@@ -101,7 +101,10 @@ describe.each(['ext-authz-grpc.yaml', 'ext-authz-http.yaml', 'rate-limit.yaml'])
   },
 );
 
-/** This process and Envoy share two cores with others: single calls may be late, most may not. */
+/**
+ * Number of repeated outages. Other processes use the same CPU cores, so a few calls may be late, but most calls must
+ * not be.
+ */
 const outages = 9;
 
 test('D1: the call that finds Redis stopped is decided within the 20 ms that Envoy waits by default', async () => {
@@ -155,7 +158,7 @@ test.each([
   }
 });
 
-/** Sends the target unchanged: fetch would normalise it. */
+/** Sends the request target unchanged, because fetch would normalize it. */
 async function rawStatus(url: string, target: string, headers: Record<string, string>): Promise<number> {
   const { hostname, port } = new URL(url);
   const sent = httpRequest({ hostname, port, path: target, method: 'POST', headers });

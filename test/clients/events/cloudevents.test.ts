@@ -1,4 +1,5 @@
-// Goal: the official SDKs of CloudEvents and the usual Kafka producers can publish usage in each of their modes.
+// Goal: the official CloudEvents SDKs and common Kafka producers can publish usage events in each mode that they
+// support.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -45,7 +46,7 @@ async function post(headers: Record<string, string>, body: unknown): Promise<[nu
   return [response.status, (await response.json()) as PublishResponse];
 }
 
-/** Drops the headers of attributes that the event does not have, which the SDK returns as undefined. */
+/** Removes undefined headers: the SDK returns one for each attribute that the event does not have. */
 function headersOf({ headers }: { readonly headers: object }): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined));
 }

@@ -1,4 +1,4 @@
-// Goal: a server that uses OpenMeter's SDK can use Tollgate after a change of the SDK's base URL.
+// Goal: an application that uses OpenMeter's SDK can use Tollgate when only the SDK's base URL is changed.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';

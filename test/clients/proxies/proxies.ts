@@ -8,11 +8,11 @@ import { startServerProcess } from '../../../dev/servers/server-process.ts';
 
 export type ProxyName = 'nginx' | 'caddy' | 'traefik';
 
-/** Addresses as `host:port`. */
+/** Addresses in the form `host:port`. */
 export interface ProxyTargets {
   readonly api: string;
   readonly tollgate: string;
-  /** The address of the gateway's `/healthz`. */
+  /** The address of the gateway's listener that serves `/healthz`. */
   readonly health: string;
 }
 
@@ -67,7 +67,10 @@ const recipes: Readonly<Record<ProxyName, Recipe>> = {
   },
 };
 
-/** Starts a real proxy with the files of `examples/<name>`. Only their ports and, with `open`, that option are changed. */
+/**
+ * Starts a real proxy with the files of `examples/<name>`. Only the ports are changed and, if `open` is true, the
+ * option that allows requests while Tollgate is down.
+ */
 export async function startProxy(
   name: ProxyName,
   targets: ProxyTargets,
@@ -89,7 +92,7 @@ export async function startProxy(
     dir,
     env: { XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir },
     logFile: join(dir, 'log'),
-    // Any other response shows that the proxy serves and reaches Tollgate.
+    // Any status other than these shows that the proxy is ready and reaches Tollgate.
     ready: async () => ![404, 502, 503].includes((await fetch(`${url}/ready`)).status),
     readyTimeoutMs: 30_000,
   });

@@ -30,7 +30,7 @@ interface Running {
 
 let upstream: TestUpstream;
 
-/** A gateway that a test may stop, with the `/healthz` of its ops listener. */
+/** A gateway that a test may stop, and the address of its ops listener, which serves `/healthz`. */
 async function startTollgate(): Promise<Running> {
   const gateway = await startGateway({ policy });
   const ops = createOpsServer({ registry: gateway.registry, unready: () => [] });
@@ -133,7 +133,8 @@ describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s', (name) =>
       await sendRaw(proxy.url, rawRequest('GET /free', lines));
       return upstream.seen[0]?.headers ?? {};
     };
-    // The proxy refuses or drops fields that describe the request to Tollgate, and Tollgate replaces the others.
+    // The client sends forged values in the header fields by which the proxy describes the request to Tollgate. The
+    // proxy refuses or drops some of them, and Tollgate replaces the other fields.
     const tenant = uniqueName('ac/me');
     const { authorization = '' } = await as(tenant);
     const identified = await send([`Authorization: ${authorization}`]);
@@ -210,7 +211,10 @@ describe.each<ProxyName>(['nginx', 'caddy', 'traefik'])('examples/%s', (name) =>
   });
 });
 
-/** Whether a server could read a request as the limited one: by any spelling of its path, or by the override field. */
+/**
+ * True if some server could interpret the request as a request to the limited route, because of the spelling of its
+ * path or the method override field.
+ */
 function mayBeLimited({ url = '', method, headers }: IncomingMessage): boolean {
   const path = decodeURIComponent(url.split(/[?;]/, 1)[0] ?? '').replaceAll('\\', '/');
   const { pathname } = new URL(path.replaceAll(/\/+/g, '/'), 'http://api');
