@@ -29,7 +29,7 @@ afterAll(async () => {
   await fixture.dispose();
 });
 
-/** A page of a new browser profile; its errors and warnings are in `complaints`. */
+/** Opens a page in a new browser profile and collects the errors and warnings of the page in `complaints`. */
 async function open(options: BrowserContextOptions = {}): Promise<{ page: Page; complaints: string[] }> {
   const context = await browser.newContext(options);
   const page = await context.newPage();
@@ -46,7 +46,7 @@ async function linkTo(tenantId: string, ttlMs = 60_000): Promise<string> {
   return `${url}/sign-in?token=${await fixture.link(tenantId, ttlMs)}`;
 }
 
-/** Runs in the page. Colours that the canvas of a graph shows, as `r,g,b`. */
+/** Runs in the page. Returns the colours in the canvas of a graph as `r,g,b`. */
 const drawnColours = `(() => {
   const canvas = document.querySelector('[data-graph] canvas');
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -55,7 +55,9 @@ const drawnColours = `(() => {
   return [...seen];
 })()`;
 
-/** Runs in the page. Width of its content, number of main headings, form fields without a label. */
+/**
+ * Runs in the page. Returns the width of its content, the number of main headings, and the form fields without a label.
+ */
 const layout = `({
   wide: document.documentElement.scrollWidth,
   heads: document.querySelectorAll('h1').length,

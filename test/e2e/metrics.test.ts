@@ -12,12 +12,12 @@ import { eventually, uniqueName } from '../support/servers.ts';
 import { serviceNames } from '../../dev/stack/services.ts';
 
 /**
- * Goal: every metric that a dashboard, an alert, a runbook or a document names is exported, and every exported metric is
- * documented. Method: run all services with traffic, let a real Prometheus scrape them, and run every query.
+ * Goal: every metric that is named in a dashboard, an alert, a runbook or a document is exported, and every exported
+ * metric is documented. Method: run all services with traffic, scrape them with a real Prometheus, and run every query.
  */
 let run: PolicyRun;
 let prometheus: RunningPrometheus;
-/** Tollgate's own metrics of all services, by name. */
+/** The metrics that Tollgate itself defines, of all services, by name. */
 let exported: ReadonlyMap<
   string,
   { readonly type: string; readonly help: string; readonly by: readonly string[] }
@@ -41,7 +41,7 @@ afterAll(async () => {
   await run.stop();
 });
 
-/** `# HELP name text` and `# TYPE name kind` of every service. */
+/** The lines `# HELP name text` and `# TYPE name kind` of every service. */
 async function readExported(): Promise<typeof exported> {
   const found = new Map<string, { type: string; help: string; by: string[] }>();
   for (const service of serviceNames) {
@@ -80,7 +80,7 @@ const view = {
   variables: { node: '.*', plan: 'free', database: '', tenant: '' },
 };
 
-/** The metrics that a text names, without the suffixes of a histogram's series. */
+/** Returns the metric names in a text, without the suffixes of histogram series. */
 function metricsIn(text: string): string[] {
   return [...text.matchAll(/\btollgate_[a-z0-9_]+/g)]
     .map(([name]) => name)

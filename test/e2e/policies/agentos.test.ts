@@ -3,7 +3,7 @@ import { runPolicy, tally } from '../../support/policy-run.ts';
 import type { PolicyRun } from '../../support/policy-run.ts';
 import { eventually, startRedis, uniqueName } from '../../support/servers.ts';
 
-/** A Redis of this file only, because one of the requirements is about its outage. */
+/** A Redis that only this file uses, because one requirement is tested by an outage of Redis. */
 let redis: Awaited<ReturnType<typeof startRedis>>;
 let run: PolicyRun;
 

@@ -162,7 +162,7 @@ test('C6: two gateways share the counters of a tenant, and a restart keeps them'
   }
 });
 
-/** The environment for another gateway, which needs its own spool folder. */
+/** Environment variables of a further gateway, with a separate spool folder. */
 function withoutSpool(env: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(env).filter(([name]) => name !== 'TOLLGATE_SPOOL_DIR'));
 }

@@ -100,7 +100,10 @@ describe('E3: nginx in front', () => {
   });
 });
 
-/** nginx reads the client's address from a header instead of the connection, so that one test can be many clients. */
+/**
+ * In the test nginx reads the client's address from a header instead of the connection, so that one test can send
+ * requests of many clients.
+ */
 function configuration(port: number, gateway: string, dir: string): string {
   return `
 daemon off; pid ${dir}/nginx.pid; error_log ${dir}/error.log;
