@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
  * so that its device can fail too.
  */
 export interface FaultDisk {
-  /** A folder on the file system. */
+  /** Path of a folder on the file system. */
   readonly path: string;
   readonly kind: 'tmpfs' | 'ext4';
   /** Injects the fault, and resolves when it is in effect. Ends the previous fault first. */
@@ -59,7 +59,7 @@ export async function mountExt4({ bytes = 16 * mebibyte, inodes = 128 } = {}): P
   await mountAs(['-t', 'tmpfs', '-o', `size=${bytes + 4 * mebibyte}`, 'tmpfs', store]);
   const image = join(store, 'image');
   await run('truncate', ['-s', String(bytes), image]);
-  // Without space that is reserved for root, the disk is also full for root.
+  // No space is reserved for root, so that the disk is also full for processes of root.
   await run('mkfs.ext4', ['-q', '-F', '-m', '0', '-N', String(inodes), image]);
   await mountAs(['-o', 'loop,errors=remount-ro', image, mount]);
   const disk = createDisk('ext4', { base, mount, store, image });
@@ -70,7 +70,7 @@ export async function mountExt4({ bytes = 16 * mebibyte, inodes = 128 } = {}): P
 interface Paths {
   readonly base: string;
   readonly mount: string;
-  /** For ext4 only: the mount point of the tmpfs with the image, and the image. */
+  /** For ext4 only: the mount point of the tmpfs that contains the image, and the path of the image. */
   readonly store: string | null;
   readonly image: string | null;
 }
@@ -110,7 +110,7 @@ function createDisk(kind: FaultDisk['kind'], { base, mount, store, image }: Path
         rmSync(other, { force: true });
         await mountAgain(image, mount);
       };
-      // Frees the unused blocks of the image first, because the device could still write to them.
+      // First frees the unused blocks of the image: the device could still write to blocks that are allocated.
       await run('fstrim', [mount]);
       fillWith(other);
     }
@@ -164,7 +164,7 @@ async function mountAgain(image: string, mount: string): Promise<void> {
 function fillWith(path: string): void {
   const file = openSync(path, 'a');
   try {
-    // Down to single bytes, so that not even a short record fits.
+    // Fills the space to the last byte, so that not even a short record fits.
     for (let bytes = mebibyte; bytes >= 1;) {
       try {
         if (writeSync(file, Buffer.alloc(bytes)) < bytes) bytes = Math.floor(bytes / 2);

@@ -1,5 +1,6 @@
-// Goal: after every failure of an insert the aggregator retries its block, and every event counts once.
-// Method: an engine that only this test uses, under steady load; each failure in turn, then every level is counted.
+// Goal: after every failure of an insert the aggregator retries its batch of events, and every event counts once.
+// Method: inject one failure after the other in a ClickHouse engine that only this test uses, under steady load; after
+// each failure compare the totals of every level.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { allEqual, counts, createFixture } from '../../integration/aggregator/fixture.ts';
 import type { Fixture, RunningAggregator } from '../../integration/aggregator/fixture.ts';
@@ -72,7 +73,8 @@ test('too many parts: the aggregator is not ready, retries at growing intervals,
   await eventually(() => aggregator.unready().includes('clickhouse'), { timeoutMs: 20_000 });
   const before = await failures();
   await under(pause(4_000));
-  // From 0.1 s doubling to 5 s: frequent retries would keep an overloaded server overloaded.
+  // The pause between retries doubles from 0.1 s to 5 s, because frequent retries would keep an overloaded server
+  // overloaded.
   expect((await failures()) - before).toBeLessThan(10);
   await setting(3_000);
   await fixture.clickhouse.command('SYSTEM START MERGES stored_events');

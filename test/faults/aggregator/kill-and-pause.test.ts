@@ -1,6 +1,7 @@
-// Goal: events sent = distinct ids stored = sums at every level, with aggregators killed and paused at random.
-// Method: two aggregator processes in one group under steady load, with seeded faults. Pauses may be longer than the
-// session, so that a zombie resumes with a block whose partitions have moved.
+// Goal: the number of sent events, of distinct stored ids and of events in the totals of every level is equal, although
+// aggregators are killed and paused at random. Method: two aggregator processes of one consumer group under steady
+// load, with seeded faults. Some pauses are longer than the session timeout, so that a process resumes with a batch of
+// events whose partitions belong to the other process.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { startServices } from '../../support/services.ts';
@@ -38,7 +39,7 @@ test(
         seed,
         numRuns: 1,
       });
-      // The last fault is always the hardest kind, also where there are few.
+      // The last fault is always `zombie`, the hardest kind, even if the run has only a few faults.
       const planned = [...(faults ?? []).slice(1), { kind: 'zombie' as const, which: 0, ms: 0 }];
       for (const { kind, which, ms } of planned) {
         await pause(ms % 700);
@@ -54,7 +55,8 @@ test(
           expect(allEqual(row, sent), `${JSON.stringify(row)}, sent ${sent}`).toBe(true);
           return true;
         },
-        // Two aggregators with a fault every second store little; the backlog of the long form is minutes long.
+        // While a fault occurs every second, two aggregators store few events. The backlog of the long form takes
+        // minutes.
         { timeoutMs: long ? 400_000 : 60_000, intervalMs: 250 },
       );
     } finally {
@@ -76,7 +78,7 @@ const fault = fc.record({
   ms: fc.integer({ min: 100, max: 1_500 }),
 });
 
-/** The consumer session lasts 6 s: a zombie is paused for longer, and its partitions move meanwhile. */
+/** Longer than the session timeout of 6 s: Kafka moves the partitions of the paused process to the other process. */
 const zombieSleepMs = 8_000;
 
 async function strike(service: RunningService, kind: 'kill' | 'pause' | 'zombie', ms: number): Promise<void> {

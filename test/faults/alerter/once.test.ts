@@ -11,9 +11,9 @@ import { startServices } from '../../support/services.ts';
 import type { Installation } from '../../support/services.ts';
 
 /**
- * Goal: one notification for each tenant, limit, period and threshold, despite crashes. Method: tenants cross their
- * thresholds while two alerters are killed and paused at seeded times, with a rebalance each time; a receiver with an
- * independent library counts the messages.
+ * Goal: each tenant gets one notification for each limit, period and threshold, despite crashes. Method: tenants cross
+ * their thresholds while two alerters are killed and paused at seeded times, each time with a rebalance; a receiver
+ * that verifies messages with an independent library counts them.
  */
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
 const faults = long ? 100 : 6;
@@ -31,7 +31,7 @@ interface Fault {
 
 const fault = fc.record<Fault>({
   alerter: fc.nat(1),
-  // A pause longer than the session timeout: the partitions move to another member, then the process resumes.
+  // A pause longer than the session timeout: the partitions move to the other member before the process resumes.
   kind: long ? fc.constantFrom('kill', 'kill', 'pause') : fc.constant('kill'),
   afterMs: fc.integer({ min: 50, max: long ? 8_000 : 1_500 }),
 });
@@ -61,7 +61,8 @@ test(
     let isOver = false;
     const injecting = injectFaults(plan ?? []).finally(() => (isOver = true));
     const latencies: number[] = [];
-    // Tenants one after the other, several at a time, for as long as faults are injected.
+    // Four lanes run in parallel while faults are injected. In each lane one tenant after the other crosses its
+    // thresholds.
     const climbing = Array.from({ length: 4 }, async (_, lane) => {
       const climbed: string[] = [];
       while (!isOver) {
@@ -74,7 +75,7 @@ test(
     await injecting;
     const tenants = (await Promise.all(climbing)).flat();
 
-    // ClickHouse has no usage of these tenants, so an alerter that starts again sends recoveries.
+    // ClickHouse has no usage of these tenants, so an alerter sends recoveries when it starts again.
     const crossings = receiver.received.filter(({ alert }) => alert.kind !== 'recovered');
     const byThreshold = Map.groupBy(crossings, ({ alert }) => `${alert.tenant_id} ${alert.threshold}`);
     const expected = tenants.flatMap((tenantId) => thresholds.map((threshold) => `${tenantId} ${threshold}`));
@@ -88,12 +89,16 @@ test(
       `${byThreshold.size} thresholds of ${tenants.length} tenants notified, ${repeats} of them repeated under the same id; ` +
         `announced to received p50 ${latencies[Math.floor(latencies.length / 2)]} ms, longest ${latencies.at(-1)} ms\n`,
     );
-    // Only an attempt killed before its outcome was stored may be repeated: at most one for each lane.
+    // A message may be repeated only if the alerter was killed before it stored the outcome: at most one for each fault
+    // and lane.
     expect(repeats).toBeLessThanOrEqual(faults * 4);
   },
 );
 
-/** Announces each threshold after the previous one was received; returns how long each took, in ms. */
+/**
+ * Announces a total for each threshold after the previous notification was received. Returns the time from each
+ * announcement to its notification in ms.
+ */
 async function climb(tenantId: string): Promise<number[]> {
   await alerting.putRecord(tenantId, {
     notifications: { webhooks: [{ url: `${receiver.url}/${tenantId}`, secrets: [secret] }] },
@@ -116,7 +121,7 @@ async function climb(tenantId: string): Promise<number[]> {
       });
     });
     latencies.push(received.atMs - announcedAtMs);
-    // Sent already: repeating the totals and older ones must not send again.
+    // Announces the same and older totals again. Their notifications were already sent and must not be sent again.
     await alerting.announce(tenantId, threshold * limit);
     const older = totalsOf(tenantId, threshold * limit - 1, announcedAtMs - 1);
     await alerting.put(alerting.topics.totals, tenantId, JSON.stringify(older));

@@ -1,8 +1,8 @@
 /**
- * Goal: on-call is notified of each fault by real Prometheus and Alertmanager, and notified when it is over. Method: the
- * whole installation runs on its own servers; each fault is injected, its notification awaited at an HTTP receiver, the
- * fault ended, and the notification of the end awaited. Queries, thresholds and routes are the generated ones; only
- * ranges, `for` and the intervals of evaluation and grouping are shorter, all by the same factor.
+ * Goal: on-call is notified of each fault, and of its end, by a real Prometheus and a real Alertmanager. Method: the
+ * complete installation runs on its own servers. The test injects each fault, waits for its notification at an HTTP
+ * receiver, ends the fault, and waits for the notification of the end. Queries, thresholds and routes are generated as
+ * for production; only ranges, `for` and the intervals of evaluation and grouping are shorter, all by the same factor.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
@@ -13,9 +13,12 @@ import type { AlertFixture } from './fixture.ts';
 import { causes } from './causes.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
-/** The shortest range, 2 minutes, must contain several scrapes in the long form; the rules of the short form have no range. */
+/**
+ * Factor by which ranges and intervals are shortened. In the long form the shortest range, 2 minutes, must still
+ * contain several scrapes. The rules of the short form have no range.
+ */
 const times = long ? 30 : 90;
-/** Alerts of the short form. */
+/** The alerts that the short form tests. */
 const quickAlerts = ['TollgateNodeDegraded', 'TollgateServiceDown', 'TollgateTenantOver90'];
 const chosen = long ? causes : causes.filter(({ alerts: [first = ''] }) => quickAlerts.includes(first));
 let fixture: AlertFixture;
@@ -61,7 +64,10 @@ describe('B8: on-call is notified when the alert fires and when it is resolved',
   );
 });
 
-/** Seconds from `sinceMs` until the alert's receiver was notified, with a value in the summary and links to runbook and panel. */
+/**
+ * Waits until the alert's receiver is notified, and checks that the summary has a value and that runbook and panel are
+ * linked. Resolves with the seconds since `sinceMs`.
+ */
 async function secondsUntilNotified(
   name: string,
   status: 'firing' | 'resolved',

@@ -13,13 +13,13 @@ import { bulkyEvents, damageSegments } from './damaged-spool.ts';
 import type { AlertFixture } from './fixture.ts';
 import { callsOfNewTenant, repeatWork } from './load.ts';
 
-/** A fault that is injected. `cause` resolves with a function that ends it. */
+/** A fault to inject. `cause` injects it and resolves with a function that ends it. */
 export interface Cause {
   readonly title: string;
   /** Alerts that must fire. */
   readonly alerts: readonly string[];
   readonly cause: (fixture: AlertFixture) => Promise<() => Promise<void>>;
-  /** Seconds of real time in the thresholds of its alerts. */
+  /** Real seconds that must pass until the thresholds of the alerts are reached, because they are not shortened. */
   readonly thresholdSeconds?: number;
 }
 
@@ -92,7 +92,7 @@ export const causes: readonly Cause[] = [
       };
       await eventually(async () => (await answerTo()) === 200);
       issuer.behave('fails');
-      // Tokens of fetched keys stay valid.
+      // Tokens that are signed with an already fetched key stay valid.
       if ((await answerTo()) !== 200) throw new Error('a token of a fetched key was refused');
       return async () => {
         issuer.behave('ok');
@@ -198,7 +198,7 @@ export const causes: readonly Cause[] = [
     alerts: ['TollgateSpoolMemoryOnly'],
     cause: async (fixture) => {
       const gateway = fixture.run.installation.service('gateway');
-      // Files of this process may not grow any more: its writes are refused, as by a full disk.
+      // Limits the size of the gateway's files, so that its writes fail as on a full disk.
       const fileBytesMax = (bytes: string) =>
         run('prlimit', ['--pid', String(gateway.pid()), `--fsize=${bytes}:`]);
       await fileBytesMax('1');
@@ -228,7 +228,7 @@ export const causes: readonly Cause[] = [
       const { installation } = fixture.run;
       const token = await fixture.run.token({ tenant_id: uniqueName('damaged'), tier: 'large' });
       fixture.kafka.pause();
-      // More than is being sent to Kafka from memory.
+      // More events than the gateway keeps in memory for Kafka, so that some are only in segments.
       for (let batch = 0; batch < 8; batch += 1) {
         const headers = { 'content-type': 'application/cloudevents-batch+json' };
         await fixture.run.api('POST /v1/events', { token, headers, body: bulkyEvents() });
@@ -256,7 +256,8 @@ export const causes: readonly Cause[] = [
       await rm(installation.env['TOLLGATE_SPOOL_DIR'] ?? '', { recursive: true, force: true });
       fixture.kafka.resume();
       await installation.service('gateway').restart();
-      // Counters are compared when totals are announced, and the metric covers the comparisons of a minute.
+      // Load is needed because counters are compared only when totals are announced, and the metric covers only the
+      // comparisons of the last minute.
       const load = repeatWork(1, () => fixture.run.call('GET /things', { token }));
       return async () => {
         await fixture.run.admin(`POST /admin/v1/tenants/${tenantId}/reset`, { reason: 'events were lost' });

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Events of 500 kB together. */
+/** A batch of events with a total size of 500 kB. */
 export function bulkyEvents(): object[] {
   return Array.from({ length: 500 }, () => ({
     specversion: '1.0',

@@ -61,7 +61,10 @@ services: [{ name: internal, token_env: TOLLGATE_SERVICE_TOKEN }]
 alerts: { thresholds: [0.9] }
 `;
 
-/** Services on their own servers; rules, routes and thresholds as generated, with intervals divided by `times`. */
+/**
+ * Starts the services on separate servers. Rules, routes and thresholds are as generated, with intervals divided by
+ * `times`.
+ */
 export async function startAlertFixture(times: number): Promise<AlertFixture> {
   const [redisClock, gatewayClock] = [await createSettableClock(), await createSettableClock()];
   const [redis, kafka, clickhouse, onCall] = await Promise.all([
@@ -109,7 +112,7 @@ export async function startAlertFixture(times: number): Promise<AlertFixture> {
   };
 }
 
-/** Waits for the first heartbeat: until then the alert on a missing heartbeat fires. */
+/** Waits for the first heartbeat, because the alert on a missing heartbeat fires before it. */
 async function firstHeartbeat(run: PolicyRun): Promise<void> {
   await eventually(
     async () => {

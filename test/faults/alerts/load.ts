@@ -1,7 +1,7 @@
 import { uniqueName } from '../../support/servers.ts';
 import type { AlertFixture } from './fixture.ts';
 
-/** Calls of a new tenant to each of the two gateways. */
+/** Sends calls of a new tenant to each of the two gateways. */
 export async function callsOfNewTenant(
   { run: policyRun, second }: AlertFixture,
   tier: string,
@@ -15,14 +15,14 @@ export async function callsOfNewTenant(
   };
 }
 
-/** Work that is repeated until it is stopped. Its failures are ignored: some faults make it fail. */
+/** Work that is repeated until `stop` is called. Failures of the work are ignored, because some faults cause them. */
 export interface RepeatedWork {
   stop(): Promise<void>;
 }
 
 const runningMax = 50;
 
-/** Starts the work `perSecond` times a second, also while earlier ones run. */
+/** Starts the work `perSecond` times a second, also while earlier runs are not complete. */
 export function repeatWork(perSecond: number, work: () => Promise<unknown>): RepeatedWork {
   const running = new Set<Promise<void>>();
   const timer = setInterval(() => {

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 /** One alert in a notification of Alertmanager. */
 export interface ReceivedAlert {
   readonly name: string;
-  /** `on-call` or `team`. */
+  /** The receiver in Alertmanager's configuration: `on-call` or `team`. */
   readonly receiver: string;
   readonly status: 'firing' | 'resolved';
   readonly labels: Readonly<Record<string, string>>;
@@ -13,12 +13,12 @@ export interface ReceivedAlert {
   readonly atMs: number;
 }
 
-/** The receiver of on-call: an HTTP server for Alertmanager's webhook format. */
+/** Receives notifications for on-call: an HTTP server for Alertmanager's webhook format. */
 export interface OnCall {
   readonly url: string;
-  /** In order of arrival. */
+  /** Received alerts in the order of their arrival. */
   readonly received: readonly ReceivedAlert[];
-  /** The latest notification of an alert; undefined when there was none. */
+  /** Returns the latest notification of an alert; undefined if there was none. */
   latest(name: string): ReceivedAlert | undefined;
   close(): void;
 }

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { SettableClock } from './set-clock.ts';
 
-/** Errors of a wall clock: a wrong time zone, an empty battery, a step of NTP. */
+/** Typical errors of a wall clock: a wrong time zone, a clock whose battery was empty, a step by NTP. */
 export const clockErrorsMs = [3_600_000, -3_600_000, 900_000, -900_000, 86_400_000, 7_000, -7_000] as const;
 
-/** Sets a clock wrong for some time, and right again before this resolves. */
+/** Sets the clock `aheadMs` ahead for `forMs`, then corrects it and resolves. */
 export async function setClockFor(clock: SettableClock, aheadMs: number, forMs: number): Promise<void> {
   clock.set(aheadMs);
   try {

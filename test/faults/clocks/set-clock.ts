@@ -6,16 +6,24 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { needProgram } from '../../../dev/packages.ts';
 
-/** The wall clock of one or more processes, which a test can set. Their monotonic clocks are not affected. */
+/**
+ * A wall clock of one or more processes that a test can set. The monotonic clocks of the processes are not affected.
+ */
 export interface SettableClock {
   /** Environment of the processes that use this clock. */
   readonly env: Readonly<Record<string, string>>;
-  /** Sets how far the clock is ahead of this machine's (negative: behind). Takes effect at once in running processes. */
+  /**
+   * Sets how far the clock is ahead of the clock of this machine (negative: behind). Running processes use the new time
+   * at once.
+   */
   set(aheadMs: number): void;
   dispose(): void;
 }
 
-/** Builds a small library that is loaded before the C library, so that a real server or service runs with a wrong clock. */
+/**
+ * Builds a small library that processes load before the C library, so that a real server or service runs with a wrong
+ * clock.
+ */
 export async function createSettableClock(aheadMs = 0): Promise<SettableClock> {
   const dir = mkdtempSync(join(tmpdir(), 'tollgate-clock-'));
   const library = join(dir, 'wall-clock.so');

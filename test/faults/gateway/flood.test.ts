@@ -6,10 +6,13 @@ import { uniqueName } from '../../support/servers.ts';
 import { runPolicy } from '../../support/policy-run.ts';
 import type { PolicyRun } from '../../support/policy-run.ts';
 
-/** A round lasts 4 s, in which the flood publishes 20,000 events. */
+/** One round has 800 calls and lasts 4 s, in which the flood publishes 20,000 events. */
 const callsOfRound = 800;
 const intervalMs = 5;
-/** Flood, calls and other processes share the cores, so the least disturbed of several rounds counts. */
+/**
+ * At most 4 rounds; the round with the least disturbance counts, because the flood, the calls and other processes share
+ * the CPU cores.
+ */
 const roundsMax = 4;
 const ratioMax = 2;
 
@@ -41,7 +44,7 @@ test(
   },
 );
 
-/** The p95 of sequential calls at a constant rate. */
+/** Sends calls one after the other at a constant rate. Resolves with the p95 of their durations. */
 async function percentile95(run: PolicyRun, token: string): Promise<number> {
   const times: number[] = [];
   for (let call = 0; call < callsOfRound; call += 1) {

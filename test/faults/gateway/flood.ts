@@ -1,7 +1,7 @@
 /**
- * A flood by one tenant, in its own process. Publishes 5,000 events a second in batches and queries a meter with every
- * batch, regardless of the responses, until its standard input ends. Then prints the number of refused calls. Arguments:
- * URL of the api listener, token.
+ * A flood by one tenant, as a separate process. It publishes 5,000 events a second in batches and queries a meter with
+ * every batch, whatever the responses are, until its standard input ends. Then it prints the number of refused calls.
+ * Arguments: URL of the api listener, token.
  */
 const [apiUrl = '', token = ''] = process.argv.slice(2);
 const authorization = `Bearer ${token}`;

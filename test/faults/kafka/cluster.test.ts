@@ -10,7 +10,7 @@ import { startCluster } from './cluster.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
 const partitions = 6;
-/** Printed with a failure; `TOLLGATE_SEED` repeats the same faults. */
+/** The seed is printed if the test fails; `TOLLGATE_SEED` repeats the same faults. */
 const seed = Number(process.env['TOLLGATE_SEED'] ?? Date.now() % 1_000_000);
 
 let cluster: KafkaCluster;
@@ -27,7 +27,7 @@ async function newTopic(): Promise<string> {
   return topic;
 }
 
-/** One record for each partition and some more, so that every send spans all leaders. */
+/** More records than partitions, so that every send writes to all partition leaders. */
 function recordsOf(prefix: string): { key: string; value: string }[] {
   return Array.from({ length: partitions * 4 }, (_, index) => ({
     key: `tenant-${index}`,
@@ -35,7 +35,7 @@ function recordsOf(prefix: string): { key: string; value: string }[] {
   }));
 }
 
-/** Every value on the topic, read up to its end. */
+/** Reads the topic to its end and returns every value. */
 async function readAll(topic: string): Promise<Set<string>> {
   const quickly = { stalledAfterMs: 1_200, onStalled: () => undefined };
   const consumer = newConsumer(kafka, { topic, groupId: uniqueName('reader'), ...quickly });
@@ -119,7 +119,8 @@ describe('brokers fail while a producer sends and a consumer reads', () => {
           ] as const)) {
         await suffer(fault, node, topic);
       }
-      // While a dead replica counts as in sync, Kafka acknowledges nothing: the producer must recover and continue.
+      // While a stopped replica still counts as in sync, Kafka acknowledges no record. Afterwards the producer must
+      // recover and continue.
       await eventually(() => sent.length > 1_000, { timeoutMs: 60_000 });
       ending.abort();
       await load;

@@ -8,12 +8,15 @@ import type { RunningKafka } from '../../../dev/servers/kafka.ts';
 import { eventually } from '../../support/servers.ts';
 import { kafkaAt } from '../../integration/kafka/connection.ts';
 
-/** Three brokers on loopback, each also a controller, for failures that a single broker never has. */
+/** Three brokers on loopback, each also a controller, for failures that cannot occur with a single broker. */
 export interface KafkaCluster {
   readonly brokers: string;
-  /** A topic with a copy of every partition on each broker; two copies make an acknowledgement. */
+  /**
+   * Creates a topic with a replica of every partition on each broker. A record is acknowledged when two replicas have
+   * it.
+   */
   createTopic(topic: string, partitions: number): Promise<void>;
-  /** Node that leads each partition, by partition. */
+  /** Resolves with the node id of each partition's leader, by partition. */
   leaders(topic: string): Promise<number[]>;
   /** Makes another node the leader of a partition, as a rolling restart or a balancer does. */
   moveLeader(topic: string, partition: number): Promise<void>;
@@ -74,7 +77,7 @@ export async function startCluster(): Promise<KafkaCluster> {
         'offsets.topic.replication.factor': 3,
         'min.insync.replicas': 2,
         'auto.leader.rebalance.enable': 'false',
-        // A paused broker is detected within seconds, so that a test need not wait for minutes.
+        // Short timeouts: the cluster detects a paused broker within seconds instead of minutes.
         'broker.heartbeat.interval.ms': 500,
         'broker.session.timeout.ms': 3_000,
         'replica.lag.time.max.ms': 3_000,
@@ -94,7 +97,10 @@ export async function startCluster(): Promise<KafkaCluster> {
     return partitions.map(({ leader }) => leader);
   }
 
-  /** Takes the leader out of the partition's copies, which makes another one lead, and puts it back behind. */
+  /**
+   * Removes the leader from the partition's replicas, so that another replica becomes the leader, and adds it again as
+   * the last replica.
+   */
   async function moveLeader(topic: string, partition: number): Promise<void> {
     const before = (await leaders(topic))[partition]!;
     const others = nodes.filter((node) => node !== before);
@@ -122,7 +128,7 @@ async function formatNode(dir: string, node: number): Promise<void> {
   await cp(await formattedLog('java', () => undefined), log, { recursive: true });
   const path = join(log, 'meta.properties');
   const meta = await readFile(path, 'utf8');
-  // The template is for node 1; the name of the folder must differ too.
+  // The template belongs to node 1. Each node needs its own node id and directory id.
   const renamed = meta
     .replace(/^node\.id=.*$/m, `node.id=${node}`)
     .replace(/^directory\.id=.*$/m, `directory.id=tollgateTestFolder00${node}A`);

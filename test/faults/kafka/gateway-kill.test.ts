@@ -27,7 +27,7 @@ test(`a gateway killed again and again loses no event whose response left (seed 
     acknowledged.push(...(await lifeOf([servers().kafkaBrokers, topicPrefix, directory], lines)));
   expect(new Set(acknowledged).size).toBe(acknowledged.length);
 
-  // A last process sends the events that the killed ones left in the spool.
+  // One more process sends the events that the killed processes left in the spool.
   const last = spawnGateway([servers().kafkaBrokers, topicPrefix, directory]);
   const consumer = newConsumer(kafka, { topic: topics.usage, groupId: uniqueName('group') });
   const missing = (): number[] => {

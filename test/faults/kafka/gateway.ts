@@ -6,7 +6,10 @@ import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { eventOf } from '../../unit/spool/folder.ts';
 
-/** The event path of a gateway, as a process to kill: it prints the sequence numbers whose responses would be sent. */
+/**
+ * The event path of a gateway, as a process that a test can kill. It prints the sequence number of each event whose
+ * response a gateway would now send.
+ */
 const [brokers = '', topicPrefix = '', directory = ''] = process.argv.slice(2);
 const logger = pino({ level: 'silent' });
 const registry = new Registry();

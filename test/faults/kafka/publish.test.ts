@@ -14,7 +14,7 @@ import { eventually, startKafka, uniqueName, uniqueNamespace } from '../../suppo
 import { eventOf, metricOf } from '../../unit/spool/folder.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
-/** Below every timeout of the path to Kafka: an append that waits for Kafka would be slower. */
+/** Shorter than every timeout of the calls to Kafka, so that an append that waited for Kafka would exceed it. */
 const appendMsMax = 1_000;
 
 let server: Awaited<ReturnType<typeof startKafka>>;

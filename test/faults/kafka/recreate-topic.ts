@@ -1,7 +1,9 @@
 import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { eventually } from '../../support/servers.ts';
 
-/** Deletes a topic with all its records and creates it again with the same name: its offsets begin at 0 again. */
+/**
+ * Deletes a topic with all its records and creates it again with the same name, so that its offsets start at 0 again.
+ */
 export async function recreateTopic(kafka: Kafka, topic: string, partitions: number): Promise<void> {
   const connection = kafka.open();
   const admin = connection.client.admin();

@@ -4,9 +4,10 @@ import { runPolicy } from '../../support/policy-run.ts';
 import type { PolicyRun } from '../../support/policy-run.ts';
 
 /**
- * Goal: a user's quota holds what ClickHouse counts after decisions without Redis, even if the gateway that made them is
- * gone. Method: Redis pauses and resumes with all its data, so that no rebuild starts; the gateway is killed in between, so
- * that it cannot count the admitted units into Redis; then no request is sent.
+ * Goal: after decisions without Redis, a user's quota in Redis equals the units that ClickHouse counts, even if the
+ * gateway that made the decisions was killed. Method: Redis is paused and resumes with all its data, so that no rebuild
+ * starts. Before it resumes, the gateway is killed, so that it cannot count the admitted units in Redis. Afterwards no
+ * request is sent.
  */
 const policyText = `version: 1
 links: { documentation: https://docs.example.com/limits, upgrade: https://example.com/pricing }

@@ -6,9 +6,9 @@ import { startPair } from '../redis/failback.ts';
 import type { Pair } from '../redis/failback.ts';
 
 /**
- * Goal: an older copy of Redis that is in use again is detected, although its process and run id were trusted before. Method:
- * a primary and its replica behind one address, used by the whole pipeline; failover, traffic, failback; then no request is
- * sent, so that only a rebuild can restore the counters.
+ * Goal: after a failback, older counters of a former Redis primary are detected, although its process and run id are
+ * the same as before the failover. Method: the whole pipeline uses a primary and its replica behind one address;
+ * failover, traffic, failback. Afterwards no request is sent, so that only a rebuild can restore the counters.
  */
 const policyText = `version: 1
 links: { documentation: https://docs.example.com/limits, upgrade: https://example.com/pricing }
@@ -45,7 +45,10 @@ interface Used {
   readonly mine: number;
 }
 
-/** The used units in Redis; null while the gateway decides without it. A peek consumes nothing and writes no event. */
+/**
+ * Reads the used units in Redis; null while the gateway decides without Redis. The read is a peek, which consumes
+ * nothing and writes no event.
+ */
 async function usedOf(token: string): Promise<Used | null> {
   const peek = { token, body: { method: 'GET', path: '/things', peek: true } };
   const { degraded, limits } = (await run.api('POST /v1/check', peek)).body as unknown as CheckAnswer;
@@ -70,7 +73,10 @@ async function storedOf(tenantId: string): Promise<number> {
   return rows[0]?.units ?? 0;
 }
 
-/** Resolves when no quota was compared for a while: an announcement in flight would restore a tenant's counter. */
+/**
+ * Resolves when the reconciler has compared no quota for some time, because an announcement in flight would restore a
+ * tenant's counter.
+ */
 async function reconcilerAtRest(): Promise<void> {
   let [seen, since] = ['', performance.now()];
   await eventually(async () => {

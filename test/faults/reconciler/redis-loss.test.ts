@@ -7,8 +7,8 @@ import type { PolicyRun } from '../../support/policy-run.ts';
 import { startTenantLoad } from './tenant-load.ts';
 
 /**
- * Goal: a quota survives the loss of Redis. Method: the whole pipeline under load, on a Redis of its own that loses its data or
- * stops; the answers that clients received are compared with the limit and with ClickHouse.
+ * Goal: a quota survives the loss of Redis. Method: the whole pipeline under load, on a separate Redis that loses its
+ * data or stops; the responses that clients received are compared with the limit and with ClickHouse.
  */
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
 const limit = 1_200;
@@ -69,7 +69,8 @@ describe('a daily quota under load', () => {
     await eventually(() => load.passed() >= limit * 0.8, { timeoutMs: 30_000 });
     await flush();
     const lostAt = performance.now();
-    // The quota is used up again, after some requests above the limit; then the last event reaches Redis.
+    // Waits until the quota is used up again. Some requests above the limit may be admitted before; afterwards the last
+    // events are counted in Redis.
     await eventually(() => load.seen.at(-1)?.status === 429, { timeoutMs: 30_000 });
     await wait(2_000);
     await load.stop();
@@ -95,7 +96,7 @@ describe('a daily quota under load', () => {
     const lostAt = performance.now();
     await eventually(() => load.passed() >= 600, { timeoutMs: 30_000 });
     await load.stop();
-    // A peek consumes nothing, so that the counter stops changing.
+    // A peek consumes nothing, so the counter can reach its final value.
     const peek = { token, body: { method: 'GET', path: '/things', peek: true } };
     const used = async (): Promise<number> => {
       const { headers } = (await run.api('POST /v1/check', peek)).body as { headers: Record<string, string> };

@@ -13,15 +13,16 @@ import { outageOf, runOutages } from '../redis/outages.ts';
 import type { OutageKind } from '../redis/outages.ts';
 
 /**
- * Goal: over repeated outages limits hold across gateways, and no unit is counted twice although gateways and the reconciler
- * both restore it. Method: the whole pipeline with two gateways under load, on a Redis that stops five times within 25 s; the
- * answers that clients received are compared with the limits, with ClickHouse and with Redis.
+ * Goal: over repeated outages of Redis, limits hold across gateways, and no unit is counted twice although both the
+ * gateways and the reconciler restore units. Method: the whole pipeline with two gateways under load, on a Redis that
+ * stops five times within 25 s; the responses that clients received are compared with the limits, with ClickHouse and
+ * with Redis.
  */
 const limits = { day: 400, mine: 300, minute: 200 } as const;
 type Name = keyof typeof limits;
 const names: readonly Name[] = ['day', 'mine', 'minute'];
 const series = { count: 5, downMs: 2_300, upMs: 2_000 };
-/** A plan of its own for each limit, so that no limit hides another. */
+/** Each limit is in a separate plan, so that one limit does not refuse requests before another limit is reached. */
 const policyText = `version: 1
 links: { documentation: https://docs.example.com/limits, upgrade: https://example.com/pricing }
 identity:
@@ -106,7 +107,7 @@ async function storedOf(tenantId: string): Promise<number> {
   return rows[0]?.units ?? 0;
 }
 
-/** The used units in the field of a quota, which may be above the limit (see `scripts/quota.lua`). */
+/** Reads the used units from the hash field of a quota. They may be above the limit (see `scripts/quota.lua`). */
 async function usedOf(tenantId: string, suffix: string, name: string): Promise<number> {
   const client = new Redis(redis.url);
   try {
@@ -143,7 +144,7 @@ describe.each<OutageKind>(['SIGSTOP', 'SIGKILL'])('Redis unavailable five times 
           timeoutMs: 30_000,
         });
       }
-      // Time for gateways and the reconciler to count the remaining units.
+      // Waits until the gateways and the reconciler have counted the remaining units.
       await wait(3_000);
       const used = {
         day: await usedOf(tenants.day, '', 'day'),
@@ -152,7 +153,8 @@ describe.each<OutageKind>(['SIGSTOP', 'SIGKILL'])('Redis unavailable five times 
       process.stderr.write(`${kind}: Redis counts ${JSON.stringify(used)}\n`);
       for (const name of ['day', 'mine'] as const) {
         expect(used[name]).toBeGreaterThanOrEqual(allowed[name]);
-        // Calls in flight when Redis stopped may have run without a reply: two gateways, 35 ms with a check every 20 ms, and a margin.
+        // Redis may have run calls whose replies did not arrive before the stop. For each outage and each of two
+        // gateways these are the checks of the call timeout of 35 ms, one every 20 ms, and a margin.
         expect(used[name]).toBeLessThanOrEqual(allowed[name] + series.count * 2 * 5);
       }
     },

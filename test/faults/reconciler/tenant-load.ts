@@ -1,10 +1,10 @@
 import type { PolicyRun } from '../../support/policy-run.ts';
 
-/** One answer the tenant received. */
+/** One response that the tenant received. */
 export interface Seen {
   readonly atMs: number;
   readonly status: number;
-  /** Remaining units of the quota, as the answer states them. */
+  /** Remaining units of the quota according to the response. */
   readonly remaining: number;
 }
 
@@ -17,7 +17,10 @@ export interface TenantLoad {
 const tickMs = 20;
 const inFlightMax = 200;
 
-/** A steady load of one tenant, open loop: a slow gateway receives as many requests, up to `inFlightMax` in flight. */
+/**
+ * A steady open-loop load of one tenant: a slow gateway receives the same number of requests per second as a fast one,
+ * as long as at most `inFlightMax` are in flight.
+ */
 export function startTenantLoad(run: PolicyRun, token: string, requestsPerSecond: number): TenantLoad {
   const seen: Seen[] = [];
   const inFlight = new Set<Promise<void>>();

@@ -1,4 +1,4 @@
-// Goal: a failure affects only its tenant, its server of a cluster, its node.
+// Goal: a failure affects only the tenant, the server of a cluster or the node in which it occurs.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
@@ -66,7 +66,7 @@ test('C2: an unavailable master of a cluster degrades its own tenants only', asy
   const cluster = await startCluster();
   const redis = await connected(cluster.url);
   const limiter = limiterOn(redis, uniqueName('masters'), { callTimeoutMs: 35 });
-  // redis-cli gives each server a third of the slots, in order.
+  // redis-cli assigns a third of the slots to each server, in order.
   const tenants = Array.from({ length: 30 }, (_, index) => `tenant-${index}`);
   const onFirst = (tenantId: string): boolean => slotOf(`{${tenantId}}`) < 5461;
   const limits = [limitOf({ limit: 1000 })];
@@ -100,7 +100,7 @@ test('units that a node with a wrong clock admitted without Redis are counted at
     const result = await limiter.check({ ...request, peek: true });
     return result.degraded ? null : result;
   });
-  // The first calls were in the socket and ran too.
+  // The first calls timed out, but were already in the socket of Redis and ran after it resumed.
   expect(states[0]?.remaining).toBeLessThanOrEqual(90);
   expect(states[0]?.remaining).toBeGreaterThanOrEqual(80);
   const expiresInMs = (states[0]?.resetAtMs ?? 0) - Date.now();
@@ -132,7 +132,8 @@ test('on a cluster a unit that a node admitted without one master is counted in 
   let passed = 0;
   for (let round = 0; round < 3; round += 1) {
     cluster.servers[0]?.pause();
-    // Concurrent: the parts are peeked at together, so some checks charge one slot and are refused by the other.
+    // These checks are concurrent. All of them peek at both slots before the first one charges, so some checks charge
+    // one slot and are refused by the other slot.
     const results = await Promise.all(Array.from({ length: 7 }, () => limiter.check(request)));
     passed += results.filter((result) => result.passed).length;
     cluster.servers[0]?.resume();
@@ -141,7 +142,8 @@ test('on a cluster a unit that a node admitted without one master is counted in 
   expect(passed).toBe(12);
   const remaining = async (): Promise<number[]> =>
     (await limiter.check({ ...request, peek: true })).states.map((state) => state.remaining);
-  // The first calls may have run on the paused master after it resumed: counted twice, never not at all.
+  // The first calls may also have run on the paused master after it resumed. Their units may be counted twice, but are
+  // never missing.
   const [ofTenant = 0, ofAddress = 0] = await remaining();
   expect(ofTenant).toBeLessThanOrEqual(100 - passed);
   expect(ofTenant).toBeGreaterThanOrEqual(100 - passed - 21);
@@ -191,7 +193,8 @@ test('A7: a short stall of Redis refuses no request while the platform has room'
     await concurrency.acquire(limits, caller);
     server.pause();
     const resumed = pause(stallMs).then(() => server.resume());
-    // More than the spare permits, some of them during a call, and far fewer than the limit.
+    // More requests than the spare permits of the node, some of them during a call to Redis, but far fewer than the
+    // limit.
     const arriving: Promise<{ granted: boolean }>[] = [];
     while (arriving.length < 600) {
       for (let count = 0; count < 6; count += 1) {

@@ -2,7 +2,7 @@ import { eventually, startRedis } from '../../support/servers.ts';
 import { operator } from './load.ts';
 import { startProxy } from './proxy.ts';
 
-/** A primary and its replica behind one address, as behind a load balancer or a virtual address. */
+/** A Redis primary and its replica behind one address, as behind a load balancer or a virtual IP address. */
 export interface Pair {
   /** The address that clients use. */
   readonly url: string;
@@ -10,7 +10,9 @@ export interface Pair {
   inSync(): Promise<void>;
   /** Promotes the replica and points the address to it. The former primary keeps running with its counters. */
   failOver(): Promise<void>;
-  /** Points the address to the former primary again: same process, same run id, older counters. */
+  /**
+   * Points the address to the former primary again. It has the same process and run id as before, but older counters.
+   */
   failBack(): Promise<void>;
   /** Makes the replica a copy of the primary again, so that the test can be repeated. */
   replicate(): Promise<void>;

@@ -4,26 +4,30 @@ import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { eventually } from '../../support/servers.ts';
 import { connected, limitOf, limiterOn, requestOf } from '../../integration/redis/limiters.ts';
 
-/** Nodes that constantly send more checks than the limit allows, and a record of the results and their times. */
+/** Nodes that constantly send more checks than the limit allows, and a record of the results with their times. */
 export interface Load {
   readonly limiters: readonly Limiter[];
   readonly limit: number;
-  /** The check that took longest, measured in the time of this process. */
+  /** Returns the slowest check. Time in which this process was blocked does not count. */
   longest(): Timed;
   /**
-   * The largest number of units admitted in any window, by all nodes together, with or without Redis. A unit is charged between
-   * call and result, and this process may be blocked before it reads the result: it is in a window if both are.
+   * Returns the largest number of units that all nodes together admitted in any window, with or without Redis. The
+   * exact time of a charge is unknown: it is between the call and its result, which this process may read late. A unit
+   * counts for a window if both call and result are within the window.
    */
   mostAdmitted(): number;
   degraded(): number;
-  /** Resolves when every node decides with Redis again, with the time that it took. */
+  /** Resolves when every node decides with Redis again. The result is the milliseconds until then. */
   normalAgain(): Promise<number>;
   stop(): Promise<void>;
 }
 
 export interface Timed {
   readonly checkMs: number;
-  /** Without the time in which this process was blocked, which the check did not cause. */
+  /**
+   * Duration of the check without the time in which this process was blocked, because the check did not cause the
+   * block.
+   */
   readonly ownMs: number;
 }
 
@@ -90,7 +94,10 @@ export async function startLoad(
   };
 }
 
-/** The part of a stall that counts: on an idle machine a timer of one millisecond is late by less. */
+/**
+ * Longest part of a stall that counts as time of this process. On an idle machine a timer of one millisecond is late by
+ * less.
+ */
 const stallMsMax = 5;
 
 /** A clock that stops while this process is blocked. */
@@ -117,14 +124,17 @@ function mostInAnyWindow(admitted: readonly Admitted[]): number {
   return Math.max(0, ...admitted.map(({ sentAtMs }) => inWindow(sentAtMs)));
 }
 
-/** A connection of the test, to inject failures with. */
+/** A connection with which the test injects failures. */
 export function operator(url: string): Redis {
   const redis = new Redis(url, { maxRetriesPerRequest: null });
   redis.on('error', () => undefined);
   return redis;
 }
 
-/** Sends bare commands one after the other: their time is that of Redis and the machine. `stop` resolves with the longest, in ms. */
+/**
+ * Sends PINGs one after the other. Their duration depends only on Redis and the machine. `stop` resolves with the
+ * longest duration in ms.
+ */
 export function startPings(url: string): { stop(): Promise<number> } {
   const redis = operator(url);
   let longestMs = 0;

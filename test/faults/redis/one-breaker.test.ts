@@ -1,5 +1,6 @@
-// Goal: checks, requests in flight and sessions of one process have the same view of a Redis server (decision 121).
-// Method: a real server that is paused; after the first late call of one kind the others must not wait for it.
+// Goal: checks, requests in flight and sessions of one process share one circuit breaker for each Redis server
+// (decision 121). Method: a real server is paused; after the first late call of one kind, calls of the other kinds must
+// not wait for the server.
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { callTimeoutMsDefault } from '../../../shared/redis/client.ts';
@@ -65,7 +66,7 @@ test.each(calls)('after $name was late, no other call waits for the server', asy
   expect(await first.isDegraded()).toBe(true);
   const startedAt = performance.now();
   for (const { isDegraded } of calls) expect(await isDegraded()).toBe(true);
-  // Three calls that wait would take three times the time limit.
+  // If all three calls waited for Redis, they would take three times the call timeout.
   expect(performance.now() - startedAt).toBeLessThan(callTimeoutMsDefault);
   server.resume();
 });

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** An outage of a server that a test starts and ends. */
+/** Starts and ends an outage of a server. */
 export interface Outage {
   readonly begin: () => Promise<void>;
   readonly end: () => Promise<void>;
@@ -15,7 +15,10 @@ interface Stoppable {
 
 export type OutageKind = 'SIGSTOP' | 'SIGKILL';
 
-/** SIGSTOP: connections stay open without replies, and calls that were sent run after SIGCONT. SIGKILL: connections are refused. */
+/**
+ * With SIGSTOP, connections stay open without replies, and calls that were sent run after SIGCONT. With SIGKILL,
+ * connections are refused.
+ */
 export function outageOf(server: Stoppable, kind: OutageKind): Outage {
   if (kind === 'SIGKILL') {
     return {
@@ -44,7 +47,7 @@ export interface Series {
   readonly upMs: number;
 }
 
-/** Outages one after the other. Resolves when the last one is over. */
+/** Runs outages one after the other. Resolves when the last outage is over. */
 export async function runOutages({ begin, end }: Outage, { count, downMs, upMs }: Series): Promise<void> {
   for (let index = 0; index < count; index += 1) {
     await begin();

@@ -1,7 +1,7 @@
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** `swallow`: connections stay open and no data passes; data that is sent is lost, as on a dead network path. */
+/** In mode `swallow` connections stay open, but all data is lost, as on a dead network path. */
 export type ProxyMode =
   | { readonly kind: 'pass' }
   | { readonly kind: 'swallow' }
@@ -10,12 +10,12 @@ export type ProxyMode =
 export interface Proxy {
   readonly url: string;
   set(mode: ProxyMode): void;
-  /** Connects to another server from now on, as an address does after a failover; open connections are cut. */
+  /** Closes open connections and connects new ones to another server, as after a failover of an address. */
   retarget(port: number): void;
   close(): void;
 }
 
-/** A network path to a server that a test can make dead or slow. */
+/** Starts a TCP proxy to a server. A test can make this network path dead or slow. */
 export async function startProxy(targetPort: number): Promise<Proxy> {
   let mode: ProxyMode = { kind: 'pass' };
   let port = targetPort;

@@ -1,7 +1,7 @@
-// Goal: however often Redis is unavailable within a window, a limit is exceeded by the nodes' shares once, and not once for each
-// outage. A single node never exceeds a limit. Method: a real server that is paused, or killed and restarted, five times; nodes
-// that constantly send more checks than the limits allow. The test counts the admitted units and compares them with Redis at the
-// end.
+// Goal: if Redis is unavailable several times within a window, the nodes together exceed a limit by at most their
+// shares, and not by their shares for each outage. A single node never exceeds a limit. Method: a real server is
+// paused, or killed and restarted, five times, while nodes constantly send more checks than the limits allow. The test
+// counts the admitted units and compares them with Redis at the end.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { CheckRequest } from '../../../shared/redis/decision/check.ts';
@@ -32,7 +32,7 @@ const quota = { type: 'quota', period: 'day', windowMs: dayMs } as const;
 const cases: readonly Case[] = [
   caseOf(limitOf({ ...quota, name: 'day', limit: 400 }), 'by-day'),
   caseOf(limitOf({ ...quota, name: 'user day', limit: 300, per: ['user'] }), 'by-user'),
-  // Longer than the test, so that no unit expires.
+  // The window is longer than the test, so that no unit expires.
   caseOf(limitOf({ name: 'minutes', limit: 200, windowMs: 300_000 }), 'by-window'),
 ];
 
@@ -64,7 +64,7 @@ async function stopRun({ server, clients, limiters }: Run): Promise<void> {
   await server.dispose();
 }
 
-/** Sends checks of each case at each node continuously. `stop` resolves with the admitted units by case. */
+/** Continuously sends checks of each case to each node. `stop` resolves with the admitted units of each case. */
 function startLoad(limiters: readonly Limiter[]): { stop(): Promise<number[]>; degraded(): number } {
   const admitted = cases.map(() => 0);
   const pending = new Set<Promise<void>>();
@@ -94,12 +94,13 @@ function startLoad(limiters: readonly Limiter[]): { stop(): Promise<number[]>; d
   };
 }
 
-/** Used units of each case in Redis; a peek consumes nothing. */
+/** Reads the used units of each case from Redis with a peek, which consumes nothing. */
 async function countedBy({ limiters }: Run): Promise<number[]> {
   return Promise.all(
     cases.map(({ request, limits }) =>
       eventually(async () => {
-        // A larger limit with the same window shows units above the smaller limit.
+        // The peek has a much larger limit with the same window, so that its remaining units also show usage above the
+        // real limit.
         const wide = limits.map((limit) => ({ ...limit, limit: 1_000_000 }));
         const result = await limiters[0]?.check({ ...request, limits: wide, peek: true });
         if (result === undefined || result.degraded) return null;

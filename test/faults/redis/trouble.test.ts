@@ -1,6 +1,7 @@
-// Goal: in any failure of Redis no check waits longer than 50 ms of this process's own time, admitted units stay within the stated
-// bound, and checks are decided by Redis again within two seconds of its recovery.
-// Method: two nodes under constant overload on a Redis of their own; one failure after the other.
+// Goal: in any failure of Redis no check waits longer than 50 ms (not counting time in which this process is blocked),
+// admitted units stay within the documented bound, and Redis decides checks again within two seconds after its
+// recovery. Method: two nodes under constant overload use a separate Redis, in which one failure after the other is
+// injected.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startRedis, uniqueName } from '../../support/servers.ts';
 import { operator, startLoad, startPings, windowMs } from './load.ts';
@@ -19,7 +20,7 @@ let load: Load;
 
 beforeAll(async () => void (server = await startRedis()));
 afterAll(() => server.dispose());
-/** Two nodes under load, each with a network path of its own to Redis. */
+/** Starts two nodes under load, each with a separate network path to Redis. */
 async function begin(callTimeoutMs: number): Promise<void> {
   proxies = await Promise.all([startProxy(server.port), startProxy(server.port)]);
   load = await startLoad(
@@ -35,14 +36,15 @@ afterEach(async () => {
   for (const proxy of proxies) proxy.close();
 });
 
-/** Lets time pass under load. */
+/** Resolves after `ms`; the load continues in that time. */
 function passTime(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /**
- * The bound: a window at an edge of the failure may hold the limit twice, once counted by Redis and once by the nodes. `times` is
- * how often the limit may be admitted in a window; `controlMs` is the time of a bare command, where checks wait for Redis.
+ * Checks the documented bounds. A window that contains the start or end of the failure may have twice the limit, once
+ * counted by Redis and once by the nodes. `times` is the multiple of the limit that may be admitted in a window.
+ * `controlMs` is the duration of a PING, for failures in which checks wait for Redis.
  */
 function expectBounds(name: string, normalMs: number, times = 2, controlMs = 0): void {
   const { checkMs, ownMs } = load.longest();
@@ -122,7 +124,7 @@ describe('Redis does not answer, or refuses commands', () => {
   });
 });
 
-// Redis is never late here, so no call may time out, however busy this machine is.
+// In these failures Redis is never late, so no call may time out, even if this machine is busy.
 describe('Redis loses data or scripts', () => {
   beforeEach(() => begin(5000));
 

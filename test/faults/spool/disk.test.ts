@@ -1,5 +1,6 @@
-// Goal: a fault of the spool's disk loses no event silently, delays no response for long, and has no effect after its end.
-// Method: a spool under traffic on its own small file system, on which each fault is really injected and ended.
+// Goal: when the spool's disk fails, no event is lost without being counted as lost, no response is delayed for long,
+// and the spool works normally after the fault ends. Method: a spool under traffic on a separate small file system, on
+// which each real fault is injected and ended.
 import { rmSync } from 'node:fs';
 import { afterEach, expect, test, vi } from 'vitest';
 import { metricOf } from '../../unit/spool/folder.ts';
@@ -46,7 +47,7 @@ const lost = (node: SpoolNode): Promise<number> => metricOf(node.registry, 'toll
 const cases = (['tmpfs', 'ext4'] as const).flatMap((kind) =>
   diskFaults[kind].map((fault) => [kind, fault] as const),
 );
-/** Small segments without inodes: only the next segment needs a new inode. */
+/** For the fault `no inodes` segments are small, because only the creation of a new segment needs an inode. */
 const segmentBytesFor = (fault: DiskFault): number => (fault === 'no inodes' ? 20_000 : 100_000);
 
 test.each(cases)(
@@ -57,7 +58,7 @@ test.each(cases)(
     const node = await nodeOn(disk, { segmentBytes: segmentBytesFor(fault), durability });
     await untilMoreResponses(node);
     node.slowestMs();
-    // With Kafka up, the removal of a sent segment would free an inode.
+    // Kafka is down for the fault `no inodes`, because otherwise the removal of a sent segment would free an inode.
     node.kafka.isDown = fault === 'no inodes';
     await disk.inject(fault);
     await untilDiskFails(node);
@@ -72,7 +73,7 @@ test.each(cases)(
     await untilHealthy(node);
     await untilMoreResponses(node);
     await node.stopTraffic();
-    // A failing device may lose confirmed writes. These events have to be counted as lost.
+    // A failing device may lose writes that it confirmed. Their events must be counted as lost.
     await vi.waitFor(async () => expect(unreceived(node)).toHaveLength(await lost(node)), soon);
     if (fault !== 'device failing') expect(await lost(node)).toBe(0);
     expect(missingForAudit(node.kafka)).toBe(await lost(node));
@@ -145,7 +146,8 @@ test('no event is lost while the file system of the segments is unmounted', asyn
   node.kafka.isDown = true;
   await untilMoreResponses(node, 600);
   await disk.inject('unmounted');
-  // The sender tries to open missing segments before the store notices that the folder is missing.
+  // Kafka is up again, so that the sender tries to open missing segments before the store detects that the folder is
+  // missing.
   node.kafka.isDown = false;
   await untilDiskFails(node);
   await untilMoreResponses(node);

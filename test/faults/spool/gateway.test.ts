@@ -73,7 +73,7 @@ async function readiness({ installation }: Fixture): Promise<{ status: number; t
   return { status: response.status, text: await response.text() };
 }
 
-/** Waits until each response of the loads is exactly one event in ClickHouse. */
+/** Waits until ClickHouse has exactly one event for each response of the loads. */
 async function allStored({ database }: Fixture, ledgers: readonly Ledger[]): Promise<void> {
   const received = new Map<string, Set<string>>();
   for (const ledger of ledgers)

@@ -11,15 +11,15 @@ import { eventOf } from '../../unit/spool/folder.ts';
 export interface SpoolNode {
   readonly spool: Spool;
   readonly registry: Registry;
-  /** The receiver of the sender's events. */
+  /** The receiver of the events that the sender sends. It replaces Kafka. */
   readonly kafka: Kafka;
   /** Sequence numbers of events whose response was sent. */
   readonly responded: Set<number>;
-  /** The longest time in milliseconds that a response waited since the last call. */
+  /** Returns the longest time in ms that a response has waited since the previous call of this function. */
   slowestMs(): number;
   /** Ends the traffic. The sender continues. */
   stopTraffic(): Promise<void>;
-  /** Ends the traffic, the sender and the spool as a gateway does. */
+  /** Ends the traffic, the sender and the spool in the order in which a gateway does. */
   stop(): Promise<void>;
 }
 
@@ -38,11 +38,11 @@ const drainMsMax = 1_000;
 
 export interface NodeOptions extends Partial<SpoolOptions> {
   readonly kafka?: Kafka;
-  /** Size of each event's payload. Large payloads fill a disk sooner. */
+  /** Size of each event's payload in bytes. Large payloads fill a disk sooner. */
   readonly payloadBytes?: number;
 }
 
-/** Opens the spool, and appends a few events every few milliseconds. */
+/** Opens the spool and starts traffic, which appends a few events every few milliseconds. */
 export async function startNode(directory: string, options: NodeOptions = {}): Promise<SpoolNode> {
   const { kafka = createKafka(), payloadBytes = 200, ...own } = options;
   const registry = new Registry();
@@ -105,13 +105,16 @@ export async function startNode(directory: string, options: NodeOptions = {}): P
   }
 }
 
-/** Sequence numbers of sent responses that Kafka has from no run. */
+/** Returns the sequence numbers of sent responses that Kafka has not received from any run of the spool. */
 export function unreceived({ responded, kafka }: Pick<SpoolNode, 'responded' | 'kafka'>): number[] {
   const received = new Set([...kafka.received.values()].flatMap((numbers) => [...numbers]));
   return [...responded].filter((sequence) => !received.has(sequence));
 }
 
-/** The number of events that the loss audit would report: gaps within runs, and between a run and the `follows` of the next. */
+/**
+ * Returns the number of missing events that the loss audit would report: gaps within a run, and gaps between the last
+ * number of a run and the field `follows` of the next run.
+ */
 export function missingForAudit({ received }: Kafka): number {
   const runs = [...received].flatMap(([name, numbers]) => {
     const run = readSpoolRun(name);

@@ -2,7 +2,7 @@ import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { freePort } from '../../../dev/servers/free-port.ts';
 
-/** An address where a real server is not there yet: connections are refused until it comes. */
+/** The address of a server that starts later: connections are refused until `come` is called. */
 export interface LateServer {
   readonly port: number;
   come(): Promise<void>;

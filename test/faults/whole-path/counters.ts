@@ -1,7 +1,7 @@
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { signToken } from './load.ts';
 
-/** Counters of a quota that the load uses up, and of one that it does not. */
+/** Limits of two quotas: the load uses up the first quota, but not the second. */
 export const cappedLimit = 300;
 export const bigLimit = 10_000_000;
 
@@ -12,9 +12,10 @@ export interface CountersAt {
 }
 
 /**
- * Where a tenant's quota in Redis differs from the units that ClickHouse counts, and where more was let through than
- * the bound: the limit once in Redis, and once more by the nodes alone, however often Redis was away. A request that got
- * no answer may have taken units without an event; so many more may be taken, and none less.
+ * Describes each tenant whose quota in Redis differs from the units that ClickHouse counts, or that was admitted more
+ * units than the bound. The bound is twice the limit: once admitted by Redis and once by the nodes without Redis, over
+ * any number of outages. A request without a response may have charged units without an event. So Redis may have more
+ * used units than ClickHouse, by at most the number of these requests, but never fewer.
  */
 export async function checkCounters(
   at: CountersAt,

@@ -22,9 +22,9 @@ export interface Targets {
   readonly redisClock: SettableClock;
   readonly kafka: Target & { readonly brokers: string };
   readonly clickhouse: Target;
-  /** Where the gateway's spool is. */
+  /** The disk of the gateway's spool. */
   readonly disk: FaultDisk;
-  /** Of usage events. */
+  /** The topic of usage events. */
   readonly topic: string;
 }
 
@@ -61,7 +61,7 @@ export async function inject(fault: FaultName, downMs: number, targets: Targets)
   if (fault === 'set redis clock back') return setClockFor(targets.redisClock, -clockErrorMs, downMs);
   if (fault === 'add a partition') return addPartition(targets.kafka.brokers, targets.topic);
   if (fault === 'stop redis in series') {
-    // Three outages, together as long as one.
+    // Three outages that together are as long as one outage.
     const third = Math.ceil(downMs / 3);
     return runOutages(outageOf(targets.redis, 'SIGSTOP'), { count: 3, downMs: third, upMs: 300 });
   }
@@ -99,7 +99,7 @@ async function addPartition(brokers: string, topic: string): Promise<void> {
   try {
     const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
     const partitions = topics[0]?.partitions.length ?? 0;
-    // Each partition needs file handles in every process, so their number is bounded.
+    // Each partition needs file handles in every process, so the number of partitions is bounded.
     if (partitions >= partitionsMax) return;
     await admin.createPartitions({ topicPartitions: [{ topic, count: partitions + 1 }] });
   } finally {
@@ -113,7 +113,10 @@ async function cutRedisConnections(url: string): Promise<void> {
   redis.disconnect();
 }
 
-/** The duration of a fault is part of the fault, not a wait for an event. */
+/**
+ * Resolves after the duration of a fault. Other tests must wait for a condition instead of a duration; here the
+ * duration is part of the fault.
+ */
 export function passing(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

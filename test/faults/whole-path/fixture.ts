@@ -19,14 +19,14 @@ import type { Verdict } from './invariants.ts';
 import { startUpstream } from './load.ts';
 import type { Ledger } from './load.ts';
 
-/** Servers that only these tests use, so that they can be killed, and an upstream. */
+/** Servers that only these tests use, so that a test can kill them, and an upstream. */
 export interface Fixture {
   readonly redis: Awaited<ReturnType<typeof startRedis>>;
   readonly redisClock: SettableClock;
   readonly kafka: Awaited<ReturnType<typeof startKafka>>;
   readonly clickhouse: Awaited<ReturnType<typeof startClickHouse>>;
   readonly jwtSecret: string;
-  /** Gateway, aggregator and reconciler with names of their own on these servers. */
+  /** Starts gateway, aggregator and reconciler on these servers, in a separate namespace. */
   install(env?: Readonly<Record<string, string>>): Promise<Installed>;
   dispose(): Promise<void>;
 }
@@ -108,7 +108,7 @@ export async function makeFixture(): Promise<Fixture> {
   }
 }
 
-/** Returns the last verdict, when it has no violation or the deadline has passed. */
+/** Checks the invariants until there is no violation or the deadline has passed. Returns the last result. */
 export async function settled(clickhouseUrl: string, database: string, ledger: Ledger): Promise<Verdict> {
   const deadline = Date.now() + settleTimeoutMs;
   for (;;) {

@@ -1,7 +1,10 @@
 import { createClient } from '@clickhouse/client';
 import type { Ledger } from './load.ts';
 
-/** Describes each difference between the stored events and the responses that clients received; empty for none. */
+/**
+ * Describes each difference between the stored events and the responses that clients received; empty if there is no
+ * difference.
+ */
 export interface Verdict {
   readonly broken: readonly string[];
   readonly stored: number;
@@ -10,8 +13,9 @@ export interface Verdict {
 const levels = ['minute', 'hour', 'day'] as const;
 
 /**
- * Responses received = distinct ids stored = the totals of every level, per tenant and decision. A request without a
- * response may have left an event or not; such events may be at most as many as those requests.
+ * For each tenant and decision, the number of received responses, of distinct stored ids and of requests in the totals
+ * of every level must be equal. A request without a response may have an event or not, so there may be at most as many
+ * additional events as requests without a response.
  */
 export async function checkInvariants(
   clickhouseUrl: string,

@@ -1,7 +1,7 @@
 /**
- * Goal: a crash of the complete installation loses no event whose response a client received. Method: under a steady load,
- * SIGKILL gateway, aggregator, reconciler, Redis, Kafka and ClickHouse at the same moment, start them again, and repeat; then
- * compare the responses with the stored events.
+ * Goal: if the complete installation crashes, no event is lost whose response a client received. Method: under a steady
+ * load, SIGKILL gateway, aggregator, reconciler, Redis, Kafka and ClickHouse at the same moment, start them again, and
+ * repeat; then compare the responses with the stored events.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../../support/servers.ts';
@@ -65,7 +65,7 @@ async function killAll(installation: Installation): Promise<void> {
   ]);
 }
 
-/** Starts all at once, like a machine that boots: services wait for their servers. */
+/** Starts all processes at the same time, as after a reboot of a machine: services wait for their servers. */
 async function startAll(installation: Installation): Promise<void> {
   await Promise.all([
     fixture.redis.restart(),

@@ -6,12 +6,12 @@ import { Pool } from 'undici';
 
 /** The decision ids of all responses that clients received, by tenant and decision. */
 export interface Ledger {
-  /** `<tenant> <decision>` to the decision ids received. */
+  /** The received decision ids by `<tenant> <decision>`. */
   readonly received: ReadonlyMap<string, ReadonlySet<string>>;
   readonly responses: () => number;
   /** Requests that were sent and got no response: each may or may not have been decided and metered. */
   readonly unanswered: () => number;
-  /** Responses that carried no decision id or a status no policy explains. */
+  /** Responses without a decision id, or with a status that the policy does not cause. */
   readonly strange: () => readonly string[];
   readonly stop: () => Promise<void>;
 }
@@ -27,7 +27,10 @@ const tickMs = 20;
 const requestTimeoutMs = 20_000;
 const inFlightMax = 400;
 
-/** Sends a steady open-loop load: a slow or dead gateway does not slow the clients down, up to `inFlightMax`. */
+/**
+ * Sends a steady open-loop load: clients send at the same rate if the gateway is slow or dead, as long as at most
+ * `inFlightMax` requests are in flight.
+ */
 export async function startLoad(options: LoadOptions): Promise<Ledger> {
   const tokens = await Promise.all(options.tenants.map((tenant) => signToken(tenant, options.jwtSecret)));
   const pool = new Pool(options.gatewayUrl, { connections: 32, headersTimeout: requestTimeoutMs });

@@ -1,8 +1,8 @@
 /**
- * Goal: every response that a client received is exactly one event in ClickHouse and in every total, whatever failed,
- * and every quota in Redis is what ClickHouse counts. Method: the real gateway, aggregator and reconciler on servers and
- * a disk of their own, a steady load, faults at seeded random moments; then the load ends, everything settles, and what
- * clients saw is compared with what is stored.
+ * Goal: whatever fails, every response that a client received is exactly one event in ClickHouse and in every total,
+ * and every quota in Redis equals the units that ClickHouse counts. Method: the real gateway, aggregator and reconciler
+ * run on separate servers and a separate disk, under a steady load, with faults at seeded random moments. Then the load
+ * ends, the test waits until all events are processed, and compares the responses of clients with the stored events.
  */
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
@@ -110,7 +110,7 @@ test(
   },
 );
 
-/** Returns the violations of the counters, when there are none or the deadline has passed. */
+/** Compares the counters until there is no violation or the deadline has passed. Returns the last violations. */
 async function settledCounters(
   { urls }: Installation,
   database: string,
