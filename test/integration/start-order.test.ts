@@ -1,6 +1,6 @@
-// Goal: the order in which an installation starts does not matter. Each service waits for each server it uses, says once
-// what it waits for, and works within seconds once the server is there.
-// Method: every service as a process, with the address of one server refusing connections until the server comes.
+// Goal: the order in which an installation starts does not matter. Each service waits for each server it uses, logs
+// once which server it waits for, and works within seconds after the server starts. Method: run every service as a
+// process; the address of one server refuses connections until the test starts that server.
 import { beforeAll, expect, test } from 'vitest';
 import { pino } from 'pino';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
@@ -17,7 +17,7 @@ import type { ServiceName } from '../../dev/stack/services.ts';
 
 type ServerName = 'redis' | 'kafka' | 'clickhouse';
 
-/** Long enough for several attempts of everything that tries again. */
+/** How long the server is missing: long enough for several retries of every client. */
 const awayMs = 7_000;
 const comesUpMsMax = 15_000;
 
@@ -47,7 +47,7 @@ beforeAll(async () => {
   await clickhouse.close();
 });
 
-/** Lines that were written more than once, as text without times and numbers. */
+/** Returns the log lines that occur more than once when their times and numbers are ignored. */
 function repeated(log: string): string[] {
   const counts = new Map<string, number>();
   for (const text of log.split('\n').filter((line) => line.startsWith('{'))) {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 
 export interface Call {
   readonly method: string;
-  /** The request target exactly as it is written on the connection. */
+  /** The request target, sent without any change. */
   readonly target: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
@@ -12,7 +12,7 @@ export interface Call {
 
 export interface Client {
   readonly origin: string;
-  /** Status of the answer; rejects after 20 s. */
+  /** Sends the request and resolves with the status of the response. Rejects after 20 s. */
   send(call: Call): Promise<number>;
   close(): void;
 }
@@ -20,7 +20,7 @@ export interface Client {
 const agent = (): Agent => new Agent({ keepAlive: true, maxSockets: 8 });
 const timeoutMs = 20_000;
 
-/** Sends requests whose target no library normalizes. */
+/** An HTTP client that sends the request target without normalizing it. */
 export async function clientOf(app: FastifyInstance): Promise<Client> {
   if (!app.server.listening) await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;

@@ -1,6 +1,6 @@
 import type { Tokens } from '../../../shared/sessions/tokens.ts';
 
-/** Cookies as a browser sends them. */
+/** The values of the `Cookie` header, as a browser sends them. */
 export async function portalCookie(tokens: Tokens, tenantId: string, ttlMs = 600_000): Promise<string> {
   return `tollgate_portal=${(await tokens.signTenant(tenantId, { via: 'jwt' }, ttlMs)).token}`;
 }

@@ -45,7 +45,7 @@ const listeners = [
   ],
 ] as const;
 
-/** Headers of browsers in a request of another site's page. */
+/** Headers that browsers send when a page of another site makes the request. */
 const foreign: readonly Record<string, string>[] = [
   { 'sec-fetch-site': 'cross-site' },
   { 'sec-fetch-site': 'same-site' },

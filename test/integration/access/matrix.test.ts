@@ -19,7 +19,7 @@ import type { Credential, Listener } from './walk.ts';
 
 const tenantId = uniqueName('acme');
 const apiKey = `tgk_${uniqueName('key')}`;
-/** Names of the credentials in the table of routes. */
+/** Names of the session credentials in the table of routes. */
 const [portalSession, operatorSession] = ['portal session', 'operator session'];
 
 let fixture: Fixture;
@@ -56,7 +56,7 @@ afterAll(async () => {
 
 const bearer = (token: string): { authorization: string } => ({ authorization: `Bearer ${token}` });
 
-/** The credentials of the API, good and bad, as headers. */
+/** Headers of the valid and invalid credentials of the API. */
 async function apiCredentials(): Promise<Credential[]> {
   const claims = { tenant_id: tenantId, sub: 'u1' };
   const good = await tokenOf(claims);
@@ -135,7 +135,7 @@ async function endedSessions(): Promise<string[]> {
   return cookies;
 }
 
-/** The credentials of the console and of the API must open nothing on the admin listener. */
+/** Credentials of the console and of the API must give no access to the admin listener. */
 async function adminCredentials(): Promise<Credential[]> {
   const others = [...(await apiCredentials()), ...(await sessionCredentials())];
   return [
@@ -153,7 +153,7 @@ async function adminCredentials(): Promise<Credential[]> {
   ];
 }
 
-/** Spellings that servers read differently. */
+/** Spellings and override headers that servers interpret differently. */
 const unclear = [
   'a fragment',
   'a NUL behind the first segment',

@@ -1,15 +1,18 @@
 import { uniqueName } from '../../support/servers.ts';
 import { adminToken } from '../console/fixture.ts';
 
-/** A request to a route, and the status of its answer with the credential of the route. */
+/** A sample request to a route, and the status of its response with a valid credential. */
 export interface Sample {
   readonly path: string;
   readonly body?: string;
-  /** Status where the route is open or the credential opens it; by credential where they differ. */
+  /**
+   * Status of the response if the route needs no credential or the credential gives access; by credential if they
+   * differ.
+   */
   readonly status: number | Readonly<Record<string, number>>;
 }
 
-/** Created for each request, since some samples write. */
+/** Functions that create a new sample for each request, because some requests write. */
 export type Samples = Readonly<Record<string, () => Sample>>;
 
 const json = (value: object): string => JSON.stringify(value);
@@ -167,14 +170,14 @@ export function consoleSamples(apiKey: string): Samples {
 /** This method needs content. */
 const query = (path: string) => (): Sample => ({ path, body: '{}', status: 200 });
 
-/** One route for every method and path: the upstream answers them. */
+/** The proxy has one route for every method and path; the upstream responds. */
 export const gatewaySamples: Samples = {
   '* /*': show('/any/path'),
   'QUERY /*': query('/any/path'),
 };
 
 export function apiSamples(tenantId: string): Samples {
-  /** Names a tenant, so that another tenant's credential is refused. */
+  /** A request that names a tenant: a credential of another tenant is refused with 403. */
   const named = (path: string, status: number, body?: object) => (): Sample => ({
     path,
     ...(body === undefined ? {} : { body: json(body) }),

@@ -1,7 +1,7 @@
 /** Another way to write the target of a route. */
 export interface Spelling {
   readonly name: string;
-  /** True when it names the same route; false when it names no route of any listener here. */
+  /** True if this spelling matches the same route; false if it matches no route of any tested listener. */
   readonly same: boolean;
   readonly write: (path: string, origin: string) => string;
 }

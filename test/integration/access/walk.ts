@@ -9,9 +9,9 @@ import type { Spelling } from './spellings.ts';
 export interface Credential {
   readonly name: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Empty for a credential that opens nothing. */
+  /** Kinds of routes to which the credential gives access; empty for an invalid credential. */
   readonly opens: readonly Access[];
-  /** True where the rate limit decision refuses it. */
+  /** True if the gateway's decision refuses the credential. */
   readonly bad?: boolean;
 }
 
@@ -21,11 +21,13 @@ export interface Listener {
   readonly samples: Samples;
   readonly credentials: readonly Credential[];
   readonly contentType: string;
-  /** Sent with every request. */
+  /** Headers of every request. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Status of a credential that does not open a route. */
+  /** Status of a request whose credential gives no access to the route. */
   readonly denied: (access: Access, url: string) => number;
-  /** Status of a spelling that a route refuses with every credential; null where it refuses none. */
+  /**
+   * Status with which the route refuses this spelling for every credential; null if it does not refuse the spelling.
+   */
   readonly refused?: (route: RouteAccess, what: string) => number | null;
   /** Status of a target that matches no route, by credential. */
   readonly unmatched: (credential: Credential) => number;
@@ -34,11 +36,11 @@ export interface Listener {
 export interface Walk {
   readonly routes: number;
   readonly cells: number;
-  /** Combinations whose answer differs from the table. */
+  /** Combinations whose response status differs from the expected status. */
   readonly wrong: readonly string[];
 }
 
-/** Headers and queries by which some servers let a request change its method. */
+/** Headers with which some servers let a request override its method. */
 export const overrides = ['x-http-method-override', 'x-http-method', 'x-method-override'];
 const inFlightMax = 8;
 const wrongShownMax = 40;
@@ -50,7 +52,7 @@ export async function walk(listener: Listener): Promise<Walk> {
   const cells: { call: () => Call; expected: number; name: string }[] = [];
   const gone = goneFrom(listener);
   if (gone.length > 0) throw new Error(`${listener.name}: these routes are no more: ${gone.join(', ')}`);
-  // A sign-out ends the session that the other cells need.
+  // Sign-out routes are last, because a sign-out ends the session that requests to the other routes need.
   for (const route of app.routeAccess.toSorted((a, b) => endsSession(a) - endsSession(b))) {
     const sampleOf = sampleFor(listener, route);
     for (const credential of credentials) {
@@ -62,7 +64,7 @@ export async function walk(listener: Listener): Promise<Walk> {
       for (const spelling of spellings) {
         const path = sampleOf().path;
         if (spelling.name !== 'as registered' && spelling.write(path, '') === path) continue;
-        // A wildcard route reads it as a part of the file's name.
+        // For a wildcard route two slashes inside the path are part of the file's name, so the route still matches.
         if (spelling.name === 'two slashes inside' && route.url.endsWith('*')) continue;
         add(spelling.name, expectedOf(listener, route, spelling, credential, sampleOf()), (sample) => ({
           target: spelling.write(sample.path, client.origin),
@@ -101,7 +103,7 @@ function goneFrom({ app, samples }: Listener): string[] {
   return Object.keys(samples).filter((name) => !found.has(name));
 }
 
-/** Fails for a route that is not in the table. */
+/** Throws for a route without a sample in the table. */
 function sampleFor({ name, samples }: Listener, { method, url }: RouteAccess): () => Sample {
   const names = [`${method} ${url}`, ...(method === 'HEAD' ? [`GET ${url}`] : []), `* ${url}`];
   const sample = names.map((one) => samples[one]).find((one) => one !== undefined);

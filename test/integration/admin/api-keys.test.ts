@@ -1,4 +1,4 @@
-// Goal: a key is valid exactly until its end, for every reader of keys.
+// Goal: an API key is valid until exactly its expiry, in every part of the system that checks keys.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { uniqueName } from '../../support/servers.ts';

@@ -57,7 +57,7 @@ test('only selected letters are sent, each record once, and nothing unless dry_r
     { reason, value: Buffer.from('{"subject":"globex"}') },
     { reason, value: Buffer.alloc(1_000_000), tenantId: tenant },
     { reason, value: value('batch'), holds: 'batch', tenantId: tenant },
-    // Two letters of one record, as after a block that was processed twice.
+    // Two dead letters of one record, as after a batch of events that was processed twice.
     { reason, value: value('twice'), offset: 900_000 },
     { reason, value: value('twice'), offset: 900_000 },
   );

@@ -73,7 +73,7 @@ test('an outcome reported before its event was stored, and twice, counts once on
   expect(await post(`/v1/decisions/${id}/outcome`, outcome)).toMatchObject({ code: 202 });
   const written = [...gateway.events];
   await publish();
-  // As another gateway writes it, which has no record of the first write.
+  // The same outcome, written by another gateway that has no record of the first write.
   await fixture.produce(written.slice(1).map((event) => ({ tenant: event.subject, value: event })));
   const aggregator = fixture.start({ blockRowsMax: 1 });
   await untilTotals({ requests: 1, errors: 1, median: 256 });
@@ -117,7 +117,7 @@ test('the totals are the same after ClickHouse was emptied and the log read agai
   const second = fixture.start();
   await untilTotals(totals);
   await second.stop();
-  // Once more, with all events stored already.
+  // The same events are sent again after all of them are stored.
   await readAgain();
   fixture.start({ blockRowsMax: 1 });
   await drained();

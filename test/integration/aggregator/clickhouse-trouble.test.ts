@@ -1,4 +1,4 @@
-// Goal: the aggregator survives every failure of ClickHouse, retries its block and loses nothing.
+// Goal: after every failure of ClickHouse the aggregator keeps running, retries its batch of events and loses no event.
 import { expect, test } from 'vitest';
 import { eventually, startClickHouse } from '../../support/servers.ts';
 import { allEqual, counts, createFixture } from './fixture.ts';

@@ -27,7 +27,7 @@ export interface Fixture {
   readonly topics: Topics;
   readonly database: string;
   readonly clickhouse: ClickHouse;
-  /** Values go to the usage topic under the tenant's key; a string or a buffer goes as it is. */
+  /** Sends values to the usage topic with the tenant as the key. Strings and buffers are sent without JSON encoding. */
   readonly produce: (
     records: readonly {
       readonly tenant: string;
@@ -116,7 +116,7 @@ export interface Counts {
   readonly units_by_day: number;
 }
 
-/** Reads every level at this moment, without waiting for a merge. */
+/** Reads the totals of every level at once, without waiting for a merge of ClickHouse. */
 export async function counts(clickhouse: ClickHouse): Promise<Counts> {
   const [row] = await clickhouse.query<Counts>(`
     SELECT count() AS events, uniqExact(tenant_id, source, event_id) AS ids, sum(e.units) AS units,

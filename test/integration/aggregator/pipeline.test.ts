@@ -65,7 +65,7 @@ describe('what the aggregator counts', () => {
     await fixture.produce(records.slice(0, 250));
     await untilCounted(501);
     await aggregator.stop();
-    // A second group reads all records again, in blocks of another size.
+    // A second consumer group reads all records again, in batches of another size.
     await fixture.produce(records.toReversed());
     fixture.start({ blockRowsMax: 37 });
     await fixture.produce([{ tenant: 'tenant-0', value: requestEvent('tenant-0') }]);

@@ -130,7 +130,7 @@ test('records that break JSON readers become dead letters, and the records behin
   ]);
   await untilCounted(2);
   const letters = await lettersOf(bad.length + 2);
-  // The depth is checked first, as over HTTP, also for data and for events that are lists.
+  // As over HTTP, the nesting depth is checked first, also if the event or its `data` is a list.
   expect(letters.filter(({ reason }) => reason === 'the event is nested deeper than 32 levels')).toHaveLength(
     5,
   );

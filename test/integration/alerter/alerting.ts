@@ -12,9 +12,11 @@ import { topicsWith } from '../../../shared/kafka/topics.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
-/** An installation of one test, without its services: topics, database, and a way to say what the aggregator would. */
+/**
+ * The topics and the database of one test, without services, and functions that write the aggregator's announcements.
+ */
 export interface Alerting {
-  /** For `startServices`. */
+  /** Environment variables for `startServices`. */
   readonly env: Readonly<Record<string, string>>;
   readonly topics: Topics;
   readonly clickhouse: ClickHouse;
@@ -22,9 +24,9 @@ export interface Alerting {
     tenantId: string,
     record: Partial<TenantRecord> & { notifications?: NotificationSettings },
   ): Promise<void>;
-  /** Announces that the tenant consumed so much of its day; answers when that was. */
+  /** Announces the units that the tenant consumed today. Resolves with the time of the announcement. */
   announce(tenantId: string, consumed: number, changes?: Partial<PeriodTotals>): Promise<number>;
-  /** Puts any value on a topic. */
+  /** Writes any value to a topic. */
   put(topic: string, key: string, value: string): Promise<void>;
   close(): Promise<void>;
 }

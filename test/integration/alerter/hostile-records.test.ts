@@ -23,7 +23,9 @@ afterAll(async () => {
   await alerting.close();
 });
 
-/** What another program may put on the topics: JSON of the right shape, with values that no alert has. */
+/**
+ * Records that another program may write to the topics: JSON with the right fields, but with values that no alert has.
+ */
 const hostile: readonly object[] = [
   { also_crossed: Array<number>(300_000).fill(0) },
   { limit_name: '\ud800' },

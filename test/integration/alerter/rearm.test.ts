@@ -1,5 +1,5 @@
-// Goal: after a reset, a raised limit, another plan or policy a tenant is notified at once, without traffic, and again
-// when it crosses a threshold again: once for each crossing.
+// Goal: after a reset, a raised limit, or a change of plan or policy, a tenant gets a recovery notification at once,
+// also without traffic. When it crosses a threshold again, it gets one notification for each crossing.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -39,13 +39,16 @@ function put(tenantId: string, record: Partial<TenantRecord> = {}): Promise<void
   return alerting.putRecord(tenantId, { notifications: { webhooks }, ...record });
 }
 
-/** Uses units at a moment, as ClickHouse has it, and announces what the day then has. */
+/** Stores an event with these units in ClickHouse, and announces the new total of the day. */
 async function use(tenantId: string, units: number, total: number, timeMs = Date.now()): Promise<void> {
   await storeUsage(alerting.clickhouse, [{ tenant: tenantId, units, timeMs, route: '*' }]);
   await alerting.announce(tenantId, total);
 }
 
-/** By its id, since a message whose outcome a killed alerter had not stored comes twice with the same one. */
+/**
+ * Messages of the tenant, each id once: if an alerter is killed before it stores the outcome of a delivery, it sends
+ * the message again with the same id.
+ */
 function at(tenantId: string): Received[] {
   const own = receiver.received.filter(({ path }) => path === `/${tenantId}`);
   return [...new Map(own.toReversed().map((one) => [one.id, one])).values()].toReversed();

@@ -11,13 +11,16 @@ export interface Received {
   readonly atMs: number;
 }
 
-/** A webhook receiver of Standard Webhooks: what the independent library does not verify is answered 401 and not kept. */
+/**
+ * A receiver of Standard Webhooks. An independent library verifies each message; a message with an invalid signature
+ * gets a 401 and is not added to `received`.
+ */
 export interface Receiver {
   readonly url: string;
   readonly received: Received[];
-  /** What came without a signature that verifies. */
+  /** Messages without a valid signature. */
   readonly rejected: string[];
-  /** Status of the next answers to a path; 200 when nothing is set. */
+  /** Sets the status of the next responses to a path. The default is 200. */
   answer(path: string, status: number): void;
   close(): Promise<void>;
 }

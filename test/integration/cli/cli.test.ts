@@ -26,7 +26,7 @@ interface Ran {
   readonly err: string;
 }
 
-/** Runs the command line in a process of its own. */
+/** Runs `tollgate` as a process. */
 async function tollgate(
   args: readonly string[],
   env: Record<string, string> = {},

@@ -12,7 +12,7 @@ interface Ran {
   readonly err: string;
 }
 
-/** Runs `tollgate topics create` as a process of its own, with these variables only. */
+/** Runs `tollgate topics create` as a process that has only these environment variables. */
 async function createTopics(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ran> {
   const child = spawn(process.execPath, [resolve('services/cli/main.ts'), 'topics', 'create', ...args], {
     env: { PATH: process.env['PATH'], ...env },

@@ -1,4 +1,4 @@
-// Goal: no process accepts events with another retention than that of the tables.
+// Goal: no process accepts events if its configured retention differs from the retention of the tables.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp } from 'node:fs/promises';

@@ -9,7 +9,7 @@ import { servers, uniqueNamespace } from '../../support/servers.ts';
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
 const days = 360;
-/** More than a day apart, each on another day. */
+/** Step between two events. It is longer than a day, so that each event is on another day. */
 const gapMs = dayMs + 7 * minuteMs;
 const firstMs = Math.floor((Date.now() - days * gapMs - dayMs) / minuteMs) * minuteMs;
 let clickhouse: ClickHouse;
@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 afterAll(() => clickhouse.close());
 
-/** One event in the minute at each multiple of `stepMs`. */
+/** Creates one event at each multiple of `stepMs`. */
 async function insertEvents(tenant: string, count: number, stepMs: number): Promise<void> {
   await clickhouse.command(
     `INSERT INTO stored_events (time, tenant_id, id_a, id_b, type, plan, route, status, decision, units, latency_ms)
@@ -54,7 +54,7 @@ describe('the totals of a block', () => {
   });
 
   test('a list of distant minutes reads the granules of these minutes and none between them', async () => {
-    // About one granule in each monthly partition, which has about 20.
+    // About one granule of the 20 granules in each monthly partition.
     const cells = Array.from({ length: 13 }, (_, index) => (firstMs + index * 27 * gapMs) / 1_000);
     const explained = await clickhouse.query<{ explain: string }>(
       `EXPLAIN indexes = 1 SELECT count() FROM stored_events AS e FINAL

@@ -1,4 +1,4 @@
-// Goal: views are exact at any time, fast by time and tenant, and no late writer can lower a total.
+// Goal: views are exact at any time, queries by time and tenant are fast, and a delayed writer cannot lower a total.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';

@@ -1,4 +1,4 @@
-// Goal: a meter measures its events by window, zone and group; text in them is never SQL.
+// Goal: a meter aggregates its events by window, time zone and group, and text of an event is never executed as SQL.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';

@@ -30,7 +30,7 @@ interface Row {
   readonly single: number;
   readonly real: number;
   readonly large: number;
-  /** Text, because a JSON number has too few digits. */
+  /** A string, because a JSON number has too few digits. */
   readonly money: string;
   readonly bits: string;
   readonly at: number;

@@ -1,4 +1,4 @@
-// Goal: all missing numbers are found exactly, at any place, and so are sums that disagree.
+// Goal: the search finds all missing offsets and sequence numbers exactly, at any position, and all totals that differ.
 import { afterEach, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
@@ -31,7 +31,7 @@ async function storeAll(except = '0'): Promise<void> {
   );
 }
 
-/** The numbers missing between the first and the last number of each series, or within `span`. */
+/** Returns the missing numbers of each series, between its first and last number or within `bounds`. */
 async function missing(
   kind: 'offset' | 'sequence',
   bounds: readonly [number, number],

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { Fixture } from './fixture.ts';
 
-/** What a browser got. */
+/** The parts of a response that a browser uses. */
 export interface Page {
   readonly status: number;
   readonly text: string;
@@ -43,7 +43,7 @@ function read(response: { statusCode: number; body: string; headers: Record<stri
   };
 }
 
-/** The cookie of a visitor who came by a link. */
+/** Signs in with a portal link and returns the session cookie. */
 export async function visit(on: Fixture, tenantId: string): Promise<string> {
   const page = await get(on, `/sign-in?token=${await on.link(tenantId, 60_000)}`);
   expect(page.status).toBe(303);

@@ -50,7 +50,7 @@ const policyEnv = {
 
 export interface Fixture {
   readonly namespace: Namespace;
-  /** The admin listener; it also answers /metrics for both. */
+  /** The admin listener. Its /metrics has the metrics of both services. */
   readonly adminApp: FastifyInstance;
   /** The public listener. */
   readonly consoleApp: FastifyInstance;
@@ -58,13 +58,13 @@ export interface Fixture {
   readonly directory: TenantDirectory;
   readonly limiter: Limiter;
   readonly tokens: Tokens;
-  /** The token of a portal link. */
+  /** Creates a portal link and returns its token. */
   link(tenantId: string, ttlMs: number, sessionTtlMs?: number): Promise<string>;
   readonly testMessages: AlertEvent[];
   readonly kafka: Kafka;
   readonly producer: Producer;
   readonly topics: Topics;
-  /** Calls the admin API with its token; the body of an answer without one is undefined. */
+  /** Calls the admin API with the admin token. `body` is undefined if the response has no body. */
   admin(what: string, body?: object, headers?: Record<string, string>): Promise<Answer>;
   /** Charges `count` units to the whole tenant's limits, as a gateway would. */
   spend(tenantId: string, count: number, plan?: string): Promise<void>;
@@ -79,15 +79,18 @@ export interface Answer {
 }
 
 export interface FixtureOptions {
-  /** Names of another fixture, to be further processes of the same installation. */
+  /** The namespace of another fixture, so that both run as processes of the same installation. */
   readonly namespace?: Namespace;
   readonly clickhouseUrl?: string;
   readonly redisUrl?: string;
-  /** Brokers of the tenants' records; where they do not answer, both services go on without having read the records. */
+  /**
+   * Kafka brokers from which the tenant records are read. If they do not respond, both services start without the
+   * records.
+   */
   readonly recordBrokers?: string;
 }
 
-/** Admin API and console on the real servers, with names of their own, in this process. */
+/** Runs the admin API and the console in this process, on the real servers with a separate namespace. */
 export async function createFixture(options: FixtureOptions = {}): Promise<Fixture> {
   const logger = createLogger('test', 'silent');
   const registry = createRegistry('console');
@@ -154,7 +157,7 @@ interface Stores {
   readonly policy: Policy;
   readonly directory: TenantDirectory;
   readonly limiter: Limiter;
-  /** What the services read by; `clickhouse` is the real one. */
+  /** The ClickHouse that the services query; a test may replace it. `clickhouse` is always the real server. */
   readonly read: ClickHouse;
   readonly clickhouse: ClickHouse;
   readonly kafka: Kafka;
@@ -172,7 +175,7 @@ interface Services {
   close(): Promise<void>;
 }
 
-/** The listeners of both services over the same stores, records and ended sessions. */
+/** Creates the listeners of both services, which share stores, tenant records and ended sessions. */
 async function createServices(stores: Stores): Promise<Services> {
   const { directory, limiter, clickhouse, kafka, producer, topics, tokens, ended, registry } = stores;
   const policy = (): Policy => stores.policy;
@@ -190,7 +193,7 @@ async function createServices(stores: Stores): Promise<Services> {
   const adminApp = await createAdminApp({
     ...both,
     ended,
-    // The consumer group commits nothing, so the audit waits only shortly for its offsets.
+    // This consumer group never commits offsets, so the audit waits for them only 100 ms.
     auditSources: {
       ...{ policy, limiter, clock: systemClock, kafka, topics, clickhouse },
       records: () => directory.all(),
@@ -211,7 +214,7 @@ async function createServices(stores: Stores): Promise<Services> {
     sessions: createSessions({ tokens, ended, directory, clock: systemClock }),
     signIns: createSignInCounter(registry),
     publicUrl: consoleUrl,
-    // Its request metrics have the same names as those of the admin listener.
+    // A separate registry, because the request metrics of both listeners have the same names.
     registry: new Registry(),
   });
   return {

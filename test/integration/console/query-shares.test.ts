@@ -1,5 +1,6 @@
-// Goal: visitors of one tenant's portal cannot block queries of other tenants or of operators.
-// Method: the console's ClickHouse accepts connections and never answers, so each running query is one connection.
+// Goal: visitors of one tenant's portal cannot block queries of other tenants or of operators. Method: the console's
+// ClickHouse accepts connections and never responds, so the number of open connections is the number of running
+// queries.
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';

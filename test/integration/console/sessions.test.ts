@@ -20,7 +20,7 @@ afterAll(async () => {
 const cookieOf = ({ cookie }: Page): string => cookie.split(';')[0] ?? '';
 const isIn = async (on: Fixture, cookie: string, path = '/usage'): Promise<boolean> =>
   (await get(on, path, cookie)).status === 200;
-/** The other process reads the end within moments. */
+/** The other process reads the end of the session from Kafka a moment later. */
 const outEverywhere = async (cookie: string, path = '/usage'): Promise<void> => {
   expect(await isIn(fixture, cookie, path)).toBe(false);
   await eventually(async () => !(await isIn(other, cookie, path)), { timeoutMs: 10_000 });
@@ -93,7 +93,7 @@ describe('a session of the portal ends at once, in every process', () => {
   });
 
   test('with its JWT', async () => {
-    // The policy reads `exp` with a leeway of 30 s, for the session as for the token itself.
+    // The policy allows `exp` a leeway of 30 s, for the session and for the token.
     const token = await fixture.jwt({ tenant_id: uniqueName('jwt') }, '-27s');
     const cookie = await signInBy(token);
     expect(await isIn(fixture, cookie)).toBe(true);

@@ -1,7 +1,7 @@
 /**
- * Goal: the access files give analysts and customers the documented access and no other. Method: the engine's parser reads
- * every statement; grants and row policies run in an engine with them in its file of users, by views with the rights of
- * a user.
+ * Goal: the access files give analysts and customers the documented access and no other. Method: ClickHouse's parser
+ * reads every statement. The grants and row policies are put into the users file of an engine, and each query runs in a
+ * view that has the rights of a user.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -56,7 +56,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-/** Rows that a user reads. */
+/** Runs the query with the rights of a user. */
 async function readAs<Row>(user: keyof typeof users, sql: string): Promise<Row[]> {
   await clickhouse.command(
     `CREATE OR REPLACE VIEW run_as.view DEFINER = ${user} SQL SECURITY DEFINER AS ${sql}`,
@@ -77,7 +77,7 @@ describe.each(accessFiles)('%s', (file) => {
       const formatted = await format(statement);
       expect(formatted, statement).not.toBeNull();
       expect(await format(formatted ?? '')).toBe(formatted);
-      // The parser is strict: an incomplete statement is refused.
+      // The parser refuses an incomplete statement, so the check above can fail.
       expect(await format(statement.replace(/\s\S+\s*$/, ' TO TO')), statement).toBeNull();
     }
   });

@@ -4,7 +4,7 @@ import { loopback } from '../../../dashboards/settings.ts';
 import { alertOf, inputSeries, openPromtool } from './promtool.ts';
 import type { Promtool } from './promtool.ts';
 
-/** Samples a minute apart, in promtool's notation, over 30 minutes; evaluated after 25. */
+/** Series with one sample a minute for 30 minutes, in promtool's notation. The rules are checked after 25 minutes. */
 interface Case {
   readonly fires: Readonly<Record<string, string>>;
   readonly quiet: Readonly<Record<string, string>>;
@@ -17,12 +17,12 @@ interface Case {
 const gateway = 'instance="a:8090"';
 const down = 'job="tollgate-gateway",instance="a:8090"';
 
-/** A target of every job that answers. */
+/** Series of one reachable target of every job. */
 const allUp = Object.fromEntries(
   Object.keys(loopback.services).map((service) => [`up{job="tollgate-${service}",instance="b:1"}`, '1x30']),
 );
 
-/** For each rule: series that must fire it, and the closest series that must not. */
+/** For each rule, series for which it must fire, and similar series for which it must not. */
 const cases: Readonly<Record<string, Case>> = {
   TollgateRejectionSpike: {
     summary: '40% of all requests are refused',

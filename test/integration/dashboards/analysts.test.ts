@@ -10,7 +10,7 @@ import type { StoredEvent } from '../../support/stored-usage.ts';
 import { statementsOf } from './access-files.ts';
 
 const guide = readFileSync(join(import.meta.dirname, '../../../docs/analysts.md'), 'utf8');
-/** Heading → SQL of its first block. */
+/** The first SQL block of each section, by heading. */
 const examples = new Map(
   [...guide.matchAll(/^### (.+?)\n(?:(?!^#)[\s\S])*?```sql\n([\s\S]+?)```/gm)].map(
     ([, title = '', sql = '']) => [title, sql],
@@ -27,7 +27,10 @@ function repeat(count: number, event: StoredEvent): StoredEvent[] {
   return Array.from({ length: count }, () => event);
 }
 
-/** acme: two a day for ten days, then 60 today, 4 of them refused. tiny: refused on each of three days. */
+/**
+ * Tenant `acme`: two requests a day for ten days, then 60 today, of which 4 were refused. Tenant `tiny`: refused
+ * requests on each of three days.
+ */
 const events: StoredEvent[] = [
   ...Array.from({ length: 10 }, (_, index) =>
     repeat(2, { timeMs: now - (index + 1) * dayMs, tenant: 'acme', plan: 'pro', cost: 0.5, latencyMs: 30 }),
@@ -59,7 +62,10 @@ const events: StoredEvent[] = [
   ),
 ];
 
-/** meters: three requests two days ago, and since then only what its API server measured, without a plan. */
+/**
+ * Tenant `meters`: three requests two days ago, and since then only events without a plan that its API server
+ * published.
+ */
 const metered: StoredEvent[] = [
   ...repeat(3, {
     ...{ timeMs: now - 2 * dayMs, tenant: 'meters', plan: 'enterprise', latencyMs: 700 },

@@ -13,13 +13,16 @@ const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;
 const now = Date.now();
-/** Within today also just after midnight, and in the past. */
+/** A minute ago, or midnight if that is later: always today and in the past. */
 const recently = Math.max(now - minuteMs, now - (now % dayMs));
 
 const { database } = uniqueNamespace();
 let clickhouse: ClickHouse;
 
-/** acme (pro): 6 served, 3 refused, 1 bypassed, 1 served over its limit in shadow mode. tiny (free): refused on 4 days. */
+/**
+ * Tenant `acme` (plan pro): 6 requests served, 3 refused, 1 bypassed, 1 served above its limit in shadow mode. Tenant
+ * `tiny` (plan free): refused requests on 4 days.
+ */
 const events: StoredEvent[] = [
   ...repeat(6, { timeMs: recently, tenant: 'acme', plan: 'pro', cost: 0.5, latencyMs: 20 }),
   ...repeat(3, {
@@ -72,7 +75,7 @@ beforeAll(async () => {
     {
       topic: 'usage',
       kafka_partition: 0,
-      // After every interval, so that panels show all of them.
+      // Later than the end of every interval, so that panels show all intervals.
       complete_through: new Date(now + 2 * minuteMs).toISOString(),
       kafka_offset: 42,
     },

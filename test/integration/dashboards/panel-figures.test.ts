@@ -62,7 +62,7 @@ beforeAll(async () => {
   });
   await clickhouse.insert('stored_alerts', [
     alert('threshold', 'day', 820, 9),
-    // 963 of the 1000 requests of a minute were refused: no share of a quota.
+    // An alert because 963 of the 1000 requests of a minute were refused. The panel must not show it as use of a quota.
     alert('rejections', 'day', 963, 5),
     alert('exceeded', 'month', 1000, 8),
     alert('recovered', 'month', 0, 4),
@@ -75,7 +75,7 @@ afterAll(async () => {
   await clickhouse.close();
 });
 
-/** The last 85 minutes: neither end is at the start of an hour. */
+/** The last 85 minutes: neither the start nor the end of the range is at the start of an hour. */
 const view: View = {
   fromMs: now - 85 * minuteMs,
   toMs: now,
@@ -97,7 +97,7 @@ async function panelRows(
   return clickhouse.query(expandMacros(interpolate(sql, shown), shown));
 }
 
-/** Events of customers in a range, the minute of its end included: figures are exact to the minute. */
+/** Events of customers in a range, including the minute of its end, because figures are exact to the minute. */
 function customersBetween(fromMs: number, toMs: number): StoredEvent[] {
   const others = ['anonymous', heartbeatTenant];
   const lastMinuteMs = Math.floor(toMs / minuteMs) * minuteMs;

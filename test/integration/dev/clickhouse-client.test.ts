@@ -3,7 +3,7 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
-/** The client library the product uses, over HTTP, against whatever server the run has. */
+/** The client library that the product uses, over HTTP, with the ClickHouse server or engine of this test run. */
 const { database } = uniqueNamespace();
 let client: ClickHouseClient;
 beforeAll(async () => {
@@ -11,7 +11,7 @@ beforeAll(async () => {
   await admin.command({ query: `CREATE DATABASE ${database}` });
   await admin.close();
   const compression = { request: true, response: true };
-  // The failing queries below are meant.
+  // No log, because some queries below fail on purpose.
   const log = { level: ClickHouseLogLevel.OFF };
   client = createClient({
     url: servers().clickhouseUrl,

@@ -4,7 +4,7 @@ import { createClickHouseHttp } from '../../support/clickhouse-http.ts';
 import type { ClickHouseHttp } from '../../support/clickhouse-http.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
-/** Inserts over plain HTTP, as a client in any language makes them. */
+/** Inserts by HTTP requests without a client library, as a client in any language can send them. */
 const { database } = uniqueNamespace();
 let send: ClickHouseHttp['send'];
 let text: ClickHouseHttp['text'];

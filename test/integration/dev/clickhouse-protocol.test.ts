@@ -5,8 +5,8 @@ import type { ClickHouseHttp } from '../../support/clickhouse-http.ts';
 import { startClickHouse } from '../../support/servers.ts';
 
 /**
- * The local ClickHouse server as a client in any language meets it: plain HTTP, no library.
- * It gets an engine of its own, since some of these requests are meant to be slow or large.
+ * The HTTP protocol of the local ClickHouse server, without a client library. The tests use a separate engine, because
+ * some requests are slow or large on purpose.
  */
 let server: Awaited<ReturnType<typeof startClickHouse>>;
 let send: ClickHouseHttp['send'];

@@ -27,7 +27,7 @@ export interface TestApi {
   readonly gateway: TestGateway;
   readonly database: string;
   readonly policy: Readonly<Record<string, string>>;
-  /** A tenant of this test alone. */
+  /** A tenant that only this test uses. */
   readonly tenant: string;
   call(
     method: string,
@@ -39,7 +39,7 @@ export interface TestApi {
   check(headers: Record<string, string>, body: unknown): Promise<Answer>;
 }
 
-/** The api listener on a database of its own, for the tests of one file. */
+/** Starts an api listener with a separate database for the tests of one file. */
 export function useApi(): TestApi {
   const { database } = uniqueNamespace();
   let gateway: TestGateway;

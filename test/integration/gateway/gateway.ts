@@ -36,15 +36,15 @@ import { policyEnv, policyText } from '../../unit/policy/text.ts';
 export const serviceToken = policyEnv.TOLLGATE_SERVICE_TOKEN;
 
 /**
- * The parts of a policy that these tests share; each test adds its plans, routes and so on. Some tests send more bad
- * credentials from one address than the default allows.
+ * The identity part of the policy, which these tests share. Each test adds its plans and routes. The limit on invalid
+ * credentials is high, because some tests send more of them from one address than the default allows.
  */
 const identityPart =
   '{ jwt: { algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET, plan: plan }, trusted_proxies: [127.0.0.0/8], refused: { limit: 1000000, window: 1m } }';
 
 export interface TestGateway {
   readonly enforcer: Enforcer;
-  /** The events written so far: of requests and of publishers. */
+  /** The events written so far, both of requests and of publishers. */
   readonly events: UsageCloudEvent[];
   readonly requests: () => RequestEvent[];
   readonly records: Map<string, TenantRecord>;
@@ -73,7 +73,7 @@ export interface TestGatewayOptions {
   readonly database?: string;
 }
 
-/** The events of these tests stay in memory: there is always room. */
+/** A spool that always has room, because the events of these tests stay in memory. */
 const roomySpool = {
   usedShare: () => 0,
   acknowledged: () => Infinity,
@@ -91,7 +91,7 @@ function logInto(events: UsageCloudEvent[]): EventLog {
   return { append: (eventAt) => events.push(eventAt(events.length + 1)), flushed: () => Promise.resolve() };
 }
 
-/** A gateway on the real Redis and ClickHouse, whose events stay in memory. */
+/** Starts a gateway with the real Redis and ClickHouse. Its events stay in memory. */
 export async function startGateway(options: TestGatewayOptions): Promise<TestGateway> {
   const logLines: string[] = [];
   const logger = pino({ level: 'info' }, { write: (line: string) => void logLines.push(line) });
@@ -169,7 +169,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   };
 }
 
-/** The holder of an API key, as the tenant directory returns it. */
+/** The tenant of an API key, as the tenant directory returns it. */
 export function holderOf(sha256: string, records: readonly TenantRecord[]): KeyHolder | undefined {
   for (const record of records) {
     const key = apiKeysOf(record).find((one) => one.sha256 === sha256);

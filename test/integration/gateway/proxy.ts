@@ -20,7 +20,7 @@ export interface TestProxy {
   get(path: string, headers?: Record<string, string>): Promise<Response>;
 }
 
-/** A proxy before an upstream that responds well, badly, slowly or never, for the tests of one file. */
+/** Starts a proxy for the tests of one file. Its upstream responds correctly, incorrectly, slowly or never, by path. */
 export function useProxy(): TestProxy {
   let upstream: TestUpstream;
   let gateway: TestGateway;

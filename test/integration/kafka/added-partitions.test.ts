@@ -47,7 +47,8 @@ const all = (plan: string): string[] => tenants.map(() => plan);
 test('to the tenants topic: twelve later edits have effect in every process, also in one that starts later', async () => {
   const { kafka, topics } = await newTopics();
   const [first, second] = [openDirectory(kafka, topics), openDirectory(kafka, topics)];
-  // Several records each: the offsets of the old partition stay above those of the new ones for long.
+  // Several records for each tenant, so that offsets in the old partition stay higher than offsets in the new
+  // partitions.
   for (const plan of ['free', 'free', 'pro']) {
     for (const tenant of tenants) await first.put(recordOf(tenant, plan));
   }
@@ -88,7 +89,7 @@ test('a tenant deleted afterwards stays deleted, with older records in the forme
   const later = openDirectory(kafka, topics);
   await eventually(() => later.ready());
   expect([console.size(), later.size()]).toEqual([0, 0]);
-  // It can be created again.
+  // The removed tenant can be created again.
   await console.put(recordOf('tenant-3', 'free'));
   await later.catchUp();
   expect(later.get('tenant-3')?.plan).toBe('free');
@@ -109,9 +110,9 @@ test('ClickHouse has the records of the highest version, in any order of arrival
   for (const tenant of tenants.slice(0, 11)) await console.put(recordOf(tenant, 'enterprise'));
   await console.remove('tenant-11');
   const consumer = newConsumer(kafka, { topic: topics.tenants, groupId: uniqueName('group') });
-  // A tombstone for each of the six partitions.
+  // The removal writes a tombstone to each of the six partitions.
   await eventually(() => consumer.seen.length === 12 + 11 + 6);
-  // Older releases wrote an offset into the column.
+  // Older versions wrote a Kafka offset to the column `kafka_offset`.
   await clickhouse.insert('stored_tenants', [
     { tenant_id: 'tenant-0', plan: 'free', updated_at: 0, kafka_offset: 1_000_000 },
   ]);
@@ -152,7 +153,7 @@ test('when two consoles edit at the same time, all processes end with the same r
   await eventually(() => reader.ready());
   await Promise.all(consoles.map((directory) => directory.catchUp()));
   for (const directory of consoles) expect(plansOf(directory)).toEqual(plansOf(reader));
-  // The next edit counts, whichever clock was ahead before.
+  // The next edit takes effect, no matter which console's clock was ahead.
   for (const tenant of tenants) await consoles[1]?.put(recordOf(tenant, 'next'));
   await Promise.all([reader, ...consoles].map((directory) => directory.catchUp()));
   for (const directory of [reader, ...consoles]) expect(plansOf(directory)).toEqual(all('next'));

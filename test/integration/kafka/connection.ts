@@ -42,7 +42,7 @@ export function newProducer(kafka: Kafka, deliveryTimeoutMs = 20_000): Producer 
 
 export interface TestConsumer extends Consumer {
   readonly seen: ConsumedMessage[];
-  /** What it gave up, where the test gives it no writer. */
+  /** Dead letters of this consumer, if the test passes no writer for them. */
   readonly letters: Omit<NewDeadLetter, 'atMs'>[];
   readonly registry: Registry;
 }
@@ -87,7 +87,10 @@ export function numbered(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}-${index}`).toSorted();
 }
 
-/** Committed offsets of a group, summed over the partitions of the topic; -1 for a partition without. */
+/**
+ * Sum of a group's committed offsets over the partitions of the topic. A partition without a committed offset counts as
+ * -1.
+ */
 export async function committedSum(kafka: Kafka, groupId: string, topic: string): Promise<number> {
   const connection = kafka.open();
   const admin = connection.client.admin();

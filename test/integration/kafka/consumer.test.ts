@@ -54,7 +54,7 @@ test('a second consumer gets half the partitions during a slow handler of the fi
   const groupId = uniqueName('group');
   const slowly = { topic: topics.usage, groupId, batchRecordsMax: 100, before: () => wait(100) };
   let sent = 0;
-  /** Sends on until the consumer has handled something. */
+  /** Sends records until the consumer has processed at least one record. */
   const sendUntilSeenBy = async ({ seen }: { readonly seen: readonly unknown[] }): Promise<void> => {
     for (const before = sent; seen.length === 0 && sent < before + 6_000; sent += 60) {
       await producer.send(

@@ -1,5 +1,6 @@
-// Goal: services connect to a broker that requires TLS, a user name and a password; without one of them they cannot.
-// Method: a real broker with SASL behind a TLS socket of the test, whose address the broker advertises.
+// Goal: services can connect to a broker that requires TLS, a user name and a password, and cannot connect if one of
+// the three is missing. Method: a real broker with SASL behind a TLS socket of the test, whose address the broker
+// advertises.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';

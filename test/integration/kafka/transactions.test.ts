@@ -63,7 +63,7 @@ test('records behind an open transaction are handled at once, its own after the 
   expect(consumer.seen.map(({ value }) => value?.toString())).toEqual(['before', 'between']);
   await aborted.abort();
   await committed.commit();
-  // The marker is written a moment after the commit was acknowledged.
+  // The broker writes the transaction marker a moment after it acknowledges the commit.
   await eventually(() => consumer.seen.length === 4);
   await plain('after');
   await eventually(() => consumer.seen.length === 5);
@@ -74,7 +74,7 @@ test('records behind an open transaction are handled at once, its own after the 
     'kept 2',
     'after',
   ]);
-  // The markers are records of the log too; no record follows them.
+  // Transaction markers also have offsets, and here no record follows them.
   await eventually(
     async () => (await readTopicEnds(kafka, topic))[0]?.high === (await committedSum(kafka, groupId, topic)),
   );

@@ -10,8 +10,8 @@ import type { Fixture } from '../console/fixture.ts';
 import { service, useApi } from '../gateway/api.ts';
 
 /**
- * Goal: a client generated from the documents fits the servers. Method: the types are generated as a user would, the
- * example is compiled with them under the strictest settings, and run against both listeners.
+ * Goal: a client that is generated from the OpenAPI documents works with the servers. Method: generate the types as a
+ * user does, compile the example with them under the strictest settings, and run it against both listeners.
  */
 const api = useApi();
 const run = promisify(execFile);
@@ -23,7 +23,7 @@ beforeAll(async () => {
   fixture = await createFixture();
   adminUrl = await fixture.adminApp.listen({ host: '127.0.0.1', port: 0 });
   await mkdir('.local', { recursive: true });
-  // Inside the checkout, so that the example finds its packages.
+  // Inside the repository, so that the example can import its packages.
   dir = await mkdtemp(resolve('.local/openapi-client-'));
   const documents = {
     'tollgate.d.ts': `${api.gateway.apiUrl}/openapi.json`,

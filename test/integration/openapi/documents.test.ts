@@ -13,7 +13,8 @@ import { createFixture } from '../console/fixture.ts';
 import type { Fixture } from '../console/fixture.ts';
 import { useApi } from '../gateway/api.ts';
 
-// Goal: each listener describes itself completely, so that clients can be generated and fuzzers can judge every answer.
+// Goal: the OpenAPI document of each listener is complete, so that clients can be generated from it and fuzzers can
+// check every response.
 
 const api = useApi();
 let fixture: Fixture;
@@ -38,7 +39,10 @@ const listeners: Readonly<Record<string, () => Promise<Listener>>> = {
   }),
 };
 
-/** Routes that no client of an API calls: probes, the document, and what Envoy calls with any method and path. */
+/**
+ * Routes that API clients do not call: probes, the document itself, and the ext-authz routes, which Envoy calls with
+ * any method and path.
+ */
 const undescribed = /^\/(metrics|healthz|readyz|(admin\/)?openapi\.json|v1\/ext-authz(\/\*)?)$/;
 const security: Readonly<Record<string, readonly string[]>> = {
   credential: ['bearer', 'apiKey', 'serviceToken'],
@@ -139,7 +143,7 @@ describe.each(Object.entries(listeners))('the document of %s', (_name, read) => 
           '--extends=recommended',
           '--format=json',
         ],
-        // Neither usage data nor a look for a newer version: the test is offline.
+        // Disables telemetry and the search for a newer version, because the test runs offline.
         {
           cwd: dir,
           env: { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' },

@@ -45,14 +45,14 @@ export interface AuditFixture {
   readonly aggregator: RunningAggregator;
   /** Audits the last hour, including the most recent events. */
   readonly audit: () => Promise<LossReport>;
-  /** Counts units of a tenant in Redis, as a gateway does. */
+  /** Charges units to a tenant in Redis, as a gateway does. */
   readonly spend: (tenantId: string, cost: number) => Promise<void>;
-  /** Requests of two tenants with these sequence numbers, counted in Redis. */
+  /** Creates request events of two tenants with these sequence numbers, and charges them in Redis. */
   readonly requests: (numbers: readonly number[], spool?: string) => Promise<UsageCloudEvent[]>;
   readonly send: (events: readonly UsageCloudEvent[]) => Promise<void>;
   /** Resolves when the aggregator has committed all events that were sent. */
   readonly drained: (timeoutMs?: number) => Promise<void>;
-  /** Commits all events that were sent without reading them. */
+  /** Commits the offsets of all sent events, so that the aggregator skips the events without reading them. */
   readonly skipAll: () => Promise<void>;
 }
 
@@ -136,7 +136,8 @@ function auditFixture({ fixture, groupId, limiter, policy }: AuditOptions): Prom
 }
 
 function send(fixture: Fixture, events: readonly UsageCloudEvent[]): Promise<void> {
-  // The fields are in the order in which a spool writes them: readers search the first bytes for spool and number.
+  // The fields are in the order in which a spool writes them: readers search the first bytes for the run id and the
+  // sequence number.
   return fixture.produce(
     events.map(({ spool, spoolsequence, ...event }) => ({
       tenant: event.subject,

@@ -1,4 +1,5 @@
-// Goal: the audit reports no loss because a clock was set or a topic was created again, and still finds real losses then.
+// Goal: a clock that was set or a topic that was created again does not make the audit report a false loss, and the
+// audit still finds real losses afterwards.
 import { expect, test } from 'vitest';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { recreateTopic } from '../../faults/kafka/recreate-topic.ts';
@@ -30,7 +31,7 @@ test('a loss at the end of a run is found where the clock of the node was set ba
   });
 });
 
-/** Sends requests, then API events of which most are repeats that rightly have no row. */
+/** Sends requests, then API events. Most of the API events are repeats, which correctly have no row. */
 async function fillOldTopic(): Promise<void> {
   await send(await requests(upTo(50)));
   const meter = meterEvent('tenant-1');

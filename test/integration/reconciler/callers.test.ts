@@ -241,7 +241,7 @@ describe('after decisions without Redis and without a loss', () => {
     { tenant: 'anonymous', user: '', ip: '2001:db8:5::2', units: 4, ...passed },
   ];
   beforeAll(async () => {
-    // Its later comparisons would raise the counters of all callers.
+    // Otherwise later comparisons of this restorer would raise the counters of all callers.
     await restorer.close();
     await storeUsage(clickhouse, apart);
   });
@@ -263,7 +263,7 @@ describe('after decisions without Redis and without a loss', () => {
 
   test('the quotas of exactly these callers are raised, each in full', async () => {
     const follower = follow();
-    // The first comparison covers what a former reconciler may not have compared.
+    // The first comparison includes callers that a previous reconciler may not have compared.
     await eventually(async () => (await usedBy(restored[0]![1]))['mine'] === 47);
     await redis.call('FLUSHALL');
     for (const tenantId of ['away', 'tokyo', 'anonymous']) follower.add(tenantId, nowMs - 3_000);

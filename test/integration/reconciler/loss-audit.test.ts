@@ -89,7 +89,8 @@ test('it finds an offset that was committed and never read', async () => {
   await skipAll();
   const report = await audit();
   expect(report.lostRecords).toMatchObject([{ event_id: skipped.id, tenant_id: 'tenant-1' }]);
-  // Without a time up to which usage is complete, Redis is not compared: null, which is not the same as equal.
+  // If it is unknown up to which time usage is complete, Redis is not compared: the result is null, which does not mean
+  // equal.
   expect(report).toMatchObject({ lost: 1, missingSequences: {}, counters: null });
 });
 

@@ -94,7 +94,7 @@ function newLimiter(): Limiter {
     clock: systemClock,
     registry: new Registry(),
     logger,
-    // Long, because this file does not test degraded decisions and the machine may be busy.
+    // A long timeout, because this file does not test degraded decisions and the machine may be busy.
     callTimeoutMs: 1_000,
   });
   limiters.push(limiter);
@@ -214,7 +214,7 @@ describe('counters are rebuilt from ClickHouse', () => {
     await redis.set(key, olderMarker!);
     expect(await watch('third').lost()).toHaveLength(1);
     await redis.set(key, newerMarker!);
-    // A rebuild that started and did not complete makes the copy from before it an older one, too.
+    // After a rebuild that started but did not complete, a copy from before the rebuild is also detected as older.
     await redis.del(key);
     const [unfinished] = await watch('dies').lost();
     await watch('dies').claim(unfinished!);

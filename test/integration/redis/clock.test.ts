@@ -1,6 +1,6 @@
-// Goal: after a moment with a wrong clock of Redis a tenant is refused for at most one window, never for an hour, and never more
-// than the limit passes in the span that follows.
-// Method: a real redis-server whose wall clock is changed while limiters, permits and leases use it.
+// Goal: after the clock of Redis was wrong for a moment, a tenant is refused for at most one window, even if the clock
+// was wrong by an hour, and at most the limit is admitted in the span that follows. Method: a real redis-server whose
+// wall clock is changed while limiters, permits and leases use it.
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -86,7 +86,7 @@ describe('sliding windows', () => {
       const filledAt = performance.now();
       expect((await check()).passed).toBe(false);
       clock.set(0);
-      // Peeks and refusals in between do not start the span again.
+      // Peeks and refused checks during the span do not restart it.
       const [first] = (await check(true)).states;
       expect(first).toMatchObject({ violated: true, remaining: 0 });
       expect(first?.retryAfterMs).toBeLessThanOrEqual(spanMs + 1);
@@ -124,7 +124,7 @@ describe('sliding windows', () => {
     const { states } = await take();
     expect(states[0]).toMatchObject({ remaining: 0 });
     expect(await corrected()).toBe(1);
-    // The first two expire at their normal time, the other two one span after the clock was corrected.
+    // The first two units expire at their normal time, the other two units one span after the clock was corrected.
     clock.set(0.6 * hourMs);
     expect((await limiter.check(requestOf([limit], { peek: true }))).states[0]?.remaining).toBe(2);
     clock.set(1.9 * hourMs);

@@ -1,5 +1,5 @@
-// Goal: a cluster decides as a single server does.
-// Method: three real masters on loopback; tenants, users and addresses are in slots of all of them.
+// Goal: checks on a Redis Cluster have the same results as on a single server. Method: three real masters on loopback;
+// the keys of tenants, users and addresses are spread over the slots of all three.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { Registry } from 'prom-client';

@@ -21,7 +21,7 @@ export type Link = 'up' | 'down' | 'mute';
 export interface CutOffNode {
   link: Link;
   check(request: CheckRequest): Promise<DecidedCheck>;
-  /** Does what the circuit breaker does after a successful probe: backfill, then close. */
+  /** Does what the circuit breaker does after a successful probe: runs the backfill, then closes the circuit. */
   reconnect(): Promise<boolean>;
   close(): void;
 }
@@ -31,7 +31,10 @@ export interface NodeOptions {
   readonly prefix: string;
   readonly clock: Clock;
   readonly nodes: number;
-  /** Whether checks on a mute link run too, so that they are counted twice. */
+  /**
+   * Whether Redis also runs checks that are sent on a mute link, so that their units are counted by Redis and by the
+   * node.
+   */
   readonly checksRunOnMute: boolean;
 }
 
@@ -47,7 +50,7 @@ export function createCutOffNode({ redis, prefix, clock, nodes, checksRunOnMute 
   let available = true;
   const node: CutOffNode = { link: 'up', check, reconnect, close: () => dispatch.close() };
   const cut = new Proxy(redis, {
-    // Only these two are used by a backfill.
+    // A backfill uses only these two commands.
     get:
       (target, name: 'evalsha' | 'eval') =>
       (...args: Parameters<RedisClient['evalsha']>) =>

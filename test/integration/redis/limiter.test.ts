@@ -132,7 +132,7 @@ describe('limits that change', () => {
 });
 
 describe('a window of which Redis lost a part', () => {
-  /** Charges five units, some of them in the list, then deletes either half of the window. */
+  /** Charges five units, of which some are in the Redis list, then deletes one of the two keys of the window. */
   async function fillAndLose(key: string): Promise<number[]> {
     const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
     const request = requestOf([limitOf({ limit: 5, windowMs: 1000 })]);

@@ -24,8 +24,8 @@ export function limiterOn(
   options: Partial<LimiterOptions> = {},
 ): Limiter {
   const clock = { now: () => Date.now() };
-  // Whether a decision is right does not depend on how busy this machine is; what happens when Redis is late is tested
-  // where Redis is made late.
+  // A long timeout, so that decisions do not depend on the load of this machine. Other tests make Redis late on
+  // purpose.
   const callTimeoutMs = 10_000;
   return createLimiter({
     redis,
@@ -38,7 +38,7 @@ export function limiterOn(
   });
 }
 
-/** Circuit breakers for calls that no limiter makes. */
+/** Circuit breakers for Redis calls that are not made by a limiter. */
 export function breakersOn(redis: RedisClient, keyPrefix: string, callTimeoutMs = 10_000): ServerBreakers {
   return createServerBreakers({
     ...{ redis, keyPrefix, callTimeoutMs, logger },

@@ -1,5 +1,5 @@
-// Goal: a node without Redis decides exactly as the script does.
-// Method: the same random sequence of checks through both, for one node; all results are compared.
+// Goal: a node without Redis decides exactly as the script does. Method: one node sends the same random sequence of
+// checks to its local limiter and to the script; all results are compared.
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Limit } from '../../../shared/domain/limit.ts';

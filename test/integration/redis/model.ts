@@ -13,7 +13,7 @@ interface Admitted {
 export class WindowModel {
   readonly limit: Limit;
   admitted: Admitted[] = [];
-  /** In (units × ten windows), so that a millisecond's refill is a whole number. */
+  /** The burst pool in units multiplied by ten windows, so that the refill of one millisecond is an integer. */
   pool: number;
   poolAtMs: number;
 
@@ -56,7 +56,10 @@ export class WindowModel {
     for (let at = nowMs; ; at += 1) if (this.used(at) === 0) return at;
   }
 
-  /** Tries every millisecond; null if there is no room within eleven windows (the pool is full and the window empty by then). */
+  /**
+   * Tries each following millisecond. Returns null if the check does not fit within eleven windows: by then the pool is
+   * full and the window is empty.
+   */
   retryAfterMs(cost: number, nowMs: number): number | null {
     if (cost > this.limit.limit + this.limit.burst) return null;
     if (this.limit.type === 'quota') return this.resetAtMs(nowMs) - nowMs;

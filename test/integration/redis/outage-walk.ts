@@ -10,7 +10,7 @@ import { limiterOn, requestOf } from './limiters.ts';
 import { mostInAnySpan } from './model.ts';
 
 export const hourMs = 3_600_000;
-/** In the middle of an hour, so that no period ends during a walk. */
+/** In the middle of an hour, so that no period ends during a sequence of steps. */
 const startMs = Date.UTC(2026, 0, 31, 10, 20);
 
 export interface Admitted {
@@ -18,7 +18,7 @@ export interface Admitted {
   readonly units: number;
   readonly node: number;
   readonly isLocal: boolean;
-  /** When the event is in ClickHouse. */
+  /** Time at which ClickHouse has the event. */
   readonly storedMs: number;
 }
 
@@ -92,7 +92,7 @@ export class Walk {
     return requestOf(this.limits, { tenantId: 'acme', ...changes });
   }
 
-  /** Does what the reconciler does when a total is announced. */
+  /** Compares and restores the counters as the reconciler does when a total is announced. */
   async raise(): Promise<void> {
     const stored = this.admitted.filter(({ storedMs }) => storedMs <= this.nowMs);
     const consumed = stored.reduce((sum, { units }) => sum + units, 0);
@@ -110,7 +110,7 @@ export class Walk {
     this.nodes[at] = Object.assign(this.newNode(), { link });
   }
 
-  /** Restores every connection, and has every node count its units into Redis. */
+  /** Restores every connection, and makes every node count its own units in Redis. */
   async reconnectAll(): Promise<void> {
     for (const each of this.nodes) {
       each.link = 'up';
@@ -137,7 +137,7 @@ export class Walk {
   }
 }
 
-/** Changes the link. The next probe detects a link that is up or mute. */
+/** Changes the link. If it is up or mute afterwards, the node runs its backfill, as after a successful probe. */
 async function setLink(node: CutOffNode, link: Link): Promise<void> {
   node.link = link;
   if (link !== 'down') await node.reconnect();

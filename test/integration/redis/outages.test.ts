@@ -1,6 +1,7 @@
-// Goal: the units that nodes admit without Redis are bounded over any number of outages, and are counted in Redis once, at their
-// own time. Method: random sequences of checks by nodes whose connections to a real Redis are cut, restored and made mute, on a
-// clock of the test; the model is a plain list of all admitted units, which shares no code with the implementation.
+// Goal: the units that nodes admit without Redis are bounded over any number of outages, and are counted in Redis once,
+// at their own time. Method: random sequences of checks by nodes whose connections to a real Redis are cut, restored
+// and made mute, with a clock that the test sets; the model is a plain list of all admitted units, which shares no code
+// with the implementation.
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RedisClient } from '../../../shared/redis/client.ts';

@@ -25,7 +25,7 @@ const steps = fc.array(
   { minLength: 1, maxLength: 40 },
 );
 
-/** The definition: units are removed in the order in which they were charged. */
+/** The definition of a refund: units are removed in the order in which they were charged. */
 function refund(model: WindowModel, units: number, nowMs: number): void {
   let left = Math.min(units, model.used(nowMs));
   const inWindow = model.admitted.filter(({ atMs }) => atMs > nowMs - model.limit.windowMs && atMs <= nowMs);

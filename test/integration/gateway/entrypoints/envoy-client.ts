@@ -4,9 +4,12 @@ import { loadSync } from '@grpc/proto-loader';
 
 /** Calls the two services of the Envoy listener, as Envoy does. */
 export interface EnvoyClient {
-  /** `Authorization/Check`: the status of the response to Envoy's client; 200 where the request passes. */
+  /**
+   * Calls `Authorization/Check` and resolves with the status that Envoy would send to its client: 200 if the request is
+   * allowed.
+   */
   authorize(address: string, method: string, path: string): Promise<number>;
-  /** `RateLimitService/ShouldRateLimit` with one descriptor: the same. */
+  /** Calls `RateLimitService/ShouldRateLimit` with one descriptor and resolves with the same kind of status. */
   limit(entries: Readonly<Record<string, string>>): Promise<number>;
   close(): void;
 }

@@ -1,4 +1,5 @@
-// Goal: POST /v1/events accepts CloudEvents in each encoding, refuses violations of the contract, and never fails.
+// Goal: POST /v1/events accepts CloudEvents in each encoding, refuses violations of the contract, and never responds
+// with a 5xx.
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { service, useApi } from '../api.ts';

@@ -47,9 +47,9 @@ async function rows(query: string): Promise<[string, string, number][]> {
 }
 
 test.each([
-  // The clocks go from 00:00 to 01:00: the day has 23 hours.
+  // The clocks change from 00:00 to 01:00, so the day has 23 hours.
   ['America/Santiago', '2026-09-05T04:00', '2026-09-06T04:00', '2026-09-07T03:00', '2026-09-08T03:00'],
-  // The clocks go back at midnight, to 23:00 of the day before, which has 25 hours.
+  // At midnight the clocks change back to 23:00 of the previous day, so that day has 25 hours.
   ['America/Santiago', '2026-04-04T03:00', '2026-04-05T04:00', '2026-04-06T04:00', '2026-04-07T04:00'],
   ['Asia/Beirut', '2026-03-27T22:00', '2026-03-28T22:00', '2026-03-29T21:00', '2026-03-30T21:00'],
   ['Asia/Kolkata', '2026-03-27T18:30', '2026-03-28T18:30', '2026-03-29T18:30', '2026-03-30T18:30'],

@@ -1,5 +1,5 @@
-// Goal: meters have the sums of the events that a tenant published, in JSON and CSV, for this tenant alone; a failed
-// read is reported.
+// Goal: a meter returns the sums of a tenant's events in JSON and CSV, to this tenant only, and a failed query returns
+// an error.
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ClickHouse } from '../../../../shared/clickhouse/client.ts';
 import { uniqueName } from '../../../support/servers.ts';

@@ -6,7 +6,7 @@ import type { TestGateway } from '../gateway.ts';
 import { policy, service } from '../api.ts';
 
 let gateway: TestGateway;
-/** The state of the disk that the spool reports, by call; the last one is repeated. */
+/** The disk states that the spool reports in consecutive calls: null, or the failure. The last state is repeated. */
 let troubles: (string | null)[] = [null];
 
 beforeAll(async () => {

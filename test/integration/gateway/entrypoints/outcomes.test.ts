@@ -1,4 +1,4 @@
-// Goal: an application that serves checked requests reports their outcomes, of its own decisions only.
+// Goal: an application that serves checked requests can report their outcomes, but only for its own decisions.
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createEventStore } from '../../../../services/aggregator/events/event-store.ts';

@@ -21,7 +21,7 @@ describe('a client that leaves', () => {
       },
     );
     expect(proxy.gateway.requests()[0]?.data).toMatchObject({ status: 499, decision: 'allowed' });
-    // Any further event of the request would be written before the event of a later request.
+    // If the aborted request wrote a second event, the event would come before the event of this later request.
     await proxy.get('/fine', headers);
     expect(proxy.gateway.requests().map(({ data }) => data.status)).toEqual([499, 200]);
   });

@@ -11,7 +11,9 @@ import { uniqueName } from '../../../support/servers.ts';
 import { as, serviceToken, startGateway, startUpstream } from '../gateway.ts';
 import type { TestGateway, TestUpstream } from '../gateway.ts';
 
-/** Every entrypoint gets the same sequence of requests, each for its own tenants, and has to return the same decisions. */
+/**
+ * Every entrypoint receives the same sequence of requests, for tenants of its own, and must return the same decisions.
+ */
 const policy = {
   plans: `
   free: { limits: [{ name: minute, per: tenant, limit: 6, window: 1m, burst: 2 }, { name: day, per: tenant, limit: 9, window: 1d, type: quota }] }
@@ -31,7 +33,7 @@ interface Step {
   readonly request: readonly [string, string];
 }
 
-/** The parts of a response that have to be the same at every entrypoint. */
+/** The parts of a response that must be equal at every entrypoint. */
 interface Observed {
   readonly passed: boolean;
   readonly limit: string | null;

@@ -15,7 +15,7 @@ const behindProxy = { ...policy, identity: identity('127.0.0.0/8') };
 const facingClients = { ...policy, identity: identity('10.0.0.0/8') };
 
 let upstream: TestUpstream;
-/** Listens on IPv4 and IPv6, so that peers are `::ffff:127.0.0.1`. */
+/** Listens on IPv4 and IPv6, so that the peer address of a client is `::ffff:127.0.0.1`. */
 let gateway: TestGateway;
 
 beforeAll(async () => {
@@ -82,7 +82,7 @@ describe('F4: only Tollgate sets the identity and the address of a caller', () =
     const got = await received(names.map((name) => `${name}: victim`));
     expect(got).toMatchObject(tollgateFields);
     expect(Object.values(got)).not.toContain('victim');
-    // A trusted proxy may forward the fields of its clients unchecked.
+    // A trusted proxy may forward header fields of its clients without checking them, so these fields are dropped too.
     gateway.usePolicy(behindProxy);
     const alwaysDropped = names.filter((name) =>
       /_|^(Forwarded$|X-Original|X-Rewrite|X-Tollgate|X-Forwarded-(Uri|Meth))/i.test(name),

@@ -126,7 +126,7 @@ describe('a client that ends its side of the connection after its request', () =
     const connection = await openRaw(gateway.proxyUrl);
     connection.write(request('1.1'));
     connection.end();
-    // This is the probe that finds out whether the client is still connected.
+    // The gateway sends this interim response as a probe of the half-closed connection.
     await eventually(() => connection.text().startsWith(continued));
     waiting[0]?.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n');
     await eventually(() => connection.text().includes('hello'));
@@ -158,7 +158,7 @@ describe('a client that ends its side of the connection after its request', () =
   });
 });
 
-/** Writes pieces of `length` bytes, most of them in their own packet. */
+/** Writes the text in pieces of `length` bytes. Most pieces are sent in separate packets. */
 async function writePieces(socket: Socket, text: string, length: number): Promise<void> {
   socket.setNoDelay(true);
   for (let at = 0; at < text.length; at += length) {

@@ -42,7 +42,7 @@ export async function openRaw(url: string, localAddress?: string): Promise<RawCo
     ended = true;
     socket.end();
   });
-  // Not events.once: its promise rejects on a reset, which no test has to handle.
+  // events.once is not used here, because its promise would reject when the server resets the connection.
   const closed = new Promise<void>((resolve) => {
     socket.once('close', () => {
       ended = true;

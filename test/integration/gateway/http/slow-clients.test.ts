@@ -7,7 +7,7 @@ import type { TestGateway, TestUpstream } from '../gateway.ts';
 import { openRaw } from './raw-connection.ts';
 import type { RawConnection } from './raw-connection.ts';
 
-/** A platform of 8 concurrent requests, of which one tenant and one address may hold 2 each. */
+/** A platform limit of 8 concurrent requests. One tenant or one address may hold at most 2 permits. */
 const policy = {
   plans: '{ free: { limits: [{ name: minute, per: tenant, limit: 10000, window: 1m }] } }',
   platform: '{ limits: [{ name: platform, per: global, type: concurrent, limit: 8 }] }',
@@ -25,7 +25,7 @@ const largeBytes = 64 * 1024 * 1024;
 
 let upstream: TestUpstream;
 let gateway: TestGateway;
-/** Responses of the upstream to /held, which the test ends. */
+/** Open responses of the upstream to /held. The test ends them. */
 let held: ServerResponse[] = [];
 let timers: NodeJS.Timeout[] = [];
 
@@ -106,7 +106,8 @@ describe('F6: slow clients cannot hold all permits', () => {
       await response.text();
     }
     const refused = gateway.requests().filter(({ data }) => data.status === 429);
-    // Two uploads hold permits. On a busy machine one that is ended for its pace may leave its permit to another upload.
+    // Two uploads hold permits. On a busy machine the gateway may end one of them because it is slow; another upload
+    // can then acquire its permit.
     expect(refused.length).toBeGreaterThanOrEqual(12);
     expect(refused.length).toBeLessThanOrEqual(14);
     expect(refused.every(({ data }) => data.limited_by.join() === 'platform-address')).toBe(true);

@@ -13,7 +13,7 @@ const type = 'application/cloudevents-batch+json';
 
 const chunkedFields = 'Transfer-Encoding: chunked';
 
-/** Publishes a body and returns the status. Without a body, sends the header section only. */
+/** Sends the body to POST /v1/events and returns the status. Without `body`, sends the header section only. */
 async function publish(
   { authorization = '' }: Record<string, string>,
   fields: string,

@@ -29,8 +29,8 @@ afterAll(async () => {
 });
 
 /**
- * Milliseconds between the stored time of a tenant's one event and now, once it is stored; the delay of the pipeline
- * included.
+ * Waits until the tenant's only event is stored. Resolves with the milliseconds from its stored time until now, which
+ * include the delay of the pipeline.
  */
 async function offTime(tenant: string): Promise<number> {
   const row = await eventually(

@@ -1,6 +1,6 @@
-// Goal: every request is charged to a limit, also one that cannot be read or served. Method: send many of each kind
-// that the listeners and the Envoy server refuse from one address; check the responses, the calls of Redis and the
-// stored events.
+// Goal: every request is charged to a limit, also a request that cannot be parsed or served. Method: send many requests
+// of each kind that the listeners and the Envoy server refuse, from one address; check the responses, the number of
+// checks in Redis and the events.
 import { randomInt } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { listenEnvoy } from '../../../../services/gateway/listeners/rls-listener.ts';
@@ -104,7 +104,7 @@ async function metric(pattern: RegExp): Promise<number> {
   return Number(pattern.exec(await gateway.registry.metrics())?.[1] ?? 0);
 }
 
-/** Checks that Redis made, of all requests together. */
+/** Number of checks that Redis has executed for all requests so far. */
 const checks = (): Promise<number> => metric(/^tollgate_redis_batch_checks_sum\S* (\d+)$/m);
 
 describe('requests that cannot be served are charged to their address', () => {
@@ -117,7 +117,8 @@ describe('requests that cannot be served are charged to their address', () => {
       ...Array<number>(allowed).fill(status),
       ...Array<number>(total - allowed).fill(429),
     ]);
-    // Within the limit one check charges it and one reads the limits of the plan; the last one finds the limit full.
+    // For each request within the limit, one check charges the limit and one reads the limits of the plan. One more
+    // check returns that the limit is used up.
     expect((await checks()) - before).toBeLessThanOrEqual(2 * allowed + 1);
     const events = gateway.requests();
     const full = events.filter(({ data }) => data.sample_weight === undefined);
@@ -125,7 +126,7 @@ describe('requests that cannot be served are charged to their address', () => {
     expect(full.map(({ data }) => data.limited_by)).toEqual(Array<string[]>(allowed).fill(['invalid']));
     for (const { data } of events.slice(allowed))
       expect(data).toMatchObject({ status: 429, limited_by: ['invalid'], sample_weight: 100 });
-    // 1.15 of 115 are expected: more than this happens in one run in ten million.
+    // 1.15 sampled events of 115 are expected; more than 10 occur in one run in ten million.
     expect(events.length).toBeLessThanOrEqual(allowed + 10);
     expect(events.length + (await metric(/^tollgate_events_sampled_out_total (\d+)$/m))).toBe(total);
   });
@@ -194,7 +195,7 @@ describe('an address over its limit of requests that cannot be served', () => {
 });
 
 describe('requests refused by no limit of the caller cost no call of Redis, and their events are sampled', () => {
-  /** At most 50 a second in full, and one in a hundred of the others. */
+  /** At most 50 requests a second are written as full events; of the other requests, one in a hundred. */
   async function expectSampled(sent: number, startedAt: number): Promise<void> {
     const seconds = Math.ceil((performance.now() - startedAt) / 1000) + 1;
     const full = gateway.requests().filter(({ data }) => data.sample_weight === undefined);

@@ -72,7 +72,7 @@ interface Way {
   readonly plan?: string;
   readonly fields?: string;
   readonly body?: string;
-  /** Number of requests sent at once. */
+  /** Number of requests that are sent at the same time. */
   readonly times?: number;
   readonly end?: (sent: Sent) => unknown;
   readonly statuses: readonly number[];

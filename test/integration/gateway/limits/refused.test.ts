@@ -1,4 +1,5 @@
-// Goal: bad credentials are charged to their address alone; a flood of them costs the platform next to nothing.
+// Goal: invalid credentials are charged only to the address that sent them, and a flood of invalid credentials uses
+// almost no resources of the platform.
 import { randomBytes, randomInt } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { hashApiKey } from '../../../../shared/identity/api-keys.ts';
@@ -39,7 +40,7 @@ function call(headers: Headers, from = address, url = gateway.proxyUrl): Promise
   return fetch(url, { headers: { 'x-forwarded-for': from, ...headers } });
 }
 
-/** The number of responses by status, of calls at most 40 at a time. */
+/** Makes `count` calls, at most 40 at the same time. Resolves with the number of responses by status. */
 async function flood(count: number, one: () => Promise<Response>): Promise<Record<number, number>> {
   const tally: Record<number, number> = {};
   let left = count;
@@ -184,7 +185,8 @@ describe('public keys', () => {
     const tally = await flood(1_000, () => forged('victim').then((headers) => call(headers)));
     const seconds = Math.ceil((performance.now() - startedAt) / 1000) + 1;
     expect(Object.keys(tally).map(Number)).toEqual([401, 429]);
-    // The limit, the requests under way when it was reached, and two a second of the same claims.
+    // At most the limit of 60, the 40 requests in flight when the limit was reached, and the verifications that are
+    // still allowed each second for the same claims.
     expect(await invalid()).toBeLessThanOrEqual(60 + 40 + 2 * seconds + seconds);
     for (const tenant of ['ada', 'bob', 'eve'])
       expect((await call(bearer(await good(tenant)))).status).toBe(200);
@@ -211,7 +213,7 @@ describe('public keys', () => {
     const noise = flood(500, () => call(bad));
     expect(await flood(100, () => call(seen))).toEqual({ 200: 100 });
     await noise;
-    // The requests that arrived before the first of them was verified.
+    // Only requests that arrived before the first verification completed were verified.
     const checked = await invalid();
     expect(checked).toBeGreaterThan(0);
     expect(checked).toBeLessThanOrEqual(40);
@@ -230,7 +232,7 @@ describe('events of refused credentials', () => {
     const sampled = events.filter(({ data }) => data.sample_weight !== undefined);
     expect(new Set(sampled.map(({ data }) => data.sample_weight))).toEqual(new Set([100]));
     expect(sampled[0]?.data).toMatchObject({ decision: 'limited', limited_by: ['unauthenticated'] });
-    // 60 of 5,940 are expected: a number outside of this happens in one run in a million.
+    // 60 sampled events of 5,940 are expected; a number outside these bounds occurs in one run in a million.
     expect(sampled.length).toBeGreaterThan(22);
     expect(sampled.length).toBeLessThan(103);
     expect(events.length + (await metric(/^tollgate_events_sampled_out_total (\d+)$/m))).toBe(total);

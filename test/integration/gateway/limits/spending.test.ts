@@ -57,7 +57,7 @@ const fields: Readonly<Record<string, () => object>> = {
   nothing: () => ({}),
 };
 
-/** Status of `POST /v1/check` for each credential that names each of the fields above. */
+/** Expected status of `POST /v1/check` for each credential with each set of fields above. */
 const table: readonly (readonly [Credential, string, number])[] = [
   ['tenant key', 'its own user', 200],
   ['tenant key', 'another user', 200],
