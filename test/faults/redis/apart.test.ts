@@ -132,8 +132,7 @@ test('on a cluster a unit that a node admitted without one master is counted in 
   let passed = 0;
   for (let round = 0; round < 3; round += 1) {
     cluster.servers[0]?.pause();
-    // These checks are concurrent. All of them peek at both slots before the first one charges, so some checks charge
-    // one slot and are refused by the other slot.
+    // All of these concurrent checks peek before one charges, so some charge one slot and are refused by the other.
     const results = await Promise.all(Array.from({ length: 7 }, () => limiter.check(request)));
     passed += results.filter((result) => result.passed).length;
     cluster.servers[0]?.resume();
@@ -142,8 +141,7 @@ test('on a cluster a unit that a node admitted without one master is counted in 
   expect(passed).toBe(12);
   const remaining = async (): Promise<number[]> =>
     (await limiter.check({ ...request, peek: true })).states.map((state) => state.remaining);
-  // The first calls may also have run on the paused master after it resumed. Their units may be counted twice, but are
-  // never missing.
+  // After the pause the master may also have run the first calls: their units may count twice, but are never missing.
   const [ofTenant = 0, ofAddress = 0] = await remaining();
   expect(ofTenant).toBeLessThanOrEqual(100 - passed);
   expect(ofTenant).toBeGreaterThanOrEqual(100 - passed - 21);
@@ -193,8 +191,7 @@ test('A7: a short stall of Redis refuses no request while the platform has room'
     await concurrency.acquire(limits, caller);
     server.pause();
     const resumed = pause(stallMs).then(() => server.resume());
-    // More requests than the spare permits of the node, some of them during a call to Redis, but far fewer than the
-    // limit.
+    // More requests than the node has spare permits, some of them during a Redis call, but far fewer than the limit.
     const arriving: Promise<{ granted: boolean }>[] = [];
     while (arriving.length < 600) {
       for (let count = 0; count < 6; count += 1) {
