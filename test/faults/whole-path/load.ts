@@ -9,7 +9,7 @@ export interface Ledger {
   /** The received decision ids by `<tenant> <decision>`. */
   readonly received: ReadonlyMap<string, ReadonlySet<string>>;
   readonly responses: () => number;
-  /** Requests that were sent and got no response: each may or may not have been decided and metered. */
+  /** Requests that were sent and got no response: the gateway may have decided and metered such a request, or not. */
   readonly unanswered: () => number;
   /** Responses without a decision id, or with a status that the policy does not cause. */
   readonly strange: () => readonly string[];

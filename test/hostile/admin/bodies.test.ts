@@ -90,7 +90,7 @@ const value = fc.oneof(
   fc.string({ unit: 'binary' }),
 );
 
-/** The valid body with one or two values replaced or removed. */
+/** Returns the valid body with one or two of its values replaced or removed. */
 function changed(valid: object): fc.Arbitrary<unknown> {
   const edit = fc.tuple(fc.constantFrom(...placesIn(valid)), fc.option(value, { nil: undefined, freq: 6 }));
   return fc

@@ -21,7 +21,7 @@ export interface Listener {
   readonly samples: Samples;
   readonly credentials: readonly Credential[];
   readonly contentType: string;
-  /** Headers of every request. */
+  /** Headers that are sent with every request. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Status of a request whose credential gives no access to the route. */
   readonly denied: (access: Access, url: string) => number;

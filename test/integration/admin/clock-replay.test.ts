@@ -1,5 +1,5 @@
-// Goal: events of a node whose clock was far ahead became dead letters; a replay with corrected times, as in the runbook,
-// stores them.
+// Goal: if events became dead letters because the clock of their node was far ahead, a replay with corrected times, as
+// the runbook describes it, stores them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { replayDeadLetters } from '../../../shared/kafka/dead-letters/replay.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';

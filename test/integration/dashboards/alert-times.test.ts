@@ -11,7 +11,7 @@ beforeAll(async () => {
 
 afterAll(() => promtool.close());
 
-/** Evaluations in time: samples every 10 s, a fault after 2 minutes. */
+/** Times of the evaluations: there is a sample every 10 s, and the fault begins after 2 minutes. */
 describe('B8: a fault raises its alert within two minutes and the alert ends with the fault', () => {
   const aggregator = 'up{job="tollgate-aggregator",instance="a:8091"}';
   const others = Object.fromEntries(

@@ -8,7 +8,7 @@ import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
 import { renderAll } from '../../../dashboards/render.ts';
 import { needProgram } from '../../../dev/packages.ts';
 
-/** The generated files of Prometheus in a folder of their own, and promtool. */
+/** Runs promtool on the generated files of Prometheus, which are written to a separate folder. */
 export interface Promtool {
   /** Standard output of `promtool check`. Rejects when promtool finds a violation. */
   check(command: 'rules' | 'config', file: string): Promise<string>;

@@ -11,7 +11,7 @@ export interface RawConnection {
   /** Resolves with the response at this position when it is complete. */
   response(index?: number): Promise<RawResponse>;
   readonly closed: Promise<unknown>;
-  /** Ends the client's side of the connection. */
+  /** Closes the sending side of the client (FIN). */
   end(): void;
   destroy(): void;
   pause(): void;
