@@ -9,7 +9,10 @@ import {
   tenantRecordSchema,
 } from '../../shared/tenants/record/schema.ts';
 
-/** Schemas of the answers, for the OpenAPI document; the types of answers follow from the code that sends them. */
+/**
+ * Schemas of the response bodies, for the OpenAPI document. Handlers do not use them: the TypeScript types of
+ * responses come from the code that sends them.
+ */
 const text = Type.String();
 const time = Type.String({ format: 'date-time' });
 const count = Type.Integer({ minimum: 0 });
@@ -17,7 +20,10 @@ const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] });
 const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' });
 const numberOrNull = Type.Unsafe<number | null>({ type: ['number', 'null'] });
 
-/** A closed object: a field that is not described here shows as a difference between the document and an answer. */
+/**
+ * An object without further fields. If a response contains a field that the schema lacks, the test that compares the
+ * two fails.
+ */
 const answer = (properties: Readonly<Record<string, TSchema>>, description?: string) =>
   Type.Object(properties, {
     additionalProperties: false,

@@ -4,7 +4,9 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyReply, RawServerDefault
 import { sendProblem } from '../../shared/runtime/http/problem.ts';
 import type { Outcome } from '../../shared/tenants/outcome.ts';
 
-/** The admin listener: types of parameters and bodies follow from the schemas of `operations.ts`. */
+/**
+ * The app of the admin listener. The types of parameters and bodies are derived from the schemas in `operations.ts`.
+ */
 export type AdminApp = FastifyInstance<
   RawServerDefault,
   IncomingMessage,
@@ -15,15 +17,18 @@ export type AdminApp = FastifyInstance<
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The body is a record or a part of one: a violation of its contract is answered with 422 and names the field. */
+    /**
+     * True if the body is a tenant record or a part of one. A violation of its contract is then answered with 422 and
+     * names the field.
+     */
     document?: boolean;
   }
 }
 
-/** `config` of routes with such a body. */
+/** `config` of routes whose body is a tenant record or a part of one. */
 export const asDocument = { access: 'admin', document: true } as const;
 
-/** Sends the value, or the rejection as a problem. */
+/** Sends the value of the outcome, or its rejection as a problem. */
 export function sendOutcome<Value>(reply: FastifyReply, outcome: Outcome<Value>): FastifyReply {
   return outcome.ok
     ? reply.send(outcome.value)

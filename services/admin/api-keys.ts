@@ -15,7 +15,9 @@ export interface ApiKeyOptions {
   readonly clock: Clock;
 }
 
-/** Creates, lists and deletes a tenant's API keys. The key itself is only in the answer to its creation. */
+/**
+ * Creates, lists and deletes a tenant's API keys. Only the response to the creation of a key contains the key itself.
+ */
 export function registerApiKeys(app: AdminApp, { records, directory, clock }: ApiKeyOptions): void {
   app.get('/admin/v1/tenants/:id/api-keys', { schema: operations.listApiKeys }, (request) => ({
     api_keys: apiKeysOf(records.of(request.params.id)).map((key) => ({

@@ -43,7 +43,7 @@ export interface AdminOptions
   readonly ended: Pick<EndedSessions, 'ready'>;
   readonly adminToken: string;
   readonly registry: Registry;
-  /** Disturbances that do not keep the process from its work, in words, for `/readyz`. */
+  /** Sentences for `/readyz` about disturbances that do not stop this process from working. */
   readonly notes?: () => readonly string[];
 }
 
@@ -54,12 +54,12 @@ interface ErrorOptions {
 
 const bodyBytesMax = 256 * 1024;
 
-/** The only routes of the admin listener that need no token. */
+/** Routes of the admin listener that need no token; all other routes need one. */
 const openRoutes = [...opsRoutes, 'GET /admin/openapi.json'];
 
 /**
- * The admin API, with the metrics and the health of its process. Private by its address and closed by a token: every
- * request outside `openRoutes` is answered with 401 without it, also one that matches no route.
+ * The admin API, and the metrics and health of its process. It listens on a private address and requires a token: a
+ * request without the token gets 401 on every route outside `openRoutes`, and also if no route matches it.
  */
 export async function createAdminApp(options: AdminOptions): Promise<FastifyInstance> {
   const { adminToken, registry, directory, ended, notes = () => [] } = options;
@@ -67,13 +67,14 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: 2000 },
     clientErrorHandler: answerClientError,
-    // Errors of the router reach no hook, so the token is checked here.
+    // Hooks do not run for errors of the router, so the token is checked here.
     frameworkErrors: (error, request, reply) => {
       if (requireToken(adminToken, request, reply) === undefined)
         void sendProblem(reply, error.statusCode ?? 400, 'Request not understood', error.message);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
-  // JSON only: the page of another site can send text or a form without a preflight, but not JSON.
+  // Accepts JSON only. A page of another site can send text or a form without a CORS preflight, but it cannot send
+  // JSON.
   app.removeContentTypeParser('text/plain');
   acceptJson(app, ['application/json', mergePatchType]);
   app.setValidatorCompiler(validatorFor);
@@ -108,7 +109,7 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
   return app;
 }
 
-/** Parts of `GET /admin/openapi.json` that describe no single operation. */
+/** Parts of `GET /admin/openapi.json` that apply to all operations. */
 const apiDescription: ApiDescription = {
   title: 'Tollgate admin API',
   description:
@@ -129,9 +130,9 @@ const apiDescription: ApiDescription = {
 };
 
 const validation = { allErrors: true, verbose: true, allowUnionTypes: true, formats: { ...recordFormats } };
-/** Values of a body are not converted: a client reads back what it wrote. */
+/** Values in a body are not converted to the type of the schema, so a client reads back exactly what it wrote. */
 const bodies = new Ajv(validation);
-/** Parameters arrive as text and are converted to the type of their schema. */
+/** Parameters are texts, and are converted to the type of their schema. */
 const parameters = new Ajv({ ...validation, coerceTypes: 'array', useDefaults: true });
 
 const validatorFor: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }): ValidateFunction =>
@@ -177,7 +178,10 @@ function answerWithProblems(
   });
 }
 
-/** Answers 422 for a JSON document that violates its contract, and 400 or the like for any other mistake. */
+/**
+ * Answers 422 if a record or a part of one violates its contract. For other invalid requests, answers with the status
+ * of the error, usually 400.
+ */
 function sendMisunderstood(
   reply: FastifyReply,
   status: number,

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { sendProblem } from '../../shared/runtime/http/problem.ts';
 import { isSameSecret } from '../../shared/sessions/secrets.ts';
 
-/** Guard of the admin API. Returns undefined where the token is right; else sends the 401 and returns it. */
+/** Guard of the admin API. Returns undefined if the token is valid. Otherwise sends a 401 and returns the reply. */
 export function requireToken(
   adminToken: string,
   { headers }: FastifyRequest,
@@ -17,12 +17,15 @@ export function requireToken(
   );
 }
 
-/** The token of `Authorization: Bearer …`, or an empty string. */
+/** The token in `Authorization: Bearer …`; an empty text if there is none. */
 export function bearerOf(authorization: string | undefined): string {
   return /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1] ?? '';
 }
 
-/** The actor for the audit trail: the name that the caller sends in `X-Actor`, since all callers have the same token. */
+/**
+ * The actor for the audit trail: the name that the client sends in `X-Actor`. The token cannot identify it, because
+ * all clients use the same token.
+ */
 export function actorOf({ headers }: Pick<FastifyRequest, 'headers'>): string {
   const header = headers['x-actor'];
   const name = typeof header === 'string' ? header.trim() : '';

@@ -15,7 +15,7 @@ export interface ControlOptions extends StatusSources {
   readonly resets: Resets;
 }
 
-/** Operations of an operator on one tenant: read its status, reset, block, boost. */
+/** Operations on one tenant for operators: read its status, reset its counters, block it, boost a limit. */
 export function registerControls(app: AdminApp, options: ControlOptions): void {
   registerStatus(app, options);
   registerBlock(app, options);

@@ -31,7 +31,10 @@ export function registerInstallation(app: AdminApp, options: InstallationOptions
   registerLossAudit(app, options);
 }
 
-/** Runs a loss audit on demand. Requests for the same period share one run, so that repeating a request adds no work. */
+/**
+ * Runs a loss audit on request. Concurrent requests for the same period share one run, so repeated requests cause no
+ * additional load.
+ */
 function registerLossAudit(app: AdminApp, { auditSources }: InstallationOptions): void {
   const running = new Map<number, Promise<LossReport>>();
   app.post('/admin/v1/loss-audit', { schema: operations.auditLosses }, (request) => {

@@ -30,7 +30,10 @@ import { createUsageReader } from '../../shared/tenants/usage-reader.ts';
 import { createAdminApp } from './app.ts';
 import { environment } from './environment.ts';
 
-/** The admin API decides no request, so a busy Redis may take longer than the milliseconds that a gateway allows. */
+/**
+ * The timeout is longer than the few milliseconds of a gateway, because the admin API decides no requests and can
+ * wait for a busy Redis.
+ */
 const redisTimeoutMs = 1_500;
 const clickHouseTimeoutMs = 5_000;
 const deliveryTimeoutMs = 10_000;
@@ -95,7 +98,7 @@ function openClickHouse(settings: Static<typeof environment>, lifecycle: Lifecyc
   const clickhouse = createClickHouse({
     ...clickHouseServer(settings),
     requestTimeoutMs: clickHouseTimeoutMs,
-    // ClickHouse stops a query whose client has left.
+    // ClickHouse cancels a query when its client disconnects.
     settings: { cancel_http_readonly_queries_on_client_close: 1 },
   });
   lifecycle.onClose('clickhouse', () => clickhouse.close());

@@ -48,7 +48,10 @@ const patchSchema = {
   examples: [{ plan: 'pro', display_name: null, overrides: { minute: 500 } }],
 };
 
-/** The operations as the OpenAPI document describes them. The schemas of parameters and bodies also validate requests. */
+/**
+ * All operations, as the OpenAPI document describes them. The same schemas of parameters and bodies validate
+ * requests.
+ */
 export const operations = {
   listTenants: {
     operationId: 'listTenants',

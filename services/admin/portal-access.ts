@@ -13,7 +13,7 @@ export interface PortalAccessOptions {
   readonly portalLinks: PortalLinks;
 }
 
-/** Access to a tenant's portal: issues links, and ends links and sessions before they expire. */
+/** Access to tenants' portals: issues links, and ends links and sessions before they expire. */
 export function registerPortalAccess(app: AdminApp, { portalLinks }: PortalAccessOptions): void {
   app.post('/admin/v1/portal-links', { schema: operations.createPortalLink }, async (request, reply) => {
     const { tenant_id: tenantId, ttl = '1h', session_ttl: sessionTtl = '1h' } = request.body;

@@ -22,7 +22,10 @@ export const ListQuery = Type.Object({
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, description: 'Default 50.' })),
 });
 
-/** Body of PUT: a record as GET answers it; its `reset`, `history`, `version` and `updated_*` are ignored. */
+/**
+ * Body of PUT: a record in the form in which GET returns it. The fields `reset`, `history`, `version` and `updated_*`
+ * are ignored.
+ */
 export const TenantBody = closed(
   Type.Object(
     {
@@ -38,7 +41,7 @@ export const TenantBody = closed(
   ),
 );
 
-/** Body of PATCH: any object. The merged record is checked against the contract, not the patch. */
+/** Body of PATCH: any object. Only the record that results from the merge is checked against the contract. */
 export const TenantPatch = Type.Unsafe<object>({ type: 'object' });
 
 export const BlockBody = Type.Object(
@@ -135,7 +138,7 @@ export const ReplayBody = Type.Object(
     ),
     dry_run: Type.Optional(Type.Boolean({ description: 'Count only; the default.' })),
   },
-  // One selection is required, so that no call replays all letters of 90 days by mistake.
+  // At least one selection is required, so that no request replays all dead letters of 90 days by mistake.
   {
     additionalProperties: false,
     anyOf: ['reason', 'tenant_id', 'since'].map((name) => ({ required: [name] })),

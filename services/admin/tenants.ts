@@ -81,13 +81,13 @@ export function registerTenants(app: AdminApp, options: TenantOptions): void {
   });
 }
 
-/** With money as JSON: `JSON.stringify` throws for a bigint. */
+/** The response with its money as JSON, because `JSON.stringify` throws for a bigint. */
 function jsonTenant(tenant: ListedTenant): object {
   const { cost_today: cost } = tenant;
   return { ...tenant, cost_today: cost === null ? null : jsonMoney(cost) };
 }
 
-/** The tenant's plan and limits with overrides and boosts. */
+/** The tenant's plan, and its limits after overrides and boosts. */
 function effective(
   { policy, clock }: Pick<TenantOptions, 'policy' | 'clock'>,
   record: TenantRecord | null,
@@ -112,7 +112,10 @@ function effective(
   };
 }
 
-/** Writes the edited record, unless it was changed since the caller read it (If-Match). */
+/**
+ * Writes the edited record. Rejects the change if another client has changed the record since this client read it
+ * (If-Match).
+ */
 async function write(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -135,12 +138,15 @@ const changedMeanwhile = rejection(
   'This record was changed since you read it; read it again.',
 );
 
-/** Entity tag of a record, or of its absence. */
+/** Entity tag of a record. A missing record also has a tag. */
 function entityTag(record: TenantRecord | null): string {
   return `"${createHash('sha256').update(JSON.stringify(record)).digest('hex').slice(0, 16)}"`;
 }
 
-/** If-Match (RFC 9110, 13.1.1): `*` matches any record, a list matches where it names the tag of the record. */
+/**
+ * Evaluates If-Match (RFC 9110, 13.1.1): `*` matches every existing record; a list matches if it contains the tag of
+ * the record.
+ */
 function ifMatchHolds(header: string | undefined, record: TenantRecord | null): boolean {
   if (header === undefined) return true;
   const named = header.split(',').map((tag) => tag.trim());

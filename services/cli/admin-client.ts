@@ -2,18 +2,22 @@ import { CliFailure } from './installation.ts';
 import type { Installation } from './installation.ts';
 
 export interface AdminClient {
-  /** Resolves with the body; undefined for an empty one. Throws CliFailure with the server's message. */
+  /**
+   * Sends a request to the admin API. Resolves with the response body; undefined if it is empty. Throws CliFailure
+   * with the message of the response.
+   */
   call<Answer>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: object): Promise<Answer>;
 }
 
-/** An emergency reset of many tenants and a loss audit of a long log take minutes. */
+/** Timeout. An emergency reset of many tenants, or a loss audit of a long log, takes minutes. */
 const timeoutMs = 120_000;
 
 export function createAdminClient({ adminUrl, adminToken }: Installation, actor: string): AdminClient {
   const base = adminUrl.replace(/(?<!\/)\/+$/, '');
   return {
     async call<Answer>(method: string, path: string, body?: object): Promise<Answer> {
-      // `fetch` resolves dot segments: "reset .." would become the emergency reset of all tenants.
+      // `fetch` resolves dot segments in a URL, so a path with the tenant id `..` would become the path of the
+      // emergency reset of all tenants.
       if (/\/\.{1,2}(?:[/?]|$)/.test(path)) throw new CliFailure('“.” and “..” are not ids.');
       const response = await send(`${base}${path}`, {
         method,

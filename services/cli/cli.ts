@@ -31,16 +31,19 @@ const commands: readonly Command[] = [
 export interface CliOptions {
   readonly args: readonly string[];
   readonly installation: () => Promise<Installation>;
-  /** Reads the variables of the connection to Kafka; throws CONFIG_INVALID. */
+  /** Reads the environment variables for the connection to Kafka. Throws CONFIG_INVALID. */
   readonly kafka: () => KafkaConfig;
-  /** Actor for the audit trail. */
+  /** Name of the actor for the audit trail. */
   readonly actor: string;
   readonly nowMs: number;
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
 }
 
-/** Runs one command; resolves with the exit code: 0 done, 1 refused or failed, 2 not a valid command line. */
+/**
+ * Runs one command and resolves with the exit code: 0 for success, 1 if the command was refused or failed, 2 for an
+ * invalid command line.
+ */
 export async function runCli(options: CliOptions): Promise<0 | 1 | 2> {
   const { args, out } = options;
   const err = (text: string): void => options.err(printableLines(text));
@@ -116,7 +119,7 @@ function parse(
   }
 }
 
-/** The command that the first words name; a name of two words has precedence. */
+/** The command that the first one or two words name. A command of two words has precedence. */
 function commandFor(args: readonly string[]): Command | null {
   const named = (length: number): Command | undefined =>
     commands.find((command) => command.name === args.slice(0, length).join(' '));

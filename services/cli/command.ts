@@ -12,7 +12,7 @@ export interface Invocation {
   readonly operands: readonly string[];
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
   readonly nowMs: number;
-  /** Reads the variables of the connection to Kafka; throws CONFIG_INVALID. */
+  /** Reads the environment variables for the connection to Kafka. Throws CONFIG_INVALID. */
   readonly kafka: () => KafkaConfig;
   readonly call: <Answer>(method: Method, path: string, body?: object) => Promise<Answer>;
 }
@@ -20,29 +20,29 @@ export interface Invocation {
 export interface Report {
   /** For `--json`. */
   readonly data: unknown;
-  /** For the terminal. */
+  /** Output for the terminal. */
   readonly text: string;
-  /** True when the command ran and found a fault: exit code 1. */
+  /** True if the command succeeded but reports a problem, e.g. a loss. The exit code is then 1. */
   readonly failed?: boolean;
 }
 
 export interface Command {
-  /** One or two words. */
+  /** Name of the command: one or two words. */
   readonly name: string;
   /** Operands and flags, e.g. `ID --limit NAME`. */
   readonly synopsis: string;
   readonly summary: string;
-  /** Least and greatest number of operands. */
+  /** Least and greatest number of operands that the command accepts. */
   readonly operands: readonly [number, number];
   readonly flags?: Readonly<Record<string, Flag>>;
   readonly example?: string;
   run(invocation: Invocation): Promise<Report>;
 }
 
-/** The command line is not valid: exit code 2, with the command's help. */
+/** The command line is invalid. The exit code is 2, and the help of the command is printed. */
 export class UsageError extends Error {}
 
-/** Text of a required flag; throws UsageError where it is missing. */
+/** Text of a required flag. Throws UsageError if the flag is missing. */
 export function required(invocation: Invocation, name: string): string {
   const value = invocation.flags[name];
   if (typeof value !== 'string' || value === '') throw new UsageError(`--${name} is missing.`);
@@ -58,14 +58,14 @@ export function operand(invocation: Invocation, index: number): string {
   return invocation.operands[index] ?? '';
 }
 
-/** `7d` from now, as ISO 8601. */
+/** End of a duration that starts now (`7d`), as ISO 8601. */
 export function endAfter(span: string, nowMs: number): string {
   const durationMs = spanMs(span);
   if (durationMs === null) throw new UsageError(`“${span}” is not a duration; write 30m, 12h or 7d.`);
   return new Date(nowMs + durationMs).toISOString();
 }
 
-/** A plain table; each column is as wide as its longest cell. */
+/** A table as plain text. The longest cell of a column determines its width. */
 export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const all = [head, ...rows].map((row) => row.map(String));
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));

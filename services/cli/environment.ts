@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { kafkaVariables } from '../../shared/kafka/environment.ts';
 
-/** Environment variables of the commands that call the admin API. */
+/** Environment variables for the commands that call the admin API. */
 export const environment = Type.Object({
   TOLLGATE_ADMIN_URL: Type.Optional(
     Type.String({ description: 'URL of the admin API. Absent: the local stack of the working directory.' }),
@@ -17,7 +17,7 @@ export const environment = Type.Object({
   ),
 });
 
-/** Environment variables of `topics create`. */
+/** Environment variables for `topics create`. */
 export const kafkaEnvironment = Type.Object(kafkaVariables);
 
 export type KafkaConfig = Static<typeof kafkaEnvironment>;

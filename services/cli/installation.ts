@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** Address of the admin API, and the token that opens it. */
+/** URL and token of the admin API that the commands call. */
 export interface Installation {
   readonly adminUrl: string;
   readonly adminToken: string;
@@ -10,14 +10,16 @@ export interface Installation {
 export interface InstallationHints {
   readonly adminUrl: string | undefined;
   readonly adminToken: string | undefined;
-  /** A running local stack is searched for in this folder and in those above. */
+  /** The command searches for the file of a running local stack in this folder and in its parent folders. */
   readonly folder: string;
 }
 
-/** A failure with a sentence that says what to do; the exit code is 1. */
+/** A failure whose message says what to do. The exit code is 1. */
 export class CliFailure extends Error {}
 
-/** The installation that the environment names; missing values are read from the file of the local stack. */
+/**
+ * Reads the installation from environment variables. Missing values are read from the file of a running local stack.
+ */
 export async function findInstallation({
   adminUrl,
   adminToken,

@@ -27,7 +27,7 @@ import { requireVisitor } from './portal/visitor.ts';
 export type ConsoleOptions = PortalOptions & OperatorOptions & ListenerOptions;
 
 interface ListenerOptions {
-  /** Where browsers reach the console; no slash at the end. */
+  /** URL of the console for browsers, without a slash at its end. */
   readonly publicUrl: () => string;
   readonly registry: Registry;
   readonly reads: StoreReads;
@@ -37,7 +37,7 @@ interface ListenerOptions {
 const bodyBytesMax = 64 * 1024;
 const assetsFolder = fileURLToPath(new URL('./assets', import.meta.url));
 
-/** The only routes that need no session: the two sign-ins, and the files that every page loads. */
+/** Routes that need no session: the two sign-ins, and the files that all pages load. */
 const openRoutes = [
   'GET /',
   'GET /sign-in',
@@ -61,7 +61,8 @@ export async function createConsoleApp(options: ConsoleOptions): Promise<Fastify
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: 2000, querystringParser: readQuery },
     clientErrorHandler: answerClientError,
-    // Errors of the router reach no hook and get no content security policy: an undecodable path becomes a 404.
+    // Hooks do not run for errors of the router, so these responses get no content security policy. For a path that
+    // cannot be decoded the response becomes a 404.
     rewriteUrl: ({ url = '/' }) => (isDecodable(url) ? url : undecodablePath),
   });
   measureRequests(app, 'console', options.registry);
@@ -80,7 +81,8 @@ export async function createConsoleApp(options: ConsoleOptions): Promise<Fastify
       },
     },
     referrerPolicy: { policy: 'no-referrer' },
-    // The proxy that terminates TLS for the console decides whether browsers must use HTTPS from then on.
+    // The console sends no Strict-Transport-Security: the proxy that terminates TLS decides whether browsers must use
+    // HTTPS.
     strictTransportSecurity: false,
   });
   await app.register(cookie);
@@ -106,7 +108,10 @@ function isDecodable(url: string): boolean {
   }
 }
 
-/** A second protection beside `SameSite`, with which browsers keep session cookies from requests of other sites. */
+/**
+ * Additional protection against requests from other sites. The first protection is `SameSite`, with which browsers do
+ * not send session cookies with them.
+ */
 function refuseCrossSiteChanges(
   app: FastifyInstance,
   { publicUrl }: Pick<ConsoleOptions, 'publicUrl'>,
@@ -136,7 +141,7 @@ function guardSessions(app: FastifyInstance, options: ConsoleOptions): void {
   });
 }
 
-/** Files that pages load: none is about a tenant. */
+/** Static files that pages load. They contain no data of tenants. */
 async function registerAssets(scope: FastifyInstance): Promise<void> {
   declareAccess(scope, 'public');
   await scope.register(serveStatic, { root: assetsFolder, prefix: '/assets/', maxAge: 60_000 });

@@ -34,9 +34,12 @@ import { environment } from './environment.ts';
 import { createTestMessages } from './portal/test-messages.ts';
 import { createSignInCounter } from './sessions/sign-in-throttle.ts';
 
-/** The console decides no request, so a busy Redis may take longer than the milliseconds that a gateway allows. */
+/**
+ * The timeout is longer than the few milliseconds of a gateway, because the console decides no requests and can wait
+ * for a busy Redis.
+ */
 const redisTimeoutMs = 1_500;
-/** A visitor waits no longer for a page. */
+/** Longest time that a visitor should wait for a page. */
 const clickHouseTimeoutMs = 5_000;
 const deliveryTimeoutMs = 10_000;
 
@@ -97,7 +100,7 @@ await runService(logger, async (lifecycle) => {
   lifecycle.onClose('listener', () => app.close());
   const url = await listenOn(app, config.HOST, config.CONSOLE_PORT);
   if (publicUrl === '') publicUrl = url;
-  // Last, so that a ready console is one that serves pages.
+  // This step comes last, so that the console reports ready only when it serves pages.
   const ops = await listenOps(config.HOST, config.OPS_PORT, {
     registry,
     unready: () => [
@@ -114,7 +117,7 @@ function openClickHouse(settings: Static<typeof environment>, lifecycle: Lifecyc
   const clickhouse = createClickHouse({
     ...clickHouseServer(settings),
     requestTimeoutMs: clickHouseTimeoutMs,
-    // ClickHouse stops a query whose visitor has left.
+    // ClickHouse cancels a query when the visitor disconnects.
     settings: { cancel_http_readonly_queries_on_client_close: 1 },
   });
   lifecycle.onClose('clickhouse', () => clickhouse.close());

@@ -116,7 +116,10 @@ async function replayAll(invocation: Invocation): Promise<Report> {
   return { data, text: lines.join('\n') };
 }
 
-/** A duration before now as a time; any other text unchanged, for the admin API to check. */
+/**
+ * Converts a duration to the time by that duration before now. Any other text is sent unchanged, and the admin API
+ * checks it.
+ */
 function instantOf(text: string, nowMs: number): string {
   const agoMs = spanMs(text);
   return agoMs === null ? text : new Date(nowMs - agoMs).toISOString();

@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { operand, optional } from '../command.ts';
 import { pathOf } from './tenants.ts';
 
-/** Access to a tenant's portal. */
+/** Commands for the access to a tenant's portal. */
 export const portalCommands: readonly Command[] = [
   {
     name: 'portal-link',

@@ -2,7 +2,10 @@ import type { Command, Invocation, Report } from '../command.ts';
 import { UsageError, operand, optional } from '../command.ts';
 import { pathOf } from './tenants.ts';
 
-/** Changes the settings that are named and keeps the others; the admin API checks them and names a wrong field. */
+/**
+ * Command that changes the named settings of a tenant and keeps the others. The admin API checks the values; its
+ * error names the field.
+ */
 export const settingsCommand: Command = {
   name: 'set',
   synopsis: 'ID [--plan NAME] [--name TEXT] [--limits NAME=UNITS,…] [--time-zone ZONE]',
@@ -33,7 +36,7 @@ async function set(invocation: Invocation): Promise<Report> {
   return { data, text: `Changed ${id}.` };
 }
 
-/** Value of a merge patch: null removes the setting, undefined is not sent. */
+/** Value of a setting in the merge patch. Null removes the setting; undefined leaves it out of the patch. */
 function valueOf(text: string | undefined): string | null | undefined {
   return text === 'none' ? null : text;
 }

@@ -9,7 +9,9 @@ import { UsageError, optional } from '../command.ts';
 const partitionsDefault = 12;
 const replicationFactorDefault = 3;
 
-/** The only command that connects to Kafka: it runs before the services of an installation first start. */
+/**
+ * The only command that connects to Kafka. Operators run it before the services of a new installation first start.
+ */
 export const topicsCommand: Command = {
   name: 'topics create',
   synopsis: '[--partitions N] [--replication-factor N]',
@@ -33,7 +35,7 @@ export const topicsCommand: Command = {
     const kafka = createKafka({
       ...kafkaCluster(config),
       clientId: 'tollgate-topics',
-      // Standard output is the report; a failure is thrown and printed once.
+      // Standard output is reserved for the report. A failure is thrown, and the caller prints it.
       logger: createLogger('topics', 'silent'),
     });
     const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);

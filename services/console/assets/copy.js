@@ -1,4 +1,4 @@
-/** Gives every code sample a button that copies it. */
+/** Adds a copy button to every code sample. */
 for (const sample of document.querySelectorAll('.sample')) {
   const button = document.createElement('button');
   button.type = 'button';

@@ -1,4 +1,7 @@
-/** Draws served and refused requests as stacked bars and refreshes them. A table below has the same figures. */
+/**
+ * Draws served and refused requests as stacked bars, and redraws them with new data. The table below the graph shows
+ * the same figures.
+ */
 import uPlot from '/vendor/uplot/uPlot.esm.js';
 
 const refreshEveryMs = 15_000;
@@ -25,7 +28,7 @@ async function run(element) {
           else plot.setData(series(points));
         }
       } catch {
-        // The graph keeps its last state; the line about freshness shows how old it is.
+        // If a refresh fails, the graph keeps its last figures. The line about freshness shows how old they are.
       }
     }
     setTimeout(load, refreshEveryMs);
@@ -35,7 +38,10 @@ async function run(element) {
   new ResizeObserver(() => plot?.setSize(sizeOf(element))).observe(element);
 }
 
-/** Refused requests stand on top of served ones: the first series is their sum, and served is drawn over it. */
+/**
+ * Draws refused requests above served requests: the first series is the sum of both, and the series of served
+ * requests covers its lower part.
+ */
 function series(points) {
   return [
     points.map((point) => Date.parse(point.at) / 1000),

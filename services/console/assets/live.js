@@ -1,9 +1,15 @@
-/** Refreshes the limit cards: fetches every two seconds while the page is visible, counts down in between. */
+/**
+ * Refreshes the cards of limits: fetches new figures every two seconds while the page is visible, and updates
+ * countdowns between two fetches.
+ */
 const fetchEveryMs = 2000;
 const root = document.querySelector('[data-live]');
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
 
-/** Milliseconds by which the server's clock is ahead, so that countdowns are right where the visitor's clock is wrong. */
+/**
+ * Difference between the server's clock and the visitor's clock in milliseconds. It corrects countdowns if the
+ * visitor's clock is wrong.
+ */
 let aheadMs = 0;
 let failures = 0;
 
@@ -65,7 +71,10 @@ function show(snapshot) {
   }
 }
 
-/** Reloads a page that was rendered before the first figures, unless the visitor is filling in a form. */
+/**
+ * Reloads a page that the server rendered before it had any figures. Does not reload a page whose form the visitor is
+ * filling in.
+ */
 function drawAnew() {
   if (root.dataset.live === '/data/usage') location.reload();
 }

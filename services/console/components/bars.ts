@@ -4,7 +4,10 @@ import { count, percent, share } from './format.ts';
 
 const nearShare = 0.8;
 
-/** CSS class of a limit's fullness. The figures stand beside the bar: colour is never the only sign. */
+/**
+ * CSS class for the used share of a limit. The page also shows the share as a figure, so that colour is not the only
+ * sign.
+ */
 export function fullness(used: number, limit: number): '' | 'near' | 'full' {
   const part = share(used, limit);
   if (part >= 1 || limit === 0) return 'full';

@@ -6,7 +6,10 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** Answers that the scripts of the pages fetch. Money becomes JSON: `JSON.stringify` throws for a bigint. */
+/**
+ * Responses to requests of the pages' scripts. Money is converted to JSON first, because `JSON.stringify` throws for
+ * a bigint.
+ */
 
 export function sendSnapshot(reply: FastifyReply, snapshot: Snapshot): FastifyReply {
   const today = snapshot.today === null ? null : withJsonCost(snapshot.today);
@@ -19,7 +22,7 @@ export interface SeriesSources {
   readonly clock: Clock;
 }
 
-/** The points of a tenant's graph. */
+/** The data points of a tenant's graph. */
 export async function sendSeries(
   reply: FastifyReply,
   { usage, reads, clock }: SeriesSources,

@@ -2,7 +2,9 @@ import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BodyError } from '../../../shared/runtime/http/json-body.ts';
 
-/** Accepts forms in UTF-8 only, the charset of the pages: fields in any other charset would be read wrongly. */
+/**
+ * Accepts only forms encoded in UTF-8, the charset of the pages. Fields in another charset would be decoded wrongly.
+ */
 export function acceptForms(app: FastifyInstance): void {
   app.addContentTypeParser(
     'application/x-www-form-urlencoded',
@@ -22,14 +24,14 @@ export function acceptForms(app: FastifyInstance): void {
   );
 }
 
-/** Fields of a posted form; empty for a request without a form. */
+/** Fields of the submitted form; empty if the request has no form. */
 export function formOf(request: FastifyRequest): URLSearchParams {
   return request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
 }
 
 /**
- * Fields of a query as texts. Of a repeated name the first value counts, as in `URLSearchParams.get`. The object has no
- * prototype, so that no field is named like a method of `Object.prototype`.
+ * Fields of a query as texts. If a name occurs several times, its first value is used, as in `URLSearchParams.get`.
+ * The object has no prototype, so a field named like a method of `Object.prototype` is not confused with it.
  */
 export function readQuery(text: string): Record<string, string> {
   const fields = Object.create(null) as Record<string, string>;

@@ -4,11 +4,11 @@ import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 
-/** Time up to which totals and graphs are complete. */
+/** Time up to which the totals and graphs on the page are complete. */
 export interface Freshness {
-  /** ISO 8601; null before the first event. */
+  /** The time as ISO 8601; null before the first event. */
   readonly complete_through: string | null;
-  /** False when ClickHouse did not answer. */
+  /** False if ClickHouse did not answer. */
   readonly freshness_known: boolean;
 }
 
@@ -22,7 +22,7 @@ export async function readFreshness({ usage, reads }: FreshnessSources): Promise
   return { complete_through: reading?.through ?? null, freshness_known: reading !== null };
 }
 
-/** One line; every page with totals shows it. */
+/** A line about freshness. Every page with totals shows it. */
 export function freshnessLine({ complete_through: through, freshness_known: known }: Freshness): Html {
   if (!known) return html`<span class="soft small">Freshness unknown: the usage log does not answer</span>`;
   if (through === null) return html`<span class="soft small" data-fresh>Nothing recorded yet</span>`;

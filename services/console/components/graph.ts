@@ -7,8 +7,9 @@ import type { Html } from './html.ts';
 import { emptyState, failedState } from './layout.ts';
 
 /**
- * Served and refused requests over time. `graph.js` draws the graph and refreshes it from `source`; a table below has the
- * same figures for screen readers and for browsers without scripts. Null points: the read failed.
+ * Graph of served and refused requests over time. `graph.js` draws it and fetches new data from `source`. The table
+ * below has the same figures for screen readers and for browsers without scripts. If `points` is null, reading
+ * failed.
  */
 export function graph(points: readonly UsagePoint[] | null, span: GraphSpan, source: string): Html {
   if (points === null) return failedState('The graph');

@@ -1,5 +1,5 @@
 /**
- * Markup of server-rendered pages. `html` escapes every value unless the value is a result of `html`: text from tenants,
+ * Markup of pages that the server renders. `html` escapes every value except results of `html`. So text from tenants,
  * paths and error messages cannot become markup.
  */
 export class Html {
@@ -16,7 +16,10 @@ export class Html {
 
 export type HtmlValue = Html | string | number | null | undefined | false | readonly HtmlValue[];
 
-/** Tagged template: `html\`<b>${name}</b>\``. Null, undefined and false render nothing; lists are joined. */
+/**
+ * Tagged template: `html\`<b>${name}</b>\``. Null, undefined and false become empty text; the elements of a list are
+ * concatenated.
+ */
 export function html(parts: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
   let markup = parts[0] ?? '';
   values.forEach((value, index) => {

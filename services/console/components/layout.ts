@@ -7,25 +7,27 @@ export interface NavItem {
   readonly label: string;
 }
 
-/** What one page puts into the frame that all pages share. */
+/**
+ * The parts of a page that differ between pages; the header and the navigation are the same on all pages of an area.
+ */
 export interface PageContent {
   readonly title: string;
   readonly body: HtmlValue;
-  /** Modules of `/assets` that this page runs. */
+  /** Scripts from `/assets` that the page loads as modules. */
   readonly scripts?: readonly string[];
-  /** Status of the answer; absent: 200. */
+  /** Status of the response; absent: 200. */
   readonly status?: number;
-  /** Result of the last action, shown once above the page. */
+  /** Result of the last action. The page shows it above its content, and the next page does not show it again. */
   readonly notice?: Notice | null;
 }
 
 export interface PageFrame extends PageContent {
-  /** Decides the title and the colour of the header. */
+  /** Area of the page. It determines the title and the colour of the header. */
   readonly area: 'portal' | 'operator';
   readonly nav: readonly NavItem[];
-  /** `href` of the item that is open. */
+  /** `href` of the navigation item of this page. */
   readonly here: string;
-  /** Name of the signed-in tenant or operator; null on pages before the sign-in. */
+  /** Name of the signed-in tenant or operator; null on a sign-in page. */
   readonly who: string | null;
 }
 
@@ -36,7 +38,10 @@ export interface Notice {
 
 const sheets = ['base.css', 'layout.css', 'parts.css', 'forms.css', 'graph.css'];
 
-/** Sends a page that no cache may store, since it is about one tenant or for one operator. */
+/**
+ * Sends a page with a header that forbids caches to store it, because pages contain data of one tenant or for one
+ * operator.
+ */
 export function sendPage(reply: FastifyReply, frame: PageFrame): FastifyReply {
   return reply
     .code(frame.status ?? 200)
@@ -45,7 +50,10 @@ export function sendPage(reply: FastifyReply, frame: PageFrame): FastifyReply {
     .send(page(frame));
 }
 
-/** A complete page. It has no inline script or style: the content security policy refuses them. */
+/**
+ * The complete HTML document of a page. It contains no inline script or style, because the content security policy
+ * forbids both.
+ */
 export function page(frame: PageFrame): string {
   const { title, area, nav, here, who, body, scripts = [], notice = null } = frame;
   return html`<!doctype html>
@@ -121,7 +129,7 @@ function header(area: PageFrame['area'], nav: readonly NavItem[], here: string, 
   </header>`;
 }
 
-/** A block in place of an empty list: what is empty, and what to do. */
+/** Block that replaces an empty list. It says what is empty, and what the visitor can do. */
 export function emptyState(title: string, text: HtmlValue): Html {
   return html`<div class="empty">
     <h3>${title}</h3>
@@ -129,7 +137,7 @@ export function emptyState(title: string, text: HtmlValue): Html {
   </div>`;
 }
 
-/** A block in place of a part that could not be read. */
+/** Block that replaces a part of the page that could not be read. */
 export function failedState(what: string): Html {
   return html`<div class="empty failed" role="alert">
     <h3>${what} cannot be shown right now</h3>

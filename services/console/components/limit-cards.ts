@@ -7,7 +7,7 @@ import type { Html } from './html.ts';
 import { emptyState, failedState } from './layout.ts';
 import type { ShownLimit, Snapshot } from './snapshot.ts';
 
-/** One card for each limit of the whole tenant; `live.js` refreshes the figures. */
+/** One card for each limit that counts all usage of the tenant. `live.js` refreshes the figures. */
 export function limitCards({ limits, as_of_ms: nowMs }: Snapshot): Html {
   if (limits === null) return html`<div class="card">${failedState('Live usage')}</div>`;
   if (limits.length === 0)

@@ -7,7 +7,7 @@ import { html } from './html.ts';
 import type { Html } from './html.ts';
 import { emptyState } from './layout.ts';
 
-/** Limits of a tenant with their rules; `none` is the text for an empty list. */
+/** Table of a tenant's limits with their rules. `none` is the text for an empty table. */
 export function limitTable(limits: readonly TenantLimit[], none: string): Html {
   if (limits.length === 0) return emptyState('Nothing here', none);
   return html`<div class="scroll">
@@ -45,7 +45,7 @@ function limitRow({ limit, override, boost, ofPolicy }: TenantLimit): Html {
   </tr>`;
 }
 
-/** `tenant, user` → `each user (or address)`. */
+/** Who is counted, in words: `tenant, user` → `each user (or address)`. */
 function subjectText(per: Limit['per']): string {
   if (per.includes('user')) return 'each user (or address)';
   if (per.includes('ip')) return 'each address';

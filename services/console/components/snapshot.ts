@@ -11,9 +11,9 @@ import type { PeriodUse, UsageReader } from '../../../shared/tenants/usage-reade
 import { readFreshness } from './freshness.ts';
 import type { Freshness } from './freshness.ts';
 
-/** A limit as a page shows it and a script refreshes it. */
+/** A limit in the form in which a page shows it and a script refreshes it. */
 export interface ShownLimit {
-  /** Stable between refreshes. */
+  /** Identifies the limit in the page. A refresh does not change it. */
   readonly key: string;
   readonly name: string;
   readonly route: string | null;
@@ -24,13 +24,13 @@ export interface ShownLimit {
   readonly window_ms: number;
   readonly calendar: string | null;
   readonly reset_at_ms: number;
-  /** Milliseconds until one more request would pass; 0 when it would now; null when it never would. */
+  /** Milliseconds until another request would pass; 0 if it would pass now; null if it never would. */
   readonly retry_after_ms: number | null;
   readonly shadow: boolean;
   readonly boosted_until: string | null;
 }
 
-/** Usage of a tenant now. Parts that could not be read are null, never zero. */
+/** Current usage of a tenant. A part that could not be read is null, not zero. */
 export interface Snapshot extends Freshness {
   readonly plan: string;
   readonly limits: readonly ShownLimit[] | null;

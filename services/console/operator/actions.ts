@@ -32,7 +32,7 @@ interface Action {
 
 const base = '/operator/tenants/:id';
 
-/** The forms of a tenant's page: the same edits as the admin API's. */
+/** Actions of the forms on a tenant's page. They use the same functions as the admin API. */
 export function registerActions(app: FastifyInstance, options: ActionOptions): void {
   const { records, resets, portalLinks, policy, clock } = options;
   const on = (path: string, notice: string, act: (action: Action) => Promise<Outcome<unknown>>): void => {

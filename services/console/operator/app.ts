@@ -32,7 +32,7 @@ export type OperatorOptions = ActionOptions &
   SnapshotSources &
   TenantsSources;
 
-/** The operator console: the sign-in, and the pages of a signed-in operator. */
+/** The operator console: its sign-in page, and the pages for signed-in operators. */
 export function registerOperator(app: FastifyInstance, options: OperatorOptions): void {
   registerOperatorSignIn(app, options);
   void app.register((scope) => registerPages(scope, options));
@@ -70,7 +70,10 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   );
 }
 
-/** Data that the scripts of a tenant's page fetch. Below `/operator`, where browsers send the operator's cookie. */
+/**
+ * Data for the scripts of a tenant's page. The paths are below `/operator`, because browsers send the operator's
+ * cookie only there.
+ */
 function registerTenantData(app: FastifyInstance, sources: SnapshotSources): void {
   app.get<{ Params: { id: string } }>('/operator/data/tenants/:id', async (request, reply) =>
     sendSnapshot(reply, await readSnapshot(sources, request.params.id)),

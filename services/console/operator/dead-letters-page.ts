@@ -22,7 +22,10 @@ export interface DeadLetterOptions {
 const shownMax = 50;
 const notices = { sent: 'replayed', missing: 'letter-gone', incomplete: 'letter-cut' } as const;
 
-/** Messages that could not be read, why, and a button to send each again once its reason is gone. */
+/**
+ * Page of the messages that could not be read: it shows the reason for each, and a button that sends the message
+ * again after the cause is removed.
+ */
 export async function deadLettersPage({ deadLetters, reads }: DeadLetterOptions): Promise<PageContent> {
   const letters = await reads.orNull(deadLetters.list(shownMax));
   const body = html`<div class="page-head">

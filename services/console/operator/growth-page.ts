@@ -20,10 +20,10 @@ export interface GrowthSources {
 
 const spans = { '1': 'Today', '7': '7 days', '30': '30 days' } as const;
 const tenantsMax = 100;
-/** A tenant with at least this share of refused requests has outgrown its plan. */
+/** If at least this share of a tenant's requests is refused, the page says that the tenant has outgrown its plan. */
 const outgrownShare = 0.05;
 
-/** The heaviest tenants (C7), the cost of each, and the cost that limiting saved (E6). */
+/** Page of the tenants with the most requests (C7): the cost of each, and the cost that its limits saved (E6). */
 export async function growthPage(sources: GrowthSources, request: FastifyRequest): Promise<PageContent> {
   const { usage, reads, clock, directory } = sources;
   const wanted = (request.query as { days?: string }).days ?? '';

@@ -19,7 +19,10 @@ export interface PipelineSources extends FreshnessSources {
 
 const freshMs = 10_000;
 
-/** How far the stored events are behind, and which store does not answer. The Grafana dashboards show the cause. */
+/**
+ * Page of the pipeline: the delay of stored events, and the stores that do not answer. The cause is on the Grafana
+ * dashboards.
+ */
 export async function pipelinePage(sources: PipelineSources): Promise<PageContent> {
   const { limiter, directory, policy, clock } = sources;
   const nowMs = clock.now();

@@ -9,13 +9,16 @@ import type { Outcome } from '../../../shared/tenants/outcome.ts';
 import type { Edit } from '../../../shared/tenants/records.ts';
 import { patchSettings } from '../../../shared/tenants/settings.ts';
 
-/** Requests that the forms of a tenant's page make. Fields are checked where the admin API's are checked too. */
+/**
+ * Reads the forms of a tenant's page into requests. The same code that checks requests to the admin API checks the
+ * fields.
+ */
 
 const shownLengthMax = 100;
 
-/** The record with the plan, name and limit overrides of the form. */
+/** The record with the plan, the name and the limit overrides from the form. */
 export function planFrom(form: URLSearchParams, record: TenantRecord, policy: Policy): Outcome<Edit> {
-  // The form shows every override: one that it no longer names is removed.
+  // The form contains all overrides of the record. An override that the operator deleted from the form is removed.
   const overrides = new Map<string, number | null>();
   for (const name of Object.keys(record.overrides ?? {})) overrides.set(name, null);
   for (const line of (form.get('overrides') ?? '').split('\n').map((text) => text.trim())) {
@@ -40,7 +43,7 @@ export function planFrom(form: URLSearchParams, record: TenantRecord, policy: Po
 
 export function boostFrom(form: URLSearchParams, actor: string, nowMs: number): BoostRequest {
   const text = (form.get('value') ?? '').trim();
-  // `Number` reads an empty field as 0, which would refuse all requests.
+  // `Number` would convert an empty field to 0, and a limit of 0 refuses all requests.
   const value = text === '' ? Number.NaN : Number(text);
   return {
     limit: form.get('limit') ?? '',
@@ -65,8 +68,9 @@ export function keyFrom(form: URLSearchParams, nowMs: number): KeyRequest {
 }
 
 /**
- * End of the form's duration (`7d` from now on); null for an empty field, which means without an end. Any other text is
- * returned unchanged: it is rejected where a time is expected, and never read as an empty field.
+ * End of the period that the form states as a duration (`7d`: seven days from now). An empty field means no end and
+ * returns null. Any other text is returned unchanged, so that the check of the time rejects it instead of treating it
+ * as empty.
  */
 function endOf(form: URLSearchParams, nowMs: number): string | null {
   const text = (form.get('for') ?? '').trim();

@@ -21,7 +21,7 @@ const base = '/operator/tenants/:id';
 const here = '/operator/tenants';
 const linkTtl = { ttlMs: 24 * 3_600_000, sessionTtlMs: 3_600_000 };
 
-/** API keys and portal links: shown on the page that answers their creation, and never again. */
+/** Shows an API key or a portal link on the page that answers its creation. No later page can show it again. */
 export function registerShownOnce(
   app: FastifyInstance,
   { records, portalLinks, clock }: ShownOnceOptions,

@@ -22,7 +22,10 @@ export interface OperatorSignInOptions {
   readonly publicUrl: () => string;
 }
 
-/** The admin token opens the operator console; the history names the operator by the name entered with it. */
+/**
+ * Sign-in of operators. The operator enters the admin token and a name. The history shows the name as the actor of
+ * changes.
+ */
 export function registerOperatorSignIn(app: FastifyInstance, options: OperatorSignInOptions): void {
   const { sessions, adminToken, policy, clock, logger, signIns, publicUrl } = options;
   const throttle = createSignInThrottle(policy, clock);

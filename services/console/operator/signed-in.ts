@@ -6,7 +6,7 @@ import { sendSignedOut, sessionToken, sessionsUnread } from '../sessions/cookies
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Name of the signed-in operator; set by the guard of routes with the access `operator-session`. */
+    /** Name of the signed-in operator. The guard of routes with the access `operator-session` sets it. */
     operator: string | null;
   }
 }
@@ -19,7 +19,7 @@ const nav: readonly NavItem[] = [
   { href: '/operator/audit', label: 'Audit' },
 ];
 
-/** Handler of a page for a signed-in operator; `makeContent` gets the name of the operator. */
+/** Handler of a page for a signed-in operator. `makeContent` receives the operator's name. */
 export function forOperator(
   here: string,
   makeContent: (name: string, request: FastifyRequest) => PageContent | Promise<PageContent>,
@@ -31,7 +31,7 @@ export function forOperator(
   };
 }
 
-/** Handler of a form's action; it redirects to the page of the form with a notice. */
+/** Handler of a form's action. It redirects to the page of the form, which shows a notice. */
 export function actionForOperator(
   act: (name: string, request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>,
 ) {
@@ -49,7 +49,10 @@ export function sendOperatorPage(
   return sendPage(reply, { ...content, area: 'operator', nav, here, who: name });
 }
 
-/** Guard of the operator console: without a session pages redirect to the sign-in, and data requests are answered with 401. */
+/**
+ * Guard of the operator console. Without a session, a request for a page is redirected to the sign-in, and a request
+ * for data gets 401.
+ */
 export async function requireOperator(
   { sessions }: { readonly sessions: Pick<Sessions, 'readOperator'> },
   request: FastifyRequest,
@@ -63,13 +66,15 @@ export async function requireOperator(
   return reply.redirect('/operator?reason=signed-out', 303);
 }
 
-/** The name of the operator that the guard has set. */
+/** The name of the operator, set by the guard. */
 function guardedOperator({ operator }: FastifyRequest): string {
   if (operator === null) throw new Error('a route for operators was reached without its guard');
   return operator;
 }
 
-/** The redirect after an action names its notice in the query, by one of these keys only. */
+/**
+ * Notices of actions. The redirect after an action has the key of a notice in its query; no other text can be shown.
+ */
 const notices = new Map<unknown, string>(
   Object.entries({
     saved: 'Saved. Gateways follow within seconds.',

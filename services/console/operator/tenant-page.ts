@@ -87,7 +87,7 @@ export async function tenantPage(sources: SnapshotSources, request: FastifyReque
   return { title: record?.display_name ?? id, body, scripts: ['live.js', 'graph.js'] };
 }
 
-/** The tenant of the path; the form “Open a tenant” sends `/open` with the id in its query. */
+/** Id of the tenant from the path. The form “Open a tenant” instead requests `/open` with the id in the query. */
 function requestedId({ params, query }: FastifyRequest): string {
   const { id } = params as { id: string };
   return id === 'open' ? ((query as { id?: string }).id ?? '').trim() : id;

@@ -30,7 +30,10 @@ const pageSize = 50;
 
 interface Row {
   readonly tenant: ListedTenant;
-  /** The limit of the whole tenant that is fullest now; null without such a limit, undefined when Redis did not answer. */
+  /**
+   * Of the limits that count all usage of the tenant, the one with the highest used share. Null if the tenant has no
+   * such limit; undefined if Redis did not answer.
+   */
   readonly fullest: LimitStatus | null | undefined;
 }
 

@@ -28,7 +28,7 @@ export type PortalOptions = GuideSources &
   UsageSources &
   VisitorSources;
 
-/** The tenants' portal: the sign-in, and the pages of a signed-in tenant. */
+/** The tenants' portal: its sign-in page, and the pages for signed-in tenants. */
 export function registerPortal(app: FastifyInstance, options: PortalOptions): void {
   registerSignIn(app, options);
   void app.register((scope) => registerPages(scope, options));
@@ -64,7 +64,7 @@ function registerPages(app: FastifyInstance, options: PortalOptions): void {
   );
 }
 
-/** Data that the scripts of the pages fetch, for the tenant of the session. */
+/** Data for the scripts of the pages, about the tenant of the session. */
 function registerData(app: FastifyInstance, sources: UsageSources): void {
   app.get('/data/usage', async (request, reply) => {
     const { tenantId, usage } = guardedVisitor(request);

@@ -9,13 +9,16 @@ import { limitsFor } from '../../../shared/policy/match.ts';
 import { count } from '../components/format.ts';
 
 export interface Explanation {
-  /** A sentence for a list: the rule in plain words. */
+  /** The exceeded rule in one sentence, for a list. */
   readonly reason: string;
-  /** The refusing limits that the policy still has. */
+  /** The limits that refused the request and are still in the policy. */
   readonly limits: readonly Limit[];
-  /** Unix milliseconds from which the request would pass at the latest; null when waiting does not help or the time is unknown. */
+  /**
+   * Latest time from which the request would pass, in Unix milliseconds. Null if waiting does not help or the time is
+   * unknown.
+   */
   readonly latestPassMs: number | null;
-  /** What the client can do. */
+  /** Advice: what the client can do. */
   readonly advice: string;
 }
 
@@ -37,8 +40,8 @@ const otherReasons: Readonly<Record<string, readonly [reason: string, advice: st
 };
 
 /**
- * Explains why a recorded request was refused, by today's policy with the tenant's overrides and boosts at the time of the
- * request, as far as the record still has them.
+ * Explains why a recorded request was refused. It uses the current policy, and those overrides and boosts of the
+ * tenant that were in force at the time of the request and are still in the record.
  */
 export function explainRefusal(
   event: UsageEventRow,
@@ -67,7 +70,10 @@ export function explainRefusal(
   };
 }
 
-/** `The limit “minute” allows 100 requests in any minute for your whole account; they were used up.` */
+/**
+ * A sentence about a limit: `The limit “minute” allows 100 requests in any minute for your whole account; they were
+ * used up.`
+ */
 function sentence(limit: Limit): string {
   const amount = `${count(limit.limit)} ${limit.limit === 1 ? 'request' : 'requests'}`;
   const time = limit.period === null ? `in any ${windowName(limit.windowMs)}` : `a calendar ${limit.period}`;

@@ -9,7 +9,7 @@ export interface GuideSources {
   readonly policy: () => Policy;
 }
 
-/** Meaning of a 429 and how a client handles it (E5), with samples to copy. */
+/** Page that explains what a 429 means and how a client handles it (E5), with code samples to copy. */
 export function guidePage({ policy }: GuideSources, { tenantId, record }: Visitor): PageContent {
   const { links, defaultPlan } = policy();
   const body = html`<div class="page-head">

@@ -4,7 +4,7 @@ export interface Sample {
   readonly code: string;
 }
 
-/** Complete functions to copy. A test runs the JavaScript one against a real 429. */
+/** Complete functions that visitors can copy. A test runs the JavaScript sample against a real 429. */
 export const samples: readonly Sample[] = [
   {
     language: 'js',

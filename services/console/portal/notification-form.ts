@@ -5,7 +5,7 @@ import { contractRejection, success } from '../../../shared/tenants/outcome.ts';
 import type { Outcome } from '../../../shared/tenants/outcome.ts';
 import type { Edit } from '../../../shared/tenants/records.ts';
 
-/** The settings as the form shows them. */
+/** The notification settings in the form in which the page shows them. */
 export interface NotificationTexts {
   readonly thresholds: readonly number[];
   readonly webhooks: string;
@@ -14,7 +14,10 @@ export interface NotificationTexts {
   readonly secrets: readonly { readonly url: string; readonly secret: string }[];
 }
 
-/** Texts of a record's settings, with the policy's thresholds where it has none, or of a form that was just sent. */
+/**
+ * Texts for the form: from a record's settings (with the policy's thresholds if the record has none), or from a form
+ * that was just submitted.
+ */
 export function textsOf(
   source: NotificationSettings | URLSearchParams | undefined,
   policyThresholds: readonly number[] = [],
@@ -40,7 +43,10 @@ export function textsOf(
   };
 }
 
-/** The record with the settings of the form. A webhook that stays keeps its secrets; a new webhook gets one secret. */
+/**
+ * The record with the settings from the form. A webhook that was already in the record keeps its secrets; a new
+ * webhook gets one secret.
+ */
 export function notificationsFrom(form: URLSearchParams, record: TenantRecord): Outcome<Edit> {
   const lines = (name: string): string[] => [
     ...new Set(
@@ -69,7 +75,7 @@ export function notificationsFrom(form: URLSearchParams, record: TenantRecord): 
   });
 }
 
-/** A Standard Webhooks secret: 24 random bytes. */
+/** Secret of a webhook in the Standard Webhooks format: 24 random bytes. */
 function newSecret(): string {
   return `whsec_${randomBytes(24).toString('base64')}`;
 }

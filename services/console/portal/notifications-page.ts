@@ -30,7 +30,10 @@ export interface NotificationSources {
 const shownMax = 20;
 const offered = [0.5, 0.8, 0.9, 1];
 
-/** The tenant's notification settings: thresholds and targets. They are saved to its record, where the alerter reads them. */
+/**
+ * Page of the tenant's notification settings: thresholds and targets. They are stored in the tenant's record, from
+ * which the alerter reads them.
+ */
 export function registerNotifications(app: FastifyInstance, sources: NotificationSources): void {
   const here = '/notifications';
   const rate = createTestMessageRate(sources.clock);

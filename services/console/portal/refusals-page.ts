@@ -41,7 +41,7 @@ export async function refusalsPage(sources: RefusalSources, visitor: Visitor): P
   return { title: 'Refusals', body };
 }
 
-/** Looks a decision up by the id that a 429 names. */
+/** Finds a decision by the id that is in the 429 response. */
 function decisionForm(): Html {
   return html`<form class="search" method="get" action="/refusals/find">
     <label class="hidden" for="decision">Decision id</label>
@@ -81,7 +81,9 @@ function list(events: readonly UsageEventRow[], sources: RefusalSources, { recor
   </div>`;
 }
 
-/** One decision. A decision of another tenant is answered exactly like one that does not exist. */
+/**
+ * Page of one decision. For a decision of another tenant the response is the same as for an id that does not exist.
+ */
 export async function refusalPage(
   sources: RefusalSources,
   visitor: Visitor,
@@ -108,7 +110,7 @@ export async function refusalPage(
   return { title: 'Decision', body: decision(event, sources, visitor) };
 }
 
-/** The id of the path; the form “Look up” sends `/find` with the id in its query. */
+/** Id from the path. The form “Look up” instead requests `/find` with the id in the query. */
 function requestedId({ params, query }: FastifyRequest): string {
   const { id } = params as { id: string };
   return id === 'find' ? ((query as { id?: string }).id ?? '').trim() : id;

@@ -29,11 +29,14 @@ const linkNotices = {
   expired: 'This link has expired. Request a new one from its sender, or sign in with your API key.',
   ended: 'This link was ended. Request a new one from its sender, or sign in with your API key.',
   invalid: incompleteLink,
-  // The signature is valid, but the tenant id is not.
+  // A link whose signature is valid but whose tenant id is not.
   valid: incompleteLink,
 } as const;
 
-/** Two ways to sign in: a signed link, or the tenant's own API key or JWT. The session ends with its source. */
+/**
+ * Sign-in of tenants, with a signed link, an API key or a JWT. The session ends when the link, the key or the JWT is
+ * no longer valid.
+ */
 export function registerSignIn(app: FastifyInstance, options: SignInOptions): void {
   const config = { access: 'public' } as const;
 

@@ -4,7 +4,7 @@ import type { Producer } from '../../../shared/kafka/producer/producer.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
 export interface TestMessages {
-  /** Requests a test message from the alerter, by the topic that alerts take too. */
+  /** Requests the alerter to send a test message. The request is an event on the topic of alerts. */
   send(event: AlertEvent): Promise<void>;
 }
 
@@ -17,7 +17,7 @@ export function createTestMessages(producer: Producer, alertsTopic: string): Tes
 }
 
 export interface TestMessageRate {
-  /** Counts a test message of the tenant; false when the tenant has reached the limit. */
+  /** Counts a test message of the tenant. Returns false if the tenant has reached the limit. */
   accepts(tenantId: string): boolean;
 }
 
@@ -26,8 +26,9 @@ const windowMs = 10 * 60_000;
 const tenantsMax = 10_000;
 
 /**
- * Limits the test messages of a tenant. A test message goes to every target that the tenant has entered: without a limit
- * one visitor could send any number of e-mails to any address through the installation's mail server.
+ * Limits how many test messages a tenant can send. A test message goes to every target in the tenant's settings:
+ * without the limit, a visitor could send any number of e-mails to any address through the mail server of the
+ * installation.
  */
 export function createTestMessageRate(clock: Clock): TestMessageRate {
   const sentAtMs = new LRUCache<string, readonly number[]>({ max: tenantsMax });

@@ -13,7 +13,10 @@ import type { Visitor } from './visitor.ts';
 
 export type UsageSources = Omit<SnapshotSources, 'usage'>;
 
-/** The first page: used and remaining units of every limit now, today in figures, the last 24 hours. */
+/**
+ * First page of the portal: current used and remaining units of every limit, today's figures, and a graph of the last
+ * 24 hours.
+ */
 export async function usagePage(sources: UsageSources, { tenantId, usage }: Visitor): Promise<PageContent> {
   const [now, points] = await Promise.all([
     readSnapshot({ ...sources, usage }, tenantId),

@@ -10,19 +10,19 @@ import type { NavItem, PageContent } from '../components/layout.ts';
 import { sendSignedOut, sessionToken, sessionsUnread } from '../sessions/cookies.ts';
 
 /**
- * The signed-in tenant of a request. `tenantId` comes from the signed session only: no page or endpoint of the portal
- * takes a tenant from its path, query or form, so a visitor cannot request the data of another tenant.
+ * The signed-in tenant of a request. `tenantId` comes only from the signed session. No page or endpoint of the portal
+ * reads a tenant id from the path, the query or a form, so a visitor cannot request the data of another tenant.
  */
 export interface Visitor {
   readonly tenantId: string;
   readonly record: TenantRecord | null;
-  /** Reads ClickHouse within the tenant's share of queries. */
+  /** Queries ClickHouse. The queries count against the tenant's share. */
   readonly usage: UsageReader;
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by the guard of routes with the access `portal-session`. */
+    /** The guard of routes with the access `portal-session` sets it. */
     visitor: Visitor | null;
   }
 }
@@ -42,7 +42,10 @@ export interface VisitorSources {
   readonly usage: UsageReader;
 }
 
-/** Guard of the portal: without a session pages redirect to the sign-in, and data requests are answered with 401. */
+/**
+ * Guard of the portal. Without a session, a request for a page is redirected to the sign-in, and a request for data
+ * gets 401.
+ */
 export async function requireVisitor(
   sources: VisitorSources,
   request: FastifyRequest,
@@ -56,7 +59,7 @@ export async function requireVisitor(
   return reply.redirect('/?reason=signed-out', 303);
 }
 
-/** The visitor that the guard has set. */
+/** The visitor of the request, set by the guard. */
 export function guardedVisitor({ visitor }: FastifyRequest): Visitor {
   if (visitor === null) throw new Error('a route for visitors was reached without its guard');
   return visitor;
@@ -68,7 +71,7 @@ type ContentMaker = (
   reply: FastifyReply,
 ) => PageContent | null | Promise<PageContent | null>;
 
-/** Handler of a page for the visitor. `makeContent` returns null where it has sent another answer itself. */
+/** Handler of a page for the visitor. `makeContent` returns null if it has already sent another response. */
 export function forTenant(here: string, makeContent: ContentMaker) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const visitor = guardedVisitor(request);

@@ -7,8 +7,9 @@ import type { SignedToken } from '../../../shared/sessions/tokens.ts';
 export type CookieName = 'tollgate_portal' | 'tollgate_operator';
 
 /**
- * Sets a session cookie that scripts cannot read and that browsers do not send with requests of other sites. `Lax` still
- * lets a portal link in an e-mail open the portal; the operator's cookie is `Strict`.
+ * Sets a session cookie. Scripts cannot read it, and browsers do not send it with requests from other sites. The
+ * tenant's cookie is `Lax`, so that a portal link in an e-mail can open the portal; the operator's cookie is
+ * `Strict`.
  */
 export function setSession(
   reply: FastifyReply,
@@ -29,17 +30,20 @@ export function clearSession(reply: FastifyReply, name: CookieName): void {
   void reply.clearCookie(name, { path: name === 'tollgate_operator' ? '/operator' : '/' });
 }
 
-/** The token of the cookie, or an empty text. */
+/** The session token in the cookie; an empty text if there is none. */
 export function sessionToken(request: FastifyRequest, name: CookieName): string {
   return request.cookies[name] ?? '';
 }
 
-/** Answers a script that fetches data without a session. */
+/** Answers a script's request for data that has no valid session. */
 export function sendSignedOut(reply: FastifyReply): FastifyReply {
   return sendProblem(reply, 401, 'Signed out', 'Sign in again to go on.');
 }
 
-/** Error for a session that may have been ended: it opens nothing until the ended sessions were read once. */
+/**
+ * Error for a session that may have ended. No session is accepted before the ended sessions have been read from
+ * Kafka.
+ */
 export function sessionsUnread(): TollgateError {
   return new TollgateError(
     'KAFKA_UNAVAILABLE',

@@ -9,14 +9,18 @@ import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
 /**
- * Counts failed sign-ins by client address: the address that trusted proxies name, and of IPv6 the /64, which one host
- * has for itself. Only failures are throttled. The secret is compared first and the right secret always signs in, so that
- * an attacker cannot lock out the users behind an address; the length of a secret protects it from guessing.
+ * Counts failed sign-ins by client address. The address is the one that trusted proxies report; of an IPv6 address
+ * only the /64 is used, because one host can use all addresses in it. The secret is compared before the throttle, and
+ * a correct secret always signs in. So an attacker cannot lock out other users of the same address. Secrets are long
+ * enough to resist guessing.
  */
 export interface SignInThrottle {
-  /** Counts a failure. Returns the seconds until failures are answered as usual again; null while they are. */
+  /**
+   * Counts a failure. Returns null if the failure is answered as usual, or the number of seconds until failures are
+   * no longer throttled.
+   */
   failed(request: SignInRequest): number | null;
-  /** The client's address under the policy's trusted proxies. */
+  /** The client's address according to the policy's trusted proxies. */
   addressOf(request: SignInRequest): string;
 }
 
@@ -25,7 +29,7 @@ export interface SignInRequest {
   readonly socket: { readonly remoteAddress?: string | undefined };
 }
 
-/** Notice on the sign-in page for a throttled failure. */
+/** Notice on the sign-in page after a failure that was throttled. */
 export const tooManyFailures = {
   tone: 'bad',
   text: 'This is not right either. After so many failed attempts wait ten minutes; the right one signs in at any time.',
@@ -33,7 +37,10 @@ export const tooManyFailures = {
 
 const failuresMax = 20;
 const memoryMs = 10 * 60_000;
-/** Addresses with remembered failures: a few megabytes. The address with the oldest failure is forgotten first. */
+/**
+ * Most addresses whose failures are stored (a few megabytes). At the maximum, the least recently used address is
+ * removed.
+ */
 const addressesMax = 10_000;
 
 export function createSignInThrottle(policy: () => Policy, clock: Clock): SignInThrottle {
@@ -62,7 +69,9 @@ export function createSignInThrottle(policy: () => Policy, clock: Clock): SignIn
   }
 }
 
-/** By method (link, credential, api_key, jwt, operator) and result (accepted, refused, throttled). */
+/**
+ * Number of sign-ins by method (link, credential, api_key, jwt, operator) and result (accepted, refused, throttled).
+ */
 export type SignInCounter = Pick<Counter<'method' | 'result'>, 'inc'>;
 
 export function createSignInCounter(registry: Registry): SignInCounter {

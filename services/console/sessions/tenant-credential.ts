@@ -2,7 +2,7 @@ import { hashApiKey } from '../../../shared/identity/api-keys.ts';
 import type { CredentialReader } from '../../../shared/identity/credentials.ts';
 import type { SessionSource } from '../../../shared/sessions/claims.ts';
 
-/** The tenant of an API key or a JWT, or why it opens no session. */
+/** The tenant that an API key or a JWT belongs to, or the reason why the credential opens no session. */
 export type CredentialReading =
   | {
       readonly kind: 'tenant';
@@ -10,10 +10,13 @@ export type CredentialReading =
       readonly source: SessionSource;
       readonly expiresAtMs: number;
     }
-  /** `status` is 503 where the credential could not be verified. */
+  /** `status` is 503 if the credential could not be verified. */
   | { readonly kind: 'refused'; readonly status: 401 | 503; readonly reason: string };
 
-/** Reads an API key or a JWT as the gateways do. A session never outlives the credential that opened it. */
+/**
+ * Verifies an API key or a JWT in the same way as the gateways. A session ends no later than the credential that
+ * opened it.
+ */
 export async function readCredential(
   text: string,
   reader: CredentialReader,
