@@ -5,7 +5,7 @@
  * Each comment says what to do about a finding.
  */
 
-/** Files that match `from` may not import files that match `to`. */
+/** A rule: files that match `from` must not import files that match `to`. */
 const never = (name, from, to, comment) => ({ name, severity: 'error', comment, from, to });
 
 module.exports = {
@@ -72,7 +72,8 @@ module.exports = {
     ),
     never(
       'jose-verifies-tenants-tokens-in-one-place',
-      // Links and sessions are tokens of Tollgate's own, with keys of their own.
+      // Tokens of portal links and sessions are issued by Tollgate and signed with its own keys, so this file also
+      // imports jose.
       { path: '^(services|shared)/', pathNot: '^(shared/identity/|shared/sessions/tokens.ts$)' },
       { path: '(^|/)node_modules/jose/' },
       'Tokens are read by shared/identity, so that every service finds the same caller.',
@@ -118,7 +119,7 @@ module.exports = {
     ),
     never(
       'kafkajs-in-one-folder',
-      // A benchmark measures itself against the bare library.
+      // A benchmark compares Tollgate with the bare library.
       { pathNot: '^(shared/kafka/kafkajs|test/bench)/' },
       { path: '(^|/)node_modules/kafkajs/' },
       'kafkajs loses events in ways that only shared/kafka prevents: use its exports.',
@@ -131,7 +132,7 @@ module.exports = {
     ),
     never(
       'resolvable',
-      // A browser's script imports what the console serves.
+      // Scripts that run in a browser import files that the console serves.
       { path: '^(services|shared|dashboards|dev|tools|test)/', pathNot: '^services/console/assets/' },
       { couldNotResolve: true },
       'The import points nowhere: correct its path, or add the package to package.json.',

@@ -9,7 +9,7 @@ export default tseslint.config(
       '**/*.cjs',
       'eslint.config.js',
       'services/console/assets/**',
-      // Compiled by a test, with the types that it is generated for.
+      // A test compiles these files together with the types that are generated for them.
       'examples/**',
     ],
   },

@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** Projects differ in what they may touch: `unit` nothing, the others the real servers of `test/support/servers.ts`. */
+/**
+ * Projects differ in the resources that they use. `unit` uses none; the others use the real servers of
+ * `test/support/servers.ts`.
+ */
 const withServers = {
   globalSetup: ['./test/support/global-setup.ts'],
   testTimeout: 60_000,

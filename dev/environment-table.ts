@@ -7,7 +7,10 @@ import { environment as console } from '../services/console/environment.ts';
 import { environment as gateway } from '../services/gateway/environment.ts';
 import { environment as reconciler } from '../services/reconciler/environment.ts';
 
-/** Schemas of the processes, in the order of the table. `topics create` is the only command that uses Kafka. */
+/**
+ * Schemas of the processes, in the order of the table's columns. `topics create` is the only command of the command
+ * line that connects to Kafka.
+ */
 const schemas: readonly (readonly [string, TObject])[] = [
   ['gateway', gateway],
   ['aggregator', aggregator],
@@ -21,7 +24,7 @@ const schemas: readonly (readonly [string, TObject])[] = [
 
 const services = schemas.map(([reader]) => reader).filter((reader) => !reader.startsWith('cli'));
 
-/** Secrets whose names the policy files of this repository choose (`secret_env`, `token_env`). */
+/** Variables of secrets whose names are set in the policy files of this repository (`secret_env`, `token_env`). */
 const secretsOfPolicy: readonly Row[] = [
   { name: 'TOLLGATE_JWT_SECRET', meaning: 'Secret that verifies tokens of tenants; 32 bytes or more.' },
   { name: 'TOLLGATE_SERVICE_TOKEN', meaning: 'Token of internal services; 32 bytes or more.' },
@@ -45,7 +48,7 @@ interface Use {
   readonly meaning: string;
 }
 
-/** Markdown table of all environment variables, for docs/design.md: a unit test compares the two. */
+/** Markdown table of all environment variables. A unit test compares it with the table in docs/design.md. */
 export function environmentTable(): string {
   const rows = [...variables().map(([name, uses]) => rowOf(name, uses)), ...secretsOfPolicy];
   return [
@@ -57,7 +60,7 @@ export function environmentTable(): string {
   ].join('\n');
 }
 
-/** Uses of each variable. Variables of many processes come first. */
+/** The processes that read each variable. Variables that many processes read come first. */
 function variables(): [string, Use[]][] {
   const uses = new Map<string, Use[]>();
   for (const [reader, schema] of schemas) {
@@ -90,7 +93,7 @@ function readersOf(uses: readonly Use[]): string {
     : names.join(', ');
 }
 
-/** One value, or each different value with its readers. */
+/** The value if it is the same for all processes; otherwise each different value with the processes that have it. */
 function merged(uses: readonly Use[], valueOf: (use: Use) => string, separator: string): string {
   const readers = new Map<string, string[]>();
   for (const use of uses) readers.set(valueOf(use), [...(readers.get(valueOf(use)) ?? []), use.reader]);
@@ -101,7 +104,7 @@ function merged(uses: readonly Use[], valueOf: (use: Use) => string, separator: 
 
 function defaultOf(schema: TObject, name: string, variable: TSchema): string {
   const { default: byDefault } = variable as { readonly default?: string | number | boolean };
-  // A schema of optional variables has no `required`.
+  // TypeBox omits `required` from a schema in which all variables are optional.
   const { required = [] } = schema as { readonly required?: readonly string[] };
   if (byDefault === undefined) return required.includes(name) ? 'required' : 'none';
   return byDefault === '' ? 'empty' : `\`${String(byDefault)}\``;

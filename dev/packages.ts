@@ -3,7 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { TollgateError } from '../shared/runtime/errors.ts';
 
-/** Programs of the local stack and of the tests, with the Debian package of each. */
+/** Programs that the local stack and the tests need, each with the Debian package that contains it. */
 export const debianPackages = {
   'redis-server': 'redis-server',
   'redis-cli': 'redis-tools',
@@ -22,10 +22,10 @@ export const debianPackages = {
 
 export type Program = keyof typeof debianPackages;
 
-/** Reports a slow step to the user. */
+/** Reports a step that takes long. */
 export type Say = (line: string) => void;
 
-/** Absolute path of the program, or null. */
+/** Absolute path of the program; null if it is not installed. */
 export function findProgram(program: string): string | null {
   for (const folder of (process.env['PATH'] ?? '').split(delimiter).concat('/usr/sbin', '/usr/local/bin')) {
     const path = join(folder, program);
@@ -40,8 +40,8 @@ export function findProgram(program: string): string | null {
 }
 
 /**
- * Path of the program. A missing program is installed from its Debian package if this process is root on Debian;
- * otherwise throws `SERVER_MISSING` with the command to run.
+ * Path of the program. If it is missing and this process runs as root on Debian, its package is installed. Otherwise
+ * throws `SERVER_MISSING` with the command that installs it.
  */
 export async function needProgram(program: Program, say: Say): Promise<string> {
   const found = findProgram(program);
@@ -52,7 +52,7 @@ export async function needProgram(program: Program, say: Say): Promise<string> {
   return installed;
 }
 
-/** Installs the missing programs with one command. */
+/** Installs all missing programs with one command. */
 export async function installPrograms(programs: readonly Program[], say: Say): Promise<void> {
   const absent = programs.filter((program) => findProgram(program) === null);
   if (absent.length === 0) return;
@@ -70,7 +70,7 @@ function packagesOf(programs: readonly Program[]): string[] {
 
 async function apt(args: readonly string[], programs: readonly Program[]): Promise<void> {
   const child = spawn('apt-get', ['-q', '-o', 'DPkg::Lock::Timeout=300', ...args], {
-    // The run level prevents that Debian starts the services of the packages.
+    // With this setting, Debian does not start the services of the packages that it installs.
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -11,12 +11,12 @@ import type { Say } from './packages.ts';
 
 const run = promisify(execFile);
 
-/** The lists in `dev/python`: proxies, clients, fuzzers and frameworks that are Python packages. */
+/** The lists in `dev/python` name proxies, clients, fuzzers and frameworks that are Python packages. */
 export type PythonList = 'proxies' | 'clients' | 'openmeter' | 'fuzzers' | 'upstreams';
 
 /**
- * `bin` directory of a virtual environment with the packages of a list, e.g. for `join(bin, 'python')`. The environment is
- * created once for each version of the list, in the user's cache. Throws `SERVER_MISSING` with advice.
+ * The `bin` directory of a virtual environment that has the packages of a list, e.g. for `join(bin, 'python')`. An
+ * environment is created once for each version of the list, in the user's cache. Throws `SERVER_MISSING` with advice.
  */
 export async function pythonBin(list: PythonList, say: Say): Promise<string> {
   const requirements = join(import.meta.dirname, 'python', `${list}.txt`);
@@ -34,7 +34,8 @@ export async function pythonBin(list: PythonList, say: Say): Promise<string> {
   await withLock(`${home}.lock`, async () => {
     if (existsSync(complete)) return;
     say(`installing the Python packages of dev/python/${list}.txt`);
-    // A virtual environment stores its own path, so it is created in place and then marked complete.
+    // A virtual environment contains its own path and cannot be moved. It is therefore created at its final path, and
+    // a file marks it as complete afterwards.
     await rm(home, { recursive: true, force: true });
     try {
       await run(python, ['-m', 'venv', home]);
@@ -53,7 +54,10 @@ export async function pythonBin(list: PythonList, say: Say): Promise<string> {
 const lockWaitMsMax = 300_000;
 const lockProbeMs = 200;
 
-/** Holds a lock directory while `work` runs. A lock that outlasts the wait belongs to a process that died. */
+/**
+ * Holds a lock while `work` runs; the lock is a directory. If the lock of another process is still held after
+ * `lockWaitMsMax`, that process is assumed to be dead, and its lock is removed.
+ */
 async function withLock(path: string, work: () => Promise<void>): Promise<void> {
   const deadline = performance.now() + lockWaitMsMax;
   for (;;) {

@@ -9,8 +9,8 @@ import { runStack } from './stack/run-stack.ts';
 import type { Closer, RunningStack } from './stack/run-stack.ts';
 
 /**
- * `npm start`: runs all processes of Tollgate on this machine until Ctrl-C or SIGTERM, then stops them in reverse order.
- * Exits 0 after a clean stop and 1 if the start failed.
+ * `npm start`: runs all processes of Tollgate on this machine until it receives Ctrl-C or SIGTERM, then stops them in
+ * reverse order. Exits with 0 after a clean stop and with 1 if the start failed.
  */
 const startedAt = performance.now();
 const repository = join(import.meta.dirname, '..');
@@ -54,11 +54,11 @@ async function start(): Promise<void> {
       },
     });
     running = true;
-    // Child processes hold no handle of this process; the timer keeps it running until a signal.
+    // Child processes do not keep this process running, so a timer keeps it running until a signal arrives.
     setInterval(() => undefined, keepAliveMs);
     if (!ending) greet(stack);
   } catch (error) {
-    // After Ctrl-C the start throws, which is not a failure.
+    // If Ctrl-C interrupts the start, the start throws. That is not reported as a failure.
     if (!ending) {
       console.error(`\n✗ Tollgate did not start: ${messageOf(error)}\n`);
       exitCode = 1;
@@ -76,7 +76,7 @@ function greet({ file, movedPorts }: RunningStack): void {
   );
 }
 
-/** During the start only aborts it: the start then stops every process that it has started. */
+/** During the start, a signal only aborts the start, which then stops all processes that it has started. */
 function end(): void {
   if (ending) return;
   ending = true;
@@ -98,7 +98,10 @@ async function closeAndExit(): Promise<void> {
   process.exit(exitCode);
 }
 
-/** npm sends signals to its shell, which may exit without a signal to this process: without its parent this process stops too. */
+/**
+ * npm sends signals to its shell, which can exit without passing the signal on. Therefore this process also stops
+ * when its parent has exited.
+ */
 function endWithNpm(): void {
   const parent = process.ppid;
   const check = (): void => {
@@ -107,7 +110,10 @@ function endWithNpm(): void {
   setInterval(check, 500).unref();
 }
 
-/** Deletes all files of earlier starts except the lock and the log of the package installation, which may still be open. */
+/**
+ * Deletes the files of earlier starts, except the lock, and the log of the package installation, which may still be
+ * open.
+ */
 async function wipe(): Promise<void> {
   for (const entry of await readdir(localDir)) {
     if (entry !== 'start.pid' && entry !== 'prepare.lock')

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 
 /**
- * Prints `N passed, N failed` from the reports of vitest's JSON reporter that the arguments name. A test file that could
- * not run counts as a failure. Exits 1 if a test failed or a report is missing.
+ * Prints `N passed, N failed`. The arguments name reports of vitest's JSON reporter. A test file that could not run
+ * counts as one failure. Exits with 1 if a test failed or a report is missing.
  */
 interface Report {
   readonly numPassedTests: number;

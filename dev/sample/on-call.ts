@@ -2,8 +2,8 @@ import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
 
 /**
- * Receiver of notifications from Alertmanager under `npm start`: writes one line for each alert that fires or is resolved,
- * with its summary. Listens on `HOST` and `PORT`.
+ * Receiver of Alertmanager's notifications under `npm start`. For each alert that fires or is resolved, it writes one
+ * line with the alert's summary. It listens on `HOST` and `PORT`.
  */
 interface Notification {
   readonly alerts: readonly {

@@ -7,12 +7,15 @@ export interface SampleTenant {
   readonly tenantId: string;
   readonly plan: 'free' | 'pro' | 'enterprise';
   readonly displayName: string;
-  /** Calls a second of the sample traffic; 0: none. */
+  /** Calls of the sample traffic per second; 0: the tenant makes no calls. */
   readonly trafficPerSecond: number;
   readonly overrides?: Readonly<Record<string, number>>;
 }
 
-/** A quiet and a busy tenant of each plan. Sparrow exceeds its minute limit, Wren uses up its day. */
+/**
+ * The sample tenants: for each plan one with little and one with much traffic. Sparrow exceeds its minute limit, and
+ * Wren uses up its daily quota.
+ */
 export const sampleTenants: readonly SampleTenant[] = [
   { tenantId: 'acme', plan: 'pro', displayName: 'Acme', trafficPerSecond: 0 },
   { tenantId: 'initech', plan: 'free', displayName: 'Initech', trafficPerSecond: 0 },
@@ -31,7 +34,7 @@ export const sampleTenants: readonly SampleTenant[] = [
 
 const tokenLifetime = '365d';
 
-/** A token like those that the tenant's login issues. */
+/** A token as the tenant's own login service would issue it. */
 export function signTenantToken(secret: string, tenant: SampleTenant, user: string): Promise<string> {
   return new SignJWT({ tenant_id: tenant.tenantId, tier: tenant.plan })
     .setProtectedHeader({ alg: 'HS256' })
@@ -41,7 +44,7 @@ export function signTenantToken(secret: string, tenant: SampleTenant, user: stri
     .sign(new TextEncoder().encode(secret));
 }
 
-/** Record that the first start publishes; later changes are made by the operator. */
+/** The tenant's first record. It is published at the first start only, so that later changes by operators stay. */
 export function sampleRecord(tenant: SampleTenant, secrets: Secrets, now: Date): TenantRecord {
   const apiKey = secrets.apiKeys[tenant.tenantId] ?? '';
   return {

@@ -4,8 +4,8 @@ import { sampleTenants } from './tenants.ts';
 import type { SampleTenant } from './tenants.ts';
 
 /**
- * Sends calls of the busy sample tenants through the gateway until it is stopped. `STACK_FILE` names the file with the
- * address of the gateway and the tokens. A call that fails is not repeated.
+ * Sends sample calls of the busy tenants through the gateway until the process is stopped. The file `STACK_FILE`
+ * contains the address of the gateway and the tokens. A failed call is not retried.
  */
 interface StackFile {
   readonly urls: { readonly gateway: string };
@@ -37,14 +37,14 @@ void runUnknownClients();
 
 async function runTenant(tenant: SampleTenant): Promise<void> {
   for (;;) {
-    // The rate varies by half within five minutes, so that graphs have a shape and Sparrow exceeds its limit.
+    // The rate rises and falls by half within five minutes. So graphs are not flat, and Sparrow exceeds its limit.
     const swing = 1 + 0.5 * Math.sin((Date.now() / 300_000) * 2 * Math.PI);
     await wait(exponential(1000 / (tenant.trafficPerSecond * swing)));
     void callAs(tenant, pick(tenantCalls));
   }
 }
 
-/** Callers without a token, limited by address, and with an invalid token, refused. */
+/** Two kinds of calls without a tenant: without a token (limited by address), and with an invalid token (refused). */
 async function runUnknownClients(): Promise<void> {
   for (;;) {
     await wait(exponential(2_000));
@@ -90,7 +90,7 @@ async function send(call: Call, headers: Readonly<Record<string, string>>): Prom
   }
 }
 
-// Repetition is weight: mostly small reads, some chats, a few calls that fail.
+// A call that is listed more often is made more often: mostly small reads, some chats, and a few calls that fail.
 const tenantCalls: readonly Call[] = [
   { method: 'GET', path: '/v1/customers' },
   { method: 'GET', path: '/v1/customers' },
@@ -110,12 +110,15 @@ function pick<Item>(items: readonly Item[]): Item {
   return items[Math.floor(Math.random() * items.length)]!;
 }
 
-/** Addresses reserved for documentation (TEST-NET-2 and -3): no real caller shares their limits. */
+/**
+ * Addresses that are reserved for documentation (TEST-NET-2 and TEST-NET-3), so that no real client shares the limits
+ * of these addresses.
+ */
 function address(net: 198 | 203, host: number): string {
   return net === 198 ? `198.51.100.${Math.floor(host) + 1}` : `203.0.113.${Math.floor(host) + 1}`;
 }
 
-/** Gaps of a Poisson process, which independent callers form. */
+/** Random pauses between calls, exponentially distributed as for independent callers (Poisson process). */
 function exponential(meanMs: number): number {
   return Math.min(-Math.log(1 - Math.random()) * meanMs, meanMs * 10);
 }

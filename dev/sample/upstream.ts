@@ -3,8 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 
 /**
- * Sample API behind the gateway: endpoints of an agent platform with small realistic delays. Listens on `HOST` and `PORT`.
- * It has no limits, so every 429 comes from the gateway.
+ * Sample API behind the gateway. It has the endpoints of an agent platform and responds after short, realistic
+ * delays. It listens on `HOST` and `PORT`. It has no limits, so every 429 comes from the gateway.
  */
 type Handler = (request: IncomingMessage, response: ServerResponse, path: string) => Promise<void>;
 
@@ -94,7 +94,7 @@ async function listRuns(_request: IncomingMessage, response: ServerResponse, pat
   await json(response, 200, { agent: path.split('/')[2], runs: [] });
 }
 
-/** Fails every third call, like a real dependency. */
+/** An endpoint that fails at every third call, like an unreliable dependency. */
 let unstableCalls = 0;
 async function unstable(_request: IncomingMessage, response: ServerResponse): Promise<void> {
   await wait(delayMs(30, 90));

@@ -1,6 +1,7 @@
 /**
- * Waits for all starts. If one fails, aborts `failure`, so that the others stop starting, waits for them too, and throws
- * the first reason: every process that did start is then known to the code that has to stop it.
+ * Waits until all starts have succeeded or failed. When one fails, aborts `failure`, so that the other starts stop,
+ * and then throws the first error. When this function throws, no start is still running: the caller can stop every
+ * process that was started.
  */
 export async function allOrNone<Values extends readonly unknown[]>(
   failure: AbortController,

@@ -5,11 +5,11 @@ import { processOptions, startServerProcess } from './server-process.ts';
 import type { ServerProcess } from './server-process.ts';
 
 export interface ClickHouseOptions {
-  /** Absolute data directory; one process at a time may open it. */
+  /** Absolute path of the data directory. Only one process at a time can open it. */
   readonly dir: string;
   readonly say: Say;
   readonly port?: number;
-  /** Configuration file of the engine, for users and roles; absent: one user. */
+  /** Configuration file of the engine that defines users and roles. Absent: there is one user. */
   readonly configFile?: string;
   readonly dieWithParent?: boolean;
   /** Aborts the start. */
@@ -21,10 +21,12 @@ export interface RunningClickHouse extends ServerProcess {
   readonly port: number;
 }
 
-/** Number of threads, each of which waits for one query: the bound of concurrent queries. */
+/** Number of threads. Each thread runs one query at a time, so this is the maximum number of concurrent queries. */
 const concurrentQueriesMax = 48;
 
-/** Starts the embedded engine with ClickHouse's HTTP protocol (`tools/clickhouse-local`) on loopback. */
+/**
+ * Starts the embedded engine on loopback, with a server for ClickHouse's HTTP protocol (`tools/clickhouse-local`).
+ */
 export async function startClickHouseServer(options: ClickHouseOptions): Promise<RunningClickHouse> {
   const port = await freePort(options.port);
   const url = `http://127.0.0.1:${port}`;

@@ -3,7 +3,7 @@ import type { RequestOptions } from 'node:http';
 
 const pingTimeoutMs = 1_000;
 
-/** Whether a container engine responds at the address that Docker's clients use. */
+/** Whether a container engine responds at the address that Docker clients use. */
 export function containerEngineAnswers(env: NodeJS.ProcessEnv): Promise<boolean> {
   const address = addressOf(env['DOCKER_HOST'] ?? 'unix:///var/run/docker.sock');
   if (address === null) return Promise.resolve(false);
@@ -24,6 +24,6 @@ function addressOf(dockerHost: string): RequestOptions | null {
   if (url.protocol === 'unix:') return { socketPath: url.pathname };
   if (url.protocol === 'tcp:' || url.protocol === 'http:')
     return { host: url.hostname, port: url.port || 2375 };
-  // Other protocols, such as ssh, need STACK=containers.
+  // For addresses with other protocols, such as ssh, containers must be selected with STACK=containers.
   return null;
 }

@@ -3,7 +3,7 @@ import { GenericContainer, Wait } from 'testcontainers';
 import { freePort } from './free-port.ts';
 
 export interface ContainerServer {
-  /** Value of the environment variable of the services. */
+  /** Value of the environment variable with which services connect to this server. */
   readonly address: string;
   stop(): Promise<void>;
 }
@@ -11,7 +11,7 @@ export interface ContainerServer {
 interface Image {
   readonly image: string;
   readonly port: number;
-  /** Data directory in the image. */
+  /** Path of the data directory inside the container. */
   readonly data: string;
   readonly ready: string;
   readonly env: (hostPort: number) => Record<string, string>;
@@ -19,7 +19,7 @@ interface Image {
   readonly address: (hostPort: number) => string;
 }
 
-// The images of docker-compose.yml.
+// Names of the images in docker-compose.yml.
 const images: Readonly<Record<'redis' | 'kafka' | 'clickhouse', Image>> = {
   redis: {
     image: 'redis:7.4',
@@ -51,8 +51,8 @@ const images: Readonly<Record<'redis' | 'kafka' | 'clickhouse', Image>> = {
 };
 
 /**
- * Starts the official image of a server on a loopback port, with its data in `dir`. Throws the error of the container
- * engine. On machines without a container engine the servers run natively.
+ * Starts the official image of a server. The server listens on a loopback port, and its data is in `dir`. Throws the
+ * error of the container engine. Machines without a container engine run the servers as native processes.
  */
 export async function startContainer(
   name: keyof typeof images,
@@ -61,7 +61,7 @@ export async function startContainer(
   const { image, port: inside, data, ready, env, command, address } = images[name];
   const hostPort = await freePort(port);
   await mkdir(dir, { recursive: true });
-  // The images run as users that do not exist on this machine.
+  // The users of the images do not exist on this machine, so the directory must be writable for all users.
   await chmod(dir, 0o777);
   let container = new GenericContainer(image)
     .withEnvironment(env(hostPort))
@@ -81,7 +81,7 @@ export async function startContainer(
 
 const startTimeoutMs = 300_000;
 
-/** The broker advertises the address that clients use, so its configuration needs the port on the host. */
+/** The broker tells clients at which address to connect, so its configuration contains the port on the host. */
 function kafkaEnvironment(hostPort: number): Record<string, string> {
   return {
     CLUSTER_ID: 'dG9sbGdhdGUtbG9jYWwtMQ',

@@ -3,8 +3,8 @@ import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
 /**
- * Below the ephemeral ports of Linux and macOS, so that no outgoing connection uses a port between the moment it is found
- * and the start of its server.
+ * Range below the ephemeral ports of Linux and macOS. So no outgoing connection can use the port after it is found
+ * and before its server starts.
  */
 const lowest = 10_000;
 const highest = 32_000;
@@ -14,9 +14,9 @@ const attemptsMax = 100;
 const claimed = new Set<number>();
 
 /**
- * Reserves a free loopback port: the preferred port if it is free, else another one. The reservation holds until this
- * process ends, also while no server listens, so that stacks and tests that start at once never share a port. A process may
- * reserve its own port again.
+ * Reserves a free loopback port: the preferred port if it is free, otherwise another. The reservation lasts until
+ * this process ends, even while no server listens on the port. So stacks and tests that start at the same time never
+ * use the same port. A process can reserve its own port again.
  */
 export async function freePort(preferred?: number): Promise<number> {
   if (preferred !== undefined && (await isFree(preferred)) && (await claim(preferred))) return preferred;
@@ -35,7 +35,10 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** Reserves by binding the UDP port of the same number, which no server here uses. The system releases it when the process ends. */
+/**
+ * Reserves a port by binding the UDP port with the same number, which no server here uses. The operating system
+ * releases it when the process ends.
+ */
 function claim(port: number): Promise<boolean> {
   if (claimed.has(port)) return Promise.resolve(true);
   claimed.add(port);

@@ -13,10 +13,10 @@ const folder = join(import.meta.dirname, 'kafka');
 
 export const loggingConfig = join(folder, 'log4j2.properties');
 
-/** Cluster id of every local broker: it only has to be equal in the files of one data directory. */
+/** Cluster id of every local broker. It only has to be the same in all files of a data directory. */
 const clusterId = 'dG9sbGdhdGUtbG9jYWwtMQ';
 
-/** Class path of the broker. Maven downloads the jars once for each version into the user's cache. */
+/** Class path of the broker. Maven downloads the jars into the user's cache, once for each version. */
 export async function kafkaClassPath(say: Say): Promise<string> {
   const home = await cacheFolder();
   const libraries = join(home, 'libs');
@@ -28,7 +28,7 @@ export async function kafkaClassPath(say: Say): Promise<string> {
   return join(libraries, '*');
 }
 
-/** A formatted data directory to copy, which saves each new broker the start of a second JVM. */
+/** A formatted data directory. Each new broker copies it, which saves the start of a second JVM. */
 export async function formattedLog(java: string, say: Say): Promise<string> {
   const home = await cacheFolder();
   const template = join(home, 'formatted');
@@ -48,7 +48,10 @@ async function cacheFolder(): Promise<string> {
   return join(cache, 'tollgate', `kafka-${version}`);
 }
 
-/** Creates a directory under another name and renames it, so that an interrupted start leaves no incomplete directory. */
+/**
+ * Creates a directory under a temporary name, then renames it. So an interrupted start leaves no incomplete directory
+ * under the final name.
+ */
 async function intoPlace(target: string, make: (draft: string) => Promise<void>): Promise<void> {
   await mkdir(dirname(target), { recursive: true });
   const draft = await mkdtemp(`${target}-draft-`);
@@ -57,7 +60,7 @@ async function intoPlace(target: string, make: (draft: string) => Promise<void>)
     await rename(draft, target);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
-    // Another start created the same directory first.
+    // Another start has created the same directory in the meantime.
     if (!existsSync(target)) throw error;
   }
 }

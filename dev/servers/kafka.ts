@@ -14,7 +14,7 @@ export interface KafkaOptions {
   readonly dir: string;
   readonly say: Say;
   readonly port?: number;
-  /** Broker properties that override those of this module. */
+  /** Broker properties that replace the defaults of this file. */
   readonly properties?: Readonly<Record<string, string | number>>;
   readonly dieWithParent?: boolean;
   /** Aborts the start. */
@@ -26,7 +26,7 @@ export interface RunningKafka extends ServerProcess {
   readonly port: number;
 }
 
-/** Starts one Kafka broker, which is its own controller (KRaft), on loopback. */
+/** Starts one Kafka broker on loopback. It is also its own controller (KRaft). */
 export async function startKafkaServer(options: KafkaOptions): Promise<RunningKafka> {
   const java = await needProgram('java', options.say);
   const classPath = await kafkaClassPath(options.say);
@@ -54,7 +54,7 @@ export async function startKafkaServer(options: KafkaOptions): Promise<RunningKa
   return { ...started, port, brokers: `127.0.0.1:${port}` };
 }
 
-// A small heap and the C1 compiler: the broker starts in about two seconds and uses little CPU time.
+// A small heap and only the C1 compiler: the broker then starts in about two seconds and uses little CPU time.
 const javaOptions = [
   '-Xms128m',
   '-Xmx400m',
@@ -79,7 +79,8 @@ function brokerProperties(
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
     'log.dirs': logDir,
-    // One broker: internal topics have one replica, and few partitions to open at a start.
+    // There is one broker, so internal topics have one replica. They have few partitions, so that a start opens few
+    // files.
     'offsets.topic.replication.factor': 1,
     'offsets.topic.num.partitions': 8,
     'transaction.state.log.replication.factor': 1,
@@ -87,11 +88,12 @@ function brokerProperties(
     'transaction.state.log.num.partitions': 4,
     'share.coordinator.state.topic.replication.factor': 1,
     'share.coordinator.state.topic.min.isr': 1,
-    // The first consumer of a group does not wait for others.
+    // The group coordinator does not wait for further consumers when the first consumer joins.
     'group.initial.rebalance.delay.ms': 0,
-    // Topics are created explicitly; a misspelt name must not create one.
+    // Topics are created only explicitly, so that a misspelt name does not create a topic.
     'auto.create.topics.enable': 'false',
-    // After a kill the controller keeps the broker's old registration for this long before it accepts the new one.
+    // After a kill, the controller keeps the old registration of the broker for this time before it accepts the new
+    // one.
     'broker.session.timeout.ms': 2_000,
     'broker.heartbeat.interval.ms': 400,
     'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
@@ -107,7 +109,10 @@ function propertiesText(properties: Readonly<Record<string, string | number>>): 
 
 const apiVersionsKey = 18;
 
-/** Whether the broker responds to ApiVersions: it does once it is registered; its port opens earlier. */
+/**
+ * Whether the broker responds to ApiVersions. The port opens earlier, but the broker responds only after it is
+ * registered.
+ */
 function respondsToApiVersions(port: number): Promise<boolean> {
   const request = Buffer.alloc(14);
   request.writeInt32BE(10, 0); // length of the request

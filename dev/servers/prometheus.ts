@@ -8,7 +8,7 @@ export interface MonitorOptions {
   /** Absolute path of the program. */
   readonly command: string;
   readonly dir: string;
-  /** Texts of the configuration file and of the files that it names by relative paths. */
+  /** Contents of the configuration file, and of the files that it refers to by relative paths. */
   readonly config: string;
   readonly files?: Readonly<Record<string, string>>;
   readonly port?: number;

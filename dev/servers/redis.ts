@@ -11,9 +11,12 @@ export interface RedisOptions {
   readonly dir: string;
   readonly say: Say;
   readonly port?: number;
-  /** Writes an append-only file, so that a stop loses at most a second. False: no data on disk. */
+  /**
+   * True: Redis writes an append-only file, so that a crash loses at most one second of data. False: Redis stores no
+   * data on disk.
+   */
   readonly durable?: boolean;
-  /** Further arguments of `redis-server`, e.g. `['--maxmemory', '8mb']`. */
+  /** Additional arguments of `redis-server`, e.g. `['--maxmemory', '8mb']`. */
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
   readonly dieWithParent?: boolean;
@@ -26,7 +29,7 @@ export interface RunningRedis extends ServerProcess {
   readonly port: number;
 }
 
-/** Starts Debian's `redis-server` on loopback. */
+/** Starts the installed `redis-server` on loopback. */
 export async function startRedisServer(options: RedisOptions): Promise<RunningRedis> {
   const command = await needProgram('redis-server', options.say);
   const port = await freePort(options.port);
@@ -48,7 +51,7 @@ export async function startRedisServer(options: RedisOptions): Promise<RunningRe
   return { ...started, port, url: `redis://127.0.0.1:${port}` };
 }
 
-/** True once Redis responds PONG; while it loads its file it responds with an error. */
+/** True when Redis responds with PONG. While Redis loads its file, it responds with an error. */
 function answersPing(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));

@@ -10,38 +10,41 @@ export interface ServerCommand {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  /** Directory of the data and of `server.pid`, by which a later start finds a process that was left running. */
+  /**
+   * Directory of the data and of the file `server.pid`, with which a later start finds a server that was left
+   * running.
+   */
   readonly dir: string;
   readonly logFile: string;
-  /** Resolves with true once the server responds; an error means not yet. */
+  /** Resolves with true when the server is ready. A rejection means that it is not ready yet. */
   readonly ready: () => Promise<boolean>;
   readonly readyTimeoutMs: number;
   /** Working directory; absent: `dir`. */
   readonly workingDir?: string;
-  /** False: the server may outlive this process. */
+  /** False: the server may keep running after this process has ended. */
   readonly dieWithParent?: boolean;
-  /** Aborts the start: the server is stopped and the start throws. */
+  /** Aborting it stops the server, and the start throws. */
   readonly signal?: AbortSignal;
 }
 
-/** A server that this process started. Methods that stop it may be called repeatedly. */
+/** A server that this process started. Functions that stop it may be called several times. */
 export interface ServerProcess {
   readonly name: string;
   readonly pid: number;
   readonly logFile: string;
-  /** Resolves with the exit code (null after a signal) when the process has exited for any reason. */
+  /** Resolves when the process has exited, with its exit code; null if a signal ended it. */
   readonly exited: Promise<number | null>;
   alive(): boolean;
-  /** Sends SIGTERM, and SIGKILL if the process has not exited after `graceMs`. */
+  /** Sends SIGTERM, then SIGKILL if the process has not exited after `graceMs`. */
   stop(graceMs?: number): Promise<void>;
   /** Sends SIGKILL. */
   kill(): Promise<void>;
-  /** Sends SIGSTOP: sockets stay open without responses. */
+  /** Sends SIGSTOP: the server's sockets stay open, but it does not respond. */
   pause(): void;
   resume(): void;
 }
 
-/** The options of a process that are set. */
+/** Removes undefined options. */
 export function processOptions(options: {
   readonly dieWithParent?: boolean;
   readonly signal?: AbortSignal;
@@ -55,7 +58,7 @@ export function processOptions(options: {
 const readyPollMs = 50;
 const logTailBytes = 2_000;
 
-/** Starts a server and waits until it responds; otherwise throws with the end of its log. */
+/** Starts a server and waits until it is ready. If that fails, throws an error with the last lines of its log. */
 export async function startServerProcess(server: ServerCommand): Promise<ServerProcess> {
   server.signal?.throwIfAborted();
   await mkdir(server.dir, { recursive: true });
@@ -73,8 +76,8 @@ export async function startServerProcess(server: ServerCommand): Promise<ServerP
 }
 
 /**
- * Stops the server that a killed start left on this data directory, whose lock it would hold. The pid counts only if its
- * process runs with this directory, because pids are reused.
+ * Stops a server that a killed start left running on this data directory, and that would still lock it. Pids are
+ * reused, so the process is stopped only if it runs with this directory.
  */
 export async function endLeftover(dir: string): Promise<void> {
   const pid = Number(await readFile(pidFile(dir), 'utf8').catch(() => ''));
@@ -91,7 +94,7 @@ export async function endLeftover(dir: string): Promise<void> {
 }
 
 async function spawnServer(server: ServerCommand): Promise<ServerProcess> {
-  // Only one earlier log is kept, so that logs do not grow without bound.
+  // Keeps only the previous log, so that logs do not grow without bound.
   await rename(server.logFile, `${server.logFile}.previous`).catch(() => undefined);
   const log = await open(server.logFile, 'a');
   const [command, args] = withParentsDeath(server);
@@ -99,7 +102,7 @@ async function spawnServer(server: ServerCommand): Promise<ServerProcess> {
     cwd: server.workingDir ?? server.dir,
     env: { ...process.env, ...server.env, TOLLGATE_SERVER_DIR: server.dir },
     stdio: ['ignore', log.fd, log.fd],
-    // A process group of its own: Ctrl-C reaches only this process, which then stops the servers in order.
+    // The server gets its own process group. Ctrl-C then reaches only this process, which stops the servers in order.
     detached: true,
   });
   const exited = new Promise<number | null>((resolve) => void child.once('exit', resolve));
@@ -110,7 +113,7 @@ async function spawnServer(server: ServerCommand): Promise<ServerProcess> {
   void exited.then(() => (gone = true));
   child.unref();
   const kill = async (): Promise<void> => {
-    // A server does not keep this process running, except while this process waits for its exit.
+    // A server does not keep this process running, unless this process waits for the server's exit.
     if (!gone) child.ref();
     if (!gone) signal(pid, 'SIGKILL');
     await exited;
@@ -138,7 +141,7 @@ async function spawnServer(server: ServerCommand): Promise<ServerProcess> {
   };
 }
 
-/** On Linux the kernel kills the server when its parent is killed. */
+/** On Linux, the kernel kills the server when its parent process is killed. */
 function withParentsDeath({ command, args, dieWithParent }: ServerCommand): [string, string[]] {
   const setpriv = '/usr/bin/setpriv';
   if (dieWithParent === false || !existsSync(setpriv)) return [command, [...args]];

@@ -4,15 +4,18 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * Environment with which a service reads compiled code of an earlier start; empty until the cache exists. Without this
- * check a service would write a cache of its own when it stops, which takes seconds.
+ * Environment with which a service reads the compile cache of an earlier start; empty while there is no cache. A
+ * service with the variable but without a cache would write one when it stops, which takes seconds.
  */
 export function compileCacheEnvironment(localDir: string): Record<string, string> {
   const dir = cacheDir(localDir);
   return existsSync(dir) ? { NODE_COMPILE_CACHE: dir } : {};
 }
 
-/** Creates a missing cache in the background, at the lowest priority. Returns a function that stops this. */
+/**
+ * Creates the compile cache in the background at the lowest priority, if it does not exist. Returns a function that
+ * stops this.
+ */
 export function warmCompileCache(localDir: string): () => Promise<void> {
   const target = cacheDir(localDir);
   if (existsSync(target)) return () => Promise.resolve();
@@ -25,7 +28,7 @@ export function warmCompileCache(localDir: string): () => Promise<void> {
       stdio: 'ignore',
     },
   );
-  // If `nice` is missing or a module does not load, the next start compiles again.
+  // If `nice` is missing or a module cannot be loaded, no cache is created, and the next start tries again.
   const ended = new Promise<void>(
     (resolve) => void child.once('exit', () => resolve()).once('error', () => resolve()),
   );

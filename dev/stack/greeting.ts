@@ -3,13 +3,13 @@ import type { StackFile, StackTenant } from './stack-file.ts';
 export interface GreetingOptions {
   readonly stack: StackFile;
   readonly stackPath: string;
-  /** Ports that were in use, e.g. `gateway 8080 → 40123`. */
+  /** Ports that could not be used because they were in use, e.g. `gateway 8080 → 40123`. */
   readonly moved: readonly string[];
   readonly secondsToReady: number;
   readonly traffic: boolean;
 }
 
-/** Text of `npm start` when all processes run: a table of addresses, and commands to paste. */
+/** Text that `npm start` prints when all processes run: a table of addresses, and commands to copy. */
 export function greeting({ stack, stackPath, moved, secondsToReady, traffic }: GreetingOptions): string {
   return [
     '',
@@ -61,7 +61,7 @@ function table({ urls, admin_token, service_token, tenants }: StackFile): string
   );
 }
 
-/** Tenants without sample traffic: pages show only the calls of the user. */
+/** Tenants without sample traffic: the pages then show only the user's own calls. */
 function pasteable({ urls, tenants, admin_token }: StackFile): string[] {
   const pro = quiet(tenants, 'pro');
   const chat = `curl -s -X POST ${urls['gateway']}/agent/chat -H 'Authorization: Bearer ${pro.jwt}' -H 'Content-Type: application/json' -d '{"message":"hello"}'`;

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { endLeftover } from '../servers/server-process.ts';
 
 /**
- * Locks the checkout: only one stack may run in it, since its servers lock their data directories. Returns the pid of the
- * start that is running, or null after taking the lock. The lock of a process that has ended does not count.
+ * Locks the checkout. Only one stack may run in it, because its servers lock their data directories. Returns null if
+ * the lock was acquired, otherwise the pid of the start that holds it. A lock whose process has ended is ignored.
  */
 export async function takeLock(localDir: string): Promise<number | null> {
   const file = lockFile(localDir);
@@ -19,11 +19,13 @@ export async function releaseLock(localDir: string): Promise<void> {
   await rm(lockFile(localDir), { force: true });
 }
 
-/** Stops the processes that a killed start left running: they would hold ports, data directories and the spool. */
+/**
+ * Stops processes that a killed start left running, because they would occupy ports, data directories and the spool.
+ */
 export async function endLeftovers(localDir: string): Promise<void> {
   const run = join(localDir, 'run');
   const services = await readdir(run).catch(() => []);
-  // Services stop before the servers that they use, as in a regular stop.
+  // Stops services before the servers that they use, as a regular stop does.
   for (const name of services) await endLeftover(join(run, name));
   for (const name of ['prometheus', 'alertmanager', 'clickhouse', 'kafka', 'redis'])
     await endLeftover(join(localDir, name));

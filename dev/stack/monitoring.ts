@@ -8,16 +8,16 @@ import { startNodeProcess } from './services.ts';
 
 export interface MonitoringOptions {
   readonly localDir: string;
-  /** `host:port` in the generated configuration, and the address in this run. */
+  /** An address in the generated configuration (`host:port`), and the address that replaces it in this run. */
   readonly addresses: ReadonlyMap<string, string>;
   readonly signal: AbortSignal;
 }
 
-/** Ports in the generated configuration, used if they are free. */
+/** Ports from the generated configuration. They are used if they are free. */
 const preferredPorts = { prometheus: 9090, alertmanager: 9093, onCall: 9098 } as const;
 const generated = join(import.meta.dirname, '..', '..', 'dashboards', 'generated');
 
-/** Prometheus with the generated rules; null if it is not installed. */
+/** Starts Prometheus with the generated rules. Returns null if Prometheus is not installed. */
 export async function startPrometheus(options: MonitoringOptions): Promise<RunningMonitor | null> {
   const command = findProgram('prometheus');
   if (command === null) return null;
@@ -31,7 +31,10 @@ export async function startPrometheus(options: MonitoringOptions): Promise<Runni
   });
 }
 
-/** Alertmanager with the generated routes (Debian uses another program name); null if it is not installed. */
+/**
+ * Starts Alertmanager with the generated routes. Returns null if it is not installed. On Debian the program has
+ * another name.
+ */
 export async function startAlertmanager(options: MonitoringOptions): Promise<RunningMonitor | null> {
   const command = alertmanagerProgram();
   if (command === null) return null;
@@ -44,7 +47,7 @@ export async function startAlertmanager(options: MonitoringOptions): Promise<Run
   });
 }
 
-/** Receiver of notifications from Alertmanager: a process that writes them to `log/on-call.log`. */
+/** Starts the receiver of Alertmanager's notifications, which writes them to `log/on-call.log`. */
 export async function startOnCall({ localDir, signal }: MonitoringOptions): Promise<RunningMonitor | null> {
   if (alertmanagerProgram() === null) return null;
   const port = await freePort(preferredPorts.onCall);
@@ -60,7 +63,7 @@ export async function startOnCall({ localDir, signal }: MonitoringOptions): Prom
   return { ...server, url };
 }
 
-/** Replaces the addresses of the generated configuration by those of this run. */
+/** Replaces the addresses in the generated configuration with the addresses of this run. */
 export function monitorAddress(
   name: keyof typeof preferredPorts,
   { url }: { readonly url: string },

@@ -1,6 +1,6 @@
 import { freePort } from '../servers/free-port.ts';
 
-/** Listeners of the services and of the sample API, with the port of each if it is free. */
+/** Listeners of the services and of the sample API, each with its preferred port. */
 export const preferredPorts = {
   gateway: 8080,
   api: 8081,
@@ -18,7 +18,7 @@ export const preferredPorts = {
 export type Listener = keyof typeof preferredPorts;
 export type Ports = Readonly<Record<Listener, number>>;
 
-/** Replaces ports in use by free ones. */
+/** Replaces ports that are in use by free ports. */
 export async function choosePorts(): Promise<Ports> {
   const ports: Partial<Record<Listener, number>> = {};
   for (const [name, preferred] of Object.entries(preferredPorts) as [Listener, number][]) {

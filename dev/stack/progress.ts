@@ -1,4 +1,6 @@
-/** Prints the steps of a start. A step that takes longer than a second is printed repeatedly with its duration. */
+/**
+ * Prints the steps of a start. A step that takes longer than one second is printed again and again with its duration.
+ */
 export interface Progress {
   say(line: string): void;
   step<Result>(name: string, work: () => Promise<Result>): Promise<Result>;

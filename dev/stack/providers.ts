@@ -1,6 +1,9 @@
 import { TollgateError } from '../../shared/runtime/errors.ts';
 
-/** Source of a server of the stack: a package of this machine, a container, or a running server. */
+/**
+ * Where a server of the stack comes from: a program on this machine, a container, or a server that is already
+ * running.
+ */
 export type Provider = 'native' | 'containers' | 'external';
 export type ServerName = 'redis' | 'kafka' | 'clickhouse';
 
@@ -13,9 +16,9 @@ export const serverUrlVariables = {
 export type Providers = Readonly<Record<ServerName, Provider>>;
 
 /**
- * `STACK` chooses the provider of all three servers; the URL of a server makes that server external in any case. Without
- * both: containers if an engine responds, else native. Throws `CONFIG_INVALID` for an unknown `STACK`, and for
- * `STACK=external` without all addresses.
+ * Chooses the provider of each of the three servers. `STACK` selects one provider for all. A server whose URL is set
+ * is external in any case. If neither is set, containers are used if a container engine responds, otherwise native
+ * programs. Throws `CONFIG_INVALID` if `STACK` is unknown, and if `STACK=external` is set without all three URLs.
  */
 export async function chooseProviders(
   env: NodeJS.ProcessEnv,

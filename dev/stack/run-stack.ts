@@ -27,9 +27,12 @@ export interface StackOptions {
   readonly progress: Progress;
   /** Aborts the start. */
   readonly signal: AbortSignal;
-  /** Registers how to stop a process. The last registered stops first; neighbours of one group stop together. */
+  /**
+   * Registers the function that stops a process. Functions run in reverse order of registration; neighbours of the
+   * same group run concurrently.
+   */
   readonly onClose: (closer: Closer) => void;
-  /** Called with the end of the log if a process of the stack stops unexpectedly. */
+  /** Called if a process of the stack ends unexpectedly, with the last lines of its log. */
   readonly onDeath: (name: string, log: string) => void;
 }
 
@@ -46,8 +49,9 @@ export interface RunningStack {
 }
 
 /**
- * Starts the servers, creates tables, topics and tenants, starts the sample API and the services, writes `stack.json`, and
- * starts Prometheus and the sample traffic. Every started process is registered with `onClose`, also if this throws.
+ * Starts the servers; creates tables, topics and tenants; starts the sample API and the services; writes
+ * `stack.json`; starts Prometheus and the sample traffic. Each started process is registered with `onClose`, even if
+ * this function throws later.
  */
 export async function runStack(options: StackOptions): Promise<RunningStack> {
   const { env, localDir, progress } = options;
@@ -112,7 +116,7 @@ interface ServicesPlan {
   readonly pids: Record<string, number>;
 }
 
-/** Starts the sample API, then all services at once. */
+/** Starts the sample API, then all services concurrently. */
 async function startServices(options: StackOptions, plan: ServicesPlan): Promise<void> {
   const { ports, pids } = plan;
   const failure = new AbortController();
@@ -142,7 +146,7 @@ async function startServices(options: StackOptions, plan: ServicesPlan): Promise
   );
 }
 
-/** Starts a process with progress, and registers its stop and its unexpected end. */
+/** Starts a process, reports its progress, and registers functions for its stop and for its unexpected end. */
 async function watched<Started extends { readonly server: ServerProcess } | null>(
   options: StackOptions,
   pids: Record<string, number>,
@@ -177,7 +181,10 @@ async function scriptProcess(
   return { server: await startNodeProcess({ name, script, env, readyUrl, localDir, signal }) };
 }
 
-/** Starts the installed monitoring programs. Receivers of alerts start first, so that each sender finds its receiver. Returns their URLs. */
+/**
+ * Starts the monitoring programs that are installed, and returns their URLs. Receivers of alerts start before the
+ * programs that send to them.
+ */
 async function startMonitors(
   options: StackOptions,
   ports: Ports,

@@ -2,17 +2,17 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Secrets of the local installation, created at its first start. */
+/** Secrets of the local installation. The first start creates them. */
 export interface Secrets {
   readonly jwt: string;
   readonly serviceToken: string;
   readonly adminToken: string;
   readonly portalSecret: string;
-  /** API key of each sample tenant. */
+  /** The API key of each sample tenant. */
   readonly apiKeys: Readonly<Record<string, string>>;
 }
 
-/** Reads the file, adds missing secrets, and makes it readable by its owner only. */
+/** Reads the file of secrets, adds missing secrets, and makes the file readable only by its owner. */
 export async function loadSecrets(file: string, tenantIds: readonly string[]): Promise<Secrets> {
   const kept = await readKept(file);
   const apiKeys = Object.fromEntries(tenantIds.map((id) => [id, kept.apiKeys?.[id] ?? `tgk_${random(24)}`]));

@@ -26,10 +26,12 @@ export interface SeedOptions {
   readonly progress: Progress;
 }
 
-/** Few, because one machine reads all of them, and each costs time at a start and at a rebalance. */
+/**
+ * Few partitions, because one machine reads all of them, and each partition adds time to a start and to a rebalance.
+ */
 const partitions = 6;
 
-/** Creates the tables, the topics and the records of the sample tenants. Safe to repeat. */
+/** Creates the tables, the topics and the records of the sample tenants. May run repeatedly. */
 export async function seed(options: SeedOptions): Promise<void> {
   const kafka = createKafka({
     brokers: options.kafkaBrokers,
@@ -56,7 +58,7 @@ async function migrateDatabase(connection: SeedOptions['clickhouse']): Promise<v
 
 const directoryTimeoutMs = 30_000;
 
-/** Publishes records of tenants without a record, so that changes by an operator stay. */
+/** Publishes records only for tenants that have none, so that changes by an operator are kept. */
 async function publishTenants(kafka: Kafka, topics: Topics, secrets: Secrets): Promise<void> {
   const directory = createTenantDirectory({ kafka, topics, registry: new Registry() });
   try {

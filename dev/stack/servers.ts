@@ -10,12 +10,12 @@ import { serverUrlVariables } from './providers.ts';
 export interface StackServer {
   readonly name: ServerName;
   readonly provider: Provider;
-  /** Value of the environment variable of the services: a URL, or brokers. */
+  /** Value of the environment variable with which services connect to the server: a URL, or a list of brokers. */
   readonly address: string;
-  /** Null if the server is not a process of this machine. */
+  /** Pid of the server; null if it is not a process of this machine. */
   readonly pid: number | null;
   readonly logFile: string | null;
-  /** Resolves when a server that this stack started has exited; never for external servers. */
+  /** Resolves when the server has exited. Never resolves for an external server. */
   readonly exited: Promise<unknown>;
   stop(): Promise<void>;
 }
@@ -23,17 +23,20 @@ export interface StackServer {
 export interface StackServersOptions {
   readonly providers: Providers;
   readonly env: NodeJS.ProcessEnv;
-  /** `.local` of the installation: data, logs and pids. */
+  /** Path of the installation's `.local`: data, logs and pids. */
   readonly localDir: string;
   readonly progress: Progress;
   readonly signal: AbortSignal;
-  /** Called with each server as soon as it runs, so that a start that fails later stops it. */
+  /** Called with each server when it runs, so that the caller can stop it if a later step of the start fails. */
   readonly onStarted: (server: StackServer) => void;
 }
 
 const preferredPorts = { redis: 6379, kafka: 9092, clickhouse: 8123 } as const;
 
-/** Starts Redis, Kafka and ClickHouse at once. If one fails, waits for the others before it throws. */
+/**
+ * Starts Redis, Kafka and ClickHouse concurrently. If one fails, waits until the others have stopped starting, then
+ * throws.
+ */
 export async function startStackServers(
   options: StackServersOptions,
 ): Promise<Record<ServerName, StackServer>> {
@@ -116,7 +119,7 @@ async function startNative(name: ServerName, common: Parameters<typeof startClic
 }
 
 async function inContainer(name: ServerName, options: StackServersOptions): Promise<StackServer> {
-  // Imported here, because the library searches for an engine when it is loaded.
+  // Imported here instead of at the top, because the library searches for a container engine when it is loaded.
   const { startContainer } = await import('../servers/containers.ts');
   const container = await startContainer(name, {
     dir: join(options.localDir, 'containers', name),

@@ -8,11 +8,13 @@ export interface ServicePlace {
   readonly ports: Ports;
   readonly addresses: Readonly<Record<'redis' | 'kafka' | 'clickhouse', string>>;
   readonly localDir: string;
-  /** Environment of the start. It has precedence over every variable that is not an address or a secret. */
+  /**
+   * Environment variables of the start. They have precedence over the values below, except for addresses and secrets.
+   */
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Environment of one service; docs/design.md lists the variables. */
+/** Environment variables of one service. docs/design.md lists them. */
 export function serviceEnvironment(name: ServiceName, place: ServicePlace): Record<string, string> {
   const { secrets, ports, addresses, localDir, env } = place;
   return {
@@ -28,10 +30,10 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
     TOLLGATE_ADMIN_TOKEN: secrets.adminToken,
     TOLLGATE_PORTAL_SECRET: secrets.portalSecret,
     TOLLGATE_CONSOLE_URL: env['TOLLGATE_CONSOLE_URL'] ?? `http://127.0.0.1:${ports.console}`,
-    // The name is constant, because sequence numbers of one spool belong to one node.
+    // The name of the node is constant, because a spool and its sequence numbers belong to one node.
     TOLLGATE_NODE: env['TOLLGATE_NODE'] ?? 'local',
     TOLLGATE_SPOOL_DIR: join(localDir, 'spool'),
-    // Receivers of test webhooks run on this machine.
+    // Allows webhooks to private addresses, because receivers for tests run on this machine.
     TOLLGATE_WEBHOOK_ALLOW_PRIVATE: env['TOLLGATE_WEBHOOK_ALLOW_PRIVATE'] ?? 'true',
     ...asSet(env, ['SMTP_URL', 'TOLLGATE_HEARTBEAT_MS', 'TOLLGATE_REDIS_TIMEOUT_MS']),
     LOG_LEVEL: env['LOG_LEVEL'] ?? 'info',
@@ -39,7 +41,7 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
   };
 }
 
-/** The variables of this list that are set. */
+/** Those variables of the list that are set. */
 function asSet(env: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {
   return Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
 }

@@ -3,16 +3,16 @@ import { compileCacheEnvironment } from './compile-cache.ts';
 import { startServerProcess } from '../servers/server-process.ts';
 import type { ServerProcess } from '../servers/server-process.ts';
 
-/** Folders of `services/` that run as processes. */
+/** Names of the folders of `services/` that run as processes. */
 export const serviceNames = ['gateway', 'aggregator', 'reconciler', 'alerter', 'admin', 'console'] as const;
 export type ServiceName = (typeof serviceNames)[number];
 
 export interface NodeProcessOptions {
   readonly name: string;
-  /** Script, relative to the repository. */
+  /** Path of the script, relative to the repository. */
   readonly script: string;
   readonly env: Readonly<Record<string, string>>;
-  /** URL that returns 200 when the process is ready; null: none. */
+  /** URL that returns 200 when the process is ready; null if there is none. */
   readonly readyUrl: string | null;
   readonly localDir: string;
   readonly signal: AbortSignal;

@@ -2,7 +2,7 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { sampleTenants, signTenantToken } from '../sample/tenants.ts';
 import type { Secrets } from './secrets.ts';
 
-/** Keys of `urls` and `pids` that are always present; others may be added. */
+/** Keys that `urls` and `pids` always contain; they may contain others. */
 export interface StackFile {
   readonly urls: Readonly<Record<string, string>>;
   readonly admin_token: string;
@@ -14,11 +14,11 @@ export interface StackFile {
 export interface StackTenant {
   readonly tenant_id: string;
   readonly plan: string;
-  /** Token of the first user; `jwts` has the tokens of all sample users. */
+  /** Token of the tenant's first sample user. `jwts` has the tokens of all its sample users. */
   readonly jwt: string;
   readonly jwts: readonly string[];
   readonly api_key: string;
-  /** Whether the sample traffic calls for this tenant. */
+  /** Whether the sample traffic makes calls for this tenant. */
   readonly busy: boolean;
 }
 
@@ -44,7 +44,10 @@ export function stackTenants(secrets: Secrets): Promise<StackTenant[]> {
   );
 }
 
-/** Readable by its owner only, because it holds tokens. Renamed into place, so that readers never see a part of it. */
+/**
+ * The file contains tokens, so only its owner can read it. It is written under another name and then renamed, so that
+ * no reader sees an incomplete file.
+ */
 export async function writeStackFile(path: string, stack: StackFile): Promise<void> {
   await writeFile(`${path}.draft`, `${JSON.stringify(stack, null, 2)}\n`, { mode: 0o600 });
   await rename(`${path}.draft`, path);

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { serviceNames } from './services.ts';
 
 /**
- * Compiles the modules of all services once, so that later starts take a third of the time. `NODE_COMPILE_CACHE` names a
- * draft directory, which is renamed to `WARM_CACHE_DIR` when it is complete.
+ * Compiles the modules of all services once. Later starts then take a third of the time. `NODE_COMPILE_CACHE` names a
+ * temporary directory, which is renamed to `WARM_CACHE_DIR` when the cache is complete.
  */
 const draft = process.env['NODE_COMPILE_CACHE'];
 const target = process.env['WARM_CACHE_DIR'];
@@ -14,7 +14,7 @@ if (draft === undefined || target === undefined)
 const services = join(import.meta.dirname, '..', '..', 'services');
 for (const name of serviceNames) {
   for (const file of await readdir(join(services, name), { recursive: true })) {
-    // Importing main.ts would start the service; the other files import the same modules.
+    // `main.ts` is left out, because importing it would start the service. The other files import the same modules.
     if (file.endsWith('.ts') && file !== 'main.ts') await import(join(services, name, file));
   }
 }
