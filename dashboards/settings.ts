@@ -1,31 +1,31 @@
 /**
- * Settings of an installation: addresses in alerts and configuration. After a change, `npm run dashboards` writes all
- * files in `generated/` again.
+ * Settings of an installation: addresses that alerts and configuration files contain. After a change, run `npm run
+ * dashboards` to generate the files in `generated/` again.
  */
 export const settings = {
-  /** URL of Grafana for on-call: links in alerts begin with it. */
+  /** URL of Grafana for on-call. Links in alerts begin with it. */
   grafanaUrl: 'http://localhost:3000',
   /** Grafana's contact points. */
   onCallEmail: 'on-call@example.com',
   teamEmail: 'team@example.com',
 } as const;
 
-/** Webhooks of Alertmanager: on-call receives critical alerts, the team all others. */
+/** Webhooks to which Alertmanager sends alerts: critical alerts to on-call, all others to the team. */
 export const receivers = {
   onCallUrl: 'http://localhost:9098/on-call',
   teamUrl: 'http://localhost:9098/team',
 } as const;
 
-/** Folder of dashboards and rules in Grafana. */
+/** Grafana folder of the dashboards and alert rules. */
 export const folder = 'Tollgate';
 
-/** Addresses of the other processes: of `npm start`, or of the containers of docker-compose.yml. */
+/** Addresses of the other processes under `npm start`, or of the containers in docker-compose.yml. */
 export interface Place {
   readonly prometheusUrl: string;
   readonly alertmanager: string;
   readonly clickhouseHost: string;
   readonly clickhousePort: number;
-  /** host:port of each service's /metrics. */
+  /** Address (host:port) of each service's /metrics. */
   readonly services: Readonly<Record<string, string>>;
   readonly rulesFile: string;
 }

@@ -3,7 +3,7 @@ import { clockRules } from './clock-rules.ts';
 import type { AlertRule } from './rule.ts';
 import { spoolRules } from './spool-rules.ts';
 
-/** All alerts for on-call and for the team. Grafana's and Prometheus's rules are generated from them. */
+/** All alerts, for on-call and for the team. The rules of Grafana and of Prometheus are generated from this list. */
 export const alertRules: readonly AlertRule[] = [
   {
     name: 'TollgateRejectionSpike',
@@ -191,7 +191,7 @@ export const alertRules: readonly AlertRule[] = [
     query: 'max by (kind) (tollgate_audit_missing_events)',
     fires: 'above',
     threshold: 0,
-    // Longer than the interval of the audit, so that two audits in a row must find it.
+    // Longer than the interval between audits, so that the alert fires only if two audits in a row find the loss.
     forMinutes: 6,
     summary: 'The audit misses VALUE by {{ .Labels.kind }}',
     format: 'number',

@@ -1,6 +1,6 @@
 import type { AlertRule } from './rule.ts';
 
-/** Alerts about the clocks that date decisions and events. */
+/** Alerts about the clocks from which decisions and events get their times. */
 export const clockRules: readonly AlertRule[] = [
   {
     name: 'TollgateClockWrong',

@@ -22,8 +22,8 @@ function valueOr(format: string, unit = ''): string {
 const noDataStates = { quiet: 'OK', keeps: 'KeepLast', fires: 'Alerting' } as const;
 
 /**
- * `provisioning/alerting`, rules. Each has the query (A) and the condition on it (C). Grafana has its own setting for a
- * query without series, so the PromQL needs no `absent`.
+ * Alert rules for `provisioning/alerting`. Each rule has two queries: A is the PromQL, and C is the condition on its
+ * value. Grafana has a setting for a query without series, so the PromQL does not need `absent`.
  */
 export function alertRuleGroups(rules: readonly AlertRule[], panelIds: ReadonlyMap<string, number>): unknown {
   return {

@@ -14,7 +14,7 @@ const formats = {
   bytes: '{{ .Value | humanize1024 }}B',
 } as const;
 
-/** A Prometheus rules file: `promtool check rules` and `promtool test rules` read it. */
+/** A Prometheus rules file. `promtool check rules` and `promtool test rules` accept it. */
 export function prometheusRules(
   rules: readonly AlertRule[],
   panelIds: ReadonlyMap<string, number>,
@@ -42,7 +42,7 @@ export function prometheusRules(
   };
 }
 
-/** Id of the panel that a rule links to. */
+/** Id of the panel to which a rule links. */
 export function panelOf(rule: AlertRule, panelIds: ReadonlyMap<string, number>): number {
   const id = panelIds.get(`${rule.dashboard}/${rule.panel}`);
   if (id === undefined) throw new Error(`${rule.name} names a panel that does not exist: ${rule.panel}`);
@@ -64,7 +64,7 @@ export function prometheusConfig(place: Place, timing: AlertTiming = productionT
   };
 }
 
-/** URLs that receive notifications in Alertmanager's webhook format. */
+/** URLs of receivers to which Alertmanager sends notifications, in its webhook format. */
 export interface Receivers {
   readonly onCallUrl: string;
   readonly teamUrl: string;
@@ -83,7 +83,7 @@ export function alertmanagerConfig(
       repeat_interval: '4h',
       routes: [{ receiver: 'on-call', matchers: ['severity="critical"'], repeat_interval: '1h' }],
     },
-    // When Redis is unavailable to most nodes, an alert for each node adds nothing.
+    // If Redis is unavailable to most nodes, one alert says so, and the alerts for single nodes are suppressed.
     inhibit_rules: [
       {
         source_matchers: ['alertname="TollgateRedisFailing"'],

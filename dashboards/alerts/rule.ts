@@ -4,25 +4,31 @@ import type { DashboardName } from '../boards/sources.ts';
 
 /** An alert for on-call, from which both Grafana's and Prometheus's rules are generated. */
 export interface AlertRule {
-  /** `TollgateRedisFailing`; also its uid in Grafana, in lower case. */
+  /** Name, e.g. `TollgateRedisFailing`. In lower case it is also the uid in Grafana. */
   readonly name: string;
   readonly severity: 'critical' | 'warning';
-  /** PromQL of the value that is compared with the threshold: one series, or one for each part that can fail by itself. */
+  /**
+   * PromQL of the value that is compared with the threshold. It returns one series, or one series for each part that
+   * can fail alone.
+   */
   readonly query: string;
   readonly fires: 'above' | 'below';
   readonly threshold: number;
   readonly forMinutes: number;
-  /** What happens, in one line. May contain labels (`{{ .Labels.service }}`) and VALUE, the value of the query with its unit. */
+  /**
+   * One line that says what happens. It may contain labels (`{{ .Labels.service }}`) and the word VALUE, which is
+   * replaced by the value of the query with its unit.
+   */
   readonly summary: string;
   readonly format: 'number' | 'percentage' | 'duration' | 'bytes';
-  /** What it means for customers. */
+  /** Consequence for customers. */
   readonly impact: string;
-  /** What on-call does first; the runbook has the details. */
+  /** First action of on-call. The runbook has the details. */
   readonly action: string;
-  /** File in docs/runbooks, without its ending. */
+  /** Name of the file in docs/runbooks, without `.md`. */
   readonly runbook: string;
   readonly dashboard: DashboardName;
-  /** Title of the panel on that dashboard that shows the query. */
+  /** Title of the panel that shows the query, on the dashboard `dashboard`. */
   readonly panel: string;
   /**
    * What happens when the query returns no series. `keeps`: in Grafana the alert stays as it is, because the series is gone
@@ -31,7 +37,7 @@ export interface AlertRule {
   readonly whenAbsent: 'quiet' | 'keeps' | 'fires';
 }
 
-/** The condition in PromQL. */
+/** The rule's condition as PromQL. */
 export function conditionOf(rule: AlertRule, timing: AlertTiming = productionTiming): string {
   const query = withTiming(rule.query, timing);
   const condition = `(${query}) ${rule.fires === 'above' ? '>' : '<'} ${rule.threshold}`;
@@ -39,7 +45,7 @@ export function conditionOf(rule: AlertRule, timing: AlertTiming = productionTim
   return `(${condition}) or (absent(${query}) * ${rule.fires === 'above' ? 'Inf' : '0'})`;
 }
 
-/** The text below the summary: what it means, then what to do. */
+/** The text below the summary: the consequence for customers, then the action. */
 export function descriptionOf({ impact, action }: AlertRule): string {
   return `${impact} ${action}`;
 }

@@ -1,19 +1,22 @@
 import { prometheusDuration } from '../../shared/domain/time/format-duration.ts';
 
-/** Intervals of scraping, evaluation and notification of alerts. Thresholds are not part of it. */
+/** Times of scraping, evaluating and notifying. They do not include thresholds. */
 export interface AlertTiming {
   readonly scrapeSeconds: number;
   readonly evaluateSeconds: number;
-  /** Alertmanager: from the first alert of a group to its notification, and between two notifications of a group. */
+  /**
+   * Settings of Alertmanager: the time from the first alert of a group to its notification, and the time between two
+   * notifications of a group.
+   */
   readonly groupWaitSeconds: number;
   readonly groupIntervalSeconds: number;
-  /** Ranges in queries and `for` are divided by this factor. */
+  /** Factor by which the ranges in queries and the durations `for` are divided. */
   readonly speedup: number;
 }
 
 export const productionTiming: AlertTiming = {
   scrapeSeconds: 5,
-  // Grafana exits on an interval of a rule group that is no multiple of 10 s.
+  // Grafana exits if the interval of a rule group is not a multiple of 10 s.
   evaluateSeconds: 10,
   groupWaitSeconds: 10,
   groupIntervalSeconds: 60,
@@ -21,8 +24,8 @@ export const productionTiming: AlertTiming = {
 };
 
 /**
- * The same rules in shorter time, for tests: 15 minutes become 15 ÷ `times` minutes. The scrape interval stays at a
- * second or above, so that the shortest range (2 minutes ÷ 30) still contains several samples.
+ * The same times, shortened for tests: 15 minutes become 15 ÷ `times` minutes. The scrape interval is at least one
+ * second, so that the shortest range (2 minutes ÷ 30) still contains several samples.
  */
 export function shortenedTiming(times: number): AlertTiming {
   return {
@@ -34,7 +37,9 @@ export function shortenedTiming(times: number): AlertTiming {
   };
 }
 
-/** Shortens the ranges of a query: with `speedup` 30, `rate(x[5m])` becomes `rate(x[10s])`. Thresholds stay. */
+/**
+ * Shortens the ranges in a query: with `speedup` 30, `rate(x[5m])` becomes `rate(x[10s])`. Thresholds do not change.
+ */
 export function withTiming(query: string, timing: AlertTiming): string {
   return query.replaceAll(
     /\[(\d+)m\]/g,

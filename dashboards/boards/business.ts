@@ -7,7 +7,9 @@ import { sqlSeries, sqlTable } from './queries.ts';
 import { dashboard, uids } from './sources.ts';
 import { customers, shownUsage, usageBefore } from './usage-ranges.ts';
 
-/** Columns are qualified (`u.cost`), because ClickHouse would otherwise use an alias of the same name. */
+/**
+ * Columns are written with their table (`u.cost`), because ClickHouse would otherwise read an alias of the same name.
+ */
 const servedCost = `sumIf(u.cost, ${served})`;
 const refusedCost = `sumIf(u.cost, ${refused})`;
 const inRange = `FROM ${shownUsage} AS u`;
@@ -20,7 +22,10 @@ const tenantColumn: Column = {
 };
 const money: Column = { unit: 'currencyUSD', decimals: 2 };
 
-/** Heaviest tenants, tenants that outgrow their plan, costs, and what limits save. */
+/**
+ * Dashboard on the tenants with the most usage, tenants that outgrow their plans, costs, and the cost that limits
+ * save.
+ */
 export function businessDashboard(): ClassicDashboard {
   const builder = dashboard(
     'business',

@@ -2,7 +2,10 @@ import { rate, series } from './panels.ts';
 import type { Panels } from './panels.ts';
 import { promql } from './queries.ts';
 
-/** Whether the clocks that date decisions and events agree. `node` selects gateways. */
+/**
+ * Panels that show whether the clocks agree from which decisions and events get their times. The variable `node`
+ * selects gateways.
+ */
 export function clockPanels(node: string): Panels {
   return [
     series({

@@ -2,7 +2,7 @@ import { rate, series } from './panels.ts';
 import type { Panels } from './panels.ts';
 import { promql } from './queries.ts';
 
-/** Keys that verify tokens, and refused credentials. `node` selects gateways. */
+/** Panels on the keys that verify tokens, and on refused credentials. The variable `node` selects gateways. */
 export function credentialPanels(node: string): Panels {
   return [
     series({

@@ -10,7 +10,10 @@ import { dashboard, prometheus } from './sources.ts';
 
 const node = 'instance=~"$node"';
 
-/** Health of the gateways: are requests decided by Redis in time, and are the totals current? The first page for on-call. */
+/**
+ * Health of the gateways: whether Redis decides requests in time, and whether totals are up to date. On-call opens
+ * this dashboard first.
+ */
 export function fleetDashboard(): ClassicDashboard {
   const builder = dashboard(
     'fleet',

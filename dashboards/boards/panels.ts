@@ -23,7 +23,7 @@ import { PanelBuilder as TableBuilder } from '@grafana/grafana-foundation-sdk/ta
 import { PanelBuilder as TimeseriesBuilder } from '@grafana/grafana-foundation-sdk/timeseries';
 import { mixed } from './sources.ts';
 
-/** Colours of the decisions, the same on every dashboard. */
+/** Colours of the decisions. All dashboards use the same. */
 const decisionColors = {
   allowed: 'green',
   limited: 'red',
@@ -33,19 +33,19 @@ const decisionColors = {
 
 export type Panels = readonly (StatBuilder | TableBuilder | TimeseriesBuilder)[];
 
-/** `rate()` window of panels: at least four scrapes, wider when the panel shows more time. */
+/** Window of `rate()` in panels: at least four scrapes, and longer if the panel shows a longer time range. */
 export const rate = '$__rate_interval';
 
 interface Panel {
   readonly title: string;
-  /** What it shows, and which values are bad: the (i) of the panel. */
+  /** Description of the panel, shown at its (i): what the panel shows, and which values are bad. */
   readonly description: string;
   readonly queries: readonly Builder<Dataquery>[];
   /** Grafana's unit id: `reqps`, `s`, `percentunit`, `bytes`, `short`, … */
   readonly unit: string;
   readonly warnAt?: number;
   readonly badAt?: number;
-  /** Width in columns, of 24. */
+  /** Width of the panel in columns; a row has 24. */
   readonly width?: number;
 }
 
@@ -56,12 +56,12 @@ export interface SeriesPanel extends Panel {
 }
 
 export interface StatPanel extends Panel {
-  /** Values below `badAt` are bad. */
+  /** True if values below `badAt` are bad; otherwise values above it. */
   readonly lowIsBad?: boolean;
   readonly decimals?: number;
-  /** Text shown without a value. */
+  /** Text that the panel shows if there is no value. */
   readonly empty?: string;
-  /** The value is text. */
+  /** True if the value is a text. */
   readonly text?: boolean;
 }
 
@@ -120,12 +120,12 @@ export function stat(panel: StatPanel): StatBuilder {
   return builder;
 }
 
-/** How a column of a table is shown. */
+/** Format of a column of a table. */
 export interface Column {
   readonly unit?: string;
   readonly decimals?: number;
   readonly width?: number;
-  /** A bar behind the figure, for shares. */
+  /** Shows a bar behind the figure; used for shares. */
   readonly bar?: boolean;
   readonly warnAt?: number;
   readonly badAt?: number;
@@ -188,7 +188,7 @@ function thresholdsOf({
     .steps(steps.toSorted((a, b) => (a.value ?? -Infinity) - (b.value ?? -Infinity)));
 }
 
-/** The common data source of the queries, or the mixed one. */
+/** The data source that all queries of a panel use; Grafana's mixed data source if they use different ones. */
 function sourceOf(queries: readonly Builder<Dataquery>[]): DataSourceRef {
   const sources = queries.map(
     (query) => (query.build() as unknown as { datasource: DataSourceRef }).datasource,

@@ -3,7 +3,7 @@ import type { Panels } from './panels.ts';
 import { promql, quantile, sqlSeries, sqlTable } from './queries.ts';
 import { isComplete } from './usage-ranges.ts';
 
-/** The second half of the Pipeline dashboard: from Kafka to the totals, and from the totals to the counters. */
+/** Second half of the Pipeline dashboard: the path from Kafka to the totals, and from the totals to the counters. */
 export function aggregator(): Panels {
   return [
     series({

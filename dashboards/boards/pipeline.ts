@@ -6,7 +6,10 @@ import { aggregator, clickhousePanels, restoration, notifications } from './pipe
 import { promql, quantile, sqlTable } from './queries.ts';
 import { dashboard } from './sources.ts';
 
-/** The path of an event from the gateway's disk to the totals, and of the totals back to the counters. */
+/**
+ * Dashboard on the path of an event from the gateway's disk to the totals, and on the path of the totals back to the
+ * counters.
+ */
 export function pipelineDashboard(): ClassicDashboard {
   const builder = dashboard(
     'pipeline',

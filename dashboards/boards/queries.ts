@@ -13,13 +13,16 @@ export interface ClickHouseQuery extends Dataquery {
   readonly pluginVersion: string;
   readonly editorType: 'sql';
   readonly queryType: 'table' | 'timeseries';
-  /** The plugin's number of the query type: 0 for series, 1 for a table. */
+  /** Number of the query type in the plugin: 0 for time series, 1 for a table. */
   readonly format: 0 | 1;
   readonly rawSql: string;
   refId?: string;
 }
 
-/** Rows become series: the first column is the time, text columns are labels, other columns values. Rows must be ordered by time. */
+/**
+ * A SQL query whose rows become time series. The first column is the time, text columns become labels, and other
+ * columns are values. Rows must be ordered by time.
+ */
 export function sqlSeries(rawSql: string): Builder<Dataquery> {
   return sql(rawSql, 'timeseries');
 }
@@ -40,7 +43,7 @@ function sql(rawSql: string, queryType: 'table' | 'timeseries'): Builder<Dataque
   return { build: () => query as ClickHouseQuery };
 }
 
-/** PromQL of a quantile of a histogram over all selected series. */
+/** PromQL of a quantile over all selected series of a histogram. */
 export function quantile(q: number, histogram: string, selector: string): string {
   return `histogram_quantile(${q}, sum by (le) (rate(${histogram}_bucket{${selector}}[$__rate_interval])))`;
 }

@@ -7,7 +7,7 @@ import { settings } from '../settings.ts';
 
 const runbookDir = join(import.meta.dirname, '../../docs/runbooks');
 
-/** Names of the runbooks: the files of docs/runbooks without extension. */
+/** Names of the runbooks: the names of the files in docs/runbooks without `.md`. */
 export function runbookNames(): string[] {
   return readdirSync(runbookDir)
     .filter((file) => file.endsWith('.md') && file !== 'README.md')
@@ -15,7 +15,7 @@ export function runbookNames(): string[] {
     .toSorted();
 }
 
-/** A runbook as a dashboard, so that the link of an alert opens in any Grafana. */
+/** A dashboard that shows a runbook. The links of alerts can then be opened in every Grafana. */
 export function runbookDashboard(name: string): ClassicDashboard {
   const markdown = readFileSync(join(runbookDir, `${name}.md`), 'utf8');
   const title = /^# (.+)$/m.exec(markdown)?.[1] ?? name;
@@ -34,7 +34,7 @@ export function runbookDashboard(name: string): ClassicDashboard {
     );
 }
 
-/** Links between runbooks as links between their dashboards: Grafana has no files. */
+/** Replaces links between runbook files by links between their dashboards, because Grafana cannot open the files. */
 function withGrafanaLinks(markdown: string): string {
   return markdown.replaceAll(
     /\]\(([\w-]+)\.md\)/g,

@@ -9,18 +9,23 @@ import {
 } from '@grafana/grafana-foundation-sdk/dashboard';
 import type { DataSourceRef } from '@grafana/grafana-foundation-sdk/common';
 
-/** The provisioned data sources. Alert rules use them; dashboards use them by default. */
+/** The provisioned data sources. Alert rules always use them; dashboards use them by default. */
 export const prometheusUid = 'tollgate-prometheus';
 export const clickhouseUid = 'tollgate-clickhouse';
 export const clickhouseType = 'grafana-clickhouse-datasource';
 export const clickhousePluginVersion = '4.14.0';
 
-/** Dashboards refer to data sources by a variable, so that they also work with data sources of another name. */
+/**
+ * Dashboards select their data sources with a variable, so that they also work if the data sources have other names.
+ */
 export const prometheus: DataSourceRef = { type: 'prometheus', uid: '${prometheus}' };
 export const clickhouse: DataSourceRef = { type: clickhouseType, uid: '${clickhouse}' };
 export const mixed: DataSourceRef = { type: 'datasource', uid: '-- Mixed --' };
 
-/** The uid of a dashboard is part of its URL, which links, alerts and bookmarks contain. */
+/**
+ * Links, alerts and bookmarks contain the URL of a dashboard, and the URL contains this uid. A uid must therefore not
+ * change.
+ */
 export const uids = {
   fleet: 'tollgate-fleet',
   tenant: 'tollgate-tenant',
@@ -33,15 +38,15 @@ export type DashboardName = keyof typeof uids;
 export const runbookUid = (name: string): string => `tollgate-runbook-${name}`;
 
 /**
- * Grafana's classic dashboard schema, which file provisioning supports in every version of Grafana. The SDK prefers
- * version 2, which Grafana 12 accepts only by its resource API.
+ * Dashboards in Grafana's classic schema, which every version of Grafana can provision from files. The SDK's default
+ * is version 2, which Grafana 12 accepts only through its resource API.
  */
 // eslint-disable-next-line @typescript-eslint/no-deprecated -- see above
 export class ClassicDashboard extends DashboardBuilder {}
 
 export type Classic = ReturnType<ClassicDashboard['build']>;
 
-/** The common part of the four dashboards: data sources and links to each other. */
+/** The common parts of the four dashboards: their data sources and the links between them. */
 export function dashboard(name: DashboardName, title: string, description: string): ClassicDashboard {
   return new ClassicDashboard(title)
     .uid(uids[name])

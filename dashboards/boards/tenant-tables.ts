@@ -3,7 +3,7 @@ import { series, table } from './panels.ts';
 import type { Panels } from './panels.ts';
 import { sqlSeries, sqlTable } from './queries.ts';
 
-/** Selects the tenant chosen in the dashboard. */
+/** SQL condition for the tenant that the dashboard's variable selects. */
 export const ofTenant = `tenant_id = \${tenant:singlequote}`;
 
 export function refusalPanels(): Panels {

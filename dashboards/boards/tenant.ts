@@ -18,10 +18,10 @@ import { clickhouse, dashboard } from './sources.ts';
 import { isComplete } from './usage-ranges.ts';
 import { heartbeatTenant } from '../../shared/domain/identity.ts';
 
-/** Units of requests that passed the limits, less refunds. */
+/** Units of requests that passed the limits, minus refunds. */
 const consumed = `sumIf(units, ${passedLimits})`;
 
-/** One tenant: usage against limits, refused requests and why, cost. */
+/** Dashboard on one tenant: its usage and limits, refused requests with the reasons, and its cost. */
 export function tenantDashboard(): ClassicDashboard {
   const builder = dashboard(
     'tenant',
@@ -122,7 +122,10 @@ function todayPanels(): ReturnType<typeof stat>[] {
   ];
 }
 
-/** A column without values where it is 0 in the whole range: a stacked series of zeros draws a line over the others. */
+/**
+ * The value of a series, or no value if the series is 0 in the whole time range. In a stacked graph, a series of
+ * zeros would draw its line over the other series.
+ */
 function hiddenIfZero(column: string): string {
   return `if(max(${column}) OVER () = 0, NULL, ${column}) AS ${column}`;
 }

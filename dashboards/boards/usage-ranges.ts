@@ -1,15 +1,18 @@
 import { heartbeatTenant } from '../../shared/domain/identity.ts';
 import { anonymousTenant } from '../../shared/domain/usage-event.ts';
 
-/** Excludes callers without a tenant and the heartbeat of the pipeline: both are counted and are no customers. */
+/**
+ * Excludes callers without a tenant, and the heartbeat of the pipeline. Totals contain both, but they are not
+ * customers.
+ */
 export const customers = `tenant_id NOT IN ('${anonymousTenant}', '${heartbeatTenant}')`;
 
 const columns = 'tenant_id, plan, type, decision, requests, limited, cost';
 
 /**
- * Rows of customers from the minute of `from` up to `until`, which is excluded: whole hours from the hourly totals, and
- * the minutes before and after them from the totals of minutes. With hours alone, an hour that the range contains only
- * in part would be dropped, or counted in full.
+ * Usage of customers from the minute of `from` (inclusive) to `until` (exclusive). Whole hours are read from the
+ * hourly totals; the minutes before the first and after the last whole hour are read from the totals of minutes. With
+ * the hourly totals alone, a partly covered hour would be left out or counted as a whole.
  */
 function usageBetween(from: string, until: string): string {
   const firstHour = `toStartOfHour(${from} + INTERVAL 3599 SECOND, 'UTC')`;
@@ -24,17 +27,17 @@ function usageBetween(from: string, until: string): string {
 )`;
 }
 
-/** The shown time range; its last second is included. */
+/** Usage in the time range of the dashboard, including its last second. */
 export const shownUsage = usageBetween('$__fromTime', '($__toTime + 1)');
 
-/** The range of the same length before the shown one. */
+/** Usage in the time range of the same length before it. */
 export const usageBefore = usageBetween(
   '($__fromTime - ($__toTime - $__fromTime))',
   'toStartOfMinute($__fromTime)',
 );
 
 /**
- * Holds for intervals that are over and whose events are all stored. The current interval always has too few events and
+ * SQL condition for intervals that have ended and whose events are all stored. The current interval always has too few events and
  * would look like a drop.
  *
  * @param time an expression of the interval's start.
