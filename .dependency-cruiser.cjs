@@ -1,8 +1,7 @@
 /**
- * The direction of imports: domain <- runtime, policy <- tenants/record <- identity, redis, kafka, clickhouse <- tenants,
- * sessions <- services.
- * `dev`, `test` and `dashboards` stand above and may import anything; nothing below may import them.
- * Each comment says what to do about a finding.
+ * Allowed directions of imports: domain <- runtime, policy <- tenants/record <- identity, redis, kafka, clickhouse <-
+ * tenants, sessions <- services. `dev`, `test` and `dashboards` may import from all folders, and no other folder may
+ * import from them. The comment of each rule says what to do about a violation.
  */
 
 /** A rule: files that match `from` must not import files that match `to`. */

@@ -2,7 +2,7 @@ import { clickhouseType, clickhouseUid, prometheusUid } from './boards/sources.t
 import { folder } from './settings.ts';
 import type { Place } from './settings.ts';
 
-/** `provisioning/datasources`. */
+/** Data sources: the file for `provisioning/datasources`. */
 export function datasources(place: Place): unknown {
   return {
     apiVersion: 1,
@@ -37,7 +37,7 @@ export function datasources(place: Place): unknown {
   };
 }
 
-/** `provisioning/dashboards`: the folders with the JSON files. */
+/** Dashboards: the file for `provisioning/dashboards`, which lists the folders with the JSON files. */
 export function dashboardProviders(path: string): unknown {
   const provider = {
     orgId: 1,

@@ -1,6 +1,6 @@
 import type { AlertRule } from './rule.ts';
 
-/** Alerts about events that a gateway has not sent to Kafka yet. */
+/** Alerts about events in a gateway's spool that are not yet in Kafka. */
 export const spoolRules: readonly AlertRule[] = [
   {
     name: 'TollgateSpoolFilling',

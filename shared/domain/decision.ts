@@ -22,7 +22,7 @@ export interface Decision {
   readonly reason: RefusalReason | null;
   /** States of all limits that applied to the request, in policy order: limits of the plan, then of the route. */
   readonly limits: readonly LimitState[];
-  /** Names of the limits that the request exceeds, enforced and shadow limits alike. */
+  /** Names of the limits that the request exceeds, in enforce mode and in shadow mode. */
   readonly limitedBy: readonly string[];
   /** Milliseconds until the request would pass; null if it passes now or can never pass. */
   readonly retryAfterMs: number | null;

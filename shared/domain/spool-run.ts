@@ -36,7 +36,7 @@ export function spoolRunName(run: Omit<SpoolRun, 'follows'> & { readonly follows
   return parts.join('.');
 }
 
-/** Reads the text; null if `spoolRunName` did not write it. */
+/** Reads the attribute `spool` of an event; null if `spoolRunName` did not write it. */
 export function readSpoolRun(name: string): SpoolRun | null {
   const [, folder = '', opened = '', salt = '', begin = '', end = begin] =
     /^([0-9a-z]+)\.([0-9a-z]+)\.([0-9a-z]+)\.([0-9a-z]+)(?:\.([0-9a-z]+))?$/.exec(name) ?? [];

@@ -40,7 +40,7 @@ export interface EndedSessionsOptions {
 }
 
 /**
- * Most links and sessions of one owner that can be ended one by one. The next call ends all of the owner's, so that
+ * Most links and sessions of one owner that can be ended one by one. The next call ends all links and sessions of the owner, so that
  * sign-outs cannot fill the memory.
  */
 const idsOfOwnerMax = 1_000;

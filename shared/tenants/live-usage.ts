@@ -39,7 +39,7 @@ export interface LiveStatus {
 export interface LiveUsage {
   readonly live: LiveStatus;
   readonly limits: TenantLimits;
-  /** The shared limits with their states in Redis, in the order of `limits.shared`. */
+  /** The limits of `limits.shared` with their states in Redis, in the same order. */
   readonly states: readonly SharedLimitState[];
 }
 

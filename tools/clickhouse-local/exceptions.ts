@@ -43,7 +43,7 @@ const statuses: readonly (readonly [number, ReadonlySet<number>])[] = [
   [404, new Set([46, 47, 50, 56, 60, 73, 78, 81, 82, 115, 137, 279, 511])],
   // TIMEOUT_EXCEEDED
   [408, new Set([159])],
-  // TOO_MANY_BYTES (this server: the body is too large), QUERY_IS_TOO_LARGE
+  // TOO_MANY_BYTES (the body is too large for this server), QUERY_IS_TOO_LARGE
   [413, new Set([307, 396, 66])],
   // NOT_IMPLEMENTED
   [501, new Set([48])],

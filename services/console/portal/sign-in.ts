@@ -29,7 +29,7 @@ const linkNotices = {
   expired: 'This link has expired. Request a new one from its sender, or sign in with your API key.',
   ended: 'This link was ended. Request a new one from its sender, or sign in with your API key.',
   invalid: incompleteLink,
-  // A link whose signature is valid but whose tenant id is not.
+  // The signature of the link is valid, but its tenant id is not.
   valid: incompleteLink,
 } as const;
 

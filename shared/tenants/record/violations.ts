@@ -26,7 +26,7 @@ export function violationsOfRecord(value: unknown): readonly Violation[] {
   return violationsUnder(recordValidator, value);
 }
 
-/** The same for settings that a client sends, where an unknown name is a violation too. */
+/** Violations of the contract in settings that a client sends. Here an unknown name is a violation too. */
 export function violationsOfSettings(value: unknown): readonly Violation[] {
   return violationsUnder(settingsValidator, value);
 }

@@ -1,15 +1,15 @@
 import { bytesOfValue, elementType, nativeType, unsupported } from './types.ts';
 import type { NativeType } from './types.ts';
 
-/** First revision whose columns say whether their serialization is a custom one. */
+/** First protocol revision in which each column has a flag for a custom serialization. */
 const customSerializationRevision = 54_454;
-/** Block info: field 1, is_overflows = 0; field 2, bucket_num = -1; end of the fields. */
+/** The block info: field 1 (is_overflows) = 0, field 2 (bucket_num) = -1, then 0 as the end of the fields. */
 const blockInfo = Buffer.from([1, 0, 2, 0xff, 0xff, 0xff, 0xff, 0]);
 const noCustomSerialization = Buffer.from([0]);
 
 /**
- * Blocks of the Native format as a client with `client_protocol_version` reads them. The engine writes them for revision
- * 0, and has no setting for another one: clickhouse-go (and with it Grafana's data source) expects the info in front of
+ * Converts blocks of the Native format to the protocol revision of the client (`client_protocol_version`). The engine writes blocks
+ * for revision 0 only: clickhouse-go (and with it Grafana's data source) expects the info in front of
  * each block and the flag in front of each column's data.
  *
  * @param blocks one or more complete blocks.
@@ -39,7 +39,7 @@ export function blocksOfRevision(blocks: Buffer, revision: number): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Finds the ends of columns: the format has no lengths. */
+/** Finds the end of each column. It has to read the values, because the format does not contain lengths. */
 class BlockReader {
   offset = 0;
   readonly #bytes: Buffer;
@@ -76,7 +76,7 @@ class BlockReader {
     this.offset += length;
   }
 
-  /** What precedes all values of a column: versions of the serialization of its parts. */
+  /** Skips the prefix of a column: the versions of the serializations of its parts, which precede all values. */
   skipPrefix(type: NativeType): void {
     if (type.name === 'LowCardinality') this.offset += 8;
     else if (type.name === 'JSON') this.#skipVersionOfJson(type);
@@ -118,19 +118,19 @@ class BlockReader {
     }
   }
 
-  /** Version 1: the documents are text. Other versions spread them over columns of their own. */
+  /** Accepts only version 1, in which documents are texts. Other versions store a document in several columns. */
   #skipVersionOfJson(type: NativeType): void {
     if (this.#readCount() !== 1) throw unsupported(type);
   }
 
-  /** The ends of all arrays; the last one is the number of their elements. */
+  /** Reads the end positions of all arrays and returns the last one, which is the total number of elements. */
   #readLastArrayEnd(count: number): number {
     if (count === 0) return 0;
     this.offset += 8 * (count - 1);
     return this.#readCount();
   }
 
-  /** A dictionary, then an index into it for each value. Nothing at all without values. */
+  /** Skips a dictionary and the index into it for each value. A column without values contains neither. */
   #skipLowCardinality(type: NativeType, count: number): void {
     if (count === 0) return;
     const indexBytes = 2 ** (this.#readCount() & 0xff);
@@ -139,7 +139,7 @@ class BlockReader {
     this.offset += 8 + indexBytes * count;
   }
 
-  /** The number of a type for each value, then the values of each type. */
+  /** Skips the type number of each value, and then the values, which are grouped by type. */
   #skipVariant(type: NativeType, count: number): void {
     const counts = type.args.map(() => 0);
     for (const number of this.#bytes.subarray(this.offset, this.offset + count)) {

@@ -1,13 +1,13 @@
 import { protocolError } from '../exceptions.ts';
 
-/** A type of ClickHouse, as the header of a Native column names it. */
+/** A ClickHouse type, parsed from the header of a column in Native format. */
 export interface NativeType {
   readonly name: string;
-  /** Text of the arguments, e.g. `['3', "'UTC'"]` of DateTime64. */
+  /** Arguments of the type as texts, e.g. `['3', "'UTC'"]` of DateTime64. */
   readonly args: readonly string[];
 }
 
-/** Bytes of one value. */
+/** Size in bytes of one value, for types whose values have a fixed size. */
 const fixedBytes: Readonly<Record<string, number>> = {
   ...{ UInt8: 1, UInt16: 2, UInt32: 4, UInt64: 8, UInt128: 16, UInt256: 32 },
   ...{ Int8: 1, Int16: 2, Int32: 4, Int64: 8, Int128: 16, Int256: 32 },
@@ -16,7 +16,7 @@ const fixedBytes: Readonly<Record<string, number>> = {
   ...{ UUID: 16, IPv4: 4, IPv6: 16, Decimal32: 4, Decimal64: 8, Decimal128: 16, Decimal256: 32 },
 };
 
-/** Types that are stored as another one. */
+/** Types whose values are stored in the same way as those of another type. */
 const aliases: Readonly<Record<string, string>> = {
   Point: 'Tuple(Float64, Float64)',
   Ring: 'Array(Point)',
@@ -26,7 +26,7 @@ const aliases: Readonly<Record<string, string>> = {
   MultiPolygon: 'Array(Polygon)',
 };
 
-/** Digits up to which a Decimal has that many bytes. */
+/** Sizes of Decimal: most digits, and the bytes of a value with at most that many digits. */
 const decimalBytes = [
   [9, 4],
   [18, 8],
@@ -40,15 +40,15 @@ export function nativeType(text: string): NativeType {
   const alias = aliases[name];
   if (alias !== undefined) return nativeType(alias);
   const args = open < 0 ? [] : splitTopLevel(text.slice(open + 1, -1), ',').map((arg) => arg.trim());
-  // `SimpleAggregateFunction(sum, UInt64)` holds plain values of its last type.
+  // `SimpleAggregateFunction(sum, UInt64)` contains plain values of its last argument.
   if (name === 'SimpleAggregateFunction') return nativeType(args.slice(1).join(', '));
-  // `Nested(a String, b UInt8)` is an array of tuples.
+  // `Nested(a String, b UInt8)` is stored as an array of tuples.
   if (name === 'Nested') return { name: 'Array', args: [`Tuple(${args.join(', ')})`] };
   if (name === 'Map') return { name: 'Array', args: [`Tuple(${args.join(', ')})`] };
   return { name, args };
 }
 
-/** Bytes of one value of the type; null where they vary or the type is made of others. */
+/** Size in bytes of one value of the type. Null if the size varies or the type consists of other types. */
 export function bytesOfValue({ name, args }: NativeType): number | null {
   if (name === 'FixedString') return Number(args[0]);
   if (name === 'Decimal') return decimalBytes.find(([digits]) => Number(args[0]) <= digits)?.[1] ?? null;
@@ -56,7 +56,7 @@ export function bytesOfValue({ name, args }: NativeType): number | null {
   return fixedBytes[name] ?? null;
 }
 
-/** Type of an element of a tuple, which may have a name: `a UInt8`. */
+/** Type of an element of a tuple. The element may have a name in front of the type: `a UInt8`. */
 export function elementType(element: string): NativeType {
   return nativeType(splitTopLevel(element, ' ').at(-1) ?? '');
 }
@@ -69,7 +69,7 @@ export function unsupported({ name }: NativeType): Error {
   );
 }
 
-/** Splits at separators outside parentheses and quotes. */
+/** Splits the text at separators that are outside parentheses and quotes. */
 function splitTopLevel(text: string, separator: string): string[] {
   const parts: string[] = [];
   let depth = 0;
