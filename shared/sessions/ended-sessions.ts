@@ -40,8 +40,8 @@ export interface EndedSessionsOptions {
 }
 
 /**
- * Most links and sessions of one owner that can be ended one by one. The next call ends all links and sessions of the owner, so that
- * sign-outs cannot fill the memory.
+ * Most links and sessions of one owner that can be ended one by one. The next call ends all links and sessions of the
+ * owner, so that sign-outs cannot fill the memory.
  */
 const idsOfOwnerMax = 1_000;
 /** Most expired entries that are deleted with each write. The deletions bound the size of the topic. */

@@ -8,9 +8,9 @@ const blockInfo = Buffer.from([1, 0, 2, 0xff, 0xff, 0xff, 0xff, 0]);
 const noCustomSerialization = Buffer.from([0]);
 
 /**
- * Converts blocks of the Native format to the protocol revision of the client (`client_protocol_version`). The engine writes blocks
- * for revision 0 only: clickhouse-go (and with it Grafana's data source) expects the info in front of
- * each block and the flag in front of each column's data.
+ * Converts blocks of the Native format to the protocol revision of the client (`client_protocol_version`). The engine
+ * writes blocks for revision 0 only, but clickhouse-go (and with it Grafana's data source) expects the info in front of
+ * each block and the flag in front of the data of each column.
  *
  * @param blocks one or more complete blocks.
  */
