@@ -81,7 +81,7 @@ export async function startContainer(
 
 const startTimeoutMs = 300_000;
 
-/** The broker tells clients at which address to connect, so its configuration contains the port on the host. */
+/** The broker advertises the address to which clients connect, so its configuration contains the port on the host. */
 function kafkaEnvironment(hostPort: number): Record<string, string> {
   return {
     CLUSTER_ID: 'dG9sbGdhdGUtbG9jYWwtMQ',
