@@ -68,7 +68,7 @@ async function throughputTable(server: RunningRedis, { quick, dir, say }: BenchO
   const bare = middle('bare');
   const rows = contenders.map((contender) => {
     const own = rates.get(contender) ?? [];
-    // Rounds that ran side by side are compared with each other, then the median of those ratios is taken.
+    // Compares rounds that ran side by side, then returns the median of their ratios.
     const ratio = median(own.map((rate, round) => rate / (rates.get('bare')?.[round] ?? NaN)));
     const spread = `${Math.round(Math.min(...own))}–${Math.round(Math.max(...own))}`;
     const micros = median(cpuMicros.get(contender) ?? []).toFixed(1);

@@ -9,7 +9,7 @@ export interface Checkout {
   /** Runs `npm start` in the copy. It starts its own servers and does not use those of the test run. */
   start(args?: readonly string[], env?: Readonly<Record<string, string>>): StartedStack;
   stackFile(): Promise<StackFile | null>;
-  /** Process ids of all processes that starts in this copy left running. */
+  /** Returns the ids of all processes that earlier starts in this copy left running. */
   processes(): Promise<number[]>;
   remove(): Promise<void>;
 }

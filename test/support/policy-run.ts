@@ -33,7 +33,9 @@ export interface CallOptions {
   readonly body?: unknown;
 }
 
-/** A policy in real processes, with its own names on the shared servers and an upstream that responds to every path. */
+/**
+ * A policy in real processes. It has its own names on the shared servers, and an upstream that responds to every path.
+ */
 export interface PolicyRun {
   readonly installation: Installation;
   readonly serviceToken: string;
@@ -218,7 +220,8 @@ async function startUpstream(): Promise<{
     const status = Number(/^\/status\/(\d{3})$/.exec(path)?.[1] ?? 200);
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ path }));
   });
-  // A thousand connections may be opened at once. TCP retries one that finds the backlog full only after a second.
+  // Allows a thousand connections to be opened at once: if the backlog is full, TCP tries a connection again only after
+  // a second.
   server.listen({ port: 0, host: '127.0.0.1', backlog: 2_048 });
   await once(server, 'listening');
   return {

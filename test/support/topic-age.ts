@@ -1,6 +1,6 @@
 import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
 
-/** Sends a record with an earlier timestamp, so that rows stored since then are attributed to this topic. */
+/** Sends a record with an earlier timestamp. Rows that were stored after that time then count as rows of this topic. */
 export async function ageTopic(kafka: Kafka, topic: string, atMs: number): Promise<void> {
   const connection = kafka.open();
   const producer = connection.client.producer();

@@ -1,7 +1,9 @@
 import { RegExpParser } from '@eslint-community/regexpp';
 import type { AST } from '@eslint-community/regexpp';
 
-/** A text that makes a backtracking matcher work: `prefix`, then `pump` again and again, then what cannot match. */
+/**
+ * A text that makes a backtracking matcher slow: `prefix`, then `pump` many times, then `suffix`, which cannot match.
+ */
 export interface Attack {
   readonly prefix: string;
   readonly pump: string;
@@ -14,10 +16,10 @@ const suffixesMax = 6;
 const everyday = Array.from('aZ0 -_.,:;=/@<>"\'&\t\n\u00e9');
 
 /**
- * Texts aimed at one pattern. Before each unbounded repetition stands a text that leads the matcher to it; the pump is
- * what the repetition takes (each single character of interest, pairs of them, the whole sample); behind it stands
- * what the pattern may or may not take, so that the match fails as late as it can. The same without the lead finds
- * patterns that begin their search anew at every character.
+ * Returns texts that may make one pattern slow. The prefix leads the matcher to an unbounded repetition. The pump is a
+ * text that the repetition matches: a single character, a pair of characters, or a sample of its whole content. The
+ * suffix is chosen so that the match fails as late as possible. The same texts without the prefix find patterns that
+ * start their search again at every character.
  */
 export function attacksOn(expression: RegExp): readonly Attack[] {
   const alphabet = [...new Set([...literalsOf(expression.source), ...everyday])];
@@ -57,7 +59,7 @@ interface Repetition {
 }
 
 interface Sampler {
-  /** A short text that the node takes. */
+  /** Returns a short text that the node matches. */
   readonly sampleOf: (node: AST.Node) => string;
   readonly takes: (node: AST.Node, text: string) => boolean;
 }
@@ -69,7 +71,7 @@ function parse({ source, flags }: RegExp): AST.Pattern {
   });
 }
 
-/** Every repetition without a small bound, with what stands before and behind it. */
+/** Returns every repetition without a small bound, with sample texts of the pattern before and after it. */
 function repetitions(pattern: AST.Pattern, sampleOf: Sampler['sampleOf']): readonly Repetition[] {
   const found: Repetition[] = [];
   const visit = (alternatives: readonly AST.Alternative[], lead: string, tail: string): void => {
@@ -122,7 +124,9 @@ function createSampler(flags: string, alphabet: readonly string[]): Sampler {
   }
 }
 
-/** Characters that a pattern names itself, its own syntax among them: one too many does no harm. */
+/**
+ * Returns the characters that the source of a pattern contains, including its syntax: additional characters do no harm.
+ */
 function literalsOf(source: string): readonly string[] {
   return [...new Set(source)].filter((character) => character !== '\\');
 }

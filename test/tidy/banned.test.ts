@@ -5,9 +5,9 @@ import { nodesOf, placeOf, typeScriptFiles } from './sources.ts';
 interface Ban {
   readonly what: string;
   readonly instead: string;
-  /** Files the ban holds in. */
+  /** Files in which the ban applies. */
   readonly within: RegExp;
-  /** Files among them that it does not hold in. */
+  /** Files among them in which the ban does not apply. */
   readonly except?: RegExp;
   readonly matches: (node: ts.Node) => boolean;
 }
@@ -103,7 +103,7 @@ describe('banned calls', () => {
   });
 });
 
-/** True for a statement of the file that stands below its first `await`: the file pauses there. */
+/** True for a top-level statement of a file after its first top-level `await`, where the file waits. */
 function followsStart(node: ts.Statement): boolean {
   if (!ts.isSourceFile(node.parent)) return false;
   const { statements } = node.parent;
@@ -113,7 +113,7 @@ function followsStart(node: ts.Statement): boolean {
   return start !== -1 && statements.indexOf(node) > start;
 }
 
-/** `a.b` of a property access, else nothing. */
+/** Returns `a.b` for a property access, otherwise an empty text. */
 function memberOf(node: ts.Node): string {
   if (!ts.isPropertyAccessExpression(node) || !ts.isIdentifier(node.expression)) return '';
   return `${node.expression.text}.${node.name.text}`;

@@ -25,7 +25,7 @@ function literalsWithin(node: ts.Node): string[] {
   return found;
 }
 
-/** False where a code is only recognised: compared, listed in a set, or a case of a switch. */
+/** False where a code is only compared, listed in a set, or used as a case of a switch. */
 function isThrown({ parent }: ts.StringLiteral): boolean {
   if (ts.isBinaryExpression(parent)) return false;
   return !ts.isArrayLiteralExpression(parent) && !ts.isCaseClause(parent) && !ts.isLiteralTypeNode(parent);

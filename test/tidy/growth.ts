@@ -3,28 +3,33 @@ import { attacksOn, textOfAttack } from './attack-strings.ts';
 import type { Attack } from './attack-strings.ts';
 
 const lengths = [30, 125, 500, 2_000, 8_000, 32_000];
-/** Four times the text may take this much longer: generous, since a quadratic match takes sixteen times as long. */
+/**
+ * Largest allowed ratio of the times for a text and for a quarter of it. It is generous: a quadratic match takes
+ * sixteen times as long.
+ */
 const ratioMax = 9;
-/** Below this a clock and a busy machine say more than the pattern. */
+/**
+ * Times below this are ignored: the resolution of the clock and the load of the machine matter more than the pattern.
+ */
 const msMin = 4;
 const runs = 3;
-/** For all attacks on one pattern together: a linear one needs some milliseconds. */
+/** Time limit for all attacks on one pattern together. A linear pattern needs some milliseconds. */
 const patienceMs = 4_000;
 
-/** The attack that shows a pattern to be more than linear, in words; null where none does. */
+/** Returns a description of the attack for which a pattern needs more than linear time; null if there is none. */
 export function slowestGrowth(expression: RegExp): string | null {
   let now = '';
   const work = (): string | null => {
     for (const attack of attacksOn(expression)) {
       now = JSON.stringify(attack);
-      // A process that stood still for a moment looks slow once, and not again.
+      // A pause of the process makes one measurement slow, so a slow attack is measured a second time.
       const found = growthUnder(expression, attack);
       if (found !== null && growthUnder(expression, attack) !== null) return `${now} ${found}`;
     }
     return null;
   };
   try {
-    // In a context of its own, because only that can be stopped: an exponential match would never end.
+    // Runs in a separate context, because only that can be stopped: an exponential match would never end.
     return runInNewContext('work()', { work }, { timeout: patienceMs }) as string | null;
   } catch {
     return `${now} takes more than ${patienceMs} ms`;
@@ -43,7 +48,7 @@ function growthUnder(expression: RegExp, attack: Attack): string | null {
   return null;
 }
 
-/** The least of several runs: whatever else the machine does only adds to it. */
+/** Returns the shortest time of several runs, because other work of the machine only makes a run longer. */
 function quickestMs(expression: RegExp, text: string): number {
   let least = Infinity;
   for (let run = 0; run < runs && (run === 0 || least > msMin); run += 1) {

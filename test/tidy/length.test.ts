@@ -17,8 +17,8 @@ test(`no file of code is longer than ${fileLinesMax} lines`, () => {
 });
 
 /**
- * Lines of functions inside count for those alone, so that a factory or a `describe` may hold many short ones. Text
- * of several lines (a page, a statement of SQL) counts as one.
+ * The lines of an inner function count only for that inner function, so that a factory or a `describe` may contain many
+ * short functions. A text of several lines (a page, a statement of SQL) counts as one line.
  */
 test(`no function has more than ${functionLinesMax} lines of its own`, () => {
   const findings: string[] = [];
@@ -46,7 +46,7 @@ function linesOf(node: ts.Node): number {
   return source.getLineAndCharacterOfPosition(node.getEnd()).line - first + 1;
 }
 
-/** Lines that are not the function's own. */
+/** Returns the number of lines inside a function that do not count for it. */
 function linesInside(node: ts.Node): number {
   let lines = 0;
   node.forEachChild((child) => {

@@ -4,10 +4,10 @@ import { slowestGrowth } from './growth.ts';
 import { files, nodesOf, placeOf } from './sources.ts';
 
 /**
- * Goal: no text blocks a process, however it was made. Every pattern that ships is collected from the syntax tree:
- * literals, schemas' `pattern`, and constants whose name ends in `Pattern`. Each is run against texts aimed at its
- * repetitions, in lengths that grow fourfold: a pattern in proportion to its input takes four times as long, one that
- * backtracks sixteen times or more.
+ * Goal: no text blocks a process, whatever its content. Method: collect every pattern in production code from the
+ * syntax tree: literals, `pattern` in schemas, and constants whose name ends in `Pattern`. Run each pattern on texts
+ * that attack its repetitions, with lengths that grow by a factor of four. A linear pattern then takes four times as
+ * long; a pattern that backtracks takes sixteen times as long or more.
  */
 const shipped = files.filter((path) => /^(services|shared)\/.*\.(ts|js)$/.test(path));
 

@@ -13,7 +13,10 @@ test('every requirement from A1 to E7 is named by the title of a test', () => {
   expect(missing, 'write a test whose title begins with the id').toEqual([]);
 });
 
-/** `A5, B2: …` names two. A title counts only up to its first colon, so that prose cannot name one by accident. */
+/**
+ * Returns the requirements that the titles of a file name; `A5, B2: …` names two. Only the text before the first colon
+ * counts, so that a sentence does not name a requirement by accident.
+ */
 function idsInTitles(path: string): string[] {
   const ids: string[] = [];
   for (const node of nodesOf(path)) {

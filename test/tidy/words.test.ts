@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { files, textOf } from './sources.ts';
 
 interface BannedWords {
-  /** Single words, found in prose and as parts of identifiers: `door` is found in `frontDoor` and `door_id`. */
+  /**
+   * Single words. They are found in prose and as parts of identifiers: `door` is found in `frontDoor` and `door_id`.
+   */
   readonly words?: readonly string[];
   /** Phrases of prose; spaces match line breaks of comments too. */
   readonly phrases?: readonly string[];
@@ -49,7 +51,7 @@ const banned: readonly BannedWords[] = [
   },
 ];
 
-/** Generated files, data, licences, and the list above. */
+/** Files that are not checked: generated files, data, licences, and this list. */
 const exempt =
   /^(package-lock\.json|LICENSE|CHANGELOG\.md|dashboards\/generated\/|policies\/schema\.json|test\/hostile\/corpus\/|test\/tidy\/words\.test\.ts)|\.(png|jpg|ico|woff2?|gz|bin)$|iana-names\.txt$/;
 

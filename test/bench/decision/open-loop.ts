@@ -30,7 +30,7 @@ async function run(port: number, rate: number, seconds: number): Promise<Latenci
     const timer = setInterval(() => {
       const now = performance.now();
       const due = Math.floor(((now - startedAt) * rate) / 1000);
-      // The time of sending counts, so that a late timer of this process does not count against the server.
+      // Measured from the moment of sending, so that a late timer of this process does not count against the server.
       for (; sent < due; sent += 1)
         send(connections[sent % socketCount]!, sent, now - startedAt > warmUpMs ? now : NaN);
       if (now - startedAt < warmUpMs + seconds * 1000) return;

@@ -36,7 +36,9 @@ export async function startContender(contender: Contender, redisUrl: string): Pr
   };
 }
 
-/** Requests per second of a closed loop of 32 connections. Each request is one of a hundred tenants'. */
+/**
+ * Returns the requests per second of a closed loop of 32 connections. Each request belongs to one of a hundred tenants.
+ */
 export async function measureThroughput(port: number, seconds: number, dir: string): Promise<number> {
   const script = join(dir, 'tenants.lua');
   await writeFile(

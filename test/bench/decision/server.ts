@@ -39,7 +39,8 @@ async function guard(server: FastifyInstance, name: Contender, url: string): Pro
       await guardWithTollgate(server, url, 1_000_000);
       return;
     case 'tollgate exact':
-      // Limits low enough to be counted exactly, one entry a millisecond, with windows so short that no request is refused.
+      // Limits that are low enough to be counted exactly, with one entry for each millisecond. Their windows are so
+      // short that no request is refused.
       await guardWithTollgate(server, url, 1000);
       return;
     case 'limiter only':
@@ -109,7 +110,10 @@ mode: enforce
   await server.register(tollgate, { enforcer });
 }
 
-/** A hook that only decides and sets three headers. The difference to `tollgate` is the cost of the gateway's own code. */
+/**
+ * A hook that only makes the decision and sets three headers. Its difference to `tollgate` is the cost of the gateway's
+ * other code.
+ */
 async function guardWithLimiter(server: FastifyInstance, url: string): Promise<void> {
   const { limiter } = await connect(url);
   const limits = [

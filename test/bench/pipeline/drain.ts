@@ -22,7 +22,10 @@ export interface Backlog {
 export const backlogTenants = 1_000;
 const eventsPerSecond = 2_000;
 
-/** Produces events of 2,000 a second up to now, as after an outage of the consumer. Few tenants are heavy, most are light. */
+/**
+ * Produces events up to now, with timestamps at a rate of 2,000 a second, as after an outage of the consumer. A few
+ * tenants have many events, most have few.
+ */
 export async function produceBacklog({ kafka, topics, events }: Backlog): Promise<void> {
   const producer = createProducer(kafka, { registry: createRegistry('bench') });
   const startMs = Date.now() - (events / eventsPerSecond) * 1000;

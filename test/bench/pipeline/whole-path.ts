@@ -19,7 +19,7 @@ import { startLoad } from './load.ts';
 import type { Load } from './load.ts';
 
 const database = 'whole_path';
-/** So many tenants of the largest plan that no request is refused. */
+/** Number of tenants of the largest plan. It is so high that no request is refused. */
 const tenants = Array.from({ length: 100 }, (_, index) => `big-${index}`);
 
 export interface WholePath {
@@ -98,8 +98,9 @@ const queryIntervalMs = 50;
 const settleMs = 60_000;
 
 /**
- * Sends load for `seconds` and queries meanwhile how many requests the totals count. The responses up to a moment are
- * visible when the totals count as many requests as there were responses at that moment. Returns milliseconds.
+ * Sends load for `seconds`, and regularly queries how many requests the totals count. Responses up to a moment are
+ * visible once the totals count as many requests as there were responses at that moment. Returns the delays in
+ * milliseconds.
  */
 export async function loadAndWatch(path: WholePath, rate: number, seconds: number): Promise<Freshness> {
   const before = await countRequests(path.clickhouse);

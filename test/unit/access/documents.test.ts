@@ -5,9 +5,9 @@ import { listeners } from './listeners.ts';
 
 interface Row {
   readonly listener: string;
-  /** Routes named one by one; empty for “every other route”. */
+  /** The routes that a row of the table names; empty if the row says “every other route”. */
   readonly named: readonly string[];
-  /** Where “every other route” means a part of the listener. */
+  /** Prefix of the routes that “every other route” covers, if it does not cover the whole listener. */
   readonly prefix: string;
   readonly access: Access;
 }

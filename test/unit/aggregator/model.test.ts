@@ -1,6 +1,6 @@
-// Goal: after any crash, pause or repeated delivery every level ends with exactly the totals of the sent events.
-// Method: the real aggregator over a model of log and store. A scheduler chooses the worker that takes the next step,
-// crashes workers, starts new ones, and resumes zombies, also after everything was committed.
+// Goal: after any crash, pause or repeated delivery, the totals are exactly the totals of the sent events. Method: run
+// the real aggregator over a model of the log and the store. A scheduler selects the worker that makes the next step,
+// crashes workers, starts new workers, and resumes old workers (zombies), also after everything was committed.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { amendEventType, voidEventType } from '../../../shared/domain/events/correction.ts';
@@ -48,7 +48,7 @@ const sent: fc.Arbitrary<Sent> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: 'broken' as const }) },
 );
 
-/** The next action of the scheduler: a worker's next step, its crash, or a new worker. */
+/** The next action of the scheduler: the next step of a worker, a crash of a worker, or a new worker. */
 const move = fc.record({
   what: fc.oneof(
     { weight: 12, arbitrary: fc.constant('go' as const) },
@@ -99,7 +99,9 @@ function property(flaw: Flaw) {
   });
 }
 
-/** A worker reads to the end without a fault; then the remaining zombies resume for some steps, in any order. */
+/**
+ * One worker reads to the end without a fault. After that, the remaining zombies resume for some steps, in any order.
+ */
 async function finish(
   model: ReturnType<typeof createModel>,
   blockSize: number,
@@ -116,7 +118,7 @@ async function finish(
   for (let turn = 0; model.waiting.length > 0; turn += 1) {
     const choice = ends[turn % ends.length] ?? 0;
     const [chosen] = model.waiting.splice(choice % model.waiting.length, 1);
-    // A zombie that runs to its end would compute all totals again and hide its damage.
+    // A zombie runs for some steps only: if it ran to its end, it would compute all totals again and hide its damage.
     if (choice % 3 === 0) chosen?.crash();
     else chosen?.go();
     await settled();
@@ -142,7 +144,7 @@ function stateOf({ store, deadOffsets }: ReturnType<typeof createModel>): State 
   };
 }
 
-/** The result of one read in order without a fault. */
+/** Returns the result of reading all records once, in order and without a fault. */
 function expectedOf(log: readonly Sent[]): State {
   const events = new Map<string, number>();
   const known = new Set<string>();
@@ -228,7 +230,10 @@ function requestOf(number: number, time: string): object {
   };
 }
 
-/** Resolves when every worker waits for the scheduler again: one event-loop iteration for each piece of a block, and one. */
+/**
+ * Resolves when every worker waits for the scheduler again: after one event-loop iteration for each piece of a block,
+ * and one more.
+ */
 async function settled(): Promise<void> {
   for (let turn = 0; turn < 4; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -20,8 +20,9 @@ interface Waiting {
 class Crash extends Error {}
 
 /**
- * One partition, one store, and workers of which only the newest may commit; the others are zombies that go on until
- * they are crashed. Every call of the aggregator to the outside waits for the adversary, before and after its effect.
+ * A model with one partition, one store, and several workers. Only the newest worker may commit; the others are
+ * zombies, which continue until they are crashed. Every external call of the aggregator waits for the scheduler, before
+ * and after its effect.
  */
 export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
   const waiting: Waiting[] = [];
@@ -32,7 +33,9 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
 
   return { waiting, store, deadOffsets, startWorker, committed: () => committed };
 
-  /** A rebalance: the new worker owns the partition from what is committed, whatever the old one is doing. */
+  /**
+   * Simulates a rebalance: a new worker reads the partition from the committed offset, whatever the old worker does.
+   */
   function startWorker(blockSize: number): void {
     generation += 1;
     void work(generation, blockSize).catch((error: unknown) => {
@@ -89,7 +92,7 @@ interface Cell {
   readonly version: number;
 }
 
-/** Tables that keep the row with the highest version of each key, as FINAL reads them. */
+/** Tables that keep, for each key, the row with the highest version, as a query with FINAL returns it. */
 export function createStoreModel(flaw: Flaw) {
   const events = new Map<string, StoredEvent>();
   const ids: FirstPlace[] = [];
@@ -109,7 +112,7 @@ export function createStoreModel(flaw: Flaw) {
         return [];
       });
     const derive = async () => {
-      // The snapshot is read and written at different moments: other workers may act between them.
+      // The snapshot is read and written at different moments, so other workers may act between the two.
       await replace(levels[0], await step(readMinutes), step);
       await replace(levels[1], await step(() => readAbove(levels[0], 'minute')), step);
       await replace(levels[2], await step(() => readAbove(levels[1], 'hour')), step);

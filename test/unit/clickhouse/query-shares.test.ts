@@ -4,7 +4,7 @@ import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
 import { createQueryShares } from '../../../shared/clickhouse/query-shares.ts';
 import type { QueryShares } from '../../../shared/clickhouse/query-shares.ts';
 
-/** A store that answers when the test says so, and remembers the order in which queries began. */
+/** A store that responds when the test lets it, and records the order in which queries began. */
 function heldStore(): { reader: ClickHouseReader; begun: string[]; finishOne: () => Promise<void> } {
   const begun: string[] = [];
   const finish: (() => void)[] = [];

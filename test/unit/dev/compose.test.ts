@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { serviceNames } from '../../../dev/stack/services.ts';
 
-/** The compose file cannot run where these tests do; what can be known without an engine is held here. */
+/** The compose file cannot run on the machine of these tests. They check the parts that need no container engine. */
 interface Compose {
   readonly services: Readonly<Record<string, Service>>;
   readonly volumes: Readonly<Record<string, unknown>>;

@@ -1,4 +1,5 @@
-// Goal: stacks that start at one moment never get the same port. Method: processes that choose at once, before any listens.
+// Goal: stacks that start at the same moment never get the same port. Method: several processes choose ports at once,
+// before any of them listens.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';

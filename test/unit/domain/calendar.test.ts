@@ -11,7 +11,10 @@ import type { CalendarPeriod } from '../../../shared/domain/limit.ts';
 const ianaNames = readFileSync(join(import.meta.dirname, 'iana-names.txt'), 'utf8')
   .trim()
   .split(/\s+/);
-/** Their clocks went forward on 8 October 2000 and back on the 15th: the shortest summer there was. */
+/**
+ * In these zones clocks went forward on 8 October 2000 and back on 15 October: the shortest summer time in the
+ * database.
+ */
 const weekOfSummer = ['America/Boa_Vista', 'America/Noronha', 'America/Recife'];
 const instantArb = fc.oneof(
   fc.integer({ min: Date.UTC(1990, 0, 1), max: Date.UTC(2060, 0, 1) }),
@@ -156,7 +159,7 @@ function startsOf(intervals: readonly CalendarInterval[], toMs: number): number[
   });
 }
 
-/** By other means than the calendar's own. */
+/** Returns the local date by `Intl`, independently of the calendar's own code. */
 function dateIn(zone: string, ms: number): string {
   const format = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, dateStyle: 'short' });
   return format.format(ms);

@@ -1,4 +1,4 @@
-// Goal: a text is the id of one tenant or user everywhere, or of none anywhere.
+// Goal: all code agrees whether a text is a valid id, and which tenant or user it names.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { problemOfId, problemOfTenantId } from '../../../shared/domain/identity.ts';

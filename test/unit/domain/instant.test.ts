@@ -1,4 +1,4 @@
-// Goal: a text becomes a time by one rule, RFC 3339 and the calendar, wherever it enters.
+// Goal: every input converts a text to a time by the same rule: RFC 3339 and the calendar.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decode, decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
@@ -12,7 +12,10 @@ import { readInstant } from '../../../shared/domain/time/instant.ts';
 import { loadPolicy } from '../../../shared/policy/load.ts';
 import { violationsOfRecord } from '../../../shared/tenants/record/violations.ts';
 
-/** Each within the bounds of every reader but for what is wrong with it; `Date.parse` takes many of them. */
+/**
+ * Texts with one defect each. Without the defect, each would be within the bounds of every reader. `Date.parse` accepts
+ * many of them.
+ */
 const impossible = [
   '2026-02-30T10:00:00Z',
   '2026-02-29T10:00:00Z',

@@ -1,4 +1,4 @@
-// Goal: money is what decimal arithmetic says, to the last digit, from a price to the sum.
+// Goal: amounts of money are exact in decimal arithmetic, to the last digit, from the price to the sum.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -14,7 +14,7 @@ import {
 const seed = Date.now() % 1_000_000;
 console.log(`money: fast-check seed ${seed}`);
 
-/** A decimal with up to `decimals` digits behind the point, and what it is as a whole number of 10⁻¹². */
+/** A decimal text with up to `decimalsMax` digits after the point, and its value as a whole number of 10⁻¹². */
 const decimalArb = (wholeMax: bigint, decimalsMax: number) =>
   fc
     .tuple(fc.bigInt({ min: 0n, max: wholeMax }), fc.nat(decimalsMax), fc.nat())
@@ -73,7 +73,7 @@ describe('decimals', () => {
 
 describe('units × price', () => {
   const costInEvent = (units: number, price: number): bigint | null =>
-    // As it goes to Kafka and comes back.
+    // Writes the cost as JSON and reads it back, as on its way through Kafka.
     statedMoney(JSON.parse(JSON.stringify(costOf(units, priceOf(price)))) as number | string);
 
   test('E6: is the exact product, for any price of up to 15 digits and any number of units', () => {

@@ -1,4 +1,5 @@
-// Goal: every request with a response is counted. Method: the event contract reads the event of any verdict.
+// Goal: every request with a response is counted. Method: write the event of each kind of verdict, and read it with the
+// event contract.
 import fc from 'fast-check';
 import { Registry } from 'prom-client';
 import { pino } from 'pino';

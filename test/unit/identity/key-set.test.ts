@@ -1,4 +1,4 @@
-// An outage of the issuer affects no caller whose key is in memory, and no request of a caller overloads the issuer.
+// Goal: an outage of the issuer affects no caller whose key is in memory, and no caller can overload the issuer.
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Policy } from '../../../shared/domain/policy.ts';

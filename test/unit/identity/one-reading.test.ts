@@ -1,4 +1,4 @@
-// A credential is the same caller at the gateway and at the portal, for every credential and every policy.
+// Goal: a credential is the same caller at the gateway and at the portal, for every credential and every policy.
 import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -40,7 +40,7 @@ interface Said {
   readonly rejection: string | null;
 }
 
-/** Reading of a token by the gateway; the portal must return the same. */
+/** Returns the gateway's reading of a token; the portal must return the same. */
 async function readBy(policy: Policy, payload: string): Promise<Said> {
   const token = tokenOf(payload);
   const identifier = new Identifier(policy, gateway);
@@ -66,7 +66,7 @@ describe('the first tenant claim that is present counts', () => {
     ['{"tenant_id":5.0}', '5'],
     ['{"tenant_id":-0}', '0'],
     ['{"tenant_id":9007199254740991}', '9007199254740991'],
-    // Of a repeated name JSON readers return the last value (RFC 7519, section 4).
+    // If a name is repeated, JSON readers return the last value (RFC 7519, section 4).
     ['{"tenant_id":"acme","tenant_id":"globex"}', 'globex'],
     ['{"tenant_id":"caf\\u00e9"}', 'café'],
     ['{"sub":"ada"}', null],
@@ -138,7 +138,7 @@ const claimValue: fc.Arbitrary<unknown> = fc.oneof(
 );
 const payload = fc
   .array(fc.tuple(fc.constantFrom(...claimNames), claimValue), { maxLength: 8 })
-  // Built as text, so that names may be repeated.
+  // The JSON is built as text, so that a name may occur twice.
   .map(
     (pairs) =>
       `{${pairs.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`,

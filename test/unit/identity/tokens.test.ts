@@ -1,4 +1,4 @@
-// Only tokens that match the policy are accepted, within their validity, and only with keys of the policy.
+// Goal: only tokens that match the policy are accepted, within their validity period, and only with keys of the policy.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SignJWT, UnsecuredJWT, exportJWK, generateKeyPair } from 'jose';

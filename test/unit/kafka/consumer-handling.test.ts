@@ -160,7 +160,7 @@ describe('an unexpected error', () => {
     expect(letters).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(13 * minute);
     expect(letters).toHaveLength(1);
-    // About forty attempts a round, not two thousand.
+    // About forty attempts in each round, not two thousand.
     expect(calls()).toBeLessThan(400 * 60);
   });
 

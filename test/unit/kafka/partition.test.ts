@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { murmur2, partitionOf } from '../../../shared/kafka/kafkajs/partition.ts';
 
-// Vectors of Kafka's own UtilsTest.
+// Test vectors of Kafka's own UtilsTest.
 test.each([
   ['21', -973932308],
   ['foobar', -790332482],

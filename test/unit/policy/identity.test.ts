@@ -1,4 +1,4 @@
-// A policy with an identity part that accepts more credentials than intended is refused.
+// Goal: a policy whose identity part would accept more credentials than intended is refused.
 import { describe, expect, test } from 'vitest';
 import type { JwtPolicy } from '../../../shared/domain/policy.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';

@@ -22,7 +22,7 @@ async function limitsIn(file: string, request: string, plan: string | null = nul
 }
 
 test('the published JSON Schema is the schema that validates policies', async () => {
-  // `npx vitest run --project unit test/unit/policy/shipped.test.ts -u` writes it.
+  // `npx vitest run --project unit test/unit/policy/shipped.test.ts -u` writes the file.
   const text = await format(JSON.stringify(publishedSchema()), { parser: 'json', printWidth: 110 });
   await expect(text).toMatchFileSnapshot('../../../policies/schema.json');
 });

@@ -21,7 +21,7 @@ export function policyText(parts: Readonly<Record<string, string>> = {}): string
     .join('');
 }
 
-/** The route of a target that the upstream gets in its normal form. */
+/** Returns the route of a target in its normal form, which the upstream also gets. */
 export function routeOf(policy: Policy, method: string, url: string, rewritten = true): Route | null {
   const { route, unreadable } = readRequest(policy, { method, url, rewritten });
   if (unreadable !== null) throw new Error(unreadable.detail);

@@ -38,7 +38,7 @@ function checkOf(tenantId: string, cost: number, peek = false): PendingCheck {
 const remaining = (local: LocalLimiter, tenantId: string, atMs = nowMs): number[] =>
   local.decide(checkOf(tenantId, 1, true), atMs).map((state) => state.remaining);
 
-/** Does what a backfill does to an account. */
+/** Changes an account in the same way as a backfill. */
 function acknowledge({ rows }: Account, used: number): void {
   for (const { local } of rows.values()) {
     local.beginSending();

@@ -11,7 +11,7 @@ import { eventually } from '../../support/servers.ts';
 
 const minuteMs = 60_000;
 
-/** Readings in their order of trust, by how far each is ahead. */
+/** Readings in their order of trust. The argument states how far each clock is ahead. */
 function readings(ahead: Readonly<Record<string, number>>) {
   return Object.entries(ahead).map(([name, baseMs]) => ({ name, baseMs }));
 }
@@ -22,21 +22,21 @@ describe('of several clocks the largest group that agrees is believed', () => {
     { clocks: { node: -15 * minuteMs, redis: 0, kafka: 900 }, believed: 'redis', wrong: ['node'] },
     { clocks: { node: 0, redis: 60 * minuteMs, kafka: 900 }, believed: 'node', wrong: ['redis'] },
     { clocks: { node: 0, redis: 0, kafka: -minuteMs }, believed: 'node', wrong: ['kafka'] },
-    // No two agree: none is believed, and all are named.
+    // No two clocks agree: no clock is used, and all are named as wrong.
     {
       clocks: { node: 0, redis: 60 * minuteMs, kafka: -minuteMs },
       believed: null,
       wrong: ['node', 'redis', 'kafka'],
     },
     { clocks: { node: 0, redis: 60 * minuteMs }, believed: null, wrong: ['node', 'redis'] },
-    // Two against two: the group of the node.
+    // Two clocks contradict two others: the group with the node's clock is used.
     {
       clocks: { node: 0, redis: minuteMs, kafka: minuteMs, clickhouse: 10 },
       believed: 'node',
       wrong: ['redis', 'kafka'],
     },
     { clocks: { node: 0, kafka: minuteMs, clickhouse: minuteMs }, believed: 'kafka', wrong: ['node'] },
-    // Nothing to compare with.
+    // There is no other clock to compare with.
     { clocks: { node: 0 }, believed: null, wrong: [] },
   ])('$clocks: $believed', ({ clocks, believed, wrong }) => {
     const agreement = agreeOnTime(readings(clocks), []);
@@ -58,7 +58,10 @@ describe('the clock that is used', () => {
   let lines: string[];
   afterEach(() => lifecycle.close());
 
-  /** Clocks by how far they are ahead of this machine; null does not answer. All may be changed later. */
+  /**
+   * Starts a clock with servers. `ahead` states how far each clock is ahead of this machine; with null, the server does
+   * not respond. A test may change it later.
+   */
   function started(ahead: Record<string, number | null>): AgreedClock {
     lines = [];
     const write = (line: string): void => void lines.push(line);
@@ -110,7 +113,7 @@ describe('the clock that is used', () => {
     expect(Math.abs(aheadMs())).toBeLessThan(1_000);
     expect(lines.filter((line) => line.includes('clocks:'))).toEqual([]);
     expect(lines.filter((line) => line.includes('clock of redis cannot be read'))).toHaveLength(1);
-    // The servers come and confirm what it was set to.
+    // The servers respond now and confirm the time to which the node's clock was set.
     ahead['redis'] = ahead['kafka'] = 60 * minuteMs;
     await eventually(() => Math.abs(aheadMs() - 60 * minuteMs) < 1_000);
   });

@@ -12,7 +12,7 @@ interface Known {
   readonly ended?: readonly string[];
   readonly endsReady?: boolean;
   readonly recordsReady?: boolean;
-  /** Holder of the one API key; absent: the key is in no record. */
+  /** Holder of the only API key; if absent, the key is in no record. */
   readonly holder?: { readonly record: typeof record; readonly expiresAtMs: number };
 }
 

@@ -1,5 +1,5 @@
-// Goal: every event that is lost with a missing or truncated file of the spool is counted.
-// Method: remove, truncate or move files at a defined point between two steps of the spool.
+// Goal: every event that is lost with a missing or truncated file of the spool is counted. Method: remove, truncate or
+// move files between two defined steps of the spool.
 import { execFileSync } from 'node:child_process';
 import {
   existsSync,
@@ -49,7 +49,7 @@ test('all events of a segment that is removed while it is active are counted, an
   await appendFlushed(spool, 5);
   for (const path of segmentPaths(directory)) rmSync(path);
   await receive();
-  // These are written to the removed file too, until the spool checks its folder.
+  // These events are also written to the removed file, until the spool checks its folder.
   await appendFlushed(spool, 40);
   await vi.waitFor(async () => {
     await appendFlushed(spool, 1);
@@ -88,7 +88,7 @@ test('the events of a truncated segment are reported as lost when the reader rea
   });
   const records = await reader.read(50, 20_000);
   expect(records.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5]);
-  // The sender continues in memory, and its acknowledgement drops the segment.
+  // The sender continues with the events in memory, and its acknowledgement drops the segment.
   segments.dropOldest();
   expect(await reader.read(50, 20_000)).toEqual([]);
   expect(lost).toEqual([[6, 10]]);
@@ -101,7 +101,7 @@ test('a folder that disappears while it is opened is not created again', async (
   const path = join(directory, 'name');
   const name = readFileSync(path, 'utf8');
   const away = `${directory}-away`;
-  // Reading the name waits for a write to the pipe. Meanwhile the folder is moved, like by `umount`.
+  // Reading the name blocks until the pipe is written to. Meanwhile the folder is moved, as by `umount`.
   rmSync(path);
   execFileSync('mkfifo', [path]);
   const opening = openFolder(directory, {

@@ -152,7 +152,7 @@ test('corrupt bytes at the end of the last segment are moved to damaged/', async
   removeFolder(directory);
 });
 
-/** The number of complete records in these bytes, by their length fields. */
+/** Returns the number of complete records in these bytes, by their length fields. */
 function countIn(bytes: Buffer): number {
   let count = 0;
   for (let at = 0; at + 24 <= bytes.length; count += 1) {

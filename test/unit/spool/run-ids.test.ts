@@ -1,5 +1,6 @@
-// Goal: after any loss, copy or restore of a gateway's disk, no two events have the same run id and sequence number, and run
-// ids show what happened. Method: open the folder as it would be found, and read the run ids that would reach Kafka.
+// Goal: after any loss, copy or restore of a gateway's disk, no two events have the same run id and sequence number,
+// and the run ids show what happened. Method: open the folder in the state after the incident, and read the run ids
+// that would reach Kafka.
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';

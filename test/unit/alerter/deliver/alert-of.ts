@@ -1,6 +1,6 @@
 import type { AlertEvent } from '../../../../shared/domain/topics/alert.ts';
 
-/** An alert as it might stand on the topic. */
+/** Returns an alert in the form in which it is on the topic. */
 export function alertOf(tenantId: string, changes: Partial<AlertEvent> = {}): AlertEvent {
   return {
     id: 'c0ffee00-0000-5000-8000-000000000000',

@@ -12,7 +12,7 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.close();
 });
 
-/** As much of SMTP as a message needs; `refuse` answers the recipient with a permanent error. */
+/** The part of SMTP that a message needs. With `refuse`, the server rejects the recipient with a permanent error. */
 async function smtp(refuse: boolean): Promise<{ url: string; messages: string[] }> {
   const messages: string[] = [];
   const server = createServer((socket) => {

@@ -67,7 +67,7 @@ describe('private addresses are refused', () => {
   );
 
   test('also where a name resolves to them', async () => {
-    // The hosts file resolves this name to the loopback address, which its spelling does not show.
+    // The hosts file resolves this name to the loopback address, but the name itself does not look like one.
     const post = createPost({ allowPrivate: false, timeoutMs: 2_000 });
     const outcome = await post('http://ip6-localhost:9/', {}, '{}');
     expect(outcome.kind === 'refused' ? outcome.error : 'no answer: ENOTFOUND').toMatch(

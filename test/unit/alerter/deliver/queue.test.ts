@@ -27,7 +27,7 @@ function delivery(id: string, target: string, changes: Partial<Delivery> = {}): 
   };
 }
 
-/** A queue whose attempts end when the test says so. */
+/** Creates a queue whose attempts end when the test ends them. */
 function manualQueue(activeMax = 64) {
   const started: { delivery: Delivery; end: (after: Partial<Delivery>) => Promise<void> }[] = [];
   const queue = createDeliveryQueue({

@@ -31,7 +31,7 @@ const logger = pino({ level: 'silent' });
 test(`an accepted event is stored, in every encoding and after any delay (SEED=${seed})`, async () => {
   let accepted = 0;
   const days = fc.constantFrom(2, 3, 17, 30, 400, 3_650);
-  // 0: at once, with an aggregator whose clock is behind. 1: after the longest delay.
+  // 0: the aggregator reads the event at once, and its clock is behind. 1: it reads the event after the longest delay.
   const delays = fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true }));
   await fc.assert(
     fc.asyncProperty(
@@ -68,7 +68,7 @@ test(`an accepted event is stored, in every encoding and after any delay (SEED=$
     ),
     { numRuns: 1_500, seed },
   );
-  // Without this, the test would pass if every event was rejected.
+  // Without this check, the test would pass if every event was rejected.
   expect(accepted).toBeGreaterThan(1_000);
 });
 

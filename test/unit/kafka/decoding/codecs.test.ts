@@ -1,4 +1,5 @@
-// Goal: every codec of Kafka is decoded, in every framing of its clients, and no input needs more than its bound.
+// Goal: every codec of Kafka is decoded, in every framing that clients use, and no input needs more memory than its
+// bound.
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { compress as lz4 } from 'lz4js';
@@ -10,7 +11,7 @@ import { MalformedRecords } from '../../../../shared/kafka/kafkajs/decoding/byte
 const [gzipId, snappyId, lz4Id, zstdId] = [1, 2, 3, 4];
 const bytesMax = 1024 * 1024;
 
-/** The framing of snappy-java: magic, two versions, then each block after its length. */
+/** Returns the framing of snappy-java: a magic number, two versions, then the length and the bytes of each block. */
 function xerial(bytes: Buffer, blockBytes: number): Buffer {
   const parts: Buffer[] = [
     Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]),
@@ -24,7 +25,7 @@ function xerial(bytes: Buffer, blockBytes: number): Buffer {
   return Buffer.concat(parts);
 }
 
-/** An LZ4 frame with these flags, of blocks that are not compressed. */
+/** Returns an LZ4 frame with these flags, whose blocks are not compressed. */
 function plainLz4(bytes: Buffer, { flags, extra = 0 }: { flags: number; extra?: number }): Buffer {
   const length = Buffer.alloc(4);
   length.writeUInt32LE((0x80000000 | bytes.length) >>> 0);

@@ -1,4 +1,4 @@
-// Goal: a batch that cannot be decoded costs only its own records, and reading continues behind it, for any bytes.
+// Goal: if a batch cannot be decoded, only its own records are lost, and reading continues after it, for any bytes.
 import { createRequire } from 'node:module';
 import { crc32, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
@@ -200,7 +200,7 @@ test('arbitrary bytes decode to entries in rising order, and never to an error',
 });
 
 describe('formats 0 and 1', () => {
-  /** offset, size, checksum, version, attributes, time where there is one, key, value. */
+  /** The fields offset, size, checksum, version, attributes, time (in format 1), key and value. */
   function message(offset: number, { magic = 1, attributes = 0, value = Buffer.from('v') }): Buffer {
     const length = (bytes: Buffer): Buffer => {
       const head = Buffer.alloc(4);

@@ -64,7 +64,7 @@ describe('writers and readers have one contract', () => {
       field,
       reason: expect.stringContaining(reason) as string,
     });
-    // A reader keeps unknown fields; every other violation is one for a reader too.
+    // A reader keeps unknown fields. Every other violation of the writer is a violation for the reader too.
     if (!reason.startsWith('no field')) expect(violationsOfRecord({ ...full, ...settings })).not.toEqual([]);
   });
 
