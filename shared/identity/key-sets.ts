@@ -21,7 +21,9 @@ export interface KeySetsOptions {
   readonly metrics: Pick<IdentityMetrics, 'fetches'>;
 }
 
-/** Number of sets in the cache. After a change back to an earlier URL, its keys are still there. */
+/**
+ * Largest number of sets in the cache. After a change back to an earlier URL, the keys of that URL are still in memory.
+ */
 const setsMax = 4;
 
 export function createKeySets({ clock, logger, metrics }: KeySetsOptions): KeySets {

@@ -5,7 +5,7 @@ export interface StoredEvent {
   readonly timeMs: number;
   readonly tenant: string;
   readonly plan?: string;
-  /** Empty: a request without a user. */
+  /** User of the request; empty for a request without a user. */
   readonly user?: string;
   readonly ip?: string;
   readonly route?: string;

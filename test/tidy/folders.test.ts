@@ -4,7 +4,7 @@ import { files } from './sources.ts';
 
 const codeFilesMax = 15;
 const code = /\.(ts|js|mjs|cjs|lua)$/;
-/** Lists by their nature: one file for each script of Redis. */
+/** Folders that may have more files. The scripts of Redis are a list: each script is a file. */
 const exempt = /^shared\/redis\/scripts$/;
 
 test(`no folder has more than ${codeFilesMax} files of code`, () => {

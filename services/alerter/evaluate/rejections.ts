@@ -4,8 +4,8 @@ import { alertIdOf } from '../alert-id.ts';
 import type { Growth } from './growth-rates.ts';
 
 /**
- * Smallest number of refused requests in a minute for which an alert is sent. Some refusals are normal for a client
- * close to its limit.
+ * Smallest number of refused requests in a minute for which an alert is sent. A few refused requests are normal for a
+ * client close to its limit.
  */
 export const refusedMin = 20;
 /** Smallest share of refused requests among the requests of a minute for which an alert is sent. */

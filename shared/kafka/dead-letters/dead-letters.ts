@@ -8,7 +8,7 @@ import { readTopicEnds } from '../offsets/topic-offsets.ts';
 
 /** A dead letter with its place on the dead-letter topic. */
 export interface StoredDeadLetter extends DeadLetter {
-  /** Its place on the dead-letter topic, as `partition-offset`. */
+  /** Partition and offset on the dead-letter topic, as `partition-offset`. */
   readonly id: string;
 }
 
@@ -57,7 +57,8 @@ export function forEachDeadLetter(
 }
 
 /**
- * Returns a key for the original record. If that record never reached its topic, the key names the dead letter itself.
+ * Returns a key that identifies the original record. A record that never reached its topic has no place there, so the
+ * key is then the place of the dead letter.
  */
 export function originOf({ id, topic, partition, offset }: StoredDeadLetter): string {
   return offset === null ? id : `${topic} ${String(partition)} ${offset}`;

@@ -82,7 +82,7 @@ export interface Freshness {
   readonly p99: number;
   readonly max: number;
   readonly responses: number;
-  /** The actual rate, which may be below the scheduled one on a busy machine. */
+  /** The rate at which requests were sent. On a busy machine it may be below the scheduled rate. */
   readonly perSecond: number;
   /** Responses with a status other than 200, as `3 × 502`. */
   readonly others: string;

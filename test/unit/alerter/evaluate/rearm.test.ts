@@ -1,4 +1,5 @@
-// Goal: after a reset or a raised limit, each crossing is sent again exactly once, whatever is repeated or read again.
+// Goal: after a reset or a raised limit, each crossing is sent again exactly once, even if readings are repeated or
+// alerts are read again.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { evaluateQuota } from '../../../../services/alerter/evaluate/evaluate-quota.ts';
@@ -156,9 +157,9 @@ test('any history sends each crossing once: after a restart, in any order, with 
       const topic: AlertEvent[] = [];
       let [used, limit, atMs] = [0, 100, startMs + hourMs];
       let resetAtMs: number | null = null;
-      /** Of the last alert of a threshold: the alerts hold no later raise. */
+      /** Limit in the last alert of a threshold. The alerts contain no later raise. */
       let lastLimit = Infinity;
-      /** The active thresholds: sent, and the share has not been below them since. */
+      /** The active thresholds: each was sent, and the used share has not been below it after that. */
       let activeThresholds = new Set<number>();
       for (const one of steps) {
         atMs += 1_000;
@@ -177,7 +178,7 @@ test('any history sends each crossing once: after a restart, in any order, with 
         const crossed = thresholds.filter(
           (threshold) => share >= threshold && !activeThresholds.has(threshold),
         );
-        // A threshold below an active one was sent with it.
+        // A threshold below an active one was sent together with it.
         const fresh = crossed.filter((threshold) => threshold > Math.max(0, ...activeThresholds));
         const sent = events.find(({ kind }) => kind === 'threshold' || kind === 'exceeded');
         // Usage above the last alert's limit can be from before this raise or after it: then both results are right.
