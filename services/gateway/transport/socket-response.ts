@@ -19,7 +19,7 @@ export interface UnservedRequest {
 
 /**
  * Responds directly on a socket whose request the HTTP server does not handle. The response has limit headers and a
- * problem as its body, and its event is written. The request is charged to its address only (see `ChargeInvalid`).
+ * problem as its body, and its event is written. The request is charged to its address only (see `InvalidRequestLimit`).
  * Afterwards the connection is closed.
  */
 export function respondOnSocket(

@@ -23,7 +23,7 @@ subscribe('undici:client:sendHeaders', (message) => {
 });
 
 /**
- * Connects to an upstream and drops its `100 Continue` responses, which undici treats as an error. They are not needed:
+ * Connects to an upstream and drops its `100 Continue` responses, which undici treats as an error. These responses are not needed:
  * the gateway forwards no `Expect` and sends `100 Continue` to its client itself. undici drops the other interim responses.
  */
 export function createUpstreamConnector(timeoutMs: number): buildConnector.connector {
