@@ -215,8 +215,8 @@ function baseLimits(policy: Policy, planName: string | null, route: Route | null
   let base = byRoute.get(route ?? noRoute);
   if (base === undefined) {
     const ofRoute = route?.limitsByPlan?.get(plan.name) ?? route?.limits ?? [];
-    // Concurrent limits of the platform are not included: entrypoints acquire them as leases. Windows of the platform
-    // are limits like any other.
+    // Concurrent limits of the platform are not included: entrypoints acquire them as leases. The platform's limits
+    // with a window are included.
     const ofPlatform = policy.platform.filter(({ type }) => type !== 'concurrent');
     byRoute.set(route ?? noRoute, (base = { plan, limits: [...plan.limits, ...ofRoute, ...ofPlatform] }));
   }

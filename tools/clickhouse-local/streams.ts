@@ -13,8 +13,8 @@ interface Thread {
 }
 
 /**
- * Most worker threads. More streams than that share them: a stream occupies its thread only while the engine analyses
- * the query.
+ * Maximum number of worker threads. If there are more streams, they share the threads: a stream occupies its thread only
+ * while the engine analyses the query.
  */
 const threadsMax = 4;
 

@@ -50,7 +50,7 @@ export function createEventGroups(): EventGroups {
   }
 
   function startDay(today: number): void {
-    // A batch of events that arrived before midnight may be validated after a batch of the new day.
+    // A batch that arrived before midnight may be validated after a batch of the new day: it counts with the new day.
     if (today === day || today === day - 1) return;
     byTenant.clear();
     day = today;

@@ -12,7 +12,7 @@ import type { Segment, Segments } from './segments/segments.ts';
 import { Iterations } from './iterations.ts';
 
 /**
- * - `healthy`: the responses of an event-loop iteration are sent when the disk has its events.
+ * - `healthy`: all responses of one event-loop iteration are sent when their events are on the disk.
  * - `memory-only`: a call to the disk failed or hangs. Responses are sent at once, and the publisher reads events from memory.
  *   All files are closed, and every `retryIntervalMs` the folder is opened again.
  * - `recovering`: the folder is open again, and the events in memory are being written.
@@ -68,7 +68,7 @@ const retryIntervalMs = 200;
 const openTimeoutMs = 2_000;
 const ownershipIntervalMs = 1_000;
 const closeTimeoutMs = 2_000;
-/** Sequence numbers reserved in the file `numbers`, in addition to four times those assigned since its last write. */
+/** Each write of the file `numbers` reserves this many, plus four times the count assigned since the file was last written. */
 const sequencesAhead = 1_000;
 
 /**

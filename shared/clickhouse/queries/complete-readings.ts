@@ -13,9 +13,9 @@ export interface CompleteReading extends QuotaReading {
 }
 
 /**
- * Completes quota readings from ClickHouse: reads the units of the period if the announced totals do not contain them, and the
- * units since a reset if there was one. Sends one query for all tenants with the same start of the span, and none if all readings
- * are already complete, which is the usual case.
+ * Adds to the used units of each quota what the announced totals do not contain: the units of the period, or, after a reset, the
+ * units since that reset. Tenants whose time range has the same start share one query. Usually nothing is missing, and no query
+ * is sent.
  */
 export async function completeReadings(
   clickhouse: ClickHouse,

@@ -12,7 +12,7 @@ import { refundEventType, requestEventType } from '../../domain/usage-event.ts';
 export const passedLimits = `decision IN ('allowed', 'shadow_limited')`;
 
 /**
- * Events whose units quotas count. Refunds are excluded: `refund.lua` has already returned their units to the counter in Redis
+ * Events whose units are counted by quotas. Refunds are excluded: `refund.lua` has already returned their units to the counter in Redis
  * and added them to its baseline, so negative units in the total would return them a second time.
  */
 export const countedByQuotas = `${passedLimits} AND type != '${refundEventType}'`;

@@ -153,7 +153,7 @@ async function adminCredentials(): Promise<Credential[]> {
   ];
 }
 
-/** Spellings and override headers that servers interpret differently. */
+/** Spellings of a path, and headers that override its method or path, which servers interpret differently. */
 const unclear = [
   'a fragment',
   'a NUL behind the first segment',

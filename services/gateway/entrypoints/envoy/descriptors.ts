@@ -16,7 +16,7 @@ export interface DescribedRequest {
   readonly plan: string | null;
   /** Units to charge. Null: the cost of the route. 0: nothing, the limits are only read. */
   readonly hits: number | null;
-  /** True if the units are returned to the limits (negative hits). */
+  /** True if Envoy sent `is_negative_hits`: the units are returned to the limits. */
   readonly returns: boolean;
   readonly override: LimitOverride | null;
   /** Indexes of the call's descriptors that describe the request. */

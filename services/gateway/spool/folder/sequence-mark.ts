@@ -53,9 +53,9 @@ const markAgeMsMax = 3_000;
 const skippedSequences = 10_000_000_000;
 
 /**
- * Returns the start of the next run. If the previous run crashed long after its last mark, events with unknown sequence
- * numbers may have been only in memory: the next run then skips `skippedSequences` numbers. `above` is one above the
- * last record on the disk.
+ * Returns the first sequence number of the next run. After a crash, events that were only in memory may have used
+ * numbers that no file contains. If the last mark is old, the next run therefore skips `skippedSequences` numbers.
+ * `above`: the sequence number of the last record on the disk, plus one.
  */
 export function runStart(mark: SequenceMark | null, above: number, nowMs: number): RunStart {
   if (mark === null) return { first: above, follows: above };
