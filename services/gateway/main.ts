@@ -48,7 +48,7 @@ type Config = Static<typeof environment>;
 const startWaitMs = 5_000;
 const startProbeMs = 25;
 const retentionWaitMs = 1_000;
-/** Most new connections that wait to be accepted. The kernel's own bound, `net.core.somaxconn`, applies as well. */
+/** Maximum number of new connections that wait to be accepted. The kernel's `net.core.somaxconn` applies as well. */
 const backlogMax = 4_096;
 
 /** Bounds of the concurrent queries that this node sends to ClickHouse for tenants. */
@@ -72,7 +72,7 @@ await runService(logger, async (lifecycle, fail) => {
   lifecycle.onClose('tenants', () => tenants.close());
 
   const spool = await openEvents(config, clock, registry, fail);
-  // The metrics listener closes after the parts below, so that lost events can still be scraped.
+  // The metrics listener closes after the parts below, so that the count of lost events can still be scraped.
   let isReady = false;
   const unready = (): string[] => [
     ...(isReady ? [] : ['start']),

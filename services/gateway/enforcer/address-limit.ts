@@ -20,8 +20,8 @@ export interface AddressLimitOptions {
 
 const addressesMax = 20_000;
 /**
- * `find` returns an address for this long after `untilMs`, so that the verification of its signatures stays bounded if
- * its next invalid credential arrives soon after the wait.
+ * `find` still returns an address for this long after `untilMs`. The number of verified signatures thus stays bounded
+ * if the address sends another invalid credential soon after the wait.
  */
 const graceMs = 1_000;
 
@@ -64,7 +64,7 @@ export class AddressLimit {
     });
   }
 
-  /** Returns the state of an address that is over its limit, or was within the last `graceMs`; else null. */
+  /** Returns the state of an address that is over its limit, or was over it within the last `graceMs`; else null. */
   find(ip: string): ExhaustedAddress | null {
     if (this.#exhausted.size === 0) return null;
     const name = addressPart(ip);

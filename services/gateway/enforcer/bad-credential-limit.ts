@@ -21,8 +21,8 @@ export interface BadCredentialLimitOptions {
 }
 
 /**
- * Signatures that were verified for one address over its limit in the second that began at `secondMs`: their number by
- * the claims of the tokens.
+ * Number of signatures, by the claims of their tokens, that were verified for one address over its limit in the second
+ * that began at `secondMs`.
  */
 interface Verifications {
   secondMs: number;
@@ -33,10 +33,9 @@ const addressesMax = 20_000;
 const claimsNameLength = 16;
 /**
  * Bounds of the signatures that are verified each second for an address over its limit: tokens with at most
- * `claimsPerSecondMax` different claims, and for equal claims at most `verificationsOfClaimsMax` tokens. Callers with
- * valid tokens may share the address, and only a verification distinguishes them from the others. Because of the second
- * bound, many forgeries of one token leave verifications for other tokens. A token that was verified before needs no
- * verification.
+ * `claimsPerSecondMax` different claims, and at most `verificationsOfClaimsMax` tokens with the same claims. Some
+ * tokens are verified because callers with valid tokens may share the address. The second bound prevents many forgeries
+ * of one token from using up the verifications of other tokens. A token that was verified before needs no verification.
  */
 const claimsPerSecondMax = 50;
 const verificationsOfClaimsMax = 2;
@@ -45,7 +44,8 @@ const verificationsOfClaimsMax = 2;
  * Bounds the work that invalid credentials cause. Each invalid credential is charged to its address. When an address is
  * over its limit, the signatures of its tokens are verified only up to `claimsPerSecondMax` and
  * `verificationsOfClaimsMax`. API keys, service tokens, shared-secret tokens and tokens that were verified before are
- * always checked, because that costs little: a valid one is accepted even if the address is over its limit.
+ * always checked, because their check costs little. If they are valid, they are accepted even if the address is over
+ * its limit.
  */
 export class BadCredentialLimit {
   readonly #limit: AddressLimit;

@@ -67,9 +67,9 @@ export function decide(
 }
 
 /**
- * Two kinds of unreadable requests are charged to no address, so their refusal makes no call to Redis: requests on a
- * connection beyond the bound of open connections (429 or 503), and requests of a service, because no limit applies to
- * services.
+ * Two kinds of requests that cannot be served are charged to no address, so their refusal makes no call to Redis:
+ * requests on a connection beyond the bound of open connections (429 or 503), and requests of a service, because no
+ * limit applies to services.
  */
 function refuseUnreadable(inputs: DecisionInputs, { status }: Fault, onVerdict: OnVerdict): void {
   const { identity } = inputs.request.caller;
@@ -110,8 +110,8 @@ function acquirePermit(inputs: DecisionInputs, onVerdict: OnVerdict): void {
 }
 
 /**
- * Charges the rate limits after the permit was acquired, and releases the permit if a limit refuses. A request without
- * a permit consumes no units, and a request that a limit refuses holds no permit.
+ * Charges the rate limits after the permit was acquired, and releases the permit if a limit refuses. A request that
+ * gets no permit consumes no units, and a request that a limit refuses holds no permit.
  */
 function chargeUnderPermit(inputs: DecisionInputs, permit: Permit, onVerdict: OnVerdict): void {
   checkLimits(inputs, !permit.granted, (result) => {
@@ -153,7 +153,7 @@ const concurrentOf = new WeakMap<readonly Limit[], readonly Limit[]>();
 
 /**
  * Returns the concurrent limits of the platform and of the request. The same `limits` array always gives the same
- * result array, because `Concurrency` compiles limits once per array.
+ * result array, so that `Concurrency` compiles these limits only once.
  */
 function concurrentLimits(policy: Policy, limits: readonly Limit[]): readonly Limit[] {
   let concurrent = concurrentOf.get(limits);

@@ -135,7 +135,7 @@ export class Enforcer {
     });
   }
 
-  /** Counts a decision and logs a limit hit. For a peek, call this only if the peek decides the response. */
+  /** Counts a decision and logs a limit hit. For a peek, call this only if the peek refuses the request. */
   recordDecision(verdict: Verdict): void {
     this.metrics.countDecision(verdict);
     if (verdict.decision.limitedBy.length === 0) return;
@@ -154,7 +154,7 @@ export class Enforcer {
     return this.#meter.writeRequest(verdict, response);
   }
 
-  /** Returns the units of a decision to its limits if no usage event was written for it. Never rejects. */
+  /** Returns the units of a decision to its limits. Only for a decision without a usage event. Never rejects. */
   async undo(verdict: Verdict): Promise<void> {
     await this.#returnUnits(verdict, false);
   }

@@ -38,8 +38,8 @@ export class InvalidRequestLimit {
 }
 
 /**
- * Returns the address that is charged. A call of Envoy may name a tenant or a user and no address: then the name is
- * charged, in a form that differs from every address.
+ * Returns the address that is charged. A call of Envoy may name a tenant or a user but no address. Then the tenant or
+ * user is charged, under a name that cannot be an address.
  */
 function chargedAddress({ ip, tenantId, userId }: Identity): string {
   return ip === '' ? `caller ${tenantId ?? ''}\n${tenantId === null ? (userId ?? '') : ''}` : ip;

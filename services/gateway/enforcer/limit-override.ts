@@ -10,10 +10,13 @@ export interface LimitOverride {
 }
 
 /**
- * Name of an overriding limit. Names of limits in a policy contain no dot, so an override shares no window with them.
+ * Name of every overriding limit. Because of its dot, it differs from all names of limits in a policy, so an override
+ * shares no window with a limit of the policy.
  */
 const overrideName = 'envoy.override';
-/** Most overrides cached for one set of limits. An override that is not cached costs the compilation of its windows. */
+/**
+ * Maximum number of cached overrides of one set of limits. The windows of other overrides have to be compiled again.
+ */
 const overridesMax = 200;
 
 const overriddenOf = new WeakMap<readonly Limit[], Map<string, ApplicableLimits>>();

@@ -1,13 +1,13 @@
 import { LRUCache } from 'lru-cache';
 import type { Verdict } from './verdict.ts';
 
-/** Most refusals that are stored: enough for a developer who looks up a refusal within minutes. */
+/** Maximum number of stored refusals: enough for a developer who looks up a refusal within minutes. */
 const decisionsMax = 2_000;
 const pathLengthMax = 256;
 
 /**
- * The latest refusals of this node, with the states of their limits. The usage event in ClickHouse has no such states
- * and arrives later. A restart of the node loses only this detail.
+ * The latest refusals of this node, with the states of their limits. The usage event in ClickHouse does not have these
+ * states, and it arrives later. A restart of the node loses only the states.
  */
 export class RecentDecisions {
   readonly #byId = new LRUCache<string, Verdict>({ max: decisionsMax });

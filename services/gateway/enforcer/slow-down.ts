@@ -14,8 +14,8 @@ export function slowDownDelayMs(
   states: readonly LimitState[],
 ): number {
   if (slowDown === null) return 0;
-  // `states` are in the order of the request's limits, in which those of the plan come first; concurrent
-  // limits have no state here.
+  // `states` are in the order of the request's limits: the plan's limits come first. Concurrent limits have
+  // no state here.
   const planStates = limits.reduce((count, { type }) => count + (type === 'concurrent' ? 0 : 1), 0);
   let share = 0;
   for (const [index, state] of states.entries()) {

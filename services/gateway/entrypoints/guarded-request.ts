@@ -28,11 +28,11 @@ export class GuardedRequest implements Exchange {
   readonly reply: FastifyReply;
   readonly startedAt = performance.now();
   verdict: Verdict | null = null;
-  /** Why an allowed request is no longer served; null while it is. */
+  /** Why an allowed request is no longer served; null while it is served. */
   fault: Fault | null = null;
   /**
    * Aborts the current work for the request: the slow-down delay or the call of the upstream. Called when the request
-   * has ended or failed. After a failure, the aborted work sends the response with the fault.
+   * has ended or failed. After a failure, the code whose work was aborted responds with the fault.
    */
   end: (() => void) | null = null;
   /**
@@ -99,8 +99,8 @@ function onClose(this: ServerResponse): void {
 }
 
 /**
- * Ends a response that Fastify has already accepted. If its headers were sent, the connection is destroyed; else it is
- * closed after the response.
+ * Ends a response that was already passed to Fastify. If its headers were sent, the connection is destroyed; else the
+ * connection is closed after the response.
  */
 export function breakOff(reply: FastifyReply): void {
   if (reply.raw.headersSent) reply.raw.destroy();

@@ -3,8 +3,8 @@ import type { Verdict } from '../enforcer/verdict.ts';
 
 /**
  * Returns the header fields that name the caller to the upstream, for proxies that copy them from this response into
- * the request. A part that the identity does not have is an empty field: the proxy then overwrites all of these fields,
- * and none that the client sent reaches the upstream.
+ * the request. A part that the identity does not have is an empty field. The proxy thus overwrites all of these fields,
+ * and the client's own values do not reach the upstream.
  */
 export function identityHeaders(verdict: Verdict): ResponseHeaders {
   const headers: ResponseHeaders = {};

@@ -135,8 +135,8 @@ function applyVerdict(verdict: Verdict, guarded: GuardedRequest, next: Next): vo
     else if (verdict.decision.delayMs === 0) serve(reply, next);
     else serveDelayed(guarded, verdict.decision.delayMs, next);
   } catch (error) {
-    // One response of Redis decides about several requests: an error of this request must not reach the
-    // others.
+    // One response of Redis contains the results of several requests: an error of this request must not
+    // affect the others.
     next(asError(error));
   }
 }

@@ -9,14 +9,14 @@ export interface EventGroups {
 }
 
 /**
- * Most groups that a tenant may publish in one day. Stored totals have one row per group, and for each batch of events
- * the aggregator computes all groups of a tenant's day again, so this bounds the cost of a batch. An API has a few
- * hundred routes at most.
+ * Maximum number of groups that a tenant may publish in one day. Stored totals have one row per group, and for each
+ * batch of events the aggregator computes all groups of a tenant's day again, so this maximum bounds the cost of a
+ * batch. An API has a few hundred routes at most.
  */
 export const groupsOfTenantMax = 1_000;
-/** Most groups in memory, about 50 MB. The tenants that have not published for the longest time are evicted first. */
+/** Maximum number of groups in memory, about 50 MB. Tenants whose last event is the oldest are evicted first. */
 const groupsMax = 1_000_000;
-/** Memory that a tenant's entry needs without its groups, expressed as a number of groups. */
+/** Memory of a tenant's entry without its groups, as a multiple of the memory of one group. */
 const groupsOfTenantEntry = 10;
 
 const dayMs = 86_400_000;
@@ -42,15 +42,15 @@ export function createEventGroups(): EventGroups {
     if (groups.has(group)) return null;
     if (groups.size >= groupsOfTenantMax) return tooManyGroups;
     groups.add(group);
-    // The cache computes the size of an entry only when the entry is new, so it is deleted before it is set
-    // again.
+    // The cache computes the size of new entries only, so the entry is deleted before it is set again.
     byTenant.delete(event.subject);
     byTenant.set(event.subject, groups);
     return null;
   }
 
   function startDay(today: number): void {
-    // A batch that arrived before midnight may be validated after a batch of the new day: it counts with the new day.
+    // A batch that arrived before midnight may be validated after a batch of the new day: its groups are
+    // counted with the new day.
     if (today === day || today === day - 1) return;
     byTenant.clear();
     day = today;

@@ -14,7 +14,9 @@ export type RequestEvents =
 
 export interface EventMessage {
   readonly headers: IncomingHttpHeaders;
-  /** Header names and values in turn, as Node received them. A field that was sent twice appears twice only here. */
+  /**
+   * Header names and values alternately, as Node received them. Unlike in `headers`, a repeated field appears twice.
+   */
   readonly rawHeaders: readonly string[];
   readonly body: Buffer;
 }

@@ -22,7 +22,7 @@ export interface EventResult {
   readonly reason?: string;
 }
 
-/** Most events of a request that are validated before other work of the event loop continues; this takes about 2 ms. */
+/** Maximum number of events of a request that are validated in one event-loop iteration; this takes about 2 ms. */
 const sliceEventsMax = 100;
 
 /** Validates each event of a request separately: a rejected event does not affect the others. */

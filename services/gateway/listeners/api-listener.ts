@@ -46,14 +46,16 @@ const paramLengthMax = 2_000;
  */
 const openRoutes = ['GET /v1/authz', '* /v1/ext-authz', '* /v1/ext-authz/*', 'GET /openapi.json'];
 
-/** The listener for API servers, proxies and tenants: they send a description of a request, not the request itself. */
+/**
+ * The listener for API servers, proxies and tenants. Its callers describe a request and do not send the request itself.
+ */
 export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   const { enforcer } = options;
   const app = fastify({
     ...serverOptions(enforcer, 'api', options.bounds),
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: paramLengthMax },
-    // A number that is sent as text and an unknown member are reported as violations and not corrected.
+    // Violations are reported and not corrected, for example a number that is sent as text, or an unknown member.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
     // Errors of the router itself reach no hook, so the limit headers are written here.
     frameworkErrors: (error, request, reply) => {

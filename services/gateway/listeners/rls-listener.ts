@@ -13,7 +13,7 @@ export interface EnvoyOptions {
   readonly enforcer: Enforcer;
   readonly host: string;
   readonly port: number;
-  /** Longest wait of a rate limit call for Redis in milliseconds; after it, this node decides alone. */
+  /** Longest time in milliseconds that a rate limit call waits for Redis; after it, this node decides alone. */
   readonly rateLimitWaitMsMax: number;
 }
 

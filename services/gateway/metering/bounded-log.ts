@@ -3,8 +3,8 @@ import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
 /**
- * Most lines per second of one kind. This is enough to see what happens, and few enough that a flood of requests does
- * not overload the disk.
+ * Maximum number of lines per second of one kind. It is high enough to see what happens, and low enough that a flood of
+ * requests does not overload the disk.
  */
 const linesPerSecondMax = 50;
 

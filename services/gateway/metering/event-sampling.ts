@@ -1,20 +1,20 @@
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** Above the bounds, one event of this many is written. */
+/** Above the bounds, one of this many events is written. */
 export const sampledOneIn = 100;
 /**
- * Most events per second of each kind (invalid credentials, invalid requests) that this node writes completely, counted
- * over all addresses.
+ * Maximum number of events per second of each kind (invalid credentials, invalid requests) that this node writes
+ * without sampling, counted over all addresses.
  */
 const fullPerSecondMax = 50;
 
 /**
- * Keeps floods of invalid credentials and of invalid requests out of spool, Kafka and ClickHouse. Only a sample is
- * written of two groups of requests: those of an address over its limit, and those of other addresses while this node
- * refuses more than `fullPerSecondMax` per second. Random bits of the decision id select the sample. Therefore the sum
- * of the weights in any subset of the events (a route, an address, an hour) estimates the number of requests in this
- * subset.
+ * Keeps floods of invalid credentials and of invalid requests out of spool, Kafka and ClickHouse. Only a sample of
+ * their events is written in two cases: if the address is over its limit, or if this node refuses more than
+ * `fullPerSecondMax` requests of this kind per second from other addresses. Random bits of the decision id select the
+ * sample. Therefore the sum of the weights in any subset of the events (a route, an address, an hour) estimates the
+ * number of requests in this subset.
  */
 export class EventSampling {
   readonly #badCredentials: SecondCounter;

@@ -53,8 +53,8 @@ export class Meter {
    * event has the id and the time of the decision. Resolves when the event is durable; never rejects.
    *
    * If the process crashes before the append, the client gets no response and the request has no event; a crash after
-   * it loses nothing. If the spool refuses the event, the loss is counted and logged, and the request is still served.
-   * Of a flood of invalid credentials or invalid requests, only a sample is written.
+   * the append loses nothing. If the spool refuses the event, the loss is counted and logged, and the request is still
+   * served. Of a flood of invalid credentials or invalid requests, only a sample is written.
    */
   writeRequest(verdict: Verdict, response: MeteredResponse): Promise<void> {
     const { events, node, metrics, sampling } = this.#options;

@@ -34,7 +34,7 @@ export interface PublisherOptions {
 
 const batchRecordsMax = 2_000;
 /**
- * Most bytes of a batch. This is below the default of a broker's `message.max.bytes`, which bounds a batch per
+ * Maximum size of a batch in bytes. It is below the default of a broker's `message.max.bytes`, which bounds a batch per
  * partition, because all records may be for one partition.
  */
 const batchBytesMax = 900_000;

@@ -16,7 +16,7 @@ export interface CheckedDecision {
   readonly timeMs: number;
 }
 
-/** Most decisions in memory, about 10 MB. */
+/** Maximum number of decisions in memory, about 10 MB. */
 const decisionsMax = 50_000;
 
 /**
@@ -43,8 +43,7 @@ export function createCheckedDecisions(): CheckedDecisions {
   return {
     add,
     remember: ({ decision, identity, atMs, unreadable, credentialRejection }) => {
-      // An outcome corrects an event, but of invalid requests only a sample has events. Their decisions are
-      // not stored.
+      // An outcome corrects an event. Only a sample of invalid requests has events, so their decisions are not stored.
       if (unreadable !== null || credentialRejection !== null) return;
       const { tenantId, userId } = identity;
       add({ id: decision.id, tenantId: tenantId ?? anonymousTenant, userId: userId ?? '', timeMs: atMs });

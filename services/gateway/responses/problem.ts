@@ -148,8 +148,8 @@ function allowance(
 }
 
 /**
- * Returns a name for the caller as the limit counts it. If the caller lacks the part of the identity that the limit
- * counts, it was counted by its address.
+ * Returns the words for the subject that a limit counts, for example `this user`. If the limit counts a tenant or a
+ * user and the caller has none, the caller was counted by its address.
  */
 function subjectOf(
   { per }: Limit,
@@ -175,8 +175,8 @@ export function blockDetail(block: Verdict['block']): string {
 
 export function sendProblem(reply: FastifyReply, problem: Problem): void {
   if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
-  // The body is sent as bytes: to an object Fastify would add a charset, which the media type of problems
-  // does not have.
+  // The body is sent as bytes. If it were an object, Fastify would add a charset, which the media type of
+  // problems does not have.
   void reply
     .code(problem.status)
     .type(problemType)
@@ -184,8 +184,8 @@ export function sendProblem(reply: FastifyReply, problem: Problem): void {
 }
 
 /**
- * Responds after a failed read of ClickHouse: with 429 if the caller has too many queries, with 503 if ClickHouse
- * failed.
+ * Responds after a failed read of ClickHouse: with 429 if the caller has too many queries in progress, with 503 if
+ * ClickHouse failed.
  */
 export function sendReadFailure(reply: FastifyReply, error: unknown, subject: string): FastifyReply {
   const full = error instanceof TollgateError && error.code === 'CLICKHOUSE_QUERIES_FULL';

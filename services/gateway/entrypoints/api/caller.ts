@@ -60,7 +60,7 @@ export function callerOf({ caller }: FastifyRequest): Identity {
 
 /**
  * Returns the tenant that a call is about: the caller's own tenant, or the tenant that a service names. Sends a problem
- * and returns null if the call names another tenant than its own (403), or if a service names none (400).
+ * and returns null if a caller names a tenant other than its own (403), or if a service names no tenant (400).
  */
 export function tenantOf(
   request: FastifyRequest,
@@ -78,8 +78,8 @@ export function tenantOf(
 /**
  * Returns the problem of a caller that may not name this user, else null. A service may name any user. A tenant's own
  * credential (an API key, or a token without a user) may name the users of its tenant, whose counters are kept within
- * that tenant. A token with a user may name this user only. A token without a tenant may name only its own user too,
- * because all callers without a tenant share their users.
+ * that tenant. A token with a user may name this user only. The same applies to a token without a tenant, because all
+ * callers without a tenant share one set of user names.
  */
 export function problemOfUser({ service, tenantId, userId }: Identity, namedUserId: string): Problem | null {
   if (service !== null || namedUserId === userId) return null;

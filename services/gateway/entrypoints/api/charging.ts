@@ -31,7 +31,7 @@ export interface Work {
 
 export const oneRequest: Work = { kind: 'requests', units: 1 };
 
-/** Most callers over their limit whose state is cached on this node, which bounds the memory to a few megabytes. */
+/** Maximum number of cached states of callers over their limit. It bounds the memory to a few megabytes. */
 const overMax = 10_000;
 /**
  * The size of a refused body is stored for at most this long, because a body larger than the whole limit would
@@ -44,9 +44,9 @@ const tooLargeKeptMs = 60_000;
  * caller's tenant, or to the address of a caller without a tenant. Calls of a blocked tenant are refused here too.
  * Services belong to the operator and are charged nothing. Invalid credentials were refused before.
  *
- * A body of events that was read and then exceeded the limit is charged nothing, so its size is stored. The caller's
- * next body of unknown size (chunked or compressed) is refused without being read until the limit has room for the
- * stored size.
+ * If a body of events is found to exceed the limit only after it was read, it is charged nothing. Instead, its size is
+ * stored: the caller's next body of unknown size (chunked or compressed) is refused without being read until the limit
+ * has room for the stored size.
  */
 export function chargeApiRequests(app: ApiServer, enforcer: Enforcer): void {
   const tooLarge = new LRUCache<string, number>({ max: overMax, ttl: tooLargeKeptMs });
@@ -81,7 +81,7 @@ function isSizeKnown({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] === undefined && coding.trim().toLowerCase() === 'identity';
 }
 
-/** Returns the least work that a call with events causes, as far as its header fields state it. */
+/** Returns the minimum work of a call with events, as far as its header fields state the size of its body. */
 function leastWorkOf({ headers }: FastifyRequest, bytesMin: number): readonly Work[] {
   const bytes = Math.max(1, bytesMin, Number(headers['content-length'] ?? 1));
   return [
@@ -91,7 +91,7 @@ function leastWorkOf({ headers }: FastifyRequest, bytesMin: number): readonly Wo
 }
 
 /**
- * Charges one request for a call that has read its body but failed before a decision charged any limit. A caller that
+ * Charges one request for a call whose body was read but that failed before a decision charged any limit. A caller that
  * exceeds the limit in this way is refused before its next body is read, until the limit has room again.
  */
 export function chargeUndecided(app: ApiServer, enforcer: Enforcer): void {

@@ -68,7 +68,7 @@ function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
         documentedBody: eventsBody,
         response: { 202: answerSchema, 400: answerSchema, 503: answerSchema },
       },
-      // A response of one status may be a problem or a list of results, so no serializer compiled from a
+      // Responses with the same status contain a problem or a list of results. No serializer compiled from a
       // schema fits both.
       serializerCompiler: () => (data) => JSON.stringify(data),
     },
@@ -197,8 +197,8 @@ async function membersOf(
 }
 
 /**
- * Returns the number of bytes to charge: the size of the decoded body, or the size up to which the decoder tried to
- * read it.
+ * Returns the number of bytes to charge: the size of the decoded body; if the decoded body is too large, its largest
+ * permitted size; if it cannot be decoded, the size of the received body.
  */
 function bytesOf(decoded: DecodedBody, body: Buffer): number {
   if ('body' in decoded) return decoded.body.length;

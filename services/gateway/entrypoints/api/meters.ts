@@ -87,8 +87,7 @@ export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions
         },
         problems: [403],
       },
-      // Money needs more digits than a double has, and a serializer compiled from the schema would convert it
-      // to a double.
+      // A serializer compiled from the schema would convert money to a double, which has too few digits for it.
       serializerCompiler: () => (data) => JSON.stringify(data),
     },
     async (request, reply) => {

@@ -24,9 +24,10 @@ const methods = Object.values(families).map(({ method }) => method);
 const targets = Object.values(families).flatMap((family) => family.targets);
 
 /**
- * Returns the request that a proxy describes, in `X-Original-*` or in `X-Forwarded-*` fields. The set that the proxy's
- * configuration names is read, or else the set that is present. The client may have sent the other set, because proxies
- * forward the client's fields: if the two sets describe different requests, the request is refused.
+ * Returns the request that a proxy describes, in `X-Original-*` or in `X-Forwarded-*` fields. If the proxy's
+ * configuration names one of these two sets, this set is read; else the set that is present. The client may have sent
+ * the other set, because proxies forward the client's fields: if the two sets describe different requests, the request
+ * is refused.
  */
 export function originalRequest(
   headers: IncomingHttpHeaders,

@@ -20,8 +20,8 @@ export function registerEnvoyAuthorization(app: ApiServer, enforcer: Enforcer): 
     config: { access: 'decision', work: 'decision' } as const,
     schema: { hide: true },
   };
-  // These routes have their own Fastify scope: the Content-Type of a call is that of the client's request and
-  // does not describe the body of the call.
+  // These routes have their own Fastify scope, because their Content-Type has to be replaced: it is that of
+  // the client's request and does not describe the body of the call.
   void app.register((scope: ApiServer, _none: object, done: () => void) => {
     scope.addHook('onRequest', (request, _reply, next) => {
       request.raw.headers['content-type'] = 'application/octet-stream';

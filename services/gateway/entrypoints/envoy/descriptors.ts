@@ -40,7 +40,7 @@ const unitMs: ReadonlyMap<string, number> = new Map([
 
 interface Group {
   readonly values: Map<string, string>;
-  /** Hits, sign and limit, which must be equal in all descriptors of one request. */
+  /** Hits, their sign (charge or return) and limit, which must be equal in all descriptors of one request. */
   readonly terms: Terms;
   readonly indexes: number[];
 }
@@ -129,8 +129,7 @@ function problemOfCaller(values: ReadonlyMap<string, string>): string | null {
 }
 
 /**
- * Returns the violation of a method that the other entrypoints would refuse too, or null. Upper and lower case are
- * equal.
+ * Returns a violation if the other entrypoints would also refuse the method; else null. Upper and lower case are equal.
  */
 function problemOfMethod(values: ReadonlyMap<string, string>): string | null {
   const method = values.get('method');

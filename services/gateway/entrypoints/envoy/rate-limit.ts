@@ -25,7 +25,7 @@ interface DecidedRequest {
  * returned, and the limits of the requests after it are read without a charge.
  *
  * Hits of 0 charge nothing and check whether one more unit would pass; a refusal is recorded like any other. Negative
- * hits return units and always pass. A descriptor with `is_negative_hits` and 0 hits returns nothing.
+ * hits return units and always pass. A descriptor with `is_negative_hits` and 0 hits returns no units.
  */
 export async function limitRate(
   enforcer: Enforcer,

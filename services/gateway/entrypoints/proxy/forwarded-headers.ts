@@ -13,7 +13,7 @@ export type ForwardedHeaders = Record<string, string | string[]>;
 /**
  * Returns the header fields of a request that the upstream receives. Tollgate itself sets all fields that state the
  * client's identity, its address and the original request: it removes the client's fields of these names, and a field
- * without a value is sent empty. A field that only a proxy may set is forwarded if a trusted proxy sent it.
+ * for which it has no value is sent empty. A field that only a proxy may set is forwarded if a trusted proxy sent it.
  */
 export function upstreamHeaders(
   enforcer: Enforcer,

@@ -30,8 +30,8 @@ export interface ProxyOptions {
 
 const connectTimeoutMs = 5_000;
 /**
- * Most connections to an upstream. This is above the usual platform limit of 1,000 concurrent requests, so that no
- * request waits for a free connection.
+ * Maximum number of connections to an upstream. It is above the usual platform limit of 1,000 concurrent requests, so
+ * that no request waits for a free connection.
  */
 const connectionsMax = 2_048;
 
@@ -107,8 +107,7 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
 /** Why a request cannot be served, or null. A request with a fault gets no permit and is charged no unit. */
 function proxyFault(request: IncomingMessage, bodyBytesMax: number): Fault | null {
   const { headers, method } = request;
-  // The upstream's response to TRACE would contain the request's headers, including those that Tollgate
-  // added.
+  // TRACE is refused: the upstream's response would contain the request's headers, also those that Tollgate added.
   if (method === 'TRACE') return { status: 405, detail: 'TRACE is not served here.', allow: allowedMethods };
   if (Number(headers['content-length'] ?? 0) > bodyBytesMax) return tooLarge(bodyBytesMax);
   return requestFault(request);
@@ -155,7 +154,7 @@ async function forward(
 
 /**
  * True for an event stream. Its response headers are sent at once and not with the first event, so that the client
- * detects the connection.
+ * detects that the stream is open.
  */
 function isEventStream({ 'content-type': type }: IncomingHttpHeaders): boolean {
   return type?.startsWith('text/event-stream') === true;

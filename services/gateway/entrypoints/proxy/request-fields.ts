@@ -80,7 +80,7 @@ const variables = new Set(['path-info', 'script-name']);
  */
 const spelledOnce = new Set(['authorization', 'content-length', 'content-type', 'cookie', 'x-api-key']);
 
-/** Most field names whose treatment is cached. Clients choose the names, so their number has to be bounded. */
+/** Maximum number of field names whose treatment is cached. It is bounded because clients choose the names. */
 const namesMax = 1_000;
 
 /**
