@@ -17,10 +17,10 @@ export interface LostServer {
 }
 
 /**
- * Detects that a Redis server lost counters, by its marker (a key with the server's run id and generation). Data was deleted
- * (FLUSHALL, a new disk): there is no marker. The server restarted with its last saved data, or is a promoted replica that was
- * behind: the marker has another run id. An older copy is in use again: the marker's generation is below the highest known
- * generation.
+ * Detects that a Redis server lost counters, by its marker (a key with the server's run id and generation). If data was
+ * deleted (FLUSHALL, a new disk), there is no marker. If the server restarted with its last saved data, or is a
+ * promoted replica that was behind, the marker has another run id. If an older copy is in use again, the marker's
+ * generation is below the highest known generation.
  */
 export interface LossWatch {
   /** Resolves with the servers that lost counters. Rejects with REDIS_UNAVAILABLE when a server does not answer. */
@@ -69,8 +69,8 @@ const script = readScript('marker');
 /** Time to live of the marker. If it expires although no data was lost, one rebuild runs and raises no counter. */
 const markerTtlMs = 7 * 86_400_000;
 /**
- * Most hash tags that are tried to find, for each server of a cluster, a marker key in one of the server's slots. A server for
- * which none is found owns hardly any slots.
+ * To find a marker key in a slot of each server of a cluster, at most this many hash tags are tried. A server for which
+ * no tag is found owns hardly any slots.
  */
 const tagsMax = 1024;
 
@@ -91,7 +91,7 @@ export function createLossWatch(options: LossWatchOptions): LossWatch {
         await generations.write(server.markerKey, server.generation);
         raiseHighest(server.markerKey, server.generation);
       } else if (reply === 'claimed_elsewhere') {
-        // Reads the generation that the other process stored: if that process dies, this one takes over the rebuild.
+        // Reads the generation that the rebuilding process stored: if that process dies, this one takes over.
         await readStored(server.markerKey);
       }
       return reply;

@@ -90,7 +90,7 @@ export function createBatchSource({ reader, pending, store }: BatchSourceOptions
     store.acknowledged(sequence + 1);
   }
 
-  /** If a read is in progress, it closes the file itself when it ends. */
+  /** Closes the file, unless a read is in progress: that read closes the file itself when it ends. */
   async function release(): Promise<void> {
     if (reading === null)
       await reader()

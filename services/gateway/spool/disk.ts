@@ -26,7 +26,7 @@ export interface FoundFolder extends FoundSegments {
  * and `attach` opens them again. Calls must not overlap. No call blocks the event loop.
  */
 export interface Disk {
-  /** The name in the folder; before the folder is read, the name that it gets if it has none. */
+  /** Name of the folder. Before the folder is read, the name that would be written to a folder without a name. */
   readonly name: () => string;
   readonly active: () => ActiveSegment | null;
   /**
@@ -154,8 +154,8 @@ export function createDisk(
     const segment = segments.newSegment(first, true);
     const created = await createSegment(segment);
     for (const empty of segments.list.filter(({ bytes }) => bytes === 0)) segments.discard(empty);
-    // The segment is added to the list in the same step in which it becomes active: any other segment without
-    // events may be removed.
+    // The segment is added to the list in the same step in which it becomes active, because a segment
+    // without events that is not active may be removed.
     segments.list.push(segment);
     active = created;
     await before?.close();

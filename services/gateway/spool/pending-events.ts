@@ -21,7 +21,7 @@ interface Chunk {
   sent: number;
 }
 
-/** The next bytes of a chunk to write. They contain only complete records. */
+/** The bytes of a chunk that are written next. They contain only complete records. */
 export interface Piece {
   readonly buffer: Buffer;
   readonly from: number;

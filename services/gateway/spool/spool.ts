@@ -72,7 +72,7 @@ export interface SpoolOptions {
   readonly durability?: 'process' | 'power';
   readonly bytesMax?: number;
   readonly segmentBytes?: number;
-  /** Most bytes of events in memory while the disk fails. */
+  /** Maximum size in bytes of the events in memory while the disk fails. */
   readonly memoryBytesMax?: number;
   readonly clock: Clock;
   readonly registry: Registry;

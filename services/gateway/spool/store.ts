@@ -68,7 +68,7 @@ const retryIntervalMs = 200;
 const openTimeoutMs = 2_000;
 const ownershipIntervalMs = 1_000;
 const closeTimeoutMs = 2_000;
-/** Each write of the file `numbers` reserves this many, plus four times the count assigned since the file was last written. */
+/** A write of the file `numbers` reserves this many numbers, plus four times those assigned since its last write. */
 const sequencesAhead = 1_000;
 
 /**
@@ -296,5 +296,5 @@ export function createStore(options: StoreOptions): Store {
 
 const resolved = Promise.resolve();
 
-/** A failed write of a mark or of the cursor costs resent events or skipped sequence numbers, but loses no event. */
+/** If a write of a mark or of the cursor fails, events are sent again or numbers are skipped, but no event is lost. */
 const ignore = (): void => undefined;

@@ -10,8 +10,8 @@ import { respondOnSocket, unknownRequest } from './socket-response.ts';
 export type AdmissionBounds = Pick<TransportBounds, 'connectionsMax' | 'connectionsPerAddressMax'>;
 
 /**
- * Most refused connections that wait for their error response at the same time. Further ones are closed without a
- * response.
+ * Maximum number of refused connections that wait for their error response at the same time. Further refused
+ * connections are closed without a response.
  */
 const pendingRefusalsMax = 256;
 

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Fault } from './fault.ts';
 import { Progress } from './progress.ts';
 
-/** A request in progress, with the methods that its connection calls. */
+/** One request and its response: the methods that the connection calls while the request is in progress. */
 export interface Exchange {
   /** Responds with the fault if no response has begun; otherwise aborts the response. */
   fail(fault: Fault): void;
@@ -66,7 +66,7 @@ export function connectionOf(socket: TrackedSocket): Connection | undefined {
   return socket[connectionKey];
 }
 
-/** Stores the exchange to which a response belongs, so that the connection can end the exchange. */
+/** Stores the exchange of a response (see `Exchange`), so that the connection can end the exchange. */
 export function setExchange(response: TrackedResponse, exchange: Exchange): void {
   response[exchangeKey] = exchange;
 }
@@ -85,7 +85,7 @@ export function afterResponse(socket: Socket, respond: () => void): void {
   else response.once('close', respond);
 }
 
-/** Ends the latest request of a connection by its exchange. If no request is in progress, closes the connection. */
+/** Ends the latest request of a connection with the fault. If no request is in progress, closes the connection. */
 export function failRequest({ socket, response }: Connection, fault: Fault): void {
   const exchange = response === null || response.closed ? undefined : exchangeOf(response);
   if (exchange === undefined) socket.destroy();

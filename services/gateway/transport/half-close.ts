@@ -15,13 +15,14 @@ const nextProbeMs = 5_000;
 const stillMsMax = 500;
 
 /**
- * A flag of Node's server that its types lack. Without it, the server ends a connection when the client ends its side.
+ * A flag of Node's server that Node's types lack. Without the flag, the server ends a connection when the client ends
+ * its side.
  */
 interface HalfOpenServer extends Server {
   httpAllowHalfOpen?: boolean;
 }
 
-/** A property of Node's sockets that its types lack: the response that is being sent on the socket. */
+/** A property of Node's sockets that Node's types lack: the response that is being sent on the socket. */
 interface ServingSocket extends Socket {
   _httpMessage?: ServerResponse | null;
 }

@@ -21,8 +21,8 @@ export const allowedMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
 
 /**
  * The HTTP server of a listener. By default Node itself responds to malformed requests, a missing Host, expectations and
- * CONNECT. Here Tollgate responds to all of them, so that every response has the limit headers and an event, and is
- * charged to its address.
+ * CONNECT. Here Tollgate responds to them, so that each of these responses has the limit headers and an event, and each
+ * of these requests is charged to its address.
  */
 export function createListener(
   enforcer: Enforcer,
@@ -45,8 +45,8 @@ export function createListener(
     },
     serve,
   );
-  // Node's maximum number of headers is off, because Node silently drops the headers above it.
-  // `maxHeaderSize` bounds them.
+  // Node's maximum number of headers is off, because Node silently drops the headers above this number.
+  // `maxHeaderSize` bounds the size of all headers instead.
   server.maxHeadersCount = 0;
   const { connectionsEnded } = enforcer.metrics;
   boundConnections(server, enforcer, entrypoint, bounds, () =>

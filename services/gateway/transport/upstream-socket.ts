@@ -2,7 +2,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { buildConnector } from 'undici';
 
-/** Most bytes of an interim response; the headers of a final response have the same bound. */
+/** Maximum size in bytes of an interim response; the headers of a final response have the same bound. */
 const headBytesMax = 16_384;
 const headEnd = '\r\n\r\n';
 const statusLength = 'HTTP/1.1 100'.length;

@@ -75,8 +75,8 @@ export function beginsMessage(header: Buffer): boolean {
 }
 
 /**
- * Most bytes of a close reason: a control frame holds up to 125 bytes (RFC 6455, 5.5), of which the status code takes
- * 2.
+ * Maximum size in bytes of a close reason: a control frame holds up to 125 bytes (RFC 6455, 5.5), and the status code
+ * needs 2 of them.
  */
 const reasonBytesMax = 123;
 

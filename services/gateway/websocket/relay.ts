@@ -65,7 +65,7 @@ export function startRelay({ client, upstream, idleTimeoutMs, charge }: RelayOpt
 
   /**
    * Returns the close frame for the upstream. It is written after the charged messages that may still be in the
-   * pipeline.
+   * stream pipeline.
    */
   function refuseMessage(reason: string): Buffer {
     close(policyViolation, reason);

@@ -24,7 +24,7 @@ export function serverNameOf(redis: RedisClient, tag: string): string {
   return isCluster(redis) ? (redis.slots[slotOf(tag)]?.[0] ?? '') : '';
 }
 
-/** `host:port` of a server, the name of the server in a cluster client's `slots`. */
+/** Returns `host:port` of a server. A cluster client's `slots` name the server in the same way. */
 export function nameOf({ options }: Redis): string {
   return `${options.host ?? ''}:${options.port ?? 6379}`;
 }

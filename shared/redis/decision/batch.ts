@@ -42,8 +42,8 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
   for (const { subjects } of checks) size += checkBytes + subjectBytes * subjects.length;
   const bytes = Buffer.allocUnsafe(size);
   let at = 0;
-  // Identifies this batch. A subject stores it with the index of its key in the batch, so no map from subjects to indexes is
-  // needed.
+  // Identifies this batch. Each subject stores this object and the index of the subject's key in the batch, so no map
+  // from subjects to indexes is needed.
   const batch = {};
   for (const { request, shape, subjects } of checks) {
     let index = shapes.indexOf(shape);

@@ -47,9 +47,9 @@ export interface DispatchOptions {
 }
 
 /**
- * Most checks in one call. A full call is sent at once, so that Redis decides while this process reads the next requests. With
- * larger batches, Redis and this process would wait for each other more often; with smaller batches, fewer checks would share the
- * cost of a call.
+ * Maximum number of checks in one call. A full call is sent at once, so that Redis decides while this process reads the
+ * next requests. With larger batches, Redis and this process would wait for each other more often; with smaller
+ * batches, fewer checks would share the cost of a call.
  */
 const batchChecksMax = 16;
 

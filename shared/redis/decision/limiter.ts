@@ -37,8 +37,8 @@ export interface LimiterOptions {
    */
   readonly node?: string;
   /**
-   * Number of nodes by which limits are divided until Redis has replied for the first time, and the least number later; at least
-   * 1.
+   * Least number of nodes by which limits are divided; at least 1. Until Redis has replied for the first time, limits
+   * are divided by exactly this number.
    */
   readonly nodesLeast?: number;
   /** Longest wait for Redis's reply: after it, the checks of the call are decided locally, and the circuit breaker opens. */
@@ -86,11 +86,11 @@ export interface Limiter {
 }
 
 /**
- * Longest wait for Redis of calls by operators (resets, restoration). They wait longer than checks and bypass the circuit
- * breaker, because they are few and cannot be decided locally.
+ * Longest time that a call by an operator (a reset, a restoration) waits for Redis. These calls wait longer than checks
+ * and bypass the circuit breaker, because they are few and cannot be decided locally.
  */
 const operatorTimeoutMs = 2000;
-/** Most units that a quota can store: `scripts/quota.lua` packs them into six bytes. */
+/** Maximum number of units that a quota can store: `scripts/quota.lua` packs them into six bytes. */
 const quotaUnitsMax = 2 ** 48 - 1;
 
 /** Longest wait for the reply to a backfill batch; after it, the batch is sent again later. */
@@ -262,7 +262,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     return redisTime?.now() ?? '';
   }
 
-  /** Counts the units that this node admitted without a Redis server into that server, before it sends checks there again. */
+  /** Before checks are sent to a server again, adds to it the units that were admitted while it was unavailable. */
   async function catchUp(isServed: (tag: string) => boolean): Promise<void> {
     // Reads the global epoch first, because units from before a global reset must not be counted. The read may fail, because the
     // epoch's server may be unavailable.
@@ -270,7 +270,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     await backfill.run(isServed, catchUpMsMax);
   }
 
-  /** Called each second: counts units that Redis does not have yet into Redis, and drops expired windows. */
+  /** Called each second: adds to Redis the units that are only in memory, and drops expired windows. */
   function maintain(): void {
     ledger.sweep(clock.now());
     void backfillAvailable().catch((error: unknown) =>

@@ -38,7 +38,7 @@ export interface Subjects {
   size(): number;
 }
 
-/** Most cached tenants, and most cached subjects of all other kinds together. */
+/** Maximum number of cached tenants, and also the maximum number of cached subjects of all other kinds together. */
 const subjectsMax = 50_000;
 /**
  * Longest name that is not hashed: one character shorter than a SHA-512 in hexadecimal, so that no name equals the hash of a

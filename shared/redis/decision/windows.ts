@@ -114,8 +114,8 @@ function compile(limits: readonly Limit[], hasTenant: boolean, hasUser: boolean,
 }
 
 /**
- * Returns the kind of subject that a limit counts. If the caller has no user or no tenant that the limit counts by, the address
- * replaces it.
+ * Returns the kind of subject that a limit counts. If a limit is per user and the caller has no user, or per tenant and
+ * the caller has no tenant, the caller's address is counted instead.
  */
 export function subjectKind({ per }: Limit, hasTenant: boolean, hasUser: boolean): SubjectKind {
   const wantsUser = per.includes('user');

@@ -10,12 +10,14 @@ import type { PeriodCache } from '../decision/periods.ts';
 import { readScript, runScript } from '../scripts.ts';
 
 /**
- * Counts the units that this node admitted without Redis into Redis afterwards: each unit once, with the time of its admission.
+ * Adds to Redis the units that this node admitted while Redis was unavailable: each unit once, with the time of its
+ * admission.
  */
 export interface Backfill {
   /**
-   * Counts the units of the subjects for whose hash tag `isServed` returns true. Resolves when Redis has all of these units, or
-   * after `budgetMs`. Rejects with REDIS_UNAVAILABLE when Redis does not answer; a batch without a reply is sent again later.
+   * Adds the units of each subject for whose hash tag `isServed` returns true. Resolves when Redis has all of these
+   * units, or after `budgetMs`. Rejects with REDIS_UNAVAILABLE when Redis does not answer; a batch without a reply is
+   * sent again later.
    */
   run(isServed: (tag: string) => boolean, budgetMs: number): Promise<void>;
 }

@@ -90,7 +90,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     for (const entry of inFlight) if (first === null || entry.dueAt < first.dueAt) first = entry;
     if (first === null) return;
     const isDue = first.dueAt <= performance.now();
-    // Waits once more, and not again: replies in the socket are read before the next timer runs, however late this timer is.
+    // One more wait is enough: Node reads the replies in the socket before the next timer runs, however late.
     waitsOnceMore = isDue && lateMs > stallMs && !waitsOnceMore;
     if (!isDue) expireAt(first.dueAt);
     else if (waitsOnceMore) expireAt(performance.now() + 1);

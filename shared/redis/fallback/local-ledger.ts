@@ -30,7 +30,7 @@ export interface Account {
    */
   subject: Subject;
   readonly rows: Map<string, Row>;
-  /** Backfill batch that was sent and has no reply yet; it is sent again unchanged. Null without one. */
+  /** Backfill batch that was sent and has no reply yet; it is sent again unchanged. Null if there is none. */
   batch: Batch | null;
   entries: number;
 }
@@ -39,7 +39,7 @@ export interface Row {
   readonly local: LocalWindow;
   window: Window;
   timeZone: string;
-  /** Usage in Redis that was last passed to the window, compared to detect newer usage. */
+  /** Usage in Redis that was last passed to the window. A reply with a different usage is newer. */
   observedUsed: number;
   observedResetAtMs: number;
 }

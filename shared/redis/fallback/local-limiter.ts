@@ -14,7 +14,7 @@ import type { Window } from '../decision/windows.ts';
  */
 export interface LocalLimiter {
   decide(check: PendingCheck, nowMs: number): LimitState[];
-  /** Returns the units that `decide` charged. `states` is its result: it charged the windows that had room. */
+  /** Removes the units that `decide` charged to the windows with room. `states` is the result of `decide`. */
   returnUnits(check: PendingCheck, states: readonly LimitState[], nowMs: number): void;
 }
 
@@ -36,7 +36,7 @@ interface Counted {
   readonly room: boolean;
 }
 
-/** Retry time of a cost above this node's share but not above the limit: by then, Redis may be available again. */
+/** Retry time if a cost is above this node's share but not above the limit. By then, Redis may be available again. */
 const shareTooSmallWaitMs = 1000;
 
 export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {

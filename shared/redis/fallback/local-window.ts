@@ -157,8 +157,8 @@ export function createSlidingWindow(): LocalWindow {
   }
 
   /**
-   * Drops the entries that have left the window. Returns the time for the decision: at least the newest entry's time, so that it
-   * never runs backwards.
+   * Drops the entries that have left the window. Returns the time for the decision: at least the newest entry's time,
+   * so that the decisions' time never runs backwards.
    */
   function dropExpired(spanMs: number, nowMs: number): number {
     if ((entries.at(-1)?.lastMs ?? 0) > nowMs + aheadMsMax) correctTimestamps(nowMs);

@@ -103,8 +103,8 @@ export function createPermitPool(options: PermitPoolOptions): PermitPool {
   }
 
   /**
-   * Requests permits from Redis. Returns false if more permits are in use than Redis granted because the node granted its share
-   * during the call: the exchange must then be repeated.
+   * Requests permits from Redis. Returns false if more permits are in use than Redis granted. This happens if the node
+   * granted its share during the call; the exchange must then be repeated.
    */
   async function exchange(): Promise<boolean> {
     const requests = waiting;

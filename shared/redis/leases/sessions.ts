@@ -28,7 +28,7 @@ export interface SessionAnswer {
   readonly done: boolean;
   /** Reason why the session was not acquired; null if it was. */
   readonly reason: 'limit' | 'invalid' | null;
-  /** Number of live sessions of the tenant or user after the operation; only sessions that this node granted if `degraded`. */
+  /** Number of live sessions of the tenant or user after the operation. If `degraded`: only this node's sessions. */
   readonly active: number;
   readonly limit: number;
   /** Unix milliseconds at which this session ends unless it is renewed; 0 without a session. */

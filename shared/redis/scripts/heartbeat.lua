@@ -17,8 +17,8 @@ elseif ARGV[1] ~= '' then
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', nowMs)
 if holdMs > 0 then
-  -- Drops leases that end later than a lease written now: they were written while the server's clock was ahead. A live node
-  -- renews its lease within a second.
+  -- Drops leases that end later than a new lease would end: they were written while the server's clock was ahead. A
+  -- live node renews its lease within a second.
   redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', nowMs + holdMs + 1000), '+inf')
 end
 local stored = tonumber(redis.call('GET', KEYS[2]) or 0)

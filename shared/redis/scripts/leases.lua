@@ -18,8 +18,8 @@ if operation ~= 'count' then
 end
 local live = redis.call('ZCOUNT', key, '(' .. string.format('%.0f', nowMs), '+inf')
 if operation == 'acquire' and live >= limit then
-  -- Shortens leases that end later than a lease written now: they were written while the server's clock was ahead, or when leases
-  -- were longer.
+  -- Shortens leases that end later than a new lease would end: they were written while the server's clock was ahead, or
+  -- when leases were longer.
   local latest = string.format('%.0f', nowMs + leaseMs)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. latest, '+inf')) do
     redis.call('ZADD', key, latest, id)

@@ -30,8 +30,8 @@ local function loadQuota(state, packed, window, epoch)
   if nowMs >= finish then
     before, start, finish = start, finish, window.after
   elseif nowMs < start then
-    -- The time is in the period [before, start). The start of the period before that is not an argument. `before - 1` stands for
-    -- it, because any quota with an earlier start is over.
+    -- The time is in the period [before, start). The start of the period before `before` is not an argument:
+    -- `before - 1` is used instead, because any quota with an earlier start is over.
     before, start, finish = before - 1, before, start
   end
   state.used, state.baseline, state.epoch = 0, 0, epoch

@@ -62,7 +62,7 @@ local function correctTimestamps(key, field, packed)
 end
 
 -- Loads a window into `state`, a table that is reused. `state.cleared` is true if the list must be deleted before it is written.
--- This includes a window without a field in the hash, because a list may be kept longer than its hash.
+-- It is also true for a window without a field in the hash, because a list may be kept longer than its hash.
 local function loadSliding(state, key, field, packed, span, epoch)
   local sum, oldest, first, last, units, debt, debtAt, seen, ttlAt = 0, 0, 0, 0, 0, 0, 0, epoch, 0
   if packed then

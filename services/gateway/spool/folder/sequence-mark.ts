@@ -47,8 +47,8 @@ export async function openSequenceMark(
  */
 const markAgeMsMax = 3_000;
 /**
- * Sequence numbers that the next run skips if the previous run may have assigned numbers while the disk failed. No run
- * can assign as many in that time.
+ * Sequence numbers that the next run skips if the previous run may have assigned numbers while the disk failed. The
+ * count is so large that no run can assign more numbers while its disk fails.
  */
 const skippedSequences = 10_000_000_000;
 

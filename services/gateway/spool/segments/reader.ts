@@ -137,7 +137,7 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
     let damaged = 0;
     while (at + position + damaged < current.bytes) {
       const chunk = await bytesAt(current, searchBytes, position + damaged);
-      // In the first chunk the search starts after byte 0, where no record begins. In a later chunk it starts
+      // No record begins at byte 0 of the first chunk, so the search starts at byte 1. In a later chunk it starts
       // at byte 0.
       const next = nextRecordAfter(chunk, damaged === 0 ? 0 : -1);
       const reachesEnd = at + position + damaged + chunk.length >= current.bytes;

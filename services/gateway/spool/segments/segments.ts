@@ -66,7 +66,7 @@ export class Segments {
     this.#removable.push(segment.path);
   }
 
-  /** Removes a segment from the list whose file is removed already. */
+  /** Removes a segment from the list. The file of this segment has been removed already. */
   forget(segment: Segment): void {
     const index = this.list.indexOf(segment);
     if (index !== -1) this.list.splice(index, 1);
@@ -79,8 +79,8 @@ export class Segments {
   async checkMissing(): Promise<void> {
     const missing = this.list.filter(({ file }) => file === 'missing');
     if (missing.length === 0) return;
-    // The folder is listed once, because a listing fails if the folder disappears at this moment. A stat of
-    // each file would then report every file as removed.
+    // One listing is used and not a stat of each file. If the folder disappears at this moment, the listing
+    // fails, but each stat would report that its file was removed.
     const names = new Set(await readdir(this.#directory));
     for (const segment of missing) segment.file = names.has(basename(segment.path)) ? 'present' : 'removed';
   }
@@ -91,7 +91,7 @@ export class Segments {
 
   async removeFiles(): Promise<void> {
     for (let path = this.#removable[0]; path !== undefined; path = this.#removable[0]) {
-      // A file is kept if its name is in use again, for a segment that replaced an empty one.
+      // A new segment may replace an empty one under the same file name. The file is then kept.
       if (!this.list.some((segment) => segment.path === path)) await rm(path, { force: true });
       this.#removable.shift();
     }
