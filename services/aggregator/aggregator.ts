@@ -31,12 +31,12 @@ export interface Aggregator {
  *
  * 1. decode: a pure function. A record that is no event becomes a dead letter; the other records of the block are
  *    processed.
- * 2. resolve: finds repeated external ids and applies corrections. After a crash the first places of new ids are stored
- *    already; when the same records are read again, they find their own places and count as first.
+ * 2. resolve: finds repeated external ids and applies corrections. The place of the first record of each id
+ *    is stored. If this record is read again after a crash, the stored place is its own, so it still counts as first.
  * 3. insert: a row that is written twice is one row. After a crash the totals lack these events until the block is read
  *    again, because nothing is committed. Corrections are stored after the insert, so that each stored correction was
  *    applied.
- * 4. dead letters: two dead letters of one record name the same offset.
+ * 4. dead letters: after a crash, one record may have two dead letters. Both name its offset.
  * 5. derive: computes the totals of every touched cell (tenant and minute) from the stored events.
  * 6. announce: sends the totals to Kafka; the newest announcement of a tenant counts.
  * 7. commit: the consumer commits the offsets when the promise of this function resolves.

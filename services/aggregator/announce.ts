@@ -94,7 +94,7 @@ function degradedSince(tenant: TouchedTenant | undefined): Pick<TenantTotals, 'd
   return sinceMs === null ? {} : { degraded_since: new Date(sinceMs).toISOString() };
 }
 
-/** Largest length of the totals by route in one record, as JSON. A tenant's events may name any number of routes. */
+/** Limit of the JSON length of the totals by route in one record, because events may name any number of routes. */
 const routesLengthMax = 128 * 1024;
 
 function routesOf(consumed: Readonly<Record<string, Amount>>): Pick<TenantTotals, 'day_by_route'> {

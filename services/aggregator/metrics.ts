@@ -12,7 +12,7 @@ export interface AggregatorMetrics {
     other: { readonly dead: number; readonly repeats: number },
     nowMs: number,
   ): void;
-  /** False while a block whose handling failed is retried. */
+  /** False after a block failed, until a block is handled without failure. */
   lastBlockWorked(): boolean;
   /** Sets the seconds since the instant up to which every partition is complete. */
   behind(seconds: number): void;

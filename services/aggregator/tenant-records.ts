@@ -7,10 +7,10 @@ import { readTenantRecord, versionMax } from '../../shared/domain/topics/tenant-
 import { recordViolationText } from '../../shared/tenants/record/violations.ts';
 
 /**
- * Copies tenant records into ClickHouse for analysts, without secrets and key hashes. Each row has an order among the
- * records of its tenant. So a record never replaces a newer one if it is read again, if it is late, or if it is in a
+ * Copies tenant records into ClickHouse for analysts, without secrets and key hashes. Each row has a number that orders
+ * the records of a tenant. So a record never replaces a newer one if it is read again, if it is late, or if it is in a
  * partition to which its key no longer belongs. Returns the invalid records. The directory (`tenant-directory.ts`)
- * ignores the same records, so both keep the tenant's previous record.
+ * ignores the same records, so ClickHouse and the directory both keep the tenant's previous record.
  */
 export async function storeTenantRecords(
   clickhouse: ClickHouse,
@@ -46,7 +46,7 @@ const offsetBits = 20n;
 
 /**
  * Returns the order that the directory uses, as one number for the column: the version in the high bits, then the
- * offset. A number with a version is greater than every offset alone, which older releases wrote.
+ * offset. Older releases wrote the offset alone; a number with a version is greater than every such offset.
  */
 function orderOf(version: number, offset: number): string {
   return String((BigInt(version) << offsetBits) | (BigInt(offset) & ((1n << offsetBits) - 1n)));

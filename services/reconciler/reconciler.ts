@@ -126,7 +126,7 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
     for (const { tenantId, reason } of unrestored) {
       const message = latest.get(tenantId)?.message;
       if (message !== undefined) rejected.push({ message, reason });
-      // Removed, so that an announcement becomes one dead letter even if several of its quotas failed.
+      // The announcement is removed, so that it becomes one dead letter even if several of its quotas failed.
       latest.delete(tenantId);
     }
     return rejected;
@@ -141,7 +141,8 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
     requireRecords();
     const readings = await readTenantQuotas(query());
     await restoreOrLog(readings);
-    // Tenants come before users and addresses: they have more counters, and reading them is faster.
+    // Counters of tenants are restored before those of users and addresses, because there are more counters of tenants
+    // and reading them is faster.
     return { counters: readings.length + (await callers.restore()) };
   }
 

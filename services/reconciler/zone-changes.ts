@@ -13,10 +13,10 @@ export interface ZoneChangesOptions {
 }
 
 /**
- * Raises the counters of a tenant whose time zone was changed. The tenant's periods then begin at other times, and a new period
- * may begin before the old one: only ClickHouse has the units from before the old period. An announcement of totals would raise
- * the counters too, but a tenant without traffic has none. Retries until it succeeds. A change made while no reconciler runs
- * waits for the tenant's next announcement.
+ * Raises the counters of a tenant whose time zone was changed. The tenant's periods then begin at other times. A new
+ * period may begin before the old period began: only ClickHouse has the units of the time between the two starts. An
+ * announcement of totals would raise the counters too, but a tenant without traffic has no announcements. Retries until
+ * it succeeds. A change made while no reconciler runs waits for the tenant's next announcement.
  */
 export function followZoneChanges({ tenants, restore, logger, retryMs = 1_000 }: ZoneChangesOptions): {
   close(): Promise<void>;
@@ -42,7 +42,7 @@ export function followZoneChanges({ tenants, restore, logger, retryMs = 1_000 }:
     },
   };
 
-  /** Returns whether the zone differs from the one before. */
+  /** Returns true if the zone differs from the tenant's previous zone. */
   function setZone(tenantId: string, zone: string | null): boolean {
     const before = zones.get(tenantId) ?? null;
     if (zone === null) zones.delete(tenantId);

@@ -44,8 +44,8 @@ export interface ClickHouse {
   /** Inserts rows, which are objects, or arrays in the order of `columns`. Resolves when all rows are stored. */
   insert(table: string, rows: readonly object[], columns?: readonly string[]): Promise<void>;
   /**
-   * The same as `insert` for many rows, with a third of the CPU time here and in ClickHouse. Values must be within the range of
-   * their column's type.
+   * The same as `insert` for many rows, with a third of the CPU time in this process and in ClickHouse. Values must be
+   * within the range of their column's type.
    */
   insertColumns<Row>(
     table: string,
@@ -180,8 +180,8 @@ function codeOfInsert({ code }: ClickHouseError): ErrorCode {
 }
 
 /**
- * Most bytes of one parameter that this client sends. Parameters are part of the URL: ClickHouse accepts 1 MiB for a URL and 128
- * KiB for one parameter.
+ * Largest size in bytes of one parameter that this client sends. Parameters are part of the URL: ClickHouse accepts 1
+ * MiB for a URL and 128 KiB for one parameter.
  */
 const chunkBytesMax = 100_000;
 

@@ -18,9 +18,10 @@ export interface MigrateOptions {
 export const rawRetentionDaysDefault = 400;
 
 /**
- * Runs the migrations that have not run yet and returns their names. If the statements of a migration have changed since it ran,
- * rejects with MIGRATION_CHANGED; its comments and white space may change. A migration cannot be undone. Every statement is
- * repeatable, so the schema is the same as after one run if a process crashes half-way or two processes migrate at once.
+ * Runs the migrations that have not run yet and returns their names. If the statements of a migration have changed
+ * since it ran, rejects with MIGRATION_CHANGED; its comments and white space may change. A migration cannot be undone.
+ * Every statement is repeatable: if a process crashes half-way, or two processes migrate at once, the schema is the
+ * same as after one run.
  */
 export async function migrate(clickhouse: ClickHouse, options: MigrateOptions = {}): Promise<string[]> {
   const { database } = clickhouse.options;
@@ -98,8 +99,8 @@ async function apply(
 }
 
 /**
- * Returns a hash of the statements. Comments and the kind of white space have no effect on it, because they have none on the
- * schema.
+ * Returns a hash of the statements. Comments and the kind of white space do not change the hash, because they do not
+ * change the schema.
  */
 export function checksumOf(text: string): string {
   const statements = statementsOf(text).map((statement) =>

@@ -106,7 +106,7 @@ function wideWords<Row>(rows: readonly Row[], of: (row: Row) => bigint): Uint8Ar
   let at = 0;
   for (const row of rows) {
     const value = of(row);
-    // Most costs are 0, and new memory already contains zeros.
+    // Zeros are not written, because new memory already contains zeros. This saves time: most costs are 0.
     if (value !== 0n) {
       halves[at] = BigInt.asIntN(64, value);
       halves[at + 1] = value >> 64n;
@@ -122,7 +122,7 @@ function strings(values: readonly string[]): Uint8Array {
   return Buffer.concat(values.map(text));
 }
 
-/** Encodes for each row the end of its elements, as an index into the elements of all rows. */
+/** Encodes where the elements of each row end, as an index into the list of the elements of all rows. */
 function ends(lists: readonly (readonly unknown[])[]): Uint8Array {
   let end = 0;
   return words(lists, (list) => (end += list.length));

@@ -16,8 +16,8 @@ export interface QuerySharesOptions {
   readonly clickhouse: ClickHouseReader;
   readonly registry: Registry;
   /**
-   * Most queries of all tenants that run at once. It is less than the number of the client's connections, so that queries without
-   * a tenant always have some connections.
+   * Largest number of queries of all tenants that run at once. It is less than the number of the client's connections,
+   * so that queries without a tenant always have some connections.
    */
   readonly concurrentMax: number;
   readonly concurrentOfTenantMax: number;

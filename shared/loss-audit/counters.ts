@@ -9,7 +9,7 @@ import { openReading, quotasFor } from '../policy/quota-readings.ts';
 import type { QuotaReading } from '../policy/quota-readings.ts';
 import type { Limiter } from '../redis/decision/limiter.ts';
 
-/** A quota counter that is higher in Redis than in ClickHouse, although ClickHouse has all events of its units. */
+/** A quota counter that is higher in Redis than in ClickHouse, although ClickHouse has all events of the counter. */
 export interface CounterDifference {
   readonly tenant_id: string;
   readonly quota: string;

@@ -27,7 +27,7 @@ export interface SpoolNumber {
 export type LogEvent = EventHead &
   (
     | { readonly kind: 'request'; readonly key: IdentityKey; readonly timeMs: number }
-    /** `firstKey` is the key in `stored_ids` of the first Kafka offset of the event's id. */
+    /** `firstKey` is the key of the row in `stored_ids` that holds the first Kafka offset of the event's id. */
     | { readonly kind: 'external'; readonly firstKey: string }
     | { readonly kind: 'correction'; readonly targets: readonly IdentityKey[] }
   );

@@ -15,13 +15,13 @@ import type { Recreations } from './recreations.ts';
 
 export interface OffsetFindings {
   readonly records: ReadonlyMap<LogRecord, Explanation>;
-  /** Sequence numbers of the records above and of the dead letters: their events are already explained, or counted as lost. */
+  /** Sequence numbers of `records` and of the dead letters: their events are already explained, or counted as lost. */
   readonly spoolNumbers: readonly SpoolNumber[];
   /** True when more records are missing than were read; the numbers of findings are then lower bounds. */
   readonly cut: boolean;
 }
 
-/** Most records that are read from Kafka to explain missing offsets: at 600 bytes each, this takes a few seconds. */
+/** Largest number of records read from Kafka to explain missing offsets: at 600 bytes each, a few seconds. */
 const recordsReadMax = 200_000;
 const deadLettersReadMax = 20_000;
 const recordsExplainedMax = 20_000;

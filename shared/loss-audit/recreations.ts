@@ -2,8 +2,9 @@ import type { ClickHouse } from '../clickhouse/client.ts';
 import type { ConsumedRange } from '../kafka/offsets/consumed-window.ts';
 
 /**
- * Time of the first record of a topic that was deleted and created again, by partition. Rows that were stored before this time
- * belong to the earlier topic with the same name. Its records are deleted, so they can no longer explain missing rows.
+ * Time of the first record of a topic that was deleted and created again, by partition. Rows that were stored before
+ * this time belong to the earlier topic with the same name. The records of the earlier topic are deleted, so they can
+ * no longer explain missing rows.
  */
 export type Recreations = ReadonlyMap<number, number>;
 

@@ -103,7 +103,7 @@ function spansOf(
   for (const folder of folders.values()) {
     const ordered = inOrder(folder);
     for (const [index, { numbers, run }] of ordered.entries()) {
-      // This run must have all numbers up to the start of the next run with settled events.
+      // This run must have all numbers up to the start of the next run that has events stored before `settledMs`.
       const following = ordered.slice(index + 1).find((later) => later.numbers.settled > 0);
       const next = following?.run?.first ?? null;
       const follows = following?.run?.follows ?? null;

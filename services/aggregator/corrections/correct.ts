@@ -20,8 +20,8 @@ const propertiesMax = eventBounds.propertiesMax + eventBounds.extensionsMax;
 export function applyCorrection(correction: Correction, events: CorrectableEvents): CorrectionOutcome {
   const event = events.find(correction);
   const revision = correction.place.offset + 1;
-  // A correction cannot change an event that is later in the log. If the correction is read again, also by a member
-  // whose partition has moved, the outcome must be the same as the first time.
+  // A correction cannot change an event that is later in the log. If the correction is read again, by any consumer of
+  // the group, the outcome must be the same as the first time.
   const isLater = event !== null && event.revision < revision && isAfter(event, correction);
   if (event === null || isLater) {
     return { kind: 'rejected', reason: `the event to correct, ${correction.data.event_id}, does not exist` };

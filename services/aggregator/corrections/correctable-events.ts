@@ -17,7 +17,7 @@ export interface CorrectableEvents {
   find(correction: Correction): StoredEvent | null;
 }
 
-/** Largest difference between the time of a request and the time in its id: the duration of the request. */
+/** Longest duration of a request: the time in its id and the time of its event differ by at most this. */
 const requestSlackMs = 15 * 60_000;
 
 /**

@@ -9,7 +9,7 @@ import type { StoredCorrection } from './decode.ts';
 import { storedEventColumns } from './stored-event.ts';
 import type { StoredEvent } from './stored-event.ts';
 
-/** The place (partition and offset) in the log of the first record with an external id. */
+/** The place in the log (partition and offset) of the first record that has this external id. */
 export interface FirstPlace {
   /** The external id in the form of `externalKey`. */
   readonly key: string;
@@ -25,7 +25,7 @@ export interface RefusedEvent {
 
 /** The events in ClickHouse. Every call may be repeated, by several processes at once. */
 export interface EventStore {
-  /** Returns the first places of these ids that are stored. */
+  /** Returns the stored first places of these ids. An id that is not stored has none. */
   firstPlaces(keys: readonly string[]): Promise<readonly FirstPlace[]>;
   storeFirstPlaces(places: readonly FirstPlace[]): Promise<void>;
   /** Returns the stored events with these identities, each within its time range and in its newest revision. */
@@ -74,9 +74,9 @@ export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventSto
 }
 
 /**
- * Inserts the events in one statement. When ClickHouse refuses a value that decoding accepted, the events are halved
- * until that row is found, so that one invalid row does not delay the rows after it. Any other failure is thrown; the
- * consumer then delivers the block again.
+ * Inserts the events in one statement. When ClickHouse refuses a value that decoding accepted, the list of events is
+ * divided in halves, which are inserted separately, until the invalid row is found. So one invalid row does not delay
+ * the rows after it. Any other failure is thrown; the consumer then delivers the block again.
  */
 async function insertBlock(
   clickhouse: ClickHouse,

@@ -4,7 +4,7 @@ import type { Decoded, LogRecord, StoredCorrection } from './decode.ts';
 import type { EventStore, FirstPlace } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';
 
-/** A record that becomes a dead letter and no row, with its place in the log. */
+/** A record that becomes a dead letter instead of a row, with its place in the log. */
 export interface RecordRejection {
   readonly partition: number;
   readonly offset: number;

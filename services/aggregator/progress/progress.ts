@@ -13,7 +13,7 @@ export interface PartitionProgress {
 }
 
 export interface Progress {
-  /** Reads the end of each partition from Kafka, and stores it in memory with the time before the request. */
+  /** Reads the end offset of each partition from Kafka, and keeps it in memory with the time just before the read. */
   sample(): Promise<void>;
   /** Notes that the records below this offset are stored and counted. */
   advance(partition: number, nextOffset: number): void;
@@ -30,7 +30,7 @@ interface Partition {
   offset: number;
 }
 
-/** Largest number of samples for a partition. When a backlog leads to more samples, every other sample is dropped. */
+/** Largest number of end offsets kept for a partition. If a backlog leads to more, every second offset is dropped. */
 const samplesMax = 600;
 
 /**

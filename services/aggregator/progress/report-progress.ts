@@ -20,9 +20,7 @@ export interface ReportOptions {
 }
 
 const sampleIntervalMs = 250;
-/**
- * Number of samples for one written row of each partition: one row a second, a small load for the merges of ClickHouse.
- */
+/** After this many samples, one row is written for each partition: one row a second is a small load for ClickHouse. */
 const writeEverySamples = 4;
 
 /**

@@ -28,13 +28,13 @@ export interface DegradedCallersOptions {
   readonly pauseMs?: number;
 }
 
-/** Most groups of callers that one comparison reads: it leaves out callers with the least usage. */
+/** Largest number of groups of callers that one comparison reads. It leaves out the callers with the least usage. */
 const rowsMax = 100_000;
 /** The pause after a comparison is this many times as long as the comparison, so comparisons take at most a tenth of the time. */
 const pauseFactor = 9;
 /**
- * At its start the reconciler reads the tenants with degraded requests within this time: the process before it may have stopped
- * without comparing them.
+ * How far back the reconciler reads, when it starts, to find tenants with degraded requests: the previous process may
+ * have stopped without comparing them.
  */
 const lookBackMs = 24 * 3_600_000;
 

@@ -11,7 +11,7 @@ export interface DegradedTenants {
 
 export interface DegradedSpan {
   readonly sinceMs: number;
-  /** Absent when more tenants were added than are kept: the span then stands for all tenants. */
+  /** Absent if more tenants were added than can be kept: all tenants must then be compared. */
   readonly tenantIds?: ReadonlySet<string>;
 }
 
@@ -36,8 +36,8 @@ export function createDegradedTenants(tenantsMax = tenantsMaxDefault): DegradedT
 }
 
 /**
- * Reads the tenants with requests that passed without Redis since `fromMs`, with the time of the first of these requests. Used at
- * the start of the reconciler: the process before it may have died without comparing these tenants.
+ * Reads the tenants with requests that passed without Redis since `fromMs`, with the time of the first of these
+ * requests. Used at the start of the reconciler: the previous process may have died without comparing these tenants.
  */
 export async function readDegradedTenants(
   clickhouse: ClickHouse,

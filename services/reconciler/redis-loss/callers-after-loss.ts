@@ -29,13 +29,13 @@ export interface CallersAfterLossOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly repeatMs?: number;
-  /** Pauses before the comparisons that follow once ClickHouse has all events from before the loss. */
+  /** Pauses before the last comparisons, which begin when ClickHouse has all events from before the loss. */
   readonly laterMs?: readonly number[];
 }
 
 /**
- * Most groups of callers that one comparison reads. It leaves out the callers with the least usage: their usage is far below the
- * limit, so their requests would pass anyway.
+ * Largest number of groups of callers that one comparison reads. It leaves out the callers with the least usage: their
+ * usage is far below the limit, so their requests would pass anyway.
  */
 const rowsMax = 500_000;
 /**
@@ -71,7 +71,10 @@ export function createCallersAfterLoss(options: CallersAfterLossOptions): Caller
     return options.restoreCallers({ ...query(), rowsMax });
   }
 
-  /** A failed comparison is not retried: the next one covers it. If the process dies here, events in flight stay uncounted. */
+  /**
+   * A failed comparison is not retried: the next comparison covers the same events. If the process dies here, events in
+   * flight stay uncounted.
+   */
   async function follow(ownRound: number, lostAtMs: number): Promise<void> {
     let isComplete = false;
     while (!isComplete && clock.now() < lostAtMs + followMsMax)

@@ -19,7 +19,7 @@ export interface LossMonitorOptions {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly intervalMs?: number;
-  /** Time between renewals of a claim during a rebuild; much shorter than a claim lasts. */
+  /** Time between renewals of a claim during a rebuild; much shorter than the time after which a claim expires. */
   readonly renewMs?: number;
 }
 
@@ -67,7 +67,7 @@ export function startLossMonitor(options: LossMonitorOptions): LossMonitor {
     for (const server of lost) if ((await watch.claim(server)) === 'claimed') claimed.push(server);
     if (claimed.length === 0) return lost.length === 0;
     const names = claimed.map(({ name }) => name);
-    // While a store is unavailable, the round is repeated four times a second: only its first time is logged.
+    // While a store is unavailable, a round starts four times a second: only the first of them is logged.
     if (names.join() !== rebuilding)
       logger.warn({ servers: names }, 'counters were lost and are being rebuilt');
     rebuilding = names.join();

@@ -31,7 +31,7 @@ export interface CallerReading {
 }
 
 export interface CallerReadingsQuery extends TenantReadingsQuery {
-  /** Most groups of callers to read from ClickHouse: the groups with the most usage. */
+  /** Largest number of groups of callers to read from ClickHouse. The groups with the most usage are read. */
   readonly rowsMax: number;
   /**
    * Unix milliseconds: reads only the callers of `tenantIds` with requests that passed without Redis since this time. Absent:
@@ -72,7 +72,7 @@ export async function readCallerQuotas(
 function periodsOf({ policy }: TenantReadingsQuery): Set<CalendarPeriod> {
   const limits = [...policy.plans.values(), ...policy.routes].flatMap(({ limits: own }) => own);
   const quotas = [...limits, ...policy.platform].filter(isQuota);
-  // Quotas per tenant are included: for a caller without a tenant they count its address.
+  // Quotas per tenant are included, because they count callers without a tenant by their address.
   return new Set(quotas.map(({ period }) => period));
 }
 

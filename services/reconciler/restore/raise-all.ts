@@ -1,7 +1,8 @@
 import { TollgateError } from '../../../shared/runtime/errors.ts';
 
 /**
- * Most calls to Redis in flight at once. The number is large enough to hide the round trip, and small enough not to delay checks.
+ * Largest number of calls to Redis in flight at once: large enough to hide the round trip, and small enough not to
+ * delay checks.
  */
 const raisesMax = 200;
 

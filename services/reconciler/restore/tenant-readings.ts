@@ -24,9 +24,9 @@ export interface TenantReadingsQuery {
 }
 
 /**
- * Reads the units that ClickHouse counts for every quota counter of every tenant with usage in a current period. Sends one query
- * for each period and time zone in use, whatever the number of tenants. Returns the counters closest to their limit first: while
- * these counters are lost, requests above the limit pass soonest.
+ * Reads the units that ClickHouse counts for every quota counter of every tenant with usage in a current period. Sends
+ * one query for each period and time zone in use, whatever the number of tenants. Returns the counters closest to their
+ * limit first, because these limits are exceeded soonest if their counters stay lost.
  */
 export async function readTenantQuotas(query: TenantReadingsQuery): Promise<QuotaReading[]> {
   const { policy } = query;

@@ -1,9 +1,10 @@
 -- Gives a customer direct access to its own rows, on a real ClickHouse server. Run it after the migrations.
 --
 -- The row policies are on the stored tables. A view reads the tables with the rights of the user who queries it, so the policies
--- apply through every view. The conditions use columns of the sort key only, so a policy never hides the newer of two copies of a
--- row and shows the older one. The name of a user is `tenant_` and the tenant's id: user `tenant_acme` reads the rows of tenant
--- `acme`. Each table has a second policy, which lets all other users read all rows, on servers of any version.
+-- apply through every view. The conditions use columns of the sort key only: the copies of a row agree in these columns, so
+-- a policy never shows an old copy while it hides the newer one. The name of a user is `tenant_` and the tenant's id:
+-- user `tenant_acme` reads the rows of tenant `acme`. Each table has a second policy, which lets all other users read all rows.
+-- Without the second policy, some versions of ClickHouse would hide all rows from other users.
 
 CREATE ROLE IF NOT EXISTS tollgate_tenant;
 

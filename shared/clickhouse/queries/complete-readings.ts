@@ -8,14 +8,14 @@ import type { Consumed } from './consumed.ts';
 export interface CompleteReading extends QuotaReading {
   /** Units consumed in the quota's current period. */
   readonly consumed: Amount;
-  /** Units consumed since the last reset in the period; equal to `consumed` if there was none. */
+  /** Units consumed since the last reset in the period; equal to `consumed` if the period has no reset. */
   readonly sinceReset: Amount;
 }
 
 /**
- * Adds to the used units of each quota what the announced totals do not contain: the units of the period, or, after a reset, the
- * units since that reset. Tenants whose time range has the same start share one query. Usually nothing is missing, and no query
- * is sent.
+ * Adds `consumed` and `sinceReset` to each reading. Reads from ClickHouse only what the announced totals do not
+ * contain: the units of the period, or, after a reset, the units since that reset. Tenants whose time range has the
+ * same start share one query. Usually nothing is missing, and no query is sent.
  */
 export async function completeReadings(
   clickhouse: ClickHouse,

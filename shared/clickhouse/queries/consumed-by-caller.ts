@@ -15,7 +15,7 @@ export interface CallersQuery {
   readonly degradedSinceMs: number | null;
   /** True to group callers with a user also by address. */
   readonly byAddress: boolean;
-  /** Most rows to return: the rows with the most units. */
+  /** Largest number of rows to return. The rows with the most units are returned. */
   readonly rowsMax: number;
 }
 

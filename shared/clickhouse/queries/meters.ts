@@ -34,7 +34,7 @@ export interface MeterRow {
 export interface MeterResult {
   /** Ordered by window, then group. Windows without events are omitted. */
   readonly rows: readonly MeterRow[];
-  /** The rows include all events up to this time, because it is read before them. */
+  /** The rows include all events up to this time, because this time is read before the rows. */
   readonly complete_through: string | null;
   /** True when there are more rows than `rowsMax`. */
   readonly cut: boolean;
@@ -160,7 +160,7 @@ function valueSql(definition: MeterDefinition): string {
   return sql[aggregation];
 }
 
-/** Aggregations of `cost`, whose results are exact decimals. Results for other fields are Float64. */
+/** Aggregations whose result for `cost` is an exact decimal. Results for other fields are Float64. */
 const moneySql: Partial<Record<MeterAggregation, string>> = {
   sum: 'toString(sumOrNull(cost))',
   min: 'toString(minOrNull(cost))',

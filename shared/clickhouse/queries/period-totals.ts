@@ -14,8 +14,9 @@ export interface Span {
 }
 
 /**
- * Usage of one tenant in a span. `requests`, `allowed`, `limited`, `bypassed` and `errors` count requests. `units`, `consumed`
- * and `cost` include events of every type, because events of API servers consume units too. They exclude refused events.
+ * Usage of one tenant in a span. `requests`, `allowed`, `limited`, `bypassed` and `errors` count requests. `units`,
+ * `consumed` and `cost` exclude refused events, and include events of every type, because events of API servers consume
+ * units too.
  */
 export interface TenantTotalsRow {
   readonly tenant_id: string;

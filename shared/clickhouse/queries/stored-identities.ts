@@ -13,7 +13,7 @@ export interface StoredIdentityRow extends IdentityKey {
   readonly revision: number;
 }
 
-/** Most keys in one query: they are part of the URL, whose length is limited. */
+/** Largest number of keys in one query. Keys are part of the URL, whose length is limited. */
 const keysPerQuery = 300;
 
 /** Returns the times and revisions of the stored events with these keys, between two times. */

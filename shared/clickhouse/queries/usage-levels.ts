@@ -25,9 +25,10 @@ const levels = [
 ] as const;
 
 /**
- * Divides a span into parts, in order of time. Each part is read from the coarsest level that covers it exactly: whole days in
- * UTC from the days, then whole hours, whole minutes, and single events. So a month costs only some hundred rows per tenant. A
- * span that starts in the middle of a minute (at a reset), and days of time zones with half hours, are exact too.
+ * Divides a span into parts, in order of time. Each part is read from the coarsest level that covers it exactly: whole
+ * days in UTC from the totals by day, other whole hours from the totals by hour, then whole minutes, and single events.
+ * So a month costs only some hundred rows per tenant. A span that starts in the middle of a minute (at a reset), and
+ * days of time zones with half hours, are exact too.
  */
 export function levelParts({ startMs, endMs }: OpenSpan, coarsest = 0): LevelPart[] {
   const current = levels[coarsest];
