@@ -62,9 +62,9 @@ const heartbeatMsDefault = 60_000;
 
 /**
  * totals → evaluate → alerts topic → dispatch → deliveries topic → delivery worker → target, and deliveries topic →
- * ClickHouse. The result of each step is in Kafka before the offsets of its input are committed, so a crash repeats a
- * step and loses none. A repeated step changes nothing, because alerts and deliveries have stable ids. The exception is
- * an attempt whose outcome was not stored yet: its message is sent twice.
+ * ClickHouse. The result of each step is in Kafka before the offsets of its input are committed, so after a crash a
+ * step is repeated and none is skipped. A repeated step changes nothing, because alerts and deliveries have stable ids.
+ * The exception is an attempt whose outcome was not stored yet: its message is sent twice.
  */
 export function runAlerter(options: AlerterOptions): Alerter {
   const { kafka, topics, tenants, clickhouse, clock, registry, logger } = options;
@@ -84,8 +84,8 @@ export function runAlerter(options: AlerterOptions): Alerter {
   let assignment = 0;
   let historyReadIn = -1;
   /**
-   * True for the alerter with the first partition: only this alerter sends recoveries and heartbeats, and evaluates
-   * changed tenants.
+   * True for the alerter with the first partition of the totals topic: only this alerter sends recoveries and
+   * heartbeats, and evaluates changed tenants.
    */
   let leads = false;
   let adoption: Promise<unknown> = Promise.resolve();
@@ -104,7 +104,8 @@ export function runAlerter(options: AlerterOptions): Alerter {
         assignment += 1;
         leads = partitions?.get(topics.totals)?.includes(0) ?? false;
         if (leads) changes.restart();
-        // Sent at once: without it, every start would begin with an interval that looks like a broken pipeline.
+        // The first heartbeat is sent at once: otherwise every start would look like a broken pipeline for one
+        // interval.
         void sendHeartbeat();
       },
       onBatch: async ({ messages }) => {
@@ -143,7 +144,7 @@ export function runAlerter(options: AlerterOptions): Alerter {
     return log.history.tenants();
   }
 
-  /** Returns false if another alerter leads. First reads changed tenant records and the alerts of other members. */
+  /** Evaluates with the newest records and alerts. Returns false if another alerter has the first partition. */
   async function reevaluate(tenantIds: ReadonlySet<string>): Promise<boolean> {
     if (!leads) return false;
     await tenants.catchUp();

@@ -40,7 +40,7 @@ export interface CredentialsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly registry: Registry;
-  /** Decides whether a signature may be verified. If it is absent, every signature is verified. */
+  /** Decides whether a signature may be verified. If this function is absent, every signature is verified. */
   readonly admission?: Admission;
 }
 

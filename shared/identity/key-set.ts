@@ -7,8 +7,8 @@ import type { PublishedKey } from './fetch-keys.ts';
 import type { IdentityMetrics } from './metrics.ts';
 
 /**
- * A key that may have signed a token. `live` is false once the issuer has removed the key; then cached tokens that it
- * verified are refused too.
+ * A key that may have signed a token. `live` is false once the issuer has removed the key: cached tokens that were
+ * verified with this key are then refused too.
  */
 export interface VerificationKey {
   readonly live: boolean;
@@ -47,8 +47,8 @@ const refreshMs = 60_000;
 const spacingMs = 1_000;
 const retryMsMax = 30_000;
 /**
- * An unknown key id causes at most one fetch each second. After this many fetches that did not find it, it causes at
- * most one every `slowFetchMs`.
+ * An unknown key id causes at most one fetch each second. After this many fetches without finding the key, the id
+ * causes at most one fetch every `slowFetchMs`.
  */
 const quickFetchesMax = 5;
 const slowFetchMs = 10_000;
@@ -173,7 +173,7 @@ export function createKeySet({ url, clock, logger, metrics }: KeySetOptions): Ke
     logger.warn(fields, `public keys for tokens could not be fetched: ${failure}`);
   }
 
-  /** A key that is still published keeps its object, so that cached tokens that it verified stay valid. */
+  /** A key that is still published keeps its object, so cached tokens that were verified with it stay valid. */
   function replace(keys: readonly PublishedKey[]): void {
     const before = new Map(held.map((key) => [key.published.identity, key]));
     held = keys.map((published) => {

@@ -98,8 +98,7 @@ export function createTokens({ policy, keySet, admission, clock, metrics }: Toke
   }
 
   /**
-   * Refuses a token whose verification failed a moment ago without verifying it again, so that a client in a loop costs
-   * little CPU time.
+   * Refuses a token at once if its verification failed a moment ago, so that a client in a loop costs little CPU time.
    */
   async function admitted(
     token: string,

@@ -2,8 +2,8 @@ import { messageOf } from './errors.ts';
 import type { Logger } from './logger.ts';
 
 /**
- * Logs an operation that fails at every attempt until it works again: one line when it begins to fail, one line when
- * the error changes, and none for other attempts.
+ * Logs the failures of an operation until it works again: one line when it begins to fail, one line when the error
+ * changes, and none for other attempts.
  */
 export interface OutageLog {
   failed(error: unknown, text: string, fields?: Readonly<Record<string, unknown>>): void;

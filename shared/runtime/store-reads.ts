@@ -6,8 +6,8 @@ import type { Logger } from './logger.ts';
 export type Store = 'redis' | 'kafka' | 'clickhouse';
 
 /**
- * Reads without which a response is still useful. The response then states which part is missing, and never shows zero
- * for that part.
+ * Reads of data that a response can omit. If such a read fails, the response states which part is missing, and never
+ * shows zero for that part.
  */
 export interface StoreReads {
   /**

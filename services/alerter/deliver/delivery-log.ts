@@ -7,9 +7,9 @@ import { readDelivery } from '../../../shared/domain/topics/delivery.ts';
 import type { Delivery } from '../../../shared/domain/topics/delivery.ts';
 
 /**
- * Copies delivery states into ClickHouse for users and analysts. Each alert, target and attempt has a row; the view
- * shows the row with the most attempts. Lower thresholds that were crossed at the same moment get a row with status
- * `superseded`. Safe to repeat. Returns the messages that are not deliveries.
+ * Copies delivery states into ClickHouse for users and analysts. There is one row for each combination of alert, target
+ * and number of attempts; the view shows the row with the most attempts. Lower thresholds that were crossed at the same
+ * moment get a row with status `superseded`. Safe to repeat. Returns the messages that are not deliveries.
  */
 export async function logDeliveries(
   clickhouse: ClickHouse,

@@ -19,7 +19,7 @@ import { postWebhook } from './webhook.ts';
 import { wordingOf } from './wording.ts';
 import { startAtZero } from '../../../shared/runtime/zero-counters.ts';
 
-/** Sends deliveries to their targets, one attempt at a time for each target, until they are finished. */
+/** Sends each delivery until it is finished, with one attempt at a time for each target. */
 export interface DeliveryWorker {
   /** Adds deliveries whose state on the topic is pending. */
   add(deliveries: Iterable<Delivery>): void;

@@ -49,7 +49,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       .map(([, delivery]) => delivery);
     await state.store(fresh);
     // Adds all pending deliveries of these alerts, not only the new deliveries: the previous owner of the partition may
-    // have stored some after this member read the deliveries topic.
+    // have stored deliveries after this member read the deliveries topic.
     deliveryWorker.add([...deliveries.keys()].flatMap((key) => state.get(key) ?? []));
     return rejected;
   }

@@ -20,9 +20,10 @@ export interface PostOptions {
 }
 
 /**
- * Posts JSON to addresses that tenants choose, so every address is treated as hostile. Allowed are only http and https,
- * without credentials, and to no private or reserved network in any notation; the resolved address is checked again
- * when connecting. Redirects are not followed. Only the status and the headers of the response are read.
+ * Posts JSON to addresses that tenants choose, so every address is treated as hostile. Only http and https URLs without
+ * credentials are allowed. Addresses in private and reserved networks are refused in every notation; the resolved
+ * address is checked again when connecting. Redirects are not followed. Only the status and the headers of the response
+ * are read.
  */
 export function createPost({ allowPrivate, timeoutMs }: PostOptions): Post {
   // Connections are not reused, so that the connected address of each delivery is checked.

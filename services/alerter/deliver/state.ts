@@ -68,8 +68,8 @@ export function createDeliveryState(options: DeliveryStateOptions): DeliveryStat
   function onChange(key: string, kept: Kept | null, before: Kept | null): void {
     if (kept?.gone) gone.set(kept.gone.target, kept.gone.atMs);
     const isFinal = before !== null && before.pending === null;
-    // Only a paused member whose partitions had moved writes a finished delivery as pending again: that record is
-    // ignored.
+    // A finished delivery stays finished: only a member that was paused while its partitions moved writes it as pending
+    // again, and that record is ignored.
     if (kept === null || kept.pending === null || isFinal) pending.delete(key);
     else pending.set(key, kept.pending);
   }

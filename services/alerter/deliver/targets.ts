@@ -17,8 +17,9 @@ export interface Target {
 const logTarget: Target = { id: 'log', channel: 'log', address: '', secrets: [], shown: 'log' };
 
 /**
- * Returns the targets of an alert: the service's own log first, then the targets of the tenant. `rearmed` has no
- * targets, because tenants are not notified of it. A test alert with `only_target` has only that target.
+ * Returns the targets of an alert: the service's own log first, then the targets of the tenant. An alert of kind
+ * `rearmed` has no targets, because tenants are not notified of it. A test alert with `only_target` has only that
+ * target.
  */
 export function targetsOf(settings: NotificationSettings | undefined, alert: AlertEvent): Target[] {
   if (alert.kind === 'rearmed') return [];
@@ -48,7 +49,7 @@ function targetAt(channel: Channel, address: string, secrets: readonly string[])
 
 /**
  * Hides credentials in a URL: the path of a Slack URL is a credential, and a query or user info may contain one. The
- * end of the id is shown, so that users can distinguish their targets.
+ * end of the target's id is shown, so that users can distinguish their targets.
  */
 function shownUrl(channel: Channel, address: string, id: string): string {
   if (!URL.canParse(address)) return `unreadable (${id.slice(-6)})`;

@@ -32,9 +32,9 @@ export function postWebhook(
 }
 
 /**
- * Returns the `webhook-signature` header of Standard Webhooks: for each secret `v1,` and the base64 of the HMAC-SHA256
- * of `id.timestamp.body`, separated by spaces. While a tenant changes its secret there are two secrets, and a receiver
- * with either secret accepts the message.
+ * Returns the `webhook-signature` header of Standard Webhooks: one signature for each secret, separated by spaces. A
+ * signature is `v1,` followed by the base64 of the HMAC-SHA256 of `id.timestamp.body`. While a tenant changes its
+ * secret there are two secrets, and a receiver with either secret accepts the message.
  */
 export function signatureOf(
   secrets: readonly string[],

@@ -100,11 +100,12 @@ export function exhaustionOf(
 
 /**
  * Returns the share above which thresholds may be sent again; null if there was no reset and no raise since the active
- * thresholds were sent. An enforced quota never exceeds its limit. So the share just after a raise was at most old
- * limit ÷ new limit, even if no reading was made at that moment.
+ * thresholds were sent. Just after a raise the share in use was at most old limit ÷ new limit, even if no reading was
+ * made at that moment, because an enforced quota never exceeds its limit.
  *
- * The old limit is the limit of the last alert, which may be newer than the alert of the threshold. Two raises without
- * an alert between them look like one raise: the alert of a threshold that stayed crossed may then be sent twice.
+ * The old limit is the limit of the last alert about the quota, which may be newer than the alert of the threshold. Two
+ * raises without an alert between them look like one raise: the alert of a threshold that stayed crossed may then be
+ * sent twice.
  */
 function rearmedAbove({ limit, resetAtMs }: QuotaUsage, sent: SentAlerts, share: number): number | null {
   const resetAt = resetAtMs === null ? null : new Date(resetAtMs).toISOString();

@@ -152,8 +152,8 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
   }
 
   /**
-   * Returns readings from the newest announced totals where these cover the quota's period. The other readings are
-   * open, and ClickHouse completes them.
+   * Returns readings from the newest announced totals if no alert is newer than these totals. ClickHouse completes the
+   * readings whose consumption is unknown.
    */
   function readingsNow(tenantId: string, plan: string | null, nowMs: number): QuotaReading[] {
     const record = tenants.get(tenantId) ?? null;
@@ -220,7 +220,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     const hour = new Date(periodAt('hour', null, asOfMs).startMs).toISOString();
     if (heavy === null || rejectionsAlertHour.get(tenantId) === hour) return null;
     const limitName = await findRefusingLimit(clickhouse, tenantId, asOfMs);
-    // A quota that is used up already has an `exceeded` alert.
+    // An `exceeded` alert was sent already when the quota was used up.
     const isUsedUpQuota = quotas.some(
       ({ quota, sinceReset }) => quota.name === limitName && sinceReset !== null && sinceReset >= quota.limit,
     );

@@ -167,8 +167,8 @@ function withRearming(rearmings: readonly Rearming[], added: Rearming): readonly
 }
 
 /**
- * Returns the end of the alert's period. Alerts of older releases may lack it: then one day is assumed, which is long
- * enough, because entries are kept for two days after the end.
+ * Returns the end of the alert's period. Alerts of older releases may have no `period_ends_at`: their period is assumed
+ * to last one day. This is long enough, because entries are kept for two days after the end.
  */
 function endOf(event: AlertEvent): number {
   return event.period_ends_at === undefined

@@ -11,8 +11,8 @@ import type { Logger } from '../../../shared/runtime/logger.ts';
  */
 export interface TenantChanges {
   /**
-   * Evaluates all tenants with alerts again. Called when this alerter begins to lead: changes before that may not have
-   * been evaluated.
+   * Evaluates all tenants with alerts again. Called when this alerter is assigned the first partition of the totals
+   * topic: changes before that may not have been evaluated.
    */
   restart(): void;
   close(): Promise<void>;
@@ -22,7 +22,7 @@ export interface TenantChangesOptions {
   readonly tenants: TenantDirectory;
   /** Returns the tenants to which any alerter has sent an alert. */
   readonly notifiedTenants: () => Promise<readonly string[]>;
-  /** Evaluates these tenants again. Resolves with false if another alerter leads. */
+  /** Evaluates these tenants again. Resolves with false if another alerter has the first partition. */
   readonly reevaluate: (tenantIds: ReadonlySet<string>) => Promise<boolean>;
   readonly onPolicy: (listener: () => void) => () => void;
   readonly clock: Clock;
@@ -33,8 +33,8 @@ export interface TenantChangesOptions {
 /** Largest number of tenants in one query to ClickHouse. */
 const tenantsAtOnceMax = 500;
 /**
- * Delay of a second evaluation after a changed record. In the meantime another alerter may have evaluated with the
- * earlier record, and may have written an alert after the first evaluation.
+ * After a change of its record a tenant is evaluated at once, and again after this delay: another alerter that had not
+ * read the change yet may have written an alert after the first evaluation.
  */
 const againMs = 5_000;
 
@@ -119,7 +119,7 @@ export function followTenantChanges(options: TenantChangesOptions): TenantChange
       const tenantIds = new Set([...due].slice(0, tenantsAtOnceMax));
       for (const tenantId of tenantIds) due.delete(tenantId);
       try {
-        // Another alerter leads now. It evaluates all tenants with alerts when it begins to lead.
+        // Another alerter has the first partition now. It evaluates all tenants with alerts when it gets the partition.
         if (!(await reevaluate(tenantIds))) {
           due.clear();
           return;

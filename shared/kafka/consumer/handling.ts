@@ -15,7 +15,7 @@ export interface ConsumedBatch {
    * the records of a transaction: they are delivered when the transaction is committed.
    */
   readonly messages: readonly ConsumedMessage[];
-  /** True for a part of a batch whose handling failed: earlier records of the batch may not be handled yet. */
+  /** True for one part of a failed batch: earlier records of that batch may not be handled yet. */
   readonly isPart: boolean;
 }
 
@@ -54,7 +54,7 @@ interface Run {
   readonly block: ConsumerBlock;
   /** Records that were handled alone and failed with an unexpected error. */
   suspects: Suspect[];
-  /** Records that were not handled yet, because too many suspects had failed before them. */
+  /** Records that were not tried yet, because too many records had failed alone before them. */
   untried: readonly ConsumedMessage[];
   /** A record that was handled successfully. Handling it again shows whether the handler works. */
   control: ConsumedMessage | null;
@@ -149,7 +149,7 @@ export function createHandling(options: HandlingOptions): Handling {
     for (let round = 1; run.suspects.length + run.untried.length > 0; round += 1) {
       await pause(backoffMs(round, retryDelayMsMax), closing);
       const hadControl = run.control !== null;
-      // Untried records are handled first: one of them may succeed and become the control.
+      // Untried records are handled first: one of them may succeed and become `run.control`.
       const open = [...run.untried, ...run.suspects.map(({ message }) => message)];
       run.suspects = [];
       run.untried = [];
@@ -168,8 +168,8 @@ export function createHandling(options: HandlingOptions): Handling {
   }
 
   /**
-   * Returns the suspects that become dead letters after this round. While no record succeeds, that is at most one
-   * suspect.
+   * Returns the suspects that become dead letters after this round. Returns at most one suspect while no record
+   * succeeds.
    */
   async function findDead({ block, suspects, control }: Run, round: number): Promise<readonly Suspect[]> {
     if (round >= roundsMax.unproven) return suspects.slice(0, 1);

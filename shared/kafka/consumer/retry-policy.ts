@@ -36,14 +36,14 @@ export const retryDelayMsMax = 5_000;
 export const attemptsMax = { content: 2, unexpected: 6 } as const;
 
 /**
- * Largest number of records that are tried alone and fail while no record succeeds. After that the batch is not halved
- * any further, because the records are then not the cause.
+ * Once this many records have failed alone and no record has succeeded, the batch is not halved any further, because
+ * the records are then not the cause.
  */
 export const unprovenMax = 20;
 
 /**
- * Number of rounds in which a record is retried that alone causes an unexpected error. Each entry states how long the
- * rounds take with the delays between them.
+ * Number of rounds in which a record that alone causes an unexpected error is retried. Each entry states how long its
+ * rounds take, including the delays between them.
  */
 export const roundsMax = {
   /** Ten seconds, if few records fail and others succeed. */

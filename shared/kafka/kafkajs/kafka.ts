@@ -61,7 +61,7 @@ export function createKafka(options: KafkaOptions): Kafka {
   patchLogEndRequest();
   const { clientId, logger, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
   const { clock = systemClock } = options;
-  // All connections share this log, because during an outage each of them logs the same line.
+  // All connections share this log, which drops repeated lines: in an outage each connection logs the same line.
   const logCreator = bridgeLogs(logger);
   if (options.clock !== undefined) setProduceClock(clock);
   const brokers = typeof options.brokers === 'string' ? options.brokers.split(',') : [...options.brokers];

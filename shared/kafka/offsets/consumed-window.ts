@@ -9,8 +9,8 @@ import { createLogEnds, readOffsetsAt, readTopicEnds } from './topic-offsets.ts'
  */
 export interface ConsumedRange extends OffsetRange {
   /**
-   * Timestamp of the first record if the topic still has offset 0, otherwise 0. If the partition has no record, a time
-   * later than any other.
+   * Timestamp of the record at offset 0; 0 if Kafka has deleted that record. If the partition never had a record, a
+   * time later than any other.
    */
   readonly bornMs: number;
 }

@@ -33,7 +33,7 @@ export interface FollowedTopic {
   close(): Promise<void>;
 }
 
-/** Interval of the checks in `catchUp`. It adds half of this time to the duration of `catchUp` on average. */
+/** Interval of the checks in `catchUp`. On average, half an interval is added to the duration of `catchUp`. */
 const catchUpPollMs = 10;
 /** Longest time until a partition that was added to the topic is read, if `catchUp` is not called. */
 const metadataMaxAgeMs = 5_000;

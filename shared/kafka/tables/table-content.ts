@@ -16,7 +16,7 @@ export interface TableContent<Value> {
   entries(): ReadonlyMap<string, Value>;
   /** Returns the order of the newest value of the key, or of its deletion; null if the key never had a value. */
   orderOf(key: string): ValueOrder | null;
-  /** Stores a value, or a deletion (null), unless a newer one is stored. */
+  /** Stores a value, or a deletion (null), unless a newer value or deletion is stored. */
   put(key: string, value: Value | null, order: ValueOrder): void;
   /** Empties the table, because its topic was deleted and created again. */
   clear(): void;

@@ -15,7 +15,7 @@ export interface TableOptions<Value> {
   readonly decode: (value: Buffer, key: string) => Value | undefined;
   /**
    * Returns the version of a value, or of a deletion (null). The value with the highest version counts, whatever its
-   * partition. If absent, the last value in the log counts: for keys that never change their partition.
+   * partition. Without this function the last value in the log counts: for keys that never change their partition.
    */
   readonly versionOf?: (value: Value | null, message: ConsumedMessage) => number;
   /** Called for every change, with null for a deletion. Also called while the topic is read for the first time. */

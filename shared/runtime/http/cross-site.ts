@@ -4,9 +4,9 @@ const readingMethods = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
  * True for a request that would change something and that a browser sends on behalf of another site. Current browsers
- * name that site in Sec-Fetch-Site, older browsers in Origin; clients other than browsers send neither header. An Origin
- * with the request's Host or with the host of `ownUrl` is not another site: behind a proxy that rewrites Host, only
- * `ownUrl` has the right host.
+ * report another site in Sec-Fetch-Site, older browsers in Origin; clients other than browsers send neither header. An
+ * Origin with the request's Host or with the host of `ownUrl` is not another site: behind a proxy that rewrites Host,
+ * only `ownUrl` has the right host.
  */
 export function isCrossSiteChange(
   { method, headers }: Pick<FastifyRequest, 'method' | 'headers'>,

@@ -192,7 +192,7 @@ function completed(document: ApiDocument, api: ApiDescription): object {
 }
 
 /**
- * Names in every response its headers: the headers of all responses, the headers of its status, and its own headers.
+ * Lists the headers of every response: the headers of all responses, the headers of its status, and its own headers.
  */
 function nameHeaders({ responses }: Operation, everywhere: readonly string[]): void {
   for (const [status, response] of Object.entries(responses)) {

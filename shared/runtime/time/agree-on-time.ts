@@ -1,6 +1,6 @@
 /**
  * A reading of a clock: the Unix milliseconds that the clock shows when this process's monotonic clock is zero. Clocks
- * that agree have equal bases, at whatever moment each was read.
+ * that show the same time have equal readings, at whatever moment each was read.
  */
 export interface ClockReading {
   readonly name: string;
@@ -19,8 +19,8 @@ export interface Agreement {
 /** Largest difference at which two clocks agree. Clocks that are kept in time differ by much less. */
 export const agreeMsMax = 5_000;
 /**
- * The smaller bound for a clock that was wrong, so that a clock close to the bound does not change between right and
- * wrong at every comparison.
+ * Largest difference at which a clock that was wrong agrees with a right clock. It is smaller than `agreeMsMax`, so
+ * that a clock close to the bound does not change between right and wrong at every comparison.
  */
 export const rightAgainMsMax = 1_000;
 

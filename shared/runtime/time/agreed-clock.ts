@@ -95,7 +95,7 @@ export function createAgreedClock(options: AgreedClockOptions): AgreedClock {
     const node = { name: nodeName, baseMs: own.now() - performance.now() };
     const readings = [node, ...read.filter((reading) => reading !== null)];
     const { believed, agreeing, wrong: disagreeing } = agreeOnTime(readings, wrong);
-    // While no clocks agree, the time before continues, also when the node's own clock was set in the meantime.
+    // While no two clocks agree, the last agreed time continues, also if the node's own clock was set meanwhile.
     if (believed !== null && Math.abs(believed.baseMs - baseMs) > jitterMs) baseMs = believed.baseMs;
     if (believed?.name === nodeName) baseMs = believed.baseMs;
     wrong = believed === null ? wrong : disagreeing;

@@ -1,7 +1,7 @@
 /** Bytes that are not valid in Kafka's record format. */
 export class MalformedRecords extends Error {}
 
-/** Most bits of an integer that a number can hold exactly. */
+/** Largest number of bits of an integer that a JavaScript number can hold exactly. */
 const exactBits = 53;
 
 /**

@@ -9,8 +9,8 @@ export interface AbortedTransaction {
 
 /**
  * Replaces the records of aborted transactions by gaps. The filter of kafkajs 2.2.4 has two defects. If two aborted
- * transactions began before the fetch, it delivers a record of the second. And it takes a record with the key 00 00 00
- * 00 for the end of a transaction.
+ * transactions began before the fetch, it delivers a record of the second. And it treats a record with the key 00 00 00
+ * 00 as the end of a transaction.
  */
 export function dropAborted(
   entries: readonly LogEntry[],

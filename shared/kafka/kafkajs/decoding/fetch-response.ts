@@ -62,7 +62,7 @@ async function decodeFetchResponse(raw: Buffer, version: FetchVersion): Promise<
     const partitions = [];
     for (let count = reader.int32(); count > 0; count -= 1) {
       partitions.push(await decodePartition(reader, version));
-      // Decompression may take long, so the event loop can send heartbeats before the next partition is decoded.
+      // Decompression may take long: this pause lets the event loop send heartbeats before the next partition.
       await nextIteration();
     }
     responses.push({ topicName, partitions });

@@ -93,8 +93,9 @@ function readContext(head: ByteReader): Context {
 
 /**
  * Estimates the last offset of a batch with a wrong checksum, whose header may be wrong too. If the estimate is too
- * small, the batch is fetched several times, each time one offset further. If the estimate is too large, valid records
- * are skipped, so the estimate is never larger than the header or the next batch shows.
+ * small, the batch is fetched several times, each time one offset further. If it is too large, valid records are
+ * skipped. So it is below the offset of the next batch; for the last batch of a fetch, at most the last offset in the
+ * header.
  */
 function likelyLast({ baseOffset, nextOffset }: BatchBytes, { lastOffsetDelta, count }: Context): number {
   if (nextOffset !== null) return Math.max(baseOffset, nextOffset - 1);

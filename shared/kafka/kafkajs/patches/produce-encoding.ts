@@ -22,9 +22,9 @@ const moduleName = 'kafkajs/src/protocol/requests/produce/v3/request.js';
 /**
  * Defect of kafkajs 2.2.4: it encodes every record in a zeroed buffer that is too small, and every number in an array
  * and another buffer. Then it copies the batch through six growing buffers. Symptom: this takes a third of the CPU time
- * of an event in the gateway, and makes most of its garbage. The replacement writes the same bytes once, into one
- * buffer. kafkajs still encodes the requests that Tollgate rarely sends: requests with headers, own timestamps,
- * compression or transactions.
+ * of an event in the gateway, and causes most of the garbage collection. The replacement writes the same bytes once,
+ * into one buffer. kafkajs still encodes the requests that Tollgate rarely sends: requests with headers, own
+ * timestamps, compression or transactions.
  */
 export function patchProduceEncoding(): void {
   if (isPatched) return;

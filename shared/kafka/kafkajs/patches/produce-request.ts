@@ -37,7 +37,7 @@ const batchHeadBytes = 2 + 4 + 8 + 8 + 8 + 2 + 4 + 4;
 const formatVersion = 2;
 /** Length of the fields attributes, timestampDelta and number of headers. All three are zero. */
 const recordZeroBytes = 3;
-/** The same with the varints length, offsetDelta, keyLength and valueLength, of at most five bytes each. */
+/** Largest length of a record's zero fields and its varints length, offsetDelta, keyLength and valueLength. */
 const recordFixedBytesMax = recordZeroBytes + 4 * 5;
 const utf8BytesMax = 3;
 

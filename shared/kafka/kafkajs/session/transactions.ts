@@ -4,7 +4,7 @@ import type { LogEntry, RecordEntry, UnreadableEntry } from '../decoding/log-ent
 export interface TransactionHold {
   /** Adds the entries of a fetch. Returns the entries that may be handled now. */
   release(partition: string, entries: readonly LogEntry[]): readonly (RecordEntry | UnreadableEntry)[];
-  /** Returns the first offset of the partition that is held back, or null. Only offsets before it may be committed. */
+  /** Returns the first offset that is held back in the partition, or null. Only offsets before it may be committed. */
   heldFrom(partition: string): number | null;
   isEmpty(): boolean;
   /** Drops all records that are held back, because they will be fetched again. */
