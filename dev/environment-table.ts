@@ -8,8 +8,8 @@ import { environment as gateway } from '../services/gateway/environment.ts';
 import { environment as reconciler } from '../services/reconciler/environment.ts';
 
 /**
- * Schemas of the processes, in the order of the table's columns. `topics create` is the only command of the command
- * line that connects to Kafka.
+ * Schemas of the processes, in the order of the table's columns. `topics create` has a column of its own,
+ * because it is the only command that connects to Kafka.
  */
 const schemas: readonly (readonly [string, TObject])[] = [
   ['gateway', gateway],
@@ -24,7 +24,7 @@ const schemas: readonly (readonly [string, TObject])[] = [
 
 const services = schemas.map(([reader]) => reader).filter((reader) => !reader.startsWith('cli'));
 
-/** Variables of secrets whose names are set in the policy files of this repository (`secret_env`, `token_env`). */
+/** Variables that hold secrets. The policy files of this repository name them (`secret_env`, `token_env`). */
 const secretsOfPolicy: readonly Row[] = [
   { name: 'TOLLGATE_JWT_SECRET', meaning: 'Secret that verifies tokens of tenants; 32 bytes or more.' },
   { name: 'TOLLGATE_SERVICE_TOKEN', meaning: 'Token of internal services; 32 bytes or more.' },

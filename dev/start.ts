@@ -111,8 +111,8 @@ function endWithNpm(): void {
 }
 
 /**
- * Deletes the files of earlier starts, except the lock, and the log of the package installation, which may still be
- * open.
+ * Deletes the files of earlier starts. Keeps the lock of this start, and the lock of the package installation, which
+ * may still be held.
  */
 async function wipe(): Promise<void> {
   for (const entry of await readdir(localDir)) {

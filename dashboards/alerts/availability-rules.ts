@@ -2,7 +2,7 @@ import { loopback } from '../settings.ts';
 import type { AlertRule } from './rule.ts';
 
 const jobs = Object.keys(loopback.services).map((service) => `tollgate-${service}`);
-/** 0 for each job that Prometheus has no target of, so that a job that disappears is an alert and not silence. */
+/** PromQL that returns 0 for each job without a target in Prometheus. So a job that disappears raises the alert. */
 const missingJobs = jobs.map((job) => `(absent(up{job="${job}"}) - 1)`).join(' or ');
 
 export const serviceDown: AlertRule = {

@@ -14,7 +14,7 @@ const formats = {
   bytes: valueOr('humanize1024', 'B'),
 } as const;
 
-/** The value of the query. An alert without one, because Prometheus did not answer, would show the template's text. */
+/** The value of the query, with a text for an alert that has no value because Prometheus did not answer. */
 function valueOr(format: string, unit = ''): string {
   return `{{ if .Values }}{{ ${format} (index .Values "A").Value }}${unit}{{ else }}an unknown number{{ end }}`;
 }
@@ -78,7 +78,7 @@ function grafanaRule(rule: AlertRule, panelIds: ReadonlyMap<string, number>): un
     dashboardUid: uids[rule.dashboard],
     panelId,
     noDataState: noDataStates[rule.whenAbsent],
-    // Without Prometheus every rule would fire at once; one rule reports that, and the others keep their state.
+    // If Prometheus does not answer, one rule reports it. The others keep their state, so that they do not all fire.
     execErrState: rule.name === prometheusDown.name ? 'Alerting' : 'KeepLast',
     for: `${rule.forMinutes}m`,
     annotations: {

@@ -31,8 +31,8 @@ export interface AlertRule {
   /** Title of the panel that shows the query, on the dashboard `dashboard`. */
   readonly panel: string;
   /**
-   * What happens when the query returns no series. `keeps`: in Grafana the alert stays as it is, because the series is gone
-   * with its process, and TollgateServiceDown reports that. `quiet` is for queries that return nothing without a fault.
+   * What happens when the query returns no series. `keeps`: in Grafana the alert keeps its state, because the
+   * process has stopped, which TollgateServiceDown reports. `quiet`: no alert, because an empty result is no fault.
    */
   readonly whenAbsent: 'quiet' | 'keeps' | 'fires';
 }

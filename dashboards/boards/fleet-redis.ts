@@ -2,7 +2,7 @@ import { rate, series } from './panels.ts';
 import type { Panels } from './panels.ts';
 import { promql, quantile } from './queries.ts';
 
-/** Redis as gateways see it, and what all of them must agree on. `node` selects gateways. */
+/** Panels on Redis as measured by gateways, and on what all gateways must agree on. `node` selects gateways. */
 export function redisPanels(node: string): Panels {
   return [
     series({

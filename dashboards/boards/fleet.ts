@@ -92,7 +92,7 @@ function figures(): Panels {
       title: 'Freshness',
       description:
         'Age of the time up to which ClickHouse is complete. The target is below 1 s. Infinite: no aggregator answers.',
-      // Without an aggregator the last value would stay on the screen.
+      // Without `vector(Inf)`, the panel would still show the last value after all aggregators have stopped.
       queries: [promql('max(tollgate_aggregator_lag_seconds) or vector(Inf)', 'freshness')],
       unit: 's',
       warnAt: 5,

@@ -38,7 +38,7 @@ export const rate = '$__rate_interval';
 
 interface Panel {
   readonly title: string;
-  /** Description of the panel, shown at its (i): what the panel shows, and which values are bad. */
+  /** Description of the panel, shown at its info icon: what the panel shows, and which values are bad. */
   readonly description: string;
   readonly queries: readonly Builder<Dataquery>[];
   /** Grafana's unit id: `reqps`, `s`, `percentunit`, `bytes`, `short`, … */

@@ -30,7 +30,7 @@ function usageBetween(from: string, until: string): string {
 /** Usage in the time range of the dashboard, including its last second. */
 export const shownUsage = usageBetween('$__fromTime', '($__toTime + 1)');
 
-/** Usage in the time range of the same length before it. */
+/** Usage in the range of the same length directly before the time range of the dashboard. */
 export const usageBefore = usageBetween(
   '($__fromTime - ($__toTime - $__fromTime))',
   'toStartOfMinute($__fromTime)',

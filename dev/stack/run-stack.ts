@@ -28,8 +28,8 @@ export interface StackOptions {
   /** Aborts the start. */
   readonly signal: AbortSignal;
   /**
-   * Registers the function that stops a process. Functions run in reverse order of registration; neighbours of the
-   * same group run concurrently.
+   * Registers the function that stops a process. Functions run in reverse order of registration; consecutive
+   * functions of the same group run concurrently.
    */
   readonly onClose: (closer: Closer) => void;
   /** Called if a process of the stack ends unexpectedly, with the last lines of its log. */

@@ -34,8 +34,8 @@ export interface StackServersOptions {
 const preferredPorts = { redis: 6379, kafka: 9092, clickhouse: 8123 } as const;
 
 /**
- * Starts Redis, Kafka and ClickHouse concurrently. If one fails, waits until the others have stopped starting, then
- * throws.
+ * Starts Redis, Kafka and ClickHouse concurrently. If one fails, waits until no start is running any more,
+ * then throws.
  */
 export async function startStackServers(
   options: StackServersOptions,

@@ -2,7 +2,7 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { sampleTenants, signTenantToken } from '../sample/tenants.ts';
 import type { Secrets } from './secrets.ts';
 
-/** Keys that `urls` and `pids` always contain; they may contain others. */
+/** Keys that `urls` and `pids` always contain. Both may also contain other keys. */
 export interface StackFile {
   readonly urls: Readonly<Record<string, string>>;
   readonly admin_token: string;

@@ -19,7 +19,7 @@ const admin = createClient<AdminPaths>({
 
 const tenant = process.env['TENANT'] ?? 'acme';
 
-// Change one setting; the others stay. A mistake is a problem that names the field.
+// Changes one setting and keeps the others. If a value is invalid, `error` is a problem that names the field.
 const patched = await admin.PATCH('/admin/v1/tenants/{id}', {
   params: { path: { id: tenant }, header: { 'X-Actor': 'example' } },
   body: { plan: 'pro' },
@@ -27,7 +27,7 @@ const patched = await admin.PATCH('/admin/v1/tenants/{id}', {
 if (patched.error !== undefined) throw new Error(patched.error.detail);
 console.log(`plan: ${patched.data.plan ?? 'as its token says'}`);
 
-// May this request pass? A refusal is a value, with the problem to answer the client with.
+// Checks one request. If it is refused, `error` is the problem to send to the client.
 const decision = await api.POST('/v1/check', {
   body: { tenant_id: tenant, user: 'u1', method: 'POST', path: '/agent/chat' },
 });
@@ -37,7 +37,7 @@ console.log(
   `limits: ${decision.data.limits.map(({ name, remaining }) => `${name} ${remaining}`).join(', ')}`,
 );
 
-// Usage that you measured yourself. Sending it again counts nothing twice.
+// Publishes usage that you measured yourself. An event that is sent again with the same id is not counted again.
 const published = await api.POST('/v1/events', {
   headers: { 'content-type': 'application/cloudevents+json' },
   body: {

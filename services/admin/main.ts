@@ -31,8 +31,8 @@ import { createAdminApp } from './app.ts';
 import { environment } from './environment.ts';
 
 /**
- * The timeout is longer than the few milliseconds of a gateway, because the admin API decides no requests and can
- * wait for a busy Redis.
+ * The timeout is longer than a gateway's few milliseconds: the admin API decides no requests, so it can wait for a
+ * busy Redis.
  */
 const redisTimeoutMs = 1_500;
 const clickHouseTimeoutMs = 5_000;

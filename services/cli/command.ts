@@ -32,7 +32,7 @@ export interface Command {
   /** Operands and flags, e.g. `ID --limit NAME`. */
   readonly synopsis: string;
   readonly summary: string;
-  /** Least and greatest number of operands that the command accepts. */
+  /** Minimum and maximum number of operands that the command accepts. */
   readonly operands: readonly [number, number];
   readonly flags?: Readonly<Record<string, Flag>>;
   readonly example?: string;

@@ -109,8 +109,8 @@ function isDecodable(url: string): boolean {
 }
 
 /**
- * Additional protection against requests from other sites. The first protection is `SameSite`, with which browsers do
- * not send session cookies with them.
+ * Additional protection against requests from other sites. The first protection is `SameSite`: browsers send no
+ * session cookies with such requests.
  */
 function refuseCrossSiteChanges(
   app: FastifyInstance,

@@ -35,8 +35,8 @@ import { createTestMessages } from './portal/test-messages.ts';
 import { createSignInCounter } from './sessions/sign-in-throttle.ts';
 
 /**
- * The timeout is longer than the few milliseconds of a gateway, because the console decides no requests and can wait
- * for a busy Redis.
+ * The timeout is longer than a gateway's few milliseconds: the console decides no requests, so it can wait for a busy
+ * Redis.
  */
 const redisTimeoutMs = 1_500;
 /** Longest time that a visitor should wait for a page. */

@@ -7,7 +7,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * Parses JSON text in UTF-8 that is nested at most `depthMax` levels deep. Rejects an object that has two members
  * with the same name: JSON parsers differ in which member they return, so Tollgate could store another value than the
  * sender meant. Rejects bytes that are not UTF-8: with replacement characters, different texts would become equal.
- * `problem` is the end of a sentence.
+ * `problem` completes a sentence whose subject is the text: `is not UTF-8`.
  */
 export function readUniqueJson(bytes: Buffer, depthMax: number): JsonReading {
   let text: string;

@@ -21,14 +21,14 @@ export function isTenantQuota(limit: Limit): limit is Quota {
 }
 
 /**
- * Zone of the calendar periods of a limit. Null means UTC, always for a counter that several tenants share (of an
- * address or of the platform).
+ * Zone of the calendar periods of a limit. Null means UTC; the result is always null for a counter that several
+ * tenants share (of an address or of the platform).
  */
 export function zoneOfLimit({ per }: Limit, record: TenantRecord | null): string | null {
   return per.includes('tenant') || per.includes('user') ? zoneOf(record) : null;
 }
 
-/** Zone of the tenant's quotas. Null means UTC, also if the record names a zone that does not exist. */
+/** Zone of the tenant's quotas. Null means UTC; also null if the record names a zone that does not exist. */
 export function zoneOf(record: TenantRecord | null): string | null {
   return zoneNamed(record?.time_zone);
 }

@@ -44,7 +44,7 @@ export interface RecordChange {
   readonly detail: string;
 }
 
-/** Most changes that a record keeps; older changes are only in the log. */
+/** Maximum number of changes that a record keeps; older changes are only in the log. */
 export const historyEntriesMax = 50;
 
 /**

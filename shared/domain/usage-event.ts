@@ -49,8 +49,8 @@ export interface RequestData {
   readonly status: number;
   readonly decision: Outcome;
   /**
-   * Names of the limits that the request exceeded; for another reason of the refusal that reason (`blocked`,
-   * `unauthenticated`, …).
+   * Names of the limits that the request exceeded. If the request was refused for another reason, the list contains
+   * that reason (`blocked`, `unauthenticated`, …).
    */
   readonly limited_by: readonly string[];
   readonly units: number;

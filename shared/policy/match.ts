@@ -10,8 +10,8 @@ export const ambiguous = Symbol('ambiguous');
 
 /**
  * The most specific route that matches a request, or null. Segments are compared from left to right: a literal has
- * precedence over `*`, and `*` over `**`. Among routes with the same path, the method has precedence over `*`. The
- * order in the file has no effect. If no route for HEAD matches, HEAD is matched as GET. Limits must hold in
+ * precedence over `*`, and `*` over `**`. Among routes with the same path, a named method has precedence over `*`.
+ * The order in the file has no effect. If no route for HEAD matches, HEAD is matched as GET. Limits must hold in
  * whichever way the upstream reads the target, so the result is `ambiguous` if two readings match different routes.
  * `rewritten`: the upstream receives the target in normal form, so the client's spelling of the path has no effect.
  */

@@ -10,8 +10,8 @@ import type { Signed } from './claims.ts';
 
 /**
  * Links and sessions that were ended before they expired, by a sign-out or a revocation in any process. A compacted
- * Kafka topic stores them, and every process reads it into memory. So no page waits for Kafka, and the loss of Redis
- * loses none of them.
+ * Kafka topic stores them, and every process reads it into memory. So no page waits for Kafka, and the topic keeps
+ * them even if Redis loses its data.
  */
 export interface EndedSessions {
   /** True if this link or session was ended, or if all links and sessions of its owner were ended after it began. */
@@ -40,13 +40,13 @@ export interface EndedSessionsOptions {
 }
 
 /**
- * Most links and sessions of one owner that can be ended one by one. The next call ends all links and sessions of the
- * owner, so that sign-outs cannot fill the memory.
+ * Maximum number of links and sessions of one owner that can be ended one by one. The next call ends all links and
+ * sessions of the owner, so that sign-outs cannot fill the memory.
  */
 const idsOfOwnerMax = 1_000;
-/** Most expired entries that are deleted with each write. The deletions bound the size of the topic. */
+/** Maximum number of expired entries that each write deletes. The deletions bound the size of the topic. */
 const deletedMax = 10;
-/** Most unacknowledged entries that one write sends to Kafka. */
+/** Maximum number of unacknowledged entries that one write sends to Kafka. */
 const pendingMax = 500;
 
 export function createEndedSessions(options: EndedSessionsOptions): EndedSessions {

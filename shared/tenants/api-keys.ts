@@ -10,8 +10,8 @@ import { apiKeysMax } from './record/schema.ts';
 import type { Edit } from './records.ts';
 
 /**
- * Fewest hexadecimal digits of a hash by which a caller can name a key. Eight digits are short enough to type, and
- * two keys of a tenant rarely share them.
+ * Minimum number of hexadecimal digits of a hash by which a caller can name a key. Eight digits are short enough to
+ * type, and two keys of a tenant rarely share them.
  */
 const hashPrefixLengthMin = 8;
 

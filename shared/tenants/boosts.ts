@@ -19,9 +19,9 @@ export interface BoostRequest {
   readonly actor: string;
 }
 
-/** Most boosts of one tenant that are planned or in force. A tenant that needs more needs another plan. */
+/** Maximum number of planned boosts and boosts in force of one tenant. A tenant that needs more needs another plan. */
 const boostsMax = 20;
-/** How long an ended boost stays in the record. It explains to operators why a limit was higher in the past week. */
+/** How long an ended boost stays in the record. Until it is removed, operators see why a limit was higher. */
 const endedKeptMs = 30 * 86_400_000;
 
 export function addBoost(
@@ -77,7 +77,7 @@ export function boostSize(boost: Boost): string {
   return boost.multiply === undefined ? `set to ${String(boost.set_to)}` : `× ${boost.multiply}`;
 }
 
-/** A sentence about the first violation in the request, apart from its times; null if there is none. */
+/** A sentence about the first violation in the request; null if there is none. Times are checked by `readTimes`. */
 function violationIn(request: BoostRequest, policy: Policy): string | null {
   const known = limitNames(policy);
   if (!known.includes(request.limit))

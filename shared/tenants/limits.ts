@@ -17,7 +17,7 @@ export interface TenantLimits {
   readonly plan: string;
   /** Limits that count all usage of the tenant. The pages show their current usage. */
   readonly shared: readonly TenantLimit[];
-  /** Limits of which each user or address (or combination) has its own counter. The value is the same for each. */
+  /** Limits with a separate counter for each user, address or combination. The value is the same for all counters. */
   readonly individual: readonly TenantLimit[];
 }
 

@@ -28,7 +28,7 @@ export interface Resets {
   all(actor: string): Promise<Outcome<{ readonly tenants: number }>>;
 }
 
-/** Most tenants whose baseline an emergency reset stores. */
+/** Maximum number of tenants whose baseline an emergency reset stores. */
 const tenantsMax = 100_000;
 
 /**

@@ -33,7 +33,7 @@ export interface StatusSources {
   readonly clock: Clock;
 }
 
-/** C3: status of a tenant. Current usage is read from Redis, totals of the day from ClickHouse. */
+/** Status of a tenant. Current usage is read from Redis, totals of the day from ClickHouse. */
 export async function tenantStatus(
   { limiter, usage, policy, directory, clock }: StatusSources,
   tenantId: string,

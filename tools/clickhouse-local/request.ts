@@ -19,9 +19,9 @@ export interface QueryRequest {
   readonly readOnly: boolean;
   /** Coding of the response body; null if the client did not enable compression or accepts no supported coding. */
   readonly coding: Coding | null;
-  /** The status must report every error, so no data is sent before the end of the query. */
+  /** True: the status must report every error, so no data is sent before the end of the query. */
   readonly waitsForEnd: boolean;
-  /** Revision of the client for which blocks of the Native format are written; 0 where it names none. */
+  /** Revision of the client for which blocks of the Native format are written; 0 if the client names none. */
   readonly clientRevision: number;
 }
 

@@ -117,8 +117,8 @@ async function replayAll(invocation: Invocation): Promise<Report> {
 }
 
 /**
- * Converts a duration to the time by that duration before now. Any other text is sent unchanged, and the admin API
- * checks it.
+ * Converts a duration to a time: now minus the duration. Any other text is sent unchanged, and the admin API checks
+ * it.
  */
 function instantOf(text: string, nowMs: number): string {
   const agoMs = spanMs(text);

@@ -72,8 +72,8 @@ function show(snapshot) {
 }
 
 /**
- * Reloads a page that the server rendered before it had any figures. Does not reload a page whose form the visitor is
- * filling in.
+ * Reloads a page that was rendered without figures. Only the usage page is reloaded, because a visitor may be filling
+ * in the form of another page.
  */
 function drawAnew() {
   if (root.dataset.live === '/data/usage') location.reload();

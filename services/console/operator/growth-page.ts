@@ -23,7 +23,7 @@ const tenantsMax = 100;
 /** If at least this share of a tenant's requests is refused, the page says that the tenant has outgrown its plan. */
 const outgrownShare = 0.05;
 
-/** Page of the tenants with the most requests (C7): the cost of each, and the cost that its limits saved (E6). */
+/** Page of the tenants with the most requests: the cost of each, and the cost that its limits saved. */
 export async function growthPage(sources: GrowthSources, request: FastifyRequest): Promise<PageContent> {
   const { usage, reads, clock, directory } = sources;
   const wanted = (request.query as { days?: string }).days ?? '';

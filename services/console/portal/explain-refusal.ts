@@ -14,8 +14,8 @@ export interface Explanation {
   /** The limits that refused the request and are still in the policy. */
   readonly limits: readonly Limit[];
   /**
-   * Latest time from which the request would pass, in Unix milliseconds. Null if waiting does not help or the time is
-   * unknown.
+   * Time at which the request would pass at the latest, in Unix milliseconds. Null if waiting does not help or the
+   * time is unknown.
    */
   readonly latestPassMs: number | null;
   /** Advice: what the client can do. */

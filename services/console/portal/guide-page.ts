@@ -9,7 +9,7 @@ export interface GuideSources {
   readonly policy: () => Policy;
 }
 
-/** Page that explains what a 429 means and how a client handles it (E5), with code samples to copy. */
+/** Page that explains what a 429 means and how a client handles it, with code samples to copy. */
 export function guidePage({ policy }: GuideSources, { tenantId, record }: Visitor): PageContent {
   const { links, defaultPlan } = policy();
   const body = html`<div class="page-head">

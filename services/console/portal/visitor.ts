@@ -16,7 +16,7 @@ import { sendSignedOut, sessionToken, sessionsUnread } from '../sessions/cookies
 export interface Visitor {
   readonly tenantId: string;
   readonly record: TenantRecord | null;
-  /** Queries ClickHouse. The queries count against the tenant's share. */
+  /** Queries to ClickHouse, which count against the tenant's share of queries. */
   readonly usage: UsageReader;
 }
 

@@ -35,7 +35,7 @@ export function sessionToken(request: FastifyRequest, name: CookieName): string 
   return request.cookies[name] ?? '';
 }
 
-/** Answers a script's request for data that has no valid session. */
+/** Answers a script that requests data without a valid session. */
 export function sendSignedOut(reply: FastifyReply): FastifyReply {
   return sendProblem(reply, 401, 'Signed out', 'Sign in again to go on.');
 }

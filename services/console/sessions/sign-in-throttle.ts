@@ -10,8 +10,8 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 
 /**
  * Counts failed sign-ins by client address. The address is the one that trusted proxies report; of an IPv6 address
- * only the /64 is used, because one host can use all addresses in it. The secret is compared before the throttle, and
- * a correct secret always signs in. So an attacker cannot lock out other users of the same address. Secrets are long
+ * only the /64 is used, because one host can use all addresses in it. The throttle applies only to wrong secrets: a
+ * correct secret always signs in. So an attacker cannot lock out other users of the same address. Secrets are long
  * enough to resist guessing.
  */
 export interface SignInThrottle {
@@ -38,8 +38,8 @@ export const tooManyFailures = {
 const failuresMax = 20;
 const memoryMs = 10 * 60_000;
 /**
- * Most addresses whose failures are stored (a few megabytes). At the maximum, the least recently used address is
- * removed.
+ * Maximum number of addresses whose failures are stored (a few megabytes). At the maximum, the least recently used
+ * address is removed.
  */
 const addressesMax = 10_000;
 

@@ -12,7 +12,7 @@ export const eventBounds = {
   /** Longest `id`, `source`, `subject`, `data.user_id` and `data.plan`; equal to `idLengthMax` of identity.ts. */
   idLengthMax: 256,
   typeLengthMax: 128,
-  /** Longest `data.method` of a request: `isMethod` accepts no longer method. */
+  /** Longest `data.method` of a request, and longest method that `isMethod` accepts. */
   methodLengthMax: 32,
   routeLengthMax: 512,
   pathLengthMax: 512,
@@ -21,7 +21,7 @@ export const eventBounds = {
   propertyNumberMax: 2 ** 64,
   /** 366 days. */
   latencyMsMax: 366 * 86_400_000,
-  /** Most names of limits in `limited_by`. */
+  /** Maximum number of names of limits in `limited_by`. */
   limitsMax: 64,
   propertiesMax: 64,
   propertyNameLengthMax: 128,
@@ -34,7 +34,7 @@ export const eventBounds = {
   publishedBytesMax: 128 * 1024,
   /** Largest record of the usage topic. Larger than `publishedBytesMax`, because the spool adds two attributes. */
   storedBytesMax: 256 * 1024,
-  /** Most events in one batch. */
+  /** Maximum number of events in one batch. */
   batchEventsMax: 1_000,
 } as const;
 

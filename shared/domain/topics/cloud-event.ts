@@ -5,8 +5,8 @@ import { readUniqueJson } from '../json-bytes.ts';
 import type { TopicRecord } from './record.ts';
 
 /**
- * The parts of a Kafka record from which an event is read. The record's timestamp is the time of an event that has
- * none.
+ * The parts of a Kafka record from which an event is read. An event without a time gets the timestamp of the
+ * record.
  */
 export type EventRecord = Pick<TopicRecord, 'value' | 'headers' | 'timestampMs'>;
 

@@ -134,7 +134,7 @@ export function readDeadLetter(message: TopicRecord): DeadLetter {
 
 /**
  * Returns `subject` or `tenant_id` from the record's value; if it has neither, the record's key, which is the tenant
- * id on all topics but one.
+ * id on all topics except one.
  */
 function tenantOf({
   key,

@@ -3,8 +3,8 @@ import type { Check } from './shape.ts';
 
 /**
  * Value of `tollgate.session-ends.v1`. With `untilMs`: one portal link or session was ended early; its token would
- * have expired at `untilMs`. With `validFromMs`: all links and sessions of the owner that began until then have
- * ended.
+ * have expired at `untilMs`. With `validFromMs`: all links and sessions of the owner that began at or before
+ * that time have ended.
  */
 export type SessionEnd =
   | { readonly owner: string; readonly untilMs: number }

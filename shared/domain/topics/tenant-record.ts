@@ -55,8 +55,8 @@ export function versionOfDeletion({
 }
 
 /**
- * Version of the record that replaces a record of version `current`. At the highest version it stays the same; then
- * the later record in the log is used, so that such a record can still be replaced.
+ * Version of the record that replaces a record of version `current`. A record of the highest version is
+ * replaced by a record of the same version: readers use the later of the two in the log.
  */
 export function versionAfter(current: number, nowMs: number): number {
   return boundedVersion(Math.max(current + 1, nowMs));

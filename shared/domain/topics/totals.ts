@@ -6,7 +6,7 @@ import type { Check } from './shape.ts';
 
 /** Totals of a tenant in a day or a month, computed from the stored events. */
 export interface PeriodTotals {
-  /** First day of the day or month, `YYYY-MM-DD`. */
+  /** The date of the day, or of the first day of the month, `YYYY-MM-DD`. */
   readonly start: string;
   readonly requests: number;
   readonly allowed: number;

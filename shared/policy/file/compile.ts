@@ -21,7 +21,7 @@ import type { LimitFile, PolicyFile } from './schema.ts';
 import { compileShares } from './shares.ts';
 
 /**
- * Where secrets are read from, and whether a missing secret is a violation. It is not when only the file is checked.
+ * Where secrets are read from. `required`: a missing secret is a violation; false if only the file is checked.
  */
 export interface Secrets {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -142,7 +142,7 @@ function compileIdentity(file: PolicyFile, secrets: Secrets, violations: Violati
     jwt: identity?.jwt === undefined ? null : compileJwt(identity.jwt, secrets, violations),
     anonymous: identity?.anonymous ?? 'ip',
     trustedProxies: identity?.trusted_proxies ?? [],
-    // The name of each of these limits is the reason of the refusals that it counts. These names are reserved.
+    // Each of these limits counts requests refused for one reason, which is its name. These names are reserved.
     refused: perAddress('unauthenticated'),
     invalid: perAddress('invalid'),
   };

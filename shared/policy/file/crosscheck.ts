@@ -144,8 +144,8 @@ function problemOfPath(match: string, reading: RequestReading): string | null {
 }
 
 /**
- * Overrides and boosts refer to limits by name. Therefore at most one of the limits that apply to a request may have
- * a given name.
+ * Overrides and boosts refer to limits by name. Therefore no two limits that apply to the same request may have the
+ * same name.
  */
 function checkRouteLimit(file: PolicyFile, limit: LimitFile, at: FieldPath, violations: Violations): void {
   for (const [plan, { limits }] of Object.entries(file.plans)) {

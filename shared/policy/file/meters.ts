@@ -6,7 +6,7 @@ import type { Violations } from './violations.ts';
 
 const groupsMax = 8;
 
-/** A name contains no comma, because a query lists the fields to group by separated by commas. */
+/** A name contains no comma, because commas separate the fields by which a query groups. */
 const field = (description: string) => Type.String({ pattern: '^[^,\\u0000-\\u001f]{1,128}$', description });
 
 const meterFile = Type.Object(

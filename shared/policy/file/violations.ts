@@ -31,7 +31,7 @@ export function readDocument(path: string, text: string): PolicyDocument {
   const violations = gather(path, document, lines);
   for (const error of document.errors) violations.addAt(error.pos[0], '', firstLineOf(error.message));
   violations.throwIfAny();
-  // Most aliases. Without a bound, aliases in a small file could expand to gigabytes.
+  // Maximum number of aliases. Without a bound, aliases in a small file could expand to gigabytes.
   return { value: document.toJS({ maxAliasCount: 50 }) as unknown, violations };
 }
 

@@ -26,7 +26,7 @@ const aliases: Readonly<Record<string, string>> = {
   MultiPolygon: 'Array(Polygon)',
 };
 
-/** Sizes of Decimal: most digits, and the bytes of a value with at most that many digits. */
+/** Sizes of Decimal: a number of digits, and the bytes of a value with at most that number of digits. */
 const decimalBytes = [
   [9, 4],
   [18, 8],
