@@ -68,7 +68,7 @@ async function throughputTable(server: RunningRedis, { quick, dir, say }: BenchO
   const bare = middle('bare');
   const rows = contenders.map((contender) => {
     const own = rates.get(contender) ?? [];
-    // Compares rounds that ran side by side, then returns the median of their ratios.
+    // Compares each round with the round of `bare` next to it, then takes the median of these ratios.
     const ratio = median(own.map((rate, round) => rate / (rates.get('bare')?.[round] ?? NaN)));
     const spread = `${Math.round(Math.min(...own))}–${Math.round(Math.max(...own))}`;
     const micros = median(cpuMicros.get(contender) ?? []).toFixed(1);

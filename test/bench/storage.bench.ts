@@ -42,7 +42,7 @@ async function measure(url: string, { quick, say }: BenchOptions): Promise<strin
   const full = process.env['TOLLGATE_BENCH'] === 'full';
   for (const events of quick ? [100_000, 1_000_000] : [1_000_000, full ? 50_000_000 : 5_000_000]) {
     const clickhouse = await openDatabase(url, `long_${events}`);
-    // The history always spans thirty days: more events mean more traffic.
+    // The history always spans thirty days, so more events mean more events per day.
     await fill(clickhouse, events, (30 * dayMs) / events, say);
     await derive(clickhouse, say);
     rows.push([events.toLocaleString('en'), ...(await measureQueries(clickhouse))]);

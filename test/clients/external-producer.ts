@@ -8,7 +8,7 @@ export interface ExternalRecord {
   readonly topic: string;
   readonly partition?: number;
   readonly key?: Buffer | string | null;
-  /** A number is the length of a value that consists of zero bytes. */
+  /** A number stands for a value of this length in which every byte is 0. */
   readonly value?: Buffer | string | number | null;
   readonly headers?: readonly (readonly [string, Buffer | string | null])[];
   /** Timestamp of the record in Unix milliseconds. */

@@ -56,7 +56,7 @@ test('a flood of invalid credentials writes few events, whose weights add up to 
     { timeoutMs: 30_000, intervalMs: 200 },
   );
   expect(Number(row?.events)).toBeLessThan(400);
-  // 39 sampled events of weight 100 are expected. In one run of a hundred thousand the sum is outside these bounds.
+  // 39 sampled events of weight 100 are expected. The sum is outside these bounds in one run in a hundred thousand.
   expect(Number(row?.requests)).toBeGreaterThan(total - 2_700);
   expect(Number(row?.requests)).toBeLessThan(total + 2_900);
 });

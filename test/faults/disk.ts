@@ -25,11 +25,11 @@ export interface FaultDisk {
 /**
  * - `full`: a file of another program uses all space.
  * - `no inodes`: files of another program use all inodes.
- * - `read-only`: ext4 reports an error and rejects all writes, also to open files. To recover, it is mounted again as by an
- *   operator, which has to wait until no process has an open file on it.
+ * - `read-only`: ext4 reports an error and rejects all writes, also to open files. To end the fault, the file system
+ *   is mounted again, as by an operator, after every process has closed its files on it.
  * - `unmounted`: ext4 is unmounted lazily. Open files work until they are closed.
  * - `frozen`: every write hangs until the fault ends (ext4).
- * - `device failing`: the device rejects earlier writes, so that a sync fails and ext4 turns read-only.
+ * - `device failing`: the device rejects writes that ext4 had accepted, so that a sync fails and ext4 turns read-only.
  */
 export type DiskFault = 'full' | 'no inodes' | 'read-only' | 'unmounted' | 'frozen' | 'device failing';
 
@@ -110,7 +110,7 @@ function createDisk(kind: FaultDisk['kind'], { base, mount, store, image }: Path
         rmSync(other, { force: true });
         await mountAgain(image, mount);
       };
-      // First frees the unused blocks of the image: the device could still write to blocks that are allocated.
+      // First frees the unused blocks of the image, because writes to allocated blocks would still succeed.
       await run('fstrim', [mount]);
       fillWith(other);
     }

@@ -100,7 +100,7 @@ export async function runPolicy(name: string, options: RunOptions = {}): Promise
     TOLLGATE_NODE: `test-${database}`,
     TOLLGATE_POLICY: policyPath,
     TOLLGATE_UPSTREAM: upstream.url,
-    // On a busy machine a call to Redis may be late. Without this, a test would sometimes see the fallback's decision.
+    // On a busy machine a call to Redis may be late. A shorter timeout would cause decisions without Redis.
     TOLLGATE_REDIS_TIMEOUT_MS: '2000',
     TOLLGATE_JWT_SECRET: secrets.jwt,
     TOLLGATE_SERVICE_TOKEN: secrets.service,

@@ -1,8 +1,8 @@
 import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
 
 /**
- * Sends a record with an earlier timestamp, so that the topic seems as old as that. Events that were stored in
- * ClickHouse after that time then count as events of this topic, and not of a topic that existed before it.
+ * Sends a record with an earlier timestamp, so that the topic seems to exist since that time. Events that were
+ * stored in ClickHouse later then count as events of this topic, not of an earlier topic with the same name.
  */
 export async function ageTopic(kafka: Kafka, topic: string, atMs: number): Promise<void> {
   const connection = kafka.open();

@@ -5,9 +5,9 @@ import { nodesOf, placeOf, typeScriptFiles } from './sources.ts';
 interface Ban {
   readonly what: string;
   readonly instead: string;
-  /** Files in which the ban applies. */
+  /** Files to which the ban applies. */
   readonly within: RegExp;
-  /** Files among them in which the ban does not apply. */
+  /** Files that match `within` and to which the ban does not apply. */
   readonly except?: RegExp;
   readonly matches: (node: ts.Node) => boolean;
 }
@@ -103,7 +103,7 @@ describe('banned calls', () => {
   });
 });
 
-/** True for a top-level statement of a file after its first top-level `await`, where the file waits. */
+/** True for a top-level statement that follows the first `await` statement at the top level of its file. */
 function followsStart(node: ts.Statement): boolean {
   if (!ts.isSourceFile(node.parent)) return false;
   const { statements } = node.parent;

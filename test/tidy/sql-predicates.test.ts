@@ -3,7 +3,7 @@ import { overLimit, passedLimits, refused } from '../../shared/clickhouse/querie
 import { files, textOf } from './sources.ts';
 
 const home = 'shared/clickhouse/queries/predicates.ts';
-/** A comparison of `decision` in SQL, whose text is in single quotes. */
+/** In SQL, a comparison of the column `decision` with a text in single quotes. */
 const comparison = /\bdecision\s*(=|!=|<>|(NOT\s+)?IN\s*\(|LIKE)\s*'/gi;
 
 test('conditions on decisions are written in one file', () => {

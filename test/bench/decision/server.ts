@@ -39,8 +39,8 @@ async function guard(server: FastifyInstance, name: Contender, url: string): Pro
       await guardWithTollgate(server, url, 1_000_000);
       return;
     case 'tollgate exact':
-      // Limits that are low enough to be counted exactly, with one entry for each millisecond. Their windows are so
-      // short that no request is refused.
+      // Low limits are counted exactly, with one entry for each millisecond. These windows are so short that no
+      // request is refused.
       await guardWithTollgate(server, url, 1000);
       return;
     case 'limiter only':
@@ -111,8 +111,8 @@ mode: enforce
 }
 
 /**
- * A hook that only makes the decision and sets three headers. Its difference to `tollgate` is the cost of the gateway's
- * other code.
+ * A hook that only makes the decision and sets three headers. The difference between this contender and `tollgate`
+ * is the cost of the gateway's other code.
  */
 async function guardWithLimiter(server: FastifyInstance, url: string): Promise<void> {
   const { limiter } = await connect(url);

@@ -3,11 +3,11 @@ import type { RunningContender } from './processes.ts';
 
 export interface Undisturbed {
   /**
-   * Measures while no other process uses the server's core: waits until the core is idle, measures, and repeats if other
-   * processes used more than a twentieth of the core meanwhile. The last attempt is accepted in any case and counted.
+   * Measures while no other process uses the server's core: waits until the core is idle, measures, and repeats if
+   * others used more than a twentieth of the core meanwhile. The last attempt is used even if it was disturbed.
    */
   measure<Value>(running: RunningContender, attempt: () => Promise<Value>): Promise<Value>;
-  /** Accepted measurements during which other processes used the core. */
+  /** Number of accepted measurements during which other processes used the core. */
   disturbed(): number;
 }
 

@@ -98,9 +98,9 @@ const queryIntervalMs = 50;
 const settleMs = 60_000;
 
 /**
- * Sends load for `seconds`, and regularly queries how many requests the totals count. Responses up to a moment are
- * visible once the totals count as many requests as there were responses at that moment. Returns the delays in
- * milliseconds.
+ * Sends load for `seconds`. Regularly notes the number of responses so far, and queries the number of requests in the
+ * totals. Returns, for each response, the milliseconds from the note that first includes it until the totals contain
+ * the noted number of requests.
  */
 export async function loadAndWatch(path: WholePath, rate: number, seconds: number): Promise<Freshness> {
   const before = await countRequests(path.clickhouse);

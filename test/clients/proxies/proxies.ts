@@ -92,7 +92,7 @@ export async function startProxy(
     dir,
     env: { XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir },
     logFile: join(dir, 'log'),
-    // Any status other than these shows that the proxy is ready and reaches Tollgate.
+    // The status is 404, 502 or 503 until the proxy is ready and reaches Tollgate.
     ready: async () => ![404, 502, 503].includes((await fetch(`${url}/ready`)).status),
     readyTimeoutMs: 30_000,
   });

@@ -55,8 +55,8 @@ test(
           expect(allEqual(row, sent), `${JSON.stringify(row)}, sent ${sent}`).toBe(true);
           return true;
         },
-        // While a fault occurs every second, two aggregators store few events. The backlog of the long form takes
-        // minutes.
+        // While a fault occurs every second, the two aggregators store few events. After the many faults of the long
+        // form they need minutes for the backlog.
         { timeoutMs: long ? 400_000 : 60_000, intervalMs: 250 },
       );
     } finally {

@@ -89,8 +89,8 @@ test(
       `${byThreshold.size} thresholds of ${tenants.length} tenants notified, ${repeats} of them repeated under the same id; ` +
         `announced to received p50 ${latencies[Math.floor(latencies.length / 2)]} ms, longest ${latencies.at(-1)} ms\n`,
     );
-    // A message may be repeated only if the alerter was killed before it stored the outcome: at most one for each fault
-    // and lane.
+    // A message may be repeated only if the alerter was killed before it stored the outcome: at most one repeat for
+    // each fault and lane.
     expect(repeats).toBeLessThanOrEqual(faults * 4);
   },
 );

@@ -19,7 +19,7 @@ export interface Cause {
   /** Alerts that must fire. */
   readonly alerts: readonly string[];
   readonly cause: (fixture: AlertFixture) => Promise<() => Promise<void>>;
-  /** Real seconds that must pass until the thresholds of the alerts are reached, because they are not shortened. */
+  /** Real seconds until the thresholds of the alerts can be reached. The test does not shorten thresholds. */
   readonly thresholdSeconds?: number;
 }
 

@@ -69,8 +69,8 @@ describe('a daily quota under load', () => {
     await eventually(() => load.passed() >= limit * 0.8, { timeoutMs: 30_000 });
     await flush();
     const lostAt = performance.now();
-    // Waits until the quota is used up again. Some requests above the limit may be admitted before; afterwards the last
-    // events are counted in Redis.
+    // Waits until the quota is used up again (until then, some requests above the limit may be admitted), and then
+    // until Redis counts the last events.
     await eventually(() => load.seen.at(-1)?.status === 429, { timeoutMs: 30_000 });
     await wait(2_000);
     await load.stop();

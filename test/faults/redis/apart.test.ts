@@ -132,7 +132,7 @@ test('on a cluster a unit that a node admitted without one master is counted in 
   let passed = 0;
   for (let round = 0; round < 3; round += 1) {
     cluster.servers[0]?.pause();
-    // All of these concurrent checks peek before one charges, so some charge one slot and are refused by the other.
+    // Every check peeks before the first check charges. So some checks charge one slot and are refused by the other.
     const results = await Promise.all(Array.from({ length: 7 }, () => limiter.check(request)));
     passed += results.filter((result) => result.passed).length;
     cluster.servers[0]?.resume();
@@ -191,7 +191,7 @@ test('A7: a short stall of Redis refuses no request while the platform has room'
     await concurrency.acquire(limits, caller);
     server.pause();
     const resumed = pause(stallMs).then(() => server.resume());
-    // More requests than the node has spare permits, some of them during a Redis call, but far fewer than the limit.
+    // The requests outnumber the spare permits of the node, but not the limit. Some arrive during a call to Redis.
     const arriving: Promise<{ granted: boolean }>[] = [];
     while (arriving.length < 600) {
       for (let count = 0; count < 6; count += 1) {

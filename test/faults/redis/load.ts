@@ -95,8 +95,8 @@ export async function startLoad(
 }
 
 /**
- * Longest part of a stall that counts as time of this process. On an idle machine a timer of one millisecond is late by
- * less.
+ * A stall of this process counts as time only up to this length. On an idle machine a timer of one millisecond is late
+ * by less than this.
  */
 const stallMsMax = 5;
 

@@ -1,5 +1,5 @@
-// Goal: if Redis is unavailable several times within a window, the nodes together exceed a limit by at most their
-// shares, and not by their shares for each outage. A single node never exceeds a limit. Method: a real server is
+// Goal: if Redis is unavailable several times within a window, the nodes together exceed a limit by at most the
+// sum of their shares, however many outages there are. A single node never exceeds a limit. Method: a real server is
 // paused, or killed and restarted, five times, while nodes constantly send more checks than the limits allow. The test
 // counts the admitted units and compares them with Redis at the end.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

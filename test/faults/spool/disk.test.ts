@@ -1,4 +1,4 @@
-// Goal: when the spool's disk fails, no event is lost without being counted as lost, no response is delayed for long,
+// Goal: when the spool's disk fails, every lost event is counted as lost, no response is delayed for long,
 // and the spool works normally after the fault ends. Method: a spool under traffic on a separate small file system, on
 // which each real fault is injected and ended.
 import { rmSync } from 'node:fs';

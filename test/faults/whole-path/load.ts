@@ -28,7 +28,7 @@ const requestTimeoutMs = 20_000;
 const inFlightMax = 400;
 
 /**
- * Sends a steady open-loop load: clients send at the same rate if the gateway is slow or dead, as long as at most
+ * Sends a steady open-loop load: clients send at the same rate even if the gateway is slow or dead, as long as at most
  * `inFlightMax` requests are in flight.
  */
 export async function startLoad(options: LoadOptions): Promise<Ledger> {

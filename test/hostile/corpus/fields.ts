@@ -6,7 +6,7 @@ export interface HostileFields {
   readonly query?: string;
   /** Statuses that are right in addition to those of a request without hostile input. */
   readonly also: readonly number[];
-  /** The only right statuses, for a request that the server refuses before it reads the request. */
+  /** The only right statuses, for a header section that is so large that the HTTP server refuses it. */
   readonly only?: readonly number[];
 }
 

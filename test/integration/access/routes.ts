@@ -6,8 +6,8 @@ export interface Sample {
   readonly path: string;
   readonly body?: string;
   /**
-   * Status of the response if the route needs no credential or the credential gives access; by credential if they
-   * differ.
+   * Status of the response if the route needs no credential or the credential gives access. If it
+   * depends on the credential, one status for each credential.
    */
   readonly status: number | Readonly<Record<string, number>>;
 }

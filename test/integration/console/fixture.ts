@@ -66,7 +66,7 @@ export interface Fixture {
   readonly topics: Topics;
   /** Calls the admin API with the admin token. `body` is undefined if the response has no body. */
   admin(what: string, body?: object, headers?: Record<string, string>): Promise<Answer>;
-  /** Charges `count` units to the whole tenant's limits, as a gateway would. */
+  /** Charges `count` units to the limits that count all requests of the tenant, as a gateway would. */
   spend(tenantId: string, count: number, plan?: string): Promise<void>;
   jwt(claims: Record<string, string>, lifetime?: string): Promise<string>;
   dispose(): Promise<void>;

@@ -15,9 +15,9 @@ export function statementsOf(file: (typeof accessFiles)[number]): string[] {
 }
 
 /**
- * Converts the grants and row policies of the access files to a users file, because the embedded engine reads them from
- * nowhere else. Grants and conditions are copied unchanged, except that `currentUser()` is replaced by the user's name:
- * in this engine it always returns `default`, the user of the session.
+ * Converts the grants and row policies of the access files to a users file, because the embedded engine reads them
+ * only from such a file. Grants and conditions are copied unchanged, except that `currentUser()` is replaced by the
+ * user's name: in this engine it always returns `default`, the user of the session.
  */
 export function usersFile(users: Readonly<Record<string, string>>): string {
   const statements = accessFiles.flatMap(statementsOf);

@@ -241,7 +241,7 @@ describe('after decisions without Redis and without a loss', () => {
     { tenant: 'anonymous', user: '', ip: '2001:db8:5::2', units: 4, ...passed },
   ];
   beforeAll(async () => {
-    // Otherwise later comparisons of this restorer would raise the counters of all callers.
+    // If this restorer stayed open, its later comparisons would raise the counters of all callers.
     await restorer.close();
     await storeUsage(clickhouse, apart);
   });

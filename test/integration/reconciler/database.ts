@@ -3,7 +3,7 @@ import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
-/** A migrated database of one test, which drops it. */
+/** Creates a migrated database for one test. The test drops the database. */
 export async function freshDatabase(): Promise<ClickHouse> {
   const { database } = uniqueNamespace();
   const clickhouse = createClickHouse({ url: servers().clickhouseUrl, database });

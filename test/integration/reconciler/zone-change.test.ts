@@ -99,7 +99,7 @@ test('a time zone changed at noon adds the units used since its own midnight, wi
   expect(await used('UTC', 10, false)).toBe(50);
   const record = { tenant_id: 'acme', updated_at: new Date().toISOString(), updated_by: 'test' };
   await tenants.put({ ...record, time_zone: 'Asia/Tokyo' });
-  // Nine of the ten hours before UTC's midnight are in Tokyo's day: the 25 units count, the 7 do not.
+  // Tokyo's day began 9 hours before UTC's midnight: the 25 units of 23:00 UTC count, the 7 units of 14:00 UTC do not.
   await eventually(async () => (await used('Asia/Tokyo', 1)) === 65);
   // The day of Los Angeles began at 07:00 UTC, after the 40 units: the counter is not lowered, and the next day starts at zero.
   await tenants.put({ ...record, time_zone: 'America/Los_Angeles' });

@@ -1,5 +1,5 @@
 // Goal: after the clock of Redis was wrong for a moment, a tenant is refused for at most one window, even if the clock
-// was wrong by an hour, and at most the limit is admitted in the span that follows. Method: a real redis-server whose
+// was wrong by an hour, and at most the limit is admitted in the next window. Method: a real redis-server whose
 // wall clock is changed while limiters, permits and leases use it.
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
@@ -86,7 +86,7 @@ describe('sliding windows', () => {
       const filledAt = performance.now();
       expect((await check()).passed).toBe(false);
       clock.set(0);
-      // Peeks and refused checks during the span do not restart it.
+      // Peeks and refused checks do not extend the time for which the tenant is refused.
       const [first] = (await check(true)).states;
       expect(first).toMatchObject({ violated: true, remaining: 0 });
       expect(first?.retryAfterMs).toBeLessThanOrEqual(spanMs + 1);
@@ -124,7 +124,7 @@ describe('sliding windows', () => {
     const { states } = await take();
     expect(states[0]).toMatchObject({ remaining: 0 });
     expect(await corrected()).toBe(1);
-    // The first two units expire at their normal time, the other two units one span after the clock was corrected.
+    // The first two units expire at their normal time, the other two units one window after the clock was corrected.
     clock.set(0.6 * hourMs);
     expect((await limiter.check(requestOf([limit], { peek: true }))).states[0]?.remaining).toBe(2);
     clock.set(1.9 * hourMs);

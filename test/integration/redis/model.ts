@@ -57,8 +57,8 @@ export class WindowModel {
   }
 
   /**
-   * Tries each following millisecond. Returns null if the check does not fit within eleven windows: by then the pool is
-   * full and the window is empty.
+   * Returns the milliseconds until the check fits, by trying each millisecond. Returns null if it does not fit within
+   * eleven windows: by then the pool is full and the window is empty.
    */
   retryAfterMs(cost: number, nowMs: number): number | null {
     if (cost > this.limit.limit + this.limit.burst) return null;

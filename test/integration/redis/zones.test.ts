@@ -126,7 +126,7 @@ test('for any time zones and times, no period loses the units of an overlapping 
         const subjects = createSubjects(prefix);
         nowMs = Date.UTC(2026, 8, 4);
         let last = { startMs: 0, endMs: 0 };
-        /** Units charged since the last period change in which the new period did not overlap the previous period. */
+        /** Times of the charges that still count; emptied by a period that does not overlap the previous period. */
         let kept: number[] = [];
         for (const { zone, waitMs } of steps) {
           nowMs += waitMs;

@@ -196,7 +196,7 @@ function messageOf(item: Sent, offset: number): ConsumedMessage {
   }
 }
 
-/** A repeated request is identical: the gateway sets id, time and content once. */
+/** The event of a request. A repeat of the event is identical: the gateway sets id, time and content once. */
 function requestOf(number: number, time: string): object {
   const stamp = Date.parse(time).toString(16).padStart(12, '0');
   return {

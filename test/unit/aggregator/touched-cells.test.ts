@@ -15,7 +15,7 @@ interface Sent {
   readonly timeMs: number;
 }
 
-/** The cells that the aggregator derives for a block of these events. */
+/** The tenants and minutes whose totals the aggregator derives for a block of these events. */
 async function derivedFor(sent: readonly Sent[]): Promise<TouchedCells[]> {
   const derived: TouchedCells[] = [];
   const aggregator = createAggregator({

@@ -160,7 +160,7 @@ describe('an unexpected error', () => {
     expect(letters).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(13 * minute);
     expect(letters).toHaveLength(1);
-    // About forty attempts in each round, not two thousand.
+    // A round makes about 40 attempts. Halving the block down to single records would need 2,000.
     expect(calls()).toBeLessThan(400 * 60);
   });
 

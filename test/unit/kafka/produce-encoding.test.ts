@@ -12,7 +12,7 @@ const load = createRequire(import.meta.url);
 const kafkaJs = load('kafkajs/src/protocol/requests/produce/v3/request.js') as Describe;
 let isPatched: Describe;
 
-// Both encoders read the clock.
+// Both encoders read the clock, so the clock is stopped: otherwise their bytes would differ.
 beforeAll(() => {
   vi.useFakeTimers({ toFake: ['Date'] });
   patchProduceEncoding();

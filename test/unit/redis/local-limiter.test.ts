@@ -38,7 +38,7 @@ function checkOf(tenantId: string, cost: number, peek = false): PendingCheck {
 const remaining = (local: LocalLimiter, tenantId: string, atMs = nowMs): number[] =>
   local.decide(checkOf(tenantId, 1, true), atMs).map((state) => state.remaining);
 
-/** Changes an account in the same way as a backfill. */
+/** Changes the local windows of one subject in the same way as a backfill. */
 function acknowledge({ rows }: Account, used: number): void {
   for (const { local } of rows.values()) {
     local.beginSending();

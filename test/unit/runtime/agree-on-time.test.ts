@@ -59,8 +59,8 @@ describe('the clock that is used', () => {
   afterEach(() => lifecycle.close());
 
   /**
-   * Starts a clock with servers. `ahead` states how far each clock is ahead of this machine; with null, the server does
-   * not respond. A test may change it later.
+   * Starts a clock with servers. `ahead` states how far each clock is ahead of this machine; null means that the server
+   * does not respond. A test may change `ahead` later.
    */
   function started(ahead: Record<string, number | null>): AgreedClock {
     lines = [];

@@ -1,4 +1,4 @@
-// Goal: a meter's windows are the calendar days of every zone, and the ends of each window are a valid query.
+// Goal: a meter's windows are the calendar days of every zone, and a query from start to end of a window returns it.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { ClickHouse } from '../../../../shared/clickhouse/client.ts';
 import { uniqueName } from '../../../support/servers.ts';

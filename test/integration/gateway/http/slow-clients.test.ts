@@ -106,8 +106,8 @@ describe('F6: slow clients cannot hold all permits', () => {
       await response.text();
     }
     const refused = gateway.requests().filter(({ data }) => data.status === 429);
-    // Two uploads hold permits. On a busy machine the gateway may end one of them because it is slow; another upload
-    // can then acquire its permit.
+    // Two uploads hold permits. On a busy machine the gateway may end an upload that is too slow; another upload can
+    // then acquire the permit.
     expect(refused.length).toBeGreaterThanOrEqual(12);
     expect(refused.length).toBeLessThanOrEqual(14);
     expect(refused.every(({ data }) => data.limited_by.join() === 'platform-address')).toBe(true);

@@ -185,8 +185,8 @@ describe('public keys', () => {
     const tally = await flood(1_000, () => forged('victim').then((headers) => call(headers)));
     const seconds = Math.ceil((performance.now() - startedAt) / 1000) + 1;
     expect(Object.keys(tally).map(Number)).toEqual([401, 429]);
-    // At most the limit of 60, the 40 requests in flight when the limit was reached, and the verifications that are
-    // still allowed each second for the same claims.
+    // At most the sum of the limit of 60, the 40 requests in flight when the limit was reached, and the verifications
+    // that are still allowed each second for the same claims.
     expect(await invalid()).toBeLessThanOrEqual(60 + 40 + 2 * seconds + seconds);
     for (const tenant of ['ada', 'bob', 'eve'])
       expect((await call(bearer(await good(tenant)))).status).toBe(200);

@@ -127,7 +127,7 @@ describe('once for each tenant, limit, period and threshold', () => {
         for (const [index, reading] of [...all, ...all].entries()) {
           if (restarts.includes(index)) {
             history = createAlertHistory();
-            // Read again in another order, and twice: the result must be the same.
+            // The alerts are read again in another order, and twice. The result must be the same.
             for (const event of [...topic.toReversed(), ...topic]) history.add(event);
           }
           topic.push(...evaluateReading(history, read(reading)));

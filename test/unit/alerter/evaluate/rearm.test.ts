@@ -157,7 +157,7 @@ test('any history sends each crossing once: after a restart, in any order, with 
       const topic: AlertEvent[] = [];
       let [used, limit, atMs] = [0, 100, startMs + hourMs];
       let resetAtMs: number | null = null;
-      /** Limit in the last alert of a threshold. The alerts contain no later raise. */
+      /** Limit in the latest alert of a threshold. No alert contains a limit that was raised later. */
       let lastLimit = Infinity;
       /** The active thresholds: each was sent, and the used share has not been below it after that. */
       let activeThresholds = new Set<number>();
@@ -178,10 +178,10 @@ test('any history sends each crossing once: after a restart, in any order, with 
         const crossed = thresholds.filter(
           (threshold) => share >= threshold && !activeThresholds.has(threshold),
         );
-        // A threshold below an active one was sent together with it.
+        // A threshold below an active threshold needs no alert: the alert of the active threshold included it.
         const fresh = crossed.filter((threshold) => threshold > Math.max(0, ...activeThresholds));
         const sent = events.find(({ kind }) => kind === 'threshold' || kind === 'exceeded');
-        // Usage above the last alert's limit can be from before this raise or after it: then both results are right.
+        // Usage above the limit of the latest alert may be from before or after this raise: both results are right.
         const repeated = used > lastLimit ? thresholds.filter((one) => one > lastLimit / limit) : [];
         expect([fresh.at(-1), ...repeated], kindsOf(events).join()).toContain(sent?.threshold);
         if (sent !== undefined) lastLimit = limit;

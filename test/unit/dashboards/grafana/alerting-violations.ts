@@ -1,7 +1,7 @@
 import { list, object, repeated, text, uidViolation } from './provisioned-files.ts';
 import type { Json, Provisioned } from './provisioned-files.ts';
 
-/** Grafana evaluates at multiples of this interval, and exits on any other. */
+/** Grafana exits if the interval of a rule group is not a multiple of this interval. */
 const schedulerSeconds = 10;
 const noDataStates = ['Alerting', 'NoData', 'OK', 'KeepLast'];
 const errorStates = ['Alerting', 'Error', 'OK', 'KeepLast'];

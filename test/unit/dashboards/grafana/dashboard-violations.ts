@@ -7,7 +7,7 @@ const knownUnits = new Set<unknown>(Object.values(units));
 /** Data sources inside Grafana. */
 const builtIn = ['-- Mixed --', '-- Grafana --', '-- Dashboard --', '__expr__', 'grafana'];
 
-/** Violations of Grafana's rules, and of those that make a panel readable, in the JSON of dashboards. */
+/** Violations in the JSON of dashboards: of Grafana's rules, and of the rules that make a panel readable. */
 export function dashboardViolations(provisioned: Provisioned): string[] {
   const uids = provisioned.dashboards.map(({ dashboard }) => text(dashboard, 'uid'));
   return [
@@ -59,7 +59,7 @@ function unitsOf(panel: Json): string[] {
   return [text(defaults, 'unit'), ...overridden].filter((unit) => unit !== '');
 }
 
-/** Every data source is provisioned, or a variable of the dashboard whose default is. */
+/** Every data source is provisioned, or is a variable whose default is a provisioned data source. */
 function sourceViolations(dashboard: Json, { dataSourceUids }: Provisioned): string[] {
   const variables = list(object(dashboard, 'templating'), 'list');
   const defaults = new Map(
@@ -99,7 +99,7 @@ function leadsToPanel(board: Json | undefined, panelId: string | undefined): boo
   return panelId === undefined || allPanels(board).some(({ id }) => id === Number(panelId));
 }
 
-/** Panels, those of collapsed rows included. */
+/** All panels, including the panels in collapsed rows. */
 function allPanels(dashboard: Json): readonly Json[] {
   return list(dashboard, 'panels').flatMap((panel) => [panel, ...list(panel, 'panels')]);
 }

@@ -3,7 +3,7 @@ import { dashboardViolations } from './dashboard-violations.ts';
 import { provisionedFiles } from './provisioned-files.ts';
 
 /**
- * What Grafana 12 would reject or show wrongly in its provisioning, without a Grafana.
+ * Finds what Grafana 12 would reject or show wrongly in its provisioning files. Needs no running Grafana.
  *
  * @param files path in `dashboards/generated` → text.
  */

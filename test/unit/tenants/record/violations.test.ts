@@ -64,7 +64,7 @@ describe('writers and readers have one contract', () => {
       field,
       reason: expect.stringContaining(reason) as string,
     });
-    // A reader keeps unknown fields. Every other violation of the writer is a violation for the reader too.
+    // A reader accepts unknown fields, but refuses every other violation that a writer refuses.
     if (!reason.startsWith('no field')) expect(violationsOfRecord({ ...full, ...settings })).not.toEqual([]);
   });
 
