@@ -1,7 +1,7 @@
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
-/** Above the bounds, one of this many events is written. */
+/** When refused requests exceed the bounds below, one event is written for this many requests. */
 export const sampledOneIn = 100;
 /**
  * Maximum number of events per second of each kind (invalid credentials, invalid requests) that this node writes

@@ -48,7 +48,7 @@ export interface LimiterOptions {
 }
 
 export interface Limiter {
-  /** Decides a request under all of its sliding windows and quotas: charges all of them, or none. Never rejects. */
+  /** Decides a request under all of its sliding windows and quotas: charges all of them, or none. The promise never rejects. */
   check(request: CheckRequest): Promise<CheckResult>;
   /** The same as `check`, without a promise. `onResult` is called once, possibly before this returns, and must not throw. */
   checkWith(request: CheckRequest, onResult: (result: CheckResult) => void): void;

@@ -32,8 +32,8 @@ export interface NodeOptions {
   readonly clock: Clock;
   readonly nodes: number;
   /**
-   * Whether Redis also runs checks that are sent on a mute link, so that their units are counted by Redis and by the
-   * node.
+   * Whether Redis also runs checks whose replies do not reach the node, so that their units are counted by Redis and by
+   * the node.
    */
   readonly checksRunOnMute: boolean;
 }

@@ -102,7 +102,7 @@ export function registerCheck(app: ApiServer, enforcer: Enforcer): void {
       const { body } = request;
       const identity = checkedIdentity(request, reply, body);
       if (identity === null) return reply;
-      // A peek is charged as one call of the API listener, because it charges no limit of the plan.
+      // A peek consumes no units of the plan. It counts as one call of the api listener, so that peeks are limited too.
       if (body.peek === true && !(await chargeWork(enforcer, request, reply, oneRequest))) return reply;
       const verdict = await enforcer.decide({
         caller: { identity, rejection: null },
