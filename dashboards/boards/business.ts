@@ -1,7 +1,6 @@
 import type { ClassicDashboard } from './sources.ts';
-import { RowBuilder } from '@grafana/grafana-foundation-sdk/dashboard';
 import { isRequest, refused, served } from '../../shared/clickhouse/queries/predicates.ts';
-import { series, stat, table } from './panels.ts';
+import { series, stat, table, withSections } from './panels.ts';
 import type { Column } from './panels.ts';
 import { sqlSeries, sqlTable } from './queries.ts';
 import { dashboard, uids } from './sources.ts';
@@ -34,16 +33,11 @@ export function businessDashboard(): ClassicDashboard {
   )
     .time({ from: 'now-30d', to: 'now' })
     .refresh('5m');
-  const sections = [
+  return withSections(builder, [
     ['Overview', figures()],
     ['Tenants', tenantTables()],
     ['Money', moneyPanels()],
-  ] as const;
-  for (const [title, panels] of sections) {
-    builder.withRow(new RowBuilder(title));
-    for (const panel of panels) builder.withPanel(panel);
-  }
-  return builder;
+  ]);
 }
 
 function figures(): ReturnType<typeof stat>[] {

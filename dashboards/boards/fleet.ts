@@ -2,8 +2,8 @@ import type { ClassicDashboard } from './sources.ts';
 import { clockPanels } from './fleet-clocks.ts';
 import { credentialPanels } from './fleet-credentials.ts';
 import { redisPanels } from './fleet-redis.ts';
-import { QueryVariableBuilder, RowBuilder, VariableRefresh } from '@grafana/grafana-foundation-sdk/dashboard';
-import { rate, series, stat } from './panels.ts';
+import { QueryVariableBuilder, VariableRefresh } from '@grafana/grafana-foundation-sdk/dashboard';
+import { rate, series, stat, withSections } from './panels.ts';
 import type { Panels } from './panels.ts';
 import { promql, quantile } from './queries.ts';
 import { dashboard, prometheus } from './sources.ts';
@@ -34,7 +34,7 @@ export function fleetDashboard(): ClassicDashboard {
         .allValue('.*')
         .current({ text: 'All', value: '$__all', selected: true }),
     );
-  const sections: readonly (readonly [string, Panels])[] = [
+  return withSections(builder, [
     ['Now', figures()],
     ['Decisions', decisions()],
     ['Latency', latency()],
@@ -42,12 +42,7 @@ export function fleetDashboard(): ClassicDashboard {
     ['Credentials', credentialPanels(node)],
     ['Clocks', clockPanels(node)],
     ['Services behind the gateways', backend()],
-  ];
-  for (const [title, panels] of sections) {
-    builder.withRow(new RowBuilder(title));
-    for (const panel of panels) builder.withPanel(panel);
-  }
-  return builder;
+  ]);
 }
 
 function figures(): Panels {

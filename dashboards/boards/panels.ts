@@ -1,3 +1,4 @@
+import { RowBuilder } from '@grafana/grafana-foundation-sdk/dashboard';
 import type { Builder, Dataquery } from '@grafana/grafana-foundation-sdk/cog';
 import {
   BigValueColorMode,
@@ -22,6 +23,7 @@ import { PanelBuilder as StatBuilder } from '@grafana/grafana-foundation-sdk/sta
 import { PanelBuilder as TableBuilder } from '@grafana/grafana-foundation-sdk/table';
 import { PanelBuilder as TimeseriesBuilder } from '@grafana/grafana-foundation-sdk/timeseries';
 import { mixed } from './sources.ts';
+import type { ClassicDashboard } from './sources.ts';
 
 /** Colours of the decisions. All dashboards use the same. */
 const decisionColors = {
@@ -32,6 +34,18 @@ const decisionColors = {
 } as const;
 
 export type Panels = readonly (StatBuilder | TableBuilder | TimeseriesBuilder)[];
+
+/** Adds the sections of a dashboard: a row with the title of each, and its panels below. */
+export function withSections(
+  builder: ClassicDashboard,
+  sections: readonly (readonly [title: string, panels: Panels])[],
+): ClassicDashboard {
+  for (const [title, panels] of sections) {
+    builder.withRow(new RowBuilder(title));
+    for (const panel of panels) builder.withPanel(panel);
+  }
+  return builder;
+}
 
 /** Window of `rate()` in panels: at least four scrapes, and longer if the panel shows a longer time range. */
 export const rate = '$__rate_interval';

@@ -1,6 +1,5 @@
 import type { ClassicDashboard } from './sources.ts';
-import { RowBuilder } from '@grafana/grafana-foundation-sdk/dashboard';
-import { rate, series, stat } from './panels.ts';
+import { rate, series, stat, withSections } from './panels.ts';
 import type { Panels } from './panels.ts';
 import { aggregator, clickhousePanels, restoration, notifications } from './pipeline-totals.ts';
 import { promql, quantile, sqlTable } from './queries.ts';
@@ -18,7 +17,7 @@ export function pipelineDashboard(): ClassicDashboard {
   )
     .time({ from: 'now-1h', to: 'now' })
     .refresh('10s');
-  const sections: readonly (readonly [string, Panels])[] = [
+  return withSections(builder, [
     ['Now', figures()],
     ['Spool', spool()],
     ['Kafka', kafka()],
@@ -26,12 +25,7 @@ export function pipelineDashboard(): ClassicDashboard {
     ['ClickHouse', clickhousePanels()],
     ['Totals and counters', restoration()],
     ['Notifications', notifications()],
-  ];
-  for (const [title, panels] of sections) {
-    builder.withRow(new RowBuilder(title));
-    for (const panel of panels) builder.withPanel(panel);
-  }
-  return builder;
+  ]);
 }
 
 function figures(): Panels {

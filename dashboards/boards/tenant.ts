@@ -1,7 +1,6 @@
 import type { ClassicDashboard } from './sources.ts';
 import {
   QueryVariableBuilder,
-  RowBuilder,
   VariableHide,
   VariableRefresh,
 } from '@grafana/grafana-foundation-sdk/dashboard';
@@ -11,7 +10,7 @@ import {
   passedLimits,
   served,
 } from '../../shared/clickhouse/queries/predicates.ts';
-import { series, stat } from './panels.ts';
+import { series, stat, withSections } from './panels.ts';
 import { costPanels, ofTenant, refusalPanels, routePanels } from './tenant-tables.ts';
 import { promql, sqlSeries, sqlTable } from './queries.ts';
 import { clickhouse, dashboard } from './sources.ts';
@@ -50,18 +49,13 @@ export function tenantDashboard(): ClassicDashboard {
         )
         .refresh(VariableRefresh.OnTimeRangeChanged),
     );
-  const sections = [
+  return withSections(builder, [
     ['Today', todayPanels()],
     ['Usage against limits', usagePanels()],
     ['Refusals', refusalPanels()],
     ['Routes and users', routePanels()],
     ['Cost and notifications', costPanels()],
-  ] as const;
-  for (const [title, panels] of sections) {
-    builder.withRow(new RowBuilder(title));
-    for (const panel of panels) builder.withPanel(panel);
-  }
-  return builder;
+  ]);
 }
 
 function todayPanels(): ReturnType<typeof stat>[] {
