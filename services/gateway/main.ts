@@ -1,5 +1,4 @@
 import { hostname } from 'node:os';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
 import { checkRetention } from '../../shared/clickhouse/check-retention.ts';
@@ -10,18 +9,6 @@ import { createQueryShares } from '../../shared/clickhouse/query-shares.ts';
 import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
 import { publishedTimeBounds } from '../../shared/domain/events/bounds.ts';
 import { kafkaCluster } from '../../shared/kafka/environment.ts';
-import { brokerTime } from '../../shared/kafka/kafkajs/broker-time.ts';
-import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
-import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
-import { createTenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
-import { topicsWith } from '../../shared/kafka/topics.ts';
-import { watchPolicy } from '../../shared/policy/load.ts';
-import { connectRedis, redisTime } from '../../shared/redis/client.ts';
-import { createConcurrency } from '../../shared/redis/leases/concurrency.ts';
-import { createLimiter } from '../../shared/redis/decision/limiter.ts';
-import { createSessions } from '../../shared/redis/leases/sessions.ts';
-import { createAgreedClock } from '../../shared/runtime/time/agreed-clock.ts';
-import type { Clock } from '../../shared/runtime/time/clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
@@ -35,18 +22,15 @@ import { createApiServer } from './listeners/api-listener.ts';
 import type { ApiServer } from './entrypoints/api/api-server.ts';
 import { createProxyServer } from './listeners/proxy-listener.ts';
 import { listenEnvoy } from './listeners/rls-listener.ts';
-import { Enforcer } from './enforcer/enforcer.ts';
+import type { Enforcer } from './enforcer/enforcer.ts';
 import { createEventGroups } from './ingest/event-groups.ts';
 import { createIngestShare } from './ingest/ingest-share.ts';
-import { startPublisher } from './metering/publish.ts';
-import { openSpool } from './spool/spool.ts';
-import type { Spool } from './spool/spool.ts';
+import { openEnforcer } from './open-enforcer.ts';
+import type { EnforcerSettings, OpenedEnforcer } from './open-enforcer.ts';
 import { transportBounds } from './transport/bounds.ts';
 
 type Config = Static<typeof environment>;
 
-const startWaitMs = 5_000;
-const startProbeMs = 25;
 const retentionWaitMs = 1_000;
 /** Maximum number of new connections that wait to be accepted. The kernel's `net.core.somaxconn` applies as well. */
 const backlogMax = 4_096;
@@ -59,50 +43,23 @@ const logger = createLogger('gateway', process.env['LOG_LEVEL'] ?? 'info');
 await runService(logger, async (lifecycle, fail) => {
   const config = nameNode(readConfig(environment, process.env));
   const registry = createRegistry('gateway');
-  const clock = createAgreedClock({ registry, logger, lifecycle });
-  const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, { logger, registry });
-  lifecycle.onClose('policy', () => policy.close());
-
-  const { redis, limiter, concurrency, sessions } = openRedis(config, clock, registry, lifecycle);
-  const kafka = openKafka(config, clock);
-  const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
-  const { clickhouse, queries } = openQueries(config, registry, lifecycle);
-  clock.compareWith([redisTime(redis), brokerTime(kafka, topics, lifecycle), clickHouseTime(clickhouse)]);
-  const tenants = createTenantDirectory({ kafka, topics, registry });
-  lifecycle.onClose('tenants', () => tenants.close());
-
-  const spool = await openEvents(config, clock, registry, fail);
-  // The metrics listener closes after the parts below, so that the count of lost events can still be scraped.
+  let core: OpenedEnforcer | null = null;
   let isReady = false;
-  const unready = (): string[] => [
-    ...(isReady ? [] : ['start']),
-    ...(spool.diskFailure() === null ? [] : [`spool: ${spool.diskFailure() ?? ''}`]),
-  ];
+  const unready = (): string[] => {
+    const failure = core?.spool.diskFailure() ?? null;
+    return [...(isReady ? [] : ['start']), ...(failure === null ? [] : [`spool: ${failure}`])];
+  };
+  // The metrics listener closes last, so that the count of lost events can still be scraped.
   const ops = await listenOps(config.HOST, config.OPS_PORT, {
     registry,
     unready,
-    notes: () => clock.notes(),
+    notes: () => core?.clock.notes() ?? [],
   });
   lifecycle.onClose('ops', () => ops.close());
-  lifecycle.onClose('spool', () => spool.close());
-  const publisher = startPublisher({ kafka, topics, spool, clock, registry, logger });
-  lifecycle.onClose('publisher', () => publisher.close());
-
-  const enforcer = new Enforcer({
-    policy: () => policy.current(),
-    limiter,
-    concurrency,
-    records: tenants,
-    events: spool,
-    node: config.TOLLGATE_NODE,
-    clock,
-    logger,
-    registry,
-  });
-  lifecycle.onClose('enforcer', () => {
-    enforcer.close();
-    return Promise.resolve();
-  });
+  const { clickhouse, queries } = openQueries(config, registry, lifecycle);
+  const clocks = [clickHouseTime(clickhouse)];
+  core = await openEnforcer(settingsOf(config), { logger, registry, lifecycle, clocks, onSpoolLost: fail });
+  const { enforcer, policy, sessions, spool } = core;
   const bounds = transportBounds(config);
   const proxy = createProxyServer({
     enforcer,
@@ -123,11 +80,7 @@ await runService(logger, async (lifecycle, fail) => {
     eventTimes,
   });
   await checkRetentionOnceUp(queries, config.TOLLGATE_RAW_RETENTION_DAYS);
-  await untilReady({
-    redis: () => redis.status === 'ready',
-    'tenant records': () => tenants.ready(),
-    clock: () => clock.agreed(),
-  });
+  await core.untilReady();
   await listen(config, lifecycle, enforcer, { api, proxy });
   isReady = true;
   logger.info({ port: config.PORT, policy: policy.current().revision }, 'gateway ready');
@@ -160,50 +113,19 @@ function nameNode(config: Config): Config {
   return { ...config, TOLLGATE_NODE: node };
 }
 
-function openRedis(config: Config, clock: Clock, registry: Registry, lifecycle: Lifecycle) {
-  const redis = connectRedis(config.REDIS_URL, logger);
-  lifecycle.onClose('redis', () => redis.quit());
-  const common = {
-    redis,
+function settingsOf(config: Config): EnforcerSettings {
+  return {
+    policyPath: config.TOLLGATE_POLICY,
+    env: process.env,
+    redisUrl: config.REDIS_URL,
     keyPrefix: config.TOLLGATE_KEY_PREFIX,
-    node: config.TOLLGATE_NODE,
-    callTimeoutMs: config.TOLLGATE_REDIS_TIMEOUT_MS,
-    clock,
-    registry,
-    logger,
-  };
-  const limiter = createLimiter(common);
-  lifecycle.onClose('limiter', () => limiter.close());
-  const shared = { ...common, nodes: () => limiter.state().nodes, breakerOf: limiter.breakerOf };
-  const concurrency = createConcurrency(shared);
-  lifecycle.onClose('concurrency', () => concurrency.close());
-  const sessions = createSessions(shared);
-  return { redis, limiter, concurrency, sessions };
-}
-
-function openKafka(config: Config, clock: Clock): Kafka {
-  return createKafka({
-    ...kafkaCluster(config),
-    clientId: `gateway-${config.TOLLGATE_NODE}`,
-    logger,
-    clock,
-  });
-}
-
-function openEvents(
-  config: Config,
-  clock: Clock,
-  registry: Registry,
-  onLost: (error: unknown) => void,
-): Promise<Spool> {
-  return openSpool({
-    directory: config.TOLLGATE_SPOOL_DIR,
+    redisTimeoutMs: config.TOLLGATE_REDIS_TIMEOUT_MS,
+    kafka: kafkaCluster(config),
+    topicPrefix: config.TOLLGATE_TOPIC_PREFIX,
+    spoolDirectory: config.TOLLGATE_SPOOL_DIR,
     durability: config.TOLLGATE_DURABILITY === 'power' ? 'power' : 'process',
-    clock,
-    registry,
-    logger,
-    onLost,
-  });
+    node: config.TOLLGATE_NODE,
+  };
 }
 
 function openQueries(config: Config, registry: Registry, lifecycle: Lifecycle) {
@@ -233,15 +155,4 @@ async function checkRetentionOnceUp(queries: QueryShares, days: number): Promise
     if (error instanceof TollgateError && error.code === 'CONFIG_INVALID') throw error;
     logger.warn({ err: error }, `the retention of raw events was not compared: ${messageOf(error)}`);
   }
-}
-
-/**
- * Waits until the parts are ready, but at most `startWaitMs`. Without Redis this node decides alone, and without
- * records a tenant has the plan that its token names. Both are better than no service, so the wait is short.
- */
-async function untilReady(parts: Readonly<Record<string, () => boolean>>): Promise<void> {
-  const deadline = performance.now() + startWaitMs;
-  const missing = (): string[] => Object.keys(parts).filter((name) => parts[name]?.() !== true);
-  while (missing().length > 0 && performance.now() < deadline) await pause(startProbeMs);
-  if (missing().length > 0) logger.warn({ missing: missing() }, 'starting without what is not there yet');
 }
