@@ -21,9 +21,11 @@ export type Mode = 'enforce' | 'shadow';
 /** One limit of a plan, a route or the platform, compiled from the policy. All defaults are filled in. */
 export interface Limit {
   readonly name: string;
+  /** Name of the quantity that the limit counts: `requests` (units), or a quantity of the policy. */
+  readonly of: string;
   readonly per: readonly Per[];
   readonly type: LimitType;
-  /** Units, 0 or more; 0 refuses every request. */
+  /** Units, or smallest units of another quantity, 0 or more; 0 refuses every request. */
   readonly limit: number;
   /**
    * Sliding: length of the window. Quota: nominal length of the period, for headers (a month has 30 days).
@@ -60,6 +62,8 @@ export interface SlowDown {
  */
 export interface LimitState {
   readonly name: string;
+  /** Name of the quantity that the limit counts. `limit`, `remaining` and `burst` are in its smallest units. */
+  readonly of: string;
   readonly limit: number;
   /** Units left, 0 or more. If the request was refused, it consumed none of them. */
   readonly remaining: number;

@@ -2,6 +2,9 @@ import type { Limit, Mode, SlowDown } from './limit.ts';
 import type { MeterDefinition } from './meter.ts';
 import type { Price } from './money.ts';
 import type { RequestReading } from './request/request-reading.ts';
+import type { PriceList } from './usage/prices.ts';
+import type { Quantity } from './usage/quantity.ts';
+import type { ReserveDefaults, UsageReading } from './usage/usage-reading.ts';
 
 export interface Plan {
   readonly name: string;
@@ -35,6 +38,9 @@ export interface Route {
   readonly price: number;
   /** The same price as a fraction, for exact arithmetic. */
   readonly unitPrice: Price;
+  /** How the usage of the route's calls is read; null: it is not read, and no limit of another quantity applies. */
+  readonly usage: UsageReading | null;
+  readonly reserve: ReserveDefaults;
 }
 
 export interface SessionKind {
@@ -105,6 +111,10 @@ export interface Policy {
   readonly plans: ReadonlyMap<string, Plan>;
   readonly routes: readonly Route[];
   readonly platform: readonly Limit[];
+  /** Quantities that limits may count besides `requests`, by name. */
+  readonly quantities: ReadonlyMap<string, Quantity>;
+  /** Prices of the measures of a call, by model. Empty: calls have no cost by usage. */
+  readonly prices: PriceList;
   /** Limits of the share of each concurrent platform limit that a single tenant or a single address may hold. */
   readonly shares: readonly Limit[];
   /** Null: the upstream answers preflights, and web pages cannot read Tollgate's own responses. */

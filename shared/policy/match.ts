@@ -3,7 +3,10 @@ import type { Limit } from '../domain/limit.ts';
 import type { ApiLimits, Plan, Policy, Route } from '../domain/policy.ts';
 import type { Boost, TenantRecord } from '../domain/tenant.ts';
 import type { Segments, Target } from '../domain/request/target.ts';
-import { parsePattern } from './file/pattern.ts';
+import { amountMax, requestsName } from '../domain/usage/quantity.ts';
+import type { Quantity } from '../domain/usage/quantity.ts';
+import { routeIn, routesOf } from './route-tree.ts';
+import type { PolicyRoutes, Routes } from './route-tree.ts';
 
 /** Result of `routeFor` if servers could serve a request as different routes. */
 export const ambiguous = Symbol('ambiguous');
@@ -21,8 +24,7 @@ export function routeFor(
   target: Target,
   rewritten: boolean,
 ): Route | null | typeof ambiguous {
-  let routes = routesOf.get(policy);
-  if (routes === undefined) routesOf.set(policy, (routes = compileRoutes(policy)));
+  const routes = routesOf(policy);
   const { segments, capitals, otherReadings, writtenReadings } = target;
   const found = routeIn(routes, segments, method);
   const folded = routes.capitals || capitals ? routes.folded : null;
@@ -54,6 +56,11 @@ export interface LimitsQuery {
   readonly record: TenantRecord | null;
   readonly route: Route | null;
   readonly nowMs: number;
+  /**
+   * True for a call that states its amounts, and to list all limits: limits of all quantities are included. Otherwise
+   * they are included only if the route has `usage`.
+   */
+  readonly reserve?: boolean;
 }
 
 /**
@@ -69,10 +76,16 @@ export interface ApplicableLimits {
  * All limits that apply to a request, in policy order (plan, route, windows of the platform). The tenant's overrides
  * and the boosts in force at `nowMs` are applied: an override replaces the value of a limit, then boosts raise it. Of
  * several boosts the one with the largest result is used, and a boost never lowers a limit. If the policy does not
- * define the plan, the default plan is used.
+ * define the plan, the default plan is used. Limits of quantities other than `requests` apply only to calls that have
+ * amounts of them.
  */
-export function limitsFor(policy: Policy, { plan, record, route, nowMs }: LimitsQuery): ApplicableLimits {
-  return withRecord(baseLimits(policy, record?.plan ?? plan, route), record, nowMs);
+export function limitsFor(
+  policy: Policy,
+  { plan, record, route, nowMs, reserve = false }: LimitsQuery,
+): ApplicableLimits {
+  const base = baseLimits(policy, record?.plan ?? plan, route);
+  const hasAmounts = reserve || (route !== null && route.usage !== null);
+  return withRecord(policy, hasAmounts ? base.all : base.ofRequests, record, nowMs);
 }
 
 /**
@@ -84,16 +97,22 @@ export function apiLimitsFor(
   kind: keyof ApiLimits,
   { plan, record, nowMs }: Omit<LimitsQuery, 'route'>,
 ): ApplicableLimits {
-  return withRecord(apiBase(baseLimits(policy, record?.plan ?? plan, null).plan, kind), record, nowMs);
+  const { all } = baseLimits(policy, record?.plan ?? plan, null);
+  return withRecord(policy, apiBase(all.plan, kind), record, nowMs);
 }
 
-function withRecord(base: ApplicableLimits, record: TenantRecord | null, nowMs: number): ApplicableLimits {
+function withRecord(
+  policy: Policy,
+  base: ApplicableLimits,
+  record: TenantRecord | null,
+  nowMs: number,
+): ApplicableLimits {
   if (record === null || (record.overrides === undefined && !record.boosts?.length)) return base;
   let adjusted = adjustedOf.get(record);
   if (adjusted === undefined) adjustedOf.set(record, (adjusted = new WeakMap()));
   const cached = adjusted.get(base);
   if (cached !== undefined && nowMs >= cached.fromMs && nowMs < cached.untilMs) return cached.applicable;
-  const fresh = adjust(base, record, nowMs);
+  const fresh = adjust(policy, base, record, nowMs);
   adjusted.set(base, fresh);
   return fresh.applicable;
 }
@@ -104,112 +123,26 @@ export function isBlocked(record: TenantRecord | null, nowMs: number): boolean {
   return block !== undefined && (block.until === null || !(Date.parse(block.until) <= nowMs));
 }
 
-interface Node {
-  readonly literals: Map<string, Node>;
-  any: Node | null;
-  /** Routes whose pattern ends at this node, by method. */
-  readonly ends: Map<string, Route>;
-  /** Routes whose pattern ends at this node with `**`, by method. */
-  readonly rest: Map<string, Route>;
-}
-
-interface Routes {
-  readonly root: Node;
-  /** Whether literals and segments are compared in lower case. */
-  readonly foldCase: boolean;
-}
-
-interface PolicyRoutes extends Routes {
-  /**
-   * The same routes, compared without regard to letter case. Null if `requests` states how the upstream treats case,
-   * or if two routes differ only in case.
-   */
-  readonly folded: Routes | null;
-  /** Whether a literal of a route contains upper-case letters. */
-  readonly capitals: boolean;
+/** The limits of a plan and a route without a tenant's record. Both are the same object if they have the same limits. */
+interface BaseLimits {
+  readonly all: ApplicableLimits;
+  /** Without the limits of quantities other than `requests`. */
+  readonly ofRequests: ApplicableLimits;
 }
 
 /**
  * Weak maps: a cached value is garbage-collected together with the policy, record or limits from which it was
  * computed.
  */
-const routesOf = new WeakMap<Policy, PolicyRoutes>();
-const bases = new WeakMap<Policy, Map<string, WeakMap<object, ApplicableLimits>>>();
+const bases = new WeakMap<Policy, Map<string, WeakMap<object, BaseLimits>>>();
 const adjustedOf = new WeakMap<TenantRecord, WeakMap<ApplicableLimits, Adjusted>>();
 const noRoute = {};
 
-function compileRoutes({ routes, requests }: Policy): PolicyRoutes {
-  const foldCase = requests.letterCase === 'insensitive';
-  const folded = requests.letterCase === 'refuse' ? treeOf(routes, true) : null;
-  return {
-    root: treeOf(routes, foldCase).root,
-    foldCase,
-    folded: folded?.distinct === true ? { root: folded.root, foldCase: true } : null,
-    capitals: routes.some(({ match }) => /[A-Z]/.test(match.slice(match.indexOf('/')))),
-  };
-}
-
-/** `distinct` is false if two routes have the same pattern. */
-function treeOf(routes: readonly Route[], foldCase: boolean): { root: Node; distinct: boolean } {
-  const root = emptyNode();
-  let distinct = true;
-  for (const route of routes) {
-    const pattern = parsePattern(route.match);
-    if (typeof pattern === 'string') continue;
-    const rest = pattern.segments.at(-1) === '**';
-    let node = root;
-    for (const segment of rest ? pattern.segments.slice(0, -1) : pattern.segments) {
-      const literal = foldCase ? segment.toLowerCase() : segment;
-      if (segment === '*') node = node.any ??= emptyNode();
-      else node = node.literals.get(literal) ?? added(node.literals, literal);
-    }
-    const here = rest ? node.rest : node.ends;
-    distinct &&= !here.has(pattern.method);
-    here.set(pattern.method, route);
-  }
-  return { root, distinct };
-}
-
-function emptyNode(): Node {
-  return { literals: new Map(), any: null, ends: new Map(), rest: new Map() };
-}
-
-function added(literals: Map<string, Node>, segment: string): Node {
-  const node = emptyNode();
-  literals.set(segment, node);
-  return node;
-}
-
-function routeIn({ root, foldCase }: Routes, segments: Segments, method: string): Route | null {
-  const compared = foldCase ? segments.map((segment) => segment.toLowerCase()) : segments;
-  return find(root, compared, 0, method) ?? (method === 'HEAD' ? find(root, compared, 0, 'GET') : null);
-}
-
-/**
- * Depth-first search that tries the most specific branch first. If a branch has no route for the method, the search
- * continues with the next branch.
- */
-function find(node: Node, segments: Segments, depth: number, method: string): Route | null {
-  const segment = segments[depth];
-  if (segment === undefined) {
-    const end = node.ends.get(method) ?? node.ends.get('*');
-    if (end !== undefined) return end;
-  } else {
-    const literal = node.literals.get(segment);
-    const found =
-      (literal === undefined ? null : find(literal, segments, depth + 1, method)) ??
-      (node.any === null ? null : find(node.any, segments, depth + 1, method));
-    if (found !== null) return found;
-  }
-  return node.rest.get(method) ?? node.rest.get('*') ?? null;
-}
-
-function baseLimits(policy: Policy, planName: string | null, route: Route | null): ApplicableLimits {
+function baseLimits(policy: Policy, planName: string | null, route: Route | null): BaseLimits {
   const plan = policy.plans.get(planName ?? policy.defaultPlan) ?? policy.plans.get(policy.defaultPlan);
   if (plan === undefined) throw new TypeError('A policy without its default plan was never compiled.');
   let byPlan = bases.get(policy);
-  if (byPlan === undefined)
-    bases.set(policy, (byPlan = new Map<string, WeakMap<object, ApplicableLimits>>()));
+  if (byPlan === undefined) bases.set(policy, (byPlan = new Map<string, WeakMap<object, BaseLimits>>()));
   let byRoute = byPlan.get(plan.name);
   if (byRoute === undefined) byPlan.set(plan.name, (byRoute = new WeakMap()));
   let base = byRoute.get(route ?? noRoute);
@@ -218,9 +151,16 @@ function baseLimits(policy: Policy, planName: string | null, route: Route | null
     // Concurrent limits of the platform are not included: entrypoints acquire them as leases. The platform's limits
     // with a window are included.
     const ofPlatform = policy.platform.filter(({ type }) => type !== 'concurrent');
-    byRoute.set(route ?? noRoute, (base = { plan, limits: [...plan.limits, ...ofRoute, ...ofPlatform] }));
+    const all = { plan, limits: [...plan.limits, ...ofRoute, ...ofPlatform] };
+    byRoute.set(route ?? noRoute, (base = { all, ofRequests: limitsOfRequests(all) }));
   }
   return base;
+}
+
+function limitsOfRequests(all: ApplicableLimits): ApplicableLimits {
+  const counts = ({ of }: Limit): boolean => of === requestsName;
+  if (all.limits.every(counts)) return all;
+  return { plan: { ...all.plan, limits: all.plan.limits.filter(counts) }, limits: all.limits.filter(counts) };
 }
 
 const apiBases = new WeakMap<readonly Limit[], ApplicableLimits>();
@@ -241,21 +181,40 @@ interface Adjusted {
   readonly untilMs: number;
 }
 
-function adjust({ plan, limits }: ApplicableLimits, record: TenantRecord, nowMs: number): Adjusted {
+function adjust(
+  { quantities }: Policy,
+  { plan, limits }: ApplicableLimits,
+  record: TenantRecord,
+  nowMs: number,
+): Adjusted {
   const running = runningBoosts(record, nowMs);
   const changes = boostTransitionsMs(record);
   return {
-    applicable: { plan, limits: limits.map((limit) => adjustLimit(limit, record, running)) },
+    applicable: {
+      plan,
+      limits: limits.map((limit) => adjustLimit(limit, quantities.get(limit.of), record, running)),
+    },
     fromMs: Math.max(-Infinity, ...changes.filter((changeMs) => changeMs <= nowMs)),
     untilMs: Math.min(Infinity, ...changes.filter((changeMs) => changeMs > nowMs)),
   };
 }
 
-function adjustLimit(limit: Limit, record: TenantRecord, running: readonly Boost[]): Limit {
-  const own = record.overrides?.[limit.name] ?? limit.limit;
+/** Records state the values of a limit in the quantity's own unit. */
+function adjustLimit(
+  limit: Limit,
+  quantity: Quantity | undefined,
+  record: TenantRecord,
+  running: readonly Boost[],
+): Limit {
+  const smallest = (value: number): number =>
+    quantity === undefined ? value : Math.min(amountMax, Math.round(value * 10 ** quantity.decimals));
+  const override = record.overrides?.[limit.name];
+  const own = override === undefined ? limit.limit : smallest(override);
   const boosted = running
     .filter((boost) => boost.limit === limit.name)
-    .map((boost) => boost.set_to ?? Math.floor(own * (boost.multiply ?? 1)));
+    .map(({ set_to: value, multiply = 1 }) =>
+      value === undefined ? Math.floor(own * multiply) : smallest(value),
+    );
   const value = Math.max(own, ...boosted);
   return value === limit.limit ? limit : { ...limit, limit: value };
 }

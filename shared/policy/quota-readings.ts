@@ -7,6 +7,7 @@ import type { Quota } from '../domain/quota.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
 import type { TenantTotals } from '../domain/topics/totals.ts';
 import { anonymousTenant } from '../domain/usage-event.ts';
+import { requestsName } from '../domain/usage/quantity.ts';
 import { limitsFor } from './match.ts';
 
 /** A tenant's quota in one period, with its consumption if that is available. */
@@ -65,7 +66,8 @@ export function openReading(
 
 /**
  * All quotas of a plan and of all routes, with overrides and boosts applied. `counts` selects the limits; by default
- * the quotas that count a whole tenant.
+ * the quotas that count a whole tenant. Quotas of other quantities than `requests` are left out, because totals do not
+ * contain their consumption.
  */
 export function quotasFor(
   policy: Policy,
@@ -75,6 +77,7 @@ export function quotasFor(
   const ofPlan = limitsFor(policy, { plan, record, route: null, nowMs }).limits;
   const ofRoutes = policy.routes
     .filter((route) => route.limits.some(counts))
-    .flatMap((route) => limitsFor(policy, { plan, record, route, nowMs }).limits.slice(ofPlan.length));
-  return [...ofPlan, ...ofRoutes].filter(counts);
+    .flatMap((route) => limitsFor(policy, { plan, record, route, nowMs }).limits)
+    .filter((limit) => limit.route !== null);
+  return [...ofPlan, ...ofRoutes].filter(counts).filter(({ of }) => of === requestsName);
 }

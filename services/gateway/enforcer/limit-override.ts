@@ -1,4 +1,5 @@
 import type { Limit, Per } from '../../../shared/domain/limit.ts';
+import { requestsName } from '../../../shared/domain/usage/quantity.ts';
 import type { ApplicableLimits } from '../../../shared/policy/match.ts';
 
 /** A limit that a trusted caller sends with a request. It replaces the limits of the plan. */
@@ -44,6 +45,7 @@ function replacePlanLimits(
 ): ApplicableLimits {
   const window: Limit = {
     name: overrideName,
+    of: requestsName,
     per: [per],
     type: 'sliding',
     limit,

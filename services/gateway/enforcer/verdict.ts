@@ -79,7 +79,7 @@ function remainingShare({ limit, remaining }: LimitState): number {
 
 /** Returns the state of a window in which no unit is used. */
 export function untouchedState(limit: Limit, nowMs: number): LimitState {
-  const { name, windowMs, burst, mode } = limit;
+  const { name, of, windowMs, burst, mode } = limit;
   const room = { limit: limit.limit, remaining: limit.limit, resetAtMs: nowMs };
-  return { name, ...room, windowMs, burst, violated: false, retryAfterMs: 0, mode };
+  return { name, of, ...room, windowMs, burst, violated: false, retryAfterMs: 0, mode };
 }

@@ -3,6 +3,7 @@ import type { Static } from 'typebox';
 import type { Limit } from '../../domain/limit.ts';
 import type { ApiLimits } from '../../domain/policy.ts';
 import { durationMs } from '../../domain/time/duration.ts';
+import { requestsName } from '../../domain/usage/quantity.ts';
 import { closed, duration } from './schema-parts.ts';
 
 const amountFile = (what: string, limitMin: number) =>
@@ -50,6 +51,7 @@ export function compileApiLimits(general: ApiFile | undefined, own: ApiFile | un
       {
         // This name is unique, because names of limits in a policy contain no dot.
         name: `api.${kind}`,
+        of: requestsName,
         per: ['tenant'],
         type: 'sliding',
         limit: amount.limit,

@@ -14,6 +14,8 @@ import type {
 import { compileApiLimits } from './api-limits.ts';
 import { compileCors, compilePreflightLimit } from './cors.ts';
 import { calendarPeriod, durationMs } from '../../domain/time/duration.ts';
+import { requestsName } from '../../domain/usage/quantity.ts';
+import { reserveDefaults } from '../../domain/usage/usage-reading.ts';
 import { compileMeters } from './meters.ts';
 import type { FieldPath, Violations } from './violations.ts';
 import { compileRequests } from './requests.ts';
@@ -60,6 +62,8 @@ export function compilePolicy(
     plans: new Map(plans.map((plan) => [plan.name, plan])),
     routes: (file.routes ?? []).map((route) => compileRoute(route, Object.keys(file.plans), mode)),
     platform,
+    quantities: new Map(),
+    prices: [],
     shares: compileShares(platform, file.platform?.shares),
     cors: compileCors(file.cors),
     preflight: compilePreflightLimit(file.cors, mode),
@@ -92,6 +96,7 @@ function compileLimit(file: LimitFile, route: string | null, mode: Mode, plan: s
   const type = file.type ?? 'sliding';
   return {
     name: file.name,
+    of: requestsName,
     per: Array.isArray(file.per) ? file.per : [file.per],
     type,
     limit: (plan === null ? undefined : file.by_plan?.[plan]) ?? file.limit,
@@ -118,6 +123,8 @@ function compileRoute(file: RouteFile, plans: readonly string[], mode: Mode): Ro
     messageCost: file.websocket?.message_cost ?? null,
     price: file.price ?? 0,
     unitPrice: priceOf(file.price ?? 0),
+    usage: null,
+    reserve: reserveDefaults,
   };
 }
 

@@ -3,6 +3,7 @@ import type { Static } from 'typebox';
 import type { CorsPolicy } from '../../domain/policy.ts';
 import type { Limit, Mode } from '../../domain/limit.ts';
 import { durationMs } from '../../domain/time/duration.ts';
+import { requestsName } from '../../domain/usage/quantity.ts';
 import type { Violations } from './violations.ts';
 import { closed, duration } from './schema-parts.ts';
 
@@ -91,6 +92,6 @@ export function compileCors(file: CorsFile | undefined): CorsPolicy | null {
 /** Limit of preflight requests, which no other limit counts. */
 export function compilePreflightLimit(file: CorsFile | undefined, mode: Mode): Limit {
   const limit = file?.preflights ?? preflightsDefault;
-  const common = { type: 'sliding' as const, period: null, burst: 0, route: null };
+  const common = { of: requestsName, type: 'sliding' as const, period: null, burst: 0, route: null };
   return { name: 'preflight', per: ['ip'], limit, windowMs: 60_000, mode, ...common };
 }

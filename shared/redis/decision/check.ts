@@ -54,6 +54,7 @@ export interface WindowOutcome {
 export function stateOf(limit: Limit, nowMs: number, outcome: WindowOutcome): LimitState {
   return {
     name: limit.name,
+    of: limit.of,
     limit: limit.limit,
     remaining: outcome.remaining,
     resetAtMs: nowMs + outcome.resetInMs,

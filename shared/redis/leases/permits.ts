@@ -112,6 +112,7 @@ export interface Grant {
 export function stateOfGrant({ limit, granted, live }: Grant, nowMs: number): LimitState {
   return {
     name: limit.name,
+    of: limit.of,
     limit: limit.limit,
     remaining: granted ? Math.max(0, limit.limit - live) : 0,
     resetAtMs: nowMs,

@@ -50,6 +50,7 @@ export function breakersOn(redis: RedisClient, keyPrefix: string, callTimeoutMs 
 export function limitOf(changes: Partial<Limit>): Limit {
   return {
     name: 'minute',
+    of: 'requests',
     per: ['tenant'],
     type: 'sliding',
     limit: 10,

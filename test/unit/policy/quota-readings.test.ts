@@ -21,6 +21,7 @@ plans:
 routes:
   - match: POST /agent/chat
     limits: [{ name: chat, per: tenant, limit: 60, window: 1d, type: quota }]
+platform: { limits: [{ name: all, per: global, limit: 9000, window: 1m }] }
 `,
   {},
   { secrets: 'optional' },

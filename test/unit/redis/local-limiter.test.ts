@@ -10,7 +10,15 @@ import { createSubjects } from '../../../shared/redis/decision/subjects.ts';
 import { shapeOf } from '../../../shared/redis/decision/windows.ts';
 
 const base: Limit = {
-  ...{ name: 'minute', per: ['tenant'], type: 'sliding', limit: 10, windowMs: 60_000, period: null },
+  ...{
+    name: 'minute',
+    of: 'requests',
+    per: ['tenant'],
+    type: 'sliding',
+    limit: 10,
+    windowMs: 60_000,
+    period: null,
+  },
   ...{ burst: 0, mode: 'enforce', route: null },
 };
 const day: Limit = { ...base, name: 'day', type: 'quota', period: 'day', windowMs: 86_400_000 };

@@ -17,6 +17,7 @@ const record = (resetAt?: string, dayUnits = 0): TenantRecord => ({
 function counted(used: number): Parameters<typeof baseline>[1] {
   const limit: Limit = {
     name: 'day',
+    of: 'requests',
     per: ['tenant'],
     type: 'quota',
     limit: 1000,
@@ -28,6 +29,7 @@ function counted(used: number): Parameters<typeof baseline>[1] {
   };
   const state: LimitState = {
     name: 'day',
+    of: 'requests',
     limit: 1000,
     remaining: 1000 - used,
     resetAtMs: 0,

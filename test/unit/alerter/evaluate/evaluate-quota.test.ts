@@ -14,6 +14,7 @@ import type { Limit } from '../../../../shared/domain/limit.ts';
 
 const day: Limit = {
   name: 'day',
+  of: 'requests',
   per: ['tenant'],
   type: 'quota',
   limit: 100,

@@ -13,7 +13,7 @@ const hourMs = 3_600_000;
 const span = { startMs, endMs: startMs + 24 * hourMs };
 const thresholds = [0.5, 0.8, 1];
 const day: Limit = {
-  ...{ name: 'day', per: ['tenant'], type: 'quota', limit: 100, windowMs: 86_400_000 },
+  ...{ name: 'day', of: 'requests', per: ['tenant'], type: 'quota', limit: 100, windowMs: 86_400_000 },
   ...{ period: 'day', burst: 0, mode: 'enforce', route: null },
 };
 
