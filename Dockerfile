@@ -13,6 +13,7 @@ COPY shared ./shared
 COPY services ./services
 COPY policies ./policies
 COPY dev/sample/upstream.ts ./dev/sample/upstream.ts
+COPY dev/sample/ai ./dev/sample/ai
 # A volume mounted here begins as this folder, with its owner.
 RUN mkdir -p /var/lib/tollgate/spool && chown -R node:node /var/lib/tollgate
 USER node

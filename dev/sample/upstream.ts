@@ -1,12 +1,16 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
+import { createAiRoutes } from './ai/routes.ts';
 
 /**
- * Sample API behind the gateway. It has the endpoints of an agent platform and responds after short, realistic
- * delays. It listens on `HOST` and `PORT`. It has no limits, so every 429 comes from the gateway.
+ * Sample API behind the gateway. It has the endpoints of an agent platform, which respond after short, realistic
+ * delays, and the AI endpoints of OpenAI and Anthropic. It listens on `HOST` and `PORT`. It has no limits, so every 429
+ * comes from the gateway.
  */
 type Handler = (request: IncomingMessage, response: ServerResponse, path: string) => Promise<void>;
+
+const ai = createAiRoutes(body);
 
 const routes: readonly (readonly [method: string, path: RegExp, handler: Handler])[] = [
   ['GET', /^\/health$/, (_request, response) => json(response, 200, { status: 'ok' })],
@@ -22,6 +26,7 @@ const routes: readonly (readonly [method: string, path: RegExp, handler: Handler
     (_request, response, path) => json(response, Number(path.slice(8)), { status: path.slice(8) }),
   ],
   ['GET', /^\/slow$/, slow],
+  ['GET', /^\/sample\/journal$/, ai.sendJournal],
   ['*', /^\/v1\//, resource],
   ['*', /^\/echo(?:\/|$)/, echo],
   ['*', /./, notFound],
@@ -38,7 +43,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
     ([method, pattern]) => (method === '*' || method === request.method) && pattern.test(path),
   );
   try {
-    await found?.[2](request, response, path);
+    await (ai.serve(request, response, path) ?? found?.[2](request, response, path));
   } catch (error) {
     if (!response.headersSent) await json(response, 400, { error: String(error) });
     else response.destroy();
