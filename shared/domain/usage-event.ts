@@ -1,4 +1,5 @@
 import type { Outcome } from './decision.ts';
+import type { Measures, UsageSource } from './usage/measures.ts';
 
 /**
  * CloudEvents type of the event of a request. Exactly one event is published for every request that received a
@@ -11,6 +12,13 @@ export const requestEventType = 'tollgate.request.v1';
  * but the units are stored negated, so that a sum of units is the final usage.
  */
 export const refundEventType = 'tollgate.refund.v1';
+
+const gatewaySourcePrefix = 'tollgate/';
+
+/** True if a gateway sent the event. Events with such a source are not accepted over HTTP. */
+export function isGatewaySource(source: string): boolean {
+  return source.startsWith(gatewaySourcePrefix);
+}
 
 /**
  * A usage event on `tollgate.usage.v1`, in CloudEvents 1.0 structured JSON mode. `source` and `id` together identify
@@ -34,8 +42,42 @@ export interface UsageCloudEvent<Data = unknown> {
   readonly spoolsequence?: number;
 }
 
+/**
+ * Amounts by the name of their quantity, in the unit of the quantity: 1.5 of `usd`. A number, or a decimal text if a
+ * number cannot hold all digits. At most 12 decimals.
+ */
+export type DecimalAmounts = Readonly<Record<string, number | string>>;
+
+/** Usage of one call to an upstream beyond its units. Only gateways write it. */
+export interface CallUsageData {
+  /** Model that the caller requested. It is a dimension of the totals, so the number of models must be bounded. */
+  readonly model?: string;
+  /**
+   * What quotas count: the reserved amounts while the reservation is open, then the actual amounts. Without `requests`,
+   * which are in `units`.
+   */
+  readonly quantities?: DecimalAmounts;
+  readonly measures?: Measures;
+  readonly usage_source?: UsageSource;
+}
+
+export const reservationStates = ['open', 'settled', 'cancelled'] as const;
+
+export type ReservationState = (typeof reservationStates)[number];
+
+/** A reservation in the event of its call. An open reservation whose `expires_at` has passed is called expired. */
+export interface ReservationData {
+  /** Absent: the id of the event. */
+  readonly id?: string;
+  readonly state: ReservationState;
+  /** Reserved amounts, extensions included. */
+  readonly reserved: DecimalAmounts;
+  /** RFC 3339. */
+  readonly expires_at: string;
+}
+
 /** The field `data` of a `tollgate.request.v1` event. */
-export interface RequestData {
+export interface RequestData extends CallUsageData {
   readonly user_id: string;
   readonly plan: string;
   readonly method: string;
@@ -71,6 +113,7 @@ export interface RequestData {
    * credentials or of requests that cannot be served, the gateway publishes only a sample of the events.
    */
   readonly sample_weight?: number;
+  readonly reservation?: ReservationData;
 }
 
 export type RequestEvent = UsageCloudEvent<RequestData>;

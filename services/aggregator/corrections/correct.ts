@@ -1,12 +1,13 @@
 import { eventBounds } from '../../../shared/domain/events/bounds.ts';
 import { statedMoney } from '../../../shared/domain/money.ts';
+import { changeUsage } from './change-usage.ts';
 import type { CorrectableEvents } from './correctable-events.ts';
 import type { Correction } from '../events/decode.ts';
 import type { StoredEvent } from '../events/stored-event.ts';
 
 export type CorrectionOutcome =
   | { readonly kind: 'corrected'; readonly event: StoredEvent }
-  /** A later correction of the same event is already stored. */
+  /** A later correction of the same event is already stored, or a later settlement of its reservation. */
   | { readonly kind: 'superseded' }
   | { readonly kind: 'rejected'; readonly reason: string };
 
@@ -33,7 +34,10 @@ export function applyCorrection(correction: Correction, events: CorrectableEvent
   return amended(event, correction, revision);
 }
 
-function amended(event: StoredEvent, { data }: Correction, revision: number): CorrectionOutcome {
+function amended(event: StoredEvent, correction: Correction, revision: number): CorrectionOutcome {
+  const { data, usage: change } = correction;
+  const usage = change === null ? event.usage : changeUsage(event.usage, change);
+  if (usage === null) return { kind: 'superseded' };
   const { units = event.units, status = event.status, latency_ms: latencyMs = event.latencyMs } = data;
   const cost = data.cost === undefined ? event.cost : (statedMoney(data.cost) ?? event.cost);
   const properties = { ...event.properties, ...data.properties };
@@ -43,15 +47,17 @@ function amended(event: StoredEvent, { data }: Correction, revision: number): Co
       reason: `the corrected event would have more than ${propertiesMax} properties`,
     };
   }
-  // A correction of the outcome (status, latency) does not change whether a request counts: only a correction of usage
-  // restores a voided event.
+  // A correction of the outcome (status, latency) or a settlement does not change whether a request counts: only another
+  // correction of usage restores a voided event. A settlement changes Redis too, so it is no correction of usage for the
+  // loss audit either.
   const isUsage =
-    data.units !== undefined || data.cost !== undefined || Object.keys(data.properties).length > 0;
+    (change?.reservation ?? null) === null &&
+    (data.units !== undefined || data.cost !== undefined || Object.keys(data.properties).length > 0);
   const voided = event.voided && !isUsage;
   const usageRevision = isUsage ? revision : event.usageRevision;
   return {
     kind: 'corrected',
-    event: { ...event, revision, usageRevision, voided, units, cost, status, latencyMs, properties },
+    event: { ...event, revision, usageRevision, voided, units, cost, status, latencyMs, properties, usage },
   };
 }
 

@@ -5,13 +5,17 @@ import {
 } from '../../../shared/clickhouse/queries/event-identity.ts';
 import { uuidTimeMs } from '../../../shared/runtime/uuid-time.ts';
 import { readInstant } from '../../../shared/domain/time/instant.ts';
+import { isGatewaySource } from '../../../shared/domain/usage-event.ts';
 import type { Correction } from '../events/decode.ts';
 import type { EventStore, WantedEvent } from '../events/event-store.ts';
 import type { StoredEvent } from '../events/stored-event.ts';
 
 /** The events that the corrections of a block name, each in its newest revision. */
 export interface CorrectableEvents {
-  /** Adds an event of the block, or an event after a correction, so that the next correction finds this revision. */
+  /**
+   * Adds an event of the block, or an event after a correction, so that the next correction finds this revision. A
+   * repeat of an event whose correction was added changes nothing.
+   */
   note(event: StoredEvent): void;
   /** Returns the event that the correction names; null if the log has no event with this name before the correction. */
   find(correction: Correction): StoredEvent | null;
@@ -40,8 +44,10 @@ export async function correctableEvents(
   return { note, find };
 
   function note(event: StoredEvent): void {
-    const others = events.get(nameOf(event))?.filter(({ timeMs }) => timeMs !== event.timeMs) ?? [];
-    events.set(nameOf(event), [...others, event]);
+    const same = events.get(nameOf(event)) ?? [];
+    // A gateway may send an event again after its corrections.
+    if (same.some(({ timeMs, revision }) => timeMs === event.timeMs && revision > event.revision)) return;
+    events.set(nameOf(event), [...same.filter(({ timeMs }) => timeMs !== event.timeMs), event]);
   }
 
   function find(correction: Correction): StoredEvent | null {
@@ -72,7 +78,7 @@ export async function correctableEvents(
 
 function requestNamed({ tenantId, data }: Correction): WantedEvent | null {
   const requestMs = uuidTimeMs(data.event_id);
-  const mayBeRequest = data.event_source?.startsWith('tollgate/') ?? true;
+  const mayBeRequest = data.event_source === undefined || isGatewaySource(data.event_source);
   const identity = requestMs === null || !mayBeRequest ? null : requestIdentity(data.event_id, requestMs);
   if (requestMs === null || identity === null) return null;
   const { idA, idB } = identity;
@@ -86,7 +92,7 @@ function requestNamed({ tenantId, data }: Correction): WantedEvent | null {
 function mayBeExternal({ data }: Correction): boolean {
   return (
     data.event_source === undefined ||
-    !data.event_source.startsWith('tollgate/') ||
+    !isGatewaySource(data.event_source) ||
     uuidTimeMs(data.event_id) === null
   );
 }

@@ -7,6 +7,7 @@ import { rawRetentionDaysDefault } from '../../../shared/clickhouse/migrate.ts';
 import { voidEventType } from '../../../shared/domain/events/correction.ts';
 import { eventBounds, storedTimeBounds } from '../../../shared/domain/events/bounds.ts';
 import type { TimeBounds } from '../../../shared/domain/events/bounds.ts';
+import type { CallUsageChange } from '../../../shared/domain/events/call-usage.ts';
 import type { CorrectionFields } from '../../../shared/domain/events/correction-fields.ts';
 import { readEvent } from '../../../shared/domain/events/read-event.ts';
 import { eventOf } from '../../../shared/domain/topics/cloud-event.ts';
@@ -32,6 +33,8 @@ export interface Correction {
   readonly source: string;
   readonly voids: boolean;
   readonly data: CorrectionFields;
+  /** Null if the correction does not change the usage of a call to an upstream. */
+  readonly usage: CallUsageChange | null;
   readonly place: StoredCorrection;
 }
 
@@ -70,6 +73,7 @@ export function decode(record: LogRecord, nowMs: number, bounds: TimeBounds): De
         source,
         voids,
         data: reading.correction,
+        usage: reading.usage,
         place: { timeMs, spool, sequence: reading.sequence, ...place },
       },
     };

@@ -4,6 +4,7 @@ import { withMoney } from '../../../shared/clickhouse/queries/period-totals.ts';
 import type { MoneyAsText } from '../../../shared/clickhouse/queries/period-totals.ts';
 import type { TouchedCells } from '../../../shared/clickhouse/derive-totals.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
+import { noCallUsage } from '../../../shared/domain/events/call-usage.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { StoredCorrection } from './decode.ts';
 import { storedEventColumns } from './stored-event.ts';
@@ -154,7 +155,7 @@ async function findEvents(
         ...(tenants.size > tenantsNamedMax ? {} : { tenants: [...tenants] }),
       },
     );
-    found.push(...rows.map((row) => withMoney<StoredEvent>(row)));
+    found.push(...rows.map((row) => ({ ...withMoney<StoredEvent>(row), usage: noCallUsage })));
   }
   return found;
 }

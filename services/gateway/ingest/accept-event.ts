@@ -6,7 +6,7 @@ import { extensionsOf } from '../../../shared/domain/events/properties.ts';
 import { readEvent } from '../../../shared/domain/events/read-event.ts';
 import { problemOfTenantId } from '../../../shared/domain/identity.ts';
 import type { Identity } from '../../../shared/domain/identity.ts';
-import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
+import { anonymousTenant, isGatewaySource } from '../../../shared/domain/usage-event.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { problemOfUser } from '../entrypoints/api/caller.ts';
 
@@ -61,7 +61,7 @@ export function acceptEvent(published: Json, publisher: Publisher): Acceptance {
 
 /** Clients may not use the sources, types and spool attributes of the events that Tollgate itself writes. */
 function originViolation({ source, type, spool, spoolsequence }: Json): string | null {
-  if (source === 'tollgate' || (typeof source === 'string' && source.startsWith('tollgate/'))) {
+  if (source === 'tollgate' || (typeof source === 'string' && isGatewaySource(source))) {
     return 'source may not begin with "tollgate/", which is reserved';
   }
   if (spool !== undefined || spoolsequence !== undefined) {

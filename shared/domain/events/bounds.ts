@@ -23,6 +23,15 @@ export const eventBounds = {
   latencyMsMax: 366 * 86_400_000,
   /** Maximum number of names of limits in `limited_by`. */
   limitsMax: 64,
+  modelLengthMax: 128,
+  /** Maximum number of names in `quantities`, `measures` and `reservation.reserved`. */
+  quantitiesMax: 32,
+  /** Largest amount of a quantity, in the unit of the quantity. 10¹⁴ events of this amount fit into a sum. */
+  quantityMax: 1_000_000_000_000,
+  /** Latest end of a reservation after the time of its event: 31 days. */
+  reservationMsMax: 31 * 86_400_000,
+  /** Maximum number of settlements of a reservation. */
+  settlementsMax: 65_535,
   propertiesMax: 64,
   propertyNameLengthMax: 128,
   propertyLengthMax: 4_096,

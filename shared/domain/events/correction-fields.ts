@@ -1,5 +1,6 @@
 import type { CorrectionData } from './correction.ts';
 import { idLengthMax } from '../identity.ts';
+import type { CallUsageData } from '../usage-event.ts';
 import { instantExample, readInstant } from '../time/instant.ts';
 import { eventBounds } from './bounds.ts';
 import { EventRejection, fieldsOf, integer, money, number, object, requiredText } from './fields.ts';
@@ -7,8 +8,11 @@ import type { Fields } from './fields.ts';
 import { dataProperties } from './properties.ts';
 import type { Properties } from './properties.ts';
 
-/** Fields of a correction event, and its properties in the form in which they are stored. */
-export interface CorrectionFields extends CorrectionData {
+/**
+ * Fields of a correction event without the usage of a call, which `readCallUsageChange` reads. The properties have the
+ * form in which they are stored.
+ */
+export interface CorrectionFields extends Omit<CorrectionData, keyof CallUsageData | 'reservation'> {
   readonly properties: Properties;
 }
 

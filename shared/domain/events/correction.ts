@@ -1,3 +1,5 @@
+import type { CallUsageData, ReservationData, ReservationState } from '../usage-event.ts';
+
 /**
  * Amend and void events: events on `tollgate.usage.v1` that correct an earlier event. A correction changes the stored
  * values of the event that it names, and therefore the totals. The correction itself is not counted. If several
@@ -8,7 +10,7 @@ export const amendEventType = 'tollgate.amend.v1';
 export const voidEventType = 'tollgate.void.v1';
 
 /** `data` of `tollgate.amend.v1` and `tollgate.void.v1`. */
-export interface CorrectionData {
+export interface CorrectionData extends CallUsageData {
   /** Id of the corrected event. */
   readonly event_id: string;
   /** Source of the corrected event; absent: the source of the correction. A request is found by its id alone. */
@@ -24,4 +26,23 @@ export interface CorrectionData {
   readonly latency_ms?: number;
   /** Amend only: new values of single properties, by name. */
   readonly properties?: Readonly<Record<string, string | number | boolean>>;
+  /** Amend only, gateways only: the amend settles, cancels or extends the reservation of the event. */
+  readonly reservation?: ReservationChange;
+}
+
+/**
+ * Change of a reservation, as part of an amend event.
+ *
+ * `settled` and `cancelled`: `quantities` of the amend replaces the reserved amounts; absent, `settled` keeps them and
+ * `cancelled` sets them to nothing. `open` extends an open reservation: `reserved` has the new amounts, which quotas
+ * count. An extension of a reservation that is settled or cancelled changes nothing.
+ */
+export interface ReservationChange extends Partial<Pick<ReservationData, 'reserved' | 'expires_at'>> {
+  readonly state: ReservationState;
+  /**
+   * Number of the settlement, from 1, in the order in which Redis applied the settlements of this reservation. A
+   * settlement with a lower number than the stored one changes nothing. Gateways send settlements through different
+   * spools, so the log may have them in another order. Absent: the order of the log counts.
+   */
+  readonly number?: number;
 }

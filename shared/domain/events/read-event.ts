@@ -5,10 +5,12 @@ import { idLengthMax, problemOfId } from '../identity.ts';
 import { instantExample, readInstant } from '../time/instant.ts';
 import type { Money } from '../money.ts';
 import { spoolRunLengthMax } from '../spool-run.ts';
-import { refundEventType, requestEventType } from '../usage-event.ts';
+import { isGatewaySource, refundEventType, requestEventType } from '../usage-event.ts';
 import { eventBounds } from './bounds.ts';
 import type { TimeBounds } from './bounds.ts';
 import { dataOf } from './content.ts';
+import { noCallUsage, readCallUsage, readCallUsageChange } from './call-usage.ts';
+import type { CallUsage, CallUsageChange } from './call-usage.ts';
 import { readCorrection } from './correction-fields.ts';
 import type { CorrectionFields } from './correction-fields.ts';
 import {
@@ -47,6 +49,8 @@ export interface UsageFields {
   readonly service: string;
   readonly entrypoint: string;
   readonly properties: Properties;
+  /** `noCallUsage` for an event without usage beyond its units. */
+  readonly usage: CallUsage;
 }
 
 export interface EventHead {
@@ -68,6 +72,8 @@ export type EventReading =
       readonly kind: 'correction';
       readonly head: EventHead;
       readonly correction: CorrectionFields;
+      /** Null if the correction does not change the usage of a call to an upstream. */
+      readonly usage: CallUsageChange | null;
       /** Sequence number in the spool run; 0 for an event without a sequence number. */
       readonly sequence: number;
     }
@@ -98,11 +104,17 @@ function read(event: Fields, nowMs: number, bounds: TimeBounds): EventReading {
   };
   const data = fieldsOf(dataOf(event), 'data.');
   if (head.type === amendEventType || head.type === voidEventType) {
-    return { kind: 'correction', head, correction: readCorrection(data), sequence: sequenceOf(event, head) };
+    return {
+      kind: 'correction',
+      head,
+      correction: readCorrection(data),
+      usage: readCallUsageChange(data, head),
+      sequence: sequenceOf(event, head),
+    };
   }
   const extensions = extensionProperties(event.json);
   if (head.type === requestEventType)
-    return { kind: 'request', head, fields: requestFields(data, extensions, head.source) };
+    return { kind: 'request', head, fields: requestFields(data, extensions, head) };
   const fields = meterFields(data, extensions, sequenceOf(event, head));
   const isRefund = head.type === refundEventType;
   return {
@@ -148,7 +160,7 @@ function timeOf(event: Fields, nowMs: number, { lateMsMax, aheadMsMax }: TimeBou
 
 const microsMax = 4_294_967_295;
 
-function requestFields(data: Fields, extensions: Properties, source: string): UsageFields {
+function requestFields(data: Fields, extensions: Properties, head: EventHead): UsageFields {
   const decision = text(data, 'decision', 32) as Outcome;
   if (!outcomes.includes(decision)) {
     throw new EventRejection(`data.decision must be one of: ${outcomes.join(', ')}`);
@@ -172,7 +184,8 @@ function requestFields(data: Fields, extensions: Properties, source: string): Us
     clientIp: text(data, 'client_ip', 64),
     service: text(data, 'service', idLengthMax),
     entrypoint: text(data, 'entrypoint', 32),
-    properties: sampled(data, extensions, source),
+    properties: sampled(data, extensions, head.source),
+    usage: readCallUsage(data, head),
   };
 }
 
@@ -184,7 +197,7 @@ const sampleWeightMax = 1_000_000;
  */
 function sampled(data: Fields, extensions: Properties, source: string): Properties {
   if (data.json['sample_weight'] === undefined) return extensions;
-  if (!source.startsWith('tollgate/')) throw new EventRejection('data.sample_weight is for gateways only');
+  if (!isGatewaySource(source)) throw new EventRejection('data.sample_weight is for gateways only');
   return { ...extensions, sample_weight: String(integer(data, 'sample_weight', sampleWeightMax)) };
 }
 
@@ -216,5 +229,6 @@ function meterFields(data: Fields, extensions: Properties, sequence: number): Us
     service: '',
     entrypoint: 'events',
     properties: dataProperties(data, meterColumns, extensions),
+    usage: noCallUsage,
   };
 }
