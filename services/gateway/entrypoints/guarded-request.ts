@@ -1,5 +1,4 @@
-import type { ServerResponse } from 'node:http';
-import type { FastifyReply } from 'fastify';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Enforcer } from '../enforcer/enforcer.ts';
 import { plainProblem, problemType } from '../responses/problem.ts';
 import { exchangeOf, setExchange } from '../transport/connection.ts';
@@ -11,6 +10,23 @@ declare module 'fastify' {
   interface FastifyRequest {
     tollgate: GuardedRequest | null;
   }
+}
+
+/** The parts of a response that Tollgate uses. A reply of Fastify has them; other servers need an adapter. */
+export interface GuardedReply {
+  readonly raw: ServerResponse;
+  readonly request: {
+    readonly raw: IncomingMessage;
+    readonly headers: IncomingHttpHeaders;
+    readonly tollgate: GuardedRequest | null;
+  };
+  /** True after the response was passed to the server. */
+  readonly sent: boolean;
+  header(name: string, value: string): unknown;
+  getHeader(name: string): number | string | string[] | undefined;
+  code(status: number): GuardedReply;
+  type(mediaType: string): GuardedReply;
+  send(body?: object): unknown;
 }
 
 const nothingToWrite = Promise.resolve();
@@ -25,7 +41,9 @@ const clientLeft = 499;
 export class GuardedRequest implements Exchange {
   readonly enforcer: Enforcer;
   readonly entrypoint: string;
-  readonly reply: FastifyReply;
+  readonly reply: GuardedReply;
+  /** True if the request is refused with 503 when it is decided without Redis. */
+  readonly failClosed: boolean;
   readonly startedAt = performance.now();
   verdict: Verdict | null = null;
   /** Why an allowed request is no longer served; null while it is served. */
@@ -45,8 +63,15 @@ export class GuardedRequest implements Exchange {
   metered = false;
   ended = false;
 
-  constructor(enforcer: Enforcer, entrypoint: string, reply: FastifyReply, own: boolean) {
+  constructor(
+    enforcer: Enforcer,
+    entrypoint: string,
+    reply: GuardedReply,
+    own: boolean,
+    failClosed: boolean,
+  ) {
     this.enforcer = enforcer;
+    this.failClosed = failClosed;
     this.entrypoint = entrypoint;
     this.reply = reply;
     this.own = own;
@@ -102,13 +127,13 @@ function onClose(this: ServerResponse): void {
  * Ends a response that was already passed to Fastify. If its headers were sent, the connection is destroyed; else the
  * connection is closed after the response.
  */
-export function breakOff(reply: FastifyReply): void {
+export function breakOff(reply: Pick<GuardedReply, 'raw' | 'header'>): void {
   if (reply.raw.headersSent) reply.raw.destroy();
   else reply.header('connection', 'close');
 }
 
 /** Marks the response as Tollgate's own, as opposed to a response of the upstream or of the API behind the plugin. */
-export function markOwn({ request }: FastifyReply): void {
+export function markOwn({ request }: GuardedReply): void {
   const guarded = request.tollgate ?? null;
   if (guarded === null) return;
   guarded.own = true;
@@ -119,11 +144,9 @@ export function markOwn({ request }: FastifyReply): void {
  * Responds to a request that cannot be served and closes its connection, because the unread bytes of its body are
  * discarded.
  */
-export function sendFault(reply: FastifyReply, { status, detail }: Fault): FastifyReply {
+export function sendFault<Reply extends GuardedReply>(reply: Reply, { status, detail }: Fault): Reply {
   markOwn(reply);
-  return reply
-    .code(status)
-    .header('connection', 'close')
-    .type(problemType)
-    .send(plainProblem(status, detail));
+  reply.header('connection', 'close');
+  void reply.code(status).type(problemType).send(plainProblem(status, detail));
+  return reply;
 }

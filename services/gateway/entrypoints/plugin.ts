@@ -1,27 +1,28 @@
 import type { IncomingMessage } from 'node:http';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 import { fastifyPlugin } from 'fastify-plugin';
-import { readMethod } from '../../../shared/domain/request/request-method.ts';
-import type { DecisionRequest } from '../enforcer/decision-inputs.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
-import { anonymous } from '../enforcer/identify.ts';
-import type { Identified } from '../enforcer/identify.ts';
-import { passes } from '../enforcer/verdict.ts';
-import type { Verdict } from '../enforcer/verdict.ts';
-import {
-  answerPreflight,
-  exposeLimits,
-  isPreflight,
-  preflightLimits,
-  withoutUnits,
-  writeOwnCors,
-} from '../responses/cors.ts';
+import { exposeLimits, writeOwnCors } from '../responses/cors.ts';
 import { writeLimitHeaders } from '../responses/limit-headers.ts';
-import { problemOf, problemType } from '../responses/problem.ts';
-import { bodyEndsSoon, holdContinue, sendContinue } from '../transport/expectation.ts';
+import { holdContinue } from '../transport/expectation.ts';
 import type { Fault } from '../transport/fault.ts';
 import { requestFault } from '../transport/request-fault.ts';
-import { GuardedRequest, markOwn, sendFault } from './guarded-request.ts';
+import { guardRequest } from './guard-request.ts';
+import { GuardedRequest } from './guarded-request.ts';
+
+/** Options of one route: `{ config: { tollgate: { cost: 5 } } }`, or `false` to serve it without a decision. */
+export type TollgateRouteOptions =
+  | false
+  | {
+      /** Units that a request of this route costs, a whole number from 1. Absent: the cost in the policy. */
+      readonly cost?: number | ((request: FastifyRequest) => number);
+    };
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    tollgate?: TollgateRouteOptions;
+  }
+}
 
 export interface TollgateOptions {
   readonly enforcer: Enforcer;
@@ -35,9 +36,9 @@ export interface TollgateOptions {
    * Returns why a request cannot be served, or null. By default, the violations of HTTP/1.1 that `requestFault` finds.
    */
   readonly faultOf?: (request: IncomingMessage) => Fault | null;
+  /** True to refuse requests with 503 while they are decided without Redis. */
+  readonly failClosed?: boolean;
 }
-
-type Next = (error?: Error) => void;
 
 /**
  * Fastify plugin that applies Tollgate to every route of a server, also to unknown routes. It decides before the body
@@ -45,22 +46,30 @@ type Next = (error?: Error) => void;
  * writes one event per request. Register it first and at the root.
  */
 export const tollgate = fastifyPlugin<TollgateOptions>(
-  (app, { enforcer, entrypoint = 'plugin', rewritten = false, faultOf = requestFault }, done) => {
+  (app, options, done) => {
+    const { enforcer, entrypoint = 'plugin', rewritten = false, faultOf = requestFault } = options;
+    const { failClosed = false } = options;
     holdContinue(app.server);
     app.decorateRequest('tollgate', null);
     app.addHook('onRequest', (request, reply, next) => {
-      const guarded = new GuardedRequest(enforcer, entrypoint, reply, rewritten);
-      request.tollgate = guarded;
-      const remote = request.socket.remoteAddress ?? '';
-      if (isPreflight(request.method, request.headers)) {
-        const identity = anonymous(enforcer.addressOf(request.headers, remote));
-        decidePreflight(requestOf(request, { identity, rejection: null }), guarded, next);
+      const ofRoute = request.routeOptions.config.tollgate;
+      if (ofRoute === false) {
+        next();
         return;
       }
-      const caller = enforcer.identify(request.headers, remote);
-      if (caller instanceof Promise) {
-        caller.then((identified) => decideGuarded(requestOf(request, identified), guarded, next)).catch(next);
-      } else decideGuarded(requestOf(request, caller), guarded, next);
+      const cost = ofRoute?.cost ?? null;
+      const guarded = new GuardedRequest(enforcer, entrypoint, reply, rewritten, failClosed);
+      request.tollgate = guarded;
+      const received = {
+        raw: request.raw,
+        method: request.method,
+        url: request.originalUrl,
+        headers: request.headers,
+        fault: faultOf(request.raw),
+        rewritten,
+        cost: typeof cost === 'function' ? cost(request) : cost,
+      };
+      guardRequest(received, guarded, next);
     });
     app.addHook('onSend', (request, reply, payload, next) => {
       const guarded = request.tollgate;
@@ -76,101 +85,6 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
       void guarded.meter(reply.statusCode).then(() => next(null, payload));
     });
     done();
-
-    function requestOf(request: FastifyRequest, caller: Identified): DecisionRequest {
-      const fault = faultOf(request.raw);
-      const method = readMethod(request.method, request.headers, enforcer.policy().requests);
-      return {
-        caller,
-        method: typeof method === 'string' ? method : request.method,
-        url: request.originalUrl,
-        rewritten,
-        unreadable: fault ?? (typeof method === 'string' ? null : method),
-        cost: null,
-        peek: false,
-        hold: true,
-        plan: null,
-      };
-    }
   },
   { fastify: '5.x', name: 'tollgate' },
 );
-
-function decideGuarded(decisionRequest: DecisionRequest, guarded: GuardedRequest, next: Next): void {
-  try {
-    guarded.enforcer.decideWith(decisionRequest, (verdict) => applyVerdict(verdict, guarded, next));
-  } catch (error) {
-    next(asError(error));
-  }
-}
-
-/** Decides about a preflight by the preflight limits alone. Its event has no units. */
-function decidePreflight(decisionRequest: DecisionRequest, guarded: GuardedRequest, next: Next): void {
-  const { enforcer } = guarded;
-  const { cors } = enforcer.policy();
-  const applicable = preflightLimits(enforcer.policy());
-  try {
-    // With `cors` in the policy, the preflight is answered here and needs no permit.
-    enforcer.decideWith({ ...decisionRequest, applicable, hold: cors === null }, (verdict) => {
-      if (!passes(verdict)) enforcer.recordDecision(verdict);
-      applyVerdict(withoutUnits(verdict), guarded, () => {
-        if (cors === null) next();
-        else answerPreflight(guarded.reply, cors);
-      });
-    });
-  } catch (error) {
-    next(asError(error));
-  }
-}
-
-/** Serves, delays or refuses the request as its verdict states. */
-function applyVerdict(verdict: Verdict, guarded: GuardedRequest, next: Next): void {
-  const { reply } = guarded;
-  try {
-    guarded.verdict = verdict;
-    // The client disconnected during the decision, so the permit of the verdict has to be released here.
-    if (guarded.ended) guarded.leave();
-    else if (guarded.fault !== null) sendFault(reply, guarded.fault);
-    else if (!passes(verdict)) sendRejection(reply, verdict);
-    else if (verdict.decision.delayMs === 0) serve(reply, next);
-    else serveDelayed(guarded, verdict.decision.delayMs, next);
-  } catch (error) {
-    // One response of Redis contains the results of several requests: an error of this request must not
-    // affect the others.
-    next(asError(error));
-  }
-}
-
-function serveDelayed(guarded: GuardedRequest, delayMs: number, next: Next): void {
-  guarded.enforcer.metrics.delaySeconds.observe(delayMs / 1000);
-  const timer = setTimeout(() => {
-    guarded.end = null;
-    serve(guarded.reply, next);
-  }, delayMs);
-  guarded.end = () => {
-    clearTimeout(timer);
-    if (guarded.fault !== null) sendFault(guarded.reply, guarded.fault);
-  };
-}
-
-function serve(reply: FastifyReply, next: Next): void {
-  sendContinue(reply.request.raw, reply.raw);
-  next();
-}
-
-/** Sends the problem of a refused request. `onSend` adds the limit headers, as to every other response. */
-function sendRejection(reply: FastifyReply, verdict: Verdict): void {
-  const problem = problemOf(verdict);
-  markOwn(reply);
-  if (problem.status === 401) reply.header('www-authenticate', 'Bearer error="invalid_token"');
-  if (problem.status === 503) reply.header('retry-after', '1');
-  const { unreadable } = verdict;
-  if (unreadable?.allow !== undefined && problem.status === unreadable.status)
-    reply.header('allow', unreadable.allow);
-  if (unreadable !== null || !bodyEndsSoon(reply.request.raw)) reply.header('connection', 'close');
-  void reply.code(problem.status).type(problemType).send(problem);
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
-}

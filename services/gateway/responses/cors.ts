@@ -1,12 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { FastifyReply } from 'fastify';
 import type { CorsPolicy } from '../../../shared/domain/policy.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { ApplicableLimits } from '../../../shared/policy/match.ts';
 import { markOwn } from '../entrypoints/guarded-request.ts';
+import type { GuardedReply } from '../entrypoints/guarded-request.ts';
 import { plainProblem, problemType } from './problem.ts';
 import { passes } from '../enforcer/verdict.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
+
+type FieldsReply = Pick<GuardedReply, 'request' | 'header' | 'getHeader'>;
 
 /**
  * True for a CORS preflight (Fetch standard): a browser sends it before each cross-origin request that an HTML form
@@ -43,19 +45,20 @@ export function withoutUnits(verdict: Verdict): Verdict {
  * Answers a preflight, which is not forwarded to the upstream. An origin that the policy lists may send every method
  * and every header field.
  */
-export function answerPreflight(reply: FastifyReply, cors: CorsPolicy): FastifyReply {
+export function answerPreflight(reply: GuardedReply, cors: CorsPolicy): void {
   const { headers } = reply.request;
   markOwn(reply);
   if (!isAllowed(cors, headers.origin)) {
     const detail = 'This origin may not call here: it is not among "cors.origins" of the policy.';
-    return reply.code(403).type(problemType).send(plainProblem(403, detail));
+    void reply.code(403).type(problemType).send(plainProblem(403, detail));
+    return;
   }
   reply.header('access-control-allow-methods', listIn(headers['access-control-request-method']));
   const fields = listIn(headers['access-control-request-headers']);
   if (fields !== '') reply.header('access-control-allow-headers', fields);
   reply.header('access-control-max-age', String(cors.maxAgeSeconds));
   addVary(reply, ['Access-Control-Request-Method', 'Access-Control-Request-Headers']);
-  return reply.code(204).send();
+  void reply.code(204).send();
 }
 
 /**
@@ -70,7 +73,7 @@ function listIn(header: string | string[] | undefined): string {
 /**
  * Adds the CORS fields to a response of Tollgate itself, so that a page from an allowed origin can read the response.
  */
-export function writeOwnCors(cors: CorsPolicy, reply: FastifyReply): void {
+export function writeOwnCors(cors: CorsPolicy, reply: FieldsReply): void {
   const { origin } = reply.request.headers;
   if (cors.origins !== null) addVary(reply, ['Origin']);
   if (origin === undefined || !isAllowed(cors, origin)) return;
@@ -83,7 +86,7 @@ export function writeOwnCors(cors: CorsPolicy, reply: FastifyReply): void {
  * Adds the limit headers to the fields that a page may read (`Access-Control-Expose-Headers`), if the upstream allows
  * the page to read its response. The upstream's other CORS fields stay unchanged.
  */
-export function exposeLimits(cors: CorsPolicy, reply: FastifyReply): void {
+export function exposeLimits(cors: CorsPolicy, reply: FieldsReply): void {
   const { origin } = reply.request.headers;
   if (origin === undefined || !isAllowed(cors, origin)) return;
   if (reply.getHeader('access-control-allow-origin') === undefined) return;
@@ -98,7 +101,7 @@ function isAllowed({ origins }: CorsPolicy, origin: string | undefined): boolean
   return origin !== undefined && (origins === null || origins.has(origin));
 }
 
-function addVary(reply: FastifyReply, names: readonly string[]): void {
+function addVary(reply: FieldsReply, names: readonly string[]): void {
   const present = fieldsOf(reply, 'vary');
   const listed = new Set(present.map((name) => name.toLowerCase()));
   if (listed.has('*')) return;
@@ -106,7 +109,7 @@ function addVary(reply: FastifyReply, names: readonly string[]): void {
   if (missing.length > 0) reply.header('vary', [...present, ...missing].join(', '));
 }
 
-function fieldsOf(reply: FastifyReply, name: string): string[] {
+function fieldsOf(reply: FieldsReply, name: string): string[] {
   const value = reply.getHeader(name);
   const text = Array.isArray(value) ? value.join(',') : String(value ?? '');
   return text

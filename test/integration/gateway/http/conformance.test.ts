@@ -1,15 +1,18 @@
-import { Metadata, credentials, loadPackageDefinition } from '@grpc/grpc-js';
-import type { Client, ServiceClientConstructor } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { fastify } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { listenEnvoy } from '../../../../services/gateway/listeners/rls-listener.ts';
 import type { EnvoyServer } from '../../../../services/gateway/listeners/rls-listener.ts';
 import { tollgate } from '../../../../services/gateway/entrypoints/plugin.ts';
+import { createMiddleware } from '../../../../services/gateway/entrypoints/middleware/middleware.ts';
 import { uniqueName } from '../../../support/servers.ts';
 import { as, serviceToken, startGateway, startUpstream } from '../gateway.ts';
 import type { TestGateway, TestUpstream } from '../gateway.ts';
+import { openRlsClient } from './rls-client.ts';
+import type { RlsClient } from './rls-client.ts';
 
 /**
  * Every entrypoint receives the same sequence of requests, for tenants of its own, and must return the same decisions.
@@ -48,9 +51,11 @@ type Entrypoint = (tenant: string, step: Step) => Promise<Observed>;
 let gateway: TestGateway;
 let upstream: TestUpstream;
 let rls: EnvoyServer;
-let rlsClient: Client;
+let rlsClient: RlsClient;
 let entrypoints: Record<string, Entrypoint>;
 const plugin = fastify();
+const express = createServer();
+let expressUrl: string;
 
 beforeAll(async () => {
   upstream = await startUpstream((_request, response) => response.end('{}'));
@@ -61,26 +66,24 @@ beforeAll(async () => {
     port: 0,
     rateLimitWaitMsMax: 3_000,
   });
-  const proto = loadPackageDefinition(
-    loadSync('services/gateway/entrypoints/envoy/ratelimit.proto', {
-      keepCase: true,
-      enums: String,
-      longs: Number,
-      defaults: true,
-    }),
-  );
-  const Service = (
-    proto as never as {
-      envoy: { service: { ratelimit: { v3: { RateLimitService: ServiceClientConstructor } } } };
-    }
-  ).envoy.service.ratelimit.v3.RateLimitService;
-  rlsClient = new Service(`127.0.0.1:${rls.port}`, credentials.createInsecure());
+  rlsClient = openRlsClient(rls.port);
   await plugin.register(tollgate, { enforcer: gateway.enforcer });
   plugin.all('/*', () => ({}));
   await plugin.ready();
+  const middleware = createMiddleware({ enforcer: gateway.enforcer });
+  express.on('request', (request, response) => {
+    middleware(
+      request,
+      response,
+      () => void response.setHeader('content-type', 'application/json').end('{}'),
+    );
+  });
+  await once(express.listen(0, '127.0.0.1'), 'listening');
+  expressUrl = `http://127.0.0.1:${(express.address() as AddressInfo).port}`;
   entrypoints = {
     proxy: throughProxy,
     plugin: throughPlugin,
+    middleware: throughMiddleware,
     check: throughCheck,
     authz: throughAuthz,
     rls: throughRls,
@@ -91,6 +94,7 @@ afterAll(async () => {
   rlsClient.close();
   await rls.close();
   await plugin.close();
+  express.close();
   await gateway.close();
   await upstream.close();
 });
@@ -114,9 +118,17 @@ function observed(
   };
 }
 
-async function throughProxy(tenant: string, step: Step): Promise<Observed> {
+function throughProxy(tenant: string, step: Step): Promise<Observed> {
+  return throughServer(gateway.proxyUrl, tenant, step);
+}
+
+function throughMiddleware(tenant: string, step: Step): Promise<Observed> {
+  return throughServer(expressUrl, tenant, step);
+}
+
+async function throughServer(url: string, tenant: string, step: Step): Promise<Observed> {
   const [method, path] = step.request;
-  const response = await fetch(gateway.proxyUrl + path, { method, headers: await headersOf(tenant, step) });
+  const response = await fetch(url + path, { method, headers: await headersOf(tenant, step) });
   const body = (await response.json()) as Record<string, unknown>;
   return observed(response.status === 200, (name) => response.headers.get(name), body['violated-policies']);
 }
@@ -162,12 +174,6 @@ async function throughAuthz(tenant: string, step: Step): Promise<Observed> {
   return observed(response.status === 200, (name) => response.headers.get(name), body['violated-policies']);
 }
 
-interface RlsResponse {
-  readonly overall_code: string;
-  readonly response_headers_to_add: readonly { readonly key: string; readonly value: string }[];
-  readonly raw_body: Buffer;
-}
-
 async function throughRls(tenant: string, { user, plan, request: [method, path] }: Step): Promise<Observed> {
   const entries = Object.entries({
     tenant_id: tenant,
@@ -177,7 +183,7 @@ async function throughRls(tenant: string, { user, plan, request: [method, path] 
     path,
     remote_address: '203.0.113.1',
   });
-  const response = await shouldRateLimit({
+  const response = await rlsClient.shouldRateLimit({
     domain: 'api',
     descriptors: [{ entries: entries.map(([key, value]) => ({ key, value })) }],
   });
@@ -188,25 +194,6 @@ async function throughRls(tenant: string, { user, plan, request: [method, path] 
       ? {}
       : (JSON.parse(response.raw_body.toString()) as Record<string, unknown>);
   return observed(response.overall_code === 'OK', header, body['violated-policies']);
-}
-
-function shouldRateLimit(request: object): Promise<RlsResponse> {
-  return new Promise((resolve, reject) => {
-    const method = (
-      rlsClient as unknown as Record<
-        string,
-        (
-          request: object,
-          metadata: Metadata,
-          done: (error: Error | null, response: RlsResponse) => void,
-        ) => void
-      >
-    )['ShouldRateLimit'];
-    method?.call(rlsClient, request, new Metadata(), (error, response) => {
-      if (error === null) resolve(response);
-      else reject(error);
-    });
-  });
 }
 
 const step: fc.Arbitrary<Step> = fc.record({
@@ -224,7 +211,7 @@ const step: fc.Arbitrary<Step> = fc.record({
 });
 
 describe('one enforcer behind every entrypoint', () => {
-  test('the same sequence of requests is decided the same through proxy, plugin, check, authz and rls', async () => {
+  test('the same sequence of requests is decided the same through proxy, plugin, middleware, check, authz and rls', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 8, maxLength: 14 }), async (steps) => {
         const name = uniqueName('run');
@@ -269,7 +256,7 @@ describe('Envoy', () => {
     const entries = [[{ key: 'tenant', value: tenant }], [{ key: 'path', value: '/' }]].map((list) => ({
       entries: list,
     }));
-    const response = await shouldRateLimit({ domain: 'api', descriptors: entries, hits_addend: 5 });
+    const response = await rlsClient.shouldRateLimit({ domain: 'api', descriptors: entries, hits_addend: 5 });
     expect(response).toMatchObject({
       overall_code: 'OK',
       statuses: [
@@ -285,9 +272,11 @@ describe('Envoy', () => {
 
   test('a call without a tenant, a user or an address is an error and not allowed', async () => {
     await expect(
-      shouldRateLimit({ domain: 'api', descriptors: [{ entries: [{ key: 'path', value: '/' }] }] }),
+      rlsClient.shouldRateLimit({ domain: 'api', descriptors: [{ entries: [{ key: 'path', value: '/' }] }] }),
     ).rejects.toThrow(/INVALID_ARGUMENT/);
     const long = { entries: [{ key: 'tenant', value: 'x'.repeat(300) }] };
-    await expect(shouldRateLimit({ domain: 'api', descriptors: [long] })).rejects.toThrow(/longer than 256/);
+    await expect(rlsClient.shouldRateLimit({ domain: 'api', descriptors: [long] })).rejects.toThrow(
+      /longer than 256/,
+    );
   });
 });
