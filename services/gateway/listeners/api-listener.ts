@@ -164,6 +164,7 @@ async function headersOfPeek(
   const peekHeaders = limitHeaders(await enforcer.decide({ caller: identified, ...peek }));
   delete peekHeaders['x-tollgate-decision'];
   delete peekHeaders['retry-after'];
+  delete peekHeaders['x-should-retry'];
   return peekHeaders;
 }
 

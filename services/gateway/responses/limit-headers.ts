@@ -23,7 +23,7 @@ export interface HeaderTarget {
 /**
  * Returns the limit headers of a response. X-RateLimit-* describe the window that is closest to exhaustion (`Reset` in
  * Unix seconds). The IETF fields (draft-ietf-httpapi-ratelimit-headers) describe all windows. `Retry-After` is added to
- * a refused request that would pass after a wait.
+ * a refused request that would pass after a wait, and `X-Should-Retry: false` if that wait is too long for an SDK.
  */
 export function limitHeaders(verdict: Verdict): ResponseHeaders {
   const headers: ResponseHeaders = {};
@@ -49,9 +49,18 @@ export function writeLimitHeaders(verdict: Verdict, target: HeaderTarget): void 
     target.header('x-ratelimit-remaining', String(policy.platform[0].limit));
     target.header('x-ratelimit-reset', String(Math.ceil(decidedAtMs / 1000)));
   }
-  const seconds = decision.outcome === 'limited' ? retryAfterSeconds(decision.retryAfterMs) : null;
+  if (decision.outcome !== 'limited') return;
+  const seconds = retryAfterSeconds(decision.retryAfterMs);
   if (seconds !== null) target.header('retry-after', String(seconds));
+  if (seconds === null || seconds > sdkWaitSecondsMax) target.header('x-should-retry', 'false');
 }
+
+/**
+ * Longest wait after which SDKs may repeat a refused request by themselves. OpenAI's SDK for Node does not wait longer
+ * than this, it repeats the request within a second instead, and Anthropic's SDKs would sleep until the end of a month.
+ * Both obey `x-should-retry: false`.
+ */
+const sdkWaitSecondsMax = 60;
 
 /**
  * Returns the whole seconds, at least 1, after which the request would pass; null if it would not pass after any wait.

@@ -53,6 +53,7 @@ const limitHeaders = [
   'ratelimit',
   'ratelimit-policy',
   'retry-after',
+  'x-should-retry',
   'x-tollgate-decision',
 ];
 

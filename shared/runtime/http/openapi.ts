@@ -160,13 +160,22 @@ const retryAfter: HeaderDescription = {
   description: 'Whole seconds after which the same request may succeed.',
   schema: { type: 'integer', minimum: 1 },
 };
+const shouldRetry: HeaderDescription = {
+  description: '`false` if the wait is longer than a minute, or if no wait helps; otherwise absent.',
+  schema: { type: 'string', enum: ['false'] },
+};
 const authenticate: HeaderDescription = {
   description: 'The scheme of the credential that is needed.',
   schema: { type: 'string' },
 };
 
 function componentHeaders({ responseHeaders }: ApiDescription): HeaderDescriptions {
-  return { ...responseHeaders, 'Retry-After': retryAfter, 'WWW-Authenticate': authenticate };
+  return {
+    ...responseHeaders,
+    'Retry-After': retryAfter,
+    'X-Should-Retry': shouldRetry,
+    'WWW-Authenticate': authenticate,
+  };
 }
 
 interface Operation {
@@ -214,7 +223,7 @@ function leaveOutNull({ requestBody }: Operation): void {
 
 const statusHeaders: Readonly<Record<string, readonly string[]>> = {
   401: ['WWW-Authenticate'],
-  429: ['Retry-After'],
+  429: ['Retry-After', 'X-Should-Retry'],
   503: ['Retry-After'],
 };
 

@@ -10,15 +10,27 @@ export interface Target {
 
 export interface SdkOptions {
   readonly maxRetries?: number;
+  /** Called before each try. */
+  readonly onTry?: () => void;
 }
 
-export function openAi({ url, credential }: Target, { maxRetries = 0 }: SdkOptions = {}): OpenAI {
-  return new OpenAI({ baseURL: `${url}/v1`, apiKey: credential, maxRetries });
+export function openAi({ url, credential }: Target, options: SdkOptions = {}): OpenAI {
+  return new OpenAI({ baseURL: `${url}/v1`, apiKey: credential, ...transportOf(options) });
 }
 
 /** The credential is sent as a bearer token, as Anthropic's SDK does for `authToken`. */
-export function anthropic({ url, credential }: Target, { maxRetries = 0 }: SdkOptions = {}): Anthropic {
-  return new Anthropic({ baseURL: url, apiKey: null, authToken: credential, maxRetries });
+export function anthropic({ url, credential }: Target, options: SdkOptions = {}): Anthropic {
+  return new Anthropic({ baseURL: url, apiKey: null, authToken: credential, ...transportOf(options) });
+}
+
+function transportOf({ maxRetries = 0, onTry }: SdkOptions): { maxRetries: number; fetch: typeof fetch } {
+  return {
+    maxRetries,
+    fetch: (input, init) => {
+      onTry?.();
+      return fetch(input, init);
+    },
+  };
 }
 
 /** Tokens as an SDK reports them to the application. */
@@ -37,12 +49,11 @@ export interface Seen {
   readonly usage: SeenUsage | null;
 }
 
-export interface CallSettings {
+export interface CallSettings extends SdkOptions {
   readonly model: string;
   /** Value of `x-sample`. */
   readonly switches?: string;
   readonly maxTokens?: number;
-  readonly maxRetries?: number;
 }
 
 /** One of the APIs with a text as its answer, used through its official SDK. */

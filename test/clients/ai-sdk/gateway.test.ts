@@ -24,6 +24,7 @@ beforeAll(async () => {
     edit: (text) =>
       text
         .replace('limit: 100, window: 1m }', 'limit: 2, window: 2s }')
+        .replace('limit: 5000, window: 1m }', 'limit: 1, window: 1h }')
         .replace('slow_down: { from: 0.8, max_delay: 500ms }', ''),
   });
   target = await targetOf('pro');
@@ -105,6 +106,23 @@ describe.each(textApis)('$name over its limit', (api) => {
     expect(seen.text).toBe('Usage is metered');
     expect(performance.now() - startedAt).toBeGreaterThan(1_900);
     expect(await sample.calls({ model })).toHaveLength(3);
+  });
+});
+
+describe.each(textApis)('$name with a wait of up to an hour', (api) => {
+  test('A4: the SDK reports the refusal at once instead of sleeping or repeating the call', async () => {
+    const enterprise = await targetOf('enterprise');
+    const model = uniqueModel();
+    await api.complete(enterprise, { model });
+    let tries = 0;
+    const error = await failure(
+      api.complete(enterprise, { model, maxRetries: 2, onTry: () => void (tries += 1) }),
+    );
+    expect(error).toMatchObject({ status: 429 });
+    const { headers } = error as InstanceType<typeof OpenAI.RateLimitError>;
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(60);
+    expect(headers.get('x-should-retry')).toBe('false');
+    expect(tries).toBe(1);
   });
 });
 

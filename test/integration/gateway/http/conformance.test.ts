@@ -43,6 +43,7 @@ interface Observed {
   readonly remaining: string | null;
   readonly policy: string | null;
   readonly hasRetryAfter: boolean;
+  readonly shouldRetry: string | null;
   readonly violated: unknown;
 }
 
@@ -114,6 +115,7 @@ function observed(
     remaining: get('x-ratelimit-remaining'),
     policy: get('ratelimit-policy'),
     hasRetryAfter: get('retry-after') !== null,
+    shouldRetry: get('x-should-retry'),
     violated: violated ?? null,
   };
 }

@@ -16,7 +16,7 @@ const policy = {
 };
 const cors = `{ origins: [${origin}], max_age: 1h, exposed_headers: [X-Page], preflights: 3 }`;
 const exposed =
-  'x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, ratelimit, ratelimit-policy, retry-after, x-tollgate-decision, x-page';
+  'x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, ratelimit, ratelimit-policy, retry-after, x-should-retry, x-tollgate-decision, x-page';
 
 let upstream: TestUpstream;
 let gateway: TestGateway;
@@ -203,7 +203,7 @@ describe('F3: a response of the upstream', () => {
     expect(corsOf(response)).toEqual({
       'access-control-allow-origin': 'https://upstream.example.com',
       'access-control-expose-headers':
-        'X-Own, RateLimit, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, ratelimit-policy, retry-after, x-tollgate-decision, x-page',
+        'X-Own, RateLimit, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, ratelimit-policy, retry-after, x-should-retry, x-tollgate-decision, x-page',
       vary: 'Accept, Origin',
     });
   });
