@@ -3,12 +3,12 @@ import { stringify } from 'yaml';
 import { alertRules } from './alerts/alert-rules.ts';
 import { businessDashboard } from './boards/business.ts';
 import { fleetDashboard } from './boards/fleet.ts';
-import { alertRuleGroups, contactPoints, notificationPolicy } from './alerts/grafana.ts';
+import { alertRuleGroups, contactPoints, muteTimes, notificationPolicy } from './alerts/grafana.ts';
 import { dashboardProviders, datasources } from './grafana-provisioning.ts';
 import { pipelineDashboard } from './boards/pipeline.ts';
 import { alertmanagerConfig, prometheusConfig, prometheusRules } from './alerts/prometheus.ts';
 import { runbookDashboard, runbookNames } from './boards/runbooks.ts';
-import { containers, loopback, receivers } from './settings.ts';
+import { containers, loopback } from './settings.ts';
 import type { DashboardName } from './boards/sources.ts';
 import { tenantDashboard } from './boards/tenant.ts';
 
@@ -33,13 +33,15 @@ export function renderAll(): ReadonlyMap<string, string> {
   yaml('grafana/provisioning/datasources/tollgate.yaml', datasources(containers));
   yaml('grafana/provisioning/dashboards/tollgate.yaml', dashboardProviders(mountedAt));
   yaml('grafana/provisioning/alerting/rules.yaml', alertRuleGroups(alertRules, panelIds));
-  yaml('grafana/provisioning/alerting/contact-points.yaml', contactPoints());
+  yaml('grafana/provisioning/alerting/contact-points.yaml', contactPoints(containers.receivers));
+  yaml('grafana/provisioning/alerting/mute-times.yaml', muteTimes());
   yaml('grafana/provisioning/alerting/notification-policy.yaml', notificationPolicy());
   yaml('grafana/loopback/datasources/tollgate.yaml', datasources(loopback));
   yaml('prometheus/rules.yml', prometheusRules(alertRules, panelIds));
   yaml('prometheus/prometheus.yml', prometheusConfig(containers));
   yaml('prometheus/prometheus.loopback.yml', prometheusConfig(loopback));
-  yaml('alertmanager/alertmanager.yml', alertmanagerConfig(receivers));
+  yaml('alertmanager/alertmanager.yml', alertmanagerConfig(containers.receivers));
+  yaml('alertmanager/alertmanager.loopback.yml', alertmanagerConfig(loopback.receivers));
   return files;
 }
 

@@ -2,19 +2,34 @@
  * Settings of an installation: addresses that alerts and configuration files contain. After a change, run `npm run
  * dashboards` to generate the files in `generated/` again.
  */
-export const settings = {
-  /** URL of Grafana for on-call. Links in alerts begin with it. */
+export const settings: Settings = {
   grafanaUrl: 'http://localhost:3000',
-  /** Grafana's contact points. */
-  onCallEmail: 'on-call@example.com',
-  teamEmail: 'team@example.com',
-} as const;
+  alertNotifier: 'alertmanager',
+  onCallEmail: null,
+  teamEmail: null,
+};
 
-/** Webhooks to which Alertmanager sends alerts: critical alerts to on-call, all others to the team. */
-export const receivers = {
-  onCallUrl: 'http://localhost:9098/on-call',
-  teamUrl: 'http://localhost:9098/team',
-} as const;
+export interface Settings {
+  /** URL of Grafana for on-call. All links in alerts and runbooks begin with it. */
+  readonly grafanaUrl: string;
+  /** The one system that sends the alerts that Prometheus evaluates: docs/decisions/132-one-system-sends-an-alert.md. */
+  readonly alertNotifier: Notifier;
+  /**
+   * Addresses to which Grafana sends its notifications besides the webhook; null for none. They need a mail server in
+   * Grafana (`GF_SMTP_*`).
+   */
+  readonly onCallEmail: string | null;
+  readonly teamEmail: string | null;
+}
+
+/** `grafana` is for installations without Alertmanager. */
+export type Notifier = 'alertmanager' | 'grafana';
+
+/** URLs to which Alertmanager and Grafana post notifications: critical alerts to on-call, all others to the team. */
+export interface Receivers {
+  readonly onCallUrl: string;
+  readonly teamUrl: string;
+}
 
 /** Grafana folder of the dashboards and alert rules. */
 export const folder = 'Tollgate';
@@ -28,6 +43,7 @@ export interface Place {
   /** Address (host:port) of each service's /metrics. */
   readonly services: Readonly<Record<string, string>>;
   readonly rulesFile: string;
+  readonly receivers: Receivers;
 }
 
 export const loopback: Place = {
@@ -44,6 +60,7 @@ export const loopback: Place = {
     console: '127.0.0.1:8094',
   },
   rulesFile: 'rules.yml',
+  receivers: { onCallUrl: 'http://localhost:9098/on-call', teamUrl: 'http://localhost:9098/team' },
 };
 
 export const containers: Place = {
@@ -60,4 +77,8 @@ export const containers: Place = {
     console: 'console:8094',
   },
   rulesFile: 'rules.yml',
+  receivers: {
+    onCallUrl: 'http://host.docker.internal:9098/on-call',
+    teamUrl: 'http://host.docker.internal:9098/team',
+  },
 };

@@ -68,11 +68,13 @@ async function start(): Promise<void> {
   if (ending) await closeAndExit();
 }
 
-function greet({ file, movedPorts }: RunningStack): void {
+function greet({ file, movedPorts, missingMonitors: missing }: RunningStack): void {
   const secondsToReady = (performance.now() - startedAt) / 1000;
   const { traffic } = options;
   console.log(
-    greeting({ stack: file, stackPath: '.local/stack.json', moved: movedPorts, secondsToReady, traffic }),
+    greeting({
+      ...{ stack: file, stackPath: '.local/stack.json', moved: movedPorts, missing, secondsToReady, traffic },
+    }),
   );
 }
 

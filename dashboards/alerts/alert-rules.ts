@@ -19,6 +19,10 @@ export const alertRules: readonly AlertRule[] = [
       'Customers receive 429 far more often than usual: an attack, a client in a loop, or a limit that is set too low.',
     action:
       'Find the limit and the tenant that refuse most. Boost a limit, block a tenant, or restore the policy.',
+    where: {
+      query: 'sum by (plan, limit) (rate(tollgate_checks_total{decision="limited"}[5m])) > 0',
+      text: 'limit {{ .Labels.limit }} of plan {{ .Labels.plan }} ({{ .Value | humanize }} refused/s)',
+    },
     runbook: 'rejection-spike',
     dashboard: 'fleet',
     panel: 'Share refused',
@@ -37,6 +41,10 @@ export const alertRules: readonly AlertRule[] = [
     impact:
       'Requests are served. Each gateway enforces its share of every limit alone, so tenants may be refused a little early or get a little more.',
     action: 'Start Redis or fail over. Nothing else has to be repaired.',
+    where: {
+      query: 'sum by (instance) (rate(tollgate_checks_degraded_total[2m])) > 0',
+      text: '{{ .Labels.instance }} ({{ .Value | humanize }} checks/s without Redis)',
+    },
     runbook: 'redis-failing',
     dashboard: 'fleet',
     panel: 'Degraded checks',
@@ -62,15 +70,20 @@ export const alertRules: readonly AlertRule[] = [
     name: 'TollgateCheckSlow',
     severity: 'warning',
     query:
-      'histogram_quantile(0.99, sum by (le) (rate(tollgate_check_duration_seconds_bucket[5m]))) and on () (sum(rate(tollgate_check_duration_seconds_count[5m])) > 1)',
+      'histogram_quantile(0.99, sum by (le) (rate(tollgate_check_duration_seconds_bucket{decided_by="redis"}[5m]))) and on () (sum(rate(tollgate_check_duration_seconds_count{decided_by="redis"}[5m])) > 1)',
     fires: 'above',
     threshold: 0.001,
     forMinutes: 5,
-    summary: 'The p99 latency of a check is VALUE',
+    summary: 'The p99 latency of a check by Redis is VALUE',
     format: 'duration',
     impact: 'Every request of every customer waits that long.',
     action:
       'Compare the latency of the Redis call with that of the check: a slow Redis call means Redis, otherwise the gateway needs CPU.',
+    where: {
+      query:
+        'histogram_quantile(0.99, sum by (le, instance) (rate(tollgate_check_duration_seconds_bucket{decided_by="redis"}[5m])))',
+      text: '{{ .Labels.instance }} (p99 {{ .Value | humanizeDuration }})',
+    },
     runbook: 'check-slow',
     dashboard: 'fleet',
     panel: 'Latency of a check',
@@ -102,6 +115,8 @@ export const alertRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 60,
     forMinutes: 2,
+    // The next heartbeat arrives within a minute after the consumer has caught up.
+    keepFiringMinutes: 2,
     summary: '{{ .Labels.group }} is VALUE behind',
     format: 'duration',
     impact:

@@ -12,6 +12,8 @@ export const serviceDown: AlertRule = {
   fires: 'below',
   threshold: 1,
   forMinutes: 1,
+  // A restarted alerter receives its first heartbeat within a minute.
+  keepFiringMinutes: 2,
   summary: '{{ .Labels.job }}{{ with .Labels.instance }} at {{ . }}{{ end }} does not answer (up is VALUE)',
   format: 'number',
   impact: 'Its work waits or is done by other processes. Nothing is lost.',

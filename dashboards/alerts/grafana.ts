@@ -6,11 +6,12 @@ import type { AlertRule } from './rule.ts';
 import { panelOf } from './prometheus.ts';
 import { productionTiming } from './timing.ts';
 import { folder, settings } from '../settings.ts';
+import type { Notifier, Receivers } from '../settings.ts';
 
 const formats = {
   number: valueOr('humanize'),
   percentage: valueOr('humanizePercentage'),
-  duration: valueOr('humanizeDuration'),
+  duration: durationOr(),
   bytes: valueOr('humanize1024', 'B'),
 } as const;
 
@@ -19,13 +20,22 @@ function valueOr(format: string, unit = ''): string {
   return `{{ if .Values }}{{ ${format} (index .Values "A").Value }}${unit}{{ else }}an unknown number{{ end }}`;
 }
 
+function durationOr(): string {
+  const value = '(index .Values "A").Value';
+  return `{{ if .Values }}{{ if lt ${value} 1e8 }}{{ humanizeDuration ${value} }}{{ else }}an unknown time{{ end }}{{ else }}an unknown time{{ end }}`;
+}
+
 const noDataStates = { quiet: 'OK', keeps: 'KeepLast', fires: 'Alerting' } as const;
 
 /**
  * Alert rules for `provisioning/alerting`. Each rule has two queries: A is the PromQL, and C is the condition on its
  * value. Grafana has a setting for a query without series, so the PromQL does not need `absent`.
  */
-export function alertRuleGroups(rules: readonly AlertRule[], panelIds: ReadonlyMap<string, number>): unknown {
+export function alertRuleGroups(
+  rules: readonly AlertRule[],
+  panelIds: ReadonlyMap<string, number>,
+  notifier: Notifier = settings.alertNotifier,
+): unknown {
   return {
     apiVersion: 1,
     groups: [
@@ -34,13 +44,13 @@ export function alertRuleGroups(rules: readonly AlertRule[], panelIds: ReadonlyM
         name: 'tollgate',
         folder,
         interval: prometheusDuration(productionTiming.evaluateSeconds),
-        rules: [...rules, prometheusDown].map((rule) => grafanaRule(rule, panelIds)),
+        rules: [...rules, prometheusDown].map((rule) => grafanaRule(rule, panelIds, notifier)),
       },
     ],
   };
 }
 
-function grafanaRule(rule: AlertRule, panelIds: ReadonlyMap<string, number>): unknown {
+function grafanaRule(rule: AlertRule, panelIds: ReadonlyMap<string, number>, notifier: Notifier): unknown {
   const panelId = panelOf(rule, panelIds);
   return {
     uid: rule.name.toLowerCase(),
@@ -81,6 +91,7 @@ function grafanaRule(rule: AlertRule, panelIds: ReadonlyMap<string, number>): un
     // If Prometheus does not answer, one rule reports it. The others keep their state, so that they do not all fire.
     execErrState: rule.name === prometheusDown.name ? 'Alerting' : 'KeepLast',
     for: `${rule.forMinutes}m`,
+    ...(rule.keepFiringMinutes !== undefined && { keep_firing_for: `${rule.keepFiringMinutes}m` }),
     annotations: {
       summary: rule.summary.replace('VALUE', formats[rule.format]),
       description: descriptionOf(rule),
@@ -88,24 +99,52 @@ function grafanaRule(rule: AlertRule, panelIds: ReadonlyMap<string, number>): un
       __dashboardUid__: uids[rule.dashboard],
       __panelId__: String(panelId),
     },
-    labels: { severity: rule.severity },
+    // Prometheus cannot evaluate the rule on its own absence.
+    labels: {
+      severity: rule.severity,
+      notified_by: rule.name === prometheusDown.name ? 'grafana' : notifier,
+    },
     isPaused: false,
   };
 }
 
-export function contactPoints(): unknown {
-  const byEmail = (name: string, addresses: string): unknown => ({
+export function contactPoints({ onCallUrl, teamUrl }: Receivers): unknown {
+  const point = (name: string, url: string, addresses: string | null): unknown => ({
     orgId: 1,
     name,
     receivers: [
-      { uid: name, type: 'email', settings: { addresses, singleEmail: false }, disableResolveMessage: false },
+      { uid: name, type: 'webhook', settings: { url, httpMethod: 'POST' }, disableResolveMessage: false },
+      ...(addresses === null
+        ? []
+        : [
+            {
+              ...{ uid: `${name}-email`, type: 'email', settings: { addresses, singleEmail: false } },
+              disableResolveMessage: false,
+            },
+          ]),
     ],
   });
   return {
     apiVersion: 1,
     contactPoints: [
-      byEmail('tollgate-on-call', settings.onCallEmail),
-      byEmail('tollgate-team', settings.teamEmail),
+      point('tollgate-on-call', onCallUrl, settings.onCallEmail),
+      point('tollgate-team', teamUrl, settings.teamEmail),
+    ],
+  };
+}
+
+/** Name of the interval that contains every time. A route with it sends no notification. */
+const always = 'tollgate-always';
+
+export function muteTimes(): unknown {
+  return {
+    apiVersion: 1,
+    muteTimes: [
+      {
+        orgId: 1,
+        name: always,
+        time_intervals: [{ times: [{ start_time: '00:00', end_time: '24:00' }] }],
+      },
     ],
   };
 }
@@ -122,6 +161,12 @@ export function notificationPolicy(): unknown {
         group_interval: '1m',
         repeat_interval: '4h',
         routes: [
+          // Grafana evaluates these rules to show their states on the panels. Alertmanager sends their notifications.
+          {
+            receiver: 'tollgate-team',
+            object_matchers: [['notified_by', '=', 'alertmanager']],
+            mute_time_intervals: [always],
+          },
           {
             receiver: 'tollgate-on-call',
             object_matchers: [['severity', '=', 'critical']],

@@ -2,15 +2,17 @@ import { prometheusDuration } from '../../shared/domain/time/format-duration.ts'
 import { productionTiming } from './timing.ts';
 import type { AlertTiming } from './timing.ts';
 import { runbookUid, uids } from '../boards/sources.ts';
-import { conditionOf, descriptionOf } from './rule.ts';
+import { conditionOf, descriptionOf, whereOf } from './rule.ts';
 import type { AlertRule } from './rule.ts';
 import { settings } from '../settings.ts';
-import type { Place } from '../settings.ts';
+import type { Notifier, Place, Receivers } from '../settings.ts';
+import { inhibitions } from './inhibitions.ts';
 
 const formats = {
   number: '{{ .Value | humanize }}',
   percentage: '{{ .Value | humanizePercentage }}',
-  duration: '{{ .Value | humanizeDuration }}',
+  // A duration since a time that is not set is infinite or of decades.
+  duration: '{{ if lt .Value 1e8 }}{{ .Value | humanizeDuration }}{{ else }}an unknown time{{ end }}',
   bytes: '{{ .Value | humanize1024 }}B',
 } as const;
 
@@ -25,20 +27,28 @@ export function prometheusRules(
       {
         name: 'tollgate',
         interval: prometheusDuration(timing.evaluateSeconds),
-        rules: rules.map((rule) => ({
-          alert: rule.name,
-          expr: conditionOf(rule, timing),
-          for: prometheusDuration((rule.forMinutes * 60) / timing.speedup),
-          labels: { severity: rule.severity },
-          annotations: {
-            summary: rule.summary.replace('VALUE', formats[rule.format]),
-            description: descriptionOf(rule),
-            runbook_url: `${settings.grafanaUrl}/d/${runbookUid(rule.runbook)}`,
-            dashboard_url: `${settings.grafanaUrl}/d/${uids[rule.dashboard]}?viewPanel=panel-${panelOf(rule, panelIds)}`,
-          },
-        })),
+        rules: rules.map((rule) => alertOf(rule, panelIds, timing)),
       },
     ],
+  };
+}
+
+function alertOf(rule: AlertRule, panelIds: ReadonlyMap<string, number>, timing: AlertTiming): unknown {
+  const duration = (minutes: number): string => prometheusDuration((minutes * 60) / timing.speedup);
+  const where = whereOf(rule, timing);
+  return {
+    alert: rule.name,
+    expr: conditionOf(rule, timing),
+    for: duration(rule.forMinutes),
+    ...(rule.keepFiringMinutes !== undefined && { keep_firing_for: duration(rule.keepFiringMinutes) }),
+    labels: { severity: rule.severity },
+    annotations: {
+      summary: rule.summary.replace('VALUE', formats[rule.format]),
+      description: descriptionOf(rule),
+      ...(where !== null && { where }),
+      runbook_url: `${settings.grafanaUrl}/d/${runbookUid(rule.runbook)}`,
+      dashboard_url: `${settings.grafanaUrl}/d/${uids[rule.dashboard]}?viewPanel=panel-${panelOf(rule, panelIds)}`,
+    },
   };
 }
 
@@ -49,25 +59,25 @@ export function panelOf(rule: AlertRule, panelIds: ReadonlyMap<string, number>):
   return id;
 }
 
-export function prometheusConfig(place: Place, timing: AlertTiming = productionTiming): unknown {
+export function prometheusConfig(
+  place: Place,
+  timing: AlertTiming = productionTiming,
+  notifier: Notifier = settings.alertNotifier,
+): unknown {
   return {
     global: {
       scrape_interval: prometheusDuration(timing.scrapeSeconds),
       evaluation_interval: prometheusDuration(timing.evaluateSeconds),
     },
     rule_files: [place.rulesFile],
-    alerting: { alertmanagers: [{ static_configs: [{ targets: [place.alertmanager] }] }] },
+    ...(notifier === 'alertmanager' && {
+      alerting: { alertmanagers: [{ static_configs: [{ targets: [place.alertmanager] }] }] },
+    }),
     scrape_configs: Object.entries(place.services).map(([service, target]) => ({
       job_name: `tollgate-${service}`,
       static_configs: [{ targets: [target] }],
     })),
   };
-}
-
-/** URLs of receivers to which Alertmanager sends notifications, in its webhook format. */
-export interface Receivers {
-  readonly onCallUrl: string;
-  readonly teamUrl: string;
 }
 
 export function alertmanagerConfig(
@@ -83,16 +93,18 @@ export function alertmanagerConfig(
       repeat_interval: '4h',
       routes: [{ receiver: 'on-call', matchers: ['severity="critical"'], repeat_interval: '1h' }],
     },
-    // If Redis is unavailable to most nodes, one alert says so, and the alerts for single nodes are suppressed.
-    inhibit_rules: [
-      {
-        source_matchers: ['alertname="TollgateRedisFailing"'],
-        target_matchers: ['alertname="TollgateNodeDegraded"'],
-      },
-    ],
+    inhibit_rules: inhibitions.map(({ source, sourceLabels = {}, targets, targetLabels = {}, equal }) => ({
+      source_matchers: [`alertname="${source}"`, ...matchersOf(sourceLabels)],
+      target_matchers: [`alertname=~"${targets.join('|')}"`, ...matchersOf(targetLabels)],
+      ...(equal !== undefined && { equal: [...equal] }),
+    })),
     receivers: [
       { name: 'on-call', webhook_configs: [{ url: onCallUrl, send_resolved: true }] },
       { name: 'team', webhook_configs: [{ url: teamUrl, send_resolved: true }] },
     ],
   };
+}
+
+function matchersOf(labels: Readonly<Record<string, string>>): string[] {
+  return Object.entries(labels).map(([label, expression]) => `${label}=~"${expression}"`);
 }

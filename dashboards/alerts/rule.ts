@@ -16,11 +16,21 @@ export interface AlertRule {
   readonly threshold: number;
   readonly forMinutes: number;
   /**
+   * Minutes for which the alert stays active after its condition ended. Used for alerts that inhibit others, so that
+   * their consequences end before they do.
+   */
+  readonly keepFiringMinutes?: number;
+  /**
    * One line that says what happens. It may contain labels (`{{ .Labels.service }}`) and the word VALUE, which is
    * replaced by the value of the query with its unit.
    */
   readonly summary: string;
   readonly format: 'number' | 'percentage' | 'duration' | 'bytes';
+  /**
+   * PromQL whose three largest series name the parts that are affected most, and the text of one series. Prometheus
+   * adds them to the notification.
+   */
+  readonly where?: { readonly query: string; readonly text: string };
   /** Consequence for customers. */
   readonly impact: string;
   /** First action of on-call. The runbook has the details. */
@@ -43,6 +53,16 @@ export function conditionOf(rule: AlertRule, timing: AlertTiming = productionTim
   const condition = `(${query}) ${rule.fires === 'above' ? '>' : '<'} ${rule.threshold}`;
   if (rule.whenAbsent !== 'fires') return condition;
   return `(${condition}) or (absent(${query}) * ${rule.fires === 'above' ? 'Inf' : '0'})`;
+}
+
+/** Annotation that names the most affected parts, as a template of Prometheus. */
+export function whereOf({ where }: AlertRule, timing: AlertTiming = productionTiming): string | null {
+  if (where === undefined) return null;
+  const query = withTiming(`sort_desc(topk(3, ${where.query}))`, timing);
+  return (
+    `{{ with query ${JSON.stringify(query)} }}{{ range $index, $part := . }}{{ if $index }}, {{ end }}` +
+    `{{ with $part }}${where.text}{{ end }}{{ end }}{{ else }}no single part stands out{{ end }}`
+  );
 }
 
 /** The text below the summary: the consequence for customers, then the action. */

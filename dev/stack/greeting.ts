@@ -5,18 +5,28 @@ export interface GreetingOptions {
   readonly stackPath: string;
   /** Ports that could not be used because they were in use, e.g. `gateway 8080 → 40123`. */
   readonly moved: readonly string[];
+  /** Monitoring programs that do not run, e.g. `prometheus is not installed: …`. */
+  readonly missing: readonly string[];
   readonly secondsToReady: number;
   readonly traffic: boolean;
 }
 
 /** Text that `npm start` prints when all processes run: a table of addresses, and commands to copy. */
-export function greeting({ stack, stackPath, moved, secondsToReady, traffic }: GreetingOptions): string {
+export function greeting({
+  stack,
+  stackPath,
+  moved,
+  missing,
+  secondsToReady,
+  traffic,
+}: GreetingOptions): string {
   return [
     '',
     `Tollgate is ready after ${secondsToReady.toFixed(1)} s.`,
     '',
     ...table(stack),
     ...(moved.length === 0 ? [] : ['', `  Ports that were taken: ${moved.join(', ')}`]),
+    ...(missing.length === 0 ? [] : ['', ...missing.map((line) => `  ! ${line}`)]),
     '',
     ...pasteable(stack),
     '',

@@ -17,8 +17,25 @@ export interface MonitoringOptions {
 const preferredPorts = { prometheus: 9090, alertmanager: 9093, onCall: 9098 } as const;
 const generated = join(import.meta.dirname, '..', '..', 'dashboards', 'generated');
 
+/** The monitoring programs in the order of their start, with the consequence for this stack if one does not run. */
+export const monitors = [
+  { name: 'onCall', label: 'on-call', start: startOnCall, consequence: 'no notification is written' },
+  {
+    name: 'alertmanager',
+    label: 'alertmanager',
+    start: startAlertmanager,
+    consequence: 'alerts are evaluated and not sent',
+  },
+  {
+    name: 'prometheus',
+    label: 'prometheus',
+    start: startPrometheus,
+    consequence: 'no metric is stored and no alert is evaluated',
+  },
+] as const;
+
 /** Starts Prometheus with the generated rules. Returns null if Prometheus is not installed. */
-export async function startPrometheus(options: MonitoringOptions): Promise<RunningMonitor | null> {
+async function startPrometheus(options: MonitoringOptions): Promise<RunningMonitor | null> {
   const command = findProgram('prometheus');
   if (command === null) return null;
   return startPrometheusServer({
@@ -35,20 +52,20 @@ export async function startPrometheus(options: MonitoringOptions): Promise<Runni
  * Starts Alertmanager with the generated routes. Returns null if it is not installed. On Debian the program has
  * another name.
  */
-export async function startAlertmanager(options: MonitoringOptions): Promise<RunningMonitor | null> {
+async function startAlertmanager(options: MonitoringOptions): Promise<RunningMonitor | null> {
   const command = alertmanagerProgram();
   if (command === null) return null;
   return startAlertmanagerServer({
     command,
     dir: join(options.localDir, 'alertmanager'),
-    config: await here('alertmanager/alertmanager.yml', options.addresses),
+    config: await here('alertmanager/alertmanager.loopback.yml', options.addresses),
     port: preferredPorts.alertmanager,
     signal: options.signal,
   });
 }
 
 /** Starts the receiver of Alertmanager's notifications, which writes them to `log/on-call.log`. */
-export async function startOnCall({ localDir, signal }: MonitoringOptions): Promise<RunningMonitor | null> {
+async function startOnCall({ localDir, signal }: MonitoringOptions): Promise<RunningMonitor | null> {
   if (alertmanagerProgram() === null) return null;
   const port = await freePort(preferredPorts.onCall);
   const url = `http://127.0.0.1:${port}`;

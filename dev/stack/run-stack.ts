@@ -8,7 +8,8 @@ import { containerEngineAnswers } from '../servers/container-engine.ts';
 import { choosePorts, movedPorts, preferredPorts } from './ports.ts';
 import type { Ports } from './ports.ts';
 import type { Progress } from './progress.ts';
-import { monitorAddress, startAlertmanager, startOnCall, startPrometheus } from './monitoring.ts';
+import { monitorAddress, monitors } from './monitoring.ts';
+import { messageOf } from '../../shared/runtime/errors.ts';
 import { chooseProviders } from './providers.ts';
 import { loadSecrets } from './secrets.ts';
 import type { Secrets } from './secrets.ts';
@@ -46,6 +47,8 @@ export interface RunningStack {
   readonly file: StackFile;
   readonly path: string;
   readonly movedPorts: readonly string[];
+  /** Monitoring programs that do not run, with the consequence. */
+  readonly missingMonitors: readonly string[];
 }
 
 /**
@@ -89,9 +92,9 @@ export async function runStack(options: StackOptions): Promise<RunningStack> {
 
   const ports = await choosePorts();
   await startServices(options, { secrets, ports, addresses, pids });
-  const monitors = await startMonitors(options, ports, pids);
+  const { urls: monitorUrls, missing } = await startMonitors(options, ports, pids);
   const file: StackFile = {
-    urls: { ...urlsOf(ports), ...addresses, ...monitors },
+    urls: { ...urlsOf(ports), ...addresses, ...monitorUrls },
     admin_token: secrets.adminToken,
     service_token: secrets.serviceToken,
     tenants: await stackTenants(secrets),
@@ -106,7 +109,7 @@ export async function runStack(options: StackOptions): Promise<RunningStack> {
     await writeStackFile(path, file);
   }
   options.onClose({ group: 'watchers', name: 'compile cache', close: warmCompileCache(localDir) });
-  return { file, path, movedPorts: movedPorts(ports) };
+  return { file, path, movedPorts: movedPorts(ports), missingMonitors: missing };
 }
 
 interface ServicesPlan {
@@ -183,13 +186,14 @@ async function scriptProcess(
 
 /**
  * Starts the monitoring programs that are installed, and returns their URLs. Receivers of alerts start before the
- * programs that send to them.
+ * programs that send to them. A program that does not start is reported and does not end the start, because Tollgate
+ * works without it.
  */
 async function startMonitors(
   options: StackOptions,
   ports: Ports,
   pids: Record<string, number>,
-): Promise<Record<string, string>> {
+): Promise<{ urls: Record<string, string>; missing: string[] }> {
   const addresses = new Map(
     serviceNames.map((name): [string, string] => [
       `127.0.0.1:${opsPort(name, preferredPorts)}`,
@@ -197,20 +201,23 @@ async function startMonitors(
     ]),
   );
   const urls: Record<string, string> = {};
-  for (const [name, label, start] of [
-    ['onCall', 'on-call', startOnCall],
-    ['alertmanager', 'alertmanager', startAlertmanager],
-    ['prometheus', 'prometheus', startPrometheus],
-  ] as const) {
+  const missing: string[] = [];
+  for (const { name, label, start, consequence } of monitors) {
     const monitor = await watched(options, pids, label, async () => {
-      const started = await start({ ...options, addresses });
-      return started === null ? null : { server: started };
+      const started = await start({ ...options, addresses }).catch((error: unknown) => {
+        options.signal.throwIfAborted();
+        const [reason = ''] = messageOf(error).split('\n');
+        missing.push(`${label} did not start (${reason}): ${consequence}`);
+        return undefined;
+      });
+      if (started === null) missing.push(`${label} is not installed: ${consequence}`);
+      return started == null ? null : { server: started };
     });
     if (monitor === null) continue;
     addresses.set(...monitorAddress(name, monitor.server));
     urls[label] = monitor.server.url;
   }
-  return urls;
+  return { urls, missing };
 }
 
 function opsPort(name: ServiceName, ports: Ports): number {

@@ -1,6 +1,6 @@
 import { createClient } from '@clickhouse/client';
 import { statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { alertRules } from '../../dashboards/alerts/alert-rules.ts';
@@ -29,8 +29,12 @@ afterAll(async () => {
   await checkout.remove();
 }, 60_000);
 
-async function startAndWait(args: readonly string[]): Promise<void> {
-  started = checkout.start(args, { TOLLGATE_HEARTBEAT_MS: '2000', TOLLGATE_REDIS_TIMEOUT_MS: '2000' });
+async function startAndWait(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const timing = { TOLLGATE_HEARTBEAT_MS: '2000', TOLLGATE_REDIS_TIMEOUT_MS: '2000' };
+  started = checkout.start(args, { ...timing, ...env });
   let gone = false;
   void started.exited.then(() => (gone = true));
   await eventually(
@@ -186,9 +190,15 @@ test('SIGTERM to npm ends all processes within seconds', async () => {
   expect(await checkout.stackFile()).toBeNull();
 });
 
-test('the next start keeps secrets and data', async () => {
+test('the next start keeps secrets and data, and an Alertmanager that fails does not end it', async () => {
   const before = stack;
-  await startAndWait(['--no-traffic']);
+  const failing = join(checkout.dir, '.local', 'failing');
+  await mkdir(failing);
+  await writeFile(join(failing, 'alertmanager'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+  await startAndWait(['--no-traffic'], { PATH: `${failing}:${process.env['PATH'] ?? ''}` });
+  expect(stack.urls['alertmanager']).toBeUndefined();
+  expect(stack.urls['prometheus']).toBeDefined();
+  expect(started.output()).toMatch(/! alertmanager did not start \(.+\): alerts are evaluated and not sent/);
   expect(stack.admin_token).toBe(before.admin_token);
   expect(stack.tenants.map(({ api_key: key }) => key)).toEqual(before.tenants.map(({ api_key: key }) => key));
   expect(await countEvents(quietTenant('pro').tenant_id)).toBe(11);

@@ -11,6 +11,8 @@ export interface ReceivedAlert {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly atMs: number;
+  /** Number of the notification, which can contain several alerts. */
+  readonly notification: number;
 }
 
 /** Receives notifications for on-call: an HTTP server for Alertmanager's webhook format. */
@@ -30,14 +32,17 @@ interface Notification {
 
 export async function startOnCall(): Promise<OnCall> {
   const received: ReceivedAlert[] = [];
+  let notifications = 0;
   const server = createServer((request, response) => {
     void text(request).then((body) => {
       const { version, alerts } = JSON.parse(body) as Notification;
       if (version !== '4') throw new Error(`Alertmanager sent version ${version}`);
+      notifications += 1;
       for (const { status, labels, annotations } of alerts) {
         const name = labels['alertname'] ?? '';
         const receiver = (request.url ?? '').slice(1);
-        received.push({ name, receiver, status, labels, annotations, atMs: Date.now() });
+        const one = { name, receiver, status, labels, annotations, atMs: Date.now() };
+        received.push({ ...one, notification: notifications });
       }
       response.end();
     });

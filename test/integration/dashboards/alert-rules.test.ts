@@ -10,6 +10,8 @@ interface Case {
   readonly quiet: Readonly<Record<string, string>>;
   /** The summary that on-call reads. */
   readonly summary: string;
+  /** The annotation `where`, for rules that have it. */
+  readonly where?: string;
   /** Labels of the alert besides its severity. */
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -26,8 +28,9 @@ const allUp = Object.fromEntries(
 const cases: Readonly<Record<string, Case>> = {
   TollgateRejectionSpike: {
     summary: '40% of all requests are refused',
+    where: 'limit minute of plan free (6.667 refused/s)',
     fires: {
-      'tollgate_checks_total{decision="limited"}': '0+400x30',
+      'tollgate_checks_total{decision="limited",plan="free",limit="minute"}': '0+400x30',
       'tollgate_checks_total{decision="allowed"}': '0+600x30',
     },
     quiet: {
@@ -37,7 +40,11 @@ const cases: Readonly<Record<string, Case>> = {
   },
   TollgateRedisFailing: {
     summary: '60% of the checks of the last 2 minutes were decided without Redis',
-    fires: { tollgate_checks_degraded_total: '0+600x30', tollgate_checks_total: '0+1000x30' },
+    where: 'a:8090 (10 checks/s without Redis)',
+    fires: {
+      [`tollgate_checks_degraded_total{${gateway}}`]: '0+600x30',
+      [`tollgate_checks_total{${gateway}}`]: '0+1000x30',
+    },
     quiet: { tollgate_checks_degraded_total: '0+200x30', tollgate_checks_total: '0+1000x30' },
   },
   TollgateNodeDegraded: {
@@ -47,7 +54,8 @@ const cases: Readonly<Record<string, Case>> = {
     labels: { instance: 'a:8090' },
   },
   TollgateCheckSlow: {
-    summary: 'The p99 latency of a check is 1.5ms',
+    summary: 'The p99 latency of a check by Redis is 1.5ms',
+    where: 'a:8090 (p99 1.5ms)',
     fires: checkBuckets({ upTo1ms: 980, all: 1000 }),
     quiet: checkBuckets({ upTo1ms: 995, all: 1000 }),
   },
@@ -156,11 +164,11 @@ const cases: Readonly<Record<string, Case>> = {
 
 function checkBuckets({ upTo1ms, all }: { upTo1ms: number; all: number }): Record<string, string> {
   return {
-    'tollgate_check_duration_seconds_bucket{le="0.0005"}': `0+${upTo1ms}x30`,
-    'tollgate_check_duration_seconds_bucket{le="0.001"}': `0+${upTo1ms}x30`,
-    'tollgate_check_duration_seconds_bucket{le="0.002"}': `0+${all}x30`,
-    'tollgate_check_duration_seconds_bucket{le="+Inf"}': `0+${all}x30`,
-    tollgate_check_duration_seconds_count: `0+${all}x30`,
+    'tollgate_check_duration_seconds_bucket{decided_by="redis",instance="a:8090",le="0.0005"}': `0+${upTo1ms}x30`,
+    'tollgate_check_duration_seconds_bucket{decided_by="redis",instance="a:8090",le="0.001"}': `0+${upTo1ms}x30`,
+    'tollgate_check_duration_seconds_bucket{decided_by="redis",instance="a:8090",le="0.002"}': `0+${all}x30`,
+    'tollgate_check_duration_seconds_bucket{decided_by="redis",instance="a:8090",le="+Inf"}': `0+${all}x30`,
+    'tollgate_check_duration_seconds_count{decided_by="redis"}': `0+${all}x30`,
   };
 }
 
@@ -184,9 +192,13 @@ test('B8: Prometheus accepts its configuration and its rules', async () => {
 
 describe('B8: an alert fires above its threshold with its value in the summary, and does not fire below it', () => {
   test.each(alertRules)('$name', async ({ name }) => {
-    const { fires, quiet, summary, labels } = cases[name] ?? { fires: {}, quiet: {}, summary: 'no case' };
+    const { fires, quiet, summary, labels, where } = cases[name] ?? {
+      fires: {},
+      quiet: {},
+      summary: 'no case',
+    };
     await runPromtool(name, [
-      { series: fires, alerts: [alertOf(name, labels ?? {}, summary)] },
+      { series: fires, alerts: [alertOf(name, labels ?? {}, summary, where)] },
       { series: quiet, alerts: [] },
     ]);
   });
@@ -194,15 +206,23 @@ describe('B8: an alert fires above its threshold with its value in the summary, 
 
 test('B8: without any series the heartbeat and every missing job raise an alert, and no other alert fires', async () => {
   const absent: Readonly<Record<string, readonly object[]>> = {
-    TollgateHeartbeatMissing: [alertOf('TollgateHeartbeatMissing', {}, 'No heartbeat arrived for +Inf')],
+    TollgateHeartbeatMissing: [
+      alertOf('TollgateHeartbeatMissing', {}, 'No heartbeat arrived for an unknown time'),
+    ],
     TollgateServiceDown: Object.keys(loopback.services).map((service) => {
       const job = `tollgate-${service}`;
       return alertOf('TollgateServiceDown', { job }, `${job} does not answer (up is 0)`);
     }),
   };
-  for (const { name } of alertRules) {
-    await runPromtool(name, [{ series: {}, alerts: absent[name] ?? [] }]);
-  }
+  const names = alertRules.map(({ name }) => name);
+  await promtool.testRules(names, [
+    {
+      interval: '1m',
+      alert_rule_test: names.map((alertname) => ({
+        ...{ eval_time: '25m', alertname, exp_alerts: absent[alertname] ?? [] },
+      })),
+    },
+  ]);
 });
 
 interface Scenario {
@@ -213,6 +233,7 @@ interface Scenario {
 /** Evaluates the rules over the series and compares the alerts after 25 minutes. */
 function runPromtool(alertname: string, scenarios: readonly Scenario[]): Promise<void> {
   return promtool.testRules(
+    [alertname],
     scenarios.map(({ series, alerts }) => ({
       interval: '1m',
       input_series: inputSeries(series),

@@ -12,8 +12,11 @@ import { needProgram } from '../../../dev/packages.ts';
 export interface Promtool {
   /** Standard output of `promtool check`. Rejects when promtool finds a violation. */
   check(command: 'rules' | 'config', file: string): Promise<string>;
-  /** Evaluates the rules every 10 s over the series of the tests. Rejects when an alert differs. */
-  testRules(tests: readonly object[]): Promise<void>;
+  /**
+   * Evaluates the named alerts, and all recording rules, every 10 s over the series of the tests. Rejects when an alert
+   * differs.
+   */
+  testRules(alerts: readonly string[], tests: readonly object[]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -26,9 +29,10 @@ export async function openPromtool(): Promise<Promtool> {
   }
   return {
     check: async (command, file) => (await run(promtool, ['check', command, join(dir, file)])).stdout,
-    testRules: async (tests) => {
+    testRules: async (alerts, tests) => {
       const path = join(dir, 'test.yml');
-      await writeFile(path, stringify({ rule_files: ['rules.yml'], evaluation_interval: '10s', tests }));
+      await writeFile(join(dir, 'tested.yml'), stringify(rulesFileWith(alerts)));
+      await writeFile(path, stringify({ rule_files: ['tested.yml'], evaluation_interval: '10s', tests }));
       await run(promtool, ['test', 'rules', path]);
     },
     close: () => rm(dir, { recursive: true, force: true }),
@@ -40,23 +44,46 @@ export function inputSeries(series: Readonly<Record<string, string>>): object[] 
 }
 
 /** An alert as promtool expects it. */
-export function alertOf(name: string, labels: Readonly<Record<string, string>>, summary: string): object {
+export function alertOf(
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  summary: string,
+  where?: string,
+): object {
   const severity = alertRules.find((rule) => rule.name === name)?.severity;
-  return { exp_labels: { severity, ...labels }, exp_annotations: annotationsOf(name, summary) };
+  const annotations = { ...annotationsOf(name, summary), ...(where !== undefined && { where }) };
+  return { exp_labels: { severity, ...labels }, exp_annotations: annotations };
 }
 
 interface RulesFile {
   readonly groups: readonly {
     readonly rules: readonly {
-      readonly alert: string;
-      readonly annotations: Readonly<Record<string, string>>;
+      readonly alert?: string;
+      readonly record?: string;
+      readonly annotations?: Readonly<Record<string, string>>;
     }[];
   }[];
 }
 
+/** The rules file without the alerts that a test does not need: promtool evaluates every rule at every time. */
+function rulesFileWith(alerts: readonly string[]): RulesFile {
+  const { groups } = generatedRules();
+  return {
+    groups: groups.map((group) => ({
+      ...group,
+      rules: group.rules.filter(({ alert }) => alert === undefined || alerts.includes(alert)),
+    })),
+  };
+}
+
+function generatedRules(): RulesFile {
+  return parse(renderAll().get('prometheus/rules.yml') ?? '') as RulesFile;
+}
+
 /** The annotations of the rules file, with the expected text of the summary. */
 function annotationsOf(name: string, summary: string): Readonly<Record<string, string>> {
-  const file = parse(renderAll().get('prometheus/rules.yml') ?? '') as RulesFile;
-  const rule = file.groups.flatMap(({ rules }) => rules).find(({ alert }) => alert === name);
+  const rule = generatedRules()
+    .groups.flatMap(({ rules }) => rules)
+    .find(({ alert }) => alert === name);
   return { ...rule?.annotations, summary };
 }

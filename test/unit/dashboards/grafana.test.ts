@@ -4,6 +4,7 @@ import { grafanaViolations } from './grafana/violations.ts';
 
 const rules = 'grafana/provisioning/alerting/rules.yaml';
 const policy = 'grafana/provisioning/alerting/notification-policy.yaml';
+const prometheus = 'prometheus/prometheus.yml';
 const fleet = 'grafana/dashboards/fleet.json';
 const runbook = 'grafana/runbooks/lag.json';
 
@@ -31,6 +32,11 @@ const rejected: readonly (readonly [path: string, from: RegExp, to: string, viol
   [rules, /tollgate-runbook-lag/, 'tollgate-runbook-gone', /tollgate-runbook-gone leads to nothing/],
   [rules, /title: TollgateLag/, 'title: $Lag', /replaces \$Lag by an environment variable/],
   [policy, /receiver: tollgate-team/, 'receiver: nowhere', /contact point nowhere does not exist/],
+  [rules, /notified_by: alertmanager/, 'notified_by: grafana', /is sent by Grafana and by Alertmanager/],
+  [rules, /notified_by: grafana/, 'notified_by: alertmanager', /TollgatePrometheusDown is sent by no system/],
+  [policy, /mute_time_intervals:\n\s+- \S+/, 'continue: false', /is sent by Grafana and by Alertmanager/],
+  [policy, /- tollgate-always/, '- never', /mute time never does not exist/],
+  [prometheus, /alertmanagers:/, 'others:', /is sent by no system/],
   [policy, /group_wait: 10s/, 'group_wait: soon', /group_wait is not a duration/],
   [fleet, /"uid": "tollgate-fleet"/, '"uid": "tollgate-tenant"', /tollgate-tenant is not unique/],
   [fleet, /"unit": "reqps"/, '"unit": "requests"', /unit requests is not known/],

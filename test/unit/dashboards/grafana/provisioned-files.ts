@@ -10,6 +10,7 @@ export interface Provisioned {
   readonly ruleGroups: readonly Json[];
   readonly contactPoints: readonly Json[];
   readonly policies: readonly Json[];
+  readonly muteTimes: readonly Json[];
   readonly providers: readonly Json[];
   /** Text of the YAML files of `provisioning`, in which Grafana replaces `$NAME`. */
   readonly provisioningTexts: ReadonlyMap<string, string>;
@@ -28,6 +29,7 @@ export function provisionedFiles(files: ReadonlyMap<string, string>): Provisione
     ruleGroups: listed('groups'),
     contactPoints: listed('contactPoints'),
     policies: listed('policies'),
+    muteTimes: listed('muteTimes'),
     providers: listed('providers'),
     provisioningTexts: new Map(yaml),
   };

@@ -1,5 +1,6 @@
 import { alertingViolations } from './alerting-violations.ts';
 import { dashboardViolations } from './dashboard-violations.ts';
+import { notifierViolations } from './notifier-violations.ts';
 import { provisionedFiles } from './provisioned-files.ts';
 
 /**
@@ -12,6 +13,7 @@ export function grafanaViolations(files: ReadonlyMap<string, string>): string[] 
   return [
     ...alertingViolations(provisioned),
     ...dashboardViolations(provisioned),
+    ...notifierViolations(files, provisioned),
     ...[...provisioned.provisioningTexts].flatMap(([path, content]) =>
       [...content.matchAll(/(?<!\$)\$(?!\$)\{?\w+/g)].map(
         ([name]) => `${path}: Grafana replaces ${name} by an environment variable`,
