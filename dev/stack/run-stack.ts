@@ -211,7 +211,7 @@ async function startMonitors(
         return undefined;
       });
       if (started === null) missing.push(`${label} is not installed: ${consequence}`);
-      return started == null ? null : { server: started };
+      return started === null || started === undefined ? null : { server: started };
     });
     if (monitor === null) continue;
     addresses.set(...monitorAddress(name, monitor.server));

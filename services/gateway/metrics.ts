@@ -21,6 +21,7 @@ export interface GatewayMetrics {
   readonly credentialsRefused: Counter<'status'>;
   readonly logsSuppressed: Counter;
   readonly upstreamSeconds: Histogram;
+  readonly upstreamFailures: Counter<'kind'>;
   readonly apiEvents: Counter<'result'>;
   readonly apiOutcomes: Counter<'result'>;
   readonly apiWork: Counter<'kind' | 'result'>;
@@ -30,7 +31,8 @@ export function createGatewayMetrics(registry: Registry): GatewayMetrics {
   const registers = [registry];
   const checkSeconds = createTally({
     name: 'tollgate_check_duration_seconds',
-    help: 'Time from calling the limiter to its result.',
+    help: 'Time from calling the limiter to its result, by what decided: Redis, or the node alone, possibly after waiting for Redis in vain.',
+    split: { label: 'decided_by', values: ['redis', 'node'] },
     buckets: [
       0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
       1, 5,
@@ -41,8 +43,8 @@ export function createGatewayMetrics(registry: Registry): GatewayMetrics {
   return {
     countDecision: (verdict) => {
       countOutcome(verdict);
-      const { checkMicros } = verdict.decision;
-      if (checkMicros > 0) checkSeconds.observe(checkMicros / 1e6);
+      const { checkMicros, degraded } = verdict.decision;
+      if (checkMicros > 0) checkSeconds.observe(checkMicros / 1e6, degraded ? 1 : 0);
     },
     countResponse: responseCounter(registers),
     ...openRequests(registers),
@@ -74,12 +76,15 @@ function decisionCounter(registers: Registry[]): (verdict: Verdict) => void {
   };
 }
 
+/** Entrypoints of the gateway itself. An application that uses the plugin can choose another name. */
+const entrypoints = ['proxy', 'check', 'authz', 'ext_authz', 'rls', 'api', 'websocket', 'plugin'];
+
 /** Number of status classes: one for each first digit of a status (1xx to 5xx), and class 0 for all other statuses. */
 const statusClasses = 6;
 
 function responseCounter(registers: Registry[]): (entrypoint: string, status: number) => void {
   const byEntrypoint = new Map<string, number[]>();
-  new Counter({
+  const responses = new Counter({
     name: 'tollgate_responses_total',
     help: 'Requests by entrypoint and class of the status of their response.',
     labelNames: ['entrypoint', 'status'],
@@ -91,6 +96,7 @@ function responseCounter(registers: Registry[]): (entrypoint: string, status: nu
       }
     },
   });
+  startAtZero(responses, { entrypoint: entrypoints, status: ['1xx', '2xx', '3xx', '4xx', '5xx'] });
   return (entrypoint, status) => {
     let counts = byEntrypoint.get(entrypoint);
     if (counts === undefined)
@@ -114,7 +120,9 @@ function openRequests(registers: Registry[]): Pick<GatewayMetrics, 'openRequest'
   return { openRequest: () => void (open += 1), closeRequest: () => void (open -= 1) };
 }
 
-function durationHistograms(registers: Registry[]): Pick<GatewayMetrics, 'delaySeconds' | 'upstreamSeconds'> {
+function durationHistograms(
+  registers: Registry[],
+): Pick<GatewayMetrics, 'delaySeconds' | 'upstreamSeconds' | 'upstreamFailures'> {
   return {
     delaySeconds: new Histogram({
       name: 'tollgate_slow_down_delay_seconds',
@@ -128,6 +136,15 @@ function durationHistograms(registers: Registry[]): Pick<GatewayMetrics, 'delayS
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
       registers,
     }),
+    upstreamFailures: startAtZero(
+      new Counter({
+        name: 'tollgate_upstream_failures_total',
+        help: 'Responses with a status of 5xx because of the upstream, by kind: status (its own response), unreachable, timeout, aborted.',
+        labelNames: ['kind'],
+        registers,
+      }),
+      { kind: ['status', 'unreachable', 'timeout', 'aborted'] },
+    ),
   };
 }
 
@@ -154,24 +171,33 @@ function lossCounters(
       help: 'Limit hits and upstream failures without a log line of their own, because the lines of a second are bounded.',
       registers,
     }),
-    apiEvents: new Counter({
-      name: 'tollgate_api_events_total',
-      help: 'Usage events sent to POST /v1/events, by result.',
-      labelNames: ['result'],
-      registers,
-    }),
-    apiOutcomes: new Counter({
-      name: 'tollgate_api_outcomes_total',
-      help: 'Outcomes of checked requests that applications reported, by result: accepted, unknown, expired or unavailable.',
-      labelNames: ['result'],
-      registers,
-    }),
-    apiWork: new Counter({
-      name: 'tollgate_api_work_total',
-      help: 'Work of tenants on the api listener in its units (calls, events, bytes), by kind, allowed or limited.',
-      labelNames: ['kind', 'result'],
-      registers,
-    }),
+    apiEvents: startAtZero(
+      new Counter({
+        name: 'tollgate_api_events_total',
+        help: 'Usage events sent to POST /v1/events, by result.',
+        labelNames: ['result'],
+        registers,
+      }),
+      { result: ['accepted', 'duplicate', 'rejected', 'unavailable'] },
+    ),
+    apiOutcomes: startAtZero(
+      new Counter({
+        name: 'tollgate_api_outcomes_total',
+        help: 'Outcomes of checked requests that applications reported, by result: accepted, unknown, expired or unavailable.',
+        labelNames: ['result'],
+        registers,
+      }),
+      { result: ['accepted', 'unknown', 'expired', 'unavailable'] },
+    ),
+    apiWork: startAtZero(
+      new Counter({
+        name: 'tollgate_api_work_total',
+        help: 'Work of tenants on the api listener in its units (calls, events, bytes), by kind, allowed or limited.',
+        labelNames: ['kind', 'result'],
+        registers,
+      }),
+      { kind: ['requests', 'events', 'eventBytes'], result: ['allowed', 'limited'] },
+    ),
   };
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Counter, Gauge, Histogram } from 'prom-client';
+import { startAtZero } from '../../shared/runtime/zero-counters.ts';
 import type { LossReport } from '../../shared/loss-audit/loss-audit.ts';
 import { missingCount } from '../../shared/clickhouse/queries/number-gaps.ts';
 import type { Clock } from '../../shared/runtime/time/clock.ts';
@@ -104,12 +105,15 @@ function createMetrics(registry: Registry) {
       help: 'Starts of a gateway whose spool was an older copy, or a copy that another node uses, as of the last loss audit.',
       registers: [registry],
     }),
-    runs: new Counter({
-      name: 'tollgate_audit_runs_total',
-      help: 'Loss audits, by outcome: clean, loss, or failed because a store did not answer.',
-      labelNames: ['outcome'],
-      registers: [registry],
-    }),
+    runs: startAtZero(
+      new Counter({
+        name: 'tollgate_audit_runs_total',
+        help: 'Loss audits, by outcome: clean, loss, or failed because a store did not answer.',
+        labelNames: ['outcome'],
+        registers: [registry],
+      }),
+      { outcome: ['clean', 'loss', 'failed'] },
+    ),
     seconds: new Histogram({
       name: 'tollgate_audit_seconds',
       help: 'Duration of a loss audit.',

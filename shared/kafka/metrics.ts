@@ -8,6 +8,11 @@ export interface ProducerMetrics {
   readonly seconds: Histogram;
 }
 
+/** Creates the counters of failed sends to a topic with the value 0. */
+export function startFailures({ failures }: ProducerMetrics, topic: string): void {
+  for (const kind of ['error', 'unverified', 'refused']) failures.inc({ topic, kind }, 0);
+}
+
 /** The metrics are shared by all producers of a process, because a registry accepts each name only once. */
 export function producerMetrics(registry: Registry): ProducerMetrics {
   return {
@@ -52,7 +57,23 @@ export interface ConsumerMetrics {
   readonly overflows: Counter<'group'>;
 }
 
-export function consumerMetrics(registry: Registry): ConsumerMetrics {
+/** The counters of `group` exist with the value 0 from the start, because alerts and panels read their increase. */
+export function consumerMetrics(registry: Registry, group: string): ConsumerMetrics {
+  const metrics = registeredConsumerMetrics(registry);
+  const { records, unexpected, rebalances, restarts, batches, overflows } = metrics;
+  for (const metric of [records, unexpected, rebalances, restarts, overflows]) metric.inc({ group }, 0);
+  for (const outcome of ['committed', 'failed', 'abandoned']) batches.inc({ group, outcome }, 0);
+  return metrics;
+}
+
+/** Counts the restarts of a consumer that is no member of a group of its own, e.g. of a table. */
+export function restartCounter(registry: Registry, group: string): Counter<'group'> {
+  const { restarts } = registeredConsumerMetrics(registry);
+  restarts.inc({ group }, 0);
+  return restarts;
+}
+
+function registeredConsumerMetrics(registry: Registry): ConsumerMetrics {
   const name = (suffix: string): string => `tollgate_kafka_${suffix}`;
   return {
     records: counter(registry, name('consumed_records_total'), 'Records handled and committed.', ['group']),

@@ -2,6 +2,7 @@ import { Counter } from 'prom-client';
 import { TollgateError } from './errors.ts';
 import type { Registry } from './http/ops.ts';
 import type { Logger } from './logger.ts';
+import { startAtZero } from './zero-counters.ts';
 
 export type Store = 'redis' | 'kafka' | 'clickhouse';
 
@@ -25,12 +26,15 @@ export function createStoreReads({
   readonly registry: Registry;
   readonly logger: Logger;
 }): StoreReads {
-  const failures = new Counter({
-    name: 'tollgate_store_read_failures_total',
-    help: 'Reads that an answer or a page needed and that failed, by store; the answer said so.',
-    labelNames: ['store'],
-    registers: [registry],
-  });
+  const failures = startAtZero(
+    new Counter({
+      name: 'tollgate_store_read_failures_total',
+      help: 'Reads that an answer or a page needed and that failed, by store; the answer said so.',
+      labelNames: ['store'],
+      registers: [registry],
+    }),
+    { store: ['redis', 'kafka', 'clickhouse'] },
+  );
   const countFailure = (store: Store): void => failures.inc({ store });
   return {
     countFailure,

@@ -9,6 +9,7 @@ import type { Registry } from '../runtime/http/ops.ts';
 import { contractRejection, rejection, success } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
 import { violationsOfRecord } from './record/violations.ts';
+import { startAtZero } from '../runtime/zero-counters.ts';
 
 /** Result of an edit: the new record, and the entry for its history. */
 export interface Edit {
@@ -50,6 +51,12 @@ const notRead = rejection(
   'Kafka did not answer since this process started, so nothing can be changed. Try again in a moment.',
 );
 
+/** Actions of the changes that users of the API and the console make. */
+const changeActions = [
+  ...['put', 'patch', 'delete', 'reset', 'block', 'unblock'],
+  ...['boost', 'boost-end', 'api-key', 'api-key-delete'],
+];
+
 export function createTenantRecords({
   directory,
   clock,
@@ -57,12 +64,15 @@ export function createTenantRecords({
   registry,
 }: TenantRecordsOptions): TenantRecords {
   const lastOfTenant = new Map<string, Promise<unknown>>();
-  const changes = new Counter({
-    name: 'tollgate_tenant_changes_total',
-    help: 'Changes of tenant records made through this process, by action.',
-    labelNames: ['action'],
-    registers: [registry],
-  });
+  const changes = startAtZero(
+    new Counter({
+      name: 'tollgate_tenant_changes_total',
+      help: 'Changes of tenant records made through this process, by action.',
+      labelNames: ['action'],
+      registers: [registry],
+    }),
+    { action: changeActions },
+  );
 
   return {
     of,

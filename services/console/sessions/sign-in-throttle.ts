@@ -7,6 +7,7 @@ import type { ClientAddresses } from '../../../shared/identity/client-address.ts
 import { addressPart } from '../../../shared/redis/keys.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import { startAtZero } from '../../../shared/runtime/zero-counters.ts';
 
 /**
  * Counts failed sign-ins by client address. The address is the one that trusted proxies report; of an IPv6 address
@@ -75,10 +76,16 @@ export function createSignInThrottle(policy: () => Policy, clock: Clock): SignIn
 export type SignInCounter = Pick<Counter<'method' | 'result'>, 'inc'>;
 
 export function createSignInCounter(registry: Registry): SignInCounter {
-  return new Counter({
-    name: 'tollgate_console_sign_ins_total',
-    help: 'Attempts to sign in to the portal or the operator console, by method and result.',
-    labelNames: ['method', 'result'],
-    registers: [registry],
-  });
+  return startAtZero(
+    new Counter({
+      name: 'tollgate_console_sign_ins_total',
+      help: 'Attempts to sign in to the portal or the operator console, by method and result.',
+      labelNames: ['method', 'result'],
+      registers: [registry],
+    }),
+    {
+      method: ['link', 'credential', 'api_key', 'jwt', 'operator'],
+      result: ['accepted', 'refused', 'throttled'],
+    },
+  );
 }

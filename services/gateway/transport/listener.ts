@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { startAtZero } from '../../../shared/runtime/zero-counters.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
 import { boundConnections } from './admission.ts';
 import type { TransportBounds } from './bounds.ts';
@@ -10,7 +11,7 @@ import { afterResponse, trackConnections } from './connection.ts';
 import { holdContinue } from './expectation.ts';
 import { allowHalfClose } from './half-close.ts';
 import { lingerOnClose } from './linger.ts';
-import { keepPace } from './pace.ts';
+import { keepPace, slownesses } from './pace.ts';
 import { respondOnSocket } from './socket-response.ts';
 import { isWebSocketHandshake, serveUpgrade } from './upgrade.ts';
 
@@ -49,6 +50,7 @@ export function createListener(
   // `maxHeaderSize` bounds the size of all headers instead.
   server.maxHeadersCount = 0;
   const { connectionsEnded } = enforcer.metrics;
+  startAtZero(connectionsEnded, { entrypoint: [entrypoint], reason: ['refused', ...slownesses] });
   boundConnections(server, enforcer, entrypoint, bounds, () =>
     connectionsEnded.inc({ entrypoint, reason: 'refused' }),
   );

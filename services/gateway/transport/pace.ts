@@ -12,7 +12,9 @@ export type PaceBounds = Pick<
 >;
 
 /** Why a connection or its request was ended. */
-export type Slowness = 'request_pace' | 'request_deadline' | 'response_pace' | 'response_deadline';
+export const slownesses = ['request_pace', 'request_deadline', 'response_pace', 'response_deadline'] as const;
+
+export type Slowness = (typeof slownesses)[number];
 
 /**
  * Checks all connections at an interval and ends those that make too little progress, so that a slow client cannot hold

@@ -82,13 +82,16 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
       if (guarded !== null && guarded.fault !== null) return sendFault(reply, guarded.fault);
       if (guarded?.ended !== true) {
         onFailed(messageOf(error), verdict);
-        sendFault(reply, faultOf(error));
+        const fault = faultOf(error);
+        enforcer.metrics.upstreamFailures.inc({ kind: fault.status === 504 ? 'timeout' : 'unreachable' });
+        sendFault(reply, fault);
       }
       return reply;
     }
     const { response, socket, head } = handshake;
     if (guarded !== null) guarded.own = false;
     if (socket === null) {
+      if ((response.statusCode ?? 502) >= 500) enforcer.metrics.upstreamFailures.inc({ kind: 'status' });
       return reply
         .code(response.statusCode ?? 502)
         .headers(clientHeaders(response.headers))

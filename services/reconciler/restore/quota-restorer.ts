@@ -1,4 +1,5 @@
 import { Counter } from 'prom-client';
+import { startAtZero } from '../../../shared/runtime/zero-counters.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { completeReadings } from '../../../shared/clickhouse/queries/complete-readings.ts';
 import type { CompleteReading } from '../../../shared/clickhouse/queries/complete-readings.ts';
@@ -36,12 +37,15 @@ export function createQuotaRestorer({
   drift,
   registry,
 }: QuotaRestorerOptions): QuotaRestorer {
-  const compared = new Counter({
-    name: 'tollgate_quota_comparisons_total',
-    help: 'Quota counters compared with ClickHouse, by result: raised, right (nothing to raise), too_large (the total does not fit into a counter), unknown (the stored units have no finite sum).',
-    labelNames: ['result'],
-    registers: [registry],
-  });
+  const compared = startAtZero(
+    new Counter({
+      name: 'tollgate_quota_comparisons_total',
+      help: 'Quota counters compared with ClickHouse, by result: raised, right (nothing to raise), too_large (the total does not fit into a counter), unknown (the stored units have no finite sum).',
+      labelNames: ['result'],
+      registers: [registry],
+    }),
+    { result: ['raised', 'right', 'too_large', 'unknown'] },
+  );
   const raisedUnits = new Counter({
     name: 'tollgate_quota_raised_units_total',
     help: 'Units by which quota counters in Redis were raised because ClickHouse counted more.',

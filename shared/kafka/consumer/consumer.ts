@@ -76,7 +76,7 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
   const { batchRecordsMax = 10_000, batchBytesMax = 16 * 1024 * 1024, lingerMs = 0 } = options;
   const { sessionTimeoutMs = 10_000, stalledAfterMs = 120_000 } = options;
   const topics = typeof options.topic === 'string' ? [options.topic] : options.topic;
-  const metrics = consumerMetrics(registry);
+  const metrics = consumerMetrics(registry, group);
   const closing = new AbortController();
   const buffer = createConsumerBuffer({ batchRecordsMax, batchBytesMax, lingerMs, signal: closing.signal });
   let assignment: ReadonlyMap<string, readonly number[]> | null = null;

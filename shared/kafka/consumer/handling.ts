@@ -74,8 +74,6 @@ interface Suspect {
  */
 export function createHandling(options: HandlingOptions): Handling {
   const { group, onBatch, deadLetters, onAttempt, closing, metrics, logger } = options;
-  // The counter starts at zero, so that Prometheus sees the first failure as an increase and can alert.
-  metrics.unexpected.inc({ group }, 0);
 
   return {
     async handle(block) {

@@ -4,7 +4,7 @@ import { backoffMs, pause } from '../backoff.ts';
 import { createIdempotentProducer } from '../kafkajs/idempotent-producer.ts';
 import type { OutgoingMessage } from '../kafkajs/idempotent-producer.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
-import { producerMetrics } from '../metrics.ts';
+import { producerMetrics, startFailures } from '../metrics.ts';
 import { createSendQueue } from './send-queue.ts';
 
 export interface ProducerRecord {
@@ -74,6 +74,7 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
   const connection = createIdempotentProducer(kafka);
   const queue = createSendQueue({ waitingMax, onWaiting: (waiting) => metrics.waiting.set(waiting) });
   const closing = new AbortController();
+  const topics = new Set<string>();
 
   return { send, close };
 
@@ -84,6 +85,8 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
   }
 
   async function deliver(topic: string, records: readonly ProducerRecord[]): Promise<readonly RecordPlace[]> {
+    if (!topics.has(topic)) startFailures(metrics, topic);
+    topics.add(topic);
     const stopTimer = metrics.seconds.startTimer();
     const messages: OutgoingMessage[] = records.map((record) => ({
       ...record,

@@ -6,7 +6,7 @@ import { superviseConsumer } from '../consumer/supervisor.ts';
 import { pause } from '../backoff.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import type { ConsumedMessage } from '../message.ts';
-import { consumerMetrics, tableMetrics } from '../metrics.ts';
+import { restartCounter, tableMetrics } from '../metrics.ts';
 import { readTopicEnds } from '../offsets/topic-offsets.ts';
 import type { TopicEnd } from '../offsets/topic-offsets.ts';
 
@@ -63,7 +63,7 @@ export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic
       sessionTimeoutMs: 15_000,
       metadataMaxAgeMs,
       logger: kafka.logger,
-      restarts: consumerMetrics(registry).restarts,
+      restarts: restartCounter(registry, name),
       partitionBytesMax: 1024 * 1024,
       fetchBytesMax: 10 * 1024 * 1024,
       beforeSession: readEnds,

@@ -1,4 +1,5 @@
 import { Counter, Histogram } from 'prom-client';
+import { startAtZero } from '../zero-counters.ts';
 import type { Registry } from './ops.ts';
 
 interface Hookable {
@@ -20,6 +21,7 @@ export function measureRequests(app: Hookable, listener: 'admin' | 'console', re
     labelNames: ['listener', 'status'],
     registers,
   });
+  startAtZero(requests, { listener: [listener], status: ['2xx', '3xx', '4xx', '5xx'] });
   const seconds = new Histogram({
     name: 'tollgate_listener_request_seconds',
     help: 'Time that the admin API or the console took to answer a request, by listener.',

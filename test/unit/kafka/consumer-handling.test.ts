@@ -66,7 +66,7 @@ function start(count: number, fail: (offset: number) => Error | null) {
     isCurrent: () => true,
     onAttempt: () => undefined,
     closing: closing.signal,
-    metrics: consumerMetrics(registry),
+    metrics: consumerMetrics(registry, 'g'),
     logger: pino({ level: 'silent' }),
   });
   const state = { isDone: false };

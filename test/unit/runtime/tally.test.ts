@@ -15,3 +15,17 @@ test('a tally exposes, to the letter, what prom-client’s histogram does', asyn
   expect(await ours.metrics()).toBe(await theirs.metrics());
   expect(ours.getSingleMetric('tollgate_seconds')).toBeDefined();
 });
+
+test('a tally with a label exposes the same series as prom-client’s histogram with its values set to 0', async () => {
+  const options = { name: 'tollgate_seconds', help: 'How long.', buckets: [0.5, 1] };
+  const [ours, theirs] = [new Registry(), new Registry()];
+  const split = { label: 'decided_by', values: ['redis', 'node'] };
+  const tally = createTally({ ...options, split, registry: ours });
+  const histogram = new Histogram({ ...options, labelNames: [split.label], registers: [theirs] });
+  for (const value of split.values) histogram.zero({ decided_by: value });
+  for (const [part, value] of [0.25, 0.75, 3].entries()) {
+    tally.observe(value, part % 2);
+    histogram.observe({ decided_by: split.values[part % 2] }, value);
+  }
+  expect(await ours.metrics()).toBe(await theirs.metrics());
+});

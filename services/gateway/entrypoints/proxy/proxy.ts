@@ -63,7 +63,7 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
     await Promise.all([...pools.values()].map((pool) => pool.destroy()));
   });
   app.setErrorHandler((error: Error, request, reply) =>
-    answerAbortedResponse(error, request, reply, logFailure),
+    answerAbortedResponse(error, request, reply, { enforcer, logFailure }),
   );
   const faultOf = (request: IncomingMessage): Fault | null => proxyFault(request, options.bodyBytesMax);
   void app.register(tollgate, { enforcer, entrypoint: 'proxy', rewritten: true, faultOf });
@@ -135,6 +135,7 @@ async function forward(
       signal: abort.signal,
     });
     enforcer.metrics.upstreamSeconds.observe((performance.now() - startedAt) / 1000);
+    if (response.statusCode >= 500) enforcer.metrics.upstreamFailures.inc({ kind: 'status' });
     if (guarded !== null) guarded.own = false;
     reply.code(response.statusCode).headers(clientHeaders(response.headers));
     if (isEventStream(response.headers)) reply.raw.once('pipe', () => reply.raw.flushHeaders());
@@ -146,7 +147,10 @@ async function forward(
     if (guarded !== null && guarded.fault !== null) return sendFault(reply, guarded.fault);
     if (abort.signal.aborted) return reply;
     logFailure(() => ({ reason: messageOf(error), path: verdict.path.slice(0, 256) }), 'upstream failed');
-    return error instanceof errors.HeadersTimeoutError || error instanceof errors.ConnectTimeoutError
+    const isTimeout =
+      error instanceof errors.HeadersTimeoutError || error instanceof errors.ConnectTimeoutError;
+    enforcer.metrics.upstreamFailures.inc({ kind: isTimeout ? 'timeout' : 'unreachable' });
+    return isTimeout
       ? fail(reply, 504, 'The API behind this address did not respond in time.')
       : fail(reply, 502, 'The API behind this address cannot be reached.');
   }
@@ -177,7 +181,7 @@ function answerAbortedResponse(
   error: Error,
   request: FastifyRequest,
   reply: FastifyReply,
-  logFailure: BoundedLog,
+  { enforcer, logFailure }: { readonly enforcer: Enforcer; readonly logFailure: BoundedLog },
 ): void {
   const guarded = request.tollgate;
   if (guarded === null || guarded.own) {
@@ -186,6 +190,7 @@ function answerAbortedResponse(
     return;
   }
   guarded.own = true;
+  if (reply.statusCode < 500) enforcer.metrics.upstreamFailures.inc({ kind: 'aborted' });
   for (const name of Object.keys(reply.getHeaders())) if (name !== 'connection') reply.removeHeader(name);
   if (!guarded.ended)
     logFailure(

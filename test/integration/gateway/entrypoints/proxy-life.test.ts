@@ -93,6 +93,9 @@ test('an upstream that is down is a 502 with the limit headers', async () => {
   expect(limitHeadersOf(response).remaining).toBe(99);
   expect(await response.json()).toMatchObject({ detail: 'The API behind this address cannot be reached.' });
   expect(down.requests()).toMatchObject([{ data: { status: 502 } }]);
+  const exported = await down.registry.metrics();
+  expect(exported).toMatch(/^tollgate_upstream_failures_total\{.*kind="unreachable".*\} 1$/m);
+  expect(exported).toMatch(/^tollgate_responses_total\{.*entrypoint="proxy",status="5xx".*\} 1$/m);
   await down.close();
 });
 
