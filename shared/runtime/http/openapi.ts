@@ -169,12 +169,13 @@ const authenticate: HeaderDescription = {
   schema: { type: 'string' },
 };
 
-function componentHeaders({ responseHeaders }: ApiDescription): HeaderDescriptions {
+function componentHeaders({ problems, responseHeaders }: ApiDescription): HeaderDescriptions {
   return {
     ...responseHeaders,
     'Retry-After': retryAfter,
-    'X-Should-Retry': shouldRetry,
     'WWW-Authenticate': authenticate,
+    // Only listeners with limits send this field, and a component that no response refers to is a warning.
+    ...(problems.includes(429) ? { 'X-Should-Retry': shouldRetry } : {}),
   };
 }
 
