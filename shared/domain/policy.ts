@@ -4,7 +4,7 @@ import type { Price } from './money.ts';
 import type { RequestReading } from './request/request-reading.ts';
 import type { PriceList } from './usage/prices.ts';
 import type { Quantity } from './usage/quantity.ts';
-import type { ReserveDefaults, UsageReading } from './usage/usage-reading.ts';
+import type { ReserveOptions, UsageReading } from './usage/usage-reading.ts';
 
 export interface Plan {
   readonly name: string;
@@ -40,7 +40,7 @@ export interface Route {
   readonly unitPrice: Price;
   /** How the usage of the route's calls is read; null: it is not read, and no limit of another quantity applies. */
   readonly usage: UsageReading | null;
-  readonly reserve: ReserveDefaults;
+  readonly reserve: ReserveOptions;
 }
 
 export interface SessionKind {

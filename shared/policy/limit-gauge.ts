@@ -11,17 +11,19 @@ import type { Policy } from '../domain/policy.ts';
 export function registerLimitGauge(registry: Registry, current: () => Policy): void {
   new Gauge({
     name: 'tollgate_policy_limit_units',
-    help: 'Units that each limit of the running policy allows in its window, bursts not included; plan or route is empty if the limit has none.',
-    labelNames: ['plan', 'route', 'limit', 'type', 'window_seconds'],
+    help: 'Amount that each limit of the running policy allows in its window, in the unit of its quantity, bursts not included; plan or route is empty if the limit has none.',
+    labelNames: ['plan', 'route', 'limit', 'quantity', 'type', 'window_seconds'],
     registers: [registry],
     collect() {
       this.reset();
+      const policy = current();
       const set = (plan: string, limits: readonly Limit[]): void => {
-        for (const { name, type, route, windowMs, limit } of limits) {
-          this.set({ plan, route: route ?? '', limit: name, type, window_seconds: windowMs / 1000 }, limit);
+        for (const { name, of: quantity, type, route, windowMs, limit } of limits) {
+          const labels = { plan, route: route ?? '', limit: name, quantity, type };
+          const { decimals = 0 } = policy.quantities.get(quantity) ?? {};
+          this.set({ ...labels, window_seconds: windowMs / 1000 }, limit / 10 ** decimals);
         }
       };
-      const policy = current();
       for (const plan of policy.plans.values()) set(plan.name, plan.limits);
       for (const route of policy.routes) set('', route.limits);
       set('', policy.platform);

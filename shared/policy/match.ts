@@ -3,7 +3,7 @@ import type { Limit } from '../domain/limit.ts';
 import type { ApiLimits, Plan, Policy, Route } from '../domain/policy.ts';
 import type { Boost, TenantRecord } from '../domain/tenant.ts';
 import type { Segments, Target } from '../domain/request/target.ts';
-import { amountMax, requestsName } from '../domain/usage/quantity.ts';
+import { amountMax, requestsName, slidingSumMax } from '../domain/usage/quantity.ts';
 import type { Quantity } from '../domain/usage/quantity.ts';
 import { routeIn, routesOf } from './route-tree.ts';
 import type { PolicyRoutes, Routes } from './route-tree.ts';
@@ -199,7 +199,7 @@ function adjust(
   };
 }
 
-/** Records state the values of a limit in the quantity's own unit. */
+/** Records state the values of a limit in the quantity's own unit. The result fits the numbers that Redis stores. */
 function adjustLimit(
   limit: Limit,
   quantity: Quantity | undefined,
@@ -207,7 +207,7 @@ function adjustLimit(
   running: readonly Boost[],
 ): Limit {
   const smallest = (value: number): number =>
-    quantity === undefined ? value : Math.min(amountMax, Math.round(value * 10 ** quantity.decimals));
+    quantity === undefined ? value : Math.round(value * 10 ** quantity.decimals);
   const override = record.overrides?.[limit.name];
   const own = override === undefined ? limit.limit : smallest(override);
   const boosted = running
@@ -215,6 +215,7 @@ function adjustLimit(
     .map(({ set_to: value, multiply = 1 }) =>
       value === undefined ? Math.floor(own * multiply) : smallest(value),
     );
-  const value = Math.max(own, ...boosted);
+  const most = limit.type === 'sliding' ? slidingSumMax - limit.burst : amountMax;
+  const value = Math.min(most, Math.max(own, ...boosted));
   return value === limit.limit ? limit : { ...limit, limit: value };
 }

@@ -1,6 +1,7 @@
 import { moneyDecimals } from '../money.ts';
 import type { Money } from '../money.ts';
 import type { Measures } from './measures.ts';
+import { matchesModel } from './model-pattern.ts';
 import { amountMax } from './quantity.ts';
 import type { Amounts, Quantity } from './quantity.ts';
 
@@ -49,7 +50,7 @@ export function amountsOf(
 
 /** Prices of the first, most specific pattern that matches the model; null if none does. */
 export function priceOfModel(prices: PriceList, model: string | null): ModelPrices | null {
-  return prices.find((entry) => matches(entry.model, model ?? '')) ?? null;
+  return prices.find((entry) => matchesModel(entry.model, model ?? '')) ?? null;
 }
 
 /** The exact cost of a call. */
@@ -79,21 +80,4 @@ function sumOf(measures: Measures, { measures: names }: Quantity): number {
 function roundedUp(cost: Money, { decimals }: Quantity): number {
   const smallest = 10n ** BigInt(moneyDecimals - decimals);
   return Math.min(amountMax, Number((cost + smallest - 1n) / smallest));
-}
-
-/** Whether a text matches a pattern in which each `*` matches any number of characters. */
-function matches(pattern: string, text: string): boolean {
-  const [head = '', ...others] = pattern.split('*');
-  const tail = others.pop();
-  if (tail === undefined) return head === text;
-  if (text.length < head.length + tail.length || !text.startsWith(head) || !text.endsWith(tail)) return false;
-  // The earliest place of each middle part leaves the most text for the following parts.
-  let at = head.length;
-  const end = text.length - tail.length;
-  for (const part of others) {
-    const found = text.indexOf(part, at);
-    if (found < 0 || found + part.length > end) return false;
-    at = found + part.length;
-  }
-  return true;
 }

@@ -25,6 +25,12 @@ export const requestsName = 'requests';
 export const amountMax = 2 ** 48 - 1;
 
 /**
+ * Largest sum of the limit and the burst of a sliding window. Redis stores sums in 5 bytes, which leaves room for amounts
+ * above the limit that a settlement adds.
+ */
+export const slidingSumMax = 1_000_000_000_000;
+
+/**
  * Reads an amount in the quantity's own unit as smallest units. Null if the amount is negative, larger than
  * `amountMax` or has more decimals than the quantity.
  */

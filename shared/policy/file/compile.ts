@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { RefusalReason } from '../../domain/decision.ts';
-import type { Limit, Mode } from '../../domain/limit.ts';
+import type { Limit } from '../../domain/limit.ts';
 import { priceOf } from '../../domain/money.ts';
 import type {
   IdentityPolicy,
@@ -13,14 +13,17 @@ import type {
 } from '../../domain/policy.ts';
 import { compileApiLimits } from './api-limits.ts';
 import { compileCors, compilePreflightLimit } from './cors.ts';
-import { calendarPeriod, durationMs } from '../../domain/time/duration.ts';
-import { requestsName } from '../../domain/usage/quantity.ts';
-import { reserveDefaults } from '../../domain/usage/usage-reading.ts';
+import { durationMs } from '../../domain/time/duration.ts';
 import { compileMeters } from './meters.ts';
 import type { FieldPath, Violations } from './violations.ts';
 import { compileRequests } from './requests.ts';
-import type { LimitFile, PolicyFile } from './schema.ts';
+import { compileLimit } from './limits/limit-file.ts';
+import type { LimitContext } from './limits/limit-file.ts';
+import type { PolicyFile } from './schema.ts';
 import { compileShares } from './shares.ts';
+import { compilePrices } from './usage/prices.ts';
+import { compileQuantities } from './usage/quantities.ts';
+import { compileReserve, compileUsage } from './usage/usage-file.ts';
 
 /**
  * Where secrets are read from. `required`: a missing secret is a violation; false if only the file is checked.
@@ -38,11 +41,13 @@ export function compilePolicy(
   violations: Violations,
 ): Policy {
   const mode = file.mode ?? 'enforce';
+  const quantities = compileQuantities(file.quantities);
+  const context: LimitContext = { mode, quantities };
   const plans = Object.entries(file.plans).map(([name, plan]): Plan => {
     const slowDown = plan.slow_down;
     return {
       name,
-      limits: plan.limits.map((limit) => compileLimit(limit, null, mode, null)),
+      limits: plan.limits.map((limit) => compileLimit(limit, null, context, null)),
       slowDown:
         slowDown === undefined
           ? null
@@ -50,20 +55,20 @@ export function compilePolicy(
       api: compileApiLimits(file.api, plan.api),
     };
   });
-  const platform = (file.platform?.limits ?? []).map((limit) => compileLimit(limit, null, mode, null));
+  const platform = (file.platform?.limits ?? []).map((limit) => compileLimit(limit, null, context, null));
   const upstream = secrets.env['TOLLGATE_UPSTREAM'];
   return {
     revision: createHash('sha256').update(text).digest('hex').slice(0, 12),
     links: file.links,
     upstream: upstream === undefined || upstream === '' ? (file.upstream ?? null) : upstream,
     requests: compileRequests(file.requests),
-    identity: compileIdentity(file, secrets, violations),
+    identity: compileIdentity(file, context, secrets, violations),
     defaultPlan: file.default_plan,
     plans: new Map(plans.map((plan) => [plan.name, plan])),
-    routes: (file.routes ?? []).map((route) => compileRoute(route, Object.keys(file.plans), mode)),
+    routes: (file.routes ?? []).map((route) => compileRoute(route, Object.keys(file.plans), context)),
     platform,
-    quantities: new Map(),
-    prices: [],
+    quantities,
+    prices: compilePrices(file.prices),
     shares: compileShares(platform, file.platform?.shares),
     cors: compileCors(file.cors),
     preflight: compilePreflightLimit(file.cors, mode),
@@ -92,28 +97,12 @@ export function compilePolicy(
   };
 }
 
-function compileLimit(file: LimitFile, route: string | null, mode: Mode, plan: string | null): Limit {
-  const type = file.type ?? 'sliding';
-  return {
-    name: file.name,
-    of: requestsName,
-    per: Array.isArray(file.per) ? file.per : [file.per],
-    type,
-    limit: (plan === null ? undefined : file.by_plan?.[plan]) ?? file.limit,
-    windowMs: type === 'concurrent' ? 0 : (durationMs(file.window ?? '') ?? 0),
-    period: type === 'quota' ? calendarPeriod(file.window ?? '') : null,
-    burst: file.burst ?? 0,
-    mode: mode === 'shadow' ? 'shadow' : (file.mode ?? 'enforce'),
-    route,
-  };
-}
-
 type RouteFile = NonNullable<PolicyFile['routes']>[number];
 
-function compileRoute(file: RouteFile, plans: readonly string[], mode: Mode): Route {
+function compileRoute(file: RouteFile, plans: readonly string[], context: LimitContext): Route {
   const limits = file.limits ?? [];
   const compiled = (plan: string | null): Limit[] =>
-    limits.map((limit) => compileLimit(limit, file.match, mode, plan));
+    limits.map((limit) => compileLimit(limit, file.match, context, plan));
   const varies = limits.some(({ by_plan }) => by_plan !== undefined);
   return {
     match: file.match,
@@ -123,8 +112,8 @@ function compileRoute(file: RouteFile, plans: readonly string[], mode: Mode): Ro
     messageCost: file.websocket?.message_cost ?? null,
     price: file.price ?? 0,
     unitPrice: priceOf(file.price ?? 0),
-    usage: null,
-    reserve: reserveDefaults,
+    usage: compileUsage(file),
+    reserve: compileReserve(file),
   };
 }
 
@@ -139,11 +128,16 @@ function compileSession(name: string, file: SessionFile): SessionKind {
   };
 }
 
-function compileIdentity(file: PolicyFile, secrets: Secrets, violations: Violations): IdentityPolicy {
+function compileIdentity(
+  file: PolicyFile,
+  context: LimitContext,
+  secrets: Secrets,
+  violations: Violations,
+): IdentityPolicy {
   const { identity } = file;
   const { limit, window } = identity?.refused ?? refusedDefault;
   const perAddress = (name: RefusalReason): [Limit] => [
-    compileLimit({ name, per: 'ip', limit, window }, null, file.mode ?? 'enforce', null),
+    compileLimit({ name, per: 'ip', limit, window }, null, context, null),
   ];
   return {
     jwt: identity?.jwt === undefined ? null : compileJwt(identity.jwt, secrets, violations),

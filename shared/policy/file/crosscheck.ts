@@ -4,43 +4,53 @@ import { moneyOf } from '../../domain/money.ts';
 import type { RequestReading } from '../../domain/request/request-reading.ts';
 import { isUnreadable, percentEncoded, readTarget } from '../../domain/request/request-target.ts';
 import { checkCors } from './cors.ts';
-import { calendarPeriod, durationMs } from '../../domain/time/duration.ts';
+import { durationMs } from '../../domain/time/duration.ts';
 import { checkMeters } from './meters.ts';
 import type { FieldPath, Violations } from './violations.ts';
 import { parsePattern } from './pattern.ts';
 import { compileRequests } from './requests.ts';
-import type { LimitFile, PolicyFile } from './schema.ts';
+import { checkLimits, isInRange, outOfRange } from './limits/check-limits.ts';
+import type { Quantities } from './limits/check-limits.ts';
+import type { LimitFile } from './limits/limit-file.ts';
+import type { PolicyFile } from './schema.ts';
 import { shareNames } from './shares.ts';
+import { standardMeasures } from '../../domain/usage/measures.ts';
+import { checkPrices } from './usage/prices.ts';
+import { checkQuantities, compileQuantities } from './usage/quantities.ts';
+import { checkUsage } from './usage/usage-file.ts';
 
 /**
  * Checks the rules that a schema cannot express: parts of the policy file must not contradict one another. Adds every
  * violation to `violations`.
  */
 export function crosscheck(file: PolicyFile, violations: Violations): void {
+  const measures = knownMeasures(file);
+  const quantities = compileQuantities(file.quantities);
+  checkQuantities(file.quantities, file.prices !== undefined, measures, violations);
+  checkPrices(file.prices, measures, violations);
   checkIdentity(file, violations);
-  checkPlans(file, violations);
-  checkRoutes(file, violations);
-  checkPlatform(file, violations);
+  checkPlans(file, quantities, violations);
+  checkRoutes(file, quantities, violations);
+  for (const [index, route] of (file.routes ?? []).entries())
+    checkUsage(route, measures, ['routes', index], violations);
+  checkPlatform(file, quantities, violations);
   checkServices(file, violations);
   checkMeters(file.meters, violations);
   checkCors(file.cors, violations);
 }
 
 /**
- * Names that a limit must not have: other values of `limited_by` in events, and names of limits that the gateway
- * adds.
+ * The measures that a policy can name: a misspelt measure would never be reported, and a limit of it never be reached.
  */
-const reservedNames = new Set([
-  'blocked',
-  'unauthenticated',
-  'invalid',
-  'cost_too_high',
-  'limit',
-  'preflight',
-]);
+function knownMeasures({ quantities = {}, routes = [] }: PolicyFile): ReadonlySet<string> {
+  const ownMeasures = Object.entries(quantities)
+    .filter(([, { sum, cost }]) => sum === undefined && cost === undefined)
+    .map(([name]) => name);
+  const read = routes.flatMap(({ usage }) => Object.keys(usage?.measures ?? {}));
+  return new Set([...standardMeasures, ...read, ...ownMeasures]);
+}
+
 const longestLeewayMs = 5 * 60_000;
-const shortestWindowMs = 1_000;
-const longestWindowMs = 366 * 86_400_000;
 
 function checkIdentity({ identity }: PolicyFile, violations: Violations): void {
   for (const [index, block] of (identity?.trusted_proxies ?? []).entries()) {
@@ -84,14 +94,14 @@ function checkIdentity({ identity }: PolicyFile, violations: Violations): void {
   }
 }
 
-function checkPlans(file: PolicyFile, violations: Violations): void {
+function checkPlans(file: PolicyFile, quantities: Quantities, violations: Violations): void {
   if (file.plans[file.default_plan] === undefined) {
     const planNames = Object.keys(file.plans).join(', ');
     violations.add(['default_plan'], `"${file.default_plan}" is not one of the plans: ${planNames}`);
   }
   for (const [name, plan] of Object.entries(file.plans)) {
     const at = ['plans', name];
-    checkLimits(plan.limits, [...at, 'limits'], violations);
+    checkLimits(plan.limits, quantities, [...at, 'limits'], violations);
     for (const [index, limit] of plan.limits.entries()) {
       if (limit.by_plan !== undefined) {
         violations.add(
@@ -104,7 +114,7 @@ function checkPlans(file: PolicyFile, violations: Violations): void {
   }
 }
 
-function checkRoutes(file: PolicyFile, violations: Violations): void {
+function checkRoutes(file: PolicyFile, quantities: Quantities, violations: Violations): void {
   const seen = new Map<string, number>();
   const reading = compileRequests(file.requests);
   for (const [index, route] of (file.routes ?? []).entries()) {
@@ -128,7 +138,7 @@ function checkRoutes(file: PolicyFile, violations: Violations): void {
         'is too small; prices have up to 12 decimals, so choose a larger unit',
       );
     const limits = route.limits ?? [];
-    checkLimits(limits, [...at, 'limits'], violations);
+    checkLimits(limits, quantities, [...at, 'limits'], violations);
     for (const [position, limit] of limits.entries())
       checkRouteLimit(file, limit, [...at, 'limits', position], violations);
   }
@@ -164,9 +174,13 @@ function checkRouteLimit(file: PolicyFile, limit: LimitFile, at: FieldPath, viol
   }
 }
 
-function checkPlatform({ platform, plans, routes }: PolicyFile, violations: Violations): void {
+function checkPlatform(
+  { platform, plans, routes }: PolicyFile,
+  quantities: Quantities,
+  violations: Violations,
+): void {
   const limits = platform?.limits ?? [];
-  checkLimits(limits, ['platform', 'limits'], violations);
+  checkLimits(limits, quantities, ['platform', 'limits'], violations);
   const others = [...Object.values(plans), ...(routes ?? [])].flatMap((part) => part.limits ?? []);
   for (const [index, limit] of limits.entries()) {
     const at = ['platform', 'limits', index];
@@ -188,61 +202,6 @@ function checkPlatform({ platform, plans, routes }: PolicyFile, violations: Viol
       );
     }
   }
-}
-
-function checkLimits(limits: readonly LimitFile[], at: FieldPath, violations: Violations): void {
-  const seen = new Set<string>();
-  for (const [index, limit] of limits.entries()) {
-    const here = [...at, index];
-    if (reservedNames.has(limit.name))
-      violations.add([...here, 'name'], `"${limit.name}" is reserved; choose another name`);
-    if (seen.has(limit.name)) {
-      violations.add(
-        [...here, 'name'],
-        `"${limit.name}" is in this list twice; names are unique within a plan or route`,
-      );
-    }
-    seen.add(limit.name);
-    if (Array.isArray(limit.per) && limit.per.length > 1 && limit.per.includes('global')) {
-      violations.add(
-        [...here, 'per'],
-        'may not combine global with others: global already counts all callers together',
-      );
-    }
-    checkWindow(limit, here, violations);
-  }
-}
-
-function checkWindow(limit: LimitFile, at: FieldPath, violations: Violations): void {
-  const { window, type = 'sliding' } = limit;
-  if (type !== 'sliding' && (limit.burst ?? 0) > 0) {
-    violations.add([...at, 'burst'], `is allowed with type sliding, not ${type}`);
-  }
-  if (type === 'concurrent') {
-    if (window !== undefined)
-      violations.add([...at, 'window'], 'is not allowed with type concurrent, which has no window');
-    return;
-  }
-  if (window === undefined) {
-    violations.add([...at, 'window'], 'is missing; write how long the limit counts, e.g. 1m');
-    return;
-  }
-  if (type === 'quota' && calendarPeriod(window) === null) {
-    violations.add(
-      [...at, 'window'],
-      `"${window}" is no calendar period; the window of a quota is 1h, 1d, 1w or 1mo`,
-    );
-  }
-  if (!isInRange(window)) violations.add([...at, 'window'], outOfRange(window));
-}
-
-function isInRange(window: string): boolean {
-  const spanMs = durationMs(window) ?? 0;
-  return spanMs >= shortestWindowMs && spanMs <= longestWindowMs;
-}
-
-function outOfRange(window: string): string {
-  return `"${window}" is out of range; windows last from 1s to 366d`;
 }
 
 function checkServices({ services }: PolicyFile, violations: Violations): void {

@@ -4,65 +4,18 @@ import { eventBounds } from '../../domain/events/bounds.ts';
 import { apiFile } from './api-limits.ts';
 import { corsFile } from './cors.ts';
 import { identityFile } from './identity-file.ts';
+import { limitsFile } from './limits/limit-file.ts';
 import { metersFile } from './meters.ts';
 import { requestsFile } from './requests.ts';
-import { closed, duration, url } from './schema-parts.ts';
+import { closed, duration, mode, name, units, url } from './schema-parts.ts';
 import { sharesFile } from './shares.ts';
-
-const name = (what: string) =>
-  Type.String({
-    pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$',
-    description: `a name for ${what}: up to 64 letters, digits, "-" or "_"`,
-  });
-
-const per = Type.Enum(['tenant', 'user', 'ip', 'global'] as const);
-
-const mode = Type.Enum(['enforce', 'shadow'] as const, {
-  description: 'enforce (refuse what is over) or shadow (decide and record, never refuse)',
-});
-
-const units = Type.Integer({
-  minimum: 0,
-  maximum: 1_000_000_000_000,
-  description: 'a whole number of units, 0 (refuse everything) or more',
-});
-
-const limitFile = Type.Object(
-  {
-    name: name('the limit; records and boosts refer to it'),
-    per: Type.Union([per, Type.Array(per, { minItems: 1, uniqueItems: true })], {
-      description:
-        'whose usage is counted: tenant, user, ip or global, or a list of them, e.g. [tenant, user]',
-    }),
-    type: Type.Optional(
-      Type.Enum(['sliding', 'quota', 'concurrent'] as const, {
-        description: 'sliding (any span of the window), quota (a calendar period) or concurrent (at once)',
-      }),
-    ),
-    limit: units,
-    by_plan: Type.Optional(
-      Type.Record(Type.String(), units, {
-        description: 'plan names with the limit each has instead of "limit", on a route only',
-      }),
-    ),
-    window: Type.Optional(duration('1m')),
-    burst: Type.Optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: 1_000_000_000_000,
-        description: 'a whole number of extra units, 0 or more',
-      }),
-    ),
-    mode: Type.Optional(mode),
-  },
-  { ...closed, description: 'a limit: { name, per, limit, window }' },
-);
-
-const limits = Type.Array(limitFile, { description: 'a list of limits' });
+import { pricesFile } from './usage/prices.ts';
+import { quantitiesFile } from './usage/quantities.ts';
+import { reserveFile, usageFile } from './usage/usage-file.ts';
 
 const planFile = Type.Object(
   {
-    limits,
+    limits: limitsFile,
     slow_down: Type.Optional(
       Type.Object(
         {
@@ -88,7 +41,7 @@ const routeFile = Type.Object(
       maxLength: eventBounds.routeLengthMax,
       description: 'METHOD /path, e.g. "POST /agent/chat", "* /agents/*/runs" or "GET /files/**"',
     }),
-    limits: Type.Optional(limits),
+    limits: Type.Optional(limitsFile),
     cost: Type.Optional(
       Type.Integer({
         minimum: 1,
@@ -108,11 +61,13 @@ const routeFile = Type.Object(
         { ...closed, description: '{ message_cost }' },
       ),
     ),
+    usage: Type.Optional(usageFile),
+    reserve: Type.Optional(reserveFile),
     price: Type.Optional(
       Type.Number({ minimum: 0, maximum: 1_000_000, description: 'money per unit, from 0 to 1000000' }),
     ),
   },
-  { ...closed, description: 'a route: { match, limits?, cost?, price?, websocket? }' },
+  { ...closed, description: 'a route: { match, limits?, cost?, price?, websocket?, usage?, reserve? }' },
 );
 
 const sessionFile = Type.Object(
@@ -168,12 +123,14 @@ export const policyFileSchema = Type.Object(
     upstream: Type.Optional(url('the API to protect; TOLLGATE_UPSTREAM has precedence')),
     requests: Type.Optional(requestsFile),
     identity: Type.Optional(identityFile),
+    quantities: Type.Optional(quantitiesFile),
+    prices: Type.Optional(pricesFile),
     default_plan: name('the plan of tenants that have no other'),
     plans: keyed(planFile, 'plans by name'),
     routes: Type.Optional(Type.Array(routeFile, { description: 'a list of routes' })),
     platform: Type.Optional(
       Type.Object(
-        { limits, shares: Type.Optional(sharesFile) },
+        { limits: limitsFile, shares: Type.Optional(sharesFile) },
         { ...closed, description: '{ limits: [ … ], shares? } that count the whole platform' },
       ),
     ),
@@ -203,7 +160,6 @@ export const policyFileSchema = Type.Object(
 );
 
 export type PolicyFile = Static<typeof policyFileSchema>;
-export type LimitFile = Static<typeof limitFile>;
 
 /** The published JSON Schema, for editors and other tools. */
 export function publishedSchema(): object {

@@ -31,14 +31,7 @@ function explain(error: ErrorObject, file: unknown, violations: Violations): voi
   const description = (error.parentSchema as { description?: string } | undefined)?.description;
   if (error.keyword === 'additionalProperties') {
     const key = String(params['additionalProperty']);
-    const allowed = Object.keys(
-      (error.parentSchema as { properties?: object } | undefined)?.properties ?? {},
-    );
-    const advice =
-      allowed.length === 0
-        ? 'is not a usable name; use up to 64 letters, digits, "-" or "_"'
-        : `is not a known key${nearest(key, allowed)}; remove it or write one of: ${allowed.join(', ')}`;
-    violations.add([...path, key], advice, 'key');
+    violations.add([...path, key], adviceForKey(key, (error.parentSchema ?? {}) as KeyedSchema), 'key');
   } else if (error.keyword === 'required') {
     const key = String(params['missingProperty']);
     const properties = (
@@ -50,6 +43,25 @@ function explain(error: ErrorObject, file: unknown, violations: Violations): voi
     const expected = description ?? error.message ?? 'something else';
     violations.add(path, `is ${shown(error.data)}, but must be ${expected}`);
   }
+}
+
+interface KeyedSchema {
+  /** The fixed keys of a mapping. */
+  readonly properties?: object;
+  /** Patterns of the keys that the author names. */
+  readonly patternProperties?: object;
+}
+
+function adviceForKey(key: string, { properties = {}, patternProperties = {} }: KeyedSchema): string {
+  const allowed = Object.keys(properties);
+  const [pattern] = Object.keys(patternProperties);
+  if (allowed.length === 0) {
+    const names =
+      pattern?.includes('A-Z') === false ? '48 lower-case letters, digits' : '64 letters, digits, "-"';
+    return `is not a usable name; use up to ${names} or "_"`;
+  }
+  const others = pattern === undefined ? '' : ', or the name of a measure';
+  return `is not a known key${nearest(key, allowed)}; remove it or write one of: ${allowed.join(', ')}${others}`;
 }
 
 /** Converts a JSON pointer to a path. A part of the pointer is an index if the file has a list at that point. */

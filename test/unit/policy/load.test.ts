@@ -1,17 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { loadPolicy, parsePolicy } from '../../../shared/policy/load.ts';
-import { policyEnv, policyOf, policyText } from './text.ts';
-
-/** The violations of a refused policy, one on each line. */
-function violationsOf(parts: Record<string, string>, env: Record<string, string> = policyEnv): string[] {
-  try {
-    parsePolicy('policy.yaml', policyText(parts), env);
-  } catch (error) {
-    expect(error).toMatchObject({ code: 'POLICY_INVALID' });
-    return (error as Error).message.split('\n');
-  }
-  return [];
-}
+import { policyOf, policyText, violationsOf } from './text.ts';
 
 const plan = (limit: string): Record<string, string> => ({
   plans: `\n  free:\n    limits:\n      - ${limit}`,

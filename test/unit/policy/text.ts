@@ -1,5 +1,6 @@
 import { parsePolicy } from '../../../shared/policy/load.ts';
 import { readRequest } from '../../../services/gateway/enforcer/read-request.ts';
+import { TollgateError } from '../../../shared/runtime/errors.ts';
 import type { Policy, Route } from '../../../shared/domain/policy.ts';
 
 export const policyEnv = {
@@ -30,4 +31,18 @@ export function routeOf(policy: Policy, method: string, url: string, rewritten =
 
 export function policyOf(parts: Readonly<Record<string, string>> = {}): Policy {
   return parsePolicy('policy.yaml', policyText(parts), policyEnv);
+}
+
+/** The violations of a refused policy, one on each line. */
+export function violationsOf(
+  parts: Readonly<Record<string, string>>,
+  env: Record<string, string> = policyEnv,
+): string[] {
+  try {
+    parsePolicy('policy.yaml', policyText(parts), env);
+  } catch (error) {
+    if (!(error instanceof TollgateError) || error.code !== 'POLICY_INVALID') throw error;
+    return error.message.split('\n');
+  }
+  return [];
 }

@@ -1,0 +1,83 @@
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import type { Limit, LimitType, Mode } from '../../../domain/limit.ts';
+import { calendarPeriod, durationMs } from '../../../domain/time/duration.ts';
+import { requestsName } from '../../../domain/usage/quantity.ts';
+import type { Quantity } from '../../../domain/usage/quantity.ts';
+import { closed, duration, mode, name } from '../schema-parts.ts';
+
+const per = Type.Enum(['tenant', 'user', 'ip', 'global'] as const);
+
+/** Amounts of other quantities than `requests` may have decimals, which only the crosscheck can bound. */
+const amount = (what: string) =>
+  Type.Number({
+    minimum: 0,
+    maximum: 1_000_000_000_000,
+    description: `a whole number of ${what}, or an amount of the quantity "of"`,
+  });
+
+const limitFile = Type.Object(
+  {
+    name: name('the limit; records and boosts refer to it'),
+    of: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description: 'what is counted: requests (units of calls), or the name of one of the quantities',
+      }),
+    ),
+    per: Type.Union([per, Type.Array(per, { minItems: 1, uniqueItems: true })], {
+      description:
+        'whose usage is counted: tenant, user, ip or global, or a list of them, e.g. [tenant, user]',
+    }),
+    type: Type.Optional(
+      Type.Enum(['sliding', 'quota', 'concurrent'] as const, {
+        description: 'sliding (any span of the window), quota (a calendar period) or concurrent (at once)',
+      }),
+    ),
+    limit: amount('units, 0 (refuse everything) or more'),
+    by_plan: Type.Optional(
+      Type.Record(Type.String(), amount('units, 0 (refuse everything) or more'), {
+        description: 'plan names with the limit each has instead of "limit", on a route only',
+      }),
+    ),
+    window: Type.Optional(duration('1m')),
+    burst: Type.Optional(amount('extra units, 0 or more')),
+    mode: Type.Optional(mode),
+  },
+  { ...closed, description: 'a limit: { name, per, limit, window }' },
+);
+
+export const limitsFile = Type.Array(limitFile, { description: 'a list of limits' });
+
+export type LimitFile = Static<typeof limitFile>;
+
+/** Settings of the file that apply to all its limits. */
+export interface LimitContext {
+  readonly mode: Mode;
+  readonly quantities: ReadonlyMap<string, Quantity>;
+}
+
+/** `plan`: the plan whose value of `by_plan` applies; null: none. */
+export function compileLimit(
+  file: LimitFile,
+  route: string | null,
+  { mode: ofPolicy, quantities }: LimitContext,
+  plan: string | null,
+): Limit {
+  const type: LimitType = file.type ?? 'sliding';
+  const of = file.of ?? requestsName;
+  // The crosscheck has verified that the product is a whole number, apart from the error of the multiplication.
+  const smallest = (value: number): number => Math.round(value * 10 ** (quantities.get(of)?.decimals ?? 0));
+  return {
+    name: file.name,
+    of,
+    per: Array.isArray(file.per) ? file.per : [file.per],
+    type,
+    limit: smallest((plan === null ? undefined : file.by_plan?.[plan]) ?? file.limit),
+    windowMs: type === 'concurrent' ? 0 : (durationMs(file.window ?? '') ?? 0),
+    period: type === 'quota' ? calendarPeriod(file.window ?? '') : null,
+    burst: smallest(file.burst ?? 0),
+    mode: ofPolicy === 'shadow' ? 'shadow' : (file.mode ?? 'enforce'),
+    route,
+  };
+}
