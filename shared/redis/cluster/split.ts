@@ -1,5 +1,5 @@
 import type { LimitState } from '../../domain/limit.ts';
-import { isCost } from '../decision/check.ts';
+import { isValidRequest } from '../decision/check.ts';
 import type { DecidedCheck } from '../decision/dispatch.ts';
 import type { PendingCheck } from '../decision/batch.ts';
 import type { Subject } from '../decision/subjects.ts';
@@ -24,10 +24,10 @@ export async function decideInParts(
   const peeked = await Promise.all(
     parts.map(({ part }) => decide({ ...part, request: { ...part.request, peek: true } })),
   );
-  if (check.request.peek || !isCost(check.request.cost) || !peeked.every(passes))
-    return join(check, parts, peeked);
+  if (check.request.peek || !isValidRequest(check.request) || !peeked.every(passes))
+    return joinParts(check, parts, peeked);
   const charged = await Promise.all(parts.map(({ part }) => decide(part)));
-  if (charged.every(passes)) return join(check, parts, charged);
+  if (charged.every(passes)) return joinParts(check, parts, charged);
   const decisions = charged.map((decided, index) => {
     const before = peeked[index];
     const part = parts[index]?.part;
@@ -35,7 +35,7 @@ export async function decideInParts(
     returnUnits(part, decided);
     return before;
   });
-  return join(check, parts, decisions);
+  return joinParts(check, parts, decisions);
 }
 
 /** True when the subjects of a check are not all in one slot. */
@@ -45,13 +45,13 @@ export function spansSlots({ subjects }: PendingCheck): boolean {
 }
 
 /** The windows of a check that are in one slot, as a separate check. */
-interface Part {
+export interface Part {
   readonly part: PendingCheck;
   /** For each window of the part, its index in the whole check. */
   readonly indexes: readonly number[];
 }
 
-function partsOf({ request, shape, subjects }: PendingCheck): Part[] {
+export function partsOf({ request, shape, subjects }: PendingCheck): Part[] {
   const tags = [...new Set(subjects.map(({ tag }) => tag))];
   return tags.map((tag) => {
     const indexes = shape.windows.map((_, index) => index).filter((index) => subjectAt(index)?.tag === tag);
@@ -61,6 +61,8 @@ function partsOf({ request, shape, subjects }: PendingCheck): Part[] {
       subjects: shape.subjects.filter((_, index) => subjects[index]?.tag === tag),
       subjectOf: indexes.map((index) => own.findIndex((subject) => subject === subjectAt(index))),
       timeZones: shape.timeZones.filter((_, index) => indexes.includes(index)),
+      quantities: shape.quantities,
+      quantityOf: shape.quantityOf.filter((_, index) => indexes.includes(index)),
     };
     return { part: { request, shape: partShape, subjects: own }, indexes };
   });
@@ -70,11 +72,15 @@ function partsOf({ request, shape, subjects }: PendingCheck): Part[] {
   }
 }
 
-function passes({ states }: DecidedCheck): boolean {
+export function passes({ states }: DecidedCheck): boolean {
   return states.every(({ violated, mode }) => !violated || mode === 'shadow');
 }
 
-function join(check: PendingCheck, parts: readonly Part[], decisions: readonly DecidedCheck[]): DecidedCheck {
+export function joinParts(
+  check: PendingCheck,
+  parts: readonly Part[],
+  decisions: readonly DecidedCheck[],
+): DecidedCheck {
   const states: LimitState[] = [];
   parts.forEach(({ indexes }, part) => {
     indexes.forEach((index, at) => {
@@ -83,5 +89,6 @@ function join(check: PendingCheck, parts: readonly Part[], decisions: readonly D
     });
   });
   if (states.length !== check.shape.windows.length) throw new Error('A part of a check was not decided');
-  return { states, degraded: decisions.some(({ degraded }) => degraded), countedAtMs: 0 };
+  const degraded = decisions.some((decided) => decided.degraded);
+  return { states, degraded, countedAtMs: 0, stored: null };
 }

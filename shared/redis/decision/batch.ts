@@ -1,16 +1,25 @@
 import type { LimitState } from '../../domain/limit.ts';
-import { isCost, stateOf } from './check.ts';
+import { amountOf, isValidRequest, stateOf } from './check.ts';
 import type { CheckRequest } from './check.ts';
 import type { PeriodCache } from './periods.ts';
 import { encodeShape } from './shape-bytes.ts';
 import type { Subject } from './subjects.ts';
 import type { Shape } from './windows.ts';
+import { decodeStored } from '../reservations/pending-reservation.ts';
+import type { PendingReservation, StoredReservation } from '../reservations/pending-reservation.ts';
+import { encodeAmounts } from '../reservations/record-bytes.ts';
 
 /** A check that is not decided yet. `subjects` has one subject (tenant, user or address) for each kind in `shape.subjects`. */
 export interface PendingCheck {
   readonly request: CheckRequest;
   readonly shape: Shape;
   readonly subjects: readonly Subject[];
+  readonly reservation?: PendingReservation;
+}
+
+/** Hash tag of the keys of a check. */
+export function tagOf({ subjects, reservation }: PendingCheck): string {
+  return subjects[0]?.tag ?? reservation?.record.tag ?? '{}';
 }
 
 export interface EncodedBatch {
@@ -29,6 +38,11 @@ export interface BatchOptions {
 
 const checkBytes = 6;
 const subjectBytes = 4;
+const numberBytes = 6;
+const reservationBytes = 16;
+const peekFlag = 1;
+const reservationFlag = 2;
+const noReservations: readonly PendingReservation[] = [];
 
 /**
  * Encodes the arguments of `decide.lua`. Each key and each shape is sent once per batch, and all checks are bytes in one
@@ -38,26 +52,42 @@ const subjectBytes = 4;
 export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptions): EncodedBatch {
   const keys: string[] = [];
   const shapes: Shape[] = [];
+  let reservations: PendingReservation[] | null = null;
   let size = 0;
-  for (const { subjects } of checks) size += checkBytes + subjectBytes * subjects.length;
+  for (const check of checks) size += sizeOf(check);
   const bytes = Buffer.allocUnsafe(size);
   let at = 0;
   // Identifies this batch. Each subject stores this object and the index of the subject's key in the batch, so no map
   // from subjects to indexes is needed.
   const batch = {};
-  for (const { request, shape, subjects } of checks) {
+  for (const { request, shape, subjects, reservation } of checks) {
     let index = shapes.indexOf(shape);
     if (index === -1) index = shapes.push(shape) - 1;
-    const valid = isCost(request.cost);
-    at = bytes.writeUInt16LE((index + 1) * 2 + (request.peek || !valid ? 1 : 0), at);
+    const valid = isValidRequest(request);
+    const reserves = reservation !== undefined && valid;
+    const flags = (request.peek || !valid ? peekFlag : 0) + (reserves ? reservationFlag : 0);
+    at = bytes.writeUInt16LE((index + 1) * 4 + flags, at);
     at = bytes.writeUInt32LE(valid ? request.cost : 1, at);
     for (const subject of subjects) {
       at = bytes.writeUInt16LE(keyIndexOf(subject), at);
       at = bytes.writeUInt16LE(subject.owner === null ? 0 : keyIndexOf(subject.owner), at);
     }
+    for (let quantity = 1; quantity < shape.quantities.length; quantity += 1) {
+      at = bytes.writeUIntLE(valid ? amountOf(request, shape.quantities, quantity) : 0, at, numberBytes);
+    }
+    if (!reserves) continue;
+    reservations ??= [];
+    at = bytes.writeUInt16LE(keys.push(reservation.record.key), at);
+    at = bytes.writeUInt16LE(reservations.push(reservation) - 1, at);
+    at = bytes.writeUIntLE(reservation.request.expiresMs, at, numberBytes);
+    at = bytes.writeUIntLE(reservation.ttlMs, at, numberBytes);
   }
-  const packed = shapes.map((shape) => encodeShape(shape, options.periods, options.nowMs));
-  return { keys, args: [options.timeMs, options.epochMs, bytes, ...packed] };
+  const args: (string | number | Buffer)[] = [options.timeMs, options.epochMs, bytes.subarray(0, at)];
+  for (const shape of shapes) args.push(encodeShape(shape, options.periods, options.nowMs));
+  for (const { record, request, amounts } of reservations?.reverse() ?? noReservations) {
+    args.push(record.bytes, request.details, encodeAmounts(amounts));
+  }
+  return { keys, args };
 
   function keyIndexOf(subject: Subject): number {
     if (subject.batch !== batch) {
@@ -68,7 +98,12 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
   }
 }
 
-const numberBytes = 6;
+function sizeOf({ shape, subjects, reservation }: PendingCheck): number {
+  const amounts = (shape.quantities.length - 1) * numberBytes;
+  const extra = reservation === undefined ? 0 : reservationBytes;
+  return checkBytes + subjectBytes * subjects.length + amounts + extra;
+}
+
 const headNumbers = 3;
 const windowNumbers = 3;
 
@@ -78,12 +113,20 @@ export interface DecodedBatch {
   /** Number of windows whose timestamps were ahead of Redis's clock and were set to the current time. */
   readonly correctedWindows: number;
   readonly states: readonly LimitState[][];
+  /** For each check, what was stored for its reservation before; null if nothing was, or if it has no reservation. */
+  readonly stored: readonly (StoredReservation | null)[];
+  /** Time of Redis, Unix milliseconds. */
+  readonly nowMs: number;
 }
+
+const noneStored: readonly null[] = [];
 
 /** Decodes the reply of `decide.lua` into the states of each check. Throws if the reply's length does not match the checks. */
 export function decodeBatch(reply: unknown, checks: readonly PendingCheck[]): DecodedBatch {
   const windows = checks.reduce((sum, { shape }) => sum + shape.windows.length, 0);
-  if (!Buffer.isBuffer(reply) || reply.length !== (headNumbers + windows * windowNumbers) * numberBytes) {
+  const fixedBytes = (headNumbers + windows * windowNumbers) * numberBytes;
+  const reserves = checks.some(({ reservation }) => reservation !== undefined);
+  if (!Buffer.isBuffer(reply) || (reserves ? reply.length < fixedBytes : reply.length !== fixedBytes)) {
     throw new Error('decide.lua replied in a wrong shape');
   }
   const nowMs = reply.readUIntLE(0, numberBytes);
@@ -99,5 +142,20 @@ export function decodeBatch(reply: unknown, checks: readonly PendingCheck[]): De
       return stateOf(limit, nowMs, { remaining, resetInMs, waitMs });
     }),
   );
-  return { countedAtMs, correctedWindows, states };
+  const stored = reserves ? decodeAllStored(reply, at, checks) : noneStored;
+  return { countedAtMs, correctedWindows, states, stored, nowMs };
+}
+
+function decodeAllStored(
+  reply: Buffer,
+  from: number,
+  checks: readonly PendingCheck[],
+): (StoredReservation | null)[] {
+  let at = from;
+  return checks.map(({ request, reservation }) => {
+    if (reservation === undefined || !isValidRequest(request)) return null;
+    const { stored, next } = decodeStored(reply, at);
+    at = next;
+    return stored;
+  });
 }

@@ -1,5 +1,9 @@
 import type { RefusalReason } from '../../domain/decision.ts';
 import type { Limit, LimitState } from '../../domain/limit.ts';
+import { amountMax } from '../../domain/usage/quantity.ts';
+import type { Amounts } from '../../domain/usage/quantity.ts';
+import type { CheckedReservation, ReservationRequest } from '../reservations/reservation.ts';
+import { detailsBytesMax } from '../reservations/reservation.ts';
 
 export interface CheckRequest {
   readonly tenantId: string | null;
@@ -12,6 +16,13 @@ export interface CheckRequest {
   readonly limits: readonly Limit[];
   /** Whole units, 1 to 1e9. */
   readonly cost: number;
+  /**
+   * Amounts of other quantities than `requests`, in smallest units, 0 to 2^48 - 1. A limit of a quantity that is absent is checked
+   * with an amount of 0: it has room while less than its limit is used.
+   */
+  readonly amounts?: Amounts;
+  /** Stores a record of the charged amounts, so that a settlement can replace them. */
+  readonly reservation?: ReservationRequest;
   /** True for a check that consumes nothing. */
   readonly peek: boolean;
   /** IANA time zone of the tenant's calendar quotas; UTC where it is absent or unknown. */
@@ -27,20 +38,46 @@ export interface CheckResult {
   readonly states: readonly LimitState[];
   readonly passed: boolean;
   /**
-   * Reason of a refusal: `limit`, `cost_too_high` (the cost never fits, so a retry cannot pass) or `invalid` (the cost is not a
-   * whole number from 1 to `costMax`). Null when the check passed.
+   * Reason of a refusal: `limit`, `cost_too_high` (the cost or an amount never fits, so a retry cannot pass) or `invalid` (the
+   * cost, an amount or the reservation is outside of its bounds). Null when the check passed.
    */
   readonly reason: RefusalReason | null;
   /** True when this node decided without Redis. */
   readonly degraded: boolean;
   /** Microseconds from the call to the result. */
   readonly checkMicros: number;
+  /** The reservation of a check with `reservation` that passed; else null. */
+  readonly reservation: CheckedReservation | null;
 }
 
 export const costMax = 1_000_000_000;
 
 export function isCost(cost: number): boolean {
   return Number.isInteger(cost) && cost >= 1 && cost <= costMax;
+}
+
+/** Returns whether the cost, the amounts and the reservation of a request are within their bounds. */
+export function isValidRequest({ cost, amounts, reservation }: CheckRequest): boolean {
+  if (amounts !== undefined && !Object.values(amounts).every(isAmount)) return false;
+  return isCost(cost) && (reservation === undefined || isReservation(reservation));
+}
+
+export function isAmount(amount: number): boolean {
+  return Number.isInteger(amount) && amount >= 0 && amount <= amountMax;
+}
+
+function isReservation({ id, expiresMs, details }: ReservationRequest): boolean {
+  if (id.length < 1 || id.length > 128 || Buffer.byteLength(details) > detailsBytesMax) return false;
+  return Number.isInteger(expiresMs) && expiresMs >= 0 && expiresMs <= 400 * 86_400_000;
+}
+
+/** Returns what a request charges of a quantity: its cost for `requests`, the first quantity of each shape. */
+export function amountOf(
+  { cost, amounts }: CheckRequest,
+  quantities: readonly string[],
+  index: number,
+): number {
+  return index === 0 ? cost : (amounts?.[quantities[index] ?? ''] ?? 0);
 }
 
 /** What the script or the local limiter computed for one window. */
@@ -51,7 +88,11 @@ export interface WindowOutcome {
   readonly waitMs: number;
 }
 
-export function stateOf(limit: Limit, nowMs: number, outcome: WindowOutcome): LimitState {
+export function stateOf(
+  limit: Pick<Limit, 'name' | 'of' | 'limit' | 'windowMs' | 'burst' | 'mode'>,
+  nowMs: number,
+  outcome: WindowOutcome,
+): LimitState {
   return {
     name: limit.name,
     of: limit.of,
@@ -66,10 +107,10 @@ export function stateOf(limit: Limit, nowMs: number, outcome: WindowOutcome): Li
   };
 }
 
-/** Combines the states of all windows into the result of a check. An invalid cost is always refused. */
+/** Combines the states of all windows into the result of a check. An invalid request is always refused. */
 export function resultOf(
   states: readonly LimitState[],
-  costValid: boolean,
+  valid: boolean,
   degraded: boolean,
   checkMicros: number,
 ): CheckResult {
@@ -79,6 +120,6 @@ export function resultOf(
     if (state.retryAfterMs === null) reason = 'cost_too_high';
     else reason ??= 'limit';
   }
-  if (!costValid) reason = 'invalid';
-  return { states, passed: reason === null, reason, degraded, checkMicros };
+  if (!valid) reason = 'invalid';
+  return { states, passed: reason === null, reason, degraded, checkMicros, reservation: null };
 }

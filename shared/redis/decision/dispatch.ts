@@ -2,7 +2,7 @@ import type { LimitState } from '../../domain/limit.ts';
 import type { Clock } from '../../runtime/time/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { messageOf } from '../../runtime/errors.ts';
-import { decodeBatch, encodeBatch } from './batch.ts';
+import { decodeBatch, encodeBatch, tagOf } from './batch.ts';
 import type { DecodedBatch, PendingCheck } from './batch.ts';
 import { isCluster } from '../client.ts';
 import type { RedisClient } from '../client.ts';
@@ -11,6 +11,7 @@ import type { LocalLimiter } from '../fallback/local-limiter.ts';
 import type { ServerBreakers } from '../fallback/server-breakers.ts';
 import type { LimiterMetrics } from './metrics.ts';
 import type { PeriodCache } from './periods.ts';
+import type { StoredReservation } from '../reservations/pending-reservation.ts';
 import { keepLoaded, readScript, runScriptForBytes } from '../scripts.ts';
 
 /** The decision on one check. */
@@ -19,6 +20,8 @@ export interface DecidedCheck {
   readonly degraded: boolean;
   /** Timestamp with which Redis stored the units of the check, Unix milliseconds; 0 when the check was decided locally. */
   readonly countedAtMs: number;
+  /** What Redis had stored for the check's reservation before; null if nothing was. Such a check charges nothing. */
+  readonly stored: StoredReservation | null;
 }
 
 /** A check to send, whose subjects are all in one slot. */
@@ -58,7 +61,7 @@ const batchChecksMax = 16;
  */
 const correctedSilenceMs = 600_000;
 
-const decideScript = readScript('clock', 'sliding', 'quota', 'decide');
+const decideScript = readScript('clock', 'sliding', 'quota', 'windows', 'reserve', 'decide');
 
 export function createDispatch(options: DispatchOptions): Dispatch {
   const { redis, breakerOf, local, clock, redisTime, metrics, logger } = options;
@@ -85,11 +88,12 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       sendAll(checks);
       return;
     }
-    for (const [, group] of Map.groupBy(checks, ({ subjects }) => subjects[0]?.tag ?? '')) sendAll(group);
+    for (const [, group] of Map.groupBy(checks, tagOf)) sendAll(group);
   }
 
   function sendAll(checks: QueuedCheck[]): void {
-    void send(breakerOf(checks[0]?.subjects[0]?.tag ?? '{}'), checks);
+    const first = checks[0];
+    if (first !== undefined) void send(breakerOf(tagOf(first)), checks);
   }
 
   async function send(breaker: CircuitBreaker, checks: readonly QueuedCheck[]): Promise<void> {
@@ -110,19 +114,20 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       logger.debug({ reason: messageOf(error) }, 'checks are decided locally');
       metrics.degraded(checks.length);
       for (const check of checks) {
-        check.onDecided({ states: local.decide(check, clock.now()), degraded: true, countedAtMs: 0 });
+        const own = local.decide(check, clock.now());
+        check.onDecided({ states: own, degraded: true, countedAtMs: 0, stored: null });
       }
       return;
     }
     metrics.batch(checks.length, (performance.now() - startedAt) / 1000);
-    const { countedAtMs, states, correctedWindows } = decoded;
+    const { countedAtMs, states, correctedWindows, stored } = decoded;
     if (correctedWindows > 0) reportCorrected(correctedWindows);
     for (let index = 0; index < checks.length; index += 1) {
       const check = checks[index];
       if (check === undefined) continue;
       const own = states[index] ?? [];
       storeUsage(check, own);
-      check.onDecided({ states: own, degraded: false, countedAtMs });
+      check.onDecided({ states: own, degraded: false, countedAtMs, stored: stored[index] ?? null });
     }
   }
 

@@ -1,10 +1,9 @@
-import type { Limit } from '../../domain/limit.ts';
 import type { Clock } from '../../runtime/time/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { TollgateError, messageOf } from '../../runtime/errors.ts';
+import { messageOf } from '../../runtime/errors.ts';
 import type { Registry } from '../../runtime/http/ops.ts';
 import type { PendingCheck } from './batch.ts';
-import { isCost, resultOf } from './check.ts';
+import { isValidRequest, resultOf } from './check.ts';
 import type { CheckRequest, CheckResult } from './check.ts';
 import { callTimeoutMsDefault, isCluster, replyWithin } from '../client.ts';
 import type { RedisClient } from '../client.ts';
@@ -17,13 +16,23 @@ import { createLimiterMetrics } from './metrics.ts';
 import { createServerBreakers } from '../fallback/server-breakers.ts';
 import type { ServerBreakers } from '../fallback/server-breakers.ts';
 import { createLiveNodes } from '../leases/live-nodes.ts';
-import { createPeriodCache, periodsAround } from './periods.ts';
+import { createPeriodCache } from './periods.ts';
+import { createQuotaCounters } from './quota-counters.ts';
+import type { QuotaCounters } from './quota-counters.ts';
+import { createRefunds } from './refund.ts';
+import type { Refunds } from './refund.ts';
 import { readScript, runScript } from '../scripts.ts';
 import { decideInParts, spansSlots } from '../cluster/split.ts';
 import { createSubjects } from './subjects.ts';
-import type { Caller, Subject } from './subjects.ts';
-import { shapeOf, subjectKind, windowOf } from './windows.ts';
-import type { Window } from './windows.ts';
+import type { Subject } from './subjects.ts';
+import { shapeOf } from './windows.ts';
+import type { Shape } from './windows.ts';
+import { checkedReservation } from '../reservations/pending-reservation.ts';
+import type { Reservations } from '../reservations/reservation.ts';
+import { createReservations } from '../reservations/reservations.ts';
+import { createReserve } from '../reservations/reserve.ts';
+import type { ReservingRequest } from '../reservations/reserve.ts';
+import { createRecordSettler } from '../reservations/settle-records.ts';
 
 export interface LimiterOptions {
   readonly redis: RedisClient;
@@ -47,34 +56,15 @@ export interface LimiterOptions {
   readonly redisTime?: Clock;
 }
 
-export interface Limiter {
+export interface Limiter extends Reservations, Pick<Refunds, 'refund'>, QuotaCounters {
   /** Decides a request under all of its sliding windows and quotas: charges all of them, or none. The promise never rejects. */
   check(request: CheckRequest): Promise<CheckResult>;
   /** The same as `check`, without a promise. `onResult` is called once, possibly before this returns, and must not throw. */
   checkWith(request: CheckRequest, onResult: (result: CheckResult) => void): void;
-  /**
-   * Returns units to the windows that a check of this request charges, oldest units first; `peek` is ignored. `metered` is true
-   * when events with these units were written, so that ClickHouse's totals include them. Resolves with the largest number of
-   * units returned to one window, or with the whole cost if the request has no window. If Redis does not reply, no unit is
-   * returned, so the windows are too strict but no limit is exceeded. Never rejects.
-   */
-  refund(request: CheckRequest, metered: boolean): Promise<number>;
   /** Empties all windows of a tenant and its users. Rejects when Redis does not answer. */
   reset(tenantId: string): Promise<void>;
   /** Empties all windows of all tenants. The other nodes have the new epoch within a second. */
   resetAll(): Promise<void>;
-  /**
-   * Sets `used = max(used, consumed - baseline)` in a quota counter. The counter is the tenant's own, or with `caller` the
-   * counter that a check of this caller reads. The baseline is the usage before the last reset, and at least `leastBaseline`.
-   * Rejects with REDIS_VALUE_REFUSED and changes nothing if `consumed` is too large for a counter.
-   */
-  raiseQuota(
-    tenantId: string,
-    limit: Limit,
-    periodStartMs: number,
-    consumed: number,
-    options?: { leastBaseline?: number; timeZone?: string; caller?: Caller },
-  ): Promise<{ before: number; after: number }>;
   /** Number of nodes that share the limits, and number of Redis servers whose circuit breaker is open. */
   state(): { readonly nodes: number; readonly serversUnavailable: number };
   /**
@@ -90,9 +80,6 @@ export interface Limiter {
  * and bypass the circuit breaker, because they are few and cannot be decided locally.
  */
 const operatorTimeoutMs = 2000;
-/** Maximum number of units that a quota can store: `scripts/quota.lua` packs them into six bytes. */
-const quotaUnitsMax = 2 ** 48 - 1;
-
 /** Longest wait for the reply to a backfill batch; after it, the batch is sent again later. */
 const backfillTimeoutMs = 250;
 /**
@@ -102,9 +89,6 @@ const catchUpMsMax = 500;
 const maintenanceIntervalMs = 1_000;
 
 const resetScript = readScript('clock', 'reset');
-const raiseScript = readScript('clock', 'quota', 'raised', 'raise-quota');
-const returnScript = readScript('clock', 'sliding', 'quota', 'return-units');
-const refundScript = readScript('clock', 'sliding', 'quota', 'refund');
 
 export function createLimiter(options: LimiterOptions): Limiter {
   const { redis, keyPrefix, clock, logger, redisTime, node = null, nodesLeast = 1 } = options;
@@ -116,26 +100,39 @@ export function createLimiter(options: LimiterOptions): Limiter {
   const ledger = createLocalLedger({ onDropped: metrics.backfillDropped });
   const local = createLocalLimiter({ ledger, nodes: () => nodes.count(), periods });
   const shared = { redis, periods, clock, redisTime, metrics, logger, epochMs: () => nodes.epochMs() };
+  const offsetMs = () => (redisTime === undefined ? nodes.offsetMs() : redisTime.now() - clock.now());
   const backfill = createBackfill({
     ...shared,
     ledger,
-    offsetMs: () => (redisTime === undefined ? nodes.offsetMs() : redisTime.now() - clock.now()),
+    offsetMs,
     timeoutMs: Math.max(callTimeoutMs, backfillTimeoutMs),
     onDropped: metrics.backfillDropped,
   });
   const breakers = createServerBreakers({ redis, keyPrefix, callTimeoutMs, catchUp, metrics, logger });
-  const dispatch = createDispatch({ ...shared, breakerOf: breakers.of, local });
+  const calls = {
+    ...shared,
+    registry: options.registry,
+    subjects,
+    local,
+    breakerOf: breakers.of,
+    timeoutMs: operatorTimeoutMs,
+  };
+  const dispatch = createDispatch(calls);
+  const { refund, returnUnits } = createRefunds(calls);
+  const settler = createRecordSettler(calls);
+  const cluster = isCluster(redis);
+  const reserve = createReserve({ ...calls, cluster, decide, returnUnits, discard: settler.discard });
   const maintenance = setInterval(maintain, maintenanceIntervalMs);
   maintenance.unref();
-  const cluster = isCluster(redis);
 
   return {
     check: (request) => new Promise((resolve) => checkWith(request, resolve)),
     checkWith,
+    ...createReservations({ ...calls, settler, offsetMs, extendLocally: () => null }),
     refund,
     reset,
     resetAll: () => replyWithin(nodes.resetAll(), operatorTimeoutMs),
-    raiseQuota,
+    ...createQuotaCounters(calls),
     state: () => ({ nodes: nodes.count(), serversUnavailable: breakers.unavailable() }),
     breakerOf: breakers.of,
     close,
@@ -146,77 +143,36 @@ export function createLimiter(options: LimiterOptions): Limiter {
     const { tenantId, userId, limits, timeZone = 'UTC' } = request;
     const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
     const own = shape.subjects.map((kind) => subjects.of(kind, request));
+    if (isReserving(request) && isValidRequest(request)) {
+      void checkReserving(request, shape, own, startedAt).then(onResult);
+      return;
+    }
     const onDecided = ({ states, degraded }: DecidedCheck): void =>
-      onResult(resultOf(states, isCost(request.cost), degraded, microsSince(startedAt)));
+      onResult(resultOf(states, isValidRequest(request), degraded, microsSince(startedAt)));
     const queued: QueuedCheck = { request, shape, subjects: own, onDecided };
-    if (shape.windows.length === 0) onDecided({ states: [], degraded: false, countedAtMs: 0 });
-    else if (cluster && spansSlots(queued))
-      void decideInParts(queued, decidePart, returnUnits).then(onDecided);
+    if (shape.windows.length === 0) onDecided({ states: [], degraded: false, countedAtMs: 0, stored: null });
+    else if (cluster && spansSlots(queued)) void decideInParts(queued, decide, returnUnits).then(onDecided);
     else dispatch.enqueue(queued);
   }
 
-  function decidePart(part: PendingCheck): Promise<DecidedCheck> {
-    return new Promise((resolve) => dispatch.enqueue({ ...part, onDecided: resolve }));
+  async function checkReserving(
+    request: ReservingRequest,
+    shape: Shape,
+    own: readonly Subject[],
+    startedAt: number,
+  ): Promise<CheckResult> {
+    const { decided, parts } = await reserve(request, shape, own);
+    const { states, degraded, stored } = decided;
+    const result = resultOf(states, true, degraded, microsSince(startedAt));
+    const isStored = stored !== null || (result.passed && !request.peek);
+    if (!isStored) return result;
+    const nowMs = clock.now() + offsetMs();
+    const reservation = checkedReservation(request.tenantId, parts, stored, nowMs);
+    return { ...result, passed: true, reason: null, reservation };
   }
 
-  function returnUnits(
-    { request, shape, subjects: own }: PendingCheck,
-    { states, countedAtMs, degraded }: DecidedCheck,
-  ): void {
-    if (countedAtMs === 0) {
-      if (degraded) local.returnUnits({ request, shape, subjects: own }, states, clock.now());
-      return;
-    }
-    const charged = shape.windows
-      .map((_, index) => index)
-      .filter((index) => states[index]?.violated === false);
-    const keys = charged.map((index) => own[shape.subjectOf[index] ?? 0]?.key ?? '');
-    const fields = charged.flatMap((index) => {
-      const window = shape.windows[index];
-      return window === undefined ? [] : [window.field, window.period === null ? 0 : 1];
-    });
-    const args = [timeArgument(), nodes.epochMs(), countedAtMs, request.cost, ...fields];
-    breakers
-      .of(own[0]?.tag ?? '{}')
-      .run(() => runScript(redis, returnScript, keys, args))
-      .catch((error: unknown) =>
-        logger.debug({ reason: messageOf(error) }, 'units of a refused check could not be returned'),
-      );
-  }
-
-  /**
-   * Sends one call for each subject, because subjects may be in different slots. A failure of one call does not affect the
-   * others.
-   */
-  async function refund(request: CheckRequest, metered: boolean): Promise<number> {
-    const { tenantId, userId, limits, timeZone = 'UTC' } = request;
-    const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
-    if (shape.windows.length === 0) return request.cost;
-    const returned = await Promise.all(
-      shape.subjects.map(async (kind, index) => {
-        const subject = subjects.of(kind, request);
-        const windows = shape.windows.flatMap((window, place) =>
-          shape.subjectOf[place] === index ? refundArguments(window, shape.timeZones[place] ?? 'UTC') : [],
-        );
-        const keys = subject.owner === null ? [subject.key] : [subject.key, subject.owner.key];
-        const args = [timeArgument(), nodes.epochMs(), request.cost, metered ? 1 : 0, ...windows];
-        return breakers
-          .of(subject.tag)
-          .run(() => runScript(redis, refundScript, keys, args))
-          .then(Number)
-          .catch((error: unknown) => {
-            logger.warn({ reason: messageOf(error) }, 'units could not be returned');
-            return 0;
-          });
-      }),
-    );
-    return Math.max(...returned);
-  }
-
-  function refundArguments({ field, period, spanMs }: Window, timeZone: string): (string | number)[] {
-    if (period === null) return [field, 0, spanMs, 0, 0, 0, 0];
-    const { before, start, finish, after } = periods.around(period, timeZone, clock.now());
-    return [field, 1, spanMs, before, start, finish, after];
+  function decide(check: PendingCheck): Promise<DecidedCheck> {
+    return new Promise((resolve) => dispatch.enqueue({ ...check, onDecided: resolve }));
   }
 
   async function reset(tenantId: string): Promise<void> {
@@ -225,37 +181,6 @@ export function createLimiter(options: LimiterOptions): Limiter {
       runScript(redis, resetScript, [tenant.key], [timeArgument(), nodes.epochMs()]),
       operatorTimeoutMs,
     );
-  }
-
-  async function raiseQuota(
-    tenantId: string,
-    limit: Limit,
-    periodStartMs: number,
-    consumed: number,
-    {
-      leastBaseline = 0,
-      timeZone = 'UTC',
-      caller,
-    }: { leastBaseline?: number; timeZone?: string; caller?: Caller } = {},
-  ): Promise<{ before: number; after: number }> {
-    // A larger number would not fit into the bytes of the field.
-    if (!(Math.abs(consumed) <= quotaUnitsMax)) {
-      throw new TollgateError('REDIS_VALUE_REFUSED', `a quota counter cannot hold ${consumed} units`);
-    }
-    const { before, start, finish } = periodsAround(limit.period ?? 'day', timeZone, periodStartMs);
-    const period = [before, start, finish, Math.floor(consumed), Math.floor(leastBaseline)];
-    const args = [timeArgument(), nodes.epochMs(), windowOf(limit).field, ...period];
-    const { key, owner } = caller === undefined ? subjects.tenant(tenantId) : subjectOf(limit, caller);
-    const reply = await replyWithin(
-      runScript(redis, raiseScript, owner === null ? [key] : [key, owner.key], args),
-      operatorTimeoutMs,
-    );
-    const [usedBefore = 0, usedAfter = 0] = reply as number[];
-    return { before: usedBefore, after: usedAfter };
-  }
-
-  function subjectOf(limit: Limit, caller: Caller): Subject {
-    return subjects.of(subjectKind(limit, caller.tenantId !== null, caller.userId !== null), caller);
   }
 
   function timeArgument(): number | '' {
@@ -278,8 +203,10 @@ export function createLimiter(options: LimiterOptions): Limiter {
     );
   }
 
-  function backfillAvailable(): Promise<void> {
-    return backfill.run((tag) => !breakers.of(tag).isOpen(), catchUpMsMax);
+  async function backfillAvailable(): Promise<void> {
+    const isServed = (tag: string): boolean => !breakers.of(tag).isOpen();
+    await backfill.run(isServed, catchUpMsMax);
+    await settler.repeat(isServed);
   }
 
   async function close(): Promise<void> {
@@ -289,6 +216,10 @@ export function createLimiter(options: LimiterOptions): Limiter {
     dispatch.close();
     breakers.close();
   }
+}
+
+function isReserving(request: CheckRequest): request is ReservingRequest {
+  return request.reservation !== undefined;
 }
 
 function microsSince(startedAt: number): number {

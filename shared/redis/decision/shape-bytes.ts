@@ -1,7 +1,7 @@
 import type { PeriodCache } from './periods.ts';
 import type { Shape } from './windows.ts';
 
-/** A shape in the binary form that `decide.lua` unpacks; valid until one of its calendar periods is over. */
+/** A shape in the binary form that `windows.lua` unpacks; valid until one of its calendar periods is over. */
 interface ShapeBytes {
   readonly bytes: Buffer;
   readonly fromMs: number;
@@ -12,14 +12,14 @@ const cache = new WeakMap<Shape, ShapeBytes>();
 
 const numberBytes = 6;
 const numberMax = 2 ** 48 - 1;
-const headBytes = 4;
-/** Bytes of one window: subject and kind (one byte each), eight numbers, length of the field's name (one byte). */
-const windowBytes = 2 + 8 * numberBytes + 1;
+const headBytes = 6;
+/** Bytes of one window: subject, kind and quantity (one byte each), eight numbers, length of the field's name (one byte). */
+const windowBytes = 3 + 8 * numberBytes + 1;
 const quotaBit = 1;
 const shadowBit = 2;
 
 /**
- * Encodes a shape as one argument of `decide.lua`. Caches the bytes for the current periods, so an unchanged shape is not encoded
+ * Encodes a shape as `windows.lua` reads it. Caches the bytes for the current periods, so an unchanged shape is not encoded
  * again for each call.
  */
 export function encodeShape(shape: Shape, periods: PeriodCache, nowMs: number): Buffer {
@@ -30,6 +30,7 @@ export function encodeShape(shape: Shape, periods: PeriodCache, nowMs: number): 
   const bytes = Buffer.alloc(size);
   let at = bytes.writeUInt16LE(shape.windows.length);
   at = bytes.writeUInt16LE(shape.subjects.length, at);
+  at = bytes.writeUInt16LE(shape.quantities.length, at);
   let [fromMs, untilMs] = [-Infinity, Infinity];
   for (const [index, window] of shape.windows.entries()) {
     const { units, spanMs, burst, grainMs, period, shadow } = window;
@@ -38,6 +39,7 @@ export function encodeShape(shape: Shape, periods: PeriodCache, nowMs: number): 
       [fromMs, untilMs] = [Math.max(fromMs, bounds.start), Math.min(untilMs, bounds.finish)];
     at = bytes.writeUInt8((shape.subjectOf[index] ?? 0) + 1, at);
     at = bytes.writeUInt8((period === null ? 0 : quotaBit) + (shadow ? shadowBit : 0), at);
+    at = bytes.writeUInt8((shape.quantityOf[index] ?? 0) + 1, at);
     const { before = 0, start = 0, finish = 0, after = 0 } = bounds ?? {};
     for (const number of [units, spanMs, burst, grainMs, before, start, finish, after]) {
       at = bytes.writeUIntLE(Math.min(Math.max(0, number), numberMax), at, numberBytes);

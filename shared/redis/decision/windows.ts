@@ -1,4 +1,5 @@
 import type { CalendarPeriod, Limit } from '../../domain/limit.ts';
+import { amountMax, requestsName } from '../../domain/usage/quantity.ts';
 import { windowField } from '../keys.ts';
 
 /**
@@ -10,6 +11,8 @@ export const exactUnitsMax = 1000;
  * Approximate number of entries to which the units of a larger limit are merged: a refusal lasts at most window ÷ 64 too long.
  */
 const entriesPerWindow = 64;
+/** Maximum of a sliding window's limit and burst together: `sliding.lua` packs sums into five bytes. */
+const slidingUnitsMax = 2 ** 40 - 1;
 
 /**
  * Kind of the subject whose hash holds a window. Subjects of kind `tenantAddress` and `userAddress` are in the tenant's slot; an
@@ -42,6 +45,10 @@ export interface Shape {
    * different time zones.
    */
   readonly timeZones: readonly string[];
+  /** The names of the quantities that the windows count. The first is always `requests`. */
+  readonly quantities: readonly string[];
+  /** For each window, the index of its quantity in `quantities`. */
+  readonly quantityOf: readonly number[];
 }
 
 const windows = new WeakMap<Limit, Window>();
@@ -51,8 +58,10 @@ const zonesMax = 500;
 export function windowOf(limit: Limit): Window {
   const cached = windows.get(limit);
   if (cached !== undefined) return cached;
-  const units = Math.max(0, Math.floor(limit.limit));
-  const burst = limit.type === 'sliding' ? Math.max(0, Math.floor(limit.burst)) : 0;
+  const unitsMax = limit.type === 'sliding' ? slidingUnitsMax : amountMax;
+  const units = Math.min(Math.max(0, Math.floor(limit.limit)), unitsMax);
+  const burst =
+    limit.type === 'sliding' ? Math.min(Math.max(0, Math.floor(limit.burst)), unitsMax - units) : 0;
   const exact = units <= exactUnitsMax && units + burst <= 2 * exactUnitsMax;
   const span = limit.type === 'quota' ? (limit.period ?? 'day') : String(limit.windowMs);
   const window = {
@@ -96,21 +105,25 @@ function compile(limits: readonly Limit[], hasTenant: boolean, hasUser: boolean,
   const subjectOf: number[] = [];
   const counted: Window[] = [];
   const timeZones: string[] = [];
+  const quantities: string[] = [requestsName];
+  const quantityOf: number[] = [];
   const used = new Set<string>();
   for (const limit of limits) {
     if (limit.type === 'concurrent') continue;
     const kind = subjectKind(limit, hasTenant, hasUser);
     if (!subjects.includes(kind)) subjects.push(kind);
+    if (!quantities.includes(limit.of)) quantities.push(limit.of);
     // If two limits of the list had the same window, the script would read it twice before charging it, and one charge would be
     // lost. The second limit gets a field of its own.
     let window = windowOf(limit);
     while (used.has(`${kind} ${window.field}`)) window = { ...window, field: `${window.field}+` };
     used.add(`${kind} ${window.field}`);
     subjectOf.push(subjects.indexOf(kind));
+    quantityOf.push(quantities.indexOf(limit.of));
     counted.push(window);
     timeZones.push(kind === 'address' || kind === 'global' ? 'UTC' : timeZone);
   }
-  return { windows: counted, subjects, subjectOf, timeZones };
+  return { windows: counted, subjects, subjectOf, timeZones, quantities, quantityOf };
 }
 
 /**

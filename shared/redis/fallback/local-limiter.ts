@@ -1,12 +1,13 @@
 import type { LimitState } from '../../domain/limit.ts';
 import type { PendingCheck } from '../decision/batch.ts';
-import { isCost, stateOf } from '../decision/check.ts';
+import { amountOf, isValidRequest, stateOf } from '../decision/check.ts';
+import type { CheckRequest } from '../decision/check.ts';
 import { nodeShare } from './node-share.ts';
 import { rowOf } from './local-ledger.ts';
 import type { Account, LocalLedger, Row } from './local-ledger.ts';
 import type { WindowRules } from './local-window.ts';
 import type { PeriodCache } from '../decision/periods.ts';
-import type { Window } from '../decision/windows.ts';
+import type { Shape, Window } from '../decision/windows.ts';
 
 /**
  * Decides without Redis. In any window this node grants at most its share of the limit, over all outages together. It starts from
@@ -33,6 +34,10 @@ interface Counted {
   readonly window: Window;
   readonly rules: WindowRules;
   readonly row: Row;
+  /** Amount of the window's quantity that the check charges. */
+  readonly amount: number;
+  /** Units that the window is tested for: the amount, and at least 1. */
+  readonly need: number;
   readonly room: boolean;
 }
 
@@ -45,23 +50,27 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
 
   function decide(check: PendingCheck, nowMs: number): LimitState[] {
     const { request, shape } = check;
-    const cost = isCost(request.cost) ? request.cost : 1;
+    const valid = isValidRequest(request);
     const accounts = check.subjects.map((subject) => ledger.accountOf(subject));
     const counted = shape.windows.map((window, index): Counted => {
       const timeZone = shape.timeZones[index] ?? 'UTC';
       const rules = rulesOf(window, timeZone, nowMs);
       const row = rowOf(accountAt(accounts, check, index), window, timeZone);
       observeRedis(row, check, index, nowMs);
-      return { window, rules, row, room: row.local.hasRoom(rules, cost, nowMs) };
+      const amount = valid ? windowAmount(request, shape, index) : 0;
+      const need = Math.max(1, amount);
+      return { window, rules, row, amount, need, room: row.local.hasRoom(rules, need, nowMs) };
     });
     const passes = counted.every(({ window, room }) => room || window.shadow);
-    if (passes && !request.peek && isCost(request.cost)) {
-      for (const { row, rules, room } of counted) if (room) row.local.charge(rules, cost, nowMs);
+    if (passes && !request.peek && valid) {
+      for (const { row, rules, amount, room } of counted) {
+        if (room && amount > 0) row.local.charge(rules, amount, nowMs);
+      }
     }
     for (const account of accounts) ledger.update(account, nowMs);
-    return counted.map(({ window, rules, row, room }) => {
-      const outcome = row.local.outcome(rules, cost, room, nowMs);
-      const waitMs = room ? 0 : waitOf(window, rules, cost, outcome.waitMs);
+    return counted.map(({ window, rules, row, need, room }) => {
+      const outcome = row.local.outcome(rules, need, room, nowMs);
+      const waitMs = room ? 0 : waitOf(window, rules, need, outcome.waitMs);
       return stateOf(window.limit, nowMs, { ...outcome, waitMs });
     });
   }
@@ -71,7 +80,7 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
     check.shape.windows.forEach((window, index) => {
       if (states[index]?.violated !== false) return;
       const row = accountAt(accounts, check, index).rows.get(window.field);
-      row?.local.returnUnits(check.request.cost);
+      row?.local.returnUnits(windowAmount(check.request, check.shape, index));
     });
     for (const account of accounts) ledger.update(account, nowMs);
   }
@@ -89,6 +98,10 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
       nodes: nodeCount,
     };
   }
+}
+
+function windowAmount(request: CheckRequest, { quantities, quantityOf }: Shape, windowIndex: number): number {
+  return amountOf(request, quantities, quantityOf[windowIndex] ?? 0);
 }
 
 function accountAt(accounts: readonly Account[], { shape }: PendingCheck, windowIndex: number): Account {

@@ -1,5 +1,6 @@
--- Raises a quota to the consumed units: used = max(used, consumed - baseline). It never lowers a quota, so it may be repeated and
--- may run while checks charge the quota.
+-- Raises a quota to the consumed units: used = max(used, consumed - returned - baseline), where `returned` are units that
+-- settlements have returned in the last minutes. It never lowers a quota, so it may be repeated and may run while checks charge
+-- the quota.
 -- KEYS[1]  hash of the subject (a tenant, user or address).
 -- KEYS[2]  the tenant's hash, which holds the epoch; absent for a subject without a tenant.
 -- ARGV     as in clock.lua, then field, start of the period before, start and end of the period (Unix milliseconds), consumed
@@ -21,7 +22,8 @@ if values[2] then
 end
 local before, baselineBefore = used, baseline
 baseline = max(baseline, leastBaseline)
-used = max(used, consumed - baseline)
+local _, newer, older = loadReturned(KEYS[1], field, start, seen)
+used = max(used, consumed - newer - older - baseline)
 if (used == before and baseline == baselineBefore) or nowMs >= finish then
   return { before, before }
 end

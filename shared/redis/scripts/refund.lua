@@ -2,11 +2,12 @@
 -- after a refund no span of time has more units than the limit.
 -- KEYS[1]  hash of the subject.
 -- KEYS[2]  the hash that holds its epoch; absent for a subject without a tenant.
--- ARGV     as in clock.lua, then the units, 1 if ClickHouse's totals include them (0 if not), and for each window: field, kind (0
---          sliding, 1 quota), span (milliseconds), and four bounds of the calendar periods (Unix milliseconds, 0 for a sliding
+-- ARGV     as in clock.lua, then 1 if ClickHouse's totals include the units (0 if not), and for each window: units, field, kind
+--          (0 sliding, 1 quota), span (milliseconds), and four bounds of the calendar periods (Unix milliseconds, 0 for a sliding
 --          window): start of the period before, start, end, end of the period after.
--- Reply: the largest number of units that were returned to one window.
-local units, metered = number(), number() == 1
+-- Reply: for each window the number of units that were returned.
+local metered = number() == 1
+local units
 local key = KEYS[1]
 local epoch = epochOfAll + tonumber(KEYS[2] and call('HGET', KEYS[2], 'e') or 0)
 
@@ -64,15 +65,18 @@ local function refundQuota(field, packed, window)
   return returned
 end
 
-local most = 0
+local reply = {}
 while position < #ARGV do
+  units = number()
   local field, quota, span = text(), number() == 1, number()
   local window = { before = number(), start = number(), finish = number(), after = number() }
   local packed = call('HGET', key, field)
+  local returned = 0
   if packed and quota then
-    most = max(most, refundQuota(field, packed, window))
+    returned = refundQuota(field, packed, window)
   elseif packed then
-    most = max(most, refundSliding(field, packed, span))
+    returned = refundSliding(field, packed, span)
   end
+  reply[#reply + 1] = returned
 end
-return most
+return reply

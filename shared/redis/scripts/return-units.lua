@@ -1,9 +1,10 @@
 -- Returns the units that a check charged in this slot, because its part in another slot was refused.
 -- KEYS     for each window in ARGV, in order, the hash that holds it. A hash may appear several times.
--- ARGV     as in clock.lua, then the timestamp with which the units were stored (Unix milliseconds), the cost (units), and for
---          each window: field, kind (0 sliding, 1 quota).
+-- ARGV     as in clock.lua, then the timestamp with which the units were stored (Unix milliseconds), and for each window: units,
+--          field, kind (0 sliding, 1 quota).
 -- Reply: the number of windows. Burst debt is not returned, so the burst may be too small for ten spans at most.
-local timestamp, cost = number(), number()
+local timestamp = number()
+local cost
 
 -- The units are in the first entry with this timestamp or a later one. It was written a moment ago, so it is near the end of the
 -- list.
@@ -29,6 +30,7 @@ local function returnSliding(key, field, packed)
 end
 
 for w = 1, #KEYS do
+  cost = number()
   local field, quota = text(), number() == 1
   local packed = call('HGET', KEYS[w], field)
   if packed and quota then

@@ -6,6 +6,12 @@
 -- stores a hash as a compact listpack if its values have at most 64 bytes.
 local SLIDING = '<I5I6I6I6I5I8I6I6I6'
 
+-- Returns how often the timestamps of a window were corrected, modulo 65,536. Units that were charged before a correction may be
+-- in an entry with another timestamp.
+local function correctionsOf(key, field)
+  return tonumber(call('HGET', key, field .. '/moved') or 0) % 65536
+end
+
 -- Reads the list from its head and removes the entries that have left the window from the state in memory. A check that writes
 -- nothing leaves these entries in the list, so the next check reads them again; the next write deletes them. If the list does not
 -- exist any more, its units are lost.
@@ -58,6 +64,7 @@ local function correctTimestamps(key, field, packed)
   -- The 0 at the end causes the next entry to set the list's TTL again.
   local corrected = pack(SLIDING, sum, oldest, timestampMs, timestampMs, units, debt, min(debtAt, timestampMs), epoch, 0)
   call('HSET', key, field, corrected)
+  call('HINCRBY', key, field .. '/moved', 1)
   return corrected
 end
 

@@ -1,0 +1,113 @@
+import type { Clock } from '../../runtime/time/clock.ts';
+import { messageOf } from '../../runtime/errors.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import type { RedisClient } from '../client.ts';
+import type { LocalLimiter } from '../fallback/local-limiter.ts';
+import type { ServerBreakers } from '../fallback/server-breakers.ts';
+import { readScript, runScript } from '../scripts.ts';
+import { tagOf } from './batch.ts';
+import type { PendingCheck } from './batch.ts';
+import { amountOf } from './check.ts';
+import type { CheckRequest } from './check.ts';
+import type { DecidedCheck } from './dispatch.ts';
+import type { PeriodCache } from './periods.ts';
+import type { Subjects } from './subjects.ts';
+import { shapeOf } from './windows.ts';
+import type { Shape, Window } from './windows.ts';
+
+/** Returns units that checks have charged. */
+export interface Refunds {
+  /**
+   * Returns the cost and the amounts of a request to the windows that a check of it charges, oldest units first; `peek` is
+   * ignored. `metered` is true when events with these units were written, so that ClickHouse's totals include them. Resolves with
+   * the largest number of units of `requests` that were returned to one window, or with the whole cost if no window counts
+   * requests. If Redis does not reply, no unit is returned, so the windows are too strict but no limit is exceeded. Never rejects.
+   */
+  readonly refund: (request: CheckRequest, metered: boolean) => Promise<number>;
+  /** Returns the units that a check charged in one slot, because its part in another slot was refused. */
+  readonly returnUnits: (check: PendingCheck, decided: DecidedCheck) => void;
+}
+
+export interface RefundOptions {
+  readonly redis: RedisClient;
+  readonly breakerOf: ServerBreakers['of'];
+  readonly subjects: Subjects;
+  readonly periods: PeriodCache;
+  readonly local: LocalLimiter;
+  readonly clock: Clock;
+  readonly redisTime: Clock | undefined;
+  readonly epochMs: () => number;
+  readonly logger: Logger;
+}
+
+const returnScript = readScript('clock', 'sliding', 'quota', 'return-units');
+const refundScript = readScript('clock', 'sliding', 'quota', 'refund');
+
+export function createRefunds(options: RefundOptions): Refunds {
+  const { redis, breakerOf, subjects, periods, local, clock, redisTime, epochMs, logger } = options;
+  return { refund, returnUnits };
+
+  /**
+   * Sends one call for each subject, because subjects may be in different slots. A failure of one call does not affect the
+   * others.
+   */
+  async function refund(request: CheckRequest, metered: boolean): Promise<number> {
+    const { tenantId, userId, limits, timeZone = 'UTC' } = request;
+    const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
+    const returned = await Promise.all(
+      shape.subjects.map(async (kind, subjectIndex) => {
+        const subject = subjects.of(kind, request);
+        const places = [...shape.windows.keys()].filter(
+          (place) => shape.subjectOf[place] === subjectIndex && unitsOf(request, shape, place) > 0,
+        );
+        if (places.length === 0) return [];
+        const windows = places.flatMap((place) => refundArguments(request, shape, place));
+        const keys = subject.owner === null ? [subject.key] : [subject.key, subject.owner.key];
+        const args = [redisTime?.now() ?? '', epochMs(), metered ? 1 : 0, ...windows];
+        const units = await breakerOf(subject.tag)
+          .run(() => runScript(redis, refundScript, keys, args) as Promise<number[]>)
+          .catch((error: unknown) => {
+            logger.warn({ reason: messageOf(error) }, 'units could not be returned');
+            return [];
+          });
+        return places.map((place, index) => (shape.quantityOf[place] === 0 ? (units[index] ?? 0) : 0));
+      }),
+    );
+    return shape.quantityOf.includes(0) ? Math.max(0, ...returned.flat()) : request.cost;
+  }
+
+  function refundArguments(request: CheckRequest, shape: Shape, place: number): (string | number)[] {
+    const window = shape.windows[place];
+    if (window === undefined) return [];
+    const { field, period, spanMs } = window;
+    const units = unitsOf(request, shape, place);
+    if (period === null) return [units, field, 0, spanMs, 0, 0, 0, 0];
+    const bounds = periods.around(period, shape.timeZones[place] ?? 'UTC', clock.now());
+    return [units, field, 1, spanMs, bounds.before, bounds.start, bounds.finish, bounds.after];
+  }
+
+  function returnUnits(check: PendingCheck, { states, countedAtMs, degraded }: DecidedCheck): void {
+    const { request, shape, subjects: own } = check;
+    if (countedAtMs === 0) {
+      if (degraded) local.returnUnits(check, states, clock.now());
+      return;
+    }
+    const charged = [...shape.windows.entries()].filter(([index]) => states[index]?.violated === false);
+    const keys = charged.map(([index]) => own[shape.subjectOf[index] ?? 0]?.key ?? '');
+    const fields = charged.flatMap(([index, { field, period }]: [number, Window]) => [
+      unitsOf(request, shape, index),
+      field,
+      period === null ? 0 : 1,
+    ]);
+    const args = [redisTime?.now() ?? '', epochMs(), countedAtMs, ...fields];
+    breakerOf(tagOf(check))
+      .run(() => runScript(redis, returnScript, keys, args))
+      .catch((error: unknown) =>
+        logger.debug({ reason: messageOf(error) }, 'units of a refused check could not be returned'),
+      );
+  }
+}
+
+function unitsOf(request: CheckRequest, shape: Shape, place: number): number {
+  return amountOf(request, shape.quantities, shape.quantityOf[place] ?? 0);
+}

@@ -1,0 +1,247 @@
+-- Replaces the charged amounts of a reservation.
+-- KEYS[1]  the record of the reservation.
+-- ARGV     as in clock.lua, then
+--          operation: `settle`, `cancel`; `undo`: returns the newest extension; `discard`: returns all amounts and deletes the record
+--          sequence number: of the settlement, or of the extension to undo
+--          targets: for each quantity of the record 1 + its amount, or 0 if the amount stays as it is, packed [6 bytes each]
+--          then, to create a record if there is none: r, d, end (Unix milliseconds), time to live of the record, number of
+--          charges, and for each charge: the amounts of all quantities [6 bytes each], the timestamp of its units (Unix
+--          milliseconds), and for each window one character: 1 if the window counts the units, else 0.
+-- Reply: the status (`applied`; `superseded`: a settlement with this or a higher number was applied before; `missing`), and the
+-- record's head.
+--
+-- Less than charged: units are returned from the newest charge to the oldest, in each window to the entry in which they were
+-- counted. Nothing is returned to a window that does not count them any more: they have expired, the quota's period is over, a
+-- reset came after, or the timestamps were corrected. So no unit of another request is ever returned.
+-- More than charged: charged now, whether there is room or not; to a quota only in the period of the reservation.
+local operation, sequence, targets = text(), number(), text()
+
+local function returnToQuota(key, field, part, units)
+  local packed = call('HGET', key, field)
+  if not packed then
+    return
+  end
+  local start, used, baseline, epoch = unpackFrom(QUOTA, packed)
+  if start == part.at and epoch == part.epoch then
+    units = min(units, used)
+    call('HSET', key, field, pack(QUOTA, start, used - units, baseline, epoch))
+    addReturned(key, field, start, epoch, units)
+  end
+end
+
+-- Removes units from the first list entry that is not older than the charge, if this entry counts the charge: an entry has the
+-- timestamp of its last unit, and its units are less than `grain` apart. Returns the removed units; nil if all entries of the
+-- list are older.
+local function returnToList(list, at, grain, units)
+  local stop, index, entryAt, held = call('LLEN', list) - 1, nil, nil, nil
+  local older = false
+  while stop > 0 and not older do
+    local first = max(0, stop - 127)
+    local chunk = call('LRANGE', list, first, stop)
+    for i = #chunk - 1, 1, -2 do
+      local timestamp = tonumber(chunk[i])
+      if timestamp < at then
+        older = true
+        break
+      end
+      index, entryAt, held = first + i, timestamp, tonumber(chunk[i + 1])
+    end
+    stop = first - 1
+  end
+  if not index then
+    return nil
+  elseif entryAt ~= at and entryAt - at >= grain then
+    return 0
+  end
+  units = min(units, held)
+  call('LSET', list, index, held - units)
+  return units
+end
+
+local function returnToSliding(key, window, part, units)
+  local field = window.field
+  local packed = call('HGET', key, field)
+  if not packed then
+    return
+  end
+  local sum, oldest, first, last, open, debt, debtAt, epoch, ttlAt = unpackFrom(SLIDING, packed)
+  local expired = part.at + window.span <= max(nowMs, last)
+  if expired or epoch ~= part.epoch or part.corrections ~= correctionsOf(key, field) then
+    return
+  end
+  local returned
+  if oldest ~= 0 and part.at < first then
+    returned = returnToList(key .. ':' .. field, part.at, window.grain, units)
+  end
+  if not returned then
+    local counts = part.at <= last and (part.at >= first or last - part.at < window.grain)
+    returned = counts and min(units, open) or 0
+    open = open - returned
+  end
+  call('HSET', key, field, pack(SLIDING, max(open, sum - returned), oldest, first, last, open, debt, debtAt, epoch, ttlAt))
+end
+
+local function returnUnits(w, part, units)
+  local window = shape[w]
+  units = min(units, part.units)
+  part.units = part.units - units
+  if units == 0 then
+    return
+  elseif window.quota then
+    returnToQuota(hashes[window.subject], window.field, part, units)
+  else
+    returnToSliding(hashes[window.subject], window, part, units)
+  end
+end
+
+-- Returns `excess` (units by quantity), from the newest charge to the oldest.
+local function returnExcess(head, excess)
+  for n = head.charges - 1, 0, -1 do
+    local charge, changed, left = readCharge(n), false, 0
+    for q = 1, quantityCount do
+      local units = min(excess[q], charge.amounts[q])
+      if units > 0 then
+        changed = true
+        charge.amounts[q] = charge.amounts[q] - units
+        head.amounts[q] = head.amounts[q] - units
+        excess[q] = excess[q] - units
+        for w = 1, #shape do
+          if shape[w].quantity == q then
+            returnUnits(w, charge[w], units)
+          end
+        end
+      end
+      left = left + excess[q]
+    end
+    if changed then
+      writeCharge(n, charge)
+    end
+    if left == 0 then
+      return
+    end
+  end
+end
+
+local function chargeMissing(head, missing)
+  local first = readCharge(0)
+  loadWindows()
+  for w = 1, #shape do
+    local window, state, units = shape[w], states[w], missing[shape[w].quantity]
+    if window.quota then
+      local isSamePeriod = nowMs < window.after and state.start == first[w].at
+      units = isSamePeriod and min(units, QUOTA_UNITS_MAX - state.used) or 0
+      state.used = state.used + units
+    else
+      units = min(units, SLIDING_UNITS_MAX - state.sum)
+    end
+    room[w] = units > 0 and units
+    if room[w] and not window.quota then
+      chargeSliding(state, window, units)
+      state.debt = min(state.debt, window.burst * window.span * 10)
+    end
+  end
+  storeCharge(head, missing)
+end
+
+local function settle(head)
+  if sequence <= head.settlement then
+    return 'superseded'
+  end
+  local excess, missing, lacks = {}, {}, false
+  for q = 1, quantityCount do
+    local target = unpackFrom('<I6', targets, q * 6 - 5) - 1
+    local more = target < 0 and 0 or target - head.amounts[q]
+    excess[q], missing[q] = max(0, -more), max(0, more)
+    lacks = lacks or more > 0
+  end
+  returnExcess(head, excess)
+  if lacks then
+    chargeMissing(head, missing)
+  end
+  head.state, head.settlement = operation == 'cancel' and 2 or 1, sequence
+  call('HSET', record, 'h', packHead(head))
+  return 'applied'
+end
+
+-- Returns the newest extension, which was refused in another slot.
+local function undo(head)
+  if head.state == OPEN and head.extension == sequence and head.charges > 1 then
+    local newest = head.charges - 1
+    local charge = readCharge(newest)
+    for w = 1, #shape do
+      returnUnits(w, charge[w], charge[w].units)
+    end
+    for q = 1, quantityCount do
+      head.amounts[q] = head.amounts[q] - charge.amounts[q]
+    end
+    call('HDEL', record, 'c' .. newest)
+    head.charges, head.extension = newest, sequence - 1
+    call('HSET', record, 'h', packHead(head))
+  end
+  return 'applied'
+end
+
+local function discard(head)
+  if head.state == OPEN then
+    for n = head.charges - 1, 0, -1 do
+      local charge = readCharge(n)
+      for w = 1, #shape do
+        returnUnits(w, charge[w], charge[w].units)
+      end
+    end
+    call('UNLINK', record)
+  end
+  return 'applied'
+end
+
+-- Returns a charge that was counted without a record. Its units cannot be returned if a reset came after it.
+local function importCharge(amountsOfCharge, at, counted)
+  local charge = { amounts = amountsOfCharge }
+  for w = 1, #shape do
+    local window = shape[w]
+    local owner = owners[window.subject]
+    local resetAt = max(epochOfAll, owner == 0 and 0 or epochFor(owner) - epochOfAll)
+    local counts = counted:sub(w, w) == '1' and at > resetAt
+    charge[w] = {
+      at = window.quota and window.start or at,
+      units = counts and amountsOfCharge[window.quantity] or 0,
+      epoch = epochFor(owner),
+      corrections = window.quota and 0 or correctionsOf(hashes[window.subject], window.field),
+    }
+  end
+  return charge
+end
+
+local function createRecord(static, details)
+  readStatic(static)
+  local head = { state = OPEN, finish = number(), settlement = 0, extension = 0, charges = 0, amounts = {} }
+  local ttlMs, charges = text(), number()
+  for n = 0, charges - 1 do
+    local charge = importCharge(readAmounts(text(), 1), number(), text())
+    writeCharge(n, charge)
+    for q = 1, quantityCount do
+      head.amounts[q] = (head.amounts[q] or 0) + charge.amounts[q]
+    end
+  end
+  head.charges, head.extension = charges, charges - 1
+  call('HSET', record, 'r', static, 'd', details, 'h', packHead(head))
+  call('PEXPIRE', record, ttlMs)
+  return head
+end
+
+local function openRecord()
+  local found = call('HMGET', record, 'r', 'h')
+  if found[1] then
+    readStatic(found[1])
+    return readHead(found[2])
+  end
+  local static = text()
+  return static and createRecord(static, text())
+end
+
+local head = openRecord()
+if not head then
+  return { 'missing' }
+end
+local operations = { settle = settle, cancel = settle, undo = undo, discard = discard }
+return { operations[operation](head), packHead(head) }
