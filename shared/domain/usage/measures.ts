@@ -15,8 +15,6 @@ export const standardMeasures = [
   'output_tokens',
 ] as const;
 
-export type StandardMeasure = (typeof standardMeasures)[number];
-
 /**
  * Where the measures of a call come from: `reported` by the upstream, `measured` by Tollgate from the output that it
  * delivered, because the report is missing or implausible, or `estimated` before the call, because nothing else is

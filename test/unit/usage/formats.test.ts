@@ -26,29 +26,78 @@ const messageMeasures = {
 };
 const responseMeasures = { input_tokens: 36, cached_input_tokens: 30, output_tokens: 87 };
 
+const reportedStreams: readonly [string, UsageFormat, string, object, string][] = [
+  ['chat completions', chat, sse(chatEvents(chatUsage)), chatMeasures, 'gpt-4o-2024-08-06'],
+  ['messages', messages, sse(messageEvents()), messageMeasures, 'claude-x'],
+  ['responses', responses, sse(responseEvents()), responseMeasures, 'gpt-5-2025'],
+  [
+    'completions',
+    completions,
+    sse([
+      { model: 'm', choices: [{ index: 0, text: 'Hi', finish_reason: 'stop' }] },
+      { choices: [], usage: chatUsage },
+    ]),
+    chatMeasures,
+    'm',
+  ],
+  [
+    'events of a format of the policy',
+    pages,
+    sse([{ meta: { pages: 1 } }, { meta: { pages: 3, model: 'ocr', tokens: [5, 7] } }]),
+    { pages: 3, output_tokens: 12 },
+    'ocr',
+  ],
+];
+
+const reportedBodies: readonly [string, UsageFormat, object, object][] = [
+  [
+    'chat completions',
+    chat,
+    { id: 'x', model: 'm', choices: [{ message: { content: 'Hello' } }], usage: chatUsage },
+    chatMeasures,
+  ],
+  ['completions', completions, { model: 'm', choices: [{ text: 'Hello' }], usage: chatUsage }, chatMeasures],
+  [
+    'embeddings',
+    embeddings,
+    { model: 'm', data: [{ embedding: [0.1, -2e-3] }], usage: { prompt_tokens: 8, total_tokens: 8 } },
+    { input_tokens: 8 },
+  ],
+  [
+    'messages',
+    messages,
+    {
+      model: 'm',
+      content: [{ type: 'text', text: 'Hello' }],
+      usage: {
+        input_tokens: 5,
+        cache_read_input_tokens: 7,
+        cache_creation_input_tokens: null,
+        output_tokens: 9,
+      },
+    },
+    { input_tokens: 12, cached_input_tokens: 7, output_tokens: 9 },
+  ],
+  [
+    'responses',
+    responses,
+    {
+      model: 'm',
+      output: [{ content: [{ text: 'Hi' }] }],
+      usage: { input_tokens: 3, output_tokens: 2, total_tokens: 5 },
+    },
+    { input_tokens: 3, output_tokens: 2 },
+  ],
+  [
+    'a format of the policy',
+    pages,
+    { meta: { pages: 2, tokens: [1], model: 'm' } },
+    { pages: 2, output_tokens: 1 },
+  ],
+];
+
 describe('usage that an upstream reports', () => {
-  test.each([
-    ['chat completions', chat, sse(chatEvents(chatUsage)), chatMeasures, 'gpt-4o-2024-08-06'],
-    ['messages', messages, sse(messageEvents()), messageMeasures, 'claude-x'],
-    ['responses', responses, sse(responseEvents()), responseMeasures, 'gpt-5-2025'],
-    [
-      'completions',
-      completions,
-      sse([
-        { model: 'm', choices: [{ index: 0, text: 'Hi', finish_reason: 'stop' }] },
-        { choices: [], usage: chatUsage },
-      ]),
-      chatMeasures,
-      'm',
-    ],
-    [
-      'events of a format of the policy',
-      pages,
-      sse([{ meta: { pages: 1 } }, { meta: { pages: 3, model: 'ocr', tokens: [5, 7] } }]),
-      { pages: 3, output_tokens: 12 },
-      'ocr',
-    ],
-  ])('of a stream of %s', async (_title, format, stream, measures, servedModel) => {
+  test.each(reportedStreams)('of a stream of %s', async (_title, format, stream, measures, servedModel) => {
     const { usage, forwarded } = await readText(format, eventStream, stream);
     expect(usage).toEqual({
       measures,
@@ -60,57 +109,7 @@ describe('usage that an upstream reports', () => {
     expect(forwarded).toBe(stream);
   });
 
-  test.each([
-    [
-      'chat completions',
-      chat,
-      { id: 'x', model: 'm', choices: [{ message: { content: 'Hello' } }], usage: chatUsage },
-      chatMeasures,
-    ],
-    [
-      'completions',
-      completions,
-      { model: 'm', choices: [{ text: 'Hello' }], usage: chatUsage },
-      chatMeasures,
-    ],
-    [
-      'embeddings',
-      embeddings,
-      { model: 'm', data: [{ embedding: [0.1, -2e-3] }], usage: { prompt_tokens: 8, total_tokens: 8 } },
-      { input_tokens: 8 },
-    ],
-    [
-      'messages',
-      messages,
-      {
-        model: 'm',
-        content: [{ type: 'text', text: 'Hello' }],
-        usage: {
-          input_tokens: 5,
-          cache_read_input_tokens: 7,
-          cache_creation_input_tokens: null,
-          output_tokens: 9,
-        },
-      },
-      { input_tokens: 12, cached_input_tokens: 7, output_tokens: 9 },
-    ],
-    [
-      'responses',
-      responses,
-      {
-        model: 'm',
-        output: [{ content: [{ text: 'Hi' }] }],
-        usage: { input_tokens: 3, output_tokens: 2, total_tokens: 5 },
-      },
-      { input_tokens: 3, output_tokens: 2 },
-    ],
-    [
-      'a format of the policy',
-      pages,
-      { meta: { pages: 2, tokens: [1], model: 'm' } },
-      { pages: 2, output_tokens: 1 },
-    ],
-  ])('of a body of %s', async (_title, format, body, measures) => {
+  test.each(reportedBodies)('of a body of %s', async (_title, format, body, measures) => {
     const { usage, forwarded } = await readText(format, jsonBody, JSON.stringify(body, null, 2));
     expect(usage).toEqual({
       measures,

@@ -23,106 +23,107 @@ function body(usage: unknown, content = 'x'.repeat(300)): string {
   return JSON.stringify({ choices: [{ message: { content } }], usage });
 }
 
-describe('the usage of a call whose report is not plausible', () => {
-  const usage = { prompt_tokens: 100, completion_tokens: 50, total_tokens: 150 };
-  const rows: [string, unknown, Record<string, number>, string, UsageViolation[]][] = [
-    [
-      'no report: the delivered output counts',
-      undefined,
-      { input_tokens: 500, output_tokens: 100 },
-      'measured',
-      ['no_report'],
-    ],
-    ['null', null, { input_tokens: 500, output_tokens: 100 }, 'measured', ['no_report']],
-    ['a text', 'none', { input_tokens: 500, output_tokens: 100 }, 'measured', ['no_report']],
-    ['an array', [1, 2], { input_tokens: 500, output_tokens: 100 }, 'measured', ['no_report']],
-    ['an empty report', {}, { input_tokens: 500, output_tokens: 100 }, 'measured', ['no_report']],
-    [
-      'a negative figure',
-      { ...usage, completion_tokens: -50, total_tokens: undefined },
-      { input_tokens: 100, output_tokens: 100 },
-      'measured',
-      ['invalid_figure', 'partial_report'],
-    ],
-    [
-      'a figure that is no integer',
-      { prompt_tokens: 100, completion_tokens: 1.5 },
-      { input_tokens: 100, output_tokens: 100 },
-      'measured',
-      ['invalid_figure', 'partial_report'],
-    ],
-    [
-      'a figure that is a text',
-      { prompt_tokens: '100', completion_tokens: 50 },
-      { input_tokens: 500, output_tokens: 50 },
-      'measured',
-      ['invalid_figure', 'partial_report'],
-    ],
-    [
-      'a figure that is an object',
-      { prompt_tokens: {}, completion_tokens: 50 },
-      { input_tokens: 500, output_tokens: 50 },
-      'measured',
-      ['invalid_figure', 'partial_report'],
-    ],
-    [
-      'a figure above the bound',
-      { prompt_tokens: 1_000_000_001, completion_tokens: 50 },
-      { input_tokens: 500, output_tokens: 50 },
-      'measured',
-      ['invalid_figure', 'partial_report'],
-    ],
-    [
-      'no output although text was delivered',
-      { ...usage, completion_tokens: 0, total_tokens: 100 },
-      { input_tokens: 100, output_tokens: 100 },
-      'measured',
-      ['output_below_delivered'],
-    ],
-    [
-      'far less output than was delivered',
-      { ...usage, completion_tokens: 2, total_tokens: 102 },
-      { input_tokens: 100, output_tokens: 100 },
-      'measured',
-      ['output_below_delivered'],
-    ],
-    [
-      'more cached tokens than input',
-      { ...usage, prompt_tokens_details: { cached_tokens: 101 } },
-      { input_tokens: 101, output_tokens: 50 },
-      'reported',
-      ['cached_exceeds_input'],
-    ],
-    [
-      'a total above the sum: the difference is output',
-      { ...usage, total_tokens: 190 },
-      { input_tokens: 100, output_tokens: 90 },
-      'reported',
-      ['total_mismatch'],
-    ],
-    [
-      'a total below the sum: it is ignored',
-      { ...usage, total_tokens: 10 },
-      { input_tokens: 100, output_tokens: 50 },
-      'reported',
-      ['total_mismatch'],
-    ],
-    [
-      'a total in place of the output',
-      { prompt_tokens: 100, total_tokens: 150 },
-      { input_tokens: 100, output_tokens: 50 },
-      'reported',
-      [],
-    ],
-    [
-      'no input',
-      { completion_tokens: 50 },
-      { input_tokens: 500, output_tokens: 50 },
-      'measured',
-      ['partial_report'],
-    ],
-  ];
+/** A plausible report. */
+const usage = { prompt_tokens: 100, completion_tokens: 50, total_tokens: 150 };
+const rows: [string, unknown, Record<string, number>, string, UsageViolation[]][] = [
+  [
+    'no report: the delivered output counts',
+    undefined,
+    { input_tokens: 500, output_tokens: 100 },
+    'measured',
+    ['no_report'],
+  ],
+  ['null', null, { input_tokens: 500, output_tokens: 100 }, 'measured', ['no_report']],
+  ['a text', 'none', { input_tokens: 500, output_tokens: 100 }, 'measured', ['no_report']],
+  ['an array', [1, 2], { input_tokens: 500, output_tokens: 100 }, 'measured', ['no_report']],
+  ['an empty report', {}, { input_tokens: 500, output_tokens: 100 }, 'measured', ['no_report']],
+  [
+    'a negative figure',
+    { ...usage, completion_tokens: -50, total_tokens: undefined },
+    { input_tokens: 100, output_tokens: 100 },
+    'measured',
+    ['invalid_figure', 'partial_report'],
+  ],
+  [
+    'a figure that is no integer',
+    { prompt_tokens: 100, completion_tokens: 1.5 },
+    { input_tokens: 100, output_tokens: 100 },
+    'measured',
+    ['invalid_figure', 'partial_report'],
+  ],
+  [
+    'a figure that is a text',
+    { prompt_tokens: '100', completion_tokens: 50 },
+    { input_tokens: 500, output_tokens: 50 },
+    'measured',
+    ['invalid_figure', 'partial_report'],
+  ],
+  [
+    'a figure that is an object',
+    { prompt_tokens: {}, completion_tokens: 50 },
+    { input_tokens: 500, output_tokens: 50 },
+    'measured',
+    ['invalid_figure', 'partial_report'],
+  ],
+  [
+    'a figure above the bound',
+    { prompt_tokens: 1_000_000_001, completion_tokens: 50 },
+    { input_tokens: 500, output_tokens: 50 },
+    'measured',
+    ['invalid_figure', 'partial_report'],
+  ],
+  [
+    'no output although text was delivered',
+    { ...usage, completion_tokens: 0, total_tokens: 100 },
+    { input_tokens: 100, output_tokens: 100 },
+    'measured',
+    ['output_below_delivered'],
+  ],
+  [
+    'far less output than was delivered',
+    { ...usage, completion_tokens: 2, total_tokens: 102 },
+    { input_tokens: 100, output_tokens: 100 },
+    'measured',
+    ['output_below_delivered'],
+  ],
+  [
+    'more cached tokens than input',
+    { ...usage, prompt_tokens_details: { cached_tokens: 101 } },
+    { input_tokens: 101, output_tokens: 50 },
+    'reported',
+    ['cached_exceeds_input'],
+  ],
+  [
+    'a total above the sum: the difference is output',
+    { ...usage, total_tokens: 190 },
+    { input_tokens: 100, output_tokens: 90 },
+    'reported',
+    ['total_mismatch'],
+  ],
+  [
+    'a total below the sum: it is ignored',
+    { ...usage, total_tokens: 10 },
+    { input_tokens: 100, output_tokens: 50 },
+    'reported',
+    ['total_mismatch'],
+  ],
+  [
+    'a total in place of the output',
+    { prompt_tokens: 100, total_tokens: 150 },
+    { input_tokens: 100, output_tokens: 50 },
+    'reported',
+    [],
+  ],
+  [
+    'no input',
+    { completion_tokens: 50 },
+    { input_tokens: 500, output_tokens: 50 },
+    'measured',
+    ['partial_report'],
+  ],
+];
 
+describe('the usage of a call whose report is not plausible', () => {
   test.each(rows)('%s', async (_title, report, measures, source, violations) => {
     const { usage: read } = await readText(chat, jsonBody, body(report));
     expect({ ...read.measures }).toEqual(measures);
