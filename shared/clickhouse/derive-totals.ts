@@ -1,11 +1,17 @@
 import { chunksOfIds } from './client.ts';
 import type { ClickHouse } from './client.ts';
+import { served } from './queries/predicates.ts';
 
 /** The minutes and tenants whose totals a batch of events changes. */
 export interface TouchedCells {
   readonly tenantIds: ReadonlySet<string>;
   /** Starts of minutes, Unix milliseconds. */
   readonly minutes: ReadonlySet<number>;
+  /**
+   * True if a correction may have set the model of an event in these cells, which moves the event to another group. The
+   * groups without a model are then written too, also if they are empty now.
+   */
+  readonly hasRegrouped: boolean;
 }
 
 /**
@@ -14,9 +20,10 @@ export interface TouchedCells {
  * it at any time.
  *
  * A process that reads an old snapshot never overwrites newer totals, for this reason: Each statement reads one snapshot of the
- * data and writes one row for each group of a cell. The version of the row is the number of distinct events plus the sum of their
- * revisions. Events are never removed, a revision only rises, and a correction does not move an event to another group. So a
- * later snapshot has an equal or higher version, and equal versions have equal contents. Every process computes the cells of its
+ * data and writes one row for each group of a cell. The version of the row is the number of distinct events of the cell plus the
+ * sum of their revisions. Events are never removed, and a revision only rises. So a later snapshot has an equal or higher
+ * version, and equal versions have equal contents. The version is that of the cell and not of the group, because a correction may
+ * move an event from one group to another. Every process computes the cells of its
  * events after it has stored them. The process that stores the last event of a cell therefore reads all events and writes the
  * highest version; rows from older snapshots have at most this version. The same holds for hours and days, because versions of
  * minutes only rise. (With replicas, a read must include all acknowledged writes: the aggregator's user has insert_quorum and
@@ -28,7 +35,7 @@ export async function deriveTotals(clickhouse: ClickHouse, touched: TouchedCells
   const days = starts(hours, dayMs);
   for (const tenants of chunksOfIds([...touched.tenantIds])) {
     for (const level of [
-      { sql: minutesFromEvents, cells: minutes, spanMs: 60_000 },
+      { sql: minutesFromEvents(touched.hasRegrouped), cells: minutes, spanMs: 60_000 },
       { sql: hoursFromMinutes, cells: hours, spanMs: hourMs },
       { sql: daysFromHours, cells: days, spanMs: dayMs },
     ]) {
@@ -47,29 +54,56 @@ export async function deriveTotals(clickhouse: ClickHouse, touched: TouchedCells
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
-const groups = 'tenant_id, plan, route, type, decision';
+const groups = 'tenant_id, plan, route, type, decision, model';
+const sums = 'requests, errors, units, cost_exact, quantities, reserved, reserved_units, latency, version';
 
-/** With the time range, ClickHouse skips partitions; with the list of minutes, it skips granules. */
-const minutesFromEvents = `
-INSERT INTO stored_minutes (minute, ${groups}, requests, errors, units, cost_exact, latency, version)
-SELECT
-    toStartOfMinute(e.time) AS minute, ${groups},
-    countIf(NOT e.voided), countIf(NOT e.voided AND e.status >= 500),
-    sumIf(e.units, NOT e.voided), sumIf(e.cost_exact, NOT e.voided),
-    quantilesTDigestStateIf(0.5, 0.95, 0.99)(e.latency_ms, NOT e.voided),
-    count() + sum(e.revision)
-FROM stored_events AS e FINAL
-WHERE e.time >= toDateTime64({from:UInt32}, 3, 'UTC') AND e.time < toDateTime64({to:UInt32}, 3, 'UTC')
-  AND toUnixTimestamp(toStartOfMinute(e.time)) IN {cells:Array(UInt32)}
-  AND e.tenant_id IN {tenants:Array(String)}
-GROUP BY minute, ${groups}
-SETTINGS do_not_merge_across_partitions_select_final = 1`;
+/**
+ * With the time range, ClickHouse skips partitions; with the list of minutes, it skips granules. Refused requests use no amounts.
+ * An open reservation has no status and no latency yet.
+ */
+const minutesFromEvents = (hasRegrouped: boolean): string => `
+INSERT INTO stored_minutes (minute, ${groups}, ${sums})
+SELECT minute, ${groups}, requests, errors, units, cost_exact, quantities, reserved, reserved_units, latency,
+    sum(versions) OVER (PARTITION BY minute, tenant_id) AS version
+FROM (
+    SELECT
+        toStartOfMinute(e.time) AS minute, ${groups},
+        countIf(e.counts) AS requests, countIf(e.counts AND e.status >= 500) AS errors,
+        sumIf(e.units, e.counts) AS units, sumIf(e.cost_exact, e.counts) AS cost_exact,
+        sumMapIf(e.quantities, e.counts AND ${served}) AS quantities,
+        sumMapIf(e.quantities, e.counts AND ${served} AND e.reservation = 'open') AS reserved,
+        sumIf(e.units, e.counts AND ${served} AND e.reservation = 'open') AS reserved_units,
+        quantilesTDigestStateIf(0.5, 0.95, 0.99)(e.latency_ms, e.counts AND e.reservation != 'open') AS latency,
+        sumIf(1 + e.revision, e.is_present) AS versions
+    FROM (${hasRegrouped ? `${eventsOfCells}\n    UNION ALL${eventsWithoutModel}` : eventsOfCells}
+    ) AS e
+    GROUP BY minute, ${groups}
+)`;
 
-const merged = `sum(t.requests), sum(t.errors), sum(t.units), sum(t.cost_exact),
-    quantilesTDigestMergeState(0.5, 0.95, 0.99)(t.latency), sum(t.version)`;
+const touchedEvents = `
+    FROM stored_events FINAL
+    WHERE time >= toDateTime64({from:UInt32}, 3, 'UTC') AND time < toDateTime64({to:UInt32}, 3, 'UTC')
+      AND toUnixTimestamp(toStartOfMinute(time)) IN {cells:Array(UInt32)}
+      AND tenant_id IN {tenants:Array(String)}`;
+
+const finalOfPartitions = `
+    SETTINGS do_not_merge_across_partitions_select_final = 1`;
+
+const columns = `time, tenant_id, plan, route, type, decision, status, units, cost_exact, quantities, reservation, latency_ms, revision`;
+
+const eventsOfCells = `
+    SELECT ${columns}, model, NOT voided AS counts, true AS is_present ${touchedEvents}${finalOfPartitions}`;
+
+/** The corrected events with a model, in the groups that they had without it. They add nothing to these groups. */
+const eventsWithoutModel = `
+    SELECT ${columns}, '' AS model, false AS counts, false AS is_present ${touchedEvents}
+      AND revision > 0 AND stored_events.model != ''${finalOfPartitions}`;
+
+const merged = `sum(t.requests), sum(t.errors), sum(t.units), sum(t.cost_exact), sumMap(t.quantities), sumMap(t.reserved),
+    sum(t.reserved_units), quantilesTDigestMergeState(0.5, 0.95, 0.99)(t.latency), sum(t.version)`;
 
 const hoursFromMinutes = `
-INSERT INTO stored_hours (hour, ${groups}, requests, errors, units, cost_exact, latency, version)
+INSERT INTO stored_hours (hour, ${groups}, ${sums})
 SELECT toStartOfHour(t.minute) AS hour, ${groups}, ${merged}
 FROM stored_minutes AS t FINAL
 WHERE t.minute >= toDateTime({from:UInt32}, 'UTC') AND t.minute < toDateTime({to:UInt32}, 'UTC')
@@ -79,7 +113,7 @@ GROUP BY hour, ${groups}
 SETTINGS do_not_merge_across_partitions_select_final = 1`;
 
 const daysFromHours = `
-INSERT INTO stored_days (day, ${groups}, requests, errors, units, cost_exact, latency, version)
+INSERT INTO stored_days (day, ${groups}, ${sums})
 SELECT toDate(t.hour) AS day, ${groups}, ${merged}
 FROM stored_hours AS t FINAL
 WHERE t.hour >= toDateTime({from:UInt32}, 'UTC') AND t.hour < toDateTime({to:UInt32}, 'UTC')

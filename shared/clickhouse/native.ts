@@ -28,10 +28,14 @@ export interface NativeValues {
   'Decimal(38, 12)': bigint;
   /** Unix milliseconds. */
   "DateTime64(3, 'UTC')": number;
+  /** Unix seconds. */
+  "DateTime('UTC')": number;
   String: string;
   'LowCardinality(String)': string;
   'Array(LowCardinality(String))': readonly string[];
   'Map(LowCardinality(String), String)': Readonly<Record<string, string>>;
+  'Map(LowCardinality(String), UInt64)': Readonly<Record<string, number>>;
+  'Map(LowCardinality(String), Decimal(38, 12))': Readonly<Record<string, bigint>>;
 }
 
 /** Encodes all rows as one block of the Native format. */
@@ -50,6 +54,7 @@ function encodeColumn<Row>(column: NativeColumn<Row>, rows: readonly Row[]): Uin
     case 'UInt16':
       return [bytesOf(Uint16Array.from(rows, column.of))];
     case 'UInt32':
+    case "DateTime('UTC')":
       return [bytesOf(Uint32Array.from(rows, column.of))];
     case 'Int32':
       return [bytesOf(Int32Array.from(rows, column.of))];
@@ -70,13 +75,24 @@ function encodeColumn<Row>(column: NativeColumn<Row>, rows: readonly Row[]): Uin
       const lists = rows.map(column.of);
       return [dictionaryVersion, ends(lists), ...dictionary(lists.flat())];
     }
-    case 'Map(LowCardinality(String), String)': {
-      const entries = rows.map((row) => Object.entries(column.of(row)));
-      const flat = entries.flat();
-      const keys = dictionary(flat.map(([key]) => key));
-      return [dictionaryVersion, ends(entries), ...keys, strings(flat.map(([, value]) => value))];
-    }
+    case 'Map(LowCardinality(String), String)':
+      return map(rows, column.of, strings);
+    case 'Map(LowCardinality(String), UInt64)':
+      return map(rows, column.of, (values) => words(values, (value) => value));
+    case 'Map(LowCardinality(String), Decimal(38, 12))':
+      return map(rows, column.of, (values) => wideWords(values, (value) => value));
   }
+}
+
+function map<Row, Value>(
+  rows: readonly Row[],
+  of: (row: Row) => Readonly<Record<string, Value>>,
+  encodeValues: (values: readonly Value[]) => Uint8Array,
+): Uint8Array[] {
+  const entries = rows.map((row) => Object.entries(of(row)));
+  const flat = entries.flat();
+  const keys = dictionary(flat.map(([key]) => key));
+  return [dictionaryVersion, ends(entries), ...keys, encodeValues(flat.map(([, value]) => value))];
 }
 
 /**

@@ -129,7 +129,7 @@ async function derive(clickhouse: ClickHouse, say: (line: string) => void): Prom
   for (let day = 30; day >= 1; day -= 1) {
     const start = endMs - day * dayMs;
     const minutes = new Set(Array.from({ length: 1_440 }, (_, index) => start + index * 60_000));
-    await deriveTotals(clickhouse, { tenantIds, minutes });
+    await deriveTotals(clickhouse, { tenantIds, minutes, hasRegrouped: false });
   }
   say('  totals derived');
 }

@@ -55,9 +55,24 @@ function amended(event: StoredEvent, correction: Correction, revision: number): 
     (data.units !== undefined || data.cost !== undefined || Object.keys(data.properties).length > 0);
   const voided = event.voided && !isUsage;
   const usageRevision = isUsage ? revision : event.usageRevision;
+  // Equal revisions: the correction was applied before, perhaps without deriving the totals of the former group.
+  const isRegrouped =
+    usage.model !== event.usage.model || (event.revision === revision && change?.model !== undefined);
   return {
     kind: 'corrected',
-    event: { ...event, revision, usageRevision, voided, units, cost, status, latencyMs, properties, usage },
+    event: {
+      ...event,
+      ...(isRegrouped ? { isRegrouped } : {}),
+      revision,
+      usageRevision,
+      voided,
+      units,
+      cost,
+      status,
+      latencyMs,
+      properties,
+      usage,
+    },
   };
 }
 

@@ -7,7 +7,8 @@ import { uuidTimeMs } from '../../../shared/runtime/uuid-time.ts';
 import { readInstant } from '../../../shared/domain/time/instant.ts';
 import { isGatewaySource } from '../../../shared/domain/usage-event.ts';
 import type { Correction } from '../events/decode.ts';
-import type { EventStore, WantedEvent } from '../events/event-store.ts';
+import type { EventStore } from '../events/event-store.ts';
+import type { WantedEvent } from '../events/find-stored-events.ts';
 import type { StoredEvent } from '../events/stored-event.ts';
 
 /** The events that the corrections of a block name, each in its newest revision. */

@@ -1,13 +1,13 @@
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { deriveTotals } from '../../../shared/clickhouse/derive-totals.ts';
-import { withMoney } from '../../../shared/clickhouse/queries/period-totals.ts';
-import type { MoneyAsText } from '../../../shared/clickhouse/queries/period-totals.ts';
 import type { TouchedCells } from '../../../shared/clickhouse/derive-totals.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
 import { noCallUsage } from '../../../shared/domain/events/call-usage.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { StoredCorrection } from './decode.ts';
-import { storedEventColumns } from './stored-event.ts';
+import { findStoredEvents } from './find-stored-events.ts';
+import type { WantedEvent } from './find-stored-events.ts';
+import { storedEventColumns, usageColumns } from './stored-event.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 /** The place in the log (partition and offset) of the first record that has this external id. */
@@ -38,14 +38,6 @@ export interface EventStore {
   derive(touched: TouchedCells): Promise<void>;
 }
 
-export interface WantedEvent {
-  readonly tenantId: string;
-  readonly idA: number;
-  readonly idB: string;
-  readonly fromMs: number;
-  readonly toMs: number;
-}
-
 export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventStore {
   return {
     firstPlaces: (keys) => readFirstPlaces(clickhouse, keys),
@@ -55,7 +47,7 @@ export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventSto
         places.map(({ key, timeMs, partition, offset }) => [key, timeMs, partition, offset]),
         ['id', 'time', 'kafka_partition', 'kafka_offset'],
       ),
-    findEvents: (wanted) => findEvents(clickhouse, wanted),
+    findEvents: (wanted) => findStoredEvents(clickhouse, wanted),
     insert: (events) => insertBlock(clickhouse, events, clock.now()),
     noteCorrections: (corrections) =>
       clickhouse.insert(
@@ -85,7 +77,9 @@ async function insertBlock(
   nowMs: number,
 ): Promise<readonly RefusedEvent[]> {
   try {
-    await clickhouse.insertColumns('stored_events', events, storedEventColumns(nowMs));
+    const hasUsage = events.some(({ usage }) => usage !== noCallUsage);
+    const columns = [...storedEventColumns(nowMs), ...(hasUsage ? usageColumns() : [])];
+    await clickhouse.insertColumns('stored_events', events, columns);
     return [];
   } catch (error) {
     if (!(error instanceof TollgateError) || error.code !== 'CLICKHOUSE_DATA_REFUSED') throw error;
@@ -118,60 +112,4 @@ async function readFirstPlaces(
     found.push(...rows);
   }
   return found;
-}
-
-/**
- * Largest number of events and of tenant names in one query. Numbers are part of the SQL text, which is sent in the
- * body; names are parameters in the URL, so fewer of them are allowed.
- */
-const wantedPerQuery = 4_000;
-const tenantsNamedMax = 200;
-/**
- * Longest time between the earliest and the latest event of one query, because the query reads all rows between them.
- */
-const spanMsMax = 2 * 3_600_000;
-
-async function findEvents(
-  clickhouse: ClickHouse,
-  wanted: readonly WantedEvent[],
-): Promise<readonly StoredEvent[]> {
-  const found: StoredEvent[] = [];
-  for (const some of inSpans(wanted)) {
-    const tenants = new Set(some.map(({ tenantId }) => tenantId));
-    const rows = await clickhouse.query<MoneyAsText<StoredEvent>>(
-      `SELECT toUnixTimestamp64Milli(time) AS timeMs, tenant_id AS tenantId, id_skew_ms AS idSkewMs, id_a AS idA,
-        toString(id_b) AS idB, external_id AS externalId, revision,
-        usage_revision AS usageRevision, voided, type, source, user_id AS userId, plan, method,
-        route, path, status, decision, limited_by AS limitedBy, units, toString(cost_exact) AS cost, latency_ms AS latencyMs,
-        check_us AS checkMicros, node, sequence, spool, degraded, client_ip AS clientIp, service, entrypoint, properties,
-        kafka_partition AS partition, kafka_offset AS offset
-    FROM stored_events FINAL
-    WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
-      AND id_b IN (${some.map(({ idB }) => String(BigInt(idB))).join(',')})
-      ${tenants.size > tenantsNamedMax ? '' : 'AND tenant_id IN {tenants:Array(String)}'}`,
-      {
-        from: some.reduce((earliest, { fromMs }) => Math.min(earliest, fromMs), Infinity),
-        to: some.reduce((latest, { toMs }) => Math.max(latest, toMs), 0),
-        ...(tenants.size > tenantsNamedMax ? {} : { tenants: [...tenants] }),
-      },
-    );
-    found.push(...rows.map((row) => ({ ...withMoney<StoredEvent>(row), usage: noCallUsage })));
-  }
-  return found;
-}
-
-/** Groups the wanted events by time. Each group is small enough for one query. */
-function* inSpans(wanted: readonly WantedEvent[]): Generator<readonly WantedEvent[]> {
-  let some: WantedEvent[] = [];
-  for (const one of wanted.toSorted((a, b) => a.fromMs - b.fromMs)) {
-    const [first] = some;
-    const isFull =
-      some.length >= wantedPerQuery || (first !== undefined && one.toMs - first.fromMs > spanMsMax);
-    if (isFull) {
-      yield some;
-      some = [];
-    }
-    some.push(one);
-  }
-  if (some.length > 0) yield some;
 }

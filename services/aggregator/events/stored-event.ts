@@ -18,6 +18,8 @@ export interface StoredEvent extends StoredIdentity, UsageFields {
   readonly spool: string;
   readonly partition: number;
   readonly offset: number;
+  /** Set by a correction that set the model: the event was in the group of events without a model before. */
+  readonly isRegrouped?: true;
 }
 
 /** Returns the columns of `stored_events`, with the value of each column in a row. */
@@ -60,6 +62,33 @@ export function storedEventColumns(ingestedAtMs: number): readonly NativeColumn<
     { name: 'kafka_partition', type: 'UInt16', of: ({ partition }) => partition },
     { name: 'kafka_offset', type: 'UInt64', of: ({ offset }) => offset },
   ];
+}
+
+/**
+ * Returns the columns with the usage of calls. A block of ordinary events is inserted without these columns: ClickHouse
+ * then stores their default values.
+ */
+export function usageColumns(): readonly NativeColumn<StoredEvent>[] {
+  const label = 'LowCardinality(String)';
+  const amounts = 'Map(LowCardinality(String), Decimal(38, 12))';
+  return [
+    { name: 'model', type: label, of: ({ usage }) => usage.model },
+    { name: 'quantities', type: amounts, of: ({ usage }) => usage.quantities },
+    { name: 'measures', type: 'Map(LowCardinality(String), UInt64)', of: ({ usage }) => usage.measures },
+    { name: 'usage_source', type: label, of: ({ usage }) => usage.usageSource },
+    { name: 'reservation', type: label, of: ({ usage }) => usage.reservation },
+    { name: 'reservation_id', type: 'String', of: ({ usage }) => usage.reservationId },
+    { name: 'reserved', type: amounts, of: ({ usage }) => usage.reserved },
+    { name: 'reserved_until', type: "DateTime('UTC')", of: ({ usage }) => endSecond(usage.reservedUntilMs) },
+    { name: 'settlement', type: 'UInt16', of: ({ usage }) => usage.settlement },
+  ];
+}
+
+const latestSecond = 2 ** 32 - 1;
+
+/** Rounds up to a full second, so that a reservation is not reported as expired before its end. */
+function endSecond(ms: number): number {
+  return Math.min(latestSecond, Math.max(0, Math.ceil(ms / 1000)));
 }
 
 const float = new Float32Array(1);

@@ -6,15 +6,19 @@ const usualDaysMax = 3;
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
 
+type TouchingEvent = Pick<StoredEvent, 'tenantId' | 'timeMs' | 'isRegrouped'>;
+
 /**
  * Returns the cells (tenant and minute) that the events touched, as groups that are derived one after the other.
  * Deriving a group computes the totals of all of its tenants for all of its minutes. Tenants with events on many days
  * therefore form a group of their own: in one common group, a single tenant with a year of old events would cause the
  * totals of a year to be recomputed for every tenant of the block.
  */
-export function touchedBy(events: readonly Pick<StoredEvent, 'tenantId' | 'timeMs'>[]): TouchedCells[] {
+export function touchedBy(events: readonly TouchingEvent[]): TouchedCells[] {
   const minutesOf = new Map<string, Set<number>>();
-  for (const { tenantId, timeMs } of events) {
+  let hasRegrouped = false;
+  for (const { tenantId, timeMs, isRegrouped } of events) {
+    if (isRegrouped === true) hasRegrouped = true;
     let minutes = minutesOf.get(tenantId);
     if (minutes === undefined) minutesOf.set(tenantId, (minutes = new Set()));
     minutes.add(timeMs - (timeMs % minuteMs));
@@ -23,6 +27,7 @@ export function touchedBy(events: readonly Pick<StoredEvent, 'tenantId' | 'timeM
   return [...groups.values()].map((tenants) => ({
     tenantIds: new Set(tenants.map(([tenantId]) => tenantId)),
     minutes: new Set(tenants.flatMap(([, minutes]) => [...minutes])),
+    hasRegrouped,
   }));
 }
 

@@ -1,10 +1,11 @@
 -- Totals by minute, hour and day. Each level is always computed again from the level below it and never incremented.
 --
--- The version of a minute's row is the number of events in its group plus the sum of their revisions. The version of an hour is
--- the sum of its minutes' versions, and the version of a day is the sum of its hours' versions. Events are never removed, and a
--- correction only raises a revision. So of two rows of a group, the row with the higher version is newer, and equal versions have
--- equal contents. A writer that was paused for an hour and then finishes therefore changes nothing. A group never disappears: a
--- voided event keeps its plan, route, type and decision, and its group has zeros.
+-- The version of a minute's row is the number of events of its tenant in the minute plus the sum of their revisions. The version
+-- of an hour is the sum of its minutes' versions, and the version of a day is the sum of its hours' versions. Events are never
+-- removed, and a correction only raises a revision. So of two rows of a group, the row with the higher version is newer, and
+-- equal versions have equal contents. A writer that was paused for an hour and then finishes therefore changes nothing. A voided
+-- event stays in its group, which then has zeros. A correction that sets the model of an event moves the event to another group;
+-- the row of the former group is written again, with zeros if the group is empty.
 
 -- The sort key begins with the hour and the tenant, so that the minutes of a tenant's hour, which are summed for stored_hours,
 -- are contiguous.
@@ -16,16 +17,20 @@ CREATE TABLE IF NOT EXISTS {database}.stored_minutes {on_cluster}
     route     LowCardinality(String) CODEC(ZSTD(1)),
     type      LowCardinality(String) CODEC(ZSTD(1)),
     decision  LowCardinality(String) CODEC(ZSTD(1)),
+    model     LowCardinality(String) CODEC(ZSTD(1)),
     requests  UInt64                 CODEC(T64, ZSTD(1)),
     errors    UInt64                 CODEC(T64, ZSTD(1)),
     units     Float64                CODEC(ZSTD(1)),
     cost      Float64                CODEC(ZSTD(1)),
+    quantities Map(LowCardinality(String), Decimal(38, 12)) CODEC(ZSTD(1)),
+    reserved  Map(LowCardinality(String), Decimal(38, 12)) CODEC(ZSTD(1)),
+    reserved_units Float64           CODEC(ZSTD(1)),
     latency   AggregateFunction(quantilesTDigest(0.5, 0.95, 0.99), Float32) CODEC(ZSTD(1)),
     version   UInt64                 CODEC(T64, ZSTD(1))
 )
 ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(minute)
-ORDER BY (toStartOfHour(minute), tenant_id, minute, plan, route, type, decision);
+ORDER BY (toStartOfHour(minute), tenant_id, minute, plan, route, type, decision, model);
 
 -- The sort key begins with the tenant, so that reading the hours of a tenant's month is short and independent of the number of
 -- tenants.
@@ -37,16 +42,20 @@ CREATE TABLE IF NOT EXISTS {database}.stored_hours {on_cluster}
     route     LowCardinality(String) CODEC(ZSTD(1)),
     type      LowCardinality(String) CODEC(ZSTD(1)),
     decision  LowCardinality(String) CODEC(ZSTD(1)),
+    model     LowCardinality(String) CODEC(ZSTD(1)),
     requests  UInt64                 CODEC(T64, ZSTD(1)),
     errors    UInt64                 CODEC(T64, ZSTD(1)),
     units     Float64                CODEC(ZSTD(1)),
     cost      Float64                CODEC(ZSTD(1)),
+    quantities Map(LowCardinality(String), Decimal(38, 12)) CODEC(ZSTD(1)),
+    reserved  Map(LowCardinality(String), Decimal(38, 12)) CODEC(ZSTD(1)),
+    reserved_units Float64           CODEC(ZSTD(1)),
     latency   AggregateFunction(quantilesTDigest(0.5, 0.95, 0.99), Float32) CODEC(ZSTD(1)),
     version   UInt64                 CODEC(T64, ZSTD(1))
 )
 ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(hour)
-ORDER BY (tenant_id, hour, plan, route, type, decision);
+ORDER BY (tenant_id, hour, plan, route, type, decision, model);
 
 CREATE TABLE IF NOT EXISTS {database}.stored_days {on_cluster}
 (
@@ -56,16 +65,20 @@ CREATE TABLE IF NOT EXISTS {database}.stored_days {on_cluster}
     route     LowCardinality(String) CODEC(ZSTD(1)),
     type      LowCardinality(String) CODEC(ZSTD(1)),
     decision  LowCardinality(String) CODEC(ZSTD(1)),
+    model     LowCardinality(String) CODEC(ZSTD(1)),
     requests  UInt64                 CODEC(T64, ZSTD(1)),
     errors    UInt64                 CODEC(T64, ZSTD(1)),
     units     Float64                CODEC(ZSTD(1)),
     cost      Float64                CODEC(ZSTD(1)),
+    quantities Map(LowCardinality(String), Decimal(38, 12)) CODEC(ZSTD(1)),
+    reserved  Map(LowCardinality(String), Decimal(38, 12)) CODEC(ZSTD(1)),
+    reserved_units Float64           CODEC(ZSTD(1)),
     latency   AggregateFunction(quantilesTDigest(0.5, 0.95, 0.99), Float32) CODEC(ZSTD(1)),
     version   UInt64                 CODEC(T64, ZSTD(1))
 )
 ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(day)
-ORDER BY (tenant_id, day, plan, route, type, decision);
+ORDER BY (tenant_id, day, plan, route, type, decision, model);
 
 -- `requests` counts events of every type, `allowed` events that passed the limits (including shadow_limited), and `errors` events
 -- with a status of 500 or above. Latencies are in milliseconds. Quantiles over several rows are computed from latency_state:

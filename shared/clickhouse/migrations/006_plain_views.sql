@@ -10,18 +10,20 @@ SELECT
     if(source = '', concat('tollgate/', node), source) AS source,
     type, method, route, path, status, decision, limited_by, units, cost_exact AS cost,
     latency_ms, check_us, node, sequence, degraded, client_ip, service, entrypoint, ingested_at, properties,
-    kafka_partition, kafka_offset
+    model, quantities, measures, usage_source,
+    reservation, if(reservation = '', '', if(reservation_id = '', event_id, reservation_id)) AS reservation_id, reserved,
+    reserved_until, kafka_partition, kafka_offset
 FROM {database}.stored_events FINAL
 WHERE NOT voided
 SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 CREATE OR REPLACE VIEW {database}.usage_by_minute {on_cluster} AS
 SELECT
-    minute, tenant_id, plan, route, type, decision, requests,
+    minute, tenant_id, plan, route, type, decision, model, requests,
     if(decision IN ('allowed', 'shadow_limited'), requests, 0) AS allowed,
     if(decision = 'limited', requests, 0) AS limited,
     if(decision = 'bypassed', requests, 0) AS bypassed,
-    errors, units, cost_exact AS cost,
+    errors, units, cost_exact AS cost, quantities, reserved, reserved_units,
     finalizeAggregation(latency)[1] AS latency_p50,
     finalizeAggregation(latency)[2] AS latency_p95,
     finalizeAggregation(latency)[3] AS latency_p99
@@ -31,22 +33,23 @@ SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 CREATE OR REPLACE VIEW {database}.usage_by_minute_states {on_cluster} AS
 SELECT
-    minute, tenant_id, plan, route, type, decision, requests,
+    minute, tenant_id, plan, route, type, decision, model, requests,
     if(decision IN ('allowed', 'shadow_limited'), requests, 0) AS allowed,
     if(decision = 'limited', requests, 0) AS limited,
     if(decision = 'bypassed', requests, 0) AS bypassed,
-    errors, units, cost_exact AS cost, latency AS latency_state
+    errors, units, cost_exact AS cost, quantities, reserved, reserved_units,
+    latency AS latency_state
 FROM {database}.stored_minutes FINAL
 WHERE requests > 0
 SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 CREATE OR REPLACE VIEW {database}.usage_by_hour {on_cluster} AS
 SELECT
-    hour, tenant_id, plan, route, type, decision, requests,
+    hour, tenant_id, plan, route, type, decision, model, requests,
     if(decision IN ('allowed', 'shadow_limited'), requests, 0) AS allowed,
     if(decision = 'limited', requests, 0) AS limited,
     if(decision = 'bypassed', requests, 0) AS bypassed,
-    errors, units, cost_exact AS cost,
+    errors, units, cost_exact AS cost, quantities, reserved, reserved_units,
     finalizeAggregation(latency)[1] AS latency_p50,
     finalizeAggregation(latency)[2] AS latency_p95,
     finalizeAggregation(latency)[3] AS latency_p99
@@ -56,22 +59,23 @@ SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 CREATE OR REPLACE VIEW {database}.usage_by_hour_states {on_cluster} AS
 SELECT
-    hour, tenant_id, plan, route, type, decision, requests,
+    hour, tenant_id, plan, route, type, decision, model, requests,
     if(decision IN ('allowed', 'shadow_limited'), requests, 0) AS allowed,
     if(decision = 'limited', requests, 0) AS limited,
     if(decision = 'bypassed', requests, 0) AS bypassed,
-    errors, units, cost_exact AS cost, latency AS latency_state
+    errors, units, cost_exact AS cost, quantities, reserved, reserved_units,
+    latency AS latency_state
 FROM {database}.stored_hours FINAL
 WHERE requests > 0
 SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 CREATE OR REPLACE VIEW {database}.usage_by_day {on_cluster} AS
 SELECT
-    day, tenant_id, plan, route, type, decision, requests,
+    day, tenant_id, plan, route, type, decision, model, requests,
     if(decision IN ('allowed', 'shadow_limited'), requests, 0) AS allowed,
     if(decision = 'limited', requests, 0) AS limited,
     if(decision = 'bypassed', requests, 0) AS bypassed,
-    errors, units, cost_exact AS cost,
+    errors, units, cost_exact AS cost, quantities, reserved, reserved_units,
     finalizeAggregation(latency)[1] AS latency_p50,
     finalizeAggregation(latency)[2] AS latency_p95,
     finalizeAggregation(latency)[3] AS latency_p99
@@ -81,11 +85,12 @@ SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 CREATE OR REPLACE VIEW {database}.usage_by_day_states {on_cluster} AS
 SELECT
-    day, tenant_id, plan, route, type, decision, requests,
+    day, tenant_id, plan, route, type, decision, model, requests,
     if(decision IN ('allowed', 'shadow_limited'), requests, 0) AS allowed,
     if(decision = 'limited', requests, 0) AS limited,
     if(decision = 'bypassed', requests, 0) AS bypassed,
-    errors, units, cost_exact AS cost, latency AS latency_state
+    errors, units, cost_exact AS cost, quantities, reserved, reserved_units,
+    latency AS latency_state
 FROM {database}.stored_days FINAL
 WHERE requests > 0
 SETTINGS do_not_merge_across_partitions_select_final = 1;

@@ -25,6 +25,14 @@ ALTER TABLE {database}.usage_events {on_cluster}
     COMMENT COLUMN entrypoint 'Entrypoint of the gateway: proxy, plugin, check, authz, rls, events',
     COMMENT COLUMN ingested_at 'Time at which the aggregator stored the event (UTC, milliseconds)',
     COMMENT COLUMN properties 'Fields of the data of an API server''s event without a column, as text',
+    COMMENT COLUMN model 'Model that the caller requested, for calls of models; else empty',
+    COMMENT COLUMN quantities 'Amounts by quantity of the policy, e.g. tokens or usd, in its unit and exact to 12 decimals: what quotas count. The reserved amounts while the reservation is open. Exclude decision limited from sums',
+    COMMENT COLUMN measures 'Measures of the call by name, e.g. input_tokens',
+    COMMENT COLUMN usage_source 'Source of the measures: reported by the upstream, measured by Tollgate, or estimated; empty without measures',
+    COMMENT COLUMN reservation 'State of the reservation: open, settled or cancelled; empty without one',
+    COMMENT COLUMN reservation_id 'Id of the reservation; empty without one',
+    COMMENT COLUMN reserved 'Amounts by quantity that were reserved before the call',
+    COMMENT COLUMN reserved_until 'End of the reservation (UTC); an open one is expired after it',
     COMMENT COLUMN kafka_partition 'Partition of the usage topic',
     COMMENT COLUMN kafka_offset 'Kafka offset in the partition',
     MODIFY COMMENT 'One row for each event: a request, or an event of an API server. Always restrict time in a query';
@@ -35,6 +43,7 @@ ALTER TABLE {database}.usage_by_minute {on_cluster}
     COMMENT COLUMN route 'Route of the policy; * if no route matched',
     COMMENT COLUMN type 'CloudEvents type. tollgate.request.v1: a request',
     COMMENT COLUMN decision 'allowed, limited, bypassed or shadow_limited',
+    COMMENT COLUMN model 'Model that the caller requested, for calls of models; else empty',
     COMMENT COLUMN tenant_id 'Tenant',
     COMMENT COLUMN requests 'Number of events of every type; for requests only, select type tollgate.request.v1',
     COMMENT COLUMN allowed 'Number of events that passed the limits, also those over a limit in shadow mode',
@@ -43,10 +52,13 @@ ALTER TABLE {database}.usage_by_minute {on_cluster}
     COMMENT COLUMN errors 'Number of events with a status of 500 or above',
     COMMENT COLUMN units 'Sum of units, those of refused requests included: exclude decision limited from sums',
     COMMENT COLUMN cost 'Sum of cost in the currency of the prices, exact to 12 decimals, that of refused requests included: exclude decision limited from sums',
+    COMMENT COLUMN quantities 'Sums of the amounts by quantity of the policy, e.g. tokens or usd, in its unit and exact to 12 decimals, without refused requests. Open reservations are included',
+    COMMENT COLUMN reserved 'The part of quantities that belongs to open reservations',
+    COMMENT COLUMN reserved_units 'The part of units that belongs to open reservations',
     COMMENT COLUMN latency_p50 'Median latency in milliseconds, estimated',
     COMMENT COLUMN latency_p95 '95th percentile of the latency in milliseconds, estimated',
     COMMENT COLUMN latency_p99 '99th percentile of the latency in milliseconds, estimated',
-    MODIFY COMMENT 'Totals by minute of UTC, tenant, plan, route, type and decision. Each total counts every distinct event once';
+    MODIFY COMMENT 'Totals by minute of UTC, tenant, plan, route, type, decision and model. Each total counts every distinct event once';
 
 ALTER TABLE {database}.usage_by_minute_states {on_cluster}
     COMMENT COLUMN minute 'Start of the minute (UTC)',
@@ -54,6 +66,7 @@ ALTER TABLE {database}.usage_by_minute_states {on_cluster}
     COMMENT COLUMN route 'Route of the policy; * if no route matched',
     COMMENT COLUMN type 'CloudEvents type. tollgate.request.v1: a request',
     COMMENT COLUMN decision 'allowed, limited, bypassed or shadow_limited',
+    COMMENT COLUMN model 'Model that the caller requested, for calls of models; else empty',
     COMMENT COLUMN tenant_id 'Tenant',
     COMMENT COLUMN requests 'Number of events of every type; for requests only, select type tollgate.request.v1',
     COMMENT COLUMN allowed 'Number of events that passed the limits, also those over a limit in shadow mode',
@@ -62,6 +75,9 @@ ALTER TABLE {database}.usage_by_minute_states {on_cluster}
     COMMENT COLUMN errors 'Number of events with a status of 500 or above',
     COMMENT COLUMN units 'Sum of units, those of refused requests included: exclude decision limited from sums',
     COMMENT COLUMN cost 'Sum of cost in the currency of the prices, exact to 12 decimals, that of refused requests included: exclude decision limited from sums',
+    COMMENT COLUMN quantities 'Sums of the amounts by quantity of the policy, e.g. tokens or usd, in its unit and exact to 12 decimals, without refused requests. Open reservations are included',
+    COMMENT COLUMN reserved 'The part of quantities that belongs to open reservations',
+    COMMENT COLUMN reserved_units 'The part of units that belongs to open reservations',
     COMMENT COLUMN latency_state 'State of quantilesTDigest(0.5, 0.95, 0.99) of the latency in milliseconds; merge it with quantilesTDigestMerge(0.5, 0.95, 0.99)',
     MODIFY COMMENT 'Rows of usage_by_minute with the aggregate state of the latencies, which can be merged over any rows';
 
@@ -71,6 +87,7 @@ ALTER TABLE {database}.usage_by_hour {on_cluster}
     COMMENT COLUMN route 'Route of the policy; * if no route matched',
     COMMENT COLUMN type 'CloudEvents type. tollgate.request.v1: a request',
     COMMENT COLUMN decision 'allowed, limited, bypassed or shadow_limited',
+    COMMENT COLUMN model 'Model that the caller requested, for calls of models; else empty',
     COMMENT COLUMN tenant_id 'Tenant',
     COMMENT COLUMN requests 'Number of events of every type; for requests only, select type tollgate.request.v1',
     COMMENT COLUMN allowed 'Number of events that passed the limits, also those over a limit in shadow mode',
@@ -79,10 +96,13 @@ ALTER TABLE {database}.usage_by_hour {on_cluster}
     COMMENT COLUMN errors 'Number of events with a status of 500 or above',
     COMMENT COLUMN units 'Sum of units, those of refused requests included: exclude decision limited from sums',
     COMMENT COLUMN cost 'Sum of cost in the currency of the prices, exact to 12 decimals, that of refused requests included: exclude decision limited from sums',
+    COMMENT COLUMN quantities 'Sums of the amounts by quantity of the policy, e.g. tokens or usd, in its unit and exact to 12 decimals, without refused requests. Open reservations are included',
+    COMMENT COLUMN reserved 'The part of quantities that belongs to open reservations',
+    COMMENT COLUMN reserved_units 'The part of units that belongs to open reservations',
     COMMENT COLUMN latency_p50 'Median latency in milliseconds, estimated',
     COMMENT COLUMN latency_p95 '95th percentile of the latency in milliseconds, estimated',
     COMMENT COLUMN latency_p99 '99th percentile of the latency in milliseconds, estimated',
-    MODIFY COMMENT 'Totals by hour of UTC, tenant, plan, route, type and decision. Each total counts every distinct event once';
+    MODIFY COMMENT 'Totals by hour of UTC, tenant, plan, route, type, decision and model. Each total counts every distinct event once';
 
 ALTER TABLE {database}.usage_by_hour_states {on_cluster}
     COMMENT COLUMN hour 'Start of the hour (UTC)',
@@ -90,6 +110,7 @@ ALTER TABLE {database}.usage_by_hour_states {on_cluster}
     COMMENT COLUMN route 'Route of the policy; * if no route matched',
     COMMENT COLUMN type 'CloudEvents type. tollgate.request.v1: a request',
     COMMENT COLUMN decision 'allowed, limited, bypassed or shadow_limited',
+    COMMENT COLUMN model 'Model that the caller requested, for calls of models; else empty',
     COMMENT COLUMN tenant_id 'Tenant',
     COMMENT COLUMN requests 'Number of events of every type; for requests only, select type tollgate.request.v1',
     COMMENT COLUMN allowed 'Number of events that passed the limits, also those over a limit in shadow mode',
@@ -98,6 +119,9 @@ ALTER TABLE {database}.usage_by_hour_states {on_cluster}
     COMMENT COLUMN errors 'Number of events with a status of 500 or above',
     COMMENT COLUMN units 'Sum of units, those of refused requests included: exclude decision limited from sums',
     COMMENT COLUMN cost 'Sum of cost in the currency of the prices, exact to 12 decimals, that of refused requests included: exclude decision limited from sums',
+    COMMENT COLUMN quantities 'Sums of the amounts by quantity of the policy, e.g. tokens or usd, in its unit and exact to 12 decimals, without refused requests. Open reservations are included',
+    COMMENT COLUMN reserved 'The part of quantities that belongs to open reservations',
+    COMMENT COLUMN reserved_units 'The part of units that belongs to open reservations',
     COMMENT COLUMN latency_state 'State of quantilesTDigest(0.5, 0.95, 0.99) of the latency in milliseconds; merge it with quantilesTDigestMerge(0.5, 0.95, 0.99)',
     MODIFY COMMENT 'Rows of usage_by_hour with the aggregate state of the latencies, which can be merged over any rows';
 
@@ -107,6 +131,7 @@ ALTER TABLE {database}.usage_by_day {on_cluster}
     COMMENT COLUMN route 'Route of the policy; * if no route matched',
     COMMENT COLUMN type 'CloudEvents type. tollgate.request.v1: a request',
     COMMENT COLUMN decision 'allowed, limited, bypassed or shadow_limited',
+    COMMENT COLUMN model 'Model that the caller requested, for calls of models; else empty',
     COMMENT COLUMN tenant_id 'Tenant',
     COMMENT COLUMN requests 'Number of events of every type; for requests only, select type tollgate.request.v1',
     COMMENT COLUMN allowed 'Number of events that passed the limits, also those over a limit in shadow mode',
@@ -115,10 +140,13 @@ ALTER TABLE {database}.usage_by_day {on_cluster}
     COMMENT COLUMN errors 'Number of events with a status of 500 or above',
     COMMENT COLUMN units 'Sum of units, those of refused requests included: exclude decision limited from sums',
     COMMENT COLUMN cost 'Sum of cost in the currency of the prices, exact to 12 decimals, that of refused requests included: exclude decision limited from sums',
+    COMMENT COLUMN quantities 'Sums of the amounts by quantity of the policy, e.g. tokens or usd, in its unit and exact to 12 decimals, without refused requests. Open reservations are included',
+    COMMENT COLUMN reserved 'The part of quantities that belongs to open reservations',
+    COMMENT COLUMN reserved_units 'The part of units that belongs to open reservations',
     COMMENT COLUMN latency_p50 'Median latency in milliseconds, estimated',
     COMMENT COLUMN latency_p95 '95th percentile of the latency in milliseconds, estimated',
     COMMENT COLUMN latency_p99 '99th percentile of the latency in milliseconds, estimated',
-    MODIFY COMMENT 'Totals by day of UTC, tenant, plan, route, type and decision. Each total counts every distinct event once';
+    MODIFY COMMENT 'Totals by day of UTC, tenant, plan, route, type, decision and model. Each total counts every distinct event once';
 
 ALTER TABLE {database}.usage_by_day_states {on_cluster}
     COMMENT COLUMN day 'Day (UTC)',
@@ -126,6 +154,7 @@ ALTER TABLE {database}.usage_by_day_states {on_cluster}
     COMMENT COLUMN route 'Route of the policy; * if no route matched',
     COMMENT COLUMN type 'CloudEvents type. tollgate.request.v1: a request',
     COMMENT COLUMN decision 'allowed, limited, bypassed or shadow_limited',
+    COMMENT COLUMN model 'Model that the caller requested, for calls of models; else empty',
     COMMENT COLUMN tenant_id 'Tenant',
     COMMENT COLUMN requests 'Number of events of every type; for requests only, select type tollgate.request.v1',
     COMMENT COLUMN allowed 'Number of events that passed the limits, also those over a limit in shadow mode',
@@ -134,6 +163,9 @@ ALTER TABLE {database}.usage_by_day_states {on_cluster}
     COMMENT COLUMN errors 'Number of events with a status of 500 or above',
     COMMENT COLUMN units 'Sum of units, those of refused requests included: exclude decision limited from sums',
     COMMENT COLUMN cost 'Sum of cost in the currency of the prices, exact to 12 decimals, that of refused requests included: exclude decision limited from sums',
+    COMMENT COLUMN quantities 'Sums of the amounts by quantity of the policy, e.g. tokens or usd, in its unit and exact to 12 decimals, without refused requests. Open reservations are included',
+    COMMENT COLUMN reserved 'The part of quantities that belongs to open reservations',
+    COMMENT COLUMN reserved_units 'The part of units that belongs to open reservations',
     COMMENT COLUMN latency_state 'State of quantilesTDigest(0.5, 0.95, 0.99) of the latency in milliseconds; merge it with quantilesTDigestMerge(0.5, 0.95, 0.99)',
     MODIFY COMMENT 'Rows of usage_by_day with the aggregate state of the latencies, which can be merged over any rows';
 

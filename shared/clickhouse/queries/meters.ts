@@ -4,7 +4,7 @@ import { moneyText } from '../../domain/money.ts';
 import type { Money } from '../../domain/money.ts';
 import { requestEventType } from '../../domain/usage-event.ts';
 import type { ClickHouseReader, Params } from '../client.ts';
-import { parseMoney } from './period-totals.ts';
+import { parseMoney } from './decimals.ts';
 import { completeThrough } from './usage.ts';
 
 export interface MeterQuery {

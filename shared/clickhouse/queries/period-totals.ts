@@ -1,9 +1,10 @@
 import { chunksOfIds } from '../client.ts';
 import type { ClickHouseReader } from '../client.ts';
 import type { Amount } from '../../domain/amount.ts';
-import { readMoney } from '../../domain/money.ts';
 import type { Money } from '../../domain/money.ts';
 import { requestEventType } from '../../domain/usage-event.ts';
+import { withMoney } from './decimals.ts';
+import type { MoneyAsText } from './decimals.ts';
 import { countedByQuotas, served } from './predicates.ts';
 import { usageRows } from './usage-levels.ts';
 
@@ -75,17 +76,3 @@ FROM (
     SELECT *, ${countedByQuotas} AS counted FROM (${source})
 ) AS u
 GROUP BY tenant_id`;
-
-/** A row in ClickHouse's reply. Money is text (`toString(…) AS cost`), because a JSON number would be rounded. */
-export type MoneyAsText<Row extends { readonly cost: Money }> = Omit<Row, 'cost'> & { readonly cost: string };
-
-export function withMoney<Row extends { readonly cost: Money }>(row: MoneyAsText<Row>): Row {
-  return { ...row, cost: parseMoney(row.cost) } as unknown as Row;
-}
-
-/** Parses money. Throws if the text is not a decimal, so that a failed read is never treated as zero. */
-export function parseMoney(text: string): Money {
-  const money = readMoney(text);
-  if (money === null) throw new TypeError(`ClickHouse returned no decimal for money: ${text}`);
-  return money;
-}

@@ -1,6 +1,8 @@
 import type { ClickHouseReader, Params } from '../client.ts';
-import { parseMoney, periodTotals, withMoney } from './period-totals.ts';
-import type { MoneyAsText, Span } from './period-totals.ts';
+import { parseMoney, withMoney } from './decimals.ts';
+import type { MoneyAsText } from './decimals.ts';
+import { periodTotals } from './period-totals.ts';
+import type { Span } from './period-totals.ts';
 import { overLimit, served } from './predicates.ts';
 import { levelRange } from './usage-levels.ts';
 import type { Amount } from '../../domain/amount.ts';

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { v7 } from 'uuid';
+import { amendEventType } from '../../../shared/domain/events/correction.ts';
+import type { CorrectionData } from '../../../shared/domain/events/correction.ts';
 import { requestEventType } from '../../../shared/domain/usage-event.ts';
 import type { RequestData, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 
@@ -37,6 +39,27 @@ export function requestEvent(
       service: '',
       entrypoint: 'proxy',
       ...change.data,
+    },
+  };
+}
+
+/** The settlement of the reservation of a request, as a gateway writes it. */
+export function settlementOf(
+  request: UsageCloudEvent<RequestData>,
+  number: number,
+  data: Partial<CorrectionData> = {},
+): UsageCloudEvent<CorrectionData> {
+  return {
+    ...request,
+    id: `settlement-${request.id}-${number}`,
+    type: amendEventType,
+    time: new Date().toISOString(),
+    data: {
+      event_id: request.id,
+      event_source: request.source,
+      event_time: request.time,
+      ...data,
+      reservation: { state: 'settled', number, ...data.reservation },
     },
   };
 }

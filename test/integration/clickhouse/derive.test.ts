@@ -45,7 +45,7 @@ describe('the totals of a block', () => {
         return clickhouse.command(sql, params);
       },
     };
-    await deriveTotals(counting, { tenantIds: new Set(['spread']), minutes });
+    await deriveTotals(counting, { tenantIds: new Set(['spread']), minutes, hasRegrouped: false });
     expect(statements).toBeLessThanOrEqual(12);
     const [totals] = await clickhouse.query<Record<string, number>>(`
       SELECT (SELECT sum(requests) FROM usage_by_minute) AS minutes, (SELECT sum(requests) FROM usage_by_hour) AS hours,

@@ -37,7 +37,7 @@ async function store(tenant: string, count: number, cost: string): Promise<void>
     FROM numbers({count:UInt64})`,
     { start: startMs, tenant, count },
   );
-  await deriveTotals(clickhouse, { tenantIds: new Set([tenant]), minutes });
+  await deriveTotals(clickhouse, { tenantIds: new Set([tenant]), minutes, hasRegrouped: false });
 }
 
 async function sums(tenant: string): Promise<string[]> {
@@ -91,7 +91,11 @@ test('E6: sums of any costs are exact on every level', async () => {
           })),
         );
         const touched = new Set(costs.map((_, index) => minuteOf(startMs + index * 800_000)));
-        await deriveTotals(clickhouse, { tenantIds: new Set([tenant]), minutes: touched });
+        await deriveTotals(clickhouse, {
+          tenantIds: new Set([tenant]),
+          minutes: touched,
+          hasRegrouped: false,
+        });
         const expected = moneyText(costs.reduce((sum, cost) => sum + cost, 0n));
         expect(await sums(tenant)).toEqual([expected, expected, expected, expected]);
       },

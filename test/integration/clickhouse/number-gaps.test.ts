@@ -80,7 +80,7 @@ test('expected numbers before the first and after the last stored one are report
 test('events that are missing from the totals are found', async () => {
   await storeAll('number >= 10000');
   const minutes = new Set(Array.from({ length: 60 }, (_, index) => startMs + index * 60_000));
-  await deriveTotals(clickhouse, { tenantIds: new Set(['acme']), minutes });
+  await deriveTotals(clickhouse, { tenantIds: new Set(['acme']), minutes, hasRegrouped: false });
   expect(await compareLevels(clickhouse, span)).toEqual({ events: 10_000, disagreements: [] });
   await clickhouse.command(
     `INSERT INTO stored_events (time, tenant_id, id_a, id_b, type, node, sequence, decision, kafka_partition, kafka_offset)

@@ -3,17 +3,10 @@
 // crashes workers, starts new workers, and resumes old workers (zombies), also after everything was committed.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { amendEventType, voidEventType } from '../../../shared/domain/events/correction.ts';
-import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
-import { createModel, nowMs } from './model.ts';
+import { messageOf } from './model-log.ts';
+import type { Sent } from './model-log.ts';
+import { createModel } from './model.ts';
 import type { Flaw } from './model.ts';
-
-type Sent =
-  | { readonly kind: 'request'; readonly id: number; readonly minute: number; readonly limited: boolean }
-  | { readonly kind: 'meter'; readonly id: number; readonly minute: number; readonly units: number }
-  | { readonly kind: 'amend'; readonly id: number; readonly units: number }
-  | { readonly kind: 'void'; readonly id: number }
-  | { readonly kind: 'broken' };
 
 const id = fc.nat({ max: 5 });
 const minute = fc.constantFrom(0, 1, 59, 60, 1500);
@@ -45,6 +38,16 @@ const sent: fc.Arbitrary<Sent> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('void' as const), id }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('reserve' as const), id }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('settle' as const),
+      id,
+      tokens: fc.integer({ min: 0, max: 200 }),
+      number: fc.nat({ max: 3 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.constant({ kind: 'broken' as const }) },
 );
 
@@ -128,13 +131,26 @@ async function finish(
 interface State {
   readonly requests: readonly number[];
   readonly units: readonly number[];
+  readonly tokens: readonly number[];
+  readonly reserved: readonly number[];
   readonly deadOffsets: readonly number[];
 }
 
 function stateOf({ store, deadOffsets }: ReturnType<typeof createModel>): State {
   const live = [...store.events.values()].filter(({ voided }) => !voided);
   const sums = store.levels.map((level) => [...level.values()]);
+  const tokensOf = ({ usage }: (typeof live)[number]): number =>
+    Number(usage.quantities['tokens'] ?? 0n) / 1e12;
+  const open = live.filter(({ usage }) => usage.reservation === 'open');
   return {
+    tokens: [
+      live.reduce((sum, event) => sum + tokensOf(event), 0),
+      ...sums.map((cells) => cells.reduce((sum, { tokens }) => sum + tokens, 0)),
+    ],
+    reserved: [
+      open.reduce((sum, event) => sum + tokensOf(event), 0),
+      ...sums.map((cells) => cells.reduce((sum, { reserved }) => sum + reserved, 0)),
+    ],
     requests: [live.length, ...sums.map((cells) => cells.reduce((sum, { requests }) => sum + requests, 0))],
     units: [
       live.reduce((sum, { units }) => sum + units, 0),
@@ -148,8 +164,17 @@ function stateOf({ store, deadOffsets }: ReturnType<typeof createModel>): State 
 function expectedOf(log: readonly Sent[]): State {
   const events = new Map<string, number>();
   const known = new Set<string>();
+  const calls = new Map<number, { tokens: number; number: number; open: boolean }>();
   const deadOffsets: number[] = [];
   log.forEach((item, offset) => {
+    if (item.kind === 'reserve' && !calls.has(item.id))
+      calls.set(item.id, { tokens: 100, number: 0, open: true });
+    const call = item.kind === 'settle' ? calls.get(item.id) : undefined;
+    if (item.kind === 'settle' && call === undefined) deadOffsets.push(offset);
+    // A settlement without a number counts by the order of the log.
+    if (item.kind === 'settle' && call !== undefined && (item.number === 0 || item.number >= call.number)) {
+      Object.assign(call, { tokens: item.tokens, number: Math.max(item.number, call.number), open: false });
+    }
     if (item.kind === 'broken') deadOffsets.push(offset);
     if (item.kind === 'request') events.set(`r${item.id}`, 1);
     if (item.kind === 'meter' && !known.has(`m${item.id}`)) {
@@ -161,72 +186,16 @@ function expectedOf(log: readonly Sent[]): State {
     else if (item.kind === 'void') events.delete(`m${item.id}`);
     else events.set(`m${item.id}`, item.units);
   });
-  const units = [...events.values()].reduce((sum, value) => sum + value, 0);
-  return { requests: Array<number>(4).fill(events.size), units: Array<number>(4).fill(units), deadOffsets };
-}
-
-function messageOf(item: Sent, offset: number): ConsumedMessage {
-  const place = { topic: 'usage', partition: 0, offset, key: 'acme', headers: {}, timestampMs: nowMs };
-  const time = (minutes: number): string => new Date(nowMs - minutes * 60_000).toISOString();
-  const envelope = { specversion: '1.0', subject: 'acme', source: 'app', time: time(0) };
-  const json = (event: object): ConsumedMessage => ({
-    ...place,
-    value: Buffer.from(JSON.stringify({ ...envelope, ...event })),
-  });
-  switch (item.kind) {
-    case 'broken':
-      return { ...place, value: Buffer.from('{') };
-    case 'meter':
-      return json({
-        id: `meter-${item.id}`,
-        type: 'tokens',
-        time: time(item.minute),
-        data: { units: item.units },
-      });
-    case 'amend':
-      return json({
-        id: `fix-${offset}`,
-        type: amendEventType,
-        data: { event_id: `meter-${item.id}`, units: item.units },
-      });
-    case 'void':
-      return json({ id: `fix-${offset}`, type: voidEventType, data: { event_id: `meter-${item.id}` } });
-    case 'request':
-      return json(requestOf(item.id, time(item.id)));
-  }
-}
-
-/** The event of a request. A repeat of the event is identical: the gateway sets id, time and content once. */
-function requestOf(number: number, time: string): object {
-  const stamp = Date.parse(time).toString(16).padStart(12, '0');
+  const units = [...events.values()].reduce((sum, value) => sum + value, calls.size);
+  const tokens = [...calls.values()].reduce((sum, call) => sum + call.tokens, 0);
+  const reserved = [...calls.values()].reduce((sum, call) => sum + (call.open ? call.tokens : 0), 0);
+  const onEachLevel = (value: number): number[] => Array<number>(4).fill(value);
   return {
-    id: `${stamp.slice(0, 8)}-${stamp.slice(8)}-7000-8000-00000000000${number}`,
-    source: 'tollgate/n',
-    type: 'tollgate.request.v1',
-    time,
-    data: {
-      ...{
-        user_id: '',
-        plan: 'pro',
-        method: 'GET',
-        route: '*',
-        path: '/',
-        status: 200,
-        limited_by: [],
-        units: 1,
-        cost: 0,
-      },
-      ...{
-        latency_ms: 1,
-        check_us: 1,
-        node: 'n',
-        sequence: number,
-        degraded: false,
-        client_ip: '',
-        service: '',
-      },
-      ...{ entrypoint: 'proxy', decision: number % 2 === 0 ? 'allowed' : 'limited' },
-    },
+    requests: onEachLevel(events.size + calls.size),
+    units: onEachLevel(units),
+    tokens: onEachLevel(tokens),
+    reserved: onEachLevel(reserved),
+    deadOffsets,
   };
 }
 

@@ -89,6 +89,9 @@ type Step = <Result>(effect: () => Result) => Promise<Result>;
 interface Cell {
   readonly requests: number;
   readonly units: number;
+  /** Tokens that quotas count, and the part of them that belongs to open reservations. */
+  readonly tokens: number;
+  readonly reserved: number;
   readonly version: number;
 }
 
@@ -111,9 +114,9 @@ export function createStoreModel(flaw: Flaw) {
         }
         return [];
       });
-    const derive = async () => {
+    const derive = async (hasRegrouped: boolean) => {
       // The snapshot is read and written at different moments, so other workers may act between the two.
-      await replace(levels[0], await step(readMinutes), step);
+      await replace(levels[0], await step(() => readMinutes(hasRegrouped)), step);
       await replace(levels[1], await step(() => readAbove(levels[0], 'minute')), step);
       await replace(levels[2], await step(() => readAbove(levels[1], 'hour')), step);
     };
@@ -139,31 +142,46 @@ export function createStoreModel(flaw: Flaw) {
         return flaw === 'derive before insert' ? Promise.resolve([]) : insert(block);
       },
       noteCorrections: () => step(() => undefined),
-      derive: async () => {
-        await derive();
+      derive: async ({ hasRegrouped }) => {
+        await derive(hasRegrouped);
         if (flaw === 'derive before insert') await insert(early);
       },
     };
   }
 
-  function readMinutes(): Map<string, Cell> {
+  /** As in ClickHouse, the version of a group is that of its minute, and regrouped events leave a group of zeros. */
+  function readMinutes(hasRegrouped: boolean): Map<string, Cell> {
     const cells = new Map<string, Cell>();
-    for (const { tenantId, timeMs, decision, units, voided, revision } of events.values()) {
+    const versions = new Map<number, number>();
+    for (const { tenantId, timeMs, decision, units, voided, revision, usage } of events.values()) {
       const minute = Math.floor(timeMs / 60_000);
-      add(cells, `${tenantId}|${decision}|${minute}`, {
+      versions.set(minute, (versions.get(minute) ?? 0) + 1 + revision);
+      const tokens = voided ? 0 : Number(usage.quantities['tokens'] ?? 0n) / 1e12;
+      add(cells, `${tenantId}|${decision}|${minute}|${usage.model}`, {
         requests: voided ? 0 : 1,
         units: voided ? 0 : units,
-        version: 1 + revision,
+        tokens,
+        reserved: usage.reservation === 'open' ? tokens : 0,
+        version: 0,
       });
+      if (hasRegrouped && revision > 0 && usage.model !== '') {
+        add(cells, `${tenantId}|${decision}|${minute}|`, { ...zero, version: 0 });
+      }
     }
-    return cells;
+    return new Map(
+      [...cells].map(([key, cell]) => [
+        key,
+        { ...cell, version: versions.get(Number(key.split('|')[2])) ?? 0 },
+      ]),
+    );
   }
 
   function readAbove(below: ReadonlyMap<string, Cell>, unit: 'minute' | 'hour'): Map<string, Cell> {
     const cells = new Map<string, Cell>();
     for (const [key, cell] of below) {
-      const [tenant, decision, start] = key.split('|');
-      add(cells, `${tenant}|${decision}|${Math.floor(Number(start) / (unit === 'minute' ? 60 : 24))}`, cell);
+      const [tenant, decision, start, model] = key.split('|');
+      const startOfNext = Math.floor(Number(start) / (unit === 'minute' ? 60 : 24));
+      add(cells, `${tenant}|${decision}|${startOfNext}|${model}`, cell);
     }
     return cells;
   }
@@ -184,11 +202,15 @@ export function createStoreModel(flaw: Flaw) {
   }
 }
 
+const zero: Omit<Cell, 'version'> = { requests: 0, units: 0, tokens: 0, reserved: 0 };
+
 function add(cells: Map<string, Cell>, key: string, more: Cell): void {
-  const { requests = 0, units = 0, version = 0 } = cells.get(key) ?? {};
+  const { requests, units, tokens, reserved, version } = cells.get(key) ?? { ...zero, version: 0 };
   cells.set(key, {
     requests: requests + more.requests,
     units: units + more.units,
+    tokens: tokens + more.tokens,
+    reserved: reserved + more.reserved,
     version: version + more.version,
   });
 }

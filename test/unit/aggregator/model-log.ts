@@ -1,0 +1,108 @@
+import { amendEventType, voidEventType } from '../../../shared/domain/events/correction.ts';
+import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
+import { nowMs } from './model.ts';
+
+/** A record of the log of the model. */
+export type Sent =
+  | { readonly kind: 'request'; readonly id: number; readonly minute: number; readonly limited: boolean }
+  | { readonly kind: 'meter'; readonly id: number; readonly minute: number; readonly units: number }
+  | { readonly kind: 'amend'; readonly id: number; readonly units: number }
+  | { readonly kind: 'void'; readonly id: number }
+  | { readonly kind: 'reserve'; readonly id: number }
+  | { readonly kind: 'settle'; readonly id: number; readonly tokens: number; readonly number: number }
+  | { readonly kind: 'broken' };
+
+/** Age in minutes of the calls with a reservation. All of them are in one minute, and no other request is. */
+const callMinute = 10;
+
+/** The record in Kafka. */
+export function messageOf(item: Sent, offset: number): ConsumedMessage {
+  const place = { topic: 'usage', partition: 0, offset, key: 'acme', headers: {}, timestampMs: nowMs };
+  const time = (minutes: number): string => new Date(nowMs - minutes * 60_000).toISOString();
+  const envelope = { specversion: '1.0', subject: 'acme', source: 'app', time: time(0) };
+  const json = (event: object): ConsumedMessage => ({
+    ...place,
+    value: Buffer.from(JSON.stringify({ ...envelope, ...event })),
+  });
+  switch (item.kind) {
+    case 'broken':
+      return { ...place, value: Buffer.from('{') };
+    case 'meter':
+      return json({
+        id: `meter-${item.id}`,
+        type: 'tokens',
+        time: time(item.minute),
+        data: { units: item.units },
+      });
+    case 'amend':
+      return json({
+        id: `fix-${offset}`,
+        type: amendEventType,
+        data: { event_id: `meter-${item.id}`, units: item.units },
+      });
+    case 'void':
+      return json({ id: `fix-${offset}`, type: voidEventType, data: { event_id: `meter-${item.id}` } });
+    case 'reserve': {
+      const reservation = {
+        state: 'open',
+        reserved: { tokens: 100 },
+        expires_at: new Date(nowMs).toISOString(),
+      };
+      return json(requestOf(item.id, time(callMinute), { units: 1, reservation }));
+    }
+    case 'settle': {
+      // A settlement with a number names the model too, which moves the call to another group of the totals.
+      const { number, tokens } = item;
+      const data = { quantities: { tokens }, ...(number === 0 ? {} : { model: 'small' }) };
+      const reservation = { state: 'settled', ...(number === 0 ? {} : { number }) };
+      const event = requestOf(item.id, time(callMinute)) as { id: string };
+      return json({
+        ...{ id: `settlement-${offset}`, source: 'tollgate/n', type: amendEventType },
+        data: {
+          ...data,
+          event_id: event.id,
+          event_source: 'tollgate/n',
+          event_time: time(callMinute),
+          reservation,
+        },
+      });
+    }
+    case 'request':
+      return json(requestOf(item.id, time(item.id)));
+  }
+}
+
+/** The event of a request. A repeat of the event is identical: the gateway sets id, time and content once. */
+function requestOf(number: number, time: string, usage: object = {}): object {
+  const stamp = Date.parse(time).toString(16).padStart(12, '0');
+  return {
+    id: `${stamp.slice(0, 8)}-${stamp.slice(8)}-7000-8000-00000000000${number}`,
+    source: 'tollgate/n',
+    type: 'tollgate.request.v1',
+    time,
+    data: {
+      ...{
+        user_id: '',
+        plan: 'pro',
+        method: 'GET',
+        route: '*',
+        path: '/',
+        status: 200,
+        limited_by: [],
+        units: 1,
+        cost: 0,
+      },
+      ...{
+        latency_ms: 1,
+        check_us: 1,
+        node: 'n',
+        sequence: number,
+        degraded: false,
+        client_ip: '',
+        service: '',
+      },
+      ...{ entrypoint: 'proxy', decision: number % 2 === 0 ? 'allowed' : 'limited' },
+      ...usage,
+    },
+  };
+}
