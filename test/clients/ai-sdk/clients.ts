@@ -156,7 +156,7 @@ export const textApis: readonly TextApi[] = [
 
 /** A model that no other test uses, so that its calls can be found in the journal. */
 export function uniqueModel(): string {
-  return uniqueName('gpt-sample');
+  return uniqueName('gpt-4o-mini');
 }
 
 function chat(model: string, maxTokens: number) {

@@ -79,7 +79,21 @@ test.each([
     'pro',
     ['minute 1000/60s per tenant', 'agent-runs 10/60s per tenant+user'],
   ],
-])('A1 B1 C1 D2 E1 E2: %s chooses for %s on plan %s', async (file, request, plan, expected) => {
+  // F1: limits of tokens and money apply only to calls whose usage is read.
+  ['ai-budgets.yaml', 'GET /v1/models', 'free', ['minute 60/60s per tenant']],
+  [
+    'ai-budgets.yaml',
+    'POST /v1/chat/completions',
+    'free',
+    [
+      'minute 60/60s per tenant',
+      'tokens 20000/60s per tenant',
+      'user-day 500000/86400s per tenant+user',
+      'spend 5000000/2592000s per tenant',
+      'bill 10000000000/2592000s per global',
+    ],
+  ],
+])('A1 B1 C1 D2 E1 E2 F1: %s chooses for %s on plan %s', async (file, request, plan, expected) => {
   expect(await limitsIn(file, request, plan)).toEqual(expected);
 });
 
