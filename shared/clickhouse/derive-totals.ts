@@ -35,9 +35,9 @@ export async function deriveTotals(clickhouse: ClickHouse, touched: TouchedCells
   const days = starts(hours, dayMs);
   for (const tenants of chunksOfIds([...touched.tenantIds])) {
     for (const level of [
-      { sql: minutesFromEvents(touched.hasRegrouped), cells: minutes, spanMs: 60_000 },
-      { sql: hoursFromMinutes, cells: hours, spanMs: hourMs },
-      { sql: daysFromHours, cells: days, spanMs: dayMs },
+      { sql: minutesFromEvents(ofCells, touched.hasRegrouped), cells: minutes, spanMs: 60_000 },
+      { sql: hoursFromMinutes(ofCells), cells: hours, spanMs: hourMs },
+      { sql: daysFromHours(ofCells), cells: days, spanMs: dayMs },
     ]) {
       for (const cells of cellLists(level.cells)) {
         await clickhouse.command(level.sql, {
@@ -51,6 +51,30 @@ export async function deriveTotals(clickhouse: ClickHouse, touched: TouchedCells
   }
 }
 
+/**
+ * Computes the totals of all tenants in a time range, e.g. after the events of months were inserted at once. The range must begin
+ * and end at a day, and its events must have no corrections.
+ */
+export async function deriveTotalsBetween(
+  clickhouse: ClickHouse,
+  fromMs: number,
+  toMs: number,
+): Promise<void> {
+  const everyCell: Selection = () => '';
+  for (const sql of [
+    minutesFromEvents(everyCell, false),
+    hoursFromMinutes(everyCell),
+    daysFromHours(everyCell),
+  ])
+    await clickhouse.command(sql, { from: fromMs / 1000, to: toMs / 1000 });
+}
+
+/** Condition for the cells of a statement; `start` is the expression of a cell's start. */
+type Selection = (start: string) => string;
+
+const ofCells: Selection = (start) =>
+  `AND toUnixTimestamp(${start}) IN {cells:Array(UInt32)} AND tenant_id IN {tenants:Array(String)}`;
+
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
@@ -61,7 +85,7 @@ const sums = 'requests, errors, units, cost_exact, quantities, reserved, reserve
  * With the time range, ClickHouse skips partitions; with the list of minutes, it skips granules. Refused requests use no amounts.
  * An open reservation has no status and no latency yet.
  */
-const minutesFromEvents = (hasRegrouped: boolean): string => `
+const minutesFromEvents = (select: Selection, hasRegrouped: boolean): string => `
 INSERT INTO stored_minutes (minute, ${groups}, ${sums})
 SELECT minute, ${groups}, requests, errors, units, cost_exact, quantities, reserved, reserved_units, latency,
     sum(versions) OVER (PARTITION BY minute, tenant_id) AS version
@@ -75,50 +99,47 @@ FROM (
         sumIf(e.units, e.counts AND ${served} AND e.reservation = 'open') AS reserved_units,
         quantilesTDigestStateIf(0.5, 0.95, 0.99)(e.latency_ms, e.counts AND e.reservation != 'open') AS latency,
         sumIf(1 + e.revision, e.is_present) AS versions
-    FROM (${hasRegrouped ? `${eventsOfCells}\n    UNION ALL${eventsWithoutModel}` : eventsOfCells}
+    FROM (${eventsOfCells(select)}${hasRegrouped ? `\n    UNION ALL${eventsWithoutModel(select)}` : ''}
     ) AS e
     GROUP BY minute, ${groups}
 )`;
 
-const touchedEvents = `
+const touchedEvents = (select: Selection): string => `
     FROM stored_events FINAL
     WHERE time >= toDateTime64({from:UInt32}, 3, 'UTC') AND time < toDateTime64({to:UInt32}, 3, 'UTC')
-      AND toUnixTimestamp(toStartOfMinute(time)) IN {cells:Array(UInt32)}
-      AND tenant_id IN {tenants:Array(String)}`;
+      ${select('toStartOfMinute(time)')}`;
 
 const finalOfPartitions = `
     SETTINGS do_not_merge_across_partitions_select_final = 1`;
 
 const columns = `time, tenant_id, plan, route, type, decision, status, units, cost_exact, quantities, reservation, latency_ms, revision`;
 
-const eventsOfCells = `
-    SELECT ${columns}, model, NOT voided AS counts, true AS is_present ${touchedEvents}${finalOfPartitions}`;
+const eventsOfCells = (select: Selection): string => `
+    SELECT ${columns}, model, NOT voided AS counts, true AS is_present ${touchedEvents(select)}${finalOfPartitions}`;
 
 /** The corrected events with a model, in the groups that they had without it. They add nothing to these groups. */
-const eventsWithoutModel = `
-    SELECT ${columns}, '' AS model, false AS counts, false AS is_present ${touchedEvents}
+const eventsWithoutModel = (select: Selection): string => `
+    SELECT ${columns}, '' AS model, false AS counts, false AS is_present ${touchedEvents(select)}
       AND revision > 0 AND stored_events.model != ''${finalOfPartitions}`;
 
 const merged = `sum(t.requests), sum(t.errors), sum(t.units), sum(t.cost_exact), sumMap(t.quantities), sumMap(t.reserved),
     sum(t.reserved_units), quantilesTDigestMergeState(0.5, 0.95, 0.99)(t.latency), sum(t.version)`;
 
-const hoursFromMinutes = `
+const hoursFromMinutes = (select: Selection): string => `
 INSERT INTO stored_hours (hour, ${groups}, ${sums})
 SELECT toStartOfHour(t.minute) AS hour, ${groups}, ${merged}
 FROM stored_minutes AS t FINAL
 WHERE t.minute >= toDateTime({from:UInt32}, 'UTC') AND t.minute < toDateTime({to:UInt32}, 'UTC')
-  AND toUnixTimestamp(toStartOfHour(t.minute)) IN {cells:Array(UInt32)}
-  AND t.tenant_id IN {tenants:Array(String)}
+  ${select('toStartOfHour(t.minute)')}
 GROUP BY hour, ${groups}
 SETTINGS do_not_merge_across_partitions_select_final = 1`;
 
-const daysFromHours = `
+const daysFromHours = (select: Selection): string => `
 INSERT INTO stored_days (day, ${groups}, ${sums})
 SELECT toDate(t.hour) AS day, ${groups}, ${merged}
 FROM stored_hours AS t FINAL
 WHERE t.hour >= toDateTime({from:UInt32}, 'UTC') AND t.hour < toDateTime({to:UInt32}, 'UTC')
-  AND toUnixTimestamp(toStartOfDay(t.hour)) IN {cells:Array(UInt32)}
-  AND t.tenant_id IN {tenants:Array(String)}
+  ${select('toStartOfDay(t.hour)')}
 GROUP BY day, ${groups}
 SETTINGS do_not_merge_across_partitions_select_final = 1`;
 
