@@ -48,16 +48,24 @@ export async function needProgram(program: Program, say: Say): Promise<string> {
   if (found !== null) return found;
   await installPrograms([program], say);
   const installed = findProgram(program);
-  if (installed === null) throw missing([program], 'its package was installed, but it is not in PATH');
+  if (installed === null) throw missing([program], 'installed, but not in PATH');
   return installed;
 }
 
-/** Installs all missing programs with one command. */
+/** The programs that are not installed. */
+export function missingPrograms(programs: readonly Program[]): Program[] {
+  return programs.filter((program) => findProgram(program) === null);
+}
+
+/**
+ * Installs all missing programs with one command. Throws `SERVER_MISSING`, which names all of them, if this process
+ * may not install programs.
+ */
 export async function installPrograms(programs: readonly Program[], say: Say): Promise<void> {
-  const absent = programs.filter((program) => findProgram(program) === null);
+  const absent = missingPrograms(programs);
   if (absent.length === 0) return;
   const root = process.getuid?.() === 0;
-  if (!root || findProgram('apt-get') === null) throw missing(absent, 'it is not installed');
+  if (!root || findProgram('apt-get') === null) throw missing(absent, 'not installed');
   const packages = packagesOf(absent);
   say(`installing ${packages.join(', ')} (Debian)`);
   await apt(['update'], absent);
@@ -83,6 +91,10 @@ async function apt(args: readonly string[], programs: readonly Program[]): Promi
 }
 
 function missing(programs: readonly Program[], reason: string): TollgateError {
-  const command = `sudo apt-get update && sudo apt-get install -y ${packagesOf(programs).join(' ')}`;
-  return new TollgateError('SERVER_MISSING', `${programs.join(', ')}: ${reason}.\nRun: ${command}`);
+  const packages = packagesOf(programs).join(' ');
+  const advice =
+    findProgram('apt-get') === null
+      ? `Install them with the package manager of this system; the names of the Debian packages are: ${packages}`
+      : `Run: sudo apt-get update && sudo apt-get install -y ${packages}`;
+  return new TollgateError('SERVER_MISSING', `${programs.join(', ')}: ${reason}.\n${advice}`);
 }

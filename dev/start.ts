@@ -2,11 +2,12 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../shared/runtime/errors.ts';
-import { greeting } from './stack/greeting.ts';
+import { greeting } from './stack/greeting/greeting.ts';
 import { endLeftovers, releaseLock, takeLock } from './stack/lock.ts';
 import { createProgress } from './stack/progress.ts';
 import { runStack } from './stack/run-stack.ts';
-import type { Closer, RunningStack } from './stack/run-stack.ts';
+import type { Closer } from './stack/launch.ts';
+import type { RunningStack } from './stack/run-stack.ts';
 
 /**
  * `npm start`: runs all processes of Tollgate on this machine until it receives Ctrl-C or SIGTERM, then stops them in
@@ -45,13 +46,12 @@ async function start(): Promise<void> {
     const stack = await runStack({
       env: process.env,
       localDir,
+      fresh: options.fresh,
       traffic: options.traffic,
+      history: options.history,
       progress: createProgress((line) => console.log(line)),
       signal: aborting.signal,
       onClose: (closer) => void closers.push(closer),
-      onDeath: (name, log) => {
-        if (!ending) console.error(`\n✗ ${name} has stopped unexpectedly. The end of its log:\n${log}\n`);
-      },
     });
     running = true;
     // Child processes do not keep this process running, so a timer keeps it running until a signal arrives.
@@ -68,12 +68,17 @@ async function start(): Promise<void> {
   if (ending) await closeAndExit();
 }
 
-function greet({ file, movedPorts, missingMonitors: missing }: RunningStack): void {
+function greet({ file, movedPorts, missingMonitors }: RunningStack): void {
   const secondsToReady = (performance.now() - startedAt) / 1000;
-  const { traffic } = options;
   console.log(
     greeting({
-      ...{ stack: file, stackPath: '.local/stack.json', moved: movedPorts, missing, secondsToReady, traffic },
+      stack: file,
+      stackPath: '.local/stack.json',
+      headersDir: join(localDir, 'headers'),
+      moved: movedPorts,
+      missing: missingMonitors,
+      secondsToReady,
+      traffic: options.traffic,
     }),
   );
 }
@@ -118,23 +123,38 @@ function endWithNpm(): void {
  */
 async function wipe(): Promise<void> {
   for (const entry of await readdir(localDir)) {
-    if (entry !== 'start.pid' && entry !== 'prepare.lock')
-      await rm(join(localDir, entry), { recursive: true, force: true });
+    if (entry === 'start.pid' || entry === 'prepare.lock') continue;
+    const path = join(localDir, entry);
+    await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
+      // Earlier versions gave containers directories of this machine, which then belong to users of the images.
+      throw new Error(`${path} cannot be deleted (${messageOf(error)}); run: sudo rm -rf ${path}`);
+    });
   }
 }
 
-function readOptions(): { fresh: boolean; traffic: boolean } {
-  const usage =
-    'npm start -- [--fresh] [--no-traffic]\n  --fresh       wipe .local first\n  --no-traffic  no sample calls';
+function readOptions(): { fresh: boolean; traffic: boolean; history: boolean } {
+  const usage = `npm start -- [--fresh] [--no-traffic] [--no-history]
+  --fresh       wipe .local first
+  --no-traffic  no sample calls
+  --no-history  an empty database is not filled with sample calls of the past`;
   try {
     const { values } = parseArgs({
-      options: { fresh: { type: 'boolean' }, 'no-traffic': { type: 'boolean' }, help: { type: 'boolean' } },
+      options: {
+        fresh: { type: 'boolean' },
+        'no-traffic': { type: 'boolean' },
+        'no-history': { type: 'boolean' },
+        help: { type: 'boolean' },
+      },
     });
     if (values.help === true) {
       console.log(usage);
       process.exit(0);
     }
-    return { fresh: values.fresh === true, traffic: values['no-traffic'] !== true };
+    return {
+      fresh: values.fresh === true,
+      traffic: values['no-traffic'] !== true,
+      history: values['no-history'] !== true,
+    };
   } catch (error) {
     console.error(`${messageOf(error)}\n${usage}`);
     process.exit(1);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Say } from '../packages.ts';
-import { freePort } from './free-port.ts';
+import { onFreePort } from './on-free-port.ts';
 import { processOptions, startServerProcess } from './server-process.ts';
 import type { ServerProcess } from './server-process.ts';
 
@@ -27,8 +27,11 @@ const concurrentQueriesMax = 48;
 /**
  * Starts the embedded engine on loopback, with a server for ClickHouse's HTTP protocol (`tools/clickhouse-local`).
  */
-export async function startClickHouseServer(options: ClickHouseOptions): Promise<RunningClickHouse> {
-  const port = await freePort(options.port);
+export function startClickHouseServer(options: ClickHouseOptions): Promise<RunningClickHouse> {
+  return onFreePort(options.port, (port) => startOnPort(port, options));
+}
+
+async function startOnPort(port: number, options: ClickHouseOptions): Promise<RunningClickHouse> {
   const url = `http://127.0.0.1:${port}`;
   const started = await startServerProcess({
     name: 'ClickHouse',
@@ -44,6 +47,7 @@ export async function startClickHouseServer(options: ClickHouseOptions): Promise
     dir: options.dir,
     logFile: join(options.dir, 'clickhouse.log'),
     ready: async () => (await fetch(`${url}/ping`, { signal: AbortSignal.timeout(1_000) })).ok,
+    ports: [port],
     readyTimeoutMs: 60_000,
     ...processOptions(options),
   });

@@ -27,7 +27,8 @@ export async function freePort(preferred?: number): Promise<number> {
   throw new Error(`no free port was found among ${attemptsMax} between ${lowest} and ${highest}`);
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Whether a server could listen on the loopback port now. */
+export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => resolve(false));

@@ -39,6 +39,11 @@ export async function formattedLog(java: string, say: Say): Promise<string> {
   return template;
 }
 
+/** Whether the jars of the broker are on this machine, so that Maven is not needed. */
+export async function hasKafkaLibraries(): Promise<boolean> {
+  return existsSync(join(await cacheFolder(), 'libs'));
+}
+
 async function cacheFolder(): Promise<string> {
   const version = /<artifactId>kafka_2\.13<\/artifactId>\s*<version>([^<]+)</.exec(
     await readFile(join(folder, 'pom.xml'), 'utf8'),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { needProgram } from '../packages.ts';
 import type { Say } from '../packages.ts';
 import { freePort } from './free-port.ts';
+import { onFreePort } from './on-free-port.ts';
 import { formattedLog, kafkaClassPath, loggingConfig } from './kafka-libraries.ts';
 import { processOptions, startServerProcess } from './server-process.ts';
 import type { ServerProcess } from './server-process.ts';
@@ -30,16 +31,28 @@ export interface RunningKafka extends ServerProcess {
 export async function startKafkaServer(options: KafkaOptions): Promise<RunningKafka> {
   const java = await needProgram('java', options.say);
   const classPath = await kafkaClassPath(options.say);
-  const port = await freePort(options.port);
   const logDir = join(options.dir, 'log');
   if (!existsSync(join(logDir, 'meta.properties'))) {
     await mkdir(options.dir, { recursive: true });
     await cp(await formattedLog(java, options.say), logDir, { recursive: true });
   }
+  return onFreePort(options.port, (port) => startOnPort({ ...options, java, classPath, logDir, port }));
+}
+
+interface KafkaProcessOptions extends KafkaOptions {
+  readonly java: string;
+  readonly classPath: string;
+  readonly logDir: string;
+  readonly port: number;
+}
+
+async function startOnPort(options: KafkaProcessOptions): Promise<RunningKafka> {
+  const { java, classPath, logDir, port } = options;
+  const controllerPort = await freePort();
   const config = join(options.dir, 'server.properties');
   await writeFile(
     config,
-    propertiesText({ ...brokerProperties(port, await freePort(), logDir), ...options.properties }),
+    propertiesText({ ...brokerProperties(port, controllerPort, logDir), ...options.properties }),
   );
   const started = await startServerProcess({
     name: 'Kafka',
@@ -48,6 +61,7 @@ export async function startKafkaServer(options: KafkaOptions): Promise<RunningKa
     dir: options.dir,
     logFile: join(options.dir, 'kafka.log'),
     ready: () => respondsToApiVersions(port),
+    ports: [port, controllerPort],
     readyTimeoutMs: 60_000,
     ...processOptions(options),
   });
@@ -113,7 +127,7 @@ const apiVersionsKey = 18;
  * Whether the broker responds to ApiVersions. The port opens earlier, but the broker responds only after it is
  * registered.
  */
-function respondsToApiVersions(port: number): Promise<boolean> {
+export function respondsToApiVersions(port: number): Promise<boolean> {
   const request = Buffer.alloc(14);
   request.writeInt32BE(10, 0); // length of the request
   request.writeInt16BE(apiVersionsKey, 4);

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort } from './free-port.ts';
+import { onFreePort } from './on-free-port.ts';
 import { processOptions, startServerProcess } from './server-process.ts';
 import type { ServerProcess } from './server-process.ts';
 
@@ -43,24 +43,29 @@ export async function startAlertmanagerServer(options: MonitorOptions): Promise<
 
 async function startMonitor(
   name: string,
-  { command, dir, config, files = {}, signal, ...options }: MonitorOptions,
+  options: MonitorOptions,
   argsOf: (port: number, config: string) => string[],
 ): Promise<RunningMonitor> {
+  const { command, dir, config, files = {}, signal } = options;
   await mkdir(dir, { recursive: true });
   const configFile = join(dir, `${name}.yml`);
   for (const [path, text] of Object.entries(files)) await writeFile(join(dir, path), text);
   await writeFile(configFile, config);
-  const port = await freePort(options.port);
-  const url = `http://127.0.0.1:${port}`;
-  const server = await startServerProcess({
-    name,
-    command,
-    args: argsOf(port, configFile),
-    dir,
-    logFile: join(dir, `${name}.log`),
-    ready: async () => (await fetch(`${url}/-/ready`, { signal: AbortSignal.timeout(1_000) })).ok,
-    readyTimeoutMs,
-    ...processOptions(signal === undefined ? {} : { signal }),
-  });
-  return { ...server, url };
+  return onFreePort(options.port, (port) => startOnPort(port));
+
+  async function startOnPort(port: number): Promise<RunningMonitor> {
+    const url = `http://127.0.0.1:${port}`;
+    const server = await startServerProcess({
+      name,
+      command,
+      args: argsOf(port, configFile),
+      dir,
+      logFile: join(dir, `${name}.log`),
+      ready: async () => (await fetch(`${url}/-/ready`, { signal: AbortSignal.timeout(1_000) })).ok,
+      ports: [port],
+      readyTimeoutMs,
+      ...processOptions(signal === undefined ? {} : { signal }),
+    });
+    return { ...server, url };
+  }
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { connect } from 'node:net';
 import { needProgram } from '../packages.ts';
 import type { Say } from '../packages.ts';
-import { freePort } from './free-port.ts';
+import { onFreePort } from './on-free-port.ts';
 import { processOptions, startServerProcess } from './server-process.ts';
 import type { ServerProcess } from './server-process.ts';
 
@@ -32,7 +32,10 @@ export interface RunningRedis extends ServerProcess {
 /** Starts the installed `redis-server` on loopback. */
 export async function startRedisServer(options: RedisOptions): Promise<RunningRedis> {
   const command = await needProgram('redis-server', options.say);
-  const port = await freePort(options.port);
+  return onFreePort(options.port, (port) => startOnPort(command, port, options));
+}
+
+async function startOnPort(command: string, port: number, options: RedisOptions): Promise<RunningRedis> {
   const started = await startServerProcess({
     name: 'Redis',
     command,
@@ -45,6 +48,7 @@ export async function startRedisServer(options: RedisOptions): Promise<RunningRe
     logFile: join(options.dir, 'redis.log'),
     ...(options.env === undefined ? {} : { env: options.env }),
     ready: () => answersPing(port),
+    ports: [port],
     readyTimeoutMs: 20_000,
     ...processOptions(options),
   });
@@ -52,7 +56,7 @@ export async function startRedisServer(options: RedisOptions): Promise<RunningRe
 }
 
 /** True when Redis responds with PONG. While Redis loads its file, it responds with an error. */
-function answersPing(port: number): Promise<boolean> {
+export function answersPing(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
     const finish = (answer: boolean): void => {

@@ -4,6 +4,8 @@ import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { TollgateError } from '../../shared/runtime/errors.ts';
+import { isFree } from './free-port.ts';
+import { listensOn } from './listening-port.ts';
 
 export interface ServerCommand {
   readonly name: string;
@@ -18,6 +20,12 @@ export interface ServerCommand {
   readonly logFile: string;
   /** Resolves with true when the server is ready. A rejection means that it is not ready yet. */
   readonly ready: () => Promise<boolean>;
+  /**
+   * Ports of the server. It is ready only when it listens on the first of them itself, so that a response of another
+   * process on this port is not mistaken for its own. If another process has one of the ports, the start throws
+   * `PortTakenError`.
+   */
+  readonly ports?: readonly number[];
   readonly readyTimeoutMs: number;
   /** Working directory; absent: `dir`. */
   readonly workingDir?: string;
@@ -54,6 +62,9 @@ export function processOptions(options: {
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };
 }
+
+/** Another process listened on the port of a server before the server did. */
+export class PortTakenError extends Error {}
 
 const readyPollMs = 50;
 const logTailBytes = 2_000;
@@ -153,9 +164,11 @@ async function waitUntilReady(server: ServerCommand, started: ServerProcess): Pr
   while (Date.now() < deadline) {
     server.signal?.throwIfAborted();
     if (!started.alive()) break;
-    if (await server.ready().catch(() => false)) return;
+    const isReady = (await server.ready().catch(() => false)) && (await answersItself(server, started));
+    if (isReady && started.alive()) return;
     await wait(readyPollMs);
   }
+  await throwIfPortTaken(server, started);
   const reason = started.alive()
     ? `did not answer within ${server.readyTimeoutMs} ms`
     : 'ended while starting';
@@ -163,6 +176,18 @@ async function waitUntilReady(server: ServerCommand, started: ServerProcess): Pr
     'SERVER_MISSING',
     `${server.name} ${reason}. The end of ${server.logFile}:\n${await tailOf(server.logFile)}`,
   );
+}
+
+async function answersItself({ ports = [] }: ServerCommand, { pid }: ServerProcess): Promise<boolean> {
+  const [port] = ports;
+  return port === undefined || (await listensOn(pid, port)) !== false;
+}
+
+async function throwIfPortTaken({ name, ports = [] }: ServerCommand, { pid }: ServerProcess): Promise<void> {
+  for (const port of ports) {
+    if ((await isFree(port)) || (await listensOn(pid, port)) === true) continue;
+    throw new PortTakenError(`${name}: another process listens on port ${port}`);
+  }
 }
 
 /** The last lines of a log, for an error message. */

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findProgram } from '../packages.ts';
-import { freePort } from '../servers/free-port.ts';
+import { onFreePort } from '../servers/on-free-port.ts';
 import { startAlertmanagerServer, startPrometheusServer } from '../servers/prometheus.ts';
 import type { RunningMonitor } from '../servers/prometheus.ts';
 import { startNodeProcess } from './services.ts';
@@ -10,6 +10,8 @@ export interface MonitoringOptions {
   readonly localDir: string;
   /** An address in the generated configuration (`host:port`), and the address that replaces it in this run. */
   readonly addresses: ReadonlyMap<string, string>;
+  /** The process that has ended and is started again; null at the first start. */
+  readonly previous: RunningMonitor | null;
   readonly signal: AbortSignal;
 }
 
@@ -19,16 +21,16 @@ const generated = join(import.meta.dirname, '..', '..', 'dashboards', 'generated
 
 /** The monitoring programs in the order of their start, with the consequence for this stack if one does not run. */
 export const monitors = [
-  { name: 'onCall', label: 'on-call', start: startOnCall, consequence: 'no notification is written' },
+  { key: 'onCall', name: 'on-call', start: startOnCall, consequence: 'no notification is written' },
   {
+    key: 'alertmanager',
     name: 'alertmanager',
-    label: 'alertmanager',
     start: startAlertmanager,
     consequence: 'alerts are evaluated and not sent',
   },
   {
+    key: 'prometheus',
     name: 'prometheus',
-    label: 'prometheus',
     start: startPrometheus,
     consequence: 'no metric is stored and no alert is evaluated',
   },
@@ -43,7 +45,7 @@ async function startPrometheus(options: MonitoringOptions): Promise<RunningMonit
     dir: join(options.localDir, 'prometheus'),
     config: await here('prometheus/prometheus.loopback.yml', options.addresses),
     files: { 'rules.yml': await here('prometheus/rules.yml', new Map()) },
-    port: preferredPorts.prometheus,
+    port: portOf(options.previous) ?? preferredPorts.prometheus,
     signal: options.signal,
   });
 }
@@ -59,25 +61,36 @@ async function startAlertmanager(options: MonitoringOptions): Promise<RunningMon
     command,
     dir: join(options.localDir, 'alertmanager'),
     config: await here('alertmanager/alertmanager.loopback.yml', options.addresses),
-    port: preferredPorts.alertmanager,
+    port: portOf(options.previous) ?? preferredPorts.alertmanager,
     signal: options.signal,
   });
 }
 
 /** Starts the receiver of Alertmanager's notifications, which writes them to `log/on-call.log`. */
-async function startOnCall({ localDir, signal }: MonitoringOptions): Promise<RunningMonitor | null> {
+async function startOnCall({
+  localDir,
+  previous,
+  signal,
+}: MonitoringOptions): Promise<RunningMonitor | null> {
   if (alertmanagerProgram() === null) return null;
-  const port = await freePort(preferredPorts.onCall);
-  const url = `http://127.0.0.1:${port}`;
-  const server = await startNodeProcess({
-    name: 'on-call',
-    script: 'dev/sample/on-call.ts',
-    env: { PORT: String(port) },
-    readyUrl: url,
-    localDir,
-    signal,
+  return onFreePort(portOf(previous) ?? preferredPorts.onCall, async (port) => {
+    const url = `http://127.0.0.1:${port}`;
+    const server = await startNodeProcess({
+      name: 'on-call',
+      script: 'dev/sample/on-call.ts',
+      env: { PORT: String(port) },
+      readyUrl: url,
+      ports: [port],
+      localDir,
+      signal,
+    });
+    return { ...server, url };
   });
-  return { ...server, url };
+}
+
+/** After a restart, a monitor has the port that it had before: other processes are configured with it. */
+function portOf(previous: RunningMonitor | null): number | null {
+  return previous === null ? null : Number(new URL(previous.url).port);
 }
 
 /** Replaces the addresses in the generated configuration with the addresses of this run. */

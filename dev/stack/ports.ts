@@ -1,4 +1,5 @@
 import { freePort } from '../servers/free-port.ts';
+import type { ServiceName } from './services.ts';
 
 /** Listeners of the services and of the sample API, each with its preferred port. */
 export const preferredPorts = {
@@ -25,6 +26,18 @@ export async function choosePorts(): Promise<Ports> {
     ports[name] = await freePort(preferred);
   }
   return ports as Ports;
+}
+
+/** Port of `/readyz` and `/metrics` of a service. */
+export function opsPort(name: ServiceName, ports: Ports): number {
+  return name === 'admin' ? ports.admin : ports[`${name}Ops`];
+}
+
+/** All ports of a service, the port of its probes first. */
+export function portsOf(name: ServiceName, ports: Ports): number[] {
+  const ops = opsPort(name, ports);
+  if (name === 'gateway') return [ops, ports.gateway, ports.api, ports.rls];
+  return name === 'console' ? [ops, ports.console] : [ops];
 }
 
 export function movedPorts(ports: Ports): string[] {

@@ -3,6 +3,7 @@
  */
 export interface Progress {
   say(line: string): void;
+  /** A step that resolves with null has not started anything, because its program is not installed. */
   step<Result>(name: string, work: () => Promise<Result>): Promise<Result>;
 }
 
@@ -19,7 +20,7 @@ export function createProgress(write: (line: string) => void): Progress {
     const repeat = setInterval(() => write(`  … ${name} (${seconds()} s)`), repeatMs);
     try {
       const result = await work();
-      write(`  ✓ ${name} (${seconds()} s)`);
+      write(result === null ? `  – ${name} is not installed` : `  ✓ ${name} (${seconds()} s)`);
       return result;
     } finally {
       clearTimeout(patience);

@@ -8,6 +8,8 @@ export interface Secrets {
   readonly serviceToken: string;
   readonly adminToken: string;
   readonly portalSecret: string;
+  /** Part of the path of the sign-in links, so that other users of this machine cannot guess them. */
+  readonly linkKey: string;
   /** The API key of each sample tenant. */
   readonly apiKeys: Readonly<Record<string, string>>;
 }
@@ -21,6 +23,7 @@ export async function loadSecrets(file: string, tenantIds: readonly string[]): P
     serviceToken: kept.serviceToken ?? `tgs_${random(32)}`,
     adminToken: kept.adminToken ?? `tga_${random(32)}`,
     portalSecret: kept.portalSecret ?? random(48),
+    linkKey: kept.linkKey ?? random(12),
     apiKeys,
   };
   await mkdir(dirname(file), { recursive: true });

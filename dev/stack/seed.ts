@@ -9,18 +9,25 @@ import { createTenantDirectory } from '../../shared/kafka/tables/tenant-director
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
-import { sampleRecord, sampleTenants } from '../sample/tenants.ts';
+import { createHistory } from '../sample/history/history.ts';
+import { sampleRecord, sampleTenants, withSampleKey } from '../sample/tenants.ts';
 import type { Progress } from './progress.ts';
 import type { Secrets } from './secrets.ts';
 
-export interface SeedOptions {
-  readonly clickhouse: {
+export interface DatabaseOptions {
+  readonly connection: {
     readonly url: string;
     readonly database: string;
     readonly username: string;
     readonly password: string;
   };
-  readonly kafkaBrokers: string;
+  /** Whether an empty database is filled with sample calls of the past. */
+  readonly history: boolean;
+  readonly progress: Progress;
+}
+
+export interface KafkaSeedOptions {
+  readonly brokers: string;
   readonly topicPrefix: string;
   readonly secrets: Secrets;
   readonly progress: Progress;
@@ -31,26 +38,33 @@ export interface SeedOptions {
  */
 const partitions = 6;
 
-/** Creates the tables, the topics and the records of the sample tenants. May run repeatedly. */
-export async function seed(options: SeedOptions): Promise<void> {
+/** Creates the topics and the records of the sample tenants. May run repeatedly. */
+export async function fillKafka({
+  brokers,
+  topicPrefix,
+  secrets,
+  progress,
+}: KafkaSeedOptions): Promise<void> {
   const kafka = createKafka({
-    brokers: options.kafkaBrokers,
+    brokers,
     clientId: 'tollgate-start',
     logger: createLogger('start', 'error'),
   });
-  const topics = topicsWith(options.topicPrefix);
-  const { progress } = options;
-  await Promise.all([
-    progress.step('ClickHouse tables', () => migrateDatabase(options.clickhouse)),
-    progress.step('Kafka topics', () => ensureTopics(kafka, topics, { partitions })),
-  ]);
-  await progress.step('sample tenants', () => publishTenants(kafka, topics, options.secrets));
+  const topics = topicsWith(topicPrefix);
+  await progress.step('Kafka topics', () => ensureTopics(kafka, topics, { partitions }));
+  await progress.step('sample tenants', () => publishTenants(kafka, topics, { secrets, progress }));
 }
 
-async function migrateDatabase(connection: SeedOptions['clickhouse']): Promise<void> {
+/** Creates the tables and the sample history. May run repeatedly. */
+export async function fillDatabase({ connection, history, progress }: DatabaseOptions): Promise<void> {
   const clickhouse = createClickHouse(connection);
   try {
-    await migrate(clickhouse);
+    await progress.step('ClickHouse tables', () => migrate(clickhouse));
+    if (!history) return;
+    const created = await progress.step('sample history', () => createHistory(clickhouse, Date.now()));
+    if (created === null) return;
+    const { days, events, seed } = created;
+    progress.say(`${events} sample calls of the last ${days} days, seed ${seed}`);
   } finally {
     await clickhouse.close();
   }
@@ -58,8 +72,15 @@ async function migrateDatabase(connection: SeedOptions['clickhouse']): Promise<v
 
 const directoryTimeoutMs = 30_000;
 
-/** Publishes records only for tenants that have none, so that changes by an operator are kept. */
-async function publishTenants(kafka: Kafka, topics: Topics, secrets: Secrets): Promise<void> {
+/**
+ * Publishes records for tenants that have none, so that changes by an operator are kept. A record that the sample key
+ * does not open gets this key, so that the printed keys always work.
+ */
+async function publishTenants(
+  kafka: Kafka,
+  topics: Topics,
+  { secrets, progress }: Pick<KafkaSeedOptions, 'secrets' | 'progress'>,
+): Promise<void> {
   const directory = createTenantDirectory({ kafka, topics, registry: new Registry() });
   try {
     const deadline = Date.now() + directoryTimeoutMs;
@@ -69,8 +90,15 @@ async function publishTenants(kafka: Kafka, topics: Topics, secrets: Secrets): P
       await wait(25);
     }
     for (const tenant of sampleTenants) {
-      if (directory.get(tenant.tenantId) !== undefined) continue;
-      await directory.put(sampleRecord(tenant, secrets, new Date()));
+      const record = directory.get(tenant.tenantId);
+      if (record === undefined) {
+        await directory.put(sampleRecord(tenant, secrets, new Date()));
+        continue;
+      }
+      const mended = withSampleKey(record, tenant, secrets, new Date());
+      if (mended === null) continue;
+      await directory.put(mended);
+      progress.say(`the record of ${tenant.tenantId} did not have its sample key; the key was added`);
     }
   } finally {
     await directory.close();

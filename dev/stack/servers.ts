@@ -3,21 +3,16 @@ import { startClickHouseServer } from '../servers/clickhouse.ts';
 import { startKafkaServer } from '../servers/kafka.ts';
 import { startRedisServer } from '../servers/redis.ts';
 import { allOrNone } from '../servers/all-or-none.ts';
-import type { Progress } from './progress.ts';
+import { onFreePort } from '../servers/on-free-port.ts';
+import type { Say } from '../packages.ts';
+import type { Launcher, Running } from './launch.ts';
 import type { Provider, Providers, ServerName } from './providers.ts';
 import { serverUrlVariables } from './providers.ts';
 
-export interface StackServer {
-  readonly name: ServerName;
+/** `address`: value of the environment variable with which services connect: a URL, or a list of brokers. */
+export interface StackServer extends Running {
   readonly provider: Provider;
-  /** Value of the environment variable with which services connect to the server: a URL, or a list of brokers. */
   readonly address: string;
-  /** Pid of the server; null if it is not a process of this machine. */
-  readonly pid: number | null;
-  readonly logFile: string | null;
-  /** Resolves when the server has exited. Never resolves for an external server. */
-  readonly exited: Promise<unknown>;
-  stop(): Promise<void>;
 }
 
 export interface StackServersOptions {
@@ -25,33 +20,46 @@ export interface StackServersOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Path of the installation's `.local`: data, logs and pids. */
   readonly localDir: string;
-  readonly progress: Progress;
+  /** Deletes the data of containers of earlier starts. */
+  readonly fresh: boolean;
+  readonly say: Say;
   readonly signal: AbortSignal;
-  /** Called with each server when it runs, so that the caller can stop it if a later step of the start fails. */
-  readonly onStarted: (server: StackServer) => void;
+  readonly launcher: Launcher;
+  /** Work on a server that begins as soon as this server has started, while others are still starting. */
+  readonly prepare: Readonly<Record<'kafka' | 'clickhouse', (address: string) => Promise<void>>>;
 }
 
 const preferredPorts = { redis: 6379, kafka: 9092, clickhouse: 8123 } as const;
 
 /**
- * Starts Redis, Kafka and ClickHouse concurrently. If one fails, waits until no start is running any more,
- * then throws.
+ * Starts Redis, Kafka and ClickHouse concurrently, and returns their addresses. If one fails, waits until no start is
+ * running any more, then throws.
  */
-export async function startStackServers(
-  options: StackServersOptions,
-): Promise<Record<ServerName, StackServer>> {
+export async function startStackServers(options: StackServersOptions): Promise<Record<ServerName, string>> {
   const failure = new AbortController();
-  const signal = AbortSignal.any([options.signal, failure.signal]);
-  const start = (name: ServerName): Promise<StackServer> =>
-    options.progress.step(`${titles[name]} (${options.providers[name]})`, async () => {
-      const server = await startServer(name, { ...options, signal });
-      options.onStarted(server);
-      return server;
-    });
-  const [redis, kafka, clickhouse] = await allOrNone(failure, [
-    start('redis'),
-    start('kafka'),
-    start('clickhouse'),
+  const first = AbortSignal.any([options.signal, failure.signal]);
+  const launch = async (name: ServerName): Promise<string> => {
+    const launched = await options.launcher.launch<StackServer>(
+      {
+        name,
+        title: `${titles[name]} (${options.providers[name]})`,
+        group: 'servers',
+        start: (signal, previous) =>
+          startServer(name, previous, { ...options, fresh: options.fresh && previous === null, signal }),
+      },
+      first,
+    );
+    return launched?.current().address ?? '';
+  };
+  const launchAndPrepare = async (name: 'kafka' | 'clickhouse'): Promise<string> => {
+    const address = await launch(name);
+    await options.prepare[name](address);
+    return address;
+  };
+  const [redis, kafka, clickhouse] = await allOrNone<[string, string, string]>(failure, [
+    launch('redis'),
+    launchAndPrepare('kafka'),
+    launchAndPrepare('clickhouse'),
   ]);
   return { redis, kafka, clickhouse };
 }
@@ -61,48 +69,40 @@ const titles = { redis: 'Redis', kafka: 'Kafka', clickhouse: 'ClickHouse' } as c
   string
 >;
 
-function startServer(name: ServerName, options: StackServersOptions): Promise<StackServer> {
-  switch (options.providers[name]) {
-    case 'external':
-      return Promise.resolve(external(name, options.env));
-    case 'containers':
-      return inContainer(name, options);
-    case 'native':
-      return native(name, options);
-  }
+/** Starts a server. The services have the address of the previous one, so a new server must have the same address. */
+async function startServer(
+  name: ServerName,
+  previous: StackServer | null,
+  options: StackServersOptions,
+): Promise<StackServer> {
+  const provider = options.providers[name];
+  if (provider === 'external') return external(name, options.env);
+  const port = previous === null ? preferredPorts[name] : portOf(previous.address);
+  const server =
+    provider === 'native' ? await native(name, port, options) : await inContainer(name, port, options);
+  if (previous === null || server.address === previous.address) return server;
+  await server.stop();
+  throw new Error(`port ${port} is in use by another program`);
+}
+
+function portOf(address: string): number {
+  return Number(/:(\d+)$/.exec(address)?.[1]);
 }
 
 function external(name: ServerName, env: NodeJS.ProcessEnv): StackServer {
   const address = env[serverUrlVariables[name]] ?? '';
-  return {
-    name,
-    provider: 'external',
-    address,
-    pid: null,
-    logFile: null,
-    exited: never,
-    stop: () => Promise.resolve(),
-  };
+  const exited = new Promise<never>(() => undefined);
+  return { provider: 'external', address, pid: null, logFile: null, exited, stop: () => Promise.resolve() };
 }
 
-async function native(name: ServerName, options: StackServersOptions): Promise<StackServer> {
-  const { localDir, progress, signal } = options;
-  const common = {
-    dir: join(localDir, name),
-    say: progress.say.bind(progress),
-    port: preferredPorts[name],
-    signal,
-  };
-  const started = await startNative(name, common);
-  return {
-    name,
-    provider: 'native',
-    address: started.address,
-    pid: started.server.pid,
-    logFile: started.server.logFile,
-    exited: started.server.exited,
-    stop: () => started.server.stop(),
-  };
+async function native(
+  name: ServerName,
+  port: number,
+  { localDir, say, signal }: StackServersOptions,
+): Promise<StackServer> {
+  const { server, address } = await startNative(name, { dir: join(localDir, name), say, port, signal });
+  const { pid, logFile, exited } = server;
+  return { provider: 'native', address, pid, logFile, exited, stop: () => server.stop() };
 }
 
 async function startNative(name: ServerName, common: Parameters<typeof startClickHouseServer>[0]) {
@@ -118,14 +118,15 @@ async function startNative(name: ServerName, common: Parameters<typeof startClic
   return { server, address: server.url };
 }
 
-async function inContainer(name: ServerName, options: StackServersOptions): Promise<StackServer> {
+async function inContainer(
+  name: ServerName,
+  port: number,
+  { localDir, say, signal, fresh }: StackServersOptions,
+): Promise<StackServer> {
   // Imported here instead of at the top, because the library searches for a container engine when it is loaded.
-  const { startContainer } = await import('../servers/containers.ts');
-  const container = await startContainer(name, {
-    dir: join(options.localDir, 'containers', name),
-    port: preferredPorts[name],
-  });
-  return { name, provider: 'containers', pid: null, logFile: null, exited: never, ...container };
+  const { startContainer } = await import('../servers/containers/start-container.ts');
+  const container = await onFreePort(port, (free) =>
+    startContainer(name, { stackDir: localDir, port: free, fresh, say, signal }),
+  );
+  return { provider: 'containers', pid: null, logFile: null, ...container };
 }
-
-const never = new Promise<never>(() => undefined);

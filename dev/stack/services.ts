@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { compileCacheEnvironment } from './compile-cache.ts';
+import { compileCacheEnvironment } from './compile-cache/compile-cache.ts';
 import { startServerProcess } from '../servers/server-process.ts';
 import type { ServerProcess } from '../servers/server-process.ts';
 
@@ -14,6 +14,8 @@ export interface NodeProcessOptions {
   readonly env: Readonly<Record<string, string>>;
   /** URL that returns 200 when the process is ready; null if there is none. */
   readonly readyUrl: string | null;
+  /** Ports of its listeners, the port of `readyUrl` first. */
+  readonly ports?: readonly number[];
   readonly localDir: string;
   readonly signal: AbortSignal;
 }
@@ -23,7 +25,7 @@ const repository = join(import.meta.dirname, '..', '..');
 
 /** Starts a script of this repository as a process. Its log is `.local/log/<name>.log`. */
 export function startNodeProcess(options: NodeProcessOptions): Promise<ServerProcess> {
-  const { name, script, env, readyUrl, localDir, signal } = options;
+  const { name, script, env, readyUrl, ports = [], localDir, signal } = options;
   return startServerProcess({
     name,
     command: process.execPath,
@@ -33,6 +35,7 @@ export function startNodeProcess(options: NodeProcessOptions): Promise<ServerPro
     dir: join(localDir, 'run', name),
     logFile: join(localDir, 'log', `${name}.log`),
     ready: () => (readyUrl === null ? Promise.resolve(true) : respondsOk(readyUrl)),
+    ports,
     readyTimeoutMs,
     signal,
   });

@@ -1,18 +1,22 @@
 import { createClient } from '@clickhouse/client';
+import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { alertRules } from '../../dashboards/alerts/alert-rules.ts';
 import { serviceNames } from '../../dev/stack/services.ts';
 import { copyCheckout } from '../support/checkout.ts';
 import type { Checkout, StackFile, StartedStack } from '../support/checkout.ts';
 import { eventually } from '../support/servers.ts';
+import { checkKills } from './kill-processes.ts';
 
 /**
- * `npm start` in a fresh copy of the repository. The tests depend on their order: first start, requests, clean stop,
- * second start, kill, third start, failed start.
+ * `npm start` in a fresh copy of the repository. The tests depend on their order: first start, requests, killed
+ * processes, kill of the whole stack, second start, clean stop, failed starts.
  */
+const run = promisify(execFile);
 const readyTimeoutMs = 120_000;
 vi.setConfig({ testTimeout: 180_000 });
 let checkout: Checkout;
@@ -53,7 +57,8 @@ async function countEvents(tenantId: string): Promise<number> {
   const client = createClient({ url: stack.urls['clickhouse']! });
   try {
     const result = await client.query({
-      query: 'SELECT count() AS events FROM tollgate.usage_events WHERE tenant_id = {tenantId:String}',
+      query: `SELECT count() AS events FROM tollgate.usage_events
+        WHERE tenant_id = {tenantId:String} AND node != 'sample-history'`,
       query_params: { tenantId },
       format: 'JSONEachRow',
     });
@@ -76,28 +81,33 @@ test('the first start brings up all services and servers and prints their addres
   expect(stack.urls['redis']).toMatch(/^redis:/);
   for (const plan of ['free', 'pro', 'enterprise']) expect(quietTenant(plan).api_key).toMatch(/^tgk_/);
   expect(stack.tenants.find(({ tenant_id: id }) => id === 'acme')?.plan).toBe('pro');
-  for (const url of [stack.urls['gateway']!, quietTenant('pro').jwt]) expect(started.output()).toContain(url);
-  for (const file of ['secrets.json', 'stack.json']) {
+  for (const url of [stack.urls['gateway']!, stack.links.portal, stack.links.operator])
+    expect(started.output()).toContain(url);
+  for (const file of ['secrets.json', 'stack.json', 'headers/acme', 'headers/admin']) {
     expect(statSync(join(checkout.dir, '.local', file)).mode & 0o077, file).toBe(0);
   }
 });
 
-test('E7: eleven calls give ten 200 and one 429, and are stored within seconds', async () => {
-  const { tenant_id: tenantId, jwt } = quietTenant('pro');
-  const statuses: number[] = [];
-  for (let call = 0; call < 11; call++) {
-    const response = await fetch(`${stack.urls['gateway']!}/agent/chat`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${jwt}`, 'content-type': 'application/json' },
-      body: '{"message":"hello"}',
-    });
-    await response.arrayBuffer();
-    statuses.push(response.status);
-  }
-  expect(statuses).toEqual([...Array.from({ length: 10 }, () => 200), 429]);
-  expect(await eventually(async () => (await countEvents(tenantId)) === 11, { timeoutMs: 15_000 })).toBe(
-    true,
-  );
+/** Runs the printed command that follows a comment, as a user would who pastes the commands in order. */
+async function paste(comment: RegExp): Promise<string> {
+  const lines = started.output().split('\n');
+  const at = lines.findIndex((line) => comment.test(line));
+  const headers = lines.find((line) => /^ {2}H=/.test(line));
+  const end = lines.indexOf('', at);
+  const { stdout } = await run('bash', ['-c', [headers, ...lines.slice(at + 1, end)].join('\n')]);
+  return stdout;
+}
+
+test('E7: the printed commands do what they say: ten 200 and one 429, which are stored within seconds', async () => {
+  expect(await paste(/# A call through the gateway/)).toMatch(/^HTTP\/1\.1 200[^]+x-ratelimit-limit: 1000/i);
+  const statuses = await paste(/# Eleven calls/);
+  expect(statuses.trim().split('\n')).toEqual([...Array.from({ length: 10 }, () => '200'), '429']);
+  const { tenant_id: tenantId } = quietTenant('pro');
+  await eventually(async () => (await countEvents(tenantId)) === 12, { timeoutMs: 15_000 });
+  const stored = await paste(/# These twelve calls/);
+  expect(stored.match(/\/agent\/chat/g)).toHaveLength(11);
+  expect(stored).toMatch(/"requests":12/);
+  expect(await paste(/# A link to the portal/)).toContain(`${stack.urls['console']!}/sign-in?token=`);
 });
 
 test('B8: Prometheus scrapes every service, has all alert rules and sends to Alertmanager', async () => {
@@ -151,22 +161,27 @@ test('alerts of Alertmanager are written to the log of the on-call receiver', as
   expect(JSON.parse(line)).toMatchObject({ to: 'on-call', status: 'firing', summary: 'a trial' });
 });
 
-test('B4: a portal link of the admin API opens the console, which is another process', async () => {
-  const { tenant_id: tenantId } = quietTenant('pro');
-  const answer = await fetch(`${stack.urls['admin']!}/admin/v1/portal-links`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${stack.admin_token}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ tenant_id: tenantId }),
-  });
-  const { url } = (await answer.json()) as { readonly url: string };
-  expect(new URL(url).origin).toBe(stack.urls['console']);
-  const signedIn = await fetch(url, { redirect: 'manual' });
+test('B4: the printed links open the portal and the operator console, which are another process, signed in', async () => {
+  const { location, cookie } = await follow(stack.links.portal);
+  expect(new URL(location).origin).toBe(stack.urls['console']);
+  const signedIn = await fetch(location, { redirect: 'manual' });
   expect(signedIn.headers.get('location')).toBe('/usage');
-  const cookie = signedIn.headers.getSetCookie()[0]!.split(';')[0]!;
-  const page = await fetch(`${stack.urls['console']!}/usage`, { headers: { cookie } });
+  expect(cookie).toBe('');
+  const portal = signedIn.headers.getSetCookie()[0]!.split(';')[0]!;
+  const page = await fetch(`${stack.urls['console']!}/usage`, { headers: { cookie: portal } });
   expect(await page.text()).toContain('Usage now');
+  const operator = await follow(stack.links.operator);
+  const tenants = await fetch(operator.location, { headers: { cookie: operator.cookie } });
+  expect(await tenants.text()).toContain('northwind');
+  expect((await fetch(new URL('/x/operator', stack.links.operator))).status).toBe(404);
   expect(stack.pids['admin']).not.toBe(stack.pids['console']);
 });
+
+async function follow(link: string): Promise<{ location: string; cookie: string }> {
+  const response = await fetch(link, { redirect: 'manual' });
+  const [cookie = ''] = response.headers.getSetCookie();
+  return { location: response.headers.get('location') ?? '', cookie: cookie.split(';')[0]! };
+}
 
 test('the gateway accepts an API key of the sample tenants', async () => {
   const response = await fetch(`${stack.urls['gateway']!}/v1/orders`, {
@@ -176,6 +191,13 @@ test('the gateway accepts an API key of the sample tenants', async () => {
   expect(response.headers.get('x-ratelimit-limit')).toBe('5000');
 });
 
+test('each process that is killed starts again, and each answered request is counted once', async () => {
+  const { pids } = await checkKills(checkout, stack);
+  stack = { ...stack, pids };
+  expect(started.output()).toMatch(/✗ gateway has stopped unexpectedly and is started again in/);
+  expect(started.output()).toMatch(/✓ kafka runs again \(pid \d+\)/);
+}, 600_000);
+
 test('a second start beside a running one ends with an error and changes nothing', async () => {
   const second = checkout.start(['--no-traffic']);
   expect(await second.exited).toBe(1);
@@ -183,42 +205,34 @@ test('a second start beside a running one ends with an error and changes nothing
   expect((await checkout.stackFile())?.pids).toEqual(stack.pids);
 });
 
+test('a start after a SIGKILL of all processes finds no port in use and no lock held, and keeps secrets and data; an Alertmanager that fails does not end it', async () => {
+  const before = stack;
+  const own = await checkout.processes();
+  started.signal('SIGKILL');
+  for (const pid of own) process.kill(pid, 'SIGKILL');
+  await eventually(async () => (await checkout.processes()).length === 0, { timeoutMs: 30_000 });
+  const failing = join(checkout.dir, '.local', 'failing');
+  await mkdir(failing);
+  await writeFile(join(failing, 'alertmanager'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+  await startAndWait([], { PATH: `${failing}:${process.env['PATH'] ?? ''}` });
+  expect(stack.urls['alertmanager']).toBeUndefined();
+  expect(stack.urls['prometheus']).toBeDefined();
+  expect(started.output()).toMatch(/! alertmanager did not start \(.+\): alerts are evaluated and not sent/);
+  expect(stack.urls['gateway']).toBe(before.urls['gateway']);
+  expect(stack.links).toEqual(before.links);
+  expect(stack.admin_token).toBe(before.admin_token);
+  expect(stack.tenants.map(({ api_key: key }) => key)).toEqual(before.tenants.map(({ api_key: key }) => key));
+  expect(await countEvents(quietTenant('pro').tenant_id)).toBe(12);
+  const busy = stack.tenants.filter((tenant) => tenant.busy);
+  expect(new Set(busy.map(({ plan }) => plan))).toEqual(new Set(['free', 'pro', 'enterprise']));
+  await eventually(async () => (await countEvents('northwind')) > 0, { timeoutMs: 20_000 });
+});
+
 test('SIGTERM to npm ends all processes within seconds', async () => {
   started.signal('SIGTERM');
   await started.exited;
   await eventually(async () => (await checkout.processes()).length === 0, { timeoutMs: 30_000 });
   expect(await checkout.stackFile()).toBeNull();
-});
-
-test('the next start keeps secrets and data, and an Alertmanager that fails does not end it', async () => {
-  const before = stack;
-  const failing = join(checkout.dir, '.local', 'failing');
-  await mkdir(failing);
-  await writeFile(join(failing, 'alertmanager'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
-  await startAndWait(['--no-traffic'], { PATH: `${failing}:${process.env['PATH'] ?? ''}` });
-  expect(stack.urls['alertmanager']).toBeUndefined();
-  expect(stack.urls['prometheus']).toBeDefined();
-  expect(started.output()).toMatch(/! alertmanager did not start \(.+\): alerts are evaluated and not sent/);
-  expect(stack.admin_token).toBe(before.admin_token);
-  expect(stack.tenants.map(({ api_key: key }) => key)).toEqual(before.tenants.map(({ api_key: key }) => key));
-  expect(await countEvents(quietTenant('pro').tenant_id)).toBe(11);
-});
-
-test('a start after a SIGKILL of all processes finds no port in use and no lock held', async () => {
-  const ports = stack.urls;
-  const own = await checkout.processes();
-  started.signal('SIGKILL');
-  for (const pid of own) process.kill(pid, 'SIGKILL');
-  await eventually(async () => (await checkout.processes()).length === 0, { timeoutMs: 30_000 });
-  await startAndWait([]);
-  expect(stack.urls['gateway']).toBe(ports['gateway']);
-  expect(await countEvents(quietTenant('pro').tenant_id)).toBe(11);
-  const busy = stack.tenants.filter((tenant) => tenant.busy);
-  expect(new Set(busy.map(({ plan }) => plan))).toEqual(new Set(['free', 'pro', 'enterprise']));
-  await eventually(async () => (await countEvents('northwind')) > 0, { timeoutMs: 20_000 });
-  started.signal('SIGINT');
-  await started.exited;
-  await eventually(async () => (await checkout.processes()).length === 0, { timeoutMs: 30_000 });
 });
 
 test('a start that fails ends the processes it started and prints the reason', async () => {
@@ -232,7 +246,7 @@ test('a start that fails ends the processes it started and prints the reason', a
 test('a start that is interrupted ends the processes it started', async () => {
   started = checkout.start(['--no-traffic', '--fresh']);
   await eventually(() => started.output().includes('✓ Redis'), { timeoutMs: readyTimeoutMs });
-  started.signal('SIGTERM');
+  started.signal('SIGINT');
   await started.exited;
   await eventually(async () => (await checkout.processes()).length === 0, { timeoutMs: 30_000 });
 });

@@ -16,6 +16,7 @@ export interface Checkout {
 
 export interface StackFile {
   readonly urls: Readonly<Record<string, string>>;
+  readonly links: { readonly portal: string; readonly operator: string };
   readonly admin_token: string;
   readonly service_token: string;
   readonly tenants: readonly {

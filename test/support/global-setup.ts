@@ -2,11 +2,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { TollgateError } from '../../shared/runtime/errors.ts';
 import { installPrograms } from '../../dev/packages.ts';
 import type { Program } from '../../dev/packages.ts';
 import { startClickHouseServer } from '../../dev/servers/clickhouse.ts';
 import { startKafkaServer } from '../../dev/servers/kafka.ts';
 import { startRedisServer } from '../../dev/servers/redis.ts';
+import { hasKafkaLibraries } from '../../dev/servers/kafka-libraries.ts';
+import { neededPrograms } from '../../dev/stack/needed-programs.ts';
+import type { Provider } from '../../dev/stack/providers.ts';
 import { allOrNone } from '../../dev/servers/all-or-none.ts';
 import type { ServerProcess } from '../../dev/servers/server-process.ts';
 import type { Servers } from './servers.ts';
@@ -24,12 +28,25 @@ interface Holder {
 
 const holderKey = Symbol.for('tollgate.test.servers');
 
-/** Starts Redis, Kafka and ClickHouse for the run, or uses those in the environment. The last project stops them. */
+/**
+ * Starts Redis, Kafka and ClickHouse for the run, or uses those in the environment. The last project stops them. If a
+ * program is missing and cannot be installed, the tests that need it fail with its name, and all others run.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  await installPrograms(programs[project.name] ?? [], say);
-  const { servers, release } = await acquire();
-  project.provide('servers', servers);
-  return release;
+  const absent: string[] = [];
+  await installPrograms(programs[project.name] ?? [], say).catch(note);
+  const holder = await acquire().catch(note);
+  project.provide('servers', holder?.servers ?? { missing: absent.at(-1) ?? '' });
+  return async () => {
+    await holder?.release();
+    for (const reason of absent) say(`not everything of ${project.name} could run: ${reason}`);
+  };
+
+  function note(error: unknown): undefined {
+    if (!(error instanceof TollgateError) || error.code !== 'SERVER_MISSING') throw error;
+    absent.push(error.message);
+    say(error.message);
+  }
 }
 
 /** Programs that the tests of a project run. They are installed before the tests, whose time is bounded. */
@@ -79,6 +96,7 @@ async function startServers(env: NodeJS.ProcessEnv): Promise<Shared> {
   };
   const startedAt = performance.now();
   try {
+    await installPrograms(await serverPrograms(env), say);
     const failure = new AbortController();
     const { signal } = failure;
     const fromEnv = (name: string): Promise<string> | null => (env[name] ? Promise.resolve(env[name]) : null);
@@ -98,6 +116,19 @@ async function startServers(env: NodeJS.ProcessEnv): Promise<Shared> {
     await stop();
     throw error;
   }
+}
+
+/** All programs of the servers, so that one message names those that are missing. */
+function serverPrograms(env: NodeJS.ProcessEnv): Promise<Program[]> {
+  const provider = (name: string): Provider => (env[name] ? 'external' : 'native');
+  return neededPrograms(
+    {
+      redis: provider('REDIS_URL'),
+      kafka: provider('KAFKA_BROKERS'),
+      clickhouse: provider('CLICKHOUSE_URL'),
+    },
+    hasKafkaLibraries,
+  );
 }
 
 function say(line: string): void {

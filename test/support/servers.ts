@@ -23,12 +23,15 @@ export interface Servers {
 
 declare module 'vitest' {
   interface ProvidedContext {
-    servers: Servers;
+    /** The reason if the servers could not be started, e.g. because a program is not installed. */
+    servers: Servers | { readonly missing: string };
   }
 }
 
 export function servers(): Servers {
-  return inject('servers');
+  const provided = inject('servers');
+  if ('missing' in provided) throw new Error(provided.missing);
+  return provided;
 }
 
 /** A name that no other test uses, such as a tenant or a consumer group: `uniqueName('acme')` → `acme-3f9a0c12`. */
