@@ -56,6 +56,12 @@ export interface SlowDown {
   readonly maxDelayMs: number;
 }
 
+/** Which requests keep the units that were charged for them before they were served. */
+export interface ChargeRule {
+  /** Statuses of responses whose units are given back. */
+  readonly unlessStatus: ReadonlySet<number>;
+}
+
 /**
  * State of the window of one limit after a decision. A decision reports the states of all its limits, also if one of
  * them refused the request.

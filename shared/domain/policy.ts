@@ -1,4 +1,4 @@
-import type { Limit, Mode, SlowDown } from './limit.ts';
+import type { ChargeRule, Limit, Mode, SlowDown } from './limit.ts';
 import type { MeterDefinition } from './meter.ts';
 import type { Price } from './money.ts';
 import type { RequestReading } from './request/request-reading.ts';
@@ -10,6 +10,7 @@ export interface Plan {
   readonly name: string;
   readonly limits: readonly Limit[];
   readonly slowDown: SlowDown | null;
+  readonly charge: ChargeRule | null;
   readonly api: ApiLimits;
 }
 
@@ -41,6 +42,8 @@ export interface Route {
   /** How the usage of the route's calls is read; null: it is not read, and no limit of another quantity applies. */
   readonly usage: UsageReading | null;
   readonly reserve: ReserveOptions;
+  /** Null: the rule of the plan applies. */
+  readonly charge: ChargeRule | null;
 }
 
 export interface SessionKind {

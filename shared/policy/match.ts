@@ -1,5 +1,5 @@
 import { boostTransitionsMs, runningBoosts } from '../domain/boost.ts';
-import type { Limit } from '../domain/limit.ts';
+import type { ChargeRule, Limit } from '../domain/limit.ts';
 import type { ApiLimits, Plan, Policy, Route } from '../domain/policy.ts';
 import type { Boost, TenantRecord } from '../domain/tenant.ts';
 import type { Segments, Target } from '../domain/request/target.ts';
@@ -115,6 +115,14 @@ function withRecord(
   const fresh = adjust(policy, base, record, nowMs);
   adjusted.set(base, fresh);
   return fresh.applicable;
+}
+
+/** The rule of the route, otherwise that of the plan. Null: every request that passed keeps its units. */
+export function chargeRuleOf(
+  plan: Pick<Plan, 'charge'>,
+  route: Pick<Route, 'charge'> | null,
+): ChargeRule | null {
+  return route?.charge ?? plan.charge;
 }
 
 /** Whether an operator has blocked the tenant at `nowMs`. */

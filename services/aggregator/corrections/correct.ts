@@ -3,6 +3,7 @@ import { statedMoney } from '../../../shared/domain/money.ts';
 import { changeUsage } from './change-usage.ts';
 import type { CorrectableEvents } from './correctable-events.ts';
 import type { Correction } from '../events/decode.ts';
+import { isGatewaySource } from '../../../shared/domain/usage-event.ts';
 import type { StoredEvent } from '../events/stored-event.ts';
 
 export type CorrectionOutcome =
@@ -47,11 +48,11 @@ function amended(event: StoredEvent, correction: Correction, revision: number): 
       reason: `the corrected event would have more than ${propertiesMax} properties`,
     };
   }
-  // A correction of the outcome (status, latency) or a settlement does not change whether a request counts: only another
-  // correction of usage restores a voided event. A settlement changes Redis too, so it is no correction of usage for the
-  // loss audit either.
+  // A gateway corrects the outcome (status, latency) of a request, settles a call or gives units back. That does not change
+  // whether a request counts: only another correction of usage restores a voided event. A gateway changes Redis too, so its
+  // corrections are no corrections of usage for the loss audit either.
   const isUsage =
-    (change?.reservation ?? null) === null &&
+    !isGatewaySource(correction.source) &&
     (data.units !== undefined || data.cost !== undefined || Object.keys(data.properties).length > 0);
   const voided = event.voided && !isUsage;
   const usageRevision = isUsage ? revision : event.usageRevision;

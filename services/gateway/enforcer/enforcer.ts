@@ -3,6 +3,7 @@ import type { Policy } from '../../../shared/domain/policy.ts';
 import { createCredentials } from '../../../shared/identity/credentials.ts';
 import type { Credentials } from '../../../shared/identity/credentials.ts';
 import type { Concurrency } from '../../../shared/redis/leases/concurrency.ts';
+import type { CheckRequest } from '../../../shared/redis/decision/check.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
@@ -16,6 +17,8 @@ import { createGatewayMetrics } from '../metrics.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import { createCheckedDecisions } from '../outcomes/checked-decisions.ts';
 import type { CheckedDecisions } from '../outcomes/checked-decisions.ts';
+import { returnableCharge } from '../outcomes/returnable-charge.ts';
+import type { ReturnableCharge } from '../outcomes/returnable-charge.ts';
 import { BadCredentialLimit } from './bad-credential-limit.ts';
 import { decide } from './decide.ts';
 import { createDecisionIds } from './decision-id.ts';
@@ -28,7 +31,7 @@ import type { Verdict } from './verdict.ts';
 
 export interface EnforcerOptions {
   readonly policy: () => Policy;
-  readonly limiter: Pick<Limiter, 'checkWith' | 'refund'>;
+  readonly limiter: Pick<Limiter, 'checkWith' | 'refund' | 'giveBack'>;
   readonly concurrency: Pick<Concurrency, 'acquire'>;
   readonly records: TenantRecords;
   readonly events: EventLog;
@@ -55,7 +58,7 @@ export class Enforcer {
   readonly metrics: GatewayMetrics;
   readonly recent = new RecentDecisions();
   readonly checked: CheckedDecisions = createCheckedDecisions();
-  readonly #limiter: Pick<Limiter, 'refund'>;
+  readonly #limiter: Pick<Limiter, 'refund' | 'giveBack'>;
   readonly #badCredentials: BadCredentialLimit;
   readonly #credentials: Credentials;
   readonly #dependencies: DecisionDependencies;
@@ -154,6 +157,26 @@ export class Enforcer {
     return this.#meter.writeRequest(verdict, response);
   }
 
+  /**
+   * Gives the units of a served request back if the policy does not charge responses with this status. Returns the verdict
+   * for the usage event, which then has no units. If the process crashes before Redis has the units back, they stay
+   * charged: too strict, but no limit is exceeded.
+   */
+  chargeByStatus(verdict: Verdict, status: number): Verdict {
+    const charge = returnableCharge(verdict);
+    if (charge?.unlessStatus.has(status) !== true) return verdict;
+    void this.#giveBack(charge, null);
+    return { ...verdict, units: 0 };
+  }
+
+  /**
+   * Like `chargeByStatus`, for a decision whose event is already written and whose outcome may be reported to several
+   * nodes. The units are returned once. Never rejects.
+   */
+  async returnOnce(decisionId: string, charge: ReturnableCharge): Promise<void> {
+    await this.#giveBack(charge, decisionId);
+  }
+
   /** Returns the units of a decision to its limits. Only for a decision without a usage event. Never rejects. */
   async undo(verdict: Verdict): Promise<void> {
     await this.#returnUnits(verdict, false);
@@ -173,11 +196,26 @@ export class Enforcer {
     this.#credentials.close();
   }
 
-  #returnUnits({ identity, limits, units }: Verdict, metered: boolean): Promise<number> {
+  #returnUnits(verdict: Verdict, metered: boolean): Promise<number> {
+    return this.#limiter.refund(this.#checkOf(verdict), metered);
+  }
+
+  async #giveBack(charge: ReturnableCharge, decisionId: string | null): Promise<void> {
+    const { tenantId } = charge.identity;
+    const resetAtMs = (tenantId === null ? null : this.records.get(tenantId))?.reset?.at_ms ?? 0;
+    if (resetAtMs > charge.atMs) return;
+    await this.#limiter.giveBack(this.#checkOf(charge), { atMs: charge.atMs, decisionId });
+  }
+
+  #checkOf({
+    identity,
+    limits,
+    units,
+  }: Pick<ReturnableCharge, 'identity' | 'limits' | 'units'>): CheckRequest {
     const { tenantId, userId, ip } = identity;
     const timeZone = (tenantId === null ? null : this.records.get(tenantId))?.time_zone;
     const check = { tenantId, userId, ip, limits, cost: units, peek: false };
-    return this.#limiter.refund(timeZone === undefined ? check : { ...check, timeZone }, metered);
+    return timeZone === undefined ? check : { ...check, timeZone };
   }
 
   #currentIdentifier(): Identifier {

@@ -110,7 +110,7 @@ export class GuardedRequest implements Exchange {
     if (this.metered || this.verdict === null) return nothingToWrite;
     this.metered = true;
     const { entrypoint, startedAt } = this;
-    return this.enforcer.meter(this.verdict, {
+    return this.enforcer.meter(this.enforcer.chargeByStatus(this.verdict, status), {
       status,
       latencyMs: performance.now() - startedAt,
       entrypoint,

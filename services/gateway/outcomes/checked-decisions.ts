@@ -1,6 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
+import { returnableCharge } from './returnable-charge.ts';
+import type { ReturnableCharge } from './returnable-charge.ts';
 
 /**
  * The fields of a decision that are needed to write its outcome. The decision is about a request that an application
@@ -14,6 +16,8 @@ export interface CheckedDecision {
   readonly userId: string;
   /** The time of the decision's event, in Unix milliseconds. */
   readonly timeMs: number;
+  /** Units that an outcome with certain statuses gives back; null if no outcome does. */
+  readonly charge: ReturnableCharge | null;
 }
 
 /** Maximum number of decisions in memory, about 10 MB. */
@@ -42,11 +46,18 @@ export function createCheckedDecisions(): CheckedDecisions {
   const add = (decision: CheckedDecision): void => void byId.set(decision.id, decision);
   return {
     add,
-    remember: ({ decision, identity, atMs, unreadable, credentialRejection }) => {
+    remember: (verdict) => {
+      const { decision, identity, atMs, unreadable, credentialRejection } = verdict;
       // An outcome corrects an event. Only a sample of invalid requests has events, so their decisions are not stored.
       if (unreadable !== null || credentialRejection !== null) return;
       const { tenantId, userId } = identity;
-      add({ id: decision.id, tenantId: tenantId ?? anonymousTenant, userId: userId ?? '', timeMs: atMs });
+      add({
+        id: decision.id,
+        tenantId: tenantId ?? anonymousTenant,
+        userId: userId ?? '',
+        timeMs: atMs,
+        charge: returnableCharge(verdict),
+      });
     },
     find: (decisionId) => byId.get(decisionId) ?? null,
     isReported: (decisionId, outcome) => outcomes.get(decisionId) === outcome,

@@ -3,7 +3,9 @@ import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
 import type { Identity } from '../../../shared/domain/identity.ts';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
 import { problemOfUser } from '../entrypoints/api/caller.ts';
-import type { CheckedDecision, CheckedDecisions } from './checked-decisions.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
+import type { CheckedDecision } from './checked-decisions.ts';
+import { storedCharge } from './returnable-charge.ts';
 
 export interface FoundDecisions {
   /** The caller's own decisions by id. */
@@ -24,10 +26,10 @@ const checkEntrypoints = ['check', 'authz', 'ext_authz', 'rls'];
 export async function findDecisions(
   ids: readonly string[],
   caller: Identity,
-  checked: CheckedDecisions,
+  { policy, records, checked, clock }: Pick<Enforcer, 'policy' | 'records' | 'checked' | 'clock'>,
   clickhouse: ClickHouseReader,
-  nowMs: number,
 ): Promise<FoundDecisions> {
+  const nowMs = clock.now();
   const own = new Map<string, CheckedDecision>();
   const uncached: string[] = [];
   for (const id of new Set(ids)) {
@@ -43,7 +45,9 @@ export async function findDecisions(
       entrypoints: checkEntrypoints,
       nowMs,
     });
-    for (const decision of stored) {
+    for (const { tenantId: owner, userId, id, timeMs, ...fields } of stored) {
+      const charge = storedCharge({ ...fields, tenantId: owner, userId, timeMs }, policy(), records, nowMs);
+      const decision = { id, tenantId: owner, userId, timeMs, charge };
       if (!isOwn(decision, caller)) continue;
       checked.add(decision);
       own.set(decision.id, decision);

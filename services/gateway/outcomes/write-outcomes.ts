@@ -30,6 +30,11 @@ export function isExpired(id: string, nowMs: number): boolean {
 export interface OutcomeWriting {
   readonly enforcer: Enforcer;
   readonly events: EventLog;
+  /**
+   * True if the outcomes come from a service. Only a service's outcomes give units back: a tenant has its decision ids too,
+   * and could free itself from its limits by reporting failures.
+   */
+  readonly isTrusted: boolean;
   /** True if events survive a crash of this process after `flushed()` resolved. */
   readonly isDurable: () => boolean;
 }
@@ -40,15 +45,17 @@ export interface OutcomeWriting {
  * because a crash could lose it.
  *
  * In Kafka or ClickHouse, a correction always comes after its event. Either this node wrote the event before it
- * responded to the application, and spool and Kafka keep the order; or ClickHouse already has the event. An outcome
+ * responded to the application, and spool and Kafka keep the order; or ClickHouse already has the event. If the policy
+ * does not charge the status of an outcome, the decision's units are returned once and its event gets none. An outcome
  * that this node wrote before is accepted without a second write. If another node writes the same outcome again, the
  * same values are stored again.
  */
 export async function writeOutcomes(
   outcomes: readonly Outcome[],
   found: FoundDecisions,
-  { enforcer, events, isDurable }: OutcomeWriting,
+  { enforcer, events, isTrusted, isDurable }: OutcomeWriting,
 ): Promise<OutcomeStatus[]> {
+  const returns: Promise<void>[] = [];
   const statuses = outcomes.map((outcome): OutcomeStatus => {
     if (isExpired(outcome.id, enforcer.clock.now())) return 'expired';
     if (found.unread.has(outcome.id)) return 'unavailable';
@@ -56,8 +63,12 @@ export async function writeOutcomes(
     if (decision === undefined) return 'unknown';
     const result = `${outcome.status} ${outcome.latencyMs}`;
     if (enforcer.checked.isReported(decision.id, result)) return 'accepted';
+    const charge =
+      isTrusted && decision.charge?.unlessStatus.has(outcome.status) === true ? decision.charge : null;
     try {
-      events.append(() => eventOf(decision, outcome, `tollgate/${enforcer.node}`, enforcer.clock.now()));
+      events.append(() =>
+        eventOf(decision, outcome, charge !== null, `tollgate/${enforcer.node}`, enforcer.clock.now()),
+      );
     } catch (error) {
       enforcer.logger.error(
         { err: error, decision: decision.id },
@@ -66,9 +77,10 @@ export async function writeOutcomes(
       return 'unavailable';
     }
     enforcer.checked.reported(decision.id, result);
+    if (charge !== null) returns.push(enforcer.returnOnce(decision.id, charge));
     return 'accepted';
   });
-  await events.flushed();
+  await Promise.all([events.flushed(), ...returns]);
   if (isDurable()) return statuses;
   return statuses.map((status, index) => {
     if (status !== 'accepted') return status;
@@ -80,6 +92,7 @@ export async function writeOutcomes(
 function eventOf(
   { id, tenantId, timeMs }: CheckedDecision,
   { status, latencyMs }: Outcome,
+  isFree: boolean,
   source: string,
   nowMs: number,
 ): UsageCloudEvent<CorrectionData> {
@@ -97,6 +110,7 @@ function eventOf(
       event_time: new Date(timeMs).toISOString(),
       status,
       latency_ms: latencyMs,
+      ...(isFree ? { units: 0, cost: 0 } : {}),
     },
   };
 }

@@ -3,12 +3,20 @@ import type { ClickHouseReader } from '../client.ts';
 import { requestIdentity } from './event-identity.ts';
 import { uuidTimeMs } from '../../runtime/uuid-time.ts';
 
-/** The tenant, user and time of a stored request. */
+/** The fields of a stored request that an outcome needs. */
 export interface StoredRequest {
   readonly id: string;
   readonly tenantId: string;
   readonly userId: string;
   readonly timeMs: number;
+  readonly ip: string;
+  readonly plan: string;
+  readonly route: string;
+  readonly entrypoint: string;
+  readonly outcome: string;
+  readonly degraded: boolean;
+  /** Units after the corrections that are stored. */
+  readonly units: number;
 }
 
 export interface RequestsQuery {
@@ -37,13 +45,18 @@ export async function requestsByIds(
   const found: StoredRequest[] = [];
   for (const some of inSpans(ids, nowMs + slackMs)) {
     const rows = await clickhouse.query<RequestRow>(
-      `SELECT DISTINCT toString(tenant_id) AS tenantId, toString(user_id) AS userId,
-          toUnixTimestamp64Milli(time) AS timeMs, id_skew_ms AS idSkewMs, id_a AS idA, toString(id_b) AS idB
+      `SELECT toString(tenant_id) AS tenantId, toString(user_id) AS userId,
+          toUnixTimestamp64Milli(time) AS timeMs, id_skew_ms AS idSkewMs, id_a AS idA, toString(id_b) AS idB,
+          any(toString(client_ip)) AS ip, any(toString(stored_events.plan)) AS plan,
+          any(toString(stored_events.route)) AS route, any(toString(stored_events.entrypoint)) AS entrypoint,
+          any(toString(decision)) AS outcome, any(stored_events.degraded) AS degraded,
+          argMax(toFloat64(stored_events.units), revision) AS units
       FROM stored_events
       WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
         AND id_b IN (${some.map(({ idB }) => String(BigInt(idB))).join(',')})
-        AND type = {type:String} AND entrypoint IN {entrypoints:Array(String)}
-        ${tenantId === null ? '' : 'AND tenant_id = {tenant:String}'}`,
+        AND type = {type:String} AND stored_events.entrypoint IN {entrypoints:Array(String)}
+        ${tenantId === null ? '' : 'AND tenant_id = {tenant:String}'}
+      GROUP BY tenant_id, user_id, time, id_skew_ms, id_a, id_b`,
       {
         from: (some[0]?.ms ?? 0) - slackMs,
         to: (some.at(-1)?.ms ?? 0) + slackMs,

@@ -12,6 +12,7 @@ import type {
   SessionKind,
 } from '../../domain/policy.ts';
 import { compileApiLimits } from './api-limits.ts';
+import { compileCharge } from './charge.ts';
 import { compileCors, compilePreflightLimit } from './cors.ts';
 import { durationMs } from '../../domain/time/duration.ts';
 import { compileMeters } from './meters.ts';
@@ -52,6 +53,7 @@ export function compilePolicy(
         slowDown === undefined
           ? null
           : { from: slowDown.from, maxDelayMs: durationMs(slowDown.max_delay) ?? 0 },
+      charge: compileCharge(plan.charge),
       api: compileApiLimits(file.api, plan.api),
     };
   });
@@ -114,6 +116,7 @@ function compileRoute(file: RouteFile, plans: readonly string[], context: LimitC
     unitPrice: priceOf(file.price ?? 0),
     usage: compileUsage(file),
     reserve: compileReserve(file),
+    charge: compileCharge(file.charge),
   };
 }
 

@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { eventBounds } from '../../domain/events/bounds.ts';
 import { apiFile } from './api-limits.ts';
+import { chargeFile } from './charge.ts';
 import { corsFile } from './cors.ts';
 import { identityFile } from './identity-file.ts';
 import { limitsFile } from './limits/limit-file.ts';
@@ -30,9 +31,10 @@ const planFile = Type.Object(
         { ...closed, description: '{ from, max_delay }' },
       ),
     ),
+    charge: Type.Optional(chargeFile),
     api: Type.Optional(apiFile),
   },
-  { ...closed, description: 'a plan: { limits: [ … ], slow_down?, api? }' },
+  { ...closed, description: 'a plan: { limits: [ … ], slow_down?, charge?, api? }' },
 );
 
 const routeFile = Type.Object(
@@ -63,11 +65,15 @@ const routeFile = Type.Object(
     ),
     usage: Type.Optional(usageFile),
     reserve: Type.Optional(reserveFile),
+    charge: Type.Optional(chargeFile),
     price: Type.Optional(
       Type.Number({ minimum: 0, maximum: 1_000_000, description: 'money per unit, from 0 to 1000000' }),
     ),
   },
-  { ...closed, description: 'a route: { match, limits?, cost?, price?, websocket?, usage?, reserve? }' },
+  {
+    ...closed,
+    description: 'a route: { match, limits?, cost?, price?, websocket?, usage?, reserve?, charge? }',
+  },
 );
 
 const sessionFile = Type.Object(

@@ -56,7 +56,7 @@ export interface LimiterOptions {
   readonly redisTime?: Clock;
 }
 
-export interface Limiter extends Reservations, Pick<Refunds, 'refund'>, QuotaCounters {
+export interface Limiter extends Reservations, Pick<Refunds, 'refund' | 'giveBack'>, QuotaCounters {
   /** Decides a request under all of its sliding windows and quotas: charges all of them, or none. The promise never rejects. */
   check(request: CheckRequest): Promise<CheckResult>;
   /** The same as `check`, without a promise. `onResult` is called once, possibly before this returns, and must not throw. */
@@ -112,13 +112,14 @@ export function createLimiter(options: LimiterOptions): Limiter {
   const calls = {
     ...shared,
     registry: options.registry,
+    keyPrefix,
     subjects,
     local,
     breakerOf: breakers.of,
     timeoutMs: operatorTimeoutMs,
   };
   const dispatch = createDispatch(calls);
-  const { refund, returnUnits } = createRefunds(calls);
+  const { refund, giveBack, returnUnits } = createRefunds(calls);
   const settler = createRecordSettler(calls);
   const cluster = isCluster(redis);
   const reserve = createReserve({ ...calls, cluster, decide, returnUnits, discard: settler.discard });
@@ -130,6 +131,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     checkWith,
     ...createReservations({ ...calls, settler, offsetMs, extendLocally: () => null }),
     refund,
+    giveBack,
     reset,
     resetAll: () => replyWithin(nodes.resetAll(), operatorTimeoutMs),
     ...createQuotaCounters(calls),

@@ -1,9 +1,11 @@
 import type { Clock } from '../../runtime/time/clock.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { replyWithin } from '../client.ts';
 import type { RedisClient } from '../client.ts';
 import type { LocalLimiter } from '../fallback/local-limiter.ts';
 import type { ServerBreakers } from '../fallback/server-breakers.ts';
+import { idPart } from '../keys.ts';
 import { readScript, runScript } from '../scripts.ts';
 import { tagOf } from './batch.ts';
 import type { PendingCheck } from './batch.ts';
@@ -24,12 +26,25 @@ export interface Refunds {
    * requests. If Redis does not reply, no unit is returned, so the windows are too strict but no limit is exceeded. Never rejects.
    */
   readonly refund: (request: CheckRequest, metered: boolean) => Promise<number>;
+  /**
+   * Returns the units of a request whose response is not charged, to the windows that still count them. Units that have left a
+   * window, are of an earlier period or were reset are not returned. With `decisionId`, the event of the decision was written
+   * with these units and is corrected: the units are then returned only by the first call for this id on any node. Never rejects.
+   */
+  readonly giveBack: (request: CheckRequest, charge: GivenCharge) => Promise<void>;
   /** Returns the units that a check charged in one slot, because its part in another slot was refused. */
   readonly returnUnits: (check: PendingCheck, decided: DecidedCheck) => void;
 }
 
+export interface GivenCharge {
+  /** Unix milliseconds at which the units were charged. */
+  readonly atMs: number;
+  readonly decisionId: string | null;
+}
+
 export interface RefundOptions {
   readonly redis: RedisClient;
+  readonly keyPrefix: string;
   readonly breakerOf: ServerBreakers['of'];
   readonly subjects: Subjects;
   readonly periods: PeriodCache;
@@ -41,29 +56,66 @@ export interface RefundOptions {
 }
 
 const returnScript = readScript('clock', 'sliding', 'quota', 'return-units');
-const refundScript = readScript('clock', 'sliding', 'quota', 'refund');
+const refundScript = readScript('clock', 'sliding', 'quota', 'returned', 'refund');
+/** Longer than a decision's event can be corrected by its outcome. */
+const claimMs = 25 * 3_600_000;
+const claimTimeoutMs = 1_000;
+/** Share of a window that is left out of its end, because the clocks of Redis and of this node may differ. */
+const marginShare = 0.05;
+
+/** Whether ClickHouse's totals include returned units. The values are those of refund.lua. */
+const inTotals = { no: 0, yes: 1, untilCorrected: 2 } as const;
+type InTotals = (typeof inTotals)[keyof typeof inTotals];
 
 export function createRefunds(options: RefundOptions): Refunds {
-  const { redis, breakerOf, subjects, periods, local, clock, redisTime, epochMs, logger } = options;
-  return { refund, returnUnits };
+  const { redis, keyPrefix, breakerOf, subjects, periods, local, clock, redisTime, epochMs, logger } =
+    options;
+  return {
+    refund: (request, metered) => refund(request, metered ? inTotals.yes : inTotals.no, null),
+    giveBack,
+    returnUnits,
+  };
+
+  async function giveBack(request: CheckRequest, { atMs, decisionId }: GivenCharge): Promise<void> {
+    if (epochMs() > atMs || (decisionId !== null && !(await claim(decisionId)))) return;
+    await refund(request, decisionId === null ? inTotals.no : inTotals.untilCorrected, atMs);
+  }
+
+  /** If Redis does not reply, the claim fails: the units stay charged, which is too strict but exceeds no limit. */
+  async function claim(decisionId: string): Promise<boolean> {
+    const key = `${keyPrefix}:{=returned.${idPart(decisionId)}}`;
+    try {
+      return (await replyWithin(redis.set(key, 1, 'PX', claimMs, 'NX'), claimTimeoutMs)) === 'OK';
+    } catch (error) {
+      logger.warn({ reason: messageOf(error), decision: decisionId }, 'units could not be returned');
+      return false;
+    }
+  }
 
   /**
    * Sends one call for each subject, because subjects may be in different slots. A failure of one call does not affect the
-   * others.
+   * others. `chargedAtMs` is null if the units may have been charged at any time.
    */
-  async function refund(request: CheckRequest, metered: boolean): Promise<number> {
+  async function refund(
+    request: CheckRequest,
+    totals: InTotals,
+    chargedAtMs: number | null,
+  ): Promise<number> {
     const { tenantId, userId, limits, timeZone = 'UTC' } = request;
     const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
     const returned = await Promise.all(
       shape.subjects.map(async (kind, subjectIndex) => {
         const subject = subjects.of(kind, request);
         const places = [...shape.windows.keys()].filter(
-          (place) => shape.subjectOf[place] === subjectIndex && unitsOf(request, shape, place) > 0,
+          (place) =>
+            shape.subjectOf[place] === subjectIndex &&
+            unitsOf(request, shape, place) > 0 &&
+            (chargedAtMs === null || isCounted(shape, place, chargedAtMs)),
         );
         if (places.length === 0) return [];
         const windows = places.flatMap((place) => refundArguments(request, shape, place));
         const keys = subject.owner === null ? [subject.key] : [subject.key, subject.owner.key];
-        const args = [redisTime?.now() ?? '', epochMs(), metered ? 1 : 0, ...windows];
+        const args = [redisTime?.now() ?? '', epochMs(), totals, ...windows];
         const units = await breakerOf(subject.tag)
           .run(() => runScript(redis, refundScript, keys, args) as Promise<number[]>)
           .catch((error: unknown) => {
@@ -74,6 +126,15 @@ export function createRefunds(options: RefundOptions): Refunds {
       }),
     );
     return shape.quantityOf.includes(0) ? Math.max(0, ...returned.flat()) : request.cost;
+  }
+
+  /** Whether a window still counts units that were charged at `atMs`. */
+  function isCounted(shape: Shape, place: number, atMs: number): boolean {
+    const window = shape.windows[place];
+    if (window === undefined) return false;
+    const nowMs = clock.now();
+    if (window.period === null) return nowMs - atMs < window.spanMs * (1 - marginShare);
+    return atMs >= periods.around(window.period, shape.timeZones[place] ?? 'UTC', nowMs).start;
   }
 
   function refundArguments(request: CheckRequest, shape: Shape, place: number): (string | number)[] {

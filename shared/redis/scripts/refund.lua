@@ -2,11 +2,12 @@
 -- after a refund no span of time has more units than the limit.
 -- KEYS[1]  hash of the subject.
 -- KEYS[2]  the hash that holds its epoch; absent for a subject without a tenant.
--- ARGV     as in clock.lua, then 1 if ClickHouse's totals include the units (0 if not), and for each window: units, field, kind
+-- ARGV     as in clock.lua, then whether ClickHouse's totals include the units (0 no, 1 yes, 2 until a
+--          correction of the event is applied), and for each window: units, field, kind
 --          (0 sliding, 1 quota), span (milliseconds), and four bounds of the calendar periods (Unix milliseconds, 0 for a sliding
 --          window): start of the period before, start, end, end of the period after.
 -- Reply: for each window the number of units that were returned.
-local metered = number() == 1
+local inTotals = number()
 local units
 local key = KEYS[1]
 local epoch = epochOfAll + tonumber(KEYS[2] and call('HGET', KEYS[2], 'e') or 0)
@@ -58,8 +59,10 @@ local function refundQuota(field, packed, window)
   loadQuota(state, packed, window, epoch)
   local returned = min(units, state.used)
   state.used = state.used - returned
-  if metered then
+  if inTotals == 1 then
     state.baseline = state.baseline + returned
+  elseif inTotals == 2 and returned > 0 then
+    addReturned(key, field, state.start, state.epoch, returned)
   end
   call('HSET', key, field, writeQuota(state))
   return returned

@@ -91,6 +91,51 @@ test('a refund lowers a quota, and an announced total that still includes the un
   }
 });
 
+const hourMs = 3_600_000;
+
+test('F3: a charge is given back only to windows that still count it', async () => {
+  let nowMs = startMs;
+  const clock = { now: () => nowMs };
+  const limiter = limiterOn(redis, uniqueNamespace().keyPrefix, { clock, redisTime: clock });
+  const second = limitOf({ name: 'second', limit: 10, windowMs: 1_000 });
+  const hour = limitOf({ name: 'hour', limit: 10, windowMs: hourMs });
+  const day = limitOf({ name: 'day', type: 'quota', period: 'day', limit: 10, windowMs: 86_400_000 });
+  const limits = [second, hour, day];
+  const remaining = async () =>
+    (await limiter.check(requestOf(limits, { peek: true }))).states.map((state) => state.remaining);
+  try {
+    await limiter.check(requestOf(limits, { cost: 3 }));
+    const atMs = nowMs;
+    nowMs += 2_000;
+    await limiter.check(requestOf(limits, { cost: 4 }));
+    await limiter.giveBack(requestOf(limits, { cost: 3 }), { atMs, decisionId: null });
+    expect(await remaining()).toEqual([6, 6, 6]);
+    nowMs = startMs + 86_400_000;
+    await limiter.check(requestOf(limits, { cost: 2 }));
+    await limiter.giveBack(requestOf(limits, { cost: 2 }), { atMs, decisionId: null });
+    expect(await remaining(), 'the units are of another day').toEqual([8, 8, 8]);
+  } finally {
+    await limiter.close();
+  }
+});
+
+test('F3: a charge is given back once, and a total that still includes it does not raise the quota', async () => {
+  const limiter = limiterOn(redis, uniqueNamespace().keyPrefix);
+  const quota = limitOf({ name: 'day', type: 'quota', period: 'day', limit: 100, windowMs: 86_400_000 });
+  try {
+    const atMs = Date.now();
+    await limiter.check(requestOf([quota], { cost: 40 }));
+    const charge = { atMs, decisionId: '019ac0c8-0000-7000-8000-000000000000' };
+    const request = requestOf([quota], { cost: 15 });
+    await Promise.all([1, 2, 3].map(() => limiter.giveBack(request, charge)));
+    const dayMs = Math.floor(Date.now() / 86_400_000) * 86_400_000;
+    expect(await limiter.raiseQuota('acme', quota, dayMs, 40)).toEqual({ before: 25, after: 25 });
+    expect(await limiter.raiseQuota('acme', quota, dayMs, 45)).toEqual({ before: 25, after: 30 });
+  } finally {
+    await limiter.close();
+  }
+});
+
 test('a refund of units without an event does not change how a quota is restored', async () => {
   const limiter = limiterOn(redis, uniqueNamespace().keyPrefix);
   const quota = limitOf({ name: 'day', type: 'quota', period: 'day', limit: 100, windowMs: 86_400_000 });

@@ -186,12 +186,16 @@ async function report(
   const found = await findDecisions(
     outcomes.map(({ id }) => id).filter((id) => !isExpired(id, enforcer.clock.now())),
     caller,
-    enforcer.checked,
+    enforcer,
     reader,
-    enforcer.clock.now(),
   );
   const statuses = await appendShared({ events, ingestShare }, shareOf(caller), bytes, (log) =>
-    writeOutcomes(outcomes, found, { enforcer, events: log, isDurable: () => ingestShare.isDurable() }),
+    writeOutcomes(outcomes, found, {
+      enforcer,
+      events: log,
+      isTrusted: caller.service !== null,
+      isDurable: () => ingestShare.isDurable(),
+    }),
   );
   for (const status of statuses) enforcer.metrics.apiOutcomes.inc({ result: status });
   return { statuses, failure: found.failure };

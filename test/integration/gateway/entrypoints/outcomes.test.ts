@@ -119,6 +119,56 @@ describe('POST /v1/decisions/{id}/outcome', () => {
   });
 });
 
+describe('F3: an outcome with a status that is not charged', () => {
+  const charge = 'charge: { unless_status: [5xx] }';
+  const plans = `{ free: { limits: [{ name: day, per: tenant, limit: 10, window: 1d, type: quota }], ${charge} } }`;
+  const used = async (): Promise<number> => {
+    const { json } = await api.check(service, { tenant_id: api.tenant, ...chat, peek: true });
+    return 10 - ((json['limits'] as { remaining: number }[])[0]?.remaining ?? 0);
+  };
+  beforeAll(() => api.gateway.usePolicy({ ...api.policy, plans }));
+  afterAll(() => api.gateway.usePolicy(api.policy));
+
+  test('gives the units back once, also if several outcomes report it', async () => {
+    const id = await checked(service, { tenant_id: api.tenant, cost: 4 });
+    await checked(service, { tenant_id: api.tenant, cost: 3 });
+    expect(await used()).toBe(7);
+    for (const latency of [1, 2, 3]) await report(service, id, { status: 500, latency_ms: latency });
+    await report(service, id, { status: 200, latency_ms: 4 });
+    expect(await used()).toBe(3);
+    const data = amends().map((event) => event.data as { status: number; units?: number; cost?: number });
+    expect(data.map(({ status, units, cost }) => [status, units, cost])).toEqual([
+      [500, 0, 0],
+      [500, 0, 0],
+      [500, 0, 0],
+      [200, undefined, undefined],
+    ]);
+  });
+
+  test('of another status keeps the units', async () => {
+    await report(service, await checked(service, { tenant_id: api.tenant }), { status: 404, latency_ms: 1 });
+    expect(await used()).toBe(1);
+  });
+
+  test('keeps the units if a tenant reports it, because it would free itself from its limits', async () => {
+    const own = await as(api.tenant);
+    expect((await report(own, await checked(own))).status).toBe(202);
+    expect(await used()).toBe(1);
+    expect(amends()[0]?.data).not.toHaveProperty('units');
+  });
+
+  test('gives the units of a decision of another node back, once', async () => {
+    await checked(service, { tenant_id: api.tenant, cost: 5 });
+    const fields = { user_id: '', plan: 'free', decision: 'allowed', client_ip: '', degraded: false };
+    const id = await stored(api.tenant, { ...fields, route: '*', units: 2 });
+    for (const latency of [1, 2]) await report(service, id, { status: 503, latency_ms: latency });
+    expect(await used()).toBe(3);
+    const limited = await stored(api.tenant, { ...fields, decision: 'limited', route: '*', units: 2 });
+    await report(service, limited);
+    expect(await used()).toBe(3);
+  });
+});
+
 describe('POST /v1/outcomes', () => {
   const many = (headers: Record<string, string>, ids: readonly string[]) =>
     api.call('POST', '/v1/outcomes', headers, {

@@ -1,6 +1,6 @@
 import { request as httpRequest } from 'node:http';
 import { describe, expect, test, vi } from 'vitest';
-import { uniqueName } from '../../../support/servers.ts';
+import { eventually, uniqueName } from '../../../support/servers.ts';
 import { as, limitHeadersOf, serviceToken, startGateway } from '../gateway.ts';
 import { policy, useProxy } from '../proxy.ts';
 
@@ -168,4 +168,29 @@ test('a reloaded policy applies from the next request on, and the usage stays', 
   });
   expect((await fetch(`${reloaded.proxyUrl}/x`, { headers })).status).toBe(429);
   await reloaded.close();
+});
+
+test('F3: a request whose response has a status that is not charged keeps no units, in Redis and in its event', async () => {
+  const tenant = uniqueName('acme');
+  const remaining = async (path: string): Promise<string | null> => {
+    const response = await proxy.get(path, await as(tenant));
+    await response.text();
+    return response.headers.get('x-ratelimit-remaining');
+  };
+  try {
+    proxy.gateway.usePolicy({
+      plans:
+        '{ free: { limits: [{ name: few, per: tenant, limit: 3, window: 1h }], charge: { unless_status: [5xx, 404] } } }',
+      routes: '[{ match: GET /missing, charge: { unless_status: [429] } }]',
+    });
+    expect(await remaining('/broken')).toBe('2');
+    await eventually(async () => expect(await remaining('/broken')).toBe('2'));
+    await eventually(async () => expect(await remaining('/fine')).toBe('2'));
+    expect(await remaining('/missing'), 'the rule of the route has precedence').toBe('1');
+  } finally {
+    proxy.gateway.usePolicy(policy);
+  }
+  const units = proxy.gateway.requests().map(({ data }) => [data.path, data.decision, data.units]);
+  expect(units.filter(([path]) => path === '/broken').every(([, , charged]) => charged === 0)).toBe(true);
+  expect(units).toContainEqual(['/missing', 'allowed', 1]);
 });
