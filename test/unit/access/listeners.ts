@@ -4,6 +4,7 @@ import { createAdminApp } from '../../../services/admin/app.ts';
 import type { AdminOptions } from '../../../services/admin/app.ts';
 import { createConsoleApp } from '../../../services/console/app.ts';
 import type { ConsoleOptions } from '../../../services/console/app.ts';
+import { createGatewayMetrics } from '../../../services/gateway/metrics.ts';
 import { createApiServer } from '../../../services/gateway/listeners/api-listener.ts';
 import type { ApiOptions } from '../../../services/gateway/entrypoints/api/api-server.ts';
 import { createProxyServer } from '../../../services/gateway/listeners/proxy-listener.ts';
@@ -14,7 +15,7 @@ import { createOpsServer } from '../../../shared/runtime/http/ops.ts';
 /** Routes need only these options before their first request. */
 const consoleOptions = { clock: systemClock, registry: new Registry() } as unknown as ConsoleOptions;
 const adminOptions = { registry: new Registry() } as unknown as AdminOptions;
-const enforcer = { clock: systemClock, metrics: {} };
+const enforcer = { clock: systemClock, metrics: createGatewayMetrics(new Registry()) };
 const options = { enforcer, bounds: boundsDefault } as unknown as ApiOptions;
 const proxy = { ...options, bodyBytesMax: 1, upstreamTimeoutMs: 1 };
 
