@@ -136,8 +136,10 @@ export class UsageReader {
     if (isFailed && figures.values.size === 0) {
       return { measures: zeros(estimate), source: 'measured', model, servedModel, violations: [] };
     }
+    const { isComplete } = this.#reading;
+    if (this.#isRead && !isComplete) violations.add('incomplete_response');
     const { measures, source } = this.#format.judge(figures.values, {
-      isComplete: this.#reading.isComplete,
+      isComplete,
       delivered: {
         bytes: this.#reading.deliveredBytes(),
         tokens: this.deliveredTokens(),

@@ -27,7 +27,6 @@ const tokenBytesMax = 128;
  */
 export function judgeReport(reported: ReportedFigures, hasOutput: boolean, evidence: Evidence): Judgement {
   const { violations, estimate } = evidence;
-  if (!evidence.isComplete) violations.add('incomplete_response');
   const { input, output } = matchTotal(reported, hasOutput, violations);
   const hasReport = input !== undefined || output !== undefined;
   if (!hasReport) violations.add('no_report');

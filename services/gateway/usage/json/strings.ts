@@ -1,3 +1,5 @@
+import { joinInOwnMemory } from '../own-memory.ts';
+
 const quote = 0x22;
 const backslash = 0x5c;
 const firstPrintable = 0x20;
@@ -15,6 +17,8 @@ const empty = Buffer.alloc(0);
  */
 export class StringReader {
   textBytes = 0;
+  /** The text of a complete string; null if its source is longer than `bytesMax`. */
+  text: string | null = null;
   isComplete = false;
   isInvalid = false;
 
@@ -29,6 +33,7 @@ export class StringReader {
 
   begin(bytesMax: number): void {
     this.textBytes = 0;
+    this.text = null;
     this.isComplete = false;
     this.isInvalid = false;
     this.#bytesMax = bytesMax;
@@ -59,8 +64,7 @@ export class StringReader {
       this.textBytes += at - start;
       if (at === to) break;
       if (byte === quote) {
-        this.#store(bytes, from, at);
-        this.isComplete = true;
+        this.#complete(bytes, from, at);
         return at + 1;
       }
       this.isInvalid = byte !== backslash;
@@ -73,13 +77,15 @@ export class StringReader {
     return to;
   }
 
-  /** The text of a complete string, or null if its source is longer than `bytesMax`. */
-  takeText(): string | null {
-    const source = this.#stored;
+  #complete(bytes: Buffer, from: number, to: number): void {
+    this.isComplete = true;
+    if (this.#bytesMax === 0 || this.#isTooLong || this.#stored.length + to - from > this.#bytesMax) return;
+    const source =
+      this.#stored.length === 0
+        ? bytes.toString('utf8', from, to)
+        : Buffer.concat([this.#stored, bytes.subarray(from, to)]).toString();
     this.#stored = empty;
-    if (this.#isTooLong || this.#bytesMax === 0) return null;
-    const text = source.toString('utf8');
-    return this.#hasEscape ? (JSON.parse(`"${text}"`) as string) : text;
+    this.text = this.#hasEscape ? (JSON.parse(`"${source}"`) as string) : source;
   }
 
   #readEscape(byte: number): void {
@@ -108,9 +114,7 @@ export class StringReader {
       this.#stored = empty;
       return;
     }
-    const part = bytes.subarray(from, to);
-    // The chunk belongs to the caller, so a part that must outlive the call is copied.
-    this.#stored = Buffer.concat([this.#stored, part]);
+    this.#stored = joinInOwnMemory(this.#stored, bytes.subarray(from, to));
   }
 }
 

@@ -183,13 +183,12 @@ export class JsonTokenizer {
     if (string.isInvalid) {
       this.#state = invalid;
     } else if (string.isComplete) {
-      const text = string.takeText();
       if (this.#state === inName) {
         this.#state = afterName;
-        this.#sink.name(text, this.#tokenStart, base + next);
+        this.#sink.name(string.text, this.#tokenStart, base + next);
       } else {
         this.#endValue();
-        this.#sink.string(text, string.textBytes, this.#tokenStart, base + next);
+        this.#sink.string(string.text, string.textBytes, this.#tokenStart, base + next);
       }
     }
     return next;

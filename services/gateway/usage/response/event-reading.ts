@@ -10,6 +10,9 @@ import type { ResponseReading } from './response-reading.ts';
 
 /** The data of the event that ends OpenAI's streams. */
 const doneText = '[DONE]';
+const openBracket = 0x5b;
+/** In place of the beginning of other data, which need not be stored. */
+const notDone = '.'.repeat(doneText.length + 1);
 
 /** Reads a response that is a stream of events with JSON. */
 export class EventReading implements ResponseReading, EventSink {
@@ -57,6 +60,7 @@ export class EventReading implements ResponseReading, EventSink {
   }
 
   data(bytes: Buffer, from: number, to: number, base: number): void {
+    if (this.#beginning === '' && bytes[from] !== openBracket) this.#beginning = notDone;
     const missing = doneText.length + 1 - this.#beginning.length;
     if (missing > 0) this.#beginning += bytes.toString('latin1', from, Math.min(to, from + missing));
     this.#tokenizer.push(bytes, from, to, base);

@@ -32,6 +32,8 @@ export class EventSplitter {
   /** Bytes of the byte order mark that were read; null when the mark has been read or is absent. */
   #markBytes: number | null = 0;
   #isAfterReturn = false;
+  /** The chunk contains a carriage return. */
+  #hasReturn = false;
   #isEventOpen = false;
   #hasData = false;
   /** Number of bytes of the field's name that match `data`; -1 after a byte that does not match. */
@@ -47,6 +49,7 @@ export class EventSplitter {
    */
   push(chunk: Buffer, stopAtEventEnd: boolean): number {
     const base = this.#offset;
+    this.#hasReturn = chunk.includes(carriageReturn);
     let at = this.#markBytes === null ? 0 : this.#skipMark(chunk);
     while (at < chunk.length) {
       if (this.#part === 'data' || this.#part === 'ignored') {
@@ -86,12 +89,21 @@ export class EventSplitter {
   }
 
   #readUntilLineEnd(chunk: Buffer, from: number, base: number): number {
-    let at = from;
-    while (at < chunk.length && chunk[at] !== lineFeed && chunk[at] !== carriageReturn) at += 1;
+    const at = this.#lineEnd(chunk, from);
     if (this.#part === 'data' && at > from) this.#sink.data(chunk, from, at, base);
     if (at === chunk.length) return at;
     this.#endLine(chunk[at] === carriageReturn);
     return at + 1;
+  }
+
+  #lineEnd(chunk: Buffer, from: number): number {
+    let at = from;
+    if (this.#hasReturn) {
+      while (at < chunk.length && chunk[at] !== lineFeed && chunk[at] !== carriageReturn) at += 1;
+      return at;
+    }
+    at = chunk.indexOf(lineFeed, from);
+    return at === -1 ? chunk.length : at;
   }
 
   /** Reads one byte at the start of a line or in the name of a field; returns the index of the next one. */

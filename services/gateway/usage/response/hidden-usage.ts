@@ -1,3 +1,4 @@
+import { joinInOwnMemory } from '../own-memory.ts';
 import type { JsonSink } from '../json/tokenizer.ts';
 
 /** A range of the stream that the client does not receive. */
@@ -10,6 +11,7 @@ interface Cut {
 const heldBytesMax = 8_192;
 
 const nothing: readonly Buffer[] = [];
+const empty = Buffer.alloc(0);
 
 /**
  * Removes the report of usage that the client did not request from a stream of OpenAI's format: the event that has the
@@ -20,7 +22,7 @@ const nothing: readonly Buffer[] = [];
  * practice both end within the same chunk.
  */
 export class HiddenUsage implements JsonSink {
-  #held: Buffer = Buffer.alloc(0);
+  #held: Buffer = empty;
   /** Offset of the first byte that was not forwarded. */
   #forwardedTo = 0;
   readonly #cuts: Cut[] = [];
@@ -58,7 +60,7 @@ export class HiddenUsage implements JsonSink {
   /** Drops the held bytes of an event of which nothing was forwarded. False if a part of it was forwarded. */
   dropEvent(): boolean {
     if (this.#eventStart !== null && this.#forwardedTo > this.#eventStart) return false;
-    this.#held = Buffer.alloc(0);
+    this.#held = empty;
     return true;
   }
 
@@ -150,8 +152,7 @@ export class HiddenUsage implements JsonSink {
     }
     if (to > at) parts.push(bytes.subarray(at - from, to - from));
     while (this.#cuts[0] !== undefined && this.#cuts[0].end <= to) this.#cuts.shift();
-    // A copy, so that a small part does not hold the memory of a whole chunk.
-    this.#held = to === from + bytes.length ? Buffer.alloc(0) : Buffer.from(bytes.subarray(to - from));
+    this.#held = to === from + bytes.length ? empty : joinInOwnMemory(bytes.subarray(to - from), empty);
     this.#forwardedTo = to;
     return parts.length === 0 ? nothing : parts;
   }
