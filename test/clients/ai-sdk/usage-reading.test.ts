@@ -3,14 +3,14 @@ import OpenAI from 'openai';
 import { describe, expect, test } from 'vitest';
 import type { UsageFormat } from '../../../shared/domain/usage/format.ts';
 import { UsageReader } from '../../../services/gateway/usage/usage-reader.ts';
-import { callOf, eventStream } from '../../unit/usage/read-response.ts';
+import { callOf, eventStream } from '../../unit/usage/response/read-response.ts';
 import {
   chatEvents,
   chatUsage,
   messageEvents,
   responseEvents,
   sse,
-} from '../../unit/usage/upstream-streams.ts';
+} from '../../unit/usage/response/upstream-streams.ts';
 
 const chat: UsageFormat = { kind: 'openai_chat' };
 const messages: UsageFormat = { kind: 'anthropic_messages' };

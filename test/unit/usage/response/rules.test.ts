@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { UsageFormat } from '../../../shared/domain/usage/format.ts';
-import type { UsageViolation } from '../../../services/gateway/usage/call-usage.ts';
-import { UsageReader } from '../../../services/gateway/usage/usage-reader.ts';
+import type { UsageFormat } from '../../../../shared/domain/usage/format.ts';
+import type { UsageViolation } from '../../../../services/gateway/usage/call-usage.ts';
+import { UsageReader } from '../../../../services/gateway/usage/usage-reader.ts';
 import { callOf, eventStream, jsonBody, readText } from './read-response.ts';
 import {
   chatChunk,

@@ -1,7 +1,7 @@
-import { estimateDefaults } from '../../../shared/domain/usage/format.ts';
-import type { EstimateOptions, UsageFormat } from '../../../shared/domain/usage/format.ts';
-import { prepareCall } from '../../../services/gateway/usage/prepare-call.ts';
-import type { PreparedCall } from '../../../services/gateway/usage/prepared-call.ts';
+import { estimateDefaults } from '../../../../shared/domain/usage/format.ts';
+import type { EstimateOptions, UsageFormat } from '../../../../shared/domain/usage/format.ts';
+import { prepareCall } from '../../../../services/gateway/usage/prepare-call.ts';
+import type { PreparedCall } from '../../../../services/gateway/usage/prepared-call.ts';
 
 export function prepare(
   format: UsageFormat,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { UsageReader } from '../../../services/gateway/usage/usage-reader.ts';
-import { chunked, splits } from './chunks.ts';
+import { UsageReader } from '../../../../services/gateway/usage/usage-reader.ts';
+import { chunked, splits } from '../chunks.ts';
 import { callOf, eventStream, readResponse } from './read-response.ts';
 import { chatChunk, chatEvents, chatUsage, sse } from './upstream-streams.ts';
 

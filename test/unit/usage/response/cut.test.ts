@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { UsageFormat } from '../../../shared/domain/usage/format.ts';
-import { UsageReader } from '../../../services/gateway/usage/usage-reader.ts';
-import { chunked, splits } from './chunks.ts';
+import type { UsageFormat } from '../../../../shared/domain/usage/format.ts';
+import { UsageReader } from '../../../../services/gateway/usage/usage-reader.ts';
+import { chunked, splits } from '../chunks.ts';
 import { callOf, eventStream, jsonBody } from './read-response.ts';
 import { chatChunk, chatEvents, chatUsage, messageEvents, responseEvents, sse } from './upstream-streams.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { UsageFormat } from '../../../shared/domain/usage/format.ts';
-import { chunked, splits } from './chunks.ts';
+import type { UsageFormat } from '../../../../shared/domain/usage/format.ts';
+import { chunked, splits } from '../chunks.ts';
 import { callOf, eventStream, jsonBody, readResponse, readText } from './read-response.ts';
 import { chatEvents, chatUsage, messageEvents, responseEvents, sse } from './upstream-streams.ts';
 

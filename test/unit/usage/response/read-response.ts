@@ -1,8 +1,8 @@
-import { estimateDefaults } from '../../../shared/domain/usage/format.ts';
-import type { UsageFormat } from '../../../shared/domain/usage/format.ts';
-import type { CallUsage } from '../../../services/gateway/usage/call-usage.ts';
-import type { PreparedCall } from '../../../services/gateway/usage/prepared-call.ts';
-import { UsageReader } from '../../../services/gateway/usage/usage-reader.ts';
+import { estimateDefaults } from '../../../../shared/domain/usage/format.ts';
+import type { UsageFormat } from '../../../../shared/domain/usage/format.ts';
+import type { CallUsage } from '../../../../services/gateway/usage/call-usage.ts';
+import type { PreparedCall } from '../../../../services/gateway/usage/prepared-call.ts';
+import { UsageReader } from '../../../../services/gateway/usage/usage-reader.ts';
 
 export const eventStream = { 'content-type': 'text/event-stream; charset=utf-8' };
 export const jsonBody = { 'content-type': 'application/json' };

@@ -8,9 +8,9 @@ import {
   zstdCompressSync,
 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import type { UsageFormat } from '../../../shared/domain/usage/format.ts';
-import { UsageReader } from '../../../services/gateway/usage/usage-reader.ts';
-import { chunked } from './chunks.ts';
+import type { UsageFormat } from '../../../../shared/domain/usage/format.ts';
+import { UsageReader } from '../../../../services/gateway/usage/usage-reader.ts';
+import { chunked } from '../chunks.ts';
 import { callOf, eventStream, jsonBody, readResponse } from './read-response.ts';
 import { chatEvents, chatUsage, sse } from './upstream-streams.ts';
 

@@ -1,8 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import type { UsageFormat } from '../../../shared/domain/usage/format.ts';
-import { UsageReader } from '../../../services/gateway/usage/usage-reader.ts';
+import type { UsageFormat } from '../../../../shared/domain/usage/format.ts';
+import { UsageReader } from '../../../../services/gateway/usage/usage-reader.ts';
 import { callOf, eventStream, jsonBody } from './read-response.ts';
 import { chatChunk, messageEvents, sse } from './upstream-streams.ts';
 

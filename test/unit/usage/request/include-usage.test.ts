@@ -1,7 +1,7 @@
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { UsageFormat } from '../../../shared/domain/usage/format.ts';
+import type { UsageFormat } from '../../../../shared/domain/usage/format.ts';
 import { prepared } from './prepare.ts';
 
 const chat: UsageFormat = { kind: 'openai_chat' };

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { apiFormats, estimateDefaults } from '../../../shared/domain/usage/format.ts';
-import { isMeasureValue } from '../../../shared/domain/usage/measures.ts';
-import { prepareCall } from '../../../services/gateway/usage/prepare-call.ts';
-import { UsageReader } from '../../../services/gateway/usage/usage-reader.ts';
-import { chunked, splits } from './chunks.ts';
+import { apiFormats, estimateDefaults } from '../../../../shared/domain/usage/format.ts';
+import { isMeasureValue } from '../../../../shared/domain/usage/measures.ts';
+import { prepareCall } from '../../../../services/gateway/usage/prepare-call.ts';
+import { UsageReader } from '../../../../services/gateway/usage/usage-reader.ts';
+import { chunked, splits } from '../chunks.ts';
 import { callOf, eventStream, jsonBody, readResponse } from './read-response.ts';
 
 const kinds = fc.constantFrom(...apiFormats);
