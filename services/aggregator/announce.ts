@@ -3,6 +3,7 @@ import type { Span, TenantTotalsRow } from '../../shared/clickhouse/queries/peri
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Amount } from '../../shared/domain/amount.ts';
 import { dateAt, periodAt } from '../../shared/domain/time/calendar.ts';
+import type { ExactAmounts } from '../../shared/domain/events/call-usage.ts';
 import { jsonMoney } from '../../shared/domain/money.ts';
 import type { PeriodTotals, TenantTotals } from '../../shared/domain/topics/totals.ts';
 import type { StoredEvent } from './events/stored-event.ts';
@@ -139,7 +140,14 @@ function totalsOf(row: TenantTotalsRow | undefined, span: Span, zone: string | n
     units = 0,
     consumed = 0,
     cost = 0n,
+    quantities = {},
+    reserved = {},
+    reserved_units: reservedUnits = 0,
   } = row ?? {};
+  const open = {
+    ...(reservedUnits === 0 || reservedUnits === null ? {} : { requests: reservedUnits }),
+    ...amountsOf(reserved),
+  };
   return {
     start: dateAt(zone, span.startMs),
     requests,
@@ -150,5 +158,11 @@ function totalsOf(row: TenantTotalsRow | undefined, span: Span, zone: string | n
     units,
     consumed,
     cost: jsonMoney(cost),
+    ...(Object.keys(quantities).length === 0 ? {} : { quantities: amountsOf(quantities) }),
+    ...(Object.keys(open).length === 0 ? {} : { reserved: open }),
   };
+}
+
+function amountsOf(amounts: ExactAmounts): Record<string, number> {
+  return Object.fromEntries(Object.entries(amounts).map(([name, amount]) => [name, jsonMoney(amount)]));
 }

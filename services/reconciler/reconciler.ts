@@ -122,6 +122,7 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
       [...latest.values()].flatMap(({ totals }) =>
         readingsOf(totals, policy(), tenants.get(totals.tenant_id) ?? null, nowMs),
       ),
+      'excluded',
     );
     for (const { tenantId, reason } of unrestored) {
       const message = latest.get(tenantId)?.message;
@@ -147,7 +148,7 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
   }
 
   async function restoreOrLog(readings: readonly QuotaReading[]): Promise<void> {
-    for (const { tenantId, reason } of await restorer.restore(readings)) {
+    for (const { tenantId, reason } of await restorer.restore(readings, 'counted')) {
       logger.error({ tenant_id: tenantId, reason }, 'a quota could not be restored');
     }
   }

@@ -3,6 +3,8 @@ import type { PeriodSpan } from './time/calendar.ts';
 import type { CalendarPeriod, Limit } from './limit.ts';
 import type { TenantRecord } from './tenant.ts';
 import type { TenantTotals } from './topics/totals.ts';
+import { requestsName } from './usage/quantity.ts';
+import type { Quantity } from './usage/quantity.ts';
 
 /** A limit that counts units per calendar period. */
 export type Quota = Limit & { readonly type: 'quota'; readonly period: CalendarPeriod };
@@ -33,28 +35,44 @@ export function zoneOf(record: TenantRecord | null): string | null {
   return zoneNamed(record?.time_zone);
 }
 
+/** A quota in one of its periods. */
+export interface QuotaPeriod {
+  readonly quota: Quota;
+  readonly span: PeriodSpan;
+  /** IANA zone of the span; null for UTC. */
+  readonly zone: string | null;
+  readonly quantity: Pick<Quantity, 'name' | 'decimals'>;
+}
+
 /**
- * Units of a quota that a tenant consumed in `span`, a period of `zone`, according to announced totals. The totals
- * contain the day and the month of the tenant's calendar, and the day by route. Returns `unknown` if the caller has
- * to query ClickHouse: because the totals do not contain this quota (of an hour, of a week, of a route's month), the
- * tenant's zone has changed, or the sum is unknown. Returns `elsewhere` if the totals are of an earlier or later
- * period.
+ * What a tenant consumed of a quota in a period, in smallest units, according to announced totals. The totals contain
+ * the day and the month of the tenant's calendar, and the units of the day by route. Returns `unknown` if the caller has
+ * to query ClickHouse: because the totals do not contain this quota (of an hour, of a week, of a route's month, of
+ * another quantity of a route), the tenant's zone has changed, or the sum is unknown. Returns `elsewhere` if the totals
+ * are of an earlier or later period.
  */
 export function consumedIn(
   totals: TenantTotals,
-  quota: Quota,
-  span: PeriodSpan,
-  zone: string | null,
-): number | 'unknown' | 'elsewhere' {
+  { quota, span, zone, quantity }: QuotaPeriod,
+): { readonly consumed: number; readonly reserved: number } | 'unknown' | 'elsewhere' {
   if ((totals.time_zone ?? 'UTC') !== (zone ?? 'UTC')) return 'unknown';
-  const start = dateAt(zone, span.startMs);
-  if (quota.period === 'day') {
-    if (totals.day.start !== start) return 'elsewhere';
-    if (quota.route === null) return totals.day.consumed ?? 'unknown';
-    if (totals.day_by_route === undefined) return 'unknown';
-    const { [quota.route]: ofRoute = 0 } = totals.day_by_route;
-    return ofRoute ?? 'unknown';
+  if (quota.period !== 'day' && quota.period !== 'month') return 'unknown';
+  const { [quota.period]: period } = totals;
+  if (quota.period === 'month' && quota.route !== null) return 'unknown';
+  if (period.start !== dateAt(zone, span.startMs)) return 'elsewhere';
+  const isOfRequests = quota.of === requestsName;
+  const reservedUnits = period.reserved?.[requestsName] ?? 0;
+  if (quota.route === null) {
+    if (!isOfRequests) {
+      const scale = 10 ** quantity.decimals;
+      const { [quota.of]: consumed = 0 } = period.quantities ?? {};
+      const { [quota.of]: reserved = 0 } = period.reserved ?? {};
+      return { consumed: Math.round(consumed * scale), reserved: Math.round(reserved * scale) };
+    }
+    return period.consumed === null ? 'unknown' : { consumed: period.consumed, reserved: reservedUnits };
   }
-  if (quota.period !== 'month' || quota.route !== null) return 'unknown';
-  return totals.month.start === start ? (totals.month.consumed ?? 'unknown') : 'elsewhere';
+  // The units of a route do not say which part of them is reserved.
+  if (!isOfRequests || reservedUnits > 0 || totals.day_by_route === undefined) return 'unknown';
+  const { [quota.route]: ofRoute = 0 } = totals.day_by_route;
+  return ofRoute === null ? 'unknown' : { consumed: ofRoute, reserved: 0 };
 }

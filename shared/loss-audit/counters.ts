@@ -1,5 +1,9 @@
 import type { ClickHouse } from '../clickhouse/client.ts';
 import { readConsumed } from '../clickhouse/queries/consumed.ts';
+import { readUnreturned } from '../clickhouse/queries/reservations.ts';
+import type { ExactAmounts } from '../domain/events/call-usage.ts';
+import { approximateMoney } from '../domain/money.ts';
+import { requestsName } from '../domain/usage/quantity.ts';
 import { completeReadings } from '../clickhouse/queries/complete-readings.ts';
 import { periodAt } from '../domain/time/calendar.ts';
 import type { Policy } from '../domain/policy.ts';
@@ -9,7 +13,10 @@ import { openReading, quotasFor } from '../policy/quota-readings.ts';
 import type { QuotaReading } from '../policy/quota-readings.ts';
 import type { Limiter } from '../redis/decision/limiter.ts';
 
-/** A quota counter that is higher in Redis than in ClickHouse, although ClickHouse has all events of the counter. */
+/**
+ * A quota counter that is higher in Redis than in ClickHouse, although ClickHouse has all events of the counter. Amounts are in
+ * the own unit of the quota's quantity.
+ */
 export interface CounterDifference {
   readonly tenant_id: string;
   readonly quota: string;
@@ -51,7 +58,7 @@ export async function readCounters(sources: CounterSources): Promise<CounterRead
     const record = records.get(tenantId) ?? null;
     const plan = plans.get(tenantId) ?? null;
     return quotasFor(policy, { plan, record, nowMs }).map((quota) =>
-      openReading(tenantId, quota, record, nowMs),
+      openReading(policy, tenantId, quota, { record, atMs: nowMs }),
     );
   });
   const counters: CounterReading[] = [];
@@ -76,24 +83,27 @@ async function withUsed(
 /**
  * Returns the counters that are higher than ClickHouse's totals. Does not report lower counters: the reconciler raises them, and
  * `tollgate_drift_units` shows them. Excludes tenants with corrected usage or degraded decisions, because their counters may
- * correctly differ from the totals.
+ * correctly differ from the totals. A settlement that finds no record in Redis returns nothing, so a counter may be ahead by the
+ * amounts that settlements should have returned.
  */
 export async function compareCounters(
   clickhouse: ClickHouse,
   counters: readonly CounterReading[],
 ): Promise<CounterDifference[]> {
-  const ahead: CounterDifference[] = [];
+  const ahead: (CounterDifference & Pick<QuotaReading, 'quantity'>)[] = [];
   let fromMs = Infinity;
   for (const reading of await completeReadings(clickhouse, counters)) {
     const { used } = reading as typeof reading & CounterReading;
     if (reading.sinceReset === null || used <= reading.sinceReset) continue;
     fromMs = Math.min(fromMs, reading.span.startMs);
+    const scale = 10 ** reading.quantity.decimals;
     ahead.push({
       tenant_id: reading.tenantId,
       quota: reading.quota.name,
       route: reading.quota.route,
-      redis: used,
-      clickhouse: reading.sinceReset,
+      redis: used / scale,
+      clickhouse: reading.sinceReset / scale,
+      quantity: reading.quantity,
     });
   }
   if (ahead.length === 0) return [];
@@ -103,5 +113,12 @@ export async function compareCounters(
     { from: fromMs },
   );
   const excluded = new Set(rows.map(({ tenant_id }) => tenant_id));
-  return ahead.filter(({ tenant_id }) => !excluded.has(tenant_id));
+  const differences = ahead.filter(({ tenant_id }) => !excluded.has(tenant_id));
+  const unreturned = differences.every(({ quantity }) => quantity.name === requestsName)
+    ? new Map<string, ExactAmounts>()
+    : await readUnreturned(clickhouse, { fromMs, tenantIds: differences.map(({ tenant_id }) => tenant_id) });
+  return differences.flatMap(({ quantity, ...difference }) => {
+    const kept = approximateMoney(unreturned.get(difference.tenant_id)?.[quantity.name] ?? 0n);
+    return difference.redis - difference.clickhouse > kept ? [difference] : [];
+  });
 }

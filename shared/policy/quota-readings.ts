@@ -1,3 +1,4 @@
+import type { Amount } from '../domain/amount.ts';
 import { periodAt } from '../domain/time/calendar.ts';
 import type { PeriodSpan } from '../domain/time/calendar.ts';
 import type { Limit } from '../domain/limit.ts';
@@ -7,7 +8,8 @@ import type { Quota } from '../domain/quota.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
 import type { TenantTotals } from '../domain/topics/totals.ts';
 import { anonymousTenant } from '../domain/usage-event.ts';
-import { requestsName } from '../domain/usage/quantity.ts';
+import { quantityOf } from '../domain/usage/consumption.ts';
+import type { Quantity } from '../domain/usage/quantity.ts';
 import { limitsFor } from './match.ts';
 
 /** A tenant's quota in one period, with its consumption if that is available. */
@@ -17,8 +19,11 @@ export interface QuotaReading {
   readonly span: PeriodSpan;
   /** IANA zone of the span; null for UTC. */
   readonly zone: string | null;
-  /** Units consumed in the span; null if the caller has to query ClickHouse. */
+  readonly quantity: Pick<Quantity, 'name' | 'decimals'>;
+  /** Consumed in the span, in smallest units of the quantity; null if the caller has to query ClickHouse. */
   readonly consumed: number | null;
+  /** The part of `consumed` that belongs to open reservations; null if it is unknown. */
+  readonly reserved: Amount;
   /**
    * Unix milliseconds of a reset within the span, since which units are counted again from 0; null if there was none.
    */
@@ -35,21 +40,20 @@ export function readingsOf(
   if (totals.tenant_id === anonymousTenant) return [];
   const readings: QuotaReading[] = [];
   for (const quota of quotasFor(policy, { plan: totals.plan, record, nowMs: atMs })) {
-    const reading = openReading(totals.tenant_id, quota, record, atMs);
-    const consumed = consumedIn(totals, quota, reading.span, reading.zone);
-    if (consumed !== 'elsewhere') {
-      readings.push({ ...reading, consumed: consumed === 'unknown' ? null : consumed });
-    }
+    const reading = openReading(policy, totals.tenant_id, quota, { record, atMs });
+    const counted = consumedIn(totals, reading);
+    if (counted === 'unknown') readings.push(reading);
+    else if (counted !== 'elsewhere') readings.push({ ...reading, ...counted });
   }
   return readings;
 }
 
 /** A reading of a quota for the period that contains `atMs`, with unknown consumption. */
 export function openReading(
+  { quantities }: Pick<Policy, 'quantities'>,
   tenantId: string,
   quota: Quota,
-  record: TenantRecord | null,
-  atMs: number,
+  { record, atMs }: { readonly record: TenantRecord | null; readonly atMs: number },
 ): QuotaReading {
   const zone = zoneOf(record);
   const span = periodAt(quota.period, zone, atMs);
@@ -59,25 +63,26 @@ export function openReading(
     quota,
     span,
     zone,
+    quantity: quantityOf(quantities, quota.of),
     consumed: null,
+    reserved: null,
     resetAtMs: resetAtMs > span.startMs && resetAtMs < span.endMs ? resetAtMs : null,
   };
 }
 
 /**
  * All quotas of a plan and of all routes, with overrides and boosts applied. `counts` selects the limits; by default
- * the quotas that count a whole tenant. Quotas of other quantities than `requests` are left out, because totals do not
- * contain their consumption.
+ * the quotas that count a whole tenant.
  */
 export function quotasFor(
   policy: Policy,
   { plan, record, nowMs }: { plan: string | null; record: TenantRecord | null; nowMs: number },
   counts: (limit: Limit) => limit is Quota = isTenantQuota,
 ): Quota[] {
-  const ofPlan = limitsFor(policy, { plan, record, route: null, nowMs }).limits;
+  const ofPlan = limitsFor(policy, { plan, record, route: null, nowMs, reserve: true }).limits;
   const ofRoutes = policy.routes
     .filter((route) => route.limits.some(counts))
-    .flatMap((route) => limitsFor(policy, { plan, record, route, nowMs }).limits)
+    .flatMap((route) => limitsFor(policy, { plan, record, route, nowMs, reserve: true }).limits)
     .filter((limit) => limit.route !== null);
-  return [...ofPlan, ...ofRoutes].filter(counts).filter(({ of }) => of === requestsName);
+  return [...ofPlan, ...ofRoutes].filter(counts);
 }

@@ -20,7 +20,10 @@ import type { UsageEventRow, UsagePoint } from '../clickhouse/queries/usage.ts';
 
 export type GraphSpan = '24h' | '30d';
 
-export type PeriodUse = Omit<TenantTotalsRow, 'tenant_id' | 'plan' | 'consumed_by_route'>;
+export type PeriodUse = Omit<
+  TenantTotalsRow,
+  'tenant_id' | 'plan' | 'consumed_by_route' | 'quantities' | 'reserved' | 'reserved_units'
+>;
 
 /** Usage of one tenant over several days, for reports on growth and cost. */
 export interface TenantUse {
@@ -109,7 +112,7 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
           periodTotals(clickhouse, [tenantId], periodAt(period, zone, nowMs)),
         ),
       );
-      return { day: day?.get(tenantId) ?? unused, month: month?.get(tenantId) ?? unused };
+      return { day: useOf(day?.get(tenantId)), month: useOf(month?.get(tenantId)) };
     },
     lastMinute: (tenantId, nowMs) => lastMinute(clickhouse, tenantId, nowMs),
     series: (tenantId, span, nowMs) => series(clickhouse, tenantId, span, nowMs),
@@ -137,6 +140,12 @@ const unused: PeriodUse = {
   consumed: 0,
   cost: 0n,
 };
+
+function useOf(row: TenantTotalsRow | undefined): PeriodUse {
+  if (row === undefined) return unused;
+  const { requests, allowed, limited, bypassed, errors, units, consumed, cost } = row;
+  return { requests, allowed, limited, bypassed, errors, units, consumed, cost };
+}
 
 const summed = ['requests', 'allowed', 'limited', 'bypassed', 'errors'] as const;
 const noPoint = { requests: 0, allowed: 0, limited: 0, bypassed: 0, errors: 0, units: 0, cost: 0n };

@@ -136,9 +136,12 @@ test('totals are announced with unknown units, read again, and restore nothing',
   expect(await completeReadings(clickhouse, readings)).toMatchObject(
     readings.map(() => ({ sinceReset: null })),
   );
-  expect(await restorer.restore(readings)).toEqual([]);
+  expect(await restorer.restore(readings, 'excluded')).toEqual([]);
   expect(raised).toEqual([]);
-  await restorer.restore(await readTenantQuotas({ clickhouse, policy, records: new Map(), nowMs }));
+  await restorer.restore(
+    await readTenantQuotas({ clickhouse, policy, records: new Map(), nowMs }),
+    'counted',
+  );
   expect(new Set(raised)).toEqual(new Set(['good']));
 });
 

@@ -17,6 +17,13 @@ export interface StoredEvent {
   /** A number, or the text of a decimal with more digits than a number has. */
   readonly cost?: number | string;
   readonly latencyMs?: number;
+  readonly model?: string;
+  /** Amounts by quantity, in its own unit. */
+  readonly quantities?: Readonly<Record<string, number | string>>;
+  readonly reservation?: 'open' | 'settled' | 'cancelled';
+  readonly reserved?: Readonly<Record<string, number | string>>;
+  /** End of the reservation, Unix milliseconds. */
+  readonly reservedUntilMs?: number;
   /** Decided by a node without Redis. */
   readonly degraded?: boolean;
 }
@@ -33,9 +40,11 @@ export async function storeUsage(clickhouse: ClickHouse, events: readonly Stored
     ['stored_days', 'day', 'toDate(time)'],
   ] as const) {
     await clickhouse.command(`
-      INSERT INTO ${table} (${column}, tenant_id, plan, route, type, decision, requests, errors, units, cost_exact, latency, version)
-      SELECT toDateTime(${bucket}, 'UTC'), tenant_id, plan, route, type, decision, count(), countIf(status >= 500),
-             sum(units), sum(cost_exact), quantilesTDigestState(0.5, 0.95, 0.99)(latency_ms), count()
+      INSERT INTO ${table} (${column}, tenant_id, plan, route, type, decision, model, requests, errors, units,
+        cost_exact, quantities, reserved, reserved_units, latency, version)
+      SELECT toDateTime(${bucket}, 'UTC'), tenant_id, plan, route, type, decision, model, count(), countIf(status >= 500),
+             sum(units), sum(cost_exact), sumMapIf(quantities, decision != 'limited'),
+             sumMapIf(quantities, decision != 'limited' AND reservation = 'open'), sumIf(units, reservation = 'open'), quantilesTDigestState(0.5, 0.95, 0.99)(latency_ms), count()
       FROM stored_events FINAL GROUP BY ALL`);
   }
 }
@@ -62,6 +71,11 @@ function rowOf(event: StoredEvent, index: number): Record<string, unknown> {
     degraded: event.degraded ?? false,
     cost_exact: String(event.cost ?? 0),
     latency_ms: event.latencyMs ?? 5,
+    model: event.model ?? '',
+    quantities: event.quantities ?? {},
+    reservation: event.reservation ?? '',
+    reserved: event.reserved ?? {},
+    reserved_until: Math.ceil((event.reservedUntilMs ?? 0) / 1000),
     check_us: 120,
     node: 'test',
     sequence: index,

@@ -164,7 +164,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     }
     if (tenantId === anonymousTenant || tenantId === heartbeatTenant) return [];
     const quotas = quotasFor(policy(), { plan, record, nowMs });
-    return quotas.map((quota) => openReading(tenantId, quota, record, nowMs));
+    return quotas.map((quota) => openReading(policy(), tenantId, quota, { record, atMs: nowMs }));
   }
 
   function planOf(tenantId: string): string | null {

@@ -72,7 +72,7 @@ export function followDegradedCallers(options: DegradedCallersOptions): Degraded
         return;
       }
       const { sinceMs, ...tenants } = span;
-      await restoreCallers({ ...query(), ...tenants, degradedSinceMs: sinceMs, rowsMax });
+      await restoreCallers({ ...query(), ...tenants, degradedSinceMs: sinceMs, reservedSinceMs: 0, rowsMax });
       outage.worked();
     } catch (error) {
       outage.failed(error, 'quotas of users and addresses could not be compared; the comparison is repeated');

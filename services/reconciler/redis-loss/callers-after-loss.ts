@@ -56,7 +56,7 @@ export function createCallersAfterLoss(options: CallersAfterLossOptions): Caller
   return {
     async restore() {
       const lostAtMs = clock.now();
-      const counters = await compareAll();
+      const counters = await compareAll(lostAtMs);
       round += 1;
       if (counters > 0) following = follow(round, lostAtMs);
       return counters;
@@ -67,8 +67,8 @@ export function createCallersAfterLoss(options: CallersAfterLossOptions): Caller
     },
   };
 
-  function compareAll(): Promise<number> {
-    return options.restoreCallers({ ...query(), rowsMax });
+  function compareAll(lostAtMs: number): Promise<number> {
+    return options.restoreCallers({ ...query(), reservedSinceMs: lostAtMs, rowsMax });
   }
 
   /**
@@ -90,7 +90,7 @@ export function createCallersAfterLoss(options: CallersAfterLossOptions): Caller
     if (isOver()) return true;
     try {
       const through = await completeThrough(clickhouse);
-      await compareAll();
+      await compareAll(lostAtMs);
       outage.worked();
       return through !== null && Date.parse(through) > lostAtMs;
     } catch (error) {

@@ -1,4 +1,5 @@
 import { addAmounts } from '../../../shared/domain/amount.ts';
+import { countedAmount, quantityOf } from '../../../shared/domain/usage/consumption.ts';
 import type { Amount } from '../../../shared/domain/amount.ts';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { PeriodSpan } from '../../../shared/domain/time/calendar.ts';
@@ -18,7 +19,7 @@ import { zonesOf } from './tenant-readings.ts';
 import type { TenantReadingsQuery } from './tenant-readings.ts';
 
 /**
- * One quota counter of a user, of an address or of all requests (`per: global`), with the units that ClickHouse counts for it.
+ * One quota counter of a user, of an address or of all requests (`per: global`), with what ClickHouse counts for it.
  */
 export interface CallerReading {
   /** One of the callers whose checks read this counter. */
@@ -26,6 +27,7 @@ export interface CallerReading {
   readonly quota: Quota;
   readonly span: PeriodSpan;
   readonly zone: string | null;
+  /** In smallest units, without the reserved amounts that `CallerReadingsQuery` excludes. */
   readonly consumed: Amount;
   readonly sinceReset: Amount;
 }
@@ -38,6 +40,11 @@ export interface CallerReadingsQuery extends TenantReadingsQuery {
    * reads all callers.
    */
   readonly degradedSinceMs?: number;
+  /**
+   * Unix milliseconds: the amounts of open reservations of calls since this time are excluded, because a settlement may have
+   * lowered them in Redis already. Earlier open reservations count, because Redis lost them at this time.
+   */
+  readonly reservedSinceMs: number;
 }
 
 type MutableReading = CallerReading & { consumed: Amount; sinceReset: Amount };
@@ -77,7 +84,16 @@ function periodsOf({ policy }: TenantReadingsQuery): Set<CalendarPeriod> {
 }
 
 async function rowsOf(
-  { clickhouse, records, policy, nowMs, tenantIds, degradedSinceMs, rowsMax }: CallerReadingsQuery,
+  {
+    clickhouse,
+    records,
+    policy,
+    nowMs,
+    tenantIds,
+    degradedSinceMs,
+    reservedSinceMs,
+    rowsMax,
+  }: CallerReadingsQuery,
   { period, zone }: { period: CalendarPeriod; zone: string | null },
 ): Promise<CallerConsumed[]> {
   const limits = [...policy.plans.values(), ...policy.routes].flatMap(({ limits: own }) => own);
@@ -97,6 +113,7 @@ async function rowsOf(
     tenantIds: ofCallers.length === 0 ? [anonymousTenant] : tenantsToRead,
     degradedSinceMs: isOfAllRequests ? null : (degradedSinceMs ?? null),
     byAddress: ofCallers.some(({ per }) => per.includes('ip')),
+    reservedSinceMs,
     rowsMax,
   });
 }
@@ -109,13 +126,13 @@ function isCallerQuota(limit: Limit): limit is Quota {
  * Reads the units that the tenant's callers consumed since a reset within the period. Returns null when the period has no reset.
  */
 async function rowsAfterReset(
-  { clickhouse, nowMs }: TenantReadingsQuery,
+  { clickhouse, nowMs, reservedSinceMs }: CallerReadingsQuery,
   { tenantId, record, period, rowsMax }: TenantPeriod,
 ): Promise<CallerConsumed[] | null> {
   const fromMs = record?.reset?.at_ms;
   if (fromMs === undefined || fromMs <= periodAt(period, zoneOf(record), nowMs).startMs) return null;
   return readConsumedByCaller(clickhouse, {
-    ...{ fromMs, tenantIds: [tenantId], degradedSinceMs: null, byAddress: true, rowsMax },
+    ...{ fromMs, tenantIds: [tenantId], degradedSinceMs: null, reservedSinceMs, byAddress: true, rowsMax },
   });
 }
 
@@ -143,7 +160,9 @@ function addTenant(
     for (const quota of quotas) {
       if (quota.route !== null && quota.route !== row.route) continue;
       const counter = counterOf(counters, query, { row, quota, record });
-      if (counter !== null) counter[field] = addAmounts(counter[field], row.units);
+      if (counter === null) continue;
+      const { consumed, reserved } = countedAmount(row, quantityOf(query.policy.quantities, quota.of));
+      counter[field] = addAmounts(counter[field], withoutReserved(consumed, reserved));
     }
   };
   for (const row of rows) {
@@ -151,6 +170,10 @@ function addTenant(
     if (afterReset === null) add(row, 'sinceReset');
   }
   for (const row of afterReset ?? []) add(row, 'sinceReset');
+}
+
+function withoutReserved(consumed: Amount, reserved: Amount): Amount {
+  return consumed === null || reserved === null ? null : consumed - reserved;
 }
 
 /**
@@ -174,7 +197,7 @@ function quotasOf(
 
 function counterOf(
   counters: Map<string, MutableReading>,
-  { nowMs }: TenantReadingsQuery,
+  { policy, nowMs }: TenantReadingsQuery,
   { row, quota, record }: { row: CallerConsumed; quota: Quota; record: TenantRecord | null },
 ): MutableReading | null {
   const caller = {
@@ -187,7 +210,7 @@ function counterOf(
   const key = JSON.stringify([quota.name, quota.period, quota.route, ...identity]);
   const existing = counters.get(key);
   if (existing !== undefined) return existing;
-  const { span, zone } = openReading(row.tenant_id, quota, record, nowMs);
+  const { span, zone } = openReading(policy, row.tenant_id, quota, { record, atMs: nowMs });
   const counter: MutableReading = { caller, quota, span, zone, consumed: 0, sinceReset: 0 };
   counters.set(key, counter);
   return counter;

@@ -7,6 +7,7 @@ import type { QuotaReading } from '../../../shared/policy/quota-readings.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import type { Drift } from './drift.ts';
+import { requestsName } from '../../../shared/domain/usage/quantity.ts';
 import { raiseAll } from './raise-all.ts';
 
 export interface QuotaRestorer {
@@ -15,8 +16,15 @@ export interface QuotaRestorer {
    * Rejects when Redis or ClickHouse does not answer. Counters that were raised before the error stay raised, and the call may be
    * repeated.
    */
-  restore(readings: readonly QuotaReading[]): Promise<readonly UnrestoredReading[]>;
+  restore(readings: readonly QuotaReading[], open: OpenReservations): Promise<readonly UnrestoredReading[]>;
 }
+
+/**
+ * `counted`: the total includes the amounts of open reservations; right when Redis has lost them. `excluded`: it does not. Redis
+ * has charged these amounts, and may have lowered them since by a settlement that ClickHouse does not have yet: the older total
+ * would raise the counter again.
+ */
+export type OpenReservations = 'counted' | 'excluded';
 
 /** A quota whose counter was not raised, because its total is too large for a counter. */
 export interface UnrestoredReading {
@@ -53,38 +61,42 @@ export function createQuotaRestorer({
   });
   return { restore };
 
-  async function restore(readings: readonly QuotaReading[]): Promise<readonly UnrestoredReading[]> {
+  async function restore(
+    readings: readonly QuotaReading[],
+    open: OpenReservations,
+  ): Promise<readonly UnrestoredReading[]> {
     const complete = await completeReadings(clickhouse, readings);
     const unrestored: UnrestoredReading[] = [];
-    await raiseAll(complete, raise, (reading, error) => {
-      compared.inc({ result: 'too_large' });
-      unrestored.push({
-        tenantId: reading.tenantId,
-        reason: `quota ${reading.quota.name}: ${error.message}`,
-      });
-    });
+    await raiseAll(
+      complete,
+      (reading) => raise(reading, open),
+      (reading, error) => {
+        compared.inc({ result: 'too_large' });
+        unrestored.push({
+          tenantId: reading.tenantId,
+          reason: `quota ${reading.quota.name}: ${error.message}`,
+        });
+      },
+    );
     return unrestored;
   }
 
-  async function raise({
-    tenantId,
-    quota,
-    span,
-    zone,
-    consumed,
-    sinceReset,
-  }: CompleteReading): Promise<void> {
-    if (consumed === null || sinceReset === null) {
+  async function raise(reading: CompleteReading, open: OpenReservations): Promise<void> {
+    const { tenantId, quota, span, zone, consumed, sinceReset, reserved } = reading;
+    if (consumed === null || sinceReset === null || reserved === null) {
       compared.inc({ result: 'unknown' });
       return;
     }
-    const { before, after } = await limiter.raiseQuota(tenantId, quota, span.startMs, consumed, {
+    const target = open === 'counted' ? consumed : consumed - reserved;
+    const { before, after } = await limiter.raiseQuota(tenantId, quota, span.startMs, target, {
       // Units from before a reset do not count. Redis stores these units as the baseline; this value replaces a baseline that was
       // lost.
       leastBaseline: Math.max(0, consumed - sinceReset),
       ...(zone === null ? {} : { timeZone: zone }),
     });
     compared.inc({ result: after > before ? 'raised' : 'right' });
+    // Units and smallest units of other quantities cannot be added.
+    if (quota.of !== requestsName) return;
     raisedUnits.inc(after - before);
     drift.record(JSON.stringify([tenantId, quota.name, quota.route]), before - sinceReset);
   }

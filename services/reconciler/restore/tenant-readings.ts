@@ -1,5 +1,3 @@
-import { addAmounts } from '../../../shared/domain/amount.ts';
-import type { Amount } from '../../../shared/domain/amount.ts';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { CalendarPeriod } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
@@ -9,7 +7,7 @@ import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { readConsumed } from '../../../shared/clickhouse/queries/consumed.ts';
-import type { Consumed } from '../../../shared/clickhouse/queries/consumed.ts';
+import { addCounted, countedAmount, nothingCounted } from '../../../shared/domain/usage/consumption.ts';
 import { openReading, quotasFor } from '../../../shared/policy/quota-readings.ts';
 import type { QuotaReading } from '../../../shared/policy/quota-readings.ts';
 
@@ -24,7 +22,7 @@ export interface TenantReadingsQuery {
 }
 
 /**
- * Reads the units that ClickHouse counts for every quota counter of every tenant with usage in a current period. Sends
+ * Reads what ClickHouse counts for every quota counter of every tenant with usage in a current period. Sends
  * one query for each period and time zone in use, whatever the number of tenants. Returns the counters closest to their
  * limit first, because these limits are exceeded soonest if their counters stay lost.
  */
@@ -57,8 +55,11 @@ async function readPeriod(
     const plans = new Set(routes.map(({ plan }) => plan));
     for (const quota of quotasOfPlans(plans, { policy, record, nowMs })) {
       if (quota.period !== period) continue;
-      const consumed = unitsOf(routes, quota.route);
-      readings.push({ ...openReading(tenantId, quota, record, nowMs), consumed });
+      const reading = openReading(policy, tenantId, quota, { record, atMs: nowMs });
+      const counted = routes
+        .filter(({ route }) => quota.route === null || quota.route === route)
+        .reduce((sum, row) => addCounted(sum, countedAmount(row, reading.quantity)), nothingCounted);
+      readings.push({ ...reading, ...counted });
     }
   }
   return readings;
@@ -79,11 +80,6 @@ function quotasOfPlans(
     }
   }
   return quotas.values();
-}
-
-function unitsOf(routes: readonly Consumed[], route: string | null): Amount {
-  const own = routes.filter((row) => route === null || row.route === route);
-  return own.reduce<Amount>((sum, { units }) => addAmounts(sum, units), 0);
 }
 
 function periodsIn(policy: Policy): Set<CalendarPeriod> {

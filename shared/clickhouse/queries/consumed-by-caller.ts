@@ -1,6 +1,9 @@
-import type { Amount } from '../../domain/amount.ts';
+import type { Consumption } from '../../domain/usage/consumption.ts';
 import { requestEventType } from '../../domain/usage-event.ts';
 import type { ClickHouse } from '../client.ts';
+import { amountsText } from './decimals.ts';
+import { withConsumption } from './consumption.ts';
+import type { ConsumptionAsText } from './consumption.ts';
 import { passedLimits } from './predicates.ts';
 
 export interface CallersQuery {
@@ -13,13 +16,18 @@ export interface CallersQuery {
    * null: all callers.
    */
   readonly degradedSinceMs: number | null;
+  /**
+   * Unix milliseconds: open reservations of calls since this time are `reserved`. An earlier one counts as consumed only, because
+   * Redis lost its record and will not return its amounts. Absent: all open reservations are reserved.
+   */
+  readonly reservedSinceMs?: number;
   /** True to group callers with a user also by address. */
   readonly byAddress: boolean;
   /** Largest number of rows to return. The rows with the most units are returned. */
   readonly rowsMax: number;
 }
 
-export interface CallerConsumed {
+export interface CallerConsumed extends Consumption {
   readonly tenant_id: string;
   /** Empty for requests without a user. */
   readonly user_id: string;
@@ -27,7 +35,6 @@ export interface CallerConsumed {
   readonly client_ip: string;
   readonly plan: string;
   readonly route: string;
-  readonly units: Amount;
 }
 
 /**
@@ -42,22 +49,24 @@ const degradedOnly = `
          OR ${networkOf('u.client_ip')} IN (SELECT network FROM degraded))`;
 
 /**
- * Reads the units of requests that passed the limits from `fromMs` until now, by caller. Only events contain users and addresses,
+ * Reads the usage of requests that passed the limits from `fromMs` until now, by caller. Only events contain users and addresses,
  * so this reads all requests of the span: use it for rebuilds and after outages, never in the path of a request. Events of API
  * servers are excluded, because no counter of a user counts them. Rejects when ClickHouse does not answer.
  */
 export async function readConsumedByCaller(
   clickhouse: ClickHouse,
-  { fromMs, tenantIds, degradedSinceMs, byAddress, rowsMax }: CallersQuery,
+  { fromMs, tenantIds, degradedSinceMs, reservedSinceMs = 0, byAddress, rowsMax }: CallersQuery,
 ): Promise<CallerConsumed[]> {
-  return clickhouse.query<CallerConsumed>(
+  const open = `u.reservation = 'open' AND u.time >= fromUnixTimestamp64Milli({reservedSince:Int64}, 'UTC')`;
+  const rows = await clickhouse.query<ConsumptionAsText<CallerConsumed>>(
     `WITH degraded AS (
        SELECT DISTINCT user_id, ${networkOf('client_ip')} AS network FROM usage_events
        WHERE time >= fromUnixTimestamp64Milli({degradedSince:Int64}, 'UTC') AND degraded AND type = {type:String}
          AND ${passedLimits}
      )
      SELECT tenant_id, user_id, if(user_id = '' OR {byAddress:Bool}, u.client_ip, '') AS client_ip, plan, route,
-            sum(u.units) AS units
+            sum(u.units) AS units, ${amountsText('sumMap(u.quantities)')} AS quantities,
+            sumIf(u.units, ${open}) AS reserved_units, ${amountsText(`sumMapIf(u.quantities, ${open})`)} AS reserved
      FROM usage_events AS u
      WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND type = {type:String}
        AND ${passedLimits}
@@ -69,10 +78,12 @@ export async function readConsumedByCaller(
     {
       from: fromMs,
       degradedSince: degradedSinceMs ?? 0,
+      reservedSince: reservedSinceMs,
       type: requestEventType,
       byAddress,
       rowsMax,
       ...(tenantIds === null ? {} : { tenantIds }),
     },
   );
+  return rows.map((row) => withConsumption<CallerConsumed>(row));
 }

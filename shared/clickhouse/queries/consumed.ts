@@ -1,24 +1,25 @@
-import type { Amount } from '../../domain/amount.ts';
+import type { Consumption } from '../../domain/usage/consumption.ts';
 import type { ClickHouse } from '../client.ts';
+import { consumptionColumns, consumptionSums, withConsumption } from './consumption.ts';
+import type { ConsumptionAsText } from './consumption.ts';
 import { countedByQuotas } from './predicates.ts';
 import { usageRows } from './usage-levels.ts';
 
 export interface ConsumedQuery {
-  /** Unix milliseconds: units from this time on are counted. */
+  /** Unix milliseconds: usage from this time on is counted. */
   readonly fromMs: number;
   /** Null: all tenants. */
   readonly tenantIds: readonly string[] | null;
 }
 
-export interface Consumed {
+export interface Consumed extends Consumption {
   readonly tenant_id: string;
   readonly route: string;
-  readonly units: Amount;
-  /** A plan under which the units were consumed. If there were several plans, this is the last one by name. */
+  /** A plan under which this was consumed. If there were several plans, this is the last one by name. */
   readonly plan: string;
 }
 
-/** Reads the units that quotas count from `fromMs` until now, by tenant and route. Rejects when ClickHouse does not answer. */
+/** Reads what quotas count from `fromMs` until now, by tenant and route. Rejects when ClickHouse does not answer. */
 export async function readConsumed(
   clickhouse: ClickHouse,
   { fromMs, tenantIds }: ConsumedQuery,
@@ -26,13 +27,14 @@ export async function readConsumed(
   const rows = usageRows(
     { startMs: fromMs, endMs: null },
     {
-      columns: 'tenant_id, route, units, plan',
+      columns: `tenant_id, route, plan, ${consumptionColumns}`,
       where: `${countedByQuotas} ${tenantIds === null ? '' : 'AND tenant_id IN {tenantIds:Array(String)}'}`,
     },
   );
-  return clickhouse.query<Consumed>(
-    `SELECT tenant_id, route, sum(units) AS units, max(plan) AS plan
-     FROM (${rows.sql}) GROUP BY tenant_id, route`,
+  const consumed = await clickhouse.query<ConsumptionAsText<Consumed>>(
+    `SELECT tenant_id, route, max(u.plan) AS plan, ${consumptionSums()}
+     FROM (${rows.sql}) AS u GROUP BY tenant_id, route`,
     { ...rows.params, ...(tenantIds === null ? {} : { tenantIds }) },
   );
+  return consumed.map((row) => withConsumption<Consumed>(row));
 }

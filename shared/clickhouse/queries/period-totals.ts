@@ -1,10 +1,11 @@
 import { chunksOfIds } from '../client.ts';
 import type { ClickHouseReader } from '../client.ts';
 import type { Amount } from '../../domain/amount.ts';
+import type { ExactAmounts } from '../../domain/events/call-usage.ts';
 import type { Money } from '../../domain/money.ts';
 import { requestEventType } from '../../domain/usage-event.ts';
-import { withMoney } from './decimals.ts';
-import type { MoneyAsText } from './decimals.ts';
+import { amountsText, parseAmounts, withMoney } from './decimals.ts';
+import type { AmountsAsText, MoneyAsText } from './decimals.ts';
 import { countedByQuotas, served } from './predicates.ts';
 import { usageRows } from './usage-levels.ts';
 
@@ -32,6 +33,11 @@ export interface TenantTotalsRow {
   /** Units that quotas count (see `countedByQuotas`). */
   readonly consumed: Amount;
   readonly cost: Money;
+  /** Amounts that quotas count, by quantity. */
+  readonly quantities: ExactAmounts;
+  /** The part of `quantities` and of `consumed` that belongs to open reservations. */
+  readonly reserved: ExactAmounts;
+  readonly reserved_units: Amount;
   /** The units of `consumed`, by route. */
   readonly consumed_by_route: Readonly<Record<string, Amount>>;
 }
@@ -44,20 +50,29 @@ export async function periodTotals(
 ): Promise<Map<string, TenantTotalsRow>> {
   const source = usageRows(span, {
     columns:
-      'tenant_id, plan, route, type, decision, requests, allowed, limited, bypassed, errors, units, cost',
+      'tenant_id, plan, route, type, decision, requests, allowed, limited, bypassed, errors, units, cost, quantities, reserved_units, reserved',
     where: 'tenant_id IN {tenants:Array(String)}',
   });
   const totals = new Map<string, TenantTotalsRow>();
   for (const tenants of chunksOfIds(tenantIds)) {
-    const rows = await clickhouse.query<MoneyAsText<TenantTotalsRow>>(totalsSql(source.sql), {
+    const rows = await clickhouse.query<TotalsAsText>(totalsSql(source.sql), {
       ...source.params,
       tenants,
       requestType: requestEventType,
     });
-    for (const row of rows) totals.set(row.tenant_id, withMoney(row));
+    for (const row of rows) {
+      const { quantities, reserved } = row;
+      const amounts = { quantities: parseAmounts(quantities), reserved: parseAmounts(reserved) };
+      totals.set(row.tenant_id, withMoney({ ...row, ...amounts }));
+    }
   }
   return totals;
 }
+
+type TotalsAsText = Omit<MoneyAsText<TenantTotalsRow>, 'quantities' | 'reserved'> & {
+  readonly quantities: AmountsAsText;
+  readonly reserved: AmountsAsText;
+};
 
 const totalsSql = (source: string): string => `
 SELECT
@@ -71,6 +86,9 @@ SELECT
     sumIf(u.units, ${served}) AS units,
     sumIf(u.units, counted) AS consumed,
     toString(sumIf(u.cost, ${served})) AS cost,
+    ${amountsText('sumMapIf(u.quantities, counted)')} AS quantities,
+    ${amountsText('sumMapIf(u.reserved, counted)')} AS reserved,
+    sumIf(u.reserved_units, counted) AS reserved_units,
     sumMapIf(map(route, u.units), counted) AS consumed_by_route
 FROM (
     SELECT *, ${countedByQuotas} AS counted FROM (${source})

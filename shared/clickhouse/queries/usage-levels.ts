@@ -52,8 +52,14 @@ const tables = {
   event: { name: 'usage_events', time: 'time' },
 } as const;
 
+/** Columns of the totals that events do not have, or have with another meaning. */
+const columnsOfEvents: Readonly<Record<string, string>> = {
+  reserved_units: `if(reservation = 'open', units, 0) AS reserved_units`,
+  reserved: `mapFilter((name, amount) -> reservation = 'open', quantities) AS reserved`,
+};
+
 /**
- * Returns a subquery with the rows of a span from all levels that the span needs. `columns` must exist in every level. The
+ * Returns a subquery with the rows of a span from all levels that the span needs. `columns` are columns of the totals. The
  * subquery adds the column `at`, the start of the row's minute, hour or day.
  */
 export function usageRows(
@@ -67,7 +73,10 @@ export function usageRows(
     if (endMs !== null) params[`to${index}`] = endMs;
     const at = level === 'day' ? `toDateTime(day, 'UTC')` : time;
     const range = levelRange(level, `from${index}`, endMs === null ? null : `to${index}`);
-    return `SELECT ${columns}, ${at} AS at FROM ${name} WHERE ${range} AND ${where}`;
+    const selected = columns
+      .split(', ')
+      .map((name) => (level === 'event' ? (columnsOfEvents[name] ?? name) : name));
+    return `SELECT ${selected.join(', ')}, ${at} AS at FROM ${name} WHERE ${range} AND ${where}`;
   });
   return { sql: selects.join('\nUNION ALL\n'), params };
 }

@@ -21,6 +21,13 @@ export interface PeriodTotals {
    * nearest double.
    */
   readonly cost: number;
+  /**
+   * Amounts that quotas count, by quantity and in its own unit, with all digits like `cost`. Open reservations are
+   * included. Absent: nothing.
+   */
+  readonly quantities?: Readonly<Record<string, number>>;
+  /** The part of `quantities` that belongs to open reservations; `requests` is this part of `consumed`. */
+  readonly reserved?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -81,6 +88,8 @@ function isTotals(value: unknown): value is TenantTotals {
   });
 }
 
+const areAmounts: Check = (amounts) => isObject(amounts) && Object.values(amounts).every(isFiniteNumber);
+
 function isPeriod(value: unknown): boolean {
   return hasShape<PeriodTotals>(value, {
     start: (day) => typeof day === 'string' && /^\d{4}-\d{2}-\d{2}$/.test(day),
@@ -93,5 +102,7 @@ function isPeriod(value: unknown): boolean {
     units: isAmount,
     consumed: isAmount,
     cost: isFiniteNumber,
+    quantities: optional(areAmounts),
+    reserved: optional(areAmounts),
   });
 }

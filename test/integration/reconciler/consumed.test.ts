@@ -12,9 +12,15 @@ beforeAll(async () => {
   clickhouse = await freshDatabase();
   await storeUsage(clickhouse, [
     { tenant: 'a', units: 1, timeMs: at('2026-03-02T09:59:59.999Z'), route: '*' },
-    { tenant: 'a', units: 2, timeMs: at('2026-03-02T10:20:29.999Z'), route: '*' },
+    {
+      ...{ tenant: 'a', units: 2, timeMs: at('2026-03-02T10:20:29.999Z'), route: '*' },
+      ...{ quantities: { usd: '0.000000000001', tokens: 5 }, reservation: 'open' },
+    },
     { tenant: 'a', units: 4, timeMs: at('2026-03-02T10:21:00.000Z'), route: 'POST /agent/chat' },
-    { tenant: 'a', units: 8, timeMs: at('2026-03-02T12:00:00.000Z'), plan: 'pro', route: '*' },
+    {
+      ...{ tenant: 'a', units: 8, timeMs: at('2026-03-02T12:00:00.000Z'), plan: 'pro', route: '*' },
+      ...{ quantities: { tokens: 7 }, reservation: 'settled', reserved: { tokens: 90 } },
+    },
     {
       tenant: 'a',
       units: 16,
@@ -47,11 +53,24 @@ test.each([
 
 test('returns every tenant and route, with the plan', async () => {
   const rows = await readConsumed(clickhouse, { fromMs: at('2026-03-02T10:21:00.000Z'), tenantIds: null });
-  expect(rows.toSorted((x, y) => (x.units ?? 0) - (y.units ?? 0))).toEqual([
+  expect(rows.toSorted((x, y) => (x.units ?? 0) - (y.units ?? 0))).toMatchObject([
     { tenant_id: 'a', route: 'POST /agent/chat', units: 4, plan: 'free' },
     { tenant_id: 'a', route: '*', units: 24, plan: 'pro' },
     { tenant_id: 'b', route: '*', units: 128, plan: 'free' },
   ]);
+});
+
+test.each([
+  ['hours', '2026-03-02T10:00:00.000Z'],
+  ['minutes', '2026-03-02T10:20:00.000Z'],
+  ['events', '2026-03-02T10:20:29.000Z'],
+])('sums amounts exactly, and those of open reservations apart, from %s', async (_, from) => {
+  const rows = await readConsumed(clickhouse, { fromMs: at(from), tenantIds: ['a'] });
+  expect(rows.find(({ route }) => route === '*')).toMatchObject({
+    quantities: { usd: 1n, tokens: 12n * 10n ** 12n },
+    reserved: { usd: 1n, tokens: 5n * 10n ** 12n },
+    reserved_units: 2,
+  });
 });
 
 test('a database that does not answer is an error, never a zero', async () => {

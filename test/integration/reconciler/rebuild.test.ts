@@ -114,7 +114,7 @@ function monitorWith(token: string): LossMonitor {
     watch: createLossWatch({ redis, keyPrefix: 'tg', token, generations: createGenerations(clickhouse) }),
     rebuild: async () => {
       const readings = await readTenantQuotas({ clickhouse, policy, records, nowMs: Date.now() });
-      await restorer.restore(readings);
+      await restorer.restore(readings, 'counted');
       return { counters: readings.length };
     },
     registry: metrics,
@@ -230,7 +230,7 @@ describe('counters are rebuilt from ClickHouse', () => {
       registry: new Registry(),
     });
     const readings = await readTenantQuotas({ clickhouse, policy, records, nowMs: Date.now() });
-    const unrestored = await restorer.restore(readings);
+    const unrestored = await restorer.restore(readings, 'counted');
     expect(new Set(unrestored.map(({ tenantId }) => tenantId))).toEqual(new Set(['huge']));
     expect(unrestored[0]?.reason).toMatch(/^quota \w+: a quota counter cannot hold 1e\+300 units$/);
     expect(await usedOf('huge')).toMatchObject({ day: 0, month: 0 });
@@ -248,7 +248,10 @@ describe('counters are rebuilt from ClickHouse', () => {
       drift: createDrift(new Registry(), systemClock),
       registry: new Registry(),
     });
-    await restorer.restore(await readTenantQuotas({ clickhouse, policy, records, nowMs: Date.now() }));
+    await restorer.restore(
+      await readTenantQuotas({ clickhouse, policy, records, nowMs: Date.now() }),
+      'counted',
+    );
     expect(await usedOf('utc')).toEqual(before);
   });
 });
