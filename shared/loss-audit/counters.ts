@@ -1,10 +1,10 @@
 import type { ClickHouse } from '../clickhouse/client.ts';
-import { readConsumed } from '../clickhouse/queries/consumed.ts';
+import { readConsumed } from '../clickhouse/queries/consumption/consumed.ts';
 import { readUnreturned } from '../clickhouse/queries/reservations.ts';
 import type { ExactAmounts } from '../domain/events/call-usage.ts';
 import { approximateMoney } from '../domain/money.ts';
 import { requestsName } from '../domain/usage/quantity.ts';
-import { completeReadings } from '../clickhouse/queries/complete-readings.ts';
+import { completeReadings } from '../clickhouse/queries/consumption/complete-readings.ts';
 import { periodAt } from '../domain/time/calendar.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { TenantRecord } from '../domain/tenant.ts';

@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import { Counter, Histogram } from 'prom-client';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
-import { completeReadings } from '../../../shared/clickhouse/queries/complete-readings.ts';
-import type { CompleteReading } from '../../../shared/clickhouse/queries/complete-readings.ts';
+import { completeReadings } from '../../../shared/clickhouse/queries/consumption/complete-readings.ts';
+import type { CompleteReading } from '../../../shared/clickhouse/queries/consumption/complete-readings.ts';
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';

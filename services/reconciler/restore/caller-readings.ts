@@ -8,8 +8,8 @@ import { isQuota, isTenantQuota, zoneOf } from '../../../shared/domain/quota.ts'
 import type { Quota } from '../../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
-import { readConsumedByCaller } from '../../../shared/clickhouse/queries/consumed-by-caller.ts';
-import type { CallerConsumed } from '../../../shared/clickhouse/queries/consumed-by-caller.ts';
+import { readConsumedByCaller } from '../../../shared/clickhouse/queries/consumption/consumed-by-caller.ts';
+import type { CallerConsumed } from '../../../shared/clickhouse/queries/consumption/consumed-by-caller.ts';
 import { openReading, quotasFor } from '../../../shared/policy/quota-readings.ts';
 import { addressPart } from '../../../shared/redis/keys.ts';
 import type { Caller } from '../../../shared/redis/decision/subjects.ts';

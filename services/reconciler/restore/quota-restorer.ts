@@ -1,8 +1,8 @@
 import { Counter } from 'prom-client';
 import { startAtZero } from '../../../shared/runtime/zero-counters.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
-import { completeReadings } from '../../../shared/clickhouse/queries/complete-readings.ts';
-import type { CompleteReading } from '../../../shared/clickhouse/queries/complete-readings.ts';
+import { completeReadings } from '../../../shared/clickhouse/queries/consumption/complete-readings.ts';
+import type { CompleteReading } from '../../../shared/clickhouse/queries/consumption/complete-readings.ts';
 import type { QuotaReading } from '../../../shared/policy/quota-readings.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';

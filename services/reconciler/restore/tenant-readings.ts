@@ -6,7 +6,7 @@ import type { Quota } from '../../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
-import { readConsumed } from '../../../shared/clickhouse/queries/consumed.ts';
+import { readConsumed } from '../../../shared/clickhouse/queries/consumption/consumed.ts';
 import { addCounted, countedAmount, nothingCounted } from '../../../shared/domain/usage/consumption.ts';
 import { openReading, quotasFor } from '../../../shared/policy/quota-readings.ts';
 import type { QuotaReading } from '../../../shared/policy/quota-readings.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
-import { readConsumed } from '../../../shared/clickhouse/queries/consumed.ts';
+import { readConsumed } from '../../../shared/clickhouse/queries/consumption/consumed.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { freshDatabase } from './database.ts';
 

@@ -1,8 +1,8 @@
-import type { Amount } from '../../domain/amount.ts';
-import { addCounted, countedAmount, nothingCounted } from '../../domain/usage/consumption.ts';
-import type { CountedAmount } from '../../domain/usage/consumption.ts';
-import type { QuotaReading } from '../../policy/quota-readings.ts';
-import type { ClickHouse } from '../client.ts';
+import type { Amount } from '../../../domain/amount.ts';
+import { addCounted, countedAmount, nothingCounted } from '../../../domain/usage/consumption.ts';
+import type { CountedAmount } from '../../../domain/usage/consumption.ts';
+import type { QuotaReading } from '../../../policy/quota-readings.ts';
+import type { ClickHouse } from '../../client.ts';
 import { readConsumed } from './consumed.ts';
 import type { Consumed } from './consumed.ts';
 

@@ -1,9 +1,9 @@
-import type { Consumption } from '../../domain/usage/consumption.ts';
-import type { ClickHouse } from '../client.ts';
+import type { Consumption } from '../../../domain/usage/consumption.ts';
+import type { ClickHouse } from '../../client.ts';
 import { consumptionColumns, consumptionSums, withConsumption } from './consumption.ts';
 import type { ConsumptionAsText } from './consumption.ts';
-import { countedByQuotas } from './predicates.ts';
-import { usageRows } from './usage-levels.ts';
+import { countedByQuotas } from '../predicates.ts';
+import { usageRows } from '../usage-levels.ts';
 
 export interface ConsumedQuery {
   /** Unix milliseconds: usage from this time on is counted. */

@@ -1,10 +1,10 @@
-import type { Consumption } from '../../domain/usage/consumption.ts';
-import { requestEventType } from '../../domain/usage-event.ts';
-import type { ClickHouse } from '../client.ts';
-import { amountsText } from './decimals.ts';
+import type { Consumption } from '../../../domain/usage/consumption.ts';
+import { requestEventType } from '../../../domain/usage-event.ts';
+import type { ClickHouse } from '../../client.ts';
+import { amountsText } from '../decimals.ts';
 import { withConsumption } from './consumption.ts';
 import type { ConsumptionAsText } from './consumption.ts';
-import { passedLimits } from './predicates.ts';
+import { passedLimits } from '../predicates.ts';
 
 export interface CallersQuery {
   /** Unix milliseconds: units from this time on are counted. */

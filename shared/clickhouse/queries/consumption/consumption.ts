@@ -1,6 +1,6 @@
-import type { Consumption } from '../../domain/usage/consumption.ts';
-import { amountsText, parseAmounts } from './decimals.ts';
-import type { AmountsAsText } from './decimals.ts';
+import type { Consumption } from '../../../domain/usage/consumption.ts';
+import { amountsText, parseAmounts } from '../decimals.ts';
+import type { AmountsAsText } from '../decimals.ts';
 
 /** Columns from which a consumption is summed, in every level of `usageRows`. */
 export const consumptionColumns = 'units, quantities, reserved_units, reserved';
