@@ -32,12 +32,18 @@ function titleOf({ kind, tenant_id, limit_name, threshold, used, limit }: AlertE
   }
 }
 
-function usageLines({ kind, used, limit, limit_name, period_ends_at }: AlertEvent): string[] {
+function usageLines(alert: AlertEvent): string[] {
+  const { kind, used, limit, limit_name, period_ends_at, quantity = 'units' } = alert;
   if (kind === 'rejections')
     return [`${used} of ${limit} requests were refused, most of them by "${limit_name}".`];
-  const usage = `${used} of ${limit} units used`;
+  const usage = `${usedText(alert)} of ${limit} ${quantity} used`;
   if (kind === 'recovered' || period_ends_at === undefined) return [`${usage}.`];
   return [`${usage}. It starts anew at ${period_ends_at}.`];
+}
+
+/** Amounts with decimals are rounded to 2 decimals, `4.00`, unless the limit is below 1. */
+function usedText({ used, limit, decimals = 0 }: AlertEvent): string {
+  return decimals === 0 ? String(used) : used.toFixed(limit < 1 ? decimals : Math.min(2, decimals));
 }
 
 function forecastLines({ exhausted_at }: AlertEvent): string[] {

@@ -1,18 +1,24 @@
 import type { PeriodSpan } from '../../../shared/domain/time/calendar.ts';
 import type { AlertEvent, AlertKind } from '../../../shared/domain/topics/alert.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
+import { requestsName } from '../../../shared/domain/usage/quantity.ts';
+import type { Quantity } from '../../../shared/domain/usage/quantity.ts';
 import { alertIdOf } from '../alert-id.ts';
 import type { Growth } from './growth-rates.ts';
 import { isExceeded, isSentBefore, isThresholdSent, rearmed, activeThresholds } from './sent-alerts.ts';
 import type { SentAlerts } from './sent-alerts.ts';
 
-/** One quota of a tenant, with the units that ClickHouse counts as used. */
+/**
+ * One quota of a tenant, with the usage that ClickHouse counts. The limit and all amounts are in the unit of the quantity, not
+ * in its smallest units.
+ */
 export interface QuotaUsage {
   readonly tenantId: string;
   readonly plan: string;
   readonly limit: Limit;
   readonly span: PeriodSpan;
-  /** Units consumed in the period, or since the last reset within it. */
+  readonly quantity: Pick<Quantity, 'name' | 'decimals'>;
+  /** Consumed in the period, or since the last reset within it. Amounts of open reservations are included. */
   readonly used: number;
   /** Unix ms of the last reset within the period; null if there was none. */
   readonly resetAtMs: number | null;
@@ -184,6 +190,7 @@ function alert(
     period_ends_at: new Date(span.endMs).toISOString(),
     limit: limit.limit,
     used,
+    ...quantityFields(usage.quantity),
     exhausted_at: exhaustedAtMs === null ? null : new Date(exhaustedAtMs).toISOString(),
     ...(also.length === 0 ? {} : { also_crossed: also }),
     ...(resetAtMs === null ? {} : { reset_at: new Date(resetAtMs).toISOString() }),
@@ -213,10 +220,19 @@ function commonFields(
     period_ends_at: new Date(sent.periodEndsAtMs).toISOString(),
     limit,
     used,
+    ...(sent.quantity === null ? {} : quantityFields(sent.quantity)),
     exhausted_at: null,
     as_of: new Date(asOfMs).toISOString(),
     at: new Date(nowMs).toISOString(),
   };
+}
+
+/** An alert about units of requests has no fields for its quantity. */
+function quantityFields({
+  name,
+  decimals,
+}: QuotaUsage['quantity']): Pick<AlertEvent, 'quantity' | 'decimals'> {
+  return name === requestsName ? {} : { quantity: name, ...(decimals === 0 ? {} : { decimals }) };
 }
 
 function generationField(generation: number): { generation?: number } {

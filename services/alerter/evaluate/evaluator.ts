@@ -176,7 +176,8 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     if (reading.sinceReset === null) return [];
     const asOfMs = Date.parse(totals.announced_at);
     const usageKey = JSON.stringify([reading.tenantId, reading.quota.name, reading.quota.route]);
-    usage.add(usageKey, asOfMs, reading.sinceReset);
+    // Settlements lower the amounts of open reservations, so only the settled amounts grow steadily.
+    usage.add(usageKey, asOfMs, (reading.sinceReset - (reading.reserved ?? 0)) / unitOf(reading));
     const plan = tenants.get(reading.tenantId)?.plan ?? totals.plan;
     return evaluateReading(reading, { plan, asOfMs, growth: usage.growth(usageKey, forecastMsMin) });
   }
@@ -189,10 +190,12 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
       growth,
     }: { readonly plan: string; readonly asOfMs: number; readonly growth: Growth | null },
   ): AlertEvent[] {
-    const { tenantId, quota, span, sinceReset, resetAtMs } = reading;
+    const { tenantId, quota, quantity, span, sinceReset, resetAtMs } = reading;
     if (sinceReset === null) return [];
+    const unit = unitOf(reading);
+    const limit = unit === 1 ? quota : { ...quota, limit: quota.limit / unit };
     return evaluateQuota(
-      { tenantId, plan, limit: quota, span, used: sinceReset, resetAtMs, asOfMs, growth },
+      { tenantId, plan, limit, quantity, span, used: sinceReset / unit, resetAtMs, asOfMs, growth },
       tenants.get(tenantId)?.notifications?.thresholds ?? policy().alertThresholds,
       sentAlertsOf(reading),
       clock.now(),
@@ -236,6 +239,11 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     await log.append(over.map((sent) => recovered(sent, sent.limit, 0, sent.periodEndsAtMs, nowMs)));
     metrics.alerts.inc({ kind: 'recovered' }, over.length);
   }
+}
+
+/** Number of smallest units in one unit of the quota's quantity. */
+function unitOf({ quantity }: QuotaReading): number {
+  return 10 ** quantity.decimals;
 }
 
 function growthOf(rates: GrowthRates, key: string, atMs: number, count: number) {

@@ -36,6 +36,8 @@ export interface SentAlerts {
   readonly exceededAsOfMs: number | null;
   readonly limit: number;
   readonly used: number;
+  /** Null for a quota of requests. */
+  readonly quantity: { readonly name: string; readonly decimals: number } | null;
   /** Generations in which a forecast was sent. `recoveredIn` has the generations in which a recovery was sent. */
   readonly forecastIn: readonly number[];
   readonly recoveredIn: readonly number[];
@@ -96,6 +98,7 @@ export function withAlert(sent: SentAlerts, event: AlertEvent): SentAlerts {
       event.kind === 'exceeded' ? Math.max(sent.exceededAsOfMs ?? 0, asOfMs) : sent.exceededAsOfMs,
     limit: Math.max(sent.limit, event.limit),
     used: Math.max(sent.used, event.used),
+    quantity: sent.quantity ?? quantityOf(event),
     // A threshold alert that names a time of exhaustion counts as a forecast too.
     forecastIn:
       event.kind === 'forecast' || (isQuota && event.exhausted_at !== null)
@@ -107,6 +110,10 @@ export function withAlert(sent: SentAlerts, event: AlertEvent): SentAlerts {
         : sent.recoveredIn,
     rejections: sent.rejections || event.kind === 'rejections',
   };
+}
+
+function quantityOf({ quantity, decimals = 0 }: AlertEvent): SentAlerts['quantity'] {
+  return quantity === undefined ? null : { name: quantity, decimals };
 }
 
 export function noAlertsSent(event: AlertEvent): SentAlerts {
@@ -123,6 +130,7 @@ export function noAlertsSent(event: AlertEvent): SentAlerts {
     exceededAsOfMs: null,
     limit: 0,
     used: 0,
+    quantity: quantityOf(event),
     forecastIn: [],
     recoveredIn: [],
     rejections: false,

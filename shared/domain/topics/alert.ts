@@ -33,10 +33,16 @@ export interface AlertEvent {
   readonly period: string;
   /** First instant after the period, ISO 8601. */
   readonly period_ends_at?: string;
-  /** Units of the quota. For `rejections`: number of requests in the last minute. */
+  /**
+   * Limit of the quota, in the unit of its quantity. For `rejections`: number of requests in the last minute.
+   */
   readonly limit: number;
-  /** Used units of the quota. For `rejections`: number of refused requests in the last minute. */
+  /** Used part of the limit. For `rejections`: number of refused requests in the last minute. */
   readonly used: number;
+  /** Name of the quantity that the quota counts, e.g. `usd`; absent: units of requests. */
+  readonly quantity?: string;
+  /** Decimals of the quantity; absent: 0. */
+  readonly decimals?: number;
   /** Time at which the quota will be used up at the recent rate, ISO 8601; null if not in this period. */
   readonly exhausted_at: string | null;
   /**
@@ -105,6 +111,8 @@ export function isAlert(value: unknown): value is AlertEvent {
     period_ends_at: optional(isInstant),
     limit: isFiniteNumber,
     used: isFiniteNumber,
+    quantity: optional(textOf(1, 48)),
+    decimals: optional(integerFrom(0)),
     exhausted_at: nullable(isInstant),
     also_crossed: optional(listOf(isFiniteNumber, alsoCrossedMax)),
     generation: optional(integerFrom(0)),

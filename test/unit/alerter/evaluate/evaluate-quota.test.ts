@@ -6,6 +6,7 @@ import {
   recovered,
 } from '../../../../services/alerter/evaluate/evaluate-quota.ts';
 import type { QuotaUsage } from '../../../../services/alerter/evaluate/evaluate-quota.ts';
+import { wordingOf } from '../../../../services/alerter/deliver/wording.ts';
 import { createAlertHistory } from '../../../../services/alerter/evaluate/history.ts';
 import type { AlertHistory } from '../../../../services/alerter/evaluate/history.ts';
 import type { AlertEvent } from '../../../../shared/domain/topics/alert.ts';
@@ -33,6 +34,7 @@ function usage(used: number, atMs = startMs + hourMs, changes: Partial<QuotaUsag
     tenantId: 'acme',
     plan: 'free',
     limit: day,
+    quantity: { name: 'requests', decimals: 0 },
     span: periodAt('day', null, atMs),
     used,
     resetAtMs: null,
@@ -49,6 +51,45 @@ function evaluateReading(history: AlertHistory, reading: QuotaUsage, shares = th
   events.forEach((event) => history.add(event));
   return events;
 }
+
+describe('quotas of other quantities', () => {
+  const spend = {
+    limit: { ...day, name: 'spend', of: 'usd', limit: 5 },
+    quantity: { name: 'usd', decimals: 6 },
+  };
+
+  test('an alert states amounts in the unit of the quantity, with its name', () => {
+    const [alert] = evaluateReading(createAlertHistory(), usage(4, startMs + hourMs, spend));
+    expect(alert).toMatchObject({ threshold: 0.8, limit: 5, used: 4, quantity: 'usd', decimals: 6 });
+    expect(wordingOf(alert!).lines[0]).toContain('4.00 of 5 usd used');
+  });
+
+  test('also when the quota has room again, and for quantities without decimals', () => {
+    const history = createAlertHistory();
+    const tokens = { limit: { ...day, of: 'tokens' }, quantity: { name: 'tokens', decimals: 0 } };
+    expect(evaluateReading(history, usage(100, startMs + hourMs, tokens))).toMatchObject([
+      { kind: 'exceeded', quantity: 'tokens' },
+    ]);
+    const [again] = evaluateReading(history, usage(90, startMs + 2 * hourMs, tokens));
+    expect(again).toMatchObject({ kind: 'recovered', quantity: 'tokens' });
+    expect(wordingOf(again!).lines[0]).toBe('90 of 100 tokens used.');
+  });
+
+  test('a forecast is computed in the same unit', () => {
+    const reading = usage(2, startMs + hourMs, { ...spend, growth: { by: 1, overMs: hourMs } });
+    const [alert] = evaluateReading(createAlertHistory(), reading, []);
+    expect(alert).toMatchObject({
+      kind: 'forecast',
+      exhausted_at: new Date(startMs + 4 * hourMs).toISOString(),
+    });
+  });
+
+  test('small amounts are written with all decimals', () => {
+    const small = { ...spend, limit: { ...spend.limit, limit: 0.05 } };
+    const [alert] = evaluateReading(createAlertHistory(), usage(0.04125, startMs + hourMs, small));
+    expect(wordingOf(alert!).lines[0]).toContain('0.041250 of 0.05 usd used');
+  });
+});
 
 describe('B7: thresholds', () => {
   test('no alert is sent below the first', () => {

@@ -39,6 +39,7 @@ function evaluateReading(
       used,
       resetAtMs,
       asOfMs,
+      quantity: { name: 'requests', decimals: 0 },
       growth: null,
     },
   };
