@@ -117,6 +117,18 @@ module.exports = {
       'Shipped code must not need code that only builds, tests or starts it.',
     ),
     never(
+      'packages-are-entries-only',
+      { path: '^(services|shared|dashboards|dev|tools)/' },
+      { path: '^packages/' },
+      'A package is the entry of an application: shared code belongs to services/ or shared/.',
+    ),
+    never(
+      'client-has-no-dependencies',
+      { path: '^packages/client/' },
+      { path: '.', pathNot: '^packages/client/', dependencyTypesNot: ['core'] },
+      'The client also runs in browsers and has no dependencies.',
+    ),
+    never(
       'kafkajs-in-one-folder',
       // A benchmark compares Tollgate with the bare library.
       { pathNot: '^(shared/kafka/kafkajs|test/bench)/' },
@@ -125,14 +137,17 @@ module.exports = {
     ),
     never(
       'what-ships-uses-dependencies',
-      { path: '^(services|shared)/' },
+      { path: '^(packages|services|shared)/' },
       { dependencyTypes: ['npm-dev'] },
       'Move the package from devDependencies to dependencies, or do without it.',
     ),
     never(
       'resolvable',
       // Scripts that run in a browser import files that the console serves.
-      { path: '^(services|shared|dashboards|dev|tools|test)/', pathNot: '^services/console/assets/' },
+      {
+        path: '^(packages|services|shared|dashboards|dev|tools|test)/',
+        pathNot: '^services/console/assets/',
+      },
       { couldNotResolve: true },
       'The import points nowhere: correct its path, or add the package to package.json.',
     ),

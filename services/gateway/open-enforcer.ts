@@ -7,10 +7,12 @@ import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
 import type { PolicyWatch } from '../../shared/policy/load.ts';
 import { connectRedis, redisTime } from '../../shared/redis/client.ts';
+import type { RedisClient } from '../../shared/redis/client.ts';
 import { createLimiter } from '../../shared/redis/decision/limiter.ts';
 import { createConcurrency } from '../../shared/redis/leases/concurrency.ts';
 import { createSessions } from '../../shared/redis/leases/sessions.ts';
 import type { Sessions } from '../../shared/redis/leases/sessions.ts';
+import type { TollgateError } from '../../shared/runtime/errors.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -46,7 +48,7 @@ export interface EnforcerRuntime {
   /** Clocks that are compared besides those of Redis and Kafka. */
   readonly clocks?: readonly ClockSource[];
   /** Called when another process took over the spool. This process then has to stop. */
-  readonly onSpoolLost: (error: unknown) => void;
+  readonly onSpoolLost: (error: TollgateError) => void;
 }
 
 /** An enforcer with its connections to Redis and Kafka, and with its spool. */
@@ -118,7 +120,7 @@ function openRedis(
   clock: AgreedClock,
 ) {
   const redis = connectRedis(redisUrl, logger);
-  lifecycle.onClose('redis', () => redis.quit());
+  lifecycle.onClose('redis', () => closeRedis(redis));
   const common = { redis, keyPrefix, node, callTimeoutMs: redisTimeoutMs, clock, registry, logger };
   const limiter = createLimiter(common);
   lifecycle.onClose('limiter', () => limiter.close());
@@ -127,6 +129,15 @@ function openRedis(
   lifecycle.onClose('concurrency', () => concurrency.close());
   const sessions = createSessions(shared);
   return { redis, limiter, concurrency, sessions };
+}
+
+/** Closes the connection. Without a connection `quit` fails, and the client would go on connecting. */
+async function closeRedis(redis: RedisClient): Promise<void> {
+  try {
+    await redis.quit();
+  } catch {
+    redis.disconnect();
+  }
 }
 
 /**

@@ -20,6 +20,8 @@ export interface KafkaSecurity {
 const saslMechanisms = ['plain', 'scram-sha-256', 'scram-sha-512'] as const;
 type SaslMechanism = (typeof saslMechanisms)[number];
 
+export const topicPrefixDefault = 'tollgate.';
+
 /** Environment variables of every process that uses Kafka. */
 export const kafkaVariables = {
   KAFKA_BROKERS: Type.String({
@@ -48,7 +50,7 @@ export const kafkaVariables = {
   KAFKA_SASL_USERNAME: Type.String({ default: '', description: 'User name for SASL.' }),
   KAFKA_SASL_PASSWORD: Type.String({ default: '', description: 'Password for SASL.' }),
   TOLLGATE_TOPIC_PREFIX: Type.String({
-    default: 'tollgate.',
+    default: topicPrefixDefault,
     description:
       'First part of every topic and consumer group. Keeps several installations apart on one Kafka cluster.',
   }),

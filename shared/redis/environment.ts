@@ -1,5 +1,7 @@
 import { Type } from 'typebox';
 
+export const keyPrefixDefault = 'tg';
+
 /** Environment variables of every process that uses Redis. */
 export const redisVariables = {
   REDIS_URL: Type.String({
@@ -7,7 +9,7 @@ export const redisVariables = {
     description: 'Redis server; for a cluster, several of its nodes, comma-separated. `rediss://` uses TLS.',
   }),
   TOLLGATE_KEY_PREFIX: Type.String({
-    default: 'tg',
+    default: keyPrefixDefault,
     description: 'First part of every Redis key. Keeps several installations apart in one Redis.',
   }),
 };

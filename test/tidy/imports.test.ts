@@ -15,7 +15,7 @@ test('imports point one way: domain <- runtime, policy <- redis, kafka, clickhou
     '../../.dependency-cruiser.cjs',
   ) as Configuration;
   const { output } = await cruise(
-    ['services', 'shared', 'dashboards', 'dev', 'tools', 'test'],
+    ['packages', 'services', 'shared', 'dashboards', 'dev', 'tools', 'test'],
     { ...options, baseDir: root, ruleSet: { forbidden }, validate: true },
     undefined,
     { tsConfig: extractTSConfig(`${root}/tsconfig.json`) },

@@ -1,0 +1,16 @@
+/** What a package contains besides its manifest and README. Paths are relative to the repository. */
+export interface PackageContents {
+  /** TypeScript files that are compiled with all that they import. */
+  readonly entries: readonly string[];
+  /** Files that the code reads at run time, as patterns. */
+  readonly assets: readonly string[];
+}
+
+const scripts = 'shared/redis/scripts/*.lua';
+
+/** By folder of `packages/`. */
+export const packageContents: Readonly<Record<string, PackageContents>> = {
+  fastify: { entries: ['packages/fastify/plugin.ts'], assets: [scripts] },
+  client: { entries: ['packages/client/client.ts', 'packages/client/publisher.ts'], assets: [] },
+  express: { entries: ['packages/express/middleware.ts'], assets: [scripts] },
+};

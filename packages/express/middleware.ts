@@ -1,0 +1,46 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Verdict } from '../../services/gateway/enforcer/verdict.ts';
+import {
+  createMiddleware,
+  guardedRequestOf,
+} from '../../services/gateway/entrypoints/middleware/middleware.ts';
+import { openInProcess } from '../../services/gateway/in-process.ts';
+import type { InProcessOptions } from '../../services/gateway/in-process.ts';
+
+export type { KafkaServers } from '../../services/gateway/in-process.ts';
+
+export interface TollgateOptions extends InProcessOptions {
+  /** Returns the units that a request costs, a whole number from 1; null: the cost of its route in the policy. */
+  readonly cost?: (request: IncomingMessage) => number | null;
+  /** Returns true for a request that is served without a decision, for example a health check. */
+  readonly exempt?: (request: IncomingMessage) => boolean;
+}
+
+export interface Tollgate {
+  (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void): void;
+  /** The metrics of Tollgate, in the text format of Prometheus. */
+  readonly metrics: () => Promise<string>;
+  /** Sends the remaining events to Kafka and closes the connections. Call it after `server.close()` has completed. */
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Opens Tollgate and returns a middleware for Express 4 and 5, Connect, and others with the parameters
+ * `(request, response, next)`. Use it before all other middleware: `app.use(await tollgate({ … }))`.
+ */
+export async function tollgate(options: TollgateOptions): Promise<Tollgate> {
+  const { cost, exempt, onFailure } = options;
+  const { enforcer, registry, close } = await openInProcess({ env: process.env, ...options });
+  const middleware = createMiddleware({
+    enforcer,
+    failClosed: onFailure === 'closed',
+    ...(cost === undefined ? {} : { costOf: cost }),
+    ...(exempt === undefined ? {} : { isExempt: exempt }),
+  });
+  return Object.assign(middleware, { metrics: () => registry.metrics(), close });
+}
+
+/** What Tollgate decided about a request; null before the decision, and for an exempt request. */
+export function verdictOf(request: IncomingMessage): Verdict | null {
+  return guardedRequestOf(request)?.verdict ?? null;
+}
