@@ -2,10 +2,10 @@ import type { Classic, ClassicDashboard } from './boards/sources.ts';
 import { stringify } from 'yaml';
 import { alertRules } from './alerts/alert-rules.ts';
 import { businessDashboard } from './boards/business.ts';
-import { fleetDashboard } from './boards/fleet.ts';
+import { fleetDashboard } from './boards/fleet/fleet.ts';
 import { alertRuleGroups, contactPoints, muteTimes, notificationPolicy } from './alerts/grafana.ts';
 import { dashboardProviders, datasources } from './grafana-provisioning.ts';
-import { pipelineDashboard } from './boards/pipeline.ts';
+import { pipelineDashboard } from './boards/pipeline/pipeline.ts';
 import { alertmanagerConfig, prometheusConfig, prometheusRules } from './alerts/prometheus.ts';
 import { runbookDashboard, runbookNames } from './boards/runbooks.ts';
 import { containers, loopback } from './settings.ts';
@@ -48,8 +48,8 @@ export function renderAll(): ReadonlyMap<string, string> {
 /** Ids of panels by `dashboard/title`. The links of alert rules contain them. */
 export function panelIdsOf(dashboards: ReadonlyMap<DashboardName, Classic>): ReadonlyMap<string, number> {
   const ids = new Map<string, number>();
-  for (const [name, { panels = [] }] of dashboards) {
-    for (const { title, id } of panels) {
+  for (const [name, dashboard] of dashboards) {
+    for (const { title, id } of allPanels(dashboard)) {
       if (title !== undefined && id !== undefined) ids.set(`${name}/${title}`, id);
     }
   }
@@ -65,11 +65,24 @@ export function builtDashboards(): ReadonlyMap<DashboardName, Classic> {
   ]);
 }
 
-/** Numbers the panels and their queries in order. Links to a panel contain its number. */
+type Panel = NonNullable<Classic['panels']>[number];
+
+/** Rows and panels, including the panels in collapsed rows. */
+export function allPanels({ panels = [] }: Classic): Panel[] {
+  return panels.flatMap((panel): Panel[] => ('panels' in panel ? [panel, ...panel.panels] : [panel]));
+}
+
+/**
+ * Numbers the panels and their queries in order. Links to a panel contain its number. Makes links and annotations
+ * visible: the SDK puts them into a menu.
+ */
 function finished(builder: ClassicDashboard): Classic {
   const dashboard = builder.build();
-  (dashboard.panels ?? []).forEach((panel, index) => {
+  for (const link of dashboard.links ?? []) delete link.placement;
+  for (const annotation of dashboard.annotations.list ?? []) delete annotation.placement;
+  allPanels(dashboard).forEach((panel, index) => {
     panel.id = index + 1;
+    for (const link of 'links' in panel ? (panel.links ?? []) : []) delete link.placement;
     if (!('targets' in panel)) return;
     (panel.targets ?? []).forEach((target, position) => {
       (target as { refId?: string }).refId ??= String.fromCharCode('A'.charCodeAt(0) + position);

@@ -1,5 +1,6 @@
-import { serviceDown } from './availability-rules.ts';
+import { kafkaUnavailable, serviceDown } from './availability-rules.ts';
 import { clockRules } from './clock-rules.ts';
+import { objectiveRules } from './objective-rules.ts';
 import type { AlertRule } from './rule.ts';
 import { spoolRules } from './spool-rules.ts';
 
@@ -21,7 +22,7 @@ export const alertRules: readonly AlertRule[] = [
       'Find the limit and the tenant that refuse most. Boost a limit, block a tenant, or restore the policy.',
     where: {
       query: 'sum by (plan, limit) (rate(tollgate_checks_total{decision="limited"}[5m])) > 0',
-      text: 'limit {{ .Labels.limit }} of plan {{ .Labels.plan }} ({{ .Value | humanize }} refused/s)',
+      text: 'limit {{ .Labels.limit }} of plan {{ .Labels.plan }} ({{ printf "%.3g" .Value }} refused/s)',
     },
     runbook: 'rejection-spike',
     dashboard: 'fleet',
@@ -43,7 +44,7 @@ export const alertRules: readonly AlertRule[] = [
     action: 'Start Redis or fail over. Nothing else has to be repaired.',
     where: {
       query: 'sum by (instance) (rate(tollgate_checks_degraded_total[2m])) > 0',
-      text: '{{ .Labels.instance }} ({{ .Value | humanize }} checks/s without Redis)',
+      text: '{{ .Labels.instance }} ({{ printf "%.3g" .Value }} checks/s without Redis)',
     },
     runbook: 'redis-failing',
     dashboard: 'fleet',
@@ -250,6 +251,8 @@ export const alertRules: readonly AlertRule[] = [
     whenAbsent: 'quiet',
   },
   serviceDown,
+  kafkaUnavailable,
+  ...objectiveRules,
   {
     name: 'TollgateDeliveriesFailing',
     severity: 'warning',

@@ -24,6 +24,30 @@ export const serviceDown: AlertRule = {
   whenAbsent: 'fires',
 };
 
+export const kafkaUnavailable: AlertRule = {
+  name: 'TollgateKafkaUnavailable',
+  severity: 'critical',
+  query: 'sum(max by (topic) (tollgate_kafka_offline_partitions))',
+  fires: 'above',
+  threshold: 0,
+  forMinutes: 1,
+  // Consumers catch up, and the next heartbeat arrives, within a minute after Kafka is back.
+  keepFiringMinutes: 2,
+  summary: 'VALUE partitions of Kafka cannot be used',
+  format: 'number',
+  impact:
+    'Requests are served and limits enforced. Usage waits in the spools of the gateways; totals and notifications are late.',
+  action: 'Start the brokers that are down. Watch the free disk of the spools until then.',
+  where: {
+    query: 'max by (topic) (tollgate_kafka_offline_partitions) > 0',
+    text: '{{ .Labels.topic }} ({{ printf "%.3g" .Value }})',
+  },
+  runbook: 'kafka-unavailable',
+  dashboard: 'pipeline',
+  panel: 'Offline partitions',
+  whenAbsent: 'keeps',
+};
+
 /** Evaluated by Grafana only: Prometheus cannot report its own absence. */
 export const prometheusDown: AlertRule = {
   name: 'TollgatePrometheusDown',

@@ -22,9 +22,13 @@ export const inhibitions: readonly Inhibition[] = [
   // Most nodes decide without Redis: each node's own alert, slow checks and early refusals are consequences.
   {
     source: 'TollgateRedisFailing',
-    targets: ['TollgateNodeDegraded', 'TollgateCheckSlow', 'TollgateRejectionSpike'],
+    targets: [
+      ...['TollgateNodeDegraded', 'TollgateCheckSlow', 'TollgateRejectionSpike'],
+      'TollgateLatencyBudget',
+    ],
   },
-  { source: 'TollgateNodeDegraded', targets: ['TollgateCheckSlow'] },
+  { source: 'TollgateNodeDegraded', targets: ['TollgateCheckSlow', 'TollgateLatencyBudget'] },
+  { source: 'TollgateCheckSlow', targets: ['TollgateLatencyBudget'] },
   { source: 'TollgateServiceDown', sourceLabels: { job: 'tollgate-aggregator' }, targets: totalsAreLate },
   {
     source: 'TollgateServiceDown',
@@ -42,6 +46,10 @@ export const inhibitions: readonly Inhibition[] = [
   { source: 'TollgateProcessingFails', targets: ['TollgateLag'], equal: ['group'] },
   { source: 'TollgateProcessingFails', targets: ['TollgateDeadLetters'] },
   { source: 'TollgateProcessingFails', sourceLabels: ofAggregator, targets: totalsAreLate },
+  // Without Kafka, everything behind it is late. A gateway whose spool fills says nothing new.
+  { source: 'TollgateKafkaUnavailable', targets: ['TollgateSpoolFilling', 'TollgateLag', ...totalsAreLate] },
+  { source: 'TollgateErrorBudgetFast', targets: ['TollgateErrorBudgetSlow'] },
+  { source: 'TollgateSpoolMemoryOnly', targets: ['TollgateSpoolDiskFilling'], equal: ['instance'] },
   { source: 'TollgateLag', sourceLabels: ofAggregator, targets: totalsAreLate },
   // Events that are missing in ClickHouse leave the counters in Redis ahead of its totals.
   { source: 'TollgateEventsLost', targets: ['TollgateLossFound', 'TollgateDrift'] },

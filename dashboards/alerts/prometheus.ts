@@ -1,5 +1,6 @@
 import { prometheusDuration } from '../../shared/domain/time/format-duration.ts';
-import { productionTiming } from './timing.ts';
+import { recordingRules } from './recording-rules.ts';
+import { productionTiming, withTiming } from './timing.ts';
 import type { AlertTiming } from './timing.ts';
 import { runbookUid, uids } from '../boards/sources.ts';
 import { conditionOf, descriptionOf, whereOf } from './rule.ts';
@@ -27,7 +28,10 @@ export function prometheusRules(
       {
         name: 'tollgate',
         interval: prometheusDuration(timing.evaluateSeconds),
-        rules: rules.map((rule) => alertOf(rule, panelIds, timing)),
+        rules: [
+          ...recordingRules.map(({ name, query }) => ({ record: name, expr: withTiming(query, timing) })),
+          ...rules.map((rule) => alertOf(rule, panelIds, timing)),
+        ],
       },
     ],
   };

@@ -4,6 +4,7 @@ import { series, stat, table, withSections } from './panels.ts';
 import type { Column } from './panels.ts';
 import { sqlSeries, sqlTable } from './queries.ts';
 import { dashboard, uids } from './sources.ts';
+import { financeTables, monthFigures } from './finance.ts';
 import { customers, shownUsage, usageBefore } from './usage-ranges.ts';
 
 /**
@@ -13,13 +14,15 @@ const servedCost = `sumIf(u.cost, ${served})`;
 const refusedCost = `sumIf(u.cost, ${refused})`;
 const inRange = `FROM ${shownUsage} AS u`;
 
-const tenantColumn: Column = {
+const runbook = 'usage-figures';
+
+const tenantColumn: Omit<Column, 'heading'> = {
   link: {
     title: 'Open the tenant',
     url: `/d/${uids.tenant}?var-tenant=\${__value.text:percentencode}&\${__url_time_range}`,
   },
 };
-const money: Column = { unit: 'currencyUSD', decimals: 2 };
+const money: Omit<Column, 'heading'> = { unit: 'currencyUSD', decimals: 2 };
 
 /**
  * Dashboard on the tenants with the most usage, tenants that outgrow their plans, costs, and the cost that limits
@@ -34,9 +37,10 @@ export function businessDashboard(): ClassicDashboard {
     .time({ from: 'now-30d', to: 'now' })
     .refresh('5m');
   return withSections(builder, [
-    ['Overview', figures()],
-    ['Tenants', tenantTables()],
-    ['Money', moneyPanels()],
+    { title: 'This month', runbook, panels: monthFigures() },
+    { title: 'Time range', runbook, panels: figures() },
+    { title: 'Tenants', runbook, panels: tenantTables() },
+    { title: 'Money', runbook, panels: [...moneyPanels(), ...financeTables(tenantColumn)] },
   ]);
 }
 
@@ -44,18 +48,21 @@ function figures(): ReturnType<typeof stat>[] {
   return [
     stat({
       title: 'Active tenants',
+      ...{ width: 8, badAt: 1, lowIsBad: true },
       description: 'Tenants with at least one event in the time range.',
       queries: [sqlTable(`SELECT uniqExact(tenant_id) AS tenants ${inRange}`)],
       unit: 'short',
     }),
     stat({
       title: 'Requests',
+      ...{ width: 8, goodFrom: 1 },
       description: 'Requests of all customers in the time range.',
       queries: [sqlTable(`SELECT sum(u.requests) AS requests ${inRange} WHERE ${isRequest}`)],
       unit: 'short',
     }),
     stat({
       title: 'Cost of served requests',
+      ...{ width: 8, goodFrom: 0.01 },
       description: 'Units × price of the route, of all events that were not refused.',
       queries: [sqlTable(`SELECT ${servedCost} AS cost ${inRange}`)],
       unit: 'currencyUSD',
@@ -63,6 +70,7 @@ function figures(): ReturnType<typeof stat>[] {
     }),
     stat({
       title: 'Money saved by limiting',
+      ...{ width: 8, goodFrom: 0.01 },
       description: 'The cost that the refused requests would have had.',
       queries: [sqlTable(`SELECT ${refusedCost} AS saved ${inRange}`)],
       unit: 'currencyUSD',
@@ -70,12 +78,14 @@ function figures(): ReturnType<typeof stat>[] {
     }),
     stat({
       title: 'Tenants refused at least once',
+      ...{ width: 8, warnAt: 1 },
       description: 'Tenants with at least one 429 in the time range.',
       queries: [sqlTable(`SELECT uniqExactIf(tenant_id, limited > 0) AS tenants ${inRange}`)],
       unit: 'short',
     }),
     stat({
       title: 'Cost per active tenant',
+      ...{ width: 8, goodFrom: 0.01 },
       description: 'Mean cost of one active tenant in the time range.',
       queries: [sqlTable(`SELECT ${servedCost} / greatest(uniqExact(tenant_id), 1) AS cost ${inRange}`)],
       unit: 'currencyUSD',
@@ -103,15 +113,19 @@ GROUP BY tenant HAVING requests > 0 OR cost > 0 ORDER BY requests DESC LIMIT 50`
         ],
       },
       {
-        tenant: tenantColumn,
-        share: { unit: 'percentunit', bar: true },
-        growth: { unit: 'percentunit', decimals: 0 },
-        cost: money,
+        tenant: { heading: 'Tenant', ...tenantColumn },
+        plan: { heading: 'Plan' },
+        requests: { heading: 'Requests', unit: 'short' },
+        share: { heading: 'Share of all', unit: 'percentunit', bar: true },
+        growth: { heading: 'Growth', unit: 'percentunit', decimals: 0 },
+        cost: { heading: 'Cost', ...money },
       },
     ),
     table(
       {
         title: 'Close to their limits',
+        runbook: 'tenant-over-90',
+        empty: 'No tenant was notified about a quota in the last day',
         description:
           'The latest share of each quota with a notification in the last day; quotas with units again are left out. Forecast: time at which the quota is used up at the recent rate.',
         queries: [
@@ -124,15 +138,25 @@ GROUP BY tenant_id, limit_name HAVING argMax(a.kind, time) != 'recovered' ORDER 
         ],
       },
       {
-        tenant: tenantColumn,
-        share: { unit: 'percentunit', bar: true, warnAt: 0.8, badAt: 0.95 },
-        exhausted_at: { unit: 'dateTimeAsIso' },
-        noticed: { unit: 'dateTimeFromNow' },
+        tenant: { heading: 'Tenant', ...tenantColumn },
+        limit_name: { heading: 'Limit' },
+        share: { heading: 'Used share', unit: 'percentunit', bar: true, warnAt: 0.8, badAt: 0.95 },
+        used: { heading: 'Used', unit: 'short' },
+        limit: { heading: 'Allowed', unit: 'short' },
+        exhausted_at: { heading: 'Used up at', unit: 'dateTimeAsIso', width: 160 },
+        noticed: { heading: 'Notified', unit: 'dateTimeFromNow', width: 110 },
       },
     ),
+    ...growthTables(),
+  ];
+}
+
+function growthTables(): ReturnType<typeof table>[] {
+  return [
     table(
       {
         title: 'Upsell candidates',
+        empty: 'No tenant below enterprise was refused often',
         description:
           'Tenants below enterprise that were refused on at least three of the last 30 days, or in more than 1 % of their requests: their plan has become too small.',
         queries: [
@@ -148,9 +172,13 @@ ORDER BY days_refused DESC, refused DESC LIMIT 50`),
         ],
       },
       {
-        tenant: tenantColumn,
-        refused_share: { unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
-        cost: money,
+        tenant: { heading: 'Tenant', ...tenantColumn },
+        plan: { heading: 'Plan' },
+        days_refused: { heading: 'Days refused' },
+        refused: { heading: 'Refused', unit: 'short' },
+        requests: { heading: 'Requests', unit: 'short' },
+        refused_share: { heading: 'Refused share', unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
+        cost: { heading: 'Cost', ...money },
       },
     ),
     table(
@@ -167,9 +195,12 @@ GROUP BY plan ORDER BY requests DESC`),
         ],
       },
       {
-        refused: { unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
-        cost: money,
-        cost_per_tenant: money,
+        plan: { heading: 'Plan' },
+        tenants: { heading: 'Tenants' },
+        requests: { heading: 'Requests', unit: 'short' },
+        refused: { heading: 'Refused share', unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
+        cost: { heading: 'Cost', ...money },
+        cost_per_tenant: { heading: 'Cost per tenant', ...money },
       },
     ),
   ];

@@ -1,10 +1,15 @@
 import type { Builder, Dataquery } from '@grafana/grafana-foundation-sdk/cog';
-import { DataqueryBuilder } from '@grafana/grafana-foundation-sdk/prometheus';
+import { DataqueryBuilder, PromQueryFormat } from '@grafana/grafana-foundation-sdk/prometheus';
 import { clickhouse, clickhousePluginVersion, prometheus } from './sources.ts';
 
 /** A PromQL range query; `legend` may contain labels: `{{service}}`. */
 export function promql(expr: string, legend: string): DataqueryBuilder {
   return new DataqueryBuilder().datasource(prometheus).expr(expr).legendFormat(legend).range();
+}
+
+/** A PromQL query for a table: the latest value of each series, with its labels as columns. */
+export function promTable(expr: string): DataqueryBuilder {
+  return new DataqueryBuilder().datasource(prometheus).expr(expr).format(PromQueryFormat.Table).instant();
 }
 
 /** A SQL query in the format of grafana-clickhouse-datasource. The Foundation SDK has no type for it. */

@@ -12,6 +12,8 @@ export function refusalPanels(): Panels {
     table(
       {
         title: 'Why: by limit and route',
+        empty: 'No request was refused in this time range',
+        width: 24,
         description: 'Exceeded limits by route. A request can exceed several limits.',
         queries: [
           sqlTable(`
@@ -20,11 +22,19 @@ FROM \${database}.usage_events ${inRange} AND ${refused}
 GROUP BY limit, route ORDER BY refused DESC LIMIT 50`),
         ],
       },
-      { latest: { unit: 'dateTimeAsIso' } },
+      {
+        limit: { heading: 'Limit' },
+        route: { heading: 'Route', width: 200 },
+        refused: { heading: 'Refused', unit: 'short' },
+        users: { heading: 'Users' },
+        latest: { heading: 'Latest', unit: 'dateTimeAsIso', width: 160 },
+      },
     ),
     table(
       {
         title: 'Latest refusals',
+        empty: 'No request was refused in this time range',
+        width: 24,
         description:
           'Refused requests with the decision id that the caller received; GET /v1/decisions/{id} explains it.',
         queries: [
@@ -34,7 +44,15 @@ FROM \${database}.usage_events ${inRange} AND ${refused}
 ORDER BY time DESC LIMIT 100`),
         ],
       },
-      { time: { unit: 'dateTimeAsIso', width: 180 } },
+      {
+        time: { heading: 'Time', unit: 'dateTimeAsIso', width: 170 },
+        method: { heading: 'Method', width: 80 },
+        path: { heading: 'Path', width: 200 },
+        limits: { heading: 'Limits', width: 120 },
+        user_id: { heading: 'User', width: 120 },
+        client_ip: { heading: 'Address', width: 120 },
+        decision_id: { heading: 'Decision', width: 280 },
+      },
     ),
   ];
 }
@@ -57,10 +75,13 @@ GROUP BY route ORDER BY requests DESC LIMIT 50`),
         ],
       },
       {
-        refused: { unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
-        failed: { unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.05 },
-        cost: { unit: 'currencyUSD', decimals: 4 },
-        p99: { unit: 'ms' },
+        route: { heading: 'Route', width: 180 },
+        requests: { heading: 'Requests', unit: 'short' },
+        refused: { heading: 'Refused', unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
+        failed: { heading: 'Failed', unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.05 },
+        units: { heading: 'Units', unit: 'short' },
+        cost: { heading: 'Cost', unit: 'currencyUSD', decimals: 4 },
+        p99: { heading: 'p99', unit: 'ms' },
       },
     ),
     table(
@@ -78,8 +99,10 @@ GROUP BY user ORDER BY requests DESC LIMIT 50`),
         ],
       },
       {
-        refused: { unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
-        cost: { unit: 'currencyUSD', decimals: 4 },
+        user: { heading: 'User', width: 160 },
+        requests: { heading: 'Requests', unit: 'short' },
+        refused: { heading: 'Refused', unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
+        cost: { heading: 'Cost', unit: 'currencyUSD', decimals: 4 },
       },
     ),
   ];
@@ -91,7 +114,7 @@ export function costPanels(): Panels {
       title: 'Cost per day',
       description:
         'Cost of served requests, and the cost that refused requests would have had, by day, over 30 days.',
-      width: 8,
+      width: 24,
       queries: [
         sqlSeries(`
 SELECT toDateTime(day, 'UTC') AS time, sumIf(cost, ${served}) AS served, sumIf(cost, ${refused}) AS refused
@@ -105,22 +128,33 @@ GROUP BY time ORDER BY time`),
     table(
       {
         title: 'Own limits',
+        empty: 'No record: the limits of the plan apply',
         description:
           'The tenant’s record: overrides by limit name, boosts, block. Empty: the plan’s limits apply.',
-        width: 8,
+        width: 24,
         queries: [
           sqlTable(`
 SELECT plan, toString(overrides) AS overrides, boosts, blocked, blocked_until, updated_at, updated_by
 FROM \${database}.tenants WHERE ${ofTenant}`),
         ],
       },
-      { updated_at: { unit: 'dateTimeAsIso' }, blocked_until: { unit: 'dateTimeAsIso' } },
+      {
+        plan: { heading: 'Plan' },
+        overrides: { heading: 'Overrides', width: 160 },
+        boosts: { heading: 'Boosts', width: 120 },
+        blocked: { heading: 'Blocked' },
+        blocked_until: { heading: 'Blocked until', unit: 'dateTimeAsIso', width: 150 },
+        updated_at: { heading: 'Changed at', unit: 'dateTimeAsIso', width: 150 },
+        updated_by: { heading: 'Changed by', width: 100 },
+      },
     ),
     table(
       {
         title: 'Notifications',
+        runbook: 'deliveries-failing',
+        empty: 'No notification in this time range',
         description: 'Notifications to the tenant and the state of their delivery.',
-        width: 8,
+        width: 24,
         queries: [
           sqlTable(`
 SELECT time, kind, limit_name, threshold, used, limit, channel, status, attempts, error
@@ -128,7 +162,18 @@ FROM \${database}.alerts WHERE ${ofTenant} AND $__timeFilter(time)
 ORDER BY time DESC LIMIT 100`),
         ],
       },
-      { time: { unit: 'dateTimeAsIso' }, threshold: { unit: 'percentunit' } },
+      {
+        time: { heading: 'Time', unit: 'dateTimeAsIso', width: 160 },
+        kind: { heading: 'Kind', width: 90 },
+        limit_name: { heading: 'Limit', width: 90 },
+        threshold: { heading: 'Threshold', unit: 'percentunit' },
+        used: { heading: 'Used', unit: 'short' },
+        limit: { heading: 'Allowed', unit: 'short' },
+        channel: { heading: 'Channel', width: 80 },
+        status: { heading: 'Status', width: 90 },
+        attempts: { heading: 'Attempts' },
+        error: { heading: 'Error', width: 260 },
+      },
     ),
   ];
 }

@@ -50,11 +50,11 @@ export function tenantDashboard(): ClassicDashboard {
         .refresh(VariableRefresh.OnTimeRangeChanged),
     );
   return withSections(builder, [
-    ['Today', todayPanels()],
-    ['Usage against limits', usagePanels()],
-    ['Refusals', refusalPanels()],
-    ['Routes and users', routePanels()],
-    ['Cost and notifications', costPanels()],
+    { title: 'Today', runbook: 'usage-figures', panels: todayPanels() },
+    { title: 'Usage against limits', runbook: 'tenant-over-90', panels: usagePanels() },
+    { title: 'Refusals', runbook: 'rejection-spike', panels: refusalPanels() },
+    { title: 'Routes and users', runbook: 'usage-figures', panels: routePanels() },
+    { title: 'Cost and notifications', runbook: 'usage-figures', panels: costPanels() },
   ]);
 }
 
@@ -63,6 +63,8 @@ function todayPanels(): ReturnType<typeof stat>[] {
   return [
     stat({
       title: 'Plan',
+      goodFrom: 0,
+      empty: 'none in 31 days',
       description: 'The plan that applied to this tenant’s latest request.',
       queries: [
         sqlTable(
@@ -74,12 +76,14 @@ function todayPanels(): ReturnType<typeof stat>[] {
     }),
     stat({
       title: 'Requests today',
+      goodFrom: 1,
       description: 'Requests since midnight UTC, refused ones included.',
       queries: [sqlTable(`SELECT sum(requests) AS requests ${today} AND ${isRequest}`)],
       unit: 'short',
     }),
     stat({
       title: 'Units consumed today',
+      goodFrom: 1,
       description: 'Units of requests that passed the limits: what a day quota counts.',
       queries: [sqlTable(`SELECT ${consumed} AS units ${today}`)],
       unit: 'short',
@@ -96,6 +100,7 @@ function todayPanels(): ReturnType<typeof stat>[] {
     }),
     stat({
       title: 'Cost today',
+      goodFrom: 0.0001,
       description: 'Units × price of today’s served requests.',
       queries: [sqlTable(`SELECT sumIf(cost, ${served}) AS cost ${today}`)],
       unit: 'currencyUSD',
@@ -103,6 +108,8 @@ function todayPanels(): ReturnType<typeof stat>[] {
     }),
     stat({
       title: 'Latest event',
+      warnAt: 3600,
+      runbook: 'freshness',
       description:
         'Age of the newest event of this tenant. If it is old, the tenant is idle or the pipeline is behind.',
       queries: [

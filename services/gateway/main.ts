@@ -25,6 +25,7 @@ import { listenEnvoy } from './listeners/rls-listener.ts';
 import type { Enforcer } from './enforcer/enforcer.ts';
 import { createEventGroups } from './ingest/event-groups.ts';
 import { createIngestShare } from './ingest/ingest-share.ts';
+import { exportDiskSpace } from './spool/disk-space.ts';
 import { openEnforcer } from './open-enforcer.ts';
 import type { EnforcerSettings, OpenedEnforcer } from './open-enforcer.ts';
 import { transportBounds } from './transport/bounds.ts';
@@ -60,6 +61,11 @@ await runService(logger, async (lifecycle, fail) => {
   const clocks = [clickHouseTime(clickhouse)];
   core = await openEnforcer(settingsOf(config), { logger, registry, lifecycle, clocks, onSpoolLost: fail });
   const { enforcer, policy, sessions, spool } = core;
+  const disk = exportDiskSpace(config.TOLLGATE_SPOOL_DIR, { registry });
+  lifecycle.onClose('disk space', () => {
+    disk.close();
+    return Promise.resolve();
+  });
   const bounds = transportBounds(config);
   const proxy = createProxyServer({
     enforcer,

@@ -7,6 +7,7 @@ import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { clickHouseTime } from '../../shared/clickhouse/server-time.ts';
 import { createGenerations } from '../../shared/clickhouse/queries/counter-generations.ts';
 import { kafkaCluster } from '../../shared/kafka/environment.ts';
+import { exportClusterMetrics } from '../../shared/kafka/cluster-metrics.ts';
 import { brokerTime } from '../../shared/kafka/kafkajs/broker-time.ts';
 import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { createTenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
@@ -14,6 +15,7 @@ import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
 import { connectRedis, redisTime } from '../../shared/redis/client.ts';
 import { createLimiter } from '../../shared/redis/decision/limiter.ts';
+import { exportServerMetrics } from '../../shared/redis/server-metrics.ts';
 import { createLossWatch } from '../../shared/redis/loss-watch.ts';
 import { createAgreedClock } from '../../shared/runtime/time/agreed-clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
@@ -51,6 +53,10 @@ await runService(logger, async (lifecycle, fail) => {
   });
   const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
   clock.compareWith([redisTime(redis), brokerTime(kafka, topics, lifecycle), clickHouseTime(clickhouse)]);
+  const redisFigures = exportServerMetrics(redis, { registry });
+  lifecycle.onClose('figures of redis', () => redisFigures.close());
+  const cluster = exportClusterMetrics(kafka, Object.values(topics), { registry });
+  lifecycle.onClose('figures of kafka', () => cluster.close());
   const tenants = createTenantDirectory({ kafka, topics, registry });
   lifecycle.onClose('tenant records', () => tenants.close());
 

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
+import type { PartitionLag } from './consumer/watchdog.ts';
 
 export interface ProducerMetrics {
   readonly records: Counter<'topic'>;
@@ -53,6 +54,8 @@ export interface ConsumerMetrics {
   readonly restarts: Counter<'group'>;
   readonly lagMessages: Gauge<'group'>;
   readonly lagSeconds: Gauge<'group'>;
+  /** Sets the lag of the partitions of a group, and removes the series of partitions that it no longer has. */
+  readonly partitionLag: (group: string, partitions: readonly PartitionLag[]) => void;
   readonly buffered: Gauge<'group'>;
   readonly overflows: Counter<'group'>;
 }
@@ -105,6 +108,14 @@ function registeredConsumerMetrics(registry: Registry): ConsumerMetrics {
     lagSeconds: gauge(registry, name('lag_seconds'), 'Age of the oldest record that is not committed.', [
       'group',
     ]),
+    partitionLag: partitionLagSetter(
+      gauge(
+        registry,
+        name('partition_lag_records'),
+        'Records of an assigned partition that are not committed.',
+        ['group', 'topic', 'partition'],
+      ),
+    ),
     buffered: gauge(registry, name('buffered_records'), 'Records that are fetched and not handled.', [
       'group',
     ]),
@@ -114,6 +125,16 @@ function registeredConsumerMetrics(registry: Registry): ConsumerMetrics {
       'Records of open transactions that were handled before the end of the transaction, because the transaction was too large to hold.',
       ['group'],
     ),
+  };
+}
+
+function partitionLagSetter(metric: Gauge<'group' | 'topic' | 'partition'>): ConsumerMetrics['partitionLag'] {
+  let before: readonly PartitionLag[] = [];
+  return (group, partitions) => {
+    for (const { topic, partition } of before) metric.remove(group, topic, String(partition));
+    for (const { topic, partition, messages } of partitions)
+      metric.set({ group, topic, partition: String(partition) }, messages);
+    before = partitions;
   };
 }
 

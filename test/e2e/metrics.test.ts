@@ -2,7 +2,8 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { alertRules } from '../../dashboards/alerts/alert-rules.ts';
-import { builtDashboards } from '../../dashboards/render.ts';
+import { recordingRules } from '../../dashboards/alerts/recording-rules.ts';
+import { allPanels, builtDashboards } from '../../dashboards/render.ts';
 import { interpolate } from '../integration/dashboards/grafana-variables.ts';
 import { runPolicy } from '../support/policy-run.ts';
 import type { PolicyRun } from '../support/policy-run.ts';
@@ -62,15 +63,15 @@ interface PanelQuery {
 }
 
 const queries: readonly PanelQuery[] = [
-  ...[...builtDashboards()].flatMap(([name, { panels = [] }]) =>
-    panels.flatMap((panel) =>
+  ...[...builtDashboards()].flatMap(([name, dashboard]) =>
+    allPanels(dashboard).flatMap((panel) =>
       ('targets' in panel ? (panel.targets ?? []) : [])
         .map((target) => (target as unknown as { expr?: string }).expr)
         .filter((expr) => expr !== undefined)
         .map((expr) => ({ key: `${name}/${panel.title ?? ''}`, expr })),
     ),
   ),
-  ...alertRules.map(({ name, query }) => ({ key: `alert/${name}`, expr: query })),
+  ...[...alertRules, ...recordingRules].map(({ name, query }) => ({ key: `alert/${name}`, expr: query })),
 ];
 
 const view = {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { alertRules } from '../../dashboards/alerts/alert-rules.ts';
+import { recordingRules } from '../../dashboards/alerts/recording-rules.ts';
 import { serviceNames } from '../../dev/stack/services.ts';
 import { copyCheckout } from '../support/checkout.ts';
 import type { Checkout, StackFile, StartedStack } from '../support/checkout.ts';
@@ -117,7 +118,7 @@ test('B8: Prometheus scrapes every service, has all alert rules and sends to Ale
   };
   const { groups } = await query<{ groups: readonly { rules: readonly { name: string }[] }[] }>('rules');
   expect(groups.flatMap(({ rules }) => rules.map(({ name }) => name))).toEqual(
-    alertRules.map(({ name }) => name),
+    [...recordingRules, ...alertRules].map(({ name }) => name),
   );
   await eventually(
     async () => {

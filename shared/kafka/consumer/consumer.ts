@@ -117,7 +117,8 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
     assignment: () => assignment,
     oldestWaitingMs: () => buffer.oldestMs(),
     isHolding: () => supervisor.isHolding() && buffer.records() === 0,
-    onLag({ messages, seconds }) {
+    onLag({ messages, seconds, partitions }) {
+      metrics.partitionLag(group, partitions);
       metrics.lagMessages.set({ group }, messages);
       metrics.lagSeconds.set({ group }, seconds);
       metrics.buffered.set({ group }, buffer.records());

@@ -11,6 +11,13 @@ export interface Lag {
   readonly messages: number;
   /** Age of the oldest record that is not committed. */
   readonly seconds: number;
+  readonly partitions: readonly PartitionLag[];
+}
+
+export interface PartitionLag {
+  readonly topic: string;
+  readonly partition: number;
+  readonly messages: number;
 }
 
 export interface WatchdogOptions {
@@ -71,8 +78,13 @@ export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog 
 
   async function poll(): Promise<void> {
     try {
-      const { behind, committed } = await admin.call('reading the lag', kafka.requestTimeoutMs * 2, readLag);
-      lag = { messages: behind, seconds: secondsBehind(behind) };
+      const { partitions, committed } = await admin.call(
+        'reading the lag',
+        kafka.requestTimeoutMs * 2,
+        readLag,
+      );
+      const behind = partitions.reduce((sum, { messages }) => sum + messages, 0);
+      lag = { messages: behind, seconds: secondsBehind(behind), partitions };
       options.onLag(lag);
       if (behind === 0 || committed !== committedBefore || options.isHolding())
         progressAt = performance.now();
@@ -90,9 +102,9 @@ export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog 
     );
   }
 
-  async function readLag(client: KafkaAdmin): Promise<{ behind: number; committed: number }> {
+  async function readLag(client: KafkaAdmin): Promise<{ partitions: PartitionLag[]; committed: number }> {
     const assigned = options.assignment();
-    let behind = 0;
+    const lags: PartitionLag[] = [];
     let committed = 0;
     const groups = await client.fetchOffsets({ groupId, topics: [...topics] });
     for (const { topic, partitions } of groups) {
@@ -100,11 +112,11 @@ export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog 
       for (const { partition, high, low } of await client.fetchTopicOffsets(topic)) {
         if (assigned !== null && assigned.get(topic)?.includes(partition) !== true) continue;
         const offset = Math.max(offsets.get(partition) ?? 0, Number(low), 0);
-        behind += Math.max(0, Number(high) - offset);
+        lags.push({ topic, partition, messages: Math.max(0, Number(high) - offset) });
         committed += offset;
       }
     }
-    return { behind, committed };
+    return { partitions: lags, committed };
   }
 
   /**

@@ -1,6 +1,7 @@
 import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
-import { Registry, collectDefaultMetrics } from 'prom-client';
+import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import packageFile from '../../../package.json' with { type: 'json' };
 import { guardRoutes } from './access.ts';
 import { listenOn } from './listen-address.ts';
 import { refuseForeignHosts } from './loopback-host.ts';
@@ -11,6 +12,12 @@ export function createRegistry(service: string): Registry {
   const registry = new Registry();
   registry.setDefaultLabels({ service });
   collectDefaultMetrics({ register: registry });
+  new Gauge({
+    name: 'tollgate_build_info',
+    help: 'Always 1. The label has the version of Tollgate that the process runs.',
+    labelNames: ['version'],
+    registers: [registry],
+  }).set({ version: packageFile.version }, 1);
   return registry;
 }
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
-import { builtDashboards } from '../../../dashboards/render.ts';
+import { allPanels, builtDashboards } from '../../../dashboards/render.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
 import { expandMacros, interpolate } from '../../integration/dashboards/grafana-variables.ts';
@@ -140,7 +140,7 @@ describe('clickhouse-go over HTTP, which Grafana’s data source uses', () => {
       const view = { fromMs: timeMs - 3_600_000, toMs: Date.now(), intervalMs: 60_000 };
       const shown = { ...view, variables: { database, tenant: 'acme', plan: 'free' } };
       const queries = [...builtDashboards().values()]
-        .flatMap(({ panels = [] }) => panels)
+        .flatMap(allPanels)
         .flatMap((panel) => ('targets' in panel ? (panel.targets ?? []) : []))
         .map((target) => (target as unknown as { readonly rawSql?: string }).rawSql)
         .filter((sql) => sql !== undefined)

@@ -10,7 +10,8 @@ import { runbookUid } from '../../../dashboards/boards/sources.ts';
 import { eventually } from '../../support/servers.ts';
 import { startAlertFixture } from './fixture.ts';
 import type { AlertFixture } from './fixture.ts';
-import { causes } from './causes.ts';
+import { mountTmpfs } from '../disk.ts';
+import { causes, secondDiskBytes } from './causes.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
 /**
@@ -24,25 +25,27 @@ const chosen = long ? causes : causes.filter(({ alerts: [first = ''] }) => quick
 let fixture: AlertFixture;
 
 beforeAll(async () => {
-  fixture = await startAlertFixture(times);
+  const disk = long ? await mountTmpfs({ bytes: secondDiskBytes, inodes: 5_000 }) : null;
+  fixture = await startAlertFixture(times, disk);
 });
 
 afterAll(() => fixture.stop());
 
 test('B8: every alert rule has a fault that makes it fire', () => {
-  const set = causes.flatMap(({ alerts }) => alerts).toSorted();
-  expect(set).toEqual(alertRules.map(({ name }) => name).toSorted());
+  const set = causes.flatMap(({ alerts, consequences = [] }) => [...alerts, ...consequences]);
+  expect(set.toSorted()).toEqual(alertRules.map(({ name }) => name).toSorted());
 });
 
 describe('B8: on-call is notified when the alert fires and when it is resolved', () => {
   test.each(chosen)(
     '$title: $alerts',
     { timeout: 600_000 },
-    async ({ alerts, cause, thresholdSeconds = 0 }) => {
+    async ({ alerts, consequences = [], cause, thresholdSeconds = 0 }) => {
       await eventually(async () => (await fixture.firing()).every((name) => !alerts.includes(name)), {
         timeoutMs: 120_000,
       });
       const causedAtMs = Date.now();
+      const earlier = fixture.onCall.received.length;
       const endFault = await cause(fixture);
       const durations: string[] = [];
       let endedAtMs = 0;
@@ -50,6 +53,11 @@ describe('B8: on-call is notified when the alert fires and when it is resolved',
         for (const name of alerts) {
           const seconds = await secondsUntilNotified(name, 'firing', causedAtMs, thresholdSeconds);
           durations.push(`${name} notified after ${seconds} s`);
+        }
+        for (const name of consequences) {
+          await eventually(async () => (await fixture.firing()).includes(name), {
+            timeoutMs: (thresholdSeconds + 120) * 1000,
+          });
         }
       } finally {
         endedAtMs = Date.now();
@@ -59,6 +67,8 @@ describe('B8: on-call is notified when the alert fires and when it is resolved',
         const seconds = await secondsUntilNotified(name, 'resolved', endedAtMs, 0);
         durations.push(`${name} resolved after ${seconds} s`);
       }
+      const sent = fixture.onCall.received.slice(earlier).map(({ name }) => name);
+      expect([...new Set(sent)].toSorted()).toEqual(alerts.toSorted());
       process.stderr.write(`${durations.join(', ')}\n`);
     },
   );
@@ -94,6 +104,7 @@ async function secondsUntilNotified(
   expect(notification.annotations['summary']).not.toMatch(/VALUE|\{\{|<no value>|error/i);
   expect(notification.annotations['runbook_url']).toContain(`/d/${runbookUid(rule.runbook)}`);
   expect(notification.annotations['dashboard_url']).toMatch(/viewPanel=panel-\d+$/);
+  if (rule.where !== undefined) expect(notification.annotations['where']).toMatch(/\d/);
   if (status === 'firing') process.stderr.write(`${notification.annotations['summary'] ?? ''}\n`);
   return ((notification.atMs - sinceMs) / 1000).toFixed(1);
 }

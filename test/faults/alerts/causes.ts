@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
@@ -8,20 +9,13 @@ import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
-import { startIssuer } from '../../unit/identity/issuer.ts';
+import { credentialCauses } from './credential-causes.ts';
 import { bulkyEvents, damageSegments } from './damaged-spool.ts';
-import type { AlertFixture } from './fixture.ts';
+import type { Cause } from './cause.ts';
 import { callsOfNewTenant, repeatWork } from './load.ts';
 
-/** A fault to inject. `cause` injects it and resolves with a function that ends it. */
-export interface Cause {
-  readonly title: string;
-  /** Alerts that must fire. */
-  readonly alerts: readonly string[];
-  readonly cause: (fixture: AlertFixture) => Promise<() => Promise<void>>;
-  /** Real seconds until the thresholds of the alerts can be reached. The test does not shorten thresholds. */
-  readonly thresholdSeconds?: number;
-}
+/** Size of the file system with the spool of the second gateway. */
+export const secondDiskBytes = 128 * 1024 * 1024;
 
 const run = promisify(execFile);
 
@@ -74,38 +68,7 @@ export const causes: readonly Cause[] = [
       return () => load.stop();
     },
   },
-  {
-    title: 'an issuer of tokens whose keys cannot be fetched',
-    alerts: ['TollgateJwksStale'],
-    thresholdSeconds: 180,
-    cause: async (fixture) => {
-      const policyRun = fixture.run;
-      const issuer = await startIssuer();
-      await issuer.addKey('a');
-      const before = await readFile(policyRun.policyPath, 'utf8');
-      const jwt = `jwt: { algorithms: [ES256], jwks_url: "${issuer.url}" }`;
-      await writeFile(policyRun.policyPath, before.replace(/jwt: \{[^}]*\}/, jwt));
-      const answerTo = async (): Promise<number> => {
-        const claims = { tenant_id: uniqueName('keyed'), exp: Date.now() / 1000 + 600 };
-        const token = await issuer.sign('a', claims);
-        return (await policyRun.call('GET /things', { token })).status;
-      };
-      await eventually(async () => (await answerTo()) === 200);
-      issuer.behave('fails');
-      // Tokens that are signed with an already fetched key stay valid.
-      if ((await answerTo()) !== 200) throw new Error('a token of a fetched key was refused');
-      return async () => {
-        issuer.behave('ok');
-        await eventually(async () => !(await fixture.firing()).includes('TollgateJwksStale'), {
-          timeoutMs: 90_000,
-        });
-        await writeFile(policyRun.policyPath, before);
-        const token = await policyRun.token({ tenant_id: uniqueName('back') });
-        await eventually(async () => (await policyRun.call('GET /things', { token })).status === 200);
-        await issuer.close();
-      };
-    },
-  },
+  ...credentialCauses,
   {
     title: 'records that cannot be read',
     alerts: ['TollgateDeadLetters'],
@@ -123,6 +86,7 @@ export const causes: readonly Cause[] = [
   {
     title: 'a Redis that answers late',
     alerts: ['TollgateCheckSlow'],
+    consequences: ['TollgateLatencyBudget'],
     cause: async (fixture) => {
       const load = repeatWork(10, (await callsOfNewTenant(fixture, 'large')).second);
       fixture.path.set({ kind: 'slow', delayMs: 4 });
@@ -208,6 +172,17 @@ export const causes: readonly Cause[] = [
     },
   },
   {
+    title: 'a spool on a disk that is nearly full',
+    alerts: ['TollgateSpoolDiskFilling'],
+    thresholdSeconds: 15,
+    cause: async ({ secondDisk }) => {
+      if (secondDisk === null) throw new Error('this fault needs a disk for the second gateway');
+      const file = join(secondDisk.path, 'of-another-program');
+      await writeFile(file, Buffer.alloc(secondDiskBytes * 0.95));
+      return () => rm(file);
+    },
+  },
+  {
     title: 'an aggregator on a runtime without a function of the language',
     alerts: ['TollgateProcessingFails'],
     cause: async (fixture) => {
@@ -270,8 +245,9 @@ export const causes: readonly Cause[] = [
   },
   {
     title: 'a Kafka that does not respond',
-    alerts: ['TollgateSpoolFilling'],
-    thresholdSeconds: 60,
+    alerts: ['TollgateKafkaUnavailable'],
+    consequences: ['TollgateSpoolFilling'],
+    thresholdSeconds: 90,
     cause: async (fixture) => {
       const load = repeatWork(2, (await callsOfNewTenant(fixture, 'large')).main);
       fixture.kafka.pause();
@@ -284,7 +260,8 @@ export const causes: readonly Cause[] = [
   },
   {
     title: 'a ClickHouse that is dead',
-    alerts: ['TollgateLag', 'TollgateFreshness', 'TollgateHeartbeatMissing'],
+    alerts: ['TollgateLag'],
+    consequences: ['TollgateFreshness', 'TollgateHeartbeatMissing'],
     thresholdSeconds: 180,
     cause: async (fixture) => {
       const load = repeatWork(2, (await callsOfNewTenant(fixture, 'large')).main);

@@ -23,6 +23,7 @@ import { createSettableClock } from '../clocks/set-clock.ts';
 import type { SettableClock } from '../clocks/set-clock.ts';
 import { startProxy } from '../redis/proxy.ts';
 import type { Proxy } from '../redis/proxy.ts';
+import type { FaultDisk } from '../disk.ts';
 import { startOnCall } from './on-call.ts';
 import type { OnCall } from './on-call.ts';
 import { serviceNames } from '../../../dev/stack/services.ts';
@@ -32,6 +33,8 @@ export interface AlertFixture {
   readonly run: PolicyRun;
   /** A second gateway, which reaches Redis through `path`. */
   readonly second: Installation;
+  /** The file system with the spool of the second gateway; null if it is that of the system. */
+  readonly secondDisk: FaultDisk | null;
   readonly path: Proxy;
   readonly redis: Awaited<ReturnType<typeof startRedis>>;
   readonly redisClock: SettableClock;
@@ -65,7 +68,7 @@ alerts: { thresholds: [0.9] }
  * Starts the services on separate servers. Rules, routes and thresholds are as generated, with intervals divided by
  * `times`.
  */
-export async function startAlertFixture(times: number): Promise<AlertFixture> {
+export async function startAlertFixture(times: number, secondDisk: FaultDisk | null): Promise<AlertFixture> {
   const [redisClock, gatewayClock] = [await createSettableClock(), await createSettableClock()];
   const [redis, kafka, clickhouse, onCall] = await Promise.all([
     startRedis({ env: redisClock.env }),
@@ -92,12 +95,13 @@ export async function startAlertFixture(times: number): Promise<AlertFixture> {
     ...run.installation.env,
     REDIS_URL: path.url,
     TOLLGATE_NODE: `${run.installation.env['TOLLGATE_NODE'] ?? ''}-second`,
-    TOLLGATE_SPOOL_DIR: await mkdtemp(join(tmpdir(), 'tollgate-spool-')),
+    TOLLGATE_SPOOL_DIR:
+      secondDisk === null ? await mkdtemp(join(tmpdir(), 'tollgate-spool-')) : join(secondDisk.path, 'spool'),
   });
   await firstHeartbeat(run);
   const monitors = await startMonitors(times, { run, second, onCall });
   return {
-    ...{ run, second, path, redis, redisClock, gatewayClock, kafka, clickhouse, onCall },
+    ...{ run, second, secondDisk, path, redis, redisClock, gatewayClock, kafka, clickhouse, onCall },
     firing: () => firingOf(monitors.prometheus),
     restartEnded: () => restartEnded(run.installation),
     stop: async () => {
@@ -107,7 +111,7 @@ export async function startAlertFixture(times: number): Promise<AlertFixture> {
       onCall.close();
       redisClock.dispose();
       gatewayClock.dispose();
-      await Promise.all([redis.dispose(), kafka.dispose(), clickhouse.dispose()]);
+      await Promise.all([redis.dispose(), kafka.dispose(), clickhouse.dispose(), secondDisk?.dispose()]);
     },
   };
 }

@@ -151,9 +151,17 @@ describe('an analyst', () => {
   });
 });
 
-test('dashboards read the same as analysts, and the parts of tables', async () => {
+test('dashboards read the same as analysts, and the system tables of their panels', async () => {
   const usage = 'SELECT count() AS events FROM tollgate.usage_events';
   expect(await readAs('grafana', usage)).toEqual([{ events: 3 }]);
   const parts = 'SELECT sum(rows) AS stored FROM system.parts WHERE active';
   expect((await readAs<{ stored: number }>('grafana', parts))[0]?.stored).toBeGreaterThan(0);
+  for (const [table, column] of [
+    ['merges', 'progress'],
+    ['disks', 'free_space'],
+    ['events', 'value'],
+  ] as const) {
+    const reading = `SELECT count(${column}) AS rows FROM system.${table}`;
+    await expect(readAs('grafana', reading), table).resolves.toHaveLength(1);
+  }
 });

@@ -28,7 +28,7 @@ const allUp = Object.fromEntries(
 const cases: Readonly<Record<string, Case>> = {
   TollgateRejectionSpike: {
     summary: '40% of all requests are refused',
-    where: 'limit minute of plan free (6.667 refused/s)',
+    where: 'limit minute of plan free (6.67 refused/s)',
     fires: {
       'tollgate_checks_total{decision="limited",plan="free",limit="minute"}': '0+400x30',
       'tollgate_checks_total{decision="allowed"}': '0+600x30',
@@ -154,6 +154,39 @@ const cases: Readonly<Record<string, Case>> = {
     },
     labels: { channel: 'webhook' },
   },
+  TollgateKafkaUnavailable: {
+    summary: '3 partitions of Kafka cannot be used',
+    where: 'tollgate.usage.v1 (2), tollgate.totals.v1 (1)',
+    fires: {
+      'tollgate_kafka_offline_partitions{topic="tollgate.totals.v1"}': '1x30',
+      'tollgate_kafka_offline_partitions{topic="tollgate.usage.v1"}': '2x30',
+    },
+    quiet: { 'tollgate_kafka_offline_partitions{topic="tollgate.usage.v1"}': '0x30' },
+  },
+  TollgateSpoolDiskFilling: {
+    summary: 'a:8090 has only 9% of the disk of its spool free',
+    fires: diskOf(9),
+    quiet: diskOf(11),
+    labels: { instance: 'a:8090' },
+  },
+  TollgateErrorBudgetFast: {
+    summary: 'Requests fail by our fault: the error budget of 30 days is spent 15 times too fast',
+    where: 'proxy on a:8090 (0.15 responses of 5xx/s)',
+    fires: responses({ ours: 9, ofUpstream: 0 }),
+    quiet: responses({ ours: 8, ofUpstream: 100 }),
+  },
+  TollgateErrorBudgetSlow: {
+    summary: 'Some requests fail by our fault: the error budget of 30 days is spent 6.667 times too fast',
+    where: 'proxy on a:8090 (0.0667 responses of 5xx/s)',
+    fires: responses({ ours: 4, ofUpstream: 0 }),
+    quiet: responses({ ours: 3, ofUpstream: 100 }),
+  },
+  TollgateLatencyBudget: {
+    summary:
+      'More than 1 % of the checks take longer than 1 ms: the latency budget is spent 7 times too fast',
+    fires: { ...responses({ ours: 0, ofUpstream: 0 }), ...checkBuckets({ upTo1ms: 930, all: 1000 }) },
+    quiet: { ...responses({ ours: 0, ofUpstream: 0 }), ...checkBuckets({ upTo1ms: 950, all: 1000 }) },
+  },
   TollgateServiceDown: {
     summary: 'tollgate-gateway at a:8090 does not answer (up is 0)',
     fires: { ...allUp, [`up{${down}}`]: '1x20 0x10' },
@@ -161,6 +194,23 @@ const cases: Readonly<Record<string, Case>> = {
     labels: { job: 'tollgate-gateway', instance: 'a:8090' },
   },
 };
+
+function diskOf(free: number): Record<string, string> {
+  return {
+    [`tollgate_spool_disk_free_bytes{${gateway}}`]: `${free}x30`,
+    [`tollgate_spool_disk_bytes{${gateway}}`]: '100x30',
+  };
+}
+
+/** 600 requests a minute, of which some fail. */
+function responses({ ours, ofUpstream }: { ours: number; ofUpstream: number }): Record<string, string> {
+  const of = `${gateway},entrypoint="proxy"`;
+  return {
+    [`tollgate_responses_total{${of},status="2xx"}`]: `0+${600 - ours - ofUpstream}x30`,
+    [`tollgate_responses_total{${of},status="5xx"}`]: `0+${ours + ofUpstream}x30`,
+    [`tollgate_upstream_failures_total{${gateway},kind="status"}`]: `0+${ofUpstream}x30`,
+  };
+}
 
 function checkBuckets({ upTo1ms, all }: { upTo1ms: number; all: number }): Record<string, string> {
   return {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { builtDashboards } from '../../../dashboards/render.ts';
+import { allPanels, builtDashboards } from '../../../dashboards/render.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
@@ -182,6 +182,16 @@ const expected: Readonly<Record<string, readonly Readonly<Record<string, unknown
   'pipeline/From event to row': [{ p50: 0.4, p99: 0.4 }],
   'pipeline/Rows per second': [{ events: 13 / 60 }],
   'pipeline/Tables': [{ table: 'stored_events', rows: events.length }],
+  'business/Cost this month': [{}],
+  'business/Projected cost of the month': [{}],
+  'business/Projected margin of the month': [{}],
+  'business/Refused revenue this month': [{}],
+  'business/Margin by tenant, this month': [{ tenant: 'acme', plan: 'pro', price: 49 }],
+  'business/Top movers': [],
+  'business/Refused revenue by tenant, this month': [{ tenant: 'acme', plan: 'pro', refused: 3 }],
+  'pipeline/ClickHouse since its start': [{ delayed: 0, rejected: 0 }],
+  'pipeline/Merges in progress': [],
+  'pipeline/Disks of ClickHouse': [{ disk: 'default' }],
   'pipeline/Progress by partition': [{ topic: 'usage', partition: 0, next_offset: 42 }],
 };
 
@@ -191,7 +201,7 @@ interface Query {
 }
 
 const queries: Query[] = [...builtDashboards()].flatMap(([name, dashboard]) =>
-  (dashboard.panels ?? []).flatMap((panel) =>
+  allPanels(dashboard).flatMap((panel) =>
     ('targets' in panel ? (panel.targets ?? []) : [])
       .map((target) => target as unknown as { rawSql?: string })
       .filter((target): target is { rawSql: string } => target.rawSql !== undefined)

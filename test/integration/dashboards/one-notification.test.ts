@@ -18,6 +18,8 @@ import type { OnCall } from '../../faults/alerts/on-call.ts';
 import { eventually } from '../../support/servers.ts';
 
 const speedup = 120;
+/** The wait for further alerts is long enough for a busy machine. */
+const timing = { ...shortenedTiming(speedup), groupWaitSeconds: 0.5 };
 
 /** An alert that fires from `from` to `until`, in seconds since the fault. */
 interface Firing {
@@ -81,6 +83,34 @@ const faults: readonly (readonly [title: string, notified: readonly string[], fi
         { name: 'TollgateLag', labels: group('aggregator'), from: 185, until: 750 },
         { name: 'TollgateFreshness', from: 185, until: 630 },
         { name: 'TollgateHeartbeatMissing', from: 250, until: 660 },
+      ],
+    ],
+    [
+      'Kafka is dead',
+      ['TollgateKafkaUnavailable'],
+      [
+        { name: 'TollgateKafkaUnavailable', from: 80, until: 740 },
+        { name: 'TollgateSpoolFilling', labels: { instance: 'a:8090' }, from: 125, until: 615 },
+        { name: 'TollgateSpoolFilling', labels: { instance: 'b:8090' }, from: 130, until: 615 },
+        { name: 'TollgateLag', labels: group('aggregator'), from: 200, until: 730 },
+        { name: 'TollgateFreshness', from: 200, until: 620 },
+        { name: 'TollgateHeartbeatMissing', from: 250, until: 660 },
+      ],
+    ],
+    [
+      'a gateway answers with 5xx',
+      ['TollgateErrorBudgetFast'],
+      [
+        { name: 'TollgateErrorBudgetFast', from: 180, until: 900 },
+        { name: 'TollgateErrorBudgetSlow', from: 800, until: 890 },
+      ],
+    ],
+    [
+      'Redis answers late',
+      ['TollgateCheckSlow'],
+      [
+        { name: 'TollgateCheckSlow', from: 330, until: 900 },
+        { name: 'TollgateLatencyBudget', from: 600, until: 890 },
       ],
     ],
     [
@@ -154,10 +184,7 @@ test.concurrent.each(faults)(
       command: await needProgram('prometheus-alertmanager', (line) => process.stderr.write(`${line}\n`)),
       dir,
       config: stringify(
-        alertmanagerConfig(
-          { onCallUrl: `${onCall.url}/on-call`, teamUrl: `${onCall.url}/team` },
-          shortenedTiming(speedup),
-        ),
+        alertmanagerConfig({ onCallUrl: `${onCall.url}/on-call`, teamUrl: `${onCall.url}/team` }, timing),
       ),
     });
     try {
@@ -175,32 +202,44 @@ test.concurrent.each(faults)(
 
 /** Posts starts and ends of the alerts at their times. Like Prometheus, it posts those of one time together. */
 async function replay(url: string, firing: readonly Firing[]): Promise<void> {
-  const startsAt = new Date().toISOString();
+  const startMs = Date.now();
   const times = new Set(firing.flatMap(({ from, until }) => [from, until]));
   const post = async (atSeconds: number): Promise<void> => {
     const alerts = firing
       .filter(({ from, until }) => from === atSeconds || until === atSeconds)
-      .map(({ name, labels, until }) => ({
+      .map(({ name, labels, from, until }) => ({
         labels: {
           alertname: name,
           severity: alertRules.find((rule) => rule.name === name)?.severity,
           ...labels,
         },
-        ...{ startsAt, endsAt: new Date(Date.now() + (until === atSeconds ? 0 : 3_600_000)).toISOString() },
+        // Like Prometheus: the time at which it fires. Alertmanager does not wait for a group that fires for long.
+        startsAt: new Date(startMs + (from * 1000) / speedup).toISOString(),
+        endsAt: new Date(Date.now() + (until === atSeconds ? 0 : 3_600_000)).toISOString(),
       }));
     const answer = await fetch(`${url}/api/v2/alerts`, {
       ...{ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(alerts) },
     });
     expect(answer.status).toBe(200);
   };
-  await Promise.all(
-    [...times].map(
-      (atSeconds) =>
-        new Promise<void>((resolve, reject) => {
-          setTimeout(() => void post(atSeconds).then(resolve, reject), (atSeconds * 1000) / speedup);
-        }),
-    ),
-  );
+  // Each post waits for its time and for the post before it, so that a busy machine cannot change their order.
+  await [...times]
+    .toSorted((a, b) => a - b)
+    .map((atSeconds) => ({
+      atSeconds,
+      due: new Promise<void>((resolve) => {
+        setTimeout(
+          () => {
+            resolve();
+          },
+          (atSeconds * 1000) / speedup,
+        );
+      }),
+    }))
+    .reduce<Promise<void>>(async (before, { atSeconds, due }) => {
+      await Promise.all([before, due]);
+      await post(atSeconds);
+    }, Promise.resolve());
 }
 
 /** Names of the alerts of each notification with this status, sorted; a notification has alerts of one name. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { builtDashboards } from '../../../dashboards/render.ts';
+import { allPanels, builtDashboards } from '../../../dashboards/render.ts';
 import type { DashboardName } from '../../../dashboards/boards/sources.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
@@ -88,7 +88,8 @@ async function panelRows(
   title: string,
   shown = view,
 ): Promise<Record<string, unknown>[]> {
-  const panels = (builtDashboards().get(board)?.panels ?? []) as unknown as readonly {
+  const dashboard = builtDashboards().get(board);
+  const panels = (dashboard === undefined ? [] : allPanels(dashboard)) as unknown as readonly {
     readonly title?: string;
     readonly targets?: readonly { readonly rawSql?: string }[];
   }[];

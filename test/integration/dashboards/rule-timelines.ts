@@ -1,5 +1,6 @@
 import { loopback } from '../../../dashboards/settings.ts';
 import { counterTimelines, gaugeTimelines } from './timelines.ts';
+import { objectiveTimelines } from './objective-timelines.ts';
 import type { Timeline } from './timelines.ts';
 
 const labels = { instance: 'a:8090' };
@@ -80,6 +81,17 @@ export const ruleTimelines: Readonly<Record<string, readonly Timeline[]>> = {
     summary: (count) => `${count} quotas went over 90 % in 15 minutes`,
   }),
   TollgateServiceDown: serviceDown(),
+  TollgateKafkaUnavailable: gaugeTimelines({
+    ...{ series: 'tollgate_kafka_offline_partitions{topic="tollgate.usage.v1"}', good: 0, bad: 12 },
+    ...{ forMinutes: 1, keepFiringMinutes: 2, where: 'tollgate.usage.v1 (12)' },
+    summary: '12 partitions of Kafka cannot be used',
+  }),
+  TollgateSpoolDiskFilling: gaugeTimelines({
+    ...{ series: `tollgate_spool_disk_free_bytes{${of}}`, labels, good: 50, bad: 5, forMinutes: 5 },
+    others: { [`tollgate_spool_disk_bytes{${of}}`]: '100x200' },
+    summary: 'a:8090 has only 5% of the disk of its spool free',
+  }),
+  ...objectiveTimelines,
   TollgateDeliveriesFailing: counterTimelines({
     ...{ series: 'tollgate_deliveries_total{channel="webhook",status="dead"}', rangeMinutes: 15 },
     labels: { channel: 'webhook' },
@@ -140,7 +152,7 @@ function redisFailing(): Timeline[] {
       series: { [checks]: '0+100x30 _x6 3700+100x30', [degraded]: '0x12 100+100x17 _x6 2500+100x30' },
       expected: { 120: null, 300: summary(100), 340: summary(100), 500: summary(100) },
       ...{ labels: {}, where: 'a:8090 (10 checks/s without Redis)' },
-      whereAt: { 340: 'a:8090 (7.083 checks/s without Redis)' },
+      whereAt: { 340: 'a:8090 (7.08 checks/s without Redis)' },
     },
     {
       title: 'the gateway restarts while Redis is away',

@@ -26,17 +26,22 @@ interface GaugeFault {
   readonly summary: string;
   readonly forMinutes: number;
   readonly keepFiringMinutes?: number;
+  readonly where?: string;
+  /** Series that the rule needs beside the one with the fault. */
+  readonly others?: Readonly<Record<string, string>>;
 }
 
 /** Timelines of a rule on a gauge: the fault ends; scrapes are missing; the process restarts; its target vanishes. */
 export function gaugeTimelines(fault: GaugeFault): Timeline[] {
   const { series, good, bad, labels = {}, summary, forMinutes, keepFiringMinutes = 0 } = fault;
+  const { where, others = {} } = fault;
   const fires = faultAt + forMinutes * 60;
   const samples = forMinutes * 6 + 24;
   const ends = faultAt + samples * stepSeconds;
   const quietAgain = ends + keepFiringMinutes * 60 + stepSeconds;
   const timeline = (title: string, values: string, expected: Timeline['expected']): Timeline => ({
-    ...{ title, series: { [series]: values }, expected, labels },
+    ...{ title, series: { ...others, [series]: values }, expected, labels },
+    ...(where !== undefined && { where }),
   });
   const before = `${good}x${faultSample - 1}`;
   const whileBad: Timeline['expected'] = {

@@ -103,7 +103,8 @@ function panelViolations(rule: Json, { dashboards }: Provisioned): string[] {
   if (dashboardUid === undefined && panelId === undefined) return [];
   const board = dashboards.find(({ dashboard }) => dashboard['uid'] === dashboardUid)?.dashboard;
   const violations: string[] = [];
-  if (!list(board, 'panels').some(({ id }) => id === panelId)) violations.push('its panel does not exist');
+  const panels = list(board, 'panels').flatMap((panel) => [panel, ...list(panel, 'panels')]);
+  if (!panels.some(({ id }) => id === panelId)) violations.push('its panel does not exist');
   if (annotations['__dashboardUid__'] !== dashboardUid || annotations['__panelId__'] !== String(panelId))
     violations.push('the annotations name another panel');
   return violations;

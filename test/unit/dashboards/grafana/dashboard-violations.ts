@@ -1,4 +1,5 @@
 import * as units from '@grafana/grafana-foundation-sdk/units';
+import { layoutViolations, panelViolations } from './panel-violations.ts';
 import { list, object, repeated, text, uidViolation } from './provisioned-files.ts';
 import type { Json, Provisioned } from './provisioned-files.ts';
 
@@ -31,11 +32,13 @@ function boardViolations(dashboard: Json): string[] {
     ...(uid === null ? [] : [uid]),
     ...(text(dashboard, 'title') === '' ? ['no title'] : []),
     ...repeated(panels.map(({ id }) => String(id as number))).map((id) => `panel id ${id} is not unique`),
+    ...panels.flatMap(queryViolations),
     ...panels.flatMap(panelViolations),
+    ...layoutViolations(dashboard),
   ];
 }
 
-function panelViolations(panel: Json): string[] {
+function queryViolations(panel: Json): string[] {
   const title = text(panel, 'title');
   if (title === '') return [`panel ${String(panel['id'])} has no title`];
   if (text(panel, 'type') === 'row') return [];

@@ -1,6 +1,6 @@
-import { rate, series } from './panels.ts';
-import type { Panels } from './panels.ts';
-import { promql } from './queries.ts';
+import { rate, series } from '../panels.ts';
+import type { Panels } from '../panels.ts';
+import { promql } from '../queries.ts';
 
 /**
  * Panels that show whether the clocks agree from which decisions and events get their times. The variable `node`

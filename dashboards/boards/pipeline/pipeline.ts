@@ -1,9 +1,11 @@
-import type { ClassicDashboard } from './sources.ts';
-import { rate, series, stat, withSections } from './panels.ts';
-import type { Panels } from './panels.ts';
-import { aggregator, clickhousePanels, restoration, notifications } from './pipeline-totals.ts';
-import { promql, quantile, sqlTable } from './queries.ts';
-import { dashboard } from './sources.ts';
+import type { ClassicDashboard } from '../sources.ts';
+import { rate, series, stat, withSections } from '../panels.ts';
+import type { Panels } from '../panels.ts';
+import { aggregator, clickhousePanels, restoration, notifications } from './totals.ts';
+import { clickhouseServer, kafkaCluster } from './servers.ts';
+import { withChanges } from '../annotations.ts';
+import { promql, quantile, sqlTable } from '../queries.ts';
+import { dashboard } from '../sources.ts';
 
 /**
  * Dashboard on the path of an event from the gateway's disk to the totals, and on the path of the totals back to the
@@ -17,14 +19,17 @@ export function pipelineDashboard(): ClassicDashboard {
   )
     .time({ from: 'now-1h', to: 'now' })
     .refresh('10s');
-  return withSections(builder, [
-    ['Now', figures()],
-    ['Spool', spool()],
-    ['Kafka', kafka()],
-    ['Aggregator', aggregator()],
-    ['ClickHouse', clickhousePanels()],
-    ['Totals and counters', restoration()],
-    ['Notifications', notifications()],
+  const closed = { collapsed: true };
+  return withSections(withChanges(builder), [
+    { title: 'Now', runbook: 'freshness', panels: figures() },
+    { title: 'Spool', runbook: 'spool-filling', panels: spool(), ...closed },
+    { title: 'Kafka', runbook: 'lag', panels: kafka(), ...closed },
+    { title: 'Kafka cluster', runbook: 'kafka-unavailable', panels: kafkaCluster(), ...closed },
+    { title: 'Aggregator', runbook: 'freshness', panels: aggregator(), ...closed },
+    { title: 'ClickHouse', runbook: 'lag', panels: clickhousePanels(), ...closed },
+    { title: 'ClickHouse server', runbook: 'lag', panels: clickhouseServer(), ...closed },
+    { title: 'Totals and counters', runbook: 'drift', panels: restoration(), ...closed },
+    { title: 'Notifications to tenants', runbook: 'deliveries-failing', panels: notifications(), ...closed },
   ]);
 }
 
@@ -52,7 +57,8 @@ function figures(): Panels {
       badAt: 10,
     }),
     stat({
-      title: 'Oldest event on a gateway',
+      title: 'Oldest in a spool',
+      runbook: 'spool-filling',
       description: 'Age of the oldest event that Kafka has not acknowledged, over all gateways.',
       queries: [promql('max(tollgate_spool_oldest_age_seconds)', 'age')],
       unit: 's',
@@ -61,6 +67,7 @@ function figures(): Panels {
     }),
     stat({
       title: 'Dead letters',
+      runbook: 'dead-letters',
       description:
         'Records of the last hour, of any topic, that could not be read or handled. Each one of the usage topic is usage that is not counted.',
       queries: [promql('sum(increase(tollgate_dead_letters_total[1h]))', 'records')],
@@ -71,6 +78,7 @@ function figures(): Panels {
     unexpectedFailures(),
     stat({
       title: 'Events lost',
+      runbook: 'events-lost',
       description:
         'Events that a spool dropped or refused in the last hour: this usage is never counted. Must be 0.',
       queries: [
@@ -84,6 +92,7 @@ function figures(): Panels {
     }),
     stat({
       title: 'Heartbeat',
+      runbook: 'heartbeat-missing',
       description:
         'Time since the last heartbeat passed from the usage topic to an alert. One is sent each minute.',
       queries: [promql('time() - max(tollgate_heartbeat_last_success_timestamp_seconds)', 'ago')],
@@ -98,6 +107,7 @@ function figures(): Panels {
 function unexpectedFailures(): Panels[number] {
   return stat({
     title: 'Unexpected failures',
+    runbook: 'processing-fails',
     description:
       'Attempts of consumers in the last hour that failed by an error in their own code and were retried. Must be 0.',
     queries: [promql('sum by (group) (increase(tollgate_kafka_unexpected_failures_total[1h]))', '{{group}}')],
@@ -136,6 +146,7 @@ function spool(): Panels {
     }),
     series({
       title: 'Events in memory only',
+      runbook: 'spool-disk',
       description:
         'Bytes of events that neither the disk nor Kafka has, and responses sent before their event was on disk. Near 0 while the disk works.',
       queries: [
@@ -144,6 +155,19 @@ function spool(): Panels {
         promql('max by (instance) (tollgate_spool_memory_only)', 'memory only: {{instance}}'),
       ],
       unit: 'short',
+    }),
+    series({
+      title: 'Free disk of the spool',
+      description:
+        'Share of the file system of the spool that is free. At 0 events are kept in memory only. The alert fires below 10 %.',
+      queries: [
+        promql(
+          'min by (instance) (tollgate_spool_disk_free_bytes / tollgate_spool_disk_bytes)',
+          '{{instance}}',
+        ),
+      ],
+      unit: 'percentunit',
+      runbook: 'spool-disk',
     }),
     series({
       title: 'Time to write',

@@ -1,7 +1,7 @@
-import { rate, series, table } from './panels.ts';
-import type { Panels } from './panels.ts';
-import { promql, quantile, sqlSeries, sqlTable } from './queries.ts';
-import { isComplete } from './usage-ranges.ts';
+import { rate, series, table } from '../panels.ts';
+import type { Panels } from '../panels.ts';
+import { promql, quantile, sqlSeries, sqlTable } from '../queries.ts';
+import { isComplete } from '../usage-ranges.ts';
 
 /** Second half of the Pipeline dashboard: the path from Kafka to the totals, and from the totals to the counters. */
 export function aggregator(): Panels {
@@ -101,9 +101,12 @@ GROUP BY table ORDER BY bytes DESC`),
         ],
       },
       {
-        parts_in_a_partition: { warnAt: 100, badAt: 1000 },
-        bytes: { unit: 'bytes' },
-        bytes_per_row: { unit: 'bytes', decimals: 1 },
+        table: { heading: 'Table', width: 140 },
+        parts: { heading: 'Parts' },
+        parts_in_a_partition: { heading: 'Most in a partition', warnAt: 100, badAt: 1000 },
+        rows: { heading: 'Rows', unit: 'short' },
+        bytes: { heading: 'Size', unit: 'bytes' },
+        bytes_per_row: { heading: 'Bytes per row', unit: 'bytes', decimals: 1 },
       },
     ),
     table(
@@ -118,8 +121,11 @@ FROM \${database}.pipeline_progress FINAL ORDER BY topic, partition`),
         ],
       },
       {
-        complete_through: { unit: 'dateTimeAsIso' },
-        age: { unit: 's', warnAt: 5, badAt: 60 },
+        topic: { heading: 'Topic', width: 150 },
+        partition: { heading: 'Partition' },
+        complete_through: { heading: 'Complete through', unit: 'dateTimeAsIso', width: 170 },
+        next_offset: { heading: 'Next offset', width: 100 },
+        age: { heading: 'Age', unit: 's', warnAt: 5, badAt: 60 },
       },
     ),
   ];
@@ -157,6 +163,7 @@ export function restoration(): Panels {
     }),
     series({
       title: 'Losses found',
+      runbook: 'loss-found',
       description:
         'Results of the last audit. offset: records of Kafka that are not in ClickHouse. sequence: events of gateways that neither Kafka nor ClickHouse has. counter: units that only Redis counted. Days whose totals differ from their events. Spools restored from an older copy.',
       queries: [
@@ -169,6 +176,7 @@ export function restoration(): Panels {
     }),
     series({
       title: 'Age of the audit',
+      runbook: 'loss-found',
       description: 'Time since the last completed audit. By default it runs every five minutes.',
       queries: [promql('time() - (max(tollgate_audit_last_success_timestamp_seconds) > 0)', 'last audit')],
       unit: 's',
@@ -195,6 +203,7 @@ export function notifications(): Panels {
     }),
     series({
       title: 'Quotas over 90 %',
+      runbook: 'tenant-over-90',
       description: 'Quotas that went over 90 % in 15 minutes. The Business dashboard lists their tenants.',
       queries: [promql('sum(increase(tollgate_quotas_over_90_total[15m]))', 'quotas')],
       unit: 'short',

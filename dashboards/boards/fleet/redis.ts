@@ -1,6 +1,6 @@
-import { rate, series } from './panels.ts';
-import type { Panels } from './panels.ts';
-import { promql, quantile } from './queries.ts';
+import { rate, series } from '../panels.ts';
+import type { Panels } from '../panels.ts';
+import { promql, quantile } from '../queries.ts';
 
 /** Panels on Redis as measured by gateways, and on what all gateways must agree on. `node` selects gateways. */
 export function redisPanels(node: string): Panels {
@@ -68,6 +68,51 @@ export function redisPanels(node: string): Panels {
       width: 6,
       queries: [promql(`sum by (result) (increase(tollgate_policy_reloads_total[${rate}]))`, '{{result}}')],
       unit: 'short',
+    }),
+  ];
+}
+
+/** Panels on the Redis servers themselves, from their INFO, which the reconciler reads every 15 s. */
+export function redisServerPanels(): Panels {
+  return [
+    series({
+      title: 'Memory of Redis',
+      description:
+        'Memory that each Redis server uses, and its bound if it has one. At the bound Redis refuses writes, or evicts counters.',
+      queries: [
+        promql('max by (server) (tollgate_redis_memory_bytes)', 'used: {{server}}'),
+        promql('max by (server) (tollgate_redis_memory_max_bytes) > 0', 'bound: {{server}}'),
+      ],
+      unit: 'bytes',
+    }),
+    series({
+      title: 'Keys evicted by Redis',
+      description:
+        'Keys that Redis evicted because its memory was full. Must be 0: each may have been a counter.',
+      queries: [
+        promql(`max by (server) (increase(tollgate_redis_evicted_keys_total[${rate}]))`, '{{server}}'),
+      ],
+      unit: 'short',
+      badAt: 1,
+    }),
+    series({
+      title: 'Commands of Redis',
+      description: 'Commands that each Redis server processes.',
+      queries: [promql(`max by (server) (rate(tollgate_redis_commands_total[${rate}]))`, '{{server}}')],
+      unit: 'ops',
+    }),
+    series({
+      title: 'Own latency of Redis',
+      description:
+        'Mean time that Redis spends in one script, without network and queue. If a Redis call takes much longer, the network or the queue is the cause.',
+      queries: [
+        promql(
+          `max by (server) (rate(tollgate_redis_script_seconds_total[${rate}]) / (rate(tollgate_redis_script_calls_total[${rate}]) > 0))`,
+          '{{server}}',
+        ),
+      ],
+      unit: 's',
+      ...{ badAt: 0.001, runbook: 'check-slow' },
     }),
   ];
 }

@@ -1,12 +1,16 @@
-import type { ClassicDashboard } from './sources.ts';
-import { clockPanels } from './fleet-clocks.ts';
-import { credentialPanels } from './fleet-credentials.ts';
-import { redisPanels } from './fleet-redis.ts';
+import type { ClassicDashboard } from '../sources.ts';
+import { withChanges } from '../annotations.ts';
+import { clockPanels } from './clocks.ts';
+import { affectedFigures, courseOfIncident } from './now.ts';
+import { objectivePanels } from './objectives.ts';
+import { backendPanels, processPanels } from './services.ts';
+import { credentialPanels } from './credentials.ts';
+import { redisPanels, redisServerPanels } from './redis.ts';
 import { QueryVariableBuilder, VariableRefresh } from '@grafana/grafana-foundation-sdk/dashboard';
-import { rate, series, stat, withSections } from './panels.ts';
-import type { Panels } from './panels.ts';
-import { promql, quantile } from './queries.ts';
-import { dashboard, prometheus } from './sources.ts';
+import { rate, series, withSections } from '../panels.ts';
+import type { Panels } from '../panels.ts';
+import { promql, quantile } from '../queries.ts';
+import { dashboard, prometheus } from '../sources.ts';
 
 const node = 'instance=~"$node"';
 const byRedis = `decided_by="redis",${node}`;
@@ -36,75 +40,24 @@ export function fleetDashboard(): ClassicDashboard {
         .allValue('.*')
         .current({ text: 'All', value: '$__all', selected: true }),
     );
-  return withSections(builder, [
-    ['Now', figures()],
-    ['Decisions', decisions()],
-    ['Latency', latency()],
-    ['Redis', redisPanels(node)],
-    ['Credentials', credentialPanels(node)],
-    ['Clocks', clockPanels(node)],
-    ['Services behind the gateways', backend()],
+  return withSections(withChanges(builder), [
+    { title: 'Are users affected?', runbook: 'redis-failing', panels: affectedFigures(node) },
+    { title: 'Since when, where, and what changed', runbook: 'error-budget', panels: courseOfIncident(node) },
+    { title: 'Objectives', runbook: 'error-budget', panels: objectivePanels() },
+    { title: 'Decisions', runbook: 'rejection-spike', panels: decisions() },
+    { title: 'Latency', runbook: 'check-slow', panels: latency() },
+    {
+      title: 'Redis, as seen by the gateways',
+      runbook: 'redis-failing',
+      panels: redisPanels(node),
+      collapsed: true,
+    },
+    { title: 'Redis servers', runbook: 'redis-failing', panels: redisServerPanels(), collapsed: true },
+    { title: 'Credentials', runbook: 'jwks-stale', panels: credentialPanels(node), collapsed: true },
+    { title: 'Clocks', runbook: 'clock-wrong', panels: clockPanels(node), collapsed: true },
+    { title: 'Processes', runbook: 'service-down', panels: processPanels(), collapsed: true },
+    { title: 'Services behind the gateways', runbook: 'lag', panels: backendPanels(), collapsed: true },
   ]);
-}
-
-function figures(): Panels {
-  return [
-    stat({
-      title: 'Checks',
-      description: 'Decisions per second over all selected gateways.',
-      queries: [promql(`sum(rate(tollgate_checks_total{${node}}[${rate}]))`, 'checks')],
-      unit: 'reqps',
-    }),
-    stat({
-      title: 'Refused',
-      description:
-        'Share of refused requests. A spike is an incident or an attack: check which limit and plan.',
-      queries: [
-        promql(
-          `sum(rate(tollgate_checks_total{decision="limited",${node}}[${rate}])) / sum(rate(tollgate_checks_total{${node}}[${rate}]))`,
-          'refused',
-        ),
-      ],
-      unit: 'percentunit',
-      warnAt: 0.1,
-      badAt: 0.3,
-      decimals: 1,
-    }),
-    stat({
-      title: 'p99 of a check',
-      description: '99 % of the checks that Redis decided took at most this time. The promise is 1 ms.',
-      empty: 'Redis decides no check',
-      queries: [promql(quantile(0.99, 'tollgate_check_duration_seconds', byRedis), 'p99')],
-      unit: 's',
-      warnAt: 0.001,
-      badAt: 0.005,
-    }),
-    stat({
-      title: 'Degraded nodes',
-      description: 'Gateways that decide alone because a Redis server does not answer. Should be 0.',
-      queries: [promql(`sum(tollgate_redis_servers_away{${node}} > bool 0)`, 'degraded')],
-      unit: 'short',
-      badAt: 1,
-    }),
-    stat({
-      title: 'Freshness',
-      description:
-        'Age of the time up to which ClickHouse is complete. The target is below 1 s. Infinite: no aggregator answers.',
-      // Without `vector(Inf)`, the panel would still show the last value after all aggregators have stopped.
-      queries: [promql('max(tollgate_aggregator_lag_seconds) or vector(Inf)', 'freshness')],
-      unit: 's',
-      warnAt: 5,
-      badAt: 60,
-    }),
-    stat({
-      title: 'Services up',
-      description: 'Share of the scraped processes that answer.',
-      queries: [promql('avg(up{job=~"tollgate-.*"})', 'up')],
-      unit: 'percentunit',
-      badAt: 1,
-      lowIsBad: true,
-    }),
-  ];
 }
 
 function decisions(): Panels {
@@ -175,6 +128,7 @@ function latency(): Panels {
   return [
     series({
       title: 'Latency of a check',
+      width: 8,
       description:
         'Duration of a check. The promise is a p99 below 1 ms. Checks that a node decided without Redis have a line of their own: some of them waited for Redis in vain, most did not wait. While Redis is away, its lines end.',
       queries: [
@@ -187,7 +141,8 @@ function latency(): Panels {
       badAt: 0.001,
     }),
     series({
-      title: 'p99 of a check by node',
+      title: 'p99 of a check by gateway',
+      width: 8,
       description: 'If a single node is slower, check its CPU and its network to Redis.',
       queries: [
         promql(
@@ -199,38 +154,14 @@ function latency(): Panels {
       badAt: 0.001,
     }),
     series({
-      title: 'Event loop delay',
-      description: 'p99 delay of timers in each process. Above 10 ms the process needs more CPU.',
-      queries: [promql('nodejs_eventloop_lag_p99_seconds{job=~"tollgate-.*"}', '{{service}} {{instance}}')],
-      unit: 's',
-    }),
-    series({
       title: 'Upstream and slow-down',
+      width: 8,
       description: 'p99 time to the first byte of the upstream, and p99 delay of requests near a limit.',
       queries: [
         promql(quantile(0.99, 'tollgate_upstream_duration_seconds', node), 'upstream'),
         promql(quantile(0.99, 'tollgate_slow_down_delay_seconds', node), 'delayed'),
       ],
       unit: 's',
-    }),
-  ];
-}
-
-function backend(): Panels {
-  return [
-    series({
-      title: 'Lag by consumer',
-      description: 'Age of the oldest uncommitted record. The Pipeline dashboard has the details.',
-      queries: [promql('max by (group) (tollgate_kafka_lag_seconds)', '{{group}}')],
-      unit: 's',
-      warnAt: 10,
-      badAt: 60,
-    }),
-    series({
-      title: 'Memory',
-      description: 'Resident memory of each process. It should be constant.',
-      queries: [promql('process_resident_memory_bytes{job=~"tollgate-.*"}', '{{service}} {{instance}}')],
-      unit: 'bytes',
     }),
   ];
 }

@@ -1,6 +1,6 @@
-import { rate, series } from './panels.ts';
-import type { Panels } from './panels.ts';
-import { promql } from './queries.ts';
+import { rate, series } from '../panels.ts';
+import type { Panels } from '../panels.ts';
+import { promql } from '../queries.ts';
 
 /** Panels on the keys that verify tokens, and on refused credentials. The variable `node` selects gateways. */
 export function credentialPanels(node: string): Panels {

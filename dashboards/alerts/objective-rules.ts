@@ -1,0 +1,76 @@
+import type { AlertRule } from './rule.ts';
+
+/** Share of the requests of 30 days that may fail by Tollgate's fault, and of checks that may take longer than 1 ms. */
+const errorBudget = 0.001;
+const slowBudget = 0.01;
+
+/**
+ * PromQL of the speed at which a budget is spent: the smaller one of two windows ÷ the budget. The short window ends the
+ * alert soon after the fault. Nothing fires below a hundred requests an hour, where one failed request is a large share.
+ */
+function burnRate(ratio: string, [long, short]: readonly [string, string], budget: number): string {
+  const [slow, fast] = [`tollgate:${ratio}:ratio_rate${long}`, `tollgate:${ratio}:ratio_rate${short}`];
+  const enough = 'on () (sum(rate(tollgate_responses_total[60m])) * 3600 > 100)';
+  return `((${slow} < ${fast}) or ${fast}) / ${budget} and ${enough}`;
+}
+
+const whereErrors = {
+  query: 'sum by (instance, entrypoint) (rate(tollgate_responses_total{status="5xx"}[5m])) > 0',
+  text: '{{ .Labels.entrypoint }} on {{ .Labels.instance }} ({{ printf "%.3g" .Value }} responses of 5xx/s)',
+};
+
+/** Alerts on the objectives of docs/slo.md. */
+export const objectiveRules: readonly AlertRule[] = [
+  {
+    name: 'TollgateErrorBudgetFast',
+    severity: 'critical',
+    query: burnRate('own_errors', ['1h', '5m'], errorBudget),
+    fires: 'above',
+    threshold: 14.4,
+    forMinutes: 2,
+    summary: 'Requests fail by our fault: the error budget of 30 days is spent VALUE times too fast',
+    format: 'number',
+    impact: 'Customers receive 5xx from Tollgate. After an hour at this speed 2 % of the budget is gone.',
+    action: 'Compare with the latest release, start and edit of the policy on Fleet, and undo it.',
+    where: whereErrors,
+    runbook: 'error-budget',
+    dashboard: 'fleet',
+    panel: 'Error budget: speed of its use',
+    whenAbsent: 'quiet',
+  },
+  {
+    name: 'TollgateErrorBudgetSlow',
+    severity: 'warning',
+    query: burnRate('own_errors', ['6h', '30m'], errorBudget),
+    fires: 'above',
+    threshold: 6,
+    forMinutes: 15,
+    summary: 'Some requests fail by our fault: the error budget of 30 days is spent VALUE times too fast',
+    format: 'number',
+    impact:
+      'A small share of requests receives 5xx from Tollgate. The budget is gone in less than five days.',
+    action: 'Find the entrypoint and the gateway with the responses of 5xx, and read its log.',
+    where: whereErrors,
+    runbook: 'error-budget',
+    dashboard: 'fleet',
+    panel: 'Error budget: speed of its use',
+    whenAbsent: 'quiet',
+  },
+  {
+    name: 'TollgateLatencyBudget',
+    severity: 'warning',
+    query: burnRate('slow_checks', ['6h', '30m'], slowBudget),
+    fires: 'above',
+    threshold: 6,
+    forMinutes: 15,
+    summary:
+      'More than 1 % of the checks take longer than 1 ms: the latency budget is spent VALUE times too fast',
+    format: 'number',
+    impact: 'Requests wait longer than promised. The budget of 30 days is gone in less than five days.',
+    action: 'Compare the latency of a check with that of a Redis call and with the CPU of the gateways.',
+    runbook: 'check-slow',
+    dashboard: 'fleet',
+    panel: 'Latency budget: speed of its use',
+    whenAbsent: 'quiet',
+  },
+];
