@@ -101,10 +101,7 @@ export async function openEnforcer(
 
   const core = { limiter, concurrency, records, events: spool, node, clock, logger, registry };
   const enforcer = new Enforcer({ policy: () => policy.current(), ...core });
-  lifecycle.onClose('enforcer', () => {
-    enforcer.close();
-    return Promise.resolve();
-  });
+  lifecycle.onClose('enforcer', () => enforcer.close());
   const untilReady = (): Promise<void> =>
     waitForParts(logger, {
       redis: () => redis.status === 'ready',

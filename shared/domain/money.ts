@@ -99,7 +99,16 @@ const exactProductMax = 10 ** priceDigitsMax;
 export function costOf(units: number, { digits, divisor }: Price): number | string {
   const product = units * digits;
   if (product <= exactProductMax && Number.isInteger(units)) return product / divisor;
-  const cost = rounded(moneyOf(units) * BigInt(digits), BigInt(divisor));
+  return eventCost(rounded(moneyOf(units) * BigInt(digits), BigInt(divisor)));
+}
+
+/** Sum of a stated cost (a number or a decimal text) and an amount of money, in the form of an event's cost. */
+export function addedCost(stated: number | string, money: Money): number | string {
+  return eventCost((statedMoney(stated) ?? 0n) + money);
+}
+
+/** Money in the form of an event's cost: a number, or a decimal text if a double cannot hold the digits. */
+function eventCost(cost: Money): number | string {
   const number = approximateMoney(cost);
   return moneyOf(number) === cost ? number : moneyText(cost);
 }

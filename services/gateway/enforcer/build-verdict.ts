@@ -1,7 +1,10 @@
 import type { Decision, Outcome } from '../../../shared/domain/decision.ts';
+import { costOf, noPrice } from '../../../shared/domain/money.ts';
 import type { LimitState } from '../../../shared/domain/limit.ts';
 import type { CheckResult } from '../../../shared/redis/decision/check.ts';
 import type { Permit } from '../../../shared/redis/leases/permits.ts';
+import { readDetails } from '../reservations/reserved-call.ts';
+import type { OpenReservation, ReservedCall } from '../reservations/reserved-call.ts';
 import type { DecisionInputs } from './decision-inputs.ts';
 import { writtenPath } from './read-request.ts';
 import { slowDownDelayMs } from './slow-down.ts';
@@ -35,8 +38,9 @@ export function checkedVerdict(inputs: DecisionInputs, result: CheckResult, perm
   const passed = result.passed && !withoutPermit;
   const outcome: Outcome = !passed ? 'limited' : limitedBy.length > 0 ? 'shadow_limited' : 'allowed';
   const reason = passed ? null : withoutPermit ? 'limit' : (result.reason ?? 'limit');
+  const reservation = passed ? openReservation(inputs, result) : null;
   const decision: Decision = {
-    id: inputs.dependencies.nextId(),
+    id: reservation?.call.decisionId ?? inputs.reservedId ?? inputs.dependencies.nextId(),
     outcome,
     reason,
     limits: full.length === 0 ? result.states : [...result.states, ...full],
@@ -46,7 +50,52 @@ export function checkedVerdict(inputs: DecisionInputs, result: CheckResult, perm
     degraded: result.degraded || permit?.degraded === true,
     checkMicros: result.checkMicros,
   };
-  return verdictOf(inputs, decision, permit === null ? releaseNothing : () => permit.release());
+  const verdict = verdictOf(inputs, decision, permit === null ? releaseNothing : () => permit.release());
+  return reservation === null ? verdict : { ...verdict, reservation };
+}
+
+/**
+ * The reservation of a request that passed; null if it reserves nothing. If Redis had a reservation with this id, the
+ * result is about the earlier call, whose decision and event it then names.
+ */
+function openReservation(
+  inputs: DecisionInputs,
+  { reservation }: Pick<CheckResult, 'reservation'>,
+): OpenReservation | null {
+  const { request, policy } = inputs;
+  if (request.reserve === undefined) return null;
+  const existing = reservation?.existing ?? null;
+  const earlier = existing === null ? null : readDetails(existing.details);
+  return {
+    handle: reservation?.handle ?? null,
+    call: earlier ?? reservedCall(inputs),
+    reserve: request.reserve,
+    pricing: policy,
+    repeated: existing !== null,
+  };
+}
+
+/** Describes the call of a request that reserves amounts. */
+export function reservedCall({
+  request,
+  readings,
+  units,
+  reservedId,
+  atMs,
+  dependencies,
+}: DecisionInputs): ReservedCall {
+  const { tenantId, userId } = request.caller.identity;
+  return {
+    decisionId: reservedId ?? dependencies.nextId(),
+    source: `tollgate/${dependencies.node}`,
+    tenantId,
+    userId: userId ?? '',
+    timeMs: atMs,
+    model: request.reserve?.model ?? null,
+    owner: request.reserve?.owner ?? 'gateway',
+    units,
+    unitCost: costOf(units, readings.route?.unitPrice ?? noPrice),
+  };
 }
 
 /**
@@ -56,7 +105,7 @@ export function checkedVerdict(inputs: DecisionInputs, result: CheckResult, perm
 export function bypassedVerdict(inputs: DecisionInputs): Verdict {
   const { states, degraded, checkMicros } = untouchedLimits(inputs);
   const decision: Decision = {
-    id: inputs.dependencies.nextId(),
+    id: inputs.reservedId ?? inputs.dependencies.nextId(),
     outcome: 'bypassed',
     reason: null,
     limits: states,
@@ -66,7 +115,9 @@ export function bypassedVerdict(inputs: DecisionInputs): Verdict {
     degraded,
     checkMicros,
   };
-  return verdictOf(inputs, decision, releaseNothing);
+  const verdict = verdictOf(inputs, decision, releaseNothing);
+  const reservation = openReservation(inputs, { reservation: null });
+  return reservation === null ? verdict : { ...verdict, reservation };
 }
 
 /** Reports the limits of a request as unused, for verdicts that are built without a call to Redis. */
@@ -101,6 +152,8 @@ export function verdictOf(
     credentialRejection: null,
     addressRejection: null,
     block: null,
+    reserve: request.reserve ?? null,
+    reservation: null,
     release,
   };
 }

@@ -1,10 +1,12 @@
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { CredentialRejection } from '../../../shared/identity/credential-reading.ts';
-import type { CheckResult } from '../../../shared/redis/decision/check.ts';
+import type { CheckRequest, CheckResult } from '../../../shared/redis/decision/check.ts';
 import type { Permit } from '../../../shared/redis/leases/permits.ts';
 import type { Fault } from '../transport/fault.ts';
-import { bypassedVerdict, checkedVerdict, untouchedLimits } from './build-verdict.ts';
+import { bypassedVerdict, checkedVerdict, reservedCall, untouchedLimits } from './build-verdict.ts';
+import { writeDetails } from '../reservations/reserved-call.ts';
+import type { Reserve } from '../reservations/reserved-call.ts';
 import { resolveInputs } from './decision-inputs.ts';
 import type { DecisionDependencies, DecisionInputs, DecisionRequest } from './decision-inputs.ts';
 import {
@@ -127,26 +129,42 @@ function readLimits(inputs: DecisionInputs, onResult: (result: CheckResult) => v
 }
 
 /** Calls the limiter with all limits of the request that count units. With `peek`, nothing is charged. */
-function checkLimits(
-  { request, record, limits, units, dependencies: { limiter } }: DecisionInputs,
-  peek: boolean,
-  onResult: (result: CheckResult) => void,
-): void {
+function checkLimits(inputs: DecisionInputs, peek: boolean, onResult: (result: CheckResult) => void): void {
+  const {
+    request,
+    record,
+    limits,
+    units,
+    dependencies: { limiter },
+  } = inputs;
   const { tenantId, userId, ip } = request.caller.identity;
   const check = { tenantId, userId, ip, limits, cost: units, peek };
   const timeZone = record?.time_zone;
-  const { waitMsMax } = request;
-  if (timeZone === undefined && waitMsMax === undefined) limiter.checkWith(check, onResult);
+  const { waitMsMax, reserve } = request;
+  if (timeZone === undefined && waitMsMax === undefined && reserve === undefined)
+    limiter.checkWith(check, onResult);
   else {
     limiter.checkWith(
       {
         ...check,
         ...(timeZone === undefined ? {} : { timeZone }),
         ...(waitMsMax === undefined ? {} : { waitMsMax }),
+        ...(reserve === undefined ? {} : reservedCheck(inputs, reserve, peek)),
       },
       onResult,
     );
   }
+}
+
+/** The amounts of a request, and unless it is only read, the reservation that Redis stores. */
+function reservedCheck(
+  inputs: DecisionInputs,
+  { amounts, id, expiresMs }: Reserve,
+  peek: boolean,
+): Pick<CheckRequest, 'amounts' | 'reservation'> {
+  if (peek) return { amounts };
+  const call = reservedCall(inputs);
+  return { amounts, reservation: { id: id ?? call.decisionId, expiresMs, details: writeDetails(call) } };
 }
 
 const concurrentOf = new WeakMap<readonly Limit[], readonly Limit[]>();

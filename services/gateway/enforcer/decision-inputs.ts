@@ -12,6 +12,7 @@ import { withOverride } from './limit-override.ts';
 import type { LimitOverride } from './limit-override.ts';
 import { readRequest } from './read-request.ts';
 import type { RawRequest, RequestReadings } from './read-request.ts';
+import type { Reserve } from '../reservations/reserved-call.ts';
 
 /** A request that the enforcer has to decide about. */
 export interface DecisionRequest extends RawRequest {
@@ -36,6 +37,8 @@ export interface DecisionRequest extends RawRequest {
    * timeout applies.
    */
   readonly waitMsMax?: number;
+  /** Amounts to reserve, for a call whose usage is known only after it. Absent: the request charges its units only. */
+  readonly reserve?: Reserve;
 }
 
 /** Services and data that `decide` uses; one object for all decisions of an enforcer. */
@@ -46,6 +49,7 @@ export interface DecisionDependencies {
   readonly invalidRequests: InvalidRequestLimit;
   readonly clock: Clock;
   readonly nextId: () => string;
+  readonly node: string;
 }
 
 /** Inputs of one decision, resolved before Redis is called. */
@@ -58,6 +62,8 @@ export interface DecisionInputs {
   readonly limits: readonly Limit[];
   readonly readings: RequestReadings;
   readonly units: number;
+  /** Id of the decision, for a request that reserves amounts: Redis stores it. Null for all others. */
+  readonly reservedId: string | null;
   /** Unix milliseconds at which the decision began. */
   readonly atMs: number;
 }
@@ -74,9 +80,12 @@ export function resolveInputs(
   const readings = readRequest(policy, request);
   const { route } = readings;
   const planName = request.plan ?? identity.planClaim;
-  const applicable = request.applicable ?? limitsFor(policy, { plan: planName, record, route, nowMs: atMs });
+  const applicable =
+    request.applicable ??
+    limitsFor(policy, { plan: planName, record, route, nowMs: atMs, reserve: request.reserve !== undefined });
   const { plan, limits } =
     request.override === undefined ? applicable : withOverride(applicable, request.override);
   const units = request.cost ?? route?.cost ?? 1;
-  return { dependencies, policy, request, record, plan, limits, readings, units, atMs };
+  const reservedId = request.reserve === undefined ? null : dependencies.nextId();
+  return { dependencies, policy, request, record, plan, limits, readings, units, reservedId, atMs };
 }

@@ -19,6 +19,7 @@ import { createCheckedDecisions } from '../outcomes/checked-decisions.ts';
 import type { CheckedDecisions } from '../outcomes/checked-decisions.ts';
 import { returnableCharge } from '../outcomes/returnable-charge.ts';
 import type { ReturnableCharge } from '../outcomes/returnable-charge.ts';
+import { CallReservations } from '../reservations/call-reservations.ts';
 import { BadCredentialLimit } from './bad-credential-limit.ts';
 import { decide } from './decide.ts';
 import { createDecisionIds } from './decision-id.ts';
@@ -26,12 +27,18 @@ import type { DecisionDependencies, DecisionRequest } from './decision-inputs.ts
 import { Identifier } from './identify.ts';
 import type { Identified, TenantRecords } from './identify.ts';
 import { InvalidRequestLimit } from './invalid-request-limit.ts';
+import { meteredRoute } from './metered-route.ts';
+import type { MeteredRoute } from './metered-route.ts';
+import type { RawRequest } from './read-request.ts';
 import { RecentDecisions } from './recent-decisions.ts';
 import type { Verdict } from './verdict.ts';
 
 export interface EnforcerOptions {
   readonly policy: () => Policy;
-  readonly limiter: Pick<Limiter, 'checkWith' | 'refund' | 'giveBack'>;
+  readonly limiter: Pick<
+    Limiter,
+    'checkWith' | 'refund' | 'giveBack' | 'extend' | 'settle' | 'cancel' | 'findReservation'
+  >;
   readonly concurrency: Pick<Concurrency, 'acquire'>;
   readonly records: TenantRecords;
   readonly events: EventLog;
@@ -58,6 +65,8 @@ export class Enforcer {
   readonly metrics: GatewayMetrics;
   readonly recent = new RecentDecisions();
   readonly checked: CheckedDecisions = createCheckedDecisions();
+  /** Changes the reservations of calls after their decision. */
+  readonly reservations: CallReservations;
   readonly #limiter: Pick<Limiter, 'refund' | 'giveBack'>;
   readonly #badCredentials: BadCredentialLimit;
   readonly #credentials: Credentials;
@@ -93,8 +102,10 @@ export class Enforcer {
       invalidRequests: new InvalidRequestLimit({ policy, limiter, clock }),
       clock,
       nextId: createDecisionIds(clock),
+      node,
     };
     this.#meter = new Meter({ events, node, metrics, logger, sampling: new EventSampling(clock) });
+    this.reservations = new CallReservations({ limiter, meter: this.#meter, clock });
     this.#limitHits = createBoundedLog(logger, clock, () => metrics.logsSuppressed.inc());
     this.#identifier = new Identifier(policy(), this.#credentials);
   }
@@ -149,6 +160,11 @@ export class Enforcer {
       this.recent.remember(verdict);
   }
 
+  /** The route of a request, if the usage of its calls is read; otherwise null. */
+  meteredRoute(request: RawRequest): MeteredRoute | null {
+    return meteredRoute(this.policy(), request);
+  }
+
   /**
    * Writes the usage event of a request. Resolves when the event is durable; only then may the response be sent. Never
    * rejects.
@@ -191,9 +207,10 @@ export class Enforcer {
     if (units > 0) await this.#meter.writeRefund(verdict, units);
   }
 
-  /** Stops fetching the keys with which tokens are verified. */
-  close(): void {
+  /** Stops fetching the keys with which tokens are verified, and waits for the settlements that have begun. */
+  async close(): Promise<void> {
     this.#credentials.close();
+    await this.reservations.close();
   }
 
   #returnUnits(verdict: Verdict, metered: boolean): Promise<number> {

@@ -59,7 +59,7 @@ function rejectedVerdict(
   retryAfterMs: number | null,
 ): Verdict {
   const decision = {
-    id: inputs.dependencies.nextId(),
+    id: inputs.reservedId ?? inputs.dependencies.nextId(),
     outcome: 'limited' as const,
     reason,
     limits: states,

@@ -4,6 +4,7 @@ import type { Limit, LimitState } from '../../../shared/domain/limit.ts';
 import type { Plan, Policy, Route } from '../../../shared/domain/policy.ts';
 import type { Target } from '../../../shared/domain/request/target.ts';
 import type { CredentialRejection, AddressRejection } from '../../../shared/identity/credential-reading.ts';
+import type { OpenReservation, Reserve } from '../reservations/reserved-call.ts';
 import type { Fault } from '../transport/fault.ts';
 
 /**
@@ -36,6 +37,10 @@ export interface Verdict {
   readonly addressRejection: AddressRejection | null;
   /** Set if the tenant is blocked. */
   readonly block: Block | null;
+  /** What the request asked to reserve; null for a request that charges its units only. */
+  readonly reserve: Reserve | null;
+  /** Set if the request reserved amounts and may be served. */
+  readonly reservation: OpenReservation | null;
   /** Releases the permit that the request holds under concurrent limits. The second call does nothing. */
   readonly release: () => void;
 }

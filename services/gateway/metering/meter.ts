@@ -1,3 +1,4 @@
+import type { CorrectionData } from '../../../shared/domain/events/correction.ts';
 import { eventBounds } from '../../../shared/domain/events/bounds.ts';
 import { costOf, noPrice } from '../../../shared/domain/money.ts';
 import type { Price } from '../../../shared/domain/money.ts';
@@ -5,6 +6,7 @@ import { anonymousTenant, refundEventType, requestEventType } from '../../../sha
 import type { RefundData, RequestEvent, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
+import { reservedFields } from './call-events.ts';
 import type { EventSampling } from './event-sampling.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
@@ -21,10 +23,14 @@ export interface EventLog {
 
 /** What a usage event states about the response. */
 export interface MeteredResponse {
+  /** `runningStatus` for a call whose event is written before the call is forwarded. */
   readonly status: number;
   readonly latencyMs: number;
   readonly entrypoint: string;
 }
+
+/** Status of a call that has no response yet. Its settlement states the status. */
+export const runningStatus = 0;
 
 export interface MeterOptions {
   readonly events: EventLog;
@@ -55,10 +61,13 @@ export class Meter {
    * If the process crashes before the append, the client gets no response and the request has no event; a crash after
    * the append loses nothing. If the spool refuses the event, the loss is counted and logged, and the request is still
    * served. Of a flood of invalid credentials or invalid requests, only a sample is written.
+   *
+   * A request that repeats a reservation has the event of the first request, so none is written.
    */
   writeRequest(verdict: Verdict, response: MeteredResponse): Promise<void> {
     const { events, node, metrics, sampling } = this.#options;
-    metrics.countResponse(response.entrypoint, response.status);
+    if (response.status !== runningStatus) metrics.countResponse(response.entrypoint, response.status);
+    if (verdict.reservation?.repeated === true) return nothingToWrite;
     const weight = sampling.weigh(verdict);
     if (weight === 0) {
       metrics.eventsSampledOut.inc();
@@ -69,7 +78,7 @@ export class Meter {
       events.append((sequence) => requestEvent(verdict, response, { source, node, sequence, weight }));
       return events.flushed();
     } catch (error) {
-      return this.#reportLost(verdict, error, 'usage event');
+      return this.#reportLost(verdict.decision.id, error, 'usage event');
     }
   }
 
@@ -85,14 +94,30 @@ export class Meter {
       events.append(() => event);
       return events.flushed();
     } catch (error) {
-      return this.#reportLost(verdict, error, 'refund event');
+      return this.#reportLost(verdict.decision.id, error, 'refund event');
     }
   }
 
-  #reportLost({ decision }: Verdict, error: unknown, kind: string): Promise<void> {
+  /** Writes a change of the event of a call. Resolves when the change is durable; never rejects. */
+  writeCorrection(event: UsageCloudEvent<CorrectionData>): Promise<void> {
+    const { events } = this.#options;
+    try {
+      events.append(() => event);
+      return events.flushed();
+    } catch (error) {
+      return this.#reportLost(event.data.event_id, error, 'correction');
+    }
+  }
+
+  /** The source of the events of this node. */
+  get source(): string {
+    return this.#source;
+  }
+
+  #reportLost(decisionId: string, error: unknown, kind: string): Promise<void> {
     const { metrics, logger } = this.#options;
     metrics.eventsLost.inc();
-    logger.error({ err: error, decision: decision.id }, `${kind} not written: ${messageOf(error)}`);
+    logger.error({ err: error, decision: decisionId }, `${kind} not written: ${messageOf(error)}`);
     return nothingToWrite;
   }
 }
@@ -111,7 +136,8 @@ function requestEvent(
   { status, latencyMs, entrypoint }: MeteredResponse,
   { source, node, sequence, weight }: EventPosition,
 ): RequestEvent {
-  const { decision, identity, plan, route, units, method, path, atMs } = verdict;
+  const { decision, identity, plan, route, units, method, path, atMs, reservation } = verdict;
+  const cost = clampedCost(units, route?.unitPrice ?? noPrice);
   return {
     specversion: '1.0',
     id: decision.id,
@@ -133,7 +159,7 @@ function requestEvent(
       limited_by:
         decision.limitedBy.length > limitsMax ? decision.limitedBy.slice(0, limitsMax) : decision.limitedBy,
       units: clamp(units, unitsMax),
-      cost: clampedCost(units, route?.unitPrice ?? noPrice),
+      cost,
       latency_ms: Math.round(clamp(latencyMs, latencyMsMax) * 1000) / 1000,
       check_us: decision.checkMicros,
       node,
@@ -142,12 +168,13 @@ function requestEvent(
       client_ip: identity.ip.slice(0, addressLengthMax),
       service: identity.service ?? '',
       entrypoint,
-      ...(weight === 1 ? noWeight : { sample_weight: weight }),
+      ...(weight === 1 ? noFields : { sample_weight: weight }),
+      ...(reservation === null ? noFields : reservedFields(reservation, cost)),
     },
   };
 }
 
-const noWeight = {};
+const noFields = {};
 
 function refundEvent(
   { decision, identity, plan, route, atMs }: Verdict,

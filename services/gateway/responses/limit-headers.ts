@@ -1,4 +1,6 @@
 import type { Limit, LimitState } from '../../../shared/domain/limit.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import type { Quantity } from '../../../shared/domain/usage/quantity.ts';
 import { closestLimit } from '../enforcer/verdict.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
@@ -41,7 +43,7 @@ export function writeLimitHeaders(verdict: Verdict, target: HeaderTarget): void 
     target.header('x-ratelimit-limit', String(closest.limit));
     target.header('x-ratelimit-remaining', String(closest.remaining));
     target.header('x-ratelimit-reset', String(Math.ceil(closest.resetAtMs / 1000)));
-    target.header('ratelimit-policy', policyField(limits, decision.limits));
+    target.header('ratelimit-policy', policyField(policy, limits, decision.limits));
     target.header('ratelimit', stateField(decision.limits, closest.mode === 'shadow', decidedAtMs));
   } else if (policy.platform[0] !== undefined) {
     // If the plan has no windows, the fields describe the platform's limit, so that every response has them.
@@ -74,12 +76,18 @@ export function retryAfterSeconds(retryAfterMs: number | null): number | null {
  */
 const policyFields = new WeakMap<readonly Limit[], string>();
 
-function policyField(limits: readonly Limit[], states: readonly LimitState[]): string {
+function policyField(
+  { quantities }: Policy,
+  limits: readonly Limit[],
+  states: readonly LimitState[],
+): string {
   let field = policyFields.get(limits);
   if (field === undefined) {
     const windows = limits.filter(({ type }) => type !== 'concurrent');
     const enforced = windows.filter(({ mode }) => mode === 'enforce');
-    field = (enforced.length === 0 ? windows : enforced).map(policyItem).join(', ');
+    field = (enforced.length === 0 ? windows : enforced)
+      .map((limit) => policyItem(limit, quantities.get(limit.of)))
+      .join(', ');
     policyFields.set(limits, field);
   }
   // A full concurrent limit has no window, but it is the reason for the 429, so it is added to the field.
@@ -91,8 +99,15 @@ function policyField(limits: readonly Limit[], states: readonly LimitState[]): s
   return field;
 }
 
-function policyItem({ name, limit, windowMs, burst }: Limit): string {
-  return `"${name}";q=${limit};w=${Math.ceil(windowMs / 1000)}${burst === 0 ? '' : `;burst=${burst}`}`;
+/**
+ * Describes one limit. A quantity other than units is named by `qu`. Its amounts are whole numbers of its smallest unit;
+ * `decimals` states how many of them its own unit has, as a power of ten.
+ */
+function policyItem({ name, limit, windowMs, burst }: Limit, quantity: Quantity | undefined): string {
+  const item = `"${name}";q=${limit};w=${Math.ceil(windowMs / 1000)}${burst === 0 ? '' : `;burst=${burst}`}`;
+  if (quantity === undefined) return item;
+  const { name: unit, decimals } = quantity;
+  return `${item};qu="${unit}"${decimals === 0 ? '' : `;decimals=${decimals}`}`;
 }
 
 /**

@@ -1,6 +1,8 @@
 import type { FastifyReply } from 'fastify';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
+import { amountText, decimalAmount } from '../../../shared/domain/usage/quantity.ts';
+import type { Quantity } from '../../../shared/domain/usage/quantity.ts';
 import type { CredentialRejection } from '../../../shared/identity/credential-reading.ts';
 import { durationInWords } from '../../../shared/domain/time/format-duration.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
@@ -83,27 +85,53 @@ export function plainProblem(status: number, detail: string): Problem {
 }
 
 function limitProblem(verdict: Verdict): Problem {
-  const { decision, limits, policy, units, identity } = verdict;
+  const { decision, limits, policy, identity } = verdict;
   const state = closestLimit(decision.limits);
   const limit = [...limits, ...policy.platform, ...policy.shares].find(({ name }) => name === state?.name);
   if (state === null || limit === undefined)
     return limitedProblem(verdict, 'quota-exceeded', 'The request was refused.');
+  const counted = countedOf(verdict, limit);
   const effective = { ...limit, limit: state.limit };
-  const short = `${state.limit} ${limit.type === 'concurrent' ? 'at once' : `per ${durationInWords(limit.windowMs)}`}`;
+  const short = `${counted.text(state.limit)} ${limit.type === 'concurrent' ? 'at once' : `per ${durationInWords(limit.windowMs)}`}`;
   const kind = limit.type === 'concurrent' ? 'temporary-reduced-capacity' : 'quota-exceeded';
   const detail =
     decision.reason === 'cost_too_high'
-      ? `This call costs ${units} units, more than the limit of ${short} can ever allow; send less at once`
-      : `${allowance(effective, units, identity)}; ${waitOf(decision.retryAfterMs)}`;
+      ? `This call costs ${counted.cost}, more than the limit of ${short} can ever allow; send less at once`
+      : `${allowance(effective, counted, identity)}; ${waitOf(decision.retryAfterMs)}`;
   return {
     ...limitedProblem(verdict, kind, detail),
     error: `Rate limit exceeded: ${short}`,
     'violated-policies': decision.limitedBy,
-    limit: state.limit,
+    ...(counted.quantity === null ? {} : { quantity: counted.quantity.name }),
+    limit: counted.amount(state.limit),
     window_seconds: Math.ceil(limit.windowMs / 1000),
-    remaining: state.remaining,
+    remaining: counted.amount(state.remaining),
     reset: Math.ceil(state.resetAtMs / 1000),
   };
+}
+
+/** How the amounts of a limit are written in the problem of a request. */
+interface Counted {
+  /** Null for a limit of units. */
+  readonly quantity: Quantity | null;
+  /** An amount of the limit in the unit of its quantity. */
+  readonly amount: (value: number) => number | string;
+  /** An amount without the noun of `noun`, unless the quantity has a name: `100`, `5 usd`. */
+  readonly text: (value: number) => string;
+  /** The cost of the request with its noun: `3 units`, `0.02 usd`. */
+  readonly cost: string;
+  readonly noun: string;
+}
+
+function countedOf({ policy, units, reserve }: Verdict, { of }: Limit): Counted {
+  const quantity = policy.quantities.get(of) ?? null;
+  if (quantity === null) {
+    const noun = units === 1 ? 'request' : 'unit';
+    return { quantity, amount: (value) => value, text: String, cost: `${units} units`, noun };
+  }
+  const amount = (value: number): number | string => decimalAmount(quantity, value);
+  const text = (value: number): string => `${amountText(quantity, value)} ${quantity.name}`;
+  return { quantity, amount, text, cost: text(reserve?.amounts[of] ?? 0), noun: '' };
 }
 
 /**
@@ -137,11 +165,10 @@ function limitedProblem(
 /** Returns a text such as `10 requests per 1 minute allowed for this user on POST /agent/chat`. */
 function allowance(
   limit: Limit,
-  units: number,
+  { text, noun }: Counted,
   caller: { tenantId: string | null; userId: string | null },
 ): string {
-  const noun = units === 1 ? 'request' : 'unit';
-  const amount = `${limit.limit} ${noun}${limit.limit === 1 ? '' : 's'}`;
+  const amount = noun === '' ? text(limit.limit) : `${limit.limit} ${noun}${limit.limit === 1 ? '' : 's'}`;
   const span = limit.type === 'concurrent' ? 'at once' : `per ${durationInWords(limit.windowMs)}`;
   const onRoute = limit.route === null ? '' : ` on ${limit.route}`;
   return `${amount} ${span} allowed for ${subjectOf(limit, caller)}${onRoute}`;

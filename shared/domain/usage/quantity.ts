@@ -44,3 +44,25 @@ export function minorUnits({ decimals }: Pick<Quantity, 'decimals'>, amount: num
 export function amountText({ decimals }: Pick<Quantity, 'decimals'>, minor: number): string {
   return moneyText(BigInt(minor) * 10n ** BigInt(moneyDecimals - decimals));
 }
+
+/**
+ * Amounts in the units of their quantities, as events and responses state them: a number, or a decimal text if a number
+ * cannot hold all digits. Amounts of a quantity that the policy does not define are left out.
+ */
+export function decimalAmounts(
+  quantities: ReadonlyMap<string, Pick<Quantity, 'decimals'>>,
+  amounts: Amounts,
+): Record<string, number | string> {
+  const decimals: Record<string, number | string> = {};
+  for (const [name, minor] of Object.entries(amounts)) {
+    const quantity = quantities.get(name);
+    if (quantity !== undefined) decimals[name] = decimalAmount(quantity, minor);
+  }
+  return decimals;
+}
+
+/** One amount in the unit of its quantity; see `decimalAmounts`. */
+export function decimalAmount(quantity: Pick<Quantity, 'decimals'>, minor: number): number | string {
+  const number = minor / 10 ** quantity.decimals;
+  return minorUnits(quantity, number) === minor ? number : amountText(quantity, minor);
+}

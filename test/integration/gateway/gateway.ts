@@ -160,7 +160,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     usePolicy: (parts) => void (policy = read(parts)),
     close: async () => {
       await Promise.all([proxy.close(), api.close()]);
-      enforcer.close();
+      await enforcer.close();
       await concurrency.close();
       await limiter.close();
       redis.disconnect();
