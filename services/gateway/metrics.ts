@@ -1,8 +1,11 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { createTally } from '../../shared/runtime/tally.ts';
+import { usageSources } from '../../shared/domain/usage/measures.ts';
 import type { Verdict } from './enforcer/verdict.ts';
 import { startAtZero } from '../../shared/runtime/zero-counters.ts';
+import { usageViolations } from './usage/call-usage.ts';
+import type { CallUsage } from './usage/call-usage.ts';
 
 /**
  * Creates the gateway's metrics. The number of label values is bounded: plans and limits are names of the policy, and
@@ -11,6 +14,8 @@ import { startAtZero } from '../../shared/runtime/zero-counters.ts';
 export interface GatewayMetrics {
   countDecision(verdict: Verdict): void;
   countResponse(entrypoint: string, status: number): void;
+  /** Counts where the usage of a call was read from, and why the figures of the upstream were not used. */
+  countUsage(usage: Pick<CallUsage, 'source' | 'violations'>): void;
   /** Counts a request as open until `closeRequest` is called. */
   openRequest(): void;
   closeRequest(): void;
@@ -47,6 +52,7 @@ export function createGatewayMetrics(registry: Registry): GatewayMetrics {
       if (checkMicros > 0) checkSeconds.observe(checkMicros / 1e6, degraded ? 1 : 0);
     },
     countResponse: responseCounter(registers),
+    countUsage: usageCounter(registers),
     ...openRequests(registers),
     ...durationHistograms(registers),
     ...lossCounters(registers),
@@ -104,6 +110,27 @@ function responseCounter(registers: Registry[]): (entrypoint: string, status: nu
     const first = Math.floor(status / 100);
     const index = first < statusClasses ? first : 0;
     counts[index] = (counts[index] ?? 0) + 1;
+  };
+}
+
+function usageCounter(registers: Registry[]): GatewayMetrics['countUsage'] {
+  const calls = new Counter({
+    name: 'tollgate_calls_settled_total',
+    help: 'Calls to the upstream whose usage was read, by source of the usage: reported by the upstream, measured from the delivered output, or estimated before the call.',
+    labelNames: ['source'],
+    registers,
+  });
+  const violations = new Counter({
+    name: 'tollgate_usage_violations_total',
+    help: 'Reports of usage that were missing or implausible, by violation. One report may have several.',
+    labelNames: ['violation'],
+    registers,
+  });
+  startAtZero(calls, { source: usageSources });
+  startAtZero(violations, { violation: usageViolations });
+  return (usage) => {
+    calls.inc({ source: usage.source });
+    for (const violation of usage.violations) violations.inc({ violation });
   };
 }
 

@@ -27,8 +27,8 @@ import type { DecisionDependencies, DecisionRequest } from './decision-inputs.ts
 import { Identifier } from './identify.ts';
 import type { Identified, TenantRecords } from './identify.ts';
 import { InvalidRequestLimit } from './invalid-request-limit.ts';
-import { meteredRoute } from './metered-route.ts';
-import type { MeteredRoute } from './metered-route.ts';
+import { meteredRoute } from '../reservations/metered-route.ts';
+import type { MeteredRoute } from '../reservations/metered-route.ts';
 import type { RawRequest } from './read-request.ts';
 import { RecentDecisions } from './recent-decisions.ts';
 import type { Verdict } from './verdict.ts';

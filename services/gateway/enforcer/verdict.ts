@@ -37,7 +37,7 @@ export interface Verdict {
   readonly addressRejection: AddressRejection | null;
   /** Set if the tenant is blocked. */
   readonly block: Block | null;
-  /** What the request asked to reserve; null for a request that charges its units only. */
+  /** What the request was to reserve; null for a request that charges its units only. */
   readonly reserve: Reserve | null;
   /** Set if the request reserved amounts and may be served. */
   readonly reservation: OpenReservation | null;

@@ -25,7 +25,18 @@ export interface ReceivedRequest {
   readonly rewritten: boolean;
   /** Units to charge. If null, the cost of the route in the policy is charged. */
   readonly cost: number | null;
+  readonly complete: CompleteRequest | null;
 }
+
+/**
+ * Completes a decision request before the decision, for example with the amounts that the call reserves. Null if the
+ * client left in the meantime.
+ */
+export type CompleteRequest = (
+  raw: IncomingMessage,
+  decisionRequest: DecisionRequest,
+  guarded: GuardedRequest,
+) => DecisionRequest | Promise<DecisionRequest | null>;
 
 export type Next = (error?: Error) => void;
 
@@ -44,10 +55,21 @@ export function guardRequest(received: ReceivedRequest, guarded: GuardedRequest,
   }
   const caller = enforcer.identify(headers, remote);
   if (caller instanceof Promise) {
-    caller
-      .then((identified) => decideGuarded(requestOf(received, guarded, identified), guarded, next))
-      .catch(next);
-  } else decideGuarded(requestOf(received, guarded, caller), guarded, next);
+    caller.then((identified) => decideComplete(received, identified, guarded, next)).catch(next);
+  } else decideComplete(received, caller, guarded, next);
+}
+
+function decideComplete(
+  received: ReceivedRequest,
+  caller: Identified,
+  guarded: GuardedRequest,
+  next: Next,
+): void {
+  const decisionRequest = requestOf(received, guarded, caller);
+  const completed = received.complete?.(received.raw, decisionRequest, guarded) ?? decisionRequest;
+  if (completed instanceof Promise) {
+    completed.then((one) => one !== null && decideGuarded(one, guarded, next)).catch(next);
+  } else decideGuarded(completed, guarded, next);
 }
 
 function requestOf(

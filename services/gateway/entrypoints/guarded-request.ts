@@ -5,6 +5,7 @@ import { exchangeOf, setExchange } from '../transport/connection.ts';
 import type { Exchange } from '../transport/connection.ts';
 import type { Fault } from '../transport/fault.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
+import type { MeteredCall } from '../metered-calls/metered-call.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -32,7 +33,7 @@ export interface GuardedReply {
 const nothingToWrite = Promise.resolve();
 
 /** The status that nginx logs if a client closes its connection before the response. */
-const clientLeft = 499;
+export const clientLeft = 499;
 
 /**
  * A request of the proxy or the plugin from its arrival to its end. It gets one verdict and one event, and its permit
@@ -46,6 +47,8 @@ export class GuardedRequest implements Exchange {
   readonly failClosed: boolean;
   readonly startedAt = performance.now();
   verdict: Verdict | null = null;
+  /** The call whose usage is read; null for all other requests. */
+  call: MeteredCall | null = null;
   /** Why an allowed request is no longer served; null while it is served. */
   fault: Fault | null = null;
   /**
@@ -62,6 +65,7 @@ export class GuardedRequest implements Exchange {
   answering = false;
   metered = false;
   ended = false;
+  #onEnded: (() => void) | null = null;
 
   constructor(
     enforcer: Enforcer,
@@ -92,6 +96,12 @@ export class GuardedRequest implements Exchange {
     else if (verdict !== null) sendFault(reply, fault);
   }
 
+  /** Calls `release` when the request ends, or now if it has ended. */
+  onEnded(release: () => void): void {
+    if (this.ended) release();
+    else this.#onEnded = release;
+  }
+
   /**
    * Called when the response has ended or the client has disconnected. Aborts the work for the request, releases its
    * permit and writes its event. A second call does nothing.
@@ -101,9 +111,17 @@ export class GuardedRequest implements Exchange {
       this.ended = true;
       this.enforcer.metrics.closeRequest();
       this.end?.();
+      this.#onEnded?.();
     }
     this.verdict?.release();
     if (!this.metered) void this.meter(clientLeft);
+  }
+
+  /** Writes the event of a metered call before the call is forwarded. Resolves when the event is durable. */
+  openCall(call: MeteredCall): Promise<void> {
+    if (this.metered || this.verdict === null) return nothingToWrite;
+    this.metered = true;
+    return call.open(this.verdict);
   }
 
   meter(status: number): Promise<void> {

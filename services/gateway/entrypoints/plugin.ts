@@ -8,6 +8,7 @@ import { holdContinue } from '../transport/expectation.ts';
 import type { Fault } from '../transport/fault.ts';
 import { requestFault } from '../transport/request-fault.ts';
 import { guardRequest } from './guard-request.ts';
+import type { CompleteRequest } from './guard-request.ts';
 import { GuardedRequest } from './guarded-request.ts';
 
 /** Options of one route: `{ config: { tollgate: { cost: 5 } } }`, or `false` to serve it without a decision. */
@@ -38,6 +39,7 @@ export interface TollgateOptions {
   readonly faultOf?: (request: IncomingMessage) => Fault | null;
   /** True to refuse requests with 503 while they are decided without Redis. */
   readonly failClosed?: boolean;
+  readonly complete?: CompleteRequest;
 }
 
 /**
@@ -48,7 +50,7 @@ export interface TollgateOptions {
 export const tollgate = fastifyPlugin<TollgateOptions>(
   (app, options, done) => {
     const { enforcer, entrypoint = 'plugin', rewritten = false, faultOf = requestFault } = options;
-    const { failClosed = false } = options;
+    const { failClosed = false, complete = null } = options;
     holdContinue(app.server);
     app.decorateRequest('tollgate', null);
     app.addHook('onRequest', (request, reply, next) => {
@@ -68,6 +70,7 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
         fault: faultOf(request.raw),
         rewritten,
         cost: typeof cost === 'function' ? cost(request) : cost,
+        complete,
       };
       guardRequest(received, guarded, next);
     });

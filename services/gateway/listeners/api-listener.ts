@@ -26,6 +26,7 @@ import { registerEvents } from '../entrypoints/api/events.ts';
 import { registerLimits } from '../entrypoints/api/limits.ts';
 import { registerMeters } from '../entrypoints/api/meters.ts';
 import { registerOutcomes } from '../entrypoints/api/outcomes.ts';
+import { registerReservations } from '../entrypoints/api/reservations/reservations.ts';
 import { registerSessions } from '../entrypoints/api/sessions.ts';
 import { registerUsage } from '../entrypoints/api/usage.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
@@ -112,6 +113,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   registerLimits(app, enforcer);
   registerDecisions(app, options);
   registerOutcomes(app, options);
+  registerReservations(app, options);
   registerSessions(app, options);
   app.get('/openapi.json', { schema: { hide: true }, config: { access: 'public' } }, () => app.swagger());
   return app;

@@ -49,7 +49,7 @@ export function readStatedUsage(
 /** Why a model has no price, in a sentence. */
 export function unpriced(model: string | null): string {
   const name = model === null ? 'A call without a model' : `The model "${model.slice(0, 64)}"`;
-  return `${name} has no price here, so its cost cannot be limited: use another model, or ask for a price.`;
+  return `${name} has no price here, so its cost cannot be limited: use another model, or add a price to the policy.`;
 }
 
 function wrongMeasure(policy: Policy, name: string, value: number): string | null {

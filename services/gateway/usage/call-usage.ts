@@ -1,27 +1,33 @@
 import type { Measures, UsageSource } from '../../../shared/domain/usage/measures.ts';
 
-/** Why the figures of an upstream were corrected or not used. docs/usage-reading.md has the rule for each. */
-export type UsageViolation =
-  /** No figure of the report arrived. */
-  | 'no_report'
-  /** A figure of the report is missing. */
-  | 'partial_report'
-  /** A figure is not an integer from 0 to 1,000,000,000. */
-  | 'invalid_figure'
-  /** A cumulative figure became lower. */
-  | 'decreased_figure'
-  /** More cached tokens than tokens of input. */
-  | 'cached_exceeds_input'
-  /** The total is not the sum of input and output. */
-  | 'total_mismatch'
-  /** The reported output is too low for the text that was delivered. */
-  | 'output_below_delivered'
-  /** The response ended before its last figures arrived. */
-  | 'incomplete_response'
-  /** The response is not JSON, or an event of the stream is not. */
-  | 'not_json'
-  /** The content coding is unknown, invalid, or expands too much. */
-  | 'unreadable_coding';
+/**
+ * Why the figures of an upstream were corrected or not used. docs/usage-reading.md has the rule for each.
+ *
+ * - `no_report`: no figure of the report arrived.
+ * - `partial_report`: a figure of the report is missing.
+ * - `invalid_figure`: a figure is not an integer from 0 to 1,000,000,000.
+ * - `decreased_figure`: a cumulative figure became lower.
+ * - `cached_exceeds_input`: more cached tokens than tokens of input.
+ * - `total_mismatch`: the total is not the sum of input and output.
+ * - `output_below_delivered`: the reported output is too low for the text that was delivered.
+ * - `incomplete_response`: the response ended before its last figures arrived.
+ * - `not_json`: the response is not JSON, or an event of the stream is not.
+ * - `unreadable_coding`: the content coding is unknown, invalid, or expands too much.
+ */
+export const usageViolations = [
+  'no_report',
+  'partial_report',
+  'invalid_figure',
+  'decreased_figure',
+  'cached_exceeds_input',
+  'total_mismatch',
+  'output_below_delivered',
+  'incomplete_response',
+  'not_json',
+  'unreadable_coding',
+] as const;
+
+export type UsageViolation = (typeof usageViolations)[number];
 
 /** The usage of one call, which settles its reservation. */
 export interface CallUsage {

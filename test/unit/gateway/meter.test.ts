@@ -46,6 +46,7 @@ const verdicts = fc.record({
   ),
   path: halves.map((parts) => parts.join('')),
   atMs: fc.constant(nowMs),
+  reservation: fc.constant(null),
 });
 
 let event: UsageCloudEvent | null = null;

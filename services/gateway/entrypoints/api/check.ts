@@ -14,13 +14,44 @@ import { limitHeaders, retryAfterSeconds } from '../../responses/limit-headers.t
 import { plainProblem, problemOf, sendProblem } from '../../responses/problem.ts';
 import { passes } from '../../enforcer/verdict.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';
+import type { Policy } from '../../../../shared/domain/policy.ts';
+import { decimalAmounts } from '../../../../shared/domain/usage/quantity.ts';
+import type { Reserve } from '../../reservations/reserved-call.ts';
+import { readStatedUsage } from '../../reservations/stated-usage.ts';
 import { limitViewSchema, limitViews } from './response-schemas.ts';
+import { amountsSchema, modelSchema, usageSchema } from './reservations/usage-schemas.ts';
 
 /**
  * Schema of a member that may be absent or null. Both mean the same, because many clients send null for an absent
  * value.
  */
 const optional = <Schema extends TSchema>(schema: Schema) => Type.Optional(Type.Union([schema, Type.Null()]));
+
+const reserveSchema = Type.Object(
+  {
+    usage: usageSchema,
+    model: optional(modelSchema),
+    id: optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$',
+        description:
+          'Id of the reservation; a repeated check with the same id reserves once. Absent: the decision id.',
+      }),
+    ),
+    expires_seconds: optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 86_400,
+        description:
+          'Time until the reservation counts as expired if it is not settled; absent: as in the policy.',
+      }),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description: 'Amounts to reserve until the usage of the call is known. They are part of the decision.',
+  },
+);
 
 const bodySchema = Type.Object(
   {
@@ -50,10 +81,19 @@ const bodySchema = Type.Object(
       }),
     ),
     peek: optional(Type.Boolean({ description: 'Read the limits without charging them.' })),
+    reserve: optional(reserveSchema),
   },
   {
     additionalProperties: false,
-    examples: [{ tenant_id: 'acme', user: 'u1', method: 'POST', path: '/agent/chat' }],
+    examples: [
+      { tenant_id: 'acme', user: 'u1', method: 'POST', path: '/agent/chat' },
+      {
+        tenant_id: 'acme',
+        method: 'POST',
+        path: '/v1/chat/completions',
+        reserve: { model: 'gpt-4o-mini', usage: { input_tokens: 120, output_tokens: 1000 } },
+      },
+    ],
   },
 );
 
@@ -69,6 +109,19 @@ const answerSchema = Type.Object({
   headers: Type.Record(Type.String(), Type.String(), {
     description: 'Set these on the response to the client.',
   }),
+  reservation: Type.Optional(
+    Type.Object(
+      {
+        id: Type.String({ description: 'For settle, extend and cancel.' }),
+        amounts: amountsSchema,
+        expires_at: Type.String({ format: 'date-time' }),
+        repeated: Type.Boolean({
+          description: 'An earlier check made this reservation; nothing was charged now.',
+        }),
+      },
+      { description: 'What was reserved; absent if the request was refused or reserved nothing.' },
+    ),
+  ),
   problem: Type.Optional(
     Type.Object(
       {},
@@ -104,8 +157,14 @@ export function registerCheck(app: ApiServer, enforcer: Enforcer): void {
       if (identity === null) return reply;
       // A peek consumes no units of the plan. It counts as one call of the api listener, so that peeks are limited too.
       if (body.peek === true && !(await chargeWork(enforcer, request, reply, oneRequest))) return reply;
+      const reserve = reserveOf(enforcer.policy(), callerOf(request), body.reserve ?? null);
+      if (typeof reserve === 'string') {
+        sendProblem(reply, plainProblem(400, reserve));
+        return reply;
+      }
       const verdict = await enforcer.decide({
         caller: { identity, rejection: null },
+        ...(reserve === null ? {} : { reserve }),
         method: body.method,
         url: percentEncoded(body.path),
         cost: body.cost ?? null,
@@ -168,6 +227,42 @@ function checkedIdentity(
   return { ...caller, tenantId, userId, ip: address, service: null };
 }
 
+const expiresMsDefault = 600_000;
+
+/** Returns what the check reserves; null if nothing, or a sentence if the usage cannot be read. */
+function reserveOf(
+  policy: Policy,
+  caller: Identity,
+  stated: Static<typeof reserveSchema> | null,
+): Reserve | string | null {
+  if (stated === null) return null;
+  const { usage, id, expires_seconds: seconds } = stated;
+  const model = stated.model ?? null;
+  const read = readStatedUsage(policy, model, usage);
+  if (typeof read === 'string') return read;
+  return {
+    amounts: read.amounts,
+    cost: read.cost,
+    model,
+    expiresMs: typeof seconds === 'number' ? seconds * 1000 : expiresMsDefault,
+    ...(typeof id === 'string' ? { id } : {}),
+    owner: caller.service === null ? 'tenant' : 'service',
+  };
+}
+
+function reservationOf({ reservation }: Verdict): Pick<Static<typeof answerSchema>, 'reservation'> {
+  if (reservation === null) return {};
+  const { call, reserve, pricing, repeated } = reservation;
+  return {
+    reservation: {
+      id: reserve.id ?? call.decisionId,
+      amounts: decimalAmounts(pricing.quantities, reserve.amounts),
+      expires_at: new Date(call.timeMs + reserve.expiresMs).toISOString(),
+      repeated,
+    },
+  };
+}
+
 function answerOf(verdict: Verdict): Static<typeof answerSchema> {
   const { decision } = verdict;
   const seconds = retryAfterSeconds(decision.retryAfterMs);
@@ -177,11 +272,12 @@ function answerOf(verdict: Verdict): Static<typeof answerSchema> {
     decision_id: decision.id,
     outcome: decision.outcome,
     limited_by: [...decision.limitedBy],
-    limits: limitViews(decision.limits),
+    limits: limitViews(decision.limits, verdict.policy),
     ...(allowed || seconds === null ? {} : { retry_after_seconds: seconds }),
     delay_ms: decision.delayMs,
     degraded: decision.degraded,
     headers: limitHeaders(verdict),
+    ...reservationOf(verdict),
     ...(allowed ? {} : { problem: problemOf(verdict) }),
   };
 }

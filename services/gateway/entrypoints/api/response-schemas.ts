@@ -1,12 +1,23 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import type { Policy } from '../../../../shared/domain/policy.ts';
+import { decimalAmount } from '../../../../shared/domain/usage/quantity.ts';
+import type { Quantity } from '../../../../shared/domain/usage/quantity.ts';
 import type { LimitState } from '../../../../shared/domain/limit.ts';
+
+const amountSchema = Type.Union([Type.Number(), Type.String()], {
+  description:
+    'Units, or an amount in the unit of the quantity: a decimal text where a number cannot hold its digits.',
+});
 
 /** Schema of a limit and its state. */
 export const limitViewSchema = Type.Object({
   name: Type.String(),
-  limit: Type.Number({ description: 'Units per window.' }),
-  remaining: Type.Number({ description: 'Units left.' }),
+  quantity: Type.Optional(
+    Type.String({ description: 'What is counted, in its own unit; absent: units of requests.' }),
+  ),
+  limit: amountSchema,
+  remaining: amountSchema,
   reset: Type.Integer({ description: 'Unix seconds at which the whole limit is available again.' }),
   window_seconds: Type.Integer({ description: '0 for concurrent limits.' }),
   mode: Type.String({ description: 'enforce, or shadow (decides and records, never refuses).' }),
@@ -15,16 +26,32 @@ export const limitViewSchema = Type.Object({
 
 export type LimitView = Static<typeof limitViewSchema>;
 
-export function limitViews(states: readonly LimitState[]): LimitView[] {
-  return states.map(({ name, limit, remaining, resetAtMs, windowMs, mode, violated }) => ({
+/** `quantities` are those of the policy: amounts are shown in their units. */
+export function limitViews(
+  states: readonly LimitState[],
+  { quantities }: Pick<Policy, 'quantities'>,
+): LimitView[] {
+  return states.map(({ name, of, limit, remaining, resetAtMs, windowMs, mode, violated }) => ({
     name,
-    limit,
-    remaining,
+    ...amountsOfView(quantities.get(of), limit, remaining),
     reset: Math.ceil(resetAtMs / 1000),
     window_seconds: Math.ceil(windowMs / 1000),
     mode,
     exceeded: violated,
   }));
+}
+
+function amountsOfView(
+  quantity: Quantity | undefined,
+  limit: number,
+  remaining: number,
+): Pick<LimitView, 'quantity' | 'limit' | 'remaining'> {
+  if (quantity === undefined) return { limit, remaining };
+  return {
+    quantity: quantity.name,
+    limit: decimalAmount(quantity, limit),
+    remaining: decimalAmount(quantity, remaining),
+  };
 }
 
 /** Response schemas for the OpenAPI document only: the types of these responses follow from the code of the routes. */

@@ -8,6 +8,7 @@ import { withJsonCost } from '../../../../shared/domain/money.ts';
 import { messageOf } from '../../../../shared/runtime/errors.ts';
 import type { ApiOptions, ApiServer } from './api-server.ts';
 import { tenantOf } from './caller.ts';
+import { nothingReserved } from '../../reservations/reserved-call.ts';
 import { limitViewSchema, limitViews } from './response-schemas.ts';
 
 const querySchema = Type.Object({ tenant_id: Type.Optional(Type.String()) });
@@ -78,14 +79,23 @@ export function registerUsage(app: ApiServer, { enforcer, queries }: ApiOptions)
       if (today === undefined)
         recent.set(tenantId, (today = readToday(queries.of(tenantId), tenantId, zone, enforcer.clock.now())));
       const [verdict, read] = await Promise.all([
-        enforcer.decide({ caller, method: '', url: '/', cost: null, peek: true, hold: false, plan: null }),
+        enforcer.decide({
+          caller,
+          method: '',
+          url: '/',
+          cost: null,
+          peek: true,
+          hold: false,
+          plan: null,
+          reserve: nothingReserved,
+        }),
         today,
       ]);
       if (read.today === null) recent.delete(tenantId);
       return {
         tenant_id: tenantId,
         plan: verdict.plan.name,
-        limits: limitViews(verdict.decision.limits),
+        limits: limitViews(verdict.decision.limits, verdict.policy),
         degraded: verdict.decision.degraded,
         ...read,
       };

@@ -60,6 +60,7 @@ export function createMiddleware(options: MiddlewareOptions): Middleware {
       fault: requestFault(request),
       rewritten: false,
       cost: costOf?.(request) ?? null,
+      complete: null,
     };
     guardRequest(received, guarded, next);
   };

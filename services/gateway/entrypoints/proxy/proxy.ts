@@ -7,8 +7,13 @@ import { messageOf } from '../../../../shared/runtime/errors.ts';
 import { createBoundedLog } from '../../metering/bounded-log.ts';
 import type { BoundedLog } from '../../metering/bounded-log.ts';
 import type { Enforcer } from '../../enforcer/enforcer.ts';
-import { sendFault } from '../guarded-request.ts';
+import { clientLeft, sendFault } from '../guarded-request.ts';
+import { describeBody, meteredBody, wasSent } from '../../metered-calls/forward-call.ts';
+import type { MeteredCall } from '../../metered-calls/metered-call.ts';
+import { prepareMetered } from '../../metered-calls/prepare-call.ts';
+import { RequestBodies, tooLarge } from '../../metered-calls/request-bodies.ts';
 import { tollgate } from '../plugin.ts';
+import type { CompleteRequest } from '../guard-request.ts';
 import { plainProblem, problemType } from '../../responses/problem.ts';
 import type { TransportBounds } from '../../transport/bounds.ts';
 import { allowedMethods } from '../../transport/listener.ts';
@@ -46,7 +51,6 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
   const logFailure = createBoundedLog(enforcer.logger, enforcer.clock, () =>
     enforcer.metrics.logsSuppressed.inc(),
   );
-  const forwarding = { ...options, logFailure };
   const webSockets = createWebSockets({
     enforcer,
     upstreamTimeoutMs: options.upstreamTimeoutMs,
@@ -66,7 +70,10 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
     answerAbortedResponse(error, request, reply, { enforcer, logFailure }),
   );
   const faultOf = (request: IncomingMessage): Fault | null => proxyFault(request, options.bodyBytesMax);
-  void app.register(tollgate, { enforcer, entrypoint: 'proxy', rewritten: true, faultOf });
+  const bodies = new RequestBodies(options.bodyBytesMax);
+  const complete: CompleteRequest = (raw, decisionRequest, guarded) =>
+    prepareMetered(raw, decisionRequest, guarded, bodies);
+  void app.register(tollgate, { enforcer, entrypoint: 'proxy', rewritten: true, faultOf, complete });
   app.all('/*', { config: { access: 'decision' } }, async (request, reply) => {
     const verdict = request.tollgate?.verdict ?? null;
     // Without a verdict the request was not decided, so it is not forwarded.
@@ -83,9 +90,9 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
     }
     const address = new URL(upstream);
     const upgrade = upgradeOf(request.raw);
-    return upgrade === null
-      ? forward(poolFor(upstream), address, verdict, request, reply, forwarding)
-      : webSockets.forward(address, verdict, request, reply, upgrade);
+    if (upgrade !== null) return webSockets.forward(address, verdict, request, reply, upgrade);
+    const call = request.tollgate?.call ?? null;
+    return forward(poolFor(upstream), address, verdict, request, reply, { ...options, logFailure, call });
   });
 
   function poolFor(upstream: string): Pool {
@@ -113,24 +120,36 @@ function proxyFault(request: IncomingMessage, bodyBytesMax: number): Fault | nul
   return requestFault(request);
 }
 
+/** What is forwarded for one request, and what happens to its response. */
+interface Forwarding extends ProxyOptions {
+  readonly logFailure: BoundedLog;
+  /** The call whose usage is read; null for all other requests. */
+  readonly call: MeteredCall | null;
+}
+
 async function forward(
   pool: Pool,
   upstream: URL,
   verdict: Verdict,
   request: FastifyRequest,
   reply: FastifyReply,
-  { enforcer, bodyBytesMax, logFailure }: ProxyOptions & { readonly logFailure: BoundedLog },
+  { enforcer, bodyBytesMax, logFailure, call }: Forwarding,
 ): Promise<FastifyReply> {
   const guarded = request.tollgate;
   const abort = new AbortController();
   if (guarded !== null) guarded.end = () => abort.abort();
+  const headers = upstreamHeaders(enforcer, request, upstream, verdict);
+  const body = call === null ? bodyOf(request, bodyBytesMax) : call.prepared.body;
+  if (call !== null) {
+    describeBody(headers, call);
+    await guarded?.openCall(call);
+  }
   const startedAt = performance.now();
-  const body = bodyOf(request, bodyBytesMax);
   try {
     const response = await pool.request({
       method: request.method,
       path: `${upstream.pathname.replace(/\/$/, '')}${verdict.target?.text ?? '/'}`,
-      headers: upstreamHeaders(enforcer, request, upstream, verdict),
+      headers,
       body,
       signal: abort.signal,
     });
@@ -139,21 +158,25 @@ async function forward(
     if (guarded !== null) guarded.own = false;
     reply.code(response.statusCode).headers(clientHeaders(response.headers));
     if (isEventStream(response.headers)) reply.raw.once('pipe', () => reply.raw.flushHeaders());
-    return await (response.statusCode === 304
-      ? sendWithoutBody(reply, response.body)
-      : reply.send(response.body));
+    if (response.statusCode === 304) return await sendWithoutBody(reply, response.body);
+    return await reply.send(call === null ? response.body : meteredBody(reply, call, response));
   } catch (error) {
+    const failure = failureOf(error);
+    const left = abort.signal.aborted && (guarded === null || guarded.fault === null);
+    void call?.settleFailed(wasSent(error), left ? clientLeft : failure.status);
     if (body instanceof BoundedBody && body.exceeded) return sendFault(reply, tooLarge(bodyBytesMax));
     if (guarded !== null && guarded.fault !== null) return sendFault(reply, guarded.fault);
-    if (abort.signal.aborted) return reply;
+    if (left) return reply;
     logFailure(() => ({ reason: messageOf(error), path: verdict.path.slice(0, 256) }), 'upstream failed');
-    const isTimeout =
-      error instanceof errors.HeadersTimeoutError || error instanceof errors.ConnectTimeoutError;
-    enforcer.metrics.upstreamFailures.inc({ kind: isTimeout ? 'timeout' : 'unreachable' });
-    return isTimeout
-      ? fail(reply, 504, 'The API behind this address did not respond in time.')
-      : fail(reply, 502, 'The API behind this address cannot be reached.');
+    enforcer.metrics.upstreamFailures.inc({ kind: failure.status === 504 ? 'timeout' : 'unreachable' });
+    return fail(reply, failure.status, failure.detail);
   }
+}
+
+function failureOf(error: unknown): Fault {
+  return error instanceof errors.HeadersTimeoutError || error instanceof errors.ConnectTimeoutError
+    ? { status: 504, detail: 'The API behind this address did not respond in time.' }
+    : { status: 502, detail: 'The API behind this address cannot be reached.' };
 }
 
 /**
@@ -223,10 +246,6 @@ class BoundedBody extends Transform {
     if (this.exceeded) callback(new Error('The body is larger than allowed.'));
     else callback(null, chunk);
   }
-}
-
-function tooLarge(bytesMax: number): Fault {
-  return { status: 413, detail: `The body is larger than ${bytesMax} bytes.` };
 }
 
 function fail(reply: FastifyReply, status: number, detail: string): FastifyReply {

@@ -1,7 +1,7 @@
 import type { Policy, Route } from '../../../shared/domain/policy.ts';
 import type { UsageReading } from '../../../shared/domain/usage/usage-reading.ts';
-import { readRequest } from './read-request.ts';
-import type { RawRequest } from './read-request.ts';
+import { readRequest } from '../enforcer/read-request.ts';
+import type { RawRequest } from '../enforcer/read-request.ts';
 
 /** A route whose usage is read. */
 export type MeteredRoute = Route & { readonly usage: UsageReading };
