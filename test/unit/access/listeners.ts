@@ -8,7 +8,6 @@ import { createGatewayMetrics } from '../../../services/gateway/metrics.ts';
 import { createApiServer } from '../../../services/gateway/listeners/api-listener.ts';
 import type { ApiOptions } from '../../../services/gateway/entrypoints/api/api-server.ts';
 import { createProxyServer } from '../../../services/gateway/listeners/proxy-listener.ts';
-import { createGatewayMetrics } from '../../../services/gateway/metrics.ts';
 import { boundsDefault } from '../../../services/gateway/transport/bounds.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { createOpsServer } from '../../../shared/runtime/http/ops.ts';
