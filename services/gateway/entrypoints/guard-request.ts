@@ -1,12 +1,17 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { readMethod } from '../../../shared/domain/request/request-method.ts';
 import type { DecisionRequest } from '../enforcer/decision-inputs.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import { anonymous } from '../enforcer/identify.ts';
 import type { Identified } from '../enforcer/identify.ts';
 import { passes } from '../enforcer/verdict.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 import { answerPreflight, isPreflight, preflightLimits, withoutUnits } from '../responses/cors.ts';
 import { plainProblem, problemOf, problemType } from '../responses/problem.ts';
+import { reserveDefaults } from '../../../shared/domain/usage/usage-reading.ts';
+import type { Reserve } from '../reservations/reserved-call.ts';
+import { readStatedUsage } from '../reservations/stated-usage.ts';
+import type { StatedUsage } from '../reservations/stated-usage.ts';
 import { bodyEndsSoon, sendContinue } from '../transport/expectation.ts';
 import type { Fault } from '../transport/fault.ts';
 import { markOwn, sendFault } from './guarded-request.ts';
@@ -26,6 +31,17 @@ export interface ReceivedRequest {
   /** Units to charge. If null, the cost of the route in the policy is charged. */
   readonly cost: number | null;
   readonly complete: CompleteRequest | null;
+  /** What the application reserves for the request until it reports the usage; null: nothing. */
+  readonly reserve: StatedReserve | null;
+}
+
+/** An estimate of the usage of a request, as an application states it. */
+export interface StatedReserve {
+  readonly usage: StatedUsage;
+  /** Model from which the cost is computed. */
+  readonly model?: string;
+  /** Time until the reservation counts as expired if it is not settled; absent: 10 minutes. */
+  readonly expiresMs?: number;
 }
 
 /**
@@ -65,15 +81,21 @@ function decideComplete(
   guarded: GuardedRequest,
   next: Next,
 ): void {
-  const decisionRequest = requestOf(received, guarded, caller);
-  const completed = received.complete?.(received.raw, decisionRequest, guarded) ?? decisionRequest;
+  let completed: ReturnType<CompleteRequest>;
+  try {
+    const decisionRequest = requestOf(received, guarded, caller);
+    completed = received.complete?.(received.raw, decisionRequest, guarded) ?? decisionRequest;
+  } catch (error) {
+    next(asError(error));
+    return;
+  }
   if (completed instanceof Promise) {
     completed.then((one) => one !== null && decideGuarded(one, guarded, next)).catch(next);
   } else decideGuarded(completed, guarded, next);
 }
 
 function requestOf(
-  { method, headers, url, fault, rewritten, cost }: ReceivedRequest,
+  { method, headers, url, fault, rewritten, cost, reserve }: ReceivedRequest,
   { enforcer }: GuardedRequest,
   caller: Identified,
 ): DecisionRequest {
@@ -90,7 +112,18 @@ function requestOf(
     peek: false,
     hold: true,
     plan: null,
+    ...(reserve === null ? {} : { reserve: reserveOf(enforcer, reserve) }),
   };
+}
+
+/** Throws if a name or value of the stated usage is wrong: that is an error of the application. */
+function reserveOf(enforcer: Enforcer, stated: StatedReserve): Reserve {
+  const { usage, expiresMs } = stated;
+  const model = stated.model ?? null;
+  const read = readStatedUsage(enforcer.policy(), model, usage);
+  if (typeof read === 'string') throw new TypeError(read);
+  const { amounts, cost } = read;
+  return { amounts, cost, model, expiresMs: expiresMs ?? reserveDefaults.expiresMs, owner: 'gateway' };
 }
 
 function decideGuarded(decisionRequest: DecisionRequest, guarded: GuardedRequest, next: Next): void {

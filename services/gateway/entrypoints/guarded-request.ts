@@ -5,7 +5,17 @@ import { exchangeOf, setExchange } from '../transport/connection.ts';
 import type { Exchange } from '../transport/connection.ts';
 import type { Fault } from '../transport/fault.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
+import type { CallResponse, SettledUsage } from '../metering/call-events.ts';
+import { readStatedUsage } from '../reservations/stated-usage.ts';
+import type { StatedUsage } from '../reservations/stated-usage.ts';
 import type { MeteredCall } from '../metered-calls/metered-call.ts';
+
+/** The usage of a request, as the application reports it. */
+export interface Settlement {
+  readonly usage: StatedUsage;
+  /** Absent: the model that was reserved for. */
+  readonly model?: string;
+}
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -66,6 +76,10 @@ export class GuardedRequest implements Exchange {
   metered = false;
   ended = false;
   #onEnded: (() => void) | null = null;
+  /** Status and duration of the response; null before it has begun. */
+  #response: CallResponse | null = null;
+  /** Usage that the application reported before the response began. */
+  #usage: SettledUsage | null = null;
 
   constructor(
     enforcer: Enforcer,
@@ -128,11 +142,33 @@ export class GuardedRequest implements Exchange {
     if (this.metered || this.verdict === null) return nothingToWrite;
     this.metered = true;
     const { entrypoint, startedAt } = this;
-    return this.enforcer.meter(this.enforcer.chargeByStatus(this.verdict, status), {
-      status,
-      latencyMs: performance.now() - startedAt,
+    this.#response = { status, latencyMs: performance.now() - startedAt };
+    const written = this.enforcer.meter(this.enforcer.chargeByStatus(this.verdict, status), {
+      ...this.#response,
       entrypoint,
     });
+    if (this.#usage !== null) void this.#settle(this.#usage, this.#response);
+    return written;
+  }
+
+  /**
+   * Settles what the request has reserved, with the usage that the application measured: measures by name, or amounts
+   * in their own unit. Before the response, the usage is kept and settled with the response; after it, the promise
+   * resolves when the settlement is durable. Throws if the request reserved nothing, or if a name or value is wrong.
+   */
+  settle({ usage, model }: Settlement): Promise<void> {
+    const { verdict } = this;
+    const reservation = verdict?.reservation ?? null;
+    if (verdict === null || reservation === null) throw new TypeError('This request has reserved nothing.');
+    const read = readStatedUsage(verdict.policy, model ?? reservation.call.model, usage);
+    if (typeof read === 'string') throw new TypeError(read);
+    this.#usage = { ...read, source: 'reported' };
+    return this.#response === null ? nothingToWrite : this.#settle(this.#usage, this.#response);
+  }
+
+  async #settle(usage: SettledUsage, response: CallResponse): Promise<void> {
+    const reservation = this.verdict?.reservation ?? null;
+    if (reservation !== null) await this.enforcer.reservations.settle(reservation, usage, response);
   }
 }
 

@@ -8,7 +8,7 @@ import { holdContinue } from '../transport/expectation.ts';
 import type { Fault } from '../transport/fault.ts';
 import { requestFault } from '../transport/request-fault.ts';
 import { guardRequest } from './guard-request.ts';
-import type { CompleteRequest } from './guard-request.ts';
+import type { CompleteRequest, StatedReserve } from './guard-request.ts';
 import { GuardedRequest } from './guarded-request.ts';
 
 /** Options of one route: `{ config: { tollgate: { cost: 5 } } }`, or `false` to serve it without a decision. */
@@ -17,6 +17,11 @@ export type TollgateRouteOptions =
   | {
       /** Units that a request of this route costs, a whole number from 1. Absent: the cost in the policy. */
       readonly cost?: number | ((request: FastifyRequest) => number);
+      /**
+       * Estimate of the usage of a request, from its headers: it is reserved until the handler calls
+       * `request.tollgate.settle({ usage })`.
+       */
+      readonly reserve?: StatedReserve | ((request: FastifyRequest) => StatedReserve);
     };
 
 declare module 'fastify' {
@@ -59,7 +64,7 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
         next();
         return;
       }
-      const cost = ofRoute?.cost ?? null;
+      const { cost = null, reserve = null } = ofRoute ?? {};
       const guarded = new GuardedRequest(enforcer, entrypoint, reply, rewritten, failClosed);
       request.tollgate = guarded;
       const received = {
@@ -71,6 +76,7 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
         rewritten,
         cost: typeof cost === 'function' ? cost(request) : cost,
         complete,
+        reserve: typeof reserve === 'function' ? reserve(request) : reserve,
       };
       guardRequest(received, guarded, next);
     });

@@ -15,6 +15,7 @@ import { plainProblem, problemOf, sendProblem } from '../../responses/problem.ts
 import { passes } from '../../enforcer/verdict.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
+import { reserveDefaults } from '../../../../shared/domain/usage/usage-reading.ts';
 import { decimalAmounts } from '../../../../shared/domain/usage/quantity.ts';
 import type { Reserve } from '../../reservations/reserved-call.ts';
 import { readStatedUsage } from '../../reservations/stated-usage.ts';
@@ -227,8 +228,6 @@ function checkedIdentity(
   return { ...caller, tenantId, userId, ip: address, service: null };
 }
 
-const expiresMsDefault = 600_000;
-
 /** Returns what the check reserves; null if nothing, or a sentence if the usage cannot be read. */
 function reserveOf(
   policy: Policy,
@@ -244,7 +243,7 @@ function reserveOf(
     amounts: read.amounts,
     cost: read.cost,
     model,
-    expiresMs: typeof seconds === 'number' ? seconds * 1000 : expiresMsDefault,
+    expiresMs: typeof seconds === 'number' ? seconds * 1000 : reserveDefaults.expiresMs,
     ...(typeof id === 'string' ? { id } : {}),
     owner: caller.service === null ? 'tenant' : 'service',
   };

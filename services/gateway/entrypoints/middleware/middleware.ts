@@ -4,7 +4,7 @@ import { exposeLimits, writeOwnCors } from '../../responses/cors.ts';
 import { writeLimitHeaders } from '../../responses/limit-headers.ts';
 import { requestFault } from '../../transport/request-fault.ts';
 import { guardRequest } from '../guard-request.ts';
-import type { Next } from '../guard-request.ts';
+import type { Next, StatedReserve } from '../guard-request.ts';
 import { GuardedRequest } from '../guarded-request.ts';
 import { holdResponse } from './held-response.ts';
 import { NodeReply } from './node-reply.ts';
@@ -22,6 +22,8 @@ export interface MiddlewareOptions {
   readonly failClosed?: boolean;
   /** Returns the units that a request costs; null: the cost of the route in the policy. */
   readonly costOf?: (request: IncomingMessage) => number | null;
+  /** Returns what a request reserves until the application settles it; null: nothing. */
+  readonly reserveOf?: (request: IncomingMessage) => StatedReserve | null;
   /** Returns true for a request that is served without a decision. */
   readonly isExempt?: (request: IncomingMessage) => boolean;
 }
@@ -37,7 +39,8 @@ interface GuardedMessage extends IncomingMessage {
  * parameters `(request, response, next)`. It does the same as the Fastify plugin. Use it before all other middleware.
  */
 export function createMiddleware(options: MiddlewareOptions): Middleware {
-  const { enforcer, entrypoint = 'middleware', failClosed = false, costOf, isExempt } = options;
+  const { enforcer, entrypoint = 'middleware', failClosed = false } = options;
+  const { costOf, reserveOf, isExempt } = options;
   return (request: GuardedMessage, response, next) => {
     // The middleware may be used twice on the path of a request, which is still one request.
     if (request[guardedKey] !== undefined || isExempt?.(request) === true) {
@@ -61,6 +64,7 @@ export function createMiddleware(options: MiddlewareOptions): Middleware {
       rewritten: false,
       cost: costOf?.(request) ?? null,
       complete: null,
+      reserve: reserveOf?.(request) ?? null,
     };
     guardRequest(received, guarded, next);
   };
