@@ -26,6 +26,7 @@ import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
 import { environment } from './environment.ts';
 import { startLossAudit } from './loss-audit.ts';
 import { runReconciler } from './reconciler.ts';
+import { startReservationCounts } from './reservation-counts.ts';
 
 const logger = createLogger('reconciler', process.env['LOG_LEVEL'] ?? 'info');
 
@@ -88,6 +89,8 @@ await runService(logger, async (lifecycle, fail) => {
     logger,
   });
   lifecycle.onClose('loss audit', () => lossAudit.close());
+  const reservations = startReservationCounts({ clickhouse, clock, registry, logger });
+  lifecycle.onClose('reservation counts', () => reservations.close());
   const ops = await listenOps(config.HOST, config.OPS_PORT, {
     registry,
     unready: () => reconciler.unready(),

@@ -70,11 +70,11 @@ export function storedEventColumns(ingestedAtMs: number): readonly NativeColumn<
  */
 export function usageColumns(): readonly NativeColumn<StoredEvent>[] {
   const label = 'LowCardinality(String)';
-  const amounts = 'Map(LowCardinality(String), Decimal(38, 12))';
+  const amounts = 'Map(String, Decimal(38, 12))';
   return [
     { name: 'model', type: label, of: ({ usage }) => usage.model },
     { name: 'quantities', type: amounts, of: ({ usage }) => usage.quantities },
-    { name: 'measures', type: 'Map(LowCardinality(String), UInt64)', of: ({ usage }) => usage.measures },
+    { name: 'measures', type: 'Map(String, UInt64)', of: ({ usage }) => usage.measures },
     { name: 'usage_source', type: label, of: ({ usage }) => usage.usageSource },
     { name: 'reservation', type: label, of: ({ usage }) => usage.reservation },
     { name: 'reservation_id', type: 'String', of: ({ usage }) => usage.reservationId },

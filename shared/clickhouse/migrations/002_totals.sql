@@ -22,8 +22,8 @@ CREATE TABLE IF NOT EXISTS {database}.stored_minutes {on_cluster}
     errors    UInt64                 CODEC(T64, ZSTD(1)),
     units     Float64                CODEC(ZSTD(1)),
     cost      Float64                CODEC(ZSTD(1)),
-    quantities Map(LowCardinality(String), Decimal(38, 12)) CODEC(ZSTD(1)),
-    reserved  Map(LowCardinality(String), Decimal(38, 12)) CODEC(ZSTD(1)),
+    quantities Map(String, Decimal(38, 12)) CODEC(ZSTD(1)),
+    reserved  Map(String, Decimal(38, 12)) CODEC(ZSTD(1)),
     reserved_units Float64           CODEC(ZSTD(1)),
     latency   AggregateFunction(quantilesTDigest(0.5, 0.95, 0.99), Float32) CODEC(ZSTD(1)),
     version   UInt64                 CODEC(T64, ZSTD(1))
@@ -47,8 +47,8 @@ CREATE TABLE IF NOT EXISTS {database}.stored_hours {on_cluster}
     errors    UInt64                 CODEC(T64, ZSTD(1)),
     units     Float64                CODEC(ZSTD(1)),
     cost      Float64                CODEC(ZSTD(1)),
-    quantities Map(LowCardinality(String), Decimal(38, 12)) CODEC(ZSTD(1)),
-    reserved  Map(LowCardinality(String), Decimal(38, 12)) CODEC(ZSTD(1)),
+    quantities Map(String, Decimal(38, 12)) CODEC(ZSTD(1)),
+    reserved  Map(String, Decimal(38, 12)) CODEC(ZSTD(1)),
     reserved_units Float64           CODEC(ZSTD(1)),
     latency   AggregateFunction(quantilesTDigest(0.5, 0.95, 0.99), Float32) CODEC(ZSTD(1)),
     version   UInt64                 CODEC(T64, ZSTD(1))
@@ -70,8 +70,8 @@ CREATE TABLE IF NOT EXISTS {database}.stored_days {on_cluster}
     errors    UInt64                 CODEC(T64, ZSTD(1)),
     units     Float64                CODEC(ZSTD(1)),
     cost      Float64                CODEC(ZSTD(1)),
-    quantities Map(LowCardinality(String), Decimal(38, 12)) CODEC(ZSTD(1)),
-    reserved  Map(LowCardinality(String), Decimal(38, 12)) CODEC(ZSTD(1)),
+    quantities Map(String, Decimal(38, 12)) CODEC(ZSTD(1)),
+    reserved  Map(String, Decimal(38, 12)) CODEC(ZSTD(1)),
     reserved_units Float64           CODEC(ZSTD(1)),
     latency   AggregateFunction(quantilesTDigest(0.5, 0.95, 0.99), Float32) CODEC(ZSTD(1)),
     version   UInt64                 CODEC(T64, ZSTD(1))

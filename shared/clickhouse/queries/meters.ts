@@ -2,9 +2,9 @@ import { calendarIntervals } from '../../domain/time/calendar-intervals.ts';
 import type { MeterAggregation, MeterDefinition, MeterWindow } from '../../domain/meter.ts';
 import { moneyText } from '../../domain/money.ts';
 import type { Money } from '../../domain/money.ts';
-import { requestEventType } from '../../domain/usage-event.ts';
 import type { ClickHouseReader, Params } from '../client.ts';
 import { parseMoney } from './decimals.ts';
+import { decimalSql, fieldSql } from './meter-fields.ts';
 import { completeThrough } from './usage.ts';
 
 export interface MeterQuery {
@@ -20,6 +20,8 @@ export interface MeterQuery {
   readonly groupBy: readonly string[];
   /** Values by field: only events with these values are measured. */
   readonly filter: Readonly<Record<string, string>>;
+  /** Only the groups with the largest values over the whole span; null: all groups. */
+  readonly top: number | null;
 }
 
 export interface MeterRow {
@@ -57,19 +59,25 @@ export async function queryMeter(
   query: MeterQuery,
 ): Promise<MeterResult> {
   const through = await completeThrough(clickhouse);
-  const names: Record<string, string> = { value: definition.value ?? '' };
+  const names: Record<string, string> = {};
   const groups = query.groupBy.map((field, index) => fieldSql(definition, field, `group${index}`, names));
   const conditions = Object.entries(query.filter).map(([field, value], index) => {
     names[`filter${index}`] = value;
     return `${fieldSql(definition, field, `filtered${index}`, names)} = {filter${index}:String}`;
   });
-  const rows = await clickhouse.query<MeasuredRow>(
-    `WITH ${query.window === null ? wholeSpan : windowOfEvent}
-    SELECT start, end, [${groups.join(', ')}] AS groups, ${valueSql(definition)} AS value
-    FROM usage_events
+  const value = valueSql(definition, names);
+  const grouped = `[${groups.join(', ')}]`;
+  const measured = `FROM usage_events
     WHERE tenant_id = {tenant:String} AND type = {type:String}
       AND time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
-      ${conditions.map((condition) => `AND ${condition}`).join(' ')}
+      ${conditions.map((condition) => `AND ${condition}`).join(' ')}`;
+  // Equal values are ordered by group, so that the result is always the same.
+  const topGroups = `AND ${grouped} IN (SELECT ${grouped} AS top_group ${measured}
+      GROUP BY top_group ORDER BY ${value.order} DESC NULLS LAST, top_group LIMIT {top:UInt32})`;
+  const rows = await clickhouse.query<MeasuredRow>(
+    `WITH ${query.window === null ? wholeSpan : windowOfEvent}
+    SELECT start, end, ${grouped} AS groups, ${value.sql} AS value
+    ${measured} ${query.top === null ? '' : topGroups}
     GROUP BY start, end, groups
     ORDER BY start, groups
     LIMIT {rowsMax:UInt32}`,
@@ -80,6 +88,7 @@ export async function queryMeter(
       from: query.fromMs,
       to: query.toMs,
       ...intervalParams(query),
+      top: query.top ?? 0,
       rowsMax: rowsMax + 1,
     },
   );
@@ -117,36 +126,15 @@ function csvCell(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Fields of an event's data that have a column of the same name. All other fields are in the column `properties`. */
-const columns: ReadonlySet<string> = new Set(['units', 'cost', 'user_id', 'plan', 'route']);
-/**
- * Fields that have a column only in the gateway's own events. In events of API servers, a field such as `status` is in
- * `properties`.
- */
-const requestColumns: ReadonlySet<string> = new Set(['latency_ms', 'status', 'method', 'path', 'decision']);
-
-function isColumn({ eventType }: MeterDefinition, field: string): boolean {
-  return columns.has(field) || (eventType === requestEventType && requestColumns.has(field));
-}
-
-/** Returns SQL for the field as text. The name of a property is passed as a parameter and is never part of the SQL. */
-function fieldSql(
+function valueSql(
   definition: MeterDefinition,
-  field: string,
-  parameter: string,
   names: Record<string, string>,
-): string {
-  if (isColumn(definition, field)) return `toString(${field})`;
-  names[parameter] = field;
-  return `properties[{${parameter}:String}]`;
-}
-
-function valueSql(definition: MeterDefinition): string {
+): { readonly sql: string; readonly order: string } {
   const { aggregation, value } = definition;
-  const exact = value === 'cost' ? moneySql[aggregation] : undefined;
-  if (exact !== undefined) return exact;
-  const text =
-    value !== null && isColumn(definition, value) ? `toString(${value})` : 'properties[{value:String}]';
+  const exact =
+    value === null ? undefined : exactSql[aggregation]?.(decimalSql(definition, value, 'value', names));
+  if (exact !== undefined) return { sql: `toString(${exact})`, order: exact };
+  const text = value === null ? `''` : fieldSql(definition, value, 'value', names);
   const sql: Record<MeterAggregation, string> = {
     count: 'toFloat64(count())',
     unique: `toFloat64(uniqExact(nullIf(${text}, '')))`,
@@ -157,15 +145,15 @@ function valueSql(definition: MeterDefinition): string {
     // The event id orders events of the same millisecond, so that the result is always the same.
     latest: `argMaxOrNull(${numberOf(text)}, (time, event_id))`,
   };
-  return sql[aggregation];
+  return { sql: sql[aggregation], order: sql[aggregation] };
 }
 
-/** Aggregations whose result for `cost` is an exact decimal. Results for other fields are Float64. */
-const moneySql: Partial<Record<MeterAggregation, string>> = {
-  sum: 'toString(sumOrNull(cost))',
-  min: 'toString(minOrNull(cost))',
-  max: 'toString(maxOrNull(cost))',
-  latest: 'toString(argMaxOrNull(cost, (time, event_id)))',
+/** Aggregations whose result for a decimal is exact. Results for other fields are Float64. */
+const exactSql: Partial<Record<MeterAggregation, (decimal: string | null) => string | undefined>> = {
+  sum: (decimal) => (decimal === null ? undefined : `sumOrNull(${decimal})`),
+  min: (decimal) => (decimal === null ? undefined : `minOrNull(${decimal})`),
+  max: (decimal) => (decimal === null ? undefined : `maxOrNull(${decimal})`),
+  latest: (decimal) => (decimal === null ? undefined : `argMaxOrNull(${decimal}, (time, event_id))`),
 };
 
 /**

@@ -1,7 +1,79 @@
 import type { ExactAmounts } from '../../domain/events/call-usage.ts';
-import type { ClickHouseReader } from '../client.ts';
+import type { ClickHouseReader, Params } from '../client.ts';
 import { amountsText, parseAmounts } from './decimals.ts';
 import type { AmountsAsText } from './decimals.ts';
+
+/** An open reservation of a call. It is expired if `expires_at` has passed. */
+interface OpenReservation {
+  readonly reservation_id: string;
+  /** Id of the event of the call. */
+  readonly event_id: string;
+  readonly tenant_id: string;
+  readonly user_id: string;
+  readonly route: string;
+  readonly model: string;
+  /** Time of the call, ISO 8601. */
+  readonly time: string;
+  readonly expires_at: string;
+  readonly reserved: ExactAmounts;
+}
+
+interface ReservationsQuery {
+  /** Null: all tenants. */
+  readonly tenantId: string | null;
+  /** Unix milliseconds: calls since this time. */
+  readonly sinceMs: number;
+  readonly countMax: number;
+}
+
+/** Returns the open reservations, those that end first first. */
+export async function openReservations(
+  clickhouse: ClickHouseReader,
+  { tenantId, sinceMs, countMax }: ReservationsQuery,
+): Promise<OpenReservation[]> {
+  const rows = await clickhouse.query<
+    Omit<OpenReservation, 'reserved'> & { readonly reserved: AmountsAsText }
+  >(
+    `SELECT reservation_id, event_id, tenant_id, user_id, route, model, time, reserved_until AS expires_at,
+      ${amountsText('u.reserved')} AS reserved
+    FROM usage_events AS u
+    WHERE time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND reservation = 'open'
+      ${tenantId === null ? '' : 'AND tenant_id = {tenant:String}'}
+    ORDER BY expires_at, event_id
+    LIMIT {countMax:UInt32}`,
+    { since: sinceMs, countMax, ...(tenantId === null ? {} : { tenant: tenantId }) },
+  );
+  return rows.map((row) => ({ ...row, reserved: parseAmounts(row.reserved) }));
+}
+
+interface ReservationCounts {
+  readonly open: number;
+  /** The part of `open` whose end has passed. */
+  readonly expired: number;
+}
+
+/**
+ * Counts the open reservations of calls since `sinceMs`. Reads only the rows of calls with a reservation, and their newest
+ * revision without FINAL: every row of such a call has a state.
+ */
+export async function countReservations(
+  clickhouse: ClickHouseReader,
+  { sinceMs, nowMs }: { readonly sinceMs: number; readonly nowMs: number },
+): Promise<ReservationCounts> {
+  const params: Params = { since: sinceMs, now: Math.floor(nowMs / 1000) };
+  const [row] = await clickhouse.query<ReservationCounts>(
+    `SELECT count() AS open, countIf(until < toDateTime({now:UInt32}, 'UTC')) AS expired
+    FROM (
+      SELECT argMax((reservation, voided), revision) AS newest, argMax(reserved_until, revision) AS until
+      FROM stored_events
+      WHERE time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND reservation != ''
+      GROUP BY tenant_id, time, id_a, id_b
+      HAVING newest = ('open', false)
+    )`,
+    params,
+  );
+  return row ?? { open: 0, expired: 0 };
+}
 
 /**
  * Returns by tenant the amounts that settlements since `fromMs` should have returned to Redis: the reserved amounts of

@@ -63,6 +63,7 @@ const whole: MeterQuery = {
   },
   groupBy: [],
   filter: {},
+  top: null,
 };
 
 async function values(
@@ -226,5 +227,74 @@ describe('meters', () => {
     ).toEqual([]);
     expect(await values(meter('sum', odd), { groupBy: [odd] })).toEqual([null]);
     expect(await values(meter('sum'), { tenantId: `acme' OR '1'='1` })).toEqual([]);
+  });
+});
+
+describe('fields of calls', () => {
+  const call = {
+    ...{ time: new Date(day).toISOString(), tenant_id: 'calls', source: 'app', decision: 'allowed' },
+    ...{ id_a: 1, type: 'tollgate.request.v1' },
+  };
+  const of = { ...whole, tenantId: 'calls' };
+  const onRequests = (aggregation: MeterAggregation, value: string): MeterDefinition => ({
+    ...{ name: 'm', eventType: 'tollgate.request.v1', aggregation, value, groupBy: ['model', 'user_id'] },
+  });
+  beforeAll(() =>
+    clickhouse.insert('stored_events', [
+      {
+        ...call,
+        id_b: 11,
+        user_id: 'ada',
+        model: 'a',
+        quantities: { usd: '0.100000000001' },
+        measures: { out: 7 },
+      },
+      { ...call, id_b: 12, user_id: 'bob', model: 'a', quantities: { usd: '0.2' } },
+      { ...call, id_b: 13, user_id: 'eve', model: 'b', quantities: { usd: '0.7' }, measures: { out: 5 } },
+      { ...call, id_b: 14, user_id: 'ada', model: 'c', quantities: { tokens: 9 } },
+      {
+        ...{ ...call, id_b: 15, type: 'llm', external_id: 'x' },
+        properties: { usage: '{"total":12.5,"of":{"kind":"a\\"b"},"none":null}', 'usage.exact': '3' },
+      },
+    ]),
+  );
+
+  test('amounts and measures are measured by path, amounts exactly, and grouped by model', async () => {
+    const { rows } = await queryMeter(clickhouse, onRequests('sum', 'quantities.usd'), {
+      ...of,
+      groupBy: ['model'],
+    });
+    expect(rows.map(({ group, value }) => [group['model'], value])).toEqual([
+      ['a', 300_000_000_001n],
+      ['b', 700_000_000_000n],
+      ['c', null],
+    ]);
+    expect(await values(onRequests('max', 'measures.out'), of)).toEqual([7]);
+  });
+
+  test('top returns the groups with the largest values, in order of group', async () => {
+    const top = (count: number, filter = {}): MeterQuery => ({
+      ...of,
+      groupBy: ['user_id'],
+      top: count,
+      filter,
+    });
+    const users = async (query: MeterQuery) =>
+      (await queryMeter(clickhouse, onRequests('sum', 'quantities.usd'), query)).rows.map(
+        ({ group }) => group['user_id'],
+      );
+    expect(await users(top(1))).toEqual(['eve']);
+    expect(await users(top(2))).toEqual(['bob', 'eve']);
+    expect(await users(top(1, { model: 'a' }))).toEqual(['bob']);
+  });
+
+  test.each([
+    ['sum', 'usage.total', 12.5],
+    ['unique', 'usage.of.kind', 1],
+    ['sum', 'usage.exact', 3],
+    ['sum', 'usage.none', null],
+  ] as const)('%s of the path %s is %s', async (aggregation, value, expected) => {
+    const definition = { ...onRequests(aggregation, value), eventType: 'llm', groupBy: [] };
+    expect(await values(definition, of)).toEqual([expected]);
   });
 });

@@ -14,6 +14,7 @@ import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { createGenerations } from '../../../shared/clickhouse/queries/counter-generations.ts';
 import { periodTotals } from '../../../shared/clickhouse/queries/period-totals.ts';
 import { compareCounters, readCounters } from '../../../shared/loss-audit/counters.ts';
+import { countReservations, openReservations } from '../../../shared/clickhouse/queries/reservations.ts';
 import { isQuota } from '../../../shared/domain/quota.ts';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { TenantTotals } from '../../../shared/domain/topics/totals.ts';
@@ -165,6 +166,38 @@ test('announced totals from before a settlement do not raise the quota again', a
   expect(await usedBy()).toMatchObject({ spend: 3.75 * usd, tokens: 11_000 });
   await callers.close();
 });
+
+test('open and expired reservations are counted once, also with rows that are not merged', async () => {
+  const of = { tenant: 'reserving', timeMs: nowMs, quantities: { usd: 2 }, reserved: { usd: '2.5' } };
+  const calls = [
+    { ...of, reservation: 'open', reservedUntilMs: nowMs + 600_000 },
+    { ...of, reservation: 'open', reservedUntilMs: nowMs - 600_000 },
+    { ...of, reservation: 'open', reservedUntilMs: nowMs - 600_000 },
+  ] as const;
+  const before = await countReservations(clickhouse, { sinceMs: nowMs - 60_000, nowMs });
+  await storeUsage(clickhouse, calls);
+  await storeUsage(clickhouse, calls);
+  // A settlement of the third call.
+  await clickhouse.command(`INSERT INTO stored_events SELECT * REPLACE ('settled' AS reservation, 5 AS revision)
+    FROM stored_events WHERE tenant_id = 'reserving' AND id_b = 2 LIMIT 1`);
+  const after = await countReservations(clickhouse, { sinceMs: nowMs - 60_000, nowMs });
+  expect({ open: after.open - before.open, expired: after.expired - before.expired }).toEqual({
+    open: 2,
+    expired: 1,
+  });
+  const listed = await openReservations(clickhouse, {
+    tenantId: 'reserving',
+    sinceMs: nowMs - 60_000,
+    countMax: 9,
+  });
+  expect(listed).toMatchObject([
+    { tenant_id: 'reserving', reserved: { usd: 2_500_000_000_000n }, expires_at: timeOf(nowMs - 600_000) },
+    { tenant_id: 'reserving', expires_at: timeOf(nowMs + 600_000) },
+  ]);
+  expect(listed[0]?.reservation_id).toBe(listed[0]?.event_id);
+});
+
+const timeOf = (ms: number): string => `${new Date(Math.ceil(ms / 1000) * 1000).toISOString().slice(0, 19)}Z`;
 
 test('the loss audit compares amounts, and allows for what settlements could not return', async () => {
   const { rebuild, callers } = restorers();

@@ -6,6 +6,8 @@ import { instantExample, readInstant } from '../../../../shared/domain/time/inst
 import { meterWindows } from '../../../../shared/domain/meter.ts';
 import type { MeterDefinition } from '../../../../shared/domain/meter.ts';
 
+const topMax = 1_000;
+
 export const meterQuerySchema = Type.Object(
   {
     from: Type.String({ description: 'RFC 3339; events of this instant are included.' }),
@@ -23,6 +25,19 @@ export const meterQuerySchema = Type.Object(
     group_by: Type.Optional(
       Type.Union([Type.String(), Type.Array(Type.String())], {
         description: 'Fields of the meter’s group_by, with commas between them or one a parameter.',
+      }),
+    ),
+    filter: Type.Optional(
+      Type.Union([Type.String(), Type.Array(Type.String())], {
+        description:
+          'Only events with this value of a field of the meter’s group_by: field=value, one a parameter; = is written %3D.',
+      }),
+    ),
+    top: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: topMax,
+        description: 'Only the groups with the largest values over the whole span. Requires group_by.',
       }),
     ),
     format: Type.Optional(
@@ -66,10 +81,16 @@ export function meterQueryOf(
       ? `group_by: the meter ${name} has no groups; omit group_by.`
       : `group_by: the meter ${name} has no group "${unknown.slice(0, 128)}"; its groups are: ${definedGroups.join(', ')}.`;
   }
+  const filter = filterOf(text.filter);
+  const unfiltered = Object.keys(filter ?? {}).find((field) => !definedGroups.includes(field));
+  if (filter === null || unfiltered !== undefined) {
+    return `filter must be field=value, with a field of the meter ${name}: ${definedGroups.join(', ') || 'it has none'}.`;
+  }
+  if (text.top !== undefined && groupBy.length === 0) return 'top requires group_by.';
   const window = text.window ?? null;
   // Windows are computed up to the latest time that an event can have, which bounds their number.
   const endMs = window === null ? toMs : Math.max(fromMs + 1, Math.min(toMs, nowMs + aheadMsMax));
-  return { tenantId, fromMs, toMs: endMs, window, timeZone, groupBy, filter: {} };
+  return { tenantId, fromMs, toMs: endMs, window, timeZone, groupBy, filter, top: text.top ?? null };
 }
 
 function timeOf(text: string): number | null {
@@ -84,6 +105,13 @@ function timeOf(text: string): number | null {
 function badTime(field: string, text: string): string {
   const advice = / \d{2}:\d{2}$/.test(text) ? '; write the + of an offset as %2B' : '';
   return `${field} must be an RFC 3339 time from the years 2000 to 2199, e.g. ${instantExample}${advice}.`;
+}
+
+/** Returns the values by field; null if a filter has no `=`. */
+function filterOf(filter: string | readonly string[] | undefined): Record<string, string> | null {
+  const pairs = [filter ?? []].flat().map((text) => /^([^=]+)=(.*)$/s.exec(text));
+  if (pairs.includes(null)) return null;
+  return Object.fromEntries(pairs.map((pair) => [pair?.[1] ?? '', pair?.[2] ?? '']));
 }
 
 /** Returns each field of `group_by` once, in the order of the query. */
