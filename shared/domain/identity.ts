@@ -1,3 +1,4 @@
+import type { Attributes } from './limit.ts';
 import { anonymousTenant } from './usage-event.ts';
 
 /** The verified caller of a request. An anonymous caller has the `tenantId` null and is limited by address. */
@@ -14,6 +15,8 @@ export interface Identity {
    */
   readonly service: string | null;
   readonly method: 'jwt' | 'api_key' | 'service' | 'anonymous';
+  /** Attributes of the credential: claims that the policy names, or the API key as `key` (its digest). */
+  readonly attributes?: Attributes | undefined;
 }
 
 /** Longest tenant or user id, in UTF-16 code units. A longer id is rejected, never truncated. */

@@ -3,6 +3,16 @@
  */
 export type Per = 'tenant' | 'user' | 'ip' | 'global';
 
+const callerWords: ReadonlySet<string> = new Set<Per>(['tenant', 'user', 'ip', 'global']);
+
+/** Values of the attributes of a request, by name. */
+export type Attributes = Readonly<Record<string, string>>;
+
+/** The attributes that a limit counts: `key` (the API key) and attributes that the policy defines. */
+export function attributeNames({ per }: Pick<Limit, 'per'>): readonly string[] {
+  return per.filter((word) => !callerWords.has(word));
+}
+
 /**
  * - `sliding`: never more than `limit` units in any span of `window`.
  * - `quota`: never more than `limit` units in a calendar period (UTC unless the tenant's record names a zone).
@@ -23,7 +33,8 @@ export interface Limit {
   readonly name: string;
   /** Name of the quantity that the limit counts: `requests` (units), or a quantity of the policy. */
   readonly of: string;
-  readonly per: readonly Per[];
+  /** Words of `Per`, and names of attributes. A limit of attributes counts their values for each tenant. */
+  readonly per: readonly string[];
   readonly type: LimitType;
   /** Units, or smallest units of another quantity, 0 or more; 0 refuses every request. */
   readonly limit: number;

@@ -63,6 +63,8 @@ export interface JwtPolicy {
   readonly algorithms: readonly string[];
   readonly issuer: string | null;
   readonly audience: string | null;
+  /** Claims that are attributes, by name of the attribute. */
+  readonly attributeClaims: ReadonlyMap<string, string>;
   /** Names of claims in order of precedence: the first claim that the token has is used. */
   readonly tenantClaims: readonly string[];
   readonly userClaim: string;
@@ -72,6 +74,13 @@ export interface JwtPolicy {
   /** Whether a token must have an `exp` claim. */
   readonly expiry: 'required' | 'optional';
 }
+
+/** Where the value of an attribute is: the API key, the request's model, a claim or a header field in lower case. */
+export type AttributeSource =
+  | { readonly kind: 'key' }
+  | { readonly kind: 'model' }
+  | { readonly kind: 'claim'; readonly claim: string }
+  | { readonly kind: 'header'; readonly header: string };
 
 export interface IdentityPolicy {
   readonly jwt: JwtPolicy | null;
@@ -116,6 +125,10 @@ export interface Policy {
   readonly platform: readonly Limit[];
   /** Quantities that limits may count besides `requests`, by name. */
   readonly quantities: ReadonlyMap<string, Quantity>;
+  /** Attributes that limits may count, by name; with `key`. */
+  readonly attributes: ReadonlyMap<string, AttributeSource>;
+  /** Whether a limit counts an attribute. */
+  readonly countsAttributes: boolean;
   /** Prices of the measures of a call, by model. Empty: calls have no cost by usage. */
   readonly prices: PriceList;
   /** Limits of the share of each concurrent platform limit that a single tenant or a single address may hold. */

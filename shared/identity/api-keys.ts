@@ -46,7 +46,7 @@ export function createApiKeys(directory: KeyDirectory, clock: Clock): ApiKeys {
     if (expiresAtMs !== Infinity && expiresAtMs <= clock.now())
       return { kind: 'refused', rejection: expiredKey(expiresAtMs) };
     if (cached?.holder === holder) return cached.reading;
-    const reading = readingOf(holder);
+    const reading = readingOf(holder, digest);
     // Only valid keys are cached, so a flood of guessed keys evicts no valid key.
     if (key.length <= digestKeyLengthMax) cachedKeys.set(key, { digest, holder, reading });
     return reading;
@@ -59,8 +59,8 @@ export function createApiKeys(directory: KeyDirectory, clock: Clock): ApiKeys {
   }
 }
 
-function readingOf({ record, expiresAtMs }: KeyHolder): CallerReading {
-  const claims = { tenantId: record.tenant_id, userId: null, plan: null };
+function readingOf({ record, expiresAtMs }: KeyHolder, digest: string): CallerReading {
+  const claims = { tenantId: record.tenant_id, userId: null, plan: null, attributes: { key: digest } };
   return { kind: 'caller', method: 'api_key', claims, untilMs: expiresAtMs };
 }
 

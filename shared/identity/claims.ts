@@ -1,4 +1,5 @@
 import { problemOfId, problemOfTenantId } from '../domain/identity.ts';
+import type { Attributes } from '../domain/limit.ts';
 import type { JwtPolicy } from '../domain/policy.ts';
 
 /** Claims of a verified token about its holder. */
@@ -6,6 +7,8 @@ export interface Claims {
   readonly tenantId: string | null;
   readonly userId: string | null;
   readonly plan: string | null;
+  /** Attributes of the holder, by name; absent if there are none. */
+  readonly attributes?: Attributes;
 }
 
 export type ClaimsReading = { readonly claims: Claims } | { readonly problem: string };
@@ -18,7 +21,7 @@ export type ClaimsReading = { readonly claims: Claims } | { readonly problem: st
  * is not a text is ignored.
  */
 export function readClaims(payload: Readonly<Record<string, unknown>>, policy: JwtPolicy): ClaimsReading {
-  const { tenantClaims, userClaim, planClaim } = policy;
+  const { tenantClaims, userClaim, planClaim, attributeClaims } = policy;
   const tenantClaim = tenantClaims.find((name) => claimOf(payload, name) !== null);
   let tenantId: string | null = null;
   if (tenantClaim !== undefined) {
@@ -33,7 +36,23 @@ export function readClaims(payload: Readonly<Record<string, unknown>>, policy: J
     if (problem !== null) return { problem: `The token's claim "${userClaim}" ${problem}.` };
   }
   const plan = claimOf(payload, planClaim);
-  return { claims: { tenantId, userId, plan: typeof plan === 'string' ? plan : null } };
+  const claims = { tenantId, userId, plan: typeof plan === 'string' ? plan : null };
+  return {
+    claims: attributeClaims.size === 0 ? claims : { ...claims, attributes: attributesIn(payload, policy) },
+  };
+}
+
+/** A claim that is neither text nor a whole number is as if it were absent. */
+function attributesIn(
+  payload: Readonly<Record<string, unknown>>,
+  { attributeClaims }: JwtPolicy,
+): Attributes {
+  const attributes: Record<string, string> = {};
+  for (const [name, claim] of attributeClaims) {
+    const value = idOf(claimOf(payload, claim));
+    if (value !== null) attributes[name] = value;
+  }
+  return attributes;
 }
 
 const notAnId = 'is neither text nor a whole number';

@@ -1,4 +1,5 @@
 import { windowName } from '../../../shared/domain/time/format-duration.ts';
+import { attributeNames } from '../../../shared/domain/limit.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import type { TenantLimit } from '../../../shared/tenants/limits.ts';
@@ -47,6 +48,9 @@ function limitRow({ limit, override, boost, ofPolicy }: TenantLimit): Html {
 
 /** Who is counted, in words: `tenant, user` → `each user (or address)`. */
 function subjectText(per: Limit['per']): string {
+  const names = attributeNames({ per });
+  if (names.length > 0)
+    return `each ${names.map((name) => (name === 'key' ? 'API key' : name)).join(' and ')}`;
   if (per.includes('user')) return 'each user (or address)';
   if (per.includes('ip')) return 'each address';
   return per.includes('tenant') ? 'your account' : 'all tenants together';

@@ -1,5 +1,6 @@
 import { windowName } from '../../../shared/domain/time/format-duration.ts';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
+import { attributeNames } from '../../../shared/domain/limit.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { zoneOfLimit } from '../../../shared/domain/quota.ts';
@@ -77,11 +78,15 @@ export function explainRefusal(
 function sentence(limit: Limit): string {
   const amount = `${count(limit.limit)} ${limit.limit === 1 ? 'request' : 'requests'}`;
   const time = limit.period === null ? `in any ${windowName(limit.windowMs)}` : `a calendar ${limit.period}`;
-  const scope = limit.per.includes('user')
-    ? 'for each user'
-    : limit.per.includes('ip')
-      ? 'for each address'
-      : 'for your whole account';
+  const [attribute] = attributeNames(limit);
+  const scope =
+    attribute !== undefined
+      ? `for each ${attribute === 'key' ? 'API key' : attribute}`
+      : limit.per.includes('user')
+        ? 'for each user'
+        : limit.per.includes('ip')
+          ? 'for each address'
+          : 'for your whole account';
   const where = limit.route === null ? '' : ` on ${limit.route}`;
   return `The limit “${limit.name}” allows ${amount} ${time} ${scope}${where}; they were used up.`;
 }

@@ -130,7 +130,7 @@ export const releaseNothing = (): void => undefined;
 
 /** Combines a decision with its inputs. `release` releases the permit of the request. */
 export function verdictOf(
-  { dependencies, request, policy, plan, readings, limits, units, atMs }: DecisionInputs,
+  { dependencies, request, policy, plan, readings, limits, units, attributes, atMs }: DecisionInputs,
   decision: Decision,
   release: () => void,
 ): Verdict {
@@ -143,6 +143,7 @@ export function verdictOf(
     route,
     limits,
     units,
+    attributes,
     method: request.method,
     path: target === null ? writtenPath(request.url) : target.path,
     target,

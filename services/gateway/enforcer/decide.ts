@@ -135,10 +135,11 @@ function checkLimits(inputs: DecisionInputs, peek: boolean, onResult: (result: C
     record,
     limits,
     units,
+    attributes,
     dependencies: { limiter },
   } = inputs;
   const { tenantId, userId, ip } = request.caller.identity;
-  const check = { tenantId, userId, ip, limits, cost: units, peek };
+  const check = { tenantId, userId, ip, attributes, limits, cost: units, peek };
   const timeZone = record?.time_zone;
   const { waitMsMax, reserve } = request;
   if (timeZone === undefined && waitMsMax === undefined && reserve === undefined)

@@ -1,6 +1,8 @@
-import type { Limit } from '../../../shared/domain/limit.ts';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Attributes, Limit } from '../../../shared/domain/limit.ts';
 import type { Plan, Policy } from '../../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { attributesOf } from '../../../shared/policy/attributes.ts';
 import { limitsFor } from '../../../shared/policy/match.ts';
 import type { ApplicableLimits } from '../../../shared/policy/match.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
@@ -32,6 +34,10 @@ export interface DecisionRequest extends RawRequest {
   readonly applicable?: ApplicableLimits;
   /** A limit that a trusted caller sends in place of the plan's limits. */
   readonly override?: LimitOverride;
+  /** Header fields of the request, for attributes. */
+  readonly headers?: IncomingHttpHeaders;
+  /** Attributes that a trusted caller states. */
+  readonly attributes?: Attributes;
   /**
    * Longest wait for Redis in milliseconds; after it, this node decides without Redis. If absent, the limiter's own
    * timeout applies.
@@ -64,6 +70,8 @@ export interface DecisionInputs {
   readonly units: number;
   /** Id of the decision, for a request that reserves amounts: Redis stores it. Null for all others. */
   readonly reservedId: string | null;
+  /** Values of the attributes that the limits count. */
+  readonly attributes: Attributes | undefined;
   /** Unix milliseconds at which the decision began. */
   readonly atMs: number;
 }
@@ -87,5 +95,18 @@ export function resolveInputs(
     request.override === undefined ? applicable : withOverride(applicable, request.override);
   const units = request.cost ?? route?.cost ?? 1;
   const reservedId = request.reserve === undefined ? null : dependencies.nextId();
-  return { dependencies, policy, request, record, plan, limits, readings, units, reservedId, atMs };
+  const attributes = policy.countsAttributes ? attributesOf(policy, limits, request, identity) : undefined;
+  return {
+    dependencies,
+    policy,
+    request,
+    record,
+    plan,
+    limits,
+    readings,
+    units,
+    attributes,
+    reservedId,
+    atMs,
+  };
 }

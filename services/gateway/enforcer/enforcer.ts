@@ -48,6 +48,9 @@ export interface EnforcerOptions {
   readonly registry: Registry;
 }
 
+/** The units of a decision, and what they were charged to. */
+type Charge = Pick<ReturnableCharge, 'identity' | 'limits' | 'units' | 'attributes'>;
+
 /**
  * The component that decides about requests; every entrypoint uses it. An entrypoint calls, in this order: `identify`
  * (who is the caller), `decideWith` or `decide` (may the request pass), and `meter` (write the usage event) before it
@@ -224,14 +227,10 @@ export class Enforcer {
     await this.#limiter.giveBack(this.#checkOf(charge), { atMs: charge.atMs, decisionId });
   }
 
-  #checkOf({
-    identity,
-    limits,
-    units,
-  }: Pick<ReturnableCharge, 'identity' | 'limits' | 'units'>): CheckRequest {
+  #checkOf({ identity, limits, units, attributes }: Charge): CheckRequest {
     const { tenantId, userId, ip } = identity;
     const timeZone = (tenantId === null ? null : this.records.get(tenantId))?.time_zone;
-    const check = { tenantId, userId, ip, limits, cost: units, peek: false };
+    const check = { tenantId, userId, ip, attributes, limits, cost: units, peek: false };
     return timeZone === undefined ? check : { ...check, timeZone };
   }
 

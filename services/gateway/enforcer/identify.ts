@@ -98,8 +98,12 @@ function identifiedHolder(reading: CredentialReading, ip: string): Identified {
   }
 }
 
-function identityOf({ tenantId, userId, plan }: Claims, ip: string, method: 'jwt' | 'api_key'): Identity {
-  return { tenantId, userId, planClaim: plan, ip, service: null, method };
+function identityOf(
+  { tenantId, userId, plan, attributes }: Claims,
+  ip: string,
+  method: 'jwt' | 'api_key',
+): Identity {
+  return { tenantId, userId, planClaim: plan, ip, service: null, method, attributes };
 }
 
 function identifiedService(identity: Identity, service: string): Identified {
@@ -107,7 +111,15 @@ function identifiedService(identity: Identity, service: string): Identified {
 }
 
 export function anonymous(ip: string): Identity {
-  return { tenantId: null, userId: null, planClaim: null, ip, service: null, method: 'anonymous' };
+  return {
+    tenantId: null,
+    userId: null,
+    planClaim: null,
+    ip,
+    service: null,
+    method: 'anonymous',
+    attributes: undefined,
+  };
 }
 
 function rejected(ip: string, detail: string): Identified {

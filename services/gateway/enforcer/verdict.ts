@@ -1,6 +1,6 @@
 import type { Decision } from '../../../shared/domain/decision.ts';
 import type { Identity } from '../../../shared/domain/identity.ts';
-import type { Limit, LimitState } from '../../../shared/domain/limit.ts';
+import type { Attributes, Limit, LimitState } from '../../../shared/domain/limit.ts';
 import type { Plan, Policy, Route } from '../../../shared/domain/policy.ts';
 import type { Target } from '../../../shared/domain/request/target.ts';
 import type { CredentialRejection, AddressRejection } from '../../../shared/identity/credential-reading.ts';
@@ -20,6 +20,8 @@ export interface Verdict {
   /** The limits whose states are in `decision.limits`, with the tenant's overrides and boosts applied. */
   readonly limits: readonly Limit[];
   readonly units: number;
+  /** Values of the attributes that the limits count. */
+  readonly attributes: Attributes | undefined;
   readonly method: string;
   /** Path in normal form without the query. If it cannot be read, the path as it was sent. */
   readonly path: string;

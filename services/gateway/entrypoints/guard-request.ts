@@ -112,6 +112,7 @@ function requestOf(
     peek: false,
     hold: true,
     plan: null,
+    headers,
     ...(reserve === null ? {} : { reserve: reserveOf(enforcer, reserve) }),
   };
 }

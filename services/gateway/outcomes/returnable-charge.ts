@@ -1,5 +1,6 @@
 import type { Identity } from '../../../shared/domain/identity.ts';
-import type { Limit } from '../../../shared/domain/limit.ts';
+import { attributeNames } from '../../../shared/domain/limit.ts';
+import type { Attributes, Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
 import { chargeRuleOf, limitsFor } from '../../../shared/policy/match.ts';
@@ -13,6 +14,8 @@ export interface ReturnableCharge {
   readonly identity: Pick<Identity, 'tenantId' | 'userId' | 'ip'>;
   readonly limits: readonly Limit[];
   readonly units: number;
+  /** Values of the attributes that the limits count. */
+  readonly attributes: Attributes | undefined;
   /** Unix milliseconds at which the units were charged, or a time shortly before. */
   readonly atMs: number;
 }
@@ -36,11 +39,11 @@ export interface StoredDecision {
  * charged nothing in Redis: it was refused, bypassed the limits, or was made without Redis.
  */
 export function returnableCharge(verdict: Verdict): ReturnableCharge | null {
-  const { plan, route, decision, units, identity, limits } = verdict;
+  const { plan, route, decision, units, identity, limits, attributes } = verdict;
   const rule = chargeRuleOf(plan, route);
   if (rule === null || rule.unlessStatus.size === 0 || units === 0) return null;
   if (!passes(verdict) || decision.outcome === 'bypassed' || decision.degraded) return null;
-  return { unlessStatus: rule.unlessStatus, identity, limits, units, atMs: verdict.atMs };
+  return { unlessStatus: rule.unlessStatus, identity, limits, units, attributes, atMs: verdict.atMs };
 }
 
 /**
@@ -66,5 +69,7 @@ export function storedCharge(
     userId: userId === '' ? null : userId,
     ip,
   };
-  return { unlessStatus: rule.unlessStatus, identity, limits, units, atMs };
+  // Events have no attributes, so the units in their counters stay charged.
+  const counted = limits.filter((limit) => attributeNames(limit).length === 0);
+  return { unlessStatus: rule.unlessStatus, identity, limits: counted, units, attributes: undefined, atMs };
 }

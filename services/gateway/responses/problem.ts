@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import { attributeNames } from '../../../shared/domain/limit.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { amountText, decimalAmount } from '../../../shared/domain/usage/quantity.ts';
@@ -182,6 +183,8 @@ function subjectOf(
   { per }: Limit,
   { tenantId, userId }: { tenantId: string | null; userId: string | null },
 ): string {
+  const [attribute] = attributeNames({ per });
+  if (attribute !== undefined) return attribute === 'key' ? 'this API key' : `this ${attribute}`;
   if (per.includes('global')) return 'the whole platform';
   if (per.includes('user')) return userId === null ? 'this address' : 'this user';
   if (per.includes('ip')) return 'this address';

@@ -138,12 +138,12 @@ export function createWebSockets(options: WebSocketOptions): WebSockets {
 async function chargeMessage(
   enforcer: Enforcer,
   { identity, method }: Verdict,
-  { originalUrl: url }: FastifyRequest,
+  { originalUrl: url, headers }: FastifyRequest,
   cost: number,
 ): Promise<string | null> {
   const startedAt = performance.now();
   const caller = { identity, rejection: null };
-  const decision = { cost, peek: false, hold: false, plan: null };
+  const decision = { cost, peek: false, hold: false, plan: null, headers };
   const verdict = await enforcer.decide({ caller, method, url, rewritten: true, ...decision });
   const allowed = passes(verdict);
   const latencyMs = performance.now() - startedAt;

@@ -3,6 +3,7 @@ import { countedAmount, quantityOf } from '../../../shared/domain/usage/consumpt
 import type { Amount } from '../../../shared/domain/amount.ts';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { PeriodSpan } from '../../../shared/domain/time/calendar.ts';
+import { attributeNames } from '../../../shared/domain/limit.ts';
 import type { CalendarPeriod, Limit } from '../../../shared/domain/limit.ts';
 import { isQuota, isTenantQuota, zoneOf } from '../../../shared/domain/quota.ts';
 import type { Quota } from '../../../shared/domain/quota.ts';
@@ -13,8 +14,8 @@ import type { CallerConsumed } from '../../../shared/clickhouse/queries/consumpt
 import { openReading, quotasFor } from '../../../shared/policy/quota-readings.ts';
 import { addressPart } from '../../../shared/redis/keys.ts';
 import type { Caller } from '../../../shared/redis/decision/subjects.ts';
-import { subjectKind } from '../../../shared/redis/decision/windows.ts';
-import type { SubjectKind } from '../../../shared/redis/decision/windows.ts';
+import { baseKind } from '../../../shared/redis/decision/windows.ts';
+import type { BaseKind } from '../../../shared/redis/decision/windows.ts';
 import { zonesOf } from './tenant-readings.ts';
 import type { TenantReadingsQuery } from './tenant-readings.ts';
 
@@ -119,7 +120,12 @@ async function rowsOf(
 }
 
 function isCallerQuota(limit: Limit): limit is Quota {
-  return isQuota(limit) && !isTenantQuota(limit);
+  return isStoredQuota(limit) && !isTenantQuota(limit);
+}
+
+/** Events do not have the attributes of requests, so ClickHouse has no consumption of quotas that count attributes. */
+function isStoredQuota(limit: Limit): limit is Quota {
+  return isQuota(limit) && attributeNames(limit).length === 0;
 }
 
 /**
@@ -185,7 +191,7 @@ function quotasOf(
   { policy, nowMs }: TenantReadingsQuery,
   record: TenantRecord | null,
 ): Iterable<Quota> {
-  const counts = rows[0]?.tenant_id === anonymousTenant ? isQuota : isCallerQuota;
+  const counts = rows[0]?.tenant_id === anonymousTenant ? isStoredQuota : isCallerQuota;
   const quotas = new Map<string, Quota>();
   for (const plan of new Set(rows.map(({ plan: own }) => own))) {
     for (const quota of quotasFor(policy, { plan, record, nowMs }, counts)) {
@@ -217,11 +223,11 @@ function counterOf(
 }
 
 /** Kinds of counters that tenants of different time zones may share. */
-const sharedKinds: ReadonlySet<SubjectKind> = new Set(['address', 'global']);
+const sharedKinds: ReadonlySet<BaseKind> = new Set(['address', 'global']);
 
 /** The identity that a counter belongs to: callers with the same identity share the counter. */
-function identityOf(quota: Quota, { tenantId, userId, ip }: Caller): [SubjectKind, ...(string | null)[]] {
-  const kind = subjectKind(quota, tenantId !== null, userId !== null);
+function identityOf(quota: Quota, { tenantId, userId, ip }: Caller): [BaseKind, ...(string | null)[]] {
+  const kind = baseKind(quota, tenantId !== null, userId !== null);
   switch (kind) {
     case 'tenant':
       return [kind, tenantId];

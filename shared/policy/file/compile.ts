@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { RefusalReason } from '../../domain/decision.ts';
 import type { Limit } from '../../domain/limit.ts';
+import { attributeNames } from '../../domain/limit.ts';
 import { priceOf } from '../../domain/money.ts';
 import type {
   IdentityPolicy,
@@ -12,6 +13,7 @@ import type {
   SessionKind,
 } from '../../domain/policy.ts';
 import { compileApiLimits } from './api-limits.ts';
+import { claimsOf, compileAttributes } from './attributes.ts';
 import { compileCharge } from './charge.ts';
 import { compileCors, compilePreflightLimit } from './cors.ts';
 import { durationMs } from '../../domain/time/duration.ts';
@@ -57,6 +59,7 @@ export function compilePolicy(
       api: compileApiLimits(file.api, plan.api),
     };
   });
+  const routes = (file.routes ?? []).map((route) => compileRoute(route, Object.keys(file.plans), context));
   const platform = (file.platform?.limits ?? []).map((limit) => compileLimit(limit, null, context, null));
   const upstream = secrets.env['TOLLGATE_UPSTREAM'];
   return {
@@ -67,10 +70,14 @@ export function compilePolicy(
     identity: compileIdentity(file, context, secrets, violations),
     defaultPlan: file.default_plan,
     plans: new Map(plans.map((plan) => [plan.name, plan])),
-    routes: (file.routes ?? []).map((route) => compileRoute(route, Object.keys(file.plans), context)),
+    routes,
     platform,
     quantities,
     prices: compilePrices(file.prices),
+    attributes: compileAttributes(file.attributes),
+    countsAttributes: [...plans, ...routes].some(({ limits }) =>
+      limits.some((limit) => attributeNames(limit).length > 0),
+    ),
     shares: compileShares(platform, file.platform?.shares),
     cors: compileCors(file.cors),
     preflight: compilePreflightLimit(file.cors, mode),
@@ -143,7 +150,7 @@ function compileIdentity(
     compileLimit({ name, per: 'ip', limit, window }, null, context, null),
   ];
   return {
-    jwt: identity?.jwt === undefined ? null : compileJwt(identity.jwt, secrets, violations),
+    jwt: identity?.jwt === undefined ? null : compileJwt(identity.jwt, file.attributes, secrets, violations),
     anonymous: identity?.anonymous ?? 'ip',
     trustedProxies: identity?.trusted_proxies ?? [],
     // Each of these limits counts requests refused for one reason, which is its name. These names are reserved.
@@ -159,13 +166,19 @@ const staleDefault = '1d';
 
 type JwtFile = NonNullable<NonNullable<PolicyFile['identity']>['jwt']>;
 
-function compileJwt(file: JwtFile, secrets: Secrets, violations: Violations): JwtPolicy {
+function compileJwt(
+  file: JwtFile,
+  attributes: PolicyFile['attributes'],
+  secrets: Secrets,
+  violations: Violations,
+): JwtPolicy {
   const tenant = file.tenant ?? 'tenant_id';
   return {
     keys: compileKeys(file, secrets, violations),
     algorithms: file.algorithms,
     issuer: file.issuer ?? null,
     audience: file.audience ?? null,
+    attributeClaims: claimsOf(compileAttributes(attributes)),
     tenantClaims: Array.isArray(tenant) ? tenant : [tenant],
     userClaim: file.user ?? 'sub',
     planClaim: file.plan ?? 'plan',

@@ -3,6 +3,7 @@ import ipaddr from 'ipaddr.js';
 import { moneyOf } from '../../domain/money.ts';
 import type { RequestReading } from '../../domain/request/request-reading.ts';
 import { isUnreadable, percentEncoded, readTarget } from '../../domain/request/request-target.ts';
+import { checkAttributes, compileAttributes } from './attributes.ts';
 import { checkCors } from './cors.ts';
 import { durationMs } from '../../domain/time/duration.ts';
 import { checkMeters } from './meters.ts';
@@ -10,7 +11,7 @@ import type { FieldPath, Violations } from './violations.ts';
 import { parsePattern } from './pattern.ts';
 import { compileRequests } from './requests.ts';
 import { checkLimits, isInRange, outOfRange } from './limits/check-limits.ts';
-import type { Quantities } from './limits/check-limits.ts';
+import type { Definitions } from './limits/check-limits.ts';
 import type { LimitFile } from './limits/limit-file.ts';
 import type { PolicyFile } from './schema.ts';
 import { shareNames } from './shares.ts';
@@ -25,15 +26,19 @@ import { checkUsage } from './usage/usage-file.ts';
  */
 export function crosscheck(file: PolicyFile, violations: Violations): void {
   const measures = knownMeasures(file);
-  const quantities = compileQuantities(file.quantities);
+  const definitions = {
+    quantities: compileQuantities(file.quantities),
+    attributes: compileAttributes(file.attributes),
+  };
   checkQuantities(file.quantities, file.prices !== undefined, measures, violations);
+  checkAttributes(file.attributes, file.identity?.jwt !== undefined, violations);
   checkPrices(file.prices, measures, violations);
   checkIdentity(file, violations);
-  checkPlans(file, quantities, violations);
-  checkRoutes(file, quantities, violations);
+  checkPlans(file, definitions, violations);
+  checkRoutes(file, definitions, violations);
   for (const [index, route] of (file.routes ?? []).entries())
     checkUsage(route, measures, ['routes', index], violations);
-  checkPlatform(file, quantities, violations);
+  checkPlatform(file, definitions, violations);
   checkServices(file, violations);
   checkMeters(file.meters, violations);
   checkCors(file.cors, violations);
@@ -94,14 +99,14 @@ function checkIdentity({ identity }: PolicyFile, violations: Violations): void {
   }
 }
 
-function checkPlans(file: PolicyFile, quantities: Quantities, violations: Violations): void {
+function checkPlans(file: PolicyFile, definitions: Definitions, violations: Violations): void {
   if (file.plans[file.default_plan] === undefined) {
     const planNames = Object.keys(file.plans).join(', ');
     violations.add(['default_plan'], `"${file.default_plan}" is not one of the plans: ${planNames}`);
   }
   for (const [name, plan] of Object.entries(file.plans)) {
     const at = ['plans', name];
-    checkLimits(plan.limits, quantities, [...at, 'limits'], violations);
+    checkLimits(plan.limits, definitions, [...at, 'limits'], violations);
     for (const [index, limit] of plan.limits.entries()) {
       if (limit.by_plan !== undefined) {
         violations.add(
@@ -114,7 +119,7 @@ function checkPlans(file: PolicyFile, quantities: Quantities, violations: Violat
   }
 }
 
-function checkRoutes(file: PolicyFile, quantities: Quantities, violations: Violations): void {
+function checkRoutes(file: PolicyFile, definitions: Definitions, violations: Violations): void {
   const seen = new Map<string, number>();
   const reading = compileRequests(file.requests);
   for (const [index, route] of (file.routes ?? []).entries()) {
@@ -138,7 +143,7 @@ function checkRoutes(file: PolicyFile, quantities: Quantities, violations: Viola
         'is too small; prices have up to 12 decimals, so choose a larger unit',
       );
     const limits = route.limits ?? [];
-    checkLimits(limits, quantities, [...at, 'limits'], violations);
+    checkLimits(limits, definitions, [...at, 'limits'], violations);
     for (const [position, limit] of limits.entries())
       checkRouteLimit(file, limit, [...at, 'limits', position], violations);
   }
@@ -176,11 +181,11 @@ function checkRouteLimit(file: PolicyFile, limit: LimitFile, at: FieldPath, viol
 
 function checkPlatform(
   { platform, plans, routes }: PolicyFile,
-  quantities: Quantities,
+  definitions: Definitions,
   violations: Violations,
 ): void {
   const limits = platform?.limits ?? [];
-  checkLimits(limits, quantities, ['platform', 'limits'], violations);
+  checkLimits(limits, definitions, ['platform', 'limits'], violations);
   const others = [...Object.values(plans), ...(routes ?? [])].flatMap((part) => part.limits ?? []);
   for (const [index, limit] of limits.entries()) {
     const at = ['platform', 'limits', index];

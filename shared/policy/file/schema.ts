@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { eventBounds } from '../../domain/events/bounds.ts';
 import { apiFile } from './api-limits.ts';
+import { attributesFile } from './attributes.ts';
 import { chargeFile } from './charge.ts';
 import { corsFile } from './cors.ts';
 import { identityFile } from './identity-file.ts';
@@ -131,6 +132,7 @@ export const policyFileSchema = Type.Object(
     identity: Type.Optional(identityFile),
     quantities: Type.Optional(quantitiesFile),
     prices: Type.Optional(pricesFile),
+    attributes: Type.Optional(attributesFile),
     default_plan: name('the plan of tenants that have no other'),
     plans: keyed(planFile, 'plans by name'),
     routes: Type.Optional(Type.Array(routeFile, { description: 'a list of routes' })),

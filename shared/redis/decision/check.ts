@@ -1,5 +1,5 @@
 import type { RefusalReason } from '../../domain/decision.ts';
-import type { Limit, LimitState } from '../../domain/limit.ts';
+import type { Attributes, Limit, LimitState } from '../../domain/limit.ts';
 import { amountMax } from '../../domain/usage/quantity.ts';
 import type { Amounts } from '../../domain/usage/quantity.ts';
 import type { CheckedReservation, ReservationRequest } from '../reservations/reservation.ts';
@@ -9,6 +9,8 @@ export interface CheckRequest {
   readonly tenantId: string | null;
   readonly userId: string | null;
   readonly ip: string;
+  /** Values of the attributes that the limits count; a missing value counts as an empty one. */
+  readonly attributes?: Attributes | undefined;
   /**
    * The limits of the plan and route, with overrides and boosts applied. Pass the same array object for the same limits, because
    * limits are compiled once per array object.

@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import type { Attributes } from '../../domain/limit.ts';
 import { addressPart, idPart, tags } from '../keys.ts';
+import { createAttributeSubjects } from './attribute-subjects.ts';
 import type { SubjectKind } from './windows.ts';
 
 /** A tenant, user or address that windows belong to. It has one hash in Redis, and keeps the usage in Redis's last reply. */
@@ -30,6 +32,8 @@ export interface Caller {
   readonly tenantId: string | null;
   readonly userId: string | null;
   readonly ip: string;
+  /** Values of the attributes that limits count. */
+  readonly attributes?: Attributes | undefined;
 }
 
 export interface Subjects {
@@ -50,6 +54,7 @@ const nameLengthMax = 127;
 export function createSubjects(keyPrefix: string): Subjects {
   const tenants = new LRUCache<string, Subject>({ max: subjectsMax });
   const others = new LRUCache<string, Subject>({ max: subjectsMax });
+  const attributes = createAttributeSubjects();
   return { of, tenant, size: () => tenants.size + others.size };
 
   /** The id itself is the key of the cache, so that no string is built or hashed for each request. */
@@ -81,7 +86,20 @@ export function createSubjects(keyPrefix: string): Subjects {
           () => `${userSuffix(userId)}:a:${addressPart(ip)}`,
           userId,
         );
+      default:
+        return ofAttributes(kind, caller);
     }
+  }
+
+  function ofAttributes(kind: SubjectKind, caller: Caller): Subject {
+    const { base, names } = attributes.partsOf(kind);
+    const owner = of(base, caller);
+    const values = attributes.valuesOf((owner.owner ?? owner).key, names, caller.attributes);
+    const build = (): Subject => {
+      const key = owner.key + attributes.suffixOf(names, values);
+      return { key, tag: owner.tag, owner: owner.owner, usageByField: new Map(), batch: null, index: 0 };
+    };
+    return cached(others, `t${owner.key}\n${names.join('\n')}\n${JSON.stringify(values)}`, build);
   }
 
   function ofTenant(

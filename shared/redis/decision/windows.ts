@@ -1,3 +1,4 @@
+import { attributeNames } from '../../domain/limit.ts';
 import type { CalendarPeriod, Limit } from '../../domain/limit.ts';
 import { amountMax, requestsName } from '../../domain/usage/quantity.ts';
 import { windowField } from '../keys.ts';
@@ -18,7 +19,10 @@ const slidingUnitsMax = 2 ** 40 - 1;
  * Kind of the subject whose hash holds a window. Subjects of kind `tenantAddress` and `userAddress` are in the tenant's slot; an
  * `address` has a slot of its own.
  */
-export type SubjectKind = 'tenant' | 'user' | 'address' | 'tenantAddress' | 'userAddress' | 'global';
+export type BaseKind = 'tenant' | 'user' | 'address' | 'tenantAddress' | 'userAddress' | 'global';
+
+/** A base, or a base with the names of attributes: the subject is then one combination of their values. */
+export type SubjectKind = BaseKind | `${BaseKind}+${string}`;
 
 /** A limit in the form that the scripts use. */
 export interface Window {
@@ -121,18 +125,31 @@ function compile(limits: readonly Limit[], hasTenant: boolean, hasUser: boolean,
     subjectOf.push(subjects.indexOf(kind));
     quantityOf.push(quantities.indexOf(limit.of));
     counted.push(window);
-    timeZones.push(kind === 'address' || kind === 'global' ? 'UTC' : timeZone);
+    timeZones.push(isShared(kind) ? 'UTC' : timeZone);
   }
   return { windows: counted, subjects, subjectOf, timeZones, quantities, quantityOf };
 }
 
+/** Whether tenants of different time zones share the counters of this kind. */
+function isShared(kind: SubjectKind): boolean {
+  return kind.startsWith('address') || kind === 'global';
+}
+
+/** Returns the kind of subject that a limit counts, with the attributes of the limit. */
+export function subjectKind(limit: Limit, hasTenant: boolean, hasUser: boolean): SubjectKind {
+  const base = baseKind(limit, hasTenant, hasUser);
+  const names = attributeNames(limit);
+  return names.length === 0 ? base : `${base}+${names.join(',')}`;
+}
+
 /**
  * Returns the kind of subject that a limit counts. If a limit is per user and the caller has no user, or per tenant and
- * the caller has no tenant, the caller's address is counted instead.
+ * the caller has no tenant, the caller's address is counted instead. Attributes without any of these are counted for each tenant.
  */
-export function subjectKind({ per }: Limit, hasTenant: boolean, hasUser: boolean): SubjectKind {
+export function baseKind({ per }: Limit, hasTenant: boolean, hasUser: boolean): BaseKind {
   const wantsUser = per.includes('user');
-  const wantsTenant = per.includes('tenant');
+  const hasBase = per.includes('ip') || per.includes('global');
+  const wantsTenant = per.includes('tenant') || (!wantsUser && !hasBase);
   if (!wantsUser && !wantsTenant) return per.includes('ip') ? 'address' : 'global';
   if (wantsUser && hasUser) return per.includes('ip') ? 'userAddress' : 'user';
   if (!hasTenant) return 'address';

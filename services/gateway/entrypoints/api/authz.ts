@@ -78,6 +78,7 @@ export function registerAuthz(app: ApiServer, enforcer: Enforcer): void {
       if (caller === null) throw new TypeError('A handler runs after the caller is identified.');
       const verdict = await enforcer.decide({
         caller,
+        headers: request.headers,
         ...originalRequest(request.headers, source, enforcer.policy().requests),
         cost: null,
         peek: false,

@@ -81,6 +81,12 @@ const bodySchema = Type.Object(
         description: 'Units; absent: the cost of the route.',
       }),
     ),
+    attributes: optional(
+      Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]{0,47}$' }), Type.String({ maxLength: 1_024 }), {
+        maxProperties: 9,
+        description: 'For services: attributes of the request that limits count, by name.',
+      }),
+    ),
     peek: optional(Type.Boolean({ description: 'Read the limits without charging them.' })),
     reserve: optional(reserveSchema),
   },
@@ -172,6 +178,9 @@ export function registerCheck(app: ApiServer, enforcer: Enforcer): void {
         peek: body.peek ?? false,
         hold: false,
         plan: body.plan ?? null,
+        ...(typeof body.attributes === 'object' && body.attributes !== null
+          ? { attributes: body.attributes }
+          : {}),
       });
       request.verdict = verdict;
       if (body.peek !== true) {
@@ -211,6 +220,8 @@ function checkedIdentity(
   if (own) {
     if (tenantId !== caller.tenantId) return refuse(403, 'This tenant is not yours.');
     if (ip !== null) return refuse(403, 'ip is for services: an address is shared by all tenants.');
+    if ((body.attributes ?? null) !== null)
+      return refuse(403, 'attributes are for services: yours come from your credential.');
     if (typeof body.plan === 'string')
       return refuse(403, 'plan is for services: your plan comes from your record or token.');
   }

@@ -53,6 +53,7 @@ async function authorize(
   const original = suffix.startsWith('/') ? suffix : `/${suffix}`;
   const verdict = await enforcer.decide({
     caller: request.caller,
+    headers: request.headers,
     ...receivedRequest(request.method, original, request.headers, enforcer.policy().requests),
     cost: null,
     peek: false,

@@ -25,6 +25,7 @@ export async function authorize(enforcer: Enforcer, { attributes }: CheckRequest
   const caller = await enforcer.identify(headers, attributes?.source?.address?.socket_address?.address ?? '');
   const verdict = await enforcer.decide({
     caller,
+    headers,
     ...receivedRequest(http.method, percentEncoded(http.path), headers, enforcer.policy().requests),
     cost: null,
     peek: false,

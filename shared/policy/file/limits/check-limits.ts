@@ -7,10 +7,16 @@ import {
   slidingSumMax,
 } from '../../../domain/usage/quantity.ts';
 import type { Quantity } from '../../../domain/usage/quantity.ts';
+import { attributeNames } from '../../../domain/limit.ts';
+import type { AttributeSource } from '../../../domain/policy.ts';
 import type { FieldPath, Violations } from '../violations.ts';
 import type { LimitFile } from './limit-file.ts';
 
-export type Quantities = ReadonlyMap<string, Quantity>;
+/** Definitions of the policy to which limits refer. */
+export interface Definitions {
+  readonly quantities: ReadonlyMap<string, Quantity>;
+  readonly attributes: ReadonlyMap<string, AttributeSource>;
+}
 
 /**
  * Names that a limit must not have: other values of `limited_by` in events, and names of limits that the gateway
@@ -33,7 +39,7 @@ const requests: Quantity = { name: requestsName, decimals: 0, kind: 'requests', 
 
 export function checkLimits(
   limits: readonly LimitFile[],
-  quantities: Quantities,
+  { quantities, attributes }: Definitions,
   at: FieldPath,
   violations: Violations,
 ): void {
@@ -55,8 +61,32 @@ export function checkLimits(
         'may not combine global with others: global already counts all callers together',
       );
     }
+    checkPer(limit, attributes, here, violations);
     checkWindow(limit, here, violations);
     checkQuantity(limit, quantities, here, violations);
+  }
+}
+
+/** Callers are counted by words that every policy has, or by attributes that it defines. */
+function checkPer(
+  { per, type }: LimitFile,
+  attributes: Definitions['attributes'],
+  at: FieldPath,
+  violations: Violations,
+): void {
+  for (const word of attributeNames({ per: [per].flat() })) {
+    if (!attributes.has(word)) {
+      const names = ['tenant', 'user', 'ip', 'global', ...attributes.keys()].join(', ');
+      violations.add(
+        [...at, 'per'],
+        `is "${word}", but must be whose usage is counted: ${names}; define others under "attributes"`,
+      );
+    } else if (type === 'concurrent') {
+      violations.add(
+        [...at, 'per'],
+        `has "${word}", which is not allowed with type concurrent; write tenant, user, ip or global`,
+      );
+    }
   }
 }
 
@@ -95,7 +125,7 @@ export function outOfRange(window: string): string {
 /** The quantity exists, and the amounts have no more decimals than it has and fit the numbers that Redis stores. */
 function checkQuantity(
   limit: LimitFile,
-  quantities: Quantities,
+  quantities: Definitions['quantities'],
   at: FieldPath,
   violations: Violations,
 ): void {

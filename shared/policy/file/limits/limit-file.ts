@@ -6,7 +6,8 @@ import { requestsName } from '../../../domain/usage/quantity.ts';
 import type { Quantity } from '../../../domain/usage/quantity.ts';
 import { closed, duration, mode, name } from '../schema-parts.ts';
 
-const per = Type.Enum(['tenant', 'user', 'ip', 'global'] as const);
+/** The crosscheck verifies that the word is known. */
+const per = Type.String({ pattern: '^[a-z][a-z0-9_]{0,47}$' });
 
 /** Amounts of other quantities than `requests` may have decimals, which only the crosscheck can bound. */
 const amount = (what: string) =>
@@ -27,7 +28,7 @@ const limitFile = Type.Object(
     ),
     per: Type.Union([per, Type.Array(per, { minItems: 1, uniqueItems: true })], {
       description:
-        'whose usage is counted: tenant, user, ip or global, or a list of them, e.g. [tenant, user]',
+        'whose usage is counted: tenant, user, ip, global, key or an attribute, or a list of them, e.g. [tenant, user]',
     }),
     type: Type.Optional(
       Type.Enum(['sliding', 'quota', 'concurrent'] as const, {

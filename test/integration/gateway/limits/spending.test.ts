@@ -1,5 +1,5 @@
 import { createHash, randomInt } from 'node:crypto';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../../support/servers.ts';
 import { service, useApi } from '../api.ts';
 import type { Answer } from '../api.ts';
@@ -193,5 +193,50 @@ describe('C2: on the other routes a caller may name no more than that', () => {
     );
     expect(answer.status).toBe(allowed ? 202 : 400);
     expect(api.gateway.events).toHaveLength(allowed ? 1 : 0);
+  });
+});
+
+describe('F2: limits per API key and per attribute', () => {
+  const list = { method: 'GET', path: '/agent/list' };
+  const plans = `{ free: { limits: [{ name: key, per: key, limit: 3, window: 1m }, { name: agent, per: [tenant, agent], limit: 2, window: 1m }] } }`;
+  beforeAll(() =>
+    api.gateway.usePolicy({ ...api.policy, plans, attributes: '{ agent: { header: x-agent } }' }),
+  );
+  afterAll(() => api.gateway.usePolicy(api.policy));
+  const remainingOf = ({ json }: Answer): unknown =>
+    (json['limits'] as { remaining: number }[]).map(({ remaining }) => remaining);
+
+  test('each key of a tenant and each value of an attribute has a counter of its own', async () => {
+    const keys = ['a', 'b'].map((name) => `tgk_${name}_${api.tenant}`);
+    api.gateway.records.set(api.tenant, {
+      tenant_id: api.tenant,
+      api_keys_sha256: keys.map((key) => createHash('sha256').update(key).digest('hex')),
+      updated_at: '',
+      updated_by: '',
+    });
+    const [a = {}, b = {}] = keys.map((key): Headers => ({ 'x-api-key': key }));
+    expect(remainingOf(await api.check(a, list))).toEqual([2, 1]);
+    expect(remainingOf(await api.check(a, list))).toEqual([1, 0]);
+    expect(remainingOf(await api.check(b, { ...list, peek: true }))).toEqual([3, 0]);
+    const named = { ...list, tenant_id: api.tenant, attributes: { agent: 'bot' } };
+    expect(remainingOf(await api.check(service, named))).toEqual([2, 1]);
+    expect(remainingOf(await api.check(service, named))).toEqual([1, 0]);
+    const refused = await api.check(service, named);
+    expect(refused.json).toMatchObject({ allowed: false, limited_by: ['agent'] });
+    expect((refused.json['problem'] as { detail: string }).detail).toContain('allowed for this agent');
+  });
+
+  test('the header of a request that a proxy forwards to authz has the attribute', async () => {
+    const remaining = async (agent: string): Promise<string | null> => {
+      const original = { 'x-original-method': 'GET', 'x-original-url': '/x', 'x-agent': agent };
+      const answer = await api.call('GET', '/v1/authz', { ...(await as(api.tenant)), ...original });
+      return answer.response.headers.get('x-ratelimit-remaining');
+    };
+    expect([await remaining('one'), await remaining('one'), await remaining('two')]).toEqual(['1', '0', '0']);
+  });
+
+  test('a tenant cannot choose its attributes in a check', async () => {
+    const { status, json } = await api.check(await as(api.tenant), { ...list, attributes: { agent: 'x' } });
+    expect([status, json['detail']]).toEqual([403, expect.stringContaining('attributes are for services')]);
   });
 });
