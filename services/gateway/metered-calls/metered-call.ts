@@ -1,8 +1,10 @@
+import type { ChargeRule } from '../../../shared/domain/limit.ts';
 import type { Measures } from '../../../shared/domain/usage/measures.ts';
 import { amountsOf } from '../../../shared/domain/usage/prices.ts';
 import type { PricedUsage } from '../../../shared/domain/usage/prices.ts';
 import type { Amounts } from '../../../shared/domain/usage/quantity.ts';
 import type { UsageReading } from '../../../shared/domain/usage/usage-reading.ts';
+import { chargeRuleOf } from '../../../shared/policy/match.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
 import { passes } from '../enforcer/verdict.ts';
@@ -34,6 +36,7 @@ export class MeteredCall {
   /** The measures that are reserved now. */
   reserved: Measures;
   #reservation: OpenReservation | null = null;
+  #chargeRule: ChargeRule | null = null;
   #isSettled = false;
 
   constructor({ enforcer, entrypoint, prepared, usage, reserved }: MeteredCallOptions) {
@@ -51,6 +54,7 @@ export class MeteredCall {
   open(verdict: Verdict): Promise<void> {
     if (!passes(verdict)) return Promise.resolve();
     this.#reservation = verdict.reservation;
+    this.#chargeRule = chargeRuleOf(verdict.plan, verdict.route);
     return this.#enforcer.meter(verdict, {
       status: runningStatus,
       latencyMs: 0,
@@ -70,7 +74,10 @@ export class MeteredCall {
     return passed;
   }
 
-  /** Settles the reservation with the usage of the response. Only the first call has an effect. Never rejects. */
+  /**
+   * Settles the reservation with the usage of the response, or cancels it if the policy does not charge this status. Only the
+   * first call has an effect. Never rejects.
+   */
   async settle(usage: CallUsage, status: number): Promise<void> {
     const reservation = this.#reservation;
     if (reservation === null || this.#isSettled) return;
@@ -84,7 +91,11 @@ export class MeteredCall {
       source: usage.source,
     };
     const response = { status, latencyMs: performance.now() - this.#startedAt };
-    await reservations.settle(reservation, settled, response).catch((error: unknown) => {
+    const change =
+      this.#chargeRule?.unlessStatus.has(status) === true
+        ? reservations.cancel(reservation, response)
+        : reservations.settle(reservation, settled, response);
+    await change.catch((error: unknown) => {
       const decision = reservation.call.decisionId;
       logger.error({ err: error, decision }, `a call could not be settled: ${messageOf(error)}`);
     });

@@ -60,7 +60,7 @@ export function settlementEvent(
 ): UsageCloudEvent<CorrectionData> {
   const { unitCost } = change.call;
   return amendEvent(change, {
-    ...(response === null ? {} : { status: response.status, latency_ms: response.latencyMs }),
+    ...outcomeOf(response),
     quantities: decimalAmounts(pricing.quantities, amounts),
     cost: cost === null ? unitCost : addedCost(unitCost, cost),
     measures,
@@ -69,9 +69,18 @@ export function settlementEvent(
   });
 }
 
+function outcomeOf(response: CallResponse | null): Pick<CorrectionData, 'status' | 'latency_ms'> {
+  return response === null ? {} : { status: response.status, latency_ms: response.latencyMs };
+}
+
 /** The event that returns everything that a call reserved, its units included. */
-export function cancellationEvent(change: CallChange, number: number): UsageCloudEvent<CorrectionData> {
-  return amendEvent(change, { units: 0, cost: 0, reservation: { state: 'cancelled', number } });
+export function cancellationEvent(
+  change: CallChange,
+  number: number,
+  response: CallResponse | null,
+): UsageCloudEvent<CorrectionData> {
+  const reservation = { state: 'cancelled' as const, number };
+  return amendEvent(change, { ...outcomeOf(response), units: 0, cost: 0, reservation });
 }
 
 /** The event that raises the reserved amounts of an open reservation to these amounts. */

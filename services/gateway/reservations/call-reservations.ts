@@ -105,13 +105,20 @@ export class CallReservations {
     return outcome;
   }
 
-  /** Returns all amounts of a reservation and the units of its call. Never rejects. */
-  async cancel({ handle, call }: ReservationToChange): Promise<SettleResult['outcome']> {
+  /**
+   * Returns all amounts of a reservation and the units of its call. `response`: the response of a call that is not charged.
+   * Never rejects.
+   */
+  async cancel(
+    { handle, call }: ReservationToChange,
+    response: CallResponse | null = null,
+  ): Promise<SettleResult['outcome']> {
     const { limiter, meter } = this.#options;
     const outcome = handle === null ? 'applied' : (await limiter.cancel(handle)).outcome;
     if (outcome === 'superseded') return outcome;
     const number = handle?.settlement ?? 1;
-    await meter.writeCorrection(cancellationEvent(this.#changeOf(call, `settlement-${number}`), number));
+    const change = this.#changeOf(call, `settlement-${number}`);
+    await meter.writeCorrection(cancellationEvent(change, number, response));
     return outcome;
   }
 
